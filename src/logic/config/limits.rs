@@ -1,0 +1,33 @@
+//! Every capacity and range of the configuration in one place.
+//!
+//! The tables on the board have a fixed size, so each limit is also a promise about memory; going over one is an
+//! error with a line and a column, never a truncation.
+
+use core::ops::RangeInclusive;
+
+/// Bytes of a configuration file.
+pub const FILE_BYTES: usize = 64 * 1024;
+/// Bytes of one line, without its newline.
+pub const LINE_BYTES: usize = 1024;
+/// Words of one line, the key included.
+pub const LINE_WORDS: usize = 40;
+/// Workloads; a set of them is one 32-bit word.
+pub const WORKLOADS: usize = 32;
+/// Bytes of a workload's name: it becomes a folder of the cgroup tree, a host name and a prefix on the console.
+pub const NAME_BYTES: usize = 32;
+/// Words of `exec`: the program and its arguments.
+pub const EXEC_WORDS: usize = 32;
+/// `env` lines of one workload.
+pub const VARIABLES: usize = 32;
+/// Names in all `needs` and `after` lines together.
+pub const REFERENCES: usize = 128;
+/// Bytes of a path: it must fit a buffer of 256 with its closing NUL.
+pub const PATH_BYTES: usize = 255;
+/// Bytes of a host name (`__NEW_UTS_LEN`, uname(2)).
+pub const HOSTNAME_BYTES: usize = 64;
+/// Milliseconds of any duration: up to one day.
+pub const DURATION_MS: RangeInclusive<u32> = 1..=86_400_000;
+/// Restarts that a `limit=` may count.
+pub const RESTARTS: RangeInclusive<u32> = 1..=1000;
+/// User and group ids: all but the last two, which stand for "no change" (setresuid(2)) and overflow on some systems.
+pub const ID: RangeInclusive<u32> = 0..=u32::MAX - 2;

@@ -1,0 +1,206 @@
+//! What a configuration says, as plain data: the parser fills it, everything else only reads it.
+//!
+//! Text is borrowed from the bytes of the file. An empty [`Config`] is all zero bytes, so that the board's copy lies
+//! in `.bss` and costs only the pages that the file's own workloads fill.
+
+use super::limits;
+use core::fmt;
+use heapless::Vec;
+
+/// A whole configuration.
+#[derive(Debug)]
+pub struct Config<'a> {
+    /// The `[system]` section, or its defaults.
+    pub system: System<'a>,
+    /// The workloads in the order of the file; a workload is known elsewhere by its index here.
+    pub workloads: Vec<Workload<'a>, { limits::WORKLOADS }>,
+}
+
+impl Config<'_> {
+    /// A configuration without workloads, all defaults.
+    pub const EMPTY: Self = Self {
+        system: System { hostname: None, console: Console { device: None, mode: ConsoleMode::Log }, idle: Idle::Stay },
+        workloads: Vec::new(),
+    };
+}
+
+/// The board as a whole.
+#[derive(Debug, PartialEq, Eq)]
+pub struct System<'a> {
+    /// `hostname`; none means that the kernel's stays.
+    pub hostname: Option<&'a str>,
+    /// `console`
+    pub console: Console<'a>,
+    /// `idle`
+    pub idle: Idle,
+}
+
+/// Where event lines and workload lines go.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Console<'a> {
+    /// A terminal below /dev, such as `ttyS0`; none is the kernel's own console, /dev/console.
+    pub device: Option<&'a str>,
+    /// What it is used for.
+    pub mode: ConsoleMode,
+}
+
+/// What the console is used for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsoleMode {
+    /// Event lines and the lines of workloads.
+    Log,
+    /// Nothing after the banner but errors.
+    Off,
+}
+
+/// What happens when every workload has finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Idle {
+    /// The board stays up.
+    Stay,
+    /// The board powers off.
+    Poweroff,
+    /// The board reboots.
+    Reboot,
+}
+
+/// One isolated program that is started and supervised.
+#[derive(Debug)]
+pub struct Workload<'a> {
+    /// Its name: unique, lower-case letters, digits and `-`, starting with a letter.
+    pub name: &'a str,
+    /// The line of its `[workload NAME]`, from 1: for messages about the whole section.
+    pub line: u32,
+    /// `root`: the absolute path of the folder that becomes its root filesystem, read-only.
+    pub root: &'a str,
+    /// `exec`: the absolute path of the program inside the root filesystem, and its arguments.
+    pub exec: Vec<&'a str, { limits::EXEC_WORDS }>,
+    /// `env`: its whole environment, but for the default PATH where none is given.
+    pub env: Vec<Variable<'a>, { limits::VARIABLES }>,
+    /// `directory`: its working directory inside the root filesystem.
+    pub directory: &'a str,
+    /// `hostname`: in its own UTS namespace; the workload's name where none is given.
+    pub hostname: &'a str,
+    /// `user`
+    pub user: User,
+    /// `needs`: the workloads that have to be up before this one starts.
+    pub needs: WorkloadSet,
+    /// `after`: the workloads that this one starts after, whether they came up or not.
+    pub after: WorkloadSet,
+    /// `restart`
+    pub restart: Restart,
+    /// `stop`
+    pub stop: Stop,
+}
+
+/// One line of the environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable<'a> {
+    /// The name, without `=`.
+    pub name: &'a str,
+    /// The value, which may be empty.
+    pub value: &'a str,
+}
+
+/// Who a workload runs as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct User {
+    /// User id.
+    pub uid: u32,
+    /// Group id; the uid's number where the file gives none.
+    pub gid: u32,
+}
+
+/// When and how a workload that ended is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restart {
+    /// After which ends.
+    pub when: When,
+    /// Milliseconds before the first restart; doubled at each further one.
+    pub delay_ms: u32,
+    /// The longest delay, in milliseconds.
+    pub max_ms: u32,
+    /// How many restarts are too many; none means that it goes on for ever.
+    pub limit: Option<Limit>,
+}
+
+/// After which ends a workload is started again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Never.
+    Never,
+    /// After a failed start, an exit status other than 0, or a signal.
+    OnFailure,
+    /// After every end but a stop that was asked for.
+    Always,
+}
+
+/// How many restarts within which time are too many, and what happens then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// Restarts that are still allowed.
+    pub count: u32,
+    /// Within this many milliseconds.
+    pub period_ms: u32,
+    /// What happens when one more is due.
+    pub otherwise: Otherwise,
+}
+
+/// What happens when a workload's restart limit is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Otherwise {
+    /// The workload stays down; the others go on.
+    Stop,
+    /// The board reboots.
+    Reboot,
+    /// The board powers off.
+    Poweroff,
+}
+
+/// How a workload is asked to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    /// The signal it gets first.
+    pub signal: Signal,
+    /// Milliseconds until everything in it is killed.
+    pub grace_ms: u32,
+}
+
+/// A signal by its number, which is the same on x86_64 and aarch64.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signal(pub u8);
+
+/// A set of workloads, by index.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub struct WorkloadSet(u32);
+
+impl WorkloadSet {
+    /// No workload.
+    pub const EMPTY: Self = Self(0);
+
+    /// Adds the workload at `index`, which is below [`limits::WORKLOADS`].
+    pub fn insert(&mut self, index: usize) {
+        self.0 |= 1 << index;
+    }
+
+    /// Whether the workload at `index` is in the set.
+    pub fn contains(self, index: usize) -> bool {
+        index < limits::WORKLOADS && self.0 & (1 << index) != 0
+    }
+
+    /// Whether no workload is in the set.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The indexes in the set, lowest first.
+    pub fn iter(self) -> impl Iterator<Item = usize> {
+        (0..limits::WORKLOADS).filter(move |index| self.contains(*index))
+    }
+}
+
+impl fmt::Debug for WorkloadSet {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_set().entries(self.iter()).finish()
+    }
+}

@@ -1,0 +1,10 @@
+//! The pure half of hilum: it decides, and never calls the kernel.
+//!
+//! Data flows one way: bytes become a [`config::Config`], a workload of it becomes a plan, events become actions. The
+//! running half carries all of that out. Everything here works without a heap and is tested on the host; the host's
+//! tools use the same code, so that a configuration is checked by the very parser that the board runs.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod config;

@@ -1,0 +1,32 @@
+//! aarch64: entry and system calls (AAPCS64 6.2.3; syscall(2), "Architecture calling conventions").
+
+use core::arch::{asm, naked_asm};
+
+/// The first instructions of the process. The kernel leaves argc, argv, envp and the auxiliary vector at the stack
+/// pointer, 16-byte aligned, and nothing in the link register that could be returned to: clear the frame pointer and
+/// the link register to end back-traces, and hand the vector over.
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+unsafe extern "C" fn _start() -> ! {
+    naked_asm!("mov x29, xzr", "mov x30, xzr", "mov x0, sp", "b {entry}", entry = sym crate::entry::enter)
+}
+
+/// Enters the kernel with up to six arguments; returns what it left in x0 (a negated errno from -4095 to -1).
+///
+/// # Safety
+/// The arguments are valid for system call `number`.
+#[inline]
+pub(crate) unsafe fn syscall(number: u32, args: [usize; 6]) -> isize {
+    let result;
+    // SAFETY: the kernel preserves every register but x0; the arguments are the caller's promise.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("x8") number as usize,
+            inlateout("x0") args[0] => result,
+            in("x1") args[1], in("x2") args[2], in("x3") args[3], in("x4") args[4], in("x5") args[5],
+            options(nostack)
+        );
+    }
+    result
+}

@@ -1,0 +1,33 @@
+//! x86_64: entry and system calls (System V AMD64 psABI 3.4.1; syscall(2), "Architecture calling conventions").
+
+use core::arch::{asm, naked_asm};
+
+/// The first instructions of the process. The kernel leaves argc, argv, envp and the auxiliary vector at the stack
+/// pointer, and no return address: clear the frame pointer to end back-traces, hand the vector over, keep the stack
+/// 16-byte aligned as a call expects.
+#[unsafe(no_mangle)]
+#[unsafe(naked)]
+unsafe extern "C" fn _start() -> ! {
+    naked_asm!("xor ebp, ebp", "mov rdi, rsp", "and rsp, -16", "call {entry}", "ud2", entry = sym crate::entry::enter)
+}
+
+/// Enters the kernel with up to six arguments; returns what it left in rax (a negated errno from -4095 to -1).
+///
+/// # Safety
+/// The arguments are valid for system call `number`.
+#[inline]
+pub(crate) unsafe fn syscall(number: u32, args: [usize; 6]) -> isize {
+    let result;
+    // SAFETY: the kernel clobbers rcx and r11 alone; the arguments are the caller's promise.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as usize => result,
+            in("rdi") args[0], in("rsi") args[1], in("rdx") args[2],
+            in("r10") args[3], in("r8") args[4], in("r9") args[5],
+            lateout("rcx") _, lateout("r11") _,
+            options(nostack)
+        );
+    }
+    result
+}

@@ -1,0 +1,30 @@
+//! A table in `.bss` that is handed out once: how a program without a heap gets long-lived writable memory.
+
+use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+/// Static memory that exactly one caller may take for the rest of the process's life.
+pub struct Once<T> {
+    taken: AtomicBool,
+    value: UnsafeCell<T>,
+}
+
+// SAFETY: `take` lets one caller through, ever; no other path reaches the value, so it is never shared.
+unsafe impl<T: Send> Sync for Once<T> {}
+
+impl<T> Once<T> {
+    /// A table with its first contents; all-zero contents cost no bytes in the file.
+    pub const fn new(value: T) -> Self {
+        Self { taken: AtomicBool::new(false), value: UnsafeCell::new(value) }
+    }
+
+    /// The table, writable for ever. None at the second call.
+    pub fn take(&'static self) -> Option<&'static mut T> {
+        if self.taken.swap(true, Ordering::AcqRel) {
+            return None;
+        }
+        let value = self.value.get();
+        // SAFETY: the swap above let this caller alone pass, so this is the only reference there will ever be.
+        Some(unsafe { &mut *value })
+    }
+}

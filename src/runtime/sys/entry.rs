@@ -1,0 +1,62 @@
+//! From the kernel's initial stack to the program's main function.
+//!
+//! It reads the vector that execve(2) leaves there and hands it on as C strings; it starts no thread, runs no
+//! constructor and sets up no stack guard: there is nothing of a C runtime here.
+
+use core::ffi::{CStr, c_char};
+
+unsafe extern "Rust" {
+    /// The program's main function, defined by `hilum_sys::entry!`.
+    safe fn hilum_main(arguments: Arguments) -> i32;
+}
+
+/// Called by `_start` with the stack pointer that the kernel set: argc, argv and a null, envp and a null, auxv.
+///
+/// # Safety
+/// `vector` is the initial stack pointer of the process, and this is its first call.
+pub(crate) unsafe extern "C" fn enter(vector: *const usize) -> ! {
+    // SAFETY: the kernel writes argc as one machine word at the initial stack pointer (create_elf_tables in fs/binfmt_elf.c).
+    let count = unsafe { vector.read() };
+    let first = vector.wrapping_add(1).cast::<*const c_char>();
+    let status = hilum_main(Arguments { first, count });
+    crate::process::exit(status)
+}
+
+/// The arguments and the environment that execve(2) gave to this process, read where the kernel put them.
+#[derive(Clone, Copy)]
+pub struct Arguments {
+    /// argv, `count` pointers and a null; envp follows it, ended by a null.
+    first: *const *const c_char,
+    count: usize,
+}
+
+impl Arguments {
+    /// Argument number `index`, 0 being the name the program was started by; none past the last one.
+    pub fn get(&self, index: usize) -> Option<&'static CStr> {
+        if index < self.count { string(self.first, index) } else { None }
+    }
+
+    /// The arguments in order, the program's name first.
+    pub fn iter(&self) -> impl Iterator<Item = &'static CStr> {
+        let arguments = *self;
+        (0..arguments.count).map_while(move |index| arguments.get(index))
+    }
+
+    /// The environment, `NAME=value` each.
+    pub fn environment(&self) -> impl Iterator<Item = &'static CStr> {
+        let first = self.first.wrapping_add(self.count).wrapping_add(1);
+        (0..).map_while(move |index| string(first, index))
+    }
+}
+
+/// The C string that entry `index` of a vector on the initial stack points to; none for its closing null.
+fn string(first: *const *const c_char, index: usize) -> Option<&'static CStr> {
+    let entry = first.wrapping_add(index);
+    // SAFETY: callers count within argc, or stop at the null that ends envp, so the entry lies on the initial stack.
+    let pointer = unsafe { entry.read() };
+    if pointer.is_null() {
+        return None;
+    }
+    // SAFETY: the kernel copied a NUL-terminated string there (copy_strings in fs/exec.c), and nothing unmaps or writes it.
+    Some(unsafe { CStr::from_ptr(pointer) })
+}

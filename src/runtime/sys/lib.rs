@@ -1,0 +1,37 @@
+//! The only home of `unsafe`: entry per architecture, raw system calls, and what rustix lacks.
+//!
+//! Everything public here is safe to call. What rustix offers safely is not repeated here; rustix's own `runtime`
+//! module is left alone, because its name and contents change between minor versions.
+
+#![no_std]
+
+mod arch;
+mod call;
+mod cell;
+mod entry;
+mod panic;
+mod process;
+mod signal;
+mod stdio;
+mod time;
+
+pub use cell::Once;
+pub use entry::Arguments;
+pub use panic::{on_panic, print};
+pub use process::{Cloned, clone, close_from, execute, exit, set_dumpable, stop};
+pub use signal::{Caught, SignalSet, Signals, ignore, mask};
+pub use stdio::{standard_error, standard_input, standard_output};
+pub use time::{boottime_us, monotonic_ms};
+
+/// Names the function that `_start` calls: `hilum_sys::entry!(main)` for `fn main(arguments: Arguments) -> i32`.
+///
+/// It expands to the one symbol that the entry code refers to. What the function returns is the exit status.
+#[macro_export]
+macro_rules! entry {
+    ($main:path) => {
+        #[unsafe(no_mangle)]
+        extern "Rust" fn hilum_main(arguments: $crate::Arguments) -> i32 {
+            $main(arguments)
+        }
+    };
+}

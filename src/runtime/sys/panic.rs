@@ -1,0 +1,56 @@
+//! What happens when the program finds itself wrong: one line, then the way out that the role chose.
+//!
+//! A panic inside the panic handler (a message that panics while it is formatted) goes straight to the way out.
+
+use core::fmt::{self, Write};
+use core::panic::PanicInfo;
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+
+/// The way out: a function pointer kept as a data pointer, null before a role chose one.
+static WAY_OUT: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
+static PANICKING: AtomicBool = AtomicBool::new(false);
+
+/// Chooses what ends the process after a panic's line. Without a choice it exits with status 101, as Rust's own does.
+pub fn on_panic(way_out: fn() -> !) {
+    WAY_OUT.store(way_out as *mut (), Ordering::Release);
+}
+
+/// Writes formatted text to standard error as far as it takes it; what does not fit is lost.
+pub fn print(text: fmt::Arguments<'_>) {
+    // A formatting error can only come from a failed write, and there is nobody left to tell.
+    let _ = StandardError.write_fmt(text);
+}
+
+struct StandardError;
+
+impl Write for StandardError {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let mut rest = text.as_bytes();
+        while !rest.is_empty() {
+            match rustix::io::write(crate::stdio::standard_error(), rest) {
+                Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or(&[]),
+                Err(rustix::io::Errno::INTR) => {}
+                _ => return Err(fmt::Error),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(info: &PanicInfo<'_>) -> ! {
+    if !PANICKING.swap(true, Ordering::AcqRel) {
+        match info.location() {
+            Some(at) => print(format_args!("hilum: panic at {}:{}: {}\n", at.file(), at.line(), info.message())),
+            None => print(format_args!("hilum: panic: {}\n", info.message())),
+        }
+    }
+    let way_out = WAY_OUT.load(Ordering::Acquire);
+    if way_out.is_null() {
+        crate::process::exit(101)
+    }
+    // SAFETY: the only value ever stored besides null is a `fn() -> !` in `on_panic`.
+    let way_out: fn() -> ! = unsafe { core::mem::transmute(way_out) };
+    way_out()
+}

@@ -1,0 +1,127 @@
+//! Making, replacing and ending processes: clone3, execve, exit.
+
+use crate::call::call;
+use core::ffi::{CStr, c_char};
+use linux_raw_sys::general::{
+    __NR_clone3, __NR_close_range, __NR_execve, __NR_exit_group, __NR_ppoll, CLONE_INTO_CGROUP, CLONE_PIDFD,
+    CLONE_CLEAR_SIGHAND, SIGCHLD, clone_args,
+};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::Pid;
+
+/// Which side of a clone the caller is on.
+pub enum Cloned {
+    /// The new process: a copy of the caller with one thread and its own memory.
+    Child,
+    /// The caller.
+    Parent {
+        /// The new process's pid in the caller's namespace; it stays taken until the process is reaped.
+        pid: Pid,
+        /// A descriptor of the new process, close-on-exec: signals sent through it cannot reach a stranger.
+        pidfd: OwnedFd,
+    },
+}
+
+/// Starts a process in the new namespaces of `namespaces` (CLONE_NEW* flags of clone3(2)) with handlers reset, as a
+/// copy-on-write copy of the caller.
+///
+/// With `cgroup`, an open folder of a version 2 hierarchy, the child starts inside that group: there is no moment in
+/// which it runs outside of its limits.
+///
+/// # Errors
+/// What clone3(2) says: EAGAIN and ENOMEM are worth a later try, EINVAL names a namespace that the kernel lacks,
+/// EPERM a missing privilege, EACCES or EOPNOTSUPP a group that takes no process.
+pub fn clone(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned, Errno> {
+    let mut pidfd: i32 = -1;
+    // Every field counts in the kernel's ABI (include/uapi/linux/sched.h, clone_args version 2): zero is "not used".
+    let mut args = clone_args {
+        flags: namespaces | u64::from(CLONE_PIDFD) | CLONE_CLEAR_SIGHAND,
+        pidfd: &raw mut pidfd as u64,
+        child_tid: 0,
+        parent_tid: 0,
+        exit_signal: u64::from(SIGCHLD),
+        stack: 0,
+        stack_size: 0,
+        tls: 0,
+        set_tid: 0,
+        set_tid_size: 0,
+        cgroup: 0,
+    };
+    if let Some(cgroup) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    let address = &raw const args;
+    // SAFETY: without CLONE_VM the child gets a copy of this memory and stack, as after fork(2): both sides go on from
+    // here with memory of their own, and this program has no thread whose lock could be held in the copy.
+    let pid = unsafe { call(__NR_clone3, [address as usize, size_of::<clone_args>(), 0, 0, 0, 0]) }?;
+    let Some(pid) = Pid::from_raw(pid as i32) else {
+        return Ok(Cloned::Child);
+    };
+    // SAFETY: with CLONE_PIDFD the kernel stored a new descriptor here before it returned to the parent.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Cloned::Parent { pid, pidfd })
+}
+
+/// Replaces this process by the program at `path` (execve(2)). Returns only on failure.
+///
+/// `argv` and `envp` hold the strings and end with a `None`; one that does not is refused with EINVAL.
+pub fn execute(path: &CStr, argv: &[Option<&CStr>], envp: &[Option<&CStr>]) -> Errno {
+    // One machine word a pointer: a thin pointer is what the kernel reads, and `&CStr` is a fat one.
+    let mut pointers: [*const c_char; 160] = [core::ptr::null(); 160];
+    let total = argv.len() + envp.len();
+    let ended = |list: &[Option<&CStr>]| matches!(list.last(), Some(None));
+    if total > pointers.len() || !ended(argv) || !ended(envp) {
+        return Errno::INVAL;
+    }
+    for (pointer, string) in pointers.iter_mut().zip(argv.iter().chain(envp)) {
+        *pointer = string.map_or(core::ptr::null(), CStr::as_ptr);
+    }
+    let arguments = pointers.as_ptr();
+    let environment = arguments.wrapping_add(argv.len());
+    // SAFETY: both vectors lie in `pointers`, hold C strings that live as long as the borrowed slices, and end with a
+    // null, which was checked above.
+    let answer =
+        unsafe { call(__NR_execve, [path.as_ptr() as usize, arguments as usize, environment as usize, 0, 0, 0]) };
+    match answer {
+        Err(errno) => errno,
+        Ok(_) => Errno::INVAL,
+    }
+}
+
+/// Marks every descriptor from `first` up as close-on-exec, or closes it where `now` says so (close_range(2)).
+///
+/// # Errors
+/// ENOSYS on a kernel before 5.9; EINVAL for CLOSE_RANGE_CLOEXEC before 5.11.
+pub fn close_from(first: u32, now: bool) -> Result<(), Errno> {
+    /// CLOSE_RANGE_CLOEXEC (include/uapi/linux/close_range.h).
+    const CLOEXEC: usize = 4;
+    let flags = if now { 0 } else { CLOEXEC };
+    // SAFETY: the call takes numbers alone. Closing descriptors that an `OwnedFd` still names cannot break memory, and
+    // the one caller that closes at once does so in a child that owns no other descriptor afterwards.
+    unsafe { call(__NR_close_range, [first as usize, u32::MAX as usize, flags, 0, 0, 0]) }.map(|_| ())
+}
+
+/// Lets others trace this process and read its /proc files, or not (PR_SET_DUMPABLE of prctl(2)).
+pub fn set_dumpable(yes: bool) {
+    use linux_raw_sys::{general::__NR_prctl, prctl::PR_SET_DUMPABLE};
+    // SAFETY: the call takes numbers alone; 0 and 1 are the two values that it always accepts.
+    let _ = unsafe { call(__NR_prctl, [PR_SET_DUMPABLE as usize, usize::from(yes), 0, 0, 0, 0]) };
+}
+
+/// Ends the process with `status` (exit_group(2)).
+pub fn exit(status: i32) -> ! {
+    // SAFETY: the call takes a number alone and does not return.
+    let _ = unsafe { call(__NR_exit_group, [status as usize, 0, 0, 0, 0, 0]) };
+    stop()
+}
+
+/// Sleeps for ever: what is left when even the way out failed.
+pub fn stop() -> ! {
+    loop {
+        // ppoll without descriptors and without a time limit: what pause(2) does where an architecture has it.
+        // SAFETY: no descriptor, time limit or mask is read: the pointers are null.
+        let _ = unsafe { call(__NR_ppoll, [0; 6]) };
+    }
+}

@@ -1,0 +1,92 @@
+//! Signal masks, ignored signals, and signalfd: a process here reads its signals, it never runs a handler.
+
+use crate::call::call;
+use core::ffi::c_int;
+use linux_raw_sys::general::{
+    __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_signalfd4, O_CLOEXEC, O_NONBLOCK, SIG_SETMASK,
+    kernel_sigaction, kernel_sigset_t,
+};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::io::Errno;
+
+/// A set of signals: bit N-1 stands for signal N, as the kernel keeps it on both architectures.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct SignalSet(u64);
+
+impl SignalSet {
+    /// No signal.
+    pub const EMPTY: Self = Self(0);
+    /// Every signal, the real-time ones included; the kernel leaves SIGKILL and SIGSTOP out by itself.
+    pub const ALL: Self = Self(u64::MAX);
+}
+
+/// Replaces the calling thread's signal mask (sigprocmask(2), SIG_SETMASK).
+pub fn mask(set: SignalSet) {
+    let address = &raw const set.0;
+    let size = size_of::<u64>();
+    // SAFETY: the kernel reads a set of 8 bytes through the pointer and writes no old set. With these arguments the
+    // call has no way to fail.
+    let _ = unsafe { call(__NR_rt_sigprocmask, [SIG_SETMASK as usize, address as usize, 0, size, 0, 0]) };
+}
+
+/// Sets the disposition of one signal to "ignore" (sigaction(2)). A number that is no signal is left alone.
+pub fn ignore(signal: c_int) {
+    /// SIG_IGN (include/uapi/asm-generic/signal-defs.h).
+    const IGNORE: usize = 1;
+    // The kernel's struct starts with the handler on both architectures; the rest is zero: no flags, empty mask.
+    let mut action = [0_usize; size_of::<kernel_sigaction>() / size_of::<usize>()];
+    action[0] = IGNORE;
+    let address = action.as_ptr();
+    let size = size_of::<kernel_sigset_t>();
+    // SAFETY: the kernel reads one kernel_sigaction through the pointer and writes no old action.
+    let _ = unsafe { call(__NR_rt_sigaction, [signal as usize, address as usize, 0, size, 0, 0]) };
+}
+
+/// What one record of a signalfd says (signalfd(2), struct signalfd_siginfo).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Caught {
+    /// The signal's number.
+    pub signal: u32,
+    /// The pid of the sender as this process's namespace sees it; 0 for the kernel and for outer namespaces.
+    pub sender: u32,
+}
+
+/// A signalfd, close-on-exec and non-blocking.
+pub struct Signals(OwnedFd);
+
+impl Signals {
+    /// Opens one for the signals of `set`, which the caller has blocked.
+    ///
+    /// # Errors
+    /// What signalfd4(2) says: EMFILE, ENFILE, ENOMEM.
+    pub fn open(set: SignalSet) -> Result<Self, Errno> {
+        let address = &raw const set.0;
+        // SFD_CLOEXEC and SFD_NONBLOCK are these two flags (include/uapi/linux/signalfd.h).
+        let flags = (O_CLOEXEC | O_NONBLOCK) as usize;
+        // SAFETY: the kernel reads a set of 8 bytes through the pointer; -1 asks for a new descriptor.
+        let fd = unsafe { call(__NR_signalfd4, [usize::MAX, address as usize, size_of::<u64>(), flags, 0, 0]) }?;
+        // SAFETY: the kernel just made this descriptor and nobody else owns it.
+        Ok(Self(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
+    }
+
+    /// The descriptor, to wait on.
+    pub fn fd(&self) -> BorrowedFd<'_> {
+        use rustix::fd::AsFd;
+        self.0.as_fd()
+    }
+
+    /// The next pending signal; none when there is none.
+    pub fn next(&self) -> Option<Caught> {
+        let mut record = [0_u8; 128];
+        let number = linux_raw_sys::general::__NR_read;
+        let address = record.as_mut_ptr();
+        // SAFETY: the kernel writes at most 128 bytes into a buffer of 128.
+        let length = unsafe { call(number, [self.0.as_raw_fd() as usize, address as usize, 128, 0, 0, 0]) };
+        // ssi_signo is the first word, ssi_pid the fourth.
+        let word = |at: usize| u32::from_ne_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]]);
+        match length {
+            Ok(128) => Some(Caught { signal: word(0), sender: word(12) }),
+            _ => None,
+        }
+    }
+}
