@@ -8,3 +8,6 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod errno;
+pub mod log;
+pub mod netlink;

@@ -1,0 +1,158 @@
+//! Bytes waiting for a console that may be slower than its writers, or stopped.
+//!
+//! Only whole lines enter. When they do not fit, the oldest waiting lines go and are counted: after a crash the last
+//! line is the one that matters.
+
+/// A queue of lines in `N` bytes.
+#[derive(Debug)]
+pub struct Queue<const N: usize> {
+    bytes: [u8; N],
+    /// Where the oldest waiting byte is.
+    head: usize,
+    length: usize,
+    /// Whether the oldest line was written in part: it may not vanish in its middle.
+    begun: bool,
+    dropped: u32,
+}
+
+impl<const N: usize> Queue<N> {
+    /// A queue without a line.
+    pub const EMPTY: Self = Self { bytes: [0; N], head: 0, length: 0, begun: false, dropped: 0 };
+
+    /// Adds one line and its newline, dropping the oldest lines where it must. A line that is longer than the queue
+    /// is itself dropped.
+    pub fn push(&mut self, line: &[u8]) {
+        let needed = line.len() + 1;
+        while self.length + needed > N {
+            if !self.drop_oldest() {
+                self.dropped = self.dropped.saturating_add(1);
+                return;
+            }
+        }
+        for &byte in line.iter().chain(b"\n") {
+            self.bytes[(self.head + self.length) % N] = byte;
+            self.length += 1;
+        }
+    }
+
+    /// The waiting bytes that lie together, oldest first; empty when none wait.
+    pub fn front(&self) -> &[u8] {
+        let end = (self.head + self.length).min(N);
+        &self.bytes[self.head..end]
+    }
+
+    /// Tells that the first `count` bytes of [`Self::front`] were written.
+    pub fn advance(&mut self, count: usize) {
+        let count = count.min(self.length);
+        if count > 0 {
+            self.begun = self.bytes[(self.head + count - 1) % N] != b'\n';
+        }
+        self.head = (self.head + count) % N;
+        self.length -= count;
+    }
+
+    /// How many lines were dropped since the last call.
+    pub fn take_dropped(&mut self) -> u32 {
+        core::mem::take(&mut self.dropped)
+    }
+
+    /// Drops the oldest line that was not begun; false when there is none.
+    fn drop_oldest(&mut self) -> bool {
+        let line_end = |from: usize| {
+            (from..self.length).find(|at| self.bytes[(self.head + at) % N] == b'\n').map(|at| at + 1)
+        };
+        let keep = if self.begun { line_end(0).unwrap_or(self.length) } else { 0 };
+        let Some(end) = line_end(keep) else { return false };
+        let gone = end - keep;
+        // Move the begun line up against what follows, last byte first.
+        for at in (0..keep).rev() {
+            self.bytes[(self.head + at + gone) % N] = self.bytes[(self.head + at) % N];
+        }
+        self.head = (self.head + gone) % N;
+        self.length -= gone;
+        self.dropped = self.dropped.saturating_add(1);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    extern crate std;
+    use proptest::prelude::*;
+    use std::{string::String, vec::Vec};
+
+    fn drain<const N: usize>(queue: &mut Queue<N>) -> String {
+        let mut text = Vec::new();
+        while !queue.front().is_empty() {
+            let front = queue.front().to_vec();
+            queue.advance(front.len());
+            text.extend(front);
+        }
+        String::from_utf8(text).expect("whole lines of text went in")
+    }
+
+    #[test]
+    fn lines_come_out_in_order() {
+        let mut queue = Queue::<16>::EMPTY;
+        queue.push(b"one");
+        queue.push(b"two");
+        assert_eq!(drain(&mut queue), "one\ntwo\n");
+        assert_eq!(queue.take_dropped(), 0);
+    }
+
+    #[test]
+    fn full_queue_keeps_the_tail_and_counts_what_it_dropped() {
+        let mut queue = Queue::<16>::EMPTY;
+        for line in [b"one", b"two", b"six", b"ten", b"end"] {
+            queue.push(line);
+        }
+        assert_eq!(drain(&mut queue), "two\nsix\nten\nend\n");
+        assert_eq!(queue.take_dropped(), 1);
+        assert_eq!(queue.take_dropped(), 0);
+    }
+
+    #[test]
+    fn line_that_was_begun_is_not_dropped() {
+        let mut queue = Queue::<16>::EMPTY;
+        queue.push(b"begun-line");
+        queue.advance(5);
+        queue.push(b"two");
+        queue.push(b"three");
+        queue.push(b"end");
+        assert_eq!(drain(&mut queue), "-line\nthree\nend\n");
+    }
+
+    #[test]
+    fn line_longer_than_the_queue_is_dropped_alone() {
+        let mut queue = Queue::<8>::EMPTY;
+        queue.push(b"far too long");
+        assert_eq!((drain(&mut queue).as_str(), queue.take_dropped()), ("", 1));
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_comes_out_whole_or_is_counted(
+            steps in prop::collection::vec((prop::collection::vec(b'a'..=b'z', 0..12), 0_usize..24), 0..200)
+        ) {
+            let mut queue = Queue::<32>::EMPTY;
+            let (mut written, mut pushed, mut lost) = (Vec::new(), Vec::new(), 0);
+            for (line, count) in steps {
+                queue.push(&line);
+                pushed.push(line);
+                let front = queue.front();
+                let count = count.min(front.len());
+                written.extend_from_slice(&front[..count]);
+                queue.advance(count);
+                lost += queue.take_dropped();
+            }
+            written.extend(drain(&mut queue).into_bytes());
+            let seen: Vec<&[u8]> = written.split(|byte| *byte == b'\n').collect();
+            prop_assert_eq!(seen.len() - 1 + lost as usize, pushed.len());
+            let mut rest = pushed.iter();
+            for line in &seen[..seen.len() - 1] {
+                prop_assert!(rest.any(|pushed| pushed == line), "a line came out that is not in order");
+            }
+        }
+    }
+}
