@@ -11,3 +11,6 @@ pub mod config;
 pub mod errno;
 pub mod log;
 pub mod netlink;
+pub mod parameters;
+pub mod plan;
+pub mod supervise;

@@ -1,0 +1,81 @@
+//! The kernel command line's words for hilum: `hilum.config=PATH`, `hilum.fail=POLICY`, `hilum.panic`.
+//!
+//! A board whose configuration is broken still listens to these, so they are read before it.
+
+/// Where the configuration is, unless a word says otherwise.
+pub const DEFAULT_CONFIG: &str = "/etc/hilum.conf";
+
+/// Seconds between an error that ends the boot and what its policy does: time to read the line.
+pub const FAIL_SECONDS: u64 = 10;
+
+/// What the kernel command line says to hilum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parameters<'a> {
+    /// `hilum.config=PATH`
+    pub config: &'a str,
+    /// `hilum.fail=reboot|poweroff|stay`
+    pub fail: Fail,
+    /// `hilum.panic`: panic once after the boot, to try what the board then does.
+    pub panic: bool,
+    /// The first word that starts with `hilum.` and is none of these.
+    pub unknown: Option<&'a str>,
+}
+
+/// What happens after an error that ends the boot, such as a broken configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fail {
+    /// Reboot after [`FAIL_SECONDS`].
+    Reboot,
+    /// Power off after [`FAIL_SECONDS`].
+    Poweroff,
+    /// Stay, with the line on the console.
+    Stay,
+}
+
+/// Reads a command line as /proc/cmdline gives it. Words of others are passed over; of two, the last one counts, as
+/// with the kernel's own.
+pub fn parameters(line: &str) -> Parameters<'_> {
+    let mut found = Parameters { config: DEFAULT_CONFIG, fail: Fail::Reboot, panic: false, unknown: None };
+    for word in line.split_ascii_whitespace() {
+        let Some(own) = word.strip_prefix("hilum.") else { continue };
+        match own.split_once('=') {
+            Some(("config", path)) if path.starts_with('/') => found.config = path,
+            Some(("fail", "reboot")) => found.fail = Fail::Reboot,
+            Some(("fail", "poweroff")) => found.fail = Fail::Poweroff,
+            Some(("fail", "stay")) => found.fail = Fail::Stay,
+            None if own == "panic" => found.panic = true,
+            _ => found.unknown = found.unknown.or(Some(word)),
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_hilum_are_found_among_others() {
+        let found = parameters("console=ttyS0 hilum.config=/a.conf quiet hilum.fail=stay hilum.panic\n");
+        assert_eq!(found, Parameters { config: "/a.conf", fail: Fail::Stay, panic: true, unknown: None });
+    }
+
+    #[test]
+    fn defaults_hold_without_a_word() {
+        let found = parameters("");
+        assert_eq!(found, Parameters { config: DEFAULT_CONFIG, fail: Fail::Reboot, panic: false, unknown: None });
+    }
+
+    #[test]
+    fn last_word_counts() {
+        assert_eq!(parameters("hilum.fail=stay hilum.fail=poweroff").fail, Fail::Poweroff);
+    }
+
+    #[test]
+    fn unknown_or_malformed_word_is_reported_and_changes_nothing() {
+        for word in ["hilum.fial=stay", "hilum.fail=never", "hilum.config=relative", "hilum.panic=1", "hilum."] {
+            let found = parameters(word);
+            assert_eq!(found, Parameters { unknown: Some(word), ..parameters("") });
+        }
+    }
+}

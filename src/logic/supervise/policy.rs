@@ -1,0 +1,77 @@
+//! Restart or not, and after how long.
+
+use super::{End, NO_PROCESS_MS};
+use crate::config::{Otherwise, Restart, When};
+
+/// Milliseconds a program has to run for its delays to start from the beginning again, where no limit gives a period.
+const STEADY_MS: u64 = 60_000;
+
+/// What follows an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It stays down.
+    Rest,
+    /// It is started again: the count of restarts in a row, and the delay in milliseconds.
+    Restart(u32, u64),
+    /// Its limit is reached.
+    GiveUp(Otherwise),
+}
+
+/// What one workload's restarts so far say about the next one.
+#[derive(Debug, Clone, Copy)]
+pub struct Backoff {
+    /// When the program was last started.
+    started: u64,
+    /// Restarts in a row.
+    row: u32,
+    /// The first restart of the period that is being counted.
+    period_began: u64,
+    /// Restarts in that period.
+    counted: u32,
+}
+
+impl Backoff {
+    /// No restart yet.
+    pub const NONE: Self = Self { started: 0, row: 0, period_began: 0, counted: 0 };
+
+    /// Notes that it was started.
+    pub fn start(&mut self, now: u64) {
+        self.started = now;
+    }
+
+    /// Decides what follows `end`.
+    ///
+    /// The delay doubles from `delay` to `max` with each restart in a row. The row is over once the program ran for the
+    /// limit's period, or a minute where there is no limit. Restarts are counted in periods that begin with a restart
+    /// and do not overlap, as systemd counts them: one counter is enough, however large the limit.
+    pub fn decide(&mut self, restart: &Restart, end: End, now: u64) -> Verdict {
+        if end == End::NoProcess {
+            return Verdict::Restart(self.row, NO_PROCESS_MS);
+        }
+        let due = match restart.when {
+            When::Never => false,
+            When::OnFailure => !end.is_success(),
+            When::Always => true,
+        };
+        if !due {
+            return Verdict::Rest;
+        }
+        let steady = restart.limit.map_or(STEADY_MS, |limit| u64::from(limit.period_ms));
+        if now.saturating_sub(self.started) >= steady {
+            self.row = 0;
+        }
+        if let Some(limit) = restart.limit {
+            if self.counted == 0 || now.saturating_sub(self.period_began) >= u64::from(limit.period_ms) {
+                self.period_began = now;
+                self.counted = 0;
+            }
+            if self.counted >= limit.count {
+                return Verdict::GiveUp(limit.otherwise);
+            }
+            self.counted += 1;
+        }
+        let delay = u64::from(restart.delay_ms).checked_shl(self.row.min(31)).unwrap_or(u64::MAX);
+        self.row = self.row.saturating_add(1);
+        Verdict::Restart(self.row, delay.min(u64::from(restart.max_ms)))
+    }
+}
