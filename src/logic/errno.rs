@@ -67,8 +67,6 @@ impl fmt::Display for Errno {
 #[cfg(test)]
 mod tests {
     use super::*;
-    extern crate std;
-    use std::string::ToString;
 
     #[test]
     fn errno_is_shown_with_name_and_words() {

@@ -4,7 +4,7 @@
 //! running half carries all of that out. Everything here works without a heap and is tested on the host; the host's
 //! tools use the same code, so that a configuration is checked by the very parser that the board runs.
 
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 pub mod config;

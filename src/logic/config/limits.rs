@@ -19,8 +19,6 @@ pub const NAME_BYTES: usize = 32;
 pub const EXEC_WORDS: usize = 32;
 /// `env` lines of one workload.
 pub const VARIABLES: usize = 32;
-/// Names in all `needs` and `after` lines together.
-pub const REFERENCES: usize = 128;
 /// Bytes of a path: it must fit a buffer of 256 with its closing NUL.
 pub const PATH_BYTES: usize = 255;
 /// Bytes of a host name (`__NEW_UTS_LEN`, uname(2)).

@@ -188,6 +188,23 @@ impl WorkloadSet {
         index < limits::WORKLOADS && self.0 & (1 << index) != 0
     }
 
+    /// Takes the workload at `index` out.
+    pub fn remove(&mut self, index: usize) {
+        self.0 &= !(1 << index);
+    }
+
+    /// The workloads that are in one of the two sets.
+    #[must_use]
+    pub fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The workloads that are in both sets.
+    #[must_use]
+    pub fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     /// Whether no workload is in the set.
     pub fn is_empty(self) -> bool {
         self.0 == 0

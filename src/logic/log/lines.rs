@@ -86,8 +86,6 @@ impl fmt::Display for Printable<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    extern crate std;
-    use std::{format, string::String, vec, vec::Vec};
 
     fn lines(pieces: &[&[u8]]) -> Vec<String> {
         let mut buffer = LineBuffer::EMPTY;

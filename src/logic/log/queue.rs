@@ -58,9 +58,8 @@ impl<const N: usize> Queue<N> {
 
     /// Drops the oldest line that was not begun; false when there is none.
     fn drop_oldest(&mut self) -> bool {
-        let line_end = |from: usize| {
-            (from..self.length).find(|at| self.bytes[(self.head + at) % N] == b'\n').map(|at| at + 1)
-        };
+        let line_end =
+            |from: usize| (from..self.length).find(|at| self.bytes[(self.head + at) % N] == b'\n').map(|at| at + 1);
         let keep = if self.begun { line_end(0).unwrap_or(self.length) } else { 0 };
         let Some(end) = line_end(keep) else { return false };
         let gone = end - keep;
@@ -78,9 +77,7 @@ impl<const N: usize> Queue<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    extern crate std;
     use proptest::prelude::*;
-    use std::{string::String, vec::Vec};
 
     fn drain<const N: usize>(queue: &mut Queue<N>) -> String {
         let mut text = Vec::new();

@@ -49,7 +49,8 @@ pub enum Refusal {
 /// The kernel's own errno, or [`Refusal::Malformed`].
 pub fn acknowledgement(answer: &[u8], sequence: u32) -> Result<(), Refusal> {
     let half = |at: usize| answer.get(at..at + 2).map(|bytes| u16::from_ne_bytes([bytes[0], bytes[1]]));
-    let word = |at: usize| answer.get(at..at + 4).map(|bytes| u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    let word =
+        |at: usize| answer.get(at..at + 4).map(|bytes| u32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
     let fits = word(0).is_some_and(|length| length as usize <= answer.len());
     if !fits || half(4) != Some(ERROR) || word(8) != Some(sequence) {
         return Err(Refusal::Malformed);
@@ -65,7 +66,6 @@ pub fn acknowledgement(answer: &[u8], sequence: u32) -> Result<(), Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    extern crate std;
 
     fn answer(kind: u16, sequence: u32, error: i32) -> [u8; 36] {
         let mut bytes = [0; 36];

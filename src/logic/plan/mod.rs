@@ -52,7 +52,14 @@ pub struct Plan<'a> {
 /// What is attached below a workload's root filesystem, in order.
 const MOUNTS: [Mount; 6] = [
     // Read-only: a program with uid 0 owns the files below /proc/sys, and needs no capability to write its own files.
-    Mount { filesystem: FileSystem::Proc, target: c"proc", options: &[], read_only: true, executable: false, devices: false },
+    Mount {
+        filesystem: FileSystem::Proc,
+        target: c"proc",
+        options: &[],
+        read_only: true,
+        executable: false,
+        devices: false,
+    },
     Mount {
         filesystem: FileSystem::Tmpfs,
         target: c"dev",

@@ -88,7 +88,8 @@ impl Step<'_> {
             Self::Root(_) => formatter.write_str(": ro,nosuid,nodev"),
             Self::Mount(mount) => {
                 write!(formatter, ": {} nosuid", text(mount.filesystem.name()))?;
-                for (on, word) in [(mount.read_only, ",ro"), (!mount.executable, ",noexec"), (!mount.devices, ",nodev")] {
+                for (on, word) in [(mount.read_only, ",ro"), (!mount.executable, ",noexec"), (!mount.devices, ",nodev")]
+                {
                     formatter.write_str(if on { word } else { "" })?;
                 }
                 mount.options.iter().try_for_each(|(name, value)| write!(formatter, ",{}={}", text(name), text(value)))

@@ -1,9 +1,7 @@
 //! The plan of a workload, step by step.
 
 use super::*;
-use crate::config::{Restart, Stop, Signal, User, When, WorkloadSet};
-extern crate std;
-use std::string::ToString;
+use crate::config::{Restart, Signal, Stop, User, When, WorkloadSet};
 
 fn workload() -> Workload<'static> {
     let mut exec = Vec::new();

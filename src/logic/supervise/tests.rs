@@ -1,12 +1,8 @@
 //! Histories of a board, told as events, with the actions that follow.
 
 use super::*;
-use crate::config::{
-    Config, Idle, Limit, Otherwise, Restart, Signal, Stop, User, When, Workload, WorkloadSet,
-};
-extern crate std;
+use crate::config::{Config, Idle, Limit, Otherwise, Restart, Signal, Stop, User, When, Workload, WorkloadSet};
 use proptest::prelude::*;
-use std::{vec, vec::Vec};
 
 const NEVER: Restart = Restart { when: When::Never, delay_ms: 100, max_ms: 1_000, limit: None };
 const ALWAYS: Restart = Restart { when: When::Always, delay_ms: 100, max_ms: 350, limit: None };
@@ -258,7 +254,8 @@ fn nothing_starts_on_the_way_down() {
 
 #[test]
 fn idle_board_does_what_its_config_says_once() {
-    for (idle, down) in [(Idle::Stay, None), (Idle::Poweroff, Some(Down::Poweroff)), (Idle::Reboot, Some(Down::Reboot))] {
+    for (idle, down) in [(Idle::Stay, None), (Idle::Poweroff, Some(Down::Poweroff)), (Idle::Reboot, Some(Down::Reboot))]
+    {
         let mut config = board(vec![workload(NEVER, &[], &[])]);
         config.system.idle = idle;
         let mut supervisor = started(&config);

@@ -1,0 +1,169 @@
+//! What is wrong with a configuration, where, and what to do: one line, as `LINE:COLUMN: ...` behind the file's name.
+
+use super::limits;
+use super::vocabulary::Section;
+use core::fmt;
+
+/// A place in the file and what is wrong there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Error<'a> {
+    /// The line, from 1.
+    pub line: u32,
+    /// The column in characters, from 1.
+    pub column: u32,
+    /// What is wrong.
+    pub problem: Problem<'a>,
+}
+
+/// Names of a cycle that are shown; the rest of a longer one is left out.
+pub(super) const CYCLE_NAMES: usize = 8;
+
+/// What can be wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Problem<'a> {
+    /// More bytes than [`limits::FILE_BYTES`].
+    FileTooLarge,
+    /// An UTF-8 byte order mark at the start.
+    ByteOrderMark,
+    /// This byte is not part of UTF-8 text.
+    NotUtf8(u8),
+    /// A control character.
+    Control(char),
+    /// The line ends in CR LF.
+    CarriageReturn,
+    /// More bytes than [`limits::LINE_BYTES`].
+    LineTooLong,
+    /// A quoted word has no closing quote on its line.
+    Unclosed,
+    /// Text right behind a closing quote.
+    BehindQuote,
+    /// A quote inside of a bare word.
+    QuoteInside,
+    /// The file is empty, or its first directive is not its version.
+    NoVersion,
+    /// A version that this parser does not know.
+    Version(&'a str),
+    /// A directive before the first section.
+    NoSection(&'a str),
+    /// A section that is not in the vocabulary, or not closed.
+    UnknownSection(&'a str),
+    /// A second `[system]`.
+    SystemTwice,
+    /// A key that is not in the vocabulary of its section, and the one that was probably meant.
+    UnknownKey(&'a str, Section, Option<&'static str>),
+    /// A key, or a word of one, that this version does not carry out.
+    NotYet(&'a str),
+    /// A key that may stand once, and the line of its first use.
+    Twice(&'static str, u32),
+    /// A word is missing: the key, and what is expected.
+    Missing(&'static str, &'static str),
+    /// A word too many.
+    Extra(&'a str),
+    /// A word that is not what is expected.
+    Value(&'a str, &'static str),
+    /// More of something than there is room for.
+    TooMany(&'static str, u32),
+    /// A workload's name that was used before, and on which line.
+    SameName(&'a str, u32),
+    /// A variable that was set before.
+    SameVariable(&'a str),
+    /// A workload without a key that it has to have.
+    Incomplete(&'a str, &'static str),
+    /// A name behind `needs` or `after` that is no workload.
+    NoWorkload(&'a str),
+    /// A workload that needs or follows itself.
+    Itself(&'a str),
+    /// Workloads that wait for each other; unused places are empty.
+    Cycle([&'a str; CYCLE_NAMES]),
+    /// `max=` is below `delay=`.
+    MaxBelowDelay,
+    /// `else=` without `limit=`.
+    ElseWithoutLimit,
+    /// A `limit=` that the delays never let it reach: so many milliseconds are needed for its restarts.
+    LimitNeverReached(u64),
+}
+
+/// A word of the file as it is shown: short, and without anything that could control a terminal.
+struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const BYTES: usize = 40;
+        let cut = self.0.floor_char_boundary(BYTES);
+        let (shown, dots) = if cut < self.0.len() { (&self.0[..cut], "...") } else { (self.0, "") };
+        formatter.write_str("\"")?;
+        // A quoted word may hold tabs; nothing else that controls a terminal gets past the lines.
+        for (index, part) in shown.split('\t').enumerate() {
+            formatter.write_str(if index > 0 { " " } else { "" })?;
+            formatter.write_str(part)?;
+        }
+        formatter.write_str(dots)?;
+        formatter.write_str("\"")
+    }
+}
+
+impl fmt::Display for Error<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}: {}", self.line, self.column, self.problem)
+    }
+}
+
+impl fmt::Display for Problem<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::FileTooLarge => write!(f, "the file is larger than {} bytes", limits::FILE_BYTES),
+            Self::ByteOrderMark => f.write_str("the file starts with a byte order mark; save it as plain UTF-8"),
+            Self::NotUtf8(byte) => write!(f, "byte {byte:#04x} is not UTF-8 text"),
+            Self::Control(found) => {
+                write!(f, "control character {:#04x}; only spaces and tabs separate words", found as u32)
+            }
+            Self::CarriageReturn => f.write_str("the line ends with CR LF; use LF alone"),
+            Self::LineTooLong => write!(f, "the line is longer than {} bytes", limits::LINE_BYTES),
+            Self::Unclosed => f.write_str("the quote is not closed on this line"),
+            Self::BehindQuote => f.write_str("a blank is needed behind the closing quote"),
+            Self::QuoteInside => f.write_str("a quote can only enclose a whole word"),
+            Self::NoVersion => f.write_str("the first line has to be: hilum 1"),
+            Self::Version(found) => write!(f, "version {} is not known; this is version 1", Shown(found)),
+            Self::NoSection(found) => {
+                write!(f, "{} stands before the first section, [system] or [workload NAME]", Shown(found))
+            }
+            Self::UnknownSection(found) => {
+                write!(f, "{} is no section; expected [system] or [workload NAME]", Shown(found))
+            }
+            Self::SystemTwice => f.write_str("[system] can stand only once"),
+            Self::UnknownKey(found, section, near) => {
+                write!(f, "unknown key {} in [{}]", Shown(found), section.name())?;
+                near.map_or(Ok(()), |near| write!(f, "; did you mean {}?", Shown(near)))
+            }
+            Self::NotYet(found) => {
+                write!(f, "{} is known but not carried out by this version; remove the line", Shown(found))
+            }
+            Self::Twice(key, line) => write!(f, "{} can stand only once; it was set in line {line}", Shown(key)),
+            Self::Missing(key, expected) => write!(f, "{} needs {expected}", Shown(key)),
+            Self::Extra(found) => write!(f, "unexpected word {}", Shown(found)),
+            Self::Value(found, expected) => write!(f, "found {}, expected {expected}", Shown(found)),
+            Self::TooMany(what, limit) => write!(f, "too many {what}; the limit is {limit}"),
+            Self::SameName(name, line) => write!(f, "a workload {} is already in line {line}", Shown(name)),
+            Self::SameVariable(name) => write!(f, "variable {} is set twice", Shown(name)),
+            Self::Incomplete(name, key) => write!(f, "workload {} has no {}", Shown(name), Shown(key)),
+            Self::NoWorkload(name) => write!(f, "there is no workload {}", Shown(name)),
+            Self::Itself(name) => write!(f, "workload {} cannot wait for itself", Shown(name)),
+            Self::Cycle(names) => {
+                f.write_str("workloads wait for each other in a circle: ")?;
+                for (index, name) in names.iter().take_while(|name| !name.is_empty()).enumerate() {
+                    f.write_str(if index > 0 { " waits for " } else { "" })?;
+                    write!(f, "{}", Shown(name))?;
+                }
+                Ok(())
+            }
+            Self::MaxBelowDelay => f.write_str("max= is shorter than delay="),
+            Self::ElseWithoutLimit => f.write_str("else= needs a limit="),
+            Self::LimitNeverReached(needed_ms) => {
+                write!(
+                    f,
+                    "the limit cannot be reached: its restarts alone take {needed_ms} ms; lower max= or lengthen the period"
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! A file as lines of words, with the place of each word.
+//!
+//! Words are separated by spaces and tabs. `"..."` groups a word that holds spaces; there are no escapes. `#` at the
+//! start of a word begins a comment.
+
+use super::error::{Error, Problem};
+use super::limits;
+use heapless::Vec;
+
+/// A word and its column, counted in characters from 1.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Word<'a> {
+    pub(super) text: &'a str,
+    pub(super) column: u32,
+    /// Whether it stood in quotes: then it is a value, whatever it looks like.
+    pub(super) quoted: bool,
+}
+
+/// One directive: its line, from 1, and its words; at least one.
+#[derive(Debug)]
+pub(super) struct Line<'a> {
+    pub(super) number: u32,
+    pub(super) words: Vec<Word<'a>, { limits::LINE_WORDS }>,
+    /// The column behind the last word, where a missing one would be.
+    pub(super) end: u32,
+}
+
+/// The directives of a file, in order.
+#[derive(Debug, Clone)]
+pub(super) struct Lines<'a> {
+    rest: Option<&'a str>,
+    number: u32,
+}
+
+impl<'a> Lines<'a> {
+    /// Looks at the file as a whole first.
+    ///
+    /// # Errors
+    /// A file that is too large, has a byte order mark, or is not UTF-8.
+    pub(super) fn of(bytes: &'a [u8]) -> Result<Self, Error<'a>> {
+        let at_start = |problem| Err(Error { line: 1, column: 1, problem });
+        if bytes.len() > limits::FILE_BYTES {
+            return at_start(Problem::FileTooLarge);
+        }
+        if bytes.starts_with(b"\xef\xbb\xbf") {
+            return at_start(Problem::ByteOrderMark);
+        }
+        match core::str::from_utf8(bytes) {
+            Ok(text) => Ok(Self { rest: Some(text), number: 0 }),
+            Err(error) => {
+                let before = &bytes[..error.valid_up_to()];
+                let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+                let line = before.iter().filter(|byte| **byte == b'\n').count() as u32 + 1;
+                let column = core::str::from_utf8(&before[line_start..]).map_or(0, |text| text.chars().count());
+                Err(Error { line, column: column as u32 + 1, problem: Problem::NotUtf8(bytes[before.len()]) })
+            }
+        }
+    }
+
+    /// The next line that is not empty.
+    pub(super) fn next_line(&mut self) -> Result<Option<Line<'a>>, Error<'a>> {
+        while let Some(rest) = self.rest {
+            let (text, rest) = rest.split_once('\n').map_or((rest, None), |(line, rest)| (line, Some(rest)));
+            self.rest = rest;
+            self.number += 1;
+            let line = split(text, self.number)?;
+            if !line.words.is_empty() {
+                return Ok(Some(line));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The words of one line.
+fn split(text: &str, number: u32) -> Result<Line<'_>, Error<'_>> {
+    let error = |column: u32, problem| Err(Error { line: number, column, problem });
+    let mut line = Line { number, words: Vec::new(), end: 1 };
+    if let Some((column, found)) = (1..).zip(text.chars()).find(|(_, c)| c.is_control() && *c != '\t') {
+        return error(column, if found == '\r' { Problem::CarriageReturn } else { Problem::Control(found) });
+    }
+    if text.len() > limits::LINE_BYTES {
+        return error(1, Problem::LineTooLong);
+    }
+    let (mut rest, mut column) = (text, 1);
+    loop {
+        let trimmed = rest.trim_start_matches([' ', '\t']);
+        column += (rest.len() - trimmed.len()) as u32;
+        if trimmed.is_empty() || trimmed.starts_with('#') {
+            return Ok(line);
+        }
+        let quoted = trimmed.strip_prefix('"');
+        let (word, behind) = match quoted {
+            Some(inner) => match inner.split_once('"') {
+                Some(parts) => parts,
+                None => return error(column, Problem::Unclosed),
+            },
+            None => trimmed.split_at(trimmed.find([' ', '\t']).unwrap_or(trimmed.len())),
+        };
+        let width = word.chars().count() as u32 + if quoted.is_some() { 2 } else { 0 };
+        if quoted.is_some() && !behind.is_empty() && !behind.starts_with([' ', '\t']) {
+            return error(column + width, Problem::BehindQuote);
+        }
+        if let (None, Some(at)) = (quoted, word.find('"')) {
+            return error(column + word[..at].chars().count() as u32, Problem::QuoteInside);
+        }
+        if line.words.push(Word { text: word, column, quoted: quoted.is_some() }).is_err() {
+            return error(column, Problem::TooMany("words in a line", limits::LINE_WORDS as u32));
+        }
+        column += width;
+        line.end = column;
+        rest = behind;
+    }
+}

@@ -1,0 +1,50 @@
+//! `needs` and `after`: names become sets of indexes, and no workload may wait for itself, on whatever way.
+
+use super::error::{CYCLE_NAMES, Error, Problem};
+use super::lines::Line;
+use super::model::{Config, WorkloadSet};
+
+/// Reads a `needs` or `after` line of the workload at `index`; every section is known by now.
+pub(super) fn read<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize, is_need: bool) -> Result<(), Error<'a>> {
+    let key = if is_need { "needs" } else { "after" };
+    let error = |column, problem| Error { line: line.number, column, problem };
+    if line.words.len() < 2 {
+        return Err(error(line.end, Problem::Missing(key, "the name of a workload")));
+    }
+    for word in &line.words[1..] {
+        let other = config.workloads.iter().position(|workload| workload.name == word.text);
+        let other = other.ok_or(error(word.column, Problem::NoWorkload(word.text)))?;
+        if other == index {
+            return Err(error(word.column, Problem::Itself(word.text)));
+        }
+        let workload = &mut config.workloads[index];
+        if is_need { workload.needs.insert(other) } else { workload.after.insert(other) }
+    }
+    Ok(())
+}
+
+/// Refuses workloads that wait for each other in a circle.
+pub(super) fn refuse_cycles<'a>(config: &Config<'a>) -> Result<(), Error<'a>> {
+    let waits_for = |index: usize| config.workloads[index].needs.union(config.workloads[index].after);
+    // Take away whoever waits for nobody that is left, until only circles, and who waits for them, are left.
+    let mut left = WorkloadSet::EMPTY;
+    (0..config.workloads.len()).for_each(|index| left.insert(index));
+    while let Some(free) = left.iter().find(|index| waits_for(*index).intersection(left).is_empty()) {
+        left.remove(free);
+    }
+    // From anywhere in there, going on from name to name ends in a circle.
+    let Some(mut at) = left.iter().next() else { return Ok(()) };
+    let next = |at| waits_for(at).intersection(left).iter().next().unwrap_or(at);
+    (0..config.workloads.len()).for_each(|_| at = next(at));
+    let start = at;
+    let mut names = [""; CYCLE_NAMES];
+    names[0] = config.workloads[start].name;
+    for name in &mut names[1..] {
+        at = next(at);
+        *name = config.workloads[at].name;
+        if at == start {
+            break;
+        }
+    }
+    Err(Error { line: config.workloads[start].line, column: 1, problem: Problem::Cycle(names) })
+}

@@ -1,0 +1,285 @@
+//! Directives in order: sections, keys, and what each key's words have to be.
+//!
+//! The file is read twice: `needs` and `after` may name a workload that comes later, so they are looked at when every
+//! section is known.
+
+use super::error::{Error, Problem};
+use super::lines::{Line, Lines, Word};
+use super::model::{Config, ConsoleMode, Idle, Signal, Stop, User, Variable, Workload, WorkloadSet};
+use super::vocabulary::{self, Key, Meaning, Section, VOCABULARY};
+use super::{limits, order, restart, values};
+use heapless::Vec;
+
+/// Reads a configuration into `config`, which holds none yet.
+///
+/// # Errors
+/// The first thing that is wrong; `config` is then of no use.
+pub fn parse<'a>(bytes: &'a [u8], config: &mut Config<'a>) -> Result<(), Error<'a>> {
+    let mut lines = Lines::of(bytes)?;
+    read_version(&mut lines)?;
+    let (directives, mut parser) =
+        (lines.clone(), Parser { place: Place::Start, system_seen: false, first_lines: [0; _] });
+    while let Some(line) = lines.next_line()? {
+        parser.read(&line, config)?;
+    }
+    parser.finish_section(config)?;
+    read_order(directives, config)?;
+    order::refuse_cycles(config)
+}
+
+fn read_version<'a>(lines: &mut Lines<'a>) -> Result<(), Error<'a>> {
+    let no_version = |line, column| Error { line, column, problem: Problem::NoVersion };
+    let line = lines.next_line()?.ok_or(no_version(1, 1))?;
+    match line.words.as_slice() {
+        [Word { text: "hilum", .. }, Word { text: "1", .. }] => Ok(()),
+        [Word { text: "hilum", .. }, version] => {
+            Err(Error { line: line.number, column: version.column, problem: Problem::Version(version.text) })
+        }
+        _ => Err(no_version(line.number, line.words[0].column)),
+    }
+}
+
+/// The second reading: which workload waits for which.
+fn read_order<'a>(mut lines: Lines<'a>, config: &mut Config<'a>) -> Result<(), Error<'a>> {
+    let mut section = None;
+    while let Some(line) = lines.next_line()? {
+        let key = line.words[0].text;
+        if !line.words[0].quoted && key.starts_with('[') {
+            section = config.workloads.iter().position(|workload| workload.line == line.number);
+        } else if let (Some(index), "needs" | "after") = (section, key) {
+            order::read(&line, config, index, key == "needs")?;
+        }
+    }
+    Ok(())
+}
+
+/// Where the next directive belongs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Start,
+    System,
+    /// The workload that was begun last.
+    Workload,
+}
+
+struct Parser {
+    place: Place,
+    system_seen: bool,
+    /// The line in which each key of the vocabulary was first used in this section; 0 for not yet.
+    first_lines: [u32; VOCABULARY.len()],
+}
+
+impl Parser {
+    fn read<'a>(&mut self, line: &Line<'a>, config: &mut Config<'a>) -> Result<(), Error<'a>> {
+        let first = line.words[0];
+        if !first.quoted && first.text.starts_with('[') {
+            self.finish_section(config)?;
+            self.first_lines.fill(0);
+            return self.begin_section(line, config);
+        }
+        let error = |problem| Err(Error { line: line.number, column: first.column, problem });
+        let section = match self.place {
+            Place::Start => return error(Problem::NoSection(first.text)),
+            Place::System => Section::System,
+            Place::Workload => Section::Workload,
+        };
+        let Some((index, key)) = vocabulary::find(section, first.text) else {
+            let near = vocabulary::nearest(section, first.text);
+            return error(Problem::UnknownKey(first.text, section, near));
+        };
+        let first_line = &mut self.first_lines[index];
+        if *first_line != 0 && !key.repeats {
+            return error(Problem::Twice(key.name, *first_line));
+        }
+        *first_line = line.number;
+        Values { line, key, next: 1 }.read(config)
+    }
+
+    /// `[system]`, or `[workload NAME]`.
+    fn begin_section<'a>(&mut self, line: &Line<'a>, config: &mut Config<'a>) -> Result<(), Error<'a>> {
+        let error = |column, problem| Err(Error { line: line.number, column, problem });
+        let first = line.words[0];
+        match (first.text, line.words.get(1), line.words.get(2)) {
+            ("[system]", None, _) => {
+                self.place = Place::System;
+                if core::mem::replace(&mut self.system_seen, true) {
+                    return error(first.column, Problem::SystemTwice);
+                }
+                Ok(())
+            }
+            ("[system]", Some(extra), _) | ("[workload", _, Some(extra)) => {
+                error(extra.column, Problem::Extra(extra.text))
+            }
+            ("[workload", Some(word), None) if word.text.ends_with(']') => {
+                let text = &word.text[..word.text.len() - 1];
+                let Some(name) = values::name(text) else {
+                    return error(word.column, Problem::Value(text, values::NAME));
+                };
+                if let Some(other) = config.workloads.iter().find(|workload| workload.name == name) {
+                    return error(word.column, Problem::SameName(name, other.line));
+                }
+                self.place = Place::Workload;
+                if config.workloads.push(begun(name, line.number)).is_err() {
+                    return error(word.column, Problem::TooMany("workloads", limits::WORKLOADS as u32));
+                }
+                Ok(())
+            }
+            _ => error(first.column, Problem::UnknownSection(first.text)),
+        }
+    }
+
+    /// Looks at a section that ends here: what it has to have.
+    fn finish_section<'a>(&mut self, config: &Config<'a>) -> Result<(), Error<'a>> {
+        let (Place::Workload, Some(workload)) = (self.place, config.workloads.last()) else { return Ok(()) };
+        let missing = if workload.root.is_empty() { "root" } else { "exec" };
+        if workload.root.is_empty() || workload.exec.is_empty() {
+            let problem = Problem::Incomplete(workload.name, missing);
+            return Err(Error { line: workload.line, column: 1, problem });
+        }
+        Ok(())
+    }
+}
+
+/// A workload with nothing but its name.
+fn begun(name: &str, line: u32) -> Workload<'_> {
+    Workload {
+        name,
+        line,
+        root: "",
+        exec: Vec::new(),
+        env: Vec::new(),
+        directory: "/",
+        hostname: name,
+        user: User { uid: 0, gid: 0 },
+        needs: WorkloadSet::EMPTY,
+        after: WorkloadSet::EMPTY,
+        restart: restart::DEFAULT,
+        stop: Stop { signal: Signal(15), grace_ms: 5_000 },
+    }
+}
+
+/// The words behind a key, taken one after the other.
+struct Values<'l, 'a> {
+    line: &'l Line<'a>,
+    key: &'static Key,
+    next: usize,
+}
+
+impl<'a> Values<'_, 'a> {
+    fn error<T>(&self, column: u32, problem: Problem<'a>) -> Result<T, Error<'a>> {
+        Err(Error { line: self.line.number, column, problem })
+    }
+
+    /// The next word as a value.
+    fn take<T>(&mut self, expected: &'static str, read: impl Fn(&'a str) -> Option<T>) -> Result<T, Error<'a>> {
+        let Some(word) = self.line.words.get(self.next) else {
+            return self.error(self.line.end, Problem::Missing(self.key.name, expected));
+        };
+        self.next += 1;
+        read(word.text).map_or_else(|| self.error(word.column, Problem::Value(word.text, expected)), Ok)
+    }
+
+    /// A word that may be left out.
+    fn take_if_there<T>(
+        &mut self,
+        expected: &'static str,
+        read: impl Fn(&'a str) -> Option<T>,
+    ) -> Result<Option<T>, Error<'a>> {
+        if self.next < self.line.words.len() { self.take(expected, read).map(Some) } else { Ok(None) }
+    }
+
+    fn read(mut self, config: &mut Config<'a>) -> Result<(), Error<'a>> {
+        let column = self.line.words[0].column;
+        match self.key.meaning {
+            Meaning::Hostname => config.system.hostname = Some(self.take(values::HOSTNAME, values::hostname)?),
+            Meaning::Console => self.console(config)?,
+            Meaning::Idle => {
+                config.system.idle = self.take("stay, poweroff or reboot", |text| match text {
+                    "stay" => Some(Idle::Stay),
+                    "poweroff" => Some(Idle::Poweroff),
+                    "reboot" => Some(Idle::Reboot),
+                    _ => None,
+                })?;
+            }
+            Meaning::NotYet => return self.error(column, Problem::NotYet(self.key.name)),
+            // The names are looked up when every workload is known.
+            Meaning::Needs | Meaning::After => return Ok(()),
+            _ => {
+                if let Some(workload) = config.workloads.last_mut() {
+                    self.workload(workload)?;
+                }
+            }
+        }
+        match self.line.words.get(self.next) {
+            Some(extra) => self.error(extra.column, Problem::Extra(extra.text)),
+            None => Ok(()),
+        }
+    }
+
+    fn workload(&mut self, workload: &mut Workload<'a>) -> Result<(), Error<'a>> {
+        match self.key.meaning {
+            Meaning::Root => workload.root = self.take(values::PATH, values::path)?,
+            Meaning::Exec => self.exec(workload)?,
+            Meaning::Env => self.env(workload)?,
+            Meaning::Directory => workload.directory = self.take(values::PATH, values::path)?,
+            Meaning::WorkloadHostname => workload.hostname = self.take(values::HOSTNAME, values::hostname)?,
+            Meaning::User => workload.user = self.take(values::USER, values::user)?,
+            Meaning::Restart => {
+                workload.restart = restart::read(self.line)?;
+                self.next = self.line.words.len();
+            }
+            Meaning::Stop => {
+                workload.stop.signal = self.take(values::SIGNAL, values::signal)?;
+                if let Some(grace_ms) = self.take_if_there(values::DURATION, values::duration_ms)? {
+                    workload.stop.grace_ms = grace_ms;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// `console [DEVICE] log|off`
+    fn console(&mut self, config: &mut Config<'a>) -> Result<(), Error<'a>> {
+        if self.line.words.len() > 2 {
+            config.system.console.device = Some(self.take(values::DEVICE, values::device)?);
+        }
+        if let Some(word) = self.line.words.get(self.next).filter(|word| word.text == "prompt") {
+            return self.error(word.column, Problem::NotYet(word.text));
+        }
+        config.system.console.mode = self.take("log or off", |text| match text {
+            "log" => Some(ConsoleMode::Log),
+            "off" => Some(ConsoleMode::Off),
+            _ => None,
+        })?;
+        Ok(())
+    }
+
+    /// `exec PROGRAM ARGUMENT...`
+    fn exec(&mut self, workload: &mut Workload<'a>) -> Result<(), Error<'a>> {
+        let program = self.take(values::PATH, values::path)?;
+        // The first word always fits: the table is empty.
+        let _ = workload.exec.push(program);
+        while let Some(word) = self.line.words.get(self.next) {
+            self.next += 1;
+            if workload.exec.push(word.text).is_err() {
+                return self.error(word.column, Problem::TooMany("words behind exec", limits::EXEC_WORDS as u32));
+            }
+        }
+        Ok(())
+    }
+
+    /// `env NAME VALUE`
+    fn env(&mut self, workload: &mut Workload<'a>) -> Result<(), Error<'a>> {
+        let name = self.take(values::VARIABLE, values::variable)?;
+        let value = self.take("a value, \"\" for an empty one", Some)?;
+        let column = self.line.words[1].column;
+        if workload.env.iter().any(|variable| variable.name == name) {
+            return self.error(column, Problem::SameVariable(name));
+        }
+        if workload.env.push(Variable { name, value }).is_err() {
+            return self.error(column, Problem::TooMany("env lines", limits::VARIABLES as u32));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,256 @@
+//! What is refused, with the exact line. Every table of a board has its "one too many" here.
+
+use super::super::limits;
+use super::refusal;
+
+const WORKLOAD: &str = "[workload a]\nroot /r\nexec /x\n";
+
+/// The error for a file whose third line is `line`, in the system section.
+fn in_system(line: &str) -> String {
+    refusal(format!("hilum 1\n[system]\n{line}\n").as_bytes())
+}
+
+/// The error for a file whose fifth line is `line`, in a workload that is complete.
+fn in_workload(line: &str) -> String {
+    refusal(format!("hilum 1\n{WORKLOAD}{line}\n").as_bytes())
+}
+
+#[test]
+fn file_that_is_no_text_is_refused() {
+    for (bytes, expected) in [
+        (&b""[..], "1:1: the first line has to be: hilum 1"),
+        (b"\n \n# only a comment\n", "1:1: the first line has to be: hilum 1"),
+        (b"hilum\n", "1:1: the first line has to be: hilum 1"),
+        (b"  [system]\n", "1:3: the first line has to be: hilum 1"),
+        (b"hilum 2\n", "1:7: version \"2\" is not known; this is version 1"),
+        (b"\xef\xbb\xbfhilum 1\n", "1:1: the file starts with a byte order mark; save it as plain UTF-8"),
+        (b"\x7fELF\x02\x01\x01\0\0\0", "1:1: control character 0x7f; only spaces and tabs separate words"),
+        (b"hilum 1\n[system]\nhostname \xc3\xa4\xff\n", "3:11: byte 0xff is not UTF-8 text"),
+        (b"hilum 1\n[system]\nhostname a\0b\n", "3:11: control character 0x00; only spaces and tabs separate words"),
+        (b"hilum 1\r\n[system]\r\n", "1:8: the line ends with CR LF; use LF alone"),
+        (b"hilum 1\n\x1b[2J\n", "2:1: control character 0x1b; only spaces and tabs separate words"),
+    ] {
+        assert_eq!(refusal(bytes), expected, "{}", String::from_utf8_lossy(bytes));
+    }
+}
+
+#[test]
+fn truncated_file_is_refused() {
+    let whole = "hilum 1\n[workload a]\nroot /r\nexec /x \"y z\"\n";
+    for (length, expected) in [
+        (5, "1:1: the first line has to be: hilum 1"),
+        (16, "2:1: \"[workloa\" is no section; expected [system] or [workload NAME]"),
+        (19, "2:1: \"[workload\" is no section; expected [system] or [workload NAME]"),
+        (20, "2:1: workload \"a\" has no \"root\""),
+        (23, "3:1: unknown key \"ro\" in [workload]"),
+        (25, "3:5: \"root\" needs an absolute path without .., of at most 255 bytes"),
+        (29, "2:1: workload \"a\" has no \"exec\""),
+        (39, "4:9: the quote is not closed on this line"),
+    ] {
+        assert_eq!(refusal(&whole.as_bytes()[..length]), expected, "{}", &whole[..length]);
+    }
+}
+
+#[test]
+fn malformed_word_or_section_is_refused() {
+    for (line, expected) in [
+        ("exec \"/x", "5:6: the quote is not closed on this line"),
+        ("env A \"b\"c", "5:10: a blank is needed behind the closing quote"),
+        ("env A b\"c\"", "5:8: a quote can only enclose a whole word"),
+        ("[system", "5:1: \"[system\" is no section; expected [system] or [workload NAME]"),
+        ("[system] x", "5:10: unexpected word \"x\""),
+        ("[workload b] x", "5:14: unexpected word \"x\""),
+        (
+            "[workload B]",
+            "5:11: found \"B\", expected a name of at most 32 lower-case letters, digits and -, starting with a letter",
+        ),
+        (
+            "[workload ]",
+            "5:11: found \"\", expected a name of at most 32 lower-case letters, digits and -, starting with a letter",
+        ),
+        ("\"[system]\"", "5:1: unknown key \"[system]\" in [workload]"),
+    ] {
+        assert_eq!(in_workload(line), expected, "{line}");
+    }
+    assert_eq!(
+        refusal(b"hilum 1\nroot /r\n"),
+        "2:1: \"root\" stands before the first section, [system] or [workload NAME]"
+    );
+    assert_eq!(refusal(b"hilum 1\n[system]\n[system]\n"), "3:1: [system] can stand only once");
+}
+
+#[test]
+fn unknown_key_is_refused_with_the_one_that_was_meant() {
+    assert_eq!(in_workload("memroy 3"), "5:1: unknown key \"memroy\" in [workload]; did you mean \"memory\"?");
+    assert_eq!(in_workload("  restrat never"), "5:3: unknown key \"restrat\" in [workload]; did you mean \"restart\"?");
+    assert_eq!(in_workload("colour blue"), "5:1: unknown key \"colour\" in [workload]");
+    assert_eq!(in_system("exec /x"), "3:1: unknown key \"exec\" in [system]");
+    assert_eq!(in_system("hostnam x"), "3:1: unknown key \"hostnam\" in [system]; did you mean \"hostname\"?");
+}
+
+#[test]
+fn key_that_is_not_carried_out_yet_is_refused_not_ignored() {
+    assert_eq!(
+        in_workload("memory 32M"),
+        "5:1: \"memory\" is known but not carried out by this version; remove the line"
+    );
+    assert_eq!(
+        in_system("console ttyS0 prompt"),
+        "3:15: \"prompt\" is known but not carried out by this version; remove the line"
+    );
+    for key in super::super::VOCABULARY.iter().filter(|key| !key.is_carried_out()) {
+        let found = match key.section {
+            super::super::Section::System => in_system(key.name),
+            super::super::Section::Workload => in_workload(key.name),
+        };
+        assert!(found.contains("not carried out"), "{}: {found}", key.name);
+    }
+}
+
+#[test]
+fn key_that_stands_twice_is_refused_with_its_first_line() {
+    assert_eq!(in_workload("root /other"), "5:1: \"root\" can stand only once; it was set in line 3");
+    assert_eq!(in_system("idle stay\nidle stay"), "4:1: \"idle\" can stand only once; it was set in line 3");
+    assert_eq!(in_workload("env A 1\nenv A 2"), "6:5: variable \"A\" is set twice");
+}
+
+#[test]
+fn duplicate_workload_name_is_rejected() {
+    assert_eq!(in_workload("[workload a]"), "5:11: a workload \"a\" is already in line 2");
+}
+
+#[test]
+fn value_that_is_none_is_refused_with_what_was_expected() {
+    for (line, expected) in [
+        ("hostname -a", "3:10: found \"-a\", expected a host name of at most 64 letters, digits, - and ."),
+        ("hostname a..b", "3:10: found \"a..b\", expected a host name of at most 64 letters, digits, - and ."),
+        ("hostname", "3:9: \"hostname\" needs a host name of at most 64 letters, digits, - and ."),
+        ("hostname a b", "3:12: unexpected word \"b\""),
+        ("console loud", "3:9: found \"loud\", expected log or off"),
+        ("console ../sda log", "3:9: found \"../sda\", expected a terminal below /dev such as ttyS0, or log or off"),
+        ("idle sleep", "3:6: found \"sleep\", expected stay, poweroff or reboot"),
+    ] {
+        assert_eq!(in_system(line), expected, "{line}");
+    }
+    for (line, expected) in [
+        ("user root", "5:6: found \"root\", expected numbers, UID or UID:GID"),
+        ("user +1", "5:6: found \"+1\", expected numbers, UID or UID:GID"),
+        ("user 1:", "5:6: found \"1:\", expected numbers, UID or UID:GID"),
+        ("user 4294967295", "5:6: found \"4294967295\", expected numbers, UID or UID:GID"),
+        ("user 99999999999", "5:6: found \"99999999999\", expected numbers, UID or UID:GID"),
+        ("directory a/b", "5:11: found \"a/b\", expected an absolute path without .., of at most 255 bytes"),
+        ("directory /a/../b", "5:11: found \"/a/../b\", expected an absolute path without .., of at most 255 bytes"),
+        ("env A=B c", "5:5: found \"A=B\", expected a name without ="),
+        ("env A", "5:6: \"env\" needs a value, \"\" for an empty one"),
+        ("env A b c", "5:9: unexpected word \"c\""),
+        ("stop SIGKILLL", "5:6: found \"SIGKILLL\", expected a signal's name such as TERM, INT, QUIT, HUP or USR1"),
+        ("stop TERM 5", "5:11: found \"5\", expected a duration such as 100ms, 5s, 2m or 1h, up to a day"),
+        ("stop TERM 0s", "5:11: found \"0s\", expected a duration such as 100ms, 5s, 2m or 1h, up to a day"),
+        ("stop TERM 25h", "5:11: found \"25h\", expected a duration such as 100ms, 5s, 2m or 1h, up to a day"),
+        (
+            "stop TERM 9999999999h",
+            "5:11: found \"9999999999h\", expected a duration such as 100ms, 5s, 2m or 1h, up to a day",
+        ),
+        ("stop TERM 5s 6s", "5:14: unexpected word \"6s\""),
+    ] {
+        assert_eq!(in_workload(line), expected, "{line}");
+    }
+}
+
+#[test]
+fn restart_line_that_makes_no_sense_is_refused() {
+    const LIMIT: &str = "limit=COUNT/DURATION such as limit=5/60s, with a count from 1 to 1000";
+    for (line, expected) in [
+        ("restart", String::from("5:8: \"restart\" needs never, on-failure or always")),
+        ("restart often", String::from("5:9: found \"often\", expected never, on-failure or always")),
+        ("restart always quickly", String::from("5:16: found \"quickly\", expected delay=, max=, limit= or else=")),
+        ("restart always delay=1s delay=2s", String::from("5:25: unexpected word \"delay=2s\"")),
+        ("restart always delay=2s max=1s", String::from("5:9: max= is shorter than delay=")),
+        ("restart always else=reboot", String::from("5:16: else= needs a limit=")),
+        ("restart always limit=0/60s", format!("5:16: found \"limit=0/60s\", expected {LIMIT}")),
+        ("restart always limit=1001/60s", format!("5:16: found \"limit=1001/60s\", expected {LIMIT}")),
+        ("restart always limit=5", format!("5:16: found \"limit=5\", expected {LIMIT}")),
+        (
+            "restart always limit=2/1s else=halt",
+            String::from("5:27: found \"else=halt\", expected else=stop, else=reboot or else=poweroff"),
+        ),
+        (
+            // 1 + 2 + 4 + 4 + 4 seconds.
+            "restart always delay=1s max=4s limit=5/15s",
+            String::from(
+                "5:32: the limit cannot be reached: its restarts alone take 15000 ms; lower max= or lengthen the period",
+            ),
+        ),
+    ] {
+        assert_eq!(in_workload(line), expected, "{line}");
+    }
+}
+
+#[test]
+fn name_that_is_no_workload_is_refused() {
+    assert_eq!(in_workload("needs b"), "5:7: there is no workload \"b\"");
+    assert_eq!(in_workload("after"), "5:6: \"after\" needs the name of a workload");
+    assert_eq!(in_workload("needs a"), "5:7: workload \"a\" cannot wait for itself");
+}
+
+#[test]
+fn cycle_is_refused_with_its_path() {
+    let section = |name: &str, line: &str| format!("[workload {name}]\nroot /r\nexec /x\n{line}\n");
+    let two = format!("hilum 1\n{}{}", section("a", "needs b"), section("b", "after a"));
+    assert_eq!(
+        refusal(two.as_bytes()),
+        "2:1: workloads wait for each other in a circle: \"a\" waits for \"b\" waits for \"a\""
+    );
+    // Who only waits for a circle is not part of it.
+    let three = format!("hilum 1\n{}{}{}", section("out", "needs b"), section("b", "needs c"), section("c", "needs b"));
+    assert_eq!(
+        refusal(three.as_bytes()),
+        "6:1: workloads wait for each other in a circle: \"b\" waits for \"c\" waits for \"b\""
+    );
+}
+
+#[test]
+fn longest_cycle_is_refused_in_one_line() {
+    let mut text = String::from("hilum 1\n");
+    for index in 0..limits::WORKLOADS {
+        let next = (index + 1) % limits::WORKLOADS;
+        text.push_str(&format!("[workload w{index}]\nroot /r\nexec /x\nneeds w{next}\n"));
+    }
+    let found = refusal(text.as_bytes());
+    assert!(found.starts_with("2:1: workloads wait for each other in a circle: \"w0\" waits for \"w1\""), "{found}");
+    assert_eq!(found.matches("waits for").count(), 7);
+}
+
+#[test]
+fn everything_above_its_limit_is_refused() {
+    let mut text = String::from("hilum 1\n");
+    for index in 0..=limits::WORKLOADS {
+        text.push_str(&format!("[workload w{index}]\nroot /r\nexec /x\n"));
+    }
+    assert_eq!(refusal(text.as_bytes()), "98:11: too many workloads; the limit is 32");
+
+    let words = " a".repeat(limits::EXEC_WORDS);
+    let exec = format!("hilum 1\n[workload a]\nroot /r\nexec /x{words}\n");
+    assert_eq!(refusal(exec.as_bytes()), "4:71: too many words behind exec; the limit is 32");
+
+    let env: String = (0..=limits::VARIABLES).map(|index| format!("env V{index} x\n")).collect();
+    assert_eq!(in_workload(&env), "37:5: too many env lines; the limit is 32");
+
+    let line = format!("needs{}", " a".repeat(limits::LINE_WORDS));
+    assert_eq!(in_workload(&line), "5:85: too many words in a line; the limit is 40");
+
+    assert_eq!(in_workload(&"x".repeat(limits::LINE_BYTES + 1)), "5:1: the line is longer than 1024 bytes");
+    assert_eq!(refusal(&[b'\n'; limits::FILE_BYTES + 1]), "1:1: the file is larger than 65536 bytes");
+
+    let path = format!("directory /{}", "d".repeat(limits::PATH_BYTES));
+    assert!(in_workload(&path).contains("of at most 255 bytes"));
+    let name = format!("[workload a{}]", "b".repeat(limits::NAME_BYTES));
+    assert!(in_workload(&name).contains("at most 32"));
+    assert!(in_system(&format!("hostname {}", "h".repeat(limits::HOSTNAME_BYTES + 1))).contains("at most 64"));
+}
+
+#[test]
+fn long_word_is_shown_in_part() {
+    let found = in_workload(&"ä".repeat(100));
+    assert_eq!(found, format!("5:1: unknown key \"{}...\" in [workload]", "ä".repeat(20)));
+}

@@ -1,0 +1,23 @@
+//! What the parser takes, what it refuses, and the exact line that it gives for each.
+
+mod bad;
+mod good;
+mod properties;
+
+use super::{Config, parse};
+
+/// Parses `text`, and hands the configuration on.
+fn with<T>(text: &str, look: impl FnOnce(&Config<'_>) -> T) -> T {
+    let mut config = Box::new(Config::EMPTY);
+    parse(text.as_bytes(), &mut config).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    look(&config)
+}
+
+/// The error line for `bytes`.
+fn refusal(bytes: &[u8]) -> String {
+    let mut config = Box::new(Config::EMPTY);
+    match parse(bytes, &mut config) {
+        Ok(()) => panic!("was taken: {}", String::from_utf8_lossy(bytes)),
+        Err(error) => error.to_string(),
+    }
+}

@@ -1,0 +1,55 @@
+//! Whatever the bytes are: no panic, and an error that points into the file and fits a line of the console.
+
+use super::super::{Config, limits, parse};
+use proptest::prelude::*;
+
+const GOOD: &str = "hilum 1\n[system]\nhostname sensor-7\nconsole ttyS0 log\nidle poweroff\n\
+    [workload web]\nroot /images/web\nexec /bin/httpd -f \"a b\"\nenv A \"1 2\"\nuser 1000:50\nneeds db\n\
+    restart always delay=1s max=2m limit=5/1h else=reboot\nstop INT 250ms\n\
+    [workload db]\nroot /images/db\nexec /bin/db # comment\n";
+
+fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
+    let mut config = Box::new(Config::EMPTY);
+    if let Err(error) = parse(bytes, &mut config) {
+        let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
+        prop_assert!(error.line >= 1 && error.line as usize <= lines.len(), "{error}");
+        prop_assert!(error.column >= 1 && error.column as usize <= lines[error.line as usize - 1].len() + 1, "{error}");
+        let text = error.to_string();
+        prop_assert!(text.len() < 512 && !text.chars().any(char::is_control), "{text:?}");
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn any_bytes_are_taken_or_refused_in_place(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        check(&bytes)?;
+    }
+
+    #[test]
+    fn any_words_are_taken_or_refused_in_place(
+        words in prop::collection::vec(prop::sample::select(&[
+            "hilum", "1", "\n", "[system]", "[workload", "a]", "b]", "root", "/r", "exec", "needs", "a", "b", "after",
+            "restart", "always", "limit=5/60s", "else=stop", "delay=1s", "\"", "\"x y\"", "#", "env", "user", "1:2", "\t",
+            "console", "log", "stop", "TERM", "5s", "ä",
+        ][..]), 0..80)
+    ) {
+        check(format!("hilum 1\n{}", words.join(" ")).as_bytes())?;
+    }
+
+    #[test]
+    fn mutated_file_is_taken_or_refused_in_place(at in 0..GOOD.len(), byte in any::<u8>(), cut in 0..GOOD.len()) {
+        let mut bytes = GOOD.as_bytes().to_vec();
+        bytes[at] = byte;
+        check(&bytes)?;
+        bytes.truncate(cut);
+        check(&bytes)?;
+    }
+
+    #[test]
+    fn file_as_large_as_it_may_be_is_refused_in_place(byte in any::<u8>()) {
+        check(&std::vec![byte; limits::FILE_BYTES])?;
+    }
+}

@@ -1,0 +1,139 @@
+//! Words as values: numbers, durations, paths, names, signals, users. A value is the whole word or nothing.
+
+use super::limits;
+use super::model::{Signal, User};
+use core::fmt;
+
+/// A whole number, digits alone.
+pub(super) fn number(text: &str) -> Option<u32> {
+    // `parse` would take a sign, which has no meaning anywhere in this file.
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+/// What [`duration_ms`] expects, for errors.
+pub(super) const DURATION: &str = "a duration such as 100ms, 5s, 2m or 1h, up to a day";
+
+/// A duration in milliseconds: a number and `ms`, `s`, `m` or `h`.
+pub(super) fn duration_ms(text: &str) -> Option<u32> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let unit_ms = match &text[digits..] {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number(&text[..digits])?.checked_mul(unit_ms).filter(|ms| limits::DURATION_MS.contains(ms))
+}
+
+/// What [`path`] expects, for errors.
+pub(super) const PATH: &str = "an absolute path without .., of at most 255 bytes";
+
+/// An absolute path that cannot climb.
+pub(super) fn path(text: &str) -> Option<&str> {
+    let climbs = text.split('/').any(|part| part == "..");
+    (text.starts_with('/') && text.len() <= limits::PATH_BYTES && !climbs).then_some(text)
+}
+
+/// What [`name`] expects, for errors.
+pub(super) const NAME: &str = "a name of at most 32 lower-case letters, digits and -, starting with a letter";
+
+/// A workload's name.
+pub(super) fn name(text: &str) -> Option<&str> {
+    let fits = text.len() <= limits::NAME_BYTES && text.starts_with(|c: char| c.is_ascii_lowercase());
+    let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    (fits && text.bytes().all(letter)).then_some(text)
+}
+
+/// What [`hostname`] expects, for errors.
+pub(super) const HOSTNAME: &str = "a host name of at most 64 letters, digits, - and .";
+
+/// A host name: labels of letters, digits and inner hyphens, separated by dots (RFC 1123 2.1).
+pub(super) fn hostname(text: &str) -> Option<&str> {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    let label =
+        |part: &str| !part.is_empty() && part.bytes().all(letter) && !part.starts_with('-') && !part.ends_with('-');
+    (text.len() <= limits::HOSTNAME_BYTES && text.split('.').all(label)).then_some(text)
+}
+
+/// What [`device`] expects, for errors.
+pub(super) const DEVICE: &str = "a terminal below /dev such as ttyS0, or log or off";
+
+/// A terminal's name below /dev.
+pub(super) fn device(text: &str) -> Option<&str> {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric();
+    (text.starts_with("tty") || text.starts_with("hvc"))
+        .then_some(text)
+        .filter(|text| text.len() <= limits::NAME_BYTES && text.bytes().all(letter))
+}
+
+/// What [`user`] expects, for errors.
+pub(super) const USER: &str = "numbers, UID or UID:GID";
+
+/// A user and its group; the group has the user's number where it is not given.
+pub(super) fn user(text: &str) -> Option<User> {
+    let id = |text: &str| number(text).filter(|id| limits::ID.contains(id));
+    let (uid, gid) = text.split_once(':').unwrap_or((text, text));
+    Some(User { uid: id(uid)?, gid: id(gid)? })
+}
+
+/// What [`variable`] expects, for errors.
+pub(super) const VARIABLE: &str = "a name without =";
+
+/// The name of an environment variable.
+pub(super) fn variable(text: &str) -> Option<&str> {
+    (!text.is_empty() && !text.contains('=')).then_some(text)
+}
+
+/// What [`signal`] expects, for errors.
+pub(super) const SIGNAL: &str = "a signal's name such as TERM, INT, QUIT, HUP or USR1";
+
+/// Signals by the number that x86_64 and aarch64 share (signal(7)).
+const SIGNALS: [(u8, &str); 31] = [
+    (1, "HUP"),
+    (2, "INT"),
+    (3, "QUIT"),
+    (4, "ILL"),
+    (5, "TRAP"),
+    (6, "ABRT"),
+    (7, "BUS"),
+    (8, "FPE"),
+    (9, "KILL"),
+    (10, "USR1"),
+    (11, "SEGV"),
+    (12, "USR2"),
+    (13, "PIPE"),
+    (14, "ALRM"),
+    (15, "TERM"),
+    (16, "STKFLT"),
+    (17, "CHLD"),
+    (18, "CONT"),
+    (19, "STOP"),
+    (20, "TSTP"),
+    (21, "TTIN"),
+    (22, "TTOU"),
+    (23, "URG"),
+    (24, "XCPU"),
+    (25, "XFSZ"),
+    (26, "VTALRM"),
+    (27, "PROF"),
+    (28, "WINCH"),
+    (29, "IO"),
+    (30, "PWR"),
+    (31, "SYS"),
+];
+
+/// A signal by its name, with or without SIG.
+pub(super) fn signal(text: &str) -> Option<Signal> {
+    let name = text.strip_prefix("SIG").unwrap_or(text);
+    SIGNALS.iter().find(|(_, known)| *known == name).map(|(number, _)| Signal(*number))
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match SIGNALS.iter().find(|(number, _)| *number == self.0) {
+            Some((_, name)) => write!(formatter, "SIG{name}"),
+            None => write!(formatter, "signal {}", self.0),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Every key that a configuration may hold: one table for the parser, the errors and the documentation's test.
+
+/// The two kinds of section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// `[system]`
+    System,
+    /// `[workload NAME]`
+    Workload,
+}
+
+impl Section {
+    /// Its name as it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Workload => "workload",
+        }
+    }
+}
+
+/// What a key does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meaning {
+    Hostname,
+    Console,
+    Idle,
+    Root,
+    Exec,
+    Env,
+    Directory,
+    WorkloadHostname,
+    User,
+    Needs,
+    After,
+    Restart,
+    Stop,
+    /// Part of the language, and refused by this version: what is not carried out may not look as if it were.
+    NotYet,
+}
+
+/// A key of the configuration.
+#[derive(Debug)]
+pub struct Key {
+    /// Where it stands.
+    pub section: Section,
+    /// How it is written.
+    pub name: &'static str,
+    /// Whether it may stand more than once in its section.
+    pub repeats: bool,
+    pub(super) meaning: Meaning,
+}
+
+impl Key {
+    /// Whether this version carries it out.
+    pub fn is_carried_out(&self) -> bool {
+        self.meaning != Meaning::NotYet
+    }
+}
+
+const fn system(name: &'static str, meaning: Meaning) -> Key {
+    Key { section: Section::System, name, repeats: false, meaning }
+}
+
+const fn workload(name: &'static str, meaning: Meaning) -> Key {
+    Key { section: Section::Workload, name, repeats: false, meaning }
+}
+
+const fn repeated(name: &'static str, meaning: Meaning) -> Key {
+    Key { section: Section::Workload, name, repeats: true, meaning }
+}
+
+/// The keys, those of `[system]` first.
+pub const VOCABULARY: &[Key] = &[
+    system("hostname", Meaning::Hostname),
+    system("console", Meaning::Console),
+    system("idle", Meaning::Idle),
+    system("module", Meaning::NotYet),
+    system("sysctl", Meaning::NotYet),
+    system("mount", Meaning::NotYet),
+    system("link", Meaning::NotYet),
+    system("bridge", Meaning::NotYet),
+    system("masquerade", Meaning::NotYet),
+    system("watchdog", Meaning::NotYet),
+    workload("root", Meaning::Root),
+    workload("exec", Meaning::Exec),
+    repeated("env", Meaning::Env),
+    workload("directory", Meaning::Directory),
+    workload("hostname", Meaning::WorkloadHostname),
+    workload("user", Meaning::User),
+    repeated("needs", Meaning::Needs),
+    repeated("after", Meaning::After),
+    workload("restart", Meaning::Restart),
+    workload("stop", Meaning::Stop),
+    workload("share", Meaning::NotYet),
+    workload("capability", Meaning::NotYet),
+    workload("seccomp", Meaning::NotYet),
+    workload("device", Meaning::NotYet),
+    workload("mount", Meaning::NotYet),
+    workload("volume", Meaning::NotYet),
+    workload("link", Meaning::NotYet),
+    workload("publish", Meaning::NotYet),
+    workload("talk", Meaning::NotYet),
+    workload("resolv", Meaning::NotYet),
+    workload("memory", Meaning::NotYet),
+    workload("pids", Meaning::NotYet),
+    workload("cpu", Meaning::NotYet),
+    workload("io", Meaning::NotYet),
+    workload("ready", Meaning::NotYet),
+    workload("health", Meaning::NotYet),
+    workload("critical", Meaning::NotYet),
+    workload("reaper", Meaning::NotYet),
+    workload("privileged", Meaning::NotYet),
+];
+
+/// The key with this name in this section.
+pub(super) fn find(section: Section, name: &str) -> Option<(usize, &'static Key)> {
+    VOCABULARY.iter().enumerate().find(|(_, key)| key.section == section && key.name == name)
+}
+
+/// The key of this section that differs from `name` by at most two letters; the nearest of several.
+pub(super) fn nearest(section: Section, name: &str) -> Option<&'static str> {
+    let keys = VOCABULARY.iter().filter(|key| key.section == section);
+    let distances = keys.filter_map(|key| Some((distance(key.name.as_bytes(), name.as_bytes())?, key.name)));
+    let (distance, near) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= 2 && 2 * distance < near.len()).then_some(near)
+}
+
+/// Letters to insert, delete or replace to get from one word to the other (Levenshtein); none for long words.
+fn distance(left: &[u8], right: &[u8]) -> Option<usize> {
+    const LONGEST: usize = 16;
+    if left.len().max(right.len()) >= LONGEST {
+        return None;
+    }
+    let mut row: [usize; LONGEST] = core::array::from_fn(|index| index);
+    for (above, letter) in left.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = above + 1;
+        for (at, other) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != other);
+            diagonal = row[at + 1];
+            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
+        }
+    }
+    Some(row[right.len()])
+}
