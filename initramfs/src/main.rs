@@ -1,1 +1,111 @@
-fn main() {}
+//! The builder's command: `build` makes an initramfs, `check-elf` says whether a file may be PID 1.
+
+#![forbid(unsafe_code)]
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+use hilum_initramfs::{Compression, Image, appliance, elf};
+use std::path::{Path, PathBuf};
+
+/// Builds initramfs images for hilum, and checks the board's ELF files.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Packs PID 1, a configuration and root filesystems into an initramfs.
+    Build {
+        /// The ELF file that becomes /init.
+        #[arg(long)]
+        init: PathBuf,
+        /// The configuration that becomes /etc/hilum.conf; it is checked by the board's own parser.
+        #[arg(long)]
+        config: PathBuf,
+        /// A folder of this machine and where it goes in the image, as FOLDER:PATH; later ones add to earlier ones.
+        #[arg(long = "tree", value_parser = tree)]
+        trees: Vec<(PathBuf, String)>,
+        /// How the image is compressed.
+        #[arg(long, value_enum, default_value = "zstd")]
+        compression: Compression,
+        /// The file to write.
+        #[arg(long)]
+        output: PathBuf,
+    },
+    /// Says what keeps an ELF file from being PID 1.
+    CheckElf {
+        /// The file.
+        file: PathBuf,
+        /// A file with the limit in bytes; lines that begin with # are comments.
+        #[arg(long)]
+        budget: Option<PathBuf>,
+        /// A text that may not be inside, such as the folder of the build.
+        #[arg(long)]
+        forbid: Vec<String>,
+    },
+}
+
+fn tree(text: &str) -> Result<(PathBuf, String), String> {
+    let (source, at) = text.rsplit_once(':').ok_or("expected FOLDER:PATH")?;
+    Ok((source.into(), at.to_owned()))
+}
+
+fn main() {
+    if let Err(error) = run(Arguments::parse().command) {
+        eprintln!("hilum-initramfs: {error:#}");
+        std::process::exit(1);
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Build { init, config, trees, compression, output } => {
+            build(&init, &config, &trees, compression, &output)
+        }
+        Command::CheckElf { file, budget, forbid } => {
+            let bytes = read(&file)?;
+            let budget = budget.as_deref().map(read_budget).transpose()?;
+            let faults = elf::faults(&bytes, &forbid, budget).with_context(|| file.display().to_string())?;
+            if faults.is_empty() {
+                let limit = budget.map_or_else(String::new, |budget| format!(", budget {budget}"));
+                println!("{}: good, {} bytes{limit}", file.display(), bytes.len());
+                return Ok(());
+            }
+            bail!("{}: {}", file.display(), faults.join("; "))
+        }
+    }
+}
+
+fn build(
+    init: &Path,
+    config: &Path,
+    trees: &[(PathBuf, String)],
+    compression: Compression,
+    output: &Path,
+) -> Result<()> {
+    let (init, text) = (read(init)?, read(config)?);
+    let mut image = Image::new();
+    for (source, at) in trees {
+        image.tree(source, at)?;
+    }
+    appliance::check(&config.display().to_string(), &text, &init, &image)?;
+    image.file("init", 0o755, init);
+    image.file("etc/hilum.conf", 0o644, text);
+    let bytes = image.write(compression)?;
+    std::fs::write(output, &bytes).with_context(|| output.display().to_string())?;
+    println!("{}: {} bytes, {} entries", output.display(), bytes.len(), image.len());
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| path.display().to_string())
+}
+
+fn read_budget(path: &Path) -> Result<usize> {
+    let text = String::from_utf8(read(path)?).with_context(|| path.display().to_string())?;
+    let number = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+    number.unwrap_or_default().parse().with_context(|| format!("{}: expected a number of bytes", path.display()))
+}

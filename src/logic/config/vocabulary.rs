@@ -123,7 +123,7 @@ pub(super) fn nearest(section: Section, name: &str) -> Option<&'static str> {
     let keys = VOCABULARY.iter().filter(|key| key.section == section);
     let distances = keys.filter_map(|key| Some((distance(key.name.as_bytes(), name.as_bytes())?, key.name)));
     let (distance, near) = distances.min_by_key(|(distance, _)| *distance)?;
-    (distance <= 2 && 2 * distance < near.len()).then_some(near)
+    (distance <= 2 && near.len() > 2 && 2 * distance <= near.len()).then_some(near)
 }
 
 /// Letters to insert, delete or replace to get from one word to the other (Levenshtein); none for long words.

@@ -17,9 +17,9 @@ mod time;
 
 pub use cell::Once;
 pub use entry::Arguments;
-pub use panic::{on_panic, print};
-pub use process::{Cloned, clone, close_from, execute, exit, set_dumpable, stop};
-pub use signal::{Caught, SignalSet, Signals, ignore, mask};
+pub use panic::{on_panic, print, print_to};
+pub use process::{Cloned, clone, close_range, execute, exit, kill_everything, own_mount_namespace, stop};
+pub use signal::{Caught, Named, SignalSet, Signals, mask, reset_signals};
 pub use stdio::{standard_error, standard_input, standard_output};
 pub use time::{boottime_us, monotonic_ms};
 

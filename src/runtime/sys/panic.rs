@@ -5,6 +5,7 @@
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use rustix::fd::BorrowedFd;
 
 /// The way out: a function pointer kept as a data pointer, null before a role chose one.
 static WAY_OUT: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
@@ -17,17 +18,25 @@ pub fn on_panic(way_out: fn() -> !) {
 
 /// Writes formatted text to standard error as far as it takes it; what does not fit is lost.
 pub fn print(text: fmt::Arguments<'_>) {
-    // A formatting error can only come from a failed write, and there is nobody left to tell.
-    let _ = StandardError.write_fmt(text);
+    // There is nobody left to tell when standard error cannot be written.
+    let _ = print_to(crate::stdio::standard_error(), text);
 }
 
-struct StandardError;
+/// Writes formatted text to a descriptor.
+///
+/// # Errors
+/// The text could not be written as a whole, a full non-blocking pipe included.
+pub fn print_to(descriptor: BorrowedFd<'_>, text: fmt::Arguments<'_>) -> fmt::Result {
+    Output(descriptor).write_fmt(text)
+}
 
-impl Write for StandardError {
+struct Output<'a>(BorrowedFd<'a>);
+
+impl Write for Output<'_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let mut rest = text.as_bytes();
         while !rest.is_empty() {
-            match rustix::io::write(crate::stdio::standard_error(), rest) {
+            match rustix::io::write(self.0, rest) {
                 Ok(written) if written > 0 => rest = rest.get(written..).unwrap_or(&[]),
                 Err(rustix::io::Errno::INTR) => {}
                 _ => return Err(fmt::Error),

@@ -3,8 +3,8 @@
 use crate::call::call;
 use core::ffi::{CStr, c_char};
 use linux_raw_sys::general::{
-    __NR_clone3, __NR_close_range, __NR_execve, __NR_exit_group, __NR_ppoll, CLONE_INTO_CGROUP, CLONE_PIDFD,
-    CLONE_CLEAR_SIGHAND, SIGCHLD, clone_args,
+    __NR_clone3, __NR_close_range, __NR_execve, __NR_exit_group, __NR_kill, __NR_ppoll, __NR_unshare,
+    CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CLONE_NEWNS, CLONE_PIDFD, SIGCHLD, SIGKILL, clone_args,
 };
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
@@ -90,24 +90,29 @@ pub fn execute(path: &CStr, argv: &[Option<&CStr>], envp: &[Option<&CStr>]) -> E
     }
 }
 
-/// Marks every descriptor from `first` up as close-on-exec, or closes it where `now` says so (close_range(2)).
+/// Closes every descriptor from `first` to `last`, both included (close_range(2)).
 ///
 /// # Errors
-/// ENOSYS on a kernel before 5.9; EINVAL for CLOSE_RANGE_CLOEXEC before 5.11.
-pub fn close_from(first: u32, now: bool) -> Result<(), Errno> {
-    /// CLOSE_RANGE_CLOEXEC (include/uapi/linux/close_range.h).
-    const CLOEXEC: usize = 4;
-    let flags = if now { 0 } else { CLOEXEC };
-    // SAFETY: the call takes numbers alone. Closing descriptors that an `OwnedFd` still names cannot break memory, and
-    // the one caller that closes at once does so in a child that owns no other descriptor afterwards.
-    unsafe { call(__NR_close_range, [first as usize, u32::MAX as usize, flags, 0, 0, 0]) }.map(|_| ())
+/// ENOSYS on a kernel before 5.9; EINVAL where `first` is above `last`.
+pub fn close_range(first: u32, last: u32) -> Result<(), Errno> {
+    // SAFETY: the call takes numbers alone. Closing descriptors that an `OwnedFd` still names cannot break memory; it
+    // is called before anything is opened, and by a child that uses none of its copies afterwards.
+    unsafe { call(__NR_close_range, [first as usize, last as usize, 0, 0, 0, 0]) }.map(|_| ())
 }
 
-/// Lets others trace this process and read its /proc files, or not (PR_SET_DUMPABLE of prctl(2)).
-pub fn set_dumpable(yes: bool) {
-    use linux_raw_sys::{general::__NR_prctl, prctl::PR_SET_DUMPABLE};
-    // SAFETY: the call takes numbers alone; 0 and 1 are the two values that it always accepts.
-    let _ = unsafe { call(__NR_prctl, [PR_SET_DUMPABLE as usize, usize::from(yes), 0, 0, 0, 0]) };
+/// Moves this process into a copy of its mount namespace (unshare(2), CLONE_NEWNS).
+///
+/// # Errors
+/// EPERM without CAP_SYS_ADMIN, ENOSPC at the limit of namespaces.
+pub fn own_mount_namespace() -> Result<(), Errno> {
+    // SAFETY: the flag concerns mounts alone; neither memory nor descriptors change.
+    unsafe { call(__NR_unshare, [CLONE_NEWNS as usize, 0, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// Sends SIGKILL to every process of this PID namespace but its first one and the caller (kill(2), pid -1).
+pub fn kill_everything() {
+    // SAFETY: the call takes numbers alone. That there is nobody to kill is not an error that matters.
+    let _ = unsafe { call(__NR_kill, [usize::MAX, SIGKILL as usize, 0, 0, 0, 0]) };
 }
 
 /// Ends the process with `status` (exit_group(2)).

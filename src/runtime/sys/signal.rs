@@ -1,10 +1,9 @@
-//! Signal masks, ignored signals, and signalfd: a process here reads its signals, it never runs a handler.
+//! Signal masks, dispositions, and signalfd: a process here reads its signals, it never runs a handler.
 
 use crate::call::call;
-use core::ffi::c_int;
 use linux_raw_sys::general::{
-    __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_signalfd4, O_CLOEXEC, O_NONBLOCK, SIG_SETMASK,
-    kernel_sigaction, kernel_sigset_t,
+    __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_signalfd4, O_CLOEXEC, O_NONBLOCK, SIG_SETMASK, SIGCHLD, SIGINT,
+    SIGPWR, SIGTERM, kernel_sigaction, kernel_sigset_t,
 };
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
@@ -29,17 +28,18 @@ pub fn mask(set: SignalSet) {
     let _ = unsafe { call(__NR_rt_sigprocmask, [SIG_SETMASK as usize, address as usize, 0, size, 0, 0]) };
 }
 
-/// Sets the disposition of one signal to "ignore" (sigaction(2)). A number that is no signal is left alone.
-pub fn ignore(signal: c_int) {
-    /// SIG_IGN (include/uapi/asm-generic/signal-defs.h).
-    const IGNORE: usize = 1;
-    // The kernel's struct starts with the handler on both architectures; the rest is zero: no flags, empty mask.
-    let mut action = [0_usize; size_of::<kernel_sigaction>() / size_of::<usize>()];
-    action[0] = IGNORE;
+/// Gives every signal its default disposition (sigaction(2)): an ignored one would stay ignored in each process that
+/// is started from here.
+pub fn reset_signals() {
+    // The kernel's struct: SIG_DFL, no flags, an empty mask, all of them zero.
+    let action = [0_usize; size_of::<kernel_sigaction>() / size_of::<usize>()];
     let address = action.as_ptr();
     let size = size_of::<kernel_sigset_t>();
-    // SAFETY: the kernel reads one kernel_sigaction through the pointer and writes no old action.
-    let _ = unsafe { call(__NR_rt_sigaction, [signal as usize, address as usize, 0, size, 0, 0]) };
+    for signal in 1..=64 {
+        // SAFETY: the kernel reads one kernel_sigaction through the pointer and writes no old action. It refuses
+        // SIGKILL and SIGSTOP, whose disposition cannot be anything else.
+        let _ = unsafe { call(__NR_rt_sigaction, [signal, address as usize, 0, size, 0, 0]) };
+    }
 }
 
 /// What one record of a signalfd says (signalfd(2), struct signalfd_siginfo).
@@ -86,6 +86,32 @@ impl Signals {
         let word = |at: usize| u32::from_ne_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]]);
         match length {
             Ok(128) => Some(Caught { signal: word(0), sender: word(12) }),
+            _ => None,
+        }
+    }
+}
+
+/// The signals that mean something to PID 1.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// SIGCHLD: a child ended.
+    Child,
+    /// SIGINT: from the kernel it is Ctrl-Alt-Del.
+    Interrupt,
+    /// SIGTERM: what a container engine sends.
+    Terminate,
+    /// SIGPWR: the power is about to fail.
+    Power,
+}
+
+impl Named {
+    /// The signal with this number; none for every other one.
+    pub fn of(number: u32) -> Option<Self> {
+        match number {
+            SIGCHLD => Some(Self::Child),
+            SIGINT => Some(Self::Interrupt),
+            SIGTERM => Some(Self::Terminate),
+            SIGPWR => Some(Self::Power),
             _ => None,
         }
     }

@@ -1,0 +1,177 @@
+//! A configuration against the image that it is packed into: what would fail on the board fails here, with its line.
+
+use crate::elf;
+use crate::image::{Image, Node};
+use anyhow::{Result, bail, ensure};
+use hilum::config::{self, Config, Workload};
+
+/// Symbolic links that one path may lead over, as in the kernel (MAXSYMLINKS).
+const LINKS: usize = 40;
+
+/// Folders that PID 1 attaches something to in every root filesystem.
+const PLACES: [&str; 4] = ["dev", "proc", "run", "tmp"];
+
+/// Checks a configuration by the board's own parser, and every path that it names against the image.
+///
+/// `name` is the file's name for error messages; `init` is the ELF file that will be PID 1.
+///
+/// # Errors
+/// One line: the file, the line, what is wrong and what to do.
+pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image) -> Result<()> {
+    let mut config = Box::new(Config::EMPTY);
+    if let Err(error) = config::parse(bytes, &mut config) {
+        bail!("{name}:{error}");
+    }
+    let Some(init) = elf::facts(init) else { bail!("the init is no 64-bit ELF file") };
+    for workload in &config.workloads {
+        if let Err(error) = check_workload(workload, init.machine, image) {
+            bail!("{name}:{}:1: workload \"{}\": {error}", workload.line, workload.name);
+        }
+    }
+    Ok(())
+}
+
+fn check_workload(workload: &Workload<'_>, machine: u16, image: &Image) -> Result<()> {
+    let root = workload.root.trim_matches('/');
+    let is_folder = |path: &str| matches!(image.get(path), Some((_, Node::Folder)));
+    ensure!(is_folder(root), "root {}: no such folder in the image", workload.root);
+    for place in PLACES {
+        ensure!(is_folder(&format!("{root}/{place}")), "root {} needs an empty folder /{place}", workload.root);
+    }
+    let program = workload.exec[0];
+    let Some((mode, contents)) = find(image, root, program) else {
+        bail!("exec {program}: no such file in {}", workload.root);
+    };
+    ensure!(mode & 0o111 != 0, "exec {program}: not executable; set its mode to 755");
+    let interpreter = if let Some(facts) = elf::facts(contents) {
+        let (is, needed) = (elf::machine_name(facts.machine), elf::machine_name(machine));
+        ensure!(facts.machine == machine, "exec {program}: built for {is}, the board is {needed}");
+        facts.interpreter
+    } else if let Some(line) = contents.strip_prefix(b"#!") {
+        let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        String::from_utf8_lossy(line).split_whitespace().next().map(str::to_owned)
+    } else {
+        bail!("exec {program}: neither an ELF file nor a script that begins with #!");
+    };
+    if let Some(interpreter) = interpreter {
+        let is_there = find(image, root, &interpreter).is_some();
+        ensure!(is_there, "exec {program}: its interpreter {interpreter} is not in {}", workload.root);
+    }
+    Ok(())
+}
+
+/// The file at `path` inside of the root filesystem at `root`, as a process with that root would find it.
+fn find<'a>(image: &'a Image, root: &str, path: &str) -> Option<(u32, &'a [u8])> {
+    let mut rest: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
+    let mut at: Vec<String> = Vec::new();
+    let mut links = 0;
+    while let Some(part) = rest.pop() {
+        match part.as_str() {
+            "" | "." => continue,
+            ".." => {
+                at.pop();
+                continue;
+            }
+            _ => at.push(part),
+        }
+        match image.get(&format!("{root}/{}", at.join("/")))? {
+            (_, Node::Link(target)) => {
+                links += 1;
+                if links > LINKS {
+                    return None;
+                }
+                at.pop();
+                if target.starts_with('/') {
+                    at.clear();
+                }
+                rest.extend(target.split('/').rev().map(str::to_owned));
+            }
+            (mode, Node::File(contents)) if rest.is_empty() => return Some((mode, contents)),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own() -> Vec<u8> {
+        std::fs::read("/proc/self/exe").expect("it runs")
+    }
+
+    /// An image with a root filesystem at /r that has everything.
+    fn image() -> Image {
+        let mut image = Image::new();
+        PLACES.iter().for_each(|place| image.folder(&format!("r/{place}"), 0o755));
+        image.file("r/bin/script", 0o755, *b"#!/bin/sh -e\n");
+        image.file("r/bin/plain", 0o644, *b"#!/bin/sh\n");
+        image.file("r/bin/data", 0o755, *b"data");
+        image.file("r/usr/bin/sh", 0o755, *b"#!/bin/sh\n");
+        image.link("r/bin/sh", "/usr/bin/sh");
+        image.link("r/bin/loop", "loop");
+        image.link("r/bin/up", "../../../../bin/script");
+        image
+    }
+
+    fn verdict(image: &Image, lines: &str) -> String {
+        let text = format!("hilum 1\n[workload a]\n{lines}\n");
+        match check("demo.conf", text.as_bytes(), &own(), image) {
+            Ok(()) => "good".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn complete_appliance_is_good() {
+        for program in ["/bin/script", "/bin/sh", "/bin/up"] {
+            assert_eq!(verdict(&image(), &format!("root /r\nexec {program}")), "good");
+        }
+    }
+
+    #[test]
+    fn mistake_in_the_configuration_has_its_line() {
+        assert_eq!(
+            verdict(&image(), "roto /r"),
+            "demo.conf:3:1: unknown key \"roto\" in [workload]; did you mean \"root\"?"
+        );
+    }
+
+    #[test]
+    fn what_is_not_in_the_image_is_refused() {
+        for (lines, expected) in [
+            ("root /nowhere\nexec /x", "root /nowhere: no such folder in the image"),
+            ("root /r\nexec /bin/none", "exec /bin/none: no such file in /r"),
+            ("root /r\nexec /bin/loop", "exec /bin/loop: no such file in /r"),
+            ("root /r\nexec /bin", "exec /bin: no such file in /r"),
+            ("root /r\nexec /bin/plain", "exec /bin/plain: not executable; set its mode to 755"),
+            ("root /r\nexec /bin/data", "exec /bin/data: neither an ELF file nor a script that begins with #!"),
+        ] {
+            assert_eq!(verdict(&image(), lines), format!("demo.conf:2:1: workload \"a\": {expected}"));
+        }
+    }
+
+    #[test]
+    fn root_filesystem_without_a_place_to_attach_to_is_refused() {
+        let mut image = Image::new();
+        image.file("r/bin/script", 0o755, *b"#!/bin/script\n");
+        let expected = "demo.conf:2:1: workload \"a\": root /r needs an empty folder /dev";
+        assert_eq!(verdict(&image, "root /r\nexec /bin/script"), expected);
+    }
+
+    #[test]
+    fn program_for_another_machine_or_without_its_loader_is_refused() {
+        let mut image = image();
+        image.file("r/bin/own", 0o755, own());
+        let missing = verdict(&image, "root /r\nexec /bin/own");
+        assert!(missing.contains("its interpreter /lib") && missing.ends_with("is not in /r"), "{missing}");
+
+        let mut foreign = own();
+        // e_machine of the ELF header: 0xf3 is RISC-V.
+        foreign[18..20].copy_from_slice(&[0xf3, 0]);
+        image.file("r/bin/foreign", 0o755, foreign);
+        let refused = verdict(&image, "root /r\nexec /bin/foreign");
+        assert!(refused.contains("exec /bin/foreign: built for ELF machine 243, the board is "), "{refused}");
+    }
+}

@@ -1,0 +1,173 @@
+//! What an ELF file is, and whether it may be PID 1: static, no loader, no undefined symbol, write or execute but never
+//! both, no build path, inside its budget.
+
+use anyhow::{Context, Result};
+use object::elf;
+use object::read::elf::{FileHeader, ProgramHeader};
+
+type Header = elf::FileHeader64<object::Endianness>;
+
+/// What has to be inside of an image for this file to run there.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// The machine it is built for, by its ELF number (e_machine).
+    pub machine: u16,
+    /// The dynamic loader that it asks for.
+    pub interpreter: Option<String>,
+}
+
+/// A name for an ELF machine number.
+pub fn machine_name(machine: u16) -> String {
+    match machine {
+        elf::EM_X86_64 => "x86_64".to_owned(),
+        elf::EM_AARCH64 => "aarch64".to_owned(),
+        elf::EM_386 => "i386".to_owned(),
+        elf::EM_ARM => "arm".to_owned(),
+        other => format!("ELF machine {other}"),
+    }
+}
+
+/// The facts of an ELF file; none for a file that is no 64-bit ELF file.
+pub fn facts(bytes: &[u8]) -> Option<Facts> {
+    let header = Header::parse(bytes).ok()?;
+    let endian = header.endian().ok()?;
+    let segments = header.program_headers(endian, bytes).ok()?;
+    let interpreter = segments.iter().find_map(|segment| segment.interpreter(endian, bytes).ok().flatten());
+    let interpreter = interpreter.map(|path| String::from_utf8_lossy(path).into_owned());
+    Some(Facts { machine: header.e_machine.get(endian), interpreter })
+}
+
+/// Everything that keeps an ELF file from being PID 1 of a board, a line each; empty for a good one.
+///
+/// `forbidden` are texts that may not occur in it, such as the folder it was built in; `budget` is its limit in bytes.
+///
+/// # Errors
+/// The file is no 64-bit ELF file, or its tables are broken.
+pub fn faults(bytes: &[u8], forbidden: &[String], budget: Option<usize>) -> Result<Vec<String>> {
+    let header = Header::parse(bytes).context("no 64-bit ELF file")?;
+    let endian = header.endian().context("its byte order")?;
+    let mut faults = Vec::new();
+    if header.e_type.get(endian) != elf::ET_EXEC {
+        faults.push("not a static executable with a fixed address (ET_EXEC)".to_owned());
+    }
+    let mut has_stack_note = false;
+    for segment in header.program_headers(endian, bytes).context("its segments")? {
+        let flags = segment.p_flags(endian);
+        let is_both = flags & elf::PF_W != 0 && flags & elf::PF_X != 0;
+        match segment.p_type(endian) {
+            elf::PT_INTERP => faults.push("asks for an interpreter (PT_INTERP)".to_owned()),
+            elf::PT_DYNAMIC => faults.push("has a dynamic section (PT_DYNAMIC)".to_owned()),
+            elf::PT_GNU_STACK => {
+                has_stack_note = true;
+                if flags & elf::PF_X != 0 {
+                    faults.push("asks for an executable stack (PT_GNU_STACK)".to_owned());
+                }
+            }
+            elf::PT_LOAD if is_both => {
+                faults.push(format!("the segment at {:#x} can be written and executed", segment.p_vaddr(endian)));
+            }
+            _ => {}
+        }
+    }
+    if !has_stack_note {
+        faults.push("says nothing about its stack (no PT_GNU_STACK), which makes it executable".to_owned());
+    }
+    faults.extend(undefined_symbols(bytes)?);
+    for text in forbidden.iter().filter(|text| !text.is_empty()) {
+        if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
+            faults.push(format!("holds the text \"{text}\""));
+        }
+    }
+    if let Some(budget) = budget.filter(|budget| bytes.len() > *budget) {
+        faults.push(format!("{} bytes, {} above its budget of {budget}", bytes.len(), bytes.len() - budget));
+    }
+    Ok(faults)
+}
+
+/// Symbols that somebody else would have to define.
+fn undefined_symbols(bytes: &[u8]) -> Result<Vec<String>> {
+    use object::{Object, ObjectSymbol};
+    let file = object::read::elf::ElfFile64::<object::Endianness>::parse(bytes).context("its sections")?;
+    let undefined = file.symbols().chain(file.dynamic_symbols()).filter(|symbol| symbol.is_undefined());
+    let named = undefined.filter_map(|symbol| symbol.name().ok().filter(|name| !name.is_empty()));
+    Ok(named.map(|name| format!("needs the symbol {name} from elsewhere")).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An ELF file without sections: a header and segments of (type, flags).
+    fn file(kind: u16, segments: &[(u32, u32)]) -> Vec<u8> {
+        let mut bytes = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        bytes.extend(kind.to_le_bytes());
+        bytes.extend(elf::EM_X86_64.to_le_bytes());
+        bytes.extend(1_u32.to_le_bytes());
+        for word in [0x40_0000_u64, 64, 0] {
+            bytes.extend(word.to_le_bytes());
+        }
+        bytes.extend(0_u32.to_le_bytes());
+        for half in [64_u16, 56, u16::try_from(segments.len()).expect("few"), 64, 0, 0] {
+            bytes.extend(half.to_le_bytes());
+        }
+        for (kind, flags) in segments {
+            bytes.extend(kind.to_le_bytes());
+            bytes.extend(flags.to_le_bytes());
+            bytes.extend([0; 48]);
+        }
+        bytes
+    }
+
+    fn found(kind: u16, segments: &[(u32, u32)]) -> String {
+        faults(&file(kind, segments), &[], None).expect("an ELF file").join("; ")
+    }
+
+    const STACK: (u32, u32) = (elf::PT_GNU_STACK, elf::PF_R | elf::PF_W);
+
+    #[test]
+    fn good_file_has_no_fault() {
+        let load = (elf::PT_LOAD, elf::PF_R | elf::PF_X);
+        assert_eq!(found(elf::ET_EXEC, &[load, (elf::PT_LOAD, elf::PF_R | elf::PF_W), STACK]), "");
+    }
+
+    #[test]
+    fn each_fault_is_found() {
+        for (kind, segments, expected) in [
+            (elf::ET_DYN, vec![STACK], "not a static executable"),
+            (elf::ET_EXEC, vec![STACK, (elf::PT_INTERP, 4)], "asks for an interpreter"),
+            (elf::ET_EXEC, vec![STACK, (elf::PT_DYNAMIC, 4)], "has a dynamic section"),
+            (elf::ET_EXEC, vec![STACK, (elf::PT_LOAD, 7)], "can be written and executed"),
+            (elf::ET_EXEC, vec![(elf::PT_GNU_STACK, 7)], "asks for an executable stack"),
+            (elf::ET_EXEC, vec![], "says nothing about its stack"),
+        ] {
+            let found = found(kind, &segments);
+            assert!(found.contains(expected), "{expected:?} is not in {found:?}");
+        }
+    }
+
+    #[test]
+    fn file_above_its_budget_or_with_a_build_path_is_found() {
+        let mut bytes = file(elf::ET_EXEC, &[STACK]);
+        bytes.extend(b"/home/me/hilum/src/main.rs");
+        let found = faults(&bytes, &["/home/me".to_owned()], Some(bytes.len() - 1)).expect("an ELF file");
+        let above = format!("{} bytes, 1 above its budget of {}", bytes.len(), bytes.len() - 1);
+        assert_eq!(found, ["holds the text \"/home/me\"".to_owned(), above]);
+        assert!(faults(&bytes, &[], Some(bytes.len())).expect("an ELF file").is_empty());
+    }
+
+    #[test]
+    fn undefined_symbol_is_found() {
+        // The test program itself is linked against the C library.
+        let own = std::fs::read("/proc/self/exe").expect("it runs");
+        let found = faults(&own, &[], None).expect("an ELF file").join("\n");
+        assert!(found.contains("from elsewhere"), "{found}");
+    }
+
+    #[test]
+    fn facts_tell_machine_and_loader() {
+        let own = facts(&std::fs::read("/proc/self/exe").expect("it runs")).expect("an ELF file");
+        assert_eq!(machine_name(own.machine), std::env::consts::ARCH);
+        assert!(own.interpreter.is_some_and(|path| path.contains("ld-linux")));
+        assert_eq!(facts(b"#!/bin/sh\n"), None);
+    }
+}

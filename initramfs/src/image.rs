@@ -1,0 +1,233 @@
+//! An initramfs archive, entry by entry (Documentation/driver-api/early-userspace/buffer-format.rst in the kernel).
+//!
+//! The bytes depend on the contents alone: entries in the order of their paths, owner 0:0, time 0, inode numbers
+//! counted from 1. What the host's files say about owners, times and inode numbers is left out.
+
+use anyhow::{Context, Result, bail, ensure};
+use cpio::newc::{Builder, ModeFileType, trailer};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
+
+/// How the archive is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Compression {
+    /// Not at all.
+    None,
+    /// zstd, which Debian's kernels read from 5.10 on (CONFIG_RD_ZSTD).
+    Zstd,
+}
+
+/// What one path of the archive is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// A folder.
+    Folder,
+    /// A regular file with these contents.
+    File(Vec<u8>),
+    /// A symbolic link to this target.
+    Link(String),
+    /// A character device: major, minor.
+    Character(u32, u32),
+}
+
+/// An archive that is being put together.
+#[derive(Debug, Clone, Default)]
+pub struct Image {
+    /// By path without a leading slash; the permission bits and what it is.
+    entries: BTreeMap<String, (u32, Node)>,
+}
+
+impl Image {
+    /// An archive with what every board needs before PID 1 has mounted anything: /dev/console, which the kernel opens
+    /// for it, and /dev/null.
+    pub fn new() -> Self {
+        let mut image = Self::default();
+        image.put("dev/console", 0o600, Node::Character(5, 1));
+        image.put("dev/null", 0o666, Node::Character(1, 3));
+        image
+    }
+
+    /// Adds a folder.
+    pub fn folder(&mut self, path: &str, mode: u32) {
+        self.put(path, mode, Node::Folder);
+    }
+
+    /// Adds a file.
+    pub fn file(&mut self, path: &str, mode: u32, contents: impl Into<Vec<u8>>) {
+        self.put(path, mode, Node::File(contents.into()));
+    }
+
+    /// Adds a symbolic link.
+    pub fn link(&mut self, path: &str, target: &str) {
+        self.put(path, 0o777, Node::Link(target.to_owned()));
+    }
+
+    /// Adds a tree of the host at a path of the archive. What was added there before is replaced.
+    ///
+    /// # Errors
+    /// A file that cannot be read, a name that is not UTF-8, or a device, socket or pipe, which a root filesystem on a
+    /// board has no use for.
+    pub fn tree(&mut self, source: &Path, at: &str) -> Result<()> {
+        for entry in walkdir::WalkDir::new(source).sort_by_file_name() {
+            let entry = entry?;
+            let place = || format!("{}", entry.path().display());
+            let below = entry.path().strip_prefix(source).with_context(place)?;
+            let below = below.to_str().with_context(|| format!("{}: the name is not UTF-8", place()))?;
+            let path = format!("{}/{below}", at.trim_end_matches('/'));
+            let metadata = entry.path().symlink_metadata().with_context(place)?;
+            let kind = metadata.file_type();
+            let node = if kind.is_dir() {
+                Node::Folder
+            } else if kind.is_symlink() {
+                let target = std::fs::read_link(entry.path()).with_context(place)?;
+                Node::Link(target.to_str().with_context(|| format!("{}: the target is not UTF-8", place()))?.to_owned())
+            } else if kind.is_file() {
+                Node::File(std::fs::read(entry.path()).with_context(place)?)
+            } else {
+                let what = if kind.is_socket() || kind.is_fifo() { "a socket or pipe" } else { "a device" };
+                bail!("{}: {what} cannot be packed; remove it from the root filesystem", place());
+            };
+            self.put(&path, metadata.mode() & 0o7777, node);
+        }
+        Ok(())
+    }
+
+    /// What is at a path of the archive, and its permission bits.
+    pub fn get(&self, path: &str) -> Option<(u32, &Node)> {
+        self.entries.get(path.trim_matches('/')).map(|(mode, node)| (*mode, node))
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing was added.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The archive as bytes.
+    ///
+    /// # Errors
+    /// A file of 4 GiB or more, which the format cannot hold.
+    pub fn write(&self, compression: Compression) -> Result<Vec<u8>> {
+        let mut archive = Vec::new();
+        for (number, (path, (mode, node))) in (1..).zip(&self.entries) {
+            let (kind, contents): (_, &[u8]) = match node {
+                Node::Folder => (ModeFileType::Directory, &[]),
+                Node::File(contents) => (ModeFileType::Regular, contents),
+                Node::Link(target) => (ModeFileType::Symlink, target.as_bytes()),
+                Node::Character(..) => (ModeFileType::Char, &[]),
+            };
+            let size = u32::try_from(contents.len()).ok().with_context(|| format!("/{path}: 4 GiB or more"))?;
+            ensure!(size < u32::MAX, "/{path}: 4 GiB or more");
+            let links = if *node == Node::Folder { 2 } else { 1 };
+            let (major, minor) = if let Node::Character(major, minor) = node { (*major, *minor) } else { (0, 0) };
+            let entry = Builder::new(path).ino(number).nlink(links).mode(*mode).set_mode_file_type(kind);
+            let mut writer = entry.rdev_major(major).rdev_minor(minor).write(&mut archive, size);
+            writer.write_all(contents)?;
+            writer.finish()?;
+        }
+        trailer(&mut archive)?;
+        Ok(match compression {
+            Compression::None => archive,
+            // 19 is the strongest level that needs no more than the kernel's window of 8 MiB.
+            Compression::Zstd => zstd::encode_all(archive.as_slice(), 19)?,
+        })
+    }
+
+    /// Adds an entry, and the folders above it that are not there yet.
+    fn put(&mut self, path: &str, mode: u32, node: Node) {
+        let path = path.trim_matches('/');
+        for (at, _) in path.match_indices('/') {
+            self.entries.entry(path[..at].to_owned()).or_insert((0o755, Node::Folder));
+        }
+        if !path.is_empty() {
+            self.entries.insert(path.to_owned(), (mode, node));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn small() -> Image {
+        let mut image = Image::new();
+        image.file("/init", 0o755, *b"program");
+        image.link("images/a/bin/sh", "busybox");
+        image.folder("images/a/tmp", 0o1777);
+        image
+    }
+
+    #[test]
+    fn archive_is_read_back_as_it_was_put_in() {
+        let bytes = small().write(Compression::None).expect("it fits");
+        let mut rest = bytes.as_slice();
+        let mut seen = Vec::new();
+        loop {
+            let reader = cpio::newc::Reader::new(rest).expect("an entry");
+            let entry = reader.entry();
+            if entry.is_trailer() {
+                break;
+            }
+            seen.push((entry.name().to_owned(), entry.mode(), entry.rdev_major(), entry.rdev_minor()));
+            assert_eq!((entry.uid(), entry.gid(), entry.mtime()), (0, 0, 0), "{}", entry.name());
+            let mut contents = Vec::new();
+            rest = reader.to_writer(&mut contents).expect("its contents");
+            if seen.last().is_some_and(|(name, ..)| name == "init") {
+                assert_eq!(contents, b"program");
+            }
+        }
+        let expected = [
+            ("dev", 0o040_755, 0, 0),
+            ("dev/console", 0o020_600, 5, 1),
+            ("dev/null", 0o020_666, 1, 3),
+            ("images", 0o040_755, 0, 0),
+            ("images/a", 0o040_755, 0, 0),
+            ("images/a/bin", 0o040_755, 0, 0),
+            ("images/a/bin/sh", 0o120_777, 0, 0),
+            ("images/a/tmp", 0o041_777, 0, 0),
+            ("init", 0o100_755, 0, 0),
+        ];
+        assert_eq!(seen, expected.map(|(name, mode, major, minor)| (name.to_owned(), mode, major, minor)));
+    }
+
+    #[test]
+    fn order_of_adding_does_not_show_in_the_bytes() {
+        let mut other = Image::new();
+        other.folder("images/a/tmp", 0o1777);
+        other.link("images/a/bin/sh", "busybox");
+        other.file("init", 0o755, *b"program");
+        for compression in [Compression::None, Compression::Zstd] {
+            assert_eq!(small().write(compression).expect("it fits"), other.write(compression).expect("it fits"));
+        }
+    }
+
+    #[test]
+    fn times_and_owners_of_the_host_do_not_show_in_the_bytes() {
+        let folder = std::env::temp_dir().join(format!("hilum-image-{}", std::process::id()));
+        let bytes = || {
+            std::fs::create_dir_all(folder.join("bin")).expect("a folder");
+            std::fs::write(folder.join("bin/a"), "a").expect("a file");
+            let mut image = Image::new();
+            image.tree(&folder, "images/a").expect("it can be read");
+            let bytes = image.write(Compression::Zstd).expect("it fits");
+            std::fs::remove_dir_all(&folder).expect("it is ours");
+            bytes
+        };
+        let first = bytes();
+        std::thread::sleep(std::time::Duration::from_millis(1_100));
+        assert_eq!(first, bytes());
+    }
+
+    #[test]
+    fn compressed_archive_holds_the_same_bytes() {
+        let plain = small().write(Compression::None).expect("it fits");
+        let packed = small().write(Compression::Zstd).expect("it fits");
+        assert_eq!(zstd::decode_all(packed.as_slice()).expect("it is zstd"), plain);
+    }
+}

@@ -1,0 +1,12 @@
+//! The image builder: an initramfs as a value, what it must hold, and what the board's ELF files must be.
+//!
+//! It runs on the machine that builds an appliance, as an ordinary user: device nodes and owners are bytes in an
+//! archive here, never files.
+
+#![forbid(unsafe_code)]
+
+pub mod appliance;
+pub mod elf;
+mod image;
+
+pub use image::{Compression, Image, Node};

@@ -1,0 +1,118 @@
+//! The way out: what ends a boot, a session of the board, or a panic. Nothing here returns.
+//!
+//! Each step has a deadline, because the board has to come back even when a disk or a driver does not answer.
+
+use super::Console;
+use super::machine::Kind;
+use hilum::parameters::{FAIL_SECONDS, Fail};
+use hilum::supervise::Down;
+use hilum_sys::{Cloned, monotonic_ms};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::process::WaitOptions;
+use rustix::system::RebootCommand;
+
+/// Milliseconds that file systems have to write what they hold.
+const SYNC_MS: u64 = 10_000;
+/// Milliseconds that a slow console has to show its last lines.
+const CONSOLE_MS: u64 = 1_000;
+
+/// Follows the policy after an error that ended the boot; its line is on the console already.
+pub(super) fn give_up(kind: Kind, fail: Fail, console: &mut Console) -> ! {
+    let down = match fail {
+        Fail::Stay => {
+            console.say(format_args!("staying up without workloads"));
+            drain(console, CONSOLE_MS);
+            stay()
+        }
+        Fail::Reboot => Down::Reboot,
+        Fail::Poweroff => Down::Poweroff,
+    };
+    console.say(format_args!("{down} in {FAIL_SECONDS} s"));
+    drain(console, FAIL_SECONDS * 1_000);
+    let until = monotonic_ms() + FAIL_SECONDS * 1_000;
+    while let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) {
+        let _ = poll(&mut [], Some(&milliseconds(left)));
+    }
+    leave(kind, down, console)
+}
+
+/// Takes the board down: every workload is over.
+pub(super) fn leave(kind: Kind, down: Down, console: &mut Console) -> ! {
+    // What escaped from its workload, or was never in one.
+    hilum_sys::kill_everything();
+    if !sync_with_deadline() {
+        console.say(format_args!("sync: not done after {} s, going on", SYNC_MS / 1_000));
+    }
+    console.say(format_args!("{down}"));
+    drain(console, CONSOLE_MS);
+    match (kind, down) {
+        // Whoever made the container reads this as "it is done"; a reboot is told as pid_namespaces(7) says.
+        (Kind::Container, Down::Poweroff | Down::Halt) => hilum_sys::exit(0),
+        _ => reboot(down),
+    }
+}
+
+/// The way out of a panic, whose line is on standard error already.
+pub(super) fn after_panic() -> ! {
+    let is_child = rustix::process::getpid() != rustix::process::Pid::INIT;
+    if is_child {
+        hilum_sys::exit(101)
+    }
+    sync_with_deadline();
+    reboot(Down::Reboot)
+}
+
+/// reboot(2), and what is left when that fails: the kernel's own emergency restart, then waiting for the watchdog.
+fn reboot(down: Down) -> ! {
+    let command = match down {
+        Down::Poweroff => RebootCommand::PowerOff,
+        Down::Reboot => RebootCommand::Restart,
+        Down::Halt => RebootCommand::Halt,
+    };
+    for command in [command, RebootCommand::Restart] {
+        let _ = rustix::system::reboot(command);
+    }
+    if let Ok(trigger) = open("/proc/sysrq-trigger", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+        let _ = rustix::io::write(&trigger, b"b");
+    }
+    hilum_sys::stop()
+}
+
+/// Waits for ever, and reaps what dies meanwhile.
+fn stay() -> ! {
+    loop {
+        let _ = poll(&mut [], Some(&milliseconds(1_000)));
+        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+    }
+}
+
+/// Has a child call sync(2), which can wait for ever for a disk that does not answer. Gives whether it was done in time.
+fn sync_with_deadline() -> bool {
+    match hilum_sys::clone(0, None) {
+        Ok(Cloned::Child) => {
+            rustix::fs::sync();
+            hilum_sys::exit(0)
+        }
+        Ok(Cloned::Parent { pidfd, .. }) => {
+            poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&milliseconds(SYNC_MS))) == Ok(1)
+        }
+        Err(_) => false,
+    }
+}
+
+/// Gives the console up to `limit_ms` milliseconds to take what waits.
+fn drain(console: &mut Console, limit_ms: u64) {
+    let until = monotonic_ms() + limit_ms;
+    console.flush();
+    while console.has_waiting() {
+        let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) else { return };
+        let _ = poll(&mut [PollFd::new(&console.fd(), PollFlags::OUT)], Some(&milliseconds(left)));
+        console.flush();
+    }
+}
+
+/// Milliseconds as the kernel's own measure.
+pub(super) fn milliseconds(count: u64) -> Timespec {
+    Timespec { tv_sec: (count / 1_000) as i64, tv_nsec: (count % 1_000 * 1_000_000) as i64 }
+}

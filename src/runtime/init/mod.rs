@@ -1,0 +1,111 @@
+//! PID 1: the boot in the order in which it happens, then the event loop, which never ends.
+//!
+//! Before the loop an error prints one line and follows the policy of the kernel command line; after it has begun
+//! nothing is fatal. This process never exits on a machine: what cannot go on ends in a reboot.
+
+mod board;
+mod console;
+mod leave;
+mod machine;
+mod memory;
+
+pub(crate) use console::Console;
+
+use board::Board;
+use hilum::config::{self, Config, limits};
+use hilum::log::Printable;
+use hilum::parameters::{self, Parameters};
+use hilum_sys::{Arguments, Once, SignalSet};
+use rustix::io::Errno;
+
+/// The configuration's bytes: every text of [`CONFIG`] is borrowed from here.
+static FILE: Once<[u8; limits::FILE_BYTES + 1]> = Once::new([0; limits::FILE_BYTES + 1]);
+static CONFIG: Once<Config<'static>> = Once::new(Config::EMPTY);
+static COMMAND_LINE: Once<[u8; 4096]> = Once::new([0; 4096]);
+
+/// Boots, and supervises for ever.
+pub(crate) fn run(arguments: Arguments) -> ! {
+    // First of all: from here on a signal waits until it is read, instead of being lost.
+    hilum_sys::mask(SignalSet::ALL);
+    let entered_us = hilum_sys::boottime_us();
+    hilum_sys::on_panic(leave::after_panic);
+    hilum_sys::reset_signals();
+    machine::open_standard_descriptors();
+
+    let (kind, missing) = machine::prepare();
+    let mut console = Console::open(kind);
+    machine::tell(&missing, &mut console);
+
+    let command_line = COMMAND_LINE.take().map_or(&mut [][..], |buffer| &mut buffer[..]);
+    let mut parameters = parameters::parameters(machine::command_line(kind, command_line));
+    if let Some(word) = parameters.unknown {
+        console.say(format_args!("kernel command line: unknown word \"{}\"", Printable(word.as_bytes())));
+    }
+    if let Some(path) = config_argument(arguments) {
+        parameters.config = path;
+    }
+
+    let config = match read_config(&parameters, &mut console) {
+        Some(config) => config,
+        None => leave::give_up(kind, parameters.fail, &mut console),
+    };
+    machine::configure(kind, &config.system, &mut console);
+    console.configure(&config.system.console);
+    console.banner(config.workloads.len(), parameters.config);
+
+    match Board::new(kind, config, console, entered_us) {
+        Ok(mut board) => board.supervise(parameters.panic),
+        Err((mut console, errno)) => {
+            console.say(format_args!("event loop: {}", words(errno)));
+            leave::give_up(kind, parameters.fail, &mut console)
+        }
+    }
+}
+
+/// The path behind `--config`, for a PID 1 that a container engine or a test started.
+fn config_argument(arguments: Arguments) -> Option<&'static str> {
+    let mut words = arguments.iter().skip(1);
+    words.find(|word| *word == c"--config")?;
+    words.next()?.to_str().ok()
+}
+
+/// Reads and parses the configuration; says what is wrong with it in one line.
+fn read_config(parameters: &Parameters<'_>, console: &mut Console) -> Option<&'static Config<'static>> {
+    let (buffer, config) = (FILE.take()?, CONFIG.take()?);
+    let path = parameters.config;
+    let length = match read_file(path, buffer) {
+        Ok(length) => length,
+        Err(errno) => {
+            console.say(format_args!("{path}: {}: the configuration cannot be read", words(errno)));
+            return None;
+        }
+    };
+    match config::parse(&buffer[..length], config) {
+        Ok(()) => Some(config),
+        Err(error) => {
+            console.say(format_args!("{path}:{error}"));
+            None
+        }
+    }
+}
+
+/// Reads a file into `buffer`, as much as fits; gives the number of bytes.
+pub(crate) fn read_file(path: &str, buffer: &mut [u8]) -> Result<usize, Errno> {
+    use rustix::fs::{Mode, OFlags, open};
+    let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())?;
+    let mut length = 0;
+    while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::read(&file, rest) {
+            Ok(0) => break,
+            Ok(count) => length += count,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(length)
+}
+
+/// An errno of rustix in the words of the library.
+pub(crate) fn words(errno: Errno) -> hilum::errno::Errno {
+    hilum::errno::Errno(u16::try_from(errno.raw_os_error()).unwrap_or_default())
+}
