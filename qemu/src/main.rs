@@ -1,1 +1,117 @@
-fn main() {}
+//! `hilum-qemu run`: boots an initramfs on this terminal.
+
+#![forbid(unsafe_code)]
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+use hilum_qemu::{Accelerator, Arch, Options, Vm};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// How long a kernel may take to say its first word before the accelerator counts as hung.
+const PROBE: Duration = Duration::from_secs(10);
+
+/// Runs hilum in QEMU.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Boots an initramfs on this terminal, until the guest powers off.
+    Run {
+        /// The guest's architecture.
+        #[arg(long, value_enum)]
+        arch: Arch,
+        /// The kernel.
+        #[arg(long)]
+        kernel: PathBuf,
+        /// The initramfs.
+        #[arg(long)]
+        initramfs: PathBuf,
+        /// What executes the guest.
+        #[arg(long, value_enum, default_value = "tcg")]
+        accel: Accelerator,
+        /// The guest's memory in MiB.
+        #[arg(long, default_value_t = 256)]
+        memory: u32,
+        /// More words for the kernel command line.
+        #[arg(long, default_value = "", allow_hyphen_values = true)]
+        append: String,
+        /// Ends the guest after this many seconds.
+        #[arg(long)]
+        deadline: Option<u64>,
+    },
+}
+
+fn main() {
+    if let Err(error) = run(Arguments::parse().command) {
+        eprintln!("hilum-qemu: {error:#}");
+        std::process::exit(1);
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let Command::Run { arch, kernel, initramfs, accel, memory, append, deadline } = command;
+    for file in [&kernel, &initramfs] {
+        if !file.is_file() {
+            bail!("{}: no such file; run: make image ARCH={}", file.display(), arch.name());
+        }
+    }
+    let options = Options {
+        arch,
+        kernel: &kernel,
+        initramfs: &initramfs,
+        append: &append,
+        memory_mib: memory,
+        accelerator: accel,
+    };
+    if accel == Accelerator::Kvm {
+        probe(&options)?;
+    }
+    let name = if accel == Accelerator::Kvm { "KVM" } else { "TCG" };
+    println!("starting {} under {name}; leave with Ctrl-A X", arch.name());
+    let mut qemu = options.command();
+    qemu.args(["-nographic", "-serial", "mon:stdio"]);
+    // QEMU puts a terminal into raw mode; what is no terminal would only feed it an end of file.
+    if !rustix::termios::isatty(rustix::stdio::stdin()) {
+        qemu.stdin(Stdio::null());
+    }
+    let mut child = qemu.spawn().with_context(|| format!("{:?}: install QEMU", qemu.get_program()))?;
+    let until = deadline.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return if status.success() { Ok(()) } else { bail!("QEMU ended with {status}") };
+        }
+        if until.is_some_and(|until| Instant::now() > until) {
+            child.kill()?;
+            child.wait()?;
+            bail!("the guest did not power off within its deadline");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Boots the same kernel for a moment: /dev/kvm may open and then hang, which is common in nested machines.
+fn probe(options: &Options<'_>) -> Result<()> {
+    if !Path::new("/dev/kvm").exists() {
+        bail!("there is no /dev/kvm; use ACCEL=tcg");
+    }
+    let scratch = std::env::temp_dir().join(format!("hilum-qemu-{}", std::process::id()));
+    std::fs::create_dir(&scratch)?;
+    // Without `quiet` the kernel talks at once.
+    let talking = Options { append: "loglevel=7", ..options.clone() };
+    let answer = Vm::start(&talking, &scratch).and_then(|vm| vm.console.expect("Linux version", PROBE));
+    std::fs::remove_dir_all(&scratch)?;
+    match answer {
+        Ok(_) => Ok(()),
+        Err(_) => bail!(
+            "the guest said nothing for {} s under KVM, which hangs on this machine; use ACCEL=tcg",
+            PROBE.as_secs()
+        ),
+    }
+}

@@ -16,7 +16,7 @@ pub struct Error<'a> {
 }
 
 /// Names of a cycle that are shown; the rest of a longer one is left out.
-pub(super) const CYCLE_NAMES: usize = 8;
+pub(super) const CYCLE_NAMES: usize = 6;
 
 /// What can be wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +154,9 @@ impl fmt::Display for Problem<'_> {
                     f.write_str(if index > 0 { " waits for " } else { "" })?;
                     write!(f, "{}", Shown(name))?;
                 }
-                Ok(())
+                // The names of a circle end with the first one again, unless there was no room for it.
+                let is_cut = names.last().is_some_and(|last| !last.is_empty() && *last != names[0]);
+                f.write_str(if is_cut { " ..." } else { "" })
             }
             Self::MaxBelowDelay => f.write_str("max= is shorter than delay="),
             Self::ElseWithoutLimit => f.write_str("else= needs a limit="),

@@ -13,7 +13,7 @@
 mod show;
 mod step;
 
-pub use step::{FileSystem, Folder, Link, Mount, Node, Step};
+pub use step::{FileSystem, Folder, Link, Mount, Node, Setting, Step};
 
 use crate::config::Workload;
 use heapless::Vec;
@@ -124,6 +124,13 @@ const LINKS: [Link; 5] = [
     Link { path: c"dev/stderr", target: c"/proc/self/fd/2" },
 ];
 
+/// What users trip over in a network namespace of their own: there is nobody else's port below 1024 to protect, and
+/// every group may ping (Documentation/networking/ip-sysctl.rst).
+const SETTINGS: [Setting; 2] = [
+    Setting { path: c"/proc/sys/net/ipv4/ip_unprivileged_port_start", value: "0" },
+    Setting { path: c"/proc/sys/net/ipv4/ping_group_range", value: "0 2147483647" },
+];
+
 /// The plan of one workload.
 pub fn plan<'a>(workload: &Workload<'a>) -> Plan<'a> {
     let mut steps = Vec::new();
@@ -131,9 +138,9 @@ pub fn plan<'a>(workload: &Workload<'a>) -> Plan<'a> {
     let mut add = |step| assert!(steps.push(step).is_ok(), "a plan has at most {STEPS} steps");
 
     add(Step::Session);
-    add(Step::Output);
     add(Step::Hostname(workload.hostname));
     add(Step::Loopback);
+    SETTINGS.iter().for_each(|setting| add(Step::Setting(setting)));
     add(Step::PrivateMounts);
     add(Step::Root(workload.root));
     for mount in &MOUNTS {
@@ -144,6 +151,8 @@ pub fn plan<'a>(workload: &Workload<'a>) -> Plan<'a> {
     }
     NODES.iter().for_each(|node| add(Step::Node(node)));
     LINKS.iter().for_each(|link| add(Step::Link(link)));
+    // Standard input is the workload's own /dev/null, so it comes after the nodes.
+    add(Step::Output);
     add(Step::Seal(c"dev"));
     add(Step::Pivot);
     add(Step::Directory(workload.directory));

@@ -17,6 +17,7 @@ impl Step<'_> {
             Self::Output => "connect standard input and output",
             Self::Hostname(_) => "set host name",
             Self::Loopback => "bring up link",
+            Self::Setting(_) => "set",
             Self::PrivateMounts => "make mounts private",
             Self::Root(_) => "attach root",
             Self::Folder(_) => "make folder",
@@ -66,6 +67,7 @@ impl fmt::Display for Step<'_> {
                 (" ", *subject)
             }
             Self::Loopback => (" ", "lo"),
+            Self::Setting(setting) => (" ", text(setting.path)),
             Self::Folder(folder) => (" /", text(folder.path)),
             Self::Mount(mount) => (" /", text(mount.target)),
             Self::Node(node) => (" /", text(node.path)),
@@ -96,6 +98,7 @@ impl Step<'_> {
             }
             Self::Node(node) => write!(formatter, ": character device {}:{}, mode 0666", node.major, node.minor),
             Self::Link(link) => write!(formatter, ": to {}", text(link.target)),
+            Self::Setting(setting) => write!(formatter, ": to {}", setting.value),
             Self::Output => formatter.write_str(": input from /dev/null, output and errors to the log"),
             Self::Descriptors => formatter.write_str(": all but 0, 1 and 2"),
             _ => Ok(()),

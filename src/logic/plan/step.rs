@@ -14,6 +14,8 @@ pub enum Step<'a> {
     Hostname(&'a str),
     /// The loopback link of its network namespace is brought up.
     Loopback,
+    /// A setting of its network namespace.
+    Setting(&'static Setting),
     /// No mount of its namespace is seen outside of it, and none from outside appears in it.
     PrivateMounts,
     /// The folder that becomes the root filesystem, attached over itself read-only, nosuid and nodev.
@@ -85,6 +87,15 @@ pub struct Mount {
     pub executable: bool,
     /// Whether device nodes below it work.
     pub devices: bool,
+}
+
+/// A file below /proc/sys and what is written to it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// Its absolute path.
+    pub path: &'static CStr,
+    /// Its new value.
+    pub value: &'static str,
 }
 
 /// A folder, mode 0755, relative to the root filesystem.

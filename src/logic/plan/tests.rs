@@ -67,6 +67,13 @@ fn folder_is_made_before_something_is_attached_to_it() {
 }
 
 #[test]
+fn standard_input_is_the_workloads_own_node() {
+    let plan = plan(&workload());
+    let node = position(&plan, |step| matches!(step, Step::Node(node) if node.path == c"dev/null"));
+    assert!(node < position(&plan, |step| *step == Step::Output));
+}
+
+#[test]
 fn every_mount_but_dev_and_pts_is_without_devices() {
     for step in &plan(&workload()).steps {
         if let Step::Mount(mount) = step {
@@ -81,6 +88,7 @@ fn explain_shows_every_step_with_its_detail() {
     for line in [
         " 0  clone into own namespaces: pid mnt uts ipc net cgroup\n",
         "set host name front\n",
+        "set /proc/sys/net/ipv4/ip_unprivileged_port_start: to 0\n",
         "attach root /images/web: ro,nosuid,nodev\n",
         "mount /proc: proc nosuid,ro,noexec,nodev\n",
         "mount /dev/shm: tmpfs nosuid,noexec,nodev,mode=1777,size=16m\n",

@@ -12,7 +12,9 @@ const ACTIONS: usize = 4 * WORKLOADS;
 pub struct Supervisor {
     units: [Unit; WORKLOADS],
     actions: Deque<Action, ACTIONS>,
-    down: Option<Down>,
+    /// Whether the board goes down, and how; two fields, because a table that starts as all zero bytes lies in `.bss`.
+    is_going_down: bool,
+    down: Down,
     /// Whether [`Action::Leave`] was given: it is given once.
     left: bool,
     /// Whether `idle` was acted on.
@@ -35,7 +37,14 @@ impl Supervisor {
     /// Every workload waits.
     pub const fn new() -> Self {
         let unit = Unit { state: State::Waiting, backoff: Backoff::NONE };
-        Self { units: [unit; WORKLOADS], actions: Deque::new(), down: None, left: false, idle: false }
+        Self {
+            units: [unit; WORKLOADS],
+            actions: Deque::new(),
+            is_going_down: false,
+            down: Down::Poweroff,
+            left: false,
+            idle: false,
+        }
     }
 
     /// Where the workload at `index` is.
@@ -45,7 +54,7 @@ impl Supervisor {
 
     /// How the board goes down, once it does.
     pub fn going_down(&self) -> Option<Down> {
-        self.down
+        self.is_going_down.then_some(self.down)
     }
 
     /// The next thing to do; none when everything is done.
@@ -75,7 +84,7 @@ impl Supervisor {
     pub fn ended(&mut self, config: &Config<'_>, index: usize, end: End, now: u64) {
         self.units[index].state = match self.units[index].state {
             State::Stopping(_) | State::Killing(_) => State::Stopped,
-            State::Starting | State::Up if self.down.is_some() => State::Stopped,
+            State::Starting | State::Up if self.is_going_down => State::Stopped,
             State::Starting | State::Up => self.after_end(config, index, end, now),
             over => over,
         };
@@ -103,7 +112,8 @@ impl Supervisor {
 
     /// Takes the board down. Asked again it changes where to, and starts nothing anew.
     pub fn shut_down(&mut self, config: &Config<'_>, down: Down, now: u64) {
-        let first = self.down.replace(down).is_none();
+        let first = !core::mem::replace(&mut self.is_going_down, true);
+        self.down = down;
         if first {
             let running = self.units.iter().filter(|unit| unit.state.is_running()).count();
             self.act(Action::TellDown(down, running));
@@ -141,7 +151,7 @@ impl Supervisor {
 
     /// Carries every change on to the workloads that it concerns, until nothing changes any more.
     fn settle(&mut self, config: &Config<'_>, now: u64) {
-        if self.down.is_some() {
+        if self.is_going_down {
             return self.stop_next(config, now);
         }
         // Each round ends the waiting of at least one workload, so there are at most as many rounds as workloads.
@@ -201,9 +211,9 @@ impl Supervisor {
             }
         }
         let over = self.units.iter().take(config.workloads.len()).all(|unit| unit.state.is_over());
-        if let (true, false, Some(down)) = (over, self.left, self.down) {
+        if over && !self.left {
             self.left = true;
-            self.act(Action::Leave(down));
+            self.act(Action::Leave(self.down));
         }
     }
 

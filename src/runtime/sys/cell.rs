@@ -19,6 +19,7 @@ impl<T> Once<T> {
     }
 
     /// The table, writable for ever. None at the second call.
+    #[expect(clippy::mut_from_ref, reason = "the swap makes sure that this happens once")]
     pub fn take(&'static self) -> Option<&'static mut T> {
         if self.taken.swap(true, Ordering::AcqRel) {
             return None;

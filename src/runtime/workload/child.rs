@@ -8,7 +8,7 @@ use super::{identity, mounts};
 use crate::init::words;
 use core::ffi::CStr;
 use hilum::config::{Workload, limits};
-use hilum::plan::{Plan, Step};
+use hilum::plan::{Plan, Setting, Step};
 use hilum_sys::{Once, SignalSet, exit};
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::fs::{Access, CWD, Mode, OFlags, access, mkdirat, mknodat, symlinkat};
@@ -56,6 +56,7 @@ fn apply(
         Step::Output => connect(output, workload),
         Step::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
         Step::Loopback => crate::net::loopback_up(),
+        Step::Setting(setting) => write(setting),
         Step::PrivateMounts => mounts::make_private(),
         Step::Root(path) => mounts::attach_root(path),
         Step::Folder(folder) => mkdirat(CWD, folder.path, Mode::from_raw_mode(0o755)),
@@ -82,9 +83,16 @@ fn apply(
     }
 }
 
+/// Writes a setting. /proc/sys/net is that of the network namespace of whoever opens it (proc_sys(5)).
+fn write(setting: &Setting) -> Result<(), Errno> {
+    let file = rustix::fs::open(setting.path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&file, setting.value.as_bytes()).map(|_| ())
+}
+
 /// Standard input is empty, standard output and error are the log pipe.
 fn connect(output: BorrowedFd<'_>, workload: &Workload<'_>) -> Result<(), Errno> {
-    let null = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    // The working directory is the workload's root, and its /dev was filled a moment ago by this process alone.
+    let null = rustix::fs::open(c"dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(output)?;
     rustix::stdio::dup2_stderr(output)?;

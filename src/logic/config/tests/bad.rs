@@ -218,7 +218,7 @@ fn longest_cycle_is_refused_in_one_line() {
     }
     let found = refusal(text.as_bytes());
     assert!(found.starts_with("2:1: workloads wait for each other in a circle: \"w0\" waits for \"w1\""), "{found}");
-    assert_eq!(found.matches("waits for").count(), 7);
+    assert!(found.ends_with("\"w4\" waits for \"w5\" ..."), "{found}");
 }
 
 #[test]

@@ -1,0 +1,109 @@
+# The front door: `make run` boots the demo, `make test` runs every test. Everything lands below build/.
+
+ARCH      ?= $(shell uname -m)
+ACCEL     ?= tcg
+TOOLCHAIN ?= auto
+# Words for the guest's kernel command line, such as: make run APPEND=hilum.panic
+APPEND    ?=
+
+ARCHS := x86_64 aarch64
+BUILD := $(CURDIR)/build
+# The host's tools are built by rustup's cargo where there is one, else by Debian's.
+CARGO := $(shell command -v cargo || echo /usr/bin/cargo)
+HOST  := env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/host HILUM_BUILD=$(BUILD) $(CARGO)
+SOURCES := Cargo.toml Cargo.lock $(shell find src linker qemu/probe -type f)
+TOOLS   := Cargo.toml Cargo.lock $(shell find src/logic initramfs/src initramfs/Cargo.toml qemu/src qemu/Cargo.toml -type f)
+SCRIPTS := .ci/run linker/build linker/reproducible initramfs/debian/fetch initramfs/debian/install \
+           initramfs/appliances/demo/assemble initramfs/appliances/demo/root/bin/clock
+DEMO    := $(shell find initramfs/appliances/demo -type f)
+export TOOLCHAIN
+
+ifeq ($(filter $(ARCH),$(ARCHS)),)
+$(error ARCH=$(ARCH) is not supported; choose one of: $(ARCHS))
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help run test image size check fmt clean install-run install-test install-check fresh
+.DELETE_ON_ERROR:
+
+help: ## show this
+	@echo "targets:"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+	@echo "variables:"
+	@echo "  ARCH=x86_64|aarch64            the board's architecture (now $(ARCH))"
+	@echo "  ACCEL=tcg|kvm                  how QEMU runs it (now $(ACCEL))"
+	@echo "  TOOLCHAIN=auto|debian|rustup   what builds the board's ELF files (now $(TOOLCHAIN))"
+	@echo "  APPEND='WORD...'               more words for the guest's kernel command line"
+	@echo "  DEBIAN_MIRROR=URL              where Debian packages come from"
+
+run: $(BUILD)/image/$(ARCH)/initramfs $(BUILD)/tools/hilum-qemu ## boot the demo in QEMU, on this terminal
+	@$(BUILD)/tools/hilum-qemu run --arch $(ARCH) --accel $(ACCEL) --kernel $(BUILD)/debian/$(ARCH)/vmlinuz \
+	    --initramfs $(BUILD)/image/$(ARCH)/initramfs --append "$(APPEND)"
+
+test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox) ## run every test, on the host and in QEMU, for both architectures
+	@$(HOST) test --quiet --locked --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe
+
+image: $(BUILD)/image/$(ARCH)/initramfs ## build the demo's initramfs
+
+size: $(foreach a,$(ARCHS),$(BUILD)/image/$(a)/initramfs) ## print bytes: the ELF file, its sections, the initramfs
+	@for a in $(ARCHS); do \
+	    printf '%s: hilum %s bytes of %s; demo initramfs %s bytes\n' "$$a" "$$(stat -c %s $(BUILD)/board/$$a/hilum)" \
+	        "$$(grep -v '^#' linker/budget/$$a)" "$$(stat -c %s $(BUILD)/image/$$a/initramfs)"; \
+	    size -A $(BUILD)/board/$$a/hilum | grep '^\.'; \
+	done
+
+check: install-check install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) $(BUILD)/tools/hilum-initramfs ## formatting, lints, documentation, scripts, ELF files, same bytes from another folder
+	@$(CARGO) fmt --all --check
+	@$(HOST) clippy --quiet --locked --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe --all-targets -- -D warnings
+	@$(HOST) clippy --quiet --locked --profile board -p hilum-runtime -p hilum-sys -p hilum-probe -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" $(HOST) doc --quiet --locked --no-deps --document-private-items -p hilum -p hilum-sys
+	@shellcheck $(SCRIPTS)
+	@for a in $(ARCHS); do \
+	    $(BUILD)/tools/hilum-initramfs check-elf $(BUILD)/board/$$a/hilum --budget linker/budget/$$a \
+	        --forbid "$(CURDIR)" --forbid "$(HOME)" --forbid /usr/lib/rustlib || exit 1; \
+	done
+	@linker/reproducible $(ARCH)
+	@echo "check: good"
+
+fmt: install-check ## format the sources
+	@$(CARGO) fmt --all
+
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+# What each task installs, once for a checkout; the scripts say what they install and why.
+$(BUILD)/installed-%: initramfs/debian/install
+	@initramfs/debian/install $*
+	@mkdir -p $(BUILD) && touch $@
+
+install-test: $(BUILD)/installed-build $(BUILD)/installed-run-x86_64 $(BUILD)/installed-run-aarch64 $(BUILD)/installed-test
+install-check: $(BUILD)/installed-check
+
+$(BUILD)/tools/hilum-qemu: $(TOOLS) | $(BUILD)/installed-build $(BUILD)/installed-run-$(ARCH)
+	@$(HOST) build --quiet --locked -p hilum-qemu
+	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/debug/hilum-qemu $@
+
+$(BUILD)/tools/hilum-initramfs: $(TOOLS) | $(BUILD)/installed-build
+	@$(HOST) build --quiet --locked -p hilum-initramfs
+	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/debug/hilum-initramfs $@
+
+# The rules of one architecture.
+define BOARD
+$(BUILD)/board/$(1)/hilum: $(SOURCES) | $(BUILD)/installed-build
+	@linker/build $(1)
+	@touch $$@
+
+$(BUILD)/debian/$(1)/busybox: initramfs/debian/fetch | $(BUILD)/installed-build
+	@initramfs/debian/fetch $(1)
+	@touch $$@
+
+$(BUILD)/image/$(1)/busybox/bin/busybox: $(BUILD)/debian/$(1)/busybox initramfs/appliances/demo/assemble
+	@initramfs/appliances/demo/assemble $(1)
+	@touch $$@
+
+$(BUILD)/image/$(1)/initramfs: $(BUILD)/board/$(1)/hilum $(BUILD)/image/$(1)/busybox/bin/busybox $(BUILD)/tools/hilum-initramfs $(DEMO)
+	@$(BUILD)/tools/hilum-initramfs build --init $(BUILD)/board/$(1)/hilum \
+	    --config initramfs/appliances/demo/hilum.conf --tree $(BUILD)/image/$(1)/busybox:/images/busybox \
+	    --tree initramfs/appliances/demo/root:/images/busybox --output $$@
+endef
+$(foreach a,$(ARCHS),$(eval $(call BOARD,$(a))))

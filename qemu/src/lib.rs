@@ -1,0 +1,16 @@
+//! Runs hilum: as PID 1 of a virtual machine in QEMU, and as PID 1 of a PID namespace on the host.
+//!
+//! Both give a [`Transcript`] of the console that a test can wait on. Nothing here waits without a deadline, and what
+//! was started is killed when its owner is dropped.
+
+#![forbid(unsafe_code)]
+
+mod machine;
+mod namespace;
+mod transcript;
+mod vm;
+
+pub use machine::{Accelerator, Arch};
+pub use namespace::Namespace;
+pub use transcript::Transcript;
+pub use vm::{Options, Vm};

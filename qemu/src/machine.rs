@@ -1,0 +1,70 @@
+//! The virtual machines: one for each architecture, as QEMU names things.
+
+use std::process::Command;
+
+/// An architecture that hilum is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Arch {
+    /// 64-bit x86.
+    #[value(name = "x86_64")]
+    X86_64,
+    /// 64-bit Arm.
+    Aarch64,
+}
+
+/// What executes the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Accelerator {
+    /// QEMU's own translator: slow, and works everywhere.
+    Tcg,
+    /// The host's processor. In nested machines /dev/kvm often opens and then hangs.
+    Kvm,
+}
+
+impl Arch {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
+
+    /// Its name in file names and in uname(2).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+
+    /// The other one, for programs that must not run.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::X86_64 => Self::Aarch64,
+            Self::Aarch64 => Self::X86_64,
+        }
+    }
+
+    /// The kernel's name of the serial console.
+    pub const fn console(self) -> &'static str {
+        match self {
+            Self::X86_64 => "ttyS0",
+            Self::Aarch64 => "ttyAMA0",
+        }
+    }
+
+    /// QEMU with the machine and the processor, and nothing attached yet.
+    pub(crate) fn command(self, accelerator: Accelerator) -> Command {
+        let mut command = Command::new(format!("qemu-system-{}", self.name()));
+        match self {
+            // The keyboard controller of this machine is what Ctrl-Alt-Del goes through.
+            Self::X86_64 => command.args(["-machine", "q35"]),
+            Self::Aarch64 => command.args(["-machine", "virt"]),
+        };
+        match (accelerator, self) {
+            (Accelerator::Kvm, _) => command.args(["-accel", "kvm", "-cpu", "host"]),
+            (Accelerator::Tcg, Self::X86_64) => command.args(["-accel", "tcg", "-cpu", "max"]),
+            // The newest model signs return addresses, which is slow to emulate.
+            (Accelerator::Tcg, Self::Aarch64) => command.args(["-accel", "tcg", "-cpu", "cortex-a57"]),
+        };
+        command.args(["-no-reboot", "-nic", "none"]);
+        command
+    }
+}

@@ -1,0 +1,90 @@
+//! hilum as PID 1 of a PID namespace on the host: a boot in milliseconds.
+
+use crate::Transcript;
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running PID namespace; everything in it is killed when this is dropped.
+#[derive(Debug)]
+pub struct Namespace {
+    child: Child,
+    /// What PID 1 shows.
+    pub console: Transcript,
+}
+
+impl Namespace {
+    /// Whether this process may make namespaces: root, outside of a confined container.
+    pub fn is_possible() -> bool {
+        let unshare = Command::new("unshare").args(["--pid", "--fork", "--mount", "true"]).status();
+        rustix::process::geteuid().is_root() && unshare.is_ok_and(|status| status.success())
+    }
+
+    /// Starts `hilum` with a configuration. `wrap` is put before it: a program that runs it in its own way, or nothing.
+    ///
+    /// # Errors
+    /// unshare(1) is not there.
+    pub fn start(hilum: &Path, config: &Path, wrap: &[&str]) -> Result<Self> {
+        let (reader, writer) = std::io::pipe()?;
+        let mut command = Command::new("unshare");
+        command.args(["--pid", "--fork", "--mount", "--kill-child=KILL", "--"]).args(wrap);
+        command.arg(hilum).arg("--config").arg(config);
+        command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+        let child = command.spawn().context("unshare")?;
+        // Dropping the command closes this process's copies of the pipe's writing end.
+        drop(command);
+        Ok(Self { child, console: Transcript::read(reader) })
+    }
+
+    /// The host's pid of PID 1: the only child of unshare(1).
+    ///
+    /// # Errors
+    /// It is not there within a second.
+    pub fn process_one(&self) -> Result<Pid> {
+        let own = self.child.id();
+        let until = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < until {
+            let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"))?;
+            if let Some(pid) = children.split_whitespace().next().and_then(|pid| pid.parse().ok()) {
+                return Pid::from_raw(pid).context("a pid");
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        bail!("unshare has no child; the console's end:\n{}", self.console.tail())
+    }
+
+    /// Sends a signal to PID 1.
+    ///
+    /// # Errors
+    /// It is not there any more.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(self.process_one()?, signal)?)
+    }
+
+    /// Waits until PID 1 has ended; gives how, and everything that it showed. unshare(1) ends as its child did.
+    ///
+    /// # Errors
+    /// It runs beyond `deadline`.
+    pub fn wait(&mut self, deadline: Duration) -> Result<(ExitStatus, String)> {
+        let until = Instant::now() + deadline;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok((status, self.console.end(Duration::from_secs(5))?));
+            }
+            if Instant::now() > until {
+                bail!("PID 1 did not end within {deadline:?}; the console's end:\n{}", self.console.tail());
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // unshare takes its child with it (--kill-child), and PID 1 takes the namespace.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,123 @@
+//! What a console has shown so far, growing while it is read.
+
+use anyhow::{Result, bail};
+use std::io::Read;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// The text of a console, shared with the thread that reads it.
+#[derive(Debug, Clone, Default)]
+pub struct Transcript {
+    shared: Arc<(Mutex<Text>, Condvar)>,
+}
+
+#[derive(Debug, Default)]
+struct Text {
+    text: String,
+    is_over: bool,
+}
+
+/// Lines of the end that a failed expectation shows.
+const TAIL: usize = 60;
+
+impl Transcript {
+    /// Reads `source` to its end in a thread of its own. Carriage returns are left out.
+    pub fn read(mut source: impl Read + Send + 'static) -> Self {
+        let transcript = Self::default();
+        let shared = Arc::clone(&transcript.shared);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            let mut pending = Vec::new();
+            while let Ok(count) = source.read(&mut buffer)
+                && count > 0
+            {
+                pending.extend(buffer[..count].iter().filter(|byte| **byte != b'\r'));
+                // A character that is cut by the read waits for its rest.
+                let whole = std::str::from_utf8(&pending).map_or_else(
+                    |error| if error.error_len().is_some() { pending.len() } else { error.valid_up_to() },
+                    str::len,
+                );
+                let text: Vec<u8> = pending.drain(..whole).collect();
+                let mut guard = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+                guard.text.push_str(&String::from_utf8_lossy(&text));
+                shared.1.notify_all();
+            }
+            shared.0.lock().unwrap_or_else(PoisonError::into_inner).is_over = true;
+            shared.1.notify_all();
+        });
+        transcript
+    }
+
+    /// Everything so far.
+    pub fn text(&self) -> String {
+        self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).text.clone()
+    }
+
+    /// Waits until `found` says where in the text it is satisfied.
+    fn wait(&self, deadline: Duration, found: impl Fn(&Text) -> bool) -> Option<String> {
+        let until = Instant::now() + deadline;
+        let mut guard = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            if found(&guard) {
+                return Some(guard.text.clone());
+            }
+            let left = until.checked_duration_since(Instant::now()).filter(|_| !guard.is_over)?;
+            guard = self.shared.1.wait_timeout(guard, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits until the text holds `wanted`; gives the text.
+    ///
+    /// # Errors
+    /// It does not within `deadline`, or the console ended before; with the end of the text.
+    pub fn expect(&self, wanted: &str, deadline: Duration) -> Result<String> {
+        match self.wait(deadline, |text| text.text.contains(wanted)) {
+            Some(text) => Ok(text),
+            None => bail!("{wanted:?} did not come within {deadline:?}; the console's end:\n{}", self.tail()),
+        }
+    }
+
+    /// Waits until nothing more can come; gives the text.
+    ///
+    /// # Errors
+    /// It goes on beyond `deadline`.
+    pub fn end(&self, deadline: Duration) -> Result<String> {
+        match self.wait(deadline, |text| text.is_over) {
+            Some(text) => Ok(text),
+            None => bail!("it did not end within {deadline:?}; the console's end:\n{}", self.tail()),
+        }
+    }
+
+    /// The last lines.
+    pub fn tail(&self) -> String {
+        let text = self.text();
+        let lines: Vec<&str> = text.lines().collect();
+        lines[lines.len().saturating_sub(TAIL)..].join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHORT: Duration = Duration::from_millis(200);
+
+    #[test]
+    fn text_that_comes_is_found() {
+        let transcript = Transcript::read(&b"one\r\ntwo\xc3\xa4\n"[..]);
+        assert_eq!(transcript.expect("two\u{e4}", SHORT).expect("it is there"), "one\ntwo\u{e4}\n");
+        assert!(transcript.end(SHORT).is_ok());
+    }
+
+    #[test]
+    fn text_that_does_not_come_is_an_error_with_the_end() {
+        let error = Transcript::read(&b"one\n"[..]).expect("two", SHORT).expect_err("it is not there").to_string();
+        assert!(error.contains("\"two\" did not come") && error.contains("\none"), "{error}");
+    }
+
+    #[test]
+    fn source_that_never_ends_is_an_error() {
+        let (reader, _writer) = std::io::pipe().expect("a pipe");
+        assert!(Transcript::read(reader).end(SHORT).is_err());
+    }
+}

@@ -1,0 +1,116 @@
+//! A virtual machine that boots an initramfs on a serial console, for tests.
+
+use crate::{Accelerator, Arch, Transcript};
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a machine boots.
+#[derive(Debug, Clone)]
+pub struct Options<'a> {
+    /// The architecture.
+    pub arch: Arch,
+    /// The kernel's file.
+    pub kernel: &'a Path,
+    /// The initramfs's file.
+    pub initramfs: &'a Path,
+    /// More words for the kernel command line.
+    pub append: &'a str,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// What executes it.
+    pub accelerator: Accelerator,
+}
+
+impl Options<'_> {
+    /// QEMU with this machine, without a console yet. `panic=-1` turns the end of PID 1 into a reboot, which ends QEMU.
+    pub fn command(&self) -> Command {
+        let mut command = self.arch.command(self.accelerator);
+        let console = self.arch.console();
+        command.arg("-m").arg(self.memory_mib.to_string());
+        command.arg("-kernel").arg(self.kernel).arg("-initrd").arg(self.initramfs);
+        command.arg("-append").arg(format!("console={console} quiet panic=-1 {}", self.append));
+        command
+    }
+}
+
+/// A running machine; it is killed when this is dropped.
+#[derive(Debug)]
+pub struct Vm {
+    child: Child,
+    monitor: PathBuf,
+    /// The serial console.
+    pub console: Transcript,
+}
+
+impl Vm {
+    /// Starts it. `scratch` is a folder of this machine's own, for its monitor's socket.
+    ///
+    /// # Errors
+    /// QEMU is not there.
+    pub fn start(options: &Options<'_>, scratch: &Path) -> Result<Self> {
+        let monitor = scratch.join("monitor");
+        let mut command = options.command();
+        command.args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-qmp"]);
+        command.arg(format!("unix:{},server=on,wait=off", monitor.display()));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        let mut child = command.spawn().with_context(|| format!("{:?}", command.get_program()))?;
+        let output = child.stdout.take().context("the serial console")?;
+        Ok(Self { child, monitor, console: Transcript::read(output) })
+    }
+
+    /// Waits until the machine has ended by itself; gives everything that its console showed.
+    ///
+    /// # Errors
+    /// It runs beyond `deadline`, or QEMU failed.
+    pub fn wait(&mut self, deadline: Duration) -> Result<String> {
+        let text = self.console.end(deadline)?;
+        let until = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < until {
+            match self.child.try_wait()? {
+                Some(status) if status.success() => return Ok(text),
+                Some(status) => bail!("QEMU ended with {status}; the console's end:\n{}", self.console.tail()),
+                None => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+        bail!("QEMU closed its console and did not end")
+    }
+
+    /// Presses Ctrl-Alt-Del on the machine's keyboard.
+    ///
+    /// # Errors
+    /// The monitor does not answer.
+    pub fn press_ctrl_alt_del(&self) -> Result<()> {
+        let keys: Vec<Value> = ["ctrl", "alt", "delete"].map(|key| json!({"type": "qcode", "data": key})).into();
+        self.execute(&json!({"execute": "send-key", "arguments": {"keys": keys}}))
+    }
+
+    /// One command of QEMU's machine protocol (QMP).
+    fn execute(&self, command: &Value) -> Result<()> {
+        let mut stream = UnixStream::connect(&self.monitor).context("QEMU's monitor")?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let mut answers = BufReader::new(stream.try_clone()?).lines();
+        let mut answer = || answers.next().context("QEMU's monitor closed")?.context("QEMU's monitor");
+        answer()?;
+        for command in [&json!({"execute": "qmp_capabilities"}), command] {
+            writeln!(stream, "{command}")?;
+            let text = answer()?;
+            if text.contains("\"error\"") {
+                bail!("QEMU's monitor: {text}");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        // It may have ended by itself, which is not a failure here.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
