@@ -1,7 +1,47 @@
-//! probe
+//! The probe: a program that tests run inside of a workload. It tells what it sees, tries what it may not do, and ends
+//! in the ways that programs end.
+//!
+//! Static, without libc and heap like hilum itself, so that one file runs in any root filesystem of its architecture.
+
 #![no_std]
 #![no_main]
+#![forbid(unsafe_code)]
+
+mod attempt;
+mod ending;
+mod facts;
+
+use hilum_sys::{Arguments, print_to, standard_output};
+
 hilum_sys::entry!(main);
-fn main(_: hilum_sys::Arguments) -> i32 {
+
+/// One line on standard output.
+fn tell(text: core::fmt::Arguments<'_>) {
+    // Nobody is left to tell when this fails; the test misses the line.
+    let _ = print_to(standard_output(), format_args!("{text}\n"));
+}
+
+fn main(arguments: Arguments) -> i32 {
+    let word = |index| arguments.get(index).and_then(|word| word.to_str().ok()).unwrap_or_default();
+    let number = |index| word(index).parse::<u32>().unwrap_or(0);
+    match word(1) {
+        "facts" => facts::tell_all(arguments),
+        "attempt" => attempt::all(),
+        "exit" => return number(2) as i32,
+        "sleep" => ending::sleep(number(2).into()),
+        "ignore-term" => ending::ignore_signals(),
+        "on-term" => return ending::exit_on_term(),
+        "orphans" => ending::leave_orphans(number(2)),
+        "flood" => ending::flood(number(2)),
+        "kill-all" => ending::kill_all(),
+        "escape" => tell(format_args!("red \x1b[31m bell \x07 clear \x1b[2J end")),
+        "partial" => {
+            let _ = print_to(standard_output(), format_args!("no newline"));
+        }
+        other => {
+            tell(format_args!("unknown command {other:?}"));
+            return 2;
+        }
+    }
     0
 }

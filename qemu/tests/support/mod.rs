@@ -1,0 +1,191 @@
+//! What the tests share: where the built files are, images, and the probe's facts.
+
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+
+pub mod isolation;
+
+use hilum_initramfs::{Compression, Image};
+use hilum_qemu::{Accelerator, Arch, Namespace, Options, Vm};
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long one boot may take, from the start of QEMU to what a test waits for.
+pub const BOOT: Duration = Duration::from_secs(120);
+/// The same for PID 1 on the host.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// A file that `make test` built or fetched.
+pub fn built(path: &str) -> PathBuf {
+    let build = std::env::var_os("HILUM_BUILD")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../build"), PathBuf::from);
+    let file = build.join(path);
+    assert!(file.exists(), "{} is missing; run the tests with: make test", file.display());
+    file
+}
+
+pub fn hilum(arch: Arch) -> PathBuf {
+    built(&format!("board/{}/hilum", arch.name()))
+}
+
+pub fn probe(arch: Arch) -> PathBuf {
+    built(&format!("board/{}/probe", arch.name()))
+}
+
+/// The architecture that the tests themselves run on.
+pub fn host() -> Arch {
+    Arch::ALL.into_iter().find(|arch| arch.name() == std::env::consts::ARCH).expect("a supported architecture")
+}
+
+/// An image with hilum, a configuration, and a root filesystem at /images/probe that holds the probe and the empty
+/// folders.
+pub fn image(arch: Arch, config: &str) -> Image {
+    let mut image = Image::new();
+    image.file("init", 0o755, std::fs::read(hilum(arch)).expect("hilum"));
+    image.file("etc/hilum.conf", 0o644, config);
+    image.file("images/probe/bin/probe", 0o755, std::fs::read(probe(arch)).expect("the probe"));
+    for place in ["dev", "proc", "run", "sys", "tmp"] {
+        image.folder(&format!("images/probe/{place}"), 0o755);
+    }
+    image
+}
+
+/// At most this many machines at a time: each keeps one processor busy.
+static MACHINES: (Mutex<u32>, Condvar) = (Mutex::new(2), Condvar::new());
+
+/// A machine that is running, and what it needs until it ends.
+pub struct Booted {
+    pub vm: Vm,
+    _scratch: tempfile::TempDir,
+    _turn: Turn,
+}
+
+struct Turn;
+
+impl Turn {
+    fn take() -> Self {
+        let mut free = MACHINES.0.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free == 0 {
+            free = MACHINES.1.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        Self
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        *MACHINES.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        MACHINES.1.notify_one();
+    }
+}
+
+/// Boots an image with more words on the kernel command line.
+pub fn boot(arch: Arch, image: &Image, append: &str) -> Booted {
+    let turn = Turn::take();
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let initramfs = scratch.path().join("initramfs");
+    std::fs::write(&initramfs, image.write(Compression::Zstd).expect("an image")).expect("the initramfs");
+    let options = Options {
+        arch,
+        kernel: &built(&format!("debian/{}/vmlinuz", arch.name())),
+        initramfs: &initramfs,
+        append,
+        memory_mib: 256,
+        accelerator: Accelerator::Tcg,
+    };
+    let vm = Vm::start(&options, scratch.path()).expect("QEMU");
+    Booted { vm, _scratch: scratch, _turn: turn }
+}
+
+/// Boots an image until the machine ends; gives what its console showed.
+pub fn run(arch: Arch, image: &Image, append: &str) -> String {
+    boot(arch, image, append).vm.wait(BOOT).expect("it ends by itself")
+}
+
+/// The same test for both architectures.
+#[macro_export]
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod x86_64 {
+            $(#[test] fn $name() { super::$name(hilum_qemu::Arch::X86_64) })*
+        }
+        mod aarch64 {
+            $(#[test] fn $name() { super::$name(hilum_qemu::Arch::Aarch64) })*
+        }
+    };
+}
+
+/// PID 1 on the host, with its configuration and root filesystem in a scratch folder.
+pub struct Host {
+    pub scratch: tempfile::TempDir,
+}
+
+impl Host {
+    /// A root filesystem with the probe and the empty folders; none, loudly, where namespaces cannot be made.
+    pub fn new() -> Option<Self> {
+        if !Namespace::is_possible() {
+            assert!(std::env::var_os("CI").is_none(), "these tests need root and namespaces, and CI is set");
+            eprintln!("SKIPPED: namespaces cannot be made here; run the tests as root");
+            return None;
+        }
+        let scratch = tempfile::tempdir().expect("a scratch folder");
+        let root = scratch.path().join("root");
+        for place in ["bin", "dev", "proc", "run", "sys", "tmp"] {
+            std::fs::create_dir_all(root.join(place)).expect("a folder");
+        }
+        std::fs::copy(probe(host()), root.join("bin/probe")).expect("the probe");
+        // The scratch folder is private, and a workload may run as anybody.
+        let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(scratch.path(), open).expect("its mode");
+        Some(Self { scratch })
+    }
+
+    pub fn root(&self) -> PathBuf {
+        self.scratch.path().join("root")
+    }
+
+    /// Starts PID 1 with a configuration in which ROOT stands for the root filesystem.
+    pub fn start(&self, config: &str) -> Namespace {
+        self.start_wrapped(config, &[])
+    }
+
+    pub fn start_wrapped(&self, config: &str, wrap: &[&str]) -> Namespace {
+        let file = self.scratch.path().join("hilum.conf");
+        std::fs::write(&file, config.replace("ROOT", self.root().to_str().expect("UTF-8"))).expect("the config");
+        Namespace::start(&hilum(host()), &file, wrap).expect("unshare")
+    }
+
+    /// Runs it until PID 1 ends; gives its status and what it showed.
+    pub fn run(&self, config: &str) -> (std::process::ExitStatus, String) {
+        self.start(config).wait(SOON).expect("it ends by itself")
+    }
+}
+
+/// The values of one kind of fact that workload `name` told, in order.
+pub fn facts(console: &str, name: &str, key: &str) -> Vec<String> {
+    let prefix = format!("{name} | fact {key} ");
+    console.lines().filter_map(|line| line.strip_prefix(&prefix)).map(str::to_owned).collect()
+}
+
+/// The only value of a fact.
+pub fn fact(console: &str, name: &str, key: &str) -> String {
+    let values = facts(console, name, key);
+    assert_eq!(values.len(), 1, "{name} told {key} so often: {values:?}\n{console}");
+    values[0].clone()
+}
+
+/// Asserts that a line is on the console.
+#[track_caller]
+pub fn has_line(console: &str, line: &str) {
+    assert!(console.lines().any(|found| found == line), "no line {line:?} in\n{console}");
+}
+
+/// Asserts that lines stand on the console in this order, others between them or not.
+#[track_caller]
+pub fn has_in_order(console: &str, wanted: &[&str]) {
+    let mut rest = console.lines();
+    for line in wanted {
+        assert!(rest.any(|found| found.starts_with(line)), "no line {line:?} in its place in\n{console}");
+    }
+}
