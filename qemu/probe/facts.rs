@@ -108,10 +108,9 @@ fn lines(path: &str, key: &str, prefixes: &[&str]) {
     }
     for line in core::str::from_utf8(&buffer[..length]).unwrap_or_default().lines() {
         if prefixes.is_empty() || prefixes.iter().any(|prefix| line.starts_with(prefix)) {
-            let mut words = line.split_whitespace();
             // Each word alone: tabs would not survive every console.
             let mut text = heapless_line();
-            while let Some(word) = words.next() {
+            for word in line.split_whitespace() {
                 text.push(word);
             }
             tell(format_args!("fact {key} {}", text.text()));

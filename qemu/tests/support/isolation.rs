@@ -14,12 +14,23 @@ const MOUNTS: [(&str, &str, &str); 6] = [
 ];
 
 const DEVICES: [&str; 13] = [
-    "fd", "full 1:7 666", "null 1:3 666", "ptmx", "pts", "random 1:8 666", "shm", "stderr", "stdin", "stdout",
-    "tty 5:0 666", "urandom 1:9 666", "zero 1:5 666",
+    "fd",
+    "full 1:7 666",
+    "null 1:3 666",
+    "ptmx",
+    "pts",
+    "random 1:8 666",
+    "shm",
+    "stderr",
+    "stdin",
+    "stdout",
+    "tty 5:0 666",
+    "urandom 1:9 666",
+    "zero 1:5 666",
 ];
 
 /// Compares everything that the probe told as workload `name`, whose user is 1000:50, with what is expected.
-pub fn check(console: &str, name: &str, arch: Arch) {
+pub(crate) fn check(console: &str, name: &str, arch: Arch) {
     let one = |key: &str| fact(console, name, key);
     assert_eq!(one("pid"), "1");
     assert_eq!(one("parent"), "0");
@@ -34,9 +45,15 @@ pub fn check(console: &str, name: &str, arch: Arch) {
 
     let status = facts(console, name, "status");
     for line in [
-        "Groups:", "SigBlk: 0000000000000000", "SigIgn: 0000000000000000", "CapInh: 0000000000000000",
-        "CapPrm: 0000000000000000", "CapEff: 0000000000000000", "CapBnd: 0000000000000000",
-        "CapAmb: 0000000000000000", "NoNewPrivs: 1",
+        "Groups:",
+        "SigBlk: 0000000000000000",
+        "SigIgn: 0000000000000000",
+        "CapInh: 0000000000000000",
+        "CapPrm: 0000000000000000",
+        "CapEff: 0000000000000000",
+        "CapBnd: 0000000000000000",
+        "CapAmb: 0000000000000000",
+        "NoNewPrivs: 1",
     ] {
         assert!(status.iter().any(|found| found == line), "{line:?} is not in {status:?}");
     }
@@ -80,7 +97,7 @@ fn mounts(found: &[String]) {
 }
 
 /// Namespaces that differ from those of somebody else.
-pub fn differ(console: &str, one: &str, other: &str, names: &[&str]) {
+pub(crate) fn differ(console: &str, one: &str, other: &str, names: &[&str]) {
     let of = |workload: &str, name: &str| {
         let found = facts(console, workload, "namespace");
         let prefix = format!("{name} ");

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
-pub mod isolation;
+pub(crate) mod isolation;
 
 use hilum_initramfs::{Compression, Image};
 use hilum_qemu::{Accelerator, Arch, Namespace, Options, Vm};
@@ -11,12 +11,12 @@ use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long one boot may take, from the start of QEMU to what a test waits for.
-pub const BOOT: Duration = Duration::from_secs(120);
+pub(crate) const BOOT: Duration = Duration::from_secs(120);
 /// The same for PID 1 on the host.
-pub const SOON: Duration = Duration::from_secs(20);
+pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// A file that `make test` built or fetched.
-pub fn built(path: &str) -> PathBuf {
+pub(crate) fn built(path: &str) -> PathBuf {
     let build = std::env::var_os("HILUM_BUILD")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../build"), PathBuf::from);
     let file = build.join(path);
@@ -24,22 +24,22 @@ pub fn built(path: &str) -> PathBuf {
     file
 }
 
-pub fn hilum(arch: Arch) -> PathBuf {
+pub(crate) fn hilum(arch: Arch) -> PathBuf {
     built(&format!("board/{}/hilum", arch.name()))
 }
 
-pub fn probe(arch: Arch) -> PathBuf {
+pub(crate) fn probe(arch: Arch) -> PathBuf {
     built(&format!("board/{}/probe", arch.name()))
 }
 
 /// The architecture that the tests themselves run on.
-pub fn host() -> Arch {
+pub(crate) fn host() -> Arch {
     Arch::ALL.into_iter().find(|arch| arch.name() == std::env::consts::ARCH).expect("a supported architecture")
 }
 
 /// An image with hilum, a configuration, and a root filesystem at /images/probe that holds the probe and the empty
 /// folders.
-pub fn image(arch: Arch, config: &str) -> Image {
+pub(crate) fn image(arch: Arch, config: &str) -> Image {
     let mut image = Image::new();
     image.file("init", 0o755, std::fs::read(hilum(arch)).expect("hilum"));
     image.file("etc/hilum.conf", 0o644, config);
@@ -54,8 +54,8 @@ pub fn image(arch: Arch, config: &str) -> Image {
 static MACHINES: (Mutex<u32>, Condvar) = (Mutex::new(2), Condvar::new());
 
 /// A machine that is running, and what it needs until it ends.
-pub struct Booted {
-    pub vm: Vm,
+pub(crate) struct Booted {
+    pub(crate) vm: Vm,
     _scratch: tempfile::TempDir,
     _turn: Turn,
 }
@@ -81,7 +81,7 @@ impl Drop for Turn {
 }
 
 /// Boots an image with more words on the kernel command line.
-pub fn boot(arch: Arch, image: &Image, append: &str) -> Booted {
+pub(crate) fn boot(arch: Arch, image: &Image, append: &str) -> Booted {
     let turn = Turn::take();
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let initramfs = scratch.path().join("initramfs");
@@ -99,7 +99,7 @@ pub fn boot(arch: Arch, image: &Image, append: &str) -> Booted {
 }
 
 /// Boots an image until the machine ends; gives what its console showed.
-pub fn run(arch: Arch, image: &Image, append: &str) -> String {
+pub(crate) fn run(arch: Arch, image: &Image, append: &str) -> String {
     boot(arch, image, append).vm.wait(BOOT).expect("it ends by itself")
 }
 
@@ -117,13 +117,13 @@ macro_rules! on_both {
 }
 
 /// PID 1 on the host, with its configuration and root filesystem in a scratch folder.
-pub struct Host {
-    pub scratch: tempfile::TempDir,
+pub(crate) struct Host {
+    pub(crate) scratch: tempfile::TempDir,
 }
 
 impl Host {
     /// A root filesystem with the probe and the empty folders; none, loudly, where namespaces cannot be made.
-    pub fn new() -> Option<Self> {
+    pub(crate) fn new() -> Option<Self> {
         if !Namespace::is_possible() {
             assert!(std::env::var_os("CI").is_none(), "these tests need root and namespaces, and CI is set");
             eprintln!("SKIPPED: namespaces cannot be made here; run the tests as root");
@@ -141,35 +141,35 @@ impl Host {
         Some(Self { scratch })
     }
 
-    pub fn root(&self) -> PathBuf {
+    pub(crate) fn root(&self) -> PathBuf {
         self.scratch.path().join("root")
     }
 
     /// Starts PID 1 with a configuration in which ROOT stands for the root filesystem.
-    pub fn start(&self, config: &str) -> Namespace {
+    pub(crate) fn start(&self, config: &str) -> Namespace {
         self.start_wrapped(config, &[])
     }
 
-    pub fn start_wrapped(&self, config: &str, wrap: &[&str]) -> Namespace {
+    pub(crate) fn start_wrapped(&self, config: &str, wrap: &[&str]) -> Namespace {
         let file = self.scratch.path().join("hilum.conf");
         std::fs::write(&file, config.replace("ROOT", self.root().to_str().expect("UTF-8"))).expect("the config");
         Namespace::start(&hilum(host()), &file, wrap).expect("unshare")
     }
 
     /// Runs it until PID 1 ends; gives its status and what it showed.
-    pub fn run(&self, config: &str) -> (std::process::ExitStatus, String) {
+    pub(crate) fn run(&self, config: &str) -> (std::process::ExitStatus, String) {
         self.start(config).wait(SOON).expect("it ends by itself")
     }
 }
 
 /// The values of one kind of fact that workload `name` told, in order.
-pub fn facts(console: &str, name: &str, key: &str) -> Vec<String> {
+pub(crate) fn facts(console: &str, name: &str, key: &str) -> Vec<String> {
     let prefix = format!("{name} | fact {key} ");
     console.lines().filter_map(|line| line.strip_prefix(&prefix)).map(str::to_owned).collect()
 }
 
 /// The only value of a fact.
-pub fn fact(console: &str, name: &str, key: &str) -> String {
+pub(crate) fn fact(console: &str, name: &str, key: &str) -> String {
     let values = facts(console, name, key);
     assert_eq!(values.len(), 1, "{name} told {key} so often: {values:?}\n{console}");
     values[0].clone()
@@ -177,13 +177,13 @@ pub fn fact(console: &str, name: &str, key: &str) -> String {
 
 /// Asserts that a line is on the console.
 #[track_caller]
-pub fn has_line(console: &str, line: &str) {
+pub(crate) fn has_line(console: &str, line: &str) {
     assert!(console.lines().any(|found| found == line), "no line {line:?} in\n{console}");
 }
 
 /// Asserts that lines stand on the console in this order, others between them or not.
 #[track_caller]
-pub fn has_in_order(console: &str, wanted: &[&str]) {
+pub(crate) fn has_in_order(console: &str, wanted: &[&str]) {
     let mut rest = console.lines();
     for line in wanted {
         assert!(rest.any(|found| found.starts_with(line)), "no line {line:?} in its place in\n{console}");
