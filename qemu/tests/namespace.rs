@@ -145,6 +145,43 @@ fn sigterm_stops_in_reverse_order_and_exits_with_0() {
     );
 }
 
+/// As many workloads as there can be, each of which ends at SIGTERM.
+fn thirty_two() -> String {
+    let section = |index| format!("[workload w{index}]\nroot ROOT\nexec /bin/probe on-term\n");
+    format!("hilum 1\n{}", (0..32).map(section).collect::<String>())
+}
+
+#[test]
+fn as_many_workloads_as_fit_start_and_stop() {
+    let host_root = host_or_return!();
+    let mut namespace = host_root.start(&thirty_two());
+    let until = Instant::now() + SOON;
+    while namespace.console.text().matches(" | ready").count() < 32 {
+        assert!(Instant::now() < until, "not all came up\n{}", namespace.console.tail());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    namespace.signal(Signal::TERM).expect("a signal");
+    let (status, console) = namespace.wait(SOON).expect("it ends");
+    assert_eq!(status.code(), Some(0), "{console}");
+    assert_eq!(console.matches("exited with status 0").count(), 32, "{console}");
+    has_line(&console, "hilum: stopping 32 workloads");
+}
+
+#[test]
+fn board_that_goes_down_while_it_starts_ends_in_time() {
+    let host_root = host_or_return!();
+    let mut namespace = host_root.start(&thirty_two());
+    namespace.console.expect("\"w0\": started", SOON).expect("it starts");
+    namespace.signal(Signal::TERM).expect("a signal");
+    let asked = Instant::now();
+    let (status, console) = namespace.wait(SOON).expect("it ends");
+    assert_eq!(status.code(), Some(0), "{console}");
+    // Some were started and some were only due; a program that is not there yet when the signal comes is killed.
+    assert!(asked.elapsed() < Duration::from_secs(15), "{console}");
+    assert!(!console.contains("cannot be killed"), "{console}");
+    has_line(&console, "hilum: power off");
+}
+
 #[test]
 fn sigint_reboots_as_pid_namespaces_tell_it() {
     let host_root = host_or_return!();

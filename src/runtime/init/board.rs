@@ -12,7 +12,7 @@ use hilum::config::{Config, Workload, limits::WORKLOADS};
 use hilum::log::LineBuffer;
 use hilum::plan::plan;
 use hilum::supervise::{Action, Down, End, State, Supervisor};
-use hilum_sys::{Once, SignalSet, Signals, boottime_us, monotonic_ms};
+use hilum_sys::{Once, SignalSet, Signals, monotonic_ms};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -263,11 +263,11 @@ impl Board {
     /// Hears whether the set-up of a workload got to its program.
     fn read_report(&mut self, index: usize) {
         let Some(process) = &mut self.processes[index] else { return };
-        let pid = process.pid;
         match process.outcome() {
             Outcome::Pending => {}
             Outcome::Executed => {
-                self.tell_started(index, pid);
+                let (pid, executed_us) = (process.pid, process.executed_us);
+                self.tell_started(index, pid, executed_us);
                 self.supervisor.executed(self.config, index, monotonic_ms());
             }
             Outcome::Failed(report) => self.tell_failed_step(index, report),
@@ -290,7 +290,7 @@ impl Board {
 
     fn start(&mut self, index: usize) {
         let workload = &self.config.workloads[index];
-        let result = spawn(workload, &self.groups).and_then(|process| {
+        let result = spawn(workload, &self.groups, self.entered_us.is_some()).and_then(|process| {
             self.watch(process.output.as_fd(), Source::Output(index))?;
             if let Some(report) = &process.report {
                 self.watch(report.as_fd(), Source::Report(index))?;
@@ -357,11 +357,12 @@ impl Board {
         }
     }
 
-    fn tell_started(&mut self, index: usize, pid: Pid) {
+    fn tell_started(&mut self, index: usize, pid: Pid, executed_us: Option<u64>) {
         let name = self.config.workloads[index].name;
         self.console.tell(format_args!("workload \"{name}\": started, pid {}", pid.as_raw_nonzero()));
-        if let Some(entered_us) = self.entered_us.take() {
-            let passed_us = boottime_us().saturating_sub(entered_us);
+        if let (Some(entered_us), Some(executed_us)) = (self.entered_us, executed_us) {
+            self.entered_us = None;
+            let passed_us = executed_us.saturating_sub(entered_us);
             self.console.tell(format_args!("first workload after {passed_us} us"));
         }
     }

@@ -3,7 +3,7 @@
 //! It is a copy of PID 1 that owns nothing of it. It never returns: a step that fails is reported, and the process
 //! ends with a status that shells and engines use for the same thing.
 
-use super::report::Report;
+use super::report::{Report, send_time};
 use super::{identity, mounts};
 use crate::init::words;
 use core::ffi::CStr;
@@ -26,13 +26,23 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 const STRINGS_BYTES: usize = limits::LINE_BYTES * (limits::VARIABLES + 2);
 static STRINGS: Once<[u8; STRINGS_BYTES]> = Once::new([0; STRINGS_BYTES]);
 
+/// What the new process shares with PID 1.
+pub(super) struct Pipes<'a> {
+    /// Standard output and standard error.
+    pub(super) output: BorrowedFd<'a>,
+    /// The step that failed.
+    pub(super) report: BorrowedFd<'a>,
+    /// Whether the time of the program's start is reported.
+    pub(super) is_timed: bool,
+}
+
 /// Carries out `plan` and does not return.
-pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, output: BorrowedFd<'_>, report: BorrowedFd<'_>) -> ! {
+pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, pipes: &Pipes<'_>) -> ! {
     // A panic in here has a line on the console and ends this process alone (see `after_panic`).
     rustix::process::umask(Mode::empty());
     for (index, step) in plan.steps.iter().enumerate() {
-        if let Err(errno) = apply(step, workload, output, report) {
-            Report { step: index, errno: words(errno) }.send(report);
+        if let Err(errno) = apply(step, workload, pipes) {
+            Report { step: index, errno: words(errno) }.send(pipes.report);
             exit(match (step, errno) {
                 (Step::Execute(_), Errno::NOENT | Errno::LIBACC) => STATUS_NOT_FOUND,
                 (Step::Execute(_), _) => STATUS_NOT_EXECUTABLE,
@@ -45,15 +55,10 @@ pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, output: BorrowedFd<'
 }
 
 /// Does one step.
-fn apply(
-    step: &Step<'_>,
-    workload: &Workload<'_>,
-    output: BorrowedFd<'_>,
-    report: BorrowedFd<'_>,
-) -> Result<(), Errno> {
+fn apply(step: &Step<'_>, workload: &Workload<'_>, pipes: &Pipes<'_>) -> Result<(), Errno> {
     match *step {
         Step::Session => rustix::process::setsid().map(|_| ()),
-        Step::Output => connect(output, workload),
+        Step::Output => connect(pipes.output, workload),
         Step::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
         Step::Loopback => crate::net::loopback_up(),
         Step::Setting(setting) => write(setting),
@@ -73,13 +78,13 @@ fn apply(
         Step::User(user) => identity::become_user(user),
         Step::Capabilities => identity::drop_capabilities(),
         Step::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
-        Step::Descriptors => close_all_but(report),
+        Step::Descriptors => close_all_but(pipes.report),
         Step::Signals => {
             rustix::process::umask(Mode::from_raw_mode(0o022));
             hilum_sys::mask(SignalSet::EMPTY);
             Ok(())
         }
-        Step::Execute(path) => Err(execute(path, workload)),
+        Step::Execute(path) => Err(execute(path, workload, pipes)),
     }
 }
 
@@ -112,7 +117,7 @@ fn close_all_but(report: BorrowedFd<'_>) -> Result<(), Errno> {
 }
 
 /// Becomes the program; returns only when that fails.
-fn execute(path: &str, workload: &Workload<'_>) -> Errno {
+fn execute(path: &str, workload: &Workload<'_>, pipes: &Pipes<'_>) -> Errno {
     let Some(memory) = STRINGS.take() else { return Errno::NOMEM };
     let mut strings = Strings { free: memory };
     let mut arguments = [None; limits::EXEC_WORDS + 1];
@@ -132,6 +137,9 @@ fn execute(path: &str, workload: &Workload<'_>) -> Errno {
     let count = |list: &[Option<&CStr>]| list.iter().take_while(|string| string.is_some()).count();
     let (words, variables) = (count(&arguments), count(&environment));
     let Some(Some(program)) = arguments.first() else { return Errno::INVAL };
+    if pipes.is_timed {
+        send_time(pipes.report, hilum_sys::boottime_us());
+    }
     let errno = hilum_sys::execute(program, &arguments[..=words], &environment[..=variables]);
     // The kernel says ENOENT for a missing dynamic loader too, as if the program were not there.
     if errno == Errno::NOENT && access(path, Access::EXISTS).is_ok() { Errno::LIBACC } else { errno }

@@ -1,5 +1,5 @@
-//! What comes back from a workload's set-up: a record of the step that failed, or nothing but the end of file, which
-//! means that the program was executed (the pipe is close-on-exec).
+//! What comes back from a workload's set-up: when it reached its program, a record of the step that failed, and the end
+//! of file, which means that the program was executed (the pipe is close-on-exec).
 
 use hilum::errno;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -23,29 +23,48 @@ pub(crate) enum Outcome {
     Failed(Report),
 }
 
+/// A record: what it is, and eight bytes that depend on it.
+type Record = [u8; 9];
+
+/// The mark of a record that holds a time; a step has an index far below.
+const TIME: u8 = 0xff;
+
+/// Tells when the program is about to be executed, in microseconds of CLOCK_BOOTTIME. PID 1 would see it only when it
+/// gets the processor again.
+pub(super) fn send_time(pipe: BorrowedFd<'_>, now_us: u64) {
+    let mut record: Record = [TIME; _];
+    record[1..].copy_from_slice(&now_us.to_ne_bytes());
+    // A lost time is a figure that is not shown.
+    let _ = rustix::io::write(pipe, &record);
+}
+
 impl Report {
     /// Sends it; the process ends after it, so there is nobody to tell if that fails.
     pub(super) fn send(self, pipe: BorrowedFd<'_>) {
-        let errno = self.errno.0.to_ne_bytes();
-        // A step that fails has an index below 255, the size of the largest plan being far less.
-        let record = [u8::try_from(self.step).unwrap_or(u8::MAX), errno[0], errno[1]];
+        let mut record: Record = [0; _];
+        record[0] = self.step as u8;
+        record[1..3].copy_from_slice(&self.errno.0.to_ne_bytes());
         let _ = rustix::io::write(pipe, &record);
     }
 }
 
-/// Reads the pipe without waiting.
-pub(super) fn receive(pipe: &OwnedFd) -> Outcome {
-    let mut record = [0; 3];
+/// Reads the pipe without waiting; a time goes into `executed_us`.
+pub(super) fn receive(pipe: &OwnedFd, executed_us: &mut Option<u64>) -> Outcome {
+    let mut record: Record = [0; _];
     loop {
-        return match rustix::io::read(pipe.as_fd(), &mut record) {
+        match rustix::io::read(pipe.as_fd(), &mut record) {
             // A record is smaller than PIPE_BUF, so it comes whole (pipe(7)).
-            Ok(3) => {
-                let errno = errno::Errno(u16::from_ne_bytes([record[1], record[2]]));
-                Outcome::Failed(Report { step: record[0].into(), errno })
+            Ok(9) => {
+                let [kind, value @ ..] = record;
+                if kind != TIME {
+                    let errno = errno::Errno(u16::from_ne_bytes([value[0], value[1]]));
+                    return Outcome::Failed(Report { step: kind.into(), errno });
+                }
+                *executed_us = Some(u64::from_ne_bytes(value));
             }
-            Err(Errno::INTR) => continue,
-            Err(Errno::AGAIN) => Outcome::Pending,
-            _ => Outcome::Executed,
-        };
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Outcome::Pending,
+            _ => return Outcome::Executed,
+        }
     }
 }

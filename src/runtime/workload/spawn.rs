@@ -20,6 +20,8 @@ pub(crate) struct Process {
     pub(crate) output: OwnedFd,
     /// Where its set-up reports; none once it has.
     pub(crate) report: Option<OwnedFd>,
+    /// When it was about to execute its program, where that was asked for.
+    pub(crate) executed_us: Option<u64>,
     /// Whether its set-up failed: its exit status is then hilum's own.
     pub(crate) has_failed: bool,
 }
@@ -33,7 +35,8 @@ impl Process {
 
     /// What the set-up has reported so far; pending when it was told before.
     pub(crate) fn outcome(&mut self) -> Outcome {
-        let outcome = self.report.as_ref().map_or(Outcome::Pending, receive);
+        let executed_us = &mut self.executed_us;
+        let outcome = self.report.as_ref().map_or(Outcome::Pending, |report| receive(report, executed_us));
         if !matches!(outcome, Outcome::Pending) {
             self.report = None;
             self.has_failed = matches!(outcome, Outcome::Failed(_));
@@ -42,11 +45,11 @@ impl Process {
     }
 }
 
-/// Starts `workload` in namespaces of its own.
+/// Starts `workload` in namespaces of its own; with `is_timed` it tells when it got to its program.
 ///
 /// # Errors
 /// The kernel's, for the group, a pipe, or the clone. Nothing is left behind then but the empty group.
-pub(crate) fn spawn(workload: &Workload<'_>, groups: &Groups) -> Result<Process, Errno> {
+pub(crate) fn spawn(workload: &Workload<'_>, groups: &Groups, is_timed: bool) -> Result<Process, Errno> {
     let group = groups.open(workload)?;
     let (output, output_writer) = pipe_with(PipeFlags::CLOEXEC)?;
     let (report, report_writer) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -55,7 +58,13 @@ pub(crate) fn spawn(workload: &Workload<'_>, groups: &Groups) -> Result<Process,
     }
     let plan = plan(workload);
     match hilum_sys::clone(plan.namespaces.0, group.as_ref().map(AsFd::as_fd))? {
-        Cloned::Child => child::run(workload, &plan, output_writer.as_fd(), report_writer.as_fd()),
-        Cloned::Parent { pid, pidfd } => Ok(Process { pid, pidfd, output, report: Some(report), has_failed: false }),
+        Cloned::Child => child::run(
+            workload,
+            &plan,
+            &child::Pipes { output: output_writer.as_fd(), report: report_writer.as_fd(), is_timed },
+        ),
+        Cloned::Parent { pid, pidfd } => {
+            Ok(Process { pid, pidfd, output, report: Some(report), executed_us: None, has_failed: false })
+        }
     }
 }
