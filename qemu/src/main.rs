@@ -110,7 +110,7 @@ fn probe(options: &Options<'_>) -> Result<()> {
     match answer {
         Ok(_) => Ok(()),
         Err(_) => bail!(
-            "the guest said nothing for {} s under KVM, which hangs on this machine; use ACCEL=tcg",
+            "KVM does not work on this machine: the guest said nothing within {} s; use ACCEL=tcg",
             PROBE.as_secs()
         ),
     }

@@ -241,3 +241,12 @@ fn ctrl_alt_del_reboots_in_order() {
     let console = booted.vm.wait(BOOT).expect("it ends");
     has_in_order(&console, &["hilum: stopping 1 workload", "a | got TERM", "hilum: reboot"]);
 }
+
+#[test]
+fn board_that_stays_without_a_config_still_listens_to_ctrl_alt_del() {
+    let mut booted = boot(Arch::X86_64, &image(Arch::X86_64, "hilum 2\n"), "hilum.fail=stay");
+    booted.vm.console.expect("hilum: staying up without workloads", BOOT).expect("the policy");
+    booted.vm.press_ctrl_alt_del().expect("a keyboard");
+    let console = booted.vm.wait(BOOT).expect("it ends");
+    has_in_order(&console, &["hilum: /etc/hilum.conf:1:7: version \"2\" is not known", "hilum: reboot"]);
+}

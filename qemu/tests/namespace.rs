@@ -441,6 +441,19 @@ fn broken_config_is_told_and_nothing_exits_before_the_policy() {
 }
 
 #[test]
+fn person_need_not_wait_for_the_policy() {
+    let host_root = host_or_return!();
+    let mut namespace = host_root.start("hilum 2\n");
+    namespace.console.expect("hilum: reboot in 10 s", SOON).expect("the policy");
+    let asked = Instant::now();
+    namespace.signal(Signal::TERM).expect("a signal");
+    let (status, console) = namespace.wait(SOON).expect("it ends");
+    assert!(asked.elapsed() < Duration::from_secs(8), "it waited for its policy");
+    assert_eq!(status.code(), Some(0), "{console}");
+    has_line(&console, "hilum: power off");
+}
+
+#[test]
 fn host_is_as_it_was() {
     let host_root = host_or_return!();
     let mounts = || {

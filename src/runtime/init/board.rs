@@ -11,7 +11,7 @@ use crate::workload::{Groups, Outcome, Process, Report, spawn};
 use hilum::config::{Config, Workload, limits::WORKLOADS};
 use hilum::log::LineBuffer;
 use hilum::plan::plan;
-use hilum::supervise::{Action, Down, End, State, Supervisor};
+use hilum::supervise::{Action, End, State, Supervisor};
 use hilum_sys::{Once, SignalSet, Signals, monotonic_ms};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -174,17 +174,10 @@ impl Board {
 
     fn read_signals(&mut self) {
         while let Some(caught) = self.signals.next() {
-            let down = match hilum_sys::Named::of(caught.signal) {
-                Some(hilum_sys::Named::Child) => {
-                    self.reap();
-                    continue;
-                }
-                // Ctrl-Alt-Del, once the kernel was told to send it here.
-                Some(hilum_sys::Named::Interrupt) => Down::Reboot,
-                Some(hilum_sys::Named::Terminate | hilum_sys::Named::Power) => Down::Poweroff,
-                None => continue,
-            };
-            self.supervisor.shut_down(self.config, down, monotonic_ms());
+            match leave::asked(caught) {
+                Some(down) => self.supervisor.shut_down(self.config, down, monotonic_ms()),
+                None => self.reap(),
+            }
         }
     }
 

@@ -6,7 +6,7 @@ use super::Console;
 use super::machine::Kind;
 use hilum::parameters::{FAIL_SECONDS, Fail};
 use hilum::supervise::Down;
-use hilum_sys::{Cloned, monotonic_ms};
+use hilum_sys::{Caught, Cloned, Named, SignalSet, Signals, monotonic_ms};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::process::WaitOptions;
@@ -17,24 +17,50 @@ const SYNC_MS: u64 = 10_000;
 /// Milliseconds that a slow console has to show its last lines.
 const CONSOLE_MS: u64 = 1_000;
 
-/// Follows the policy after an error that ended the boot; its line is on the console already.
+/// Follows the policy after an error that ended the boot; its line is on the console already. A person who presses
+/// Ctrl-Alt-Del, or an engine that asks for the end, does not have to wait for it.
 pub(super) fn give_up(kind: Kind, fail: Fail, console: &mut Console) -> ! {
     let down = match fail {
-        Fail::Stay => {
-            console.say(format_args!("staying up without workloads"));
-            drain(console, CONSOLE_MS);
-            stay()
-        }
-        Fail::Reboot => Down::Reboot,
-        Fail::Poweroff => Down::Poweroff,
+        Fail::Reboot => Some(Down::Reboot),
+        Fail::Poweroff => Some(Down::Poweroff),
+        Fail::Stay => None,
     };
-    console.say(format_args!("{down} in {FAIL_SECONDS} s"));
-    drain(console, FAIL_SECONDS * 1_000);
-    let until = monotonic_ms() + FAIL_SECONDS * 1_000;
-    while let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) {
-        let _ = poll(&mut [], Some(&milliseconds(left)));
+    match down {
+        Some(down) => console.say(format_args!("{down} in {FAIL_SECONDS} s")),
+        None => console.say(format_args!("staying up without workloads")),
     }
-    leave(kind, down, console)
+    drain(console, CONSOLE_MS);
+    let until = monotonic_ms() + FAIL_SECONDS * 1_000;
+    let signals = Signals::open(SignalSet::ALL);
+    loop {
+        let left_ms = match down {
+            Some(down) if monotonic_ms() >= until => leave(kind, down, console),
+            Some(_) => until.saturating_sub(monotonic_ms()),
+            None => 60_000,
+        };
+        // Without a signalfd the policy is still followed.
+        let Ok(signals) = &signals else {
+            let _ = poll(&mut [], Some(&milliseconds(left_ms)));
+            continue;
+        };
+        let _ = poll(&mut [PollFd::new(&signals.fd(), PollFlags::IN)], Some(&milliseconds(left_ms)));
+        while let Some(caught) = signals.next() {
+            if let Some(down) = asked(caught) {
+                leave(kind, down, console)
+            }
+        }
+        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+    }
+}
+
+/// What a signal to PID 1 asks for; none for a signal that asks for nothing.
+pub(super) fn asked(caught: Caught) -> Option<Down> {
+    match Named::of(caught.signal)? {
+        // Ctrl-Alt-Del, once the kernel was told to send it here.
+        Named::Interrupt => Some(Down::Reboot),
+        Named::Terminate | Named::Power => Some(Down::Poweroff),
+        Named::Child => None,
+    }
 }
 
 /// Takes the board down: every workload is over.
@@ -77,14 +103,6 @@ fn reboot(down: Down) -> ! {
         let _ = rustix::io::write(&trigger, b"b");
     }
     hilum_sys::stop()
-}
-
-/// Waits for ever, and reaps what dies meanwhile.
-fn stay() -> ! {
-    loop {
-        let _ = poll(&mut [], Some(&milliseconds(1_000)));
-        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
-    }
 }
 
 /// Has a child call sync(2), which can wait for ever for a disk that does not answer. Gives whether it was done in time.
