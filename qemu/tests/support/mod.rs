@@ -116,6 +116,25 @@ macro_rules! on_both {
     };
 }
 
+/// The host, or the end of the test where there are no namespaces.
+#[macro_export]
+macro_rules! host_or_return {
+    () => {
+        match $crate::support::Host::new() {
+            Some(host) => host,
+            None => return,
+        }
+    };
+}
+
+/// One workload with these lines, and the board powers off when it is over.
+pub(crate) fn one(lines: &str) -> String {
+    format!("hilum 1\n[system]\nidle poweroff\n[workload a]\nroot ROOT\n{lines}\n")
+}
+
+/// A workload that ends when it is asked to.
+pub(crate) const STAY: &str = "hilum 1\n[workload a]\nroot ROOT\nexec /bin/probe on-term\nstop TERM 2s\n";
+
 /// PID 1 on the host, with its configuration and root filesystem in a scratch folder.
 pub(crate) struct Host {
     pub(crate) scratch: tempfile::TempDir,

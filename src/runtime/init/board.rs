@@ -6,11 +6,11 @@
 use super::console::plural;
 use super::leave::{self, milliseconds};
 use super::machine::Kind;
-use super::{Console, memory, words};
-use crate::workload::{Groups, Outcome, Process, Report, spawn};
-use hilum::config::{Config, Workload, limits::WORKLOADS};
+use super::source::Source;
+use super::{Console, memory, tell, words};
+use crate::workload::{Groups, Outcome, Process, spawn};
+use hilum::config::{Config, limits::WORKLOADS};
 use hilum::log::LineBuffer;
-use hilum::plan::plan;
 use hilum::supervise::{Action, End, State, Supervisor};
 use hilum_sys::{Once, SignalSet, Signals, monotonic_ms};
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -25,41 +25,6 @@ static LINES: Once<[LineBuffer; WORKLOADS]> = Once::new([const { LineBuffer::EMP
 const READ_BYTES: usize = 4096;
 /// The longest sleep, in milliseconds: a deadline further away is looked at again then.
 const SLEEP_MS: u64 = 60_000;
-
-/// What a descriptor in the epoll set belongs to, and of which workload.
-#[derive(Clone, Copy)]
-enum Source {
-    Signals,
-    Console,
-    Process,
-    Output(usize),
-    Report(usize),
-}
-
-impl Source {
-    fn data(self) -> EventData {
-        let (kind, index) = match self {
-            Self::Signals => (0, 0),
-            Self::Console => (1, 0),
-            Self::Process => (2, 0),
-            Self::Output(index) => (3, index),
-            Self::Report(index) => (4, index),
-        };
-        EventData::new_u64((kind << 32) | index as u64)
-    }
-
-    fn from(data: EventData) -> Self {
-        let data = data.u64();
-        let index = (data & 0xffff_ffff) as usize;
-        match data >> 32 {
-            0 => Self::Signals,
-            1 => Self::Console,
-            2 => Self::Process,
-            3 => Self::Output(index),
-            _ => Self::Report(index),
-        }
-    }
-}
 
 /// Everything that PID 1 keeps while it supervises.
 pub(super) struct Board {
@@ -263,7 +228,9 @@ impl Board {
                 self.tell_started(index, pid, executed_us);
                 self.supervisor.executed(self.config, index, monotonic_ms());
             }
-            Outcome::Failed(report) => self.tell_failed_step(index, report),
+            Outcome::Failed(report) => {
+                tell::failed_step(&mut self.console, &self.config.workloads[index], report);
+            }
         }
     }
 
@@ -276,7 +243,7 @@ impl Board {
                 Action::Signal(index) => self.signal(index, workloads[index].stop.signal.0),
                 Action::Kill(index) => self.kill(index),
                 Action::Leave(down) => leave::leave(self.kind, down, &mut self.console),
-                told => self.tell(told),
+                told => tell::action(&mut self.console, self.config, told),
             }
         }
     }
@@ -328,28 +295,6 @@ impl Board {
         }
     }
 
-    fn tell(&mut self, action: Action) {
-        let config = self.config;
-        let name = |index: usize| config.workloads[index].name;
-        let console = &mut self.console;
-        match action {
-            Action::TellRestart(index, count, delay_ms) => {
-                console.tell(format_args!("workload \"{}\": restart {count} in {delay_ms} ms", name(index)));
-            }
-            Action::TellLimit(index) => tell_limit(console, &config.workloads[index]),
-            Action::TellNeed(index, need) => {
-                console.tell(format_args!("workload \"{}\": not started: \"{}\" failed", name(index), name(need)));
-            }
-            Action::TellLost(index) => {
-                console.say(format_args!("workload \"{}\": cannot be killed, going on without it", name(index)));
-            }
-            Action::TellDown(_, count) if count > 0 => {
-                console.tell(format_args!("stopping {count} workload{}", plural(count)));
-            }
-            Action::TellDown(..) | Action::Start(_) | Action::Signal(_) | Action::Kill(_) | Action::Leave(_) => {}
-        }
-    }
-
     fn tell_started(&mut self, index: usize, pid: Pid, executed_us: Option<u64>) {
         let name = self.config.workloads[index].name;
         self.console.tell(format_args!("workload \"{name}\": started, pid {}", pid.as_raw_nonzero()));
@@ -358,15 +303,6 @@ impl Board {
             let passed_us = executed_us.saturating_sub(entered_us);
             self.console.tell(format_args!("first workload after {passed_us} us"));
         }
-    }
-
-    fn tell_failed_step(&mut self, index: usize, report: Report) {
-        let workload = &self.config.workloads[index];
-        let plan = plan(workload);
-        // The child made the same plan from the same workload, so the index is inside of it.
-        let Some(step) = plan.steps.get(report.step) else { return };
-        let (before, hint) = step.hint(report.errno.0).map_or(("", ""), |hint| (": ", hint));
-        self.console.tell(format_args!("workload \"{}\": {step}: {}{before}{hint}", workload.name, report.errno));
     }
 
     /// Once every workload has started: what could wait until then.
@@ -388,17 +324,4 @@ impl Board {
             ));
         }
     }
-}
-
-fn tell_limit(console: &mut Console, workload: &Workload<'_>) {
-    use hilum::config::Otherwise;
-    let Some(limit) = workload.restart.limit else { return };
-    let then = match limit.otherwise {
-        Otherwise::Stop => "it stays down",
-        Otherwise::Reboot => "reboot",
-        Otherwise::Poweroff => "power off",
-    };
-    let (name, count, seconds) = (workload.name, limit.count, limit.period_ms / 1_000);
-    let ending = plural(count as usize);
-    console.tell(format_args!("workload \"{name}\": gave up after {count} restart{ending} in {seconds} s: {then}"));
 }

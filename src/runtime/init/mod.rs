@@ -8,6 +8,8 @@ mod console;
 mod leave;
 mod machine;
 mod memory;
+mod source;
+mod tell;
 
 pub(crate) use console::Console;
 

@@ -1,0 +1,46 @@
+//! The ELF file as a command.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+use support::{has_in_order, host};
+
+#[test]
+fn commands_answer_on_a_host() {
+    let hilum = support::hilum(host());
+    let run = |words: &[&str]| {
+        let output = Command::new(&hilum).args(words).output().expect("hilum");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../initramfs/appliances/demo/hilum.conf");
+    let demo = demo.to_str().expect("UTF-8");
+    let version = format!("hilum {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(run(&["version"]), (Some(0), version, String::new()));
+    assert_eq!(run(&["check", "--config", demo]), (Some(0), format!("{demo}: good, 2 workloads\n"), String::new()));
+    let (status, plan, _) = run(&["explain", "web", "--config", demo]);
+    assert_eq!(status, Some(0));
+    has_in_order(
+        &plan,
+        &[
+            " 0  clone into own namespaces: pid mnt uts ipc net cgroup",
+            " 2  set host name web",
+            " 7  attach root /images/busybox: ro,nosuid,nodev",
+        ],
+    );
+    assert!(plan.lines().last().is_some_and(|line| line.ends_with("  exec /bin/httpd")), "{plan}");
+    let missing = format!("hilum: {demo}: there is no workload \"none\"\n");
+    assert_eq!(run(&["explain", "none", "--config", demo]), (Some(1), String::new(), missing));
+    let absent = "hilum: /none: ENOENT (no such file or directory)\n".to_owned();
+    assert_eq!(run(&["check", "--config", "/none"]), (Some(1), String::new(), absent));
+    assert_eq!(run(&["--help"]).0, Some(0));
+    for (words, line) in [
+        (&[][..], "hilum: a command is missing; see: hilum help\n"),
+        (&["explain"], "hilum: explain: the name of a workload is missing; see: hilum help\n"),
+        (&["fly"], "hilum: unknown command or arguments; see: hilum help\n"),
+        (&["a", "b", "c", "d", "e"], "hilum: too many arguments; see: hilum help\n"),
+    ] {
+        assert_eq!(run(words), (Some(2), String::new(), line.to_owned()), "{words:?}");
+    }
+}

@@ -1,0 +1,131 @@
+//! hilum as PID 1 of a PID namespace on this host: what a workload sees, and what stays outside.
+
+mod support;
+
+use rustix::process::Signal;
+use std::process::Command;
+use support::{SOON, fact, facts, has_in_order, has_line, host, isolation, one};
+
+#[test]
+fn workload_is_isolated() {
+    let host_root = host_or_return!();
+    let lines = "exec /bin/probe facts \"two words\"\nenv LANG C.UTF-8\ndirectory /tmp\nhostname front\nuser 1000:50\nrestart never";
+    let (status, console) = host_root.run(&one(lines));
+    assert_eq!(status.code(), Some(0), "{console}");
+    isolation::check(&console, "a", host());
+    for name in ["pid", "mnt", "uts", "ipc", "net", "cgroup"] {
+        let own = std::fs::read_link(format!("/proc/self/ns/{name}")).expect("a namespace");
+        let found = facts(&console, "a", "namespace");
+        assert!(!found.contains(&format!("{name} {}", own.display())), "it shares {name} with the host");
+    }
+}
+
+#[test]
+fn uid_0_has_no_capability_either() {
+    let host_root = host_or_return!();
+    let (_, console) = host_root.run(&one("exec /bin/probe facts\nrestart never"));
+    assert_eq!(fact(&console, "a", "user"), "0:0");
+    for set in ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"] {
+        assert!(facts(&console, "a", "status").contains(&format!("{set}: 0000000000000000")), "{set}\n{console}");
+    }
+}
+
+#[test]
+fn symbolic_link_in_the_root_filesystem_leads_no_mount_elsewhere() {
+    let host_root = host_or_return!();
+    let canary = host_root.scratch.path().join("canary");
+    std::fs::create_dir(&canary).expect("a folder");
+    for place in ["proc", "dev", "tmp"] {
+        let at = host_root.root().join(place);
+        std::fs::remove_dir(&at).expect("it is empty");
+        std::os::unix::fs::symlink(&canary, &at).expect("a link");
+        let (_, console) = host_root.run(&one("exec /bin/probe exit 0\nrestart never"));
+        let line = format!(
+            "hilum: workload \"a\": mount /{place}: ELOOP (a symbolic link is in the way): the root filesystem has a symbolic link where a folder is needed"
+        );
+        has_line(&console, &line);
+        assert_eq!(std::fs::read_dir(&canary).expect("it is there").count(), 0, "something was made in the canary");
+        std::fs::remove_file(&at).expect("the link");
+        std::fs::create_dir(&at).expect("a folder");
+    }
+}
+
+#[test]
+fn kill_of_everything_stays_inside() {
+    let host_root = host_or_return!();
+    let config = "hilum 1\n[workload b]\nroot ROOT\nexec /bin/probe on-term\n\
+        [workload a]\nroot ROOT\nexec /bin/probe kill-all\nrestart never\n";
+    let mut namespace = host_root.start(config);
+    namespace.console.expect("\"a\": exited with status 0", SOON).expect("it ends");
+    namespace.console.expect("b | ready", SOON).expect("it starts");
+    namespace.signal(Signal::TERM).expect("a signal");
+    let (status, console) = namespace.wait(SOON).expect("it ends");
+    assert_eq!(status.code(), Some(0), "{console}");
+    has_in_order(&console, &["b | got TERM", "hilum: workload \"b\": exited with status 0"]);
+}
+
+#[test]
+fn control_characters_of_a_workload_do_not_reach_the_terminal() {
+    let host_root = host_or_return!();
+    let (_, console) = host_root.run(&one("exec /bin/probe escape\nrestart never"));
+    has_line(&console, "a | red ?[31m bell ? clear ?[2J end");
+}
+
+#[test]
+fn closed_standard_descriptors_are_replaced() {
+    let host_root = host_or_return!();
+    let canary = host_root.scratch.path().join("seen");
+    std::fs::write(&canary, "").expect("a file");
+    // With 0, 1 and 2 closed the next opened file would become standard output. Nothing can be seen then, so the sign
+    // is that the board comes up and goes down.
+    let wrap = ["sh", "-c", "exec \"$0\" \"$@\" 0<&- 1>&- 2>&-"];
+    let (status, console) = host_root
+        .start_wrapped(&one("exec /bin/probe facts\nrestart never"), &wrap)
+        .wait(SOON)
+        .expect("it ends by itself");
+    assert_eq!((status.code(), console.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn strangers_descriptors_reach_no_workload() {
+    let host_root = host_or_return!();
+    let wrap = ["sh", "-c", "exec 7</etc/passwd; exec \"$0\" \"$@\""];
+    let (_, console) = host_root
+        .start_wrapped(&one("exec /bin/probe facts\nrestart never"), &wrap)
+        .wait(SOON)
+        .expect("it ends by itself");
+    assert_eq!(facts(&console, "a", "descriptor").len(), 3, "{console}");
+}
+
+#[test]
+fn ignored_signals_of_the_starter_are_not_inherited() {
+    let host_root = host_or_return!();
+    let wrap = ["sh", "-c", "trap '' PIPE HUP USR1; exec \"$0\" \"$@\""];
+    let (_, console) = host_root
+        .start_wrapped(&one("exec /bin/probe facts\nrestart never"), &wrap)
+        .wait(SOON)
+        .expect("it ends by itself");
+    assert!(facts(&console, "a", "status").contains(&"SigIgn: 0000000000000000".to_owned()), "{console}");
+}
+
+#[test]
+fn host_is_as_it_was() {
+    let host_root = host_or_return!();
+    let mounts = || {
+        let text = std::fs::read_to_string("/proc/self/mountinfo").expect("the mounts");
+        text.lines().map(|line| line.split(' ').nth(4).unwrap_or_default().to_owned()).collect::<Vec<_>>()
+    };
+    let groups = || {
+        let listing = Command::new("find").args(["/sys/fs/cgroup", "-type", "d"]).output().expect("find");
+        String::from_utf8_lossy(&listing.stdout).into_owned()
+    };
+    let name = || std::fs::read_to_string("/proc/sys/kernel/hostname").expect("the host name");
+    let before = (mounts(), groups(), name());
+    let text = one("exec /bin/probe attempt\nrestart never").replace("idle poweroff", "idle poweroff\nhostname taken");
+    let (status, console) = host_root.run(&text);
+    assert_eq!(status.code(), Some(0), "{console}");
+    assert_eq!((mounts(), groups(), name()), before);
+    let attempts: Vec<&str> = console.lines().filter(|line| line.starts_with("a | attempt ")).collect();
+    assert_eq!(attempts.len(), 14, "{console}");
+    assert!(attempts.iter().all(|line| line.contains("setuid") || !line.ends_with(" 0")), "{attempts:?}");
+}

@@ -1,0 +1,50 @@
+//! The event lines: what the supervisor decided and what a set-up reported, in words.
+
+use super::Console;
+use super::console::plural;
+use crate::workload::Report;
+use hilum::config::{Config, Otherwise, Workload};
+use hilum::plan::plan;
+use hilum::supervise::Action;
+
+/// Tells an action that is nothing but news.
+pub(super) fn action(console: &mut Console, config: &Config<'_>, action: Action) {
+    let name = |index: usize| config.workloads[index].name;
+    match action {
+        Action::TellRestart(index, count, delay_ms) => {
+            console.tell(format_args!("workload \"{}\": restart {count} in {delay_ms} ms", name(index)));
+        }
+        Action::TellLimit(index) => limit(console, &config.workloads[index]),
+        Action::TellNeed(index, need) => {
+            console.tell(format_args!("workload \"{}\": not started: \"{}\" failed", name(index), name(need)));
+        }
+        Action::TellLost(index) => {
+            console.say(format_args!("workload \"{}\": cannot be killed, going on without it", name(index)));
+        }
+        Action::TellDown(_, count) if count > 0 => {
+            console.tell(format_args!("stopping {count} workload{}", plural(count)));
+        }
+        Action::TellDown(..) | Action::Start(_) | Action::Signal(_) | Action::Kill(_) | Action::Leave(_) => {}
+    }
+}
+
+/// Tells which step of a workload's set-up failed, on what, and what helps.
+pub(super) fn failed_step(console: &mut Console, workload: &Workload<'_>, report: Report) {
+    let plan = plan(workload);
+    // The child made the same plan from the same workload, so the index is inside of it.
+    let Some(step) = plan.steps.get(report.step) else { return };
+    let (before, hint) = step.hint(report.errno.0).map_or(("", ""), |hint| (": ", hint));
+    console.tell(format_args!("workload \"{}\": {step}: {}{before}{hint}", workload.name, report.errno));
+}
+
+fn limit(console: &mut Console, workload: &Workload<'_>) {
+    let Some(limit) = workload.restart.limit else { return };
+    let then = match limit.otherwise {
+        Otherwise::Stop => "it stays down",
+        Otherwise::Reboot => "reboot",
+        Otherwise::Poweroff => "power off",
+    };
+    let (name, count, seconds) = (workload.name, limit.count, limit.period_ms / 1_000);
+    let ending = plural(count as usize);
+    console.tell(format_args!("workload \"{name}\": gave up after {count} restart{ending} in {seconds} s: {then}"));
+}
