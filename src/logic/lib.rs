@@ -13,4 +13,5 @@ pub mod log;
 pub mod netlink;
 pub mod parameters;
 pub mod plan;
+pub mod seccomp;
 pub mod supervise;

@@ -1,0 +1,187 @@
+//! Answers by number -> a BPF program (bpf(4), Documentation/userspace-api/seccomp_filter.rst).
+
+use super::{Answer, Arch, Call, Check, Seccomp, answer};
+use heapless::Vec;
+
+/// Instructions of the longest program: every other number of the table with an answer of its own. The kernel's limit
+/// is 4,096 (BPF_MAXINSNS).
+pub const INSTRUCTIONS: usize = 1024;
+
+/// A program that seccomp(2) takes.
+pub type Program = Vec<Instruction, INSTRUCTIONS>;
+
+/// One instruction: `struct sock_filter` (include/uapi/linux/filter.h).
+#[repr(C)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instruction {
+    /// What it does.
+    pub code: u16,
+    /// Instructions to skip when a comparison holds.
+    pub jump_true: u8,
+    /// Instructions to skip when it does not.
+    pub jump_false: u8,
+    /// The value.
+    pub value: u32,
+}
+
+/// Instruction codes (include/uapi/linux/bpf_common.h).
+pub(super) const LOAD: u16 = 0x20;
+pub(super) const JUMP: u16 = 0x05;
+pub(super) const JUMP_EQUAL: u16 = 0x15;
+pub(super) const JUMP_AT_LEAST: u16 = 0x35;
+pub(super) const JUMP_ANY_BIT: u16 = 0x45;
+pub(super) const RETURN: u16 = 0x06;
+
+/// What the program returns (seccomp(2)); the errno stands in the low 16 bits.
+pub(super) const ALLOW: u32 = 0x7fff_0000;
+pub(super) const KILL_PROCESS: u32 = 0x8000_0000;
+pub(super) const REFUSE: u32 = 0x0005_0000 | 1;
+pub(super) const UNKNOWN: u32 = 0x0005_0000 | 38;
+
+/// Offsets in `struct seccomp_data`; both architectures are little-endian, so the low half of an argument comes first.
+const NUMBER: u32 = 0;
+const ARCHITECTURE: u32 = 4;
+const ARGUMENT_0: u32 = 16;
+const ARGUMENT_1: u32 = 24;
+
+/// Numbers from here on are those of x32 (`__X32_SYSCALL_BIT`).
+const X32: u32 = 0x4000_0000;
+
+/// One more than the highest number of any table.
+const NUMBERS: usize = 512;
+
+/// Looked for first: what programs call in their inner loops.
+const FREQUENT: [&str; 4] = ["read", "write", "futex", "ppoll"];
+
+/// Numbers from `start` to the next range, and what is answered to them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Range {
+    pub(super) start: u16,
+    pub(super) answer: Answer,
+}
+
+/// The program of a profile. `capabilities` has bit N for capability N.
+pub fn assemble(arch: Arch, seccomp: &Seccomp, capabilities: u64) -> Program {
+    let mut program = Program::new();
+    let mut add = |instruction| push(&mut program, instruction);
+    add(load(ARCHITECTURE));
+    add(compare(JUMP_EQUAL, arch.audit(), 1, 0));
+    add(give(KILL_PROCESS));
+    add(load(NUMBER));
+    if arch == Arch::X86_64 {
+        add(compare(JUMP_AT_LEAST, X32, 0, 1));
+        add(give(KILL_PROCESS));
+    }
+    let mut answers = [Answer::Unknown; NUMBERS];
+    for call in Call::all() {
+        if let Some(number) = call.number(arch) {
+            answers[usize::from(number)] = answer(seccomp, capabilities, call);
+        }
+    }
+    for number in FREQUENT.iter().filter_map(|name| Call::named(name)?.number(arch)) {
+        if answers[usize::from(number)] == Answer::Allow {
+            add(compare(JUMP_EQUAL, number.into(), 0, 1));
+            add(give(ALLOW));
+        }
+    }
+    let mut ranges: Vec<Range, NUMBERS> = Vec::new();
+    for (start, answer) in (0..).zip(answers) {
+        if ranges.last().is_none_or(|range| range.answer != answer) {
+            // There is room for one range a number.
+            let _ = ranges.push(Range { start, answer });
+        }
+    }
+    search(&mut program, &ranges);
+    program
+}
+
+fn push(program: &mut Program, instruction: Instruction) {
+    // `longest_program_fits` assembles the longest one.
+    assert!(program.push(instruction).is_ok(), "a seccomp program has at most {INSTRUCTIONS} instructions");
+}
+
+/// Finds the range of the number in the accumulator, in halves.
+pub(super) fn search(program: &mut Program, ranges: &[Range]) {
+    match ranges {
+        [] => {}
+        [only] => leaf(program, only.answer),
+        _ => {
+            let (left, right) = ranges.split_at(ranges.len() / 2);
+            let start = right[0].start.into();
+            match u8::try_from(length(left)) {
+                Ok(skip) => push(program, compare(JUMP_AT_LEAST, start, skip, 0)),
+                Err(_) => {
+                    // A comparison skips at most 255 instructions; a jump skips any number.
+                    push(program, compare(JUMP_AT_LEAST, start, 0, 1));
+                    push(program, Instruction { code: JUMP, jump_true: 0, jump_false: 0, value: length(left) as u32 });
+                }
+            }
+            search(program, left);
+            search(program, right);
+        }
+    }
+}
+
+/// Instructions that [`search`] adds.
+fn length(ranges: &[Range]) -> usize {
+    match ranges {
+        [] => 0,
+        [only] => {
+            let mut alone = Program::new();
+            leaf(&mut alone, only.answer);
+            alone.len()
+        }
+        _ => {
+            let (left, right) = ranges.split_at(ranges.len() / 2);
+            let left = length(left);
+            left + length(right) + if left > usize::from(u8::MAX) { 2 } else { 1 }
+        }
+    }
+}
+
+/// Answers, after a look at the arguments where that is needed.
+fn leaf(program: &mut Program, answer: Answer) {
+    let check = match answer {
+        Answer::Allow => return push(program, give(ALLOW)),
+        Answer::Refuse => return push(program, give(REFUSE)),
+        Answer::Unknown => return push(program, give(UNKNOWN)),
+        Answer::Check(check) => check,
+    };
+    /// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; the bit of NEWTIME is a signal's in clone(2).
+    const NAMESPACES: u32 = 0x7e02_0000;
+    /// PER_LINUX, PER_LINUX32, UNAME26 with each, and the question.
+    const PERSONALITIES: [u32; 5] = [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff];
+    const TIOCSTI: u32 = 0x5412;
+    const TIOCLINUX: u32 = 0x541c;
+    /// AF_UNIX, AF_INET, AF_INET6, AF_NETLINK.
+    const FAMILIES: [u32; 4] = [1, 2, 10, 16];
+    let (argument, values, listed, other): (u32, &[u32], u32, u32) = match check {
+        Check::NoNamespaces => {
+            push(program, load(ARGUMENT_0));
+            push(program, compare(JUMP_ANY_BIT, NAMESPACES, 0, 1));
+            push(program, give(REFUSE));
+            return push(program, give(ALLOW));
+        }
+        Check::NoTerminalInput => (ARGUMENT_1, &[TIOCSTI, TIOCLINUX], REFUSE, ALLOW),
+        Check::HarmlessPersonality => (ARGUMENT_0, &PERSONALITIES, ALLOW, REFUSE),
+        Check::CommonFamilies => (ARGUMENT_0, &FAMILIES, ALLOW, REFUSE),
+    };
+    push(program, load(argument));
+    for (index, value) in values.iter().enumerate() {
+        push(program, compare(JUMP_EQUAL, *value, (values.len() - index) as u8, 0));
+    }
+    push(program, give(other));
+    push(program, give(listed));
+}
+
+const fn load(offset: u32) -> Instruction {
+    Instruction { code: LOAD, jump_true: 0, jump_false: 0, value: offset }
+}
+
+const fn compare(code: u16, value: u32, jump_true: u8, jump_false: u8) -> Instruction {
+    Instruction { code, jump_true, jump_false, value }
+}
+
+const fn give(value: u32) -> Instruction {
+    Instruction { code: RETURN, jump_true: 0, jump_false: 0, value }
+}

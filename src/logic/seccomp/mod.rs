@@ -1,0 +1,143 @@
+//! A profile -> a BPF program for seccomp(2), assembled from one table of names for both architectures.
+//!
+//! The program refuses with EPERM what its profile does not allow, and with ENOSYS what no kernel of its time has, so
+//! that a C library falls back to an older call instead of failing. It kills the process for a call under another
+//! architecture's or x32's numbers, which would otherwise get around the table. What the kernel cannot read (memory
+//! behind a pointer) is not checked: clone3(2) is therefore ENOSYS, and C libraries use clone(2) instead.
+//!
+//! Neighbouring numbers with the same answer are one range; the ranges are searched in halves, after the few calls that
+//! programs make most. On kernels from 5.11 on, calls that are allowed with every argument do not run it at all.
+
+mod assembler;
+mod profiles;
+mod table;
+
+pub use assembler::{INSTRUCTIONS, Instruction, Program, assemble};
+
+use heapless::Vec;
+use profiles::{CLASSES, Class, OPENED};
+
+/// An architecture by its system call numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arch {
+    /// x86_64, without its x32 variant.
+    X86_64,
+    /// 64-bit Arm.
+    Aarch64,
+}
+
+impl Arch {
+    /// The one that this program was built for.
+    pub const OWN: Self = if cfg!(target_arch = "x86_64") { Self::X86_64 } else { Self::Aarch64 };
+
+    /// Its AUDIT_ARCH value (include/uapi/linux/audit.h).
+    pub const fn audit(self) -> u32 {
+        match self {
+            Self::X86_64 => 0xc000_003e,
+            Self::Aarch64 => 0xc000_00b7,
+        }
+    }
+}
+
+/// Words behind a profile that change single calls.
+pub const CHANGES: usize = 16;
+
+/// A workload's `seccomp` line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seccomp {
+    /// The profile it starts from.
+    pub profile: Profile,
+    /// Changes to it: whether the call is allowed, and which.
+    pub changes: Vec<(bool, Call), CHANGES>,
+}
+
+impl Seccomp {
+    /// The default profile as it is.
+    pub const DEFAULT: Self = Self { profile: Profile::Default, changes: Vec::new() };
+}
+
+/// A list of calls with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// What programs need that mind their own business.
+    Default,
+    /// What a server needs that was written with care.
+    Strict,
+    /// No filter.
+    Off,
+}
+
+/// A system call, by its place in the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Call(u16);
+
+impl Call {
+    /// The call with this name, as in the kernel's tables; none if no architecture has it.
+    pub fn named(name: &str) -> Option<Self> {
+        profiles::all().position(|known| known == name).map(|index| Self(index as u16))
+    }
+
+    /// Every call.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..CLASSES.len() as u16).map(Self)
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        profiles::all().nth(self.0.into()).unwrap_or_default()
+    }
+
+    /// Its number; none where the architecture does not have it.
+    pub fn number(self, arch: Arch) -> Option<u16> {
+        Some(profiles::numbers(arch)[usize::from(self.0)]).filter(|number| *number != table::NONE)
+    }
+}
+
+/// What is looked at in the arguments of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// clone(2) without a new namespace.
+    NoNamespaces,
+    /// ioctl(2) but TIOCSTI and TIOCLINUX, which type into a terminal. The kernel reads the low 32 bits of a request,
+    /// and so does the filter (CVE-2019-10063).
+    NoTerminalInput,
+    /// personality(2) that only asks, or sets what Docker allows.
+    HarmlessPersonality,
+    /// socket(2) of the families unix, inet, inet6 and netlink.
+    CommonFamilies,
+}
+
+/// What the filter answers to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It goes on.
+    Allow,
+    /// EPERM
+    Refuse,
+    /// ENOSYS
+    Unknown,
+    /// It depends on the arguments; EPERM otherwise.
+    Check(Check),
+}
+
+/// What a profile answers to a call, with the capabilities (bit N for capability N) of its workload.
+pub fn answer(seccomp: &Seccomp, capabilities: u64, call: Call) -> Answer {
+    if let Some((is_allowed, _)) = seccomp.changes.iter().rev().find(|(_, changed)| *changed == call) {
+        return if *is_allowed { Answer::Allow } else { Answer::Refuse };
+    }
+    let opens = |(capability, opened): &(u8, u16)| *opened == call.0 && capabilities & (1 << capability) != 0;
+    if OPENED.iter().any(opens) {
+        return Answer::Allow;
+    }
+    match CLASSES[usize::from(call.0)] {
+        Class::Strict => Answer::Allow,
+        Class::Default if seccomp.profile == Profile::Default => Answer::Allow,
+        Class::Checked(check) => Answer::Check(check),
+        // Its flags lie behind a pointer.
+        Class::Refused if call.name() == "clone3" => Answer::Unknown,
+        Class::Refused | Class::Default => Answer::Refuse,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! Which system calls a workload may use: the profiles as lists of names, and what capabilities add.
+//!
+//! The default profile is Docker's (profiles/seccomp/default.json of moby) without what an appliance does not need:
+//! ptrace(2) and its relatives, mounts and namespaces under any flag, old interfaces. What is in no list is refused.
+
+use super::table::{NONE, TABLE};
+use super::{Arch, Check};
+
+/// Allowed with every argument by the default profile. Sorted, as the table is.
+#[rustfmt::skip]
+const DEFAULT: [&str; 290] = [
+    "accept", "accept4", "access", "adjtimex", "alarm", "arch_prctl", "bind", "brk", "cachestat", "capget",
+    "capset", "chdir", "chmod", "chown", "clock_adjtime", "clock_getres", "clock_gettime", "clock_nanosleep",
+    "close", "close_range", "connect", "copy_file_range", "creat", "dup", "dup2", "dup3", "epoll_create",
+    "epoll_create1", "epoll_ctl", "epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd", "eventfd2", "execve",
+    "execveat", "exit", "exit_group", "faccessat", "faccessat2", "fadvise64", "fallocate", "fchdir", "fchmod",
+    "fchmodat", "fchmodat2", "fchown", "fchownat", "fcntl", "fdatasync", "fgetxattr", "flistxattr", "flock", "fork",
+    "fremovexattr", "fsetxattr", "fstat", "fstatfs", "fsync", "ftruncate", "futex", "futex_requeue", "futex_wait",
+    "futex_waitv", "futex_wake", "futimesat", "get_robust_list", "getcpu", "getcwd", "getdents", "getdents64",
+    "getegid", "geteuid", "getgid", "getgroups", "getitimer", "getpeername", "getpgid", "getpgrp", "getpid",
+    "getppid", "getpriority", "getrandom", "getresgid", "getresuid", "getrlimit", "getrusage", "getsid",
+    "getsockname", "getsockopt", "gettid", "gettimeofday", "getuid", "getxattr", "getxattrat", "inotify_add_watch",
+    "inotify_init", "inotify_init1", "inotify_rm_watch", "io_cancel", "io_destroy", "io_getevents", "io_pgetevents",
+    "io_setup", "io_submit", "ioprio_get", "ioprio_set", "kill", "landlock_add_rule", "landlock_create_ruleset",
+    "landlock_restrict_self", "lchown", "lgetxattr", "link", "linkat", "listen", "listxattr", "listxattrat",
+    "llistxattr", "lremovexattr", "lseek", "lsetxattr", "lstat", "madvise", "map_shadow_stack", "membarrier",
+    "memfd_create", "mincore", "mkdir", "mkdirat", "mknod", "mknodat", "mlock", "mlock2", "mlockall", "mmap",
+    "mprotect", "mq_getsetattr", "mq_notify", "mq_open", "mq_timedreceive", "mq_timedsend", "mq_unlink", "mremap",
+    "mseal", "msgctl", "msgget", "msgrcv", "msgsnd", "msync", "munlock", "munlockall", "munmap",
+    "name_to_handle_at", "nanosleep", "newfstatat", "open", "openat", "openat2", "pause", "pidfd_open",
+    "pidfd_send_signal", "pipe", "pipe2", "pkey_alloc", "pkey_free", "pkey_mprotect", "poll", "ppoll", "prctl",
+    "pread64", "preadv", "preadv2", "prlimit64", "process_mrelease", "pselect6", "pwrite64", "pwritev", "pwritev2",
+    "read", "readahead", "readlink", "readlinkat", "readv", "recvfrom", "recvmmsg", "recvmsg", "removexattr",
+    "removexattrat", "rename", "renameat", "renameat2", "restart_syscall", "rmdir", "rseq", "rt_sigaction",
+    "rt_sigpending", "rt_sigprocmask", "rt_sigqueueinfo", "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait",
+    "rt_tgsigqueueinfo", "sched_get_priority_max", "sched_get_priority_min", "sched_getaffinity", "sched_getattr",
+    "sched_getparam", "sched_getscheduler", "sched_rr_get_interval", "sched_setaffinity", "sched_setattr",
+    "sched_setparam", "sched_setscheduler", "sched_yield", "seccomp", "select", "semctl", "semget", "semop",
+    "semtimedop", "sendfile", "sendmmsg", "sendmsg", "sendto", "set_robust_list", "set_tid_address", "setfsgid",
+    "setfsuid", "setgid", "setgroups", "setitimer", "setpgid", "setpriority", "setregid", "setresgid", "setresuid",
+    "setreuid", "setrlimit", "setsid", "setsockopt", "setuid", "setxattr", "setxattrat", "shmat", "shmctl", "shmdt",
+    "shmget", "shutdown", "sigaltstack", "signalfd", "signalfd4", "socketpair", "splice", "stat", "statfs", "statx",
+    "symlink", "symlinkat", "sync", "sync_file_range", "syncfs", "sysinfo", "tee", "tgkill", "time", "timer_create",
+    "timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime", "timerfd_create", "timerfd_gettime",
+    "timerfd_settime", "times", "tkill", "truncate", "umask", "uname", "unlink", "unlinkat", "utime", "utimensat",
+    "utimes", "vfork", "vmsplice", "wait4", "waitid", "write", "writev",
+];
+
+/// Of those, what the strict profile refuses: owners and modes of files, other users, System V and POSIX queues,
+/// scheduling, pinned memory, older asynchronous input and output. Sorted.
+#[rustfmt::skip]
+const NOT_STRICT: [&str; 85] = [
+    "adjtimex", "capset", "chmod", "chown", "clock_adjtime", "fchmod", "fchmodat", "fchmodat2", "fchown",
+    "fchownat", "fremovexattr", "fsetxattr", "io_cancel", "io_destroy", "io_getevents", "io_pgetevents", "io_setup",
+    "io_submit", "ioprio_set", "landlock_add_rule", "landlock_create_ruleset", "landlock_restrict_self", "lchown",
+    "lremovexattr", "lsetxattr", "map_shadow_stack", "memfd_create", "mknod", "mknodat", "mlock", "mlock2",
+    "mlockall", "mq_getsetattr", "mq_notify", "mq_open", "mq_timedreceive", "mq_timedsend", "mq_unlink", "mseal",
+    "msgctl", "msgget", "msgrcv", "msgsnd", "munlock", "munlockall", "name_to_handle_at", "pkey_alloc", "pkey_free",
+    "pkey_mprotect", "process_mrelease", "readahead", "removexattr", "removexattrat", "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler", "seccomp",
+    "semctl", "semget", "semop", "semtimedop", "setfsgid", "setfsuid", "setgid", "setgroups", "setpriority",
+    "setregid", "setresgid", "setresuid", "setreuid", "setrlimit", "setuid", "setxattr", "setxattrat", "shmat",
+    "shmctl", "shmdt", "shmget", "sync", "syncfs", "tee", "vmsplice",
+];
+
+/// Allowed with some arguments.
+const CHECKED: [(&str, Check); 4] = [
+    ("clone", Check::NoNamespaces),
+    ("ioctl", Check::NoTerminalInput),
+    ("personality", Check::HarmlessPersonality),
+    ("socket", Check::CommonFamilies),
+];
+
+/// What a capability is of no use without (moby opens the same calls with the same capabilities).
+#[rustfmt::skip]
+const WITH_CAPABILITY: [(u8, &[&str]); 13] = [
+    (2, &["open_by_handle_at"]),
+    (16, &["delete_module", "finit_module", "init_module"]),
+    (17, &["ioperm", "iopl"]),
+    (18, &["chroot"]),
+    (19, &["kcmp", "pidfd_getfd", "process_madvise", "process_vm_readv", "process_vm_writev", "ptrace"]),
+    (20, &["acct"]),
+    (21, &["bpf", "clone", "fanotify_init", "fsconfig", "fsmount", "fsopen", "fspick", "lookup_dcookie", "mount",
+           "mount_setattr", "move_mount", "open_tree", "perf_event_open", "pivot_root", "quotactl", "quotactl_fd",
+           "setdomainname", "sethostname", "setns", "swapoff", "swapon", "syslog", "umount2", "unshare"]),
+    (22, &["kexec_file_load", "kexec_load", "reboot"]),
+    (23, &["get_mempolicy", "mbind", "migrate_pages", "move_pages", "set_mempolicy"]),
+    (25, &["clock_settime", "settimeofday"]),
+    (26, &["vhangup"]),
+    (34, &["syslog"]),
+    (38, &["perf_event_open"]),
+];
+
+/// What a profile says of one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Class {
+    /// In no list.
+    Refused,
+    /// Allowed by the default profile and not by the strict one.
+    Default,
+    /// Allowed by both.
+    Strict,
+    /// Allowed with some arguments.
+    Checked(Check),
+}
+
+/// The class of each call of the table, by index.
+pub(super) static CLASSES: [Class; TABLE.len()] = classes();
+
+const fn classes() -> [Class; TABLE.len()] {
+    let mut classes = [Class::Refused; TABLE.len()];
+    let (mut index, mut default, mut loose) = (0, 0, 0);
+    // The lists and the table are sorted, so one pass finds every name.
+    while index < TABLE.len() {
+        let name = TABLE[index].0;
+        if default < DEFAULT.len() && same(DEFAULT[default], name) {
+            default += 1;
+            classes[index] = Class::Strict;
+            if loose < NOT_STRICT.len() && same(NOT_STRICT[loose], name) {
+                loose += 1;
+                classes[index] = Class::Default;
+            }
+        }
+        let mut checked = 0;
+        while checked < CHECKED.len() {
+            if same(CHECKED[checked].0, name) {
+                classes[index] = Class::Checked(CHECKED[checked].1);
+            }
+            checked += 1;
+        }
+        index += 1;
+    }
+    assert!(default == DEFAULT.len() && loose == NOT_STRICT.len(), "a name is unknown or not in order");
+    classes
+}
+
+/// Pairs of a capability and the index of a call that it opens.
+pub(super) static OPENED: [(u8, u16); opened_count()] = opened();
+
+const fn opened_count() -> usize {
+    let (mut row, mut count) = (0, 0);
+    while row < WITH_CAPABILITY.len() {
+        count += WITH_CAPABILITY[row].1.len();
+        row += 1;
+    }
+    count
+}
+
+const fn opened() -> [(u8, u16); opened_count()] {
+    let mut pairs = [(0, 0); opened_count()];
+    let (mut row, mut at) = (0, 0);
+    while row < WITH_CAPABILITY.len() {
+        let (capability, names) = WITH_CAPABILITY[row];
+        let mut name = 0;
+        while name < names.len() {
+            pairs[at] = (capability, index_of(names[name]));
+            at += 1;
+            name += 1;
+        }
+        row += 1;
+    }
+    pairs
+}
+
+const fn index_of(name: &str) -> u16 {
+    let mut index = 0;
+    while index < TABLE.len() {
+        if same(TABLE[index].0, name) {
+            return index as u16;
+        }
+        index += 1;
+    }
+    panic!("a name is not in the table");
+}
+
+/// The numbers of an architecture, by index of the table.
+pub(super) fn numbers(arch: Arch) -> &'static [u16; TABLE.len()] {
+    static X86_64: [u16; TABLE.len()] = column(true);
+    static AARCH64: [u16; TABLE.len()] = column(false);
+    match arch {
+        Arch::X86_64 => &X86_64,
+        Arch::Aarch64 => &AARCH64,
+    }
+}
+
+const fn column(is_x86_64: bool) -> [u16; TABLE.len()] {
+    let mut numbers = [NONE; TABLE.len()];
+    let mut index = 0;
+    while index < TABLE.len() {
+        numbers[index] = if is_x86_64 { TABLE[index].1 } else { TABLE[index].2 };
+        index += 1;
+    }
+    numbers
+}
+
+/// The names in one piece, a blank behind each: without a pointer and a length for each they take a third of the bytes.
+static NAMES: [u8; names_bytes()] = names();
+
+const fn names_bytes() -> usize {
+    let (mut index, mut bytes) = (0, 0);
+    while index < TABLE.len() {
+        bytes += TABLE[index].0.len() + 1;
+        index += 1;
+    }
+    bytes
+}
+
+const fn names() -> [u8; names_bytes()] {
+    let mut bytes = [b' '; names_bytes()];
+    let (mut index, mut at) = (0, 0);
+    while index < TABLE.len() {
+        let name = TABLE[index].0.as_bytes();
+        let mut letter = 0;
+        while letter < name.len() {
+            bytes[at] = name[letter];
+            at += 1;
+            letter += 1;
+        }
+        at += 1;
+        index += 1;
+    }
+    bytes
+}
+
+const fn same(left: &str, right: &str) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let mut index = 0;
+    while index < left.len() && index < right.len() && left[index] == right[index] {
+        index += 1;
+    }
+    index == left.len() && index == right.len()
+}
+
+/// Every name, in the order of the table.
+pub(super) fn all() -> impl Iterator<Item = &'static str> {
+    // All of them are ASCII.
+    core::str::from_utf8(&NAMES).unwrap_or_default().split_ascii_whitespace()
+}

@@ -1,0 +1,294 @@
+//! The programs, run by an interpreter of the few instructions that they use.
+
+use super::assembler::{
+    ALLOW, JUMP, JUMP_ANY_BIT, JUMP_AT_LEAST, JUMP_EQUAL, KILL_PROCESS, LOAD, REFUSE, RETURN, Range, UNKNOWN, search,
+};
+use super::*;
+
+const ARCHS: [Arch; 2] = [Arch::X86_64, Arch::Aarch64];
+
+/// What seccomp hands to a filter (`struct seccomp_data`).
+#[derive(Clone, Copy, Default)]
+struct Data {
+    number: u32,
+    audit: u32,
+    arguments: [u64; 6],
+}
+
+impl Data {
+    fn word(&self, offset: u32) -> u32 {
+        match offset {
+            0 => self.number,
+            4 => self.audit,
+            16.. => {
+                let argument = self.arguments[(offset as usize - 16) / 8];
+                if offset % 8 == 0 { argument as u32 } else { (argument >> 32) as u32 }
+            }
+            _ => panic!("offset {offset}"),
+        }
+    }
+}
+
+/// Runs a program; gives what it returns and how many instructions that took. Every jump has to stay inside.
+fn run(program: &Program, data: &Data) -> (u32, usize) {
+    let (mut at, mut accumulator, mut count) = (0, 0, 0);
+    loop {
+        let Instruction { code, jump_true, jump_false, value } = program[at];
+        count += 1;
+        at += 1;
+        let holds = match code {
+            RETURN => return (value, count),
+            LOAD => {
+                accumulator = data.word(value);
+                continue;
+            }
+            JUMP => {
+                at += value as usize;
+                continue;
+            }
+            JUMP_EQUAL => accumulator == value,
+            JUMP_AT_LEAST => accumulator >= value,
+            JUMP_ANY_BIT => accumulator & value != 0,
+            other => panic!("instruction {other:#x}"),
+        };
+        at += usize::from(if holds { jump_true } else { jump_false });
+    }
+}
+
+fn call(arch: Arch, name: &str, arguments: [u64; 6]) -> Data {
+    let number = Call::named(name).and_then(|call| call.number(arch)).expect("a call of this architecture");
+    Data { number: number.into(), audit: arch.audit(), arguments }
+}
+
+fn profile(profile: Profile) -> Seccomp {
+    Seccomp { profile, changes: Vec::new() }
+}
+
+fn verdict(arch: Arch, seccomp: &Seccomp, name: &str, arguments: [u64; 6]) -> u32 {
+    run(&assemble(arch, seccomp, 0), &call(arch, name, arguments)).0
+}
+
+#[test]
+fn every_number_gets_the_answer_of_its_name() {
+    for arch in ARCHS {
+        for kind in [Profile::Default, Profile::Strict] {
+            let seccomp = profile(kind);
+            let program = assemble(arch, &seccomp, 0);
+            let mut named = [false; 600];
+            for known in Call::all() {
+                let Some(number) = known.number(arch) else { continue };
+                named[usize::from(number)] = true;
+                let (found, _) = run(&program, &call(arch, known.name(), [0; 6]));
+                match answer(&seccomp, 0, known) {
+                    Answer::Allow => assert_eq!(found, ALLOW, "{}", known.name()),
+                    Answer::Refuse => assert_eq!(found, REFUSE, "{}", known.name()),
+                    Answer::Unknown => assert_eq!(found, UNKNOWN, "{}", known.name()),
+                    Answer::Check(_) => assert!([ALLOW, REFUSE].contains(&found), "{}", known.name()),
+                }
+            }
+            for number in (0..600).filter(|number| !named[*number as usize]) {
+                let data = Data { number, audit: arch.audit(), ..Data::default() };
+                assert_eq!(run(&program, &data).0, UNKNOWN, "number {number} of {arch:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn names_and_places_belong_together() {
+    for known in Call::all() {
+        assert_eq!(Call::named(known.name()), Some(known));
+    }
+    assert_eq!(Call::named("openat").and_then(|call| call.number(Arch::X86_64)), Some(257));
+    assert_eq!(Call::named("openat").and_then(|call| call.number(Arch::Aarch64)), Some(56));
+    assert_eq!(Call::named("open").and_then(|call| call.number(Arch::Aarch64)), None);
+    assert_eq!(Call::named("opne"), None);
+}
+
+#[test]
+fn what_breaks_out_of_containers_is_refused() {
+    let refused = [
+        "mount",
+        "umount2",
+        "pivot_root",
+        "setns",
+        "unshare",
+        "open_tree",
+        "move_mount",
+        "fsopen",
+        "fsmount",
+        "mount_setattr",
+        "chroot",
+        "ptrace",
+        "process_vm_writev",
+        "pidfd_getfd",
+        "bpf",
+        "perf_event_open",
+        "keyctl",
+        "add_key",
+        "request_key",
+        "kexec_load",
+        "kexec_file_load",
+        "init_module",
+        "finit_module",
+        "delete_module",
+        "reboot",
+        "swapon",
+        "swapoff",
+        "quotactl",
+        "acct",
+        "settimeofday",
+        "clock_settime",
+        "open_by_handle_at",
+        "userfaultfd",
+        "io_uring_setup",
+        "io_uring_enter",
+        "io_uring_register",
+        "sethostname",
+        "setdomainname",
+        "syslog",
+        "fanotify_init",
+        "kcmp",
+        "lookup_dcookie",
+        "move_pages",
+        "mbind",
+        "nfsservctl",
+        "vhangup",
+    ];
+    for arch in ARCHS {
+        for name in refused {
+            for kind in [Profile::Default, Profile::Strict] {
+                assert_eq!(verdict(arch, &profile(kind), name, [0; 6]), REFUSE, "{name} on {arch:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn other_architectures_numbers_kill() {
+    for (arch, other) in [(Arch::X86_64, Arch::Aarch64), (Arch::Aarch64, Arch::X86_64)] {
+        let program = assemble(arch, &Seccomp::DEFAULT, 0);
+        let data = Data { audit: other.audit(), ..call(arch, "read", [0; 6]) };
+        assert_eq!(run(&program, &data).0, KILL_PROCESS);
+        // AUDIT_ARCH_I386, through int 0x80.
+        assert_eq!(run(&program, &Data { audit: 0x4000_0003, ..data }).0, KILL_PROCESS);
+    }
+    let program = assemble(Arch::X86_64, &Seccomp::DEFAULT, 0);
+    let x32 = Data { number: 0x4000_0000 | 1, audit: Arch::X86_64.audit(), ..Data::default() };
+    assert_eq!(run(&program, &x32).0, KILL_PROCESS);
+}
+
+#[test]
+fn clone_makes_no_namespace_and_clone3_falls_back() {
+    for arch in ARCHS {
+        let clone = |flags| verdict(arch, &Seccomp::DEFAULT, "clone", [flags, 0, 0, 0, 0, 0]);
+        // What pthread_create and fork pass.
+        assert_eq!(clone(0x003d_0f00), ALLOW);
+        assert_eq!(clone(17), ALLOW);
+        for bit in [0x0002_0000_u64, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000] {
+            assert_eq!(clone(bit | 17), REFUSE, "{bit:#x}");
+        }
+        assert_eq!(verdict(arch, &Seccomp::DEFAULT, "clone3", [0; 6]), UNKNOWN);
+    }
+}
+
+#[test]
+fn typing_into_a_terminal_is_refused_whatever_the_high_half_says() {
+    for arch in ARCHS {
+        let ioctl = |request| verdict(arch, &Seccomp::DEFAULT, "ioctl", [0, request, 0, 0, 0, 0]);
+        for request in [0x5412, 0x541c] {
+            assert_eq!(ioctl(request), REFUSE);
+            assert_eq!(ioctl(request | 1 << 32), REFUSE);
+        }
+        // TCGETS
+        assert_eq!(ioctl(0x5401), ALLOW);
+    }
+}
+
+#[test]
+fn personalities_and_families_are_those_of_the_list() {
+    for arch in ARCHS {
+        let one = |name, value| verdict(arch, &Seccomp::DEFAULT, name, [value, 0, 0, 0, 0, 0]);
+        for (value, expected) in [(0, ALLOW), (8, ALLOW), (0xffff_ffff, ALLOW), (0x004_0000, REFUSE), (3, REFUSE)] {
+            assert_eq!(one("personality", value), expected, "{value:#x}");
+        }
+        // packet 17, vsock 40, alg 38, bluetooth 31
+        for (value, expected) in
+            [(1, ALLOW), (2, ALLOW), (10, ALLOW), (16, ALLOW), (17, REFUSE), (38, REFUSE), (40, REFUSE)]
+        {
+            assert_eq!(one("socket", value), expected, "{value}");
+        }
+    }
+}
+
+#[test]
+fn changes_and_capabilities_open_and_close() {
+    let named = |name| Call::named(name).expect("a call");
+    let mut seccomp = Seccomp::DEFAULT;
+    for change in [(true, named("ptrace")), (false, named("kill")), (true, named("socket"))] {
+        seccomp.changes.push(change).expect("room");
+    }
+    for arch in ARCHS {
+        assert_eq!(verdict(arch, &seccomp, "ptrace", [0; 6]), ALLOW);
+        assert_eq!(verdict(arch, &seccomp, "kill", [0; 6]), REFUSE);
+        // A change opens every argument.
+        assert_eq!(verdict(arch, &seccomp, "socket", [40, 0, 0, 0, 0, 0]), ALLOW);
+        let sys_time = assemble(arch, &Seccomp::DEFAULT, 1 << 25);
+        assert_eq!(run(&sys_time, &call(arch, "clock_settime", [0; 6])).0, ALLOW);
+        assert_eq!(run(&sys_time, &call(arch, "mount", [0; 6])).0, REFUSE);
+    }
+}
+
+#[test]
+fn strict_is_a_part_of_default() {
+    let (strict, default) = (profile(Profile::Strict), profile(Profile::Default));
+    let mut closed = 0;
+    for known in Call::all() {
+        let (strict, default) = (answer(&strict, 0, known), answer(&default, 0, known));
+        closed += usize::from(strict != default);
+        assert!(strict == default || (strict == Answer::Refuse && default == Answer::Allow), "{}", known.name());
+    }
+    assert_eq!(closed, 85);
+}
+
+#[test]
+fn frequent_calls_cost_few_instructions() {
+    for arch in ARCHS {
+        let program = assemble(arch, &Seccomp::DEFAULT, 0);
+        let cost = |name| run(&program, &call(arch, name, [0; 6])).1;
+        for name in ["read", "write", "futex", "ppoll"] {
+            assert!(cost(name) <= 13, "{name}: {}", cost(name));
+        }
+        let worst = Call::all().filter(|call| call.number(arch).is_some()).map(|call| cost(call.name())).max();
+        assert!(worst <= Some(30), "{worst:?} on {arch:?}");
+        assert!(program.len() <= 400, "{} instructions", program.len());
+    }
+}
+
+#[test]
+fn longest_program_fits() {
+    // As many changes as there is room for, each in the middle of a range.
+    for arch in ARCHS {
+        let mut seccomp = profile(Profile::Strict);
+        let allowed = Call::all().filter(|call| answer(&profile(Profile::Strict), 0, *call) == Answer::Allow);
+        for call in allowed.step_by(9).take(CHANGES) {
+            seccomp.changes.push((false, call)).expect("room");
+        }
+        assert!(assemble(arch, &seccomp, 0x5555_5555).len() < INSTRUCTIONS);
+    }
+}
+
+#[test]
+fn far_jumps_reach_their_place() {
+    // As many ranges as there are numbers: the left half is longer than a comparison can skip.
+    let answer = |number: u16| if number % 2 == 0 { Answer::Allow } else { Answer::Refuse };
+    let ranges: std::vec::Vec<_> = (0..480).map(|start| Range { start, answer: answer(start) }).collect();
+    let mut program = Program::new();
+    program.push(Instruction { code: LOAD, jump_true: 0, jump_false: 0, value: 0 }).expect("room");
+    search(&mut program, &ranges);
+    assert!(program.iter().any(|instruction| instruction.code == JUMP));
+    for number in 0..480 {
+        let (found, _) = run(&program, &Data { number, ..Data::default() });
+        assert_eq!(found, if number % 2 == 0 { ALLOW } else { REFUSE }, "{number}");
+    }
+}
