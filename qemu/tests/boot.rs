@@ -46,9 +46,16 @@ fn workload_is_isolated(arch: Arch) {
     assert!(banner.contains(arch.name()), "{banner}");
 
     isolation::check(&console, "facts", arch);
-    isolation::differ(&console, "facts", "root", &["pid", "mnt", "uts", "ipc", "net", "cgroup"]);
+    isolation::differ(&console, "facts", "root", &["pid", "mnt", "uts", "ipc", "net", "cgroup", "user", "time"]);
     // The names of the machine's own namespaces (include/linux/proc_ns.h).
-    for own in ["pid pid:[4026531836]", "uts uts:[4026531838]", "ipc ipc:[4026531839]", "cgroup cgroup:[4026531835]"] {
+    for own in [
+        "pid pid:[4026531836]",
+        "uts uts:[4026531838]",
+        "ipc ipc:[4026531839]",
+        "cgroup cgroup:[4026531835]",
+        "user user:[4026531837]",
+        "time time:[4026531834]",
+    ] {
         assert!(!facts(&console, "facts", "namespace").contains(&own.to_owned()), "{own}");
     }
     // It was born in its own group, which is the root of what it sees.
@@ -128,7 +135,7 @@ fn bad_workloads_fail_alone_with_their_step(arch: Arch) {
     image.folder("images/bare/bin", 0o755);
     let console = run(arch, &image, "");
     for (name, line) in [
-        ("rootless", "attach root /images/none: ENOENT (no such file or directory): the root filesystem is not there"),
+        ("rootless", "open root /images/none: ENOENT (no such file or directory): the root filesystem is not there"),
         (
             "foreign",
             "exec /bin/foreign: ENOEXEC (not an executable of this machine): built for another architecture, or no program at all",

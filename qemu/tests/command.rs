@@ -24,9 +24,12 @@ fn commands_answer_on_a_host() {
     has_in_order(
         &plan,
         &[
-            " 0  clone into own namespaces: pid mnt uts ipc net cgroup",
-            " 2  set host name web",
-            " 7  attach root /images/busybox: ro,nosuid,nodev",
+            " 1  limit pids.max: 512, where the kernel can",
+            "    clone into own namespaces: pid mnt uts ipc net cgroup user time",
+            " 7  map ids 65536 to 131071 as 0 to 65535",
+            " 9  open root /images/busybox: idmapped where the filesystem can",
+            "    the new process goes on by itself",
+            "15  set host name web",
         ],
     );
     assert!(plan.lines().last().is_some_and(|line| line.ends_with("  exec /bin/httpd")), "{plan}");

@@ -13,7 +13,7 @@ fn workload_is_isolated() {
     let (status, console) = host_root.run(&one(lines));
     assert_eq!(status.code(), Some(0), "{console}");
     isolation::check(&console, "a", host());
-    for name in ["pid", "mnt", "uts", "ipc", "net", "cgroup"] {
+    for name in ["pid", "mnt", "uts", "ipc", "net", "cgroup", "user", "time"] {
         let own = std::fs::read_link(format!("/proc/self/ns/{name}")).expect("a namespace");
         let found = facts(&console, "a", "namespace");
         assert!(!found.contains(&format!("{name} {}", own.display())), "it shares {name} with the host");
@@ -40,8 +40,9 @@ fn symbolic_link_in_the_root_filesystem_leads_no_mount_elsewhere() {
         std::fs::remove_dir(&at).expect("it is empty");
         std::os::unix::fs::symlink(&canary, &at).expect("a link");
         let (_, console) = host_root.run(&one("exec /bin/probe exit 0\nrestart never"));
+        let verb = if place == "dev" { "attach" } else { "mount" };
         let line = format!(
-            "hilum: workload \"a\": mount /{place}: ELOOP (a symbolic link is in the way): the root filesystem has a symbolic link where a folder is needed"
+            "hilum: workload \"a\": {verb} /{place}: ELOOP (a symbolic link is in the way): the root filesystem has a symbolic link where a folder is needed"
         );
         has_line(&console, &line);
         assert_eq!(std::fs::read_dir(&canary).expect("it is there").count(), 0, "something was made in the canary");

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod devices;
 pub mod errno;
 pub mod log;
 pub mod netlink;

@@ -5,12 +5,30 @@ use hilum_qemu::Arch;
 
 /// Mounts of a workload: where, what, and the options of the mount itself, in the order in which they are attached.
 const MOUNTS: [(&str, &str, &str); 6] = [
-    ("/proc", "proc", "ro,nosuid,nodev,noexec"),
+    ("/proc", "proc", "rw,nosuid,nodev,noexec"),
     ("/dev", "tmpfs", "ro,nosuid,noexec"),
     ("/dev/pts", "devpts", "rw,nosuid,noexec"),
     ("/dev/shm", "tmpfs", "rw,nosuid,nodev,noexec"),
-    ("/tmp", "tmpfs", "rw,nosuid,nodev"),
+    ("/tmp", "tmpfs", "rw,nosuid,nodev,noexec"),
     ("/run", "tmpfs", "rw,nosuid,nodev,noexec"),
+];
+
+/// What is read-only or covered below /proc, and whether every kernel has it. A cover is of the template's filesystem.
+const COVERED: [(&str, &str, bool); 14] = [
+    ("/proc/bus", "proc", true),
+    ("/proc/fs", "proc", true),
+    ("/proc/irq", "proc", true),
+    ("/proc/sys", "proc", true),
+    ("/proc/sysrq-trigger", "proc", false),
+    ("/proc/kcore", "tmpfs", false),
+    ("/proc/keys", "tmpfs", true),
+    ("/proc/timer_list", "tmpfs", true),
+    ("/proc/sched_debug", "tmpfs", false),
+    ("/proc/latency_stats", "tmpfs", false),
+    ("/proc/interrupts", "tmpfs", true),
+    ("/proc/acpi", "tmpfs", false),
+    ("/proc/scsi", "tmpfs", false),
+    ("/proc/asound", "tmpfs", false),
 ];
 
 const DEVICES: [&str; 13] = [
@@ -54,6 +72,7 @@ pub(crate) fn check(console: &str, name: &str, arch: Arch) {
         "CapBnd: 0000000000000000",
         "CapAmb: 0000000000000000",
         "NoNewPrivs: 1",
+        "Seccomp: 2",
     ] {
         assert!(status.iter().any(|found| found == line), "{line:?} is not in {status:?}");
     }
@@ -70,7 +89,9 @@ pub(crate) fn check(console: &str, name: &str, arch: Arch) {
     assert_eq!(devices, DEVICES);
 
     // Read-only file system (30), or not permitted (13) where another protection comes first.
-    for (path, expected) in [("/", "30"), ("/proc", "2"), ("/proc/sys/kernel/hostname", "30"), ("/bin", "30")] {
+    for (path, expected) in
+        [("/", "30"), ("/proc", "2"), ("/dev", "30"), ("/proc/sys/kernel/hostname", "30"), ("/bin", "30")]
+    {
         let found = facts(console, name, "writable");
         let line = found.iter().find_map(|line| line.strip_prefix(&format!("{path} "))).unwrap_or("not told");
         assert!(line == expected || line == "13", "writing below {path} gave {line}");
@@ -89,11 +110,24 @@ fn mounts(found: &[String]) {
     };
     let mounts: Vec<_> = found.iter().map(of).collect();
     assert_eq!((mounts[0].0.as_str(), mounts[0].2.starts_with("ro,nosuid,nodev")), ("/", true), "{:?}", mounts[0]);
-    assert_eq!(mounts.len(), 1 + MOUNTS.len(), "{mounts:?}");
-    for ((place, kind, options), expected) in mounts[1..].iter().zip(MOUNTS) {
-        assert_eq!((place.as_str(), kind.as_str()), (expected.0, expected.1));
-        assert_eq!(options.trim_end_matches(",relatime"), expected.2, "{place}");
+    let (covers, others): (Vec<_>, Vec<_>) = mounts[1..].iter().partition(|mount| mount.0.starts_with("/proc/"));
+    assert_eq!(others.len(), MOUNTS.len(), "{others:?}");
+    let options = |options: &str| options.trim_end_matches(",relatime").to_owned();
+    for (mount, expected) in others.into_iter().zip(MOUNTS) {
+        assert_eq!((mount.0.as_str(), mount.1.as_str()), (expected.0, expected.1));
+        assert_eq!(options(&mount.2), expected.2, "{}", expected.0);
     }
+    let mut rest = COVERED.iter();
+    for (place, kind, found) in covers {
+        let known = rest.find(|(known, _, is_everywhere)| {
+            assert!(known == place || !is_everywhere, "{known} is not covered, {place} is next");
+            known == place
+        });
+        assert_eq!(known.map(|known| known.1), Some(kind.as_str()), "{place}");
+        let expected = if kind == "proc" { "ro,nosuid,nodev,noexec" } else { "ro,nosuid,noexec" };
+        assert_eq!(options(found), expected, "{place}");
+    }
+    assert!(rest.all(|(_, _, is_everywhere)| !is_everywhere), "something is not covered");
 }
 
 /// Namespaces that differ from those of somebody else.

@@ -69,9 +69,11 @@ pub enum Problem<'a> {
     SameVariable(&'a str),
     /// A workload without a key that it has to have.
     Incomplete(&'a str, &'static str),
-    /// A name behind `needs` or `after` that is no workload.
+    /// A workload's keys do not go together: its name, and why and what to do.
+    Rule(&'a str, &'static str),
+    /// A name behind `needs`, `after` or `share net=` that is no workload.
     NoWorkload(&'a str),
-    /// A workload that needs or follows itself.
+    /// A workload that waits for itself, or shares its own.
     Itself(&'a str),
     /// Workloads that wait for each other; unused places are empty.
     Cycle([&'a str; CYCLE_NAMES]),
@@ -146,8 +148,9 @@ impl fmt::Display for Problem<'_> {
             Self::SameName(name, line) => write!(f, "a workload {} is already in line {line}", Shown(name)),
             Self::SameVariable(name) => write!(f, "variable {} is set twice", Shown(name)),
             Self::Incomplete(name, key) => write!(f, "workload {} has no {}", Shown(name), Shown(key)),
+            Self::Rule(name, rule) => write!(f, "workload {}: {rule}", Shown(name)),
             Self::NoWorkload(name) => write!(f, "there is no workload {}", Shown(name)),
-            Self::Itself(name) => write!(f, "workload {} cannot wait for itself", Shown(name)),
+            Self::Itself(name) => write!(f, "workload {} cannot name itself here", Shown(name)),
             Self::Cycle(names) => {
                 f.write_str("workloads wait for each other in a circle: ")?;
                 for (index, name) in names.iter().take_while(|name| !name.is_empty()).enumerate() {

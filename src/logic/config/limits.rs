@@ -29,3 +29,19 @@ pub const DURATION_MS: RangeInclusive<u32> = 1..=86_400_000;
 pub const RESTARTS: RangeInclusive<u32> = 1..=1000;
 /// User and group ids: all but the last two, which stand for "no change" (setresuid(2)) and overflow on some systems.
 pub const ID: RangeInclusive<u32> = 0..=u32::MAX - 2;
+/// User and group ids that a workload has for itself; inside they count from 0.
+pub const IDS: u32 = 65_536;
+/// Where a range of ids of one's own may begin: above those of the board, and with room for the whole range.
+pub const FIRST_ID: RangeInclusive<u32> = IDS..=u32::MAX - IDS - 1;
+/// `mount` lines of one workload.
+pub const MOUNTS: usize = 8;
+/// `device` lines, and `io` lines, of one workload.
+pub const DEVICES: usize = 8;
+/// Supplementary groups of one workload.
+pub const GROUPS: usize = 16;
+/// `rlimit` lines of one workload: one for each resource.
+pub const RLIMITS: usize = 16;
+/// Ports behind `bind=` or `connect=`.
+pub const PORTS: usize = 8;
+/// `module` lines.
+pub const MODULES: usize = 32;

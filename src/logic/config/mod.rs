@@ -3,7 +3,9 @@
 //! [`parse`] is the one way in, on the board and on the host that builds an image for it. It fills a table that the
 //! caller owns and borrows every text from the bytes of the file.
 
+pub mod capability;
 mod error;
+mod isolation;
 pub mod limits;
 mod lines;
 mod model;
@@ -13,8 +15,11 @@ mod restart;
 mod values;
 mod vocabulary;
 
+pub use capability::Capabilities;
 pub use error::{Error, Problem};
+pub use isolation::*;
 pub use model::*;
+pub(crate) use parser::may_set_groups;
 pub use parser::parse;
 pub use vocabulary::{Key, Section, VOCABULARY};
 

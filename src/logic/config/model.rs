@@ -3,7 +3,10 @@
 //! Text is borrowed from the bytes of the file. An empty [`Config`] is all zero bytes, so that the board's copy lies
 //! in `.bss` and costs only the pages that the file's own workloads fill.
 
-use super::limits;
+use super::capability::Capabilities;
+use super::isolation::{DEFAULT_TMP_BYTES, Identity, Isolation, Overlay, Resources};
+use super::{limits, restart};
+use crate::seccomp::Seccomp;
 use core::fmt;
 use heapless::Vec;
 
@@ -19,7 +22,12 @@ pub struct Config<'a> {
 impl Config<'_> {
     /// A configuration without workloads, all defaults.
     pub const EMPTY: Self = Self {
-        system: System { hostname: None, console: Console { device: None, mode: ConsoleMode::Log }, idle: Idle::Stay },
+        system: System {
+            hostname: None,
+            console: Console { device: None, mode: ConsoleMode::Log },
+            idle: Idle::Stay,
+            modules: Vec::new(),
+        },
         workloads: Vec::new(),
     };
 }
@@ -33,6 +41,17 @@ pub struct System<'a> {
     pub console: Console<'a>,
     /// `idle`
     pub idle: Idle,
+    /// `module`, in the order in which they are loaded.
+    pub modules: Vec<Module<'a>, { limits::MODULES }>,
+}
+
+/// A kernel module that is loaded at boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Module<'a> {
+    /// Its name: the file is /lib/modules/NAME.ko.
+    pub name: &'a str,
+    /// Its parameters, as finit_module(2) takes them.
+    pub parameters: &'a str,
 }
 
 /// Where event lines and workload lines go.
@@ -71,8 +90,10 @@ pub struct Workload<'a> {
     pub name: &'a str,
     /// The line of its `[workload NAME]`, from 1: for messages about the whole section.
     pub line: u32,
-    /// `root`: the absolute path of the folder that becomes its root filesystem, read-only.
+    /// `root`: the absolute path of the folder, image file or block device that becomes its root filesystem.
     pub root: &'a str,
+    /// `root ... overlay`: what may be written over it.
+    pub overlay: Overlay<'a>,
     /// `exec`: the absolute path of the program inside the root filesystem, and its arguments.
     pub exec: Vec<&'a str, { limits::EXEC_WORDS }>,
     /// `env`: its whole environment, but for the default PATH where none is given.
@@ -81,8 +102,12 @@ pub struct Workload<'a> {
     pub directory: &'a str,
     /// `hostname`: in its own UTS namespace; the workload's name where none is given.
     pub hostname: &'a str,
-    /// `user`
-    pub user: User,
+    /// Who the program is.
+    pub identity: Identity,
+    /// What separates it from everything else.
+    pub isolation: Isolation<'a>,
+    /// What it may use.
+    pub resources: Resources<'a>,
     /// `needs`: the workloads that have to be up before this one starts.
     pub needs: WorkloadSet,
     /// `after`: the workloads that this one starts after, whether they came up or not.
@@ -91,6 +116,54 @@ pub struct Workload<'a> {
     pub restart: Restart,
     /// `stop`
     pub stop: Stop,
+}
+
+impl<'a> Workload<'a> {
+    /// A workload with nothing but its name, on line `line`, and everything else at its default.
+    pub fn new(name: &'a str, line: u32, first_id: u32) -> Self {
+        Self {
+            name,
+            line,
+            root: "",
+            exec: Vec::new(),
+            env: Vec::new(),
+            directory: "/",
+            hostname: name,
+            overlay: Overlay::None,
+            identity: Identity {
+                user: User { uid: 0, gid: 0 },
+                groups: Vec::new(),
+                umask: 0o022,
+                rlimits: Vec::new(),
+                oom_score_adj: 0,
+                nice: 0,
+                scheduler: None,
+                ioprio: None,
+                personality: None,
+            },
+            isolation: Isolation {
+                shared: 0,
+                net_of: None,
+                is_net_shared: false,
+                first_id,
+                capabilities: Capabilities::NONE,
+                seccomp: Seccomp::DEFAULT,
+                has_landlock: true,
+                tcp: None,
+                devices: Vec::new(),
+                mounts: Vec::new(),
+                has_sys: false,
+                tmp_bytes: DEFAULT_TMP_BYTES,
+                tmp_is_executable: false,
+                is_privileged: false,
+            },
+            resources: Resources::default(),
+            needs: WorkloadSet::EMPTY,
+            after: WorkloadSet::EMPTY,
+            restart: restart::DEFAULT,
+            stop: Stop { signal: Signal(15), grace_ms: 5_000 },
+        }
+    }
 }
 
 /// One line of the environment.

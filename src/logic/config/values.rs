@@ -7,7 +7,28 @@ use core::fmt;
 /// A whole number, digits alone.
 pub(super) fn number(text: &str) -> Option<u32> {
     // `parse` would take a sign, which has no meaning anywhere in this file.
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+    (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+}
+
+/// A whole number that may be negative.
+pub(super) fn signed(text: &str) -> Option<i64> {
+    let (digits, sign) = text.strip_prefix('-').map_or((text, 1), |digits| (digits, -1));
+    Some(sign * i64::from(number(digits)?))
+}
+
+/// An amount: digits and perhaps K, M or G (1024 each time), or `max`, which is `u64::MAX`.
+pub(super) fn amount(text: &str) -> Option<u64> {
+    if text == "max" {
+        return Some(u64::MAX);
+    }
+    let (digits, shift) = match text.as_bytes().last()? {
+        b'K' => (&text[..text.len() - 1], 10),
+        b'M' => (&text[..text.len() - 1], 20),
+        b'G' => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    // At most 4 Gi units of at most a GiB: far below 64 bits.
+    number(digits).map(|value| u64::from(value) << shift)
 }
 
 /// What [`duration_ms`] expects, for errors.
@@ -54,6 +75,12 @@ pub(super) fn hostname(text: &str) -> Option<&str> {
     let label =
         |part: &str| !part.is_empty() && part.bytes().all(letter) && !part.starts_with('-') && !part.ends_with('-');
     (text.len() <= limits::HOSTNAME_BYTES && text.split('.').all(label)).then_some(text)
+}
+
+/// A kernel module's name, which is also a file's.
+pub(super) fn module(text: &str) -> Option<&str> {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (!text.is_empty() && text.len() <= 64 && text.bytes().all(letter)).then_some(text)
 }
 
 /// What [`device`] expects, for errors.

@@ -1,25 +1,34 @@
 //! Workload -> Plan: the ordered steps that turn a copy of PID 1 into an isolated program.
 //!
-//! A plan is data: it is printed by `hilum explain`, tested here, and carried out by the running half in the new
-//! process, which reports the index of a step that fails. Both sides make the plan from the same workload, so an index
-//! is enough to name the step and its subject.
+//! A plan is data: it is printed by `hilum explain`, tested here, and carried out by the running half. Every side makes
+//! the plan from the same workload, so the index of a step that failed is enough to name it and its subject.
 //!
-//! The order is part of what is decided:
+//! Three parts follow each other. PID 1 sets the control group's limits before there is a process. Then the new process
+//! exists and waits, while what needs the board's privileges is done from outside: its ids, its priorities, the mounts
+//! that it cannot make in a user namespace of its own. The rest it does to itself. The order is part of what is decided:
 //! - The root filesystem is attached and filled before the pivot, by file descriptors below it, so that no symbolic
 //!   link inside it can lead a mount elsewhere.
+//! - Masks come after what they cover, and settings before /proc/sys becomes read-only.
 //! - Capabilities go after the last step that needs one, and before the program's first instruction.
-//! - Descriptors are closed last: the report of a failed step needs one until the very end.
+//! - Descriptors are closed late: the report of a failed step needs one until the very end. The filter comes last.
 
+mod audit;
+mod landlock;
 mod show;
 mod step;
 
-pub use step::{FileSystem, Folder, Link, Mount, Node, Setting, Step};
+pub use audit::audit;
+pub use landlock::{Rights, Rule, Ruleset, rules};
+pub use step::{FileSystem, Limit, Mask, Mount, Phase, Setting, Step, Value};
 
-use crate::config::Workload;
+use crate::config::{
+    DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Overlay, Workload, limits, may_set_groups,
+};
+use crate::seccomp::Profile;
 use heapless::Vec;
 
 /// Steps of the longest plan.
-pub const STEPS: usize = 48;
+pub const STEPS: usize = 112;
 
 /// Namespaces by their clone3(2) flags (include/uapi/linux/sched.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,17 +36,29 @@ pub struct Namespaces(pub u64);
 
 impl Namespaces {
     /// Each namespace's name in /proc/PID/ns, and its flag.
-    pub const NAMES: [(&'static str, u64); 6] = [
+    pub const NAMES: [(&'static str, u64); 8] = [
         ("pid", 0x2000_0000),
         ("mnt", 0x0002_0000),
         ("uts", 0x0400_0000),
         ("ipc", 0x0800_0000),
         ("net", 0x4000_0000),
         ("cgroup", 0x0200_0000),
+        ("user", 0x1000_0000),
+        ("time", 0x0000_0080),
     ];
 
-    /// Those that a workload has for itself.
-    pub const PRIVATE: Self = Self(0x2000_0000 | 0x0002_0000 | 0x0400_0000 | 0x0800_0000 | 0x4000_0000 | 0x0200_0000);
+    /// Every one of them: what a workload has for itself unless its lines share some.
+    pub const ALL: Self = Self(0x7e02_0080);
+
+    /// The flag of a namespace by its name; 0 for none.
+    pub fn flag(name: &str) -> u64 {
+        Self::NAMES.iter().find(|(known, _)| *known == name).map_or(0, |(_, flag)| *flag)
+    }
+
+    /// Whether the namespace with this name is among them.
+    pub fn has(self, name: &str) -> bool {
+        self.0 & Self::flag(name) != 0
+    }
 }
 
 /// Everything that is done to start one workload.
@@ -45,125 +66,205 @@ impl Namespaces {
 pub struct Plan<'a> {
     /// The namespaces that the new process is born into.
     pub namespaces: Namespaces,
-    /// What the new process does, in order; the last step is the program itself.
+    /// What is done, in order; the last step is the program itself.
     pub steps: Vec<Step<'a>, STEPS>,
 }
 
-/// What is attached below a workload's root filesystem, in order.
-const MOUNTS: [Mount; 6] = [
-    // Read-only: a program with uid 0 owns the files below /proc/sys, and needs no capability to write its own files.
-    Mount {
-        filesystem: FileSystem::Proc,
-        target: c"proc",
-        options: &[],
-        read_only: true,
-        executable: false,
-        devices: false,
-    },
-    Mount {
-        filesystem: FileSystem::Tmpfs,
-        target: c"dev",
-        options: &[(c"mode", c"0755"), (c"size", c"64k"), (c"nr_inodes", c"64")],
-        read_only: false,
-        executable: false,
-        devices: true,
-    },
-    Mount {
-        filesystem: FileSystem::Devpts,
-        target: c"dev/pts",
-        options: &[(c"mode", c"0620"), (c"ptmxmode", c"0666")],
-        read_only: false,
-        executable: false,
-        devices: true,
-    },
-    Mount {
-        filesystem: FileSystem::Tmpfs,
-        target: c"dev/shm",
-        options: &[(c"mode", c"1777"), (c"size", c"16m")],
-        read_only: false,
-        executable: false,
-        devices: false,
-    },
-    Mount {
-        filesystem: FileSystem::Tmpfs,
-        target: c"tmp",
-        options: &[(c"mode", c"1777"), (c"size", c"16m")],
-        read_only: false,
-        executable: true,
-        devices: false,
-    },
-    Mount {
-        filesystem: FileSystem::Tmpfs,
-        target: c"run",
-        options: &[(c"mode", c"0755"), (c"size", c"16m")],
-        read_only: false,
-        executable: false,
-        devices: false,
-    },
-];
+impl<'a> Plan<'a> {
+    /// The steps of one phase, with their index in the plan.
+    pub fn of(&self, phase: Phase) -> impl Iterator<Item = (usize, &Step<'a>)> {
+        self.steps.iter().enumerate().filter(move |(_, step)| step.phase() == phase)
+    }
+}
 
-/// The folders that /dev needs before something can be attached to them.
-const FOLDERS: [Folder; 2] = [Folder { path: c"dev/pts" }, Folder { path: c"dev/shm" }];
-
-/// The six usual nodes (Documentation/admin-guide/devices.txt).
-const NODES: [Node; 6] = [
-    Node { path: c"dev/null", major: 1, minor: 3 },
-    Node { path: c"dev/zero", major: 1, minor: 5 },
-    Node { path: c"dev/full", major: 1, minor: 7 },
-    Node { path: c"dev/random", major: 1, minor: 8 },
-    Node { path: c"dev/urandom", major: 1, minor: 9 },
-    Node { path: c"dev/tty", major: 5, minor: 0 },
+/// What is covered below /proc: what tells about the whole board, or reaches into its kernel (the list of moby).
+const PROC_MASKS: [Mask; 9] = [
+    Mask { path: c"proc/kcore", is_folder: false },
+    Mask { path: c"proc/keys", is_folder: false },
+    Mask { path: c"proc/timer_list", is_folder: false },
+    Mask { path: c"proc/sched_debug", is_folder: false },
+    Mask { path: c"proc/latency_stats", is_folder: false },
+    Mask { path: c"proc/interrupts", is_folder: false },
+    Mask { path: c"proc/acpi", is_folder: true },
+    Mask { path: c"proc/scsi", is_folder: true },
+    Mask { path: c"proc/asound", is_folder: true },
 ];
+const SYS_MASKS: [Mask; 2] =
+    [Mask { path: c"sys/firmware", is_folder: true }, Mask { path: c"sys/devices/virtual/powercap", is_folder: true }];
 
-/// The names that programs expect next to the nodes.
-const LINKS: [Link; 5] = [
-    Link { path: c"dev/ptmx", target: c"pts/ptmx" },
-    Link { path: c"dev/fd", target: c"/proc/self/fd" },
-    Link { path: c"dev/stdin", target: c"/proc/self/fd/0" },
-    Link { path: c"dev/stdout", target: c"/proc/self/fd/1" },
-    Link { path: c"dev/stderr", target: c"/proc/self/fd/2" },
-];
+/// What becomes read-only below /proc: its files change the kernel and not the process that writes them.
+const PROC_READ_ONLY: [&core::ffi::CStr; 5] =
+    [c"proc/bus", c"proc/fs", c"proc/irq", c"proc/sys", c"proc/sysrq-trigger"];
+
+const fn mount(filesystem: FileSystem, target: &'static core::ffi::CStr) -> Mount {
+    Mount { filesystem, target, options: &[], bytes: 0, read_only: false, executable: false, devices: false }
+}
+
+const PROC: Mount = mount(FileSystem::Proc, c"proc");
+const SYS: Mount = Mount { read_only: true, ..mount(FileSystem::Sysfs, c"sys") };
+const GROUPS: Mount = Mount { read_only: true, ..mount(FileSystem::Cgroup2, c"sys/fs/cgroup") };
+const PTS: Mount = Mount {
+    options: &[(c"mode", c"0620"), (c"ptmxmode", c"0666")],
+    devices: true,
+    ..mount(FileSystem::Devpts, c"dev/pts")
+};
+/// In memory, and writable by everybody inside.
+const SHM: Mount =
+    Mount { options: &[(c"mode", c"1777")], bytes: DEFAULT_TMP_BYTES, ..mount(FileSystem::Tmpfs, c"dev/shm") };
+const TMP: Mount = Mount { target: c"tmp", ..SHM };
+const RUN: Mount =
+    Mount { options: &[(c"mode", c"0755")], bytes: DEFAULT_TMP_BYTES, ..mount(FileSystem::Tmpfs, c"run") };
 
 /// What users trip over in a network namespace of their own: there is nobody else's port below 1024 to protect, and
-/// every group may ping (Documentation/networking/ip-sysctl.rst).
-const SETTINGS: [Setting; 2] = [
+/// every group may ping (Documentation/networking/ip-sysctl.rst). The range of groups is that of the namespace's ids.
+pub const SETTINGS: [Setting; 2] = [
     Setting { path: c"/proc/sys/net/ipv4/ip_unprivileged_port_start", value: "0" },
-    Setting { path: c"/proc/sys/net/ipv4/ping_group_range", value: "0 2147483647" },
+    Setting { path: c"/proc/sys/net/ipv4/ping_group_range", value: "0 65535" },
 ];
 
 /// The plan of one workload.
-pub fn plan<'a>(workload: &Workload<'a>) -> Plan<'a> {
+pub fn plan<'a>(workload: &'a Workload<'a>) -> Plan<'a> {
     let mut steps = Vec::new();
     // A plan that does not fit is a fault of this file: `every_plan_fits` counts the steps of the longest one.
     let mut add = |step| assert!(steps.push(step).is_ok(), "a plan has at most {STEPS} steps");
-
-    add(Step::Session);
-    add(Step::Hostname(workload.hostname));
-    add(Step::Loopback);
-    SETTINGS.iter().for_each(|setting| add(Step::Setting(setting)));
-    add(Step::PrivateMounts);
-    add(Step::Root(workload.root));
-    for mount in &MOUNTS {
-        for folder in FOLDERS.iter().filter(|folder| folder.path == mount.target) {
-            add(Step::Folder(folder));
-        }
-        add(Step::Mount(mount));
+    let mut namespaces = Namespaces(Namespaces::ALL.0 & !workload.isolation.shared);
+    if workload.isolation.is_net_shared {
+        // PID 1 makes the one that several workloads share, and they are born into it.
+        namespaces.0 &= !Namespaces::flag("net");
     }
-    NODES.iter().for_each(|node| add(Step::Node(node)));
-    LINKS.iter().for_each(|link| add(Step::Link(link)));
-    // Standard input is the workload's own /dev/null, so it comes after the nodes.
+    group_limits(workload, &mut add);
+    outside(workload, namespaces, &mut add);
+    mounts(workload, namespaces, &mut add);
+    identity(workload, namespaces, &mut add);
+    Plan { namespaces, steps }
+}
+
+/// The control group, before there is a process in it.
+fn group_limits<'a>(workload: &'a Workload<'a>, add: &mut impl FnMut(Step<'a>)) {
+    let resources = &workload.resources;
+    let mut limit = |file, value, is_asked_for| add(Step::Limit(Limit { file, value, is_asked_for }));
+    limit("pids.max", Value::Number(resources.pids.unwrap_or(DEFAULT_PIDS)), resources.pids.is_some());
+    let memory = resources.memory.map_or(Value::MemoryPercent(DEFAULT_MEMORY_PERCENT), Value::Number);
+    limit("memory.max", memory, resources.memory.is_some());
+    // What is over the limit does not go on in the swap space of everybody; and who runs out ends as a whole.
+    limit("memory.swap.max", Value::Number(resources.swap.unwrap_or(0)), resources.swap.is_some());
+    limit("memory.oom.group", Value::Number(1), resources.memory.is_some());
+    for (file, value) in [("memory.high", resources.memory_high), ("memory.min", resources.memory_min)] {
+        if let Some(value) = value {
+            limit(file, Value::Number(value), true);
+        }
+    }
+    if let Some(percent) = resources.cpu_percent {
+        limit("cpu.max", Value::CpuPercent(percent), true);
+    }
+    if let Some(weight) = resources.cpu_weight {
+        limit("cpu.weight", Value::Number(weight.into()), true);
+    }
+    if let Some(list) = resources.cpuset {
+        limit("cpuset.cpus", Value::Text(list), true);
+    }
+    for io in &resources.io {
+        limit("io.max", Value::Io(*io), true);
+    }
+    add(Step::DeviceControl(&workload.isolation.devices));
+}
+
+/// What needs the board's privileges, while the new process waits.
+fn outside<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut impl FnMut(Step<'a>)) {
+    let (identity, isolation) = (&workload.identity, &workload.isolation);
+    if namespaces.has("user") {
+        if !may_set_groups(workload) {
+            add(Step::DenyGroups);
+        }
+        add(Step::Ids(isolation.first_id));
+    }
+    add(Step::OomScore(identity.oom_score_adj));
+    identity.rlimits.iter().for_each(|limit| add(Step::ResourceLimit(*limit)));
+    if identity.nice != 0 || identity.scheduler.is_some() || identity.ioprio.is_some() {
+        add(Step::Priority(identity));
+    }
+    add(Step::OpenRoot(workload.root));
+    if workload.overlay != Overlay::None {
+        add(Step::Overlay(workload.overlay));
+    }
+    isolation.mounts.iter().for_each(|bind| add(Step::OpenMount(*bind)));
+    if !isolation.devices.is_empty() {
+        add(Step::Devices(&isolation.devices));
+    }
+    add(Step::Hand);
+}
+
+/// What the new process does to its namespaces, up to the pivot.
+fn mounts<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut impl FnMut(Step<'a>)) {
+    let isolation = &workload.isolation;
+    add(Step::Receive);
+    if namespaces.has("user") {
+        add(Step::Zero);
+    }
+    add(Step::Session);
+    add(Step::Keyring);
+    if namespaces.has("uts") {
+        add(Step::Hostname(workload.hostname));
+    }
+    // A namespace that several workloads share was set up when it was made.
+    if namespaces.has("net") {
+        add(Step::Loopback);
+        SETTINGS.iter().for_each(|setting| add(Step::Setting(setting)));
+    }
+    add(Step::PrivateMounts);
+    add(Step::Root { is_writable: workload.overlay != Overlay::None });
+    add(Step::Mount(PROC));
+    PROC_READ_ONLY.iter().for_each(|path| add(Step::ReadOnly(path)));
+    PROC_MASKS.iter().for_each(|mask| add(Step::Mask(*mask)));
+    if isolation.has_sys {
+        add(Step::Mount(SYS));
+        if namespaces.has("cgroup") {
+            add(Step::Mount(GROUPS));
+        }
+        SYS_MASKS.iter().for_each(|mask| add(Step::Mask(*mask)));
+    }
+    add(Step::Dev);
+    add(Step::Mount(PTS));
+    add(Step::Mount(SHM));
+    add(Step::Mount(Mount { bytes: isolation.tmp_bytes, executable: isolation.tmp_is_executable, ..TMP }));
+    add(Step::Mount(RUN));
+    isolation.mounts.iter().for_each(|bind| add(Step::Bind(*bind)));
+    // Standard input is the workload's own /dev/null.
     add(Step::Output);
-    add(Step::Seal(c"dev"));
     add(Step::Pivot);
     add(Step::Directory(workload.directory));
-    add(Step::Bounding);
-    add(Step::User(workload.user));
-    add(Step::Capabilities);
+}
+
+/// Who the program is, and what it may still do.
+fn identity<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut impl FnMut(Step<'a>)) {
+    let (identity, isolation) = (&workload.identity, &workload.isolation);
+    if let Some(persona) = identity.personality {
+        add(Step::Personality(persona));
+    }
+    add(Step::Bounding(isolation.capabilities));
     add(Step::NoNewPrivileges);
+    if isolation.has_landlock {
+        add(Step::Landlock(isolation.tcp.as_ref()));
+    }
+    add(Step::User {
+        user: identity.user,
+        groups: &identity.groups,
+        has_denied_groups: namespaces.has("user") && !may_set_groups(workload),
+        capabilities: isolation.capabilities,
+    });
+    add(Step::Capabilities(isolation.capabilities));
+    add(Step::Umask(identity.umask));
     add(Step::Descriptors);
     add(Step::Signals);
+    if isolation.seccomp.profile != Profile::Off {
+        add(Step::Seccomp(&isolation.seccomp, isolation.capabilities));
+    }
     add(Step::Execute(workload.exec.first().copied().unwrap_or_default()));
-    Plan { namespaces: Namespaces::PRIVATE, steps }
+}
+
+/// The last id of a range that begins with `first`.
+pub(crate) const fn last_id(first: u32) -> u32 {
+    first + (limits::IDS - 1)
 }
 
 #[cfg(test)]

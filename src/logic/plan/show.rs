@@ -1,6 +1,8 @@
 //! Steps in words: for `hilum explain`, and for the one line that tells of a step that failed.
 
-use super::{Namespaces, Plan, Step};
+use super::{Namespaces, Phase, Plan, Step, Value, last_id};
+use crate::config::{IoLimit, Overlay, RESOURCES};
+use crate::seccomp::Profile;
 use core::ffi::CStr;
 use core::fmt;
 
@@ -13,43 +15,92 @@ impl Step<'_> {
     /// What the step does, as a verb: `mount`.
     pub fn verb(&self) -> &'static str {
         match self {
+            Self::Limit(_) => "limit",
+            Self::DeviceControl(_) => "control devices",
+            Self::DenyGroups => "deny setgroups",
+            Self::Ids(_) => "map ids",
+            Self::OomScore(_) => "set the score for running out of memory",
+            Self::ResourceLimit(_) => "limit",
+            Self::Priority(_) => "set priorities",
+            Self::OpenRoot(_) => "open root",
+            Self::Overlay(_) => "make overlay",
+            Self::OpenMount(_) => "open",
+            Self::Devices(_) => "make devices",
+            Self::Hand => "hand over",
+            Self::Receive => "take over",
+            Self::Zero => "become user 0 of its own ids",
             Self::Session => "start a session",
+            Self::Keyring => "start a session keyring",
             Self::Output => "connect standard input and output",
             Self::Hostname(_) => "set host name",
             Self::Loopback => "bring up link",
             Self::Setting(_) => "set",
             Self::PrivateMounts => "make mounts private",
-            Self::Root(_) => "attach root",
-            Self::Folder(_) => "make folder",
+            Self::Root { .. } => "attach root",
             Self::Mount(_) => "mount",
-            Self::Node(_) => "make node",
-            Self::Link(_) => "make link",
-            Self::Seal(_) => "make read-only",
+            Self::ReadOnly(_) => "make read-only",
+            Self::Mask(_) => "mask",
+            Self::Dev => "attach",
+            Self::Bind(_) => "attach",
             Self::Pivot => "pivot root",
             Self::Directory(_) => "enter directory",
-            Self::Bounding => "empty the capability bounding set",
-            Self::User(_) => "become user",
-            Self::Capabilities => "drop capabilities",
+            Self::Personality(_) => "set personality",
+            Self::Bounding(_) => "cut the capability bounding set",
             Self::NoNewPrivileges => "forbid new privileges",
+            Self::Landlock(_) => "landlock",
+            Self::User { .. } => "become user",
+            Self::Capabilities(_) => "drop capabilities",
+            Self::Umask(_) => "set umask",
             Self::Descriptors => "close descriptors",
             Self::Signals => "reset signals",
+            Self::Seccomp(..) => "filter system calls",
             Self::Execute(_) => "exec",
         }
     }
 
     /// What helps when the step failed with this errno; the kernel's own words mislead there.
     pub fn hint(&self, errno: u16) -> Option<&'static str> {
+        const EPERM: u16 = 1;
         const ENOENT: u16 = 2;
+        const ENXIO: u16 = 6;
         const ENOEXEC: u16 = 8;
         const EACCES: u16 = 13;
+        const ENODEV: u16 = 19;
         const EINVAL: u16 = 22;
         const ELOOP: u16 = 40;
         const ELIBACC: u16 = 79;
+        const EOPNOTSUPP: u16 = 95;
         match (self, errno) {
-            (Self::Root(_), ENOENT) => Some("the root filesystem is not there"),
-            (Self::Mount(_), ENOENT) => Some("the root filesystem needs an empty folder there"),
-            (Self::Mount(_), ELOOP) => Some("the root filesystem has a symbolic link where a folder is needed"),
+            (Self::Limit(limit), ENOENT | EOPNOTSUPP) => Some(match limit.controller() {
+                "memory" => {
+                    "the kernel has no memory controller here; put cgroup_enable=memory on its command line, and take cgroup_disable=memory off it"
+                }
+                "cpu" => "the kernel has no cpu controller here (CONFIG_CFS_BANDWIDTH)",
+                "cpuset" => "the kernel has no cpuset controller here (CONFIG_CPUSETS)",
+                "pids" => "the kernel has no pids controller here (CONFIG_CGROUP_PIDS)",
+                _ => "the kernel has no io controller here (CONFIG_BLK_DEV_THROTTLING), or the device is not there",
+            }),
+            (Self::OpenRoot(_), ENOENT) => Some("the root filesystem is not there"),
+            (Self::OpenRoot(_), EINVAL) => Some("neither a folder nor an image of squashfs, erofs or ext4"),
+            (Self::OpenRoot(_), ENODEV) => Some("the kernel lacks the image's filesystem, or its module is not loaded"),
+            (Self::OpenRoot(_), ENXIO) => Some("the kernel has no loop device; its module is loop"),
+            (Self::Overlay(_), ENODEV) => Some("the kernel lacks overlay, or its module is not loaded"),
+            (Self::Overlay(_), ENOENT) => Some("the overlay's folder is not there"),
+            (Self::OpenMount(_), ENOENT) => Some("it is not there"),
+            (Self::Devices(_), ENOENT) => Some("the board has no such device"),
+            (Self::Mount(_) | Self::Dev, ENOENT) => Some("the root filesystem needs an empty folder there"),
+            (Self::Bind(_), ENOENT) => Some("the root filesystem needs a folder or file there"),
+            (Self::Mount(_) | Self::Dev | Self::Bind(_), ELOOP) => {
+                Some("the root filesystem has a symbolic link where a folder is needed")
+            }
+            (Self::Mount(mount), EPERM) if mount.filesystem == super::FileSystem::Proc => {
+                Some("the /proc of the surrounding container is covered")
+            }
+            (Self::Mount(mount), EPERM) if mount.filesystem == super::FileSystem::Sysfs => {
+                Some("it needs a network namespace of its own")
+            }
             (Self::Pivot, EINVAL) => Some("the root is the initial ramfs"),
+            (Self::Landlock(_), EOPNOTSUPP) => Some("the kernel cannot limit TCP ports; Landlock does from 6.7 on"),
             (Self::Execute(_), ENOENT) => Some("the program is not in the root filesystem"),
             (Self::Execute(_), ELIBACC) => Some("its interpreter or dynamic loader is not in the root filesystem"),
             (Self::Execute(_), ENOEXEC) => Some("built for another architecture, or no program at all"),
@@ -63,17 +114,24 @@ impl fmt::Display for Step<'_> {
     /// The verb and its subject: `mount /proc`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (before, subject) = match self {
-            Self::Hostname(subject) | Self::Root(subject) | Self::Directory(subject) | Self::Execute(subject) => {
+            Self::Hostname(subject) | Self::OpenRoot(subject) | Self::Directory(subject) | Self::Execute(subject) => {
                 (" ", *subject)
             }
+            Self::Limit(limit) => (" ", limit.file),
+            Self::ResourceLimit(limit) => (" ", RESOURCES[usize::from(limit.resource)]),
+            Self::Overlay(Overlay::Folder(path)) => (" ", *path),
+            Self::OpenMount(bind) => (" ", bind.source),
+            Self::Bind(bind) => (" ", bind.target),
+            Self::Devices([device, ..]) => (" ", device.path),
             Self::Loopback => (" ", "lo"),
             Self::Setting(setting) => (" ", text(setting.path)),
-            Self::Folder(folder) => (" /", text(folder.path)),
             Self::Mount(mount) => (" /", text(mount.target)),
-            Self::Node(node) => (" /", text(node.path)),
-            Self::Link(link) => (" /", text(link.path)),
-            Self::Seal(path) => (" /", text(path)),
-            Self::User(user) => return write!(formatter, "{} {}:{}", self.verb(), user.uid, user.gid),
+            Self::ReadOnly(path) => (" /", text(path)),
+            Self::Mask(mask) => (" /", text(mask.path)),
+            Self::Dev => (" ", "/dev"),
+            Self::Root { .. } => (" ", "/"),
+            Self::Ids(first) => return write!(formatter, "{} {first} to {}", self.verb(), last_id(*first)),
+            Self::User { user, .. } => return write!(formatter, "{} {}:{}", self.verb(), user.uid, user.gid),
             _ => ("", ""),
         };
         for part in [self.verb(), before, subject] {
@@ -87,21 +145,101 @@ impl Step<'_> {
     /// What `hilum explain` adds behind the step: how exactly it is done.
     fn detail(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Root(_) => formatter.write_str(": ro,nosuid,nodev"),
+            Self::Limit(limit) => {
+                write!(formatter, ": {}", limit.value)?;
+                formatter.write_str(if limit.is_asked_for { "" } else { ", where the kernel can" })
+            }
+            Self::DeviceControl(devices) => {
+                formatter.write_str(": the usual ones")?;
+                devices.iter().try_for_each(|device| write!(formatter, ", {}", device.path))?;
+                formatter.write_str("; none can be made, where the kernel can")
+            }
+            Self::DenyGroups => formatter.write_str(": for ever, in its user namespace"),
+            Self::Ids(_) => formatter.write_str(" as 0 to 65535"),
+            Self::OomScore(score) => write!(formatter, ": {score}"),
+            Self::ResourceLimit(limit) => {
+                write!(formatter, ": {} of {}", Value::Number(limit.soft), Value::Number(limit.hard))
+            }
+            Self::OpenRoot(_) => formatter.write_str(": idmapped where the filesystem can"),
+            Self::Overlay(Overlay::Memory) => formatter.write_str(": a layer in memory"),
+            Self::OpenMount(_) => formatter.write_str(": idmapped where the filesystem can"),
+            Self::Devices(devices) => {
+                formatter.write_str(": the usual nodes")?;
+                devices.iter().try_for_each(|device| write!(formatter, ", {}", device.path))
+            }
+            Self::Hand => formatter.write_str(": what was opened"),
+            Self::Receive => formatter.write_str(": what was opened, when PID 1 is done"),
+            Self::Root { is_writable } => {
+                formatter.write_str(if *is_writable { ": nosuid,nodev" } else { ": ro,nosuid,nodev" })
+            }
             Self::Mount(mount) => {
                 write!(formatter, ": {} nosuid", text(mount.filesystem.name()))?;
                 for (on, word) in [(mount.read_only, ",ro"), (!mount.executable, ",noexec"), (!mount.devices, ",nodev")]
                 {
                     formatter.write_str(if on { word } else { "" })?;
                 }
+                if mount.bytes > 0 {
+                    write!(formatter, ",size={}", mount.bytes)?;
+                }
                 mount.options.iter().try_for_each(|(name, value)| write!(formatter, ",{}={}", text(name), text(value)))
             }
-            Self::Node(node) => write!(formatter, ": character device {}:{}, mode 0666", node.major, node.minor),
-            Self::Link(link) => write!(formatter, ": to {}", text(link.target)),
+            Self::Dev => formatter.write_str(": ro,nosuid,noexec; null zero full random urandom tty ptmx fd std*"),
+            Self::Bind(bind) => {
+                formatter.write_str(if bind.is_writable { ": rw" } else { ": ro" })?;
+                formatter.write_str(",nosuid,nodev")?;
+                formatter.write_str(if bind.is_executable { "" } else { ",noexec" })?;
+                write!(formatter, " from {}", bind.source)
+            }
             Self::Setting(setting) => write!(formatter, ": to {}", setting.value),
             Self::Output => formatter.write_str(": input from /dev/null, output and errors to the log"),
+            Self::Bounding(capabilities) | Self::Capabilities(capabilities) => {
+                formatter.write_str(if capabilities.is_empty() { ": none is left" } else { ": left are" })?;
+                capabilities.names().try_for_each(|name| write!(formatter, " {name}"))
+            }
+            Self::Landlock(tcp) => {
+                formatter.write_str(": by the mounts above, where the kernel can")?;
+                formatter.write_str(if tcp.is_some() { "; TCP ports as told" } else { "" })
+            }
+            Self::User { groups, .. } => {
+                formatter.write_str(if groups.is_empty() { ": no supplementary group" } else { ": groups" })?;
+                groups.iter().try_for_each(|group| write!(formatter, " {group}"))
+            }
+            Self::Umask(mask) => write!(formatter, ": {mask:03o}"),
             Self::Descriptors => formatter.write_str(": all but 0, 1 and 2"),
+            Self::Seccomp(seccomp, _) => {
+                formatter.write_str(match seccomp.profile {
+                    Profile::Strict => ": profile strict",
+                    _ => ": profile default",
+                })?;
+                seccomp.changes.iter().try_for_each(|(is_allowed, call)| {
+                    write!(formatter, " {}{}", if *is_allowed { "+" } else { "-" }, call.name())
+                })
+            }
             _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Value<'_> {
+    /// As it is written into the control group's file, but for shares of the board's memory and devices.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        /// Microseconds of cpu.max's period; the kernel's own default.
+        const PERIOD_US: u32 = 100_000;
+        match self {
+            Self::Number(u64::MAX) => formatter.write_str("max"),
+            Self::Number(number) => write!(formatter, "{number}"),
+            Self::MemoryPercent(percent) => write!(formatter, "{percent}% of the board's memory"),
+            Self::CpuPercent(percent) => {
+                write!(formatter, "{} {PERIOD_US}", u64::from(*percent) * u64::from(PERIOD_US / 100))
+            }
+            Self::Text(text) => formatter.write_str(text),
+            Self::Io(io) => {
+                formatter.write_str(io.device)?;
+                IoLimit::NAMES.iter().zip(io.limits).try_for_each(|(name, limit)| match limit {
+                    Some(limit) => write!(formatter, " {name}={}", Value::Number(limit)),
+                    None => Ok(()),
+                })
+            }
         }
     }
 }
@@ -118,10 +256,17 @@ impl fmt::Display for Namespaces {
 }
 
 impl fmt::Display for Plan<'_> {
-    /// A line for the clone and one for each step, numbered as a failure report counts them.
+    /// A line for each step, numbered as a failure report counts them, and one for the clone between them.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(formatter, " 0  clone into own namespaces: {}", self.namespaces)?;
+        let mut phase = Phase::Before;
         for (index, step) in self.steps.iter().enumerate() {
+            if phase == Phase::Before && step.phase() != Phase::Before {
+                writeln!(formatter, "    clone into own namespaces: {}", self.namespaces)?;
+            }
+            if phase != Phase::Inside && step.phase() == Phase::Inside {
+                writeln!(formatter, "    the new process goes on by itself")?;
+            }
+            phase = step.phase();
             write!(formatter, "{:2}  {step}", index + 1)?;
             step.detail(formatter)?;
             formatter.write_str("\n")?;

@@ -1,13 +1,44 @@
-//! One step of a plan: what is done, and to what.
+//! One step of a plan: what is done, to what, and by whom.
 
-use crate::config::User;
+use crate::config::{Bind, Capabilities, Device, Identity, IoLimit, Overlay, ResourceLimit, Tcp, User};
+use crate::seccomp::Seccomp;
 use core::ffi::CStr;
 
-/// One thing that the new process does to itself before it becomes the program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// One thing that is done to start a workload.
+#[derive(Debug, Clone, Copy)]
 pub enum Step<'a> {
+    /// A limit of its control group.
+    Limit(Limit<'a>),
+    /// Which devices the processes of its control group may use.
+    DeviceControl(&'a [Device<'a>]),
+    /// setgroups(2) is refused in its user namespace for ever (user_namespaces(7)).
+    DenyGroups,
+    /// Its ids from 0 to 65535 stand for those of the board from this one on.
+    Ids(u32),
+    /// How likely the kernel chooses it when memory is short; it cannot go below without a capability of the board.
+    OomScore(i16),
+    /// A resource limit (getrlimit(2)).
+    ResourceLimit(ResourceLimit),
+    /// Its nice value, scheduler and input and output priority.
+    Priority(&'a Identity),
+    /// The root filesystem, by an idmapped mount where the filesystem can.
+    OpenRoot(&'a str),
+    /// What may be written over the root filesystem.
+    Overlay(Overlay<'a>),
+    /// A folder or file of the board, by an idmapped mount where the filesystem can.
+    OpenMount(Bind<'a>),
+    /// A /dev of its own with more than the usual nodes.
+    Devices(&'a [Device<'a>]),
+    /// What was opened goes to the new process, which waits for it.
+    Hand,
+    /// The new process takes what was opened for it.
+    Receive,
+    /// It becomes the first user of its user namespace.
+    Zero,
     /// A session of its own, without a controlling terminal (setsid(2)).
     Session,
+    /// A session keyring of its own (keyctl(2)).
+    Keyring,
     /// Standard input from /dev/null, standard output and error to the log pipe.
     Output,
     /// The host name of its UTS namespace.
@@ -18,36 +49,120 @@ pub enum Step<'a> {
     Setting(&'static Setting),
     /// No mount of its namespace is seen outside of it, and none from outside appears in it.
     PrivateMounts,
-    /// The folder that becomes the root filesystem, attached over itself read-only, nosuid and nodev.
-    Root(&'a str),
-    /// A folder made below the root filesystem's own mounts.
-    Folder(&'static Folder),
+    /// What becomes the root filesystem is attached: nosuid, nodev, read-only unless there is an overlay.
+    Root {
+        /// Whether it may be written.
+        is_writable: bool,
+    },
     /// A filesystem attached below the root filesystem.
-    Mount(&'static Mount),
-    /// A device node.
-    Node(&'static Node),
-    /// A symbolic link.
-    Link(&'static Link),
-    /// A filesystem that was filled becomes read-only.
-    Seal(&'static CStr),
+    Mount(Mount),
+    /// Something below /proc or /sys becomes read-only: a mount of its own over itself.
+    ReadOnly(&'static CStr),
+    /// Something below /proc or /sys is covered by an empty file or folder.
+    Mask(Mask),
+    /// /dev with its nodes is attached, read-only.
+    Dev,
+    /// A folder or file of the board is attached.
+    Bind(Bind<'a>),
     /// The root filesystem becomes `/`, and the old root is detached (pivot_root(2)).
     Pivot,
     /// The working directory.
     Directory(&'a str),
-    /// The capability bounding set is emptied: no program can gain one.
-    Bounding,
-    /// Supplementary groups none, gid, uid.
-    User(User),
-    /// The other four capability sets are emptied.
-    Capabilities,
+    /// The persona (personality(2)).
+    Personality(u32),
+    /// The capability bounding set is cut down: no program can gain another one.
+    Bounding(Capabilities),
     /// No program gains privileges by set-user-id bits or file capabilities (PR_SET_NO_NEW_PRIVS).
     NoNewPrivileges,
+    /// Landlock: files a second time, by the plan's own mounts; signals and abstract sockets where the kernel can.
+    Landlock(Option<&'a Tcp>),
+    /// Supplementary groups, gid, uid.
+    User {
+        /// The user and its group.
+        user: User,
+        /// The supplementary groups.
+        groups: &'a [u32],
+        /// Whether setgroups(2) was refused before, which leaves none.
+        has_denied_groups: bool,
+        /// Capabilities that outlive the change.
+        capabilities: Capabilities,
+    },
+    /// The other four capability sets.
+    Capabilities(Capabilities),
+    /// The file mode creation mask.
+    Umask(u16),
     /// Every descriptor but 0, 1 and 2 is closed when the program starts.
     Descriptors,
     /// No signal is blocked and none ignored.
     Signals,
+    /// The system call filter.
+    Seccomp(&'a Seccomp, Capabilities),
     /// The program, from its absolute path inside the root filesystem.
     Execute(&'a str),
+}
+
+/// Who does a step, and when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// PID 1, before there is a process.
+    Before,
+    /// PID 1, or a copy of it, to the new process, which waits.
+    Outside,
+    /// The new process to itself.
+    Inside,
+}
+
+impl Step<'_> {
+    /// Who does it, and when.
+    pub const fn phase(&self) -> Phase {
+        match self {
+            Self::Limit(_) | Self::DeviceControl(_) => Phase::Before,
+            Self::DenyGroups
+            | Self::Ids(_)
+            | Self::OomScore(_)
+            | Self::ResourceLimit(_)
+            | Self::Priority(_)
+            | Self::OpenRoot(_)
+            | Self::Overlay(_)
+            | Self::OpenMount(_)
+            | Self::Devices(_)
+            | Self::Hand => Phase::Outside,
+            _ => Phase::Inside,
+        }
+    }
+}
+
+/// A limit of a control group: a file and what is written into it (Documentation/admin-guide/cgroup-v2.rst).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit<'a> {
+    /// The file's name; the controller's name stands before the dot.
+    pub file: &'static str,
+    /// What it is set to.
+    pub value: Value<'a>,
+    /// Whether a line of the configuration asks for it: then a kernel that cannot is an error.
+    pub is_asked_for: bool,
+}
+
+impl Limit<'_> {
+    /// The controller that the file belongs to.
+    pub fn controller(&self) -> &'static str {
+        self.file.split_once('.').map_or(self.file, |(controller, _)| controller)
+    }
+}
+
+/// What a limit is set to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Value<'a> {
+    /// A number; `u64::MAX` is `max`.
+    Number(u64),
+    /// So many percent of the board's memory, in bytes.
+    MemoryPercent(u64),
+    /// So many percent of one processor.
+    CpuPercent(u32),
+    /// Text as it is.
+    Text(&'a str),
+    /// Limits of a block device.
+    Io(IoLimit<'a>),
 }
 
 /// A kind of filesystem that the kernel makes up by itself.
@@ -55,6 +170,10 @@ pub enum Step<'a> {
 pub enum FileSystem {
     /// proc(5), of the workload's own PID namespace.
     Proc,
+    /// sysfs(5), of its own network namespace.
+    Sysfs,
+    /// Control groups, version 2, from its own group down.
+    Cgroup2,
     /// tmpfs(5)
     Tmpfs,
     /// A devpts instance of its own.
@@ -66,6 +185,8 @@ impl FileSystem {
     pub const fn name(self) -> &'static CStr {
         match self {
             Self::Proc => c"proc",
+            Self::Sysfs => c"sysfs",
+            Self::Cgroup2 => c"cgroup2",
             Self::Tmpfs => c"tmpfs",
             Self::Devpts => c"devpts",
         }
@@ -81,6 +202,8 @@ pub struct Mount {
     pub target: &'static CStr,
     /// The filesystem's own options, name and value.
     pub options: &'static [(&'static CStr, &'static CStr)],
+    /// Bytes that it may hold; 0 where it has no such option.
+    pub bytes: u64,
     /// Whether nothing below it can be written.
     pub read_only: bool,
     /// Whether programs below it can be executed.
@@ -89,38 +212,20 @@ pub struct Mount {
     pub devices: bool,
 }
 
-/// A file below /proc/sys and what is written to it.
-#[derive(Debug, PartialEq, Eq)]
+/// Something that is covered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mask {
+    /// Where, relative to the root filesystem. What the kernel does not have is left out.
+    pub path: &'static CStr,
+    /// Whether it is a folder.
+    pub is_folder: bool,
+}
+
+/// A setting of the network namespace and what it is set to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
-    /// Its absolute path.
+    /// Its file in the board's own /proc.
     pub path: &'static CStr,
-    /// Its new value.
+    /// What is written.
     pub value: &'static str,
-}
-
-/// A folder, mode 0755, relative to the root filesystem.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Folder {
-    /// Its path.
-    pub path: &'static CStr,
-}
-
-/// A character device node, mode 0666.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Node {
-    /// Its path relative to the root filesystem.
-    pub path: &'static CStr,
-    /// The driver.
-    pub major: u32,
-    /// The device of that driver.
-    pub minor: u32,
-}
-
-/// A symbolic link.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Link {
-    /// Its path relative to the root filesystem.
-    pub path: &'static CStr,
-    /// What it says.
-    pub target: &'static CStr,
 }

@@ -1,100 +1,202 @@
 //! The plan of a workload, step by step.
 
 use super::*;
-use crate::config::{Restart, Signal, Stop, User, When, WorkloadSet};
+use crate::config::{Config, parse};
 
-fn workload() -> Workload<'static> {
-    let mut exec = Vec::new();
-    exec.push("/bin/httpd").expect("one word fits");
-    Workload {
-        name: "web",
-        line: 1,
-        root: "/images/web",
-        exec,
-        env: Vec::new(),
-        directory: "/srv",
-        hostname: "front",
-        user: User { uid: 1000, gid: 50 },
-        needs: WorkloadSet::EMPTY,
-        after: WorkloadSet::EMPTY,
-        restart: Restart { when: When::Never, delay_ms: 1, max_ms: 1, limit: None },
-        stop: Stop { signal: Signal(15), grace_ms: 1 },
-    }
+/// Parses a configuration with one workload `web` that has `lines`, and hands it on.
+fn with<T>(lines: &str, look: impl FnOnce(&Workload<'_>, &Config<'_>) -> T) -> T {
+    let text = format!(
+        "hilum 1\n[workload web]\nroot /images/web\nexec /bin/httpd\ndirectory /srv\nhostname front\nuser 1000:50\n{lines}\n\
+         [workload other]\nroot /r\nexec /x\n"
+    );
+    let mut config = Box::new(Config::EMPTY);
+    parse(text.as_bytes(), &mut config).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    look(&config.workloads[0], &config)
+}
+
+fn explained(lines: &str) -> String {
+    with(lines, |workload, _| plan(workload).to_string())
+}
+
+fn audited(lines: &str) -> Vec<String, 40> {
+    with(lines, |workload, config| {
+        let mut told = Vec::new();
+        audit(workload, config, |line| told.push(line.to_string()).expect("room"));
+        told
+    })
 }
 
 fn position(plan: &Plan<'_>, wanted: impl Fn(&Step<'_>) -> bool) -> usize {
     plan.steps.iter().position(wanted).expect("the step is in the plan")
 }
 
-#[test]
-fn every_plan_fits() {
-    assert!(plan(&workload()).steps.len() <= STEPS);
+/// A line of every key that adds steps, as often as it may stand.
+fn everything() -> String {
+    let mut lines = String::from(
+        "memory 1M high=1M min=1M swap=1M\npids 1\ncpu 1% weight=1\ncpuset 0\nscheduler idle\npersonality linux32\nsys\n\
+         groups 1\ntcp none\n",
+    );
+    for index in 0..8 {
+        lines += &format!("io /dev/a{index} rbps=1\nmount /a{index} /b{index}\ndevice /dev/d{index}\n");
+    }
+    for resource in crate::config::RESOURCES {
+        lines += &format!("rlimit {resource} 1\n");
+    }
+    lines
 }
 
 #[test]
-fn workload_has_six_namespaces_of_its_own() {
-    assert_eq!(plan(&workload()).namespaces.to_string(), "pid mnt uts ipc net cgroup");
+fn every_plan_fits() {
+    let count = with(&everything(), |workload, _| plan(workload).steps.len());
+    assert!((90..=STEPS).contains(&count), "{count}");
+}
+
+#[test]
+fn workload_has_every_namespace_for_itself() {
+    with("", |workload, _| {
+        assert_eq!(plan(workload).namespaces.to_string(), "pid mnt uts ipc net cgroup user time");
+    });
+    with("share net uts\nshare time", |workload, _| {
+        assert_eq!(plan(workload).namespaces.to_string(), "pid mnt ipc cgroup user");
+    });
+}
+
+#[test]
+fn shared_network_is_made_by_process_1_for_both_sides() {
+    let text = "hilum 1\n[workload a]\nroot /r\nexec /x\nshare net=b\n[workload b]\nroot /r\nexec /x\n";
+    let mut config = Box::new(Config::EMPTY);
+    parse(text.as_bytes(), &mut config).expect("it is good");
+    for workload in &config.workloads {
+        let plan = plan(workload);
+        assert!(!plan.namespaces.has("net"), "{}", workload.name);
+        assert!(!plan.steps.iter().any(|step| matches!(step, Step::Loopback | Step::Setting(_))));
+    }
+}
+
+#[test]
+fn phases_follow_each_other() {
+    for lines in ["", &everything()] {
+        with(lines, |workload, _| {
+            let phases: std::vec::Vec<_> = plan(workload).steps.iter().map(|step| step.phase() as u8).collect();
+            assert!(phases.is_sorted(), "{phases:?}");
+        });
+    }
+}
+
+#[test]
+fn new_process_waits_before_it_does_anything() {
+    with("", |workload, _| {
+        let plan = plan(workload);
+        assert!(matches!(plan.of(Phase::Inside).next(), Some((_, Step::Receive))));
+        assert!(matches!(plan.of(Phase::Outside).last(), Some((_, Step::Hand))));
+    });
+}
+
+#[test]
+fn groups_are_denied_before_ids_are_mapped_and_only_where_there_are_none() {
+    with("", |workload, _| {
+        let plan = plan(workload);
+        let denied = position(&plan, |step| matches!(step, Step::DenyGroups));
+        assert!(denied < position(&plan, |step| matches!(step, Step::Ids(65_536))));
+    });
+    for lines in ["groups 7", "capability setgid", "share user"] {
+        with(lines, |workload, _| {
+            let plan = plan(workload);
+            assert!(!plan.steps.iter().any(|step| matches!(step, Step::DenyGroups)), "{lines}");
+            let allowed = |step: &Step<'_>| matches!(step, Step::User { has_denied_groups: false, .. });
+            position(&plan, allowed);
+        });
+    }
 }
 
 #[test]
 fn nothing_is_attached_after_the_pivot() {
-    let plan = plan(&workload());
-    let pivot = position(&plan, |step| *step == Step::Pivot);
-    let last = plan.steps.iter().rposition(|step| {
-        matches!(step, Step::Root(_) | Step::Mount(_) | Step::Node(_) | Step::Link(_) | Step::Folder(_) | Step::Seal(_))
+    with(&everything(), |workload, _| {
+        let plan = plan(workload);
+        let pivot = position(&plan, |step| matches!(step, Step::Pivot));
+        let last = plan.steps.iter().rposition(|step| {
+            use Step::{Bind, Dev, Mask, Mount, ReadOnly, Root};
+            matches!(step, Root { .. } | Mount(_) | Dev | Bind(_) | ReadOnly(_) | Mask(_))
+        });
+        assert!(last < Some(pivot));
     });
-    assert!(last < Some(pivot));
+}
+
+#[test]
+fn settings_come_before_their_folder_is_read_only_and_masks_after_their_filesystem() {
+    with("sys", |workload, _| {
+        let plan = plan(workload);
+        let setting = plan.steps.iter().rposition(|step| matches!(step, Step::Setting(_))).expect("settings");
+        assert!(setting < position(&plan, |step| matches!(step, Step::ReadOnly(path) if *path == c"proc/sys")));
+        for (filesystem, prefix) in [(FileSystem::Proc, "proc/"), (FileSystem::Sysfs, "sys/")] {
+            let mount = position(&plan, |step| matches!(step, Step::Mount(mount) if mount.filesystem == filesystem));
+            let mask = position(
+                &plan,
+                |step| matches!(step, Step::Mask(mask) if mask.path.to_str().is_ok_and(|path| path.starts_with(prefix))),
+            );
+            assert!(mount < mask);
+        }
+    });
 }
 
 #[test]
 fn privileges_end_in_the_order_that_each_drop_needs() {
-    let plan = plan(&workload());
-    let order = [Step::Pivot, Step::Directory("/srv"), Step::Bounding, Step::User(workload().user), Step::Capabilities];
-    let at = order.map(|wanted| position(&plan, |step| *step == wanted));
-    assert!(at.is_sorted(), "{at:?}");
-    assert!(matches!(plan.steps.last(), Some(Step::Execute("/bin/httpd"))));
+    with("personality linux32", |workload, _| {
+        let plan = plan(workload);
+        let order: [fn(&Step<'_>) -> bool; 12] = [
+            |step| matches!(step, Step::Pivot),
+            |step| matches!(step, Step::Directory("/srv")),
+            |step| matches!(step, Step::Personality(8)),
+            |step| matches!(step, Step::Bounding(_)),
+            |step| matches!(step, Step::NoNewPrivileges),
+            |step| matches!(step, Step::Landlock(_)),
+            |step| matches!(step, Step::User { .. }),
+            |step| matches!(step, Step::Capabilities(_)),
+            |step| matches!(step, Step::Descriptors),
+            |step| matches!(step, Step::Signals),
+            |step| matches!(step, Step::Seccomp(..)),
+            |step| matches!(step, Step::Execute("/bin/httpd")),
+        ];
+        let at = order.map(|wanted| position(&plan, wanted));
+        assert!(at.is_sorted(), "{at:?}");
+        assert_eq!(at[11], plan.steps.len() - 1);
+    });
 }
 
 #[test]
-fn folder_is_made_before_something_is_attached_to_it() {
-    let plan = plan(&workload());
-    for path in [c"dev/pts", c"dev/shm"] {
-        let folder = position(&plan, |step| matches!(step, Step::Folder(folder) if folder.path == path));
-        let dev = position(&plan, |step| matches!(step, Step::Mount(mount) if mount.target == c"dev"));
-        let mount = position(&plan, |step| matches!(step, Step::Mount(mount) if mount.target == path));
-        assert!(dev < folder && folder < mount);
-    }
-}
-
-#[test]
-fn standard_input_is_the_workloads_own_node() {
-    let plan = plan(&workload());
-    let node = position(&plan, |step| matches!(step, Step::Node(node) if node.path == c"dev/null"));
-    assert!(node < position(&plan, |step| *step == Step::Output));
-}
-
-#[test]
-fn every_mount_but_dev_and_pts_is_without_devices() {
-    for step in &plan(&workload()).steps {
-        if let Step::Mount(mount) = step {
-            assert_eq!(mount.devices, mount.target == c"dev" || mount.target == c"dev/pts", "{mount:?}");
+fn every_mount_but_the_terminals_is_without_devices_and_programs() {
+    with("", |workload, _| {
+        for step in &plan(workload).steps {
+            if let Step::Mount(mount) = step {
+                assert_eq!(mount.devices, mount.target == c"dev/pts", "{mount:?}");
+                assert!(!mount.executable, "{mount:?}");
+            }
         }
-    }
+    });
 }
 
 #[test]
 fn explain_shows_every_step_with_its_detail() {
-    let text = plan(&workload()).to_string();
+    let text = explained("memory 32M\nmount /data /var rw\noom_score_adj 100\nseccomp strict +mlock\ncapability kill");
     for line in [
-        " 0  clone into own namespaces: pid mnt uts ipc net cgroup\n",
+        "limit pids.max: 512, where the kernel can\n",
+        "limit memory.max: 33554432\n",
+        "    clone into own namespaces: pid mnt uts ipc net cgroup user time\n",
+        "map ids 65536 to 131071 as 0 to 65535\n",
+        "set the score for running out of memory: 100\n",
+        "open root /images/web: idmapped where the filesystem can\n",
+        "    the new process goes on by itself\n",
         "set host name front\n",
         "set /proc/sys/net/ipv4/ip_unprivileged_port_start: to 0\n",
-        "attach root /images/web: ro,nosuid,nodev\n",
-        "mount /proc: proc nosuid,ro,noexec,nodev\n",
-        "mount /dev/shm: tmpfs nosuid,noexec,nodev,mode=1777,size=16m\n",
-        "make node /dev/null: character device 1:3, mode 0666\n",
-        "make link /dev/fd: to /proc/self/fd\n",
-        "become user 1000:50\n",
+        "attach root /: ro,nosuid,nodev\n",
+        "mount /proc: proc nosuid,noexec,nodev\n",
+        "make read-only /proc/sys\n",
+        "mask /proc/kcore\n",
+        "mount /dev/shm: tmpfs nosuid,noexec,nodev,size=16777216,mode=1777\n",
+        "attach /var: rw,nosuid,nodev,noexec from /data\n",
+        "cut the capability bounding set: left are kill\n",
+        "become user 1000:50: no supplementary group\n",
+        "filter system calls: profile strict +mlock\n",
         "exec /bin/httpd\n",
     ] {
         assert!(text.contains(line), "{line:?} is not in\n{text}");
@@ -102,7 +204,66 @@ fn explain_shows_every_step_with_its_detail() {
 }
 
 #[test]
+fn default_workload_has_nothing_to_audit() {
+    assert_eq!(audited("").as_slice(), [""; 0]);
+    // What only tightens is no loosening.
+    assert_eq!(audited("seccomp strict -kill\nmemory 1M\npids 5\ntcp none\nnice 5\numask 077").as_slice(), [""; 0]);
+}
+
+#[test]
+fn every_loosening_is_audited() {
+    for (lines, expected) in [
+        ("share pid", "share pid: it sees every process of the board"),
+        ("share user", "share user: its user 0 is the board's"),
+        ("share net=other", "share net=other: the network of workload \"other\""),
+        ("capability net_admin", "capability net_admin: see capabilities(7), CAP_ and the name in capital letters"),
+        ("seccomp off", "seccomp off: every system call"),
+        ("seccomp strict +ptrace", "seccomp +ptrace: the system call with every argument"),
+        ("landlock off", "landlock off: files are protected by mounts and modes alone"),
+        ("device /dev/ttyS1 r", "device /dev/ttyS1 r: the board's device"),
+        ("mount /data /var rw", "mount /data /var rw: the board's files"),
+        ("sys", "sys: it reads what the board's hardware is"),
+        ("tmp 1M exec", "tmp ... exec: programs put into /tmp run"),
+        ("privileged", "privileged: it may be given the whole board"),
+        ("ids 131072", "ids 131072: some of them are also those of workload \"other\""),
+        ("memory max", "memory max: it can use up what all share"),
+        ("pids max", "pids max: it can use up what all share"),
+        ("oom_score_adj -5", "oom_score_adj -5: others are killed before it when memory is short"),
+        ("nice -5", "nice -5: it goes before others"),
+        ("scheduler fifo 5", "scheduler fifo or rr 5: it can keep everything else from running"),
+    ] {
+        assert_eq!(audited(lines).as_slice(), [expected], "{lines}");
+    }
+}
+
+#[test]
+fn landlock_writes_only_where_a_mount_does() {
+    with("mount /a /ro\nmount /b /rw rw\nmount /c /programs ro,exec", |workload, _| {
+        assert!(rules(workload, None, 1).is_none(), "the first version refuses renames between folders");
+        for abi in 2..=7 {
+            let ruleset = rules(workload, None, abi).expect("rules");
+            assert_eq!(ruleset.scoped, if abi >= 6 { 3 } else { 0 });
+            for rule in &ruleset.rules {
+                assert_eq!(rule.rights.0 & !ruleset.handled.0, 0, "a right that ABI {abi} does not know");
+                let makes = rule.rights.0 & (1 << 8) != 0;
+                assert_eq!(makes, ["/dev/shm", "/tmp", "/run", "/rw"].contains(&rule.path), "{}", rule.path);
+                let executes = rule.rights.0 & 1 != 0;
+                assert_eq!(executes, ["/", "/programs"].contains(&rule.path), "{}", rule.path);
+                // Nobody makes device nodes.
+                assert_eq!(rule.rights.0 & (1 << 6 | 1 << 11), 0, "{}", rule.path);
+            }
+        }
+    });
+    with("tcp bind=80", |workload, _| {
+        assert_eq!(rules(workload, workload.isolation.tcp.as_ref(), 3).map(|rules| rules.handled_tcp), Some(0));
+        assert_eq!(rules(workload, workload.isolation.tcp.as_ref(), 4).map(|rules| rules.handled_tcp), Some(3));
+    });
+}
+
+#[test]
 fn failed_step_has_a_hint_where_the_kernel_misleads() {
     assert_eq!(Step::Execute("/x").hint(8), Some("built for another architecture, or no program at all"));
     assert_eq!(Step::Execute("/x").hint(1), None);
+    let memory = Step::Limit(Limit { file: "memory.max", value: Value::Number(1), is_asked_for: true });
+    assert!(memory.hint(2).is_some_and(|hint| hint.contains("cgroup_enable=memory")));
 }

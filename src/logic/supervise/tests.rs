@@ -1,7 +1,7 @@
 //! Histories of a board, told as events, with the actions that follow.
 
 use super::*;
-use crate::config::{Config, Idle, Limit, Otherwise, Restart, Signal, Stop, User, When, Workload, WorkloadSet};
+use crate::config::{Config, Idle, Limit, Otherwise, Restart, Signal, Stop, When, Workload, WorkloadSet};
 use proptest::prelude::*;
 
 const NEVER: Restart = Restart { when: When::Never, delay_ms: 100, max_ms: 1_000, limit: None };
@@ -14,18 +14,11 @@ fn workload(restart: Restart, needs: &[usize], after: &[usize]) -> Workload<'sta
         set
     };
     Workload {
-        name: "w",
-        line: 1,
-        root: "/",
-        exec: heapless::Vec::new(),
-        env: heapless::Vec::new(),
-        directory: "/",
-        hostname: "w",
-        user: User { uid: 0, gid: 0 },
         needs: set(needs),
         after: set(after),
         restart,
         stop: Stop { signal: Signal(15), grace_ms: 500 },
+        ..Workload::new("w", 1, 65_536)
     }
 }
 

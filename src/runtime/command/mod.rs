@@ -1,10 +1,12 @@
 //! The command line: what a person runs, on the board or on a host. It reads files and talks; it changes nothing.
 
+mod doctor;
+
 use crate::init::{read_file, words};
 use core::fmt;
 use hilum::config::{self, Config, limits};
 use hilum::parameters::DEFAULT_CONFIG;
-use hilum::plan::plan;
+use hilum::plan::{self, plan};
 use hilum_sys::{Arguments, Once, print, standard_output};
 
 static FILE: Once<[u8; limits::FILE_BYTES + 1]> = Once::new([0; limits::FILE_BYTES + 1]);
@@ -21,6 +23,8 @@ usage: hilum COMMAND
 
   check [--config FILE]          read the configuration and say what is wrong with it
   explain NAME [--config FILE]   print the steps that start a workload, in order
+  audit [--config FILE]          print what workloads are allowed beyond the default, one line each
+  doctor                         print what this kernel can enforce, and what mends what it cannot
   version                        print the version
   help                           print this
 
@@ -43,6 +47,9 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
         ["check", "--config", path] => check(path),
         ["explain", name] => explain(name, DEFAULT_CONFIG),
         ["explain", name, "--config", path] | ["explain", "--config", path, name] => explain(name, path),
+        ["audit"] => audit(DEFAULT_CONFIG),
+        ["audit", "--config", path] => audit(path),
+        ["doctor"] => doctor::run(),
         ["version" | "--version"] => show(format_args!("hilum {}\n", env!("CARGO_PKG_VERSION"))),
         ["help" | "--help" | "-h"] => show(format_args!("{HELP}")),
         [] => misused("a command is missing"),
@@ -72,6 +79,22 @@ fn explain(name: &str, path: &str) -> i32 {
             FAILED
         }
     }
+}
+
+fn audit(path: &str) -> i32 {
+    let Some(config) = read(path) else { return FAILED };
+    let mut status = DONE;
+    for workload in &config.workloads {
+        let mut count = 0_u32;
+        plan::audit(workload, config, |line| {
+            count += 1;
+            status |= show(format_args!("workload \"{}\": {line}\n", workload.name));
+        });
+        if count == 0 {
+            status |= show(format_args!("workload \"{}\": nothing beyond the default\n", workload.name));
+        }
+    }
+    status
 }
 
 /// Reads and parses a configuration; says what is wrong with it.

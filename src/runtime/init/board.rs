@@ -8,7 +8,7 @@ use super::leave::{self, milliseconds};
 use super::machine::Kind;
 use super::source::Source;
 use super::{Console, memory, tell, words};
-use crate::workload::{Groups, Outcome, Process, spawn};
+use crate::workload::{Failure, Groups, Networks, Outcome, Process, Report, Surroundings, spawn, template_place};
 use hilum::config::{Config, limits::WORKLOADS};
 use hilum::log::LineBuffer;
 use hilum::supervise::{Action, End, State, Supervisor};
@@ -21,10 +21,14 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 static SUPERVISOR: Once<Supervisor> = Once::new(Supervisor::new());
 static LINES: Once<[LineBuffer; WORKLOADS]> = Once::new([const { LineBuffer::EMPTY }; WORKLOADS]);
 
+/// What a start counts as that failed before there was a process: the status of a failed set-up.
+const STATUS_SETUP: u8 = 125;
 /// Bytes read from a workload before the others get their turn.
 const READ_BYTES: usize = 4096;
 /// The longest sleep, in milliseconds: a deadline further away is looked at again then.
 const SLEEP_MS: u64 = 60_000;
+/// Milliseconds until a control group that was busy is tried to be removed again.
+const SWEEP_MS: u64 = 50;
 
 /// Everything that PID 1 keeps while it supervises.
 pub(super) struct Board {
@@ -33,7 +37,7 @@ pub(super) struct Board {
     supervisor: &'static mut Supervisor,
     lines: &'static mut [LineBuffer; WORKLOADS],
     processes: [Option<Process>; WORKLOADS],
-    groups: Groups,
+    around: Surroundings,
     console: Console,
     epoll: OwnedFd,
     signals: Signals,
@@ -57,9 +61,10 @@ impl Board {
         entered_us: u64,
     ) -> Result<Self, (Console, Errno)> {
         let groups = match kind {
-            Kind::Machine => Groups::prepare(&mut console),
+            Kind::Machine => Groups::prepare(config, &mut console),
             Kind::Container => Groups::none(),
         };
+        let around = Surroundings { groups, networks: Networks::none(), template: template_place(kind) };
         let (Some(supervisor), Some(lines)) = (SUPERVISOR.take(), LINES.take()) else {
             return Err((console, Errno::BUSY));
         };
@@ -75,7 +80,7 @@ impl Board {
                 supervisor,
                 lines,
                 processes: [const { None }; WORKLOADS],
-                groups,
+                around,
                 console,
                 epoll,
                 signals,
@@ -98,6 +103,9 @@ impl Board {
             self.supervisor.tick(self.config, monotonic_ms());
             self.carry_out();
             self.settle();
+            if self.around.groups.has_leftover() {
+                self.around.groups.sweep(&self.config.workloads, 0);
+            }
             self.console.flush();
         }
     }
@@ -107,7 +115,8 @@ impl Board {
             self.watch_console();
         }
         let now = monotonic_ms();
-        let sleep_ms = self.supervisor.deadline().map_or(SLEEP_MS, |at| at.saturating_sub(now).min(SLEEP_MS));
+        let longest_ms = if self.around.groups.has_leftover() { SWEEP_MS } else { SLEEP_MS };
+        let sleep_ms = self.supervisor.deadline().map_or(longest_ms, |at| at.saturating_sub(now).min(longest_ms));
         let mut events = [epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; 16];
         // An interrupted or failed wait is a turn without events: the next turn looks at everything again.
         let count = epoll::wait(&self.epoll, &mut events, Some(&milliseconds(sleep_ms))).unwrap_or(0);
@@ -179,12 +188,13 @@ impl Board {
                 self.console.tell(format_args!("workload \"{name}\": exited with status {code}"));
             }
             End::Signal(signal) => {
-                let name_of = hilum::config::Signal(signal);
-                self.console.tell(format_args!("workload \"{name}\": killed by {name_of}"));
+                let workload = &self.config.workloads[index];
+                let out_of_memory = self.around.groups.out_of_memory(workload, index);
+                tell::killed(&mut self.console, name, signal, out_of_memory);
             }
             _ => {}
         }
-        self.groups.remove(&self.config.workloads[index]);
+        self.around.groups.remove(&self.config.workloads[index], index);
         self.supervisor.ended(self.config, index, end, monotonic_ms());
     }
 
@@ -249,8 +259,8 @@ impl Board {
     }
 
     fn start(&mut self, index: usize) {
-        let workload = &self.config.workloads[index];
-        let result = spawn(workload, &self.groups, self.entered_us.is_some()).and_then(|process| {
+        let is_timed = self.entered_us.is_some();
+        let result = spawn(self.config, index, &mut self.around, is_timed).and_then(|process| {
             self.watch(process.output.as_fd(), Source::Output(index))?;
             if let Some(report) = &process.report {
                 self.watch(report.as_fd(), Source::Report(index))?;
@@ -259,9 +269,16 @@ impl Board {
             self.watch(process.pidfd.as_fd(), Source::Process)?;
             Ok(process)
         });
+        let workload = &self.config.workloads[index];
         match result {
             Ok(process) => self.processes[index] = Some(process),
-            Err(errno) => {
+            Err(Failure { step: Some(step), errno }) => {
+                // What a line asks for and the kernel cannot will not be otherwise in a second: it is a failed start.
+                tell::failed_step(&mut self.console, workload, Report { step, errno: words(errno) });
+                self.around.groups.remove(workload, index);
+                self.supervisor.ended(self.config, index, End::Exit(STATUS_SETUP), monotonic_ms());
+            }
+            Err(Failure { step: None, errno }) => {
                 self.console.tell(format_args!("workload \"{}\": start: {}", workload.name, words(errno)));
                 self.supervisor.ended(self.config, index, End::NoProcess, monotonic_ms());
             }
@@ -290,7 +307,7 @@ impl Board {
         self.console.tell(format_args!("workload \"{}\": stop: not done in time, killing it", workload.name));
         // Without cgroup.kill (before kernel 5.14, in a container) its first process takes the others with it: they
         // share a PID namespace.
-        if self.groups.kill(workload).is_err() {
+        if self.around.groups.kill(workload).is_err() {
             self.signal(index, KILL);
         }
     }
@@ -313,7 +330,7 @@ impl Board {
             return;
         }
         self.settled = true;
-        if let Err(errno) = self.groups.settle() {
+        if let Err(errno) = self.around.groups.settle() {
             self.console.say(format_args!("control groups: own group: {}", words(errno)));
         }
         if let Some(memory) = memory::own() {

@@ -5,8 +5,11 @@
 //! its own, and nothing that belongs to the host is touched.
 
 use super::{Console, words};
+use crate::workload::prepare_template;
+use core::ffi::CStr;
+use core::fmt::Write;
 use core::mem::MaybeUninit;
-use hilum::config::System;
+use hilum::config::{Module, System, limits};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
@@ -37,7 +40,7 @@ struct Early {
     kind: &'static str,
     target: &'static str,
     flags: MountFlags,
-    options: Option<&'static core::ffi::CStr>,
+    options: Option<&'static CStr>,
 }
 
 const NO_PROGRAMS: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
@@ -88,6 +91,21 @@ pub(super) fn open_standard_descriptors() {
     }
 }
 
+/// Makes this process less of a target: what a new process takes over from it cannot be read or traced before it is
+/// confined (CVE-2016-9962), it has no supplementary groups to hand down, and it is not what the kernel kills when
+/// memory is short. Nothing of it is needed for the boot.
+fn protect(kind: Kind) {
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let _ = rustix::thread::set_thread_groups(&[]);
+    // What it makes has the modes that it says.
+    rustix::process::umask(Mode::empty());
+    if kind == Kind::Machine
+        && let Ok(score) = open("/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+    {
+        let _ = rustix::io::write(&score, b"-1000");
+    }
+}
+
 /// Finds out where this runs, mounts what is missing, and makes the root one that can be pivoted.
 pub(super) fn prepare() -> (Kind, Missing) {
     let mut missing = Missing::new();
@@ -106,6 +124,8 @@ pub(super) fn prepare() -> (Kind, Missing) {
         if link_is(CWD, "/proc/self", b"1") != Some(true) {
             note(PROC, proc.and_then(attach_proc));
         }
+        protect(Kind::Container);
+        note("workload template", prepare_template(Kind::Container));
         return (Kind::Container, missing);
     }
     note("/", re_root());
@@ -113,6 +133,8 @@ pub(super) fn prepare() -> (Kind, Missing) {
     for early in &EARLY {
         note(early.target, mount(early));
     }
+    protect(Kind::Machine);
+    note("workload template", prepare_template(Kind::Machine));
     // Ctrl-Alt-Del becomes a SIGINT to this process instead of an immediate reset (reboot(2)).
     note("Ctrl-Alt-Del", rustix::system::reboot(RebootCommand::CadOff));
     (Kind::Machine, missing)
@@ -142,12 +164,32 @@ pub(super) fn tell(missing: &Missing, console: &mut Console) {
 /// Does what the system section asks of a machine. A container's settings belong to whoever made it, unless it has a
 /// namespace of its own for them.
 pub(super) fn configure(kind: Kind, system: &System<'_>, console: &mut Console) {
+    for module in system.modules.iter().filter(|_| kind == Kind::Machine) {
+        if let Err(errno) = load(module) {
+            console.say(format_args!("module {}: {}", module.name, words(errno)));
+        }
+    }
     let Some(hostname) = system.hostname else { return };
     if kind == Kind::Container && link_is(CWD, "/proc/self/ns/uts", FIRST_UTS_NAMESPACE) != Some(false) {
         return;
     }
     if let Err(errno) = rustix::system::sethostname(hostname.as_bytes()) {
         console.say(format_args!("hostname {hostname}: {}", words(errno)));
+    }
+}
+
+/// Loads a kernel module; that it is loaded, or built in under the same name, is as good.
+fn load(module: &Module<'_>) -> Result<(), Errno> {
+    let mut path: heapless::String<96> = heapless::String::new();
+    let mut parameters: heapless::String<{ limits::LINE_BYTES }> = heapless::String::new();
+    // A name has at most 64 bytes, and parameters stand on one line.
+    let _ = write!(path, "/lib/modules/{}.ko", module.name);
+    let _ = write!(parameters, "{}\0", module.parameters);
+    let file = open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let parameters = CStr::from_bytes_with_nul(parameters.as_bytes()).map_err(|_| Errno::INVAL)?;
+    match hilum_sys::load_module(file.as_fd(), parameters) {
+        Err(Errno::EXIST) => Ok(()),
+        result => result,
     }
 }
 
@@ -188,6 +230,9 @@ fn re_root() -> Result<(), Errno> {
         return Ok(());
     }
     let copy = open_tree(CWD, "/", OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
+    // The kernel executed this program from the mount below. Nobody can write to it through /proc/1/exe there any more
+    // (CVE-2019-5736).
+    rustix::mount::mount_remount("/", MountFlags::BIND | MountFlags::RDONLY, c"")?;
     move_mount(&copy, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
     // "/" still names the mount below; the descriptor names the copy.
     rustix::process::fchdir(&copy)?;

@@ -12,6 +12,7 @@ mod source;
 mod tell;
 
 pub(crate) use console::Console;
+pub(crate) use machine::Kind;
 
 use board::Board;
 use hilum::config::{self, Config, limits};

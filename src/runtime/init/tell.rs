@@ -2,7 +2,7 @@
 
 use super::Console;
 use super::console::plural;
-use crate::workload::Report;
+use crate::workload::{OutOfMemory, Report};
 use hilum::config::{Config, Otherwise, Workload};
 use hilum::plan::plan;
 use hilum::supervise::Action;
@@ -35,6 +35,27 @@ pub(super) fn failed_step(console: &mut Console, workload: &Workload<'_>, report
     let Some(step) = plan.steps.get(report.step) else { return };
     let (before, hint) = step.hint(report.errno.0).map_or(("", ""), |hint| (": ", hint));
     console.tell(format_args!("workload \"{}\": {step}: {}{before}{hint}", workload.name, report.errno));
+}
+
+/// Tells which signal killed a workload, and why where it was the kernel.
+pub(super) fn killed(console: &mut Console, name: &str, signal: u8, out_of_memory: Option<OutOfMemory>) {
+    const SIGSYS: u8 = 31;
+    let signal_name = hilum::config::Signal(signal);
+    match out_of_memory {
+        Some(OutOfMemory { peak: Some(peak), limit }) => console.tell(format_args!(
+            "workload \"{name}\": killed by {signal_name}: out of memory, peak {} of limit {} KiB",
+            peak >> 10,
+            limit >> 10
+        )),
+        Some(OutOfMemory { peak: None, limit }) => console.tell(format_args!(
+            "workload \"{name}\": killed by {signal_name}: out of memory, limit {} KiB",
+            limit >> 10
+        )),
+        None if signal == SIGSYS => console.tell(format_args!(
+            "workload \"{name}\": killed by {signal_name}: a system call of another architecture (seccomp)"
+        )),
+        None => console.tell(format_args!("workload \"{name}\": killed by {signal_name}")),
+    }
 }
 
 fn limit(console: &mut Console, workload: &Workload<'_>) {

@@ -8,7 +8,10 @@
 mod arch;
 mod call;
 mod cell;
+mod confine;
+mod control;
 mod entry;
+mod mount;
 mod panic;
 mod process;
 mod signal;
@@ -16,7 +19,12 @@ mod stdio;
 mod time;
 
 pub use cell::Once;
+pub use confine::{LandlockRules, filter_system_calls, landlock_abi, own_keyring, set_personality};
+pub use control::{
+    enter_network_namespace, filter_devices, load_module, own_network_namespace, set_io_priority, set_scheduler,
+};
 pub use entry::Arguments;
+pub use mount::{attach_loop, free_loop, map_ids, restrict_mount};
 pub use panic::{on_panic, print, print_to};
 pub use process::{Cloned, clone, close_range, execute, exit, kill_everything, own_mount_namespace, stop};
 pub use signal::{Caught, Named, SignalSet, Signals, mask, reset_signals};

@@ -3,15 +3,17 @@
 //! It is a copy of PID 1 that owns nothing of it. It never returns: a step that fails is reported, and the process
 //! ends with a status that shells and engines use for the same thing.
 
+use super::handover::{Opened, receive};
 use super::report::{Report, send_time};
-use super::{identity, mounts};
+use super::{identity, landlock, mounts};
 use crate::init::words;
 use core::ffi::CStr;
 use hilum::config::{Workload, limits};
-use hilum::plan::{Plan, Setting, Step};
+use hilum::plan::{FileSystem, Phase, Plan, Setting, Step};
+use hilum::seccomp::{Arch, INSTRUCTIONS, Seccomp, assemble};
 use hilum_sys::{Once, SignalSet, exit};
-use rustix::fd::{AsRawFd, BorrowedFd};
-use rustix::fs::{Access, CWD, Mode, OFlags, access, mkdirat, mknodat, symlinkat};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Access, Mode, OFlags, access};
 use rustix::io::Errno;
 
 /// Statuses of a start that failed, as shells (POSIX 2.8.2) and container engines give them.
@@ -32,16 +34,33 @@ pub(super) struct Pipes<'a> {
     pub(super) output: BorrowedFd<'a>,
     /// The step that failed.
     pub(super) report: BorrowedFd<'a>,
+    /// Where what was opened outside comes from.
+    pub(super) socket: BorrowedFd<'a>,
     /// Whether the time of the program's start is reported.
     pub(super) is_timed: bool,
+    /// Where the template lies.
+    pub(super) template: &'static str,
 }
 
-/// Carries out `plan` and does not return.
+/// The process on its way to becoming the program.
+struct Child<'a> {
+    workload: &'a Workload<'a>,
+    pipes: &'a Pipes<'a>,
+    /// What was opened outside: the root filesystem, what is attached to it, and a /dev of its own at the end.
+    opened: Opened,
+    /// How many of the attached ones are attached.
+    binds: usize,
+    proc: Option<OwnedFd>,
+    sys: Option<OwnedFd>,
+}
+
+/// Carries out the inside of `plan` and does not return.
 pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, pipes: &Pipes<'_>) -> ! {
     // A panic in here has a line on the console and ends this process alone (see `after_panic`).
     rustix::process::umask(Mode::empty());
-    for (index, step) in plan.steps.iter().enumerate() {
-        if let Err(errno) = apply(step, workload, pipes) {
+    let mut child = Child { workload, pipes, opened: Opened::new(), binds: 0, proc: None, sys: None };
+    for (index, step) in plan.of(Phase::Inside) {
+        if let Err(errno) = child.apply(step) {
             Report { step: index, errno: words(errno) }.send(pipes.report);
             exit(match (step, errno) {
                 (Step::Execute(_), Errno::NOENT | Errno::LIBACC) => STATUS_NOT_FOUND,
@@ -54,38 +73,93 @@ pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, pipes: &Pipes<'_>) -
     exit(STATUS_SETUP)
 }
 
-/// Does one step.
-fn apply(step: &Step<'_>, workload: &Workload<'_>, pipes: &Pipes<'_>) -> Result<(), Errno> {
-    match *step {
-        Step::Session => rustix::process::setsid().map(|_| ()),
-        Step::Output => connect(pipes.output, workload),
-        Step::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
-        Step::Loopback => crate::net::loopback_up(),
-        Step::Setting(setting) => write(setting),
-        Step::PrivateMounts => mounts::make_private(),
-        Step::Root(path) => mounts::attach_root(path),
-        Step::Folder(folder) => mkdirat(CWD, folder.path, Mode::from_raw_mode(0o755)),
-        Step::Mount(mount) => mounts::attach(mount),
-        Step::Node(node) => {
-            let device = rustix::fs::makedev(node.major, node.minor);
-            mknodat(CWD, node.path, rustix::fs::FileType::CharacterDevice, Mode::from_raw_mode(0o666), device)
+impl Child<'_> {
+    /// Does one step.
+    fn apply(&mut self, step: &Step<'_>) -> Result<(), Errno> {
+        let template = self.pipes.template;
+        match *step {
+            Step::Receive => match receive(self.pipes.socket)? {
+                Some(opened) => {
+                    self.opened = opened;
+                    Ok(())
+                }
+                // The other side failed, and has said why.
+                None => exit(STATUS_SETUP),
+            },
+            Step::Zero => identity::become_zero(),
+            Step::Session => rustix::process::setsid().map(|_| ()),
+            Step::Keyring => match hilum_sys::own_keyring(c"hilum") {
+                // A kernel without keys has none to take over.
+                Err(Errno::NOSYS) => Ok(()),
+                result => result,
+            },
+            Step::Output => connect(self.pipes.output),
+            Step::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
+            Step::Loopback => crate::net::loopback_up(),
+            Step::Setting(setting) => write(setting),
+            Step::PrivateMounts => mounts::make_private(),
+            Step::Root { is_writable } => mounts::attach_root(self.opened.first().ok_or(Errno::BADF)?, is_writable),
+            Step::Mount(ref mount) => {
+                let attached = mounts::attach(mount)?;
+                match mount.filesystem {
+                    FileSystem::Proc => self.proc = Some(attached),
+                    FileSystem::Sysfs => self.sys = Some(attached),
+                    _ => {}
+                }
+                Ok(())
+            }
+            Step::ReadOnly(path) => mounts::cover_read_only(self.filesystem(path)?, path),
+            Step::Mask(ref mask) => mounts::cover(self.filesystem(mask.path)?, mask, template),
+            Step::Dev => {
+                let has_own = !self.workload.isolation.devices.is_empty();
+                mounts::attach_dev(self.opened.last().filter(|_| has_own), template)
+            }
+            Step::Bind(ref bind) => {
+                self.binds += 1;
+                mounts::attach_bind(self.opened.get(self.binds).ok_or(Errno::BADF)?, bind)
+            }
+            Step::Pivot => mounts::pivot(),
+            Step::Directory(path) => rustix::process::chdir(path),
+            Step::Personality(persona) => hilum_sys::set_personality(persona),
+            Step::Bounding(kept) => identity::cut_bounding_set(kept),
+            Step::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
+            Step::Landlock(tcp) => landlock::restrict(self.workload, tcp),
+            Step::User { user, groups, has_denied_groups, capabilities } => {
+                identity::become_user(user, groups, has_denied_groups, capabilities)
+            }
+            Step::Capabilities(kept) => identity::leave_capabilities(kept),
+            Step::Umask(mask) => {
+                rustix::process::umask(Mode::from_raw_mode(mask.into()));
+                Ok(())
+            }
+            Step::Descriptors => close_all_but(self.pipes.report),
+            Step::Signals => {
+                hilum_sys::mask(SignalSet::EMPTY);
+                Ok(())
+            }
+            Step::Seccomp(seccomp, capabilities) => filter(seccomp, capabilities.0),
+            Step::Execute(path) => Err(execute(path, self.workload, self.pipes)),
+            // The rest is done outside.
+            _ => Ok(()),
         }
-        Step::Link(link) => symlinkat(link.target, CWD, link.path),
-        Step::Seal(path) => mounts::seal(path),
-        Step::Pivot => mounts::pivot(),
-        Step::Directory(path) => rustix::process::chdir(path),
-        Step::Bounding => identity::empty_bounding_set(),
-        Step::User(user) => identity::become_user(user),
-        Step::Capabilities => identity::drop_capabilities(),
-        Step::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
-        Step::Descriptors => close_all_but(pipes.report),
-        Step::Signals => {
-            rustix::process::umask(Mode::from_raw_mode(0o022));
-            hilum_sys::mask(SignalSet::EMPTY);
-            Ok(())
-        }
-        Step::Execute(path) => Err(execute(path, workload, pipes)),
     }
+
+    /// The mount that a path below /proc or /sys belongs to.
+    fn filesystem(&self, path: &CStr) -> Result<&OwnedFd, Errno> {
+        let mount = if mounts::covered(path) == FileSystem::Sysfs { &self.sys } else { &self.proc };
+        mount.as_ref().ok_or(Errno::BADF)
+    }
+}
+
+/// Assembles and installs the filter: nothing but execve(2), and what reports its failure, comes after it.
+fn filter(seccomp: &Seccomp, capabilities: u64) -> Result<(), Errno> {
+    let program = assemble(Arch::OWN, seccomp, capabilities);
+    let mut instructions = [[0; 8]; INSTRUCTIONS];
+    for (bytes, instruction) in instructions.iter_mut().zip(&program) {
+        let ([code_low, code_high], [a, b, c, d]) = (instruction.code.to_le_bytes(), instruction.value.to_le_bytes());
+        *bytes = [code_low, code_high, instruction.jump_true, instruction.jump_false, a, b, c, d];
+    }
+    hilum_sys::filter_system_calls(&instructions[..program.len()])
 }
 
 /// Writes a setting. /proc/sys/net is that of the network namespace of whoever opens it (proc_sys(5)).
@@ -95,16 +169,12 @@ fn write(setting: &Setting) -> Result<(), Errno> {
 }
 
 /// Standard input is empty, standard output and error are the log pipe.
-fn connect(output: BorrowedFd<'_>, workload: &Workload<'_>) -> Result<(), Errno> {
+fn connect(output: BorrowedFd<'_>) -> Result<(), Errno> {
     // The working directory is the workload's root, and its /dev was filled a moment ago by this process alone.
     let null = rustix::fs::open(c"dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(output)?;
-    rustix::stdio::dup2_stderr(output)?;
-    // Programs open /dev/stdout again by its name, which asks for the pipe's own permissions.
-    let (uid, gid) =
-        (rustix::process::Uid::from_raw(workload.user.uid), rustix::process::Gid::from_raw(workload.user.gid));
-    rustix::fs::fchown(output, Some(uid), Some(gid))
+    rustix::stdio::dup2_stderr(output)
 }
 
 /// Closes every descriptor but 0, 1, 2 and the report, which the program's start closes.

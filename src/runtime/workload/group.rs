@@ -1,75 +1,236 @@
 //! Control groups (version 2, cgroups(7)): one for PID 1, one for each workload.
 //!
-//! `/sys/fs/cgroup/init` holds PID 1, away from the workloads' accounting; `/sys/fs/cgroup/workload/NAME` holds one
-//! workload. Inside of a container the hierarchy belongs to the host, so there are no groups then.
+//! `/sys/fs/cgroup/init` holds PID 1, away from the workloads' accounting and with memory that is kept for it;
+//! `/sys/fs/cgroup/workload/NAME` holds one workload. Inside of a container the hierarchy belongs to the host, so there
+//! are no groups then, and a limit that a line asks for is refused.
 
 use crate::init::{Console, words};
-use hilum::config::Workload;
+use core::fmt::Write;
+use heapless::{String, Vec};
+use hilum::config::{Config, IoLimit, Workload, WorkloadSet, limits};
+use hilum::devices::{Allowed, program};
+use hilum::plan::{Limit, Phase, Step, Value, plan};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, open, openat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, open, openat, stat, unlinkat};
 use rustix::io::Errno;
 
 const FOLDER: Mode = Mode::from_raw_mode(0o755);
 
-/// The folder that holds the workloads' groups; none where there are no groups.
-pub(crate) struct Groups(Option<OwnedFd>);
+/// Bytes that are kept for PID 1 when memory is short: several times what it has.
+const OWN_MEMORY: &[u8] = b"1048576";
+
+/// The workloads' groups.
+pub(crate) struct Groups {
+    /// The folder that holds them; none where there are no groups.
+    folder: Option<OwnedFd>,
+    /// Workloads whose group could not be removed yet: it is busy for a moment after the last process has ended.
+    leftover: WorkloadSet,
+    /// How often the kernel has killed in a group before its last start, where it was used again.
+    killed: [u32; limits::WORKLOADS],
+}
+
+/// A workload that ran out of memory.
+pub(crate) struct OutOfMemory {
+    /// The most that it had, in bytes; none before kernel 5.19.
+    pub(crate) peak: Option<u64>,
+    /// What it may have.
+    pub(crate) limit: u64,
+}
 
 impl Groups {
     /// No groups: not this process's hierarchy.
     pub(crate) const fn none() -> Self {
-        Self(None)
+        Self { folder: None, leftover: WorkloadSet::EMPTY, killed: [0; _] }
     }
 
-    /// Makes the folder for the workloads' groups; says what failed.
-    pub(crate) fn prepare(console: &mut Console) -> Self {
-        match make() {
-            Ok(folder) => Self(Some(folder)),
-            Err(errno) => {
-                console.say(format_args!("control groups: {}; workloads run without", words(errno)));
-                Self(None)
-            }
+    /// Makes the folder for the workloads' groups, with the controllers that their lines need; says what failed.
+    pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) -> Self {
+        let mut groups = Self::none();
+        match make(config) {
+            Ok(folder) => groups.folder = Some(folder),
+            Err(errno) => console.say(format_args!("control groups: {}; workloads run without", words(errno))),
         }
+        groups
     }
 
     /// Moves PID 1 into its own group. To be called when the board has started: moving a process waits for a grace
     /// period of the kernel (cgroup_threadgroup_rwsem), which no workload has to wait for.
     pub(crate) fn settle(&self) -> Result<(), Errno> {
-        if self.0.is_none() {
+        if self.folder.is_none() {
             return Ok(());
         }
         let own = open_folder(open_root()?.as_fd(), "init")?;
+        // A kernel without the memory controller keeps nothing for anybody.
+        let _ = write(own.as_fd(), "memory.min", OWN_MEMORY);
         write(own.as_fd(), "cgroup.procs", b"0")
     }
 
     /// The group of a workload, made where it is not there: the last run's may still be on its way out, and then it
     /// is used again.
-    pub(super) fn open(&self, workload: &Workload<'_>) -> Result<Option<OwnedFd>, Errno> {
-        let Some(folder) = &self.0 else { return Ok(None) };
-        open_folder(folder.as_fd(), workload.name).map(Some)
+    pub(super) fn open(&mut self, workload: &Workload<'_>, index: usize) -> Result<Option<OwnedFd>, Errno> {
+        let Some(folder) = &self.folder else { return Ok(None) };
+        let group = open_folder(folder.as_fd(), workload.name)?;
+        if self.leftover.contains(index) {
+            self.leftover.remove(index);
+            self.killed[index] = kills(group.as_fd());
+        }
+        Ok(Some(group))
+    }
+
+    /// Carries out a step that concerns the group.
+    pub(super) fn limit(&self, group: Option<&OwnedFd>, step: &Step<'_>) -> Result<(), Errno> {
+        match (step, group) {
+            (Step::Limit(limit), Some(group)) => match write_limit(group.as_fd(), limit) {
+                // What no line asked for is left out where the kernel cannot; `hilum doctor` tells.
+                Err(_) if !limit.is_asked_for => Ok(()),
+                // Nothing can be swapped where there is no swap accounting, and that is what was asked for.
+                Err(Errno::NOENT) if limit.file == "memory.swap.max" && limit.value == Value::Number(0) => Ok(()),
+                result => result,
+            },
+            (Step::Limit(limit), None) if limit.is_asked_for => Err(Errno::OPNOTSUPP),
+            (Step::DeviceControl(devices), Some(group)) => {
+                let found = devices.iter().filter_map(|device| {
+                    let found = stat(device.path).ok()?;
+                    Some(Allowed {
+                        is_block: FileType::from_raw_mode(found.st_mode) == FileType::BlockDevice,
+                        major: rustix::fs::major(found.st_rdev),
+                        minor: Some(rustix::fs::minor(found.st_rdev)),
+                        read: device.read,
+                        write: device.write,
+                    })
+                });
+                // The second lock: nodev mounts and the missing right to make nodes hold on a kernel without it.
+                let _ = hilum_sys::filter_devices(group.as_fd(), &program(found));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Kills everything in the group of a workload (cgroup.kill, from kernel 5.14 on).
     pub(crate) fn kill(&self, workload: &Workload<'_>) -> Result<(), Errno> {
-        let folder = self.0.as_ref().ok_or(Errno::OPNOTSUPP)?;
-        let group = openat(folder, workload.name, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        write(group.as_fd(), "cgroup.kill", b"1")
+        let folder = self.folder.as_ref().ok_or(Errno::OPNOTSUPP)?;
+        write(existing(folder, workload.name)?.as_fd(), "cgroup.kill", b"1")
     }
 
-    /// Removes the group of a workload that ended. It may be busy for a moment after a kill; then it stays, and the
-    /// next start uses it.
-    pub(crate) fn remove(&self, workload: &Workload<'_>) {
-        if let Some(folder) = &self.0 {
-            let _ = unlinkat(folder, workload.name, AtFlags::REMOVEDIR);
+    /// Whether the kernel killed in the group of a workload because its memory was used up.
+    pub(crate) fn out_of_memory(&self, workload: &Workload<'_>, index: usize) -> Option<OutOfMemory> {
+        let group = existing(self.folder.as_ref()?, workload.name).ok()?;
+        if kills(group.as_fd()) <= self.killed[index] {
+            return None;
+        }
+        let number = |file| read_number(group.as_fd(), file);
+        Some(OutOfMemory { peak: number("memory.peak"), limit: number("memory.max").unwrap_or(u64::MAX) })
+    }
+
+    /// Removes the group of a workload that ended, and whatever of it is left in there: a process that shared the
+    /// board's PID namespace outlives its first one. It may be busy for a moment; then it is tried again.
+    pub(crate) fn remove(&mut self, workload: &Workload<'_>, index: usize) {
+        if workload.isolation.shared != 0 {
+            let _ = self.kill(workload);
+        }
+        self.leftover.insert(index);
+        self.sweep(core::slice::from_ref(workload), index);
+    }
+
+    /// Whether a group waits for its removal.
+    pub(crate) fn has_leftover(&self) -> bool {
+        !self.leftover.is_empty()
+    }
+
+    /// Tries again to remove what could not be removed. `workloads` are those from index `first` on.
+    pub(crate) fn sweep(&mut self, workloads: &[Workload<'_>], first: usize) {
+        let Some(folder) = &self.folder else {
+            self.leftover = WorkloadSet::EMPTY;
+            return;
+        };
+        for (index, workload) in (first..).zip(workloads) {
+            if self.leftover.contains(index)
+                && !matches!(unlinkat(folder, workload.name, AtFlags::REMOVEDIR), Err(Errno::BUSY))
+            {
+                self.leftover.remove(index);
+                self.killed[index] = 0;
+            }
         }
     }
 }
 
-fn make() -> Result<OwnedFd, Errno> {
-    open_folder(open_root()?.as_fd(), "workload")
+/// Makes the folder of the workloads, and hands the controllers down that their plans set limits of.
+fn make(config: &Config<'_>) -> Result<OwnedFd, Errno> {
+    let root = open_root()?;
+    let mut text = [0; 256];
+    let length = read(root.as_fd(), "cgroup.controllers", &mut text)?;
+    let there = core::str::from_utf8(&text[..length]).unwrap_or_default();
+    let mut wanted: Vec<&str, 8> = Vec::new();
+    for workload in &config.workloads {
+        for (_, step) in plan(workload).of(Phase::Before) {
+            let Step::Limit(limit) = step else { continue };
+            let name = limit.controller();
+            if there.split_ascii_whitespace().any(|known| known == name) && !wanted.contains(&name) {
+                // There are five controllers with limits.
+                let _ = wanted.push(name);
+            }
+        }
+    }
+    let mut line: String<64> = String::new();
+    wanted.iter().try_for_each(|name| write!(line, "+{name} ")).map_err(|_| Errno::NOSPC)?;
+    let folder = open_folder(root.as_fd(), "workload")?;
+    if !line.is_empty() {
+        write(root.as_fd(), "cgroup.subtree_control", line.as_bytes())?;
+        write(folder.as_fd(), "cgroup.subtree_control", line.as_bytes())?;
+    }
+    Ok(folder)
+}
+
+fn write_limit(group: BorrowedFd<'_>, limit: &Limit<'_>) -> Result<(), Errno> {
+    let mut line: String<160> = String::new();
+    let put = match limit.value {
+        Value::MemoryPercent(percent) => {
+            let info = rustix::system::sysinfo();
+            let bytes = info.totalram as u64 / 100 * percent * u64::from(info.mem_unit);
+            write!(line, "{bytes}")
+        }
+        Value::Io(io) => {
+            let device = stat(io.device)?.st_rdev;
+            let named = IoLimit::NAMES.iter().zip(io.limits);
+            write!(line, "{}:{}", rustix::fs::major(device), rustix::fs::minor(device)).and_then(|()| {
+                named.into_iter().try_for_each(|(name, limit)| match limit {
+                    Some(limit) => write!(line, " {name}={}", Value::Number(limit)),
+                    None => Ok(()),
+                })
+            })
+        }
+        value => write!(line, "{value}"),
+    };
+    // Five numbers of at most twenty digits and their names fit; a list of processors that does not is refused.
+    put.map_err(|_| Errno::NAMETOOLONG)?;
+    write(group, limit.file, line.as_bytes())
+}
+
+/// How often the kernel has killed in a group because memory was used up (memory.events).
+fn kills(group: BorrowedFd<'_>) -> u32 {
+    let mut text = [0; 256];
+    let length = read(group, "memory.events", &mut text).unwrap_or(0);
+    let lines = core::str::from_utf8(&text[..length]).unwrap_or_default().lines();
+    lines.filter_map(|line| line.strip_prefix("oom_kill ")).find_map(|count| count.parse().ok()).unwrap_or(0)
+}
+
+fn read_number(group: BorrowedFd<'_>, file: &str) -> Option<u64> {
+    let mut text = [0; 24];
+    let length = read(group, file, &mut text).ok()?;
+    core::str::from_utf8(&text[..length]).ok()?.trim_end().parse().ok()
+}
+
+fn read(group: BorrowedFd<'_>, file: &str, buffer: &mut [u8]) -> Result<usize, Errno> {
+    rustix::io::read(openat(group, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, buffer)
 }
 
 fn open_root() -> Result<OwnedFd, Errno> {
     open("/sys/fs/cgroup", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn existing(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
+    openat(folder, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 fn open_folder(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {

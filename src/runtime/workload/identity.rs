@@ -1,16 +1,25 @@
 //! Who the program is: ids and capabilities (capabilities(7), credentials(7)).
 
-use hilum::config::User;
+use heapless::Vec;
+use hilum::config::{Capabilities, User, limits};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set, remove_capability_from_bounding_set, set_capabilities,
-    set_thread_groups, set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set, configure_capability_in_ambient_set,
+    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_thread_groups,
+    set_thread_res_gid, set_thread_res_uid,
 };
 
-/// Empties the bounding set, so that not even a program with uid 0 gains a capability when it is executed.
-pub(super) fn empty_bounding_set() -> Result<(), Errno> {
-    for number in 0..64 {
+/// Becomes user 0 of a new user namespace, in which it is nobody so far: what it makes gets an owner that is mapped.
+pub(super) fn become_zero() -> Result<(), Errno> {
+    set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
+    set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)
+}
+
+/// Takes every capability but `kept` out of the bounding set, so that not even a program with uid 0 gains one when it is
+/// executed.
+pub(super) fn cut_bounding_set(kept: Capabilities) -> Result<(), Errno> {
+    for number in (0..64).filter(|number| !kept.contains(*number)) {
         match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
             Ok(()) => {}
             // Past the last capability that this kernel knows.
@@ -21,17 +30,36 @@ pub(super) fn empty_bounding_set() -> Result<(), Errno> {
     Ok(())
 }
 
-/// No supplementary group, then the group, then the user: each needs what the next one gives away.
-pub(super) fn become_user(user: User) -> Result<(), Errno> {
+/// The supplementary groups, then the group, then the user: each needs what the next one gives away.
+pub(super) fn become_user(
+    user: User,
+    groups: &[u32],
+    has_denied_groups: bool,
+    capabilities: Capabilities,
+) -> Result<(), Errno> {
     let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-    set_thread_groups(&[])?;
+    if !has_denied_groups {
+        let mut list: Vec<Gid, { limits::GROUPS }> = Vec::new();
+        list.extend(groups.iter().map(|group| Gid::from_raw(*group)));
+        set_thread_groups(&list)?;
+    }
+    set_keep_capabilities(!capabilities.is_empty())?;
     set_thread_res_gid(gid, gid, gid)?;
     set_thread_res_uid(uid, uid, uid)
 }
 
-/// Empties the ambient, effective, permitted and inheritable sets.
-pub(super) fn drop_capabilities() -> Result<(), Errno> {
+/// Leaves nothing but `kept` in the effective and permitted sets, and nothing in the others.
+///
+/// A program with another uid than 0 keeps capabilities over its start only if they are in the ambient set, which may
+/// hold only what is inheritable; for uid 0 the bounding set is enough, and the inheritable set stays empty.
+pub(super) fn leave_capabilities(kept: Capabilities) -> Result<(), Errno> {
     clear_ambient_capability_set()?;
-    let none = CapabilitySet::empty();
-    set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+    let set = CapabilitySet::from_bits_retain(kept.0);
+    let is_zero = rustix::process::getuid().is_root();
+    let inheritable = if is_zero { CapabilitySet::empty() } else { set };
+    set_capabilities(None, CapabilitySets { effective: set, permitted: set, inheritable })?;
+    for number in kept.iter().filter(|_| !is_zero) {
+        configure_capability_in_ambient_set(CapabilitySet::from_bits_retain(1 << number), true)?;
+    }
+    Ok(())
 }

@@ -1,15 +1,24 @@
 //! One workload: its process, from the clone to the end.
 //!
-//! [`spawn`] is PID 1's side, [`child`] the side of the new process, which carries out the plan. They share the plan
-//! and two pipes: one for what the workload writes, one for the step that failed.
+//! [`spawn`] is PID 1's side before and after the clone, [`outside`] what it does to the process that waits, [`child`]
+//! the side of the new process. All three carry out parts of one plan. Two pipes go to PID 1, one for what the workload
+//! writes, one for the step that failed; over a socket comes what was opened outside ([`handover`]).
 
 mod child;
 mod group;
+mod handover;
 mod identity;
+mod landlock;
 mod mounts;
+mod network;
+mod outside;
 mod report;
+mod root;
 mod spawn;
+mod template;
 
-pub(crate) use group::Groups;
+pub(crate) use group::{Groups, OutOfMemory};
+pub(crate) use network::Networks;
 pub(crate) use report::{Outcome, Report};
-pub(crate) use spawn::{Process, spawn};
+pub(crate) use spawn::{Failure, Process, Surroundings, spawn};
+pub(crate) use template::{place as template_place, prepare as prepare_template};

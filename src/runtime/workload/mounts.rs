@@ -1,12 +1,18 @@
-//! A workload's mounts (mount_setattr(2), fsopen(2), openat2(2), pivot_root(2)).
+//! A workload's mounts (fsopen(2), openat2(2), pivot_root(2)).
 //!
 //! The working directory is the root filesystem from [`attach_root`] on. Every place below it is opened without
 //! following a symbolic link and without leaving it, and a filesystem is attached to what was opened: a root filesystem
-//! cannot lead a mount elsewhere, whatever it holds and whoever changes it meanwhile.
+//! cannot lead a mount elsewhere, whatever it holds and whoever changes it meanwhile. What is covered below /proc is
+//! named from the mount that was just made, not by a path through the root filesystem.
 
+use super::template;
 use core::ffi::CStr;
-use hilum::plan;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use core::fmt::Write;
+use heapless::String;
+use hilum::config::Bind;
+use hilum::plan::{self, FileSystem, Mask};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
@@ -14,27 +20,35 @@ use rustix::mount::{
     open_tree, unmount,
 };
 
+const BY_DESCRIPTORS: MoveMountFlags =
+    MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH.union(MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH);
+const CLONE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE.union(OpenTreeFlags::OPEN_TREE_CLOEXEC);
+
 /// Cuts this mount namespace off from every other one.
 pub(super) fn make_private() -> Result<(), Errno> {
     mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
 }
 
-/// Attaches a copy of the folder's mount over the folder, read-only, and enters it.
-pub(super) fn attach_root(path: &str) -> Result<(), Errno> {
-    // Not recursive: what is mounted below the folder on the host's side is not the workload's.
-    let root = open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
-    move_mount(&root, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
-    rustix::process::fchdir(&root)?;
-    // mount_setattr(2) would do this before the mount is attached, but not before kernel 5.12.
-    let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NODEV;
-    mount_remount(".", flags, c"")
+/// Attaches the root filesystem over the old root, where this process still is, and enters it.
+pub(super) fn attach_root(root: &OwnedFd, is_writable: bool) -> Result<(), Errno> {
+    move_mount(root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    rustix::process::fchdir(root)?;
+    let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, !is_writable);
+    restrict(root.as_fd(), attributes)
 }
 
-/// Makes a filesystem and attaches it.
-pub(super) fn attach(wanted: &plan::Mount) -> Result<(), Errno> {
+/// Makes a filesystem and attaches it; gives its mount.
+pub(super) fn attach(wanted: &plan::Mount) -> Result<OwnedFd, Errno> {
     let kind = fsopen(wanted.filesystem.name(), FsOpenFlags::FSOPEN_CLOEXEC)?;
     for (name, value) in wanted.options {
         fsconfig_set_string(&kind, *name, *value)?;
+    }
+    if wanted.bytes > 0 {
+        let mut bytes: String<24> = String::new();
+        // Twenty digits fit.
+        let _ = write!(bytes, "{}", wanted.bytes);
+        fsconfig_set_string(&kind, c"size", bytes.as_str())?;
     }
     fsconfig_create(&kind)?;
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID;
@@ -42,21 +56,101 @@ pub(super) fn attach(wanted: &plan::Mount) -> Result<(), Errno> {
     attributes.set(MountAttrFlags::MOUNT_ATTR_NOEXEC, !wanted.executable);
     attributes.set(MountAttrFlags::MOUNT_ATTR_NODEV, !wanted.devices);
     let mount = fsmount(&kind, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
-    let place = openat2(
-        CWD,
-        wanted.target,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-        ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS,
-    )?;
-    let by_descriptors = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
-    move_mount(&mount, "", &place, "", by_descriptors)
+    let place = below(CWD, wanted.target, OFlags::DIRECTORY)?;
+    move_mount(&mount, "", &place, "", BY_DESCRIPTORS)?;
+    Ok(mount)
 }
 
-/// Makes a filesystem that this process has filled read-only. The place was found without links when it was attached.
-pub(super) fn seal(path: &CStr) -> Result<(), Errno> {
-    let flags = MountFlags::BIND | MountFlags::RDONLY | MountFlags::NOSUID | MountFlags::NOEXEC;
-    mount_remount(path, flags, c"")
+/// Attaches /dev: one with more nodes, or the part of the template, which lies in this process's copy of PID 1's mounts.
+pub(super) fn attach_dev(own: Option<&OwnedFd>, template: &str) -> Result<(), Errno> {
+    let place = below(CWD, c"dev", OFlags::DIRECTORY)?;
+    match own {
+        Some(own) => move_mount(own, "", &place, "", BY_DESCRIPTORS),
+        None => move_mount(part(template, template::DEV)?, "", &place, "", BY_DESCRIPTORS),
+    }?;
+    Ok(())
+}
+
+/// A part of the template, to be attached.
+fn part(template: &str, name: &CStr) -> Result<OwnedFd, Errno> {
+    let template = open(template, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    open_tree(&template, name, CLONE)
+}
+
+/// Attaches a folder or file of the board that was opened outside.
+pub(super) fn attach_bind(mount: &OwnedFd, bind: &Bind<'_>) -> Result<(), Errno> {
+    let mut path: String<256> = String::new();
+    // A path of the configuration is shorter; the parser saw to it.
+    let _ = path.push_str(bind.target.trim_start_matches('/'));
+    let place = below(CWD, path.as_str(), OFlags::empty())?;
+    move_mount(mount, "", &place, "", BY_DESCRIPTORS)?;
+    let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, !bind.is_writable);
+    attributes.set(MountAttrFlags::MOUNT_ATTR_NOEXEC, !bind.is_executable);
+    restrict(mount.as_fd(), attributes)
+}
+
+/// Makes something of a filesystem read-only, by a mount of it over itself. What is not there needs no cover.
+pub(super) fn cover_read_only(filesystem: &OwnedFd, path: &CStr) -> Result<(), Errno> {
+    let copy = match open_tree(filesystem, inside(path), CLONE) {
+        Err(Errno::NOENT) => return Ok(()),
+        copy => copy?,
+    };
+    move_mount(&copy, "", filesystem, inside(path), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    restrict(copy.as_fd(), attributes)
+}
+
+/// Covers something of a filesystem by something empty. What is not there needs no cover.
+pub(super) fn cover(filesystem: &OwnedFd, mask: &Mask, template: &str) -> Result<(), Errno> {
+    let place = match below(filesystem.as_fd(), inside(mask.path), OFlags::empty()) {
+        Err(Errno::NOENT) => return Ok(()),
+        place => place?,
+    };
+    let empty = part(template, if mask.is_folder { template::EMPTY_FOLDER } else { template::EMPTY_FILE })?;
+    move_mount(&empty, "", &place, "", BY_DESCRIPTORS)
+}
+
+/// The path without its first part, which is where the filesystem is attached.
+fn inside(path: &CStr) -> &CStr {
+    let bytes = path.to_bytes_with_nul();
+    let start = bytes.iter().position(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    CStr::from_bytes_with_nul(&bytes[start..]).unwrap_or_default()
+}
+
+/// The filesystem that a path below the root belongs to, where it is one that is covered in parts.
+pub(super) fn covered(path: &CStr) -> FileSystem {
+    if path.to_bytes().starts_with(b"sys/") { FileSystem::Sysfs } else { FileSystem::Proc }
+}
+
+/// Opens a place below a folder: not through a symbolic link, and not outside of it (openat2(2)).
+fn below(folder: BorrowedFd<'_>, path: impl rustix::path::Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    openat2(folder, path, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty(), how)
+}
+
+/// Adds attributes to a mount that is attached.
+fn restrict(mount: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<(), Errno> {
+    match hilum_sys::restrict_mount(mount, attributes.bits()) {
+        Err(Errno::NOSYS) => {}
+        result => return result,
+    }
+    // Before kernel 5.12 by a path, which the board's own /proc gives to what is open already.
+    let mut flags = MountFlags::BIND;
+    for (attribute, flag) in [
+        (MountAttrFlags::MOUNT_ATTR_RDONLY, MountFlags::RDONLY),
+        (MountAttrFlags::MOUNT_ATTR_NOSUID, MountFlags::NOSUID),
+        (MountAttrFlags::MOUNT_ATTR_NODEV, MountFlags::NODEV),
+        (MountAttrFlags::MOUNT_ATTR_NOEXEC, MountFlags::NOEXEC),
+    ] {
+        flags.set(flag, attributes.contains(attribute));
+    }
+    let mut path: String<32> = String::new();
+    let _ = write!(path, "/proc/self/fd/{}", mount.as_raw_fd());
+    mount_remount(path.as_str(), flags, c"")
 }
 
 /// Makes the working directory the root, and detaches the old root from this namespace.

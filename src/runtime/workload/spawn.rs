@@ -1,14 +1,15 @@
 //! PID 1's side of a start: group, pipes, clone. It returns as soon as the process exists and never waits for it.
 
+use super::network::Networks;
 use super::report::{Outcome, receive};
-use super::{Groups, child};
-use hilum::config::Workload;
-use hilum::plan::plan;
+use super::{Groups, child, handover, outside};
+use hilum::config::Config;
+use hilum::plan::{Phase, plan};
 use hilum_sys::Cloned;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal, pidfd_send_signal};
+use rustix::process::{Gid, Pid, Signal, Uid, pidfd_send_signal};
 
 /// A workload's process as PID 1 holds it.
 pub(crate) struct Process {
@@ -45,25 +46,73 @@ impl Process {
     }
 }
 
-/// Starts `workload` in namespaces of its own; with `is_timed` it tells when it got to its program.
+/// What every start needs of PID 1.
+pub(crate) struct Surroundings {
+    /// The workloads' control groups.
+    pub(crate) groups: Groups,
+    /// Network namespaces that several workloads share.
+    pub(crate) networks: Networks,
+    /// Where the template lies.
+    pub(crate) template: &'static str,
+}
+
+/// A start that made no process: the step of the plan, where it was one, and what the kernel said.
+pub(crate) struct Failure {
+    pub(crate) step: Option<usize>,
+    pub(crate) errno: Errno,
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Self {
+        Self { step: None, errno }
+    }
+}
+
+/// Starts the workload at `index` in namespaces of its own; with `is_timed` it tells when it got to its program.
 ///
 /// # Errors
-/// The kernel's, for the group, a pipe, or the clone. Nothing is left behind then but the empty group.
-pub(crate) fn spawn(workload: &Workload<'_>, groups: &Groups, is_timed: bool) -> Result<Process, Errno> {
-    let group = groups.open(workload)?;
+/// The kernel's, for a limit, the group, a pipe, or the clone. Nothing is left behind then but the empty group.
+pub(crate) fn spawn(
+    config: &'static Config<'static>,
+    index: usize,
+    around: &mut Surroundings,
+    is_timed: bool,
+) -> Result<Process, Failure> {
+    let workload = &config.workloads[index];
+    let plan = plan(workload);
+    let group = around.groups.open(workload, index)?;
+    for (step, limit) in plan.of(Phase::Before) {
+        around.groups.limit(group.as_ref(), limit).map_err(|errno| Failure { step: Some(step), errno })?;
+    }
     let (output, output_writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    // Programs open /dev/stdout again by its name, which asks for the pipe's own permissions.
+    let user = outside::on_board(workload, &plan);
+    rustix::fs::fchown(&output_writer, Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)))?;
     let (report, report_writer) = pipe_with(PipeFlags::CLOEXEC)?;
     for reader in [&output, &report] {
         rustix::io::ioctl_fionbio(reader, true)?;
     }
-    let plan = plan(workload);
-    match hilum_sys::clone(plan.namespaces.0, group.as_ref().map(AsFd::as_fd))? {
-        Cloned::Child => child::run(
-            workload,
-            &plan,
-            &child::Pipes { output: output_writer.as_fd(), report: report_writer.as_fd(), is_timed },
-        ),
+    let (socket, child_socket) = handover::pair()?;
+    let network = around.networks.enter(workload, index)?;
+    let cloned = hilum_sys::clone(plan.namespaces.0, group.as_ref().map(AsFd::as_fd));
+    if matches!(cloned, Ok(Cloned::Child)) {
+        // The other end has to be PID 1's alone, so that its end can be heard.
+        drop(socket);
+        let pipes = child::Pipes {
+            output: output_writer.as_fd(),
+            report: report_writer.as_fd(),
+            socket: child_socket.as_fd(),
+            is_timed,
+            template: around.template,
+        };
+        child::run(workload, &plan, &pipes)
+    }
+    network.leave()?;
+    match cloned? {
+        Cloned::Child => Err(Errno::CHILD.into()),
         Cloned::Parent { pid, pidfd } => {
+            let waiting = outside::Waiting { pid, socket: socket.as_fd(), report: report_writer.as_fd() };
+            outside::run(workload, &plan, &waiting);
             Ok(Process { pid, pidfd, output, report: Some(report), executed_us: None, has_failed: false })
         }
     }

@@ -91,8 +91,8 @@ fn unknown_key_is_refused_with_the_one_that_was_meant() {
 #[test]
 fn key_that_is_not_carried_out_yet_is_refused_not_ignored() {
     assert_eq!(
-        in_workload("memory 32M"),
-        "5:1: \"memory\" is known but not carried out by this version; remove the line"
+        in_workload("publish 80"),
+        "5:1: \"publish\" is known but not carried out by this version; remove the line"
     );
     assert_eq!(
         in_system("console ttyS0 prompt"),
@@ -190,7 +190,7 @@ fn restart_line_that_makes_no_sense_is_refused() {
 fn name_that_is_no_workload_is_refused() {
     assert_eq!(in_workload("needs b"), "5:7: there is no workload \"b\"");
     assert_eq!(in_workload("after"), "5:6: \"after\" needs the name of a workload");
-    assert_eq!(in_workload("needs a"), "5:7: workload \"a\" cannot wait for itself");
+    assert_eq!(in_workload("needs a"), "5:7: workload \"a\" cannot name itself here");
 }
 
 #[test]
@@ -253,4 +253,57 @@ fn everything_above_its_limit_is_refused() {
 fn long_word_is_shown_in_part() {
     let found = in_workload(&"ä".repeat(100));
     assert_eq!(found, format!("5:1: unknown key \"{}...\" in [workload]", "ä".repeat(20)));
+}
+
+#[test]
+fn confinement_that_is_none_is_refused_with_what_was_expected() {
+    for (line, expected) in [
+        ("share mnt", "5:7: found \"mnt\", expected cgroup, ipc, net, net=NAME, pid, time, user or uts"),
+        ("share", "5:6: \"share\" needs cgroup, ipc, net, net=NAME, pid, time, user or uts"),
+        ("share net=b", "5:7: there is no workload \"b\""),
+        ("share net=a", "5:7: workload \"a\" cannot name itself here"),
+        ("ids 1000", "5:5: found \"1000\", expected the first of 65,536 ids, from 65536 up"),
+        (
+            "capability CAP_KILL",
+            "5:12: found \"CAP_KILL\", expected the name of a capability such as net_admin, in lower case and without CAP_",
+        ),
+        ("seccomp", "5:8: \"seccomp\" needs default, strict or off"),
+        ("seccomp default ptrace", "5:17: found \"ptrace\", expected +NAME or -NAME with the name of a system call"),
+        ("seccomp default +ptrac", "5:17: found \"+ptrac\", expected +NAME or -NAME with the name of a system call"),
+        ("seccomp off +ptrace", "5:13: unexpected word \"+ptrace\""),
+        (
+            "tcp bind=0",
+            "5:5: found \"bind=0\", expected bind=PORT,... or connect=PORT,... with at most 8 ports each, or none",
+        ),
+        ("device /tmp/x", "5:8: found \"/tmp/x\", expected a path below /dev"),
+        ("device /dev/x x", "5:15: found \"x\", expected r, w or rw"),
+        (
+            "mount /a /proc/x",
+            "5:10: found \"/proc/x\", expected an absolute path, not / and not below /proc, /sys or /dev",
+        ),
+        ("mount /a /b rx", "5:13: found \"rx\", expected ro, rw, ro,exec or rw,exec"),
+        ("memory 32MB", "5:8: found \"32MB\", expected a number of bytes such as 32M or 1G, or max"),
+        ("memory 32M low=1M", "5:12: found \"low=1M\", expected high=, min= or swap= and a number of bytes"),
+        ("pids many", "5:6: found \"many\", expected a number of processes, or max"),
+        ("cpu 50", "5:5: found \"50\", expected a percentage of one processor such as 50% or 200%"),
+        ("cpuset 0-", "5:8: found \"0-\", expected a list of processors such as 0-1,3"),
+        ("io /dev/vda", "5:12: \"io\" needs rbps=, wbps=, riops= or wiops= and a number"),
+        ("umask 800", "5:7: found \"800\", expected an octal number such as 022"),
+        ("rlimit files 5", "5:8: found \"files\", expected the name of a resource such as nofile (getrlimit(2))"),
+        ("rlimit nofile 9 5", "5:15: found \"9\", expected a soft limit below the hard one"),
+        ("oom_score_adj 1001", "5:15: found \"1001\", expected a whole number from -1000 to 1000"),
+        ("nice --5", "5:6: found \"--5\", expected a whole number from -20 to 19"),
+        ("scheduler fifo", "5:15: \"scheduler\" needs a priority from 1 to 99"),
+        ("ioprio best-effort 8", "5:20: found \"8\", expected a level from 0 to 7"),
+        (
+            "user 70000",
+            "2:1: workload \"a\": a user or group id is above 65535, the last one of its own; use a lower one, or write: share user",
+        ),
+        (
+            "share user\ncapability sys_admin",
+            "2:1: workload \"a\": sys_admin with share user opens the whole board; if that is meant, write: privileged",
+        ),
+    ] {
+        assert_eq!(in_workload(line), expected, "{line}");
+    }
 }

@@ -17,7 +17,7 @@ fn smallest_file_has_the_documented_defaults() {
         assert_eq!((workload.name, workload.line), ("a", 2));
         assert_eq!((workload.root, workload.exec.as_slice()), ("/r", &["/x"][..]));
         assert_eq!((workload.directory, workload.hostname), ("/", "a"));
-        assert_eq!(workload.user, User { uid: 0, gid: 0 });
+        assert_eq!(workload.identity.user, User { uid: 0, gid: 0 });
         assert!(workload.env.is_empty() && workload.needs.is_empty() && workload.after.is_empty());
         let restart = Restart { when: When::OnFailure, delay_ms: 100, max_ms: 30_000, limit: None };
         assert_eq!(workload.restart, restart);
@@ -46,13 +46,13 @@ fn every_key_is_read() {
         let env = [Variable { name: "A", value: "1 2" }, Variable { name: "B", value: "" }];
         assert_eq!(web.env.as_slice(), env);
         assert_eq!((web.directory, web.hostname), ("/srv", "front"));
-        assert_eq!(web.user, User { uid: 1000, gid: 50 });
+        assert_eq!(web.identity.user, User { uid: 1000, gid: 50 });
         assert_eq!(web.needs.iter().collect::<Vec<_>>(), [1, 2]);
         assert_eq!(web.after.iter().collect::<Vec<_>>(), [3]);
         let limit = Some(Limit { count: 5, period_ms: 3_600_000, otherwise: Otherwise::Reboot });
         assert_eq!(web.restart, Restart { when: When::Always, delay_ms: 1_000, max_ms: 120_000, limit });
         assert_eq!(web.stop, Stop { signal: Signal(2), grace_ms: 250 });
-        assert_eq!(config.workloads[1].user, User { uid: 7, gid: 7 });
+        assert_eq!(config.workloads[1].identity.user, User { uid: 7, gid: 7 });
         assert_eq!(config.workloads[1].restart.when, When::Never);
     });
 }
@@ -78,7 +78,7 @@ fn everything_at_its_limit_is_taken() {
 fn line_with_as_many_words_as_fit_is_split() {
     // That is more than any key takes, so it is the key that refuses, not the line.
     let words = " a".repeat(limits::LINE_WORDS - 2);
-    let found = super::refusal(format!("hilum 1\n[workload a]\nroot /{words}\n").as_bytes());
+    let found = super::refusal(format!("hilum 1\n[workload a]\nuser 1{words}\n").as_bytes());
     assert_eq!(found, "3:8: unexpected word \"a\"");
 }
 
@@ -104,4 +104,60 @@ fn example_of_the_documentation_is_taken() {
     let documentation = include_str!("../../../../docs/config.md");
     let example = documentation.split("```").find(|block| block.starts_with("\nhilum 1")).expect("there is an example");
     with(example, |config| assert!(config.workloads.len() >= 2));
+}
+
+#[test]
+fn every_key_of_confinement_is_read() {
+    use super::super::{Bind, Device, IoLimit, Overlay, ResourceLimit};
+    let text = "hilum 1\n[workload a]\nroot /r overlay=/data/a\nexec /x\nshare ipc uts\nshare net=b\nids 655360\n\
+        capability kill setgid\ncapability net_admin\nseccomp strict +ptrace -kill\nlandlock off\ntcp bind=80,443 connect=53\n\
+        device /dev/ttyS1 w\ndevice /dev/fb0\nmount /data /var/lib rw,exec\nmount /etc /cfg\nsys\ntmp 1M exec\nprivileged\n\
+        memory 32M high=24M min=1M swap=max\npids max\ncpu 150% weight=50\ncpuset 0-1,3\nio /dev/vda rbps=1M wiops=100\n\
+        groups 5 6\numask 077\nrlimit nofile 1K 2K\nrlimit core 0\noom_score_adj -500\nnice -5\nscheduler rr 7\n\
+        ioprio best-effort 3\npersonality linux32\n[workload b]\nroot /r overlay\nexec /x\n";
+    with(text, |config| {
+        let [a, b] = config.workloads.as_slice() else { panic!("two workloads") };
+        assert_eq!((a.overlay, b.overlay), (Overlay::Folder("/data/a"), Overlay::Memory));
+        assert_eq!(a.isolation.shared, 0x0800_0000 | 0x0400_0000 | 0x4000_0000);
+        assert_eq!((a.isolation.net_of, a.isolation.is_net_shared, b.isolation.is_net_shared), (Some(1), true, true));
+        assert_eq!((a.isolation.first_id, b.isolation.first_id), (655_360, 131_072));
+        assert_eq!(a.isolation.capabilities.names().collect::<Vec<_>>(), ["kill", "setgid", "net_admin"]);
+        let changes: Vec<_> = a.isolation.seccomp.changes.iter().map(|(on, call)| (*on, call.name())).collect();
+        assert_eq!(changes, [(true, "ptrace"), (false, "kill")]);
+        let tcp = a.isolation.tcp.as_ref().expect("ports");
+        assert_eq!((tcp.bind.as_slice(), tcp.connect.as_slice()), (&[80, 443][..], &[53][..]));
+        let devices = [
+            Device { path: "/dev/ttyS1", read: false, write: true },
+            Device { path: "/dev/fb0", read: true, write: true },
+        ];
+        assert_eq!(a.isolation.devices.as_slice(), devices);
+        let binds = [
+            Bind { source: "/data", target: "/var/lib", is_writable: true, is_executable: true },
+            Bind { source: "/etc", target: "/cfg", is_writable: false, is_executable: false },
+        ];
+        assert_eq!(a.isolation.mounts.as_slice(), binds);
+        assert!(a.isolation.has_sys && a.isolation.is_privileged && a.isolation.tmp_is_executable);
+        assert!(!a.isolation.has_landlock && b.isolation.has_landlock);
+        assert_eq!((a.isolation.tmp_bytes, b.isolation.tmp_bytes), (1 << 20, 16 << 20));
+        let resources = &a.resources;
+        assert_eq!((resources.memory, resources.memory_high), (Some(32 << 20), Some(24 << 20)));
+        assert_eq!(
+            (resources.memory_min, resources.swap, resources.pids),
+            (Some(1 << 20), Some(u64::MAX), Some(u64::MAX))
+        );
+        assert_eq!(
+            (resources.cpu_percent, resources.cpu_weight, resources.cpuset),
+            (Some(150), Some(50), Some("0-1,3"))
+        );
+        let io = IoLimit { device: "/dev/vda", limits: [Some(1 << 20), None, None, Some(100)] };
+        assert_eq!(resources.io.as_slice(), [io]);
+        let identity = &a.identity;
+        assert_eq!((identity.groups.as_slice(), identity.umask, identity.oom_score_adj), (&[5, 6][..], 0o077, -500));
+        let limits =
+            [ResourceLimit { resource: 7, soft: 1024, hard: 2048 }, ResourceLimit { resource: 4, soft: 0, hard: 0 }];
+        assert_eq!(identity.rlimits.as_slice(), limits);
+        assert_eq!((identity.nice, identity.scheduler), (-5, Some((2, 7))));
+        // Class 2 in the upper three bits of sixteen, level 3.
+        assert_eq!((identity.ioprio, identity.personality), (Some(0x4003), Some(8)));
+    });
 }

@@ -5,7 +5,8 @@ use proptest::prelude::*;
 
 const GOOD: &str = "hilum 1\n[system]\nhostname sensor-7\nconsole ttyS0 log\nidle poweroff\n\
     [workload web]\nroot /images/web\nexec /bin/httpd -f \"a b\"\nenv A \"1 2\"\nuser 1000:50\nneeds db\n\
-    restart always delay=1s max=2m limit=5/1h else=reboot\nstop INT 250ms\n\
+    restart always delay=1s max=2m limit=5/1h else=reboot\nstop INT 250ms\nshare net=db uts\nseccomp strict +ptrace\ndevice /dev/ttyS1 rw\nmemory 32M high=1M\n\
+    rlimit nofile 5 6\nscheduler rr 5\ntcp bind=80,443 connect=1\nio /dev/vda rbps=1\numask 022\nids 65536\n\
     [workload db]\nroot /images/db\nexec /bin/db # comment\n";
 
 fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
@@ -34,6 +35,8 @@ proptest! {
             "hilum", "1", "\n", "[system]", "[workload", "a]", "b]", "root", "/r", "exec", "needs", "a", "b", "after",
             "restart", "always", "limit=5/60s", "else=stop", "delay=1s", "\"", "\"x y\"", "#", "env", "user", "1:2", "\t",
             "console", "log", "stop", "TERM", "5s", "ä",
+            "share", "net=a", "net=b", "seccomp", "default", "+read", "memory", "1G", "max", "device", "/dev/x", "rw", "mount",
+            "capability", "kill", "rlimit", "cpu", "50%", "nice", "-5", "tcp", "bind=1,2", "io", "rbps=5", "privileged",
         ][..]), 0..80)
     ) {
         check(format!("hilum 1\n{}", words.join(" ")).as_bytes())?;

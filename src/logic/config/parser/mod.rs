@@ -3,12 +3,17 @@
 //! The file is read twice: `needs` and `after` may name a workload that comes later, so they are looked at when every
 //! section is known.
 
+mod isolation;
+mod resources;
+
+pub(crate) use isolation::may_set_groups;
+
 use super::error::{Error, Problem};
+use super::isolation::Overlay;
 use super::lines::{Line, Lines, Word};
-use super::model::{Config, ConsoleMode, Idle, Signal, Stop, User, Variable, Workload, WorkloadSet};
+use super::model::{Config, ConsoleMode, Idle, Module, Variable, Workload};
 use super::vocabulary::{self, Key, Meaning, Section, VOCABULARY};
 use super::{limits, order, restart, values};
-use heapless::Vec;
 
 /// Reads a configuration into `config`, which holds none yet.
 ///
@@ -48,6 +53,8 @@ fn read_order<'a>(mut lines: Lines<'a>, config: &mut Config<'a>) -> Result<(), E
             section = config.workloads.iter().position(|workload| workload.line == line.number);
         } else if let (Some(index), "needs" | "after") = (section, key) {
             order::read(&line, config, index, key == "needs")?;
+        } else if let (Some(index), "share") = (section, key) {
+            isolation::read_net(&line, config, index)?;
         }
     }
     Ok(())
@@ -92,7 +99,7 @@ impl Parser {
             return error(Problem::Twice(key.name, *first_line));
         }
         *first_line = line.number;
-        Values { line, key, next: 1 }.read(config)
+        Values { line, key, next: 1, problem: None }.read(config)
     }
 
     /// `[system]`, or `[workload NAME]`.
@@ -119,7 +126,8 @@ impl Parser {
                     return error(word.column, Problem::SameName(name, other.line));
                 }
                 self.place = Place::Workload;
-                if config.workloads.push(begun(name, line.number)).is_err() {
+                let first_id = limits::IDS * (config.workloads.len() as u32 + 1);
+                if config.workloads.push(Workload::new(name, line.number, first_id)).is_err() {
                     return error(word.column, Problem::TooMany("workloads", limits::WORKLOADS as u32));
                 }
                 Ok(())
@@ -136,71 +144,122 @@ impl Parser {
             let problem = Problem::Incomplete(workload.name, missing);
             return Err(Error { line: workload.line, column: 1, problem });
         }
+        if let Some(rule) = isolation::broken_rule(workload) {
+            return Err(Error { line: workload.line, column: 1, problem: Problem::Rule(workload.name, rule) });
+        }
         Ok(())
     }
 }
 
-/// A workload with nothing but its name.
-fn begun(name: &str, line: u32) -> Workload<'_> {
-    Workload {
-        name,
-        line,
-        root: "",
-        exec: Vec::new(),
-        env: Vec::new(),
-        directory: "/",
-        hostname: name,
-        user: User { uid: 0, gid: 0 },
-        needs: WorkloadSet::EMPTY,
-        after: WorkloadSet::EMPTY,
-        restart: restart::DEFAULT,
-        stop: Stop { signal: Signal(15), grace_ms: 5_000 },
-    }
-}
+/// Something is wrong: what, [`Values::problem`] holds. An error by value would be copied at each of the many places
+/// that hand it on, and those copies were a tenth of the board's program.
+#[derive(Debug)]
+struct Wrong;
 
 /// The words behind a key, taken one after the other.
 struct Values<'l, 'a> {
     line: &'l Line<'a>,
     key: &'static Key,
     next: usize,
+    /// What is wrong, and in which column.
+    problem: Option<(u32, Problem<'a>)>,
 }
 
 impl<'a> Values<'_, 'a> {
-    fn error<T>(&self, column: u32, problem: Problem<'a>) -> Result<T, Error<'a>> {
-        Err(Error { line: self.line.number, column, problem })
+    #[cold]
+    #[inline(never)]
+    fn error<T>(&mut self, column: u32, problem: Problem<'a>) -> Result<T, Wrong> {
+        self.problem = Some((column, problem));
+        Err(Wrong)
     }
 
-    /// The next word as a value.
-    fn take<T>(&mut self, expected: &'static str, read: impl Fn(&'a str) -> Option<T>) -> Result<T, Error<'a>> {
+    /// The next word.
+    #[inline(never)]
+    fn word(&mut self, expected: &'static str) -> Result<&'a str, Wrong> {
         let Some(word) = self.line.words.get(self.next) else {
             return self.error(self.line.end, Problem::Missing(self.key.name, expected));
         };
         self.next += 1;
-        read(word.text).map_or_else(|| self.error(word.column, Problem::Value(word.text, expected)), Ok)
+        Ok(word.text)
     }
 
-    /// A word that may be left out.
-    fn take_if_there<T>(
-        &mut self,
-        expected: &'static str,
-        read: impl Fn(&'a str) -> Option<T>,
-    ) -> Result<Option<T>, Error<'a>> {
-        if self.next < self.line.words.len() { self.take(expected, read).map(Some) } else { Ok(None) }
+    /// The word that was taken last is not what is expected.
+    #[cold]
+    #[inline(never)]
+    fn unexpected<T>(&mut self, expected: &'static str) -> Result<T, Wrong> {
+        let word = self.line.words[self.next - 1];
+        self.error(word.column, Problem::Value(word.text, expected))
+    }
+
+    /// The next word as a value.
+    fn take<T>(&mut self, expected: &'static str, read: impl FnOnce(&'a str) -> Option<T>) -> Result<T, Wrong> {
+        let word = self.word(expected)?;
+        match read(word) {
+            Some(value) => Ok(value),
+            None => self.unexpected(expected),
+        }
+    }
+
+    /// The next word as one of a few; gives which.
+    #[inline(never)]
+    fn choose(&mut self, expected: &'static str, words: &[&str]) -> Result<usize, Wrong> {
+        self.take(expected, |text| words.iter().position(|known| *known == text))
+    }
+
+    /// The next word as a number in a range.
+    #[inline(never)]
+    fn number(&mut self, expected: &'static str, range: core::ops::RangeInclusive<i64>) -> Result<i64, Wrong> {
+        self.take(expected, |text| values::signed(text).filter(|value| range.contains(value)))
+    }
+
+    /// The next word as an amount.
+    #[inline(never)]
+    fn amount(&mut self, expected: &'static str) -> Result<u64, Wrong> {
+        self.take(expected, values::amount)
+    }
+
+    /// The next word as a path.
+    #[inline(never)]
+    fn path(&mut self) -> Result<&'a str, Wrong> {
+        self.take(values::PATH, values::path)
+    }
+
+    /// Whether there is a further word.
+    fn has_more(&self) -> bool {
+        self.next < self.line.words.len()
+    }
+
+    /// More of this line than there is room for.
+    #[cold]
+    #[inline(never)]
+    fn too_many<T>(&mut self, what: &'static str, limit: usize) -> Result<T, Wrong> {
+        self.error(self.line.words[0].column, Problem::TooMany(what, limit as u32))
     }
 
     fn read(mut self, config: &mut Config<'a>) -> Result<(), Error<'a>> {
+        let line = self.line.number;
+        if self.key.meaning == Meaning::Restart {
+            if let Some(workload) = config.workloads.last_mut() {
+                workload.restart = restart::read(self.line)?;
+            }
+            return Ok(());
+        }
+        match (self.read_words(config), self.problem) {
+            (Err(Wrong), Some((column, problem))) => Err(Error { line, column, problem }),
+            _ => Ok(()),
+        }
+    }
+
+    fn read_words(&mut self, config: &mut Config<'a>) -> Result<(), Wrong> {
         let column = self.line.words[0].column;
         match self.key.meaning {
             Meaning::Hostname => config.system.hostname = Some(self.take(values::HOSTNAME, values::hostname)?),
             Meaning::Console => self.console(config)?,
             Meaning::Idle => {
-                config.system.idle = self.take("stay, poweroff or reboot", |text| match text {
-                    "stay" => Some(Idle::Stay),
-                    "poweroff" => Some(Idle::Poweroff),
-                    "reboot" => Some(Idle::Reboot),
-                    _ => None,
-                })?;
+                let chosen = self.choose("stay, poweroff or reboot", &["stay", "poweroff", "reboot"])?;
+                config.system.idle = [Idle::Stay, Idle::Poweroff, Idle::Reboot][chosen];
             }
+            Meaning::Module => self.module(config)?,
             Meaning::NotYet => return self.error(column, Problem::NotYet(self.key.name)),
             // The names are looked up when every workload is known.
             Meaning::Needs | Meaning::After => return Ok(()),
@@ -216,48 +275,62 @@ impl<'a> Values<'_, 'a> {
         }
     }
 
-    fn workload(&mut self, workload: &mut Workload<'a>) -> Result<(), Error<'a>> {
+    fn workload(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
         match self.key.meaning {
-            Meaning::Root => workload.root = self.take(values::PATH, values::path)?,
-            Meaning::Exec => self.exec(workload)?,
-            Meaning::Env => self.env(workload)?,
-            Meaning::Directory => workload.directory = self.take(values::PATH, values::path)?,
-            Meaning::WorkloadHostname => workload.hostname = self.take(values::HOSTNAME, values::hostname)?,
-            Meaning::User => workload.user = self.take(values::USER, values::user)?,
-            Meaning::Restart => {
-                workload.restart = restart::read(self.line)?;
-                self.next = self.line.words.len();
-            }
-            Meaning::Stop => {
-                workload.stop.signal = self.take(values::SIGNAL, values::signal)?;
-                if let Some(grace_ms) = self.take_if_there(values::DURATION, values::duration_ms)? {
-                    workload.stop.grace_ms = grace_ms;
+            Meaning::Root => {
+                workload.root = self.path()?;
+                if self.has_more() {
+                    workload.overlay =
+                        self.take("overlay, or overlay=FOLDER", |text| match text.strip_prefix("overlay") {
+                            Some("") => Some(Overlay::Memory),
+                            rest => rest?.strip_prefix('=').and_then(values::path).map(Overlay::Folder),
+                        })?;
                 }
             }
-            _ => {}
+            Meaning::Exec => self.exec(workload)?,
+            Meaning::Env => self.env(workload)?,
+            Meaning::Directory => workload.directory = self.path()?,
+            Meaning::WorkloadHostname => workload.hostname = self.take(values::HOSTNAME, values::hostname)?,
+            Meaning::User => workload.identity.user = self.take(values::USER, values::user)?,
+            Meaning::Stop => {
+                workload.stop.signal = self.take(values::SIGNAL, values::signal)?;
+                if self.has_more() {
+                    workload.stop.grace_ms = self.take(values::DURATION, values::duration_ms)?;
+                }
+            }
+            _ => {
+                let _ = self.isolation(workload)? || self.resources(workload)?;
+            }
         }
         Ok(())
     }
 
     /// `console [DEVICE] log|off`
-    fn console(&mut self, config: &mut Config<'a>) -> Result<(), Error<'a>> {
+    fn console(&mut self, config: &mut Config<'a>) -> Result<(), Wrong> {
         if self.line.words.len() > 2 {
             config.system.console.device = Some(self.take(values::DEVICE, values::device)?);
         }
         if let Some(word) = self.line.words.get(self.next).filter(|word| word.text == "prompt") {
             return self.error(word.column, Problem::NotYet(word.text));
         }
-        config.system.console.mode = self.take("log or off", |text| match text {
-            "log" => Some(ConsoleMode::Log),
-            "off" => Some(ConsoleMode::Off),
-            _ => None,
-        })?;
+        let chosen = self.choose("log or off", &["log", "off"])?;
+        config.system.console.mode = [ConsoleMode::Log, ConsoleMode::Off][chosen];
         Ok(())
     }
 
+    /// `module NAME [PARAMETERS]`
+    fn module(&mut self, config: &mut Config<'a>) -> Result<(), Wrong> {
+        let name = self.take("a module's name such as virtio_net", values::module)?;
+        let parameters = if self.has_more() { self.word("its parameters")? } else { "" };
+        match config.system.modules.push(Module { name, parameters }) {
+            Ok(()) => Ok(()),
+            Err(_) => self.too_many("module lines", limits::MODULES),
+        }
+    }
+
     /// `exec PROGRAM ARGUMENT...`
-    fn exec(&mut self, workload: &mut Workload<'a>) -> Result<(), Error<'a>> {
-        let program = self.take(values::PATH, values::path)?;
+    fn exec(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+        let program = self.path()?;
         // The first word always fits: the table is empty.
         let _ = workload.exec.push(program);
         while let Some(word) = self.line.words.get(self.next) {
@@ -270,9 +343,9 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `env NAME VALUE`
-    fn env(&mut self, workload: &mut Workload<'a>) -> Result<(), Error<'a>> {
+    fn env(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
         let name = self.take(values::VARIABLE, values::variable)?;
-        let value = self.take("a value, \"\" for an empty one", Some)?;
+        let value = self.word("a value, \"\" for an empty one")?;
         let column = self.line.words[1].column;
         if workload.env.iter().any(|variable| variable.name == name) {
             return self.error(column, Problem::SameVariable(name));

@@ -1,0 +1,85 @@
+//! Capabilities by the names of capabilities(7), without CAP_ and in lower case. A capability's number is its place.
+
+/// Every capability up to kernel 6.12 (include/uapi/linux/capability.h).
+pub const CAPABILITIES: [&str; 41] = [
+    "chown",
+    "dac_override",
+    "dac_read_search",
+    "fowner",
+    "fsetid",
+    "kill",
+    "setgid",
+    "setuid",
+    "setpcap",
+    "linux_immutable",
+    "net_bind_service",
+    "net_broadcast",
+    "net_admin",
+    "net_raw",
+    "ipc_lock",
+    "ipc_owner",
+    "sys_module",
+    "sys_rawio",
+    "sys_chroot",
+    "sys_ptrace",
+    "sys_pacct",
+    "sys_admin",
+    "sys_boot",
+    "sys_nice",
+    "sys_resource",
+    "sys_time",
+    "sys_tty_config",
+    "mknod",
+    "lease",
+    "audit_write",
+    "audit_control",
+    "setfcap",
+    "mac_override",
+    "mac_admin",
+    "syslog",
+    "wake_alarm",
+    "block_suspend",
+    "audit_read",
+    "perfmon",
+    "bpf",
+    "checkpoint_restore",
+];
+
+/// The number of CAP_SETGID.
+pub const SETGID: u8 = 6;
+/// The number of CAP_SYS_ADMIN.
+pub const SYS_ADMIN: u8 = 21;
+
+/// A set of capabilities: bit N for capability N.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Capabilities(pub u64);
+
+impl Capabilities {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+
+    /// Whether capability `number` is in the set.
+    pub const fn contains(self, number: u8) -> bool {
+        self.0 & (1 << number) != 0
+    }
+
+    /// Whether there is none in it.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The numbers in the set, lowest first.
+    pub fn iter(self) -> impl Iterator<Item = u8> {
+        (0..64).filter(move |number| self.contains(*number))
+    }
+
+    /// The names in the set.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        CAPABILITIES.iter().enumerate().filter(move |(number, _)| self.contains(*number as u8)).map(|(_, name)| *name)
+    }
+}
+
+/// The number of a capability by its name.
+pub(super) fn number(name: &str) -> Option<u8> {
+    CAPABILITIES.iter().position(|known| *known == name).map(|number| number as u8)
+}

@@ -1,0 +1,183 @@
+//! What a workload shares, may do and may use: the part of the model that is about its confinement.
+
+use super::capability::Capabilities;
+use super::limits;
+use super::model::User;
+use crate::seccomp::Seccomp;
+use heapless::Vec;
+
+/// What separates a workload from everything else. The default is everything that the kernel has.
+#[derive(Debug)]
+pub struct Isolation<'a> {
+    /// `share`: the namespaces that it does not have for itself, by their clone flags.
+    pub shared: u64,
+    /// `share net=NAME`: the workload whose network namespace it uses, by its index.
+    pub net_of: Option<u8>,
+    /// Whether another workload names this one in `share net=NAME`, or it names another one.
+    pub is_net_shared: bool,
+    /// `ids`: the first of its 65,536 user and group ids, as the host counts them.
+    pub first_id: u32,
+    /// `capability`
+    pub capabilities: Capabilities,
+    /// `seccomp`
+    pub seccomp: Seccomp,
+    /// `landlock`: whether access to files follows the plan's mounts a second time.
+    pub has_landlock: bool,
+    /// `tcp`
+    pub tcp: Option<Tcp>,
+    /// `device`
+    pub devices: Vec<Device<'a>, { limits::DEVICES }>,
+    /// `mount`
+    pub mounts: Vec<Bind<'a>, { limits::MOUNTS }>,
+    /// `sys`: whether it sees /sys, read-only.
+    pub has_sys: bool,
+    /// `tmp`: bytes of its /tmp.
+    pub tmp_bytes: u64,
+    /// `tmp ... exec`: whether programs in its /tmp may be executed.
+    pub tmp_is_executable: bool,
+    /// `privileged`: what is otherwise refused because it opens a way out is allowed.
+    pub is_privileged: bool,
+}
+
+/// What may be written over a root filesystem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overlay<'a> {
+    /// Nothing: it is read-only.
+    None,
+    /// A layer in memory, gone when the workload ends.
+    Memory,
+    /// A layer in this folder of the board, which stays.
+    Folder(&'a str),
+}
+
+/// The TCP ports of `tcp`, and no others (Landlock, from kernel 6.7 on).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tcp {
+    /// Ports that it may bind.
+    pub bind: Vec<u16, { limits::PORTS }>,
+    /// Ports that it may connect to.
+    pub connect: Vec<u16, { limits::PORTS }>,
+}
+
+/// One `device`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Device<'a> {
+    /// The node's path on the board, below /dev; it has the same path inside.
+    pub path: &'a str,
+    /// Whether it may be read.
+    pub read: bool,
+    /// Whether it may be written.
+    pub write: bool,
+}
+
+/// One `mount`: a folder or file of the board inside of the workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bind<'a> {
+    /// The path on the board.
+    pub source: &'a str,
+    /// The path inside, which has to be there.
+    pub target: &'a str,
+    /// Whether it may be written.
+    pub is_writable: bool,
+    /// Whether programs below it may be executed.
+    pub is_executable: bool,
+}
+
+/// Who the program is, and how the kernel treats it.
+#[derive(Debug)]
+pub struct Identity {
+    /// `user`
+    pub user: User,
+    /// `groups`: its supplementary groups.
+    pub groups: Vec<u32, { limits::GROUPS }>,
+    /// `umask`
+    pub umask: u16,
+    /// `rlimit`
+    pub rlimits: Vec<ResourceLimit, { limits::RLIMITS }>,
+    /// `oom_score_adj`
+    pub oom_score_adj: i16,
+    /// `nice`
+    pub nice: i8,
+    /// `scheduler`: the policy's number (sched(7)) and the priority.
+    pub scheduler: Option<(u8, u8)>,
+    /// `ioprio`: class and level as ioprio_set(2) takes them.
+    pub ioprio: Option<u16>,
+    /// `personality`: the persona as personality(2) takes it.
+    pub personality: Option<u32>,
+}
+
+/// One `rlimit` (getrlimit(2)); `u64::MAX` stands for no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ResourceLimit {
+    /// The resource's number (include/uapi/asm-generic/resource.h).
+    pub resource: u8,
+    /// The soft limit.
+    pub soft: u64,
+    /// The hard limit.
+    pub hard: u64,
+}
+
+/// The resources by number.
+pub const RESOURCES: [&str; 16] = [
+    "cpu",
+    "fsize",
+    "data",
+    "stack",
+    "core",
+    "rss",
+    "nproc",
+    "nofile",
+    "memlock",
+    "as",
+    "locks",
+    "sigpending",
+    "msgqueue",
+    "nice",
+    "rtprio",
+    "rttime",
+];
+
+/// What a workload may use (cgroups(7), version 2). `u64::MAX` stands for no limit, none for what no line sets.
+#[derive(Debug, Default)]
+pub struct Resources<'a> {
+    /// `memory`: bytes.
+    pub memory: Option<u64>,
+    /// `memory ... high=`: bytes from where on it is slowed down.
+    pub memory_high: Option<u64>,
+    /// `memory ... min=`: bytes that are kept for it.
+    pub memory_min: Option<u64>,
+    /// `memory ... swap=`: bytes of swap.
+    pub swap: Option<u64>,
+    /// `pids`: processes and threads.
+    pub pids: Option<u64>,
+    /// `cpu`: percent of one processor.
+    pub cpu_percent: Option<u32>,
+    /// `cpu ... weight=`: its share when processors are short; 100 is usual.
+    pub cpu_weight: Option<u32>,
+    /// `cpuset`: the processors that it may use.
+    pub cpuset: Option<&'a str>,
+    /// `io`
+    pub io: Vec<IoLimit<'a>, { limits::DEVICES }>,
+}
+
+/// One `io`: limits for a block device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IoLimit<'a> {
+    /// The device's path on the board.
+    pub device: &'a str,
+    /// Bytes read and written each second, reads and writes each second, in the order of [`IoLimit::NAMES`].
+    pub limits: [Option<u64>; 4],
+}
+
+impl IoLimit<'_> {
+    /// The names of io.max.
+    pub const NAMES: [&'static str; 4] = ["rbps", "wbps", "riops", "wiops"];
+}
+
+/// Processes and threads of a workload without a `pids` line.
+pub const DEFAULT_PIDS: u64 = 512;
+/// Percent of the board's memory that a workload without a `memory` line may use: a program that eats memory ends
+/// inside of its own group, before the kernel looks for a victim among all.
+pub const DEFAULT_MEMORY_PERCENT: u64 = 75;
+/// Bytes of each folder in memory that a workload gets.
+pub const DEFAULT_TMP_BYTES: u64 = 16 << 20;

@@ -1,0 +1,256 @@
+//! The keys about what a workload shares, may do, and runs as.
+
+use super::super::capability::{self, SETGID, SYS_ADMIN};
+use super::super::error::{Error, Problem};
+use super::super::isolation::{Bind, Device, Overlay, RESOURCES, ResourceLimit, Tcp};
+use super::super::model::{Config, Workload};
+use super::super::vocabulary::Meaning;
+use super::super::{limits, values};
+use super::{Values, Wrong};
+use crate::plan::Namespaces;
+use crate::seccomp::{Call, Profile};
+use heapless::Vec;
+
+const SHARE: &str = "cgroup, ipc, net, net=NAME, pid, time, user or uts";
+const PROFILE: &str = "default, strict or off";
+const CHANGE: &str = "+NAME or -NAME with the name of a system call";
+const CAPABILITY: &str = "the name of a capability such as net_admin, in lower case and without CAP_";
+const NICE: &str = "a whole number from -20 to 19";
+const OOM: &str = "a whole number from -1000 to 1000";
+const PRIORITY: &str = "a priority from 1 to 99";
+const LEVEL: &str = "a level from 0 to 7";
+
+impl<'a> Values<'_, 'a> {
+    /// Reads one of the keys that this file is about; gives whether it was one.
+    pub(super) fn isolation(&mut self, workload: &mut Workload<'a>) -> Result<bool, Wrong> {
+        match self.key.meaning {
+            Meaning::Share => self.share(workload)?,
+            Meaning::Ids => {
+                let (first, last) = limits::FIRST_ID.into_inner();
+                let expected = "the first of 65,536 ids, from 65536 up";
+                workload.isolation.first_id = self.number(expected, first.into()..=last.into())? as u32;
+            }
+            Meaning::Capability => self.each(CAPABILITY, capability::number, |number| {
+                workload.isolation.capabilities.0 |= 1 << number;
+                true
+            })?,
+            Meaning::Seccomp => self.seccomp(workload)?,
+            Meaning::Landlock => workload.isolation.has_landlock = self.choose("on or off", &["off", "on"])? == 1,
+            Meaning::Tcp => self.tcp(workload)?,
+            Meaning::Device => self.device(workload)?,
+            Meaning::Mount => self.mount(workload)?,
+            Meaning::Sys => workload.isolation.has_sys = true,
+            Meaning::Tmp => {
+                let size = |text| values::amount(text).filter(|bytes| (4096..u64::MAX).contains(bytes));
+                workload.isolation.tmp_bytes = self.take("a number of bytes such as 64M", size)?;
+                workload.isolation.tmp_is_executable = self.has_more() && self.choose("exec", &["exec"])? == 0;
+            }
+            Meaning::Privileged => workload.isolation.is_privileged = true,
+            Meaning::Groups => {
+                let id = |text| values::number(text).filter(|id| limits::ID.contains(id));
+                let groups = &mut workload.identity.groups;
+                self.each("group ids", id, |group| groups.push(group).is_ok())?;
+            }
+            Meaning::Umask => {
+                let octal = |text: &str| u16::from_str_radix(text, 8).ok().filter(|mask| *mask <= 0o777);
+                workload.identity.umask = self.take("an octal number such as 022", octal)?;
+            }
+            Meaning::Rlimit => self.rlimit(workload)?,
+            Meaning::OomScoreAdj => workload.identity.oom_score_adj = self.number(OOM, -1000..=1000)? as i16,
+            Meaning::Nice => workload.identity.nice = self.number(NICE, -20..=19)? as i8,
+            Meaning::Scheduler => self.scheduler(workload)?,
+            Meaning::Ioprio => self.ioprio(workload)?,
+            Meaning::Personality => {
+                let chosen = self.choose("linux or linux32", &["linux", "linux32"])?;
+                workload.identity.personality = Some([0, 8][chosen]);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Every further word as a value, at least one; `keep` says whether there was room.
+    fn each<T>(
+        &mut self,
+        expected: &'static str,
+        read: impl Fn(&'a str) -> Option<T>,
+        mut keep: impl FnMut(T) -> bool,
+    ) -> Result<(), Wrong> {
+        loop {
+            let value = self.take(expected, &read)?;
+            if !keep(value) {
+                return self.too_many("words in this line", limits::GROUPS);
+            }
+            if !self.has_more() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// `share NAMESPACE...`; the name behind `net=` is looked up when every workload is known.
+    fn share(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+        let flag = |text: &str| {
+            let name = if text.starts_with("net=") { "net" } else { text };
+            Namespaces::NAMES.iter().find(|(known, _)| *known == name && *known != "mnt").map(|(_, flag)| *flag)
+        };
+        self.each(SHARE, flag, |flag| {
+            workload.isolation.shared |= flag;
+            true
+        })
+    }
+
+    /// `seccomp PROFILE [+NAME|-NAME]...`
+    fn seccomp(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+        let seccomp = &mut workload.isolation.seccomp;
+        let chosen = self.choose(PROFILE, &["default", "strict", "off"])?;
+        seccomp.profile = [Profile::Default, Profile::Strict, Profile::Off][chosen];
+        if seccomp.profile == Profile::Off || !self.has_more() {
+            return Ok(());
+        }
+        let change = |text: &str| {
+            let is_allowed = text.starts_with('+');
+            let name = text.strip_prefix(['+', '-'])?;
+            Some((is_allowed, Call::named(name)?))
+        };
+        self.each(CHANGE, change, |change| seccomp.changes.push(change).is_ok())
+    }
+
+    /// `tcp [bind=PORT,...] [connect=PORT,...]`
+    fn tcp(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+        const EXPECTED: &str = "bind=PORT,... or connect=PORT,... with at most 8 ports each, or none";
+        let ports = |text: &str| {
+            let mut ports = Vec::new();
+            for port in text.split(',').filter(|_| !text.is_empty()) {
+                let port = values::number(port).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)?;
+                ports.push(port).ok()?;
+            }
+            Some(ports)
+        };
+        let mut tcp = Tcp { bind: Vec::new(), connect: Vec::new() };
+        if let Some("none") = self.line.words.get(self.next).map(|word| word.text) {
+            self.next += 1;
+        } else {
+            let read = |text: &'a str| {
+                let (name, list) = text.split_once('=')?;
+                Some((["bind", "connect"].iter().position(|known| *known == name)?, ports(list)?))
+            };
+            self.each(EXPECTED, read, |(which, ports)| {
+                *[&mut tcp.bind, &mut tcp.connect][which] = ports;
+                true
+            })?;
+        }
+        workload.isolation.tcp = Some(tcp);
+        Ok(())
+    }
+
+    /// `device PATH [r|w|rw]`
+    fn device(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+        let below_dev = |text: &'a str| {
+            values::path(text).filter(|path| path.strip_prefix("/dev/").is_some_and(|name| !name.is_empty()))
+        };
+        let path = self.take("a path below /dev", below_dev)?;
+        let access = if self.has_more() { self.choose("r, w or rw", &["r", "w", "rw"])? } else { 2 };
+        let (read, write) = (access != 1, access != 0);
+        if workload.isolation.devices.push(Device { path, read, write }).is_err() {
+            return self.too_many("device lines", limits::DEVICES);
+        }
+        Ok(())
+    }
+
+    /// `mount SOURCE TARGET [ro|rw][,exec]`
+    fn mount(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+        const TARGET: &str = "an absolute path, not / and not below /proc, /sys or /dev";
+        let source = self.path()?;
+        let target = self.take(TARGET, |text| {
+            let first = text.split('/').find(|part| !part.is_empty())?;
+            values::path(text).filter(|_| !["proc", "sys", "dev"].contains(&first))
+        })?;
+        const OPTIONS: [&str; 4] = ["ro", "rw", "ro,exec", "rw,exec"];
+        let chosen = if self.has_more() { self.choose("ro, rw, ro,exec or rw,exec", &OPTIONS)? } else { 0 };
+        let (is_writable, is_executable) = (chosen % 2 == 1, chosen >= 2);
+        if workload.isolation.mounts.push(Bind { source, target, is_writable, is_executable }).is_err() {
+            return self.too_many("mount lines", limits::MOUNTS);
+        }
+        Ok(())
+    }
+
+    /// `rlimit RESOURCE SOFT [HARD]`
+    fn rlimit(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+        const AMOUNT: &str = "a number, one with K, M or G behind it, or max";
+        let resource = self.choose("the name of a resource such as nofile (getrlimit(2))", &RESOURCES)? as u8;
+        let soft = self.amount(AMOUNT)?;
+        let hard = if self.has_more() { self.amount(AMOUNT)? } else { soft };
+        let limits = &mut workload.identity.rlimits;
+        if soft > hard || limits.iter().any(|limit| limit.resource == resource) {
+            let word = self.line.words[if soft > hard { 2 } else { 1 }];
+            let expected = if soft > hard { "a soft limit below the hard one" } else { "each resource once" };
+            return self.error(word.column, Problem::Value(word.text, expected));
+        }
+        // Each resource stands there once, so there is room for all.
+        let _ = limits.push(ResourceLimit { resource, soft, hard });
+        Ok(())
+    }
+
+    /// `scheduler other|batch|idle`, or `fifo PRIORITY`, or `rr PRIORITY`, by the numbers of sched(7)
+    fn scheduler(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+        const POLICIES: [&str; 5] = ["other", "fifo", "rr", "batch", "idle"];
+        let policy = [0, 1, 2, 3, 5][self.choose("other, batch, idle, fifo or rr", &POLICIES)?];
+        let priority = if matches!(policy, 1 | 2) { self.number(PRIORITY, 1..=99)? } else { 0 };
+        workload.identity.scheduler = Some((policy, priority as u8));
+        Ok(())
+    }
+
+    /// `ioprio realtime|best-effort LEVEL`, or `idle`, by the numbers of ioprio_set(2)
+    fn ioprio(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+        let class = self.choose("realtime, best-effort or idle", &["realtime", "best-effort", "idle"])?;
+        let level = if class == 2 { 0 } else { self.number(LEVEL, 0..=7)? };
+        // The class stands in the upper three bits of sixteen (include/uapi/linux/ioprio.h).
+        workload.identity.ioprio = Some(((class as u16 + 1) << 13) | level as u16);
+        Ok(())
+    }
+}
+
+/// The second reading of `share net=NAME`.
+pub(super) fn read_net<'a>(line: &super::Line<'a>, config: &mut Config<'a>, index: usize) -> Result<(), Error<'a>> {
+    for word in &line.words[1..] {
+        let Some(name) = word.text.strip_prefix("net=") else { continue };
+        let error = |problem| Err(Error { line: line.number, column: word.column, problem });
+        match config.workloads.iter().position(|workload| workload.name == name) {
+            None => return error(Problem::NoWorkload(name)),
+            Some(other) if other == index => return error(Problem::Itself(name)),
+            Some(other) if config.workloads[other].isolation.net_of.is_some() => {
+                return error(Problem::Value(word.text, "a workload that has its network for itself"));
+            }
+            Some(other) => {
+                let isolation = &mut config.workloads[index].isolation;
+                (isolation.net_of, isolation.is_net_shared) = (Some(other as u8), true);
+                config.workloads[other].isolation.is_net_shared = true;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What has to hold of a workload as a whole; gives what does not, and what to do.
+pub(super) fn broken_rule(workload: &Workload<'_>) -> Option<&'static str> {
+    let (isolation, identity) = (&workload.isolation, &workload.identity);
+    let shares_user = isolation.shared & Namespaces::flag("user") != 0;
+    let ids = [identity.user.uid, identity.user.gid];
+    if !shares_user && ids.iter().chain(&identity.groups).any(|id| *id >= limits::IDS) {
+        return Some(
+            "a user or group id is above 65535, the last one of its own; use a lower one, or write: share user",
+        );
+    }
+    if shares_user && isolation.capabilities.contains(SYS_ADMIN) && !isolation.is_privileged {
+        return Some("sys_admin with share user opens the whole board; if that is meant, write: privileged");
+    }
+    if workload.overlay != Overlay::None && workload.root == "/" {
+        return Some("the board's own root cannot lie below an overlay");
+    }
+    None
+}
+
+/// Whether a workload's programs may change their supplementary groups.
+pub(crate) fn may_set_groups(workload: &Workload<'_>) -> bool {
+    !workload.identity.groups.is_empty() || workload.isolation.capabilities.contains(SETGID)
+}

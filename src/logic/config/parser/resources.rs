@@ -1,0 +1,69 @@
+//! The keys about what a workload may use: control group limits.
+
+use super::super::isolation::IoLimit;
+use super::super::model::Workload;
+use super::super::vocabulary::Meaning;
+use super::super::{limits, values};
+use super::{Values, Wrong};
+
+const BYTES: &str = "a number of bytes such as 32M or 1G, or max";
+const PIDS: &str = "a number of processes, or max";
+const PERCENT: &str = "a percentage of one processor such as 50% or 200%";
+const WEIGHT: &str = "weight=N from 1 to 10000";
+const CPUS: &str = "a list of processors such as 0-1,3";
+const MEMORY_OPTION: &str = "high=, min= or swap= and a number of bytes";
+const IO_OPTION: &str = "rbps=, wbps=, riops= or wiops= and a number";
+
+impl<'a> Values<'_, 'a> {
+    /// Reads one of the keys that this file is about; gives whether it was one.
+    pub(super) fn resources(&mut self, workload: &mut Workload<'a>) -> Result<bool, Wrong> {
+        let resources = &mut workload.resources;
+        match self.key.meaning {
+            Meaning::Memory => {
+                resources.memory = Some(self.amount(BYTES)?);
+                while self.has_more() {
+                    let (which, bytes) = self.take(MEMORY_OPTION, |text| option(text, &["high", "min", "swap"]))?;
+                    let places = [&mut resources.memory_high, &mut resources.memory_min, &mut resources.swap];
+                    *places[which] = Some(bytes);
+                }
+            }
+            Meaning::Pids => resources.pids = Some(self.amount(PIDS)?),
+            Meaning::Cpu => {
+                let percent = |text: &str| values::number(text.strip_suffix('%')?).filter(|percent| *percent > 0);
+                resources.cpu_percent = Some(self.take(PERCENT, percent)?);
+                let weight = |text| option(text, &["weight"]).filter(|(_, weight)| (1..=10_000).contains(weight));
+                if self.has_more() {
+                    resources.cpu_weight = Some(self.take(WEIGHT, weight)?.1 as u32);
+                }
+            }
+            Meaning::Cpuset => {
+                let list = |text: &'a str| {
+                    let is_range = |part: &str| part.split('-').all(|cpu| values::number(cpu).is_some());
+                    text.split(',').all(is_range).then_some(text)
+                };
+                resources.cpuset = Some(self.take(CPUS, list)?);
+            }
+            Meaning::Io => {
+                let mut io = IoLimit { device: self.path()?, limits: [None; 4] };
+                loop {
+                    let (which, amount) = self.take(IO_OPTION, |text| option(text, &IoLimit::NAMES))?;
+                    io.limits[which] = Some(amount);
+                    if !self.has_more() {
+                        break;
+                    }
+                }
+                if resources.io.push(io).is_err() {
+                    return self.too_many("io lines", limits::DEVICES);
+                }
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// `NAME=AMOUNT` with one of `names`; gives which.
+fn option(text: &str, names: &[&str]) -> Option<(usize, u64)> {
+    let (name, amount) = text.split_once('=')?;
+    Some((names.iter().position(|known| *known == name)?, values::amount(amount)?))
+}

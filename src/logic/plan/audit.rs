@@ -1,0 +1,99 @@
+//! What a workload is allowed beyond the default: `hilum audit`, one line each, with what it means.
+//!
+//! It reads the same fields that the plan is made of, and `default_workload_has_nothing_to_audit` and its twin hold
+//! them together: a loosening without a line here fails a test.
+
+use super::{Namespaces, last_id};
+use crate::config::{Config, Overlay, Workload};
+use crate::seccomp::Profile;
+use core::fmt;
+
+/// Tells each loosening of `workload`, which is one of `config`'s.
+pub fn audit(workload: &Workload<'_>, config: &Config<'_>, mut tell: impl FnMut(fmt::Arguments<'_>)) {
+    let isolation = &workload.isolation;
+    for (name, flag) in Namespaces::NAMES.iter().filter(|(_, flag)| isolation.shared & flag != 0) {
+        let other = isolation.net_of.filter(|_| *flag == Namespaces::flag("net"));
+        match other.and_then(|index| config.workloads.get(usize::from(index))) {
+            Some(other) => tell(format_args!("share net={0}: the network of workload \"{0}\"", other.name)),
+            None => tell(format_args!("share {name}: {}", meaning(name))),
+        }
+    }
+    for name in isolation.capabilities.names() {
+        tell(format_args!("capability {name}: see capabilities(7), CAP_ and the name in capital letters"));
+    }
+    match isolation.seccomp.profile {
+        Profile::Off => tell(format_args!("seccomp off: every system call")),
+        _ => {
+            for (_, call) in isolation.seccomp.changes.iter().filter(|(is_allowed, _)| *is_allowed) {
+                tell(format_args!("seccomp +{}: the system call with every argument", call.name()));
+            }
+        }
+    }
+    if !isolation.has_landlock {
+        tell(format_args!("landlock off: files are protected by mounts and modes alone"));
+    }
+    for device in &isolation.devices {
+        let access = match (device.read, device.write) {
+            (true, true) => "rw",
+            (true, false) => "r",
+            _ => "w",
+        };
+        tell(format_args!("device {} {access}: the board's device", device.path));
+    }
+    for bind in &isolation.mounts {
+        let (write, execute) =
+            (if bind.is_writable { "rw" } else { "ro" }, if bind.is_executable { ",exec" } else { "" });
+        tell(format_args!("mount {} {} {write}{execute}: the board's files", bind.source, bind.target));
+    }
+    match workload.overlay {
+        Overlay::None => {}
+        Overlay::Memory => tell(format_args!("root ... overlay: its root can be written, and programs put there run")),
+        Overlay::Folder(path) => {
+            tell(format_args!("root ... overlay={path}: its root can be written, and what is written stays"));
+        }
+    }
+    if isolation.has_sys {
+        tell(format_args!("sys: it reads what the board's hardware is"));
+    }
+    if isolation.tmp_is_executable {
+        tell(format_args!("tmp ... exec: programs put into /tmp run"));
+    }
+    if isolation.is_privileged {
+        tell(format_args!("privileged: it may be given the whole board"));
+    }
+    let first = isolation.first_id;
+    let overlaps =
+        |other: &&Workload<'_>| other.name != workload.name && first.abs_diff(other.isolation.first_id) <= last_id(0);
+    if let Some(other) = config.workloads.iter().find(overlaps) {
+        tell(format_args!("ids {first}: some of them are also those of workload \"{}\"", other.name));
+    }
+    for (name, amount) in [("memory", workload.resources.memory), ("pids", workload.resources.pids)] {
+        if amount == Some(u64::MAX) {
+            tell(format_args!("{name} max: it can use up what all share"));
+        }
+    }
+    if workload.identity.oom_score_adj < 0 {
+        let score = workload.identity.oom_score_adj;
+        tell(format_args!("oom_score_adj {score}: others are killed before it when memory is short"));
+    }
+    if workload.identity.nice < 0 {
+        tell(format_args!("nice {}: it goes before others", workload.identity.nice));
+    }
+    if let Some((1 | 2, priority)) = workload.identity.scheduler {
+        tell(format_args!("scheduler fifo or rr {priority}: it can keep everything else from running"));
+    }
+}
+
+/// What sharing a namespace means.
+fn meaning(name: &str) -> &'static str {
+    match name {
+        "pid" => "it sees every process of the board",
+        "uts" => "it sees the board's host name",
+        "ipc" => "it reaches the board's System V and POSIX queues",
+        "net" => "it uses the board's network, abstract sockets included",
+        "cgroup" => "it sees where its control group is",
+        "user" => "its user 0 is the board's",
+        "time" => "it sees the board's clocks",
+        _ => "",
+    }
+}

@@ -1,0 +1,86 @@
+//! `hilum doctor`: what this kernel can and cannot enforce of what the plans ask for, and what mends it.
+//!
+//! Each line is a test of the thing itself where that changes nothing, else of where the kernel says that it has it. The
+//! list follows the plan's steps: whatever a step leaves out where the kernel cannot is a line here.
+
+use super::show;
+use crate::init::read_file;
+use hilum::plan::Namespaces;
+use rustix::fs::{Access, access};
+use rustix::io::Errno;
+
+/// Prints the lines; 1 where something that every workload is given is missing.
+pub(super) fn run() -> i32 {
+    let mut missing = 0;
+    let mut tell = |is_there: bool, what: &str, name: &str, otherwise: &str| {
+        let (state, then, otherwise) = if is_there { ("yes", "", "") } else { ("NO ", ": ", otherwise) };
+        missing |= i32::from(!is_there);
+        show(format_args!("{state} {what}{name}{then}{otherwise}\n"));
+    };
+    for (name, _) in Namespaces::NAMES {
+        let mut path = heapless::String::<32>::new();
+        // The names are short.
+        let _ = path.push_str("/proc/self/ns/").and_then(|()| path.push_str(name));
+        let mend = match name {
+            "user" => "CONFIG_USER_NS; until then write: share user",
+            "time" => "CONFIG_TIME_NS; until then write: share time",
+            "cgroup" => "CONFIG_CGROUPS",
+            _ => "CONFIG_NAMESPACES",
+        };
+        tell(access(path.as_str(), Access::EXISTS).is_ok(), "namespace ", name, mend);
+    }
+    let mut text = [0; 256];
+    let count = read_number("/proc/sys/user/max_user_namespaces");
+    tell(count != Some(0), "new user namespaces", "", "sysctl user.max_user_namespaces above 0");
+    let length = read_file("/sys/fs/cgroup/cgroup.controllers", &mut text).unwrap_or(0);
+    let controllers = core::str::from_utf8(&text[..length]).unwrap_or_default();
+    for (name, mend) in [
+        ("memory", "cgroup_enable=memory on the kernel command line, and no cgroup_disable=memory; CONFIG_MEMCG"),
+        ("pids", "CONFIG_CGROUP_PIDS, and no cgroup_disable=pids"),
+        ("cpu", "CONFIG_CFS_BANDWIDTH, and no cgroup_disable=cpu"),
+        ("cpuset", "CONFIG_CPUSETS, and no cgroup_disable=cpuset"),
+        ("io", "CONFIG_BLK_CGROUP and CONFIG_BLK_DEV_THROTTLING"),
+    ] {
+        let is_there = controllers.split_ascii_whitespace().any(|known| known == name);
+        tell(is_there, "control group controller ", name, mend);
+    }
+    tell(has_call_seccomp(), "seccomp filters", "", "CONFIG_SECCOMP_FILTER");
+    let abi = hilum_sys::landlock_abi();
+    let mend = "kernel 5.19, CONFIG_SECURITY_LANDLOCK, and landlock in lsm= on the kernel command line";
+    tell(abi >= 2, "Landlock for files", "", mend);
+    tell(abi >= 4, "Landlock for TCP ports (tcp)", "", "kernel 6.7");
+    tell(abi >= 6, "Landlock for signals and abstract sockets", "", "kernel 6.12");
+    let is_new = |call: Result<(), Errno>| !matches!(call, Err(Errno::NOSYS));
+    let bad = hilum_sys::restrict_mount(rustix::fs::CWD, u32::MAX);
+    tell(
+        is_new(bad),
+        "mapped owners of files (idmapped mounts)",
+        "",
+        "kernel 5.12; until then roots keep the board's owners",
+    );
+    tell(access("/dev/loop-control", Access::EXISTS).is_ok(), "image files (loop devices)", "", "module loop");
+    let mut filesystems = [0; 4096];
+    let length = read_file("/proc/filesystems", &mut filesystems).unwrap_or(0);
+    let known = core::str::from_utf8(&filesystems[..length]).unwrap_or_default();
+    for name in ["squashfs", "erofs", "ext4", "overlay"] {
+        let is_there = known.split_ascii_whitespace().any(|word| word == name);
+        tell(
+            is_there,
+            "filesystem ",
+            name,
+            "its module, or CONFIG_SQUASHFS, CONFIG_EROFS_FS, CONFIG_EXT4_FS, CONFIG_OVERLAY_FS",
+        );
+    }
+    missing
+}
+
+/// Whether the kernel has filters: the list of what they can do is there.
+fn has_call_seccomp() -> bool {
+    access("/proc/sys/kernel/seccomp/actions_avail", Access::EXISTS).is_ok()
+}
+
+fn read_number(path: &str) -> Option<u64> {
+    let mut text = [0; 24];
+    let length = read_file(path, &mut text).ok()?;
+    core::str::from_utf8(&text[..length]).ok()?.trim_end().parse().ok()
+}

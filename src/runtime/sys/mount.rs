@@ -1,0 +1,61 @@
+//! Mounts where rustix has no call yet: attributes of a mount (mount_setattr(2)), loop devices (loop(4)).
+
+use crate::call::call;
+use linux_raw_sys::general::{__NR_ioctl, __NR_mount_setattr, AT_EMPTY_PATH, mount_attr};
+use linux_raw_sys::loop_device::{
+    LO_FLAGS_AUTOCLEAR, LO_FLAGS_READ_ONLY, LOOP_CONFIGURE, LOOP_CTL_GET_FREE, loop_config,
+};
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::io::Errno;
+
+/// Shows the files of a detached mount with the owners that `users`, an open user namespace, maps them to.
+///
+/// # Errors
+/// EINVAL or EOPNOTSUPP where the filesystem cannot, ENOSYS before kernel 5.12, EPERM without CAP_SYS_ADMIN over the
+/// filesystem.
+pub fn map_ids(mount: BorrowedFd<'_>, users: BorrowedFd<'_>) -> Result<(), Errno> {
+    const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
+    set_attributes(mount, MOUNT_ATTR_IDMAP, users.as_raw_fd() as u64)
+}
+
+/// Adds attributes (MOUNT_ATTR_* of mount_setattr(2)) to a mount.
+///
+/// # Errors
+/// ENOSYS before kernel 5.12, EPERM for one that is locked.
+pub fn restrict_mount(mount: BorrowedFd<'_>, attributes: u32) -> Result<(), Errno> {
+    set_attributes(mount, attributes.into(), 0)
+}
+
+fn set_attributes(mount: BorrowedFd<'_>, set: u64, userns_fd: u64) -> Result<(), Errno> {
+    let attributes = mount_attr { attr_set: set, attr_clr: 0, propagation: 0, userns_fd };
+    let (path, address) = (c"".as_ptr() as usize, &raw const attributes);
+    let arguments =
+        [mount.as_raw_fd() as usize, path, AT_EMPTY_PATH as usize, address as usize, size_of::<mount_attr>(), 0];
+    // SAFETY: the kernel reads an empty C string and a structure of the size that is passed; both outlive the call.
+    unsafe { call(__NR_mount_setattr, arguments) }.map(|_| ())
+}
+
+/// The number of a loop device that is free now, from an open /dev/loop-control. Somebody else may take it first.
+///
+/// # Errors
+/// The kernel's.
+pub fn free_loop(control: BorrowedFd<'_>) -> Result<u32, Errno> {
+    // SAFETY: the request takes no argument and gives a number.
+    unsafe { call(__NR_ioctl, [control.as_raw_fd() as usize, LOOP_CTL_GET_FREE as usize, 0, 0, 0, 0]) }
+        .map(|number| number as u32)
+}
+
+/// Puts an open file behind an open loop device, read-only; it lets go of it when the last user is gone.
+///
+/// # Errors
+/// EBUSY where the device was taken meanwhile, EINVAL or ENOTTY before kernel 5.8.
+pub fn attach_loop(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<(), Errno> {
+    // SAFETY: every field is a number or an array of numbers, for which zero is a value.
+    let mut config: loop_config = unsafe { core::mem::zeroed() };
+    config.fd = file.as_raw_fd().unsigned_abs();
+    config.info.lo_flags = LO_FLAGS_READ_ONLY as u32 | LO_FLAGS_AUTOCLEAR as u32;
+    let address = &raw const config;
+    // SAFETY: the kernel reads one `struct loop_config`, which outlives the call.
+    unsafe { call(__NR_ioctl, [device.as_raw_fd() as usize, LOOP_CONFIGURE as usize, address as usize, 0, 0, 0]) }
+        .map(|_| ())
+}

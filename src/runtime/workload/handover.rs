@@ -1,0 +1,63 @@
+//! How what was opened outside gets to the new process: one message over a socket, with the descriptors in it.
+//!
+//! The new process waits for the message, so it does nothing before its ids are mapped. If the other side fails or
+//! dies, the socket ends without a message, and so does the process.
+
+use core::mem::MaybeUninit;
+use heapless::Vec;
+use hilum::config::limits;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice, IoSliceMut};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
+};
+
+/// The root filesystem, the folders of `mount`, a /dev of its own.
+const MOST: usize = limits::MOUNTS + 2;
+
+/// What was opened, in the order of the plan's steps.
+pub(super) type Opened = Vec<OwnedFd, MOST>;
+
+/// Bytes of a control message with that many descriptors (cmsg(3)).
+const SPACE: usize = rustix::cmsg_space!(ScmRights(MOST));
+
+/// The two ends: PID 1's and the new process's.
+pub(super) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+}
+
+/// Sends what was opened. It fits into the socket's buffer, so it does not wait.
+pub(super) fn hand(socket: BorrowedFd<'_>, opened: &Opened) -> Result<(), Errno> {
+    let mut descriptors: Vec<BorrowedFd<'_>, MOST> = Vec::new();
+    descriptors.extend(opened.iter().map(AsFd::as_fd));
+    let mut space = [MaybeUninit::uninit(); SPACE];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(Errno::NOBUFS);
+    }
+    sendmsg(socket, &[IoSlice::new(b"!")], &mut control, SendFlags::NOSIGNAL).map(|_| ())
+}
+
+/// Waits for the message; none if the other side ended without one.
+pub(super) fn receive(socket: BorrowedFd<'_>) -> Result<Option<Opened>, Errno> {
+    let mut space = [MaybeUninit::uninit(); SPACE];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    let message = loop {
+        match recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC) {
+            Err(Errno::INTR) => {}
+            result => break result?,
+        }
+    };
+    if message.bytes == 0 {
+        return Ok(None);
+    }
+    let mut opened = Opened::new();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+            opened.extend(descriptors.take(MOST));
+        }
+    }
+    Ok(Some(opened))
+}

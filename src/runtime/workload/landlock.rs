@@ -1,0 +1,36 @@
+//! Carries out a plan's Landlock rules, after the pivot: paths are those that the program sees.
+
+use hilum::config::{Tcp, Workload};
+use hilum::plan::{Rights, rules};
+use hilum_sys::LandlockRules;
+use rustix::fd::AsFd;
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::io::Errno;
+
+/// The rights of a rule for a TCP port (include/uapi/linux/landlock.h).
+const BIND: u64 = 1;
+const CONNECT: u64 = 2;
+
+/// Holds this process to its rules. A kernel without Landlock leaves files to the mounts; ports that were asked for are
+/// an error there.
+pub(super) fn restrict(workload: &Workload<'_>, tcp: Option<&Tcp>) -> Result<(), Errno> {
+    let abi = hilum_sys::landlock_abi();
+    let ruleset = rules(workload, tcp, abi);
+    if tcp.is_some() && ruleset.as_ref().is_none_or(|ruleset| ruleset.handled_tcp == 0) {
+        return Err(Errno::OPNOTSUPP);
+    }
+    let Some(ruleset) = ruleset else { return Ok(()) };
+    let restriction = LandlockRules::new(ruleset.handled.0, ruleset.handled_tcp, ruleset.scoped)?;
+    for rule in &ruleset.rules {
+        let place = open(rule.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+        let is_folder = FileType::from_raw_mode(fstat(&place)?.st_mode) == FileType::Directory;
+        let Rights(rights) = if is_folder { rule.rights } else { rule.rights.of_file() };
+        restriction.allow_path(place.as_fd(), rights)?;
+    }
+    if let Some(tcp) = tcp {
+        for (ports, rights) in [(&tcp.bind, BIND), (&tcp.connect, CONNECT)] {
+            ports.iter().try_for_each(|port| restriction.allow_port(*port, rights))?;
+        }
+    }
+    restriction.restrict()
+}

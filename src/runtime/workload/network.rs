@@ -1,0 +1,70 @@
+//! Network namespaces that several workloads share (`share net=NAME`).
+//!
+//! PID 1 makes one when the first of them starts, and keeps it: it outlives restarts of each, and no workload owns it, so
+//! none can change its addresses or routes whatever capabilities it has. The clone happens while PID 1 is in there.
+
+use hilum::config::{Workload, limits};
+use hilum::plan::SETTINGS;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+
+/// The shared namespaces, by the workload that the others name.
+pub(crate) struct Networks {
+    shared: [Option<OwnedFd>; limits::WORKLOADS],
+}
+
+/// The way back to PID 1's own namespace; none where it was not left.
+#[must_use]
+pub(super) struct Away(Option<OwnedFd>);
+
+impl Networks {
+    pub(crate) const fn none() -> Self {
+        Self { shared: [const { None }; limits::WORKLOADS] }
+    }
+
+    /// Enters the namespace that the workload at `index` shares; stays where it has one of its own, or the board's.
+    pub(super) fn enter(&mut self, workload: &Workload<'_>, index: usize) -> Result<Away, Errno> {
+        if !workload.isolation.is_net_shared {
+            return Ok(Away(None));
+        }
+        let owner = workload.isolation.net_of.map_or(index, usize::from);
+        let place = self.shared.get_mut(owner).ok_or(Errno::INVAL)?;
+        let away = Away(Some(current()?));
+        match place {
+            Some(namespace) => hilum_sys::enter_network_namespace(namespace.as_fd())?,
+            None => {
+                hilum_sys::own_network_namespace()?;
+                match set_up() {
+                    Ok(namespace) => *place = Some(namespace),
+                    Err(errno) => {
+                        away.leave()?;
+                        return Err(errno);
+                    }
+                }
+            }
+        }
+        Ok(away)
+    }
+}
+
+impl Away {
+    /// Goes back.
+    pub(super) fn leave(self) -> Result<(), Errno> {
+        self.0.map_or(Ok(()), |own| hilum_sys::enter_network_namespace(own.as_fd()))
+    }
+}
+
+fn current() -> Result<OwnedFd, Errno> {
+    open("/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// What a workload does to a namespace of its own.
+fn set_up() -> Result<OwnedFd, Errno> {
+    crate::net::loopback_up()?;
+    for setting in &SETTINGS {
+        let file = open(setting.path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+        rustix::io::write(&file, setting.value.as_bytes())?;
+    }
+    current()
+}

@@ -1,0 +1,168 @@
+//! What is done to a new process from outside, with the board's privileges, while it waits: ids, priorities, and the
+//! mounts that it cannot make in a user namespace of its own.
+//!
+//! PID 1 does it itself where nothing can make it wait. A disk can: an image file, a block device and an overlay are
+//! opened by a copy of PID 1, which ends when it is done.
+
+use super::handover::{Opened, hand};
+use super::report::Report;
+use super::{root, template};
+use crate::init::words;
+use core::fmt::Write;
+use heapless::String;
+use hilum::config::{Identity, Overlay, User, Workload, limits};
+use hilum::plan::{Phase, Plan, Step};
+use hilum_sys::{Cloned, exit};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, FileType, Mode, OFlags, open, stat};
+use rustix::io::Errno;
+use rustix::mount::{OpenTreeFlags, open_tree};
+use rustix::process::{Pid, Resource, Rlimit, prlimit, setpriority_process};
+
+/// The new process and the way to it.
+pub(super) struct Waiting<'a> {
+    /// Its pid here.
+    pub(super) pid: Pid,
+    /// Where it waits for what was opened.
+    pub(super) socket: BorrowedFd<'a>,
+    /// Where a step that failed is reported.
+    pub(super) report: BorrowedFd<'a>,
+}
+
+/// Does the plan's outside steps, or has a copy of this process do them.
+pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, waiting: &Waiting<'_>) {
+    let is_folder =
+        stat(workload.root).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory);
+    if is_folder && workload.overlay == Overlay::None {
+        return all(workload, plan, waiting);
+    }
+    match hilum_sys::clone(0, None) {
+        Ok(Cloned::Child) => {
+            all(workload, plan, waiting);
+            exit(0)
+        }
+        // The copy ends by itself and is reaped with the orphans.
+        Ok(Cloned::Parent { .. }) => {}
+        Err(errno) => {
+            let step = plan.of(Phase::Outside).next().map_or(0, |(index, _)| index);
+            Report { step, errno: words(errno) }.send(waiting.report);
+        }
+    }
+}
+
+fn all(workload: &Workload<'_>, plan: &Plan<'_>, waiting: &Waiting<'_>) {
+    let mut opened = Opened::new();
+    // An open user namespace to map the owners of files with; none where the workload has the board's ids.
+    let users =
+        if plan.namespaces.has("user") { process_file(waiting.pid, "ns/user", OFlags::RDONLY).ok() } else { None };
+    let users = users.as_ref().map(AsFd::as_fd);
+    for (index, step) in plan.of(Phase::Outside) {
+        if let Err(errno) = apply(step, workload, plan, waiting, users, &mut opened) {
+            // The process ends when the socket does.
+            return Report { step: index, errno: words(errno) }.send(waiting.report);
+        }
+    }
+}
+
+fn apply(
+    step: &Step<'_>,
+    workload: &Workload<'_>,
+    plan: &Plan<'_>,
+    waiting: &Waiting<'_>,
+    users: Option<BorrowedFd<'_>>,
+    opened: &mut Opened,
+) -> Result<(), Errno> {
+    let pid = waiting.pid;
+    match *step {
+        Step::DenyGroups => write(pid, "setgroups", "deny"),
+        Step::Ids(first) => {
+            let mut line: String<32> = String::new();
+            // Three numbers of at most ten digits fit.
+            let _ = write!(line, "0 {first} {}", limits::IDS);
+            write(pid, "uid_map", &line)?;
+            write(pid, "gid_map", &line)
+        }
+        Step::OomScore(score) => {
+            let mut line: String<8> = String::new();
+            let _ = write!(line, "{score}");
+            write(pid, "oom_score_adj", &line)
+        }
+        Step::ResourceLimit(limit) => {
+            let some = |value: u64| (value != u64::MAX).then_some(value);
+            let resource = RESOURCES.get(usize::from(limit.resource)).ok_or(Errno::INVAL)?;
+            prlimit(Some(pid), *resource, Rlimit { current: some(limit.soft), maximum: some(limit.hard) }).map(|_| ())
+        }
+        Step::Priority(identity) => prioritize(pid, identity),
+        Step::OpenRoot(path) => push(opened, root::open(path, users)?),
+        Step::Overlay(overlay) => {
+            let lower = opened.pop().ok_or(Errno::BADF)?;
+            push(opened, root::overlay(lower, overlay, users, first_id(workload, plan))?)
+        }
+        Step::OpenMount(bind) => {
+            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+            let mount = open_tree(CWD, bind.source, flags)?;
+            root::map_ids(mount.as_fd(), users);
+            push(opened, mount)
+        }
+        Step::Devices(devices) => push(opened, template::with_devices(devices, on_board(workload, plan))?),
+        Step::Hand => hand(waiting.socket, opened),
+        _ => Ok(()),
+    }
+}
+
+/// The id that the board gives to the workload's id 0.
+fn first_id(workload: &Workload<'_>, plan: &Plan<'_>) -> u32 {
+    if plan.namespaces.has("user") { workload.isolation.first_id } else { 0 }
+}
+
+/// The workload's user as the board counts.
+pub(super) fn on_board(workload: &Workload<'_>, plan: &Plan<'_>) -> User {
+    let (first, user) = (first_id(workload, plan), workload.identity.user);
+    User { uid: first + user.uid, gid: first + user.gid }
+}
+
+fn push(opened: &mut Opened, mount: OwnedFd) -> Result<(), Errno> {
+    opened.push(mount).map_err(|_| Errno::MFILE)
+}
+
+/// Resources in the order of their numbers, which the configuration's table has as well.
+const RESOURCES: [Resource; 16] = [
+    Resource::Cpu,
+    Resource::Fsize,
+    Resource::Data,
+    Resource::Stack,
+    Resource::Core,
+    Resource::Rss,
+    Resource::Nproc,
+    Resource::Nofile,
+    Resource::Memlock,
+    Resource::As,
+    Resource::Locks,
+    Resource::Sigpending,
+    Resource::Msgqueue,
+    Resource::Nice,
+    Resource::Rtprio,
+    Resource::Rttime,
+];
+
+fn prioritize(pid: Pid, identity: &Identity) -> Result<(), Errno> {
+    if identity.nice != 0 {
+        setpriority_process(Some(pid), identity.nice.into())?;
+    }
+    if let Some((policy, priority)) = identity.scheduler {
+        hilum_sys::set_scheduler(pid, policy, priority)?;
+    }
+    identity.ioprio.map_or(Ok(()), |value| hilum_sys::set_io_priority(pid, value))
+}
+
+/// A file of /proc/PID. The process waits and is not reaped, so its pid is nobody else's.
+fn process_file(pid: Pid, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let mut path: String<48> = String::new();
+    // A pid has at most seven digits, and the names are short.
+    let _ = write!(path, "/proc/{}/{name}", pid.as_raw_nonzero());
+    open(path.as_str(), flags | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn write(pid: Pid, name: &str, text: &str) -> Result<(), Errno> {
+    rustix::io::write(process_file(pid, name, OFlags::WRONLY)?, text.as_bytes()).map(|_| ())
+}

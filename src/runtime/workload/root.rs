@@ -1,0 +1,157 @@
+//! Root filesystems as mounts that are attached nowhere yet: folders, image files through a loop device, block devices,
+//! and what may be written over them.
+
+use core::ffi::CStr;
+use core::fmt::Write;
+use heapless::String;
+use hilum::config::Overlay;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, mkdirat};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, open_tree,
+};
+
+/// Opens the root filesystem at `path`: a folder, an image file or a block device. The owners of its files are mapped to
+/// those of `users` where the filesystem can do that; elsewhere they are nobody's inside, which only reads.
+pub(super) fn open(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
+    let place = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let mount = match FileType::from_raw_mode(fstat(&place)?.st_mode) {
+        // Not recursive: what is mounted below the folder on the board's side is not the workload's.
+        FileType::Directory => clone_of(path)?,
+        FileType::RegularFile => image(path)?,
+        FileType::BlockDevice => {
+            filesystem(path, &rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)?
+        }
+        _ => return Err(Errno::INVAL),
+    };
+    map_ids(mount.as_fd(), users);
+    Ok(mount)
+}
+
+fn clone_of(path: &str) -> Result<OwnedFd, Errno> {
+    open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
+}
+
+/// Maps owners where the filesystem can. Where it cannot, the files keep the board's owners: that takes nothing away
+/// from what protects them, and `hilum doctor` tells which kernels can. Gives whether it could.
+pub(super) fn map_ids(mount: BorrowedFd<'_>, users: Option<BorrowedFd<'_>>) -> bool {
+    users.is_some_and(|users| hilum_sys::map_ids(mount, users).is_ok())
+}
+
+/// An image file through a loop device that goes away with its mount.
+fn image(path: &str) -> Result<OwnedFd, Errno> {
+    /// Somebody else may take the free device first; more often than this it is something else.
+    const TRIES: u32 = 8;
+    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let control = rustix::fs::open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    let control = control.map_err(|_| Errno::NXIO)?;
+    for _ in 0..TRIES {
+        let mut name: String<24> = String::new();
+        // The prefix and ten digits fit.
+        let _ = write!(name, "/dev/loop{}", hilum_sys::free_loop(control.as_fd())?);
+        let device = rustix::fs::open(name.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        match hilum_sys::attach_loop(device.as_fd(), file.as_fd()) {
+            Ok(()) => return filesystem(&name, &device),
+            Err(Errno::BUSY) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::BUSY)
+}
+
+/// The filesystem on a block device, read-only, by what its superblock says.
+fn filesystem(path: &str, device: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let mut start = [0; 2048];
+    let length = rustix::io::pread(device, &mut start, 0)?;
+    let name = kind(start.get(..length).unwrap_or_default()).ok_or(Errno::INVAL)?;
+    let context = fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(context.as_fd(), "source", path)?;
+    fsconfig_set_flag(context.as_fd(), "ro")?;
+    if name == c"ext4" {
+        // A journal that was not closed would be replayed, which a read-only device refuses.
+        fsconfig_set_flag(context.as_fd(), "noload")?;
+    }
+    fsconfig_create(context.as_fd())?;
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)
+}
+
+/// A filesystem by its magic number (include/uapi/linux/magic.h): squashfs at the start, erofs at 1024, ext4 at 1080.
+fn kind(start: &[u8]) -> Option<&'static CStr> {
+    let at = |offset: usize, magic: &[u8]| start.get(offset..offset + magic.len()) == Some(magic);
+    if at(0, b"hsqs") {
+        Some(c"squashfs")
+    } else if at(1024, &0xe0f5_e1e2_u32.to_le_bytes()) {
+        Some(c"erofs")
+    } else {
+        at(1080, &0xef53_u16.to_le_bytes()).then_some(c"ext4")
+    }
+}
+
+/// Puts a layer that can be written over `lower`. It works in a mount namespace that it does not leave, so it is for a
+/// copy of PID 1 that ends soon; the overlay itself holds on to its layers.
+pub(super) fn overlay(
+    lower: OwnedFd,
+    overlay: Overlay<'_>,
+    users: Option<BorrowedFd<'_>>,
+    first_id: u32,
+) -> Result<OwnedFd, Errno> {
+    hilum_sys::own_mount_namespace()?;
+    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    let scratch = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(scratch.as_fd(), "mode", "0755")?;
+    fsconfig_create(scratch.as_fd())?;
+    let scratch = fsmount(scratch.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+    let mut layer = None;
+    if let Overlay::Folder(path) = overlay {
+        let mount = clone_of(path)?;
+        // Where the filesystem maps owners, the board's user 0 is the workload's on the disk.
+        let is_mapped = map_ids(mount.as_fd(), users);
+        let folder = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        make_layer(&folder, (!is_mapped).then_some(first_id))?;
+        layer = Some(mount);
+    }
+    // Nothing here needs the board's /dev any more. Layers are named by paths, so they have to be attached somewhere.
+    attach(&scratch, "/dev")?;
+    for name in ["/dev/lower", "/dev/layer"] {
+        rustix::fs::mkdir(name, Mode::from_raw_mode(0o755))?;
+    }
+    attach(&lower, "/dev/lower")?;
+    match layer {
+        Some(layer) => attach(&layer, "/dev/layer")?,
+        None => {
+            let folder = rustix::fs::open("/dev/layer", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            make_layer(&folder, Some(first_id))?;
+        }
+    }
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (option, value) in
+        [("lowerdir", "/dev/lower"), ("upperdir", "/dev/layer/upper"), ("workdir", "/dev/layer/work")]
+    {
+        fsconfig_set_string(context.as_fd(), option, value)?;
+    }
+    fsconfig_create(context.as_fd())?;
+    let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)
+}
+
+/// The folders of a layer: what was written, and where it is prepared. Their owner is the workload's user 0.
+fn make_layer(layer: &OwnedFd, owner: Option<u32>) -> Result<(), Errno> {
+    for name in [c"upper", c"work"] {
+        match mkdirat(layer, name, Mode::from_raw_mode(0o755)) {
+            // From an earlier boot.
+            Err(Errno::EXIST) => continue,
+            made => made?,
+        }
+        if let Some(owner) = owner {
+            let (uid, gid) = (Uid::from_raw(owner), Gid::from_raw(owner));
+            chownat(layer, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        }
+    }
+    Ok(())
+}
+
+fn attach(mount: &OwnedFd, path: &str) -> Result<(), Errno> {
+    move_mount(mount, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}

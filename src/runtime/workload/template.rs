@@ -1,0 +1,120 @@
+//! What every workload gets the same: a filesystem with the nodes of /dev and with something empty to cover files with.
+//!
+//! It is made once, before the first workload, and read-only from then on, superblock and all: workloads attach parts
+//! of it. A workload could not make the nodes itself: in a user namespace of its own nobody can. And because the empty
+//! file is this filesystem's own, a mask cannot be led to something else, as one that is bound from a root filesystem's
+//! /dev/null can (CVE-2025-31133).
+
+use crate::init::Kind;
+use core::ffi::CStr;
+use hilum::config::{Device, User};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, mkdirat, mknodat, openat, stat, symlinkat};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_reconfigure,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, fspick, move_mount,
+};
+
+/// The parts, by their paths below [`place`].
+pub(super) const DEV: &CStr = c"dev";
+pub(super) const EMPTY_FILE: &CStr = c"mask/file";
+pub(super) const EMPTY_FOLDER: &CStr = c"mask/folder";
+
+/// Where it is attached: below /run on a machine; in a container over a folder that PID 1 itself has no use for, in its
+/// own mount namespace, because nothing may be made in the host's.
+pub(crate) const fn place(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Machine => "/run/hilum",
+        Kind::Container => "/dev/shm",
+    }
+}
+
+/// The six usual nodes (Documentation/admin-guide/devices.txt).
+const NODES: [(&CStr, u32, u32); 6] =
+    [(c"null", 1, 3), (c"zero", 1, 5), (c"full", 1, 7), (c"random", 1, 8), (c"urandom", 1, 9), (c"tty", 5, 0)];
+
+/// The names that programs expect next to the nodes.
+const LINKS: [(&CStr, &CStr); 5] = [
+    (c"ptmx", c"pts/ptmx"),
+    (c"fd", c"/proc/self/fd"),
+    (c"stdin", c"/proc/self/fd/0"),
+    (c"stdout", c"/proc/self/fd/1"),
+    (c"stderr", c"/proc/self/fd/2"),
+];
+
+const FOLDER: Mode = Mode::from_raw_mode(0o755);
+
+/// Makes and attaches it.
+pub(crate) fn prepare(kind: Kind) -> Result<(), Errno> {
+    let place = place(kind);
+    if kind == Kind::Machine {
+        rustix::fs::mkdir(place, Mode::from_raw_mode(0o711))?;
+    }
+    let mount = new_filesystem()?;
+    mkdirat(&mount, DEV, FOLDER)?;
+    fill(openat(&mount, DEV, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?.as_fd())?;
+    mkdirat(&mount, c"mask", FOLDER)?;
+    mkdirat(&mount, EMPTY_FOLDER, Mode::from_raw_mode(0o555))?;
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDONLY | OFlags::CLOEXEC;
+    openat(&mount, EMPTY_FILE, flags, Mode::from_raw_mode(0o444))?;
+    seal(mount.as_fd())?;
+    move_mount(&mount, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+/// A /dev with the usual nodes and those of `devices`, which belong to `user`; not attached anywhere.
+pub(super) fn with_devices(devices: &[Device<'_>], user: User) -> Result<OwnedFd, Errno> {
+    let mount = new_filesystem()?;
+    fill(mount.as_fd())?;
+    for device in devices {
+        let found = stat(device.path)?;
+        let kind = FileType::from_raw_mode(found.st_mode);
+        if !matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) {
+            return Err(Errno::NODEV);
+        }
+        let name = device.path.strip_prefix("/dev/").ok_or(Errno::INVAL)?;
+        for (at, _) in name.match_indices('/') {
+            match mkdirat(&mount, &name[..at], FOLDER) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+        let mode = if device.read { 0o400 } else { 0 } | if device.write { 0o200 } else { 0 };
+        mknodat(&mount, name, kind, Mode::from_raw_mode(mode), found.st_rdev)?;
+        let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+        chownat(&mount, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    seal(mount.as_fd())?;
+    Ok(mount)
+}
+
+fn new_filesystem() -> Result<OwnedFd, Errno> {
+    let kind = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (name, value) in [("mode", "0755"), ("size", "64k"), ("nr_inodes", "64")] {
+        fsconfig_set_string(&kind, name, value)?;
+    }
+    fsconfig_create(&kind)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    fsmount(&kind, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+/// Makes the usual nodes, links and folders.
+fn fill(folder: BorrowedFd<'_>) -> Result<(), Errno> {
+    for name in [c"pts", c"shm"] {
+        mkdirat(folder, name, FOLDER)?;
+    }
+    for (name, major, minor) in NODES {
+        let device = rustix::fs::makedev(major, minor);
+        mknodat(folder, name, FileType::CharacterDevice, Mode::from_raw_mode(0o666), device)?;
+    }
+    LINKS.into_iter().try_for_each(|(name, target)| symlinkat(target, folder, name))
+}
+
+/// Makes the mount read-only, and the filesystem itself, whatever other mounts of it say.
+fn seal(mount: BorrowedFd<'_>) -> Result<(), Errno> {
+    // Kernels before 5.12 cannot, and the filesystem holds anyway.
+    let _ = hilum_sys::restrict_mount(mount, MountAttrFlags::MOUNT_ATTR_RDONLY.bits());
+    let kind = fspick(mount, "", FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH)?;
+    fsconfig_set_flag(kind.as_fd(), "ro")?;
+    fsconfig_reconfigure(kind.as_fd())
+}
