@@ -168,9 +168,13 @@ struct Values<'l, 'a> {
 impl<'a> Values<'_, 'a> {
     #[cold]
     #[inline(never)]
-    fn error<T>(&mut self, column: u32, problem: Problem<'a>) -> Result<T, Wrong> {
+    fn wrong(&mut self, column: u32, problem: Problem<'a>) -> Wrong {
         self.problem = Some((column, problem));
-        Err(Wrong)
+        Wrong
+    }
+
+    fn error<T>(&mut self, column: u32, problem: Problem<'a>) -> Result<T, Wrong> {
+        Err(self.wrong(column, problem))
     }
 
     /// The next word.
@@ -186,9 +190,9 @@ impl<'a> Values<'_, 'a> {
     /// The word that was taken last is not what is expected.
     #[cold]
     #[inline(never)]
-    fn unexpected<T>(&mut self, expected: &'static str) -> Result<T, Wrong> {
+    fn unexpected(&mut self, expected: &'static str) -> Wrong {
         let word = self.line.words[self.next - 1];
-        self.error(word.column, Problem::Value(word.text, expected))
+        self.wrong(word.column, Problem::Value(word.text, expected))
     }
 
     /// The next word as a value.
@@ -196,7 +200,7 @@ impl<'a> Values<'_, 'a> {
         let word = self.word(expected)?;
         match read(word) {
             Some(value) => Ok(value),
-            None => self.unexpected(expected),
+            None => Err(self.unexpected(expected)),
         }
     }
 
@@ -230,8 +234,6 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// More of this line than there is room for.
-    #[cold]
-    #[inline(never)]
     fn too_many<T>(&mut self, what: &'static str, limit: usize) -> Result<T, Wrong> {
         self.error(self.line.words[0].column, Problem::TooMany(what, limit as u32))
     }
