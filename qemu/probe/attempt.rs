@@ -1,6 +1,7 @@
 //! What an isolated program may not do: each is really tried, and the errno told (0: it worked).
 
 use crate::tell;
+use hilum_sys::Attempt;
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
@@ -29,4 +30,18 @@ pub(crate) fn all() {
     attempt("write-sysrq", write("/proc/sysrq-trigger"));
     attempt("write-root", rustix::fs::mkdir("/new", Mode::RWXU));
     attempt("setuid", rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(0)));
+}
+
+/// Tries every system call by its number, beyond the last one of any table.
+pub(crate) fn calls() {
+    const NUMBERS: u32 = 480;
+    for number in 0..NUMBERS {
+        match hilum_sys::attempt(number) {
+            Ok(Attempt::Done) => tell(format_args!("call {number} 0")),
+            Ok(Attempt::Failed(errno)) => tell(format_args!("call {number} {errno}")),
+            Ok(Attempt::Killed(signal)) => tell(format_args!("call {number} signal {signal}")),
+            Ok(Attempt::Waited) => tell(format_args!("call {number} waited")),
+            Err(errno) => tell(format_args!("call {number} not tried: {}", errno.raw_os_error())),
+        }
+    }
 }

@@ -39,9 +39,9 @@ pub(crate) fn exit_on_term() -> i32 {
 /// Leaves `count` grandchildren behind that end at once: whoever is process 1 has to reap them.
 pub(crate) fn leave_orphans(count: u32) {
     for _ in 0..count {
-        match hilum_sys::clone(0, None) {
+        match hilum_sys::fork() {
             Ok(Cloned::Child) => {
-                if let Ok(Cloned::Child) = hilum_sys::clone(0, None) {
+                if let Ok(Cloned::Child) = hilum_sys::fork() {
                     hilum_sys::exit(0);
                 }
                 hilum_sys::exit(0)
@@ -49,7 +49,7 @@ pub(crate) fn leave_orphans(count: u32) {
             Ok(Cloned::Parent { .. }) => {
                 let _ = rustix::process::wait(rustix::process::WaitOptions::empty());
             }
-            Err(errno) => tell(format_args!("clone: errno {}", errno.raw_os_error())),
+            Err(errno) => return tell(format_args!("clone: errno {}", errno.raw_os_error())),
         }
     }
     tell(format_args!("left {count} orphans"));
@@ -67,4 +67,46 @@ pub(crate) fn kill_all() {
     hilum_sys::kill_everything();
     let _ = kill_process(Pid::INIT, Signal::KILL);
     tell(format_args!("killed all"));
+}
+
+/// Makes processes until that fails, tells how many there were, and ends them all.
+pub(crate) fn fork_bomb() {
+    let mut count = 0;
+    let errno = loop {
+        match hilum_sys::fork() {
+            Ok(Cloned::Child) => hilum_sys::stop(),
+            Ok(Cloned::Parent { .. }) => count += 1,
+            Err(errno) => break errno,
+        }
+    };
+    tell(format_args!("forked {count} times, then errno {}", errno.raw_os_error()));
+    hilum_sys::kill_everything();
+}
+
+/// Uses so many MiB of memory, page by page.
+pub(crate) fn eat(mebibytes: u32) {
+    use rustix::fs::{MemfdFlags, memfd_create};
+    // A file in memory counts for the group like any page, and needs no heap here.
+    let Ok(file) = memfd_create(c"eaten", MemfdFlags::CLOEXEC) else { return };
+    let page = [1; 4096];
+    for number in 1..=mebibytes * 256 {
+        if rustix::io::write(&file, &page).is_err() {
+            return tell(format_args!("could not eat"));
+        }
+        if number % 256 == 0 {
+            tell(format_args!("ate {} MiB", number / 256));
+        }
+    }
+}
+
+/// Uses a processor for two seconds, and tells how much of it that was.
+pub(crate) fn spin() {
+    use rustix::time::{ClockId, clock_gettime};
+    let now = |clock| {
+        let time = clock_gettime(clock);
+        time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000
+    };
+    let (begin, used) = (now(ClockId::Monotonic), now(ClockId::ProcessCPUTime));
+    while now(ClockId::Monotonic) < begin + 2_000 {}
+    tell(format_args!("spun {} ms of 2000", now(ClockId::ProcessCPUTime) - used));
 }

@@ -7,6 +7,7 @@
 #![no_main]
 #![forbid(unsafe_code)]
 
+mod action;
 mod attempt;
 mod ending;
 mod facts;
@@ -27,6 +28,11 @@ fn main(arguments: Arguments) -> i32 {
     match word(1) {
         "facts" => facts::tell_all(arguments),
         "attempt" => attempt::all(),
+        "calls" => attempt::calls(),
+        "do" => action::all(arguments),
+        "eat" => ending::eat(number(2)),
+        "fork-bomb" => ending::fork_bomb(),
+        "spin" => ending::spin(),
         "exit" => return number(2) as i32,
         "sleep" => ending::sleep(number(2).into()),
         "ignore-term" => ending::ignore_signals(),

@@ -187,10 +187,17 @@ fn outside<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut imp
     if workload.overlay != Overlay::None {
         add(Step::Overlay(workload.overlay));
     }
-    isolation.mounts.iter().for_each(|bind| add(Step::OpenMount(*bind)));
+    // In the order in which the new process attaches them.
+    if !namespaces.has("pid") {
+        add(Step::Make(PROC));
+    }
+    if isolation.has_sys && !namespaces.has("net") {
+        add(Step::Make(SYS));
+    }
     if !isolation.devices.is_empty() {
         add(Step::Devices(&isolation.devices));
     }
+    isolation.mounts.iter().for_each(|bind| add(Step::OpenMount(*bind)));
     add(Step::Hand);
 }
 
@@ -213,17 +220,17 @@ fn mounts<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut impl
     }
     add(Step::PrivateMounts);
     add(Step::Root { is_writable: workload.overlay != Overlay::None });
-    add(Step::Mount(PROC));
+    add(if namespaces.has("pid") { Step::Mount(PROC) } else { Step::Attach(PROC) });
     PROC_READ_ONLY.iter().for_each(|path| add(Step::ReadOnly(path)));
     PROC_MASKS.iter().for_each(|mask| add(Step::Mask(*mask)));
     if isolation.has_sys {
-        add(Step::Mount(SYS));
+        add(if namespaces.has("net") { Step::Mount(SYS) } else { Step::Attach(SYS) });
         if namespaces.has("cgroup") {
             add(Step::Mount(GROUPS));
         }
         SYS_MASKS.iter().for_each(|mask| add(Step::Mask(*mask)));
     }
-    add(Step::Dev);
+    add(Step::Dev { is_own: !isolation.devices.is_empty() });
     add(Step::Mount(PTS));
     add(Step::Mount(SHM));
     add(Step::Mount(Mount { bytes: isolation.tmp_bytes, executable: isolation.tmp_is_executable, ..TMP }));

@@ -24,6 +24,7 @@ impl Step<'_> {
             Self::Priority(_) => "set priorities",
             Self::OpenRoot(_) => "open root",
             Self::Overlay(_) => "make overlay",
+            Self::Make(_) => "make",
             Self::OpenMount(_) => "open",
             Self::Devices(_) => "make devices",
             Self::Hand => "hand over",
@@ -40,7 +41,7 @@ impl Step<'_> {
             Self::Mount(_) => "mount",
             Self::ReadOnly(_) => "make read-only",
             Self::Mask(_) => "mask",
-            Self::Dev => "attach",
+            Self::Attach(_) | Self::Dev { .. } => "attach",
             Self::Bind(_) => "attach",
             Self::Pivot => "pivot root",
             Self::Directory(_) => "enter directory",
@@ -88,16 +89,15 @@ impl Step<'_> {
             (Self::Overlay(_), ENOENT) => Some("the overlay's folder is not there"),
             (Self::OpenMount(_), ENOENT) => Some("it is not there"),
             (Self::Devices(_), ENOENT) => Some("the board has no such device"),
-            (Self::Mount(_) | Self::Dev, ENOENT) => Some("the root filesystem needs an empty folder there"),
+            (Self::Mount(_) | Self::Attach(_) | Self::Dev { .. }, ENOENT) => {
+                Some("the root filesystem needs an empty folder there")
+            }
             (Self::Bind(_), ENOENT) => Some("the root filesystem needs a folder or file there"),
-            (Self::Mount(_) | Self::Dev | Self::Bind(_), ELOOP) => {
+            (Self::Mount(_) | Self::Attach(_) | Self::Dev { .. } | Self::Bind(_), ELOOP) => {
                 Some("the root filesystem has a symbolic link where a folder is needed")
             }
             (Self::Mount(mount), EPERM) if mount.filesystem == super::FileSystem::Proc => {
                 Some("the /proc of the surrounding container is covered")
-            }
-            (Self::Mount(mount), EPERM) if mount.filesystem == super::FileSystem::Sysfs => {
-                Some("it needs a network namespace of its own")
             }
             (Self::Pivot, EINVAL) => Some("the root is the initial ramfs"),
             (Self::Landlock(_), EOPNOTSUPP) => Some("the kernel cannot limit TCP ports; Landlock does from 6.7 on"),
@@ -125,10 +125,11 @@ impl fmt::Display for Step<'_> {
             Self::Devices([device, ..]) => (" ", device.path),
             Self::Loopback => (" ", "lo"),
             Self::Setting(setting) => (" ", text(setting.path)),
-            Self::Mount(mount) => (" /", text(mount.target)),
+            Self::Mount(mount) | Self::Attach(mount) => (" /", text(mount.target)),
+            Self::Make(mount) => (" ", text(mount.filesystem.name())),
             Self::ReadOnly(path) => (" /", text(path)),
             Self::Mask(mask) => (" /", text(mask.path)),
-            Self::Dev => (" ", "/dev"),
+            Self::Dev { .. } => (" ", "/dev"),
             Self::Root { .. } => (" ", "/"),
             Self::Ids(first) => return write!(formatter, "{} {first} to {}", self.verb(), last_id(*first)),
             Self::User { user, .. } => return write!(formatter, "{} {}:{}", self.verb(), user.uid, user.gid),
@@ -172,7 +173,7 @@ impl Step<'_> {
             Self::Root { is_writable } => {
                 formatter.write_str(if *is_writable { ": nosuid,nodev" } else { ": ro,nosuid,nodev" })
             }
-            Self::Mount(mount) => {
+            Self::Mount(mount) | Self::Attach(mount) => {
                 write!(formatter, ": {} nosuid", text(mount.filesystem.name()))?;
                 for (on, word) in [(mount.read_only, ",ro"), (!mount.executable, ",noexec"), (!mount.devices, ",nodev")]
                 {
@@ -183,7 +184,10 @@ impl Step<'_> {
                 }
                 mount.options.iter().try_for_each(|(name, value)| write!(formatter, ",{}={}", text(name), text(value)))
             }
-            Self::Dev => formatter.write_str(": ro,nosuid,noexec; null zero full random urandom tty ptmx fd std*"),
+            Self::Make(_) => formatter.write_str(": of the namespace that it shares"),
+            Self::Dev { .. } => {
+                formatter.write_str(": ro,nosuid,noexec; null zero full random urandom tty ptmx fd std*")
+            }
             Self::Bind(bind) => {
                 formatter.write_str(if bind.is_writable { ": rw" } else { ": ro" })?;
                 formatter.write_str(",nosuid,nodev")?;

@@ -25,6 +25,8 @@ pub enum Step<'a> {
     OpenRoot(&'a str),
     /// What may be written over the root filesystem.
     Overlay(Overlay<'a>),
+    /// A filesystem of a namespace that the workload shares, which only the namespace's owner can make.
+    Make(Mount),
     /// A folder or file of the board, by an idmapped mount where the filesystem can.
     OpenMount(Bind<'a>),
     /// A /dev of its own with more than the usual nodes.
@@ -56,12 +58,17 @@ pub enum Step<'a> {
     },
     /// A filesystem attached below the root filesystem.
     Mount(Mount),
+    /// The same, made outside.
+    Attach(Mount),
     /// Something below /proc or /sys becomes read-only: a mount of its own over itself.
     ReadOnly(&'static CStr),
     /// Something below /proc or /sys is covered by an empty file or folder.
     Mask(Mask),
     /// /dev with its nodes is attached, read-only.
-    Dev,
+    Dev {
+        /// Whether it was made outside, because it has more than the usual nodes.
+        is_own: bool,
+    },
     /// A folder or file of the board is attached.
     Bind(Bind<'a>),
     /// The root filesystem becomes `/`, and the old root is detached (pivot_root(2)).
@@ -124,6 +131,7 @@ impl Step<'_> {
             | Self::Priority(_)
             | Self::OpenRoot(_)
             | Self::Overlay(_)
+            | Self::Make(_)
             | Self::OpenMount(_)
             | Self::Devices(_)
             | Self::Hand => Phase::Outside,

@@ -93,6 +93,38 @@ fn new_process_waits_before_it_does_anything() {
 }
 
 #[test]
+fn what_is_opened_outside_is_attached_in_the_same_order() {
+    let lines = "share pid net\nsys\ndevice /dev/a\nmount /a /a\nmount /b /b";
+    with(lines, |workload, _| {
+        let plan = plan(workload);
+        let opened: std::vec::Vec<_> = plan
+            .steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::OpenRoot(_) => Some("root".to_owned()),
+                Step::Make(mount) => Some(format!("{:?}", mount.filesystem)),
+                Step::Devices(_) => Some("dev".to_owned()),
+                Step::OpenMount(bind) => Some(bind.target.to_owned()),
+                _ => None,
+            })
+            .collect();
+        let attached: std::vec::Vec<_> = plan
+            .steps
+            .iter()
+            .filter_map(|step| match step {
+                Step::Root { .. } => Some("root".to_owned()),
+                Step::Attach(mount) => Some(format!("{:?}", mount.filesystem)),
+                Step::Dev { is_own: true } => Some("dev".to_owned()),
+                Step::Bind(bind) => Some(bind.target.to_owned()),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(opened, ["root", "Proc", "Sysfs", "dev", "/a", "/b"]);
+        assert_eq!(opened, attached);
+    });
+}
+
+#[test]
 fn groups_are_denied_before_ids_are_mapped_and_only_where_there_are_none() {
     with("", |workload, _| {
         let plan = plan(workload);
@@ -115,8 +147,8 @@ fn nothing_is_attached_after_the_pivot() {
         let plan = plan(workload);
         let pivot = position(&plan, |step| matches!(step, Step::Pivot));
         let last = plan.steps.iter().rposition(|step| {
-            use Step::{Bind, Dev, Mask, Mount, ReadOnly, Root};
-            matches!(step, Root { .. } | Mount(_) | Dev | Bind(_) | ReadOnly(_) | Mask(_))
+            use Step::{Attach, Bind, Dev, Mask, Mount, ReadOnly, Root};
+            matches!(step, Root { .. } | Mount(_) | Attach(_) | Dev { .. } | Bind(_) | ReadOnly(_) | Mask(_))
         });
         assert!(last < Some(pivot));
     });

@@ -230,9 +230,6 @@ fn re_root() -> Result<(), Errno> {
         return Ok(());
     }
     let copy = open_tree(CWD, "/", OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
-    // The kernel executed this program from the mount below. Nobody can write to it through /proc/1/exe there any more
-    // (CVE-2019-5736).
-    rustix::mount::mount_remount("/", MountFlags::BIND | MountFlags::RDONLY, c"")?;
     move_mount(&copy, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
     // "/" still names the mount below; the descriptor names the copy.
     rustix::process::fchdir(&copy)?;

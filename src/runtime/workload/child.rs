@@ -9,7 +9,7 @@ use super::{identity, landlock, mounts};
 use crate::init::words;
 use core::ffi::CStr;
 use hilum::config::{Workload, limits};
-use hilum::plan::{FileSystem, Phase, Plan, Setting, Step};
+use hilum::plan::{self, FileSystem, Phase, Plan, Setting, Step};
 use hilum::seccomp::{Arch, INSTRUCTIONS, Seccomp, assemble};
 use hilum_sys::{Once, SignalSet, exit};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -46,10 +46,10 @@ pub(super) struct Pipes<'a> {
 struct Child<'a> {
     workload: &'a Workload<'a>,
     pipes: &'a Pipes<'a>,
-    /// What was opened outside: the root filesystem, what is attached to it, and a /dev of its own at the end.
+    /// What was opened outside, in the order in which it is attached.
     opened: Opened,
-    /// How many of the attached ones are attached.
-    binds: usize,
+    /// How much of it is attached.
+    attached: usize,
     proc: Option<OwnedFd>,
     sys: Option<OwnedFd>,
 }
@@ -58,7 +58,7 @@ struct Child<'a> {
 pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, pipes: &Pipes<'_>) -> ! {
     // A panic in here has a line on the console and ends this process alone (see `after_panic`).
     rustix::process::umask(Mode::empty());
-    let mut child = Child { workload, pipes, opened: Opened::new(), binds: 0, proc: None, sys: None };
+    let mut child = Child { workload, pipes, opened: Opened::new(), attached: 0, proc: None, sys: None };
     for (index, step) in plan.of(Phase::Inside) {
         if let Err(errno) = child.apply(step) {
             Report { step: index, errno: words(errno) }.send(pipes.report);
@@ -98,28 +98,26 @@ impl Child<'_> {
             Step::Loopback => crate::net::loopback_up(),
             Step::Setting(setting) => write(setting),
             Step::PrivateMounts => mounts::make_private(),
-            Step::Root { is_writable } => mounts::attach_root(self.opened.first().ok_or(Errno::BADF)?, is_writable),
+            Step::Root { is_writable } => mounts::attach_root(self.next_opened()?, is_writable),
             Step::Mount(ref mount) => {
-                let attached = mounts::attach(mount)?;
-                match mount.filesystem {
-                    FileSystem::Proc => self.proc = Some(attached),
-                    FileSystem::Sysfs => self.sys = Some(attached),
-                    _ => {}
-                }
+                let made = mounts::make(mount)?;
+                mounts::attach(&made, mount.target)?;
+                self.keep(mount, made);
+                Ok(())
+            }
+            Step::Attach(ref mount) => {
+                let made = rustix::io::fcntl_dupfd_cloexec(self.next_opened()?, 3)?;
+                mounts::attach(&made, mount.target)?;
+                self.keep(mount, made);
                 Ok(())
             }
             Step::ReadOnly(path) => mounts::cover_read_only(self.filesystem(path)?, path),
             Step::Mask(ref mask) => mounts::cover(self.filesystem(mask.path)?, mask, template),
-            Step::Dev => {
-                let has_own = !self.workload.isolation.devices.is_empty();
-                mounts::attach_dev(self.opened.last().filter(|_| has_own), template)
-            }
-            Step::Bind(ref bind) => {
-                self.binds += 1;
-                mounts::attach_bind(self.opened.get(self.binds).ok_or(Errno::BADF)?, bind)
-            }
+            Step::Dev { is_own: true } => mounts::attach_dev(Some(self.next_opened()?), template),
+            Step::Dev { is_own: false } => mounts::attach_dev(None, template),
+            Step::Bind(ref bind) => mounts::attach_bind(self.next_opened()?, bind),
             Step::Pivot => mounts::pivot(),
-            Step::Directory(path) => rustix::process::chdir(path),
+            Step::Directory(path) => mounts::enter(path),
             Step::Personality(persona) => hilum_sys::set_personality(persona),
             Step::Bounding(kept) => identity::cut_bounding_set(kept),
             Step::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
@@ -141,6 +139,21 @@ impl Child<'_> {
             Step::Execute(path) => Err(execute(path, self.workload, self.pipes)),
             // The rest is done outside.
             _ => Ok(()),
+        }
+    }
+
+    /// What is to be attached next of what was opened outside.
+    fn next_opened(&mut self) -> Result<&OwnedFd, Errno> {
+        self.attached += 1;
+        self.opened.get(self.attached - 1).ok_or(Errno::BADF)
+    }
+
+    /// Keeps a filesystem of which parts are covered later.
+    fn keep(&mut self, mount: &plan::Mount, made: OwnedFd) {
+        match mount.filesystem {
+            FileSystem::Proc => self.proc = Some(made),
+            FileSystem::Sysfs => self.sys = Some(made),
+            _ => {}
         }
     }
 

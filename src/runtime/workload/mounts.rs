@@ -38,8 +38,8 @@ pub(super) fn attach_root(root: &OwnedFd, is_writable: bool) -> Result<(), Errno
     restrict(root.as_fd(), attributes)
 }
 
-/// Makes a filesystem and attaches it; gives its mount.
-pub(super) fn attach(wanted: &plan::Mount) -> Result<OwnedFd, Errno> {
+/// Makes a filesystem; gives its mount, which is not attached.
+pub(super) fn make(wanted: &plan::Mount) -> Result<OwnedFd, Errno> {
     let kind = fsopen(wanted.filesystem.name(), FsOpenFlags::FSOPEN_CLOEXEC)?;
     for (name, value) in wanted.options {
         fsconfig_set_string(&kind, *name, *value)?;
@@ -55,20 +55,20 @@ pub(super) fn attach(wanted: &plan::Mount) -> Result<OwnedFd, Errno> {
     attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, wanted.read_only);
     attributes.set(MountAttrFlags::MOUNT_ATTR_NOEXEC, !wanted.executable);
     attributes.set(MountAttrFlags::MOUNT_ATTR_NODEV, !wanted.devices);
-    let mount = fsmount(&kind, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
-    let place = below(CWD, wanted.target, OFlags::DIRECTORY)?;
-    move_mount(&mount, "", &place, "", BY_DESCRIPTORS)?;
-    Ok(mount)
+    fsmount(&kind, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+}
+
+/// Attaches a filesystem that was made.
+pub(super) fn attach(mount: &OwnedFd, target: &CStr) -> Result<(), Errno> {
+    move_mount(mount, "", &below(CWD, target, OFlags::DIRECTORY)?, "", BY_DESCRIPTORS)
 }
 
 /// Attaches /dev: one with more nodes, or the part of the template, which lies in this process's copy of PID 1's mounts.
 pub(super) fn attach_dev(own: Option<&OwnedFd>, template: &str) -> Result<(), Errno> {
-    let place = below(CWD, c"dev", OFlags::DIRECTORY)?;
     match own {
-        Some(own) => move_mount(own, "", &place, "", BY_DESCRIPTORS),
-        None => move_mount(part(template, template::DEV)?, "", &place, "", BY_DESCRIPTORS),
-    }?;
-    Ok(())
+        Some(own) => attach(own, c"dev"),
+        None => attach(&part(template, template::DEV)?, c"dev"),
+    }
 }
 
 /// A part of the template, to be attached.
@@ -161,4 +161,12 @@ pub(super) fn pivot() -> Result<(), Errno> {
     rustix::process::pivot_root(".", ".")?;
     unmount(".", UnmountFlags::DETACH)?;
     rustix::process::chdir("/")
+}
+
+/// Enters the working directory, inside of the root. Not through what /proc says of open descriptors: the copies of
+/// PID 1's are closed only later, and one of them may be a folder of the board (CVE-2024-21626).
+pub(super) fn enter(path: &str) -> Result<(), Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    rustix::process::fchdir(openat2(CWD, path, flags, Mode::empty(), how)?)
 }

@@ -6,7 +6,7 @@
 
 use super::handover::{Opened, hand};
 use super::report::Report;
-use super::{root, template};
+use super::{mounts, root, template};
 use crate::init::words;
 use core::fmt::Write;
 use heapless::String;
@@ -98,6 +98,7 @@ fn apply(
             let lower = opened.pop().ok_or(Errno::BADF)?;
             push(opened, root::overlay(lower, overlay, users, first_id(workload, plan))?)
         }
+        Step::Make(ref mount) => push(opened, mounts::make(mount)?),
         Step::OpenMount(bind) => {
             let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
             let mount = open_tree(CWD, bind.source, flags)?;

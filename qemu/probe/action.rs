@@ -1,0 +1,168 @@
+//! Single actions that a test names: `do open:/x:w mount:tmpfs:/tmp`. Each is really done, and the errno told (0: it
+//! worked) as `did ACTION ERRNO`.
+
+use crate::tell;
+use hilum_sys::Arguments;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, UnmountFlags};
+use rustix::net::{AddressFamily, SocketAddrV4, SocketType, bind, connect, listen, socket};
+use rustix::process::{Pid, Signal};
+
+/// Does every action of the arguments, in order.
+pub(crate) fn all(arguments: Arguments) {
+    for argument in arguments.iter().skip(2) {
+        let text = argument.to_str().unwrap_or_default();
+        let result = one(text);
+        tell(format_args!("did {text} {}", result.map_or_else(Errno::raw_os_error, |()| 0)));
+    }
+}
+
+fn one(text: &str) -> Result<(), Errno> {
+    let mut parts = text.split(':');
+    let action = parts.next().unwrap_or_default();
+    let mut part = || parts.next().unwrap_or_default();
+    match action {
+        "open" => {
+            let path = part();
+            open_as(path, part()).map(|_| ())
+        }
+        "read" => read(part()),
+        "write" => {
+            let path = part();
+            rustix::io::write(open_as(path, "w")?, part().as_bytes()).map(|_| ())
+        }
+        "make" => open(part(), OFlags::CREATE | OFlags::WRONLY, Mode::RWXU).map(|_| ()),
+        "mkdir" => rustix::fs::mkdir(part(), Mode::RWXU),
+        "remove" => rustix::fs::unlink(part()),
+        "chmod" => rustix::fs::chmod(part(), Mode::from_raw_mode(0o777)),
+        "owner" => {
+            let path = part();
+            let found = rustix::fs::stat(path)?;
+            tell(format_args!("owner {path} {}:{}", found.st_uid, found.st_gid));
+            Ok(())
+        }
+        "copy" => {
+            let from = part();
+            copy(from, part())
+        }
+        "exec" => execute(part()),
+        "mount" => {
+            let kind = part();
+            rustix::mount::mount("none", part(), kind, MountFlags::empty(), None)
+        }
+        "remount" => rustix::mount::mount_remount(part(), MountFlags::BIND, c""),
+        "umount" => rustix::mount::unmount(part(), UnmountFlags::DETACH),
+        "chroot" => rustix::process::chroot(part()),
+        "chdir" => rustix::process::chdir(part()),
+        "below" => {
+            // The mount below the root comes up, and entering the own mount namespace again goes there.
+            let namespace = open_as("/proc/self/ns/mnt", "r")?;
+            rustix::mount::unmount("/", UnmountFlags::DETACH)?;
+            hilum_sys::enter_mount_namespace(namespace.as_fd())?;
+            read(part())
+        }
+        "setns-mnt" => hilum_sys::enter_mount_namespace(open_as(part(), "r")?.as_fd()),
+        "unshare" => hilum_sys::unshare(u32::from_str_radix(part(), 16).map_err(|_| Errno::INVAL)?),
+        "ioctl" => {
+            let request = usize::from_str_radix(part(), 16).map_err(|_| Errno::INVAL)?;
+            hilum_sys::attempt_ioctl(hilum_sys::standard_output(), request)
+        }
+        "mknod" => {
+            let path = part();
+            let (major, minor) = (number(part())?, number(part())?);
+            let node = rustix::fs::makedev(major, minor);
+            rustix::fs::mknodat(CWD, path, rustix::fs::FileType::CharacterDevice, Mode::RWXU, node)
+        }
+        "fifo" => rustix::fs::mknodat(CWD, part(), rustix::fs::FileType::Fifo, Mode::RWXU, 0),
+        "kill" => {
+            let pid = Pid::from_raw(number(part())? as i32).ok_or(Errno::INVAL)?;
+            rustix::process::kill_process(pid, Signal::CONT)
+        }
+        "socket" => {
+            let family = AddressFamily::from_raw(number(part())? as u16);
+            socket(family, SocketType::DGRAM, None).map(|_| ())
+        }
+        "listen" => {
+            let stream = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+            bind(&stream, &SocketAddrV4::new(core::net::Ipv4Addr::LOCALHOST, number(part())? as u16))?;
+            listen(&stream, 1)?;
+            // It stays open for what comes after.
+            core::mem::forget(stream);
+            Ok(())
+        }
+        "connect" => {
+            let stream = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+            connect(&stream, &SocketAddrV4::new(core::net::Ipv4Addr::LOCALHOST, number(part())? as u16))
+        }
+        "setgroups" => rustix::thread::set_thread_groups(&[]),
+        "setuid" => rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(number(part())?)),
+        "sethostname" => rustix::system::sethostname(part().as_bytes()),
+        "settime" => {
+            let now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+            rustix::time::clock_settime(rustix::time::ClockId::Realtime, now)
+        }
+        "say" => {
+            tell(format_args!("{}", part()));
+            Ok(())
+        }
+        "sleep" => {
+            crate::ending::sleep(number(part())?.into());
+            Ok(())
+        }
+        _ => Err(Errno::NOSYS),
+    }
+}
+
+fn number(text: &str) -> Result<u32, Errno> {
+    text.parse().map_err(|_| Errno::INVAL)
+}
+
+fn open_as(path: &str, how: &str) -> Result<OwnedFd, Errno> {
+    let flags = match how {
+        "w" => OFlags::WRONLY,
+        "rw" => OFlags::RDWR,
+        _ => OFlags::RDONLY,
+    };
+    open(path, flags | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK, Mode::empty())
+}
+
+/// Tells the first line of a file.
+fn read(path: &str) -> Result<(), Errno> {
+    let mut text = [0; 128];
+    let length = rustix::io::read(open_as(path, "r")?, &mut text)?;
+    let line = core::str::from_utf8(&text[..length]).unwrap_or("?").lines().next().unwrap_or_default();
+    tell(format_args!("content {path} {line}"));
+    Ok(())
+}
+
+fn copy(from: &str, to: &str) -> Result<(), Errno> {
+    let source = open_as(from, "r")?;
+    let target = open(to, OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC, Mode::RWXU)?;
+    let mut bytes = [0; 4096];
+    loop {
+        let length = rustix::io::read(&source, &mut bytes)?;
+        if length == 0 {
+            return Ok(());
+        }
+        rustix::io::write(&target, &bytes[..length])?;
+    }
+}
+
+/// Becomes a program, in a process of its own; the errno where that fails.
+fn execute(path: &str) -> Result<(), Errno> {
+    let mut bytes = [0; 128];
+    bytes.get_mut(..path.len()).ok_or(Errno::NAMETOOLONG)?.copy_from_slice(path.as_bytes());
+    let path = core::ffi::CStr::from_bytes_until_nul(&bytes).map_err(|_| Errno::NAMETOOLONG)?;
+    if let hilum_sys::Cloned::Child = hilum_sys::fork()? {
+        let errno = hilum_sys::execute(path, &[Some(path), Some(c"exit"), Some(c"0"), None], &[None]);
+        hilum_sys::exit(errno.raw_os_error())
+    }
+    let status = rustix::process::wait(rustix::process::WaitOptions::empty())?;
+    match status.and_then(|(_, status)| status.exit_status()) {
+        Some(0) => Ok(()),
+        Some(errno) => Err(Errno::from_raw_os_error(errno)),
+        None => Err(Errno::CANCELED),
+    }
+}

@@ -1,0 +1,163 @@
+//! Known escapes of container engines (CVE numbers at each): the attack is really made from inside and fails, and made
+//! once more from a workload that was loosened on purpose, where it works.
+
+mod support;
+
+use hilum_qemu::Arch;
+use support::{facts, has_line, image, run};
+
+on_both!(
+    attacks_that_need_privileges_fail_and_work_where_all_is_shared,
+    initramfs_below_is_out_of_reach,
+    program_of_process_1_cannot_be_overwritten,
+    working_directory_outside_is_refused,
+    swapped_null_device_leads_no_mask_elsewhere,
+    signals_and_processes_of_others_are_out_of_reach,
+);
+
+/// Everything that the words of the configuration can open.
+const OPEN: &str = "share user pid ipc net uts cgroup time\nprivileged\nseccomp off\nlandlock off\n\
+    capability sys_admin sys_chroot sys_ptrace sys_time sys_boot mknod dac_override dac_read_search kill sys_resource setuid\n";
+
+fn board(workloads: &[(&str, &str, &str)]) -> String {
+    let section = |(name, exec, lines): &(&str, &str, &str)| {
+        format!("[workload {name}]\nroot /images/probe\nexec {exec}\nrestart never\n{lines}\n")
+    };
+    let sections: String = workloads.iter().map(section).collect();
+    format!("hilum 1\n[system]\nidle poweroff\nhostname board\n{sections}")
+}
+
+/// What came of an action: its errno, 0 where it worked.
+#[track_caller]
+fn did(console: &str, name: &str, action: &str) -> i32 {
+    let prefix = format!("{name} | did {action} ");
+    let found = console.lines().find_map(|line| line.strip_prefix(&prefix));
+    found.unwrap_or_else(|| panic!("no {prefix:?} in\n{console}")).parse().expect("an errno")
+}
+
+/// Each of these fails in a workload with the defaults, uid 0, and works in one with everything opened.
+fn attacks_that_need_privileges_fail_and_work_where_all_is_shared(arch: Arch) {
+    // Mounts and namespaces (CVE-2022-0492: unshare -UrmC, then cgroup v1), a fresh /proc without masks, the remount of
+    // what is read-only, nodes, the clock, the host name, files of the kernel.
+    let actions = [
+        "mount:tmpfs:/tmp",
+        "mount:proc:/run",
+        "remount:/proc/sys",
+        "write:/proc/sys/kernel/core_pattern:core",
+        "unshare:10000000",
+        "unshare:20000",
+        "unshare:2000000",
+        "sethostname:board",
+        "settime",
+        "chroot:/",
+        "umount:/proc/keys",
+        "read:/proc/keys",
+    ];
+    // In an order in which no action spoils a later one: a namespace of users would take the others' rights away.
+    let first =
+        ["mount:tmpfs:/tmp", "mount:proc:/run", "remount:/proc/sys", "write:/proc/sys/kernel/core_pattern:core"];
+    let rest = actions.iter().filter(|action| !first.contains(action) && !action.starts_with("unshare:1"));
+    let words: Vec<&str> = first.iter().chain(rest).copied().chain(["unshare:10000000"]).collect();
+    let exec = format!("/bin/probe do {}", words.join(" "));
+    let config = board(&[("closed", &exec, "user 0"), ("open", &exec, OPEN)]);
+    let console = run(arch, &image(arch, &config), "");
+    for action in actions.iter().filter(|action| **action != "read:/proc/keys") {
+        assert_ne!(did(&console, "closed", action), 0, "{action} worked\n{console}");
+        assert_eq!(did(&console, "open", action), 0, "{action} did not work where it should: the test proves nothing");
+    }
+    // The mask is empty, and what it covers is not (CVE-2025-31133 is about where masks lead).
+    has_line(&console, "closed | content /proc/keys ");
+    assert!(
+        !console.contains("open | content /proc/keys \n") && console.contains("open | content /proc/keys "),
+        "{console}"
+    );
+}
+
+/// C17 of this kind's own list: the kernel's first root stays at the bottom of every mount namespace.
+fn initramfs_below_is_out_of_reach(arch: Arch) {
+    let exec = "/bin/probe do setns-mnt:/proc/self/ns/mnt below:/etc/hilum.conf read:/etc/hilum.conf";
+    let own_user = "capability sys_admin sys_chroot\nseccomp off\nlandlock off";
+    let config = board(&[("closed", exec, ""), ("own", exec, own_user), ("open", exec, OPEN)]);
+    let console = run(arch, &image(arch, &config), "");
+    let found =
+        |name| ["setns-mnt:/proc/self/ns/mnt", "below:/etc/hilum.conf"].map(|action| did(&console, name, action));
+    assert_eq!(found("closed"), [1, 1], "{console}");
+    // With every capability of a user namespace of its own the root is locked in its place.
+    assert_eq!(found("own"), [0, 22], "{console}");
+    assert_eq!(found("open"), [0, 0], "{console}");
+    has_line(&console, "open | content /etc/hilum.conf hilum 1");
+}
+
+/// CVE-2019-5736.
+fn program_of_process_1_cannot_be_overwritten(arch: Arch) {
+    let exec = "/bin/probe do open:/proc/1/exe:w";
+    let config = board(&[
+        ("closed", exec, "share pid"),
+        ("open", exec, OPEN),
+        // A script whose interpreter is whatever executes it: PID 1's own file.
+        ("script", "/bin/script", ""),
+        ("openscript", "/bin/script", OPEN),
+    ]);
+    let mut image = image(arch, &config);
+    image.file("images/probe/bin/script", 0o755, *b"#!/proc/self/exe\n");
+    let console = run(arch, &image, "");
+    assert_eq!(did(&console, "closed", "open:/proc/1/exe:w"), 13, "{console}");
+    // Even with every right there is: ETXTBSY, because PID 1 runs as long as the board does. No helper is executed, so
+    // there is no other program of ours that ends and could be written then.
+    assert_eq!(did(&console, "open", "open:/proc/1/exe:w"), 26, "{console}");
+    // Landlock knows nothing of a file outside of the root; without it the script runs hilum, confined like any program.
+    has_line(
+        &console,
+        "hilum: workload \"script\": exec /bin/script: EACCES (permission denied): it is not an executable file",
+    );
+    has_line(&console, "openscript | hilum: unknown command or arguments; see: hilum help");
+}
+
+/// CVE-2024-21626: a working directory that is a descriptor of the engine's.
+fn working_directory_outside_is_refused(arch: Arch) {
+    let mut workloads: Vec<(String, String)> =
+        (0..40).step_by(2).map(|number| (format!("w{number}"), format!("directory /proc/self/fd/{number}"))).collect();
+    // What a symbolic link in the root filesystem leads to stays inside.
+    workloads.push(("link".into(), "directory /outside".into()));
+    let sections: Vec<(&str, &str, &str)> =
+        workloads.iter().map(|(name, line)| (name.as_str(), "/bin/probe facts", line.as_str())).collect();
+    let mut image = image(arch, &board(&sections));
+    image.link("images/probe/outside", "../../../tmp");
+    let console = run(arch, &image, "");
+    for (name, line) in workloads.iter().filter(|(name, _)| name != "link") {
+        let path = line.trim_start_matches("directory ");
+        let told = format!("hilum: workload \"{name}\": enter directory {path}: ");
+        assert!(console.lines().any(|line| line.starts_with(&told)), "{told}\n{console}");
+        assert!(facts(&console, name, "pid").is_empty(), "{name} started");
+    }
+    assert_eq!(facts(&console, "link", "directory"), ["current /tmp"]);
+    assert_eq!(facts(&console, "link", "descriptor").len(), 3);
+}
+
+/// CVE-2025-31133, and CVE-2025-52565 with /dev/console: the root filesystem's own /dev is never used.
+fn swapped_null_device_leads_no_mask_elsewhere(arch: Arch) {
+    let exec = "/bin/probe do write:/dev/null:x read:/proc/keys read:/proc/sys/kernel/core_pattern open:/dev/console:w";
+    let mut swapped = image(arch, &board(&[("a", exec, "")]));
+    for name in ["null", "console", "tty", "pts"] {
+        swapped.link(&format!("images/probe/dev/{name}"), "/proc/sys/kernel/core_pattern");
+    }
+    let console = run(arch, &swapped, "");
+    has_line(&console, "a | did write:/dev/null:x 0");
+    has_line(&console, "a | content /proc/keys ");
+    has_line(&console, "a | content /proc/sys/kernel/core_pattern core");
+    assert_eq!(did(&console, "a", "open:/dev/console:w"), 2);
+}
+
+/// CASES 33, and what a shared PID namespace shows.
+fn signals_and_processes_of_others_are_out_of_reach(arch: Arch) {
+    let exec = "/bin/probe do kill:1 open:/proc/1/environ:r open:/proc/1/mem:rw open:/proc/1/root/etc/hilum.conf:r";
+    let config = board(&[("own", exec, ""), ("shares", exec, "share pid"), ("open", exec, OPEN)]);
+    let console = run(arch, &image(arch, &config), "");
+    // With a PID namespace of its own, 1 is itself.
+    assert_eq!(did(&console, "own", "kill:1"), 0);
+    // With the board's, it sees process 1 and can do nothing to it.
+    for action in ["kill:1", "open:/proc/1/environ:r", "open:/proc/1/mem:rw", "open:/proc/1/root/etc/hilum.conf:r"] {
+        assert_ne!(did(&console, "shares", action), 0, "{action}\n{console}");
+        assert_eq!(did(&console, "open", action), 0, "{action}\n{console}");
+    }
+}
