@@ -188,3 +188,23 @@ fn loopback() {
     });
     tell(format_args!("fact loopback {}", result.map_or_else(Errno::raw_os_error, |()| 0)));
 }
+
+/// What the kernel allows and prefers this process, one line each.
+pub(crate) fn limits() {
+    use rustix::process::{Resource, getpriority_process, getrlimit};
+    for (name, resource) in [("nofile", Resource::Nofile), ("core", Resource::Core)] {
+        let limit = getrlimit(resource);
+        tell(format_args!("limit {name} {} {}", limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX)));
+    }
+    tell(format_args!("nice {}", getpriority_process(None).unwrap_or(99)));
+    let (policy, priority) = hilum_sys::scheduler();
+    tell(format_args!("policy {policy} {priority}"));
+    lines("/proc/self/oom_score_adj", "oom", &[]);
+    // Back to where the board's own processes are: only with a capability of the board.
+    let lowered = openat(CWD, "/proc/self/oom_score_adj", OFlags::WRONLY, Mode::empty())
+        .and_then(|file| rustix::io::write(&file, b"-1000").map(|_| ()));
+    tell(format_args!("oom-lowered {}", lowered.map_or_else(Errno::raw_os_error, |()| 0)));
+    lines("/proc/self/status", "status", &["Groups"]);
+    tell(format_args!("umask {:03o}", rustix::process::umask(Mode::empty()).bits()));
+    tell(format_args!("machine {}", rustix::system::uname().machine().to_str().unwrap_or("?")));
+}

@@ -28,6 +28,7 @@ fn main(arguments: Arguments) -> i32 {
     match word(1) {
         "facts" => facts::tell_all(arguments),
         "attempt" => attempt::all(),
+        "limits" => facts::limits(),
         "calls" => attempt::calls(),
         "do" => action::all(arguments),
         "eat" => ending::eat(number(2)),

@@ -2,7 +2,10 @@
 
 use crate::call::call;
 use crate::process::{Cloned, exit};
-use linux_raw_sys::general::{__NR_clone, __NR_ioctl, __NR_setns, __NR_unshare, CLONE_NEWNS, CLONE_PIDFD, SIGCHLD};
+use linux_raw_sys::general::{
+    __NR_clone, __NR_ioctl, __NR_sched_getparam, __NR_sched_getscheduler, __NR_setns, __NR_unshare, CLONE_NEWNS,
+    CLONE_PIDFD, SIGCHLD,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
@@ -92,4 +95,15 @@ pub fn enter_mount_namespace(namespace: BorrowedFd<'_>) -> Result<(), Errno> {
 pub fn unshare(namespaces: u32) -> Result<(), Errno> {
     // SAFETY: the namespace flags change neither memory nor descriptors.
     unsafe { call(__NR_unshare, [namespaces as usize, 0, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// This process's scheduling policy and priority (sched_getscheduler(2), sched_getparam(2)).
+pub fn scheduler() -> (usize, i32) {
+    let mut priority = 0_i32;
+    let address = &raw mut priority;
+    // SAFETY: the call takes a pid, 0 for this process.
+    let policy = unsafe { call(__NR_sched_getscheduler, [0; 6]) };
+    // SAFETY: the kernel writes one int, all of `struct sched_param`.
+    let _ = unsafe { call(__NR_sched_getparam, [0, address as usize, 0, 0, 0, 0]) };
+    (policy.unwrap_or(usize::MAX), priority)
 }
