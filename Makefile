@@ -7,6 +7,8 @@ TOOLCHAIN ?= auto
 APPEND    ?=
 
 ARCHS := x86_64 aarch64
+# Releases of Debian with the oldest and the newest kernel that is tested (5.10 and 6.12); the usual one has 6.1.
+OTHER_KERNELS := bullseye trixie
 BUILD := $(CURDIR)/build
 # The host's tools are built by rustup's cargo where there is one, else by Debian's.
 CARGO := $(shell command -v cargo || echo /usr/bin/cargo)
@@ -40,7 +42,7 @@ run: $(BUILD)/image/$(ARCH)/initramfs $(BUILD)/tools/hilum-qemu ## boot the demo
 	@$(BUILD)/tools/hilum-qemu run --arch $(ARCH) --accel $(ACCEL) --kernel $(BUILD)/debian/$(ARCH)/vmlinuz \
 	    --initramfs $(BUILD)/image/$(ARCH)/initramfs --append "$(APPEND)"
 
-test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox) ## run every test, on the host and in QEMU, for both architectures
+test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) ## run every test, on the host and in QEMU, for both architectures
 	@$(HOST) test --quiet --locked --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe
 
 image: $(BUILD)/image/$(ARCH)/initramfs ## build the demo's initramfs
@@ -107,3 +109,10 @@ $(BUILD)/image/$(1)/initramfs: $(BUILD)/board/$(1)/hilum $(BUILD)/image/$(1)/bus
 	    --tree initramfs/appliances/demo/root:/images/busybox --output $$@
 endef
 $(foreach a,$(ARCHS),$(eval $(call BOARD,$(a))))
+
+define OTHER_KERNEL
+$(BUILD)/debian/$(1)-$(2)/vmlinuz: initramfs/debian/fetch | $(BUILD)/installed-build
+	@initramfs/debian/fetch $(1) $(2)
+	@touch $$@
+endef
+$(foreach a,$(ARCHS),$(foreach r,$(OTHER_KERNELS),$(eval $(call OTHER_KERNEL,$(a),$(r)))))

@@ -197,6 +197,7 @@ pub(crate) fn limits() {
         tell(format_args!("limit {name} {} {}", limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX)));
     }
     tell(format_args!("nice {}", getpriority_process(None).unwrap_or(99)));
+    tell(format_args!("ioprio {}", hilum_sys::io_priority()));
     let (policy, priority) = hilum_sys::scheduler();
     tell(format_args!("policy {policy} {priority}"));
     lines("/proc/self/oom_score_adj", "oom", &[]);

@@ -69,6 +69,7 @@ fn run(command: Command) -> Result<()> {
         append: &append,
         memory_mib: memory,
         accelerator: accel,
+        disk: None,
     };
     if accel == Accelerator::Kvm {
         probe(&options)?;

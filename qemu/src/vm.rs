@@ -24,6 +24,8 @@ pub struct Options<'a> {
     pub memory_mib: u32,
     /// What executes it.
     pub accelerator: Accelerator,
+    /// A disk image, raw and read-only: the first virtio block device.
+    pub disk: Option<&'a Path>,
 }
 
 impl Options<'_> {
@@ -33,6 +35,10 @@ impl Options<'_> {
         let console = self.arch.console();
         command.arg("-m").arg(self.memory_mib.to_string());
         command.arg("-kernel").arg(self.kernel).arg("-initrd").arg(self.initramfs);
+        if let Some(disk) = self.disk {
+            let drive = format!("file={},format=raw,if=none,id=disk,readonly=on", disk.display());
+            command.args(["-drive", &drive, "-device", "virtio-blk-pci,drive=disk"]);
+        }
         command.arg("-append").arg(format!("console={console} quiet panic=-1 {}", self.append));
         command
     }

@@ -141,6 +141,8 @@ fn priorities_and_limits_of_processes_are_set_from_outside(arch: Arch) {
         "set | limit core 0 0",
         "set | nice -5",
         "set | fact oom 300",
+        // Class 3 of include/uapi/linux/ioprio.h, in the upper bits.
+        "set | ioprio 24576",
         "set | oom-lowered 13",
         "set | fact status Groups: 5 6",
         "set | umask 077",
@@ -149,4 +151,7 @@ fn priorities_and_limits_of_processes_are_set_from_outside(arch: Arch) {
     ] {
         has_line(&console, line);
     }
+    let machine = if arch == Arch::X86_64 { "i686" } else { "armv8l" };
+    has_line(&console, &format!("set | machine {machine}"));
+    has_line(&console, &format!("default | machine {}", arch.name()));
 }

@@ -80,19 +80,48 @@ impl Drop for Turn {
     }
 }
 
+/// The release of Debian whose kernel an image boots unless a test says otherwise: 6.1.
+pub(crate) const USUAL: &str = "bookworm";
+
+/// A file that was fetched from a release of Debian.
+pub(crate) fn fetched(arch: Arch, release: &str, name: &str) -> PathBuf {
+    let suffix = if release == USUAL { String::new() } else { format!("-{release}") };
+    built(&format!("debian/{}{suffix}/{name}", arch.name()))
+}
+
+/// Adds kernel modules of a release to an image, and gives the lines that load those that the release has as modules.
+pub(crate) fn modules(arch: Arch, release: &str, image: &mut Image, names: &[&str]) -> String {
+    let folder = fetched(arch, release, "modules");
+    let mut lines = String::new();
+    for name in names {
+        if let Ok(bytes) = std::fs::read(folder.join(format!("{name}.ko"))) {
+            image.file(&format!("lib/modules/{name}.ko"), 0o644, bytes);
+            lines += &format!("module {name}\n");
+        }
+    }
+    lines
+}
+
 /// Boots an image with more words on the kernel command line.
 pub(crate) fn boot(arch: Arch, image: &Image, append: &str) -> Booted {
+    boot_on(arch, USUAL, image, append, None)
+}
+
+/// The same with the kernel of a release, and with a disk.
+pub(crate) fn boot_on(arch: Arch, release: &str, image: &Image, append: &str, disk: Option<&Path>) -> Booted {
     let turn = Turn::take();
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let initramfs = scratch.path().join("initramfs");
+
     std::fs::write(&initramfs, image.write(Compression::Zstd).expect("an image")).expect("the initramfs");
     let options = Options {
         arch,
-        kernel: &built(&format!("debian/{}/vmlinuz", arch.name())),
+        kernel: &fetched(arch, release, "vmlinuz"),
         initramfs: &initramfs,
         append,
         memory_mib: 256,
         accelerator: Accelerator::Tcg,
+        disk,
     };
     let vm = Vm::start(&options, scratch.path()).expect("QEMU");
     Booted { vm, _scratch: scratch, _turn: turn }
@@ -100,7 +129,12 @@ pub(crate) fn boot(arch: Arch, image: &Image, append: &str) -> Booted {
 
 /// Boots an image until the machine ends; gives what its console showed.
 pub(crate) fn run(arch: Arch, image: &Image, append: &str) -> String {
-    boot(arch, image, append).vm.wait(BOOT).expect("it ends by itself")
+    run_on(arch, USUAL, image, append)
+}
+
+/// The same with the kernel of a release.
+pub(crate) fn run_on(arch: Arch, release: &str, image: &Image, append: &str) -> String {
+    boot_on(arch, release, image, append, None).vm.wait(BOOT).expect("it ends by itself")
 }
 
 /// The same test for both architectures.

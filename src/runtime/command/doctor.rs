@@ -1,21 +1,21 @@
-//! `hilum doctor`: what this kernel can and cannot enforce of what the plans ask for, and what mends it.
+//! `hilum doctor`, and `hilum.doctor` on the kernel command line: what this kernel can and cannot enforce of what the plans ask for, and what mends it.
 //!
 //! Each line is a test of the thing itself where that changes nothing, else of where the kernel says that it has it. The
 //! list follows the plan's steps: whatever a step leaves out where the kernel cannot is a line here.
 
-use super::show;
 use crate::init::read_file;
+use core::fmt;
 use hilum::plan::Namespaces;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 
-/// Prints the lines; 1 where something that every workload is given is missing.
-pub(super) fn run() -> i32 {
-    let mut missing = 0;
+/// Says one line each; gives whether everything is there.
+pub(crate) fn doctor(mut say: impl FnMut(fmt::Arguments<'_>)) -> bool {
+    let mut has_all = true;
     let mut tell = |is_there: bool, what: &str, name: &str, otherwise: &str| {
         let (state, then, otherwise) = if is_there { ("yes", "", "") } else { ("NO ", ": ", otherwise) };
-        missing |= i32::from(!is_there);
-        show(format_args!("{state} {what}{name}{then}{otherwise}\n"));
+        has_all &= is_there;
+        say(format_args!("{state} {what}{name}{then}{otherwise}"));
     };
     for (name, _) in Namespaces::NAMES {
         let mut path = heapless::String::<32>::new();
@@ -71,7 +71,7 @@ pub(super) fn run() -> i32 {
             "its module, or CONFIG_SQUASHFS, CONFIG_EROFS_FS, CONFIG_EXT4_FS, CONFIG_OVERLAY_FS",
         );
     }
-    missing
+    has_all
 }
 
 /// Whether the kernel has filters: the list of what they can do is there.

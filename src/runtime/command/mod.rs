@@ -2,6 +2,8 @@
 
 mod doctor;
 
+pub(crate) use doctor::doctor;
+
 use crate::init::{read_file, words};
 use core::fmt;
 use hilum::config::{self, Config, limits};
@@ -49,7 +51,7 @@ pub(crate) fn run(arguments: Arguments) -> i32 {
         ["explain", name, "--config", path] | ["explain", "--config", path, name] => explain(name, path),
         ["audit"] => audit(DEFAULT_CONFIG),
         ["audit", "--config", path] => audit(path),
-        ["doctor"] => doctor::run(),
+        ["doctor"] => examine(),
         ["version" | "--version"] => show(format_args!("hilum {}\n", env!("CARGO_PKG_VERSION"))),
         ["help" | "--help" | "-h"] => show(format_args!("{HELP}")),
         [] => misused("a command is missing"),
@@ -79,6 +81,12 @@ fn explain(name: &str, path: &str) -> i32 {
             FAILED
         }
     }
+}
+
+fn examine() -> i32 {
+    let mut status = DONE;
+    let has_all = doctor(|line| status |= show(format_args!("{line}\n")));
+    if has_all { status } else { FAILED }
 }
 
 fn audit(path: &str) -> i32 {

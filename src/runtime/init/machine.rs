@@ -118,6 +118,8 @@ pub(super) fn prepare() -> (Kind, Missing) {
     // A machine has no /proc yet. It is looked at before it is attached: taking a mount away again costs a grace period.
     let proc = make_proc();
     let is_first = proc.as_ref().ok().and_then(|proc| link_is(proc, "self/ns/pid", FIRST_PID_NAMESPACE));
+    // Where it cannot be made there is one already: a confined container.
+    let is_first = is_first.or_else(|| link_is(CWD, "/proc/self/ns/pid", FIRST_PID_NAMESPACE));
     if is_first == Some(false) {
         note("/", hilum_sys::own_mount_namespace().and_then(|()| make_private()));
         // A /proc of another PID namespace says nothing about the processes of this one.

@@ -56,6 +56,9 @@ pub(crate) fn run(arguments: Arguments) -> ! {
     console.configure(&config.system.console);
     console.banner(config.workloads.len(), parameters.config);
 
+    if parameters.doctor {
+        crate::command::doctor(|line| console.say(line));
+    }
     match Board::new(kind, config, console, entered_us) {
         Ok(mut board) => board.supervise(parameters.panic),
         Err((mut console, errno)) => {

@@ -3,8 +3,8 @@
 use crate::call::call;
 use crate::process::{Cloned, exit};
 use linux_raw_sys::general::{
-    __NR_clone, __NR_ioctl, __NR_sched_getparam, __NR_sched_getscheduler, __NR_setns, __NR_unshare, CLONE_NEWNS,
-    CLONE_PIDFD, SIGCHLD,
+    __NR_clone, __NR_ioctl, __NR_ioprio_get, __NR_sched_getparam, __NR_sched_getscheduler, __NR_setns, __NR_unshare,
+    CLONE_NEWNS, CLONE_PIDFD, SIGCHLD,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -106,4 +106,11 @@ pub fn scheduler() -> (usize, i32) {
     // SAFETY: the kernel writes one int, all of `struct sched_param`.
     let _ = unsafe { call(__NR_sched_getparam, [0, address as usize, 0, 0, 0, 0]) };
     (policy.unwrap_or(usize::MAX), priority)
+}
+
+/// This process's input and output class and level (ioprio_get(2)).
+pub fn io_priority() -> usize {
+    const IOPRIO_WHO_PROCESS: usize = 1;
+    // SAFETY: the call takes numbers, 0 for this process.
+    unsafe { call(__NR_ioprio_get, [IOPRIO_WHO_PROCESS, 0, 0, 0, 0, 0]) }.unwrap_or(usize::MAX)
 }

@@ -19,7 +19,7 @@ mod signal;
 mod stdio;
 mod time;
 
-pub use attempt::{Attempt, attempt, attempt_ioctl, enter_mount_namespace, fork, scheduler, unshare};
+pub use attempt::{Attempt, attempt, attempt_ioctl, enter_mount_namespace, fork, io_priority, scheduler, unshare};
 pub use cell::Once;
 pub use confine::{LandlockRules, filter_system_calls, landlock_abi, own_keyring, set_personality};
 pub use control::{

@@ -1,0 +1,159 @@
+//! The oldest and the newest kernel that are supported, and one with things turned off: what a workload gets, what is
+//! left out with a word in `hilum doctor`, and what is refused.
+
+mod support;
+
+use hilum_qemu::Arch;
+use support::{fact, facts, has_line, hilum, image, run_on};
+
+on_both!(
+    oldest_kernel_isolates_with_what_it_has,
+    usual_kernel_says_what_it_can,
+    newest_kernel_isolates_with_everything,
+    kernel_with_things_turned_off_refuses_what_is_asked_for,
+);
+
+const BOARD: &str = "hilum 1
+[system]
+idle poweroff
+[workload facts]
+root /images/probe
+exec /bin/probe facts
+user 1000:50
+restart never
+[workload root]
+root /images/probe
+exec /bin/probe attempt
+restart never
+[workload inner]
+root /images/probe
+exec /bin/hilum
+restart never
+[workload ports]
+root /images/probe
+exec /bin/probe do listen:80 connect:80 listen:81 connect:81
+tcp bind=80 connect=80
+restart never
+[workload killed]
+root /images/probe
+exec /bin/probe ignore-term
+share ipc
+restart never
+stop TERM 500ms
+";
+
+fn boot(arch: Arch, release: &str, append: &str) -> String {
+    let mut image = image(arch, BOARD);
+    image.file("images/probe/bin/hilum", 0o755, std::fs::read(hilum(arch)).expect("hilum"));
+    let booted = support::boot_on(arch, release, &image, &format!("hilum.doctor {append}"), None);
+    // `killed` never ends by itself: the board is taken down when the others are done.
+    let wanted = "\"facts\": exited with status 0";
+    booted.vm.console.expect(wanted, support::BOOT).unwrap_or_else(|error| panic!("{error}"));
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    booted.vm.console.text()
+}
+
+/// What holds on every kernel.
+fn check(console: &str, name: &str) {
+    let status = facts(console, "facts", "status");
+    for line in ["CapEff: 0000000000000000", "CapBnd: 0000000000000000", "NoNewPrivs: 1", "Seccomp: 2"] {
+        assert!(status.contains(&line.to_owned()), "{name}: no {line:?} in {status:?}");
+    }
+    assert_eq!(fact(console, "facts", "user"), "1000:50");
+    assert_eq!(fact(console, "facts", "loopback"), "0");
+    // hilum as the first process of a workload takes it for what it is, a container, and leaves everything alone.
+    has_line(
+        console,
+        "inner | hilum: /etc/hilum.conf: ENOENT (no such file or directory): the configuration cannot be read",
+    );
+    assert!(!console.contains("inner | hilum: boot: /dev"), "{console}");
+    let root = facts(console, "facts", "mount");
+    assert!(
+        root.iter().any(|mount| mount.contains(" / / ro,nosuid,nodev") || mount.contains(" / ro,nosuid,nodev")),
+        "{root:?}"
+    );
+    for covered in ["/proc/sys ro,nosuid,nodev,noexec", "/proc/keys r"] {
+        assert!(root.iter().any(|mount| mount.contains(covered)), "{name}: {covered} in {root:?}");
+    }
+    for attempt in console.lines().filter_map(|line| line.strip_prefix("root | attempt ")) {
+        assert!(attempt.starts_with("setuid") || !attempt.ends_with(" 0"), "{name}: {attempt}");
+    }
+    for namespace in ["pid:[4026531836]", "user:[4026531837]", "time:[4026531834]", "cgroup:[4026531835]"] {
+        let found = facts(console, "facts", "namespace");
+        assert_eq!(found.len(), 8, "{found:?}");
+        assert!(!found.iter().any(|line| line.ends_with(namespace)), "{name}: {found:?}");
+    }
+}
+
+fn oldest_kernel_isolates_with_what_it_has(arch: Arch) {
+    let console = run(arch, "bullseye");
+    check(&console, "5.10");
+    has_line(
+        &console,
+        "hilum: NO  Landlock for files: kernel 5.19, CONFIG_SECURITY_LANDLOCK, and landlock in lsm= on the kernel command line",
+    );
+    has_line(
+        &console,
+        "hilum: NO  mapped owners of files (idmapped mounts): kernel 5.12; until then roots keep the board's owners",
+    );
+    has_line(&console, "hilum: yes namespace time");
+    has_line(&console, PORTS_REFUSED);
+}
+
+const PORTS_REFUSED: &str = "hilum: workload \"ports\": landlock: EOPNOTSUPP (operation not supported): the kernel cannot limit TCP ports; Landlock does from 6.7 on";
+
+fn usual_kernel_says_what_it_can(arch: Arch) {
+    let console = run(arch, support::USUAL);
+    check(&console, "6.1");
+    has_line(&console, "hilum: yes Landlock for files");
+    has_line(&console, "hilum: NO  Landlock for TCP ports (tcp): kernel 6.7");
+    has_line(&console, "hilum: yes seccomp filters");
+    for name in ["memory", "pids", "cpu", "cpuset", "io"] {
+        has_line(&console, &format!("hilum: yes control group controller {name}"));
+    }
+    has_line(&console, PORTS_REFUSED);
+}
+
+fn newest_kernel_isolates_with_everything(arch: Arch) {
+    let console = run(arch, "trixie");
+    check(&console, "6.12");
+    for line in ["Landlock for files", "Landlock for TCP ports (tcp)", "Landlock for signals and abstract sockets"] {
+        has_line(&console, &format!("hilum: yes {line}"));
+    }
+    // EACCES is Landlock's; a port that is allowed and where nobody listens would be refused with ECONNREFUSED.
+    for (action, expected) in [("listen:80", 0), ("connect:80", 0), ("listen:81", 13), ("connect:81", 13)] {
+        has_line(&console, &format!("ports | did {action} {expected}"));
+    }
+}
+
+fn kernel_with_things_turned_off_refuses_what_is_asked_for(arch: Arch) {
+    // lsm= without landlock, and no memory controller: what was not asked for is left out, and doctor says so.
+    let console = boot(arch, support::USUAL, "lsm=yama cgroup_disable=memory");
+    check(&console, "turned off");
+    has_line(
+        &console,
+        "hilum: NO  Landlock for files: kernel 5.19, CONFIG_SECURITY_LANDLOCK, and landlock in lsm= on the kernel command line",
+    );
+    has_line(
+        &console,
+        "hilum: NO  control group controller memory: cgroup_enable=memory on the kernel command line, and no cgroup_disable=memory; CONFIG_MEMCG",
+    );
+    has_line(&console, PORTS_REFUSED);
+}
+
+fn run(arch: Arch, release: &str) -> String {
+    let console = boot(arch, release, "");
+    // A workload that does not end by itself can be killed on every kernel, with cgroup.kill or without.
+    let mut image = image(
+        arch,
+        "hilum 1\n[system]\nidle poweroff\n[workload first]\nroot /images/probe\nexec /bin/probe exit 3\n\
+         restart on-failure delay=10ms max=10ms limit=1/60s else=poweroff\nafter stays\n\
+         [workload stays]\nroot /images/probe\nexec /bin/probe ignore-term\nstop TERM 300ms\n",
+    );
+    image.folder("x", 0o755);
+    let down = run_on(arch, release, &image, "");
+    has_line(&down, "hilum: workload \"stays\": stop: not done in time, killing it");
+    has_line(&down, "hilum: workload \"stays\": killed by SIGKILL");
+    has_line(&down, "hilum: power off");
+    console
+}
