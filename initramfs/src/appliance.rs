@@ -23,6 +23,14 @@ pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image) -> Result<()>
         bail!("{name}:{error}");
     }
     let Some(init) = elf::facts(init) else { bail!("the init is no 64-bit ELF file") };
+    for module in &config.system.modules {
+        let path = format!("lib/modules/{}.ko", module.name);
+        ensure!(
+            matches!(image.get(&path), Some((_, Node::File(_)))),
+            "{name}: module {}: no /{path} in the image",
+            module.name
+        );
+    }
     for workload in &config.workloads {
         if let Err(error) = check_workload(workload, init.machine, image) {
             bail!("{name}:{}:1: workload \"{}\": {error}", workload.line, workload.name);
@@ -31,12 +39,35 @@ pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image) -> Result<()>
     Ok(())
 }
 
+/// Whether a path is below what the kernel fills by itself.
+fn is_made_at_boot(path: &str) -> bool {
+    ["/dev/", "/proc/", "/sys/", "/run/"].iter().any(|place| path.starts_with(place))
+}
+
 fn check_workload(workload: &Workload<'_>, machine: u16, image: &Image) -> Result<()> {
+    for bind in workload.isolation.mounts.iter().filter(|bind| !is_made_at_boot(bind.source)) {
+        ensure!(image.get(bind.source).is_some(), "mount {}: not in the image", bind.source);
+    }
     let root = workload.root.trim_matches('/');
+    match image.get(root) {
+        // What is inside shows when it is mounted.
+        Some((_, Node::File(_))) => return Ok(()),
+        None if workload.root.starts_with("/dev/") => return Ok(()),
+        Some((_, Node::Folder)) => {}
+        _ => bail!("root {}: no such folder or image file in the image", workload.root),
+    }
     let is_folder = |path: &str| matches!(image.get(path), Some((_, Node::Folder)));
-    ensure!(is_folder(root), "root {}: no such folder in the image", workload.root);
     for place in PLACES {
         ensure!(is_folder(&format!("{root}/{place}")), "root {} needs an empty folder /{place}", workload.root);
+    }
+    for bind in &workload.isolation.mounts {
+        let is_there = image.get(&format!("{root}{}", bind.target)).is_some();
+        ensure!(
+            is_there,
+            "mount {}: not there in {}; it needs something to be attached to",
+            bind.target,
+            workload.root
+        );
     }
     let program = workload.exec[0];
     let Some((mode, contents)) = find(image, root, program) else {
@@ -125,6 +156,9 @@ mod tests {
 
     #[test]
     fn complete_appliance_is_good() {
+        assert_eq!(verdict(&image(), "root /r/bin/data\nexec /x"), "good");
+        assert_eq!(verdict(&image(), "root /dev/mmcblk0p2\nexec /x"), "good");
+        assert_eq!(verdict(&image(), "root /r\nexec /bin/sh\nmount /sys/block /run\nmount /r /tmp"), "good");
         for program in ["/bin/script", "/bin/sh", "/bin/up"] {
             assert_eq!(verdict(&image(), &format!("root /r\nexec {program}")), "good");
         }
@@ -141,7 +175,12 @@ mod tests {
     #[test]
     fn what_is_not_in_the_image_is_refused() {
         for (lines, expected) in [
-            ("root /nowhere\nexec /x", "root /nowhere: no such folder in the image"),
+            ("root /nowhere\nexec /x", "root /nowhere: no such folder or image file in the image"),
+            ("root /r\nexec /bin/sh\nmount /data /tmp", "mount /data: not in the image"),
+            (
+                "root /r\nexec /bin/sh\nmount /r /nowhere",
+                "mount /nowhere: not there in /r; it needs something to be attached to",
+            ),
             ("root /r\nexec /bin/none", "exec /bin/none: no such file in /r"),
             ("root /r\nexec /bin/loop", "exec /bin/loop: no such file in /r"),
             ("root /r\nexec /bin", "exec /bin: no such file in /r"),
@@ -150,6 +189,16 @@ mod tests {
         ] {
             assert_eq!(verdict(&image(), lines), format!("demo.conf:2:1: workload \"a\": {expected}"));
         }
+    }
+
+    #[test]
+    fn module_that_is_not_in_the_image_is_refused() {
+        let text = b"hilum 1\n[system]\nmodule loop\n";
+        let refused = check("demo.conf", text, &own(), &image()).expect_err("it is not there").to_string();
+        assert_eq!(refused, "demo.conf: module loop: no /lib/modules/loop.ko in the image");
+        let mut whole = image();
+        whole.file("lib/modules/loop.ko", 0o644, *b"");
+        assert!(check("demo.conf", text, &own(), &whole).is_ok());
     }
 
     #[test]

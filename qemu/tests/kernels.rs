@@ -34,6 +34,11 @@ root /images/probe
 exec /bin/probe do listen:80 connect:80 listen:81 connect:81
 tcp bind=80 connect=80
 restart never
+[workload owners]
+root /images/probe
+exec /bin/probe do make:/data/file owner:/data
+mount /run /data rw
+restart never
 [workload killed]
 root /images/probe
 exec /bin/probe ignore-term
@@ -44,6 +49,7 @@ stop TERM 500ms
 
 fn boot(arch: Arch, release: &str, append: &str) -> String {
     let mut image = image(arch, BOARD);
+    image.folder("images/probe/data", 0o755);
     image.file("images/probe/bin/hilum", 0o755, std::fs::read(hilum(arch)).expect("hilum"));
     let booted = support::boot_on(arch, release, &image, &format!("hilum.doctor {append}"), None);
     // `killed` never ends by itself: the board is taken down when the others are done.
@@ -105,6 +111,8 @@ const PORTS_REFUSED: &str = "hilum: workload \"ports\": landlock: EOPNOTSUPP (op
 fn usual_kernel_says_what_it_can(arch: Arch) {
     let console = run(arch, support::USUAL);
     check(&console, "6.1");
+    has_line(&console, "owners | did make:/data/file 13");
+    has_line(&console, "owners | owner /data 65534:65534");
     has_line(&console, "hilum: yes Landlock for files");
     has_line(&console, "hilum: NO  Landlock for TCP ports (tcp): kernel 6.7");
     has_line(&console, "hilum: yes seccomp filters");
@@ -120,6 +128,9 @@ fn newest_kernel_isolates_with_everything(arch: Arch) {
     for line in ["Landlock for files", "Landlock for TCP ports (tcp)", "Landlock for signals and abstract sockets"] {
         has_line(&console, &format!("hilum: yes {line}"));
     }
+    // Filesystems in memory map owners from 6.3 on: the board's user 0 is the workload's there.
+    has_line(&console, "owners | did make:/data/file 0");
+    has_line(&console, "owners | owner /data 0:0");
     // EACCES is Landlock's; a port that is allowed and where nobody listens would be refused with ECONNREFUSED.
     for (action, expected) in [("listen:80", 0), ("connect:80", 0), ("listen:81", 13), ("connect:81", 13)] {
         has_line(&console, &format!("ports | did {action} {expected}"));
