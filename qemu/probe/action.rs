@@ -7,7 +7,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags};
-use rustix::net::{AddressFamily, SocketAddrV4, SocketType, bind, connect, listen, socket};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketAddrV4, SocketType, bind, connect, listen, socket};
 use rustix::process::{Pid, Signal};
 
 /// Does every action of the arguments, in order.
@@ -29,6 +29,21 @@ fn one(text: &str) -> Result<(), Errno> {
             open_as(path, part()).map(|_| ())
         }
         "read" => read(part()),
+        "find" => {
+            let path = part();
+            find(path, part())
+        }
+        "hear" => {
+            let stream = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+            bind(&stream, &SocketAddrUnix::new_abstract_name(part().as_bytes())?)?;
+            listen(&stream, 8)?;
+            core::mem::forget(stream);
+            Ok(())
+        }
+        "speak" => {
+            let stream = socket(AddressFamily::UNIX, SocketType::STREAM, None)?;
+            connect(&stream, &SocketAddrUnix::new_abstract_name(part().as_bytes())?)
+        }
         "write" => {
             let path = part();
             rustix::io::write(open_as(path, "w")?, part().as_bytes()).map(|_| ())
@@ -135,6 +150,21 @@ fn read(path: &str) -> Result<(), Errno> {
     let line = core::str::from_utf8(&text[..length]).unwrap_or("?").lines().next().unwrap_or_default();
     tell(format_args!("content {path} {line}"));
     Ok(())
+}
+
+/// Whether a file holds a text.
+fn find(path: &str, wanted: &str) -> Result<(), Errno> {
+    let file = open_as(path, "r")?;
+    let mut bytes = [0; 16 * 1024];
+    let mut length = 0;
+    loop {
+        match rustix::io::read(&file, &mut bytes[length..])? {
+            0 => break,
+            count => length += count,
+        }
+    }
+    let is_there = bytes[..length].windows(wanted.len()).any(|window| window == wanted.as_bytes());
+    if is_there { Ok(()) } else { Err(Errno::NOMSG) }
 }
 
 fn copy(from: &str, to: &str) -> Result<(), Errno> {

@@ -29,6 +29,7 @@ fn main(arguments: Arguments) -> i32 {
         "facts" => facts::tell_all(arguments),
         "attempt" => attempt::all(),
         "limits" => facts::limits(),
+        "prowl" => attempt::prowl(number(2)),
         "calls" => attempt::calls(),
         "do" => action::all(arguments),
         "eat" => ending::eat(number(2)),

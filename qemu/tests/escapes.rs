@@ -13,6 +13,10 @@ on_both!(
     working_directory_outside_is_refused,
     swapped_null_device_leads_no_mask_elsewhere,
     signals_and_processes_of_others_are_out_of_reach,
+    processes_cannot_be_taken_over_while_they_start,
+    control_groups_cannot_be_written,
+    prepared_proc_of_a_root_filesystem_redirects_nothing,
+    nobody_listens_in_the_boards_network_and_keys_are_its_own,
 );
 
 /// Everything that the words of the configuration can open.
@@ -160,4 +164,83 @@ fn signals_and_processes_of_others_are_out_of_reach(arch: Arch) {
         assert_ne!(did(&console, "shares", action), 0, "{action}\n{console}");
         assert_eq!(did(&console, "open", action), 0, "{action}\n{console}");
     }
+}
+
+/// CVE-2016-9962: a process on its way into a workload is traced, and the descriptors that it has are taken.
+fn processes_cannot_be_taken_over_while_they_start(arch: Arch) {
+    let prowl = "/bin/probe prowl 3000";
+    let mut config = board(&[("closed", prowl, "share pid"), ("open", prowl, OPEN)]);
+    config += "[workload victim]\nroot /images/probe\nexec /bin/probe sleep 20\n\
+        restart always delay=1ms max=1ms limit=100/60s else=stop\n";
+    let console = run(arch, &image(arch, &config), "");
+    let prowled = |name: &str| {
+        let prefix = format!("{name} | prowled: tried ");
+        let line = console.lines().find_map(|line| line.strip_prefix(&prefix)).unwrap_or_else(|| panic!("{console}"));
+        let (tried, opened) = line.split_once(", opened ").expect("two numbers");
+        (tried.parse::<u32>().expect("a number"), opened.parse::<u32>().expect("a number"))
+    };
+    let ((tried, opened), (_, twin)) = (prowled("closed"), prowled("open"));
+    println!("{}: {tried} tries, {opened} opened; {twin} opened by the twin", arch.name());
+    assert!(tried > 100 && opened == 0, "{tried} tries, {opened} opened");
+    assert!(twin > 100, "{twin}");
+}
+
+/// CVE-2023-25809.
+fn control_groups_cannot_be_written(arch: Arch) {
+    let exec = "/bin/probe do read:/sys/fs/cgroup/cgroup.procs write:/sys/fs/cgroup/cgroup.procs:1 \
+        write:/sys/fs/cgroup/pids.max:max write:/sys/fs/cgroup/memory.max:max mkdir:/sys/fs/cgroup/new \
+        remount:/sys/fs/cgroup mkdir:/sys/fs/cgroup/after write:/sys/fs/cgroup/pids.max:7";
+    let config = board(&[
+        ("closed", exec, "sys"),
+        // Its own mount it can make writable then; the files belong to the board's user 0.
+        ("own", exec, "sys\ncapability sys_admin\nseccomp off\nlandlock off"),
+        ("open", exec, &format!("sys\n{OPEN}").replace(" cgroup", "")),
+    ]);
+    let console = run(arch, &image(arch, &config), "");
+    let files =
+        ["write:/sys/fs/cgroup/pids.max:max", "write:/sys/fs/cgroup/memory.max:max", "mkdir:/sys/fs/cgroup/new"];
+    for action in files {
+        for name in ["closed", "own", "open"] {
+            assert_ne!(did(&console, name, action), 0, "{name} {action}\n{console}");
+        }
+    }
+    assert_ne!(did(&console, "closed", "remount:/sys/fs/cgroup"), 0);
+    for action in ["mkdir:/sys/fs/cgroup/after", "write:/sys/fs/cgroup/pids.max:7"] {
+        assert_ne!(did(&console, "closed", action), 0, "{action}");
+        assert_ne!(did(&console, "own", action), 0, "{action}\n{console}");
+    }
+    assert_eq!(did(&console, "open", "mkdir:/sys/fs/cgroup/after"), 0, "{console}");
+}
+
+/// CVE-2025-52881, CVE-2019-19921: what lies in the root filesystem's own /proc is not what a start writes to.
+fn prepared_proc_of_a_root_filesystem_redirects_nothing(arch: Arch) {
+    let exec = "/bin/probe do find:/proc/self/oom_score_adj:300 find:/proc/self/uid_map:65536 read:/proc/sys/net/ipv4/ip_unprivileged_port_start";
+    let mut prepared = image(arch, &board(&[("a", exec, "oom_score_adj 300\nuser 5")]));
+    for name in ["self/oom_score_adj", "self/attr/exec", "sys/net/ipv4/ip_unprivileged_port_start", "1/uid_map"] {
+        prepared.file(&format!("images/probe/proc/{name}"), 0o666, *b"");
+    }
+    prepared.link("images/probe/proc/kcore", "/etc/hilum.conf");
+    prepared.link("images/probe/sys", "/proc");
+    let console = run(arch, &prepared, "");
+    for line in [
+        "a | did find:/proc/self/oom_score_adj:300 0",
+        "a | did find:/proc/self/uid_map:65536 0",
+        "a | content /proc/sys/net/ipv4/ip_unprivileged_port_start 0",
+    ] {
+        has_line(&console, line);
+    }
+}
+
+/// CVE-2020-15257: an abstract socket of the engine's in the network that a container shares.
+fn nobody_listens_in_the_boards_network_and_keys_are_its_own(arch: Arch) {
+    let exec = "/bin/probe do find:/proc/net/unix:@ umount:/proc/keys find:/proc/keys:hilum hear:test find:/proc/net/unix:@test";
+    let config = board(&[("shares", exec, "share net"), ("open", exec, &format!("{OPEN}needs shares"))]);
+    let console = run(arch, &image(arch, &config), "");
+    for name in ["shares", "open"] {
+        // ENOMSG: not found. What the probe itself opens then is found, so the search would have found hilum's.
+        assert_eq!(did(&console, name, "find:/proc/net/unix:@"), 42, "{console}");
+    }
+    assert_eq!(did(&console, "open", "find:/proc/net/unix:@test"), 0, "{console}");
+    // The session keyring that it has is the one that its start made.
+    assert_eq!(did(&console, "open", "find:/proc/keys:hilum"), 0, "{console}");
 }

@@ -39,6 +39,16 @@ root /images/probe
 exec /bin/probe do make:/data/file owner:/data
 mount /run /data rw
 restart never
+[workload hears]
+root /images/probe
+exec /bin/probe do hear:name speak:name sleep:2000
+share net
+restart never
+[workload speaks]
+root /images/probe
+exec /bin/probe do sleep:500 speak:name
+share net
+restart never
 [workload killed]
 root /images/probe
 exec /bin/probe ignore-term
@@ -111,6 +121,7 @@ const PORTS_REFUSED: &str = "hilum: workload \"ports\": landlock: EOPNOTSUPP (op
 fn usual_kernel_says_what_it_can(arch: Arch) {
     let console = run(arch, support::USUAL);
     check(&console, "6.1");
+    has_line(&console, "speaks | did speak:name 0");
     has_line(&console, "owners | did make:/data/file 13");
     has_line(&console, "owners | owner /data 65534:65534");
     has_line(&console, "hilum: yes Landlock for files");
@@ -131,6 +142,9 @@ fn newest_kernel_isolates_with_everything(arch: Arch) {
     // Filesystems in memory map owners from 6.3 on: the board's user 0 is the workload's there.
     has_line(&console, "owners | did make:/data/file 0");
     has_line(&console, "owners | owner /data 0:0");
+    // An abstract socket beyond its border (EPERM), and one of its own.
+    has_line(&console, "hears | did speak:name 0");
+    has_line(&console, "speaks | did speak:name 1");
     // EACCES is Landlock's; a port that is allowed and where nobody listens would be refused with ECONNREFUSED.
     for (action, expected) in [("listen:80", 0), ("connect:80", 0), ("listen:81", 13), ("connect:81", 13)] {
         has_line(&console, &format!("ports | did {action} {expected}"));

@@ -91,11 +91,28 @@ fn block_device_becomes_a_root(arch: Arch) {
     let disk = scratch.path().join("disk");
     std::fs::write(&disk, packed(arch, "ext4")).expect("the disk");
     let look = "/bin/probe do make:/new owner:/bin/probe read:/proc/self/mountinfo";
-    let image = board(arch, &DISK, &[section("a", "/dev/vda", look, "")]);
+    let watch = "/bin/probe do sleep:300 read:/groups/workload/a/io.max";
+    let look = format!("{look} sleep:1500");
+    let mut image = board(
+        arch,
+        &DISK,
+        &[
+            section("a", "/dev/vda", &look, "io /dev/vda rbps=1M wiops=100"),
+            section(
+                "watch",
+                "/images/probe",
+                watch,
+                "share cgroup user\ncapability dac_override\nmount /sys/fs/cgroup /groups",
+            ),
+        ],
+    );
+    image.folder("images/probe/groups", 0o755);
     let console = boot_on(arch, USUAL, &image, "", Some(&disk)).vm.wait(BOOT).expect("it ends by itself");
     has_line(&console, "a | did make:/new 30");
     has_line(&console, "a | owner /bin/probe 0:0");
     assert!(console.contains(" - ext4 /dev/vda "), "{console}");
+    let limits = console.lines().find_map(|line| line.strip_prefix("watch | content /groups/workload/a/io.max "));
+    assert!(limits.is_some_and(|limits| limits.ends_with(" rbps=1048576 wbps=max riops=max wiops=100")), "{console}");
 }
 
 fn broken_or_foreign_images_are_told(arch: Arch) {

@@ -9,6 +9,10 @@ use hilum::plan::Namespaces;
 use rustix::fs::{Access, access};
 use rustix::io::Errno;
 
+/// Magic numbers of statfs(2).
+const RAMFS: u64 = 0x8584_58f6;
+const TMPFS: u64 = 0x0102_1994;
+
 /// Says one line each; gives whether everything is there.
 pub(crate) fn doctor(mut say: impl FnMut(fmt::Arguments<'_>)) -> bool {
     let mut has_all = true;
@@ -58,6 +62,11 @@ pub(crate) fn doctor(mut say: impl FnMut(fmt::Arguments<'_>)) -> bool {
         "",
         "kernel 5.12; until then roots keep the board's owners",
     );
+    // The initial ramfs and the mounts made of it map no owners on any kernel (init/do_mounts.c, rootfs_fs_type).
+    let is_initramfs =
+        matches!(rustix::fs::statfs("/").map(|found| found.f_type as u64 & 0xffff_ffff), Ok(RAMFS | TMPFS));
+    let mend = "pack a root filesystem as an erofs or ext4 image; a folder keeps the board's owners, for reading";
+    tell(!is_initramfs, "mapped owners in folders of /", "", mend);
     tell(access("/dev/loop-control", Access::EXISTS).is_ok(), "image files (loop devices)", "", "module loop");
     let mut filesystems = [0; 4096];
     let length = read_file("/proc/filesystems", &mut filesystems).unwrap_or(0);

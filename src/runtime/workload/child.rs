@@ -52,13 +52,14 @@ struct Child<'a> {
     attached: usize,
     proc: Option<OwnedFd>,
     sys: Option<OwnedFd>,
+    dev: Option<OwnedFd>,
 }
 
 /// Carries out the inside of `plan` and does not return.
 pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, pipes: &Pipes<'_>) -> ! {
     // A panic in here has a line on the console and ends this process alone (see `after_panic`).
     rustix::process::umask(Mode::empty());
-    let mut child = Child { workload, pipes, opened: Opened::new(), attached: 0, proc: None, sys: None };
+    let mut child = Child { workload, pipes, opened: Opened::new(), attached: 0, proc: None, sys: None, dev: None };
     for (index, step) in plan.of(Phase::Inside) {
         if let Err(errno) = child.apply(step) {
             Report { step: index, errno: words(errno) }.send(pipes.report);
@@ -93,7 +94,7 @@ impl Child<'_> {
                 Err(Errno::NOSYS) => Ok(()),
                 result => result,
             },
-            Step::Output => connect(self.pipes.output),
+            Step::Output => connect(self.dev.as_ref().ok_or(Errno::BADF)?, self.pipes.output),
             Step::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
             Step::Loopback => crate::net::loopback_up(),
             Step::Setting(setting) => write(setting),
@@ -113,8 +114,11 @@ impl Child<'_> {
             }
             Step::ReadOnly(path) => mounts::cover_read_only(self.filesystem(path)?, path),
             Step::Mask(ref mask) => mounts::cover(self.filesystem(mask.path)?, mask, template),
-            Step::Dev { is_own: true } => mounts::attach_dev(Some(self.next_opened()?), template),
-            Step::Dev { is_own: false } => mounts::attach_dev(None, template),
+            Step::Dev { is_own } => {
+                let own = if is_own { Some(self.next_opened()?) } else { None };
+                self.dev = Some(mounts::attach_dev(own, template)?);
+                Ok(())
+            }
             Step::Bind(ref bind) => mounts::attach_bind(self.next_opened()?, bind),
             Step::Pivot => mounts::pivot(),
             Step::Directory(path) => mounts::enter(path),
@@ -182,9 +186,10 @@ fn write(setting: &Setting) -> Result<(), Errno> {
 }
 
 /// Standard input is empty, standard output and error are the log pipe.
-fn connect(output: BorrowedFd<'_>) -> Result<(), Errno> {
-    // The working directory is the workload's root, and its /dev was filled a moment ago by this process alone.
-    let null = rustix::fs::open(c"dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+fn connect(dev: &OwnedFd, output: BorrowedFd<'_>) -> Result<(), Errno> {
+    // From the mount itself: by its path, somebody who swaps folders of the root filesystem could have put another file
+    // there.
+    let null = rustix::fs::openat(dev, c"null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(output)?;
     rustix::stdio::dup2_stderr(output)

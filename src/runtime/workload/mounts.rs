@@ -64,11 +64,14 @@ pub(super) fn attach(mount: &OwnedFd, target: &CStr) -> Result<(), Errno> {
 }
 
 /// Attaches /dev: one with more nodes, or the part of the template, which lies in this process's copy of PID 1's mounts.
-pub(super) fn attach_dev(own: Option<&OwnedFd>, template: &str) -> Result<(), Errno> {
-    match own {
-        Some(own) => attach(own, c"dev"),
-        None => attach(&part(template, template::DEV)?, c"dev"),
-    }
+/// Gives its mount.
+pub(super) fn attach_dev(own: Option<&OwnedFd>, template: &str) -> Result<OwnedFd, Errno> {
+    let dev = match own {
+        Some(own) => rustix::io::fcntl_dupfd_cloexec(own, 3)?,
+        None => part(template, template::DEV)?,
+    };
+    attach(&dev, c"dev")?;
+    Ok(dev)
 }
 
 /// A part of the template, to be attached.
