@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::Command;
 use support::{has_in_order, host};
 
+const DEMO_AUDIT: &str =
+    "workload \"web\": nothing beyond the default\nworkload \"clock\": nothing beyond the default\n";
+
 #[test]
 fn commands_answer_on_a_host() {
     let hilum = support::hilum(host());
@@ -37,6 +40,18 @@ fn commands_answer_on_a_host() {
     assert_eq!(run(&["explain", "none", "--config", demo]), (Some(1), String::new(), missing));
     let absent = "hilum: /none: ENOENT (no such file or directory)\n".to_owned();
     assert_eq!(run(&["check", "--config", "/none"]), (Some(1), String::new(), absent));
+    let (status, audit, _) = run(&["audit", "--config", demo]);
+    assert_eq!((status, audit.as_str()), (Some(0), DEMO_AUDIT));
+    // What it says depends on this machine; that every part has its line does not.
+    let (status, doctor, _) = run(&["doctor"]);
+    assert_eq!(status, Some(i32::from(doctor.lines().any(|line| line.starts_with("NO  ")))));
+    for what in
+        ["namespace user", "control group controller memory", "seccomp filters", "Landlock for files", "overlay"]
+    {
+        let line = doctor.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{what} in\n{doctor}"));
+        let mended = line.split_once(": ").is_some_and(|(_, mend)| !mend.is_empty());
+        assert!(line.starts_with("yes ") != mended && line.starts_with("NO  ") == mended, "{line}");
+    }
     assert_eq!(run(&["--help"]).0, Some(0));
     for (words, line) in [
         (&[][..], "hilum: a command is missing; see: hilum help\n"),

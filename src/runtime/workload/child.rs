@@ -53,13 +53,15 @@ struct Child<'a> {
     proc: Option<OwnedFd>,
     sys: Option<OwnedFd>,
     dev: Option<OwnedFd>,
+    template: Option<OwnedFd>,
 }
 
 /// Carries out the inside of `plan` and does not return.
 pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, pipes: &Pipes<'_>) -> ! {
     // A panic in here has a line on the console and ends this process alone (see `after_panic`).
     rustix::process::umask(Mode::empty());
-    let mut child = Child { workload, pipes, opened: Opened::new(), attached: 0, proc: None, sys: None, dev: None };
+    let mut child =
+        Child { workload, pipes, opened: Opened::new(), attached: 0, proc: None, sys: None, dev: None, template: None };
     for (index, step) in plan.of(Phase::Inside) {
         if let Err(errno) = child.apply(step) {
             Report { step: index, errno: words(errno) }.send(pipes.report);
@@ -77,7 +79,6 @@ pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, pipes: &Pipes<'_>) -
 impl Child<'_> {
     /// Does one step.
     fn apply(&mut self, step: &Step<'_>) -> Result<(), Errno> {
-        let template = self.pipes.template;
         match *step {
             Step::Receive => match receive(self.pipes.socket)? {
                 Some(opened) => {
@@ -98,7 +99,10 @@ impl Child<'_> {
             Step::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
             Step::Loopback => crate::net::loopback_up(),
             Step::Setting(setting) => write(setting),
-            Step::PrivateMounts => mounts::make_private(),
+            Step::PrivateMounts => {
+                self.template = Some(mounts::open_template(self.pipes.template)?);
+                mounts::make_private()
+            }
             Step::Root { is_writable } => mounts::attach_root(self.next_opened()?, is_writable),
             Step::Mount(ref mount) => {
                 let made = mounts::make(mount)?;
@@ -113,10 +117,11 @@ impl Child<'_> {
                 Ok(())
             }
             Step::ReadOnly(path) => mounts::cover_read_only(self.filesystem(path)?, path),
-            Step::Mask(ref mask) => mounts::cover(self.filesystem(mask.path)?, mask, template),
+            Step::Mask(ref mask) => mounts::cover(self.filesystem(mask.path)?, mask, self.template()?),
             Step::Dev { is_own } => {
-                let own = if is_own { Some(self.next_opened()?) } else { None };
-                self.dev = Some(mounts::attach_dev(own, template)?);
+                self.attached += usize::from(is_own);
+                let own = self.attached.checked_sub(1).and_then(|last| self.opened.get(last)).filter(|_| is_own);
+                self.dev = Some(mounts::attach_dev(own, self.template()?)?);
                 Ok(())
             }
             Step::Bind(ref bind) => mounts::attach_bind(self.next_opened()?, bind),
@@ -144,6 +149,10 @@ impl Child<'_> {
             // The rest is done outside.
             _ => Ok(()),
         }
+    }
+
+    fn template(&self) -> Result<&OwnedFd, Errno> {
+        self.template.as_ref().ok_or(Errno::BADF)
     }
 
     /// What is to be attached next of what was opened outside.

@@ -26,6 +26,8 @@ pub(super) fn restrict(workload: &Workload<'_>, tcp: Option<&Tcp>) -> Result<(),
         let is_folder = FileType::from_raw_mode(fstat(&place)?.st_mode) == FileType::Directory;
         let Rights(rights) = if is_folder { rule.rights } else { rule.rights.of_file() };
         restriction.allow_path(place.as_fd(), rights)?;
+        // A later step closes all descriptors at once.
+        core::mem::forget(place);
     }
     if let Some(tcp) = tcp {
         for (ports, rights) in [(&tcp.bind, BIND), (&tcp.connect, CONNECT)] {

@@ -4,10 +4,13 @@
 //! following a symbolic link and without leaving it, and a filesystem is attached to what was opened: a root filesystem
 //! cannot lead a mount elsewhere, whatever it holds and whoever changes it meanwhile. What is covered below /proc is
 //! named from the mount that was just made, not by a path through the root filesystem.
+//!
+//! Nothing that is opened here is closed one by one: a later step closes all descriptors with two calls.
 
 use super::template;
 use core::ffi::CStr;
 use core::fmt::Write;
+use core::mem::forget;
 use heapless::String;
 use hilum::config::Bind;
 use hilum::plan::{self, FileSystem, Mask};
@@ -55,29 +58,36 @@ pub(super) fn make(wanted: &plan::Mount) -> Result<OwnedFd, Errno> {
     attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, wanted.read_only);
     attributes.set(MountAttrFlags::MOUNT_ATTR_NOEXEC, !wanted.executable);
     attributes.set(MountAttrFlags::MOUNT_ATTR_NODEV, !wanted.devices);
-    fsmount(&kind, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+    let mount = fsmount(&kind, FsMountFlags::FSMOUNT_CLOEXEC, attributes);
+    forget(kind);
+    mount
 }
 
 /// Attaches a filesystem that was made.
 pub(super) fn attach(mount: &OwnedFd, target: &CStr) -> Result<(), Errno> {
-    move_mount(mount, "", &below(CWD, target, OFlags::DIRECTORY)?, "", BY_DESCRIPTORS)
+    attach_to(mount, below(CWD, target, OFlags::DIRECTORY)?)
+}
+
+fn attach_to(mount: &OwnedFd, place: OwnedFd) -> Result<(), Errno> {
+    let attached = move_mount(mount, "", &place, "", BY_DESCRIPTORS);
+    forget(place);
+    attached
 }
 
 /// Attaches /dev: one with more nodes, or the part of the template, which lies in this process's copy of PID 1's mounts.
 /// Gives its mount.
-pub(super) fn attach_dev(own: Option<&OwnedFd>, template: &str) -> Result<OwnedFd, Errno> {
+pub(super) fn attach_dev(own: Option<&OwnedFd>, template: &OwnedFd) -> Result<OwnedFd, Errno> {
     let dev = match own {
         Some(own) => rustix::io::fcntl_dupfd_cloexec(own, 3)?,
-        None => part(template, template::DEV)?,
+        None => open_tree(template, template::DEV, CLONE)?,
     };
     attach(&dev, c"dev")?;
     Ok(dev)
 }
 
-/// A part of the template, to be attached.
-fn part(template: &str, name: &CStr) -> Result<OwnedFd, Errno> {
-    let template = open(template, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    open_tree(&template, name, CLONE)
+/// Opens the template in this process's mounts; parts of it are attached later.
+pub(super) fn open_template(path: &str) -> Result<OwnedFd, Errno> {
+    open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Attaches a folder or file of the board that was opened outside.
@@ -85,8 +95,7 @@ pub(super) fn attach_bind(mount: &OwnedFd, bind: &Bind<'_>) -> Result<(), Errno>
     let mut path: String<256> = String::new();
     // A path of the configuration is shorter; the parser saw to it.
     let _ = path.push_str(bind.target.trim_start_matches('/'));
-    let place = below(CWD, path.as_str(), OFlags::empty())?;
-    move_mount(mount, "", &place, "", BY_DESCRIPTORS)?;
+    attach_to(mount, below(CWD, path.as_str(), OFlags::empty())?)?;
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, !bind.is_writable);
     attributes.set(MountAttrFlags::MOUNT_ATTR_NOEXEC, !bind.is_executable);
@@ -104,17 +113,21 @@ pub(super) fn cover_read_only(filesystem: &OwnedFd, path: &CStr) -> Result<(), E
         | MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
         | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    restrict(copy.as_fd(), attributes)
+    let restricted = restrict(copy.as_fd(), attributes);
+    forget(copy);
+    restricted
 }
 
 /// Covers something of a filesystem by something empty. What is not there needs no cover.
-pub(super) fn cover(filesystem: &OwnedFd, mask: &Mask, template: &str) -> Result<(), Errno> {
+pub(super) fn cover(filesystem: &OwnedFd, mask: &Mask, template: &OwnedFd) -> Result<(), Errno> {
     let place = match below(filesystem.as_fd(), inside(mask.path), OFlags::empty()) {
         Err(Errno::NOENT) => return Ok(()),
         place => place?,
     };
-    let empty = part(template, if mask.is_folder { template::EMPTY_FOLDER } else { template::EMPTY_FILE })?;
-    move_mount(&empty, "", &place, "", BY_DESCRIPTORS)
+    let empty = open_tree(template, if mask.is_folder { template::EMPTY_FOLDER } else { template::EMPTY_FILE }, CLONE)?;
+    let covered = attach_to(&empty, place);
+    forget(empty);
+    covered
 }
 
 /// The path without its first part, which is where the filesystem is attached.
