@@ -22,7 +22,7 @@ impl Data {
             4 => self.audit,
             16.. => {
                 let argument = self.arguments[(offset as usize - 16) / 8];
-                if offset % 8 == 0 { argument as u32 } else { (argument >> 32) as u32 }
+                if offset.is_multiple_of(8) { argument as u32 } else { (argument >> 32) as u32 }
             }
             _ => panic!("offset {offset}"),
         }
@@ -281,7 +281,7 @@ fn longest_program_fits() {
 #[test]
 fn far_jumps_reach_their_place() {
     // As many ranges as there are numbers: the left half is longer than a comparison can skip.
-    let answer = |number: u16| if number % 2 == 0 { Answer::Allow } else { Answer::Refuse };
+    let answer = |number: u16| if number.is_multiple_of(2) { Answer::Allow } else { Answer::Refuse };
     let ranges: std::vec::Vec<_> = (0..480).map(|start| Range { start, answer: answer(start) }).collect();
     let mut program = Program::new();
     program.push(Instruction { code: LOAD, jump_true: 0, jump_false: 0, value: 0 }).expect("room");
@@ -289,6 +289,6 @@ fn far_jumps_reach_their_place() {
     assert!(program.iter().any(|instruction| instruction.code == JUMP));
     for number in 0..480 {
         let (found, _) = run(&program, &Data { number, ..Data::default() });
-        assert_eq!(found, if number % 2 == 0 { ALLOW } else { REFUSE }, "{number}");
+        assert_eq!(found, if number.is_multiple_of(2) { ALLOW } else { REFUSE }, "{number}");
     }
 }
