@@ -11,6 +11,7 @@ on_both!(
     usual_kernel_says_what_it_can,
     newest_kernel_isolates_with_everything,
     kernel_with_things_turned_off_refuses_what_is_asked_for,
+    kernel_that_allows_no_namespace_is_told_and_what_shares_it_starts,
 );
 
 const BOARD: &str = "hilum 1
@@ -164,6 +165,25 @@ fn kernel_with_things_turned_off_refuses_what_is_asked_for(arch: Arch) {
         "hilum: NO  control group controller memory: cgroup_enable=memory on the kernel command line, and no cgroup_disable=memory; CONFIG_MEMCG",
     );
     has_line(&console, PORTS_REFUSED);
+}
+
+fn kernel_that_allows_no_namespace_is_told_and_what_shares_it_starts(arch: Arch) {
+    let config = "hilum 1\n[workload own]\nroot /images/probe\nexec /bin/probe facts\n\
+        [workload shares]\nroot /images/probe\nexec /bin/probe facts\nshare user\nrestart never\n";
+    let append = "sysctl.user.max_user_namespaces=0 hilum.doctor";
+    let booted = support::boot_on(arch, support::USUAL, &image(arch, config), append, None);
+    booted
+        .vm
+        .console
+        .expect("\"shares\": exited with status 0", support::BOOT)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let console = booted.vm.console.text();
+    has_line(&console, "hilum: NO  new user namespaces: sysctl user.max_user_namespaces above 0");
+    has_line(
+        &console,
+        "hilum: workload \"own\": start: ENOSPC (no space left): the limits below /proc/sys/user allow no more namespaces",
+    );
+    assert!(facts(&console, "own", "pid").is_empty(), "{console}");
 }
 
 fn run(arch: Arch, release: &str) -> String {

@@ -69,7 +69,7 @@ fn limits_are_written_and_the_group_goes_with_the_workload(arch: Arch) {
         |name: &str| -> String { files.iter().map(|file| format!(" read:/groups/workload/{name}/{file}")).collect() };
     // From the board's own cgroup namespace.
     let watcher = format!(
-        "/bin/probe do sleep:500{} read:/groups/init/memory.min read:/groups/init/cgroup.procs sleep:2500 open:/groups/workload/limited:r",
+        "/bin/probe do sleep:500{} read:/groups/init/memory.min read:/groups/init/cgroup.procs read:/proc/1/oom_score_adj sleep:2500 open:/groups/workload/limited:r",
         look("limited")
     );
     let all = "share cgroup user pid\ncapability dac_override\nmount /sys/fs/cgroup /groups";
@@ -91,6 +91,7 @@ fn limits_are_written_and_the_group_goes_with_the_workload(arch: Arch) {
     }
     has_line(&console, "watcher | content /groups/init/memory.min 1048576");
     has_line(&console, "watcher | content /groups/init/cgroup.procs 1");
+    has_line(&console, "watcher | content /proc/1/oom_score_adj -1000");
     has_line(&console, "watcher | did open:/groups/workload/limited:r 2");
 }
 

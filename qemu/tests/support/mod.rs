@@ -83,6 +83,9 @@ impl Drop for Turn {
 /// The release of Debian whose kernel an image boots unless a test says otherwise: 6.1.
 pub(crate) const USUAL: &str = "bookworm";
 
+/// Releases with the oldest, the usual and the newest kernel: 5.10, 6.1 and 6.12.
+pub(crate) const RELEASES: [&str; 3] = ["bullseye", USUAL, "trixie"];
+
 /// A file that was fetched from a release of Debian.
 pub(crate) fn fetched(arch: Arch, release: &str, name: &str) -> PathBuf {
     let suffix = if release == USUAL { String::new() } else { format!("-{release}") };

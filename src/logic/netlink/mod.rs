@@ -76,6 +76,16 @@ mod tests {
         bytes
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_answer_is_read_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..80)) {
+            // An answer of nothing but noise is no acknowledgement: that takes a length, a kind and a number that fit.
+            if acknowledgement(&bytes, 7) == Ok(()) {
+                proptest::prop_assert!(bytes.len() >= 36 && bytes[8..12] == 7_u32.to_ne_bytes());
+            }
+        }
+    }
+
     #[test]
     fn link_request_has_the_layout_of_rtnetlink() {
         let message = link_up(LOOPBACK_INDEX, 7);

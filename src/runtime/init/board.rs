@@ -272,14 +272,19 @@ impl Board {
         let workload = &self.config.workloads[index];
         match result {
             Ok(process) => self.processes[index] = Some(process),
-            Err(Failure { step: Some(step), errno }) => {
+            Err(Failure { step: Some(step), errno, .. }) => {
                 // What a line asks for and the kernel cannot will not be otherwise in a second: it is a failed start.
                 tell::failed_step(&mut self.console, workload, Report { step, errno: words(errno) });
                 self.around.groups.remove(workload, index);
                 self.supervisor.ended(self.config, index, End::Exit(STATUS_SETUP), monotonic_ms());
             }
-            Err(Failure { step: None, errno }) => {
-                self.console.tell(format_args!("workload \"{}\": start: {}", workload.name, words(errno)));
+            Err(Failure { step: None, errno, hint }) => {
+                let (before, hint) = hint.map_or(("", ""), |hint| (": ", hint));
+                self.console.tell(format_args!(
+                    "workload \"{}\": start: {}{before}{hint}",
+                    workload.name,
+                    words(errno)
+                ));
                 self.supervisor.ended(self.config, index, End::NoProcess, monotonic_ms());
             }
         }

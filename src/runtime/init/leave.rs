@@ -75,6 +75,11 @@ pub(super) fn leave(kind: Kind, down: Down, console: &mut Console) -> ! {
     match (kind, down) {
         // Whoever made the container reads this as "it is done"; a reboot is told as pid_namespaces(7) says.
         (Kind::Container, Down::Poweroff | Down::Halt) => hilum_sys::exit(0),
+        (Kind::Container, Down::Reboot) => {
+            let _ = rustix::system::reboot(RebootCommand::Restart);
+            // Without CAP_SYS_BOOT it cannot be told so; whoever made the container sees a failure.
+            hilum_sys::exit(1)
+        }
         _ => reboot(down),
     }
 }

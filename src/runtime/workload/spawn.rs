@@ -4,9 +4,10 @@ use super::network::Networks;
 use super::report::{Outcome, receive};
 use super::{Groups, child, handover, outside};
 use hilum::config::Config;
-use hilum::plan::{Phase, plan};
+use hilum::plan::{Namespaces, Phase, plan};
 use hilum_sys::Cloned;
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Pid, Signal, Uid, pidfd_send_signal};
@@ -60,11 +61,13 @@ pub(crate) struct Surroundings {
 pub(crate) struct Failure {
     pub(crate) step: Option<usize>,
     pub(crate) errno: Errno,
+    /// What helps.
+    pub(crate) hint: Option<&'static str>,
 }
 
 impl From<Errno> for Failure {
     fn from(errno: Errno) -> Self {
-        Self { step: None, errno }
+        Self { step: None, errno, hint: None }
     }
 }
 
@@ -82,7 +85,7 @@ pub(crate) fn spawn(
     let plan = plan(workload);
     let group = around.groups.open(workload, index)?;
     for (step, limit) in plan.of(Phase::Before) {
-        around.groups.limit(group.as_ref(), limit).map_err(|errno| Failure { step: Some(step), errno })?;
+        around.groups.limit(group.as_ref(), limit).map_err(|errno| Failure { step: Some(step), errno, hint: None })?;
     }
     let (output, output_writer) = pipe_with(PipeFlags::CLOEXEC)?;
     // Programs open /dev/stdout again by its name, which asks for the pipe's own permissions.
@@ -108,12 +111,28 @@ pub(crate) fn spawn(
         child::run(workload, &plan, &pipes)
     }
     network.leave()?;
-    match cloned? {
+    match cloned.map_err(|errno| Failure { step: None, errno, hint: hint(plan.namespaces, errno) })? {
         Cloned::Child => Err(Errno::CHILD.into()),
         Cloned::Parent { pid, pidfd } => {
             let waiting = outside::Waiting { pid, socket: socket.as_fd(), report: report_writer.as_fd() };
             outside::run(workload, &plan, &waiting);
             Ok(Process { pid, pidfd, output, report: Some(report), executed_us: None, has_failed: false })
         }
+    }
+}
+
+/// What helps when the clone failed: the kernel's own answer does not say which of eight namespaces it is about.
+fn hint(namespaces: Namespaces, errno: Errno) -> Option<&'static str> {
+    let lacks = |name: &str, path: &str| namespaces.has(name) && access(path, Access::EXISTS) == Err(Errno::NOENT);
+    match errno {
+        Errno::INVAL if lacks("user", "/proc/self/ns/user") => {
+            Some("the kernel has no user namespaces; write: share user")
+        }
+        Errno::INVAL if lacks("time", "/proc/self/ns/time") => {
+            Some("the kernel has no time namespaces; write: share time")
+        }
+        Errno::NOSPC | Errno::USERS => Some("the limits below /proc/sys/user allow no more namespaces"),
+        Errno::PERM | Errno::NOSYS => Some("making namespaces takes CAP_SYS_ADMIN, and no filter that refuses clone3"),
+        _ => None,
     }
 }
