@@ -1,5 +1,6 @@
 //! Answers by number -> a BPF program (bpf(4), Documentation/userspace-api/seccomp_filter.rst).
 
+use super::profiles::index_of;
 use super::{Answer, Arch, Call, Check, Seccomp, answer};
 use heapless::Vec;
 
@@ -51,7 +52,8 @@ const X32: u32 = 0x4000_0000;
 const NUMBERS: usize = 512;
 
 /// Looked for first: what programs call in their inner loops.
-const FREQUENT: [&str; 4] = ["read", "write", "futex", "ppoll"];
+const FREQUENT: [Call; 4] =
+    [Call(index_of("read")), Call(index_of("write")), Call(index_of("futex")), Call(index_of("ppoll"))];
 
 /// Numbers from `start` to the next range, and what is answered to them.
 #[derive(Debug, Clone, Copy)]
@@ -78,7 +80,7 @@ pub fn assemble(arch: Arch, seccomp: &Seccomp, capabilities: u64) -> Program {
             answers[usize::from(number)] = answer(seccomp, capabilities, call);
         }
     }
-    for number in FREQUENT.iter().filter_map(|name| Call::named(name)?.number(arch)) {
+    for number in FREQUENT.iter().filter_map(|call| call.number(arch)) {
         if answers[usize::from(number)] == Answer::Allow {
             add(compare(JUMP_EQUAL, number.into(), 0, 1));
             add(give(ALLOW));

@@ -33,6 +33,9 @@ use core::fmt;
 /// killed by anybody).
 pub const KILL_MS: u64 = 2_000;
 
+/// Milliseconds that a set-up may keep others from beginning theirs.
+pub const SET_UP_MS: u64 = 200;
+
 /// Milliseconds before the next try when the kernel could not make a process (EAGAIN, ENOMEM).
 pub const NO_PROCESS_MS: u64 = 1_000;
 

@@ -39,6 +39,11 @@ impl Backoff {
         self.started = now;
     }
 
+    /// When it was last started.
+    pub(super) const fn started_at(&self) -> u64 {
+        self.started
+    }
+
     /// Decides what follows `end`.
     ///
     /// The delay doubles from `delay` to `max` with each restart in a row. The row is over once the program ran for the

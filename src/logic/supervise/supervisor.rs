@@ -1,6 +1,6 @@
 //! All workloads of a board together: order, dependencies, the way down.
 
-use super::{Action, Backoff, Down, End, KILL_MS, State, Verdict};
+use super::{Action, Backoff, Down, End, KILL_MS, SET_UP_MS, State, Verdict};
 use crate::config::{Config, Idle, Otherwise, Workload, limits::WORKLOADS};
 use heapless::Deque;
 
@@ -19,6 +19,10 @@ pub struct Supervisor {
     left: bool,
     /// Whether `idle` was acted on.
     idle: bool,
+    /// How many set-ups may go on at a time; 0 is any number.
+    slots: usize,
+    /// Until when a workload that could start waits for a free one.
+    crowded_until: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -44,7 +48,15 @@ impl Supervisor {
             down: Down::Poweroff,
             left: false,
             idle: false,
+            slots: 0,
+            crowded_until: 0,
         }
+    }
+
+    /// Has at most so many workloads set themselves up at a time: more than there are processors make each of them late.
+    /// One that takes longer than [`SET_UP_MS`], because it waits for a disk, does not hold the others up.
+    pub fn limit_set_ups(&mut self, slots: usize) {
+        self.slots = slots;
     }
 
     /// Where the workload at `index` is.
@@ -64,7 +76,8 @@ impl Supervisor {
 
     /// When [`Self::tick`] has to be called, if nothing happens before.
     pub fn deadline(&self) -> Option<u64> {
-        self.units.iter().filter_map(|unit| unit.state.deadline()).min()
+        let crowded = (self.crowded_until > 0).then_some(self.crowded_until);
+        self.units.iter().filter_map(|unit| unit.state.deadline()).chain(crowded).min()
     }
 
     /// Starts what can start. The first call of all.
@@ -154,11 +167,13 @@ impl Supervisor {
         if self.is_going_down {
             return self.stop_next(config, now);
         }
+        self.crowded_until = 0;
         // Each round ends the waiting of at least one workload, so there are at most as many rounds as workloads.
         for _ in 0..=config.workloads.len() {
             let mut changed = false;
             for (index, workload) in config.workloads.iter().enumerate() {
-                changed |= self.units[index].state == State::Waiting && self.leave_waiting(index, workload, now);
+                changed |=
+                    self.units[index].state == State::Waiting && self.leave_waiting(config, index, workload, now);
             }
             if !changed {
                 break;
@@ -176,7 +191,7 @@ impl Supervisor {
     }
 
     /// Starts a waiting workload if it can start, fails it if it never will; says whether it did one of the two.
-    fn leave_waiting(&mut self, index: usize, workload: &Workload<'_>, now: u64) -> bool {
+    fn leave_waiting(&mut self, config: &Config<'_>, index: usize, workload: &Workload<'_>, now: u64) -> bool {
         let is_up = |unit: &Unit| matches!(unit.state, State::Up | State::Finished);
         if let Some(need) = workload.needs.iter().find(|need| self.units[*need].state == State::Failed) {
             self.units[index].state = State::Failed;
@@ -186,10 +201,27 @@ impl Supervisor {
         let has_needs = workload.needs.iter().all(|need| is_up(&self.units[need]));
         let is_before = |unit: &Unit| matches!(unit.state, State::Waiting | State::Starting);
         let its_turn = !workload.after.iter().any(|before| is_before(&self.units[before]));
-        if has_needs && its_turn {
+        let can_start = has_needs && its_turn && self.has_free_slot(config, now);
+        if can_start {
             self.start(index, now);
         }
-        has_needs && its_turn
+        can_start
+    }
+
+    /// Whether one more workload may set itself up now; if not, until when it has to wait at most.
+    fn has_free_slot(&mut self, config: &Config<'_>, now: u64) -> bool {
+        let is_setting_up = |unit: &&Unit| unit.state == State::Starting && unit.backoff.started_at() + SET_UP_MS > now;
+        let units = self.units.iter().take(config.workloads.len());
+        let (mut count, mut until) = (0, u64::MAX);
+        for unit in units.filter(is_setting_up) {
+            count += 1;
+            until = until.min(unit.backoff.started_at() + SET_UP_MS);
+        }
+        let is_free = self.slots == 0 || count < self.slots;
+        if !is_free {
+            self.crowded_until = until;
+        }
+        is_free
     }
 
     fn start(&mut self, index: usize, now: u64) {

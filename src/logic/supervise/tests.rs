@@ -45,6 +45,24 @@ fn started(config: &Config<'_>) -> Supervisor {
 }
 
 #[test]
+fn no_more_set_ups_go_on_than_there_are_slots() {
+    let config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[], &[]), workload(NEVER, &[], &[])]);
+    let mut supervisor = Supervisor::new();
+    supervisor.limit_set_ups(1);
+    supervisor.begin(&config, 1_000);
+    assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+    supervisor.tick(&config, 1_050);
+    assert_eq!(actions(&mut supervisor), []);
+    supervisor.executed(&config, 0, 1_060);
+    assert_eq!(actions(&mut supervisor), [Action::Start(1)]);
+    // One that waits for something does not hold the others up for ever, and the loop wakes up in time.
+    assert_eq!(supervisor.deadline(), Some(1_060 + SET_UP_MS));
+    supervisor.tick(&config, 1_060 + SET_UP_MS);
+    assert_eq!(actions(&mut supervisor), [Action::Start(2)]);
+    assert_eq!(supervisor.deadline(), None);
+}
+
+#[test]
 fn independent_workloads_start_at_once() {
     let config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();

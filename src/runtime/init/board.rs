@@ -49,6 +49,11 @@ pub(super) struct Board {
     waits_for_console: bool,
 }
 
+/// Processors that this process may run on.
+fn processors() -> usize {
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize).max(1)
+}
+
 impl Board {
     /// Makes what the loop waits on.
     ///
@@ -94,6 +99,7 @@ impl Board {
 
     /// Starts the workloads and supervises them until the board goes down.
     pub(super) fn supervise(&mut self, panic_once: bool) -> ! {
+        self.supervisor.limit_set_ups(processors());
         self.supervisor.begin(self.config, monotonic_ms());
         self.carry_out();
         self.console.flush();
@@ -335,6 +341,7 @@ impl Board {
             return;
         }
         self.settled = true;
+        self.around.groups.control_devices(&self.config.workloads);
         if let Err(errno) = self.around.groups.settle() {
             self.console.say(format_args!("control groups: own group: {}", words(errno)));
         }

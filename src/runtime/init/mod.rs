@@ -32,10 +32,13 @@ pub(crate) fn run(arguments: Arguments) -> ! {
     hilum_sys::mask(SignalSet::ALL);
     let entered_us = hilum_sys::boottime_us();
     hilum_sys::on_panic(leave::after_panic);
-    hilum_sys::reset_signals();
     machine::open_standard_descriptors();
 
     let (kind, missing) = machine::prepare();
+    if kind == Kind::Container {
+        // What whoever started it ignores, workloads would ignore as well. The kernel starts its first process clean.
+        hilum_sys::reset_signals();
+    }
     let mut console = Console::open(kind);
     machine::tell(&missing, &mut console);
 

@@ -88,12 +88,11 @@ struct ProgramAttach {
     flags: u32,
 }
 
-/// Has a BPF program decide which devices the processes of an open control group may use. `program` holds
-/// `struct bpf_insn`s. It stays attached as long as the group is there.
+/// Loads a BPF program that decides which devices may be used. `program` holds `struct bpf_insn`s.
 ///
 /// # Errors
 /// EINVAL without CONFIG_CGROUP_BPF or for a program that the verifier refuses, EPERM without CAP_BPF.
-pub fn filter_devices(group: BorrowedFd<'_>, program: &[[u8; 8]]) -> Result<(), Errno> {
+pub fn load_device_filter(program: &[[u8; 8]]) -> Result<OwnedFd, Errno> {
     let load = ProgramLoad {
         kind: BPF_PROG_TYPE_CGROUP_DEVICE,
         count: program.len() as u32,
@@ -110,10 +109,17 @@ pub fn filter_devices(group: BorrowedFd<'_>, program: &[[u8; 8]]) -> Result<(), 
     // bytes and a C string, which all outlive the call.
     let loaded = unsafe { call(__NR_bpf, [BPF_PROG_LOAD, address as usize, size_of::<ProgramLoad>(), 0, 0, 0]) }?;
     // SAFETY: the call gave a new descriptor that nobody else owns; it is close-on-exec.
-    let loaded = unsafe { OwnedFd::from_raw_fd(loaded as i32) };
+    Ok(unsafe { OwnedFd::from_raw_fd(loaded as i32) })
+}
+
+/// Has a loaded program decide for the processes of an open control group, as long as the group is there.
+///
+/// # Errors
+/// EPERM without CAP_NET_ADMIN, EBADF for another kind of descriptor.
+pub fn attach_device_filter(group: BorrowedFd<'_>, filter: BorrowedFd<'_>) -> Result<(), Errno> {
     let attach = ProgramAttach {
         target: group.as_raw_fd().unsigned_abs(),
-        program: loaded.as_raw_fd().unsigned_abs(),
+        program: filter.as_raw_fd().unsigned_abs(),
         kind: BPF_CGROUP_DEVICE,
         flags: 0,
     };

@@ -23,7 +23,8 @@ pub use attempt::{Attempt, attempt, attempt_ioctl, enter_mount_namespace, fork, 
 pub use cell::Once;
 pub use confine::{LandlockRules, filter_system_calls, landlock_abi, own_keyring, set_personality};
 pub use control::{
-    enter_network_namespace, filter_devices, load_module, own_network_namespace, set_io_priority, set_scheduler,
+    attach_device_filter, enter_network_namespace, load_device_filter, load_module, own_network_namespace,
+    set_io_priority, set_scheduler,
 };
 pub use entry::Arguments;
 pub use mount::{attach_loop, free_loop, map_ids, restrict_mount};

@@ -7,13 +7,15 @@
 use crate::init::{Console, words};
 use core::fmt::Write;
 use heapless::{String, Vec};
-use hilum::config::{Config, IoLimit, Workload, WorkloadSet, limits};
+use hilum::config::{Config, Device, IoLimit, Workload, WorkloadSet, limits};
 use hilum::devices::{Allowed, program};
 use hilum::plan::{Limit, Phase, Step, Value, plan};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, open, openat, stat, unlinkat};
 use rustix::io::Errno;
 
+/// How a group is opened that processes are born into and programs are attached to.
+const GROUP: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 const FOLDER: Mode = Mode::from_raw_mode(0o755);
 
 /// Bytes that are kept for PID 1 when memory is short: several times what it has.
@@ -25,6 +27,8 @@ pub(crate) struct Groups {
     folder: Option<OwnedFd>,
     /// Workloads whose group could not be removed yet: it is busy for a moment after the last process has ended.
     leftover: WorkloadSet,
+    /// The program that decides about the usual devices; none until it was needed.
+    usual_devices: Option<OwnedFd>,
     /// How often the kernel has killed in a group before its last start, where it was used again.
     killed: [u32; limits::WORKLOADS],
 }
@@ -40,7 +44,7 @@ pub(crate) struct OutOfMemory {
 impl Groups {
     /// No groups: not this process's hierarchy.
     pub(crate) const fn none() -> Self {
-        Self { folder: None, leftover: WorkloadSet::EMPTY, killed: [0; _] }
+        Self { folder: None, leftover: WorkloadSet::EMPTY, usual_devices: None, killed: [0; _] }
     }
 
     /// Makes the folder for the workloads' groups, with the controllers that their lines need; says what failed.
@@ -78,7 +82,11 @@ impl Groups {
     }
 
     /// Carries out a step that concerns the group.
-    pub(super) fn limit(&self, group: Option<&OwnedFd>, step: &Step<'_>) -> Result<(), Errno> {
+    ///
+    /// The filter of the usual devices is the second lock on what a workload with a user namespace of its own cannot
+    /// open anyway: every mount that it sees devices on is PID 1's. The kernel takes longer to check the first such
+    /// program than to start a workload, so it comes when the board has started, and from then on at each start.
+    pub(super) fn limit(&self, group: Option<&OwnedFd>, step: &Step<'_>, has_own_users: bool) -> Result<(), Errno> {
         match (step, group) {
             (Step::Limit(limit), Some(group)) => match write_limit(group.as_fd(), limit) {
                 // What no line asked for is left out where the kernel cannot; `hilum doctor` tells.
@@ -89,22 +97,30 @@ impl Groups {
             },
             (Step::Limit(limit), None) if limit.is_asked_for => Err(Errno::OPNOTSUPP),
             (Step::DeviceControl(devices), Some(group)) => {
-                let found = devices.iter().filter_map(|device| {
-                    let found = stat(device.path).ok()?;
-                    Some(Allowed {
-                        is_block: FileType::from_raw_mode(found.st_mode) == FileType::BlockDevice,
-                        major: rustix::fs::major(found.st_rdev),
-                        minor: Some(rustix::fs::minor(found.st_rdev)),
-                        read: device.read,
-                        write: device.write,
-                    })
-                });
-                // The second lock: nodev mounts and the missing right to make nodes hold on a kernel without it.
-                let _ = hilum_sys::filter_devices(group.as_fd(), &program(found));
+                if let Some(usual) = self.usual_devices.as_ref().filter(|_| devices.is_empty()) {
+                    let _ = hilum_sys::attach_device_filter(group.as_fd(), usual.as_fd());
+                } else if !devices.is_empty() || !has_own_users {
+                    // The second lock: nodev mounts and the missing right to make nodes hold on a kernel without it.
+                    let _ = device_filter(devices)
+                        .and_then(|filter| hilum_sys::attach_device_filter(group.as_fd(), filter.as_fd()));
+                }
                 Ok(())
             }
             _ => Ok(()),
         }
+    }
+
+    /// Has the filter of the usual devices decide for every workload that started without one.
+    pub(crate) fn control_devices(&mut self, workloads: &[Workload<'_>]) {
+        let Some(folder) = &self.folder else { return };
+        // A kernel without it (CONFIG_CGROUP_BPF) has the first lock.
+        let Ok(filter) = device_filter(&[]) else { return };
+        for workload in workloads.iter().filter(|workload| workload.isolation.devices.is_empty()) {
+            if let Ok(group) = openat(folder, workload.name, GROUP, Mode::empty()) {
+                let _ = hilum_sys::attach_device_filter(group.as_fd(), filter.as_fd());
+            }
+        }
+        self.usual_devices = Some(filter);
     }
 
     /// Kills everything in the group of a workload (cgroup.kill, from kernel 5.14 on).
@@ -153,6 +169,21 @@ impl Groups {
             }
         }
     }
+}
+
+/// Loads the program that decides about the usual devices and those of `devices`.
+fn device_filter(devices: &[Device<'_>]) -> Result<OwnedFd, Errno> {
+    let found = devices.iter().filter_map(|device| {
+        let found = stat(device.path).ok()?;
+        Some(Allowed {
+            is_block: FileType::from_raw_mode(found.st_mode) == FileType::BlockDevice,
+            major: rustix::fs::major(found.st_rdev),
+            minor: Some(rustix::fs::minor(found.st_rdev)),
+            read: device.read,
+            write: device.write,
+        })
+    });
+    hilum_sys::load_device_filter(&program(found))
 }
 
 /// Makes the folder of the workloads, and hands the controllers down that their plans set limits of.
@@ -238,7 +269,7 @@ fn open_folder(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno),
     }
-    openat(parent, name, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    openat(parent, name, GROUP, Mode::empty())
 }
 
 fn write(group: BorrowedFd<'_>, file: &str, text: &[u8]) -> Result<(), Errno> {

@@ -85,7 +85,11 @@ pub(crate) fn spawn(
     let plan = plan(workload);
     let group = around.groups.open(workload, index)?;
     for (step, limit) in plan.of(Phase::Before) {
-        around.groups.limit(group.as_ref(), limit).map_err(|errno| Failure { step: Some(step), errno, hint: None })?;
+        around.groups.limit(group.as_ref(), limit, plan.namespaces.has("user")).map_err(|errno| Failure {
+            step: Some(step),
+            errno,
+            hint: None,
+        })?;
     }
     let (output, output_writer) = pipe_with(PipeFlags::CLOEXEC)?;
     // Programs open /dev/stdout again by its name, which asks for the pipe's own permissions.
