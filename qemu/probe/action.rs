@@ -111,6 +111,14 @@ fn one(text: &str) -> Result<(), Errno> {
             let stream = socket(AddressFamily::INET, SocketType::STREAM, None)?;
             connect(&stream, &SocketAddrV4::new(core::net::Ipv4Addr::LOCALHOST, number(part())? as u16))
         }
+        "call" => match hilum_sys::attempt(number(part())?)? {
+            hilum_sys::Attempt::Failed(errno) => Err(Errno::from_raw_os_error(errno.into())),
+            hilum_sys::Attempt::Killed(signal) => {
+                tell(format_args!("{text} killed by signal {signal}"));
+                Err(Errno::CANCELED)
+            }
+            _ => Ok(()),
+        },
         "setgroups" => rustix::thread::set_thread_groups(&[]),
         "setuid" => rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(number(part())?)),
         "sethostname" => rustix::system::sethostname(part().as_bytes()),
