@@ -258,7 +258,13 @@ impl Board {
                 Action::Start(index) => self.start(index),
                 Action::Signal(index) => self.signal(index, workloads[index].stop.signal.0),
                 Action::Kill(index) => self.kill(index),
-                Action::Leave(down) => leave::leave(self.kind, down, &mut self.console),
+                Action::Leave(down) => {
+                    // A board whose workloads are all over in one turn of the loop never settled.
+                    if !self.settled {
+                        self.tell_memory();
+                    }
+                    leave::leave(self.kind, down, &mut self.console)
+                }
                 told => tell::action(&mut self.console, self.config, told),
             }
         }
@@ -345,6 +351,11 @@ impl Board {
         if let Err(errno) = self.around.groups.settle() {
             self.console.say(format_args!("control groups: own group: {}", words(errno)));
         }
+        self.tell_memory();
+    }
+
+    fn tell_memory(&mut self) {
+        let workloads = self.config.workloads.len();
         if let Some(memory) = memory::own() {
             let (resident, anonymous) = (memory.resident_kb, memory.anonymous_kb);
             self.console.tell(format_args!(
