@@ -194,7 +194,9 @@ fn folder_of_the_board_is_as_writable_as_its_line_says(arch: Arch) {
     let mut files = image(
         arch,
         &format!(
-            "hilum 1\n[system]\nidle poweroff\n{}{}{}",
+            "hilum 1\n[system]\nidle poweroff\n{}{}{}{}{}",
+            section("link", "/images/probe", exec, "mount /store/link /data"),
+            section("rootlink", "/store/link/probe", exec, ""),
             section("rw", "/images/probe", exec, "mount /store /data rw\nmount /etc/hilum.conf /file"),
             section(
                 "ro",
@@ -207,6 +209,8 @@ fn folder_of_the_board_is_as_writable_as_its_line_says(arch: Arch) {
     );
     files.folder("store", 0o777);
     files.folder("store/sub", 0o755);
+    // As a workload that writes to the folder could have put it there.
+    files.link("store/link", "/images");
     files.folder("images/probe/data", 0o755);
     files.file("images/probe/file", 0o644, *b"");
     let console = run(arch, &files, "");
@@ -216,6 +220,14 @@ fn folder_of_the_board_is_as_writable_as_its_line_says(arch: Arch) {
     }
     for (action, expected) in [("make:/data/d", 30), ("open:/file:r", 0)] {
         has_line(&console, &format!("ro | did {action} {expected}"));
+    }
+    for (name, step) in [("link", "open /store/link"), ("rootlink", "open root /store/link/probe")] {
+        has_line(
+            &console,
+            &format!(
+                "hilum: workload \"{name}\": {step}: ELOOP (a symbolic link is in the way): write the path that the link leads to: on the board's side links are not followed"
+            ),
+        );
     }
     has_line(&console, "hilum: workload \"none\": open /nowhere: ENOENT (no such file or directory): it is not there");
 }

@@ -81,6 +81,9 @@ impl Step<'_> {
                 "pids" => "the kernel has no pids controller here (CONFIG_CGROUP_PIDS)",
                 _ => "the kernel has no io controller here (CONFIG_BLK_DEV_THROTTLING), or the device is not there",
             }),
+            (Self::OpenRoot(_) | Self::OpenMount(_) | Self::Overlay(_), ELOOP) => {
+                Some("write the path that the link leads to: on the board's side links are not followed")
+            }
             (Self::OpenRoot(_), ENOENT) => Some("the root filesystem is not there"),
             (Self::OpenRoot(_), EINVAL) => Some("neither a folder nor an image of squashfs, erofs or ext4"),
             (Self::OpenRoot(_), ENODEV) => Some("the kernel lacks the image's filesystem, or its module is not loaded"),

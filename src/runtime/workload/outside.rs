@@ -14,9 +14,8 @@ use hilum::config::{Identity, Overlay, User, Workload, limits};
 use hilum::plan::{Phase, Plan, Step};
 use hilum_sys::{Cloned, exit};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, FileType, Mode, OFlags, open, stat};
+use rustix::fs::{FileType, Mode, OFlags, open, stat};
 use rustix::io::Errno;
-use rustix::mount::{OpenTreeFlags, open_tree};
 use rustix::process::{Pid, Resource, Rlimit, prlimit, setpriority_process};
 
 /// The new process and the way to it.
@@ -99,12 +98,7 @@ fn apply(
             push(opened, root::overlay(lower, overlay, users, first_id(workload, plan))?)
         }
         Step::Make(ref mount) => push(opened, mounts::make(mount)?),
-        Step::OpenMount(bind) => {
-            let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
-            let mount = open_tree(CWD, bind.source, flags)?;
-            root::map_ids(mount.as_fd(), users);
-            push(opened, mount)
-        }
+        Step::OpenMount(bind) => push(opened, root::open_bind(bind.source, users)?),
         Step::Devices(devices) => push(opened, template::with_devices(devices, on_board(workload, plan))?),
         Step::Hand => hand(waiting.socket, opened),
         _ => Ok(()),

@@ -6,7 +6,7 @@ use core::fmt::Write;
 use heapless::String;
 use hilum::config::Overlay;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, fstat, mkdirat};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fstat, mkdirat, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
@@ -16,22 +16,36 @@ use rustix::mount::{
 /// Opens the root filesystem at `path`: a folder, an image file or a block device. The owners of its files are mapped to
 /// those of `users` where the filesystem can do that; elsewhere they are nobody's inside, which only reads.
 pub(super) fn open(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
-    let place = rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let place = without_links(path, OFlags::PATH)?;
     let mount = match FileType::from_raw_mode(fstat(&place)?.st_mode) {
-        // Not recursive: what is mounted below the folder on the board's side is not the workload's.
-        FileType::Directory => clone_of(path)?,
+        FileType::Directory => clone_of(&place)?,
         FileType::RegularFile => image(path)?,
-        FileType::BlockDevice => {
-            filesystem(path, &rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?)?
-        }
+        FileType::BlockDevice => filesystem(path, &without_links(path, OFlags::RDONLY)?)?,
         _ => return Err(Errno::INVAL),
     };
     map_ids(mount.as_fd(), users);
     Ok(mount)
 }
 
-fn clone_of(path: &str) -> Result<OwnedFd, Errno> {
-    open_tree(CWD, path, OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)
+/// Opens a path of the board, not through a symbolic link: a folder above it may be one that another workload writes to,
+/// and what it put there must not lead this one to other files of the board.
+fn without_links(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let how = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    openat2(CWD, path, flags | OFlags::CLOEXEC, Mode::empty(), how)
+}
+
+/// A mount of an open file or folder, attached nowhere. Not recursive: what is mounted below it on the board's side is
+/// not the workload's.
+fn clone_of(place: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    open_tree(place, "", flags)
+}
+
+/// Opens a folder or file of the board for `mount`, with its owners mapped where the filesystem can.
+pub(super) fn open_bind(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
+    let mount = clone_of(&without_links(path, OFlags::PATH)?)?;
+    map_ids(mount.as_fd(), users);
+    Ok(mount)
 }
 
 /// Maps owners where the filesystem can. Where it cannot, the files keep the board's owners: that takes nothing away
@@ -44,7 +58,7 @@ pub(super) fn map_ids(mount: BorrowedFd<'_>, users: Option<BorrowedFd<'_>>) -> b
 fn image(path: &str) -> Result<OwnedFd, Errno> {
     /// Somebody else may take the free device first; more often than this it is something else.
     const TRIES: u32 = 8;
-    let file = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let file = without_links(path, OFlags::RDONLY)?;
     let control = rustix::fs::open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
     let control = control.map_err(|_| Errno::NXIO)?;
     for _ in 0..TRIES {
@@ -105,10 +119,10 @@ pub(super) fn overlay(
     let scratch = fsmount(scratch.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
     let mut layer = None;
     if let Overlay::Folder(path) = overlay {
-        let mount = clone_of(path)?;
+        let folder = without_links(path, OFlags::PATH | OFlags::DIRECTORY)?;
+        let mount = clone_of(&folder)?;
         // Where the filesystem maps owners, the board's user 0 is the workload's on the disk.
         let is_mapped = map_ids(mount.as_fd(), users);
-        let folder = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         make_layer(&folder, (!is_mapped).then_some(first_id))?;
         layer = Some(mount);
     }
