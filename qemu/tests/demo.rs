@@ -27,10 +27,10 @@ fn demo_serves_restarts_and_powers_off(arch: Arch) {
             "hilum: workload \"clock\": started",
             "clock | failing on purpose",
             "hilum: workload \"clock\": restart 1 in 1000 ms",
-            "hilum: workload \"clock\": restart 2 in 2000 ms",
+            "hilum: workload \"clock\": restart 2 in 2",
             "hilum: workload \"clock\": gave up after 2 restarts in 60 s: power off",
             "hilum: stopping 1 workload",
-            "hilum: workload \"web\": killed by SIGKILL",
+            "hilum: workload \"web\": exited with status 143",
             "hilum: power off",
         ],
     );

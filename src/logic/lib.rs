@@ -9,10 +9,13 @@
 
 pub mod config;
 pub mod devices;
+pub mod edit;
 pub mod errno;
 pub mod log;
 pub mod netlink;
+pub mod notify;
 pub mod parameters;
 pub mod plan;
 pub mod seccomp;
 pub mod supervise;
+pub mod wire;

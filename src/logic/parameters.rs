@@ -1,4 +1,4 @@
-//! The kernel command line's words for hilum: `hilum.config=PATH`, `hilum.fail=POLICY`, `hilum.panic`,
+//! The kernel command line's words for hilum: `hilum.config=PATH`, `hilum.fail=POLICY`, `hilum.safe`, `hilum.panic`,
 //! `hilum.doctor`.
 //!
 //! A board whose configuration is broken still listens to these, so they are read before it.
@@ -16,6 +16,8 @@ pub struct Parameters<'a> {
     pub config: &'a str,
     /// `hilum.fail=reboot|poweroff|stay`
     pub fail: Fail,
+    /// `hilum.safe`: start only workloads that are marked `safe`.
+    pub safe: bool,
     /// `hilum.panic`: panic once after the boot, to try what the board then does.
     pub panic: bool,
     /// `hilum.doctor`: say at boot what the kernel can enforce.
@@ -38,8 +40,14 @@ pub enum Fail {
 /// Reads a command line as /proc/cmdline gives it. Words of others are passed over; of two, the last one counts, as
 /// with the kernel's own.
 pub fn parameters(line: &str) -> Parameters<'_> {
-    let mut found =
-        Parameters { config: DEFAULT_CONFIG, fail: Fail::Reboot, panic: false, doctor: false, unknown: None };
+    let mut found = Parameters {
+        config: DEFAULT_CONFIG,
+        fail: Fail::Reboot,
+        safe: false,
+        panic: false,
+        doctor: false,
+        unknown: None,
+    };
     for word in line.split_ascii_whitespace() {
         let Some(own) = word.strip_prefix("hilum.") else { continue };
         match own.split_once('=') {
@@ -47,6 +55,7 @@ pub fn parameters(line: &str) -> Parameters<'_> {
             Some(("fail", "reboot")) => found.fail = Fail::Reboot,
             Some(("fail", "poweroff")) => found.fail = Fail::Poweroff,
             Some(("fail", "stay")) => found.fail = Fail::Stay,
+            None if own == "safe" => found.safe = true,
             None if own == "panic" => found.panic = true,
             None if own == "doctor" => found.doctor = true,
             _ => found.unknown = found.unknown.or(Some(word)),
@@ -61,8 +70,13 @@ mod tests {
 
     #[test]
     fn words_of_hilum_are_found_among_others() {
-        let found = parameters("console=ttyS0 hilum.config=/a.conf quiet hilum.fail=stay hilum.panic hilum.doctor\n");
-        assert_eq!(found, Parameters { config: "/a.conf", fail: Fail::Stay, panic: true, doctor: true, unknown: None });
+        let found = parameters(
+            "console=ttyS0 hilum.config=/a.conf quiet hilum.fail=stay hilum.panic hilum.doctor hilum.safe\n",
+        );
+        assert_eq!(
+            found,
+            Parameters { config: "/a.conf", fail: Fail::Stay, safe: true, panic: true, doctor: true, unknown: None }
+        );
     }
 
     #[test]
@@ -70,7 +84,14 @@ mod tests {
         let found = parameters("");
         assert_eq!(
             found,
-            Parameters { config: DEFAULT_CONFIG, fail: Fail::Reboot, panic: false, doctor: false, unknown: None }
+            Parameters {
+                config: DEFAULT_CONFIG,
+                fail: Fail::Reboot,
+                safe: false,
+                panic: false,
+                doctor: false,
+                unknown: None
+            }
         );
     }
 

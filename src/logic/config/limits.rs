@@ -43,5 +43,11 @@ pub const GROUPS: usize = 16;
 pub const RLIMITS: usize = 16;
 /// Ports behind `bind=` or `connect=`.
 pub const PORTS: usize = 8;
+/// Words of a health check's program.
+pub const CHECK_WORDS: usize = 8;
+/// Bytes of the control socket's path: `sun_path` of unix(7) has 108 with its closing NUL.
+pub const SOCKET_BYTES: usize = 107;
+/// Bytes of what a workload says of itself.
+pub const STATUS_BYTES: usize = 64;
 /// `module` lines.
 pub const MODULES: usize = 32;

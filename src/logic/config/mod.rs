@@ -12,6 +12,7 @@ mod model;
 mod order;
 mod parser;
 mod restart;
+mod supervision;
 mod values;
 mod vocabulary;
 
@@ -21,6 +22,7 @@ pub use isolation::*;
 pub use model::*;
 pub(crate) use parser::may_set_groups;
 pub use parser::parse;
+pub use supervision::*;
 pub use vocabulary::{Key, Section, VOCABULARY};
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use super::capability::Capabilities;
 use super::isolation::{DEFAULT_TMP_BYTES, Identity, Isolation, Overlay, Resources};
+use super::supervision::{Boots, Control, LogFile, Supervision, Watchdog};
 use super::{limits, restart};
 use crate::seccomp::Seccomp;
 use core::fmt;
@@ -27,6 +28,11 @@ impl Config<'_> {
             console: Console { device: None, mode: ConsoleMode::Log },
             idle: Idle::Stay,
             modules: Vec::new(),
+            watchdog: None,
+            control: Control::Usual,
+            boots: None,
+            log_file: None,
+            has_kmsg: false,
         },
         workloads: Vec::new(),
     };
@@ -43,6 +49,16 @@ pub struct System<'a> {
     pub idle: Idle,
     /// `module`, in the order in which they are loaded.
     pub modules: Vec<Module<'a>, { limits::MODULES }>,
+    /// `watchdog`
+    pub watchdog: Option<Watchdog<'a>>,
+    /// `control`
+    pub control: Control<'a>,
+    /// `boots`
+    pub boots: Option<Boots<'a>>,
+    /// `log FILE`
+    pub log_file: Option<LogFile<'a>>,
+    /// `log kmsg`: whether lines go to the kernel's log as well.
+    pub has_kmsg: bool,
 }
 
 /// A kernel module that is loaded at boot.
@@ -68,6 +84,8 @@ pub struct Console<'a> {
 pub enum ConsoleMode {
     /// Event lines and the lines of workloads.
     Log,
+    /// The same, and a prompt below them that takes commands.
+    Prompt,
     /// Nothing after the banner but errors.
     Off,
 }
@@ -116,6 +134,8 @@ pub struct Workload<'a> {
     pub restart: Restart,
     /// `stop`
     pub stop: Stop,
+    /// When it is ready and healthy, and what follows if not.
+    pub supervision: Supervision<'a>,
 }
 
 impl<'a> Workload<'a> {
@@ -162,6 +182,7 @@ impl<'a> Workload<'a> {
             after: WorkloadSet::EMPTY,
             restart: restart::DEFAULT,
             stop: Stop { signal: Signal(15), grace_ms: 5_000 },
+            supervision: Supervision::DEFAULT,
         }
     }
 }

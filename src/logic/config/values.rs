@@ -84,7 +84,7 @@ pub(super) fn module(text: &str) -> Option<&str> {
 }
 
 /// What [`device`] expects, for errors.
-pub(super) const DEVICE: &str = "a terminal below /dev such as ttyS0, or log or off";
+pub(super) const DEVICE: &str = "a terminal below /dev such as ttyS0, or prompt, log or off";
 
 /// A terminal's name below /dev.
 pub(super) fn device(text: &str) -> Option<&str> {
@@ -154,6 +154,13 @@ const SIGNALS: [(u8, &str); 31] = [
 pub(super) fn signal(text: &str) -> Option<Signal> {
     let name = text.strip_prefix("SIG").unwrap_or(text);
     SIGNALS.iter().find(|(_, known)| *known == name).map(|(number, _)| Signal(*number))
+}
+
+impl Signal {
+    /// A signal by its name, with or without SIG.
+    pub fn from_name(text: &str) -> Option<Self> {
+        signal(text)
+    }
 }
 
 impl fmt::Display for Signal {

@@ -1,7 +1,12 @@
-//! Text on its way to the console: lines cut from a byte stream, and a queue of fixed size that keeps the tail.
+//! Text on its way to the console and to whoever asks for it: lines cut from a byte stream, a queue and rings of fixed
+//! size that keep the tail, a limit for floods.
 
 mod lines;
 mod queue;
+mod rate;
+mod ring;
 
 pub use lines::{LINE_BYTES, LineBuffer, Printable};
 pub use queue::Queue;
+pub use rate::{Passes, Rate};
+pub use ring::{Cursor, Entry, Ring};

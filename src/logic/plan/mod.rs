@@ -22,7 +22,7 @@ pub use landlock::{Rights, Rule, Ruleset, rules};
 pub use step::{FileSystem, Limit, Mask, Mount, Phase, Setting, Step, Value};
 
 use crate::config::{
-    DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Overlay, Workload, limits, may_set_groups,
+    DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Overlay, Ready, Workload, limits, may_set_groups,
 };
 use crate::seccomp::Profile;
 use heapless::Vec;
@@ -121,6 +121,9 @@ pub const SETTINGS: [Setting; 2] = [
     Setting { path: c"/proc/sys/net/ipv4/ip_unprivileged_port_start", value: "0" },
     Setting { path: c"/proc/sys/net/ipv4/ping_group_range", value: "0 65535" },
 ];
+
+/// Where a program finds the socket that it tells of itself by (NOTIFY_SOCKET of `sd_notify(3)`).
+pub const NOTIFY: &str = "/run/notify";
 
 /// The plan of one workload.
 pub fn plan<'a>(workload: &'a Workload<'a>) -> Plan<'a> {
@@ -239,6 +242,9 @@ fn mounts<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut impl
     // Standard input is the workload's own /dev/null.
     add(Step::Output);
     add(Step::Pivot);
+    if workload.supervision.has_notify() {
+        add(Step::Notify);
+    }
     add(Step::Directory(workload.directory));
 }
 
@@ -261,8 +267,12 @@ fn identity<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut im
     });
     add(Step::Capabilities(isolation.capabilities));
     add(Step::Umask(identity.umask));
-    add(Step::Descriptors);
+    let ready = if let Ready::Fd(number) = workload.supervision.ready { number } else { 0 };
+    add(Step::Descriptors { ready });
     add(Step::Signals);
+    if workload.supervision.has_reaper {
+        add(Step::Reaper);
+    }
     if isolation.seccomp.profile != Profile::Off {
         add(Step::Seccomp(&isolation.seccomp, isolation.capabilities));
     }

@@ -1,6 +1,6 @@
 //! Steps in words: for `hilum explain`, and for the one line that tells of a step that failed.
 
-use super::{Namespaces, Phase, Plan, Step, Value, last_id};
+use super::{NOTIFY, Namespaces, Phase, Plan, Step, Value, last_id};
 use crate::config::{IoLimit, Overlay, RESOURCES};
 use crate::seccomp::Profile;
 use core::ffi::CStr;
@@ -44,6 +44,7 @@ impl Step<'_> {
             Self::Attach(_) | Self::Dev { .. } => "attach",
             Self::Bind(_) => "attach",
             Self::Pivot => "pivot root",
+            Self::Notify => "make",
             Self::Directory(_) => "enter directory",
             Self::Personality(_) => "set personality",
             Self::Bounding(_) => "cut the capability bounding set",
@@ -52,7 +53,8 @@ impl Step<'_> {
             Self::User { .. } => "become user",
             Self::Capabilities(_) => "drop capabilities",
             Self::Umask(_) => "set umask",
-            Self::Descriptors => "close descriptors",
+            Self::Descriptors { .. } => "close descriptors",
+            Self::Reaper => "stay as the reaper",
             Self::Signals => "reset signals",
             Self::Seccomp(..) => "filter system calls",
             Self::Execute(_) => "exec",
@@ -127,6 +129,7 @@ impl fmt::Display for Step<'_> {
             Self::Bind(bind) => (" ", bind.target),
             Self::Devices([device, ..]) => (" ", device.path),
             Self::Loopback => (" ", "lo"),
+            Self::Notify => (" ", NOTIFY),
             Self::Setting(setting) => (" ", text(setting.path)),
             Self::Mount(mount) | Self::Attach(mount) => (" /", text(mount.target)),
             Self::Make(mount) => (" ", text(mount.filesystem.name())),
@@ -212,7 +215,9 @@ impl Step<'_> {
                 groups.iter().try_for_each(|group| write!(formatter, " {group}"))
             }
             Self::Umask(mask) => write!(formatter, ": {mask:03o}"),
-            Self::Descriptors => formatter.write_str(": all but 0, 1 and 2"),
+            Self::Descriptors { ready: 0 } => formatter.write_str(": all but 0, 1 and 2"),
+            Self::Descriptors { ready } => write!(formatter, ": all but 0, 1, 2 and {ready}"),
+            Self::Notify => formatter.write_str(": a socket"),
             Self::Seccomp(seccomp, _) => {
                 formatter.write_str(match seccomp.profile {
                     Profile::Strict => ": profile strict",

@@ -73,6 +73,8 @@ pub enum Step<'a> {
     Bind(Bind<'a>),
     /// The root filesystem becomes `/`, and the old root is detached (pivot_root(2)).
     Pivot,
+    /// The socket that the program tells of itself by (`sd_notify(3)`), at /run/notify.
+    Notify,
     /// The working directory.
     Directory(&'a str),
     /// The persona (personality(2)).
@@ -98,10 +100,15 @@ pub enum Step<'a> {
     Capabilities(Capabilities),
     /// The file mode creation mask.
     Umask(u16),
-    /// Every descriptor but 0, 1 and 2 is closed when the program starts.
-    Descriptors,
+    /// Every descriptor but 0, 1 and 2 is closed when the program starts, and but the one that it says by that it is ready.
+    Descriptors {
+        /// That one; 0 for none.
+        ready: u8,
+    },
     /// No signal is blocked and none ignored.
     Signals,
+    /// A copy of hilum stays the first process, forwards signals and reaps; the program becomes its child.
+    Reaper,
     /// The system call filter.
     Seccomp(&'a Seccomp, Capabilities),
     /// The program, from its absolute path inside the root filesystem.
@@ -120,6 +127,28 @@ pub enum Phase {
 }
 
 impl Step<'_> {
+    /// Whether it is done again for a further program inside of a workload that runs (`hilum exec`).
+    pub const fn is_for_exec(&self) -> bool {
+        matches!(
+            self,
+            Self::Zero
+                | Self::Session
+                | Self::Keyring
+                | Self::Directory(_)
+                | Self::Personality(_)
+                | Self::Bounding(_)
+                | Self::NoNewPrivileges
+                | Self::Landlock(_)
+                | Self::User { .. }
+                | Self::Capabilities(_)
+                | Self::Umask(_)
+                | Self::Descriptors { .. }
+                | Self::Signals
+                | Self::Seccomp(..)
+                | Self::Execute(_)
+        )
+    }
+
     /// Who does it, and when.
     pub const fn phase(&self) -> Phase {
         match self {

@@ -184,7 +184,7 @@ fn privileges_end_in_the_order_that_each_drop_needs() {
             |step| matches!(step, Step::Landlock(_)),
             |step| matches!(step, Step::User { .. }),
             |step| matches!(step, Step::Capabilities(_)),
-            |step| matches!(step, Step::Descriptors),
+            |step| matches!(step, Step::Descriptors { .. }),
             |step| matches!(step, Step::Signals),
             |step| matches!(step, Step::Seccomp(..)),
             |step| matches!(step, Step::Execute("/bin/httpd")),

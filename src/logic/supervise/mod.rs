@@ -3,29 +3,38 @@
 //! Nothing here touches a process: the running half tells what happened, carries out the actions it gets back, and asks
 //! [`Supervisor::deadline`] how long it may sleep. Time is milliseconds of a monotonic clock, handed in.
 //!
-//! The states of one workload:
+//! The states of one workload; `Supervisor::on` is this table as code:
 //!
 //! | state | event | next state | actions |
 //! |---|---|---|---|
-//! | Waiting | what it needs is up | Starting | Start |
-//! | Waiting | what it needs has failed | Failed | |
-//! | Starting | program executed | Up | |
-//! | Starting, Up | ended, a restart is due | BackingOff | |
-//! | Starting, Up | ended, one restart too many | Failed | the limit's `else` |
-//! | Starting, Up | ended well, no restart | Finished | |
-//! | Starting, Up | ended badly, no restart | Failed | |
+//! | Waiting | what it needs is ready | Starting | Start |
+//! | Waiting | what it needs has failed | Failed | TellNeed |
+//! | Starting | program executed | Starting, or Ready with `ready exec` | |
+//! | Starting | said to be ready | Ready | TellReady |
+//! | Starting | its `within` is over | Unhealthy | TellNotReady, Signal |
+//! | Ready | one bad check too many | Unhealthy | TellUnhealthy, Signal |
+//! | Starting, Ready, Unhealthy | ended, a restart is due | BackingOff | TellRestart |
+//! | Starting, Ready, Unhealthy | ended, one restart too many | Failed | TellLimit, the limit's `else` |
+//! | Starting, Ready | ended well, no restart | Finished | |
+//! | Starting, Ready, Unhealthy | ended badly, no restart | Failed | |
 //! | BackingOff | its delay is over | Starting | Start |
-//! | Waiting, BackingOff | board goes down | Stopped | |
-//! | Starting, Up | board goes down, nothing that runs depends on it | Stopping | Signal |
-//! | Stopping | its grace is over | Killing | Kill |
+//! | Waiting, BackingOff | asked to stop, or board goes down | Stopped | |
+//! | Starting, Ready | asked to stop, or board goes down and nothing that runs depends on it | Stopping | Signal |
+//! | Starting, Ready | asked to restart | Stopping, then Waiting | Signal |
+//! | Unhealthy, Stopping | its grace is over | Killing | Kill |
 //! | Stopping, Killing | ended | Stopped | |
-//! | Killing | [`KILL_MS`] are over | Lost | |
+//! | Killing | [`KILL_MS`] are over | Lost | TellLost |
+//! | BackingOff, Finished, Failed, Stopped | asked to start | Waiting | |
+//!
+//! The ladder of escalation is in `policy.rs`.
 
 mod policy;
 mod supervisor;
+mod unit;
 
-pub use policy::{Backoff, Verdict};
+pub use policy::{Backoff, DEPENDENTS_FROM, Verdict};
 pub use supervisor::Supervisor;
+pub use unit::Unit;
 
 use core::fmt;
 
@@ -39,15 +48,20 @@ pub const SET_UP_MS: u64 = 200;
 /// Milliseconds before the next try when the kernel could not make a process (EAGAIN, ENOMEM).
 pub const NO_PROCESS_MS: u64 = 1_000;
 
+/// Milliseconds from one try to connect to a workload that is not ready yet to the next.
+pub const READY_CHECK_MS: u64 = 100;
+
 /// Where one workload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Not started yet: what it needs is not up.
+    /// Not started yet: what it needs is not ready, or it waits for its turn.
     Waiting,
-    /// Its process is there and sets itself up.
-    Starting,
-    /// Its program runs.
-    Up,
+    /// Its process is there, and has until this time to be ready; 0 is any time.
+    Starting(u64),
+    /// It does what it is there for.
+    Ready,
+    /// It is not well; it got its stop signal and has until this time.
+    Unhealthy(u64),
     /// It ended and will be started again at this time.
     BackingOff(u64),
     /// It got its stop signal and has until this time.
@@ -58,30 +72,95 @@ pub enum State {
     Finished,
     /// It ended badly, or could not start, and stays down.
     Failed,
-    /// It ended because the board goes down.
+    /// It ended because it was asked to.
     Stopped,
     /// It could not even be killed.
     Lost,
 }
 
 impl State {
-    /// Whether it has a process.
-    pub fn is_running(self) -> bool {
-        matches!(self, Self::Starting | Self::Up | Self::Stopping(_) | Self::Killing(_))
+    /// The names, by [`Self::number`].
+    pub const NAMES: [&'static str; 11] = [
+        "waiting",
+        "starting",
+        "ready",
+        "unhealthy",
+        "backing-off",
+        "stopping",
+        "killing",
+        "finished",
+        "failed",
+        "stopped",
+        "lost",
+    ];
+
+    /// Its place in the order of the declaration: how the control protocol tells it.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Waiting => 0,
+            Self::Starting(_) => 1,
+            Self::Ready => 2,
+            Self::Unhealthy(_) => 3,
+            Self::BackingOff(_) => 4,
+            Self::Stopping(_) => 5,
+            Self::Killing(_) => 6,
+            Self::Finished => 7,
+            Self::Failed => 8,
+            Self::Stopped => 9,
+            Self::Lost => 10,
+        }
     }
 
-    /// Whether it stays as it is for good.
-    pub fn is_over(self) -> bool {
+    /// Whether it has a process.
+    pub const fn is_running(self) -> bool {
+        matches!(self, Self::Starting(_) | Self::Ready | Self::Unhealthy(_) | Self::Stopping(_) | Self::Killing(_))
+    }
+
+    /// Whether it stays as it is until somebody asks for something else.
+    pub const fn is_over(self) -> bool {
         matches!(self, Self::Finished | Self::Failed | Self::Stopped | Self::Lost)
     }
 
     /// When something has to be done about it, if nothing happens before.
-    fn deadline(self) -> Option<u64> {
+    const fn deadline(self) -> Option<u64> {
         match self {
-            Self::BackingOff(at) | Self::Stopping(at) | Self::Killing(at) => Some(at),
+            Self::Starting(0) => None,
+            Self::Starting(at)
+            | Self::BackingOff(at)
+            | Self::Unhealthy(at)
+            | Self::Stopping(at)
+            | Self::Killing(at) => Some(at),
             _ => None,
         }
     }
+}
+
+/// What happened to one workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Its program was executed.
+    Executed,
+    /// It said that it is ready.
+    Ready,
+    /// A check that [`Action::Check`] asked for came out well or not.
+    Checked(bool),
+    /// It said that it is alive.
+    Alive,
+    /// Its process ended, or could not be made.
+    Ended(End),
+    /// A person asks for something.
+    Asked(Ask),
+}
+
+/// What a person can ask of one workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// To run, and what it needs with it.
+    Start,
+    /// To stop, and to stay down.
+    Stop,
+    /// To stop, and to start again at once.
+    Restart,
 }
 
 /// How a workload ended.
@@ -93,6 +172,10 @@ pub enum End {
     Signal(u8),
     /// The kernel could not make a process for it; nobody's fault, so it is tried again whatever its policy says.
     NoProcess,
+    /// It was not ready in time, and was stopped for that.
+    NotReady,
+    /// It was unhealthy, and was stopped for that.
+    Unhealthy,
 }
 
 impl End {
@@ -132,8 +215,18 @@ pub enum Action {
     Signal(usize),
     /// Kill everything in it.
     Kill(usize),
+    /// Look whether it is ready or healthy, and tell by [`Event::Checked`].
+    Check(usize),
+    /// Tell that it is ready, where that is more than being started.
+    TellReady(usize),
+    /// Tell that it was not ready in time.
+    TellNotReady(usize),
+    /// Tell that it is unhealthy after this many bad checks.
+    TellUnhealthy(usize, u8),
     /// Tell that it will be restarted: how many times in a row, and after how many milliseconds.
     TellRestart(usize, u32, u64),
+    /// Tell that it is restarted because the workload of the second index, which it needs, keeps failing.
+    TellDependent(usize, usize),
     /// Tell that its restart limit is reached.
     TellLimit(usize),
     /// Tell that it will not start, because the workload of the second index, which it needs, did not come up.

@@ -1,10 +1,19 @@
-//! Restart or not, and after how long.
+//! The ladder of escalation: restart or not, after how long, and what follows when that does not help.
+//!
+//! 1. A workload that ended is restarted, after a delay that doubles.
+//! 2. From the third restart in a row on, the workloads that need it are restarted with it.
+//! 3. At its limit it stays down, or the board reboots or powers off, as its line says.
+//! 4. A board that boots badly too often starts only workloads that are marked `safe` (`boots`).
+//! 5. A critical workload that is away for too long, or a PID 1 that stands still, is left to the watchdog.
 
 use super::{End, NO_PROCESS_MS};
 use crate::config::{Otherwise, Restart, When};
 
 /// Milliseconds a program has to run for its delays to start from the beginning again, where no limit gives a period.
 const STEADY_MS: u64 = 60_000;
+
+/// The restart in a row from which on the workloads that need this one are restarted as well.
+pub const DEPENDENTS_FROM: u32 = 3;
 
 /// What follows an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +56,10 @@ impl Backoff {
     /// Decides what follows `end`.
     ///
     /// The delay doubles from `delay` to `max` with each restart in a row. The row is over once the program ran for the
-    /// limit's period, or a minute where there is no limit. Restarts are counted in periods that begin with a restart
+    /// limit's period, or a minute where there is no limit. From the second restart on, a share of chance of at most an
+    /// eighth is added, drawn from `seed`, which is 0 where there shall be none. Restarts are counted in periods that begin with a restart
     /// and do not overlap, as systemd counts them: one counter is enough, however large the limit.
-    pub fn decide(&mut self, restart: &Restart, end: End, now: u64) -> Verdict {
+    pub fn decide(&mut self, restart: &Restart, end: End, now: u64, seed: &mut u32) -> Verdict {
         if end == End::NoProcess {
             return Verdict::Restart(self.row, NO_PROCESS_MS);
         }
@@ -77,6 +87,17 @@ impl Backoff {
         }
         let delay = u64::from(restart.delay_ms).checked_shl(self.row.min(31)).unwrap_or(u64::MAX);
         self.row = self.row.saturating_add(1);
-        Verdict::Restart(self.row, delay.min(u64::from(restart.max_ms)))
+        let delay = delay.min(u64::from(restart.max_ms));
+        // The first restart comes as soon as the line says.
+        let spread = if self.row > 1 { delay / 8 } else { 0 };
+        Verdict::Restart(self.row, delay + share(spread, seed))
     }
+}
+
+/// A number from 0 to `most`, and the next seed (xorshift, Marsaglia 2003); 0 where the seed is 0.
+fn share(most: u64, seed: &mut u32) -> u64 {
+    *seed ^= *seed << 13;
+    *seed ^= *seed >> 17;
+    *seed ^= *seed << 5;
+    if *seed == 0 { 0 } else { u64::from(*seed) % (most + 1) }
 }

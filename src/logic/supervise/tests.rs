@@ -34,11 +34,11 @@ fn actions(supervisor: &mut Supervisor) -> Vec<Action> {
 
 fn started(config: &Config<'_>) -> Supervisor {
     let mut supervisor = Supervisor::new();
-    supervisor.begin(config, 0);
+    supervisor.begin(config, false, 0);
     let started = actions(&mut supervisor);
     for action in started {
         if let Action::Start(index) = action {
-            supervisor.executed(config, index, 0);
+            supervisor.on(config, index, Event::Executed, 0);
         }
     }
     supervisor
@@ -49,11 +49,11 @@ fn no_more_set_ups_go_on_than_there_are_slots() {
     let config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[], &[]), workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
     supervisor.limit_set_ups(1);
-    supervisor.begin(&config, 1_000);
+    supervisor.begin(&config, false, 1_000);
     assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
     supervisor.tick(&config, 1_050);
     assert_eq!(actions(&mut supervisor), []);
-    supervisor.executed(&config, 0, 1_060);
+    supervisor.on(&config, 0, Event::Executed, 1_060);
     assert_eq!(actions(&mut supervisor), [Action::Start(1)]);
     // One that waits for something does not hold the others up for ever, and the loop wakes up in time.
     assert_eq!(supervisor.deadline(), Some(1_060 + SET_UP_MS));
@@ -66,7 +66,7 @@ fn no_more_set_ups_go_on_than_there_are_slots() {
 fn independent_workloads_start_at_once() {
     let config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
-    supervisor.begin(&config, 0);
+    supervisor.begin(&config, false, 0);
     assert_eq!(actions(&mut supervisor), [Action::Start(0), Action::Start(1)]);
 }
 
@@ -74,9 +74,9 @@ fn independent_workloads_start_at_once() {
 fn workload_starts_when_what_it_needs_is_up() {
     let config = board(vec![workload(NEVER, &[1], &[]), workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
-    supervisor.begin(&config, 0);
+    supervisor.begin(&config, false, 0);
     assert_eq!(actions(&mut supervisor), [Action::Start(1)]);
-    supervisor.executed(&config, 1, 5);
+    supervisor.on(&config, 1, Event::Executed, 5);
     assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
 }
 
@@ -84,9 +84,9 @@ fn workload_starts_when_what_it_needs_is_up() {
 fn failed_need_fails_what_needs_it_and_says_so() {
     let config = board(vec![workload(NEVER, &[1], &[]), workload(NEVER, &[2], &[]), workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
-    supervisor.begin(&config, 0);
+    supervisor.begin(&config, false, 0);
     actions(&mut supervisor);
-    supervisor.ended(&config, 2, End::Exit(1), 5);
+    supervisor.on(&config, 2, Event::Ended(End::Exit(1)), 5);
     assert_eq!(actions(&mut supervisor), [Action::TellNeed(1, 2), Action::TellNeed(0, 1)]);
     assert_eq!(supervisor.state(0), State::Failed);
 }
@@ -95,8 +95,8 @@ fn failed_need_fails_what_needs_it_and_says_so() {
 fn finished_need_counts_as_up() {
     let config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[0], &[])]);
     let mut supervisor = Supervisor::new();
-    supervisor.begin(&config, 0);
-    supervisor.ended(&config, 0, End::Exit(0), 1);
+    supervisor.begin(&config, false, 0);
+    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 1);
     assert_eq!(actions(&mut supervisor), [Action::Start(0), Action::Start(1)]);
 }
 
@@ -104,9 +104,9 @@ fn finished_need_counts_as_up() {
 fn after_is_order_alone() {
     let config = board(vec![workload(NEVER, &[], &[1]), workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
-    supervisor.begin(&config, 0);
+    supervisor.begin(&config, false, 0);
     assert_eq!(actions(&mut supervisor), [Action::Start(1)]);
-    supervisor.ended(&config, 1, End::Exit(1), 5);
+    supervisor.on(&config, 1, Event::Ended(End::Exit(1)), 5);
     assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
 }
 
@@ -115,7 +115,7 @@ fn never_leaves_it_down() {
     let config = board(vec![workload(NEVER, &[], &[])]);
     for (end, state) in [(End::Exit(0), State::Finished), (End::Exit(3), State::Failed)] {
         let mut supervisor = started(&config);
-        supervisor.ended(&config, 0, end, 10);
+        supervisor.on(&config, 0, Event::Ended(end), 10);
         assert_eq!((actions(&mut supervisor), supervisor.state(0)), (vec![], state));
     }
 }
@@ -125,7 +125,7 @@ fn on_failure_means_exit_code_and_signal() {
     let config = board(vec![workload(Restart { when: When::OnFailure, ..ALWAYS }, &[], &[])]);
     let follows = |end| {
         let mut supervisor = started(&config);
-        supervisor.ended(&config, 0, end, 10);
+        supervisor.on(&config, 0, Event::Ended(end), 10);
         actions(&mut supervisor)
     };
     assert_eq!(follows(End::Exit(0)), []);
@@ -139,7 +139,7 @@ fn delay_doubles_up_to_its_maximum() {
     let mut supervisor = started(&config);
     let mut now = 0;
     for (count, delay) in [(1, 100), (2, 200), (3, 350), (4, 350)] {
-        supervisor.ended(&config, 0, End::Exit(0), now);
+        supervisor.on(&config, 0, Event::Ended(End::Exit(0)), now);
         assert_eq!(actions(&mut supervisor), [Action::TellRestart(0, count, delay)]);
         assert_eq!(supervisor.deadline(), Some(now + delay));
         supervisor.tick(&config, now + delay - 1);
@@ -147,7 +147,7 @@ fn delay_doubles_up_to_its_maximum() {
         now += delay;
         supervisor.tick(&config, now);
         assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
-        supervisor.executed(&config, 0, now);
+        supervisor.on(&config, 0, Event::Executed, now);
     }
 }
 
@@ -155,11 +155,11 @@ fn delay_doubles_up_to_its_maximum() {
 fn delay_starts_anew_after_a_steady_run() {
     let config = board(vec![workload(ALWAYS, &[], &[])]);
     let mut supervisor = started(&config);
-    supervisor.ended(&config, 0, End::Exit(0), 0);
+    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 0);
     supervisor.tick(&config, 100);
-    supervisor.executed(&config, 0, 100);
+    supervisor.on(&config, 0, Event::Executed, 100);
     actions(&mut supervisor);
-    supervisor.ended(&config, 0, End::Exit(0), 60_100);
+    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 60_100);
     assert_eq!(actions(&mut supervisor), [Action::TellRestart(0, 1, 100)]);
 }
 
@@ -172,12 +172,12 @@ fn limit_ends_the_restarts_and_does_what_it_says() {
         let config = board(vec![workload(Restart { limit, ..ALWAYS }, &[], &[])]);
         let mut supervisor = started(&config);
         for now in [1_000, 2_000] {
-            supervisor.ended(&config, 0, End::Exit(1), now);
+            supervisor.on(&config, 0, Event::Ended(End::Exit(1)), now);
             supervisor.tick(&config, now + 400);
-            supervisor.executed(&config, 0, now + 400);
+            supervisor.on(&config, 0, Event::Executed, now + 400);
         }
         actions(&mut supervisor);
-        supervisor.ended(&config, 0, End::Exit(1), 3_000);
+        supervisor.on(&config, 0, Event::Ended(End::Exit(1)), 3_000);
         let mut expected = vec![Action::TellLimit(0)];
         expected.extend(down.into_iter().flat_map(|down| [Action::TellDown(down, 0), Action::Leave(down)]));
         assert_eq!(actions(&mut supervisor), expected);
@@ -191,9 +191,9 @@ fn limit_counts_within_its_period_only() {
     let config = board(vec![workload(Restart { limit, ..ALWAYS }, &[], &[])]);
     let mut supervisor = started(&config);
     for now in [0, 5_000, 10_000] {
-        supervisor.ended(&config, 0, End::Exit(1), now);
+        supervisor.on(&config, 0, Event::Ended(End::Exit(1)), now);
         supervisor.tick(&config, now + 400);
-        supervisor.executed(&config, 0, now + 400);
+        supervisor.on(&config, 0, Event::Executed, now + 400);
         assert!(!actions(&mut supervisor).contains(&Action::TellLimit(0)), "at {now}");
     }
 }
@@ -202,9 +202,9 @@ fn limit_counts_within_its_period_only() {
 fn process_that_cannot_be_made_is_tried_again_whatever_the_policy() {
     let config = board(vec![workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
-    supervisor.begin(&config, 0);
+    supervisor.begin(&config, false, 0);
     actions(&mut supervisor);
-    supervisor.ended(&config, 0, End::NoProcess, 5);
+    supervisor.on(&config, 0, Event::Ended(End::NoProcess), 5);
     assert_eq!(actions(&mut supervisor), [Action::TellRestart(0, 0, NO_PROCESS_MS)]);
     supervisor.tick(&config, 5 + NO_PROCESS_MS);
     assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
@@ -214,16 +214,16 @@ fn process_that_cannot_be_made_is_tried_again_whatever_the_policy() {
 fn board_goes_down_in_reverse_order_of_needs() {
     let config = board(vec![workload(ALWAYS, &[], &[]), workload(ALWAYS, &[0], &[]), workload(ALWAYS, &[], &[1])]);
     let mut supervisor = started(&config);
-    supervisor.executed(&config, 1, 0);
-    supervisor.executed(&config, 2, 0);
+    supervisor.on(&config, 1, Event::Executed, 0);
+    supervisor.on(&config, 2, Event::Executed, 0);
     actions(&mut supervisor);
     supervisor.shut_down(&config, Down::Poweroff, 10);
     assert_eq!(actions(&mut supervisor), [Action::TellDown(Down::Poweroff, 3), Action::Signal(2)]);
-    supervisor.ended(&config, 2, End::Signal(15), 20);
+    supervisor.on(&config, 2, Event::Ended(End::Signal(15)), 20);
     assert_eq!(actions(&mut supervisor), [Action::Signal(1)]);
-    supervisor.ended(&config, 1, End::Exit(0), 30);
+    supervisor.on(&config, 1, Event::Ended(End::Exit(0)), 30);
     assert_eq!(actions(&mut supervisor), [Action::Signal(0)]);
-    supervisor.ended(&config, 0, End::Exit(0), 40);
+    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 40);
     assert_eq!(actions(&mut supervisor), [Action::Leave(Down::Poweroff)]);
 }
 
@@ -246,7 +246,7 @@ fn asked_twice_the_board_goes_where_it_was_asked_last() {
     let mut supervisor = started(&config);
     supervisor.shut_down(&config, Down::Reboot, 0);
     supervisor.shut_down(&config, Down::Poweroff, 1);
-    supervisor.ended(&config, 0, End::Exit(0), 2);
+    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 2);
     let seen = actions(&mut supervisor);
     assert_eq!(seen, [Action::TellDown(Down::Reboot, 1), Action::Signal(0), Action::Leave(Down::Poweroff)]);
 }
@@ -255,11 +255,11 @@ fn asked_twice_the_board_goes_where_it_was_asked_last() {
 fn nothing_starts_on_the_way_down() {
     let config = board(vec![workload(ALWAYS, &[], &[]), workload(ALWAYS, &[0], &[])]);
     let mut supervisor = Supervisor::new();
-    supervisor.begin(&config, 0);
+    supervisor.begin(&config, false, 0);
     actions(&mut supervisor);
     supervisor.shut_down(&config, Down::Reboot, 1);
-    supervisor.executed(&config, 0, 2);
-    supervisor.ended(&config, 0, End::Signal(15), 3);
+    supervisor.on(&config, 0, Event::Executed, 2);
+    supervisor.on(&config, 0, Event::Ended(End::Signal(15)), 3);
     assert!(!actions(&mut supervisor).iter().any(|action| matches!(action, Action::Start(_))));
 }
 
@@ -270,7 +270,7 @@ fn idle_board_does_what_its_config_says_once() {
         let mut config = board(vec![workload(NEVER, &[], &[])]);
         config.system.idle = idle;
         let mut supervisor = started(&config);
-        supervisor.ended(&config, 0, End::Exit(0), 1);
+        supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 1);
         supervisor.tick(&config, 2);
         let leaves: Vec<_> = actions(&mut supervisor).into_iter().filter(|a| matches!(a, Action::Leave(_))).collect();
         assert_eq!(leaves, down.map(Action::Leave).into_iter().collect::<Vec<_>>());
@@ -318,14 +318,14 @@ proptest! {
                 }
             }
         };
-        supervisor.begin(&config, now);
+        supervisor.begin(&config, false, now);
         for step in happens.into_iter().chain([Happens::Down]) {
             carry_out(&mut supervisor, &mut alive);
             match step {
-                Happens::Executed(index) if alive[index] => supervisor.executed(&config, index, now),
+                Happens::Executed(index) if alive[index] => supervisor.on(&config, index, Event::Executed, now),
                 Happens::Ended(index, status) if alive[index] => {
                     alive[index] = false;
-                    supervisor.ended(&config, index, End::Exit(status), now);
+                    supervisor.on(&config, index, Event::Ended(End::Exit(status)), now);
                 }
                 Happens::Later(ms) => {
                     now += ms;

@@ -1,124 +1,144 @@
-//! The command line: what a person runs, on the board or on a host. It reads files and talks; it changes nothing.
+//! The command line: what a person runs, on the board or on a host. Commands about files read them and talk; commands
+//! about workloads ask process 1 over its control socket.
 
+mod client;
 mod doctor;
+mod exec;
+mod files;
+mod output;
+mod prompt;
+mod status;
 
 pub(crate) use doctor::doctor;
+pub(crate) use prompt::run as prompt;
 
-use crate::init::{read_file, words};
-use core::fmt;
-use hilum::config::{self, Config, limits};
-use hilum::parameters::DEFAULT_CONFIG;
-use hilum::plan::{self, plan};
-use hilum_sys::{Arguments, Once, print, standard_output};
+use hilum::edit::LINE_BYTES;
+use hilum_sys::{Arguments, print};
+use output::show;
 
-static FILE: Once<[u8; limits::FILE_BYTES + 1]> = Once::new([0; limits::FILE_BYTES + 1]);
-static CONFIG: Once<Config<'static>> = Once::new(Config::EMPTY);
+/// Exit statuses: a command that did its work, one that found something wrong or could not, one that was misused
+/// (sysexits.h calls the last one 64; shells and most tools use 2), and a workload that does not run (the LSB's).
+pub(super) const DONE: i32 = 0;
+pub(super) const FAILED: i32 = 1;
+pub(super) const MISUSED: i32 = 2;
+pub(super) const NOT_RUNNING: i32 = 3;
 
-/// Exit statuses: a command that did its work, one that found something wrong, one that was misused (sysexits.h calls
-/// the last one 64; shells and most tools use 2).
-const DONE: i32 = 0;
-const FAILED: i32 = 1;
-const MISUSED: i32 = 2;
+/// Words of a command line, at most.
+pub(super) const WORDS: usize = 40;
 
-const HELP: &str = "\
-usage: hilum COMMAND
-
-  check [--config FILE]          read the configuration and say what is wrong with it
-  explain NAME [--config FILE]   print the steps that start a workload, in order
-  audit [--config FILE]          print what workloads are allowed beyond the default, one line each
-  doctor                         print what this kernel can enforce, and what mends what it cannot
-  version                        print the version
-  help                           print this
-
-The configuration is /etc/hilum.conf unless --config names another one.
-Started as process 1 it is the init of the machine or the container.
-";
+/// Every command: its name, its words, and what it does.
+const COMMANDS: [(&str, &str, &str); 21] = [
+    ("status", "[NAME] [--json]", "what workloads do: state, uptime, restarts, memory, processor, last end"),
+    ("top", "[-n TIMES]", "the same, again each second"),
+    ("log", "NAME [-f] [-n LINES]", "the last lines of a workload; -f goes on with further ones"),
+    ("start", "NAME [-w]", "start a workload and what it needs; -w waits until it is ready"),
+    ("stop", "NAME [-w]", "stop a workload; -w waits until it has ended"),
+    ("restart", "NAME [-w]", "stop a workload and start it again"),
+    ("signal", "NAME SIGNAL", "send a signal such as HUP to a workload's first process"),
+    ("freeze", "NAME", "stop every process of a workload where it is"),
+    ("thaw", "NAME", "let them go on"),
+    ("exec", "NAME [-t|-T] PROGRAM WORD...", "run a program inside of a workload; -t with a terminal, -T without"),
+    ("reload", "", "read the configuration again; only what changed is stopped and started"),
+    ("timeline", "", "what happened since the kernel's start, with microseconds"),
+    ("poweroff", "", "stop every workload and power off"),
+    ("reboot", "", "stop every workload and reboot"),
+    ("halt", "", "stop every workload and the processor"),
+    ("check", "[--config FILE]", "read a configuration and say what is wrong with it"),
+    ("explain", "NAME [--config FILE]", "the steps that start a workload, in order"),
+    ("audit", "[--config FILE]", "what workloads are allowed beyond the default, one line each"),
+    ("doctor", "", "what this kernel can enforce, and what mends what it cannot"),
+    ("version", "", "the version"),
+    ("help", "", "this"),
+];
 
 /// Runs the command that the arguments name; gives the exit status.
 pub(crate) fn run(arguments: Arguments) -> i32 {
-    let mut words = [""; 4];
-    let mut count = 0;
+    let mut words: heapless::Vec<&str, WORDS> = heapless::Vec::new();
     for argument in arguments.iter().skip(1) {
         let Ok(text) = argument.to_str() else { return misused("an argument is not valid UTF-8") };
-        let Some(place) = words.get_mut(count) else { return misused("too many arguments") };
-        *place = text;
-        count += 1;
+        if words.push(text).is_err() {
+            return misused("too many arguments");
+        }
     }
-    match words[..count] {
-        ["check"] => check(DEFAULT_CONFIG),
-        ["check", "--config", path] => check(path),
-        ["explain", name] => explain(name, DEFAULT_CONFIG),
-        ["explain", name, "--config", path] | ["explain", "--config", path, name] => explain(name, path),
-        ["audit"] => audit(DEFAULT_CONFIG),
-        ["audit", "--config", path] => audit(path),
-        ["doctor"] => examine(),
-        ["version" | "--version"] => show(format_args!("hilum {}\n", env!("CARGO_PKG_VERSION"))),
-        ["help" | "--help" | "-h"] => show(format_args!("{HELP}")),
-        [] => misused("a command is missing"),
-        ["explain"] => misused("explain: the name of a workload is missing"),
-        _ => misused("unknown command or arguments"),
+    let term = arguments.environment().find_map(|variable| variable.to_str().ok()?.strip_prefix("TERM="));
+    run_words(&words, term.unwrap_or("vt100"))
+}
+
+/// Runs a command by its words.
+pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
+    let (socket, words) = match words {
+        ["--socket", path, rest @ ..] => (*path, rest),
+        _ => (crate::init::CONTROL, words),
+    };
+    let [name, words @ ..] = words else { return misused("a command is missing") };
+    if let ["--help" | "-h"] = words {
+        return help_for(name);
+    }
+    match *name {
+        "status" => status::status(socket, words),
+        "top" => status::top(socket, words),
+        "log" | "start" | "stop" | "restart" | "signal" | "freeze" | "thaw" | "reload" | "timeline" | "poweroff"
+        | "reboot" | "halt" => client::ask(socket, name, words),
+        "exec" => exec::exec(socket, words, term),
+        "check" | "explain" | "audit" => files::run(name, words),
+        "doctor" if words.is_empty() => files::examine(),
+        "version" | "--version" if words.is_empty() => show(format_args!("hilum {}\n", env!("CARGO_PKG_VERSION"))),
+        "help" | "--help" | "-h" if words.is_empty() => help(),
+        _ => match COMMANDS.iter().find(|(known, ..)| known == name) {
+            Some((_, usage, _)) => misused_for(name, usage),
+            None => misused("unknown command"),
+        },
     }
 }
 
-fn misused(what: &str) -> i32 {
+fn help() -> i32 {
+    let mut status = show(format_args!("usage: hilum [--socket FILE] COMMAND\n\n"));
+    for (name, usage, what) in COMMANDS {
+        status |= show(format_args!("  {name:<9} {usage:<29} {what}\n"));
+    }
+    status
+        | show(format_args!(
+            "\nThe socket is {}, the configuration /etc/hilum.conf, unless others are named.\n\
+             Exit status: 0 done, 1 failed, 2 misused, 3 the workload does not run; of exec, the program's own.\n\
+             Started as process 1 it is the init of the machine or the container.\n",
+            crate::init::CONTROL
+        ))
+}
+
+fn help_for(name: &str) -> i32 {
+    match COMMANDS.iter().find(|(known, ..)| *known == name) {
+        Some((name, usage, what)) => show(format_args!("usage: hilum {name} {usage}\n{what}\n")),
+        None => misused("unknown command"),
+    }
+}
+
+/// Says how a command is used that was used otherwise.
+pub(super) fn misused_for(name: &str, usage: &str) -> i32 {
+    print(format_args!("hilum: usage: hilum {name} {usage}\n"));
+    MISUSED
+}
+
+/// The same, by the command's name alone.
+pub(super) fn misused_as(name: &str) -> i32 {
+    let usage = COMMANDS.iter().find(|(known, ..)| *known == name).map_or("", |(_, usage, _)| usage);
+    misused_for(name, usage)
+}
+
+pub(super) fn misused(what: &str) -> i32 {
     print(format_args!("hilum: {what}; see: hilum help\n"));
     MISUSED
 }
 
-fn check(path: &str) -> i32 {
-    match read(path) {
-        Some(config) => show(format_args!("{path}: good, {} workloads\n", config.workloads.len())),
-        None => FAILED,
-    }
-}
-
-fn explain(name: &str, path: &str) -> i32 {
-    let Some(config) = read(path) else { return FAILED };
-    match config.workloads.iter().find(|workload| workload.name == name) {
-        Some(workload) => show(format_args!("{}", plan(workload))),
-        None => {
-            print(format_args!("hilum: {path}: there is no workload \"{name}\"\n"));
-            FAILED
+/// A typed line as words and their exit status.
+pub(super) fn run_line(line: &heapless::String<LINE_BYTES>, socket: &str, term: &str) -> i32 {
+    match hilum::edit::words::<{ WORDS - 2 }>(line) {
+        Ok(typed) => {
+            let mut words: heapless::Vec<&str, WORDS> = heapless::Vec::new();
+            // Two words fit.
+            let _ = words.extend_from_slice(&["--socket", socket]);
+            words.extend(typed.into_iter().skip_while(|word| *word == "hilum"));
+            run_words(&words, term)
         }
+        Err(what) => misused(what),
     }
-}
-
-fn examine() -> i32 {
-    let mut status = DONE;
-    let has_all = doctor(|line| status |= show(format_args!("{line}\n")));
-    if has_all { status } else { FAILED }
-}
-
-fn audit(path: &str) -> i32 {
-    let Some(config) = read(path) else { return FAILED };
-    let mut status = DONE;
-    for workload in &config.workloads {
-        let mut count = 0_u32;
-        plan::audit(workload, config, |line| {
-            count += 1;
-            status |= show(format_args!("workload \"{}\": {line}\n", workload.name));
-        });
-        if count == 0 {
-            status |= show(format_args!("workload \"{}\": nothing beyond the default\n", workload.name));
-        }
-    }
-    status
-}
-
-/// Reads and parses a configuration; says what is wrong with it.
-fn read(path: &str) -> Option<&'static Config<'static>> {
-    let (buffer, config) = (FILE.take()?, CONFIG.take()?);
-    match read_file(path, buffer) {
-        Ok(length) => match config::parse(&buffer[..length], config) {
-            Ok(()) => return Some(config),
-            Err(error) => print(format_args!("hilum: {path}:{error}\n")),
-        },
-        Err(errno) => print(format_args!("hilum: {path}: {}\n", words(errno))),
-    }
-    None
-}
-
-/// Prints an answer on standard output.
-fn show(text: fmt::Arguments<'_>) -> i32 {
-    if hilum_sys::print_to(standard_output(), text).is_ok() { DONE } else { FAILED }
 }

@@ -3,29 +3,54 @@
 //! Lines wait in a queue until the event loop has nothing more urgent to do, or until the terminal takes them; when the
 //! queue is full, the oldest lines go and their number is told. Nothing that a workload writes can control the terminal.
 
+use super::log_file::LogFile;
 use super::machine::Kind;
+use super::prompt;
 use core::fmt::{self, Write};
 use hilum::config::{self, ConsoleMode};
 use hilum::log::{Printable, Queue};
-use hilum_sys::{Once, standard_error};
+use hilum_sys::{Once, monotonic_ms, standard_error};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
+use rustix::net::SendFlags;
+use rustix::process::Pid;
 
 /// Bytes that wait for a slow terminal: about one and a half seconds of a serial line at 115,200 baud.
 const QUEUE_BYTES: usize = 16 * 1024;
 /// Bytes of one line, its prefix included; the rest of a longer one is cut off.
 const LINE_BYTES: usize = 1280;
+/// Milliseconds until a prompt that ended is made again.
+const PROMPT_MS: u64 = 1_000;
 
 static QUEUE: Once<Queue<QUEUE_BYTES>> = Once::new(Queue::EMPTY);
 
 /// Where every line goes.
 pub(crate) struct Console {
+    kind: Kind,
     /// The terminal opened for itself, so that its non-blocking mode concerns nobody else; standard error where that
     /// is not possible.
     terminal: Option<OwnedFd>,
     queue: Option<&'static mut Queue<QUEUE_BYTES>>,
     mode: ConsoleMode,
+    /// The terminal's path below /dev; empty where the configuration names none.
+    device: heapless::String<64>,
+    prompt: Prompt,
+    /// Whether another descriptor is written to than the loop knows of.
+    has_changed: bool,
+    /// Whether lines go to the kernel's log as well.
+    kernel_log: Option<OwnedFd>,
+    log_file: Option<LogFile>,
+}
+
+/// The process that reads commands, and shows the console's lines meanwhile.
+enum Prompt {
+    /// There is none.
+    Off,
+    /// There is one: its pid, and where its lines go.
+    On(Pid, OwnedFd),
+    /// It is made at this millisecond.
+    At(u64),
 }
 
 impl Console {
@@ -35,7 +60,17 @@ impl Console {
             Kind::Machine => "/dev/console",
             Kind::Container => "/proc/self/fd/2",
         };
-        let mut console = Self { terminal: None, queue: QUEUE.take(), mode: ConsoleMode::Log };
+        let mut console = Self {
+            kind,
+            terminal: None,
+            queue: QUEUE.take(),
+            mode: ConsoleMode::Log,
+            device: heapless::String::new(),
+            prompt: Prompt::Off,
+            has_changed: false,
+            kernel_log: None,
+            log_file: None,
+        };
         console.switch_to(path);
         console
     }
@@ -47,9 +82,91 @@ impl Console {
         let mut path = heapless::String::<64>::new();
         let fits = path.push_str("/dev/").and_then(|()| path.push_str(device)).is_ok();
         let opened = if fits { self.switch_to(&path) } else { Some(Errno::NAMETOOLONG) };
-        if let Some(errno) = opened {
-            self.say(format_args!("console {device}: {}; the kernel's console stays", super::words(errno)));
+        match opened {
+            None => self.device = path,
+            Some(errno) => {
+                self.say(format_args!("console {device}: {}; the kernel's console stays", super::words(errno)));
+            }
         }
+    }
+
+    /// Has every line go to the kernel's log, and to a file, as well.
+    pub(super) fn log_to(&mut self, has_kernel_log: bool, file: Option<config::LogFile<'static>>) {
+        if has_kernel_log {
+            let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+            match open("/dev/kmsg", flags, Mode::empty()) {
+                Ok(log) => self.kernel_log = Some(log),
+                Err(errno) => self.say(format_args!("log kmsg: {}", super::words(errno))),
+            }
+        }
+        if let Some(file) = file {
+            match LogFile::start(file) {
+                Ok(file) => self.log_file = Some(file),
+                Err(errno) => self.say(format_args!("log {}: {}", file.path, super::words(errno))),
+            }
+        }
+    }
+
+    /// Makes the prompt where the configuration wants one, now that the board has started.
+    pub(super) fn start_prompt(&mut self, control: Option<&'static str>) {
+        if self.mode != ConsoleMode::Prompt {
+            return;
+        }
+        let Some(control) = control else {
+            return self.say(format_args!("console prompt: there is no control socket"));
+        };
+        self.flush();
+        match prompt::start(self.kind, &self.device, control) {
+            Ok((pid, lines)) => {
+                self.prompt = Prompt::On(pid, lines);
+                self.has_changed = true;
+            }
+            Err(errno) => self.say(format_args!("console prompt: {}", super::words(errno))),
+        }
+    }
+
+    /// Makes a new prompt when it is time.
+    pub(super) fn keep_prompt(&mut self, control: Option<&'static str>, now: u64) {
+        if matches!(self.prompt, Prompt::At(at) if at <= now) {
+            self.prompt = Prompt::Off;
+            self.start_prompt(control);
+        }
+    }
+
+    /// When [`Self::keep_prompt`] has something to do.
+    pub(super) fn resumes_at(&self) -> Option<u64> {
+        if let Prompt::At(at) = self.prompt { Some(at) } else { None }
+    }
+
+    /// A process ended; gives whether it was the prompt, or the writer of the log file.
+    pub(super) fn ended(&mut self, pid: Pid) -> bool {
+        if matches!(&self.log_file, Some(file) if file.pid == pid) {
+            self.log_file = None;
+            self.say(format_args!("log: the file cannot be written any more"));
+            return true;
+        }
+        let is_prompt = matches!(&self.prompt, Prompt::On(known, _) if *known == pid);
+        if is_prompt {
+            self.lose_prompt();
+        }
+        is_prompt
+    }
+
+    fn lose_prompt(&mut self) {
+        self.prompt = Prompt::At(monotonic_ms() + PROMPT_MS);
+        self.has_changed = true;
+    }
+
+    /// The board goes down: lines go to the terminal itself from now on.
+    pub(super) fn end_prompt(&mut self) {
+        self.flush();
+        self.prompt = Prompt::Off;
+        self.has_changed = true;
+    }
+
+    /// Whether another descriptor than before is to be waited on; asked once for each change.
+    pub(super) fn has_changed(&mut self) -> bool {
+        core::mem::take(&mut self.has_changed)
     }
 
     /// Makes the terminal at `path` the console and this process's own output; gives the errno where it cannot.
@@ -73,7 +190,10 @@ impl Console {
 
     /// The descriptor to wait on until it can be written.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        self.terminal.as_ref().map_or(standard_error(), AsFd::as_fd)
+        match &self.prompt {
+            Prompt::On(_, lines) => lines.as_fd(),
+            _ => self.terminal.as_ref().map_or(standard_error(), AsFd::as_fd),
+        }
     }
 
     /// Whether lines wait for the terminal.
@@ -100,14 +220,14 @@ impl Console {
 
     /// An event line that `console off` keeps to itself.
     pub(crate) fn tell(&mut self, text: fmt::Arguments<'_>) {
-        if self.mode == ConsoleMode::Log {
+        if self.mode != ConsoleMode::Off {
             self.say(text);
         }
     }
 
     /// A line that a workload wrote: `NAME | ...`.
     pub(crate) fn workload_line(&mut self, name: &str, line: &[u8]) {
-        if self.mode == ConsoleMode::Log {
+        if self.mode != ConsoleMode::Off {
             self.write(format_args!("{name} | {}", Printable(line)));
         }
     }
@@ -116,20 +236,39 @@ impl Console {
         let mut line = Line { bytes: [0; LINE_BYTES], length: 0 };
         // A line that is too long is cut, and there is no other way for this to fail.
         let _ = line.write_fmt(text);
+        let line = &line.bytes[..line.length];
+        if let Some(log) = &self.kernel_log {
+            // One write is one line there; what the kernel does not take now is lost there alone.
+            let _ = rustix::io::write(log, line);
+        }
+        if let Some(file) = &mut self.log_file {
+            file.write(line);
+        }
         let Some(queue) = &mut self.queue else { return };
-        queue.push(&line.bytes[..line.length]);
+        queue.push(line);
     }
 
     /// Writes what the terminal takes now.
     pub(super) fn flush(&mut self) {
         loop {
             let Some(queue) = &mut self.queue else { return };
-            let terminal = self.terminal.as_ref().map_or(standard_error(), AsFd::as_fd);
+            let (prompt, own) = (&self.prompt, &self.terminal);
+            let (is_prompt, terminal) = match prompt {
+                Prompt::On(_, lines) => (true, lines.as_fd()),
+                _ => (false, own.as_ref().map_or(standard_error(), AsFd::as_fd)),
+            };
             while !queue.front().is_empty() {
-                match rustix::io::write(terminal, queue.front()) {
+                let written = match is_prompt {
+                    // SIGPIPE is blocked here, but it would wait for ever.
+                    true => rustix::net::send(terminal, queue.front(), SendFlags::NOSIGNAL),
+                    false => rustix::io::write(terminal, queue.front()),
+                };
+                match written {
                     Ok(count) if count > 0 => queue.advance(count),
                     Err(Errno::INTR) => {}
                     Err(Errno::AGAIN) => return,
+                    // The prompt is gone, and the terminal takes over.
+                    Err(_) if is_prompt => return self.lose_prompt(),
                     // A terminal that hung up takes nothing any more; the loop must not turn for it.
                     _ => queue.advance(queue.front().len()),
                 }

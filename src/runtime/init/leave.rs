@@ -136,6 +136,6 @@ fn drain(console: &mut Console, limit_ms: u64) {
 }
 
 /// Milliseconds as the kernel's own measure.
-pub(super) fn milliseconds(count: u64) -> Timespec {
+pub(crate) fn milliseconds(count: u64) -> Timespec {
     Timespec { tv_sec: (count / 1_000) as i64, tv_nsec: (count % 1_000 * 1_000_000) as i64 }
 }

@@ -5,21 +5,33 @@
 
 mod board;
 mod console;
+mod control;
+mod guard;
 mod leave;
+mod lifecycle;
+mod log_file;
+mod logs;
 mod machine;
 mod memory;
+mod prompt;
+mod requests;
 mod source;
 mod tell;
+mod timeline;
 
 pub(crate) use console::Console;
+pub(crate) use control::USUAL as CONTROL;
+pub(crate) use leave::milliseconds;
 pub(crate) use machine::Kind;
 
 use board::Board;
+use guard::Guard;
 use hilum::config::{self, Config, limits};
 use hilum::log::Printable;
 use hilum::parameters::{self, Parameters};
 use hilum_sys::{Arguments, Once, SignalSet};
 use rustix::io::Errno;
+use timeline::{Moment, Timeline};
 
 /// The configuration's bytes: every text of [`CONFIG`] is borrowed from here.
 static FILE: Once<[u8; limits::FILE_BYTES + 1]> = Once::new([0; limits::FILE_BYTES + 1]);
@@ -30,7 +42,8 @@ static COMMAND_LINE: Once<[u8; 4096]> = Once::new([0; 4096]);
 pub(crate) fn run(arguments: Arguments) -> ! {
     // First of all: from here on a signal waits until it is read, instead of being lost.
     hilum_sys::mask(SignalSet::ALL);
-    let entered_us = hilum_sys::boottime_us();
+    let mut timeline = Timeline::new();
+    timeline.note(Moment::Entered);
     hilum_sys::on_panic(leave::after_panic);
     machine::open_standard_descriptors();
 
@@ -39,6 +52,7 @@ pub(crate) fn run(arguments: Arguments) -> ! {
         // What whoever started it ignores, workloads would ignore as well. The kernel starts its first process clean.
         hilum_sys::reset_signals();
     }
+    timeline.note(Moment::Prepared);
     let mut console = Console::open(kind);
     machine::tell(&missing, &mut console);
 
@@ -55,14 +69,23 @@ pub(crate) fn run(arguments: Arguments) -> ! {
         Some(config) => config,
         None => leave::give_up(kind, parameters.fail, &mut console),
     };
+    timeline.note(Moment::Configured);
+    let mut guard = Guard::new(parameters.safe);
+    guard.arm(config.system.watchdog, false, &mut console);
     machine::configure(kind, &config.system, &mut console);
     console.configure(&config.system.console);
     console.banner(config.workloads.len(), parameters.config);
 
+    guard.arm(config.system.watchdog, true, &mut console);
+    guard.count_boot(config.system.boots, &mut console);
+    console.log_to(config.system.has_kmsg, config.system.log_file);
+    if guard.is_safe {
+        console.say(format_args!("safe mode: only workloads that are marked safe start"));
+    }
     if parameters.doctor {
         crate::command::doctor(|line| console.say(line));
     }
-    match Board::new(kind, config, console, entered_us) {
+    match Board::new(kind, config, console, guard, timeline) {
         Ok(mut board) => board.supervise(parameters.panic),
         Err((mut console, errno)) => {
             console.say(format_args!("event loop: {}", words(errno)));

@@ -2,7 +2,7 @@
 
 use rustix::event::epoll::EventData;
 
-/// What a descriptor in the epoll set belongs to, and of which workload.
+/// What a descriptor in the epoll set belongs to, and of which workload or connection.
 #[derive(Clone, Copy)]
 pub(super) enum Source {
     Signals,
@@ -10,6 +10,10 @@ pub(super) enum Source {
     Process,
     Output(usize),
     Report(usize),
+    Ready(usize),
+    Notify(usize),
+    Control,
+    Client(usize),
 }
 
 impl Source {
@@ -21,6 +25,10 @@ impl Source {
             Self::Process => (2, 0),
             Self::Output(index) => (3, index),
             Self::Report(index) => (4, index),
+            Self::Ready(index) => (5, index),
+            Self::Notify(index) => (6, index),
+            Self::Control => (7, 0),
+            Self::Client(index) => (8, index),
         };
         EventData::new_u64((kind << 32) | index as u64)
     }
@@ -34,7 +42,11 @@ impl Source {
             1 => Self::Console,
             2 => Self::Process,
             3 => Self::Output(index),
-            _ => Self::Report(index),
+            4 => Self::Report(index),
+            5 => Self::Ready(index),
+            6 => Self::Notify(index),
+            7 => Self::Control,
+            _ => Self::Client(index),
         }
     }
 }

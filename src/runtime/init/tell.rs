@@ -14,6 +14,22 @@ pub(super) fn action(console: &mut Console, config: &Config<'_>, action: Action)
         Action::TellRestart(index, count, delay_ms) => {
             console.tell(format_args!("workload \"{}\": restart {count} in {delay_ms} ms", name(index)));
         }
+        Action::TellReady(index) => console.tell(format_args!("workload \"{}\": ready", name(index))),
+        Action::TellNotReady(index) => {
+            let within_ms = config.workloads[index].supervision.ready_within_ms;
+            console.tell(format_args!("workload \"{}\": not ready within {within_ms} ms", name(index)));
+        }
+        Action::TellUnhealthy(index, failures) => {
+            let ending = plural(failures.into());
+            console.tell(format_args!("workload \"{}\": unhealthy: {failures} bad check{ending}", name(index)));
+        }
+        Action::TellDependent(index, need) => {
+            console.tell(format_args!(
+                "workload \"{}\": restarted with \"{}\", which keeps failing",
+                name(index),
+                name(need)
+            ));
+        }
         Action::TellLimit(index) => limit(console, &config.workloads[index]),
         Action::TellNeed(index, need) => {
             console.tell(format_args!("workload \"{}\": not started: \"{}\" failed", name(index), name(need)));
@@ -24,7 +40,12 @@ pub(super) fn action(console: &mut Console, config: &Config<'_>, action: Action)
         Action::TellDown(_, count) if count > 0 => {
             console.tell(format_args!("stopping {count} workload{}", plural(count)));
         }
-        Action::TellDown(..) | Action::Start(_) | Action::Signal(_) | Action::Kill(_) | Action::Leave(_) => {}
+        Action::TellDown(..)
+        | Action::Start(_)
+        | Action::Check(_)
+        | Action::Signal(_)
+        | Action::Kill(_)
+        | Action::Leave(_) => {}
     }
 }
 
@@ -38,7 +59,7 @@ pub(super) fn failed_step(console: &mut Console, workload: &Workload<'_>, report
 }
 
 /// Tells which signal killed a workload, and why where it was the kernel.
-pub(super) fn killed(console: &mut Console, name: &str, signal: u8, out_of_memory: Option<OutOfMemory>) {
+pub(super) fn killed(console: &mut Console, name: &str, signal: u8, out_of_memory: Option<&OutOfMemory>) {
     const SIGSYS: u8 = 31;
     let signal_name = hilum::config::Signal(signal);
     match out_of_memory {

@@ -3,8 +3,10 @@
 use crate::call::call;
 use core::ffi::CStr;
 use linux_raw_sys::general::{
-    __NR_bpf, __NR_finit_module, __NR_ioprio_set, __NR_sched_setscheduler, __NR_setns, __NR_unshare, CLONE_NEWNET,
+    __NR_bpf, __NR_dup3, __NR_finit_module, __NR_getsockopt, __NR_ioctl, __NR_ioprio_set, __NR_sched_setscheduler,
+    __NR_setns, __NR_unshare, CLONE_NEWNET,
 };
+use linux_raw_sys::net::{SO_PEERCRED, SOL_SOCKET};
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -25,6 +27,65 @@ pub fn own_network_namespace() -> Result<(), Errno> {
 pub fn enter_network_namespace(namespace: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: the call takes a descriptor and a number, and concerns sockets that are made later.
     unsafe { call(__NR_setns, [namespace.as_raw_fd() as usize, CLONE_NEWNET as usize, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// Moves this process into the namespaces (CLONE_NEW* flags) of the process behind a pidfd, all or none (setns(2)). Its
+/// children, and not itself, are in the PID namespace.
+///
+/// # Errors
+/// EPERM without CAP_SYS_ADMIN over them, ESRCH where the process is gone, EINVAL before kernel 5.8.
+pub fn enter_namespaces(process: BorrowedFd<'_>, namespaces: u64) -> Result<(), Errno> {
+    // SAFETY: the call takes a descriptor and a number; neither memory nor descriptors change.
+    unsafe { call(__NR_setns, [process.as_raw_fd() as usize, namespaces as usize, 0, 0, 0, 0]) }.map(|_| ())
+}
+
+/// Sets a watchdog's timeout in seconds; gives the one that its driver took (WDIOC_SETTIMEOUT of
+/// Documentation/watchdog/watchdog-api.rst).
+///
+/// # Errors
+/// EINVAL for a timeout that the driver does not take, EOPNOTSUPP where it has no other than its own.
+pub fn set_watchdog(device: &OwnedFd, seconds: u32) -> Result<u32, Errno> {
+    /// `_IOWR('W', 6, int)` and `_IOR('W', 7, int)`.
+    const SET_TIMEOUT: usize = 0xc004_5706;
+    const GET_TIMEOUT: usize = 0x8004_5707;
+    let mut taken = seconds as i32;
+    let address = &raw mut taken;
+    let ioctl = |request| {
+        // SAFETY: both requests read and write one int through the pointer.
+        unsafe { call(__NR_ioctl, [device.as_raw_fd() as usize, request, address as usize, 0, 0, 0]) }
+    };
+    match ioctl(SET_TIMEOUT) {
+        Err(Errno::OPNOTSUPP | Errno::NOTTY) => ioctl(GET_TIMEOUT)?,
+        result => result?,
+    };
+    Ok(taken.unsigned_abs())
+}
+
+/// The user on the other side of a connected path socket (SO_PEERCRED of unix(7)). rustix's own call cannot be used: it
+/// has no pid for a peer outside of this PID namespace.
+///
+/// # Errors
+/// ENOPROTOOPT for another kind of socket.
+pub fn peer_user(socket: BorrowedFd<'_>) -> Result<u32, Errno> {
+    let mut credentials = [0_u32; 3];
+    let mut length = size_of_val(&credentials) as u32;
+    let (address, length_address) = (credentials.as_mut_ptr(), &raw mut length);
+    let (level, name) = (SOL_SOCKET as usize, SO_PEERCRED as usize);
+    let arguments = [socket.as_raw_fd() as usize, level, name, address as usize, length_address as usize, 0];
+    // SAFETY: the kernel writes at most `length` bytes, the size of the buffer: pid, uid and gid, 32 bits each.
+    unsafe { call(__NR_getsockopt, arguments) }?;
+    Ok(credentials[1])
+}
+
+/// Makes `descriptor` available at `number`, for a program that is executed (dup3(2)).
+///
+/// # Errors
+/// EBADF for a number above the limit of open files.
+pub fn place_descriptor(descriptor: BorrowedFd<'_>, number: u32) -> Result<(), Errno> {
+    let from = descriptor.as_raw_fd() as usize;
+    // SAFETY: closing what `number` names cannot break memory; it is called by a child that uses none of its copies
+    // afterwards.
+    unsafe { call(__NR_dup3, [from, number as usize, 0, 0, 0, 0]) }.map(|_| ())
 }
 
 /// Sets a process's scheduling policy (sched(7)) and its priority, 0 for the policies without one.

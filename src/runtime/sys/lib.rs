@@ -23,13 +23,15 @@ pub use attempt::{Attempt, attempt, attempt_ioctl, enter_mount_namespace, fork, 
 pub use cell::Once;
 pub use confine::{LandlockRules, filter_system_calls, landlock_abi, own_keyring, set_personality};
 pub use control::{
-    attach_device_filter, enter_network_namespace, load_device_filter, load_module, own_network_namespace,
-    set_io_priority, set_scheduler,
+    attach_device_filter, enter_namespaces, enter_network_namespace, load_device_filter, load_module,
+    own_network_namespace, peer_user, place_descriptor, set_io_priority, set_scheduler, set_watchdog,
 };
 pub use entry::Arguments;
 pub use mount::{attach_loop, free_loop, map_ids, restrict_mount};
 pub use panic::{on_panic, print, print_to};
-pub use process::{Cloned, clone, close_range, execute, exit, kill_everything, own_mount_namespace, stop};
+pub use process::{
+    Cloned, clone, close_all_but, close_range, execute, exit, kill_everything, own_mount_namespace, stop,
+};
 pub use signal::{Caught, Named, SignalSet, Signals, mask, reset_signals};
 pub use stdio::{standard_error, standard_input, standard_output};
 pub use time::{boottime_us, monotonic_ms};

@@ -100,6 +100,22 @@ pub fn close_range(first: u32, last: u32) -> Result<(), Errno> {
     unsafe { call(__NR_close_range, [first as usize, last as usize, 0, 0, 0, 0]) }.map(|_| ())
 }
 
+/// Closes every descriptor but 0, 1, 2 and those of `kept`, whose order does not matter.
+///
+/// # Errors
+/// ENOSYS on a kernel before 5.9.
+pub fn close_all_but(kept: &mut [u32]) -> Result<(), Errno> {
+    kept.sort_unstable();
+    let mut from = 3;
+    for &kept in kept.iter().filter(|kept| **kept >= 3) {
+        if kept > from {
+            close_range(from, kept - 1)?;
+        }
+        from = kept + 1;
+    }
+    close_range(from, u32::MAX)
+}
+
 /// Moves this process into a copy of its mount namespace (unshare(2), CLONE_NEWNS).
 ///
 /// # Errors

@@ -17,6 +17,11 @@ impl SignalSet {
     pub const EMPTY: Self = Self(0);
     /// Every signal, the real-time ones included; the kernel leaves SIGKILL and SIGSTOP out by itself.
     pub const ALL: Self = Self(u64::MAX);
+
+    /// The signal with this number alone, which is from 1 to 64.
+    pub const fn of(number: u32) -> Self {
+        Self(1 << (number - 1))
+    }
 }
 
 /// Replaces the calling thread's signal mask (sigprocmask(2), SIG_SETMASK).

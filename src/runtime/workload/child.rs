@@ -3,13 +3,14 @@
 //! It is a copy of PID 1 that owns nothing of it. It never returns: a step that fails is reported, and the process
 //! ends with a status that shells and engines use for the same thing.
 
-use super::handover::{Opened, receive};
+use super::handover::{Opened, hand, receive};
 use super::report::{Report, send_time};
-use super::{identity, landlock, mounts};
+use super::{identity, landlock, mounts, reaper};
 use crate::init::words;
 use core::ffi::CStr;
-use hilum::config::{Workload, limits};
-use hilum::plan::{self, FileSystem, Phase, Plan, Setting, Step};
+use core::fmt::Write;
+use hilum::config::{Check, Workload, limits};
+use hilum::plan::{self, FileSystem, NOTIFY, Phase, Plan, Setting, Step};
 use hilum::seccomp::{Arch, INSTRUCTIONS, Seccomp, assemble};
 use hilum_sys::{Once, SignalSet, exit};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -34,8 +35,12 @@ pub(super) struct Pipes<'a> {
     pub(super) output: BorrowedFd<'a>,
     /// The step that failed.
     pub(super) report: BorrowedFd<'a>,
-    /// Where what was opened outside comes from.
-    pub(super) socket: BorrowedFd<'a>,
+    /// Where what was opened outside comes from; none for a program that joins a workload.
+    pub(super) socket: Option<BorrowedFd<'a>>,
+    /// What the program says by that it is ready, where it does so by a descriptor.
+    pub(super) ready: Option<BorrowedFd<'a>>,
+    /// Where the socket goes that the program tells of itself by.
+    pub(super) notify: Option<BorrowedFd<'a>>,
     /// Whether the time of the program's start is reported.
     pub(super) is_timed: bool,
     /// Where the template lies.
@@ -64,23 +69,55 @@ pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, pipes: &Pipes<'_>) -
         Child { workload, pipes, opened: Opened::new(), attached: 0, proc: None, sys: None, dev: None, template: None };
     for (index, step) in plan.of(Phase::Inside) {
         if let Err(errno) = child.apply(step) {
-            Report { step: index, errno: words(errno) }.send(pipes.report);
-            exit(match (step, errno) {
-                (Step::Execute(_), Errno::NOENT | Errno::LIBACC) => STATUS_NOT_FOUND,
-                (Step::Execute(_), _) => STATUS_NOT_EXECUTABLE,
-                _ => STATUS_SETUP,
-            });
+            child.fail(index, step, errno);
         }
     }
     // The last step of every plan is the program, so this is not reached.
     exit(STATUS_SETUP)
 }
 
+/// Carries out what `plan` holds for a further program inside of the workload, and becomes that program. `terminal` has
+/// its standard descriptors made, once the process is the workload's user 0.
+pub(super) fn run_program(
+    workload: &Workload<'_>,
+    plan: &Plan<'_>,
+    pipes: &Pipes<'_>,
+    program: &Program<'_>,
+    connect: impl FnOnce() -> Result<(), Errno>,
+) -> ! {
+    rustix::process::umask(Mode::empty());
+    let mut child =
+        Child { workload, pipes, opened: Opened::new(), attached: 0, proc: None, sys: None, dev: None, template: None };
+    let mut connect = Some(connect);
+    for (index, step) in plan.of(Phase::Inside).filter(|(_, step)| step.is_for_exec()) {
+        let result = match step {
+            // The last thing before rights are given up.
+            Step::Directory(_) => connect.take().map_or(Ok(()), |connect| connect()).and_then(|()| child.apply(step)),
+            Step::Execute(_) => Err(program.execute(workload)),
+            _ => child.apply(step),
+        };
+        if let Err(errno) = result {
+            child.fail(index, step, errno);
+        }
+    }
+    exit(STATUS_SETUP)
+}
+
 impl Child<'_> {
+    /// Reports a step that failed, and ends.
+    fn fail(&self, index: usize, step: &Step<'_>, errno: Errno) -> ! {
+        Report { step: index, errno: words(errno) }.send(self.pipes.report);
+        exit(match (step, errno) {
+            (Step::Execute(_), Errno::NOENT | Errno::LIBACC) => STATUS_NOT_FOUND,
+            (Step::Execute(_), _) => STATUS_NOT_EXECUTABLE,
+            _ => STATUS_SETUP,
+        })
+    }
+
     /// Does one step.
     fn apply(&mut self, step: &Step<'_>) -> Result<(), Errno> {
         match *step {
-            Step::Receive => match receive(self.pipes.socket)? {
+            Step::Receive => match receive(self.pipes.socket.ok_or(Errno::BADF)?)? {
                 Some(opened) => {
                     self.opened = opened;
                     Ok(())
@@ -126,6 +163,13 @@ impl Child<'_> {
             }
             Step::Bind(ref bind) => mounts::attach_bind(self.next_opened()?, bind),
             Step::Pivot => mounts::pivot(),
+            Step::Notify => {
+                let socket = notify_socket()?;
+                let mut opened = Opened::new();
+                // It is empty.
+                let _ = opened.push(socket);
+                hand(self.pipes.notify.ok_or(Errno::BADF)?, &opened)
+            }
             Step::Directory(path) => mounts::enter(path),
             Step::Personality(persona) => hilum_sys::set_personality(persona),
             Step::Bounding(kept) => identity::cut_bounding_set(kept),
@@ -139,16 +183,33 @@ impl Child<'_> {
                 rustix::process::umask(Mode::from_raw_mode(mask.into()));
                 Ok(())
             }
-            Step::Descriptors => close_all_but(self.pipes.report),
+            Step::Descriptors { ready } => self.close_descriptors(ready),
             Step::Signals => {
                 hilum_sys::mask(SignalSet::EMPTY);
                 Ok(())
             }
+            Step::Reaper => reaper::stay(self.workload),
             Step::Seccomp(seccomp, capabilities) => filter(seccomp, capabilities.0),
-            Step::Execute(path) => Err(execute(path, self.workload, self.pipes)),
+            Step::Execute(_) => {
+                if self.pipes.is_timed {
+                    send_time(self.pipes.report, hilum_sys::boottime_us());
+                }
+                Err(Program { words: &self.workload.exec, term: None }.execute(self.workload))
+            }
             // The rest is done outside.
             _ => Ok(()),
         }
+    }
+
+    /// Closes every descriptor but 0, 1, 2, the report, which the program's start closes, and the one that the program
+    /// says by that it is ready.
+    fn close_descriptors(&self, ready: u8) -> Result<(), Errno> {
+        let (report, ready) = (self.pipes.report.as_raw_fd().unsigned_abs(), u32::from(ready));
+        let Some(writer) = self.pipes.ready.filter(|_| ready > 0) else {
+            return hilum_sys::close_all_but(&mut [report]);
+        };
+        hilum_sys::place_descriptor(writer, ready)?;
+        hilum_sys::close_all_but(&mut [ready, report])
     }
 
     fn template(&self) -> Result<&OwnedFd, Errno> {
@@ -178,7 +239,7 @@ impl Child<'_> {
 }
 
 /// Assembles and installs the filter: nothing but execve(2), and what reports its failure, comes after it.
-fn filter(seccomp: &Seccomp, capabilities: u64) -> Result<(), Errno> {
+pub(super) fn filter(seccomp: &Seccomp, capabilities: u64) -> Result<(), Errno> {
     let program = assemble(Arch::OWN, seccomp, capabilities);
     let mut instructions = [[0; 8]; INSTRUCTIONS];
     for (bytes, instruction) in instructions.iter_mut().zip(&program) {
@@ -186,6 +247,15 @@ fn filter(seccomp: &Seccomp, capabilities: u64) -> Result<(), Errno> {
         *bytes = [code_low, code_high, instruction.jump_true, instruction.jump_false, a, b, c, d];
     }
     hilum_sys::filter_system_calls(&instructions[..program.len()])
+}
+
+/// The socket that the program tells of itself by, non-blocking, with its path.
+fn notify_socket() -> Result<OwnedFd, Errno> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+    bind(&socket, &SocketAddrUnix::new(NOTIFY)?)?;
+    Ok(socket)
 }
 
 /// Writes a setting. /proc/sys/net is that of the network namespace of whoever opens it (proc_sys(5)).
@@ -204,42 +274,68 @@ fn connect(dev: &OwnedFd, output: BorrowedFd<'_>) -> Result<(), Errno> {
     rustix::stdio::dup2_stderr(output)
 }
 
-/// Closes every descriptor but 0, 1, 2 and the report, which the program's start closes.
-fn close_all_but(report: BorrowedFd<'_>) -> Result<(), Errno> {
-    let report = report.as_raw_fd().unsigned_abs();
-    if report > 3 {
-        hilum_sys::close_range(3, report - 1)?;
-    }
-    hilum_sys::close_range(report + 1, u32::MAX)
+/// A program and its environment.
+pub(super) struct Program<'a> {
+    /// Its path, or its name alone, and its arguments.
+    pub(super) words: &'a [&'a str],
+    /// What kind of terminal it has; none where it has none.
+    pub(super) term: Option<&'a str>,
 }
 
-/// Becomes the program; returns only when that fails.
-fn execute(path: &str, workload: &Workload<'_>, pipes: &Pipes<'_>) -> Errno {
-    let Some(memory) = STRINGS.take() else { return Errno::NOMEM };
-    let mut strings = Strings { free: memory };
-    let mut arguments = [None; limits::EXEC_WORDS + 1];
-    for (place, word) in arguments.iter_mut().zip(&workload.exec) {
-        *place = strings.add(&[word]);
+impl Program<'_> {
+    /// Becomes the program; returns only when that fails.
+    fn execute(&self, workload: &Workload<'_>) -> Errno {
+        let Some(memory) = STRINGS.take() else { return Errno::NOMEM };
+        let mut strings = Strings { free: memory };
+        let mut arguments = [None; limits::EXEC_WORDS + 1];
+        for (place, word) in arguments.iter_mut().zip(self.words) {
+            *place = strings.add(&[word]);
+        }
+        let mut environment = [None; limits::VARIABLES + 5];
+        let mut places = environment.iter_mut();
+        let mut set = |parts: &[&str]| {
+            if let Some(place) = places.next() {
+                *place = strings.add(parts);
+            }
+        };
+        workload.env.iter().for_each(|variable| set(&[variable.name, "=", variable.value]));
+        let path = workload.env.iter().find(|variable| variable.name == "PATH").map(|variable| variable.value);
+        if path.is_none() {
+            set(&["PATH=", DEFAULT_PATH]);
+        }
+        if let Some(term) = self.term {
+            set(&["TERM=", term]);
+        } else if workload.supervision.has_notify() {
+            set(&["NOTIFY_SOCKET=", NOTIFY]);
+            if let Some(health) = workload.supervision.health.as_ref().filter(|health| health.check == Check::Notify) {
+                let mut number: heapless::String<20> = heapless::String::new();
+                // Fourteen digits fit.
+                let _ = write!(number, "{}", u64::from(health.interval_ms) * 1_000);
+                set(&["WATCHDOG_USEC=", &number]);
+            }
+        }
+        let count = |list: &[Option<&CStr>]| list.iter().take_while(|string| string.is_some()).count();
+        let (words, variables) = (count(&arguments), count(&environment));
+        let (Some(Some(program)), Some(name)) = (arguments.first(), self.words.first()) else { return Errno::INVAL };
+        let (arguments, environment) = (&arguments[..=words], &environment[..=variables]);
+        if !name.contains('/') {
+            let mut errno = Errno::NOENT;
+            for folder in path.unwrap_or(DEFAULT_PATH).split(':') {
+                let mut path = Strings { free: core::mem::take(&mut strings.free) };
+                if let Some(program) = path.add(&[folder, "/", name]) {
+                    errno = hilum_sys::execute(program, arguments, environment);
+                }
+                strings.free = path.free;
+                if errno != Errno::NOENT && errno != Errno::NOTDIR {
+                    break;
+                }
+            }
+            return errno;
+        }
+        let errno = hilum_sys::execute(program, arguments, environment);
+        // The kernel says ENOENT for a missing dynamic loader too, as if the program were not there.
+        if errno == Errno::NOENT && access(*name, Access::EXISTS).is_ok() { Errno::LIBACC } else { errno }
     }
-    let mut environment = [None; limits::VARIABLES + 2];
-    let mut places = environment.iter_mut();
-    for (variable, place) in workload.env.iter().zip(&mut places) {
-        *place = strings.add(&[variable.name, "=", variable.value]);
-    }
-    if !workload.env.iter().any(|variable| variable.name == "PATH")
-        && let Some(place) = places.next()
-    {
-        *place = strings.add(&["PATH=", DEFAULT_PATH]);
-    }
-    let count = |list: &[Option<&CStr>]| list.iter().take_while(|string| string.is_some()).count();
-    let (words, variables) = (count(&arguments), count(&environment));
-    let Some(Some(program)) = arguments.first() else { return Errno::INVAL };
-    if pipes.is_timed {
-        send_time(pipes.report, hilum_sys::boottime_us());
-    }
-    let errno = hilum_sys::execute(program, &arguments[..=words], &environment[..=variables]);
-    // The kernel says ENOENT for a missing dynamic loader too, as if the program were not there.
-    if errno == Errno::NOENT && access(path, Access::EXISTS).is_ok() { Errno::LIBACC } else { errno }
 }
 
 /// Memory that C strings are put together in.

@@ -123,6 +123,24 @@ impl Groups {
         self.usual_devices = Some(filter);
     }
 
+    /// The number of the descriptor that a copy of this process needs for them; 0 for none.
+    pub(crate) fn number(&self) -> u32 {
+        use rustix::fd::AsRawFd;
+        self.folder.as_ref().map_or(0, |folder| folder.as_raw_fd().unsigned_abs())
+    }
+
+    /// The group of a workload that runs; none where there are no groups.
+    pub(super) fn of(&self, workload: &Workload<'_>) -> Result<Option<OwnedFd>, Errno> {
+        self.folder.as_ref().map(|folder| openat(folder, workload.name, GROUP, Mode::empty())).transpose()
+    }
+
+    /// Stops every process of a workload where it is, or lets them go on (cgroup.freeze).
+    pub(crate) fn freeze(&self, workload: &Workload<'_>, is_frozen: bool) -> Result<(), Errno> {
+        let folder = self.folder.as_ref().ok_or(Errno::OPNOTSUPP)?;
+        let text = if is_frozen { b"1" } else { b"0" };
+        write(existing(folder, workload.name)?.as_fd(), "cgroup.freeze", text)
+    }
+
     /// Kills everything in the group of a workload (cgroup.kill, from kernel 5.14 on).
     pub(crate) fn kill(&self, workload: &Workload<'_>) -> Result<(), Errno> {
         let folder = self.folder.as_ref().ok_or(Errno::OPNOTSUPP)?;

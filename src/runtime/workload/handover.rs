@@ -29,6 +29,11 @@ pub(super) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
 
 /// Sends what was opened. It fits into the socket's buffer, so it does not wait.
 pub(super) fn hand(socket: BorrowedFd<'_>, opened: &Opened) -> Result<(), Errno> {
+    send(socket, b"!", opened)
+}
+
+/// Sends a message with descriptors.
+pub(super) fn send(socket: BorrowedFd<'_>, message: &[u8], opened: &Opened) -> Result<(), Errno> {
     let mut descriptors: Vec<BorrowedFd<'_>, MOST> = Vec::new();
     descriptors.extend(opened.iter().map(AsFd::as_fd));
     let mut space = [MaybeUninit::uninit(); SPACE];
@@ -36,10 +41,10 @@ pub(super) fn hand(socket: BorrowedFd<'_>, opened: &Opened) -> Result<(), Errno>
     if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(Errno::NOBUFS);
     }
-    sendmsg(socket, &[IoSlice::new(b"!")], &mut control, SendFlags::NOSIGNAL).map(|_| ())
+    sendmsg(socket, &[IoSlice::new(message)], &mut control, SendFlags::NOSIGNAL).map(|_| ())
 }
 
-/// Waits for the message; none if the other side ended without one.
+/// Waits for the message, unless the socket does not wait; none if the other side ended without one.
 pub(super) fn receive(socket: BorrowedFd<'_>) -> Result<Option<Opened>, Errno> {
     let mut space = [MaybeUninit::uninit(); SPACE];
     let mut control = RecvAncillaryBuffer::new(&mut space);

@@ -2,9 +2,12 @@
 //!
 //! [`spawn`] is PID 1's side before and after the clone, [`outside`] what it does to the process that waits, [`child`]
 //! the side of the new process. All three carry out parts of one plan. Two pipes go to PID 1, one for what the workload
-//! writes, one for the step that failed; over a socket comes what was opened outside ([`handover`]).
+//! writes, one for the step that failed; over a socket comes what was opened outside ([`handover`]). [`enter`] makes a
+//! further process inside of a workload that runs, with the same confinement.
 
+mod check;
 mod child;
+mod enter;
 mod group;
 mod handover;
 mod identity;
@@ -12,11 +15,14 @@ mod landlock;
 mod mounts;
 mod network;
 mod outside;
+mod reaper;
 mod report;
 mod root;
 mod spawn;
 mod template;
 
+pub(crate) use check::is_good;
+pub(crate) use enter::{Streams, Target};
 pub(crate) use group::{Groups, OutOfMemory};
 pub(crate) use network::Networks;
 pub(crate) use report::{Outcome, Report};

@@ -10,7 +10,7 @@ use super::{mounts, root, template};
 use crate::init::words;
 use core::fmt::Write;
 use heapless::String;
-use hilum::config::{Identity, Overlay, User, Workload, limits};
+use hilum::config::{Identity, Overlay, ResourceLimit, User, Workload, limits};
 use hilum::plan::{Phase, Plan, Step};
 use hilum_sys::{Cloned, exit};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -81,16 +81,8 @@ fn apply(
             write(pid, "uid_map", &line)?;
             write(pid, "gid_map", &line)
         }
-        Step::OomScore(score) => {
-            let mut line: String<8> = String::new();
-            let _ = write!(line, "{score}");
-            write(pid, "oom_score_adj", &line)
-        }
-        Step::ResourceLimit(limit) => {
-            let some = |value: u64| (value != u64::MAX).then_some(value);
-            let resource = RESOURCES.get(usize::from(limit.resource)).ok_or(Errno::INVAL)?;
-            prlimit(Some(pid), *resource, Rlimit { current: some(limit.soft), maximum: some(limit.hard) }).map(|_| ())
-        }
+        Step::OomScore(score) => score_out_of_memory(pid, score),
+        Step::ResourceLimit(limit) => limit_resource(pid, limit),
         Step::Priority(identity) => prioritize(pid, identity),
         Step::OpenRoot(path) => push(opened, root::open(path, users)?),
         Step::Overlay(overlay) => {
@@ -103,6 +95,32 @@ fn apply(
         Step::Hand => hand(waiting.socket, opened),
         _ => Ok(()),
     }
+}
+
+/// Gives this process itself what a workload's process gets from outside: its limits and priorities.
+pub(super) fn on_oneself(plan: &Plan<'_>) -> Result<(), Errno> {
+    let own = rustix::process::getpid();
+    for (_, step) in plan.of(Phase::Outside) {
+        match *step {
+            Step::OomScore(score) => score_out_of_memory(own, score)?,
+            Step::ResourceLimit(limit) => limit_resource(own, limit)?,
+            Step::Priority(identity) => prioritize(own, identity)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn score_out_of_memory(pid: Pid, score: i16) -> Result<(), Errno> {
+    let mut line: String<8> = String::new();
+    let _ = write!(line, "{score}");
+    self::write(pid, "oom_score_adj", &line)
+}
+
+fn limit_resource(pid: Pid, limit: ResourceLimit) -> Result<(), Errno> {
+    let some = |value: u64| (value != u64::MAX).then_some(value);
+    let resource = RESOURCES.get(usize::from(limit.resource)).ok_or(Errno::INVAL)?;
+    prlimit(Some(pid), *resource, Rlimit { current: some(limit.soft), maximum: some(limit.hard) }).map(|_| ())
 }
 
 /// The id that the board gives to the workload's id 0.
@@ -151,7 +169,7 @@ fn prioritize(pid: Pid, identity: &Identity) -> Result<(), Errno> {
 }
 
 /// A file of /proc/PID. The process waits and is not reaped, so its pid is nobody else's.
-fn process_file(pid: Pid, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(super) fn process_file(pid: Pid, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let mut path: String<48> = String::new();
     // A pid has at most seven digits, and the names are short.
     let _ = write!(path, "/proc/{}/{name}", pid.as_raw_nonzero());

@@ -3,7 +3,7 @@
 use super::network::Networks;
 use super::report::{Outcome, receive};
 use super::{Groups, child, handover, outside};
-use hilum::config::Config;
+use hilum::config::{Config, Ready};
 use hilum::plan::{Namespaces, Phase, plan};
 use hilum_sys::Cloned;
 use rustix::fd::{AsFd, OwnedFd};
@@ -11,6 +11,9 @@ use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Pid, Signal, Uid, pidfd_send_signal};
+
+/// The highest descriptor that `ready fd` can name.
+const HIGHEST_READY: i32 = 63;
 
 /// A workload's process as PID 1 holds it.
 pub(crate) struct Process {
@@ -26,6 +29,10 @@ pub(crate) struct Process {
     pub(crate) executed_us: Option<u64>,
     /// Whether its set-up failed: its exit status is then hilum's own.
     pub(crate) has_failed: bool,
+    /// Where it writes a newline when it is ready.
+    pub(crate) ready: Option<OwnedFd>,
+    /// Before its program is executed, where its own socket comes from; then that socket.
+    pub(crate) notify: Option<OwnedFd>,
 }
 
 impl Process {
@@ -42,6 +49,9 @@ impl Process {
         if !matches!(outcome, Outcome::Pending) {
             self.report = None;
             self.has_failed = matches!(outcome, Outcome::Failed(_));
+            // The socket was sent before the program was executed, so this does not wait.
+            let sent = self.notify.take().and_then(|socket| handover::receive(socket.as_fd()).ok()?);
+            self.notify = sent.and_then(|mut sent| sent.pop());
         }
         outcome
     }
@@ -99,6 +109,23 @@ pub(crate) fn spawn(
     for reader in [&output, &report] {
         rustix::io::ioctl_fionbio(reader, true)?;
     }
+    // Away from the number that the program is to find its own one at.
+    let report_writer = rustix::io::fcntl_dupfd_cloexec(report_writer, HIGHEST_READY + 1)?;
+    let (ready, ready_writer) = match workload.supervision.ready {
+        Ready::Fd(_) => {
+            let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+            rustix::io::ioctl_fionbio(&reader, true)?;
+            (Some(reader), Some(rustix::io::fcntl_dupfd_cloexec(writer, HIGHEST_READY + 1)?))
+        }
+        _ => (None, None),
+    };
+    let (notify, child_notify) = match workload.supervision.has_notify() {
+        true => handover::pair().map(|(own, other)| (Some(own), Some(other)))?,
+        false => (None, None),
+    };
+    if let Some(notify) = &notify {
+        rustix::io::ioctl_fionbio(notify, true)?;
+    }
     let (socket, child_socket) = handover::pair()?;
     let network = around.networks.enter(workload, index)?;
     let cloned = hilum_sys::clone(plan.namespaces.0, group.as_ref().map(AsFd::as_fd));
@@ -108,7 +135,9 @@ pub(crate) fn spawn(
         let pipes = child::Pipes {
             output: output_writer.as_fd(),
             report: report_writer.as_fd(),
-            socket: child_socket.as_fd(),
+            socket: Some(child_socket.as_fd()),
+            ready: ready_writer.as_ref().map(AsFd::as_fd),
+            notify: child_notify.as_ref().map(AsFd::as_fd),
             is_timed,
             template: around.template,
         };
@@ -120,7 +149,16 @@ pub(crate) fn spawn(
         Cloned::Parent { pid, pidfd } => {
             let waiting = outside::Waiting { pid, socket: socket.as_fd(), report: report_writer.as_fd() };
             outside::run(workload, &plan, &waiting);
-            Ok(Process { pid, pidfd, output, report: Some(report), executed_us: None, has_failed: false })
+            Ok(Process {
+                pid,
+                pidfd,
+                output,
+                report: Some(report),
+                executed_us: None,
+                has_failed: false,
+                ready,
+                notify,
+            })
         }
     }
 }

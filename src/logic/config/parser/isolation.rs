@@ -247,6 +247,13 @@ pub(super) fn broken_rule(workload: &Workload<'_>) -> Option<&'static str> {
     if workload.overlay != Overlay::None && workload.root == "/" {
         return Some("the board's own root cannot lie below an overlay");
     }
+    let supervision = &workload.supervision;
+    if supervision.has_reaper && isolation.shared & Namespaces::flag("pid") != 0 {
+        return Some("a reaper is the first process of a PID namespace of its own; remove reaper, or share pid");
+    }
+    if supervision.at_stop_ms > 0 && (supervision.critical_ms > 0 || supervision.health.is_some()) {
+        return Some("at-stop runs when the board goes down: nothing is critical or looked after then");
+    }
     None
 }
 

@@ -5,6 +5,7 @@
 
 mod isolation;
 mod resources;
+mod supervision;
 
 pub(crate) use isolation::may_set_groups;
 
@@ -262,6 +263,9 @@ impl<'a> Values<'_, 'a> {
                 config.system.idle = [Idle::Stay, Idle::Poweroff, Idle::Reboot][chosen];
             }
             Meaning::Module => self.module(config)?,
+            Meaning::Watchdog | Meaning::Control | Meaning::Boots | Meaning::SystemLog => {
+                self.system(&mut config.system)?
+            }
             Meaning::NotYet => return self.error(column, Problem::NotYet(self.key.name)),
             // The names are looked up when every workload is known.
             Meaning::Needs | Meaning::After => return Ok(()),
@@ -301,22 +305,19 @@ impl<'a> Values<'_, 'a> {
                 }
             }
             _ => {
-                let _ = self.isolation(workload)? || self.resources(workload)?;
+                let _ = self.isolation(workload)? || self.resources(workload)? || self.supervision(workload)?;
             }
         }
         Ok(())
     }
 
-    /// `console [DEVICE] log|off`
+    /// `console [DEVICE] prompt|log|off`
     fn console(&mut self, config: &mut Config<'a>) -> Result<(), Wrong> {
         if self.line.words.len() > 2 {
             config.system.console.device = Some(self.take(values::DEVICE, values::device)?);
         }
-        if let Some(word) = self.line.words.get(self.next).filter(|word| word.text == "prompt") {
-            return self.error(word.column, Problem::NotYet(word.text));
-        }
-        let chosen = self.choose("log or off", &["log", "off"])?;
-        config.system.console.mode = [ConsoleMode::Log, ConsoleMode::Off][chosen];
+        let chosen = self.choose("prompt, log or off", &["prompt", "log", "off"])?;
+        config.system.console.mode = [ConsoleMode::Prompt, ConsoleMode::Log, ConsoleMode::Off][chosen];
         Ok(())
     }
 

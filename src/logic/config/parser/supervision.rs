@@ -1,0 +1,177 @@
+//! The keys about supervising a workload, and about what watches the board itself.
+
+use super::super::error::Problem;
+use super::super::model::{System, Workload};
+use super::super::supervision::{Boots, Check, Control, Health, LogFile, Ready, Watchdog};
+use super::super::vocabulary::Meaning;
+use super::super::{limits, values};
+use super::{Values, Wrong};
+
+const PORT: &str = "a port from 1 to 65535";
+const WITHIN: &str = "within= and a duration such as within=10s";
+const READY: &str = "exec, exit, fd, tcp, after or notify";
+const HEALTH: &str = "tcp, file, exec or notify";
+const HEALTH_OPTION: &str = "interval=DURATION or failures=COUNT, with a count from 1 to 100";
+const LOG_OPTION: &str = "quiet, or rate=COUNT/DURATION such as rate=100/1s";
+const BOOTS_OPTION: &str = "limit=COUNT, with a count from 1 to 100, or after=DURATION";
+const FD: &str = "a descriptor from 3 to 63";
+
+/// Milliseconds that hold where a line gives none.
+const READY_WITHIN_MS: u32 = 60_000;
+const CRITICAL_MS: u32 = 60_000;
+const AT_STOP_MS: u32 = 10_000;
+const INTERVAL_MS: u32 = 10_000;
+const FAILURES: u8 = 3;
+/// Bytes of a log file before it is turned over.
+const LOG_BYTES: u64 = 1 << 20;
+/// Bad boots in a row that are too many.
+const BOOTS: u32 = 3;
+/// Milliseconds until a boot counts as a good one.
+const WELL_MS: u32 = 60_000;
+
+fn port(text: &str) -> Option<u16> {
+    values::number(text).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
+}
+
+fn within(text: &str) -> Option<u32> {
+    values::duration_ms(text.strip_prefix("within=")?)
+}
+
+/// `COUNT/DURATION`
+fn rate(text: &str) -> Option<(u32, u32)> {
+    let (count, period) = text.split_once('/')?;
+    Some((values::number(count).filter(|count| *count > 0)?, values::duration_ms(period)?))
+}
+
+impl<'a> Values<'_, 'a> {
+    /// Reads one of the workload's keys that this file is about; gives whether it was one.
+    pub(super) fn supervision(&mut self, workload: &mut Workload<'a>) -> Result<bool, Wrong> {
+        let place = &mut workload.supervision;
+        match self.key.meaning {
+            Meaning::Ready => (place.ready, place.ready_within_ms) = self.ready()?,
+            Meaning::Health => place.health = Some(self.health()?),
+            Meaning::Critical => place.critical_ms = self.or_within(CRITICAL_MS)?,
+            Meaning::AtStop => place.at_stop_ms = self.or_within(AT_STOP_MS)?,
+            Meaning::Safe => place.is_safe = true,
+            Meaning::Reaper => place.has_reaper = true,
+            Meaning::Log => {
+                while self.has_more() {
+                    let found = self.take(LOG_OPTION, |text| match text.strip_prefix("rate=") {
+                        Some(text) => rate(text).map(Some),
+                        None => (text == "quiet").then_some(None),
+                    })?;
+                    match found {
+                        Some(rate) => place.rate = Some(rate),
+                        None => place.is_quiet = true,
+                    }
+                }
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Reads one of the board's keys that this file is about.
+    pub(super) fn system(&mut self, system: &mut System<'a>) -> Result<(), Wrong> {
+        match self.key.meaning {
+            Meaning::Watchdog => {
+                let device = self.path()?;
+                system.watchdog =
+                    Some(Watchdog { device, timeout_ms: self.take(values::DURATION, values::duration_ms)? });
+            }
+            Meaning::Control => {
+                system.control = self.take("off, or the absolute path of the socket", |text| match text {
+                    "off" => Some(Control::Off),
+                    _ => values::path(text).filter(|path| path.len() <= limits::SOCKET_BYTES).map(Control::At),
+                })?;
+            }
+            Meaning::Boots => {
+                let path = self.path()?;
+                let mut boots = Boots { path, limit: BOOTS, after_ms: WELL_MS };
+                while self.has_more() {
+                    let count = |text: &str| values::number(text).filter(|count| (1..=100).contains(count));
+                    let (is_limit, value) = self.take(BOOTS_OPTION, |text| match text.split_once('=')? {
+                        ("limit", text) => Some((true, count(text)?)),
+                        ("after", text) => Some((false, values::duration_ms(text)?)),
+                        _ => None,
+                    })?;
+                    *(if is_limit { &mut boots.limit } else { &mut boots.after_ms }) = value;
+                }
+                system.boots = Some(boots);
+            }
+            Meaning::SystemLog => {
+                let path = self.take("kmsg, or the absolute path of a file", |text| match text {
+                    "kmsg" => Some(None),
+                    _ => values::path(text).map(Some),
+                })?;
+                let size = |text: &str| values::amount(text.strip_prefix("size=")?).filter(|bytes| *bytes >= 4096);
+                match path {
+                    None => system.has_kmsg = true,
+                    Some(path) => {
+                        let bytes =
+                            if self.has_more() { self.take("size=BYTES such as size=1M", size)? } else { LOG_BYTES };
+                        system.log_file = Some(LogFile { path, bytes });
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// `within=DURATION`, or the usual one.
+    fn or_within(&mut self, usual_ms: u32) -> Result<u32, Wrong> {
+        if self.has_more() { self.take(WITHIN, within) } else { Ok(usual_ms) }
+    }
+
+    /// `ready exec | exit | fd N | tcp PORT | after DURATION | notify [within=DURATION]`
+    fn ready(&mut self) -> Result<(Ready, u32), Wrong> {
+        let ready = match self.choose(READY, &["exec", "exit", "fd", "tcp", "after", "notify"])? {
+            0 => return Ok((Ready::Exec, 0)),
+            1 => return Ok((Ready::Exit, self.or_within(0)?)),
+            2 => Ready::Fd(self.number(FD, 3..=63)? as u8),
+            3 => Ready::Tcp(self.take(PORT, port)?),
+            4 => return Ok((Ready::After(self.take(values::DURATION, values::duration_ms)?), 0)),
+            _ => Ready::Notify,
+        };
+        Ok((ready, self.or_within(READY_WITHIN_MS)?))
+    }
+
+    /// `health tcp PORT | file PATH | exec PROGRAM... | notify [interval=DURATION] [failures=COUNT]`
+    fn health(&mut self) -> Result<Health<'a>, Wrong> {
+        let mut health = Health { check: Check::Notify, interval_ms: INTERVAL_MS, failures: FAILURES };
+        let is_option = |text: &str| text.starts_with("interval=") || text.starts_with("failures=");
+        match self.choose(HEALTH, &["tcp", "file", "exec", "notify"])? {
+            0 => health.check = Check::Tcp(self.take(PORT, port)?),
+            1 => health.check = Check::File(self.path()?),
+            2 => {
+                let mut words = heapless::Vec::new();
+                // The first word always fits: the table is empty.
+                let _ = words.push(self.path()?);
+                while let Some(word) = self.line.words.get(self.next).filter(|word| !is_option(word.text)) {
+                    self.next += 1;
+                    if words.push(word.text).is_err() {
+                        let problem = Problem::TooMany("words of a health check", limits::CHECK_WORDS as u32);
+                        return self.error(word.column, problem);
+                    }
+                }
+                health.check = Check::Exec(words);
+            }
+            _ => {}
+        }
+        while self.has_more() {
+            let count = |text: &str| values::number(text).filter(|count| (1..=100).contains(count));
+            let (is_interval, value) = self.take(HEALTH_OPTION, |text| match text.split_once('=')? {
+                ("interval", text) => Some((true, values::duration_ms(text)?)),
+                ("failures", text) => Some((false, count(text)?)),
+                _ => None,
+            })?;
+            if is_interval {
+                health.interval_ms = value;
+            } else {
+                health.failures = value as u8;
+            }
+        }
+        Ok(health)
+    }
+}

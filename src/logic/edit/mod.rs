@@ -1,0 +1,229 @@
+//! One line that a person types at a terminal: its bytes become a line, with a cursor and a history.
+//!
+//! The terminal is taken to understand the four control sequences of [`Editor`]'s drawing (ECMA-48: carriage return, CUB,
+//! EL), as every terminal program and serial console does. Bytes may come one at a time, cut anywhere.
+
+use core::fmt;
+use heapless::{Deque, String};
+
+/// Bytes of a line; further ones are not taken.
+pub const LINE_BYTES: usize = 256;
+/// Lines that are remembered.
+const HISTORY: usize = 16;
+
+/// What came of a byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Typed {
+    /// Nothing that can be seen.
+    Nothing,
+    /// The line is to be drawn again.
+    Changed,
+    /// The line is complete.
+    Line(String<LINE_BYTES>),
+    /// Ctrl-C: the line was given up.
+    GivenUp,
+    /// Ctrl-D on an empty line.
+    End,
+}
+
+/// Where the bytes of an escape sequence are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Escape {
+    None,
+    Started,
+    /// Behind ESC [ or ESC O, with the digit that came.
+    Inside(u8),
+}
+
+/// The line, the cursor, and the lines before.
+#[derive(Debug)]
+pub struct Editor {
+    prompt: &'static str,
+    line: String<LINE_BYTES>,
+    /// A byte index, at a character's start.
+    cursor: usize,
+    history: Deque<String<LINE_BYTES>, HISTORY>,
+    /// How far back in the history the line comes from; 0 for a new one.
+    back: usize,
+    escape: Escape,
+    /// The bytes of a character that is not complete.
+    partial: [u8; 4],
+    partial_length: usize,
+}
+
+impl Editor {
+    /// An empty line behind `prompt`.
+    pub const fn new(prompt: &'static str) -> Self {
+        Self {
+            prompt,
+            line: String::new(),
+            cursor: 0,
+            history: Deque::new(),
+            back: 0,
+            escape: Escape::None,
+            partial: [0; 4],
+            partial_length: 0,
+        }
+    }
+
+    /// Takes one byte from the terminal.
+    pub fn type_byte(&mut self, byte: u8) -> Typed {
+        match (self.escape, byte) {
+            (Escape::None, 0x1b) => self.escape = Escape::Started,
+            (Escape::Started, b'[' | b'O') => self.escape = Escape::Inside(0),
+            (Escape::Inside(_), digit @ b'0'..=b'9') => self.escape = Escape::Inside(digit),
+            (Escape::Inside(_), b';') => {}
+            (Escape::Inside(digit), end) => {
+                self.escape = Escape::None;
+                return self.sequence(digit, end);
+            }
+            (Escape::Started, _) => self.escape = Escape::None,
+            (Escape::None, _) => return self.plain(byte),
+        }
+        Typed::Nothing
+    }
+
+    fn sequence(&mut self, digit: u8, end: u8) -> Typed {
+        match (digit, end) {
+            (_, b'A') => self.recall(self.back + 1),
+            (_, b'B') => self.recall(self.back.saturating_sub(1)),
+            (_, b'C') => self.cursor = self.after_cursor(),
+            (_, b'D') => self.cursor = self.before_cursor(),
+            (_, b'H') | (b'1' | b'7', b'~') => self.cursor = 0,
+            (_, b'F') | (b'4' | b'8', b'~') => self.cursor = self.line.len(),
+            (b'3', b'~') => self.delete(self.cursor, self.after_cursor()),
+            _ => return Typed::Nothing,
+        }
+        Typed::Changed
+    }
+
+    fn plain(&mut self, byte: u8) -> Typed {
+        match byte {
+            b'\r' | b'\n' => return Typed::Line(self.finish()),
+            0x03 => {
+                self.finish_without_history();
+                return Typed::GivenUp;
+            }
+            0x04 if self.line.is_empty() => return Typed::End,
+            0x01 => self.cursor = 0,
+            0x02 => self.cursor = self.before_cursor(),
+            0x04 => self.delete(self.cursor, self.after_cursor()),
+            0x05 => self.cursor = self.line.len(),
+            0x06 => self.cursor = self.after_cursor(),
+            0x08 | 0x7f => self.delete(self.before_cursor(), self.cursor),
+            0x0b => self.delete(self.cursor, self.line.len()),
+            0x0e => self.recall(self.back.saturating_sub(1)),
+            0x10 => self.recall(self.back + 1),
+            0x15 => self.delete(0, self.cursor),
+            0x17 => {
+                let before = self.line[..self.cursor].trim_end_matches(' ');
+                let start = before.rfind(' ').map_or(0, |at| at + 1);
+                self.delete(start, self.cursor);
+            }
+            // Drawn again; the terminal was perhaps cleared by somebody else.
+            0x0c => {}
+            0..0x20 => return Typed::Nothing,
+            _ => return self.insert(byte),
+        }
+        Typed::Changed
+    }
+
+    /// A byte of a character; the character is taken when it is complete.
+    fn insert(&mut self, byte: u8) -> Typed {
+        self.partial[self.partial_length] = byte;
+        self.partial_length += 1;
+        match core::str::from_utf8(&self.partial[..self.partial_length]) {
+            Ok(text) => {
+                let mut line = String::new();
+                let (before, behind) = self.line.split_at(self.cursor);
+                let fits = !text.contains(char::is_control)
+                    && [before, text, behind].iter().try_for_each(|part| line.push_str(part)).is_ok();
+                if fits {
+                    self.cursor += text.len();
+                    self.line = line;
+                }
+                self.partial_length = 0;
+                Typed::Changed
+            }
+            // More may come; what cannot become a character is forgotten.
+            Err(error) => {
+                if error.error_len().is_some() || self.partial_length == 4 {
+                    self.partial_length = 0;
+                }
+                Typed::Nothing
+            }
+        }
+    }
+
+    fn before_cursor(&self) -> usize {
+        self.line[..self.cursor].char_indices().next_back().map_or(0, |(at, _)| at)
+    }
+
+    fn after_cursor(&self) -> usize {
+        self.line[self.cursor..].chars().next().map_or(self.cursor, |c| self.cursor + c.len_utf8())
+    }
+
+    fn delete(&mut self, from: usize, to: usize) {
+        let mut line = String::new();
+        // It is shorter than the line that it comes from.
+        let _ = line.push_str(&self.line[..from]).and_then(|()| line.push_str(&self.line[to..]));
+        self.line = line;
+        self.cursor = from;
+    }
+
+    /// Shows the line that is so many lines back.
+    fn recall(&mut self, back: usize) {
+        let back = back.min(self.history.len());
+        self.line = match back.checked_sub(1).and_then(|at| self.history.iter().rev().nth(at)) {
+            Some(line) => line.clone(),
+            None => String::new(),
+        };
+        (self.back, self.cursor) = (back, self.line.len());
+    }
+
+    fn finish(&mut self) -> String<LINE_BYTES> {
+        let line = self.line.clone();
+        if !line.trim().is_empty() && self.history.back() != Some(&line) {
+            if self.history.is_full() {
+                self.history.pop_front();
+            }
+            // There is room now.
+            let _ = self.history.push_back(line.clone());
+        }
+        self.finish_without_history();
+        line
+    }
+
+    fn finish_without_history(&mut self) {
+        self.line.clear();
+        (self.cursor, self.back, self.partial_length) = (0, 0, 0);
+    }
+}
+
+impl fmt::Display for Editor {
+    /// The line as it is drawn over what the terminal's last line shows, with the cursor in its place.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "\r\x1b[K{}{}", self.prompt, self.line)?;
+        match self.line[self.cursor..].chars().count() {
+            0 => Ok(()),
+            behind => write!(formatter, "\x1b[{behind}D"),
+        }
+    }
+}
+
+/// Words of a typed line, as a configuration has them: separated by blanks, `"..."` groups one that holds blanks.
+pub fn words<'a, const N: usize>(line: &'a str) -> Result<heapless::Vec<&'a str, N>, &'static str> {
+    let (mut words, mut rest) = (heapless::Vec::new(), line.trim_matches(' '));
+    while !rest.is_empty() {
+        let (word, behind) = match rest.strip_prefix('"') {
+            Some(inner) => inner.split_once('"').ok_or("a quote is not closed")?,
+            None => rest.split_at(rest.find(' ').unwrap_or(rest.len())),
+        };
+        words.push(word).map_err(|_| "too many words")?;
+        rest = behind.trim_start_matches(' ');
+    }
+    Ok(words)
+}
+
+#[cfg(test)]
+mod tests;

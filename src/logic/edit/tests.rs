@@ -1,0 +1,74 @@
+//! What a person types, and what becomes of it.
+
+use super::*;
+use proptest::prelude::*;
+
+fn typed(bytes: &[u8]) -> (Editor, Vec<String<LINE_BYTES>>) {
+    let (mut editor, mut lines) = (Editor::new("> "), Vec::new());
+    for byte in bytes {
+        if let Typed::Line(line) = editor.type_byte(*byte) {
+            lines.push(line);
+        }
+    }
+    (editor, lines)
+}
+
+fn lines(bytes: &[u8]) -> Vec<std::string::String> {
+    typed(bytes).1.iter().map(|line| line.as_str().to_owned()).collect()
+}
+
+#[test]
+fn line_is_edited_where_the_cursor_is() {
+    assert_eq!(lines(b"stats\x1b[Du\x1b[C\x7fs\r"), ["status"]);
+    assert_eq!(lines(b"lgo\x02\x02\x04\x05g\x1b[D\x1b[D\x1b[D\r"), ["log"]);
+    assert_eq!(lines(b"web\x01log \x05!\r"), ["log web!"]);
+    assert_eq!(lines(b"log web\x17db\r"), ["log db"]);
+    assert_eq!(lines(b"nonsense\x15status\r"), ["status"]);
+    assert_eq!(lines(b"abc\x1b[H\x1b[3~\r"), ["bc"]);
+    assert_eq!(lines("grün\x7f\x7fün\r".as_bytes()), ["grün"]);
+}
+
+#[test]
+fn history_goes_back_and_forth() {
+    assert_eq!(lines(b"one\rtwo\r\x1b[A\x1b[A\r"), ["one", "two", "one"]);
+    assert_eq!(lines(b"one\rtwo\r\x10\x10\x0e\r"), ["one", "two", "two"]);
+    assert_eq!(lines(b"one\r\x1b[A\x1b[Bnew\r"), ["one", "new"]);
+    assert_eq!(lines(b"\x1b[A\r"), [""]);
+}
+
+#[test]
+fn ctrl_c_gives_the_line_up_and_ctrl_d_ends_an_empty_one() {
+    let mut editor = Editor::new("> ");
+    for byte in b"half a li" {
+        editor.type_byte(*byte);
+    }
+    assert_eq!(editor.type_byte(3), Typed::GivenUp);
+    assert_eq!(format!("{editor}"), "\r\x1b[K> ");
+    assert_eq!(editor.type_byte(4), Typed::End);
+}
+
+#[test]
+fn cursor_is_drawn_in_its_place() {
+    assert_eq!(format!("{}", typed(b"status\x1b[D\x1b[D").0), "\r\x1b[K> status\x1b[2D");
+}
+
+#[test]
+fn quotes_group_a_word() {
+    assert_eq!(words::<4>(" exec web  \"a b\" c").expect("words"), ["exec", "web", "a b", "c"]);
+    assert_eq!(words::<4>("exec \"web"), Err("a quote is not closed"));
+    assert_eq!(words::<2>("a b c"), Err("too many words"));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_leave_a_line_that_can_be_drawn(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        let (editor, _) = typed(&bytes);
+        prop_assert!(editor.line.is_char_boundary(editor.cursor));
+        prop_assert!(!editor.line.contains(char::is_control));
+    }
+
+    #[test]
+    fn what_is_typed_plainly_is_the_line(text in "[a-z0-9 äöü€]{0,60}") {
+        prop_assert_eq!(lines(format!("{text}\r").as_bytes()), [text]);
+    }
+}

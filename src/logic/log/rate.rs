@@ -1,0 +1,68 @@
+//! How many lines of a workload are kept in a time: what is above it is counted and told.
+
+/// The count of one workload.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    began: u64,
+    count: u32,
+    suppressed: u32,
+}
+
+/// What becomes of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passes {
+    /// It is kept.
+    Yes,
+    /// It is kept, and so many before it were not.
+    After(u32),
+    /// It is not kept.
+    No,
+}
+
+impl Rate {
+    /// No line yet.
+    pub const NEW: Self = Self { began: 0, count: 0, suppressed: 0 };
+
+    /// Counts a line that comes at `now` milliseconds; `limit` is so many lines in so many milliseconds.
+    pub fn pass(&mut self, limit: Option<(u32, u32)>, now: u64) -> Passes {
+        let Some((most, period_ms)) = limit else { return Passes::Yes };
+        let mut before = 0;
+        if now.saturating_sub(self.began) >= u64::from(period_ms) || self.count == 0 {
+            (self.began, self.count) = (now, 0);
+            before = core::mem::take(&mut self.suppressed);
+        }
+        self.count = self.count.saturating_add(1);
+        match before {
+            _ if self.count > most => {
+                self.suppressed = self.suppressed.saturating_add(1);
+                Passes::No
+            }
+            0 => Passes::Yes,
+            before => Passes::After(before),
+        }
+    }
+
+    /// Lines that were not kept and not told of yet.
+    pub fn take_suppressed(&mut self) -> u32 {
+        core::mem::take(&mut self.suppressed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_above_the_rate_are_counted_and_told_with_the_next_one() {
+        let (mut rate, limit) = (Rate::NEW, Some((2, 1_000)));
+        let seen: Vec<Passes> = [10, 20, 30, 40, 1_010, 1_020].iter().map(|now| rate.pass(limit, *now)).collect();
+        assert_eq!(seen, [Passes::Yes, Passes::Yes, Passes::No, Passes::No, Passes::After(2), Passes::Yes]);
+        assert_eq!(rate.take_suppressed(), 0);
+    }
+
+    #[test]
+    fn without_a_limit_every_line_passes() {
+        let mut rate = Rate::NEW;
+        assert!((0..1_000).all(|now| rate.pass(None, now) == Passes::Yes));
+    }
+}

@@ -1,0 +1,161 @@
+//! The last lines of one workload, in memory of fixed size, each with its time and number.
+//!
+//! A reader keeps a [`Cursor`] and is never waited for: a line that it has not read when the room is needed is gone, and
+//! the numbers of the lines that it does read tell how many went.
+
+/// Bytes before each line: its number, its time, its length.
+const HEAD: usize = 14;
+
+/// Where a reader is: a count of bytes since the first line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(u64);
+
+/// A line as it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// Its number: 0 for the first line of all, and one more for each further one.
+    pub number: u32,
+    /// Milliseconds of the monotonic clock when it was written.
+    pub ms: u64,
+    /// Bytes of it that were copied.
+    pub length: usize,
+}
+
+/// A ring of lines in `N` bytes.
+#[derive(Debug)]
+pub struct Ring<const N: usize> {
+    bytes: [u8; N],
+    /// The oldest line that is kept.
+    head: u64,
+    /// Where the next line goes.
+    tail: u64,
+    /// The number of the next line.
+    next: u32,
+    /// The number of the oldest line that is kept.
+    oldest: u32,
+}
+
+impl<const N: usize> Ring<N> {
+    /// A ring without a line.
+    pub const EMPTY: Self = Self { bytes: [0; N], head: 0, tail: 0, next: 0, oldest: 0 };
+
+    /// Keeps a line, and forgets the oldest ones where there is no room for it. What is longer than the ring is cut.
+    pub fn push(&mut self, ms: u64, line: &[u8]) {
+        let line = &line[..line.len().min(N - HEAD).min(usize::from(u16::MAX))];
+        let needed = (HEAD + line.len()) as u64;
+        while self.tail + needed - self.head > N as u64 {
+            let length = u64::from(self.length_at(self.head));
+            self.head += HEAD as u64 + length;
+            self.oldest = self.oldest.wrapping_add(1);
+        }
+        let mut head = [0; HEAD];
+        head[..4].copy_from_slice(&self.next.to_le_bytes());
+        head[4..12].copy_from_slice(&ms.to_le_bytes());
+        head[12..].copy_from_slice(&(line.len() as u16).to_le_bytes());
+        for &byte in head.iter().chain(line) {
+            self.bytes[(self.tail % N as u64) as usize] = byte;
+            self.tail += 1;
+        }
+        self.next = self.next.wrapping_add(1);
+    }
+
+    /// Forgets every line, without touching their bytes.
+    pub fn clear(&mut self) {
+        (self.head, self.oldest) = (self.tail, self.next);
+    }
+
+    /// Lines that were kept and are forgotten again.
+    pub fn dropped(&self) -> u32 {
+        self.oldest
+    }
+
+    /// Where the last `lines` lines begin.
+    pub fn last(&self, lines: u32) -> Cursor {
+        let mut at = self.head;
+        for _ in 0..self.next.wrapping_sub(self.oldest).saturating_sub(lines) {
+            at += HEAD as u64 + u64::from(self.length_at(at));
+        }
+        Cursor(at)
+    }
+
+    /// Copies the line at `cursor`, as much as fits, and moves on to the next one; none behind the last one.
+    pub fn read(&self, cursor: &mut Cursor, buffer: &mut [u8]) -> Option<Entry> {
+        cursor.0 = cursor.0.max(self.head);
+        if cursor.0 >= self.tail {
+            return None;
+        }
+        let mut head = [0; HEAD];
+        self.copy(cursor.0, &mut head);
+        let [a, b, c, d, ms @ .., low, high] = head;
+        let length = usize::from(u16::from_le_bytes([low, high]));
+        let copied = length.min(buffer.len());
+        self.copy(cursor.0 + HEAD as u64, &mut buffer[..copied]);
+        cursor.0 += (HEAD + length) as u64;
+        Some(Entry { number: u32::from_le_bytes([a, b, c, d]), ms: u64::from_le_bytes(ms), length: copied })
+    }
+
+    fn length_at(&self, at: u64) -> u16 {
+        let mut length = [0; 2];
+        self.copy(at + 12, &mut length);
+        u16::from_le_bytes(length)
+    }
+
+    fn copy(&self, from: u64, into: &mut [u8]) {
+        for (at, byte) in (from..).zip(into) {
+            *byte = self.bytes[(at % N as u64) as usize];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn lines<const N: usize>(ring: &Ring<N>, last: u32) -> Vec<(u32, String)> {
+        let (mut cursor, mut buffer) = (ring.last(last), [0; 64]);
+        core::iter::from_fn(|| ring.read(&mut cursor, &mut buffer).map(|entry| (entry, buffer)))
+            .map(|(entry, bytes)| (entry.number, String::from_utf8_lossy(&bytes[..entry.length]).into_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn tail_is_kept_and_what_went_is_counted() {
+        let mut ring = Ring::<64>::EMPTY;
+        ["one", "two", "three", "crash"].iter().zip(0..).for_each(|(line, ms)| ring.push(ms, line.as_bytes()));
+        assert_eq!(lines(&ring, 9), [(1, "two".into()), (2, "three".into()), (3, "crash".into())]);
+        assert_eq!(ring.dropped(), 1);
+        assert_eq!(lines(&ring, 1), [(3, "crash".into())]);
+        assert_eq!(lines(&ring, 0), []);
+    }
+
+    #[test]
+    fn slow_reader_sees_by_the_numbers_what_it_missed() {
+        let mut ring = Ring::<64>::EMPTY;
+        ring.push(0, b"first");
+        let (mut cursor, mut buffer) = (ring.last(1), [0; 8]);
+        (0..5).for_each(|ms| ring.push(ms, b"flood"));
+        assert_eq!(ring.read(&mut cursor, &mut buffer).map(|entry| entry.number), Some(3));
+    }
+
+    #[test]
+    fn line_longer_than_the_ring_is_cut() {
+        let mut ring = Ring::<32>::EMPTY;
+        ring.push(7, &[b'x'; 100]);
+        let entry = ring.read(&mut ring.last(1), &mut [0; 64]);
+        assert_eq!(entry, Some(Entry { number: 0, ms: 7, length: 18 }));
+    }
+
+    proptest! {
+        #[test]
+        fn last_lines_are_the_last_lines(lines_in in prop::collection::vec("[a-z]{0,20}", 0..60), wanted in 0_u32..10) {
+            let mut ring = Ring::<128>::EMPTY;
+            lines_in.iter().for_each(|line| ring.push(1, line.as_bytes()));
+            let seen: Vec<String> = lines(&ring, wanted).into_iter().map(|(_, line)| line).collect();
+            let kept = lines_in.len() - ring.dropped() as usize;
+            let count = kept.min(wanted as usize);
+            prop_assert_eq!(&seen[..], &lines_in[lines_in.len() - count..]);
+            prop_assert!(lines_in.is_empty() || kept > 0, "the last line is always there");
+        }
+    }
+}

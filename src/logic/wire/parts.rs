@@ -1,0 +1,53 @@
+//! The parts of a message: numbers and texts, each taken only if it is there as a whole.
+
+use super::{Malformed, Message};
+
+/// The rest of a message that is being read.
+pub(super) struct Parts<'a>(pub(super) &'a [u8]);
+
+impl<'a> Parts<'a> {
+    pub(super) fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let (first, rest) = self.0.split_first_chunk::<N>().ok_or(Malformed::Bytes)?;
+        self.0 = rest;
+        Ok(*first)
+    }
+
+    pub(super) fn byte(&mut self) -> Result<u8, Malformed> {
+        Ok(self.bytes::<1>()?[0])
+    }
+
+    pub(super) fn word32(&mut self) -> Result<u32, Malformed> {
+        self.bytes().map(u32::from_le_bytes)
+    }
+
+    pub(super) fn word64(&mut self) -> Result<u64, Malformed> {
+        self.bytes().map(u64::from_le_bytes)
+    }
+
+    /// A text up to its NUL.
+    pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
+        let end = self.0.iter().position(|byte| *byte == 0).ok_or(Malformed::Bytes)?;
+        let text = core::str::from_utf8(&self.0[..end]).map_err(|_| Malformed::Bytes)?;
+        self.0 = &self.0[end + 1..];
+        Ok(text)
+    }
+
+    /// Everything that is left, as text.
+    pub(super) fn rest(&mut self) -> Result<&'a str, Malformed> {
+        core::str::from_utf8(core::mem::take(&mut self.0)).map_err(|_| Malformed::Bytes)
+    }
+}
+
+/// Adds bytes to a message.
+pub(super) fn put(message: &mut Message, bytes: &[u8]) -> Result<(), Malformed> {
+    message.extend_from_slice(bytes).map_err(|_| Malformed::Long)
+}
+
+/// Adds a text and its NUL. A text with a NUL inside would read as two.
+pub(super) fn put_text(message: &mut Message, text: &str) -> Result<(), Malformed> {
+    if text.contains('\0') {
+        return Err(Malformed::Bytes);
+    }
+    put(message, text.as_bytes())?;
+    put(message, &[0])
+}

@@ -1,0 +1,176 @@
+//! What comes back.
+
+use super::parts::{Parts, put, put_text};
+use super::{Malformed, Message};
+use crate::supervise::End;
+
+/// The board as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Board {
+    /// Milliseconds of the monotonic clock.
+    pub now_ms: u64,
+    /// Whether it goes down.
+    pub is_going_down: bool,
+    /// Whether only workloads that are marked `safe` were started.
+    pub is_safe: bool,
+    /// Boots in a row that went badly, before this one.
+    pub bad_boots: u32,
+}
+
+/// One workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its state by [`crate::supervise::State::number`].
+    pub state: u8,
+    /// Its first process; 0 for none.
+    pub pid: u32,
+    /// Milliseconds since its state changed.
+    pub since_ms: u64,
+    /// How often it was restarted.
+    pub restarts: u32,
+    /// How it ended last.
+    pub last: Option<End>,
+    /// The kernel ended it for its memory: the most that it had, and its limit, in bytes; 0 for unknown.
+    pub out_of_memory: Option<(u64, u64)>,
+    /// Lines of it that were dropped from its log.
+    pub dropped: u32,
+    /// What it needs and what failed, for a workload that was not started for that; or what it waits for.
+    pub need: &'a str,
+    /// What it last said of itself (STATUS= of `sd_notify(3)`).
+    pub text: &'a str,
+}
+
+/// A message from PID 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply<'a> {
+    /// The board as a whole.
+    Board(Board),
+    /// One workload.
+    Status(Status<'a>),
+    /// A line of a log: its number, its time in milliseconds, its bytes.
+    Line(u32, u64, &'a [u8]),
+    /// Something that happened, at this microsecond since the kernel's start.
+    Event(u64, &'a str),
+    /// The terminal of a program that was started comes with this message.
+    Terminal,
+    /// It is over: an exit status, and why where it is not 0.
+    Done(u8, &'a str),
+}
+
+impl Reply<'_> {
+    /// As it is sent. A text that is too long is cut by who makes it.
+    ///
+    /// # Errors
+    /// It does not fit.
+    pub fn message(&self) -> Result<Message, Malformed> {
+        let mut message = Message::new();
+        let out = &mut message;
+        match *self {
+            Self::Board(board) => {
+                put(out, &[1, u8::from(board.is_going_down), u8::from(board.is_safe)])?;
+                put(out, &board.now_ms.to_le_bytes())?;
+                put(out, &board.bad_boots.to_le_bytes())?;
+            }
+            Self::Status(status) => {
+                put(out, &[2, status.state])?;
+                put(out, &status.pid.to_le_bytes())?;
+                put(out, &status.since_ms.to_le_bytes())?;
+                put(out, &status.restarts.to_le_bytes())?;
+                put(out, &end_bytes(status.last))?;
+                let (peak, limit) = status.out_of_memory.unwrap_or((0, 0));
+                put(out, &[u8::from(status.out_of_memory.is_some())])?;
+                put(out, &peak.to_le_bytes())?;
+                put(out, &limit.to_le_bytes())?;
+                put(out, &status.dropped.to_le_bytes())?;
+                [status.name, status.need, status.text].iter().try_for_each(|text| put_text(out, text))?;
+            }
+            Self::Line(number, ms, bytes) => {
+                put(out, &[3])?;
+                put(out, &number.to_le_bytes())?;
+                put(out, &ms.to_le_bytes())?;
+                put(out, bytes)?;
+            }
+            Self::Event(us, text) => {
+                put(out, &[4])?;
+                put(out, &us.to_le_bytes())?;
+                put(out, text.as_bytes())?;
+            }
+            Self::Terminal => put(out, &[5])?,
+            Self::Done(status, text) => {
+                put(out, &[6, status])?;
+                put(out, text.as_bytes())?;
+            }
+        }
+        Ok(message)
+    }
+}
+
+impl<'a> Reply<'a> {
+    /// As it was received.
+    ///
+    /// # Errors
+    /// The bytes are no reply.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut parts = Parts(bytes);
+        let reply = match parts.byte()? {
+            1 => {
+                let [is_going_down, is_safe] = parts.bytes()?.map(|flag: u8| flag != 0);
+                Self::Board(Board { is_going_down, is_safe, now_ms: parts.word64()?, bad_boots: parts.word32()? })
+            }
+            2 => Self::Status(read_status(&mut parts)?),
+            3 => {
+                let (number, ms) = (parts.word32()?, parts.word64()?);
+                Self::Line(number, ms, core::mem::take(&mut parts.0))
+            }
+            4 => Self::Event(parts.word64()?, parts.rest()?),
+            5 => Self::Terminal,
+            6 => Self::Done(parts.byte()?, parts.rest()?),
+            _ => return Err(Malformed::Bytes),
+        };
+        if parts.0.is_empty() { Ok(reply) } else { Err(Malformed::Bytes) }
+    }
+}
+
+fn read_status<'a>(parts: &mut Parts<'a>) -> Result<Status<'a>, Malformed> {
+    let state = parts.byte()?;
+    let (pid, since_ms, restarts) = (parts.word32()?, parts.word64()?, parts.word32()?);
+    let last = end(parts.bytes()?)?;
+    let (is_out_of_memory, peak, limit) = (parts.byte()? != 0, parts.word64()?, parts.word64()?);
+    Ok(Status {
+        state,
+        pid,
+        since_ms,
+        restarts,
+        last,
+        out_of_memory: is_out_of_memory.then_some((peak, limit)),
+        dropped: parts.word32()?,
+        name: parts.text()?,
+        need: parts.text()?,
+        text: parts.text()?,
+    })
+}
+
+fn end_bytes(end: Option<End>) -> [u8; 2] {
+    match end {
+        None => [0, 0],
+        Some(End::Exit(status)) => [1, status],
+        Some(End::Signal(signal)) => [2, signal],
+        Some(End::NoProcess) => [3, 0],
+        Some(End::NotReady) => [4, 0],
+        Some(End::Unhealthy) => [5, 0],
+    }
+}
+
+fn end(bytes: [u8; 2]) -> Result<Option<End>, Malformed> {
+    Ok(Some(match bytes {
+        [0, _] => return Ok(None),
+        [1, status] => End::Exit(status),
+        [2, signal] => End::Signal(signal),
+        [3, _] => End::NoProcess,
+        [4, _] => End::NotReady,
+        [5, _] => End::Unhealthy,
+        _ => return Err(Malformed::Bytes),
+    }))
+}

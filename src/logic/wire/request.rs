@@ -1,0 +1,120 @@
+//! What a command asks for.
+
+use super::parts::{Parts, put, put_text};
+use super::{Malformed, Message, VERSION, WORDS};
+use heapless::Vec;
+
+/// The commands, by their number in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command {
+    /// The state of the board and of one workload, or of all.
+    Status,
+    /// The last lines of a workload; `number` is how many.
+    Log,
+    /// Start a workload.
+    Start,
+    /// Stop a workload.
+    Stop,
+    /// Stop a workload and start it again.
+    Restart,
+    /// Send a signal to a workload's first process; `number` is which.
+    Signal,
+    /// Stop every process of a workload where it is.
+    Freeze,
+    /// Let them go on.
+    Thaw,
+    /// Run a program inside of a workload: its name, then the program's words. The descriptors of standard input, output
+    /// and error come with the request.
+    Exec,
+    /// Read the configuration again.
+    Reload,
+    /// What happened since the start of the kernel.
+    Timeline,
+    /// Power off.
+    Poweroff,
+    /// Reboot.
+    Reboot,
+    /// Stop the processor.
+    Halt,
+}
+
+impl Command {
+    /// Every command, in the order of their numbers, which begin with 1.
+    pub const ALL: [Self; 14] = [
+        Self::Status,
+        Self::Log,
+        Self::Start,
+        Self::Stop,
+        Self::Restart,
+        Self::Signal,
+        Self::Freeze,
+        Self::Thaw,
+        Self::Exec,
+        Self::Reload,
+        Self::Timeline,
+        Self::Poweroff,
+        Self::Reboot,
+        Self::Halt,
+    ];
+}
+
+/// A request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request<'a> {
+    /// What is asked for.
+    pub command: Command,
+    /// Whether the answer waits until it is done; for `Log`, whether it goes on with further lines; for `Exec`, whether
+    /// the program gets a terminal.
+    pub is_waiting: bool,
+    /// What the command says that it is; for `Exec` with a terminal its rows and columns, 16 bits each.
+    pub number: u32,
+    /// The workload's name and further words.
+    pub words: Vec<&'a str, WORDS>,
+}
+
+impl<'a> Request<'a> {
+    /// A request without words.
+    pub const fn new(command: Command) -> Self {
+        Self { command, is_waiting: false, number: 0, words: Vec::new() }
+    }
+
+    /// As it is sent.
+    ///
+    /// # Errors
+    /// The words do not fit, or one holds a NUL.
+    pub fn message(&self) -> Result<Message, Malformed> {
+        let mut message = Message::new();
+        let number = Command::ALL.iter().position(|known| *known == self.command).map_or(0, |at| at as u8 + 1);
+        put(&mut message, &[b'h', VERSION, number, u8::from(self.is_waiting)])?;
+        put(&mut message, &self.number.to_le_bytes())?;
+        self.words.iter().try_for_each(|word| put_text(&mut message, word))?;
+        Ok(message)
+    }
+
+    /// As it was received.
+    ///
+    /// # Errors
+    /// The bytes are no request of this version.
+    pub fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut parts = Parts(bytes);
+        let [mark, version, command, flags] = parts.bytes()?;
+        if mark != b'h' {
+            return Err(Malformed::Bytes);
+        }
+        if version != VERSION {
+            return Err(Malformed::Version(version));
+        }
+        let command = usize::from(command).checked_sub(1).and_then(|at| Command::ALL.get(at));
+        let mut request = Self::new(*command.ok_or(Malformed::Bytes)?);
+        request.is_waiting = match flags {
+            0 => false,
+            1 => true,
+            _ => return Err(Malformed::Bytes),
+        };
+        request.number = parts.word32()?;
+        while !parts.0.is_empty() {
+            request.words.push(parts.text()?).map_err(|_| Malformed::Long)?;
+        }
+        Ok(request)
+    }
+}

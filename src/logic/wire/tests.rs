@@ -1,0 +1,78 @@
+//! What goes in comes out, and bytes of anybody are refused without harm.
+
+use super::*;
+use crate::supervise::End;
+use proptest::prelude::*;
+
+proptest! {
+    #[test]
+    fn request_comes_out_as_it_went_in(
+        command in 0..Command::ALL.len(), is_waiting: bool, number: u32,
+        words in prop::collection::vec("[^\0]{0,40}", 0..8)
+    ) {
+        let mut request = Request { is_waiting, number, ..Request::new(Command::ALL[command]) };
+        words.iter().for_each(|word| request.words.push(word).expect("there is room"));
+        let message = request.message().expect("it fits");
+        prop_assert_eq!(Request::read(&message), Ok(request));
+    }
+
+    #[test]
+    fn status_comes_out_as_it_went_in(
+        name in "[a-z]{1,32}", text in "[^\0]{0,60}", state in 0_u8..11, numbers: (u32, u64, u32, u32),
+        last in prop_oneof![Just(None), any::<u8>().prop_map(|s| Some(End::Exit(s))), Just(Some(End::Unhealthy))],
+        out_of_memory: Option<(u64, u64)>
+    ) {
+        let (pid, since_ms, restarts, dropped) = numbers;
+        let status = Reply::Status(Status {
+            name: &name, state, pid, since_ms, restarts, last, out_of_memory, dropped, need: "db", text: &text,
+        });
+        let message = status.message().expect("it fits");
+        prop_assert_eq!(Reply::read(&message), Ok(status));
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        if let Ok(request) = Request::read(&bytes) {
+            let again = request.message().expect("what was read can be written");
+            prop_assert_eq!(Request::read(&again), Ok(request.clone()));
+        }
+        let _ = Reply::read(&bytes);
+    }
+
+    #[test]
+    fn bytes_behind_a_good_start_are_read_or_refused(
+        command: u8, flags in 0_u8..3, bytes in prop::collection::vec(any::<u8>(), 0..60)
+    ) {
+        let message: Vec<u8> = [b'h', VERSION, command, flags].into_iter().chain(bytes).collect();
+        if let Ok(request) = Request::read(&message) {
+            prop_assert!(request.words.iter().all(|word| !word.contains('\0')));
+        }
+    }
+
+    #[test]
+    fn line_may_hold_any_bytes(number: u32, ms: u64, bytes in prop::collection::vec(any::<u8>(), 0..256)) {
+        let line = Reply::Line(number, ms, &bytes);
+        let message = line.message().expect("it fits");
+        prop_assert_eq!(Reply::read(&message), Ok(line));
+    }
+}
+
+#[test]
+fn empty_cut_and_foreign_messages_are_refused() {
+    assert_eq!(Request::read(b""), Err(Malformed::Bytes));
+    assert_eq!(Request::read(b"h\x01\x01"), Err(Malformed::Bytes));
+    assert_eq!(Request::read(b"h\x02\x01\0\0\0\0\0"), Err(Malformed::Version(2)));
+    assert_eq!(Request::read(b"h\x01\x63\0\0\0\0\0"), Err(Malformed::Bytes));
+    assert_eq!(Request::read(b"h\x01\x01\0\0\0\0\0no end"), Err(Malformed::Bytes));
+    assert_eq!(Reply::read(b""), Err(Malformed::Bytes));
+    assert_eq!(Reply::read(b"\x05more"), Err(Malformed::Bytes));
+    let many: Vec<u8> = b"h\x01\x09\0\0\0\0\0".iter().copied().chain(b"a\0".repeat(WORDS + 1)).collect();
+    assert_eq!(Request::read(&many), Err(Malformed::Long));
+}
+
+#[test]
+fn word_with_a_nul_is_not_sent_as_two() {
+    let mut request = Request::new(Command::Start);
+    request.words.push("a\0b").expect("there is room");
+    assert_eq!(request.message(), Err(Malformed::Bytes));
+}

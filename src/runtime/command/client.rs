@@ -1,0 +1,191 @@
+//! One request to process 1 and its answers; and the commands that are no more than that.
+
+use super::output::show;
+use super::{FAILED, MISUSED, misused_as};
+use crate::init::words as errno_words;
+use core::mem::MaybeUninit;
+use hilum::log::Printable;
+use hilum::wire::{Command, MESSAGE_BYTES, Reply, Request};
+use hilum_sys::print;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSlice, IoSliceMut};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg, sendmsg, socket_with,
+};
+
+/// A connection to process 1.
+pub(super) struct Connection(OwnedFd);
+
+impl Connection {
+    /// Sends a request with descriptors; says what is wrong where that is not possible.
+    pub(super) fn ask(path: &str, request: &Request<'_>, descriptors: &[BorrowedFd<'_>]) -> Option<Self> {
+        let message = match request.message() {
+            Ok(message) => message,
+            Err(malformed) => {
+                print(format_args!("hilum: {}\n", malformed.text()));
+                return None;
+            }
+        };
+        let opened = open(path).and_then(|socket| {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+            let mut control = SendAncillaryBuffer::new(&mut space);
+            if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
+                return Err(Errno::NOBUFS);
+            }
+            sendmsg(&socket, &[IoSlice::new(&message)], &mut control, SendFlags::NOSIGNAL)?;
+            Ok(Self(socket))
+        });
+        match opened {
+            Ok(connection) => Some(connection),
+            Err(errno) => {
+                let hint = match errno {
+                    Errno::NOENT | Errno::CONNREFUSED => {
+                        ": hilum does not run as process 1 here, or has no such socket"
+                    }
+                    Errno::ACCESS => ": only root may use it",
+                    _ => "",
+                };
+                print(format_args!("hilum: {path}: {}{hint}\n", errno_words(errno)));
+                None
+            }
+        }
+    }
+
+    /// The next answer, with a descriptor that comes along. None when the other side is gone.
+    pub(super) fn next<'b>(&self, buffer: &'b mut [u8; MESSAGE_BYTES]) -> Option<(Reply<'b>, Option<OwnedFd>)> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let length = loop {
+            match recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut control, RecvFlags::CMSG_CLOEXEC) {
+                Ok(message) => break message.bytes,
+                Err(Errno::INTR) => {}
+                Err(_) => return None,
+            }
+        };
+        let mut descriptor = None;
+        for part in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(mut sent) = part {
+                descriptor = sent.next();
+            }
+        }
+        // No message is empty: this is the end.
+        let reply = Reply::read(buffer.get(..length)?).ok()?;
+        Some((reply, descriptor))
+    }
+
+    /// Every answer up to the last one, whose exit status it gives; what is wrong is said.
+    pub(super) fn finish(&self, mut each: impl FnMut(&Reply<'_>)) -> i32 {
+        let mut buffer = [0; MESSAGE_BYTES];
+        loop {
+            match self.next(&mut buffer) {
+                Some((Reply::Done(status, text), _)) => {
+                    if !text.is_empty() {
+                        print(format_args!("hilum: {text}\n"));
+                    }
+                    return status.into();
+                }
+                Some((reply, _)) => each(&reply),
+                None => {
+                    print(format_args!("hilum: process 1 ended the connection\n"));
+                    return FAILED;
+                }
+            }
+        }
+    }
+
+    /// The socket, to wait on.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn open(path: &str) -> Result<OwnedFd, Errno> {
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket)
+}
+
+/// Runs a command that is one request.
+pub(super) fn ask(socket: &str, name: &str, words: &[&str]) -> i32 {
+    let Some(request) = request(name, words) else { return misused_as(name) };
+    if request.command == Command::Log {
+        return log(socket, &request);
+    }
+    let Some(connection) = Connection::ask(socket, &request, &[]) else { return FAILED };
+    let mut before_us = 0;
+    connection.finish(|reply| {
+        if let Reply::Event(us, text) = reply {
+            let passed_us = us.saturating_sub(if before_us == 0 { *us } else { before_us });
+            show(format_args!("{:>6}.{:06} s  {passed_us:>9} us  {text}\n", us / 1_000_000, us % 1_000_000));
+            before_us = *us;
+        }
+    })
+}
+
+/// The request that the words stand for; none where they are not understood.
+fn request<'a>(name: &str, words: &[&'a str]) -> Option<Request<'a>> {
+    let plain = |command, words: &[&'a str]| {
+        let mut request = Request::new(command);
+        request.words.extend_from_slice(words).ok()?;
+        Some(request)
+    };
+    let waiting = |command| match words {
+        [name] => plain(command, &[name]),
+        [name, "-w"] | ["-w", name] => Some(Request { is_waiting: true, ..plain(command, &[name])? }),
+        _ => None,
+    };
+    match (name, words) {
+        ("log", words) => log_request(words),
+        ("start", _) => waiting(Command::Start),
+        ("stop", _) => waiting(Command::Stop),
+        ("restart", _) => waiting(Command::Restart),
+        ("signal", [name, signal]) => {
+            let number = hilum::config::Signal::from_name(signal)?.0.into();
+            Some(Request { number, ..plain(Command::Signal, &[name])? })
+        }
+        ("freeze", [name]) => plain(Command::Freeze, &[name]),
+        ("thaw", [name]) => plain(Command::Thaw, &[name]),
+        ("reload", []) => plain(Command::Reload, &[]),
+        ("timeline", []) => plain(Command::Timeline, &[]),
+        ("poweroff", []) => plain(Command::Poweroff, &[]),
+        ("reboot", []) => plain(Command::Reboot, &[]),
+        ("halt", []) => plain(Command::Halt, &[]),
+        _ => None,
+    }
+}
+
+fn log_request<'a>(words: &[&'a str]) -> Option<Request<'a>> {
+    let mut request = Request { number: u32::MAX, ..Request::new(Command::Log) };
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "-f" => request.is_waiting = true,
+            "-n" => request.number = words.next()?.parse().ok()?,
+            name if request.words.is_empty() && !name.starts_with('-') => request.words.push(name).ok()?,
+            _ => return None,
+        }
+    }
+    (!request.words.is_empty()).then_some(request)
+}
+
+/// Prints lines with their time, and how many are missing between them.
+fn log(socket: &str, request: &Request<'_>) -> i32 {
+    let Some(connection) = Connection::ask(socket, request, &[]) else { return FAILED };
+    let (mut expected, mut status) = (None, 0);
+    let answer = connection.finish(|reply| {
+        if let Reply::Line(number, ms, line) = reply {
+            let missing = expected.map_or(0, |expected| number.wrapping_sub(expected));
+            if missing > 0 {
+                status |= show(format_args!("({missing} lines were dropped)\n"));
+            }
+            expected = Some(number.wrapping_add(1));
+            status |= show(format_args!("{:>5}.{:03} {}\n", ms / 1_000, ms % 1_000, Printable(line)));
+            if status != 0 {
+                // Nobody reads any more.
+                hilum_sys::exit(FAILED)
+            }
+        }
+    });
+    if answer == MISUSED { FAILED } else { answer }
+}

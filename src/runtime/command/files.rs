@@ -1,0 +1,79 @@
+//! Commands about a configuration and about the kernel. They need no process 1.
+
+use super::output::show;
+use super::{DONE, FAILED, doctor, misused_as};
+use crate::init::{read_file, words};
+use hilum::config::{self, Config, limits};
+use hilum::parameters::DEFAULT_CONFIG;
+use hilum::plan::{self, plan};
+use hilum_sys::{Once, print};
+
+static FILE: Once<[u8; limits::FILE_BYTES + 1]> = Once::new([0; limits::FILE_BYTES + 1]);
+static CONFIG: Once<Config<'static>> = Once::new(Config::EMPTY);
+
+/// `check`, `explain` and `audit`
+pub(super) fn run(name: &str, words: &[&str]) -> i32 {
+    match (name, words) {
+        ("check", []) => check(DEFAULT_CONFIG),
+        ("check", ["--config", path]) => check(path),
+        ("explain", [name]) => explain(name, DEFAULT_CONFIG),
+        ("explain", [name, "--config", path] | ["--config", path, name]) => explain(name, path),
+        ("audit", []) => audit(DEFAULT_CONFIG),
+        ("audit", ["--config", path]) => audit(path),
+        _ => misused_as(name),
+    }
+}
+
+fn check(path: &str) -> i32 {
+    match read(path) {
+        Some(config) => show(format_args!("{path}: good, {} workloads\n", config.workloads.len())),
+        None => FAILED,
+    }
+}
+
+fn explain(name: &str, path: &str) -> i32 {
+    let Some(config) = read(path) else { return FAILED };
+    match config.workloads.iter().find(|workload| workload.name == name) {
+        Some(workload) => show(format_args!("{}", plan(workload))),
+        None => {
+            print(format_args!("hilum: {path}: there is no workload \"{name}\"\n"));
+            FAILED
+        }
+    }
+}
+
+/// `doctor`
+pub(super) fn examine() -> i32 {
+    let mut status = DONE;
+    let has_all = doctor(|line| status |= show(format_args!("{line}\n")));
+    if has_all { status } else { FAILED }
+}
+
+fn audit(path: &str) -> i32 {
+    let Some(config) = read(path) else { return FAILED };
+    let mut status = DONE;
+    for workload in &config.workloads {
+        let mut count = 0_u32;
+        plan::audit(workload, config, |line| {
+            count += 1;
+            status |= show(format_args!("workload \"{}\": {line}\n", workload.name));
+        });
+        if count == 0 {
+            status |= show(format_args!("workload \"{}\": nothing beyond the default\n", workload.name));
+        }
+    }
+    status
+}
+
+/// Reads and parses a configuration; says what is wrong with it.
+fn read(path: &str) -> Option<&'static Config<'static>> {
+    let (buffer, config) = (FILE.take()?, CONFIG.take()?);
+    match read_file(path, buffer) {
+        Ok(length) => match config::parse(&buffer[..length], config) {
+            Ok(()) => return Some(config),
+            Err(error) => print(format_args!("hilum: {path}:{error}\n")),
+        },
+        Err(errno) => print(format_args!("hilum: {path}: {}\n", words(errno))),
+    }
+    None
+}

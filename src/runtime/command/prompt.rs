@@ -1,0 +1,155 @@
+//! `hilum>`: the console's prompt. A process of its own, so that nothing that is typed can hold process 1 up; it asks
+//! over the control socket like every other command.
+//!
+//! Process 1 hands it the lines of the console over a socket; they are shown above the line that is being typed.
+
+use super::run_line;
+use hilum::edit::{Editor, Typed};
+use hilum_sys::{Cloned, SignalSet, exit, print_to, standard_input, standard_output};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::process::{WaitOptions, waitpid};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+/// What the terminals of boards understand.
+const TERM: &str = "vt100";
+
+/// Reads commands from the terminal that is this process's standard input and output, until it or process 1 is gone.
+///
+/// `is_own` says whether the terminal is this session's: otherwise Ctrl-C would be a signal to somebody else, and stays a
+/// character.
+pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
+    let mut cooked = tcgetattr(standard_input()).ok();
+    if let Some(modes) = cooked.as_mut().filter(|_| !is_own) {
+        modes.local_modes &= !rustix::termios::LocalModes::ISIG;
+    }
+    let mut editor = Editor::new("hilum> ");
+    // Bytes that come before the prompt can be seen were meant for nobody.
+    enter(cooked.as_ref());
+    draw(&editor);
+    loop {
+        let mut events = [
+            PollFd::from_borrowed_fd(lines.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(standard_input(), PollFlags::IN),
+        ];
+        match poll(&mut events, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => exit(1),
+        }
+        let (has_lines, has_keys) = (!events[0].revents().is_empty(), !events[1].revents().is_empty());
+        if has_lines {
+            let _ = print_to(standard_output(), format_args!("\r\x1b[K"));
+            if !show(lines.as_fd()) {
+                leave(cooked.as_ref());
+                exit(0)
+            }
+            draw(&editor);
+        }
+        if has_keys {
+            let mut bytes = [0; 64];
+            let count = match rustix::io::read(standard_input(), &mut bytes) {
+                Ok(count) if count > 0 => count,
+                Err(Errno::INTR | Errno::AGAIN) => 0,
+                // The terminal hung up.
+                _ => exit(1),
+            };
+            for byte in &bytes[..count] {
+                match editor.type_byte(*byte) {
+                    Typed::Nothing => {}
+                    Typed::Changed => draw(&editor),
+                    Typed::Line(line) => {
+                        let _ = print_to(standard_output(), format_args!("\n"));
+                        leave(cooked.as_ref());
+                        if !line.trim().is_empty() {
+                            command(&line, lines, socket);
+                        }
+                        enter(cooked.as_ref());
+                        draw(&editor);
+                    }
+                    Typed::GivenUp | Typed::End => {
+                        let _ = print_to(standard_output(), format_args!("^C\n"));
+                        draw(&editor);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn draw(editor: &Editor) {
+    let mut text: heapless::String<512> = heapless::String::new();
+    // A line of 256 bytes and two sequences fit.
+    let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{editor}"));
+    let _ = print_to(standard_output(), format_args!("{text}"));
+}
+
+/// Keys come one by one, and are not shown by the terminal itself; what is written still gets its carriage returns.
+fn enter(cooked: Option<&Termios>) {
+    use rustix::termios::{InputModes, LocalModes, SpecialCodeIndex};
+    let Some(mut modes) = cooked.cloned() else { return };
+    modes.local_modes &= !(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG | LocalModes::IEXTEN);
+    modes.input_modes &= !(InputModes::ICRNL | InputModes::IXON);
+    modes.special_codes[SpecialCodeIndex::VMIN] = 1;
+    modes.special_codes[SpecialCodeIndex::VTIME] = 0;
+    let _ = tcsetattr(standard_input(), OptionalActions::Now, &modes);
+}
+
+fn leave(cooked: Option<&Termios>) {
+    if let Some(modes) = cooked {
+        let _ = tcsetattr(standard_input(), OptionalActions::Now, modes);
+    }
+}
+
+/// Shows what process 1 has to say; false where it says nothing any more.
+fn show(lines: BorrowedFd<'_>) -> bool {
+    let mut bytes = [0; 2048];
+    match rustix::io::read(lines, &mut bytes) {
+        Ok(0) => false,
+        Ok(count) => {
+            let mut rest = &bytes[..count];
+            while !rest.is_empty() {
+                match rustix::io::write(standard_output(), rest) {
+                    Ok(written) => rest = &rest[written.min(rest.len())..],
+                    Err(Errno::INTR) => {}
+                    Err(_) => return false,
+                }
+            }
+            true
+        }
+        Err(errno) => errno == Errno::INTR || errno == Errno::AGAIN,
+    }
+}
+
+/// Runs a command in a process of its own, which Ctrl-C ends; the console's lines go on meanwhile.
+fn command(line: &heapless::String<{ hilum::edit::LINE_BYTES }>, lines: &OwnedFd, socket: &str) {
+    let Ok(cloned) = hilum_sys::clone(0, None) else { return };
+    match cloned {
+        Cloned::Child => {
+            let _ = hilum_sys::close_all_but(&mut []);
+            let _ = rustix::process::setpgid(None, None);
+            let _ = rustix::termios::tcsetpgrp(standard_input(), rustix::process::getpid());
+            hilum_sys::mask(SignalSet::EMPTY);
+            exit(run_line(line, socket, TERM))
+        }
+        Cloned::Parent { pid, pidfd } => {
+            // Both sides do it, so that it is done whoever comes first.
+            let _ = rustix::process::setpgid(Some(pid), Some(pid));
+            let _ = rustix::termios::tcsetpgrp(standard_input(), pid);
+            let mut hears = true;
+            loop {
+                let wanted = if hears { PollFlags::IN } else { PollFlags::empty() };
+                let mut events = [PollFd::new(&pidfd, PollFlags::IN), PollFd::from_borrowed_fd(lines.as_fd(), wanted)];
+                let _ = poll(&mut events, None);
+                if hears && !events[1].revents().is_empty() {
+                    hears = show(lines.as_fd());
+                }
+                if !events[0].revents().is_empty() {
+                    break;
+                }
+            }
+            let _ = waitpid(Some(pid), WaitOptions::empty());
+            let _ = rustix::termios::tcsetpgrp(standard_input(), rustix::process::getpid());
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! What workloads do, as a table and as JSON. Process 1 tells states; what control groups count is read from their files
+//! here, so that process 1 does not have to.
+
+use super::client::Connection;
+use super::output::show;
+use super::{DONE, FAILED, NOT_RUNNING, misused_as};
+use crate::init::{milliseconds, read_file};
+use core::fmt;
+use core::fmt::Write;
+use heapless::{String, Vec};
+use hilum::config::{Signal, limits};
+use hilum::supervise::{End, State};
+use hilum::wire::{Board, Command, Reply, Request, Status};
+use rustix::event::{PollFd, PollFlags, poll};
+
+/// What a workload's control group counts; none where there is no group, or no such controller.
+struct Usage {
+    memory: Option<u64>,
+    peak: Option<u64>,
+    limit: Option<u64>,
+    cpu_us: Option<u64>,
+    pids: Option<u64>,
+    is_frozen: bool,
+}
+
+/// `status [NAME] [--json]`
+pub(super) fn status(socket: &str, words: &[&str]) -> i32 {
+    match words {
+        [] => table(socket, None),
+        ["--json"] => json(socket, None),
+        [name, "--json"] | ["--json", name] => json(socket, Some(name)),
+        [name] if !name.starts_with('-') => table(socket, Some(name)),
+        _ => misused_as("status"),
+    }
+}
+
+fn connect(socket: &str, name: Option<&str>) -> Option<Connection> {
+    let mut request = Request::new(Command::Status);
+    if let Some(name) = name {
+        // There is room: it is the first word.
+        let _ = request.words.push(name);
+    }
+    Connection::ask(socket, &request, &[])
+}
+
+/// Whether a single workload that was asked for runs, as an exit status.
+fn running(name: Option<&str>, state: &Status<'_>) -> i32 {
+    let is_fine = [State::Ready.number(), State::Finished.number()].contains(&state.state);
+    if name.is_none() || is_fine { DONE } else { NOT_RUNNING }
+}
+
+fn table(socket: &str, name: Option<&str>) -> i32 {
+    let Some(connection) = connect(socket, name) else { return FAILED };
+    let mut found = DONE;
+    let answer = connection.finish(|reply| match reply {
+        Reply::Board(board) => head(board),
+        Reply::Status(status) => {
+            found |= running(name, status);
+            line(status, None);
+        }
+        _ => {}
+    });
+    if answer == DONE { found } else { answer }
+}
+
+fn head(board: &Board) {
+    if board.is_going_down {
+        show(format_args!("the board goes down\n"));
+    }
+    if board.is_safe {
+        show(format_args!(
+            "safe mode: only workloads marked safe were started; boots that went badly: {}\n",
+            board.bad_boots
+        ));
+    }
+    show(format_args!(
+        "{:<16} {:<11} {:>6} {:>9} {:>8} {:>9} {:>9} {:>5} {:>5}  {}\n",
+        "NAME", "STATE", "PID", "SINCE", "RESTARTS", "MEMORY", "LIMIT", "CPU", "PIDS", "LAST END"
+    ));
+}
+
+/// One workload; `cpu_percent` in tenths where it was measured, the processor's seconds otherwise.
+fn line(status: &Status<'_>, cpu_permille: Option<u64>) {
+    let usage = usage(status.name);
+    let mut cpu: String<16> = String::new();
+    let _ = match (cpu_permille, usage.cpu_us) {
+        (Some(permille), _) => write!(cpu, "{}.{}%", permille / 10, permille % 10),
+        (None, Some(us)) => write!(cpu, "{}.{}s", us / 1_000_000, us / 100_000 % 10),
+        (None, None) => cpu.write_str("-"),
+    };
+    let mut memory: String<16> = String::new();
+    let mut limit: String<16> = String::new();
+    let mut pids: String<16> = String::new();
+    let mut pid: String<16> = String::new();
+    let mut since: String<16> = String::new();
+    let state = if usage.is_frozen && status.pid > 0 { "frozen" } else { state_name(status.state) };
+    // Sixteen characters are enough for each.
+    let _ = write!(memory, "{}", Bytes(usage.memory));
+    let _ = write!(limit, "{}", Bytes(usage.limit.filter(|limit| *limit < u64::MAX)));
+    let _ = if let Some(count) = usage.pids { write!(pids, "{count}") } else { pids.write_str("-") };
+    let _ = if status.pid > 0 { write!(pid, "{}", status.pid) } else { pid.write_str("-") };
+    let _ = write!(since, "{}", Duration(status.since_ms));
+    show(format_args!(
+        "{:<16} {state:<11} {pid:>6} {since:>9} {:>8} {memory:>9} {limit:>9} {cpu:>5} {pids:>5}  {}\n",
+        status.name,
+        status.restarts,
+        Reason(status),
+    ));
+}
+
+fn state_name(number: u8) -> &'static str {
+    State::NAMES.get(usize::from(number)).copied().unwrap_or("?")
+}
+
+/// How it ended last, what it waits for, and what it says of itself.
+struct Reason<'a>(&'a Status<'a>);
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(status) = self;
+        let mut parts = 0;
+        let mut next = |formatter: &mut fmt::Formatter<'_>| {
+            parts += 1;
+            formatter.write_str(if parts > 1 { ", " } else { "" })
+        };
+        if let Some((peak, limit)) = status.out_of_memory {
+            next(formatter)?;
+            write!(formatter, "oom-killed, peak {} of limit {}", Bytes(Some(peak)), Bytes(Some(limit)))?;
+        } else if let Some(end) = status.last {
+            next(formatter)?;
+            match end {
+                End::Exit(status) => write!(formatter, "status {status}")?,
+                End::Signal(signal) => write!(formatter, "{}", Signal(signal))?,
+                End::NoProcess => formatter.write_str("no process could be made")?,
+                End::NotReady => formatter.write_str("not ready in time")?,
+                End::Unhealthy => formatter.write_str("unhealthy")?,
+            }
+        }
+        if !status.need.is_empty() {
+            next(formatter)?;
+            let waits = status.state == State::Waiting.number();
+            write!(formatter, "{} {}", if waits { "waits for" } else { "needs, and failed:" }, status.need)?;
+        }
+        if status.dropped > 0 {
+            next(formatter)?;
+            write!(formatter, "{} log lines dropped", status.dropped)?;
+        }
+        if !status.text.is_empty() {
+            next(formatter)?;
+            write!(formatter, "\"{}\"", status.text)?;
+        }
+        if parts == 0 { formatter.write_str("-") } else { Ok(()) }
+    }
+}
+
+/// Bytes for people.
+struct Bytes(Option<u64>);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => formatter.write_str("-"),
+            Some(bytes) if bytes < 10 << 20 => write!(formatter, "{}K", bytes >> 10),
+            Some(bytes) if bytes < 10 << 30 => write!(formatter, "{}M", bytes >> 20),
+            Some(bytes) => write!(formatter, "{}G", bytes >> 30),
+        }
+    }
+}
+
+/// Milliseconds for people.
+struct Duration(u64);
+
+impl fmt::Display for Duration {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0 / 1_000;
+        match seconds {
+            0..60 => write!(formatter, "{seconds}.{}s", self.0 / 100 % 10),
+            60..3_600 => write!(formatter, "{}m{:02}s", seconds / 60, seconds % 60),
+            3_600..86_400 => write!(formatter, "{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
+            _ => write!(formatter, "{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
+        }
+    }
+}
+
+fn usage(name: &str) -> Usage {
+    let number = |file: &str, key: &str| {
+        let mut path: String<128> = String::new();
+        write!(path, "/sys/fs/cgroup/workload/{name}/{file}").ok()?;
+        let mut bytes = [0; 512];
+        let length = read_file(&path, &mut bytes).ok()?;
+        let text = core::str::from_utf8(&bytes[..length]).ok()?;
+        let value = text.lines().find_map(|line| line.strip_prefix(key))?.trim();
+        if value == "max" { Some(u64::MAX) } else { value.parse().ok() }
+    };
+    Usage {
+        memory: number("memory.current", ""),
+        peak: number("memory.peak", ""),
+        limit: number("memory.max", ""),
+        cpu_us: number("cpu.stat", "usage_usec "),
+        pids: number("pids.current", ""),
+        is_frozen: number("cgroup.events", "frozen ") == Some(1),
+    }
+}
+
+fn json(socket: &str, name: Option<&str>) -> i32 {
+    let Some(connection) = connect(socket, name) else { return FAILED };
+    let (mut found, mut count) = (DONE, 0);
+    let answer = connection.finish(|reply| match reply {
+        Reply::Board(board) => {
+            show(format_args!(
+                "{{\"going_down\":{},\"safe\":{},\"bad_boots\":{},\"uptime_ms\":{},\"workloads\":[",
+                board.is_going_down, board.is_safe, board.bad_boots, board.now_ms
+            ));
+        }
+        Reply::Status(status) => {
+            found |= running(name, status);
+            count += 1;
+            show(format_args!("{}{}", if count > 1 { "," } else { "" }, Json(status)));
+        }
+        _ => {}
+    });
+    if answer != DONE {
+        return answer;
+    }
+    show(format_args!("]}}\n"));
+    found
+}
+
+/// One workload as a JSON object (RFC 8259); what is not known is null.
+struct Json<'a>(&'a Status<'a>);
+
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(status) = self;
+        let usage = usage(status.name);
+        write!(
+            f,
+            "{{\"name\":\"{}\",\"state\":\"{}\",\"frozen\":{},\"pid\":{},\"since_ms\":{},\"restarts\":{}",
+            status.name,
+            state_name(status.state),
+            usage.is_frozen,
+            Number(Some(status.pid.into()).filter(|pid| *pid > 0)),
+            status.since_ms,
+            status.restarts
+        )?;
+        let (mut exit, mut signal, mut reason) = (None, None, "");
+        match status.last {
+            Some(End::Exit(status)) => exit = Some(status.into()),
+            Some(End::Signal(number)) => signal = Some(number.into()),
+            Some(End::NoProcess) => reason = "no-process",
+            Some(End::NotReady) => reason = "not-ready",
+            Some(End::Unhealthy) => reason = "unhealthy",
+            None => {}
+        }
+        if status.out_of_memory.is_some() {
+            reason = "oom-killed";
+        }
+        write!(f, ",\"exit\":{},\"signal\":{},\"reason\":{}", Number(exit), Number(signal), Text(reason))?;
+        write!(f, ",\"memory\":{},\"memory_peak\":{}", Number(usage.memory), Number(usage.peak))?;
+        write!(f, ",\"memory_limit\":{}", Number(usage.limit.filter(|limit| *limit < u64::MAX)))?;
+        write!(f, ",\"cpu_us\":{},\"pids\":{}", Number(usage.cpu_us), Number(usage.pids))?;
+        write!(f, ",\"dropped_lines\":{},\"need\":{}", status.dropped, Text(status.need))?;
+        write!(f, ",\"status\":{}}}", Text(status.text))
+    }
+}
+
+struct Number(Option<u64>);
+
+impl fmt::Display for Number {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(number) => write!(formatter, "{number}"),
+            None => formatter.write_str("null"),
+        }
+    }
+}
+
+/// A text; control characters do not get this far, so two characters are all that is escaped.
+struct Text<'a>(&'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return formatter.write_str("null");
+        }
+        formatter.write_str("\"")?;
+        for part in self.0.split_inclusive(['"', '\\']) {
+            let (plain, last) =
+                part.strip_suffix(['"', '\\']).map_or((part, ""), |plain| (plain, &part[plain.len()..]));
+            formatter.write_str(plain)?;
+            formatter.write_str(if last.is_empty() { "" } else { "\\" })?;
+            formatter.write_str(last)?;
+        }
+        formatter.write_str("\"")
+    }
+}
+
+/// `top [-n TIMES]`: until a key is pressed, where standard input is a terminal.
+pub(super) fn top(socket: &str, words: &[&str]) -> i32 {
+    const PERIOD_MS: u64 = 1_000;
+    let times: u32 = match words {
+        [] => u32::MAX,
+        ["-n", times] => match times.parse() {
+            Ok(times) => times,
+            Err(_) => return misused_as("top"),
+        },
+        _ => return misused_as("top"),
+    };
+    let mut before: Vec<u64, { limits::WORKLOADS }> = Vec::new();
+    for turn in 0..times {
+        let Some(connection) = connect(socket, None) else { return FAILED };
+        // The cursor goes home, and what was there is cleared.
+        show(format_args!("\x1b[H\x1b[J"));
+        let mut now: Vec<u64, { limits::WORKLOADS }> = Vec::new();
+        let answer = connection.finish(|reply| match reply {
+            Reply::Board(board) => head(board),
+            Reply::Status(status) => {
+                let cpu_us = usage(status.name).cpu_us.unwrap_or(0);
+                let passed_us = before.get(now.len()).map_or(0, |before| cpu_us.saturating_sub(*before));
+                line(status, Some(passed_us / PERIOD_MS));
+                // There are as many as workloads.
+                let _ = now.push(cpu_us);
+            }
+            _ => {}
+        });
+        if answer != DONE {
+            return answer;
+        }
+        before = now;
+        let stdin = hilum_sys::standard_input();
+        let is_terminal = rustix::termios::isatty(stdin);
+        let mut keys = [PollFd::from_borrowed_fd(stdin, PollFlags::IN)];
+        let waited = if is_terminal { &mut keys[..] } else { &mut [] };
+        if turn + 1 < times && poll(waited, Some(&milliseconds(PERIOD_MS))) == Ok(1) {
+            return DONE;
+        }
+    }
+    DONE
+}

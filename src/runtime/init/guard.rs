@@ -1,0 +1,201 @@
+//! What guards the board itself: the watchdog, and the count of boots that went badly.
+//!
+//! The watchdog is fed only here, by the loop that does all the rest, and only while no critical workload is away for too
+//! long: a PID 1 that stands still, or a board that does not do what it is there for, is reset. It stays armed on the way
+//! down, so that a shutdown that hangs ends as well.
+
+use super::leave::milliseconds;
+use super::{Console, words};
+use core::fmt::Write;
+use hilum::config::{Boots, Config, Watchdog};
+use hilum::supervise::Supervisor;
+use hilum_sys::{Cloned, exit, monotonic_ms};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::process::{Signal, WaitOptions, pidfd_send_signal, waitpid};
+
+/// Milliseconds that the place of the count has to answer.
+const BOOTS_MS: u64 = 3_000;
+/// Bytes of the count: a sector, which is written as a whole.
+const SECTOR: usize = 512;
+const MARK: &str = "hilum boots ";
+/// The highest count: an exit status carries it.
+const MOST: u32 = 100;
+
+/// The guard of one board.
+pub(super) struct Guard {
+    /// Whether only workloads that are marked `safe` start.
+    pub(super) is_safe: bool,
+    /// Boots in a row that went badly before this one.
+    pub(super) bad_boots: u32,
+    watchdog: Option<Armed>,
+    boots: Option<Boots<'static>>,
+    /// Since when every workload is as it should be; none while one is not.
+    well_since: Option<u64>,
+}
+
+/// An open watchdog.
+struct Armed {
+    device: OwnedFd,
+    every_ms: u64,
+    feed_at: u64,
+    is_fed: bool,
+}
+
+impl Guard {
+    /// Nothing guards yet. `is_safe` is what the kernel command line says.
+    pub(super) const fn new(is_safe: bool) -> Self {
+        Self { is_safe, bad_boots: 0, watchdog: None, boots: None, well_since: None }
+    }
+
+    /// Arms the watchdog; says nothing where the device is not there yet, because a module may bring it.
+    pub(super) fn arm(&mut self, watchdog: Option<Watchdog<'_>>, is_last_try: bool, console: &mut Console) {
+        let Some(Watchdog { device, timeout_ms }) = watchdog.filter(|_| self.watchdog.is_none()) else { return };
+        let opened = open(device, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
+        match opened.and_then(|file| Ok((hilum_sys::set_watchdog(&file, timeout_ms.div_ceil(1_000).max(1))?, file))) {
+            Ok((seconds, file)) => {
+                if u64::from(seconds) * 1_000 != u64::from(timeout_ms) {
+                    console.say(format_args!("watchdog {device}: its driver takes {seconds} s"));
+                }
+                let every_ms = (u64::from(seconds) * 1_000 / 3).max(100);
+                self.watchdog = Some(Armed { device: file, every_ms, feed_at: 0, is_fed: true });
+            }
+            Err(Errno::NOENT) if !is_last_try => {}
+            Err(errno) => {
+                console.say(format_args!("watchdog {device}: {}: the board runs without", words(errno)));
+            }
+        }
+    }
+
+    /// Counts this boot as one that goes badly, until it is known to have gone well.
+    pub(super) fn count_boot(&mut self, boots: Option<Boots<'static>>, console: &mut Console) {
+        self.boots = boots;
+        let Some(Boots { path, limit, .. }) = boots else { return };
+        match at_place(|| add_one(path)) {
+            Ok(count) => {
+                self.bad_boots = count;
+                if count >= limit {
+                    self.is_safe = true;
+                    console.say(format_args!("{count} boots in a row went badly"));
+                }
+            }
+            Err(errno) => console.say(format_args!("boots {path}: {}: bad boots are not counted", words(errno))),
+        }
+    }
+
+    /// When [`Self::turn`] has something to do.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        let well_at = self.boots.zip(self.well_since).map(|(boots, since)| since + u64::from(boots.after_ms));
+        self.watchdog.as_ref().map(|armed| armed.feed_at).into_iter().chain(well_at).min()
+    }
+
+    /// The loop has turned.
+    pub(super) fn turn(&mut self, config: &Config<'_>, supervisor: &Supervisor, console: &mut Console, now: u64) {
+        if let Some(armed) = &mut self.watchdog
+            && armed.feed_at <= now
+        {
+            armed.feed_at = now + armed.every_ms;
+            let is_sane = supervisor.is_sane(config, now);
+            if is_sane {
+                // Any byte but V, which would disarm it (Documentation/watchdog/watchdog-api.rst).
+                let _ = rustix::io::write(&armed.device, b"\n");
+            } else if armed.is_fed {
+                console.say(format_args!("watchdog: not fed any more: a critical workload is away for too long"));
+            }
+            armed.is_fed = is_sane;
+        }
+        if self.boots.is_none() {
+            return;
+        }
+        if !supervisor.is_well(config) {
+            self.well_since = None;
+        } else if self.well_since.is_none() {
+            self.well_since = Some(now);
+        } else if self.deadline_of_boot().is_some_and(|at| at <= now) {
+            self.boot_was_good();
+        }
+    }
+
+    fn deadline_of_boot(&self) -> Option<u64> {
+        self.boots.zip(self.well_since).map(|(boots, since)| since + u64::from(boots.after_ms))
+    }
+
+    /// The board goes down now: one that was asked to has not gone badly.
+    pub(super) fn going_down(&mut self, is_asked: bool) {
+        if is_asked {
+            self.boot_was_good();
+        }
+        if let Some(armed) = &self.watchdog {
+            // What is left to do has the whole of its time.
+            let _ = rustix::io::write(&armed.device, b"\n");
+        }
+    }
+
+    fn boot_was_good(&mut self) {
+        if let Some(boots) = self.boots.take() {
+            let _ = at_place(|| write_count(boots.path, 0).map(|()| 0));
+        }
+    }
+}
+
+/// Has a child do something with the count, which a disk that does not answer cannot hold up. Gives its answer, up to
+/// [`MOST`].
+fn at_place(work: impl FnOnce() -> Result<u32, Errno>) -> Result<u32, Errno> {
+    const FAILED: i32 = 128;
+    match hilum_sys::clone(0, None)? {
+        Cloned::Child => exit(match work() {
+            Ok(count) => count.min(MOST) as i32,
+            Err(errno) => FAILED + errno.raw_os_error().clamp(1, 127),
+        }),
+        Cloned::Parent { pid, pidfd } => {
+            let until = monotonic_ms() + BOOTS_MS;
+            loop {
+                let left = until.saturating_sub(monotonic_ms());
+                match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&milliseconds(left))) {
+                    Err(Errno::INTR) => {}
+                    Ok(1) => break,
+                    _ => {
+                        let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+                        return Err(Errno::TIMEDOUT);
+                    }
+                }
+            }
+            let status = waitpid(Some(pid), WaitOptions::empty())?.and_then(|(_, status)| status.exit_status());
+            match status {
+                Some(count @ 0..FAILED) => Ok(count.unsigned_abs()),
+                Some(failed) => Err(Errno::from_raw_os_error(failed - FAILED)),
+                None => Err(Errno::IO),
+            }
+        }
+    }
+}
+
+/// Reads the count and writes it one higher.
+fn add_one(path: &str) -> Result<u32, Errno> {
+    let mut bytes = [0; SECTOR];
+    let length = match super::read_file(path, &mut bytes) {
+        Ok(length) => length,
+        Err(Errno::NOENT) => 0,
+        Err(errno) => return Err(errno),
+    };
+    // What is no count of ours is none yet.
+    let line = bytes[..length].split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let number = core::str::from_utf8(line).ok().and_then(|line| line.strip_prefix(MARK)?.parse().ok());
+    let count: u32 = number.unwrap_or(0);
+    write_count(path, count.saturating_add(1).min(MOST))?;
+    Ok(count)
+}
+
+fn write_count(path: &str, count: u32) -> Result<(), Errno> {
+    let mut text: heapless::String<32> = heapless::String::new();
+    // Three digits fit.
+    let _ = writeln!(text, "{MARK}{count}");
+    let mut bytes = [b'\n'; SECTOR];
+    bytes[..text.len()].copy_from_slice(text.as_bytes());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::DSYNC | OFlags::CLOEXEC;
+    let file = open(path, flags, Mode::from_raw_mode(0o600))?;
+    rustix::io::write(&file, &bytes)?;
+    rustix::fs::fsync(&file)
+}

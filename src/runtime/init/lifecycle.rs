@@ -1,0 +1,274 @@
+//! What is done to workloads and what comes from them: starts, ends, output, readiness, checks.
+
+use super::board::{Board, Note};
+use super::source::Source;
+use super::timeline::Moment;
+use super::{tell, words};
+use crate::workload::{Failure, Outcome, Process, Report, Target, is_good, spawn};
+use hilum::config::{Check, Ready};
+use hilum::supervise::{End, Event};
+use hilum_sys::{Cloned, exit};
+use rustix::event::epoll;
+use rustix::fd::{AsFd, AsRawFd};
+use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, WaitStatus};
+
+/// What a start counts as that failed before there was a process: the status of a failed set-up.
+const STATUS_SETUP: u8 = 125;
+/// Bytes read from a workload before the others get their turn.
+const READ_BYTES: usize = 4096;
+/// Datagrams read from a workload before the others get their turn.
+const DATAGRAMS: usize = 16;
+/// Milliseconds that one look for readiness may take.
+const READY_LOOK_MS: u64 = 1_000;
+
+impl Board {
+    /// Takes every process that ended, workloads and orphans alike, until there is none left.
+    ///
+    /// There is one place that reaps, so nobody can steal a status; and until it reaps a pid, that pid is nobody
+    /// else's. SIGCHLD coalesces, so one signal may stand for any number of ends.
+    pub(super) fn reap(&mut self) {
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) => self.ended(pid, status),
+                Err(Errno::INTR) => {}
+                _ => return,
+            }
+        }
+    }
+
+    fn ended(&mut self, pid: Pid, status: WaitStatus) {
+        if self.console.ended(pid) {
+            return;
+        }
+        if let Some(index) = self.notes.iter().position(|note| note.check == Some(pid)) {
+            self.notes[index].check = None;
+            return self.tell(index, Event::Checked(status.exit_status() == Some(0)));
+        }
+        let is_its = |process: &Option<Process>| process.as_ref().is_some_and(|process| process.pid == pid);
+        let Some(index) = self.processes.iter().position(is_its) else { return };
+        let workload = &self.config.workloads[index];
+        // What it wrote and reported before it ended comes first.
+        self.read_report(index);
+        self.drain_output(index);
+        self.read_notify(index);
+        self.logs.finish(workload, index, &mut self.console);
+        // Dropping the descriptors takes them out of the epoll set: nobody else holds them.
+        let set_up = self.processes[index].take().is_some_and(|process| !process.has_failed);
+        let end = match status.terminating_signal() {
+            Some(signal) => End::Signal(signal as u8),
+            None => End::Exit(status.exit_status().unwrap_or(0) as u8),
+        };
+        let name = workload.name;
+        match end {
+            End::Exit(code) if set_up => {
+                self.console.tell(format_args!("workload \"{name}\": exited with status {code}"));
+            }
+            End::Signal(signal) => {
+                let out_of_memory = self.around.groups.out_of_memory(workload, index);
+                tell::killed(&mut self.console, name, signal, out_of_memory.as_ref());
+                self.notes[index].out_of_memory = out_of_memory.map(|found| (found.peak.unwrap_or(0), found.limit));
+            }
+            _ => {}
+        }
+        self.around.groups.remove(workload, index);
+        self.timeline.note(Moment::Ended(index as u8));
+        self.tell(index, Event::Ended(end));
+    }
+
+    /// Reads one helping of what a workload wrote; gives whether there was any.
+    pub(super) fn read_output(&mut self, index: usize) -> bool {
+        let Some(process) = &self.processes[index] else { return false };
+        let mut bytes = [0; READ_BYTES];
+        match rustix::io::read(&process.output, &mut bytes) {
+            Ok(0) => {
+                // Every writer is gone, the process perhaps not: there is nothing to wait for here any more.
+                let _ = epoll::delete(&self.epoll, &process.output);
+                false
+            }
+            Ok(count) => {
+                self.logs.feed(&self.config.workloads[index], index, &bytes[..count], &mut self.console);
+                true
+            }
+            Err(errno) => errno == Errno::INTR,
+        }
+    }
+
+    /// Reads what is left in the pipe of a process that ended. A pipe's size bounds it, unless something still writes.
+    fn drain_output(&mut self, index: usize) {
+        /// The pipe's 64 KiB, and once more for what comes while they are read.
+        const HELPINGS: usize = 2 * 65_536 / READ_BYTES;
+        for _ in 0..HELPINGS {
+            if !self.read_output(index) {
+                return;
+            }
+        }
+    }
+
+    /// Hears whether the set-up of a workload got to its program.
+    pub(super) fn read_report(&mut self, index: usize) {
+        let Some(process) = &mut self.processes[index] else { return };
+        match process.outcome() {
+            Outcome::Pending => {}
+            Outcome::Executed => {
+                let (pid, executed_us) = (process.pid, process.executed_us);
+                if let Some(notify) = &process.notify {
+                    // Its lines wait in the socket for the next turn.
+                    let _ = epoll::add(&self.epoll, notify, Source::Notify(index).data(), epoll::EventFlags::IN);
+                }
+                self.tell_started(index, pid, executed_us);
+                self.tell(index, Event::Executed);
+            }
+            Outcome::Failed(report) => {
+                tell::failed_step(&mut self.console, &self.config.workloads[index], report);
+            }
+        }
+    }
+
+    /// A newline says that it is ready; the end of the pipe says nothing.
+    pub(super) fn read_ready(&mut self, index: usize) {
+        let Some(process) = &mut self.processes[index] else { return };
+        let Some(ready) = &process.ready else { return };
+        let mut bytes = [0; 64];
+        match rustix::io::read(ready, &mut bytes) {
+            Ok(count) if count > 0 => {
+                if bytes[..count].contains(&b'\n') {
+                    process.ready = None;
+                    self.tell(index, Event::Ready);
+                }
+            }
+            Err(Errno::AGAIN | Errno::INTR) => {}
+            _ => process.ready = None,
+        }
+    }
+
+    /// Reads what a workload says of itself.
+    pub(super) fn read_notify(&mut self, index: usize) {
+        for _ in 0..DATAGRAMS {
+            let Some(Process { report: None, notify: Some(socket), .. }) = &self.processes[index] else { return };
+            let mut bytes = [0_u8; 1024];
+            let Ok((count, _)) = rustix::net::recv(socket, &mut bytes, rustix::net::RecvFlags::DONTWAIT) else {
+                return;
+            };
+            let notice = hilum::notify::read(&bytes[..count]);
+            if let Some(text) = notice.status {
+                self.notes[index].text = text;
+            }
+            if notice.is_ready && self.config.workloads[index].supervision.ready == Ready::Notify {
+                self.tell(index, Event::Ready);
+            }
+            if notice.is_alive {
+                self.tell(index, Event::Alive);
+            }
+        }
+    }
+
+    pub(super) fn start(&mut self, index: usize) {
+        let is_timed = self.entered_us.is_some();
+        self.notes[index] = Note { check: None, ..Note::NONE };
+        self.timeline.note(Moment::Start(index as u8));
+        let result = spawn(self.config, index, &mut self.around, is_timed).and_then(|process| {
+            self.watch(process.output.as_fd(), Source::Output(index))?;
+            if let Some(report) = &process.report {
+                self.watch(report.as_fd(), Source::Report(index))?;
+            }
+            if let Some(ready) = &process.ready {
+                self.watch(ready.as_fd(), Source::Ready(index))?;
+            }
+            // SIGCHLD tells of its end as well; the descriptor does so even if a signal is lost.
+            self.watch(process.pidfd.as_fd(), Source::Process)?;
+            Ok(process)
+        });
+        let workload = &self.config.workloads[index];
+        match result {
+            Ok(process) => self.processes[index] = Some(process),
+            Err(Failure { step: Some(step), errno, .. }) => {
+                // What a line asks for and the kernel cannot will not be otherwise in a second: it is a failed start.
+                tell::failed_step(&mut self.console, workload, Report { step, errno: words(errno) });
+                self.around.groups.remove(workload, index);
+                self.tell(index, Event::Ended(End::Exit(STATUS_SETUP)));
+            }
+            Err(Failure { step: None, errno, hint }) => {
+                let (before, hint) = hint.map_or(("", ""), |hint| (": ", hint));
+                self.console.tell(format_args!(
+                    "workload \"{}\": start: {}{before}{hint}",
+                    workload.name,
+                    words(errno)
+                ));
+                self.tell(index, Event::Ended(End::NoProcess));
+            }
+        }
+    }
+
+    /// Sends a workload's first process a signal.
+    ///
+    /// # Errors
+    /// ESRCH where it has ended, or never ran.
+    pub(super) fn signal(&self, index: usize, signal: u8) -> Result<(), Errno> {
+        self.processes[index].as_ref().ok_or(Errno::SRCH)?.signal(signal)
+    }
+
+    /// Asks a workload to end.
+    pub(super) fn stop(&mut self, index: usize) {
+        let workload = &self.config.workloads[index];
+        // What is frozen would get the signal when it is too late.
+        let _ = self.around.groups.freeze(workload, false);
+        match self.signal(index, workload.stop.signal.0) {
+            // It ended already: its end is about to be read.
+            Ok(()) | Err(Errno::SRCH) => {}
+            Err(errno) => {
+                self.console.tell(format_args!("workload \"{}\": signal: {}", workload.name, words(errno)));
+            }
+        }
+    }
+
+    pub(super) fn kill(&mut self, index: usize) {
+        const KILL: u8 = 9;
+        let workload = &self.config.workloads[index];
+        self.console.tell(format_args!("workload \"{}\": stop: not done in time, killing it", workload.name));
+        // Without cgroup.kill (before kernel 5.14, in a container) its first process takes the others with it: they
+        // share a PID namespace.
+        if self.around.groups.kill(workload).is_err() {
+            let _ = self.signal(index, KILL);
+        }
+    }
+
+    /// Has a copy of this process look whether a workload is ready, or healthy.
+    pub(super) fn check(&mut self, index: usize) {
+        let workload = &self.config.workloads[index];
+        let Some(process) = &self.processes[index] else { return };
+        let is_ready = self.supervisor.state(index) == hilum::supervise::State::Ready;
+        let (check, within_ms) = match (&workload.supervision.health, workload.supervision.ready) {
+            (Some(health), _) if is_ready => (health.check.clone(), u64::from(health.interval_ms)),
+            (_, Ready::Tcp(port)) => (Check::Tcp(port), READY_LOOK_MS),
+            _ => return,
+        };
+        match hilum_sys::clone(0, None) {
+            Ok(Cloned::Child) => {
+                let target =
+                    Target { workload, pid: process.pid, pidfd: process.pidfd.as_fd(), groups: &self.around.groups };
+                let mut kept = [process.pidfd.as_raw_fd().unsigned_abs(), self.around.groups.number()];
+                let _ = hilum_sys::close_all_but(&mut kept);
+                exit(i32::from(!is_good(&target, process.pid, &check, within_ms)))
+            }
+            // Its end is the answer.
+            Ok(Cloned::Parent { pid, .. }) => self.notes[index].check = Some(pid),
+            Err(_) => self.tell(index, Event::Checked(false)),
+        }
+    }
+
+    fn tell_started(&mut self, index: usize, pid: Pid, executed_us: Option<u64>) {
+        let name = self.config.workloads[index].name;
+        let moment = Moment::Executed(index as u8);
+        match executed_us {
+            Some(us) => self.timeline.note_at(moment, us),
+            None => self.timeline.note(moment),
+        }
+        self.console.tell(format_args!("workload \"{name}\": started, pid {}", pid.as_raw_nonzero()));
+        if let (Some(entered_us), Some(executed_us)) = (self.entered_us, executed_us) {
+            self.entered_us = None;
+            let passed_us = executed_us.saturating_sub(entered_us);
+            self.console.tell(format_args!("first workload after {passed_us} us"));
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! What commands ask for, done: each request gets its answer at once, or waits for what it asked for without anybody
+//! waiting for it.
+
+use super::board::Board;
+use super::control::{CLIENTS, Descriptors, Doing, Text, text};
+use super::source::Source;
+use super::words;
+use crate::workload::{Streams, Target};
+use hilum::supervise::{Ask, Down, Event, State};
+use hilum::wire::{self, Command, MESSAGE_BYTES, Reply, Request, Status};
+use hilum_sys::{Cloned, exit, monotonic_ms};
+use rustix::event::epoll::{self, EventFlags};
+use rustix::fd::{AsFd, AsRawFd};
+use rustix::io::Errno;
+
+/// Bytes of a line that are sent; a line has at most [`hilum::log::LINE_BYTES`].
+const LINE_BYTES: usize = hilum::log::LINE_BYTES;
+
+/// What becomes of a connection.
+enum Answer {
+    /// It is done, with this status and these words.
+    Done(u8, Text),
+    /// It goes on.
+    Goes(Doing),
+    /// Somebody else answers.
+    Handed,
+}
+
+fn done() -> Answer {
+    Answer::Done(0, Text::new())
+}
+
+fn failed(arguments: core::fmt::Arguments<'_>) -> Answer {
+    Answer::Done(1, text(arguments))
+}
+
+impl Board {
+    /// Takes a new connection in.
+    pub(super) fn accept(&mut self) {
+        while let Some(place) = self.control.accept() {
+            if place == CLIENTS {
+                continue;
+            }
+            let Some(client) = &self.control.clients[place] else { continue };
+            let interest = EventFlags::IN | EventFlags::RDHUP;
+            if epoll::add(&self.epoll, &client.socket, Source::Client(place).data(), interest).is_err() {
+                self.control.clients[place] = None;
+            }
+        }
+    }
+
+    /// Something came on a connection, or it can be written again, or it ended.
+    pub(super) fn read_client(&mut self, place: usize) {
+        let Some(client) = &mut self.control.clients[place] else { return };
+        client.is_full = false;
+        let mut buffer = [0; MESSAGE_BYTES];
+        let received = client.receive(&mut buffer);
+        let is_listening = matches!(client.doing, Doing::Nothing);
+        match received {
+            Ok(None) => {}
+            // One request is what a connection is for.
+            Ok(Some(_)) if !is_listening => self.control.clients[place] = None,
+            Ok(Some((length, descriptors))) => {
+                let answer = match Request::read(&buffer[..length]) {
+                    Ok(request) => self.answer(place, &request, descriptors),
+                    Err(malformed) => failed(format_args!("{}", malformed.text())),
+                };
+                self.give(place, answer);
+            }
+            Err(Errno::MSGSIZE) => {
+                self.give(place, failed(format_args!("{}", wire::Malformed::Long.text())));
+            }
+            Err(_) => self.control.clients[place] = None,
+        }
+    }
+
+    fn give(&mut self, place: usize, answer: Answer) {
+        let Some(client) = &mut self.control.clients[place] else { return };
+        match answer {
+            Answer::Goes(doing) => client.doing = doing,
+            Answer::Done(status, text) => {
+                client.send(&Reply::Done(status, &text));
+                self.control.clients[place] = None;
+            }
+            Answer::Handed => self.control.clients[place] = None,
+        }
+    }
+
+    /// Goes on with every connection that waits for something.
+    pub(super) fn serve(&mut self) {
+        for place in 0..CLIENTS {
+            let Some(client) = &mut self.control.clients[place] else { continue };
+            match &mut client.doing {
+                Doing::Nothing => {}
+                Doing::Waiting { index, ask } => {
+                    let (index, ask) = (*index, *ask);
+                    if let Some(answer) = self.outcome(index, ask) {
+                        self.give(place, answer);
+                    }
+                }
+                Doing::Lines { .. } if client.is_full => {}
+                Doing::Lines { .. } => self.send_lines(place),
+            }
+        }
+    }
+
+    fn send_lines(&mut self, place: usize) {
+        let Some(client) = &mut self.control.clients[place] else { return };
+        let Doing::Lines { index, mut cursor, is_following } = client.doing else { return };
+        let mut line = [0; LINE_BYTES];
+        loop {
+            let before = cursor;
+            let Some(entry) = self.logs.read(index, &mut cursor, &mut line) else { break };
+            if !client.send(&Reply::Line(entry.number, entry.ms, &line[..entry.length])) {
+                // It is asked again when it has read; one that is gone ends by its own event.
+                cursor = before;
+                client.is_full = true;
+                break;
+            }
+        }
+        let is_full = client.is_full;
+        let wanted = EventFlags::RDHUP | if is_full { EventFlags::OUT } else { EventFlags::IN };
+        let _ = epoll::modify(&self.epoll, &client.socket, Source::Client(place).data(), wanted);
+        client.doing = Doing::Lines { index, cursor, is_following };
+        if !is_following && !is_full {
+            self.give(place, done());
+        }
+    }
+
+    /// Whether what was asked of a workload has come to its end, and to which.
+    fn outcome(&self, index: usize, ask: Ask) -> Option<Answer> {
+        let name = self.config.workloads.get(index).map_or("", |workload| workload.name);
+        match (self.supervisor.state(index), ask) {
+            (State::Lost, Ask::Stop) => Some(failed(format_args!("workload \"{name}\" cannot be killed"))),
+            (state, Ask::Stop) => (!state.is_running()).then(done),
+            (State::Ready | State::Finished, _) => Some(done()),
+            (State::Failed | State::Lost, _) => {
+                Some(failed(format_args!("workload \"{name}\" failed; see: hilum log {name}")))
+            }
+            (State::Stopped, _) => Some(failed(format_args!("workload \"{name}\" was stopped meanwhile"))),
+            _ => None,
+        }
+    }
+
+    fn find(&self, request: &Request<'_>) -> Result<usize, Answer> {
+        let name = request.words.first().copied().unwrap_or_default();
+        let found = self.config.workloads.iter().position(|workload| workload.name == name);
+        found.ok_or_else(|| failed(format_args!("there is no workload \"{name}\"; see: hilum status")))
+    }
+
+    fn answer(&mut self, place: usize, request: &Request<'_>, descriptors: Descriptors) -> Answer {
+        match request.command {
+            Command::Status => self.status(place, request),
+            Command::Timeline => self.tell_timeline(place),
+            Command::Reload => failed(format_args!("not yet")),
+            Command::Poweroff => self.go_down(Down::Poweroff),
+            Command::Reboot => self.go_down(Down::Reboot),
+            Command::Halt => self.go_down(Down::Halt),
+            _ => match self.find(request) {
+                Ok(index) => self.answer_for(place, index, request, descriptors),
+                Err(answer) => answer,
+            },
+        }
+    }
+
+    fn answer_for(&mut self, place: usize, index: usize, request: &Request<'_>, descriptors: Descriptors) -> Answer {
+        let workload = &self.config.workloads[index];
+        let name = workload.name;
+        let told = |result: Result<(), Errno>| match result {
+            Ok(()) => done(),
+            Err(Errno::SRCH | Errno::NOENT) => failed(format_args!("workload \"{name}\" does not run")),
+            Err(Errno::OPNOTSUPP) => failed(format_args!("there are no control groups here")),
+            Err(errno) => failed(format_args!("workload \"{name}\": {}", words(errno))),
+        };
+        match request.command {
+            Command::Log => {
+                let cursor = self.logs.last(index, request.number);
+                Answer::Goes(Doing::Lines { index, cursor, is_following: request.is_waiting })
+            }
+            Command::Start => self.ask(index, Ask::Start, request.is_waiting),
+            Command::Stop => self.ask(index, Ask::Stop, request.is_waiting),
+            Command::Restart => self.ask(index, Ask::Restart, request.is_waiting),
+            Command::Signal => told(
+                u8::try_from(request.number).map_err(|_| Errno::INVAL).and_then(|number| self.signal(index, number)),
+            ),
+            Command::Freeze => told(self.around.groups.freeze(workload, true)),
+            Command::Thaw => told(self.around.groups.freeze(workload, false)),
+            Command::Exec => self.execute(place, index, request, descriptors),
+            _ => failed(format_args!("{}", wire::Malformed::Bytes.text())),
+        }
+    }
+
+    fn ask(&mut self, index: usize, ask: Ask, is_waiting: bool) -> Answer {
+        if self.supervisor.going_down().is_some() {
+            return failed(format_args!("the board goes down"));
+        }
+        self.tell(index, Event::Asked(ask));
+        if is_waiting { Answer::Goes(Doing::Waiting { index, ask }) } else { done() }
+    }
+
+    fn go_down(&mut self, down: Down) -> Answer {
+        self.supervisor.shut_down(self.config, down, monotonic_ms());
+        done()
+    }
+
+    fn status(&mut self, place: usize, request: &Request<'_>) -> Answer {
+        let Some(client) = &self.control.clients[place] else { return Answer::Handed };
+        let wanted = request.words.first().copied();
+        if let Some(name) = wanted.filter(|name| !self.config.workloads.iter().any(|workload| workload.name == *name)) {
+            return failed(format_args!("there is no workload \"{name}\"; see: hilum status"));
+        }
+        let now_ms = monotonic_ms();
+        client.send(&Reply::Board(wire::Board {
+            now_ms,
+            is_going_down: self.supervisor.going_down().is_some(),
+            is_safe: self.guard.is_safe,
+            bad_boots: self.guard.bad_boots,
+        }));
+        let workloads = &self.config.workloads;
+        for (index, workload) in workloads.iter().enumerate() {
+            if wanted.is_some_and(|name| name != workload.name) {
+                continue;
+            }
+            let unit = self.supervisor.unit(index);
+            let waits_for = |need: &usize| !matches!(self.supervisor.state(*need), State::Ready | State::Finished);
+            let need = match unit.state {
+                State::Waiting => workload.needs.iter().find(waits_for),
+                _ => unit.failed_need(),
+            };
+            let note = &self.notes[index];
+            client.send(&Reply::Status(Status {
+                name: workload.name,
+                state: unit.state.number(),
+                pid: self.processes[index]
+                    .as_ref()
+                    .map_or(0, |process| process.pid.as_raw_nonzero().get().unsigned_abs()),
+                since_ms: now_ms.saturating_sub(unit.since),
+                restarts: unit.restarts,
+                last: unit.last(),
+                out_of_memory: note.out_of_memory,
+                dropped: self.logs.dropped(index),
+                need: need.and_then(|need| workloads.get(need)).map_or("", |need| need.name),
+                text: &note.text,
+            }));
+        }
+        done()
+    }
+
+    fn tell_timeline(&mut self, place: usize) -> Answer {
+        let Some(client) = &self.control.clients[place] else { return Answer::Handed };
+        for (us, moment) in self.timeline.iter() {
+            let (what, index) = moment.words();
+            let workload = index.and_then(|index| self.config.workloads.get(usize::from(index)));
+            match workload {
+                Some(workload) => client.send(&Reply::Event(us, &text(format_args!("{}: {what}", workload.name)))),
+                None => client.send(&Reply::Event(us, what)),
+            };
+        }
+        done()
+    }
+
+    /// Has a copy of this process run a program inside of a workload and answer.
+    fn execute(&mut self, place: usize, index: usize, request: &Request<'_>, descriptors: Descriptors) -> Answer {
+        let workload = &self.config.workloads[index];
+        let (Some(process), Some(client)) = (&self.processes[index], &self.control.clients[place]) else {
+            return failed(format_args!("workload \"{}\" does not run", workload.name));
+        };
+        if process.report.is_some() {
+            return failed(format_args!("workload \"{}\" is still being set up", workload.name));
+        }
+        let [_, term, words @ ..] = request.words.as_slice() else {
+            return failed(format_args!("the program is missing"));
+        };
+        if words.is_empty() || words.len() > hilum::config::limits::EXEC_WORDS {
+            return failed(format_args!("a program and at most {} words", hilum::config::limits::EXEC_WORDS - 1));
+        }
+        let streams = match (request.is_waiting, descriptors.into_array::<3>()) {
+            (true, _) => Streams::Terminal((request.number >> 16) as u16, request.number as u16),
+            (false, Ok(three)) => Streams::Three(three),
+            (false, Err(_)) => return failed(format_args!("standard input, output and error did not come along")),
+        };
+        match hilum_sys::clone(0, None) {
+            Ok(Cloned::Child) => {
+                let connection = client.socket.as_fd();
+                let number = |fd: &dyn AsRawFd| fd.as_raw_fd().unsigned_abs();
+                let mut kept = [number(&client.socket), number(&process.pidfd), self.around.groups.number(), 0, 0, 0];
+                if let Streams::Three(three) = &streams {
+                    three.iter().zip(&mut kept[3..]).for_each(|(fd, place)| *place = number(fd));
+                }
+                let _ = hilum_sys::close_all_but(&mut kept);
+                let target =
+                    Target { workload, pid: process.pid, pidfd: process.pidfd.as_fd(), groups: &self.around.groups };
+                let (status, text) = target.run(words, term, streams, Some(connection), None);
+                client.send(&Reply::Done(status, &text));
+                exit(0)
+            }
+            Ok(Cloned::Parent { .. }) => Answer::Handed,
+            Err(errno) => failed(format_args!("{}", super::words(errno))),
+        }
+    }
+}

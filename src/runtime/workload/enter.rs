@@ -1,0 +1,244 @@
+//! A further program inside of a workload that runs: `hilum exec`, and health checks.
+//!
+//! A copy of PID 1 enters the workload's namespaces and makes a process there, which carries out the same steps of the
+//! plan as the workload's own program: control group, identity, capabilities, Landlock, seccomp. That process is born in
+//! the workload's control group. Neither it nor the copy can be read or traced by anybody inside (they are not
+//! dumpable, and their memory belongs to the board's user namespace, CVE-2016-9962), and neither runs anything of the
+//! workload before the rights are given up.
+
+use super::child::{self, Pipes, Program};
+use super::handover::{self, Opened};
+use super::report::{Outcome, receive};
+use super::{Groups, outside};
+use crate::init::words;
+use core::fmt::Write;
+use heapless::String;
+use hilum::config::Workload;
+use hilum::plan::{Namespaces, Phase, Plan, Step, plan};
+use hilum::wire::Reply;
+use hilum_sys::{Cloned, SignalSet, exit, monotonic_ms};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, pidfd_send_signal, waitpid};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
+
+/// What a program that joins gets as its standard input, output and error.
+pub(crate) enum Streams {
+    /// Nothing, and what it writes goes nowhere.
+    None,
+    /// These.
+    Three([OwnedFd; 3]),
+    /// A terminal of its own with so many rows and columns.
+    Terminal(u16, u16),
+}
+
+/// What the new process needs of the outside.
+struct Inside {
+    /// The workload's control group.
+    group: Option<OwnedFd>,
+    /// Its view of control groups, which is entered last; none where it has the board's.
+    group_namespace: Option<OwnedFd>,
+}
+
+/// Milliseconds that a program has to end when whoever asked for it is gone.
+const HANG_UP_MS: u64 = 2_000;
+
+/// The workload that is entered, as PID 1 knows it.
+pub(crate) struct Target<'a> {
+    pub(crate) workload: &'a Workload<'a>,
+    /// Its first process, which is not reaped.
+    pub(crate) pid: Pid,
+    pub(crate) pidfd: BorrowedFd<'a>,
+    pub(crate) groups: &'a Groups,
+}
+
+impl Target<'_> {
+    /// Runs `words` inside and gives the exit status with what went wrong. To be called in a copy of PID 1, which is of no
+    /// other use after it.
+    ///
+    /// `connection` hears of the terminal, and its end ends the program; `until_ms` of the monotonic clock does as well.
+    pub(crate) fn run(
+        &self,
+        words: &[&str],
+        term: &str,
+        streams: Streams,
+        connection: Option<BorrowedFd<'_>>,
+        until_ms: Option<u64>,
+    ) -> (u8, String<256>) {
+        let mut text = String::new();
+        let plan = plan(self.workload);
+        let entered = self.enter(&plan);
+        match entered.and_then(|inside| self.start(&plan, &inside, words, term, streams, connection)) {
+            Ok((pidfd, pid, report)) => match wait(pid, pidfd, connection, until_ms) {
+                Some(status) => {
+                    if let Outcome::Failed(report) = receive(&report, &mut None) {
+                        let step = plan.steps.get(report.step);
+                        let name = words.first().copied().unwrap_or_default();
+                        let _ = match step {
+                            Some(step @ Step::Execute(_)) => {
+                                let (before, hint) = step.hint(report.errno.0).map_or(("", ""), |hint| (": ", hint));
+                                write!(text, "exec {name}: {}{before}{hint}", report.errno)
+                            }
+                            Some(step) => write!(text, "{step}: {}", report.errno),
+                            None => Ok(()),
+                        };
+                    }
+                    let signalled = status.terminating_signal().map(|signal| 128 + signal);
+                    (status.exit_status().or(signalled).unwrap_or(255) as u8, text)
+                }
+                None => (124, text),
+            },
+            Err(errno) => {
+                let _ = write!(text, "enter workload \"{}\": {}", self.workload.name, crate::init::words(errno));
+                (125, text)
+            }
+        }
+    }
+
+    /// Takes over what a process inside has from its parent, and enters every namespace but the control group's: there
+    /// the new process could not be born into the workload's group.
+    fn enter(&self, plan: &Plan<'_>) -> Result<Inside, Errno> {
+        let group = self.groups.of(self.workload)?;
+        // Opened with the board's privileges: of a process that cannot be read it could not be opened from inside.
+        let group_namespace = match plan.namespaces.has("cgroup") {
+            true => Some(outside::process_file(self.pid, "ns/cgroup", OFlags::RDONLY)?),
+            false => None,
+        };
+        outside::on_oneself(plan)?;
+        let mut namespaces = plan.namespaces.0 & !Namespaces::flag("cgroup");
+        if self.workload.isolation.is_net_shared {
+            namespaces |= Namespaces::flag("net");
+        }
+        hilum_sys::enter_namespaces(self.pidfd, namespaces)?;
+        Ok(Inside { group, group_namespace })
+    }
+
+    fn start(
+        &self,
+        plan: &Plan<'_>,
+        inside: &Inside,
+        words: &[&str],
+        term: &str,
+        streams: Streams,
+        connection: Option<BorrowedFd<'_>>,
+    ) -> Result<(OwnedFd, Pid, OwnedFd), Errno> {
+        let (report, report_writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        match hilum_sys::clone(0, inside.group.as_ref().map(AsFd::as_fd))? {
+            Cloned::Parent { pid, pidfd } => {
+                drop(report_writer);
+                rustix::io::ioctl_fionbio(&report, true)?;
+                Ok((pidfd, pid, report))
+            }
+            Cloned::Child => {
+                drop(report);
+                if let Some(namespace) = &inside.group_namespace
+                    && let Err(errno) = hilum_sys::enter_namespaces(namespace.as_fd(), Namespaces::flag("cgroup"))
+                {
+                    let step = plan.of(Phase::Inside).next().map_or(0, |(index, _)| index);
+                    super::report::Report { step, errno: words_of(errno) }.send(report_writer.as_fd());
+                    exit(125)
+                }
+                let writer = report_writer.as_fd();
+                let pipes = Pipes {
+                    output: writer,
+                    report: writer,
+                    socket: None,
+                    ready: None,
+                    notify: None,
+                    is_timed: false,
+                    template: "",
+                };
+                let has_terminal = matches!(streams, Streams::Terminal(..));
+                let program = Program { words, term: has_terminal.then_some(term) };
+                child::run_program(self.workload, plan, &pipes, &program, || {
+                    connect(self.workload, streams, connection)
+                })
+            }
+        }
+    }
+}
+
+fn words_of(errno: Errno) -> hilum::errno::Errno {
+    words(errno)
+}
+
+/// Makes the standard descriptors what they are to be.
+fn connect(workload: &Workload<'_>, streams: Streams, connection: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
+    let three = match streams {
+        Streams::Three(three) => three,
+        Streams::None => {
+            let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+            [null()?, null()?, null()?]
+        }
+        Streams::Terminal(rows, columns) => {
+            let terminal = terminal(workload, rows, columns, connection.ok_or(Errno::BADF)?)?;
+            let copy = || rustix::io::fcntl_dupfd_cloexec(&terminal, 3);
+            [copy()?, copy()?, copy()?]
+        }
+    };
+    rustix::stdio::dup2_stdin(&three[0])?;
+    rustix::stdio::dup2_stdout(&three[1])?;
+    rustix::stdio::dup2_stderr(&three[2])
+}
+
+/// A terminal of the workload's own devpts, which becomes the session's; its other side goes to whoever asked.
+///
+/// Both sides are known by descriptors alone (CVE-2025-52565): the first comes from the devpts mount, which is looked
+/// at, the second from the first.
+fn terminal(workload: &Workload<'_>, rows: u16, columns: u16, connection: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    const DEVPTS: u64 = 0x1cd1;
+    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let master = openat2(rustix::fs::CWD, "/dev/pts/ptmx", flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+    if rustix::fs::fstatfs(&master)?.f_type as u64 & 0xffff_ffff != DEVPTS {
+        return Err(Errno::NODEV);
+    }
+    unlockpt(&master)?;
+    let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+    let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(&slave, size)?;
+    let user = workload.identity.user;
+    let (uid, gid) = (rustix::process::Uid::from_raw(user.uid), rustix::process::Gid::from_raw(user.gid));
+    rustix::fs::fchown(&slave, Some(uid), Some(gid))?;
+    rustix::process::ioctl_tiocsctty(&slave)?;
+    let mut opened = Opened::new();
+    // It is empty.
+    let _ = opened.push(master);
+    let message = Reply::Terminal.message().map_err(|_| Errno::MSGSIZE)?;
+    handover::send(connection, &message, &opened)?;
+    Ok(slave)
+}
+
+/// Waits for the program; ends it when the connection ends, or when its time is over. None where it was its time.
+fn wait(pid: Pid, pidfd: OwnedFd, connection: Option<BorrowedFd<'_>>, until_ms: Option<u64>) -> Option<WaitStatus> {
+    hilum_sys::mask(SignalSet::ALL);
+    let (mut until_ms, mut is_late, mut has_hung_up) = (until_ms, false, false);
+    loop {
+        let left = until_ms.map(|until| crate::init::milliseconds(until.saturating_sub(monotonic_ms())));
+        let ended = match connection.filter(|_| !has_hung_up) {
+            Some(connection) => {
+                let mut events =
+                    [PollFd::new(&pidfd, PollFlags::IN), PollFd::from_borrowed_fd(connection, PollFlags::RDHUP)];
+                let _ = poll(&mut events, left.as_ref());
+                if !events[1].revents().is_empty() {
+                    has_hung_up = true;
+                    let _ = pidfd_send_signal(&pidfd, Signal::HUP);
+                    until_ms = Some(monotonic_ms() + HANG_UP_MS);
+                }
+                !events[0].revents().is_empty()
+            }
+            None => poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], left.as_ref()) == Ok(1),
+        };
+        if ended {
+            let status = waitpid(Some(pid), WaitOptions::empty()).ok().flatten().map(|(_, status)| status);
+            return status.filter(|_| !is_late);
+        }
+        if until_ms.is_some_and(|until| until <= monotonic_ms()) {
+            is_late = true;
+            let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+            until_ms = None;
+        }
+    }
+}
