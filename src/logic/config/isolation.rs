@@ -7,7 +7,7 @@ use crate::seccomp::Seccomp;
 use heapless::Vec;
 
 /// What separates a workload from everything else. The default is everything that the kernel has.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Isolation<'a> {
     /// `share`: the namespaces that it does not have for itself, by their clone flags.
     pub shared: u64,
@@ -17,6 +17,8 @@ pub struct Isolation<'a> {
     pub is_net_shared: bool,
     /// `ids`: the first of its 65,536 user and group ids, as the host counts them.
     pub first_id: u32,
+    /// Whether an `ids` line says so.
+    pub has_own_ids: bool,
     /// `capability`
     pub capabilities: Capabilities,
     /// `seccomp`
@@ -84,7 +86,7 @@ pub struct Bind<'a> {
 }
 
 /// Who the program is, and how the kernel treats it.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Identity {
     /// `user`
     pub user: User,
@@ -138,7 +140,7 @@ pub const RESOURCES: [&str; 16] = [
 ];
 
 /// What a workload may use (cgroups(7), version 2). `u64::MAX` stands for no limit, none for what no line sets.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Resources<'a> {
     /// `memory`: bytes.
     pub memory: Option<u64>,

@@ -4,6 +4,7 @@
 //! caller owns and borrows every text from the bytes of the file.
 
 pub mod capability;
+mod difference;
 mod error;
 mod isolation;
 pub mod limits;
@@ -17,6 +18,7 @@ mod values;
 mod vocabulary;
 
 pub use capability::Capabilities;
+pub use difference::{keep_ids, unchanged};
 pub use error::{Error, Problem};
 pub use isolation::*;
 pub use model::*;

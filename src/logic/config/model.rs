@@ -21,6 +21,12 @@ pub struct Config<'a> {
 }
 
 impl Config<'_> {
+    /// Makes it like [`Self::EMPTY`], without touching what it had room for.
+    pub fn clear(&mut self) {
+        self.system = Self::EMPTY.system;
+        self.workloads.clear();
+    }
+
     /// A configuration without workloads, all defaults.
     pub const EMPTY: Self = Self {
         system: System {
@@ -166,6 +172,7 @@ impl<'a> Workload<'a> {
                 net_of: None,
                 is_net_shared: false,
                 first_id,
+                has_own_ids: false,
                 capabilities: Capabilities::NONE,
                 seccomp: Seccomp::DEFAULT,
                 has_landlock: true,

@@ -61,7 +61,7 @@ impl<const N: usize> Ring<N> {
 
     /// Forgets every line, without touching their bytes.
     pub fn clear(&mut self) {
-        (self.head, self.oldest) = (self.tail, self.next);
+        (self.head, self.tail, self.next, self.oldest) = (0, 0, 0, 0);
     }
 
     /// Lines that were kept and are forgotten again.

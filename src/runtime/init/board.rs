@@ -4,16 +4,18 @@
 //! waits for anything else, and no error ends it. What is done to a workload is in `lifecycle.rs`, what commands ask for
 //! in `requests.rs`.
 
-use super::control::Control;
+use super::configuration::Configuration;
+use super::control::{self, Control};
 use super::guard::Guard;
 use super::leave::{self, milliseconds};
 use super::logs::Logs;
 use super::machine::Kind;
+use super::reload::Pending;
 use super::source::Source;
 use super::timeline::{Moment, Timeline};
 use super::{Console, memory, tell, words};
 use crate::workload::{Groups, Networks, Process, Surroundings, template_place};
-use hilum::config::{Config, limits};
+use hilum::config::limits;
 use hilum::supervise::{Action, Event, Supervisor};
 use hilum_sys::{Once, SignalSet, Signals, monotonic_ms};
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -46,7 +48,11 @@ impl Note {
 /// Everything that PID 1 keeps while it supervises.
 pub(super) struct Board {
     pub(super) kind: Kind,
-    pub(super) config: &'static Config<'static>,
+    pub(super) config: Configuration,
+    /// Where it was read from.
+    pub(super) config_path: heapless::String<256>,
+    /// Another one that is being taken over.
+    pub(super) pending: Option<Pending>,
     pub(super) supervisor: &'static mut Supervisor,
     pub(super) logs: Logs,
     pub(super) notes: &'static mut [Note; limits::WORKLOADS],
@@ -80,16 +86,17 @@ impl Board {
     /// The kernel's, with the console, so that it can be told.
     pub(super) fn new(
         kind: Kind,
-        config: &'static Config<'static>,
+        config: Configuration,
+        config_path: &str,
         mut console: Console,
         guard: Guard,
         timeline: Timeline,
     ) -> Result<Self, (Console, Errno)> {
         let groups = match kind {
-            Kind::Machine => Groups::prepare(config, &mut console),
+            Kind::Machine => Groups::prepare(config.get(), &mut console),
             Kind::Container => Groups::none(),
         };
-        let (control, errno) = Control::open(config.system.control, kind == Kind::Machine);
+        let (control, errno) = Control::open(control::path(config.get(), kind));
         if let Some(errno) = errno {
             console.say(format_args!("control socket: {}; commands reach nobody", words(errno)));
         }
@@ -107,6 +114,9 @@ impl Board {
             Ok((epoll, signals)) => Ok(Self {
                 kind,
                 config,
+                // It fits: no path is longer than that.
+                config_path: heapless::String::try_from(config_path).unwrap_or_default(),
+                pending: None,
                 supervisor,
                 logs,
                 notes,
@@ -132,22 +142,23 @@ impl Board {
         self.supervisor.limit_set_ups(processors());
         self.supervisor.seed(hilum_sys::boottime_us() as u32);
         self.timeline.note(Moment::Arranged);
-        self.supervisor.begin(self.config, self.guard.is_safe, monotonic_ms());
+        self.supervisor.begin(self.config.get(), self.guard.is_safe, monotonic_ms());
         self.carry_out();
         self.console.flush();
         assert!(!panic_once, "asked for by hilum.panic on the kernel command line");
         loop {
             self.wait_and_dispatch();
-            self.supervisor.tick(self.config, monotonic_ms());
+            self.supervisor.tick(self.config.get(), monotonic_ms());
             self.carry_out();
             self.settle();
+            self.finish_reload();
             if self.around.groups.has_leftover() {
-                self.around.groups.sweep(&self.config.workloads, 0);
+                self.around.groups.sweep(&self.config.get().workloads, 0);
             }
             self.serve();
-            self.guard.turn(self.config, self.supervisor, &mut self.console, monotonic_ms());
+            self.guard.turn(self.config.get(), self.supervisor, &mut self.console, monotonic_ms());
             if self.supervisor.going_down().is_none() {
-                self.console.keep_prompt(self.control.path, monotonic_ms());
+                self.console.keep_prompt(control::path(self.config.get(), self.kind), monotonic_ms());
             }
             self.console.flush();
         }
@@ -158,8 +169,12 @@ impl Board {
         self.watch_control();
         let now = monotonic_ms();
         let longest_ms = if self.around.groups.has_leftover() { SWEEP_MS } else { SLEEP_MS };
-        let at =
-            [self.supervisor.deadline(), self.guard.deadline(), self.control.resumes_at(), self.console.resumes_at()];
+        let at = [
+            self.supervisor.deadline(),
+            self.guard.deadline(self.config.get()),
+            self.control.resumes_at(),
+            self.console.resumes_at(),
+        ];
         let sleep_ms = at.into_iter().flatten().min().map_or(longest_ms, |at| at.saturating_sub(now).min(longest_ms));
         let mut events = [epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; 16];
         // An interrupted or failed wait is a turn without events: the next turn looks at everything again.
@@ -221,7 +236,7 @@ impl Board {
     fn read_signals(&mut self) {
         while let Some(caught) = self.signals.next() {
             match leave::asked(caught) {
-                Some(down) => self.supervisor.shut_down(self.config, down, monotonic_ms()),
+                Some(down) => self.supervisor.shut_down(self.config.get(), down, monotonic_ms()),
                 None => self.reap(),
             }
         }
@@ -229,7 +244,7 @@ impl Board {
 
     /// Tells the supervisor that something happened to a workload.
     pub(super) fn tell(&mut self, index: usize, event: Event) {
-        self.supervisor.on(self.config, index, event, monotonic_ms());
+        self.supervisor.on(self.config.get(), index, event, monotonic_ms());
     }
 
     /// Does everything that the supervisor has decided.
@@ -246,14 +261,14 @@ impl Board {
                         self.tell_memory();
                     }
                     self.console.end_prompt();
-                    self.guard.going_down(!self.supervisor.is_escalated());
+                    self.guard.going_down(self.config.get(), !self.supervisor.is_escalated());
                     leave::leave(self.kind, down, &mut self.console)
                 }
                 told => {
                     if let Action::TellReady(index) = told {
                         self.timeline.note(Moment::Ready(index as u8));
                     }
-                    tell::action(&mut self.console, self.config, told);
+                    tell::action(&mut self.console, self.config.get(), told);
                 }
             }
         }
@@ -261,20 +276,20 @@ impl Board {
 
     /// Once every workload has started: what could wait until then.
     fn settle(&mut self) {
-        if self.settled || !self.supervisor.has_settled(self.config) {
+        if self.settled || !self.supervisor.has_settled(self.config.get()) {
             return;
         }
         self.settled = true;
-        self.around.groups.control_devices(&self.config.workloads);
+        self.around.groups.control_devices(&self.config.get().workloads);
         if let Err(errno) = self.around.groups.settle() {
             self.console.say(format_args!("control groups: own group: {}", words(errno)));
         }
         self.tell_memory();
-        self.console.start_prompt(self.control.path);
+        self.console.start_prompt(control::path(self.config.get(), self.kind));
     }
 
     fn tell_memory(&mut self) {
-        let workloads = self.config.workloads.len();
+        let workloads = self.config.get().workloads.len();
         if let Some(memory) = memory::own() {
             let (resident, anonymous) = (memory.resident_kb, memory.anonymous_kb);
             self.console.tell(format_args!(

@@ -91,7 +91,7 @@ impl Console {
     }
 
     /// Has every line go to the kernel's log, and to a file, as well.
-    pub(super) fn log_to(&mut self, has_kernel_log: bool, file: Option<config::LogFile<'static>>) {
+    pub(super) fn log_to(&mut self, has_kernel_log: bool, file: Option<config::LogFile<'_>>) {
         if has_kernel_log {
             let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
             match open("/dev/kmsg", flags, Mode::empty()) {
@@ -108,7 +108,7 @@ impl Console {
     }
 
     /// Makes the prompt where the configuration wants one, now that the board has started.
-    pub(super) fn start_prompt(&mut self, control: Option<&'static str>) {
+    pub(super) fn start_prompt(&mut self, control: Option<&str>) {
         if self.mode != ConsoleMode::Prompt {
             return;
         }
@@ -126,7 +126,7 @@ impl Console {
     }
 
     /// Makes a new prompt when it is time.
-    pub(super) fn keep_prompt(&mut self, control: Option<&'static str>, now: u64) {
+    pub(super) fn keep_prompt(&mut self, control: Option<&str>, now: u64) {
         if matches!(self.prompt, Prompt::At(at) if at <= now) {
             self.prompt = Prompt::Off;
             self.start_prompt(control);

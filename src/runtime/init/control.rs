@@ -3,10 +3,11 @@
 //! A path socket with mode 0600; only this process's own user is listened to (CVE-2020-15257: no abstract socket). A
 //! connection is never waited for: one that does not read loses its answers, and when there are too many the oldest goes.
 
+use super::machine::Kind;
 use core::fmt::Write;
 use core::mem::MaybeUninit;
 use heapless::{String, Vec};
-use hilum::config::Control as Wanted;
+use hilum::config::{Config, Control as Wanted};
 use hilum::log::Cursor;
 use hilum::supervise::Ask;
 use hilum::wire::{MESSAGE_BYTES, Reply};
@@ -37,6 +38,8 @@ pub(super) enum Doing {
     Nothing,
     /// It gets lines of the workload with this index.
     Lines { index: usize, cursor: Cursor, is_following: bool },
+    /// It hears when another configuration is taken over.
+    Reloading,
     /// It hears when what it asked for is done.
     Waiting { index: usize, ask: Ask },
 }
@@ -50,10 +53,17 @@ pub(super) struct Client {
     born: u32,
 }
 
+/// Where the socket is; none where the configuration wants none, or in a container says nothing.
+pub(super) fn path<'a>(config: &'a Config<'_>, kind: Kind) -> Option<&'a str> {
+    match config.system.control {
+        Wanted::At(path) => Some(path),
+        Wanted::Usual if kind == Kind::Machine => Some(USUAL),
+        _ => None,
+    }
+}
+
 /// The socket and its connections.
 pub(super) struct Control {
-    /// Where it is; none where there is none.
-    pub(super) path: Option<&'static str>,
     listener: Option<OwnedFd>,
     pub(super) clients: [Option<Client>; CLIENTS],
     paused_until: u64,
@@ -62,19 +72,13 @@ pub(super) struct Control {
 
 impl Control {
     /// Opens the socket where the configuration wants it; the errno where that is not possible.
-    pub(super) fn open(wanted: Wanted<'static>, is_machine: bool) -> (Self, Option<Errno>) {
-        let path = match wanted {
-            Wanted::At(path) => Some(path),
-            Wanted::Usual if is_machine => Some(USUAL),
-            _ => None,
-        };
+    pub(super) fn open(path: Option<&str>) -> (Self, Option<Errno>) {
         let (listener, errno) = match path.map(open) {
             Some(Ok(listener)) => (Some(listener), None),
             Some(Err(errno)) => (None, Some(errno)),
             None => (None, None),
         };
-        let path = path.filter(|_| listener.is_some());
-        (Self { path, listener, clients: [const { None }; CLIENTS], paused_until: 0, count: 0 }, errno)
+        (Self { listener, clients: [const { None }; CLIENTS], paused_until: 0, count: 0 }, errno)
     }
 
     /// Whom to wait for connections on; nobody while there are no descriptors for them.

@@ -31,7 +31,8 @@ pub(super) struct Guard {
     /// Boots in a row that went badly before this one.
     pub(super) bad_boots: u32,
     watchdog: Option<Armed>,
-    boots: Option<Boots<'static>>,
+    /// Whether this boot counts as a bad one so far.
+    is_counted: bool,
     /// Since when every workload is as it should be; none while one is not.
     well_since: Option<u64>,
 }
@@ -47,7 +48,7 @@ struct Armed {
 impl Guard {
     /// Nothing guards yet. `is_safe` is what the kernel command line says.
     pub(super) const fn new(is_safe: bool) -> Self {
-        Self { is_safe, bad_boots: 0, watchdog: None, boots: None, well_since: None }
+        Self { is_safe, bad_boots: 0, watchdog: None, is_counted: false, well_since: None }
     }
 
     /// Arms the watchdog; says nothing where the device is not there yet, because a module may bring it.
@@ -70,11 +71,11 @@ impl Guard {
     }
 
     /// Counts this boot as one that goes badly, until it is known to have gone well.
-    pub(super) fn count_boot(&mut self, boots: Option<Boots<'static>>, console: &mut Console) {
-        self.boots = boots;
+    pub(super) fn count_boot(&mut self, boots: Option<Boots<'_>>, console: &mut Console) {
         let Some(Boots { path, limit, .. }) = boots else { return };
         match at_place(|| add_one(path)) {
             Ok(count) => {
+                self.is_counted = true;
                 self.bad_boots = count;
                 if count >= limit {
                     self.is_safe = true;
@@ -86,9 +87,15 @@ impl Guard {
     }
 
     /// When [`Self::turn`] has something to do.
-    pub(super) fn deadline(&self) -> Option<u64> {
-        let well_at = self.boots.zip(self.well_since).map(|(boots, since)| since + u64::from(boots.after_ms));
-        self.watchdog.as_ref().map(|armed| armed.feed_at).into_iter().chain(well_at).min()
+    pub(super) fn deadline(&self, config: &Config<'_>) -> Option<u64> {
+        let feed_at = self.watchdog.as_ref().map(|armed| armed.feed_at);
+        feed_at.into_iter().chain(self.good_at(config)).min()
+    }
+
+    /// When this boot counts as a good one, if nothing happens before.
+    fn good_at(&self, config: &Config<'_>) -> Option<u64> {
+        let boots = config.system.boots.filter(|_| self.is_counted)?;
+        Some(self.well_since? + u64::from(boots.after_ms))
     }
 
     /// The loop has turned.
@@ -106,26 +113,22 @@ impl Guard {
             }
             armed.is_fed = is_sane;
         }
-        if self.boots.is_none() {
+        if !self.is_counted {
             return;
         }
         if !supervisor.is_well(config) {
             self.well_since = None;
         } else if self.well_since.is_none() {
             self.well_since = Some(now);
-        } else if self.deadline_of_boot().is_some_and(|at| at <= now) {
-            self.boot_was_good();
+        } else if self.good_at(config).is_some_and(|at| at <= now) {
+            self.boot_was_good(config);
         }
     }
 
-    fn deadline_of_boot(&self) -> Option<u64> {
-        self.boots.zip(self.well_since).map(|(boots, since)| since + u64::from(boots.after_ms))
-    }
-
     /// The board goes down now: one that was asked to has not gone badly.
-    pub(super) fn going_down(&mut self, is_asked: bool) {
+    pub(super) fn going_down(&mut self, config: &Config<'_>, is_asked: bool) {
         if is_asked {
-            self.boot_was_good();
+            self.boot_was_good(config);
         }
         if let Some(armed) = &self.watchdog {
             // What is left to do has the whole of its time.
@@ -133,8 +136,9 @@ impl Guard {
         }
     }
 
-    fn boot_was_good(&mut self) {
-        if let Some(boots) = self.boots.take() {
+    fn boot_was_good(&mut self, config: &Config<'_>) {
+        let is_counted = core::mem::take(&mut self.is_counted);
+        if let Some(boots) = config.system.boots.filter(|_| is_counted) {
             let _ = at_place(|| write_count(boots.path, 0).map(|()| 0));
         }
     }

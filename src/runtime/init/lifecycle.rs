@@ -47,7 +47,8 @@ impl Board {
         }
         let is_its = |process: &Option<Process>| process.as_ref().is_some_and(|process| process.pid == pid);
         let Some(index) = self.processes.iter().position(is_its) else { return };
-        let workload = &self.config.workloads[index];
+        let config = self.config.clone();
+        let workload = &config.get().workloads[index];
         // What it wrote and reported before it ended comes first.
         self.read_report(index);
         self.drain_output(index);
@@ -87,7 +88,7 @@ impl Board {
                 false
             }
             Ok(count) => {
-                self.logs.feed(&self.config.workloads[index], index, &bytes[..count], &mut self.console);
+                self.logs.feed(&self.config.get().workloads[index], index, &bytes[..count], &mut self.console);
                 true
             }
             Err(errno) => errno == Errno::INTR,
@@ -120,7 +121,7 @@ impl Board {
                 self.tell(index, Event::Executed);
             }
             Outcome::Failed(report) => {
-                tell::failed_step(&mut self.console, &self.config.workloads[index], report);
+                tell::failed_step(&mut self.console, &self.config.get().workloads[index], report);
             }
         }
     }
@@ -154,7 +155,7 @@ impl Board {
             if let Some(text) = notice.status {
                 self.notes[index].text = text;
             }
-            if notice.is_ready && self.config.workloads[index].supervision.ready == Ready::Notify {
+            if notice.is_ready && self.config.get().workloads[index].supervision.ready == Ready::Notify {
                 self.tell(index, Event::Ready);
             }
             if notice.is_alive {
@@ -167,7 +168,7 @@ impl Board {
         let is_timed = self.entered_us.is_some();
         self.notes[index] = Note { check: None, ..Note::NONE };
         self.timeline.note(Moment::Start(index as u8));
-        let result = spawn(self.config, index, &mut self.around, is_timed).and_then(|process| {
+        let result = spawn(self.config.get(), index, &mut self.around, is_timed).and_then(|process| {
             self.watch(process.output.as_fd(), Source::Output(index))?;
             if let Some(report) = &process.report {
                 self.watch(report.as_fd(), Source::Report(index))?;
@@ -179,7 +180,8 @@ impl Board {
             self.watch(process.pidfd.as_fd(), Source::Process)?;
             Ok(process)
         });
-        let workload = &self.config.workloads[index];
+        let config = self.config.clone();
+        let workload = &config.get().workloads[index];
         match result {
             Ok(process) => self.processes[index] = Some(process),
             Err(Failure { step: Some(step), errno, .. }) => {
@@ -210,7 +212,8 @@ impl Board {
 
     /// Asks a workload to end.
     pub(super) fn stop(&mut self, index: usize) {
-        let workload = &self.config.workloads[index];
+        let config = self.config.clone();
+        let workload = &config.get().workloads[index];
         // What is frozen would get the signal when it is too late.
         let _ = self.around.groups.freeze(workload, false);
         match self.signal(index, workload.stop.signal.0) {
@@ -224,7 +227,8 @@ impl Board {
 
     pub(super) fn kill(&mut self, index: usize) {
         const KILL: u8 = 9;
-        let workload = &self.config.workloads[index];
+        let config = self.config.clone();
+        let workload = &config.get().workloads[index];
         self.console.tell(format_args!("workload \"{}\": stop: not done in time, killing it", workload.name));
         // Without cgroup.kill (before kernel 5.14, in a container) its first process takes the others with it: they
         // share a PID namespace.
@@ -235,7 +239,8 @@ impl Board {
 
     /// Has a copy of this process look whether a workload is ready, or healthy.
     pub(super) fn check(&mut self, index: usize) {
-        let workload = &self.config.workloads[index];
+        let config = self.config.clone();
+        let workload = &config.get().workloads[index];
         let Some(process) = &self.processes[index] else { return };
         let is_ready = self.supervisor.state(index) == hilum::supervise::State::Ready;
         let (check, within_ms) = match (&workload.supervision.health, workload.supervision.ready) {
@@ -258,7 +263,8 @@ impl Board {
     }
 
     fn tell_started(&mut self, index: usize, pid: Pid, executed_us: Option<u64>) {
-        let name = self.config.workloads[index].name;
+        let config = self.config.clone();
+        let name = config.get().workloads[index].name;
         let moment = Moment::Executed(index as u8);
         match executed_us {
             Some(us) => self.timeline.note_at(moment, us),

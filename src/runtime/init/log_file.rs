@@ -21,7 +21,7 @@ pub(super) struct LogFile {
 
 impl LogFile {
     /// Makes the process.
-    pub(super) fn start(file: config::LogFile<'static>) -> Result<Self, Errno> {
+    pub(super) fn start(file: config::LogFile<'_>) -> Result<Self, Errno> {
         let (reader, pipe) = pipe_with(PipeFlags::CLOEXEC)?;
         match hilum_sys::clone(0, None)? {
             Cloned::Parent { pid, .. } => {

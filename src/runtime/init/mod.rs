@@ -4,6 +4,7 @@
 //! nothing is fatal. This process never exits on a machine: what cannot go on ends in a reboot.
 
 mod board;
+mod configuration;
 mod console;
 mod control;
 mod guard;
@@ -14,6 +15,7 @@ mod logs;
 mod machine;
 mod memory;
 mod prompt;
+mod reload;
 mod requests;
 mod source;
 mod tell;
@@ -26,16 +28,12 @@ pub(crate) use machine::Kind;
 
 use board::Board;
 use guard::Guard;
-use hilum::config::{self, Config, limits};
 use hilum::log::Printable;
-use hilum::parameters::{self, Parameters};
+use hilum::parameters;
 use hilum_sys::{Arguments, Once, SignalSet};
 use rustix::io::Errno;
 use timeline::{Moment, Timeline};
 
-/// The configuration's bytes: every text of [`CONFIG`] is borrowed from here.
-static FILE: Once<[u8; limits::FILE_BYTES + 1]> = Once::new([0; limits::FILE_BYTES + 1]);
-static CONFIG: Once<Config<'static>> = Once::new(Config::EMPTY);
 static COMMAND_LINE: Once<[u8; 4096]> = Once::new([0; 4096]);
 
 /// Boots, and supervises for ever.
@@ -65,10 +63,10 @@ pub(crate) fn run(arguments: Arguments) -> ! {
         parameters.config = path;
     }
 
-    let config = match read_config(&parameters, &mut console) {
-        Some(config) => config,
-        None => leave::give_up(kind, parameters.fail, &mut console),
+    let Some(configuration) = configuration::read(parameters.config, None, &mut |line| console.say(line)) else {
+        leave::give_up(kind, parameters.fail, &mut console)
     };
+    let config = configuration.get();
     timeline.note(Moment::Configured);
     let mut guard = Guard::new(parameters.safe);
     guard.arm(config.system.watchdog, false, &mut console);
@@ -85,7 +83,7 @@ pub(crate) fn run(arguments: Arguments) -> ! {
     if parameters.doctor {
         crate::command::doctor(|line| console.say(line));
     }
-    match Board::new(kind, config, console, guard, timeline) {
+    match Board::new(kind, configuration, parameters.config, console, guard, timeline) {
         Ok(mut board) => board.supervise(parameters.panic),
         Err((mut console, errno)) => {
             console.say(format_args!("event loop: {}", words(errno)));
@@ -99,26 +97,6 @@ fn config_argument(arguments: Arguments) -> Option<&'static str> {
     let mut words = arguments.iter().skip(1);
     words.find(|word| *word == c"--config")?;
     words.next()?.to_str().ok()
-}
-
-/// Reads and parses the configuration; says what is wrong with it in one line.
-fn read_config(parameters: &Parameters<'_>, console: &mut Console) -> Option<&'static Config<'static>> {
-    let (buffer, config) = (FILE.take()?, CONFIG.take()?);
-    let path = parameters.config;
-    let length = match read_file(path, buffer) {
-        Ok(length) => length,
-        Err(errno) => {
-            console.say(format_args!("{path}: {}: the configuration cannot be read", words(errno)));
-            return None;
-        }
-    };
-    match config::parse(&buffer[..length], config) {
-        Ok(()) => Some(config),
-        Err(error) => {
-            console.say(format_args!("{path}:{error}"));
-            None
-        }
-    }
 }
 
 /// Reads a file into `buffer`, as much as fits; gives the number of bytes.

@@ -6,6 +6,7 @@ use super::control::{CLIENTS, Descriptors, Doing, Text, text};
 use super::source::Source;
 use super::words;
 use crate::workload::{Streams, Target};
+use hilum::config::limits::WORKLOADS;
 use hilum::supervise::{Ask, Down, Event, State};
 use hilum::wire::{self, Command, MESSAGE_BYTES, Reply, Request, Status};
 use hilum_sys::{Cloned, exit, monotonic_ms};
@@ -92,6 +93,11 @@ impl Board {
             let Some(client) = &mut self.control.clients[place] else { continue };
             match &mut client.doing {
                 Doing::Nothing => {}
+                Doing::Reloading if self.pending.is_some() => {}
+                Doing::Reloading => self.give(place, done()),
+                Doing::Waiting { index, .. } | Doing::Lines { index, .. } if *index == WORKLOADS => {
+                    self.give(place, failed(format_args!("it is not part of the configuration any more")));
+                }
                 Doing::Waiting { index, ask } => {
                     let (index, ask) = (*index, *ask);
                     if let Some(answer) = self.outcome(index, ask) {
@@ -129,7 +135,7 @@ impl Board {
 
     /// Whether what was asked of a workload has come to its end, and to which.
     fn outcome(&self, index: usize, ask: Ask) -> Option<Answer> {
-        let name = self.config.workloads.get(index).map_or("", |workload| workload.name);
+        let name = self.config.get().workloads.get(index).map_or("", |workload| workload.name);
         match (self.supervisor.state(index), ask) {
             (State::Lost, Ask::Stop) => Some(failed(format_args!("workload \"{name}\" cannot be killed"))),
             (state, Ask::Stop) => (!state.is_running()).then(done),
@@ -144,7 +150,7 @@ impl Board {
 
     fn find(&self, request: &Request<'_>) -> Result<usize, Answer> {
         let name = request.words.first().copied().unwrap_or_default();
-        let found = self.config.workloads.iter().position(|workload| workload.name == name);
+        let found = self.config.get().workloads.iter().position(|workload| workload.name == name);
         found.ok_or_else(|| failed(format_args!("there is no workload \"{name}\"; see: hilum status")))
     }
 
@@ -152,7 +158,10 @@ impl Board {
         match request.command {
             Command::Status => self.status(place, request),
             Command::Timeline => self.tell_timeline(place),
-            Command::Reload => failed(format_args!("not yet")),
+            Command::Reload => match self.begin_reload() {
+                Ok(()) => Answer::Goes(Doing::Reloading),
+                Err(wrong) => Answer::Done(1, wrong),
+            },
             Command::Poweroff => self.go_down(Down::Poweroff),
             Command::Reboot => self.go_down(Down::Reboot),
             Command::Halt => self.go_down(Down::Halt),
@@ -164,7 +173,8 @@ impl Board {
     }
 
     fn answer_for(&mut self, place: usize, index: usize, request: &Request<'_>, descriptors: Descriptors) -> Answer {
-        let workload = &self.config.workloads[index];
+        let config = self.config.clone();
+        let workload = &config.get().workloads[index];
         let name = workload.name;
         let told = |result: Result<(), Errno>| match result {
             Ok(()) => done(),
@@ -199,14 +209,16 @@ impl Board {
     }
 
     fn go_down(&mut self, down: Down) -> Answer {
-        self.supervisor.shut_down(self.config, down, monotonic_ms());
+        self.supervisor.shut_down(self.config.get(), down, monotonic_ms());
         done()
     }
 
     fn status(&mut self, place: usize, request: &Request<'_>) -> Answer {
         let Some(client) = &self.control.clients[place] else { return Answer::Handed };
         let wanted = request.words.first().copied();
-        if let Some(name) = wanted.filter(|name| !self.config.workloads.iter().any(|workload| workload.name == *name)) {
+        if let Some(name) =
+            wanted.filter(|name| !self.config.get().workloads.iter().any(|workload| workload.name == *name))
+        {
             return failed(format_args!("there is no workload \"{name}\"; see: hilum status"));
         }
         let now_ms = monotonic_ms();
@@ -216,7 +228,8 @@ impl Board {
             is_safe: self.guard.is_safe,
             bad_boots: self.guard.bad_boots,
         }));
-        let workloads = &self.config.workloads;
+        let config = self.config.clone();
+        let workloads = &config.get().workloads;
         for (index, workload) in workloads.iter().enumerate() {
             if wanted.is_some_and(|name| name != workload.name) {
                 continue;
@@ -250,7 +263,7 @@ impl Board {
         let Some(client) = &self.control.clients[place] else { return Answer::Handed };
         for (us, moment) in self.timeline.iter() {
             let (what, index) = moment.words();
-            let workload = index.and_then(|index| self.config.workloads.get(usize::from(index)));
+            let workload = index.and_then(|index| self.config.get().workloads.get(usize::from(index)));
             match workload {
                 Some(workload) => client.send(&Reply::Event(us, &text(format_args!("{}: {what}", workload.name)))),
                 None => client.send(&Reply::Event(us, what)),
@@ -261,7 +274,8 @@ impl Board {
 
     /// Has a copy of this process run a program inside of a workload and answer.
     fn execute(&mut self, place: usize, index: usize, request: &Request<'_>, descriptors: Descriptors) -> Answer {
-        let workload = &self.config.workloads[index];
+        let config = self.config.clone();
+        let workload = &config.get().workloads[index];
         let (Some(process), Some(client)) = (&self.processes[index], &self.control.clients[place]) else {
             return failed(format_args!("workload \"{}\" does not run", workload.name));
         };

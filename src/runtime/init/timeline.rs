@@ -50,12 +50,44 @@ impl Timeline {
         }
     }
 
+    /// Brings the events into the order of another configuration: `old[new]` is where each workload was before. What
+    /// happened to one that is gone is forgotten.
+    pub(super) fn adopt(&mut self, old: &[Option<usize>]) {
+        let mut kept = 0;
+        for at in 0..self.count {
+            let (us, moment) = self.events[at];
+            let moment = match moment.words().1 {
+                None => Some(moment),
+                Some(index) => {
+                    let new = old.iter().position(|old| *old == Some(index.into()));
+                    new.map(|new| moment.of(new as u8))
+                }
+            };
+            if let Some(moment) = moment {
+                self.events[kept] = (us, moment);
+                kept += 1;
+            }
+        }
+        self.count = kept;
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Moment)> {
         self.events[..self.count].iter().copied()
     }
 }
 
 impl Moment {
+    /// The same of another workload.
+    const fn of(self, index: u8) -> Self {
+        match self {
+            Self::Start(_) => Self::Start(index),
+            Self::Executed(_) => Self::Executed(index),
+            Self::Ready(_) => Self::Ready(index),
+            Self::Ended(_) => Self::Ended(index),
+            other => other,
+        }
+    }
+
     /// What it is about, and of which workload.
     pub(super) const fn words(self) -> (&'static str, Option<u8>) {
         match self {

@@ -12,6 +12,7 @@ mod cell;
 mod confine;
 mod control;
 mod entry;
+mod lease;
 mod mount;
 mod panic;
 mod process;
@@ -27,6 +28,7 @@ pub use control::{
     own_network_namespace, peer_user, place_descriptor, set_io_priority, set_scheduler, set_watchdog,
 };
 pub use entry::Arguments;
+pub use lease::{Family, Lease, Shelf};
 pub use mount::{attach_loop, free_loop, map_ids, restrict_mount};
 pub use panic::{on_panic, print, print_to};
 pub use process::{

@@ -57,6 +57,25 @@ impl Groups {
         groups
     }
 
+    /// Goes over to another configuration: `old[new]` is where each workload was before. What is new may need further
+    /// controllers.
+    pub(crate) fn adopt(&mut self, old: &[Option<usize>], config: &Config<'_>, console: &mut Console) {
+        if self.folder.is_none() {
+            return;
+        }
+        let (leftover, killed) = (self.leftover, self.killed);
+        (self.leftover, self.killed) = (WorkloadSet::EMPTY, [0; _]);
+        for (new, old) in old.iter().enumerate() {
+            if old.is_some_and(|old| leftover.contains(old)) {
+                self.leftover.insert(new);
+            }
+            self.killed[new] = old.map_or(0, |old| killed[old]);
+        }
+        if let Err(errno) = make(config) {
+            console.say(format_args!("control groups: {}", words(errno)));
+        }
+    }
+
     /// Moves PID 1 into its own group. To be called when the board has started: moving a process waits for a grace
     /// period of the kernel (cgroup_threadgroup_rwsem), which no workload has to wait for.
     pub(crate) fn settle(&self) -> Result<(), Errno> {

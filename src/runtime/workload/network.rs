@@ -23,6 +23,14 @@ impl Networks {
         Self { shared: [const { None }; limits::WORKLOADS] }
     }
 
+    /// Brings the namespaces into the order of another configuration: `old[new]` is where each workload was before.
+    pub(crate) fn adopt(&mut self, old: &[Option<usize>]) {
+        let mut before = core::mem::replace(&mut self.shared, [const { None }; limits::WORKLOADS]);
+        for (place, old) in self.shared.iter_mut().zip(old) {
+            *place = old.and_then(|old| before[old].take());
+        }
+    }
+
     /// Enters the namespace that the workload at `index` shares; stays where it has one of its own, or the board's.
     pub(super) fn enter(&mut self, workload: &Workload<'_>, index: usize) -> Result<Away, Errno> {
         if !workload.isolation.is_net_shared {

@@ -86,7 +86,7 @@ impl From<Errno> for Failure {
 /// # Errors
 /// The kernel's, for a limit, the group, a pipe, or the clone. Nothing is left behind then but the empty group.
 pub(crate) fn spawn(
-    config: &'static Config<'static>,
+    config: &Config<'_>,
     index: usize,
     around: &mut Surroundings,
     is_timed: bool,

@@ -29,6 +29,7 @@ impl<'a> Values<'_, 'a> {
                 let (first, last) = limits::FIRST_ID.into_inner();
                 let expected = "the first of 65,536 ids, from 65536 up";
                 workload.isolation.first_id = self.number(expected, first.into()..=last.into())? as u32;
+                workload.isolation.has_own_ids = true;
             }
             Meaning::Capability => self.each(CAPABILITY, capability::number, |number| {
                 workload.isolation.capabilities.0 |= 1 << number;

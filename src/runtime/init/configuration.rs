@@ -1,0 +1,57 @@
+//! The configuration that is in use, and the reading of another one.
+
+use super::{read_file, words};
+use core::fmt;
+use hilum::config::{self, Config, limits};
+use hilum_sys::{Family, Lease, Shelf};
+
+/// Bytes that a file is read into: one more than it may have, so that a longer one is seen.
+const BYTES: usize = limits::FILE_BYTES + 1;
+
+/// A configuration and the bytes that its texts are borrowed from.
+pub(crate) struct Text;
+
+impl Family for Text {
+    type Of<'a> = Config<'a>;
+
+    fn clear(value: &mut Config<'_>) {
+        value.clear();
+    }
+
+    fn shorten<'short, 'long: 'short>(value: &'short Config<'long>) -> &'short Config<'short> {
+        value
+    }
+}
+
+/// A configuration in use.
+pub(crate) type Configuration = Lease<Text, BYTES>;
+
+static SHELF: Shelf<Text, BYTES> = Shelf::new(Config::EMPTY, Config::EMPTY);
+
+/// Reads and parses the file at `path`; has `tell` say what is wrong with it in one line. What the board has in use
+/// already goes on with the same ids.
+pub(super) fn read(
+    path: &str,
+    in_use: Option<&Configuration>,
+    tell: &mut dyn FnMut(fmt::Arguments<'_>),
+) -> Option<Configuration> {
+    let tell = core::cell::RefCell::new(tell);
+    let filled = SHELF.fill(
+        |bytes| {
+            read_file(path, bytes).map_err(|errno| {
+                (tell.borrow_mut())(format_args!("{path}: {}: the configuration cannot be read", words(errno)));
+            })
+        },
+        |bytes, config| {
+            config::parse(bytes, config).map_err(|error| (tell.borrow_mut())(format_args!("{path}:{error}")))?;
+            if let Some(in_use) = in_use {
+                config::keep_ids(in_use.get(), config);
+            }
+            Ok(())
+        },
+    );
+    if let Err(None) = filled {
+        (tell.borrow_mut())(format_args!("{path}: another configuration is being taken over"));
+    }
+    filled.ok()
+}

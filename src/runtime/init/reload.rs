@@ -1,0 +1,137 @@
+//! Another configuration on a board that runs: what is gone or changed stops, then what is new or changed starts, and
+//! nothing else is touched. A file that is wrong changes nothing.
+
+use super::board::{Board, Note};
+use super::configuration::{self, Configuration};
+use super::control::{Doing, Text, text};
+use super::source::Source;
+use hilum::config::limits::WORKLOADS;
+use hilum::config::unchanged;
+use hilum::supervise::{Ask, Event};
+use hilum_sys::monotonic_ms;
+use rustix::event::epoll::{self, EventFlags};
+use rustix::fd::AsFd;
+
+/// Milliseconds that control groups of what stopped have to be removed.
+const SWEEP_MS: u64 = 2_000;
+
+/// A configuration that waits until what is gone or changed has stopped.
+pub(super) struct Pending {
+    config: Configuration,
+    /// Where each of its workloads is now; none for one that is new or changed.
+    places: [Option<usize>; WORKLOADS],
+    /// Until when control groups are waited for; 0 while workloads are.
+    sweep_until: u64,
+}
+
+impl Board {
+    /// Reads the file again and stops what has to stop; an error changes nothing.
+    ///
+    /// # Errors
+    /// What is wrong, in one line.
+    pub(super) fn begin_reload(&mut self) -> Result<(), Text> {
+        if self.supervisor.going_down().is_some() {
+            return Err(text(format_args!("the board goes down")));
+        }
+        if self.pending.is_some() {
+            return Err(text(format_args!("the configuration is being taken over already")));
+        }
+        let mut wrong = Text::new();
+        let mut tell = |line: core::fmt::Arguments<'_>| wrong = text(line);
+        let Some(config) = configuration::read(&self.config_path, Some(&self.config), &mut tell) else {
+            return Err(wrong);
+        };
+        let (old, new) = (self.config.clone(), config.get());
+        if old.get().system != new.system {
+            return Err(text(format_args!("the [system] section has changed; that takes a reboot")));
+        }
+        let places = unchanged(old.get(), new);
+        let now = monotonic_ms();
+        for index in 0..old.get().workloads.len() {
+            if !places[..new.workloads.len()].contains(&Some(index)) {
+                self.supervisor.on(old.get(), index, Event::Asked(Ask::Stop), now);
+            }
+        }
+        self.pending = Some(Pending { config, places, sweep_until: 0 });
+        self.carry_out();
+        Ok(())
+    }
+
+    /// Takes a waiting configuration over once everything that is not part of it has stopped.
+    pub(super) fn finish_reload(&mut self) {
+        let Some(pending) = &mut self.pending else { return };
+        if self.supervisor.going_down().is_some() {
+            self.pending = None;
+            return;
+        }
+        let stays = |index: usize| pending.places.contains(&Some(index));
+        let is_running = |index: usize| self.supervisor.state(index).is_running();
+        if (0..self.config.get().workloads.len()).any(|index| !stays(index) && is_running(index)) {
+            return;
+        }
+        // A group that is still there would be another workload's.
+        let now = monotonic_ms();
+        if self.around.groups.has_leftover() {
+            if pending.sweep_until == 0 {
+                pending.sweep_until = now + SWEEP_MS;
+            }
+            if now < pending.sweep_until {
+                return;
+            }
+        }
+        if let Some(pending) = self.pending.take() {
+            self.adopt(pending, now);
+        }
+    }
+
+    fn adopt(&mut self, pending: Pending, now: u64) {
+        let before = self.config.get().workloads.len();
+        self.config = pending.config;
+        let config = self.config.clone();
+        let config = config.get();
+        let places = &pending.places[..config.workloads.len()];
+        self.logs.adopt(places);
+        self.timeline.adopt(places);
+        self.around.networks.adopt(places);
+        self.around.groups.adopt(places, config, &mut self.console);
+        let mut processes = core::mem::replace(&mut self.processes, [const { None }; WORKLOADS]);
+        let mut notes: [Note; WORKLOADS] = [const { Note::NONE }; WORKLOADS];
+        for (new, old) in places.iter().enumerate().filter_map(|(new, old)| Some((new, (*old)?))) {
+            self.processes[new] = processes[old].take();
+            core::mem::swap(&mut notes[new], &mut self.notes[old]);
+            self.watch_again(new);
+        }
+        for (place, note) in self.notes.iter_mut().zip(notes) {
+            *place = note;
+        }
+        for client in self.control.clients.iter_mut().flatten() {
+            if let Doing::Lines { index, .. } | Doing::Waiting { index, .. } = &mut client.doing {
+                // One that listens to a workload that is gone hears nothing any more, and of its end by that.
+                let new = places.iter().position(|old| *old == Some(*index));
+                *index = new.unwrap_or(WORKLOADS);
+            }
+        }
+        let same = places.iter().filter(|place| place.is_some()).count();
+        let (gone, new) = (before - same, places.len() - same);
+        self.console.tell(format_args!("configuration taken over: {gone} stopped, {new} new, {same} as before"));
+        self.supervisor.adopt(config, places, now);
+        self.carry_out();
+    }
+
+    /// The descriptors of a workload whose index has changed say so from now on.
+    fn watch_again(&mut self, index: usize) {
+        let Some(process) = &self.processes[index] else { return };
+        let sources = [
+            (Some(process.output.as_fd()), Source::Output(index)),
+            (process.report.as_ref().map(AsFd::as_fd), Source::Report(index)),
+            (process.ready.as_ref().map(AsFd::as_fd), Source::Ready(index)),
+            (process.notify.as_ref().map(AsFd::as_fd), Source::Notify(index)),
+        ];
+        for (fd, source) in sources {
+            if let Some(fd) = fd {
+                // One that is not waited on any more is not found, and stays so.
+                let _ = epoll::modify(&self.epoll, fd, source.data(), EventFlags::IN);
+            }
+        }
+    }
+}

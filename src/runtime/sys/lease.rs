@@ -1,0 +1,118 @@
+//! Two places for a value and the bytes that it borrows from: one is in use while the other is filled.
+//!
+//! A program without a heap cannot drop a table and make a new one. Here a place is filled only while nobody reads it,
+//! which is counted: a [`Lease`] is a reader, and no reference outlives the lease that it was taken from.
+
+use core::cell::UnsafeCell;
+use core::marker::PhantomData;
+use core::sync::atomic::{AtomicU32, Ordering};
+
+/// A type with a lifetime, and how to make a used value fit to be filled again.
+pub trait Family {
+    /// The type.
+    type Of<'a>;
+
+    /// Empties a value; what it borrowed is gone.
+    fn clear(value: &mut Self::Of<'_>);
+
+    /// The same value for a shorter time. For a type that is covariant, the value itself is all there is to write, and
+    /// no other type can be used here.
+    fn shorten<'short, 'long: 'short>(value: &'short Self::Of<'long>) -> &'short Self::Of<'short>;
+}
+
+/// The two places.
+pub struct Shelf<F: Family, const BYTES: usize> {
+    places: [Place<F, BYTES>; 2],
+}
+
+struct Place<F: Family, const BYTES: usize> {
+    readers: AtomicU32,
+    bytes: UnsafeCell<[u8; BYTES]>,
+    value: UnsafeCell<F::Of<'static>>,
+}
+
+// SAFETY: a place is written only while `readers` was raised from 0 to `FILLING`, which one caller can do; it is read
+// only through leases, which exist only while `readers` counts them.
+unsafe impl<F: Family, const BYTES: usize> Sync for Shelf<F, BYTES> where F::Of<'static>: Send + Sync {}
+
+/// What the count is while a place is filled.
+const FILLING: u32 = u32::MAX;
+
+impl<F: Family, const BYTES: usize> Shelf<F, BYTES> {
+    /// Two places with their first contents; all-zero contents cost no bytes in the file.
+    pub const fn new(first: F::Of<'static>, second: F::Of<'static>) -> Self {
+        Self {
+            places: [
+                Place { readers: AtomicU32::new(0), bytes: UnsafeCell::new([0; BYTES]), value: UnsafeCell::new(first) },
+                Place {
+                    readers: AtomicU32::new(0),
+                    bytes: UnsafeCell::new([0; BYTES]),
+                    value: UnsafeCell::new(second),
+                },
+            ],
+        }
+    }
+
+    /// Fills a place that nobody reads: `read` gives the number of bytes that it put there, `parse` makes the value of
+    /// them.
+    ///
+    /// # Errors
+    /// Those of `read` and `parse`; none where both places are read.
+    pub fn fill<E>(
+        &'static self,
+        read: impl FnOnce(&mut [u8; BYTES]) -> Result<usize, E>,
+        parse: impl for<'a> FnOnce(&'a [u8], &mut F::Of<'a>) -> Result<(), E>,
+    ) -> Result<Lease<F, BYTES>, Option<E>> {
+        let is_free = |place: &&Place<F, BYTES>| {
+            place.readers.compare_exchange(0, FILLING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        };
+        let place = self.places.iter().find(is_free).ok_or(None)?;
+        let (bytes, value) = (place.bytes.get(), place.value.get());
+        // SAFETY: the exchange above let this caller alone pass, and no lease of this place exists.
+        let value = unsafe { &mut *value };
+        F::clear(value);
+        // SAFETY: as above; the value, which borrowed from here, has just been emptied.
+        let bytes = unsafe { &mut *bytes };
+        let filled = read(bytes).and_then(|length| parse(&bytes[..length.min(BYTES)], value));
+        match filled {
+            Ok(()) => {
+                place.readers.store(1, Ordering::Release);
+                Ok(Lease { place, family: PhantomData })
+            }
+            Err(error) => {
+                place.readers.store(0, Ordering::Release);
+                Err(Some(error))
+            }
+        }
+    }
+}
+
+/// The right to read a place, as long as it is kept. A copy of it is a further one.
+pub struct Lease<F: Family + 'static, const BYTES: usize> {
+    place: &'static Place<F, BYTES>,
+    family: PhantomData<F>,
+}
+
+impl<F: Family, const BYTES: usize> Lease<F, BYTES> {
+    /// The value.
+    pub fn get(&self) -> &F::Of<'_> {
+        let value = self.place.value.get();
+        // SAFETY: while this lease exists nobody writes the place, and the reference ends with the borrow of the lease.
+        let value: &F::Of<'static> = unsafe { &*value };
+        F::shorten(value)
+    }
+}
+
+impl<F: Family, const BYTES: usize> Clone for Lease<F, BYTES> {
+    fn clone(&self) -> Self {
+        let before = self.place.readers.fetch_add(1, Ordering::AcqRel);
+        assert!(before < FILLING - 1, "there are never so many leases");
+        Self { place: self.place, family: PhantomData }
+    }
+}
+
+impl<F: Family, const BYTES: usize> Drop for Lease<F, BYTES> {
+    fn drop(&mut self) {
+        self.place.readers.fetch_sub(1, Ordering::AcqRel);
+    }
+}
