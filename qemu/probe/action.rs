@@ -14,7 +14,10 @@ use rustix::process::{Pid, Signal};
 pub(crate) fn all(arguments: Arguments) {
     for argument in arguments.iter().skip(2) {
         let text = argument.to_str().unwrap_or_default();
-        let result = one(text);
+        let result = match text.strip_prefix("notify:") {
+            Some(line) => notify(arguments, line),
+            None => one(text),
+        };
         tell(format_args!("did {text} {}", result.map_or_else(Errno::raw_os_error, |()| 0)));
     }
 }
@@ -102,7 +105,7 @@ fn one(text: &str) -> Result<(), Errno> {
         "listen" => {
             let stream = socket(AddressFamily::INET, SocketType::STREAM, None)?;
             bind(&stream, &SocketAddrV4::new(core::net::Ipv4Addr::LOCALHOST, number(part())? as u16))?;
-            listen(&stream, 1)?;
+            listen(&stream, 128)?;
             // It stays open for what comes after.
             core::mem::forget(stream);
             Ok(())
@@ -130,12 +133,31 @@ fn one(text: &str) -> Result<(), Errno> {
             tell(format_args!("{}", part()));
             Ok(())
         }
+        "ready-fd" => {
+            let mut path: heapless::String<24> = heapless::String::new();
+            let fits = path.push_str("/proc/self/fd/").and_then(|()| path.push_str(part())).is_ok();
+            rustix::io::write(open_as(if fits { &path } else { "" }, "w")?, b"\n").map(|_| ())
+        }
+        "stay" => {
+            crate::ending::exit_on_term();
+            Ok(())
+        }
+        "exit" => hilum_sys::exit(number(part())? as i32),
         "sleep" => {
             crate::ending::sleep(number(part())?.into());
             Ok(())
         }
         _ => Err(Errno::NOSYS),
     }
+}
+
+/// Sends a line to the socket that NOTIFY_SOCKET names.
+fn notify(arguments: Arguments, line: &str) -> Result<(), Errno> {
+    let mut environment = arguments.environment().filter_map(|variable| variable.to_str().ok());
+    let path = environment.find_map(|variable| variable.strip_prefix("NOTIFY_SOCKET=")).ok_or(Errno::NOENT)?;
+    let stream = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
+    connect(&stream, &SocketAddrUnix::new(path)?)?;
+    rustix::net::send(&stream, line.as_bytes(), rustix::net::SendFlags::empty()).map(|_| ())
 }
 
 fn number(text: &str) -> Result<u32, Errno> {

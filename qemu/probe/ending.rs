@@ -110,3 +110,25 @@ pub(crate) fn spin() {
     while now(ClockId::Monotonic) < begin + 2_000 {}
     tell(format_args!("spun {} ms of 2000", now(ClockId::ProcessCPUTime) - used));
 }
+
+/// Tells what kind of terminal it has, and says again what is typed.
+pub(crate) fn use_terminal() {
+    use hilum_sys::standard_input;
+    use rustix::termios::{isatty, tcgetsid, tcgetwinsize};
+    let input = standard_input();
+    if !isatty(input) {
+        return tell(format_args!("no terminal"));
+    }
+    let owner = rustix::fs::fstat(input).map_or(u32::MAX, |found| found.st_uid);
+    let mut path = [core::mem::MaybeUninit::uninit(); 64];
+    let path = rustix::fs::readlinkat_raw(rustix::fs::CWD, "/proc/self/fd/0", &mut path);
+    let path = path.ok().and_then(|(path, _)| core::str::from_utf8(path).ok()).unwrap_or("?");
+    tell(format_args!("terminal {path} owner {owner}"));
+    let is_own = tcgetsid(input) == rustix::process::getsid(None);
+    let size = tcgetwinsize(input).map_or((0, 0), |size| (size.ws_row, size.ws_col));
+    tell(format_args!("terminal {} {} session {}", size.0, size.1, if is_own { "own" } else { "another's" }));
+    let mut bytes = [0; 64];
+    while let Ok(count @ 1..) = rustix::io::read(input, &mut bytes) {
+        tell(format_args!("heard {}", core::str::from_utf8(&bytes[..count]).unwrap_or("?").trim_end()));
+    }
+}

@@ -35,6 +35,7 @@ fn main(arguments: Arguments) -> i32 {
         "eat" => ending::eat(number(2)),
         "fork-bomb" => ending::fork_bomb(),
         "spin" => ending::spin(),
+        "terminal" => ending::use_terminal(),
         "exit" => return number(2) as i32,
         "sleep" => ending::sleep(number(2).into()),
         "ignore-term" => ending::ignore_signals(),

@@ -7,10 +7,12 @@
 
 mod machine;
 mod namespace;
+mod terminal;
 mod transcript;
 mod vm;
 
 pub use machine::{Accelerator, Arch};
 pub use namespace::Namespace;
+pub use terminal::Terminal;
 pub use transcript::Transcript;
 pub use vm::{Options, Vm};

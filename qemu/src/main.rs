@@ -70,6 +70,7 @@ fn run(command: Command) -> Result<()> {
         memory_mib: memory,
         accelerator: accel,
         disk: None,
+        more: &[],
     };
     if accel == Accelerator::Kvm {
         probe(&options)?;

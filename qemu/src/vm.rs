@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// What a machine boots.
@@ -26,6 +26,8 @@ pub struct Options<'a> {
     pub accelerator: Accelerator,
     /// A disk image, raw and read-only: the first virtio block device.
     pub disk: Option<&'a Path>,
+    /// More words for QEMU.
+    pub more: &'a [&'a str],
 }
 
 impl Options<'_> {
@@ -39,6 +41,7 @@ impl Options<'_> {
             let drive = format!("file={},format=raw,if=none,id=disk,readonly=on", disk.display());
             command.args(["-drive", &drive, "-device", "virtio-blk-pci,drive=disk"]);
         }
+        command.args(self.more);
         command.arg("-append").arg(format!("console={console} quiet panic=-1 {}", self.append));
         command
     }
@@ -49,6 +52,7 @@ impl Options<'_> {
 pub struct Vm {
     child: Child,
     monitor: PathBuf,
+    keyboard: ChildStdin,
     /// The serial console.
     pub console: Transcript,
 }
@@ -63,10 +67,11 @@ impl Vm {
         let mut command = options.command();
         command.args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-qmp"]);
         command.arg(format!("unix:{},server=on,wait=off", monitor.display()));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().with_context(|| format!("{:?}", command.get_program()))?;
         let output = child.stdout.take().context("the serial console")?;
-        Ok(Self { child, monitor, console: Transcript::read(output) })
+        let keyboard = child.stdin.take().context("the serial console")?;
+        Ok(Self { child, monitor, keyboard, console: Transcript::read(output) })
     }
 
     /// Waits until the machine has ended by itself; gives everything that its console showed.
@@ -84,6 +89,15 @@ impl Vm {
             }
         }
         bail!("QEMU closed its console and did not end")
+    }
+
+    /// Types on the serial console.
+    ///
+    /// # Errors
+    /// QEMU has ended.
+    pub fn type_text(&mut self, text: &str) -> Result<()> {
+        self.keyboard.write_all(text.as_bytes())?;
+        Ok(self.keyboard.flush()?)
     }
 
     /// Presses Ctrl-Alt-Del on the machine's keyboard.

@@ -52,12 +52,27 @@ fn commands_answer_on_a_host() {
         let mended = line.split_once(": ").is_some_and(|(_, mend)| !mend.is_empty());
         assert!(line.starts_with("yes ") != mended && line.starts_with("NO  ") == mended, "{line}");
     }
-    assert_eq!(run(&["--help"]).0, Some(0));
+    let (status, help, _) = run(&["--help"]);
+    assert_eq!(status, Some(0));
+    // Every command of the help explains itself, and is in the documentation.
+    let documentation = include_str!("../../docs/commands.md");
+    let commands: Vec<&str> =
+        help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
+    assert_eq!(commands.len(), 21, "{help}");
+    for command in commands {
+        assert!(run(&[command, "--help"]).1.starts_with(&format!("usage: hilum {command}")), "{command}");
+        assert!(documentation.contains(&format!("`{command}")), "docs/commands.md does not tell of {command}");
+    }
+    let unreachable = "hilum: /none: ENOENT (no such file or directory): hilum does not run as process 1 here, or has no such socket\n";
+    assert_eq!(run(&["--socket", "/none", "status"]), (Some(1), String::new(), unreachable.to_owned()));
     for (words, line) in [
         (&[][..], "hilum: a command is missing; see: hilum help\n"),
-        (&["explain"], "hilum: explain: the name of a workload is missing; see: hilum help\n"),
-        (&["fly"], "hilum: unknown command or arguments; see: hilum help\n"),
-        (&["a", "b", "c", "d", "e"], "hilum: too many arguments; see: hilum help\n"),
+        (&["explain"], "hilum: usage: hilum explain NAME [--config FILE]\n"),
+        (&["fly"], "hilum: unknown command; see: hilum help\n"),
+        (&["exec", "web"], "hilum: usage: hilum exec NAME [-t|-T] PROGRAM WORD...\n"),
+        (&["signal", "web", "NONE"], "hilum: usage: hilum signal NAME SIGNAL\n"),
+        (&["log", "-n"], "hilum: usage: hilum log NAME [-f] [-n LINES]\n"),
+        (&["a"; 50], "hilum: too many arguments; see: hilum help\n"),
     ] {
         assert_eq!(run(words), (Some(2), String::new(), line.to_owned()), "{words:?}");
     }

@@ -112,6 +112,18 @@ pub(crate) fn boot(arch: Arch, image: &Image, append: &str) -> Booted {
 
 /// The same with the kernel of a release, and with a disk.
 pub(crate) fn boot_on(arch: Arch, release: &str, image: &Image, append: &str, disk: Option<&Path>) -> Booted {
+    boot_with(arch, release, image, append, disk, &[])
+}
+
+/// The same with more words for QEMU.
+pub(crate) fn boot_with(
+    arch: Arch,
+    release: &str,
+    image: &Image,
+    append: &str,
+    disk: Option<&Path>,
+    more: &[&str],
+) -> Booted {
     let turn = Turn::take();
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let initramfs = scratch.path().join("initramfs");
@@ -125,6 +137,7 @@ pub(crate) fn boot_on(arch: Arch, release: &str, image: &Image, append: &str, di
         memory_mib: 256,
         accelerator: Accelerator::Tcg,
         disk,
+        more,
     };
     let vm = Vm::start(&options, scratch.path()).expect("QEMU");
     Booted { vm, _scratch: scratch, _turn: turn }
@@ -207,9 +220,50 @@ impl Host {
     }
 
     pub(crate) fn start_wrapped(&self, config: &str, wrap: &[&str]) -> Namespace {
+        Namespace::start(&hilum(host()), &self.configure(config), wrap).expect("unshare")
+    }
+
+    /// Writes the configuration; gives its path. SOCKET stands for the control socket of [`Self::command`].
+    pub(crate) fn configure(&self, config: &str) -> PathBuf {
         let file = self.scratch.path().join("hilum.conf");
-        std::fs::write(&file, config.replace("ROOT", self.root().to_str().expect("UTF-8"))).expect("the config");
-        Namespace::start(&hilum(host()), &file, wrap).expect("unshare")
+        let config = config.replace("ROOT", self.root().to_str().expect("UTF-8"));
+        std::fs::write(&file, config.replace("SOCKET", self.socket().to_str().expect("UTF-8"))).expect("the config");
+        file
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.scratch.path().join("socket")
+    }
+
+    /// A command that asks the PID 1 whose configuration says `control SOCKET`.
+    pub(crate) fn command(&self, words: &[&str]) -> std::process::Command {
+        let mut command = std::process::Command::new(hilum(host()));
+        command.arg("--socket").arg(self.socket()).args(words);
+        command
+    }
+
+    /// Runs such a command: its exit status, and what it said.
+    pub(crate) fn ask(&self, words: &[&str]) -> (i32, String) {
+        let output = self.command(words).output().expect("hilum");
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The status of one workload, as JSON.
+    pub(crate) fn status(&self, name: &str) -> serde_json::Value {
+        let (_, text) = self.ask(&["status", name, "--json"]);
+        // It does not listen yet, or there is no such workload: that is no state.
+        let all: serde_json::Value = serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text));
+        all["workloads"][0].clone()
+    }
+
+    /// Waits until a workload is in this state.
+    pub(crate) fn expect_state(&self, name: &str, state: &str) {
+        let until = std::time::Instant::now() + SOON;
+        while self.status(name)["state"] != state {
+            assert!(std::time::Instant::now() < until, "{name} is not {state}: {}", self.status(name));
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
     }
 
     /// Runs it until PID 1 ends; gives its status and what it showed.

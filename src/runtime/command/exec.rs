@@ -34,7 +34,9 @@ pub(super) fn exec(socket: &str, words: &[&str], term: &str) -> i32 {
         let Some(connection) = Connection::ask(socket, &request, &three) else { return FAILED };
         return connection.finish(|_| {});
     }
-    let size = tcgetwinsize(standard_output()).map_or((24, 80), |size| (size.ws_row, size.ws_col));
+    // A serial line has no size of its own.
+    let size = tcgetwinsize(standard_output()).map_or((0, 0), |size| (size.ws_row, size.ws_col));
+    let size = if size.0 > 0 && size.1 > 0 { size } else { (24, 80) };
     request.number = u32::from(size.0) << 16 | u32::from(size.1);
     let Some(connection) = Connection::ask(socket, &request, &[]) else { return FAILED };
     let mut buffer = [0; MESSAGE_BYTES];

@@ -115,6 +115,7 @@ pub(crate) fn spawn(
         Ready::Fd(_) => {
             let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
             rustix::io::ioctl_fionbio(&reader, true)?;
+            rustix::fs::fchown(&writer, Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)))?;
             (Some(reader), Some(rustix::io::fcntl_dupfd_cloexec(writer, HIGHEST_READY + 1)?))
         }
         _ => (None, None),

@@ -1,0 +1,208 @@
+//! Ready, healthy, reaped: what a PID 1 on this host waits for, looks at, and does when it does not come.
+
+mod support;
+
+use hilum_qemu::Namespace;
+use std::time::{Duration, Instant};
+use support::{Host, SOON, has_in_order, has_line};
+
+/// Workload `a` with these lines, and `b`, which needs it.
+fn pair(lines: &str) -> String {
+    format!(
+        "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nrestart never\n{lines}\n\
+         [workload b]\nroot ROOT\nexec /bin/probe on-term\nneeds a\n"
+    )
+}
+
+fn start(host_root: &Host, lines: &str) -> Namespace {
+    host_root.start(&pair(lines))
+}
+
+#[test]
+fn every_way_of_being_ready_lets_the_next_one_start() {
+    let host_root = host_or_return!();
+    for (lines, before) in [
+        ("exec /bin/probe do say:before sleep:50 exit:0\nready exit", "a | before"),
+        ("exec /bin/probe do say:before sleep:50 ready-fd:9 stay\nready fd 9", "a | before"),
+        ("exec /bin/probe do say:before sleep:50 ready-fd:3 stay\nready fd 3 within=5s", "a | before"),
+        ("exec /bin/probe do say:before sleep:50 listen:80 stay\nready tcp 80", "a | before"),
+        ("exec /bin/probe do say:before stay\nready after 50ms", "a | before"),
+        ("exec /bin/probe do say:before sleep:50 notify:STATUS=up notify:READY=1 stay\nready notify", "a | before"),
+    ] {
+        let namespace = start(&host_root, lines);
+        let console = namespace.console.expect("b | ready", SOON).unwrap_or_else(|error| panic!("{lines}: {error}"));
+        has_in_order(&console, &[before, "hilum: workload \"a\": ready", "hilum: workload \"b\": started"]);
+        assert!(!console.contains("not ready"), "{lines}\n{console}");
+    }
+}
+
+#[test]
+fn workload_that_is_not_ready_in_time_is_stopped_and_counts_as_failed() {
+    let host_root = host_or_return!();
+    for lines in [
+        "exec /bin/probe on-term\nready exit within=200ms",
+        "exec /bin/probe on-term\nready fd 5 within=200ms",
+        "exec /bin/probe on-term\nready tcp 80 within=200ms",
+        "exec /bin/probe on-term\nready notify within=200ms",
+        // It closes what it should write to: that says nothing.
+        "exec /bin/probe do notify:READY=0 notify:STATUS=READY=1 stay\nready notify within=200ms",
+    ] {
+        let namespace = start(&host_root, lines);
+        let console = namespace.console.expect("not started", SOON).unwrap_or_else(|error| panic!("{lines}: {error}"));
+        has_in_order(
+            &console,
+            &[
+                "hilum: workload \"a\": not ready within 200 ms",
+                "hilum: workload \"a\": exited with status 0",
+                "hilum: workload \"b\": not started: \"a\" failed",
+            ],
+        );
+        let status = host_root.status("a");
+        assert_eq!((status["state"].as_str(), status["reason"].as_str()), (Some("failed"), Some("not-ready")));
+    }
+}
+
+#[test]
+fn status_shows_what_a_workload_says_of_itself() {
+    let host_root = host_or_return!();
+    let namespace = start(&host_root, "exec /bin/probe do notify:STATUS=42_clients notify:READY=1 stay\nready notify");
+    namespace.console.expect("b | ready", SOON).expect("it is ready");
+    assert_eq!(host_root.status("a")["status"], "42_clients");
+}
+
+#[test]
+fn failing_check_of_every_kind_ends_in_a_restart_and_then_in_the_limit() {
+    let host_root = host_or_return!();
+    for health in ["tcp 80", "file /run/alive", "exec /bin/probe exit 1", "exec /bin/none", "notify"] {
+        let config = format!(
+            "hilum 1\n[system]\n[workload a]\nroot ROOT\nexec /bin/probe on-term\nhealth {health} interval=50ms failures=2\n\
+             restart always delay=1ms max=1ms limit=1/1m else=poweroff\n"
+        );
+        let (_, console) = host_root.run(&config);
+        has_in_order(
+            &console,
+            &[
+                "hilum: workload \"a\": unhealthy: 2 bad checks",
+                "a | got TERM",
+                "hilum: workload \"a\": restart 1 in 1 ms",
+                "hilum: workload \"a\": unhealthy: 2 bad checks",
+                "hilum: workload \"a\": gave up after 1 restart in 60 s: power off",
+            ],
+        );
+    }
+}
+
+#[test]
+fn healthy_workload_of_every_kind_is_left_alone() {
+    let host_root = host_or_return!();
+    std::fs::write(host_root.root().join("alive"), "").expect("a file");
+    for (exec, health) in [
+        ("do listen:80 stay", "tcp 80"),
+        ("on-term", "file /alive"),
+        ("on-term", "exec /bin/probe exit 0"),
+        (
+            "do notify:WATCHDOG=1 sleep:20 notify:WATCHDOG=1 sleep:20 notify:WATCHDOG=1 sleep:20 notify:WATCHDOG=1 say:end stay",
+            "notify",
+        ),
+    ] {
+        let interval = if health == "notify" { "200ms" } else { "20ms" };
+        let lines = format!("exec /bin/probe {exec}\nhealth {health} interval={interval} failures=1");
+        let namespace = start(&host_root, &lines);
+        namespace.console.expect("a | ready", SOON).unwrap_or_else(|error| panic!("{health}: {error}"));
+        if health != "notify" {
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        assert!(!namespace.console.text().contains("unhealthy"), "{health}\n{}", namespace.console.text());
+    }
+}
+
+#[test]
+fn check_that_never_answers_counts_as_bad_and_leaves_no_process() {
+    let host_root = host_or_return!();
+    let namespace =
+        start(&host_root, "exec /bin/probe on-term\nhealth exec /bin/probe sleep 100000 interval=100ms failures=3");
+    let console = namespace.console.expect("unhealthy", SOON).expect("it is found out");
+    has_line(&console, "hilum: workload \"a\": unhealthy: 3 bad checks");
+    let init = namespace.process_one().expect("PID 1").as_raw_nonzero();
+    let children = || std::fs::read_to_string(format!("/proc/{init}/task/{init}/children")).expect("its children");
+    let until = Instant::now() + SOON;
+    // What is left is b.
+    while children().split_whitespace().count() > 1 {
+        assert!(Instant::now() < until, "left behind: {}", children());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn reaper_forwards_signals_reaps_and_passes_the_status_on() {
+    let host_root = host_or_return!();
+    let namespace = start(&host_root, "exec /bin/probe do say:here exit:5\nreaper");
+    let console = namespace.console.expect("exited with status 5", SOON).expect("the status");
+    has_line(&console, "a | here");
+    // A program without a handler would not hear of TERM as the first process of its namespace.
+    let namespace = start(&host_root, "exec /bin/probe do say:deaf sleep:60000\nreaper\nstop TERM 20s");
+    namespace.console.expect("a | deaf", SOON).expect("it starts");
+    assert_eq!(host_root.ask(&["stop", "a", "-w"]).0, 0);
+    namespace.console.expect("hilum: workload \"a\": exited with status 143", SOON).expect("the signal's status");
+    // Orphans of the program are reaped inside, where it is not the program that has to.
+    let namespace = start(&host_root, "exec /bin/probe orphans 500\nreaper");
+    namespace.console.expect("a | left 500 orphans", SOON).expect("they are left");
+    namespace.console.expect("workload \"a\": exited with status 0", SOON).expect("it ends");
+}
+
+#[test]
+fn reaper_cannot_be_read_or_traced_from_inside() {
+    let host_root = host_or_return!();
+    let namespace = start(
+        &host_root,
+        "exec /bin/probe do open:/proc/1/exe:r open:/proc/1/mem:r open:/proc/1/environ:r find:/proc/1/status:Seccomp:_2 stay\nreaper",
+    );
+    let console = namespace.console.expect("a | ready", SOON).expect("it tries");
+    for line in ["did open:/proc/1/exe:r 13", "did open:/proc/1/mem:r 13", "did open:/proc/1/environ:r 13"] {
+        has_line(&console, &format!("a | {line}"));
+    }
+    // The weakened twin: of a process that can be read it is different.
+    let namespace = start(&host_root, "exec /bin/probe do open:/proc/1/environ:r stay");
+    let console = namespace.console.expect("a | ready", SOON).expect("it tries");
+    has_line(&console, "a | did open:/proc/1/environ:r 0");
+}
+
+#[test]
+fn dependents_are_restarted_with_what_keeps_failing() {
+    let host_root = host_or_return!();
+    let config = "hilum 1\n[system]\n[workload a]\nroot ROOT\nexec /bin/probe do sleep:100 exit:1\n\
+        restart always delay=1ms max=1ms limit=4/1m else=poweroff\n[workload b]\nroot ROOT\nexec /bin/probe on-term\nneeds a\n";
+    let (_, console) = host_root.run(config);
+    has_in_order(
+        &console,
+        &[
+            "hilum: workload \"a\": restart 3",
+            "hilum: workload \"b\": restarted with \"a\", which keeps failing",
+            "b | got TERM",
+        ],
+    );
+    assert!(!console.split("restart 3").next().expect("a start").contains("which keeps failing"), "{console}");
+}
+
+#[test]
+fn at_stop_workloads_run_one_after_the_other_when_all_is_over() {
+    let host_root = host_or_return!();
+    let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload last]\nroot ROOT\nexec /bin/probe do say:last\nat-stop\nrestart always\n\
+        [workload slow]\nroot ROOT\nexec /bin/probe sleep 60000\nat-stop within=200ms\n\
+        [workload a]\nroot ROOT\nexec /bin/probe on-term\n";
+    let mut namespace = host_root.start(config);
+    namespace.console.expect("a | ready", SOON).expect("it starts");
+    assert!(!namespace.console.text().contains("last |"), "it is not its time");
+    assert_eq!(host_root.ask(&["poweroff"]).0, 0);
+    let (_, console) = namespace.wait(SOON).expect("it ends");
+    has_in_order(
+        &console,
+        &[
+            "a | got TERM",
+            "last | last",
+            "hilum: workload \"slow\": started",
+            "hilum: workload \"slow\": stop: not done in time, killing it",
+            "hilum: power off",
+        ],
+    );
+}
