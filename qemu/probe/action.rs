@@ -138,6 +138,18 @@ fn one(text: &str) -> Result<(), Errno> {
             let fits = path.push_str("/proc/self/fd/").and_then(|()| path.push_str(part())).is_ok();
             rustix::io::write(open_as(if fits { &path } else { "" }, "w")?, b"\n").map(|_| ())
         }
+        "fill" => {
+            let file = open(part(), OFlags::CREATE | OFlags::WRONLY, Mode::RWXU)?;
+            // Until there is no room left, which is what is wanted.
+            while let Ok(1..) = rustix::io::write(&file, &[b'x'; 4096]) {}
+            Ok(())
+        }
+        "jump" => {
+            let seconds: i64 = part().parse().map_err(|_| Errno::INVAL)?;
+            let mut now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+            now.tv_sec += seconds;
+            rustix::time::clock_settime(rustix::time::ClockId::Realtime, now)
+        }
         "stay" => {
             crate::ending::exit_on_term();
             Ok(())

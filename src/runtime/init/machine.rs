@@ -167,8 +167,9 @@ pub(super) fn tell(missing: &Missing, console: &mut Console) {
 /// namespace of its own for them.
 pub(super) fn configure(kind: Kind, system: &System<'_>, console: &mut Console) {
     for module in system.modules.iter().filter(|_| kind == Kind::Machine) {
-        if let Err(errno) = load(module) {
-            console.say(format_args!("module {}: {}", module.name, words(errno)));
+        if let Err((errno, hint)) = load(module) {
+            let before = if hint.is_empty() { "" } else { ": " };
+            console.say(format_args!("module {}: {}{before}{hint}", module.name, words(errno)));
         }
     }
     let Some(hostname) = system.hostname else { return };
@@ -180,18 +181,21 @@ pub(super) fn configure(kind: Kind, system: &System<'_>, console: &mut Console) 
     }
 }
 
-/// Loads a kernel module; that it is loaded, or built in under the same name, is as good.
-fn load(module: &Module<'_>) -> Result<(), Errno> {
+/// Loads a kernel module; the errno and what helps where it cannot. That it is loaded, or built in under the same name, is as good.
+fn load(module: &Module<'_>) -> Result<(), (Errno, &'static str)> {
     let mut path: heapless::String<96> = heapless::String::new();
     let mut parameters: heapless::String<{ limits::LINE_BYTES }> = heapless::String::new();
     // A name has at most 64 bytes, and parameters stand on one line.
     let _ = write!(path, "/lib/modules/{}.ko", module.name);
     let _ = write!(parameters, "{}\0", module.parameters);
-    let file = open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let parameters = CStr::from_bytes_with_nul(parameters.as_bytes()).map_err(|_| Errno::INVAL)?;
+    let file = open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let file = file.map_err(|errno| (errno, if errno == Errno::NOENT { "it is not in /lib/modules" } else { "" }))?;
+    let parameters = CStr::from_bytes_with_nul(parameters.as_bytes()).map_err(|_| (Errno::INVAL, ""))?;
     match hilum_sys::load_module(file.as_fd(), parameters) {
         Err(Errno::EXIST) => Ok(()),
-        result => result,
+        Err(Errno::NOENT) => Err((Errno::NOENT, "it needs another module, whose line has to come before")),
+        Err(Errno::NOEXEC) => Err((Errno::NOEXEC, "it was built for another kernel")),
+        result => result.map_err(|errno| (errno, "")),
     }
 }
 
