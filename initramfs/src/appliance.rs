@@ -41,7 +41,8 @@ pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image) -> Result<()>
 
 /// Whether a path is below what the kernel fills by itself.
 fn is_made_at_boot(path: &str) -> bool {
-    ["/dev/", "/proc/", "/sys/", "/run/"].iter().any(|place| path.starts_with(place))
+    let below = |place: &&str| path.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    ["/dev", "/proc", "/sys", "/run"].iter().any(|place| below(&place))
 }
 
 fn check_workload(workload: &Workload<'_>, machine: u16, image: &Image) -> Result<()> {

@@ -139,7 +139,7 @@ fn one(text: &str) -> Result<(), Errno> {
             rustix::io::write(open_as(if fits { &path } else { "" }, "w")?, b"\n").map(|_| ())
         }
         "fill" => {
-            let file = open(part(), OFlags::CREATE | OFlags::WRONLY, Mode::RWXU)?;
+            let file = open(part(), OFlags::CREATE | OFlags::APPEND | OFlags::WRONLY, Mode::RWXU)?;
             // Until there is no room left, which is what is wanted.
             while let Ok(1..) = rustix::io::write(&file, &[b'x'; 4096]) {}
             Ok(())

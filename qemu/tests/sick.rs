@@ -31,7 +31,7 @@ fn sick_workloads_leave_the_board_in_hand(arch: Arch) {
     vm.console.expect("bomb             stopped", BOOT).expect("it stops, and stays down");
     vm.type_text("reboot\r").expect("QEMU is there");
     let console = vm.wait(BOOT).expect("it goes down");
-    has_line(&console, "hilum: reboot");
+    assert!(console.contains("hilum: reboot"), "{console}");
 }
 
 /// CASES 10, 20.
@@ -53,9 +53,7 @@ fn clock_that_jumps_and_a_full_run_change_nothing(arch: Arch) {
     vm.console.expect("hilum> ", BOOT).expect("a prompt");
     vm.type_text("start jumper -w\r").expect("QEMU is there");
     vm.type_text("timeline\r").expect("QEMU is there");
-    let text =
-        vm.console.expect("jumper: ready", BOOT).or_else(|_| vm.console.expect("jumper: program executed", BOOT));
-    assert!(text.is_ok(), "it answers with a full /run");
+    vm.console.expect("jumper: program executed", BOOT).expect("it answers with a full /run");
     vm.type_text("poweroff\r").expect("QEMU is there");
     vm.wait(BOOT).expect("it powers off");
 }
