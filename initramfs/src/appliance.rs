@@ -42,7 +42,7 @@ pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image) -> Result<()>
 /// Whether a path is below what the kernel fills by itself.
 fn is_made_at_boot(path: &str) -> bool {
     let below = |place: &&str| path.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    ["/dev", "/proc", "/sys", "/run"].iter().any(|place| below(&place))
+    ["/dev", "/proc", "/sys", "/run"].iter().any(below)
 }
 
 fn check_workload(workload: &Workload<'_>, machine: u16, image: &Image) -> Result<()> {

@@ -12,6 +12,7 @@ pub const LINE_BYTES: usize = 256;
 const HISTORY: usize = 16;
 
 /// What came of a byte.
+#[expect(clippy::large_enum_variant, reason = "there is no heap to put the line on")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Typed {
     /// Nothing that can be seen.
@@ -212,7 +213,7 @@ impl fmt::Display for Editor {
 }
 
 /// Words of a typed line, as a configuration has them: separated by blanks, `"..."` groups one that holds blanks.
-pub fn words<'a, const N: usize>(line: &'a str) -> Result<heapless::Vec<&'a str, N>, &'static str> {
+pub fn words<const N: usize>(line: &str) -> Result<heapless::Vec<&str, N>, &'static str> {
     let (mut words, mut rest) = (heapless::Vec::new(), line.trim_matches(' '));
     while !rest.is_empty() {
         let (word, behind) = match rest.strip_prefix('"') {

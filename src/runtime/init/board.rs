@@ -84,6 +84,7 @@ impl Board {
     ///
     /// # Errors
     /// The kernel's, with the console, so that it can be told.
+    #[expect(clippy::result_large_err, reason = "it happens once, and there is no heap to put the console on")]
     pub(super) fn new(
         kind: Kind,
         config: Configuration,

@@ -25,25 +25,22 @@ pub(super) struct Pending {
 }
 
 impl Board {
-    /// Reads the file again and stops what has to stop; an error changes nothing.
-    ///
-    /// # Errors
-    /// What is wrong, in one line.
-    pub(super) fn begin_reload(&mut self) -> Result<(), Text> {
+    /// Reads the file again and stops what has to stop. Gives what is wrong, in one line; then nothing is changed.
+    pub(super) fn begin_reload(&mut self) -> Option<Text> {
         if self.supervisor.going_down().is_some() {
-            return Err(text(format_args!("the board goes down")));
+            return Some(text(format_args!("the board goes down")));
         }
         if self.pending.is_some() {
-            return Err(text(format_args!("the configuration is being taken over already")));
+            return Some(text(format_args!("the configuration is being taken over already")));
         }
         let mut wrong = Text::new();
         let mut tell = |line: core::fmt::Arguments<'_>| wrong = text(line);
         let Some(config) = configuration::read(&self.config_path, Some(&self.config), &mut tell) else {
-            return Err(wrong);
+            return Some(wrong);
         };
         let (old, new) = (self.config.clone(), config.get());
         if old.get().system != new.system {
-            return Err(text(format_args!("the [system] section has changed; that takes a reboot")));
+            return Some(text(format_args!("the [system] section has changed; that takes a reboot")));
         }
         let places = unchanged(old.get(), new);
         let now = monotonic_ms();
@@ -54,7 +51,7 @@ impl Board {
         }
         self.pending = Some(Pending { config, places, sweep_until: 0 });
         self.carry_out();
-        Ok(())
+        None
     }
 
     /// Takes a waiting configuration over once everything that is not part of it has stopped.

@@ -148,10 +148,8 @@ impl Board {
         }
     }
 
-    fn find(&self, request: &Request<'_>) -> Result<usize, Answer> {
-        let name = request.words.first().copied().unwrap_or_default();
-        let found = self.config.get().workloads.iter().position(|workload| workload.name == name);
-        found.ok_or_else(|| failed(format_args!("there is no workload \"{name}\"; see: hilum status")))
+    fn find(&self, name: &str) -> Option<usize> {
+        self.config.get().workloads.iter().position(|workload| workload.name == name)
     }
 
     fn answer(&mut self, place: usize, request: &Request<'_>, descriptors: Descriptors) -> Answer {
@@ -159,16 +157,19 @@ impl Board {
             Command::Status => self.status(place, request),
             Command::Timeline => self.tell_timeline(place),
             Command::Reload => match self.begin_reload() {
-                Ok(()) => Answer::Goes(Doing::Reloading),
-                Err(wrong) => Answer::Done(1, wrong),
+                None => Answer::Goes(Doing::Reloading),
+                Some(wrong) => Answer::Done(1, wrong),
             },
             Command::Poweroff => self.go_down(Down::Poweroff),
             Command::Reboot => self.go_down(Down::Reboot),
             Command::Halt => self.go_down(Down::Halt),
-            _ => match self.find(request) {
-                Ok(index) => self.answer_for(place, index, request, descriptors),
-                Err(answer) => answer,
-            },
+            _ => {
+                let name = request.words.first().copied().unwrap_or_default();
+                match self.find(name) {
+                    Some(index) => self.answer_for(place, index, request, descriptors),
+                    None => failed(format_args!("there is no workload \"{name}\"; see: hilum status")),
+                }
+            }
         }
     }
 
