@@ -240,4 +240,6 @@ pub enum Action {
 }
 
 #[cfg(test)]
+mod simulator;
+#[cfg(test)]
 mod tests;

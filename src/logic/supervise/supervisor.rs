@@ -155,6 +155,8 @@ impl Supervisor {
         let workload = &config.workloads[index];
         match (self.units[index].state, event) {
             (State::Starting(_), Event::Executed) => self.executed(workload, index, now),
+            // What runs as the board goes down is there to end: being ready would take its deadline away.
+            (State::Starting(_), Event::Ready | Event::Checked(_)) if workload.supervision.at_stop_ms > 0 => {}
             (State::Starting(_), Event::Ready) => self.become_ready(workload, index, now),
             (State::Starting(_), Event::Checked(true)) => self.become_ready(workload, index, now),
             (State::Starting(_), Event::Checked(false)) => self.units[index].check_at = now + READY_CHECK_MS,
@@ -387,10 +389,10 @@ impl Supervisor {
 
     /// Carries every change on to the workloads that it concerns, until nothing changes any more.
     fn settle(&mut self, config: &Config<'_>, now: u64) {
+        self.crowded_until = 0;
         if self.is_going_down {
             return self.stop_next(config, now);
         }
-        self.crowded_until = 0;
         // Each round ends the waiting of at least one workload, so there are at most as many rounds as workloads.
         for _ in 0..=config.workloads.len() {
             let mut changed = false;

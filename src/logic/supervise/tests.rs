@@ -345,3 +345,69 @@ proptest! {
         prop_assert_eq!(left, 1);
     }
 }
+
+#[test]
+fn board_that_goes_down_while_workloads_wait_for_a_slot_has_no_deadline_in_the_past() {
+    let config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[], &[])]);
+    let mut supervisor = Supervisor::new();
+    supervisor.limit_set_ups(1);
+    supervisor.begin(&config, false, 1_000);
+    assert_eq!(supervisor.deadline(), Some(1_000 + SET_UP_MS));
+    supervisor.shut_down(&config, Down::Reboot, 1_001);
+    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 1_002);
+    assert_eq!(supervisor.deadline(), None, "the loop would never sleep");
+}
+
+#[test]
+fn at_stop_workload_that_says_it_is_ready_keeps_its_deadline() {
+    let mut last = workload(NEVER, &[], &[]);
+    last.supervision.at_stop_ms = 700;
+    last.supervision.ready = crate::config::Ready::Notify;
+    let config = board(vec![last]);
+    let mut supervisor = Supervisor::new();
+    supervisor.begin(&config, false, 0);
+    assert_eq!(actions(&mut supervisor), [], "it is not its time");
+    supervisor.shut_down(&config, Down::Reboot, 10);
+    assert_eq!(actions(&mut supervisor), [Action::TellDown(Down::Reboot, 0), Action::Start(0)]);
+    supervisor.on(&config, 0, Event::Executed, 20);
+    supervisor.on(&config, 0, Event::Ready, 30);
+    assert_eq!(supervisor.deadline(), Some(720));
+    supervisor.tick(&config, 720);
+    assert_eq!(actions(&mut supervisor), [Action::Kill(0)]);
+}
+
+#[test]
+fn watchdog_is_not_fed_when_a_critical_workload_is_away_for_too_long() {
+    let mut critical = workload(ALWAYS, &[], &[]);
+    critical.supervision.critical_ms = 1_000;
+    let config = board(vec![critical, workload(ALWAYS, &[], &[])]);
+    let mut supervisor = started(&config);
+    assert!(supervisor.is_sane(&config, 90_000), "it is ready");
+    supervisor.on(&config, 1, Event::Ended(End::Exit(1)), 90_000);
+    assert!(supervisor.is_sane(&config, 190_000), "the other one is not critical");
+    supervisor.on(&config, 0, Event::Ended(End::Exit(1)), 200_000);
+    assert!(supervisor.is_sane(&config, 201_000) && !supervisor.is_sane(&config, 201_001));
+    supervisor.on(&config, 0, Event::Asked(Ask::Stop), 201_002);
+    assert!(supervisor.is_sane(&config, 300_000), "a person wants it down");
+}
+
+#[test]
+fn delays_of_workloads_that_fell_together_differ_but_the_first_one() {
+    let steep = Restart { delay_ms: 8_000, max_ms: 8_000, ..ALWAYS };
+    let config = board(vec![workload(steep, &[], &[]), workload(steep, &[], &[])]);
+    let mut supervisor = started(&config);
+    supervisor.seed(4_711);
+    let mut delays = |now: u64| -> Vec<u64> {
+        (0..2).for_each(|index| supervisor.on(&config, index, Event::Ended(End::Exit(1)), now));
+        let told = actions(&mut supervisor);
+        supervisor.tick(&config, now + 10_000);
+        actions(&mut supervisor);
+        (0..2).for_each(|index| supervisor.on(&config, index, Event::Executed, now + 10_000));
+        told.iter()
+            .filter_map(|action| if let Action::TellRestart(_, _, ms) = action { Some(*ms) } else { None })
+            .collect()
+    };
+    assert_eq!(delays(0), [8_000, 8_000]);
+    let second = delays(20_000);
+    assert!(second[0] != second[1] && second.iter().all(|ms| (8_000..=9_000).contains(ms)), "{second:?}");
+}
