@@ -5,6 +5,8 @@ ACCEL     ?= tcg
 TOOLCHAIN ?= auto
 # Words for the guest's kernel command line, such as: make run APPEND=hilum.panic
 APPEND    ?=
+# How long `make soak` goes on.
+SECONDS   ?= 600
 
 ARCHS := x86_64 aarch64
 # Releases of Debian with the oldest and the newest kernel that is tested (5.10 and 6.12); the usual one has 6.1.
@@ -25,7 +27,8 @@ $(error ARCH=$(ARCH) is not supported; choose one of: $(ARCHS))
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help run test image size check fmt clean install-run install-test install-check fresh
+
+.PHONY: help run test soak image size check fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -44,6 +47,9 @@ run: $(BUILD)/image/$(ARCH)/initramfs $(BUILD)/tools/hilum-qemu ## boot the demo
 
 test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) ## run every test, on the host and in QEMU, for both architectures
 	@$(HOST) test --quiet --locked --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe
+
+soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads at random for SECONDS (600), and look for drift
+	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu --test soak -- --nocapture
 
 image: $(BUILD)/image/$(ARCH)/initramfs ## build the demo's initramfs
 

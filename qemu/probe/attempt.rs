@@ -55,7 +55,7 @@ pub(crate) fn prowl(milliseconds: u32) {
     let begin = now();
     let passed = || (now().tv_sec - begin.tv_sec) * 1_000 + (now().tv_nsec - begin.tv_nsec) / 1_000_000;
     let own = rustix::process::getpid().as_raw_nonzero().get();
-    let (mut tried, mut opened) = (0_u32, 0_u32);
+    let (mut tried, mut opened, mut of_hilum) = (0_u32, 0_u32, 0_u32);
     while passed() < i64::from(milliseconds) {
         let Ok(folder) = open("/proc", OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) else { return };
         let mut buffer = [MaybeUninit::uninit(); 4096];
@@ -68,10 +68,20 @@ pub(crate) fn prowl(milliseconds: u32) {
                     let _ = write!(path, "{name}/{what}");
                     let flags = if what == "mem" { OFlags::RDWR } else { OFlags::RDONLY };
                     tried += 1;
-                    opened += u32::from(rustix::fs::openat(&folder, path.as_str(), flags, Mode::empty()).is_ok());
+                    let is_open = rustix::fs::openat(&folder, path.as_str(), flags, Mode::empty()).is_ok();
+                    opened += u32::from(is_open);
+                    // The name changes when the program is executed: one that still has it now had it then.
+                    let mut path = heapless::String::<48>::new();
+                    let _ = write!(path, "{name}/comm");
+                    let mut comm = [0; 16];
+                    let length = rustix::fs::openat(&folder, path.as_str(), OFlags::RDONLY, Mode::empty())
+                        .and_then(|file| rustix::io::read(&file, &mut comm));
+                    let is_hilum = length.is_ok_and(|length| comm[..length].starts_with(b"hilum"));
+                    of_hilum += u32::from(is_open && is_hilum);
                 }
             }
         }
     }
     tell(format_args!("prowled: tried {tried}, opened {opened}"));
+    tell(format_args!("prowled: of hilum {of_hilum}"));
 }

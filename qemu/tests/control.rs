@@ -220,6 +220,47 @@ fn exec_is_confined_as_the_workload_is() {
     assert!(tried.contains("did mount:tmpfs:/tmp 1") && tried.contains("did unshare:10000000 1"), "{tried}");
 }
 
+/// CVE-2016-9962: what enters a workload is traced by somebody inside, and what it has is taken.
+#[test]
+fn process_that_enters_a_workload_cannot_be_opened_from_inside() {
+    let host_root = host_or_return!();
+    let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nexec /bin/probe prowl 4000\n\
+        capability sys_ptrace\nseccomp off\nlandlock off\nrestart never\n";
+    let namespace = host_root.start(config);
+    host_root.expect_state("a", "ready");
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let (execs, seen) = std::thread::scope(|scope| {
+        // The twin: with the board's own rights the same processes can be opened, so there is something to find.
+        let twin = scope.spawn(|| {
+            let mut seen = 0_u32;
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                for entry in std::fs::read_dir("/proc").expect("/proc").flatten() {
+                    let path = entry.path();
+                    let status = std::fs::read_to_string(path.join("status")).unwrap_or_default();
+                    let depth = status
+                        .lines()
+                        .find(|line| line.starts_with("NSpid:"))
+                        .map_or(0, |line| line.split_whitespace().count());
+                    let is_open = depth == 4 && std::fs::File::open(path.join("mem")).is_ok();
+                    let comm = std::fs::read_to_string(path.join("comm")).unwrap_or_default();
+                    seen += u32::from(is_open && comm.starts_with("hilum"));
+                }
+            }
+            seen
+        });
+        let mut execs = 0;
+        while namespace.console.expect("prowled: of hilum", Duration::ZERO).is_err() && execs < 5_000 {
+            execs += u32::from(host_root.ask(&["exec", "a", "/bin/probe", "exit", "0"]).0 == 0);
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        (execs, twin.join().expect("the twin"))
+    });
+    let console = namespace.console.expect("prowled: of hilum", SOON).expect("it ends");
+    println!("{execs} programs entered, {seen} opened by the twin");
+    has_line(&console, "a | prowled: of hilum 0");
+    assert!(execs > 100 && seen > 0, "{execs} programs entered, {seen} opened by the twin");
+}
+
 #[test]
 fn reload_touches_only_what_changed() {
     let host_root = host_or_return!();
