@@ -15,6 +15,7 @@ on_both!(
     panic_prints_one_line_and_reboots,
     board_without_a_console_boots_anyway,
     root_without_device_nodes_boots_anyway,
+    lines_go_to_the_kernel_log_as_well,
 );
 
 const ISOLATED: &str = "hilum 1
@@ -256,4 +257,15 @@ fn board_that_stays_without_a_config_still_listens_to_ctrl_alt_del() {
     booted.vm.press_ctrl_alt_del().expect("a keyboard");
     let console = booted.vm.wait(BOOT).expect("it ends");
     has_in_order(&console, &["hilum: /etc/hilum.conf:1:7: version \"2\" is not known", "hilum: reboot"]);
+}
+
+fn lines_go_to_the_kernel_log_as_well(arch: Arch) {
+    let config = "hilum 1\n[system]\nidle poweroff\nlog kmsg\n[workload a]\nroot /images/probe\nexec /bin/probe exit 0\nrestart never\n";
+    let line = "hilum: workload \"a\": exited with status 0";
+    // What is in the kernel's log is on the kernel's console, where that is told to show it.
+    let console = run(arch, &image(arch, config), "loglevel=7");
+    has_line(&console, line);
+    assert!(console.lines().any(|found| found.starts_with('[') && found.ends_with(&format!("] {line}"))), "{console}");
+    let console = run(arch, &image(arch, &config.replace("log kmsg\n", "")), "loglevel=7");
+    assert!(!console.lines().any(|found| found.ends_with(&format!("] {line}"))), "{console}");
 }

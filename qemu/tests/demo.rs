@@ -21,6 +21,7 @@ fn demo_serves_restarts_and_powers_off(arch: Arch) {
 
     let mut booted = support::boot(arch, &demo, "");
     let console = booted.vm.wait(2 * BOOT).expect("it powers off by itself");
+    let console = support::without_prompt(&console);
     has_in_order(
         &console,
         &[

@@ -141,7 +141,7 @@ fn program_of_process_1_cannot_be_overwritten(arch: Arch, release: &str) {
     has_line(&console, if release == "bullseye" { confined } else { refused });
     // It cannot reboot anything, and ends instead of waiting for ever.
     assert!(release != "bullseye" || console.contains("\"script\": exited with status 1"), "{console}");
-    has_line(&console, "openscript | hilum: unknown command or arguments; see: hilum help");
+    has_line(&console, "openscript | hilum: unknown command; see: hilum help");
 }
 
 /// CVE-2024-21626: a working directory that is a descriptor of the engine's.

@@ -138,3 +138,40 @@ fn no_failing_system_call_ends_pid_1_or_hangs_the_way_down() {
         }
     });
 }
+
+/// CASES 29: a disk that does not answer holds sync(2) up for ever.
+#[test]
+fn sync_that_hangs_does_not_hold_the_way_down_up() {
+    let host_root = host_or_return!();
+    let mut namespace = host_root.start(support::STAY);
+    namespace.console.expect("a | ready", SOON).expect("it starts");
+    let init = namespace.process_one().expect("PID 1").as_raw_nonzero().get();
+    let mut strace =
+        trace(init, &["-f", "-o", "/dev/null", "-e", "trace=sync", "-e", "inject=sync:delay_enter=100000000"]);
+    namespace.signal(Signal::TERM).expect("a signal");
+    let (status, console) = namespace.wait(Duration::from_secs(30)).expect("it ends in time");
+    strace.kill().and_then(|()| strace.wait()).expect("strace");
+    assert_eq!(status.code(), Some(0), "{console}");
+    assert!(console.contains("hilum: sync: not done after 10 s, going on"), "{console}");
+}
+
+/// CASES 9: no descriptor is left.
+#[test]
+fn board_without_descriptors_answers_when_there_are_some_again() {
+    let host_root = host_or_return!();
+    let section = |index| {
+        format!("[workload w{index}]\nroot ROOT\nexec /bin/probe on-term\nrestart always delay=50ms max=50ms\n")
+    };
+    let sections: String = (0..8).map(section).collect();
+    let config = format!("hilum 1\n[system]\ncontrol SOCKET\n{sections}");
+    let mut namespace = host_root.start_wrapped(&config, &["prlimit", "--nofile=26:26", "--"]);
+    // Not all of them can be there at once; those that cannot are tried again, and PID 1 goes on.
+    namespace.console.expect("EMFILE", SOON).expect("it runs out of them");
+    std::thread::sleep(Duration::from_millis(500));
+    let answered = (0..20).any(|_| host_root.ask(&["stop", "w0"]).0 == 0);
+    assert!(answered, "{}", namespace.console.tail());
+    namespace.signal(Signal::TERM).expect("a signal");
+    let (status, console) = namespace.wait(DOWN).expect("it ends in time");
+    assert_eq!(status.code(), Some(0), "{console}");
+    assert!(!console.contains("panic"), "{console}");
+}

@@ -285,6 +285,11 @@ pub(crate) fn fact(console: &str, name: &str, key: &str) -> String {
     values[0].clone()
 }
 
+/// A console without what its prompt draws around the lines.
+pub(crate) fn without_prompt(console: &str) -> String {
+    console.replace("\x1b[K", "").replace("hilum> ", "")
+}
+
 /// Asserts that a line is on the console.
 #[track_caller]
 pub(crate) fn has_line(console: &str, line: &str) {

@@ -12,6 +12,8 @@ use rustix::io::Errno;
 use rustix::process::{WaitOptions, waitpid};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
+/// The request that gives the controlling terminal up (`ioctl_tty(2)`).
+const TIOCNOTTY: usize = 0x5422;
 /// What the terminals of boards understand.
 const TERM: &str = "vt100";
 
@@ -42,6 +44,8 @@ pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
             let _ = print_to(standard_output(), format_args!("\r\x1b[K"));
             if !show(lines.as_fd()) {
                 leave(cooked.as_ref());
+                // The end of a session that has a terminal hangs it up, for process 1 as well.
+                let _ = hilum_sys::attempt_ioctl(standard_input(), TIOCNOTTY);
                 exit(0)
             }
             draw(&editor);

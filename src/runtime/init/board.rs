@@ -261,11 +261,14 @@ impl Board {
                     if !self.settled {
                         self.tell_memory();
                     }
-                    self.console.end_prompt();
                     self.guard.going_down(self.config.get(), !self.supervisor.is_escalated());
                     leave::leave(self.kind, down, &mut self.console)
                 }
                 told => {
+                    if let Action::TellDown(..) = told {
+                        // Its end hangs the terminal up, which is better now than in the middle of the last lines.
+                        self.console.end_prompt();
+                    }
                     if let Action::TellReady(index) = told {
                         self.timeline.note(Moment::Ready(index as u8));
                     }

@@ -157,6 +157,16 @@ impl Console {
         self.has_changed = true;
     }
 
+    /// Opens the terminal anew; where that is not possible the old one stays.
+    fn open_again(&mut self) {
+        let path = match (self.device.is_empty(), self.kind) {
+            (true, Kind::Machine) => "/dev/console",
+            (true, Kind::Container) => "/proc/self/fd/2",
+            (false, _) => &self.device.clone(),
+        };
+        self.has_changed |= self.switch_to(path).is_none();
+    }
+
     /// The board goes down: lines go to the terminal itself from now on.
     pub(super) fn end_prompt(&mut self) {
         self.flush();
@@ -250,6 +260,7 @@ impl Console {
 
     /// Writes what the terminal takes now.
     pub(super) fn flush(&mut self) {
+        let mut is_new = false;
         loop {
             let Some(queue) = &mut self.queue else { return };
             let (prompt, own) = (&self.prompt, &self.terminal);
@@ -269,9 +280,18 @@ impl Console {
                     Err(Errno::AGAIN) => return,
                     // The prompt is gone, and the terminal takes over.
                     Err(_) if is_prompt => return self.lose_prompt(),
-                    // A terminal that hung up takes nothing any more; the loop must not turn for it.
+                    // A terminal hangs up when the session that it belongs to ends, the prompt's: it is opened anew, once.
+                    Err(_) if !is_new => {
+                        is_new = true;
+                        break;
+                    }
+                    // What hung up for good takes nothing any more; the loop must not turn for it.
                     _ => queue.advance(queue.front().len()),
                 }
+            }
+            if is_new && !queue.front().is_empty() {
+                self.open_again();
+                continue;
             }
             let dropped = queue.take_dropped();
             if dropped == 0 {

@@ -104,8 +104,11 @@ fn reboot(down: Down) -> ! {
     for command in [command, RebootCommand::Restart] {
         let _ = rustix::system::reboot(command);
     }
-    if let Ok(trigger) = open("/proc/sysrq-trigger", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
-        let _ = rustix::io::write(&trigger, b"b");
+    // The kernel's own restart, and then its panic, which restarts where the command line says so (panic=).
+    for key in [b"b", b"c"] {
+        if let Ok(trigger) = open("/proc/sysrq-trigger", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
+            let _ = rustix::io::write(&trigger, key);
+        }
     }
     hilum_sys::stop()
 }

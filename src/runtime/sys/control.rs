@@ -43,7 +43,7 @@ pub fn enter_namespaces(process: BorrowedFd<'_>, namespaces: u64) -> Result<(), 
 /// Documentation/watchdog/watchdog-api.rst).
 ///
 /// # Errors
-/// EINVAL for a timeout that the driver does not take, EOPNOTSUPP where it has no other than its own.
+/// ENOTTY where it is no watchdog.
 pub fn set_watchdog(device: &OwnedFd, seconds: u32) -> Result<u32, Errno> {
     /// `_IOWR('W', 6, int)` and `_IOR('W', 7, int)`.
     const SET_TIMEOUT: usize = 0xc004_5706;
@@ -55,7 +55,8 @@ pub fn set_watchdog(device: &OwnedFd, seconds: u32) -> Result<u32, Errno> {
         unsafe { call(__NR_ioctl, [device.as_raw_fd() as usize, request, address as usize, 0, 0, 0]) }
     };
     match ioctl(SET_TIMEOUT) {
-        Err(Errno::OPNOTSUPP | Errno::NOTTY) => ioctl(GET_TIMEOUT)?,
+        // One that is beyond what the hardware can count to leaves the driver's own.
+        Err(Errno::OPNOTSUPP | Errno::NOTTY | Errno::INVAL) => ioctl(GET_TIMEOUT)?,
         result => result?,
     };
     Ok(taken.unsigned_abs())
