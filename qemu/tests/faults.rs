@@ -149,8 +149,11 @@ fn sync_that_hangs_does_not_hold_the_way_down_up() {
     let mut strace =
         trace(init, &["-f", "-o", "/dev/null", "-e", "trace=sync", "-e", "inject=sync:delay_enter=100000000"]);
     namespace.signal(Signal::TERM).expect("a signal");
-    let (status, console) = namespace.wait(Duration::from_secs(30)).expect("it ends in time");
+    let deadline = Duration::from_secs(20);
+    namespace.console.expect("hilum: power off", deadline).expect("it goes on without");
+    // The namespace cannot end before strace lets go of what it holds up.
     strace.kill().and_then(|()| strace.wait()).expect("strace");
+    let (status, console) = namespace.wait(SOON).expect("it ends");
     assert_eq!(status.code(), Some(0), "{console}");
     assert!(console.contains("hilum: sync: not done after 10 s, going on"), "{console}");
 }

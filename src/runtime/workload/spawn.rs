@@ -110,7 +110,10 @@ pub(crate) fn spawn(
         rustix::io::ioctl_fionbio(reader, true)?;
     }
     // Away from the number that the program is to find its own one at.
-    let report_writer = rustix::io::fcntl_dupfd_cloexec(report_writer, HIGHEST_READY + 1)?;
+    let report_writer = match workload.supervision.ready {
+        Ready::Fd(_) => rustix::io::fcntl_dupfd_cloexec(report_writer, HIGHEST_READY + 1)?,
+        _ => report_writer,
+    };
     let (ready, ready_writer) = match workload.supervision.ready {
         Ready::Fd(_) => {
             let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
