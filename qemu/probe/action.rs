@@ -138,6 +138,19 @@ fn one(text: &str) -> Result<(), Errno> {
             let fits = path.push_str("/proc/self/fd/").and_then(|()| path.push_str(part())).is_ok();
             rustix::io::write(open_as(if fits { &path } else { "" }, "w")?, b"\n").map(|_| ())
         }
+        "folders" => {
+            let path = part();
+            let folder = open_as(path, "r")?;
+            let mut buffer = [core::mem::MaybeUninit::uninit(); 4096];
+            let mut entries = rustix::fs::RawDir::new(&folder, &mut buffer);
+            while let Some(Ok(entry)) = entries.next() {
+                let name = entry.file_name().to_str().unwrap_or_default();
+                if entry.file_type() == rustix::fs::FileType::Directory && !name.starts_with('.') {
+                    tell(format_args!("folder {path} {name}"));
+                }
+            }
+            Ok(())
+        }
         "fill" => {
             let file = open(part(), OFlags::CREATE | OFlags::APPEND | OFlags::WRONLY, Mode::RWXU)?;
             // Until there is no room left, which is what is wanted.

@@ -9,7 +9,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use support::{BOOT, SOON, has_in_order, has_line, host, image};
 
-on_both!(sick_workloads_leave_the_board_in_hand, clock_that_jumps_and_a_full_run_change_nothing);
+on_both!(
+    sick_workloads_leave_the_board_in_hand,
+    clock_that_jumps_and_a_full_run_change_nothing,
+    control_groups_of_many_short_runs_are_removed,
+);
 
 /// CASES 6, 8, 16.
 fn sick_workloads_leave_the_board_in_hand(arch: Arch) {
@@ -56,6 +60,30 @@ fn clock_that_jumps_and_a_full_run_change_nothing(arch: Arch) {
     vm.console.expect("jumper: program executed", BOOT).expect("it answers with a full /run");
     vm.type_text("poweroff\r").expect("QEMU is there");
     vm.wait(BOOT).expect("it powers off");
+}
+
+/// CASES 19: a group is busy for a moment after its last process has ended.
+fn control_groups_of_many_short_runs_are_removed(arch: Arch) {
+    let config = "hilum 1\n[system]\nconsole prompt\n\
+        [workload look]\nroot /images/probe\nexec /bin/probe on-term\nmount /sys/fs/cgroup/workload /tmp\nneeds short\n\
+        [workload short]\nroot /images/probe\nexec /bin/probe exit 1\n\
+        restart always delay=1ms max=1ms limit=150/1h else=stop\n";
+    let mut booted = support::boot(arch, &image(arch, config), "");
+    let vm = &mut booted.vm;
+    vm.console.expect("gave up after 150 restarts", BOOT).expect("each start gets its group");
+    let until = Instant::now() + BOOT;
+    // While there were others it was restarted with them; now it stays.
+    loop {
+        vm.type_text("\rexec look /bin/probe do folders:/tmp\r").expect("QEMU is there");
+        std::thread::sleep(Duration::from_millis(700));
+        let text = support::without_prompt(&vm.console.text());
+        if let Some(at) = text.rfind("folder /tmp look") {
+            let last = text[..at].rfind("exec look").unwrap_or(0);
+            assert!(!text[last..].contains("folder /tmp short"), "{text}");
+            return;
+        }
+        assert!(Instant::now() < until, "no answer\n{text}");
+    }
 }
 
 /// CASES 11.

@@ -28,6 +28,7 @@
 //!
 //! The ladder of escalation is in `policy.rs`.
 
+mod order;
 mod policy;
 mod supervisor;
 mod unit;

@@ -1,8 +1,9 @@
-//! All workloads of a board together: order, dependencies, the way down.
+//! All workloads of a board together: what happened to one of them, and what follows. In which order they start and stop
+//! is in `order.rs`.
 
 use super::unit::Reason;
-use super::{Action, Ask, DEPENDENTS_FROM, Down, End, Event, KILL_MS, READY_CHECK_MS, SET_UP_MS, State, Unit, Verdict};
-use crate::config::{Check, Config, Idle, Otherwise, Ready, Workload, limits::WORKLOADS};
+use super::{Action, Ask, DEPENDENTS_FROM, Down, End, Event, KILL_MS, READY_CHECK_MS, State, Unit, Verdict};
+use crate::config::{Check, Config, Otherwise, Ready, Workload, limits::WORKLOADS};
 use heapless::Deque;
 
 /// Actions that can wait: no event makes more than five of them for each workload.
@@ -11,21 +12,21 @@ const ACTIONS: usize = 6 * WORKLOADS;
 /// The state of every workload, and the actions not carried out yet.
 #[derive(Debug)]
 pub struct Supervisor {
-    units: [Unit; WORKLOADS],
+    pub(super) units: [Unit; WORKLOADS],
     actions: Deque<Action, ACTIONS>,
     /// Whether the board goes down, and how; two fields, because a table that starts as all zero bytes lies in `.bss`.
-    is_going_down: bool,
-    down: Down,
+    pub(super) is_going_down: bool,
+    pub(super) down: Down,
     /// Whether [`Action::Leave`] was given: it is given once.
-    left: bool,
+    pub(super) left: bool,
     /// Whether the board goes down because a limit was reached.
     is_escalated: bool,
     /// Whether `idle` was acted on.
-    idle: bool,
+    pub(super) idle: bool,
     /// How many set-ups may go on at a time; 0 is any number.
-    slots: usize,
+    pub(super) slots: usize,
     /// Until when a workload that could start waits for a free one.
-    crowded_until: u64,
+    pub(super) crowded_until: u64,
     /// What the next delay's share of chance is drawn from; 0 for none.
     seed: u32,
 }
@@ -109,7 +110,7 @@ impl Supervisor {
         })
     }
 
-    fn of<'a>(&self, config: &'a Config<'_>) -> impl Iterator<Item = (&'a Workload<'a>, &Unit)> {
+    pub(super) fn of<'a>(&self, config: &'a Config<'_>) -> impl Iterator<Item = (&'a Workload<'a>, &Unit)> {
         config.workloads.iter().zip(&self.units)
     }
 
@@ -320,7 +321,7 @@ impl Supervisor {
     }
 
     /// Sends a workload its stop signal; `reason` decides what follows its end.
-    fn stop(&mut self, workload: &Workload<'_>, index: usize, reason: Reason, now: u64) {
+    pub(super) fn stop(&mut self, workload: &Workload<'_>, index: usize, reason: Reason, now: u64) {
         let until = now + u64::from(workload.stop.grace_ms);
         let unit = &mut self.units[index];
         let is_sick = matches!(reason, Reason::NotReady | Reason::Unhealthy);
@@ -387,109 +388,7 @@ impl Supervisor {
         }
     }
 
-    /// Carries every change on to the workloads that it concerns, until nothing changes any more.
-    fn settle(&mut self, config: &Config<'_>, now: u64) {
-        self.crowded_until = 0;
-        if self.is_going_down {
-            return self.stop_next(config, now);
-        }
-        // Each round ends the waiting of at least one workload, so there are at most as many rounds as workloads.
-        for _ in 0..=config.workloads.len() {
-            let mut changed = false;
-            for (index, workload) in config.workloads.iter().enumerate() {
-                changed |= self.units[index].state == State::Waiting
-                    && workload.supervision.at_stop_ms == 0
-                    && self.leave_waiting(config, index, workload, now);
-            }
-            if !changed {
-                break;
-            }
-        }
-        // One that a person stopped may be wanted again: that board is not idle.
-        let is_done = |unit: &Unit| unit.state.is_over() && unit.state != State::Stopped;
-        let over = self.of(config).all(|(workload, unit)| workload.supervision.at_stop_ms > 0 || is_done(unit));
-        if over && !self.idle {
-            self.idle = true;
-            match config.system.idle {
-                Idle::Stay => {}
-                Idle::Poweroff => self.shut_down(config, Down::Poweroff, now),
-                Idle::Reboot => self.shut_down(config, Down::Reboot, now),
-            }
-        }
-    }
-
-    /// Starts a waiting workload whose turn it is, or fails it with what it needs; gives whether it did.
-    fn leave_waiting(&mut self, config: &Config<'_>, index: usize, workload: &Workload<'_>, now: u64) -> bool {
-        let is_there = |unit: &Unit| matches!(unit.state, State::Ready | State::Finished);
-        if let Some(need) = workload.needs.iter().find(|need| self.units[*need].state == State::Failed) {
-            self.units[index].go(State::Failed, now);
-            self.units[index].failed_need = need as u8 + 1;
-            self.act(Action::TellNeed(index, need));
-            return true;
-        }
-        let has_needs = workload.needs.iter().all(|need| is_there(&self.units[need]));
-        let is_before = |unit: &Unit| matches!(unit.state, State::Waiting | State::Starting(_));
-        let its_turn = !workload.after.iter().any(|before| is_before(&self.units[before]));
-        let can_start = has_needs && its_turn && self.has_free_slot(config, now);
-        if can_start {
-            self.start(index, now);
-        }
-        can_start
-    }
-
-    /// Whether one more workload may set itself up now; if not, until when it has to wait at most.
-    fn has_free_slot(&mut self, config: &Config<'_>, now: u64) -> bool {
-        let (mut count, mut until) = (0, u64::MAX);
-        for (_, unit) in self.of(config).filter(|(_, unit)| unit.is_setting_up(now, SET_UP_MS)) {
-            count += 1;
-            until = until.min(unit.backoff.started_at() + SET_UP_MS);
-        }
-        let is_free = self.slots == 0 || count < self.slots;
-        if !is_free {
-            self.crowded_until = until;
-        }
-        is_free
-    }
-
-    fn start(&mut self, index: usize, now: u64) {
-        let unit = &mut self.units[index];
-        unit.go(State::Starting(0), now);
-        unit.backoff.start(now);
-        (unit.is_executed, unit.failures, unit.check_at) = (false, 0, 0);
-        self.act(Action::Start(index));
-    }
-
-    /// On the way down: stops every workload that nothing running depends on, has those that are there for it run, one
-    /// after the other, and leaves when all are over.
-    fn stop_next(&mut self, config: &Config<'_>, now: u64) {
-        for (index, workload) in config.workloads.iter().enumerate() {
-            let depends = |(other, user): (usize, &Workload<'_>)| {
-                (user.needs.contains(index) || user.after.contains(index)) && self.units[other].state.is_running()
-            };
-            let stoppable = matches!(self.units[index].state, State::Starting(_) | State::Ready)
-                && workload.supervision.at_stop_ms == 0;
-            if stoppable && !config.workloads.iter().enumerate().any(depends) {
-                self.stop(workload, index, Reason::Asked, now);
-            }
-        }
-        let is_over = |index: usize| self.units[index].state.is_over();
-        let is_later = |index: usize| config.workloads[index].supervision.at_stop_ms > 0;
-        let mut all = 0..config.workloads.len();
-        if all.clone().any(|index| !is_later(index) && !is_over(index)) {
-            return;
-        }
-        match all.find(|index| is_later(*index) && !is_over(*index)) {
-            Some(index) if self.units[index].state == State::Waiting => self.start(index, now),
-            Some(_) => {}
-            None if self.left => {}
-            None => {
-                self.left = true;
-                self.act(Action::Leave(self.down));
-            }
-        }
-    }
-
-    fn act(&mut self, action: Action) {
+    pub(super) fn act(&mut self, action: Action) {
         let fits = self.actions.push_back(action).is_ok();
         assert!(fits, "the running half takes every action before it tells the next event");
     }

@@ -97,10 +97,6 @@ impl Board {
             Kind::Machine => Groups::prepare(config.get(), &mut console),
             Kind::Container => Groups::none(),
         };
-        let (control, errno) = Control::open(control::path(config.get(), kind));
-        if let Some(errno) = errno {
-            console.say(format_args!("control socket: {}; commands reach nobody", words(errno)));
-        }
         let around = Surroundings { groups, networks: Networks::none(), template: template_place(kind) };
         let (Some(supervisor), Some(logs), Some(notes)) = (SUPERVISOR.take(), Logs::take(), NOTES.take()) else {
             return Err((console, Errno::BUSY));
@@ -124,7 +120,7 @@ impl Board {
                 processes: [const { None }; limits::WORKLOADS],
                 around,
                 console,
-                control,
+                control: Control::closed(),
                 entered_us,
                 timeline,
                 guard,
@@ -145,6 +141,10 @@ impl Board {
         self.timeline.note(Moment::Arranged);
         self.supervisor.begin(self.config.get(), self.guard.is_safe, monotonic_ms());
         self.carry_out();
+        // No workload waits for it.
+        if let Err(errno) = self.control.open(control::path(self.config.get(), self.kind)) {
+            self.console.say(format_args!("control socket: {}; commands reach nobody", words(errno)));
+        }
         self.console.flush();
         assert!(!panic_once, "asked for by hilum.panic on the kernel command line");
         loop {

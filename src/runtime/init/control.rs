@@ -71,14 +71,18 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// Opens the socket where the configuration wants it; the errno where that is not possible.
-    pub(super) fn open(path: Option<&str>) -> (Self, Option<Errno>) {
-        let (listener, errno) = match path.map(open) {
-            Some(Ok(listener)) => (Some(listener), None),
-            Some(Err(errno)) => (None, Some(errno)),
-            None => (None, None),
-        };
-        (Self { listener, clients: [const { None }; CLIENTS], paused_until: 0, count: 0 }, errno)
+    /// No socket.
+    pub(super) const fn closed() -> Self {
+        Self { listener: None, clients: [const { None }; CLIENTS], paused_until: 0, count: 0 }
+    }
+
+    /// Opens the socket, where there is a path for it.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn open(&mut self, path: Option<&str>) -> Result<(), Errno> {
+        self.listener = path.map(open).transpose()?;
+        Ok(())
     }
 
     /// Whom to wait for connections on; nobody while there are no descriptors for them.

@@ -1,0 +1,109 @@
+//! In which order workloads start and stop: what they wait for, how many at a time, the way down.
+
+use super::unit::Reason;
+use super::{Action, Down, SET_UP_MS, State, Supervisor, Unit};
+use crate::config::{Config, Idle, Workload};
+
+impl Supervisor {
+    /// Carries every change on to the workloads that it concerns, until nothing changes any more.
+    pub(super) fn settle(&mut self, config: &Config<'_>, now: u64) {
+        self.crowded_until = 0;
+        if self.is_going_down {
+            return self.stop_next(config, now);
+        }
+        // Each round ends the waiting of at least one workload, so there are at most as many rounds as workloads.
+        for _ in 0..=config.workloads.len() {
+            let mut changed = false;
+            for (index, workload) in config.workloads.iter().enumerate() {
+                changed |= self.units[index].state == State::Waiting
+                    && workload.supervision.at_stop_ms == 0
+                    && self.leave_waiting(config, index, workload, now);
+            }
+            if !changed {
+                break;
+            }
+        }
+        // One that a person stopped may be wanted again: that board is not idle.
+        let is_done = |unit: &Unit| unit.state.is_over() && unit.state != State::Stopped;
+        let over = self.of(config).all(|(workload, unit)| workload.supervision.at_stop_ms > 0 || is_done(unit));
+        if over && !self.idle {
+            self.idle = true;
+            match config.system.idle {
+                Idle::Stay => {}
+                Idle::Poweroff => self.shut_down(config, Down::Poweroff, now),
+                Idle::Reboot => self.shut_down(config, Down::Reboot, now),
+            }
+        }
+    }
+
+    /// Starts a waiting workload whose turn it is, or fails it with what it needs; gives whether it did.
+    fn leave_waiting(&mut self, config: &Config<'_>, index: usize, workload: &Workload<'_>, now: u64) -> bool {
+        let is_there = |unit: &Unit| matches!(unit.state, State::Ready | State::Finished);
+        if let Some(need) = workload.needs.iter().find(|need| self.units[*need].state == State::Failed) {
+            self.units[index].go(State::Failed, now);
+            self.units[index].failed_need = need as u8 + 1;
+            self.act(Action::TellNeed(index, need));
+            return true;
+        }
+        let has_needs = workload.needs.iter().all(|need| is_there(&self.units[need]));
+        let is_before = |unit: &Unit| matches!(unit.state, State::Waiting | State::Starting(_));
+        let its_turn = !workload.after.iter().any(|before| is_before(&self.units[before]));
+        let can_start = has_needs && its_turn && self.has_free_slot(config, now);
+        if can_start {
+            self.start(index, now);
+        }
+        can_start
+    }
+
+    /// Whether one more workload may set itself up now; if not, until when it has to wait at most.
+    fn has_free_slot(&mut self, config: &Config<'_>, now: u64) -> bool {
+        let (mut count, mut until) = (0, u64::MAX);
+        for (_, unit) in self.of(config).filter(|(_, unit)| unit.is_setting_up(now, SET_UP_MS)) {
+            count += 1;
+            until = until.min(unit.backoff.started_at() + SET_UP_MS);
+        }
+        let is_free = self.slots == 0 || count < self.slots;
+        if !is_free {
+            self.crowded_until = until;
+        }
+        is_free
+    }
+
+    pub(super) fn start(&mut self, index: usize, now: u64) {
+        let unit = &mut self.units[index];
+        unit.go(State::Starting(0), now);
+        unit.backoff.start(now);
+        (unit.is_executed, unit.failures, unit.check_at) = (false, 0, 0);
+        self.act(Action::Start(index));
+    }
+
+    /// On the way down: stops every workload that nothing running depends on, has those that are there for it run, one
+    /// after the other, and leaves when all are over.
+    fn stop_next(&mut self, config: &Config<'_>, now: u64) {
+        for (index, workload) in config.workloads.iter().enumerate() {
+            let depends = |(other, user): (usize, &Workload<'_>)| {
+                (user.needs.contains(index) || user.after.contains(index)) && self.units[other].state.is_running()
+            };
+            let stoppable = matches!(self.units[index].state, State::Starting(_) | State::Ready)
+                && workload.supervision.at_stop_ms == 0;
+            if stoppable && !config.workloads.iter().enumerate().any(depends) {
+                self.stop(workload, index, Reason::Asked, now);
+            }
+        }
+        let is_over = |index: usize| self.units[index].state.is_over();
+        let is_later = |index: usize| config.workloads[index].supervision.at_stop_ms > 0;
+        let mut all = 0..config.workloads.len();
+        if all.clone().any(|index| !is_later(index) && !is_over(index)) {
+            return;
+        }
+        match all.find(|index| is_later(*index) && !is_over(*index)) {
+            Some(index) if self.units[index].state == State::Waiting => self.start(index, now),
+            Some(_) => {}
+            None if self.left => {}
+            None => {
+                self.left = true;
+                self.act(Action::Leave(self.down));
+            }
+        }
+    }
+}
