@@ -29,6 +29,7 @@ on_both!(
     busy_board_is_left_alone,
     missing_watchdog_is_said_and_the_board_runs,
     boots_that_go_badly_end_in_safe_mode_and_a_good_one_ends_that,
+    disk_of_the_board_is_unmounted_on_the_way_down,
 );
 
 fn board_without_its_critical_workload_is_reset(arch: Arch) {
@@ -100,4 +101,40 @@ fn boots_that_go_badly_end_in_safe_mode_and_a_good_one_ends_that(arch: Arch) {
         assert!(std::time::Instant::now() < until, "{}\n{}", count(&disk), safe.vm.console.tail());
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
+}
+
+/// Whether an ext4 filesystem was left without being unmounted.
+fn needs_recovery(disk: &Path) -> bool {
+    let output = std::process::Command::new("dumpe2fs").arg("-h").arg(disk).output().expect("dumpe2fs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("Filesystem features:"), "{text}");
+    text.contains("needs_recovery")
+}
+
+fn disk_of_the_board_is_unmounted_on_the_way_down(arch: Arch) {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let disk = scratch.path().join("disk");
+    let path = disk.to_str().expect("UTF-8");
+    let made = std::process::Command::new("mke2fs").args(["-q", "-t", "ext4", path, "8M"]).status().expect("mke2fs");
+    assert!(made.success());
+    let drive = format!("file={path},format=raw,if=none,id=disk,cache=writethrough");
+    let more = ["-drive", &drive, "-device", "virtio-blk-pci,drive=disk"];
+    let system = "mount /dev/vda /data ext4\nmount /dev/none /nowhere ext4";
+    let write = "root /images/probe\nexec /bin/probe do make:/tmp/kept stay\nshare user\nmount /data /tmp rw\n";
+    // Cut off while it is mounted: the twin, so that the test can fail.
+    let cut = board(arch, USUAL, &DISK, system, &format!("[workload a]\n{write}"), &more);
+    let console = cut.vm.console.expect("a | ready", BOOT).expect("it writes");
+    has_line(&console, "a | did make:/tmp/kept 0");
+    has_line(&console, "hilum: mount /dev/none: ETIMEDOUT (timed out); the board goes on without");
+    drop(cut);
+    assert!(needs_recovery(&disk));
+    let system = "mount /dev/vda /data ext4";
+    let limit = "restart always delay=1ms max=1ms limit=1/60s else=poweroff";
+    let end = format!(
+        "[workload a]\n{write}[workload end]\nroot /images/probe\nexec /bin/probe do sleep:500 exit:1\nneeds a\n{limit}\n"
+    );
+    let console = board(arch, USUAL, &DISK, system, &end, &more).vm.wait(BOOT).expect("it powers off");
+    has_in_order(&console, &["a | got TERM", "hilum: power off"]);
+    assert!(!console.contains("unmount"), "{console}");
+    assert!(!needs_recovery(&disk), "{console}");
 }

@@ -47,6 +47,8 @@ pub const PORTS: usize = 8;
 pub const CHECK_WORDS: usize = 8;
 /// Bytes of the control socket's path: `sun_path` of unix(7) has 108 with its closing NUL.
 pub const SOCKET_BYTES: usize = 107;
+/// `mount` lines of the board.
+pub const SYSTEM_MOUNTS: usize = 8;
 /// Bytes of what a workload says of itself.
 pub const STATUS_BYTES: usize = 64;
 /// `module` lines.

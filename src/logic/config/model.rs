@@ -5,7 +5,7 @@
 
 use super::capability::Capabilities;
 use super::isolation::{DEFAULT_TMP_BYTES, Identity, Isolation, Overlay, Resources};
-use super::supervision::{Boots, Control, LogFile, Supervision, Watchdog};
+use super::supervision::{Boots, Control, LogFile, Supervision, SystemMount, Watchdog};
 use super::{limits, restart};
 use crate::seccomp::Seccomp;
 use core::fmt;
@@ -39,6 +39,7 @@ impl Config<'_> {
             boots: None,
             log_file: None,
             has_kmsg: false,
+            mounts: Vec::new(),
         },
         workloads: Vec::new(),
     };
@@ -65,6 +66,8 @@ pub struct System<'a> {
     pub log_file: Option<LogFile<'a>>,
     /// `log kmsg`: whether lines go to the kernel's log as well.
     pub has_kmsg: bool,
+    /// `mount`, in the order in which they are mounted.
+    pub mounts: Vec<SystemMount<'a>, { limits::SYSTEM_MOUNTS }>,
 }
 
 /// A kernel module that is loaded at boot.

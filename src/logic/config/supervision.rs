@@ -108,6 +108,21 @@ pub struct Boots<'a> {
     pub after_ms: u32,
 }
 
+/// A filesystem of a disk that the board mounts for itself; nosuid and nodev.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SystemMount<'a> {
+    /// The block device.
+    pub source: &'a str,
+    /// The folder, which is made where there is none.
+    pub target: &'a str,
+    /// The filesystem's name in /proc/filesystems.
+    pub kind: &'a str,
+    /// Whether nothing can be written.
+    pub is_read_only: bool,
+    /// Whether programs there can be executed.
+    pub is_executable: bool,
+}
+
 /// Where the control socket is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Control<'a> {

@@ -259,7 +259,7 @@ impl fmt::Display for Json<'_> {
         write!(f, ",\"memory\":{},\"memory_peak\":{}", Number(usage.memory), Number(usage.peak))?;
         write!(f, ",\"memory_limit\":{}", Number(usage.limit.filter(|limit| *limit < u64::MAX)))?;
         write!(f, ",\"cpu_us\":{},\"pids\":{}", Number(usage.cpu_us), Number(usage.pids))?;
-        write!(f, ",\"dropped_lines\":{},\"need\":{}", status.dropped, Text(status.need))?;
+        write!(f, ",\"dropped_lines\":{},\"address\":null,\"need\":{}", status.dropped, Text(status.need))?;
         write!(f, ",\"status\":{}}}", Text(status.text))
     }
 }

@@ -262,7 +262,7 @@ impl Board {
                         self.tell_memory();
                     }
                     self.guard.going_down(self.config.get(), !self.supervisor.is_escalated());
-                    leave::leave(self.kind, down, &mut self.console)
+                    leave::leave(self.kind, down, &self.config.get().system.mounts, &mut self.console)
                 }
                 told => {
                     if let Action::TellDown(..) = told {

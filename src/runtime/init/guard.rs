@@ -4,25 +4,20 @@
 //! long: a PID 1 that stands still, or a board that does not do what it is there for, is reset. It stays armed on the way
 //! down, so that a shutdown that hangs ends as well.
 
-use super::leave::milliseconds;
+use super::in_time::{MOST, in_time};
 use super::{Console, words};
 use core::fmt::Write;
 use hilum::config::{Boots, Config, Watchdog};
 use hilum::supervise::Supervisor;
-use hilum_sys::{Cloned, exit, monotonic_ms};
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
-use rustix::process::{Signal, WaitOptions, pidfd_send_signal, waitpid};
 
 /// Milliseconds that the place of the count has to answer.
 const BOOTS_MS: u64 = 3_000;
 /// Bytes of the count: a sector, which is written as a whole.
 const SECTOR: usize = 512;
 const MARK: &str = "hilum boots ";
-/// The highest count: an exit status carries it.
-const MOST: u32 = 100;
 
 /// The guard of one board.
 pub(super) struct Guard {
@@ -73,7 +68,7 @@ impl Guard {
     /// Counts this boot as one that goes badly, until it is known to have gone well.
     pub(super) fn count_boot(&mut self, boots: Option<Boots<'_>>, console: &mut Console) {
         let Some(Boots { path, limit, .. }) = boots else { return };
-        match at_place(|| add_one(path)) {
+        match in_time(BOOTS_MS, || add_one(path)) {
             Ok(count) => {
                 self.is_counted = true;
                 self.bad_boots = count;
@@ -139,39 +134,7 @@ impl Guard {
     fn boot_was_good(&mut self, config: &Config<'_>) {
         let is_counted = core::mem::take(&mut self.is_counted);
         if let Some(boots) = config.system.boots.filter(|_| is_counted) {
-            let _ = at_place(|| write_count(boots.path, 0).map(|()| 0));
-        }
-    }
-}
-
-/// Has a child do something with the count, which a disk that does not answer cannot hold up. Gives its answer, up to
-/// [`MOST`].
-fn at_place(work: impl FnOnce() -> Result<u32, Errno>) -> Result<u32, Errno> {
-    const FAILED: i32 = 128;
-    match hilum_sys::clone(0, None)? {
-        Cloned::Child => exit(match work() {
-            Ok(count) => count.min(MOST) as i32,
-            Err(errno) => FAILED + errno.raw_os_error().clamp(1, 127),
-        }),
-        Cloned::Parent { pid, pidfd } => {
-            let until = monotonic_ms() + BOOTS_MS;
-            loop {
-                let left = until.saturating_sub(monotonic_ms());
-                match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&milliseconds(left))) {
-                    Err(Errno::INTR) => {}
-                    Ok(1) => break,
-                    _ => {
-                        let _ = pidfd_send_signal(&pidfd, Signal::KILL);
-                        return Err(Errno::TIMEDOUT);
-                    }
-                }
-            }
-            let status = waitpid(Some(pid), WaitOptions::empty())?.and_then(|(_, status)| status.exit_status());
-            match status {
-                Some(count @ 0..FAILED) => Ok(count.unsigned_abs()),
-                Some(failed) => Err(Errno::from_raw_os_error(failed - FAILED)),
-                None => Err(Errno::IO),
-            }
+            let _ = in_time(BOOTS_MS, || write_count(boots.path, 0).map(|()| 0));
         }
     }
 }

@@ -3,12 +3,16 @@
 //! Each step has a deadline, because the board has to come back even when a disk or a driver does not answer.
 
 use super::Console;
+use super::in_time::in_time;
 use super::machine::Kind;
+use hilum::config::SystemMount;
 use hilum::parameters::{FAIL_SECONDS, Fail};
 use hilum::supervise::Down;
 use hilum_sys::{Caught, Cloned, Named, SignalSet, Signals, monotonic_ms};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
 use rustix::process::WaitOptions;
 use rustix::system::RebootCommand;
 
@@ -34,7 +38,7 @@ pub(super) fn give_up(kind: Kind, fail: Fail, console: &mut Console) -> ! {
     let signals = Signals::open(SignalSet::ALL);
     loop {
         let left_ms = match down {
-            Some(down) if monotonic_ms() >= until => leave(kind, down, console),
+            Some(down) if monotonic_ms() >= until => leave(kind, down, &[], console),
             Some(_) => until.saturating_sub(monotonic_ms()),
             None => 60_000,
         };
@@ -46,7 +50,7 @@ pub(super) fn give_up(kind: Kind, fail: Fail, console: &mut Console) -> ! {
         let _ = poll(&mut [PollFd::new(&signals.fd(), PollFlags::IN)], Some(&milliseconds(left_ms)));
         while let Some(caught) = signals.next() {
             if let Some(down) = asked(caught) {
-                leave(kind, down, console)
+                leave(kind, down, &[], console)
             }
         }
         while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
@@ -64,9 +68,12 @@ pub(super) fn asked(caught: Caught) -> Option<Down> {
 }
 
 /// Takes the board down: every workload is over.
-pub(super) fn leave(kind: Kind, down: Down, console: &mut Console) -> ! {
+pub(super) fn leave(kind: Kind, down: Down, mounts: &[SystemMount<'_>], console: &mut Console) -> ! {
     // What escaped from its workload, or was never in one.
     hilum_sys::kill_everything();
+    if kind == Kind::Machine {
+        unmount_all(mounts, console);
+    }
     if !sync_with_deadline() {
         console.say(format_args!("sync: not done after {} s, going on", SYNC_MS / 1_000));
     }
@@ -81,6 +88,30 @@ pub(super) fn leave(kind: Kind, down: Down, console: &mut Console) -> ! {
             hilum_sys::exit(1)
         }
         _ => reboot(down),
+    }
+}
+
+/// Unmounts the board's own mounts, the last one first; what is still in use becomes read-only.
+fn unmount_all(mounts: &[SystemMount<'_>], console: &mut Console) {
+    for disk in mounts.iter().rev() {
+        let unmounted = in_time(SYNC_MS, || {
+            // Whatever used it was killed, and is gone in a moment.
+            for _ in 0..50 {
+                match unmount(disk.target, UnmountFlags::empty()) {
+                    Err(Errno::BUSY) => {
+                        let _ = poll(&mut [], Some(&milliseconds(20)));
+                    }
+                    result => return result.map(|()| 0),
+                }
+            }
+            mount_remount(disk.target, MountFlags::RDONLY, c"").map(|()| 0)
+        });
+        // One that could not be mounted is not there to be unmounted.
+        if let Err(errno) = unmounted
+            && errno != Errno::INVAL
+        {
+            console.say(format_args!("unmount {}: {}", disk.target, super::words(errno)));
+        }
     }
 }
 

@@ -4,12 +4,13 @@
 //! other PID namespace, made by an engine or a test). In a container everything is done inside a mount namespace of
 //! its own, and nothing that belongs to the host is touched.
 
+use super::in_time::in_time;
 use super::{Console, words};
 use crate::workload::prepare_template;
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::mem::MaybeUninit;
-use hilum::config::{Module, System, limits};
+use hilum::config::{Module, System, SystemMount, limits};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
@@ -172,6 +173,11 @@ pub(super) fn configure(kind: Kind, system: &System<'_>, console: &mut Console) 
             console.say(format_args!("module {}: {}{before}{hint}", module.name, words(errno)));
         }
     }
+    for disk in system.mounts.iter().filter(|_| kind == Kind::Machine) {
+        if let Err(errno) = mount_disk(disk) {
+            console.say(format_args!("mount {}: {}; the board goes on without", disk.source, words(errno)));
+        }
+    }
     let Some(hostname) = system.hostname else { return };
     if kind == Kind::Container && link_is(CWD, "/proc/self/ns/uts", FIRST_UTS_NAMESPACE) != Some(false) {
         return;
@@ -197,6 +203,23 @@ fn load(module: &Module<'_>) -> Result<(), (Errno, &'static str)> {
         Err(Errno::NOEXEC) => Err((Errno::NOEXEC, "it was built for another kernel")),
         result => result.map_err(|errno| (errno, "")),
     }
+}
+
+/// Mounts a filesystem of a disk. The disk may still be on its way, or never answer: it has [`DISK_MS`].
+fn mount_disk(disk: &SystemMount<'_>) -> Result<(), Errno> {
+    const DISK_MS: u64 = 5_000;
+    const STEP_MS: u64 = 20;
+    let mut flags = MountFlags::NOSUID | MountFlags::NODEV;
+    flags.set(MountFlags::NOEXEC, !disk.is_executable);
+    flags.set(MountFlags::RDONLY, disk.is_read_only);
+    in_time(DISK_MS, || {
+        make_folder(disk.target);
+        while rustix::fs::access(disk.source, rustix::fs::Access::EXISTS).is_err() {
+            let _ = rustix::event::poll(&mut [], Some(&super::milliseconds(STEP_MS)));
+        }
+        rustix::mount::mount(disk.source, disk.target, disk.kind, flags, None).map(|()| 0)
+    })
+    .map(|_| ())
 }
 
 /// The kernel command line; empty in a container, whose host's it would be.

@@ -8,6 +8,7 @@ mod configuration;
 mod console;
 mod control;
 mod guard;
+mod in_time;
 mod leave;
 mod lifecycle;
 mod log_file;

@@ -263,7 +263,7 @@ impl<'a> Values<'_, 'a> {
                 config.system.idle = [Idle::Stay, Idle::Poweroff, Idle::Reboot][chosen];
             }
             Meaning::Module => self.module(config)?,
-            Meaning::Watchdog | Meaning::Control | Meaning::Boots | Meaning::SystemLog => {
+            Meaning::Watchdog | Meaning::Control | Meaning::Boots | Meaning::SystemLog | Meaning::SystemMount => {
                 self.system(&mut config.system)?
             }
             Meaning::NotYet => return self.error(column, Problem::NotYet(self.key.name)),

@@ -2,7 +2,7 @@
 
 use super::super::error::Problem;
 use super::super::model::{System, Workload};
-use super::super::supervision::{Boots, Check, Control, Health, LogFile, Ready, Watchdog};
+use super::super::supervision::{Boots, Check, Control, Health, LogFile, Ready, SystemMount, Watchdog};
 use super::super::vocabulary::Meaning;
 use super::super::{limits, values};
 use super::{Values, Wrong};
@@ -112,6 +112,18 @@ impl<'a> Values<'_, 'a> {
                             if self.has_more() { self.take("size=BYTES such as size=1M", size)? } else { LOG_BYTES };
                         system.log_file = Some(LogFile { path, bytes });
                     }
+                }
+            }
+            Meaning::SystemMount => {
+                let (source, target) = (self.path()?, self.path()?);
+                let kind = self.take("the name of a filesystem such as ext4", values::module)?;
+                let mut mount = SystemMount { source, target, kind, is_read_only: false, is_executable: false };
+                while self.has_more() {
+                    let is_exec = self.choose("ro or exec", &["ro", "exec"])? == 1;
+                    *(if is_exec { &mut mount.is_executable } else { &mut mount.is_read_only }) = true;
+                }
+                if system.mounts.push(mount).is_err() {
+                    return self.too_many("mount lines", limits::SYSTEM_MOUNTS);
                 }
             }
             _ => {}

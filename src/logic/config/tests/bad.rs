@@ -134,6 +134,12 @@ fn value_that_is_none_is_refused_with_what_was_expected() {
             "boots /data/boots 3",
             "3:19: found \"3\", expected limit=COUNT, with a count from 1 to 100, or after=DURATION",
         ),
+        (
+            "mount /dev/vda data ext4",
+            "3:16: found \"data\", expected an absolute path without .., of at most 255 bytes",
+        ),
+        ("mount /dev/vda /data", "3:21: \"mount\" needs the name of a filesystem such as ext4"),
+        ("mount /dev/vda /data ext4 wait=5s", "3:27: found \"wait=5s\", expected ro or exec"),
         ("log file", "3:5: found \"file\", expected kmsg, or the absolute path of a file"),
         ("log /data/log size=1", "3:15: found \"size=1\", expected size=BYTES such as size=1M"),
         ("idle sleep", "3:6: found \"sleep\", expected stay, poweroff or reboot"),

@@ -1,0 +1,44 @@
+//! Work that a disk can hold up for ever, done by a child with a deadline.
+
+use super::leave::milliseconds;
+use hilum_sys::{Cloned, exit, monotonic_ms};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Signal, WaitOptions, pidfd_send_signal, waitpid};
+
+/// The highest answer: an exit status carries it.
+pub(super) const MOST: u32 = 100;
+
+/// Has a child do the work; gives its answer, up to [`MOST`].
+///
+/// # Errors
+/// Its own, and ETIMEDOUT after `limit_ms` milliseconds: then it is killed, and reaped with the orphans.
+pub(super) fn in_time(limit_ms: u64, work: impl FnOnce() -> Result<u32, Errno>) -> Result<u32, Errno> {
+    const FAILED: i32 = 128;
+    match hilum_sys::clone(0, None)? {
+        Cloned::Child => exit(match work() {
+            Ok(answer) => answer.min(MOST) as i32,
+            Err(errno) => FAILED + errno.raw_os_error().clamp(1, 127),
+        }),
+        Cloned::Parent { pid, pidfd } => {
+            let until = monotonic_ms() + limit_ms;
+            loop {
+                let left = until.saturating_sub(monotonic_ms());
+                match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&milliseconds(left))) {
+                    Err(Errno::INTR) => {}
+                    Ok(1) => break,
+                    _ => {
+                        let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+                        return Err(Errno::TIMEDOUT);
+                    }
+                }
+            }
+            let status = waitpid(Some(pid), WaitOptions::empty())?.and_then(|(_, status)| status.exit_status());
+            match status {
+                Some(answer @ 0..FAILED) => Ok(answer.unsigned_abs()),
+                Some(failed) => Err(Errno::from_raw_os_error(failed - FAILED)),
+                None => Err(Errno::IO),
+            }
+        }
+    }
+}
