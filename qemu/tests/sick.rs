@@ -88,7 +88,7 @@ fn control_groups_of_many_short_runs_are_removed(arch: Arch) {
 
 /// CASES 11.
 #[test]
-fn console_that_nobody_reads_blocks_nothing_and_its_losses_are_counted() {
+fn console_that_nobody_reads_blocks_nothing() {
     let host_root = host_or_return!();
     let config = host_root.configure(
         "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nexec /bin/probe flood 30000\nrestart never\n\
@@ -116,8 +116,7 @@ fn console_that_nobody_reads_blocks_nothing_and_its_losses_are_counted() {
     let mut text = String::new();
     reader.read_to_string(&mut text).expect("what was written");
     assert!(text.contains("flood line 0 of"), "{text}");
-    let lost = Command::new("true").status().is_ok();
-    assert!(lost && !text.contains("flood line 29999 of"), "the pipe held everything, so nothing was tried");
+    assert!(!text.contains("flood line 29999 of"), "the pipe held everything, so nothing was tried");
 }
 
 /// CASES 14, 28: asked to end again and again, from the first instruction on.
