@@ -112,7 +112,7 @@ $(BUILD)/image/$(1)/busybox/bin/busybox: $(BUILD)/debian/$(1)/busybox initramfs/
 $(BUILD)/image/$(1)/initramfs: $(BUILD)/board/$(1)/hilum $(BUILD)/image/$(1)/busybox/bin/busybox $(BUILD)/tools/hilum-initramfs $(DEMO)
 	@$(BUILD)/tools/hilum-initramfs build --init $(BUILD)/board/$(1)/hilum \
 	    --config initramfs/appliances/demo/hilum.conf --tree $(BUILD)/image/$(1)/busybox:/images/busybox \
-	    --tree initramfs/appliances/demo/root:/images/busybox --output $$@
+	    --tree initramfs/appliances/demo/root:/images/busybox --modules $(BUILD)/debian/$(1)/modules --output $$@
 endef
 $(foreach a,$(ARCHS),$(eval $(call BOARD,$(a))))
 

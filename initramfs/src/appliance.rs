@@ -2,6 +2,7 @@
 
 use crate::elf;
 use crate::image::{Image, Node};
+use crate::modules::{self, Modules};
 use anyhow::{Result, bail, ensure};
 use hilum::config::{self, Config, Workload};
 
@@ -24,10 +25,9 @@ pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image) -> Result<()>
     }
     let Some(init) = elf::facts(init) else { bail!("the init is no 64-bit ELF file") };
     for module in &config.system.modules {
-        let path = format!("lib/modules/{}.ko", module.name);
         ensure!(
-            matches!(image.get(&path), Some((_, Node::File(_)))),
-            "{name}: module {}: no /{path} in the image",
+            modules::has(image, module.name),
+            "{name}: module {0}: no /lib/modules/{0}.ko in the image",
             module.name
         );
     }
@@ -35,6 +35,25 @@ pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image) -> Result<()>
         if let Err(error) = check_workload(workload, init.machine, image) {
             bail!("{name}:{}:1: workload \"{}\": {error}", workload.line, workload.name);
         }
+    }
+    Ok(())
+}
+
+/// Packs the kernel modules of `folder` that a configuration names, or that its other lines need.
+///
+/// # Errors
+/// A file that cannot be read. A configuration that is wrong is found by [`check`].
+pub fn add_modules(bytes: &[u8], folder: &std::path::Path, image: &mut Image) -> Result<()> {
+    let mut config = Box::new(Config::EMPTY);
+    if config::parse(bytes, &mut config).is_err() {
+        return Ok(());
+    }
+    let mut modules = Modules::default();
+    for module in &config.system.modules {
+        modules.add(image, folder, module.name)?;
+    }
+    for name in config::needed_modules(&config) {
+        modules.add(image, folder, name)?;
     }
     Ok(())
 }

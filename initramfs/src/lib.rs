@@ -8,5 +8,6 @@
 pub mod appliance;
 pub mod elf;
 mod image;
+pub mod modules;
 
 pub use image::{Compression, Image, Node};

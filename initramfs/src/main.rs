@@ -28,6 +28,9 @@ enum Command {
         /// A folder of this machine and where it goes in the image, as FOLDER:PATH; later ones add to earlier ones.
         #[arg(long = "tree", value_parser = tree)]
         trees: Vec<(PathBuf, String)>,
+        /// A folder with the kernel's modules, flat: what the configuration needs of them is packed.
+        #[arg(long)]
+        modules: Option<PathBuf>,
         /// How the image is compressed.
         #[arg(long, value_enum, default_value = "zstd")]
         compression: Compression,
@@ -62,8 +65,8 @@ fn main() {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Build { init, config, trees, compression, output } => {
-            build(&init, &config, &trees, compression, &output)
+        Command::Build { init, config, trees, modules, compression, output } => {
+            build(&init, &config, &trees, modules.as_deref(), compression, &output)
         }
         Command::CheckElf { file, budget, forbid } => {
             let bytes = read(&file)?;
@@ -83,6 +86,7 @@ fn build(
     init: &Path,
     config: &Path,
     trees: &[(PathBuf, String)],
+    modules: Option<&Path>,
     compression: Compression,
     output: &Path,
 ) -> Result<()> {
@@ -90,6 +94,9 @@ fn build(
     let mut image = Image::new();
     for (source, at) in trees {
         image.tree(source, at)?;
+    }
+    if let Some(folder) = modules {
+        appliance::add_modules(&text, folder, &mut image)?;
     }
     appliance::check(&config.display().to_string(), &text, &init, &image)?;
     image.file("init", 0o755, init);

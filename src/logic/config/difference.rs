@@ -3,6 +3,7 @@
 use super::isolation::Isolation;
 use super::limits::{FIRST_ID, IDS, WORKLOADS};
 use super::model::{Config, Workload, WorkloadSet};
+use super::network::{Attachment, Network, WorkloadLink};
 
 /// Where each workload of the new configuration was in the old one, where nothing that is said of it has changed; none
 /// for one that is new or changed. Workloads are known by their names; the order of the file does not matter.
@@ -61,6 +62,7 @@ fn is_same(old: &Config<'_>, before: usize, new: &Config<'_>, after: usize) -> b
         restart,
         stop,
         supervision,
+        network,
     } = left;
     *root == right.root
         && *overlay == right.overlay
@@ -76,6 +78,32 @@ fn is_same(old: &Config<'_>, before: usize, new: &Config<'_>, after: usize) -> b
         && *restart == right.restart
         && *stop == right.stop
         && *supervision == right.supervision
+        && is_networked_alike(old, network, new, &right.network)
+}
+
+/// Whether two networks are the same. Their lines may be others.
+fn is_networked_alike(old: &Config<'_>, left: &Network<'_>, new: &Config<'_>, right: &Network<'_>) -> bool {
+    let Network { links, publish, talk, talks_to_board, has_resolv } = left;
+    let bridge = |config: &Config<'_>, link: &WorkloadLink<'_>| match link.attachment {
+        Attachment::Bridge(name) => config.system.network.bridge(name).map(|bridge| bridge.addresses.clone()),
+        _ => None,
+    };
+    let is_same = |(left, right): (&WorkloadLink<'_>, &WorkloadLink<'_>)| {
+        left == right && bridge(old, left) == bridge(new, right)
+    };
+    // Whom it may talk to is known by their addresses.
+    let has_same_addresses = |index: usize| {
+        let peer = &old.workloads[index];
+        let after = new.workloads.iter().find(|after| after.name == peer.name);
+        after.is_some_and(|after| after.network.addresses().eq(peer.network.addresses()))
+    };
+    links.len() == right.links.len()
+        && links.iter().zip(&right.links).all(is_same)
+        && *publish == right.publish
+        && names_the_same(old, *talk, new, right.talk)
+        && talk.iter().all(has_same_addresses)
+        && *talks_to_board == right.talks_to_board
+        && *has_resolv == right.has_resolv
 }
 
 fn is_isolated_alike(old: &Config<'_>, left: &Isolation<'_>, new: &Config<'_>, right: &Isolation<'_>) -> bool {

@@ -53,3 +53,21 @@ pub const SYSTEM_MOUNTS: usize = 8;
 pub const STATUS_BYTES: usize = 64;
 /// `module` lines.
 pub const MODULES: usize = 32;
+/// Bytes of a link's name (IFNAMSIZ, with its closing NUL).
+pub const LINK_BYTES: usize = 15;
+/// Addresses of one link.
+pub const ADDRESSES: usize = 4;
+/// `link` lines of the board.
+pub const HOST_LINKS: usize = 8;
+/// `bridge` lines.
+pub const BRIDGES: usize = 4;
+/// `masquerade` lines.
+pub const MASQUERADES: usize = 4;
+/// `route` lines.
+pub const ROUTES: usize = 8;
+/// `sysctl` lines.
+pub const SYSCTLS: usize = 16;
+/// `link` lines of one workload.
+pub const LINKS: usize = 4;
+/// `publish` lines of one workload.
+pub const PUBLISHED: usize = 8;

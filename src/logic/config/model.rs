@@ -5,6 +5,7 @@
 
 use super::capability::Capabilities;
 use super::isolation::{DEFAULT_TMP_BYTES, Identity, Isolation, Overlay, Resources};
+use super::network::{Network, Sysctl, SystemNetwork};
 use super::supervision::{Boots, Control, LogFile, Supervision, SystemMount, Watchdog};
 use super::{limits, restart};
 use crate::seccomp::Seccomp;
@@ -40,6 +41,8 @@ impl Config<'_> {
             log_file: None,
             has_kmsg: false,
             mounts: Vec::new(),
+            network: SystemNetwork::EMPTY,
+            sysctls: Vec::new(),
         },
         workloads: Vec::new(),
     };
@@ -68,6 +71,10 @@ pub struct System<'a> {
     pub has_kmsg: bool,
     /// `mount`, in the order in which they are mounted.
     pub mounts: Vec<SystemMount<'a>, { limits::SYSTEM_MOUNTS }>,
+    /// `link`, `bridge`, `masquerade`, `route`
+    pub network: SystemNetwork<'a>,
+    /// `sysctl`, in the order in which they are written.
+    pub sysctls: Vec<Sysctl<'a>, { limits::SYSCTLS }>,
 }
 
 /// A kernel module that is loaded at boot.
@@ -145,6 +152,8 @@ pub struct Workload<'a> {
     pub stop: Stop,
     /// When it is ready and healthy, and what follows if not.
     pub supervision: Supervision<'a>,
+    /// What its network has besides the loopback.
+    pub network: Network<'a>,
 }
 
 impl<'a> Workload<'a> {
@@ -193,6 +202,7 @@ impl<'a> Workload<'a> {
             restart: restart::DEFAULT,
             stop: Stop { signal: Signal(15), grace_ms: 5_000 },
             supervision: Supervision::DEFAULT,
+            network: Network::EMPTY,
         }
     }
 }

@@ -4,7 +4,7 @@
 //! them together: a loosening without a line here fails a test.
 
 use super::{Namespaces, last_id};
-use crate::config::{Config, Overlay, Workload};
+use crate::config::{Attachment, Config, Overlay, Workload};
 use crate::seccomp::Profile;
 use core::fmt;
 
@@ -51,6 +51,24 @@ pub fn audit(workload: &Workload<'_>, config: &Config<'_>, mut tell: impl FnMut(
         Overlay::Folder(path) => {
             tell(format_args!("root ... overlay={path}: its root can be written, and what is written stays"));
         }
+    }
+    for link in &workload.network.links {
+        let (word, name) = (link.attachment.word(), link.attachment.name());
+        match link.attachment {
+            Attachment::Bridge(_) if !link.may_spoof => {}
+            Attachment::Bridge(_) => tell(format_args!("link veth {name} spoof: it sends in anybody's name")),
+            Attachment::Moved(_) => tell(format_args!("link move {name}: the board's link")),
+            _ => tell(format_args!("link {word} {name}: it is on the board's own wire, without its rules")),
+        }
+    }
+    for publish in &workload.network.publish {
+        tell(format_args!("publish {publish}: everybody who reaches the board reaches that port"));
+    }
+    for peer in workload.network.talk.iter().filter_map(|peer| config.workloads.get(peer)) {
+        tell(format_args!("talk {}: it may connect to every port of that workload", peer.name));
+    }
+    if workload.network.talks_to_board {
+        tell(format_args!("talk board: it may connect to every port of the board"));
     }
     if isolation.has_sys {
         tell(format_args!("sys: it reads what the board's hardware is"));

@@ -22,13 +22,14 @@ pub use landlock::{Rights, Rule, Ruleset, rules};
 pub use step::{FileSystem, Limit, Mask, Mount, Phase, Setting, Step, Value};
 
 use crate::config::{
-    DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Overlay, Ready, Workload, limits, may_set_groups,
+    Bind, Config, DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Overlay, Ready, Workload, limits, may_set_groups,
 };
+use crate::netlink::has_tables;
 use crate::seccomp::Profile;
 use heapless::Vec;
 
 /// Steps of the longest plan.
-pub const STEPS: usize = 112;
+pub const STEPS: usize = 128;
 
 /// Namespaces by their clone3(2) flags (include/uapi/linux/sched.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +126,44 @@ pub const SETTINGS: [Setting; 2] = [
 /// Where a program finds the socket that it tells of itself by (NOTIFY_SOCKET of `sd_notify(3)`).
 pub const NOTIFY: &str = "/run/notify";
 
+/// The board's name servers, as DHCP gave them (resolv.conf(5)).
+pub const RESOLV: Bind<'static> =
+    Bind { source: "/run/resolv.conf", target: "/etc/resolv.conf", is_writable: false, is_executable: false };
+
+/// Whether a workload has names to look up besides those of its root filesystem.
+fn has_names(workload: &Workload<'_>) -> bool {
+    workload.network.addresses().next().is_some()
+}
+
+/// What /etc/hosts says in a workload (hosts(5)): itself, and those that it may talk to.
+///
+/// # Errors
+/// The writer's.
+pub fn write_hosts(
+    workload: &Workload<'_>,
+    config: &Config<'_>,
+    writer: &mut impl core::fmt::Write,
+) -> core::fmt::Result {
+    writer.write_str("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")?;
+    let peers = workload.network.talk.iter().filter_map(|index| config.workloads.get(index));
+    for named in core::iter::once(workload).chain(peers) {
+        for prefix in named.network.addresses() {
+            write!(writer, "{} {}", prefix.address, named.hostname)?;
+            if named.name != named.hostname {
+                write!(writer, " {}", named.name)?;
+            }
+            writer.write_str("\n")?;
+        }
+    }
+    if workload.network.talks_to_board {
+        let bridges = workload.network.links.iter().filter_map(|link| config.system.network.bridge(link.attachment.name()));
+        for prefix in bridges.flat_map(|bridge| &bridge.addresses) {
+            writeln!(writer, "{} board", prefix.address)?;
+        }
+    }
+    Ok(())
+}
+
 /// The plan of one workload.
 pub fn plan<'a>(workload: &'a Workload<'a>) -> Plan<'a> {
     let mut steps = Vec::new();
@@ -186,6 +225,12 @@ fn outside<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut imp
     if identity.nice != 0 || identity.scheduler.is_some() || identity.ioprio.is_some() {
         add(Step::Priority(identity));
     }
+    if namespaces.has("net") {
+        (0..).zip(&workload.network.links).for_each(|(number, link)| add(Step::Connect(link, number)));
+        if has_tables(&workload.network) {
+            add(Step::Rules(&workload.network));
+        }
+    }
     add(Step::OpenRoot(workload.root));
     if workload.overlay != Overlay::None {
         add(Step::Overlay(workload.overlay));
@@ -199,6 +244,9 @@ fn outside<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut imp
     }
     if !isolation.devices.is_empty() {
         add(Step::Devices(&isolation.devices));
+    }
+    if workload.network.has_resolv {
+        add(Step::OpenMount(RESOLV));
     }
     isolation.mounts.iter().for_each(|bind| add(Step::OpenMount(*bind)));
     add(Step::Hand);
@@ -220,6 +268,7 @@ fn mounts<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut impl
     if namespaces.has("net") {
         add(Step::Loopback);
         SETTINGS.iter().for_each(|setting| add(Step::Setting(setting)));
+        (0..).zip(&workload.network.links).for_each(|(number, link)| add(Step::Link(link, number)));
     }
     add(Step::PrivateMounts);
     add(Step::Root { is_writable: workload.overlay != Overlay::None });
@@ -238,6 +287,12 @@ fn mounts<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut impl
     add(Step::Mount(SHM));
     add(Step::Mount(Mount { bytes: isolation.tmp_bytes, executable: isolation.tmp_is_executable, ..TMP }));
     add(Step::Mount(RUN));
+    if has_names(workload) {
+        add(Step::Hosts);
+    }
+    if workload.network.has_resolv {
+        add(Step::Bind(RESOLV));
+    }
     isolation.mounts.iter().for_each(|bind| add(Step::Bind(*bind)));
     // Standard input is the workload's own /dev/null.
     add(Step::Output);

@@ -1,7 +1,7 @@
 //! Steps in words: for `hilum explain`, and for the one line that tells of a step that failed.
 
 use super::{NOTIFY, Namespaces, Phase, Plan, Step, Value, last_id};
-use crate::config::{IoLimit, Overlay, RESOURCES};
+use crate::config::{Attachment, IoLimit, Overlay, RESOURCES};
 use crate::seccomp::Profile;
 use core::ffi::CStr;
 use core::fmt;
@@ -27,6 +27,8 @@ impl Step<'_> {
             Self::Make(_) => "make",
             Self::OpenMount(_) => "open",
             Self::Devices(_) => "make devices",
+            Self::Connect(..) => "connect link",
+            Self::Rules(_) => "filter packets",
             Self::Hand => "hand over",
             Self::Receive => "take over",
             Self::Zero => "become user 0 of its own ids",
@@ -35,6 +37,8 @@ impl Step<'_> {
             Self::Output => "connect standard input and output",
             Self::Hostname(_) => "set host name",
             Self::Loopback => "bring up link",
+            Self::Link(..) => "set up link",
+            Self::Hosts => "write",
             Self::Setting(_) => "set",
             Self::PrivateMounts => "make mounts private",
             Self::Root { .. } => "attach root",
@@ -72,6 +76,7 @@ impl Step<'_> {
         const EINVAL: u16 = 22;
         const ELOOP: u16 = 40;
         const ELIBACC: u16 = 79;
+        const EPROTONOSUPPORT: u16 = 93;
         const EOPNOTSUPP: u16 = 95;
         match (self, errno) {
             (Self::Limit(limit), ENOENT | EOPNOTSUPP) => Some(match limit.controller() {
@@ -90,6 +95,15 @@ impl Step<'_> {
             (Self::OpenRoot(_), EINVAL) => Some("neither a folder nor an image of squashfs, erofs or ext4"),
             (Self::OpenRoot(_), ENODEV) => Some("the kernel lacks the image's filesystem, or its module is not loaded"),
             (Self::OpenRoot(_), ENXIO) => Some("the kernel has no loop device; its module is loop"),
+            (Self::Connect(link, _), EOPNOTSUPP) => Some(match link.attachment {
+                Attachment::Macvlan(_) => "the kernel lacks macvlan, or its module is not loaded",
+                Attachment::Ipvlan(_) => "the kernel lacks ipvlan, or its module is not loaded",
+                _ => "the kernel lacks veth, or its module is not loaded",
+            }),
+            (Self::Connect(..), ENODEV) => Some("the board has no such link or bridge (yet)"),
+            (Self::Rules(_), ENOENT | EOPNOTSUPP | EPROTONOSUPPORT | EINVAL) => Some(
+                "the kernel lacks a part of nf_tables, or a module is not loaded: nf_tables, nft_chain_nat, nft_nat, nft_masq, nft_ct, nft_fib_inet",
+            ),
             (Self::Overlay(_), ENODEV) => Some("the kernel lacks overlay, or its module is not loaded"),
             (Self::Overlay(_), ENOENT) => Some("the overlay's folder is not there"),
             (Self::OpenMount(_), ENOENT) => Some("it is not there"),
@@ -130,6 +144,8 @@ impl fmt::Display for Step<'_> {
             Self::Devices([device, ..]) => (" ", device.path),
             Self::Loopback => (" ", "lo"),
             Self::Notify => (" ", NOTIFY),
+            Self::Connect(link, number) | Self::Link(link, number) => (" ", link.inner_name(*number)),
+            Self::Hosts => (" ", "/etc/hosts"),
             Self::Setting(setting) => (" ", text(setting.path)),
             Self::Mount(mount) | Self::Attach(mount) => (" /", text(mount.target)),
             Self::Make(mount) => (" ", text(mount.filesystem.name())),
@@ -201,6 +217,18 @@ impl Step<'_> {
                 write!(formatter, " from {}", bind.source)
             }
             Self::Setting(setting) => write!(formatter, ": to {}", setting.value),
+            Self::Connect(link, _) => write!(formatter, ": {} {}", link.attachment.word(), link.attachment.name()),
+            Self::Rules(network) => {
+                formatter.write_str(": from its own addresses alone")?;
+                network.publish.iter().try_for_each(|publish| write!(formatter, "; publish {publish}"))
+            }
+            Self::Link(link, _) => {
+                for (index, prefix) in link.addresses.iter().enumerate() {
+                    write!(formatter, "{} {prefix}", if index == 0 { ":" } else { "" })?;
+                }
+                link.gateways.iter().try_for_each(|gateway| write!(formatter, " via {gateway}"))
+            }
+            Self::Hosts => formatter.write_str(": where the root filesystem has one"),
             Self::Output => formatter.write_str(": input from /dev/null, output and errors to the log"),
             Self::Bounding(capabilities) | Self::Capabilities(capabilities) => {
                 formatter.write_str(if capabilities.is_empty() { ": none is left" } else { ": left are" })?;

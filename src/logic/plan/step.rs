@@ -1,6 +1,6 @@
 //! One step of a plan: what is done, to what, and by whom.
 
-use crate::config::{Bind, Capabilities, Device, Identity, IoLimit, Overlay, ResourceLimit, Tcp, User};
+use crate::config::{Bind, Capabilities, Device, Identity, IoLimit, Network, Overlay, ResourceLimit, Tcp, User, WorkloadLink};
 use crate::seccomp::Seccomp;
 use core::ffi::CStr;
 
@@ -31,6 +31,10 @@ pub enum Step<'a> {
     OpenMount(Bind<'a>),
     /// A /dev of its own with more than the usual nodes.
     Devices(&'a [Device<'a>]),
+    /// A link of its network namespace is made, or given to it; its place among the workload's links.
+    Connect(&'a WorkloadLink<'a>, u8),
+    /// What it may send, and the ports of the board that lead to it (nf_tables).
+    Rules(&'a Network<'a>),
     /// What was opened goes to the new process, which waits for it.
     Hand,
     /// The new process takes what was opened for it.
@@ -47,6 +51,8 @@ pub enum Step<'a> {
     Hostname(&'a str),
     /// The loopback link of its network namespace is brought up.
     Loopback,
+    /// A link of its network namespace gets its addresses and routes, and is brought up.
+    Link(&'a WorkloadLink<'a>, u8),
     /// A setting of its network namespace.
     Setting(&'static Setting),
     /// No mount of its namespace is seen outside of it, and none from outside appears in it.
@@ -69,6 +75,8 @@ pub enum Step<'a> {
         /// Whether it was made outside, because it has more than the usual nodes.
         is_own: bool,
     },
+    /// The names of those that it may talk to: /etc/hosts, where the root filesystem has one.
+    Hosts,
     /// A folder or file of the board is attached.
     Bind(Bind<'a>),
     /// The root filesystem becomes `/`, and the old root is detached (pivot_root(2)).
@@ -163,6 +171,8 @@ impl Step<'_> {
             | Self::Make(_)
             | Self::OpenMount(_)
             | Self::Devices(_)
+            | Self::Connect(..)
+            | Self::Rules(_)
             | Self::Hand => Phase::Outside,
             _ => Phase::Inside,
         }

@@ -14,6 +14,7 @@ use super::reload::Pending;
 use super::source::Source;
 use super::timeline::{Moment, Timeline};
 use super::{Console, memory, tell, words};
+use crate::net::BoardLinks;
 use crate::workload::{Groups, Networks, Process, Surroundings, template_place};
 use hilum::config::limits;
 use hilum::supervise::{Action, Event, Supervisor};
@@ -39,10 +40,12 @@ pub(super) struct Note {
     pub(super) out_of_memory: Option<(u64, u64)>,
     /// The process that looks whether it is well.
     pub(super) check: Option<Pid>,
+    /// The copy of this process that sets it up from outside.
+    pub(super) helper: Option<Pid>,
 }
 
 impl Note {
-    pub(super) const NONE: Self = Self { text: heapless::String::new(), out_of_memory: None, check: None };
+    pub(super) const NONE: Self = Self { text: heapless::String::new(), out_of_memory: None, check: None, helper: None };
 }
 
 /// Everything that PID 1 keeps while it supervises.
@@ -62,6 +65,7 @@ pub(super) struct Board {
     pub(super) control: Control,
     pub(super) timeline: Timeline,
     pub(super) guard: Guard,
+    links: BoardLinks,
     pub(super) epoll: OwnedFd,
     signals: Signals,
     /// When this process was entered; none once the first workload's time was told.
@@ -124,6 +128,7 @@ impl Board {
                 entered_us,
                 timeline,
                 guard,
+                links: BoardLinks::none(),
                 epoll,
                 signals,
                 settled: false,
@@ -139,11 +144,16 @@ impl Board {
         self.supervisor.limit_set_ups(processors());
         self.supervisor.seed(hilum_sys::boottime_us() as u32);
         self.timeline.note(Moment::Arranged);
+        self.links = BoardLinks::prepare(self.config.get(), monotonic_ms(), &mut self.console);
         self.supervisor.begin(self.config.get(), self.guard.is_safe, monotonic_ms());
         self.carry_out();
         // No workload waits for it.
         if let Err(errno) = self.control.open(control::path(self.config.get(), self.kind)) {
             self.console.say(format_args!("control socket: {}; commands reach nobody", words(errno)));
+        }
+        if let Some(socket) = self.links.socket() {
+            let _ = self.watch(socket, Source::Links);
+            self.links.look(self.config.get(), &mut self.console);
         }
         self.console.flush();
         assert!(!panic_once, "asked for by hilum.panic on the kernel command line");
@@ -157,6 +167,7 @@ impl Board {
                 self.around.groups.sweep(&self.config.get().workloads, 0);
             }
             self.serve();
+            self.links.turn(self.config.get(), monotonic_ms(), &mut self.console);
             self.guard.turn(self.config.get(), self.supervisor, &mut self.console, monotonic_ms());
             if self.supervisor.going_down().is_none() {
                 self.console.keep_prompt(control::path(self.config.get(), self.kind), monotonic_ms());
@@ -175,6 +186,7 @@ impl Board {
             self.guard.deadline(self.config.get()),
             self.control.resumes_at(),
             self.console.resumes_at(),
+            self.links.deadline(),
         ];
         let sleep_ms = at.into_iter().flatten().min().map_or(longest_ms, |at| at.saturating_sub(now).min(longest_ms));
         let mut events = [epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; 16];
@@ -191,6 +203,8 @@ impl Board {
                 Source::Report(index) => self.read_report(index),
                 Source::Ready(index) => self.read_ready(index),
                 Source::Notify(index) => self.read_notify(index),
+                Source::Dhcp(_) => {}
+                Source::Links => self.links.read(self.config.get(), &mut self.console),
                 Source::Control => self.accept(),
                 Source::Client(place) => self.read_client(place),
             }

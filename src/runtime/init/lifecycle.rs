@@ -6,6 +6,7 @@ use super::timeline::Moment;
 use super::{tell, words};
 use crate::workload::{Failure, Outcome, Process, Report, Target, is_good, spawn};
 use hilum::config::{Check, Ready};
+use hilum::netlink::has_tables;
 use hilum::supervise::{End, Event};
 use hilum_sys::{Cloned, exit};
 use rustix::event::epoll;
@@ -45,6 +46,7 @@ impl Board {
             self.notes[index].check = None;
             return self.tell(index, Event::Checked(status.exit_status() == Some(0)));
         }
+        self.helper_ended(pid);
         let is_its = |process: &Option<Process>| process.as_ref().is_some_and(|process| process.pid == pid);
         let Some(index) = self.processes.iter().position(is_its) else { return };
         let config = self.config.clone();
@@ -72,9 +74,31 @@ impl Board {
             }
             _ => {}
         }
+        self.remove_rules(index);
         self.around.groups.remove(workload, index);
         self.timeline.note(Moment::Ended(index as u8));
         self.tell(index, Event::Ended(end));
+    }
+
+    /// A copy that set a workload up has ended. It may have done so after the workload itself did.
+    fn helper_ended(&mut self, pid: Pid) {
+        let Some(index) = self.notes.iter().position(|note| note.helper == Some(pid)) else { return };
+        self.notes[index].helper = None;
+        if self.processes[index].is_none() {
+            self.remove_rules(index);
+        }
+    }
+
+    /// Takes away what leads to a workload that ended. Those of a network that several share stay with it.
+    fn remove_rules(&mut self, index: usize) {
+        let config = self.config.clone();
+        let Some(workload) = config.get().workloads.get(index) else { return };
+        if !has_tables(&workload.network) || workload.isolation.is_net_shared {
+            return;
+        }
+        if let Err(errno) = crate::net::remove_rules(workload.name) {
+            self.console.say(format_args!("workload \"{}\": packet rules: {}", workload.name, words(errno)));
+        }
     }
 
     /// Reads one helping of what a workload wrote; gives whether there was any.
@@ -183,7 +207,10 @@ impl Board {
         let config = self.config.clone();
         let workload = &config.get().workloads[index];
         match result {
-            Ok(process) => self.processes[index] = Some(process),
+            Ok(process) => {
+                self.notes[index].helper = process.helper;
+                self.processes[index] = Some(process);
+            }
             Err(Failure { step: Some(step), errno, .. }) => {
                 // What a line asks for and the kernel cannot will not be otherwise in a second: it is a failed start.
                 tell::failed_step(&mut self.console, workload, Report { step, errno: words(errno) });

@@ -5,12 +5,11 @@
 //! its own, and nothing that belongs to the host is touched.
 
 use super::in_time::in_time;
-use super::{Console, words};
+use super::{Console, modules, words};
 use crate::workload::prepare_template;
 use core::ffi::CStr;
-use core::fmt::Write;
 use core::mem::MaybeUninit;
-use hilum::config::{Module, System, SystemMount, limits};
+use hilum::config::{Config, SystemMount};
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
@@ -166,12 +165,10 @@ pub(super) fn tell(missing: &Missing, console: &mut Console) {
 
 /// Does what the system section asks of a machine. A container's settings belong to whoever made it, unless it has a
 /// namespace of its own for them.
-pub(super) fn configure(kind: Kind, system: &System<'_>, console: &mut Console) {
-    for module in system.modules.iter().filter(|_| kind == Kind::Machine) {
-        if let Err((errno, hint)) = load(module) {
-            let before = if hint.is_empty() { "" } else { ": " };
-            console.say(format_args!("module {}: {}{before}{hint}", module.name, words(errno)));
-        }
+pub(super) fn configure(kind: Kind, config: &Config<'_>, console: &mut Console) {
+    let system = &config.system;
+    if kind == Kind::Machine {
+        modules::load_all(config, console);
     }
     for disk in system.mounts.iter().filter(|_| kind == Kind::Machine) {
         if let Err(errno) = mount_disk(disk) {
@@ -184,24 +181,6 @@ pub(super) fn configure(kind: Kind, system: &System<'_>, console: &mut Console) 
     }
     if let Err(errno) = rustix::system::sethostname(hostname.as_bytes()) {
         console.say(format_args!("hostname {hostname}: {}", words(errno)));
-    }
-}
-
-/// Loads a kernel module; the errno and what helps where it cannot. That it is loaded, or built in under the same name, is as good.
-fn load(module: &Module<'_>) -> Result<(), (Errno, &'static str)> {
-    let mut path: heapless::String<96> = heapless::String::new();
-    let mut parameters: heapless::String<{ limits::LINE_BYTES }> = heapless::String::new();
-    // A name has at most 64 bytes, and parameters stand on one line.
-    let _ = write!(path, "/lib/modules/{}.ko", module.name);
-    let _ = write!(parameters, "{}\0", module.parameters);
-    let file = open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
-    let file = file.map_err(|errno| (errno, if errno == Errno::NOENT { "it is not in /lib/modules" } else { "" }))?;
-    let parameters = CStr::from_bytes_with_nul(parameters.as_bytes()).map_err(|_| (Errno::INVAL, ""))?;
-    match hilum_sys::load_module(file.as_fd(), parameters) {
-        Err(Errno::EXIST) => Ok(()),
-        Err(Errno::NOENT) => Err((Errno::NOENT, "it needs another module, whose line has to come before")),
-        Err(Errno::NOEXEC) => Err((Errno::NOEXEC, "it was built for another kernel")),
-        result => result.map_err(|errno| (errno, "")),
     }
 }
 

@@ -15,6 +15,7 @@ mod log_file;
 mod logs;
 mod machine;
 mod memory;
+mod modules;
 mod prompt;
 mod reload;
 mod requests;
@@ -71,7 +72,7 @@ pub(crate) fn run(arguments: Arguments) -> ! {
     timeline.note(Moment::Configured);
     let mut guard = Guard::new(parameters.safe);
     guard.arm(config.system.watchdog, false, &mut console);
-    machine::configure(kind, &config.system, &mut console);
+    machine::configure(kind, config, &mut console);
     console.configure(&config.system.console);
     console.banner(config.workloads.len(), parameters.config);
 

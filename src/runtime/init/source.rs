@@ -14,6 +14,8 @@ pub(super) enum Source {
     Notify(usize),
     Control,
     Client(usize),
+    Links,
+    Dhcp(usize),
 }
 
 impl Source {
@@ -29,6 +31,8 @@ impl Source {
             Self::Notify(index) => (6, index),
             Self::Control => (7, 0),
             Self::Client(index) => (8, index),
+            Self::Links => (9, 0),
+            Self::Dhcp(index) => (10, index),
         };
         EventData::new_u64((kind << 32) | index as u64)
     }
@@ -46,7 +50,9 @@ impl Source {
             5 => Self::Ready(index),
             6 => Self::Notify(index),
             7 => Self::Control,
-            _ => Self::Client(index),
+            8 => Self::Client(index),
+            9 => Self::Links,
+            _ => Self::Dhcp(index),
         }
     }
 }

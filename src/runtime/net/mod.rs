@@ -1,20 +1,133 @@
-//! Networking over route netlink: the sockets; the messages are built and read by the library.
+//! Networking over netlink sockets; the messages are built and read by the library.
+//!
+//! Every exchange is one send and the answers to it, which the kernel gives inside of send: nothing here waits.
 
-use hilum::netlink::{LOOPBACK_INDEX, Refusal, acknowledgement, link_up};
+mod board;
+mod workload;
+
+pub(crate) use board::BoardLinks;
+pub(crate) use workload::{connect, remove_rules, rules, set_up};
+
+use core::fmt::Write;
+use hilum::netlink::{
+    LOOPBACK_INDEX, LinkEntry, List, Message, Messages, Refusal, Writer, acknowledge, list, set_link,
+};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
+use rustix::net::netlink::NETFILTER;
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
 
-/// Brings the loopback link of this process's network namespace up (rtnetlink(7), RTM_NEWLINK).
-pub(crate) fn loopback_up() -> Result<(), Errno> {
-    const SEQUENCE: u32 = 1;
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-    send(&socket, &link_up(LOOPBACK_INDEX, SEQUENCE), SendFlags::empty())?;
-    let mut answer = [0; 128];
-    // The kernel answers inside of send, so there is something to read and nothing to wait for.
-    let (length, _) = recv(&socket, &mut answer, RecvFlags::DONTWAIT)?;
-    match acknowledgement(&answer[..length.min(answer.len())], SEQUENCE) {
-        Ok(()) => Ok(()),
-        Err(Refusal::Kernel(errno)) => Err(Errno::from_raw_os_error(errno.0.into())),
-        Err(Refusal::Malformed) => Err(Errno::PROTO),
+/// Bytes of one datagram of answers: what the kernel puts into one at most (NLMSG_GOODSIZE, and 32 KiB for lists).
+const ANSWER_BYTES: usize = 8192;
+
+/// A route netlink socket of this process's network namespace (rtnetlink(7)).
+pub(crate) fn route_socket() -> Result<OwnedFd, Errno> {
+    netlink(None)
+}
+
+/// A netfilter netlink socket of this process's network namespace.
+pub(crate) fn filter_socket() -> Result<OwnedFd, Errno> {
+    netlink(Some(NETFILTER))
+}
+
+fn netlink(protocol: Option<Protocol>) -> Result<OwnedFd, Errno> {
+    socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)
+}
+
+/// Sends what was written, and reads the answers until all are there.
+///
+/// # Errors
+/// The kernel's first refusal; ENOBUFS where the messages did not fit their buffer.
+pub(crate) fn request(socket: &OwnedFd, writer: &Writer<'_>) -> Result<(), Errno> {
+    let (bytes, requests) = writer.finish().ok_or(Errno::NOBUFS)?;
+    if requests == 0 {
+        return Ok(());
     }
+    send(socket, bytes, SendFlags::empty())?;
+    let (mut done, mut answer) = (0, [0; 1024]);
+    while done < requests {
+        let (length, _) = recv(socket, &mut answer, RecvFlags::DONTWAIT)?;
+        match acknowledge(&answer[..length.min(answer.len())], requests, &mut done) {
+            Ok(()) => {}
+            Err((_, Refusal::Kernel(errno))) => return Err(Errno::from_raw_os_error(errno.0.into())),
+            Err((_, Refusal::Malformed)) => return Err(Errno::PROTO),
+        }
+    }
+    Ok(())
+}
+
+/// Asks for a list, and gives each of its messages, kind and body.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn each(
+    socket: &OwnedFd,
+    ask: impl FnOnce(&mut Writer<'_>),
+    mut entry: impl FnMut(u16, &[u8]),
+) -> Result<(), Errno> {
+    let mut buffer = [0; 64];
+    let mut writer = Writer::new(&mut buffer);
+    ask(&mut writer);
+    let (bytes, _) = writer.finish().ok_or(Errno::NOBUFS)?;
+    send(socket, bytes, SendFlags::empty())?;
+    let mut answer = [0; 4 * ANSWER_BYTES];
+    loop {
+        let (length, _) = recv(socket, &mut answer, RecvFlags::DONTWAIT)?;
+        for message in Messages::of(&answer[..length.min(answer.len())]) {
+            match message {
+                Ok(Message::Entry(kind, body)) => entry(kind, body),
+                Ok(Message::Done) => return Ok(()),
+                Ok(Message::Answer(_, Err(errno))) => return Err(Errno::from_raw_os_error(errno.0.into())),
+                _ => return Err(Errno::PROTO),
+            }
+        }
+    }
+}
+
+/// Gives each link of this process's network namespace.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn each_link(socket: &OwnedFd, mut tell: impl FnMut(&LinkEntry<'_>)) -> Result<(), Errno> {
+    each(socket, |writer| list(writer, List::Links), |kind, body| {
+        if let Some(entry) = LinkEntry::read(kind, body) {
+            tell(&entry);
+        }
+    })
+}
+
+/// The index of the link with this name (netdevice(7)).
+///
+/// # Errors
+/// ENODEV where there is none.
+pub(crate) fn index_of(socket: &OwnedFd, name: &str) -> Result<u32, Errno> {
+    rustix::net::netdevice::name_to_index(socket, name)
+}
+
+/// Brings the loopback link of this process's network namespace up.
+pub(crate) fn loopback_up() -> Result<(), Errno> {
+    let mut buffer = [0; 64];
+    let mut writer = Writer::new(&mut buffer);
+    set_link(&mut writer, LOOPBACK_INDEX, 0);
+    request(&route_socket()?, &writer)
+}
+
+/// Whether the kernel has IPv6.
+fn has_ipv6() -> bool {
+    rustix::fs::access("/proc/sys/net/ipv6", rustix::fs::Access::EXISTS).is_ok()
+}
+
+/// Writes a setting below /proc/sys, which is that of the network namespace of whoever opens it (proc_sys(5)).
+///
+/// # Errors
+/// ENOENT where the kernel has no such setting, EINVAL for a value that it does not take.
+pub(crate) fn set(parts: &[&str], value: &str) -> Result<(), Errno> {
+    let mut path: heapless::String<{ 256 + 16 }> = heapless::String::new();
+    let _ = path.write_str("/proc/sys/");
+    for part in parts {
+        path.push_str(part).map_err(|_| Errno::NAMETOOLONG)?;
+    }
+    let file = open(path.as_str(), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::io::write(&file, value.as_bytes()).map(|_| ())
 }

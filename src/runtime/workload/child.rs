@@ -9,7 +9,7 @@ use super::{identity, landlock, mounts, reaper};
 use crate::init::words;
 use core::ffi::CStr;
 use core::fmt::Write;
-use hilum::config::{Check, Workload, limits};
+use hilum::config::{Check, Config, Workload, limits};
 use hilum::plan::{self, FileSystem, NOTIFY, Phase, Plan, Setting, Step};
 use hilum::seccomp::{Arch, INSTRUCTIONS, Seccomp, assemble};
 use hilum_sys::{Once, SignalSet, exit};
@@ -24,6 +24,11 @@ const STATUS_SETUP: i32 = 125;
 
 /// The environment of a program whose workload sets no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The file of /run that becomes /etc/hosts.
+const HOSTS: &CStr = c"hosts";
+/// Bytes of it: 32 workloads with one or two addresses each.
+const HOSTS_BYTES: usize = 4096;
 
 /// The program's strings: every word of `exec` and every variable, each on a line of the configuration.
 const STRINGS_BYTES: usize = limits::LINE_BYTES * (limits::VARIABLES + 2);
@@ -45,6 +50,8 @@ pub(super) struct Pipes<'a> {
     pub(super) is_timed: bool,
     /// Where the template lies.
     pub(super) template: &'static str,
+    /// What the workload's links lead to; none for a program that joins a workload.
+    pub(super) config: Option<&'a Config<'a>>,
 }
 
 /// The process on its way to becoming the program.
@@ -57,6 +64,7 @@ struct Child<'a> {
     attached: usize,
     proc: Option<OwnedFd>,
     sys: Option<OwnedFd>,
+    run: Option<OwnedFd>,
     dev: Option<OwnedFd>,
     template: Option<OwnedFd>,
 }
@@ -66,7 +74,7 @@ pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, pipes: &Pipes<'_>) -
     // A panic in here has a line on the console and ends this process alone (see `after_panic`).
     rustix::process::umask(Mode::empty());
     let mut child =
-        Child { workload, pipes, opened: Opened::new(), attached: 0, proc: None, sys: None, dev: None, template: None };
+        Child { workload, pipes, opened: Opened::new(), attached: 0, proc: None, sys: None, run: None, dev: None, template: None };
     for (index, step) in plan.of(Phase::Inside) {
         if let Err(errno) = child.apply(step) {
             child.fail(index, step, errno);
@@ -87,7 +95,7 @@ pub(super) fn run_program(
 ) -> ! {
     rustix::process::umask(Mode::empty());
     let mut child =
-        Child { workload, pipes, opened: Opened::new(), attached: 0, proc: None, sys: None, dev: None, template: None };
+        Child { workload, pipes, opened: Opened::new(), attached: 0, proc: None, sys: None, run: None, dev: None, template: None };
     let mut connect = Some(connect);
     for (index, step) in plan.of(Phase::Inside).filter(|(_, step)| step.is_for_exec()) {
         let result = match step {
@@ -135,6 +143,8 @@ impl Child<'_> {
             Step::Output => connect(self.dev.as_ref().ok_or(Errno::BADF)?, self.pipes.output),
             Step::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
             Step::Loopback => crate::net::loopback_up(),
+            Step::Link(link, number) => crate::net::set_up(self.pipes.config.ok_or(Errno::INVAL)?, link, number),
+            Step::Hosts => self.write_hosts(),
             Step::Setting(setting) => write(setting),
             Step::PrivateMounts => {
                 self.template = Some(mounts::open_template(self.pipes.template)?);
@@ -212,6 +222,18 @@ impl Child<'_> {
         hilum_sys::close_all_but(&mut [ready, report])
     }
 
+    /// Its /etc/hosts is a file of its /run: the root filesystem cannot be written.
+    fn write_hosts(&self) -> Result<(), Errno> {
+        let mut text: heapless::String<HOSTS_BYTES> = heapless::String::new();
+        // Whoever has more names than fit gets those of the first.
+        let _ = plan::write_hosts(self.workload, self.pipes.config.ok_or(Errno::INVAL)?, &mut text);
+        let run = self.run.as_ref().ok_or(Errno::BADF)?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(run, HOSTS, flags, Mode::from_raw_mode(0o644))?;
+        rustix::io::write(&file, text.as_bytes())?;
+        mounts::attach_where_there(run, HOSTS, c"etc/hosts")
+    }
+
     fn template(&self) -> Result<&OwnedFd, Errno> {
         self.template.as_ref().ok_or(Errno::BADF)
     }
@@ -227,6 +249,7 @@ impl Child<'_> {
         match mount.filesystem {
             FileSystem::Proc => self.proc = Some(made),
             FileSystem::Sysfs => self.sys = Some(made),
+            FileSystem::Tmpfs if mount.target == c"run" => self.run = Some(made),
             _ => {}
         }
     }

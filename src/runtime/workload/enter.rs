@@ -150,6 +150,7 @@ impl Target<'_> {
                     notify: None,
                     is_timed: false,
                     template: "",
+                    config: None,
                 };
                 let has_terminal = matches!(streams, Streams::Terminal(..));
                 let program = Program { words, term: has_terminal.then_some(term) };

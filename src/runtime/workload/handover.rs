@@ -13,8 +13,9 @@ use rustix::net::{
     SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
-/// The root filesystem, /proc and /sys where they are shared, a /dev of its own, the folders of `mount`.
-const MOST: usize = limits::MOUNTS + 4;
+/// The root filesystem, /proc and /sys where they are shared, a /dev of its own, the folders of `mount`, and
+/// /etc/resolv.conf.
+const MOST: usize = limits::MOUNTS + 5;
 
 /// What was opened, in the order of the plan's steps.
 pub(super) type Opened = Vec<OwnedFd, MOST>;

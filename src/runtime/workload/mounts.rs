@@ -102,6 +102,24 @@ pub(super) fn attach_bind(mount: &OwnedFd, bind: &Bind<'_>) -> Result<(), Errno>
     restrict(mount.as_fd(), attributes)
 }
 
+/// Attaches a file of a filesystem that is attached, read-only, over another one below the root. Where that is not there,
+/// nothing is done.
+pub(super) fn attach_where_there(filesystem: &OwnedFd, file: &CStr, target: &CStr) -> Result<(), Errno> {
+    let place = match below(CWD, target, OFlags::empty()) {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+        place => place?,
+    };
+    let copy = open_tree(filesystem, file, CLONE)?;
+    attach_to(&copy, place)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
+        | MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    let restricted = restrict(copy.as_fd(), attributes);
+    forget(copy);
+    restricted
+}
+
 /// Makes something of a filesystem read-only, by a mount of it over itself. What is not there needs no cover.
 pub(super) fn cover_read_only(filesystem: &OwnedFd, path: &CStr) -> Result<(), Errno> {
     let copy = match open_tree(filesystem, inside(path), CLONE) {

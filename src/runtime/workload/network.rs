@@ -3,7 +3,8 @@
 //! PID 1 makes one when the first of them starts, and keeps it: it outlives restarts of each, and no workload owns it, so
 //! none can change its addresses or routes whatever capabilities it has. The clone happens while PID 1 is in there.
 
-use hilum::config::{Workload, limits};
+use hilum::config::{Config, Workload, limits};
+use hilum::netlink::has_tables;
 use hilum::plan::SETTINGS;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
@@ -32,7 +33,8 @@ impl Networks {
     }
 
     /// Enters the namespace that the workload at `index` shares; stays where it has one of its own, or the board's.
-    pub(super) fn enter(&mut self, workload: &Workload<'_>, index: usize) -> Result<Away, Errno> {
+    pub(super) fn enter(&mut self, config: &Config<'_>, index: usize) -> Result<Away, Errno> {
+        let workload = &config.workloads[index];
         if !workload.isolation.is_net_shared {
             return Ok(Away(None));
         }
@@ -43,7 +45,13 @@ impl Networks {
             Some(namespace) => hilum_sys::enter_network_namespace(namespace.as_fd())?,
             None => {
                 hilum_sys::own_network_namespace()?;
-                match set_up() {
+                let made = set_up().and_then(|namespace| {
+                    if let (Some(workload), Away(Some(own))) = (config.workloads.get(owner), &away) {
+                        connect(config, workload, own, &namespace)?;
+                    }
+                    Ok(namespace)
+                });
+                match made {
                     Ok(namespace) => *place = Some(namespace),
                     Err(errno) => {
                         away.leave()?;
@@ -61,6 +69,21 @@ impl Away {
     pub(super) fn leave(self) -> Result<(), Errno> {
         self.0.map_or(Ok(()), |own| hilum_sys::enter_network_namespace(own.as_fd()))
     }
+}
+
+/// Connects the namespace with what its owner's lines say: links are made on the board's side, and set up inside.
+fn connect(config: &Config<'_>, workload: &Workload<'_>, own: &OwnedFd, namespace: &OwnedFd) -> Result<(), Errno> {
+    if workload.network.links.is_empty() {
+        return Ok(());
+    }
+    hilum_sys::enter_network_namespace(own.as_fd())?;
+    let links = || (0..).zip(&workload.network.links);
+    links().try_for_each(|(number, link)| crate::net::connect(workload, link, number, namespace.as_fd()))?;
+    if has_tables(&workload.network) {
+        crate::net::rules(config, workload)?;
+    }
+    hilum_sys::enter_network_namespace(namespace.as_fd())?;
+    links().try_for_each(|(number, link)| crate::net::set_up(config, link, number))
 }
 
 fn current() -> Result<OwnedFd, Errno> {

@@ -2,7 +2,7 @@
 //! mounts that it cannot make in a user namespace of its own.
 //!
 //! PID 1 does it itself where nothing can make it wait. A disk can: an image file, a block device and an overlay are
-//! opened by a copy of PID 1, which ends when it is done.
+//! opened by a copy of PID 1, which ends when it is done. So can the kernel's one lock for all links.
 
 use super::handover::{Opened, hand};
 use super::report::Report;
@@ -10,7 +10,7 @@ use super::{mounts, root, template};
 use crate::init::words;
 use core::fmt::Write;
 use heapless::String;
-use hilum::config::{Identity, Overlay, ResourceLimit, User, Workload, limits};
+use hilum::config::{Config, Identity, Overlay, ResourceLimit, User, Workload, limits};
 use hilum::plan::{Phase, Plan, Step};
 use hilum_sys::{Cloned, exit};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -28,35 +28,42 @@ pub(super) struct Waiting<'a> {
     pub(super) report: BorrowedFd<'a>,
 }
 
-/// Does the plan's outside steps, or has a copy of this process do them.
-pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, waiting: &Waiting<'_>) {
+/// Does the plan's outside steps, or has a copy of this process do them: gives that one.
+pub(super) fn run(
+    config: &Config<'_>,
+    workload: &Workload<'_>,
+    plan: &Plan<'_>,
+    waiting: &Waiting<'_>,
+) -> Option<Pid> {
     let is_folder =
         stat(workload.root).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory);
-    if is_folder && workload.overlay == Overlay::None {
-        return all(workload, plan, waiting);
+    if is_folder && workload.overlay == Overlay::None && workload.network.links.is_empty() {
+        all(config, workload, plan, waiting);
+        return None;
     }
     match hilum_sys::clone(0, None) {
         Ok(Cloned::Child) => {
-            all(workload, plan, waiting);
+            all(config, workload, plan, waiting);
             exit(0)
         }
         // The copy ends by itself and is reaped with the orphans.
-        Ok(Cloned::Parent { .. }) => {}
+        Ok(Cloned::Parent { pid, .. }) => Some(pid),
         Err(errno) => {
             let step = plan.of(Phase::Outside).next().map_or(0, |(index, _)| index);
             Report { step, errno: words(errno) }.send(waiting.report);
+            None
         }
     }
 }
 
-fn all(workload: &Workload<'_>, plan: &Plan<'_>, waiting: &Waiting<'_>) {
+fn all(config: &Config<'_>, workload: &Workload<'_>, plan: &Plan<'_>, waiting: &Waiting<'_>) {
     let mut opened = Opened::new();
     // An open user namespace to map the owners of files with; none where the workload has the board's ids.
     let users =
         if plan.namespaces.has("user") { process_file(waiting.pid, "ns/user", OFlags::RDONLY).ok() } else { None };
     let users = users.as_ref().map(AsFd::as_fd);
     for (index, step) in plan.of(Phase::Outside) {
-        if let Err(errno) = apply(step, workload, plan, waiting, users, &mut opened) {
+        if let Err(errno) = apply(step, config, workload, plan, waiting, users, &mut opened) {
             // The process ends when the socket does.
             return Report { step: index, errno: words(errno) }.send(waiting.report);
         }
@@ -65,6 +72,7 @@ fn all(workload: &Workload<'_>, plan: &Plan<'_>, waiting: &Waiting<'_>) {
 
 fn apply(
     step: &Step<'_>,
+    config: &Config<'_>,
     workload: &Workload<'_>,
     plan: &Plan<'_>,
     waiting: &Waiting<'_>,
@@ -92,6 +100,11 @@ fn apply(
         Step::Make(ref mount) => push(opened, mounts::make(mount)?),
         Step::OpenMount(bind) => push(opened, root::open_bind(bind.source, users)?),
         Step::Devices(devices) => push(opened, template::with_devices(devices, on_board(workload, plan))?),
+        Step::Connect(link, number) => {
+            let namespace = process_file(pid, "ns/net", OFlags::RDONLY)?;
+            crate::net::connect(workload, link, number, namespace.as_fd())
+        }
+        Step::Rules(_) => crate::net::rules(config, workload),
         Step::Hand => hand(waiting.socket, opened),
         _ => Ok(()),
     }

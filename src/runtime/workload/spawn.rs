@@ -31,6 +31,8 @@ pub(crate) struct Process {
     pub(crate) has_failed: bool,
     /// Where it writes a newline when it is ready.
     pub(crate) ready: Option<OwnedFd>,
+    /// A copy of PID 1 that does the outside of its set-up.
+    pub(crate) helper: Option<Pid>,
     /// Before its program is executed, where its own socket comes from; then that socket.
     pub(crate) notify: Option<OwnedFd>,
 }
@@ -131,7 +133,7 @@ pub(crate) fn spawn(
         rustix::io::ioctl_fionbio(notify, true)?;
     }
     let (socket, child_socket) = handover::pair()?;
-    let network = around.networks.enter(workload, index)?;
+    let network = around.networks.enter(config, index)?;
     let cloned = hilum_sys::clone(plan.namespaces.0, group.as_ref().map(AsFd::as_fd));
     if matches!(cloned, Ok(Cloned::Child)) {
         // The other end has to be PID 1's alone, so that its end can be heard.
@@ -144,6 +146,7 @@ pub(crate) fn spawn(
             notify: child_notify.as_ref().map(AsFd::as_fd),
             is_timed,
             template: around.template,
+            config: Some(config),
         };
         child::run(workload, &plan, &pipes)
     }
@@ -152,7 +155,7 @@ pub(crate) fn spawn(
         Cloned::Child => Err(Errno::CHILD.into()),
         Cloned::Parent { pid, pidfd } => {
             let waiting = outside::Waiting { pid, socket: socket.as_fd(), report: report_writer.as_fd() };
-            outside::run(workload, &plan, &waiting);
+            let helper = outside::run(config, workload, &plan, &waiting);
             Ok(Process {
                 pid,
                 pidfd,
@@ -160,6 +163,7 @@ pub(crate) fn spawn(
                 report: Some(report),
                 executed_us: None,
                 has_failed: false,
+                helper,
                 ready,
                 notify,
             })

@@ -4,6 +4,7 @@
 //! section is known.
 
 mod isolation;
+mod network;
 mod resources;
 mod supervision;
 
@@ -56,6 +57,10 @@ fn read_order<'a>(mut lines: Lines<'a>, config: &mut Config<'a>) -> Result<(), E
             order::read(&line, config, index, key == "needs")?;
         } else if let (Some(index), "share") = (section, key) {
             isolation::read_net(&line, config, index)?;
+        } else if let Some(index) = section {
+            network::check_workload(&line, config, index)?;
+        } else {
+            network::check_system(&line, config)?;
         }
     }
     Ok(())
@@ -145,7 +150,7 @@ impl Parser {
             let problem = Problem::Incomplete(workload.name, missing);
             return Err(Error { line: workload.line, column: 1, problem });
         }
-        if let Some(rule) = isolation::broken_rule(workload) {
+        if let Some(rule) = isolation::broken_rule(workload).or_else(|| network::broken_rule(workload)) {
             return Err(Error { line: workload.line, column: 1, problem: Problem::Rule(workload.name, rule) });
         }
         Ok(())
@@ -266,6 +271,9 @@ impl<'a> Values<'_, 'a> {
             Meaning::Watchdog | Meaning::Control | Meaning::Boots | Meaning::SystemLog | Meaning::SystemMount => {
                 self.system(&mut config.system)?
             }
+            Meaning::Sysctl | Meaning::Link | Meaning::Bridge | Meaning::Masquerade | Meaning::Route => {
+                self.system_network(&mut config.system)?
+            }
             Meaning::NotYet => return self.error(column, Problem::NotYet(self.key.name)),
             // The names are looked up when every workload is known.
             Meaning::Needs | Meaning::After => return Ok(()),
@@ -305,7 +313,9 @@ impl<'a> Values<'_, 'a> {
                 }
             }
             _ => {
-                let _ = self.isolation(workload)? || self.resources(workload)? || self.supervision(workload)?;
+                let _ = self.isolation(workload)? || self.resources(workload)?
+                    || self.supervision(workload)?
+                    || self.network(workload)?;
             }
         }
         Ok(())

@@ -1,0 +1,420 @@
+//! What a configuration says about networks: the board's links and bridges, and what a workload's network namespace
+//! has in it.
+
+use super::limits;
+use super::model::{Config, WorkloadSet};
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use heapless::Vec;
+
+/// A MAC address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// The address that somebody with these names always has: locally administered, for one station (IEEE 802 8.4).
+    pub fn of(names: &[&str], number: u8) -> Self {
+        let [_, _, a, b, c, d, e, f] = hash(names, number).to_be_bytes();
+        Self([(a & 0xfc) | 2, b, c, d, e, f])
+    }
+}
+
+/// FNV-1a: it has to be the same for ever, and nothing else.
+fn hash(names: &[&str], number: u8) -> u64 {
+    let bytes = names.iter().flat_map(|name| name.bytes().chain([0])).chain([number]);
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, f] = self.0;
+        write!(formatter, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+    }
+}
+
+/// An address and how many bits of it are its network's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefix {
+    /// The address.
+    pub address: IpAddr,
+    /// Bits: up to 32, or up to 128.
+    pub length: u8,
+}
+
+impl Prefix {
+    /// The address alone.
+    pub const fn host(address: IpAddr) -> Self {
+        Self { address, length: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
+    /// Everywhere, in the family of `address`.
+    pub const fn everywhere(address: IpAddr) -> Self {
+        let address = match address {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        Self { address, length: 0 }
+    }
+
+    /// The bits that are the network's.
+    pub const fn mask(self) -> IpAddr {
+        match self.address {
+            IpAddr::V4(_) => {
+                IpAddr::V4(Ipv4Addr::from_bits(((u32::MAX as u64) << (32 - self.length as u32)) as u32))
+            }
+            IpAddr::V6(_) => {
+                IpAddr::V6(Ipv6Addr::from_bits(mask_6(self.length)))
+            }
+        }
+    }
+
+    /// The network itself: its first address.
+    pub const fn first(self) -> IpAddr {
+        match (self.address, self.mask()) {
+            (IpAddr::V4(address), IpAddr::V4(mask)) => {
+                IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask.to_bits()))
+            }
+            (IpAddr::V6(address), IpAddr::V6(mask)) => {
+                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask.to_bits()))
+            }
+            (address, _) => address,
+        }
+    }
+
+    /// Its last address: that of everybody, in IPv4.
+    pub const fn last(self) -> IpAddr {
+        match (self.address, self.mask()) {
+            (IpAddr::V4(address), IpAddr::V4(mask)) => {
+                IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() | !mask.to_bits()))
+            }
+            (IpAddr::V6(address), IpAddr::V6(mask)) => {
+                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() | !mask.to_bits()))
+            }
+            (address, _) => address,
+        }
+    }
+
+    /// Whether the address is one of its network.
+    pub fn contains(self, address: IpAddr) -> bool {
+        self.address.is_ipv4() == address.is_ipv4()
+            && Self { address, length: self.length }.first() == self.first()
+    }
+
+    /// Whether the two networks have an address in common.
+    pub fn overlaps(self, other: Self) -> bool {
+        let (wide, narrow) = if self.length <= other.length { (self, other) } else { (other, self) };
+        wide.contains(narrow.address)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.address, self.length)
+    }
+}
+
+/// The mask of an IPv6 network.
+const fn mask_6(length: u8) -> u128 {
+    match u128::MAX.checked_shl(128 - length as u32) {
+        Some(mask) => mask,
+        None => 0,
+    }
+}
+
+/// A line of the file. Two are always equal: what a line says does not depend on where it stands.
+#[derive(Debug, Clone, Copy)]
+pub struct Place(pub u32);
+
+impl PartialEq for Place {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Place {}
+
+/// Addresses of one link.
+pub type Addresses = Vec<Prefix, { limits::ADDRESSES }>;
+/// Gateways of one link: one for each family.
+pub type Gateways = Vec<IpAddr, 2>;
+
+/// Which of the board's links a line is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which<'a> {
+    /// The one with the line's own name.
+    Name,
+    /// The one with this MAC address, which gets the name.
+    Mac(Mac),
+    /// The one whose device has this path below /sys/devices, which gets the name.
+    Path(&'a str),
+}
+
+/// `link`: a link of the board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostLink<'a> {
+    /// Its line in the file.
+    pub line: Place,
+    /// Its name.
+    pub name: &'a str,
+    /// Which one it is.
+    pub which: Which<'a>,
+    /// Bytes of its largest packet; 0 for the kernel's choice.
+    pub mtu: u32,
+    /// Whether it gets an address by DHCP.
+    pub has_dhcp: bool,
+    /// Its addresses.
+    pub addresses: Addresses,
+    /// Where everything else goes.
+    pub gateways: Gateways,
+}
+
+/// `bridge`: what workloads are connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bridge<'a> {
+    /// Its line in the file.
+    pub line: Place,
+    /// Its name.
+    pub name: &'a str,
+    /// Its addresses: the workloads' gateways.
+    pub addresses: Addresses,
+}
+
+impl Bridge<'_> {
+    /// Its MAC address.
+    pub fn mac(&self) -> Mac {
+        Mac::of(&["bridge", self.name], 0)
+    }
+}
+
+/// `masquerade`: what is behind a bridge may go out over a link, in the link's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Masquerade<'a> {
+    /// The bridge's name.
+    pub bridge: &'a str,
+    /// The link's name.
+    pub link: &'a str,
+}
+
+/// `route`: a network that is behind a gateway of one of the board's links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Route {
+    /// The network.
+    pub to: Prefix,
+    /// The gateway, which is a neighbour on one of the links.
+    pub gateway: IpAddr,
+}
+
+/// `sysctl`: a setting of the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sysctl<'a> {
+    /// Its name, with dots or slashes.
+    pub name: &'a str,
+    /// What it is set to.
+    pub value: &'a str,
+}
+
+/// The board's networks.
+#[derive(Debug, PartialEq, Eq)]
+pub struct SystemNetwork<'a> {
+    /// `link`
+    pub links: Vec<HostLink<'a>, { limits::HOST_LINKS }>,
+    /// `bridge`
+    pub bridges: Vec<Bridge<'a>, { limits::BRIDGES }>,
+    /// `masquerade`
+    pub masquerades: Vec<Masquerade<'a>, { limits::MASQUERADES }>,
+    /// `route`
+    pub routes: Vec<Route, { limits::ROUTES }>,
+}
+
+impl SystemNetwork<'_> {
+    /// None at all.
+    pub const EMPTY: Self =
+        Self { links: Vec::new(), bridges: Vec::new(), masquerades: Vec::new(), routes: Vec::new() };
+
+    /// The bridge with this name.
+    pub fn bridge(&self, name: &str) -> Option<&Bridge<'_>> {
+        self.bridges.iter().find(|bridge| bridge.name == name)
+    }
+}
+
+/// Where a workload's link leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attachment<'a> {
+    /// To a bridge of the board.
+    Bridge(&'a str),
+    /// Out over a link of the board, with a MAC address of its own.
+    Macvlan(&'a str),
+    /// Out over a link of the board, with the link's MAC address.
+    Ipvlan(&'a str),
+    /// It is a link of the board itself, given away.
+    Moved(&'a str),
+}
+
+impl<'a> Attachment<'a> {
+    /// The name of what it leads to.
+    pub const fn name(self) -> &'a str {
+        match self {
+            Self::Bridge(name) | Self::Macvlan(name) | Self::Ipvlan(name) | Self::Moved(name) => name,
+        }
+    }
+
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Bridge(_) => "veth",
+            Self::Macvlan(_) => "macvlan",
+            Self::Ipvlan(_) => "ipvlan",
+            Self::Moved(_) => "move",
+        }
+    }
+}
+
+/// `link`: a link of a workload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkloadLink<'a> {
+    /// Its line in the file.
+    pub line: Place,
+    /// Where it leads.
+    pub attachment: Attachment<'a>,
+    /// Its addresses.
+    pub addresses: Addresses,
+    /// Where everything else goes.
+    pub gateways: Gateways,
+    /// `mac=`
+    pub mac: Option<Mac>,
+    /// `mtu=`; 0 for the kernel's choice.
+    pub mtu: u32,
+    /// `spoof`: whether it may send with addresses that are not its own.
+    pub may_spoof: bool,
+}
+
+/// `publish`: a port of the board that leads to the workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Publish {
+    /// The board's address; none for each of them.
+    pub address: Option<IpAddr>,
+    /// The board's port.
+    pub port: u16,
+    /// The workload's port.
+    pub to: u16,
+    /// UDP, and not TCP.
+    pub is_udp: bool,
+}
+
+impl fmt::Display for Publish {
+    /// As the file says it.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(IpAddr::V4(address)) => write!(formatter, "{address}:")?,
+            Some(IpAddr::V6(address)) => write!(formatter, "[{address}]:")?,
+            None => {}
+        }
+        write!(formatter, "{}:{}/{}", self.port, self.to, if self.is_udp { "udp" } else { "tcp" })
+    }
+}
+
+/// What a workload's network namespace has in it besides its loopback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Network<'a> {
+    /// `link`; inside, they are eth0, eth1, and so on.
+    pub links: Vec<WorkloadLink<'a>, { limits::LINKS }>,
+    /// `publish`
+    pub publish: Vec<Publish, { limits::PUBLISHED }>,
+    /// `talk`: the workloads that it may open connections to.
+    pub talk: WorkloadSet,
+    /// `talk board`: whether it may open connections to the board itself.
+    pub talks_to_board: bool,
+    /// `resolv`: whether it has the board's name servers.
+    pub has_resolv: bool,
+}
+
+/// The names of links inside of a workload, in their order.
+const INNER_LINKS: [&str; limits::LINKS] = ["eth0", "eth1", "eth2", "eth3"];
+
+impl<'a> Network<'a> {
+    /// Nothing.
+    pub const EMPTY: Self = Self {
+        links: Vec::new(),
+        publish: Vec::new(),
+        talk: WorkloadSet::EMPTY,
+        talks_to_board: false,
+        has_resolv: false,
+    };
+
+    /// Every address of its links.
+    pub fn addresses(&self) -> impl Iterator<Item = Prefix> {
+        self.links.iter().flat_map(|link| link.addresses.iter().copied())
+    }
+
+    /// Every address of its links to bridges, each with its link and that one's number.
+    pub fn bridged(&self) -> impl Iterator<Item = (u8, &WorkloadLink<'a>, Prefix)> {
+        let bridged = (0..).zip(&self.links).filter(|(_, link)| matches!(link.attachment, Attachment::Bridge(_)));
+        bridged.flat_map(|(number, link)| link.addresses.iter().map(move |prefix| (number, link, *prefix)))
+    }
+}
+
+impl<'a> WorkloadLink<'a> {
+    /// Its name inside, as link `number` of its workload. A link that was given away keeps its own: it comes back to the
+    /// board under it.
+    pub fn inner_name(&self, number: u8) -> &'a str {
+        match self.attachment {
+            Attachment::Moved(name) => name,
+            _ => INNER_LINKS.get(usize::from(number)).copied().unwrap_or_default(),
+        }
+    }
+
+    /// The MAC address of link `number` of the workload with this name, inside; the same at each start. A link that
+    /// leads out of the board has one that depends on its parent's, so that boards differ.
+    pub fn mac(&self, name: &str, number: u8, parent: Mac) -> Mac {
+        self.mac.unwrap_or_else(|| match self.attachment {
+            Attachment::Bridge(_) => Mac::of(&["veth", name], number),
+            _ => {
+                let text: heapless::String<18> = {
+                    use fmt::Write;
+                    let mut text = heapless::String::new();
+                    // It has 17 letters.
+                    let _ = write!(text, "{parent}");
+                    text
+                };
+                Mac::of(&[&text, name], number)
+            }
+        })
+    }
+}
+
+/// The name of a bridge's port for link `number` of the workload with this name: `web.0`. Longer names are cut, and
+/// told apart by their hash; a link's name has at most 15 bytes (IFNAMSIZ).
+pub fn port_name(name: &str, number: u8) -> heapless::String<15> {
+    use fmt::Write;
+    let mut port = heapless::String::new();
+    // Both fit: 13 letters and 2, or 8 and 4 and 2.
+    let _ = match name.len() {
+        ..=13 => write!(port, "{name}.{number}"),
+        _ => write!(port, "{}{:04x}.{number}", &name[..8], hash(&[name], 0) as u16),
+    };
+    port
+}
+
+/// The kernel modules that the configuration's lines need, by their names in Debian's kernels. A kernel may have each of
+/// them built in, or (nft_counter from 5.17 on) as a part of another one.
+pub fn needed_modules(config: &Config<'_>) -> impl Iterator<Item = &'static str> {
+    let links = || config.workloads.iter().flat_map(|workload| &workload.network.links);
+    let has = |wanted: fn(&Attachment<'_>) -> bool| links().any(|link| wanted(&link.attachment));
+    let has_bridges = !config.system.network.bridges.is_empty();
+    let publishes = config.workloads.iter().any(|workload| !workload.network.publish.is_empty());
+    let masquerades = !config.system.network.masquerades.is_empty();
+    let needed = [
+        (has_bridges, "bridge"),
+        (has(|attachment| matches!(attachment, Attachment::Bridge(_))), "veth"),
+        (has(|attachment| matches!(attachment, Attachment::Macvlan(_))), "macvlan"),
+        (has(|attachment| matches!(attachment, Attachment::Ipvlan(_))), "ipvlan"),
+        (has_bridges, "nf_tables"),
+        (has_bridges, "nft_counter"),
+        (has_bridges, "nft_ct"),
+        (publishes || masquerades, "nft_chain_nat"),
+        (publishes, "nft_nat"),
+        (publishes, "nft_fib_inet"),
+        (masquerades, "nft_masq"),
+    ];
+    needed.into_iter().filter(|(is_needed, _)| *is_needed).map(|(_, name)| name)
+}

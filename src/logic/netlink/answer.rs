@@ -1,0 +1,113 @@
+//! What the kernel answers: acknowledgements, and the entries of a dump. An answer that is shorter than it says is an
+//! error, never a read past its end.
+
+use super::writer::HEADER;
+use crate::errno::Errno;
+
+/// NLMSG_ERROR: an acknowledgement too, with error 0.
+const ERROR: u16 = 2;
+/// NLMSG_DONE: the end of a dump.
+const DONE: u16 = 3;
+
+/// Why an answer is not an acknowledgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// The kernel said no.
+    Kernel(Errno),
+    /// The bytes are no answer to these requests.
+    Malformed,
+}
+
+/// One message that came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// An answer to the request with this number: done, or why not.
+    Answer(u32, Result<(), Errno>),
+    /// The end of a dump.
+    Done,
+    /// Something of this kind, and what it says.
+    Entry(u16, &'a [u8]),
+}
+
+/// The messages of one datagram.
+#[derive(Debug, Clone)]
+pub struct Messages<'a>(&'a [u8]);
+
+impl<'a> Messages<'a> {
+    /// Those of `bytes`.
+    pub const fn of(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+}
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Result<Message<'a>, Refusal>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let bytes = core::mem::take(&mut self.0);
+        let length = word(bytes, 0).map_or(0, |length| length as usize);
+        let (Some(kind), Some(number), true) = (half(bytes, 4), word(bytes, 8), length >= HEADER) else {
+            return Some(Err(Refusal::Malformed));
+        };
+        // A refusal repeats the whole request, which nobody needs to have room for.
+        let length = if kind == ERROR { length.min(bytes.len()) } else { length };
+        let Some(body) = bytes.get(HEADER..length) else { return Some(Err(Refusal::Malformed)) };
+        self.0 = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some(match kind {
+            // nlmsgerr: a negated errno, or 0.
+            ERROR => match word(body, 0).map(|error| (error as i32).wrapping_neg()) {
+                Some(0) => Ok(Message::Answer(number, Ok(()))),
+                Some(errno @ 1..=4095) => Ok(Message::Answer(number, Err(Errno(errno as u16)))),
+                _ => Err(Refusal::Malformed),
+            },
+            DONE => Ok(Message::Done),
+            kind => Ok(Message::Entry(kind, body)),
+        })
+    }
+}
+
+/// Reads the kernel's answers to requests 1 to `requests`, all of them in `bytes` or in datagrams before it: counts
+/// those that were done into `done`.
+///
+/// # Errors
+/// The first refusal, with the number of its request; [`Refusal::Malformed`] where the bytes are something else.
+pub fn acknowledge(bytes: &[u8], requests: u32, done: &mut u32) -> Result<(), (u32, Refusal)> {
+    for message in Messages::of(bytes) {
+        match message {
+            Ok(Message::Answer(number, Ok(()))) if (1..=requests).contains(&number) => *done += 1,
+            Ok(Message::Answer(number, Err(errno))) => return Err((number, Refusal::Kernel(errno))),
+            _ => return Err((*done + 1, Refusal::Malformed)),
+        }
+    }
+    Ok(())
+}
+
+/// The attributes behind the fixed part of a message, type and value. It ends at the first that does not fit.
+pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    let mut rest = bytes;
+    core::iter::from_fn(move || {
+        let (length, kind) = (usize::from(half(rest, 0)?), half(rest, 2)?);
+        let value = rest.get(4..length)?;
+        rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+        // NLA_F_NESTED and NLA_F_NET_BYTEORDER
+        Some((kind & 0x3fff, value))
+    })
+}
+
+/// The attribute of this type.
+pub(super) fn attribute(bytes: &[u8], kind: u16) -> Option<&[u8]> {
+    attributes(bytes).find(|(found, _)| *found == kind).map(|(_, value)| value)
+}
+
+/// A number of 16 bits at this place.
+pub(super) fn half(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
+}
+
+/// A number of 32 bits at this place.
+pub(super) fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
+}

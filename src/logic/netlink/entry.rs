@@ -1,0 +1,157 @@
+//! The entries of a list, read: links, addresses, routes, rules. What an entry does not say is left at its default, and
+//! bytes that are no such entry give none.
+
+use super::answer::{attribute, attributes, word};
+use crate::config::{Mac, Prefix};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkEntry<'a> {
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: &'a str,
+    /// Whether it is up (IFF_UP).
+    pub is_up: bool,
+    /// Whether its wire carries something (IFF_LOWER_UP).
+    pub has_carrier: bool,
+    /// Its MAC address, where it has one.
+    pub mac: Option<Mac>,
+    /// Bytes of its largest packet.
+    pub mtu: u32,
+    /// The index of the bridge that it is a port of; 0 for none.
+    pub master: u32,
+    /// What it received and sent: packets and bytes.
+    pub received: (u64, u64),
+    /// The same, sent.
+    pub sent: (u64, u64),
+    /// Whether it goes away.
+    pub is_gone: bool,
+}
+
+/// Text with its closing NUL.
+fn text(bytes: &[u8]) -> &str {
+    core::str::from_utf8(bytes.split(|byte| *byte == 0).next().unwrap_or_default()).unwrap_or_default()
+}
+
+fn long(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    match *bytes {
+        [a, b, c, d] => Some(IpAddr::V4(Ipv4Addr::new(a, b, c, d))),
+        _ => Some(IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?))),
+    }
+}
+
+impl<'a> LinkEntry<'a> {
+    /// Reads a message of this kind.
+    pub fn read(kind: u16, body: &'a [u8]) -> Option<Self> {
+        const NEW: u16 = 16;
+        const DELETED: u16 = 17;
+        const UP: u32 = 1;
+        const LOWER_UP: u32 = 1 << 16;
+        if kind != NEW && kind != DELETED {
+            return None;
+        }
+        let (index, flags, rest) = (word(body, 4)?, word(body, 8)?, body.get(16..)?);
+        let number = |kind| attribute(rest, kind).and_then(|value| word(value, 0)).unwrap_or(0);
+        // IFLA_STATS64: packets received and sent, bytes received and sent.
+        let counts = attribute(rest, 23).unwrap_or_default();
+        Some(Self {
+            index,
+            name: text(attribute(rest, 3)?),
+            is_up: flags & UP != 0,
+            has_carrier: flags & LOWER_UP != 0,
+            mac: attribute(rest, 1).and_then(|mac| Some(Mac(mac.try_into().ok()?))),
+            mtu: number(4),
+            master: number(10),
+            received: (long(counts, 0), long(counts, 16)),
+            sent: (long(counts, 8), long(counts, 24)),
+            is_gone: kind == DELETED,
+        })
+    }
+}
+
+/// An address of a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AddressEntry {
+    /// The link's index.
+    pub index: u32,
+    /// The address.
+    pub prefix: Prefix,
+}
+
+impl AddressEntry {
+    /// Reads a message of this kind.
+    pub fn read(kind: u16, body: &[u8]) -> Option<Self> {
+        const NEW: u16 = 20;
+        let (length, rest) = (*body.get(1)?, body.get(8..)?);
+        // IFA_LOCAL, or IFA_ADDRESS where there is no other end.
+        let found = attribute(rest, 2).or_else(|| attribute(rest, 1))?;
+        (kind == NEW).then_some(())?;
+        Some(Self { index: word(body, 4)?, prefix: Prefix { address: address(found)?, length } })
+    }
+}
+
+/// A route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteEntry {
+    /// Where to; none for everywhere.
+    pub to: Option<Prefix>,
+    /// The gateway.
+    pub gateway: Option<IpAddr>,
+    /// The index of the link.
+    pub index: u32,
+}
+
+impl RouteEntry {
+    /// Reads a message of this kind, where it is a route of the main table to somewhere else.
+    pub fn read(kind: u16, body: &[u8]) -> Option<Self> {
+        const NEW: u16 = 24;
+        const MAIN: u8 = 254;
+        const UNICAST: u8 = 1;
+        let [_, length, _, _, table, _, _, what, ..] = *body else { return None };
+        (kind == NEW && table == MAIN && what == UNICAST).then_some(())?;
+        let rest = body.get(12..)?;
+        Some(Self {
+            to: attribute(rest, 1).and_then(address).map(|address| Prefix { address, length }),
+            gateway: attribute(rest, 5).and_then(address),
+            index: attribute(rest, 4).and_then(|value| word(value, 0)).unwrap_or(0),
+        })
+    }
+}
+
+/// A rule of nf_tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleEntry<'a> {
+    /// Its table.
+    pub table: &'a str,
+    /// Its chain.
+    pub chain: &'a str,
+    /// What it says of itself.
+    pub words: &'a str,
+    /// Packets and bytes that it counted; none where it does not count.
+    pub counted: Option<(u64, u64)>,
+}
+
+impl<'a> RuleEntry<'a> {
+    /// Reads a message of this kind.
+    pub fn read(kind: u16, body: &'a [u8]) -> Option<Self> {
+        (kind == super::filter::SUBSYSTEM | 6).then_some(())?;
+        let rest = body.get(4..)?;
+        let expressions = attribute(rest, 4).unwrap_or_default();
+        let counter = attributes(expressions).map(|(_, expression)| expression);
+        let counter = counter.filter(|expression| attribute(expression, 1).is_some_and(|name| text(name) == "counter"));
+        let counted = counter.filter_map(|expression| attribute(expression, 2)).next();
+        let number = |data, kind| attribute(data, kind).map_or(0, |bytes| long(bytes, 0).to_be());
+        Some(Self {
+            table: text(attribute(rest, 1)?),
+            chain: text(attribute(rest, 2)?),
+            words: text(attribute(rest, 7).and_then(|data| data.get(2..)).unwrap_or_default()),
+            counted: counted.map(|data| (number(data, 2), number(data, 1))),
+        })
+    }
+}

@@ -1,0 +1,445 @@
+//! nf_tables over netlink (include/uapi/linux/netfilter/nf_tables.h): tables, chains and rules in one batch, which the
+//! kernel takes as a whole or not at all.
+//!
+//! A rule is a row of expressions that work on registers; the first that does not match ends it. Numbers are in the
+//! network's byte order, but for values that are compared with what the kernel keeps in its own.
+
+use super::writer::Writer;
+use crate::config::Prefix;
+use core::net::IpAddr;
+use heapless::String;
+
+/// NFNL_MSG_BATCH_BEGIN and NFNL_MSG_BATCH_END; the subsystem in the upper byte of a message's kind.
+const BATCH_BEGIN: u16 = 16;
+const BATCH_END: u16 = 17;
+pub(super) const SUBSYSTEM: u16 = 10 << 8;
+const NEW_TABLE: u16 = SUBSYSTEM;
+const DELETE_TABLE: u16 = SUBSYSTEM | 2;
+const NEW_CHAIN: u16 = SUBSYSTEM | 3;
+const NEW_RULE: u16 = SUBSYSTEM | 6;
+const GET_RULE: u16 = SUBSYSTEM | 7;
+/// NLM_F_CREATE, and NLM_F_APPEND for rules; NLM_F_REQUEST | NLM_F_DUMP
+const CREATE: u16 = 0x400;
+const APPEND: u16 = 0x800;
+const DUMP: u16 = 1 | 0x300;
+
+/// Which packets a table sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Family {
+    /// IPv4 and IPv6.
+    Inet,
+    /// Frames, as a device gets them.
+    Netdev,
+}
+
+impl Family {
+    const fn number(self) -> u8 {
+        match self {
+            Self::Inet => 1,
+            Self::Netdev => 5,
+        }
+    }
+}
+
+/// Where a chain hooks in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hook<'a> {
+    /// Packets for the board itself.
+    Input,
+    /// Packets that pass through.
+    Forward,
+    /// Destinations, before the way is decided.
+    Destination,
+    /// Sources, when the way is decided.
+    Source,
+    /// Frames that come in over this device.
+    Ingress(&'a str),
+}
+
+/// What happens to a packet that comes to the end of a chain, or of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is gone.
+    Drop,
+    /// It goes on.
+    Accept,
+}
+
+impl Verdict {
+    const fn number(self) -> u32 {
+        match self {
+            Self::Drop => 0,
+            Self::Accept => 1,
+        }
+    }
+}
+
+/// nfgenmsg: family, version, and the subsystem where a batch begins or ends.
+fn header(writer: &mut Writer<'_>, family: u8, resource: u16) {
+    let [high, low] = resource.to_be_bytes();
+    writer.put(&[family, 0, high, low]);
+}
+
+/// Writes a batch.
+pub(super) fn batch<'b>(writer: &mut Writer<'b>, body: impl FnOnce(&mut Batch<'_, 'b>)) {
+    let edge = |writer: &mut Writer<'_>, kind| writer.silent(kind, 1, |writer| header(writer, 0, SUBSYSTEM >> 8));
+    edge(writer, BATCH_BEGIN);
+    body(&mut Batch { writer, family: Family::Inet, table: String::new() });
+    edge(writer, BATCH_END);
+}
+
+/// Asks for every rule of every table; they come as [`super::RuleEntry`].
+pub fn list_rules(writer: &mut Writer<'_>) {
+    writer.silent(GET_RULE, DUMP, |writer| header(writer, 0, 0));
+}
+
+/// A batch, and the table that the next chains and rules belong to.
+#[derive(Debug)]
+pub(super) struct Batch<'w, 'b> {
+    writer: &'w mut Writer<'b>,
+    family: Family,
+    table: String<40>,
+}
+
+impl Batch<'_, '_> {
+    /// Removes a table with everything in it, whether it is there or not.
+    pub(super) fn remove_table(&mut self, family: Family, name: &str) {
+        self.family = family;
+        self.table.clear();
+        // A workload's name has at most 32 bytes, and what stands before it 6.
+        let _ = self.table.push_str(name);
+        self.remove();
+    }
+
+    /// Makes an empty table, whatever there was under its name.
+    pub(super) fn table(&mut self, family: Family, name: &str) {
+        self.remove_table(family, name);
+        self.whole(NEW_TABLE, CREATE);
+    }
+
+    /// Makes a chain that hooks in, and what happens at its end.
+    #[inline(never)]
+    pub(super) fn chain(&mut self, name: &str, hook: Hook<'_>, policy: Verdict) {
+        const NAME: u16 = 3;
+        const HOOK: u16 = 4;
+        const POLICY: u16 = 5;
+        const TYPE: u16 = 7;
+        // The hook's number, and the priority that nft(8) gives such chains.
+        let (number, priority, kind) = match hook {
+            Hook::Ingress(_) => (0, 0, "filter"),
+            Hook::Input => (1, 0, "filter"),
+            Hook::Forward => (2, 0, "filter"),
+            Hook::Destination => (0, -100, "nat"),
+            Hook::Source => (4, 100_i32, "nat"),
+        };
+        self.begin(NEW_CHAIN, CREATE);
+        let writer = &mut *self.writer;
+        writer.text(NAME, name);
+        writer.nest(HOOK, |writer| {
+            writer.network_number(1, number);
+            writer.network_number(2, priority as u32);
+            if let Hook::Ingress(device) = hook {
+                writer.text(3, device);
+            }
+        });
+        writer.network_number(POLICY, policy.number());
+        writer.text(TYPE, kind);
+        writer.end();
+    }
+
+    /// Adds a rule at a chain's end. `words` say what it is, for whoever lists it.
+    pub(super) fn rule(&mut self, chain: &str, words: &str, body: impl FnOnce(&mut Rule<'_, '_>)) {
+        let at = self.begin_rule(chain);
+        body(&mut Rule { writer: self.writer });
+        self.end_rule(at, words);
+    }
+
+    #[inline(never)]
+    fn begin_rule(&mut self, chain: &str) -> usize {
+        const CHAIN: u16 = 2;
+        self.begin(NEW_RULE, CREATE | APPEND);
+        self.writer.text(CHAIN, chain);
+        self.writer.open()
+    }
+
+    #[inline(never)]
+    fn end_rule(&mut self, at: usize, words: &str) {
+        const EXPRESSIONS: u16 = 4;
+        const USERDATA: u16 = 7;
+        self.writer.close(at, EXPRESSIONS);
+        // As nft(8) keeps comments: their type (0) and length, and the text with its NUL.
+        let mut comment = [0; 64];
+        let length = words.len().min(comment.len() - 3);
+        comment[1] = length as u8 + 1;
+        comment[2..2 + length].copy_from_slice(&words.as_bytes()[..length]);
+        self.writer.attribute(USERDATA, &comment[..length + 3]);
+        self.writer.end();
+    }
+
+    #[inline(never)]
+    fn remove(&mut self) {
+        // It is made where it is not there: what is not there cannot be deleted, and would fail the whole batch.
+        self.whole(NEW_TABLE, CREATE);
+        self.whole(DELETE_TABLE, 0);
+    }
+
+    /// Begins a message about the table.
+    #[inline(never)]
+    fn begin(&mut self, kind: u16, flags: u16) {
+        self.writer.begin(kind, flags);
+        header(self.writer, self.family.number(), 0);
+        self.writer.text(1, &self.table);
+    }
+
+    #[inline(never)]
+    fn whole(&mut self, kind: u16, flags: u16) {
+        self.begin(kind, flags);
+        self.writer.end();
+    }
+}
+
+/// The registers: one for what is compared, and for an address; one for a port.
+const FIRST: u32 = 1;
+const SECOND: u32 = 2;
+
+/// What a rule is put together of. The order is that of the packet's way through it.
+#[derive(Debug)]
+pub(super) struct Rule<'w, 'b> {
+    writer: &'w mut Writer<'b>,
+}
+
+impl Rule<'_, '_> {
+    /// One expression: its name, and its attributes.
+    fn expression(&mut self, name: &str, body: impl FnOnce(&mut Writer<'_>)) -> &mut Self {
+        let outer = self.writer.open();
+        self.writer.text(1, name);
+        let inner = self.writer.open();
+        body(self.writer);
+        self.writer.close(inner, 2);
+        self.writer.close(outer, 1);
+        self
+    }
+
+    /// Compares the first register with `value`.
+    #[inline(never)]
+    fn compare(&mut self, is_equal: bool, value: &[u8]) -> &mut Self {
+        self.expression("cmp", |writer| {
+            writer.network_number(1, FIRST);
+            writer.network_number(2, u32::from(!is_equal));
+            writer.nest(3, |writer| writer.attribute(1, value));
+        })
+    }
+
+    /// Loads something of the packet's circumstances, by its key.
+    #[inline(never)]
+    fn load(&mut self, name: &str, destination: u16, key: u16, value: u32) -> &mut Self {
+        self.expression(name, |writer| {
+            writer.network_number(destination, FIRST);
+            writer.network_number(key, value);
+        })
+    }
+
+    fn meta(&mut self, key: u32) -> &mut Self {
+        self.load("meta", 1, 2, key)
+    }
+
+    /// Loads bytes of the packet: of its link, network or transport header (0, 1, 2).
+    #[inline(never)]
+    fn payload(&mut self, base: u32, offset: u32, length: u32) -> &mut Self {
+        self.expression("payload", |writer| {
+            for (kind, value) in [(1, FIRST), (2, base), (3, offset), (4, length)] {
+                writer.network_number(kind, value);
+            }
+        })
+    }
+
+    /// Keeps the bits of `mask` in the first register.
+    #[inline(never)]
+    fn mask(&mut self, mask: &[u8]) -> &mut Self {
+        self.expression("bitwise", |writer| {
+            writer.network_number(1, FIRST);
+            writer.network_number(2, FIRST);
+            writer.network_number(3, mask.len() as u32);
+            writer.nest(4, |writer| writer.attribute(1, mask));
+            writer.nest(5, |writer| writer.attribute(1, &[0; 16][..mask.len()]));
+        })
+    }
+
+    #[inline(never)]
+    fn device(&mut self, key: u32, name: &str) -> &mut Self {
+        let mut value = [0; 16];
+        // A link's name has at most 15 bytes.
+        let length = name.len().min(value.len() - 1);
+        value[..length].copy_from_slice(&name.as_bytes()[..length]);
+        self.meta(key).compare(true, &value)
+    }
+
+    /// It came in over this link.
+    pub(super) fn incoming(&mut self, link: &str) -> &mut Self {
+        self.device(6, link)
+    }
+
+    /// It goes out over this link.
+    pub(super) fn outgoing(&mut self, link: &str) -> &mut Self {
+        self.device(7, link)
+    }
+
+    /// It belongs to something that was allowed before.
+    #[inline(never)]
+    pub(super) fn established(&mut self) -> &mut Self {
+        /// NF_CT_STATE_BIT of IP_CT_ESTABLISHED and of IP_CT_RELATED
+        const STATES: u32 = 2 | 4;
+        self.load("ct", 1, 2, 0).mask(&STATES.to_ne_bytes()).compare(false, &[0; 4])
+    }
+
+    /// Its destination was another one.
+    #[inline(never)]
+    pub(super) fn redirected(&mut self) -> &mut Self {
+        /// IPS_DST_NAT
+        const DESTINATION: u32 = 32;
+        self.load("ct", 1, 2, 2).mask(&DESTINATION.to_ne_bytes()).compare(false, &[0; 4])
+    }
+
+    /// Somebody before has put this mark on it.
+    #[inline(never)]
+    pub(super) fn marked(&mut self, mark: u32) -> &mut Self {
+        self.meta(3).compare(true, &mark.to_ne_bytes())
+    }
+
+    /// It gets this mark.
+    #[inline(never)]
+    pub(super) fn mark_as(&mut self, mark: u32) -> &mut Self {
+        self.immediate(FIRST, &mark.to_ne_bytes());
+        self.expression("meta", |writer| {
+            writer.network_number(2, 3);
+            writer.network_number(3, FIRST);
+        })
+    }
+
+    /// It is of this address's family; in a table of frames as in one of packets.
+    #[inline(never)]
+    pub(super) fn family_of(&mut self, address: IpAddr) -> &mut Self {
+        let kind: u16 = if address.is_ipv4() { 0x0800 } else { 0x86dd };
+        self.meta(1).compare(true, &kind.to_be_bytes())
+    }
+
+    /// Its frame comes from this MAC address.
+    #[inline(never)]
+    pub(super) fn from_mac(&mut self, mac: [u8; 6]) -> &mut Self {
+        self.payload(0, 6, 6).compare(true, &mac)
+    }
+
+    /// It comes from this network. Its family was looked at before.
+    pub(super) fn source(&mut self, network: Prefix) -> &mut Self {
+        self.address(network, 12, 8)
+    }
+
+    /// It goes to this network. Its family was looked at before.
+    pub(super) fn destination(&mut self, network: Prefix) -> &mut Self {
+        self.address(network, 16, 24)
+    }
+
+    #[inline(never)]
+    fn address(&mut self, network: Prefix, offset_4: u32, offset_6: u32) -> &mut Self {
+        match (network.address, network.first(), network.mask()) {
+            (IpAddr::V4(_), IpAddr::V4(first), IpAddr::V4(mask)) => {
+                self.payload(1, offset_4, 4);
+                if network.length < 32 {
+                    self.mask(&mask.octets());
+                }
+                self.compare(true, &first.octets())
+            }
+            (_, IpAddr::V6(first), IpAddr::V6(mask)) => {
+                self.payload(1, offset_6, 16);
+                if network.length < 128 {
+                    self.mask(&mask.octets());
+                }
+                self.compare(true, &first.octets())
+            }
+            _ => self,
+        }
+    }
+
+    /// It goes to an address of the board itself.
+    #[inline(never)]
+    pub(super) fn to_board(&mut self) -> &mut Self {
+        /// NFTA_FIB_F_DADDR, NFT_FIB_RESULT_ADDRTYPE, RTN_LOCAL
+        const DESTINATION: u32 = 2;
+        const TYPE: u32 = 3;
+        const LOCAL: u32 = 2;
+        self.expression("fib", |writer| {
+            for (kind, value) in [(1, FIRST), (2, TYPE), (3, DESTINATION)] {
+                writer.network_number(kind, value);
+            }
+        })
+        .compare(true, &LOCAL.to_ne_bytes())
+    }
+
+    /// It is of this transport protocol (IPPROTO_TCP, ...).
+    #[inline(never)]
+    pub(super) fn protocol(&mut self, number: u8) -> &mut Self {
+        self.meta(16).compare(true, &[number])
+    }
+
+    /// It goes to this port. Its protocol was looked at before.
+    #[inline(never)]
+    pub(super) fn port(&mut self, port: u16) -> &mut Self {
+        self.payload(2, 2, 2).compare(true, &port.to_be_bytes())
+    }
+
+    /// It is an echo request. Its protocol, ICMP or ICMPv6, was looked at before.
+    #[inline(never)]
+    pub(super) fn echo_request(&mut self, number: u8) -> &mut Self {
+        self.payload(2, 0, 1).compare(true, &[number])
+    }
+
+    #[inline(never)]
+    fn immediate(&mut self, register: u32, value: &[u8]) -> &mut Self {
+        self.expression("immediate", |writer| {
+            writer.network_number(1, register);
+            writer.nest(2, |writer| writer.attribute(1, value));
+        })
+    }
+
+    /// Its destination becomes this address and port.
+    #[inline(never)]
+    pub(super) fn redirect(&mut self, address: IpAddr, port: u16) {
+        /// NFT_NAT_DNAT; NFPROTO_IPV4 and NFPROTO_IPV6
+        const DESTINATION: u32 = 1;
+        let family = match address {
+            IpAddr::V4(address) => {
+                self.immediate(FIRST, &address.octets());
+                2
+            }
+            IpAddr::V6(address) => {
+                self.immediate(FIRST, &address.octets());
+                10
+            }
+        };
+        self.immediate(SECOND, &port.to_be_bytes()).expression("nat", |writer| {
+            for (kind, value) in [(1, DESTINATION), (2, family), (3, FIRST), (5, SECOND)] {
+                writer.network_number(kind, value);
+            }
+        });
+    }
+
+    /// Its source becomes the address of the link that it goes out by.
+    pub(super) fn masquerade(&mut self) {
+        self.expression("masq", |_| {});
+    }
+
+    /// It is counted.
+    #[inline(never)]
+    pub(super) fn count(&mut self) -> &mut Self {
+        self.expression("counter", |_| {})
+    }
+
+    /// That is what happens to it.
+    #[inline(never)]
+    pub(super) fn verdict(&mut self, verdict: Verdict) {
+        self.expression("immediate", |writer| {
+            writer.network_number(1, 0);
+            writer.nest(2, |writer| writer.nest(2, |writer| writer.network_number(1, verdict.number())));
+        });
+    }
+}

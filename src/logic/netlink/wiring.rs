@@ -1,0 +1,249 @@
+//! Which messages wire what: the board's bridges and rules, a workload's links, seen from outside and from inside.
+//!
+//! A workload's link is the inner end of a pair whose outer end is a port of a bridge. Ports are isolated: a frame
+//! reaches the board and no other port. Whatever goes to somebody else is routed by the board, and there the rules see
+//! it, for both families and with connections. Nobody asks for MAC addresses and nobody answers: both ends have them as
+//! permanent neighbours, so there is nothing to poison.
+//!
+//! What a workload sends is looked at first as it leaves its port: with another address than its own it is dropped, and
+//! where it may go is put on it as a mark. A table of its own holds that, and another one the ports that lead to it; both go
+//! when it goes. The board's table decides by mark, connection and link alone, and does not change.
+
+use super::filter::{self, Family, Hook, Verdict};
+use super::route::{self, Neighbours};
+use super::writer::Writer;
+use crate::config::{Attachment, Bridge, Config, Network, Prefix, Workload, WorkloadLink, port_name};
+use core::fmt::Write;
+use heapless::String;
+
+/// The board's table.
+const TABLE: &str = "hilum";
+
+/// The marks: it may go to another workload, or to the board itself.
+const TO_PEER: u32 = 0x6869_6c01;
+const TO_BOARD: u32 = 0x6869_6c02;
+
+const ICMP: u8 = 1;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+const ICMPV6: u8 = 58;
+
+/// The name of a workload's tables.
+fn table_name(workload: &str) -> String<40> {
+    let mut name = String::new();
+    // Names have at most 32 bytes.
+    let _ = write!(name, "{TABLE}-{workload}");
+    name
+}
+
+/// Whether a workload needs tables of its own.
+pub fn has_tables(network: &Network<'_>) -> bool {
+    network.bridged().next().is_some()
+}
+
+/// What a link's rules are called where they are listed.
+fn words(parts: &[&str]) -> String<60> {
+    let mut text = String::new();
+    // What does not fit is left out: nobody reads it but people.
+    parts.iter().for_each(|part| _ = text.push_str(part));
+    text
+}
+
+/// The board's table, for the whole configuration. `is_router` says that the board may pass on what is no workload's.
+pub fn board_rules(writer: &mut Writer<'_>, config: &Config<'_>, is_router: bool) {
+    let network = &config.system.network;
+    filter::batch(writer, |batch| {
+        batch.table(Family::Inet, TABLE);
+        batch.chain("input", Hook::Input, Verdict::Accept);
+        let policy = if is_router { Verdict::Accept } else { Verdict::Drop };
+        batch.chain("forward", Hook::Forward, policy);
+        batch.rule("forward", "established", |rule| rule.established().verdict(Verdict::Accept));
+        batch.rule("forward", "talk", |rule| rule.marked(TO_PEER).count().verdict(Verdict::Accept));
+        for masquerade in &network.masquerades {
+            let words = words(&["masquerade ", masquerade.bridge, " ", masquerade.link]);
+            batch.rule("forward", &words, |rule| {
+                rule.incoming(masquerade.bridge).outgoing(masquerade.link).count().verdict(Verdict::Accept);
+            });
+        }
+        for Bridge { name, .. } in &network.bridges {
+            batch.rule("forward", &words(&["published behind ", name]), |rule| {
+                rule.outgoing(name).redirected().count().verdict(Verdict::Accept);
+            });
+        }
+        for Bridge { name, .. } in &network.bridges {
+            batch.rule("forward", &words(&["refused from ", name]), |rule| {
+                rule.incoming(name).count().verdict(Verdict::Drop);
+            });
+            batch.rule("forward", &words(&["refused to ", name]), |rule| {
+                rule.outgoing(name).count().verdict(Verdict::Drop);
+            });
+            batch.rule("input", &words(&["established ", name]), |rule| {
+                rule.incoming(name).established().verdict(Verdict::Accept);
+            });
+            for (protocol, request) in [(ICMP, 8), (ICMPV6, 128)] {
+                batch.rule("input", &words(&["ping from ", name]), |rule| {
+                    rule.incoming(name).protocol(protocol).echo_request(request).verdict(Verdict::Accept);
+                });
+            }
+            batch.rule("input", &words(&["talk board from ", name]), |rule| {
+                rule.incoming(name).marked(TO_BOARD).count().verdict(Verdict::Accept);
+            });
+            batch.rule("input", &words(&["refused from ", name]), |rule| {
+                rule.incoming(name).count().verdict(Verdict::Drop);
+            });
+        }
+        if !network.masquerades.is_empty() {
+            batch.chain("postrouting", Hook::Source, Verdict::Accept);
+        }
+        for masquerade in &network.masquerades {
+            let bridge = network.bridge(masquerade.bridge);
+            for prefix in bridge.iter().flat_map(|bridge| &bridge.addresses) {
+                batch.rule("postrouting", &words(&["masquerade ", masquerade.bridge, " ", masquerade.link]), |rule| {
+                    rule.family_of(prefix.address).source(*prefix).outgoing(masquerade.link).masquerade();
+                });
+            }
+        }
+    });
+}
+
+/// A workload's own tables: what it may send, and the ports that lead to it.
+pub fn workload_rules(writer: &mut Writer<'_>, config: &Config<'_>, workload: &Workload<'_>) {
+    let network = &workload.network;
+    let table = table_name(workload.name);
+    filter::batch(writer, |batch| {
+        batch.table(Family::Netdev, &table);
+        for (number, link) in (0..).zip(&network.links) {
+            if let Attachment::Bridge(_) = link.attachment {
+                let port = port_name(workload.name, number);
+                batch.chain(&port, Hook::Ingress(&port), Verdict::Drop);
+                sending_rules(batch, &port, config, workload, link, number);
+            }
+        }
+        batch.table(Family::Inet, &table);
+        if network.publish.is_empty() {
+            return;
+        }
+        batch.chain("publish", Hook::Destination, Verdict::Accept);
+        for publish in &network.publish {
+            let mut words: String<60> = String::new();
+            let _ = write!(words, "publish {publish}");
+            for prefix in published(network) {
+                let is_other_family = |address: core::net::IpAddr| address.is_ipv4() != prefix.address.is_ipv4();
+                if publish.address.is_some_and(is_other_family) {
+                    continue;
+                }
+                batch.rule("publish", &words, |rule| {
+                    rule.family_of(prefix.address);
+                    match publish.address {
+                        Some(address) => rule.destination(Prefix::host(address)),
+                        None => rule.to_board(),
+                    };
+                    let protocol = if publish.is_udp { UDP } else { TCP };
+                    rule.protocol(protocol).port(publish.port).count().redirect(prefix.address, publish.to);
+                });
+            }
+        }
+    });
+}
+
+/// The addresses that published ports lead to: the first of each family.
+fn published(network: &Network<'_>) -> impl Iterator<Item = Prefix> {
+    [true, false].into_iter().filter_map(|is_ipv4| {
+        network.bridged().map(|(_, _, prefix)| prefix).find(|prefix| prefix.address.is_ipv4() == is_ipv4)
+    })
+}
+
+/// What may come from a port, and where to.
+fn sending_rules(
+    batch: &mut filter::Batch<'_, '_>,
+    port: &str,
+    config: &Config<'_>,
+    workload: &Workload<'_>,
+    link: &WorkloadLink<'_>,
+    number: u8,
+) {
+    let mac = link.mac(workload.name, number, crate::config::Mac([0; 6]));
+    for prefix in &link.addresses {
+        let own = Prefix::host(prefix.address);
+        for peer in workload.network.talk.iter().filter_map(|peer| config.workloads.get(peer)) {
+            for (_, _, other) in peer.network.bridged() {
+                if other.address.is_ipv4() == prefix.address.is_ipv4() {
+                    batch.rule(port, &words(&["talk ", peer.name]), |rule| {
+                        rule.from_mac(mac.0).family_of(prefix.address).source(own);
+                        rule.destination(Prefix::host(other.address)).mark_as(TO_PEER).verdict(Verdict::Accept);
+                    });
+                }
+            }
+        }
+        batch.rule(port, "its own address", |rule| {
+            rule.from_mac(mac.0).family_of(prefix.address).source(own);
+            if workload.network.talks_to_board {
+                rule.mark_as(TO_BOARD);
+            }
+            rule.verdict(Verdict::Accept);
+        });
+    }
+    let verdict = if link.may_spoof { Verdict::Accept } else { Verdict::Drop };
+    batch.rule(port, "not its own address", |rule| rule.count().verdict(verdict));
+}
+
+/// Takes a workload's own tables away.
+pub fn remove_workload_rules(writer: &mut Writer<'_>, workload: &str) {
+    let table = table_name(workload);
+    filter::batch(writer, |batch| {
+        batch.remove_table(Family::Netdev, &table);
+        batch.remove_table(Family::Inet, &table);
+    });
+}
+
+/// Brings a bridge that has this index up, with its addresses and its neighbours: every workload that is connected to
+/// it, running or not.
+pub fn set_up_bridge(writer: &mut Writer<'_>, config: &Config<'_>, bridge: &Bridge<'_>, index: u32, has_ipv6: bool) {
+    if has_ipv6 {
+        route::stop_addresses(writer, index);
+    }
+    route::set_link(writer, index, 0);
+    for prefix in &bridge.addresses {
+        route::add_address(writer, index, *prefix, Neighbours::OnLink, 0);
+    }
+    for workload in &config.workloads {
+        for (number, link, prefix) in workload.network.bridged() {
+            if link.attachment == Attachment::Bridge(bridge.name) {
+                let mac = link.mac(workload.name, number, crate::config::Mac([0; 6]));
+                route::add_neighbour(writer, index, prefix.address, mac);
+            }
+        }
+    }
+}
+
+/// What a link gets inside of its namespace, where it has this index.
+pub fn inner_link(writer: &mut Writer<'_>, config: &Config<'_>, link: &WorkloadLink<'_>, index: u32, has_ipv6: bool) {
+    if has_ipv6 {
+        route::stop_addresses(writer, index);
+    }
+    route::set_link(writer, index, link.mtu);
+    let bridge = match link.attachment {
+        Attachment::Bridge(name) => config.system.network.bridge(name),
+        _ => None,
+    };
+    let neighbours = if bridge.is_some() { Neighbours::Nobody } else { Neighbours::OnLink };
+    for prefix in &link.addresses {
+        route::add_address(writer, index, *prefix, neighbours, 0);
+    }
+    if let Some(bridge) = bridge {
+        for prefix in &link.addresses {
+            // Its network is reached by way of the board, which is the only one that hears it.
+            if let Some(board) = bridge.addresses.iter().find(|board| board.contains(prefix.address)) {
+                route::add_neighbour(writer, index, board.address, bridge.mac());
+                route::add_route(writer, index, Prefix::host(board.address), None);
+                let network = Prefix { address: prefix.first(), length: prefix.length };
+                if network.length < Prefix::host(network.address).length {
+                    route::add_route(writer, index, network, Some(board.address));
+                }
+            }
+        }
+    }
+    for gateway in &link.gateways {
+        route::add_route(writer, index, Prefix::everywhere(*gateway), Some(*gateway));
+    }
+}

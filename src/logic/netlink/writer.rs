@@ -1,0 +1,156 @@
+//! Netlink messages put together one after the other in a buffer of fixed size (netlink(7), include/uapi/linux/netlink.h).
+//!
+//! Every length is checked where it is written: an attribute's length has sixteen bits, and one that did not fit would
+//! be read as a shorter one (CVE-2021-43784). What does not fit the buffer is remembered, and then nothing is sent.
+
+/// Bytes of nlmsghdr.
+pub(super) const HEADER: usize = 16;
+/// NLM_F_REQUEST | NLM_F_ACK
+const REQUEST_AND_ACKNOWLEDGE: u16 = 1 | 4;
+/// NLA_F_NESTED
+const NESTED: u16 = 1 << 15;
+
+/// A row of messages, numbered from 1.
+#[derive(Debug)]
+pub struct Writer<'b> {
+    bytes: &'b mut [u8],
+    length: usize,
+    /// Where the message that is being written begins.
+    start: usize,
+    messages: u32,
+    is_full: bool,
+}
+
+impl<'b> Writer<'b> {
+    /// Writes into `bytes`, from its start.
+    pub fn new(bytes: &'b mut [u8]) -> Self {
+        Self { bytes, length: 0, start: 0, messages: 0, is_full: false }
+    }
+
+    /// The messages, and how many of them are answered; none when they did not fit.
+    pub fn finish(&self) -> Option<(&[u8], u32)> {
+        if self.is_full { None } else { Some((&self.bytes[..self.length], self.messages)) }
+    }
+
+    /// One message that is answered: its kind, further flags, and what comes behind its header.
+    pub(super) fn message(&mut self, kind: u16, flags: u16, body: impl FnOnce(&mut Self)) {
+        self.begin(kind, flags);
+        body(self);
+        self.end();
+    }
+
+    /// Begins such a message.
+    #[inline(never)]
+    pub(super) fn begin(&mut self, kind: u16, flags: u16) {
+        self.messages += 1;
+        self.begin_silent(kind, REQUEST_AND_ACKNOWLEDGE | flags);
+    }
+
+    /// One message with all of its flags.
+    pub(super) fn silent(&mut self, kind: u16, flags: u16, body: impl FnOnce(&mut Self)) {
+        self.begin_silent(kind, flags);
+        body(self);
+        self.end();
+    }
+
+    // What is generic is kept to calls: it would be repeated for each of some hundred messages and attributes.
+    #[inline(never)]
+    fn begin_silent(&mut self, kind: u16, flags: u16) {
+        self.start = self.length;
+        let mut header = [0; HEADER];
+        header[4..6].copy_from_slice(&kind.to_ne_bytes());
+        header[6..8].copy_from_slice(&flags.to_ne_bytes());
+        header[8..12].copy_from_slice(&self.messages.to_ne_bytes());
+        self.put(&header);
+    }
+
+    #[inline(never)]
+    pub(super) fn end(&mut self) {
+        let length = (self.length - self.start) as u32;
+        self.patch(self.start, &length.to_ne_bytes());
+    }
+
+    /// Bytes as they are, and zeros up to the next multiple of four.
+    #[inline(never)]
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        let padded = bytes.len().next_multiple_of(4);
+        let Some(place) = self.bytes.get_mut(self.length..self.length + padded) else {
+            self.is_full = true;
+            return;
+        };
+        place[..bytes.len()].copy_from_slice(bytes);
+        place[bytes.len()..].fill(0);
+        self.length += padded;
+    }
+
+    fn patch(&mut self, at: usize, bytes: &[u8]) {
+        match self.bytes.get_mut(at..at + bytes.len()) {
+            Some(place) => place.copy_from_slice(bytes),
+            None => self.is_full = true,
+        }
+    }
+
+    /// An attribute: its type and its value (struct nlattr).
+    #[inline(never)]
+    pub(super) fn attribute(&mut self, kind: u16, value: &[u8]) {
+        let Ok(length) = u16::try_from(value.len() + 4) else {
+            self.is_full = true;
+            return;
+        };
+        let ([a, b], [c, d]) = (length.to_ne_bytes(), kind.to_ne_bytes());
+        self.put(&[a, b, c, d]);
+        self.put(value);
+    }
+
+    /// An attribute that holds text, with its closing NUL.
+    #[inline(never)]
+    pub(super) fn text(&mut self, kind: u16, text: &str) {
+        const BYTES: usize = 64;
+        let mut buffer = [0; BYTES];
+        match buffer.get_mut(..text.len()).filter(|place| place.len() < BYTES) {
+            Some(place) => {
+                place.copy_from_slice(text.as_bytes());
+                self.attribute(kind, &buffer[..=text.len()]);
+            }
+            None => self.is_full = true,
+        }
+    }
+
+    /// An attribute that holds a number of this machine's byte order.
+    #[inline(never)]
+    pub(super) fn number(&mut self, kind: u16, value: u32) {
+        self.attribute(kind, &value.to_ne_bytes());
+    }
+
+    /// An attribute that holds a number of the network's byte order, as nf_tables has them.
+    #[inline(never)]
+    pub(super) fn network_number(&mut self, kind: u16, value: u32) {
+        self.attribute(kind, &value.to_be_bytes());
+    }
+
+    /// An attribute that holds attributes.
+    pub(super) fn nest(&mut self, kind: u16, inside: impl FnOnce(&mut Self)) {
+        let at = self.open();
+        inside(self);
+        self.close(at, kind);
+    }
+
+    /// Begins an attribute that holds attributes.
+    #[inline(never)]
+    pub(super) fn open(&mut self) -> usize {
+        let at = self.length;
+        self.put(&[0; 4]);
+        at
+    }
+
+    /// Ends an attribute that began at this place.
+    #[inline(never)]
+    pub(super) fn close(&mut self, at: usize, kind: u16) {
+        let Ok(length) = u16::try_from(self.length - at) else {
+            self.is_full = true;
+            return;
+        };
+        let ([a, b], [c, d]) = (length.to_ne_bytes(), (kind | NESTED).to_ne_bytes());
+        self.patch(at, &[a, b, c, d]);
+    }
+}

@@ -1,0 +1,77 @@
+//! Kernel modules: those that lines name, with what they need before them.
+//!
+//! There is no modprobe. The image builder has put the files flat into /lib/modules, and what each of them needs into one
+//! file there, a line each: the module, and the others in the order in which they are loaded.
+
+use super::{Console, words};
+use core::ffi::CStr;
+use core::fmt::Write;
+use heapless::String;
+use hilum::config::{Config, limits, needed_modules};
+use rustix::fd::AsFd;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+
+/// What needs what.
+const NEEDS: &str = "/lib/modules/needs";
+/// Bytes of that file: 200 modules with a few others each.
+const NEEDS_BYTES: usize = 16 * 1024;
+
+/// Why a module was not loaded, and what helps.
+type Failure = (Errno, &'static str);
+
+/// Loads the modules of the configuration's lines, and those that its other lines need where the image has them: what
+/// is built into the kernel is in no file.
+pub(super) fn load_all(config: &Config<'_>, console: &mut Console) {
+    let mut needed = needed_modules(config).peekable();
+    if config.system.modules.is_empty() && needed.peek().is_none() {
+        return;
+    }
+    let mut buffer = [0; NEEDS_BYTES];
+    let length = super::read_file(NEEDS, &mut buffer).unwrap_or(0);
+    let needs = core::str::from_utf8(&buffer[..length]).unwrap_or_default();
+    for module in &config.system.modules {
+        if let Err((errno, hint)) = load_with(needs, module.name, module.parameters) {
+            let before = if hint.is_empty() { "" } else { ": " };
+            console.say(format_args!("module {}: {}{before}{hint}", module.name, words(errno)));
+        }
+    }
+    for name in needed {
+        match load_with(needs, name, "") {
+            Ok(()) | Err((Errno::NOENT, MISSING)) => {}
+            Err((errno, _)) => console.say(format_args!("module {name}: {}", words(errno))),
+        }
+    }
+}
+
+/// Loads a module after those that it needs.
+fn load_with(needs: &str, name: &str, parameters: &str) -> Result<(), Failure> {
+    let line = needs.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    if line.is_some_and(|line| line.trim() == "(built in)") {
+        return Ok(());
+    }
+    for other in line.unwrap_or_default().split_ascii_whitespace() {
+        load(other, "")?;
+    }
+    load(name, parameters)
+}
+
+const MISSING: &str = "it is not in /lib/modules";
+
+/// Loads one module; that it is loaded, or built in under the same name, is as good.
+fn load(name: &str, parameters: &str) -> Result<(), Failure> {
+    let mut path: String<96> = String::new();
+    let mut text: String<{ limits::LINE_BYTES }> = String::new();
+    // A name has at most 64 bytes, and parameters stand on one line.
+    let _ = write!(path, "/lib/modules/{name}.ko");
+    let _ = write!(text, "{parameters}\0");
+    let file = open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    let file = file.map_err(|errno| (errno, if errno == Errno::NOENT { MISSING } else { "" }))?;
+    let parameters = CStr::from_bytes_with_nul(text.as_bytes()).map_err(|_| (Errno::INVAL, ""))?;
+    match hilum_sys::load_module(file.as_fd(), parameters) {
+        Err(Errno::EXIST) => Ok(()),
+        Err(Errno::NOENT) => Err((Errno::NOENT, "it needs another module, whose line has to come before")),
+        Err(Errno::NOEXEC) => Err((Errno::NOEXEC, "it was built for another kernel")),
+        result => result.map_err(|errno| (errno, "")),
+    }
+}

@@ -1,0 +1,123 @@
+//! One workload's links and rules: from outside, in the board's network namespace, and from inside.
+
+use super::{each_link, filter_socket, has_ipv6, index_of, request, route_socket, set};
+use hilum::config::{Attachment, Config, Mac, Workload, WorkloadLink, port_name};
+use hilum::netlink::{
+    Inner, Make, Writer, add_forwarding, delete_link, inner_link, isolate_port, make_link, move_link,
+    remove_workload_rules, stop_addresses, workload_rules,
+};
+use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::io::Errno;
+
+/// Bytes of the messages for one link: each takes less than 256.
+const LINK_BYTES: usize = 4096;
+/// Bytes of the messages for a workload's rules: each takes less than 700, and there are up to 32 peers and 8 ports.
+const RULES_BYTES: usize = 64 * 1024;
+/// How often a name is tried that is still taken by the same workload's link of before, and milliseconds between.
+const TRIES: usize = 50;
+const TRY_MS: u64 = 20;
+
+/// Makes link `number` of `workload`, or gives it away, into the namespace.
+///
+/// The kernel takes a namespace apart some time after its last process ended, and with it the pair whose other end has
+/// this link's name on the board. It is removed here where that has not happened yet.
+///
+/// # Errors
+/// The kernel's: EOPNOTSUPP for a kind of link that it has not, ENODEV where the bridge or the parent is not there.
+pub(crate) fn connect(
+    workload: &Workload<'_>,
+    link: &WorkloadLink<'_>,
+    number: u8,
+    namespace: BorrowedFd<'_>,
+) -> Result<(), Errno> {
+    let socket = route_socket()?;
+    let parent = index_of(&socket, link.attachment.name())?;
+    let mut parent_mac = Mac([0; 6]);
+    if let Attachment::Macvlan(_) = link.attachment {
+        each_link(&socket, |entry| {
+            if entry.index == parent {
+                parent_mac = entry.mac.unwrap_or(parent_mac);
+            }
+        })?;
+    }
+    let mac = link.mac(workload.name, number, parent_mac);
+    let inner = Inner {
+        name: link.inner_name(number),
+        mac: Some(mac),
+        mtu: link.mtu,
+        namespace: namespace.as_raw_fd().unsigned_abs(),
+    };
+    let port = port_name(workload.name, number);
+    let make = match link.attachment {
+        Attachment::Bridge(_) => Make::Veth { bridge: parent, port: &port },
+        Attachment::Macvlan(_) => Make::Macvlan { parent },
+        Attachment::Ipvlan(_) => Make::Ipvlan { parent },
+        Attachment::Moved(_) => return send(&socket, |writer| move_link(writer, parent, &inner)),
+    };
+    for _ in 0..TRIES {
+        match send(&socket, |writer| make_link(writer, make, &inner)) {
+            Err(Errno::EXIST) if matches!(make, Make::Veth { .. }) => {
+                // Who else removes it meanwhile does the same.
+                let _ = send(&socket, |writer| delete_link(writer, &port));
+                let _ = rustix::event::poll(&mut [], Some(&crate::init::milliseconds(TRY_MS)));
+            }
+            Ok(()) if matches!(make, Make::Veth { .. }) => {
+                let index = index_of(&socket, &port)?;
+                return send(&socket, |writer| {
+                    if has_ipv6() {
+                        stop_addresses(writer, index);
+                    }
+                    isolate_port(writer, &port);
+                    add_forwarding(writer, index, mac);
+                });
+            }
+            result => return result,
+        }
+    }
+    Err(Errno::EXIST)
+}
+
+/// Makes the tables of `workload`; they replace those of before.
+///
+/// # Errors
+/// The kernel's: EPROTONOSUPPORT, ENOENT or EOPNOTSUPP where it lacks nf_tables or a part of it.
+pub(crate) fn rules(config: &Config<'_>, workload: &Workload<'_>) -> Result<(), Errno> {
+    let mut buffer = [0; RULES_BYTES];
+    let mut writer = Writer::new(&mut buffer);
+    workload_rules(&mut writer, config, workload);
+    request(&filter_socket()?, &writer)
+}
+
+/// Takes the tables of a workload away.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn remove_rules(name: &str) -> Result<(), Errno> {
+    let mut buffer = [0; 1024];
+    let mut writer = Writer::new(&mut buffer);
+    remove_workload_rules(&mut writer, name);
+    request(&filter_socket()?, &writer)
+}
+
+/// Gives link `number` its addresses and routes, from inside.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn set_up(config: &Config<'_>, link: &WorkloadLink<'_>, number: u8) -> Result<(), Errno> {
+    let socket = route_socket()?;
+    let name = link.inner_name(number);
+    let index = index_of(&socket, name)?;
+    let has_ipv6 = has_ipv6();
+    if has_ipv6 && let Attachment::Bridge(_) = link.attachment {
+        // The board routes between its ports, and would tell of a shorter way that is none.
+        let _ = set(&["net/ipv6/conf/", name, "/accept_redirects"], "0");
+    }
+    send(&socket, |writer| inner_link(writer, config, link, index, has_ipv6))
+}
+
+fn send(socket: &rustix::fd::OwnedFd, write: impl FnOnce(&mut Writer<'_>)) -> Result<(), Errno> {
+    let mut buffer = [0; LINK_BYTES];
+    let mut writer = Writer::new(&mut buffer);
+    write(&mut writer);
+    request(socket, &writer)
+}
