@@ -66,6 +66,8 @@ pub(super) struct Board {
     pub(super) timeline: Timeline,
     pub(super) guard: Guard,
     links: BoardLinks,
+    /// The copy of this process that prepares what some workloads wait for.
+    pub(super) preparing: Option<Pid>,
     pub(super) epoll: OwnedFd,
     signals: Signals,
     /// When this process was entered; none once the first workload's time was told.
@@ -79,7 +81,7 @@ pub(super) struct Board {
 }
 
 /// Processors that this process may run on.
-fn processors() -> usize {
+pub(super) fn processors() -> usize {
     rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize).max(1)
 }
 
@@ -101,7 +103,7 @@ impl Board {
             Kind::Machine => Groups::prepare(config.get(), &mut console),
             Kind::Container => Groups::none(),
         };
-        let around = Surroundings { groups, networks: Networks::none(), template: template_place(kind) };
+        let around = Surroundings { groups, networks: Networks::none(), template: template_place(kind), ready: None };
         let (Some(supervisor), Some(logs), Some(notes)) = (SUPERVISOR.take(), Logs::take(), NOTES.take()) else {
             return Err((console, Errno::BUSY));
         };
@@ -129,6 +131,7 @@ impl Board {
                 timeline,
                 guard,
                 links: BoardLinks::none(),
+                preparing: None,
                 epoll,
                 signals,
                 settled: false,
@@ -144,13 +147,14 @@ impl Board {
         self.supervisor.limit_set_ups(processors());
         self.supervisor.seed(hilum_sys::boottime_us() as u32);
         self.timeline.note(Moment::Arranged);
-        self.links = BoardLinks::prepare(self.config.get(), monotonic_ms(), &mut self.console);
+        self.prepare();
         self.supervisor.begin(self.config.get(), self.guard.is_safe, monotonic_ms());
         self.carry_out();
         // No workload waits for it.
         if let Err(errno) = self.control.open(control::path(self.config.get(), self.kind)) {
             self.console.say(format_args!("control socket: {}; commands reach nobody", words(errno)));
         }
+        self.links = BoardLinks::follow(self.config.get(), monotonic_ms(), &mut self.console);
         if let Some(socket) = self.links.socket() {
             let _ = self.watch(socket, Source::Links);
             self.links.look(self.config.get(), &mut self.console);

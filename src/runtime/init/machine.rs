@@ -167,7 +167,7 @@ pub(super) fn tell(missing: &Missing, console: &mut Console) {
 /// namespace of its own for them.
 pub(super) fn configure(kind: Kind, config: &Config<'_>, console: &mut Console) {
     let system = &config.system;
-    if kind == Kind::Machine {
+    if kind == Kind::Machine && modules::come_first(system) {
         modules::load_all(config, console);
     }
     for disk in system.mounts.iter().filter(|_| kind == Kind::Machine) {

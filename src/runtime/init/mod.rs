@@ -16,6 +16,7 @@ mod logs;
 mod machine;
 mod memory;
 mod modules;
+mod preparation;
 mod prompt;
 mod reload;
 mod requests;

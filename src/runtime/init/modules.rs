@@ -7,7 +7,7 @@ use super::{Console, words};
 use core::ffi::CStr;
 use core::fmt::Write;
 use heapless::String;
-use hilum::config::{Config, limits, needed_modules};
+use hilum::config::{Config, System, limits, needed_modules};
 use rustix::fd::AsFd;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
@@ -19,6 +19,11 @@ const NEEDS_BYTES: usize = 16 * 1024;
 
 /// Why a module was not loaded, and what helps.
 type Failure = (Errno, &'static str);
+
+/// Whether modules are loaded before anything else: the board's own disks and devices need them.
+pub(super) fn come_first(system: &System<'_>) -> bool {
+    !system.mounts.is_empty() || system.watchdog.is_some() || system.boots.is_some() || system.log_file.is_some()
+}
 
 /// Loads the modules of the configuration's lines, and those that its other lines need where the image has them: what
 /// is built into the kernel is in no file.

@@ -5,7 +5,6 @@ use super::board::{Board, Note};
 use super::configuration::{self, Configuration};
 use super::control::{Doing, Text, text};
 use super::source::Source;
-use crate::net::BoardLinks;
 use hilum::config::limits::WORKLOADS;
 use hilum::config::unchanged;
 use hilum::supervise::{Ask, Event};
@@ -109,7 +108,7 @@ impl Board {
                 *index = new.unwrap_or(WORKLOADS);
             }
         }
-        BoardLinks::adopt(config, &mut self.console);
+        crate::net::prepare(config, &mut self.console);
         let same = places.iter().filter(|place| place.is_some()).count();
         let (gone, new) = (before - same, places.len() - same);
         self.console.tell(format_args!("configuration taken over: {gone} stopped, {new} new, {same} as before"));

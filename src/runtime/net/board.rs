@@ -39,6 +39,32 @@ pub(crate) struct BoardLinks {
     tell_at: Option<u64>,
 }
 
+/// Writes the configuration's settings.
+pub(crate) fn set_all(config: &Config<'_>, console: &mut Console) {
+    for Sysctl { name, value } in &config.system.sysctls {
+        if let Err(errno) = set_by_name(name, value) {
+            console.say(format_args!("sysctl {name}: {}", words(errno)));
+        }
+    }
+}
+
+/// Makes the bridges, with everybody who will be behind them, and the board's rules; what is there is brought up to date.
+pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) {
+    if let Err((what, errno)) = bridges(config) {
+        let hint = match errno {
+            Errno::OPNOTSUPP => ": the kernel lacks bridge, or its module is not loaded",
+            _ => "",
+        };
+        console.say(format_args!("bridge {what}: {}{hint}; workloads behind it do not start", words(errno)));
+    }
+    if let Err(errno) = rules(config) {
+        console.say(format_args!(
+            "packet rules: {}: the kernel lacks a part of nf_tables, or a module is not loaded",
+            words(errno)
+        ));
+    }
+}
+
 fn send(socket: &OwnedFd, write: impl FnOnce(&mut Writer<'_>)) -> Result<(), Errno> {
     let mut buffer = [0; 8192];
     let mut writer = Writer::new(&mut buffer);
@@ -56,29 +82,10 @@ impl BoardLinks {
         }
     }
 
-    /// Does what workloads need before they start: settings, bridges, rules. Links follow when the kernel tells of them.
-    pub(crate) fn prepare(config: &Config<'_>, now: u64, console: &mut Console) -> Self {
-        let network = &config.system.network;
+    /// Follows the links of the configuration; those that are there are to be looked at.
+    pub(crate) fn follow(config: &Config<'_>, now: u64, console: &mut Console) -> Self {
         let mut links = Self::none();
-        for Sysctl { name, value } in &config.system.sysctls {
-            if let Err(errno) = set_by_name(name, value) {
-                console.say(format_args!("sysctl {name}: {}", words(errno)));
-            }
-        }
-        if let Err((what, errno)) = bridges(config) {
-            let hint = match errno {
-                Errno::OPNOTSUPP => ": the kernel lacks bridge, or its module is not loaded",
-                _ => "",
-            };
-            console.say(format_args!("bridge {what}: {}{hint}; workloads behind it do not start", words(errno)));
-        }
-        if let Err(errno) = rules(config) {
-            console.say(format_args!(
-                "packet rules: {}: the kernel lacks a part of nf_tables, or a module is not loaded",
-                words(errno)
-            ));
-        }
-        if !network.links.is_empty() {
+        if !config.system.network.links.is_empty() {
             match follow() {
                 Ok(socket) => {
                     links.socket = Some(socket);
@@ -88,13 +95,6 @@ impl BoardLinks {
             }
         }
         links
-    }
-
-    /// Lets workloads that are new be known behind their bridges.
-    pub(crate) fn adopt(config: &Config<'_>, console: &mut Console) {
-        if let Err((what, errno)) = bridges(config) {
-            console.say(format_args!("bridge {what}: {}", words(errno)));
-        }
     }
 
     /// Where the kernel tells of links.
@@ -177,7 +177,9 @@ impl BoardLinks {
             }
             if known.has_carrier != entry.has_carrier {
                 known.has_carrier = entry.has_carrier;
-                if known.is_told || !entry.has_carrier {
+                // At first it comes and goes with what the driver does.
+                let is_settled = self.tell_at.is_none();
+                if known.is_told || (is_settled && !entry.has_carrier) {
                     known.is_told = true;
                     let what = if entry.has_carrier { "has a carrier" } else { "lost its carrier" };
                     console.tell(format_args!("link {}: {what}", link.name));

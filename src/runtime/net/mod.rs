@@ -5,7 +5,7 @@
 mod board;
 mod workload;
 
-pub(crate) use board::BoardLinks;
+pub(crate) use board::{BoardLinks, prepare, set_all};
 pub(crate) use workload::{connect, remove_rules, rules, set_up};
 
 use core::fmt::Write;

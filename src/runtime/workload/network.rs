@@ -33,12 +33,19 @@ impl Networks {
     }
 
     /// Enters the namespace that the workload at `index` shares; stays where it has one of its own, or the board's.
-    pub(super) fn enter(&mut self, config: &Config<'_>, index: usize) -> Result<Away, Errno> {
+    ///
+    /// # Errors
+    /// EAGAIN where bridges are not there yet (`is_ready`) and one that is made here needs them; the kernel's.
+    pub(super) fn enter(&mut self, config: &Config<'_>, index: usize, is_ready: bool) -> Result<Away, Errno> {
         let workload = &config.workloads[index];
         if !workload.isolation.is_net_shared {
             return Ok(Away(None));
         }
         let owner = workload.isolation.net_of.map_or(index, usize::from);
+        let has_links = config.workloads.get(owner).is_some_and(|owner| !owner.network.links.is_empty());
+        if has_links && !is_ready && matches!(self.shared.get(owner), Some(None)) {
+            return Err(Errno::AGAIN);
+        }
         let place = self.shared.get_mut(owner).ok_or(Errno::INVAL)?;
         let away = Away(Some(current()?));
         match place {

@@ -13,6 +13,7 @@ use heapless::String;
 use hilum::config::{Config, Identity, Overlay, ResourceLimit, User, Workload, limits};
 use hilum::plan::{Phase, Plan, Step};
 use hilum_sys::{Cloned, exit};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, open, stat};
 use rustix::io::Errno;
@@ -34,6 +35,7 @@ pub(super) fn run(
     workload: &Workload<'_>,
     plan: &Plan<'_>,
     waiting: &Waiting<'_>,
+    ready: Option<&OwnedFd>,
 ) -> Option<Pid> {
     let is_folder =
         stat(workload.root).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory);
@@ -43,6 +45,9 @@ pub(super) fn run(
     }
     match hilum_sys::clone(0, None) {
         Ok(Cloned::Child) => {
+            if let Some(ready) = ready {
+                wait(ready);
+            }
             all(config, workload, plan, waiting);
             exit(0)
         }
@@ -52,6 +57,18 @@ pub(super) fn run(
             let step = plan.of(Phase::Outside).next().map_or(0, |(index, _)| index);
             Report { step, errno: words(errno) }.send(waiting.report);
             None
+        }
+    }
+}
+
+/// Waits for the end of the pipe; not for ever, and then what is missing shows in the step that needs it.
+fn wait(ready: &OwnedFd) {
+    const LONGEST_MS: u64 = 60_000;
+    let until = hilum_sys::monotonic_ms() + LONGEST_MS;
+    loop {
+        let left = crate::init::milliseconds(until.saturating_sub(hilum_sys::monotonic_ms()));
+        if poll(&mut [PollFd::new(ready, PollFlags::IN)], Some(&left)) != Err(Errno::INTR) {
+            return;
         }
     }
 }

@@ -67,6 +67,8 @@ pub(crate) struct Surroundings {
     pub(crate) networks: Networks,
     /// Where the template lies.
     pub(crate) template: &'static str,
+    /// It ends when modules, bridges and rules are there; none when that is so.
+    pub(crate) ready: Option<OwnedFd>,
 }
 
 /// A start that made no process: the step of the plan, where it was one, and what the kernel said.
@@ -133,7 +135,7 @@ pub(crate) fn spawn(
         rustix::io::ioctl_fionbio(notify, true)?;
     }
     let (socket, child_socket) = handover::pair()?;
-    let network = around.networks.enter(config, index)?;
+    let network = around.networks.enter(config, index, around.ready.is_none())?;
     let cloned = hilum_sys::clone(plan.namespaces.0, group.as_ref().map(AsFd::as_fd));
     if matches!(cloned, Ok(Cloned::Child)) {
         // The other end has to be PID 1's alone, so that its end can be heard.
@@ -155,7 +157,7 @@ pub(crate) fn spawn(
         Cloned::Child => Err(Errno::CHILD.into()),
         Cloned::Parent { pid, pidfd } => {
             let waiting = outside::Waiting { pid, socket: socket.as_fd(), report: report_writer.as_fd() };
-            let helper = outside::run(config, workload, &plan, &waiting);
+            let helper = outside::run(config, workload, &plan, &waiting, around.ready.as_ref());
             Ok(Process {
                 pid,
                 pidfd,

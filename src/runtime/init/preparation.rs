@@ -1,0 +1,81 @@
+//! What workloads with links, or with a root that takes a mount, wait for: kernel modules, bridges, rules.
+//!
+//! A copy of PID 1 does it, because loading modules takes longer than everything else of a boot together. Workloads that
+//! need none of it start meanwhile; the others wait, each in the copy that sets it up, for the end of a pipe that the
+//! first copy holds.
+
+use super::board::{Board, processors};
+use super::machine::Kind;
+use super::{Console, modules, words};
+use crate::net;
+use hilum::config::{Config, limits, needed_modules};
+use hilum_sys::{Cloned, exit};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::Pid;
+
+/// How the copy stands behind what starts meanwhile.
+const NICE: i32 = 10;
+
+/// Loads modules where that was not done before, and makes bridges and rules.
+fn prepare(kind: Kind, config: &Config<'_>, console: &mut Console) {
+    if kind == Kind::Machine && !modules::come_first(&config.system) {
+        modules::load_all(config, console);
+    }
+    net::prepare(config, console);
+}
+
+impl Board {
+    /// Has a copy of this process do it.
+    pub(super) fn prepare(&mut self) {
+        let config = self.config.clone();
+        let config = config.get();
+        net::set_all(config, &mut self.console);
+        let has_modules = !config.system.modules.is_empty() || needed_modules(config).next().is_some();
+        let has_work = has_modules && self.kind == Kind::Machine && !modules::come_first(&config.system);
+        if !has_work && config.system.network.bridges.is_empty() {
+            return;
+        }
+        match copy(self.kind, config, &mut self.console) {
+            Ok((pid, ready)) => {
+                self.preparing = Some(pid);
+                self.around.ready = Some(ready);
+                // Those that wait use no processor, and may not keep others from starting.
+                self.supervisor.limit_set_ups(limits::WORKLOADS);
+            }
+            Err(errno) => {
+                self.console.say(format_args!("preparation: {}: no copy of this process; everything waits", words(errno)));
+                prepare(self.kind, config, &mut self.console);
+            }
+        }
+    }
+
+    /// Takes note of the end of that copy; gives whether it was one.
+    pub(super) fn is_prepared(&mut self, pid: Pid) -> bool {
+        if self.preparing != Some(pid) {
+            return false;
+        }
+        self.preparing = None;
+        self.around.ready = None;
+        self.supervisor.limit_set_ups(processors());
+        true
+    }
+}
+
+fn copy(kind: Kind, config: &Config<'_>, console: &mut Console) -> Result<(Pid, OwnedFd), Errno> {
+    let (ready, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    match hilum_sys::clone(0, None)? {
+        Cloned::Child => {
+            let mut kept = [writer.as_raw_fd(), console.fd().as_raw_fd()].map(i32::unsigned_abs);
+            // What it keeps open of PID 1 would stay in PID 1's epoll set.
+            let _ = hilum_sys::close_all_but(&mut kept);
+            // What needs none of it goes first.
+            let _ = rustix::process::setpriority_process(None, NICE);
+            prepare(kind, config, console);
+            console.flush();
+            exit(0)
+        }
+        Cloned::Parent { pid, .. } => Ok((pid, ready)),
+    }
+}
