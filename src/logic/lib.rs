@@ -9,6 +9,7 @@
 
 pub mod config;
 pub mod devices;
+pub mod dhcp;
 pub mod edit;
 pub mod errno;
 pub mod log;

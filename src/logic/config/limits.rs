@@ -65,6 +65,8 @@ pub const BRIDGES: usize = 4;
 pub const MASQUERADES: usize = 4;
 /// `route` lines.
 pub const ROUTES: usize = 8;
+/// Name servers behind `nameserver`: as many as C libraries ask (MAXNS, resolv.conf(5)).
+pub const NAME_SERVERS: usize = 3;
 /// `sysctl` lines.
 pub const SYSCTLS: usize = 16;
 /// `link` lines of one workload.

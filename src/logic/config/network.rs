@@ -60,7 +60,7 @@ impl Prefix {
     pub const fn mask(self) -> IpAddr {
         match self.address {
             IpAddr::V4(_) => {
-                IpAddr::V4(Ipv4Addr::from_bits(((u32::MAX as u64) << (32 - self.length as u32)) as u32))
+                IpAddr::V4(Ipv4Addr::from_bits(((u32::MAX as u64) << 32_u32.saturating_sub(self.length as u32)) as u32))
             }
             IpAddr::V6(_) => {
                 IpAddr::V6(Ipv6Addr::from_bits(mask_6(self.length)))
@@ -115,7 +115,7 @@ impl fmt::Display for Prefix {
 
 /// The mask of an IPv6 network.
 const fn mask_6(length: u8) -> u128 {
-    match u128::MAX.checked_shl(128 - length as u32) {
+    match u128::MAX.checked_shl(128_u32.saturating_sub(length as u32)) {
         Some(mask) => mask,
         None => 0,
     }
@@ -224,12 +224,14 @@ pub struct SystemNetwork<'a> {
     pub masquerades: Vec<Masquerade<'a>, { limits::MASQUERADES }>,
     /// `route`
     pub routes: Vec<Route, { limits::ROUTES }>,
+    /// `nameserver`: they come before those that DHCP gives.
+    pub name_servers: Vec<IpAddr, { limits::NAME_SERVERS }>,
 }
 
 impl SystemNetwork<'_> {
     /// None at all.
     pub const EMPTY: Self =
-        Self { links: Vec::new(), bridges: Vec::new(), masquerades: Vec::new(), routes: Vec::new() };
+        Self { links: Vec::new(), bridges: Vec::new(), masquerades: Vec::new(), routes: Vec::new(), name_servers: Vec::new() };
 
     /// The bridge with this name.
     pub fn bridge(&self, name: &str) -> Option<&Bridge<'_>> {

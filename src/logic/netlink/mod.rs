@@ -13,7 +13,7 @@ pub use answer::{Message, Messages, Refusal, acknowledge};
 pub use entry::{AddressEntry, LinkEntry, RouteEntry, RuleEntry};
 pub use filter::list_rules;
 pub use route::{
-    Inner, List, Make, Neighbours, add_address, add_forwarding, add_route, delete_address, delete_link, isolate_port,
+    Inner, List, Make, Neighbours, add_address, add_forwarding, add_route, delete_address, delete_link, delete_route, isolate_port,
     list, make_bridge, make_link, move_link, rename_link, set_link, stop_addresses,
 };
 pub use wiring::{

@@ -11,6 +11,7 @@ const NEW_ADDRESS: u16 = 20;
 const DELETE_ADDRESS: u16 = 21;
 const GET_ADDRESS: u16 = 22;
 const NEW_ROUTE: u16 = 24;
+const DELETE_ROUTE: u16 = 25;
 const GET_ROUTE: u16 = 26;
 const NEW_NEIGHBOUR: u16 = 28;
 
@@ -290,8 +291,25 @@ pub fn delete_address(writer: &mut Writer<'_>, index: u32, prefix: Prefix) {
     });
 }
 
-/// A route over a link: to this network (to everywhere where it has length 0), by this gateway or directly.
-pub fn add_route(writer: &mut Writer<'_>, index: u32, to: Prefix, gateway: Option<IpAddr>) {
+/// A route over a link: to this network (to everywhere where it has length 0), by this gateway or directly. Of several to the same network the one with the lowest `metric` is taken.
+pub fn add_route(writer: &mut Writer<'_>, index: u32, to: Prefix, gateway: Option<IpAddr>, metric: u32) {
+    route(writer, NEW_ROUTE, CREATE | REPLACE, index, to, gateway, metric);
+}
+
+/// Takes such a route away.
+pub fn delete_route(writer: &mut Writer<'_>, index: u32, to: Prefix, gateway: Option<IpAddr>, metric: u32) {
+    route(writer, DELETE_ROUTE, 0, index, to, gateway, metric);
+}
+
+fn route(
+    writer: &mut Writer<'_>,
+    kind: u16,
+    flags: u16,
+    index: u32,
+    to: Prefix,
+    gateway: Option<IpAddr>,
+    metric: u32,
+) {
     /// RT_TABLE_MAIN, RTPROT_STATIC, RTN_UNICAST, RT_SCOPE_UNIVERSE and RT_SCOPE_LINK; RTNH_F_ONLINK
     const MAIN: u8 = 254;
     const STATIC: u8 = 4;
@@ -300,7 +318,8 @@ pub fn add_route(writer: &mut Writer<'_>, index: u32, to: Prefix, gateway: Optio
     const DESTINATION: u16 = 1;
     const OUTPUT: u16 = 4;
     const GATEWAY: u16 = 5;
-    writer.message(NEW_ROUTE, CREATE | REPLACE, |writer| {
+    const METRIC: u16 = 6;
+    writer.message(kind, flags, |writer| {
         let scope = if gateway.is_none() { LINK } else { 0 };
         writer.put(&[family(to.address), to.length, 0, 0, MAIN, STATIC, scope, UNICAST, 0, 0, 0, 0]);
         if to.length > 0 {
@@ -309,6 +328,9 @@ pub fn add_route(writer: &mut Writer<'_>, index: u32, to: Prefix, gateway: Optio
         writer.number(OUTPUT, index);
         if let Some(gateway) = gateway {
             put_address(writer, GATEWAY, gateway);
+        }
+        if metric > 0 {
+            writer.number(METRIC, metric);
         }
     });
 }

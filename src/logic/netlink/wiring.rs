@@ -235,15 +235,15 @@ pub fn inner_link(writer: &mut Writer<'_>, config: &Config<'_>, link: &WorkloadL
             // Its network is reached by way of the board, which is the only one that hears it.
             if let Some(board) = bridge.addresses.iter().find(|board| board.contains(prefix.address)) {
                 route::add_neighbour(writer, index, board.address, bridge.mac());
-                route::add_route(writer, index, Prefix::host(board.address), None);
+                route::add_route(writer, index, Prefix::host(board.address), None, 0);
                 let network = Prefix { address: prefix.first(), length: prefix.length };
                 if network.length < Prefix::host(network.address).length {
-                    route::add_route(writer, index, network, Some(board.address));
+                    route::add_route(writer, index, network, Some(board.address), 0);
                 }
             }
         }
     }
     for gateway in &link.gateways {
-        route::add_route(writer, index, Prefix::everywhere(*gateway), Some(*gateway));
+        route::add_route(writer, index, Prefix::everywhere(*gateway), Some(*gateway), 0);
     }
 }

@@ -12,7 +12,7 @@ mod assembler;
 mod profiles;
 mod table;
 
-pub use assembler::{INSTRUCTIONS, Instruction, Program, assemble};
+pub use assembler::{INSTRUCTIONS, Instruction, Program, assemble, assemble_only};
 
 use heapless::Vec;
 use profiles::{CLASSES, Class, OPENED};

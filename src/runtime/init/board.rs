@@ -15,7 +15,7 @@ use super::source::Source;
 use super::timeline::{Moment, Timeline};
 use super::{Console, memory, tell, words};
 use crate::net::BoardLinks;
-use crate::workload::{Groups, Networks, Process, Surroundings, template_place};
+use crate::workload::{Groups, Networks, Process, Surroundings, empty_folder, template_place};
 use hilum::config::limits;
 use hilum::supervise::{Action, Event, Supervisor};
 use hilum_sys::{Once, SignalSet, Signals, monotonic_ms};
@@ -154,7 +154,7 @@ impl Board {
         if let Err(errno) = self.control.open(control::path(self.config.get(), self.kind)) {
             self.console.say(format_args!("control socket: {}; commands reach nobody", words(errno)));
         }
-        self.links = BoardLinks::follow(self.config.get(), monotonic_ms(), &mut self.console);
+        self.links = BoardLinks::follow(self.kind, self.config.get(), empty_folder(self.kind), &mut self.console);
         if let Some(socket) = self.links.socket() {
             let _ = self.watch(socket, Source::Links);
             self.links.look(self.config.get(), &mut self.console);
@@ -171,7 +171,10 @@ impl Board {
                 self.around.groups.sweep(&self.config.get().workloads, 0);
             }
             self.serve();
-            self.links.turn(self.config.get(), monotonic_ms(), &mut self.console);
+            self.links.turn(self.config.get(), monotonic_ms(), &mut self.console, |socket, place| {
+                // A client that cannot be heard is as good as none: its lease is not set, and that is told.
+                let _ = epoll::add(&self.epoll, socket, Source::Dhcp(place).data(), EventFlags::IN);
+            });
             self.guard.turn(self.config.get(), self.supervisor, &mut self.console, monotonic_ms());
             if self.supervisor.going_down().is_none() {
                 self.console.keep_prompt(control::path(self.config.get(), self.kind), monotonic_ms());
@@ -207,7 +210,7 @@ impl Board {
                 Source::Report(index) => self.read_report(index),
                 Source::Ready(index) => self.read_ready(index),
                 Source::Notify(index) => self.read_notify(index),
-                Source::Dhcp(_) => {}
+                Source::Dhcp(place) => self.links.read_client(self.config.get(), place, &mut self.console),
                 Source::Links => self.links.read(self.config.get(), &mut self.console),
                 Source::Control => self.accept(),
                 Source::Client(place) => self.read_client(place),

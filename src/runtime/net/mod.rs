@@ -2,10 +2,13 @@
 //!
 //! Every exchange is one send and the answers to it, which the kernel gives inside of send: nothing here waits.
 
-mod board;
+mod bridges;
+mod dhcp;
+mod links;
 mod workload;
 
-pub(crate) use board::{BoardLinks, prepare, set_all};
+pub(crate) use bridges::{prepare, set_all};
+pub(crate) use links::BoardLinks;
 pub(crate) use workload::{connect, remove_rules, rules, set_up};
 
 use core::fmt::Write;
@@ -55,6 +58,14 @@ pub(crate) fn request(socket: &OwnedFd, writer: &Writer<'_>) -> Result<(), Errno
         }
     }
     Ok(())
+}
+
+/// Writes messages and sends them.
+fn exchange(socket: &OwnedFd, write: impl FnOnce(&mut Writer<'_>)) -> Result<(), Errno> {
+    let mut buffer = [0; 8192];
+    let mut writer = Writer::new(&mut buffer);
+    write(&mut writer);
+    request(socket, &writer)
 }
 
 /// Asks for a list, and gives each of its messages, kind and body.

@@ -1,6 +1,6 @@
 //! One workload's links and rules: from outside, in the board's network namespace, and from inside.
 
-use super::{each_link, filter_socket, has_ipv6, index_of, request, route_socket, set};
+use super::{each_link, exchange, filter_socket, has_ipv6, index_of, request, route_socket, set};
 use hilum::config::{Attachment, Config, Mac, Workload, WorkloadLink, port_name};
 use hilum::netlink::{
     Inner, Make, Writer, add_forwarding, delete_link, inner_link, isolate_port, make_link, move_link,
@@ -9,8 +9,6 @@ use hilum::netlink::{
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
-/// Bytes of the messages for one link: each takes less than 256.
-const LINK_BYTES: usize = 4096;
 /// Bytes of the messages for a workload's rules: each takes less than 700, and there are up to 32 peers and 8 ports.
 const RULES_BYTES: usize = 64 * 1024;
 /// How often a name is tried that is still taken by the same workload's link of before, and milliseconds between.
@@ -52,18 +50,18 @@ pub(crate) fn connect(
         Attachment::Bridge(_) => Make::Veth { bridge: parent, port: &port },
         Attachment::Macvlan(_) => Make::Macvlan { parent },
         Attachment::Ipvlan(_) => Make::Ipvlan { parent },
-        Attachment::Moved(_) => return send(&socket, |writer| move_link(writer, parent, &inner)),
+        Attachment::Moved(_) => return exchange(&socket, |writer| move_link(writer, parent, &inner)),
     };
     for _ in 0..TRIES {
-        match send(&socket, |writer| make_link(writer, make, &inner)) {
+        match exchange(&socket, |writer| make_link(writer, make, &inner)) {
             Err(Errno::EXIST) if matches!(make, Make::Veth { .. }) => {
                 // Who else removes it meanwhile does the same.
-                let _ = send(&socket, |writer| delete_link(writer, &port));
+                let _ = exchange(&socket, |writer| delete_link(writer, &port));
                 let _ = rustix::event::poll(&mut [], Some(&crate::init::milliseconds(TRY_MS)));
             }
             Ok(()) if matches!(make, Make::Veth { .. }) => {
                 let index = index_of(&socket, &port)?;
-                return send(&socket, |writer| {
+                return exchange(&socket, |writer| {
                     if has_ipv6() {
                         stop_addresses(writer, index);
                     }
@@ -112,12 +110,5 @@ pub(crate) fn set_up(config: &Config<'_>, link: &WorkloadLink<'_>, number: u8) -
         // The board routes between its ports, and would tell of a shorter way that is none.
         let _ = set(&["net/ipv6/conf/", name, "/accept_redirects"], "0");
     }
-    send(&socket, |writer| inner_link(writer, config, link, index, has_ipv6))
-}
-
-fn send(socket: &rustix::fd::OwnedFd, write: impl FnOnce(&mut Writer<'_>)) -> Result<(), Errno> {
-    let mut buffer = [0; LINK_BYTES];
-    let mut writer = Writer::new(&mut buffer);
-    write(&mut writer);
-    request(socket, &writer)
+    exchange(&socket, |writer| inner_link(writer, config, link, index, has_ipv6))
 }

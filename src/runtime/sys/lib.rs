@@ -14,6 +14,7 @@ mod control;
 mod entry;
 mod lease;
 mod mount;
+mod packet;
 mod panic;
 mod process;
 mod signal;
@@ -30,6 +31,7 @@ pub use control::{
 pub use entry::Arguments;
 pub use lease::{Family, Lease, Shelf};
 pub use mount::{attach_loop, free_loop, map_ids, restrict_mount};
+pub use packet::packet_socket;
 pub use panic::{on_panic, print, print_to};
 pub use process::{
     Cloned, clone, close_all_but, close_range, execute, exit, kill_everything, own_mount_namespace, stop,

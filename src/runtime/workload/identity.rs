@@ -18,7 +18,7 @@ pub(super) fn become_zero() -> Result<(), Errno> {
 
 /// Takes every capability but `kept` out of the bounding set, so that not even a program with uid 0 gains one when it is
 /// executed.
-pub(super) fn cut_bounding_set(kept: Capabilities) -> Result<(), Errno> {
+pub(crate) fn cut_bounding_set(kept: Capabilities) -> Result<(), Errno> {
     for number in (0..64).filter(|number| !kept.contains(*number)) {
         match remove_capability_from_bounding_set(CapabilitySet::from_bits_retain(1 << number)) {
             Ok(()) => {}

@@ -30,6 +30,14 @@ pub(crate) const fn place(kind: Kind) -> &'static str {
     }
 }
 
+/// An empty folder that nobody can write to.
+pub(crate) const fn empty_folder(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Machine => "/run/hilum/mask/folder",
+        Kind::Container => "/dev/shm/mask/folder",
+    }
+}
+
 /// The six usual nodes (Documentation/admin-guide/devices.txt).
 const NODES: [(&CStr, u32, u32); 6] =
     [(c"null", 1, 3), (c"zero", 1, 5), (c"full", 1, 7), (c"random", 1, 8), (c"urandom", 1, 9), (c"tty", 5, 0)];

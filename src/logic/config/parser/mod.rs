@@ -271,7 +271,7 @@ impl<'a> Values<'_, 'a> {
             Meaning::Watchdog | Meaning::Control | Meaning::Boots | Meaning::SystemLog | Meaning::SystemMount => {
                 self.system(&mut config.system)?
             }
-            Meaning::Sysctl | Meaning::Link | Meaning::Bridge | Meaning::Masquerade | Meaning::Route => {
+            Meaning::Sysctl | Meaning::Link | Meaning::Bridge | Meaning::Masquerade | Meaning::Route | Meaning::Nameserver => {
                 self.system_network(&mut config.system)?
             }
             Meaning::NotYet => return self.error(column, Problem::NotYet(self.key.name)),

@@ -165,6 +165,15 @@ impl<'a> Values<'_, 'a> {
                     return self.too_many("route lines", limits::ROUTES);
                 }
             }
+            Meaning::Nameserver => loop {
+                let server = self.take("the address of a name server", ip)?;
+                if network.name_servers.push(server).is_err() {
+                    return self.too_many("name servers", limits::NAME_SERVERS);
+                }
+                if !self.has_more() {
+                    break;
+                }
+            },
             _ => {
                 let name = self.take(SYSCTL, sysctl)?;
                 let value = self.word("a value")?;

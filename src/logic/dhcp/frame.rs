@@ -1,0 +1,198 @@
+//! DHCP messages as whole frames (RFC 2131, RFC 2132): Ethernet, IPv4, UDP. The client has no address while it asks, so
+//! that it cannot leave any of them to the kernel. The formats are smoltcp's.
+
+use super::lease::{Lease, NAME_SERVERS};
+use crate::config::Mac;
+use core::net::Ipv4Addr;
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::{
+    DhcpMessageType, DhcpPacket, DhcpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, IpProtocol,
+    Ipv4Packet, Ipv4Repr, UdpPacket, UdpRepr,
+};
+
+/// Bytes of a frame with any message of ours.
+pub const FRAME_BYTES: usize = 400;
+
+const SERVER_PORT: u16 = 67;
+const CLIENT_PORT: u16 = 68;
+
+/// What a client says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Request {
+    pub(super) is_discover: bool,
+    /// Of this exchange.
+    pub(super) id: u32,
+    /// Seconds since it began.
+    pub(super) seconds: u16,
+    /// The address that it has already.
+    pub(super) own: Option<Ipv4Addr>,
+    /// The address that it asks for.
+    pub(super) wanted: Option<Ipv4Addr>,
+    /// The server whose offer it takes.
+    pub(super) server: Option<Ipv4Addr>,
+    /// The one server that it asks, and its MAC address; none for everybody.
+    pub(super) to: Option<(Ipv4Addr, Mac)>,
+}
+
+/// Writes a frame; gives its length.
+pub(super) fn write(mac: Mac, request: &Request, frame: &mut [u8; FRAME_BYTES]) -> Option<usize> {
+    /// What is asked for: mask, router, name servers.
+    const WANTED: [u8; 3] = [1, 3, 6];
+    let hardware = EthernetAddress(mac.0);
+    let message = DhcpRepr {
+        message_type: if request.is_discover { DhcpMessageType::Discover } else { DhcpMessageType::Request },
+        transaction_id: request.id,
+        secs: request.seconds,
+        client_hardware_address: hardware,
+        client_ip: request.own.unwrap_or(Ipv4Addr::UNSPECIFIED),
+        your_ip: Ipv4Addr::UNSPECIFIED,
+        server_ip: Ipv4Addr::UNSPECIFIED,
+        router: None,
+        subnet_mask: None,
+        relay_agent_ip: Ipv4Addr::UNSPECIFIED,
+        broadcast: false,
+        requested_ip: request.wanted,
+        client_identifier: Some(hardware),
+        server_identifier: request.server,
+        parameter_request_list: Some(&WANTED),
+        dns_servers: None,
+        max_size: None,
+        lease_duration: None,
+        renew_duration: None,
+        rebind_duration: None,
+        additional_options: &[],
+    };
+    let (to, to_mac) = request.to.map_or((Ipv4Addr::BROADCAST, EthernetAddress::BROADCAST), |(to, mac)| {
+        (to, EthernetAddress(mac.0))
+    });
+    let udp = UdpRepr { src_port: CLIENT_PORT, dst_port: SERVER_PORT };
+    let ip = Ipv4Repr {
+        src_addr: request.own.unwrap_or(Ipv4Addr::UNSPECIFIED),
+        dst_addr: to,
+        next_header: IpProtocol::Udp,
+        payload_len: udp.header_len() + message.buffer_len(),
+        hop_limit: 64,
+    };
+    let ethernet = EthernetRepr { src_addr: hardware, dst_addr: to_mac, ethertype: EthernetProtocol::Ipv4 };
+    let sums = ChecksumCapabilities::default();
+    let length = ethernet.buffer_len() + ip.buffer_len() + udp.header_len() + message.buffer_len();
+    let bytes = frame.get_mut(..length)?;
+    bytes.fill(0);
+    let mut outer = EthernetFrame::new_unchecked(bytes);
+    ethernet.emit(&mut outer);
+    let mut packet = Ipv4Packet::new_unchecked(outer.payload_mut());
+    ip.emit(&mut packet, &sums);
+    let mut datagram = UdpPacket::new_unchecked(packet.payload_mut());
+    let mut is_written = false;
+    udp.emit(&mut datagram, &ip.src_addr.into(), &to.into(), message.buffer_len(), |payload| {
+        is_written = message.emit(&mut DhcpPacket::new_unchecked(payload)).is_ok();
+    }, &sums);
+    is_written.then_some(length)
+}
+
+/// What a server says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) kind: Kind,
+    pub(super) id: u32,
+    /// What it offers, or gives.
+    pub(super) lease: Lease,
+    /// Milliseconds until the lease is to be renewed, and until anybody is to be asked, where it says so.
+    pub(super) renew_ms: Option<u64>,
+    pub(super) rebind_ms: Option<u64>,
+    /// The MAC address that the frame came from.
+    pub(super) from: Mac,
+}
+
+/// What kind of answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Offer,
+    Given,
+    Refused,
+}
+
+/// Reads a frame; none where it is no answer to the client with this MAC address.
+pub(super) fn read(mac: Mac, frame: &[u8]) -> Option<Answer> {
+    let outer = EthernetFrame::new_checked(frame).ok().filter(|frame| frame.ethertype() == EthernetProtocol::Ipv4)?;
+    let packet = Ipv4Packet::new_checked(outer.payload()).ok()?;
+    // The kernel may hand a frame over before anybody has filled in its inner sum; the header's is always there.
+    let is_udp = packet.next_header() == IpProtocol::Udp && packet.verify_checksum();
+    if !is_udp || packet.more_frags() || packet.frag_offset() != 0 {
+        return None;
+    }
+    let datagram = UdpPacket::new_checked(packet.payload()).ok().filter(|datagram| datagram.dst_port() == CLIENT_PORT)?;
+    if datagram.src_port() != SERVER_PORT {
+        return None;
+    }
+    let message = DhcpPacket::new_checked(datagram.payload()).ok()?;
+    /// The first four bytes of the options (RFC 2131 3), and BOOTREPLY.
+    const COOKIE: u32 = 0x6382_5363;
+    let is_ours = message.client_hardware_address() == EthernetAddress(mac.0) && message.magic_number() == COOKIE;
+    if !is_ours || message.hardware_len() != 6 || datagram.payload().first() != Some(&2) {
+        return None;
+    }
+    let address = |data: &[u8]| data.first_chunk::<4>().map(|bytes| Ipv4Addr::from(*bytes));
+    let number = |data: &[u8]| data.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
+    let mut lease = Lease {
+        address: message.your_ip(),
+        length: 0,
+        router: None,
+        server: Ipv4Addr::UNSPECIFIED,
+        name_servers: [Ipv4Addr::UNSPECIFIED; NAME_SERVERS],
+        seconds: 0,
+    };
+    let (mut kind, mut renew, mut rebind) = (None, None, None);
+    for option in message.options() {
+        match option.kind {
+            1 => {
+                let mask = number(option.data).filter(|mask| mask.leading_ones() + mask.trailing_zeros() == 32);
+                lease.length = mask.map_or(0, |mask| mask.leading_ones() as u8);
+            }
+            3 => lease.router = address(option.data),
+            6 => {
+                for (place, bytes) in lease.name_servers.iter_mut().zip(option.data.chunks_exact(4)) {
+                    *place = address(bytes).filter(|server| is_server(*server)).unwrap_or(Ipv4Addr::UNSPECIFIED);
+                }
+            }
+            51 => lease.seconds = number(option.data).unwrap_or(0),
+            53 => {
+                kind = match option.data {
+                    [2] => Some(Kind::Offer),
+                    [5] => Some(Kind::Given),
+                    [6] => Some(Kind::Refused),
+                    _ => None,
+                }
+            }
+            54 => lease.server = address(option.data).unwrap_or(Ipv4Addr::UNSPECIFIED),
+            58 => renew = number(option.data),
+            59 => rebind = number(option.data),
+            _ => {}
+        }
+    }
+    if lease.length == 0 {
+        // A server need not say: then it is that of the address's class (RFC 2132 3.3).
+        lease.length = match lease.address.octets()[0] {
+            ..=127 => 8,
+            128..=191 => 16,
+            _ => 24,
+        };
+    }
+    if !lease.is_sane() && lease.router.is_some() {
+        // A router that is not in the network is none; the rest may still do.
+        lease.router = None;
+    }
+    let ms = |seconds: u32| u64::from(seconds) * 1_000;
+    Some(Answer {
+        kind: kind?,
+        id: message.transaction_id(),
+        lease,
+        renew_ms: renew.map(ms),
+        rebind_ms: rebind.map(ms),
+        from: Mac(outer.src_addr().0),
+    })
+}
+
+fn is_server(address: Ipv4Addr) -> bool {
+    !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast()
+}

@@ -1,0 +1,253 @@
+//! The client against a server of a few lines, and against noise.
+
+use super::frame::{self, Request};
+use super::*;
+use smoltcp::phy::ChecksumCapabilities;
+use smoltcp::wire::{
+    DhcpMessageType, DhcpOption, DhcpPacket, DhcpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr,
+    IpProtocol, Ipv4Packet, Ipv4Repr, UdpPacket, UdpRepr,
+};
+
+const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+const SERVER_MAC: Mac = Mac([2, 0, 0, 0, 0, 9]);
+const SERVER: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
+
+/// The message in a frame of the client.
+struct Asked {
+    kind: DhcpMessageType,
+    id: u32,
+    own: Ipv4Addr,
+    wanted: Option<Ipv4Addr>,
+    to: Ipv4Addr,
+}
+
+fn asked(bytes: &[u8]) -> Asked {
+    let outer = EthernetFrame::new_checked(bytes).expect("a frame");
+    assert_eq!(outer.src_addr(), EthernetAddress(MAC.0));
+    let packet = Ipv4Packet::new_checked(outer.payload()).expect("a packet");
+    assert!(packet.verify_checksum());
+    let datagram = UdpPacket::new_checked(packet.payload()).expect("a datagram");
+    assert!(datagram.verify_checksum(&packet.src_addr().into(), &packet.dst_addr().into()));
+    assert_eq!((datagram.src_port(), datagram.dst_port()), (68, 67));
+    let message = DhcpPacket::new_checked(datagram.payload()).expect("a message");
+    let message = DhcpRepr::parse(&message).expect("a message");
+    Asked {
+        kind: message.message_type,
+        id: message.transaction_id,
+        own: message.client_ip,
+        wanted: message.requested_ip,
+        to: packet.dst_addr(),
+    }
+}
+
+/// A server's answer as a frame.
+fn answer(kind: DhcpMessageType, id: u32, seconds: u32, more: &[DhcpOption<'_>]) -> Vec<u8> {
+    let message = DhcpRepr {
+        message_type: kind,
+        transaction_id: id,
+        secs: 0,
+        client_hardware_address: EthernetAddress(MAC.0),
+        client_ip: Ipv4Addr::UNSPECIFIED,
+        your_ip: ADDRESS,
+        server_ip: Ipv4Addr::UNSPECIFIED,
+        router: None,
+        subnet_mask: Some(Ipv4Addr::new(255, 255, 255, 0)),
+        relay_agent_ip: Ipv4Addr::UNSPECIFIED,
+        broadcast: false,
+        requested_ip: None,
+        client_identifier: None,
+        server_identifier: Some(SERVER),
+        parameter_request_list: None,
+        dns_servers: None,
+        max_size: None,
+        lease_duration: Some(seconds),
+        renew_duration: None,
+        rebind_duration: None,
+        additional_options: more,
+    };
+    let udp = UdpRepr { src_port: 67, dst_port: 68 };
+    let ip = Ipv4Repr {
+        src_addr: SERVER,
+        dst_addr: ADDRESS,
+        next_header: IpProtocol::Udp,
+        payload_len: 8 + message.buffer_len(),
+        hop_limit: 64,
+    };
+    let mut bytes = vec![0; 14 + 20 + 8 + message.buffer_len()];
+    let mut outer = EthernetFrame::new_unchecked(&mut bytes);
+    EthernetRepr {
+        src_addr: EthernetAddress(SERVER_MAC.0),
+        dst_addr: EthernetAddress(MAC.0),
+        ethertype: EthernetProtocol::Ipv4,
+    }
+    .emit(&mut outer);
+    let mut packet = Ipv4Packet::new_unchecked(outer.payload_mut());
+    ip.emit(&mut packet, &ChecksumCapabilities::default());
+    let mut datagram = UdpPacket::new_unchecked(packet.payload_mut());
+    let sums = ChecksumCapabilities::default();
+    udp.emit(&mut datagram, &SERVER.into(), &ADDRESS.into(), message.buffer_len(), |payload| {
+        message.emit(&mut DhcpPacket::new_unchecked(payload)).expect("it fits");
+    }, &sums);
+    bytes
+}
+
+/// The next thing that the client asks, and when.
+fn next(client: &mut Client, frame: &mut [u8; FRAME_BYTES]) -> (u64, News, Option<Asked>) {
+    let now = client.deadline();
+    let (news, length) = client.turn(now, frame);
+    (now, news, (length > 0).then(|| asked(&frame[..length])))
+}
+
+fn bound(seconds: u32) -> (Client, u64, News) {
+    let mut frame = [0; FRAME_BYTES];
+    let mut client = Client::new(MAC, 7, 1_000);
+    let (_, _, discover) = next(&mut client, &mut frame);
+    let discover = discover.expect("it asks");
+    assert_eq!((discover.kind, discover.to), (DhcpMessageType::Discover, Ipv4Addr::BROADCAST));
+    // Two routers: the first one counts.
+    let routers = [10, 0, 2, 2, 10, 0, 2, 3];
+    let more = [DhcpOption { kind: 3, data: &routers }, DhcpOption { kind: 6, data: &[10, 0, 2, 3, 1, 1, 1, 1] }];
+    assert_eq!(client.hear(1_010, &answer(DhcpMessageType::Offer, discover.id, seconds, &more)), News::None);
+    let (now, _, request) = next(&mut client, &mut frame);
+    let request = request.expect("it takes the offer");
+    assert_eq!((request.kind, request.wanted), (DhcpMessageType::Request, Some(ADDRESS)));
+    assert_eq!(request.id, discover.id);
+    assert_eq!(now, 1_010, "it takes an offer at once");
+    let news = client.hear(1_020, &answer(DhcpMessageType::Ack, request.id, seconds, &more));
+    (client, 1_020, news)
+}
+
+#[test]
+fn lease_is_asked_for_and_taken() {
+    let (client, now, news) = bound(3_600);
+    let News::Given(lease) = news else { panic!("{news:?}") };
+    assert_eq!(lease.prefix().to_string(), "10.0.2.15/24");
+    assert_eq!((lease.router, lease.server, lease.seconds), (Some(SERVER), SERVER, 3_600));
+    assert_eq!(lease.name_servers, [Ipv4Addr::new(10, 0, 2, 3), Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::UNSPECIFIED]);
+    assert_eq!(client.deadline(), now + 1_800_000, "it is renewed after half of its time");
+    assert_eq!(Lease::read(&lease.bytes()), Some(lease));
+}
+
+#[test]
+fn silent_server_is_asked_later_each_time() {
+    let (mut client, mut frame) = (Client::new(MAC, 7, 0), [0; FRAME_BYTES]);
+    let mut before = 0;
+    let mut pauses = Vec::new();
+    for _ in 0..9 {
+        let (now, news, asked) = next(&mut client, &mut frame);
+        assert!(asked.is_some() && news == News::None);
+        pauses.push((now - before) / 1_000);
+        before = now;
+    }
+    assert_eq!(pauses.iter().map(|s| s.next_power_of_two().min(64)).max(), Some(64), "{pauses:?}");
+    assert!(pauses.windows(2).all(|pair| pair[0] <= pair[1] + 1), "{pauses:?}");
+}
+
+#[test]
+fn lease_is_renewed_by_its_server_then_by_anybody_then_lost() {
+    let (mut client, _, _) = bound(3_600);
+    let mut frame = [0; FRAME_BYTES];
+    let (now, _, renewal) = next(&mut client, &mut frame);
+    let renewal = renewal.expect("it asks");
+    assert_eq!((renewal.to, renewal.own, renewal.wanted), (SERVER, ADDRESS, None));
+    assert!(matches!(client.hear(now, &answer(DhcpMessageType::Ack, renewal.id, 3_600, &[])), News::Given(_)));
+    // Now nobody answers.
+    let (mut to_server, mut to_all, mut ended) = (0, 0, 0);
+    let begin = now;
+    for _ in 0..200 {
+        let (now, news, asked) = next(&mut client, &mut frame);
+        if news == News::Lost {
+            ended = now;
+            break;
+        }
+        match asked {
+            Some(asked) if asked.to == SERVER => to_server += 1,
+            Some(_) => to_all += 1,
+            None => {}
+        }
+    }
+    assert_eq!(ended, begin + 3_600_000);
+    assert!((2..60).contains(&to_server) && (2..60).contains(&to_all), "{to_server} {to_all}");
+}
+
+#[test]
+fn refusal_ends_a_lease_and_does_not_storm() {
+    let (mut client, _, _) = bound(3_600);
+    let mut frame = [0; FRAME_BYTES];
+    let (now, _, renewal) = next(&mut client, &mut frame);
+    let refusal = answer(DhcpMessageType::Nak, renewal.expect("it asks").id, 0, &[]);
+    assert_eq!(client.hear(now, &refusal), News::Lost);
+    assert!(client.deadline() >= now + 1_000, "it does not ask again at once");
+}
+
+#[test]
+fn lease_that_no_link_can_have_is_not_taken() {
+    let good = Lease {
+        address: ADDRESS,
+        length: 24,
+        router: Some(SERVER),
+        server: SERVER,
+        name_servers: [Ipv4Addr::UNSPECIFIED; 3],
+        seconds: 60,
+    };
+    assert!(good.is_sane());
+    for bad in [
+        Lease { address: Ipv4Addr::new(127, 0, 0, 1), ..good },
+        Lease { address: Ipv4Addr::new(10, 0, 2, 255), ..good },
+        Lease { address: Ipv4Addr::new(10, 0, 2, 0), ..good },
+        Lease { address: Ipv4Addr::BROADCAST, length: 32, ..good },
+        Lease { length: 0, ..good },
+        Lease { length: 33, ..good },
+        Lease { router: Some(Ipv4Addr::new(192, 168, 0, 1)), ..good },
+        Lease { seconds: 0, ..good },
+    ] {
+        assert!(!bad.is_sane(), "{bad:?}");
+        assert_eq!(Lease::read(&bad.bytes()), None);
+    }
+}
+
+#[test]
+fn answers_to_others_are_not_taken() {
+    let (mut client, mut frame) = (Client::new(MAC, 7, 0), [0; FRAME_BYTES]);
+    let (_, _, discover) = next(&mut client, &mut frame);
+    let id = discover.expect("it asks").id;
+    let offer = answer(DhcpMessageType::Offer, id, 60, &[]);
+    let mut other = offer.clone();
+    // The last byte of chaddr, in the message behind three headers.
+    other[14 + 20 + 8 + 33] ^= 1;
+    let later = client.deadline();
+    client.hear(5, &other);
+    client.hear(5, &answer(DhcpMessageType::Offer, id ^ 1, 60, &[]));
+    client.hear(5, &answer(DhcpMessageType::Ack, id, 60, &[]));
+    assert_eq!(client.deadline(), later, "nothing has changed");
+    client.hear(5, &offer);
+    assert_eq!(client.deadline(), 5);
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_frame_is_read_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600)) {
+        let _ = frame::read(MAC, &bytes);
+        let _ = Lease::read(&bytes);
+    }
+
+    #[test]
+    fn any_damage_to_a_good_answer_is_survived(at in 0_usize..290, value in 0_u8..=255, cut in 0_usize..300) {
+        let (mut client, mut frame) = (Client::new(MAC, 7, 0), [0; FRAME_BYTES]);
+        let (_, _, discover) = next(&mut client, &mut frame);
+        let mut bytes = answer(DhcpMessageType::Offer, discover.expect("it asks").id, 60, &[]);
+        let at = at % bytes.len();
+        bytes[at] = value;
+        bytes.truncate(bytes.len().saturating_sub(cut % 40));
+        client.hear(5, &bytes);
+    }
+}
+
+#[test]
+fn every_question_fits_its_frame() {
+    let some = Some(Ipv4Addr::BROADCAST);
+    let request =
+        Request { is_discover: false, id: 1, seconds: 1, own: some, wanted: some, server: some, to: Some((SERVER, MAC)) };
+    assert!(frame::write(MAC, &request, &mut [0; FRAME_BYTES]).is_some_and(|length| length >= 14 + 20 + 8 + 240));
+}

@@ -1,0 +1,100 @@
+//! What workloads need of the board before they start: settings, bridges, rules.
+
+use super::{filter_socket, has_ipv6, index_of, request, route_socket, exchange, set};
+use crate::init::{Console, words};
+use hilum::config::{Config, Sysctl};
+use hilum::netlink::{Writer, board_rules, make_bridge, set_up_bridge};
+use rustix::io::Errno;
+
+/// Bytes of the board's rules: each takes less than 600; 4 bridges and 4 masquerades have 40.
+const RULES_BYTES: usize = 32 * 1024;
+
+/// Writes the configuration's settings.
+pub(crate) fn set_all(config: &Config<'_>, console: &mut Console) {
+    for Sysctl { name, value } in &config.system.sysctls {
+        if let Err(errno) = set_by_name(name, value) {
+            console.say(format_args!("sysctl {name}: {}", words(errno)));
+        }
+    }
+}
+
+/// Makes the bridges, with everybody who will be behind them, and the board's rules; what is there is brought up to date.
+pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) {
+    if let Err((what, errno)) = bridges(config) {
+        let hint = match errno {
+            Errno::OPNOTSUPP => ": the kernel lacks bridge, or its module is not loaded",
+            _ => "",
+        };
+        console.say(format_args!("bridge {what}: {}{hint}; workloads behind it do not start", words(errno)));
+    }
+    if let Err(errno) = rules(config) {
+        console.say(format_args!(
+            "packet rules: {}: the kernel lacks a part of nf_tables, or a module is not loaded",
+            words(errno)
+        ));
+    }
+}
+
+/// `net.ipv4.ip_forward` or `net/ipv4/ip_forward`; in the second way a part may have dots (sysctl(8)).
+fn set_by_name(name: &str, value: &str) -> Result<(), Errno> {
+    if name.contains('/') {
+        return set(&[name], value);
+    }
+    let mut path: heapless::String<128> = heapless::String::new();
+    for (index, part) in name.split('.').enumerate() {
+        if index > 0 {
+            path.push('/').map_err(|_| Errno::NAMETOOLONG)?;
+        }
+        path.push_str(part).map_err(|_| Errno::NAMETOOLONG)?;
+    }
+    set(&[&path], value)
+}
+
+/// Makes the bridges, with everybody who will be behind them.
+fn bridges<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
+    let network = &config.system.network;
+    if network.bridges.is_empty() {
+        return Ok(());
+    }
+    let has_ipv6 = has_ipv6();
+    for bridge in &network.bridges {
+        let make = || -> Result<(), Errno> {
+            let socket = route_socket()?;
+            match exchange(&socket, |writer| make_bridge(writer, bridge.name, bridge.mac())) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno),
+            }
+            let index = index_of(&socket, bridge.name)?;
+            // Its ports do not see each other: a shorter way that it tells of is none.
+            let _ = set(&["net/ipv4/conf/", bridge.name, "/send_redirects"], "0");
+            exchange(&socket, |writer| set_up_bridge(writer, config, bridge, index, has_ipv6))
+        };
+        make().map_err(|errno| (bridge.name, errno))?;
+    }
+    let all = network.bridges.iter().flat_map(|bridge| &bridge.addresses);
+    let _ = set(&["net/ipv4/conf/all/send_redirects"], "0");
+    for (is_ipv4, path) in [(true, "net/ipv4/ip_forward"), (false, "net/ipv6/conf/all/forwarding")] {
+        if all.clone().any(|prefix| prefix.address.is_ipv4() == is_ipv4) {
+            set(&[path], "1").map_err(|errno| (path, errno))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether lines of the configuration make the board a router of what is no workload's.
+fn is_router(config: &Config<'_>) -> bool {
+    const NAMES: [&str; 4] =
+        ["net.ipv4.ip_forward", "net/ipv4/ip_forward", "net.ipv6.conf.all.forwarding", "net/ipv6/conf/all/forwarding"];
+    config.system.sysctls.iter().any(|sysctl| NAMES.contains(&sysctl.name) && sysctl.value != "0")
+}
+
+/// Makes the board's table where there are bridges.
+fn rules(config: &Config<'_>) -> Result<(), Errno> {
+    if config.system.network.bridges.is_empty() {
+        return Ok(());
+    }
+    let mut buffer = [0; RULES_BYTES];
+    let mut writer = Writer::new(&mut buffer);
+    board_rules(&mut writer, config, is_router(config));
+    request(&filter_socket()?, &writer)
+}

@@ -1,0 +1,158 @@
+//! The DHCP client of one link: a process of its own that can do nothing but read and write two sockets.
+//!
+//! It reads what anybody on the wire sends. So it is a copy of PID 1 in namespaces of its own (but the network's), with
+//! an empty folder as its root, as nobody, without capabilities, and with a filter that leaves it nine system calls. It
+//! tells PID 1 what it was given, and PID 1 looks at that before it uses it. It ends when PID 1 closes its socket.
+
+use hilum::config::{Capabilities, Mac};
+use hilum::dhcp::{Client, FRAME_BYTES, LEASE_BYTES, Lease, News};
+use hilum::plan::Namespaces;
+use hilum::seccomp::{Arch, INSTRUCTIONS, assemble_only};
+use hilum_sys::{Cloned, exit, monotonic_ms};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair,
+};
+use rustix::process::{Gid, Uid};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+
+/// What says that the address is lost.
+const LOST: &[u8] = b"lost";
+/// Nobody, as Debian counts; no workload has it, because theirs begin above.
+const NOBODY: u32 = 65_534;
+
+/// UDP to port 68 over IPv4, whole (bpf(4), as tcpdump -ddd has it: ether proto, ip proto, no fragment, port).
+const FILTER: [[u8; 8]; 11] = [
+    instruction(0x28, 0, 0, 12),
+    instruction(0x15, 0, 8, 0x0800),
+    instruction(0x30, 0, 0, 23),
+    instruction(0x15, 0, 6, 17),
+    instruction(0x28, 0, 0, 20),
+    instruction(0x45, 4, 0, 0x1fff),
+    instruction(0xb1, 0, 0, 14),
+    instruction(0x48, 0, 0, 16),
+    instruction(0x15, 0, 1, 68),
+    instruction(0x06, 0, 0, 0xffff),
+    instruction(0x06, 0, 0, 0),
+];
+
+const fn instruction(code: u16, jump_true: u8, jump_false: u8, value: u32) -> [u8; 8] {
+    let ([a, b], [c, d, e, f]) = (code.to_ne_bytes(), value.to_ne_bytes());
+    [a, b, jump_true, jump_false, c, d, e, f]
+}
+
+/// What a client says.
+pub(super) enum Word {
+    /// It was given this.
+    Given(Lease),
+    /// What it was given is not to be used any more.
+    Lost,
+    /// It has ended.
+    Ended,
+}
+
+/// A running client.
+pub(super) struct Running {
+    pub(super) socket: OwnedFd,
+}
+
+impl Running {
+    /// What it has said since; none for nothing.
+    pub(super) fn hear(&self) -> Option<Word> {
+        let mut bytes = [0; LEASE_BYTES];
+        match recv(&self.socket, &mut bytes, RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
+            Err(Errno::AGAIN | Errno::INTR) => None,
+            // Its whole length: what is longer is no lease.
+            Ok((_, LEASE_BYTES)) => Lease::read(&bytes).map(Word::Given),
+            Ok((_, count)) if count == LOST.len() && bytes.starts_with(LOST) => Some(Word::Lost),
+            Ok((_, count)) if count > 0 => None,
+            _ => Some(Word::Ended),
+        }
+    }
+}
+
+/// Starts a client for the link with this index and MAC address. `root` is an empty folder.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn start(index: u32, mac: Mac, root: &str) -> Result<Running, Errno> {
+    const OWN: [&str; 5] = ["mnt", "pid", "ipc", "uts", "cgroup"];
+    let namespaces = OWN.iter().fold(0, |flags, name| flags | Namespaces::flag(name));
+    let (socket, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    match hilum_sys::clone(namespaces, None)? {
+        // It is reaped with the orphans: the end of its socket says that it is gone.
+        Cloned::Parent { .. } => Ok(Running { socket }),
+        Cloned::Child => {
+            drop(socket);
+            match confine(index, &other, root) {
+                Ok(wire) => run(mac, &wire, &other),
+                Err(errno) => exit(errno.raw_os_error().clamp(1, 127)),
+            }
+        }
+    }
+}
+
+/// Gives up everything but the two sockets.
+fn confine(index: u32, other: &OwnedFd, root: &str) -> Result<OwnedFd, Errno> {
+    let wire = hilum_sys::packet_socket(index, &FILTER)?;
+    let mut kept = [wire.as_raw_fd(), other.as_raw_fd()].map(i32::unsigned_abs);
+    hilum_sys::close_all_but(&mut kept)?;
+    let _ = rustix::process::setsid();
+    rustix::process::chroot(root)?;
+    rustix::process::chdir("/")?;
+    crate::workload::cut_bounding_set(Capabilities::NONE)?;
+    rustix::thread::set_thread_groups(&[])?;
+    rustix::thread::set_thread_res_gid(Gid::from_raw(NOBODY), Gid::from_raw(NOBODY), Gid::from_raw(NOBODY))?;
+    rustix::thread::set_thread_res_uid(Uid::from_raw(NOBODY), Uid::from_raw(NOBODY), Uid::from_raw(NOBODY))?;
+    let none = CapabilitySet::empty();
+    rustix::thread::set_capabilities(
+        None,
+        CapabilitySets { effective: none, permitted: none, inheritable: none },
+    )?;
+    rustix::thread::set_no_new_privs(true)?;
+    let program = assemble_only(Arch::OWN);
+    let mut instructions = [[0; 8]; INSTRUCTIONS];
+    for (place, instruction) in instructions.iter_mut().zip(&program) {
+        *place = self::instruction(instruction.code, instruction.jump_true, instruction.jump_false, instruction.value);
+    }
+    hilum_sys::filter_system_calls(&instructions[..program.len()])?;
+    Ok(wire)
+}
+
+/// Asks, and tells; for ever.
+fn run(mac: Mac, wire: &OwnedFd, other: &OwnedFd) -> ! {
+    let chance = hilum_sys::boottime_us() as u32 ^ u32::from_ne_bytes([mac.0[2], mac.0[3], mac.0[4], mac.0[5]]);
+    let mut client = Client::new(mac, chance, monotonic_ms());
+    let (mut frame, mut heard) = ([0; FRAME_BYTES], [0; 1600]);
+    loop {
+        let (news, length) = client.turn(monotonic_ms(), &mut frame);
+        tell(other, news);
+        if length > 0 {
+            // A link that is down drops it; it is asked again.
+            let _ = send(wire, &frame[..length], SendFlags::DONTWAIT);
+        }
+        let left = client.deadline().saturating_sub(monotonic_ms());
+        let mut waits = [PollFd::new(wire, PollFlags::IN), PollFd::new(other, PollFlags::IN)];
+        let _ = poll(&mut waits, Some(&crate::init::milliseconds(left)));
+        if !waits[1].revents().is_empty() {
+            exit(0)
+        }
+        if waits[0].revents().is_empty() {
+            continue;
+        }
+        if let Ok((length, _)) = recv(wire, &mut heard, RecvFlags::DONTWAIT) {
+            tell(other, client.hear(monotonic_ms(), &heard[..length.min(heard.len())]));
+        }
+    }
+}
+
+fn tell(other: &OwnedFd, news: News) {
+    // PID 1 reads; if it did not, the next lease says the same.
+    let _ = match news {
+        News::None => return,
+        News::Given(lease) => send(other, &lease.bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT),
+        News::Lost => send(other, LOST, SendFlags::NOSIGNAL | SendFlags::DONTWAIT),
+    };
+}

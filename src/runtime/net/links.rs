@@ -1,0 +1,382 @@
+//! The board's own links, as they appear.
+//!
+//! A link is set up when the kernel tells of it: at boot, or whenever it is plugged in. Nothing waits for one; a link
+//! that has no carrier in time, or no answer from a DHCP server, is told of once. A link with DHCP has a process of its own
+//! that asks while there is a carrier ([`super::dhcp`]); what it was given is set here.
+
+use super::dhcp::{self, Running, Word};
+use super::{each_link, exchange, route_socket, set};
+use crate::init::{Console, Kind, words};
+use core::fmt::Write;
+use core::net::IpAddr;
+use hilum::config::{Config, HostLink, Mac, Prefix, Which, limits};
+use hilum::dhcp::Lease;
+use hilum::netlink::{
+    LinkEntry, Message, Messages, Neighbours, add_address, add_route, delete_address, delete_route, rename_link, set_link,
+};
+use hilum_sys::monotonic_ms;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
+
+/// Milliseconds that a link has to get a carrier, or a lease, before that is told.
+const PATIENCE_MS: u64 = 10_000;
+/// Milliseconds until a client that ended is started again.
+const AGAIN_MS: u64 = 5_000;
+/// The metric of the first link's default route by DHCP; those of later links come after it, and all of them after the
+/// routes that lines say.
+const METRIC: u32 = 100;
+
+/// What is known of one link of the configuration.
+struct Known {
+    /// Its index; 0 while it is not there.
+    index: u32,
+    mac: Option<Mac>,
+    has_carrier: bool,
+    /// That something is missing was told.
+    is_told: bool,
+    /// Who asks for its address.
+    client: Option<Running>,
+    /// When the next one starts.
+    start_at: Option<u64>,
+    /// What it was given.
+    lease: Option<Lease>,
+}
+
+impl Known {
+    const NOTHING: Self = Self {
+        index: 0,
+        mac: None,
+        has_carrier: false,
+        is_told: false,
+        client: None,
+        start_at: None,
+        lease: None,
+    };
+}
+
+/// The board's links, as PID 1 follows them.
+pub(crate) struct BoardLinks {
+    kind: Kind,
+    /// An empty folder.
+    empty: &'static str,
+    /// Where the kernel tells of links; none where there is nothing to follow.
+    socket: Option<OwnedFd>,
+    known: [Known; limits::HOST_LINKS],
+    /// When links without a carrier, or without a lease, are told of.
+    tell_at: Option<u64>,
+}
+
+impl BoardLinks {
+    /// Follows nothing.
+    pub(crate) const fn none() -> Self {
+        Self {
+            kind: Kind::Container,
+            empty: "",
+            socket: None,
+            known: [const { Known::NOTHING }; limits::HOST_LINKS],
+            tell_at: None,
+        }
+    }
+
+    /// Follows the links of the configuration; those that are there are to be looked at.
+    pub(crate) fn follow(kind: Kind, config: &Config<'_>, empty: &'static str, console: &mut Console) -> Self {
+        let mut links = Self { kind, empty, ..Self::none() };
+        if !config.system.network.links.is_empty() {
+            match follow() {
+                Ok(socket) => {
+                    links.socket = Some(socket);
+                    links.tell_at = Some(monotonic_ms() + PATIENCE_MS);
+                }
+                Err(errno) => console.say(format_args!("links: {}", words(errno))),
+            }
+        }
+        let wants_names = config.workloads.iter().any(|workload| workload.network.has_resolv);
+        if wants_names || !config.system.network.name_servers.is_empty() {
+            links.write_name_servers(config, console);
+        }
+        links
+    }
+
+    /// Where the kernel tells of links.
+    pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(AsFd::as_fd)
+    }
+
+    /// When [`Self::turn`] has something to do.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        self.known.iter().filter_map(|known| known.start_at).chain(self.tell_at).min()
+    }
+
+    /// Sets up what is there.
+    pub(crate) fn look(&mut self, config: &Config<'_>, console: &mut Console) {
+        let result = route_socket().and_then(|socket| each_link(&socket, |entry| self.hear(config, entry, console)));
+        if let Err(errno) = result {
+            console.say(format_args!("links: {}", words(errno)));
+        }
+    }
+
+    /// Reads what the kernel tells.
+    pub(crate) fn read(&mut self, config: &Config<'_>, console: &mut Console) {
+        let mut buffer = [0; 4096];
+        loop {
+            let Some(socket) = &self.socket else { return };
+            match recv(socket, &mut buffer, RecvFlags::DONTWAIT) {
+                Ok((length, _)) => {
+                    for message in Messages::of(&buffer[..length.min(buffer.len())]) {
+                        if let Ok(Message::Entry(kind, body)) = message
+                            && let Some(entry) = LinkEntry::read(kind, body)
+                        {
+                            self.hear(config, &entry, console);
+                        }
+                    }
+                }
+                // Some of what it told is lost: everything is looked at again.
+                Err(Errno::NOBUFS) => return self.look(config, console),
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Starts clients whose time has come, and tells of links that have no carrier, or no lease, in time. `watch` has the
+    /// loop wait for a client's socket.
+    pub(crate) fn turn(
+        &mut self,
+        config: &Config<'_>,
+        now: u64,
+        console: &mut Console,
+        mut watch: impl FnMut(BorrowedFd<'_>, usize),
+    ) {
+        for (place, (link, known)) in config.system.network.links.iter().zip(&mut self.known).enumerate() {
+            let (Some(mac), true) = (known.mac, known.start_at.is_some_and(|at| at <= now)) else { continue };
+            known.start_at = None;
+            match dhcp::start(known.index, mac, self.empty) {
+                Ok(client) => {
+                    watch(client.socket.as_fd(), place);
+                    known.client = Some(client);
+                }
+                Err(errno) => {
+                    known.start_at = Some(now + AGAIN_MS);
+                    console.tell(format_args!("link {}: DHCP client: {}", link.name, words(errno)));
+                }
+            }
+        }
+        if self.tell_at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.tell_at = None;
+        for (link, known) in config.system.network.links.iter().zip(&mut self.known) {
+            let what = match known {
+                Known { index: 0, .. } => "is not there",
+                Known { has_carrier: false, .. } => "has no carrier; is the cable in?",
+                Known { lease: None, .. } if link.has_dhcp => "no DHCP server has answered yet; it is asked on",
+                _ => continue,
+            };
+            known.is_told = true;
+            console.tell(format_args!("link {}: {what}", link.name));
+        }
+    }
+
+    /// Reads what the client of a link says.
+    pub(crate) fn read_client(&mut self, config: &Config<'_>, place: usize, console: &mut Console) {
+        let Some(link) = config.system.network.links.get(place) else { return };
+        loop {
+            let Some(word) = self.known[place].client.as_ref().and_then(Running::hear) else { return };
+            let known = &mut self.known[place];
+            let before = known.lease;
+            match word {
+                Word::Given(lease) => {
+                    known.lease = Some(lease);
+                    if let Err(errno) = take(known.index, place, before, &lease, link) {
+                        console.tell(format_args!("link {}: {}: {}", link.name, lease.prefix(), words(errno)));
+                    }
+                    if before.is_none_or(|before| Lease { seconds: 0, ..before } != Lease { seconds: 0, ..lease }) {
+                        tell_lease(link, &lease, console);
+                    }
+                }
+                Word::Lost => {
+                    known.lease = None;
+                    if let Some(lease) = before {
+                        let _ = give_back(known.index, place, &lease);
+                        console.tell(format_args!("link {}: the lease of {} is over", link.name, lease.prefix()));
+                    }
+                }
+                Word::Ended => {
+                    known.client = None;
+                    known.start_at = Some(monotonic_ms() + AGAIN_MS);
+                    console.tell(format_args!("link {}: its DHCP client ended; another one starts", link.name));
+                    return;
+                }
+            }
+            self.write_name_servers(config, console);
+        }
+    }
+
+    fn hear(&mut self, config: &Config<'_>, entry: &LinkEntry<'_>, console: &mut Console) {
+        let is_settled = self.tell_at.is_none();
+        for (link, known) in config.system.network.links.iter().zip(&mut self.known) {
+            if entry.is_gone {
+                if known.index == entry.index {
+                    *known = Known { is_told: true, ..Known::NOTHING };
+                    console.tell(format_args!("link {}: is gone", link.name));
+                }
+                continue;
+            }
+            if known.index != entry.index && !is_meant(link, entry) {
+                continue;
+            }
+            if known.index != entry.index {
+                *known = Known { index: entry.index, is_told: known.is_told, ..Known::NOTHING };
+                if let Err(errno) = set_up(config, link, entry) {
+                    console.tell(format_args!("link {}: {}", link.name, words(errno)));
+                }
+            }
+            known.mac = entry.mac;
+            if known.has_carrier != entry.has_carrier {
+                known.has_carrier = entry.has_carrier;
+                // At first it comes and goes with what the driver does.
+                if known.is_told || (is_settled && !entry.has_carrier) {
+                    known.is_told = true;
+                    let what = if entry.has_carrier { "has a carrier" } else { "lost its carrier" };
+                    console.tell(format_args!("link {}: {what}", link.name));
+                }
+                // A client that its socket leaves ends. Another wire may lead to another network, so the next one asks anew;
+                // what was given stays until then, or until its time is over.
+                known.client = None;
+                known.start_at = (link.has_dhcp && entry.has_carrier).then(monotonic_ms);
+            }
+        }
+    }
+
+    /// Writes the name servers for workloads that say `resolv`. In place: they have this very file.
+    fn write_name_servers(&self, config: &Config<'_>, console: &mut Console) {
+        if self.kind == Kind::Container {
+            return;
+        }
+        let mut text: heapless::String<256> = heapless::String::new();
+        let given = self.known.iter().filter_map(|known| known.lease).flat_map(|lease| lease.name_servers);
+        let given = given.filter(|server| !server.is_unspecified()).map(IpAddr::V4);
+        let all = config.system.network.name_servers.iter().copied().chain(given);
+        for server in all.take(limits::NAME_SERVERS) {
+            // Three lines of at most 50 bytes fit.
+            let _ = writeln!(text, "nameserver {server}");
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::open(hilum::plan::RESOLV.source, flags, Mode::from_raw_mode(0o644));
+        if let Err(errno) = file.and_then(|file| rustix::io::write(&file, text.as_bytes())) {
+            console.say(format_args!("{}: {}", hilum::plan::RESOLV.source, words(errno)));
+        }
+    }
+}
+
+fn tell_lease(link: &HostLink<'_>, lease: &Lease, console: &mut Console) {
+    let (name, prefix, server) = (link.name, lease.prefix(), lease.server);
+    let mut router: heapless::String<24> = heapless::String::new();
+    if let Some(address) = lease.router {
+        // An address has at most 15 letters.
+        let _ = write!(router, " via {address}");
+    }
+    match lease.seconds {
+        u32::MAX => console.tell(format_args!("link {name}: {prefix}{router} from {server}")),
+        seconds => console.tell(format_args!("link {name}: {prefix}{router} from {server} for {seconds} s")),
+    }
+}
+
+/// Where everything else goes, by what a server said.
+fn default_route(place: usize, lease: &Lease) -> Option<(Prefix, IpAddr, u32)> {
+    let router = IpAddr::V4(lease.router?);
+    Some((Prefix::everywhere(router), router, METRIC + place as u32))
+}
+
+/// Gives the link what its client was given, and takes what it had before.
+fn take(index: u32, place: usize, before: Option<Lease>, lease: &Lease, link: &HostLink<'_>) -> Result<(), Errno> {
+    if let Some(before) = before.filter(|before| before.prefix() != lease.prefix() || before.router != lease.router) {
+        let _ = give_back(index, place, &before);
+    }
+    let socket = route_socket()?;
+    exchange(&socket, |writer| {
+        // The kernel takes the address away when its time is over, even if nobody is left to do so.
+        let seconds = if lease.seconds == u32::MAX { 0 } else { lease.seconds };
+        add_address(writer, index, lease.prefix(), Neighbours::OnLink, seconds);
+        let has_line = link.gateways.iter().any(IpAddr::is_ipv4);
+        if let Some((to, router, metric)) = default_route(place, lease).filter(|_| !has_line) {
+            if !lease.prefix().contains(router) {
+                add_route(writer, index, Prefix::host(router), None, 0);
+            }
+            add_route(writer, index, to, Some(router), metric);
+        }
+    })
+}
+
+fn give_back(index: u32, place: usize, lease: &Lease) -> Result<(), Errno> {
+    let socket = route_socket()?;
+    if let Some((to, router, metric)) = default_route(place, lease) {
+        // It may be gone with the link's carrier.
+        let _ = exchange(&socket, |writer| delete_route(writer, index, to, Some(router), metric));
+    }
+    exchange(&socket, |writer| delete_address(writer, index, lease.prefix()))
+}
+
+/// Whether a line means this link.
+fn is_meant(link: &HostLink<'_>, entry: &LinkEntry<'_>) -> bool {
+    match link.which {
+        Which::Name => entry.name == link.name,
+        // A port of something else may have the same one, as a macvlan's parent has it.
+        Which::Mac(mac) => entry.mac == Some(mac) && entry.master == 0,
+        Which::Path(path) => has_path(entry.name, path),
+    }
+}
+
+/// Whether the device of the link with this name has this path: /sys/class/net/NAME is a symbolic link to it.
+fn has_path(name: &str, path: &str) -> bool {
+    let mut link: heapless::String<40> = heapless::String::new();
+    // A link's name has at most 15 bytes.
+    let _ = core::fmt::Write::write_fmt(&mut link, format_args!("/sys/class/net/{name}"));
+    let mut buffer = [core::mem::MaybeUninit::uninit(); 512];
+    let Ok((found, _)) = rustix::fs::readlinkat_raw(rustix::fs::CWD, link.as_str(), &mut buffer) else { return false };
+    let found = core::str::from_utf8(found).unwrap_or_default();
+    let device = found.strip_prefix("../../devices/").unwrap_or(found);
+    let wanted = path.strip_prefix("/sys/devices/").unwrap_or(path).trim_matches('/');
+    device.strip_prefix(wanted).is_some_and(|rest| rest.starts_with("/net/"))
+}
+
+/// Brings a link up, under its name and with its addresses and routes.
+fn set_up(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry<'_>) -> Result<(), Errno> {
+    let socket = route_socket()?;
+    if entry.name != link.name {
+        // It can only be renamed while it is down, which it is at first.
+        exchange(&socket, |writer| rename_link(writer, entry.index, link.name))?;
+    }
+    exchange(&socket, |writer| {
+        set_link(writer, entry.index, link.mtu);
+        for prefix in &link.addresses {
+            add_address(writer, entry.index, *prefix, Neighbours::OnLink, 0);
+        }
+        for gateway in &link.gateways {
+            add_route(writer, entry.index, Prefix::everywhere(*gateway), Some(*gateway), 0);
+        }
+        for route in &config.system.network.routes {
+            if link.addresses.iter().any(|prefix| prefix.contains(route.gateway)) {
+                add_route(writer, entry.index, route.to, Some(route.gateway), 0);
+            }
+        }
+    })?;
+    let has_bridges_6 = config.system.network.bridges.iter().flat_map(|bridge| &bridge.addresses);
+    if has_bridges_6.clone().any(|prefix| prefix.address.is_ipv6()) {
+        // A board that forwards does not listen to routers otherwise (ip-sysctl.rst).
+        let _ = set(&["net/ipv6/conf/", link.name, "/accept_ra"], "2");
+    }
+    Ok(())
+}
+
+/// A socket that hears of links (RTNLGRP_LINK).
+fn follow() -> Result<OwnedFd, Errno> {
+    const LINKS: u32 = 1;
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+    bind(&socket, &SocketAddrNetlink::new(0, LINKS))?;
+    Ok(socket)
+}

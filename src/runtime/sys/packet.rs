@@ -1,0 +1,53 @@
+//! A socket for whole frames of one link (packet(7)), which the kernel filters.
+
+use crate::call::call;
+use core::mem::size_of;
+use linux_raw_sys::general::{__NR_bind, __NR_setsockopt, __NR_socket};
+use linux_raw_sys::if_packet::sockaddr_ll;
+use linux_raw_sys::net::{AF_PACKET, SO_ATTACH_FILTER, SOCK_RAW, SOL_SOCKET};
+use rustix::fd::{FromRawFd, OwnedFd};
+use rustix::io::Errno;
+
+/// SOCK_CLOEXEC and SOCK_NONBLOCK, which are the same on both architectures.
+const CLOEXEC: u32 = 0o2_000_000;
+const NONBLOCK: u32 = 0o4_000;
+/// ETH_P_IP, in the network's byte order.
+const IP: u16 = 0x0800_u16.to_be();
+
+/// Opens a socket that gets the IPv4 frames of the link with this index that `filter` lets pass, and sends whole frames.
+///
+/// `filter` is a program of classic BPF, an instruction of eight bytes each (struct sock_filter).
+///
+/// # Errors
+/// EPERM without CAP_NET_RAW, EAFNOSUPPORT without packet sockets (CONFIG_PACKET), ENODEV without such a link.
+pub fn packet_socket(index: u32, filter: &[[u8; 8]]) -> Result<OwnedFd, Errno> {
+    #[repr(C)]
+    struct Program {
+        length: u16,
+        instructions: *const [u8; 8],
+    }
+    let kind = SOCK_RAW | CLOEXEC | NONBLOCK;
+    // Without a protocol it gets nothing before it is filtered and bound.
+    // SAFETY: the call takes numbers.
+    let number = unsafe { call(__NR_socket, [AF_PACKET as usize, kind as usize, 0, 0, 0, 0]) }?;
+    // SAFETY: the call gave a new descriptor that nobody else owns.
+    let socket = unsafe { OwnedFd::from_raw_fd(number as i32) };
+    let length = u16::try_from(filter.len()).map_err(|_| Errno::INVAL)?;
+    let program = Program { length, instructions: filter.as_ptr() };
+    let (address, size) = (&raw const program as usize, size_of::<Program>());
+    // SAFETY: the kernel reads the structure and `length` instructions behind its pointer; both outlive the call.
+    unsafe { call(__NR_setsockopt, [number, SOL_SOCKET as usize, SO_ATTACH_FILTER as usize, address, size, 0]) }?;
+    let place = sockaddr_ll {
+        sll_family: AF_PACKET as u16,
+        sll_protocol: IP,
+        sll_ifindex: index as i32,
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    let (address, size) = (&raw const place as usize, size_of::<sockaddr_ll>());
+    // SAFETY: the kernel reads the structure, which outlives the call.
+    unsafe { call(__NR_bind, [number, address, size, 0, 0, 0]) }?;
+    Ok(socket)
+}
