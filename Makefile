@@ -5,6 +5,8 @@ ACCEL     ?= tcg
 TOOLCHAIN ?= auto
 # Words for the guest's kernel command line, such as: make run APPEND=hilum.panic
 APPEND    ?=
+# The port of this machine that leads to the demo's web server.
+PORT      ?= 8080
 # How long `make soak` goes on.
 SECONDS   ?= 600
 
@@ -38,12 +40,13 @@ help: ## show this
 	@echo "  ARCH=x86_64|aarch64            the board's architecture (now $(ARCH))"
 	@echo "  ACCEL=tcg|kvm                  how QEMU runs it (now $(ACCEL))"
 	@echo "  TOOLCHAIN=auto|debian|rustup   what builds the board's ELF files (now $(TOOLCHAIN))"
+	@echo "  PORT=NUMBER                    the port of this machine that leads to the demo's page (now $(PORT))"
 	@echo "  APPEND='WORD...'               more words for the guest's kernel command line"
 	@echo "  DEBIAN_MIRROR=URL              where Debian packages come from"
 
 run: $(BUILD)/image/$(ARCH)/initramfs $(BUILD)/tools/hilum-qemu ## boot the demo in QEMU, on this terminal
 	@$(BUILD)/tools/hilum-qemu run --arch $(ARCH) --accel $(ACCEL) --kernel $(BUILD)/debian/$(ARCH)/vmlinuz \
-	    --initramfs $(BUILD)/image/$(ARCH)/initramfs --append "$(APPEND)"
+	    --initramfs $(BUILD)/image/$(ARCH)/initramfs --publish $(PORT):8080 --append "$(APPEND)"
 
 test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) ## run every test, on the host and in QEMU, for both architectures
 	@$(HOST) test --quiet --locked --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe

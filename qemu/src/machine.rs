@@ -22,6 +22,13 @@ pub enum Accelerator {
     Kvm,
 }
 
+/// Words that give a machine a network card behind QEMU's own router: 10.0.2.15 by DHCP, the router at 10.0.2.2, name
+/// servers at 10.0.2.3. `options` are added to the network's, such as `,hostfwd=tcp:127.0.0.1:8080-:80`.
+pub fn network(options: &str) -> Vec<String> {
+    let card = "virtio-net-pci,netdev=net,romfile=".to_owned();
+    vec!["-netdev".to_owned(), format!("user,id=net{options}"), "-device".to_owned(), card]
+}
+
 impl Arch {
     /// Both.
     pub const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];

@@ -42,10 +42,26 @@ enum Command {
         /// More words for the kernel command line.
         #[arg(long, default_value = "", allow_hyphen_values = true)]
         append: String,
+        /// A port of this machine and one of the guest that it leads to, as PORT:PORT. Another one is taken where it is in
+        /// use.
+        #[arg(long, value_parser = ports)]
+        publish: Option<(u16, u16)>,
         /// Ends the guest after this many seconds.
         #[arg(long)]
         deadline: Option<u64>,
     },
+}
+
+fn ports(text: &str) -> Result<(u16, u16), String> {
+    let ports = text.split_once(':').and_then(|(port, guest)| Some((port.parse().ok()?, guest.parse().ok()?)));
+    ports.ok_or_else(|| "expected PORT:PORT".to_owned())
+}
+
+/// This port of the loopback address, or any other one where it is in use.
+fn free_port(port: u16) -> Result<u16> {
+    let bind = |port: u16| std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port));
+    let listener = bind(port).or_else(|_| bind(0)).context("no port is free on this machine")?;
+    Ok(listener.local_addr()?.port())
 }
 
 fn main() {
@@ -56,12 +72,15 @@ fn main() {
 }
 
 fn run(command: Command) -> Result<()> {
-    let Command::Run { arch, kernel, initramfs, accel, memory, append, deadline } = command;
+    let Command::Run { arch, kernel, initramfs, accel, memory, append, publish, deadline } = command;
     for file in [&kernel, &initramfs] {
         if !file.is_file() {
             bail!("{}: no such file; run: make image ARCH={}", file.display(), arch.name());
         }
     }
+    let forwarded = publish.map(|(port, guest)| free_port(port).map(|port| (port, guest))).transpose()?;
+    let network = forwarded.map(|(port, guest)| hilum_qemu::network(&format!(",hostfwd=tcp:127.0.0.1:{port}-:{guest}")));
+    let network: Vec<&str> = network.iter().flatten().map(String::as_str).collect();
     let options = Options {
         arch,
         kernel: &kernel,
@@ -70,13 +89,16 @@ fn run(command: Command) -> Result<()> {
         memory_mib: memory,
         accelerator: accel,
         disk: None,
-        more: &[],
+        more: &network,
     };
     if accel == Accelerator::Kvm {
         probe(&options)?;
     }
     let name = if accel == Accelerator::Kvm { "KVM" } else { "TCG" };
     println!("starting {} under {name}; leave with Ctrl-A X", arch.name());
+    if let Some((port, _)) = forwarded {
+        println!("what the guest publishes is at http://localhost:{port}/");
+    }
     let mut qemu = options.command();
     qemu.args(["-nographic", "-serial", "mon:stdio"]);
     // QEMU puts a terminal into raw mode; what is no terminal would only feed it an end of file.

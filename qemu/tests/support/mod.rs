@@ -92,6 +92,12 @@ pub(crate) fn fetched(arch: Arch, release: &str, name: &str) -> PathBuf {
     built(&format!("debian/{}{suffix}/{name}", arch.name()))
 }
 
+/// Adds the kernel modules of a release that a configuration needs to an image, as the image builder does.
+pub(crate) fn needed_modules(arch: Arch, release: &str, image: &mut Image, config: &str) {
+    let folder = fetched(arch, release, "modules");
+    hilum_initramfs::appliance::add_modules(config.as_bytes(), &folder, image).expect("modules");
+}
+
 /// Adds kernel modules of a release to an image, and gives the lines that load those that the release has as modules.
 pub(crate) fn modules(arch: Arch, release: &str, image: &mut Image, names: &[&str]) -> String {
     let folder = fetched(arch, release, "modules");
@@ -269,6 +275,31 @@ impl Host {
     /// Runs it until PID 1 ends; gives its status and what it showed.
     pub(crate) fn run(&self, config: &str) -> (std::process::ExitStatus, String) {
         self.start(config).wait(SOON).expect("it ends by itself")
+    }
+}
+
+/// A port of this machine that nobody uses.
+pub(crate) fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).expect("a port");
+    listener.local_addr().expect("its address").port()
+}
+
+/// What a web server at a port of this machine answers; empty where nobody does.
+pub(crate) fn page(port: u16, path: &str) -> String {
+    use std::io::{Read, Write};
+    let until = std::time::Instant::now() + SOON;
+    loop {
+        let mut text = String::new();
+        if let Ok(mut stream) = std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)) {
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
+            let _ = write!(stream, "GET {path} HTTP/1.0\r\n\r\n");
+            // What came before an error counts.
+            let _ = stream.read_to_string(&mut text);
+        }
+        if !text.is_empty() || std::time::Instant::now() > until {
+            return text;
+        }
+        std::thread::sleep(Duration::from_millis(200));
     }
 }
 

@@ -325,7 +325,7 @@ impl Rule<'_, '_> {
 
     /// Its frame comes from this MAC address.
     #[inline(never)]
-    pub(super) fn from_mac(&mut self, mac: [u8; 6]) -> &mut Self {
+    pub(super) fn sender(&mut self, mac: [u8; 6]) -> &mut Self {
         self.payload(0, 6, 6).compare(true, &mac)
     }
 
@@ -362,7 +362,7 @@ impl Rule<'_, '_> {
 
     /// It goes to an address of the board itself.
     #[inline(never)]
-    pub(super) fn to_board(&mut self) -> &mut Self {
+    pub(super) fn at_board(&mut self) -> &mut Self {
         /// NFTA_FIB_F_DADDR, NFT_FIB_RESULT_ADDRTYPE, RTN_LOCAL
         const DESTINATION: u32 = 2;
         const TYPE: u32 = 3;

@@ -136,7 +136,7 @@ pub fn workload_rules(writer: &mut Writer<'_>, config: &Config<'_>, workload: &W
                     rule.family_of(prefix.address);
                     match publish.address {
                         Some(address) => rule.destination(Prefix::host(address)),
-                        None => rule.to_board(),
+                        None => rule.at_board(),
                     };
                     let protocol = if publish.is_udp { UDP } else { TCP };
                     rule.protocol(protocol).port(publish.port).count().redirect(prefix.address, publish.to);
@@ -169,14 +169,14 @@ fn sending_rules(
             for (_, _, other) in peer.network.bridged() {
                 if other.address.is_ipv4() == prefix.address.is_ipv4() {
                     batch.rule(port, &words(&["talk ", peer.name]), |rule| {
-                        rule.from_mac(mac.0).family_of(prefix.address).source(own);
+                        rule.sender(mac.0).family_of(prefix.address).source(own);
                         rule.destination(Prefix::host(other.address)).mark_as(TO_PEER).verdict(Verdict::Accept);
                     });
                 }
             }
         }
         batch.rule(port, "its own address", |rule| {
-            rule.from_mac(mac.0).family_of(prefix.address).source(own);
+            rule.sender(mac.0).family_of(prefix.address).source(own);
             if workload.network.talks_to_board {
                 rule.mark_as(TO_BOARD);
             }
@@ -185,6 +185,29 @@ fn sending_rules(
     }
     let verdict = if link.may_spoof { Verdict::Accept } else { Verdict::Drop };
     batch.rule(port, "not its own address", |rule| rule.count().verdict(verdict));
+}
+
+/// One rule of each kind that the others are made of: with those that change addresses, or without.
+pub fn try_rules(writer: &mut Writer<'_>, has_nat: bool) {
+    filter::batch(writer, |batch| {
+        batch.table(Family::Inet, TABLE);
+        if !has_nat {
+            batch.chain("forward", Hook::Forward, Verdict::Accept);
+            batch.rule("forward", "", |rule| rule.established().count().verdict(Verdict::Accept));
+            batch.table(Family::Netdev, TABLE);
+            batch.chain("ingress", Hook::Ingress("lo"), Verdict::Accept);
+            return;
+        }
+        batch.chain("publish", Hook::Destination, Verdict::Accept);
+        batch.rule("publish", "", |rule| {
+            rule.family_of(core::net::Ipv4Addr::LOCALHOST.into()).at_board().protocol(TCP).port(1);
+            rule.redirect(core::net::Ipv4Addr::LOCALHOST.into(), 1);
+        });
+        batch.chain("masquerade", Hook::Source, Verdict::Accept);
+        batch.rule("masquerade", "", |rule| {
+            rule.family_of(core::net::Ipv4Addr::LOCALHOST.into()).masquerade();
+        });
+    });
 }
 
 /// Takes a workload's own tables away.

@@ -38,6 +38,8 @@ pub struct Status<'a> {
     pub dropped: u32,
     /// What it needs and what failed, for a workload that was not started for that; or what it waits for.
     pub need: &'a str,
+    /// The addresses of its links, with a comma between two.
+    pub addresses: &'a str,
     /// What it last said of itself (STATUS= of `sd_notify(3)`).
     pub text: &'a str,
 }
@@ -84,7 +86,7 @@ impl Reply<'_> {
                 put(out, &peak.to_le_bytes())?;
                 put(out, &limit.to_le_bytes())?;
                 put(out, &status.dropped.to_le_bytes())?;
-                [status.name, status.need, status.text].iter().try_for_each(|text| put_text(out, text))?;
+                [status.name, status.need, status.addresses, status.text].iter().try_for_each(|text| put_text(out, text))?;
             }
             Self::Line(number, ms, bytes) => {
                 put(out, &[3])?;
@@ -148,6 +150,7 @@ fn read_status<'a>(parts: &mut Parts<'a>) -> Result<Status<'a>, Malformed> {
         dropped: parts.word32()?,
         name: parts.text()?,
         need: parts.text()?,
+        addresses: parts.text()?,
         text: parts.text()?,
     })
 }

@@ -7,7 +7,9 @@ use crate::init::read_file;
 use core::fmt;
 use hilum::plan::Namespaces;
 use rustix::fs::{Access, access};
+use hilum_sys::{Cloned, exit};
 use rustix::io::Errno;
+use rustix::process::{WaitOptions, waitpid};
 
 /// Magic numbers of statfs(2).
 const RAMFS: u64 = 0x8584_58f6;
@@ -80,7 +82,24 @@ pub(crate) fn doctor(mut say: impl FnMut(fmt::Arguments<'_>)) -> bool {
             "its module, or CONFIG_SQUASHFS, CONFIG_EROFS_FS, CONFIG_EXT4_FS, CONFIG_OVERLAY_FS",
         );
     }
+    // Each kind of link and the rules are made in a network namespace that goes away with a child.
+    for (which, (name, mend)) in crate::net::KINDS.iter().enumerate() {
+        let is_there = in_child(|| crate::net::can(which));
+        tell(is_there, "network: ", name, mend);
+    }
     has_all
+}
+
+/// What a child says to a question that it may change things for, in a network namespace of its own.
+fn in_child(ask: impl FnOnce() -> bool) -> bool {
+    match hilum_sys::clone(Namespaces::flag("net"), None) {
+        Ok(Cloned::Child) => exit(i32::from(!ask())),
+        Ok(Cloned::Parent { pid, .. }) => {
+            let ended = waitpid(Some(pid), WaitOptions::empty());
+            ended.is_ok_and(|ended| ended.and_then(|(_, status)| status.exit_status()) == Some(0))
+        }
+        Err(_) => false,
+    }
 }
 
 /// Whether the kernel has filters: the list of what they can do is there.

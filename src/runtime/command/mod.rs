@@ -5,6 +5,7 @@ mod client;
 mod doctor;
 mod exec;
 mod files;
+mod net;
 mod output;
 mod prompt;
 mod status;
@@ -27,7 +28,7 @@ pub(super) const NOT_RUNNING: i32 = 3;
 pub(super) const WORDS: usize = 40;
 
 /// Every command: its name, its words, and what it does.
-const COMMANDS: [(&str, &str, &str); 21] = [
+const COMMANDS: [(&str, &str, &str); 22] = [
     ("status", "[NAME] [--json]", "what workloads do: state, uptime, restarts, memory, processor, last end"),
     ("top", "[-n TIMES]", "the same, again each second"),
     ("log", "NAME [-f] [-n LINES]", "the last lines of a workload; -f goes on with further ones"),
@@ -46,6 +47,7 @@ const COMMANDS: [(&str, &str, &str); 21] = [
     ("check", "[--config FILE]", "read a configuration and say what is wrong with it"),
     ("explain", "NAME [--config FILE]", "the steps that start a workload, in order"),
     ("audit", "[--config FILE]", "what workloads are allowed beyond the default, one line each"),
+    ("net", "", "the board's links, addresses, routes and rules, with what they count"),
     ("doctor", "", "what this kernel can enforce, and what mends what it cannot"),
     ("version", "", "the version"),
     ("help", "", "this"),
@@ -81,6 +83,7 @@ pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
         | "reboot" | "halt" => client::ask(socket, name, words),
         "exec" => exec::exec(socket, words, term),
         "check" | "explain" | "audit" => files::run(name, words),
+        "net" if words.is_empty() => net::net(),
         "doctor" if words.is_empty() => files::examine(),
         "version" | "--version" if words.is_empty() => show(format_args!("hilum {}\n", env!("CARGO_PKG_VERSION"))),
         "help" | "--help" | "-h" if words.is_empty() => help(),

@@ -74,8 +74,8 @@ fn head(board: &Board) {
         ));
     }
     show(format_args!(
-        "{:<16} {:<11} {:>6} {:>9} {:>8} {:>9} {:>9} {:>5} {:>5}  {}\n",
-        "NAME", "STATE", "PID", "SINCE", "RESTARTS", "MEMORY", "LIMIT", "CPU", "PIDS", "LAST END"
+        "{:<16} {:<11} {:>6} {:>9} {:>8} {:>9} {:>9} {:>5} {:>5} {:<15} {}\n",
+        "NAME", "STATE", "PID", "SINCE", "RESTARTS", "MEMORY", "LIMIT", "CPU", "PIDS", "ADDRESS", "LAST END"
     ));
 }
 
@@ -100,10 +100,12 @@ fn line(status: &Status<'_>, cpu_permille: Option<u64>) {
     let _ = if let Some(count) = usage.pids { write!(pids, "{count}") } else { pids.write_str("-") };
     let _ = if status.pid > 0 { write!(pid, "{}", status.pid) } else { pid.write_str("-") };
     let _ = write!(since, "{}", Duration(status.since_ms));
+    let address = status.addresses.split(',').next().unwrap_or_default();
     show(format_args!(
-        "{:<16} {state:<11} {pid:>6} {since:>9} {:>8} {memory:>9} {limit:>9} {cpu:>5} {pids:>5}  {}\n",
+        "{:<16} {state:<11} {pid:>6} {since:>9} {:>8} {memory:>9} {limit:>9} {cpu:>5} {pids:>5} {:<15} {}\n",
         status.name,
         status.restarts,
+        if address.is_empty() { "-" } else { address },
         Reason(status),
     ));
 }
@@ -259,7 +261,11 @@ impl fmt::Display for Json<'_> {
         write!(f, ",\"memory\":{},\"memory_peak\":{}", Number(usage.memory), Number(usage.peak))?;
         write!(f, ",\"memory_limit\":{}", Number(usage.limit.filter(|limit| *limit < u64::MAX)))?;
         write!(f, ",\"cpu_us\":{},\"pids\":{}", Number(usage.cpu_us), Number(usage.pids))?;
-        write!(f, ",\"dropped_lines\":{},\"address\":null,\"need\":{}", status.dropped, Text(status.need))?;
+        write!(f, ",\"dropped_lines\":{},\"addresses\":[", status.dropped)?;
+        for (index, address) in status.addresses.split(',').filter(|address| !address.is_empty()).enumerate() {
+            write!(f, "{}\"{address}\"", if index > 0 { "," } else { "" })?;
+        }
+        write!(f, "],\"need\":{}", Text(status.need))?;
         write!(f, ",\"status\":{}}}", Text(status.text))
     }
 }

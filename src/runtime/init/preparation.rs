@@ -8,7 +8,8 @@ use super::board::{Board, processors};
 use super::machine::Kind;
 use super::{Console, modules, words};
 use crate::net;
-use hilum::config::{Config, limits, needed_modules};
+use hilum::config::{Config, Workload, limits, needed_modules};
+use hilum::plan::Namespaces;
 use hilum_sys::{Cloned, exit};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
@@ -23,7 +24,18 @@ fn prepare(kind: Kind, config: &Config<'_>, console: &mut Console) {
     if kind == Kind::Machine && !modules::come_first(&config.system) {
         modules::load_all(config, console);
     }
+    if kind == Kind::Machine && uses_own_network(config) {
+        // It is down at first, and workloads that share the board's network expect it.
+        let _ = net::loopback_up();
+    }
     net::prepare(config, console);
+}
+
+/// Whether anything but PID 1 uses the board's own network.
+fn uses_own_network(config: &Config<'_>) -> bool {
+    let net = Namespaces::flag("net");
+    let shares = |workload: &Workload<'_>| workload.isolation.shared & net != 0 && workload.isolation.net_of.is_none();
+    !config.system.network.links.is_empty() || config.workloads.iter().any(shares)
 }
 
 impl Board {
@@ -34,6 +46,7 @@ impl Board {
         net::set_all(config, &mut self.console);
         let has_modules = !config.system.modules.is_empty() || needed_modules(config).next().is_some();
         let has_work = has_modules && self.kind == Kind::Machine && !modules::come_first(&config.system);
+        let has_work = has_work || (self.kind == Kind::Machine && uses_own_network(config));
         if !has_work && config.system.network.bridges.is_empty() {
             return;
         }

@@ -1,6 +1,7 @@
 //! What commands ask for, done: each request gets its answer at once, or waits for what it asked for without anybody
 //! waiting for it.
 
+use core::fmt::Write;
 use super::board::Board;
 use super::control::{CLIENTS, Descriptors, Doing, Text, text};
 use super::source::Source;
@@ -34,6 +35,9 @@ fn done() -> Answer {
 fn failed(arguments: core::fmt::Arguments<'_>) -> Answer {
     Answer::Done(1, text(arguments))
 }
+
+/// Bytes of a workload's addresses: four of the longest.
+const ADDRESSES_BYTES: usize = 160;
 
 impl Board {
     /// Takes a new connection in.
@@ -242,6 +246,13 @@ impl Board {
                 _ => unit.failed_need(),
             };
             let note = &self.notes[index];
+            let mut addresses: heapless::String<ADDRESSES_BYTES> = heapless::String::new();
+            let owner = workload.isolation.net_of.map_or(index, usize::from);
+            for prefix in workloads.get(owner).iter().flat_map(|owner| owner.network.addresses()) {
+                let before = if addresses.is_empty() { "" } else { "," };
+                // Those that do not fit are left out.
+                let _ = write!(addresses, "{before}{}", prefix.address);
+            }
             client.send(&Reply::Status(Status {
                 name: workload.name,
                 state: unit.state.number(),
@@ -254,6 +265,7 @@ impl Board {
                 out_of_memory: note.out_of_memory,
                 dropped: self.logs.dropped(index),
                 need: need.and_then(|need| workloads.get(need)).map_or("", |need| need.name),
+                addresses: &addresses,
                 text: &note.text,
             }));
         }

@@ -2,11 +2,13 @@
 //!
 //! Every exchange is one send and the answers to it, which the kernel gives inside of send: nothing here waits.
 
+mod ability;
 mod bridges;
 mod dhcp;
 mod links;
 mod workload;
 
+pub(crate) use ability::{KINDS, can};
 pub(crate) use bridges::{prepare, set_all};
 pub(crate) use links::BoardLinks;
 pub(crate) use workload::{connect, remove_rules, rules, set_up};

@@ -1,0 +1,106 @@
+//! `hilum net`: the board's links, addresses, routes and rules, as the kernel has them. It asks the kernel itself, and needs
+//! no process 1.
+
+use super::output::show;
+use super::{DONE, FAILED};
+use crate::init::words;
+use crate::net::{each, each_link, filter_socket, route_socket};
+use core::fmt;
+use heapless::{String, Vec};
+use hilum::netlink::{AddressEntry, List, RouteEntry, RuleEntry, list, list_rules};
+use hilum_sys::print;
+use rustix::io::Errno;
+
+/// Links whose names are known by their index; the board's own and one for each workload's link fit.
+type Names = Vec<(u32, String<16>), 160>;
+
+/// Shows everything; gives the exit status.
+pub(super) fn net() -> i32 {
+    match links().and_then(|names| addresses(&names).and_then(|()| routes(&names))).and_then(|()| rules()) {
+        Ok(()) => DONE,
+        Err(errno) => {
+            print(format_args!("hilum: net: {}\n", words(errno)));
+            FAILED
+        }
+    }
+}
+
+/// How many packets, and of how many bytes.
+struct Count((u64, u64));
+
+impl fmt::Display for Count {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (packets, bytes) = self.0;
+        write!(formatter, "{packets} packets {bytes} bytes")
+    }
+}
+
+fn name(names: &Names, index: u32) -> &str {
+    names.iter().find(|(known, _)| *known == index).map_or("?", |(_, name)| name)
+}
+
+fn links() -> Result<Names, Errno> {
+    let socket = route_socket()?;
+    let mut names = Names::new();
+    each_link(&socket, |link| {
+        // One that finds no room has no name further below.
+        let _ = names.push((link.index, String::try_from(link.name).unwrap_or_default()));
+    })?;
+    each_link(&socket, |link| {
+        let state = match (link.is_up, link.has_carrier) {
+            (true, true) => "up",
+            (true, false) => "no carrier",
+            _ => "down",
+        };
+        show(format_args!("link {:<15} {state:<10} mtu {:<6}", link.name, link.mtu));
+        match link.mac {
+            Some(mac) => show(format_args!(" {mac}")),
+            None => show(format_args!(" {:<17}", "-")),
+        };
+        if link.master > 0 {
+            show(format_args!(" in {}", name(&names, link.master)));
+        }
+        show(format_args!("  in {}, out {}\n", Count(link.received), Count(link.sent)));
+    })?;
+    Ok(names)
+}
+
+fn addresses(names: &Names) -> Result<(), Errno> {
+    each(&route_socket()?, |writer| list(writer, List::Addresses), |kind, body| {
+        if let Some(entry) = AddressEntry::read(kind, body) {
+            show(format_args!("address {} on {}\n", entry.prefix, name(names, entry.index)));
+        }
+    })
+}
+
+fn routes(names: &Names) -> Result<(), Errno> {
+    each(&route_socket()?, |writer| list(writer, List::Routes), |kind, body| {
+        let Some(entry) = RouteEntry::read(kind, body) else { return };
+        match entry.to {
+            Some(to) => show(format_args!("route {to}")),
+            None => show(format_args!("route default")),
+        };
+        if let Some(gateway) = entry.gateway {
+            show(format_args!(" via {gateway}"));
+        }
+        show(format_args!(" over {}\n", name(names, entry.index)));
+    })
+}
+
+fn rules() -> Result<(), Errno> {
+    let listed = filter_socket().and_then(|socket| {
+        each(&socket, list_rules, |kind, body| {
+            let Some(rule) = RuleEntry::read(kind, body).filter(|rule| rule.table.starts_with("hilum")) else { return };
+            show(format_args!("rule {} {}: {}", rule.table, rule.chain, rule.words));
+            if let Some(counted) = rule.counted {
+                show(format_args!("; {}", Count(counted)));
+            }
+            show(format_args!("\n"));
+        })
+    });
+    match listed {
+        // A kernel without nf_tables has no rules.
+        Err(Errno::PROTONOSUPPORT | Errno::INVAL | Errno::OPNOTSUPP) => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,53 @@
+//! What of networking the kernel can, found out by doing it: in a network namespace that is of no other use.
+
+use super::{exchange, filter_socket, index_of, request, route_socket};
+use hilum::config::Mac;
+use hilum::netlink::{Inner, Make, Writer, make_bridge, make_link, try_rules};
+use rustix::fd::AsRawFd;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+
+/// What is looked at, and what mends it.
+pub(crate) const KINDS: [(&str, &str); 6] = [
+    ("bridges (bridge)", "module bridge, or CONFIG_BRIDGE"),
+    ("pairs of links (link veth)", "module veth, or CONFIG_VETH"),
+    ("macvlan (link macvlan)", "module macvlan, or CONFIG_MACVLAN"),
+    ("ipvlan (link ipvlan)", "module ipvlan, or CONFIG_IPVLAN"),
+    ("packet rules (nf_tables)", "modules nf_tables, nft_ct and nft_counter, or CONFIG_NF_TABLES, CONFIG_NFT_CT"),
+    (
+        "published ports and masquerading",
+        "modules nft_chain_nat, nft_nat, nft_masq and nft_fib_inet, or CONFIG_NFT_NAT, CONFIG_NFT_MASQ, CONFIG_NFT_FIB_INET",
+    ),
+];
+
+/// Whether the kernel can do the one with this index. It leaves traces in the network namespace that it is called in.
+pub(crate) fn can(which: usize) -> bool {
+    attempt(which).is_ok()
+}
+
+fn attempt(which: usize) -> Result<(), Errno> {
+    const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
+    let socket = route_socket()?;
+    let namespace = open("/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let make = |make: Make<'_>, name: &str| {
+        let inner = Inner { name, mac: Some(MAC), mtu: 0, namespace: namespace.as_raw_fd().unsigned_abs() };
+        exchange(&socket, |writer| make_link(writer, make, &inner))
+    };
+    // In no bridge: its index is 0.
+    let pair = || make(Make::Veth { bridge: 0, port: "parent" }, "other");
+    match which {
+        0 => exchange(&socket, |writer| make_bridge(writer, "bridge", MAC)),
+        1 => pair(),
+        2 | 3 => {
+            pair()?;
+            let parent = index_of(&socket, "parent")?;
+            make(if which == 2 { Make::Macvlan { parent } } else { Make::Ipvlan { parent } }, "child")
+        }
+        _ => {
+            let mut buffer = [0; 4096];
+            let mut writer = Writer::new(&mut buffer);
+            try_rules(&mut writer, which > 4);
+            request(&filter_socket()?, &writer)
+        }
+    }
+}
