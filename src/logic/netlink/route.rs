@@ -164,8 +164,8 @@ pub fn make_bridge(writer: &mut Writer<'_>, name: &str, mac: Mac) {
 }
 
 /// Brings a bridge's port up. It reaches the bridge and no other port; nothing is learnt from what it sends, and what
-/// the bridge does not know does not reach it.
-pub fn isolate_port(writer: &mut Writer<'_>, name: &str) {
+/// the bridge does not know does not reach it, unless it `may_spoof`.
+pub fn isolate_port(writer: &mut Writer<'_>, name: &str, may_spoof: bool) {
     /// IFLA_BRPORT_LEARNING, IFLA_BRPORT_UNICAST_FLOOD, IFLA_BRPORT_MCAST_FLOOD, IFLA_BRPORT_BCAST_FLOOD, IFLA_BRPORT_ISOLATED
     const OFF: [u16; 4] = [8, 9, 27, 30];
     const ISOLATED: u16 = 33;
@@ -175,7 +175,7 @@ pub fn isolate_port(writer: &mut Writer<'_>, name: &str) {
         writer.nest(IFLA_LINKINFO, |writer| {
             writer.text(INFO_SLAVE_KIND, "bridge");
             writer.nest(INFO_SLAVE_DATA, |writer| {
-                OFF.into_iter().for_each(|kind| writer.attribute(kind, &[0]));
+                OFF.into_iter().filter(|_| !may_spoof).for_each(|kind| writer.attribute(kind, &[0]));
                 writer.attribute(ISOLATED, &[1]);
             });
         });

@@ -72,6 +72,7 @@ impl Step<'_> {
         const ENXIO: u16 = 6;
         const ENOEXEC: u16 = 8;
         const EACCES: u16 = 13;
+        const EBUSY: u16 = 16;
         const ENODEV: u16 = 19;
         const EINVAL: u16 = 22;
         const ELOOP: u16 = 40;
@@ -100,6 +101,7 @@ impl Step<'_> {
                 Attachment::Ipvlan(_) => "the kernel lacks ipvlan, or its module is not loaded",
                 _ => "the kernel lacks veth, or its module is not loaded",
             }),
+            (Self::Connect(..), EBUSY) => Some("a macvlan and an ipvlan cannot have the same parent at one time"),
             (Self::Connect(..), ENODEV) => Some("the board has no such link or bridge (yet)"),
             (Self::Rules(_), ENOENT | EOPNOTSUPP | EPROTONOSUPPORT | EINVAL) => Some(
                 "the kernel lacks a part of nf_tables, or a module is not loaded: nf_tables, nft_chain_nat, nft_nat, nft_masq, nft_ct, nft_fib_inet",

@@ -16,7 +16,7 @@ use super::timeline::{Moment, Timeline};
 use super::{Console, memory, tell, words};
 use crate::net::BoardLinks;
 use crate::workload::{Groups, Networks, Process, Surroundings, empty_folder, template_place};
-use hilum::config::limits;
+use hilum::config::{WorkloadSet, limits};
 use hilum::supervise::{Action, Event, Supervisor};
 use hilum_sys::{Once, SignalSet, Signals, monotonic_ms};
 use rustix::event::epoll::{self, EventData, EventFlags};
@@ -66,6 +66,8 @@ pub(super) struct Board {
     pub(super) timeline: Timeline,
     pub(super) guard: Guard,
     links: BoardLinks,
+    /// Workloads that start when that copy is done: the network that they share with others is made by this process.
+    pub(super) deferred: WorkloadSet,
     /// The copy of this process that prepares what some workloads wait for.
     pub(super) preparing: Option<Pid>,
     pub(super) epoll: OwnedFd,
@@ -132,6 +134,7 @@ impl Board {
                 guard,
                 links: BoardLinks::none(),
                 preparing: None,
+                deferred: WorkloadSet::EMPTY,
                 epoll,
                 signals,
                 settled: false,

@@ -258,6 +258,15 @@ impl Console {
         queue.push(line);
     }
 
+    /// Leaves the lines that wait to the process that this one is a copy of.
+    pub(super) fn forget(&mut self) {
+        if let Some(queue) = &mut self.queue {
+            while !queue.front().is_empty() {
+                queue.advance(queue.front().len());
+            }
+        }
+    }
+
     /// Writes what the terminal takes now.
     pub(super) fn flush(&mut self) {
         let mut is_new = false;

@@ -189,6 +189,9 @@ impl Board {
     }
 
     pub(super) fn start(&mut self, index: usize) {
+        if self.around.ready.is_some() && self.around.networks.lacks(self.config.get(), index) {
+            return self.deferred.insert(index);
+        }
         let is_timed = self.entered_us.is_some();
         self.notes[index] = Note { check: None, ..Note::NONE };
         self.timeline.note(Moment::Start(index as u8));
@@ -239,6 +242,10 @@ impl Board {
 
     /// Asks a workload to end.
     pub(super) fn stop(&mut self, index: usize) {
+        if self.deferred.contains(index) {
+            self.deferred.remove(index);
+            return self.tell(index, Event::Ended(End::NoProcess));
+        }
         let config = self.config.clone();
         let workload = &config.get().workloads[index];
         // What is frozen would get the signal when it is too late.

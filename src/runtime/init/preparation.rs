@@ -72,6 +72,8 @@ impl Board {
         self.preparing = None;
         self.around.ready = None;
         self.supervisor.limit_set_ups(processors());
+        let deferred = core::mem::take(&mut self.deferred);
+        deferred.iter().for_each(|index| self.start(index));
         true
     }
 }
@@ -85,6 +87,7 @@ fn copy(kind: Kind, config: &Config<'_>, console: &mut Console) -> Result<(Pid, 
             let _ = hilum_sys::close_all_but(&mut kept);
             // What needs none of it goes first.
             let _ = rustix::process::setpriority_process(None, NICE);
+            console.forget();
             prepare(kind, config, console);
             console.flush();
             exit(0)

@@ -9,7 +9,7 @@ use super::{each_link, exchange, route_socket, set};
 use crate::init::{Console, Kind, words};
 use core::fmt::Write;
 use core::net::IpAddr;
-use hilum::config::{Config, HostLink, Mac, Prefix, Which, limits};
+use hilum::config::{Attachment, Config, HostLink, Mac, Prefix, Which, limits};
 use hilum::dhcp::Lease;
 use hilum::netlink::{
     LinkEntry, Message, Messages, Neighbours, add_address, add_route, delete_address, delete_route, rename_link, set_link,
@@ -220,7 +220,12 @@ impl BoardLinks {
         for (link, known) in config.system.network.links.iter().zip(&mut self.known) {
             if entry.is_gone {
                 if known.index == entry.index {
-                    *known = Known { is_told: true, ..Known::NOTHING };
+                    let mut inner = config.workloads.iter().flat_map(|workload| &workload.network.links);
+                    let is_given = inner.any(|inner| inner.attachment == Attachment::Moved(link.name));
+                    *known = Known { is_told: !is_given, ..Known::NOTHING };
+                    if is_given {
+                        continue;
+                    }
                     console.tell(format_args!("link {}: is gone", link.name));
                 }
                 continue;

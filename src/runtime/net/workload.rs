@@ -4,15 +4,17 @@ use super::{each_link, exchange, filter_socket, has_ipv6, index_of, request, rou
 use hilum::config::{Attachment, Config, Mac, Workload, WorkloadLink, port_name};
 use hilum::netlink::{
     Inner, Make, Writer, add_forwarding, delete_link, inner_link, isolate_port, make_link, move_link,
-    remove_workload_rules, stop_addresses, workload_rules,
+    remove_workload_rules, rename_link, stop_addresses, workload_rules,
 };
-use rustix::fd::{AsRawFd, BorrowedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 /// Bytes of the messages for a workload's rules: each takes less than 700, and there are up to 32 peers and 8 ports.
 const RULES_BYTES: usize = 64 * 1024;
 /// How often a name is tried that is still taken by the same workload's link of before, and milliseconds between.
 const TRIES: usize = 50;
+/// The same for a link of the board that is not there yet: ten seconds.
+const PARENT_TRIES: usize = 500;
 const TRY_MS: u64 = 20;
 
 /// Makes link `number` of `workload`, or gives it away, into the namespace.
@@ -29,7 +31,7 @@ pub(crate) fn connect(
     namespace: BorrowedFd<'_>,
 ) -> Result<(), Errno> {
     let socket = route_socket()?;
-    let parent = index_of(&socket, link.attachment.name())?;
+    let parent = parent_index(&socket, link)?;
     let mut parent_mac = Mac([0; 6]);
     if let Attachment::Macvlan(_) = link.attachment {
         each_link(&socket, |entry| {
@@ -39,13 +41,19 @@ pub(crate) fn connect(
         })?;
     }
     let mac = link.mac(workload.name, number, parent_mac);
+    let port = port_name(workload.name, number);
+    // The kernel looks for a link's name where the request comes from, even if it is made elsewhere: of these names the
+    // board has none. Inside it gets its own.
+    let name = match link.attachment {
+        Attachment::Macvlan(_) | Attachment::Ipvlan(_) => &port,
+        _ => link.inner_name(number),
+    };
     let inner = Inner {
-        name: link.inner_name(number),
+        name,
         mac: Some(mac),
         mtu: link.mtu,
         namespace: namespace.as_raw_fd().unsigned_abs(),
     };
-    let port = port_name(workload.name, number);
     let make = match link.attachment {
         Attachment::Bridge(_) => Make::Veth { bridge: parent, port: &port },
         Attachment::Macvlan(_) => Make::Macvlan { parent },
@@ -59,20 +67,37 @@ pub(crate) fn connect(
                 let _ = exchange(&socket, |writer| delete_link(writer, &port));
                 let _ = rustix::event::poll(&mut [], Some(&crate::init::milliseconds(TRY_MS)));
             }
+            // A parent that another kind of link had until now, in a namespace that is still taken apart.
+            Err(Errno::BUSY) => {
+                let _ = rustix::event::poll(&mut [], Some(&crate::init::milliseconds(TRY_MS)));
+            }
             Ok(()) if matches!(make, Make::Veth { .. }) => {
                 let index = index_of(&socket, &port)?;
                 return exchange(&socket, |writer| {
                     if has_ipv6() {
                         stop_addresses(writer, index);
                     }
-                    isolate_port(writer, &port);
+                    isolate_port(writer, &port, link.may_spoof);
                     add_forwarding(writer, index, mac);
                 });
             }
             result => return result,
         }
     }
-    Err(Errno::EXIST)
+    Err(Errno::BUSY)
+}
+
+/// The index of what a link leads to. A bridge is there by now; a link of the board may still be on its way.
+fn parent_index(socket: &OwnedFd, link: &WorkloadLink<'_>) -> Result<u32, Errno> {
+    for _ in 0..PARENT_TRIES {
+        match (index_of(socket, link.attachment.name()), link.attachment) {
+            (Err(Errno::NODEV), Attachment::Macvlan(_) | Attachment::Ipvlan(_) | Attachment::Moved(_)) => {
+                let _ = rustix::event::poll(&mut [], Some(&crate::init::milliseconds(TRY_MS)));
+            }
+            (result, _) => return result,
+        }
+    }
+    Err(Errno::NODEV)
 }
 
 /// Makes the tables of `workload`; they replace those of before.
@@ -101,10 +126,17 @@ pub(crate) fn remove_rules(name: &str) -> Result<(), Errno> {
 ///
 /// # Errors
 /// The kernel's.
-pub(crate) fn set_up(config: &Config<'_>, link: &WorkloadLink<'_>, number: u8) -> Result<(), Errno> {
+pub(crate) fn set_up(config: &Config<'_>, workload: &Workload<'_>, link: &WorkloadLink<'_>, number: u8) -> Result<(), Errno> {
     let socket = route_socket()?;
     let name = link.inner_name(number);
-    let index = index_of(&socket, name)?;
+    let index = match link.attachment {
+        Attachment::Macvlan(_) | Attachment::Ipvlan(_) => {
+            let index = index_of(&socket, &port_name(workload.name, number))?;
+            exchange(&socket, |writer| rename_link(writer, index, name))?;
+            index
+        }
+        _ => index_of(&socket, name)?,
+    };
     let has_ipv6 = has_ipv6();
     if has_ipv6 && let Attachment::Bridge(_) = link.attachment {
         // The board routes between its ports, and would tell of a shorter way that is none.

@@ -143,7 +143,9 @@ impl Child<'_> {
             Step::Output => connect(self.dev.as_ref().ok_or(Errno::BADF)?, self.pipes.output),
             Step::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
             Step::Loopback => crate::net::loopback_up(),
-            Step::Link(link, number) => crate::net::set_up(self.pipes.config.ok_or(Errno::INVAL)?, link, number),
+            Step::Link(link, number) => {
+                crate::net::set_up(self.pipes.config.ok_or(Errno::INVAL)?, self.workload, link, number)
+            },
             Step::Hosts => self.write_hosts(),
             Step::Setting(setting) => write(setting),
             Step::PrivateMounts => {

@@ -32,20 +32,24 @@ impl Networks {
         }
     }
 
+    /// Whether the workload at `index` shares a namespace with links that is not there yet.
+    pub(crate) fn lacks(&self, config: &Config<'_>, index: usize) -> bool {
+        let isolation = &config.workloads[index].isolation;
+        let owner = isolation.net_of.map_or(index, usize::from);
+        let has_links = config.workloads.get(owner).is_some_and(|owner| !owner.network.links.is_empty());
+        isolation.is_net_shared && has_links && matches!(self.shared.get(owner), Some(None))
+    }
+
     /// Enters the namespace that the workload at `index` shares; stays where it has one of its own, or the board's.
     ///
     /// # Errors
-    /// EAGAIN where bridges are not there yet (`is_ready`) and one that is made here needs them; the kernel's.
-    pub(super) fn enter(&mut self, config: &Config<'_>, index: usize, is_ready: bool) -> Result<Away, Errno> {
+    /// The kernel's.
+    pub(super) fn enter(&mut self, config: &Config<'_>, index: usize) -> Result<Away, Errno> {
         let workload = &config.workloads[index];
         if !workload.isolation.is_net_shared {
             return Ok(Away(None));
         }
         let owner = workload.isolation.net_of.map_or(index, usize::from);
-        let has_links = config.workloads.get(owner).is_some_and(|owner| !owner.network.links.is_empty());
-        if has_links && !is_ready && matches!(self.shared.get(owner), Some(None)) {
-            return Err(Errno::AGAIN);
-        }
         let place = self.shared.get_mut(owner).ok_or(Errno::INVAL)?;
         let away = Away(Some(current()?));
         match place {
@@ -90,7 +94,7 @@ fn connect(config: &Config<'_>, workload: &Workload<'_>, own: &OwnedFd, namespac
         crate::net::rules(config, workload)?;
     }
     hilum_sys::enter_network_namespace(namespace.as_fd())?;
-    links().try_for_each(|(number, link)| crate::net::set_up(config, link, number))
+    links().try_for_each(|(number, link)| crate::net::set_up(config, workload, link, number))
 }
 
 fn current() -> Result<OwnedFd, Errno> {

@@ -135,7 +135,7 @@ pub(crate) fn spawn(
         rustix::io::ioctl_fionbio(notify, true)?;
     }
     let (socket, child_socket) = handover::pair()?;
-    let network = around.networks.enter(config, index, around.ready.is_none())?;
+    let network = around.networks.enter(config, index)?;
     let cloned = hilum_sys::clone(plan.namespaces.0, group.as_ref().map(AsFd::as_fd));
     if matches!(cloned, Ok(Cloned::Child)) {
         // The other end has to be PID 1's alone, so that its end can be heard.

@@ -275,7 +275,7 @@ const KNOWN_BRIDGE: &str = "the name of a bridge line of [system]";
 const KNOWN_LINK: &str = "the name of a link line of [system]";
 const IN_BRIDGE: &str = "an address in the bridge's network";
 const BRIDGE_ADDRESS: &str = "the bridge's own address: it is the only gateway there";
-const GIVEN_AWAY: &str = "a link that no other line has";
+const GIVEN_AWAY: &str = "a link that no other line uses or gives an address";
 const NEAR: &str = "a gateway in the network of one of the link's addresses";
 const NEW_PORT: &str = "a port of the board that no other line publishes";
 
@@ -378,8 +378,9 @@ fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<
             check_gateways(line, &link.addresses)?;
         }
         Attachment::Moved(name) => {
-            let is_boards = config.system.network.links.iter().any(|link| link.name == name);
-            if is_boards || others().any(|other| other.attachment.name() == name) {
+            let boards = config.system.network.links.iter().find(|link| link.name == name);
+            // A line that only gives it its name is how one knows which it is.
+            if boards.is_some_and(|link| link.has_dhcp || !link.addresses.is_empty()) || others().any(|other| other.attachment.name() == name) {
                 return wrong(parent, GIVEN_AWAY);
             }
             check_gateways(line, &link.addresses)?;

@@ -1,0 +1,265 @@
+//! Networks in guests, with real kernels and busybox: who reaches whom, and who does not.
+
+mod support;
+
+use hilum_qemu::Arch;
+use std::time::Duration;
+use support::{BOOT, Booted, built, has_line, image};
+
+on_both!(workloads_reach_what_their_lines_say_and_nothing_else, links_of_the_boards_own_wire, missing_modules_are_named);
+
+/// The functions of the workloads' scripts. Each prints a line of what was reached.
+const SCRIPT: &str = r#"b=/bin/busybox
+ask() { if printf 'GET / HTTP/1.0\r\n\r\n' | $b nc -w 3 $2 $3 2>/dev/null | $b grep -q hello; then echo yes $1; else echo no $1; fi; }
+ping() { if $b ping -c 1 -W 2 "$@" >/dev/null 2>&1; then echo yes ping "$*"; else echo no ping "$*"; fi; }
+arp() { if $b arping -q -c 1 -w 2 -I eth0 $1 >/dev/null 2>&1; then echo yes arp $1; else echo no arp $1; fi; }
+"#;
+
+const BOARD: &str = r#"hilum 1
+[system]
+module virtio_pci
+module virtio_net
+link eth0 dhcp
+bridge br0 10.77.0.1/24 fd77::1/64
+bridge br1 10.78.0.1/24
+masquerade br0 eth0
+nameserver 9.9.9.9
+[workload host]
+root /images/busybox
+exec /bin/busybox httpd -f -p 8181 -h /www
+share net
+reaper
+ready after 500ms
+[workload web]
+root /images/busybox
+exec /bin/busybox httpd -f -p 80 -h /www
+link veth br0 10.77.0.2/24 fd77::2/64 via 10.77.0.1
+publish 8080:80/tcp
+reaper
+ready tcp 80
+[workload friend]
+root /images/busybox
+exec /bin/busybox sh -c ". /t; ask web 10.77.0.2 80; ask web6 fd77::2 80; ask published 10.77.0.1 8080; ask host 10.77.0.1 8181; ping 10.77.0.1; ping 10.77.0.2; $b cat /etc/hosts /etc/resolv.conf; $b hostname; $b ip addr show eth0; echo done"
+link veth br0 10.77.0.3/24 fd77::3/64 via 10.77.0.1
+talk web
+resolv
+needs web host
+capability net_raw
+restart never
+[workload stranger]
+root /images/busybox
+exec /bin/busybox sh -c ". /t; ask web 10.77.0.2 80; ask web6 fd77::2 80; ask published 10.77.0.1 8080; ask host 10.77.0.1 8181; ping 10.77.0.1; ping 10.77.0.2; ping fd77::2; arp 10.77.0.2; arp 10.77.0.1; $b ip -6 addr | $b grep -c fe80; $b nc -w 3 10.0.2.2 1; echo status $?; echo done"
+link veth br0 10.77.0.4/24 fd77::4/64 via 10.77.0.1
+needs web host
+capability net_raw
+seccomp default +socket
+restart never
+[workload caller]
+root /images/busybox
+exec /bin/busybox sh -c ". /t; ask host 10.77.0.1 8181; $b grep -c ' board$' /etc/hosts; echo done"
+link veth br0 10.77.0.5/24 via 10.77.0.1
+talk board
+needs web host
+restart never
+[workload forger]
+root /images/busybox
+exec /bin/busybox sh -c ". /t; ping 10.77.0.1; $b ip addr add 10.77.0.99/24 dev eth0; ping 10.77.0.1 -I 10.77.0.99; $b ip addr add 10.77.0.3/24 dev eth0; ping 10.77.0.1 -I 10.77.0.3; $b ip -6 addr add fe80::9/64 dev eth0; $b sleep 3; ping fd77::1 -I fe80::9; $b ip link set eth0 address 02:00:00:00:00:66; ping 10.77.0.1; echo done"
+link veth br0 10.77.0.6/24 fd77::6/64 via 10.77.0.1
+needs web host
+capability net_raw net_admin
+seccomp default +socket
+restart never
+[workload liar]
+root /images/busybox
+exec /bin/busybox sh -c ". /t; arp 10.77.0.1; arp 10.77.0.2; $b ip addr add 10.77.0.99/24 dev eth0; ping 10.77.0.1 -I 10.77.0.99; $b ip -6 addr add fe80::9/64 dev eth0; $b sleep 3; ping fd77::1 -I fe80::9; ask web 10.77.0.2 80; echo done"
+link veth br0 10.77.0.7/24 fd77::7/64 via 10.77.0.1 spoof
+needs web host
+capability net_raw net_admin
+seccomp default +socket
+restart never
+[workload pod]
+root /images/busybox
+exec /bin/busybox httpd -f -p 80 -h /www
+link veth br1 10.78.0.2/24 via 10.78.0.1
+reaper
+ready tcp 80
+[workload member]
+root /images/busybox
+exec /bin/busybox sh -c ". /t; ask pod 127.0.0.1 80; ask web 10.77.0.2 80; $b nc -w 3 10.0.2.2 1; echo status $?; $b ip addr show eth0; echo done"
+share net=pod
+needs pod web
+restart never
+"#;
+
+/// Boots with busybox as the workloads' root filesystem, and `cards` as words for QEMU.
+fn boot(arch: Arch, release: &str, config: &str, cards: &[String], without: &[&str]) -> Booted {
+    let mut image = image(arch, config);
+    let busybox = built(&format!("image/{}/busybox", arch.name()));
+    image.tree(&busybox, "images/busybox").expect("busybox");
+    image.folder("images/busybox/etc", 0o755);
+    for (file, text) in [("etc/hosts", ""), ("etc/resolv.conf", ""), ("t", SCRIPT), ("www/index.html", "hello\n")] {
+        image.file(&format!("images/busybox/{file}"), 0o644, text);
+    }
+    if without.is_empty() {
+        support::needed_modules(arch, release, &mut image, config);
+    }
+    let cards: Vec<&str> = cards.iter().map(String::as_str).collect();
+    support::boot_with(arch, release, &image, "", None, &cards)
+}
+
+fn check(arch: Arch, release: &str) {
+    let port = support::free_port();
+    let cards = hilum_qemu::network(&format!(",hostfwd=tcp:127.0.0.1:{port}-:8080"));
+    let booted = boot(arch, release, BOARD, &cards, &[]);
+    for name in ["friend", "stranger", "caller", "forger", "liar", "member"] {
+        booted.vm.console.expect(&format!("workload \"{name}\": exited with status 0"), BOOT).expect("it ends");
+    }
+    let page = support::page(port, "/");
+    assert!(page.contains("hello"), "the published port is reached from outside: {page}");
+    let console = booted.vm.console.text();
+    for line in [
+        "friend | yes web",
+        "friend | yes web6",
+        "friend | yes published",
+        "friend | no host",
+        "friend | yes ping 10.77.0.1",
+        "friend | yes ping 10.77.0.2",
+        "friend | 10.77.0.2 web",
+        "friend | fd77::2 web",
+        "friend | 10.77.0.3 friend",
+        "friend | nameserver 9.9.9.9",
+        "friend | nameserver 10.0.2.3",
+        "friend | friend",
+        "stranger | no web",
+        "stranger | no web6",
+        "stranger | yes published",
+        "stranger | no host",
+        "stranger | yes ping 10.77.0.1",
+        "stranger | no ping 10.77.0.2",
+        "stranger | no ping fd77::2",
+        "stranger | no arp 10.77.0.2",
+        "stranger | no arp 10.77.0.1",
+        "stranger | 0",
+        // The router outside refuses at once: it was reached, in the board's name.
+        "stranger | nc: can't connect to remote host (10.0.2.2): Connection refused",
+        "caller | yes host",
+        "caller | 2",
+        "forger | yes ping 10.77.0.1",
+        "forger | no ping 10.77.0.1 -I 10.77.0.99",
+        "forger | no ping 10.77.0.1 -I 10.77.0.3",
+        "forger | no ping 10.77.0.1",
+        "forger | no ping ff02::2%eth0",
+        "liar | yes arp 10.77.0.1",
+        "liar | no arp 10.77.0.2",
+        "liar | yes ping 10.77.0.1 -I 10.77.0.99",
+        "liar | yes ping ff02::2%eth0",
+        "liar | no web",
+        "member | yes pod",
+        "member | no web",
+    ] {
+        has_line(&console, line);
+    }
+    // What is behind a bridge without masquerade gets no answer from outside.
+    has_line(&console, "member | nc: timed out");
+    assert!(console.contains("member |     inet 10.78.0.2/24"), "{console}");
+    assert!(!console.contains("hilum: packet rules"), "{console}");
+}
+
+fn workloads_reach_what_their_lines_say_and_nothing_else(arch: Arch) {
+    check(arch, support::USUAL);
+}
+
+#[test]
+fn networks_work_on_the_oldest_kernel() {
+    check(Arch::X86_64, "bullseye");
+}
+
+#[test]
+fn networks_work_on_the_newest_kernel() {
+    check(Arch::X86_64, "trixie");
+}
+
+/// Two cards: one stays with workloads of its own MAC address on it, one is given away and comes back.
+fn links_of_the_boards_own_wire(arch: Arch) {
+    const CONFIG: &str = r#"hilum 1
+[system]
+module virtio_pci
+module virtio_net
+link lan0 mac=52:54:00:00:00:01 10.0.2.15/24 mtu=1400
+link lan1 mac=52:54:00:00:00:02 up
+link gone dhcp
+[workload vlan]
+root /images/busybox
+exec /bin/busybox sh -c ". /t; $b nc -w 3 10.0.2.2 1; $b ip link show eth0; echo done"
+link macvlan lan0 10.0.2.50/24 via 10.0.2.2
+restart never
+# A macvlan and an ipvlan cannot have the same parent at one time (EBUSY).
+ready exit
+[workload shared]
+root /images/busybox
+exec /bin/busybox sh -c ". /t; $b nc -w 3 10.0.2.2 1; echo done; $b sleep 1000"
+link ipvlan lan0 10.0.2.51/24 via 10.0.2.2
+restart never
+needs vlan
+[workload given]
+root /images/busybox
+exec /bin/busybox sh -c ". /t; $b ip link show lan1; $b nc -w 3 10.0.3.2 1; echo done; exit 1"
+link move lan1 10.0.3.15/24 via 10.0.3.2
+restart on-failure delay=1s limit=1/60s
+"#;
+    let card = |number: u32| {
+        let words = [
+            "-netdev".to_owned(),
+            format!("user,id=net{number},net=10.0.{}.0/24", number + 1),
+            "-device".to_owned(),
+            format!("virtio-net-pci,netdev=net{number},mac=52:54:00:00:00:0{number},romfile="),
+        ];
+        words.to_vec()
+    };
+    let cards = [card(1), card(2)].concat();
+    let booted = boot(arch, support::USUAL, CONFIG, &cards, &[]);
+    let console = &booted.vm.console;
+    console.expect("workload \"given\": gave up after 1 restart", BOOT).expect("it fails twice");
+    console.expect("link gone: is not there", BOOT).expect("that is told");
+    console.expect("shared | done", BOOT).expect("it is there");
+    std::thread::sleep(Duration::from_millis(500));
+    let text = console.text();
+    let reached = |name: &str, address: &str| {
+        let line = format!("{name} | nc: can't connect to remote host ({address}): Connection refused");
+        text.lines().filter(|found| *found == line).count()
+    };
+    assert_eq!((reached("vlan", "10.0.2.2"), reached("shared", "10.0.2.2")), (1, 1), "{text}");
+    assert!(text.contains("vlan | 2: eth0@") || text.contains("vlan | 3: eth0@"), "{text}");
+    // It comes back to the board under its name, and is given away again.
+    assert_eq!(reached("given", "10.0.3.2"), 2, "{text}");
+    assert!(text.contains("vlan |     link/ether") && !text.contains("link lan1: is gone"), "{text}");
+}
+
+/// Nothing of it is loaded: each line that needs something says what.
+fn missing_modules_are_named(arch: Arch) {
+    const CONFIG: &str = "hilum 1
+[system]
+idle poweroff
+bridge br0 10.77.0.1/24
+link eth7 10.9.0.1/24
+[workload a]
+root /images/busybox
+exec /bin/busybox true
+link veth br0 10.77.0.2/24
+restart never
+[workload b]
+root /images/busybox
+exec /bin/busybox true
+restart never
+";
+    let mut booted = boot(arch, support::USUAL, CONFIG, &[], &["bridge"]);
+    let console = booted.vm.wait(BOOT).expect("it powers off");
+    for line in [
+        "hilum: bridge br0: EOPNOTSUPP (operation not supported): the kernel lacks bridge, or its module is not loaded; workloads behind it do not start",
+        "hilum: workload \"a\": connect link eth0: ENODEV (no such device or filesystem type): the board has no such link or bridge (yet)",
+        "hilum: workload \"b\": exited with status 0",
+    ] {
+        has_line(&console, line);
+    }
+    assert!(console.contains("hilum: packet rules: "), "{console}");
+}
