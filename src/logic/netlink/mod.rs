@@ -17,7 +17,7 @@ pub use route::{
     list, make_bridge, make_link, move_link, rename_link, set_link, stop_addresses,
 };
 pub use wiring::{
-    board_rules, has_tables, inner_link, remove_workload_rules, set_up_bridge, try_rules, workload_rules,
+    WORKLOAD_RULES_BYTES, board_rules, has_tables, inner_link, remove_workload_rules, set_up_bridge, try_rules, workload_rules,
 };
 pub use writer::Writer;
 

@@ -1,1 +1,225 @@
+//! Messages as the kernel's headers have them, answers that lie, and how much is said for one workload.
 
+use super::answer::attribute;
+use super::*;
+use crate::config::{Config, Mac, Prefix, parse};
+use crate::errno::Errno;
+use core::net::IpAddr;
+
+const CONFIG: &str = "hilum 1\n[system]\nlink eth0 up\nbridge br0 10.77.0.1/24 fd77::1/64\nmasquerade br0 eth0\n\
+    [workload web]\nroot /r\nexec /b\nlink veth br0 10.77.0.2/24 via 10.77.0.1\npublish 8080:80/tcp\n\
+    [workload db]\nroot /r\nexec /b\nlink veth br0 10.77.0.3/24 via 10.77.0.1\ntalk web board\n";
+
+fn config(text: &str) -> Config<'_> {
+    let mut config = Config::EMPTY;
+    parse(text.as_bytes(), &mut config).unwrap_or_else(|error| panic!("{error}"));
+    config
+}
+
+/// The messages that `write` writes: kind, flags, body.
+fn written(write: impl FnOnce(&mut Writer<'_>)) -> Vec<(u16, u16, Vec<u8>)> {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut writer = Writer::new(&mut buffer);
+    write(&mut writer);
+    let (mut bytes, _) = writer.finish().expect("it fits");
+    let mut messages = Vec::new();
+    while !bytes.is_empty() {
+        let length = u32::from_ne_bytes(bytes[..4].try_into().expect("four")) as usize;
+        let half = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+        messages.push((half(4), half(6), bytes[16..length].to_vec()));
+        bytes = &bytes[length.next_multiple_of(4)..];
+    }
+    messages
+}
+
+fn prefix(text: &str) -> Prefix {
+    let (address, length) = text.split_once('/').expect("a prefix");
+    Prefix { address: address.parse().expect("an address"), length: length.parse().expect("a number") }
+}
+
+fn answer(kind: u16, sequence: u32, error: i32) -> [u8; 36] {
+    let mut bytes = [0; 36];
+    bytes[0..4].copy_from_slice(&36_u32.to_ne_bytes());
+    bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+    bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+    bytes[16..20].copy_from_slice(&error.to_ne_bytes());
+    bytes
+}
+
+#[test]
+fn link_request_has_the_layout_of_rtnetlink() {
+    let [(kind, flags, body)] = &written(|writer| set_link(writer, 7, 1400))[..] else { panic!("one message") };
+    assert_eq!((*kind, *flags), (16, 5), "RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK");
+    assert_eq!(body[4..8], 7_u32.to_ne_bytes());
+    assert_eq!(body[8..16], [1_u32.to_ne_bytes(), 1_u32.to_ne_bytes()].concat()[..], "IFF_UP, and its mask");
+    assert_eq!(attribute(&body[16..], 4), Some(&1400_u32.to_ne_bytes()[..]), "IFLA_MTU");
+}
+
+#[test]
+fn pair_of_links_has_its_peer_nested_three_deep() {
+    let inner = Inner { name: "eth0", mac: Some(Mac([2, 0, 0, 0, 0, 1])), mtu: 0, namespace: 9 };
+    let messages = written(|writer| make_link(writer, Make::Veth { bridge: 3, port: "web.0" }, &inner));
+    let rest = &messages[0].2[16..];
+    assert_eq!(messages[0].1, 0x605, "NLM_F_CREATE and NLM_F_EXCL");
+    assert_eq!(attribute(rest, 3), Some(&b"web.0\0"[..]));
+    assert_eq!(attribute(rest, 10), Some(&3_u32.to_ne_bytes()[..]));
+    let info = attribute(rest, 18).expect("IFLA_LINKINFO");
+    assert_eq!(attribute(info, 1), Some(&b"veth\0"[..]));
+    let peer = attribute(attribute(info, 2).expect("IFLA_INFO_DATA"), 1).expect("VETH_INFO_PEER");
+    assert_eq!(attribute(&peer[16..], 3), Some(&b"eth0\0"[..]));
+    assert_eq!(attribute(&peer[16..], 28), Some(&9_u32.to_ne_bytes()[..]), "IFLA_NET_NS_FD");
+}
+
+#[test]
+fn address_and_route_have_the_layout_of_rtnetlink() {
+    let messages = written(|writer| {
+        add_address(writer, 7, prefix("10.0.0.2/24"), Neighbours::Nobody, 60);
+        add_route(writer, 7, prefix("0.0.0.0/0"), Some(IpAddr::from([10, 0, 0, 1])), 100);
+    });
+    let address = &messages[0].2;
+    assert_eq!(address[..8], [2, 24, 0, 0, 7, 0, 0, 0]);
+    assert_eq!(attribute(&address[8..], 4), Some(&[10, 0, 0, 255][..]), "IFA_BROADCAST");
+    assert_eq!(attribute(&address[8..], 8), Some(&0x202_u32.to_ne_bytes()[..]), "NODAD and NOPREFIXROUTE");
+    let route = &messages[1].2;
+    assert_eq!(route[..8], [2, 0, 0, 0, 254, 4, 0, 1]);
+    assert_eq!(attribute(&route[12..], 5), Some(&[10, 0, 0, 1][..]));
+    assert_eq!(attribute(&route[12..], 1), None, "everywhere has no destination");
+}
+
+#[test]
+fn what_is_said_for_one_workload_is_counted() {
+    let config = config(CONFIG);
+    let web = &config.workloads[0];
+    let link = &web.network.links[0];
+    // Outside: the pair; its port, without addresses, isolated, and who is behind it. Inside: no addresses, up, one address,
+    // the board as a neighbour, the ways to it, to its network and to everywhere.
+    assert_eq!(written(|writer| inner_link(writer, &config, link, 2, true)).len(), 7);
+    // Two tables made anew (3 messages each), a chain with two rules, a chain with one, and the batch around them.
+    assert_eq!(written(|writer| workload_rules(writer, &config, web)).len(), 2 + 2 * 3 + 1 + 2 + 1 + 1);
+    assert_eq!(written(|writer| remove_workload_rules(writer, "web")).len(), 2 + 2 * 2);
+}
+
+#[test]
+fn rules_begin_and_end_a_batch_and_name_their_table() {
+    let config = config(CONFIG);
+    for messages in [
+        written(|writer| board_rules(writer, &config, false)),
+        written(|writer| workload_rules(writer, &config, &config.workloads[1])),
+    ] {
+        let (first, last) = (messages.first().expect("one"), messages.last().expect("one"));
+        assert_eq!((first.0, last.0), (16, 17));
+        for (kind, flags, body) in &messages[1..messages.len() - 1] {
+            assert_eq!(kind >> 8, 10, "NFNL_SUBSYS_NFTABLES");
+            assert_eq!(flags & 5, 5, "each is answered");
+            assert!(attribute(&body[4..], 1).is_some_and(|name| name.starts_with(b"hilum")));
+        }
+    }
+}
+
+#[test]
+fn board_lets_nothing_through_that_is_no_workloads() {
+    let policies = |is_router| {
+        let config = config(CONFIG);
+        let messages = written(|writer| board_rules(writer, &config, is_router));
+        let chains = messages.iter().filter(|(kind, ..)| *kind == (10 << 8) | 3);
+        let forward = chains.map(|(_, _, body)| body[4..].to_vec()).find(|body| attribute(body, 3) == Some(b"forward\0"));
+        attribute(&forward.expect("the chain"), 5).map(<[u8]>::to_vec)
+    };
+    assert_eq!(policies(false), Some(vec![0, 0, 0, 0]), "NF_DROP");
+    assert_eq!(policies(true), Some(vec![0, 0, 0, 1]), "NF_ACCEPT");
+}
+
+#[test]
+fn largest_configuration_fits_its_buffers() {
+    let mut text = "hilum 1\n[system]\nlink eth0 up\n".to_owned();
+    for bridge in 0..4 {
+        text += &format!("bridge br{bridge} 10.{bridge}.0.1/16 fd{bridge}0::1/64\nmasquerade br{bridge} eth0\n");
+    }
+    for index in 0..32 {
+        text += &format!("[workload {}{index}]\nroot /r\nexec /b\n", "w".repeat(30));
+        for link in 0..4 {
+            text += &format!("link veth br{link} 10.{link}.1.{}/16 fd{link}0::1:{index:x}/64 via 10.{link}.0.1\n", index + 1);
+        }
+        for port in 0..8 {
+            text += &format!("publish {}:80/tcp\n", 1000 + 8 * index + port);
+        }
+        text += "talk";
+        (0..32).filter(|other| *other != index).for_each(|other| text += &format!(" {}{other}", "w".repeat(30)));
+        text += "\n";
+    }
+    let config = config(&text);
+    let mut board = vec![0; 32 * 1024];
+    let mut writer = Writer::new(&mut board);
+    board_rules(&mut writer, &config, false);
+    assert!(writer.finish().is_some(), "the board's rules");
+    for workload in &config.workloads {
+        let mut rules = vec![0; 1024 * 1024];
+        let mut writer = Writer::new(&mut rules);
+        workload_rules(&mut writer, &config, workload);
+        let (bytes, _) = writer.finish().expect("room");
+        assert!(bytes.len() <= WORKLOAD_RULES_BYTES, "{}", bytes.len());
+    }
+}
+
+#[test]
+fn attribute_that_is_too_long_is_never_sent() {
+    // CVE-2021-43784: a length of more than sixteen bits was read as a shorter one.
+    let (mut buffer, long) = (vec![0; 256 * 1024], vec![0; 70_000]);
+    let mut writer = Writer::new(&mut buffer);
+    writer.message(16, 0, |writer| writer.attribute(1, &long));
+    assert_eq!(writer.finish(), None);
+    let mut writer = Writer::new(&mut buffer);
+    writer.message(16, 0, |writer| writer.nest(1, |writer| (0..9000).for_each(|_| writer.number(1, 0))));
+    assert_eq!(writer.finish(), None);
+    let mut small = [0; 20];
+    let mut writer = Writer::new(&mut small);
+    set_link(&mut writer, 1, 0);
+    assert_eq!(writer.finish(), None);
+}
+
+#[test]
+fn acknowledgements_are_counted_and_refusals_named() {
+    let mut done = 0;
+    let both = [answer(2, 1, 0), answer(2, 2, 0)].concat();
+    assert_eq!(acknowledge(&both, 2, &mut done), Ok(()));
+    assert_eq!(done, 2);
+    let refused = acknowledge(&answer(2, 2, -17), 2, &mut 1);
+    assert_eq!(refused, Err((2, Refusal::Kernel(Errno(17)))));
+}
+
+#[test]
+fn answers_that_lie_are_refused() {
+    for (bytes, what) in [
+        (answer(2, 8, 0), "the number of no request"),
+        (answer(3, 1, 0), "the end of a list"),
+        (answer(2, 1, 5), "no negated errno"),
+        (answer(2, 1, i32::MIN), "no errno"),
+    ] {
+        assert!(matches!(acknowledge(&bytes, 2, &mut 0), Err((_, Refusal::Malformed))), "{what}");
+    }
+    for length in 1..20 {
+        let cut = &answer(2, 1, 0)[..length];
+        assert!(matches!(acknowledge(cut, 2, &mut 0), Err((_, Refusal::Malformed))), "{length}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_answer_is_read_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+        for message in Messages::of(&bytes).take(64) {
+            if let Ok(Message::Entry(kind, body)) = message {
+                for kind in [kind, 16, 20, 24, (10 << 8) | 6] {
+                    let _ = (LinkEntry::read(kind, body), AddressEntry::read(kind, body));
+                    let _ = (RouteEntry::read(kind, body), RuleEntry::read(kind, body));
+                }
+            }
+        }
+        let _ = acknowledge(&bytes, 7, &mut 0);
+    }
+
+    #[test]
+    fn any_entry_is_read_or_refused(kind in 16_u16..32, bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+        let _ = (LinkEntry::read(kind, &bytes), AddressEntry::read(kind, &bytes), RouteEntry::read(kind, &bytes));
+        let _ = RuleEntry::read((10 << 8) | 6, &bytes);
+    }
+}

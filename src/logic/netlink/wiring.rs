@@ -19,6 +19,9 @@ use heapless::String;
 /// The board's table.
 const TABLE: &str = "hilum";
 
+/// Bytes of the largest rules of one workload: up to 31 others to talk to over four links, and 8 ports.
+pub const WORKLOAD_RULES_BYTES: usize = 128 * 1024;
+
 /// The marks: it may go to another workload, or to the board itself.
 const TO_PEER: u32 = 0x6869_6c01;
 const TO_BOARD: u32 = 0x6869_6c02;

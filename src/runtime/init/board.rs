@@ -70,6 +70,8 @@ pub(super) struct Board {
     pub(super) deferred: WorkloadSet,
     /// The copy of this process that prepares what some workloads wait for.
     pub(super) preparing: Option<Pid>,
+    /// How many of them there were.
+    pub(super) preparations: u8,
     pub(super) epoll: OwnedFd,
     signals: Signals,
     /// When this process was entered; none once the first workload's time was told.
@@ -134,6 +136,7 @@ impl Board {
                 guard,
                 links: BoardLinks::none(),
                 preparing: None,
+                preparations: 0,
                 deferred: WorkloadSet::EMPTY,
                 epoll,
                 signals,

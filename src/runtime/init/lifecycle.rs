@@ -39,7 +39,7 @@ impl Board {
     }
 
     fn ended(&mut self, pid: Pid, status: WaitStatus) {
-        if self.console.ended(pid) || self.is_prepared(pid) {
+        if self.console.ended(pid) || self.is_prepared(pid, status) {
             return;
         }
         if let Some(index) = self.notes.iter().position(|note| note.check == Some(pid)) {

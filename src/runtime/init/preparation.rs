@@ -14,8 +14,10 @@ use hilum_sys::{Cloned, exit};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::Pid;
+use rustix::process::{Pid, WaitStatus};
 
+/// How often it is tried.
+const PREPARATIONS: u8 = 3;
 /// How the copy stands behind what starts meanwhile.
 const NICE: i32 = 10;
 
@@ -52,6 +54,7 @@ impl Board {
         }
         match copy(self.kind, config, &mut self.console) {
             Ok((pid, ready)) => {
+                self.preparations += 1;
                 self.preparing = Some(pid);
                 self.around.ready = Some(ready);
                 // Those that wait use no processor, and may not keep others from starting.
@@ -65,11 +68,16 @@ impl Board {
     }
 
     /// Takes note of the end of that copy; gives whether it was one.
-    pub(super) fn is_prepared(&mut self, pid: Pid) -> bool {
+    pub(super) fn is_prepared(&mut self, pid: Pid, status: WaitStatus) -> bool {
         if self.preparing != Some(pid) {
             return false;
         }
         self.preparing = None;
+        if status.exit_status() != Some(0) && self.preparations < PREPARATIONS {
+            // Somebody has killed it, or memory was short. What it has done can be done again.
+            self.prepare();
+            return true;
+        }
         self.around.ready = None;
         self.supervisor.limit_set_ups(processors());
         let deferred = core::mem::take(&mut self.deferred);

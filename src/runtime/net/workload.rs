@@ -3,14 +3,12 @@
 use super::{each_link, exchange, filter_socket, has_ipv6, index_of, request, route_socket, set};
 use hilum::config::{Attachment, Config, Mac, Workload, WorkloadLink, port_name};
 use hilum::netlink::{
-    Inner, Make, Writer, add_forwarding, delete_link, inner_link, isolate_port, make_link, move_link,
+    Inner, Make, WORKLOAD_RULES_BYTES, Writer, add_forwarding, delete_link, inner_link, isolate_port, make_link, move_link,
     remove_workload_rules, rename_link, stop_addresses, workload_rules,
 };
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
-/// Bytes of the messages for a workload's rules: each takes less than 700, and there are up to 32 peers and 8 ports.
-const RULES_BYTES: usize = 64 * 1024;
 /// How often a name is tried that is still taken by the same workload's link of before, and milliseconds between.
 const TRIES: usize = 50;
 /// The same for a link of the board that is not there yet: ten seconds.
@@ -105,7 +103,7 @@ fn parent_index(socket: &OwnedFd, link: &WorkloadLink<'_>) -> Result<u32, Errno>
 /// # Errors
 /// The kernel's: EPROTONOSUPPORT, ENOENT or EOPNOTSUPP where it lacks nf_tables or a part of it.
 pub(crate) fn rules(config: &Config<'_>, workload: &Workload<'_>) -> Result<(), Errno> {
-    let mut buffer = [0; RULES_BYTES];
+    let mut buffer = [0; WORKLOAD_RULES_BYTES];
     let mut writer = Writer::new(&mut buffer);
     workload_rules(&mut writer, config, workload);
     request(&filter_socket()?, &writer)
