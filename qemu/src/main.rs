@@ -79,7 +79,8 @@ fn run(command: Command) -> Result<()> {
         }
     }
     let forwarded = publish.map(|(port, guest)| free_port(port).map(|port| (port, guest))).transpose()?;
-    let network = forwarded.map(|(port, guest)| hilum_qemu::network(&format!(",hostfwd=tcp:127.0.0.1:{port}-:{guest}")));
+    let network =
+        forwarded.map(|(port, guest)| hilum_qemu::network(&format!(",hostfwd=tcp:127.0.0.1:{port}-:{guest}")));
     let network: Vec<&str> = network.iter().flatten().map(String::as_str).collect();
     let options = Options {
         arch,

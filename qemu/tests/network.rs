@@ -6,7 +6,11 @@ use hilum_qemu::Arch;
 use std::time::Duration;
 use support::{BOOT, Booted, built, has_line, image};
 
-on_both!(workloads_reach_what_their_lines_say_and_nothing_else, links_of_the_boards_own_wire, missing_modules_are_named);
+on_both!(
+    workloads_reach_what_their_lines_say_and_nothing_else,
+    links_of_the_boards_own_wire,
+    missing_modules_are_named
+);
 
 /// The functions of the workloads' scripts. Each prints a line of what was reached.
 const SCRIPT: &str = r#"b=/bin/busybox

@@ -61,9 +61,20 @@ impl Peer {
     fn serve(&mut self, folder: &std::path::Path) -> std::path::PathBuf {
         let log = folder.join("dnsmasq.log");
         let mut command = self.command("dnsmasq");
-        command.args(["--no-daemon", "--port=0", "--conf-file=/dev/null", "--interface=srv", "--log-dhcp", "--user=root"]);
+        command.args([
+            "--no-daemon",
+            "--port=0",
+            "--conf-file=/dev/null",
+            "--interface=srv",
+            "--log-dhcp",
+            "--user=root",
+        ]);
         // Renewed after ten seconds, the least that this client agrees to.
-        command.args(["--dhcp-range=192.168.9.50,192.168.9.50,120", "--dhcp-option=58,10", "--dhcp-option=6,192.168.9.3"]);
+        command.args([
+            "--dhcp-range=192.168.9.50,192.168.9.50,120",
+            "--dhcp-option=58,10",
+            "--dhcp-option=6,192.168.9.3",
+        ]);
         command.arg(format!("--dhcp-leasefile={}", folder.join("leases").display()));
         let file = std::fs::File::create(&log).expect("a file");
         command.stderr(file.try_clone().expect("the file")).stdout(file).stdin(Stdio::null());
@@ -183,7 +194,8 @@ fn linked(count: usize, lines: &str, exec: &str) -> String {
 
 /// Links and rules that are there for workloads.
 fn left(text: &str) -> Vec<&str> {
-    let is_theirs = |line: &&str| line.starts_with("rule hilum-") || (line.starts_with("link w") && line.contains(" in br0"));
+    let is_theirs =
+        |line: &&str| line.starts_with("rule hilum-") || (line.starts_with("link w") && line.contains(" in br0"));
     text.lines().filter(is_theirs).collect()
 }
 

@@ -175,6 +175,19 @@ mod tests {
     }
 
     #[test]
+    fn another_network_is_a_change_and_another_line_is_none() {
+        let board = "hilum 1\n[system]\nbridge br0 10.0.0.1/24\n";
+        let link = "link veth br0 10.0.0.2/24 via 10.0.0.1\n";
+        let two = |first: &str, second: &str| format!("{board}{}{}", section("a", first), section("b", second));
+        let talks = "link veth br0 10.0.0.3/24\ntalk a";
+        let old = two(link, talks);
+        assert_eq!(places(&old, &old.replace("[system]", "# a comment\n[system]")), [Some(0), Some(1)]);
+        assert_eq!(places(&old, &two(&format!("{link}publish 80:80/tcp"), talks)), [None, Some(1)]);
+        // Whoever talks to it has its address in rules and in /etc/hosts.
+        assert_eq!(places(&old, &two("link veth br0 10.0.0.4/24 via 10.0.0.1", talks)), [None, None]);
+    }
+
+    #[test]
     fn what_did_not_change_goes_on_wherever_it_stands() {
         let (a, b, c) = (section("a", ""), section("b", "needs a"), section("c", "share net=a"));
         let old = format!("hilum 1\n{a}{b}{c}");

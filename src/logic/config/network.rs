@@ -62,9 +62,7 @@ impl Prefix {
             IpAddr::V4(_) => {
                 IpAddr::V4(Ipv4Addr::from_bits(((u32::MAX as u64) << 32_u32.saturating_sub(self.length as u32)) as u32))
             }
-            IpAddr::V6(_) => {
-                IpAddr::V6(Ipv6Addr::from_bits(mask_6(self.length)))
-            }
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(mask_6(self.length))),
         }
     }
 
@@ -96,8 +94,7 @@ impl Prefix {
 
     /// Whether the address is one of its network.
     pub fn contains(self, address: IpAddr) -> bool {
-        self.address.is_ipv4() == address.is_ipv4()
-            && Self { address, length: self.length }.first() == self.first()
+        self.address.is_ipv4() == address.is_ipv4() && Self { address, length: self.length }.first() == self.first()
     }
 
     /// Whether the two networks have an address in common.
@@ -230,8 +227,13 @@ pub struct SystemNetwork<'a> {
 
 impl SystemNetwork<'_> {
     /// None at all.
-    pub const EMPTY: Self =
-        Self { links: Vec::new(), bridges: Vec::new(), masquerades: Vec::new(), routes: Vec::new(), name_servers: Vec::new() };
+    pub const EMPTY: Self = Self {
+        links: Vec::new(),
+        bridges: Vec::new(),
+        masquerades: Vec::new(),
+        routes: Vec::new(),
+        name_servers: Vec::new(),
+    };
 
     /// The bridge with this name.
     pub fn bridge(&self, name: &str) -> Option<&Bridge<'_>> {
@@ -346,6 +348,20 @@ impl<'a> Network<'a> {
     /// Every address of its links.
     pub fn addresses(&self) -> impl Iterator<Item = Prefix> {
         self.links.iter().flat_map(|link| link.addresses.iter().copied())
+    }
+
+    /// The addresses by which it reaches a workload that it may talk to, each with the number of its own link that they are
+    /// reached by: those behind a bridge that both are connected to, or all of them, by the first link, where there is none.
+    pub fn reached<'n>(&'n self, peer: &'n Network<'_>) -> impl Iterator<Item = (u8, Prefix)> + 'n {
+        let same = |link: &WorkloadLink<'_>| {
+            (0..).zip(&self.links).find(|(_, own)| own.attachment == link.attachment).map(|(number, _)| number)
+        };
+        let first = self.bridged().next().map_or(0, |(number, ..)| number);
+        let has_same = peer.bridged().any(|(_, link, _)| same(link).is_some());
+        peer.bridged().filter_map(move |(_, link, prefix)| match same(link) {
+            Some(number) => Some((number, prefix)),
+            None => (!has_same).then_some((first, prefix)),
+        })
     }
 
     /// Every address of its links to bridges, each with its link and that one's number.

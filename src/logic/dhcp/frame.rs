@@ -62,9 +62,8 @@ pub(super) fn write(mac: Mac, request: &Request, frame: &mut [u8; FRAME_BYTES]) 
         rebind_duration: None,
         additional_options: &[],
     };
-    let (to, to_mac) = request.to.map_or((Ipv4Addr::BROADCAST, EthernetAddress::BROADCAST), |(to, mac)| {
-        (to, EthernetAddress(mac.0))
-    });
+    let (to, to_mac) =
+        request.to.map_or((Ipv4Addr::BROADCAST, EthernetAddress::BROADCAST), |(to, mac)| (to, EthernetAddress(mac.0)));
     let udp = UdpRepr { src_port: CLIENT_PORT, dst_port: SERVER_PORT };
     let ip = Ipv4Repr {
         src_addr: request.own.unwrap_or(Ipv4Addr::UNSPECIFIED),
@@ -84,9 +83,16 @@ pub(super) fn write(mac: Mac, request: &Request, frame: &mut [u8; FRAME_BYTES]) 
     ip.emit(&mut packet, &sums);
     let mut datagram = UdpPacket::new_unchecked(packet.payload_mut());
     let mut is_written = false;
-    udp.emit(&mut datagram, &ip.src_addr.into(), &to.into(), message.buffer_len(), |payload| {
-        is_written = message.emit(&mut DhcpPacket::new_unchecked(payload)).is_ok();
-    }, &sums);
+    udp.emit(
+        &mut datagram,
+        &ip.src_addr.into(),
+        &to.into(),
+        message.buffer_len(),
+        |payload| {
+            is_written = message.emit(&mut DhcpPacket::new_unchecked(payload)).is_ok();
+        },
+        &sums,
+    );
     is_written.then_some(length)
 }
 
@@ -121,7 +127,8 @@ pub(super) fn read(mac: Mac, frame: &[u8]) -> Option<Answer> {
     if !is_udp || packet.more_frags() || packet.frag_offset() != 0 {
         return None;
     }
-    let datagram = UdpPacket::new_checked(packet.payload()).ok().filter(|datagram| datagram.dst_port() == CLIENT_PORT)?;
+    let datagram =
+        UdpPacket::new_checked(packet.payload()).ok().filter(|datagram| datagram.dst_port() == CLIENT_PORT)?;
     if datagram.src_port() != SERVER_PORT {
         return None;
     }

@@ -78,8 +78,16 @@ pub struct Client {
 impl Client {
     /// A client that begins to ask. `chance` is any number; it makes exchanges differ.
     pub fn new(mac: Mac, chance: u32, now: u64) -> Self {
-        let mut client =
-            Self { mac, state: State::Selecting, held: None, id: 0, began: now, tries: 0, ask_at: now, chance: chance | 1 };
+        let mut client = Self {
+            mac,
+            state: State::Selecting,
+            held: None,
+            id: 0,
+            began: now,
+            tries: 0,
+            ask_at: now,
+            chance: chance | 1,
+        };
         client.enter(State::Selecting, now);
         client
     }
@@ -123,7 +131,9 @@ impl Client {
 
     /// A frame has come: what has come of it. A frame may follow at once; see [`Self::deadline`].
     pub fn hear(&mut self, now: u64, frame: &[u8]) -> News {
-        let Some(answer) = frame::read(self.mac, frame).filter(|answer| answer.id == self.id) else { return News::None };
+        let Some(answer) = frame::read(self.mac, frame).filter(|answer| answer.id == self.id) else {
+            return News::None;
+        };
         match (self.state, answer.kind) {
             (State::Selecting, Kind::Offer) if answer.lease.is_sane() && !answer.lease.server.is_unspecified() => {
                 let id = self.id;
@@ -184,16 +194,15 @@ impl Client {
 
     fn request(&self, now: u64) -> Request {
         let seconds = u16::try_from(now.saturating_sub(self.began) / 1_000).unwrap_or(u16::MAX);
-        let nothing = Request { is_discover: false, id: self.id, seconds, own: None, wanted: None, server: None, to: None };
+        let nothing =
+            Request { is_discover: false, id: self.id, seconds, own: None, wanted: None, server: None, to: None };
         match (self.state, self.held) {
             (State::Requesting { address, server }, _) => {
                 Request { wanted: Some(address), server: Some(server), ..nothing }
             }
-            (State::Renewing, Some(held)) => Request {
-                own: Some(held.lease.address),
-                to: Some((held.lease.server, held.server_mac)),
-                ..nothing
-            },
+            (State::Renewing, Some(held)) => {
+                Request { own: Some(held.lease.address), to: Some((held.lease.server, held.server_mac)), ..nothing }
+            }
             (State::Rebinding, Some(held)) => Request { own: Some(held.lease.address), ..nothing },
             _ => Request { is_discover: true, ..nothing },
         }
@@ -202,7 +211,8 @@ impl Client {
     /// Milliseconds until the next question: twice as long each time, and a bit of chance; a part of what is left of a
     /// lease.
     fn pause(&mut self, now: u64) -> u64 {
-        let left = |until: u64| (until.saturating_sub(now) / 2).clamp(RENEW_PAUSE_MS.min(SHORTEST_MS / 4), RENEW_PAUSE_MS);
+        let left =
+            |until: u64| (until.saturating_sub(now) / 2).clamp(RENEW_PAUSE_MS.min(SHORTEST_MS / 4), RENEW_PAUSE_MS);
         match (self.state, self.held) {
             (State::Renewing, Some(held)) => left(held.rebind_at),
             (State::Rebinding, Some(held)) => left(held.ends_at),

@@ -86,9 +86,16 @@ fn answer(kind: DhcpMessageType, id: u32, seconds: u32, more: &[DhcpOption<'_>])
     ip.emit(&mut packet, &ChecksumCapabilities::default());
     let mut datagram = UdpPacket::new_unchecked(packet.payload_mut());
     let sums = ChecksumCapabilities::default();
-    udp.emit(&mut datagram, &SERVER.into(), &ADDRESS.into(), message.buffer_len(), |payload| {
-        message.emit(&mut DhcpPacket::new_unchecked(payload)).expect("it fits");
-    }, &sums);
+    udp.emit(
+        &mut datagram,
+        &SERVER.into(),
+        &ADDRESS.into(),
+        message.buffer_len(),
+        |payload| {
+            message.emit(&mut DhcpPacket::new_unchecked(payload)).expect("it fits");
+        },
+        &sums,
+    );
     bytes
 }
 
@@ -247,7 +254,14 @@ proptest::proptest! {
 #[test]
 fn every_question_fits_its_frame() {
     let some = Some(Ipv4Addr::BROADCAST);
-    let request =
-        Request { is_discover: false, id: 1, seconds: 1, own: some, wanted: some, server: some, to: Some((SERVER, MAC)) };
+    let request = Request {
+        is_discover: false,
+        id: 1,
+        seconds: 1,
+        own: some,
+        wanted: some,
+        server: some,
+        to: Some((SERVER, MAC)),
+    };
     assert!(frame::write(MAC, &request, &mut [0; FRAME_BYTES]).is_some_and(|length| length >= 14 + 20 + 8 + 240));
 }

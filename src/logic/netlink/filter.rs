@@ -317,44 +317,54 @@ impl Rule<'_, '_> {
     }
 
     /// It is of this address's family; in a table of frames as in one of packets.
-    #[inline(never)]
     pub(super) fn family_of(&mut self, address: IpAddr) -> &mut Self {
-        let kind: u16 = if address.is_ipv4() { 0x0800 } else { 0x86dd };
-        self.meta(1).compare(true, &kind.to_be_bytes())
+        self.family(true, address.is_ipv4())
     }
 
-    /// Its frame comes from this MAC address.
+    /// It is of this family, or is not.
     #[inline(never)]
-    pub(super) fn sender(&mut self, mac: [u8; 6]) -> &mut Self {
-        self.payload(0, 6, 6).compare(true, &mac)
+    pub(super) fn family(&mut self, is_equal: bool, is_ipv4: bool) -> &mut Self {
+        let kind: u16 = if is_ipv4 { 0x0800 } else { 0x86dd };
+        self.meta(1).compare(is_equal, &kind.to_be_bytes())
+    }
+
+    /// Its frame does not come from this MAC address.
+    #[inline(never)]
+    pub(super) fn not_sender(&mut self, mac: [u8; 6]) -> &mut Self {
+        self.payload(0, 6, 6).compare(false, &mac)
+    }
+
+    /// It does not come from this address. Its family was looked at before.
+    pub(super) fn not_source(&mut self, address: IpAddr) -> &mut Self {
+        self.address(Prefix::host(address), 12, 8, false)
     }
 
     /// It comes from this network. Its family was looked at before.
     pub(super) fn source(&mut self, network: Prefix) -> &mut Self {
-        self.address(network, 12, 8)
+        self.address(network, 12, 8, true)
     }
 
     /// It goes to this network. Its family was looked at before.
     pub(super) fn destination(&mut self, network: Prefix) -> &mut Self {
-        self.address(network, 16, 24)
+        self.address(network, 16, 24, true)
     }
 
     #[inline(never)]
-    fn address(&mut self, network: Prefix, offset_4: u32, offset_6: u32) -> &mut Self {
+    fn address(&mut self, network: Prefix, offset_4: u32, offset_6: u32, is_equal: bool) -> &mut Self {
         match (network.address, network.first(), network.mask()) {
             (IpAddr::V4(_), IpAddr::V4(first), IpAddr::V4(mask)) => {
                 self.payload(1, offset_4, 4);
                 if network.length < 32 {
                     self.mask(&mask.octets());
                 }
-                self.compare(true, &first.octets())
+                self.compare(is_equal, &first.octets())
             }
             (_, IpAddr::V6(first), IpAddr::V6(mask)) => {
                 self.payload(1, offset_6, 16);
                 if network.length < 128 {
                     self.mask(&mask.octets());
                 }
-                self.compare(true, &first.octets())
+                self.compare(is_equal, &first.octets())
             }
             _ => self,
         }

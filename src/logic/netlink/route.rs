@@ -301,15 +301,7 @@ pub fn delete_route(writer: &mut Writer<'_>, index: u32, to: Prefix, gateway: Op
     route(writer, DELETE_ROUTE, 0, index, to, gateway, metric);
 }
 
-fn route(
-    writer: &mut Writer<'_>,
-    kind: u16,
-    flags: u16,
-    index: u32,
-    to: Prefix,
-    gateway: Option<IpAddr>,
-    metric: u32,
-) {
+fn route(writer: &mut Writer<'_>, kind: u16, flags: u16, index: u32, to: Prefix, gateway: Option<IpAddr>, metric: u32) {
     /// RT_TABLE_MAIN, RTPROT_STATIC, RTN_UNICAST, RT_SCOPE_UNIVERSE and RT_SCOPE_LINK; RTNH_F_ONLINK
     const MAIN: u8 = 254;
     const STATIC: u8 = 4;

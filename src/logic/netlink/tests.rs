@@ -94,8 +94,8 @@ fn what_is_said_for_one_workload_is_counted() {
     // Outside: the pair; its port, without addresses, isolated, and who is behind it. Inside: no addresses, up, one address,
     // the board as a neighbour, the ways to it, to its network and to everywhere.
     assert_eq!(written(|writer| inner_link(writer, &config, link, 2, true)).len(), 7);
-    // Two tables made anew (3 messages each), a chain with two rules, a chain with one, and the batch around them.
-    assert_eq!(written(|writer| workload_rules(writer, &config, web)).len(), 2 + 2 * 3 + 1 + 2 + 1 + 1);
+    // Two tables made anew (3 messages each), a chain with four rules, a chain with one, and the batch around them.
+    assert_eq!(written(|writer| workload_rules(writer, &config, web)).len(), 2 + 2 * 3 + 1 + 4 + 1 + 1);
     assert_eq!(written(|writer| remove_workload_rules(writer, "web")).len(), 2 + 2 * 2);
 }
 
@@ -122,7 +122,8 @@ fn board_lets_nothing_through_that_is_no_workloads() {
         let config = config(CONFIG);
         let messages = written(|writer| board_rules(writer, &config, is_router));
         let chains = messages.iter().filter(|(kind, ..)| *kind == (10 << 8) | 3);
-        let forward = chains.map(|(_, _, body)| body[4..].to_vec()).find(|body| attribute(body, 3) == Some(b"forward\0"));
+        let forward =
+            chains.map(|(_, _, body)| body[4..].to_vec()).find(|body| attribute(body, 3) == Some(b"forward\0"));
         attribute(&forward.expect("the chain"), 5).map(<[u8]>::to_vec)
     };
     assert_eq!(policies(false), Some(vec![0, 0, 0, 0]), "NF_DROP");
@@ -138,7 +139,10 @@ fn largest_configuration_fits_its_buffers() {
     for index in 0..32 {
         text += &format!("[workload {}{index}]\nroot /r\nexec /b\n", "w".repeat(30));
         for link in 0..4 {
-            text += &format!("link veth br{link} 10.{link}.1.{}/16 fd{link}0::1:{index:x}/64 via 10.{link}.0.1\n", index + 1);
+            text += &format!(
+                "link veth br{link} 10.{link}.1.{}/16 fd{link}0::1:{index:x}/64 via 10.{link}.0.1\n",
+                index + 1
+            );
         }
         for port in 0..8 {
             text += &format!("publish {}:80/tcp\n", 1000 + 8 * index + port);

@@ -118,7 +118,7 @@ pub fn workload_rules(writer: &mut Writer<'_>, config: &Config<'_>, workload: &W
         for (number, link) in (0..).zip(&network.links) {
             if let Attachment::Bridge(_) = link.attachment {
                 let port = port_name(workload.name, number);
-                batch.chain(&port, Hook::Ingress(&port), Verdict::Drop);
+                batch.chain(&port, Hook::Ingress(&port), Verdict::Accept);
                 sending_rules(batch, &port, config, workload, link, number);
             }
         }
@@ -166,28 +166,34 @@ fn sending_rules(
     number: u8,
 ) {
     let mac = link.mac(workload.name, number, crate::config::Mac([0; 6]));
-    for prefix in &link.addresses {
-        let own = Prefix::host(prefix.address);
-        for peer in workload.network.talk.iter().filter_map(|peer| config.workloads.get(peer)) {
-            for (_, _, other) in peer.network.bridged() {
-                if other.address.is_ipv4() == prefix.address.is_ipv4() {
-                    batch.rule(port, &words(&["talk ", peer.name]), |rule| {
-                        rule.sender(mac.0).family_of(prefix.address).source(own);
-                        rule.destination(Prefix::host(other.address)).mark_as(TO_PEER).verdict(Verdict::Accept);
-                    });
-                }
-            }
-        }
-        batch.rule(port, "its own address", |rule| {
-            rule.sender(mac.0).family_of(prefix.address).source(own);
-            if workload.network.talks_to_board {
-                rule.mark_as(TO_BOARD);
-            }
-            rule.verdict(Verdict::Accept);
+    let mut refuse = |what: &str, body: &dyn Fn(&mut filter::Rule<'_, '_>)| {
+        batch.rule(port, what, |rule| {
+            body(rule);
+            rule.count().verdict(Verdict::Drop);
         });
+    };
+    if !link.may_spoof {
+        refuse("not its own MAC address", &|rule| _ = rule.not_sender(mac.0));
+        for is_ipv4 in [true, false] {
+            refuse("not its own address", &|rule| {
+                rule.family(true, is_ipv4);
+                let own = link.addresses.iter().filter(|prefix| prefix.address.is_ipv4() == is_ipv4);
+                own.for_each(|prefix| _ = rule.not_source(prefix.address));
+            });
+        }
+        refuse("neither IPv4 nor IPv6", &|rule| _ = rule.family(false, true).family(false, false));
     }
-    let verdict = if link.may_spoof { Verdict::Accept } else { Verdict::Drop };
-    batch.rule(port, "not its own address", |rule| rule.count().verdict(verdict));
+    for peer in workload.network.talk.iter().filter_map(|peer| config.workloads.get(peer)) {
+        for (_, other) in workload.network.reached(&peer.network).filter(|(by, _)| *by == number) {
+            batch.rule(port, &words(&["talk ", peer.name]), |rule| {
+                rule.family_of(other.address).destination(Prefix::host(other.address));
+                rule.mark_as(TO_PEER).verdict(Verdict::Accept);
+            });
+        }
+    }
+    if workload.network.talks_to_board {
+        batch.rule(port, "talk board", |rule| _ = rule.mark_as(TO_BOARD));
+    }
 }
 
 /// One rule of each kind that the others are made of: with those that change addresses, or without.

@@ -22,7 +22,8 @@ pub use landlock::{Rights, Rule, Ruleset, rules};
 pub use step::{FileSystem, Limit, Mask, Mount, Phase, Setting, Step, Value};
 
 use crate::config::{
-    Bind, Config, DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Overlay, Ready, Workload, limits, may_set_groups,
+    Bind, Config, DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Overlay, Prefix, Ready, Workload, limits,
+    may_set_groups,
 };
 use crate::netlink::has_tables;
 use crate::seccomp::Profile;
@@ -145,18 +146,20 @@ pub fn write_hosts(
     writer: &mut impl core::fmt::Write,
 ) -> core::fmt::Result {
     writer.write_str("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")?;
-    let peers = workload.network.talk.iter().filter_map(|index| config.workloads.get(index));
-    for named in core::iter::once(workload).chain(peers) {
-        for prefix in named.network.addresses() {
-            write!(writer, "{} {}", prefix.address, named.hostname)?;
-            if named.name != named.hostname {
-                write!(writer, " {}", named.name)?;
-            }
-            writer.write_str("\n")?;
+    let name = |prefix: Prefix, named: &Workload<'_>, writer: &mut dyn core::fmt::Write| {
+        write!(writer, "{} {}", prefix.address, named.hostname)?;
+        if named.name != named.hostname {
+            write!(writer, " {}", named.name)?;
         }
+        writer.write_str("\n")
+    };
+    workload.network.addresses().try_for_each(|prefix| name(prefix, workload, writer))?;
+    for peer in workload.network.talk.iter().filter_map(|index| config.workloads.get(index)) {
+        workload.network.reached(&peer.network).try_for_each(|(_, prefix)| name(prefix, peer, writer))?;
     }
     if workload.network.talks_to_board {
-        let bridges = workload.network.links.iter().filter_map(|link| config.system.network.bridge(link.attachment.name()));
+        let bridges =
+            workload.network.links.iter().filter_map(|link| config.system.network.bridge(link.attachment.name()));
         for prefix in bridges.flat_map(|bridge| &bridge.addresses) {
             writeln!(writer, "{} board", prefix.address)?;
         }

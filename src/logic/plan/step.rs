@@ -1,6 +1,8 @@
 //! One step of a plan: what is done, to what, and by whom.
 
-use crate::config::{Bind, Capabilities, Device, Identity, IoLimit, Network, Overlay, ResourceLimit, Tcp, User, WorkloadLink};
+use crate::config::{
+    Bind, Capabilities, Device, Identity, IoLimit, Network, Overlay, ResourceLimit, Tcp, User, WorkloadLink,
+};
 use crate::seccomp::Seccomp;
 use core::ffi::CStr;
 

@@ -6,7 +6,7 @@ use crate::config::{Config, parse};
 /// Parses a configuration with one workload `web` that has `lines`, and hands it on.
 fn with<T>(lines: &str, look: impl FnOnce(&Workload<'_>, &Config<'_>) -> T) -> T {
     let text = format!(
-        "hilum 1\n[workload web]\nroot /images/web\nexec /bin/httpd\ndirectory /srv\nhostname front\nuser 1000:50\n{lines}\n\
+        "hilum 1\n[system]\nbridge br0 10.0.0.1/24\n[workload web]\nroot /images/web\nexec /bin/httpd\ndirectory /srv\nhostname front\nuser 1000:50\n{lines}\n\
          [workload other]\nroot /r\nexec /x\n"
     );
     let mut config = Box::new(Config::EMPTY);
@@ -38,6 +38,10 @@ fn everything() -> String {
     );
     for index in 0..8 {
         lines += &format!("io /dev/a{index} rbps=1\nmount /a{index} /b{index}\ndevice /dev/d{index}\n");
+    }
+    lines += "resolv\n";
+    for address in 2..6 {
+        lines += &format!("link veth br0 10.0.0.{address}/24\n");
     }
     for resource in crate::config::RESOURCES {
         lines += &format!("rlimit {resource} 1\n");
@@ -298,4 +302,43 @@ fn failed_step_has_a_hint_where_the_kernel_misleads() {
     assert_eq!(Step::Execute("/x").hint(1), None);
     let memory = Step::Limit(Limit { file: "memory.max", value: Value::Number(1), is_asked_for: true });
     assert!(memory.hint(2).is_some_and(|hint| hint.contains("cgroup_enable=memory")));
+}
+
+#[test]
+fn link_is_made_outside_and_set_up_inside_before_the_pivot() {
+    with("link veth br0 10.0.0.2/24 via 10.0.0.1\npublish 80:80/tcp\nresolv", |workload, config| {
+        let plan = plan(workload);
+        let connect = position(&plan, |step| matches!(step, Step::Connect(..)));
+        let rules = position(&plan, |step| matches!(step, Step::Rules(_)));
+        let hand = position(&plan, |step| matches!(step, Step::Hand));
+        let link = position(&plan, |step| matches!(step, Step::Link(..)));
+        let pivot = position(&plan, |step| matches!(step, Step::Pivot));
+        // Nothing of it can send before its rules are there.
+        assert!(connect < rules && rules < hand && hand < link && link < pivot);
+        let text = plan.to_string();
+        for line in [
+            "connect link eth0: veth br0\n",
+            "filter packets: from its own addresses alone; publish 80:80/tcp\n",
+            "set up link eth0: 10.0.0.2/24 via 10.0.0.1\n",
+            "write /etc/hosts: where the root filesystem has one\n",
+            "attach /etc/resolv.conf: ro,nosuid,nodev,noexec from /run/resolv.conf\n",
+        ] {
+            assert!(text.contains(line), "{line} in\n{text}");
+        }
+        let mut hosts = std::string::String::new();
+        write_hosts(workload, config, &mut hosts).expect("a string takes everything");
+        assert_eq!(hosts, "127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n10.0.0.2 front web\n");
+    });
+}
+
+#[test]
+fn loosened_network_is_audited() {
+    let told = audited("link veth br0 10.0.0.2/24 via 10.0.0.1 spoof\npublish 80:80/tcp\ntalk board");
+    let expected = [
+        "link veth br0 spoof: it sends in anybody's name",
+        "publish 80:80/tcp: everybody who reaches the board reaches that port",
+        "talk board: it may connect to every port of the board",
+    ];
+    assert_eq!(told, expected);
+    assert!(audited("link veth br0 10.0.0.2/24").is_empty(), "a link of its own is no loosening");
 }

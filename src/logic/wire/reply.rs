@@ -86,7 +86,9 @@ impl Reply<'_> {
                 put(out, &peak.to_le_bytes())?;
                 put(out, &limit.to_le_bytes())?;
                 put(out, &status.dropped.to_le_bytes())?;
-                [status.name, status.need, status.addresses, status.text].iter().try_for_each(|text| put_text(out, text))?;
+                [status.name, status.need, status.addresses, status.text]
+                    .iter()
+                    .try_for_each(|text| put_text(out, text))?;
             }
             Self::Line(number, ms, bytes) => {
                 put(out, &[3])?;

@@ -6,8 +6,8 @@
 use crate::init::read_file;
 use core::fmt;
 use hilum::plan::Namespaces;
-use rustix::fs::{Access, access};
 use hilum_sys::{Cloned, exit};
+use rustix::fs::{Access, access};
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, waitpid};
 

@@ -66,25 +66,33 @@ fn links() -> Result<Names, Errno> {
 }
 
 fn addresses(names: &Names) -> Result<(), Errno> {
-    each(&route_socket()?, |writer| list(writer, List::Addresses), |kind, body| {
-        if let Some(entry) = AddressEntry::read(kind, body) {
-            show(format_args!("address {} on {}\n", entry.prefix, name(names, entry.index)));
-        }
-    })
+    each(
+        &route_socket()?,
+        |writer| list(writer, List::Addresses),
+        |kind, body| {
+            if let Some(entry) = AddressEntry::read(kind, body) {
+                show(format_args!("address {} on {}\n", entry.prefix, name(names, entry.index)));
+            }
+        },
+    )
 }
 
 fn routes(names: &Names) -> Result<(), Errno> {
-    each(&route_socket()?, |writer| list(writer, List::Routes), |kind, body| {
-        let Some(entry) = RouteEntry::read(kind, body) else { return };
-        match entry.to {
-            Some(to) => show(format_args!("route {to}")),
-            None => show(format_args!("route default")),
-        };
-        if let Some(gateway) = entry.gateway {
-            show(format_args!(" via {gateway}"));
-        }
-        show(format_args!(" over {}\n", name(names, entry.index)));
-    })
+    each(
+        &route_socket()?,
+        |writer| list(writer, List::Routes),
+        |kind, body| {
+            let Some(entry) = RouteEntry::read(kind, body) else { return };
+            match entry.to {
+                Some(to) => show(format_args!("route {to}")),
+                None => show(format_args!("route default")),
+            };
+            if let Some(gateway) = entry.gateway {
+                show(format_args!(" via {gateway}"));
+            }
+            show(format_args!(" over {}\n", name(names, entry.index)));
+        },
+    )
 }
 
 fn rules() -> Result<(), Errno> {

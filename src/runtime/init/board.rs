@@ -45,7 +45,8 @@ pub(super) struct Note {
 }
 
 impl Note {
-    pub(super) const NONE: Self = Self { text: heapless::String::new(), out_of_memory: None, check: None, helper: None };
+    pub(super) const NONE: Self =
+        Self { text: heapless::String::new(), out_of_memory: None, check: None, helper: None };
 }
 
 /// Everything that PID 1 keeps while it supervises.

@@ -13,7 +13,7 @@ pub(super) const MOST: u32 = 100;
 ///
 /// # Errors
 /// Its own, and ETIMEDOUT after `limit_ms` milliseconds: then it is killed, and reaped with the orphans.
-pub(super) fn in_time(limit_ms: u64, work: impl FnOnce() -> Result<u32, Errno>) -> Result<u32, Errno> {
+pub(crate) fn in_time(limit_ms: u64, work: impl FnOnce() -> Result<u32, Errno>) -> Result<u32, Errno> {
     const FAILED: i32 = 128;
     match hilum_sys::clone(0, None)? {
         Cloned::Child => exit(match work() {

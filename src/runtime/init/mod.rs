@@ -26,6 +26,7 @@ mod timeline;
 
 pub(crate) use console::Console;
 pub(crate) use control::USUAL as CONTROL;
+pub(crate) use in_time::in_time;
 pub(crate) use leave::milliseconds;
 pub(crate) use machine::Kind;
 

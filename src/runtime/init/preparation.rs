@@ -61,7 +61,8 @@ impl Board {
                 self.supervisor.limit_set_ups(limits::WORKLOADS);
             }
             Err(errno) => {
-                self.console.say(format_args!("preparation: {}: no copy of this process; everything waits", words(errno)));
+                self.console
+                    .say(format_args!("preparation: {}: no copy of this process; everything waits", words(errno)));
                 prepare(self.kind, config, &mut self.console);
             }
         }

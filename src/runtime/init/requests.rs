@@ -1,12 +1,12 @@
 //! What commands ask for, done: each request gets its answer at once, or waits for what it asked for without anybody
 //! waiting for it.
 
-use core::fmt::Write;
 use super::board::Board;
 use super::control::{CLIENTS, Descriptors, Doing, Text, text};
 use super::source::Source;
 use super::words;
 use crate::workload::{Streams, Target};
+use core::fmt::Write;
 use hilum::config::limits::WORKLOADS;
 use hilum::supervise::{Ask, Down, Event, State};
 use hilum::wire::{self, Command, MESSAGE_BYTES, Reply, Request, Status};

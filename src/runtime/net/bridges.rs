@@ -1,6 +1,6 @@
 //! What workloads need of the board before they start: settings, bridges, rules.
 
-use super::{filter_socket, has_ipv6, index_of, request, route_socket, exchange, set};
+use super::{exchange, filter_socket, has_ipv6, index_of, request, route_socket, set};
 use crate::init::{Console, words};
 use hilum::config::{Config, Sysctl};
 use hilum::netlink::{Writer, board_rules, make_bridge, set_up_bridge};

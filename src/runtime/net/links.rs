@@ -12,7 +12,8 @@ use core::net::IpAddr;
 use hilum::config::{Attachment, Config, HostLink, Mac, Prefix, Which, limits};
 use hilum::dhcp::Lease;
 use hilum::netlink::{
-    LinkEntry, Message, Messages, Neighbours, add_address, add_route, delete_address, delete_route, rename_link, set_link,
+    LinkEntry, Message, Messages, Neighbours, add_address, add_route, delete_address, delete_route, rename_link,
+    set_link,
 };
 use hilum_sys::monotonic_ms;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -46,15 +47,8 @@ struct Known {
 }
 
 impl Known {
-    const NOTHING: Self = Self {
-        index: 0,
-        mac: None,
-        has_carrier: false,
-        is_told: false,
-        client: None,
-        start_at: None,
-        lease: None,
-    };
+    const NOTHING: Self =
+        Self { index: 0, mac: None, has_carrier: false, is_told: false, client: None, start_at: None, lease: None };
 }
 
 /// The board's links, as PID 1 follows them.

@@ -103,11 +103,15 @@ pub(crate) fn each(
 /// # Errors
 /// The kernel's.
 pub(crate) fn each_link(socket: &OwnedFd, mut tell: impl FnMut(&LinkEntry<'_>)) -> Result<(), Errno> {
-    each(socket, |writer| list(writer, List::Links), |kind, body| {
-        if let Some(entry) = LinkEntry::read(kind, body) {
-            tell(&entry);
-        }
-    })
+    each(
+        socket,
+        |writer| list(writer, List::Links),
+        |kind, body| {
+            if let Some(entry) = LinkEntry::read(kind, body) {
+                tell(&entry);
+            }
+        },
+    )
 }
 
 /// The index of the link with this name (netdevice(7)).

@@ -3,8 +3,8 @@
 use super::{each_link, exchange, filter_socket, has_ipv6, index_of, request, route_socket, set};
 use hilum::config::{Attachment, Config, Mac, Workload, WorkloadLink, port_name};
 use hilum::netlink::{
-    Inner, Make, WORKLOAD_RULES_BYTES, Writer, add_forwarding, delete_link, inner_link, isolate_port, make_link, move_link,
-    remove_workload_rules, rename_link, stop_addresses, workload_rules,
+    Inner, Make, WORKLOAD_RULES_BYTES, Writer, add_forwarding, delete_link, inner_link, isolate_port, make_link,
+    move_link, remove_workload_rules, rename_link, stop_addresses, workload_rules,
 };
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -46,12 +46,7 @@ pub(crate) fn connect(
         Attachment::Macvlan(_) | Attachment::Ipvlan(_) => &port,
         _ => link.inner_name(number),
     };
-    let inner = Inner {
-        name,
-        mac: Some(mac),
-        mtu: link.mtu,
-        namespace: namespace.as_raw_fd().unsigned_abs(),
-    };
+    let inner = Inner { name, mac: Some(mac), mtu: link.mtu, namespace: namespace.as_raw_fd().unsigned_abs() };
     let make = match link.attachment {
         Attachment::Bridge(_) => Make::Veth { bridge: parent, port: &port },
         Attachment::Macvlan(_) => Make::Macvlan { parent },
@@ -124,7 +119,12 @@ pub(crate) fn remove_rules(name: &str) -> Result<(), Errno> {
 ///
 /// # Errors
 /// The kernel's.
-pub(crate) fn set_up(config: &Config<'_>, workload: &Workload<'_>, link: &WorkloadLink<'_>, number: u8) -> Result<(), Errno> {
+pub(crate) fn set_up(
+    config: &Config<'_>,
+    workload: &Workload<'_>,
+    link: &WorkloadLink<'_>,
+    number: u8,
+) -> Result<(), Errno> {
     let socket = route_socket()?;
     let name = link.inner_name(number);
     let index = match link.attachment {

@@ -73,8 +73,17 @@ struct Child<'a> {
 pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, pipes: &Pipes<'_>) -> ! {
     // A panic in here has a line on the console and ends this process alone (see `after_panic`).
     rustix::process::umask(Mode::empty());
-    let mut child =
-        Child { workload, pipes, opened: Opened::new(), attached: 0, proc: None, sys: None, run: None, dev: None, template: None };
+    let mut child = Child {
+        workload,
+        pipes,
+        opened: Opened::new(),
+        attached: 0,
+        proc: None,
+        sys: None,
+        run: None,
+        dev: None,
+        template: None,
+    };
     for (index, step) in plan.of(Phase::Inside) {
         if let Err(errno) = child.apply(step) {
             child.fail(index, step, errno);
@@ -94,8 +103,17 @@ pub(super) fn run_program(
     connect: impl FnOnce() -> Result<(), Errno>,
 ) -> ! {
     rustix::process::umask(Mode::empty());
-    let mut child =
-        Child { workload, pipes, opened: Opened::new(), attached: 0, proc: None, sys: None, run: None, dev: None, template: None };
+    let mut child = Child {
+        workload,
+        pipes,
+        opened: Opened::new(),
+        attached: 0,
+        proc: None,
+        sys: None,
+        run: None,
+        dev: None,
+        template: None,
+    };
     let mut connect = Some(connect);
     for (index, step) in plan.of(Phase::Inside).filter(|(_, step)| step.is_for_exec()) {
         let result = match step {
@@ -145,7 +163,7 @@ impl Child<'_> {
             Step::Loopback => crate::net::loopback_up(),
             Step::Link(link, number) => {
                 crate::net::set_up(self.pipes.config.ok_or(Errno::INVAL)?, self.workload, link, number)
-            },
+            }
             Step::Hosts => self.write_hosts(),
             Step::Setting(setting) => write(setting),
             Step::PrivateMounts => {

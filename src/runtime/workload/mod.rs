@@ -23,8 +23,8 @@ mod template;
 
 pub(crate) use check::is_good;
 pub(crate) use enter::{Streams, Target};
-pub(crate) use identity::cut_bounding_set;
 pub(crate) use group::{Groups, OutOfMemory};
+pub(crate) use identity::cut_bounding_set;
 pub(crate) use network::Networks;
 pub(crate) use report::{Outcome, Report};
 pub(crate) use spawn::{Failure, Process, Surroundings, spawn};

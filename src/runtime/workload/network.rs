@@ -3,12 +3,16 @@
 //! PID 1 makes one when the first of them starts, and keeps it: it outlives restarts of each, and no workload owns it, so
 //! none can change its addresses or routes whatever capabilities it has. The clone happens while PID 1 is in there.
 
+use crate::init::in_time;
 use hilum::config::{Config, Workload, limits};
 use hilum::netlink::has_tables;
 use hilum::plan::SETTINGS;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
+
+/// Milliseconds that the kernel has to take a workload's rules.
+const RULES_MS: u64 = 5_000;
 
 /// The shared namespaces, by the workload that the others name.
 pub(crate) struct Networks {
@@ -91,7 +95,8 @@ fn connect(config: &Config<'_>, workload: &Workload<'_>, own: &OwnedFd, namespac
     let links = || (0..).zip(&workload.network.links);
     links().try_for_each(|(number, link)| crate::net::connect(workload, link, number, namespace.as_fd()))?;
     if has_tables(&workload.network) {
-        crate::net::rules(config, workload)?;
+        // A child has the memory for the messages, and PID 1 not for ever after.
+        in_time(RULES_MS, || crate::net::rules(config, workload).map(|()| 0))?;
     }
     hilum_sys::enter_network_namespace(namespace.as_fd())?;
     links().try_for_each(|(number, link)| crate::net::set_up(config, workload, link, number))

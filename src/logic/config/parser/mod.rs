@@ -271,9 +271,12 @@ impl<'a> Values<'_, 'a> {
             Meaning::Watchdog | Meaning::Control | Meaning::Boots | Meaning::SystemLog | Meaning::SystemMount => {
                 self.system(&mut config.system)?
             }
-            Meaning::Sysctl | Meaning::Link | Meaning::Bridge | Meaning::Masquerade | Meaning::Route | Meaning::Nameserver => {
-                self.system_network(&mut config.system)?
-            }
+            Meaning::Sysctl
+            | Meaning::Link
+            | Meaning::Bridge
+            | Meaning::Masquerade
+            | Meaning::Route
+            | Meaning::Nameserver => self.system_network(&mut config.system)?,
             Meaning::NotYet => return self.error(column, Problem::NotYet(self.key.name)),
             // The names are looked up when every workload is known.
             Meaning::Needs | Meaning::After => return Ok(()),
@@ -313,7 +316,8 @@ impl<'a> Values<'_, 'a> {
                 }
             }
             _ => {
-                let _ = self.isolation(workload)? || self.resources(workload)?
+                let _ = self.isolation(workload)?
+                    || self.resources(workload)?
                     || self.supervision(workload)?
                     || self.network(workload)?;
             }

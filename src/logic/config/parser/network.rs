@@ -6,8 +6,8 @@ use super::super::limits;
 use super::super::lines::{Line, Word};
 use super::super::model::{Config, System, Workload};
 use super::super::network::{
-    Addresses, Attachment, Bridge, Gateways, HostLink, Mac, Masquerade, Network, Place, Prefix, Publish, Route, Sysctl, Which,
-    WorkloadLink,
+    Addresses, Attachment, Bridge, Gateways, HostLink, Mac, Masquerade, Network, Place, Prefix, Publish, Route, Sysctl,
+    Which, WorkloadLink,
 };
 use super::super::values;
 use super::super::vocabulary::Meaning;
@@ -37,7 +37,8 @@ fn prefix(text: &str) -> Option<Prefix> {
     let (address, length) = (ip(address)?, values::number(length)?);
     let prefix = Prefix { address, length: u8::try_from(length).ok()? };
     let bits = Prefix::host(address).length;
-    let is_whole = prefix.length + 1 < bits && (address == prefix.first() || address.is_ipv4() && address == prefix.last());
+    let is_whole =
+        prefix.length + 1 < bits && (address == prefix.first() || address.is_ipv4() && address == prefix.last());
     ((1..=bits).contains(&prefix.length) && !is_whole).then_some(prefix)
 }
 
@@ -199,6 +200,10 @@ impl<'a> Values<'_, 'a> {
                     _ => Attachment::Moved(parent),
                 };
                 let Words { addresses, gateways, mac, mtu, may_spoof, .. } = self.link_words(INNER_LINK, true)?;
+                // One that is given away may be set up by the program itself.
+                if addresses.is_empty() && !matches!(attachment, Attachment::Moved(_)) {
+                    return self.error(self.line.end, Problem::Missing(self.key.name, INNER_LINK));
+                }
                 let line = Place(self.line.number);
                 let link = WorkloadLink { line, attachment, addresses, gateways, mac, mtu, may_spoof };
                 if network.links.push(link).is_err() {
@@ -222,7 +227,7 @@ impl<'a> Values<'_, 'a> {
     /// The words behind a link's name.
     fn link_words(&mut self, expected: &'static str, is_inner: bool) -> Result<Words<'a>, Wrong> {
         let mut words = Words::default();
-        let mut is_up = is_inner && self.has_more();
+        let mut is_up = is_inner;
         while self.has_more() || !is_up {
             let word = self.word(expected)?;
             is_up = true;
@@ -289,7 +294,7 @@ pub(super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -> Result<(
         "link" | "bridge" => {
             let links = network.links.iter().map(|link| (link.line.0, link.name, &link.addresses));
             let bridges = network.bridges.iter().map(|bridge| (bridge.line.0, bridge.name, &bridge.addresses));
-            for (_, other, addresses) in links.chain(bridges).filter(|(number, ..)| *number != line.number) {
+            for (_, other, addresses) in links.chain(bridges).filter(|(number, ..)| *number < line.number) {
                 if other == name.text {
                     return wrong(name, NEW_NAME);
                 }
@@ -307,7 +312,8 @@ pub(super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -> Result<(
             if network.bridge(name.text).is_none() {
                 return wrong(name, KNOWN_BRIDGE);
             }
-            if let Some(link) = line.words.get(2).filter(|link| !network.links.iter().any(|known| known.name == link.text))
+            if let Some(link) =
+                line.words.get(2).filter(|link| !network.links.iter().any(|known| known.name == link.text))
             {
                 return wrong(link, KNOWN_LINK);
             }
@@ -380,7 +386,9 @@ fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<
         Attachment::Moved(name) => {
             let boards = config.system.network.links.iter().find(|link| link.name == name);
             // A line that only gives it its name is how one knows which it is.
-            if boards.is_some_and(|link| link.has_dhcp || !link.addresses.is_empty()) || others().any(|other| other.attachment.name() == name) {
+            if boards.is_some_and(|link| link.has_dhcp || !link.addresses.is_empty())
+                || others().any(|other| other.attachment.name() == name)
+            {
                 return wrong(parent, GIVEN_AWAY);
             }
             check_gateways(line, &link.addresses)?;
@@ -390,7 +398,9 @@ fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<
         let network = &config.system.network;
         let boards = network.bridges.iter().flat_map(|bridge| &bridge.addresses);
         let boards = boards.chain(network.links.iter().flat_map(|link| &link.addresses));
-        let mut taken = boards.chain(others().flat_map(|other| &other.addresses));
+        // Of two with the same one, the later is told.
+        let before = others().filter(|other| other.line.0 < line.number);
+        let mut taken = boards.chain(before.flat_map(|other| &other.addresses));
         if taken.any(|other| other.address == own.address) {
             return wrong(word, NEW_ADDRESS);
         }
@@ -404,9 +414,9 @@ fn check_publish<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Resu
         let is_apart = matches!((other.address, own.address), (Some(left), Some(right)) if left != right);
         other.port == own.port && other.is_udp == own.is_udp && !is_apart
     };
-    let all = config.workloads.iter().flat_map(|workload| &workload.network.publish);
-    // This line is one of them.
-    if all.filter(|other| is_taken(other)).count() > 1 {
+    // Up to this section this line is one of them; of two workloads with the same port the later is told.
+    let before = config.workloads[..=index].iter().flat_map(|workload| &workload.network.publish);
+    if before.filter(|other| is_taken(other)).count() > 1 {
         return Err(at(line, word, NEW_PORT));
     }
     let workload = &config.workloads[index];
@@ -453,7 +463,8 @@ pub(super) fn broken_rule(workload: &Workload<'_>) -> Option<&'static str> {
         return Some("link and publish belong to a network of its own; remove them, or share net");
     }
     let has_mac = |link: &WorkloadLink<'_>| link.mac.is_some() || link.may_spoof;
-    if links.iter().any(|link| has_mac(link) && matches!(link.attachment, Attachment::Ipvlan(_) | Attachment::Moved(_))) {
+    if links.iter().any(|link| has_mac(link) && matches!(link.attachment, Attachment::Ipvlan(_) | Attachment::Moved(_)))
+    {
         return Some("mac= and spoof have no meaning for ipvlan and move; remove them");
     }
     None

@@ -161,3 +161,59 @@ fn every_key_of_confinement_is_read() {
         assert_eq!((identity.ioprio, identity.personality), (Some(0x4003), Some(8)));
     });
 }
+
+#[test]
+fn networks_are_read() {
+    use super::super::{Attachment, Config, Which, parse};
+    let text = "hilum 1\n[system]\nlink lan0 mac=52:54:00:12:34:56 mtu=1400 10.0.0.1/24 fd00::1/64 via 10.0.0.254 via fd00::fe\n\
+        link wan dhcp\nlink usb path=/sys/devices/pci0000:00/usb1 up\nbridge br0 10.77.0.1/24 fd77::1/64\nmasquerade br0 wan\n\
+        route 10.9.0.0/16 via 10.0.0.9\nnameserver 1.1.1.1 fd00::53\nsysctl net.ipv4.ip_forward 1\n\
+        [workload web]\nroot /r\nexec /x\nlink veth br0 10.77.0.2/24 fd77::2/64 via 10.77.0.1 mac=02:00:00:00:00:07 spoof\n\
+        link macvlan lan0 10.0.0.50/24\nlink move usb\npublish 8080:80/tcp\npublish 10.0.0.1:53:53/udp\n\
+        publish [fd00::1]:443:443/tcp\ntalk db board\nresolv\n\
+        [workload db]\nroot /r\nexec /x\nlink veth br0 10.77.0.3/24\n";
+    let mut config = Config::EMPTY;
+    parse(text.as_bytes(), &mut config).unwrap_or_else(|error| panic!("{error}"));
+    let system = &config.system.network;
+    assert!(matches!(system.links[0].which, Which::Mac(mac) if mac.to_string() == "52:54:00:12:34:56"));
+    assert_eq!((system.links[0].mtu, system.links[0].addresses.len(), system.links[0].gateways.len()), (1400, 2, 2));
+    assert!(system.links[1].has_dhcp && matches!(system.links[2].which, Which::Path(_)));
+    assert_eq!((system.routes.len(), system.name_servers.len(), config.system.sysctls.len()), (1, 2, 1));
+    let network = &config.workloads[0].network;
+    assert_eq!(network.links[2].attachment, Attachment::Moved("usb"));
+    assert_eq!(network.links[2].inner_name(2), "usb");
+    assert!(network.links[0].may_spoof && network.talks_to_board && network.has_resolv);
+    let published: std::vec::Vec<_> = network.publish.iter().map(|publish| publish.to_string()).collect();
+    assert_eq!(published, ["8080:80/tcp", "10.0.0.1:53:53/udp", "[fd00::1]:443:443/tcp"]);
+    assert!(network.talk.contains(1) && !network.talk.contains(0));
+    let needed: std::vec::Vec<_> = super::super::needed_modules(&config).collect();
+    assert!(needed.contains(&"bridge") && needed.contains(&"macvlan") && !needed.contains(&"ipvlan"));
+}
+
+#[test]
+fn mac_addresses_are_the_same_at_each_start_and_differ_between_boards() {
+    use super::super::{Mac, port_name};
+    let (web, other) = (Mac::of(&["veth", "web"], 0), Mac::of(&["veth", "web"], 1));
+    assert_eq!(web.to_string(), "e6:bf:26:6b:e3:8e", "a change here changes the address of every workload");
+    assert!(web != other && web.0[0] & 3 == 2, "locally administered, of one station");
+    assert_eq!(port_name("web", 0), "web.0");
+    let long = port_name("a-workload-with-a-long-name", 3);
+    assert!(long.len() <= 15 && long.starts_with("a-worklo") && long.ends_with(".3"), "{long}");
+    assert_ne!(long, port_name("a-workload-with-another-name", 3));
+}
+
+proptest::proptest! {
+    #[test]
+    fn networks_contain_their_edges_and_nothing_else(bits in proptest::prelude::any::<u32>(), length in 0_u8..=32) {
+        use super::super::Prefix;
+        let prefix = Prefix { address: core::net::Ipv4Addr::from_bits(bits).into(), length };
+        proptest::prop_assert!(prefix.contains(prefix.first()) && prefix.contains(prefix.last()));
+        let size = 1_u64 << (32 - u32::from(length));
+        let core::net::IpAddr::V4(first) = prefix.first() else { panic!("of the same family") };
+        let behind = u64::from(first.to_bits()) + size;
+        if let Ok(behind) = u32::try_from(behind) {
+            proptest::prop_assert!(!prefix.contains(core::net::Ipv4Addr::from_bits(behind).into()));
+        }
+        proptest::prop_assert!(prefix.overlaps(prefix));
+    }
+}
