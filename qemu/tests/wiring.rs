@@ -128,7 +128,8 @@ fn dhcp_lease_is_taken_renewed_and_asked_for_again() {
     let found = Peer::count(&log, "DHCPDISCOVER");
     for state in ["down", "up"] {
         assert!(peer.command("ip").args(["link", "set", "srv", state]).status().expect("ip").success());
-        std::thread::sleep(Duration::from_millis(300));
+        // The kernel tells of carriers once a second (linkwatch).
+        std::thread::sleep(Duration::from_millis(2_500));
     }
     console.expect("link eth0: lost its carrier", SOON).expect("that is told");
     until("another question", || Peer::count(&log, "DHCPDISCOVER") > found);

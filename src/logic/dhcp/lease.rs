@@ -52,6 +52,11 @@ impl Lease {
             && self.seconds > 0
     }
 
+    /// Whether another one is the same but for its time.
+    pub fn is_like(&self, other: &Self) -> bool {
+        Self { seconds: other.seconds, ..*self } == *other
+    }
+
     /// As it is written.
     pub fn bytes(&self) -> [u8; LEASE_BYTES] {
         let mut bytes = [0; LEASE_BYTES];

@@ -187,7 +187,7 @@ impl BoardLinks {
                     if let Err(errno) = take(known.index, place, before, &lease, link) {
                         console.tell(format_args!("link {}: {}: {}", link.name, lease.prefix(), words(errno)));
                     }
-                    if before.is_none_or(|before| Lease { seconds: 0, ..before } != Lease { seconds: 0, ..lease }) {
+                    if !before.is_some_and(|before| before.is_like(&lease)) {
                         tell_lease(link, &lease, console);
                     }
                 }
