@@ -6,8 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use support::{has_in_order, host};
 
-const DEMO_AUDIT: &str =
-    "workload \"web\": nothing beyond the default\nworkload \"clock\": nothing beyond the default\n";
+const DEMO_AUDIT: &str = "workload \"web\": publish 8080:80/tcp: everybody who reaches the board reaches that port\nworkload \"clock\": nothing beyond the default\n";
 
 #[test]
 fn commands_answer_on_a_host() {
@@ -30,9 +29,11 @@ fn commands_answer_on_a_host() {
             " 1  limit pids.max: 512, where the kernel can",
             "    clone into own namespaces: pid mnt uts ipc net cgroup user time",
             " 7  map ids 65536 to 131071 as 0 to 65535",
-            " 9  open root /images/busybox: idmapped where the filesystem can",
+            " 9  connect link eth0: veth br0",
+            "10  filter packets: from its own addresses alone; publish 8080:80/tcp",
+            "11  open root /images/busybox: idmapped where the filesystem can",
             "    the new process goes on by itself",
-            "15  set host name web",
+            "17  set host name web",
         ],
     );
     assert!(plan.lines().last().is_some_and(|line| line.ends_with("  exec /bin/httpd")), "{plan}");
