@@ -132,3 +132,17 @@ pub(crate) fn use_terminal() {
         tell(format_args!("heard {}", core::str::from_utf8(&bytes[..count]).unwrap_or("?").trim_end()));
     }
 }
+
+/// Writes lines into the kernel's log without end.
+pub(crate) fn storm() {
+    use rustix::fs::{Mode, OFlags, open};
+    let Ok(log) = open("/dev/kmsg", OFlags::WRONLY, Mode::empty()) else {
+        tell(format_args!("no kernel log"));
+        return;
+    };
+    tell(format_args!("storm begins"));
+    loop {
+        // What the kernel does not take now, it takes next time.
+        let _ = rustix::io::write(&log, b"a line of a storm that says nothing at all");
+    }
+}

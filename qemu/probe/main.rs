@@ -42,6 +42,7 @@ fn main(arguments: Arguments) -> i32 {
         "on-term" => return ending::exit_on_term(),
         "orphans" => ending::leave_orphans(number(2)),
         "flood" => ending::flood(number(2)),
+        "storm" => ending::storm(),
         "kill-all" => ending::kill_all(),
         "escape" => tell(format_args!("red \x1b[31m bell \x07 clear \x1b[2J end")),
         "partial" => {

@@ -15,12 +15,13 @@ on_both!(
     control_groups_of_many_short_runs_are_removed,
 );
 
-/// CASES 6, 8, 16.
+/// CASES 6, 8, 12, 16.
 fn sick_workloads_leave_the_board_in_hand(arch: Arch) {
     let config = "hilum 1\n[system]\nconsole prompt\n\
         [workload bomb]\nroot /images/probe\nlog quiet\nexec /bin/probe fork-bomb\npids 20\nrestart always delay=1ms max=1ms\nstop KILL\n\
         [workload hog]\nroot /images/probe\nexec /bin/probe eat 64\nmemory 16M\nrestart never\n\
         [workload flood]\nroot /images/probe\nexec /bin/probe flood 100000000\nlog quiet\nstop KILL\n\
+        [workload storm]\nroot /images/probe\nexec /bin/probe storm\ndevice /dev/kmsg w\nstop KILL\n\
         [workload spin]\nroot /images/probe\nexec /bin/probe spin\nstop KILL\n";
     let mut booted = support::boot(arch, &image(arch, config), "");
     let vm = &mut booted.vm;
@@ -30,6 +31,7 @@ fn sick_workloads_leave_the_board_in_hand(arch: Arch) {
     let screen = vm.console.expect("oom-killed, peak 16", BOOT).expect("the reason is told");
     assert!(!screen.contains("panic"), "{screen}");
     vm.console.expect("\nflood            ready", BOOT).expect("the flood goes on, and is told of");
+    vm.console.expect("storm | storm begins", BOOT).expect("the kernel's log is written to without end");
     vm.type_text("stop bomb -w\r").expect("QEMU is there");
     vm.type_text("status bomb\r").expect("QEMU is there");
     vm.console.expect("bomb             stopped", BOOT).expect("it stops, and stays down");
@@ -84,6 +86,32 @@ fn control_groups_of_many_short_runs_are_removed(arch: Arch) {
         }
         assert!(Instant::now() < until, "no answer\n{text}");
     }
+}
+
+/// CASES 31: a start copies every mount, and an end takes them away; nothing here walks them more often.
+#[test]
+fn two_thousand_mounts_do_not_keep_a_board_from_anything() {
+    let host_root = host_or_return!();
+    let config = "hilum 1\n[workload a]\nroot ROOT\nexec /bin/probe exit 0\nrestart never\n[system]\nidle poweroff\n";
+    let time = |mounts: u32| {
+        let file = host_root.configure(config);
+        let place = host_root.scratch.path().join("mounts");
+        std::fs::create_dir_all(&place).expect("a folder");
+        let script = format!(
+            "mount --make-rprivate /; i=0; while [ $i -lt {mounts} ]; do mount --bind {0} {0}; i=$((i+1)); done; exec \"$@\"",
+            place.display()
+        );
+        let wrap = ["sh", "-c", &script, "sh"];
+        let mut namespace = hilum_qemu::Namespace::start(&support::hilum(host()), &file, &wrap).expect("unshare");
+        // The shell has its own time for so many mounts.
+        namespace.console.expect("1 workload from", 3 * SOON).expect("the banner");
+        let begin = Instant::now();
+        let (status, console) = namespace.wait(SOON).expect("it ends by itself");
+        assert!(status.success() && console.contains("workload \"a\": exited with status 0"), "{console}");
+        begin.elapsed()
+    };
+    let (few, many) = (time(20), time(2_000));
+    println!("boot, start and power-off with 20 mounts more: {few:?}; with 2,000: {many:?}");
 }
 
 /// CASES 11.

@@ -255,6 +255,68 @@ fn thirty_two_workloads_with_links_start_at_once() {
     println!("1 workload with a link: {one:?}; 32 of them: {all:?}");
 }
 
+#[test]
+fn addresses_are_in_status_and_a_new_workload_is_wired_by_a_reload() {
+    let host = host_or_return!();
+    let namespace = start(&host, &linked(1, "", "/bin/probe on-term"));
+    host.expect_state("w0", "ready");
+    assert_eq!(host.status("w0")["addresses"], serde_json::json!(["10.77.0.2", "fd77::2"]));
+    let (_, table) = host.ask(&["status"]);
+    assert!(table.contains(" 10.77.0.2 "), "{table}");
+    let pid = host.status("w0")["pid"].clone();
+    host.configure(&linked(2, "", "/bin/probe on-term").replace("talk w1\n", ""));
+    assert_eq!(host.ask(&["reload"]), (0, String::new()), "{}", namespace.console.tail());
+    host.expect_state("w1", "ready");
+    assert_eq!(host.status("w0")["pid"], pid, "it goes on as it was");
+    let neighbours = inside(&namespace, &["ip", "neigh", "show", "dev", "br0"]);
+    assert!(neighbours.contains("10.77.0.3 lladdr") && neighbours.contains("PERMANENT"), "{neighbours}");
+    // Stopped, it leaves neither rules nor ports.
+    assert_eq!(host.ask(&["stop", "w1", "-w"]).0, 0);
+    until("the end of its link and rules", || !left(&net(&namespace)).iter().any(|line| line.contains("w1")));
+    assert!(left(&net(&namespace)).iter().any(|line| line.contains("publish 9000:80/tcp")));
+}
+
+/// Somebody on the board's wire knows the way to a workload's network, and sends there.
+#[test]
+fn neighbour_on_the_wire_does_not_get_through_the_board() {
+    let host = host_or_return!();
+    let config = linked(1, "", "/bin/probe on-term")
+        .replace("[system]\n", "[system]\nlink eth0 192.168.9.2/24\nroute 10.9.0.0/16 via 192.168.9.1\n");
+    let namespace = start(&host, &config);
+    let peer = Peer::new(&namespace);
+    host.expect_state("w0", "ready");
+    until("the board's address", || net(&namespace).contains("address 192.168.9.2/24 on eth0"));
+    assert!(net(&namespace).contains("route 10.9.0.0/16 via 192.168.9.1 over eth0"), "{}", net(&namespace));
+    let ping =
+        |address: &str| peer.command("ping").args(["-c", "1", "-W", "1", address]).status().expect("ping").success();
+    let way = ["route", "add", "10.77.0.0/24", "via", "192.168.9.2"];
+    assert!(peer.command("ip").args(way).status().expect("ip").success());
+    assert!(ping("192.168.9.2"), "the board answers");
+    assert!(!ping("10.77.0.2"), "what is behind it does not");
+    let text = net(&namespace);
+    let refused = text.lines().find(|line| line.starts_with("rule hilum forward: refused to br0")).expect("the rule");
+    assert!(!refused.ends_with("; 0 packets 0 bytes"), "it came that far: {refused}");
+}
+
+/// Milliseconds from the start of PID 1 to a workload's program, without a link and with one.
+#[test]
+fn cost_of_a_link_is_printed() {
+    let host = host_or_return!();
+    let first = |config: &str| {
+        let namespace = start(&host, config);
+        let text = namespace.console.expect("first workload after", SOON).expect("it starts");
+        let rest = text.split("first workload after ").nth(1).unwrap_or_default().to_owned();
+        namespace.console.expect(" us", SOON).expect("the whole line");
+        rest.split(' ').next().and_then(|us| us.trim().parse::<u64>().ok())
+    };
+    let plain = "hilum 1\n[workload w0]\nroot ROOT\nexec /bin/probe on-term\n";
+    println!(
+        "microseconds from PID 1 to the program: {:?} without a link, {:?} with bridge, rules and link",
+        first(plain),
+        first(&linked(1, "", "/bin/probe on-term"))
+    );
+}
+
 /// Bytes that pass through a workload's link, against those of a pair and a bridge that were made by hand.
 #[test]
 fn link_is_as_fast_as_one_made_by_hand() {
