@@ -17,8 +17,8 @@ pub use route::{
     isolate_port, list, make_bridge, make_link, move_link, rename_link, set_link, stop_addresses,
 };
 pub use wiring::{
-    WORKLOAD_RULES_BYTES, board_rules, has_tables, inner_link, remove_workload_rules, set_up_bridge, try_rules,
-    workload_rules,
+    WORKLOAD_RULES_BYTES, board_rules, bridge_neighbours, has_tables, inner_link, remove_workload_rules, set_up_bridge,
+    try_rules, workload_rules,
 };
 pub use writer::Writer;
 

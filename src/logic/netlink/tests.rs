@@ -157,6 +157,13 @@ fn largest_configuration_fits_its_buffers() {
     board_rules(&mut writer, &config, false);
     assert!(writer.finish().is_some(), "the board's rules");
     for workload in &config.workloads {
+        let mut exchange = vec![0; 4096];
+        let mut writer = Writer::new(&mut exchange);
+        bridge_neighbours(&mut writer, workload, &config.system.network.bridges[0], 3);
+        assert!(writer.finish().is_some(), "a workload's neighbours");
+        let mut writer = Writer::new(&mut exchange);
+        inner_link(&mut writer, &config, &workload.network.links[0], 3, true);
+        assert!(writer.finish().is_some(), "a workload's link");
         let mut rules = vec![0; 1024 * 1024];
         let mut writer = Writer::new(&mut rules);
         workload_rules(&mut writer, &config, workload);

@@ -228,9 +228,8 @@ pub fn remove_workload_rules(writer: &mut Writer<'_>, workload: &str) {
     });
 }
 
-/// Brings a bridge that has this index up, with its addresses and its neighbours: every workload that is connected to
-/// it, running or not.
-pub fn set_up_bridge(writer: &mut Writer<'_>, config: &Config<'_>, bridge: &Bridge<'_>, index: u32, has_ipv6: bool) {
+/// Brings a bridge that has this index up, with its addresses.
+pub fn set_up_bridge(writer: &mut Writer<'_>, bridge: &Bridge<'_>, index: u32, has_ipv6: bool) {
     if has_ipv6 {
         route::stop_addresses(writer, index);
     }
@@ -238,12 +237,14 @@ pub fn set_up_bridge(writer: &mut Writer<'_>, config: &Config<'_>, bridge: &Brid
     for prefix in &bridge.addresses {
         route::add_address(writer, index, *prefix, Neighbours::OnLink, 0);
     }
-    for workload in &config.workloads {
-        for (number, link, prefix) in workload.network.bridged() {
-            if link.attachment == Attachment::Bridge(bridge.name) {
-                let mac = link.mac(workload.name, number, crate::config::Mac([0; 6]));
-                route::add_neighbour(writer, index, prefix.address, mac);
-            }
+}
+
+/// Makes a workload known behind a bridge that has this index, whether it runs or not.
+pub fn bridge_neighbours(writer: &mut Writer<'_>, workload: &Workload<'_>, bridge: &Bridge<'_>, index: u32) {
+    for (number, link, prefix) in workload.network.bridged() {
+        if link.attachment == Attachment::Bridge(bridge.name) {
+            let mac = link.mac(workload.name, number, crate::config::Mac([0; 6]));
+            route::add_neighbour(writer, index, prefix.address, mac);
         }
     }
 }

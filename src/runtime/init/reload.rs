@@ -108,7 +108,7 @@ impl Board {
                 *index = new.unwrap_or(WORKLOADS);
             }
         }
-        crate::net::prepare(config, &mut self.console);
+        crate::net::adopt(config, &mut self.console);
         let same = places.iter().filter(|place| place.is_some()).count();
         let (gone, new) = (before - same, places.len() - same);
         self.console.tell(format_args!("configuration taken over: {gone} stopped, {new} new, {same} as before"));

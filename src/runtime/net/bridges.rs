@@ -2,8 +2,9 @@
 
 use super::{exchange, filter_socket, has_ipv6, index_of, request, route_socket, set};
 use crate::init::{Console, words};
-use hilum::config::{Config, Sysctl};
-use hilum::netlink::{Writer, board_rules, make_bridge, set_up_bridge};
+use hilum::config::{Bridge, Config, Sysctl};
+use hilum::netlink::{Writer, board_rules, bridge_neighbours, make_bridge, set_up_bridge};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
 /// Bytes of the board's rules: each takes less than 600; 4 bridges and 4 masquerades have 40.
@@ -18,20 +19,26 @@ pub(crate) fn set_all(config: &Config<'_>, console: &mut Console) {
     }
 }
 
-/// Makes the bridges, with everybody who will be behind them, and the board's rules; what is there is brought up to date.
+/// Makes the board's rules and the bridges, with everybody who will be behind them; what is there is brought up to date.
 pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) {
-    if let Err((what, errno)) = bridges(config) {
+    if config.system.network.bridges.is_empty() {
+        return;
+    }
+    // Rules come first, and without them nothing is passed on.
+    let ruled = rules(config);
+    if let Err(errno) = ruled {
+        console.say(format_args!(
+            "packet rules: {}: the kernel lacks a part of nf_tables, or a module is not loaded",
+            words(errno)
+        ));
+    }
+    let made = bridges(config).and_then(|()| if ruled.is_ok() { forward(config) } else { Ok(()) });
+    if let Err((what, errno)) = made {
         let hint = match errno {
             Errno::OPNOTSUPP => ": the kernel lacks bridge, or its module is not loaded",
             _ => "",
         };
         console.say(format_args!("bridge {what}: {}{hint}; workloads behind it do not start", words(errno)));
-    }
-    if let Err(errno) = rules(config) {
-        console.say(format_args!(
-            "packet rules: {}: the kernel lacks a part of nf_tables, or a module is not loaded",
-            words(errno)
-        ));
     }
 }
 
@@ -52,12 +59,8 @@ fn set_by_name(name: &str, value: &str) -> Result<(), Errno> {
 
 /// Makes the bridges, with everybody who will be behind them.
 fn bridges<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
-    let network = &config.system.network;
-    if network.bridges.is_empty() {
-        return Ok(());
-    }
     let has_ipv6 = has_ipv6();
-    for bridge in &network.bridges {
+    for bridge in &config.system.network.bridges {
         let make = || -> Result<(), Errno> {
             let socket = route_socket()?;
             match exchange(&socket, |writer| make_bridge(writer, bridge.name, bridge.mac())) {
@@ -67,10 +70,36 @@ fn bridges<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
             let index = index_of(&socket, bridge.name)?;
             // Its ports do not see each other: a shorter way that it tells of is none.
             let _ = set(&["net/ipv4/conf/", bridge.name, "/send_redirects"], "0");
-            exchange(&socket, |writer| set_up_bridge(writer, config, bridge, index, has_ipv6))
+            exchange(&socket, |writer| set_up_bridge(writer, bridge, index, has_ipv6))?;
+            neighbours(&socket, config, bridge, index)
         };
         make().map_err(|errno| (bridge.name, errno))?;
     }
+    Ok(())
+}
+
+/// Makes everybody known who will be behind a bridge. A workload at a time: with all of them it would be much at once.
+fn neighbours(socket: &OwnedFd, config: &Config<'_>, bridge: &Bridge<'_>, index: u32) -> Result<(), Errno> {
+    let mut all = config.workloads.iter();
+    all.try_for_each(|workload| exchange(socket, |writer| bridge_neighbours(writer, workload, bridge, index)))
+}
+
+/// Makes workloads that are new known behind their bridges.
+pub(crate) fn adopt(config: &Config<'_>, console: &mut Console) {
+    for bridge in &config.system.network.bridges {
+        let made = route_socket().and_then(|socket| {
+            let index = index_of(&socket, bridge.name)?;
+            neighbours(&socket, config, bridge, index)
+        });
+        if let Err(errno) = made {
+            console.say(format_args!("bridge {}: {}", bridge.name, words(errno)));
+        }
+    }
+}
+
+/// Lets the board pass packets on: what goes to and comes from bridges, by its rules.
+fn forward<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
+    let network = &config.system.network;
     let all = network.bridges.iter().flat_map(|bridge| &bridge.addresses);
     let _ = set(&["net/ipv4/conf/all/send_redirects"], "0");
     for (is_ipv4, path) in [(true, "net/ipv4/ip_forward"), (false, "net/ipv6/conf/all/forwarding")] {
@@ -90,9 +119,6 @@ fn is_router(config: &Config<'_>) -> bool {
 
 /// Makes the board's table where there are bridges.
 fn rules(config: &Config<'_>) -> Result<(), Errno> {
-    if config.system.network.bridges.is_empty() {
-        return Ok(());
-    }
     let mut buffer = [0; RULES_BYTES];
     let mut writer = Writer::new(&mut buffer);
     board_rules(&mut writer, config, is_router(config));

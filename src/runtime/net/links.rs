@@ -224,7 +224,9 @@ impl BoardLinks {
                 }
                 continue;
             }
-            if known.index != entry.index && !is_meant(link, entry) {
+            // One that is known goes before another one with the same MAC address.
+            let is_another = known.index != 0 && !matches!(link.which, Which::Name);
+            if known.index != entry.index && (is_another || !is_meant(link, entry)) {
                 continue;
             }
             if known.index != entry.index {

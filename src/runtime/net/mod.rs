@@ -9,7 +9,7 @@ mod links;
 mod workload;
 
 pub(crate) use ability::{KINDS, can};
-pub(crate) use bridges::{prepare, set_all};
+pub(crate) use bridges::{adopt, prepare, set_all};
 pub(crate) use links::BoardLinks;
 pub(crate) use workload::{connect, remove_rules, rules, set_up};
 
@@ -23,7 +23,8 @@ use rustix::io::Errno;
 use rustix::net::netlink::NETFILTER;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
 
-/// Bytes of one datagram of answers: what the kernel puts into one at most (NLMSG_GOODSIZE, and 32 KiB for lists).
+/// Bytes of one datagram of answers. The kernel puts at least so much into one of a list (NLMSG_GOODSIZE), and more only
+/// for whoever has read with more room before (netlink_dump in net/netlink/af_netlink.c).
 const ANSWER_BYTES: usize = 8192;
 
 /// A route netlink socket of this process's network namespace (rtnetlink(7)).
@@ -62,9 +63,12 @@ pub(crate) fn request(socket: &OwnedFd, writer: &Writer<'_>) -> Result<(), Errno
     Ok(())
 }
 
+/// Bytes of the messages of one exchange: each takes less than 256, and there are at most sixteen.
+const EXCHANGE_BYTES: usize = 4096;
+
 /// Writes messages and sends them.
 fn exchange(socket: &OwnedFd, write: impl FnOnce(&mut Writer<'_>)) -> Result<(), Errno> {
-    let mut buffer = [0; 8192];
+    let mut buffer = [0; EXCHANGE_BYTES];
     let mut writer = Writer::new(&mut buffer);
     write(&mut writer);
     request(socket, &writer)
@@ -84,7 +88,7 @@ pub(crate) fn each(
     ask(&mut writer);
     let (bytes, _) = writer.finish().ok_or(Errno::NOBUFS)?;
     send(socket, bytes, SendFlags::empty())?;
-    let mut answer = [0; 4 * ANSWER_BYTES];
+    let mut answer = [0; ANSWER_BYTES];
     loop {
         let (length, _) = recv(socket, &mut answer, RecvFlags::DONTWAIT)?;
         for message in Messages::of(&answer[..length.min(answer.len())]) {
