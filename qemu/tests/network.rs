@@ -108,7 +108,7 @@ fn boot(arch: Arch, release: &str, config: &str, cards: &[String], without: &[&s
         support::needed_modules(arch, release, &mut image, config);
     }
     let cards: Vec<&str> = cards.iter().map(String::as_str).collect();
-    support::boot_with(arch, release, &image, "", None, &cards)
+    support::boot_with(arch, release, &image, "hilum.doctor", None, &cards)
 }
 
 fn check(arch: Arch, release: &str) {
@@ -190,7 +190,7 @@ fn links_of_the_boards_own_wire(arch: Arch) {
 module virtio_pci
 module virtio_net
 link lan0 mac=52:54:00:00:00:01 10.0.2.15/24 mtu=1400
-link lan1 mac=52:54:00:00:00:02 up
+link lan1 path=DEVICES/pci0000:00/0000:00:05.0 up
 link gone dhcp
 [workload vlan]
 root /images/busybox
@@ -211,17 +211,21 @@ exec /bin/busybox sh -c ". /t; $b ip link show lan1; $b nc -w 3 10.0.3.2 1; echo
 link move lan1 10.0.3.15/24 via 10.0.3.2
 restart on-failure delay=1s limit=1/60s
 "#;
+    let devices = match arch {
+        Arch::X86_64 => "/sys/devices",
+        Arch::Aarch64 => "/sys/devices/platform/4010000000.pcie",
+    };
     let card = |number: u32| {
         let words = [
             "-netdev".to_owned(),
             format!("user,id=net{number},net=10.0.{}.0/24", number + 1),
             "-device".to_owned(),
-            format!("virtio-net-pci,netdev=net{number},mac=52:54:00:00:00:0{number},romfile="),
+            format!("virtio-net-pci,netdev=net{number},mac=52:54:00:00:00:0{number},addr={},romfile=", number + 3),
         ];
         words.to_vec()
     };
     let cards = [card(1), card(2)].concat();
-    let booted = boot(arch, support::USUAL, CONFIG, &cards, &[]);
+    let booted = boot(arch, support::USUAL, &CONFIG.replace("DEVICES", devices), &cards, &[]);
     let console = &booted.vm.console;
     console.expect("workload \"given\": gave up after 1 restart", BOOT).expect("it fails twice");
     console.expect("link gone: is not there", BOOT).expect("that is told");
@@ -262,6 +266,8 @@ restart never
         "hilum: bridge br0: EOPNOTSUPP (operation not supported): the kernel lacks bridge, or its module is not loaded; workloads behind it do not start",
         "hilum: workload \"a\": connect link eth0: ENODEV (no such device or filesystem type): the board has no such link or bridge (yet)",
         "hilum: workload \"b\": exited with status 0",
+        "hilum: NO  network: bridges (bridge): module bridge, or CONFIG_BRIDGE",
+        "hilum: NO  network: packet rules (nf_tables): modules nf_tables, nft_ct and nft_counter, or CONFIG_NF_TABLES, CONFIG_NFT_CT",
     ] {
         has_line(&console, line);
     }

@@ -48,11 +48,16 @@ const NAMES: &[(u16, &str, &str)] = &[
     (79, "ELIBACC", "a needed library is missing"),
     (80, "ELIBBAD", "a library is corrupted"),
     (87, "EUSERS", "too many users"),
+    (93, "EPROTONOSUPPORT", "protocol not supported"),
     (95, "EOPNOTSUPP", "operation not supported"),
     (97, "EAFNOSUPPORT", "address family not supported"),
+    (98, "EADDRINUSE", "address in use"),
+    (99, "EADDRNOTAVAIL", "address not available"),
     (100, "ENETDOWN", "network is down"),
+    (101, "ENETUNREACH", "network unreachable"),
     (105, "ENOBUFS", "no buffer space"),
     (110, "ETIMEDOUT", "timed out"),
+    (113, "EHOSTUNREACH", "no way to that host"),
 ];
 
 impl fmt::Display for Errno {

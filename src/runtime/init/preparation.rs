@@ -6,16 +6,20 @@
 
 use super::board::{Board, processors};
 use super::machine::Kind;
-use super::{Console, modules, words};
+use super::{Console, milliseconds, modules, words};
 use crate::net;
 use hilum::config::{Config, Workload, limits, needed_modules};
 use hilum::plan::Namespaces;
-use hilum_sys::{Cloned, exit};
+use hilum_sys::{Cloned, exit, monotonic_ms};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitStatus};
 
+/// Milliseconds that a slow console has for the copy's lines, and until it is tried again.
+const SHOW_MS: u64 = 2_000;
+const SHOW_STEP_MS: u64 = 50;
 /// How often it is tried.
 const PREPARATIONS: u8 = 3;
 /// How the copy stands behind what starts meanwhile.
@@ -87,6 +91,17 @@ impl Board {
     }
 }
 
+/// Writes what the console has not taken yet, while it takes anything.
+fn show_all(console: &mut Console) {
+    let until = monotonic_ms() + SHOW_MS;
+    console.flush();
+    while console.has_waiting() && monotonic_ms() < until {
+        let fd = console.fd();
+        let _ = poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::OUT)], Some(&milliseconds(SHOW_STEP_MS)));
+        console.flush();
+    }
+}
+
 fn copy(kind: Kind, config: &Config<'_>, console: &mut Console) -> Result<(Pid, OwnedFd), Errno> {
     let (ready, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     match hilum_sys::clone(0, None)? {
@@ -98,7 +113,7 @@ fn copy(kind: Kind, config: &Config<'_>, console: &mut Console) -> Result<(Pid, 
             let _ = rustix::process::setpriority_process(None, NICE);
             console.forget();
             prepare(kind, config, console);
-            console.flush();
+            show_all(console);
             exit(0)
         }
         Cloned::Parent { pid, .. } => Ok((pid, ready)),

@@ -327,21 +327,30 @@ fn is_meant(link: &HostLink<'_>, entry: &LinkEntry<'_>) -> bool {
         Which::Name => entry.name == link.name,
         // A port of something else may have the same one, as a macvlan's parent has it.
         Which::Mac(mac) => entry.mac == Some(mac) && entry.master == 0,
-        Which::Path(path) => has_path(entry.name, path),
+        Which::Path(path) => has_path(entry, path),
     }
 }
 
 /// Whether the device of the link with this name has this path: /sys/class/net/NAME is a symbolic link to it.
-fn has_path(name: &str, path: &str) -> bool {
-    let mut link: heapless::String<40> = heapless::String::new();
+fn has_path(entry: &LinkEntry<'_>, path: &str) -> bool {
+    let name = entry.name;
+    let mut link: heapless::String<48> = heapless::String::new();
     // A link's name has at most 15 bytes.
-    let _ = core::fmt::Write::write_fmt(&mut link, format_args!("/sys/class/net/{name}"));
+    let _ = write!(link, "/sys/class/net/{name}/ifindex");
+    let mut text = [0; 16];
+    let length = crate::init::read_file(&link, &mut text).unwrap_or(0);
+    let index = core::str::from_utf8(&text[..length]).unwrap_or_default().trim_end().parse();
+    // What the kernel tells is of some time ago: another link may have the name by now.
+    if index != Ok(entry.index) {
+        return false;
+    }
+    link.truncate(link.len() - "/ifindex".len());
     let mut buffer = [core::mem::MaybeUninit::uninit(); 512];
     let Ok((found, _)) = rustix::fs::readlinkat_raw(rustix::fs::CWD, link.as_str(), &mut buffer) else { return false };
     let found = core::str::from_utf8(found).unwrap_or_default();
     let device = found.strip_prefix("../../devices/").unwrap_or(found);
     let wanted = path.strip_prefix("/sys/devices/").unwrap_or(path).trim_matches('/');
-    device.strip_prefix(wanted).is_some_and(|rest| rest.starts_with("/net/"))
+    device.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Brings a link up, under its name and with its addresses and routes.

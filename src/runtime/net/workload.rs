@@ -112,7 +112,11 @@ pub(crate) fn remove_rules(name: &str) -> Result<(), Errno> {
     let mut buffer = [0; 1024];
     let mut writer = Writer::new(&mut buffer);
     remove_workload_rules(&mut writer, name);
-    request(&filter_socket()?, &writer)
+    match filter_socket() {
+        // A kernel without nf_tables has none.
+        Err(Errno::PROTONOSUPPORT) => Ok(()),
+        socket => request(&socket?, &writer),
+    }
 }
 
 /// Gives link `number` its addresses and routes, from inside.
