@@ -49,7 +49,7 @@ run: $(BUILD)/image/$(ARCH)/initramfs $(BUILD)/tools/hilum-qemu ## boot the demo
 	    --initramfs $(BUILD)/image/$(ARCH)/initramfs --publish $(PORT):8080 --append "$(APPEND)"
 
 test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) ## run every test, on the host and in QEMU, for both architectures
-	@$(HOST) test --quiet --locked --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe
+	@$(HOST) test --quiet --no-fail-fast --locked --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe
 
 soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads at random for SECONDS (600), and look for drift
 	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu --test soak -- --nocapture

@@ -46,9 +46,15 @@ fn commands_answer_on_a_host() {
     // What it says depends on this machine; that every part has its line does not.
     let (status, doctor, _) = run(&["doctor"]);
     assert_eq!(status, Some(i32::from(doctor.lines().any(|line| line.starts_with("NO  ")))));
-    for what in
-        ["namespace user", "control group controller memory", "seccomp filters", "Landlock for files", "overlay"]
-    {
+    for what in [
+        "namespace user",
+        "control group controller memory",
+        "seccomp filters",
+        "Landlock for files",
+        "overlay",
+        "bridges",
+        "nf_tables",
+    ] {
         let line = doctor.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{what} in\n{doctor}"));
         let mended = line.split_once(": ").is_some_and(|(_, mend)| !mend.is_empty());
         assert!(line.starts_with("yes ") != mended && line.starts_with("NO  ") == mended, "{line}");
@@ -59,7 +65,7 @@ fn commands_answer_on_a_host() {
     let documentation = include_str!("../../docs/commands.md");
     let commands: Vec<&str> =
         help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
-    assert_eq!(commands.len(), 21, "{help}");
+    assert_eq!(commands.len(), 22, "{help}");
     for command in commands {
         assert!(run(&[command, "--help"]).1.starts_with(&format!("usage: hilum {command}")), "{command}");
         assert!(documentation.contains(&format!("`{command}")), "docs/commands.md does not tell of {command}");

@@ -85,7 +85,7 @@ pub(crate) fn doctor(mut say: impl FnMut(fmt::Arguments<'_>)) -> bool {
     // Each kind of link and the rules are made in a network namespace that goes away with a child.
     for (which, (name, mend)) in crate::net::KINDS.iter().enumerate() {
         let is_there = in_child(|| crate::net::can(which));
-        tell(is_there, "network: ", name, mend);
+        tell(is_there, "network ", name, mend);
     }
     has_all
 }
