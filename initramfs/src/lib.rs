@@ -7,6 +7,7 @@
 
 pub mod appliance;
 pub mod elf;
+pub mod filesystem;
 mod image;
 pub mod modules;
 

@@ -109,6 +109,28 @@ impl Vm {
         self.execute(&json!({"execute": "send-key", "arguments": {"keys": keys}}))
     }
 
+    /// Plugs a disk into the root port "plug" of the machine.
+    ///
+    /// # Errors
+    /// The monitor does not answer, or the machine has no such port.
+    pub fn plug_disk(&self, disk: &Path) -> Result<()> {
+        let file = json!({"driver": "file", "filename": disk});
+        let node = json!({"driver": "raw", "node-name": "plugged", "file": file});
+        self.execute(&json!({"execute": "blockdev-add", "arguments": node}))?;
+        let device = json!({"driver": "virtio-blk-pci", "drive": "plugged", "bus": "plug"});
+        self.execute(&json!({"execute": "device_add", "arguments": device}))
+    }
+
+    /// Ends the machine at once, as when its power is cut.
+    ///
+    /// # Errors
+    /// It cannot be waited for.
+    pub fn cut_power(mut self) -> Result<()> {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        self.child.wait().context("QEMU").map(|_| ())
+    }
+
     /// One command of QEMU's machine protocol (QMP).
     fn execute(&self, command: &Value) -> Result<()> {
         let mut stream = UnixStream::connect(&self.monitor).context("QEMU's monitor")?;

@@ -45,6 +45,7 @@ const NAMES: &[(u16, &str, &str)] = &[
     (36, "ENAMETOOLONG", "name too long"),
     (38, "ENOSYS", "the kernel lacks this system call"),
     (40, "ELOOP", "a symbolic link is in the way"),
+    (74, "EBADMSG", "a checksum is wrong"),
     (79, "ELIBACC", "a needed library is missing"),
     (80, "ELIBBAD", "a library is corrupted"),
     (87, "EUSERS", "too many users"),
@@ -58,6 +59,8 @@ const NAMES: &[(u16, &str, &str)] = &[
     (105, "ENOBUFS", "no buffer space"),
     (110, "ETIMEDOUT", "timed out"),
     (113, "EHOSTUNREACH", "no way to that host"),
+    (117, "EUCLEAN", "the filesystem is damaged"),
+    (123, "ENOMEDIUM", "no medium in the device"),
 ];
 
 impl fmt::Display for Errno {

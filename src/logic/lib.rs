@@ -18,5 +18,6 @@ pub mod notify;
 pub mod parameters;
 pub mod plan;
 pub mod seccomp;
+pub mod storage;
 pub mod supervise;
 pub mod wire;

@@ -10,6 +10,7 @@
 mod command;
 mod init;
 mod net;
+mod storage;
 mod workload;
 
 use hilum_sys::Arguments;

@@ -119,6 +119,7 @@ fn is_isolated_alike(old: &Config<'_>, left: &Isolation<'_>, new: &Config<'_>, r
         tcp,
         devices,
         mounts,
+        volumes,
         has_sys,
         tmp_bytes,
         tmp_is_executable,
@@ -141,6 +142,7 @@ fn is_isolated_alike(old: &Config<'_>, left: &Isolation<'_>, new: &Config<'_>, r
         && *tcp == right.tcp
         && *devices == right.devices
         && *mounts == right.mounts
+        && *volumes == right.volumes
         && *has_sys == right.has_sys
         && *tmp_bytes == right.tmp_bytes
         && *tmp_is_executable == right.tmp_is_executable
@@ -226,6 +228,7 @@ mod tests {
             "sys",
             "tmp 1M",
             "mount /a /b",
+            "volume v /b",
             "device /dev/x",
             "tcp none",
             "ids 1000000",
@@ -235,8 +238,9 @@ mod tests {
             "memory 1M",
             "io /d rbps=1",
         ] {
-            let old = format!("hilum 1\n{}{}", section("a", ""), section("b", ""));
-            let new = format!("hilum 1\n{}{}", section("a", line), section("b", ""));
+            let board = "hilum 1\n[system]\nvolumes /v\n";
+            let old = format!("{board}{}{}", section("a", ""), section("b", ""));
+            let new = format!("{board}{}{}", section("a", line), section("b", ""));
             assert_eq!(places(&old, &new)[0], None, "{line}");
         }
     }

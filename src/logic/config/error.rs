@@ -51,8 +51,6 @@ pub enum Problem<'a> {
     SystemTwice,
     /// A key that is not in the vocabulary of its section, and the one that was probably meant.
     UnknownKey(&'a str, Section, Option<&'static str>),
-    /// A key, or a word of one, that this version does not carry out.
-    NotYet(&'a str),
     /// A key that may stand once, and the line of its first use.
     Twice(&'static str, u32),
     /// A word is missing: the key, and what is expected.
@@ -71,6 +69,8 @@ pub enum Problem<'a> {
     Incomplete(&'a str, &'static str),
     /// A workload's keys do not go together: its name, and why and what to do.
     Rule(&'a str, &'static str),
+    /// A `volume` without the board's line `volumes`.
+    NoVolumes,
     /// A name behind `needs`, `after` or `share net=` that is no workload.
     NoWorkload(&'a str),
     /// A workload that waits for itself, or shares its own.
@@ -137,9 +137,6 @@ impl fmt::Display for Problem<'_> {
                 write!(f, "unknown key {} in [{}]", Shown(found), section.name())?;
                 near.map_or(Ok(()), |near| write!(f, "; did you mean {}?", Shown(near)))
             }
-            Self::NotYet(found) => {
-                write!(f, "{} is known but not carried out by this version; remove the line", Shown(found))
-            }
             Self::Twice(key, line) => write!(f, "{} can stand only once; it was set in line {line}", Shown(key)),
             Self::Missing(key, expected) => write!(f, "{} needs {expected}", Shown(key)),
             Self::Extra(found) => write!(f, "unexpected word {}", Shown(found)),
@@ -149,6 +146,7 @@ impl fmt::Display for Problem<'_> {
             Self::SameVariable(name) => write!(f, "variable {} is set twice", Shown(name)),
             Self::Incomplete(name, key) => write!(f, "workload {} has no {}", Shown(name), Shown(key)),
             Self::Rule(name, rule) => write!(f, "workload {}: {rule}", Shown(name)),
+            Self::NoVolumes => f.write_str("volume needs a line in [system] that says where they are: volumes FOLDER"),
             Self::NoWorkload(name) => write!(f, "there is no workload {}", Shown(name)),
             Self::Itself(name) => write!(f, "workload {} cannot name itself here", Shown(name)),
             Self::Cycle(names) => {

@@ -31,6 +31,8 @@ pub struct Isolation<'a> {
     pub devices: Vec<Device<'a>, { limits::DEVICES }>,
     /// `mount`
     pub mounts: Vec<Bind<'a>, { limits::MOUNTS }>,
+    /// `volume`
+    pub volumes: Vec<Volume<'a>, { limits::VOLUMES }>,
     /// `sys`: whether it sees /sys, read-only.
     pub has_sys: bool,
     /// `tmp`: bytes of its /tmp.
@@ -83,6 +85,24 @@ pub struct Bind<'a> {
     pub is_writable: bool,
     /// Whether programs below it may be executed.
     pub is_executable: bool,
+}
+
+/// One `volume`: a folder of the board that is the workload's to write, and stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Volume<'a> {
+    /// The folder with the folders of all volumes, from the line `volumes` of the board.
+    pub folder: &'a str,
+    /// Its own folder there. Workloads that name the same one share it.
+    pub name: &'a str,
+    /// The path inside, which has to be there.
+    pub target: &'a str,
+}
+
+impl<'a> Volume<'a> {
+    /// How it is attached.
+    pub fn bind(&self) -> Bind<'a> {
+        Bind { source: self.folder, target: self.target, is_writable: true, is_executable: false }
+    }
 }
 
 /// Who the program is, and how the kernel treats it.

@@ -49,6 +49,10 @@ pub const CHECK_WORDS: usize = 8;
 pub const SOCKET_BYTES: usize = 107;
 /// `mount` lines of the board.
 pub const SYSTEM_MOUNTS: usize = 8;
+/// Bytes behind `LABEL=`, `UUID=` and `PARTUUID=`.
+pub const SOURCE_BYTES: usize = 40;
+/// `volume` lines of one workload.
+pub const VOLUMES: usize = 4;
 /// Bytes of what a workload says of itself.
 pub const STATUS_BYTES: usize = 64;
 /// `module` lines.

@@ -21,6 +21,23 @@ pub struct Config<'a> {
     pub workloads: Vec<Workload<'a>, { limits::WORKLOADS }>,
 }
 
+impl<'a> Config<'a> {
+    /// The board's own filesystem that a path lies in; none for the initramfs.
+    pub fn mount_of(&self, path: &str) -> Option<&SystemMount<'a>> {
+        self.system.mounts.iter().rev().find(|mount| mount.holds(path))
+    }
+
+    /// Whether a workload has a path in one of the board's own filesystems.
+    pub fn needs_disks(&self, workload: &Workload<'_>) -> bool {
+        let isolation = &workload.isolation;
+        let overlay = if let Overlay::Folder(path) = workload.overlay { Some(path) } else { None };
+        let binds = isolation.mounts.iter().map(|bind| bind.source);
+        let volumes = isolation.volumes.iter().map(|volume| volume.folder);
+        let mut paths = [Some(workload.root), overlay].into_iter().flatten().chain(binds).chain(volumes);
+        !self.system.mounts.is_empty() && paths.any(|path| self.mount_of(path).is_some())
+    }
+}
+
 impl Config<'_> {
     /// Makes it like [`Self::EMPTY`], without touching what it had room for.
     pub fn clear(&mut self) {
@@ -41,6 +58,7 @@ impl Config<'_> {
             log_file: None,
             has_kmsg: false,
             mounts: Vec::new(),
+            volumes: None,
             network: SystemNetwork::EMPTY,
             sysctls: Vec::new(),
         },
@@ -71,6 +89,8 @@ pub struct System<'a> {
     pub has_kmsg: bool,
     /// `mount`, in the order in which they are mounted.
     pub mounts: Vec<SystemMount<'a>, { limits::SYSTEM_MOUNTS }>,
+    /// `volumes`: the folder with the folders of `volume` lines.
+    pub volumes: Option<&'a str>,
     /// `link`, `bridge`, `masquerade`, `route`
     pub network: SystemNetwork<'a>,
     /// `sysctl`, in the order in which they are written.
@@ -124,7 +144,8 @@ pub struct Workload<'a> {
     pub name: &'a str,
     /// The line of its `[workload NAME]`, from 1: for messages about the whole section.
     pub line: u32,
-    /// `root`: the absolute path of the folder, image file or block device that becomes its root filesystem.
+    /// `root`: the absolute path of the folder, image file or block device that becomes its root filesystem, or the
+    /// `LABEL=`, `UUID=` or `PARTUUID=` of one ([`crate::storage::Source`]).
     pub root: &'a str,
     /// `root ... overlay`: what may be written over it.
     pub overlay: Overlay<'a>,
@@ -191,6 +212,7 @@ impl<'a> Workload<'a> {
                 tcp: None,
                 devices: Vec::new(),
                 mounts: Vec::new(),
+                volumes: Vec::new(),
                 has_sys: false,
                 tmp_bytes: DEFAULT_TMP_BYTES,
                 tmp_is_executable: false,

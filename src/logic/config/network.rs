@@ -1,6 +1,7 @@
 //! What a configuration says about networks: the board's links and bridges, and what a workload's network namespace
 //! has in it.
 
+use super::isolation::Overlay;
 use super::limits;
 use super::model::{Config, WorkloadSet};
 use core::fmt;
@@ -421,7 +422,13 @@ pub fn needed_modules(config: &Config<'_>) -> impl Iterator<Item = &'static str>
     let has_bridges = !config.system.network.bridges.is_empty();
     let publishes = config.workloads.iter().any(|workload| !workload.network.publish.is_empty());
     let masquerades = !config.system.network.masquerades.is_empty();
+    let mounts = |kind: &str| config.system.mounts.iter().any(|mount| mount.kind == kind);
     let needed = [
+        (mounts("ext4"), "ext4"),
+        (mounts("vfat"), "vfat"),
+        (mounts("vfat"), "nls_cp437"),
+        (mounts("vfat"), "nls_ascii"),
+        (config.workloads.iter().any(|workload| workload.overlay != Overlay::None), "overlay"),
         (has_bridges, "bridge"),
         (has(|attachment| matches!(attachment, Attachment::Bridge(_))), "veth"),
         (has(|attachment| matches!(attachment, Attachment::Macvlan(_))), "macvlan"),

@@ -111,7 +111,7 @@ pub struct Boots<'a> {
 /// A filesystem of a disk that the board mounts for itself; nosuid and nodev.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SystemMount<'a> {
-    /// The block device.
+    /// The block device's path, or `LABEL=`, `UUID=` or `PARTUUID=` ([`crate::storage::Source`]).
     pub source: &'a str,
     /// The folder, which is made where there is none.
     pub target: &'a str,
@@ -121,6 +121,40 @@ pub struct SystemMount<'a> {
     pub is_read_only: bool,
     /// Whether programs there can be executed.
     pub is_executable: bool,
+    /// `wait=`: milliseconds that the device may take to appear.
+    pub wait_ms: u32,
+    /// `check=`
+    pub check: OnDamage,
+    /// `else=`
+    pub otherwise: Instead,
+}
+
+impl SystemMount<'_> {
+    /// Whether a path of the board lies in this filesystem.
+    pub fn holds(&self, path: &str) -> bool {
+        let target = self.target.trim_end_matches('/');
+        path.strip_prefix(target).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
+/// What is done with a filesystem that is not in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDamage {
+    /// It is repaired, where the image has the program for it.
+    Repair,
+    /// It is only read.
+    ReadOnly,
+    /// A new and empty one takes its place.
+    Reformat,
+}
+
+/// What is there instead of a filesystem that could not be mounted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instead {
+    /// Nothing: workloads with paths in it do not start.
+    Stop,
+    /// Memory, which is empty at each boot.
+    Tmpfs,
 }
 
 /// Where the control socket is.

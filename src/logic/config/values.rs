@@ -56,6 +56,17 @@ pub(super) fn path(text: &str) -> Option<&str> {
     (text.starts_with('/') && text.len() <= limits::PATH_BYTES && !climbs).then_some(text)
 }
 
+/// What [`source`] expects, for errors.
+pub(super) const SOURCE: &str = "an absolute path, or LABEL=, UUID= or PARTUUID= with up to 40 bytes behind it";
+
+/// Where a filesystem is.
+pub(super) fn source(text: &str) -> Option<&str> {
+    match crate::storage::Source::of(text)? {
+        crate::storage::Source::Path(text) => path(text),
+        _ => Some(text),
+    }
+}
+
 /// What [`name`] expects, for errors.
 pub(super) const NAME: &str = "a name of at most 32 lower-case letters, digits and -, starting with a letter";
 

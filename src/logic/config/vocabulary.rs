@@ -31,6 +31,7 @@ pub(super) enum Meaning {
     Boots,
     SystemLog,
     SystemMount,
+    Volumes,
     Sysctl,
     Link,
     Bridge,
@@ -66,6 +67,7 @@ pub(super) enum Meaning {
     Tcp,
     Device,
     Mount,
+    Volume,
     Sys,
     Tmp,
     Privileged,
@@ -82,8 +84,6 @@ pub(super) enum Meaning {
     Scheduler,
     Ioprio,
     Personality,
-    /// Part of the language, and refused by this version: what is not carried out may not look as if it were.
-    NotYet,
 }
 
 /// A key of the configuration.
@@ -96,13 +96,6 @@ pub struct Key {
     /// Whether it may stand more than once in its section.
     pub repeats: bool,
     pub(super) meaning: Meaning,
-}
-
-impl Key {
-    /// Whether this version carries it out.
-    pub fn is_carried_out(&self) -> bool {
-        self.meaning != Meaning::NotYet
-    }
 }
 
 const fn system(name: &'static str, meaning: Meaning) -> Key {
@@ -125,6 +118,7 @@ pub const VOCABULARY: &[Key] = &[
     Key { section: Section::System, name: "module", repeats: true, meaning: Meaning::Module },
     Key { section: Section::System, name: "sysctl", repeats: true, meaning: Meaning::Sysctl },
     Key { section: Section::System, name: "mount", repeats: true, meaning: Meaning::SystemMount },
+    system("volumes", Meaning::Volumes),
     Key { section: Section::System, name: "link", repeats: true, meaning: Meaning::Link },
     Key { section: Section::System, name: "bridge", repeats: true, meaning: Meaning::Bridge },
     Key { section: Section::System, name: "masquerade", repeats: true, meaning: Meaning::Masquerade },
@@ -154,7 +148,7 @@ pub const VOCABULARY: &[Key] = &[
     workload("tmp", Meaning::Tmp),
     repeated("device", Meaning::Device),
     repeated("mount", Meaning::Mount),
-    workload("volume", Meaning::NotYet),
+    repeated("volume", Meaning::Volume),
     repeated("link", Meaning::WorkloadLink),
     repeated("publish", Meaning::Publish),
     repeated("talk", Meaning::Talk),

@@ -45,6 +45,10 @@ pub fn audit(workload: &Workload<'_>, config: &Config<'_>, mut tell: impl FnMut(
             (if bind.is_writable { "rw" } else { "ro" }, if bind.is_executable { ",exec" } else { "" });
         tell(format_args!("mount {} {} {write}{execute}: the board's files", bind.source, bind.target));
     }
+    for volume in &isolation.volumes {
+        let (name, target) = (volume.name, volume.target);
+        tell(format_args!("volume {name} {target}: what is written there stays"));
+    }
     match workload.overlay {
         Overlay::None => {}
         Overlay::Memory => tell(format_args!("root ... overlay: its root can be written, and programs put there run")),

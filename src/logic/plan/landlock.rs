@@ -75,7 +75,7 @@ pub fn rules<'a>(workload: &'a Workload<'a>, tcp: Option<&Tcp>, abi: u32) -> Opt
     let known = Rights::known(abi);
     let mut rules = Vec::new();
     let mut add = |path, rights: u64| {
-        // There is room for the fixed places and every `mount` and `device`.
+        // There is room for the fixed places and every `mount` and `volume`.
         let _ = rules.push(Rule { path, rights: Rights(rights & known) });
     };
     let read_only = Rights::READ | Rights::EXECUTE;
@@ -87,7 +87,8 @@ pub fn rules<'a>(workload: &'a Workload<'a>, tcp: Option<&Tcp>, abi: u32) -> Opt
     add("/dev/shm", writable);
     add("/tmp", if workload.isolation.tmp_is_executable { writable | Rights::EXECUTE } else { writable });
     add("/run", writable);
-    for bind in &workload.isolation.mounts {
+    let volumes = workload.isolation.volumes.iter().map(|volume| volume.bind());
+    for bind in workload.isolation.mounts.iter().copied().chain(volumes) {
         let execute = if bind.is_executable { Rights::EXECUTE } else { 0 };
         add(bind.target, execute | if bind.is_writable { writable } else { Rights::READ });
     }

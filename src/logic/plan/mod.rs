@@ -252,6 +252,7 @@ fn outside<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut imp
         add(Step::OpenMount(RESOLV));
     }
     isolation.mounts.iter().for_each(|bind| add(Step::OpenMount(*bind)));
+    isolation.volumes.iter().for_each(|volume| add(Step::OpenVolume(*volume)));
     add(Step::Hand);
 }
 
@@ -297,6 +298,7 @@ fn mounts<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut impl
         add(Step::Bind(RESOLV));
     }
     isolation.mounts.iter().for_each(|bind| add(Step::Bind(*bind)));
+    isolation.volumes.iter().for_each(|volume| add(Step::Bind(volume.bind())));
     // Standard input is the workload's own /dev/null.
     add(Step::Output);
     add(Step::Pivot);

@@ -26,6 +26,7 @@ impl Step<'_> {
             Self::Overlay(_) => "make overlay",
             Self::Make(_) => "make",
             Self::OpenMount(_) => "open",
+            Self::OpenVolume(_) => "open volume",
             Self::Devices(_) => "make devices",
             Self::Connect(..) => "connect link",
             Self::Rules(_) => "filter packets",
@@ -72,6 +73,7 @@ impl Step<'_> {
         const ENXIO: u16 = 6;
         const ENOEXEC: u16 = 8;
         const EACCES: u16 = 13;
+        const ENOTBLK: u16 = 15;
         const EBUSY: u16 = 16;
         const ENODEV: u16 = 19;
         const EINVAL: u16 = 22;
@@ -89,8 +91,11 @@ impl Step<'_> {
                 "pids" => "the kernel has no pids controller here (CONFIG_CGROUP_PIDS)",
                 _ => "the kernel has no io controller here (CONFIG_BLK_DEV_THROTTLING), or the device is not there",
             }),
-            (Self::OpenRoot(_) | Self::OpenMount(_) | Self::Overlay(_), ELOOP) => {
+            (Self::OpenRoot(_) | Self::OpenMount(_) | Self::OpenVolume(_) | Self::Overlay(_), ELOOP) => {
                 Some("write the path that the link leads to: on the board's side links are not followed")
+            }
+            (Self::OpenRoot(_) | Self::OpenMount(_) | Self::OpenVolume(_) | Self::Overlay(_), ENOTBLK) => {
+                Some("the filesystem that it lies on is not mounted")
             }
             (Self::OpenRoot(_), ENOENT) => Some("the root filesystem is not there"),
             (Self::OpenRoot(_), EINVAL) => Some("neither a folder nor an image of squashfs, erofs or ext4"),
@@ -109,6 +114,7 @@ impl Step<'_> {
             (Self::Overlay(_), ENODEV) => Some("the kernel lacks overlay, or its module is not loaded"),
             (Self::Overlay(_), ENOENT) => Some("the overlay's folder is not there"),
             (Self::OpenMount(_), ENOENT) => Some("it is not there"),
+            (Self::OpenVolume(_), ENOENT) => Some("the folder of the line volumes is not there"),
             (Self::Devices(_), ENOENT) => Some("the board has no such device"),
             (Self::Mount(_) | Self::Attach(_) | Self::Dev { .. }, ENOENT) => {
                 Some("the root filesystem needs an empty folder there")
@@ -142,6 +148,7 @@ impl fmt::Display for Step<'_> {
             Self::ResourceLimit(limit) => (" ", RESOURCES[usize::from(limit.resource)]),
             Self::Overlay(Overlay::Folder(path)) => (" ", *path),
             Self::OpenMount(bind) => (" ", bind.source),
+            Self::OpenVolume(volume) => (" ", volume.name),
             Self::Bind(bind) => (" ", bind.target),
             Self::Devices([device, ..]) => (" ", device.path),
             Self::Loopback => (" ", "lo"),
@@ -187,6 +194,7 @@ impl Step<'_> {
             }
             Self::OpenRoot(_) => formatter.write_str(": idmapped where the filesystem can"),
             Self::Overlay(Overlay::Memory) => formatter.write_str(": a layer in memory"),
+            Self::OpenVolume(volume) => write!(formatter, ": the folder of that name in {}", volume.folder),
             Self::OpenMount(_) => formatter.write_str(": idmapped where the filesystem can"),
             Self::Devices(devices) => {
                 formatter.write_str(": the usual nodes")?;

@@ -1,7 +1,7 @@
 //! One step of a plan: what is done, to what, and by whom.
 
 use crate::config::{
-    Bind, Capabilities, Device, Identity, IoLimit, Network, Overlay, ResourceLimit, Tcp, User, WorkloadLink,
+    Bind, Capabilities, Device, Identity, IoLimit, Network, Overlay, ResourceLimit, Tcp, User, Volume, WorkloadLink,
 };
 use crate::seccomp::Seccomp;
 use core::ffi::CStr;
@@ -31,6 +31,8 @@ pub enum Step<'a> {
     Make(Mount),
     /// A folder or file of the board, by an idmapped mount where the filesystem can.
     OpenMount(Bind<'a>),
+    /// A folder of the board that is the workload's, made where there is none yet.
+    OpenVolume(Volume<'a>),
     /// A /dev of its own with more than the usual nodes.
     Devices(&'a [Device<'a>]),
     /// A link of its network namespace is made, or given to it; its place among the workload's links.
@@ -172,6 +174,7 @@ impl Step<'_> {
             | Self::Overlay(_)
             | Self::Make(_)
             | Self::OpenMount(_)
+            | Self::OpenVolume(_)
             | Self::Devices(_)
             | Self::Connect(..)
             | Self::Rules(_)

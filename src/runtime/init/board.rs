@@ -13,7 +13,7 @@ use super::machine::Kind;
 use super::reload::Pending;
 use super::source::Source;
 use super::timeline::{Moment, Timeline};
-use super::{Console, memory, tell, words};
+use super::{Console, memory, preparation, tell, words};
 use crate::net::BoardLinks;
 use crate::workload::{Groups, Networks, Process, Surroundings, empty_folder, template_place};
 use hilum::config::{WorkloadSet, limits};
@@ -69,10 +69,8 @@ pub(super) struct Board {
     links: BoardLinks,
     /// Workloads that start when that copy is done: the network that they share with others is made by this process.
     pub(super) deferred: WorkloadSet,
-    /// The copy of this process that prepares what some workloads wait for.
-    pub(super) preparing: Option<Pid>,
-    /// How many of them there were.
-    pub(super) preparations: u8,
+    /// The copies of this process that prepare what some workloads wait for.
+    pub(super) copies: [preparation::Copy; preparation::Work::ALL.len()],
     pub(super) epoll: OwnedFd,
     signals: Signals,
     /// When this process was entered; none once the first workload's time was told.
@@ -108,7 +106,14 @@ impl Board {
             Kind::Machine => Groups::prepare(config.get(), &mut console),
             Kind::Container => Groups::none(),
         };
-        let around = Surroundings { groups, networks: Networks::none(), template: template_place(kind), ready: None };
+        let around = Surroundings {
+            groups,
+            networks: Networks::none(),
+            template: template_place(kind),
+            ready: None,
+            disks: None,
+            has_disks: kind == Kind::Machine,
+        };
         let (Some(supervisor), Some(logs), Some(notes)) = (SUPERVISOR.take(), Logs::take(), NOTES.take()) else {
             return Err((console, Errno::BUSY));
         };
@@ -136,8 +141,7 @@ impl Board {
                 timeline,
                 guard,
                 links: BoardLinks::none(),
-                preparing: None,
-                preparations: 0,
+                copies: [preparation::Copy::NONE; _],
                 deferred: WorkloadSet::EMPTY,
                 epoll,
                 signals,
@@ -154,7 +158,7 @@ impl Board {
         self.supervisor.limit_set_ups(processors());
         self.supervisor.seed(hilum_sys::boottime_us() as u32);
         self.timeline.note(Moment::Arranged);
-        self.prepare();
+        self.prepare_all();
         self.supervisor.begin(self.config.get(), self.guard.is_safe, monotonic_ms());
         self.carry_out();
         // No workload waits for it.

@@ -7,10 +7,10 @@ use super::log_file::LogFile;
 use super::machine::Kind;
 use super::prompt;
 use core::fmt::{self, Write};
-use hilum::config::{self, ConsoleMode};
+use hilum::config::{self, Config, ConsoleMode};
 use hilum::log::{Printable, Queue};
 use hilum_sys::{Once, monotonic_ms, standard_error};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
@@ -91,16 +91,16 @@ impl Console {
     }
 
     /// Has every line go to the kernel's log, and to a file, as well.
-    pub(super) fn log_to(&mut self, has_kernel_log: bool, file: Option<config::LogFile<'_>>) {
-        if has_kernel_log {
+    pub(super) fn log_to(&mut self, config: &Config<'_>) {
+        if config.system.has_kmsg {
             let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
             match open("/dev/kmsg", flags, Mode::empty()) {
                 Ok(log) => self.kernel_log = Some(log),
                 Err(errno) => self.say(format_args!("log kmsg: {}", super::words(errno))),
             }
         }
-        if let Some(file) = file {
-            match LogFile::start(file) {
+        if let Some(file) = config.system.log_file {
+            match LogFile::start(file, config.mount_of(file.path)) {
                 Ok(file) => self.log_file = Some(file),
                 Err(errno) => self.say(format_args!("log {}: {}", file.path, super::words(errno))),
             }
@@ -258,6 +258,14 @@ impl Console {
         queue.push(line);
     }
 
+    /// The descriptors that its lines go to: the terminal, the kernel's log, the file's process.
+    pub(super) fn descriptors(&self) -> [u32; 3] {
+        let terminal = self.fd().as_raw_fd();
+        let kernel_log = self.kernel_log.as_ref().map_or(terminal, AsRawFd::as_raw_fd);
+        let file = self.log_file.as_ref().map_or(terminal, |file| file.pipe().as_raw_fd());
+        [terminal, kernel_log, file].map(i32::unsigned_abs)
+    }
+
     /// Leaves the lines that wait to the process that this one is a copy of.
     pub(super) fn forget(&mut self) {
         if let Some(queue) = &mut self.queue {
@@ -268,7 +276,7 @@ impl Console {
     }
 
     /// Writes what the terminal takes now.
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         let mut is_new = false;
         loop {
             let Some(queue) = &mut self.queue else { return };

@@ -189,7 +189,7 @@ impl Board {
     }
 
     pub(super) fn start(&mut self, index: usize) {
-        if self.around.ready.is_some() && self.around.networks.lacks(self.config.get(), index) {
+        if self.is_deferred(index) {
             return self.deferred.insert(index);
         }
         let is_timed = self.entered_us.is_some();

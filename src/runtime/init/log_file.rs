@@ -2,6 +2,7 @@
 //!
 //! Lines go to it through a pipe that is never waited for; what does not fit is counted, and told in the file.
 
+use crate::storage;
 use core::fmt::Write;
 use heapless::String;
 use hilum::config;
@@ -20,8 +21,8 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Makes the process.
-    pub(super) fn start(file: config::LogFile<'_>) -> Result<Self, Errno> {
+    /// Makes the process. The file may lie on a disk that is mounted later: until then lines wait in the pipe.
+    pub(super) fn start(file: config::LogFile<'_>, disk: Option<&config::SystemMount<'_>>) -> Result<Self, Errno> {
         let (reader, pipe) = pipe_with(PipeFlags::CLOEXEC)?;
         match hilum_sys::clone(0, None)? {
             Cloned::Parent { pid, .. } => {
@@ -31,10 +32,18 @@ impl LogFile {
             Cloned::Child => {
                 drop(pipe);
                 let _ = hilum_sys::close_all_but(&mut [reader.as_raw_fd().unsigned_abs()]);
+                if let Some(disk) = disk {
+                    let _ = storage::await_mount(disk);
+                }
                 let _ = write_all(&reader, file);
                 exit(1)
             }
         }
+    }
+
+    /// Where lines go to the process.
+    pub(super) fn pipe(&self) -> &OwnedFd {
+        &self.pipe
     }
 
     /// Hands a line over, with its time in seconds since the boot.

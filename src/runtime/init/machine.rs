@@ -4,12 +4,12 @@
 //! other PID namespace, made by an engine or a test). In a container everything is done inside a mount namespace of
 //! its own, and nothing that belongs to the host is touched.
 
-use super::in_time::in_time;
 use super::{Console, modules, words};
+use crate::storage;
 use crate::workload::prepare_template;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
-use hilum::config::{Config, SystemMount};
+use hilum::config::Config;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, open};
 use rustix::io::Errno;
@@ -170,10 +170,8 @@ pub(super) fn configure(kind: Kind, config: &Config<'_>, console: &mut Console) 
     if kind == Kind::Machine && modules::come_first(system) {
         modules::load_all(config, console);
     }
-    for disk in system.mounts.iter().filter(|_| kind == Kind::Machine) {
-        if let Err(errno) = mount_disk(disk) {
-            console.say(format_args!("mount {}: {}; the board goes on without", disk.source, words(errno)));
-        }
+    if kind == Kind::Machine && modules::disks_come_first(system) {
+        storage::mount_all(config, console);
     }
     let Some(hostname) = system.hostname else { return };
     if kind == Kind::Container && link_is(CWD, "/proc/self/ns/uts", FIRST_UTS_NAMESPACE) != Some(false) {
@@ -182,23 +180,6 @@ pub(super) fn configure(kind: Kind, config: &Config<'_>, console: &mut Console) 
     if let Err(errno) = rustix::system::sethostname(hostname.as_bytes()) {
         console.say(format_args!("hostname {hostname}: {}", words(errno)));
     }
-}
-
-/// Mounts a filesystem of a disk. The disk may still be on its way, or never answer: it has [`DISK_MS`].
-fn mount_disk(disk: &SystemMount<'_>) -> Result<(), Errno> {
-    const DISK_MS: u64 = 5_000;
-    const STEP_MS: u64 = 20;
-    let mut flags = MountFlags::NOSUID | MountFlags::NODEV;
-    flags.set(MountFlags::NOEXEC, !disk.is_executable);
-    flags.set(MountFlags::RDONLY, disk.is_read_only);
-    in_time(DISK_MS, || {
-        make_folder(disk.target);
-        while rustix::fs::access(disk.source, rustix::fs::Access::EXISTS).is_err() {
-            let _ = rustix::event::poll(&mut [], Some(&super::milliseconds(STEP_MS)));
-        }
-        rustix::mount::mount(disk.source, disk.target, disk.kind, flags, None).map(|()| 0)
-    })
-    .map(|_| ())
 }
 
 /// The kernel command line; empty in a container, whose host's it would be.

@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: Arguments) -> ! {
 
     guard.arm(config.system.watchdog, true, &mut console);
     guard.count_boot(config.system.boots, &mut console);
-    console.log_to(config.system.has_kmsg, config.system.log_file);
+    console.log_to(config);
     if guard.is_safe {
         console.say(format_args!("safe mode: only workloads that are marked safe start"));
     }

@@ -9,7 +9,7 @@ use core::fmt::Write;
 use heapless::String;
 use hilum::config::{Config, System, limits, needed_modules};
 use rustix::fd::AsFd;
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Access, Mode, OFlags, access, open};
 use rustix::io::Errno;
 
 /// What needs what.
@@ -17,31 +17,55 @@ const NEEDS: &str = "/lib/modules/needs";
 /// Bytes of that file: 200 modules with a few others each.
 const NEEDS_BYTES: usize = 16 * 1024;
 
+/// What the board of the image needs: a line each, a name and perhaps parameters.
+const LOAD: &str = "/lib/modules/load";
+/// Bytes of that file.
+const LOAD_BYTES: usize = 4 * 1024;
+
+fn text_of<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
+    let length = super::read_file(path, buffer).unwrap_or(0);
+    core::str::from_utf8(&buffer[..length]).unwrap_or_default()
+}
+
 /// Why a module was not loaded, and what helps.
 type Failure = (Errno, &'static str);
 
-/// Whether modules are loaded before anything else: the board's own disks and devices need them.
+/// Whether modules are loaded before anything else: what counts boots, and the watchdog, need them.
 pub(super) fn come_first(system: &System<'_>) -> bool {
-    !system.mounts.is_empty() || system.watchdog.is_some() || system.boots.is_some() || system.log_file.is_some()
+    system.watchdog.is_some() || system.boots.is_some()
+}
+
+/// Whether the board's disks are mounted before anything else: boots are counted on one of them, and the count decides
+/// what is started.
+pub(super) fn disks_come_first(system: &System<'_>) -> bool {
+    system.boots.is_some_and(|boots| system.mounts.iter().any(|mount| mount.holds(boots.path)))
+}
+
+/// Whether there is any to load.
+pub(super) fn has_any(config: &Config<'_>) -> bool {
+    !config.system.modules.is_empty() || needed_modules(config).next().is_some() || access(LOAD, Access::EXISTS).is_ok()
 }
 
 /// Loads the modules of the configuration's lines, and those that its other lines need where the image has them: what
 /// is built into the kernel is in no file.
 pub(super) fn load_all(config: &Config<'_>, console: &mut Console) {
-    let mut needed = needed_modules(config).peekable();
-    if config.system.modules.is_empty() && needed.peek().is_none() {
+    if !has_any(config) {
         return;
     }
-    let mut buffer = [0; NEEDS_BYTES];
-    let length = super::read_file(NEEDS, &mut buffer).unwrap_or(0);
-    let needs = core::str::from_utf8(&buffer[..length]).unwrap_or_default();
-    for module in &config.system.modules {
-        if let Err((errno, hint)) = load_with(needs, module.name, module.parameters) {
+    let (mut buffer, mut list) = ([0; NEEDS_BYTES], [0; LOAD_BYTES]);
+    let needs = text_of(NEEDS, &mut buffer);
+    let board = text_of(LOAD, &mut list).lines().map(|line| {
+        let (name, parameters) = line.split_once(' ').unwrap_or((line, ""));
+        (name, parameters)
+    });
+    let lines = config.system.modules.iter().map(|module| (module.name, module.parameters));
+    for (name, parameters) in lines.chain(board) {
+        if let Err((errno, hint)) = load_with(needs, name, parameters) {
             let before = if hint.is_empty() { "" } else { ": " };
-            console.say(format_args!("module {}: {}{before}{hint}", module.name, words(errno)));
+            console.say(format_args!("module {name}: {}{before}{hint}", words(errno)));
         }
     }
-    for name in needed {
+    for name in needed_modules(config) {
         match load_with(needs, name, "") {
             Ok(()) | Err((Errno::NOENT, MISSING)) => {}
             Err((errno, _)) => console.say(format_args!("module {name}: {}", words(errno))),

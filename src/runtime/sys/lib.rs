@@ -30,7 +30,7 @@ pub use control::{
 };
 pub use entry::Arguments;
 pub use lease::{Family, Lease, Shelf};
-pub use mount::{attach_loop, free_loop, map_ids, restrict_mount};
+pub use mount::{attach_loop, free_loop, grow_ext4, map_ids, restrict_mount};
 pub use packet::packet_socket;
 pub use panic::{on_panic, print, print_to};
 pub use process::{

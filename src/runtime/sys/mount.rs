@@ -59,3 +59,17 @@ pub fn attach_loop(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<(), E
     unsafe { call(__NR_ioctl, [device.as_raw_fd() as usize, LOOP_CONFIGURE as usize, address as usize, 0, 0, 0]) }
         .map(|_| ())
 }
+
+/// Lets a mounted ext4 grow to so many of its blocks; `folder` is an open folder in it (EXT4_IOC_RESIZE_FS of
+/// include/uapi/linux/ext4.h).
+///
+/// # Errors
+/// EPERM without CAP_SYS_RESOURCE, EOPNOTSUPP or EINVAL for a filesystem that cannot.
+pub fn grow_ext4(folder: BorrowedFd<'_>, blocks: u64) -> Result<(), Errno> {
+    /// _IOW('f', 16, __u64)
+    const EXT4_IOC_RESIZE_FS: usize = 0x4008_6610;
+    let address = &raw const blocks;
+    // SAFETY: the kernel reads one 64-bit number, which outlives the call.
+    unsafe { call(__NR_ioctl, [folder.as_raw_fd() as usize, EXT4_IOC_RESIZE_FS, address as usize, 0, 0, 0]) }
+        .map(|_| ())
+}

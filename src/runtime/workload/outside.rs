@@ -6,8 +6,10 @@
 
 use super::handover::{Opened, hand};
 use super::report::Report;
+use super::spawn::Surroundings;
 use super::{mounts, root, template};
 use crate::init::words;
+use crate::storage;
 use core::fmt::Write;
 use heapless::String;
 use hilum::config::{Config, Identity, Overlay, ResourceLimit, User, Workload, limits};
@@ -27,6 +29,8 @@ pub(super) struct Waiting<'a> {
     pub(super) socket: BorrowedFd<'a>,
     /// Where a step that failed is reported.
     pub(super) report: BorrowedFd<'a>,
+    /// Whether the board's disks are mounted here, and not by somebody else.
+    pub(super) has_disks: bool,
 }
 
 /// Does the plan's outside steps, or has a copy of this process do them: gives that one.
@@ -35,19 +39,19 @@ pub(super) fn run(
     workload: &Workload<'_>,
     plan: &Plan<'_>,
     waiting: &Waiting<'_>,
-    ready: Option<&OwnedFd>,
+    around: &Surroundings,
 ) -> Option<Pid> {
+    let needs_disks = around.has_disks && config.needs_disks(workload);
     let is_folder =
         stat(workload.root).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory);
-    if is_folder && workload.overlay == Overlay::None && workload.network.links.is_empty() {
+    if is_folder && workload.overlay == Overlay::None && workload.network.links.is_empty() && !needs_disks {
         all(config, workload, plan, waiting);
         return None;
     }
     match hilum_sys::clone(0, None) {
         Ok(Cloned::Child) => {
-            if let Some(ready) = ready {
-                wait(ready);
-            }
+            let disks = around.disks.as_ref().filter(|_| needs_disks);
+            around.ready.iter().chain(disks).for_each(wait);
             all(config, workload, plan, waiting);
             exit(0)
         }
@@ -62,8 +66,8 @@ pub(super) fn run(
 }
 
 /// Waits for the end of the pipe; not for ever, and then what is missing shows in the step that needs it.
-fn wait(ready: &OwnedFd) {
-    const LONGEST_MS: u64 = 60_000;
+pub(crate) fn wait(ready: &OwnedFd) {
+    const LONGEST_MS: u64 = 180_000;
     let until = hilum_sys::monotonic_ms() + LONGEST_MS;
     loop {
         let left = crate::init::milliseconds(until.saturating_sub(hilum_sys::monotonic_ms()));
@@ -97,6 +101,7 @@ fn apply(
     opened: &mut Opened,
 ) -> Result<(), Errno> {
     let pid = waiting.pid;
+    require_mounts(step, config, waiting)?;
     match *step {
         Step::DenyGroups => write(pid, "setgroups", "deny"),
         Step::Ids(first) => {
@@ -115,6 +120,10 @@ fn apply(
             push(opened, root::overlay(lower, overlay, users, first_id(workload, plan))?)
         }
         Step::Make(ref mount) => push(opened, mounts::make(mount)?),
+        Step::OpenVolume(ref volume) => {
+            let on_disk = workload.identity.user;
+            push(opened, root::open_volume(volume, on_disk, on_board(workload, plan), users)?)
+        }
         Step::OpenMount(bind) => push(opened, root::open_bind(bind.source, users)?),
         Step::Devices(devices) => push(opened, template::with_devices(devices, on_board(workload, plan))?),
         Step::Connect(link, number) => {
@@ -123,6 +132,21 @@ fn apply(
         }
         Step::Rules(_) => crate::net::rules(config, workload),
         Step::Hand => hand(waiting.socket, opened),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a path in one of the board's own filesystems that is not mounted: what is written there would be gone with
+/// the power, and nobody would know.
+fn require_mounts(step: &Step<'_>, config: &Config<'_>, waiting: &Waiting<'_>) -> Result<(), Errno> {
+    let path = match *step {
+        Step::OpenRoot(path) | Step::Overlay(Overlay::Folder(path)) => path,
+        Step::OpenMount(bind) => bind.source,
+        Step::OpenVolume(volume) => volume.folder,
+        _ => return Ok(()),
+    };
+    match config.mount_of(path).filter(|_| waiting.has_disks) {
+        Some(mount) if !storage::is_mounted(mount) => Err(Errno::NOTBLK),
         _ => Ok(()),
     }
 }

@@ -1,10 +1,12 @@
 //! Root filesystems as mounts that are attached nowhere yet: folders, image files through a loop device, block devices,
 //! and what may be written over them.
 
+use crate::storage;
 use core::ffi::CStr;
 use core::fmt::Write;
 use heapless::String;
-use hilum::config::Overlay;
+use hilum::config::{Overlay, User, Volume};
+use hilum::storage::Source;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fstat, mkdirat, openat2};
 use rustix::io::Errno;
@@ -16,6 +18,18 @@ use rustix::mount::{
 /// Opens the root filesystem at `path`: a folder, an image file or a block device. The owners of its files are mapped to
 /// those of `users` where the filesystem can do that; elsewhere they are nobody's inside, which only reads.
 pub(super) fn open(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
+    let found;
+    let path = match Source::of(path) {
+        Some(source @ (Source::Label(_) | Source::Uuid(_) | Source::PartUuid(_))) => {
+            found = storage::find(source, storage::ROOT_MS, || {})?;
+            found.as_str()
+        }
+        Some(source) if path.starts_with("/dev/") => {
+            found = storage::find(source, storage::ROOT_MS, || {})?;
+            found.as_str()
+        }
+        _ => path,
+    };
     let place = without_links(path, OFlags::PATH)?;
     let mount = match FileType::from_raw_mode(fstat(&place)?.st_mode) {
         FileType::Directory => clone_of(&place)?,
@@ -45,6 +59,42 @@ fn clone_of(place: &OwnedFd) -> Result<OwnedFd, Errno> {
 pub(super) fn open_bind(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
     let mount = clone_of(&without_links(path, OFlags::PATH)?)?;
     map_ids(mount.as_fd(), users);
+    Ok(mount)
+}
+
+/// Opens a workload's own folder on the board, and makes it where there is none yet. Its owner is the workload's user: as
+/// the disk counts where the filesystem maps owners, and else as the board does.
+pub(super) fn open_volume(
+    volume: &Volume<'_>,
+    on_disk: User,
+    on_board: User,
+    users: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let folder = match without_links(volume.folder, flags) {
+        // Its own folder is a disk's, which is mounted by now.
+        Err(Errno::NOENT) => {
+            match rustix::fs::mkdir(volume.folder, Mode::from_raw_mode(0o755)) {
+                // Another workload's copy was faster.
+                Ok(()) | Err(Errno::EXIST) => without_links(volume.folder, flags)?,
+                Err(errno) => return Err(errno),
+            }
+        }
+        folder => folder?,
+    };
+    let is_new = match mkdirat(&folder, volume.name, Mode::from_raw_mode(0o700)) {
+        Err(Errno::EXIST) => false,
+        made => made.map(|()| true)?,
+    };
+    let how = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
+    let mount = clone_of(&openat2(&folder, volume.name, flags | OFlags::CLOEXEC, Mode::empty(), how)?)?;
+    let is_mapped = map_ids(mount.as_fd(), users);
+    if is_new {
+        let owner = if is_mapped { on_disk } else { on_board };
+        let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
+        // Not through the mount, which maps this process's ids as well.
+        chownat(&folder, volume.name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+    }
     Ok(mount)
 }
 

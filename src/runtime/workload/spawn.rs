@@ -69,6 +69,10 @@ pub(crate) struct Surroundings {
     pub(crate) template: &'static str,
     /// It ends when modules, bridges and rules are there; none when that is so.
     pub(crate) ready: Option<OwnedFd>,
+    /// It ends when the board's disks are mounted, or could not be; none when that is so.
+    pub(crate) disks: Option<OwnedFd>,
+    /// Whether the board's disks are this process's to mount.
+    pub(crate) has_disks: bool,
 }
 
 /// A start that made no process: the step of the plan, where it was one, and what the kernel said.
@@ -156,8 +160,13 @@ pub(crate) fn spawn(
     match cloned.map_err(|errno| Failure { step: None, errno, hint: hint(plan.namespaces, errno) })? {
         Cloned::Child => Err(Errno::CHILD.into()),
         Cloned::Parent { pid, pidfd } => {
-            let waiting = outside::Waiting { pid, socket: socket.as_fd(), report: report_writer.as_fd() };
-            let helper = outside::run(config, workload, &plan, &waiting, around.ready.as_ref());
+            let waiting = outside::Waiting {
+                pid,
+                socket: socket.as_fd(),
+                report: report_writer.as_fd(),
+                has_disks: around.has_disks,
+            };
+            let helper = outside::run(config, workload, &plan, &waiting, around);
             Ok(Process {
                 pid,
                 pidfd,

@@ -2,7 +2,7 @@
 
 use super::super::capability::{self, SETGID, SYS_ADMIN};
 use super::super::error::{Error, Problem};
-use super::super::isolation::{Bind, Device, Overlay, RESOURCES, ResourceLimit, Tcp};
+use super::super::isolation::{Bind, Device, Overlay, RESOURCES, ResourceLimit, Tcp, Volume};
 use super::super::model::{Config, Workload};
 use super::super::vocabulary::Meaning;
 use super::super::{limits, values};
@@ -40,6 +40,7 @@ impl<'a> Values<'_, 'a> {
             Meaning::Tcp => self.tcp(workload)?,
             Meaning::Device => self.device(workload)?,
             Meaning::Mount => self.mount(workload)?,
+            Meaning::Volume => self.volume(workload)?,
             Meaning::Sys => workload.isolation.has_sys = true,
             Meaning::Tmp => {
                 let size = |text| values::amount(text).filter(|bytes| (4096..u64::MAX).contains(bytes));
@@ -160,17 +161,31 @@ impl<'a> Values<'_, 'a> {
 
     /// `mount SOURCE TARGET [ro|rw][,exec]`
     fn mount(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
-        const TARGET: &str = "an absolute path, not / and not below /proc, /sys or /dev";
         let source = self.path()?;
-        let target = self.take(TARGET, |text| {
-            let first = text.split('/').find(|part| !part.is_empty())?;
-            values::path(text).filter(|_| !["proc", "sys", "dev"].contains(&first))
-        })?;
+        let target = self.target()?;
         const OPTIONS: [&str; 4] = ["ro", "rw", "ro,exec", "rw,exec"];
         let chosen = if self.has_more() { self.choose("ro, rw, ro,exec or rw,exec", &OPTIONS)? } else { 0 };
         let (is_writable, is_executable) = (chosen % 2 == 1, chosen >= 2);
         if workload.isolation.mounts.push(Bind { source, target, is_writable, is_executable }).is_err() {
             return self.too_many("mount lines", limits::MOUNTS);
+        }
+        Ok(())
+    }
+
+    /// Where something of the board is attached.
+    fn target(&mut self) -> Result<&'a str, Wrong> {
+        self.take("an absolute path, not / and not below /proc, /sys or /dev", |text| {
+            let first = text.split('/').find(|part| !part.is_empty())?;
+            values::path(text).filter(|_| !["proc", "sys", "dev"].contains(&first))
+        })
+    }
+
+    /// `volume NAME TARGET`; the folder that it lies in is filled in when every section is known.
+    fn volume(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+        let name = self.take(values::NAME, values::name)?;
+        let target = self.target()?;
+        if workload.isolation.volumes.push(Volume { folder: "", name, target }).is_err() {
+            return self.too_many("volume lines", limits::VOLUMES);
         }
         Ok(())
     }
@@ -229,6 +244,15 @@ pub(super) fn read_net<'a>(line: &super::Line<'a>, config: &mut Config<'a>, inde
             }
         }
     }
+    Ok(())
+}
+
+/// The second reading of `volume`: the board's line says where they are.
+pub(super) fn place_volume<'a>(line: &super::Line<'a>, config: &mut Config<'a>, index: usize) -> Result<(), Error<'a>> {
+    let Some(folder) = config.system.volumes else {
+        return Err(Error { line: line.number, column: line.words[0].column, problem: Problem::NoVolumes });
+    };
+    config.workloads[index].isolation.volumes.iter_mut().for_each(|volume| volume.folder = folder);
     Ok(())
 }
 

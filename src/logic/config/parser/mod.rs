@@ -57,6 +57,8 @@ fn read_order<'a>(mut lines: Lines<'a>, config: &mut Config<'a>) -> Result<(), E
             order::read(&line, config, index, key == "needs")?;
         } else if let (Some(index), "share") = (section, key) {
             isolation::read_net(&line, config, index)?;
+        } else if let (Some(index), "volume") = (section, key) {
+            isolation::place_volume(&line, config, index)?;
         } else if let Some(index) = section {
             network::check_workload(&line, config, index)?;
         } else {
@@ -259,7 +261,6 @@ impl<'a> Values<'_, 'a> {
     }
 
     fn read_words(&mut self, config: &mut Config<'a>) -> Result<(), Wrong> {
-        let column = self.line.words[0].column;
         match self.key.meaning {
             Meaning::Hostname => config.system.hostname = Some(self.take(values::HOSTNAME, values::hostname)?),
             Meaning::Console => self.console(config)?,
@@ -268,16 +269,18 @@ impl<'a> Values<'_, 'a> {
                 config.system.idle = [Idle::Stay, Idle::Poweroff, Idle::Reboot][chosen];
             }
             Meaning::Module => self.module(config)?,
-            Meaning::Watchdog | Meaning::Control | Meaning::Boots | Meaning::SystemLog | Meaning::SystemMount => {
-                self.system(&mut config.system)?
-            }
+            Meaning::Watchdog
+            | Meaning::Control
+            | Meaning::Boots
+            | Meaning::SystemLog
+            | Meaning::SystemMount
+            | Meaning::Volumes => self.system(&mut config.system)?,
             Meaning::Sysctl
             | Meaning::Link
             | Meaning::Bridge
             | Meaning::Masquerade
             | Meaning::Route
             | Meaning::Nameserver => self.system_network(&mut config.system)?,
-            Meaning::NotYet => return self.error(column, Problem::NotYet(self.key.name)),
             // The names are looked up when every workload is known.
             Meaning::Needs | Meaning::After => return Ok(()),
             _ => {
@@ -295,7 +298,7 @@ impl<'a> Values<'_, 'a> {
     fn workload(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
         match self.key.meaning {
             Meaning::Root => {
-                workload.root = self.path()?;
+                workload.root = self.take(values::SOURCE, values::source)?;
                 if self.has_more() {
                     workload.overlay =
                         self.take("overlay, or overlay=FOLDER", |text| match text.strip_prefix("overlay") {

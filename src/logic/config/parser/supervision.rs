@@ -2,7 +2,9 @@
 
 use super::super::error::Problem;
 use super::super::model::{System, Workload};
-use super::super::supervision::{Boots, Check, Control, Health, LogFile, Ready, SystemMount, Watchdog};
+use super::super::supervision::{
+    Boots, Check, Control, Health, Instead, LogFile, OnDamage, Ready, SystemMount, Watchdog,
+};
 use super::super::vocabulary::Meaning;
 use super::super::{limits, values};
 use super::{Values, Wrong};
@@ -14,11 +16,13 @@ const HEALTH: &str = "tcp, file, exec or notify";
 const HEALTH_OPTION: &str = "interval=DURATION or failures=COUNT, with a count from 1 to 100";
 const LOG_OPTION: &str = "quiet, or rate=COUNT/DURATION such as rate=100/1s";
 const BOOTS_OPTION: &str = "limit=COUNT, with a count from 1 to 100, or after=DURATION";
+const MOUNT_OPTION: &str = "ro, exec, wait=DURATION, check=repair|ro|reformat or else=tmpfs|stop";
 const FD: &str = "a descriptor from 3 to 63";
 
 /// Milliseconds that hold where a line gives none.
 const READY_WITHIN_MS: u32 = 60_000;
 const CRITICAL_MS: u32 = 60_000;
+const DISK_MS: u32 = 5_000;
 const AT_STOP_MS: u32 = 10_000;
 const INTERVAL_MS: u32 = 10_000;
 const FAILURES: u8 = 3;
@@ -115,17 +119,42 @@ impl<'a> Values<'_, 'a> {
                 }
             }
             Meaning::SystemMount => {
-                let (source, target) = (self.path()?, self.path()?);
+                let source = self.take(values::SOURCE, values::source)?;
+                let target = self.take("an absolute path without .., not /", |text| {
+                    values::path(text).filter(|path| !path.trim_matches('/').is_empty())
+                })?;
                 let kind = self.take("the name of a filesystem such as ext4", values::module)?;
-                let mut mount = SystemMount { source, target, kind, is_read_only: false, is_executable: false };
+                let mut mount = SystemMount {
+                    source,
+                    target,
+                    kind,
+                    is_read_only: false,
+                    is_executable: false,
+                    wait_ms: DISK_MS,
+                    check: OnDamage::Repair,
+                    otherwise: Instead::Stop,
+                };
                 while self.has_more() {
-                    let is_exec = self.choose("ro or exec", &["ro", "exec"])? == 1;
-                    *(if is_exec { &mut mount.is_executable } else { &mut mount.is_read_only }) = true;
+                    self.take(MOUNT_OPTION, |text| {
+                        match (text, text.strip_prefix("wait=").and_then(values::duration_ms)) {
+                            (_, Some(wait_ms)) => mount.wait_ms = wait_ms,
+                            ("ro", _) => mount.is_read_only = true,
+                            ("exec", _) => mount.is_executable = true,
+                            ("check=repair", _) => mount.check = OnDamage::Repair,
+                            ("check=ro", _) => mount.check = OnDamage::ReadOnly,
+                            ("check=reformat", _) => mount.check = OnDamage::Reformat,
+                            ("else=stop", _) => mount.otherwise = Instead::Stop,
+                            ("else=tmpfs", _) => mount.otherwise = Instead::Tmpfs,
+                            _ => return None,
+                        }
+                        Some(())
+                    })?;
                 }
                 if system.mounts.push(mount).is_err() {
                     return self.too_many("mount lines", limits::SYSTEM_MOUNTS);
                 }
             }
+            Meaning::Volumes => system.volumes = Some(self.path()?),
             _ => {}
         }
         Ok(())

@@ -1,0 +1,118 @@
+//! New ext4 filesystems by mke2fs(8): as images of partitions, and as blueprints that a board makes its own from.
+//!
+//! The bytes depend on the name, the id and the size alone, and not on the clock.
+
+use anyhow::{Context, Result, ensure};
+use hilum::storage::Blueprint;
+use std::path::Path;
+use std::process::Command;
+
+/// Bytes of a blueprint's filesystem: enough for its journal and the inodes of one group.
+const BLUEPRINT_BYTES: u64 = 16 << 20;
+/// Bytes of a block.
+const BLOCK: usize = 4096;
+
+/// An id that depends on a text alone: a UUID of version 8 (RFC 9562 5.8).
+pub fn uuid(text: &str) -> String {
+    use sha2::Digest;
+    let hash = sha2::Sha256::digest(text);
+    let mut bytes: [u8; 16] = std::array::from_fn(|index| hash[index]);
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// Makes an ext4 filesystem with this name in a file of so many bytes, which is there already.
+///
+/// # Errors
+/// mke2fs's, or that there is none.
+pub fn make_ext4(file: &Path, label: &str, bytes: u64) -> Result<()> {
+    ensure!(label.len() <= 16, "the name {label} has more than the 16 bytes that ext4 has room for");
+    let id = uuid(&format!("ext4 {label}"));
+    let extended =
+        format!("lazy_itable_init=0,lazy_journal_init=0,nodiscard,resize=16777216,root_owner=0:0,hash_seed={id}");
+    let mut command = Command::new("mke2fs");
+    command.args(["-F", "-q", "-t", "ext4", "-b", "4096", "-N"]);
+    // As many for each 128 MiB that it grows by.
+    command.arg((8192 * bytes.div_ceil(128 << 20)).to_string());
+    command.args(["-I", "256", "-J", "size=4", "-m", "0", "-E", &extended, "-U", &id, "-L", label]);
+    command.arg(file).arg((bytes / BLOCK as u64).to_string());
+    command.env("E2FSPROGS_FAKE_TIME", "1").env("MKE2FS_CONFIG", "/dev/null");
+    command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
+    let made = command.output().context("mke2fs: install e2fsprogs")?;
+    ensure!(made.status.success(), "mke2fs: {}", String::from_utf8_lossy(&made.stderr).trim());
+    Ok(())
+}
+
+/// The blueprint of an ext4 filesystem with this name.
+///
+/// # Errors
+/// mke2fs's.
+pub fn blueprint(label: &str) -> Result<Vec<u8>> {
+    let folder = tempfile::tempdir()?;
+    // What it writes is the same in both, and what it leaves alone is not: a board's device is not empty either.
+    let mut made = [0_u8, 0xff].map(|filler| (filler, Vec::new()));
+    for (filler, bytes) in &mut made {
+        let file = folder.path().join("filesystem");
+        std::fs::write(&file, vec![*filler; BLUEPRINT_BYTES as usize])?;
+        make_ext4(&file, label, BLUEPRINT_BYTES)?;
+        *bytes = std::fs::read(&file)?;
+    }
+    let [(_, first), (_, second)] = made;
+    let mut parts: Vec<(u64, Vec<u8>, bool)> = Vec::new();
+    for (number, (block, other)) in (0..).zip(first.chunks(BLOCK).zip(second.chunks(BLOCK))) {
+        if block != other {
+            continue;
+        }
+        let (at, is_zero) = (number * BLOCK as u64, block.iter().all(|byte| *byte == 0));
+        match parts.last_mut() {
+            Some((start, bytes, was_zero)) if *was_zero == is_zero && *start + bytes.len() as u64 == at => {
+                bytes.extend(block);
+            }
+            _ => parts.push((at, block.to_vec(), is_zero)),
+        }
+    }
+    let mut file = Blueprint::head(BLUEPRINT_BYTES).to_vec();
+    for (at, bytes, is_zero) in parts {
+        let length = u32::try_from(bytes.len())?;
+        // What is zero at its end need not be kept either.
+        let kept = if is_zero { 0 } else { bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1) };
+        file.extend(Blueprint::part_head(at, length, u32::try_from(kept)?));
+        file.extend(&bytes[..kept]);
+    }
+    ensure!(Blueprint::read(&file).is_some(), "the blueprint cannot be read back");
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blueprint_makes_the_filesystem_on_any_device() {
+        let file = blueprint("data").expect("mke2fs");
+        assert_eq!(file, blueprint("data").expect("mke2fs"), "the same bytes each time");
+        assert!(file.len() < 64 * 1024, "a board reads at most 64 KiB: {}", file.len());
+        let mut device = vec![0xa5; BLUEPRINT_BYTES as usize];
+        for part in Blueprint::read(&file).expect("a blueprint") {
+            let place = &mut device[part.at as usize..][..part.length as usize];
+            place.fill(0);
+            place[..part.bytes.len()].copy_from_slice(part.bytes);
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let image = folder.path().join("device");
+        std::fs::write(&image, &device).expect("a file");
+        let checked = Command::new("e2fsck").args(["-f", "-n"]).arg(&image).output().expect("e2fsck");
+        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+        let found = hilum::storage::Superblock::read(&device).expect("a superblock");
+        assert_eq!(found.health, hilum::storage::Health::Good, "its checksum by our own reader");
+        assert!(found.is(hilum::storage::Source::Label("data")));
+        assert!(found.is(hilum::storage::Source::Uuid(&uuid("ext4 data"))));
+    }
+
+    #[test]
+    fn name_that_is_too_long_is_refused() {
+        assert!(blueprint("seventeen-letters").expect_err("too long").to_string().contains("16 bytes"));
+    }
+}

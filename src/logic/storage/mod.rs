@@ -1,0 +1,130 @@
+//! Disks as bytes: which one a line means, what lies on it, and what is done when that is not in order.
+//!
+//! It reads what was read from devices, and decides; the running half looks at devices, mounts and repairs.
+
+mod blueprint;
+mod partition;
+mod superblock;
+
+pub use blueprint::{Blueprint, Part};
+pub use partition::{Table, table};
+pub use superblock::{Health, Kind, START_BYTES, Superblock};
+
+use crate::config::{OnDamage, SystemMount, limits};
+use core::fmt;
+
+/// What a line says of a filesystem: where it is, or what is written in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source<'a> {
+    /// The path of a block device.
+    Path(&'a str),
+    /// `LABEL=`: the filesystem's own name.
+    Label(&'a str),
+    /// `UUID=`: the filesystem's own id.
+    Uuid(&'a str),
+    /// `PARTUUID=`: the id of its partition.
+    PartUuid(&'a str),
+}
+
+impl<'a> Source<'a> {
+    /// A word of the configuration.
+    pub fn of(text: &'a str) -> Option<Self> {
+        let (name, value) = match text.split_once('=') {
+            _ if text.starts_with('/') => return Some(Self::Path(text)),
+            split => split?,
+        };
+        if value.is_empty() || value.len() > limits::SOURCE_BYTES {
+            return None;
+        }
+        match name {
+            "LABEL" => Some(Self::Label(value)),
+            "UUID" => Some(Self::Uuid(value)),
+            "PARTUUID" => Some(Self::PartUuid(value)),
+            _ => None,
+        }
+    }
+}
+
+/// What is done with a filesystem that was looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is mounted as the line says.
+    Mount,
+    /// It is mounted, and nothing is written to it.
+    MountReadOnly(Reason),
+    /// It is repaired, looked at again, and mounted.
+    Repair(Reason),
+    /// A new and empty one takes its place.
+    Reformat(Reason),
+    /// It is not mounted.
+    Refuse(Reason),
+}
+
+/// What is not in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// No filesystem that is known.
+    Nothing,
+    /// Another one than the line says.
+    Other(Kind),
+    /// The kernel has found errors in it before.
+    Errors,
+    /// Its superblock is damaged.
+    Damaged,
+    /// The kernel refuses it.
+    Refused,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => formatter.write_str("no filesystem there"),
+            Self::Other(kind) => write!(formatter, "{} there", kind.name()),
+            Self::Errors => formatter.write_str("it has errors"),
+            Self::Damaged => formatter.write_str("its superblock is damaged"),
+            Self::Refused => formatter.write_str("the kernel refuses it"),
+        }
+    }
+}
+
+/// What is done with what was found for a line; `has_repaired` says that it was repaired or made anew already.
+pub fn decide(mount: &SystemMount<'_>, found: Option<&Superblock>, has_repaired: bool) -> Verdict {
+    // What is not known here is the kernel's to judge.
+    let Some(wanted) = Kind::named(mount.kind) else { return Verdict::Mount };
+    let reason = match found {
+        None => Reason::Nothing,
+        Some(found) if found.kind != wanted => Reason::Other(found.kind),
+        Some(found) => match found.health {
+            Health::Good => return Verdict::Mount,
+            Health::Errors => Reason::Errors,
+            Health::Damaged => Reason::Damaged,
+        },
+    };
+    // What nobody writes to is read as far as it goes.
+    if reason == Reason::Errors && mount.is_read_only {
+        return Verdict::Mount;
+    }
+    match (mount.check, reason) {
+        (_, Reason::Errors) if has_repaired => Verdict::MountReadOnly(reason),
+        _ if has_repaired => Verdict::Refuse(reason),
+        (OnDamage::Reformat, _) if wanted == Kind::Ext4 && !mount.is_read_only => Verdict::Reformat(reason),
+        (OnDamage::Repair, Reason::Errors | Reason::Damaged | Reason::Nothing) if wanted == Kind::Ext4 => {
+            Verdict::Repair(reason)
+        }
+        (_, Reason::Errors) => Verdict::MountReadOnly(reason),
+        _ => Verdict::Refuse(reason),
+    }
+}
+
+/// What is done after the kernel has refused to mount it although its superblock was in order.
+pub fn decide_refused(mount: &SystemMount<'_>, has_repaired: bool) -> Verdict {
+    let is_ext4 = Kind::named(mount.kind) == Some(Kind::Ext4);
+    match mount.check {
+        OnDamage::Repair if is_ext4 && !has_repaired => Verdict::Repair(Reason::Refused),
+        OnDamage::Reformat if is_ext4 && !has_repaired && !mount.is_read_only => Verdict::Reformat(Reason::Refused),
+        _ => Verdict::Refuse(Reason::Refused),
+    }
+}
+
+#[cfg(test)]
+mod tests;

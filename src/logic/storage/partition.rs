@@ -1,0 +1,67 @@
+//! Partition tables, as far as a partition's id: GPT (UEFI specification 5.3) and the DOS table.
+
+use super::superblock::{UUID_DASHES, is_hexadecimal};
+
+/// What the start of a disk says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// A GUID partition table: the byte where its entries begin, the bytes of each, and how many there are.
+    Gpt {
+        /// Where the first entry lies.
+        at: u64,
+        /// Bytes of one entry.
+        entry: u32,
+        /// Entries.
+        count: u32,
+    },
+    /// A DOS table and the disk's signature.
+    Dos(u32),
+}
+
+/// Reads the first bytes of a disk, at least 4 KiB and one sector; none where there is no table.
+pub fn table(start: &[u8]) -> Option<Table> {
+    let word = |at: usize| start.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+    for sector in [512, 4096] {
+        if start.get(sector..sector + 8) != Some(b"EFI PART") {
+            continue;
+        }
+        let low = u64::from(word(sector + 72)?);
+        let at = (low | u64::from(word(sector + 76)?) << 32).checked_mul(sector as u64)?;
+        let (count, entry) = (word(sector + 80)?, word(sector + 84)?);
+        return (entry >= 128).then_some(Table::Gpt { at, entry, count });
+    }
+    (start.get(510..512)? == [0x55, 0xaa]).then_some(())?;
+    word(440).filter(|signature| *signature != 0).map(Table::Dos)
+}
+
+impl Table {
+    /// Where the first 32 bytes of the entry of partition `number`, from 1, lie; none where nothing is to be read.
+    pub fn entry(&self, number: u32) -> Option<u64> {
+        match *self {
+            Self::Gpt { at, entry, count } if (1..=count).contains(&number) => {
+                at.checked_add(u64::from(number - 1).checked_mul(entry.into())?)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether partition `number`, whose entry these bytes are, has the id `text`.
+    pub fn is(&self, number: u32, entry: &[u8; 32], text: &str) -> bool {
+        match *self {
+            Self::Gpt { .. } => {
+                let mut id = [0; 16];
+                id.copy_from_slice(&entry[16..]);
+                // The first three fields are little-endian (UEFI specification, appendix A).
+                id[..4].reverse();
+                id[4..6].reverse();
+                id[6..8].reverse();
+                is_hexadecimal(&id, &UUID_DASHES, text)
+            }
+            Self::Dos(signature) => {
+                let bytes = signature.to_be_bytes();
+                u8::try_from(number)
+                    .is_ok_and(|number| is_hexadecimal(&[bytes[0], bytes[1], bytes[2], bytes[3], number], &[4], text))
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Superblocks: what a filesystem says of itself in its first bytes.
+//!
+//! Layouts: ext4 by Documentation/filesystems/ext4/super.rst, erofs by fs/erofs/erofs_fs.h, squashfs by
+//! fs/squashfs/squashfs_fs.h, FAT by Microsoft's specification of 2000 ("fatgen103").
+
+use super::Source;
+
+/// Bytes from the start of a device that hold every superblock that is known here.
+pub const START_BYTES: usize = 2048;
+
+/// A filesystem that is known here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// ext2, ext3 and ext4, which the kernel's ext4 mounts all.
+    Ext4,
+    /// FAT with 12, 16 or 32 bits.
+    Vfat,
+    /// erofs
+    Erofs,
+    /// squashfs
+    Squashfs,
+}
+
+impl Kind {
+    /// The kernel's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Vfat => "vfat",
+            Self::Erofs => "erofs",
+            Self::Squashfs => "squashfs",
+        }
+    }
+
+    /// The one with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Ext4, Self::Vfat, Self::Erofs, Self::Squashfs].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// How a filesystem is, as far as its superblock tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// In order; a journal that has to be replayed is the kernel's own business.
+    Good,
+    /// The kernel has found errors in it.
+    Errors,
+    /// The superblock itself is not in order.
+    Damaged,
+}
+
+/// What a superblock says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Superblock {
+    /// The filesystem.
+    pub kind: Kind,
+    /// How it is.
+    pub health: Health,
+    /// Whether it was not unmounted: the kernel replays its journal when it mounts it.
+    pub has_journal: bool,
+    pub(super) label: [u8; 16],
+    pub(super) id: [u8; 16],
+}
+
+/// The superblock lies here, but for squashfs and FAT, which begin at 0.
+const AT: usize = 1024;
+
+fn bytes<const COUNT: usize>(start: &[u8], at: usize) -> Option<[u8; COUNT]> {
+    start.get(at..at + COUNT)?.try_into().ok()
+}
+
+fn word(start: &[u8], at: usize) -> Option<u32> {
+    bytes(start, at).map(u32::from_le_bytes)
+}
+
+/// CRC-32C without the final inversion, as ext4 writes it (`crc32c(~0, ...)` in fs/ext4/super.c).
+fn crc32c(bytes: &[u8]) -> u32 {
+    /// Castagnoli's polynomial, reflected.
+    const POLYNOMIAL: u32 = 0x82f6_3b78;
+    bytes.iter().fold(u32::MAX, |sum, byte| {
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ if sum & 1 != 0 { POLYNOMIAL } else { 0 })
+    })
+}
+
+impl Superblock {
+    /// Reads the first [`START_BYTES`] of a device; none where no filesystem is known by them.
+    pub fn read(start: &[u8]) -> Option<Self> {
+        if start.get(..4) == Some(b"hsqs") {
+            return Some(Self {
+                kind: Kind::Squashfs,
+                health: Health::Good,
+                has_journal: false,
+                label: [0; 16],
+                id: [0; 16],
+            });
+        }
+        if word(start, AT) == Some(0xe0f5_e1e2) {
+            let (id, label) = (bytes(start, AT + 48)?, bytes(start, AT + 64)?);
+            return Some(Self { kind: Kind::Erofs, health: Health::Good, has_journal: false, label, id });
+        }
+        ext4(start).or_else(|| fat(start))
+    }
+
+    /// Whether it is what a line means by label or id; never by a path or a partition's id, which it does not know.
+    pub fn is(&self, source: Source<'_>) -> bool {
+        match source {
+            Source::Label(text) => {
+                let end = self.label.iter().rposition(|byte| !matches!(byte, 0 | b' ')).map_or(0, |last| last + 1);
+                let end = self.label[..end].iter().position(|byte| *byte == 0).unwrap_or(end);
+                end > 0 && self.label[..end] == *text.as_bytes()
+            }
+            Source::Uuid(text) if self.kind == Kind::Vfat => {
+                is_hexadecimal(&[self.id[3], self.id[2], self.id[1], self.id[0]], &[2], text)
+            }
+            Source::Uuid(text) => self.id != [0; 16] && is_hexadecimal(&self.id, &UUID_DASHES, text),
+            _ => false,
+        }
+    }
+}
+
+/// Behind how many bytes of a UUID its text has a dash (RFC 4122 3).
+pub(super) const UUID_DASHES: [usize; 4] = [4, 6, 8, 10];
+
+/// Whether `text` is these bytes in hexadecimal digits, large or small, with dashes behind so many of them.
+pub(super) fn is_hexadecimal(bytes: &[u8], dashes: &[usize], text: &str) -> bool {
+    let mut letters = text.bytes();
+    let mut is_next = |wanted: u8| letters.next().is_some_and(|letter| letter.to_ascii_lowercase() == wanted);
+    let digit = |value: u8| b"0123456789abcdef"[usize::from(value & 15)];
+    for (index, byte) in bytes.iter().enumerate() {
+        if dashes.contains(&index) && !is_next(b'-') || !is_next(digit(byte >> 4)) || !is_next(digit(*byte)) {
+            return false;
+        }
+    }
+    letters.next().is_none()
+}
+
+fn ext4(start: &[u8]) -> Option<Superblock> {
+    /// The whole structure, with its checksum at the end.
+    const BYTES: usize = 1024;
+    /// s_state: errors were found.
+    const ERROR_FS: u16 = 2;
+    /// s_feature_ro_compat: metadata has checksums.
+    const METADATA_CSUM: u32 = 0x400;
+    let block = start.get(AT..AT + BYTES)?;
+    if bytes(block, 0x38)? != [0x53, 0xef] {
+        return None;
+    }
+    let (blocks, log_block_size, state) =
+        (word(block, 0x4)?, word(block, 0x18)?, u16::from_le_bytes(bytes(block, 0x3a)?));
+    let has_checksum = word(block, 0x64)? & METADATA_CSUM != 0;
+    let is_sound = log_block_size <= 6 && (blocks > 0 || word(block, 0x150)? > 0);
+    let is_damaged = !is_sound || (has_checksum && crc32c(&block[..BYTES - 4]) != word(block, BYTES - 4)?);
+    let health = match is_damaged {
+        true => Health::Damaged,
+        false if state & ERROR_FS != 0 => Health::Errors,
+        false => Health::Good,
+    };
+    // s_feature_incompat: the journal was not closed.
+    let has_journal = word(block, 0x60)? & 4 != 0;
+    Some(Superblock { kind: Kind::Ext4, health, has_journal, id: bytes(block, 0x68)?, label: bytes(block, 0x78)? })
+}
+
+fn fat(start: &[u8]) -> Option<Superblock> {
+    if bytes(start, 510)? != [0x55, 0xaa] || !matches!(start.first()?, 0xe9 | 0xeb) {
+        return None;
+    }
+    // What is left of a boot sector is in a disk's first one as well; only a filesystem names itself.
+    let (serial_at, label_at) = match (start.get(82..87)?, start.get(54..57)?) {
+        (b"FAT32", _) => (67, 71),
+        (_, b"FAT") => (39, 43),
+        _ => return None,
+    };
+    let (mut id, mut label) = ([0; 16], [0; 16]);
+    id[..4].copy_from_slice(start.get(serial_at..serial_at + 4)?);
+    label[..11].copy_from_slice(start.get(label_at..label_at + 11)?);
+    Some(Superblock { kind: Kind::Vfat, health: Health::Good, has_journal: false, label, id })
+}

@@ -1,0 +1,233 @@
+//! Superblocks and partition tables as the real programs write them, and every verdict.
+
+use super::*;
+use crate::config::{Config, parse};
+
+fn mount(options: &str) -> SystemMount<'_> {
+    // The text of the options is the caller's, and everything else is constant.
+    let mut mount = SystemMount {
+        source: "/dev/vda",
+        target: "/data",
+        kind: "ext4",
+        is_read_only: false,
+        is_executable: false,
+        wait_ms: 5_000,
+        check: OnDamage::Repair,
+        otherwise: crate::config::Instead::Stop,
+    };
+    for option in options.split(' ') {
+        match option {
+            "vfat" | "btrfs" => mount.kind = option,
+            "ro" => mount.is_read_only = true,
+            "check=ro" => mount.check = OnDamage::ReadOnly,
+            "check=reformat" => mount.check = OnDamage::Reformat,
+            _ => assert_eq!(option, ""),
+        }
+    }
+    mount
+}
+
+/// An ext4 superblock without a checksum.
+fn ext4() -> [u8; START_BYTES] {
+    let mut start = [0; START_BYTES];
+    start[1024 + 4] = 1;
+    start[1024 + 0x38..][..2].copy_from_slice(&[0x53, 0xef]);
+    start[1024 + 0x68..][..16].copy_from_slice(&[0x0f, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+    start[1024 + 0x78..][..4].copy_from_slice(b"data");
+    start
+}
+
+fn read(start: &[u8]) -> Superblock {
+    Superblock::read(start).expect("a filesystem")
+}
+
+#[test]
+fn source_is_a_path_or_a_name_with_a_value() {
+    assert_eq!(Source::of("/dev/a=b"), Some(Source::Path("/dev/a=b")));
+    assert_eq!(Source::of("LABEL=data"), Some(Source::Label("data")));
+    assert_eq!(Source::of("UUID=1-2"), Some(Source::Uuid("1-2")));
+    assert_eq!(Source::of("PARTUUID=x"), Some(Source::PartUuid("x")));
+    for text in ["", "data", "LABEL=", "label=x", "PARTLABEL=x", &format!("UUID={}", "x".repeat(41))] {
+        assert_eq!(Source::of(text), None, "{text}");
+    }
+}
+
+#[test]
+fn ext4_is_found_by_label_and_uuid() {
+    let found = read(&ext4());
+    assert_eq!((found.kind, found.health), (Kind::Ext4, Health::Good));
+    assert!(found.is(Source::Label("data")));
+    assert!(found.is(Source::Uuid("0f010203-0405-0607-0809-0a0b0c0d0e0f")));
+    assert!(found.is(Source::Uuid("0F010203-0405-0607-0809-0A0B0C0D0E0F")));
+    for other in [
+        Source::Label("dat"),
+        Source::Label("data2"),
+        Source::Label(""),
+        Source::Path("data"),
+        Source::PartUuid("0f010203-0405-0607-0809-0a0b0c0d0e0f"),
+        Source::Uuid("0f010203-0405-0607-0809-0a0b0c0d0e0"),
+        Source::Uuid("0f010203-0405-0607-0809-0a0b0c0d0e0f0"),
+        Source::Uuid("0f01020304050607-0809-0a0b0c0d0e0f"),
+        Source::Uuid(""),
+    ] {
+        assert!(!found.is(other), "{other:?}");
+    }
+}
+
+#[test]
+fn ext4_with_errors_or_a_wrong_checksum_is_not_good() {
+    let mut start = ext4();
+    start[1024 + 0x3a] = 2;
+    assert_eq!(read(&start).health, Health::Errors);
+    let mut start = ext4();
+    start[1024 + 0x18] = 7;
+    assert_eq!(read(&start).health, Health::Damaged);
+    let mut start = ext4();
+    start[1024 + 4] = 0;
+    assert_eq!(read(&start).health, Health::Damaged);
+    // With checksums (s_feature_ro_compat), this one does not fit.
+    let mut start = ext4();
+    start[1024 + 0x65] = 4;
+    assert_eq!(read(&start).health, Health::Damaged);
+}
+
+#[test]
+fn fat_erofs_and_squashfs_are_told_apart() {
+    let mut fat = [0; START_BYTES];
+    fat[0] = 0xeb;
+    fat[510..512].copy_from_slice(&[0x55, 0xaa]);
+    assert_eq!(Superblock::read(&fat), None, "a boot sector alone is no filesystem");
+    fat[39..43].copy_from_slice(&[0x34, 0x12, 0xcd, 0xab]);
+    fat[43..54].copy_from_slice(b"BOOT       ");
+    fat[54..59].copy_from_slice(b"FAT16");
+    let found = read(&fat);
+    assert_eq!(found.kind, Kind::Vfat);
+    assert!(found.is(Source::Label("BOOT")) && !found.is(Source::Label("BOOT ")));
+    assert!(found.is(Source::Uuid("ABCD-1234")) && found.is(Source::Uuid("abcd-1234")));
+    let mut erofs = [0; START_BYTES];
+    erofs[1024..1028].copy_from_slice(&0xe0f5_e1e2_u32.to_le_bytes());
+    erofs[1024 + 64..][..3].copy_from_slice(b"web");
+    assert!(read(&erofs).kind == Kind::Erofs && read(&erofs).is(Source::Label("web")));
+    assert!(!read(&erofs).is(Source::Uuid("00000000-0000-0000-0000-000000000000")), "no id is no id");
+    assert_eq!(read(b"hsqs").kind, Kind::Squashfs);
+    for length in 0..START_BYTES {
+        let _ =
+            (Superblock::read(&fat[..length]), Superblock::read(&erofs[..length]), Superblock::read(&ext4()[..length]));
+    }
+}
+
+#[test]
+fn partition_is_found_by_its_id() {
+    let mut disk = [0; 8192];
+    assert_eq!(table(&disk), None);
+    disk[510..512].copy_from_slice(&[0x55, 0xaa]);
+    disk[440..444].copy_from_slice(&0x1234_abcd_u32.to_le_bytes());
+    let dos = table(&disk).expect("a DOS table");
+    assert_eq!(dos.entry(1), None);
+    assert!(dos.is(2, &[0; 32], "1234abcd-02") && !dos.is(1, &[0; 32], "1234abcd-02"));
+    assert!(!dos.is(300, &[0; 32], "1234abcd-2c"));
+    for sector in [512_usize, 4096] {
+        let mut disk = [0; 8192];
+        disk[sector..sector + 8].copy_from_slice(b"EFI PART");
+        disk[sector + 72] = 2;
+        disk[sector + 80] = 4;
+        disk[sector + 84] = 128;
+        let gpt = table(&disk).expect("a GPT");
+        assert_eq!(gpt.entry(1), Some(2 * sector as u64));
+        assert_eq!(gpt.entry(4), Some(2 * sector as u64 + 3 * 128));
+        assert_eq!((gpt.entry(0), gpt.entry(5)), (None, None));
+        let mut entry = [0; 32];
+        entry[16..].copy_from_slice(&[3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15]);
+        assert!(gpt.is(1, &entry, "00010203-0405-0607-0809-0a0b0c0d0e0f"));
+        assert!(!gpt.is(1, &entry, "03020100-0405-0607-0809-0a0b0c0d0e0f"));
+    }
+}
+
+#[test]
+fn table_with_absurd_numbers_is_not_followed() {
+    let mut disk = [0xff; 4096];
+    disk[512..520].copy_from_slice(b"EFI PART");
+    assert_eq!(table(&disk), None, "entries beyond any disk");
+    disk[512 + 76..512 + 80].fill(0);
+    let gpt = table(&disk).expect("it can be counted");
+    assert_eq!(gpt.entry(u32::MAX), None, "beyond 64 bits");
+}
+
+#[test]
+fn verdict_follows_the_line() {
+    let good = read(&ext4());
+    let errors = Superblock { health: Health::Errors, ..good };
+    let damaged = Superblock { health: Health::Damaged, ..good };
+    let other = Superblock { kind: Kind::Vfat, ..good };
+    use Verdict::{Mount, MountReadOnly, Reformat, Refuse, Repair};
+    for (options, found, expected, afterwards) in [
+        ("", Some(&good), Mount, Mount),
+        ("check=reformat", Some(&good), Mount, Mount),
+        ("", Some(&errors), Repair(Reason::Errors), MountReadOnly(Reason::Errors)),
+        ("ro", Some(&errors), Mount, Mount),
+        ("", Some(&damaged), Repair(Reason::Damaged), Refuse(Reason::Damaged)),
+        ("", None, Repair(Reason::Nothing), Refuse(Reason::Nothing)),
+        ("", Some(&other), Refuse(Reason::Other(Kind::Vfat)), Refuse(Reason::Other(Kind::Vfat))),
+        ("vfat", None, Refuse(Reason::Nothing), Refuse(Reason::Nothing)),
+        ("vfat check=reformat", None, Refuse(Reason::Nothing), Refuse(Reason::Nothing)),
+        ("btrfs", None, Mount, Mount),
+        ("check=ro", Some(&errors), MountReadOnly(Reason::Errors), MountReadOnly(Reason::Errors)),
+        ("check=ro", Some(&damaged), Refuse(Reason::Damaged), Refuse(Reason::Damaged)),
+        ("check=ro", None, Refuse(Reason::Nothing), Refuse(Reason::Nothing)),
+        ("check=reformat", Some(&errors), Reformat(Reason::Errors), MountReadOnly(Reason::Errors)),
+        ("check=reformat", Some(&other), Reformat(Reason::Other(Kind::Vfat)), Refuse(Reason::Other(Kind::Vfat))),
+        ("check=reformat", None, Reformat(Reason::Nothing), Refuse(Reason::Nothing)),
+        ("check=reformat ro", None, Refuse(Reason::Nothing), Refuse(Reason::Nothing)),
+    ] {
+        let mount = mount(options);
+        assert_eq!(decide(&mount, found, false), expected, "{options} {found:?}");
+        assert_eq!(decide(&mount, found, true), afterwards, "{options} {found:?}, repaired");
+    }
+    for (options, expected) in [
+        ("", Repair(Reason::Refused)),
+        ("vfat", Refuse(Reason::Refused)),
+        ("check=ro", Refuse(Reason::Refused)),
+        ("check=reformat", Reformat(Reason::Refused)),
+    ] {
+        assert_eq!(decide_refused(&mount(options), false), expected, "{options}");
+        assert_eq!(decide_refused(&mount(options), true), Refuse(Reason::Refused), "{options}");
+    }
+}
+
+#[test]
+fn blueprint_is_read_back_and_one_that_is_not_whole_is_refused() {
+    let mut file = Blueprint::head(8192).to_vec();
+    file.extend(Blueprint::part_head(1024, 4096, 3));
+    file.extend(b"abc");
+    file.extend(Blueprint::part_head(5120, 3072, 0));
+    let whole = Blueprint::read(&file).expect("it is whole");
+    assert_eq!(whole.bytes, 8192);
+    let parts: Vec<Part<'_>> = whole.collect();
+    assert_eq!(parts, [Part { at: 1024, length: 4096, bytes: b"abc" }, Part { at: 5120, length: 3072, bytes: b"" }]);
+    for length in 0..file.len() {
+        let is_whole = Blueprint::read(&file[..length]).is_some();
+        assert_eq!(is_whole, length == 16 || length == 16 + 16 + 3, "{length}");
+    }
+    file.extend(Blueprint::part_head(8000, 193, 0));
+    assert!(Blueprint::read(&file).is_none(), "a part outside");
+}
+
+#[test]
+fn workload_needs_disks_when_a_path_of_it_lies_there() {
+    let needs = |lines: &str| {
+        let text = format!(
+            "hilum 1\n[system]\nmount LABEL=d /data ext4\nvolumes /data/volumes\n[workload a]\nexec /x\n{lines}\n"
+        );
+        let mut config = Config::EMPTY;
+        parse(text.as_bytes(), &mut config).expect("a good configuration");
+        config.needs_disks(&config.workloads[0])
+    };
+    for lines in
+        ["root /data", "root /data/x", "root /r overlay=/data/o", "root /r\nmount /data/x /x", "root /r\nvolume v /x"]
+    {
+        assert!(needs(lines), "{lines}");
+    }
+    for lines in ["root /r", "root /database", "root /r overlay", "root LABEL=x", "root /r\nmount /dat /data"] {
+        assert!(!needs(lines), "{lines}");
+    }
+}

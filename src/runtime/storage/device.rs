@@ -1,0 +1,138 @@
+//! Block devices: which one is meant, and waiting for it by the kernel's own messages (uevents).
+
+use crate::init::{milliseconds, read_file};
+use core::fmt::Write;
+use core::mem::MaybeUninit;
+use heapless::String;
+use hilum::storage::{START_BYTES, Source, Superblock, table};
+use hilum_sys::monotonic_ms;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::OwnedFd;
+use rustix::fs::{Access, Mode, OFlags, RawDir, access, open, readlinkat_raw};
+use rustix::io::Errno;
+use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
+
+/// A device's path: that of a line of the configuration, or a short one below /dev.
+pub(crate) type Name = String<{ hilum::config::limits::PATH_BYTES }>;
+
+/// The block devices of the board, by name.
+const DEVICES: &str = "/sys/class/block";
+
+/// Gives the path of the block device that is meant, when it is there. `waits` is called once, where it is not there yet.
+///
+/// # Errors
+/// ENOENT where it has not appeared in `wait_ms` milliseconds; the kernel's.
+pub(crate) fn find(source: Source<'_>, wait_ms: u64, waits: impl FnOnce()) -> Result<Name, Errno> {
+    let until = monotonic_ms() + wait_ms;
+    if let Some(name) = look(source) {
+        return Ok(name);
+    }
+    // From here on nothing is missed: what comes while it looks a second time waits in the socket.
+    let events = events()?;
+    if let Some(name) = look(source) {
+        return Ok(name);
+    }
+    waits();
+    loop {
+        let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) else { return Err(Errno::NOENT) };
+        let mut place = [PollFd::new(&events, PollFlags::IN)];
+        if poll(&mut place, Some(&milliseconds(left))) == Ok(1) && has_block_device(&events) {
+            if let Some(name) = look(source) {
+                return Ok(name);
+            }
+        }
+    }
+}
+
+/// A socket that gets what the kernel tells of devices (`lib/kobject_uevent.c`). Their nodes are there before.
+fn events() -> Result<OwnedFd, Errno> {
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(KOBJECT_UEVENT))?;
+    // The kernel's own group.
+    bind(&socket, &SocketAddrNetlink::new(0, 1))?;
+    Ok(socket)
+}
+
+/// Reads what waits; gives whether any of it is about a block device. A message that was lost counts as one.
+fn has_block_device(events: &OwnedFd) -> bool {
+    const SUBSYSTEM: &[u8] = b"\0SUBSYSTEM=block\0";
+    let mut found = false;
+    loop {
+        let mut message = [0_u8; 4096];
+        match recv(events, &mut message, RecvFlags::DONTWAIT) {
+            Ok((length, _)) => {
+                found |= message[..length.min(4096)].windows(SUBSYSTEM.len()).any(|part| part == SUBSYSTEM);
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::NOBUFS) => found = true,
+            Err(_) => return found,
+        }
+    }
+}
+
+/// The device, where it is there now.
+fn look(source: Source<'_>) -> Option<Name> {
+    if let Source::Path(path) = source {
+        return access(path, Access::EXISTS).ok().and_then(|()| Name::try_from(path).ok());
+    }
+    let folder = open(DEVICES, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut buffer = [MaybeUninit::uninit(); 2048];
+    let mut entries = RawDir::new(&folder, &mut buffer);
+    while let Some(Ok(entry)) = entries.next() {
+        let Ok(name) = entry.file_name().to_str() else { continue };
+        // A floppy drive takes seconds to say that it is empty.
+        if name.starts_with('.') || name.starts_with("fd") {
+            continue;
+        }
+        let mut path = Name::new();
+        let _ = write!(path, "/dev/{name}");
+        let is_it = match source {
+            Source::PartUuid(id) => is_partition(name, id),
+            _ => {
+                let mut start = [0; START_BYTES];
+                let length = start_of(&path, &mut start).unwrap_or(0);
+                Superblock::read(&start[..length]).is_some_and(|found| found.is(source))
+            }
+        };
+        if is_it {
+            return Some(path);
+        }
+    }
+    None
+}
+
+/// Reads the first bytes of a device.
+pub(super) fn start_of(path: &str, start: &mut [u8]) -> Result<usize, Errno> {
+    let device = open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?;
+    rustix::io::pread(&device, start, 0)
+}
+
+/// Whether the device with this name is a partition with this id.
+fn is_partition(name: &str, id: &str) -> bool {
+    partition(name, id).unwrap_or(false)
+}
+
+fn partition(name: &str, id: &str) -> Option<bool> {
+    let mut path = Name::new();
+    write!(path, "{DEVICES}/{name}/partition").ok()?;
+    let mut digits = [0; 16];
+    let length = read_file(&path, &mut digits).ok()?;
+    let number = core::str::from_utf8(&digits[..length]).ok()?.trim().parse().ok()?;
+    // .../block/DISK/PARTITION
+    path.clear();
+    write!(path, "{DEVICES}/{name}").ok()?;
+    let mut buffer = [MaybeUninit::uninit(); 256];
+    let (place, _) = readlinkat_raw(rustix::fs::CWD, path.as_str(), &mut buffer).ok()?;
+    let disk = core::str::from_utf8(place).ok()?.rsplit('/').nth(1)?;
+    path.clear();
+    write!(path, "/dev/{disk}").ok()?;
+    let device = open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).ok()?;
+    let mut start = [0; 4096 + 512];
+    let length = rustix::io::pread(&device, &mut start, 0).ok()?;
+    let table = table(&start[..length])?;
+    let mut entry = [0; 32];
+    if let Some(at) = table.entry(number) {
+        rustix::io::pread(&device, &mut entry, at).ok().filter(|length| *length == 32)?;
+    }
+    Some(table.is(number, &entry, id))
+}

@@ -1,0 +1,71 @@
+//! Repair by the image's own e2fsck, and new filesystems from what the image builder has kept of mke2fs(8).
+
+use super::device::Name;
+use core::fmt::Write;
+use heapless::String;
+use hilum::config::SystemMount;
+use hilum::storage::Blueprint;
+use rustix::fs::{Access, Mode, OFlags, SeekFrom, access, fsync, open, seek};
+use rustix::io::{Errno, pwrite};
+
+/// The program that repairs, where the image has it: Debian's e2fsck-static.
+pub(super) const REPAIR: &str = "/sbin/e2fsck";
+/// Where the builder puts blueprints, by the folders that they are mounted on.
+const BLUEPRINTS: &str = "/lib/filesystems";
+
+/// Becomes the program that repairs; gives its status where it could not.
+///
+/// # Errors
+/// ENOENT where the image has none.
+pub(super) fn repair(device: &Name) -> Result<u32, Errno> {
+    access(REPAIR, Access::EXEC_OK)?;
+    let mut path: String<256> = String::new();
+    write!(path, "{device}\0").map_err(|_| Errno::NAMETOOLONG)?;
+    let path = core::ffi::CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| Errno::INVAL)?;
+    // Even if it looks clean, and yes to every question: nobody is there to be asked.
+    let words = [Some(c"e2fsck"), Some(c"-f"), Some(c"-y"), Some(path), None];
+    Err(hilum_sys::execute(c"/sbin/e2fsck", &words, &[None]))
+}
+
+/// Writes a new and empty filesystem.
+///
+/// # Errors
+/// ENOENT where the image has no blueprint of it, ENOSPC where the device is too small, the device's own.
+pub(super) fn format(mount: &SystemMount<'_>, device: &Name) -> Result<u32, Errno> {
+    /// Zeros are written in helpings of so many bytes.
+    const HELPING: usize = 16 * 1024;
+    let mut path: String<288> = String::new();
+    write!(path, "{BLUEPRINTS}{}", mount.target).map_err(|_| Errno::NAMETOOLONG)?;
+    let mut file = [0; 64 * 1024];
+    let length = crate::init::read_file(&path, &mut file)?;
+    let blueprint = Blueprint::read(&file[..length]).ok_or(Errno::NOEXEC)?;
+    let disk = open(device.as_str(), OFlags::WRONLY | OFlags::EXCL | OFlags::CLOEXEC, Mode::empty())?;
+    if seek(&disk, SeekFrom::End(0))? < blueprint.bytes {
+        return Err(Errno::NOSPC);
+    }
+    let zeros = [0; HELPING];
+    for part in blueprint {
+        let mut done = 0;
+        while done < part.length as usize {
+            let rest = part.bytes.get(done..).filter(|rest| !rest.is_empty());
+            let rest = rest.unwrap_or(&zeros[..HELPING.min(part.length as usize - done)]);
+            done += pwrite(&disk, rest, part.at + done as u64)?;
+        }
+    }
+    fsync(&disk)?;
+    Ok(0)
+}
+
+/// Lets a new filesystem grow to the size of its device.
+///
+/// # Errors
+/// The kernel's.
+pub(super) fn grow(mount: &SystemMount<'_>, device: &Name) -> Result<(), Errno> {
+    /// Bytes of a block of the blueprint's filesystem.
+    const BLOCK: u64 = 4096;
+    let disk = open(device.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let blocks = seek(&disk, SeekFrom::End(0))? / BLOCK;
+    let folder = open(mount.target, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    use rustix::fd::AsFd;
+    hilum_sys::grow_ext4(folder.as_fd(), blocks)
+}

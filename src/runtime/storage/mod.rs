@@ -1,0 +1,180 @@
+//! The board's own filesystems: found, looked at, repaired where a line says so, mounted, and said.
+//!
+//! Everything here may wait for a disk, so it is done by a copy of PID 1 and never by itself; what is done with what was
+//! found is decided by the library.
+
+mod device;
+mod format;
+
+pub(crate) use device::{Name, find};
+
+use crate::init::{Console, in_time, milliseconds, words};
+use device::start_of;
+use hilum::config::{Config, Instead, SystemMount};
+use hilum::storage::{START_BYTES, Source, Superblock, Verdict, decide, decide_refused};
+use hilum_sys::monotonic_ms;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, open, statx};
+use rustix::io::Errno;
+use rustix::mount::MountFlags;
+
+/// Milliseconds that the kernel has for a mount: it may have a journal to replay.
+const MOUNT_MS: u64 = 30_000;
+/// Milliseconds that a repair may take, or the writing of a new filesystem.
+const REPAIR_MS: u64 = 120_000;
+/// Milliseconds that a workload's own disk may take to appear.
+pub(crate) const ROOT_MS: u64 = 5_000;
+
+/// Mounts every filesystem of the board, in the order of the lines.
+pub(crate) fn mount_all(config: &Config<'_>, console: &mut Console) {
+    for mount in &config.system.mounts {
+        // That it exists already is the usual case, and that it could not be made shows at the mount.
+        let _ = rustix::fs::mkdir(mount.target, Mode::from_raw_mode(0o755));
+        if is_mounted(mount) || one(mount, console) {
+            continue;
+        }
+        match mount.otherwise {
+            Instead::Stop => {
+                console.say(format_args!("mount {}: not mounted; what has paths in it does not start", mount.target));
+            }
+            Instead::Tmpfs => {
+                let result = rustix::mount::mount("tmpfs", mount.target, "tmpfs", flags(mount, false), c"mode=0755");
+                let (before, errno) = match result {
+                    Ok(()) => ("memory instead; what is written there is gone with the power", None),
+                    Err(errno) => ("memory instead: ", Some(words(errno))),
+                };
+                match errno {
+                    None => console.say(format_args!("mount {}: {before}", mount.target)),
+                    Some(errno) => console.say(format_args!("mount {}: {before}{errno}", mount.target)),
+                }
+            }
+        }
+    }
+}
+
+/// Whether something is mounted on the folder of this line.
+pub(crate) fn is_mounted(mount: &SystemMount<'_>) -> bool {
+    let found = statx(CWD, mount.target, AtFlags::empty(), StatxFlags::BASIC_STATS);
+    found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Waits until something is mounted on the folder of this line, by what the kernel says of the table of mounts (proc(5),
+/// /proc/PID/mounts), and not for ever.
+///
+/// # Errors
+/// ETIMEDOUT; the kernel's.
+pub(crate) fn await_mount(mount: &SystemMount<'_>) -> Result<(), Errno> {
+    let until = monotonic_ms() + u64::from(mount.wait_ms) + MOUNT_MS + REPAIR_MS;
+    let table = open("/proc/self/mounts", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    while !is_mounted(mount) {
+        let left = until.checked_sub(monotonic_ms()).filter(|left| *left > 0).ok_or(Errno::TIMEDOUT)?;
+        let _ = poll(&mut [PollFd::new(&table, PollFlags::PRI)], Some(&milliseconds(left)));
+    }
+    Ok(())
+}
+
+fn flags(mount: &SystemMount<'_>, is_read_only: bool) -> MountFlags {
+    let mut flags = MountFlags::NOSUID | MountFlags::NODEV;
+    flags.set(MountFlags::NOEXEC, !mount.is_executable);
+    flags.set(MountFlags::RDONLY, mount.is_read_only || is_read_only);
+    flags
+}
+
+/// Mounts one; gives whether it is mounted now.
+fn one(mount: &SystemMount<'_>, console: &mut Console) -> bool {
+    let target = mount.target;
+    let waits = || {
+        let seconds = mount.wait_ms.div_ceil(1_000);
+        console.say(format_args!("mount {target}: waiting for {}, at most {seconds} s", mount.source));
+        console.flush();
+    };
+    let Some(source) = Source::of(mount.source) else { return false };
+    let device = match find(source, mount.wait_ms.into(), waits) {
+        Ok(device) => device,
+        Err(errno) => {
+            console.say(format_args!("mount {target}: {}: {}", mount.source, words(errno)));
+            return false;
+        }
+    };
+    let (mut has_repaired, mut is_new) = (false, false);
+    loop {
+        let mut start = [0; START_BYTES];
+        let length = match start_of(&device, &mut start) {
+            Ok(length) => length,
+            Err(errno) => {
+                console.say(format_args!("mount {target}: {device}: {}", words(errno)));
+                return false;
+            }
+        };
+        let found = Superblock::read(start.get(..length).unwrap_or_default());
+        let mut verdict = decide(mount, found.as_ref(), has_repaired);
+        if matches!(verdict, Verdict::Mount | Verdict::MountReadOnly(_)) {
+            let is_read_only = verdict != Verdict::Mount;
+            match in_time(MOUNT_MS, || attach(mount, &device, is_read_only)) {
+                Ok(_) => {
+                    let replayed = found.is_some_and(|found| found.has_journal) && !is_new;
+                    tell_mounted(mount, &device, verdict, replayed, console);
+                    if is_new && let Err(errno) = format::grow(mount, &device) {
+                        console.say(format_args!("mount {target}: it stays small: {}", words(errno)));
+                    }
+                    return true;
+                }
+                Err(errno) if is_damage(errno) => verdict = decide_refused(mount, has_repaired),
+                Err(errno) => {
+                    console.say(format_args!("mount {target}: {device} as {}: {}", mount.kind, words(errno)));
+                    return false;
+                }
+            }
+        }
+        has_repaired = true;
+        match verdict {
+            Verdict::Mount => {}
+            Verdict::MountReadOnly(reason) | Verdict::Refuse(reason) => {
+                console.say(format_args!("mount {target}: {device} as {}: {reason}", mount.kind));
+                return false;
+            }
+            Verdict::Repair(reason) => {
+                console.say(format_args!("mount {target}: {device}: {reason}; repairing it"));
+                console.flush();
+                let repaired = in_time(REPAIR_MS, || format::repair(&device));
+                match repaired {
+                    Ok(0 | 1) => console.say(format_args!("mount {target}: {device}: repaired")),
+                    Ok(status) => {
+                        console.say(format_args!("mount {target}: {device}: not repaired, e2fsck ended with {status}"));
+                    }
+                    Err(Errno::NOENT) => {
+                        console.say(format_args!("mount {target}: {device}: the image has no {}", format::REPAIR));
+                    }
+                    Err(errno) => console.say(format_args!("mount {target}: {device}: repair: {}", words(errno))),
+                }
+            }
+            Verdict::Reformat(reason) => {
+                console.say(format_args!("mount {target}: {device}: {reason}; making a new {}", mount.kind));
+                console.flush();
+                match in_time(REPAIR_MS, || format::format(mount, &device)) {
+                    Ok(_) => is_new = true,
+                    Err(errno) => console.say(format_args!("mount {target}: {device}: {}", words(errno))),
+                }
+            }
+        }
+    }
+}
+
+fn attach(mount: &SystemMount<'_>, device: &Name, is_read_only: bool) -> Result<u32, Errno> {
+    rustix::mount::mount(device.as_str(), mount.target, mount.kind, flags(mount, is_read_only), None).map(|()| 0)
+}
+
+/// What the kernel says of a filesystem that it does not take although it knows its kind.
+fn is_damage(errno: Errno) -> bool {
+    matches!(errno, Errno::UCLEAN | Errno::BADMSG | Errno::INVAL | Errno::IO)
+}
+
+fn tell_mounted(mount: &SystemMount<'_>, device: &Name, verdict: Verdict, replayed: bool, console: &mut Console) {
+    let replayed = if replayed { ", its journal replayed" } else { "" };
+    match verdict {
+        Verdict::MountReadOnly(reason) => {
+            console.say(format_args!("mount {}: {device} read-only: {reason}", mount.target));
+        }
+        _ => console.tell(format_args!("mount {}: {} on {device}{replayed}", mount.target, mount.kind)),
+    }
+}
