@@ -157,6 +157,7 @@ fn one(text: &str) -> Result<(), Errno> {
             while let Ok(1..) = rustix::io::write(&file, &[b'x'; 4096]) {}
             Ok(())
         }
+        "count" => count(part()),
         "jump" => {
             let seconds: i64 = part().parse().map_err(|_| Errno::INVAL)?;
             let mut now = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
@@ -196,6 +197,29 @@ fn open_as(path: &str, how: &str) -> Result<OwnedFd, Errno> {
         _ => OFlags::RDONLY,
     };
     open(path, flags | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK, Mode::empty())
+}
+
+/// Counts up in a file of a folder for ever: each number is on the disk, under its name, before it is told.
+fn count(folder: &str) -> Result<(), Errno> {
+    let folder = open_as(folder, "r")?;
+    let mut text = [0; 8];
+    let found = rustix::fs::openat(&folder, "count", OFlags::RDONLY, Mode::empty());
+    let length = found.and_then(|file| rustix::io::read(file, &mut text)).unwrap_or(0);
+    let text = core::str::from_utf8(&text[..length]).map_err(|_| Errno::INVAL)?;
+    let mut value = if text.is_empty() { 0 } else { number(text)? };
+    tell(format_args!("found {value}"));
+    loop {
+        value += 1;
+        let mut text: heapless::String<10> = heapless::String::new();
+        // A number has at most ten digits.
+        let _ = core::fmt::write(&mut text, format_args!("{value}"));
+        let file = rustix::fs::openat(&folder, "new", OFlags::CREATE | OFlags::TRUNC | OFlags::WRONLY, Mode::RWXU)?;
+        rustix::io::write(&file, text.as_bytes())?;
+        rustix::fs::fsync(&file)?;
+        rustix::fs::renameat(&folder, "new", &folder, "count")?;
+        rustix::fs::fsync(&folder)?;
+        tell(format_args!("counted {value}"));
+    }
 }
 
 /// Tells the first line of a file.
