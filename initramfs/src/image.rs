@@ -1,7 +1,6 @@
 //! An initramfs archive, entry by entry (Documentation/driver-api/early-userspace/buffer-format.rst in the kernel).
 //!
-//! The bytes depend on the contents alone: entries in the order of their paths, owner 0:0, time 0, inode numbers
-//! counted from 1. What the host's files say about owners, times and inode numbers is left out.
+//! The bytes depend on the contents alone: entries in the order of their paths, time 0, inode numbers counted from 1. What the host's files say about owners, times and inode numbers is left out.
 
 use anyhow::{Context, Result, bail, ensure};
 use cpio::newc::{Builder, ModeFileType, trailer};
@@ -37,6 +36,8 @@ pub enum Node {
 pub struct Image {
     /// By path without a leading slash; the permission bits and what it is.
     entries: BTreeMap<String, (u32, Node)>,
+    /// Owner and group of what is not user 0's.
+    owners: BTreeMap<String, (u32, u32)>,
 }
 
 impl Image {
@@ -62,6 +63,15 @@ impl Image {
     /// Adds a symbolic link.
     pub fn link(&mut self, path: &str, target: &str) {
         self.put(path, 0o777, Node::Link(target.to_owned()));
+    }
+
+    /// Adds anything, with its owner and group.
+    pub fn add(&mut self, path: &str, mode: u32, owner: (u32, u32), node: Node) {
+        self.put(path, mode, node);
+        match owner {
+            (0, 0) => self.owners.remove(path.trim_matches('/')),
+            _ => self.owners.insert(path.trim_matches('/').to_owned(), owner),
+        };
     }
 
     /// Adds a tree of the host at a path of the archive. What was added there before is replaced.
@@ -127,6 +137,8 @@ impl Image {
             let links = if *node == Node::Folder { 2 } else { 1 };
             let (major, minor) = if let Node::Character(major, minor) = node { (*major, *minor) } else { (0, 0) };
             let entry = Builder::new(path).ino(number).nlink(links).mode(*mode).set_mode_file_type(kind);
+            let (uid, gid) = self.owners.get(path).copied().unwrap_or_default();
+            let entry = entry.uid(uid).gid(gid);
             let mut writer = entry.rdev_major(major).rdev_minor(minor).write(&mut archive, size);
             writer.write_all(contents)?;
             writer.finish()?;

@@ -10,5 +10,8 @@ pub mod elf;
 pub mod filesystem;
 mod image;
 pub mod modules;
+pub mod oci;
+pub mod pack;
+pub mod tree;
 
 pub use image::{Compression, Image, Node};

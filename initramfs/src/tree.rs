@@ -1,0 +1,406 @@
+//! A root filesystem as a value: read from a folder, from tar archives, from the layers of a container image.
+//!
+//! It never touches the disk of the machine that builds: a name that climbs is refused, and a symbolic link leads nowhere
+//! but inside of the tree. Owners, devices and attributes are values here, so nothing of it needs root.
+
+use crate::image::{Image, Node};
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Symbolic links that one path may lead over, as in the kernel (MAXSYMLINKS).
+const LINKS: usize = 40;
+/// Bytes of a path, as in the kernel (PATH_MAX).
+const PATH_BYTES: usize = 4096;
+/// Bytes of all files of a tree: what is beyond fits no board that this is for.
+const TREE_BYTES: u64 = 16 << 30;
+
+/// What a path is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder.
+    Folder,
+    /// A regular file; hard links share their bytes.
+    File(Arc<Vec<u8>>),
+    /// A symbolic link to this target.
+    Link(String),
+    /// A character device: major, minor.
+    Character(u32, u32),
+    /// A block device: major, minor.
+    Block(u32, u32),
+    /// A named pipe.
+    Pipe,
+}
+
+/// One path of a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Permission bits, those for set-id included.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Extended attributes.
+    pub xattrs: BTreeMap<String, Vec<u8>>,
+    /// What it is.
+    pub kind: Kind,
+}
+
+impl Entry {
+    /// Something of user 0.
+    pub fn of_root(mode: u32, kind: Kind) -> Self {
+        Self { mode, uid: 0, gid: 0, xattrs: BTreeMap::new(), kind }
+    }
+}
+
+/// A root filesystem.
+#[derive(Debug, Clone, Default)]
+pub struct Tree {
+    /// By path without a leading slash; the root itself is "".
+    entries: BTreeMap<String, Entry>,
+    bytes: u64,
+}
+
+impl Tree {
+    /// A tree with an empty root.
+    pub fn new() -> Self {
+        let mut tree = Self::default();
+        tree.entries.insert(String::new(), Entry::of_root(0o755, Kind::Folder));
+        tree
+    }
+
+    /// Everything in it, folders before what is inside.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
+        self.entries.iter().map(|(path, entry)| (path.as_str(), entry))
+    }
+
+    /// What is at a path; symbolic links are not followed.
+    pub fn get(&self, path: &str) -> Option<&Entry> {
+        self.entries.get(path.trim_matches('/'))
+    }
+
+    /// Adds something, and the folders above it that are not there. What was at its path is replaced.
+    ///
+    /// # Errors
+    /// A path that climbs or is too long, or one below something that is no folder.
+    pub fn add(&mut self, path: &str, entry: Entry) -> Result<String> {
+        let place = self.place(path)?;
+        if let Kind::File(bytes) = &entry.kind {
+            self.bytes += bytes.len() as u64;
+            ensure!(self.bytes <= TREE_BYTES, "{path}: more than {} GiB in all", TREE_BYTES >> 30);
+        }
+        let is_folder = |entry: &Entry| entry.kind == Kind::Folder;
+        if !is_folder(&entry) && self.entries.get(&place).is_some_and(is_folder) {
+            ensure!(!place.is_empty(), "the root has to be a folder");
+            self.remove(&place, &BTreeSet::new());
+        }
+        self.entries.insert(place.clone(), entry);
+        Ok(place)
+    }
+
+    /// Makes sure that there is a folder at a path; what is there stays.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_folder(&mut self, path: &str) -> Result<()> {
+        let place = self.place(path)?;
+        self.entries.entry(place).or_insert_with(|| Entry::of_root(0o755, Kind::Folder));
+        Ok(())
+    }
+
+    /// The path by which something is kept: its parent with every symbolic link followed, inside of the tree.
+    fn place(&mut self, path: &str) -> Result<String> {
+        ensure!(path.len() <= PATH_BYTES, "a path of {} bytes", path.len());
+        ensure!(!path.contains('\0'), "{path:?}: a NUL in a path");
+        let mut parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+        ensure!(!parts.contains(&".."), "{path}: a path with ..");
+        let Some(name) = parts.pop() else { return Ok(String::new()) };
+        let mut rest: Vec<String> = parts.into_iter().rev().map(str::to_owned).collect();
+        let mut at: Vec<String> = Vec::new();
+        let mut links = 0;
+        while let Some(part) = rest.pop() {
+            match part.as_str() {
+                "" | "." => continue,
+                // Of a link's target; at the root it stays there, as for a process with that root.
+                ".." => {
+                    at.pop();
+                    continue;
+                }
+                _ => at.push(part),
+            }
+            let here = at.join("/");
+            match self.entries.get(&here).map(|entry| &entry.kind) {
+                Some(Kind::Folder) => {}
+                Some(Kind::Link(target)) => {
+                    links += 1;
+                    ensure!(links <= LINKS, "{path}: too many symbolic links");
+                    at.pop();
+                    if target.starts_with('/') {
+                        at.clear();
+                    }
+                    rest.extend(target.split('/').rev().map(str::to_owned));
+                }
+                Some(_) => bail!("{path}: /{here} is no folder"),
+                None => {
+                    self.entries.insert(here, Entry::of_root(0o755, Kind::Folder));
+                }
+            }
+        }
+        at.push(name.to_owned());
+        Ok(at.join("/"))
+    }
+
+    /// Takes away what is at a path and below, but for what is in `kept`.
+    fn remove(&mut self, place: &str, kept: &BTreeSet<String>) {
+        let below = format!("{place}/");
+        self.entries.retain(|path, _| (path != place && !path.starts_with(&below)) || kept.contains(path));
+    }
+
+    /// Takes away what is below a folder, but for what is in `kept`.
+    fn empty(&mut self, place: &str, kept: &BTreeSet<String>) {
+        let below = if place.is_empty() { String::new() } else { format!("{place}/") };
+        self.entries.retain(|path, _| path == place || !path.starts_with(&below) || kept.contains(path));
+    }
+
+    /// Reads a folder of this machine. All of it belongs to user 0: who owns files here says nothing about a board.
+    ///
+    /// # Errors
+    /// A file that cannot be read, a name that is not UTF-8, a socket.
+    pub fn read_folder(folder: &Path) -> Result<Self> {
+        let mut tree = Self::new();
+        let mut inodes: BTreeMap<(u64, u64), Arc<Vec<u8>>> = BTreeMap::new();
+        for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
+            let entry = entry?;
+            let place = || entry.path().display().to_string();
+            let below = entry.path().strip_prefix(folder).with_context(place)?;
+            let below = below.to_str().with_context(|| format!("{}: the name is not UTF-8", place()))?;
+            let metadata = entry.path().symlink_metadata().with_context(place)?;
+            let kind = metadata.file_type();
+            let kind = if kind.is_dir() {
+                Kind::Folder
+            } else if kind.is_symlink() {
+                let target = std::fs::read_link(entry.path()).with_context(place)?;
+                Kind::Link(target.to_str().with_context(|| format!("{}: the target is not UTF-8", place()))?.to_owned())
+            } else if kind.is_file() {
+                let inode = (metadata.dev(), metadata.ino());
+                let bytes = match inodes.get(&inode) {
+                    Some(bytes) => Arc::clone(bytes),
+                    None => Arc::new(std::fs::read(entry.path()).with_context(place)?),
+                };
+                if metadata.nlink() > 1 {
+                    inodes.insert(inode, Arc::clone(&bytes));
+                }
+                Kind::File(bytes)
+            } else if kind.is_fifo() {
+                Kind::Pipe
+            } else {
+                bail!("{}: a socket or device cannot be packed; remove it from the root filesystem", place());
+            };
+            tree.add(below, Entry::of_root(metadata.permissions().mode() & 0o7777, kind))?;
+        }
+        Ok(tree)
+    }
+
+    /// Lays a tar archive over the tree: a plain one, or with `is_layer` one whose names say what it takes away (OCI image
+    /// layer specification, "Whiteouts").
+    ///
+    /// # Errors
+    /// An archive that is damaged or not whole, a name that climbs or is absolute, a hard link to nothing, a kind of entry
+    /// that is no file.
+    pub fn apply(&mut self, archive: impl Read, is_layer: bool) -> Result<()> {
+        let mut archive = tar::Archive::new(archive);
+        let mut added = BTreeSet::new();
+        for entry in archive.entries().context("no tar archive")? {
+            let mut entry = entry.context("the archive is damaged")?;
+            let path = entry.path_bytes().into_owned();
+            let path = String::from_utf8(path).ok().context("a name that is not UTF-8")?;
+            self.apply_one(&mut entry, &path, is_layer, &mut added).with_context(|| shown(&path))?;
+        }
+        Ok(())
+    }
+
+    fn apply_one(
+        &mut self,
+        entry: &mut tar::Entry<'_, impl Read>,
+        path: &str,
+        is_layer: bool,
+        added: &mut BTreeSet<String>,
+    ) -> Result<()> {
+        use tar::EntryType;
+        ensure!(!path.starts_with('/'), "an absolute name in an archive");
+        let header = entry.header();
+        let (kind, mode) = (header.entry_type(), header.mode()? & 0o7777);
+        let (uid, gid) = (u32::try_from(header.uid()?)?, u32::try_from(header.gid()?)?);
+        if kind == EntryType::XGlobalHeader {
+            return Ok(());
+        }
+        if is_layer && let Some(hidden) = whiteout(path) {
+            return self.apply_whiteout(path, hidden, added);
+        }
+        let device = |header: &tar::Header| -> Result<(u32, u32)> {
+            Ok((header.device_major()?.unwrap_or(0), header.device_minor()?.unwrap_or(0)))
+        };
+        let link = || -> Result<String> {
+            let target = entry.link_name_bytes().context("a link without a target")?.into_owned();
+            String::from_utf8(target).ok().context("a target that is not UTF-8")
+        };
+        let new = match kind {
+            EntryType::Directory => Kind::Folder,
+            EntryType::Symlink => Kind::Link(link()?),
+            EntryType::Link => {
+                let target = link()?;
+                let place = self.place(&target)?;
+                let found = self.entries.get(&place).filter(|found| found.kind != Kind::Folder);
+                let found = found.with_context(|| format!("a hard link to {target}, which is not there"))?.clone();
+                added.insert(self.add(path, found)?);
+                return Ok(());
+            }
+            EntryType::Char => device(entry.header()).map(|(major, minor)| Kind::Character(major, minor))?,
+            EntryType::Block => device(entry.header()).map(|(major, minor)| Kind::Block(major, minor))?,
+            EntryType::Fifo => Kind::Pipe,
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                let size = entry.size();
+                ensure!(self.bytes.saturating_add(size) <= TREE_BYTES, "{size} bytes are too many");
+                let mut bytes = Vec::new();
+                entry.read_to_end(&mut bytes).context("the archive is damaged")?;
+                ensure!(bytes.len() as u64 == size, "the archive ends in the middle of this file");
+                Kind::File(Arc::new(bytes))
+            }
+            other => bail!("an entry of kind {:?}, which is no file", char::from(other.as_byte())),
+        };
+        let mut xattrs = BTreeMap::new();
+        if let Some(extensions) = entry.pax_extensions()? {
+            for extension in extensions {
+                let extension = extension?;
+                if let Some(name) = extension.key()?.strip_prefix("SCHILY.xattr.") {
+                    xattrs.insert(name.to_owned(), extension.value_bytes().to_vec());
+                }
+            }
+        }
+        added.insert(self.add(path, Entry { mode, uid, gid, xattrs, kind: new })?);
+        Ok(())
+    }
+
+    /// Takes away what a layer's own name says: one path of the layers below, or all of a folder.
+    fn apply_whiteout(&mut self, path: &str, hidden: &str, added: &BTreeSet<String>) -> Result<()> {
+        let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
+        // The place of something inside, so that links on the way are followed.
+        let place = self.place(&format!("{parent}/x"))?;
+        let parent = place.rsplit_once('/').map_or("", |(parent, _)| parent);
+        match hidden {
+            OPAQUE => self.empty(parent, added),
+            _ => {
+                let place = if parent.is_empty() { hidden.to_owned() } else { format!("{parent}/{hidden}") };
+                ensure!(!matches!(hidden, "" | "." | ".."), "a whiteout of nothing");
+                if !added.contains(&place) {
+                    self.remove(&place, added);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The tree as a tar archive with numbers for owners, times of 0 and attributes in PAX headers. The same tree gives
+    /// the same bytes.
+    ///
+    /// # Errors
+    /// What the format cannot hold.
+    pub fn to_tar(&self) -> Result<Vec<u8>> {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut links: BTreeMap<*const Vec<u8>, &str> = BTreeMap::new();
+        for (path, entry) in self.iter() {
+            let mut header = tar::Header::new_gnu();
+            header.set_mode(entry.mode);
+            header.set_uid(entry.uid.into());
+            header.set_gid(entry.gid.into());
+            header.set_mtime(0);
+            header.set_size(0);
+            let xattrs = entry.xattrs.iter().map(|(name, value)| (format!("SCHILY.xattr.{name}"), value.clone()));
+            let xattrs: Vec<(String, Vec<u8>)> = xattrs.collect();
+            let name = format!("./{path}");
+            let first = match &entry.kind {
+                Kind::File(bytes) if !bytes.is_empty() => links.insert(Arc::as_ptr(bytes), path),
+                _ => None,
+            };
+            if let Some(first) = first {
+                // It stays the first one.
+                if let Kind::File(bytes) = &entry.kind {
+                    links.insert(Arc::as_ptr(bytes), first);
+                }
+                header.set_entry_type(tar::EntryType::Link);
+                builder.append_link(&mut header, &name, format!("./{first}"))?;
+                continue;
+            }
+            if !xattrs.is_empty() {
+                builder.append_pax_extensions(xattrs.iter().map(|(key, value)| (key.as_str(), value.as_slice())))?;
+            }
+            match &entry.kind {
+                Kind::Folder => {
+                    header.set_entry_type(tar::EntryType::Directory);
+                    builder.append_data(&mut header, format!("{name}/"), std::io::empty())?;
+                }
+                Kind::File(bytes) => {
+                    header.set_size(bytes.len() as u64);
+                    header.set_entry_type(tar::EntryType::Regular);
+                    builder.append_data(&mut header, &name, bytes.as_slice())?;
+                }
+                Kind::Link(target) => {
+                    header.set_entry_type(tar::EntryType::Symlink);
+                    builder.append_link(&mut header, &name, target)?;
+                }
+                Kind::Character(major, minor) | Kind::Block(major, minor) => {
+                    let is_block = matches!(entry.kind, Kind::Block(..));
+                    header.set_entry_type(if is_block { tar::EntryType::Block } else { tar::EntryType::Char });
+                    header.set_device_major(*major)?;
+                    header.set_device_minor(*minor)?;
+                    builder.append_data(&mut header, &name, std::io::empty())?;
+                }
+                Kind::Pipe => {
+                    header.set_entry_type(tar::EntryType::Fifo);
+                    builder.append_data(&mut header, &name, std::io::empty())?;
+                }
+            }
+        }
+        Ok(builder.into_inner()?)
+    }
+
+    /// Adds the tree to an initramfs at a path. Pipes and block devices have no place there.
+    ///
+    /// # Errors
+    /// A block device or a pipe.
+    pub fn add_to(&self, image: &mut Image, at: &str) -> Result<()> {
+        let at = at.trim_end_matches('/');
+        for (path, entry) in self.iter() {
+            let node = match &entry.kind {
+                Kind::Folder => Node::Folder,
+                Kind::File(bytes) => Node::File(bytes.to_vec()),
+                Kind::Link(target) => Node::Link(target.clone()),
+                Kind::Character(major, minor) => Node::Character(*major, *minor),
+                _ => bail!("/{path}: a pipe or block device; pack this root filesystem as an image"),
+            };
+            image.add(&format!("{at}/{path}"), entry.mode, (entry.uid, entry.gid), node);
+        }
+        Ok(())
+    }
+}
+
+const OPAQUE: &str = ".wh..opq";
+
+/// What a layer's name takes away: the hidden name, or [`OPAQUE`].
+fn whiteout(path: &str) -> Option<&str> {
+    let name = path.trim_end_matches('/').rsplit('/').next()?;
+    name.strip_prefix(".wh.")
+}
+
+/// A name of an archive, short and without anything that could control a terminal.
+fn shown(path: &str) -> String {
+    path.chars().take(80).flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+#[path = "tree_tests.rs"]
+mod tests;

@@ -1,0 +1,154 @@
+//! Archives as they should be, and as nobody should make them.
+
+use super::*;
+
+/// A tar archive of (path, kind, contents or target).
+fn archive(entries: &[(&str, u8, &str)]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, kind, text) in entries {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(0o640);
+        header.set_uid(5);
+        header.set_gid(6);
+        header.set_entry_type(tar::EntryType::new(*kind));
+        // By bytes: the crate would refuse what the tests are about.
+        let name = &mut header.as_old_mut().name;
+        name[..path.len()].copy_from_slice(path.as_bytes());
+        let contents = if matches!(kind, b'1' | b'2') {
+            header.as_old_mut().linkname[..text.len()].copy_from_slice(text.as_bytes());
+            ""
+        } else {
+            *text
+        };
+        header.set_size(contents.len() as u64);
+        header.set_cksum();
+        builder.append(&header, contents.as_bytes()).expect("it fits");
+    }
+    builder.into_inner().expect("it fits")
+}
+
+fn applied(layers: &[&[(&str, u8, &str)]]) -> Result<Tree> {
+    let mut tree = Tree::new();
+    for layer in layers {
+        tree.apply(archive(layer).as_slice(), true)?;
+    }
+    Ok(tree)
+}
+
+fn paths(tree: &Tree) -> Vec<&str> {
+    tree.iter().map(|(path, _)| path).filter(|path| !path.is_empty()).collect()
+}
+
+fn refusal(entries: &[(&str, u8, &str)]) -> String {
+    format!("{:#}", applied(&[entries]).expect_err("it is refused"))
+}
+
+#[test]
+fn files_links_and_owners_are_read() {
+    let tree = applied(&[&[("bin/", b'5', ""), ("bin/a", b'0', "text"), ("bin/b", b'1', "bin/a"), ("l", b'2', "bin/a")]])
+        .expect("good");
+    assert_eq!(paths(&tree), ["bin", "bin/a", "bin/b", "l"]);
+    let a = tree.get("/bin/a").expect("it is there");
+    assert_eq!((a.mode, a.uid, a.gid), (0o640, 5, 6));
+    let (Kind::File(a), Kind::File(b)) = (&a.kind, &tree.get("bin/b").expect("a link").kind) else { panic!("files") };
+    assert!(Arc::ptr_eq(a, b) && a.as_slice() == b"text");
+}
+
+#[test]
+fn names_that_climb_are_refused() {
+    assert_eq!(refusal(&[("../x", b'0', "")]), "../x: ../x: a path with ..");
+    assert_eq!(refusal(&[("a/../../x", b'0', "")]), "a/../../x: a/../../x: a path with ..");
+    assert_eq!(refusal(&[("/etc/passwd", b'0', "")]), "/etc/passwd: an absolute name in an archive");
+    assert_eq!(refusal(&[("x", b'1', "../../etc/passwd")]), "x: ../../etc/passwd: a path with ..");
+    assert_eq!(refusal(&[("x", b'1', "etc/passwd")]), "x: a hard link to etc/passwd, which is not there");
+    assert_eq!(refusal(&[("a", b'0', ""), ("a/b", b'0', "")]), "a/b: a/b: /a is no folder");
+    assert_eq!(refusal(&[("a", b'2', "a"), ("a/b", b'0', "")]), "a/b: a/b: too many symbolic links");
+    assert_eq!(refusal(&[(".", b'0', "x")]), ".: the root has to be a folder");
+    assert_eq!(refusal(&[("s", b'V', "")]), "s: an entry of kind 'V', which is no file");
+}
+
+#[test]
+fn links_lead_nowhere_but_inside() {
+    // The same attack through a link: what is written lands in the tree.
+    for target in ["/etc", "../../../etc", "../etc"] {
+        let tree = applied(&[&[("out", b'2', target), ("out/passwd", b'0', "x")]]).expect("it stays inside");
+        assert_eq!(paths(&tree), ["etc", "etc/passwd", "out"], "{target}");
+    }
+    let tree = applied(&[&[("bin", b'2', "usr/bin"), ("usr/bin/a", b'0', "")], &[("bin/b", b'0', "")]]).expect("good");
+    assert_eq!(paths(&tree), ["bin", "usr", "usr/bin", "usr/bin/a", "usr/bin/b"]);
+}
+
+#[test]
+fn damaged_and_huge_archives_are_refused() {
+    let whole = archive(&[("a", b'0', &"x".repeat(2000))]);
+    for length in [100, 512, 700, 1500] {
+        assert!(Tree::new().apply(&whole[..length], true).is_err(), "{length}");
+    }
+    let mut header = tar::Header::new_gnu();
+    header.set_path("huge").expect("a name");
+    header.set_size(u64::MAX >> 1);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_cksum();
+    let error = format!("{:#}", Tree::new().apply(header.as_bytes().as_slice(), true).expect_err("too large"));
+    assert!(error.contains("huge: ") && error.contains("too many"), "{error}");
+    // A long name whose header says that it has gigabytes.
+    let mut header = tar::Header::new_gnu();
+    header.set_entry_type(tar::EntryType::GNULongName);
+    header.set_path("././@LongLink").expect("a name");
+    header.set_size(1 << 40);
+    header.set_cksum();
+    assert!(Tree::new().apply(header.as_bytes().as_slice(), true).is_err());
+}
+
+#[test]
+fn layers_take_away_what_they_say() {
+    let below: &[(&str, u8, &str)] =
+        &[("a/x", b'0', "1"), ("a/y/z", b'0', "1"), ("b/x", b'0', "1"), ("c", b'0', "1"), ("d/e", b'0', "1")];
+    // Names of the same layer stay, whichever comes first.
+    let above: &[(&str, u8, &str)] = &[
+        ("a/new", b'0', "2"),
+        ("a/.wh..wh..opq", b'0', ""),
+        ("b/.wh.x", b'0', ""),
+        (".wh.c", b'0', ""),
+        ("c/inside", b'0', "2"),
+        ("d", b'0', "2"),
+    ];
+    let tree = applied(&[below, above]).expect("good");
+    assert_eq!(paths(&tree), ["a", "a/new", "b", "c", "c/inside", "d"]);
+    // In a plain archive such a name is a name.
+    let mut plain = Tree::new();
+    plain.apply(archive(&[("x", b'0', ""), (".wh.x", b'0', "")]).as_slice(), false).expect("good");
+    assert_eq!(paths(&plain), [".wh.x", "x"]);
+}
+
+#[test]
+fn tree_comes_back_from_its_own_archive() {
+    let mut tree = applied(&[&[("bin/a", b'0', "text"), ("bin/b", b'1', "bin/a"), ("l", b'2', "bin/a"), ("p", b'6', "")]])
+        .expect("good");
+    let mut special = Entry::of_root(0o4755, Kind::File(Arc::new(b"x".to_vec())));
+    special.xattrs.insert("user.note".into(), b"a\0b".to_vec());
+    tree.add("special", special).expect("good");
+    tree.add(&"long/".repeat(60), Entry::of_root(0o700, Kind::Folder)).expect("good");
+    tree.add("dev/null", Entry::of_root(0o666, Kind::Character(1, 3))).expect("good");
+    let bytes = tree.to_tar().expect("it fits");
+    assert_eq!(bytes, tree.to_tar().expect("it fits"));
+    let mut again = Tree::new();
+    again.apply(bytes.as_slice(), false).expect("good");
+    assert_eq!(paths(&tree), paths(&again));
+    for (path, entry) in tree.iter().filter(|(path, _)| !path.is_empty()) {
+        assert_eq!(Some(entry), again.get(path), "{path}");
+    }
+}
+
+#[test]
+fn folder_of_this_machine_belongs_to_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("a"), "x").expect("a file");
+    std::fs::hard_link(folder.path().join("a"), folder.path().join("b")).expect("a link");
+    std::os::unix::fs::chown(folder.path().join("a"), Some(1000), Some(1000)).expect("root runs the tests");
+    let tree = Tree::read_folder(folder.path()).expect("good");
+    assert_eq!(paths(&tree), ["a", "b"]);
+    assert_eq!(tree.get("a").map(|entry| entry.uid), Some(0));
+}
