@@ -31,12 +31,21 @@ pub fn pack(tree: &Tree, format: Format, name: &str) -> Result<Vec<u8>> {
         Format::Erofs => {
             let root = scratch.path().join("root");
             std::fs::create_dir(&root)?;
-            // mkfs.erofs takes archives from version 1.7 on; fakeroot(1) keeps the owners before it. Not the time 0: version
-            // 1.5 then fails on files with attributes.
+            // mkfs.erofs takes archives from version 1.7 on. Before, it takes a folder, whose owners only root can set, and
+            // fakeroot(1) keeps, but no attributes.
             let script = "tar -x -p --numeric-owner --xattrs --xattrs-include='*' -C \"$1\" -f \"$2\" && \
-                          exec mkfs.erofs --quiet -zlz4hc -T 1 -U \"$4\" \"$3\" \"$1\"";
-            let mut command = Command::new("fakeroot");
-            command.args(["sh", "-c", script, "pack"]).arg(&root).arg(&archive).arg(&output);
+                          exec mkfs.erofs --quiet -zlz4hc -T 0 -U \"$4\" \"$3\" \"$1\"";
+            let is_root = rustix::process::geteuid().is_root();
+            let has_attributes = tree.iter().any(|(_, entry)| !entry.xattrs.is_empty());
+            ensure!(
+                is_root || !has_attributes,
+                "{name}: files with extended attributes: pack it as squashfs, or build as root"
+            );
+            let mut command = Command::new(if is_root { "sh" } else { "fakeroot" });
+            if !is_root {
+                command.arg("sh");
+            }
+            command.args(["-c", script, "pack"]).arg(&root).arg(&archive).arg(&output);
             command.arg(uuid(&format!("erofs {name}")));
             run(command, "fakeroot, tar and mkfs.erofs: install fakeroot and erofs-utils")?;
         }
