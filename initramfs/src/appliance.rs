@@ -2,6 +2,7 @@
 
 use crate::elf;
 use crate::image::{Image, Node};
+use crate::kernel::Kernel;
 use crate::modules::{self, Modules};
 use anyhow::{Result, bail, ensure};
 use hilum::config::{self, Config, Workload};
@@ -12,13 +13,18 @@ const LINKS: usize = 40;
 /// Folders that PID 1 attaches something to in every root filesystem.
 const PLACES: [&str; 4] = ["dev", "proc", "run", "tmp"];
 
+/// Root filesystems that were packed as image files, by the path that a configuration names them by; each as an image with
+/// the root at its own root.
+pub type Roots = std::collections::BTreeMap<String, Image>;
+
 /// Checks a configuration by the board's own parser, and every path that it names against the image.
 ///
-/// `name` is the file's name for error messages; `init` is the ELF file that will be PID 1.
+/// `name` is the file's name for error messages; `init` is the ELF file that will be PID 1; `roots` are root filesystems
+/// that were packed as image files.
 ///
 /// # Errors
 /// One line: the file, the line, what is wrong and what to do.
-pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image) -> Result<()> {
+pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image, roots: &Roots) -> Result<()> {
     let mut config = Box::new(Config::EMPTY);
     if let Err(error) = config::parse(bytes, &mut config) {
         bail!("{name}:{error}");
@@ -32,28 +38,38 @@ pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image) -> Result<()>
         );
     }
     for workload in &config.workloads {
-        if let Err(error) = check_workload(workload, init.machine, image) {
+        if let Err(error) = check_workload(&config, workload, init.machine, image, roots) {
             bail!("{name}:{}:1: workload \"{}\": {error}", workload.line, workload.name);
         }
     }
     Ok(())
 }
 
-/// Packs the kernel modules of `folder` that a configuration names, or that its other lines need.
+/// Packs the kernel modules that a configuration names, or that its other lines need, and `more`: names, each with
+/// parameters behind it or not, which PID 1 loads as well.
 ///
 /// # Errors
-/// A file that cannot be read. A configuration that is wrong is found by [`check`].
-pub fn add_modules(bytes: &[u8], folder: &std::path::Path, image: &mut Image) -> Result<()> {
+/// A file that cannot be read, a module of `more` that there is none of. A configuration that is wrong is found by
+/// [`check`].
+pub fn add_modules(bytes: &[u8], kernel: &Kernel, more: &[String], image: &mut Image) -> Result<()> {
     let mut config = Box::new(Config::EMPTY);
     if config::parse(bytes, &mut config).is_err() {
         return Ok(());
     }
     let mut modules = Modules::default();
     for module in &config.system.modules {
-        modules.add(image, folder, module.name)?;
+        modules.add(image, kernel, module.name)?;
     }
     for name in config::needed_modules(&config) {
-        modules.add(image, folder, name)?;
+        modules.add(image, kernel, name)?;
+    }
+    for line in more {
+        let name = line.split(' ').next().unwrap_or_default();
+        modules.add(image, kernel, name)?;
+        ensure!(modules::has(image, name), "module {name}: the kernel has no such module");
+    }
+    if !more.is_empty() {
+        image.file("lib/modules/load", 0o644, more.iter().map(|line| format!("{line}\n")).collect::<String>());
     }
     Ok(())
 }
@@ -64,15 +80,26 @@ fn is_made_at_boot(path: &str) -> bool {
     ["/dev", "/proc", "/sys", "/run"].iter().any(below)
 }
 
-fn check_workload(workload: &Workload<'_>, machine: u16, image: &Image) -> Result<()> {
-    for bind in workload.isolation.mounts.iter().filter(|bind| !is_made_at_boot(bind.source)) {
+fn check_workload(
+    config: &Config<'_>,
+    workload: &Workload<'_>,
+    machine: u16,
+    image: &Image,
+    roots: &Roots,
+) -> Result<()> {
+    // What is on a disk shows when it is mounted.
+    let is_here = |path: &str| !is_made_at_boot(path) && config.mount_of(path).is_none();
+    for bind in workload.isolation.mounts.iter().filter(|bind| is_here(bind.source)) {
         ensure!(image.get(bind.source).is_some(), "mount {}: not in the image", bind.source);
     }
-    let root = workload.root.trim_matches('/');
+    let packed = roots.get(workload.root);
+    let (image, root) = packed.map_or((image, workload.root.trim_matches('/')), |packed| (packed, ""));
+    let is_disk = workload.root.starts_with("/dev/") || !workload.root.starts_with('/') || !is_here(workload.root);
     match image.get(root) {
+        _ if packed.is_some() => {}
         // What is inside shows when it is mounted.
         Some((_, Node::File(_))) => return Ok(()),
-        None if workload.root.starts_with("/dev/") => return Ok(()),
+        None if is_disk => return Ok(()),
         Some((_, Node::Folder)) => {}
         _ => bail!("root {}: no such folder or image file in the image", workload.root),
     }
@@ -80,7 +107,8 @@ fn check_workload(workload: &Workload<'_>, machine: u16, image: &Image) -> Resul
     for place in PLACES {
         ensure!(is_folder(&format!("{root}/{place}")), "root {} needs an empty folder /{place}", workload.root);
     }
-    for bind in &workload.isolation.mounts {
+    let volumes = workload.isolation.volumes.iter().map(|volume| volume.bind());
+    for bind in workload.isolation.mounts.iter().copied().chain(volumes) {
         let is_there = image.get(&format!("{root}{}", bind.target)).is_some();
         ensure!(
             is_there,
@@ -168,7 +196,7 @@ mod tests {
 
     fn verdict(image: &Image, lines: &str) -> String {
         let text = format!("hilum 1\n[workload a]\n{lines}\n");
-        match check("demo.conf", text.as_bytes(), &own(), image) {
+        match check("demo.conf", text.as_bytes(), &own(), image, &Roots::new()) {
             Ok(()) => "good".to_owned(),
             Err(error) => error.to_string(),
         }
@@ -214,11 +242,11 @@ mod tests {
     #[test]
     fn module_that_is_not_in_the_image_is_refused() {
         let text = b"hilum 1\n[system]\nmodule loop\n";
-        let refused = check("demo.conf", text, &own(), &image()).expect_err("it is not there").to_string();
+        let refused = check("demo.conf", text, &own(), &image(), &Roots::new()).expect_err("it is not there").to_string();
         assert_eq!(refused, "demo.conf: module loop: no /lib/modules/loop.ko in the image");
         let mut whole = image();
         whole.file("lib/modules/loop.ko", 0o644, *b"");
-        assert!(check("demo.conf", text, &own(), &whole).is_ok());
+        assert!(check("demo.conf", text, &own(), &whole, &Roots::new()).is_ok());
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod appliance;
 pub mod elf;
 pub mod filesystem;
 mod image;
+pub mod kernel;
 pub mod modules;
 pub mod oci;
 pub mod pack;

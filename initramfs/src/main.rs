@@ -4,6 +4,8 @@
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+use hilum_initramfs::appliance::Roots;
+use hilum_initramfs::kernel::Kernel;
 use hilum_initramfs::{Compression, Image, appliance, elf};
 use std::path::{Path, PathBuf};
 
@@ -96,9 +98,9 @@ fn build(
         image.tree(source, at)?;
     }
     if let Some(folder) = modules {
-        appliance::add_modules(&text, folder, &mut image)?;
+        appliance::add_modules(&text, &Kernel::of_folder(folder)?, &[], &mut image)?;
     }
-    appliance::check(&config.display().to_string(), &text, &init, &image)?;
+    appliance::check(&config.display().to_string(), &text, &init, &image, &Roots::new())?;
     image.file("init", 0o755, init);
     image.file("etc/hilum.conf", 0o644, text);
     let bytes = image.write(compression)?;

@@ -3,9 +3,9 @@
 //! The board has no modprobe and looks nothing up: it loads files of one folder in the order that is written down here.
 
 use crate::image::{Image, Node};
-use anyhow::{Context, Result};
+use crate::kernel::{Kernel, information};
+use anyhow::Result;
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// The file that says what each module needs.
 const NEEDS: &str = "lib/modules/needs";
@@ -20,24 +20,27 @@ pub struct Modules {
 const BUILT_IN: &str = "(built in)";
 
 impl Modules {
-    /// Packs a module of `folder` and what it needs into the image; gives whether the folder has it. What it needs and
-    /// the folder does not have is built into the kernel.
+    /// Packs a module and what it needs into the image; gives whether there is a file of it. What it needs and has no
+    /// file is built into the kernel.
     ///
     /// # Errors
-    /// A file that cannot be read.
-    pub fn add(&mut self, image: &mut Image, folder: &Path, name: &str) -> Result<bool> {
-        let file = folder.join(format!("{name}.ko"));
+    /// A file that cannot be read, or was built for another kernel.
+    pub fn add(&mut self, image: &mut Image, kernel: &Kernel, name: &str) -> Result<bool> {
+        let name = &name.replace('-', "_");
         if self.needs.contains_key(name) {
             return Ok(true);
         }
-        if !file.exists() {
-            return self.note_built_in(image, folder, name);
-        }
-        let bytes = std::fs::read(&file).with_context(|| file.display().to_string())?;
+        let Some(bytes) = kernel.module(name)? else {
+            if kernel.is_built_in(name) {
+                self.needs.insert(name.to_owned(), vec![BUILT_IN.to_owned()]);
+                self.write(image);
+            }
+            return Ok(false);
+        };
         let mut order = Vec::new();
         for other in depends(&bytes) {
-            if self.add(image, folder, &other)? {
-                let before = self.needs[&other].iter().chain([&other]);
+            if self.add(image, kernel, &other)? {
+                let before = self.needs[&other].iter().filter(|name| *name != BUILT_IN).chain([&other]);
                 let new: Vec<String> = before.filter(|name| !order.contains(*name)).cloned().collect();
                 order.extend(new);
             }
@@ -48,19 +51,6 @@ impl Modules {
         Ok(true)
     }
 
-    /// Writes down that a module needs no file, where the folder's list of what is built in says so.
-    fn note_built_in(&mut self, image: &mut Image, folder: &Path, name: &str) -> Result<bool> {
-        let list = folder.join("builtin");
-        if list.exists() {
-            let text = std::fs::read_to_string(&list).with_context(|| list.display().to_string())?;
-            if text.lines().any(|line| line.replace('-', "_") == name) {
-                self.needs.insert(name.to_owned(), vec![BUILT_IN.to_owned()]);
-                self.write(image);
-            }
-        }
-        Ok(false)
-    }
-
     fn write(&self, image: &mut Image) {
         let lines = self.needs.iter().filter(|(_, order)| !order.is_empty());
         let text: String = lines.map(|(name, order)| format!("{name}: {}\n", order.join(" "))).collect();
@@ -68,17 +58,15 @@ impl Modules {
     }
 }
 
-/// The names in a module's own `depends=` (its section .modinfo holds NAME=VALUE strings, each with a NUL behind it).
+/// The names in a module's own `depends=`.
 fn depends(module: &[u8]) -> Vec<String> {
-    const KEY: &[u8] = b"\0depends=";
-    let Some(at) = module.windows(KEY.len()).position(|window| window == KEY) else { return Vec::new() };
-    let value = module[at + KEY.len()..].split(|byte| *byte == 0).next().unwrap_or_default();
-    let names = value.split(|byte| *byte == b',').filter(|name| !name.is_empty());
-    names.map(|name| String::from_utf8_lossy(name).replace('-', "_")).collect()
+    let names = information(module, "depends").unwrap_or_default();
+    names.split(',').filter(|name| !name.is_empty()).map(|name| name.replace('-', "_")).collect()
 }
 
 /// Whether the image has a module, or says that it needs no file.
 pub fn has(image: &Image, name: &str) -> bool {
+    let name = name.replace('-', "_");
     let line = format!("{name}: {BUILT_IN}");
     let is_noted = match image.get(NEEDS) {
         Some((_, Node::File(text))) => String::from_utf8_lossy(text).lines().any(|found| found == line),
@@ -102,13 +90,15 @@ mod tests {
             std::fs::write(folder.path().join(format!("{name}.ko")), module(needs)).expect("a file");
         }
         let (mut image, mut modules) = (Image::new(), Modules::default());
-        assert!(modules.add(&mut image, folder.path(), "a").expect("it is there"));
-        assert!(!modules.add(&mut image, folder.path(), "built_in").expect("nothing is wrong"));
+        let kernel = Kernel::of_folder(folder.path()).expect("files");
+        assert!(modules.add(&mut image, &kernel, "a").expect("it is there"));
+        assert!(!modules.add(&mut image, &kernel, "built_in").expect("nothing is wrong"));
         assert!(has(&image, "c") && !has(&image, "other") && !has(&image, "built_in"));
         let Some((_, Node::File(text))) = image.get(NEEDS) else { panic!("what needs what") };
         assert_eq!(String::from_utf8_lossy(text), "a: c b\nb: c\n");
         std::fs::write(folder.path().join("builtin"), "x\nbuilt-in\n").expect("a file");
-        assert!(!modules.add(&mut image, folder.path(), "built_in").expect("nothing is wrong"));
+        let kernel = Kernel::of_folder(folder.path()).expect("files");
+        assert!(!modules.add(&mut image, &kernel, "built_in").expect("nothing is wrong"));
         assert!(has(&image, "built_in"));
     }
 }

@@ -95,7 +95,8 @@ pub(crate) fn fetched(arch: Arch, release: &str, name: &str) -> PathBuf {
 /// Adds the kernel modules of a release that a configuration needs to an image, as the image builder does.
 pub(crate) fn needed_modules(arch: Arch, release: &str, image: &mut Image, config: &str) {
     let folder = fetched(arch, release, "modules");
-    hilum_initramfs::appliance::add_modules(config.as_bytes(), &folder, image).expect("modules");
+    let kernel = hilum_initramfs::kernel::Kernel::of_folder(&folder).expect("modules");
+    hilum_initramfs::appliance::add_modules(config.as_bytes(), &kernel, &[], image).expect("modules");
 }
 
 /// Adds kernel modules of a release to an image, and gives the lines that load those that the release has as modules.

@@ -1,0 +1,197 @@
+//! A kernel, the modules that belong to it, and what else its package has: from a Debian package, or from files.
+
+use crate::tree::{Kind, Tree};
+use anyhow::{Context, Result, bail, ensure};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+/// A kernel and its modules.
+#[derive(Debug, Clone, Default)]
+pub struct Kernel {
+    /// The file that is booted.
+    pub image: Vec<u8>,
+    /// What uname(2) will say, such as `6.1.0-50-arm64`; none where the image does not tell.
+    pub release: Option<String>,
+    /// Device trees by file name.
+    pub device_trees: BTreeMap<String, Arc<Vec<u8>>>,
+    /// Modules by name, each with its file's name.
+    modules: BTreeMap<String, (String, Arc<Vec<u8>>)>,
+    built_in: BTreeSet<String>,
+}
+
+/// A module's name: what stands before `.ko`, with `_` for `-`, as the kernel does.
+fn module_name(path: &str) -> Option<String> {
+    let file = path.rsplit('/').next()?;
+    let name = file.strip_suffix(".ko").or_else(|| file.strip_suffix(".ko.xz"))?;
+    Some(name.replace('-', "_"))
+}
+
+impl Kernel {
+    /// Reads the archive of a package `linux-image-...`.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or holds no kernel.
+    pub fn of_package(archive: &Path) -> Result<Self> {
+        let place = || archive.display().to_string();
+        let mut tree = Tree::new();
+        tree.apply(std::fs::File::open(archive).with_context(place)?, false).with_context(place)?;
+        let mut kernel = Self::default();
+        for (path, entry) in tree.iter() {
+            let Kind::File(bytes) = &entry.kind else { continue };
+            if path.starts_with("boot/vmlinuz-") {
+                kernel.image = bytes.to_vec();
+            } else if path.ends_with(".dtb") {
+                let name = path.rsplit('/').next().unwrap_or_default();
+                kernel.device_trees.insert(name.to_owned(), Arc::clone(bytes));
+            } else if path.ends_with("/modules.builtin") {
+                let text = String::from_utf8_lossy(bytes);
+                kernel.built_in.extend(text.lines().filter_map(module_name));
+            } else if let Some(name) = module_name(path) {
+                kernel.modules.insert(name, (path.to_owned(), Arc::clone(bytes)));
+            }
+        }
+        ensure!(!kernel.image.is_empty(), "{}: no /boot/vmlinuz-... in it", place());
+        kernel.release = release(&kernel.image);
+        Ok(kernel)
+    }
+
+    /// Takes a kernel's file and a folder with modules, flat or in folders, which may hold a list `builtin` or
+    /// `modules.builtin`.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn of_files(image: &Path, modules: Option<&Path>) -> Result<Self> {
+        let bytes = std::fs::read(image).with_context(|| image.display().to_string())?;
+        let mut kernel = Self { release: release(&bytes), image: bytes, ..Self::default() };
+        if let Some(folder) = modules {
+            kernel.add_folder(folder)?;
+        }
+        Ok(kernel)
+    }
+
+    /// Modules of a folder without their kernel.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn of_folder(folder: &Path) -> Result<Self> {
+        let mut kernel = Self::default();
+        kernel.add_folder(folder)?;
+        Ok(kernel)
+    }
+
+    fn add_folder(&mut self, folder: &Path) -> Result<()> {
+        for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
+            let entry = entry?;
+            let place = entry.path().display().to_string();
+            if !entry.file_type().is_file() {
+                continue;
+            }
+            if matches!(entry.file_name().to_str(), Some("builtin" | "modules.builtin")) {
+                let text = std::fs::read_to_string(entry.path()).context(place)?;
+                self.built_in.extend(text.lines().filter_map(|line| {
+                    module_name(line).or_else(|| Some(line.replace('-', "_")).filter(|name| !name.is_empty()))
+                }));
+            } else if let Some(name) = module_name(&place) {
+                let bytes = Arc::new(std::fs::read(entry.path()).with_context(|| place.clone())?);
+                self.modules.insert(name, (place, bytes));
+            }
+        }
+        Ok(())
+    }
+
+    /// A module's bytes, unpacked; none where there is no such file.
+    ///
+    /// # Errors
+    /// It was built for another kernel, or cannot be unpacked.
+    pub fn module(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let Some((path, bytes)) = self.modules.get(name) else { return Ok(None) };
+        let bytes = if path.ends_with(".xz") { unpack(bytes).with_context(|| path.clone())? } else { bytes.to_vec() };
+        if let (Some(release), Some(magic)) = (&self.release, information(&bytes, "vermagic")) {
+            let built_for = magic.split(' ').next().unwrap_or_default();
+            ensure!(built_for == release, "module {name}: built for {built_for}, the kernel is {release}");
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Whether a module needs no file.
+    pub fn is_built_in(&self, name: &str) -> bool {
+        self.built_in.contains(name)
+    }
+}
+
+/// A value of a module's own .modinfo, which holds NAME=VALUE strings, each with a NUL behind it.
+pub(crate) fn information(module: &[u8], name: &str) -> Option<String> {
+    let key = [b"\0", name.as_bytes(), b"="].concat();
+    let at = module.windows(key.len()).position(|window| window == key)?;
+    let value = module[at + key.len()..].split(|byte| *byte == 0).next()?;
+    Some(String::from_utf8_lossy(value).into_owned())
+}
+
+/// What a kernel's file says of its release: the header of x86 (Documentation/arch/x86/boot.rst, kernel_version), and the
+/// banner in an image that is not compressed.
+fn release(image: &[u8]) -> Option<String> {
+    const BANNER: &[u8] = b"Linux version ";
+    let at = match image.get(0x202..0x206) {
+        Some(b"HdrS") => usize::from(u16::from_le_bytes([*image.get(0x20e)?, *image.get(0x20f)?])) + 0x200,
+        // Only what looks like a version: the text stands elsewhere as well.
+        _ => {
+            let mut banners = image.windows(BANNER.len() + 1).enumerate();
+            banners.find(|(_, text)| text.starts_with(BANNER) && text[BANNER.len()].is_ascii_digit())?.0 + BANNER.len()
+        }
+    };
+    let text = image.get(at..)?.split(|byte| matches!(byte, b' ' | 0)).next()?;
+    (text.len() < 64).then(|| String::from_utf8_lossy(text).into_owned())
+}
+
+/// What xz(1) packed.
+fn unpack(bytes: &[u8]) -> Result<Vec<u8>> {
+    use std::io::Write;
+    let mut child = Command::new("xz")
+        .args(["-d", "-c"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("xz: install xz-utils")?;
+    let mut input = child.stdin.take().context("its input")?;
+    let bytes = bytes.to_vec();
+    let writer = std::thread::spawn(move || input.write_all(&bytes));
+    let output = child.wait_with_output()?;
+    if writer.join().is_err() || !output.status.success() {
+        bail!("xz cannot unpack it");
+    }
+    Ok(output.stdout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn release_is_read_from_both_kinds_of_image() {
+        let mut x86 = vec![0; 0x400];
+        x86[0x202..0x206].copy_from_slice(b"HdrS");
+        x86[0x20e..0x210].copy_from_slice(&[0x80, 0x01]);
+        x86[0x380..0x38d].copy_from_slice(b"6.1.0-50 (a@b");
+        assert_eq!(release(&x86).as_deref(), Some("6.1.0-50"));
+        assert_eq!(release(b"...Linux version %s Linux version 6.12.1-a #1").as_deref(), Some("6.12.1-a"));
+        assert_eq!(release(b"nothing"), None);
+    }
+
+    #[test]
+    fn module_of_another_kernel_is_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let modules = folder.path().join("modules/kernel/drivers");
+        std::fs::create_dir_all(&modules).expect("a folder");
+        std::fs::write(folder.path().join("vmlinuz"), "Linux version 6.1.0-50 (x)").expect("a file");
+        std::fs::write(modules.join("good-one.ko"), "\0vermagic=6.1.0-50 SMP\0").expect("a file");
+        std::fs::write(modules.join("old.ko"), "\0vermagic=5.10.0 SMP\0").expect("a file");
+        std::fs::write(folder.path().join("modules/modules.builtin"), "kernel/fs/in-side.ko\n").expect("a file");
+        let kernel = Kernel::of_files(&folder.path().join("vmlinuz"), Some(&folder.path().join("modules"))).expect("good");
+        assert!(kernel.module("good_one").expect("good").is_some() && kernel.module("none").expect("none").is_none());
+        assert!(kernel.is_built_in("in_side") && !kernel.is_built_in("old"));
+        let error = kernel.module("old").expect_err("refused").to_string();
+        assert_eq!(error, "module old: built for 5.10.0, the kernel is 6.1.0-50");
+    }
+}
