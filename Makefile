@@ -5,8 +5,13 @@ ACCEL     ?= tcg
 TOOLCHAIN ?= auto
 # Words for the guest's kernel command line, such as: make run APPEND=hilum.panic
 APPEND    ?=
-# The port of this machine that leads to the demo's web server.
+# The port of this machine that leads to the port that an appliance publishes.
 PORT      ?= 8080
+GUEST_PORT_web  := 8080
+GUEST_PORT_mqtt := 1883
+# What `make run` and `make image` build: an appliance of initramfs/appliances/ for a board of initramfs/boards/.
+APPLIANCE ?= web
+BOARD     ?= qemu-$(ARCH)
 # How long `make soak` goes on.
 SECONDS   ?= 600
 
@@ -20,13 +25,17 @@ HOST  := env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/host HILUM_BUILD=$(BUI
 SOURCES := Cargo.toml Cargo.lock $(shell find src linker qemu/probe -type f)
 TOOLS   := Cargo.toml Cargo.lock $(shell find src/logic initramfs/src initramfs/Cargo.toml qemu/src qemu/Cargo.toml -type f)
 SCRIPTS := .ci/run linker/build linker/reproducible initramfs/debian/fetch initramfs/debian/install \
-           initramfs/appliances/demo/assemble initramfs/appliances/demo/root/bin/clock
-DEMO    := $(shell find initramfs/appliances/demo -type f)
+           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock
+BOARD_ARCH := $(if $(filter rpi%,$(BOARD)),aarch64,$(lastword $(subst -, ,$(BOARD))))
+DESCRIPTIONS = initramfs/boards/$(BOARD).toml initramfs/appliances/$(APPLIANCE)/appliance.toml
 export TOOLCHAIN
 
 ifeq ($(filter $(ARCH),$(ARCHS)),)
 $(error ARCH=$(ARCH) is not supported; choose one of: $(ARCHS))
 endif
+
+BOARDS     := $(basename $(notdir $(wildcard initramfs/boards/*.toml)))
+APPLIANCES := $(notdir $(wildcard initramfs/appliances/*))
 
 .DEFAULT_GOAL := help
 
@@ -38,15 +47,18 @@ help: ## show this
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
 	@echo "variables:"
 	@echo "  ARCH=x86_64|aarch64            the board's architecture (now $(ARCH))"
+	@echo "  APPLIANCE=NAME                 one of: $(APPLIANCES) (now $(APPLIANCE))"
+	@echo "  BOARD=NAME                     for make image, one of: $(BOARDS) (now $(BOARD))"
 	@echo "  ACCEL=tcg|kvm                  how QEMU runs it (now $(ACCEL))"
 	@echo "  TOOLCHAIN=auto|debian|rustup   what builds the board's ELF files (now $(TOOLCHAIN))"
-	@echo "  PORT=NUMBER                    the port of this machine that leads to the demo's page (now $(PORT))"
+	@echo "  PORT=NUMBER                    the port of this machine that leads to the appliance's (now $(PORT))"
 	@echo "  APPEND='WORD...'               more words for the guest's kernel command line"
 	@echo "  DEBIAN_MIRROR=URL              where Debian packages come from"
 
-run: $(BUILD)/image/$(ARCH)/initramfs $(BUILD)/tools/hilum-qemu ## boot the demo in QEMU, on this terminal
-	@$(BUILD)/tools/hilum-qemu run --arch $(ARCH) --accel $(ACCEL) --kernel $(BUILD)/debian/$(ARCH)/vmlinuz \
-	    --initramfs $(BUILD)/image/$(ARCH)/initramfs --publish $(PORT):8080 --append "$(APPEND)"
+run: BOARD := qemu-$(ARCH)
+run: image $(BUILD)/tools/hilum-qemu ## boot an appliance (APPLIANCE, the demo) in QEMU, on this terminal
+	@$(BUILD)/tools/hilum-qemu run --arch $(ARCH) --accel $(ACCEL) --image $(BUILD)/image/qemu-$(ARCH)-$(APPLIANCE) \
+	    --publish $(PORT):$(GUEST_PORT_$(APPLIANCE)) --append "$(APPEND)"
 
 test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) ## run every test, on the host and in QEMU, for both architectures
 	@$(HOST) test --quiet --no-fail-fast --locked --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe
@@ -54,12 +66,18 @@ test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image
 soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads at random for SECONDS (600), and look for drift
 	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu --test soak -- --nocapture
 
-image: $(BUILD)/image/$(ARCH)/initramfs ## build the demo's initramfs
+image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum | $(BUILD)/installed-image ## build an appliance (APPLIANCE) for a board (BOARD) into build/image/
+	@test -f initramfs/boards/$(BOARD).toml || { echo "BOARD=$(BOARD) is none of: $(BOARDS)" >&2; exit 1; }
+	@test -d initramfs/appliances/$(APPLIANCE) || { echo "APPLIANCE=$(APPLIANCE) is none of: $(APPLIANCES)" >&2; exit 1; }
+	@set -e; words=$$($(BUILD)/tools/hilum-initramfs packages $(DESCRIPTIONS)); initramfs/debian/unpack $$words; \
+	set -- $$words; $(BUILD)/tools/hilum-initramfs image $(DESCRIPTIONS) --init $(BUILD)/board/$(BOARD_ARCH)/hilum \
+	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE)
 
-size: $(foreach a,$(ARCHS),$(BUILD)/image/$(a)/initramfs) ## print bytes: the ELF file, its sections, the initramfs
+size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## print bytes: the ELF file, its sections, the demo's initramfs
 	@for a in $(ARCHS); do \
+	    $(MAKE) -s image BOARD=qemu-$$a APPLIANCE=web >/dev/null 2>&1 || exit 1; \
 	    printf '%s: hilum %s bytes of %s; demo initramfs %s bytes\n' "$$a" "$$(stat -c %s $(BUILD)/board/$$a/hilum)" \
-	        "$$(grep -v '^#' linker/budget/$$a)" "$$(stat -c %s $(BUILD)/image/$$a/initramfs)"; \
+	        "$$(grep -v '^#' linker/budget/$$a)" "$$(stat -c %s $(BUILD)/image/qemu-$$a-web/initramfs)"; \
 	    size -A $(BUILD)/board/$$a/hilum | grep '^\.'; \
 	done
 
@@ -87,7 +105,7 @@ $(BUILD)/installed-%: initramfs/debian/install
 	@initramfs/debian/install $*
 	@mkdir -p $(BUILD) && touch $@
 
-install-test: $(BUILD)/installed-build $(BUILD)/installed-run-x86_64 $(BUILD)/installed-run-aarch64 $(BUILD)/installed-test
+install-test: $(BUILD)/installed-build $(BUILD)/installed-run-x86_64 $(BUILD)/installed-run-aarch64 $(BUILD)/installed-image $(BUILD)/installed-test
 install-check: $(BUILD)/installed-check
 
 $(BUILD)/tools/hilum-qemu: $(TOOLS) | $(BUILD)/installed-build $(BUILD)/installed-run-$(ARCH)
@@ -99,25 +117,20 @@ $(BUILD)/tools/hilum-initramfs: $(TOOLS) | $(BUILD)/installed-build
 	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/debug/hilum-initramfs $@
 
 # The rules of one architecture.
-define BOARD
+define ARCH_RULES
 $(BUILD)/board/$(1)/hilum: $(SOURCES) | $(BUILD)/installed-build
 	@linker/build $(1)
 	@touch $$@
 
-$(BUILD)/debian/$(1)/busybox: initramfs/debian/fetch | $(BUILD)/installed-build
+$(BUILD)/debian/$(1)/busybox: initramfs/debian/fetch initramfs/debian/unpack | $(BUILD)/installed-build
 	@initramfs/debian/fetch $(1)
 	@touch $$@
 
-$(BUILD)/image/$(1)/busybox/bin/busybox: $(BUILD)/debian/$(1)/busybox initramfs/appliances/demo/assemble
-	@initramfs/appliances/demo/assemble $(1)
+$(BUILD)/image/$(1)/busybox/bin/busybox: $(BUILD)/debian/$(1)/busybox initramfs/debian/busybox
+	@initramfs/debian/busybox $(1)
 	@touch $$@
-
-$(BUILD)/image/$(1)/initramfs: $(BUILD)/board/$(1)/hilum $(BUILD)/image/$(1)/busybox/bin/busybox $(BUILD)/tools/hilum-initramfs $(DEMO)
-	@$(BUILD)/tools/hilum-initramfs build --init $(BUILD)/board/$(1)/hilum \
-	    --config initramfs/appliances/demo/hilum.conf --tree $(BUILD)/image/$(1)/busybox:/images/busybox \
-	    --tree initramfs/appliances/demo/root:/images/busybox --modules $(BUILD)/debian/$(1)/modules --output $$@
 endef
-$(foreach a,$(ARCHS),$(eval $(call BOARD,$(a))))
+$(foreach a,$(ARCHS),$(eval $(call ARCH_RULES,$(a))))
 
 define OTHER_KERNEL
 $(BUILD)/debian/$(1)-$(2)/vmlinuz: initramfs/debian/fetch | $(BUILD)/installed-build

@@ -136,7 +136,33 @@ fn check_workload(
         let is_there = find(image, root, &interpreter).is_some();
         ensure!(is_there, "exec {program}: its interpreter {interpreter} is not in {}", workload.root);
     }
+    if let Some(library) = elf::facts(contents).and_then(|facts| missing_library(image, root, &facts)) {
+        bail!("exec {program}: the library {library} is not in {}", workload.root);
+    }
     Ok(())
+}
+
+/// The first shared library that a program needs, or that one of its libraries needs, and that is nowhere where loaders
+/// look. What says itself where its libraries are is taken at its word.
+fn missing_library(image: &Image, root: &str, program: &elf::Facts) -> Option<String> {
+    let triplet = format!("{}-linux-gnu", elf::machine_name(program.machine));
+    let folders = ["usr/lib", "lib", "usr/local/lib", "usr/lib64", "lib64"];
+    let folders: Vec<String> =
+        folders.iter().flat_map(|folder| [format!("{folder}/{triplet}"), (*folder).to_owned()]).collect();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut rest = if program.has_own_path { Vec::new() } else { program.libraries.clone() };
+    while let Some(name) = rest.pop() {
+        if !seen.insert(name.clone()) {
+            continue;
+        }
+        let found = folders.iter().find_map(|folder| find(image, root, &format!("{folder}/{name}")));
+        let Some((_, bytes)) = found else { return Some(name) };
+        match elf::facts(bytes) {
+            Some(facts) if !facts.has_own_path => rest.extend(facts.libraries),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The file at `path` inside of the root filesystem at `root`, as a process with that root would find it.
@@ -242,7 +268,8 @@ mod tests {
     #[test]
     fn module_that_is_not_in_the_image_is_refused() {
         let text = b"hilum 1\n[system]\nmodule loop\n";
-        let refused = check("demo.conf", text, &own(), &image(), &Roots::new()).expect_err("it is not there").to_string();
+        let refused =
+            check("demo.conf", text, &own(), &image(), &Roots::new()).expect_err("it is not there").to_string();
         assert_eq!(refused, "demo.conf: module loop: no /lib/modules/loop.ko in the image");
         let mut whole = image();
         whole.file("lib/modules/loop.ko", 0o644, *b"");
@@ -265,6 +292,15 @@ mod tests {
         assert!(missing.contains("its interpreter /lib") && missing.ends_with("is not in /r"), "{missing}");
 
         let mut foreign = own();
+        // The loader alone is not enough.
+        for loader in ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"] {
+            if let Ok(bytes) = std::fs::read(loader) {
+                image.file(&format!("r{loader}"), 0o755, bytes);
+            }
+        }
+        let missing = verdict(&image, "root /r\nexec /bin/own");
+        assert!(missing.contains("exec /bin/own: the library lib") && missing.ends_with("is not in /r"), "{missing}");
+
         // e_machine of the ELF header: 0xf3 is RISC-V.
         foreign[18..20].copy_from_slice(&[0xf3, 0]);
         image.file("r/bin/foreign", 0o755, foreign);

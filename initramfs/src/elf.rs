@@ -14,6 +14,10 @@ pub struct Facts {
     pub machine: u16,
     /// The dynamic loader that it asks for.
     pub interpreter: Option<String>,
+    /// The shared libraries that it asks for, by name (DT_NEEDED).
+    pub libraries: Vec<String>,
+    /// Whether it says itself where they are (DT_RUNPATH, DT_RPATH).
+    pub has_own_path: bool,
 }
 
 /// A name for an ELF machine number.
@@ -34,7 +38,31 @@ pub fn facts(bytes: &[u8]) -> Option<Facts> {
     let segments = header.program_headers(endian, bytes).ok()?;
     let interpreter = segments.iter().find_map(|segment| segment.interpreter(endian, bytes).ok().flatten());
     let interpreter = interpreter.map(|path| String::from_utf8_lossy(path).into_owned());
-    Some(Facts { machine: header.e_machine.get(endian), interpreter })
+    let (libraries, has_own_path) = libraries(bytes).unwrap_or_default();
+    Some(Facts { machine: header.e_machine.get(endian), interpreter, libraries, has_own_path })
+}
+
+/// What a dynamic section asks for; none for a file without one.
+fn libraries(bytes: &[u8]) -> Option<(Vec<String>, bool)> {
+    use object::read::elf::Dyn;
+    let header = Header::parse(bytes).ok()?;
+    let endian = header.endian().ok()?;
+    let sections = header.sections(endian, bytes).ok()?;
+    let (entries, strings) = sections.dynamic(endian, bytes).ok()??;
+    let strings = sections.strings(endian, bytes, strings).ok()?;
+    let mut names = Vec::new();
+    let mut has_own_path = false;
+    for entry in entries {
+        match entry.tag32(endian) {
+            Some(elf::DT_NEEDED) => {
+                let name = entry.string(endian, strings).ok()?;
+                names.push(String::from_utf8_lossy(name).into_owned());
+            }
+            Some(elf::DT_RUNPATH | elf::DT_RPATH) => has_own_path = true,
+            _ => {}
+        }
+    }
+    Some((names, has_own_path))
 }
 
 /// Everything that keeps an ELF file from being PID 1 of a board, a line each; empty for a good one.

@@ -45,6 +45,47 @@ pub fn make_ext4(file: &Path, label: &str, bytes: u64) -> Result<()> {
     Ok(())
 }
 
+/// Makes a folder of an ext4 filesystem in a file, of user 0.
+///
+/// # Errors
+/// debugfs's.
+pub fn make_folder(file: &Path, path: &str) -> Result<()> {
+    debugfs(file, &[&format!("mkdir {path}")])
+}
+
+/// Puts a file into an ext4 filesystem in a file, of user 0; `scratch` is a folder for what debugfs(8) reads.
+///
+/// # Errors
+/// debugfs's, such as that there is no room.
+pub fn put(file: &Path, path: &str, contents: &[u8], scratch: &Path) -> Result<()> {
+    let source = scratch.join("contents");
+    std::fs::write(&source, contents)?;
+    let inode = |field: &str, value: &str| format!("sif {path} {field} {value}");
+    debugfs(
+        file,
+        &[
+            &format!("write {} {path}", source.display()),
+            &inode("mode", "0100644"),
+            &inode("uid", "0"),
+            &inode("gid", "0"),
+        ],
+    )
+}
+
+/// Gives debugfs(8) commands, which it says on standard error that it could not do.
+fn debugfs(file: &Path, commands: &[&str]) -> Result<()> {
+    for command in commands {
+        let mut debugfs = Command::new("debugfs");
+        debugfs.args(["-w", "-R", command]).arg(file).env("E2FSPROGS_FAKE_TIME", "1").env("DEBUGFS_PAGER", "cat");
+        debugfs.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
+        let output = debugfs.output().context("debugfs: install e2fsprogs")?;
+        // Its first line there is its version.
+        let said = String::from_utf8_lossy(&output.stderr).lines().skip(1).collect::<Vec<_>>().join("; ");
+        ensure!(output.status.success() && said.is_empty(), "debugfs {command}: {said}");
+    }
+    Ok(())
+}
+
 /// The blueprint of an ext4 filesystem with this name.
 ///
 /// # Errors

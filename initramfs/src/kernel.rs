@@ -188,7 +188,8 @@ mod tests {
         std::fs::write(modules.join("good-one.ko"), "\0vermagic=6.1.0-50 SMP\0").expect("a file");
         std::fs::write(modules.join("old.ko"), "\0vermagic=5.10.0 SMP\0").expect("a file");
         std::fs::write(folder.path().join("modules/modules.builtin"), "kernel/fs/in-side.ko\n").expect("a file");
-        let kernel = Kernel::of_files(&folder.path().join("vmlinuz"), Some(&folder.path().join("modules"))).expect("good");
+        let kernel =
+            Kernel::of_files(&folder.path().join("vmlinuz"), Some(&folder.path().join("modules"))).expect("good");
         assert!(kernel.module("good_one").expect("good").is_some() && kernel.module("none").expect("none").is_none());
         assert!(kernel.is_built_in("in_side") && !kernel.is_built_in("old"));
         let error = kernel.module("old").expect_err("refused").to_string();

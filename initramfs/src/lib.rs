@@ -6,6 +6,9 @@
 #![forbid(unsafe_code)]
 
 pub mod appliance;
+pub mod build;
+pub mod description;
+pub mod disk;
 pub mod elf;
 pub mod filesystem;
 mod image;

@@ -5,6 +5,8 @@
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use hilum_initramfs::appliance::Roots;
+use hilum_initramfs::build::Places;
+use hilum_initramfs::description::Description;
 use hilum_initramfs::kernel::Kernel;
 use hilum_initramfs::{Compression, Image, appliance, elf};
 use std::path::{Path, PathBuf};
@@ -40,6 +42,46 @@ enum Command {
         #[arg(long)]
         output: PathBuf,
     },
+    /// Builds everything that description files ask for.
+    Image {
+        /// Description files; later ones add to earlier ones.
+        #[arg(required = true)]
+        descriptions: Vec<PathBuf>,
+        /// The ELF file that becomes /init.
+        #[arg(long)]
+        init: PathBuf,
+        /// The folder with the archives of Debian packages.
+        #[arg(long)]
+        packages: PathBuf,
+        /// The folder to write to.
+        #[arg(long)]
+        output: PathBuf,
+    },
+    /// Prints the architecture, the release and the Debian packages that description files need.
+    Packages {
+        /// Description files.
+        #[arg(required = true)]
+        descriptions: Vec<PathBuf>,
+    },
+    /// Packs a configuration alone, to be appended to a stock image.
+    Site {
+        /// The configuration; it is checked by the board's own parser.
+        config: PathBuf,
+        /// The file to write.
+        #[arg(long)]
+        output: PathBuf,
+    },
+    /// Shows a container image's files, and what it says of itself as lines of a configuration.
+    Inspect {
+        /// An OCI image layout, or an archive of docker save or podman save.
+        image: PathBuf,
+        /// The architecture that is wanted of it.
+        #[arg(long, default_value = std::env::consts::ARCH)]
+        architecture: String,
+        /// Its name, where the file has several.
+        #[arg(long)]
+        reference: Option<String>,
+    },
     /// Says what keeps an ELF file from being PID 1.
     CheckElf {
         /// The file.
@@ -69,6 +111,28 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Build { init, config, trees, modules, compression, output } => {
             build(&init, &config, &trees, modules.as_deref(), compression, &output)
+        }
+        Command::Image { descriptions, init, packages, output } => {
+            let started = std::time::Instant::now();
+            let places = Places { init, packages, output };
+            let mut say = |text: &str| eprintln!("{:6.1} s  {text}", started.elapsed().as_secs_f32());
+            for file in hilum_initramfs::build::build(&descriptions, &places, &mut say)? {
+                println!("{}: {} bytes", file.path.display(), file.bytes);
+            }
+            Ok(())
+        }
+        Command::Packages { descriptions } => {
+            let description = Description::read(&descriptions)?;
+            let architecture = description.architecture.as_deref().context("no description says the architecture")?;
+            let release = description.release.as_deref().unwrap_or("bookworm");
+            println!("{architecture} {release} {}", description.packages().join(" "));
+            Ok(())
+        }
+        Command::Site { config, output } => site(&config, &output),
+        Command::Inspect { image, architecture, reference } => {
+            let container = hilum_initramfs::oci::read(&image, &architecture, reference.as_deref())?;
+            println!("{} files and folders\n{}", container.tree.iter().count(), container.lines()?.trim_end());
+            Ok(())
         }
         Command::CheckElf { file, budget, forbid } => {
             let bytes = read(&file)?;
@@ -106,6 +170,23 @@ fn build(
     let bytes = image.write(compression)?;
     std::fs::write(output, &bytes).with_context(|| output.display().to_string())?;
     println!("{}: {} bytes, {} entries", output.display(), bytes.len(), image.len());
+    Ok(())
+}
+
+/// An archive with nothing but a configuration: the kernel lays it over what it is appended to.
+fn site(config: &Path, output: &Path) -> Result<()> {
+    let text = read(config)?;
+    let mut parsed = Box::new(hilum::config::Config::EMPTY);
+    if let Err(error) = hilum::config::parse(&text, &mut parsed) {
+        bail!("{}:{error}", config.display());
+    }
+    let mut image = Image::default();
+    image.file("etc/hilum.conf", 0o644, text.clone());
+    let mut bytes = image.write(Compression::Zstd)?;
+    // The kernel looks for the next archive at a multiple of four.
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    std::fs::write(output, &bytes).with_context(|| output.display().to_string())?;
+    println!("{}: {} bytes", output.display(), bytes.len());
     Ok(())
 }
 

@@ -29,7 +29,11 @@ pub struct Container {
 enum Store {
     Folder(PathBuf),
     /// Files of an archive by name, and the names that are links to others.
-    Archive { file: PathBuf, places: BTreeMap<String, (u64, u64)>, links: BTreeMap<String, String> },
+    Archive {
+        file: PathBuf,
+        places: BTreeMap<String, (u64, u64)>,
+        links: BTreeMap<String, String>,
+    },
 }
 
 impl Store {
@@ -62,7 +66,8 @@ impl Store {
             Self::Folder(folder) => {
                 let path = folder.join(name);
                 // A link in a layout could name any file of this machine.
-                let kind = path.symlink_metadata().with_context(|| format!("{name}: it is not in the image"))?.file_type();
+                let kind =
+                    path.symlink_metadata().with_context(|| format!("{name}: it is not in the image"))?.file_type();
                 ensure!(kind.is_file(), "{name}: no regular file");
                 Ok(Box::new(File::open(path)?))
             }
@@ -161,9 +166,7 @@ fn from_layout(store: &Store, architecture: &str, reference: Option<&str>) -> Re
             None => true,
         };
         let fits = |descriptor: &&Descriptor| match descriptor.platform() {
-            Some(platform) => {
-                *platform.architecture() == oci_architecture(architecture) && *platform.os() == Os::Linux
-            }
+            Some(platform) => *platform.architecture() == oci_architecture(architecture) && *platform.os() == Os::Linux,
             None => true,
         };
         let mut found = index.manifests().iter().filter(is_named).filter(fits);
@@ -201,9 +204,8 @@ fn from_docker(store: &Store, reference: Option<&str>) -> Result<Parts> {
         layers: Vec<String>,
     }
     let saved: Vec<Saved> = serde_json::from_slice(&store.small("manifest.json")?).context("manifest.json")?;
-    let has_name = |image: &&Saved| {
-        reference.is_none_or(|name| image.repo_tags.iter().flatten().any(|tag| tag == name))
-    };
+    let has_name =
+        |image: &&Saved| reference.is_none_or(|name| image.repo_tags.iter().flatten().any(|tag| tag == name));
     let mut found = saved.iter().filter(has_name);
     let image = found.next().context("no image with that name in manifest.json")?;
     ensure!(found.next().is_none(), "several images; choose one by its name");
@@ -290,7 +292,9 @@ impl Container {
             Some(group) => {
                 let groups = self.table("etc/group");
                 let line = groups.iter().find(|line| line[0] == group);
-                line.and_then(|line| line.get(2)).cloned().with_context(|| format!("group {group} is not in the image"))?
+                line.and_then(|line| line.get(2))
+                    .cloned()
+                    .with_context(|| format!("group {group} is not in the image"))?
             }
         };
         Ok(format!("{uid}:{gid}"))

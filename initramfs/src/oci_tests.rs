@@ -112,7 +112,12 @@ fn archive_of_docker_save_becomes_a_tree() {
             "Config": config_name, "RepoTags": ["web:1"], "Layers": ["a/layer.tar", "b/layer.tar"]
         }]);
         let manifest = serde_json::to_vec(&manifest).expect("JSON");
-        for (name, bytes) in [("manifest.json", &manifest), (config_name, &config), ("a/layer.tar", &plain[0]), ("c/layer.tar", &plain[1])] {
+        for (name, bytes) in [
+            ("manifest.json", &manifest),
+            (config_name, &config),
+            ("a/layer.tar", &plain[0]),
+            ("c/layer.tar", &plain[1]),
+        ] {
             let mut header = tar::Header::new_gnu();
             header.set_size(bytes.len() as u64);
             builder.append_data(&mut header, name, bytes.as_slice()).expect("it fits");
@@ -172,7 +177,8 @@ fn image_for_another_machine_or_no_image_is_refused() {
     // A blob that is a link to a file of this machine.
     let folder = tempfile::tempdir().expect("a folder");
     layout(folder.path(), |_, bytes| bytes);
-    let blob = std::fs::read_dir(folder.path().join("blobs/sha256")).expect("a folder").next().expect("a blob").expect("it");
+    let blob =
+        std::fs::read_dir(folder.path().join("blobs/sha256")).expect("a folder").next().expect("a blob").expect("it");
     std::fs::rename(blob.path(), folder.path().join("moved")).expect("it is ours");
     std::os::unix::fs::symlink("/etc/passwd", blob.path()).expect("a link");
     let error = format!("{:#}", read(folder.path(), "x86_64", None).expect_err("refused"));

@@ -45,8 +45,9 @@ fn refusal(entries: &[(&str, u8, &str)]) -> String {
 
 #[test]
 fn files_links_and_owners_are_read() {
-    let tree = applied(&[&[("bin/", b'5', ""), ("bin/a", b'0', "text"), ("bin/b", b'1', "bin/a"), ("l", b'2', "bin/a")]])
-        .expect("good");
+    let tree =
+        applied(&[&[("bin/", b'5', ""), ("bin/a", b'0', "text"), ("bin/b", b'1', "bin/a"), ("l", b'2', "bin/a")]])
+            .expect("good");
     assert_eq!(paths(&tree), ["bin", "bin/a", "bin/b", "l"]);
     let a = tree.get("/bin/a").expect("it is there");
     assert_eq!((a.mode, a.uid, a.gid), (0o640, 5, 6));
@@ -125,8 +126,9 @@ fn layers_take_away_what_they_say() {
 
 #[test]
 fn tree_comes_back_from_its_own_archive() {
-    let mut tree = applied(&[&[("bin/a", b'0', "text"), ("bin/b", b'1', "bin/a"), ("l", b'2', "bin/a"), ("p", b'6', "")]])
-        .expect("good");
+    let mut tree =
+        applied(&[&[("bin/a", b'0', "text"), ("bin/b", b'1', "bin/a"), ("l", b'2', "bin/a"), ("p", b'6', "")]])
+            .expect("good");
     let mut special = Entry::of_root(0o4755, Kind::File(Arc::new(b"x".to_vec())));
     special.xattrs.insert("user.note".into(), b"a\0b".to_vec());
     tree.add("special", special).expect("good");

@@ -34,7 +34,8 @@ fn layout(folder: &Path) -> String {
     std::fs::hard_link(etc.join("passwd"), etc.join("passwd-")).expect("a link");
     symlink("../etc/passwd", etc.join("link")).expect("a link");
     symlink("/nowhere", etc.join("dangling")).expect("a link");
-    rustix::fs::setxattr(etc.join("shadow"), "user.note", b"a\0b", rustix::fs::XattrFlags::empty()).expect("attributes");
+    rustix::fs::setxattr(etc.join("shadow"), "user.note", b"a\0b", rustix::fs::XattrFlags::empty())
+        .expect("attributes");
     tool("mkfifo", &[text(&etc.join("pipe"))]);
     tool("umoci", &["insert", "--image", &image, text(&etc), "/etc"]);
     let bin = files.join("bin");
@@ -81,7 +82,10 @@ fn found(folder: &Path) -> BTreeMap<String, (Entry, u64)> {
         let is_link = matches!(kind, Kind::Link(_));
         let mode = if is_link { 0o777 } else { metadata.mode() & 0o7777 };
         let links = if metadata.is_file() { metadata.nlink() } else { 1 };
-        all.insert(text(below).to_owned(), (Entry { mode, uid: metadata.uid(), gid: metadata.gid(), xattrs, kind }, links));
+        all.insert(
+            text(below).to_owned(),
+            (Entry { mode, uid: metadata.uid(), gid: metadata.gid(), xattrs, kind }, links),
+        );
     }
     all
 }
@@ -98,7 +102,8 @@ fn assert_same(tree: &Tree, folder: &Path, who: &str) {
         }
         assert_eq!(*entry, their, "{who}: {path}");
         if let Kind::File(bytes) = &entry.kind {
-            let same = tree.iter().filter(|(_, other)| matches!(&other.kind, Kind::File(other) if Arc::ptr_eq(other, bytes)));
+            let same =
+                tree.iter().filter(|(_, other)| matches!(&other.kind, Kind::File(other) if Arc::ptr_eq(other, bytes)));
             assert_eq!(same.count() as u64, links, "{who}: links of {path}");
         }
     }
@@ -147,7 +152,9 @@ fn packed_image_holds_what_was_packed_and_the_same_bytes_each_time() {
         if format == Format::Erofs {
             // This version of fsck.erofs makes no links and knows no attributes: what it shows is compared.
             let theirs = found(&folder);
-            for (path, entry) in tree.iter().filter(|(path, entry)| !path.is_empty() && !matches!(entry.kind, Kind::Pipe)) {
+            for (path, entry) in
+                tree.iter().filter(|(path, entry)| !path.is_empty() && !matches!(entry.kind, Kind::Pipe))
+            {
                 let (their, _) = &theirs[path];
                 assert_eq!((&entry.kind, entry.uid, entry.gid), (&their.kind, their.uid, their.gid), "{path}");
             }

@@ -11,7 +11,7 @@ mod terminal;
 mod transcript;
 mod vm;
 
-pub use machine::{Accelerator, Arch, network};
+pub use machine::{Accelerator, Arch, network, writable_disk};
 pub use namespace::Namespace;
 pub use terminal::Terminal;
 pub use transcript::Transcript;

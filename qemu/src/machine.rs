@@ -29,6 +29,12 @@ pub fn network(options: &str) -> Vec<String> {
     vec!["-netdev".to_owned(), format!("user,id=net{options}"), "-device".to_owned(), card]
 }
 
+/// Words that give a machine a virtio disk that it can write, in a file.
+pub fn writable_disk(file: &std::path::Path) -> Vec<String> {
+    let drive = format!("file={},format=raw,if=none,id=data", file.display());
+    vec!["-drive".to_owned(), drive, "-device".to_owned(), "virtio-blk-pci,drive=data".to_owned()]
+}
+
 impl Arch {
     /// Both.
     pub const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];

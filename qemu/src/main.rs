@@ -27,12 +27,10 @@ enum Command {
         /// The guest's architecture.
         #[arg(long, value_enum)]
         arch: Arch,
-        /// The kernel.
+        /// The folder with the kernel (vmlinuz), the initramfs, and perhaps a disk (data.img), as the image builder leaves
+        /// them.
         #[arg(long)]
-        kernel: PathBuf,
-        /// The initramfs.
-        #[arg(long)]
-        initramfs: PathBuf,
+        image: PathBuf,
         /// What executes the guest.
         #[arg(long, value_enum, default_value = "tcg")]
         accel: Accelerator,
@@ -72,7 +70,8 @@ fn main() {
 }
 
 fn run(command: Command) -> Result<()> {
-    let Command::Run { arch, kernel, initramfs, accel, memory, append, publish, deadline } = command;
+    let Command::Run { arch, image, accel, memory, append, publish, deadline } = command;
+    let (kernel, initramfs, data) = (image.join("vmlinuz"), image.join("initramfs"), image.join("data.img"));
     for file in [&kernel, &initramfs] {
         if !file.is_file() {
             bail!("{}: no such file; run: make image ARCH={}", file.display(), arch.name());
@@ -81,7 +80,11 @@ fn run(command: Command) -> Result<()> {
     let forwarded = publish.map(|(port, guest)| free_port(port).map(|port| (port, guest))).transpose()?;
     let network =
         forwarded.map(|(port, guest)| hilum_qemu::network(&format!(",hostfwd=tcp:127.0.0.1:{port}-:{guest}")));
-    let network: Vec<&str> = network.iter().flatten().map(String::as_str).collect();
+    let mut words: Vec<String> = network.into_iter().flatten().collect();
+    if data.exists() {
+        words.extend(hilum_qemu::writable_disk(&data));
+    }
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let options = Options {
         arch,
         kernel: &kernel,
@@ -90,7 +93,7 @@ fn run(command: Command) -> Result<()> {
         memory_mib: memory,
         accelerator: accel,
         disk: None,
-        more: &network,
+        more: &words,
     };
     if accel == Accelerator::Kvm {
         probe(&options)?;

@@ -1,0 +1,258 @@
+//! What an image is made of: description files in TOML, of which later ones add to earlier ones. A board and an appliance
+//! are two such files; one file may say everything.
+//!
+//! Paths in a file are relative to the folder that it is in.
+
+use crate::pack::Format;
+use anyhow::{Context, Result, ensure};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Everything that the files say together.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Description {
+    /// `x86_64` or `aarch64`.
+    pub architecture: Option<String>,
+    /// The release of Debian that packages are from.
+    pub release: Option<String>,
+    /// A package such as `linux-image-cloud-arm64`, or a path with a `/` in it.
+    pub kernel: Option<String>,
+    /// The modules of a kernel that is a file.
+    pub kernel_modules: Option<PathBuf>,
+    /// Words for the kernel command line.
+    #[serde(default)]
+    pub command_line: Vec<String>,
+    /// hilum.conf
+    pub config: Option<PathBuf>,
+    /// Modules that PID 1 loads on this board, each with its parameters.
+    #[serde(default)]
+    pub modules: Vec<String>,
+    /// Root filesystems.
+    #[serde(default, rename = "root")]
+    pub roots: Vec<Root>,
+    /// Further files.
+    #[serde(default, rename = "file")]
+    pub files: Vec<Extra>,
+    /// What is written.
+    #[serde(default)]
+    pub outputs: Vec<Output>,
+    /// The package with the firmware of a Raspberry Pi, and the files of it that go onto the card.
+    pub firmware: Option<Firmware>,
+    /// Device trees of the kernel's package that go onto the card.
+    #[serde(default)]
+    pub device_trees: Vec<String>,
+    /// Lines for a Raspberry Pi's config.txt, besides those that name the kernel and the initramfs.
+    #[serde(default)]
+    pub config_txt: Vec<String>,
+    /// The partition for data.
+    pub data: Option<Data>,
+}
+
+/// A root filesystem: its sources are laid over each other in the order of the fields.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Root {
+    /// The path that the configuration's `root` names. Below a `mount` of the board it goes onto the data partition.
+    pub path: String,
+    /// Debian packages.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// What is taken of the packages: paths, and what is below them; all where none is named.
+    #[serde(default)]
+    pub keep: Vec<String>,
+    /// What is left out of the packages: whatever has one of these names, and what is below it.
+    #[serde(default)]
+    pub drop: Vec<String>,
+    /// A tar archive, plain or packed by gzip or zstd.
+    pub tar: Option<PathBuf>,
+    /// A container image: an OCI layout, or an archive of docker save or podman save.
+    pub image: Option<PathBuf>,
+    /// Its name, where the file has several.
+    pub reference: Option<String>,
+    /// A folder.
+    pub folder: Option<PathBuf>,
+    /// An image file of squashfs or erofs that is there already; nothing else can be said with it.
+    pub packed: Option<PathBuf>,
+    /// Symbolic links: the path, and where it leads.
+    #[serde(default)]
+    pub links: BTreeMap<String, String>,
+    /// How it is packed.
+    #[serde(default)]
+    pub format: Format,
+}
+
+/// A file of the initramfs.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Extra {
+    /// Where it goes.
+    pub path: String,
+    /// A file of this machine, or of the package.
+    pub from: PathBuf,
+    /// The package that it is in.
+    pub package: Option<String>,
+    /// Its permission bits, in octal digits.
+    #[serde(default)]
+    pub mode: Option<String>,
+}
+
+/// Firmware of a Raspberry Pi.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Firmware {
+    /// The package.
+    pub package: String,
+    /// Names of its files.
+    pub files: Vec<String>,
+}
+
+/// The partition that a board writes to.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Data {
+    /// The name of its filesystem.
+    pub label: String,
+    /// Its size, in MiB.
+    pub size_mib: u32,
+}
+
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Output {
+    /// The initramfs alone.
+    Initramfs,
+    /// Kernel, initramfs, command line and data disk for QEMU.
+    Direct,
+    /// A card for a Raspberry Pi.
+    SdCard,
+    /// A disk for machines with UEFI.
+    UefiDisk,
+}
+
+impl Description {
+    /// Reads files; later ones add to earlier ones, and replace what can be said once.
+    ///
+    /// # Errors
+    /// A file that cannot be read or has something unknown in it, with its line.
+    pub fn read(files: &[PathBuf]) -> Result<Self> {
+        let mut all = Self::default();
+        for file in files {
+            let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            let one: Self = toml::from_str(&text).map_err(|error| {
+                let at = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+                anyhow::anyhow!("{}:{at}: {}", file.display(), error.message())
+            })?;
+            let folder = file.parent().unwrap_or_else(|| Path::new(""));
+            all.add(one.relative_to(folder));
+        }
+        for root in &all.roots {
+            let sources = root.packages.len() + usize::from(root.tar.is_some()) + usize::from(root.image.is_some());
+            let sources = sources + usize::from(root.folder.is_some()) + usize::from(root.packed.is_some());
+            ensure!(sources > 0, "root {}: nothing to make it of: packages, tar, image, folder or packed", root.path);
+            ensure!(root.packed.is_none() || sources == 1, "root {}: what is packed stands alone", root.path);
+            ensure!(root.path.starts_with('/'), "root {}: not an absolute path", root.path);
+        }
+        Ok(all)
+    }
+
+    fn relative_to(mut self, folder: &Path) -> Self {
+        let at = |path: &mut PathBuf| *path = folder.join(&path);
+        self.kernel_modules.iter_mut().for_each(at);
+        self.config.iter_mut().for_each(at);
+        for root in &mut self.roots {
+            [&mut root.tar, &mut root.image, &mut root.folder, &mut root.packed].into_iter().flatten().for_each(at);
+        }
+        self.files.iter_mut().filter(|file| file.package.is_none()).for_each(|file| at(&mut file.from));
+        if let Some(kernel) = self.kernel.as_mut().filter(|kernel| kernel.contains('/')) {
+            *kernel = folder.join(&*kernel).display().to_string();
+        }
+        self
+    }
+
+    fn add(&mut self, other: Self) {
+        fn replace<T>(place: &mut Option<T>, other: Option<T>) {
+            if other.is_some() {
+                *place = other;
+            }
+        }
+        replace(&mut self.architecture, other.architecture);
+        replace(&mut self.release, other.release);
+        replace(&mut self.kernel, other.kernel);
+        replace(&mut self.kernel_modules, other.kernel_modules);
+        replace(&mut self.config, other.config);
+        replace(&mut self.firmware, other.firmware);
+        replace(&mut self.data, other.data);
+        self.command_line.extend(other.command_line);
+        self.modules.extend(other.modules);
+        self.roots.extend(other.roots);
+        self.files.extend(other.files);
+        self.outputs.extend(other.outputs);
+        self.device_trees.extend(other.device_trees);
+        self.config_txt.extend(other.config_txt);
+    }
+
+    /// The packages that have to be there.
+    pub fn packages(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        names.extend(self.kernel.as_deref().filter(|kernel| !kernel.contains('/')));
+        names.extend(self.roots.iter().flat_map(|root| root.packages.iter().map(String::as_str)));
+        names.extend(self.files.iter().filter_map(|file| file.package.as_deref()));
+        names.extend(self.firmware.as_ref().map(|firmware| firmware.package.as_str()));
+        if self.outputs.contains(&Output::UefiDisk) {
+            names.push(STUB_PACKAGE);
+        }
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+/// The package with systemd's stub for unified kernel images (systemd-stub(7)).
+pub const STUB_PACKAGE: &str = "systemd-boot-efi";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(texts: &[&str]) -> Result<Description> {
+        let folder = tempfile::tempdir()?;
+        let mut files = Vec::new();
+        for (number, text) in texts.iter().enumerate() {
+            let file = folder.path().join(format!("{number}.toml"));
+            std::fs::write(&file, text)?;
+            files.push(file);
+        }
+        let folder = format!("{}/", folder.path().display());
+        Description::read(&files).map_err(|error| anyhow::anyhow!(format!("{error:#}").replace(&folder, "")))
+    }
+
+    #[test]
+    fn later_files_add_to_earlier_ones() {
+        let board = "architecture = \"aarch64\"\nkernel = \"linux-image-arm64\"\nmodules = [\"a\"]\noutputs = [\"uefi-disk\"]\n";
+        let appliance =
+            "config = \"c\"\nmodules = [\"b x=1\"]\n[[root]]\npath = \"/images/a\"\npackages = [\"p\", \"p\"]\n";
+        let all = read(&[board, appliance]).expect("good");
+        assert_eq!(all.modules, ["a", "b x=1"]);
+        assert_eq!(all.packages(), ["linux-image-arm64", "p", "systemd-boot-efi"]);
+        assert!(all.config.expect("a path").is_absolute());
+        assert_eq!(all.roots[0].format, Format::Erofs);
+    }
+
+    #[test]
+    fn mistakes_have_their_line() {
+        for (text, expected) in [
+            ("architecture = \"x86_64\"\nkernal = \"k\"\n", "0.toml:2: unknown field `kernal`"),
+            ("outputs = [\n\"floppy\"]\n", "0.toml:2: unknown variant `floppy`"),
+            ("[[root]]\npath = \"/a\"\n", "root /a: nothing to make it of"),
+            ("[[root]]\npath = \"a\"\nfolder = \"f\"\n", "root a: not an absolute path"),
+            ("[[root]]\npath = \"/a\"\nfolder = \"f\"\npacked = \"p\"\n", "root /a: what is packed stands alone"),
+            ("[[root]]\nfolder = \"f\"\n", "0.toml:1: missing field `path`"),
+        ] {
+            let error = read(&[text]).expect_err("refused").to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
+    }
+}
