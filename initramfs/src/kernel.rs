@@ -2,6 +2,7 @@
 
 use crate::tree::{Kind, Tree};
 use anyhow::{Context, Result, bail, ensure};
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -19,6 +20,8 @@ pub struct Kernel {
     /// Modules by name, each with its file's name.
     modules: BTreeMap<String, (String, Arc<Vec<u8>>)>,
     built_in: BTreeSet<String>,
+    /// What modules are called besides their names, made when it is asked for.
+    aliases: OnceCell<BTreeMap<String, String>>,
 }
 
 /// A module's name: what stands before `.ko`, with `_` for `-`, as the kernel does.
@@ -108,11 +111,35 @@ impl Kernel {
     pub fn module(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let Some((path, bytes)) = self.modules.get(name) else { return Ok(None) };
         let bytes = if path.ends_with(".xz") { unpack(bytes).with_context(|| path.clone())? } else { bytes.to_vec() };
-        if let (Some(release), Some(magic)) = (&self.release, information(&bytes, "vermagic")) {
+        if let (Some(release), Some(magic)) = (&self.release, information(&bytes, "vermagic").into_iter().next()) {
             let built_for = magic.split(' ').next().unwrap_or_default();
             ensure!(built_for == release, "module {name}: built for {built_for}, the kernel is {release}");
         }
         Ok(Some(bytes))
+    }
+
+    /// The module that is meant by a name that may be an alias; the general one of several, which every machine can use.
+    pub fn named(&self, name: &str) -> Option<&str> {
+        if let Some((name, _)) = self.modules.get_key_value(name) {
+            return Some(name);
+        }
+        let aliases = self.aliases.get_or_init(|| {
+            let mut aliases: BTreeMap<String, String> = BTreeMap::new();
+            for (name, (path, bytes)) in &self.modules {
+                // Aliases of hardware are patterns, and nobody asks for them here.
+                if !path.contains("/crypto/") {
+                    continue;
+                }
+                let unpacked = if path.ends_with(".xz") { unpack(bytes).unwrap_or_default() } else { bytes.to_vec() };
+                for alias in information(&unpacked, "alias") {
+                    if name.ends_with("_generic") || !aliases.contains_key(&alias) {
+                        aliases.insert(alias, name.clone());
+                    }
+                }
+            }
+            aliases
+        });
+        aliases.get(name).map(String::as_str)
     }
 
     /// Whether a module needs no file.
@@ -121,12 +148,14 @@ impl Kernel {
     }
 }
 
-/// A value of a module's own .modinfo, which holds NAME=VALUE strings, each with a NUL behind it.
-pub(crate) fn information(module: &[u8], name: &str) -> Option<String> {
-    let key = [b"\0", name.as_bytes(), b"="].concat();
-    let at = module.windows(key.len()).position(|window| window == key)?;
-    let value = module[at + key.len()..].split(|byte| *byte == 0).next()?;
-    Some(String::from_utf8_lossy(value).into_owned())
+/// The values of this name in a module's own .modinfo, which holds NAME=VALUE strings, each with a NUL behind it.
+pub(crate) fn information(module: &[u8], name: &str) -> Vec<String> {
+    use object::{Object, ObjectSection};
+    let file = object::read::elf::ElfFile64::<object::Endianness>::parse(module).ok();
+    let section = file.as_ref().and_then(|file| file.section_by_name(".modinfo")?.data().ok());
+    let strings = section.unwrap_or_default().split(|byte| *byte == 0);
+    let values = strings.filter_map(|text| text.strip_prefix(name.as_bytes())?.strip_prefix(b"="));
+    values.map(|value| String::from_utf8_lossy(value).into_owned()).collect()
 }
 
 /// What a kernel's file says of its release: the header of x86 (Documentation/arch/x86/boot.rst, kernel_version), and the
@@ -185,8 +214,8 @@ mod tests {
         let modules = folder.path().join("modules/kernel/drivers");
         std::fs::create_dir_all(&modules).expect("a folder");
         std::fs::write(folder.path().join("vmlinuz"), "Linux version 6.1.0-50 (x)").expect("a file");
-        std::fs::write(modules.join("good-one.ko"), "\0vermagic=6.1.0-50 SMP\0").expect("a file");
-        std::fs::write(modules.join("old.ko"), "\0vermagic=5.10.0 SMP\0").expect("a file");
+        std::fs::write(modules.join("good-one.ko"), crate::modules::tests::module(&["vermagic=6.1.0-50 SMP"])).expect("a file");
+        std::fs::write(modules.join("old.ko"), crate::modules::tests::module(&["vermagic=5.10.0 SMP"])).expect("a file");
         std::fs::write(folder.path().join("modules/modules.builtin"), "kernel/fs/in-side.ko\n").expect("a file");
         let kernel =
             Kernel::of_files(&folder.path().join("vmlinuz"), Some(&folder.path().join("modules"))).expect("good");

@@ -38,7 +38,7 @@ impl Modules {
             return Ok(false);
         };
         let mut order = Vec::new();
-        for other in depends(&bytes) {
+        for other in depends(&bytes, kernel) {
             if self.add(image, kernel, &other)? {
                 let before = self.needs[&other].iter().filter(|name| *name != BUILT_IN).chain([&other]);
                 let new: Vec<String> = before.filter(|name| !order.contains(*name)).cloned().collect();
@@ -58,10 +58,19 @@ impl Modules {
     }
 }
 
-/// The names in a module's own `depends=`.
-fn depends(module: &[u8]) -> Vec<String> {
-    let names = information(module, "depends").unwrap_or_default();
-    names.split(',').filter(|name| !name.is_empty()).map(|name| name.replace('-', "_")).collect()
+/// The names in a module's own `depends=`,
+/// and those that its `softdep=` wants before it, where there are any: without them it fails later, as
+/// libcrc32c does without a module for crc32c.
+fn depends(module: &[u8], kernel: &Kernel) -> Vec<String> {
+    let lists = information(module, "depends");
+    let names = lists.iter().flat_map(|list| list.split(',')).filter(|name| !name.is_empty());
+    let mut names: Vec<String> = names.map(|name| name.replace('-', "_")).collect();
+    for list in information(module, "softdep") {
+        let before = list.split_whitespace().skip_while(|word| *word != "pre:").skip(1);
+        let wanted = before.take_while(|word| *word != "post:").map(|name| name.replace('-', "_"));
+        names.extend(wanted.filter_map(|name| kernel.named(&name).map(str::to_owned)));
+    }
+    names
 }
 
 /// Whether the image has a module, or says that it needs no file.
@@ -76,18 +85,33 @@ pub fn has(image: &Image, name: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn module(depends: &str) -> Vec<u8> {
-        [b"\x7fELF author=A\0depends=", depends.as_bytes(), b"\0vermagic=6.1\0"].concat()
+    /// A module with nothing but its .modinfo.
+    pub(crate) fn module(lines: &[&str]) -> Vec<u8> {
+        use object::write::Object;
+        use object::{Architecture, BinaryFormat, Endianness, SectionKind};
+        let mut file = Object::new(BinaryFormat::Elf, Architecture::X86_64, Endianness::Little);
+        let section = file.add_section(Vec::new(), b".modinfo".to_vec(), SectionKind::ReadOnlyData);
+        let text: String = ["author=A"].iter().chain(lines).map(|line| format!("{line}\0")).collect();
+        file.append_section_data(section, text.as_bytes(), 1);
+        file.write().expect("it fits")
     }
 
     #[test]
     fn what_a_module_needs_is_packed_and_loaded_before_it() {
         let folder = tempfile::tempdir().expect("a folder");
-        for (name, needs) in [("a", "b,c"), ("b", "c,built_in"), ("c", ""), ("other", "")] {
-            std::fs::write(folder.path().join(format!("{name}.ko")), module(needs)).expect("a file");
+        std::fs::create_dir(folder.path().join("crypto")).expect("a folder");
+        for (name, lines) in [
+            ("a", &["depends=b,c", "softdep=pre: sum nothing post: other"][..]),
+            ("b", &["depends=c,built_in"]),
+            ("c", &["depends="]),
+            ("other", &[]),
+            ("crypto/sum-fast", &["alias=sum"]),
+            ("crypto/sum_generic", &["alias=crypto-sum", "alias=sum"]),
+        ] {
+            std::fs::write(folder.path().join(format!("{name}.ko")), module(lines)).expect("a file");
         }
         let (mut image, mut modules) = (Image::new(), Modules::default());
         let kernel = Kernel::of_folder(folder.path()).expect("files");
@@ -95,7 +119,7 @@ mod tests {
         assert!(!modules.add(&mut image, &kernel, "built_in").expect("nothing is wrong"));
         assert!(has(&image, "c") && !has(&image, "other") && !has(&image, "built_in"));
         let Some((_, Node::File(text))) = image.get(NEEDS) else { panic!("what needs what") };
-        assert_eq!(String::from_utf8_lossy(text), "a: c b\nb: c\n");
+        assert_eq!(String::from_utf8_lossy(text), "a: c b sum_generic\nb: c\n");
         std::fs::write(folder.path().join("builtin"), "x\nbuilt-in\n").expect("a file");
         let kernel = Kernel::of_folder(folder.path()).expect("files");
         assert!(!modules.add(&mut image, &kernel, "built_in").expect("nothing is wrong"));
