@@ -84,6 +84,7 @@ pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str
     appliance::check(&config_path.display().to_string(), &text, &init, &image, &roots)?;
     image.file("init", 0o755, init);
     image.file("etc/hilum.conf", 0o644, text.clone());
+    image.seal();
     say("initramfs");
     let initramfs = image.write(Compression::Zstd)?;
     let words = description.command_line.join(" ");

@@ -14,8 +14,9 @@ use std::time::{Duration, SystemTime};
 
 /// Bytes of a mebibyte, to which partitions are aligned.
 const MIB: u64 = 1 << 20;
-/// 1980-01-01, before which FAT has no time.
+/// 1980-01-01, before which FAT has no time; and the same for faketime(1).
 const FAT_EPOCH: u64 = 315_532_800;
+const CLOCK: &str = "1980-01-01 00:00:00";
 
 /// Files of a boot partition by their paths.
 pub type Files = BTreeMap<String, Arc<Vec<u8>>>;
@@ -50,12 +51,12 @@ pub fn fat(files: &Files, label: &str) -> Result<Vec<u8>> {
         written.write_all(bytes)?;
         written.set_modified(time)?;
     }
-    // faketime(1) would be a program more: folders that mmd(1) makes have the time of SOURCE_DATE_EPOCH.
+    // mtools write down when they made a file, and this version knows no other clock than the machine's.
     let mtools = |words: &[&str], paths: &[&Path], target: &str| {
-        let mut command = Command::new(words[0]);
-        command.args(&words[1..]).arg("-i").arg(&image).args(paths).arg(target);
-        command.env("SOURCE_DATE_EPOCH", FAT_EPOCH.to_string()).env("MTOOLS_SKIP_CHECK", "1");
-        run(command, "mtools: install mtools")
+        let mut command = Command::new("faketime");
+        command.args(["-f", CLOCK]).args(words).arg("-i").arg(&image).args(paths).arg(target);
+        command.env("MTOOLS_SKIP_CHECK", "1");
+        run(command, "faketime and mtools: install faketime and mtools")
     };
     for folder in &folders {
         mtools(&["mmd"], &[], &format!("::{folder}"))?;
@@ -133,7 +134,10 @@ pub fn unified(architecture: &str, stub: &[u8], kernel: &[u8], initramfs: &[u8],
     let release = "ID=hilum\nNAME=hilum\nPRETTY_NAME=hilum\n";
     let parts: [(&str, &[u8]); 4] =
         [(".osrel", release.as_bytes()), (".cmdline", words.as_bytes()), (".linux", kernel), (".initrd", initramfs)];
-    let mut command = Command::new(match (architecture, std::env::consts::ARCH) {
+    // The header has the time of linking, and a checksum over it.
+    let mut command = Command::new("faketime");
+    command.args(["-f", CLOCK]);
+    command.arg(match (architecture, std::env::consts::ARCH) {
         (wanted, own) if wanted == own => "objcopy",
         ("x86_64", _) => "x86_64-linux-gnu-objcopy",
         _ => "aarch64-linux-gnu-objcopy",
@@ -149,11 +153,6 @@ pub fn unified(architecture: &str, stub: &[u8], kernel: &[u8], initramfs: &[u8],
     }
     std::fs::write(place("stub"), stub)?;
     command.arg("--enable-deterministic-archives").arg(place("stub")).arg(place("unified"));
-    run(command, "objcopy: install binutils, and binutils-aarch64-linux-gnu for aarch64")?;
-    let mut bytes = std::fs::read(place("unified"))?;
-    // The header's time of linking (Microsoft PE specification, 3.3) is the clock's.
-    let header = bytes.get(0x3c..0x40).and_then(|at| Some(u32::from_le_bytes(at.try_into().ok()?) as usize));
-    let time = header.and_then(|header| bytes.get_mut(header + 8..header + 12)).context("no PE file")?;
-    time.fill(0);
-    Ok(bytes)
+    run(command, "faketime and objcopy: install faketime, binutils, and binutils-aarch64-linux-gnu for aarch64")?;
+    std::fs::read(place("unified")).context("the unified kernel image")
 }

@@ -1,6 +1,6 @@
 //! An initramfs archive, entry by entry (Documentation/driver-api/early-userspace/buffer-format.rst in the kernel).
 //!
-//! The bytes depend on the contents alone: entries in the order of their paths, time 0, inode numbers counted from 1. What the host's files say about owners, times and inode numbers is left out.
+//! The bytes depend on the contents alone: PID 1 first, then entries in the order of their paths, time 0, inode numbers counted from 1. What the host's files say about owners, times and inode numbers is left out.
 
 use anyhow::{Context, Result, bail, ensure};
 use cpio::newc::{Builder, ModeFileType, trailer};
@@ -8,6 +8,11 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
+
+/// The list of all files (src/runtime/init/manifest.rs), what comes last, and the configuration.
+const MANIFEST: &str = "etc/hilum.manifest";
+const END: &str = "etc/hilum.end";
+const CONFIG: &str = "etc/hilum.conf";
 
 /// How the archive is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -104,6 +109,34 @@ impl Image {
         Ok(())
     }
 
+    /// Adds the list of all files, and what comes last: by them PID 1 knows whether the kernel has unpacked everything. The
+    /// configuration is in the list without its size, because a site may bring its own.
+    pub fn seal(&mut self) {
+        self.entries.remove(MANIFEST);
+        let files = self.entries.iter().filter_map(|(path, (_, node))| match node {
+            Node::File(_) if path == CONFIG => Some(format!("- /{path}\n")),
+            Node::File(bytes) => Some(format!("{} /{path}\n", bytes.len())),
+            _ => None,
+        });
+        let list: String = files.collect();
+        self.file(MANIFEST, 0o644, list);
+        self.file(END, 0o644, Vec::new());
+    }
+
+    /// The entries in the order of the archive: PID 1 and the list before everything that may not fit.
+    fn in_order(&self) -> impl Iterator<Item = (&String, &(u32, Node))> {
+        let rank = |path: &str| match path {
+            "init" => 0,
+            "etc" => 1,
+            MANIFEST => 2,
+            END => 4,
+            _ => 3,
+        };
+        let mut entries: Vec<_> = self.entries.iter().collect();
+        entries.sort_by_key(|(path, _)| (rank(path), *path));
+        entries.into_iter()
+    }
+
     /// What is at a path of the archive, and its permission bits.
     pub fn get(&self, path: &str) -> Option<(u32, &Node)> {
         self.entries.get(path.trim_matches('/')).map(|(mode, node)| (*mode, node))
@@ -125,7 +158,7 @@ impl Image {
     /// A file of 4 GiB or more, which the format cannot hold.
     pub fn write(&self, compression: Compression) -> Result<Vec<u8>> {
         let mut archive = Vec::new();
-        for (number, (path, (mode, node))) in (1..).zip(&self.entries) {
+        for (number, (path, (mode, node))) in (1..).zip(self.in_order()) {
             let (kind, contents): (_, &[u8]) = match node {
                 Node::Folder => (ModeFileType::Directory, &[]),
                 Node::File(contents) => (ModeFileType::Regular, contents),
@@ -195,6 +228,7 @@ mod tests {
             }
         }
         let expected = [
+            ("init", 0o100_755, 0, 0),
             ("dev", 0o040_755, 0, 0),
             ("dev/console", 0o020_600, 5, 1),
             ("dev/null", 0o020_666, 1, 3),
@@ -203,7 +237,6 @@ mod tests {
             ("images/a/bin", 0o040_755, 0, 0),
             ("images/a/bin/sh", 0o120_777, 0, 0),
             ("images/a/tmp", 0o041_777, 0, 0),
-            ("init", 0o100_755, 0, 0),
         ];
         assert_eq!(seen, expected.map(|(name, mode, major, minor)| (name.to_owned(), mode, major, minor)));
     }

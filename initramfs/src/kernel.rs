@@ -214,8 +214,10 @@ mod tests {
         let modules = folder.path().join("modules/kernel/drivers");
         std::fs::create_dir_all(&modules).expect("a folder");
         std::fs::write(folder.path().join("vmlinuz"), "Linux version 6.1.0-50 (x)").expect("a file");
-        std::fs::write(modules.join("good-one.ko"), crate::modules::tests::module(&["vermagic=6.1.0-50 SMP"])).expect("a file");
-        std::fs::write(modules.join("old.ko"), crate::modules::tests::module(&["vermagic=5.10.0 SMP"])).expect("a file");
+        std::fs::write(modules.join("good-one.ko"), crate::modules::tests::module(&["vermagic=6.1.0-50 SMP"]))
+            .expect("a file");
+        std::fs::write(modules.join("old.ko"), crate::modules::tests::module(&["vermagic=5.10.0 SMP"]))
+            .expect("a file");
         std::fs::write(folder.path().join("modules/modules.builtin"), "kernel/fs/in-side.ko\n").expect("a file");
         let kernel =
             Kernel::of_files(&folder.path().join("vmlinuz"), Some(&folder.path().join("modules"))).expect("good");

@@ -167,6 +167,7 @@ fn build(
     appliance::check(&config.display().to_string(), &text, &init, &image, &Roots::new())?;
     image.file("init", 0o755, init);
     image.file("etc/hilum.conf", 0o644, text);
+    image.seal();
     let bytes = image.write(compression)?;
     std::fs::write(output, &bytes).with_context(|| output.display().to_string())?;
     println!("{}: {} bytes, {} entries", output.display(), bytes.len(), image.len());

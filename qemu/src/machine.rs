@@ -64,7 +64,7 @@ impl Arch {
     }
 
     /// QEMU with the machine and the processor, and nothing attached yet.
-    pub(crate) fn command(self, accelerator: Accelerator) -> Command {
+    pub fn command(self, accelerator: Accelerator) -> Command {
         let mut command = Command::new(format!("qemu-system-{}", self.name()));
         match self {
             // The keyboard controller of this machine is what Ctrl-Alt-Del goes through.

@@ -63,9 +63,18 @@ impl Vm {
     /// # Errors
     /// QEMU is not there.
     pub fn start(options: &Options<'_>, scratch: &Path) -> Result<Self> {
+        Self::start_command(options.command(), "stdio", scratch)
+    }
+
+    /// Starts a machine that somebody has put together, whose console is its first serial port, or the one behind those
+    /// that `serial` names before it, as in `null -serial stdio`.
+    ///
+    /// # Errors
+    /// QEMU is not there.
+    pub fn start_command(mut command: Command, serial: &str, scratch: &Path) -> Result<Self> {
         let monitor = scratch.join("monitor");
-        let mut command = options.command();
-        command.args(["-display", "none", "-monitor", "none", "-serial", "stdio", "-qmp"]);
+        command.args(["-display", "none", "-monitor", "none", "-serial"]);
+        command.args(serial.split(' ')).arg("-qmp");
         command.arg(format!("unix:{},server=on,wait=off", monitor.display()));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().with_context(|| format!("{:?}", command.get_program()))?;

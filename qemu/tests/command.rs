@@ -16,7 +16,7 @@ fn commands_answer_on_a_host() {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     };
-    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../initramfs/appliances/demo/hilum.conf");
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../initramfs/appliances/web/hilum.conf");
     let demo = demo.to_str().expect("UTF-8");
     let version = format!("hilum {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(run(&["version"]), (Some(0), version, String::new()));

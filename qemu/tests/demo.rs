@@ -2,28 +2,28 @@
 
 mod support;
 
-use hilum_initramfs::appliance;
-use hilum_qemu::Arch;
-use std::path::Path;
-use support::{BOOT, built, has_in_order, image};
+use hilum_qemu::{Accelerator, Arch, Options};
+use support::{BOOT, boot_command, build, has_in_order};
 
 on_both!(demo_serves_restarts_and_powers_off);
 
 fn demo_serves_restarts_and_powers_off(arch: Arch) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../initramfs/appliances/demo");
-    let config = std::fs::read_to_string(folder.join("hilum.conf")).expect("the demo's config");
-    let mut demo = image(arch, &config);
-    let busybox = built(&format!("image/{}/busybox", arch.name()));
-    demo.tree(&busybox, "images/busybox").expect("busybox");
-    demo.tree(&folder.join("root"), "images/busybox").expect("the demo's files");
-    support::needed_modules(arch, support::USUAL, &mut demo, &config);
-    let init = std::fs::read(support::hilum(arch)).expect("hilum");
-    appliance::check("hilum.conf", config.as_bytes(), &init, &demo).expect("the builder takes it");
-
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    build(&format!("qemu-{}", arch.name()), "web", folder.path());
     let port = support::free_port();
     let network = hilum_qemu::network(&format!(",hostfwd=tcp:127.0.0.1:{port}-:8080"));
     let network: Vec<&str> = network.iter().map(String::as_str).collect();
-    let mut booted = support::boot_with(arch, support::USUAL, &demo, "", None, &network);
+    let options = Options {
+        arch,
+        kernel: &folder.path().join("vmlinuz"),
+        initramfs: &folder.path().join("initramfs"),
+        append: "",
+        memory_mib: 256,
+        accelerator: Accelerator::Tcg,
+        disk: None,
+        more: &network,
+    };
+    let mut booted = boot_command(options.command(), "stdio");
     booted.vm.console.expect("workload \"web\": ready", BOOT).expect("the server is ready");
     booted.vm.console.expect("link eth0: 10.0.2.15/24 via 10.0.2.2 from 10.0.2.2 for", BOOT).expect("an address");
     let page = support::page(port, "/");

@@ -131,11 +131,22 @@ pub(crate) fn boot_with(
     disk: Option<&Path>,
     more: &[&str],
 ) -> Booted {
+    boot_bytes(arch, release, &image.write(Compression::Zstd).expect("an image"), append, disk, more)
+}
+
+/// The same with an initramfs that somebody else has written.
+pub(crate) fn boot_bytes(
+    arch: Arch,
+    release: &str,
+    bytes: &[u8],
+    append: &str,
+    disk: Option<&Path>,
+    more: &[&str],
+) -> Booted {
     let turn = Turn::take();
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let initramfs = scratch.path().join("initramfs");
-
-    std::fs::write(&initramfs, image.write(Compression::Zstd).expect("an image")).expect("the initramfs");
+    std::fs::write(&initramfs, bytes).expect("the initramfs");
     let options = Options {
         arch,
         kernel: &fetched(arch, release, "vmlinuz"),
@@ -148,6 +159,30 @@ pub(crate) fn boot_with(
     };
     let vm = Vm::start(&options, scratch.path()).expect("QEMU");
     Booted { vm, _scratch: scratch, _turn: turn }
+}
+
+/// Starts a machine that a test has put together.
+pub(crate) fn boot_command(command: std::process::Command, serial: &str) -> Booted {
+    let turn = Turn::take();
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let vm = Vm::start_command(command, serial, scratch.path()).expect("QEMU");
+    Booted { vm, _scratch: scratch, _turn: turn }
+}
+
+/// Builds what a board's and an appliance's descriptions ask for into a folder.
+pub(crate) fn build(board: &str, appliance: &str, output: &Path) -> Vec<hilum_initramfs::build::Written> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../initramfs");
+    let board = folder.join(format!("boards/{board}.toml"));
+    let appliance = folder.join(format!("appliances/{appliance}/appliance.toml"));
+    let text = std::fs::read_to_string(&board).expect("a board");
+    let arch =
+        Arch::ALL.into_iter().find(|arch| text.contains(&format!("\"{}\"", arch.name()))).expect("an architecture");
+    let places = hilum_initramfs::build::Places {
+        init: hilum(arch),
+        packages: built(&format!("debian/packages/{}-bookworm", arch.name())),
+        output: output.to_owned(),
+    };
+    hilum_initramfs::build::build(&[board, appliance], &places, &mut |_| {}).expect("the builder takes it")
 }
 
 /// Boots an image until the machine ends; gives what its console showed.

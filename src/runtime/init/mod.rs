@@ -14,6 +14,7 @@ mod lifecycle;
 mod log_file;
 mod logs;
 mod machine;
+mod manifest;
 mod memory;
 mod modules;
 mod preparation;
@@ -67,6 +68,9 @@ pub(crate) fn run(arguments: Arguments) -> ! {
         parameters.config = path;
     }
 
+    if kind == Kind::Machine && !manifest::is_whole(&mut console) {
+        leave::give_up(kind, parameters.fail, &mut console)
+    }
     let Some(configuration) = configuration::read(parameters.config, None, &mut |line| console.say(line)) else {
         leave::give_up(kind, parameters.fail, &mut console)
     };

@@ -1,0 +1,55 @@
+//! Whether the whole initramfs is there.
+//!
+//! The kernel unpacks it into memory, and when there is too little of that it goes on with what it has: files are
+//! missing, or short, and nobody says so. The image builder puts a list of all files at the start of the archive, and an
+//! empty file at its very end: where the one is there and the other is not, the list tells what is missing.
+
+use super::{Console, read_file};
+use core::fmt::Write;
+use heapless::String;
+use rustix::fs::{Access, access, stat};
+
+/// The list: a line for each file, its bytes or `-`, and its path.
+const MANIFEST: &str = "/etc/hilum.manifest";
+/// What comes last.
+const END: &str = "/etc/hilum.end";
+/// Bytes of the list that are looked at.
+const BYTES: usize = 48 * 1024;
+
+/// Says what is missing; gives whether everything is there, as far as anybody can say.
+pub(super) fn is_whole(console: &mut Console) -> bool {
+    if access(END, Access::EXISTS).is_ok() || access(MANIFEST, Access::EXISTS).is_err() {
+        return true;
+    }
+    tell(console);
+    false
+}
+
+/// In a frame of its own: PID 1 keeps no page of this buffer.
+#[inline(never)]
+fn tell(console: &mut Console) {
+    let mut bytes = [0; BYTES];
+    let length = read_file(MANIFEST, &mut bytes).unwrap_or(0);
+    let text = core::str::from_utf8(&bytes[..length]).unwrap_or_default();
+    let (mut missing, mut first) = (0_u32, None);
+    for line in text.lines() {
+        let Some((size, path)) = line.split_once(' ') else { continue };
+        let found = stat(path).ok().map(|found| found.st_size);
+        if found.is_none() || size.parse().is_ok_and(|size: i64| found != Some(size)) {
+            missing += 1;
+            first = first.or(Some((path, found)));
+        }
+    }
+    let mut what: String<320> = String::new();
+    // A path of the list that does not fit is left out.
+    let _ = match first {
+        Some((path, None)) => write!(what, ", such as {path}"),
+        Some((path, Some(size))) => write!(what, ", such as {path}, of which there are {size} bytes"),
+        None => Ok(()),
+    };
+    console.say(format_args!(
+        "the image is not whole: {missing} file{} missing or short{what}; the board has too little memory for it, or the \
+         image was cut off",
+        if missing == 1 { " is" } else { "s are" }
+    ));
+}
