@@ -184,3 +184,34 @@ fn image_for_another_machine_or_no_image_is_refused() {
     let error = format!("{:#}", read(folder.path(), "x86_64", None).expect_err("refused"));
     assert!(error.contains("no regular file"), "{error}");
 }
+
+/// Everything below a folder, with its bytes.
+fn everything(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().filter_map(Result::ok);
+    files
+        .filter(|entry| entry.file_type().is_file())
+        .map(|entry| (entry.path().to_owned(), std::fs::read(entry.path()).expect("a file")))
+        .collect()
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn damaged_image_is_read_as_it_was_or_refused_and_nothing_is_written(
+        which in 0_usize..16, at in proptest::num::usize::ANY, byte in proptest::num::u8::ANY,
+    ) {
+        let folder = tempfile::tempdir().expect("a folder");
+        layout(folder.path(), |_, bytes| bytes);
+        let whole = read(folder.path(), "x86_64", None).expect("good");
+        let (path, mut bytes) = everything(folder.path()).swap_remove(which % 6);
+        let at = at % bytes.len();
+        bytes[at] = byte;
+        std::fs::write(&path, &bytes).expect("a file");
+        let before = everything(folder.path());
+        if let Ok(container) = read(folder.path(), "x86_64", None) {
+            assert!(container.tree.iter().eq(whole.tree.iter()), "{}: byte {at}", path.display());
+        }
+        assert_eq!(everything(folder.path()), before);
+    }
+}

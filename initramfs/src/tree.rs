@@ -157,13 +157,13 @@ impl Tree {
     /// Takes away what is at a path and below, but for what is in `kept`.
     fn remove(&mut self, place: &str, kept: &BTreeSet<String>) {
         let below = format!("{place}/");
-        self.entries.retain(|path, _| (path != place && !path.starts_with(&below)) || kept.contains(path));
+        self.entries.retain(|path, _| (path != place && !path.starts_with(&below)) || has(kept, path));
     }
 
     /// Takes away what is below a folder, but for what is in `kept`.
     fn empty(&mut self, place: &str, kept: &BTreeSet<String>) {
         let below = if place.is_empty() { String::new() } else { format!("{place}/") };
-        self.entries.retain(|path, _| path == place || !path.starts_with(&below) || kept.contains(path));
+        self.entries.retain(|path, _| path == place || !path.starts_with(&below) || has(kept, path));
     }
 
     /// Reads a folder of this machine. All of it belongs to user 0: who owns files here says nothing about a board.
@@ -386,6 +386,12 @@ impl Tree {
         }
         Ok(())
     }
+}
+
+/// Whether a path, or something below it, is in a set.
+fn has(set: &BTreeSet<String>, path: &str) -> bool {
+    let below = format!("{path}/");
+    set.contains(path) || set.range(below.clone()..).next().is_some_and(|next| next.starts_with(&below))
 }
 
 const OPAQUE: &str = ".wh..opq";

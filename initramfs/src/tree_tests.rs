@@ -154,3 +154,49 @@ fn folder_of_this_machine_belongs_to_nobody() {
     assert_eq!(paths(&tree), ["a", "b"]);
     assert_eq!(tree.get("a").map(|entry| entry.uid), Some(0));
 }
+
+/// What nobody may find in a tree, whatever was read.
+fn assert_sound(tree: &Tree) {
+    for (path, _) in tree.iter().filter(|(path, _)| !path.is_empty()) {
+        assert!(!path.starts_with('/') && path.split('/').all(|part| !matches!(part, "" | "." | "..")), "{path:?}");
+        if let Some((parent, _)) = path.rsplit_once('/') {
+            assert_eq!(tree.get(parent).map(|entry| &entry.kind), Some(&Kind::Folder), "{path:?}");
+        }
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_names_and_targets_stay_inside(
+        entries in proptest::collection::vec(
+            ("(/|\\.\\./|\\./|a/|b/|\\.wh\\.){0,4}(a|b|c|\\.wh\\.a|\\.wh\\.\\.wh\\.\\.opq|\\.\\.)?", 0_usize..6, "(/|\\.\\./|a/|b/){0,3}(a|b|c)?"),
+            0..12,
+        ),
+    ) {
+        let kinds = [b'0', b'1', b'2', b'5', b'3', b'6'];
+        let list: Vec<(&str, u8, &str)> =
+            entries.iter().map(|(path, kind, target)| (path.as_str(), kinds[*kind], target.as_str())).collect();
+        let mut tree = Tree::new();
+        // Refused or not.
+        let _ = tree.apply(archive(&list).as_slice(), true);
+        assert_sound(&tree);
+        let bytes = tree.to_tar();
+        if let Ok(bytes) = bytes {
+            let mut again = Tree::new();
+            again.apply(bytes.as_slice(), false).expect("its own archive");
+        }
+    }
+
+    #[test]
+    fn damaged_archives_are_read_or_refused(at in 0_usize..4096, byte in proptest::num::u8::ANY, cut in 0_usize..4096) {
+        let mut bytes = archive(&[("d", b'5', ""), ("d/a", b'0', "text"), ("l", b'2', "d/a"), ("h", b'1', "d/a")]);
+        let place = at % bytes.len();
+        bytes[place] = byte;
+        bytes.truncate(bytes.len().saturating_sub(cut % 1024));
+        let mut tree = Tree::new();
+        let _ = tree.apply(bytes.as_slice(), true);
+        assert_sound(&tree);
+    }
+}
