@@ -27,7 +27,10 @@ TOOLS   := Cargo.toml Cargo.lock $(shell find src/logic initramfs/src initramfs/
 SCRIPTS := .ci/run linker/build linker/reproducible initramfs/debian/fetch initramfs/debian/install \
            initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock
 BOARD_ARCH := $(if $(filter rpi%,$(BOARD)),aarch64,$(lastword $(subst -, ,$(BOARD))))
-DESCRIPTIONS = initramfs/boards/$(BOARD).toml initramfs/appliances/$(APPLIANCE)/appliance.toml
+# An appliance elsewhere is named by its folder, with a slash.
+APPLIANCE_FOLDER := $(if $(findstring /,$(APPLIANCE)),$(APPLIANCE:/=),initramfs/appliances/$(APPLIANCE))
+APPLIANCE_NAME   := $(notdir $(APPLIANCE_FOLDER))
+DESCRIPTIONS = initramfs/boards/$(BOARD).toml $(APPLIANCE_FOLDER)/appliance.toml
 export TOOLCHAIN
 
 ifeq ($(filter $(ARCH),$(ARCHS)),)
@@ -36,6 +39,10 @@ endif
 
 BOARDS     := $(basename $(notdir $(wildcard initramfs/boards/*.toml)))
 APPLIANCES := $(notdir $(wildcard initramfs/appliances/*))
+
+ifeq ($(wildcard initramfs/boards/$(BOARD).toml),)
+$(error BOARD=$(BOARD) is not known; choose one of: $(BOARDS))
+endif
 
 .DEFAULT_GOAL := help
 
@@ -57,21 +64,20 @@ help: ## show this
 
 run: BOARD := qemu-$(ARCH)
 run: image $(BUILD)/tools/hilum-qemu ## boot an appliance (APPLIANCE, the demo) in QEMU, on this terminal
-	@$(BUILD)/tools/hilum-qemu run --arch $(ARCH) --accel $(ACCEL) --image $(BUILD)/image/qemu-$(ARCH)-$(APPLIANCE) \
-	    --publish $(PORT):$(GUEST_PORT_$(APPLIANCE)) --append "$(APPEND)"
+	@$(BUILD)/tools/hilum-qemu run --arch $(ARCH) --accel $(ACCEL) --image $(BUILD)/image/qemu-$(ARCH)-$(APPLIANCE_NAME) \
+	    --publish $(PORT):$(or $(GUEST_PORT_$(APPLIANCE_NAME)),8080) --append "$(APPEND)"
 
-test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) ## run every test, on the host and in QEMU, for both architectures
+test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) $(BUILD)/tools/hilum-initramfs $(BUILD)/debian/packages/of-every-board ## run every test, on the host and in QEMU, for both architectures
 	@$(HOST) test --quiet --no-fail-fast --locked --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe
 
 soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads at random for SECONDS (600), and look for drift
 	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu --test soak -- --nocapture
 
 image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum | $(BUILD)/installed-image ## build an appliance (APPLIANCE) for a board (BOARD) into build/image/
-	@test -f initramfs/boards/$(BOARD).toml || { echo "BOARD=$(BOARD) is none of: $(BOARDS)" >&2; exit 1; }
-	@test -d initramfs/appliances/$(APPLIANCE) || { echo "APPLIANCE=$(APPLIANCE) is none of: $(APPLIANCES)" >&2; exit 1; }
+	@test -f $(APPLIANCE_FOLDER)/appliance.toml || { echo "there is no $(APPLIANCE_FOLDER)/appliance.toml; APPLIANCE is a folder with a slash, or one of: $(APPLIANCES)" >&2; exit 1; }
 	@set -e; words=$$($(BUILD)/tools/hilum-initramfs packages $(DESCRIPTIONS)); initramfs/debian/unpack $$words; \
 	set -- $$words; $(BUILD)/tools/hilum-initramfs image $(DESCRIPTIONS) --init $(BUILD)/board/$(BOARD_ARCH)/hilum \
-	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE)
+	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME)
 
 size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## print bytes: the ELF file, its sections, the demo's initramfs
 	@for a in $(ARCHS); do \
@@ -115,6 +121,14 @@ $(BUILD)/tools/hilum-qemu: $(TOOLS) | $(BUILD)/installed-build $(BUILD)/installe
 $(BUILD)/tools/hilum-initramfs: $(TOOLS) | $(BUILD)/installed-build
 	@$(HOST) build --quiet --locked -p hilum-initramfs
 	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/debug/hilum-initramfs $@
+
+# What the tests build images of.
+$(BUILD)/debian/packages/of-every-board: $(BUILD)/tools/hilum-initramfs initramfs/debian/unpack $(wildcard initramfs/boards/*.toml initramfs/appliances/*/appliance.toml)
+	@set -e; for board in $(BOARDS); do for appliance in $(APPLIANCES); do \
+	    initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages \
+	        initramfs/boards/$$board.toml initramfs/appliances/$$appliance/appliance.toml); \
+	done; done
+	@touch $@
 
 # The rules of one architecture.
 define ARCH_RULES

@@ -1,14 +1,12 @@
-//! The builder's command: `build` makes an initramfs, `check-elf` says whether a file may be PID 1.
+//! The builder's command: `image` makes what boards boot, `check-elf` says whether a file may be PID 1.
 
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
-use hilum_initramfs::appliance::Roots;
 use hilum_initramfs::build::Places;
 use hilum_initramfs::description::Description;
-use hilum_initramfs::kernel::Kernel;
-use hilum_initramfs::{Compression, Image, appliance, elf};
+use hilum_initramfs::{Compression, Image, elf};
 use std::path::{Path, PathBuf};
 
 /// Builds initramfs images for hilum, and checks the board's ELF files.
@@ -21,27 +19,6 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Packs PID 1, a configuration and root filesystems into an initramfs.
-    Build {
-        /// The ELF file that becomes /init.
-        #[arg(long)]
-        init: PathBuf,
-        /// The configuration that becomes /etc/hilum.conf; it is checked by the board's own parser.
-        #[arg(long)]
-        config: PathBuf,
-        /// A folder of this machine and where it goes in the image, as FOLDER:PATH; later ones add to earlier ones.
-        #[arg(long = "tree", value_parser = tree)]
-        trees: Vec<(PathBuf, String)>,
-        /// A folder with the kernel's modules, flat: what the configuration needs of them is packed.
-        #[arg(long)]
-        modules: Option<PathBuf>,
-        /// How the image is compressed.
-        #[arg(long, value_enum, default_value = "zstd")]
-        compression: Compression,
-        /// The file to write.
-        #[arg(long)]
-        output: PathBuf,
-    },
     /// Builds everything that description files ask for.
     Image {
         /// Description files; later ones add to earlier ones.
@@ -95,11 +72,6 @@ enum Command {
     },
 }
 
-fn tree(text: &str) -> Result<(PathBuf, String), String> {
-    let (source, at) = text.rsplit_once(':').ok_or("expected FOLDER:PATH")?;
-    Ok((source.into(), at.to_owned()))
-}
-
 fn main() {
     if let Err(error) = run(Arguments::parse().command) {
         eprintln!("hilum-initramfs: {error:#}");
@@ -109,9 +81,6 @@ fn main() {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Build { init, config, trees, modules, compression, output } => {
-            build(&init, &config, &trees, modules.as_deref(), compression, &output)
-        }
         Command::Image { descriptions, init, packages, output } => {
             let started = std::time::Instant::now();
             let places = Places { init, packages, output };
@@ -146,32 +115,6 @@ fn run(command: Command) -> Result<()> {
             bail!("{}: {}", file.display(), faults.join("; "))
         }
     }
-}
-
-fn build(
-    init: &Path,
-    config: &Path,
-    trees: &[(PathBuf, String)],
-    modules: Option<&Path>,
-    compression: Compression,
-    output: &Path,
-) -> Result<()> {
-    let (init, text) = (read(init)?, read(config)?);
-    let mut image = Image::new();
-    for (source, at) in trees {
-        image.tree(source, at)?;
-    }
-    if let Some(folder) = modules {
-        appliance::add_modules(&text, &Kernel::of_folder(folder)?, &[], &mut image)?;
-    }
-    appliance::check(&config.display().to_string(), &text, &init, &image, &Roots::new())?;
-    image.file("init", 0o755, init);
-    image.file("etc/hilum.conf", 0o644, text);
-    image.seal();
-    let bytes = image.write(compression)?;
-    std::fs::write(output, &bytes).with_context(|| output.display().to_string())?;
-    println!("{}: {} bytes, {} entries", output.display(), bytes.len(), image.len());
-    Ok(())
 }
 
 /// An archive with nothing but a configuration: the kernel lays it over what it is appended to.

@@ -37,10 +37,11 @@ pub(crate) fn find(source: Source<'_>, wait_ms: u64, waits: impl FnOnce()) -> Re
     loop {
         let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) else { return Err(Errno::NOENT) };
         let mut place = [PollFd::new(&events, PollFlags::IN)];
-        if poll(&mut place, Some(&milliseconds(left))) == Ok(1) && has_block_device(&events) {
-            if let Some(name) = look(source) {
-                return Ok(name);
-            }
+        if poll(&mut place, Some(&milliseconds(left))) == Ok(1)
+            && has_block_device(&events)
+            && let Some(name) = look(source)
+        {
+            return Ok(name);
         }
     }
 }
