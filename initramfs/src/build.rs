@@ -85,7 +85,7 @@ pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str
     image.file("init", 0o755, init);
     image.file("etc/hilum.conf", 0o644, text.clone());
     image.seal();
-    say("initramfs");
+    say(&format!("initramfs: {}", shares(&image)));
     let initramfs = image.write(Compression::Zstd)?;
     let words = description.command_line.join(" ");
     std::fs::create_dir_all(&places.output).with_context(|| places.output.display().to_string())?;
@@ -126,6 +126,24 @@ pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str
         }
     }
     Ok(outputs.written)
+}
+
+/// What an initramfs consists of, in bytes before it is compressed.
+fn shares(image: &Image) -> String {
+    let mut shares = [("init", 0_usize, 0_usize), ("modules", 0, 0), ("root filesystems", 0, 0), ("other files", 0, 0)];
+    for (path, bytes) in image.files() {
+        let place = match path {
+            "init" => 0,
+            _ if path.starts_with("lib/modules/") => 1,
+            _ if path.starts_with("images/") => 2,
+            _ => 3,
+        };
+        shares[place].1 += bytes;
+        shares[place].2 += 1;
+    }
+    let words: Vec<String> =
+        shares.iter().map(|(name, bytes, files)| format!("{name} {bytes} bytes in {files}")).collect();
+    words.join(", ")
 }
 
 /// The archive of a package.

@@ -142,6 +142,14 @@ impl Image {
         self.entries.get(path.trim_matches('/')).map(|(mode, node)| (*mode, node))
     }
 
+    /// The files, by path, and their bytes.
+    pub fn files(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.entries.iter().filter_map(|(path, (_, node))| match node {
+            Node::File(bytes) => Some((path.as_str(), bytes.len())),
+            _ => None,
+        })
+    }
+
     /// The number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()

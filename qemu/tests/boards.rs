@@ -11,6 +11,7 @@ use support::{BOOT, Booted, boot_bytes, boot_command, build, built, has_line, im
 on_both!(
     broker_of_the_mqtt_appliance_keeps_what_it_knows,
     uefi_disk_boots_by_its_firmware,
+    image_file_on_the_data_partition_is_a_root,
     image_that_memory_has_no_room_for_is_said_and_nothing_starts,
     image_that_was_cut_off_is_said_and_nothing_starts,
     site_archive_behind_a_stock_image_brings_its_own_configuration,
@@ -113,6 +114,51 @@ fn uefi_disk_boots_by_its_firmware(arch: Arch) {
     }
     let console = see_messages_and_power_off(boot_command(command, "stdio"));
     has_line(&console, "hilum: mount /data: ext4 on /dev/vda2");
+}
+
+/// A description of one file, with a kernel that is a file, and an image file that is not in the initramfs.
+fn image_file_on_the_data_partition_is_a_root(arch: Arch) {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(at("root/bin")).expect("a folder");
+    std::fs::copy(support::probe(arch), at("root/bin/probe")).expect("the probe");
+    let config = "hilum 1\n[system]\nidle poweroff\nmount LABEL=site /data ext4 wait=20s\nvolumes /data/volumes\n\
+                  [workload a]\nroot /data/images/a.squashfs\nexec /bin/probe do make:/new make:/keep/new read:/proc/self/mountinfo\n\
+                  user 7\nvolume a /keep\n";
+    std::fs::write(at("site.conf"), config).expect("a file");
+    let debian = built(&format!("debian/{}", arch.name()));
+    let description = format!(
+        "architecture = \"{}\"\nkernel = \"{1}/vmlinuz\"\nkernel-modules = \"{1}/modules\"\nconfig = \"site.conf\"\n\
+         modules = [\"virtio_pci\", \"virtio_blk\"]\noutputs = [\"direct\"]\n\
+         [[root]]\npath = \"/data/images/a.squashfs\"\nfolder = \"root\"\nformat = \"squashfs\"\n\
+         [data]\nlabel = \"site\"\nsize-mib = 32\n",
+        arch.name(),
+        debian.display()
+    );
+    std::fs::write(at("site.toml"), description).expect("a file");
+    let places = hilum_initramfs::build::Places {
+        init: support::hilum(arch),
+        packages: folder.path().to_owned(),
+        output: at("output"),
+    };
+    hilum_initramfs::build::build(&[at("site.toml")], &places, &mut |_| {}).expect("the builder takes it");
+    let words = hilum_qemu::writable_disk(&at("output/data.img"));
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let options = Options {
+        arch,
+        kernel: &at("output/vmlinuz"),
+        initramfs: &at("output/initramfs"),
+        append: "",
+        memory_mib: 256,
+        accelerator: Accelerator::Tcg,
+        disk: None,
+        more: &words,
+    };
+    let console = boot_command(options.command(), "stdio").vm.wait(BOOT).expect("it ends by itself");
+    has_line(&console, "hilum: mount /data: ext4 on /dev/vda");
+    has_line(&console, "a | did make:/new 30");
+    has_line(&console, "a | did make:/keep/new 0");
+    assert!(console.contains(" - squashfs /dev/loop"), "{console}");
 }
 
 /// What is on a card's boot partition, in files of a folder.

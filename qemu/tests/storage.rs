@@ -13,6 +13,7 @@ on_both!(
     disks_are_found_by_label_uuid_and_partition,
     disk_that_comes_late_is_waited_for_and_holds_nobody_else_up,
     disk_that_never_comes_is_said_and_what_needs_it_stays_down,
+    board_that_waits_for_a_disk_goes_down_at_once,
     disk_with_errors_is_repaired_or_only_read,
     empty_disk_becomes_a_filesystem_as_large_as_itself,
     volume_keeps_what_its_workload_wrote,
@@ -120,15 +121,21 @@ fn disks_are_found_by_label_uuid_and_partition(arch: Arch) {
 fn disk_that_comes_late_is_waited_for_and_holds_nobody_else_up(arch: Arch) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = ext4(&scratch.path().join("disk"), "late");
-    let sections =
-        [section("data", "do make:/data/new", "mount /late /data rw\nshare user"), section("other", "do say:here", "")];
-    let image = board(arch, "mount LABEL=late /late ext4 wait=60s", &sections.concat());
-    let mut booted = boot(arch, &image, &[]);
+    let there = ext4(&scratch.path().join("there"), "there");
+    let sections = [
+        section("early", "do make:/data/new", "mount /there /data rw\nshare user"),
+        section("data", "do make:/data/new", "mount /late /data rw\nshare user"),
+        section("other", "do say:here", ""),
+    ];
+    let system = "mount LABEL=late /late ext4 wait=60s\nmount LABEL=there /there ext4";
+    let mut booted = boot(arch, &board(arch, system, &sections.concat()), &[&there]);
     booted.vm.console.expect("mount /late: waiting for LABEL=late, at most 60 s", BOOT).expect("it waits");
     booted.vm.console.expect("workload \"other\": exited with status 0", BOOT).expect("the other one ran");
+    booted.vm.console.expect("early | did make:/data/new 0", BOOT).expect("the disk that is there is enough");
     booted.vm.plug_disk(&disk).expect("a disk");
     let console = booted.vm.wait(BOOT).expect("it ends by itself");
-    has_line(&console, "hilum: mount /late: ext4 on /dev/vda");
+    has_line(&console, "hilum: mount /there: ext4 on /dev/vda");
+    has_line(&console, "hilum: mount /late: ext4 on /dev/vdb");
     has_line(&console, "data | did make:/data/new 0");
 }
 
@@ -153,6 +160,13 @@ fn disk_that_never_comes_is_said_and_what_needs_it_stays_down(arch: Arch) {
     has_line(&console, "other | here");
 }
 
+fn board_that_waits_for_a_disk_goes_down_at_once(arch: Arch) {
+    // Ten minutes are longer than this test has.
+    let console = run(arch, &board(arch, "mount LABEL=none /a ext4 wait=10m", &section("a", "do sleep:1000", "")), &[]);
+    has_line(&console, "hilum: mount /a: LABEL=none: ECANCELED (the board goes down)");
+    has_line(&console, "hilum: power off");
+}
+
 fn disk_with_errors_is_repaired_or_only_read(arch: Arch) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = |name: &str| {
@@ -172,6 +186,7 @@ fn disk_with_errors_is_repaired_or_only_read(arch: Arch) {
     let sections = [
         section("a", "do make:/data/new", "mount /a /data rw\nshare user"),
         section("b", "do make:/data/new", "mount /b /data rw\nshare user"),
+        section("last", "do sleep:4000", ""),
     ];
     let mut with_tool = board(arch, system, &sections.concat());
     let without_tool = with_tool.clone();
@@ -205,7 +220,7 @@ fn empty_disk_becomes_a_filesystem_as_large_as_itself(arch: Arch) {
     std::fs::write(&small, vec![0; 8 << 20]).expect("a disk");
     let system = "mount /dev/vda /a ext4 check=reformat\nmount /dev/vdb /b ext4 check=reformat\n\
                   mount /dev/vda /c ext4 check=reformat wait=100ms";
-    let sections = section("a", "do make:/data/new", "mount /a /data rw\nshare user");
+    let sections = section("a", "do make:/data/new sleep:3000", "mount /a /data rw\nshare user");
     let mut image = board(arch, system, &sections);
     for name in ["a", "b"] {
         image.file(&format!("lib/filesystems/{name}"), 0o644, filesystem::blueprint("data").expect("mke2fs"));

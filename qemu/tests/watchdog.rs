@@ -125,7 +125,8 @@ fn disk_of_the_board_is_unmounted_on_the_way_down(arch: Arch) {
     let cut = board(arch, USUAL, &DISK, system, &format!("[workload a]\n{write}"), &more);
     let console = cut.vm.console.expect("a | ready", BOOT).expect("it writes");
     has_line(&console, "a | did make:/tmp/kept 0");
-    has_line(&console, "hilum: mount /dev/none: ETIMEDOUT (timed out); the board goes on without");
+    // It does not wait for the other one.
+    assert!(!console.contains("hilum: mount /nowhere: not mounted"), "{console}");
     drop(cut);
     assert!(needs_recovery(&disk));
     let system = "mount /dev/vda /data ext4";

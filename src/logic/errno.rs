@@ -61,6 +61,7 @@ const NAMES: &[(u16, &str, &str)] = &[
     (113, "EHOSTUNREACH", "no way to that host"),
     (117, "EUCLEAN", "the filesystem is damaged"),
     (123, "ENOMEDIUM", "no medium in the device"),
+    (125, "ECANCELED", "the board goes down"),
 ];
 
 impl fmt::Display for Errno {

@@ -29,12 +29,17 @@ impl<'a> Config<'a> {
 
     /// Whether a workload has a path in one of the board's own filesystems.
     pub fn needs_disks(&self, workload: &Workload<'_>) -> bool {
+        !self.all_disks(workload, |_| false)
+    }
+
+    /// Whether something holds for each of the board's own filesystems that a workload has a path in.
+    pub fn all_disks(&self, workload: &Workload<'_>, mut holds: impl FnMut(&SystemMount<'a>) -> bool) -> bool {
         let isolation = &workload.isolation;
         let overlay = if let Overlay::Folder(path) = workload.overlay { Some(path) } else { None };
         let binds = isolation.mounts.iter().map(|bind| bind.source);
         let volumes = isolation.volumes.iter().map(|volume| volume.folder);
         let mut paths = [Some(workload.root), overlay].into_iter().flatten().chain(binds).chain(volumes);
-        !self.system.mounts.is_empty() && paths.any(|path| self.mount_of(path).is_some())
+        self.system.mounts.is_empty() || paths.all(|path| self.mount_of(path).is_none_or(&mut holds))
     }
 }
 

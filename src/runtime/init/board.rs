@@ -71,6 +71,8 @@ pub(super) struct Board {
     pub(super) deferred: WorkloadSet,
     /// The copies of this process that prepare what some workloads wait for.
     pub(super) copies: [preparation::Copy; preparation::Work::ALL.len()],
+    /// Its end lets them begin; none once they have.
+    pub(super) go: Option<OwnedFd>,
     pub(super) epoll: OwnedFd,
     signals: Signals,
     /// When this process was entered; none once the first workload's time was told.
@@ -142,6 +144,7 @@ impl Board {
                 guard,
                 links: BoardLinks::none(),
                 copies: [preparation::Copy::NONE; _],
+                go: None,
                 deferred: WorkloadSet::EMPTY,
                 epoll,
                 signals,
@@ -294,6 +297,7 @@ impl Board {
                         self.tell_memory();
                     }
                     self.guard.going_down(self.config.get(), !self.supervisor.is_escalated());
+                    self.finish_disks();
                     leave::leave(self.kind, down, &self.config.get().system.mounts, &mut self.console)
                 }
                 told => {

@@ -108,7 +108,7 @@ fn unmount_all(mounts: &[SystemMount<'_>], console: &mut Console) {
         });
         // One that could not be mounted is not there to be unmounted.
         if let Err(errno) = unmounted
-            && errno != Errno::INVAL
+            && !matches!(errno, Errno::INVAL | Errno::NOENT)
         {
             console.say(format_args!("unmount {}: {}", disk.target, super::words(errno)));
         }

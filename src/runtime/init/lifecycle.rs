@@ -49,6 +49,7 @@ impl Board {
         self.helper_ended(pid);
         let is_its = |process: &Option<Process>| process.as_ref().is_some_and(|process| process.pid == pid);
         let Some(index) = self.processes.iter().position(is_its) else { return };
+        self.let_go();
         let config = self.config.clone();
         let workload = &config.get().workloads[index];
         // What it wrote and reported before it ended comes first.
@@ -136,6 +137,8 @@ impl Board {
         match process.outcome() {
             Outcome::Pending => {}
             Outcome::Executed => {
+                self.let_go();
+                let Some(process) = &mut self.processes[index] else { return };
                 let (pid, executed_us) = (process.pid, process.executed_us);
                 if let Some(notify) = &process.notify {
                     // Its lines wait in the socket for the next turn.

@@ -171,7 +171,7 @@ pub(super) fn configure(kind: Kind, config: &Config<'_>, console: &mut Console) 
         modules::load_all(config, console);
     }
     if kind == Kind::Machine && modules::disks_come_first(system) {
-        storage::mount_all(config, console);
+        storage::mount_all(config, None, console);
     }
     let Some(hostname) = system.hostname else { return };
     if kind == Kind::Container && link_is(CWD, "/proc/self/ns/uts", FIRST_UTS_NAMESPACE) != Some(false) {

@@ -7,23 +7,29 @@
 use super::board::{Board, processors};
 use super::machine::Kind;
 use super::{Console, milliseconds, modules, words};
+use crate::workload::{LONGEST_MS, needs_copy, wait};
 use crate::{net, storage};
 use hilum::config::{Config, Workload, limits};
 use hilum::plan::Namespaces;
-use hilum_sys::{Cloned, exit, monotonic_ms};
+use hilum_sys::{Cloned, SignalSet, Signals, exit, monotonic_ms};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitStatus, setpriority_process};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, setpriority_process, waitpid};
 
 /// Milliseconds that a slow console has for the copy's lines, and until it is tried again.
 const SHOW_MS: u64 = 2_000;
 const SHOW_STEP_MS: u64 = 50;
+/// Milliseconds that disks have to finish what was begun, when the board goes down.
+const FINISH_MS: u64 = 10_000;
 /// How often it is tried.
 const TRIES: u8 = 3;
 /// How the copy stands behind what starts meanwhile.
 const NICE: i32 = 10;
+
+/// Milliseconds that the copy waits at most for the first workload: it is the only processor's other work.
+const FIRST_MS: u64 = 150;
 
 /// What is prepared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,7 +69,9 @@ fn is_needed(work: Work, kind: Kind, config: &Config<'_>) -> bool {
 
 fn prepare(work: Work, kind: Kind, config: &Config<'_>, console: &mut Console) {
     if work == Work::Disks {
-        return storage::mount_all(config, console);
+        // Every signal waits from the first instruction of PID 1 on; here one says that the board goes down.
+        let signals = Signals::open(SignalSet::of(Signal::TERM.as_raw().unsigned_abs())).ok();
+        return storage::mount_all(config, signals.as_ref().map(Signals::fd), console);
     }
     if kind == Kind::Machine && !modules::come_first(&config.system) {
         modules::load_all(config, console);
@@ -96,8 +104,15 @@ impl Board {
         if !is_needed(work, self.kind, config) {
             return;
         }
-        // Disks need the modules.
-        let first = self.around.ready.as_ref().filter(|_| work == Work::Disks);
+        // Disks need the modules. The modules need the processor, and there are workloads that need neither.
+        let first = match work {
+            Work::Kernel => self.make_go(),
+            Work::Disks => None,
+        };
+        let first = match work {
+            Work::Kernel => first.as_ref().map(|go| (go, FIRST_MS)),
+            Work::Disks => self.around.ready.as_ref().map(|ready| (ready, LONGEST_MS)),
+        };
         match copy(work, self.kind, config, first, &mut self.console) {
             Ok((pid, ready)) => {
                 let copy = &mut self.copies[work as usize];
@@ -114,11 +129,51 @@ impl Board {
         }
     }
 
+    /// A pipe whose end lets the copy begin, where there is one processor alone and a workload that waits for nothing: it
+    /// starts first. Loading modules takes the kernel long, and some of it cannot be interrupted.
+    fn make_go(&mut self) -> Option<OwnedFd> {
+        let config = self.config.get();
+        let is_free = |workload: &Workload<'_>| {
+            let waits_for_others = !workload.needs.is_empty() || !workload.after.is_empty();
+            !waits_for_others && !needs_copy(config, workload, self.around.has_disks)
+        };
+        let has_one = processors() == 1 && self.copies[Work::Kernel as usize].tries == 0;
+        if !has_one || !config.workloads.iter().any(is_free) {
+            return None;
+        }
+        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).ok()?;
+        self.go = Some(writer);
+        Some(reader)
+    }
+
+    /// Lets the copy begin, and what waits for it: the first workload runs, or will not.
+    pub(super) fn let_go(&mut self) {
+        if self.go.take().is_some() {
+            self.start_deferred();
+        }
+    }
+
+    fn start_deferred(&mut self) {
+        let deferred = core::mem::take(&mut self.deferred);
+        deferred.iter().for_each(|index| self.start(index));
+    }
+
     /// What ends with the copy.
     fn end_of(&mut self, work: Work) -> &mut Option<OwnedFd> {
         match work {
             Work::Kernel => &mut self.around.ready,
             Work::Disks => &mut self.around.disks,
+        }
+    }
+
+    /// Lets the copy that is at the disks finish what it is doing, and no more: a repair that is killed leaves more behind
+    /// than it found.
+    pub(super) fn finish_disks(&mut self) {
+        let Some(pid) = self.copies[Work::Disks as usize].pid else { return };
+        let _ = kill_process(pid, Signal::TERM);
+        let until = monotonic_ms() + FINISH_MS;
+        while matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None)) && monotonic_ms() < until {
+            let _ = poll(&mut [], Some(&milliseconds(SHOW_STEP_MS)));
         }
     }
 
@@ -138,18 +193,20 @@ impl Board {
             self.supervisor.limit_set_ups(processors());
         }
         if work == Work::Kernel {
-            let deferred = core::mem::take(&mut self.deferred);
-            deferred.iter().for_each(|index| self.start(index));
+            self.go = None;
+            self.start_deferred();
         }
         true
     }
 
     /// Whether a workload starts when modules are there: PID 1 itself makes the network that it shares with others, and
-    /// sets limits for its disks.
+    /// sets limits for its disks. Or when the first one runs, where it would only wait beside it.
     pub(super) fn is_deferred(&self, index: usize) -> bool {
         let config = self.config.get();
-        let needs = self.around.networks.lacks(config, index) || !config.workloads[index].resources.io.is_empty();
-        self.around.ready.is_some() && needs
+        let workload = &config.workloads[index];
+        let needs = self.around.networks.lacks(config, index) || !workload.resources.io.is_empty();
+        (self.around.ready.is_some() && needs)
+            || (self.go.is_some() && needs_copy(config, workload, self.around.has_disks))
     }
 }
 
@@ -168,22 +225,22 @@ fn copy(
     work: Work,
     kind: Kind,
     config: &Config<'_>,
-    first: Option<&OwnedFd>,
+    first: Option<(&OwnedFd, u64)>,
     console: &mut Console,
 ) -> Result<(Pid, OwnedFd), Errno> {
     let (ready, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     match hilum_sys::clone(0, None)? {
         Cloned::Child => {
             let own = writer.as_raw_fd().unsigned_abs();
-            let first_fd = first.map_or(own, |first| first.as_raw_fd().unsigned_abs());
+            let first_fd = first.map_or(own, |(first, _)| first.as_raw_fd().unsigned_abs());
             let [terminal, kernel_log, file] = console.descriptors();
             // What it keeps open of PID 1 would stay in PID 1's epoll set.
             let _ = hilum_sys::close_all_but(&mut [own, first_fd, terminal, kernel_log, file]);
             // What needs none of it goes first.
             let _ = setpriority_process(None, NICE);
             console.forget();
-            if let Some(first) = first {
-                crate::workload::wait(first);
+            if let Some((first, limit_ms)) = first {
+                wait(first, limit_ms);
             }
             prepare(work, kind, config, console);
             show_all(console);

@@ -7,7 +7,7 @@ use heapless::String;
 use hilum::storage::{START_BYTES, Source, Superblock, table};
 use hilum_sys::monotonic_ms;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Access, Mode, OFlags, RawDir, access, open, readlinkat_raw};
 use rustix::io::Errno;
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
@@ -22,11 +22,19 @@ const DEVICES: &str = "/sys/class/block";
 /// Gives the path of the block device that is meant, when it is there. `waits` is called once, where it is not there yet.
 ///
 /// # Errors
-/// ENOENT where it has not appeared in `wait_ms` milliseconds; the kernel's.
-pub(crate) fn find(source: Source<'_>, wait_ms: u64, waits: impl FnOnce()) -> Result<Name, Errno> {
+/// ENOENT where it has not appeared in `wait_ms` milliseconds, ECANCELED when `down` can be read; the kernel's.
+pub(crate) fn find(
+    source: Source<'_>,
+    wait_ms: u64,
+    down: Option<BorrowedFd<'_>>,
+    waits: impl FnOnce(),
+) -> Result<Name, Errno> {
     let until = monotonic_ms() + wait_ms;
     if let Some(name) = look(source) {
         return Ok(name);
+    }
+    if wait_ms == 0 {
+        return Err(Errno::NOENT);
     }
     // From here on nothing is missed: what comes while it looks a second time waits in the socket.
     let events = events()?;
@@ -36,8 +44,16 @@ pub(crate) fn find(source: Source<'_>, wait_ms: u64, waits: impl FnOnce()) -> Re
     waits();
     loop {
         let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) else { return Err(Errno::NOENT) };
-        let mut place = [PollFd::new(&events, PollFlags::IN)];
-        if poll(&mut place, Some(&milliseconds(left))) == Ok(1)
+        let down = down.map_or(events.as_fd(), |down| down);
+        let mut places = [PollFd::new(&events, PollFlags::IN), PollFd::from_borrowed_fd(down, PollFlags::IN)];
+        if poll(&mut places, Some(&milliseconds(left))).is_err() {
+            continue;
+        }
+        let is_down = !places[1].revents().is_empty() && down.as_raw_fd() != events.as_raw_fd();
+        if is_down {
+            return Err(Errno::CANCELED);
+        }
+        if !places[0].revents().is_empty()
             && has_block_device(&events)
             && let Some(name) = look(source)
         {

@@ -10,10 +10,11 @@ pub(crate) use device::{Name, find};
 
 use crate::init::{Console, in_time, milliseconds, words};
 use device::start_of;
-use hilum::config::{Config, Instead, SystemMount};
+use hilum::config::{Config, Instead, SystemMount, Workload};
 use hilum::storage::{START_BYTES, Source, Superblock, Verdict, decide, decide_refused};
 use hilum_sys::monotonic_ms;
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, open, statx};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
@@ -25,14 +26,33 @@ const REPAIR_MS: u64 = 120_000;
 /// Milliseconds that a workload's own disk may take to appear.
 pub(crate) const ROOT_MS: u64 = 5_000;
 
-/// Mounts every filesystem of the board, in the order of the lines.
-pub(crate) fn mount_all(config: &Config<'_>, console: &mut Console) {
-    for mount in &config.system.mounts {
-        // That it exists already is the usual case, and that it could not be made shows at the mount.
-        let _ = rustix::fs::mkdir(mount.target, Mode::from_raw_mode(0o755));
-        if is_mounted(mount) || one(mount, console) {
-            continue;
+/// Mounts every filesystem of the board, until `down` can be read: then what has begun is finished, and nothing more is.
+pub(crate) fn mount_all(config: &Config<'_>, down: Option<BorrowedFd<'_>>, console: &mut Console) {
+    let mounts = &config.system.mounts;
+    // Those that are there first: one that is waited for holds the others up no longer than the order of folders asks.
+    for (index, mount) in mounts.iter().enumerate() {
+        let waits = mounts[..index].iter().any(|outer| outer.holds(mount.target) && !is_mounted(outer));
+        let is_there = Source::of(mount.source).is_some_and(|source| find(source, 0, None, || {}).is_ok());
+        if !waits && is_there && !is_mounted(mount) && !is_readable(down) {
+            mount_one(mount, down, console);
         }
+    }
+    for mount in mounts.iter().filter(|mount| !is_mounted(mount)) {
+        if !is_readable(down) {
+            mount_one(mount, down, console);
+        }
+    }
+}
+
+fn is_readable(down: Option<BorrowedFd<'_>>) -> bool {
+    down.is_some_and(|down| poll(&mut [PollFd::from_borrowed_fd(down, PollFlags::IN)], Some(&milliseconds(0))) == Ok(1))
+}
+
+/// Mounts one, or does what the line says for the case that it cannot be had.
+fn mount_one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Console) {
+    // That it exists already is the usual case, and that it could not be made shows at the mount.
+    let _ = rustix::fs::mkdir(mount.target, Mode::from_raw_mode(0o755));
+    if !one(mount, down, console) {
         match mount.otherwise {
             Instead::Stop => {
                 console.say(format_args!("mount {}: not mounted; what has paths in it does not start", mount.target));
@@ -58,14 +78,33 @@ pub(crate) fn is_mounted(mount: &SystemMount<'_>) -> bool {
     found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// Waits until something is mounted on the folder of this line, by what the kernel says of the table of mounts (proc(5),
-/// /proc/PID/mounts), and not for ever.
+/// Waits until every disk that a workload has a path on is mounted, or no more will be: `disks` ends then.
+pub(crate) fn await_disks(config: &Config<'_>, workload: &Workload<'_>, disks: &OwnedFd, limit_ms: u64) {
+    let until = monotonic_ms() + limit_ms;
+    let Ok(table) = mount_table() else { return };
+    while !config.all_disks(workload, is_mounted) {
+        let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) else { return };
+        let mut places = [PollFd::new(&table, PollFlags::PRI), PollFd::new(disks, PollFlags::IN)];
+        let polled = poll(&mut places, Some(&milliseconds(left)));
+        if polled.is_ok() && !places[1].revents().is_empty() {
+            return;
+        }
+    }
+}
+
+/// What tells by its exceptional state (POLLPRI) that something was mounted (proc(5), /proc/PID/mounts).
+fn mount_table() -> Result<OwnedFd, Errno> {
+    open("/proc/self/mounts", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Waits until something is mounted on the folder of this line, by what the kernel says of the table of mounts, and not
+/// for ever.
 ///
 /// # Errors
 /// ETIMEDOUT; the kernel's.
 pub(crate) fn await_mount(mount: &SystemMount<'_>) -> Result<(), Errno> {
     let until = monotonic_ms() + u64::from(mount.wait_ms) + MOUNT_MS + REPAIR_MS;
-    let table = open("/proc/self/mounts", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let table = mount_table()?;
     while !is_mounted(mount) {
         let left = until.checked_sub(monotonic_ms()).filter(|left| *left > 0).ok_or(Errno::TIMEDOUT)?;
         let _ = poll(&mut [PollFd::new(&table, PollFlags::PRI)], Some(&milliseconds(left)));
@@ -81,7 +120,7 @@ fn flags(mount: &SystemMount<'_>, is_read_only: bool) -> MountFlags {
 }
 
 /// Mounts one; gives whether it is mounted now.
-fn one(mount: &SystemMount<'_>, console: &mut Console) -> bool {
+fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Console) -> bool {
     let target = mount.target;
     let waits = || {
         let seconds = mount.wait_ms.div_ceil(1_000);
@@ -89,7 +128,7 @@ fn one(mount: &SystemMount<'_>, console: &mut Console) -> bool {
         console.flush();
     };
     let Some(source) = Source::of(mount.source) else { return false };
-    let device = match find(source, mount.wait_ms.into(), waits) {
+    let device = match find(source, mount.wait_ms.into(), down, waits) {
         Ok(device) => device,
         Err(errno) => {
             console.say(format_args!("mount {target}: {}: {}", mount.source, words(errno)));

@@ -26,7 +26,7 @@ pub(crate) use enter::{Streams, Target};
 pub(crate) use group::{Groups, OutOfMemory};
 pub(crate) use identity::cut_bounding_set;
 pub(crate) use network::Networks;
-pub(crate) use outside::wait;
+pub(crate) use outside::{LONGEST_MS, needs_copy, wait};
 pub(crate) use report::{Outcome, Report};
 pub(crate) use spawn::{Failure, Process, Surroundings, spawn};
 pub(crate) use template::{empty_folder, place as template_place, prepare as prepare_template};

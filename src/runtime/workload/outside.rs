@@ -41,17 +41,18 @@ pub(super) fn run(
     waiting: &Waiting<'_>,
     around: &Surroundings,
 ) -> Option<Pid> {
-    let needs_disks = around.has_disks && config.needs_disks(workload);
-    let is_folder =
-        stat(workload.root).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory);
-    if is_folder && workload.overlay == Overlay::None && workload.network.links.is_empty() && !needs_disks {
+    if !needs_copy(config, workload, around.has_disks) {
         all(config, workload, plan, waiting);
         return None;
     }
     match hilum_sys::clone(0, None) {
         Ok(Cloned::Child) => {
-            let disks = around.disks.as_ref().filter(|_| needs_disks);
-            around.ready.iter().chain(disks).for_each(wait);
+            if let Some(ready) = &around.ready {
+                wait(ready, LONGEST_MS);
+            }
+            if let Some(disks) = around.disks.as_ref().filter(|_| around.has_disks) {
+                storage::await_disks(config, workload, disks, LONGEST_MS);
+            }
             all(config, workload, plan, waiting);
             exit(0)
         }
@@ -65,10 +66,22 @@ pub(super) fn run(
     }
 }
 
+/// Whether something of it can make PID 1 wait, or has to wait itself for what is prepared at boot.
+pub(crate) fn needs_copy(config: &Config<'_>, workload: &Workload<'_>, has_disks: bool) -> bool {
+    let is_folder =
+        stat(workload.root).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory);
+    !is_folder
+        || workload.overlay != Overlay::None
+        || !workload.network.links.is_empty()
+        || (has_disks && config.needs_disks(workload))
+}
+
+/// Milliseconds that a workload waits for what is prepared at boot.
+pub(crate) const LONGEST_MS: u64 = 180_000;
+
 /// Waits for the end of the pipe; not for ever, and then what is missing shows in the step that needs it.
-pub(crate) fn wait(ready: &OwnedFd) {
-    const LONGEST_MS: u64 = 180_000;
-    let until = hilum_sys::monotonic_ms() + LONGEST_MS;
+pub(crate) fn wait(ready: &OwnedFd, limit_ms: u64) {
+    let until = hilum_sys::monotonic_ms() + limit_ms;
     loop {
         let left = crate::init::milliseconds(until.saturating_sub(hilum_sys::monotonic_ms()));
         if poll(&mut [PollFd::new(ready, PollFlags::IN)], Some(&left)) != Err(Errno::INTR) {
