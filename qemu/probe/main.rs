@@ -43,6 +43,7 @@ fn main(arguments: Arguments) -> i32 {
         "orphans" => ending::leave_orphans(number(2)),
         "flood" => ending::flood(number(2)),
         "storm" => ending::storm(),
+        "without-call" => ending::become_init_without(number(2)),
         "kill-all" => ending::kill_all(),
         "escape" => tell(format_args!("red \x1b[31m bell \x07 clear \x1b[2J end")),
         "partial" => {

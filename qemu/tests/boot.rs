@@ -13,6 +13,7 @@ on_both!(
     missing_config_is_told_and_the_policy_followed,
     config_of_another_path_is_read,
     panic_prints_one_line_and_reboots,
+    reboot_that_the_kernel_refuses_is_made_in_another_way,
     board_without_a_console_boots_anyway,
     root_without_device_nodes_boots_anyway,
     lines_go_to_the_kernel_log_as_well,
@@ -268,4 +269,22 @@ fn lines_go_to_the_kernel_log_as_well(arch: Arch) {
     assert!(console.lines().any(|found| found.starts_with('[') && found.ends_with(&format!("] {line}"))), "{console}");
     let console = run(arch, &image(arch, &config.replace("log kmsg\n", "")), "loglevel=7");
     assert!(!console.lines().any(|found| found.ends_with(&format!("] {line}"))), "{console}");
+}
+
+/// Whatever the kernel says to reboot(2), PID 1 does not exit and the board comes back. What refuses it here is a filter
+/// that was there before PID 1: the probe sets it and becomes /init.
+fn reboot_that_the_kernel_refuses_is_made_in_another_way(arch: Arch) {
+    let lines = "idle poweroff\n[workload a]\nroot /images/probe\nexec /bin/probe exit 0\nrestart never\n";
+    let mut image = image(arch, &format!("hilum 1\n[system]\n{lines}"));
+    image.file("wrap", 0o755, std::fs::read(support::probe(arch)).expect("the probe"));
+    let number = hilum::seccomp::Call::named("reboot").expect("a call").number(match arch {
+        Arch::X86_64 => hilum::seccomp::Arch::X86_64,
+        Arch::Aarch64 => hilum::seccomp::Arch::Aarch64,
+    });
+    let words = format!("rdinit=/wrap -- without-call {}", number.expect("both have it"));
+    // Without another way it would wait for ever, and QEMU would not end.
+    let console = run(arch, &image, &words);
+    has_line(&console, "hilum: boot: Ctrl-Alt-Del: EPERM (operation not permitted)");
+    has_in_order(&console, &["hilum: workload \"a\": exited with status 0", "hilum: power off"]);
+    assert!(!console.contains("Power down") && !console.contains("Attempted to kill init"), "{console}");
 }
