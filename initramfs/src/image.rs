@@ -2,11 +2,11 @@
 //!
 //! The bytes depend on the contents alone: PID 1 first, then entries in the order of their paths, time 0, inode numbers counted from 1. What the host's files say about owners, times and inode numbers is left out.
 
-use anyhow::{Context, Result, bail, ensure};
+use crate::tree::Tree;
+use anyhow::{Context, Result, ensure};
 use cpio::newc::{Builder, ModeFileType, trailer};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 /// The list of all files (src/runtime/init/manifest.rs), what comes last, and the configuration.
@@ -85,28 +85,7 @@ impl Image {
     /// A file that cannot be read, a name that is not UTF-8, or a device, socket or pipe, which a root filesystem on a
     /// board has no use for.
     pub fn tree(&mut self, source: &Path, at: &str) -> Result<()> {
-        for entry in walkdir::WalkDir::new(source).sort_by_file_name() {
-            let entry = entry?;
-            let place = || format!("{}", entry.path().display());
-            let below = entry.path().strip_prefix(source).with_context(place)?;
-            let below = below.to_str().with_context(|| format!("{}: the name is not UTF-8", place()))?;
-            let path = format!("{}/{below}", at.trim_end_matches('/'));
-            let metadata = entry.path().symlink_metadata().with_context(place)?;
-            let kind = metadata.file_type();
-            let node = if kind.is_dir() {
-                Node::Folder
-            } else if kind.is_symlink() {
-                let target = std::fs::read_link(entry.path()).with_context(place)?;
-                Node::Link(target.to_str().with_context(|| format!("{}: the target is not UTF-8", place()))?.to_owned())
-            } else if kind.is_file() {
-                Node::File(std::fs::read(entry.path()).with_context(place)?)
-            } else {
-                let what = if kind.is_socket() || kind.is_fifo() { "a socket or pipe" } else { "a device" };
-                bail!("{}: {what} cannot be packed; remove it from the root filesystem", place());
-            };
-            self.put(&path, metadata.mode() & 0o7777, node);
-        }
-        Ok(())
+        Tree::read_folder(source)?.add_to(self, at)
     }
 
     /// Adds the list of all files, and what comes last: by them PID 1 knows whether the kernel has unpacked everything. The

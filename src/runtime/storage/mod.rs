@@ -10,7 +10,7 @@ pub(crate) use device::{Name, find};
 
 use crate::init::{Console, in_time, milliseconds, words};
 use device::start_of;
-use hilum::config::{Config, Instead, SystemMount, Workload};
+use hilum::config::{Config, Instead, SystemMount, Workload, limits};
 use hilum::storage::{START_BYTES, Source, Superblock, Verdict, decide, decide_refused};
 use hilum_sys::monotonic_ms;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -30,14 +30,16 @@ pub(crate) const ROOT_MS: u64 = 5_000;
 pub(crate) fn mount_all(config: &Config<'_>, down: Option<BorrowedFd<'_>>, console: &mut Console) {
     let mounts = &config.system.mounts;
     // Those that are there first: one that is waited for holds the others up no longer than the order of folders asks.
+    let mut is_tried = [false; limits::SYSTEM_MOUNTS];
     for (index, mount) in mounts.iter().enumerate() {
         let waits = mounts[..index].iter().any(|outer| outer.holds(mount.target) && !is_mounted(outer));
         let is_there = Source::of(mount.source).is_some_and(|source| find(source, 0, None, || {}).is_ok());
         if !waits && is_there && !is_mounted(mount) && !is_readable(down) {
+            is_tried[index] = true;
             mount_one(mount, down, console);
         }
     }
-    for mount in mounts.iter().filter(|mount| !is_mounted(mount)) {
+    for (mount, _) in mounts.iter().zip(is_tried).filter(|(mount, is_tried)| !is_tried && !is_mounted(mount)) {
         if !is_readable(down) {
             mount_one(mount, down, console);
         }
@@ -58,14 +60,12 @@ fn mount_one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mu
                 console.say(format_args!("mount {}: not mounted; what has paths in it does not start", mount.target));
             }
             Instead::Tmpfs => {
-                let result = rustix::mount::mount("tmpfs", mount.target, "tmpfs", flags(mount, false), c"mode=0755");
-                let (before, errno) = match result {
-                    Ok(()) => ("memory instead; what is written there is gone with the power", None),
-                    Err(errno) => ("memory instead: ", Some(words(errno))),
-                };
-                match errno {
-                    None => console.say(format_args!("mount {}: {before}", mount.target)),
-                    Some(errno) => console.say(format_args!("mount {}: {before}{errno}", mount.target)),
+                match rustix::mount::mount("tmpfs", mount.target, "tmpfs", flags(mount, false), c"mode=0755") {
+                    Ok(()) => console.say(format_args!(
+                        "mount {}: memory instead; what is written there is gone with the power",
+                        mount.target
+                    )),
+                    Err(errno) => console.say(format_args!("mount {}: memory instead: {}", mount.target, words(errno))),
                 }
             }
         }
