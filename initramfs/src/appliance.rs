@@ -33,8 +33,9 @@ pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image, roots: &Roots
     for module in &config.system.modules {
         ensure!(
             modules::has(image, module.name),
-            "{name}: module {0}: no /lib/modules/{0}.ko in the image",
-            module.name
+            "{name}:{1}:1: module {0}: no /lib/modules/{0}.ko in the image",
+            module.name,
+            line_of_module(bytes, module.name)
         );
     }
     for workload in &config.workloads {
@@ -43,6 +44,13 @@ pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image, roots: &Roots
         }
     }
     Ok(())
+}
+
+/// The line, from 1, that names a module.
+fn line_of_module(bytes: &[u8], name: &str) -> usize {
+    let text = String::from_utf8_lossy(bytes);
+    let is_it = |line: &str| line.split_whitespace().take(2).eq(["module", name]);
+    text.lines().position(is_it).map_or(1, |line| line + 1)
 }
 
 /// Packs the kernel modules that a configuration names, or that its other lines need, and `more`: names, each with
@@ -270,7 +278,7 @@ mod tests {
         let text = b"hilum 1\n[system]\nmodule loop\n";
         let refused =
             check("demo.conf", text, &own(), &image(), &Roots::new()).expect_err("it is not there").to_string();
-        assert_eq!(refused, "demo.conf: module loop: no /lib/modules/loop.ko in the image");
+        assert_eq!(refused, "demo.conf:3:1: module loop: no /lib/modules/loop.ko in the image");
         let mut whole = image();
         whole.file("lib/modules/loop.ko", 0o644, *b"");
         assert!(check("demo.conf", text, &own(), &whole, &Roots::new()).is_ok());

@@ -1,7 +1,7 @@
 //! From description files to images: everything is checked before anything is written.
 
 use crate::appliance::{self, Roots};
-use crate::description::{Data, Description, Output, Root, STUB_PACKAGE};
+use crate::description::{Data, Description, Extra, Output, Root, STUB_PACKAGE};
 use crate::disk::{self, Files, Partition, Table};
 use crate::filesystem;
 use crate::image::{Compression, Image};
@@ -53,7 +53,8 @@ pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str
         Some(path) if path.contains('/') => Kernel::of_files(Path::new(path), description.kernel_modules.as_deref())?,
         Some(name) => {
             say(&format!("kernel {name}"));
-            Kernel::of_package(&package(places, name)?)?
+            let archive = package(places, name).with_context(|| description.place_of(name))?;
+            Kernel::of_package(&archive)?
         }
         None => bail!("no description names a kernel"),
     };
@@ -62,7 +63,7 @@ pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str
     let mut data = Tree::new();
     for root in &description.roots {
         say(&format!("root {}", root.path));
-        builder.add_root(root, architecture, &mut data, say)?;
+        builder.add_root(root, architecture, &mut data, say).with_context(|| description.place_of(&root.path))?;
     }
     builder.add_files()?;
     builder.add_filesystems()?;
@@ -79,11 +80,27 @@ pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str
     kinds.dedup();
     modules.extend((!kinds.is_empty()).then(|| "loop".to_owned()));
     modules.extend(kinds);
+    for line in &modules {
+        let name = line.split(' ').next().unwrap_or_default();
+        let is_known = kernel.module(name)?.is_some() || kernel.is_built_in(&name.replace('-', "_"));
+        ensure!(is_known, "{}: module {name}: the kernel has no such module", description.place_of(line));
+    }
     appliance::add_modules(&text, &kernel, &modules, &mut image)?;
     let init = std::fs::read(&places.init).with_context(|| places.init.display().to_string())?;
     appliance::check(&config_path.display().to_string(), &text, &init, &image, &roots)?;
     image.file("init", 0o755, init);
     image.file("etc/hilum.conf", 0o644, text.clone());
+    // What only some outputs need has to be there as well.
+    ensure!(
+        description.data.is_some() || data.iter().count() == 1,
+        "a root lies on a disk, and no description has [data]"
+    );
+    if description.outputs.contains(&Output::SdCard) {
+        card_files(&description, places, &kernel, &[], "").with_context(|| description.place_of("sd-card"))?;
+    }
+    if description.outputs.contains(&Output::UefiDisk) {
+        stub(places, architecture).with_context(|| description.place_of("uefi-disk"))?;
+    }
     image.seal();
     say(&format!("initramfs: {}", shares(&image)));
     let initramfs = image.write(Compression::Zstd)?;
@@ -91,13 +108,7 @@ pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str
     std::fs::create_dir_all(&places.output).with_context(|| places.output.display().to_string())?;
     let mut outputs = Outputs { places, written: Vec::new() };
     outputs.write("initramfs", &initramfs)?;
-    let partition = match &description.data {
-        Some(partition) => Some(data_partition(partition, &data)?),
-        None => {
-            ensure!(data.iter().count() == 1, "a root lies on a disk, and no description has [data]");
-            None
-        }
-    };
+    let partition = description.data.as_ref().map(|partition| data_partition(partition, &data)).transpose()?;
     for output in &description.outputs {
         match output {
             Output::Initramfs => {}
@@ -305,22 +316,27 @@ impl Builder<'_> {
 
     fn add_files(&mut self) -> Result<()> {
         for file in &self.description.files {
-            let bytes = match &file.package {
-                Some(name) => {
-                    let tree = package_tree(self.places, name)?;
-                    let path = file.from.to_str().context("a path that is not UTF-8")?;
-                    let found = file_of(&tree, path);
-                    found.with_context(|| format!("file {}: package {name} has no /{path}", file.path))?.to_vec()
-                }
-                None => {
-                    std::fs::read(&file.from).with_context(|| format!("file {}: {}", file.path, file.from.display()))?
-                }
-            };
-            let mode = file.mode.as_deref().unwrap_or("644");
-            let mode = u32::from_str_radix(mode, 8).with_context(|| format!("file {}: mode {mode}", file.path))?;
-            ensure!(mode <= 0o7777, "file {}: mode {mode:o}", file.path);
-            self.image.file(&file.path, mode, bytes);
+            self.add_file(file).with_context(|| self.description.place_of(&file.path))?;
         }
+        Ok(())
+    }
+
+    fn add_file(&mut self, file: &Extra) -> Result<()> {
+        let bytes = match &file.package {
+            Some(name) => {
+                let tree = package_tree(self.places, name)?;
+                let path = file.from.to_str().context("a path that is not UTF-8")?;
+                let found = file_of(&tree, path);
+                found.with_context(|| format!("file {}: package {name} has no /{path}", file.path))?.to_vec()
+            }
+            None => {
+                std::fs::read(&file.from).with_context(|| format!("file {}: {}", file.path, file.from.display()))?
+            }
+        };
+        let mode = file.mode.as_deref().unwrap_or("644");
+        let mode = u32::from_str_radix(mode, 8).with_context(|| format!("file {}: mode {mode}", file.path))?;
+        ensure!(mode <= 0o7777, "file {}: mode {mode:o}", file.path);
+        self.image.file(&file.path, mode, bytes);
         Ok(())
     }
 

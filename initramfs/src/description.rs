@@ -48,6 +48,9 @@ pub struct Description {
     pub config_txt: Vec<String>,
     /// The partition for data.
     pub data: Option<Data>,
+    /// The files by name, and their texts.
+    #[serde(skip)]
+    texts: Vec<(String, String)>,
 }
 
 /// A root filesystem: its sources are laid over each other in the order of the fields.
@@ -147,6 +150,7 @@ impl Description {
             })?;
             let folder = file.parent().unwrap_or_else(|| Path::new(""));
             all.add(one.relative_to(folder));
+            all.texts.push((file.display().to_string(), text));
         }
         for root in &all.roots {
             let sources = root.packages.len() + usize::from(root.tar.is_some()) + usize::from(root.image.is_some());
@@ -156,6 +160,17 @@ impl Description {
             ensure!(root.path.starts_with('/'), "root {}: not an absolute path", root.path);
         }
         Ok(all)
+    }
+
+    /// Where a value stands, as `FILE:LINE`: the first line that has it in quotes.
+    pub fn place_of(&self, value: &str) -> String {
+        let quoted = format!("\"{value}\"");
+        for (name, text) in &self.texts {
+            if let Some(line) = text.lines().position(|line| line.contains(&quoted) && !line.starts_with('#')) {
+                return format!("{name}:{}", line + 1);
+            }
+        }
+        self.texts.last().map_or_else(String::new, |(name, _)| name.clone())
     }
 
     fn relative_to(mut self, folder: &Path) -> Self {

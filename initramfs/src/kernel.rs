@@ -109,7 +109,7 @@ impl Kernel {
     /// # Errors
     /// It was built for another kernel, or cannot be unpacked.
     pub fn module(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let Some((path, bytes)) = self.modules.get(name) else { return Ok(None) };
+        let Some((path, bytes)) = self.modules.get(&name.replace('-', "_")) else { return Ok(None) };
         let bytes = if path.ends_with(".xz") { unpack(bytes).with_context(|| path.clone())? } else { bytes.to_vec() };
         if let (Some(release), Some(magic)) = (&self.release, information(&bytes, "vermagic").into_iter().next()) {
             let built_for = magic.split(' ').next().unwrap_or_default();

@@ -123,13 +123,13 @@ fn image_file_on_the_data_partition_is_a_root(arch: Arch) {
     std::fs::create_dir_all(at("root/bin")).expect("a folder");
     std::fs::copy(support::probe(arch), at("root/bin/probe")).expect("the probe");
     let config = "hilum 1\n[system]\nidle poweroff\nmount LABEL=site /data ext4 wait=20s\nvolumes /data/volumes\n\
-                  [workload a]\nroot /data/images/a.squashfs\nexec /bin/probe do make:/new make:/keep/new read:/proc/self/mountinfo\n\
-                  user 7\nvolume a /keep\n";
+                  [workload a]\nroot /data/images/a.squashfs\nexec /bin/probe do make:/new make:/keep/new read:/sys/module/loop/parameters/max_loop read:/proc/self/mountinfo\n\
+                  user 7\nvolume a /keep\nsys\n";
     std::fs::write(at("site.conf"), config).expect("a file");
     let debian = built(&format!("debian/{}", arch.name()));
     let description = format!(
         "architecture = \"{}\"\nkernel = \"{1}/vmlinuz\"\nkernel-modules = \"{1}/modules\"\nconfig = \"site.conf\"\n\
-         modules = [\"virtio_pci\", \"virtio_blk\"]\noutputs = [\"direct\"]\n\
+         modules = [\"virtio_pci\", \"virtio_blk\", \"loop max_loop=3\"]\noutputs = [\"direct\"]\n\
          [[root]]\npath = \"/data/images/a.squashfs\"\nfolder = \"root\"\nformat = \"squashfs\"\n\
          [data]\nlabel = \"site\"\nsize-mib = 32\n",
         arch.name(),
@@ -158,6 +158,7 @@ fn image_file_on_the_data_partition_is_a_root(arch: Arch) {
     has_line(&console, "hilum: mount /data: ext4 on /dev/vda");
     has_line(&console, "a | did make:/new 30");
     has_line(&console, "a | did make:/keep/new 0");
+    has_line(&console, "a | content /sys/module/loop/parameters/max_loop 3");
     assert!(console.contains(" - squashfs /dev/loop"), "{console}");
 }
 
