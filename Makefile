@@ -123,10 +123,13 @@ $(BUILD)/tools/hilum-initramfs: $(TOOLS) | $(BUILD)/installed-build
 	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/debug/hilum-initramfs $@
 
 # What the tests build images of.
-$(BUILD)/debian/packages/of-every-board: $(BUILD)/tools/hilum-initramfs initramfs/debian/unpack $(wildcard initramfs/boards/*.toml initramfs/appliances/*/appliance.toml)
+$(BUILD)/debian/packages/of-every-board: $(BUILD)/tools/hilum-initramfs initramfs/debian/unpack $(wildcard initramfs/boards/*.toml initramfs/appliances/*/appliance.toml qemu/guests/*.toml)
 	@set -e; for board in $(BOARDS); do for appliance in $(APPLIANCES); do \
 	    initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages \
 	        initramfs/boards/$$board.toml initramfs/appliances/$$appliance/appliance.toml); \
+	done; done; \
+	for arch in $(ARCHS); do for guest in $(wildcard qemu/guests/*.toml); do \
+	    initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages initramfs/boards/qemu-$$arch.toml $$guest); \
 	done; done
 	@touch $@
 

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses its own part of this")]
 
 pub(crate) mod isolation;
+pub(crate) mod wire;
 
 use hilum_initramfs::{Compression, Image};
 use hilum_qemu::{Accelerator, Arch, Namespace, Options, Vm};
@@ -172,8 +173,20 @@ pub(crate) fn boot_command(command: std::process::Command, serial: &str) -> Boot
 /// Builds what a board's and an appliance's descriptions ask for into a folder.
 pub(crate) fn build(board: &str, appliance: &str, output: &Path) -> Vec<hilum_initramfs::build::Written> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../initramfs");
-    let board = folder.join(format!("boards/{board}.toml"));
-    let appliance = folder.join(format!("appliances/{appliance}/appliance.toml"));
+    build_of(board, &folder.join(format!("appliances/{appliance}/appliance.toml")), output)
+}
+
+/// Builds and boots a guest of qemu/guests on the QEMU machine of an architecture.
+pub(crate) fn boot_guest(arch: Arch, guest: &str) -> Booted {
+    let output = tempfile::tempdir().expect("a scratch folder");
+    let description = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("guests/{guest}.toml"));
+    build_of(&format!("qemu-{}", arch.name()), &description, output.path());
+    let bytes = std::fs::read(output.path().join("initramfs")).expect("the initramfs");
+    boot_bytes(arch, USUAL, &bytes, "", None, &[])
+}
+
+fn build_of(board: &str, description: &Path, output: &Path) -> Vec<hilum_initramfs::build::Written> {
+    let board = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../initramfs/boards/{board}.toml"));
     let text = std::fs::read_to_string(&board).expect("a board");
     let arch =
         Arch::ALL.into_iter().find(|arch| text.contains(&format!("\"{}\"", arch.name()))).expect("an architecture");
@@ -182,7 +195,7 @@ pub(crate) fn build(board: &str, appliance: &str, output: &Path) -> Vec<hilum_in
         packages: built(&format!("debian/packages/{}-bookworm", arch.name())),
         output: output.to_owned(),
     };
-    hilum_initramfs::build::build(&[board, appliance], &places, &mut |_| {}).expect("the builder takes it")
+    hilum_initramfs::build::build(&[board, description.to_owned()], &places, &mut |_| {}).expect("the builder takes it")
 }
 
 /// Boots an image until the machine ends; gives what its console showed.

@@ -147,18 +147,29 @@ impl Client {
             {
                 self.hold(&answer, now)
             }
-            (State::Renewing | State::Rebinding, Kind::Given) if answer.lease.is_sane() => self.hold(&answer, now),
+            (State::Renewing | State::Rebinding, Kind::Given)
+                if answer.lease.is_sane() && self.is_from_its_server(&answer) =>
+            {
+                self.hold(&answer, now)
+            }
             (State::Requesting { server, .. }, Kind::Refused) if answer.lease.server == server => {
                 self.refused(now);
                 News::None
             }
-            (State::Renewing | State::Rebinding, Kind::Refused) => {
+            (State::Renewing | State::Rebinding, Kind::Refused) if self.is_from_its_server(&answer) => {
                 self.held = None;
                 self.refused(now);
                 News::Lost
             }
             _ => News::None,
         }
+    }
+
+    /// Whether a lease is extended by who gave it; once it looks for anybody, by anybody who says who it is.
+    fn is_from_its_server(&self, answer: &Answer) -> bool {
+        let server = answer.lease.server;
+        let is_held = self.held.is_some_and(|held| held.lease.server == server);
+        is_held || (self.state == State::Rebinding && !server.is_unspecified())
     }
 
     /// Begins again, not at once: a server that always refuses would be asked without end.

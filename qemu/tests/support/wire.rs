@@ -1,0 +1,109 @@
+//! A network namespace for PID 1, and another one at the other end of its wire.
+
+use super::{Host, SOON};
+use hilum_qemu::Namespace;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// PID 1 in a network namespace of its own.
+pub(crate) fn start(host: &Host, config: &str) -> Namespace {
+    host.start_wrapped(config, &["unshare", "--net"])
+}
+
+/// Runs a command in the network namespace of PID 1; gives what it says.
+pub(crate) fn inside(namespace: &Namespace, words: &[&str]) -> String {
+    let pid = namespace.process_one().expect("it runs").as_raw_nonzero().to_string();
+    let output = Command::new("nsenter").args(["--net", "--target", &pid, "--"]).args(words).output().expect("nsenter");
+    [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat()
+}
+
+/// What `hilum net` says there.
+pub(crate) fn net(namespace: &Namespace) -> String {
+    inside(namespace, &[super::hilum(super::host()).to_str().expect("UTF-8"), "net"])
+}
+
+/// Another network namespace with a server's end of a pair of links, and what runs in it; killed when this is dropped.
+pub(crate) struct Peer {
+    holder: Child,
+    server: Option<Child>,
+}
+
+impl Peer {
+    /// Connects it: the board's end is `eth0`, this one is 192.168.9.1.
+    pub(crate) fn new(namespace: &Namespace) -> Self {
+        let holder = Command::new("unshare").args(["--net", "sleep", "600"]).spawn().expect("unshare");
+        let own = std::fs::read_link("/proc/self/ns/net").expect("a link");
+        let until = Instant::now() + SOON;
+        while std::fs::read_link(format!("/proc/{}/ns/net", holder.id())).is_ok_and(|found| found == own) {
+            assert!(Instant::now() < until, "it has no network namespace");
+        }
+        let peer = Self { holder, server: None };
+        let (board, server) = (namespace.process_one().expect("it runs"), peer.holder.id().to_string());
+        let board = board.as_raw_nonzero().to_string();
+        let link = ["link", "add", "eth0", "netns", &board, "type", "veth", "peer", "name", "srv", "netns", &server];
+        let made = Command::new("ip").args(link).status().expect("ip");
+        assert!(made.success());
+        for words in [&["addr", "add", "192.168.9.1/24", "dev", "srv"][..], &["link", "set", "srv", "up"]] {
+            assert!(peer.command("ip").args(words).status().expect("ip").success());
+        }
+        peer
+    }
+
+    /// The pid of what holds its namespace.
+    pub(crate) fn pid(&self) -> u32 {
+        self.holder.id()
+    }
+
+    pub(crate) fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--net", "--target", &self.holder.id().to_string(), "--", program]);
+        command
+    }
+
+    /// Starts dnsmasq; what it logs goes to a file.
+    pub(crate) fn serve(&mut self, folder: &std::path::Path) -> std::path::PathBuf {
+        let log = folder.join("dnsmasq.log");
+        let mut command = self.command("dnsmasq");
+        command.args([
+            "--no-daemon",
+            "--port=0",
+            "--conf-file=/dev/null",
+            "--interface=srv",
+            "--log-dhcp",
+            "--user=root",
+        ]);
+        // Renewed after ten seconds, the least that this client agrees to.
+        command.args([
+            "--dhcp-range=192.168.9.50,192.168.9.50,120",
+            "--dhcp-option=58,10",
+            "--dhcp-option=6,192.168.9.3",
+        ]);
+        command.arg(format!("--dhcp-leasefile={}", folder.join("leases").display()));
+        let file = std::fs::File::create(&log).expect("a file");
+        command.stderr(file.try_clone().expect("the file")).stdout(file).stdin(Stdio::null());
+        self.server = Some(command.spawn().expect("dnsmasq"));
+        log
+    }
+
+    pub(crate) fn count(log: &std::path::Path, word: &str) -> usize {
+        std::fs::read_to_string(log).unwrap_or_default().matches(word).count()
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        for child in self.server.iter_mut().chain([&mut self.holder]) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// What happens within `SOON`, or the test fails.
+pub(crate) fn until(what: &str, mut is_true: impl FnMut() -> bool) {
+    let until = Instant::now() + SOON;
+    while !is_true() {
+        assert!(Instant::now() < until, "{what} does not happen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
