@@ -25,6 +25,11 @@ pub(super) struct Line<'a> {
     pub(super) end: u32,
 }
 
+impl Line<'_> {
+    /// No line yet.
+    pub(super) const NONE: Self = Self { number: 0, words: Vec::new(), end: 1 };
+}
+
 /// The directives of a file, in order.
 #[derive(Debug, Clone)]
 pub(super) struct Lines<'a> {
@@ -57,25 +62,26 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The next line that is not empty.
-    pub(super) fn next_line(&mut self) -> Result<Option<Line<'a>>, Error<'a>> {
+    /// The next line that is not empty, into `line`; false at the end of the file.
+    pub(super) fn next_line(&mut self, line: &mut Line<'a>) -> Result<bool, Error<'a>> {
         while let Some(rest) = self.rest {
             let (text, rest) = rest.split_once('\n').map_or((rest, None), |(line, rest)| (line, Some(rest)));
             self.rest = rest;
             self.number += 1;
-            let line = split(text, self.number)?;
+            split(text, self.number, line)?;
             if !line.words.is_empty() {
-                return Ok(Some(line));
+                return Ok(true);
             }
         }
-        Ok(None)
+        Ok(false)
     }
 }
 
 /// The words of one line.
-fn split(text: &str, number: u32) -> Result<Line<'_>, Error<'_>> {
+fn split<'a>(text: &'a str, number: u32, line: &mut Line<'a>) -> Result<(), Error<'a>> {
     let error = |column: u32, problem| Err(Error { line: number, column, problem });
-    let mut line = Line { number, words: Vec::new(), end: 1 };
+    (line.number, line.end) = (number, 1);
+    line.words.clear();
     if let Some((column, found)) = (1..).zip(text.chars()).find(|(_, c)| c.is_control() && *c != '\t') {
         return error(column, if found == '\r' { Problem::CarriageReturn } else { Problem::Control(found) });
     }
@@ -87,7 +93,7 @@ fn split(text: &str, number: u32) -> Result<Line<'_>, Error<'_>> {
         let trimmed = rest.trim_start_matches([' ', '\t']);
         column += (rest.len() - trimmed.len()) as u32;
         if trimmed.is_empty() || trimmed.starts_with('#') {
-            return Ok(line);
+            return Ok(());
         }
         let quoted = trimmed.strip_prefix('"');
         let (word, behind) = match quoted {

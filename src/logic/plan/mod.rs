@@ -169,7 +169,8 @@ pub fn write_hosts(
 
 /// The plan of one workload.
 pub fn plan<'a>(workload: &'a Workload<'a>) -> Plan<'a> {
-    let mut steps = Vec::new();
+    let mut plan = Plan { namespaces: Namespaces(0), steps: Vec::new() };
+    let steps = &mut plan.steps;
     // A plan that does not fit is a fault of this file: `every_plan_fits` counts the steps of the longest one.
     let mut add = |step| assert!(steps.push(step).is_ok(), "a plan has at most {STEPS} steps");
     let mut namespaces = Namespaces(Namespaces::ALL.0 & !workload.isolation.shared);
@@ -181,7 +182,8 @@ pub fn plan<'a>(workload: &'a Workload<'a>) -> Plan<'a> {
     outside(workload, namespaces, &mut add);
     mounts(workload, namespaces, &mut add);
     identity(workload, namespaces, &mut add);
-    Plan { namespaces, steps }
+    plan.namespaces = namespaces;
+    plan
 }
 
 /// The control group, before there is a process in it.

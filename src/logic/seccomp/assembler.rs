@@ -8,8 +8,8 @@ use heapless::Vec;
 /// is 4,096 (BPF_MAXINSNS).
 pub const INSTRUCTIONS: usize = 1024;
 
-/// A program that seccomp(2) takes.
-pub type Program = Vec<Instruction, INSTRUCTIONS>;
+/// A program that seccomp(2) takes: [`Instruction`]s as the kernel reads them.
+pub type Program = Vec<[u8; 8], INSTRUCTIONS>;
 
 /// One instruction: `struct sock_filter` (include/uapi/linux/filter.h).
 #[repr(C)]
@@ -23,6 +23,14 @@ pub struct Instruction {
     pub jump_false: u8,
     /// The value.
     pub value: u32,
+}
+
+impl Instruction {
+    /// Its bytes; both architectures are little-endian.
+    pub const fn bytes(self) -> [u8; 8] {
+        let ([code_low, code_high], [a, b, c, d]) = (self.code.to_le_bytes(), self.value.to_le_bytes());
+        [code_low, code_high, self.jump_true, self.jump_false, a, b, c, d]
+    }
 }
 
 /// Instruction codes (include/uapi/linux/bpf_common.h).
@@ -128,7 +136,7 @@ pub fn assemble_only(arch: Arch) -> Program {
 
 fn push(program: &mut Program, instruction: Instruction) {
     // `longest_program_fits` assembles the longest one.
-    assert!(program.push(instruction).is_ok(), "a seccomp program has at most {INSTRUCTIONS} instructions");
+    assert!(program.push(instruction.bytes()).is_ok(), "a seccomp program has at most {INSTRUCTIONS} instructions");
 }
 
 /// Finds the range of the number in the accumulator, in halves.

@@ -33,7 +33,8 @@ impl Data {
 fn run(program: &Program, data: &Data) -> (u32, usize) {
     let (mut at, mut accumulator, mut count) = (0, 0, 0);
     loop {
-        let Instruction { code, jump_true, jump_false, value } = program[at];
+        let [code_low, code_high, jump_true, jump_false, a, b, c, d] = program[at];
+        let (code, value) = (u16::from_le_bytes([code_low, code_high]), u32::from_le_bytes([a, b, c, d]));
         count += 1;
         at += 1;
         let holds = match code {
@@ -284,9 +285,9 @@ fn far_jumps_reach_their_place() {
     let answer = |number: u16| if number.is_multiple_of(2) { Answer::Allow } else { Answer::Refuse };
     let ranges: std::vec::Vec<_> = (0..480).map(|start| Range { start, answer: answer(start) }).collect();
     let mut program = Program::new();
-    program.push(Instruction { code: LOAD, jump_true: 0, jump_false: 0, value: 0 }).expect("room");
+    program.push(Instruction { code: LOAD, jump_true: 0, jump_false: 0, value: 0 }.bytes()).expect("room");
     search(&mut program, &ranges);
-    assert!(program.iter().any(|instruction| instruction.code == JUMP));
+    assert!(program.iter().any(|bytes| bytes.starts_with(&JUMP.to_le_bytes())));
     for number in 0..480 {
         let (found, _) = run(&program, &Data { number, ..Data::default() });
         assert_eq!(found, if number.is_multiple_of(2) { ALLOW } else { REFUSE }, "{number}");

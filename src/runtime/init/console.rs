@@ -243,10 +243,10 @@ impl Console {
     }
 
     fn write(&mut self, text: fmt::Arguments<'_>) {
-        let mut line = Line { bytes: [0; LINE_BYTES], length: 0 };
+        let mut line = Line(heapless::Vec::new());
         // A line that is too long is cut, and there is no other way for this to fail.
         let _ = line.write_fmt(text);
-        let line = &line.bytes[..line.length];
+        let line = &line.0;
         if let Some(log) = &self.kernel_log {
             // One write is one line there; what the kernel does not take now is lost there alone.
             let _ = rustix::io::write(log, line);
@@ -314,9 +314,9 @@ impl Console {
             if dropped == 0 {
                 return;
             }
-            let mut line = Line { bytes: [0; LINE_BYTES], length: 0 };
+            let mut line = Line(heapless::Vec::new());
             let _ = write!(line, "hilum: console: {dropped} line{} dropped", plural(dropped as usize));
-            queue.push(&line.bytes[..line.length]);
+            queue.push(&line.0);
         }
     }
 }
@@ -327,17 +327,11 @@ pub(super) fn plural(count: usize) -> &'static str {
 }
 
 /// A line while it is put together.
-struct Line {
-    bytes: [u8; LINE_BYTES],
-    length: usize,
-}
+struct Line(heapless::Vec<u8, LINE_BYTES>);
 
 impl Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = &mut self.bytes[self.length..];
-        let count = text.len().min(room.len());
-        room[..count].copy_from_slice(&text.as_bytes()[..count]);
-        self.length += count;
-        Ok(())
+        let room = self.0.capacity() - self.0.len();
+        self.0.extend_from_slice(&text.as_bytes()[..text.len().min(room)]).map_err(|_| fmt::Error)
     }
 }

@@ -5,6 +5,7 @@ use super::source::Source;
 use super::timeline::Moment;
 use super::{tell, words};
 use crate::workload::{Failure, Outcome, Process, Report, Target, is_good, spawn};
+use core::mem::MaybeUninit;
 use hilum::config::{Check, Ready};
 use hilum::netlink::has_tables;
 use hilum::supervise::{End, Event};
@@ -105,15 +106,15 @@ impl Board {
     /// Reads one helping of what a workload wrote; gives whether there was any.
     pub(super) fn read_output(&mut self, index: usize) -> bool {
         let Some(process) = &self.processes[index] else { return false };
-        let mut bytes = [0; READ_BYTES];
-        match rustix::io::read(&process.output, &mut bytes) {
-            Ok(0) => {
+        let mut room = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
+        match rustix::io::read(&process.output, &mut room) {
+            Ok(([], _)) => {
                 // Every writer is gone, the process perhaps not: there is nothing to wait for here any more.
                 let _ = epoll::delete(&self.epoll, &process.output);
                 false
             }
-            Ok(count) => {
-                self.logs.feed(&self.config.get().workloads[index], index, &bytes[..count], &mut self.console);
+            Ok((bytes, _)) => {
+                self.logs.feed(&self.config.get().workloads[index], index, bytes, &mut self.console);
                 true
             }
             Err(errno) => errno == Errno::INTR,

@@ -7,7 +7,7 @@
 use hilum::config::{Capabilities, Mac};
 use hilum::dhcp::{Client, FRAME_BYTES, LEASE_BYTES, Lease, News};
 use hilum::plan::Namespaces;
-use hilum::seccomp::{Arch, INSTRUCTIONS, assemble_only};
+use hilum::seccomp::{Arch, assemble_only};
 use hilum_sys::{Cloned, exit, monotonic_ms};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -107,12 +107,7 @@ fn confine(index: u32, other: &OwnedFd, root: &str) -> Result<OwnedFd, Errno> {
     let none = CapabilitySet::empty();
     rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
     rustix::thread::set_no_new_privs(true)?;
-    let program = assemble_only(Arch::OWN);
-    let mut instructions = [[0; 8]; INSTRUCTIONS];
-    for (place, instruction) in instructions.iter_mut().zip(&program) {
-        *place = self::instruction(instruction.code, instruction.jump_true, instruction.jump_false, instruction.value);
-    }
-    hilum_sys::filter_system_calls(&instructions[..program.len()])?;
+    hilum_sys::filter_system_calls(&assemble_only(Arch::OWN))?;
     Ok(wire)
 }
 

@@ -11,7 +11,7 @@ use core::ffi::CStr;
 use core::fmt::Write;
 use hilum::config::{Check, Config, Workload, limits};
 use hilum::plan::{self, FileSystem, NOTIFY, Phase, Plan, Setting, Step};
-use hilum::seccomp::{Arch, INSTRUCTIONS, Seccomp, assemble};
+use hilum::seccomp::{Arch, Seccomp, assemble};
 use hilum_sys::{Once, SignalSet, exit};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Access, Mode, OFlags, access};
@@ -283,13 +283,7 @@ impl Child<'_> {
 
 /// Assembles and installs the filter: nothing but execve(2), and what reports its failure, comes after it.
 pub(super) fn filter(seccomp: &Seccomp, capabilities: u64) -> Result<(), Errno> {
-    let program = assemble(Arch::OWN, seccomp, capabilities);
-    let mut instructions = [[0; 8]; INSTRUCTIONS];
-    for (bytes, instruction) in instructions.iter_mut().zip(&program) {
-        let ([code_low, code_high], [a, b, c, d]) = (instruction.code.to_le_bytes(), instruction.value.to_le_bytes());
-        *bytes = [code_low, code_high, instruction.jump_true, instruction.jump_false, a, b, c, d];
-    }
-    hilum_sys::filter_system_calls(&instructions[..program.len()])
+    hilum_sys::filter_system_calls(&assemble(Arch::OWN, seccomp, capabilities))
 }
 
 /// The socket that the program tells of itself by, non-blocking, with its path.

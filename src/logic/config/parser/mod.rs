@@ -26,7 +26,8 @@ pub fn parse<'a>(bytes: &'a [u8], config: &mut Config<'a>) -> Result<(), Error<'
     read_version(&mut lines)?;
     let (directives, mut parser) =
         (lines.clone(), Parser { place: Place::Start, system_seen: false, first_lines: [0; _] });
-    while let Some(line) = lines.next_line()? {
+    let mut line = Line::NONE;
+    while lines.next_line(&mut line)? {
         parser.read(&line, config)?;
     }
     parser.finish_section(config)?;
@@ -36,7 +37,10 @@ pub fn parse<'a>(bytes: &'a [u8], config: &mut Config<'a>) -> Result<(), Error<'
 
 fn read_version<'a>(lines: &mut Lines<'a>) -> Result<(), Error<'a>> {
     let no_version = |line, column| Error { line, column, problem: Problem::NoVersion };
-    let line = lines.next_line()?.ok_or(no_version(1, 1))?;
+    let mut line = Line::NONE;
+    if !lines.next_line(&mut line)? {
+        return Err(no_version(1, 1));
+    }
     match line.words.as_slice() {
         [Word { text: "hilum", .. }, Word { text: "1", .. }] => Ok(()),
         [Word { text: "hilum", .. }, version] => {
@@ -48,8 +52,8 @@ fn read_version<'a>(lines: &mut Lines<'a>) -> Result<(), Error<'a>> {
 
 /// The second reading: which workload waits for which.
 fn read_order<'a>(mut lines: Lines<'a>, config: &mut Config<'a>) -> Result<(), Error<'a>> {
-    let mut section = None;
-    while let Some(line) = lines.next_line()? {
+    let (mut section, mut line) = (None, Line::NONE);
+    while lines.next_line(&mut line)? {
         let key = line.words[0].text;
         if !line.words[0].quoted && key.starts_with('[') {
             section = config.workloads.iter().position(|workload| workload.line == line.number);
