@@ -79,12 +79,12 @@ image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum | $(BUI
 	set -- $$words; $(BUILD)/tools/hilum-initramfs image $(DESCRIPTIONS) --init $(BUILD)/board/$(BOARD_ARCH)/hilum \
 	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME)
 
-size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## print bytes: the ELF file, its sections, the demo's initramfs
+size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum.symbols) $(BUILD)/tools/hilum-initramfs ## print bytes: the ELF file, its sections and families of functions, the demo's initramfs
 	@for a in $(ARCHS); do \
 	    $(MAKE) -s image BOARD=qemu-$$a APPLIANCE=web >/dev/null 2>&1 || exit 1; \
 	    printf '%s: hilum %s bytes of %s; demo initramfs %s bytes\n' "$$a" "$$(stat -c %s $(BUILD)/board/$$a/hilum)" \
 	        "$$(grep -v '^#' linker/budget/$$a)" "$$(stat -c %s $(BUILD)/image/qemu-$$a-web/initramfs)"; \
-	    size -A $(BUILD)/board/$$a/hilum | grep '^\.'; \
+	    $(BUILD)/tools/hilum-initramfs sizes $(BUILD)/board/$$a/hilum.symbols; \
 	done
 
 check: install-check install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) $(BUILD)/tools/hilum-initramfs ## formatting, lints, documentation, scripts, ELF files, same bytes from another folder
@@ -137,6 +137,10 @@ $(BUILD)/debian/packages/of-every-board: $(BUILD)/tools/hilum-initramfs initramf
 define ARCH_RULES
 $(BUILD)/board/$(1)/hilum: $(SOURCES) | $(BUILD)/installed-build
 	@linker/build $(1)
+	@touch $$@
+
+$(BUILD)/board/$(1)/hilum.symbols: $(SOURCES) | $(BUILD)/installed-build
+	@linker/build $(1) symbols
 	@touch $$@
 
 $(BUILD)/debian/$(1)/busybox: initramfs/debian/fetch initramfs/debian/unpack | $(BUILD)/installed-build

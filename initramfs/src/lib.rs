@@ -16,6 +16,7 @@ pub mod kernel;
 pub mod modules;
 pub mod oci;
 pub mod pack;
+pub mod sizes;
 pub mod tree;
 
 pub use image::{Compression, Image, Node};

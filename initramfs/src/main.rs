@@ -70,6 +70,14 @@ enum Command {
         #[arg(long)]
         forbid: Vec<String>,
     },
+    /// Shows where the bytes of an ELF file with symbols are.
+    Sizes {
+        /// The file.
+        file: PathBuf,
+        /// How many of the largest functions are shown.
+        #[arg(long, default_value_t = 25)]
+        largest: usize,
+    },
 }
 
 fn main() {
@@ -101,6 +109,11 @@ fn run(command: Command) -> Result<()> {
         Command::Inspect { image, architecture, reference } => {
             let container = hilum_initramfs::oci::read(&image, &architecture, reference.as_deref())?;
             println!("{} files and folders\n{}", container.tree.iter().count(), container.lines()?.trim_end());
+            Ok(())
+        }
+        Command::Sizes { file, largest } => {
+            let text = hilum_initramfs::sizes::table(&read(&file)?, largest);
+            print!("{}", text.with_context(|| file.display().to_string())?);
             Ok(())
         }
         Command::CheckElf { file, budget, forbid } => {

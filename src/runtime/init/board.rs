@@ -177,7 +177,9 @@ impl Board {
         assert!(!panic_once, "asked for by hilum.panic on the kernel command line");
         loop {
             self.wait_and_dispatch();
-            self.supervisor.tick(self.config.get(), monotonic_ms());
+            // What follows is of this moment: a clock that is read costs a system call.
+            let now = monotonic_ms();
+            self.supervisor.tick(self.config.get(), now);
             self.carry_out();
             self.settle();
             self.finish_reload();
@@ -185,22 +187,22 @@ impl Board {
                 self.around.groups.sweep(&self.config.get().workloads, 0);
             }
             self.serve();
-            self.links.turn(self.config.get(), monotonic_ms(), &mut self.console, |socket, place| {
+            self.links.turn(self.config.get(), now, &mut self.console, |socket, place| {
                 // A client that cannot be heard is as good as none: its lease is not set, and that is told.
                 let _ = epoll::add(&self.epoll, socket, Source::Dhcp(place).data(), EventFlags::IN);
             });
-            self.guard.turn(self.config.get(), self.supervisor, &mut self.console, monotonic_ms());
+            self.guard.turn(self.config.get(), self.supervisor, &mut self.console, now);
             if self.supervisor.going_down().is_none() {
-                self.console.keep_prompt(control::path(self.config.get(), self.kind), monotonic_ms());
+                self.console.keep_prompt(control::path(self.config.get(), self.kind), now);
             }
             self.console.flush();
         }
     }
 
     fn wait_and_dispatch(&mut self) {
-        self.watch_console();
-        self.watch_control();
         let now = monotonic_ms();
+        self.watch_console();
+        self.watch_control(now);
         let longest_ms = if self.around.groups.has_leftover() { SWEEP_MS } else { SLEEP_MS };
         let at = [
             self.supervisor.deadline(),
@@ -252,8 +254,8 @@ impl Board {
     }
 
     /// Waits for connections, but not while there are no descriptors for them: the loop would never sleep.
-    fn watch_control(&mut self) {
-        let wanted = !self.control.is_paused(monotonic_ms());
+    fn watch_control(&mut self, now: u64) {
+        let wanted = !self.control.is_paused(now);
         let Some(listener) = self.control.listener() else { return };
         if wanted != self.waits_for_control {
             let changed = match wanted {

@@ -1,0 +1,106 @@
+//! Where the bytes of an ELF file are, from its symbol table: by family of functions, and the largest functions.
+
+use anyhow::{Context, Result, ensure};
+use object::read::elf::ElfFile64;
+use object::{Endianness, Object, ObjectSection, ObjectSymbol, SymbolKind};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// Bytes, and how many functions they belong to.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Share {
+    bytes: u64,
+    functions: usize,
+}
+
+/// The sections, the families from large to small, and the `largest` functions, as text.
+///
+/// # Errors
+/// No ELF file of 64 bits, or one without symbols.
+pub fn table(bytes: &[u8], largest: usize) -> Result<String> {
+    let file = ElfFile64::<Endianness>::parse(bytes).context("no ELF file of 64 bits")?;
+    let mut functions: BTreeMap<u64, (u64, String)> = BTreeMap::new();
+    for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0) {
+        let name = format!("{:#}", rustc_demangle::demangle(symbol.name().unwrap_or_default()));
+        // Several names at one address are one function.
+        functions.entry(symbol.address()).or_insert((symbol.size(), name));
+    }
+    ensure!(!functions.is_empty(), "no symbols; make one that keeps them with: linker/build ARCH symbols");
+    let mut families: BTreeMap<String, Share> = BTreeMap::new();
+    for (size, name) in functions.values() {
+        let share = families.entry(family(name)).or_default();
+        share.bytes += size;
+        share.functions += 1;
+    }
+    let mut text = String::new();
+    for section in file.sections().filter(|section| section.size() > 0 && section.address() > 0) {
+        writeln!(text, "{:>8}  {}", section.size(), section.name().unwrap_or_default())?;
+    }
+    let all: u64 = functions.values().map(|(size, _)| size).sum();
+    writeln!(text, "\n{all:>8}  in {} functions, by family:", functions.len())?;
+    let mut families: Vec<_> = families.into_iter().collect();
+    families.sort_by_key(|(_, share)| std::cmp::Reverse(share.bytes));
+    for (name, Share { bytes, functions }) in families {
+        writeln!(text, "{bytes:>8}  {:>4.1} %  {functions:>4}  {name}", bytes as f64 * 100.0 / all as f64)?;
+    }
+    let mut functions: Vec<_> = functions.into_values().collect();
+    functions.sort_by_key(|(size, _)| std::cmp::Reverse(*size));
+    writeln!(text, "\nthe largest:")?;
+    for (size, name) in functions.iter().take(largest) {
+        writeln!(text, "{size:>8}  {name}")?;
+    }
+    Ok(text)
+}
+
+/// The module that a function belongs to: of hilum and core the first two names of its path, of other crates the first.
+fn family(name: &str) -> String {
+    // `<A as B>::f` belongs to A, or to B where A is a type of the language, such as `usize`.
+    let path = |text: &str| {
+        let text = text.trim_start_matches(|mark| "<&[(*".contains(mark));
+        let text = text.strip_prefix("mut ").or_else(|| text.strip_prefix("const ")).unwrap_or(text);
+        let text = text.trim_start_matches(|mark| "<&[(*".contains(mark));
+        text.split([' ', '<', '>', ',', ']', ')']).next().unwrap_or_default().to_owned()
+    };
+    let own = path(name);
+    let own = match name.split_once(" as ") {
+        Some((_, of)) if !own.contains("::") => path(of),
+        _ => own,
+    };
+    let mut parts = own.split("::").filter(|part| !part.is_empty());
+    match (parts.next(), parts.next()) {
+        (Some(first @ ("hilum" | "core")), Some(second)) => format!("{first}::{second}"),
+        (Some(first), Some(_)) => first.to_owned(),
+        _ => "without a path".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{family, table};
+
+    #[test]
+    fn functions_belong_to_modules() {
+        for (name, wanted) in [
+            ("hilum::plan::plan", "hilum::plan"),
+            ("<hilum::init::board::Board>::supervise", "hilum::init"),
+            ("<hilum::plan::step::Value as core::fmt::Display>::fmt", "hilum::plan"),
+            ("<usize as core::ops::arith::AddAssign>::add_assign", "core::ops"),
+            ("<&mut hilum::log::Queue as core::fmt::Write>::write_str", "hilum::log"),
+            ("rustix::net::socket::bind::<&rustix::fd::OwnedFd>", "rustix"),
+            ("<&mut [core::mem::MaybeUninit<u8>] as rustix::buffer::Buffer>::parts", "core::mem"),
+            ("strlen", "without a path"),
+        ] {
+            assert_eq!(family(name), wanted, "{name}");
+        }
+    }
+
+    #[test]
+    fn own_functions_are_found_by_name() {
+        let own = std::fs::read(std::env::current_exe().expect("this program")).expect("its bytes");
+        let text = table(&own, 3).expect("it has symbols");
+        assert!(text.contains(".text") && text.contains("hilum_initramfs"), "{text}");
+        assert_eq!(text.lines().skip_while(|line| *line != "the largest:").count(), 4, "{text}");
+        let error = table(b"no such thing", 3).expect_err("no ELF file");
+        assert!(error.to_string().contains("no ELF file"), "{error}");
+    }
+}
