@@ -46,7 +46,7 @@ endif
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test soak image size check fmt clean install-run install-test install-check fresh
+.PHONY: help run test soak image bench size check fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -78,6 +78,10 @@ image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum | $(BUI
 	@set -e; words=$$($(BUILD)/tools/hilum-initramfs packages $(DESCRIPTIONS)); initramfs/debian/unpack $$words; \
 	set -- $$words; $(BUILD)/tools/hilum-initramfs image $(DESCRIPTIONS) --init $(BUILD)/board/$(BOARD_ARCH)/hilum \
 	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME)
+
+bench: $(BUILD)/installed-bench $(BUILD)/board/$(shell uname -m)/hilum $(BUILD)/debian/$(shell uname -m)/busybox $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor ## as root: time starts on this machine, against other tools and against a bare C program
+	@$(BUILD)/tools/hilum-bench --hilum $(BUILD)/board/$(shell uname -m)/hilum --busybox $(BUILD)/debian/$(shell uname -m)/busybox \
+	    --floor $(BUILD)/bench/floor
 
 size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum.symbols) $(BUILD)/tools/hilum-initramfs ## print bytes: the ELF file, its sections and families of functions, the demo's initramfs
 	@for a in $(ARCHS); do \
@@ -117,6 +121,13 @@ install-check: $(BUILD)/installed-check
 $(BUILD)/tools/hilum-qemu: $(TOOLS) | $(BUILD)/installed-build $(BUILD)/installed-run-$(ARCH)
 	@$(HOST) build --quiet --locked -p hilum-qemu
 	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/debug/hilum-qemu $@
+
+$(BUILD)/tools/hilum-bench: $(TOOLS) $(wildcard qemu/bench/*.rs) | $(BUILD)/installed-build
+	@$(HOST) build --quiet --locked --release -p hilum-qemu --bin hilum-bench
+	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/release/hilum-bench $@
+
+$(BUILD)/bench/floor: qemu/bench/floor.c | $(BUILD)/installed-bench
+	@mkdir -p $(@D) && gcc -O2 -Wall -Wextra -Wno-unused-value -static -o $@ $<
 
 $(BUILD)/tools/hilum-initramfs: $(TOOLS) | $(BUILD)/installed-build
 	@$(HOST) build --quiet --locked -p hilum-initramfs

@@ -1,0 +1,257 @@
+//! Who starts a program, and how each is asked to.
+
+use anyhow::{Context, Result, bail, ensure};
+use hilum::wire::{Command as Asked, MESSAGE_BYTES, Reply, Request};
+use hilum_qemu::Namespace;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// In the order in which they take turns.
+pub(crate) const NAMES: [&str; 6] = ["hilum", "floor.c, resident", FRESH_FLOOR, "bubblewrap", "crun", "runc"];
+/// What the others are compared with.
+pub(crate) const FRESH_FLOOR: &str = "floor.c, started afresh";
+
+/// How long one start may take.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The files that everybody uses.
+pub(crate) struct Place {
+    scratch: tempfile::TempDir,
+    hilum: PathBuf,
+    floor: PathBuf,
+}
+
+impl Place {
+    /// A root filesystem with busybox, a bundle for container engines, and the folder that floor.c takes masks from.
+    pub(crate) fn new(hilum: &Path, busybox: &Path, floor: &Path) -> Result<Self> {
+        let scratch = tempfile::tempdir()?;
+        std::fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755))?;
+        let root = scratch.path().join("root");
+        for folder in ["bin", "dev", "etc", "proc", "run", "sys", "tmp"] {
+            std::fs::create_dir_all(root.join(folder))?;
+        }
+        std::fs::copy(busybox, root.join("bin/busybox")).with_context(|| busybox.display().to_string())?;
+        for folder in ["template/mask/folder", "template/dev/pts", "template/dev/shm"] {
+            std::fs::create_dir_all(scratch.path().join(folder))?;
+        }
+        for file in ["template/mask/file", "template/dev/null"] {
+            std::fs::write(scratch.path().join(file), "")?;
+        }
+        Ok(Self { scratch, hilum: hilum.to_owned(), floor: floor.to_owned() })
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    /// Writes the configuration of a container engine: its own default, with a user namespace and what is started.
+    fn bundle(&self, engine: &str) -> Result<PathBuf> {
+        let bundle = self.path(engine);
+        std::fs::create_dir_all(&bundle)?;
+        let made = Command::new(engine).arg("spec").current_dir(&bundle).output();
+        let made = made.with_context(|| format!("{engine} is not installed"))?;
+        ensure!(made.status.success(), "{}", last_line(&made.stderr));
+        let file = bundle.join("config.json");
+        let mut spec: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
+        spec["process"]["terminal"] = json!(false);
+        spec["process"]["args"] = json!(["/bin/busybox", "true"]);
+        spec["root"]["path"] = json!(self.path("root"));
+        std::fs::write(&file, spec.to_string())?;
+        Ok(bundle)
+    }
+}
+
+/// One that starts programs.
+pub(crate) struct Contestant<'a> {
+    pub(crate) name: String,
+    place: &'a Place,
+    way: Way,
+}
+
+enum Way {
+    /// A supervisor that is there already, asked by its socket.
+    Resident(Namespace, PathBuf),
+    /// A process that starts when it reads a byte, and says how long it took.
+    Loop(Child, ChildStdin, BufReader<ChildStdout>),
+    /// A program that is executed each time.
+    Fresh(Vec<String>),
+}
+
+impl<'a> Contestant<'a> {
+    /// Makes it ready.
+    ///
+    /// # Errors
+    /// It is not installed, or cannot run here.
+    pub(crate) fn new(name: &str, place: &'a Place) -> Result<Self> {
+        let root = place.path("root").display().to_string();
+        let engine = |engine: &str| -> Result<Way> {
+            let bundle = place.bundle(engine)?.display().to_string();
+            Ok(fresh(&[engine, "run", "--bundle", &bundle, "bench"]))
+        };
+        let way = match name {
+            "hilum" => {
+                let socket = place.path("socket");
+                let config = place.path("hilum.conf");
+                let lines = format!(
+                    "hilum 1\n[system]\ncontrol {}\n[workload true]\nroot {root}\nexec /bin/busybox true\nrestart never\n\
+                     ready exit\n[workload rest]\nroot {root}\nexec /bin/busybox sleep 100000\n",
+                    socket.display()
+                );
+                std::fs::write(&config, lines)?;
+                let namespace = Namespace::start(&place.hilum, &config, &[])?;
+                namespace.console.expect("workload \"true\": ready", DEADLINE)?;
+                Way::Resident(namespace, socket)
+            }
+            "floor.c, resident" => {
+                let mut child = self::command(&floor(place, true), place);
+                let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+                let (input, output) = (child.stdin.take(), child.stdout.take());
+                Way::Loop(child, input.context("a pipe")?, BufReader::new(output.context("a pipe")?))
+            }
+            FRESH_FLOOR => Way::Fresh(floor(place, false)),
+            "bubblewrap" => fresh(&[
+                "bwrap",
+                "--unshare-all",
+                "--unshare-user",
+                "--uid",
+                "0",
+                "--gid",
+                "0",
+                "--cap-drop",
+                "ALL",
+                "--ro-bind",
+                &root,
+                "/",
+                "--proc",
+                "/proc",
+                "--dev",
+                "/dev",
+                "--tmpfs",
+                "/tmp",
+                "--tmpfs",
+                "/run",
+                "--new-session",
+                "/bin/busybox",
+                "true",
+            ]),
+            other => engine(other)?,
+        };
+        Ok(Self { name: name.to_owned(), place, way })
+    }
+
+    /// One start; gives the time until its program has ended.
+    ///
+    /// # Errors
+    /// It failed, with what it said.
+    pub(crate) fn start(&mut self) -> Result<Duration> {
+        match &mut self.way {
+            Way::Resident(_, socket) => ask(socket),
+            Way::Loop(_, input, output) => {
+                input.write_all(b"!")?;
+                let mut line = String::new();
+                output.read_line(&mut line)?;
+                Ok(Duration::from_micros(line.trim().parse().context("it has ended")?))
+            }
+            Way::Fresh(words) => {
+                let mut command = command(words, self.place);
+                let begin = Instant::now();
+                let output =
+                    command.stdin(Stdio::null()).output().with_context(|| format!("{} is not installed", words[0]))?;
+                let passed = begin.elapsed();
+                ensure!(output.status.success(), "{}", last_line(&output.stderr));
+                Ok(passed)
+            }
+        }
+    }
+
+    /// The system calls of one start, of every process that it takes; none where they were not counted.
+    pub(crate) fn count_calls(&mut self) -> Result<Option<usize>> {
+        let trace = self.place.path("trace");
+        let output = trace.to_str().context("UTF-8")?.to_owned();
+        let mut strace = vec!["strace".to_owned(), "-f".to_owned(), "-o".to_owned(), output];
+        match &self.way {
+            Way::Fresh(words) => {
+                strace.extend(words.iter().cloned());
+                let done = command(&strace, self.place).stdin(Stdio::null()).output().context("strace")?;
+                ensure!(done.status.success(), "under strace: {}", last_line(&done.stderr));
+            }
+            Way::Resident(namespace, socket) => {
+                let pid = namespace.process_one()?.as_raw_nonzero().to_string();
+                let mut child =
+                    Command::new("strace").args(&strace[1..]).args(["-p", &pid]).stderr(Stdio::piped()).spawn()?;
+                let mut said = [0; 1];
+                // Its first words say that it has attached; it has more to say, and nobody may be gone then.
+                let mut words = child.stderr.take().context("a pipe")?;
+                words.read_exact(&mut said)?;
+                ask(socket)?;
+                std::thread::sleep(Duration::from_millis(200));
+                let pid = rustix::process::Pid::from_child(&child);
+                rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
+                child.wait()?;
+            }
+            Way::Loop(..) => return Ok(None),
+        }
+        let text = std::fs::read_to_string(&trace)?;
+        let is_call = |line: &&str| line.contains('(') && !line.contains(" resumed>");
+        Ok(Some(text.lines().filter(is_call).count()))
+    }
+}
+
+impl Drop for Contestant<'_> {
+    fn drop(&mut self) {
+        if let Way::Loop(child, ..) = &mut self.way {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn fresh(words: &[&str]) -> Way {
+    Way::Fresh(words.iter().map(|word| (*word).to_owned()).collect())
+}
+
+/// floor.c moves mounts about, so it gets a mount namespace; what that costs is not in its own figures.
+fn floor(place: &Place, is_resident: bool) -> Vec<String> {
+    let mut words = vec![place.floor.display().to_string(), place.path("root").display().to_string()];
+    words.extend(is_resident.then(|| "resident".to_owned()));
+    words
+}
+
+fn command(words: &[String], place: &Place) -> Command {
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]).env("TEMPLATE", place.path("template"));
+    command
+}
+
+/// Has hilum start its workload, and waits until that has ended.
+fn ask(socket: &Path) -> Result<Duration> {
+    let mut request = Request::new(Asked::Start);
+    request.is_waiting = true;
+    let fits = request.words.push("true").is_ok();
+    let message = request.message().ok().filter(|_| fits).context("a request")?;
+    let begin = Instant::now();
+    let connection = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    rustix::net::connect(&connection, &SocketAddrUnix::new(socket)?)?;
+    rustix::net::send(&connection, &message, SendFlags::NOSIGNAL)?;
+    let mut buffer = [0; MESSAGE_BYTES];
+    loop {
+        let (_, length) = rustix::net::recv(&connection, &mut buffer, RecvFlags::empty())?;
+        match Reply::read(&buffer[..length]) {
+            Ok(Reply::Done(0, _)) => return Ok(begin.elapsed()),
+            Ok(Reply::Done(status, text)) => bail!("status {status}: {text}"),
+            Ok(_) => {}
+            Err(_) => bail!("it has ended the connection"),
+        }
+    }
+}
+
+/// The last line that a program said.
+fn last_line(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it failed without a word").to_owned()
+}

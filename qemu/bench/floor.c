@@ -1,0 +1,198 @@
+/* What a start costs the kernel: the system calls of one start by hilum, with their arguments, and nothing else. No
+ * configuration, no plan, no report, no supervision, nothing that can be told when something fails.
+ *
+ *   floor ROOT            one start of ROOT/bin/busybox true, then the end: for a launcher that is executed each time
+ *   floor ROOT resident   one start for each byte of standard input, and the microseconds of each on a line
+ *
+ * As root, in a mount namespace of its own, with TEMPLATE (see below) made by the bench.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/landlock.h>
+#include <linux/mount.h>
+#include <linux/netlink.h>
+#include <linux/openat2.h>
+#include <linux/rtnetlink.h>
+#include <linux/sched.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MUST(call) ({ long r_ = (long)(call); if (r_ < 0) { fprintf(stderr, "floor: line %d: %s: %s\n", __LINE__, #call, strerror(errno)); _exit(125); } r_; })
+enum { PROC = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, IDS = 65536 };
+
+static int beneath(int folder, const char *path, int flags) {
+    struct open_how how = { .flags = O_RDONLY | O_CLOEXEC | O_PATH | flags, .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS };
+    return syscall(SYS_openat2, folder, path, &how, sizeof how);
+}
+static void attach(int mount, const char *path) {
+    int target = MUST(beneath(AT_FDCWD, path, O_DIRECTORY));
+    MUST(syscall(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+}
+static int make(const char *kind, const char *mode, const char *size, unsigned attributes) {
+    int context = MUST(syscall(SYS_fsopen, kind, FSOPEN_CLOEXEC));
+    if (mode) MUST(syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "mode", mode, 0));
+    if (size) MUST(syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, *size == '0' ? "ptmxmode" : "size", size, 0));
+    MUST(syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
+    return MUST(syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes));
+}
+static void put(const char *path, const char *text) {
+    int file = MUST(open(path, O_WRONLY | O_CLOEXEC));
+    MUST(write(file, text, strlen(text)));
+    close(file);
+}
+static void loopback_up(void) {
+    struct { struct nlmsghdr head; struct ifinfomsg link; } ask = { { sizeof ask, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, 1, 0 }, { .ifi_index = 1, .ifi_flags = 1, .ifi_change = 1 } };
+    char answer[256];
+    int socket_ = MUST(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    MUST(send(socket_, &ask, sizeof ask, 0));
+    MUST(recv(socket_, answer, sizeof answer, 0));
+    close(socket_);
+}
+/* As long as hilum's default program, and as shallow: comparisons that jump to the answer. */
+static void filter(void) {
+    struct sock_filter program[189] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0) };
+    for (int i = 1; i < 188; i++) program[i] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 100000 + i, 0, 0);
+    program[188] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    struct sock_fprog all = { 189, program };
+    MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &all));
+}
+static void landlock(void) {
+    struct landlock_ruleset_attr files = { .handled_access_fs = (1 << 13) - 1 };
+    static const char *const paths[] = { "/", "/proc", "/dev", "/dev/shm", "/tmp", "/run" };
+    syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    int rules = syscall(SYS_landlock_create_ruleset, &files, sizeof files, 0);
+    if (rules < 0) return;
+    for (int i = 0; i < 6; i++) {
+        struct stat facts;
+        struct landlock_path_beneath_attr rule = { i ? files.handled_access_fs : 13, MUST(open(paths[i], O_PATH | O_CLOEXEC)) };
+        MUST(fstat(rule.parent_fd, &facts));
+        MUST(syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0));
+    }
+    MUST(syscall(SYS_landlock_restrict_self, rules, 0));
+    close(rules);
+}
+static void child(int handover, int output, const char *template) {
+    char byte, control[CMSG_SPACE(sizeof(int))];
+    struct iovec part = { &byte, 1 };
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+    struct mount_attr root_only = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV };
+    struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY | PROC };
+    static const char *const fixed[] = { "bus", "fs", "irq", "sys", "sysrq-trigger" };
+    static const char *const masks[] = { "kcore", "keys", "timer_list", "sched_debug", "latency_stats", "interrupts", "acpi", "scsi", "asound" };
+    umask(0);
+    MUST(recvmsg(handover, &message, 0));
+    int root = *(int *)CMSG_DATA(CMSG_FIRSTHDR(&message));
+    MUST(syscall(SYS_setresgid, 0, 0, 0));
+    MUST(syscall(SYS_setresuid, 0, 0, 0));
+    MUST(setsid());
+    syscall(SYS_keyctl, 1, "floor");
+    MUST(sethostname("floor", 5));
+    loopback_up();
+    put("/proc/sys/net/ipv4/ip_unprivileged_port_start", "0");
+    put("/proc/sys/net/ipv4/ping_group_range", "0 65535");
+    int masked = MUST(open(template, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    MUST(syscall(SYS_mount, NULL, "/", NULL, 0x44000 /* MS_REC | MS_PRIVATE */, NULL));
+    MUST(syscall(SYS_move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH));
+    MUST(fchdir(root));
+    MUST(syscall(SYS_mount_setattr, root, "", AT_EMPTY_PATH, &root_only, sizeof root_only));
+    int proc = make("proc", NULL, NULL, PROC);
+    attach(proc, "proc");
+    for (int i = 0; i < 5; i++) {
+        int tree = syscall(SYS_open_tree, proc, fixed[i], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        if (tree < 0) continue;
+        MUST(syscall(SYS_move_mount, tree, "", proc, fixed[i], MOVE_MOUNT_F_EMPTY_PATH));
+        MUST(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &read_only, sizeof read_only));
+    }
+    for (int i = 0; i < 9; i++) {
+        int target = beneath(proc, masks[i], 0);
+        if (target < 0) continue;
+        int mask = MUST(syscall(SYS_open_tree, masked, i < 6 ? "mask/file" : "mask/folder", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+        MUST(syscall(SYS_move_mount, mask, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+    }
+    int dev = MUST(syscall(SYS_open_tree, masked, "dev", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+    attach(dev, "dev");
+    attach(make("devpts", "0620", "0666", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC), "dev/pts");
+    attach(make("tmpfs", "1777", "16777216", PROC), "dev/shm");
+    attach(make("tmpfs", "1777", "16777216", PROC), "tmp");
+    attach(make("tmpfs", "0755", "16777216", PROC), "run");
+    int null = MUST(openat(dev, "null", O_RDONLY | O_CLOEXEC));
+    dup2(null, 0), dup2(output, 1), dup2(output, 2);
+    MUST(syscall(SYS_pivot_root, ".", "."));
+    MUST(syscall(SYS_umount2, ".", 2 /* MNT_DETACH */));
+    MUST(chdir("/"));
+    for (int capability = 0; capability <= 40; capability++) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
+    MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
+    landlock();
+    struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+    struct __user_cap_data_struct none[2] = { 0 };
+    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    MUST(syscall(SYS_capset, &head, none));
+    umask(022);
+    MUST(syscall(SYS_close_range, 3, ~0U, 0));
+    filter();
+    execl("/bin/busybox", "busybox", "true", (char *)NULL);
+    _exit(127);
+}
+static void start(const char *root, const char *template) {
+    int log[2], report[2], handover[2], process = -1, status;
+    char path[64], read_[16], control[CMSG_SPACE(sizeof(int))] = { 0 }, ids[32];
+    MUST(pipe2(log, O_CLOEXEC)), MUST(pipe2(report, O_CLOEXEC));
+    MUST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, handover));
+    struct clone_args how = { .flags = CLONE_PIDFD | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME,
+                              .pidfd = (uint64_t)(uintptr_t)&process, .exit_signal = SIGCHLD };
+    long pid = MUST(syscall(SYS_clone3, &how, sizeof how));
+    if (pid == 0) child(handover[1], log[1], template);
+    snprintf(path, sizeof path, "/proc/%ld/ns/user", pid);
+    int users = MUST(open(path, O_RDONLY | O_CLOEXEC));
+    snprintf(ids, sizeof ids, "0 %d %d", IDS, IDS);
+    snprintf(path, sizeof path, "/proc/%ld/setgroups", pid), put(path, "deny");
+    snprintf(path, sizeof path, "/proc/%ld/uid_map", pid), put(path, ids);
+    snprintf(path, sizeof path, "/proc/%ld/gid_map", pid), put(path, ids);
+    snprintf(path, sizeof path, "/proc/%ld/oom_score_adj", pid), put(path, "0");
+    int folder = MUST(open(root, O_PATH | O_DIRECTORY | O_CLOEXEC));
+    int tree = MUST(syscall(SYS_open_tree, folder, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
+    struct mount_attr mapped = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = users };
+    MUST(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &mapped, sizeof mapped));
+    struct iovec part = { "!", 1 };
+    struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
+    *CMSG_FIRSTHDR(&message) = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
+    *(int *)CMSG_DATA(CMSG_FIRSTHDR(&message)) = tree;
+    MUST(sendmsg(handover[0], &message, 0));
+    close(users), close(folder), close(tree), close(handover[0]), close(handover[1]), close(log[1]), close(report[1]);
+    MUST(read(report[0], read_, sizeof read_));
+    while (read(log[0], read_, sizeof read_) > 0) {}
+    MUST(waitpid(pid, &status, 0));
+    close(log[0]), close(report[0]), close(process);
+    if (status != 0) { fprintf(stderr, "floor: the start failed with %#x\n", status); exit(1); }
+}
+int main(int count, char **words) {
+    const char *template = getenv("TEMPLATE");
+    if (count < 2 || !template) { fprintf(stderr, "usage: TEMPLATE=FOLDER floor ROOT [resident]\n"); return 2; }
+    if (count == 2) return start(words[1], template), 0;
+    for (char byte; read(0, &byte, 1) == 1;) {
+        struct timespec from, to;
+        clock_gettime(CLOCK_MONOTONIC, &from);
+        start(words[1], template);
+        clock_gettime(CLOCK_MONOTONIC, &to);
+        printf("%ld\n", (to.tv_sec - from.tv_sec) * 1000000 + (to.tv_nsec - from.tv_nsec) / 1000);
+        fflush(stdout);
+    }
+    return 0;
+}
