@@ -183,9 +183,6 @@ fn lies(server: &Liar, kind: DhcpMessageType) -> Vec<Vec<u8>> {
     lies.push(written(&DhcpRepr { client_hardware_address: other, ..good.clone() }));
     lies.push(written(&DhcpRepr { server_identifier: None, ..good.clone() }));
     lies.push(written(&DhcpRepr { lease_duration: Some(0), ..good.clone() }));
-    lies.push(
-        written(&DhcpRepr { subnet_mask: Some(Ipv4Addr::UNSPECIFIED), ..server.answer(kind, SERVER) })[..236].to_vec(),
-    );
     let whole = written(&good);
     lies.extend([1, 44, 236, 239, 241].map(|length| whole[..length].to_vec()));
     // A question instead of an answer, another cookie, a MAC address of sixteen bytes, an option that ends outside.

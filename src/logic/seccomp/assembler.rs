@@ -11,8 +11,7 @@ pub const INSTRUCTIONS: usize = 1024;
 /// A program that seccomp(2) takes: [`Instruction`]s as the kernel reads them.
 pub type Program = Vec<[u8; 8], INSTRUCTIONS>;
 
-/// One instruction: `struct sock_filter` (include/uapi/linux/filter.h).
-#[repr(C)]
+/// One instruction, by the fields of `struct sock_filter` (include/uapi/linux/filter.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Instruction {
     /// What it does.

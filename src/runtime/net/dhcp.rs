@@ -7,7 +7,7 @@
 use hilum::config::{Capabilities, Mac};
 use hilum::dhcp::{Client, FRAME_BYTES, LEASE_BYTES, Lease, News};
 use hilum::plan::Namespaces;
-use hilum::seccomp::{Arch, assemble_only};
+use hilum::seccomp::{Arch, Instruction, assemble_only};
 use hilum_sys::{Cloned, exit, monotonic_ms};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -37,8 +37,7 @@ const FILTER: [[u8; 8]; 11] = [
 ];
 
 const fn instruction(code: u16, jump_true: u8, jump_false: u8, value: u32) -> [u8; 8] {
-    let ([a, b], [c, d, e, f]) = (code.to_ne_bytes(), value.to_ne_bytes());
-    [a, b, jump_true, jump_false, c, d, e, f]
+    Instruction { code, jump_true, jump_false, value }.bytes()
 }
 
 /// What a client says.
