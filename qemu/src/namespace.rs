@@ -3,7 +3,7 @@
 use crate::Transcript;
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub struct Namespace {
     child: Child,
+    /// The file that PID 1 runs.
+    program: PathBuf,
     /// What PID 1 shows.
     pub console: Transcript,
 }
@@ -35,10 +37,11 @@ impl Namespace {
         let child = command.spawn().context("unshare")?;
         // Dropping the command closes this process's copies of the pipe's writing end.
         drop(command);
-        Ok(Self { child, console: Transcript::read(reader) })
+        Ok(Self { child, program: hilum.canonicalize().context("hilum's file")?, console: Transcript::read(reader) })
     }
 
-    /// The host's pid of PID 1: the only child of unshare(1).
+    /// The host's pid of PID 1: the only child of unshare(1), once what is put before it has become it. Before
+    /// that it has not got the namespaces yet that such a program makes.
     ///
     /// # Errors
     /// It is not there within a second.
@@ -47,12 +50,14 @@ impl Namespace {
         let until = Instant::now() + Duration::from_secs(1);
         while Instant::now() < until {
             let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"))?;
-            if let Some(pid) = children.split_whitespace().next().and_then(|pid| pid.parse().ok()) {
+            if let Some(pid) = children.split_whitespace().next().and_then(|pid| pid.parse().ok())
+                && std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program == self.program)
+            {
                 return Pid::from_raw(pid).context("a pid");
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        bail!("unshare has no child; the console's end:\n{}", self.console.tail())
+        bail!("unshare has not become hilum; the console's end:\n{}", self.console.tail())
     }
 
     /// Sends a signal to PID 1.
