@@ -145,13 +145,22 @@ impl Vm {
         let mut stream = UnixStream::connect(&self.monitor).context("QEMU's monitor")?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         let mut answers = BufReader::new(stream.try_clone()?).lines();
-        let mut answer = || answers.next().context("QEMU's monitor closed")?.context("QEMU's monitor");
+        let mut answer = || -> Result<Value> {
+            let line = answers.next().context("QEMU's monitor closed")?.context("QEMU's monitor")?;
+            Ok(serde_json::from_str(&line)?)
+        };
         answer()?;
         for command in [&json!({"execute": "qmp_capabilities"}), command] {
             writeln!(stream, "{command}")?;
-            let text = answer()?;
-            if text.contains("\"error\"") {
-                bail!("QEMU's monitor: {text}");
+            // What the machine tells of itself comes in between.
+            let reply = loop {
+                let reply = answer()?;
+                if reply.get("event").is_none() {
+                    break reply;
+                }
+            };
+            if let Some(error) = reply.get("error") {
+                bail!("QEMU's monitor: {command}: {error}");
             }
         }
         Ok(())

@@ -19,6 +19,10 @@ pub(crate) type Name = String<{ hilum::config::limits::PATH_BYTES }>;
 /// The block devices of the board, by name.
 const DEVICES: &str = "/sys/class/block";
 
+/// Milliseconds after which it looks again without having heard anything: a card that is put into its reader is told by
+/// nobody where the kernel does not poll for it.
+const LOOK_MS: u64 = 1_000;
+
 /// Gives the path of the block device that is meant, when it is there. `waits` is called once, where it is not there yet.
 ///
 /// # Errors
@@ -46,15 +50,12 @@ pub(crate) fn find(
         let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) else { return Err(Errno::NOENT) };
         let down = down.map_or(events.as_fd(), |down| down);
         let mut places = [PollFd::new(&events, PollFlags::IN), PollFd::from_borrowed_fd(down, PollFlags::IN)];
-        if poll(&mut places, Some(&milliseconds(left))).is_err() {
-            continue;
-        }
+        let Ok(ready) = poll(&mut places, Some(&milliseconds(left.min(LOOK_MS)))) else { continue };
         let is_down = !places[1].revents().is_empty() && down.as_raw_fd() != events.as_raw_fd();
         if is_down {
             return Err(Errno::CANCELED);
         }
-        if !places[0].revents().is_empty()
-            && has_block_device(&events)
+        if (ready == 0 || has_block_device(&events))
             && let Some(name) = look(source)
         {
             return Ok(name);
