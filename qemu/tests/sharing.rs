@@ -135,7 +135,7 @@ fn start_executes_nothing_but_the_program_and_makes_few_system_calls() {
     let before = calls.take_while(|line| !line.contains(" execve(")).count();
     println!("{before} system calls from the clone to the program");
     // 41 of them take one capability each out of the bounding set.
-    assert!(before <= 210, "{before}");
+    assert!(before <= 134, "{before}");
 }
 
 /// CASES 32.

@@ -52,6 +52,8 @@ pub struct Rule<'a> {
     pub path: &'a str,
     /// What is allowed there.
     pub rights: Rights,
+    /// Whether it is a folder for sure: a mount of the plan's, and not what a line of the configuration names.
+    pub is_folder: bool,
 }
 
 /// A whole ruleset for one kernel.
@@ -74,23 +76,23 @@ pub fn rules<'a>(workload: &'a Workload<'a>, tcp: Option<&Tcp>, abi: u32) -> Opt
     }
     let known = Rights::known(abi);
     let mut rules = Vec::new();
-    let mut add = |path, rights: u64| {
+    let mut add = |path, rights: u64, is_folder| {
         // There is room for the fixed places and every `mount` and `volume`.
-        let _ = rules.push(Rule { path, rights: Rights(rights & known) });
+        let _ = rules.push(Rule { path, rights: Rights(rights & known), is_folder });
     };
     let read_only = Rights::READ | Rights::EXECUTE;
     let writable = Rights::READ | Rights::WRITE_FILE | Rights::TRUNCATE | Rights::CHANGE;
     let is_writable = workload.overlay != Overlay::None;
-    add("/", if is_writable { read_only | writable } else { read_only });
-    add("/proc", Rights::READ | Rights::WRITE_FILE | Rights::TRUNCATE);
-    add("/dev", Rights::READ | Rights::WRITE_FILE | Rights::TRUNCATE | Rights::IOCTL_DEVICE);
-    add("/dev/shm", writable);
-    add("/tmp", if workload.isolation.tmp_is_executable { writable | Rights::EXECUTE } else { writable });
-    add("/run", writable);
+    add("/", if is_writable { read_only | writable } else { read_only }, true);
+    add("/proc", Rights::READ | Rights::WRITE_FILE | Rights::TRUNCATE, true);
+    add("/dev", Rights::READ | Rights::WRITE_FILE | Rights::TRUNCATE | Rights::IOCTL_DEVICE, true);
+    add("/dev/shm", writable, true);
+    add("/tmp", if workload.isolation.tmp_is_executable { writable | Rights::EXECUTE } else { writable }, true);
+    add("/run", writable, true);
     let volumes = workload.isolation.volumes.iter().map(|volume| volume.bind());
     for bind in workload.isolation.mounts.iter().copied().chain(volumes) {
         let execute = if bind.is_executable { Rights::EXECUTE } else { 0 };
-        add(bind.target, execute | if bind.is_writable { writable } else { Rights::READ });
+        add(bind.target, execute | if bind.is_writable { writable } else { Rights::READ }, false);
     }
     // Bind and connect, from ABI 4; abstract sockets and signals, from ABI 6.
     let handled_tcp = if tcp.is_some() && abi >= 4 { 3 } else { 0 };

@@ -22,8 +22,8 @@ pub use landlock::{Rights, Rule, Ruleset, rules};
 pub use step::{FileSystem, Limit, Mask, Mount, Phase, Setting, Step, Value};
 
 use crate::config::{
-    Bind, Config, DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Overlay, Prefix, Ready, Workload, limits,
-    may_set_groups,
+    Bind, Config, DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Overlay, Prefix, Ready, User, Workload,
+    limits, may_set_groups,
 };
 use crate::netlink::has_tables;
 use crate::seccomp::Profile;
@@ -99,11 +99,20 @@ const PROC_READ_ONLY: [&core::ffi::CStr; 5] =
     [c"proc/bus", c"proc/fs", c"proc/irq", c"proc/sys", c"proc/sysrq-trigger"];
 
 const fn mount(filesystem: FileSystem, target: &'static core::ffi::CStr) -> Mount {
-    Mount { filesystem, target, options: &[], bytes: 0, read_only: false, executable: false, devices: false }
+    Mount {
+        filesystem,
+        target,
+        options: &[],
+        bytes: 0,
+        read_only: false,
+        executable: false,
+        devices: false,
+        is_held: false,
+    }
 }
 
-const PROC: Mount = mount(FileSystem::Proc, c"proc");
-const SYS: Mount = Mount { read_only: true, ..mount(FileSystem::Sysfs, c"sys") };
+const PROC: Mount = Mount { is_held: true, ..mount(FileSystem::Proc, c"proc") };
+const SYS: Mount = Mount { read_only: true, is_held: true, ..mount(FileSystem::Sysfs, c"sys") };
 const GROUPS: Mount = Mount { read_only: true, ..mount(FileSystem::Cgroup2, c"sys/fs/cgroup") };
 const PTS: Mount = Mount {
     options: &[(c"mode", c"0620"), (c"ptmxmode", c"0666")],
@@ -292,7 +301,7 @@ fn mounts<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut impl
     add(Step::Mount(PTS));
     add(Step::Mount(SHM));
     add(Step::Mount(Mount { bytes: isolation.tmp_bytes, executable: isolation.tmp_is_executable, ..TMP }));
-    add(Step::Mount(RUN));
+    add(Step::Mount(Mount { is_held: has_names(workload), ..RUN }));
     if has_names(workload) {
         add(Step::Hosts);
     }
@@ -321,12 +330,16 @@ fn identity<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut im
     if isolation.has_landlock {
         add(Step::Landlock(isolation.tcp.as_ref()));
     }
-    add(Step::User {
-        user: identity.user,
-        groups: &identity.groups,
-        has_denied_groups: namespaces.has("user") && !may_set_groups(workload),
-        capabilities: isolation.capabilities,
-    });
+    let has_denied_groups = namespaces.has("user") && !may_set_groups(workload);
+    // It is user 0 of its own ids already, without a group that it could give up.
+    if !has_denied_groups || identity.user != (User { uid: 0, gid: 0 }) {
+        add(Step::User {
+            user: identity.user,
+            groups: &identity.groups,
+            has_denied_groups,
+            capabilities: isolation.capabilities,
+        });
+    }
     add(Step::Capabilities(isolation.capabilities));
     add(Step::Umask(identity.umask));
     let ready = if let Ready::Fd(number) = workload.supervision.ready { number } else { 0 };

@@ -262,6 +262,8 @@ pub struct Mount {
     pub executable: bool,
     /// Whether device nodes below it work.
     pub devices: bool,
+    /// Whether later steps name what is below it: they do so from a descriptor of it, not by its path.
+    pub is_held: bool,
 }
 
 /// Something that is covered.

@@ -164,15 +164,36 @@ pub(super) fn search(program: &mut Program, ranges: &[Range]) {
 fn length(ranges: &[Range]) -> usize {
     match ranges {
         [] => 0,
-        [only] => {
-            let mut alone = Program::new();
-            leaf(&mut alone, only.answer);
-            alone.len()
-        }
+        [only] => match only.answer {
+            Answer::Check(Check::NoNamespaces) => 4,
+            Answer::Check(check) => check.values().1.len() + 3,
+            _ => 1,
+        },
         _ => {
             let (left, right) = ranges.split_at(ranges.len() / 2);
             let left = length(left);
             left + length(right) + if left > usize::from(u8::MAX) { 2 } else { 1 }
+        }
+    }
+}
+
+/// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; the bit of NEWTIME is a signal's in clone(2).
+const NAMESPACES: u32 = 0x7e02_0000;
+
+impl Check {
+    /// The argument that is looked at, values that it is compared with, and the answers to one of them and to any other.
+    const fn values(self) -> (u32, &'static [u32], u32, u32) {
+        /// PER_LINUX, PER_LINUX32, UNAME26 with each, and the question.
+        const PERSONALITIES: [u32; 5] = [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff];
+        const TIOCSTI: u32 = 0x5412;
+        const TIOCLINUX: u32 = 0x541c;
+        /// AF_UNIX, AF_INET, AF_INET6, AF_NETLINK.
+        const FAMILIES: [u32; 4] = [1, 2, 10, 16];
+        match self {
+            Self::NoNamespaces => (ARGUMENT_0, &[], REFUSE, ALLOW),
+            Self::NoTerminalInput => (ARGUMENT_1, &[TIOCSTI, TIOCLINUX], REFUSE, ALLOW),
+            Self::HarmlessPersonality => (ARGUMENT_0, &PERSONALITIES, ALLOW, REFUSE),
+            Self::CommonFamilies => (ARGUMENT_0, &FAMILIES, ALLOW, REFUSE),
         }
     }
 }
@@ -185,25 +206,13 @@ fn leaf(program: &mut Program, answer: Answer) {
         Answer::Unknown => return push(program, give(UNKNOWN)),
         Answer::Check(check) => check,
     };
-    /// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; the bit of NEWTIME is a signal's in clone(2).
-    const NAMESPACES: u32 = 0x7e02_0000;
-    /// PER_LINUX, PER_LINUX32, UNAME26 with each, and the question.
-    const PERSONALITIES: [u32; 5] = [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff];
-    const TIOCSTI: u32 = 0x5412;
-    const TIOCLINUX: u32 = 0x541c;
-    /// AF_UNIX, AF_INET, AF_INET6, AF_NETLINK.
-    const FAMILIES: [u32; 4] = [1, 2, 10, 16];
-    let (argument, values, listed, other): (u32, &[u32], u32, u32) = match check {
-        Check::NoNamespaces => {
-            push(program, load(ARGUMENT_0));
-            push(program, compare(JUMP_ANY_BIT, NAMESPACES, 0, 1));
-            push(program, give(REFUSE));
-            return push(program, give(ALLOW));
-        }
-        Check::NoTerminalInput => (ARGUMENT_1, &[TIOCSTI, TIOCLINUX], REFUSE, ALLOW),
-        Check::HarmlessPersonality => (ARGUMENT_0, &PERSONALITIES, ALLOW, REFUSE),
-        Check::CommonFamilies => (ARGUMENT_0, &FAMILIES, ALLOW, REFUSE),
-    };
+    if check == Check::NoNamespaces {
+        push(program, load(ARGUMENT_0));
+        push(program, compare(JUMP_ANY_BIT, NAMESPACES, 0, 1));
+        push(program, give(REFUSE));
+        return push(program, give(ALLOW));
+    }
+    let (argument, values, listed, other) = check.values();
     push(program, load(argument));
     for (index, value) in values.iter().enumerate() {
         push(program, compare(JUMP_EQUAL, *value, (values.len() - index) as u8, 0));

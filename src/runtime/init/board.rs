@@ -71,9 +71,12 @@ pub(super) struct Board {
     pub(super) deferred: WorkloadSet,
     /// The copies of this process that prepare what some workloads wait for.
     pub(super) copies: [preparation::Copy; preparation::Work::ALL.len()],
-    /// Its end lets them begin; none once they have.
-    pub(super) go: Option<OwnedFd>,
+    /// Until this millisecond everything waits that the first workload does not need, on the board's only processor; none
+    /// once that one runs.
+    pub(super) quiet_until: Option<u64>,
     pub(super) epoll: OwnedFd,
+    /// The millisecond of this turn of the loop: a clock that is read costs a system call.
+    now: u64,
     signals: Signals,
     /// When this process was entered; none once the first workload's time was told.
     pub(super) entered_us: Option<u64>,
@@ -112,6 +115,7 @@ impl Board {
             groups,
             networks: Networks::none(),
             template: template_place(kind),
+            landlock_abi: hilum_sys::landlock_abi(),
             ready: None,
             disks: None,
             has_disks: kind == Kind::Machine,
@@ -144,9 +148,10 @@ impl Board {
                 guard,
                 links: BoardLinks::none(),
                 copies: [preparation::Copy::NONE; _],
-                go: None,
+                quiet_until: None,
                 deferred: WorkloadSet::EMPTY,
                 epoll,
+                now: monotonic_ms(),
                 signals,
                 settled: false,
                 waits_for_console: false,
@@ -162,23 +167,19 @@ impl Board {
         self.supervisor.seed(hilum_sys::boottime_us() as u32);
         self.timeline.note(Moment::Arranged);
         self.prepare_all();
-        self.supervisor.begin(self.config.get(), self.guard.is_safe, monotonic_ms());
+        self.supervisor.begin(self.config.get(), self.guard.is_safe, self.now);
         self.carry_out();
-        // No workload waits for it.
-        if let Err(errno) = self.control.open(control::path(self.config.get(), self.kind)) {
-            self.console.say(format_args!("control socket: {}; commands reach nobody", words(errno)));
+        if self.quiet_until.is_none() {
+            self.open();
+            self.console.flush();
         }
-        self.links = BoardLinks::follow(self.kind, self.config.get(), empty_folder(self.kind), &mut self.console);
-        if let Some(socket) = self.links.socket() {
-            let _ = self.watch(socket, Source::Links);
-            self.links.look(self.config.get(), &mut self.console);
-        }
-        self.console.flush();
         assert!(!panic_once, "asked for by hilum.panic on the kernel command line");
         loop {
             self.wait_and_dispatch();
-            // What follows is of this moment: a clock that is read costs a system call.
-            let now = monotonic_ms();
+            let now = self.now;
+            if self.quiet_until.is_some_and(|until| until <= now) {
+                self.let_go();
+            }
             self.supervisor.tick(self.config.get(), now);
             self.carry_out();
             self.settle();
@@ -195,14 +196,27 @@ impl Board {
             if self.supervisor.going_down().is_none() {
                 self.console.keep_prompt(control::path(self.config.get(), self.kind), now);
             }
-            self.console.flush();
+            if self.quiet_until.is_none() {
+                self.console.flush();
+            }
+        }
+    }
+
+    /// Opens the board: to commands, and to the links of the network. No workload waits for it.
+    pub(super) fn open(&mut self) {
+        if let Err(errno) = self.control.open(control::path(self.config.get(), self.kind)) {
+            self.console.say(format_args!("control socket: {}; commands reach nobody", words(errno)));
+        }
+        self.links = BoardLinks::follow(self.kind, self.config.get(), empty_folder(self.kind), &mut self.console);
+        if let Some(socket) = self.links.socket() {
+            let _ = self.watch(socket, Source::Links);
+            self.links.look(self.config.get(), &mut self.console);
         }
     }
 
     fn wait_and_dispatch(&mut self) {
-        let now = monotonic_ms();
         self.watch_console();
-        self.watch_control(now);
+        self.watch_control(self.now);
         let longest_ms = if self.around.groups.has_leftover() { SWEEP_MS } else { SLEEP_MS };
         let at = [
             self.supervisor.deadline(),
@@ -210,11 +224,15 @@ impl Board {
             self.control.resumes_at(),
             self.console.resumes_at(),
             self.links.deadline(),
+            self.quiet_until,
         ];
-        let sleep_ms = at.into_iter().flatten().min().map_or(longest_ms, |at| at.saturating_sub(now).min(longest_ms));
+        // The turn may have taken long.
+        let left = |at: u64| at.saturating_sub(monotonic_ms()).min(longest_ms);
+        let sleep_ms = at.into_iter().flatten().min().map_or(longest_ms, left);
         let mut events = [epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; 16];
         // An interrupted or failed wait is a turn without events: the next turn looks at everything again.
         let count = epoll::wait(&self.epoll, &mut events, Some(&milliseconds(sleep_ms))).unwrap_or(0);
+        self.now = monotonic_ms();
         for event in &events[..count] {
             match Source::from(event.data) {
                 Source::Signals => self.read_signals(),
@@ -238,7 +256,7 @@ impl Board {
     /// Waits for the console while lines wait for it, and only then: a terminal that is ready would never let the loop
     /// sleep.
     fn watch_console(&mut self) {
-        let wanted = self.console.has_waiting();
+        let wanted = self.console.has_waiting() && self.quiet_until.is_none();
         if self.console.has_changed() {
             self.waits_for_console = false;
         }
@@ -274,7 +292,7 @@ impl Board {
     fn read_signals(&mut self) {
         while let Some(caught) = self.signals.next() {
             match leave::asked(caught) {
-                Some(down) => self.supervisor.shut_down(self.config.get(), down, monotonic_ms()),
+                Some(down) => self.supervisor.shut_down(self.config.get(), down, self.now),
                 None => self.reap(),
             }
         }
@@ -282,7 +300,7 @@ impl Board {
 
     /// Tells the supervisor that something happened to a workload.
     pub(super) fn tell(&mut self, index: usize, event: Event) {
-        self.supervisor.on(self.config.get(), index, event, monotonic_ms());
+        self.supervisor.on(self.config.get(), index, event, self.now);
     }
 
     /// Does everything that the supervisor has decided.

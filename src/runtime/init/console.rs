@@ -242,6 +242,13 @@ impl Console {
         }
     }
 
+    /// Has the file have every line so far. What comes later is on the terminal alone.
+    pub(super) fn finish_log(&mut self) {
+        if let Some(file) = self.log_file.take() {
+            file.finish();
+        }
+    }
+
     fn write(&mut self, text: fmt::Arguments<'_>) {
         let mut line = Line(heapless::Vec::new());
         // A line that is too long is cut, and there is no other way for this to fail.

@@ -68,12 +68,14 @@ pub(super) struct Control {
     pub(super) clients: [Option<Client>; CLIENTS],
     paused_until: u64,
     count: u32,
+    /// The user of this process.
+    user: u32,
 }
 
 impl Control {
     /// No socket.
     pub(super) const fn closed() -> Self {
-        Self { listener: None, clients: [const { None }; CLIENTS], paused_until: 0, count: 0 }
+        Self { listener: None, clients: [const { None }; CLIENTS], paused_until: 0, count: 0, user: u32::MAX }
     }
 
     /// Opens the socket, where there is a path for it.
@@ -81,6 +83,7 @@ impl Control {
     /// # Errors
     /// The kernel's.
     pub(super) fn open(&mut self, path: Option<&str>) -> Result<(), Errno> {
+        self.user = rustix::process::geteuid().as_raw();
         self.listener = path.map(open).transpose()?;
         Ok(())
     }
@@ -115,7 +118,7 @@ impl Control {
             Err(_) => return None,
         };
         self.paused_until = 0;
-        let is_own = hilum_sys::peer_user(socket.as_fd()) == Ok(rustix::process::geteuid().as_raw());
+        let is_own = hilum_sys::peer_user(socket.as_fd()) == Ok(self.user);
         self.count = self.count.wrapping_add(1);
         let client = Client { socket, doing: Doing::Nothing, is_full: false, born: self.count };
         if !is_own {

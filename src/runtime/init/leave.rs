@@ -69,6 +69,7 @@ pub(super) fn asked(caught: Caught) -> Option<Down> {
 
 /// Takes the board down: every workload is over.
 pub(super) fn leave(kind: Kind, down: Down, mounts: &[SystemMount<'_>], console: &mut Console) -> ! {
+    console.finish_log();
     // What escaped from its workload, or was never in one.
     hilum_sys::kill_everything();
     if kind == Kind::Machine {

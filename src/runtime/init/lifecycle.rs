@@ -105,11 +105,12 @@ impl Board {
 
     /// Reads one helping of what a workload wrote; gives whether there was any.
     pub(super) fn read_output(&mut self, index: usize) -> bool {
-        let Some(process) = &self.processes[index] else { return false };
+        let Some(process) = self.processes[index].as_mut().filter(|process| process.has_writers) else { return false };
         let mut room = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
         match rustix::io::read(&process.output, &mut room) {
             Ok(([], _)) => {
                 // Every writer is gone, the process perhaps not: there is nothing to wait for here any more.
+                process.has_writers = false;
                 let _ = epoll::delete(&self.epoll, &process.output);
                 false
             }

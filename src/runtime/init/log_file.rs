@@ -2,16 +2,22 @@
 //!
 //! Lines go to it through a pipe that is never waited for; what does not fit is counted, and told in the file.
 
+use super::milliseconds;
 use crate::storage;
 use core::fmt::Write;
 use heapless::String;
 use hilum::config;
 use hilum_sys::{Cloned, exit, monotonic_ms};
+use rustix::event::poll;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, open, rename};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::Pid;
+use rustix::process::{Pid, WaitOptions, waitpid};
+
+/// Milliseconds that the process has for the last lines, and until it is looked for again.
+const FINISH_MS: u64 = 1_000;
+const FINISH_STEP_MS: u64 = 2;
 
 /// The process and the way to it.
 pub(super) struct LogFile {
@@ -44,6 +50,15 @@ impl LogFile {
     /// Where lines go to the process.
     pub(super) fn pipe(&self) -> &OwnedFd {
         &self.pipe
+    }
+
+    /// Lets the process write what it has been handed, and waits for its end, but not for ever.
+    pub(super) fn finish(self) {
+        let until = monotonic_ms() + FINISH_MS;
+        drop(self.pipe);
+        while matches!(waitpid(Some(self.pid), WaitOptions::NOHANG), Ok(None)) && monotonic_ms() < until {
+            let _ = poll(&mut [], Some(&milliseconds(FINISH_STEP_MS)));
+        }
     }
 
     /// Hands a line over, with its time in seconds since the boot.

@@ -28,8 +28,9 @@ const TRIES: u8 = 3;
 /// How the copy stands behind what starts meanwhile.
 const NICE: i32 = 10;
 
-/// Milliseconds that the copy waits at most for the first workload: it is the only processor's other work.
-const FIRST_MS: u64 = 150;
+/// Milliseconds that the first workload has the board's only processor for itself: several times what a start takes where
+/// the processor is emulated.
+const FIRST_MS: u64 = 500;
 
 /// What is prepared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -91,11 +92,38 @@ fn uses_own_network(config: &Config<'_>) -> bool {
 }
 
 impl Board {
-    /// Has copies of this process do it.
+    /// Has copies of this process do it: at once, or after the first workload.
     pub(super) fn prepare_all(&mut self) {
         let config = self.config.clone();
         net::set_all(config.get(), &mut self.console);
+        if self.has_a_first() {
+            self.quiet_until = Some(monotonic_ms() + FIRST_MS);
+            self.supervisor.limit_set_ups(limits::WORKLOADS);
+        } else {
+            Work::ALL.into_iter().for_each(|work| self.prepare(work));
+        }
+    }
+
+    /// Whether there is one processor alone, and a workload that waits for nothing: it starts before everything that it
+    /// does not need. Loading modules takes the kernel long, and some of it cannot be interrupted.
+    fn has_a_first(&self) -> bool {
+        let config = self.config.get();
+        let is_free = |workload: &Workload<'_>| {
+            let waits_for_others = !workload.needs.is_empty() || !workload.after.is_empty();
+            !waits_for_others && !needs_copy(config, workload, self.around.has_disks)
+        };
+        processors() == 1 && config.workloads.iter().any(is_free)
+    }
+
+    /// Does what waited for the first workload: that one runs, or will not.
+    pub(super) fn let_go(&mut self) {
+        if self.quiet_until.take().is_none() || self.supervisor.going_down().is_some() {
+            return;
+        }
+        self.supervisor.limit_set_ups(processors());
         Work::ALL.into_iter().for_each(|work| self.prepare(work));
+        self.start_deferred();
+        self.open();
     }
 
     fn prepare(&mut self, work: Work) {
@@ -104,14 +132,10 @@ impl Board {
         if !is_needed(work, self.kind, config) {
             return;
         }
-        // Disks need the modules. The modules need the processor, and there are workloads that need neither.
+        // Disks need the modules.
         let first = match work {
-            Work::Kernel => self.make_go(),
-            Work::Disks => None,
-        };
-        let first = match work {
-            Work::Kernel => first.as_ref().map(|go| (go, FIRST_MS)),
-            Work::Disks => self.around.ready.as_ref().map(|ready| (ready, LONGEST_MS)),
+            Work::Kernel => None,
+            Work::Disks => self.around.ready.as_ref(),
         };
         match copy(work, self.kind, config, first, &mut self.console) {
             Ok((pid, ready)) => {
@@ -126,30 +150,6 @@ impl Board {
                     .say(format_args!("preparation: {}: no copy of this process; everything waits", words(errno)));
                 prepare(work, self.kind, config, &mut self.console);
             }
-        }
-    }
-
-    /// A pipe whose end lets the copy begin, where there is one processor alone and a workload that waits for nothing: it
-    /// starts first. Loading modules takes the kernel long, and some of it cannot be interrupted.
-    fn make_go(&mut self) -> Option<OwnedFd> {
-        let config = self.config.get();
-        let is_free = |workload: &Workload<'_>| {
-            let waits_for_others = !workload.needs.is_empty() || !workload.after.is_empty();
-            !waits_for_others && !needs_copy(config, workload, self.around.has_disks)
-        };
-        let has_one = processors() == 1 && self.copies[Work::Kernel as usize].tries == 0;
-        if !has_one || !config.workloads.iter().any(is_free) {
-            return None;
-        }
-        let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).ok()?;
-        self.go = Some(writer);
-        Some(reader)
-    }
-
-    /// Lets the copy begin, and what waits for it: the first workload runs, or will not.
-    pub(super) fn let_go(&mut self) {
-        if self.go.take().is_some() {
-            self.start_deferred();
         }
     }
 
@@ -193,7 +193,6 @@ impl Board {
             self.supervisor.limit_set_ups(processors());
         }
         if work == Work::Kernel {
-            self.go = None;
             self.start_deferred();
         }
         true
@@ -204,9 +203,10 @@ impl Board {
     pub(super) fn is_deferred(&self, index: usize) -> bool {
         let config = self.config.get();
         let workload = &config.workloads[index];
+        let is_quiet = self.quiet_until.is_some();
         let needs = self.around.networks.lacks(config, index) || !workload.resources.io.is_empty();
-        (self.around.ready.is_some() && needs)
-            || (self.go.is_some() && needs_copy(config, workload, self.around.has_disks))
+        ((is_quiet || self.around.ready.is_some()) && needs)
+            || (is_quiet && needs_copy(config, workload, self.around.has_disks))
     }
 }
 
@@ -225,22 +225,22 @@ fn copy(
     work: Work,
     kind: Kind,
     config: &Config<'_>,
-    first: Option<(&OwnedFd, u64)>,
+    first: Option<&OwnedFd>,
     console: &mut Console,
 ) -> Result<(Pid, OwnedFd), Errno> {
     let (ready, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     match hilum_sys::clone(0, None)? {
         Cloned::Child => {
             let own = writer.as_raw_fd().unsigned_abs();
-            let first_fd = first.map_or(own, |(first, _)| first.as_raw_fd().unsigned_abs());
+            let first_fd = first.map_or(own, |first| first.as_raw_fd().unsigned_abs());
             let [terminal, kernel_log, file] = console.descriptors();
             // What it keeps open of PID 1 would stay in PID 1's epoll set.
             let _ = hilum_sys::close_all_but(&mut [own, first_fd, terminal, kernel_log, file]);
             // What needs none of it goes first.
             let _ = setpriority_process(None, NICE);
             console.forget();
-            if let Some((first, limit_ms)) = first {
-                wait(first, limit_ms);
+            if let Some(first) = first {
+                wait(first, LONGEST_MS);
             }
             prepare(work, kind, config, console);
             show_all(console);

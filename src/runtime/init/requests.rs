@@ -42,15 +42,12 @@ const ADDRESSES_BYTES: usize = 160;
 impl Board {
     /// Takes a new connection in.
     pub(super) fn accept(&mut self) {
-        while let Some(place) = self.control.accept() {
-            if place == CLIENTS {
-                continue;
-            }
-            let Some(client) = &self.control.clients[place] else { continue };
-            let interest = EventFlags::IN | EventFlags::RDHUP;
-            if epoll::add(&self.epoll, &client.socket, Source::Client(place).data(), interest).is_err() {
-                self.control.clients[place] = None;
-            }
+        // One a turn: the next one that waits makes the loop turn again.
+        let Some(place) = self.control.accept().filter(|place| *place < CLIENTS) else { return };
+        let Some(client) = &self.control.clients[place] else { return };
+        let interest = EventFlags::IN | EventFlags::RDHUP;
+        if epoll::add(&self.epoll, &client.socket, Source::Client(place).data(), interest).is_err() {
+            self.control.clients[place] = None;
         }
     }
 

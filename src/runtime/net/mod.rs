@@ -14,10 +14,8 @@ pub(crate) use links::BoardLinks;
 pub(crate) use workload::{connect, remove_rules, rules, set_up};
 
 use core::fmt::Write;
-use hilum::netlink::{
-    LOOPBACK_INDEX, LinkEntry, List, Message, Messages, Refusal, Writer, acknowledge, list, set_link,
-};
-use rustix::fd::OwnedFd;
+use hilum::netlink::{LinkEntry, List, Message, Messages, Refusal, Writer, acknowledge, list};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::net::netlink::NETFILTER;
@@ -126,12 +124,11 @@ pub(crate) fn index_of(socket: &OwnedFd, name: &str) -> Result<u32, Errno> {
     rustix::net::netdevice::name_to_index(socket, name)
 }
 
-/// Brings the loopback link of this process's network namespace up.
+/// Brings the loopback link of this process's network namespace up. By the older request (netdevice(7)): it needs no
+/// message, no answer, and no netlink socket, which together cost more than the link itself.
 pub(crate) fn loopback_up() -> Result<(), Errno> {
-    let mut buffer = [0; 64];
-    let mut writer = Writer::new(&mut buffer);
-    set_link(&mut writer, LOOPBACK_INDEX, 0);
-    request(&route_socket()?, &writer)
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    hilum_sys::loopback_up(socket.as_fd())
 }
 
 /// Whether the kernel has IPv6.

@@ -31,7 +31,7 @@ pub use control::{
 pub use entry::Arguments;
 pub use lease::{Family, Lease, Shelf};
 pub use mount::{attach_loop, free_loop, grow_ext4, map_ids, restrict_mount};
-pub use packet::packet_socket;
+pub use packet::{loopback_up, packet_socket};
 pub use panic::{on_panic, print, print_to};
 pub use process::{
     Cloned, clone, close_all_but, close_range, execute, exit, kill_everything, own_mount_namespace, stop,

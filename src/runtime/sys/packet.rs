@@ -1,11 +1,11 @@
-//! A socket for whole frames of one link (packet(7)), which the kernel filters.
+//! Links of the network where rustix has no call: whole frames of one (packet(7)), and bringing one up (netdevice(7)).
 
 use crate::call::call;
 use core::mem::size_of;
-use linux_raw_sys::general::{__NR_bind, __NR_setsockopt, __NR_socket};
+use linux_raw_sys::general::{__NR_bind, __NR_ioctl, __NR_setsockopt, __NR_socket};
 use linux_raw_sys::if_packet::sockaddr_ll;
 use linux_raw_sys::net::{AF_PACKET, SO_ATTACH_FILTER, SOCK_RAW, SOL_SOCKET};
-use rustix::fd::{FromRawFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 
 /// SOCK_CLOEXEC and SOCK_NONBLOCK, which are the same on both architectures.
@@ -50,4 +50,26 @@ pub fn packet_socket(index: u32, filter: &[[u8; 8]]) -> Result<OwnedFd, Errno> {
     // SAFETY: the kernel reads the structure, which outlives the call.
     unsafe { call(__NR_bind, [number, address, size, 0, 0, 0]) }?;
     Ok(socket)
+}
+
+/// Brings the loopback link up in the network namespace that `socket` was made in. Any socket will do.
+///
+/// # Errors
+/// EPERM without CAP_NET_ADMIN over the namespace.
+pub fn loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    /// SIOCSIFFLAGS and IFF_UP (include/uapi/linux/sockios.h, if.h).
+    const SET_FLAGS: usize = 0x8914;
+    const UP: u16 = 1;
+    /// `struct ifreq` with the member that this request reads.
+    #[repr(C, align(8))]
+    struct Flags {
+        name: [u8; 16],
+        flags: u16,
+        rest: [u8; 22],
+    }
+    let mut request = Flags { name: [0; 16], flags: UP, rest: [0; 22] };
+    request.name[..2].copy_from_slice(b"lo");
+    let address = &raw const request as usize;
+    // SAFETY: the kernel reads a structure of the size of its own, with a name that ends; it outlives the call.
+    unsafe { call(__NR_ioctl, [socket.as_raw_fd() as usize, SET_FLAGS, address, 0, 0, 0]) }.map(|_| ())
 }

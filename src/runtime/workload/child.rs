@@ -9,6 +9,7 @@ use super::{identity, landlock, mounts, reaper};
 use crate::init::words;
 use core::ffi::CStr;
 use core::fmt::Write;
+use core::mem::forget;
 use hilum::config::{Check, Config, Workload, limits};
 use hilum::plan::{self, FileSystem, NOTIFY, Phase, Plan, Setting, Step};
 use hilum::seccomp::{Arch, Seccomp, assemble};
@@ -50,6 +51,8 @@ pub(super) struct Pipes<'a> {
     pub(super) is_timed: bool,
     /// Where the template lies.
     pub(super) template: &'static str,
+    /// The kernel's version of Landlock.
+    pub(super) landlock_abi: u32,
     /// What the workload's links lead to; none for a program that joins a workload.
     pub(super) config: Option<&'a Config<'a>>,
 }
@@ -67,23 +70,31 @@ struct Child<'a> {
     run: Option<OwnedFd>,
     dev: Option<OwnedFd>,
     template: Option<OwnedFd>,
+    empty: mounts::Empty,
+}
+
+impl<'a> Child<'a> {
+    fn new(workload: &'a Workload<'a>, pipes: &'a Pipes<'a>) -> Self {
+        Self {
+            workload,
+            pipes,
+            opened: Opened::new(),
+            attached: 0,
+            proc: None,
+            sys: None,
+            run: None,
+            dev: None,
+            template: None,
+            empty: mounts::Empty::default(),
+        }
+    }
 }
 
 /// Carries out the inside of `plan` and does not return.
 pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, pipes: &Pipes<'_>) -> ! {
-    // A panic in here has a line on the console and ends this process alone (see `after_panic`).
-    rustix::process::umask(Mode::empty());
-    let mut child = Child {
-        workload,
-        pipes,
-        opened: Opened::new(),
-        attached: 0,
-        proc: None,
-        sys: None,
-        run: None,
-        dev: None,
-        template: None,
-    };
+    // A panic in here has a line on the console and ends this process alone (see `after_panic`). The file mode creation
+    // mask is PID 1's, which is empty.
+    let mut child = Child::new(workload, pipes);
     for (index, step) in plan.of(Phase::Inside) {
         if let Err(errno) = child.apply(step) {
             child.fail(index, step, errno);
@@ -102,18 +113,7 @@ pub(super) fn run_program(
     program: &Program<'_>,
     connect: impl FnOnce() -> Result<(), Errno>,
 ) -> ! {
-    rustix::process::umask(Mode::empty());
-    let mut child = Child {
-        workload,
-        pipes,
-        opened: Opened::new(),
-        attached: 0,
-        proc: None,
-        sys: None,
-        run: None,
-        dev: None,
-        template: None,
-    };
+    let mut child = Child::new(workload, pipes);
     let mut connect = Some(connect);
     for (index, step) in plan.of(Phase::Inside).filter(|(_, step)| step.is_for_exec()) {
         let result = match step {
@@ -171,6 +171,7 @@ impl Child<'_> {
                 mounts::make_private()
             }
             Step::Root { is_writable } => mounts::attach_root(self.next_opened()?, is_writable),
+            Step::Mount(ref mount) if !mount.is_held => mounts::make_at(mount),
             Step::Mount(ref mount) => {
                 let made = mounts::make(mount)?;
                 mounts::attach(&made, mount.target)?;
@@ -184,11 +185,15 @@ impl Child<'_> {
                 Ok(())
             }
             Step::ReadOnly(path) => mounts::cover_read_only(self.filesystem(path)?, path),
-            Step::Mask(ref mask) => mounts::cover(self.filesystem(mask.path)?, mask, self.template()?),
+            Step::Mask(ref mask) => {
+                let filesystem = if mounts::covered(mask.path) == FileSystem::Sysfs { &self.sys } else { &self.proc };
+                let (Some(filesystem), Some(template)) = (filesystem, &self.template) else { return Err(Errno::BADF) };
+                self.empty.cover(filesystem, mask, template)
+            }
             Step::Dev { is_own } => {
                 self.attached += usize::from(is_own);
                 let own = self.attached.checked_sub(1).and_then(|last| self.opened.get(last)).filter(|_| is_own);
-                self.dev = Some(mounts::attach_dev(own, self.template()?)?);
+                self.dev = Some(mounts::attach_dev(own, self.template.as_ref().ok_or(Errno::BADF)?)?);
                 Ok(())
             }
             Step::Bind(ref bind) => mounts::attach_bind(self.next_opened()?, bind),
@@ -204,7 +209,10 @@ impl Child<'_> {
             Step::Personality(persona) => hilum_sys::set_personality(persona),
             Step::Bounding(kept) => identity::cut_bounding_set(kept),
             Step::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
-            Step::Landlock(tcp) => landlock::restrict(self.workload, tcp),
+            Step::Landlock(tcp) => {
+                let held = [("/", self.opened.first()), ("/proc", self.proc.as_ref()), ("/dev", self.dev.as_ref())];
+                landlock::restrict(self.workload, tcp, self.pipes.landlock_abi, &held)
+            }
             Step::User { user, groups, has_denied_groups, capabilities } => {
                 identity::become_user(user, groups, has_denied_groups, capabilities)
             }
@@ -254,10 +262,6 @@ impl Child<'_> {
         mounts::attach_where_there(run, HOSTS, c"etc/hosts")
     }
 
-    fn template(&self) -> Result<&OwnedFd, Errno> {
-        self.template.as_ref().ok_or(Errno::BADF)
-    }
-
     /// What is to be attached next of what was opened outside.
     fn next_opened(&mut self) -> Result<&OwnedFd, Errno> {
         self.attached += 1;
@@ -269,7 +273,7 @@ impl Child<'_> {
         match mount.filesystem {
             FileSystem::Proc => self.proc = Some(made),
             FileSystem::Sysfs => self.sys = Some(made),
-            FileSystem::Tmpfs if mount.target == c"run" => self.run = Some(made),
+            FileSystem::Tmpfs => self.run = Some(made),
             _ => {}
         }
     }
@@ -298,7 +302,10 @@ fn notify_socket() -> Result<OwnedFd, Errno> {
 /// Writes a setting. /proc/sys/net is that of the network namespace of whoever opens it (proc_sys(5)).
 fn write(setting: &Setting) -> Result<(), Errno> {
     let file = rustix::fs::open(setting.path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::io::write(&file, setting.value.as_bytes()).map(|_| ())
+    let written = rustix::io::write(&file, setting.value.as_bytes());
+    // A later step closes all descriptors at once.
+    forget(file);
+    written.map(|_| ())
 }
 
 /// Standard input is empty, standard output and error are the log pipe.
@@ -307,6 +314,7 @@ fn connect(dev: &OwnedFd, output: BorrowedFd<'_>) -> Result<(), Errno> {
     // there.
     let null = rustix::fs::openat(dev, c"null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;
+    forget(null);
     rustix::stdio::dup2_stdout(output)?;
     rustix::stdio::dup2_stderr(output)
 }

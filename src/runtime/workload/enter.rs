@@ -150,6 +150,7 @@ impl Target<'_> {
                     notify: None,
                     is_timed: false,
                     template: "",
+                    landlock_abi: hilum_sys::landlock_abi(),
                     config: None,
                 };
                 let has_terminal = matches!(streams, Streams::Terminal(..));

@@ -5,9 +5,8 @@ use hilum::config::{Capabilities, User, limits};
 use rustix::io::Errno;
 use rustix::process::{Gid, Uid};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set, configure_capability_in_ambient_set,
-    remove_capability_from_bounding_set, set_capabilities, set_keep_capabilities, set_thread_groups,
-    set_thread_res_gid, set_thread_res_uid,
+    CapabilitySet, CapabilitySets, configure_capability_in_ambient_set, remove_capability_from_bounding_set,
+    set_capabilities, set_keep_capabilities, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
 /// Becomes user 0 of a new user namespace, in which it is nobody so far: what it makes gets an owner that is mapped.
@@ -43,7 +42,9 @@ pub(super) fn become_user(
         list.extend(groups.iter().map(|group| Gid::from_raw(*group)));
         set_thread_groups(&list)?;
     }
-    set_keep_capabilities(!capabilities.is_empty())?;
+    if !capabilities.is_empty() {
+        set_keep_capabilities(true)?;
+    }
     set_thread_res_gid(gid, gid, gid)?;
     set_thread_res_uid(uid, uid, uid)
 }
@@ -51,11 +52,11 @@ pub(super) fn become_user(
 /// Leaves nothing but `kept` in the effective and permitted sets, and nothing in the others.
 ///
 /// A program with another uid than 0 keeps capabilities over its start only if they are in the ambient set, which may
-/// hold only what is inheritable; for uid 0 the bounding set is enough, and the inheritable set stays empty.
+/// hold only what is inheritable; for uid 0 the bounding set is enough, and the inheritable set stays empty. What is not
+/// inheritable any more leaves the ambient set by itself (cap_capset in security/commoncap.c).
 pub(super) fn leave_capabilities(kept: Capabilities) -> Result<(), Errno> {
-    clear_ambient_capability_set()?;
     let set = CapabilitySet::from_bits_retain(kept.0);
-    let is_zero = rustix::process::getuid().is_root();
+    let is_zero = kept.is_empty() || rustix::process::getuid().is_root();
     let inheritable = if is_zero { CapabilitySet::empty() } else { set };
     set_capabilities(None, CapabilitySets { effective: set, permitted: set, inheritable })?;
     for number in kept.iter().filter(|_| !is_zero) {

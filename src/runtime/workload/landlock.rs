@@ -3,7 +3,7 @@
 use hilum::config::{Tcp, Workload};
 use hilum::plan::{Rights, rules};
 use hilum_sys::LandlockRules;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 
@@ -12,9 +12,14 @@ const BIND: u64 = 1;
 const CONNECT: u64 = 2;
 
 /// Holds this process to its rules. A kernel without Landlock leaves files to the mounts; ports that were asked for are
-/// an error there.
-pub(super) fn restrict(workload: &Workload<'_>, tcp: Option<&Tcp>) -> Result<(), Errno> {
-    let abi = hilum_sys::landlock_abi();
+/// an error there. `held` has descriptors of places that need not be opened again; `abi` is the kernel's
+/// (`hilum_sys::landlock_abi`).
+pub(super) fn restrict(
+    workload: &Workload<'_>,
+    tcp: Option<&Tcp>,
+    abi: u32,
+    held: &[(&str, Option<&OwnedFd>)],
+) -> Result<(), Errno> {
     let ruleset = rules(workload, tcp, abi);
     if tcp.is_some() && ruleset.as_ref().is_none_or(|ruleset| ruleset.handled_tcp == 0) {
         return Err(Errno::OPNOTSUPP);
@@ -22,8 +27,12 @@ pub(super) fn restrict(workload: &Workload<'_>, tcp: Option<&Tcp>) -> Result<(),
     let Some(ruleset) = ruleset else { return Ok(()) };
     let restriction = LandlockRules::new(ruleset.handled.0, ruleset.handled_tcp, ruleset.scoped)?;
     for rule in &ruleset.rules {
+        if let Some(place) = held.iter().find_map(|(path, place)| place.filter(|_| *path == rule.path)) {
+            restriction.allow_path(place.as_fd(), rule.rights.0)?;
+            continue;
+        }
         let place = open(rule.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-        let is_folder = FileType::from_raw_mode(fstat(&place)?.st_mode) == FileType::Directory;
+        let is_folder = rule.is_folder || FileType::from_raw_mode(fstat(&place)?.st_mode) == FileType::Directory;
         let Rights(rights) = if is_folder { rule.rights } else { rule.rights.of_file() };
         restriction.allow_path(place.as_fd(), rights)?;
         // A later step closes all descriptors at once.

@@ -63,6 +63,40 @@ pub(super) fn make(wanted: &plan::Mount) -> Result<OwnedFd, Errno> {
     mount
 }
 
+/// Makes a filesystem and attaches it: one call for what [`make`] and [`attach`] take seven for, but there is no
+/// descriptor of it afterwards. The folder is named by the descriptor that [`below`] gave, which the board's own /proc knows.
+pub(super) fn make_at(wanted: &plan::Mount) -> Result<(), Errno> {
+    let place = below(CWD, wanted.target, OFlags::DIRECTORY)?;
+    let mut options: String<80> = String::new();
+    // Two options and a number of twenty digits fit.
+    for (name, value) in wanted.options {
+        let _ = write!(options, "{}={},", name.to_str().unwrap_or_default(), value.to_str().unwrap_or_default());
+    }
+    if wanted.bytes > 0 {
+        let _ = write!(options, "size={},", wanted.bytes);
+    }
+    // The last comma becomes the end of the string.
+    options.pop();
+    let _ = options.push('\0');
+    let options = CStr::from_bytes_with_nul(options.as_bytes()).map_err(|_| Errno::INVAL)?;
+    let mut flags = MountFlags::NOSUID;
+    flags.set(MountFlags::RDONLY, wanted.read_only);
+    flags.set(MountFlags::NOEXEC, !wanted.executable);
+    flags.set(MountFlags::NODEV, !wanted.devices);
+    let kind = wanted.filesystem.name();
+    let made = rustix::mount::mount(kind, own_path(place.as_fd()).as_str(), kind, flags, options);
+    forget(place);
+    made
+}
+
+/// The path of an open descriptor in the board's /proc.
+fn own_path(descriptor: BorrowedFd<'_>) -> String<32> {
+    let mut path = String::new();
+    // Ten digits fit.
+    let _ = write!(path, "/proc/self/fd/{}", descriptor.as_raw_fd());
+    path
+}
+
 /// Attaches a filesystem that was made.
 pub(super) fn attach(mount: &OwnedFd, target: &CStr) -> Result<(), Errno> {
     attach_to(mount, below(CWD, target, OFlags::DIRECTORY)?)
@@ -136,16 +170,36 @@ pub(super) fn cover_read_only(filesystem: &OwnedFd, path: &CStr) -> Result<(), E
     restricted
 }
 
-/// Covers something of a filesystem by something empty. What is not there needs no cover.
-pub(super) fn cover(filesystem: &OwnedFd, mask: &Mask, template: &OwnedFd) -> Result<(), Errno> {
-    let place = match below(filesystem.as_fd(), inside(mask.path), OFlags::empty()) {
-        Err(Errno::NOENT) => return Ok(()),
-        place => place?,
-    };
-    let empty = open_tree(template, if mask.is_folder { template::EMPTY_FOLDER } else { template::EMPTY_FILE }, CLONE)?;
-    let covered = attach_to(&empty, place);
-    forget(empty);
-    covered
+/// Something empty to cover the next file with, and the next folder: a mount each, not attached yet.
+#[derive(Default)]
+pub(super) struct Empty {
+    file: Option<OwnedFd>,
+    folder: Option<OwnedFd>,
+}
+
+impl Empty {
+    /// Covers something of a filesystem. What is not there needs no cover, and the empty mount is the next one's.
+    pub(super) fn cover(&mut self, filesystem: &OwnedFd, mask: &Mask, template: &OwnedFd) -> Result<(), Errno> {
+        let (kept, path) = match mask.is_folder {
+            true => (&mut self.folder, template::EMPTY_FOLDER),
+            false => (&mut self.file, template::EMPTY_FILE),
+        };
+        let empty = match kept.take() {
+            Some(empty) => empty,
+            None => open_tree(template, path, CLONE)?,
+        };
+        // The kernel's own names: none of them is a link, and nobody else can change them.
+        match move_mount(&empty, "", filesystem, inside(mask.path), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH) {
+            Err(Errno::NOENT) => {
+                *kept = Some(empty);
+                Ok(())
+            }
+            covered => {
+                forget(empty);
+                covered
+            }
+        }
+    }
 }
 
 /// The path without its first part, which is where the filesystem is attached.
@@ -182,24 +236,24 @@ fn restrict(mount: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<(), Err
     ] {
         flags.set(flag, attributes.contains(attribute));
     }
-    let mut path: String<32> = String::new();
-    let _ = write!(path, "/proc/self/fd/{}", mount.as_raw_fd());
-    mount_remount(path.as_str(), flags, c"")
+    mount_remount(own_path(mount).as_str(), flags, c"")
 }
 
 /// Makes the working directory the root, and detaches the old root from this namespace.
 ///
 /// With both names "." the old root comes to lie over the new one, so no folder has to be there to put it in
-/// (pivot_root(2), "pivot_root(".", ".")").
+/// (pivot_root(2), "pivot_root(".", ".")"). The working directory is the root afterwards.
 pub(super) fn pivot() -> Result<(), Errno> {
     rustix::process::pivot_root(".", ".")?;
-    unmount(".", UnmountFlags::DETACH)?;
-    rustix::process::chdir("/")
+    unmount(".", UnmountFlags::DETACH)
 }
 
 /// Enters the working directory, inside of the root. Not through what /proc says of open descriptors: the copies of
 /// PID 1's are closed only later, and one of them may be a folder of the board (CVE-2024-21626).
 pub(super) fn enter(path: &str) -> Result<(), Errno> {
+    if path == "/" {
+        return rustix::process::chdir(path);
+    }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     rustix::process::fchdir(openat2(CWD, path, flags, Mode::empty(), how)?)

@@ -23,6 +23,8 @@ pub(crate) struct Process {
     pub(crate) pidfd: OwnedFd,
     /// What it writes to standard output and standard error, in the order in which it writes.
     pub(crate) output: OwnedFd,
+    /// Whether anybody can still write there.
+    pub(crate) has_writers: bool,
     /// Where its set-up reports; none once it has.
     pub(crate) report: Option<OwnedFd>,
     /// When it was about to execute its program, where that was asked for.
@@ -67,6 +69,8 @@ pub(crate) struct Surroundings {
     pub(crate) networks: Networks,
     /// Where the template lies.
     pub(crate) template: &'static str,
+    /// The kernel's version of Landlock; 0 where it has none.
+    pub(crate) landlock_abi: u32,
     /// It ends when modules, bridges and rules are there; none when that is so.
     pub(crate) ready: Option<OwnedFd>,
     /// It ends when the board's disks are mounted, or could not be; none when that is so.
@@ -152,6 +156,7 @@ pub(crate) fn spawn(
             notify: child_notify.as_ref().map(AsFd::as_fd),
             is_timed,
             template: around.template,
+            landlock_abi: around.landlock_abi,
             config: Some(config),
         };
         child::run(workload, &plan, &pipes)
@@ -171,6 +176,7 @@ pub(crate) fn spawn(
                 pid,
                 pidfd,
                 output,
+                has_writers: true,
                 report: Some(report),
                 executed_us: None,
                 has_failed: false,
