@@ -44,10 +44,10 @@ impl Namespace {
     /// that it has not got the namespaces yet that such a program makes.
     ///
     /// # Errors
-    /// It is not there within a second.
+    /// It is not there within twenty seconds.
     pub fn process_one(&self) -> Result<Pid> {
         let own = self.child.id();
-        let until = Instant::now() + Duration::from_secs(1);
+        let until = Instant::now() + Duration::from_secs(20);
         while Instant::now() < until {
             let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"))?;
             if let Some(pid) = children.split_whitespace().next().and_then(|pid| pid.parse().ok())
