@@ -56,9 +56,10 @@ pub(crate) fn connect(
     for _ in 0..TRIES {
         match exchange(&socket, |writer| make_link(writer, make, &inner)) {
             Err(Errno::EXIST) if matches!(make, Make::Veth { .. }) => {
-                // Who else removes it meanwhile does the same.
-                let _ = exchange(&socket, |writer| delete_link(writer, &port));
-                let _ = rustix::event::poll(&mut [], Some(&crate::init::milliseconds(TRY_MS)));
+                // Its name is free at once. Who else removes it meanwhile does the same, and is waited for.
+                if exchange(&socket, |writer| delete_link(writer, &port)).is_err() {
+                    let _ = rustix::event::poll(&mut [], Some(&crate::init::milliseconds(TRY_MS)));
+                }
             }
             // A parent that another kind of link had until now, in a namespace that is still taken apart.
             Err(Errno::BUSY) => {
