@@ -94,11 +94,13 @@ impl Prefix {
     }
 
     /// Whether the address is one of its network.
+    #[inline(never)]
     pub fn contains(self, address: IpAddr) -> bool {
         self.address.is_ipv4() == address.is_ipv4() && Self { address, length: self.length }.first() == self.first()
     }
 
     /// Whether the two networks have an address in common.
+    #[inline(never)]
     pub fn overlaps(self, other: Self) -> bool {
         let (wide, narrow) = if self.length <= other.length { (self, other) } else { (other, self) };
         wide.contains(narrow.address)
@@ -236,6 +238,11 @@ impl SystemNetwork<'_> {
         name_servers: Vec::new(),
     };
 
+    /// Whether the address is a neighbour's on a link with a fixed one.
+    pub fn is_near(&self, address: IpAddr) -> bool {
+        self.links.iter().any(|link| link.addresses.iter().any(|own| own.contains(address)))
+    }
+
     /// The bridge with this name.
     pub fn bridge(&self, name: &str) -> Option<&Bridge<'_>> {
         self.bridges.iter().find(|bridge| bridge.name == name)
@@ -363,6 +370,16 @@ impl<'a> Network<'a> {
             Some(number) => Some((number, prefix)),
             None => (!has_same).then_some((first, prefix)),
         })
+    }
+
+    /// The address of this family that published ports lead to: the first one behind a bridge with a gateway. From one
+    /// without, nobody outside would be answered, and would wait instead of trying the other family.
+    #[inline(never)]
+    pub fn answering(&self, is_ipv4: bool) -> Option<Prefix> {
+        let is_same = |address: &IpAddr| address.is_ipv4() == is_ipv4;
+        let answers =
+            |link: &WorkloadLink<'_>, prefix: Prefix| is_same(&prefix.address) && link.gateways.iter().any(is_same);
+        self.bridged().find(|(_, link, prefix)| answers(link, *prefix)).map(|(_, _, prefix)| prefix)
     }
 
     /// Every address of its links to bridges, each with its link and that one's number.

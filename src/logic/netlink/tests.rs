@@ -100,6 +100,25 @@ fn what_is_said_for_one_workload_is_counted() {
 }
 
 #[test]
+fn port_is_published_in_the_families_in_which_an_answer_finds_its_way() {
+    let count = |link: &str| {
+        let text = CONFIG.replace("link veth br0 10.77.0.2/24 via 10.77.0.1", link);
+        let config = config(&text);
+        let messages = written(|writer| workload_rules(writer, &config, &config.workloads[0]));
+        let rules = messages.iter().filter(|(kind, ..)| *kind == (10 << 8) | 6);
+        rules.filter(|(_, _, body)| attribute(&body[4..], 2) == Some(b"publish\0")).count()
+    };
+    let both = "link veth br0 10.77.0.2/24 fd77::2/64 via 10.77.0.1";
+    assert_eq!(count(both), 1, "fd77::2 has no gateway");
+    assert_eq!(count(&format!("{both} via fd77::1")), 2);
+    assert_eq!(
+        count(&format!("{both}\nlink veth br0 10.77.0.4/24 via 10.77.0.1")),
+        1,
+        "the first one's port is enough"
+    );
+}
+
+#[test]
 fn rules_begin_and_end_a_batch_and_name_their_table() {
     let config = config(CONFIG);
     for messages in [
@@ -114,6 +133,18 @@ fn rules_begin_and_end_a_batch_and_name_their_table() {
             assert!(attribute(&body[4..], 1).is_some_and(|name| name.starts_with(b"hilum")));
         }
     }
+}
+
+#[test]
+fn rules_are_attributes_to_their_end() {
+    let config = config(CONFIG);
+    let mut messages = written(|writer| board_rules(writer, &config, false));
+    for workload in &config.workloads {
+        messages.extend(written(|writer| workload_rules(writer, &config, workload)));
+    }
+    messages.extend(written(|writer| try_rules(writer, true)));
+    // struct nfgenmsg is before them.
+    assert!(messages.iter().all(|(_, _, body)| are_attributes(&body[4..])));
 }
 
 #[test]
@@ -214,7 +245,55 @@ fn answers_that_lie_are_refused() {
     }
 }
 
+/// Whether `bytes` are attributes to their end, and those of them that hold attributes as well.
+fn are_attributes(mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        let half = |at: usize| bytes.get(at..at + 2).map(|half| u16::from_ne_bytes([half[0], half[1]]));
+        let (Some(length), Some(kind)) = (half(0).map(usize::from), half(2)) else { return false };
+        let Some(value) = bytes.get(4..length) else { return false };
+        // NLA_F_NESTED; VETH_INFO_PEER alone begins with an ifinfomsg.
+        if kind & 0x8000 != 0 && !are_attributes(value) && !value.get(16..).is_some_and(are_attributes) {
+            return false;
+        }
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    true
+}
+
 proptest::proptest! {
+    #[test]
+    fn any_request_is_messages_and_attributes_to_its_end(
+        name in "[a-z]{1,15}", bits in proptest::prelude::any::<u128>(), is_4 in proptest::prelude::any::<bool>(),
+        (index, mtu, lifetime) in proptest::prelude::any::<(u32, u32, u32)>(), mac in proptest::prelude::any::<[u8; 6]>(),
+    ) {
+        let address = if is_4 { IpAddr::from((bits as u32).to_be_bytes()) } else { IpAddr::from(bits.to_be_bytes()) };
+        let prefix = Prefix { address, length: (bits % if is_4 { 33 } else { 129 }) as u8 };
+        let inner = Inner { name: &name, mac: Some(Mac(mac)), mtu, namespace: index };
+        let messages = written(|writer| {
+            make_link(writer, Make::Veth { bridge: index, port: &name }, &inner);
+            make_link(writer, Make::Macvlan { parent: index }, &inner);
+            make_link(writer, Make::Ipvlan { parent: index }, &inner);
+            make_bridge(writer, &name, Mac(mac));
+            isolate_port(writer, &name, is_4);
+            set_link(writer, index, mtu);
+            stop_addresses(writer, index);
+            rename_link(writer, index, &name);
+            move_link(writer, index, &inner);
+            delete_link(writer, &name);
+            add_forwarding(writer, index, Mac(mac));
+            add_address(writer, index, prefix, Neighbours::OnLink, lifetime);
+            delete_address(writer, index, prefix);
+            add_route(writer, index, prefix, Some(address), mtu);
+            delete_route(writer, index, prefix, None, mtu);
+        });
+        for (kind, _, body) in &messages {
+            // struct ifinfomsg, ifaddrmsg, rtmsg or ndmsg before the attributes.
+            let fixed = match kind { 16..=19 => 16, 20..=23 => 8, _ => 12 };
+            proptest::prop_assert!(are_attributes(&body[fixed..]), "{kind}: {body:?}");
+        }
+        proptest::prop_assert_eq!(messages.len(), 15);
+    }
+
     #[test]
     fn any_answer_is_read_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
         for message in Messages::of(&bytes).take(64) {

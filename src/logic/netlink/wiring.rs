@@ -130,7 +130,7 @@ pub fn workload_rules(writer: &mut Writer<'_>, config: &Config<'_>, workload: &W
         for publish in &network.publish {
             let mut words: String<60> = String::new();
             let _ = write!(words, "publish {publish}");
-            for prefix in published(network) {
+            for prefix in [true, false].into_iter().filter_map(|is_ipv4| network.answering(is_ipv4)) {
                 let is_other_family = |address: core::net::IpAddr| address.is_ipv4() != prefix.address.is_ipv4();
                 if publish.address.is_some_and(is_other_family) {
                     continue;
@@ -147,13 +147,6 @@ pub fn workload_rules(writer: &mut Writer<'_>, config: &Config<'_>, workload: &W
             }
         }
     });
-}
-
-/// The addresses that published ports lead to: the first of each family.
-fn published(network: &Network<'_>) -> impl Iterator<Item = Prefix> {
-    [true, false].into_iter().filter_map(|is_ipv4| {
-        network.bridged().map(|(_, _, prefix)| prefix).find(|prefix| prefix.address.is_ipv4() == is_ipv4)
-    })
 }
 
 /// What may come from a port, and where to.

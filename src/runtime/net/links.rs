@@ -210,12 +210,13 @@ impl BoardLinks {
     }
 
     fn hear(&mut self, config: &Config<'_>, entry: &LinkEntry<'_>, console: &mut Console) {
-        let is_settled = self.tell_at.is_none();
+        let (is_settled, mut has_lost) = (self.tell_at.is_none(), false);
         for (link, known) in config.system.network.links.iter().zip(&mut self.known) {
             if entry.is_gone {
                 if known.index == entry.index {
                     let mut inner = config.workloads.iter().flat_map(|workload| &workload.network.links);
                     let is_given = inner.any(|inner| inner.attachment == Attachment::Moved(link.name));
+                    has_lost |= known.lease.is_some();
                     *known = Known { is_told: !is_given, ..Known::NOTHING };
                     if is_given {
                         continue;
@@ -249,6 +250,9 @@ impl BoardLinks {
                 known.client = None;
                 known.start_at = (link.has_dhcp && entry.has_carrier).then(monotonic_ms);
             }
+        }
+        if has_lost {
+            self.write_name_servers(config, console);
         }
     }
 

@@ -32,6 +32,7 @@ fn link_name(text: &str) -> Option<&str> {
 }
 
 /// An address and the bits of its network; not the network itself, and not everybody in it.
+#[inline(never)]
 fn prefix(text: &str) -> Option<Prefix> {
     let (address, length) = text.split_once('/')?;
     let (address, length) = (ip(address)?, values::number(length)?);
@@ -43,6 +44,7 @@ fn prefix(text: &str) -> Option<Prefix> {
 }
 
 /// An address of one host.
+#[inline(never)]
 fn ip(text: &str) -> Option<IpAddr> {
     let address = text.parse::<IpAddr>().ok()?;
     let is_hosts = !address.is_unspecified() && !address.is_multicast() && !address.is_loopback();
@@ -139,6 +141,9 @@ impl<'a> Values<'_, 'a> {
                 let mut addresses = Addresses::new();
                 loop {
                     let prefix = self.take(PREFIX, prefix)?;
+                    if is_among(&addresses, prefix) {
+                        return Err(self.unexpected(NEW_ADDRESS));
+                    }
                     if addresses.push(prefix).is_err() {
                         return self.too_many("addresses", limits::ADDRESSES);
                     }
@@ -261,6 +266,7 @@ impl<'a> Values<'_, 'a> {
                 }
                 _ => match prefix(word) {
                     Some(_) if words.addresses.is_full() => return self.too_many("addresses", limits::ADDRESSES),
+                    Some(prefix) if is_among(&words.addresses, prefix) => return Err(self.unexpected(NEW_ADDRESS)),
                     Some(prefix) => words.addresses.push(prefix).is_ok(),
                     None => false,
                 },
@@ -273,7 +279,7 @@ impl<'a> Values<'_, 'a> {
     }
 }
 
-const NEW_ADDRESS: &str = "an address that no other line has";
+const NEW_ADDRESS: &str = "an address that is not taken";
 const NEW_NETWORK: &str = "a network that overlaps with none of another bridge or link";
 const NEW_NAME: &str = "a name that no other link or bridge has";
 const KNOWN_BRIDGE: &str = "the name of a bridge line of [system]";
@@ -281,7 +287,7 @@ const KNOWN_LINK: &str = "the name of a link line of [system]";
 const IN_BRIDGE: &str = "an address in the bridge's network";
 const BRIDGE_ADDRESS: &str = "the bridge's own address: it is the only gateway there";
 const GIVEN_AWAY: &str = "a link that no other line uses or gives an address";
-const NEAR: &str = "a gateway in the network of one of the link's addresses";
+const NEAR: &str = "a gateway in the network of a link's address";
 const NEW_PORT: &str = "a port of the board that no other line publishes";
 
 /// What the other lines say about a line of the board's section.
@@ -308,6 +314,13 @@ pub(super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -> Result<(
                 check_gateways(line, &link.addresses)?;
             }
         }
+        // It is set with the link that its gateway is a neighbour on; with none it never would be.
+        "route" => {
+            let gateway = &line.words[line.words.len() - 1];
+            if ip(gateway.text).is_none_or(|address| !network.is_near(address)) {
+                return wrong(gateway, NEAR);
+            }
+        }
         "masquerade" => {
             if network.bridge(name.text).is_none() {
                 return wrong(name, KNOWN_BRIDGE);
@@ -332,6 +345,10 @@ fn prefixes<'l, 'a>(line: &'l Line<'a>) -> impl Iterator<Item = (&'l Word<'a>, P
 fn gateways<'l, 'a>(line: &'l Line<'a>) -> impl Iterator<Item = (&'l Word<'a>, IpAddr)> {
     let behind = line.words.iter().zip(line.words.iter().skip(1)).filter(|(via, _)| via.text == "via");
     behind.filter_map(|(_, word)| Some((word, ip(word.text)?)))
+}
+
+fn is_among(addresses: &Addresses, prefix: Prefix) -> bool {
+    addresses.iter().any(|other| other.address == prefix.address)
 }
 
 fn check_gateways<'a>(line: &Line<'a>, addresses: &Addresses) -> Result<(), Error<'a>> {
@@ -420,8 +437,11 @@ fn check_publish<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Resu
         return Err(at(line, word, NEW_PORT));
     }
     let workload = &config.workloads[index];
-    if workload.network.bridged().all(|(_, link, _)| link.gateways.is_empty()) {
-        let problem = Problem::Rule(workload.name, "publish needs a link veth with an address and via");
+    let is_published = |is_ipv4| {
+        own.address.is_none_or(|own| own.is_ipv4() == is_ipv4) && workload.network.answering(is_ipv4).is_some()
+    };
+    if !is_published(true) && !is_published(false) {
+        let problem = Problem::Rule(workload.name, "publish needs a link veth with an address of that family and via");
         return Err(Error { line: line.number, column: line.words[0].column, problem });
     }
     Ok(())
@@ -462,10 +482,11 @@ pub(super) fn broken_rule(workload: &Workload<'_>) -> Option<&'static str> {
     if workload.isolation.shared & Namespaces::flag("net") != 0 && !(links.is_empty() && publish.is_empty()) {
         return Some("link and publish belong to a network of its own; remove them, or share net");
     }
-    let has_mac = |link: &WorkloadLink<'_>| link.mac.is_some() || link.may_spoof;
-    if links.iter().any(|link| has_mac(link) && matches!(link.attachment, Attachment::Ipvlan(_) | Attachment::Moved(_)))
-    {
-        return Some("mac= and spoof have no meaning for ipvlan and move; remove them");
-    }
-    None
+    let has_no_meaning = |link: &WorkloadLink<'_>| match link.attachment {
+        Attachment::Bridge(_) => false,
+        Attachment::Macvlan(_) => link.may_spoof,
+        Attachment::Ipvlan(_) | Attachment::Moved(_) => link.mac.is_some() || link.may_spoof,
+    };
+    let text = "spoof has a meaning for veth alone, mac= for veth and macvlan; remove them elsewhere";
+    links.iter().any(has_no_meaning).then_some(text)
 }

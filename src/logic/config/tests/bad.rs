@@ -472,7 +472,7 @@ fn network_line_that_does_not_go_with_others_is_refused() {
         (
             "link eth1 10.1.0.2/24 via 10.2.0.1",
             "",
-            "5:27: found \"10.2.0.1\", expected a gateway in the network of one of the link's addresses",
+            "5:27: found \"10.2.0.1\", expected a gateway in the network of a link's address",
         ),
         ("masquerade br9 eth0", "", "5:12: found \"br9\", expected the name of a bridge line of [system]"),
         ("masquerade br0 eth9", "", "5:16: found \"eth9\", expected the name of a link line of [system]"),
@@ -487,13 +487,13 @@ fn network_line_that_does_not_go_with_others_is_refused() {
             "link veth br0 10.77.0.3/24 via 10.77.0.9",
             "14:32: found \"10.77.0.9\", expected the bridge's own address: it is the only gateway there",
         ),
-        ("", "link veth br0 10.77.0.1/24", "14:15: found \"10.77.0.1/24\", expected an address that no other line has"),
+        ("", "link veth br0 10.77.0.1/24", "14:15: found \"10.77.0.1/24\", expected an address that is not taken"),
         ("", "link macvlan eth9 10.0.2.50/24", "14:14: found \"eth9\", expected the name of a link line of [system]"),
         ("", "link move eth0", "14:11: found \"eth0\", expected a link that no other line uses or gives an address"),
         (
             "",
             "link veth br0 10.77.0.3/24\npublish 90:90/tcp",
-            "15:1: workload \"b\": publish needs a link veth with an address and via",
+            "15:1: workload \"b\": publish needs a link veth with an address of that family and via",
         ),
         (
             "",
@@ -511,11 +511,44 @@ fn network_line_that_does_not_go_with_others_is_refused() {
         (
             "",
             "link ipvlan eth0 10.0.2.50/24 spoof",
-            "11:1: workload \"b\": mac= and spoof have no meaning for ipvlan and move; remove them",
+            "11:1: workload \"b\": spoof has a meaning for veth alone, mac= for veth and macvlan; remove them elsewhere",
+        ),
+        (
+            "",
+            "link macvlan eth0 10.0.2.50/24 spoof",
+            "11:1: workload \"b\": spoof has a meaning for veth alone, mac= for veth and macvlan; remove them elsewhere",
+        ),
+        (
+            "route 10.9.0.0/16 via 10.3.0.1",
+            "",
+            "5:23: found \"10.3.0.1\", expected a gateway in the network of a link's address",
+        ),
+        // A link that workloads have is none of the board's.
+        (
+            "route 10.9.0.0/16 via 10.77.0.2",
+            "",
+            "5:23: found \"10.77.0.2\", expected a gateway in the network of a link's address",
+        ),
+        (
+            "link eth1 10.1.0.2/24 10.1.0.3/24 10.1.0.2/24",
+            "",
+            "5:35: found \"10.1.0.2/24\", expected an address that is not taken",
+        ),
+        ("bridge br1 fd01::1/64 fd01::1/64", "", "5:23: found \"fd01::1/64\", expected an address that is not taken"),
+        (
+            "",
+            "link veth br0 10.77.0.3/24 10.77.0.3/24",
+            "14:28: found \"10.77.0.3/24\", expected an address that is not taken",
+        ),
+        // Nobody who comes from outside would be answered.
+        (
+            "",
+            "link veth br0 10.77.0.3/24 fd77::3/64 via 10.77.0.1\npublish [fd77::1]:90:90/tcp",
+            "15:1: workload \"b\": publish needs a link veth with an address of that family and via",
         ),
     ] {
         assert_eq!(with_network(system, lines), expected, "{system} {lines}");
     }
-    let expected = "14:15: found \"10.77.0.2/24\", expected an address that no other line has";
+    let expected = "14:15: found \"10.77.0.2/24\", expected an address that is not taken";
     assert_eq!(with_network("", "link veth br0 10.77.0.2/24"), expected);
 }

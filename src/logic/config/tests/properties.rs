@@ -4,10 +4,20 @@ use super::super::{Config, limits, parse};
 use proptest::prelude::*;
 
 const GOOD: &str = "hilum 1\n[system]\nhostname sensor-7\nconsole ttyS0 log\nidle poweroff\n\
+    link lan0 mac=52:54:00:12:34:56 mtu=1400 10.0.0.2/24 fd00::2/64 via 10.0.0.1\nlink lan1 path=/sys/devices/a dhcp\n\
+    bridge br0 10.77.0.1/24 fd77::1/64\nmasquerade br0 lan0\nroute 10.9.0.0/16 via 10.0.0.1\nnameserver 1.1.1.1 fd00::53\n\
+    sysctl net.ipv4.ip_forward 1\n\
     [workload web]\nroot /images/web\nexec /bin/httpd -f \"a b\"\nenv A \"1 2\"\nuser 1000:50\nneeds db\n\
     restart always delay=1s max=2m limit=5/1h else=reboot\nstop INT 250ms\nshare net=db uts\nseccomp strict +ptrace\ndevice /dev/ttyS1 rw\nmemory 32M high=1M\n\
     rlimit nofile 5 6\nscheduler rr 5\ntcp bind=80,443 connect=1\nio /dev/vda rbps=1\numask 022\nids 65536\n\
-    [workload db]\nroot /images/db\nexec /bin/db # comment\n";
+    [workload db]\nroot /images/db\nexec /bin/db # comment\nlink veth br0 10.77.0.2/24 fd77::2/64 via 10.77.0.1 spoof\n\
+    link macvlan lan0 10.0.0.3/24 mac=02:00:00:00:00:01\nlink move eth9\npublish 10.0.0.2:80:80/tcp\ntalk board\nresolv\n";
+
+#[test]
+fn the_file_that_is_mutated_is_good() {
+    let mut config = Box::new(Config::EMPTY);
+    parse(GOOD.as_bytes(), &mut config).unwrap_or_else(|error| panic!("{error}"));
+}
 
 fn check(bytes: &[u8]) -> Result<(), TestCaseError> {
     let mut config = Box::new(Config::EMPTY);
@@ -37,6 +47,9 @@ proptest! {
             "console", "log", "stop", "TERM", "5s", "ä",
             "share", "net=a", "net=b", "seccomp", "default", "+read", "memory", "1G", "max", "device", "/dev/x", "rw", "mount",
             "capability", "kill", "rlimit", "cpu", "50%", "nice", "-5", "tcp", "bind=1,2", "io", "rbps=5", "privileged",
+            "link", "veth", "macvlan", "move", "br0", "eth0", "bridge", "masquerade", "route", "via", "10.0.0.1/24", "10.0.0.2/24",
+            "10.0.0.1", "fd00::1/64", "fd00::1", "mac=02:00:00:00:00:01", "mtu=1400", "dhcp", "up", "spoof", "publish",
+            "80:80/tcp", "[fd00::1]:80:80/udp", "talk", "board", "resolv", "nameserver", "sysctl",
         ][..]), 0..80)
     ) {
         check(format!("hilum 1\n{}", words.join(" ")).as_bytes())?;
