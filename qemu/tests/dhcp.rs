@@ -3,12 +3,10 @@
 mod support;
 
 use hilum_qemu::Namespace;
-use smoltcp::wire::{DhcpMessageType, DhcpPacket, DhcpRepr, EthernetAddress};
+use smoltcp::wire::{DhcpMessageType, DhcpOption, DhcpPacket, DhcpRepr, EthernetAddress};
 use std::net::{Ipv4Addr, UdpSocket};
-use std::os::fd::AsFd;
-use std::time::Duration;
 use support::SOON;
-use support::wire::{Peer, net, start, until};
+use support::wire::{Peer, children, inside, net, start, until, within};
 
 #[test]
 fn dhcp_lease_is_taken_renewed_and_asked_for_again() {
@@ -31,56 +29,65 @@ fn dhcp_lease_is_taken_renewed_and_asked_for_again() {
     until("a renewal", || Peer::count(&log, "DHCPACK") > given);
     // The cable is pulled and put in again: it asks anew.
     let found = Peer::count(&log, "DHCPDISCOVER");
-    for state in ["down", "up"] {
-        assert!(peer.command("ip").args(["link", "set", "srv", state]).status().expect("ip").success());
-        // The kernel tells of carriers once a second (linkwatch).
-        std::thread::sleep(Duration::from_millis(2_500));
-    }
+    peer.ip(&["link", "set", "srv", "down"]);
     console.expect("link eth0: lost its carrier", SOON).expect("that is told");
+    peer.ip(&["link", "set", "srv", "up"]);
+    until("the carrier", || console.text().matches("link eth0: has a carrier").count() == 2);
     until("another question", || Peer::count(&log, "DHCPDISCOVER") > found);
     // The client is a process that can do nothing: nobody, no capability, nine system calls.
     let status = client_status(&namespace);
     for line in ["Uid:\t65534\t65534\t65534\t65534", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"] {
         assert!(status.contains(line), "{line} in {status}");
     }
-    assert!(status.contains("Seccomp:\t2") && status.contains("NoNewPrivs:\t1"), "{status}");
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
     // And one that is killed is made again.
+    let found = Peer::count(&log, "DHCPDISCOVER");
     let pid = client_pid(&namespace).expect("it runs");
     let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is there");
     console.expect("link eth0: its DHCP client ended; another one starts", SOON).expect("that is told");
-    let found = Peer::count(&log, "DHCPDISCOVER");
     until("another client's question", || Peer::count(&log, "DHCPDISCOVER") > found);
 }
 
 /// The host's pid of the DHCP client: the child of PID 1 that runs as nobody.
 fn client_pid(namespace: &Namespace) -> Option<i32> {
-    let one = namespace.process_one().expect("it runs").as_raw_nonzero();
-    let children = std::fs::read_to_string(format!("/proc/{one}/task/{one}/children")).expect("its children");
-    children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid: &i32| {
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-        status.contains("Uid:\t65534")
-    })
+    let all = children(namespace).into_iter().map(u32::cast_signed);
+    let status = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    all.map(|pid| (pid, status(&pid))).find(|(_, status)| status.contains("Uid:\t65534")).map(|(pid, _)| pid)
 }
 
 fn client_status(namespace: &Namespace) -> String {
-    let mut found = None;
-    until("a client", || {
-        found = client_pid(namespace);
-        found.is_some()
+    let mut status = String::new();
+    // The filter of system calls is the last that it gives itself.
+    until("a client that is confined", || {
+        let pid = client_pid(namespace);
+        status = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")).ok()).unwrap_or_default();
+        status.contains("Seccomp:\t2")
     });
-    std::fs::read_to_string(format!("/proc/{}/status", found.expect("a pid"))).expect("its status")
+    status
 }
 
 #[test]
-fn silent_server_is_told_and_blocks_nothing() {
+fn silent_server_and_dead_wire_are_told_and_block_nothing() {
     let host = host_or_return!();
-    let config = "hilum 1\n[system]\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
+    let config = "hilum 1\n[system]\nlink eth0 dhcp\nlink eth1 192.168.8.2/24\nlink eth2 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
     let namespace = start(&host, config);
     let _peer = Peer::new(&namespace);
+    // The other end of the pair stays down: a card without a cable.
+    let made = inside(&namespace, &["ip", "link", "add", "eth1", "type", "veth", "peer", "name", "far"]);
+    assert_eq!(made, "");
     namespace.console.expect("workload \"a\": started", SOON).expect("it does not wait");
-    let line = "link eth0: no DHCP server has answered yet; it is asked on";
-    namespace.console.expect(line, SOON).expect("that is told");
+    for line in [
+        "link eth0: no DHCP server has answered yet; it is asked on",
+        "link eth1: has no carrier; is the cable in?",
+        "link eth2: is not there",
+    ] {
+        namespace.console.expect(line, 2 * SOON).expect("that is told");
+    }
+    // It is set up all the same, and ready for a cable.
+    assert!(net(&namespace).contains("address 192.168.8.2/24 on eth1"), "{}", net(&namespace));
+    assert!(!inside(&namespace, &["ip", "link", "set", "far", "up"]).contains("rror"));
+    namespace.console.expect("link eth1: has a carrier", SOON).expect("that is told");
 }
 
 /// A server of our own at the peer's end, which is asked by broadcast and answers so.
@@ -93,22 +100,17 @@ struct Liar {
 
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 168, 9, 1);
 const GOOD: Ipv4Addr = Ipv4Addr::new(192, 168, 9, 77);
+const OTHER: Ipv4Addr = Ipv4Addr::new(192, 168, 9, 66);
+/// Its server is asked again after 10 seconds, the least that this client agrees to, and everybody after 15.
+const TIMES: [DhcpOption<'static>; 2] =
+    [DhcpOption { kind: 58, data: &[0, 0, 0, 10] }, DhcpOption { kind: 59, data: &[0, 0, 0, 15] }];
 
 impl Liar {
     fn new(peer: &Peer) -> Self {
-        let way = ["route", "add", "255.255.255.255", "dev", "srv"];
-        assert!(peer.command("ip").args(way).status().expect("ip").success());
-        let namespace = std::fs::File::open(format!("/proc/{}/ns/net", peer.pid())).expect("its network");
-        // A thread of its own: the one that enters a network stays in it.
-        let bind = move || {
-            let kind = Some(rustix::thread::LinkNameSpaceType::Network);
-            rustix::thread::move_into_link_name_space(namespace.as_fd(), kind).expect("setns");
-            let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 67)).expect("a socket");
-            socket.set_broadcast(true).expect("SO_BROADCAST");
-            socket.set_read_timeout(Some(SOON)).expect("a deadline");
-            socket
-        };
-        let socket = std::thread::spawn(bind).join().expect("a socket");
+        peer.ip(&["route", "add", "255.255.255.255", "dev", "srv"]);
+        let socket = within(peer.pid(), || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 67)).expect("a socket"));
+        socket.set_broadcast(true).expect("SO_BROADCAST");
+        socket.set_read_timeout(Some(2 * SOON)).expect("a deadline");
         Self { socket, client: EthernetAddress([0; 6]), id: 0 }
     }
 
@@ -121,6 +123,24 @@ impl Liar {
         let message = DhcpRepr::parse(&packet).expect("a whole one");
         (self.client, self.id) = (message.client_hardware_address, message.transaction_id);
         (message.message_type, message.requested_ip)
+    }
+
+    /// Waits for a question that has come of an answer. One that was asked before it got there does not count.
+    #[track_caller]
+    fn hear_after(&mut self, before: DhcpMessageType) -> (DhcpMessageType, Option<Ipv4Addr>) {
+        loop {
+            let heard = self.hear();
+            if heard.0 != before {
+                return heard;
+            }
+        }
+    }
+
+    /// Waits for the client to ask for its lease again.
+    #[track_caller]
+    fn hear_renewal(&mut self) {
+        // One that takes an offer says which address it wants.
+        while self.hear() != (DhcpMessageType::Request, None) {}
     }
 
     /// An answer as it should be.
@@ -143,10 +163,10 @@ impl Liar {
             parameter_request_list: None,
             dns_servers: None,
             max_size: None,
-            lease_duration: Some(20),
+            lease_duration: Some(60),
             renew_duration: None,
             rebind_duration: None,
-            additional_options: &[],
+            additional_options: &TIMES,
         }
     }
 
@@ -213,32 +233,80 @@ fn server_that_lies_is_not_believed() {
 
     // An offer is taken; what is given then is another address, another server's, or one of the lies.
     server.say(&server.answer(DhcpMessageType::Offer, GOOD));
-    assert_eq!(server.hear(), (DhcpMessageType::Request, Some(GOOD)));
-    let other = Ipv4Addr::new(192, 168, 9, 66);
-    server.say(&server.answer(DhcpMessageType::Ack, other));
-    server.say(&DhcpRepr { server_identifier: Some(other), ..server.answer(DhcpMessageType::Ack, GOOD) });
-    server.say(&DhcpRepr { server_identifier: Some(other), ..server.answer(DhcpMessageType::Nak, GOOD) });
+    assert_eq!(server.hear_after(DhcpMessageType::Discover), (DhcpMessageType::Request, Some(GOOD)));
+    server.say(&server.answer(DhcpMessageType::Ack, OTHER));
+    server.say(&DhcpRepr { server_identifier: Some(OTHER), ..server.answer(DhcpMessageType::Ack, GOOD) });
+    server.say(&DhcpRepr { server_identifier: Some(OTHER), ..server.answer(DhcpMessageType::Nak, GOOD) });
     lies(&server, DhcpMessageType::Ack).iter().for_each(|bytes| server.send(bytes));
     assert_eq!(server.hear(), (DhcpMessageType::Request, Some(GOOD)), "it asks again for what it was offered");
     assert!(!console.text().contains("from 192.168.9.1"), "{}", console.text());
 
     // Refused: it begins anew, and takes what is right.
     server.say(&server.answer(DhcpMessageType::Nak, Ipv4Addr::UNSPECIFIED));
-    assert_eq!(server.hear(), (DhcpMessageType::Discover, None));
+    assert_eq!(server.hear_after(DhcpMessageType::Request), (DhcpMessageType::Discover, None));
     server.say(&server.answer(DhcpMessageType::Offer, GOOD));
-    assert_eq!(server.hear(), (DhcpMessageType::Request, Some(GOOD)));
+    assert_eq!(server.hear_after(DhcpMessageType::Discover), (DhcpMessageType::Request, Some(GOOD)));
     server.say(&server.answer(DhcpMessageType::Ack, GOOD));
-    let line = "link eth0: 192.168.9.77/24 via 192.168.9.1 from 192.168.9.1 for 20 s";
+    let line = "link eth0: 192.168.9.77/24 via 192.168.9.1 from 192.168.9.1 for 60 s";
     console.expect(line, SOON).expect("the good answer");
     assert!(net(&namespace).contains("address 192.168.9.77/24 on eth0"), "{}", net(&namespace));
 
     // It renews, and the server has changed its mind: the address is given back.
-    assert_eq!(server.hear().0, DhcpMessageType::Request);
+    server.hear_renewal();
     lies(&server, DhcpMessageType::Ack).iter().for_each(|bytes| server.send(bytes));
     server.say(&server.answer(DhcpMessageType::Nak, Ipv4Addr::UNSPECIFIED));
     console.expect("link eth0: the lease of 192.168.9.77/24 is over", SOON).expect("that is told");
     assert!(!net(&namespace).contains("192.168.9.77"), "{}", net(&namespace));
-    assert_eq!(server.hear().0, DhcpMessageType::Discover, "it goes on asking");
+    assert_eq!(server.hear_after(DhcpMessageType::Request).0, DhcpMessageType::Discover, "it goes on asking");
     // And nothing of this was seen by anybody else.
     assert_eq!(console.text().matches("link eth0: its DHCP client ended").count(), 0, "{}", console.text());
+}
+
+/// Gives a client the good address, for so many seconds.
+fn give(server: &mut Liar, seconds: u32) {
+    assert_eq!(server.hear().0, DhcpMessageType::Discover);
+    server.say(&server.answer(DhcpMessageType::Offer, GOOD));
+    assert_eq!(server.hear_after(DhcpMessageType::Discover), (DhcpMessageType::Request, Some(GOOD)));
+    server.say(&DhcpRepr { lease_duration: Some(seconds), ..server.answer(DhcpMessageType::Ack, GOOD) });
+}
+
+#[test]
+fn lease_of_a_server_that_went_is_taken_over_by_another_one() {
+    let host = host_or_return!();
+    let namespace =
+        start(&host, "hilum 1\n[system]\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n");
+    let peer = Peer::new(&namespace);
+    peer.ip(&["addr", "add", "192.168.9.66/24", "dev", "srv"]);
+    let mut server = Liar::new(&peer);
+    give(&mut server, 60);
+    server.hear_renewal();
+    // Each question of one kind has the same number; that of everybody is another one.
+    let renewing = server.id;
+    while server.id == renewing {
+        server.say(&DhcpRepr { server_identifier: Some(OTHER), ..server.answer(DhcpMessageType::Ack, GOOD) });
+        server.hear_renewal();
+    }
+    let from_other = "link eth0: 192.168.9.77/24 via 192.168.9.1 from 192.168.9.66 for 60 s";
+    let console = &namespace.console;
+    assert!(!console.text().contains(from_other), "while its own server is asked, nobody else is believed");
+    server.say(&DhcpRepr { server_identifier: Some(OTHER), ..server.answer(DhcpMessageType::Ack, GOOD) });
+    console.expect(from_other, SOON).expect("now anybody is");
+    assert!(!console.text().contains("is over"), "the address was kept\n{}", console.text());
+    server.hear_renewal();
+}
+
+#[test]
+fn lease_that_nobody_renews_is_over_in_time() {
+    let host = host_or_return!();
+    let namespace =
+        start(&host, "hilum 1\n[system]\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n");
+    let peer = Peer::new(&namespace);
+    let mut server = Liar::new(&peer);
+    give(&mut server, 25);
+    let console = &namespace.console;
+    console.expect("from 192.168.9.1 for 25 s", SOON).expect("it is taken");
+    console.expect("link eth0: the lease of 192.168.9.77/24 is over", 3 * SOON).expect("that is told");
+    let text = net(&namespace);
+    assert!(!text.contains("192.168.9.77") && !text.contains("route default"), "{text}");
+    assert_eq!(server.hear_after(DhcpMessageType::Request).0, DhcpMessageType::Discover, "it asks anew");
 }

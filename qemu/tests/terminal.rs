@@ -2,19 +2,10 @@
 
 mod support;
 
-use hilum_qemu::{Arch, Terminal, Transcript};
+use hilum_qemu::{Arch, Terminal};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use support::{BOOT, Host, SOON, has_in_order, has_line, host, image};
-
-/// Waits until nothing but the prompt is there: what is typed before would be for the program that runs.
-fn at_prompt(screen: &Transcript) {
-    let until = Instant::now() + BOOT;
-    while !screen.text().ends_with("hilum> ") {
-        assert!(Instant::now() < until, "no prompt\n{}", screen.tail());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
+use support::{BOOT, Host, SOON, at_prompt, has_in_order, has_line, host, image};
 
 const BOARD: &str = "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nexec /bin/probe on-term\nuser 7\n";
 

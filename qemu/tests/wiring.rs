@@ -2,9 +2,10 @@
 
 mod support;
 
+use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 use support::SOON;
-use support::wire::{Peer, inside, net, start, until};
+use support::wire::{Peer, children, inside, net, start, until, within};
 
 /// So many workloads with a link, a published port and somebody to talk to.
 fn linked(count: usize, lines: &str, exec: &str) -> String {
@@ -37,19 +38,23 @@ fn a_thousand_starts_leave_no_link_and_no_rule() {
     let namespace = start(&host, &config);
     namespace.console.expect("started, pid", SOON).expect("the first one starts");
     let begin = Instant::now();
-    let one = namespace.process_one().expect("it runs").as_raw_nonzero().get();
     let (mut killed, mut chance) = (0_u32, 12_345_u32);
-    while begin.elapsed() < Duration::from_secs(200) {
+    // As long as something happens it goes on, however slow the machine is.
+    let (mut seen, mut until_then) = (0, Instant::now() + SOON);
+    loop {
         let text = namespace.console.text();
         if (0..8).all(|index| text.contains(&format!("workload \"w{index}\": gave up"))) {
             break;
         }
+        if text.len() > seen {
+            (seen, until_then) = (text.len(), Instant::now() + SOON);
+        }
+        assert!(Instant::now() < until_then, "nothing happens any more\n{}", namespace.console.tail());
         chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         std::thread::sleep(Duration::from_millis(u64::from(chance >> 26)));
-        let children = std::fs::read_to_string(format!("/proc/{one}/task/{one}/children")).unwrap_or_default();
-        let children: Vec<i32> = children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect();
+        let children = children(&namespace);
         if let Some(pid) = children.get((chance >> 8) as usize % children.len().max(1)) {
-            let pid = rustix::process::Pid::from_raw(*pid).expect("a pid");
+            let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
             killed += u32::from(rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok());
         }
     }
@@ -60,9 +65,21 @@ fn a_thousand_starts_leave_no_link_and_no_rule() {
         text = net(&namespace);
         left(&text).is_empty()
     });
+    // A network namespace that is left would keep its end of the pair, and with it the other one. And PID 1 holds none.
+    let one = namespace.process_one().expect("it runs").as_raw_nonzero();
+    let held = std::fs::read_dir(format!("/proc/{one}/fd")).expect("its descriptors");
+    let held = held.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    let held: Vec<_> = held.filter(|path| path.to_string_lossy().starts_with("net:[")).collect();
+    assert!(held.is_empty(), "{held:?}");
+    until("the end of every process", || children(&namespace).is_empty());
     // Nothing but the bridge, its addresses and the board's own table.
     assert!(text.contains("link br0") && text.contains("rule hilum forward"), "{text}");
     assert_eq!(text.lines().filter(|line| line.starts_with("link ")).count(), 2, "{text}");
+    assert_eq!(
+        text.lines().filter(|line| line.starts_with("address ") && line.contains(" on br0")).count(),
+        2,
+        "{text}"
+    );
 }
 
 #[test]
@@ -115,18 +132,88 @@ fn neighbour_on_the_wire_does_not_get_through_the_board() {
     host.expect_state("w0", "ready");
     until("the board's address", || net(&namespace).contains("address 192.168.9.2/24 on eth0"));
     assert!(net(&namespace).contains("route 10.9.0.0/16 via 192.168.9.1 over eth0"), "{}", net(&namespace));
-    let ping =
-        |address: &str| peer.command("ping").args(["-c", "1", "-W", "1", address]).status().expect("ping").success();
-    let way = ["route", "add", "10.77.0.0/24", "via", "192.168.9.2"];
-    assert!(peer.command("ip").args(way).status().expect("ip").success());
-    assert!(ping("192.168.9.2"), "the board answers");
-    assert!(!ping("10.77.0.2"), "what is behind it does not");
+    // One answer ends it, however long it may take.
+    let ping = |address: &str, seconds: &str| {
+        peer.command("ping").args(["-q", "-c", "1", "-W", seconds, address]).status().expect("ping").success()
+    };
+    peer.ip(&["route", "add", "10.77.0.0/24", "via", "192.168.9.2"]);
+    assert!(ping("192.168.9.2", "20"), "the board answers");
+    assert!(!ping("10.77.0.2", "1"), "what is behind it does not");
     let text = net(&namespace);
     let refused = text.lines().find(|line| line.starts_with("rule hilum forward: refused to br0")).expect("the rule");
     assert!(!refused.ends_with("; 0 packets 0 bytes"), "it came that far: {refused}");
 }
 
-/// Milliseconds from the start of PID 1 to a workload's program, without a link and with one.
+/// What the peer hears of a connection to it from somebody in the network of the process with this pid: from where.
+fn caller(peer: &Peer, from: u32, to: &'static str) -> IpAddr {
+    let listener = within(peer.pid(), || TcpListener::bind("[::]:7000").expect("a port"));
+    let stream = within(from, move || TcpStream::connect_timeout(&to.parse().expect("an address"), SOON));
+    stream.unwrap_or_else(|error| panic!("{to}: {error}"));
+    listener.accept().expect("it was connected").1.ip().to_canonical()
+}
+
+/// A port of TCP and one of UDP, asked for from outside over IPv4 and IPv6, and the way out.
+#[test]
+fn published_ports_and_the_way_out_work_in_both_families() {
+    let host = host_or_return!();
+    let config = "hilum 1\n[system]\ncontrol SOCKET\nlink eth0 192.168.9.2/24 fd09::2/64\nbridge br0 10.77.0.1/24 fd77::1/64\n\
+        masquerade br0 eth0\n[workload w0]\nroot ROOT\nexec /bin/probe on-term\n\
+        link veth br0 10.77.0.2/24 fd77::2/64 via 10.77.0.1 via fd77::1\n\
+        publish 9000:80/tcp\npublish 9001:81/udp\npublish 192.168.9.2:9002:80/tcp\n";
+    let namespace = start(&host, config);
+    let peer = Peer::new(&namespace);
+    peer.ip(&["addr", "add", "fd09::1/64", "dev", "srv", "nodad"]);
+    host.expect_state("w0", "ready");
+    until("the board's addresses", || net(&namespace).contains("address fd09::2/64 on eth0"));
+    let [inside] = children(&namespace)[..] else { panic!("one workload: {:?}", children(&namespace)) };
+    let (server, datagrams) = within(inside, || {
+        let datagrams = UdpSocket::bind("[::]:81").expect("a port");
+        datagrams.set_read_timeout(Some(SOON)).expect("a deadline");
+        (TcpListener::bind("[::]:80").expect("a port"), datagrams)
+    });
+    let connect = |to: &'static str| {
+        within(peer.pid(), move || TcpStream::connect_timeout(&to.parse().expect("an address"), SOON).map(|_| ()))
+    };
+    for (to, from) in
+        [("192.168.9.2:9000", "192.168.9.1"), ("[fd09::2]:9000", "fd09::1"), ("192.168.9.2:9002", "192.168.9.1")]
+    {
+        connect(to).unwrap_or_else(|error| panic!("{to}: {error}"));
+        let found = server.accept().expect("it was connected").1.ip().to_canonical();
+        assert_eq!(found.to_string(), from, "the workload sees who asks");
+    }
+    for to in ["192.168.9.2:80", "[fd09::2]:9002"] {
+        let refused = connect(to).expect_err("nothing is published there").kind();
+        assert_eq!(refused, std::io::ErrorKind::ConnectionRefused, "{to}");
+    }
+    for (own, to) in [("0.0.0.0:0", "192.168.9.2:9001"), ("[::]:0", "[fd09::2]:9001")] {
+        let asking = within(peer.pid(), move || {
+            let socket = UdpSocket::bind(own).expect("a port");
+            socket.set_read_timeout(Some(SOON)).expect("a deadline");
+            // From then on it hears that address and port alone.
+            socket.connect(to).expect("an address");
+            socket.send(b"question").expect("sent");
+            socket
+        });
+        let mut bytes = [0; 16];
+        let (length, from) = datagrams.recv_from(&mut bytes).expect("the question");
+        assert_eq!(&bytes[..length], b"question");
+        datagrams.send_to(b"answer", from).expect("sent");
+        assert_eq!(asking.recv(&mut bytes).expect("the answer"), 6, "{to}");
+    }
+    assert_eq!(caller(&peer, inside, "192.168.9.1:7000").to_string(), "192.168.9.2", "it is in the board's name");
+    assert_eq!(caller(&peer, inside, "[fd09::1]:7000").to_string(), "fd09::2");
+    // Stopped, it takes its ports along. The test's own sockets would keep its network.
+    drop((server, datagrams));
+    assert_eq!(host.ask(&["stop", "w0", "-w"]).0, 0);
+    until("the end of its rules", || left(&net(&namespace)).is_empty());
+    for to in ["192.168.9.2:9000", "[fd09::2]:9000"] {
+        let refused = connect(to).expect_err("nobody is there").kind();
+        assert_eq!(refused, std::io::ErrorKind::ConnectionRefused, "{to}");
+    }
+}
+
+/// Microseconds from the start of PID 1 to a workload's program, and from the start of a workload to its program once the
+/// board is there: without a link, and with one.
 #[test]
 fn cost_of_a_link_is_printed() {
     let host = host_or_return!();
@@ -143,4 +230,31 @@ fn cost_of_a_link_is_printed() {
         first(plain),
         first(&linked(1, "", "/bin/probe on-term"))
     );
+    let config = linked(1, "", "/bin/probe on-term") + "[workload plain]\nroot ROOT\nexec /bin/probe on-term\n";
+    let _namespace = start(&host, &config);
+    let usual = |name: &str| {
+        host.expect_state(name, "ready");
+        let mut all: Vec<u64> = (0..RESTARTS).map(|_| restart(&host, name)).collect();
+        all.sort_unstable();
+        all[RESTARTS / 2]
+    };
+    let (without, with) = (usual("plain"), usual("w0"));
+    println!(
+        "microseconds from a workload's start to its program, of {RESTARTS}: {without} without a link, {with} with one"
+    );
+}
+
+const RESTARTS: usize = 21;
+
+/// Restarts a workload; gives the microseconds that the board's own clock counted from its start to its program.
+fn restart(host: &support::Host, name: &str) -> u64 {
+    assert_eq!(host.ask(&["restart", name, "-w"]), (0, String::new()));
+    let (_, timeline) = host.ask(&["timeline"]);
+    // "  2752.820372 s      25856 us  w0: program executed"
+    let at = |what: &str| {
+        let line = timeline.lines().rfind(|line| line.ends_with(&format!("  {name}: {what}"))).expect("a line");
+        let seconds = line.trim_start().split(' ').next().and_then(|text| text.parse::<f64>().ok());
+        (seconds.expect("a time") * 1e6) as u64
+    };
+    at("program executed") - at("start")
 }

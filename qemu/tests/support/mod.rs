@@ -6,7 +6,7 @@ pub(crate) mod isolation;
 pub(crate) mod wire;
 
 use hilum_initramfs::{Compression, Image};
-use hilum_qemu::{Accelerator, Arch, Namespace, Options, Vm};
+use hilum_qemu::{Accelerator, Arch, Namespace, Options, Transcript, Vm};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -363,6 +363,15 @@ pub(crate) fn fact(console: &str, name: &str, key: &str) -> String {
     let values = facts(console, name, key);
     assert_eq!(values.len(), 1, "{name} told {key} so often: {values:?}\n{console}");
     values[0].clone()
+}
+
+/// Waits until nothing but the prompt is there: what is typed before would be for the program that runs.
+pub(crate) fn at_prompt(screen: &Transcript) {
+    let until = std::time::Instant::now() + BOOT;
+    while !screen.text().ends_with("hilum> ") {
+        assert!(std::time::Instant::now() < until, "no prompt\n{}", screen.tail());
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// A console without what its prompt draws around the lines.

@@ -2,6 +2,7 @@
 
 use super::{Host, SOON};
 use hilum_qemu::Namespace;
+use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -22,6 +23,25 @@ pub(crate) fn net(namespace: &Namespace) -> String {
     inside(namespace, &[super::hilum(super::host()).to_str().expect("UTF-8"), "net"])
 }
 
+/// Does something in the network namespace of the process with this pid, and gives what it gives.
+pub(crate) fn within<T: Send + 'static>(pid: u32, run: impl FnOnce() -> T + Send + 'static) -> T {
+    let namespace = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("its network");
+    // A thread of its own: the one that enters a network stays in it.
+    let enter = move || {
+        let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+        rustix::thread::move_into_link_name_space(namespace.as_fd(), kind).expect("setns");
+        run()
+    };
+    std::thread::spawn(enter).join().expect("it does not panic")
+}
+
+/// The host's pids of the children of PID 1.
+pub(crate) fn children(namespace: &Namespace) -> Vec<u32> {
+    let one = namespace.process_one().expect("it runs").as_raw_nonzero();
+    let children = std::fs::read_to_string(format!("/proc/{one}/task/{one}/children")).expect("its children");
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
 /// Another network namespace with a server's end of a pair of links, and what runs in it; killed when this is dropped.
 pub(crate) struct Peer {
     holder: Child,
@@ -36,6 +56,7 @@ impl Peer {
         let until = Instant::now() + SOON;
         while std::fs::read_link(format!("/proc/{}/ns/net", holder.id())).is_ok_and(|found| found == own) {
             assert!(Instant::now() < until, "it has no network namespace");
+            std::thread::sleep(Duration::from_millis(1));
         }
         let peer = Self { holder, server: None };
         let (board, server) = (namespace.process_one().expect("it runs"), peer.holder.id().to_string());
@@ -44,9 +65,15 @@ impl Peer {
         let made = Command::new("ip").args(link).status().expect("ip");
         assert!(made.success());
         for words in [&["addr", "add", "192.168.9.1/24", "dev", "srv"][..], &["link", "set", "srv", "up"]] {
-            assert!(peer.command("ip").args(words).status().expect("ip").success());
+            peer.ip(words);
         }
         peer
+    }
+
+    /// Runs ip(8) there.
+    #[track_caller]
+    pub(crate) fn ip(&self, words: &[&str]) {
+        assert!(self.command("ip").args(words).status().expect("ip").success(), "ip {words:?}");
     }
 
     /// The pid of what holds its namespace.
