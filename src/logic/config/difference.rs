@@ -1,19 +1,27 @@
 //! What one configuration changes of another: which workloads go on as they are when a board reads its file again.
+//!
+//! Sections are compared by their words, not by what was made of them: that would be a line of code for each field, and
+//! one that is forgotten is a change that a board does not see.
 
-use super::isolation::Isolation;
 use super::limits::{FIRST_ID, IDS, WORKLOADS};
+use super::lines::{Line, Lines};
 use super::model::{Config, Workload, WorkloadSet};
-use super::network::{Attachment, Network, WorkloadLink};
 
 /// Where each workload of the new configuration was in the old one, where nothing that is said of it has changed; none
-/// for one that is new or changed. Workloads are known by their names; the order of the file does not matter.
+/// for one that is new or changed. Workloads are known by their names; the order of the file does not matter, and
+/// neither does that of lines with different keys. Both have the same `[system]` section ([`has_same_system`]).
 pub fn unchanged(old: &Config<'_>, new: &Config<'_>) -> [Option<usize>; WORKLOADS] {
     let mut places = [None; WORKLOADS];
-    for (index, (place, workload)) in places.iter_mut().zip(&new.workloads).enumerate() {
+    for (place, workload) in places.iter_mut().zip(&new.workloads) {
         let before = old.workloads.iter().position(|before| before.name == workload.name);
-        *place = before.filter(|before| is_same(old, *before, new, index));
+        *place = before.filter(|before| is_same(old, &old.workloads[*before], new, workload));
     }
     places
+}
+
+/// Whether two configurations say the same of the board as a whole.
+pub fn has_same_system(old: &Config<'_>, new: &Config<'_>) -> bool {
+    Section::of(old, old.system.line).says_what(&Section::of(new, new.system.line))
 }
 
 /// Gives workloads without an `ids` line the ids that they had in the old configuration: in the file's order they would
@@ -42,117 +50,69 @@ pub fn keep_ids(old: &Config<'_>, new: &mut Config<'_>) {
     }
 }
 
-fn is_same(old: &Config<'_>, before: usize, new: &Config<'_>, after: usize) -> bool {
-    let (left, right) = (&old.workloads[before], &new.workloads[after]);
-    // Taken apart, so that a new field is not forgotten here.
-    let Workload {
-        name: _,
-        line: _,
-        root,
-        overlay,
-        exec,
-        env,
-        directory,
-        hostname,
-        identity,
-        isolation,
-        resources,
-        needs,
-        after,
-        restart,
-        stop,
-        supervision,
-        network,
-    } = left;
-    *root == right.root
-        && *overlay == right.overlay
-        && *exec == right.exec
-        && *env == right.env
-        && *directory == right.directory
-        && *hostname == right.hostname
-        && *identity == right.identity
-        && is_isolated_alike(old, isolation, new, &right.isolation)
-        && *resources == right.resources
-        && names_the_same(old, *needs, new, right.needs)
-        && names_the_same(old, *after, new, right.after)
-        && *restart == right.restart
-        && *stop == right.stop
-        && *supervision == right.supervision
-        && is_networked_alike(old, network, new, &right.network)
-}
-
-/// Whether two networks are the same. Their lines may be others.
-fn is_networked_alike(old: &Config<'_>, left: &Network<'_>, new: &Config<'_>, right: &Network<'_>) -> bool {
-    let Network { links, publish, talk, talks_to_board, has_resolv } = left;
-    let bridge = |config: &Config<'_>, link: &WorkloadLink<'_>| match link.attachment {
-        Attachment::Bridge(name) => config.system.network.bridge(name).map(|bridge| bridge.addresses.clone()),
-        _ => None,
-    };
-    let is_same = |(left, right): (&WorkloadLink<'_>, &WorkloadLink<'_>)| {
-        left == right && bridge(old, left) == bridge(new, right)
-    };
+fn is_same(old: &Config<'_>, before: &Workload<'_>, new: &Config<'_>, after: &Workload<'_>) -> bool {
     // Whom it may talk to is known by their addresses.
     let has_same_addresses = |index: usize| {
         let peer = &old.workloads[index];
         let after = new.workloads.iter().find(|after| after.name == peer.name);
         after.is_some_and(|after| after.network.addresses().eq(peer.network.addresses()))
     };
-    links.len() == right.links.len()
-        && links.iter().zip(&right.links).all(is_same)
-        && *publish == right.publish
-        && names_the_same(old, *talk, new, right.talk)
-        && talk.iter().all(has_same_addresses)
-        && *talks_to_board == right.talks_to_board
-        && *has_resolv == right.has_resolv
+    before.isolation.first_id == after.isolation.first_id
+        && Section::of(old, before.line).says_what(&Section::of(new, after.line))
+        && before.network.talk.iter().all(has_same_addresses)
 }
 
-fn is_isolated_alike(old: &Config<'_>, left: &Isolation<'_>, new: &Config<'_>, right: &Isolation<'_>) -> bool {
-    let Isolation {
-        shared,
-        net_of,
-        is_net_shared,
-        first_id,
-        has_own_ids: _,
-        capabilities,
-        seccomp,
-        has_landlock,
-        tcp,
-        devices,
-        mounts,
-        volumes,
-        has_sys,
-        tmp_bytes,
-        tmp_is_executable,
-        is_privileged,
-    } = left;
-    let net = |of: Option<u8>| {
-        let mut set = WorkloadSet::EMPTY;
-        if let Some(index) = of {
-            set.insert(index.into());
+/// The lines of a section that are still to come.
+#[derive(Clone)]
+struct Section<'a>(Lines<'a>);
+
+impl<'a> Section<'a> {
+    /// The section whose first line has this number.
+    fn of(config: &Config<'a>, first: u32) -> Self {
+        let (mut lines, mut line) = (config.lines.clone(), Line::NONE);
+        while line.number != first && lines.has_next(&mut line) {}
+        Self(lines)
+    }
+
+    /// The next line, with this key where one is given; false where the section ends.
+    fn next(&mut self, key: Option<&str>, line: &mut Line<'a>) -> bool {
+        while self.0.has_next(line) && !line.begins_section() {
+            if key.is_none_or(|key| line.words[0].text == key) {
+                return true;
+            }
         }
-        set
-    };
-    *shared == right.shared
-        && names_the_same(old, net(*net_of), new, net(right.net_of))
-        && *is_net_shared == right.is_net_shared
-        && *first_id == right.first_id
-        && *capabilities == right.capabilities
-        && *seccomp == right.seccomp
-        && *has_landlock == right.has_landlock
-        && *tcp == right.tcp
-        && *devices == right.devices
-        && *mounts == right.mounts
-        && *volumes == right.volumes
-        && *has_sys == right.has_sys
-        && *tmp_bytes == right.tmp_bytes
-        && *tmp_is_executable == right.tmp_is_executable
-        && *is_privileged == right.is_privileged
-}
+        false
+    }
 
-/// Whether two sets of indexes name the same workloads.
-fn names_the_same(old: &Config<'_>, left: WorkloadSet, new: &Config<'_>, right: WorkloadSet) -> bool {
-    let has = |name: &str| right.iter().any(|index| new.workloads[index].name == name);
-    left.iter().count() == right.iter().count() && left.iter().all(|index| has(old.workloads[index].name))
+    fn count(mut self) -> usize {
+        let mut line = Line::NONE;
+        core::iter::from_fn(|| self.next(None, &mut line).then_some(())).count()
+    }
+
+    /// Whether both have the same lines; those with the same key in the same order.
+    fn says_what(&self, other: &Self) -> bool {
+        let (mut all, mut line) = (self.clone(), Line::NONE);
+        while all.next(None, &mut line) {
+            if !self.says_what_with(line.words[0].text, other) {
+                return false;
+            }
+        }
+        self.clone().count() == other.clone().count()
+    }
+
+    /// Whether both have the same lines with a key.
+    fn says_what_with(&self, key: &str, other: &Self) -> bool {
+        let (mut left, mut right) = (self.clone(), other.clone());
+        let (mut one, mut two) = (Line::NONE, Line::NONE);
+        while left.next(Some(key), &mut one) {
+            let is_like = right.next(Some(key), &mut two)
+                && one.words.iter().map(|word| word.text).eq(two.words.iter().map(|word| word.text));
+            if !is_like {
+                return false;
+            }
+        }
+        true
+    }
 }
 
 #[cfg(test)]
@@ -199,6 +159,26 @@ mod tests {
             places(&old, &format!("hilum 1\n{}{a}{b}{c}", section("new", ""))),
             [None, Some(0), Some(1), Some(2)]
         );
+    }
+
+    #[test]
+    fn lines_with_different_keys_may_change_places() {
+        let section = |lines: &str| format!("hilum 1\n{}", section("a", lines));
+        let old = section("memory 1M\nenv A 1\nenv B 2\ncritical");
+        assert_eq!(places(&old, &section("critical # a word\n\nenv \"A\" 1\nmemory 1M\nenv B 2")), [Some(0)]);
+        assert_eq!(places(&old, &section("memory 1M\nenv B 2\nenv A 1\ncritical")), [None]);
+        assert_eq!(places(&old, &section("memory 1M\nenv A 1\nenv B 2")), [None]);
+        assert_eq!(places(&old, &section("memory 1M\nenv A 1\nenv B 2\ncritical\nsafe")), [None]);
+    }
+
+    #[test]
+    fn a_change_of_the_board_is_seen() {
+        let same = |old: &str, new: &str| has_same_system(&read(old), &read(new));
+        let (none, set) = ("hilum 1\n", "hilum 1\n[system]\nhostname a\nidle poweroff\n");
+        assert!(same(none, none) && same(none, &format!("{none}{}", section("a", ""))) && same(set, set));
+        assert!(same(set, "hilum 1\n[workload w]\nroot /r\nexec /b\n[system]\nidle poweroff\nhostname a\n"));
+        assert!(!same(none, set) && !same(set, none) && !same(set, &set.replace("poweroff", "reboot")));
+        assert!(!same(set, &set.replace("idle", "# idle")) && !same(set, &format!("{set}sysctl a.b 1\n")));
     }
 
     #[test]

@@ -28,6 +28,11 @@ pub(super) struct Line<'a> {
 impl Line<'_> {
     /// No line yet.
     pub(super) const NONE: Self = Self { number: 0, words: Vec::new(), end: 1 };
+
+    /// Whether it is `[system]` or the like.
+    pub(super) fn begins_section(&self) -> bool {
+        !self.words[0].quoted && self.words[0].text.starts_with('[')
+    }
 }
 
 /// The directives of a file, in order.
@@ -38,6 +43,9 @@ pub(super) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
+    /// Those of no file.
+    pub(super) const NONE: Self = Self { rest: None, number: 0 };
+
     /// Looks at the file as a whole first.
     ///
     /// # Errors
@@ -74,6 +82,11 @@ impl<'a> Lines<'a> {
             }
         }
         Ok(false)
+    }
+
+    /// The same of a file that was read before, where there is nothing wrong any more.
+    pub(super) fn has_next(&mut self, line: &mut Line<'a>) -> bool {
+        matches!(self.next_line(line), Ok(true))
     }
 }
 

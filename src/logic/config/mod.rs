@@ -19,7 +19,7 @@ mod values;
 mod vocabulary;
 
 pub use capability::Capabilities;
-pub use difference::{keep_ids, unchanged};
+pub use difference::{has_same_system, keep_ids, unchanged};
 pub use error::{Error, Problem};
 pub use isolation::*;
 pub use model::*;

@@ -5,6 +5,7 @@
 
 use super::capability::Capabilities;
 use super::isolation::{DEFAULT_TMP_BYTES, Identity, Isolation, Overlay, Resources};
+use super::lines::Lines;
 use super::network::{Network, Sysctl, SystemNetwork};
 use super::supervision::{Boots, Control, LogFile, Supervision, SystemMount, Watchdog};
 use super::{limits, restart};
@@ -19,6 +20,8 @@ pub struct Config<'a> {
     pub system: System<'a>,
     /// The workloads in the order of the file; a workload is known elsewhere by its index here.
     pub workloads: Vec<Workload<'a>, { limits::WORKLOADS }>,
+    /// The lines that it was read from.
+    pub(super) lines: Lines<'a>,
 }
 
 impl<'a> Config<'a> {
@@ -48,11 +51,13 @@ impl Config<'_> {
     pub fn clear(&mut self) {
         self.system = Self::EMPTY.system;
         self.workloads.clear();
+        self.lines = Lines::NONE;
     }
 
     /// A configuration without workloads, all defaults.
     pub const EMPTY: Self = Self {
         system: System {
+            line: 0,
             hostname: None,
             console: Console { device: None, mode: ConsoleMode::Log },
             idle: Idle::Stay,
@@ -68,12 +73,15 @@ impl Config<'_> {
             sysctls: Vec::new(),
         },
         workloads: Vec::new(),
+        lines: Lines::NONE,
     };
 }
 
 /// The board as a whole.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct System<'a> {
+    /// The line of its `[system]`; 0 where there is none.
+    pub line: u32,
     /// `hostname`; none means that the kernel's stays.
     pub hostname: Option<&'a str>,
     /// `console`

@@ -6,7 +6,7 @@ use super::configuration::{self, Configuration};
 use super::control::{Doing, Text, text};
 use super::source::Source;
 use hilum::config::limits::WORKLOADS;
-use hilum::config::unchanged;
+use hilum::config::{has_same_system, unchanged};
 use hilum::supervise::{Ask, Event};
 use hilum_sys::monotonic_ms;
 use rustix::event::epoll::{self, EventFlags};
@@ -39,7 +39,7 @@ impl Board {
             return Some(wrong);
         };
         let (old, new) = (self.config.clone(), config.get());
-        if old.get().system != new.system {
+        if !has_same_system(old.get(), new) {
             return Some(text(format_args!("the [system] section has changed; that takes a reboot")));
         }
         let places = unchanged(old.get(), new);

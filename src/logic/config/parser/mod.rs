@@ -24,8 +24,8 @@ use super::{limits, order, restart, values};
 pub fn parse<'a>(bytes: &'a [u8], config: &mut Config<'a>) -> Result<(), Error<'a>> {
     let mut lines = Lines::of(bytes)?;
     read_version(&mut lines)?;
-    let (directives, mut parser) =
-        (lines.clone(), Parser { place: Place::Start, system_seen: false, first_lines: [0; _] });
+    let (directives, mut parser) = (lines.clone(), Parser { place: Place::Start, first_lines: [0; _] });
+    config.lines = lines.clone();
     let mut line = Line::NONE;
     while lines.next_line(&mut line)? {
         parser.read(&line, config)?;
@@ -55,7 +55,7 @@ fn read_order<'a>(mut lines: Lines<'a>, config: &mut Config<'a>) -> Result<(), E
     let (mut section, mut line) = (None, Line::NONE);
     while lines.next_line(&mut line)? {
         let key = line.words[0].text;
-        if !line.words[0].quoted && key.starts_with('[') {
+        if line.begins_section() {
             section = config.workloads.iter().position(|workload| workload.line == line.number);
         } else if let (Some(index), "needs" | "after") = (section, key) {
             order::read(&line, config, index, key == "needs")?;
@@ -83,7 +83,6 @@ enum Place {
 
 struct Parser {
     place: Place,
-    system_seen: bool,
     /// The line in which each key of the vocabulary was first used in this section; 0 for not yet.
     first_lines: [u32; VOCABULARY.len()],
 }
@@ -91,7 +90,7 @@ struct Parser {
 impl Parser {
     fn read<'a>(&mut self, line: &Line<'a>, config: &mut Config<'a>) -> Result<(), Error<'a>> {
         let first = line.words[0];
-        if !first.quoted && first.text.starts_with('[') {
+        if line.begins_section() {
             self.finish_section(config)?;
             self.first_lines.fill(0);
             return self.begin_section(line, config);
@@ -121,7 +120,7 @@ impl Parser {
         match (first.text, line.words.get(1), line.words.get(2)) {
             ("[system]", None, _) => {
                 self.place = Place::System;
-                if core::mem::replace(&mut self.system_seen, true) {
+                if core::mem::replace(&mut config.system.line, line.number) != 0 {
                     return error(first.column, Problem::SystemTwice);
                 }
                 Ok(())
