@@ -10,6 +10,7 @@
 mod command;
 mod init;
 mod net;
+mod path;
 mod storage;
 mod workload;
 

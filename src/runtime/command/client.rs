@@ -75,7 +75,7 @@ impl Connection {
     }
 
     /// Every answer up to the last one, whose exit status it gives; what is wrong is said.
-    pub(super) fn finish(&self, mut each: impl FnMut(&Reply<'_>)) -> i32 {
+    pub(super) fn finish(&self, each: &mut dyn FnMut(&Reply<'_>)) -> i32 {
         let mut buffer = [0; MESSAGE_BYTES];
         loop {
             match self.next(&mut buffer) {
@@ -102,7 +102,7 @@ impl Connection {
 
 fn open(path: &str) -> Result<OwnedFd, Errno> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    connect(&socket, &SocketAddrUnix::new(crate::path::Path(path))?)?;
     Ok(socket)
 }
 
@@ -114,7 +114,7 @@ pub(super) fn ask(socket: &str, name: &str, words: &[&str]) -> i32 {
     }
     let Some(connection) = Connection::ask(socket, &request, &[]) else { return FAILED };
     let mut before_us = 0;
-    connection.finish(|reply| {
+    connection.finish(&mut |reply| {
         if let Reply::Event(us, text) = reply {
             let passed_us = us.saturating_sub(if before_us == 0 { *us } else { before_us });
             show(format_args!("{:>6}.{:06} s  {passed_us:>9} us  {text}\n", us / 1_000_000, us % 1_000_000));
@@ -173,7 +173,7 @@ fn log_request<'a>(words: &[&'a str]) -> Option<Request<'a>> {
 fn log(socket: &str, request: &Request<'_>) -> i32 {
     let Some(connection) = Connection::ask(socket, request, &[]) else { return FAILED };
     let (mut expected, mut status) = (None, 0);
-    let answer = connection.finish(|reply| {
+    let answer = connection.finish(&mut |reply| {
         if let Reply::Line(number, ms, line) = reply {
             let missing = expected.map_or(0, |expected| number.wrapping_sub(expected));
             if missing > 0 {

@@ -4,10 +4,11 @@
 //! list follows the plan's steps: whatever a step leaves out where the kernel cannot is a line here.
 
 use crate::init::read_file;
+use crate::path::access;
 use core::fmt;
 use hilum::plan::Namespaces;
 use hilum_sys::{Cloned, exit};
-use rustix::fs::{Access, access};
+use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, waitpid};
 
@@ -16,7 +17,7 @@ const RAMFS: u64 = 0x8584_58f6;
 const TMPFS: u64 = 0x0102_1994;
 
 /// Says one line each; gives whether everything is there.
-pub(crate) fn doctor(mut say: impl FnMut(fmt::Arguments<'_>)) -> bool {
+pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
     let mut has_all = true;
     let mut tell = |is_there: bool, what: &str, name: &str, otherwise: &str| {
         let (state, then, otherwise) = if is_there { ("yes", "", "") } else { ("NO ", ": ", otherwise) };
@@ -66,7 +67,7 @@ pub(crate) fn doctor(mut say: impl FnMut(fmt::Arguments<'_>)) -> bool {
     );
     // The initial ramfs and the mounts made of it map no owners on any kernel (init/do_mounts.c, rootfs_fs_type).
     let is_initramfs =
-        matches!(rustix::fs::statfs("/").map(|found| found.f_type as u64 & 0xffff_ffff), Ok(RAMFS | TMPFS));
+        matches!(rustix::fs::statfs(c"/").map(|found| found.f_type as u64 & 0xffff_ffff), Ok(RAMFS | TMPFS));
     let mend = "pack a root filesystem as an erofs or ext4 image; a folder keeps the board's owners, for reading";
     tell(!is_initramfs, "mapped owners in folders of /", "", mend);
     tell(access("/dev/loop-control", Access::EXISTS).is_ok(), "image files (loop devices)", "", "module loop");

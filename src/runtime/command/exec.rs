@@ -32,7 +32,7 @@ pub(super) fn exec(socket: &str, words: &[&str], term: &str) -> i32 {
     if !has_terminal {
         let three = [standard_input(), standard_output(), standard_error()];
         let Some(connection) = Connection::ask(socket, &request, &three) else { return FAILED };
-        return connection.finish(|_| {});
+        return connection.finish(&mut |_| {});
     }
     // A serial line has no size of its own.
     let size = tcgetwinsize(standard_output()).map_or((0, 0), |size| (size.ws_row, size.ws_col));
@@ -45,7 +45,7 @@ pub(super) fn exec(socket: &str, words: &[&str], term: &str) -> i32 {
             let raw = Raw::enter();
             carry(&connection, &terminal);
             drop(raw);
-            connection.finish(|_| {})
+            connection.finish(&mut |_| {})
         }
         Some((Reply::Done(status, text), _)) => {
             print(format_args!("hilum: {text}\n"));

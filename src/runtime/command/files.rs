@@ -45,7 +45,7 @@ fn explain(name: &str, path: &str) -> i32 {
 /// `doctor`
 pub(super) fn examine() -> i32 {
     let mut status = DONE;
-    let has_all = doctor(|line| status |= show(format_args!("{line}\n")));
+    let has_all = doctor(&mut |line| status |= show(format_args!("{line}\n")));
     if has_all { status } else { FAILED }
 }
 

@@ -42,11 +42,11 @@ fn name(names: &Names, index: u32) -> &str {
 fn links() -> Result<Names, Errno> {
     let socket = route_socket()?;
     let mut names = Names::new();
-    each_link(&socket, |link| {
+    each_link(&socket, &mut |link| {
         // One that finds no room has no name further below.
         let _ = names.push((link.index, String::try_from(link.name).unwrap_or_default()));
     })?;
-    each_link(&socket, |link| {
+    each_link(&socket, &mut |link| {
         let state = match (link.is_up, link.has_carrier) {
             (true, true) => "up",
             (true, false) => "no carrier",
@@ -66,38 +66,30 @@ fn links() -> Result<Names, Errno> {
 }
 
 fn addresses(names: &Names) -> Result<(), Errno> {
-    each(
-        &route_socket()?,
-        |writer| list(writer, List::Addresses),
-        |kind, body| {
-            if let Some(entry) = AddressEntry::read(kind, body) {
-                show(format_args!("address {} on {}\n", entry.prefix, name(names, entry.index)));
-            }
-        },
-    )
+    each(&route_socket()?, &mut |writer| list(writer, List::Addresses), &mut |kind, body| {
+        if let Some(entry) = AddressEntry::read(kind, body) {
+            show(format_args!("address {} on {}\n", entry.prefix, name(names, entry.index)));
+        }
+    })
 }
 
 fn routes(names: &Names) -> Result<(), Errno> {
-    each(
-        &route_socket()?,
-        |writer| list(writer, List::Routes),
-        |kind, body| {
-            let Some(entry) = RouteEntry::read(kind, body) else { return };
-            match entry.to {
-                Some(to) => show(format_args!("route {to}")),
-                None => show(format_args!("route default")),
-            };
-            if let Some(gateway) = entry.gateway {
-                show(format_args!(" via {gateway}"));
-            }
-            show(format_args!(" over {}\n", name(names, entry.index)));
-        },
-    )
+    each(&route_socket()?, &mut |writer| list(writer, List::Routes), &mut |kind, body| {
+        let Some(entry) = RouteEntry::read(kind, body) else { return };
+        match entry.to {
+            Some(to) => show(format_args!("route {to}")),
+            None => show(format_args!("route default")),
+        };
+        if let Some(gateway) = entry.gateway {
+            show(format_args!(" via {gateway}"));
+        }
+        show(format_args!(" over {}\n", name(names, entry.index)));
+    })
 }
 
 fn rules() -> Result<(), Errno> {
     let listed = filter_socket().and_then(|socket| {
-        each(&socket, list_rules, |kind, body| {
+        each(&socket, &mut list_rules, &mut |kind, body| {
             let Some(rule) = RuleEntry::read(kind, body).filter(|rule| rule.table.starts_with("hilum")) else { return };
             show(format_args!("rule {} {}: {}", rule.table, rule.chain, rule.words));
             if let Some(counted) = rule.counted {

@@ -7,12 +7,13 @@
 use super::configuration::Configuration;
 use super::control::{self, Control};
 use super::guard::Guard;
-use super::leave::{self, milliseconds};
+use super::leave;
 use super::logs::Logs;
 use super::machine::Kind;
 use super::reload::Pending;
 use super::source::Source;
 use super::timeline::{Moment, Timeline};
+use super::wait::milliseconds;
 use super::{Console, memory, preparation, tell, words};
 use crate::net::BoardLinks;
 use crate::workload::{Groups, Networks, Process, Surroundings, empty_folder, template_place};

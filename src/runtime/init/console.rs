@@ -6,12 +6,13 @@
 use super::log_file::LogFile;
 use super::machine::Kind;
 use super::prompt;
+use crate::path::open;
 use core::fmt::{self, Write};
 use hilum::config::{self, Config, ConsoleMode};
 use hilum::log::{Printable, Queue};
 use hilum_sys::{Once, monotonic_ms, standard_error};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 use rustix::process::Pid;

@@ -171,10 +171,10 @@ fn open(path: &str) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     // What is left of an earlier one is nobody's: there is one process 1.
-    let _ = rustix::fs::unlink(path);
+    let _ = rustix::fs::unlink(crate::path::Path(path));
     // The umask of this process is 0; the mode of the socket's file is that of its inode at bind.
     rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(0o600))?;
-    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    bind(&socket, &SocketAddrUnix::new(crate::path::Path(path))?)?;
     listen(&socket, 16)?;
     Ok(socket)
 }

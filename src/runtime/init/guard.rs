@@ -6,11 +6,12 @@
 
 use super::in_time::{MOST, in_time};
 use super::{Console, words};
+use crate::path::open;
 use core::fmt::Write;
 use hilum::config::{Boots, Config, Watchdog};
 use hilum::supervise::Supervisor;
 use rustix::fd::OwnedFd;
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 /// Milliseconds that the place of the count has to answer.
@@ -68,7 +69,7 @@ impl Guard {
     /// Counts this boot as one that goes badly, until it is known to have gone well.
     pub(super) fn count_boot(&mut self, boots: Option<Boots<'_>>, console: &mut Console) {
         let Some(Boots { path, limit, .. }) = boots else { return };
-        match in_time(BOOTS_MS, || add_one(path)) {
+        match in_time(BOOTS_MS, &mut || add_one(path)) {
             Ok(count) => {
                 self.is_counted = true;
                 self.bad_boots = count;
@@ -134,7 +135,7 @@ impl Guard {
     fn boot_was_good(&mut self, config: &Config<'_>) {
         let is_counted = core::mem::take(&mut self.is_counted);
         if let Some(boots) = config.system.boots.filter(|_| is_counted) {
-            let _ = in_time(BOOTS_MS, || write_count(boots.path, 0).map(|()| 0));
+            let _ = in_time(BOOTS_MS, &mut || write_count(boots.path, 0).map(|()| 0));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Work that a disk can hold up for ever, done by a child with a deadline.
 
-use super::leave::milliseconds;
+use super::wait::becomes_until;
 use hilum_sys::{Cloned, exit, monotonic_ms};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::PollFlags;
+use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions, pidfd_send_signal, waitpid};
 
@@ -13,7 +14,7 @@ pub(super) const MOST: u32 = 100;
 ///
 /// # Errors
 /// Its own, and ETIMEDOUT after `limit_ms` milliseconds: then it is killed, and reaped with the orphans.
-pub(crate) fn in_time(limit_ms: u64, work: impl FnOnce() -> Result<u32, Errno>) -> Result<u32, Errno> {
+pub(crate) fn in_time(limit_ms: u64, work: &mut dyn FnMut() -> Result<u32, Errno>) -> Result<u32, Errno> {
     const FAILED: i32 = 128;
     match hilum_sys::clone(0, None)? {
         Cloned::Child => exit(match work() {
@@ -21,17 +22,9 @@ pub(crate) fn in_time(limit_ms: u64, work: impl FnOnce() -> Result<u32, Errno>) 
             Err(errno) => FAILED + errno.raw_os_error().clamp(1, 127),
         }),
         Cloned::Parent { pid, pidfd } => {
-            let until = monotonic_ms() + limit_ms;
-            loop {
-                let left = until.saturating_sub(monotonic_ms());
-                match poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&milliseconds(left))) {
-                    Err(Errno::INTR) => {}
-                    Ok(1) => break,
-                    _ => {
-                        let _ = pidfd_send_signal(&pidfd, Signal::KILL);
-                        return Err(Errno::TIMEDOUT);
-                    }
-                }
+            if !becomes_until(pidfd.as_fd(), PollFlags::IN, monotonic_ms() + limit_ms) {
+                let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+                return Err(Errno::TIMEDOUT);
             }
             let status = waitpid(Some(pid), WaitOptions::empty())?.and_then(|(_, status)| status.exit_status());
             match status {

@@ -5,12 +5,15 @@
 use super::Console;
 use super::in_time::in_time;
 use super::machine::Kind;
+use super::wait::{becomes, pause};
+use crate::path::{Path, open};
 use hilum::config::SystemMount;
 use hilum::parameters::{FAIL_SECONDS, Fail};
 use hilum::supervise::Down;
 use hilum_sys::{Caught, Cloned, Named, SignalSet, Signals, monotonic_ms};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::event::PollFlags;
+use rustix::fd::AsFd;
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
 use rustix::process::WaitOptions;
@@ -44,10 +47,10 @@ pub(super) fn give_up(kind: Kind, fail: Fail, console: &mut Console) -> ! {
         };
         // Without a signalfd the policy is still followed.
         let Ok(signals) = &signals else {
-            let _ = poll(&mut [], Some(&milliseconds(left_ms)));
+            pause(left_ms);
             continue;
         };
-        let _ = poll(&mut [PollFd::new(&signals.fd(), PollFlags::IN)], Some(&milliseconds(left_ms)));
+        let _ = becomes(signals.fd(), PollFlags::IN, left_ms);
         while let Some(caught) = signals.next() {
             if let Some(down) = asked(caught) {
                 leave(kind, down, &[], console)
@@ -95,17 +98,15 @@ pub(super) fn leave(kind: Kind, down: Down, mounts: &[SystemMount<'_>], console:
 /// Unmounts the board's own mounts, the last one first; what is still in use becomes read-only.
 fn unmount_all(mounts: &[SystemMount<'_>], console: &mut Console) {
     for disk in mounts.iter().rev() {
-        let unmounted = in_time(SYNC_MS, || {
+        let unmounted = in_time(SYNC_MS, &mut || {
             // Whatever used it was killed, and is gone in a moment.
             for _ in 0..50 {
-                match unmount(disk.target, UnmountFlags::empty()) {
-                    Err(Errno::BUSY) => {
-                        let _ = poll(&mut [], Some(&milliseconds(20)));
-                    }
+                match unmount(Path(disk.target), UnmountFlags::empty()) {
+                    Err(Errno::BUSY) => pause(20),
                     result => return result.map(|()| 0),
                 }
             }
-            mount_remount(disk.target, MountFlags::RDONLY, c"").map(|()| 0)
+            mount_remount(Path(disk.target), MountFlags::RDONLY, c"").map(|()| 0)
         });
         // One that could not be mounted is not there to be unmounted.
         if let Err(errno) = unmounted
@@ -152,9 +153,7 @@ fn sync_with_deadline() -> bool {
             rustix::fs::sync();
             hilum_sys::exit(0)
         }
-        Ok(Cloned::Parent { pidfd, .. }) => {
-            poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], Some(&milliseconds(SYNC_MS))) == Ok(1)
-        }
+        Ok(Cloned::Parent { pidfd, .. }) => becomes(pidfd.as_fd(), PollFlags::IN, SYNC_MS) == Ok(true),
         Err(_) => false,
     }
 }
@@ -165,12 +164,7 @@ fn drain(console: &mut Console, limit_ms: u64) {
     console.flush();
     while console.has_waiting() {
         let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) else { return };
-        let _ = poll(&mut [PollFd::new(&console.fd(), PollFlags::OUT)], Some(&milliseconds(left)));
+        let _ = becomes(console.fd(), PollFlags::OUT, left);
         console.flush();
     }
-}
-
-/// Milliseconds as the kernel's own measure.
-pub(crate) fn milliseconds(count: u64) -> Timespec {
-    Timespec { tv_sec: (count / 1_000) as i64, tv_nsec: (count % 1_000 * 1_000_000) as i64 }
 }

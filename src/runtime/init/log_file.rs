@@ -2,15 +2,15 @@
 //!
 //! Lines go to it through a pipe that is never waited for; what does not fit is counted, and told in the file.
 
-use super::milliseconds;
+use super::wait::pause;
+use crate::path::{Path, open};
 use crate::storage;
 use core::fmt::Write;
 use heapless::String;
 use hilum::config;
 use hilum_sys::{Cloned, exit, monotonic_ms};
-use rustix::event::poll;
 use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, fstat, open, rename};
+use rustix::fs::{Mode, OFlags, fstat, rename};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, WaitOptions, waitpid};
@@ -57,7 +57,7 @@ impl LogFile {
         let until = monotonic_ms() + FINISH_MS;
         drop(self.pipe);
         while matches!(waitpid(Some(self.pid), WaitOptions::NOHANG), Ok(None)) && monotonic_ms() < until {
-            let _ = poll(&mut [], Some(&milliseconds(FINISH_STEP_MS)));
+            pause(FINISH_STEP_MS);
         }
     }
 
@@ -95,7 +95,7 @@ fn write_all(reader: &OwnedFd, file: config::LogFile<'_>) -> Result<(), Errno> {
             result => result?,
         };
         if size + count as u64 > file.bytes && size > 0 {
-            rename(file.path, old.as_str())?;
+            rename(Path(file.path), Path(&old))?;
             log = open(file.path, flags, Mode::from_raw_mode(0o600))?;
             size = 0;
         }

@@ -5,13 +5,14 @@
 //! its own, and nothing that belongs to the host is touched.
 
 use super::{Console, modules, words};
+use crate::path::{Path, open};
 use crate::storage;
 use crate::workload::prepare_template;
 use core::ffi::CStr;
 use core::mem::MaybeUninit;
 use hilum::config::Config;
-use rustix::fd::{AsFd, AsRawFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, open};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
@@ -37,7 +38,7 @@ const FIRST_UTS_NAMESPACE: &[u8] = b"uts:[4026531838]";
 
 /// A filesystem that the kernel makes up, and where it belongs.
 struct Early {
-    kind: &'static str,
+    kind: &'static CStr,
     target: &'static str,
     flags: MountFlags,
     options: Option<&'static CStr>,
@@ -48,27 +49,27 @@ const PROC: &str = "/proc";
 
 /// In this order: each may lie below one before it.
 const EARLY: [Early; 6] = [
-    Early { kind: "sysfs", target: "/sys", flags: NO_PROGRAMS, options: None },
-    Early { kind: "devtmpfs", target: "/dev", flags: MountFlags::NOSUID, options: Some(c"mode=0755") },
+    Early { kind: c"sysfs", target: "/sys", flags: NO_PROGRAMS, options: None },
+    Early { kind: c"devtmpfs", target: "/dev", flags: MountFlags::NOSUID, options: Some(c"mode=0755") },
     Early {
-        kind: "devpts",
+        kind: c"devpts",
         target: "/dev/pts",
         flags: MountFlags::NOSUID.union(MountFlags::NOEXEC),
         options: Some(c"mode=0620,ptmxmode=0666"),
     },
     Early {
-        kind: "tmpfs",
+        kind: c"tmpfs",
         target: "/dev/shm",
         flags: MountFlags::NOSUID.union(MountFlags::NODEV),
         options: Some(c"mode=1777"),
     },
     Early {
-        kind: "tmpfs",
+        kind: c"tmpfs",
         target: "/run",
         flags: MountFlags::NOSUID.union(MountFlags::NODEV),
         options: Some(c"mode=0755"),
     },
-    Early { kind: "cgroup2", target: "/sys/fs/cgroup", flags: NO_PROGRAMS, options: Some(c"nsdelegate") },
+    Early { kind: c"cgroup2", target: "/sys/fs/cgroup", flags: NO_PROGRAMS, options: Some(c"nsdelegate") },
 ];
 
 /// Makes sure that descriptors 0, 1 and 2 are something, and that nothing else was handed down.
@@ -117,13 +118,13 @@ pub(super) fn prepare() -> (Kind, Missing) {
     };
     // A machine has no /proc yet. It is looked at before it is attached: taking a mount away again costs a grace period.
     let proc = make_proc();
-    let is_first = proc.as_ref().ok().and_then(|proc| link_is(proc, "self/ns/pid", FIRST_PID_NAMESPACE));
+    let is_first = proc.as_ref().ok().and_then(|proc| link_is(proc.as_fd(), c"self/ns/pid", FIRST_PID_NAMESPACE));
     // Where it cannot be made there is one already: a confined container.
-    let is_first = is_first.or_else(|| link_is(CWD, "/proc/self/ns/pid", FIRST_PID_NAMESPACE));
+    let is_first = is_first.or_else(|| link_is(CWD, c"/proc/self/ns/pid", FIRST_PID_NAMESPACE));
     if is_first == Some(false) {
         note("/", hilum_sys::own_mount_namespace().and_then(|()| make_private()));
         // A /proc of another PID namespace says nothing about the processes of this one.
-        if link_is(CWD, "/proc/self", b"1") != Some(true) {
+        if link_is(CWD, c"/proc/self", b"1") != Some(true) {
             note(PROC, proc.and_then(attach_proc));
         }
         protect(Kind::Container);
@@ -144,7 +145,7 @@ pub(super) fn prepare() -> (Kind, Missing) {
 
 /// A proc filesystem of this PID namespace, not attached anywhere yet.
 fn make_proc() -> Result<OwnedFd, Errno> {
-    let kind = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let kind = fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_create(&kind)?;
     let attributes =
         MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC;
@@ -153,7 +154,7 @@ fn make_proc() -> Result<OwnedFd, Errno> {
 
 fn attach_proc(proc: OwnedFd) -> Result<(), Errno> {
     make_folder(PROC);
-    move_mount(proc, "", CWD, PROC, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+    move_mount(proc, c"", CWD, Path(PROC), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 /// Says what [`prepare`] could not do.
@@ -174,7 +175,7 @@ pub(super) fn configure(kind: Kind, config: &Config<'_>, console: &mut Console) 
         storage::mount_all(config, None, console);
     }
     let Some(hostname) = system.hostname else { return };
-    if kind == Kind::Container && link_is(CWD, "/proc/self/ns/uts", FIRST_UTS_NAMESPACE) != Some(false) {
+    if kind == Kind::Container && link_is(CWD, c"/proc/self/ns/uts", FIRST_UTS_NAMESPACE) != Some(false) {
         return;
     }
     if let Err(errno) = rustix::system::sethostname(hostname.as_bytes()) {
@@ -194,16 +195,16 @@ pub(super) fn command_line(kind: Kind, buffer: &mut [u8]) -> &str {
 /// Mounts one of the kernel's own filesystems, on a folder that is made where there is none.
 fn mount(early: &Early) -> Result<(), Errno> {
     make_folder(early.target);
-    rustix::mount::mount(early.kind, early.target, early.kind, early.flags, early.options)
+    rustix::mount::mount(early.kind, Path(early.target), early.kind, early.flags, early.options)
 }
 
 fn make_folder(path: &str) {
     // That it exists already is the usual case, and that it could not be made shows at the mount.
-    let _ = rustix::fs::mkdir(path, Mode::from_raw_mode(0o755));
+    let _ = crate::path::mkdir(path, Mode::from_raw_mode(0o755));
 }
 
 fn make_private() -> Result<(), Errno> {
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+    mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
 }
 
 /// Puts a copy of the root mount over itself and moves into it.
@@ -214,21 +215,21 @@ fn make_private() -> Result<(), Errno> {
 fn re_root() -> Result<(), Errno> {
     const RAMFS: u64 = 0x8584_58f6;
     const TMPFS: u64 = 0x0102_1994;
-    let kind = rustix::fs::statfs("/")?.f_type as u64 & 0xffff_ffff;
+    let kind = rustix::fs::statfs(c"/")?.f_type as u64 & 0xffff_ffff;
     if kind != RAMFS && kind != TMPFS {
         return Ok(());
     }
-    let copy = open_tree(CWD, "/", OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
-    move_mount(&copy, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    let copy = open_tree(CWD, c"/", OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
+    move_mount(&copy, c"", CWD, c"/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
     // "/" still names the mount below; the descriptor names the copy.
     rustix::process::fchdir(&copy)?;
-    rustix::process::chroot(".")?;
-    rustix::process::chdir("/")
+    rustix::process::chroot(c".")?;
+    rustix::process::chdir(c"/")
 }
 
 /// Whether the symbolic link at `path`, relative to `folder`, says `expected`; none where it cannot be read.
-fn link_is(folder: impl AsFd, path: &str, expected: &[u8]) -> Option<bool> {
+fn link_is(folder: BorrowedFd<'_>, path: &CStr, expected: &[u8]) -> Option<bool> {
     let mut buffer = [MaybeUninit::uninit(); 64];
-    let (text, _) = rustix::fs::readlinkat_raw(folder, path, &mut buffer).ok()?;
+    let (text, _) = rustix::fs::readlinkat_raw(folder, path, &mut buffer[..]).ok()?;
     Some(*text == *expected)
 }

@@ -5,9 +5,10 @@
 //! empty file at its very end: where the one is there and the other is not, the list tells what is missing.
 
 use super::{Console, read_file};
+use crate::path::{access, stat};
 use core::fmt::Write;
 use heapless::String;
-use rustix::fs::{Access, access, stat};
+use rustix::fs::Access;
 
 /// The list: a line for each file, its bytes or `-`, and its path.
 const MANIFEST: &str = "/etc/hilum.manifest";

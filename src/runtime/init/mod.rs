@@ -24,12 +24,13 @@ mod requests;
 mod source;
 mod tell;
 mod timeline;
+mod wait;
 
 pub(crate) use console::Console;
 pub(crate) use control::USUAL as CONTROL;
 pub(crate) use in_time::in_time;
-pub(crate) use leave::milliseconds;
 pub(crate) use machine::Kind;
+pub(crate) use wait::{becomes, becomes_until, milliseconds, pause};
 
 use board::Board;
 use guard::Guard;
@@ -89,7 +90,7 @@ pub(crate) fn run(arguments: Arguments) -> ! {
         console.say(format_args!("safe mode: only workloads that are marked safe start"));
     }
     if parameters.doctor {
-        crate::command::doctor(|line| console.say(line));
+        crate::command::doctor(&mut |line| console.say(line));
     }
     match Board::new(kind, configuration, parameters.config, console, guard, timeline) {
         Ok(mut board) => board.supervise(parameters.panic),
@@ -109,7 +110,8 @@ fn config_argument(arguments: Arguments) -> Option<&'static str> {
 
 /// Reads a file into `buffer`, as much as fits; gives the number of bytes.
 pub(crate) fn read_file(path: &str, buffer: &mut [u8]) -> Result<usize, Errno> {
-    use rustix::fs::{Mode, OFlags, open};
+    use crate::path::open;
+    use rustix::fs::{Mode, OFlags};
     let file = open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOCTTY, Mode::empty())?;
     let mut length = 0;
     while let Some(rest) = buffer.get_mut(length..).filter(|rest| !rest.is_empty()) {

@@ -4,12 +4,13 @@
 //! file there, a line each: the module, and the others in the order in which they are loaded.
 
 use super::{Console, words};
+use crate::path::{access, open};
 use core::ffi::CStr;
 use core::fmt::Write;
 use heapless::String;
 use hilum::config::{Config, System, limits, needed_modules};
 use rustix::fd::AsFd;
-use rustix::fs::{Access, Mode, OFlags, access, open};
+use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
 /// What needs what.

@@ -6,13 +6,13 @@
 
 use super::board::{Board, processors};
 use super::machine::Kind;
-use super::{Console, milliseconds, modules, words};
+use super::{Console, becomes, modules, pause, words};
 use crate::workload::{LONGEST_MS, needs_copy, wait};
 use crate::{net, storage};
 use hilum::config::{Config, Workload, limits};
 use hilum::plan::Namespaces;
 use hilum_sys::{Cloned, SignalSet, Signals, exit, monotonic_ms};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::PollFlags;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -173,7 +173,7 @@ impl Board {
         let _ = kill_process(pid, Signal::TERM);
         let until = monotonic_ms() + FINISH_MS;
         while matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None)) && monotonic_ms() < until {
-            let _ = poll(&mut [], Some(&milliseconds(SHOW_STEP_MS)));
+            pause(SHOW_STEP_MS);
         }
     }
 
@@ -215,8 +215,7 @@ fn show_all(console: &mut Console) {
     let until = monotonic_ms() + SHOW_MS;
     console.flush();
     while console.has_waiting() && monotonic_ms() < until {
-        let fd = console.fd();
-        let _ = poll(&mut [PollFd::from_borrowed_fd(fd, PollFlags::OUT)], Some(&milliseconds(SHOW_STEP_MS)));
+        let _ = becomes(console.fd(), PollFlags::OUT, SHOW_STEP_MS);
         console.flush();
     }
 }

@@ -1,9 +1,10 @@
 //! Making the process of the console's prompt: its session, its terminal, and the way that lines take to it.
 
 use super::machine::Kind;
+use crate::path::open;
 use hilum_sys::{Cloned, exit};
 use rustix::fd::{AsRawFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Pid;

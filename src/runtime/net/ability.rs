@@ -1,10 +1,11 @@
 //! What of networking the kernel can, found out by doing it: in a network namespace that is of no other use.
 
 use super::{exchange, filter_socket, index_of, request, route_socket};
+use crate::path::open;
 use hilum::config::Mac;
 use hilum::netlink::{Inner, Make, Writer, make_bridge, make_link, try_rules};
 use rustix::fd::AsRawFd;
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 /// What is looked at, and what mends it.
@@ -31,12 +32,12 @@ fn attempt(which: usize) -> Result<(), Errno> {
     let namespace = open("/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let make = |make: Make<'_>, name: &str| {
         let inner = Inner { name, mac: Some(MAC), mtu: 0, namespace: namespace.as_raw_fd().unsigned_abs() };
-        exchange(&socket, |writer| make_link(writer, make, &inner))
+        exchange(&socket, &mut |writer| make_link(writer, make, &inner))
     };
     // In no bridge: its index is 0.
     let pair = || make(Make::Veth { bridge: 0, port: "parent" }, "other");
     match which {
-        0 => exchange(&socket, |writer| make_bridge(writer, "bridge", MAC)),
+        0 => exchange(&socket, &mut |writer| make_bridge(writer, "bridge", MAC)),
         1 => pair(),
         2 | 3 => {
             pair()?;

@@ -63,14 +63,14 @@ fn bridges<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
     for bridge in &config.system.network.bridges {
         let make = || -> Result<(), Errno> {
             let socket = route_socket()?;
-            match exchange(&socket, |writer| make_bridge(writer, bridge.name, bridge.mac())) {
+            match exchange(&socket, &mut |writer| make_bridge(writer, bridge.name, bridge.mac())) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
             let index = index_of(&socket, bridge.name)?;
             // Its ports do not see each other: a shorter way that it tells of is none.
             let _ = set(&["net/ipv4/conf/", bridge.name, "/send_redirects"], "0");
-            exchange(&socket, |writer| set_up_bridge(writer, bridge, index, has_ipv6))?;
+            exchange(&socket, &mut |writer| set_up_bridge(writer, bridge, index, has_ipv6))?;
             neighbours(&socket, config, bridge, index)
         };
         make().map_err(|errno| (bridge.name, errno))?;
@@ -81,7 +81,7 @@ fn bridges<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
 /// Makes everybody known who will be behind a bridge. A workload at a time: with all of them it would be much at once.
 fn neighbours(socket: &OwnedFd, config: &Config<'_>, bridge: &Bridge<'_>, index: u32) -> Result<(), Errno> {
     let mut all = config.workloads.iter();
-    all.try_for_each(|workload| exchange(socket, |writer| bridge_neighbours(writer, workload, bridge, index)))
+    all.try_for_each(|workload| exchange(socket, &mut |writer| bridge_neighbours(writer, workload, bridge, index)))
 }
 
 /// Makes workloads that are new known behind their bridges.

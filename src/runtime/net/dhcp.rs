@@ -97,8 +97,8 @@ fn confine(index: u32, other: &OwnedFd, root: &str) -> Result<OwnedFd, Errno> {
     let mut kept = [wire.as_raw_fd(), other.as_raw_fd()].map(i32::unsigned_abs);
     hilum_sys::close_all_but(&mut kept)?;
     let _ = rustix::process::setsid();
-    rustix::process::chroot(root)?;
-    rustix::process::chdir("/")?;
+    rustix::process::chroot(crate::path::Path(root))?;
+    rustix::process::chdir(c"/")?;
     crate::workload::cut_bounding_set(Capabilities::NONE)?;
     rustix::thread::set_thread_groups(&[])?;
     rustix::thread::set_thread_res_gid(Gid::from_raw(NOBODY), Gid::from_raw(NOBODY), Gid::from_raw(NOBODY))?;

@@ -106,7 +106,8 @@ impl BoardLinks {
 
     /// Sets up what is there.
     pub(crate) fn look(&mut self, config: &Config<'_>, console: &mut Console) {
-        let result = route_socket().and_then(|socket| each_link(&socket, |entry| self.hear(config, entry, console)));
+        let result =
+            route_socket().and_then(|socket| each_link(&socket, &mut |entry| self.hear(config, entry, console)));
         if let Err(errno) = result {
             console.say(format_args!("links: {}", words(errno)));
         }
@@ -270,7 +271,7 @@ impl BoardLinks {
             let _ = writeln!(text, "nameserver {server}");
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::open(hilum::plan::RESOLV.source, flags, Mode::from_raw_mode(0o644));
+        let file = crate::path::open(hilum::plan::RESOLV.source, flags, Mode::from_raw_mode(0o644));
         if let Err(errno) = file.and_then(|file| rustix::io::write(&file, text.as_bytes())) {
             console.say(format_args!("{}: {}", hilum::plan::RESOLV.source, words(errno)));
         }
@@ -302,7 +303,7 @@ fn take(index: u32, place: usize, before: Option<Lease>, lease: &Lease, link: &H
         let _ = give_back(index, place, &before);
     }
     let socket = route_socket()?;
-    exchange(&socket, |writer| {
+    exchange(&socket, &mut |writer| {
         // The kernel takes the address away when its time is over, even if nobody is left to do so.
         let seconds = if lease.seconds == u32::MAX { 0 } else { lease.seconds };
         add_address(writer, index, lease.prefix(), Neighbours::OnLink, seconds);
@@ -320,9 +321,9 @@ fn give_back(index: u32, place: usize, lease: &Lease) -> Result<(), Errno> {
     let socket = route_socket()?;
     if let Some((to, router, metric)) = default_route(place, lease) {
         // It may be gone with the link's carrier.
-        let _ = exchange(&socket, |writer| delete_route(writer, index, to, Some(router), metric));
+        let _ = exchange(&socket, &mut |writer| delete_route(writer, index, to, Some(router), metric));
     }
-    exchange(&socket, |writer| delete_address(writer, index, lease.prefix()))
+    exchange(&socket, &mut |writer| delete_address(writer, index, lease.prefix()))
 }
 
 /// Whether a line means this link.
@@ -350,7 +351,9 @@ fn has_path(entry: &LinkEntry<'_>, path: &str) -> bool {
     }
     link.truncate(link.len() - "/ifindex".len());
     let mut buffer = [core::mem::MaybeUninit::uninit(); 512];
-    let Ok((found, _)) = rustix::fs::readlinkat_raw(rustix::fs::CWD, link.as_str(), &mut buffer) else { return false };
+    let Ok((found, _)) = rustix::fs::readlinkat_raw(rustix::fs::CWD, crate::path::Path(&link), &mut buffer[..]) else {
+        return false;
+    };
     let found = core::str::from_utf8(found).unwrap_or_default();
     let device = found.strip_prefix("../../devices/").unwrap_or(found);
     let wanted = path.strip_prefix("/sys/devices/").unwrap_or(path).trim_matches('/');
@@ -362,9 +365,9 @@ fn set_up(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry<'_>) -> Re
     let socket = route_socket()?;
     if entry.name != link.name {
         // It can only be renamed while it is down, which it is at first.
-        exchange(&socket, |writer| rename_link(writer, entry.index, link.name))?;
+        exchange(&socket, &mut |writer| rename_link(writer, entry.index, link.name))?;
     }
-    exchange(&socket, |writer| {
+    exchange(&socket, &mut |writer| {
         set_link(writer, entry.index, link.mtu);
         for prefix in &link.addresses {
             add_address(writer, entry.index, *prefix, Neighbours::OnLink, 0);

@@ -13,10 +13,11 @@ pub(crate) use bridges::{adopt, prepare, set_all};
 pub(crate) use links::BoardLinks;
 pub(crate) use workload::{connect, remove_rules, rules, set_up};
 
+use crate::path::open;
 use core::fmt::Write;
 use hilum::netlink::{LinkEntry, List, Message, Messages, Refusal, Writer, acknowledge, list};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::netlink::NETFILTER;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
@@ -65,7 +66,7 @@ pub(crate) fn request(socket: &OwnedFd, writer: &Writer<'_>) -> Result<(), Errno
 const EXCHANGE_BYTES: usize = 4096;
 
 /// Writes messages and sends them.
-fn exchange(socket: &OwnedFd, write: impl FnOnce(&mut Writer<'_>)) -> Result<(), Errno> {
+fn exchange(socket: &OwnedFd, write: &mut dyn FnMut(&mut Writer<'_>)) -> Result<(), Errno> {
     let mut buffer = [0; EXCHANGE_BYTES];
     let mut writer = Writer::new(&mut buffer);
     write(&mut writer);
@@ -78,8 +79,8 @@ fn exchange(socket: &OwnedFd, write: impl FnOnce(&mut Writer<'_>)) -> Result<(),
 /// The kernel's.
 pub(crate) fn each(
     socket: &OwnedFd,
-    ask: impl FnOnce(&mut Writer<'_>),
-    mut entry: impl FnMut(u16, &[u8]),
+    ask: &mut dyn FnMut(&mut Writer<'_>),
+    entry: &mut dyn FnMut(u16, &[u8]),
 ) -> Result<(), Errno> {
     let mut buffer = [0; 64];
     let mut writer = Writer::new(&mut buffer);
@@ -104,16 +105,12 @@ pub(crate) fn each(
 ///
 /// # Errors
 /// The kernel's.
-pub(crate) fn each_link(socket: &OwnedFd, mut tell: impl FnMut(&LinkEntry<'_>)) -> Result<(), Errno> {
-    each(
-        socket,
-        |writer| list(writer, List::Links),
-        |kind, body| {
-            if let Some(entry) = LinkEntry::read(kind, body) {
-                tell(&entry);
-            }
-        },
-    )
+pub(crate) fn each_link(socket: &OwnedFd, tell: &mut dyn FnMut(&LinkEntry<'_>)) -> Result<(), Errno> {
+    each(socket, &mut |writer| list(writer, List::Links), &mut |kind, body| {
+        if let Some(entry) = LinkEntry::read(kind, body) {
+            tell(&entry);
+        }
+    })
 }
 
 /// The index of the link with this name (netdevice(7)).
@@ -133,7 +130,7 @@ pub(crate) fn loopback_up() -> Result<(), Errno> {
 
 /// Whether the kernel has IPv6.
 fn has_ipv6() -> bool {
-    rustix::fs::access("/proc/sys/net/ipv6", rustix::fs::Access::EXISTS).is_ok()
+    crate::path::access("/proc/sys/net/ipv6", rustix::fs::Access::EXISTS).is_ok()
 }
 
 /// Writes a setting below /proc/sys, which is that of the network namespace of whoever opens it (proc_sys(5)).

@@ -1,6 +1,7 @@
 //! One workload's links and rules: from outside, in the board's network namespace, and from inside.
 
 use super::{each_link, exchange, filter_socket, has_ipv6, index_of, request, route_socket, set};
+use crate::init::pause;
 use hilum::config::{Attachment, Config, Mac, Workload, WorkloadLink, port_name};
 use hilum::netlink::{
     Inner, Make, WORKLOAD_RULES_BYTES, Writer, add_forwarding, delete_link, inner_link, isolate_port, make_link,
@@ -32,7 +33,7 @@ pub(crate) fn connect(
     let parent = parent_index(&socket, link)?;
     let mut parent_mac = Mac([0; 6]);
     if let Attachment::Macvlan(_) = link.attachment {
-        each_link(&socket, |entry| {
+        each_link(&socket, &mut |entry| {
             if entry.index == parent {
                 parent_mac = entry.mac.unwrap_or(parent_mac);
             }
@@ -51,23 +52,23 @@ pub(crate) fn connect(
         Attachment::Bridge(_) => Make::Veth { bridge: parent, port: &port },
         Attachment::Macvlan(_) => Make::Macvlan { parent },
         Attachment::Ipvlan(_) => Make::Ipvlan { parent },
-        Attachment::Moved(_) => return exchange(&socket, |writer| move_link(writer, parent, &inner)),
+        Attachment::Moved(_) => return exchange(&socket, &mut |writer| move_link(writer, parent, &inner)),
     };
     for _ in 0..TRIES {
-        match exchange(&socket, |writer| make_link(writer, make, &inner)) {
+        match exchange(&socket, &mut |writer| make_link(writer, make, &inner)) {
             Err(Errno::EXIST) if matches!(make, Make::Veth { .. }) => {
                 // Its name is free at once. Who else removes it meanwhile does the same, and is waited for.
-                if exchange(&socket, |writer| delete_link(writer, &port)).is_err() {
-                    let _ = rustix::event::poll(&mut [], Some(&crate::init::milliseconds(TRY_MS)));
+                if exchange(&socket, &mut |writer| delete_link(writer, &port)).is_err() {
+                    pause(TRY_MS);
                 }
             }
             // A parent that another kind of link had until now, in a namespace that is still taken apart.
             Err(Errno::BUSY) => {
-                let _ = rustix::event::poll(&mut [], Some(&crate::init::milliseconds(TRY_MS)));
+                pause(TRY_MS);
             }
             Ok(()) if matches!(make, Make::Veth { .. }) => {
                 let index = index_of(&socket, &port)?;
-                return exchange(&socket, |writer| {
+                return exchange(&socket, &mut |writer| {
                     if has_ipv6() {
                         stop_addresses(writer, index);
                     }
@@ -86,7 +87,7 @@ fn parent_index(socket: &OwnedFd, link: &WorkloadLink<'_>) -> Result<u32, Errno>
     for _ in 0..PARENT_TRIES {
         match (index_of(socket, link.attachment.name()), link.attachment) {
             (Err(Errno::NODEV), Attachment::Macvlan(_) | Attachment::Ipvlan(_) | Attachment::Moved(_)) => {
-                let _ = rustix::event::poll(&mut [], Some(&crate::init::milliseconds(TRY_MS)));
+                pause(TRY_MS);
             }
             (result, _) => return result,
         }
@@ -135,7 +136,7 @@ pub(crate) fn set_up(
     let index = match link.attachment {
         Attachment::Macvlan(_) | Attachment::Ipvlan(_) => {
             let index = index_of(&socket, &port_name(workload.name, number))?;
-            exchange(&socket, |writer| rename_link(writer, index, name))?;
+            exchange(&socket, &mut |writer| rename_link(writer, index, name))?;
             index
         }
         _ => index_of(&socket, name)?,
@@ -145,5 +146,5 @@ pub(crate) fn set_up(
         // The board routes between its ports, and would tell of a shorter way that is none.
         let _ = set(&["net/ipv6/conf/", name, "/accept_redirects"], "0");
     }
-    exchange(&socket, |writer| inner_link(writer, config, link, index, has_ipv6))
+    exchange(&socket, &mut |writer| inner_link(writer, config, link, index, has_ipv6))
 }

@@ -1,6 +1,7 @@
 //! Block devices: which one is meant, and waiting for it by the kernel's own messages (uevents).
 
 use crate::init::{milliseconds, read_file};
+use crate::path::{Path, access, open};
 use core::fmt::Write;
 use core::mem::MaybeUninit;
 use heapless::String;
@@ -8,7 +9,7 @@ use hilum::storage::{START_BYTES, Source, Superblock, table};
 use hilum_sys::monotonic_ms;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Access, Mode, OFlags, RawDir, access, open, readlinkat_raw};
+use rustix::fs::{Access, Mode, OFlags, RawDir, readlinkat_raw};
 use rustix::io::Errno;
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
@@ -140,7 +141,7 @@ fn partition(name: &str, id: &str) -> Option<bool> {
     path.clear();
     write!(path, "{DEVICES}/{name}").ok()?;
     let mut buffer = [MaybeUninit::uninit(); 256];
-    let (place, _) = readlinkat_raw(rustix::fs::CWD, path.as_str(), &mut buffer).ok()?;
+    let (place, _) = readlinkat_raw(rustix::fs::CWD, Path(&path), &mut buffer[..]).ok()?;
     let disk = core::str::from_utf8(place).ok()?.rsplit('/').nth(1)?;
     path.clear();
     write!(path, "/dev/{disk}").ok()?;

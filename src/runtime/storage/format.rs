@@ -1,11 +1,12 @@
 //! Repair by the image's own e2fsck, and new filesystems from what the image builder has kept of mke2fs(8).
 
 use super::device::Name;
+use crate::path::{access, open};
 use core::fmt::Write;
 use heapless::String;
 use hilum::config::SystemMount;
 use hilum::storage::Blueprint;
-use rustix::fs::{Access, Mode, OFlags, SeekFrom, access, fsync, open, seek};
+use rustix::fs::{Access, Mode, OFlags, SeekFrom, fsync, seek};
 use rustix::io::{Errno, pwrite};
 
 /// The program that repairs, where the image has it: Debian's e2fsck-static.

@@ -8,14 +8,15 @@ mod format;
 
 pub(crate) use device::{Name, find};
 
-use crate::init::{Console, in_time, milliseconds, words};
+use crate::init::{Console, becomes, in_time, milliseconds, words};
+use crate::path::{Path, open};
 use device::start_of;
 use hilum::config::{Config, Instead, SystemMount, Workload, limits};
 use hilum::storage::{START_BYTES, Source, Superblock, Verdict, decide, decide_refused};
 use hilum_sys::monotonic_ms;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, open, statx};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, statx};
 use rustix::io::Errno;
 use rustix::mount::MountFlags;
 
@@ -47,20 +48,20 @@ pub(crate) fn mount_all(config: &Config<'_>, down: Option<BorrowedFd<'_>>, conso
 }
 
 fn is_readable(down: Option<BorrowedFd<'_>>) -> bool {
-    down.is_some_and(|down| poll(&mut [PollFd::from_borrowed_fd(down, PollFlags::IN)], Some(&milliseconds(0))) == Ok(1))
+    down.is_some_and(|down| becomes(down, PollFlags::IN, 0) == Ok(true))
 }
 
 /// Mounts one, or does what the line says for the case that it cannot be had.
 fn mount_one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Console) {
     // That it exists already is the usual case, and that it could not be made shows at the mount.
-    let _ = rustix::fs::mkdir(mount.target, Mode::from_raw_mode(0o755));
+    let _ = crate::path::mkdir(mount.target, Mode::from_raw_mode(0o755));
     if !one(mount, down, console) {
         match mount.otherwise {
             Instead::Stop => {
                 console.say(format_args!("mount {}: not mounted; what has paths in it does not start", mount.target));
             }
             Instead::Tmpfs => {
-                match rustix::mount::mount("tmpfs", mount.target, "tmpfs", flags(mount, false), c"mode=0755") {
+                match rustix::mount::mount(c"tmpfs", Path(mount.target), c"tmpfs", flags(mount, false), c"mode=0755") {
                     Ok(()) => console.say(format_args!(
                         "mount {}: memory instead; what is written there is gone with the power",
                         mount.target
@@ -74,7 +75,7 @@ fn mount_one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mu
 
 /// Whether something is mounted on the folder of this line.
 pub(crate) fn is_mounted(mount: &SystemMount<'_>) -> bool {
-    let found = statx(CWD, mount.target, AtFlags::empty(), StatxFlags::BASIC_STATS);
+    let found = statx(CWD, Path(mount.target), AtFlags::empty(), StatxFlags::BASIC_STATS);
     found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
@@ -107,7 +108,7 @@ pub(crate) fn await_mount(mount: &SystemMount<'_>) -> Result<(), Errno> {
     let table = mount_table()?;
     while !is_mounted(mount) {
         let left = until.checked_sub(monotonic_ms()).filter(|left| *left > 0).ok_or(Errno::TIMEDOUT)?;
-        let _ = poll(&mut [PollFd::new(&table, PollFlags::PRI)], Some(&milliseconds(left)));
+        let _ = becomes(table.as_fd(), PollFlags::PRI, left);
     }
     Ok(())
 }
@@ -149,7 +150,7 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
         let mut verdict = decide(mount, found.as_ref(), has_repaired);
         if matches!(verdict, Verdict::Mount | Verdict::MountReadOnly(_)) {
             let is_read_only = verdict != Verdict::Mount;
-            match in_time(MOUNT_MS, || attach(mount, &device, is_read_only)) {
+            match in_time(MOUNT_MS, &mut || attach(mount, &device, is_read_only)) {
                 Ok(_) => {
                     let replayed = found.is_some_and(|found| found.has_journal) && !is_new;
                     tell_mounted(mount, &device, verdict, replayed, console);
@@ -175,7 +176,7 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
             Verdict::Repair(reason) => {
                 console.say(format_args!("mount {target}: {device}: {reason}; repairing it"));
                 console.flush();
-                let repaired = in_time(REPAIR_MS, || format::repair(&device));
+                let repaired = in_time(REPAIR_MS, &mut || format::repair(&device));
                 match repaired {
                     Ok(0 | 1) => console.say(format_args!("mount {target}: {device}: repaired")),
                     Ok(status) => {
@@ -190,7 +191,7 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
             Verdict::Reformat(reason) => {
                 console.say(format_args!("mount {target}: {device}: {reason}; making a new {}", mount.kind));
                 console.flush();
-                match in_time(REPAIR_MS, || format::format(mount, &device)) {
+                match in_time(REPAIR_MS, &mut || format::format(mount, &device)) {
                     Ok(_) => is_new = true,
                     Err(errno) => console.say(format_args!("mount {target}: {device}: {}", words(errno))),
                 }
@@ -200,7 +201,8 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
 }
 
 fn attach(mount: &SystemMount<'_>, device: &Name, is_read_only: bool) -> Result<u32, Errno> {
-    rustix::mount::mount(device.as_str(), mount.target, mount.kind, flags(mount, is_read_only), None).map(|()| 0)
+    rustix::mount::mount(Path(&device), Path(mount.target), Path(mount.kind), flags(mount, is_read_only), None)
+        .map(|()| 0)
 }
 
 /// What the kernel says of a filesystem that it does not take although it knows its kind.

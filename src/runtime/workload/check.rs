@@ -4,7 +4,7 @@
 use super::enter::{Streams, Target};
 use hilum::config::Check;
 use hilum_sys::monotonic_ms;
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::PollFlags;
 use rustix::fd::AsFd;
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
@@ -50,9 +50,8 @@ fn finish(socket: rustix::fd::BorrowedFd<'_>, started: Result<(), Errno>, until_
         Err(Errno::INPROGRESS) => {}
         result => return result,
     }
-    let left = crate::init::milliseconds(until_ms.saturating_sub(monotonic_ms()));
-    match poll(&mut [PollFd::from_borrowed_fd(socket, PollFlags::OUT)], Some(&left)) {
-        Ok(1) => sockopt::socket_error(socket)?,
+    match crate::init::becomes(socket, PollFlags::OUT, until_ms.saturating_sub(monotonic_ms())) {
+        Ok(true) => sockopt::socket_error(socket)?,
         _ => Err(Errno::TIMEDOUT),
     }
 }
@@ -61,5 +60,6 @@ fn finish(socket: rustix::fd::BorrowedFd<'_>, started: Result<(), Errno>, until_
 fn has_file(pid: rustix::process::Pid, path: &str) -> bool {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let root = super::outside::process_file(pid, "root", flags | OFlags::DIRECTORY);
-    root.and_then(|root| openat2(&root, path, flags, Mode::empty(), ResolveFlags::IN_ROOT)).is_ok()
+    root.and_then(|root| openat2(root.as_fd(), crate::path::Path(path), flags, Mode::empty(), ResolveFlags::IN_ROOT))
+        .is_ok()
 }

@@ -7,6 +7,7 @@ use super::handover::{Opened, hand, receive};
 use super::report::{Report, send_time};
 use super::{identity, landlock, mounts, reaper};
 use crate::init::words;
+use crate::path::access;
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::mem::forget;
@@ -15,7 +16,7 @@ use hilum::plan::{self, FileSystem, NOTIFY, Phase, Plan, Setting, Step};
 use hilum::seccomp::{Arch, Seccomp, assemble};
 use hilum_sys::{Once, SignalSet, exit};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Access, Mode, OFlags, access};
+use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
 /// Statuses of a start that failed, as shells (POSIX 2.8.2) and container engines give them.

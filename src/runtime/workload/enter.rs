@@ -172,7 +172,7 @@ fn connect(workload: &Workload<'_>, streams: Streams, connection: Option<Borrowe
     let three = match streams {
         Streams::Three(three) => three,
         Streams::None => {
-            let null = || rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+            let null = || crate::path::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
             [null()?, null()?, null()?]
         }
         Streams::Terminal(rows, columns) => {
@@ -193,7 +193,7 @@ fn connect(workload: &Workload<'_>, streams: Streams, connection: Option<Borrowe
 fn terminal(workload: &Workload<'_>, rows: u16, columns: u16, connection: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     const DEVPTS: u64 = 0x1cd1;
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let master = openat2(rustix::fs::CWD, "/dev/pts/ptmx", flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
+    let master = openat2(rustix::fs::CWD, c"/dev/pts/ptmx", flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
     if rustix::fs::fstatfs(&master)?.f_type as u64 & 0xffff_ffff != DEVPTS {
         return Err(Errno::NODEV);
     }

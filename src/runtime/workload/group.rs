@@ -5,13 +5,14 @@
 //! are no groups then, and a limit that a line asks for is refused.
 
 use crate::init::{Console, words};
+use crate::path::{Path, open, stat};
 use core::fmt::Write;
 use heapless::{String, Vec};
 use hilum::config::{Config, Device, IoLimit, Workload, WorkloadSet, limits};
 use hilum::devices::{Allowed, program};
 use hilum::plan::{Limit, Phase, Step, Value, plan};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, open, openat, stat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 
 /// How a group is opened that processes are born into and programs are attached to.
@@ -135,7 +136,7 @@ impl Groups {
         // A kernel without it (CONFIG_CGROUP_BPF) has the first lock.
         let Ok(filter) = device_filter(&[]) else { return };
         for workload in workloads.iter().filter(|workload| workload.isolation.devices.is_empty()) {
-            if let Ok(group) = openat(folder, workload.name, GROUP, Mode::empty()) {
+            if let Ok(group) = openat(folder.as_fd(), Path(workload.name), GROUP, Mode::empty()) {
                 let _ = hilum_sys::attach_device_filter(group.as_fd(), filter.as_fd());
             }
         }
@@ -150,7 +151,7 @@ impl Groups {
 
     /// The group of a workload that runs; none where there are no groups.
     pub(super) fn of(&self, workload: &Workload<'_>) -> Result<Option<OwnedFd>, Errno> {
-        self.folder.as_ref().map(|folder| openat(folder, workload.name, GROUP, Mode::empty())).transpose()
+        self.folder.as_ref().map(|folder| openat(folder.as_fd(), Path(workload.name), GROUP, Mode::empty())).transpose()
     }
 
     /// Stops every process of a workload where it is, or lets them go on (cgroup.freeze).
@@ -199,7 +200,7 @@ impl Groups {
         };
         for (index, workload) in (first..).zip(workloads) {
             if self.leftover.contains(index)
-                && !matches!(unlinkat(folder, workload.name, AtFlags::REMOVEDIR), Err(Errno::BUSY))
+                && !matches!(unlinkat(folder, Path(workload.name), AtFlags::REMOVEDIR), Err(Errno::BUSY))
             {
                 self.leftover.remove(index);
                 self.killed[index] = 0;
@@ -290,7 +291,7 @@ fn read_number(group: BorrowedFd<'_>, file: &str) -> Option<u64> {
 }
 
 fn read(group: BorrowedFd<'_>, file: &str, buffer: &mut [u8]) -> Result<usize, Errno> {
-    rustix::io::read(openat(group, file, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, buffer)
+    rustix::io::read(openat(group, Path(file), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, buffer)
 }
 
 fn open_root() -> Result<OwnedFd, Errno> {
@@ -298,18 +299,18 @@ fn open_root() -> Result<OwnedFd, Errno> {
 }
 
 fn existing(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
-    openat(folder, name, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    openat(folder.as_fd(), Path(name), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 fn open_folder(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
-    match mkdirat(parent, name, FOLDER) {
+    match mkdirat(parent, Path(name), FOLDER) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno),
     }
-    openat(parent, name, GROUP, Mode::empty())
+    openat(parent, Path(name), GROUP, Mode::empty())
 }
 
 fn write(group: BorrowedFd<'_>, file: &str, text: &[u8]) -> Result<(), Errno> {
-    let file = openat(group, file, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let file = openat(group, Path(file), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::io::write(&file, text).map(|_| ())
 }

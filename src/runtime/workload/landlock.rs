@@ -1,10 +1,11 @@
 //! Carries out a plan's Landlock rules, after the pivot: paths are those that the program sees.
 
+use crate::path::open;
 use hilum::config::{Tcp, Workload};
 use hilum::plan::{Rights, rules};
 use hilum_sys::LandlockRules;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::fs::{FileType, Mode, OFlags, fstat};
 use rustix::io::Errno;
 
 /// The rights of a rule for a TCP port (include/uapi/linux/landlock.h).

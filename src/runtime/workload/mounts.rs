@@ -8,6 +8,7 @@
 //! Nothing that is opened here is closed one by one: a later step closes all descriptors with two calls.
 
 use super::template;
+use crate::path::{Path, open};
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::mem::forget;
@@ -15,7 +16,7 @@ use heapless::String;
 use hilum::config::Bind;
 use hilum::plan::{self, FileSystem, Mask};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
@@ -29,12 +30,12 @@ const CLONE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE.union(OpenTreeFlags:
 
 /// Cuts this mount namespace off from every other one.
 pub(super) fn make_private() -> Result<(), Errno> {
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
+    mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
 }
 
 /// Attaches the root filesystem over the old root, where this process still is, and enters it.
 pub(super) fn attach_root(root: &OwnedFd, is_writable: bool) -> Result<(), Errno> {
-    move_mount(root, "", CWD, "/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    move_mount(root, c"", CWD, c"/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
     rustix::process::fchdir(root)?;
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, !is_writable);
@@ -51,7 +52,7 @@ pub(super) fn make(wanted: &plan::Mount) -> Result<OwnedFd, Errno> {
         let mut bytes: String<24> = String::new();
         // Twenty digits fit.
         let _ = write!(bytes, "{}", wanted.bytes);
-        fsconfig_set_string(&kind, c"size", bytes.as_str())?;
+        fsconfig_set_string(kind.as_fd(), c"size", Path(&bytes))?;
     }
     fsconfig_create(&kind)?;
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID;
@@ -84,7 +85,7 @@ pub(super) fn make_at(wanted: &plan::Mount) -> Result<(), Errno> {
     flags.set(MountFlags::NOEXEC, !wanted.executable);
     flags.set(MountFlags::NODEV, !wanted.devices);
     let kind = wanted.filesystem.name();
-    let made = rustix::mount::mount(kind, own_path(place.as_fd()).as_str(), kind, flags, options);
+    let made = rustix::mount::mount(kind, Path(&own_path(place.as_fd())), kind, flags, options);
     forget(place);
     made
 }
@@ -103,7 +104,7 @@ pub(super) fn attach(mount: &OwnedFd, target: &CStr) -> Result<(), Errno> {
 }
 
 fn attach_to(mount: &OwnedFd, place: OwnedFd) -> Result<(), Errno> {
-    let attached = move_mount(mount, "", &place, "", BY_DESCRIPTORS);
+    let attached = move_mount(mount, c"", &place, c"", BY_DESCRIPTORS);
     forget(place);
     attached
 }
@@ -129,7 +130,7 @@ pub(super) fn attach_bind(mount: &OwnedFd, bind: &Bind<'_>) -> Result<(), Errno>
     let mut path: String<256> = String::new();
     // A path of the configuration is shorter; the parser saw to it.
     let _ = path.push_str(bind.target.trim_start_matches('/'));
-    attach_to(mount, below(CWD, path.as_str(), OFlags::empty())?)?;
+    attach_to(mount, below(CWD, Path(&path), OFlags::empty())?)?;
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, !bind.is_writable);
     attributes.set(MountAttrFlags::MOUNT_ATTR_NOEXEC, !bind.is_executable);
@@ -160,7 +161,7 @@ pub(super) fn cover_read_only(filesystem: &OwnedFd, path: &CStr) -> Result<(), E
         Err(Errno::NOENT) => return Ok(()),
         copy => copy?,
     };
-    move_mount(&copy, "", filesystem, inside(path), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
+    move_mount(&copy, c"", filesystem, inside(path), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
     let attributes = MountAttrFlags::MOUNT_ATTR_RDONLY
         | MountAttrFlags::MOUNT_ATTR_NOSUID
         | MountAttrFlags::MOUNT_ATTR_NODEV
@@ -189,7 +190,7 @@ impl Empty {
             None => open_tree(template, path, CLONE)?,
         };
         // The kernel's own names: none of them is a link, and nobody else can change them.
-        match move_mount(&empty, "", filesystem, inside(mask.path), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH) {
+        match move_mount(&empty, c"", filesystem, inside(mask.path), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH) {
             Err(Errno::NOENT) => {
                 *kept = Some(empty);
                 Ok(())
@@ -236,7 +237,7 @@ fn restrict(mount: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<(), Err
     ] {
         flags.set(flag, attributes.contains(attribute));
     }
-    mount_remount(own_path(mount).as_str(), flags, c"")
+    mount_remount(Path(&own_path(mount)), flags, c"")
 }
 
 /// Makes the working directory the root, and detaches the old root from this namespace.
@@ -244,17 +245,17 @@ fn restrict(mount: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<(), Err
 /// With both names "." the old root comes to lie over the new one, so no folder has to be there to put it in
 /// (pivot_root(2), "pivot_root(".", ".")"). The working directory is the root afterwards.
 pub(super) fn pivot() -> Result<(), Errno> {
-    rustix::process::pivot_root(".", ".")?;
-    unmount(".", UnmountFlags::DETACH)
+    rustix::process::pivot_root(c".", c".")?;
+    unmount(c".", UnmountFlags::DETACH)
 }
 
 /// Enters the working directory, inside of the root. Not through what /proc says of open descriptors: the copies of
 /// PID 1's are closed only later, and one of them may be a folder of the board (CVE-2024-21626).
 pub(super) fn enter(path: &str) -> Result<(), Errno> {
     if path == "/" {
-        return rustix::process::chdir(path);
+        return rustix::process::chdir(c"/");
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    rustix::process::fchdir(openat2(CWD, path, flags, Mode::empty(), how)?)
+    rustix::process::fchdir(openat2(CWD, Path(path), flags, Mode::empty(), how)?)
 }

@@ -4,11 +4,12 @@
 //! none can change its addresses or routes whatever capabilities it has. The clone happens while PID 1 is in there.
 
 use crate::init::in_time;
+use crate::path::open;
 use hilum::config::{Config, Workload, limits};
 use hilum::netlink::has_tables;
 use hilum::plan::SETTINGS;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 /// Milliseconds that the kernel has to take a workload's rules.
@@ -96,7 +97,7 @@ fn connect(config: &Config<'_>, workload: &Workload<'_>, own: &OwnedFd, namespac
     links().try_for_each(|(number, link)| crate::net::connect(workload, link, number, namespace.as_fd()))?;
     if has_tables(&workload.network) {
         // A child has the memory for the messages, and PID 1 not for ever after.
-        in_time(RULES_MS, || crate::net::rules(config, workload).map(|()| 0))?;
+        in_time(RULES_MS, &mut || crate::net::rules(config, workload).map(|()| 0))?;
     }
     hilum_sys::enter_network_namespace(namespace.as_fd())?;
     links().try_for_each(|(number, link)| crate::net::set_up(config, workload, link, number))
@@ -110,7 +111,7 @@ fn current() -> Result<OwnedFd, Errno> {
 fn set_up() -> Result<OwnedFd, Errno> {
     crate::net::loopback_up()?;
     for setting in &SETTINGS {
-        let file = open(setting.path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let file = rustix::fs::open(setting.path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
         rustix::io::write(&file, setting.value.as_bytes())?;
     }
     current()

@@ -9,15 +9,16 @@ use super::report::Report;
 use super::spawn::Surroundings;
 use super::{mounts, root, template};
 use crate::init::words;
+use crate::path::{open, stat};
 use crate::storage;
 use core::fmt::Write;
 use heapless::String;
 use hilum::config::{Config, Identity, Overlay, ResourceLimit, User, Workload, limits};
 use hilum::plan::{Phase, Plan, Step};
 use hilum_sys::{Cloned, exit};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags, open, stat};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, prlimit, setpriority_process};
 
@@ -81,13 +82,7 @@ pub(crate) const LONGEST_MS: u64 = 180_000;
 
 /// Waits for the end of the pipe; not for ever, and then what is missing shows in the step that needs it.
 pub(crate) fn wait(ready: &OwnedFd, limit_ms: u64) {
-    let until = hilum_sys::monotonic_ms() + limit_ms;
-    loop {
-        let left = crate::init::milliseconds(until.saturating_sub(hilum_sys::monotonic_ms()));
-        if poll(&mut [PollFd::new(ready, PollFlags::IN)], Some(&left)) != Err(Errno::INTR) {
-            return;
-        }
-    }
+    crate::init::becomes_until(ready.as_fd(), PollFlags::IN, hilum_sys::monotonic_ms() + limit_ms);
 }
 
 fn all(config: &Config<'_>, workload: &Workload<'_>, plan: &Plan<'_>, waiting: &Waiting<'_>) {

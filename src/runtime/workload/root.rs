@@ -1,6 +1,7 @@
 //! Root filesystems as mounts that are attached nowhere yet: folders, image files through a loop device, block devices,
 //! and what may be written over them.
 
+use crate::path::Path;
 use crate::storage;
 use core::ffi::CStr;
 use core::fmt::Write;
@@ -45,14 +46,14 @@ pub(super) fn open(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd,
 /// and what it put there must not lead this one to other files of the board.
 fn without_links(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let how = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    openat2(CWD, path, flags | OFlags::CLOEXEC, Mode::empty(), how)
+    openat2(CWD, Path(path), flags | OFlags::CLOEXEC, Mode::empty(), how)
 }
 
 /// A mount of an open file or folder, attached nowhere. Not recursive: what is mounted below it on the board's side is
 /// not the workload's.
 fn clone_of(place: &OwnedFd) -> Result<OwnedFd, Errno> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-    open_tree(place, "", flags)
+    open_tree(place, c"", flags)
 }
 
 /// Opens a folder or file of the board for `mount`, with its owners mapped where the filesystem can.
@@ -74,7 +75,7 @@ pub(super) fn open_volume(
     let folder = match without_links(volume.folder, flags) {
         // Its own folder is a disk's, which is mounted by now.
         Err(Errno::NOENT) => {
-            match rustix::fs::mkdir(volume.folder, Mode::from_raw_mode(0o755)) {
+            match crate::path::mkdir(volume.folder, Mode::from_raw_mode(0o755)) {
                 // Another workload's copy was faster.
                 Ok(()) | Err(Errno::EXIST) => without_links(volume.folder, flags)?,
                 Err(errno) => return Err(errno),
@@ -82,18 +83,18 @@ pub(super) fn open_volume(
         }
         folder => folder?,
     };
-    let is_new = match mkdirat(&folder, volume.name, Mode::from_raw_mode(0o700)) {
+    let is_new = match mkdirat(folder.as_fd(), Path(volume.name), Mode::from_raw_mode(0o700)) {
         Err(Errno::EXIST) => false,
         made => made.map(|()| true)?,
     };
     let how = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
-    let mount = clone_of(&openat2(&folder, volume.name, flags | OFlags::CLOEXEC, Mode::empty(), how)?)?;
+    let mount = clone_of(&openat2(folder.as_fd(), Path(volume.name), flags | OFlags::CLOEXEC, Mode::empty(), how)?)?;
     let is_mapped = map_ids(mount.as_fd(), users);
     if is_new {
         let owner = if is_mapped { on_disk } else { on_board };
         let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
         // Not through the mount, which maps this process's ids as well.
-        chownat(&folder, volume.name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        chownat(folder.as_fd(), Path(volume.name), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
     }
     Ok(mount)
 }
@@ -109,13 +110,13 @@ fn image(path: &str) -> Result<OwnedFd, Errno> {
     /// Somebody else may take the free device first; more often than this it is something else.
     const TRIES: u32 = 8;
     let file = without_links(path, OFlags::RDONLY)?;
-    let control = rustix::fs::open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    let control = crate::path::open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
     let control = control.map_err(|_| Errno::NXIO)?;
     for _ in 0..TRIES {
         let mut name: String<24> = String::new();
         // The prefix and ten digits fit.
         let _ = write!(name, "/dev/loop{}", hilum_sys::free_loop(control.as_fd())?);
-        let device = rustix::fs::open(name.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let device = crate::path::open(name.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         match hilum_sys::attach_loop(device.as_fd(), file.as_fd()) {
             Ok(()) => return filesystem(&name, &device),
             Err(Errno::BUSY) => {}
@@ -131,11 +132,11 @@ fn filesystem(path: &str, device: &OwnedFd) -> Result<OwnedFd, Errno> {
     let length = rustix::io::pread(device, &mut start, 0)?;
     let name = kind(start.get(..length).unwrap_or_default()).ok_or(Errno::INVAL)?;
     let context = fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(context.as_fd(), "source", path)?;
-    fsconfig_set_flag(context.as_fd(), "ro")?;
+    fsconfig_set_string(context.as_fd(), c"source", Path(path))?;
+    fsconfig_set_flag(context.as_fd(), c"ro")?;
     if name == c"ext4" {
         // A journal that was not closed would be replayed, which a read-only device refuses.
-        fsconfig_set_flag(context.as_fd(), "noload")?;
+        fsconfig_set_flag(context.as_fd(), c"noload")?;
     }
     fsconfig_create(context.as_fd())?;
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)
@@ -162,9 +163,9 @@ pub(super) fn overlay(
     first_id: u32,
 ) -> Result<OwnedFd, Errno> {
     hilum_sys::own_mount_namespace()?;
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
-    let scratch = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(scratch.as_fd(), "mode", "0755")?;
+    mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    let scratch = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(scratch.as_fd(), c"mode", c"0755")?;
     fsconfig_create(scratch.as_fd())?;
     let scratch = fsmount(scratch.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
     let mut layer = None;
@@ -177,21 +178,21 @@ pub(super) fn overlay(
         layer = Some(mount);
     }
     // Nothing here needs the board's /dev any more. Layers are named by paths, so they have to be attached somewhere.
-    attach(&scratch, "/dev")?;
+    attach(&scratch, c"/dev")?;
     for name in ["/dev/lower", "/dev/layer"] {
-        rustix::fs::mkdir(name, Mode::from_raw_mode(0o755))?;
+        crate::path::mkdir(name, Mode::from_raw_mode(0o755))?;
     }
-    attach(&lower, "/dev/lower")?;
+    attach(&lower, c"/dev/lower")?;
     match layer {
-        Some(layer) => attach(&layer, "/dev/layer")?,
+        Some(layer) => attach(&layer, c"/dev/layer")?,
         None => {
-            let folder = rustix::fs::open("/dev/layer", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            let folder = crate::path::open("/dev/layer", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             make_layer(&folder, Some(first_id))?;
         }
     }
-    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
     for (option, value) in
-        [("lowerdir", "/dev/lower"), ("upperdir", "/dev/layer/upper"), ("workdir", "/dev/layer/work")]
+        [(c"lowerdir", c"/dev/lower"), (c"upperdir", c"/dev/layer/upper"), (c"workdir", c"/dev/layer/work")]
     {
         fsconfig_set_string(context.as_fd(), option, value)?;
     }
@@ -216,6 +217,6 @@ fn make_layer(layer: &OwnedFd, owner: Option<u32>) -> Result<(), Errno> {
     Ok(())
 }
 
-fn attach(mount: &OwnedFd, path: &str) -> Result<(), Errno> {
-    move_mount(mount, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+fn attach(mount: &OwnedFd, path: &CStr) -> Result<(), Errno> {
+    move_mount(mount, c"", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }

@@ -3,11 +3,12 @@
 use super::network::Networks;
 use super::report::{Outcome, receive};
 use super::{Groups, child, handover, outside};
+use crate::path::access;
 use hilum::config::{Config, Ready};
 use hilum::plan::{Namespaces, Phase, plan};
 use hilum_sys::Cloned;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Access, access};
+use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Pid, Signal, Uid, pidfd_send_signal};

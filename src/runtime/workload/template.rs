@@ -6,10 +6,11 @@
 //! /dev/null can (CVE-2025-31133).
 
 use crate::init::Kind;
+use crate::path::{Path, stat};
 use core::ffi::CStr;
 use hilum::config::{Device, User};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, mkdirat, mknodat, openat, stat, symlinkat};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, mkdirat, mknodat, openat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_reconfigure,
@@ -57,7 +58,7 @@ const FOLDER: Mode = Mode::from_raw_mode(0o755);
 pub(crate) fn prepare(kind: Kind) -> Result<(), Errno> {
     let place = place(kind);
     if kind == Kind::Machine {
-        rustix::fs::mkdir(place, Mode::from_raw_mode(0o711))?;
+        crate::path::mkdir(place, Mode::from_raw_mode(0o711))?;
     }
     let mount = new_filesystem()?;
     mkdirat(&mount, DEV, FOLDER)?;
@@ -67,7 +68,7 @@ pub(crate) fn prepare(kind: Kind) -> Result<(), Errno> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDONLY | OFlags::CLOEXEC;
     openat(&mount, EMPTY_FILE, flags, Mode::from_raw_mode(0o444))?;
     seal(mount.as_fd())?;
-    move_mount(&mount, "", CWD, place, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+    move_mount(mount.as_fd(), c"", CWD, Path(place), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 /// A /dev with the usual nodes and those of `devices`, which belong to `user`; not attached anywhere.
@@ -82,23 +83,23 @@ pub(super) fn with_devices(devices: &[Device<'_>], user: User) -> Result<OwnedFd
         }
         let name = device.path.strip_prefix("/dev/").ok_or(Errno::INVAL)?;
         for (at, _) in name.match_indices('/') {
-            match mkdirat(&mount, &name[..at], FOLDER) {
+            match mkdirat(mount.as_fd(), Path(&name[..at]), FOLDER) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
         }
         let mode = if device.read { 0o400 } else { 0 } | if device.write { 0o200 } else { 0 };
-        mknodat(&mount, name, kind, Mode::from_raw_mode(mode), found.st_rdev)?;
+        mknodat(&mount, Path(name), kind, Mode::from_raw_mode(mode), found.st_rdev)?;
         let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-        chownat(&mount, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        chownat(mount.as_fd(), Path(name), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
     }
     seal(mount.as_fd())?;
     Ok(mount)
 }
 
 fn new_filesystem() -> Result<OwnedFd, Errno> {
-    let kind = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    for (name, value) in [("mode", "0755"), ("size", "64k"), ("nr_inodes", "64")] {
+    let kind = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (name, value) in [(c"mode", c"0755"), (c"size", c"64k"), (c"nr_inodes", c"64")] {
         fsconfig_set_string(&kind, name, value)?;
     }
     fsconfig_create(&kind)?;
@@ -122,7 +123,7 @@ fn fill(folder: BorrowedFd<'_>) -> Result<(), Errno> {
 fn seal(mount: BorrowedFd<'_>) -> Result<(), Errno> {
     // Kernels before 5.12 cannot, and the filesystem holds anyway.
     let _ = hilum_sys::restrict_mount(mount, MountAttrFlags::MOUNT_ATTR_RDONLY.bits());
-    let kind = fspick(mount, "", FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH)?;
-    fsconfig_set_flag(kind.as_fd(), "ro")?;
+    let kind = fspick(mount, c"", FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH)?;
+    fsconfig_set_flag(kind.as_fd(), c"ro")?;
     fsconfig_reconfigure(kind.as_fd())
 }

@@ -1,0 +1,37 @@
+//! Waiting for a descriptor or for time to pass; never for ever.
+
+use hilum_sys::monotonic_ms;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fd::BorrowedFd;
+use rustix::io::Errno;
+
+/// Milliseconds as the kernel's own measure.
+#[inline(never)]
+pub(crate) fn milliseconds(count: u64) -> Timespec {
+    Timespec { tv_sec: (count / 1_000) as i64, tv_nsec: (count % 1_000 * 1_000_000) as i64 }
+}
+
+/// Waits for `count` milliseconds; less where a signal comes.
+#[inline(never)]
+pub(crate) fn pause(count: u64) {
+    let _ = poll(&mut [], Some(&milliseconds(count)));
+}
+
+/// Waits for a descriptor, for at most `count` milliseconds; gives whether it became what is waited for.
+///
+/// # Errors
+/// EINTR where a signal came first.
+#[inline(never)]
+pub(crate) fn becomes(fd: BorrowedFd<'_>, what: PollFlags, count: u64) -> Result<bool, Errno> {
+    Ok(poll(&mut [PollFd::from_borrowed_fd(fd, what)], Some(&milliseconds(count)))? == 1)
+}
+
+/// Waits for it until then, whatever signals come.
+pub(crate) fn becomes_until(fd: BorrowedFd<'_>, what: PollFlags, until_ms: u64) -> bool {
+    loop {
+        match becomes(fd, what, until_ms.saturating_sub(monotonic_ms())) {
+            Err(Errno::INTR) => {}
+            answer => return answer == Ok(true),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Paths as the kernel takes them: with a zero byte behind them.
+//!
+//! rustix copies a `&str` into a buffer inside of each of its functions, twice over for each kind of argument; all of
+//! that together was a fiftieth of the board's program. Here is one place that copies. A path that is known beforehand
+//! is a `c"..."` and needs no copy.
+
+use core::ffi::CStr;
+use heapless::Vec;
+use rustix::fd::OwnedFd;
+use rustix::fs::{Access, Mode, OFlags, Stat};
+use rustix::io::Errno;
+use rustix::path::Arg;
+
+/// Bytes of a path, its zero byte included: four times what a configuration may have.
+const BYTES: usize = 1024;
+
+/// A path, or another text, for a function of rustix.
+pub(crate) struct Path<'a>(pub(crate) &'a str);
+
+impl Arg for Path<'_> {
+    fn as_str(&self) -> Result<&str, Errno> {
+        Ok(self.0)
+    }
+
+    // Not a part of its callers: the buffer would be a part of their stacks.
+    #[inline(never)]
+    fn into_with_c_str<T, F: FnOnce(&CStr) -> Result<T, Errno>>(self, work: F) -> Result<T, Errno> {
+        work(terminated(self.0, &mut Vec::new())?)
+    }
+}
+
+#[inline(never)]
+fn terminated<'b>(path: &str, buffer: &'b mut Vec<u8, BYTES>) -> Result<&'b CStr, Errno> {
+    buffer.extend_from_slice(path.as_bytes()).map_err(|_| Errno::NAMETOOLONG)?;
+    buffer.push(0).map_err(|_| Errno::NAMETOOLONG)?;
+    CStr::from_bytes_with_nul(buffer).map_err(|_| Errno::INVAL)
+}
+
+/// open(2)
+#[inline(never)]
+pub(crate) fn open(path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    rustix::fs::open(Path(path), flags, mode)
+}
+
+/// access(2)
+#[inline(never)]
+pub(crate) fn access(path: &str, access: Access) -> Result<(), Errno> {
+    rustix::fs::access(Path(path), access)
+}
+
+/// stat(2)
+#[inline(never)]
+pub(crate) fn stat(path: &str) -> Result<Stat, Errno> {
+    rustix::fs::stat(Path(path))
+}
+
+/// mkdir(2)
+#[inline(never)]
+pub(crate) fn mkdir(path: &str, mode: Mode) -> Result<(), Errno> {
+    rustix::fs::mkdir(Path(path), mode)
+}
