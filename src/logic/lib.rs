@@ -20,4 +20,5 @@ pub mod plan;
 pub mod seccomp;
 pub mod storage;
 pub mod supervise;
+pub mod text;
 pub mod wire;

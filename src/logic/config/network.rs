@@ -4,6 +4,7 @@
 use super::isolation::Overlay;
 use super::limits;
 use super::model::{Config, WorkloadSet};
+use crate::text::text;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use heapless::Vec;
@@ -404,16 +405,8 @@ impl<'a> WorkloadLink<'a> {
     pub fn mac(&self, name: &str, number: u8, parent: Mac) -> Mac {
         self.mac.unwrap_or_else(|| match self.attachment {
             Attachment::Bridge(_) => Mac::of(&["veth", name], number),
-            _ => {
-                let text: heapless::String<18> = {
-                    use fmt::Write;
-                    let mut text = heapless::String::new();
-                    // It has 17 letters.
-                    let _ = write!(text, "{parent}");
-                    text
-                };
-                Mac::of(&[&text, name], number)
-            }
+            // It has 17 letters.
+            _ => Mac::of(&[&text::<18>(format_args!("{parent}")), name], number),
         })
     }
 }
@@ -421,14 +414,11 @@ impl<'a> WorkloadLink<'a> {
 /// The name of a bridge's port for link `number` of the workload with this name: `web.0`. Longer names are cut, and
 /// told apart by their hash; a link's name has at most 15 bytes (IFNAMSIZ).
 pub fn port_name(name: &str, number: u8) -> heapless::String<15> {
-    use fmt::Write;
-    let mut port = heapless::String::new();
     // Both fit: 13 letters and 2, or 8 and 4 and 2.
-    let _ = match name.len() {
-        ..=13 => write!(port, "{name}.{number}"),
-        _ => write!(port, "{}{:04x}.{number}", &name[..8], hash(&[name], 0) as u16),
-    };
-    port
+    match name.len() {
+        ..=13 => text(format_args!("{name}.{number}")),
+        _ => text(format_args!("{}{:04x}.{number}", &name[..8], hash(&[name], 0) as u16)),
+    }
 }
 
 /// The kernel modules that the configuration's lines need, by their names in Debian's kernels. A kernel may have each of

@@ -13,7 +13,7 @@ use super::filter::{self, Family, Hook, Verdict};
 use super::route::{self, Neighbours};
 use super::writer::Writer;
 use crate::config::{Attachment, Bridge, Config, Network, Prefix, Workload, WorkloadLink, port_name};
-use core::fmt::Write;
+use crate::text::text;
 use heapless::String;
 
 /// The board's table.
@@ -33,10 +33,8 @@ const ICMPV6: u8 = 58;
 
 /// The name of a workload's tables.
 fn table_name(workload: &str) -> String<40> {
-    let mut name = String::new();
     // Names have at most 32 bytes.
-    let _ = write!(name, "{TABLE}-{workload}");
-    name
+    text(format_args!("{TABLE}-{workload}"))
 }
 
 /// Whether a workload needs tables of its own.
@@ -128,8 +126,7 @@ pub fn workload_rules(writer: &mut Writer<'_>, config: &Config<'_>, workload: &W
         }
         batch.chain("publish", Hook::Destination, Verdict::Accept);
         for publish in &network.publish {
-            let mut words: String<60> = String::new();
-            let _ = write!(words, "publish {publish}");
+            let words = text::<60>(format_args!("publish {publish}"));
             for prefix in [true, false].into_iter().filter_map(|is_ipv4| network.answering(is_ipv4)) {
                 let is_other_family = |address: core::net::IpAddr| address.is_ipv4() != prefix.address.is_ipv4();
                 if publish.address.is_some_and(is_other_family) {

@@ -152,7 +152,7 @@ fn has_names(workload: &Workload<'_>) -> bool {
 pub fn write_hosts(
     workload: &Workload<'_>,
     config: &Config<'_>,
-    writer: &mut impl core::fmt::Write,
+    writer: &mut dyn core::fmt::Write,
 ) -> core::fmt::Result {
     writer.write_str("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")?;
     let name = |prefix: Prefix, named: &Workload<'_>, writer: &mut dyn core::fmt::Write| {

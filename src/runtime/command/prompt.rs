@@ -82,9 +82,8 @@ pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
 }
 
 fn draw(editor: &Editor) {
-    let mut text: heapless::String<512> = heapless::String::new();
     // A line of 256 bytes and two sequences fit.
-    let _ = core::fmt::Write::write_fmt(&mut text, format_args!("{editor}"));
+    let text = hilum::text::text::<512>(format_args!("{editor}"));
     let _ = print_to(standard_output(), format_args!("{text}"));
 }
 

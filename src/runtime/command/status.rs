@@ -6,10 +6,10 @@ use super::output::show;
 use super::{DONE, FAILED, NOT_RUNNING, misused_as};
 use crate::init::{milliseconds, read_file};
 use core::fmt;
-use core::fmt::Write;
 use heapless::{String, Vec};
 use hilum::config::{Signal, limits};
 use hilum::supervise::{End, State};
+use hilum::text::{append, text};
 use hilum::wire::{Board, Command, Reply, Request, Status};
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -82,24 +82,18 @@ fn head(board: &Board) {
 /// One workload; `cpu_percent` in tenths where it was measured, the processor's seconds otherwise.
 fn line(status: &Status<'_>, cpu_permille: Option<u64>) {
     let usage = usage(status.name);
-    let mut cpu: String<16> = String::new();
-    let _ = match (cpu_permille, usage.cpu_us) {
-        (Some(permille), _) => write!(cpu, "{}.{}%", permille / 10, permille % 10),
-        (None, Some(us)) => write!(cpu, "{}.{}s", us / 1_000_000, us / 100_000 % 10),
-        (None, None) => cpu.write_str("-"),
-    };
-    let mut memory: String<16> = String::new();
-    let mut limit: String<16> = String::new();
-    let mut pids: String<16> = String::new();
-    let mut pid: String<16> = String::new();
-    let mut since: String<16> = String::new();
-    let state = if usage.is_frozen && status.pid > 0 { "frozen" } else { state_name(status.state) };
     // Sixteen characters are enough for each.
-    let _ = write!(memory, "{}", Bytes(usage.memory));
-    let _ = write!(limit, "{}", Bytes(usage.limit.filter(|limit| *limit < u64::MAX)));
-    let _ = if let Some(count) = usage.pids { write!(pids, "{count}") } else { pids.write_str("-") };
-    let _ = if status.pid > 0 { write!(pid, "{}", status.pid) } else { pid.write_str("-") };
-    let _ = write!(since, "{}", Duration(status.since_ms));
+    let cpu: String<16> = match (cpu_permille, usage.cpu_us) {
+        (Some(permille), _) => text(format_args!("{}.{}%", permille / 10, permille % 10)),
+        (None, Some(us)) => text(format_args!("{}.{}s", us / 1_000_000, us / 100_000 % 10)),
+        (None, None) => text(format_args!("-")),
+    };
+    let state = if usage.is_frozen && status.pid > 0 { "frozen" } else { state_name(status.state) };
+    let memory = text::<16>(format_args!("{}", Bytes(usage.memory)));
+    let limit = text::<16>(format_args!("{}", Bytes(usage.limit.filter(|limit| *limit < u64::MAX))));
+    let pids = text::<16>(format_args!("{}", Number(usage.pids, "-")));
+    let pid = text::<16>(format_args!("{}", Number(Some(status.pid.into()).filter(|pid| *pid > 0), "-")));
+    let since = text::<16>(format_args!("{}", Duration(status.since_ms)));
     let address = status.addresses.split(',').next().unwrap_or_default();
     show(format_args!(
         "{:<16} {state:<11} {pid:>6} {since:>9} {:>8} {memory:>9} {limit:>9} {cpu:>5} {pids:>5} {:<15} {}\n",
@@ -187,7 +181,7 @@ impl fmt::Display for Duration {
 fn usage(name: &str) -> Usage {
     let number = |file: &str, key: &str| {
         let mut path: String<128> = String::new();
-        write!(path, "/sys/fs/cgroup/workload/{name}/{file}").ok()?;
+        append(&mut path, format_args!("/sys/fs/cgroup/workload/{name}/{file}")).ok()?;
         let mut bytes = [0; 512];
         let length = read_file(&path, &mut bytes).ok()?;
         let text = core::str::from_utf8(&bytes[..length]).ok()?;
@@ -241,7 +235,7 @@ impl fmt::Display for Json<'_> {
             status.name,
             state_name(status.state),
             usage.is_frozen,
-            Number(Some(status.pid.into()).filter(|pid| *pid > 0)),
+            Number(Some(status.pid.into()).filter(|pid| *pid > 0), "null"),
             status.since_ms,
             status.restarts
         )?;
@@ -257,10 +251,16 @@ impl fmt::Display for Json<'_> {
         if status.out_of_memory.is_some() {
             reason = "oom-killed";
         }
-        write!(f, ",\"exit\":{},\"signal\":{},\"reason\":{}", Number(exit), Number(signal), Text(reason))?;
-        write!(f, ",\"memory\":{},\"memory_peak\":{}", Number(usage.memory), Number(usage.peak))?;
-        write!(f, ",\"memory_limit\":{}", Number(usage.limit.filter(|limit| *limit < u64::MAX)))?;
-        write!(f, ",\"cpu_us\":{},\"pids\":{}", Number(usage.cpu_us), Number(usage.pids))?;
+        write!(
+            f,
+            ",\"exit\":{},\"signal\":{},\"reason\":{}",
+            Number(exit, "null"),
+            Number(signal, "null"),
+            Text(reason)
+        )?;
+        write!(f, ",\"memory\":{},\"memory_peak\":{}", Number(usage.memory, "null"), Number(usage.peak, "null"))?;
+        write!(f, ",\"memory_limit\":{}", Number(usage.limit.filter(|limit| *limit < u64::MAX), "null"))?;
+        write!(f, ",\"cpu_us\":{},\"pids\":{}", Number(usage.cpu_us, "null"), Number(usage.pids, "null"))?;
         write!(f, ",\"dropped_lines\":{},\"addresses\":[", status.dropped)?;
         for (index, address) in status.addresses.split(',').filter(|address| !address.is_empty()).enumerate() {
             write!(f, "{}\"{address}\"", if index > 0 { "," } else { "" })?;
@@ -270,13 +270,14 @@ impl fmt::Display for Json<'_> {
     }
 }
 
-struct Number(Option<u64>);
+/// A number, or what stands for none.
+struct Number(Option<u64>, &'static str);
 
 impl fmt::Display for Number {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(number) => write!(formatter, "{number}"),
-            None => formatter.write_str("null"),
+            None => formatter.write_str(self.1),
         }
     }
 }

@@ -5,9 +5,9 @@
 use super::wait::pause;
 use crate::path::{Path, open};
 use crate::storage;
-use core::fmt::Write;
 use heapless::String;
 use hilum::config;
+use hilum::text::append;
 use hilum_sys::{Cloned, exit, monotonic_ms};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, rename};
@@ -67,9 +67,9 @@ impl LogFile {
         let mut head: String<80> = String::new();
         // Two numbers and some words fit.
         if self.dropped > 0 {
-            let _ = writeln!(head, "({} lines did not get here)", self.dropped);
+            let _ = append(&mut head, format_args!("({} lines did not get here)\n", self.dropped));
         }
-        let _ = write!(head, "{}.{:03} ", now_ms / 1_000, now_ms % 1_000);
+        let _ = append(&mut head, format_args!("{}.{:03} ", now_ms / 1_000, now_ms % 1_000));
         let mut whole: heapless::Vec<u8, 1400> = heapless::Vec::new();
         let fits = [head.as_bytes(), line, b"\n"].iter().try_for_each(|part| whole.extend_from_slice(part)).is_ok();
         // A line is shorter than PIPE_BUF, so it is taken whole or not at all (pipe(7)).
@@ -83,7 +83,7 @@ impl LogFile {
 /// Writes what comes, until PID 1 is gone. When the file is large enough it becomes `PATH.1`, and a new one begins.
 fn write_all(reader: &OwnedFd, file: config::LogFile<'_>) -> Result<(), Errno> {
     let mut old: String<260> = String::new();
-    write!(old, "{}.1", file.path).map_err(|_| Errno::NAMETOOLONG)?;
+    append(&mut old, format_args!("{}.1", file.path)).map_err(|_| Errno::NAMETOOLONG)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
     let mut log = open(file.path, flags, Mode::from_raw_mode(0o600))?;
     let mut size = fstat(&log)?.st_size as u64;

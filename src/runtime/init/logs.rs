@@ -91,10 +91,8 @@ fn keep(ring: &mut Ring<RING_BYTES>, rate: &mut Rate, workload: &Workload<'_>, l
 }
 
 fn tell_suppressed(ring: &mut Ring<RING_BYTES>, workload: &Workload<'_>, count: u32, console: &mut Console) {
-    use core::fmt::Write;
-    let mut text: heapless::String<64> = heapless::String::new();
     // Ten digits fit.
-    let _ = write!(text, "({count} lines above the rate were not kept)");
+    let text = hilum::text::text::<64>(format_args!("({count} lines above the rate were not kept)"));
     ring.push(monotonic_ms(), text.as_bytes());
     if !workload.supervision.is_quiet {
         console.workload_line(workload.name, text.as_bytes());

@@ -6,8 +6,8 @@
 
 use super::{Console, read_file};
 use crate::path::{access, stat};
-use core::fmt::Write;
 use heapless::String;
+use hilum::text::append;
 use rustix::fs::Access;
 
 /// The list: a line for each file, its bytes or `-`, and its path.
@@ -44,8 +44,10 @@ fn tell(console: &mut Console) {
     let mut what: String<320> = String::new();
     // A path of the list that does not fit is left out.
     let _ = match first {
-        Some((path, None)) => write!(what, ", such as {path}"),
-        Some((path, Some(size))) => write!(what, ", such as {path}, of which there are {size} bytes"),
+        Some((path, None)) => append(&mut what, format_args!(", such as {path}")),
+        Some((path, Some(size))) => {
+            append(&mut what, format_args!(", such as {path}, of which there are {size} bytes"))
+        }
         None => Ok(()),
     };
     console.say(format_args!(

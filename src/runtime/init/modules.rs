@@ -6,9 +6,8 @@
 use super::{Console, words};
 use crate::path::{access, open};
 use core::ffi::CStr;
-use core::fmt::Write;
-use heapless::String;
 use hilum::config::{Config, System, limits, needed_modules};
+use hilum::text::text;
 use rustix::fd::AsFd;
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
@@ -90,11 +89,9 @@ const MISSING: &str = "it is not in /lib/modules";
 
 /// Loads one module; that it is loaded, or built in under the same name, is as good.
 fn load(name: &str, parameters: &str) -> Result<(), Failure> {
-    let mut path: String<96> = String::new();
-    let mut text: String<{ limits::LINE_BYTES }> = String::new();
     // A name has at most 64 bytes, and parameters stand on one line.
-    let _ = write!(path, "/lib/modules/{name}.ko");
-    let _ = write!(text, "{parameters}\0");
+    let path = text::<96>(format_args!("/lib/modules/{name}.ko"));
+    let text = text::<{ limits::LINE_BYTES }>(format_args!("{parameters}\0"));
     let file = open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     let file = file.map_err(|errno| (errno, if errno == Errno::NOENT { MISSING } else { "" }))?;
     let parameters = CStr::from_bytes_with_nul(text.as_bytes()).map_err(|_| (Errno::INVAL, ""))?;

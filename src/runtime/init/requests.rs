@@ -6,9 +6,9 @@ use super::control::{CLIENTS, Descriptors, Doing, Text, text};
 use super::source::Source;
 use super::words;
 use crate::workload::{Streams, Target};
-use core::fmt::Write;
 use hilum::config::limits::WORKLOADS;
 use hilum::supervise::{Ask, Down, Event, State};
+use hilum::text::append;
 use hilum::wire::{self, Command, MESSAGE_BYTES, Reply, Request, Status};
 use hilum_sys::{Cloned, exit, monotonic_ms};
 use rustix::event::epoll::{self, EventFlags};
@@ -248,7 +248,7 @@ impl Board {
             for prefix in workloads.get(owner).iter().flat_map(|owner| owner.network.addresses()) {
                 let before = if addresses.is_empty() { "" } else { "," };
                 // Those that do not fit are left out.
-                let _ = write!(addresses, "{before}{}", prefix.address);
+                let _ = append(&mut addresses, format_args!("{before}{}", prefix.address));
             }
             client.send(&Reply::Status(Status {
                 name: workload.name,

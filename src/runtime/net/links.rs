@@ -7,7 +7,6 @@
 use super::dhcp::{self, Running, Word};
 use super::{each_link, exchange, route_socket, set};
 use crate::init::{Console, Kind, words};
-use core::fmt::Write;
 use core::net::IpAddr;
 use hilum::config::{Attachment, Config, HostLink, Mac, Prefix, Which, limits};
 use hilum::dhcp::Lease;
@@ -15,6 +14,7 @@ use hilum::netlink::{
     LinkEntry, Message, Messages, Neighbours, add_address, add_route, delete_address, delete_route, rename_link,
     set_link,
 };
+use hilum::text::{append, text};
 use hilum_sys::monotonic_ms;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -268,7 +268,7 @@ impl BoardLinks {
         let all = config.system.network.name_servers.iter().copied().chain(given);
         for server in all.take(limits::NAME_SERVERS) {
             // Three lines of at most 50 bytes fit.
-            let _ = writeln!(text, "nameserver {server}");
+            let _ = append(&mut text, format_args!("nameserver {server}\n"));
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = crate::path::open(hilum::plan::RESOLV.source, flags, Mode::from_raw_mode(0o644));
@@ -283,7 +283,7 @@ fn tell_lease(link: &HostLink<'_>, lease: &Lease, console: &mut Console) {
     let mut router: heapless::String<24> = heapless::String::new();
     if let Some(address) = lease.router {
         // An address has at most 15 letters.
-        let _ = write!(router, " via {address}");
+        let _ = append(&mut router, format_args!(" via {address}"));
     }
     match lease.seconds {
         u32::MAX => console.tell(format_args!("link {name}: {prefix}{router} from {server}")),
@@ -339,9 +339,8 @@ fn is_meant(link: &HostLink<'_>, entry: &LinkEntry<'_>) -> bool {
 /// Whether the device of the link with this name has this path: /sys/class/net/NAME is a symbolic link to it.
 fn has_path(entry: &LinkEntry<'_>, path: &str) -> bool {
     let name = entry.name;
-    let mut link: heapless::String<48> = heapless::String::new();
     // A link's name has at most 15 bytes.
-    let _ = write!(link, "/sys/class/net/{name}/ifindex");
+    let mut link = text::<48>(format_args!("/sys/class/net/{name}/ifindex"));
     let mut text = [0; 16];
     let length = crate::init::read_file(&link, &mut text).unwrap_or(0);
     let index = core::str::from_utf8(&text[..length]).unwrap_or_default().trim_end().parse();

@@ -2,10 +2,10 @@
 
 use crate::init::{milliseconds, read_file};
 use crate::path::{Path, access, open};
-use core::fmt::Write;
 use core::mem::MaybeUninit;
 use heapless::String;
 use hilum::storage::{START_BYTES, Source, Superblock, table};
+use hilum::text::append;
 use hilum_sys::monotonic_ms;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -104,7 +104,7 @@ fn look(source: Source<'_>) -> Option<Name> {
             continue;
         }
         let mut path = Name::new();
-        let _ = write!(path, "/dev/{name}");
+        let _ = append(&mut path, format_args!("/dev/{name}"));
         let is_it = match source {
             Source::PartUuid(id) => is_partition(name, id),
             _ => {
@@ -133,18 +133,18 @@ fn is_partition(name: &str, id: &str) -> bool {
 
 fn partition(name: &str, id: &str) -> Option<bool> {
     let mut path = Name::new();
-    write!(path, "{DEVICES}/{name}/partition").ok()?;
+    append(&mut path, format_args!("{DEVICES}/{name}/partition")).ok()?;
     let mut digits = [0; 16];
     let length = read_file(&path, &mut digits).ok()?;
     let number = core::str::from_utf8(&digits[..length]).ok()?.trim().parse().ok()?;
     // .../block/DISK/PARTITION
     path.clear();
-    write!(path, "{DEVICES}/{name}").ok()?;
+    append(&mut path, format_args!("{DEVICES}/{name}")).ok()?;
     let mut buffer = [MaybeUninit::uninit(); 256];
     let (place, _) = readlinkat_raw(rustix::fs::CWD, Path(&path), &mut buffer[..]).ok()?;
     let disk = core::str::from_utf8(place).ok()?.rsplit('/').nth(1)?;
     path.clear();
-    write!(path, "/dev/{disk}").ok()?;
+    append(&mut path, format_args!("/dev/{disk}")).ok()?;
     let device = open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).ok()?;
     let mut start = [0; 4096 + 512];
     let length = rustix::io::pread(&device, &mut start, 0).ok()?;

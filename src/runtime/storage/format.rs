@@ -2,10 +2,10 @@
 
 use super::device::Name;
 use crate::path::{access, open};
-use core::fmt::Write;
 use heapless::String;
 use hilum::config::SystemMount;
 use hilum::storage::Blueprint;
+use hilum::text::append;
 use rustix::fs::{Access, Mode, OFlags, SeekFrom, fsync, seek};
 use rustix::io::{Errno, pwrite};
 
@@ -21,7 +21,7 @@ const BLUEPRINTS: &str = "/lib/filesystems";
 pub(super) fn repair(device: &Name) -> Result<u32, Errno> {
     access(REPAIR, Access::EXEC_OK)?;
     let mut path: String<256> = String::new();
-    write!(path, "{device}\0").map_err(|_| Errno::NAMETOOLONG)?;
+    append(&mut path, format_args!("{device}\0")).map_err(|_| Errno::NAMETOOLONG)?;
     let path = core::ffi::CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| Errno::INVAL)?;
     // Even if it looks clean, and yes to every question: nobody is there to be asked.
     let words = [Some(c"e2fsck"), Some(c"-f"), Some(c"-y"), Some(path), None];
@@ -36,7 +36,7 @@ pub(super) fn format(mount: &SystemMount<'_>, device: &Name) -> Result<u32, Errn
     /// Zeros are written in helpings of so many bytes.
     const HELPING: usize = 16 * 1024;
     let mut path: String<288> = String::new();
-    write!(path, "{BLUEPRINTS}{}", mount.target).map_err(|_| Errno::NAMETOOLONG)?;
+    append(&mut path, format_args!("{BLUEPRINTS}{}", mount.target)).map_err(|_| Errno::NAMETOOLONG)?;
     let mut file = [0; 64 * 1024];
     let length = crate::init::read_file(&path, &mut file)?;
     let blueprint = Blueprint::read(&file[..length]).ok_or(Errno::NOEXEC)?;

@@ -9,7 +9,6 @@ use super::{identity, landlock, mounts, reaper};
 use crate::init::words;
 use crate::path::access;
 use core::ffi::CStr;
-use core::fmt::Write;
 use core::mem::forget;
 use hilum::config::{Check, Config, Workload, limits};
 use hilum::plan::{self, FileSystem, NOTIFY, Phase, Plan, Setting, Step};
@@ -354,9 +353,8 @@ impl Program<'_> {
         } else if workload.supervision.has_notify() {
             set(&["NOTIFY_SOCKET=", NOTIFY]);
             if let Some(health) = workload.supervision.health.as_ref().filter(|health| health.check == Check::Notify) {
-                let mut number: heapless::String<20> = heapless::String::new();
                 // Fourteen digits fit.
-                let _ = write!(number, "{}", u64::from(health.interval_ms) * 1_000);
+                let number = hilum::text::text::<20>(format_args!("{}", u64::from(health.interval_ms) * 1_000));
                 set(&["WATCHDOG_USEC=", &number]);
             }
         }

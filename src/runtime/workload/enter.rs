@@ -11,10 +11,10 @@ use super::handover::{self, Opened};
 use super::report::{Outcome, receive};
 use super::{Groups, outside};
 use crate::init::words;
-use core::fmt::Write;
 use heapless::String;
 use hilum::config::Workload;
 use hilum::plan::{Namespaces, Phase, Plan, Step, plan};
+use hilum::text::append;
 use hilum::wire::Reply;
 use hilum_sys::{Cloned, SignalSet, exit, monotonic_ms};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -80,9 +80,9 @@ impl Target<'_> {
                         let _ = match step {
                             Some(step @ Step::Execute(_)) => {
                                 let (before, hint) = step.hint(report.errno.0).map_or(("", ""), |hint| (": ", hint));
-                                write!(text, "exec {name}: {}{before}{hint}", report.errno)
+                                append(&mut text, format_args!("exec {name}: {}{before}{hint}", report.errno))
                             }
-                            Some(step) => write!(text, "{step}: {}", report.errno),
+                            Some(step) => append(&mut text, format_args!("{step}: {}", report.errno)),
                             None => Ok(()),
                         };
                     }
@@ -92,7 +92,10 @@ impl Target<'_> {
                 None => (124, text),
             },
             Err(errno) => {
-                let _ = write!(text, "enter workload \"{}\": {}", self.workload.name, crate::init::words(errno));
+                let _ = append(
+                    &mut text,
+                    format_args!("enter workload \"{}\": {}", self.workload.name, crate::init::words(errno)),
+                );
                 (125, text)
             }
         }

@@ -6,11 +6,11 @@
 
 use crate::init::{Console, words};
 use crate::path::{Path, open, stat};
-use core::fmt::Write;
 use heapless::{String, Vec};
 use hilum::config::{Config, Device, IoLimit, Workload, WorkloadSet, limits};
 use hilum::devices::{Allowed, program};
 use hilum::plan::{Limit, Phase, Step, Value, plan};
+use hilum::text::append;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
@@ -242,7 +242,7 @@ fn make(config: &Config<'_>) -> Result<OwnedFd, Errno> {
         }
     }
     let mut line: String<64> = String::new();
-    wanted.iter().try_for_each(|name| write!(line, "+{name} ")).map_err(|_| Errno::NOSPC)?;
+    wanted.iter().try_for_each(|name| append(&mut line, format_args!("+{name} "))).map_err(|_| Errno::NOSPC)?;
     let folder = open_folder(root.as_fd(), "workload")?;
     if !line.is_empty() {
         write(root.as_fd(), "cgroup.subtree_control", line.as_bytes())?;
@@ -257,19 +257,21 @@ fn write_limit(group: BorrowedFd<'_>, limit: &Limit<'_>) -> Result<(), Errno> {
         Value::MemoryPercent(percent) => {
             let info = rustix::system::sysinfo();
             let bytes = info.totalram as u64 / 100 * percent * u64::from(info.mem_unit);
-            write!(line, "{bytes}")
+            append(&mut line, format_args!("{bytes}"))
         }
         Value::Io(io) => {
             let device = stat(io.device)?.st_rdev;
             let named = IoLimit::NAMES.iter().zip(io.limits);
-            write!(line, "{}:{}", rustix::fs::major(device), rustix::fs::minor(device)).and_then(|()| {
-                named.into_iter().try_for_each(|(name, limit)| match limit {
-                    Some(limit) => write!(line, " {name}={}", Value::Number(limit)),
-                    None => Ok(()),
-                })
-            })
+            append(&mut line, format_args!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device))).and_then(
+                |()| {
+                    named.into_iter().try_for_each(|(name, limit)| match limit {
+                        Some(limit) => append(&mut line, format_args!(" {name}={}", Value::Number(limit))),
+                        None => Ok(()),
+                    })
+                },
+            )
         }
-        value => write!(line, "{value}"),
+        value => append(&mut line, format_args!("{value}")),
     };
     // Five numbers of at most twenty digits and their names fit; a list of processors that does not is refused.
     put.map_err(|_| Errno::NAMETOOLONG)?;

@@ -15,6 +15,7 @@ use core::mem::forget;
 use heapless::String;
 use hilum::config::Bind;
 use hilum::plan::{self, FileSystem, Mask};
+use hilum::text::text;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
@@ -49,9 +50,8 @@ pub(super) fn make(wanted: &plan::Mount) -> Result<OwnedFd, Errno> {
         fsconfig_set_string(&kind, *name, *value)?;
     }
     if wanted.bytes > 0 {
-        let mut bytes: String<24> = String::new();
         // Twenty digits fit.
-        let _ = write!(bytes, "{}", wanted.bytes);
+        let bytes = text::<24>(format_args!("{}", wanted.bytes));
         fsconfig_set_string(kind.as_fd(), c"size", Path(&bytes))?;
     }
     fsconfig_create(&kind)?;
@@ -92,10 +92,8 @@ pub(super) fn make_at(wanted: &plan::Mount) -> Result<(), Errno> {
 
 /// The path of an open descriptor in the board's /proc.
 fn own_path(descriptor: BorrowedFd<'_>) -> String<32> {
-    let mut path = String::new();
     // Ten digits fit.
-    let _ = write!(path, "/proc/self/fd/{}", descriptor.as_raw_fd());
-    path
+    text(format_args!("/proc/self/fd/{}", descriptor.as_raw_fd()))
 }
 
 /// Attaches a filesystem that was made.

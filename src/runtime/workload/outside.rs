@@ -11,10 +11,9 @@ use super::{mounts, root, template};
 use crate::init::words;
 use crate::path::{open, stat};
 use crate::storage;
-use core::fmt::Write;
-use heapless::String;
 use hilum::config::{Config, Identity, Overlay, ResourceLimit, User, Workload, limits};
 use hilum::plan::{Phase, Plan, Step};
+use hilum::text::text;
 use hilum_sys::{Cloned, exit};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -113,9 +112,8 @@ fn apply(
     match *step {
         Step::DenyGroups => write(pid, "setgroups", "deny"),
         Step::Ids(first) => {
-            let mut line: String<32> = String::new();
             // Three numbers of at most ten digits fit.
-            let _ = write!(line, "0 {first} {}", limits::IDS);
+            let line = text::<32>(format_args!("0 {first} {}", limits::IDS));
             write(pid, "uid_map", &line)?;
             write(pid, "gid_map", &line)
         }
@@ -174,9 +172,7 @@ pub(super) fn on_oneself(plan: &Plan<'_>) -> Result<(), Errno> {
 }
 
 fn score_out_of_memory(pid: Pid, score: i16) -> Result<(), Errno> {
-    let mut line: String<8> = String::new();
-    let _ = write!(line, "{score}");
-    self::write(pid, "oom_score_adj", &line)
+    self::write(pid, "oom_score_adj", &text::<8>(format_args!("{score}")))
 }
 
 fn limit_resource(pid: Pid, limit: ResourceLimit) -> Result<(), Errno> {
@@ -232,9 +228,8 @@ fn prioritize(pid: Pid, identity: &Identity) -> Result<(), Errno> {
 
 /// A file of /proc/PID. The process waits and is not reaped, so its pid is nobody else's.
 pub(super) fn process_file(pid: Pid, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let mut path: String<48> = String::new();
     // A pid has at most seven digits, and the names are short.
-    let _ = write!(path, "/proc/{}/{name}", pid.as_raw_nonzero());
+    let path = text::<48>(format_args!("/proc/{}/{name}", pid.as_raw_nonzero()));
     open(path.as_str(), flags | OFlags::CLOEXEC, Mode::empty())
 }
 

@@ -4,8 +4,6 @@
 use crate::path::Path;
 use crate::storage;
 use core::ffi::CStr;
-use core::fmt::Write;
-use heapless::String;
 use hilum::config::{Overlay, User, Volume};
 use hilum::storage::Source;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -113,9 +111,9 @@ fn image(path: &str) -> Result<OwnedFd, Errno> {
     let control = crate::path::open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
     let control = control.map_err(|_| Errno::NXIO)?;
     for _ in 0..TRIES {
-        let mut name: String<24> = String::new();
+        let number = hilum_sys::free_loop(control.as_fd())?;
         // The prefix and ten digits fit.
-        let _ = write!(name, "/dev/loop{}", hilum_sys::free_loop(control.as_fd())?);
+        let name = hilum::text::text::<24>(format_args!("/dev/loop{number}"));
         let device = crate::path::open(name.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         match hilum_sys::attach_loop(device.as_fd(), file.as_fd()) {
             Ok(()) => return filesystem(&name, &device),
