@@ -15,7 +15,12 @@ BOARD     ?= qemu-$(ARCH)
 # How long `make soak` goes on.
 SECONDS   ?= 600
 
+# How often each contestant of `make bench` starts.
+RUNS      ?= 100
+
 ARCHS := x86_64 aarch64
+# This machine's.
+HOST_ARCH := $(shell uname -m)
 # Releases of Debian with the oldest and the newest kernel that is tested (5.10 and 6.12); the usual one has 6.1.
 OTHER_KERNELS := bullseye trixie
 BUILD := $(CURDIR)/build
@@ -79,9 +84,8 @@ image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum | $(BUI
 	set -- $$words; $(BUILD)/tools/hilum-initramfs image $(DESCRIPTIONS) --init $(BUILD)/board/$(BOARD_ARCH)/hilum \
 	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME)
 
-bench: $(BUILD)/installed-bench $(BUILD)/board/$(shell uname -m)/hilum $(BUILD)/debian/$(shell uname -m)/busybox $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor ## as root: time starts on this machine, against other tools and against a bare C program
-	@$(BUILD)/tools/hilum-bench --hilum $(BUILD)/board/$(shell uname -m)/hilum --busybox $(BUILD)/debian/$(shell uname -m)/busybox \
-	    --floor $(BUILD)/bench/floor
+bench: $(BUILD)/installed-bench $(BUILD)/bench/ready ## as root: measure starts, boots, memory and sizes, side by side with other tools
+	@$(BUILD)/tools/hilum-bench run --build $(BUILD) --runs $(RUNS)
 
 size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum.symbols) $(BUILD)/tools/hilum-initramfs ## print bytes: the ELF file, its sections and families of functions, the demo's initramfs
 	@for a in $(ARCHS); do \
@@ -122,12 +126,21 @@ $(BUILD)/tools/hilum-qemu: $(TOOLS) | $(BUILD)/installed-build $(BUILD)/installe
 	@$(HOST) build --quiet --locked -p hilum-qemu
 	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/debug/hilum-qemu $@
 
-$(BUILD)/tools/hilum-bench: $(TOOLS) $(wildcard qemu/bench/*.rs) | $(BUILD)/installed-build
-	@$(HOST) build --quiet --locked --release -p hilum-qemu --bin hilum-bench
-	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/release/hilum-bench $@
+# Static, because it also runs in a guest that has another libc than this machine.
+$(BUILD)/tools/hilum-bench: $(TOOLS) $(wildcard qemu/bench/*.rs qemu/bench/Cargo.toml) | $(BUILD)/installed-build
+	@env RUSTFLAGS=-Ctarget-feature=+crt-static CARGO_TARGET_DIR=$(BUILD)/cargo/static $(CARGO) build --quiet --locked --release \
+	    --target $(HOST_ARCH)-unknown-linux-gnu -p hilum-bench
+	@mkdir -p $(@D) && cp $(BUILD)/cargo/static/$(HOST_ARCH)-unknown-linux-gnu/release/hilum-bench $@
 
 $(BUILD)/bench/floor: qemu/bench/floor.c | $(BUILD)/installed-bench
 	@mkdir -p $(@D) && gcc -O2 -Wall -Wextra -Wno-unused-value -static -o $@ $<
+
+# What the bench takes: the root filesystem of its guest's workload is packages, and this folder.
+$(BUILD)/bench/ready: $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/board/$(HOST_ARCH)/hilum $(BUILD)/debian/$(HOST_ARCH)/busybox $(BUILD)/tools/hilum-initramfs $(wildcard qemu/guests/bench/*.toml) | $(BUILD)/installed-run-$(HOST_ARCH)
+	@mkdir -p $(addprefix $(BUILD)/bench/root/,bin board rootfs)
+	@cp $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/bench/root/bin/
+	@initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages initramfs/boards/qemu-$(HOST_ARCH).toml qemu/guests/bench/starts.toml)
+	@touch $@
 
 $(BUILD)/tools/hilum-initramfs: $(TOOLS) | $(BUILD)/installed-build
 	@$(HOST) build --quiet --locked -p hilum-initramfs

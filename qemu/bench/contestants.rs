@@ -16,42 +16,55 @@ pub(crate) const NAMES: [&str; 6] = ["hilum", "floor.c, resident", FRESH_FLOOR, 
 /// What the others are compared with.
 pub(crate) const FRESH_FLOOR: &str = "floor.c, started afresh";
 
+/// Where the control socket of a guest's process 1 is for its workload `bench`: it sees the board's /run there.
+pub(crate) const GUEST_SOCKET: &str = "/board/hilum.sock";
+
 /// How long one start may take.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// The files that everybody uses.
+/// Where contestants run.
 pub(crate) struct Place {
     scratch: tempfile::TempDir,
-    hilum: PathBuf,
+    /// The root filesystem that everybody uses.
+    root: PathBuf,
     floor: PathBuf,
+    /// The ELF file that becomes PID 1 of a PID namespace; none where process 1 of the machine is hilum.
+    hilum: Option<PathBuf>,
 }
 
 impl Place {
-    /// A root filesystem with busybox, a bundle for container engines, and the folder that floor.c takes masks from.
-    pub(crate) fn new(hilum: &Path, busybox: &Path, floor: &Path) -> Result<Self> {
+    /// This machine: a root filesystem with busybox is made first.
+    pub(crate) fn host(hilum: &Path, busybox: &Path, floor: &Path) -> Result<Self> {
         let scratch = tempfile::tempdir()?;
-        std::fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755))?;
         let root = scratch.path().join("root");
-        for folder in ["bin", "dev", "etc", "proc", "run", "sys", "tmp"] {
-            std::fs::create_dir_all(root.join(folder))?;
-        }
-        std::fs::copy(busybox, root.join("bin/busybox")).with_context(|| busybox.display().to_string())?;
+        make_root(&root, busybox)?;
+        Self::new(scratch, root, floor, Some(hilum.to_owned()))
+    }
+
+    /// A guest whose process 1 is hilum, seen from its workload `bench`.
+    pub(crate) fn guest() -> Result<Self> {
+        Self::new(tempfile::tempdir()?, "/rootfs".into(), Path::new("/bin/floor"), None)
+    }
+
+    /// With the folder that floor.c takes masks and devices from, and bundles for container engines.
+    fn new(scratch: tempfile::TempDir, root: PathBuf, floor: &Path, hilum: Option<PathBuf>) -> Result<Self> {
+        std::fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755))?;
         for folder in ["template/mask/folder", "template/dev/pts", "template/dev/shm"] {
             std::fs::create_dir_all(scratch.path().join(folder))?;
         }
         for file in ["template/mask/file", "template/dev/null"] {
             std::fs::write(scratch.path().join(file), "")?;
         }
-        Ok(Self { scratch, hilum: hilum.to_owned(), floor: floor.to_owned() })
+        Ok(Self { scratch, root, floor: floor.to_owned(), hilum })
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
     }
 
-    /// Writes the configuration of a container engine: its own default, with a user namespace and what is started.
-    fn bundle(&self, engine: &str) -> Result<PathBuf> {
-        let bundle = self.path(engine);
+    /// Writes the configuration of a container engine: its own default, with what is started, in a control group.
+    fn bundle(&self, engine: &str, group: Option<&str>) -> Result<PathBuf> {
+        let bundle = self.path(&format!("{engine}{}", group.unwrap_or_default().replace('/', "-")));
         std::fs::create_dir_all(&bundle)?;
         let made = Command::new(engine).arg("spec").current_dir(&bundle).output();
         let made = made.with_context(|| format!("{engine} is not installed"))?;
@@ -60,10 +73,53 @@ impl Place {
         let mut spec: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
         spec["process"]["terminal"] = json!(false);
         spec["process"]["args"] = json!(["/bin/busybox", "true"]);
-        spec["root"]["path"] = json!(self.path("root"));
+        spec["root"]["path"] = json!(self.root);
+        if let Some(group) = group {
+            spec["linux"]["cgroupsPath"] = json!(group);
+        }
         std::fs::write(&file, spec.to_string())?;
         Ok(bundle)
     }
+
+    /// The command line of one that is executed for each start, in a control group below `group` where one is named.
+    pub(crate) fn words(&self, name: &str, group: Option<&str>) -> Result<Vec<String>> {
+        let root = self.root.display().to_string();
+        let words = match name {
+            FRESH_FLOOR => vec![self.floor.display().to_string(), root],
+            "bubblewrap" => {
+                let text = format!(
+                    "bwrap --unshare-all --unshare-user --uid 0 --gid 0 --cap-drop ALL --ro-bind {root} / --proc /proc \
+                     --dev /dev --tmpfs /tmp --tmpfs /run --new-session /bin/busybox true"
+                );
+                text.split(' ').map(str::to_owned).collect()
+            }
+            engine => {
+                let group = group.map(|group| format!("{group}/{engine}"));
+                let bundle = self.bundle(engine, group.as_deref())?.display().to_string();
+                [engine, "run", "--bundle", &bundle, "bench"].map(str::to_owned).into()
+            }
+        };
+        Ok(words)
+    }
+
+    /// A command with what floor.c wants in its environment: its template, and in a guest a control group.
+    pub(crate) fn command(&self, words: &[String], group: &str) -> Command {
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env("TEMPLATE", self.path("template"));
+        if self.hilum.is_none() {
+            command.env("GROUP", format!("/sys/fs/cgroup{group}/floor"));
+        }
+        command
+    }
+}
+
+/// A root filesystem with busybox and the places that something is attached to.
+pub(crate) fn make_root(root: &Path, busybox: &Path) -> Result<()> {
+    for folder in ["bin", "dev", "etc", "proc", "run", "sys", "tmp"] {
+        std::fs::create_dir_all(root.join(folder))?;
+    }
+    std::fs::copy(busybox, root.join("bin/busybox")).with_context(|| busybox.display().to_string())?;
+    Ok(())
 }
 
 /// One that starts programs.
@@ -75,7 +131,7 @@ pub(crate) struct Contestant<'a> {
 
 enum Way {
     /// A supervisor that is there already, asked by its socket.
-    Resident(Namespace, PathBuf),
+    Resident { pid: String, socket: PathBuf, _namespace: Option<Namespace> },
     /// A process that starts when it reads a byte, and says how long it took.
     Loop(Child, ChildStdin, BufReader<ChildStdout>),
     /// A program that is executed each time.
@@ -88,58 +144,32 @@ impl<'a> Contestant<'a> {
     /// # Errors
     /// It is not installed, or cannot run here.
     pub(crate) fn new(name: &str, place: &'a Place) -> Result<Self> {
-        let root = place.path("root").display().to_string();
-        let engine = |engine: &str| -> Result<Way> {
-            let bundle = place.bundle(engine)?.display().to_string();
-            Ok(fresh(&[engine, "run", "--bundle", &bundle, "bench"]))
-        };
-        let way = match name {
-            "hilum" => {
+        let way = match (name, &place.hilum) {
+            ("hilum", None) => Way::Resident { pid: "1".to_owned(), socket: GUEST_SOCKET.into(), _namespace: None },
+            ("hilum", Some(hilum)) => {
                 let socket = place.path("socket");
                 let config = place.path("hilum.conf");
+                let root = place.root.display();
                 let lines = format!(
                     "hilum 1\n[system]\ncontrol {}\n[workload true]\nroot {root}\nexec /bin/busybox true\nrestart never\n\
                      ready exit\n[workload rest]\nroot {root}\nexec /bin/busybox sleep 100000\n",
                     socket.display()
                 );
                 std::fs::write(&config, lines)?;
-                let namespace = Namespace::start(&place.hilum, &config, &[])?;
+                let namespace = Namespace::start(hilum, &config, &[])?;
                 namespace.console.expect("workload \"true\": ready", DEADLINE)?;
-                Way::Resident(namespace, socket)
+                let pid = namespace.process_one()?.as_raw_nonzero().to_string();
+                Way::Resident { pid, socket, _namespace: Some(namespace) }
             }
-            "floor.c, resident" => {
-                let mut child = self::command(&floor(place, true), place);
+            ("floor.c, resident", _) => {
+                let mut words = place.words(FRESH_FLOOR, None)?;
+                words.push("resident".to_owned());
+                let mut child = place.command(&words, "");
                 let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
                 let (input, output) = (child.stdin.take(), child.stdout.take());
                 Way::Loop(child, input.context("a pipe")?, BufReader::new(output.context("a pipe")?))
             }
-            FRESH_FLOOR => Way::Fresh(floor(place, false)),
-            "bubblewrap" => fresh(&[
-                "bwrap",
-                "--unshare-all",
-                "--unshare-user",
-                "--uid",
-                "0",
-                "--gid",
-                "0",
-                "--cap-drop",
-                "ALL",
-                "--ro-bind",
-                &root,
-                "/",
-                "--proc",
-                "/proc",
-                "--dev",
-                "/dev",
-                "--tmpfs",
-                "/tmp",
-                "--tmpfs",
-                "/run",
-                "--new-session",
-                "/bin/busybox",
-                "true",
-            ]),
-            other => engine(other)?,
+            _ => Way::Fresh(place.words(name, None)?),
         };
         Ok(Self { name: name.to_owned(), place, way })
     }
@@ -150,7 +180,7 @@ impl<'a> Contestant<'a> {
     /// It failed, with what it said.
     pub(crate) fn start(&mut self) -> Result<Duration> {
         match &mut self.way {
-            Way::Resident(_, socket) => ask(socket),
+            Way::Resident { socket, .. } => ask(socket, "true"),
             Way::Loop(_, input, output) => {
                 input.write_all(b"!")?;
                 let mut line = String::new();
@@ -158,7 +188,7 @@ impl<'a> Contestant<'a> {
                 Ok(Duration::from_micros(line.trim().parse().context("it has ended")?))
             }
             Way::Fresh(words) => {
-                let mut command = command(words, self.place);
+                let mut command = self.place.command(words, "");
                 let begin = Instant::now();
                 let output =
                     command.stdin(Stdio::null()).output().with_context(|| format!("{} is not installed", words[0]))?;
@@ -177,18 +207,17 @@ impl<'a> Contestant<'a> {
         match &self.way {
             Way::Fresh(words) => {
                 strace.extend(words.iter().cloned());
-                let done = command(&strace, self.place).stdin(Stdio::null()).output().context("strace")?;
+                let done = self.place.command(&strace, "").stdin(Stdio::null()).output().context("strace")?;
                 ensure!(done.status.success(), "under strace: {}", last_line(&done.stderr));
             }
-            Way::Resident(namespace, socket) => {
-                let pid = namespace.process_one()?.as_raw_nonzero().to_string();
+            Way::Resident { pid, socket, .. } => {
                 let mut child =
-                    Command::new("strace").args(&strace[1..]).args(["-p", &pid]).stderr(Stdio::piped()).spawn()?;
+                    Command::new("strace").args(&strace[1..]).args(["-p", pid]).stderr(Stdio::piped()).spawn()?;
                 let mut said = [0; 1];
                 // Its first words say that it has attached; it has more to say, and nobody may be gone then.
                 let mut words = child.stderr.take().context("a pipe")?;
                 words.read_exact(&mut said)?;
-                ask(socket)?;
+                ask(socket, "true")?;
                 std::thread::sleep(Duration::from_millis(200));
                 let pid = rustix::process::Pid::from_child(&child);
                 rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
@@ -211,28 +240,11 @@ impl Drop for Contestant<'_> {
     }
 }
 
-fn fresh(words: &[&str]) -> Way {
-    Way::Fresh(words.iter().map(|word| (*word).to_owned()).collect())
-}
-
-/// floor.c moves mounts about, so it gets a mount namespace; what that costs is not in its own figures.
-fn floor(place: &Place, is_resident: bool) -> Vec<String> {
-    let mut words = vec![place.floor.display().to_string(), place.path("root").display().to_string()];
-    words.extend(is_resident.then(|| "resident".to_owned()));
-    words
-}
-
-fn command(words: &[String], place: &Place) -> Command {
-    let mut command = Command::new(&words[0]);
-    command.args(&words[1..]).env("TEMPLATE", place.path("template"));
-    command
-}
-
-/// Has hilum start its workload, and waits until that has ended.
-fn ask(socket: &Path) -> Result<Duration> {
+/// Has hilum start a workload, and waits until it is ready.
+pub(crate) fn ask(socket: &Path, workload: &str) -> Result<Duration> {
     let mut request = Request::new(Asked::Start);
     request.is_waiting = true;
-    let fits = request.words.push("true").is_ok();
+    let fits = request.words.push(workload).is_ok();
     let message = request.message().ok().filter(|_| fits).context("a request")?;
     let begin = Instant::now();
     let connection = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
@@ -251,7 +263,7 @@ fn ask(socket: &Path) -> Result<Duration> {
 }
 
 /// The last line that a program said.
-fn last_line(bytes: &[u8]) -> String {
+pub(crate) fn last_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it failed without a word").to_owned()
 }

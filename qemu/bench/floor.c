@@ -4,12 +4,14 @@
  *   floor ROOT            one start of ROOT/bin/busybox true, then the end: for a launcher that is executed each time
  *   floor ROOT resident   one start for each byte of standard input, and the microseconds of each on a line
  *
- * As root, in a mount namespace of its own, with TEMPLATE (see below) made by the bench.
+ * As root, in a mount namespace of its own, with TEMPLATE (see below) made by the bench. GROUP names a control group that
+ * it makes, limits and removes; without it there is none, as with hilum in a PID namespace of the host.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/audit.h>
+#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
@@ -150,13 +152,38 @@ static void child(int handover, int output, const char *template) {
     execl("/bin/busybox", "busybox", "true", (char *)NULL);
     _exit(127);
 }
+/* Who decides about devices. hilum's is longer, but both are loaded once; a start attaches it. */
+static int devices(void) {
+    static const struct bpf_insn allow[] = { { BPF_ALU64 | BPF_MOV | BPF_K, 0, 0, 0, 1 }, { BPF_JMP | BPF_EXIT, 0, 0, 0, 0 } };
+    union bpf_attr load = { .prog_type = BPF_PROG_TYPE_CGROUP_DEVICE, .insn_cnt = 2, .insns = (uintptr_t)allow, .license = (uintptr_t)"GPL" };
+    return MUST(syscall(SYS_bpf, BPF_PROG_LOAD, &load, sizeof load));
+}
+static void limit(int group, const char *name, const char *value) {
+    int file = openat(group, name, O_WRONLY | O_CLOEXEC);
+    if (file < 0) return; /* no such controller */
+    MUST(write(file, value, strlen(value)));
+    close(file);
+}
+/* A group that is still busy from the last start is used again, as hilum does. */
+static int group(const char *path) {
+    static int filter = -1;
+    if (filter < 0) filter = devices();
+    if (mkdir(path, 0755) < 0 && errno != EEXIST) MUST(-1);
+    int made = MUST(open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    limit(made, "pids.max", "512"), limit(made, "memory.max", "200000000"), limit(made, "memory.swap.max", "0"), limit(made, "memory.oom.group", "1");
+    union bpf_attr attach = { .target_fd = made, .attach_bpf_fd = filter, .attach_type = BPF_CGROUP_DEVICE };
+    MUST(syscall(SYS_bpf, BPF_PROG_ATTACH, &attach, sizeof attach));
+    return made;
+}
 static void start(const char *root, const char *template) {
-    int log[2], report[2], handover[2], process = -1, status;
+    const char *group_path = getenv("GROUP");
+    int log[2], report[2], handover[2], process = -1, status, born = group_path ? group(group_path) : -1;
     char path[64], read_[16], control[CMSG_SPACE(sizeof(int))] = { 0 }, ids[32];
     MUST(pipe2(log, O_CLOEXEC)), MUST(pipe2(report, O_CLOEXEC));
     MUST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, handover));
     struct clone_args how = { .flags = CLONE_PIDFD | CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWTIME,
                               .pidfd = (uint64_t)(uintptr_t)&process, .exit_signal = SIGCHLD };
+    if (group_path) how.flags |= CLONE_INTO_CGROUP, how.cgroup = born;
     long pid = MUST(syscall(SYS_clone3, &how, sizeof how));
     if (pid == 0) child(handover[1], log[1], template);
     snprintf(path, sizeof path, "/proc/%ld/ns/user", pid);
@@ -169,7 +196,8 @@ static void start(const char *root, const char *template) {
     int folder = MUST(open(root, O_PATH | O_DIRECTORY | O_CLOEXEC));
     int tree = MUST(syscall(SYS_open_tree, folder, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
     struct mount_attr mapped = { .attr_set = MOUNT_ATTR_IDMAP, .userns_fd = users };
-    MUST(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &mapped, sizeof mapped));
+    /* The ramfs of an initramfs cannot map owners before 6.3. */
+    if (syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &mapped, sizeof mapped) < 0 && errno != EINVAL) MUST(-1);
     struct iovec part = { "!", 1 };
     struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
     *CMSG_FIRSTHDR(&message) = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
@@ -180,6 +208,7 @@ static void start(const char *root, const char *template) {
     while (read(log[0], read_, sizeof read_) > 0) {}
     MUST(waitpid(pid, &status, 0));
     close(log[0]), close(report[0]), close(process);
+    if (group_path) close(born), rmdir(group_path);
     if (status != 0) { fprintf(stderr, "floor: the start failed with %#x\n", status); exit(1); }
 }
 int main(int count, char **words) {

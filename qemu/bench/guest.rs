@@ -1,0 +1,99 @@
+//! Guests of the bench: built of descriptions by the image builder, booted under QEMU's own translator.
+
+use crate::inside::MARK;
+use crate::starts::Row;
+use anyhow::{Context, Result, bail};
+use hilum_initramfs::build::{Places, build};
+use hilum_qemu::{Accelerator, Arch, Options, Vm};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The longest that a guest's starts may take; those of runc take a second each.
+const STARTS: Duration = Duration::from_secs(900);
+
+/// What was built below build/, for this machine's architecture.
+pub(crate) struct Built {
+    pub(crate) folder: PathBuf,
+    pub(crate) arch: Arch,
+}
+
+impl Built {
+    pub(crate) fn new(folder: &Path) -> Result<Self> {
+        let arch = Arch::ALL.into_iter().find(|arch| arch.name() == std::env::consts::ARCH);
+        Ok(Self { folder: folder.to_owned(), arch: arch.context("this machine's architecture is not supported")? })
+    }
+
+    /// A file below board/, of this architecture.
+    pub(crate) fn board(&self, name: &str) -> PathBuf {
+        self.folder.join("board").join(self.arch.name()).join(name)
+    }
+
+    /// A file below debian/, of this architecture.
+    pub(crate) fn debian(&self, name: &str) -> PathBuf {
+        self.folder.join("debian").join(self.arch.name()).join(name)
+    }
+
+    /// The archives of packages.
+    pub(crate) fn packages(&self) -> PathBuf {
+        self.folder.join(format!("debian/packages/{}-bookworm", self.arch.name()))
+    }
+
+    /// The initramfs of an appliance on QEMU's machine.
+    pub(crate) fn initramfs(&self, appliance: &[PathBuf]) -> Result<Vec<u8>> {
+        let output = tempfile::tempdir()?;
+        let places = Places { init: self.board("hilum"), packages: self.packages(), output: output.path().to_owned() };
+        let mut descriptions = vec![source(&format!("initramfs/boards/qemu-{}.toml", self.arch.name()))];
+        descriptions.extend_from_slice(appliance);
+        build(&descriptions, &places, &mut |_| {})?;
+        Ok(std::fs::read(output.path().join("initramfs"))?)
+    }
+
+    /// A guest with Debian's kernel that has begun to boot.
+    pub(crate) fn boot(&self, initramfs: &[u8], append: &str, processors: usize, serial: &str) -> Result<Guest> {
+        let scratch = tempfile::tempdir()?;
+        let file = scratch.path().join("initramfs");
+        std::fs::write(&file, initramfs)?;
+        let processors = processors.to_string();
+        let options = Options {
+            arch: self.arch,
+            kernel: &self.debian("vmlinuz"),
+            initramfs: &file,
+            append,
+            memory_mib: 512,
+            accelerator: Accelerator::Tcg,
+            disk: None,
+            more: &["-smp", &processors],
+        };
+        let vm = Vm::start_command(options.command(), serial, scratch.path())?;
+        Ok(Guest { vm, _scratch: scratch })
+    }
+}
+
+/// A running guest, and what it needs until it ends.
+pub(crate) struct Guest {
+    pub(crate) vm: Vm,
+    _scratch: tempfile::TempDir,
+}
+
+/// A file of the sources.
+pub(crate) fn source(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+/// Starts to exit in a guest with one processor, in which hilum is PID 1.
+pub(crate) fn starts(built: &Built, runs: usize) -> Result<Vec<Row>> {
+    let initramfs = built.initramfs(&[source("qemu/guests/bench/starts.toml")])?;
+    let log = tempfile::NamedTempFile::new()?;
+    let serial = format!("file:{} -serial stdio", log.path().display());
+    let mut guest = built.boot(&initramfs, &format!("bench.runs={runs}"), 1, &serial)?;
+    let text = guest.vm.wait(STARTS).with_context(|| std::fs::read_to_string(log.path()).unwrap_or_default())?;
+    let mut rows = Vec::new();
+    for line in text.lines().filter_map(|line| line.strip_prefix(MARK)) {
+        match serde_json::from_str(line) {
+            Ok(row) => rows.push(row),
+            Err(_) => bail!("the guest: {line}"),
+        }
+    }
+    anyhow::ensure!(!rows.is_empty(), "the guest measured nothing:\n{}", std::fs::read_to_string(log.path())?);
+    Ok(rows)
+}

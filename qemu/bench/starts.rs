@@ -1,0 +1,141 @@
+//! Start to exit: the rounds in which contestants take turns, and what they show.
+
+use crate::contestants::{Contestant, FRESH_FLOOR, NAMES, Place};
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// What one contestant has to show.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    /// Microseconds, from small to large.
+    pub(crate) times: Vec<u64>,
+    /// Why there are none.
+    pub(crate) problem: Option<String>,
+    /// System calls of one start.
+    pub(crate) calls: Option<usize>,
+    /// The most memory that one start took, in kB.
+    pub(crate) peak_kb: Option<u64>,
+}
+
+impl Row {
+    /// The value below which so many tenths lie.
+    pub(crate) fn tenth(&self, part: usize) -> Option<u64> {
+        self.times.get(self.times.len().checked_sub(1)? * part / 10).copied()
+    }
+
+    pub(crate) fn median(&self) -> Option<u64> {
+        self.tenth(5)
+    }
+}
+
+/// Has each contestant start once in each round, so that whatever else the machine does meets them all.
+pub(crate) fn measure(place: &Place, names: &[&str], runs: usize, counts_calls: bool) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let mut running: Vec<(Contestant<'_>, Vec<Duration>)> = Vec::new();
+    for name in names {
+        // One start that does not count: it shows whether there will be any, and nobody is the first to touch a file.
+        match Contestant::new(name, place).and_then(|mut contestant| contestant.start().map(|_| contestant)) {
+            Ok(contestant) => running.push((contestant, Vec::new())),
+            Err(error) => {
+                rows.push(Row { name: (*name).to_owned(), problem: Some(format!("{error:#}")), ..Row::default() });
+            }
+        }
+    }
+    for _ in 0..runs {
+        for (contestant, times) in &mut running {
+            times.push(contestant.start().with_context(|| contestant.name.clone())?);
+        }
+    }
+    for (mut contestant, times) in running {
+        let mut times: Vec<u64> = times.iter().map(|time| time.as_micros() as u64).collect();
+        times.sort_unstable();
+        let counted = counts_calls.then(|| contestant.count_calls().with_context(|| contestant.name.clone()));
+        rows.push(Row {
+            name: contestant.name.clone(),
+            times,
+            calls: counted.transpose()?.flatten(),
+            ..Row::default()
+        });
+    }
+    Ok(rows)
+}
+
+/// The same on this machine, in a mount namespace with so many further mounts: by this program itself, which unshare(1)
+/// starts, because a process with threads cannot change its own.
+pub(crate) fn on_host(build: &std::path::Path, names: &[&str], runs: usize, mounts: usize) -> Result<Vec<Row>> {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "--"]).arg(std::env::current_exe()?).arg("starts");
+    command.arg("--build").arg(build).args(["--runs", &runs.to_string(), "--mounts", &mounts.to_string()]).args(names);
+    let output = command.stderr(Stdio::inherit()).output().context("unshare")?;
+    ensure!(output.status.success(), "the starts on this machine failed");
+    serde_json::from_slice(&output.stdout).context("the starts on this machine")
+}
+
+/// What [`on_host`] has done.
+pub(crate) fn in_namespace(place: &Place, names: &[String], runs: usize, mounts: usize) -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    rustix::mount::mount("none", scratch.path(), "tmpfs", rustix::mount::MountFlags::empty(), None)?;
+    for number in 0..mounts.saturating_sub(1) {
+        let folder = scratch.path().join(number.to_string());
+        std::fs::create_dir(&folder)?;
+        rustix::mount::mount("none", &folder, "tmpfs", rustix::mount::MountFlags::empty(), None)?;
+    }
+    let chosen: Vec<&str> = names.iter().map(String::as_str).collect();
+    let names = if chosen.is_empty() { &NAMES[..] } else { &chosen };
+    let rows = measure(place, names, runs, chosen.is_empty())?;
+    rustix::mount::unmount(scratch.path(), rustix::mount::UnmountFlags::DETACH)?;
+    println!("{}", serde_json::to_string(&rows)?);
+    Ok(())
+}
+
+/// The rows as a table, the fastest first, those that did not run at the end.
+pub(crate) fn table(rows: &[Row]) -> String {
+    let best = rows.iter().find(|row| row.name == FRESH_FLOOR).and_then(Row::median);
+    let has_peak = rows.iter().any(|row| row.peak_kb.is_some());
+    let mut sorted: Vec<&Row> = rows.iter().collect();
+    sorted.sort_by_key(|row| row.median().unwrap_or(u64::MAX));
+    let (name, line) = if has_peak { (" peak memory kB |", "---|") } else { ("", "") };
+    let mut text = format!(
+        "| start to exit | median us | a tenth below | a tenth above | of {FRESH_FLOOR} | system calls |{name}\n\
+         |---|---|---|---|---|---|{line}\n"
+    );
+    let or_dash = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
+    for row in sorted {
+        text += &match (row.tenth(1), row.median(), row.tenth(9)) {
+            (Some(low), Some(median), Some(high)) => {
+                let ratio = best.map_or_else(|| "-".to_owned(), |best| format!("{:.2}", median as f64 / best as f64));
+                let calls = or_dash(row.calls.map(|calls| calls as u64));
+                format!("| {} | {median} | {low} | {high} | {ratio} | {calls} |", row.name)
+            }
+            _ => {
+                let problem = row.problem.as_deref().unwrap_or("no start");
+                format!("| {} | does not run here: {problem} | | | | |", row.name)
+            }
+        };
+        text += &if has_peak { format!(" {} |\n", or_dash(row.peak_kb)) } else { "\n".to_owned() };
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FRESH_FLOOR, Row, table};
+
+    #[test]
+    fn table_begins_with_the_fastest_and_ends_with_who_does_not_run() {
+        let row = |name: &str, times: Vec<u64>| Row { name: name.to_owned(), times, ..Row::default() };
+        let rows = [
+            Row { problem: Some("it is not installed".to_owned()), ..row("absent", Vec::new()) },
+            row(FRESH_FLOOR, (100..=200).collect()),
+            Row { calls: Some(41), ..row("fast", vec![60, 75, 90]) },
+        ];
+        let text = table(&rows);
+        let lines: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(lines[0], "| fast | 75 | 60 | 75 | 0.50 | 41 |");
+        assert_eq!(lines[1], format!("| {FRESH_FLOOR} | 150 | 110 | 190 | 1.00 | - |"));
+        assert_eq!(lines[2], "| absent | does not run here: it is not installed | | | | |");
+    }
+}
