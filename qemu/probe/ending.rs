@@ -164,6 +164,16 @@ pub(crate) fn become_init_without(call: u32) {
     if let Err(errno) = hilum_sys::filter_system_calls(&program) {
         crate::tell(format_args!("filter {}", errno.raw_os_error()));
     }
+    become_init();
+}
+
+/// Becomes /init, and tells when.
+pub(crate) fn become_timed_init() {
+    crate::tell(format_args!("entered {}", hilum_sys::boottime_us()));
+    become_init();
+}
+
+fn become_init() {
     let errno = hilum_sys::execute(c"/init", &[Some(c"/init"), None], &[None]);
     crate::tell(format_args!("exec /init {}", errno.raw_os_error()));
 }

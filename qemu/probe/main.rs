@@ -37,6 +37,8 @@ fn main(arguments: Arguments) -> i32 {
         "spin" => ending::spin(),
         "terminal" => ending::use_terminal(),
         "exit" => return number(2) as i32,
+        "now" => tell(format_args!("now {}", hilum_sys::boottime_us())),
+        "timed-init" => ending::become_timed_init(),
         "sleep" => ending::sleep(number(2).into()),
         "ignore-term" => ending::ignore_signals(),
         "on-term" => return ending::exit_on_term(),

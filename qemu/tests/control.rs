@@ -310,6 +310,7 @@ fn timeline_tells_the_boot_in_order() {
     assert_eq!(
         steps,
         [
+            "kernel started",
             "hilum entered",
             "filesystems mounted",
             "configuration read",

@@ -113,12 +113,12 @@ pub(super) fn ask(socket: &str, name: &str, words: &[&str]) -> i32 {
         return log(socket, &request);
     }
     let Some(connection) = Connection::ask(socket, &request, &[]) else { return FAILED };
-    let mut before_us = 0;
+    let mut before_us = None;
     connection.finish(&mut |reply| {
         if let Reply::Event(us, text) = reply {
-            let passed_us = us.saturating_sub(if before_us == 0 { *us } else { before_us });
+            let passed_us = us.saturating_sub(before_us.unwrap_or(*us));
             show(format_args!("{:>6}.{:06} s  {passed_us:>9} us  {text}\n", us / 1_000_000, us % 1_000_000));
-            before_us = *us;
+            before_us = Some(*us);
         }
     })
 }

@@ -6,6 +6,7 @@
 
 use super::board::{Board, processors};
 use super::machine::Kind;
+use super::timeline::Moment;
 use super::{Console, becomes, modules, pause, words};
 use crate::workload::{LONGEST_MS, needs_copy, wait};
 use crate::{net, storage};
@@ -189,6 +190,10 @@ impl Board {
             return true;
         }
         *self.end_of(work) = None;
+        self.timeline.note(match work {
+            Work::Kernel => Moment::NetworkReady,
+            Work::Disks => Moment::DisksReady,
+        });
         if self.around.ready.is_none() && self.around.disks.is_none() {
             self.supervisor.limit_set_ups(processors());
         }

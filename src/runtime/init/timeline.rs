@@ -1,21 +1,29 @@
 //! What happened and when, in microseconds since the kernel's start: for `hilum timeline`.
 
-use hilum_sys::boottime_us;
+use hilum::config::limits;
+use hilum_sys::{Once, boottime_us};
 
-/// Events that are kept: the first ones, which are the boot.
-const EVENTS: usize = 128;
+/// Events that are kept: the first ones, which are the boot, with four for each workload. Memory is taken by those alone
+/// that there are.
+const COUNT: usize = 64 + 4 * limits::WORKLOADS;
 
 /// What happened.
 #[derive(Clone, Copy)]
 pub(super) enum Moment {
+    /// Where the clock begins.
+    Kernel,
     /// /init was entered.
     Entered,
     /// The kernel's filesystems are mounted.
     Prepared,
     /// The configuration is read.
     Configured,
-    /// Modules are loaded, links and groups are there.
+    /// Console, watchdog and control groups are there; preparation and workloads begin.
     Arranged,
+    /// Modules are loaded, bridges and rules are there.
+    NetworkReady,
+    /// The board's disks are mounted, or cannot be.
+    DisksReady,
     /// The workload with this index gets a process.
     Start(u8),
     /// Its program was executed.
@@ -26,15 +34,18 @@ pub(super) enum Moment {
     Ended(u8),
 }
 
+static EVENTS: Once<[(u64, Moment); COUNT]> = Once::new([(0, Moment::Kernel); COUNT]);
+
 /// The events so far.
 pub(super) struct Timeline {
-    events: [(u64, Moment); EVENTS],
+    events: &'static mut [(u64, Moment)],
     count: usize,
 }
 
 impl Timeline {
-    pub(super) const fn new() -> Self {
-        Self { events: [(0, Moment::Entered); EVENTS], count: 0 }
+    /// The kernel's start, at 0, is in it already.
+    pub(super) fn new() -> Self {
+        Self { events: EVENTS.take().map_or(&mut [][..], |events| &mut events[..]), count: 1 }
     }
 
     /// Notes that something happens now.
@@ -72,7 +83,7 @@ impl Timeline {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Moment)> {
-        self.events[..self.count].iter().copied()
+        self.events.iter().take(self.count).copied()
     }
 }
 
@@ -91,10 +102,13 @@ impl Moment {
     /// What it is about, and of which workload.
     pub(super) const fn words(self) -> (&'static str, Option<u8>) {
         match self {
+            Self::Kernel => ("kernel started", None),
             Self::Entered => ("hilum entered", None),
             Self::Prepared => ("filesystems mounted", None),
             Self::Configured => ("configuration read", None),
             Self::Arranged => ("board arranged", None),
+            Self::NetworkReady => ("modules, bridges and rules ready", None),
+            Self::DisksReady => ("disks ready", None),
             Self::Start(index) => ("start", Some(index)),
             Self::Executed(index) => ("program executed", Some(index)),
             Self::Ready(index) => ("ready", Some(index)),
