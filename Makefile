@@ -15,8 +15,10 @@ BOARD     ?= qemu-$(ARCH)
 # How long `make soak` goes on.
 SECONDS   ?= 600
 
-# How often each contestant of `make bench` starts.
+# How often each contestant of `make bench` starts, which parts are measured (all), and whether docs/ takes the results.
 RUNS      ?= 100
+PARTS     ?=
+WRITE     ?=
 
 ARCHS := x86_64 aarch64
 # This machine's.
@@ -51,7 +53,7 @@ endif
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test soak image bench size check fmt clean install-run install-test install-check fresh
+.PHONY: help run test soak image bench timeline size check fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -65,6 +67,8 @@ help: ## show this
 	@echo "  TOOLCHAIN=auto|debian|rustup   what builds the board's ELF files (now $(TOOLCHAIN))"
 	@echo "  PORT=NUMBER                    the port of this machine that leads to the appliance's (now $(PORT))"
 	@echo "  APPEND='WORD...'               more words for the guest's kernel command line"
+	@echo "  RUNS=NUMBER PARTS='PART...'    for make bench: starts of each, and only some of the parts"
+	@echo "  WRITE=1                        make bench and make timeline put what they measured into docs/"
 	@echo "  DEBIAN_MIRROR=URL              where Debian packages come from"
 
 run: BOARD := qemu-$(ARCH)
@@ -85,7 +89,13 @@ image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum | $(BUI
 	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME)
 
 bench: $(BUILD)/installed-bench $(BUILD)/bench/ready ## as root: measure starts, boots, memory and sizes, side by side with other tools
-	@$(BUILD)/tools/hilum-bench run --build $(BUILD) --runs $(RUNS)
+	@for a in $(ARCHS); do $(MAKE) -s image BOARD=qemu-$$a APPLIANCE=web >/dev/null || exit 1; done
+	@$(BUILD)/tools/hilum-bench run --build $(BUILD) --runs $(RUNS) $(and $(WRITE),--docs docs) $(PARTS)
+
+timeline: $(BUILD)/tools/hilum-bench $(BUILD)/debian/$(HOST_ARCH)/busybox | $(BUILD)/installed-run-$(HOST_ARCH) ## boot the demo and draw what happens when, as build/timeline.svg
+	@$(MAKE) -s image BOARD=qemu-$(HOST_ARCH) APPLIANCE=web >/dev/null
+	@$(BUILD)/tools/hilum-bench timeline --build $(BUILD) $(BUILD)/timeline.svg $(and $(WRITE),docs/timeline.svg)
+
 
 size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum.symbols) $(BUILD)/tools/hilum-initramfs ## print bytes: the ELF file, its sections and families of functions, the demo's initramfs
 	@for a in $(ARCHS); do \
@@ -139,7 +149,8 @@ $(BUILD)/bench/floor: qemu/bench/floor.c | $(BUILD)/installed-bench
 $(BUILD)/bench/ready: $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/board/$(HOST_ARCH)/hilum $(BUILD)/debian/$(HOST_ARCH)/busybox $(BUILD)/tools/hilum-initramfs $(wildcard qemu/guests/bench/*.toml) | $(BUILD)/installed-run-$(HOST_ARCH)
 	@mkdir -p $(addprefix $(BUILD)/bench/root/,bin board rootfs)
 	@cp $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/bench/root/bin/
-	@initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages initramfs/boards/qemu-$(HOST_ARCH).toml qemu/guests/bench/starts.toml)
+	@initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages initramfs/boards/qemu-$(HOST_ARCH).toml qemu/guests/bench/starts.toml) \
+	    $$($(BUILD)/tools/hilum-bench packages)
 	@touch $@
 
 $(BUILD)/tools/hilum-initramfs: $(TOOLS) | $(BUILD)/installed-build

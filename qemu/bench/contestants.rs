@@ -62,25 +62,6 @@ impl Place {
         self.scratch.path().join(name)
     }
 
-    /// Writes the configuration of a container engine: its own default, with what is started, in a control group.
-    fn bundle(&self, engine: &str, group: Option<&str>) -> Result<PathBuf> {
-        let bundle = self.path(&format!("{engine}{}", group.unwrap_or_default().replace('/', "-")));
-        std::fs::create_dir_all(&bundle)?;
-        let made = Command::new(engine).arg("spec").current_dir(&bundle).output();
-        let made = made.with_context(|| format!("{engine} is not installed"))?;
-        ensure!(made.status.success(), "{}", last_line(&made.stderr));
-        let file = bundle.join("config.json");
-        let mut spec: Value = serde_json::from_slice(&std::fs::read(&file)?)?;
-        spec["process"]["terminal"] = json!(false);
-        spec["process"]["args"] = json!(["/bin/busybox", "true"]);
-        spec["root"]["path"] = json!(self.root);
-        if let Some(group) = group {
-            spec["linux"]["cgroupsPath"] = json!(group);
-        }
-        std::fs::write(&file, spec.to_string())?;
-        Ok(bundle)
-    }
-
     /// The command line of one that is executed for each start, in a control group below `group` where one is named.
     pub(crate) fn words(&self, name: &str, group: Option<&str>) -> Result<Vec<String>> {
         let root = self.root.display().to_string();
@@ -94,9 +75,12 @@ impl Place {
                 text.split(' ').map(str::to_owned).collect()
             }
             engine => {
+                let folder = self.path(&format!("{engine}{}", group.unwrap_or_default().replace('/', "-")));
                 let group = group.map(|group| format!("{group}/{engine}"));
-                let bundle = self.bundle(engine, group.as_deref())?.display().to_string();
-                [engine, "run", "--bundle", &bundle, "bench"].map(str::to_owned).into()
+                std::fs::create_dir_all(&folder)?;
+                let spec = bundle(engine, &self.root, &["/bin/busybox", "true"], group.as_deref())?;
+                std::fs::write(folder.join("config.json"), spec)?;
+                [engine, "run", "--bundle", &folder.display().to_string(), "bench"].map(str::to_owned).into()
             }
         };
         Ok(words)
@@ -111,6 +95,22 @@ impl Place {
         }
         command
     }
+}
+
+/// The configuration of a container engine: its own default, with what is started, and in a control group.
+pub(crate) fn bundle(engine: &str, root: &Path, words: &[&str], group: Option<&str>) -> Result<String> {
+    let scratch = tempfile::tempdir()?;
+    let made = Command::new(engine).arg("spec").current_dir(scratch.path()).output();
+    let made = made.with_context(|| format!("{engine} is not installed"))?;
+    ensure!(made.status.success(), "{}", last_line(&made.stderr));
+    let mut spec: Value = serde_json::from_slice(&std::fs::read(scratch.path().join("config.json"))?)?;
+    spec["process"]["terminal"] = json!(false);
+    spec["process"]["args"] = json!(words);
+    spec["root"]["path"] = json!(root);
+    if let Some(group) = group {
+        spec["linux"]["cgroupsPath"] = json!(group);
+    }
+    Ok(spec.to_string())
 }
 
 /// A root filesystem with busybox and the places that something is attached to.

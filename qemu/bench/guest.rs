@@ -48,12 +48,11 @@ impl Built {
         Ok(std::fs::read(output.path().join("initramfs"))?)
     }
 
-    /// A guest with Debian's kernel that has begun to boot.
-    pub(crate) fn boot(&self, initramfs: &[u8], append: &str, processors: usize, serial: &str) -> Result<Guest> {
+    /// A guest with Debian's kernel that has begun to boot, with further words for QEMU.
+    pub(crate) fn boot(&self, initramfs: &[u8], append: &str, serial: &str, more: &[&str]) -> Result<Guest> {
         let scratch = tempfile::tempdir()?;
         let file = scratch.path().join("initramfs");
         std::fs::write(&file, initramfs)?;
-        let processors = processors.to_string();
         let options = Options {
             arch: self.arch,
             kernel: &self.debian("vmlinuz"),
@@ -62,7 +61,7 @@ impl Built {
             memory_mib: 512,
             accelerator: Accelerator::Tcg,
             disk: None,
-            more: &["-smp", &processors],
+            more,
         };
         let vm = Vm::start_command(options.command(), serial, scratch.path())?;
         Ok(Guest { vm, _scratch: scratch })
@@ -85,7 +84,7 @@ pub(crate) fn starts(built: &Built, runs: usize) -> Result<Vec<Row>> {
     let initramfs = built.initramfs(&[source("qemu/guests/bench/starts.toml")])?;
     let log = tempfile::NamedTempFile::new()?;
     let serial = format!("file:{} -serial stdio", log.path().display());
-    let mut guest = built.boot(&initramfs, &format!("bench.runs={runs}"), 1, &serial)?;
+    let mut guest = built.boot(&initramfs, &format!("bench.runs={runs}"), &serial, &[])?;
     let text = guest.vm.wait(STARTS).with_context(|| std::fs::read_to_string(log.path()).unwrap_or_default())?;
     let mut rows = Vec::new();
     for line in text.lines().filter_map(|line| line.strip_prefix(MARK)) {

@@ -2,15 +2,23 @@
 
 #![forbid(unsafe_code)]
 
+mod boot;
+mod chart;
 mod contestants;
 mod guest;
 mod inside;
+mod memory;
+mod parallel;
+mod report;
+mod sizes;
 mod starts;
+mod timeline;
 
-use anyhow::Result;
-use clap::{Parser, Subcommand};
+use anyhow::{Result, ensure};
+use clap::{Parser, Subcommand, ValueEnum};
 use contestants::Place;
 use guest::Built;
+use report::Report;
 use std::path::PathBuf;
 
 /// Measures hilum side by side with other tools.
@@ -19,6 +27,25 @@ use std::path::PathBuf;
 struct Arguments {
     #[command(subcommand)]
     command: Command,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Starts in a guest.
+    Guest,
+    /// Starts on this machine.
+    Host,
+    /// From /init to the first workload.
+    Boot,
+    /// Memory of PID 1.
+    Memory,
+    /// Many workloads at the same time.
+    Parallel,
+    /// Many mounts.
+    Mounts,
+    /// Bytes.
+    Sizes,
 }
 
 #[derive(Subcommand)]
@@ -31,6 +58,22 @@ enum Command {
         /// How often each contestant starts.
         #[arg(long, default_value_t = 100)]
         runs: usize,
+        /// How often each way boots, and how often many workloads start at the same time.
+        #[arg(long, default_value_t = 5)]
+        boots: usize,
+        /// Writes the tables into bench.md of this folder, and the charts beside it.
+        #[arg(long)]
+        docs: Option<PathBuf>,
+        /// The parts; all where none is named.
+        parts: Vec<Part>,
+    },
+    /// Boots the demo, asks for its timeline, and draws it.
+    Timeline {
+        /// The folder that everything was built into.
+        #[arg(long)]
+        build: PathBuf,
+        /// Where the drawing goes.
+        outputs: Vec<PathBuf>,
     },
     /// Starts on this machine, in the mount namespace that it finds: what `run` runs.
     Starts {
@@ -46,23 +89,85 @@ enum Command {
         /// The contestants; all where none is named.
         names: Vec<String>,
     },
+    /// Starts of floor.c at the same time, in the mount namespace that it finds: what `run` runs.
+    Floor {
+        /// The folder that everything was built into.
+        #[arg(long)]
+        build: PathBuf,
+        /// How often.
+        #[arg(long)]
+        runs: usize,
+    },
     /// Starts in a guest: what its workload `bench` runs.
     Inside,
+    /// Prints the packages that the boots take.
+    Packages,
 }
 
 fn main() -> Result<()> {
     match Arguments::parse().command {
-        Command::Run { build, runs } => {
+        Command::Run { build, runs, boots, docs, parts } => {
+            ensure!(rustix::process::geteuid().is_root(), "namespaces and mounts take root");
+            let parts = if parts.is_empty() { Part::value_variants() } else { &parts };
             let built = Built::new(&build)?;
-            println!("{}", starts::table(&starts::on_host(&build, &[], runs, 0)?));
-            println!("{}", starts::table(&guest::starts(&built, runs)?));
+            let report = Report::new(docs);
+            parts.iter().try_for_each(|part| measure(*part, &built, runs, boots, &report))
+        }
+        Command::Timeline { build, outputs } => timeline::run(&Built::new(&build)?, &outputs),
+        Command::Starts { build, runs, mounts, names } => {
+            starts::in_namespace(&host_place(&Built::new(&build)?)?, &names, runs, mounts)
+        }
+        Command::Floor { build, runs } => {
+            let us = parallel::floor(&host_place(&Built::new(&build)?)?, runs)?;
+            println!("{}", serde_json::to_string(&us)?);
             Ok(())
         }
-        Command::Starts { build, runs, mounts, names } => {
-            let built = Built::new(&build)?;
-            let place = Place::host(&built.board("hilum"), &built.debian("busybox"), &build.join("bench/floor"))?;
-            starts::in_namespace(&place, &names, runs, mounts)
-        }
         Command::Inside => inside::run(),
+        Command::Packages => {
+            println!("{}", boot::packages());
+            Ok(())
+        }
+    }
+}
+
+fn host_place(built: &Built) -> Result<Place> {
+    Place::host(&built.board("hilum"), &built.debian("busybox"), &built.folder.join("bench/floor"))
+}
+
+fn measure(part: Part, built: &Built, runs: usize, boots: usize, report: &Report) -> Result<()> {
+    match part {
+        Part::Guest => {
+            let rows = guest::starts(built, runs)?;
+            report.start_chart(&rows)?;
+            let title = format!("Guest with one processor, Linux 6.1 of Debian 12, QEMU's TCG, {runs} starts each");
+            report.table("guest", &title, &starts::table(&rows))
+        }
+        Part::Host => {
+            let rows = starts::on_host(&built.folder, &[], runs, 0)?;
+            report.table("host", &format!("This machine, {runs} starts each"), &starts::table(&rows))
+        }
+        Part::Boot => {
+            let rows = boot::measure(built, boots)?;
+            report.boot_chart(&rows)?;
+            report.table("boot", &format!("The same guest, {boots} boots each"), &boot::table(&rows))
+        }
+        Part::Memory => {
+            let rows = memory::measure(built)?;
+            report.memory_chart(&rows)?;
+            report.table("memory", "PID namespaces of this machine", &memory::table(&rows))
+        }
+        Part::Parallel => {
+            let rows = [
+                parallel::on_host(built, boots)?,
+                parallel::floor_on_host(built, boots)?,
+                parallel::in_guest(built, boots.div_ceil(2))?,
+            ];
+            report.table("parallel", &format!("Medians of {boots}"), &parallel::table(&rows))
+        }
+        Part::Mounts => {
+            let rows = starts::with_mounts(&built.folder, runs.div_ceil(4))?;
+            report.table("mounts", &format!("This machine, {} starts each", runs.div_ceil(4)), &rows)
+        }
+        Part::Sizes => report.table("sizes", "As built", &sizes::table(&sizes::measure(&built.folder)?)),
     }
 }

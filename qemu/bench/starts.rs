@@ -74,6 +74,26 @@ pub(crate) fn on_host(build: &std::path::Path, names: &[&str], runs: usize, moun
     serde_json::from_slice(&output.stdout).context("the starts on this machine")
 }
 
+/// Starts on this machine while its mount namespace has more and more mounts, as a table of medians.
+pub(crate) fn with_mounts(build: &std::path::Path, runs: usize) -> Result<String> {
+    const MOUNTS: [usize; 3] = [0, 500, 2_000];
+    const CHOSEN: [&str; 4] = ["hilum", "floor.c, resident", FRESH_FLOOR, "bubblewrap"];
+    let mut columns = Vec::new();
+    for mounts in MOUNTS {
+        columns.push(on_host(build, &CHOSEN, runs, mounts)?);
+    }
+    let mut text = "| start to exit, median us | 0 further mounts | 500 | 2,000 |\n|---|---|---|---|\n".to_owned();
+    for name in CHOSEN {
+        let cells = columns.iter().map(|rows| {
+            let row = rows.iter().find(|row| row.name == name);
+            let median = row.and_then(Row::median).map(|us| us.to_string());
+            median.unwrap_or_else(|| row.and_then(|row| row.problem.clone()).unwrap_or_default())
+        });
+        text += &format!("| {name} | {} |\n", cells.collect::<Vec<String>>().join(" | "));
+    }
+    Ok(text)
+}
+
 /// What [`on_host`] has done.
 pub(crate) fn in_namespace(place: &Place, names: &[String], runs: usize, mounts: usize) -> Result<()> {
     let scratch = tempfile::tempdir()?;

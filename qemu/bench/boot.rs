@@ -1,0 +1,185 @@
+//! From the entry of /init to the first instruction of the first workload: hilum with the demo's configuration, and a shell
+//! script of busybox that mounts what crun needs and starts it. The same kernel, the same machine, the same program.
+//!
+//! Both clocks are the program's own: the probe, which is entered by the kernel, tells when, and becomes /init; the probe,
+//! as the workload, tells when. Both read microseconds since the kernel's start.
+
+use crate::contestants;
+use crate::guest::{Built, Guest, source};
+use anyhow::{Context, Result};
+use hilum_initramfs::tree::{Kind, Tree};
+use hilum_initramfs::{Compression, Image};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long one boot may take.
+const BOOT: Duration = Duration::from_secs(120);
+
+/// The name of the other way.
+pub(crate) const PEERS: &str = "busybox script, crun";
+
+/// The packages of the other way, and what is taken of them.
+const PACKAGES: [&str; 12] = [
+    "busybox-static",
+    "crun",
+    "libc6",
+    "libcap2",
+    "libgcrypt20",
+    "libgpg-error0",
+    "liblz4-1",
+    "liblzma5",
+    "libseccomp2",
+    "libsystemd0",
+    "libyajl2",
+    "libzstd1",
+];
+const KEEP: [&str; 5] = ["lib/", "lib64/", "usr/lib/x86_64-linux-gnu/", "bin/busybox", "usr/bin/crun"];
+const DROP: [&str; 3] = ["gconv", "audit", "systemd"];
+
+/// One program that mounts everything, and crun, which cannot change the root of an initramfs in its own way.
+const SCRIPT: &str = "#!/bin/busybox sh
+/bin/busybox mount -a
+/usr/bin/crun run --no-pivot --bundle /bundle first
+/bin/busybox sleep 60
+";
+const FSTAB: &str = "proc /proc proc defaults 0 0
+sysfs /sys sysfs defaults 0 0
+devtmpfs /dev devtmpfs defaults 0 0
+tmpfs /run tmpfs defaults 0 0
+cgroup2 /sys/fs/cgroup cgroup2 defaults 0 0
+";
+
+/// What one way has to show.
+pub(crate) struct Row {
+    pub(crate) name: String,
+    /// Microseconds from /init to the workload, from small to large; or why there are none.
+    pub(crate) times: Result<Vec<u64>>,
+    /// The kernel's own, before that.
+    pub(crate) kernel_us: u64,
+    /// Bytes of the initramfs.
+    pub(crate) bytes: usize,
+}
+
+/// Boots both, by turns.
+pub(crate) fn measure(built: &Built, boots: usize) -> Result<Vec<Row>> {
+    let names = ["hilum, the demo", PEERS];
+    let images = [ours(built), peers(built)];
+    let mut rows = Vec::new();
+    for (name, image) in names.into_iter().zip(&images) {
+        let times = image.as_ref().map(|_| Vec::new()).map_err(|error| anyhow::anyhow!("{error:#}"));
+        let bytes = image.as_ref().map_or(0, Vec::len);
+        rows.push(Row { name: name.to_owned(), times, kernel_us: 0, bytes });
+    }
+    for _ in 0..boots {
+        for (row, image) in rows.iter_mut().zip(&images) {
+            let (Ok(image), Ok(times)) = (image, row.times.as_mut()) else { continue };
+            let network = hilum_qemu::network("");
+            let network: Vec<&str> = network.iter().map(String::as_str).collect();
+            let guest = built.boot(image, "rdinit=/entry -- timed-init", "stdio", &network)?;
+            let (entered, began) = (number(&guest, "entered ")?, number(&guest, "now ")?);
+            times.push(began - entered);
+            row.kernel_us = entered;
+        }
+    }
+    rows.iter_mut().filter_map(|row| row.times.as_mut().ok()).for_each(|times| times.sort_unstable());
+    Ok(rows)
+}
+
+/// The number that stands behind some words on the console, on a line that has come to its end.
+fn number(guest: &Guest, words: &str) -> Result<u64> {
+    let until = Instant::now() + BOOT;
+    loop {
+        let text = guest.vm.console.text();
+        let found = text.split_once(words).and_then(|(_, rest)| rest.split_once('\n')).map(|(number, _)| number.trim());
+        if let Some(number) = found {
+            return number.parse().with_context(|| format!("{words:?} in\n{text}"));
+        }
+        anyhow::ensure!(Instant::now() < until, "no {words:?} in\n{text}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The demo, whose first workload is the probe.
+fn ours(built: &Built) -> Result<Vec<u8>> {
+    let scratch = tempfile::tempdir()?;
+    let config = std::fs::read_to_string(source("initramfs/appliances/web/hilum.conf"))?;
+    let changed = config.replace("/bin/clock", "/bin/probe now");
+    anyhow::ensure!(changed != config, "the demo has no clock any more");
+    std::fs::write(scratch.path().join("hilum.conf"), changed)?;
+    let bin = scratch.path().join("root/bin");
+    std::fs::create_dir_all(&bin)?;
+    std::fs::copy(built.board("probe"), bin.join("probe"))?;
+    let more = format!(
+        "config = \"hilum.conf\"\n[[root]]\npath = \"/images/busybox\"\nfolder = \"root\"\nformat = \"folder\"\n\
+         [[file]]\npath = \"/entry\"\nfrom = \"{}\"\nmode = \"755\"\n",
+        built.board("probe").display()
+    );
+    let description = scratch.path().join("appliance.toml");
+    std::fs::write(&description, more)?;
+    built.initramfs(&[source("initramfs/appliances/web/appliance.toml"), description])
+}
+
+/// The other way: a script as /init, crun with its libraries, a bundle.
+fn peers(built: &Built) -> Result<Vec<u8>> {
+    let mut tree = Tree::new();
+    for name in PACKAGES {
+        let archive = built.packages().join(format!("{name}.tar"));
+        let mut package = Tree::new();
+        package.apply(File::open(&archive).with_context(|| archive.display().to_string())?, false)?;
+        for (path, entry) in package.iter() {
+            let is_wanted = KEEP.iter().any(|kept| path.starts_with(kept))
+                && !path.split('/').any(|part| DROP.contains(&part))
+                && !(entry.kind == Kind::Folder && tree.get(path).is_some());
+            if is_wanted {
+                tree.add(path, entry.clone())?;
+            }
+        }
+    }
+    let mut image = Image::new();
+    tree.add_to(&mut image, "")?;
+    for place in ["dev", "proc", "run", "sys", "tmp"] {
+        image.folder(place, 0o755);
+        image.folder(&format!("images/first/{place}"), 0o755);
+    }
+    let probe = std::fs::read(built.board("probe"))?;
+    image.file("entry", 0o755, probe.clone());
+    image.file("images/first/bin/probe", 0o755, probe);
+    image.file("init", 0o755, SCRIPT);
+    image.file("etc/fstab", 0o644, FSTAB);
+    let bundle = contestants::bundle("crun", Path::new("/images/first"), &["/bin/probe", "now"], None)?;
+    image.file("bundle/config.json", 0o644, bundle);
+    image.write(Compression::Zstd)
+}
+
+/// The rows as a table.
+pub(crate) fn table(rows: &[Row]) -> String {
+    let mut text = "| /init to the first workload | median us | smallest | largest | the kernel before it, us | initramfs bytes |\n\
+                    |---|---|---|---|---|---|\n"
+        .to_owned();
+    for row in rows {
+        text += &match &row.times {
+            Ok(times) => format!(
+                "| {} | {} | {} | {} | {} | {} |\n",
+                row.name,
+                times[(times.len() - 1) / 2],
+                times[0],
+                times[times.len() - 1],
+                row.kernel_us,
+                row.bytes
+            ),
+            Err(error) => format!("| {} | cannot be built here: {error} | | | | |\n", row.name),
+        };
+    }
+    text
+}
+
+/// The packages' names, for the Makefile to fetch.
+pub(crate) fn packages() -> String {
+    PACKAGES.join(" ")
+}
+
+/// Where a demo's initramfs is, once `make image` has built it.
+pub(crate) fn demo(build: &Path, arch: &str) -> PathBuf {
+    build.join(format!("image/qemu-{arch}-web/initramfs"))
+}

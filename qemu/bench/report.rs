@@ -1,0 +1,121 @@
+//! Where figures go: the terminal, the tables of docs/bench.md between their markers, and charts.
+
+use crate::chart::{Bar, bars};
+use crate::{boot, memory, starts};
+use anyhow::{Context, Result};
+use std::path::PathBuf;
+use std::process::Command;
+
+/// The parts of a run as they are measured.
+pub(crate) struct Report {
+    /// The folder of documents; none where they stay as they are.
+    docs: Option<PathBuf>,
+}
+
+impl Report {
+    pub(crate) fn new(docs: Option<PathBuf>) -> Self {
+        Self { docs }
+    }
+
+    /// Shows a table under a title, with when and where it was measured, and takes it into the document.
+    pub(crate) fn table(&self, name: &str, title: &str, table: &str) -> Result<()> {
+        let text = format!("{title} ({}):\n\n{table}", conditions());
+        println!("{text}");
+        let Some(docs) = &self.docs else { return Ok(()) };
+        let file = docs.join("bench.md");
+        let document = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        std::fs::write(&file, replaced(&document, name, &text)?)?;
+        Ok(())
+    }
+
+    fn chart(&self, name: &str, drawn: &str) -> Result<()> {
+        match &self.docs {
+            Some(docs) => Ok(std::fs::write(docs.join(name), drawn)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Starts in a guest as bars.
+    pub(crate) fn start_chart(&self, rows: &[starts::Row]) -> Result<()> {
+        let mut drawn: Vec<Bar> = rows
+            .iter()
+            .filter_map(|row| {
+                let us = row.median()?;
+                let text = format!("{:.1} ms", us as f64 / 1000.0);
+                Some(Bar { label: row.name.clone(), value: us as f64, text, is_ours: row.name == "hilum" })
+            })
+            .collect();
+        drawn.sort_by(|a, b| a.value.total_cmp(&b.value));
+        let note = format!("Median, in one emulated machine (TCG), {}.", today());
+        self.chart("bench-start.svg", &bars("From the order to start an isolated program to its end", &note, &drawn))
+    }
+
+    /// Boots as bars.
+    pub(crate) fn boot_chart(&self, rows: &[boot::Row]) -> Result<()> {
+        let drawn: Vec<Bar> = rows
+            .iter()
+            .filter_map(|row| {
+                let us = *row.times.as_ref().ok()?.get(row.times.as_ref().ok()?.len() / 2)?;
+                let text = format!("{:.0} ms", us as f64 / 1000.0);
+                Some(Bar { label: row.name.clone(), value: us as f64, text, is_ours: row.name != boot::PEERS })
+            })
+            .collect();
+        let note = format!("Median, the same emulated machine (TCG) and kernel, {}.", today());
+        self.chart("bench-boot.svg", &bars("From /init to the first instruction of the first workload", &note, &drawn))
+    }
+
+    /// Memory as bars: with everything that is needed to supervise eight programs, or one where there is no more.
+    pub(crate) fn memory_chart(&self, rows: &[memory::Row]) -> Result<()> {
+        let shown = rows.iter().filter(|row| matches!(row.programs, 1 | 8) && row.own.is_ok());
+        let drawn: Vec<Bar> = shown
+            .map(|row| Bar {
+                label: format!("{}, {}", row.name, row.programs),
+                value: row.all.resident_kb as f64,
+                text: format!("{} kB, {} dirty", row.all.resident_kb, row.all.dirty_kb),
+                is_ours: row.name == "hilum",
+            })
+            .collect();
+        let note =
+            format!("Resident memory of PID 1 and its helpers with so many programs, without theirs, {}.", today());
+        self.chart("bench-memory.svg", &bars("Memory of PID 1", &note, &drawn))
+    }
+}
+
+/// The document with another text between the markers of a name.
+fn replaced(document: &str, name: &str, text: &str) -> Result<String> {
+    let (begin, end) = (format!("<!-- {name} begins -->\n"), format!("<!-- {name} ends -->"));
+    let place = || format!("bench.md has no place for {name}");
+    let (before, rest) = document.split_once(&begin).with_context(place)?;
+    let (_, after) = rest.split_once(&end).with_context(place)?;
+    Ok(format!("{before}{begin}\n{text}\n{end}{after}"))
+}
+
+/// The day, in UTC.
+fn today() -> String {
+    let output = Command::new("date").args(["-u", "+%F"]).output();
+    output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+/// When, on what, and how busy that was with other things before.
+fn conditions() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: Vec<&str> = load.split(' ').take(3).collect();
+    let system = rustix::system::uname();
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let release = system.release().to_string_lossy().into_owned();
+    format!("{}, {processors} processors, Linux {release}, load {} when it ended", today(), load.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::replaced;
+
+    #[test]
+    fn text_between_markers_is_replaced_and_what_is_around_stays() {
+        let document = "a\n<!-- x begins -->\nold\n<!-- x ends -->\nb\n";
+        let new = replaced(document, "x", "new").expect("it has a place");
+        assert_eq!(new, "a\n<!-- x begins -->\n\nnew\n<!-- x ends -->\nb\n");
+        assert_eq!(replaced(&new, "x", "new").expect("it has a place"), new);
+        assert!(replaced(document, "y", "new").is_err());
+    }
+}
