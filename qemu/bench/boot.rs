@@ -61,8 +61,8 @@ pub(crate) struct Row {
     pub(crate) bytes: usize,
 }
 
-/// Boots both, by turns.
-pub(crate) fn measure(built: &Built, boots: usize) -> Result<Vec<Row>> {
+/// Boots both, by turns; with further words for QEMU.
+pub(crate) fn measure(built: &Built, boots: usize, more: &[&str]) -> Result<Vec<Row>> {
     let names = ["hilum, the demo", PEERS];
     let images = [ours(built), peers(built)];
     let mut rows = Vec::new();
@@ -75,8 +75,8 @@ pub(crate) fn measure(built: &Built, boots: usize) -> Result<Vec<Row>> {
         for (row, image) in rows.iter_mut().zip(&images) {
             let (Ok(image), Ok(times)) = (image, row.times.as_mut()) else { continue };
             let network = hilum_qemu::network("");
-            let network: Vec<&str> = network.iter().map(String::as_str).collect();
-            let guest = built.boot(image, "rdinit=/entry -- timed-init", "stdio", &network)?;
+            let words: Vec<&str> = network.iter().map(String::as_str).chain(more.iter().copied()).collect();
+            let guest = built.boot(image, "rdinit=/entry -- timed-init", "stdio", &words)?;
             let (entered, began) = (number(&guest, "entered ")?, number(&guest, "now ")?);
             times.push(began - entered);
             row.kernel_us = entered;

@@ -79,12 +79,16 @@ pub(crate) fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-/// Starts to exit in a guest with one processor, in which hilum is PID 1.
-pub(crate) fn starts(built: &Built, runs: usize) -> Result<Vec<Row>> {
+/// Words that give a guest a clock that counts its instructions, one a nanosecond, and that jumps when it sleeps: figures
+/// that are the same however busy this machine is, but know nothing of caches and of what translation costs.
+pub(crate) const COUNTING: &[&str] = &["-icount", "shift=0,sleep=off"];
+
+/// Starts to exit in a guest with one processor, in which hilum is PID 1; with further words for QEMU.
+pub(crate) fn starts(built: &Built, runs: usize, more: &[&str]) -> Result<Vec<Row>> {
     let initramfs = built.initramfs(&[source("qemu/guests/bench/starts.toml")])?;
     let log = tempfile::NamedTempFile::new()?;
     let serial = format!("file:{} -serial stdio", log.path().display());
-    let mut guest = built.boot(&initramfs, &format!("bench.runs={runs}"), &serial, &[])?;
+    let mut guest = built.boot(&initramfs, &format!("bench.runs={runs}"), &serial, more)?;
     let text = guest.vm.wait(STARTS).with_context(|| std::fs::read_to_string(log.path()).unwrap_or_default())?;
     let mut rows = Vec::new();
     for line in text.lines().filter_map(|line| line.strip_prefix(MARK)) {

@@ -30,10 +30,12 @@ struct Arguments {
 }
 
 /// What is measured.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Part {
     /// Starts in a guest.
     Guest,
+    /// The same on a clock that counts instructions.
+    Counted,
     /// Starts on this machine.
     Host,
     /// From /init to the first workload.
@@ -111,7 +113,16 @@ fn main() -> Result<()> {
             let parts = if parts.is_empty() { Part::value_variants() } else { &parts };
             let built = Built::new(&build)?;
             let report = Report::new(docs);
-            parts.iter().try_for_each(|part| measure(*part, &built, runs, boots, &report))
+            let mut failed = 0;
+            for part in parts {
+                // A part that fails, as when a guest does not come up, leaves the others what they are.
+                if let Err(error) = measure(*part, &built, runs, boots, &report) {
+                    eprintln!("hilum-bench: {part:?}: {error:#}");
+                    failed += 1;
+                }
+            }
+            ensure!(failed == 0, "{failed} of {} parts failed", parts.len());
+            Ok(())
         }
         Command::Timeline { build, outputs } => timeline::run(&Built::new(&build)?, &outputs),
         Command::Starts { build, runs, mounts, names } => {
@@ -137,19 +148,27 @@ fn host_place(built: &Built) -> Result<Place> {
 fn measure(part: Part, built: &Built, runs: usize, boots: usize, report: &Report) -> Result<()> {
     match part {
         Part::Guest => {
-            let rows = guest::starts(built, runs)?;
+            let rows = guest::starts(built, runs, &[])?;
             report.start_chart(&rows)?;
             let title = format!("Guest with one processor, Linux 6.1 of Debian 12, QEMU's TCG, {runs} starts each");
             report.table("guest", &title, &starts::table(&rows))
+        }
+        Part::Counted => {
+            let runs = runs.div_ceil(10);
+            let rows = guest::starts(built, runs, guest::COUNTING)?;
+            report.table("counted", &format!("The same guest, {runs} starts each"), &starts::table(&rows))
         }
         Part::Host => {
             let rows = starts::on_host(&built.folder, &[], runs, 0)?;
             report.table("host", &format!("This machine, {runs} starts each"), &starts::table(&rows))
         }
         Part::Boot => {
-            let rows = boot::measure(built, boots)?;
+            let rows = boot::measure(built, boots, &[])?;
             report.boot_chart(&rows)?;
-            report.table("boot", &format!("The same guest, {boots} boots each"), &boot::table(&rows))
+            report.table("boot", &format!("The same guest, {boots} boots each"), &boot::table(&rows))?;
+            let rows = boot::measure(built, boots.div_ceil(3), guest::COUNTING)?;
+            let title = format!("On the clock that counts instructions, {} boots each", boots.div_ceil(3));
+            report.table("boot-counted", &title, &boot::table(&rows))
         }
         Part::Memory => {
             let rows = memory::measure(built)?;
