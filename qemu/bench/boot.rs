@@ -34,7 +34,7 @@ const PACKAGES: [&str; 12] = [
     "libyajl2",
     "libzstd1",
 ];
-const KEEP: [&str; 5] = ["lib/", "lib64/", "usr/lib/x86_64-linux-gnu/", "bin/busybox", "usr/bin/crun"];
+const KEEP: [&str; 5] = ["lib/", "lib64/", "usr/lib/", "bin/busybox", "usr/bin/crun"];
 const DROP: [&str; 3] = ["gconv", "audit", "systemd"];
 
 /// One program that mounts everything, and crun, which cannot change the root of an initramfs in its own way.

@@ -10,7 +10,7 @@ const LABELS: f64 = 190.0;
 const ROW: f64 = 26.0;
 const TOP: f64 = 44.0;
 /// Room for the number behind the longest bar.
-const NUMBERS: f64 = 120.0;
+const NUMBERS: f64 = 170.0;
 
 /// One for light backgrounds, one for dark ones.
 const STYLE: &str = "text { font: 13px sans-serif; fill: #24292f } .title { font-weight: bold; font-size: 15px } \

@@ -46,7 +46,7 @@ impl Report {
             })
             .collect();
         drawn.sort_by(|a, b| a.value.total_cmp(&b.value));
-        let note = format!("Median, in one emulated machine (TCG), {}.", today());
+        let note = format!("Median, in one emulated machine (TCG), {}, load of its host {}.", today(), load());
         self.chart("bench-start.svg", &bars("From the order to start an isolated program to its end", &note, &drawn))
     }
 
@@ -60,7 +60,7 @@ impl Report {
                 Some(Bar { label: row.name.clone(), value: us as f64, text, is_ours: row.name != boot::PEERS })
             })
             .collect();
-        let note = format!("Median, the same emulated machine (TCG) and kernel, {}.", today());
+        let note = format!("Median, the same emulated machine (TCG) and kernel, {}, load {}.", today(), load());
         self.chart("bench-boot.svg", &bars("From /init to the first instruction of the first workload", &note, &drawn))
     }
 
@@ -96,14 +96,18 @@ fn today() -> String {
     output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// When, on what, and how busy that was with other things before.
-fn conditions() -> String {
+/// How busy this machine is: processes that want a processor, over the last one, five and fifteen minutes.
+fn load() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load: Vec<&str> = load.split(' ').take(3).collect();
+    load.split(' ').take(3).collect::<Vec<&str>>().join(" ")
+}
+
+/// When and on what, and how busy that was.
+fn conditions() -> String {
     let system = rustix::system::uname();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let release = system.release().to_string_lossy().into_owned();
-    format!("{}, {processors} processors, Linux {release}, load {} when it ended", today(), load.join(" "))
+    format!("{}, {processors} processors, Linux {release}, load {} when it ended", today(), load())
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
-//! `make timeline`: boots the demo, asks for its timeline, and draws it.
+//! `make timeline`: boots the demo, asks for its timeline, and draws it. The guest's clock counts instructions, so that the
+//! drawing is the same however busy this machine is.
 
 use crate::boot::demo;
 use crate::chart::{Span, gantt};
-use crate::guest::Built;
+use crate::guest::{Built, COUNTING};
 use crate::parallel::event;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
@@ -15,8 +16,8 @@ pub(crate) fn run(built: &Built, outputs: &[std::path::PathBuf]) -> Result<()> {
     let file = demo(&built.folder, built.arch.name());
     let initramfs = std::fs::read(&file).with_context(|| file.display().to_string())?;
     let network = hilum_qemu::network("");
-    let network: Vec<&str> = network.iter().map(String::as_str).collect();
-    let mut guest = built.boot(&initramfs, "", "stdio", &network)?;
+    let words: Vec<&str> = network.iter().map(String::as_str).chain(COUNTING.iter().copied()).collect();
+    let mut guest = built.boot(&initramfs, "", "stdio", &words)?;
     guest.vm.console.expect("\"web\": ready", DEADLINE)?;
     let until = Instant::now() + DEADLINE;
     let told = loop {
@@ -45,8 +46,7 @@ pub(crate) fn run(built: &Built, outputs: &[std::path::PathBuf]) -> Result<()> {
         println!("{us:>10} us  {text}");
     }
     let (begin, spans) = spans(events)?;
-    let note =
-        "Emulated machine (TCG), one processor. Blue: hilum. Grey: the kernel, and programs until they are ready.";
+    let note = "An emulated processor, one instruction a nanosecond. Blue: hilum. Grey: the kernel, and programs until they are ready.";
     let drawn =
         gantt("A boot of the demo, from the kernel's start to the last workload that is ready", note, begin, &spans);
     for output in outputs {
@@ -69,7 +69,7 @@ fn spans(events: &[(u64, &str)]) -> Result<(u64, Vec<Span>)> {
     let at = |text: &str| events.iter().find(|(_, found)| *found == text).map(|(us, _)| *us);
     let span = |label: &str, from, to, is_other| Span { label: label.to_owned(), from, to, is_other };
     let begin = at("hilum entered").context("hilum was not entered")?;
-    let mut spans = vec![span("kernel", 0, begin, true)];
+    let mut spans = vec![span("kernel, before that", 0, begin, true)];
     let mut before = begin;
     for (event, label) in [
         ("filesystems mounted", "mount filesystems"),
@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(
             drawn,
             [
-                ("kernel", 0, 10),
+                ("kernel, before that", 0, 10),
                 ("mount filesystems", 10, 12),
                 ("read configuration", 12, 15),
                 ("console, groups", 15, 16),
