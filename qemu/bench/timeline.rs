@@ -80,7 +80,7 @@ fn spans(events: &[(u64, &str)]) -> Result<(u64, Vec<Span>)> {
         spans.push(span(label, before, us, false));
         before = us;
     }
-    for (event, label) in [("disks ready", "disks"), ("modules, bridges and rules ready", "modules, bridges, rules")] {
+    for (event, label) in [("disks ready", "disks"), ("modules ready", "modules, bridges, rules")] {
         spans.extend(at(event).map(|us| span(label, before, us, false)));
     }
     for (from, text) in events {
@@ -108,7 +108,7 @@ mod tests {
             (16, "board arranged"),
             (17, "web: start"),
             (40, "web: program executed"),
-            (41, "modules, bridges and rules ready"),
+            (41, "modules ready"),
             (50, "web: ready"),
         ];
         let (begin, spans) = spans(&events).expect("whole");

@@ -113,12 +113,13 @@ pub(super) fn ask(socket: &str, name: &str, words: &[&str]) -> i32 {
         return log(socket, &request);
     }
     let Some(connection) = Connection::ask(socket, &request, &[]) else { return FAILED };
-    let mut before_us = None;
+    // The first event is the kernel's start, at 0.
+    let mut before_us = 0;
     connection.finish(&mut |reply| {
         if let Reply::Event(us, text) = reply {
-            let passed_us = us.saturating_sub(before_us.unwrap_or(*us));
+            let passed_us = us.saturating_sub(before_us);
             show(format_args!("{:>6}.{:06} s  {passed_us:>9} us  {text}\n", us / 1_000_000, us % 1_000_000));
-            before_us = Some(*us);
+            before_us = *us;
         }
     })
 }

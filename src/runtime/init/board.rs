@@ -124,8 +124,7 @@ impl Board {
         let (Some(supervisor), Some(logs), Some(notes)) = (SUPERVISOR.take(), Logs::take(), NOTES.take()) else {
             return Err((console, Errno::BUSY));
         };
-        // The kernel's start comes first.
-        let entered_us = timeline.iter().nth(1).map(|(us, _)| us);
+        let entered_us = timeline.entered_us();
         let waits = epoll::create(epoll::CreateFlags::CLOEXEC).and_then(|epoll| {
             let signals = Signals::open(SignalSet::ALL)?;
             epoll::add(&epoll, signals.fd(), Source::Signals.data(), EventFlags::IN)?;

@@ -82,6 +82,11 @@ impl Timeline {
         self.count = kept;
     }
 
+    /// When the first event after the kernel's start happened: /init was entered.
+    pub(super) fn entered_us(&self) -> Option<u64> {
+        self.events.get(1).map(|(us, _)| *us)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, Moment)> {
         self.events.iter().take(self.count).copied()
     }
@@ -107,7 +112,7 @@ impl Moment {
             Self::Prepared => ("filesystems mounted", None),
             Self::Configured => ("configuration read", None),
             Self::Arranged => ("board arranged", None),
-            Self::NetworkReady => ("modules, bridges and rules ready", None),
+            Self::NetworkReady => ("modules ready", None),
             Self::DisksReady => ("disks ready", None),
             Self::Start(index) => ("start", Some(index)),
             Self::Executed(index) => ("program executed", Some(index)),
