@@ -33,7 +33,7 @@ pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image, roots: &Roots
     for module in &config.system.modules {
         ensure!(
             modules::has(image, module.name),
-            "{name}:{1}:1: module {0}: no /lib/modules/{0}.ko in the image",
+            "{name}:{1}:1: module {0}: no /lib/modules/{0}.ko in the image: the kernel has no such module; correct the name",
             module.name,
             line_of_module(bytes, module.name)
         );
@@ -98,7 +98,11 @@ fn check_workload(
     // What is on a disk shows when it is mounted.
     let is_here = |path: &str| !is_made_at_boot(path) && config.mount_of(path).is_none();
     for bind in workload.isolation.mounts.iter().filter(|bind| is_here(bind.source)) {
-        ensure!(image.get(bind.source).is_some(), "mount {}: not in the image", bind.source);
+        ensure!(
+            image.get(bind.source).is_some(),
+            "mount {}: not in the image; add it, or mount a disk there",
+            bind.source
+        );
     }
     let packed = roots.get(workload.root);
     let (image, root) = packed.map_or((image, workload.root.trim_matches('/')), |packed| (packed, ""));
@@ -109,7 +113,7 @@ fn check_workload(
         Some((_, Node::File(_))) => return Ok(()),
         None if is_disk => return Ok(()),
         Some((_, Node::Folder)) => {}
-        _ => bail!("root {}: no such folder or image file in the image", workload.root),
+        _ => bail!("root {}: no such folder or image file in the image; add a [[root]] with that path", workload.root),
     }
     let is_folder = |path: &str| matches!(image.get(path), Some((_, Node::Folder)));
     for place in PLACES {
@@ -127,12 +131,12 @@ fn check_workload(
     }
     let program = workload.exec[0];
     let Some((mode, contents)) = find(image, root, program) else {
-        bail!("exec {program}: no such file in {}", workload.root);
+        bail!("exec {program}: no such file in {}; write its path as it is inside", workload.root);
     };
     ensure!(mode & 0o111 != 0, "exec {program}: not executable; set its mode to 755");
     let interpreter = if let Some(facts) = elf::facts(contents) {
         let (is, needed) = (elf::machine_name(facts.machine), elf::machine_name(machine));
-        ensure!(facts.machine == machine, "exec {program}: built for {is}, the board is {needed}");
+        ensure!(facts.machine == machine, "exec {program}: built for {is}, the board is {needed}; take one for that");
         facts.interpreter
     } else if let Some(line) = contents.strip_prefix(b"#!") {
         let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -142,10 +146,10 @@ fn check_workload(
     };
     if let Some(interpreter) = interpreter {
         let is_there = find(image, root, &interpreter).is_some();
-        ensure!(is_there, "exec {program}: its interpreter {interpreter} is not in {}", workload.root);
+        ensure!(is_there, "exec {program}: its interpreter {interpreter} is not in {}; add it", workload.root);
     }
     if let Some(library) = elf::facts(contents).and_then(|facts| missing_library(image, root, &facts)) {
-        bail!("exec {program}: the library {library} is not in {}", workload.root);
+        bail!("exec {program}: the library {library} is not in {}; add it", workload.root);
     }
     Ok(())
 }
@@ -257,15 +261,18 @@ mod tests {
     #[test]
     fn what_is_not_in_the_image_is_refused() {
         for (lines, expected) in [
-            ("root /nowhere\nexec /x", "root /nowhere: no such folder or image file in the image"),
-            ("root /r\nexec /bin/sh\nmount /data /tmp", "mount /data: not in the image"),
+            (
+                "root /nowhere\nexec /x",
+                "root /nowhere: no such folder or image file in the image; add a [[root]] with that path",
+            ),
+            ("root /r\nexec /bin/sh\nmount /data /tmp", "mount /data: not in the image; add it, or mount a disk there"),
             (
                 "root /r\nexec /bin/sh\nmount /r /nowhere",
                 "mount /nowhere: not there in /r; it needs something to be attached to",
             ),
-            ("root /r\nexec /bin/none", "exec /bin/none: no such file in /r"),
-            ("root /r\nexec /bin/loop", "exec /bin/loop: no such file in /r"),
-            ("root /r\nexec /bin", "exec /bin: no such file in /r"),
+            ("root /r\nexec /bin/none", "exec /bin/none: no such file in /r; write its path as it is inside"),
+            ("root /r\nexec /bin/loop", "exec /bin/loop: no such file in /r; write its path as it is inside"),
+            ("root /r\nexec /bin", "exec /bin: no such file in /r; write its path as it is inside"),
             ("root /r\nexec /bin/plain", "exec /bin/plain: not executable; set its mode to 755"),
             ("root /r\nexec /bin/data", "exec /bin/data: neither an ELF file nor a script that begins with #!"),
         ] {
@@ -278,7 +285,10 @@ mod tests {
         let text = b"hilum 1\n[system]\nmodule loop\n";
         let refused =
             check("demo.conf", text, &own(), &image(), &Roots::new()).expect_err("it is not there").to_string();
-        assert_eq!(refused, "demo.conf:3:1: module loop: no /lib/modules/loop.ko in the image");
+        assert_eq!(
+            refused,
+            "demo.conf:3:1: module loop: no /lib/modules/loop.ko in the image: the kernel has no such module; correct the name"
+        );
         let mut whole = image();
         whole.file("lib/modules/loop.ko", 0o644, *b"");
         assert!(check("demo.conf", text, &own(), &whole, &Roots::new()).is_ok());
@@ -297,7 +307,7 @@ mod tests {
         let mut image = image();
         image.file("r/bin/own", 0o755, own());
         let missing = verdict(&image, "root /r\nexec /bin/own");
-        assert!(missing.contains("its interpreter /lib") && missing.ends_with("is not in /r"), "{missing}");
+        assert!(missing.contains("its interpreter /lib") && missing.ends_with("is not in /r; add it"), "{missing}");
 
         let mut foreign = own();
         // The loader alone is not enough.
@@ -307,7 +317,10 @@ mod tests {
             }
         }
         let missing = verdict(&image, "root /r\nexec /bin/own");
-        assert!(missing.contains("exec /bin/own: the library lib") && missing.ends_with("is not in /r"), "{missing}");
+        assert!(
+            missing.contains("exec /bin/own: the library lib") && missing.ends_with("is not in /r; add it"),
+            "{missing}"
+        );
 
         // e_machine of the ELF header: 0xf3 is RISC-V.
         foreign[18..20].copy_from_slice(&[0xf3, 0]);

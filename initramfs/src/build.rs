@@ -41,10 +41,21 @@ pub struct Written {
 /// One line that says what is wrong, where, and what to do.
 pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str)) -> Result<Vec<Written>> {
     let description = Description::read(descriptions)?;
-    let architecture = description.architecture.as_deref().context("no description says the architecture")?;
-    ensure!(matches!(architecture, "x86_64" | "aarch64"), "architecture {architecture}: expected x86_64 or aarch64");
-    let config_path = description.config.as_deref().context("no description names a config")?;
-    let text = std::fs::read(config_path).with_context(|| config_path.display().to_string())?;
+    let architecture = description
+        .architecture
+        .as_deref()
+        .context("no description says the architecture; add a line: architecture = \"x86_64\"")?;
+    ensure!(
+        matches!(architecture, "x86_64" | "aarch64"),
+        "{}: architecture {architecture}: expected x86_64 or aarch64",
+        description.place_of(architecture)
+    );
+    let config_path = description
+        .config
+        .as_deref()
+        .context("no description names a configuration; add a line: config = \"hilum.conf\"")?;
+    let text = std::fs::read(config_path)
+        .with_context(|| format!("{}: config {}", description.place_of_key("config"), config_path.display()))?;
     let mut config = Box::new(Config::EMPTY);
     if let Err(error) = config::parse(&text, &mut config) {
         bail!("{}:{error}", config_path.display());
@@ -56,7 +67,7 @@ pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str
             let archive = package(places, name).with_context(|| description.place_of(name))?;
             Kernel::of_package(&archive)?
         }
-        None => bail!("no description names a kernel"),
+        None => bail!("no description names a kernel; add a line: kernel = \"linux-image-amd64\""),
     };
     let mut builder =
         Builder { description: &description, places, config: &config, image: Image::new(), roots: Roots::new() };
@@ -83,7 +94,11 @@ pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str
     for line in &modules {
         let name = line.split(' ').next().unwrap_or_default();
         let is_known = kernel.module(name)?.is_some() || kernel.is_built_in(&name.replace('-', "_"));
-        ensure!(is_known, "{}: module {name}: the kernel has no such module", description.place_of(line));
+        ensure!(
+            is_known,
+            "{}: module {name}: the kernel has no such module; correct the name, or take another kernel",
+            description.place_of(line)
+        );
     }
     appliance::add_modules(&text, &kernel, &modules, &mut image)?;
     let init = std::fs::read(&places.init).with_context(|| places.init.display().to_string())?;

@@ -143,7 +143,8 @@ impl Description {
     pub fn read(files: &[PathBuf]) -> Result<Self> {
         let mut all = Self::default();
         for file in files {
-            let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+            let read = std::fs::read_to_string(file);
+            let text = read.with_context(|| format!("{}: the description cannot be read", file.display()))?;
             let one: Self = toml::from_str(&text).map_err(|error| {
                 let at = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
                 anyhow::anyhow!("{}:{at}: {}", file.display(), error.message())
@@ -155,9 +156,10 @@ impl Description {
         for root in &all.roots {
             let sources = root.packages.len() + usize::from(root.tar.is_some()) + usize::from(root.image.is_some());
             let sources = sources + usize::from(root.folder.is_some()) + usize::from(root.packed.is_some());
-            ensure!(sources > 0, "root {}: nothing to make it of: packages, tar, image, folder or packed", root.path);
-            ensure!(root.packed.is_none() || sources == 1, "root {}: what is packed stands alone", root.path);
-            ensure!(root.path.starts_with('/'), "root {}: not an absolute path", root.path);
+            let name = format!("{}: root {}", all.place_of(&root.path), root.path);
+            ensure!(sources > 0, "{name}: nothing to make it of: add packages, tar, image, folder or packed");
+            ensure!(root.packed.is_none() || sources == 1, "{name}: what is packed stands alone; remove the rest");
+            ensure!(root.path.starts_with('/'), "{name}: not an absolute path; begin it with /");
         }
         Ok(all)
     }
@@ -171,6 +173,14 @@ impl Description {
             }
         }
         self.texts.last().map_or_else(String::new, |(name, _)| name.clone())
+    }
+
+    /// Where a key stands, as `FILE:LINE`.
+    pub fn place_of_key(&self, key: &str) -> String {
+        let is_it = |line: &str| line.split_once('=').is_some_and(|(before, _)| before.trim() == key);
+        let mut texts = self.texts.iter().rev();
+        let found = texts.find_map(|(name, text)| Some(format!("{name}:{}", text.lines().position(is_it)? + 1)));
+        found.unwrap_or_default()
     }
 
     fn relative_to(mut self, folder: &Path) -> Self {
@@ -261,9 +271,12 @@ mod tests {
         for (text, expected) in [
             ("architecture = \"x86_64\"\nkernal = \"k\"\n", "0.toml:2: unknown field `kernal`"),
             ("outputs = [\n\"floppy\"]\n", "0.toml:2: unknown variant `floppy`"),
-            ("[[root]]\npath = \"/a\"\n", "root /a: nothing to make it of"),
-            ("[[root]]\npath = \"a\"\nfolder = \"f\"\n", "root a: not an absolute path"),
-            ("[[root]]\npath = \"/a\"\nfolder = \"f\"\npacked = \"p\"\n", "root /a: what is packed stands alone"),
+            ("[[root]]\npath = \"/a\"\n", "0.toml:2: root /a: nothing to make it of"),
+            ("[[root]]\npath = \"a\"\nfolder = \"f\"\n", "0.toml:2: root a: not an absolute path"),
+            (
+                "[[root]]\npath = \"/a\"\nfolder = \"f\"\npacked = \"p\"\n",
+                "0.toml:2: root /a: what is packed stands alone",
+            ),
             ("[[root]]\nfolder = \"f\"\n", "0.toml:1: missing field `path`"),
         ] {
             let error = read(&[text]).expect_err("refused").to_string();

@@ -38,7 +38,7 @@ enum Store {
 
 impl Store {
     fn open(path: &Path) -> Result<Self> {
-        let metadata = path.metadata().with_context(|| path.display().to_string())?;
+        let metadata = path.metadata()?;
         if metadata.is_dir() {
             return Ok(Self::Folder(path.to_owned()));
         }

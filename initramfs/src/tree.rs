@@ -174,7 +174,14 @@ impl Tree {
         let mut tree = Self::new();
         let mut inodes: BTreeMap<(u64, u64), Arc<Vec<u8>>> = BTreeMap::new();
         for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
-            let entry = entry?;
+            let entry = entry.map_err(|error| {
+                let at = error.path().unwrap_or(folder).display().to_string();
+                // Its own words name the path once more.
+                match error.into_io_error() {
+                    Some(error) => anyhow::Error::new(error).context(at),
+                    None => anyhow::anyhow!("{at}: a symbolic link leads back to it"),
+                }
+            })?;
             let place = || entry.path().display().to_string();
             let below = entry.path().strip_prefix(folder).with_context(place)?;
             let below = below.to_str().with_context(|| format!("{}: the name is not UTF-8", place()))?;

@@ -137,16 +137,25 @@ fn bad_workloads_fail_alone_with_their_step(arch: Arch) {
     image.folder("images/bare/bin", 0o755);
     let console = run(arch, &image, "");
     for (name, line) in [
-        ("rootless", "open root /images/none: ENOENT (no such file or directory): the root filesystem is not there"),
+        (
+            "rootless",
+            "open root /images/none: ENOENT (no such file or directory): the root filesystem is not there; correct the line root, or put it into the image",
+        ),
         (
             "foreign",
-            "exec /bin/foreign: ENOEXEC (not an executable of this machine): built for another architecture, or no program at all",
+            "exec /bin/foreign: ENOEXEC (not an executable of this machine): built for another architecture, or no program at all; a script begins with #!",
         ),
-        ("absent", "exec /bin/none: ENOENT (no such file or directory): the program is not in the root filesystem"),
-        ("plain", "exec /bin/plain: EACCES (permission denied): it is not an executable file"),
+        (
+            "absent",
+            "exec /bin/none: ENOENT (no such file or directory): the program is not in the root filesystem; write its path as it is inside",
+        ),
+        (
+            "plain",
+            "exec /bin/plain: EACCES (permission denied): not executable for its user; its mode has to be 755, and that of the folders above it",
+        ),
         (
             "loaderless",
-            "exec /bin/script: ELIBACC (a needed library is missing): its interpreter or dynamic loader is not in the root filesystem",
+            "exec /bin/script: ELIBACC (a needed library is missing): its interpreter or dynamic loader is not in the root filesystem; add it",
         ),
         (
             "folderless",
@@ -182,7 +191,7 @@ fn missing_config_is_told_and_the_policy_followed(arch: Arch) {
         &console,
         &[
             "hilum: kernel command line: unknown word \"hilum.fial=stay\"",
-            "hilum: /etc/none: ENOENT (no such file or directory): the configuration cannot be read",
+            "hilum: /etc/none: ENOENT (no such file or directory): the configuration cannot be read; hilum.config= on the kernel command line names another one",
             "hilum: reboot in 10 s",
             "hilum: reboot",
         ],

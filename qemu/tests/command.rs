@@ -37,9 +37,9 @@ fn commands_answer_on_a_host() {
         ],
     );
     assert!(plan.lines().last().is_some_and(|line| line.ends_with("  exec /bin/httpd")), "{plan}");
-    let missing = format!("hilum: {demo}: there is no workload \"none\"\n");
+    let missing = format!("hilum: {demo}: there is no workload \"none\"; there are: web clock\n");
     assert_eq!(run(&["explain", "none", "--config", demo]), (Some(1), String::new(), missing));
-    let absent = "hilum: /none: ENOENT (no such file or directory)\n".to_owned();
+    let absent = "hilum: /none: ENOENT (no such file or directory); --config FILE names another one\n".to_owned();
     assert_eq!(run(&["check", "--config", "/none"]), (Some(1), String::new(), absent));
     let (status, audit, _) = run(&["audit", "--config", demo]);
     assert_eq!((status, audit.as_str()), (Some(0), DEMO_AUDIT));
@@ -70,14 +70,14 @@ fn commands_answer_on_a_host() {
         assert!(run(&[command, "--help"]).1.starts_with(&format!("usage: hilum {command}")), "{command}");
         assert!(documentation.contains(&format!("`{command}")), "docs/commands.md does not tell of {command}");
     }
-    let unreachable = "hilum: /none: ENOENT (no such file or directory): hilum does not run as process 1 here, or has no such socket\n";
+    let unreachable = "hilum: /none: ENOENT (no such file or directory): hilum does not run as process 1 here, or has no such socket; --socket FILE names another one\n";
     assert_eq!(run(&["--socket", "/none", "status"]), (Some(1), String::new(), unreachable.to_owned()));
     for (words, line) in [
         (&[][..], "hilum: a command is missing; see: hilum help\n"),
         (&["explain"], "hilum: usage: hilum explain NAME [--config FILE]\n"),
-        (&["fly"], "hilum: unknown command; see: hilum help\n"),
+        (&["fly"], "hilum: there is no command \"fly\"; see: hilum help\n"),
         (&["exec", "web"], "hilum: usage: hilum exec NAME [-t|-T] PROGRAM WORD...\n"),
-        (&["signal", "web", "NONE"], "hilum: usage: hilum signal NAME SIGNAL\n"),
+        (&["signal", "web"], "hilum: usage: hilum signal NAME SIGNAL\n"),
         (&["log", "-n"], "hilum: usage: hilum log NAME [-f] [-n LINES]\n"),
         (&["a"; 50], "hilum: too many arguments; see: hilum help\n"),
     ] {

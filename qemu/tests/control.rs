@@ -174,7 +174,7 @@ fn exec_runs_inside_with_the_streams_and_the_exit_status_of_the_program() {
     assert_eq!(code, 127);
     assert_eq!(
         text,
-        "hilum: exec none: ENOENT (no such file or directory): the program is not in the root filesystem\n"
+        "hilum: exec none: ENOENT (no such file or directory): the program is not in the root filesystem; write its path as it is inside\n"
     );
     assert_eq!(host_root.ask(&["exec", "none", "x"]).0, 1);
     // What is gone with its client is gone inside.
@@ -184,7 +184,10 @@ fn exec_runs_inside_with_the_streams_and_the_exit_status_of_the_program() {
     std::thread::sleep(Duration::from_millis(100));
     waiting.kill().and_then(|()| waiting.wait()).expect("it is there");
     assert_eq!(host_root.ask(&["stop", "a", "-w"]).0, 0);
-    assert_eq!(host_root.ask(&["exec", "a", "x"]), (1, "hilum: workload \"a\" does not run\n".to_owned()));
+    assert_eq!(
+        host_root.ask(&["exec", "a", "x"]),
+        (1, "hilum: workload \"a\" does not run; start it with: hilum start a\n".to_owned())
+    );
 }
 
 #[test]

@@ -52,9 +52,9 @@ fn workload_that_is_not_ready_in_time_is_stopped_and_counts_as_failed() {
         has_in_order(
             &console,
             &[
-                "hilum: workload \"a\": not ready within 200 ms",
+                "hilum: workload \"a\": not ready within 200 ms; see: hilum log a",
                 "hilum: workload \"a\": exited with status 0",
-                "hilum: workload \"b\": not started: \"a\" failed",
+                "hilum: workload \"b\": not started: \"a\" failed; see: hilum log a",
             ],
         );
         let status = host_root.status("a");
@@ -82,10 +82,10 @@ fn failing_check_of_every_kind_ends_in_a_restart_and_then_in_the_limit() {
         has_in_order(
             &console,
             &[
-                "hilum: workload \"a\": unhealthy: 2 bad checks",
+                "hilum: workload \"a\": unhealthy: 2 bad checks; see: hilum log a",
                 "a | got TERM",
                 "hilum: workload \"a\": restart 1 in 1 ms",
-                "hilum: workload \"a\": unhealthy: 2 bad checks",
+                "hilum: workload \"a\": unhealthy: 2 bad checks; see: hilum log a",
                 "hilum: workload \"a\": gave up after 1 restart in 60 s: power off",
             ],
         );
@@ -122,7 +122,7 @@ fn check_that_never_answers_counts_as_bad_and_leaves_no_process() {
     let namespace =
         start(&host_root, "exec /bin/probe on-term\nhealth exec /bin/probe sleep 100000 interval=100ms failures=3");
     let console = namespace.console.expect("unhealthy", SOON).expect("it is found out");
-    has_line(&console, "hilum: workload \"a\": unhealthy: 3 bad checks");
+    has_line(&console, "hilum: workload \"a\": unhealthy: 3 bad checks; see: hilum log a");
     let init = namespace.process_one().expect("PID 1").as_raw_nonzero();
     let children = || std::fs::read_to_string(format!("/proc/{init}/task/{init}/children")).expect("its children");
     let until = Instant::now() + SOON;

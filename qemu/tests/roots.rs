@@ -229,7 +229,10 @@ fn folder_of_the_board_is_as_writable_as_its_line_says(arch: Arch) {
             ),
         );
     }
-    has_line(&console, "hilum: workload \"none\": open /nowhere: ENOENT (no such file or directory): it is not there");
+    has_line(
+        &console,
+        "hilum: workload \"none\": open /nowhere: ENOENT (no such file or directory): it is not there; correct the line mount, or make it",
+    );
 }
 
 fn device_of_the_board_can_be_used_as_its_line_says(arch: Arch) {
@@ -261,7 +264,7 @@ fn device_of_the_board_can_be_used_as_its_line_says(arch: Arch) {
     has_line(&console, "writes | owner /dev/kmsg 7:7");
     has_line(
         &console,
-        "hilum: workload \"absent\": make devices /dev/nothing: ENOENT (no such file or directory): the board has no such device",
+        "hilum: workload \"absent\": make devices /dev/nothing: ENOENT (no such file or directory): the board has no such device; is its module loaded?",
     );
 }
 

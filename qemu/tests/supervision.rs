@@ -23,8 +23,14 @@ fn failed_start_tells_the_step_and_the_hint() {
     let script = host_root.root().join("bin/script");
     std::fs::write(&script, "#!/bin/none\n").expect("a file");
     for (exec, line) in [
-        ("/bin/none", "exec /bin/none: ENOENT (no such file or directory): the program is not in the root filesystem"),
-        ("/bin/script", "exec /bin/script: EACCES (permission denied): it is not an executable file"),
+        (
+            "/bin/none",
+            "exec /bin/none: ENOENT (no such file or directory): the program is not in the root filesystem; write its path as it is inside",
+        ),
+        (
+            "/bin/script",
+            "exec /bin/script: EACCES (permission denied): not executable for its user; its mode has to be 755, and that of the folders above it",
+        ),
     ] {
         let (_, console) = host_root.run(&one(&format!("exec {exec}\nrestart never")));
         has_line(&console, &format!("hilum: workload \"a\": {line}"));
@@ -32,7 +38,10 @@ fn failed_start_tells_the_step_and_the_hint() {
         assert!(!console.contains("exited with status"), "{console}");
     }
     let (_, console) = host_root.run(&one("exec /bin/probe\ndirectory /none\nrestart never"));
-    has_line(&console, "hilum: workload \"a\": enter directory /none: ENOENT (no such file or directory)");
+    has_line(
+        &console,
+        "hilum: workload \"a\": enter directory /none: ENOENT (no such file or directory): the root filesystem has no such folder; correct the line directory, or make it",
+    );
 }
 
 #[test]
@@ -54,7 +63,7 @@ fn start_order_follows_needs_and_a_failed_need_is_told() {
             "hilum: workload \"first\": started",
             "hilum: workload \"last\": started",
             "hilum: workload \"broken\": exec /bin/none: ENOENT",
-            "hilum: workload \"never\": not started: \"broken\" failed",
+            "hilum: workload \"never\": not started: \"broken\" failed; see: hilum log broken",
             "hilum: power off",
         ],
     );

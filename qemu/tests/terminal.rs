@@ -68,7 +68,7 @@ fn prompt_edits_remembers_and_runs_commands_below_the_lines() {
     terminal.type_text("\x03").expect("it is there");
     at_prompt(&terminal.screen);
     terminal.type_text("fly\r").expect("it is there");
-    terminal.screen.expect("unknown command", SOON).expect("Ctrl-C ended what ran, and nothing else");
+    terminal.screen.expect("there is no command \"fly\"", SOON).expect("Ctrl-C ended what ran, and nothing else");
     at_prompt(&terminal.screen);
     terminal.type_text("restart a -w\r").expect("it is there");
     terminal.screen.expect("a | got TERM", SOON).expect("lines go on above");

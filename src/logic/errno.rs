@@ -58,6 +58,7 @@ const NAMES: &[(u16, &str, &str)] = &[
     (101, "ENETUNREACH", "network unreachable"),
     (105, "ENOBUFS", "no buffer space"),
     (110, "ETIMEDOUT", "timed out"),
+    (111, "ECONNREFUSED", "connection refused"),
     (113, "EHOSTUNREACH", "no way to that host"),
     (117, "EUCLEAN", "the filesystem is damaged"),
     (123, "ENOMEDIUM", "no medium in the device"),

@@ -13,6 +13,7 @@ pub mod dhcp;
 pub mod edit;
 pub mod errno;
 pub mod log;
+pub mod near;
 pub mod netlink;
 pub mod notify;
 pub mod parameters;

@@ -20,7 +20,7 @@ pub(crate) fn told() -> Vec<Told> {
     // Before it come lines about what is being done, each with its time.
     let run = |words: &[&str]| {
         let text = crate::said(Command::new(&builder).args(words), folder);
-        let is_told = |line: &&str| !line.split_whitespace().nth(1).is_some_and(|word| word == "s");
+        let is_told = |line: &&str| line.split_whitespace().nth(1).is_none_or(|word| word != "s");
         text.lines().filter(is_told).collect::<Vec<_>>().join("\n")
     };
     let init = hilum(hilum_qemu::Arch::X86_64);

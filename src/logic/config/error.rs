@@ -1,7 +1,7 @@
 //! What is wrong with a configuration, where, and what to do: one line, as `LINE:COLUMN: ...` behind the file's name.
 
 use super::limits;
-use super::vocabulary::Section;
+use super::vocabulary::{self, Section};
 use core::fmt;
 
 /// A place in the file and what is wrong there.
@@ -113,42 +113,60 @@ impl fmt::Display for Error<'_> {
 impl fmt::Display for Problem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::FileTooLarge => write!(f, "the file is larger than {} bytes", limits::FILE_BYTES),
+            Self::FileTooLarge => write!(f, "the file is larger than {} bytes; shorten it", limits::FILE_BYTES),
             Self::ByteOrderMark => f.write_str("the file starts with a byte order mark; save it as plain UTF-8"),
-            Self::NotUtf8(byte) => write!(f, "byte {byte:#04x} is not UTF-8 text"),
+            Self::NotUtf8(byte) => write!(f, "byte {byte:#04x} is not UTF-8 text; save the file as UTF-8"),
             Self::Control(found) => {
                 write!(f, "control character {:#04x}; only spaces and tabs separate words", found as u32)
             }
             Self::CarriageReturn => f.write_str("the line ends with CR LF; use LF alone"),
-            Self::LineTooLong => write!(f, "the line is longer than {} bytes", limits::LINE_BYTES),
-            Self::Unclosed => f.write_str("the quote is not closed on this line"),
+            Self::LineTooLong => write!(f, "the line is longer than {} bytes; shorten it", limits::LINE_BYTES),
+            Self::Unclosed => f.write_str("the quote is not closed on this line; put \" behind the word"),
             Self::BehindQuote => f.write_str("a blank is needed behind the closing quote"),
             Self::QuoteInside => f.write_str("a quote can only enclose a whole word"),
             Self::NoVersion => f.write_str("the first line has to be: hilum 1"),
-            Self::Version(found) => write!(f, "version {} is not known; this is version 1", Shown(found)),
+            Self::Version(found) => write!(f, "version {} is not known; write: hilum 1", Shown(found)),
             Self::NoSection(found) => {
-                write!(f, "{} stands before the first section, [system] or [workload NAME]", Shown(found))
+                write!(f, "{} stands before the first section; put it below [system] or [workload NAME]", Shown(found))
             }
             Self::UnknownSection(found) => {
                 write!(f, "{} is no section; expected [system] or [workload NAME]", Shown(found))
             }
-            Self::SystemTwice => f.write_str("[system] can stand only once"),
+            Self::SystemTwice => f.write_str("[system] can stand only once; put its lines below the first one"),
             Self::UnknownKey(found, section, near) => {
                 write!(f, "unknown key {} in [{}]", Shown(found), section.name())?;
-                near.map_or(Ok(()), |near| write!(f, "; did you mean {}?", Shown(near)))
+                match near {
+                    _ if vocabulary::is_key(section.other(), found) => {
+                        write!(f, "; it belongs into [{}]", section.other().name())
+                    }
+                    Some(near) => write!(f, "; did you mean {}?", Shown(near)),
+                    None => f.write_str("; docs/config.md has every key"),
+                }
             }
-            Self::Twice(key, line) => write!(f, "{} can stand only once; it was set in line {line}", Shown(key)),
+            Self::Twice(key, line) => {
+                write!(f, "{} can stand only once; it was set in line {line}: remove one of them", Shown(key))
+            }
             Self::Missing(key, expected) => write!(f, "{} needs {expected}", Shown(key)),
-            Self::Extra(found) => write!(f, "unexpected word {}", Shown(found)),
+            Self::Extra(found) => write!(
+                f,
+                "unexpected word {}; remove it, or enclose words that belong together in quotes",
+                Shown(found)
+            ),
             Self::Value(found, expected) => write!(f, "found {}, expected {expected}", Shown(found)),
             Self::TooMany(what, limit) => write!(f, "too many {what}; the limit is {limit}"),
-            Self::SameName(name, line) => write!(f, "a workload {} is already in line {line}", Shown(name)),
-            Self::SameVariable(name) => write!(f, "variable {} is set twice", Shown(name)),
-            Self::Incomplete(name, key) => write!(f, "workload {} has no {}", Shown(name), Shown(key)),
+            Self::SameName(name, line) => {
+                write!(f, "a workload {} is already in line {line}; choose another name", Shown(name))
+            }
+            Self::SameVariable(name) => write!(f, "variable {} is set twice; remove one of the lines", Shown(name)),
+            Self::Incomplete(name, key) => {
+                write!(f, "workload {} has no {}, which every workload needs", Shown(name), Shown(key))
+            }
             Self::Rule(name, rule) => write!(f, "workload {}: {rule}", Shown(name)),
             Self::NoVolumes => f.write_str("volume needs a line in [system] that says where they are: volumes FOLDER"),
-            Self::NoWorkload(name) => write!(f, "there is no workload {}", Shown(name)),
-            Self::Itself(name) => write!(f, "workload {} cannot name itself here", Shown(name)),
+            Self::NoWorkload(name) => {
+                write!(f, "there is no workload {}; correct the name, or add its section", Shown(name))
+            }
+            Self::Itself(name) => write!(f, "workload {} cannot name itself here; remove the name", Shown(name)),
             Self::Cycle(names) => {
                 f.write_str("workloads wait for each other in a circle: ")?;
                 for (index, name) in names.iter().take_while(|name| !name.is_empty()).enumerate() {
@@ -157,10 +175,10 @@ impl fmt::Display for Problem<'_> {
                 }
                 // The names of a circle end with the first one again, unless there was no room for it.
                 let is_cut = names.last().is_some_and(|last| !last.is_empty() && *last != names[0]);
-                f.write_str(if is_cut { " ..." } else { "" })
+                f.write_str(if is_cut { " ...; remove one of these lines" } else { "; remove one of these lines" })
             }
-            Self::MaxBelowDelay => f.write_str("max= is shorter than delay="),
-            Self::ElseWithoutLimit => f.write_str("else= needs a limit="),
+            Self::MaxBelowDelay => f.write_str("max= is shorter than delay=; lengthen it, or leave it out"),
+            Self::ElseWithoutLimit => f.write_str("else= needs a limit= such as limit=5/60s"),
             Self::LimitNeverReached(needed_ms) => {
                 write!(
                     f,

@@ -1,5 +1,7 @@
 //! Every key that a configuration may hold: one table for the parser, the errors and the documentation's test.
 
+use crate::near;
+
 /// The two kinds of section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
@@ -15,6 +17,13 @@ impl Section {
         match self {
             Self::System => "system",
             Self::Workload => "workload",
+        }
+    }
+
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::System => Self::Workload,
+            Self::Workload => Self::System,
         }
     }
 }
@@ -181,29 +190,12 @@ pub(super) fn find(section: Section, name: &str) -> Option<(usize, &'static Key)
     VOCABULARY.iter().enumerate().find(|(_, key)| key.section == section && key.name == name)
 }
 
-/// The key of this section that differs from `name` by at most two letters; the nearest of several.
-pub(super) fn nearest(section: Section, name: &str) -> Option<&'static str> {
-    let keys = VOCABULARY.iter().filter(|key| key.section == section);
-    let distances = keys.filter_map(|key| Some((distance(key.name.as_bytes(), name.as_bytes())?, key.name)));
-    let (distance, near) = distances.min_by_key(|(distance, _)| *distance)?;
-    (distance <= 2 && near.len() > 2 && 2 * distance <= near.len()).then_some(near)
+/// Whether a section has a key of this name.
+pub(super) fn is_key(section: Section, name: &str) -> bool {
+    find(section, name).is_some()
 }
 
-/// Letters to insert, delete or replace to get from one word to the other (Levenshtein); none for long words.
-fn distance(left: &[u8], right: &[u8]) -> Option<usize> {
-    const LONGEST: usize = 16;
-    if left.len().max(right.len()) >= LONGEST {
-        return None;
-    }
-    let mut row: [usize; LONGEST] = core::array::from_fn(|index| index);
-    for (above, letter) in left.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = above + 1;
-        for (at, other) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(letter != other);
-            diagonal = row[at + 1];
-            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
-        }
-    }
-    Some(row[right.len()])
+/// The key of this section that differs from `name` by at most two letters; the nearest of several.
+pub(super) fn nearest(section: Section, name: &str) -> Option<&'static str> {
+    near::nearest(VOCABULARY.iter().filter(|key| key.section == section).map(|key| key.name), name)
 }

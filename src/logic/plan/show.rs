@@ -97,7 +97,9 @@ impl Step<'_> {
             (Self::OpenRoot(_) | Self::OpenMount(_) | Self::OpenVolume(_) | Self::Overlay(_), ENOTBLK) => {
                 Some("the filesystem that it lies on is not mounted")
             }
-            (Self::OpenRoot(_), ENOENT) => Some("the root filesystem is not there"),
+            (Self::OpenRoot(_), ENOENT) => {
+                Some("the root filesystem is not there; correct the line root, or put it into the image")
+            }
             (Self::OpenRoot(_), EINVAL) => Some("neither a folder nor an image of squashfs, erofs or ext4"),
             (Self::OpenRoot(_), ENODEV) => Some("the kernel lacks the image's filesystem, or its module is not loaded"),
             (Self::OpenRoot(_), ENXIO) => Some("the kernel has no loop device; its module is loop"),
@@ -112,10 +114,15 @@ impl Step<'_> {
                 "the kernel lacks a part of nf_tables, or a module is not loaded: nf_tables, nft_chain_nat, nft_nat, nft_masq, nft_ct, nft_fib_inet",
             ),
             (Self::Overlay(_), ENODEV) => Some("the kernel lacks overlay, or its module is not loaded"),
-            (Self::Overlay(_), ENOENT) => Some("the overlay's folder is not there"),
-            (Self::OpenMount(_), ENOENT) => Some("it is not there"),
-            (Self::OpenVolume(_), ENOENT) => Some("the folder of the line volumes is not there"),
-            (Self::Devices(_), ENOENT) => Some("the board has no such device"),
+            (Self::Overlay(_), ENOENT) => Some("the overlay's folder is not there; make it"),
+            (Self::OpenMount(_), ENOENT) => Some("it is not there; correct the line mount, or make it"),
+            (Self::OpenVolume(_), ENOENT) => {
+                Some("the folder of the line volumes is not there; make it, or mount its disk")
+            }
+            (Self::Directory(_), ENOENT) => {
+                Some("the root filesystem has no such folder; correct the line directory, or make it")
+            }
+            (Self::Devices(_), ENOENT) => Some("the board has no such device; is its module loaded?"),
             (Self::Mount(_) | Self::Attach(_) | Self::Dev { .. }, ENOENT) => {
                 Some("the root filesystem needs an empty folder there")
             }
@@ -128,10 +135,18 @@ impl Step<'_> {
             }
             (Self::Pivot, EINVAL) => Some("the root is the initial ramfs"),
             (Self::Landlock(_), EOPNOTSUPP) => Some("the kernel cannot limit TCP ports; Landlock does from 6.7 on"),
-            (Self::Execute(_), ENOENT) => Some("the program is not in the root filesystem"),
-            (Self::Execute(_), ELIBACC) => Some("its interpreter or dynamic loader is not in the root filesystem"),
-            (Self::Execute(_), ENOEXEC) => Some("built for another architecture, or no program at all"),
-            (Self::Execute(_), EACCES) => Some("it is not an executable file"),
+            (Self::Execute(_), ENOENT) => {
+                Some("the program is not in the root filesystem; write its path as it is inside")
+            }
+            (Self::Execute(_), ELIBACC) => {
+                Some("its interpreter or dynamic loader is not in the root filesystem; add it")
+            }
+            (Self::Execute(_), ENOEXEC) => {
+                Some("built for another architecture, or no program at all; a script begins with #!")
+            }
+            (Self::Execute(_), EACCES) => {
+                Some("not executable for its user; its mode has to be 755, and that of the folders above it")
+            }
             _ => None,
         }
     }

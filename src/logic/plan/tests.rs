@@ -298,7 +298,10 @@ fn landlock_writes_only_where_a_mount_does() {
 
 #[test]
 fn failed_step_has_a_hint_where_the_kernel_misleads() {
-    assert_eq!(Step::Execute("/x").hint(8), Some("built for another architecture, or no program at all"));
+    assert_eq!(
+        Step::Execute("/x").hint(8),
+        Some("built for another architecture, or no program at all; a script begins with #!")
+    );
     assert_eq!(Step::Execute("/x").hint(1), None);
     let memory = Step::Limit(Limit { file: "memory.max", value: Value::Number(1), is_asked_for: true });
     assert!(memory.hint(2).is_some_and(|hint| hint.contains("cgroup_enable=memory")));

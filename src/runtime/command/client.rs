@@ -41,9 +41,9 @@ impl Connection {
             Err(errno) => {
                 let hint = match errno {
                     Errno::NOENT | Errno::CONNREFUSED => {
-                        ": hilum does not run as process 1 here, or has no such socket"
+                        ": hilum does not run as process 1 here, or has no such socket; --socket FILE names another one"
                     }
-                    Errno::ACCESS => ": only root may use it",
+                    Errno::ACCESS => ": only root may use it; try sudo",
                     _ => "",
                 };
                 print(format_args!("hilum: {path}: {}{hint}\n", errno_words(errno)));
@@ -108,6 +108,12 @@ fn open(path: &str) -> Result<OwnedFd, Errno> {
 
 /// Runs a command that is one request.
 pub(super) fn ask(socket: &str, name: &str, words: &[&str]) -> i32 {
+    if let ("signal", [_, signal]) = (name, words)
+        && hilum::config::Signal::from_name(signal).is_none()
+    {
+        print(format_args!("hilum: \"{signal}\" is no signal's name such as TERM, INT, QUIT, HUP or USR1\n"));
+        return MISUSED;
+    }
     let Some(request) = request(name, words) else { return misused_as(name) };
     if request.command == Command::Log {
         return log(socket, &request);

@@ -3,6 +3,7 @@
 use super::output::show;
 use super::{DONE, FAILED, doctor, misused_as};
 use crate::init::{read_file, words};
+use core::fmt;
 use hilum::config::{self, Config, limits};
 use hilum::parameters::DEFAULT_CONFIG;
 use hilum::plan::{self, plan};
@@ -36,9 +37,18 @@ fn explain(name: &str, path: &str) -> i32 {
     match config.workloads.iter().find(|workload| workload.name == name) {
         Some(workload) => show(format_args!("{}", plan(workload))),
         None => {
-            print(format_args!("hilum: {path}: there is no workload \"{name}\"\n"));
+            print(format_args!("hilum: {path}: there is no workload \"{name}\"; there are:{}\n", Names(config)));
             FAILED
         }
+    }
+}
+
+/// The names of workloads, each behind a blank.
+struct Names<'a>(&'a Config<'a>);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.workloads.iter().try_for_each(|workload| write!(formatter, " {}", workload.name))
     }
 }
 
@@ -73,7 +83,7 @@ fn read(path: &str) -> Option<&'static Config<'static>> {
             Ok(()) => return Some(config),
             Err(error) => print(format_args!("hilum: {path}:{error}\n")),
         },
-        Err(errno) => print(format_args!("hilum: {path}: {}\n", words(errno))),
+        Err(errno) => print(format_args!("hilum: {path}: {}; --config FILE names another one\n", words(errno))),
     }
     None
 }

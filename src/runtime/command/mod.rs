@@ -89,7 +89,7 @@ pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
         "help" | "--help" | "-h" if words.is_empty() => help(),
         _ => match COMMANDS.iter().find(|(known, ..)| known == name) {
             Some((_, usage, _)) => misused_for(name, usage),
-            None => misused("unknown command"),
+            None => unknown(name),
         },
     }
 }
@@ -111,7 +111,7 @@ fn help() -> i32 {
 fn help_for(name: &str) -> i32 {
     match COMMANDS.iter().find(|(known, ..)| *known == name) {
         Some((name, usage, what)) => show(format_args!("usage: hilum {name} {usage}\n{what}\n")),
-        None => misused("unknown command"),
+        None => unknown(name),
     }
 }
 
@@ -125,6 +125,15 @@ pub(super) fn misused_for(name: &str, usage: &str) -> i32 {
 pub(super) fn misused_as(name: &str) -> i32 {
     let usage = COMMANDS.iter().find(|(known, ..)| *known == name).map_or("", |(_, usage, _)| usage);
     misused_for(name, usage)
+}
+
+/// Says that there is no such command, and which one was probably meant.
+fn unknown(name: &str) -> i32 {
+    match hilum::near::nearest(COMMANDS.iter().map(|(known, ..)| *known), name) {
+        Some(near) => print(format_args!("hilum: there is no command \"{name}\"; did you mean \"{near}\"?\n")),
+        None => print(format_args!("hilum: there is no command \"{name}\"; see: hilum help\n")),
+    }
+    MISUSED
 }
 
 pub(super) fn misused(what: &str) -> i32 {

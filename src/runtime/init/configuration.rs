@@ -39,7 +39,7 @@ pub(super) fn read(
     let filled = SHELF.fill(
         |bytes| {
             read_file(path, bytes).map_err(|errno| {
-                (tell.borrow_mut())(format_args!("{path}: {}: the configuration cannot be read", words(errno)));
+                (tell.borrow_mut())(format_args!("{path}: {}: the configuration cannot be read; hilum.config= on the kernel command line names another one", words(errno)));
             })
         },
         |bytes, config| {

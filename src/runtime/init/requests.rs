@@ -180,8 +180,12 @@ impl Board {
         let name = workload.name;
         let told = |result: Result<(), Errno>| match result {
             Ok(()) => done(),
-            Err(Errno::SRCH | Errno::NOENT) => failed(format_args!("workload \"{name}\" does not run")),
-            Err(Errno::OPNOTSUPP) => failed(format_args!("there are no control groups here")),
+            Err(Errno::SRCH | Errno::NOENT) => {
+                failed(format_args!("workload \"{name}\" does not run; start it with: hilum start {name}"))
+            }
+            Err(Errno::OPNOTSUPP) => {
+                failed(format_args!("there are no control groups here, which freeze and thaw need"))
+            }
             Err(errno) => failed(format_args!("workload \"{name}\": {}", words(errno))),
         };
         match request.command {
@@ -287,7 +291,10 @@ impl Board {
         let config = self.config.clone();
         let workload = &config.get().workloads[index];
         let (Some(process), Some(client)) = (&self.processes[index], &self.control.clients[place]) else {
-            return failed(format_args!("workload \"{}\" does not run", workload.name));
+            return failed(format_args!(
+                "workload \"{0}\" does not run; start it with: hilum start {0}",
+                workload.name
+            ));
         };
         if process.report.is_some() {
             return failed(format_args!("workload \"{}\" is still being set up", workload.name));

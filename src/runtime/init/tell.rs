@@ -17,11 +17,15 @@ pub(super) fn action(console: &mut Console, config: &Config<'_>, action: Action)
         Action::TellReady(index) => console.tell(format_args!("workload \"{}\": ready", name(index))),
         Action::TellNotReady(index) => {
             let within_ms = config.workloads[index].supervision.ready_within_ms;
-            console.tell(format_args!("workload \"{}\": not ready within {within_ms} ms", name(index)));
+            let name = name(index);
+            console.tell(format_args!("workload \"{name}\": not ready within {within_ms} ms; see: hilum log {name}"));
         }
         Action::TellUnhealthy(index, failures) => {
             let ending = plural(failures.into());
-            console.tell(format_args!("workload \"{}\": unhealthy: {failures} bad check{ending}", name(index)));
+            let name = name(index);
+            console.tell(format_args!(
+                "workload \"{name}\": unhealthy: {failures} bad check{ending}; see: hilum log {name}"
+            ));
         }
         Action::TellDependent(index, need) => {
             console.tell(format_args!(
@@ -32,7 +36,8 @@ pub(super) fn action(console: &mut Console, config: &Config<'_>, action: Action)
         }
         Action::TellLimit(index) => limit(console, &config.workloads[index]),
         Action::TellNeed(index, need) => {
-            console.tell(format_args!("workload \"{}\": not started: \"{}\" failed", name(index), name(need)));
+            let (name, need) = (name(index), name(need));
+            console.tell(format_args!("workload \"{name}\": not started: \"{need}\" failed; see: hilum log {need}"));
         }
         Action::TellLost(index) => {
             console.say(format_args!("workload \"{}\": cannot be killed, going on without it", name(index)));
@@ -82,7 +87,7 @@ pub(super) fn killed(console: &mut Console, name: &str, signal: u8, out_of_memor
 fn limit(console: &mut Console, workload: &Workload<'_>) {
     let Some(limit) = workload.restart.limit else { return };
     let then = match limit.otherwise {
-        Otherwise::Stop => "it stays down",
+        Otherwise::Stop => "it stays down until it is started",
         Otherwise::Reboot => "reboot",
         Otherwise::Poweroff => "power off",
     };

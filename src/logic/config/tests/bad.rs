@@ -22,10 +22,10 @@ fn file_that_is_no_text_is_refused() {
         (b"\n \n# only a comment\n", "1:1: the first line has to be: hilum 1"),
         (b"hilum\n", "1:1: the first line has to be: hilum 1"),
         (b"  [system]\n", "1:3: the first line has to be: hilum 1"),
-        (b"hilum 2\n", "1:7: version \"2\" is not known; this is version 1"),
+        (b"hilum 2\n", "1:7: version \"2\" is not known; write: hilum 1"),
         (b"\xef\xbb\xbfhilum 1\n", "1:1: the file starts with a byte order mark; save it as plain UTF-8"),
         (b"\x7fELF\x02\x01\x01\0\0\0", "1:1: control character 0x7f; only spaces and tabs separate words"),
-        (b"hilum 1\n[system]\nhostname \xc3\xa4\xff\n", "3:11: byte 0xff is not UTF-8 text"),
+        (b"hilum 1\n[system]\nhostname \xc3\xa4\xff\n", "3:11: byte 0xff is not UTF-8 text; save the file as UTF-8"),
         (b"hilum 1\n[system]\nhostname a\0b\n", "3:11: control character 0x00; only spaces and tabs separate words"),
         (b"hilum 1\r\n[system]\r\n", "1:8: the line ends with CR LF; use LF alone"),
         (b"hilum 1\n\x1b[2J\n", "2:1: control character 0x1b; only spaces and tabs separate words"),
@@ -41,11 +41,11 @@ fn truncated_file_is_refused() {
         (5, "1:1: the first line has to be: hilum 1"),
         (16, "2:1: \"[workloa\" is no section; expected [system] or [workload NAME]"),
         (19, "2:1: \"[workload\" is no section; expected [system] or [workload NAME]"),
-        (20, "2:1: workload \"a\" has no \"root\""),
-        (23, "3:1: unknown key \"ro\" in [workload]"),
+        (20, "2:1: workload \"a\" has no \"root\", which every workload needs"),
+        (23, "3:1: unknown key \"ro\" in [workload]; docs/config.md has every key"),
         (25, "3:5: \"root\" needs an absolute path, or LABEL=, UUID= or PARTUUID= with up to 40 bytes behind it"),
-        (29, "2:1: workload \"a\" has no \"exec\""),
-        (39, "4:9: the quote is not closed on this line"),
+        (29, "2:1: workload \"a\" has no \"exec\", which every workload needs"),
+        (39, "4:9: the quote is not closed on this line; put \" behind the word"),
     ] {
         assert_eq!(refusal(&whole.as_bytes()[..length]), expected, "{}", &whole[..length]);
     }
@@ -54,12 +54,12 @@ fn truncated_file_is_refused() {
 #[test]
 fn malformed_word_or_section_is_refused() {
     for (line, expected) in [
-        ("exec \"/x", "5:6: the quote is not closed on this line"),
+        ("exec \"/x", "5:6: the quote is not closed on this line; put \" behind the word"),
         ("env A \"b\"c", "5:10: a blank is needed behind the closing quote"),
         ("env A b\"c\"", "5:8: a quote can only enclose a whole word"),
         ("[system", "5:1: \"[system\" is no section; expected [system] or [workload NAME]"),
-        ("[system] x", "5:10: unexpected word \"x\""),
-        ("[workload b] x", "5:14: unexpected word \"x\""),
+        ("[system] x", "5:10: unexpected word \"x\"; remove it, or enclose words that belong together in quotes"),
+        ("[workload b] x", "5:14: unexpected word \"x\"; remove it, or enclose words that belong together in quotes"),
         (
             "[workload B]",
             "5:11: found \"B\", expected a name of at most 32 lower-case letters, digits and -, starting with a letter",
@@ -68,23 +68,26 @@ fn malformed_word_or_section_is_refused() {
             "[workload ]",
             "5:11: found \"\", expected a name of at most 32 lower-case letters, digits and -, starting with a letter",
         ),
-        ("\"[system]\"", "5:1: unknown key \"[system]\" in [workload]"),
+        ("\"[system]\"", "5:1: unknown key \"[system]\" in [workload]; docs/config.md has every key"),
     ] {
         assert_eq!(in_workload(line), expected, "{line}");
     }
     assert_eq!(
         refusal(b"hilum 1\nroot /r\n"),
-        "2:1: \"root\" stands before the first section, [system] or [workload NAME]"
+        "2:1: \"root\" stands before the first section; put it below [system] or [workload NAME]"
     );
-    assert_eq!(refusal(b"hilum 1\n[system]\n[system]\n"), "3:1: [system] can stand only once");
+    assert_eq!(
+        refusal(b"hilum 1\n[system]\n[system]\n"),
+        "3:1: [system] can stand only once; put its lines below the first one"
+    );
 }
 
 #[test]
 fn unknown_key_is_refused_with_the_one_that_was_meant() {
     assert_eq!(in_workload("memroy 3"), "5:1: unknown key \"memroy\" in [workload]; did you mean \"memory\"?");
     assert_eq!(in_workload("  restrat never"), "5:3: unknown key \"restrat\" in [workload]; did you mean \"restart\"?");
-    assert_eq!(in_workload("colour blue"), "5:1: unknown key \"colour\" in [workload]");
-    assert_eq!(in_system("exec /x"), "3:1: unknown key \"exec\" in [system]");
+    assert_eq!(in_workload("colour blue"), "5:1: unknown key \"colour\" in [workload]; docs/config.md has every key");
+    assert_eq!(in_system("exec /x"), "3:1: unknown key \"exec\" in [system]; it belongs into [workload]");
     assert_eq!(in_system("hostnam x"), "3:1: unknown key \"hostnam\" in [system]; did you mean \"hostname\"?");
 }
 
@@ -98,14 +101,20 @@ fn volume_without_the_folder_of_all_volumes_is_refused() {
 
 #[test]
 fn key_that_stands_twice_is_refused_with_its_first_line() {
-    assert_eq!(in_workload("root /other"), "5:1: \"root\" can stand only once; it was set in line 3");
-    assert_eq!(in_system("idle stay\nidle stay"), "4:1: \"idle\" can stand only once; it was set in line 3");
-    assert_eq!(in_workload("env A 1\nenv A 2"), "6:5: variable \"A\" is set twice");
+    assert_eq!(
+        in_workload("root /other"),
+        "5:1: \"root\" can stand only once; it was set in line 3: remove one of them"
+    );
+    assert_eq!(
+        in_system("idle stay\nidle stay"),
+        "4:1: \"idle\" can stand only once; it was set in line 3: remove one of them"
+    );
+    assert_eq!(in_workload("env A 1\nenv A 2"), "6:5: variable \"A\" is set twice; remove one of the lines");
 }
 
 #[test]
 fn duplicate_workload_name_is_rejected() {
-    assert_eq!(in_workload("[workload a]"), "5:11: a workload \"a\" is already in line 2");
+    assert_eq!(in_workload("[workload a]"), "5:11: a workload \"a\" is already in line 2; choose another name");
 }
 
 #[test]
@@ -114,7 +123,7 @@ fn value_that_is_none_is_refused_with_what_was_expected() {
         ("hostname -a", "3:10: found \"-a\", expected a host name of at most 64 letters, digits, - and ."),
         ("hostname a..b", "3:10: found \"a..b\", expected a host name of at most 64 letters, digits, - and ."),
         ("hostname", "3:9: \"hostname\" needs a host name of at most 64 letters, digits, - and ."),
-        ("hostname a b", "3:12: unexpected word \"b\""),
+        ("hostname a b", "3:12: unexpected word \"b\"; remove it, or enclose words that belong together in quotes"),
         ("console loud", "3:9: found \"loud\", expected prompt, log or off"),
         (
             "console ../sda log",
@@ -151,7 +160,10 @@ fn value_that_is_none_is_refused_with_what_was_expected() {
         ("ready fd 2", "5:10: found \"2\", expected a descriptor from 3 to 63"),
         ("ready tcp 0", "5:11: found \"0\", expected a port from 1 to 65535"),
         ("ready tcp 65536", "5:11: found \"65536\", expected a port from 1 to 65535"),
-        ("ready exec within=1s", "5:12: unexpected word \"within=1s\""),
+        (
+            "ready exec within=1s",
+            "5:12: unexpected word \"within=1s\"; remove it, or enclose words that belong together in quotes",
+        ),
         ("ready notify 5s", "5:14: found \"5s\", expected within= and a duration such as within=10s"),
         ("health ping", "5:8: found \"ping\", expected tcp, file, exec or notify"),
         ("health exec check", "5:13: found \"check\", expected an absolute path without .., of at most 255 bytes"),
@@ -165,7 +177,7 @@ fn value_that_is_none_is_refused_with_what_was_expected() {
         ),
         ("health exec /a b c d e f g h i", "5:30: too many words of a health check; the limit is 8"),
         ("critical 5s", "5:10: found \"5s\", expected within= and a duration such as within=10s"),
-        ("safe yes", "5:6: unexpected word \"yes\""),
+        ("safe yes", "5:6: unexpected word \"yes\"; remove it, or enclose words that belong together in quotes"),
         ("log loud", "5:5: found \"loud\", expected quiet, or rate=COUNT/DURATION such as rate=100/1s"),
         ("log rate=0/1s", "5:5: found \"rate=0/1s\", expected quiet, or rate=COUNT/DURATION such as rate=100/1s"),
         ("user root", "5:6: found \"root\", expected numbers, UID or UID:GID"),
@@ -177,7 +189,7 @@ fn value_that_is_none_is_refused_with_what_was_expected() {
         ("directory /a/../b", "5:11: found \"/a/../b\", expected an absolute path without .., of at most 255 bytes"),
         ("env A=B c", "5:5: found \"A=B\", expected a name without ="),
         ("env A", "5:6: \"env\" needs a value, \"\" for an empty one"),
-        ("env A b c", "5:9: unexpected word \"c\""),
+        ("env A b c", "5:9: unexpected word \"c\"; remove it, or enclose words that belong together in quotes"),
         ("stop SIGKILLL", "5:6: found \"SIGKILLL\", expected a signal's name such as TERM, INT, QUIT, HUP or USR1"),
         ("stop TERM 5", "5:11: found \"5\", expected a duration such as 100ms, 5s, 2m or 1h, up to a day"),
         ("stop TERM 0s", "5:11: found \"0s\", expected a duration such as 100ms, 5s, 2m or 1h, up to a day"),
@@ -186,7 +198,7 @@ fn value_that_is_none_is_refused_with_what_was_expected() {
             "stop TERM 9999999999h",
             "5:11: found \"9999999999h\", expected a duration such as 100ms, 5s, 2m or 1h, up to a day",
         ),
-        ("stop TERM 5s 6s", "5:14: unexpected word \"6s\""),
+        ("stop TERM 5s 6s", "5:14: unexpected word \"6s\"; remove it, or enclose words that belong together in quotes"),
     ] {
         assert_eq!(in_workload(line), expected, "{line}");
     }
@@ -199,9 +211,17 @@ fn restart_line_that_makes_no_sense_is_refused() {
         ("restart", String::from("5:8: \"restart\" needs never, on-failure or always")),
         ("restart often", String::from("5:9: found \"often\", expected never, on-failure or always")),
         ("restart always quickly", String::from("5:16: found \"quickly\", expected delay=, max=, limit= or else=")),
-        ("restart always delay=1s delay=2s", String::from("5:25: unexpected word \"delay=2s\"")),
-        ("restart always delay=2s max=1s", String::from("5:9: max= is shorter than delay=")),
-        ("restart always else=reboot", String::from("5:16: else= needs a limit=")),
+        (
+            "restart always delay=1s delay=2s",
+            String::from(
+                "5:25: unexpected word \"delay=2s\"; remove it, or enclose words that belong together in quotes",
+            ),
+        ),
+        (
+            "restart always delay=2s max=1s",
+            String::from("5:9: max= is shorter than delay=; lengthen it, or leave it out"),
+        ),
+        ("restart always else=reboot", String::from("5:16: else= needs a limit= such as limit=5/60s")),
         ("restart always limit=0/60s", format!("5:16: found \"limit=0/60s\", expected {LIMIT}")),
         ("restart always limit=1001/60s", format!("5:16: found \"limit=1001/60s\", expected {LIMIT}")),
         ("restart always limit=5", format!("5:16: found \"limit=5\", expected {LIMIT}")),
@@ -223,9 +243,9 @@ fn restart_line_that_makes_no_sense_is_refused() {
 
 #[test]
 fn name_that_is_no_workload_is_refused() {
-    assert_eq!(in_workload("needs b"), "5:7: there is no workload \"b\"");
+    assert_eq!(in_workload("needs b"), "5:7: there is no workload \"b\"; correct the name, or add its section");
     assert_eq!(in_workload("after"), "5:6: \"after\" needs the name of a workload");
-    assert_eq!(in_workload("needs a"), "5:7: workload \"a\" cannot name itself here");
+    assert_eq!(in_workload("needs a"), "5:7: workload \"a\" cannot name itself here; remove the name");
 }
 
 #[test]
@@ -234,13 +254,13 @@ fn cycle_is_refused_with_its_path() {
     let two = format!("hilum 1\n{}{}", section("a", "needs b"), section("b", "after a"));
     assert_eq!(
         refusal(two.as_bytes()),
-        "2:1: workloads wait for each other in a circle: \"a\" waits for \"b\" waits for \"a\""
+        "2:1: workloads wait for each other in a circle: \"a\" waits for \"b\" waits for \"a\"; remove one of these lines"
     );
     // Who only waits for a circle is not part of it.
     let three = format!("hilum 1\n{}{}{}", section("out", "needs b"), section("b", "needs c"), section("c", "needs b"));
     assert_eq!(
         refusal(three.as_bytes()),
-        "6:1: workloads wait for each other in a circle: \"b\" waits for \"c\" waits for \"b\""
+        "6:1: workloads wait for each other in a circle: \"b\" waits for \"c\" waits for \"b\"; remove one of these lines"
     );
 }
 
@@ -253,7 +273,7 @@ fn longest_cycle_is_refused_in_one_line() {
     }
     let found = refusal(text.as_bytes());
     assert!(found.starts_with("2:1: workloads wait for each other in a circle: \"w0\" waits for \"w1\""), "{found}");
-    assert!(found.ends_with("\"w4\" waits for \"w5\" ..."), "{found}");
+    assert!(found.ends_with("\"w4\" waits for \"w5\" ...; remove one of these lines"), "{found}");
 }
 
 #[test]
@@ -274,8 +294,8 @@ fn everything_above_its_limit_is_refused() {
     let line = format!("needs{}", " a".repeat(limits::LINE_WORDS));
     assert_eq!(in_workload(&line), "5:85: too many words in a line; the limit is 40");
 
-    assert_eq!(in_workload(&"x".repeat(limits::LINE_BYTES + 1)), "5:1: the line is longer than 1024 bytes");
-    assert_eq!(refusal(&[b'\n'; limits::FILE_BYTES + 1]), "1:1: the file is larger than 65536 bytes");
+    assert_eq!(in_workload(&"x".repeat(limits::LINE_BYTES + 1)), "5:1: the line is longer than 1024 bytes; shorten it");
+    assert_eq!(refusal(&[b'\n'; limits::FILE_BYTES + 1]), "1:1: the file is larger than 65536 bytes; shorten it");
 
     let path = format!("directory /{}", "d".repeat(limits::PATH_BYTES));
     assert!(in_workload(&path).contains("of at most 255 bytes"));
@@ -287,7 +307,10 @@ fn everything_above_its_limit_is_refused() {
 #[test]
 fn long_word_is_shown_in_part() {
     let found = in_workload(&"ä".repeat(100));
-    assert_eq!(found, format!("5:1: unknown key \"{}...\" in [workload]", "ä".repeat(20)));
+    assert_eq!(
+        found,
+        format!("5:1: unknown key \"{}...\" in [workload]; docs/config.md has every key", "ä".repeat(20))
+    );
 }
 
 #[test]
@@ -295,8 +318,8 @@ fn confinement_that_is_none_is_refused_with_what_was_expected() {
     for (line, expected) in [
         ("share mnt", "5:7: found \"mnt\", expected cgroup, ipc, net, net=NAME, pid, time, user or uts"),
         ("share", "5:6: \"share\" needs cgroup, ipc, net, net=NAME, pid, time, user or uts"),
-        ("share net=b", "5:7: there is no workload \"b\""),
-        ("share net=a", "5:7: workload \"a\" cannot name itself here"),
+        ("share net=b", "5:7: there is no workload \"b\"; correct the name, or add its section"),
+        ("share net=a", "5:7: workload \"a\" cannot name itself here; remove the name"),
         ("ids 1000", "5:5: found \"1000\", expected the first of 65,536 ids, from 65536 up"),
         (
             "capability CAP_KILL",
@@ -305,7 +328,10 @@ fn confinement_that_is_none_is_refused_with_what_was_expected() {
         ("seccomp", "5:8: \"seccomp\" needs default, strict or off"),
         ("seccomp default ptrace", "5:17: found \"ptrace\", expected +NAME or -NAME with the name of a system call"),
         ("seccomp default +ptrac", "5:17: found \"+ptrac\", expected +NAME or -NAME with the name of a system call"),
-        ("seccomp off +ptrace", "5:13: unexpected word \"+ptrace\""),
+        (
+            "seccomp off +ptrace",
+            "5:13: unexpected word \"+ptrace\"; remove it, or enclose words that belong together in quotes",
+        ),
         (
             "tcp bind=0",
             "5:5: found \"bind=0\", expected bind=PORT,... or connect=PORT,... with at most 8 ports each, or none",
@@ -443,7 +469,7 @@ fn network_line_that_is_wrong_by_itself_is_refused() {
             "publish fd00::1:80:80/tcp",
             "5:9: found \"fd00::1:80:80/tcp\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp",
         ),
-        ("resolv now", "5:8: unexpected word \"now\""),
+        ("resolv now", "5:8: unexpected word \"now\"; remove it, or enclose words that belong together in quotes"),
         ("talk", "5:5: \"talk\" needs the names of workloads, or board"),
     ] {
         assert_eq!(in_workload(line), expected, "{line}");
@@ -501,8 +527,12 @@ fn network_line_that_does_not_go_with_others_is_refused() {
             "15:9: found \"8080:90/tcp\", expected a port of the board that no other line publishes",
         ),
         ("", "talk a", "14:1: workload \"b\": talk needs a link veth with an address"),
-        ("", "link veth br0 10.77.0.3/24\ntalk c", "15:6: there is no workload \"c\""),
-        ("", "link veth br0 10.77.0.3/24\ntalk b", "15:6: workload \"b\" cannot name itself here"),
+        (
+            "",
+            "link veth br0 10.77.0.3/24\ntalk c",
+            "15:6: there is no workload \"c\"; correct the name, or add its section",
+        ),
+        ("", "link veth br0 10.77.0.3/24\ntalk b", "15:6: workload \"b\" cannot name itself here; remove the name"),
         (
             "",
             "share net\npublish 90:90/tcp",

@@ -1,0 +1,41 @@
+//! The word that somebody probably meant who wrote another one.
+
+/// The one of some words that differs from `name` by at most two letters; the nearest of several.
+pub fn nearest(words: impl Iterator<Item = &'static str>, name: &str) -> Option<&'static str> {
+    let distances = words.filter_map(|word| Some((distance(word.as_bytes(), name.as_bytes())?, word)));
+    let (distance, near) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= 2 && near.len() > 2 && 2 * distance <= near.len()).then_some(near)
+}
+
+/// Letters to insert, delete or replace to get from one word to the other (Levenshtein); none for long words.
+fn distance(left: &[u8], right: &[u8]) -> Option<usize> {
+    const LONGEST: usize = 16;
+    if left.len().max(right.len()) >= LONGEST {
+        return None;
+    }
+    let mut row: [usize; LONGEST] = core::array::from_fn(|index| index);
+    for (above, letter) in left.iter().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = above + 1;
+        for (at, other) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(letter != other);
+            diagonal = row[at + 1];
+            row[at + 1] = replaced.min(diagonal + 1).min(row[at] + 1);
+        }
+    }
+    Some(row[right.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nearest;
+
+    #[test]
+    fn word_with_a_slip_is_recognised_and_another_one_is_not() {
+        let near = |name| nearest(["status", "start", "stop"].into_iter(), name);
+        assert_eq!(near("statsu"), Some("status"));
+        assert_eq!(near("strat"), Some("start"));
+        assert_eq!(near("fly"), None);
+        assert_eq!(near(""), None);
+    }
+}
