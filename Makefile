@@ -5,6 +5,8 @@ ACCEL     ?= tcg
 TOOLCHAIN ?= auto
 # Words for the guest's kernel command line, such as: make run APPEND=hilum.panic
 APPEND    ?=
+# With GDB=1 `make run` waits for gdb at port 1234 before the first instruction.
+GDB       ?=
 # The port of this machine that leads to the port that an appliance publishes.
 PORT      ?= 8080
 GUEST_PORT_web  := 8080
@@ -12,6 +14,8 @@ GUEST_PORT_mqtt := 1883
 # What `make run` and `make image` build: an appliance of initramfs/appliances/ for a board of initramfs/boards/.
 APPLIANCE ?= web
 BOARD     ?= qemu-$(ARCH)
+# What `make test` runs: words for cargo test.
+TESTS     ?= --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe
 # How long `make soak` goes on.
 SECONDS   ?= 600
 
@@ -69,15 +73,17 @@ help: ## show this
 	@echo "  APPEND='WORD...'               more words for the guest's kernel command line"
 	@echo "  RUNS=NUMBER PARTS='PART...'    for make bench: starts of each, and only some of the parts"
 	@echo "  WRITE=1                        make bench and make timeline put what they measured into docs/"
+	@echo "  TESTS='WORD...'                what make test runs, as words for cargo test (CONTRIBUTING.md)"
+	@echo "  GDB=1                          make run waits for gdb at port 1234 (CONTRIBUTING.md)"
 	@echo "  DEBIAN_MIRROR=URL              where Debian packages come from"
 
 run: BOARD := qemu-$(ARCH)
 run: image $(BUILD)/tools/hilum-qemu ## boot an appliance (APPLIANCE, the demo) in QEMU, on this terminal
 	@$(BUILD)/tools/hilum-qemu run --arch $(ARCH) --accel $(ACCEL) --image $(BUILD)/image/qemu-$(ARCH)-$(APPLIANCE_NAME) \
-	    --publish $(PORT):$(or $(GUEST_PORT_$(APPLIANCE_NAME)),8080) --append "$(APPEND)"
+	    --publish $(PORT):$(or $(GUEST_PORT_$(APPLIANCE_NAME)),8080) --append "$(APPEND)" $(if $(GDB),--gdb)
 
 test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/hilum-counted $(BUILD)/debian/packages/of-every-board ## run every test, on the host and in QEMU, for both architectures
-	@$(HOST) test --quiet --no-fail-fast --locked --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe
+	@$(HOST) test --quiet --no-fail-fast --locked $(TESTS)
 
 soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads at random for SECONDS (600), and look for drift
 	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu --test soak -- --nocapture

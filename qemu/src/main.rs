@@ -44,6 +44,9 @@ enum Command {
         /// use.
         #[arg(long, value_parser = ports)]
         publish: Option<(u16, u16)>,
+        /// Waits at this machine's port 1234 for gdb before the first instruction.
+        #[arg(long)]
+        gdb: bool,
         /// Ends the guest after this many seconds.
         #[arg(long)]
         deadline: Option<u64>,
@@ -70,7 +73,7 @@ fn main() {
 }
 
 fn run(command: Command) -> Result<()> {
-    let Command::Run { arch, image, accel, memory, append, publish, deadline } = command;
+    let Command::Run { arch, image, accel, memory, append, publish, gdb, deadline } = command;
     let (kernel, initramfs, data) = (image.join("vmlinuz"), image.join("initramfs"), image.join("data.img"));
     for file in [&kernel, &initramfs] {
         if !file.is_file() {
@@ -83,6 +86,9 @@ fn run(command: Command) -> Result<()> {
     let mut words: Vec<String> = network.into_iter().flatten().collect();
     if data.exists() {
         words.extend(hilum_qemu::writable_disk(&data));
+    }
+    if gdb {
+        words.extend(["-gdb", "tcp:127.0.0.1:1234", "-S"].map(str::to_owned));
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let options = Options {
@@ -102,6 +108,9 @@ fn run(command: Command) -> Result<()> {
     println!("starting {} under {name}; leave with Ctrl-A X", arch.name());
     if let Some((port, _)) = forwarded {
         println!("what the guest publishes is at http://localhost:{port}/");
+    }
+    if gdb {
+        println!("waiting for gdb: target remote localhost:1234");
     }
     let mut qemu = options.command();
     qemu.args(["-nographic", "-serial", "mon:stdio"]);

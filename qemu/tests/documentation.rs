@@ -196,3 +196,39 @@ fn completion_offers_the_names_that_process_one_and_a_file_know() {
     assert_eq!(offered("", &words), one);
     drop(running);
 }
+
+/// Every file and folder that CONTRIBUTING.md and ARCHITECTURE.md name in code is there.
+#[test]
+fn files_that_the_guides_name_are_there() {
+    for page in ["CONTRIBUTING.md", "ARCHITECTURE.md"] {
+        let text = read(page);
+        // Blocks are commands and pictures.
+        let prose = text.split("\n```").step_by(2).collect::<String>();
+        let names = prose.split('`').skip(1).step_by(2).filter(|code| !code.contains([' ', '*', '=', '$']));
+        for name in names
+            .filter(|code| ["src/", "qemu/", "initramfs/", "linker/", "docs/"].iter().any(|top| code.starts_with(top)))
+        {
+            assert!(project().join(name).exists(), "{page}: there is no {name}");
+        }
+    }
+}
+
+/// The worked example of CONTRIBUTING.md touches the files that it names.
+#[test]
+fn worked_example_is_where_the_guide_says() {
+    let text = read("CONTRIBUTING.md");
+    let example = part(&text, "Add a key to the configuration");
+    let names: Vec<&str> = example.split('`').skip(1).step_by(2).filter(|code| code.ends_with(".rs")).collect();
+    let has_it = |name: &&&str| read(name).to_lowercase().contains("umask");
+    let others: Vec<&&str> = names.iter().filter(|name| !has_it(name)).collect();
+    // Those that are named for other kinds of keys.
+    assert_eq!(
+        others,
+        [
+            &"src/logic/config/limits.rs",
+            &"src/logic/plan/audit.rs",
+            &"initramfs/src/appliance.rs",
+            &"src/logic/config/network.rs"
+        ]
+    );
+}
