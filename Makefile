@@ -36,7 +36,7 @@ HOST  := env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/host HILUM_BUILD=$(BUI
 SOURCES := Cargo.toml Cargo.lock $(shell find src linker qemu/probe -type f)
 TOOLS   := Cargo.toml Cargo.lock $(shell find src/logic initramfs/src initramfs/Cargo.toml qemu/src qemu/Cargo.toml -type f)
 SCRIPTS := .ci/run linker/build linker/reproducible initramfs/debian/fetch initramfs/debian/install \
-           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash
+           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash docs/test
 BOARD_ARCH := $(if $(filter rpi%,$(BOARD)),aarch64,$(lastword $(subst -, ,$(BOARD))))
 # An appliance elsewhere is named by its folder, with a slash.
 APPLIANCE_FOLDER := $(if $(findstring /,$(APPLIANCE)),$(APPLIANCE:/=),initramfs/appliances/$(APPLIANCE))
@@ -57,12 +57,12 @@ endif
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test soak image bench timeline size check fmt clean install-run install-test install-check fresh
+.PHONY: help run test docs-test soak image bench timeline size check fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
 	@echo "targets:"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
 	@echo "variables:"
 	@echo "  ARCH=x86_64|aarch64            the board's architecture (now $(ARCH))"
 	@echo "  APPLIANCE=NAME                 one of: $(APPLIANCES) (now $(APPLIANCE))"
@@ -84,6 +84,9 @@ run: image $(BUILD)/tools/hilum-qemu ## boot an appliance (APPLIANCE, the demo) 
 
 test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/hilum-counted $(BUILD)/debian/packages/of-every-board ## run every test, on the host and in QEMU, for both architectures
 	@$(HOST) test --quiet --no-fail-fast --locked $(TESTS)
+
+docs-test: install-test $(BUILD)/installed-docs $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/hilum-qemu ## as root: execute every command block of README and docs (PAGES names some)
+	@docs/test
 
 soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads at random for SECONDS (600), and look for drift
 	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu --test soak -- --nocapture

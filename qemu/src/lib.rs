@@ -7,6 +7,7 @@
 
 mod machine;
 mod namespace;
+pub mod picture;
 mod terminal;
 mod transcript;
 mod vm;

@@ -1,4 +1,4 @@
-//! `hilum-qemu run`: boots an initramfs on this terminal.
+//! `hilum-qemu`: boots an initramfs on this terminal, and draws what a console showed.
 
 #![forbid(unsafe_code)]
 
@@ -51,6 +51,11 @@ enum Command {
         #[arg(long)]
         deadline: Option<u64>,
     },
+    /// Prints a picture (SVG) of what a terminal shows of a console's bytes.
+    Picture {
+        /// The bytes that came from the console.
+        transcript: PathBuf,
+    },
 }
 
 fn ports(text: &str) -> Result<(u16, u16), String> {
@@ -73,7 +78,9 @@ fn main() {
 }
 
 fn run(command: Command) -> Result<()> {
-    let Command::Run { arch, image, accel, memory, append, publish, gdb, deadline } = command;
+    let Command::Run { arch, image, accel, memory, append, publish, gdb, deadline } = command else {
+        return picture(command);
+    };
     let (kernel, initramfs, data) = (image.join("vmlinuz"), image.join("initramfs"), image.join("data.img"));
     for file in [&kernel, &initramfs] {
         if !file.is_file() {
@@ -131,6 +138,14 @@ fn run(command: Command) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+fn picture(command: Command) -> Result<()> {
+    if let Command::Picture { transcript } = command {
+        let bytes = std::fs::read(&transcript).with_context(|| transcript.display().to_string())?;
+        print!("{}", hilum_qemu::picture::svg(&bytes));
+    }
+    Ok(())
 }
 
 /// Boots the same kernel for a moment: /dev/kvm may open and then hang, which is common in nested machines.

@@ -232,3 +232,118 @@ fn worked_example_is_where_the_guide_says() {
         ]
     );
 }
+
+/// The pages that people read, with their folder.
+fn pages() -> Vec<(String, String)> {
+    let mut names: Vec<String> =
+        ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md"].map(str::to_owned).into();
+    let docs = std::fs::read_dir(project().join("docs")).expect("docs");
+    let files = docs.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
+    names.extend(files.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")));
+    names.sort();
+    names.into_iter().map(|name| (read(&name), name)).map(|(text, name)| (name, text)).collect()
+}
+
+/// The links of a page: what stands in brackets, where it leads, and the title behind it.
+fn links(text: &str) -> Vec<(&str, &str, &str)> {
+    let mut links = Vec::new();
+    for (at, _) in text.match_indices("](") {
+        let shown = text[..at].rsplit('[').next().unwrap_or_default();
+        // A link has no line break inside, which code in a block may have.
+        let Some(target) = text[at + 2..].split(')').next().filter(|target| !target.contains('\n')) else { continue };
+        let (target, title) = target.split_once(" \"").unwrap_or((target, ""));
+        links.push((shown, target, title.trim_end_matches('"')));
+    }
+    links
+}
+
+/// The anchor that a heading gets on the usual pages: lower case, blanks as hyphens, other signs left out.
+fn anchor(heading: &str) -> String {
+    let letters = heading.trim_start_matches('#').trim().to_lowercase();
+    letters
+        .chars()
+        .filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter))
+        .collect::<String>()
+        .replace(' ', "-")
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut count = 0;
+    for (name, text) in pages() {
+        let folder = project().join(&name).parent().expect("a folder").to_owned();
+        for (_, target, _) in links(&text).into_iter().filter(|(_, target, _)| !target.contains("://")) {
+            count += 1;
+            let (path, part) = target.split_once('#').unwrap_or((target, ""));
+            let file = if path.is_empty() { project().join(&name) } else { folder.join(path) };
+            assert!(file.exists(), "{name}: there is no {target}");
+            let is_there = || read_path(&file).lines().any(|line| line.starts_with('#') && anchor(line) == part);
+            assert!(part.is_empty() || is_there(), "{name}: there is no heading {target}");
+        }
+    }
+    assert!(count > 60, "only {count} links were found");
+}
+
+fn read_path(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn every_yes_is_a_test_and_every_figure_is_in_the_bench() {
+    let text = read("README.md");
+    let (mut yes, mut figures) = (0, 0);
+    for (shown, target, title) in links(&text) {
+        if shown == "yes" {
+            yes += 1;
+            let test = read(target);
+            assert!(!title.is_empty() && test.contains(&format!("fn {title}(")), "{target} has no test {title:?}");
+        } else if target == "docs/bench.md" && shown.starts_with(|first: char| first.is_ascii_digit()) {
+            figures += 1;
+            let figure = format!("| {} |", shown.split(' ').next().unwrap_or_default());
+            assert!(read(target).contains(&figure), "docs/bench.md has no {shown}");
+        }
+    }
+    let claims = text.lines().filter(|line| line.starts_with("| ") && line.contains("yes")).count();
+    assert!(yes >= claims && claims >= 15 && figures >= 6, "{yes} links for {claims} claims, {figures} figures");
+}
+
+#[test]
+fn picture_is_what_the_transcript_shows() {
+    let transcript = std::fs::read(project().join("docs/boot.console")).expect("the transcript");
+    let drawn = hilum_qemu::picture::svg(&transcript);
+    assert_eq!(drawn, read("docs/boot.svg"), "make it anew: hilum-qemu picture docs/boot.console > docs/boot.svg");
+}
+
+/// Blocks of commands that `make docs-test` leaves out, each with its reason above it.
+const NOT_TESTED: usize = 6;
+
+#[test]
+fn every_block_says_what_it_is_and_configurations_are_good() {
+    let (mut commands, mut left) = (0, 0);
+    for (name, text) in pages() {
+        let lines: Vec<&str> = text.lines().collect();
+        let mut open = None;
+        for (number, line) in lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("```")) {
+            let Some((from, language)) = open.take() else {
+                let language = line.trim_start().trim_start_matches('`');
+                let place = format!("{name}:{}", number + 1);
+                assert!(["sh", "text", "conf", "toml", "html"].contains(&language), "{place}: {language:?}");
+                let above = lines[..number].iter().rev().find(|line| !line.trim().is_empty()).unwrap_or(&"");
+                commands += usize::from(language == "sh");
+                left += usize::from(above.trim().starts_with("*Not tested: ") && language == "sh");
+                open = Some((number + 1, language));
+                continue;
+            };
+            let block: String = lines[from..number].iter().map(|line| format!("{}\n", line.trim())).collect();
+            if language == "conf" {
+                let mut config = Box::new(hilum::config::Config::EMPTY);
+                if let Err(error) = hilum::config::parse(block.as_bytes(), &mut config) {
+                    panic!("{name}:{from}: {error}\n{block}");
+                }
+            }
+        }
+        assert!(open.is_none(), "{name}: a block that is not closed");
+    }
+    assert_eq!(left, NOT_TESTED, "of {commands} blocks");
+    assert!(commands > 20, "only {commands} blocks");
+}
