@@ -81,7 +81,7 @@ fn runner(folder: &Path) -> Vec<Told> {
         // The number of the line changes with the file.
         line.split_once("*** ").map_or(line.clone(), |(_, line)| format!("Makefile: *** {line}"))
     };
-    let mut run = Command::new(built("tools/hilum-qemu"));
+    let mut run = Command::new(env!("CARGO_BIN_EXE_hilum-qemu"));
     run.args(["run", "--arch", host().name(), "--image", "image"]);
     vec![
         ("The image to boot is not there", crate::said(&mut run, folder)),
