@@ -133,6 +133,14 @@ impl Vm {
         self.execute(&json!({"execute": "device_add", "arguments": device}))
     }
 
+    /// Pulls the device with this id out of its slot.
+    ///
+    /// # Errors
+    /// The monitor does not answer, or the machine has no such device.
+    pub fn unplug(&self, device: &str) -> Result<()> {
+        self.execute(&json!({"execute": "device_del", "arguments": {"id": device}}))
+    }
+
     /// Ends the machine at once, as when its power is cut.
     ///
     /// # Errors

@@ -184,7 +184,6 @@ fn check(arch: Arch, release: &str) {
     for (rule, times) in [
         ("hilum-stranger stranger.0: neither IPv4 nor IPv6", 1),
         ("hilum-forger forger.0: not its own MAC address", 1),
-        // Of both families.
         ("hilum-forger forger.0: not its own address", 2),
         ("hilum forward: refused from br0", 1),
         ("hilum input: refused from br0", 1),
@@ -205,7 +204,6 @@ fn net(vm: &mut Vm) -> String {
     support::at_prompt(&vm.console);
     let before = vm.console.text().len();
     vm.type_text("net\r").expect("QEMU is there");
-    // Rules come last, and the first line of all is the loopback's.
     vm.console.expect("\nlink lo ", BOOT).expect("an answer");
     support::at_prompt(&vm.console);
     support::without_prompt(&vm.console.text()[before..])
@@ -357,6 +355,32 @@ fn workload_whose_packets_cannot_be_filtered_does_not_start() {
     assert!(console.contains(&format!("hilum: workload \"a\": filter packets: {why}")), "{console}");
     assert!(console.contains("content /proc/sys/net/ipv4/ip_forward 0"), "{console}");
     assert!(!console.contains("bridge br0: ") && !console.contains("workload \"a\": started"), "{console}");
+}
+
+/// A card is pulled out: what its DHCP server said is not true any more.
+#[test]
+fn name_servers_go_with_the_link_that_told_of_them() {
+    const CONFIG: &str = r#"hilum 1
+[system]
+module virtio_pci
+module virtio_net
+link eth0 dhcp
+nameserver 9.9.9.9
+[workload a]
+root /images/busybox
+exec /bin/busybox sh -c ". /t; n=/etc/resolv.conf; until $b grep -q 10.0.2.3 $n; do $b sleep 1; done; echo there; while $b grep -q 10.0.2.3 $n; do $b sleep 1; done; $b cat $n; echo gone"
+resolv
+restart never
+"#;
+    let words = "-device pcie-root-port,id=plug -netdev user,id=net -device virtio-net-pci,netdev=net,id=card,bus=plug,romfile=";
+    let cards: Vec<String> = words.split(' ').map(str::to_owned).collect();
+    let booted = boot(Arch::X86_64, support::USUAL, CONFIG, &cards, &[]);
+    let console = &booted.vm.console;
+    console.expect("a | there", BOOT).expect("it has a lease");
+    booted.vm.unplug("card").expect("the card");
+    console.expect("link eth0: is gone", BOOT).expect("that is told");
+    console.expect("a | gone", BOOT).expect("its name server is as well");
+    has_line(&console.text(), "a | nameserver 9.9.9.9");
 }
 
 /// Bytes that pass through a workload's link, against those of a pair and a bridge that were made by hand in the guest.

@@ -168,6 +168,10 @@ impl Board {
         self.supervisor.seed(hilum_sys::boottime_us() as u32);
         self.timeline.note(Moment::Arranged);
         self.prepare_all();
+        if self.quiet_until.is_none() {
+            // It makes the file of name servers that workloads with `resolv` have.
+            self.follow_links();
+        }
         self.supervisor.begin(self.config.get(), self.guard.is_safe, self.now);
         self.carry_out();
         if self.quiet_until.is_none() {
@@ -203,12 +207,16 @@ impl Board {
         }
     }
 
+    /// Hears of the board's links from now on.
+    pub(super) fn follow_links(&mut self) {
+        self.links = BoardLinks::follow(self.kind, self.config.get(), empty_folder(self.kind), &mut self.console);
+    }
+
     /// Opens the board: to commands, and to the links of the network. No workload waits for it.
     pub(super) fn open(&mut self) {
         if let Err(errno) = self.control.open(control::path(self.config.get(), self.kind)) {
             self.console.say(format_args!("control socket: {}; commands reach nobody", words(errno)));
         }
-        self.links = BoardLinks::follow(self.kind, self.config.get(), empty_folder(self.kind), &mut self.console);
         if let Some(socket) = self.links.socket() {
             let _ = self.watch(socket, Source::Links);
             self.links.look(self.config.get(), &mut self.console);

@@ -111,7 +111,7 @@ impl Board {
         let config = self.config.get();
         let is_free = |workload: &Workload<'_>| {
             let waits_for_others = !workload.needs.is_empty() || !workload.after.is_empty();
-            !waits_for_others && !needs_copy(config, workload, self.around.has_disks)
+            !waits_for_others && !workload.network.has_resolv && !needs_copy(config, workload, self.around.has_disks)
         };
         processors() == 1 && config.workloads.iter().any(is_free)
     }
@@ -123,6 +123,7 @@ impl Board {
         }
         self.supervisor.limit_set_ups(processors());
         Work::ALL.into_iter().for_each(|work| self.prepare(work));
+        self.follow_links();
         self.start_deferred();
         self.open();
     }
@@ -211,7 +212,7 @@ impl Board {
         let is_quiet = self.quiet_until.is_some();
         let needs = self.around.networks.lacks(config, index) || !workload.resources.io.is_empty();
         ((is_quiet || self.around.ready.is_some()) && needs)
-            || (is_quiet && needs_copy(config, workload, self.around.has_disks))
+            || (is_quiet && (workload.network.has_resolv || needs_copy(config, workload, self.around.has_disks)))
     }
 }
 

@@ -201,7 +201,7 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
 }
 
 fn attach(mount: &SystemMount<'_>, device: &Name, is_read_only: bool) -> Result<u32, Errno> {
-    rustix::mount::mount(Path(&device), Path(mount.target), Path(mount.kind), flags(mount, is_read_only), None)
+    rustix::mount::mount(Path(device), Path(mount.target), Path(mount.kind), flags(mount, is_read_only), None)
         .map(|()| 0)
 }
 

@@ -378,7 +378,7 @@ impl Program<'_> {
         }
         let errno = hilum_sys::execute(program, arguments, environment);
         // The kernel says ENOENT for a missing dynamic loader too, as if the program were not there.
-        if errno == Errno::NOENT && access(*name, Access::EXISTS).is_ok() { Errno::LIBACC } else { errno }
+        if errno == Errno::NOENT && access(name, Access::EXISTS).is_ok() { Errno::LIBACC } else { errno }
     }
 }
 
