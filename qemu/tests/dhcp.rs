@@ -35,36 +35,32 @@ fn dhcp_lease_is_taken_renewed_and_asked_for_again() {
     until("the carrier", || console.text().matches("link eth0: has a carrier").count() == 2);
     until("another question", || Peer::count(&log, "DHCPDISCOVER") > found);
     // The client is a process that can do nothing: nobody, no capability, nine system calls.
-    let status = client_status(&namespace);
+    let (_, status) = client(&namespace);
     for line in ["Uid:\t65534\t65534\t65534\t65534", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"] {
         assert!(status.contains(line), "{line} in {status}");
     }
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
     // And one that is killed is made again.
     let found = Peer::count(&log, "DHCPDISCOVER");
-    let pid = client_pid(&namespace).expect("it runs");
-    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+    let (pid, _) = client(&namespace);
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is there");
     console.expect("link eth0: its DHCP client ended; another one starts", SOON).expect("that is told");
     until("another client's question", || Peer::count(&log, "DHCPDISCOVER") > found);
 }
 
-/// The host's pid of the DHCP client: the child of PID 1 that runs as nobody.
-fn client_pid(namespace: &Namespace) -> Option<i32> {
-    let all = children(namespace).into_iter().map(u32::cast_signed);
-    let status = |pid: &i32| std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    all.map(|pid| (pid, status(&pid))).find(|(_, status)| status.contains("Uid:\t65534")).map(|(pid, _)| pid)
-}
-
-fn client_status(namespace: &Namespace) -> String {
-    let mut status = String::new();
-    // The filter of system calls is the last that it gives itself.
-    until("a client that is confined", || {
-        let pid = client_pid(namespace);
-        status = pid.and_then(|pid| std::fs::read_to_string(format!("/proc/{pid}/status")).ok()).unwrap_or_default();
-        status.contains("Seccomp:\t2")
+/// The host's pid of the DHCP client, and its status: the one child of PID 1 that runs as nobody, once it is confined and
+/// the one before it is gone.
+fn client(namespace: &Namespace) -> (u32, String) {
+    let status = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let is_client = |(_, status): &(u32, String)| status.contains("Uid:\t65534") && !status.contains("State:\tZ");
+    let mut clients = Vec::new();
+    until("one client that is confined", || {
+        clients = children(namespace).into_iter().map(|pid| (pid, status(pid))).filter(is_client).collect();
+        // The filter of system calls is the last that it gives itself.
+        clients.len() == 1 && clients[0].1.contains("Seccomp:\t2")
     });
-    status
+    clients.remove(0)
 }
 
 #[test]
