@@ -298,17 +298,23 @@ pub(super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -> Result<(
     let Some(name) = name else { return Ok(()) };
     match key {
         "link" | "bridge" => {
-            let links = network.links.iter().map(|link| (link.line.0, link.name, &link.addresses));
-            let bridges = network.bridges.iter().map(|bridge| (bridge.line.0, bridge.name, &bridge.addresses));
-            for (_, other, addresses) in links.chain(bridges).filter(|(number, ..)| *number < line.number) {
+            // What an earlier line has of this one: its name, or a network of it.
+            let clash = |number: u32, other: &str, addresses: &Addresses| {
+                if number >= line.number {
+                    return None;
+                }
                 if other == name.text {
-                    return wrong(name, NEW_NAME);
+                    return Some((name, NEW_NAME));
                 }
-                for (word, own) in prefixes(line) {
-                    if addresses.iter().any(|address| address.overlaps(own)) {
-                        return wrong(word, NEW_NETWORK);
-                    }
-                }
+                let overlaps = |own: Prefix| addresses.iter().any(|address| address.overlaps(own));
+                let mut networks = prefixes(line);
+                networks.find(|(_, own)| overlaps(*own)).map(|(word, _)| (word, NEW_NETWORK))
+            };
+            let links = || network.links.iter().find_map(|link| clash(link.line.0, link.name, &link.addresses));
+            let mut bridges = network.bridges.iter();
+            let bridges = || bridges.find_map(|bridge| clash(bridge.line.0, bridge.name, &bridge.addresses));
+            if let Some((word, expected)) = links().or_else(bridges) {
+                return wrong(word, expected);
             }
             if let Some(link) = network.links.iter().find(|link| link.line.0 == line.number) {
                 check_gateways(line, &link.addresses)?;
@@ -413,12 +419,12 @@ fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<
     }
     for (word, own) in prefixes(line) {
         let network = &config.system.network;
-        let boards = network.bridges.iter().flat_map(|bridge| &bridge.addresses);
-        let boards = boards.chain(network.links.iter().flat_map(|link| &link.addresses));
-        // Of two with the same one, the later is told.
-        let before = others().filter(|other| other.line.0 < line.number);
-        let mut taken = boards.chain(before.flat_map(|other| &other.addresses));
-        if taken.any(|other| other.address == own.address) {
+        let has = |addresses: &Addresses| addresses.iter().any(|other| other.address == own.address);
+        if network.bridges.iter().any(|bridge| has(&bridge.addresses))
+            || network.links.iter().any(|link| has(&link.addresses))
+            // Of two with the same one, the later is told.
+            || others().any(|other| other.line.0 < line.number && has(&other.addresses))
+        {
             return wrong(word, NEW_ADDRESS);
         }
     }
