@@ -59,7 +59,7 @@ impl Running {
     /// What it has said since; none for nothing.
     pub(super) fn hear(&self) -> Option<Word> {
         let mut bytes = [0; LEASE_BYTES];
-        match recv(&self.socket, &mut bytes, RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
+        match recv(&self.socket, &mut bytes[..], RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
             Err(Errno::AGAIN | Errno::INTR) => None,
             // Its whole length: what is longer is no lease.
             Ok((_, LEASE_BYTES)) => Lease::read(&bytes).map(Word::Given),
@@ -131,7 +131,7 @@ fn run(mac: Mac, wire: &OwnedFd, other: &OwnedFd) -> ! {
         if waits[0].revents().is_empty() {
             continue;
         }
-        if let Ok((length, _)) = recv(wire, &mut heard, RecvFlags::DONTWAIT) {
+        if let Ok((length, _)) = recv(wire, &mut heard[..], RecvFlags::DONTWAIT) {
             tell(other, client.hear(monotonic_ms(), &heard[..length.min(heard.len())]));
         }
     }

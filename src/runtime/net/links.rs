@@ -118,7 +118,7 @@ impl BoardLinks {
         let mut buffer = [0; 4096];
         loop {
             let Some(socket) = &self.socket else { return };
-            match recv(socket, &mut buffer, RecvFlags::DONTWAIT) {
+            match recv(socket, &mut buffer[..], RecvFlags::DONTWAIT) {
                 Ok((length, _)) => {
                     for message in Messages::of(&buffer[..length.min(buffer.len())]) {
                         if let Ok(Message::Entry(kind, body)) = message

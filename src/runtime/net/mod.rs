@@ -52,7 +52,7 @@ pub(crate) fn request(socket: &OwnedFd, writer: &Writer<'_>) -> Result<(), Errno
     send(socket, bytes, SendFlags::empty())?;
     let (mut done, mut answer) = (0, [0; 1024]);
     while done < requests {
-        let (length, _) = recv(socket, &mut answer, RecvFlags::DONTWAIT)?;
+        let (length, _) = recv(socket, &mut answer[..], RecvFlags::DONTWAIT)?;
         match acknowledge(&answer[..length.min(answer.len())], requests, &mut done) {
             Ok(()) => {}
             Err((_, Refusal::Kernel(errno))) => return Err(Errno::from_raw_os_error(errno.0.into())),
@@ -89,7 +89,7 @@ pub(crate) fn each(
     send(socket, bytes, SendFlags::empty())?;
     let mut answer = [0; ANSWER_BYTES];
     loop {
-        let (length, _) = recv(socket, &mut answer, RecvFlags::DONTWAIT)?;
+        let (length, _) = recv(socket, &mut answer[..], RecvFlags::DONTWAIT)?;
         for message in Messages::of(&answer[..length.min(answer.len())]) {
             match message {
                 Ok(Message::Entry(kind, body)) => entry(kind, body),

@@ -78,7 +78,7 @@ fn has_block_device(events: &OwnedFd) -> bool {
     let mut found = false;
     loop {
         let mut message = [0_u8; 4096];
-        match recv(events, &mut message, RecvFlags::DONTWAIT) {
+        match recv(events, &mut message[..], RecvFlags::DONTWAIT) {
             Ok((length, _)) => {
                 found |= message[..length.min(4096)].windows(SUBSYSTEM.len()).any(|part| part == SUBSYSTEM);
             }

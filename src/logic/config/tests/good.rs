@@ -102,7 +102,8 @@ fn every_key_is_in_the_documentation() {
 #[test]
 fn example_of_the_documentation_is_taken() {
     let documentation = include_str!("../../../../docs/config.md");
-    let example = documentation.split("```").find(|block| block.starts_with("\nhilum 1")).expect("there is an example");
+    let mut blocks = documentation.split("```conf").filter_map(|block| block.split("```").next());
+    let example = blocks.find(|block| block.starts_with("\nhilum 1")).expect("there is an example");
     with(example, |config| assert!(config.workloads.len() >= 2));
 }
 
