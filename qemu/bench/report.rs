@@ -107,7 +107,10 @@ fn conditions() -> String {
     let system = rustix::system::uname();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let release = system.release().to_string_lossy().into_owned();
-    format!("{}, {processors} processors, Linux {release}, load {} when it ended", today(), load())
+    // Others that want the processors hold up what is less nice than they are for a short time alone.
+    let nice = rustix::process::getpriority_process(None).unwrap_or(0);
+    let nice = if nice == 0 { String::new() } else { format!(", at nice {nice}") };
+    format!("{}, {processors} processors, Linux {release}{nice}, load {} when it ended", today(), load())
 }
 
 #[cfg(test)]
