@@ -35,7 +35,7 @@ CARGO := $(shell command -v cargo || echo /usr/bin/cargo)
 HOST  := env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/host HILUM_BUILD=$(BUILD) $(CARGO)
 SOURCES := Cargo.toml Cargo.lock $(shell find src linker qemu/probe -type f)
 TOOLS   := Cargo.toml Cargo.lock $(shell find src/logic initramfs/src initramfs/Cargo.toml qemu/src qemu/Cargo.toml -type f)
-SCRIPTS := .ci/run linker/build linker/reproducible initramfs/debian/fetch initramfs/debian/install \
+SCRIPTS := .ci/run initramfs/dist linker/build linker/reproducible initramfs/debian/fetch initramfs/debian/install \
            initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash docs/test
 BOARD_ARCH := $(if $(filter rpi%,$(BOARD)),aarch64,$(lastword $(subst -, ,$(BOARD))))
 # An appliance elsewhere is named by its folder, with a slash.
@@ -43,6 +43,9 @@ APPLIANCE_FOLDER := $(if $(findstring /,$(APPLIANCE)),$(APPLIANCE:/=),initramfs/
 APPLIANCE_NAME   := $(notdir $(APPLIANCE_FOLDER))
 DESCRIPTIONS = initramfs/boards/$(BOARD).toml $(APPLIANCE_FOLDER)/appliance.toml
 export TOOLCHAIN
+
+# The one place with the version is Cargo.toml.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 ifeq ($(filter $(ARCH),$(ARCHS)),)
 $(error ARCH=$(ARCH) is not supported; choose one of: $(ARCHS))
@@ -57,7 +60,7 @@ endif
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test docs-test soak image bench timeline size check fmt clean install-run install-test install-check fresh
+.PHONY: help run test docs-test soak image dist bench timeline size check fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -97,6 +100,9 @@ image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum | $(BUI
 	set -- $$words; $(BUILD)/tools/hilum-initramfs image $(DESCRIPTIONS) --init $(BUILD)/board/$(BOARD_ARCH)/hilum \
 	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME)
 
+dist: $(BUILD)/installed-dist $(BUILD)/installed-image $(BUILD)/tools/hilum-initramfs $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## a release into build/dist/: ELF files, images of all BOARDS and APPLIANCES, sources, checksums
+	@initramfs/dist $(VERSION) "$(ARCHS)" "$(BOARDS)" "$(APPLIANCES)"
+
 bench: $(BUILD)/installed-bench $(BUILD)/bench/ready ## as root: measure starts, boots, memory and sizes, side by side with other tools
 	@for a in $(ARCHS); do $(MAKE) -s image BOARD=qemu-$$a APPLIANCE=web >/dev/null || exit 1; done
 	@$(BUILD)/tools/hilum-bench run --build $(BUILD) --runs $(RUNS) $(and $(WRITE),--docs docs) $(PARTS)
@@ -114,11 +120,13 @@ size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum.s
 	    $(BUILD)/tools/hilum-initramfs sizes $(BUILD)/board/$$a/hilum.symbols; \
 	done
 
-check: install-check install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) $(BUILD)/tools/hilum-initramfs ## formatting, lints, documentation, scripts, ELF files, same bytes from another folder
+check: install-check install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/cargo-deny $(BUILD)/tools/cargo-machete ## formatting, lints, documentation, dependencies, scripts, ELF files, same bytes from another folder
 	@$(CARGO) fmt --all --check
 	@$(HOST) clippy --quiet --locked --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe --all-targets -- -D warnings
 	@$(HOST) clippy --quiet --locked --profile board -p hilum-runtime -p hilum-sys -p hilum-probe -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(HOST) doc --quiet --locked --no-deps --document-private-items -p hilum -p hilum-sys
+	@$(BUILD)/tools/cargo-deny --log-level error --locked --workspace check licenses bans sources
+	@said=$$($(BUILD)/tools/cargo-machete --skip-target-dir 2>&1) || { echo "$$said" >&2; exit 1; }
 	@shellcheck $(SCRIPTS)
 	@for a in $(ARCHS); do \
 	    $(BUILD)/tools/hilum-initramfs check-elf $(BUILD)/board/$$a/hilum --budget linker/budget/$$a \
@@ -141,7 +149,18 @@ $(BUILD)/installed-%: initramfs/debian/install
 install-test: $(BUILD)/installed-build $(BUILD)/installed-run-x86_64 $(BUILD)/installed-run-aarch64 $(BUILD)/installed-image $(BUILD)/installed-test
 install-check: $(BUILD)/installed-check
 
+# Rules for dependencies (deny.toml), and those that nobody uses. Without optimisation they are there in a third of the time.
+VERSION_OF_deny    := 0.20.2
+VERSION_OF_machete := 0.9.2
+$(BUILD)/tools/cargo-%: | $(BUILD)/installed-build
+	@echo "compiling cargo-$* $(VERSION_OF_$*), once"
+	@env -u RUSTFLAGS CARGO_PROFILE_DEV_DEBUG=0 $(CARGO) install --quiet --debug --locked --no-default-features --version $(VERSION_OF_$*) \
+	    --root $(BUILD)/cargo/installed --target-dir $(BUILD)/cargo/installed/objects cargo-$*
+	@rm -rf $(BUILD)/cargo/installed/objects
+	@mkdir -p $(@D) && cp $(BUILD)/cargo/installed/bin/cargo-$* $@
+
 $(BUILD)/tools/hilum-qemu: $(TOOLS) | $(BUILD)/installed-build $(BUILD)/installed-run-$(ARCH)
+	@echo "compiling hilum-qemu and what it is made of; the first time takes some minutes"
 	@$(HOST) build --quiet --locked -p hilum-qemu
 	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/debug/hilum-qemu $@
 
@@ -168,6 +187,7 @@ $(BUILD)/bench/ready: $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/b
 	@touch $@
 
 $(BUILD)/tools/hilum-initramfs: $(TOOLS) | $(BUILD)/installed-build
+	@echo "compiling hilum-initramfs and what it is made of; the first time takes some minutes"
 	@$(HOST) build --quiet --locked -p hilum-initramfs
 	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/debug/hilum-initramfs $@
 
