@@ -16,11 +16,10 @@
 #include <linux/filter.h>
 #include <linux/landlock.h>
 #include <linux/mount.h>
-#include <linux/netlink.h>
 #include <linux/openat2.h>
-#include <linux/rtnetlink.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
@@ -47,10 +46,8 @@ static void attach(int mount, const char *path) {
     int target = MUST(beneath(AT_FDCWD, path, O_DIRECTORY));
     MUST(syscall(SYS_move_mount, mount, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
 }
-static int make(const char *kind, const char *mode, const char *size, unsigned attributes) {
+static int make(const char *kind, unsigned attributes) {
     int context = MUST(syscall(SYS_fsopen, kind, FSOPEN_CLOEXEC));
-    if (mode) MUST(syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, "mode", mode, 0));
-    if (size) MUST(syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, *size == '0' ? "ptmxmode" : "size", size, 0));
     MUST(syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, NULL, NULL, 0));
     return MUST(syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes));
 }
@@ -60,12 +57,16 @@ static void put(const char *path, const char *text) {
     close(file);
 }
 static void loopback_up(void) {
-    struct { struct nlmsghdr head; struct ifinfomsg link; } ask = { { sizeof ask, RTM_NEWLINK, NLM_F_REQUEST | NLM_F_ACK, 1, 0 }, { .ifi_index = 1, .ifi_flags = 1, .ifi_change = 1 } };
-    char answer[256];
-    int socket_ = MUST(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
-    MUST(send(socket_, &ask, sizeof ask, 0));
-    MUST(recv(socket_, answer, sizeof answer, 0));
+    struct ifreq link = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
+    int socket_ = MUST(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    MUST(ioctl(socket_, SIOCSIFFLAGS, &link));
     close(socket_);
+}
+/* One mount(2) on the descriptor of the folder, by its name in the /proc that is still the old one. */
+static void mount_at(const char *kind, const char *path, const char *options, unsigned long flags) {
+    char own[32];
+    snprintf(own, sizeof own, "/proc/self/fd/%d", (int)MUST(beneath(AT_FDCWD, path, O_DIRECTORY)));
+    MUST(syscall(SYS_mount, kind, own, kind, flags, options));
 }
 /* As long as hilum's default program, and as deep as its search by halves: the kernel tries every call when it is set. */
 static void filter(void) {
@@ -76,22 +77,18 @@ static void filter(void) {
     struct sock_fprog all = { 189, program };
     MUST(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &all));
 }
-static void landlock(void) {
+static void landlock(int abi, const int held[3]) {
     struct landlock_ruleset_attr files = { .handled_access_fs = (1 << 13) - 1 };
-    static const char *const paths[] = { "/", "/proc", "/dev", "/dev/shm", "/tmp", "/run" };
-    syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    int rules = syscall(SYS_landlock_create_ruleset, &files, sizeof files, 0);
-    if (rules < 0) return;
+    static const char *const paths[] = { "/dev/shm", "/tmp", "/run" };
+    if (abi < 0) return;
+    int rules = MUST(syscall(SYS_landlock_create_ruleset, &files, sizeof files, 0));
     for (int i = 0; i < 6; i++) {
-        struct stat facts;
-        struct landlock_path_beneath_attr rule = { i ? files.handled_access_fs : 13, MUST(open(paths[i], O_PATH | O_CLOEXEC)) };
-        MUST(fstat(rule.parent_fd, &facts));
+        struct landlock_path_beneath_attr rule = { i ? files.handled_access_fs : 13, i < 3 ? held[i] : MUST(open(paths[i - 3], O_PATH | O_CLOEXEC)) };
         MUST(syscall(SYS_landlock_add_rule, rules, LANDLOCK_RULE_PATH_BENEATH, &rule, 0));
     }
     MUST(syscall(SYS_landlock_restrict_self, rules, 0));
-    close(rules);
 }
-static void child(int handover, int output, const char *template) {
+static void child(int handover, int output, const char *template, int abi) {
     char byte, control[CMSG_SPACE(sizeof(int))];
     struct iovec part = { &byte, 1 };
     struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control };
@@ -99,7 +96,6 @@ static void child(int handover, int output, const char *template) {
     struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY | PROC };
     static const char *const fixed[] = { "bus", "fs", "irq", "sys", "sysrq-trigger" };
     static const char *const masks[] = { "kcore", "keys", "timer_list", "sched_debug", "latency_stats", "interrupts", "acpi", "scsi", "asound" };
-    umask(0);
     MUST(recvmsg(handover, &message, 0));
     int root = *(int *)CMSG_DATA(CMSG_FIRSTHDR(&message));
     MUST(syscall(SYS_setresgid, 0, 0, 0));
@@ -115,7 +111,7 @@ static void child(int handover, int output, const char *template) {
     MUST(syscall(SYS_move_mount, root, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH));
     MUST(fchdir(root));
     MUST(syscall(SYS_mount_setattr, root, "", AT_EMPTY_PATH, &root_only, sizeof root_only));
-    int proc = make("proc", NULL, NULL, PROC);
+    int proc = make("proc", PROC);
     attach(proc, "proc");
     for (int i = 0; i < 5; i++) {
         int tree = syscall(SYS_open_tree, proc, fixed[i], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -123,26 +119,25 @@ static void child(int handover, int output, const char *template) {
         MUST(syscall(SYS_move_mount, tree, "", proc, fixed[i], MOVE_MOUNT_F_EMPTY_PATH));
         MUST(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &read_only, sizeof read_only));
     }
+    int empty = -1; /* what covered nothing, because there was nothing, is the next one's */
     for (int i = 0; i < 9; i++) {
-        int target = beneath(proc, masks[i], 0);
-        if (target < 0) continue;
-        int mask = MUST(syscall(SYS_open_tree, masked, i < 6 ? "mask/file" : "mask/folder", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-        MUST(syscall(SYS_move_mount, mask, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+        if (empty < 0 || i == 6) empty = MUST(syscall(SYS_open_tree, masked, i < 6 ? "mask/file" : "mask/folder", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+        if (syscall(SYS_move_mount, empty, "", proc, masks[i], MOVE_MOUNT_F_EMPTY_PATH) == 0) empty = -1;
+        else if (errno != ENOENT) MUST(-1);
     }
     int dev = MUST(syscall(SYS_open_tree, masked, "dev", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
     attach(dev, "dev");
-    attach(make("devpts", "0620", "0666", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC), "dev/pts");
-    attach(make("tmpfs", "1777", "16777216", PROC), "dev/shm");
-    attach(make("tmpfs", "1777", "16777216", PROC), "tmp");
-    attach(make("tmpfs", "0755", "16777216", PROC), "run");
+    mount_at("devpts", "dev/pts", "mode=0620,ptmxmode=0666", 10 /* nosuid, noexec */);
+    mount_at("tmpfs", "dev/shm", "mode=1777,size=16777216", 14 /* and nodev */);
+    mount_at("tmpfs", "tmp", "mode=1777,size=16777216", 14);
+    mount_at("tmpfs", "run", "mode=0755,size=16777216", 14);
     int null = MUST(openat(dev, "null", O_RDONLY | O_CLOEXEC));
     dup2(null, 0), dup2(output, 1), dup2(output, 2);
     MUST(syscall(SYS_pivot_root, ".", "."));
     MUST(syscall(SYS_umount2, ".", 2 /* MNT_DETACH */));
-    MUST(chdir("/"));
     for (int capability = 0; capability <= 40; capability++) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
     MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0));
-    landlock();
+    landlock(abi, (const int[3]){ root, proc, dev });
     struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
     struct __user_cap_data_struct none[2] = { 0 };
     prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
@@ -178,6 +173,8 @@ static int group(const char *path) {
 }
 static void start(const char *root, const char *template) {
     const char *group_path = getenv("GROUP");
+    static int abi;
+    if (!abi) abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION), umask(0);
     int log[2], report[2], handover[2], process = -1, status, born = group_path ? group(group_path) : -1;
     char path[64], read_[16], control[CMSG_SPACE(sizeof(int))] = { 0 }, ids[32];
     MUST(pipe2(log, O_CLOEXEC)), MUST(pipe2(report, O_CLOEXEC));
@@ -186,7 +183,7 @@ static void start(const char *root, const char *template) {
                               .pidfd = (uint64_t)(uintptr_t)&process, .exit_signal = SIGCHLD };
     if (group_path) how.flags |= CLONE_INTO_CGROUP, how.cgroup = born;
     long pid = MUST(syscall(SYS_clone3, &how, sizeof how));
-    if (pid == 0) child(handover[1], log[1], template);
+    if (pid == 0) child(handover[1], log[1], template, abi);
     snprintf(path, sizeof path, "/proc/%ld/ns/user", pid);
     int users = MUST(open(path, O_RDONLY | O_CLOEXEC));
     snprintf(ids, sizeof ids, "0 %d %d", IDS, IDS);
