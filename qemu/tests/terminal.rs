@@ -120,6 +120,12 @@ fn kill_prompt(host_root: &Host) {
     let prompt = processes.iter().find(|(_, parent)| !is_first(*parent)).expect("a copy of PID 1");
     let pid = rustix::process::Pid::from_raw(prompt.0).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is there");
+    // What it is handed between the signal and its end, nobody will show.
+    let until = std::time::Instant::now() + SOON;
+    while std::path::Path::new(&format!("/proc/{}", prompt.0)).exists() {
+        assert!(std::time::Instant::now() < until, "it does not end");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
 }
 
 on_both!(prompt_takes_commands_over_the_serial_line);
