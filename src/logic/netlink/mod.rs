@@ -22,8 +22,5 @@ pub use wiring::{
 };
 pub use writer::Writer;
 
-/// The index of the loopback link, the first of every network namespace (loopback_net_init in drivers/net/loopback.c).
-pub const LOOPBACK_INDEX: u32 = 1;
-
 #[cfg(test)]
 mod tests;
