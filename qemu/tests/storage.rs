@@ -13,6 +13,7 @@ on_both!(
     disks_are_found_by_label_uuid_and_partition,
     disk_that_comes_late_is_waited_for_and_holds_nobody_else_up,
     disk_that_never_comes_is_said_and_what_needs_it_stays_down,
+    board_that_waits_for_a_disk_sleeps,
     board_that_waits_for_a_disk_goes_down_at_once,
     disk_with_errors_is_repaired_or_only_read,
     empty_disk_becomes_a_filesystem_as_large_as_itself,
@@ -158,6 +159,23 @@ fn disk_that_never_comes_is_said_and_what_needs_it_stays_down(arch: Arch) {
     has_line(&console, &format!("hilum: workload \"volume\": open volume v: {why}"));
     has_line(&console, "memory | did make:/data/new 0");
     has_line(&console, "other | here");
+}
+
+fn board_that_waits_for_a_disk_sleeps(arch: Arch) {
+    // "data" waits as well, in a child and a copy of PID 1 that were made while the others ran: whatever is closed after
+    // their ends, those two still hold it.
+    let sections = [
+        section("data", "do say:here", "mount /a /data"),
+        section("over", "do sleep:500", ""),
+        section("ready", "do sleep:200 ready-fd:5 sleep:500", "ready fd 5"),
+        section("notify", "do sleep:500", "ready notify"),
+        section("look", "do sleep:3000 read:/proc/1/stat sleep:2000 read:/proc/1/stat", "share pid"),
+    ];
+    let console = run(arch, &board(arch, "mount LABEL=none /a ext4 wait=15s", &sections.concat()), &[]);
+    // Its processor time in hundredths of a second (proc(5)): in two seconds nearly two hundred, if its loop turns.
+    let spent = |line: &str| line.split(' ').skip(17).take(2).map(|field| field.parse::<u32>().expect("ticks")).sum();
+    let looks: Vec<u32> = console.lines().filter(|line| line.starts_with("look | content ")).map(spent).collect();
+    assert!(matches!(looks[..], [before, after] if after < before + 100), "{looks:?} in {console}");
 }
 
 fn board_that_waits_for_a_disk_goes_down_at_once(arch: Arch) {

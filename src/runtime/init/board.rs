@@ -1,6 +1,6 @@
 //! The event loop: it waits, tells the supervisor what happened, and carries out what that decides.
 //!
-//! One epoll(7) over the signals, the workloads' processes and pipes, the control socket, and the console. Nothing here
+//! One epoll(7) over the signals, the workloads' pipes, the control socket, and the console. Nothing here
 //! waits for anything else, and no error ends it. What is done to a workload is in `lifecycle.rs`, what commands ask for
 //! in `requests.rs`.
 
@@ -83,8 +83,8 @@ pub(super) struct Board {
     pub(super) entered_us: Option<u64>,
     /// Whether every workload has started once, and what comes after that was done.
     settled: bool,
-    /// Whether the epoll set holds the console: only while lines wait for it.
-    waits_for_console: bool,
+    /// A descriptor of the console, the one that the epoll set holds: only while lines wait for it.
+    watched_console: Option<OwnedFd>,
     /// Whether the epoll set holds the control socket.
     waits_for_control: bool,
 }
@@ -155,7 +155,7 @@ impl Board {
                 now: monotonic_ms(),
                 signals,
                 settled: false,
-                waits_for_console: false,
+                watched_console: None,
                 waits_for_control: false,
             }),
             Err(errno) => Err((console, errno)),
@@ -195,7 +195,8 @@ impl Board {
             self.serve();
             self.links.turn(self.config.get(), now, &mut self.console, |socket, place| {
                 // A client that cannot be heard is as good as none: its lease is not set, and that is told.
-                let _ = epoll::add(&self.epoll, socket, Source::Dhcp(place).data(), EventFlags::IN);
+                let source = Source::Dhcp(place);
+                let _ = epoll::add(&self.epoll, socket, source.data(), source.interest());
             });
             self.guard.turn(self.config.get(), self.supervisor, &mut self.console, now);
             if self.supervisor.going_down().is_none() {
@@ -246,7 +247,6 @@ impl Board {
             match Source::from(event.data) {
                 Source::Signals => self.read_signals(),
                 Source::Console => self.console.flush(),
-                Source::Process => self.reap(),
                 Source::Output(index) => {
                     self.read_output(index);
                 }
@@ -266,18 +266,18 @@ impl Board {
     /// sleep.
     fn watch_console(&mut self) {
         let wanted = self.console.has_waiting() && self.quiet_until.is_none();
-        if self.console.has_changed() {
-            self.waits_for_console = false;
+        let has_changed = self.console.has_changed();
+        if let Some(watched) = self.watched_console.take_if(|_| has_changed || !wanted) {
+            let _ = epoll::delete(&self.epoll, &watched);
         }
-        if wanted == self.waits_for_console {
-            return;
+        if wanted && self.watched_console.is_none() {
+            // A descriptor of its own: what the console writes to may be another one when it is taken out of the set.
+            let watched = self.console.fd().try_clone_to_owned();
+            // What cannot be waited for (a plain file) is never slow either.
+            self.watched_console = watched
+                .ok()
+                .filter(|fd| epoll::add(&self.epoll, fd, Source::Console.data(), Source::Console.interest()).is_ok());
         }
-        let changed = match wanted {
-            true => epoll::add(&self.epoll, self.console.fd(), Source::Console.data(), EventFlags::OUT),
-            false => epoll::delete(&self.epoll, self.console.fd()),
-        };
-        // What cannot be waited for (a plain file) is never slow either.
-        self.waits_for_console = wanted && changed.is_ok();
     }
 
     /// Waits for connections, but not while there are no descriptors for them: the loop would never sleep.
@@ -295,7 +295,13 @@ impl Board {
 
     /// Has the loop wait for a descriptor.
     pub(super) fn watch(&self, fd: BorrowedFd<'_>, source: Source) -> Result<(), Errno> {
-        epoll::add(&self.epoll, fd, source.data(), EventFlags::IN)
+        epoll::add(&self.epoll, fd, source.data(), source.interest())
+    }
+
+    /// Has the loop wait for it no longer. To be done before it is closed: a child that is being set up, or the copy that
+    /// does it, may hold it as well, and it would stay in the set as long (epoll(7), the sixth question).
+    pub(super) fn forget(&self, fd: BorrowedFd<'_>) {
+        let _ = epoll::delete(&self.epoll, fd);
     }
 
     fn read_signals(&mut self) {

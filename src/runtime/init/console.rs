@@ -6,11 +6,13 @@
 use super::log_file::LogFile;
 use super::machine::Kind;
 use super::prompt;
+use super::wait::{becomes, pause};
 use crate::path::open;
 use core::fmt::{self, Write};
 use hilum::config::{self, Config, ConsoleMode};
 use hilum::log::{Printable, Queue};
 use hilum_sys::{Once, monotonic_ms, standard_error};
+use rustix::event::PollFlags;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -21,6 +23,10 @@ use rustix::process::Pid;
 const QUEUE_BYTES: usize = 16 * 1024;
 /// Bytes of one line, its prefix included; the rest of a longer one is cut off.
 const LINE_BYTES: usize = 1280;
+/// Milliseconds until a slow terminal is tried again.
+const STEP_MS: u64 = 50;
+/// Milliseconds that a slow terminal has for the lines of a copy of PID 1.
+pub(crate) const COPY_MS: u64 = 2_000;
 /// Milliseconds until a prompt that ended is made again.
 const PROMPT_MS: u64 = 1_000;
 
@@ -280,6 +286,20 @@ impl Console {
             while !queue.front().is_empty() {
                 queue.advance(queue.front().len());
             }
+        }
+    }
+
+    /// Writes everything that waits, and waits up to `limit_ms` milliseconds for a slow terminal: on the way down, and in
+    /// copies of PID 1.
+    pub(crate) fn drain(&mut self, limit_ms: u64) {
+        let until = monotonic_ms() + limit_ms;
+        self.flush();
+        while self.has_waiting() {
+            let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) else { return };
+            let _ = becomes(self.fd(), PollFlags::OUT, left.min(STEP_MS));
+            // While another process writes, it is ready and takes nothing all the same (n_tty_write(), O_NONBLOCK).
+            pause(1);
+            self.flush();
         }
     }
 

@@ -106,8 +106,9 @@ impl Control {
         (self.paused_until > 0).then_some(self.paused_until)
     }
 
-    /// Takes a connection in; gives its place, and none when there is none left to take.
-    pub(super) fn accept(&mut self) -> Option<usize> {
+    /// Takes a connection in; gives its place and the one that had it before, and none when there is none left to take. One
+    /// that is not listened to gets no place.
+    pub(super) fn accept(&mut self) -> Option<(usize, Option<Client>)> {
         let listener = self.listener.as_ref()?;
         let socket = match accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
             Ok(socket) => socket,
@@ -123,14 +124,13 @@ impl Control {
         let client = Client { socket, doing: Doing::Nothing, is_full: false, born: self.count };
         if !is_own {
             client.send(&Reply::Done(1, "only the user that hilum runs as is listened to"));
-            return Some(CLIENTS);
+            return None;
         }
         let free = self.clients.iter().position(Option::is_none);
         let age =
             |index: &usize| self.clients[*index].as_ref().map_or(0, |client| self.count.wrapping_sub(client.born));
         let place = free.or_else(|| (0..CLIENTS).max_by_key(age)).unwrap_or(0);
-        self.clients[place] = Some(client);
-        Some(place)
+        Some((place, self.clients[place].replace(client)))
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn give_up(kind: Kind, fail: Fail, console: &mut Console) -> ! {
         Some(down) => console.say(format_args!("{down} in {FAIL_SECONDS} s")),
         None => console.say(format_args!("staying up without workloads")),
     }
-    drain(console, CONSOLE_MS);
+    console.drain(CONSOLE_MS);
     let until = monotonic_ms() + FAIL_SECONDS * 1_000;
     let signals = Signals::open(SignalSet::ALL);
     loop {
@@ -82,7 +82,7 @@ pub(super) fn leave(kind: Kind, down: Down, mounts: &[SystemMount<'_>], console:
         console.say(format_args!("sync: not done after {} s, going on", SYNC_MS / 1_000));
     }
     console.say(format_args!("{down}"));
-    drain(console, CONSOLE_MS);
+    console.drain(CONSOLE_MS);
     match (kind, down) {
         // Whoever made the container reads this as "it is done"; a reboot is told as pid_namespaces(7) says.
         (Kind::Container, Down::Poweroff | Down::Halt) => hilum_sys::exit(0),
@@ -155,16 +155,5 @@ fn sync_with_deadline() -> bool {
         }
         Ok(Cloned::Parent { pidfd, .. }) => becomes(pidfd.as_fd(), PollFlags::IN, SYNC_MS) == Ok(true),
         Err(_) => false,
-    }
-}
-
-/// Gives the console up to `limit_ms` milliseconds to take what waits.
-fn drain(console: &mut Console, limit_ms: u64) {
-    let until = monotonic_ms() + limit_ms;
-    console.flush();
-    while console.has_waiting() {
-        let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) else { return };
-        let _ = becomes(console.fd(), PollFlags::OUT, left);
-        console.flush();
     }
 }

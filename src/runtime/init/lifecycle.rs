@@ -58,8 +58,13 @@ impl Board {
         self.drain_output(index);
         self.read_notify(index);
         self.logs.finish(workload, index, &mut self.console);
-        // Dropping the descriptors takes them out of the epoll set: nobody else holds them.
-        let set_up = self.processes[index].take().is_some_and(|process| !process.has_failed);
+        let set_up = self.processes[index].take().is_some_and(|process| {
+            let output = process.has_writers.then_some(&process.output);
+            // Before that it is the way that the socket comes, and not waited on.
+            let notify = process.notify.as_ref().filter(|_| process.report.is_none());
+            output.into_iter().chain(notify).for_each(|fd| self.forget(fd.as_fd()));
+            !process.has_failed
+        });
         let end = match status.terminating_signal() {
             Some(signal) => End::Signal(signal as u8),
             None => End::Exit(status.exit_status().unwrap_or(0) as u8),
@@ -111,7 +116,8 @@ impl Board {
             Ok(([], _)) => {
                 // Every writer is gone, the process perhaps not: there is nothing to wait for here any more.
                 process.has_writers = false;
-                let _ = epoll::delete(&self.epoll, &process.output);
+                let output = process.output.as_fd();
+                let _ = epoll::delete(&self.epoll, output);
                 false
             }
             Ok((bytes, _)) => {
@@ -140,11 +146,11 @@ impl Board {
             Outcome::Pending => {}
             Outcome::Executed => {
                 self.let_go();
-                let Some(process) = &mut self.processes[index] else { return };
+                let Some(process) = &self.processes[index] else { return };
                 let (pid, executed_us) = (process.pid, process.executed_us);
                 if let Some(notify) = &process.notify {
                     // Its lines wait in the socket for the next turn.
-                    let _ = epoll::add(&self.epoll, notify, Source::Notify(index).data(), epoll::EventFlags::IN);
+                    let _ = self.watch(notify.as_fd(), Source::Notify(index));
                 }
                 self.tell_started(index, pid, executed_us);
                 self.tell(index, Event::Executed);
@@ -158,17 +164,19 @@ impl Board {
     /// A newline says that it is ready; the end of the pipe says nothing.
     pub(super) fn read_ready(&mut self, index: usize) {
         let Some(process) = &mut self.processes[index] else { return };
-        let Some(ready) = &process.ready else { return };
         let mut bytes = [0; 64];
-        match rustix::io::read(ready, &mut bytes) {
-            Ok(count) if count > 0 => {
-                if bytes[..count].contains(&b'\n') {
-                    process.ready = None;
-                    self.tell(index, Event::Ready);
+        while let Some(ready) = &process.ready {
+            match rustix::io::read(ready, &mut bytes) {
+                Ok(count) if count > 0 => {
+                    if bytes[..count].contains(&b'\n') {
+                        process.ready = None;
+                        return self.tell(index, Event::Ready);
+                    }
                 }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                _ => process.ready = None,
             }
-            Err(Errno::AGAIN | Errno::INTR) => {}
-            _ => process.ready = None,
         }
     }
 
@@ -208,8 +216,6 @@ impl Board {
             if let Some(ready) = &process.ready {
                 self.watch(ready.as_fd(), Source::Ready(index))?;
             }
-            // SIGCHLD tells of its end as well; the descriptor does so even if a signal is lost.
-            self.watch(process.pidfd.as_fd(), Source::Process)?;
             Ok(process)
         });
         let config = self.config.clone();

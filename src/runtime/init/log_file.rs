@@ -2,7 +2,7 @@
 //!
 //! Lines go to it through a pipe that is never waited for; what does not fit is counted, and told in the file.
 
-use super::wait::pause;
+use super::wait::await_end;
 use crate::path::{Path, open};
 use crate::storage;
 use heapless::String;
@@ -13,7 +13,7 @@ use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, rename};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions, waitpid};
+use rustix::process::Pid;
 
 /// Milliseconds that the process has for the last lines, and until it is looked for again.
 const FINISH_MS: u64 = 1_000;
@@ -54,11 +54,8 @@ impl LogFile {
 
     /// Lets the process write what it has been handed, and waits for its end, but not for ever.
     pub(super) fn finish(self) {
-        let until = monotonic_ms() + FINISH_MS;
         drop(self.pipe);
-        while matches!(waitpid(Some(self.pid), WaitOptions::NOHANG), Ok(None)) && monotonic_ms() < until {
-            pause(FINISH_STEP_MS);
-        }
+        await_end(self.pid, FINISH_MS, FINISH_STEP_MS);
     }
 
     /// Hands a line over, with its time in seconds since the boot.

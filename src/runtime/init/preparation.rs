@@ -5,25 +5,24 @@
 //! up, for the end of a pipe that the first copies hold.
 
 use super::board::{Board, processors};
+use super::console::COPY_MS;
 use super::machine::Kind;
 use super::timeline::Moment;
-use super::{Console, becomes, modules, pause, words};
+use super::wait::await_end;
+use super::{Console, modules, words};
 use crate::workload::{LONGEST_MS, needs_copy, wait};
 use crate::{net, storage};
 use hilum::config::{Config, Workload, limits};
 use hilum::plan::Namespaces;
 use hilum_sys::{Cloned, SignalSet, Signals, exit, monotonic_ms};
-use rustix::event::PollFlags;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, setpriority_process, waitpid};
+use rustix::process::{Pid, Signal, WaitStatus, kill_process, setpriority_process};
 
-/// Milliseconds that a slow console has for the copy's lines, and until it is tried again.
-const SHOW_MS: u64 = 2_000;
-const SHOW_STEP_MS: u64 = 50;
 /// Milliseconds that disks have to finish what was begun, when the board goes down.
 const FINISH_MS: u64 = 10_000;
+const FINISH_STEP_MS: u64 = 50;
 /// How often it is tried.
 const TRIES: u8 = 3;
 /// How the copy stands behind what starts meanwhile.
@@ -173,10 +172,7 @@ impl Board {
     pub(super) fn finish_disks(&mut self) {
         let Some(pid) = self.copies[Work::Disks as usize].pid else { return };
         let _ = kill_process(pid, Signal::TERM);
-        let until = monotonic_ms() + FINISH_MS;
-        while matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None)) && monotonic_ms() < until {
-            pause(SHOW_STEP_MS);
-        }
+        await_end(pid, FINISH_MS, FINISH_STEP_MS);
     }
 
     /// Takes note of the end of a copy; gives whether it was one.
@@ -216,16 +212,6 @@ impl Board {
     }
 }
 
-/// Writes what the console has not taken yet, while it takes anything.
-fn show_all(console: &mut Console) {
-    let until = monotonic_ms() + SHOW_MS;
-    console.flush();
-    while console.has_waiting() && monotonic_ms() < until {
-        let _ = becomes(console.fd(), PollFlags::OUT, SHOW_STEP_MS);
-        console.flush();
-    }
-}
-
 fn copy(
     work: Work,
     kind: Kind,
@@ -248,7 +234,7 @@ fn copy(
                 wait(first, LONGEST_MS);
             }
             prepare(work, kind, config, console);
-            show_all(console);
+            console.drain(COPY_MS);
             exit(0)
         }
         Cloned::Parent { pid, .. } => Ok((pid, ready)),

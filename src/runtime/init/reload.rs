@@ -9,7 +9,7 @@ use hilum::config::limits::WORKLOADS;
 use hilum::config::{has_same_system, unchanged};
 use hilum::supervise::{Ask, Event};
 use hilum_sys::monotonic_ms;
-use rustix::event::epoll::{self, EventFlags};
+use rustix::event::epoll;
 use rustix::fd::AsFd;
 
 /// Milliseconds that control groups of what stopped have to be removed.
@@ -128,7 +128,7 @@ impl Board {
         for (fd, source) in sources {
             if let Some(fd) = fd {
                 // One that is not waited on any more is not found, and stays so.
-                let _ = epoll::modify(&self.epoll, fd, source.data(), EventFlags::IN);
+                let _ = epoll::modify(&self.epoll, fd, source.data(), source.interest());
             }
         }
     }

@@ -43,10 +43,12 @@ impl Board {
     /// Takes a new connection in.
     pub(super) fn accept(&mut self) {
         // One a turn: the next one that waits makes the loop turn again.
-        let Some(place) = self.control.accept().filter(|place| *place < CLIENTS) else { return };
+        let Some((place, oldest)) = self.control.accept() else { return };
+        if let Some(oldest) = oldest {
+            self.forget(oldest.socket.as_fd());
+        }
         let Some(client) = &self.control.clients[place] else { return };
-        let interest = EventFlags::IN | EventFlags::RDHUP;
-        if epoll::add(&self.epoll, &client.socket, Source::Client(place).data(), interest).is_err() {
+        if self.watch(client.socket.as_fd(), Source::Client(place)).is_err() {
             self.control.clients[place] = None;
         }
     }
@@ -61,7 +63,7 @@ impl Board {
         match received {
             Ok(None) => {}
             // One request is what a connection is for.
-            Ok(Some(_)) if !is_listening => self.control.clients[place] = None,
+            Ok(Some(_)) if !is_listening => self.hang_up(place),
             Ok(Some((length, descriptors))) => {
                 let answer = match Request::read(&buffer[..length]) {
                     Ok(request) => self.answer(place, &request, descriptors),
@@ -72,7 +74,7 @@ impl Board {
             Err(Errno::MSGSIZE) => {
                 self.give(place, failed(format_args!("{}", wire::Malformed::Long.text())));
             }
-            Err(_) => self.control.clients[place] = None,
+            Err(_) => self.hang_up(place),
         }
     }
 
@@ -82,9 +84,15 @@ impl Board {
             Answer::Goes(doing) => client.doing = doing,
             Answer::Done(status, text) => {
                 client.send(&Reply::Done(status, &text));
-                self.control.clients[place] = None;
+                self.hang_up(place);
             }
-            Answer::Handed => self.control.clients[place] = None,
+            Answer::Handed => self.hang_up(place),
+        }
+    }
+
+    fn hang_up(&mut self, place: usize) {
+        if let Some(client) = self.control.clients[place].take() {
+            self.forget(client.socket.as_fd());
         }
     }
 

@@ -1,13 +1,12 @@
 //! What an event of the loop's epoll set is about, packed into the 64 bits that epoll(7) hands back.
 
-use rustix::event::epoll::EventData;
+use rustix::event::epoll::{EventData, EventFlags};
 
 /// What a descriptor in the epoll set belongs to, and of which workload or connection.
 #[derive(Clone, Copy)]
 pub(super) enum Source {
     Signals,
     Console,
-    Process,
     Output(usize),
     Report(usize),
     Ready(usize),
@@ -24,17 +23,29 @@ impl Source {
         let (kind, index) = match self {
             Self::Signals => (0, 0),
             Self::Console => (1, 0),
-            Self::Process => (2, 0),
-            Self::Output(index) => (3, index),
-            Self::Report(index) => (4, index),
-            Self::Ready(index) => (5, index),
-            Self::Notify(index) => (6, index),
-            Self::Control => (7, 0),
-            Self::Client(index) => (8, index),
-            Self::Links => (9, 0),
-            Self::Dhcp(index) => (10, index),
+            Self::Output(index) => (2, index),
+            Self::Report(index) => (3, index),
+            Self::Ready(index) => (4, index),
+            Self::Notify(index) => (5, index),
+            Self::Control => (6, 0),
+            Self::Client(index) => (7, index),
+            Self::Links => (8, 0),
+            Self::Dhcp(index) => (9, index),
         };
         EventData::new_u64((kind << 32) | index as u64)
+    }
+
+    /// What is waited for on it.
+    ///
+    /// What a handler reads to its end, and then closes, is told of once (EPOLLET): a child that is being set up may hold
+    /// it as well, and it would be told of in every turn as long as that one lives.
+    pub(super) fn interest(self) -> EventFlags {
+        match self {
+            Self::Report(_) | Self::Ready(_) | Self::Dhcp(_) => EventFlags::IN | EventFlags::ET,
+            Self::Client(_) => EventFlags::IN | EventFlags::RDHUP,
+            Self::Console => EventFlags::OUT,
+            _ => EventFlags::IN,
+        }
     }
 
     /// As it was given to the kernel.
@@ -44,14 +55,13 @@ impl Source {
         match data >> 32 {
             0 => Self::Signals,
             1 => Self::Console,
-            2 => Self::Process,
-            3 => Self::Output(index),
-            4 => Self::Report(index),
-            5 => Self::Ready(index),
-            6 => Self::Notify(index),
-            7 => Self::Control,
-            8 => Self::Client(index),
-            9 => Self::Links,
+            2 => Self::Output(index),
+            3 => Self::Report(index),
+            4 => Self::Ready(index),
+            5 => Self::Notify(index),
+            6 => Self::Control,
+            7 => Self::Client(index),
+            8 => Self::Links,
             _ => Self::Dhcp(index),
         }
     }

@@ -4,6 +4,7 @@ use hilum_sys::monotonic_ms;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
+use rustix::process::{Pid, WaitOptions, waitpid};
 
 /// Milliseconds as the kernel's own measure.
 #[inline(never)]
@@ -15,6 +16,14 @@ pub(crate) fn milliseconds(count: u64) -> Timespec {
 #[inline(never)]
 pub(crate) fn pause(count: u64) {
     let _ = poll(&mut [], Some(&milliseconds(count)));
+}
+
+/// Waits for the end of a child and reaps it, for at most `limit_ms` milliseconds; looks every `step_ms`.
+pub(crate) fn await_end(pid: Pid, limit_ms: u64, step_ms: u64) {
+    let until = monotonic_ms() + limit_ms;
+    while matches!(waitpid(Some(pid), WaitOptions::NOHANG), Ok(None)) && monotonic_ms() < until {
+        pause(step_ms);
+    }
 }
 
 /// Waits for a descriptor, for at most `count` milliseconds; gives whether it became what is waited for.

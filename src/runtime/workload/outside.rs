@@ -16,7 +16,7 @@ use hilum::plan::{Phase, Plan, Step};
 use hilum::text::text;
 use hilum_sys::{Cloned, exit};
 use rustix::event::PollFlags;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, prlimit, setpriority_process};
@@ -47,6 +47,12 @@ pub(super) fn run(
     }
     match hilum_sys::clone(0, None) {
         Ok(Cloned::Child) => {
+            let waits = [Some(waiting.socket), Some(waiting.report)].into_iter();
+            let waits = waits.chain([&around.ready, &around.disks].map(|fd| fd.as_ref().map(AsFd::as_fd)));
+            let mut kept = [0; 4];
+            waits.flatten().zip(&mut kept).for_each(|(fd, kept)| *kept = fd.as_raw_fd().unsigned_abs());
+            // The rest is PID 1's, and of no use while this one waits for a disk.
+            let _ = hilum_sys::close_all_but(&mut kept);
             if let Some(ready) = &around.ready {
                 wait(ready, LONGEST_MS);
             }
