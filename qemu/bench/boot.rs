@@ -1,5 +1,6 @@
-//! From the entry of /init to the first instruction of the first workload: hilum with the demo's configuration, and a shell
-//! script of busybox that mounts what crun needs and starts it. The same kernel, the same machine, the same program.
+//! From the entry of /init to the first instruction of the first workload: hilum with the demo's configuration, a shell
+//! script of busybox that mounts what crun needs and starts it, and floor.c, which makes hilum's mounts and one start and
+//! decides nothing. The same kernel, the same machine, the same program.
 //!
 //! Both clocks are the program's own: the probe, which is entered by the kernel, tells when, and becomes /init; the probe,
 //! as the workload, tells when. Both read microseconds since the kernel's start.
@@ -17,7 +18,10 @@ use std::time::{Duration, Instant};
 const BOOT: Duration = Duration::from_secs(120);
 
 /// The name of the other way.
-pub(crate) const PEERS: &str = "busybox script, crun";
+const PEERS: &str = "busybox script, crun";
+
+/// What the kernel takes by itself.
+const FLOOR: &str = "floor.c as /init";
 
 /// The packages of the other way, and what is taken of them.
 const PACKAGES: [&str; 12] = [
@@ -61,10 +65,10 @@ pub(crate) struct Row {
     pub(crate) bytes: usize,
 }
 
-/// Boots both, by turns; with further words for QEMU.
+/// Boots each, by turns; with further words for QEMU.
 pub(crate) fn measure(built: &Built, boots: usize, more: &[&str]) -> Result<Vec<Row>> {
-    let names = ["hilum, the demo", PEERS];
-    let images = [ours(built), peers(built)];
+    let names = ["hilum, the demo", PEERS, FLOOR];
+    let images = [ours(built), peers(built), floor(built)];
     let mut rows = Vec::new();
     for (name, image) in names.into_iter().zip(&images) {
         let times = image.as_ref().map(|_| Vec::new()).map_err(|error| anyhow::anyhow!("{error:#}"));
@@ -149,6 +153,20 @@ fn peers(built: &Built) -> Result<Vec<u8>> {
     image.file("etc/fstab", 0o644, FSTAB);
     let bundle = contestants::bundle("crun", Path::new("/images/first"), &["/bin/probe", "now"], None)?;
     image.file("bundle/config.json", 0o644, bundle);
+    image.write(Compression::Zstd)
+}
+
+/// The kernel's share: the same mounts and the same start, by a program that does nothing else.
+fn floor(built: &Built) -> Result<Vec<u8>> {
+    let mut image = Image::new();
+    for place in ["dev", "proc", "run", "sys", "tmp"] {
+        image.folder(place, 0o755);
+        image.folder(&format!("images/first/{place}"), 0o755);
+    }
+    let probe = std::fs::read(built.board("probe"))?;
+    image.file("entry", 0o755, probe.clone());
+    image.file("images/first/bin/probe", 0o755, probe);
+    image.file("init", 0o755, std::fs::read(built.folder.join("bench/floor"))?);
     image.write(Compression::Zstd)
 }
 

@@ -3,6 +3,7 @@
  *
  *   floor ROOT            one start of ROOT/bin/busybox true, then the end: for a launcher that is executed each time
  *   floor ROOT resident   one start for each byte of standard input, and the microseconds of each on a line
+ *   as process 1          the mounts of hilum's boot, and one start of /images/first/bin/probe now
  *
  * As root, in a mount namespace of its own, with TEMPLATE (see below) made by the bench. GROUP names a control group that
  * it makes, limits and removes; without it there is none, as with hilum in a PID namespace of the host.
@@ -15,7 +16,6 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/landlock.h>
-#include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
@@ -27,10 +27,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -88,6 +90,7 @@ static void landlock(int abi, const int held[3]) {
     }
     MUST(syscall(SYS_landlock_restrict_self, rules, 0));
 }
+static char *const busybox[] = { "/bin/busybox", "true", NULL }, *const probe[] = { "/bin/probe", "now", NULL }, *const *program = busybox;
 static void child(int handover, int output, const char *template, int abi) {
     char byte, control[CMSG_SPACE(sizeof(int))];
     struct iovec part = { &byte, 1 };
@@ -145,7 +148,7 @@ static void child(int handover, int output, const char *template, int abi) {
     umask(022);
     MUST(syscall(SYS_close_range, 3, ~0U, 0));
     filter();
-    execl("/bin/busybox", "busybox", "true", (char *)NULL);
+    execv(program[0], program);
     _exit(127);
 }
 /* Who decides about devices. hilum's is longer, but both are loaded once; a start attaches it. */
@@ -203,13 +206,43 @@ static void start(const char *root, const char *template) {
     MUST(sendmsg(handover[0], &message, 0));
     close(users), close(folder), close(tree), close(handover[0]), close(handover[1]), close(log[1]), close(report[1]);
     MUST(read(report[0], read_, sizeof read_));
-    while (read(log[0], read_, sizeof read_) > 0) {}
+    for (long got; (got = read(log[0], read_, sizeof read_)) > 0;) if (program == probe) MUST(write(1, read_, got));
     MUST(waitpid(pid, &status, 0));
     close(log[0]), close(report[0]), close(process);
     if (group_path) close(born), rmdir(group_path);
     if (status != 0) { fprintf(stderr, "floor: the start failed with %#x\n", status); exit(1); }
 }
+/* A root that can be pivoted, with everything of the old one in it, and what hilum mounts before it reads its configuration. */
+static void boot(void) {
+    static const char *const early[][4] = { { "proc", "/proc", "", "e" }, { "sysfs", "/sys", "", "e" }, { "devtmpfs", "/dev", "mode=0755", "d" }, { "devpts", "/dev/pts", "mode=0620", "e" },
+        { "tmpfs", "/dev/shm", "mode=1777", "n" }, { "tmpfs", "/run", "mode=0755", "n" }, { "cgroup2", "/sys/fs/cgroup", "nsdelegate", "e" } };
+    int copy = MUST(syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+    MUST(syscall(SYS_move_mount, copy, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH));
+    MUST(fchdir(copy)), MUST(chroot(".")), MUST(chdir("/")), close(copy);
+    for (int i = 0; i < 7; i++) {
+        mkdir(early[i][1], 0755);
+        MUST(mount(early[i][0], early[i][1], early[i][0], *early[i][3] == 'e' ? 14 : *early[i][3] == 'n' ? 6 : 2, early[i][2]));
+    }
+    static const char *const folders[] = { "/run/t", "/run/t/mask", "/run/t/mask/folder", "/run/t/dev" };
+    for (int i = 0; i < 4; i++) MUST(mkdir(folders[i], 0755));
+    MUST(mknod("/run/t/mask/file", S_IFREG, 0)), MUST(mount("tmpfs", "/run/t/dev", "tmpfs", 10, "mode=0755"));
+    MUST(mkdir("/run/t/dev/pts", 0755)), MUST(mkdir("/run/t/dev/shm", 0755));
+    static const struct { const char *path; int minor; } devices_[] = { { "null", 3 }, { "zero", 5 }, { "full", 7 }, { "random", 8 }, { "urandom", 9 }, { "tty", 0 } };
+    for (int i = 0; i < 6; i++) {
+        char path[32];
+        snprintf(path, sizeof path, "/run/t/dev/%s", devices_[i].path);
+        MUST(mknod(path, S_IFCHR | 0666, makedev(i == 5 ? 5 : 1, devices_[i].minor)));
+    }
+    put("/sys/fs/cgroup/cgroup.subtree_control", "+memory +pids");
+    setenv("GROUP", "/sys/fs/cgroup/first", 1);
+    program = probe;
+    start("/images/first", "/run/t");
+}
 int main(int count, char **words) {
+    if (getpid() == 1) {
+        boot();
+        for (;;) pause();
+    }
     const char *template = getenv("TEMPLATE");
     if (count < 2 || !template) { fprintf(stderr, "usage: TEMPLATE=FOLDER floor ROOT [resident]\n"); return 2; }
     if (count == 2) return start(words[1], template), 0;
