@@ -1,12 +1,14 @@
-//! Counts that may not grow: instructions of the library for a fixed input, and memory of PID 1. Times are printed elsewhere
-//! (make bench) and hold nobody up.
+//! Counts that may not grow: instructions of the library for a fixed input, those of a boot, and memory of PID 1. Times are
+//! printed elsewhere (make bench) and hold nobody up.
 
 mod support;
 
+use hilum_qemu::Arch;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use support::{BOOT, USUAL, boot_with, image, needed_modules, probe};
 
 /// A file of qemu/budget: a name and a number on each line.
 fn budget(file: &str) -> BTreeMap<String, u64> {
@@ -23,14 +25,13 @@ fn budget(file: &str) -> BTreeMap<String, u64> {
 /// Prints what was counted, and asserts that it is within its budget.
 fn hold(file: &str, counts: &BTreeMap<String, u64>) {
     let budget = budget(file);
-    assert_eq!(budget.keys().collect::<Vec<_>>(), counts.keys().collect::<Vec<_>>());
-    for (name, most) in &budget {
-        println!("{name}: {} of {most}", counts[name]);
+    for (name, count) in counts {
+        println!("{name}: {count} of {}", budget.get(name).expect("a line in the budget"));
     }
-    for (name, most) in &budget {
-        let count = counts[name];
+    for (name, count) in counts {
+        let most = &budget[name];
         assert!(
-            count <= *most,
+            count <= most,
             "{name}: {count} is over {most}; make it less, or say in qemu/budget/{file} what it buys"
         );
     }
@@ -62,6 +63,30 @@ fn parser_planner_and_state_machine_take_no_more_instructions_than_their_budget(
     let counts = ["machine", "parser", "planner"].map(|name| (name.to_owned(), count(name)));
     hold("instructions", &counts.into());
 }
+
+/// From the entry of /init to the first instruction of the first workload, the kernel's own included, on a clock that counts
+/// them and nothing else (QEMU's -icount). A second workload waits for modules and a network.
+fn first_workload_takes_no_more_instructions_than_its_budget(arch: Arch) {
+    let config = "hilum 1\n[system]\nlink eth0 dhcp\nbridge br0 10.77.0.1/24\n\
+                  [workload later]\nroot /images/probe\nexec /bin/probe on-term\nlink veth br0 10.77.0.2/24\n\
+                  [workload first]\nroot /images/probe\nexec /bin/probe now\nrestart never\n";
+    let mut image = image(arch, config);
+    needed_modules(arch, USUAL, &mut image, config);
+    image.file("entry", 0o755, std::fs::read(probe(arch)).expect("the probe"));
+    let words = ["-icount", "shift=0,sleep=off"];
+    let booted = boot_with(arch, USUAL, &image, "rdinit=/entry -- timed-init", None, &words);
+    booted.vm.console.expect("first | now ", BOOT).expect("the first workload");
+    booted.vm.console.expect("workload \"first\": exited", BOOT).expect("its end");
+    let text = booted.vm.console.text();
+    let number = |words: &str| -> u64 {
+        let rest = text.split_once(words).expect("a number").1;
+        rest.lines().next().and_then(|number| number.trim().parse().ok()).expect("a number")
+    };
+    let thousands = number("first | now ") - number("entered ");
+    hold("boot", &[(format!("{}_thousands", arch.name()), thousands)].into());
+}
+
+on_both!(first_workload_takes_no_more_instructions_than_its_budget);
 
 /// What it has after eight workloads have started, it was asked for their state, and nothing happens any more
 /// (smaps_rollup of proc(5)).

@@ -145,7 +145,7 @@ impl Board {
         match process.outcome() {
             Outcome::Pending => {}
             Outcome::Executed => {
-                self.let_go();
+                self.let_go_soon();
                 let Some(process) = &self.processes[index] else { return };
                 let (pid, executed_us) = (process.pid, process.executed_us);
                 if let Some(notify) = &process.notify {

@@ -31,6 +31,9 @@ const NICE: i32 = 10;
 /// Milliseconds that the first workload has the board's only processor for itself: several times what a start takes where
 /// the processor is emulated.
 const FIRST_MS: u64 = 500;
+/// Milliseconds that it still has when its program is being executed: what PID 1 does next would come before the program's
+/// first instruction, because the kernel wakes it in the middle of execve(2).
+const ENTRY_MS: u64 = 20;
 
 /// What is prepared.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -113,6 +116,11 @@ impl Board {
             !waits_for_others && !workload.network.has_resolv && !needs_copy(config, workload, self.around.has_disks)
         };
         processors() == 1 && config.workloads.iter().any(is_free)
+    }
+
+    /// The first workload's program is about to run.
+    pub(super) fn let_go_soon(&mut self) {
+        self.quiet_until = self.quiet_until.and(Some(monotonic_ms() + ENTRY_MS));
     }
 
     /// Does what waited for the first workload: that one runs, or will not.
