@@ -164,6 +164,11 @@ fn one(text: &str) -> Result<(), Errno> {
             now.tv_sec += seconds;
             rustix::time::clock_settime(rustix::time::ClockId::Realtime, now)
         }
+        "mute" => {
+            let nothing = open_as("/dev/null", "w")?;
+            rustix::stdio::dup2_stdout(&nothing)?;
+            rustix::stdio::dup2_stderr(&nothing)
+        }
         "stay" => {
             crate::ending::exit_on_term();
             Ok(())

@@ -190,3 +190,47 @@ fn terminal_that_nobody_reads_does_not_stop_the_board() {
     assert_eq!(status.code(), Some(0));
     drop(reader);
 }
+
+#[test]
+fn pid_1_sleeps_while_nothing_happens_whatever_has_happened_before() {
+    let host_root = host_or_return!();
+    let section = |name: &str, lines: &str| format!("[workload {name}]\nroot ROOT\n{lines}\n");
+    let sections = [
+        section("mute", "exec /bin/probe do say:before mute stay"),
+        section("again", "exec /bin/probe exit 1\nrestart always delay=1h max=1h"),
+        section("broken", "exec /none\nrestart always delay=1h max=1h"),
+        section("unready", "exec /bin/probe do say:here stay\nready fd 5"),
+        section("notify", "exec /bin/probe do say:here stay\nready notify"),
+        section("waits", "exec /bin/probe do stay\nneeds unready"),
+        section("over", "exec /bin/probe exit 0\nrestart never"),
+        section("asked", "exec /bin/probe on-term"),
+    ];
+    let config = format!("hilum 1\n[system]\ncontrol SOCKET\n{}", sections.concat());
+    let mut namespace = host_root.start(&config);
+    host_root.expect_state("asked", "ready");
+    // Connections that stay, and one that went; a workload that was started again; another configuration.
+    let stays: Vec<_> =
+        (0..3).map(|_| host_root.command(&["log", "-f", "mute"]).stdout(Stdio::null()).spawn()).collect();
+    assert_eq!(host_root.ask(&["log", "mute"]).0, 0);
+    assert_eq!(host_root.ask(&["restart", "asked"]).0, 0);
+    host_root.configure(&config.replace("exec /bin/probe exit 0", "exec /bin/probe exit 3"));
+    assert_eq!(host_root.ask(&["reload"]), (0, String::new()));
+    std::thread::sleep(Duration::from_secs(1));
+    // Processor time in hundredths of a second (proc(5)): a loop that turns has nearly two hundred of them in two seconds,
+    // and many even on a busy machine.
+    let init = namespace.process_one().expect("PID 1").as_raw_nonzero();
+    let spent = || -> u32 {
+        let stat = std::fs::read_to_string(format!("/proc/{init}/stat")).expect("its state");
+        stat.split(' ').skip(13).take(2).map(|ticks| ticks.parse::<u32>().expect("ticks")).sum()
+    };
+    let before = spent();
+    std::thread::sleep(Duration::from_secs(2));
+    let after = spent();
+    assert!(after < before + 10, "{before} {after} {}", namespace.console.text());
+    for child in stays {
+        let mut child = child.expect("hilum");
+        child.kill().and_then(|()| child.wait()).expect("its end");
+    }
+    namespace.signal(Signal::TERM).expect("PID 1");
+    namespace.wait(SOON).expect("it ends");
+}
