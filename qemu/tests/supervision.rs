@@ -216,13 +216,9 @@ fn pid_1_sleeps_while_nothing_happens_whatever_has_happened_before() {
     host_root.configure(&config.replace("exec /bin/probe exit 0", "exec /bin/probe exit 3"));
     assert_eq!(host_root.ask(&["reload"]), (0, String::new()));
     std::thread::sleep(Duration::from_secs(1));
-    // Processor time in hundredths of a second (proc(5)): a loop that turns has nearly two hundred of them in two seconds,
-    // and many even on a busy machine.
-    let init = namespace.process_one().expect("PID 1").as_raw_nonzero();
-    let spent = || -> u32 {
-        let stat = std::fs::read_to_string(format!("/proc/{init}/stat")).expect("its state");
-        stat.split(' ').skip(13).take(2).map(|ticks| ticks.parse::<u32>().expect("ticks")).sum()
-    };
+    // A loop that turns has nearly two hundred of them in two seconds, and many even on a busy machine.
+    let init = namespace.process_one().expect("PID 1").as_raw_nonzero().get();
+    let spent = || support::processor_ticks(init);
     let before = spent();
     std::thread::sleep(Duration::from_secs(2));
     let after = spent();

@@ -101,28 +101,36 @@ fn prompt_that_is_killed_comes_back_and_loses_no_line() {
     }
 }
 
+#[test]
+fn terminal_that_is_stopped_while_the_prompt_takes_over_does_not_keep_pid_1_busy() {
+    let host_root = host_or_return!();
+    let config = host_root.configure(&BOARD.replace("[system]\n", "[system]\nconsole prompt\n"));
+    let mut command = Command::new("setsid");
+    command.args(["unshare", "--pid", "--fork", "--mount", "--kill-child=KILL", "--"]);
+    command.arg(support::hilum(host())).arg("--config").arg(config);
+    let mut terminal = Terminal::start(command, 24, 80).expect("a terminal");
+    // Ctrl-S: lines wait when the prompt takes over from the terminal.
+    terminal.type_text("\x13").expect("it is there");
+    host_root.expect_state("a", "ready");
+    std::thread::sleep(Duration::from_millis(200));
+    terminal.type_text("\x11").expect("it is there");
+    at_prompt(&terminal.screen);
+    has_line(&support::without_prompt(&terminal.screen.text()), "a | ready");
+    let (init, _) = init_and_prompt(&host_root);
+    let spent = || support::processor_ticks(init);
+    let before = spent();
+    std::thread::sleep(Duration::from_secs(1));
+    assert!(spent() < before + 10, "{before} {}", spent());
+}
+
 /// Kills the child of PID 1 that is no workload: the one that has the board's own namespaces.
 fn kill_prompt(host_root: &Host) {
-    let path = host_root.scratch.path().join("hilum.conf");
-    let path = path.to_str().expect("UTF-8");
-    let processes: Vec<(i32, i32)> = std::fs::read_dir("/proc")
-        .expect("/proc")
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
-        .filter_map(|pid| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-            let line = String::from_utf8_lossy(&line).into_owned();
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            let parent = stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()?;
-            (line.contains(path) && !line.contains("unshare")).then_some((pid, parent))
-        })
-        .collect();
-    let is_first = |pid: i32| !processes.iter().any(|(other, _)| *other == pid);
-    let prompt = processes.iter().find(|(_, parent)| !is_first(*parent)).expect("a copy of PID 1");
-    let pid = rustix::process::Pid::from_raw(prompt.0).expect("a pid");
+    let (_, prompt) = init_and_prompt(host_root);
+    let pid = rustix::process::Pid::from_raw(prompt).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is there");
     // What it is handed between the signal and its end, nobody will show.
     let until = std::time::Instant::now() + SOON;
-    while std::path::Path::new(&format!("/proc/{}", prompt.0)).exists() {
+    while std::path::Path::new(&format!("/proc/{}", prompt)).exists() {
         assert!(std::time::Instant::now() < until, "it does not end");
         std::thread::sleep(std::time::Duration::from_millis(1));
     }
@@ -164,4 +172,24 @@ fn prompt_takes_commands_over_the_serial_line(arch: Arch) {
     at_prompt(&vm.console);
     vm.type_text("poweroff\r").expect("QEMU is there");
     vm.wait(BOOT).expect("it powers off");
+}
+
+/// The pids of PID 1, and of its prompt.
+fn init_and_prompt(host_root: &Host) -> (i32, i32) {
+    let path = host_root.scratch.path().join("hilum.conf");
+    let path = path.to_str().expect("UTF-8");
+    let processes: Vec<(i32, i32)> = std::fs::read_dir("/proc")
+        .expect("/proc")
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<i32>().ok())
+        .filter_map(|pid| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).ok()?;
+            let line = String::from_utf8_lossy(&line).into_owned();
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            let parent = stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()?;
+            (line.contains(path) && !line.contains("unshare")).then_some((pid, parent))
+        })
+        .collect();
+    let is_first = |pid: i32| !processes.iter().any(|(other, _)| *other == pid);
+    let (prompt, init) = processes.iter().find(|(_, parent)| !is_first(*parent)).expect("a copy of PID 1");
+    (*init, *prompt)
 }

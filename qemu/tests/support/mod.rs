@@ -327,6 +327,13 @@ impl Host {
     }
 }
 
+/// Processor time that a process has had so far, in hundredths of a second (proc(5)).
+pub(crate) fn processor_ticks(pid: i32) -> u32 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("its state");
+    let fields = stat.rsplit(')').next().expect("what follows its name").split_whitespace();
+    fields.skip(11).take(2).map(|ticks| ticks.parse::<u32>().expect("ticks")).sum()
+}
+
 /// A port of this machine that nobody uses.
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).expect("a port");
