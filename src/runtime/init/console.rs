@@ -26,7 +26,7 @@ const LINE_BYTES: usize = 1280;
 /// Milliseconds until a slow terminal is tried again.
 const STEP_MS: u64 = 50;
 /// Milliseconds that a slow terminal has for the lines of a copy of PID 1.
-pub(crate) const COPY_MS: u64 = 2_000;
+const COPY_MS: u64 = 2_000;
 /// Milliseconds until a prompt that ended is made again.
 const PROMPT_MS: u64 = 1_000;
 
@@ -45,6 +45,8 @@ pub(crate) struct Console {
     prompt: Prompt,
     /// Whether another descriptor is written to than the loop knows of.
     has_changed: bool,
+    /// Whether this process is a copy of PID 1.
+    is_copy: bool,
     /// Whether lines go to the kernel's log as well.
     kernel_log: Option<OwnedFd>,
     log_file: Option<LogFile>,
@@ -75,6 +77,7 @@ impl Console {
             device: heapless::String::new(),
             prompt: Prompt::Off,
             has_changed: false,
+            is_copy: false,
             kernel_log: None,
             log_file: None,
         };
@@ -282,6 +285,7 @@ impl Console {
 
     /// Leaves the lines that wait to the process that this one is a copy of.
     pub(super) fn forget(&mut self) {
+        self.is_copy = true;
         if let Some(queue) = &mut self.queue {
             while !queue.front().is_empty() {
                 queue.advance(queue.front().len());
@@ -294,13 +298,17 @@ impl Console {
     pub(crate) fn drain(&mut self, limit_ms: u64) {
         let until = monotonic_ms() + limit_ms;
         self.flush();
-        while self.has_waiting() {
-            let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) else { return };
-            let _ = becomes(self.fd(), PollFlags::OUT, left.min(STEP_MS));
+        while self.has_waiting() && monotonic_ms() < until {
+            let _ = becomes(self.fd(), PollFlags::OUT, STEP_MS);
             // While another process writes, it is ready and takes nothing all the same (n_tty_write(), O_NONBLOCK).
             pause(1);
             self.flush();
         }
+    }
+
+    /// Shows what waits before something that takes long: a copy of PID 1 has no loop that would show it meanwhile.
+    pub(crate) fn show(&mut self) {
+        self.drain(if self.is_copy { COPY_MS } else { 0 });
     }
 
     /// Writes what the terminal takes now.

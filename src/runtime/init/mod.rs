@@ -26,7 +26,7 @@ mod tell;
 mod timeline;
 mod wait;
 
-pub(crate) use console::{COPY_MS, Console};
+pub(crate) use console::Console;
 pub(crate) use control::USUAL as CONTROL;
 pub(crate) use in_time::in_time;
 pub(crate) use machine::Kind;

@@ -5,7 +5,6 @@
 //! up, for the end of a pipe that the first copies hold.
 
 use super::board::{Board, processors};
-use super::console::COPY_MS;
 use super::machine::Kind;
 use super::timeline::Moment;
 use super::wait::await_end;
@@ -242,7 +241,7 @@ fn copy(
                 wait(first, LONGEST_MS);
             }
             prepare(work, kind, config, console);
-            console.drain(COPY_MS);
+            console.show();
             exit(0)
         }
         Cloned::Parent { pid, .. } => Ok((pid, ready)),

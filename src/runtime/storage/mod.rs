@@ -8,7 +8,7 @@ mod format;
 
 pub(crate) use device::{Name, find};
 
-use crate::init::{COPY_MS, Console, becomes, in_time, milliseconds, words};
+use crate::init::{Console, becomes, in_time, milliseconds, words};
 use crate::path::{Path, open};
 use device::start_of;
 use hilum::config::{Config, Instead, SystemMount, Workload, limits};
@@ -72,7 +72,7 @@ fn mount_one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mu
         }
     }
     // The next one may be waited for.
-    console.drain(COPY_MS);
+    console.show();
 }
 
 /// Whether something is mounted on the folder of this line.
@@ -128,7 +128,7 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
     let waits = || {
         let seconds = mount.wait_ms.div_ceil(1_000);
         console.say(format_args!("mount {target}: waiting for {}, at most {seconds} s", mount.source));
-        console.drain(COPY_MS);
+        console.show();
     };
     let Some(source) = Source::of(mount.source) else { return false };
     let device = match find(source, mount.wait_ms.into(), down, waits) {
@@ -177,7 +177,7 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
             }
             Verdict::Repair(reason) => {
                 console.say(format_args!("mount {target}: {device}: {reason}; repairing it"));
-                console.drain(COPY_MS);
+                console.show();
                 let repaired = in_time(REPAIR_MS, &mut || format::repair(&device));
                 match repaired {
                     Ok(0 | 1) => console.say(format_args!("mount {target}: {device}: repaired")),
@@ -192,7 +192,7 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
             }
             Verdict::Reformat(reason) => {
                 console.say(format_args!("mount {target}: {device}: {reason}; making a new {}", mount.kind));
-                console.drain(COPY_MS);
+                console.show();
                 match in_time(REPAIR_MS, &mut || format::format(mount, &device)) {
                     Ok(_) => is_new = true,
                     Err(errno) => console.say(format_args!("mount {target}: {device}: {}", words(errno))),
