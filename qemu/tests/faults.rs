@@ -178,3 +178,18 @@ fn board_without_descriptors_answers_when_there_are_some_again() {
     assert_eq!(status.code(), Some(0), "{console}");
     assert!(!console.contains("panic"), "{console}");
 }
+
+/// The kernel makes no user namespace for one whose root is not that of its mount namespace, and its answer does not say so
+/// (user_namespaces(7), EPERM).
+#[test]
+fn board_in_a_chroot_says_that_namespaces_take_none() {
+    let host_root = host_or_return!();
+    let place = host_root.scratch.path().join("other");
+    std::fs::create_dir(&place).expect("a folder");
+    let script = "place=$1; shift; mount --rbind / \"$place\" && exec chroot \"$place\" \"$@\"";
+    let wrap = ["sh", "-c", script, "sh", place.to_str().expect("UTF-8")];
+    let namespace = host_root.start_wrapped(&support::one("exec /bin/probe exit 0\nrestart never"), &wrap);
+    let why = "EPERM (operation not permitted): making namespaces takes CAP_SYS_ADMIN, no chroot, and no filter that refuses clone3";
+    let line = format!("hilum: workload \"a\": start: {why}\n");
+    namespace.console.expect(&line, SOON).expect("what the kernel does not say");
+}

@@ -200,7 +200,9 @@ fn hint(namespaces: Namespaces, errno: Errno) -> Option<&'static str> {
             Some("the kernel has no time namespaces; write: share time")
         }
         Errno::NOSPC | Errno::USERS => Some("the limits below /proc/sys/user allow no more namespaces"),
-        Errno::PERM | Errno::NOSYS => Some("making namespaces takes CAP_SYS_ADMIN, and no filter that refuses clone3"),
+        Errno::PERM | Errno::NOSYS => {
+            Some("making namespaces takes CAP_SYS_ADMIN, no chroot, and no filter that refuses clone3")
+        }
         _ => None,
     }
 }
