@@ -1,0 +1,40 @@
+//! Names of other workloads that are none, and workloads that wait for each other.
+
+use super::super::super::limits;
+use super::super::refusal;
+use super::in_workload;
+
+#[test]
+fn name_that_is_no_workload_is_refused() {
+    assert_eq!(in_workload("needs b"), "5:7: there is no workload \"b\"; correct the name, or add its section");
+    assert_eq!(in_workload("after"), "5:6: \"after\" needs the name of a workload");
+    assert_eq!(in_workload("needs a"), "5:7: workload \"a\" cannot name itself here; remove the name");
+}
+
+#[test]
+fn cycle_is_refused_with_its_path() {
+    let section = |name: &str, line: &str| format!("[workload {name}]\nroot /r\nexec /x\n{line}\n");
+    let two = format!("hilum 1\n{}{}", section("a", "needs b"), section("b", "after a"));
+    assert_eq!(
+        refusal(two.as_bytes()),
+        "2:1: workloads wait for each other in a circle: \"a\" waits for \"b\" waits for \"a\"; remove one of these lines"
+    );
+    // Who only waits for a circle is not part of it.
+    let three = format!("hilum 1\n{}{}{}", section("out", "needs b"), section("b", "needs c"), section("c", "needs b"));
+    assert_eq!(
+        refusal(three.as_bytes()),
+        "6:1: workloads wait for each other in a circle: \"b\" waits for \"c\" waits for \"b\"; remove one of these lines"
+    );
+}
+
+#[test]
+fn longest_cycle_is_refused_in_one_line() {
+    let mut text = String::from("hilum 1\n");
+    for index in 0..limits::WORKLOADS {
+        let next = (index + 1) % limits::WORKLOADS;
+        text.push_str(&format!("[workload w{index}]\nroot /r\nexec /x\nneeds w{next}\n"));
+    }
+    let found = refusal(text.as_bytes());
+    assert!(found.starts_with("2:1: workloads wait for each other in a circle: \"w0\" waits for \"w1\""), "{found}");
+    assert!(found.ends_with("\"w4\" waits for \"w5\" ...; remove one of these lines"), "{found}");
+}

@@ -1,0 +1,186 @@
+//! Words behind a key that are none of those that it takes: of the board, of supervision, of confinement.
+
+use super::{in_system, in_workload};
+
+/// Lines of [system], and what is said to them.
+const OF_THE_BOARD: &[(&str, &str)] = &[
+    ("hostname -a", "3:10: found \"-a\", expected a host name of at most 64 letters, digits, - and ."),
+    ("hostname a..b", "3:10: found \"a..b\", expected a host name of at most 64 letters, digits, - and ."),
+    ("hostname", "3:9: \"hostname\" needs a host name of at most 64 letters, digits, - and ."),
+    ("hostname a b", "3:12: unexpected word \"b\"; remove it, or enclose words that belong together in quotes"),
+    ("console loud", "3:9: found \"loud\", expected prompt, log or off"),
+    (
+        "console ../sda log",
+        "3:9: found \"../sda\", expected a terminal below /dev such as ttyS0, or prompt, log or off",
+    ),
+    ("watchdog 15s", "3:10: found \"15s\", expected an absolute path without .., of at most 255 bytes"),
+    ("watchdog /dev/watchdog", "3:23: \"watchdog\" needs a duration such as 100ms, 5s, 2m or 1h, up to a day"),
+    ("control socket", "3:9: found \"socket\", expected off, or the absolute path of the socket"),
+    ("boots /data/boots 3", "3:19: found \"3\", expected limit=COUNT, with a count from 1 to 100, or after=DURATION"),
+    ("mount /dev/vda data ext4", "3:16: found \"data\", expected an absolute path without .., not /"),
+    ("mount /dev/vda /data", "3:21: \"mount\" needs the name of a filesystem such as ext4"),
+    (
+        "mount /dev/vda /data ext4 wait=5",
+        "3:27: found \"wait=5\", expected ro, exec, wait=DURATION, check=repair|ro|reformat or else=tmpfs|stop",
+    ),
+    (
+        "mount LABEL= /data ext4",
+        "3:7: found \"LABEL=\", expected an absolute path, or LABEL=, UUID= or PARTUUID= with up to 40 bytes behind it",
+    ),
+    ("mount /dev/vda / ext4", "3:16: found \"/\", expected an absolute path without .., not /"),
+    ("volumes data", "3:9: found \"data\", expected an absolute path without .., of at most 255 bytes"),
+    ("log file", "3:5: found \"file\", expected kmsg, or the absolute path of a file"),
+    ("log /data/log size=1", "3:15: found \"size=1\", expected size=BYTES such as size=1M"),
+    ("idle sleep", "3:6: found \"sleep\", expected stay, poweroff or reboot"),
+];
+
+/// Lines of a workload, and what is said to them.
+const OF_A_WORKLOAD: &[(&str, &str)] = &[
+    ("ready", "5:6: \"ready\" needs exec, exit, fd, tcp, after or notify"),
+    ("ready soon", "5:7: found \"soon\", expected exec, exit, fd, tcp, after or notify"),
+    ("ready fd 2", "5:10: found \"2\", expected a descriptor from 3 to 63"),
+    ("ready tcp 0", "5:11: found \"0\", expected a port from 1 to 65535"),
+    ("ready tcp 65536", "5:11: found \"65536\", expected a port from 1 to 65535"),
+    (
+        "ready exec within=1s",
+        "5:12: unexpected word \"within=1s\"; remove it, or enclose words that belong together in quotes",
+    ),
+    ("ready notify 5s", "5:14: found \"5s\", expected within= and a duration such as within=10s"),
+    ("health ping", "5:8: found \"ping\", expected tcp, file, exec or notify"),
+    ("health exec check", "5:13: found \"check\", expected an absolute path without .., of at most 255 bytes"),
+    (
+        "health tcp 80 every=1s",
+        "5:15: found \"every=1s\", expected interval=DURATION or failures=COUNT, with a count from 1 to 100",
+    ),
+    (
+        "health tcp 80 failures=0",
+        "5:15: found \"failures=0\", expected interval=DURATION or failures=COUNT, with a count from 1 to 100",
+    ),
+    ("health exec /a b c d e f g h i", "5:30: too many words of a health check; the limit is 8"),
+    ("critical 5s", "5:10: found \"5s\", expected within= and a duration such as within=10s"),
+    ("safe yes", "5:6: unexpected word \"yes\"; remove it, or enclose words that belong together in quotes"),
+    ("log loud", "5:5: found \"loud\", expected quiet, or rate=COUNT/DURATION such as rate=100/1s"),
+    ("log rate=0/1s", "5:5: found \"rate=0/1s\", expected quiet, or rate=COUNT/DURATION such as rate=100/1s"),
+    ("user root", "5:6: found \"root\", expected numbers, UID or UID:GID"),
+    ("user +1", "5:6: found \"+1\", expected numbers, UID or UID:GID"),
+    ("user 1:", "5:6: found \"1:\", expected numbers, UID or UID:GID"),
+    ("user 4294967295", "5:6: found \"4294967295\", expected numbers, UID or UID:GID"),
+    ("user 99999999999", "5:6: found \"99999999999\", expected numbers, UID or UID:GID"),
+    ("directory a/b", "5:11: found \"a/b\", expected an absolute path without .., of at most 255 bytes"),
+    ("directory /a/../b", "5:11: found \"/a/../b\", expected an absolute path without .., of at most 255 bytes"),
+    ("env A=B c", "5:5: found \"A=B\", expected a name without ="),
+    ("env A", "5:6: \"env\" needs a value, \"\" for an empty one"),
+    ("env A b c", "5:9: unexpected word \"c\"; remove it, or enclose words that belong together in quotes"),
+    ("stop SIGKILLL", "5:6: found \"SIGKILLL\", expected a signal's name such as TERM, INT, QUIT, HUP or USR1"),
+    ("stop TERM 5", "5:11: found \"5\", expected a duration such as 100ms, 5s, 2m or 1h, up to a day"),
+    ("stop TERM 0s", "5:11: found \"0s\", expected a duration such as 100ms, 5s, 2m or 1h, up to a day"),
+    ("stop TERM 25h", "5:11: found \"25h\", expected a duration such as 100ms, 5s, 2m or 1h, up to a day"),
+    (
+        "stop TERM 9999999999h",
+        "5:11: found \"9999999999h\", expected a duration such as 100ms, 5s, 2m or 1h, up to a day",
+    ),
+    ("stop TERM 5s 6s", "5:14: unexpected word \"6s\"; remove it, or enclose words that belong together in quotes"),
+];
+
+#[test]
+fn value_that_is_none_is_refused_with_what_was_expected() {
+    for (line, expected) in OF_THE_BOARD {
+        assert_eq!(in_system(line), *expected, "{line}");
+    }
+    for (line, expected) in OF_A_WORKLOAD {
+        assert_eq!(in_workload(line), *expected, "{line}");
+    }
+}
+
+#[test]
+fn restart_line_that_makes_no_sense_is_refused() {
+    const LIMIT: &str = "limit=COUNT/DURATION such as limit=5/60s, with a count from 1 to 1000";
+    for (line, expected) in [
+        ("restart", String::from("5:8: \"restart\" needs never, on-failure or always")),
+        ("restart often", String::from("5:9: found \"often\", expected never, on-failure or always")),
+        ("restart always quickly", String::from("5:16: found \"quickly\", expected delay=, max=, limit= or else=")),
+        (
+            "restart always delay=1s delay=2s",
+            String::from(
+                "5:25: unexpected word \"delay=2s\"; remove it, or enclose words that belong together in quotes",
+            ),
+        ),
+        (
+            "restart always delay=2s max=1s",
+            String::from("5:9: max= is shorter than delay=; lengthen it, or leave it out"),
+        ),
+        ("restart always else=reboot", String::from("5:16: else= needs a limit= such as limit=5/60s")),
+        ("restart always limit=0/60s", format!("5:16: found \"limit=0/60s\", expected {LIMIT}")),
+        ("restart always limit=1001/60s", format!("5:16: found \"limit=1001/60s\", expected {LIMIT}")),
+        ("restart always limit=5", format!("5:16: found \"limit=5\", expected {LIMIT}")),
+        (
+            "restart always limit=2/1s else=halt",
+            String::from("5:27: found \"else=halt\", expected else=stop, else=reboot or else=poweroff"),
+        ),
+        (
+            // 1 + 2 + 4 + 4 + 4 seconds.
+            "restart always delay=1s max=4s limit=5/15s",
+            String::from(
+                "5:32: the limit cannot be reached: its restarts alone take 15000 ms; lower max= or lengthen the period",
+            ),
+        ),
+    ] {
+        assert_eq!(in_workload(line), expected, "{line}");
+    }
+}
+
+#[test]
+fn confinement_that_is_none_is_refused_with_what_was_expected() {
+    for (line, expected) in [
+        ("share mnt", "5:7: found \"mnt\", expected cgroup, ipc, net, net=NAME, pid, time, user or uts"),
+        ("share", "5:6: \"share\" needs cgroup, ipc, net, net=NAME, pid, time, user or uts"),
+        ("share net=b", "5:7: there is no workload \"b\"; correct the name, or add its section"),
+        ("share net=a", "5:7: workload \"a\" cannot name itself here; remove the name"),
+        ("ids 1000", "5:5: found \"1000\", expected the first of 65,536 ids, from 65536 up"),
+        (
+            "capability CAP_KILL",
+            "5:12: found \"CAP_KILL\", expected the name of a capability such as net_admin, in lower case and without CAP_",
+        ),
+        ("seccomp", "5:8: \"seccomp\" needs default, strict or off"),
+        ("seccomp default ptrace", "5:17: found \"ptrace\", expected +NAME or -NAME with the name of a system call"),
+        ("seccomp default +ptrac", "5:17: found \"+ptrac\", expected +NAME or -NAME with the name of a system call"),
+        (
+            "seccomp off +ptrace",
+            "5:13: unexpected word \"+ptrace\"; remove it, or enclose words that belong together in quotes",
+        ),
+        (
+            "tcp bind=0",
+            "5:5: found \"bind=0\", expected bind=PORT,... or connect=PORT,... with at most 8 ports each, or none",
+        ),
+        ("device /tmp/x", "5:8: found \"/tmp/x\", expected a path below /dev"),
+        ("device /dev/x x", "5:15: found \"x\", expected r, w or rw"),
+        (
+            "mount /a /proc/x",
+            "5:10: found \"/proc/x\", expected an absolute path, not / and not below /proc, /sys or /dev",
+        ),
+        ("mount /a /b rx", "5:13: found \"rx\", expected ro, rw, ro,exec or rw,exec"),
+        ("memory 32MB", "5:8: found \"32MB\", expected a number of bytes such as 32M or 1G, or max"),
+        ("memory 32M low=1M", "5:12: found \"low=1M\", expected high=, min= or swap= and a number of bytes"),
+        ("pids many", "5:6: found \"many\", expected a number of processes, or max"),
+        ("cpu 50", "5:5: found \"50\", expected a percentage of one processor such as 50% or 200%"),
+        ("cpuset 0-", "5:8: found \"0-\", expected a list of processors such as 0-1,3"),
+        ("io /dev/vda", "5:12: \"io\" needs rbps=, wbps=, riops= or wiops= and a number"),
+        ("umask 800", "5:7: found \"800\", expected an octal number such as 022"),
+        ("rlimit files 5", "5:8: found \"files\", expected the name of a resource such as nofile (getrlimit(2))"),
+        ("rlimit nofile 9 5", "5:15: found \"9\", expected a soft limit below the hard one"),
+        ("oom_score_adj 1001", "5:15: found \"1001\", expected a whole number from -1000 to 1000"),
+        ("nice --5", "5:6: found \"--5\", expected a whole number from -20 to 19"),
+        ("scheduler fifo", "5:15: \"scheduler\" needs a priority from 1 to 99"),
+        ("ioprio best-effort 8", "5:20: found \"8\", expected a level from 0 to 7"),
+        (
+            "user 70000",
+            "2:1: workload \"a\": a user or group id is above 65535, the last one of its own; use a lower one, or write: share user",
+        ),
+        (
+            "share user\ncapability sys_admin",
+            "2:1: workload \"a\": sys_admin with share user opens the whole board; if that is meant, write: privileged",
+        ),
+    ] {
+        assert_eq!(in_workload(line), expected, "{line}");
+    }
+}
