@@ -229,7 +229,7 @@ fn worked_example_is_where_the_guide_says() {
             &"src/logic/config/limits.rs",
             &"src/logic/plan/audit.rs",
             &"initramfs/src/appliance.rs",
-            &"src/logic/config/network.rs"
+            &"src/logic/config/modules.rs"
         ]
     );
 }

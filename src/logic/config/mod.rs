@@ -3,6 +3,7 @@
 //! [`parse`] is the one way in, on the board and on the host that builds an image for it. It fills a table that the
 //! caller owns and borrows every text from the bytes of the file.
 
+mod address;
 pub mod capability;
 mod difference;
 mod error;
@@ -10,6 +11,7 @@ mod isolation;
 pub mod limits;
 mod lines;
 mod model;
+mod modules;
 mod network;
 mod order;
 mod parser;
@@ -18,11 +20,13 @@ mod supervision;
 mod values;
 mod vocabulary;
 
+pub use address::{Mac, Prefix};
 pub use capability::Capabilities;
 pub use difference::{has_same_system, keep_ids, unchanged};
 pub use error::{Error, Problem};
 pub use isolation::*;
 pub use model::*;
+pub use modules::needed_modules;
 pub use network::*;
 pub(crate) use parser::may_set_groups;
 pub use parser::parse;

@@ -1,126 +1,13 @@
 //! What a configuration says about networks: the board's links and bridges, and what a workload's network namespace
 //! has in it.
 
-use super::isolation::Overlay;
+use super::address::{Mac, Prefix, hash};
 use super::limits;
-use super::model::{Config, WorkloadSet};
+use super::model::WorkloadSet;
 use crate::text::text;
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::IpAddr;
 use heapless::Vec;
-
-/// A MAC address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mac(pub [u8; 6]);
-
-impl Mac {
-    /// The address that somebody with these names always has: locally administered, for one station (IEEE 802 8.4).
-    pub fn of(names: &[&str], number: u8) -> Self {
-        let [_, _, a, b, c, d, e, f] = hash(names, number).to_be_bytes();
-        Self([(a & 0xfc) | 2, b, c, d, e, f])
-    }
-}
-
-/// FNV-1a: it has to be the same for ever, and nothing else.
-fn hash(names: &[&str], number: u8) -> u64 {
-    let bytes = names.iter().flat_map(|name| name.bytes().chain([0])).chain([number]);
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
-impl fmt::Display for Mac {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, f] = self.0;
-        write!(formatter, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
-    }
-}
-
-/// An address and how many bits of it are its network's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prefix {
-    /// The address.
-    pub address: IpAddr,
-    /// Bits: up to 32, or up to 128.
-    pub length: u8,
-}
-
-impl Prefix {
-    /// The address alone.
-    pub const fn host(address: IpAddr) -> Self {
-        Self { address, length: if address.is_ipv4() { 32 } else { 128 } }
-    }
-
-    /// Everywhere, in the family of `address`.
-    pub const fn everywhere(address: IpAddr) -> Self {
-        let address = match address {
-            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-        };
-        Self { address, length: 0 }
-    }
-
-    /// The bits that are the network's.
-    pub const fn mask(self) -> IpAddr {
-        match self.address {
-            IpAddr::V4(_) => {
-                IpAddr::V4(Ipv4Addr::from_bits(((u32::MAX as u64) << 32_u32.saturating_sub(self.length as u32)) as u32))
-            }
-            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(mask_6(self.length))),
-        }
-    }
-
-    /// The network itself: its first address.
-    pub const fn first(self) -> IpAddr {
-        match (self.address, self.mask()) {
-            (IpAddr::V4(address), IpAddr::V4(mask)) => {
-                IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask.to_bits()))
-            }
-            (IpAddr::V6(address), IpAddr::V6(mask)) => {
-                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask.to_bits()))
-            }
-            (address, _) => address,
-        }
-    }
-
-    /// Its last address: that of everybody, in IPv4.
-    pub const fn last(self) -> IpAddr {
-        match (self.address, self.mask()) {
-            (IpAddr::V4(address), IpAddr::V4(mask)) => {
-                IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() | !mask.to_bits()))
-            }
-            (IpAddr::V6(address), IpAddr::V6(mask)) => {
-                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() | !mask.to_bits()))
-            }
-            (address, _) => address,
-        }
-    }
-
-    /// Whether the address is one of its network.
-    #[inline(never)]
-    pub fn contains(self, address: IpAddr) -> bool {
-        self.address.is_ipv4() == address.is_ipv4() && Self { address, length: self.length }.first() == self.first()
-    }
-
-    /// Whether the two networks have an address in common.
-    #[inline(never)]
-    pub fn overlaps(self, other: Self) -> bool {
-        let (wide, narrow) = if self.length <= other.length { (self, other) } else { (other, self) };
-        wide.contains(narrow.address)
-    }
-}
-
-impl fmt::Display for Prefix {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.address, self.length)
-    }
-}
-
-/// The mask of an IPv6 network.
-const fn mask_6(length: u8) -> u128 {
-    match u128::MAX.checked_shl(128_u32.saturating_sub(length as u32)) {
-        Some(mask) => mask,
-        None => 0,
-    }
-}
 
 /// A line of the file. Two are always equal: what a line says does not depend on where it stands.
 #[derive(Debug, Clone, Copy)]
@@ -419,34 +306,4 @@ pub fn port_name(name: &str, number: u8) -> heapless::String<15> {
         ..=13 => text(format_args!("{name}.{number}")),
         _ => text(format_args!("{}{:04x}.{number}", &name[..8], hash(&[name], 0) as u16)),
     }
-}
-
-/// The kernel modules that the configuration's lines need, by their names in Debian's kernels. A kernel may have each of
-/// them built in, or (nft_counter from 5.17 on) as a part of another one.
-pub fn needed_modules(config: &Config<'_>) -> impl Iterator<Item = &'static str> {
-    let links = || config.workloads.iter().flat_map(|workload| &workload.network.links);
-    let has = |wanted: fn(&Attachment<'_>) -> bool| links().any(|link| wanted(&link.attachment));
-    let has_bridges = !config.system.network.bridges.is_empty();
-    let publishes = config.workloads.iter().any(|workload| !workload.network.publish.is_empty());
-    let masquerades = !config.system.network.masquerades.is_empty();
-    let mounts = |kind: &str| config.system.mounts.iter().any(|mount| mount.kind == kind);
-    let needed = [
-        (mounts("ext4"), "ext4"),
-        (mounts("vfat"), "vfat"),
-        (mounts("vfat"), "nls_cp437"),
-        (mounts("vfat"), "nls_ascii"),
-        (config.workloads.iter().any(|workload| workload.overlay != Overlay::None), "overlay"),
-        (has_bridges, "bridge"),
-        (has(|attachment| matches!(attachment, Attachment::Bridge(_))), "veth"),
-        (has(|attachment| matches!(attachment, Attachment::Macvlan(_))), "macvlan"),
-        (has(|attachment| matches!(attachment, Attachment::Ipvlan(_))), "ipvlan"),
-        (has_bridges, "nf_tables"),
-        (has_bridges, "nft_counter"),
-        (has_bridges, "nft_ct"),
-        (publishes || masquerades, "nft_chain_nat"),
-        (publishes, "nft_nat"),
-        (publishes, "nft_fib_inet"),
-        (masquerades, "nft_masq"),
-    ];
-    needed.into_iter().filter(|(is_needed, _)| *is_needed).map(|(_, name)| name)
 }

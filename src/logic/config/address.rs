@@ -1,0 +1,117 @@
+//! MAC addresses, and IP addresses with their networks: what is computed of them, whoever has them.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// A MAC address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mac(pub [u8; 6]);
+
+impl Mac {
+    /// The address that somebody with these names always has: locally administered, for one station (IEEE 802 8.4).
+    pub fn of(names: &[&str], number: u8) -> Self {
+        let [_, _, a, b, c, d, e, f] = hash(names, number).to_be_bytes();
+        Self([(a & 0xfc) | 2, b, c, d, e, f])
+    }
+}
+
+/// FNV-1a: it has to be the same for ever, and nothing else.
+pub(super) fn hash(names: &[&str], number: u8) -> u64 {
+    let bytes = names.iter().flat_map(|name| name.bytes().chain([0])).chain([number]);
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, f] = self.0;
+        write!(formatter, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}")
+    }
+}
+
+/// An address and how many bits of it are its network's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefix {
+    /// The address.
+    pub address: IpAddr,
+    /// Bits: up to 32, or up to 128.
+    pub length: u8,
+}
+
+impl Prefix {
+    /// The address alone.
+    pub const fn host(address: IpAddr) -> Self {
+        Self { address, length: if address.is_ipv4() { 32 } else { 128 } }
+    }
+
+    /// Everywhere, in the family of `address`.
+    pub const fn everywhere(address: IpAddr) -> Self {
+        let address = match address {
+            IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        Self { address, length: 0 }
+    }
+
+    /// The bits that are the network's.
+    pub const fn mask(self) -> IpAddr {
+        match self.address {
+            IpAddr::V4(_) => {
+                IpAddr::V4(Ipv4Addr::from_bits(((u32::MAX as u64) << 32_u32.saturating_sub(self.length as u32)) as u32))
+            }
+            IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::from_bits(mask_6(self.length))),
+        }
+    }
+
+    /// The network itself: its first address.
+    pub const fn first(self) -> IpAddr {
+        match (self.address, self.mask()) {
+            (IpAddr::V4(address), IpAddr::V4(mask)) => {
+                IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask.to_bits()))
+            }
+            (IpAddr::V6(address), IpAddr::V6(mask)) => {
+                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask.to_bits()))
+            }
+            (address, _) => address,
+        }
+    }
+
+    /// Its last address: that of everybody, in IPv4.
+    pub const fn last(self) -> IpAddr {
+        match (self.address, self.mask()) {
+            (IpAddr::V4(address), IpAddr::V4(mask)) => {
+                IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() | !mask.to_bits()))
+            }
+            (IpAddr::V6(address), IpAddr::V6(mask)) => {
+                IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() | !mask.to_bits()))
+            }
+            (address, _) => address,
+        }
+    }
+
+    /// Whether the address is one of its network.
+    #[inline(never)]
+    pub fn contains(self, address: IpAddr) -> bool {
+        self.address.is_ipv4() == address.is_ipv4() && Self { address, length: self.length }.first() == self.first()
+    }
+
+    /// Whether the two networks have an address in common.
+    #[inline(never)]
+    pub fn overlaps(self, other: Self) -> bool {
+        let (wide, narrow) = if self.length <= other.length { (self, other) } else { (other, self) };
+        wide.contains(narrow.address)
+    }
+}
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.address, self.length)
+    }
+}
+
+/// The mask of an IPv6 network.
+const fn mask_6(length: u8) -> u128 {
+    match u128::MAX.checked_shl(128_u32.saturating_sub(length as u32)) {
+        Some(mask) => mask,
+        None => 0,
+    }
+}

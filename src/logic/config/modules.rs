@@ -1,0 +1,35 @@
+//! The kernel modules that lines of a configuration need. Loading them is PID 1's, and packing them the image builder's.
+
+use super::isolation::Overlay;
+use super::model::Config;
+use super::network::Attachment;
+
+/// The kernel modules that the configuration's lines need, by their names in Debian's kernels. A kernel may have each of
+/// them built in, or (nft_counter from 5.17 on) as a part of another one.
+pub fn needed_modules(config: &Config<'_>) -> impl Iterator<Item = &'static str> {
+    let links = || config.workloads.iter().flat_map(|workload| &workload.network.links);
+    let has = |wanted: fn(&Attachment<'_>) -> bool| links().any(|link| wanted(&link.attachment));
+    let has_bridges = !config.system.network.bridges.is_empty();
+    let publishes = config.workloads.iter().any(|workload| !workload.network.publish.is_empty());
+    let masquerades = !config.system.network.masquerades.is_empty();
+    let mounts = |kind: &str| config.system.mounts.iter().any(|mount| mount.kind == kind);
+    let needed = [
+        (mounts("ext4"), "ext4"),
+        (mounts("vfat"), "vfat"),
+        (mounts("vfat"), "nls_cp437"),
+        (mounts("vfat"), "nls_ascii"),
+        (config.workloads.iter().any(|workload| workload.overlay != Overlay::None), "overlay"),
+        (has_bridges, "bridge"),
+        (has(|attachment| matches!(attachment, Attachment::Bridge(_))), "veth"),
+        (has(|attachment| matches!(attachment, Attachment::Macvlan(_))), "macvlan"),
+        (has(|attachment| matches!(attachment, Attachment::Ipvlan(_))), "ipvlan"),
+        (has_bridges, "nf_tables"),
+        (has_bridges, "nft_counter"),
+        (has_bridges, "nft_ct"),
+        (publishes || masquerades, "nft_chain_nat"),
+        (publishes, "nft_nat"),
+        (publishes, "nft_fib_inet"),
+        (masquerades, "nft_masq"),
+    ];
+    needed.into_iter().filter(|(is_needed, _)| *is_needed).map(|(_, name)| name)
+}

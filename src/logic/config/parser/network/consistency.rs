@@ -1,0 +1,232 @@
+//! What a line about networks says about other lines: looked at when every line is known.
+
+use super::super::super::address::Prefix;
+use super::super::super::error::{Error, Problem};
+use super::super::super::lines::{Line, Word};
+use super::super::super::model::{Config, Workload};
+use super::super::super::network::{Addresses, Attachment, Network, Publish, WorkloadLink};
+use super::words::{ip, prefix, publish};
+use crate::plan::Namespaces;
+use core::net::IpAddr;
+
+pub(super) const NEW_ADDRESS: &str = "an address that is not taken";
+const NEW_NETWORK: &str = "a network that overlaps with none of another bridge or link";
+const NEW_NAME: &str = "a name that no other link or bridge has";
+const KNOWN_BRIDGE: &str = "the name of a bridge line of [system]";
+const KNOWN_LINK: &str = "the name of a link line of [system]";
+const IN_BRIDGE: &str = "an address in the bridge's network";
+const BRIDGE_ADDRESS: &str = "the bridge's own address: it is the only gateway there";
+const GIVEN_AWAY: &str = "a link that no other line uses or gives an address";
+const NEAR: &str = "a gateway in the network of a link's address";
+const NEW_PORT: &str = "a port of the board that no other line publishes";
+
+/// What the other lines say about a line of the board's section.
+pub(in super::super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -> Result<(), Error<'a>> {
+    let wrong = |word: &Word<'a>, expected| Err(at(line, word, expected));
+    let network = &config.system.network;
+    let (key, name) = (line.words[0].text, line.words.get(1));
+    let Some(name) = name else { return Ok(()) };
+    match key {
+        "link" | "bridge" => {
+            // What an earlier line has of this one: its name, or a network of it.
+            let clash = |number: u32, other: &str, addresses: &Addresses| {
+                if number >= line.number {
+                    return None;
+                }
+                if other == name.text {
+                    return Some((name, NEW_NAME));
+                }
+                let overlaps = |own: Prefix| addresses.iter().any(|address| address.overlaps(own));
+                let mut networks = prefixes(line);
+                networks.find(|(_, own)| overlaps(*own)).map(|(word, _)| (word, NEW_NETWORK))
+            };
+            let links = || network.links.iter().find_map(|link| clash(link.line.0, link.name, &link.addresses));
+            let mut bridges = network.bridges.iter();
+            let bridges = || bridges.find_map(|bridge| clash(bridge.line.0, bridge.name, &bridge.addresses));
+            if let Some((word, expected)) = links().or_else(bridges) {
+                return wrong(word, expected);
+            }
+            if let Some(link) = network.links.iter().find(|link| link.line.0 == line.number) {
+                check_gateways(line, &link.addresses)?;
+            }
+        }
+        // It is set with the link that its gateway is a neighbour on; with none it never would be.
+        "route" => {
+            let gateway = &line.words[line.words.len() - 1];
+            if ip(gateway.text).is_none_or(|address| !network.is_near(address)) {
+                return wrong(gateway, NEAR);
+            }
+        }
+        "masquerade" => {
+            if network.bridge(name.text).is_none() {
+                return wrong(name, KNOWN_BRIDGE);
+            }
+            if let Some(link) =
+                line.words.get(2).filter(|link| !network.links.iter().any(|known| known.name == link.text))
+            {
+                return wrong(link, KNOWN_LINK);
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The words of a line that are addresses with a network.
+fn prefixes<'l, 'a>(line: &'l Line<'a>) -> impl Iterator<Item = (&'l Word<'a>, Prefix)> {
+    line.words.iter().skip(2).filter_map(|word| Some((word, prefix(word.text)?)))
+}
+
+/// The gateways of a line: the words behind `via`.
+fn gateways<'l, 'a>(line: &'l Line<'a>) -> impl Iterator<Item = (&'l Word<'a>, IpAddr)> {
+    let behind = line.words.iter().zip(line.words.iter().skip(1)).filter(|(via, _)| via.text == "via");
+    behind.filter_map(|(_, word)| Some((word, ip(word.text)?)))
+}
+
+pub(super) fn is_among(addresses: &Addresses, prefix: Prefix) -> bool {
+    addresses.iter().any(|other| other.address == prefix.address)
+}
+
+fn check_gateways<'a>(line: &Line<'a>, addresses: &Addresses) -> Result<(), Error<'a>> {
+    let mut far = gateways(line).filter(|(_, gateway)| !addresses.iter().any(|address| address.contains(*gateway)));
+    far.next().map_or(Ok(()), |(word, _)| Err(at(line, word, NEAR)))
+}
+
+fn at<'a>(line: &Line<'a>, word: &Word<'a>, expected: &'static str) -> Error<'a> {
+    Error { line: line.number, column: word.column, problem: Problem::Value(word.text, expected) }
+}
+
+/// What the other lines say about a line of the section of the workload at `index`; `talk` is read only now.
+pub(in super::super) fn check_workload<'a>(
+    line: &Line<'a>,
+    config: &mut Config<'a>,
+    index: usize,
+) -> Result<(), Error<'a>> {
+    match line.words[0].text {
+        "link" => check_link(line, config, index),
+        "publish" => check_publish(line, config, index),
+        "talk" => read_talk(line, config, index),
+        _ => Ok(()),
+    }
+}
+
+fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<(), Error<'a>> {
+    let wrong = |word: &Word<'a>, expected| Err(at(line, word, expected));
+    let links = config.workloads[index].network.links.iter();
+    let (Some(link), Some(parent)) = (links.clone().find(|link| link.line.0 == line.number), line.words.get(2)) else {
+        return Ok(());
+    };
+    let others = || {
+        let all = config.workloads.iter().flat_map(|workload| &workload.network.links);
+        all.filter(|other| other.line.0 != line.number)
+    };
+    match link.attachment {
+        Attachment::Bridge(name) => {
+            let Some(bridge) = config.system.network.bridge(name) else { return wrong(parent, KNOWN_BRIDGE) };
+            for (word, own) in prefixes(line) {
+                if !bridge.addresses.iter().any(|address| address.contains(own.address)) {
+                    return wrong(word, IN_BRIDGE);
+                }
+            }
+            for (word, gateway) in gateways(line) {
+                if !bridge.addresses.iter().any(|address| address.address == gateway) {
+                    return wrong(word, BRIDGE_ADDRESS);
+                }
+            }
+        }
+        Attachment::Macvlan(name) | Attachment::Ipvlan(name) => {
+            if !config.system.network.links.iter().any(|link| link.name == name) {
+                return wrong(parent, KNOWN_LINK);
+            }
+            check_gateways(line, &link.addresses)?;
+        }
+        Attachment::Moved(name) => {
+            let boards = config.system.network.links.iter().find(|link| link.name == name);
+            // A line that only gives it its name is how one knows which it is.
+            if boards.is_some_and(|link| link.has_dhcp || !link.addresses.is_empty())
+                || others().any(|other| other.attachment.name() == name)
+            {
+                return wrong(parent, GIVEN_AWAY);
+            }
+            check_gateways(line, &link.addresses)?;
+        }
+    }
+    for (word, own) in prefixes(line) {
+        let network = &config.system.network;
+        let has = |addresses: &Addresses| addresses.iter().any(|other| other.address == own.address);
+        if network.bridges.iter().any(|bridge| has(&bridge.addresses))
+            || network.links.iter().any(|link| has(&link.addresses))
+            // Of two with the same one, the later is told.
+            || others().any(|other| other.line.0 < line.number && has(&other.addresses))
+        {
+            return wrong(word, NEW_ADDRESS);
+        }
+    }
+    Ok(())
+}
+
+fn check_publish<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<(), Error<'a>> {
+    let Some((word, own)) = line.words.get(1).and_then(|word| Some((word, publish(word.text)?))) else { return Ok(()) };
+    let is_taken = |other: &Publish| {
+        let is_apart = matches!((other.address, own.address), (Some(left), Some(right)) if left != right);
+        other.port == own.port && other.is_udp == own.is_udp && !is_apart
+    };
+    // Up to this section this line is one of them; of two workloads with the same port the later is told.
+    let before = config.workloads[..=index].iter().flat_map(|workload| &workload.network.publish);
+    if before.filter(|other| is_taken(other)).count() > 1 {
+        return Err(at(line, word, NEW_PORT));
+    }
+    let workload = &config.workloads[index];
+    let is_published = |is_ipv4| {
+        own.address.is_none_or(|own| own.is_ipv4() == is_ipv4) && workload.network.answering(is_ipv4).is_some()
+    };
+    if !is_published(true) && !is_published(false) {
+        let problem = Problem::Rule(workload.name, "publish needs a link veth with an address of that family and via");
+        return Err(Error { line: line.number, column: line.words[0].column, problem });
+    }
+    Ok(())
+}
+
+/// `talk NAME...`, where `board` is the board itself.
+fn read_talk<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Result<(), Error<'a>> {
+    const BRIDGED: &str = "a workload with a link veth, or board for the board itself";
+    for word in &line.words[1..] {
+        let error = |problem| Err(Error { line: line.number, column: word.column, problem });
+        let other = config.workloads.iter().position(|workload| workload.name == word.text);
+        match other {
+            Some(_) if word.text == "board" => return error(Problem::Value("board", "another name for that workload")),
+            None if word.text == "board" => config.workloads[index].network.talks_to_board = true,
+            None => return error(Problem::NoWorkload(word.text)),
+            Some(other) if other == index => return error(Problem::Itself(word.text)),
+            Some(other) if config.workloads[other].network.bridged().next().is_none() => {
+                return error(Problem::Value(word.text, BRIDGED));
+            }
+            Some(other) => config.workloads[index].network.talk.insert(other),
+        }
+    }
+    let missing = |problem, column| Err(Error { line: line.number, column, problem });
+    if line.words.len() == 1 {
+        return missing(Problem::Missing("talk", "the names of workloads, or board"), line.end);
+    }
+    let workload = &config.workloads[index];
+    if workload.network.bridged().next().is_none() {
+        let problem = Problem::Rule(workload.name, "talk needs a link veth with an address");
+        return missing(problem, line.words[0].column);
+    }
+    Ok(())
+}
+
+/// What has to hold of a workload's network as a whole; gives what does not, and what to do.
+pub(in super::super) fn broken_rule(workload: &Workload<'_>) -> Option<&'static str> {
+    let Network { links, publish, .. } = &workload.network;
+    if workload.isolation.shared & Namespaces::flag("net") != 0 && !(links.is_empty() && publish.is_empty()) {
+        return Some("link and publish belong to a network of its own; remove them, or share net");
+    }
+    let has_no_meaning = |link: &WorkloadLink<'_>| match link.attachment {
+        Attachment::Bridge(_) => false,
+        Attachment::Macvlan(_) => link.may_spoof,
+        Attachment::Ipvlan(_) | Attachment::Moved(_) => link.mac.is_some() || link.may_spoof,
+    };
+    let text = "spoof has a meaning for veth alone, mac= for veth and macvlan; remove them elsewhere";
+    links.iter().any(has_no_meaning).then_some(text)
+}

@@ -1,0 +1,209 @@
+//! The keys about networks: what a line says by itself. What it says about other lines is looked at when every line is
+//! known (`consistency.rs`).
+
+mod consistency;
+mod words;
+
+pub(super) use consistency::{broken_rule, check_system, check_workload};
+
+use super::super::address::Mac;
+use super::super::error::Problem;
+use super::super::model::{System, Workload};
+use super::super::network::{
+    Addresses, Attachment, Bridge, Gateways, HostLink, Masquerade, Place, Route, Sysctl, SystemNetwork, Which,
+    WorkloadLink,
+};
+use super::super::vocabulary::Meaning;
+use super::super::{limits, values};
+use super::{Values, Wrong};
+use consistency::{NEW_ADDRESS, is_among};
+use words::{ip, link_name, mac, mtu, prefix, publish, sysctl};
+
+const LINK: &str = "a link's name of at most 15 letters, digits, -, _ and .";
+const PREFIX: &str = "an address and its network's bits such as 10.0.0.2/24 or fd00::2/64";
+const GATEWAY: &str = "a gateway's address behind via, one for each family";
+const HOST_LINK: &str = "dhcp, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=";
+const INNER_LINK: &str = "an address such as 10.77.0.2/24, via GATEWAY, mac=, mtu= or spoof";
+const KIND: &str = "veth, macvlan, ipvlan or move";
+const PUBLISH: &str = "[ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp";
+const SYSCTL: &str = "the name of a setting such as net.ipv4.ip_forward";
+
+/// What both kinds of links have.
+#[derive(Default)]
+struct Words<'a> {
+    addresses: Addresses,
+    gateways: Gateways,
+    mac: Option<Mac>,
+    mtu: u32,
+    path: Option<&'a str>,
+    is_dhcp: bool,
+    may_spoof: bool,
+}
+
+impl<'a> Values<'_, 'a> {
+    /// Reads one of the board's keys that this file is about.
+    pub(super) fn system_network(&mut self, system: &mut System<'a>) -> Result<(), Wrong> {
+        let line = Place(self.line.number);
+        let network = &mut system.network;
+        match self.key.meaning {
+            Meaning::Link => {
+                let name = self.take(LINK, link_name)?;
+                let words = self.link_words(HOST_LINK, false)?;
+                let which = match (words.path, words.mac) {
+                    (Some(path), _) => Which::Path(path),
+                    (None, Some(mac)) => Which::Mac(mac),
+                    _ => Which::Name,
+                };
+                let Words { addresses, gateways, mtu, is_dhcp, .. } = words;
+                let link = HostLink { line, name, which, mtu, has_dhcp: is_dhcp, addresses, gateways };
+                if network.links.push(link).is_err() {
+                    return self.too_many("link lines", limits::HOST_LINKS);
+                }
+            }
+            Meaning::Bridge => self.bridge(network)?,
+            Meaning::Masquerade => {
+                let (bridge, link) = (self.take(LINK, link_name)?, self.take(LINK, link_name)?);
+                if network.masquerades.push(Masquerade { bridge, link }).is_err() {
+                    return self.too_many("masquerade lines", limits::MASQUERADES);
+                }
+            }
+            Meaning::Route => {
+                let to = self.take("a network by its first address, such as 10.9.0.0/16", words::network)?;
+                let _ = self.choose("via", &["via"])?;
+                let gateway = self.take("a gateway's address of the same family", |text| {
+                    ip(text).filter(|gateway| gateway.is_ipv4() == to.address.is_ipv4())
+                })?;
+                if network.routes.push(Route { to, gateway }).is_err() {
+                    return self.too_many("route lines", limits::ROUTES);
+                }
+            }
+            Meaning::Nameserver => loop {
+                let server = self.take("the address of a name server", ip)?;
+                if network.name_servers.push(server).is_err() {
+                    return self.too_many("name servers", limits::NAME_SERVERS);
+                }
+                if !self.has_more() {
+                    break;
+                }
+            },
+            _ => {
+                let name = self.take(SYSCTL, sysctl)?;
+                let value = self.word("a value")?;
+                if system.sysctls.push(Sysctl { name, value }).is_err() {
+                    return self.too_many("sysctl lines", limits::SYSCTLS);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `bridge NAME ADDRESS...`
+    fn bridge(&mut self, network: &mut SystemNetwork<'a>) -> Result<(), Wrong> {
+        let line = Place(self.line.number);
+        let name = self.take(LINK, link_name)?;
+        let mut addresses = Addresses::new();
+        loop {
+            let prefix = self.take(PREFIX, prefix)?;
+            if is_among(&addresses, prefix) {
+                return Err(self.unexpected(NEW_ADDRESS));
+            }
+            if addresses.push(prefix).is_err() {
+                return self.too_many("addresses", limits::ADDRESSES);
+            }
+            if !self.has_more() {
+                break;
+            }
+        }
+        match network.bridges.push(Bridge { line, name, addresses }) {
+            Ok(()) => Ok(()),
+            Err(_) => self.too_many("bridge lines", limits::BRIDGES),
+        }
+    }
+
+    /// Reads one of the workload's keys that this file is about; gives whether it was one.
+    pub(super) fn network(&mut self, workload: &mut Workload<'a>) -> Result<bool, Wrong> {
+        let network = &mut workload.network;
+        match self.key.meaning {
+            Meaning::WorkloadLink => {
+                let kind = self.choose(KIND, &["veth", "macvlan", "ipvlan", "move"])?;
+                let parent = self.take(LINK, link_name)?;
+                let attachment = match kind {
+                    0 => Attachment::Bridge(parent),
+                    1 => Attachment::Macvlan(parent),
+                    2 => Attachment::Ipvlan(parent),
+                    _ => Attachment::Moved(parent),
+                };
+                let Words { addresses, gateways, mac, mtu, may_spoof, .. } = self.link_words(INNER_LINK, true)?;
+                // One that is given away may be set up by the program itself.
+                if addresses.is_empty() && !matches!(attachment, Attachment::Moved(_)) {
+                    return self.error(self.line.end, Problem::Missing(self.key.name, INNER_LINK));
+                }
+                let line = Place(self.line.number);
+                let link = WorkloadLink { line, attachment, addresses, gateways, mac, mtu, may_spoof };
+                if network.links.push(link).is_err() {
+                    return self.too_many("link lines", limits::LINKS);
+                }
+            }
+            Meaning::Publish => {
+                let publish = self.take(PUBLISH, publish)?;
+                if network.publish.push(publish).is_err() {
+                    return self.too_many("publish lines", limits::PUBLISHED);
+                }
+            }
+            Meaning::Resolv => network.has_resolv = true,
+            // The names are looked up when every workload is known.
+            Meaning::Talk => self.next = self.line.words.len(),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// The words behind a link's name.
+    fn link_words(&mut self, expected: &'static str, is_inner: bool) -> Result<Words<'a>, Wrong> {
+        let mut words = Words::default();
+        let mut is_up = is_inner;
+        while self.has_more() || !is_up {
+            let word = self.word(expected)?;
+            is_up = true;
+            let is_known = match (word, word.split_once('=')) {
+                ("via", _) => {
+                    let gateway = self.take(GATEWAY, |text| {
+                        ip(text).filter(|new| words.gateways.iter().all(|old| old.is_ipv4() != new.is_ipv4()))
+                    })?;
+                    words.gateways.push(gateway).is_ok()
+                }
+                ("dhcp", _) if !is_inner => {
+                    words.is_dhcp = true;
+                    true
+                }
+                ("up", _) if !is_inner => true,
+                ("spoof", _) if is_inner => {
+                    words.may_spoof = true;
+                    true
+                }
+                (_, Some(("mac", text))) => {
+                    words.mac = mac(text);
+                    words.mac.is_some()
+                }
+                (_, Some(("mtu", text))) => {
+                    words.mtu = mtu(text).unwrap_or(0);
+                    words.mtu > 0
+                }
+                (_, Some(("path", text))) if !is_inner => {
+                    words.path = values::path(text);
+                    words.path.is_some()
+                }
+                _ => match prefix(word) {
+                    Some(_) if words.addresses.is_full() => return self.too_many("addresses", limits::ADDRESSES),
+                    Some(prefix) if is_among(&words.addresses, prefix) => return Err(self.unexpected(NEW_ADDRESS)),
+                    Some(prefix) => words.addresses.push(prefix).is_ok(),
+                    None => false,
+                },
+            };
+            if !is_known {
+                return Err(self.unexpected(expected));
+            }
+        }
+        Ok(words)
+    }
+}

@@ -1,0 +1,86 @@
+//! Single words of the lines about networks: names, addresses, ports. Whether they go with other words, others decide.
+
+use super::super::super::address::{Mac, Prefix};
+use super::super::super::network::Publish;
+use super::super::super::{limits, values};
+use core::net::IpAddr;
+
+/// A link's name (dev_valid_name in net/core/dev.c, and nothing that a terminal or a path could misread).
+pub(super) fn link_name(text: &str) -> Option<&str> {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let fits = (1..=limits::LINK_BYTES).contains(&text.len()) && text.bytes().all(letter);
+    (fits && !text.starts_with(['.', '-']) && text != "lo" && text != "all" && text != "default").then_some(text)
+}
+
+/// An address and the bits of its network; not the network itself, and not everybody in it.
+#[inline(never)]
+pub(super) fn prefix(text: &str) -> Option<Prefix> {
+    let (address, length) = text.split_once('/')?;
+    let (address, length) = (ip(address)?, values::number(length)?);
+    let prefix = Prefix { address, length: u8::try_from(length).ok()? };
+    let bits = Prefix::host(address).length;
+    let is_whole =
+        prefix.length + 1 < bits && (address == prefix.first() || address.is_ipv4() && address == prefix.last());
+    ((1..=bits).contains(&prefix.length) && !is_whole).then_some(prefix)
+}
+
+/// An address of one host.
+#[inline(never)]
+pub(super) fn ip(text: &str) -> Option<IpAddr> {
+    let address = text.parse::<IpAddr>().ok()?;
+    let is_hosts = !address.is_unspecified() && !address.is_multicast() && !address.is_loopback();
+    is_hosts.then_some(address)
+}
+
+/// A network, by its first address; `default` is everywhere.
+pub(super) fn network(text: &str) -> Option<Prefix> {
+    let (address, length) = text.split_once('/')?;
+    let address = address.parse::<IpAddr>().ok()?;
+    let prefix = Prefix { address, length: u8::try_from(values::number(length)?).ok()? };
+    (prefix.length <= Prefix::host(address).length && prefix.first() == address).then_some(prefix)
+}
+
+pub(super) fn mac(text: &str) -> Option<Mac> {
+    let mut mac = [0; 6];
+    let mut parts = text.split(':');
+    for place in &mut mac {
+        let part = parts.next().filter(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+        *place = u8::from_str_radix(part, 16).ok()?;
+    }
+    // The lowest bit of the first byte stands for several stations.
+    (parts.next().is_none() && mac[0] & 1 == 0 && mac != [0; 6]).then_some(Mac(mac))
+}
+
+/// Bytes of a packet: as few as IPv4 allows (RFC 791), as many as a link can have.
+pub(super) fn mtu(text: &str) -> Option<u32> {
+    values::number(text).filter(|mtu| (68..=65_535).contains(mtu))
+}
+
+pub(super) fn port(text: &str) -> Option<u16> {
+    values::number(text).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
+}
+
+/// `[ADDRESS:]PORT:PORT/tcp|udp`
+pub(super) fn publish(text: &str) -> Option<Publish> {
+    let (text, protocol) = text.rsplit_once('/')?;
+    let is_udp = ["tcp", "udp"].iter().position(|known| *known == protocol)? == 1;
+    let (rest, to) = text.rsplit_once(':')?;
+    let (address, from) = match rest.rsplit_once(':') {
+        Some((address, from)) => {
+            let inner = address.strip_prefix('[').and_then(|address| address.strip_suffix(']'));
+            let address = ip(inner.unwrap_or(address))?;
+            (Some(address).filter(|address| address.is_ipv6() == inner.is_some()), from)
+        }
+        None => (None, rest),
+    };
+    // An address that was there and is none is no address for all.
+    (address.is_some() == rest.contains(':')).then_some(())?;
+    Some(Publish { address, port: port(from)?, to: port(to)?, is_udp })
+}
+
+/// A setting's name: parts of letters, digits, `-` and `_`, separated by dots or slashes (sysctl(8)).
+pub(super) fn sysctl(text: &str) -> Option<&str> {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let part = |part: &str| !part.is_empty() && part.bytes().all(letter);
+    (text.len() <= limits::PATH_BYTES / 2 && text.split(['.', '/']).all(part)).then_some(text)
+}
