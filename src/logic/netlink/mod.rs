@@ -6,6 +6,7 @@ mod answer;
 mod entry;
 mod filter;
 mod route;
+mod rule;
 mod wiring;
 mod writer;
 

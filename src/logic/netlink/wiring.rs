@@ -11,6 +11,7 @@
 
 use super::filter::{self, Family, Hook, Verdict};
 use super::route::{self, Neighbours};
+use super::rule::Rule;
 use super::writer::Writer;
 use crate::config::{Attachment, Bridge, Config, Network, Prefix, Workload, WorkloadLink, port_name};
 use crate::text::text;
@@ -156,7 +157,7 @@ fn sending_rules(
     number: u8,
 ) {
     let mac = link.mac(workload.name, number, crate::config::Mac([0; 6]));
-    let mut refuse = |what: &str, body: &dyn Fn(&mut filter::Rule<'_, '_>)| {
+    let mut refuse = |what: &str, body: &dyn Fn(&mut Rule<'_, '_>)| {
         batch.rule(port, what, |rule| {
             body(rule);
             rule.count().verdict(Verdict::Drop);

@@ -1,0 +1,264 @@
+//! One rule of nf_tables: a row of expressions that work on registers; the first that does not match ends it.
+//!
+//! Numbers are in the network's byte order, but for values that are compared with what the kernel keeps in its own.
+
+use super::filter::Verdict;
+use super::writer::Writer;
+use crate::config::Prefix;
+use core::net::IpAddr;
+
+/// The registers: one for what is compared, and for an address; one for a port.
+const FIRST: u32 = 1;
+const SECOND: u32 = 2;
+
+/// What a rule is put together of. The order is that of the packet's way through it.
+#[derive(Debug)]
+pub(super) struct Rule<'w, 'b> {
+    pub(super) writer: &'w mut Writer<'b>,
+}
+
+impl Rule<'_, '_> {
+    /// One expression: its name, and its attributes.
+    fn expression(&mut self, name: &str, body: impl FnOnce(&mut Writer<'_>)) -> &mut Self {
+        let outer = self.writer.open();
+        self.writer.text(1, name);
+        let inner = self.writer.open();
+        body(self.writer);
+        self.writer.close(inner, 2);
+        self.writer.close(outer, 1);
+        self
+    }
+
+    /// Compares the first register with `value`.
+    #[inline(never)]
+    fn compare(&mut self, is_equal: bool, value: &[u8]) -> &mut Self {
+        self.expression("cmp", |writer| {
+            writer.network_number(1, FIRST);
+            writer.network_number(2, u32::from(!is_equal));
+            writer.nest(3, |writer| writer.attribute(1, value));
+        })
+    }
+
+    /// Loads something of the packet's circumstances, by its key.
+    #[inline(never)]
+    fn load(&mut self, name: &str, destination: u16, key: u16, value: u32) -> &mut Self {
+        self.expression(name, |writer| {
+            writer.network_number(destination, FIRST);
+            writer.network_number(key, value);
+        })
+    }
+
+    fn meta(&mut self, key: u32) -> &mut Self {
+        self.load("meta", 1, 2, key)
+    }
+
+    /// Loads bytes of the packet: of its link, network or transport header (0, 1, 2).
+    #[inline(never)]
+    fn payload(&mut self, base: u32, offset: u32, length: u32) -> &mut Self {
+        self.expression("payload", |writer| {
+            for (kind, value) in [(1, FIRST), (2, base), (3, offset), (4, length)] {
+                writer.network_number(kind, value);
+            }
+        })
+    }
+
+    /// Keeps the bits of `mask` in the first register.
+    #[inline(never)]
+    fn mask(&mut self, mask: &[u8]) -> &mut Self {
+        self.expression("bitwise", |writer| {
+            writer.network_number(1, FIRST);
+            writer.network_number(2, FIRST);
+            writer.network_number(3, mask.len() as u32);
+            writer.nest(4, |writer| writer.attribute(1, mask));
+            writer.nest(5, |writer| writer.attribute(1, &[0; 16][..mask.len()]));
+        })
+    }
+
+    #[inline(never)]
+    fn device(&mut self, key: u32, name: &str) -> &mut Self {
+        let mut value = [0; 16];
+        // A link's name has at most 15 bytes.
+        let length = name.len().min(value.len() - 1);
+        value[..length].copy_from_slice(&name.as_bytes()[..length]);
+        self.meta(key).compare(true, &value)
+    }
+
+    /// It came in over this link.
+    pub(super) fn incoming(&mut self, link: &str) -> &mut Self {
+        self.device(6, link)
+    }
+
+    /// It goes out over this link.
+    pub(super) fn outgoing(&mut self, link: &str) -> &mut Self {
+        self.device(7, link)
+    }
+
+    /// It belongs to something that was allowed before.
+    #[inline(never)]
+    pub(super) fn established(&mut self) -> &mut Self {
+        /// NF_CT_STATE_BIT of IP_CT_ESTABLISHED and of IP_CT_RELATED
+        const STATES: u32 = 2 | 4;
+        self.load("ct", 1, 2, 0).mask(&STATES.to_ne_bytes()).compare(false, &[0; 4])
+    }
+
+    /// Its destination was another one.
+    #[inline(never)]
+    pub(super) fn redirected(&mut self) -> &mut Self {
+        /// IPS_DST_NAT
+        const DESTINATION: u32 = 32;
+        self.load("ct", 1, 2, 2).mask(&DESTINATION.to_ne_bytes()).compare(false, &[0; 4])
+    }
+
+    /// Somebody before has put this mark on it.
+    #[inline(never)]
+    pub(super) fn marked(&mut self, mark: u32) -> &mut Self {
+        self.meta(3).compare(true, &mark.to_ne_bytes())
+    }
+
+    /// It gets this mark.
+    #[inline(never)]
+    pub(super) fn mark_as(&mut self, mark: u32) -> &mut Self {
+        self.immediate(FIRST, &mark.to_ne_bytes());
+        self.expression("meta", |writer| {
+            writer.network_number(2, 3);
+            writer.network_number(3, FIRST);
+        })
+    }
+
+    /// It is of this address's family; in a table of frames as in one of packets.
+    pub(super) fn family_of(&mut self, address: IpAddr) -> &mut Self {
+        self.family(true, address.is_ipv4())
+    }
+
+    /// It is of this family, or is not.
+    #[inline(never)]
+    pub(super) fn family(&mut self, is_equal: bool, is_ipv4: bool) -> &mut Self {
+        let kind: u16 = if is_ipv4 { 0x0800 } else { 0x86dd };
+        self.meta(1).compare(is_equal, &kind.to_be_bytes())
+    }
+
+    /// Its frame does not come from this MAC address.
+    #[inline(never)]
+    pub(super) fn not_sender(&mut self, mac: [u8; 6]) -> &mut Self {
+        self.payload(0, 6, 6).compare(false, &mac)
+    }
+
+    /// It does not come from this address. Its family was looked at before.
+    pub(super) fn not_source(&mut self, address: IpAddr) -> &mut Self {
+        self.address(Prefix::host(address), 12, 8, false)
+    }
+
+    /// It comes from this network. Its family was looked at before.
+    pub(super) fn source(&mut self, network: Prefix) -> &mut Self {
+        self.address(network, 12, 8, true)
+    }
+
+    /// It goes to this network. Its family was looked at before.
+    pub(super) fn destination(&mut self, network: Prefix) -> &mut Self {
+        self.address(network, 16, 24, true)
+    }
+
+    #[inline(never)]
+    fn address(&mut self, network: Prefix, offset_4: u32, offset_6: u32, is_equal: bool) -> &mut Self {
+        match (network.address, network.first(), network.mask()) {
+            (IpAddr::V4(_), IpAddr::V4(first), IpAddr::V4(mask)) => {
+                self.payload(1, offset_4, 4);
+                if network.length < 32 {
+                    self.mask(&mask.octets());
+                }
+                self.compare(is_equal, &first.octets())
+            }
+            (_, IpAddr::V6(first), IpAddr::V6(mask)) => {
+                self.payload(1, offset_6, 16);
+                if network.length < 128 {
+                    self.mask(&mask.octets());
+                }
+                self.compare(is_equal, &first.octets())
+            }
+            _ => self,
+        }
+    }
+
+    /// It goes to an address of the board itself.
+    #[inline(never)]
+    pub(super) fn at_board(&mut self) -> &mut Self {
+        /// NFTA_FIB_F_DADDR, NFT_FIB_RESULT_ADDRTYPE, RTN_LOCAL
+        const DESTINATION: u32 = 2;
+        const TYPE: u32 = 3;
+        const LOCAL: u32 = 2;
+        self.expression("fib", |writer| {
+            for (kind, value) in [(1, FIRST), (2, TYPE), (3, DESTINATION)] {
+                writer.network_number(kind, value);
+            }
+        })
+        .compare(true, &LOCAL.to_ne_bytes())
+    }
+
+    /// It is of this transport protocol (IPPROTO_TCP, ...).
+    #[inline(never)]
+    pub(super) fn protocol(&mut self, number: u8) -> &mut Self {
+        self.meta(16).compare(true, &[number])
+    }
+
+    /// It goes to this port. Its protocol was looked at before.
+    #[inline(never)]
+    pub(super) fn port(&mut self, port: u16) -> &mut Self {
+        self.payload(2, 2, 2).compare(true, &port.to_be_bytes())
+    }
+
+    /// It is an echo request. Its protocol, ICMP or ICMPv6, was looked at before.
+    #[inline(never)]
+    pub(super) fn echo_request(&mut self, number: u8) -> &mut Self {
+        self.payload(2, 0, 1).compare(true, &[number])
+    }
+
+    #[inline(never)]
+    fn immediate(&mut self, register: u32, value: &[u8]) -> &mut Self {
+        self.expression("immediate", |writer| {
+            writer.network_number(1, register);
+            writer.nest(2, |writer| writer.attribute(1, value));
+        })
+    }
+
+    /// Its destination becomes this address and port.
+    #[inline(never)]
+    pub(super) fn redirect(&mut self, address: IpAddr, port: u16) {
+        /// NFT_NAT_DNAT; NFPROTO_IPV4 and NFPROTO_IPV6
+        const DESTINATION: u32 = 1;
+        let family = match address {
+            IpAddr::V4(address) => {
+                self.immediate(FIRST, &address.octets());
+                2
+            }
+            IpAddr::V6(address) => {
+                self.immediate(FIRST, &address.octets());
+                10
+            }
+        };
+        self.immediate(SECOND, &port.to_be_bytes()).expression("nat", |writer| {
+            for (kind, value) in [(1, DESTINATION), (2, family), (3, FIRST), (5, SECOND)] {
+                writer.network_number(kind, value);
+            }
+        });
+    }
+
+    /// Its source becomes the address of the link that it goes out by.
+    pub(super) fn masquerade(&mut self) {
+        self.expression("masq", |_| {});
+    }
+
+    /// It is counted.
+    #[inline(never)]
+    pub(super) fn count(&mut self) -> &mut Self {
+        self.expression("counter", |_| {})
+    }
+
+    /// That is what happens to it.
+    #[inline(never)]
+    pub(super) fn verdict(&mut self, verdict: Verdict) {
+        self.expression("immediate", |writer| {
+            writer.network_number(1, 0);
+            writer.nest(2, |writer| writer.nest(2, |writer| writer.network_number(1, verdict.number())));
+        });
+    }
+}
