@@ -1,0 +1,114 @@
+//! Histories of a board, told as events, with the actions that follow. Here: what the files share, and the order of starts.
+
+mod history;
+mod restarts;
+mod shutdown;
+
+use super::*;
+use crate::config::{Config, Restart, Signal, Stop, When, Workload, WorkloadSet};
+
+const NEVER: Restart = Restart { when: When::Never, delay_ms: 100, max_ms: 1_000, limit: None };
+const ALWAYS: Restart = Restart { when: When::Always, delay_ms: 100, max_ms: 350, limit: None };
+
+fn workload(restart: Restart, needs: &[usize], after: &[usize]) -> Workload<'static> {
+    let set = |list: &[usize]| {
+        let mut set = WorkloadSet::EMPTY;
+        list.iter().for_each(|index| set.insert(*index));
+        set
+    };
+    Workload {
+        needs: set(needs),
+        after: set(after),
+        restart,
+        stop: Stop { signal: Signal(15), grace_ms: 500 },
+        ..Workload::new("w", 1, 65_536)
+    }
+}
+
+fn board(workloads: Vec<Workload<'static>>) -> Config<'static> {
+    let mut config = Config::EMPTY;
+    workloads.into_iter().for_each(|workload| assert!(config.workloads.push(workload).is_ok()));
+    config
+}
+
+fn actions(supervisor: &mut Supervisor) -> Vec<Action> {
+    core::iter::from_fn(|| supervisor.next_action()).collect()
+}
+
+fn started(config: &Config<'_>) -> Supervisor {
+    let mut supervisor = Supervisor::new();
+    supervisor.begin(config, false, 0);
+    let started = actions(&mut supervisor);
+    for action in started {
+        if let Action::Start(index) = action {
+            supervisor.on(config, index, Event::Executed, 0);
+        }
+    }
+    supervisor
+}
+
+#[test]
+fn no_more_set_ups_go_on_than_there_are_slots() {
+    let config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[], &[]), workload(NEVER, &[], &[])]);
+    let mut supervisor = Supervisor::new();
+    supervisor.limit_set_ups(1);
+    supervisor.begin(&config, false, 1_000);
+    assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+    supervisor.tick(&config, 1_050);
+    assert_eq!(actions(&mut supervisor), []);
+    supervisor.on(&config, 0, Event::Executed, 1_060);
+    assert_eq!(actions(&mut supervisor), [Action::Start(1)]);
+    // One that waits for something does not hold the others up for ever, and the loop wakes up in time.
+    assert_eq!(supervisor.deadline(), Some(1_060 + SET_UP_MS));
+    supervisor.tick(&config, 1_060 + SET_UP_MS);
+    assert_eq!(actions(&mut supervisor), [Action::Start(2)]);
+    assert_eq!(supervisor.deadline(), None);
+}
+
+#[test]
+fn independent_workloads_start_at_once() {
+    let config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[], &[])]);
+    let mut supervisor = Supervisor::new();
+    supervisor.begin(&config, false, 0);
+    assert_eq!(actions(&mut supervisor), [Action::Start(0), Action::Start(1)]);
+}
+
+#[test]
+fn workload_starts_when_what_it_needs_is_up() {
+    let config = board(vec![workload(NEVER, &[1], &[]), workload(NEVER, &[], &[])]);
+    let mut supervisor = Supervisor::new();
+    supervisor.begin(&config, false, 0);
+    assert_eq!(actions(&mut supervisor), [Action::Start(1)]);
+    supervisor.on(&config, 1, Event::Executed, 5);
+    assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+}
+
+#[test]
+fn failed_need_fails_what_needs_it_and_says_so() {
+    let config = board(vec![workload(NEVER, &[1], &[]), workload(NEVER, &[2], &[]), workload(NEVER, &[], &[])]);
+    let mut supervisor = Supervisor::new();
+    supervisor.begin(&config, false, 0);
+    actions(&mut supervisor);
+    supervisor.on(&config, 2, Event::Ended(End::Exit(1)), 5);
+    assert_eq!(actions(&mut supervisor), [Action::TellNeed(1, 2), Action::TellNeed(0, 1)]);
+    assert_eq!(supervisor.state(0), State::Failed);
+}
+
+#[test]
+fn finished_need_counts_as_up() {
+    let config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[0], &[])]);
+    let mut supervisor = Supervisor::new();
+    supervisor.begin(&config, false, 0);
+    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 1);
+    assert_eq!(actions(&mut supervisor), [Action::Start(0), Action::Start(1)]);
+}
+
+#[test]
+fn after_is_order_alone() {
+    let config = board(vec![workload(NEVER, &[], &[1]), workload(NEVER, &[], &[])]);
+    let mut supervisor = Supervisor::new();
+    supervisor.begin(&config, false, 0);
+    assert_eq!(actions(&mut supervisor), [Action::Start(1)]);
+    supervisor.on(&config, 1, Event::Ended(End::Exit(1)), 5);
+    assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+}

@@ -1,0 +1,140 @@
+//! What follows when a workload ends, and what watches those that should not: restarts, delays, limits, the watchdog.
+
+use super::*;
+use crate::config::{Limit, Otherwise};
+
+#[test]
+fn never_leaves_it_down() {
+    let config = board(vec![workload(NEVER, &[], &[])]);
+    for (end, state) in [(End::Exit(0), State::Finished), (End::Exit(3), State::Failed)] {
+        let mut supervisor = started(&config);
+        supervisor.on(&config, 0, Event::Ended(end), 10);
+        assert_eq!((actions(&mut supervisor), supervisor.state(0)), (vec![], state));
+    }
+}
+
+#[test]
+fn on_failure_means_exit_code_and_signal() {
+    let config = board(vec![workload(Restart { when: When::OnFailure, ..ALWAYS }, &[], &[])]);
+    let follows = |end| {
+        let mut supervisor = started(&config);
+        supervisor.on(&config, 0, Event::Ended(end), 10);
+        actions(&mut supervisor)
+    };
+    assert_eq!(follows(End::Exit(0)), []);
+    assert_eq!(follows(End::Exit(1)), [Action::TellRestart(0, 1, 100)]);
+    assert_eq!(follows(End::Signal(9)), [Action::TellRestart(0, 1, 100)]);
+}
+
+#[test]
+fn delay_doubles_up_to_its_maximum() {
+    let config = board(vec![workload(ALWAYS, &[], &[])]);
+    let mut supervisor = started(&config);
+    let mut now = 0;
+    for (count, delay) in [(1, 100), (2, 200), (3, 350), (4, 350)] {
+        supervisor.on(&config, 0, Event::Ended(End::Exit(0)), now);
+        assert_eq!(actions(&mut supervisor), [Action::TellRestart(0, count, delay)]);
+        assert_eq!(supervisor.deadline(), Some(now + delay));
+        supervisor.tick(&config, now + delay - 1);
+        assert_eq!(actions(&mut supervisor), []);
+        now += delay;
+        supervisor.tick(&config, now);
+        assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+        supervisor.on(&config, 0, Event::Executed, now);
+    }
+}
+
+#[test]
+fn delay_starts_anew_after_a_steady_run() {
+    let config = board(vec![workload(ALWAYS, &[], &[])]);
+    let mut supervisor = started(&config);
+    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 0);
+    supervisor.tick(&config, 100);
+    supervisor.on(&config, 0, Event::Executed, 100);
+    actions(&mut supervisor);
+    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 60_100);
+    assert_eq!(actions(&mut supervisor), [Action::TellRestart(0, 1, 100)]);
+}
+
+#[test]
+fn limit_ends_the_restarts_and_does_what_it_says() {
+    for (otherwise, down) in
+        [(Otherwise::Stop, None), (Otherwise::Reboot, Some(Down::Reboot)), (Otherwise::Poweroff, Some(Down::Poweroff))]
+    {
+        let limit = Some(Limit { count: 2, period_ms: 10_000, otherwise });
+        let config = board(vec![workload(Restart { limit, ..ALWAYS }, &[], &[])]);
+        let mut supervisor = started(&config);
+        for now in [1_000, 2_000] {
+            supervisor.on(&config, 0, Event::Ended(End::Exit(1)), now);
+            supervisor.tick(&config, now + 400);
+            supervisor.on(&config, 0, Event::Executed, now + 400);
+        }
+        actions(&mut supervisor);
+        supervisor.on(&config, 0, Event::Ended(End::Exit(1)), 3_000);
+        let mut expected = vec![Action::TellLimit(0)];
+        expected.extend(down.into_iter().flat_map(|down| [Action::TellDown(down, 0), Action::Leave(down)]));
+        assert_eq!(actions(&mut supervisor), expected);
+        assert_eq!(supervisor.state(0), State::Failed);
+    }
+}
+
+#[test]
+fn limit_counts_within_its_period_only() {
+    let limit = Some(Limit { count: 1, period_ms: 1_000, otherwise: Otherwise::Stop });
+    let config = board(vec![workload(Restart { limit, ..ALWAYS }, &[], &[])]);
+    let mut supervisor = started(&config);
+    for now in [0, 5_000, 10_000] {
+        supervisor.on(&config, 0, Event::Ended(End::Exit(1)), now);
+        supervisor.tick(&config, now + 400);
+        supervisor.on(&config, 0, Event::Executed, now + 400);
+        assert!(!actions(&mut supervisor).contains(&Action::TellLimit(0)), "at {now}");
+    }
+}
+
+#[test]
+fn process_that_cannot_be_made_is_tried_again_whatever_the_policy() {
+    let config = board(vec![workload(NEVER, &[], &[])]);
+    let mut supervisor = Supervisor::new();
+    supervisor.begin(&config, false, 0);
+    actions(&mut supervisor);
+    supervisor.on(&config, 0, Event::Ended(End::NoProcess), 5);
+    assert_eq!(actions(&mut supervisor), [Action::TellRestart(0, 0, NO_PROCESS_MS)]);
+    supervisor.tick(&config, 5 + NO_PROCESS_MS);
+    assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+}
+
+#[test]
+fn watchdog_is_not_fed_when_a_critical_workload_is_away_for_too_long() {
+    let mut critical = workload(ALWAYS, &[], &[]);
+    critical.supervision.critical_ms = 1_000;
+    let config = board(vec![critical, workload(ALWAYS, &[], &[])]);
+    let mut supervisor = started(&config);
+    assert!(supervisor.is_sane(&config, 90_000), "it is ready");
+    supervisor.on(&config, 1, Event::Ended(End::Exit(1)), 90_000);
+    assert!(supervisor.is_sane(&config, 190_000), "the other one is not critical");
+    supervisor.on(&config, 0, Event::Ended(End::Exit(1)), 200_000);
+    assert!(supervisor.is_sane(&config, 201_000) && !supervisor.is_sane(&config, 201_001));
+    supervisor.on(&config, 0, Event::Asked(Ask::Stop), 201_002);
+    assert!(supervisor.is_sane(&config, 300_000), "a person wants it down");
+}
+
+#[test]
+fn delays_of_workloads_that_fell_together_differ_but_the_first_one() {
+    let steep = Restart { delay_ms: 8_000, max_ms: 8_000, ..ALWAYS };
+    let config = board(vec![workload(steep, &[], &[]), workload(steep, &[], &[])]);
+    let mut supervisor = started(&config);
+    supervisor.seed(4_711);
+    let mut delays = |now: u64| -> Vec<u64> {
+        (0..2).for_each(|index| supervisor.on(&config, index, Event::Ended(End::Exit(1)), now));
+        let told = actions(&mut supervisor);
+        supervisor.tick(&config, now + 10_000);
+        actions(&mut supervisor);
+        (0..2).for_each(|index| supervisor.on(&config, index, Event::Executed, now + 10_000));
+        told.iter()
+            .filter_map(|action| if let Action::TellRestart(_, _, ms) = action { Some(*ms) } else { None })
+            .collect()
+    };
+    assert_eq!(delays(0), [8_000, 8_000]);
+    let second = delays(20_000);
+    assert!(second[0] != second[1] && second.iter().all(|ms| (8_000..=9_000).contains(ms)), "{second:?}");
+}
