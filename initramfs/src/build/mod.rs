@@ -1,0 +1,194 @@
+//! From description files to images: everything is checked before anything is written. What goes into the initramfs,
+//! `contents.rs` gathers; what is made of it, `outputs.rs` writes.
+
+mod contents;
+mod outputs;
+
+use crate::appliance::{self, Roots};
+use crate::description::Description;
+use crate::image::{Compression, Image};
+use crate::kernel::Kernel;
+use crate::pack::Format;
+use crate::tree::{Kind, Tree};
+use anyhow::{Context, Result, bail, ensure};
+use contents::Contents;
+use hilum::config::{self, Config};
+use outputs::Outputs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Where things are on the machine that builds.
+#[derive(Debug)]
+pub struct Places {
+    /// The ELF file that becomes /init.
+    pub init: PathBuf,
+    /// The folder with the archives of packages, as initramfs/debian/unpack leaves them.
+    pub packages: PathBuf,
+    /// The folder that the outputs go to.
+    pub output: PathBuf,
+}
+
+/// A file that was written.
+#[derive(Debug)]
+pub struct Written {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: u64,
+}
+
+/// Builds everything that the descriptions ask for; `say` is called with what is going on.
+///
+/// # Errors
+/// One line that says what is wrong, where, and what to do.
+pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str)) -> Result<Vec<Written>> {
+    let description = Description::read(descriptions)?;
+    let architecture = architecture(&description)?;
+    let (config_path, text) = configuration(&description)?;
+    let mut config = Box::new(Config::EMPTY);
+    if let Err(error) = config::parse(&text, &mut config) {
+        bail!("{}:{error}", config_path.display());
+    }
+    let kernel = kernel(&description, places, say)?;
+    let mut contents =
+        Contents { description: &description, places, config: &config, image: Image::new(), roots: Roots::new() };
+    let mut data = Tree::new();
+    for root in &description.roots {
+        say(&format!("root {}", root.path));
+        contents.add_root(root, architecture, &mut data, say).with_context(|| description.place_of(&root.path))?;
+    }
+    contents.add_files()?;
+    contents.add_filesystems()?;
+    let Contents { mut image, roots, .. } = contents;
+    appliance::add_modules(&text, &kernel, &modules(&description, &kernel)?, &mut image)?;
+    let init = std::fs::read(&places.init).with_context(|| places.init.display().to_string())?;
+    appliance::check(&config_path.display().to_string(), &text, &init, &image, &roots)?;
+    image.file("init", 0o755, init);
+    image.file("etc/hilum.conf", 0o644, text.clone());
+    // What only some outputs need has to be there as well.
+    ensure!(
+        description.data.is_some() || data.iter().count() == 1,
+        "a root lies on a disk, and no description has [data]"
+    );
+    outputs::check(&description, places, &kernel, architecture)?;
+    image.seal();
+    say(&format!("initramfs: {}", shares(&image)));
+    let initramfs = image.write(Compression::Zstd)?;
+    std::fs::create_dir_all(&places.output).with_context(|| places.output.display().to_string())?;
+    let mut outputs = Outputs {
+        description: &description,
+        places,
+        architecture,
+        kernel: &kernel,
+        initramfs: &initramfs,
+        written: Vec::new(),
+    };
+    outputs.write_all(&data, say)?;
+    Ok(outputs.written)
+}
+
+fn architecture(description: &Description) -> Result<&str> {
+    let architecture = description
+        .architecture
+        .as_deref()
+        .context("no description says the architecture; add a line: architecture = \"x86_64\"")?;
+    ensure!(
+        matches!(architecture, "x86_64" | "aarch64"),
+        "{}: architecture {architecture}: expected x86_64 or aarch64",
+        description.place_of(architecture)
+    );
+    Ok(architecture)
+}
+
+/// The configuration's path and its bytes.
+fn configuration(description: &Description) -> Result<(&Path, Vec<u8>)> {
+    let path = description
+        .config
+        .as_deref()
+        .context("no description names a configuration; add a line: config = \"hilum.conf\"")?;
+    let text = std::fs::read(path)
+        .with_context(|| format!("{}: config {}", description.place_of_key("config"), path.display()))?;
+    Ok((path, text))
+}
+
+fn kernel(description: &Description, places: &Places, say: &mut dyn FnMut(&str)) -> Result<Kernel> {
+    match description.kernel.as_deref() {
+        Some(path) if path.contains('/') => Kernel::of_files(Path::new(path), description.kernel_modules.as_deref()),
+        Some(name) => {
+            say(&format!("kernel {name}"));
+            let archive = package(places, name).with_context(|| description.place_of(name))?;
+            Kernel::of_package(&archive)
+        }
+        None => bail!("no description names a kernel; add a line: kernel = \"linux-image-amd64\""),
+    }
+}
+
+/// The lines of the modules that the descriptions ask for, and those that mount the image files.
+fn modules(description: &Description, kernel: &Kernel) -> Result<Vec<String>> {
+    let mut modules = description.modules.clone();
+    // Whether it is built in, the kernel's own list says.
+    let kinds = description.roots.iter().filter_map(|root| match root.format {
+        Format::Folder if root.packed.is_none() => None,
+        Format::Squashfs => Some("squashfs"),
+        _ => Some("erofs"),
+    });
+    let mut kinds: Vec<String> = kinds.map(str::to_owned).collect();
+    kinds.sort();
+    kinds.dedup();
+    modules.extend((!kinds.is_empty()).then(|| "loop".to_owned()));
+    modules.extend(kinds);
+    for line in &modules {
+        let name = line.split(' ').next().unwrap_or_default();
+        let is_known = kernel.module(name)?.is_some() || kernel.is_built_in(&name.replace('-', "_"));
+        ensure!(
+            is_known,
+            "{}: module {name}: the kernel has no such module; correct the name, or take another kernel",
+            description.place_of(line)
+        );
+    }
+    Ok(modules)
+}
+
+/// What an initramfs consists of, in bytes before it is compressed.
+fn shares(image: &Image) -> String {
+    let mut shares = [("init", 0_usize, 0_usize), ("modules", 0, 0), ("root filesystems", 0, 0), ("other files", 0, 0)];
+    for (path, bytes) in image.files() {
+        let place = match path {
+            "init" => 0,
+            _ if path.starts_with("lib/modules/") => 1,
+            _ if path.starts_with("images/") => 2,
+            _ => 3,
+        };
+        shares[place].1 += bytes;
+        shares[place].2 += 1;
+    }
+    let words: Vec<String> =
+        shares.iter().map(|(name, bytes, files)| format!("{name} {bytes} bytes in {files}")).collect();
+    words.join(", ")
+}
+
+/// The archive of a package.
+fn package(places: &Places, name: &str) -> Result<PathBuf> {
+    let archive = places.packages.join(format!("{name}.tar"));
+    ensure!(
+        archive.exists(),
+        "package {name}: {} is not there; fetch it with: initramfs/debian/unpack ARCH RELEASE {name}",
+        archive.display()
+    );
+    Ok(archive)
+}
+
+fn package_tree(places: &Places, name: &str) -> Result<Tree> {
+    let archive = package(places, name)?;
+    let mut tree = Tree::new();
+    let place = || archive.display().to_string();
+    tree.apply(std::fs::File::open(&archive).with_context(place)?, false).with_context(place)?;
+    Ok(tree)
+}
+
+fn file_of<'a>(tree: &'a Tree, path: &str) -> Option<&'a Arc<Vec<u8>>> {
+    match &tree.get(path)?.kind {
+        Kind::File(bytes) => Some(bytes),
+        _ => None,
+    }
+}
