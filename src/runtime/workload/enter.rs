@@ -6,8 +6,9 @@
 //! dumpable, and their memory belongs to the board's user namespace, CVE-2016-9962), and neither runs anything of the
 //! workload before the rights are given up.
 
-use super::child::{self, Pipes, Program};
+use super::child::{self, Pipes};
 use super::handover::{self, Opened};
+use super::program::Program;
 use super::report::{Outcome, receive};
 use super::{Groups, outside};
 use crate::init::words;

@@ -15,6 +15,7 @@ mod landlock;
 mod mounts;
 mod network;
 mod outside;
+mod program;
 mod reaper;
 mod report;
 mod root;
