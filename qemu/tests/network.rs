@@ -8,7 +8,6 @@ use std::time::Instant;
 use support::{BOOT, Booted, built, has_line, image};
 
 on_both!(
-    link_is_as_fast_as_one_made_by_hand,
     workloads_reach_what_their_lines_say_and_nothing_else,
     links_of_the_boards_own_wire,
     missing_modules_are_named
@@ -122,6 +121,63 @@ fn boot(arch: Arch, release: &str, config: &str, cards: &[String], without: &[&s
     support::boot_with(arch, release, &image, "hilum.doctor", None, &cards)
 }
 
+/// What each workload says of whom it reached and who it did not.
+const REACHED: &[&str] = &[
+    "friend | yes web",
+    "friend | yes web6",
+    "friend | yes published",
+    "friend | no host",
+    "friend | yes ping 10.77.0.1",
+    "friend | yes ping 10.77.0.2",
+    "friend | 10.77.0.2 web",
+    "friend | fd77::2 web",
+    "friend | 10.77.0.3 friend",
+    "friend | nameserver 9.9.9.9",
+    "friend | nameserver 10.0.2.3",
+    "friend | friend",
+    "stranger | no web",
+    "stranger | no web6",
+    "stranger | yes published",
+    "stranger | no host",
+    "stranger | yes ping 10.77.0.1",
+    "stranger | no ping 10.77.0.2",
+    "stranger | no ping fd77::2",
+    "stranger | no arp 10.77.0.2",
+    "stranger | no arp 10.77.0.1",
+    "stranger | 0",
+    // The router outside refuses at once: it was reached, in the board's name.
+    "stranger | nc: can't connect to remote host (10.0.2.2): Connection refused",
+    "caller | yes host",
+    "caller | 2",
+    "forger | yes ping 10.77.0.1",
+    "forger | no ping 10.77.0.1 -I 10.77.0.99",
+    "forger | no ping 10.77.0.1 -I 10.77.0.3",
+    "forger | no ping 10.77.0.1 -I 10.77.0.6",
+    "forger | yes ping fd77::1",
+    "forger | no ping fd77::1 -I fe80::9",
+    "liar | yes arp 10.77.0.1",
+    "liar | no arp 10.77.0.2",
+    "liar | yes ping 10.77.0.1 -I 10.77.0.98",
+    "liar | yes ping 10.77.0.1 -I 10.77.0.97",
+    "liar | no web",
+    "member | yes pod",
+    "member | no web",
+];
+
+/// Rules that have counted something, and on how many links.
+const COUNTED: &[(&str, usize)] = &[
+    ("hilum-stranger stranger.0: neither IPv4 nor IPv6", 1),
+    ("hilum-forger forger.0: not its own MAC address", 1),
+    ("hilum-forger forger.0: not its own address", 2),
+    ("hilum forward: refused from br0", 1),
+    ("hilum input: refused from br0", 1),
+    ("hilum forward: talk", 1),
+    ("hilum input: talk board from br0", 1),
+    ("hilum forward: masquerade br0 eth0", 1),
+    ("hilum forward: published behind br0", 1),
+    ("hilum-web publish: publish 8080:80/tcp", 1),
+];
+
 fn check(arch: Arch, release: &str) {
     let port = support::free_port();
     let cards = hilum_qemu::network(&format!(",hostfwd=tcp:127.0.0.1:{port}-:8080"));
@@ -133,47 +189,7 @@ fn check(arch: Arch, release: &str) {
     assert!(page.contains("hello"), "the published port is reached from outside: {page}");
     let net = net(&mut booted.vm);
     let console = support::without_prompt(&booted.vm.console.text());
-    for line in [
-        "friend | yes web",
-        "friend | yes web6",
-        "friend | yes published",
-        "friend | no host",
-        "friend | yes ping 10.77.0.1",
-        "friend | yes ping 10.77.0.2",
-        "friend | 10.77.0.2 web",
-        "friend | fd77::2 web",
-        "friend | 10.77.0.3 friend",
-        "friend | nameserver 9.9.9.9",
-        "friend | nameserver 10.0.2.3",
-        "friend | friend",
-        "stranger | no web",
-        "stranger | no web6",
-        "stranger | yes published",
-        "stranger | no host",
-        "stranger | yes ping 10.77.0.1",
-        "stranger | no ping 10.77.0.2",
-        "stranger | no ping fd77::2",
-        "stranger | no arp 10.77.0.2",
-        "stranger | no arp 10.77.0.1",
-        "stranger | 0",
-        // The router outside refuses at once: it was reached, in the board's name.
-        "stranger | nc: can't connect to remote host (10.0.2.2): Connection refused",
-        "caller | yes host",
-        "caller | 2",
-        "forger | yes ping 10.77.0.1",
-        "forger | no ping 10.77.0.1 -I 10.77.0.99",
-        "forger | no ping 10.77.0.1 -I 10.77.0.3",
-        "forger | no ping 10.77.0.1 -I 10.77.0.6",
-        "forger | yes ping fd77::1",
-        "forger | no ping fd77::1 -I fe80::9",
-        "liar | yes arp 10.77.0.1",
-        "liar | no arp 10.77.0.2",
-        "liar | yes ping 10.77.0.1 -I 10.77.0.98",
-        "liar | yes ping 10.77.0.1 -I 10.77.0.97",
-        "liar | no web",
-        "member | yes pod",
-        "member | no web",
-    ] {
+    for line in REACHED {
         has_line(&console, line);
     }
     // What is behind a bridge without masquerade gets no answer from outside.
@@ -181,21 +197,10 @@ fn check(arch: Arch, release: &str) {
     assert!(console.contains("member |     inet 10.78.0.2/24"), "{console}");
     assert!(!console.contains("hilum: packet rules"), "{console}");
     // What got no answer was refused by these rules, not by chance; and what got one went by those.
-    for (rule, times) in [
-        ("hilum-stranger stranger.0: neither IPv4 nor IPv6", 1),
-        ("hilum-forger forger.0: not its own MAC address", 1),
-        ("hilum-forger forger.0: not its own address", 2),
-        ("hilum forward: refused from br0", 1),
-        ("hilum input: refused from br0", 1),
-        ("hilum forward: talk", 1),
-        ("hilum input: talk board from br0", 1),
-        ("hilum forward: masquerade br0 eth0", 1),
-        ("hilum forward: published behind br0", 1),
-        ("hilum-web publish: publish 8080:80/tcp", 1),
-    ] {
+    for (rule, times) in COUNTED {
         let prefix = format!("rule {rule}; ");
         let counted = net.lines().filter_map(|line| line.strip_prefix(&prefix));
-        assert_eq!(counted.filter(|count| !count.starts_with("0 ")).count(), times, "{rule} did not count in\n{net}");
+        assert_eq!(counted.filter(|count| !count.starts_with("0 ")).count(), *times, "{rule} did not count in\n{net}");
     }
 }
 
@@ -223,9 +228,8 @@ fn networks_work_on_the_newest_kernel() {
     check(Arch::X86_64, "trixie");
 }
 
-/// Two cards: one stays with workloads of its own MAC address on it, one is given away and comes back.
-fn links_of_the_boards_own_wire(arch: Arch) {
-    const CONFIG: &str = r#"hilum 1
+/// A board whose workloads are on its own wire.
+const WIRE: &str = r#"hilum 1
 [system]
 console prompt
 module virtio_pci
@@ -254,6 +258,9 @@ exec /bin/busybox sh -c ". /t; $b ip link show lan1; $b nc -w 60 10.0.3.2 1; ech
 link move lan1 10.0.3.15/24 via 10.0.3.2
 restart on-failure delay=1s limit=1/60s
 "#;
+
+/// Two cards: one stays with workloads of its own MAC address on it, one is given away and comes back.
+fn links_of_the_boards_own_wire(arch: Arch) {
     let devices = match arch {
         Arch::X86_64 => "/sys/devices",
         Arch::Aarch64 => "/sys/devices/platform/4010000000.pcie",
@@ -268,7 +275,7 @@ restart on-failure delay=1s limit=1/60s
         words.to_vec()
     };
     let cards = [card(1), card(2)].concat();
-    let mut booted = boot(arch, support::USUAL, &CONFIG.replace("DEVICES", devices), &cards, &[]);
+    let mut booted = boot(arch, support::USUAL, &WIRE.replace("DEVICES", devices), &cards, &[]);
     let console = &booted.vm.console;
     console.expect("workload \"given\": gave up after 1 restart", BOOT).expect("it fails twice");
     console.expect("link gone: is not there", BOOT).expect("that is told");
@@ -381,20 +388,4 @@ restart never
     console.expect("link eth0: is gone", BOOT).expect("that is told");
     console.expect("a | gone", BOOT).expect("its name server is as well");
     has_line(&console.text(), "a | nameserver 9.9.9.9");
-}
-
-/// Bytes that pass through a workload's link, against those of a pair and a bridge that were made by hand in the guest.
-fn link_is_as_fast_as_one_made_by_hand(arch: Arch) {
-    let mut booted = support::boot_guest(arch, "throughput");
-    let console = booted.vm.wait(BOOT).expect("it powers off");
-    let rate = |name: &str| {
-        let prefix = format!("{name} | ");
-        let text: String = console.lines().filter_map(|line| line.strip_prefix(&prefix)).collect();
-        let all: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        let bits = all["end"]["sum_received"]["bits_per_second"].as_f64().filter(|bits| *bits > 0.0);
-        bits.unwrap_or_else(|| panic!("{name} measured nothing:\n{console}")) / 1e9
-    };
-    let (ours, by_hand) = (rate("ours"), rate("by-hand"));
-    let ratio = ours / by_hand;
-    println!("{}: workload's link {ours:.2} Gbit/s, by hand {by_hand:.2} Gbit/s: {ratio:.2}", arch.name());
 }
