@@ -8,14 +8,15 @@ use support::{has_in_order, host};
 
 const DEMO_AUDIT: &str = "workload \"web\": publish 8080:80/tcp: everybody who reaches the board reaches that port\nworkload \"clock\": nothing beyond the default\n";
 
+/// The exit status of hilum with these words, and what it says on standard output and standard error.
+fn run(words: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(support::hilum(host())).args(words).output().expect("hilum");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
 #[test]
-fn commands_answer_on_a_host() {
-    let hilum = support::hilum(host());
-    let run = |words: &[&str]| {
-        let output = Command::new(&hilum).args(words).output().expect("hilum");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
-    };
+fn configuration_is_checked_explained_and_audited_on_a_host() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../initramfs/appliances/web/hilum.conf");
     let demo = demo.to_str().expect("UTF-8");
     let version = format!("hilum {}\n", env!("CARGO_PKG_VERSION"));
@@ -43,6 +44,10 @@ fn commands_answer_on_a_host() {
     assert_eq!(run(&["check", "--config", "/none"]), (Some(1), String::new(), absent));
     let (status, audit, _) = run(&["audit", "--config", demo]);
     assert_eq!((status, audit.as_str()), (Some(0), DEMO_AUDIT));
+}
+
+#[test]
+fn doctor_has_a_line_for_every_part_and_what_helps() {
     // What it says depends on this machine; that every part has its line does not.
     let (status, doctor, _) = run(&["doctor"]);
     assert_eq!(status, Some(i32::from(doctor.lines().any(|line| line.starts_with("NO  ")))));
@@ -59,9 +64,12 @@ fn commands_answer_on_a_host() {
         let mended = line.split_once(": ").is_some_and(|(_, mend)| !mend.is_empty());
         assert!(line.starts_with("yes ") != mended && line.starts_with("NO  ") == mended, "{line}");
     }
+}
+
+#[test]
+fn every_command_of_the_help_explains_itself_and_is_documented() {
     let (status, help, _) = run(&["--help"]);
     assert_eq!(status, Some(0));
-    // Every command of the help explains itself, and is in the documentation.
     let documentation = include_str!("../../docs/commands.md");
     let commands: Vec<&str> =
         help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
@@ -70,6 +78,10 @@ fn commands_answer_on_a_host() {
         assert!(run(&[command, "--help"]).1.starts_with(&format!("usage: hilum {command}")), "{command}");
         assert!(documentation.contains(&format!("`{command}")), "docs/commands.md does not tell of {command}");
     }
+}
+
+#[test]
+fn words_that_are_no_command_or_reach_nobody_are_told() {
     let unreachable = "hilum: /none: ENOENT (no such file or directory): hilum does not run as process 1 here, or has no such socket; --socket FILE names another one\n";
     assert_eq!(run(&["--socket", "/none", "status"]), (Some(1), String::new(), unreachable.to_owned()));
     for (words, line) in [
