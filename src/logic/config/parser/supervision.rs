@@ -89,75 +89,85 @@ impl<'a> Values<'_, 'a> {
                     _ => values::path(text).filter(|path| path.len() <= limits::SOCKET_BYTES).map(Control::At),
                 })?;
             }
-            Meaning::Boots => {
-                let path = self.path()?;
-                let mut boots = Boots { path, limit: BOOTS, after_ms: WELL_MS };
-                while self.has_more() {
-                    let count = |text: &str| values::number(text).filter(|count| (1..=100).contains(count));
-                    let (is_limit, value) = self.take(BOOTS_OPTION, |text| match text.split_once('=')? {
-                        ("limit", text) => Some((true, count(text)?)),
-                        ("after", text) => Some((false, values::duration_ms(text)?)),
-                        _ => None,
-                    })?;
-                    *(if is_limit { &mut boots.limit } else { &mut boots.after_ms }) = value;
-                }
-                system.boots = Some(boots);
-            }
-            Meaning::SystemLog => {
-                let path = self.take("kmsg, or the absolute path of a file", |text| match text {
-                    "kmsg" => Some(None),
-                    _ => values::path(text).map(Some),
-                })?;
-                let size = |text: &str| values::amount(text.strip_prefix("size=")?).filter(|bytes| *bytes >= 4096);
-                match path {
-                    None => system.has_kmsg = true,
-                    Some(path) => {
-                        let bytes =
-                            if self.has_more() { self.take("size=BYTES such as size=1M", size)? } else { LOG_BYTES };
-                        system.log_file = Some(LogFile { path, bytes });
-                    }
-                }
-            }
-            Meaning::SystemMount => {
-                let source = self.take(values::SOURCE, values::source)?;
-                let target = self.take("an absolute path without .., not /", |text| {
-                    values::path(text).filter(|path| !path.trim_matches('/').is_empty())
-                })?;
-                let kind = self.take("the name of a filesystem such as ext4", values::module)?;
-                let mut mount = SystemMount {
-                    source,
-                    target,
-                    kind,
-                    is_read_only: false,
-                    is_executable: false,
-                    wait_ms: DISK_MS,
-                    check: OnDamage::Repair,
-                    otherwise: Instead::Stop,
-                };
-                while self.has_more() {
-                    self.take(MOUNT_OPTION, |text| {
-                        match (text, text.strip_prefix("wait=").and_then(values::duration_ms)) {
-                            (_, Some(wait_ms)) => mount.wait_ms = wait_ms,
-                            ("ro", _) => mount.is_read_only = true,
-                            ("exec", _) => mount.is_executable = true,
-                            ("check=repair", _) => mount.check = OnDamage::Repair,
-                            ("check=ro", _) => mount.check = OnDamage::ReadOnly,
-                            ("check=reformat", _) => mount.check = OnDamage::Reformat,
-                            ("else=stop", _) => mount.otherwise = Instead::Stop,
-                            ("else=tmpfs", _) => mount.otherwise = Instead::Tmpfs,
-                            _ => return None,
-                        }
-                        Some(())
-                    })?;
-                }
-                if system.mounts.push(mount).is_err() {
-                    return self.too_many("mount lines", limits::SYSTEM_MOUNTS);
-                }
-            }
+            Meaning::Boots => system.boots = Some(self.boots()?),
+            Meaning::SystemLog => self.system_log(system)?,
+            Meaning::SystemMount => self.system_mount(system)?,
             Meaning::Volumes => system.volumes = Some(self.path()?),
             _ => {}
         }
         Ok(())
+    }
+
+    /// `boots FILE [limit=COUNT] [after=DURATION]`
+    fn boots(&mut self) -> Result<Boots<'a>, Wrong> {
+        let path = self.path()?;
+        let mut boots = Boots { path, limit: BOOTS, after_ms: WELL_MS };
+        while self.has_more() {
+            let count = |text: &str| values::number(text).filter(|count| (1..=100).contains(count));
+            let (is_limit, value) = self.take(BOOTS_OPTION, |text| match text.split_once('=')? {
+                ("limit", text) => Some((true, count(text)?)),
+                ("after", text) => Some((false, values::duration_ms(text)?)),
+                _ => None,
+            })?;
+            *(if is_limit { &mut boots.limit } else { &mut boots.after_ms }) = value;
+        }
+        Ok(boots)
+    }
+
+    /// `log kmsg | FILE [size=BYTES]`
+    fn system_log(&mut self, system: &mut System<'a>) -> Result<(), Wrong> {
+        let path = self.take("kmsg, or the absolute path of a file", |text| match text {
+            "kmsg" => Some(None),
+            _ => values::path(text).map(Some),
+        })?;
+        let size = |text: &str| values::amount(text.strip_prefix("size=")?).filter(|bytes| *bytes >= 4096);
+        match path {
+            None => system.has_kmsg = true,
+            Some(path) => {
+                let bytes = if self.has_more() { self.take("size=BYTES such as size=1M", size)? } else { LOG_BYTES };
+                system.log_file = Some(LogFile { path, bytes });
+            }
+        }
+        Ok(())
+    }
+
+    /// `mount SOURCE TARGET FILESYSTEM [OPTION...]`
+    fn system_mount(&mut self, system: &mut System<'a>) -> Result<(), Wrong> {
+        let source = self.take(values::SOURCE, values::source)?;
+        let target = self.take("an absolute path without .., not /", |text| {
+            values::path(text).filter(|path| !path.trim_matches('/').is_empty())
+        })?;
+        let kind = self.take("the name of a filesystem such as ext4", values::module)?;
+        let mut mount = SystemMount {
+            source,
+            target,
+            kind,
+            is_read_only: false,
+            is_executable: false,
+            wait_ms: DISK_MS,
+            check: OnDamage::Repair,
+            otherwise: Instead::Stop,
+        };
+        while self.has_more() {
+            self.take(MOUNT_OPTION, |text| {
+                match (text, text.strip_prefix("wait=").and_then(values::duration_ms)) {
+                    (_, Some(wait_ms)) => mount.wait_ms = wait_ms,
+                    ("ro", _) => mount.is_read_only = true,
+                    ("exec", _) => mount.is_executable = true,
+                    ("check=repair", _) => mount.check = OnDamage::Repair,
+                    ("check=ro", _) => mount.check = OnDamage::ReadOnly,
+                    ("check=reformat", _) => mount.check = OnDamage::Reformat,
+                    ("else=stop", _) => mount.otherwise = Instead::Stop,
+                    ("else=tmpfs", _) => mount.otherwise = Instead::Tmpfs,
+                    _ => return None,
+                }
+                Some(())
+            })?;
+        }
+        match system.mounts.push(mount) {
+            Ok(()) => Ok(()),
+            Err(_) => self.too_many("mount lines", limits::SYSTEM_MOUNTS),
+        }
     }
 
     /// `within=DURATION`, or the usual one.

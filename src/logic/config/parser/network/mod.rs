@@ -114,10 +114,10 @@ impl<'a> Values<'_, 'a> {
                 break;
             }
         }
-        match network.bridges.push(Bridge { line, name, addresses }) {
-            Ok(()) => Ok(()),
-            Err(_) => self.too_many("bridge lines", limits::BRIDGES),
+        if network.bridges.push(Bridge { line, name, addresses }).is_err() {
+            return self.too_many("bridge lines", limits::BRIDGES);
         }
+        Ok(())
     }
 
     /// Reads one of the workload's keys that this file is about; gives whether it was one.
