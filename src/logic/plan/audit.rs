@@ -10,6 +10,16 @@ use core::fmt;
 
 /// Tells each loosening of `workload`, which is one of `config`'s.
 pub fn audit(workload: &Workload<'_>, config: &Config<'_>, mut tell: impl FnMut(fmt::Arguments<'_>)) {
+    let tell = &mut tell;
+    rights(workload, config, tell);
+    files(workload, tell);
+    network(workload, config, tell);
+    board(workload, tell);
+    shares(workload, config, tell);
+}
+
+/// Namespaces that it shares, and what it may ask the kernel for.
+fn rights(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
     let isolation = &workload.isolation;
     for (name, flag) in Namespaces::NAMES.iter().filter(|(_, flag)| isolation.shared & flag != 0) {
         let other = isolation.net_of.filter(|_| *flag == Namespaces::flag("net"));
@@ -32,6 +42,11 @@ pub fn audit(workload: &Workload<'_>, config: &Config<'_>, mut tell: impl FnMut(
     if !isolation.has_landlock {
         tell(format_args!("landlock off: files are protected by mounts and modes alone"));
     }
+}
+
+/// What of the board's files and devices it reaches, and what it can write.
+fn files(workload: &Workload<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
+    let isolation = &workload.isolation;
     for device in &isolation.devices {
         let access = match (device.read, device.write) {
             (true, true) => "rw",
@@ -56,6 +71,10 @@ pub fn audit(workload: &Workload<'_>, config: &Config<'_>, mut tell: impl FnMut(
             tell(format_args!("root ... overlay={path}: its root can be written, and what is written stays"));
         }
     }
+}
+
+/// Whom it reaches, and who reaches it.
+fn network(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
     for link in &workload.network.links {
         let (word, name) = (link.attachment.word(), link.attachment.name());
         match link.attachment {
@@ -74,6 +93,11 @@ pub fn audit(workload: &Workload<'_>, config: &Config<'_>, mut tell: impl FnMut(
     if workload.network.talks_to_board {
         tell(format_args!("talk board: it may connect to every port of the board"));
     }
+}
+
+/// What it sees of the board, and what it may do to it.
+fn board(workload: &Workload<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
+    let isolation = &workload.isolation;
     if isolation.has_sys {
         tell(format_args!("sys: it reads what the board's hardware is"));
     }
@@ -83,6 +107,11 @@ pub fn audit(workload: &Workload<'_>, config: &Config<'_>, mut tell: impl FnMut(
     if isolation.is_privileged {
         tell(format_args!("privileged: it may be given the whole board"));
     }
+}
+
+/// What it has in common with others, and may take from them.
+fn shares(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
+    let isolation = &workload.isolation;
     let first = isolation.first_id;
     let overlaps =
         |other: &&Workload<'_>| other.name != workload.name && first.abs_diff(other.isolation.first_id) <= last_id(0);
