@@ -139,6 +139,32 @@ pub(super) fn read(mac: Mac, frame: &[u8]) -> Option<Answer> {
     if !is_ours || message.hardware_len() != 6 || datagram.payload().first() != Some(&2) {
         return None;
     }
+    let (mut lease, kind, renew, rebind) = read_options(&message);
+    if lease.length == 0 {
+        // A server need not say: then it is that of the address's class (RFC 2132 3.3).
+        lease.length = match lease.address.octets()[0] {
+            ..=127 => 8,
+            128..=191 => 16,
+            _ => 24,
+        };
+    }
+    if !lease.is_sane() && lease.router.is_some() {
+        // A router that is not in the network is none; the rest may still do.
+        lease.router = None;
+    }
+    let ms = |seconds: u32| u64::from(seconds) * 1_000;
+    Some(Answer {
+        kind: kind?,
+        id: message.transaction_id(),
+        lease,
+        renew_ms: renew.map(ms),
+        rebind_ms: rebind.map(ms),
+        from: Mac(outer.src_addr().0),
+    })
+}
+
+/// What the options say, as far as they do: the lease, the kind of answer, seconds until it is renewed and asked for anew.
+fn read_options(message: &DhcpPacket<&[u8]>) -> (Lease, Option<Kind>, Option<u32>, Option<u32>) {
     let address = |data: &[u8]| data.first_chunk::<4>().map(|bytes| Ipv4Addr::from(*bytes));
     let number = |data: &[u8]| data.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
     let mut lease = Lease {
@@ -177,27 +203,7 @@ pub(super) fn read(mac: Mac, frame: &[u8]) -> Option<Answer> {
             _ => {}
         }
     }
-    if lease.length == 0 {
-        // A server need not say: then it is that of the address's class (RFC 2132 3.3).
-        lease.length = match lease.address.octets()[0] {
-            ..=127 => 8,
-            128..=191 => 16,
-            _ => 24,
-        };
-    }
-    if !lease.is_sane() && lease.router.is_some() {
-        // A router that is not in the network is none; the rest may still do.
-        lease.router = None;
-    }
-    let ms = |seconds: u32| u64::from(seconds) * 1_000;
-    Some(Answer {
-        kind: kind?,
-        id: message.transaction_id(),
-        lease,
-        renew_ms: renew.map(ms),
-        rebind_ms: rebind.map(ms),
-        from: Mac(outer.src_addr().0),
-    })
+    (lease, kind, renew, rebind)
 }
 
 fn is_server(address: Ipv4Addr) -> bool {
