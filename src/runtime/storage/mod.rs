@@ -10,9 +10,10 @@ pub(crate) use device::{Name, find};
 
 use crate::init::{Console, becomes, in_time, milliseconds, words};
 use crate::path::{Path, open};
+use core::fmt;
 use device::start_of;
 use hilum::config::{Config, Instead, SystemMount, Workload, limits};
-use hilum::storage::{START_BYTES, Source, Superblock, Verdict, decide, decide_refused};
+use hilum::storage::{Reason, START_BYTES, Source, Superblock, Verdict, decide, decide_refused};
 use hilum_sys::monotonic_ms;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -144,7 +145,7 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
         let length = match start_of(&device, &mut start) {
             Ok(length) => length,
             Err(errno) => {
-                console.say(format_args!("mount {target}: {device}: {}", words(errno)));
+                tell(console, mount, &device, format_args!("{}", words(errno)));
                 return false;
             }
         };
@@ -175,31 +176,46 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
                 console.say(format_args!("mount {target}: {device} as {}: {reason}", mount.kind));
                 return false;
             }
-            Verdict::Repair(reason) => {
-                console.say(format_args!("mount {target}: {device}: {reason}; repairing it"));
-                console.show();
-                let repaired = in_time(REPAIR_MS, &mut || format::repair(&device));
-                match repaired {
-                    Ok(0 | 1) => console.say(format_args!("mount {target}: {device}: repaired")),
-                    Ok(status) => {
-                        console.say(format_args!("mount {target}: {device}: not repaired, e2fsck ended with {status}"));
-                    }
-                    Err(Errno::NOENT) => {
-                        console.say(format_args!("mount {target}: {device}: the image has no {}", format::REPAIR));
-                    }
-                    Err(errno) => console.say(format_args!("mount {target}: {device}: repair: {}", words(errno))),
-                }
-            }
-            Verdict::Reformat(reason) => {
-                console.say(format_args!("mount {target}: {device}: {reason}; making a new {}", mount.kind));
-                console.show();
-                match in_time(REPAIR_MS, &mut || format::format(mount, &device)) {
-                    Ok(_) => is_new = true,
-                    Err(errno) => console.say(format_args!("mount {target}: {device}: {}", words(errno))),
-                }
-            }
+            Verdict::Repair(reason) => repair(mount, &device, reason, console),
+            Verdict::Reformat(reason) => is_new |= reformat(mount, &device, reason, console),
         }
     }
+}
+
+/// Repairs the filesystem on a device, and tells what came of it.
+fn repair(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut Console) {
+    tell(console, mount, device, format_args!("{reason}; repairing it"));
+    console.show();
+    let repaired = in_time(REPAIR_MS, &mut || format::repair(device));
+    match repaired {
+        Ok(0 | 1) => tell(console, mount, device, format_args!("repaired")),
+        Ok(status) => {
+            tell(console, mount, device, format_args!("not repaired, e2fsck ended with {status}"));
+        }
+        Err(Errno::NOENT) => {
+            tell(console, mount, device, format_args!("the image has no {}", format::REPAIR));
+        }
+        Err(errno) => tell(console, mount, device, format_args!("repair: {}", words(errno))),
+    }
+}
+
+/// Makes a new filesystem on a device; gives whether it is there.
+fn reformat(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut Console) -> bool {
+    tell(console, mount, device, format_args!("{reason}; making a new {}", mount.kind));
+    console.show();
+    match in_time(REPAIR_MS, &mut || format::format(mount, device)) {
+        Ok(_) => true,
+        Err(errno) => {
+            tell(console, mount, device, format_args!("{}", words(errno)));
+            false
+        }
+    }
+}
+
+/// Says something about a mount and the device that it is made of.
+#[inline(never)]
+fn tell(console: &mut Console, mount: &SystemMount<'_>, device: &Name, what: fmt::Arguments<'_>) {
+    console.say(format_args!("mount {}: {device}: {what}", mount.target));
 }
 
 fn attach(mount: &SystemMount<'_>, device: &Name, is_read_only: bool) -> Result<u32, Errno> {
