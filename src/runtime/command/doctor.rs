@@ -16,6 +16,15 @@ use rustix::process::{WaitOptions, waitpid};
 const RAMFS: u64 = 0x8584_58f6;
 const TMPFS: u64 = 0x0102_1994;
 
+/// The controllers of control groups that lines need, and what each needs.
+const CONTROLLERS: [(&str, &str); 5] = [
+    ("memory", "cgroup_enable=memory on the kernel command line, and no cgroup_disable=memory; CONFIG_MEMCG"),
+    ("pids", "CONFIG_CGROUP_PIDS, and no cgroup_disable=pids"),
+    ("cpu", "CONFIG_CFS_BANDWIDTH, and no cgroup_disable=cpu"),
+    ("cpuset", "CONFIG_CPUSETS, and no cgroup_disable=cpuset"),
+    ("io", "CONFIG_BLK_CGROUP and CONFIG_BLK_DEV_THROTTLING"),
+];
+
 /// Says one line each; gives whether everything is there.
 pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
     let mut has_all = true;
@@ -28,26 +37,14 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
         let mut path = heapless::String::<32>::new();
         // The names are short.
         let _ = path.push_str("/proc/self/ns/").and_then(|()| path.push_str(name));
-        let mend = match name {
-            "user" => "CONFIG_USER_NS; until then write: share user",
-            "time" => "CONFIG_TIME_NS; until then write: share time",
-            "cgroup" => "CONFIG_CGROUPS",
-            _ => "CONFIG_NAMESPACES",
-        };
-        tell(access(path.as_str(), Access::EXISTS).is_ok(), "namespace ", name, mend);
+        tell(access(path.as_str(), Access::EXISTS).is_ok(), "namespace ", name, namespace_mend(name));
     }
     let mut text = [0; 256];
     let count = read_number("/proc/sys/user/max_user_namespaces");
     tell(count != Some(0), "new user namespaces", "", "sysctl user.max_user_namespaces above 0");
     let length = read_file("/sys/fs/cgroup/cgroup.controllers", &mut text).unwrap_or(0);
     let controllers = core::str::from_utf8(&text[..length]).unwrap_or_default();
-    for (name, mend) in [
-        ("memory", "cgroup_enable=memory on the kernel command line, and no cgroup_disable=memory; CONFIG_MEMCG"),
-        ("pids", "CONFIG_CGROUP_PIDS, and no cgroup_disable=pids"),
-        ("cpu", "CONFIG_CFS_BANDWIDTH, and no cgroup_disable=cpu"),
-        ("cpuset", "CONFIG_CPUSETS, and no cgroup_disable=cpuset"),
-        ("io", "CONFIG_BLK_CGROUP and CONFIG_BLK_DEV_THROTTLING"),
-    ] {
+    for (name, mend) in CONTROLLERS {
         let is_there = controllers.split_ascii_whitespace().any(|known| known == name);
         tell(is_there, "control group controller ", name, mend);
     }
@@ -89,6 +86,16 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
         tell(is_there, "network ", name, mend);
     }
     has_all
+}
+
+/// What a kernel without this kind of namespace lacks.
+fn namespace_mend(name: &str) -> &'static str {
+    match name {
+        "user" => "CONFIG_USER_NS; until then write: share user",
+        "time" => "CONFIG_TIME_NS; until then write: share time",
+        "cgroup" => "CONFIG_CGROUPS",
+        _ => "CONFIG_NAMESPACES",
+    }
 }
 
 /// What a child says to a question that it may change things for, in a network namespace of its own.
