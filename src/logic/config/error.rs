@@ -111,6 +111,7 @@ impl fmt::Display for Error<'_> {
 }
 
 impl fmt::Display for Problem<'_> {
+    #[expect(clippy::too_many_lines, reason = "a table: one problem, one sentence")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::FileTooLarge => write!(f, "the file is larger than {} bytes; shorten it", limits::FILE_BYTES),

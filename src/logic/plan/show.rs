@@ -67,6 +67,7 @@ impl Step<'_> {
     }
 
     /// What helps when the step failed with this errno; the kernel's own words mislead there.
+    #[expect(clippy::too_many_lines, reason = "a table: one step and errno, one sentence")]
     pub fn hint(&self, errno: u16) -> Option<&'static str> {
         const EPERM: u16 = 1;
         const ENOENT: u16 = 2;
@@ -190,6 +191,7 @@ impl fmt::Display for Step<'_> {
 
 impl Step<'_> {
     /// What `hilum explain` adds behind the step: how exactly it is done.
+    #[expect(clippy::too_many_lines, reason = "a table: one kind of step, its words")]
     fn detail(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Limit(limit) => {
