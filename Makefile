@@ -44,6 +44,9 @@ APPLIANCE_NAME   := $(notdir $(APPLIANCE_FOLDER))
 DESCRIPTIONS = initramfs/boards/$(BOARD).toml $(APPLIANCE_FOLDER)/appliance.toml
 export TOOLCHAIN
 
+# Lines that a source file may have; those of a function are in clippy.toml.
+FILE_LINES := 400
+
 # The one place with the version is Cargo.toml.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
@@ -120,8 +123,11 @@ size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum.s
 	    $(BUILD)/tools/hilum-initramfs sizes $(BUILD)/board/$$a/hilum.symbols; \
 	done
 
-check: install-check install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/cargo-deny $(BUILD)/tools/cargo-machete ## formatting, lints, documentation, dependencies, scripts, ELF files, same bytes from another folder
+check: install-check install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/cargo-deny $(BUILD)/tools/cargo-machete ## formatting, long files, lints, documentation, dependencies, scripts, ELF files, same bytes from another folder
 	@$(CARGO) fmt --all --check
+	@find . -path ./build -prune -o -name '*.rs' -exec awk 'FNR == $(FILE_LINES) + 1 { bad = 1; \
+	    print FILENAME ": more than $(FILE_LINES) lines; split it along what its parts are, and name the new file for its part" } \
+	    END { exit bad }' {} + >&2
 	@$(HOST) clippy --quiet --locked --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe --all-targets -- -D warnings
 	@$(HOST) clippy --quiet --locked --profile board -p hilum-runtime -p hilum-sys -p hilum-probe -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(HOST) doc --quiet --locked --no-deps --document-private-items -p hilum -p hilum-sys
