@@ -4,7 +4,6 @@
 //! connection is never waited for: one that does not read loses its answers, and when there are too many the oldest goes.
 
 use super::machine::Kind;
-use core::fmt::Write;
 use core::mem::MaybeUninit;
 use heapless::{String, Vec};
 use hilum::config::{Config, Control as Wanted};
@@ -177,18 +176,4 @@ fn open(path: &str) -> Result<OwnedFd, Errno> {
     bind(&socket, &SocketAddrUnix::new(crate::path::Path(path))?)?;
     listen(&socket, 16)?;
     Ok(socket)
-}
-
-/// Formatted text, cut where it does not fit.
-pub(super) fn text(arguments: core::fmt::Arguments<'_>) -> Text {
-    struct Cut(Text);
-    impl Write for Cut {
-        fn write_str(&mut self, text: &str) -> core::fmt::Result {
-            let room = self.0.capacity() - self.0.len();
-            self.0.push_str(&text[..text.floor_char_boundary(room)]).map_err(|_| core::fmt::Error)
-        }
-    }
-    let mut cut = Cut(Text::new());
-    let _ = cut.write_fmt(arguments);
-    cut.0
 }

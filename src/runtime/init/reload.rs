@@ -3,11 +3,12 @@
 
 use super::board::{Board, Note};
 use super::configuration::{self, Configuration};
-use super::control::{Doing, Text, text};
+use super::control::{Doing, Text};
 use super::source::Source;
 use hilum::config::limits::WORKLOADS;
 use hilum::config::{has_same_system, unchanged};
 use hilum::supervise::{Ask, Event};
+use hilum::text::text;
 use hilum_sys::monotonic_ms;
 use rustix::event::epoll;
 use rustix::fd::AsFd;

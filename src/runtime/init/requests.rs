@@ -2,13 +2,13 @@
 //! waiting for it.
 
 use super::board::Board;
-use super::control::{CLIENTS, Descriptors, Doing, Text, text};
+use super::control::{CLIENTS, Descriptors, Doing, Text};
 use super::source::Source;
 use super::words;
 use crate::workload::{Streams, Target};
 use hilum::config::limits::WORKLOADS;
 use hilum::supervise::{Ask, Down, Event, State};
-use hilum::text::append;
+use hilum::text::{append, text};
 use hilum::wire::{self, Command, MESSAGE_BYTES, Reply, Request, Status};
 use hilum_sys::{Cloned, exit, monotonic_ms};
 use rustix::event::epoll::{self, EventFlags};
@@ -287,7 +287,9 @@ impl Board {
             let (what, index) = moment.words();
             let workload = index.and_then(|index| self.config.get().workloads.get(usize::from(index)));
             match workload {
-                Some(workload) => client.send(&Reply::Event(us, &text(format_args!("{}: {what}", workload.name)))),
+                Some(workload) => {
+                    client.send(&Reply::Event(us, &text::<160>(format_args!("{}: {what}", workload.name))))
+                }
                 None => client.send(&Reply::Event(us, what)),
             };
         }

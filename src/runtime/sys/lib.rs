@@ -13,8 +13,8 @@ mod confine;
 mod control;
 mod entry;
 mod lease;
+mod link;
 mod mount;
-mod packet;
 mod panic;
 mod process;
 mod signal;
@@ -30,8 +30,8 @@ pub use control::{
 };
 pub use entry::Arguments;
 pub use lease::{Family, Lease, Shelf};
+pub use link::{loopback_up, packet_socket};
 pub use mount::{attach_loop, free_loop, grow_ext4, map_ids, restrict_mount};
-pub use packet::{loopback_up, packet_socket};
 pub use panic::{on_panic, print, print_to};
 pub use process::{
     Cloned, clone, close_all_but, close_range, execute, exit, kill_everything, own_mount_namespace, stop,
