@@ -26,7 +26,7 @@ pub(super) struct Pending {
 }
 
 impl Board {
-    /// Reads the file again and stops what has to stop. Gives what is wrong, in one line; then nothing is changed.
+    /// Reads the file again, for the end of this turn. Gives what is wrong, in one line; then nothing is changed.
     pub(super) fn begin_reload(&mut self) -> Option<Text> {
         if self.supervisor.going_down().is_some() {
             return Some(text(format_args!("the board goes down")));
@@ -44,29 +44,28 @@ impl Board {
             return Some(text(format_args!("the [system] section has changed; that takes a reboot")));
         }
         let places = unchanged(old.get(), new);
-        let now = monotonic_ms();
-        for index in 0..old.get().workloads.len() {
-            if !places[..new.workloads.len()].contains(&Some(index)) {
-                self.supervisor.on(old.get(), index, Event::Asked(Ask::Stop), now);
-            }
-        }
         self.pending = Some(Pending { config, places, sweep_until: 0 });
-        self.carry_out();
         None
     }
 
-    /// Takes a waiting configuration over once everything that is not part of it has stopped.
+    /// Stops what is not part of a waiting configuration, and takes that over once it has stopped.
     pub(super) fn finish_reload(&mut self) {
-        let Some(pending) = &mut self.pending else { return };
         if self.supervisor.going_down().is_some() {
             self.pending = None;
+        }
+        let mut is_running = false;
+        for index in 0..self.config.get().workloads.len() {
+            if self.pending.as_ref().is_some_and(|pending| !pending.places.contains(&Some(index))) {
+                // In every turn: somebody may have asked for it again meanwhile.
+                self.tell(index, Event::Asked(Ask::Stop));
+                self.carry_out();
+                is_running |= self.supervisor.state(index).is_running();
+            }
+        }
+        if is_running {
             return;
         }
-        let stays = |index: usize| pending.places.contains(&Some(index));
-        let is_running = |index: usize| self.supervisor.state(index).is_running();
-        if (0..self.config.get().workloads.len()).any(|index| !stays(index) && is_running(index)) {
-            return;
-        }
+        let Some(pending) = &mut self.pending else { return };
         // A group that is still there would be another workload's.
         let now = monotonic_ms();
         if self.around.groups.has_leftover() {
