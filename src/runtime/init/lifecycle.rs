@@ -17,6 +17,8 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 
 /// What a start counts as that failed before there was a process: the status of a failed set-up.
 const STATUS_SETUP: u8 = 125;
+/// The signal that nothing can keep out.
+const KILL: u8 = 9;
 /// Bytes read from a workload before the others get their turn.
 const READ_BYTES: usize = 4096;
 /// Datagrams read from a workload before the others get their turn.
@@ -261,7 +263,11 @@ impl Board {
         let workload = &config.get().workloads[index];
         // What is frozen would get the signal when it is too late.
         let _ = self.around.groups.freeze(workload, false);
-        match self.signal(index, workload.stop.signal.0) {
+        // While it is being set up every other signal waits, and its program would never see it: the kernel keeps from the
+        // first process of a PID namespace what that has no handler for.
+        self.read_report(index);
+        let is_set_up = self.processes[index].as_ref().is_none_or(|process| process.report.is_none());
+        match self.signal(index, if is_set_up { workload.stop.signal.0 } else { KILL }) {
             // It ended already: its end is about to be read.
             Ok(()) | Err(Errno::SRCH) => {}
             Err(errno) => {
@@ -271,7 +277,6 @@ impl Board {
     }
 
     pub(super) fn kill(&mut self, index: usize) {
-        const KILL: u8 = 9;
         let config = self.config.clone();
         let workload = &config.get().workloads[index];
         self.console.tell(format_args!("workload \"{}\": stop: not done in time, killing it", workload.name));
