@@ -4,6 +4,7 @@
 mod support;
 
 use std::fs::File;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use support::SOON;
@@ -16,13 +17,18 @@ struct Silent {
 }
 
 impl Silent {
-    fn at(folder: &Path) -> Self {
+    /// With `has_root` it answers for its root folder.
+    fn at(folder: &Path, has_root: bool) -> Self {
         std::fs::create_dir_all(folder).expect("a folder");
         let device = File::options().read(true).write(true).open("/dev/fuse").expect("/dev/fuse");
         let mut command = Command::new("mount");
         command.args(["-i", "-t", "fuse", "-o", "fd=0,rootmode=40000,user_id=0,group_id=0,allow_other", "silent"]);
         let mounted = command.arg(folder).stdin(device.try_clone().expect("a copy")).status().expect("mount");
         assert!(mounted.success());
+        if has_root {
+            let mut requests = device.try_clone().expect("a copy");
+            std::thread::spawn(move || while answer(&mut requests).is_ok() {});
+        }
         Self { _device: device, folder: folder.to_owned() }
     }
 }
@@ -32,6 +38,26 @@ impl Drop for Silent {
         // Whoever waits for an answer hears that there will be none.
         let _ = Command::new("umount").arg("-f").arg("-l").arg(&self.folder).status();
     }
+}
+
+/// Reads one request, and answers it where it is about the connection or the attributes of the root folder.
+fn answer(device: &mut File) -> std::io::Result<()> {
+    const INIT: u32 = 26;
+    const GETATTR: u32 = 3;
+    let mut request = vec![0; 1 << 17];
+    let length = device.read(&mut request)?;
+    let kind = u32::from_ne_bytes(request[4..8].try_into().expect("four bytes"));
+    let mut body = vec![0; if kind == INIT { 64 } else { 104 }];
+    let mut put = |at: usize, value: u32| body[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+    match kind {
+        INIT => [(0, 7), (4, 31), (20, 4096)].map(|(at, value)| put(at, value)),
+        // For an hour; a folder of root's, for everybody.
+        GETATTR => [(0, 3600), (76, 0o40_755), (80, 2)].map(|(at, value)| put(at, value)),
+        _ => return Ok(()),
+    };
+    assert!(length >= 40, "a request has a head");
+    let head = [&(body.len() as u32 + 16).to_ne_bytes()[..], &[0; 4], &request[8..16]].concat();
+    device.write_all(&[head, body].concat())
 }
 
 #[test]
@@ -57,7 +83,7 @@ fn restart_during_a_reload_does_not_keep_the_old_configuration() {
 #[test]
 fn workload_that_is_stopped_while_it_is_set_up_ends_at_once() {
     let host_root = host_or_return!();
-    let silent = Silent::at(&host_root.scratch.path().join("silent"));
+    let silent = Silent::at(&host_root.scratch.path().join("silent"), false);
     let folder = host_root.scratch.path().join("silent/layer");
     let config = format!(
         "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT overlay={}\nexec /bin/probe on-term\nstop TERM 3s\n\
@@ -76,4 +102,17 @@ fn workload_that_is_stopped_while_it_is_set_up_ends_at_once() {
     let (_, console) = namespace.wait(SOON).expect("it ends");
     drop(silent);
     assert!(!console.contains("not done in time"), "{console}");
+}
+
+#[test]
+fn file_that_does_not_answer_is_a_bad_check() {
+    let host_root = host_or_return!();
+    let silent = Silent::at(&host_root.scratch.path().join("silent"), true);
+    let config = format!(
+        "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nmount {} /tmp\nexec /bin/probe on-term\n\
+         health file /tmp/x interval=100ms failures=2\nrestart never\n",
+        silent.folder.display()
+    );
+    let namespace = host_root.start(&config);
+    namespace.console.expect("workload \"a\": unhealthy: 2 bad checks", SOON).expect("it is not well");
 }

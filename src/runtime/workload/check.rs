@@ -19,7 +19,8 @@ pub(crate) fn is_good(target: &Target<'_>, pid: rustix::process::Pid, check: &Ch
             let flag = hilum::plan::Namespaces::flag("net");
             hilum_sys::enter_namespaces(target.pidfd, flag).is_ok() && accepts(*port, until_ms)
         }
-        Check::File(path) => has_file(pid, path),
+        // A disk may not answer: a process of its own asks it.
+        Check::File(path) => crate::init::in_time(within_ms, &mut || has_file(pid, path)).is_ok(),
         Check::Exec(words) => target.run(words, "", Streams::None, None, Some(until_ms)).0 == 0,
         // It speaks for itself.
         Check::Notify => true,
@@ -56,10 +57,9 @@ fn finish(socket: rustix::fd::BorrowedFd<'_>, started: Result<(), Errno>, until_
     }
 }
 
-/// Whether the file is there, as the workload's first process sees it. That process is not reaped, so its pid is its own.
-fn has_file(pid: rustix::process::Pid, path: &str) -> bool {
+/// Finds the file as the workload's first process sees it. That process is not reaped, so its pid is its own.
+fn has_file(pid: rustix::process::Pid, path: &str) -> Result<u32, Errno> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
-    let root = super::outside::process_file(pid, "root", flags | OFlags::DIRECTORY);
-    root.and_then(|root| openat2(root.as_fd(), crate::path::Path(path), flags, Mode::empty(), ResolveFlags::IN_ROOT))
-        .is_ok()
+    let root = super::outside::process_file(pid, "root", flags | OFlags::DIRECTORY)?;
+    openat2(root.as_fd(), crate::path::Path(path), flags, Mode::empty(), ResolveFlags::IN_ROOT).map(|_| 0)
 }
