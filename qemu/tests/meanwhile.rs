@@ -116,3 +116,18 @@ fn file_that_does_not_answer_is_a_bad_check() {
     let namespace = host_root.start(&config);
     namespace.console.expect("workload \"a\": unhealthy: 2 bad checks", SOON).expect("it is not well");
 }
+
+#[test]
+fn failed_need_keeps_its_name_when_the_configuration_changes() {
+    let host_root = host_or_return!();
+    let rest = "[workload bad]\nroot ROOT\nexec /bin/probe exit 9\nrestart never\nready exit\n\
+        [workload user]\nroot ROOT\nexec /bin/probe on-term\nneeds bad\n";
+    let gone = "[workload gone]\nroot ROOT\nexec /bin/probe on-term\n";
+    let namespace = host_root.start(&format!("hilum 1\n[system]\ncontrol SOCKET\n{gone}{rest}"));
+    namespace.console.expect("not started", SOON).expect("it fails");
+    host_root.expect_state("gone", "ready");
+    assert_eq!(host_root.status("user")["need"], "bad");
+    host_root.configure(&format!("hilum 1\n[system]\ncontrol SOCKET\n{rest}"));
+    assert_eq!(host_root.ask(&["reload"]), (0, String::new()));
+    assert_eq!(host_root.status("user")["need"], "bad", "{}", host_root.ask(&["status"]).1);
+}

@@ -141,9 +141,13 @@ impl Supervisor {
     pub fn adopt(&mut self, config: &Config<'_>, old: &[Option<usize>], now: u64) {
         let before = self.units;
         self.units = [Unit::NEW; WORKLOADS];
-        for (unit, old) in self.units.iter_mut().zip(old) {
-            match old {
-                Some(old) => *unit = before[*old],
+        for (unit, place) in self.units.iter_mut().zip(old) {
+            match place {
+                Some(place) => {
+                    *unit = before[*place];
+                    let need = unit.failed_need().and_then(|need| old.iter().position(|was| *was == Some(need)));
+                    unit.failed_need = need.map_or(0, |need| need as u8 + 1);
+                }
                 None => (unit.since, unit.away_since) = (now, now),
             }
         }
