@@ -351,7 +351,8 @@ impl Board {
 
     /// Once every workload has started: what could wait until then.
     fn settle(&mut self) {
-        if self.settled || !self.supervisor.has_settled(self.config.get()) {
+        let is_going_down = self.supervisor.going_down().is_some();
+        if self.settled || is_going_down || !self.supervisor.has_settled(self.config.get()) {
             return;
         }
         self.settled = true;
