@@ -306,3 +306,22 @@ fn lease_that_nobody_renews_is_over_in_time() {
     assert!(!text.contains("192.168.9.77") && !text.contains("route default"), "{text}");
     assert_eq!(server.hear_after(DhcpMessageType::Request).0, DhcpMessageType::Discover, "it asks anew");
 }
+
+#[test]
+fn link_without_a_mac_address_does_not_keep_pid_1_busy() {
+    let host = host_or_return!();
+    // A modem's link or a tunnel has none; this one has a carrier as long as somebody holds it (linux/if_tun.h).
+    let holder = r#"$r = pack("a16Sx22", "t0", 0x1001); open(F, "+<", "/dev/net/tun") && ioctl(F, 0x400454ca, $r) or die; sleep 600"#;
+    let script = format!("perl -e '{holder}' & exec \"$@\"");
+    let config = "hilum 1\n[system]\nlink t0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
+    let namespace = host.start_wrapped(config, &["unshare", "--net", "sh", "-c", &script, "sh"]);
+    namespace.console.expect("a | ready", SOON).expect("it starts");
+    until("a carrier", || inside(&namespace, &["ip", "link", "show", "t0"]).contains("LOWER_UP"));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let init = namespace.process_one().expect("PID 1").as_raw_nonzero().get();
+    let before = support::processor_ticks(init);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    // A loop that turns has a hundred of them.
+    let after = support::processor_ticks(init);
+    assert!(after < before + 10, "{before} {after}");
+}

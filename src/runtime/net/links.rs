@@ -101,7 +101,8 @@ impl BoardLinks {
 
     /// When [`Self::turn`] has something to do.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        self.known.iter().filter_map(|known| known.start_at).chain(self.tell_at).min()
+        // A link that has no MAC address yet, or never, does not start one.
+        self.known.iter().filter_map(|known| known.mac.and(known.start_at)).chain(self.tell_at).min()
     }
 
     /// Sets up what is there.
