@@ -141,6 +141,9 @@ check: install-check install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum
 	@linker/reproducible $(ARCH)
 	@echo "check: good"
 
+# A built file by its name from here, as people type it.
+build/%: $(BUILD)/% ;
+
 fmt: install-check ## format the sources
 	@$(CARGO) fmt --all
 

@@ -354,6 +354,17 @@ impl WorkloadSet {
         Self(self.0 & other.0)
     }
 
+    /// The same workloads in the order of another configuration: `old[new]` is where each was before. Those that it lacks are
+    /// left out.
+    #[must_use]
+    pub fn adopt(self, old: &[Option<usize>]) -> Self {
+        let mut moved = Self::EMPTY;
+        for (new, _) in old.iter().enumerate().filter(|(_, old)| old.is_some_and(|old| self.contains(old))) {
+            moved.insert(new);
+        }
+        moved
+    }
+
     /// Whether no workload is in the set.
     pub fn is_empty(self) -> bool {
         self.0 == 0

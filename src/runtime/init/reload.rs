@@ -89,6 +89,7 @@ impl Board {
         let places = &pending.places[..config.workloads.len()];
         self.logs.adopt(places);
         self.timeline.adopt(places);
+        self.deferred = self.deferred.adopt(places);
         self.around.networks.adopt(places);
         self.around.groups.adopt(places, config, &mut self.console);
         let mut processes = core::mem::replace(&mut self.processes, [const { None }; WORKLOADS]);

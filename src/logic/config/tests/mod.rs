@@ -3,6 +3,7 @@
 mod bad;
 mod good;
 mod properties;
+mod set;
 
 use super::{Config, parse};
 
