@@ -142,13 +142,7 @@ fn peers(built: &Built) -> Result<Vec<u8>> {
     }
     let mut image = Image::new();
     tree.add_to(&mut image, "")?;
-    for place in ["dev", "proc", "run", "sys", "tmp"] {
-        image.folder(place, 0o755);
-        image.folder(&format!("images/first/{place}"), 0o755);
-    }
-    let probe = std::fs::read(built.board("probe"))?;
-    image.file("entry", 0o755, probe.clone());
-    image.file("images/first/bin/probe", 0o755, probe);
+    add_probe(built, &mut image)?;
     image.file("init", 0o755, SCRIPT);
     image.file("etc/fstab", 0o644, FSTAB);
     let bundle = contestants::bundle("crun", Path::new("/images/first"), &["/bin/probe", "now"], None)?;
@@ -156,9 +150,9 @@ fn peers(built: &Built) -> Result<Vec<u8>> {
     image.write(Compression::Zstd)
 }
 
-/// The kernel's share: the same mounts and the same start, by a program that does nothing else.
-fn floor(built: &Built) -> Result<Vec<u8>> {
-    let mut image = Image::new();
+/// What is the same in an image without our builder: empty folders, the program that tells when /init was entered, and the
+/// workload's root filesystem.
+fn add_probe(built: &Built, image: &mut Image) -> Result<()> {
     for place in ["dev", "proc", "run", "sys", "tmp"] {
         image.folder(place, 0o755);
         image.folder(&format!("images/first/{place}"), 0o755);
@@ -166,6 +160,13 @@ fn floor(built: &Built) -> Result<Vec<u8>> {
     let probe = std::fs::read(built.board("probe"))?;
     image.file("entry", 0o755, probe.clone());
     image.file("images/first/bin/probe", 0o755, probe);
+    Ok(())
+}
+
+/// The kernel's share: the same mounts and the same start, by a program that does nothing else.
+fn floor(built: &Built) -> Result<Vec<u8>> {
+    let mut image = Image::new();
+    add_probe(built, &mut image)?;
     image.file("init", 0o755, std::fs::read(built.folder.join("bench/floor"))?);
     image.write(Compression::Zstd)
 }

@@ -3,12 +3,11 @@
 
 mod support;
 
-use hilum_qemu::Terminal;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use support::{SOON, has_line, host};
+use support::{SOON, has_line};
 
 /// A filesystem of which no file answers until it is dropped (FUSE, linux/fuse.h).
 struct Silent {
@@ -136,14 +135,9 @@ fn failed_need_keeps_its_name_when_the_configuration_changes() {
 #[test]
 fn board_that_goes_down_before_it_has_started_makes_no_prompt() {
     let host_root = host_or_return!();
-    let config = host_root.configure(
-        "hilum 1\n[system]\ncontrol SOCKET\nconsole prompt\n[workload a]\nroot ROOT\nexec /bin/probe ignore-term\nready fd 5\n\
-         stop TERM 2s\n[workload b]\nroot ROOT\nexec /bin/probe on-term\nneeds a\n",
-    );
-    let mut command = Command::new("setsid");
-    command.args(["unshare", "--pid", "--fork", "--mount", "--kill-child=KILL", "--"]);
-    command.arg(support::hilum(host())).arg("--config").arg(config);
-    let mut terminal = Terminal::start(command, 24, 80).expect("a terminal");
+    let config = "hilum 1\n[system]\ncontrol SOCKET\nconsole prompt\n[workload a]\nroot ROOT\nexec /bin/probe ignore-term\nready fd 5\n\
+         stop TERM 2s\n[workload b]\nroot ROOT\nexec /bin/probe on-term\nneeds a\n";
+    let mut terminal = host_root.start_on_terminal(config);
     host_root.expect_state("a", "starting");
     terminal.screen.expect("\"a\": started", SOON).expect("it runs");
     assert_eq!(host_root.ask(&["poweroff"]).0, 0);

@@ -173,8 +173,8 @@ fn board_that_waits_for_a_disk_sleeps(arch: Arch) {
     ];
     let console = run(arch, &board(arch, "mount LABEL=none /a ext4 wait=15s", &sections.concat()), &[]);
     // Its processor time in hundredths of a second (proc(5)): in two seconds nearly two hundred, if its loop turns.
-    let spent = |line: &str| line.split(' ').skip(17).take(2).map(|field| field.parse::<u32>().expect("ticks")).sum();
-    let looks: Vec<u32> = console.lines().filter(|line| line.starts_with("look | content ")).map(spent).collect();
+    let looks = console.lines().filter(|line| line.starts_with("look | content "));
+    let looks: Vec<u32> = looks.map(support::ticks_in).collect();
     assert!(matches!(looks[..], [before, after] if after < before + 100), "{looks:?} in {console}");
 }
 

@@ -3,9 +3,8 @@
 mod support;
 
 use hilum_qemu::{Arch, Terminal};
-use std::process::Command;
 use std::time::{Duration, Instant};
-use support::{BOOT, Host, SOON, at_prompt, has_in_order, has_line, host, image};
+use support::{BOOT, Host, SOON, at_prompt, has_in_order, has_line, image};
 
 const BOARD: &str = "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nexec /bin/probe on-term\nuser 7\n";
 
@@ -41,12 +40,8 @@ fn exec_without_a_terminal_passes_pipes_on() {
 #[test]
 fn prompt_edits_remembers_and_runs_commands_below_the_lines() {
     let host_root = host_or_return!();
-    let config =
-        host_root.configure(&format!("{}\nstop TERM 5s\n", BOARD.replace("[system]\n", "[system]\nconsole prompt\n")));
-    let mut command = Command::new("setsid");
-    command.args(["unshare", "--pid", "--fork", "--mount", "--kill-child=KILL", "--"]);
-    command.arg(support::hilum(host())).arg("--config").arg(config);
-    let mut terminal = Terminal::start(command, 24, 80).expect("a terminal");
+    let config = format!("{}\nstop TERM 5s\n", BOARD.replace("[system]\n", "[system]\nconsole prompt\n"));
+    let mut terminal = host_root.start_on_terminal(&config);
     terminal.screen.expect("hilum> ", SOON).expect("a prompt");
     at_prompt(&terminal.screen);
     terminal.type_text("stats\x1b[Du\x1b[C\r").expect("it is there");
@@ -81,11 +76,8 @@ fn prompt_edits_remembers_and_runs_commands_below_the_lines() {
 #[test]
 fn prompt_that_is_killed_comes_back_and_loses_no_line() {
     let host_root = host_or_return!();
-    let config = host_root.configure(&BOARD.replace("[system]\n", "[system]\nconsole prompt\n"));
-    let mut command = Command::new("setsid");
-    command.args(["unshare", "--pid", "--fork", "--mount", "--kill-child=KILL", "--"]);
-    command.arg(support::hilum(host())).arg("--config").arg(config);
-    let mut terminal = Terminal::start(command, 24, 80).expect("a terminal");
+    let config = BOARD.replace("[system]\n", "[system]\nconsole prompt\n");
+    let mut terminal = host_root.start_on_terminal(&config);
     terminal.screen.expect("hilum> ", SOON).expect("a prompt");
     terminal.type_text("exec a /bin/probe do say:$\r").expect("it is there");
     terminal.screen.expect("\n$\n", SOON).expect("it works");
@@ -104,11 +96,8 @@ fn prompt_that_is_killed_comes_back_and_loses_no_line() {
 #[test]
 fn terminal_that_is_stopped_while_the_prompt_takes_over_does_not_keep_pid_1_busy() {
     let host_root = host_or_return!();
-    let config = host_root.configure(&BOARD.replace("[system]\n", "[system]\nconsole prompt\n"));
-    let mut command = Command::new("setsid");
-    command.args(["unshare", "--pid", "--fork", "--mount", "--kill-child=KILL", "--"]);
-    command.arg(support::hilum(host())).arg("--config").arg(config);
-    let mut terminal = Terminal::start(command, 24, 80).expect("a terminal");
+    let config = BOARD.replace("[system]\n", "[system]\nconsole prompt\n");
+    let mut terminal = host_root.start_on_terminal(&config);
     // Ctrl-S: lines wait when the prompt takes over from the terminal.
     terminal.type_text("\x13").expect("it is there");
     host_root.expect_state("a", "ready");

@@ -9,7 +9,7 @@ pub(crate) mod wire;
 pub(crate) use console::{at_prompt, fact, facts, has_in_order, has_line, without_prompt};
 
 use hilum_initramfs::{Compression, Image};
-use hilum_qemu::{Accelerator, Arch, Namespace, Options, Vm};
+use hilum_qemu::{Accelerator, Arch, Namespace, Options, Terminal, Vm};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -281,6 +281,14 @@ impl Host {
         Namespace::start(&hilum(host()), &self.configure(config), wrap).expect("unshare")
     }
 
+    /// The same on a terminal of its own, as the leader of its session.
+    pub(crate) fn start_on_terminal(&self, config: &str) -> Terminal {
+        let mut command = std::process::Command::new("setsid");
+        command.args(["unshare", "--pid", "--fork", "--mount", "--kill-child=KILL", "--"]);
+        command.arg(hilum(host())).arg("--config").arg(self.configure(config));
+        Terminal::start(command, 24, 80).expect("a terminal")
+    }
+
     /// Writes the configuration; gives its path. SOCKET stands for the control socket of [`Self::command`].
     pub(crate) fn configure(&self, config: &str) -> PathBuf {
         let file = self.scratch.path().join("hilum.conf");
@@ -332,7 +340,11 @@ impl Host {
 
 /// Processor time that a process has had so far, in hundredths of a second (proc(5)).
 pub(crate) fn processor_ticks(pid: i32) -> u32 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("its state");
+    ticks_in(&std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("its state"))
+}
+
+/// The same in what /proc/PID/stat says.
+pub(crate) fn ticks_in(stat: &str) -> u32 {
     let fields = stat.rsplit(')').next().expect("what follows its name").split_whitespace();
     fields.skip(11).take(2).map(|ticks| ticks.parse::<u32>().expect("ticks")).sum()
 }

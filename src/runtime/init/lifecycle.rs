@@ -118,8 +118,7 @@ impl Board {
             Ok(([], _)) => {
                 // Every writer is gone, the process perhaps not: there is nothing to wait for here any more.
                 process.has_writers = false;
-                let output = process.output.as_fd();
-                let _ = epoll::delete(&self.epoll, output);
+                let _ = epoll::delete(&self.epoll, &process.output);
                 false
             }
             Ok((bytes, _)) => {
