@@ -134,14 +134,14 @@ impl Contents<'_> {
             tree.add_folder(place)?;
         }
         for workload in self.config.workloads.iter().filter(|workload| workload.root == root.path) {
-            for volume in &workload.isolation.volumes {
+            for volume in self.config.lists.of(workload.isolation.volumes) {
                 tree.add_folder(volume.target)?;
             }
             let mut files = Vec::new();
             if workload.network.has_resolv {
                 files.push("etc/resolv.conf");
             }
-            if workload.network.addresses().next().is_some() {
+            if workload.network.addresses(&self.config.lists).next().is_some() {
                 files.push("etc/hosts");
             }
             for file in files.into_iter().filter(|file| tree.get(file).is_none()).collect::<Vec<_>>() {

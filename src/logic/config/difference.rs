@@ -55,7 +55,7 @@ fn is_same(old: &Config<'_>, before: &Workload<'_>, new: &Config<'_>, after: &Wo
     let has_same_addresses = |index: usize| {
         let peer = &old.workloads[index];
         let after = new.workloads.iter().find(|after| after.name == peer.name);
-        after.is_some_and(|after| after.network.addresses().eq(peer.network.addresses()))
+        after.is_some_and(|after| after.network.addresses(&new.lists).eq(peer.network.addresses(&old.lists)))
     };
     before.isolation.first_id == after.isolation.first_id
         && Section::of(old, before.line).says_what(&Section::of(new, after.line))

@@ -2,6 +2,7 @@
 
 use super::capability::Capabilities;
 use super::limits;
+use super::lists::Part;
 use super::model::User;
 use crate::seccomp::Seccomp;
 use heapless::Vec;
@@ -28,11 +29,11 @@ pub struct Isolation<'a> {
     /// `tcp`
     pub tcp: Option<Tcp>,
     /// `device`
-    pub devices: Vec<Device<'a>, { limits::DEVICES }>,
+    pub devices: Part<Device<'a>>,
     /// `mount`
-    pub mounts: Vec<Bind<'a>, { limits::MOUNTS }>,
+    pub mounts: Part<Bind<'a>>,
     /// `volume`
-    pub volumes: Vec<Volume<'a>, { limits::VOLUMES }>,
+    pub volumes: Part<Volume<'a>>,
     /// `sys`: whether it sees /sys, read-only.
     pub has_sys: bool,
     /// `tmp`: bytes of its /tmp.
@@ -115,7 +116,7 @@ pub struct Identity {
     /// `umask`
     pub umask: u16,
     /// `rlimit`
-    pub rlimits: Vec<ResourceLimit, { limits::RLIMITS }>,
+    pub rlimits: Part<ResourceLimit>,
     /// `oom_score_adj`
     pub oom_score_adj: i16,
     /// `nice`
@@ -179,7 +180,7 @@ pub struct Resources<'a> {
     /// `cpuset`: the processors that it may use.
     pub cpuset: Option<&'a str>,
     /// `io`
-    pub io: Vec<IoLimit<'a>, { limits::DEVICES }>,
+    pub io: Part<IoLimit<'a>>,
 }
 
 /// One `io`: limits for a block device.

@@ -6,6 +6,7 @@
 use super::capability::Capabilities;
 use super::isolation::{DEFAULT_TMP_BYTES, Identity, Isolation, Overlay, Resources};
 use super::lines::Lines;
+use super::lists::{Lists, Part};
 use super::network::{Network, Sysctl, SystemNetwork};
 use super::supervision::{Boots, Control, LogFile, Supervision, SystemMount, Watchdog};
 use super::{limits, restart};
@@ -13,15 +14,18 @@ use crate::seccomp::Seccomp;
 use core::fmt;
 use heapless::Vec;
 
-/// A whole configuration.
+/// A whole configuration. What every file fills comes first, in few pages of memory.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Config<'a> {
+    /// The lines that it was read from.
+    pub(super) lines: Lines<'a>,
     /// The `[system]` section, or its defaults.
     pub system: System<'a>,
     /// The workloads in the order of the file; a workload is known elsewhere by its index here.
     pub workloads: Vec<Workload<'a>, { limits::WORKLOADS }>,
-    /// The lines that it was read from.
-    pub(super) lines: Lines<'a>,
+    /// What workloads have several of.
+    pub lists: Lists<'a>,
 }
 
 impl<'a> Config<'a> {
@@ -39,8 +43,8 @@ impl<'a> Config<'a> {
     pub fn all_disks(&self, workload: &Workload<'_>, mut holds: impl FnMut(&SystemMount<'a>) -> bool) -> bool {
         let isolation = &workload.isolation;
         let overlay = if let Overlay::Folder(path) = workload.overlay { Some(path) } else { None };
-        let binds = isolation.mounts.iter().map(|bind| bind.source);
-        let volumes = isolation.volumes.iter().map(|volume| volume.folder);
+        let binds = self.lists.of(isolation.mounts).iter().map(|bind| bind.source);
+        let volumes = self.lists.of(isolation.volumes).iter().map(|volume| volume.folder);
         let mut paths = [Some(workload.root), overlay].into_iter().flatten().chain(binds).chain(volumes);
         self.system.mounts.is_empty() || paths.all(|path| self.mount_of(path).is_none_or(&mut holds))
     }
@@ -49,32 +53,15 @@ impl<'a> Config<'a> {
 impl Config<'_> {
     /// Makes it like [`Self::EMPTY`], without touching what it had room for.
     pub fn clear(&mut self) {
-        self.system = Self::EMPTY.system;
+        self.system = System::EMPTY;
         self.workloads.clear();
+        self.lists.clear();
         self.lines = Lines::NONE;
     }
 
     /// A configuration without workloads, all defaults.
-    pub const EMPTY: Self = Self {
-        system: System {
-            line: 0,
-            hostname: None,
-            console: Console { device: None, mode: ConsoleMode::Log },
-            idle: Idle::Stay,
-            modules: Vec::new(),
-            watchdog: None,
-            control: Control::Usual,
-            boots: None,
-            log_file: None,
-            has_kmsg: false,
-            mounts: Vec::new(),
-            volumes: None,
-            network: SystemNetwork::EMPTY,
-            sysctls: Vec::new(),
-        },
-        workloads: Vec::new(),
-        lines: Lines::NONE,
-    };
+    pub const EMPTY: Self =
+        Self { lines: Lines::NONE, system: System::EMPTY, workloads: Vec::new(), lists: Lists::EMPTY };
 }
 
 /// The board as a whole.
@@ -108,6 +95,26 @@ pub struct System<'a> {
     pub network: SystemNetwork<'a>,
     /// `sysctl`, in the order in which they are written.
     pub sysctls: Vec<Sysctl<'a>, { limits::SYSCTLS }>,
+}
+
+impl System<'_> {
+    /// All defaults.
+    const EMPTY: Self = Self {
+        line: 0,
+        hostname: None,
+        console: Console { device: None, mode: ConsoleMode::Log },
+        idle: Idle::Stay,
+        modules: Vec::new(),
+        watchdog: None,
+        control: Control::Usual,
+        boots: None,
+        log_file: None,
+        has_kmsg: false,
+        mounts: Vec::new(),
+        volumes: None,
+        network: SystemNetwork::EMPTY,
+        sysctls: Vec::new(),
+    };
 }
 
 /// A kernel module that is loaded at boot.
@@ -163,9 +170,9 @@ pub struct Workload<'a> {
     /// `root ... overlay`: what may be written over it.
     pub overlay: Overlay<'a>,
     /// `exec`: the absolute path of the program inside the root filesystem, and its arguments.
-    pub exec: Vec<&'a str, { limits::EXEC_WORDS }>,
+    pub exec: Part<&'a str>,
     /// `env`: its whole environment, but for the default PATH where none is given.
-    pub env: Vec<Variable<'a>, { limits::VARIABLES }>,
+    pub env: Part<Variable<'a>>,
     /// `directory`: its working directory inside the root filesystem.
     pub directory: &'a str,
     /// `hostname`: in its own UTS namespace; the workload's name where none is given.
@@ -197,8 +204,8 @@ impl<'a> Workload<'a> {
             name,
             line,
             root: "",
-            exec: Vec::new(),
-            env: Vec::new(),
+            exec: Part::NONE,
+            env: Part::NONE,
             directory: "/",
             hostname: name,
             overlay: Overlay::None,
@@ -206,7 +213,7 @@ impl<'a> Workload<'a> {
                 user: User { uid: 0, gid: 0 },
                 groups: Vec::new(),
                 umask: 0o022,
-                rlimits: Vec::new(),
+                rlimits: Part::NONE,
                 oom_score_adj: 0,
                 nice: 0,
                 scheduler: None,
@@ -223,9 +230,9 @@ impl<'a> Workload<'a> {
                 seccomp: Seccomp::DEFAULT,
                 has_landlock: true,
                 tcp: None,
-                devices: Vec::new(),
-                mounts: Vec::new(),
-                volumes: Vec::new(),
+                devices: Part::NONE,
+                mounts: Part::NONE,
+                volumes: Part::NONE,
                 has_sys: false,
                 tmp_bytes: DEFAULT_TMP_BYTES,
                 tmp_is_executable: false,

@@ -1,8 +1,7 @@
 //! What a configuration says about supervising a workload beyond its restarts: when it is ready, how its health is
 //! looked at, what the board does without it, and where its lines go.
 
-use super::limits;
-use heapless::Vec;
+use super::lists::Part;
 
 /// What says that a workload is ready, so that what needs it can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +39,7 @@ pub enum Check<'a> {
     /// This file is there, as the workload sees it.
     File(&'a str),
     /// This program, run inside of the workload as `hilum exec` does, exits with status 0.
-    Exec(Vec<&'a str, { limits::CHECK_WORDS }>),
+    Exec(Part<&'a str>),
     /// It sends WATCHDOG=1 to NOTIFY_SOCKET at least once in each interval.
     Notify,
 }

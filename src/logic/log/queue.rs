@@ -3,16 +3,17 @@
 //! Only whole lines enter. When they do not fit, the oldest waiting lines go and are counted: after a crash the last
 //! line is the one that matters.
 
-/// A queue of lines in `N` bytes.
+/// A queue of lines in `N` bytes. What is always written comes before them, in one page with the first lines.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Queue<const N: usize> {
-    bytes: [u8; N],
     /// Where the oldest waiting byte is.
     head: usize,
     length: usize,
     /// Whether the oldest line was written in part: it may not vanish in its middle.
     begun: bool,
     dropped: u32,
+    bytes: [u8; N],
 }
 
 impl<const N: usize> Queue<N> {
@@ -47,8 +48,9 @@ impl<const N: usize> Queue<N> {
         if count > 0 {
             self.begun = self.bytes[(self.head + count - 1) % N] != b'\n';
         }
-        self.head = (self.head + count) % N;
         self.length -= count;
+        // From the beginning again, so that a queue that never holds much never writes to all of its pages.
+        self.head = if self.length == 0 { 0 } else { (self.head + count) % N };
     }
 
     /// How many lines were dropped since the last call.

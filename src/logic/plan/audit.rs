@@ -12,7 +12,7 @@ use core::fmt;
 pub fn audit(workload: &Workload<'_>, config: &Config<'_>, mut tell: impl FnMut(fmt::Arguments<'_>)) {
     let tell = &mut tell;
     rights(workload, config, tell);
-    files(workload, tell);
+    files(workload, config, tell);
     network(workload, config, tell);
     board(workload, tell);
     shares(workload, config, tell);
@@ -45,9 +45,9 @@ fn rights(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fm
 }
 
 /// What of the board's files and devices it reaches, and what it can write.
-fn files(workload: &Workload<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
+fn files(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
     let isolation = &workload.isolation;
-    for device in &isolation.devices {
+    for device in config.lists.of(isolation.devices) {
         let access = match (device.read, device.write) {
             (true, true) => "rw",
             (true, false) => "r",
@@ -55,12 +55,12 @@ fn files(workload: &Workload<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
         };
         tell(format_args!("device {} {access}: the board's device", device.path));
     }
-    for bind in &isolation.mounts {
+    for bind in config.lists.of(isolation.mounts) {
         let (write, execute) =
             (if bind.is_writable { "rw" } else { "ro" }, if bind.is_executable { ",exec" } else { "" });
         tell(format_args!("mount {} {} {write}{execute}: the board's files", bind.source, bind.target));
     }
-    for volume in &isolation.volumes {
+    for volume in config.lists.of(isolation.volumes) {
         let (name, target) = (volume.name, volume.target);
         tell(format_args!("volume {name} {target}: what is written there stays"));
     }
@@ -75,7 +75,7 @@ fn files(workload: &Workload<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
 
 /// Whom it reaches, and who reaches it.
 fn network(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
-    for link in &workload.network.links {
+    for link in config.lists.of(workload.network.links) {
         let (word, name) = (link.attachment.word(), link.attachment.name());
         match link.attachment {
             Attachment::Bridge(_) if !link.may_spoof => {}
@@ -84,7 +84,7 @@ fn network(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(f
             _ => tell(format_args!("link {word} {name}: it is on the board's own wire, without its rules")),
         }
     }
-    for publish in &workload.network.publish {
+    for publish in config.lists.of(workload.network.publish) {
         tell(format_args!("publish {publish}: everybody who reaches the board reaches that port"));
     }
     for peer in workload.network.talk.iter().filter_map(|peer| config.workloads.get(peer)) {

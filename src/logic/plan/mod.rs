@@ -22,8 +22,8 @@ pub use landlock::{Rights, Rule, Ruleset, rules};
 pub use step::{FileSystem, Limit, Mask, Mount, Phase, Setting, Step, Value};
 
 use crate::config::{
-    Bind, Config, DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Overlay, Prefix, Ready, User, Workload,
-    limits, may_set_groups,
+    Bind, Config, DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Lists, Overlay, Prefix, Ready, User,
+    Workload, limits, may_set_groups,
 };
 use crate::netlink::has_tables;
 use crate::seccomp::Profile;
@@ -141,8 +141,8 @@ pub const RESOLV: Bind<'static> =
     Bind { source: "/run/resolv.conf", target: "/etc/resolv.conf", is_writable: false, is_executable: false };
 
 /// Whether a workload has names to look up besides those of its root filesystem.
-fn has_names(workload: &Workload<'_>) -> bool {
-    workload.network.addresses().next().is_some()
+fn has_names<'a>(workload: &Workload<'a>, lists: &Lists<'a>) -> bool {
+    workload.network.addresses(lists).next().is_some()
 }
 
 /// What /etc/hosts says in a workload (hosts(5)): itself, and those that it may talk to.
@@ -162,13 +162,19 @@ pub fn write_hosts(
         }
         writer.write_str("\n")
     };
-    workload.network.addresses().try_for_each(|prefix| name(prefix, workload, writer))?;
+    workload.network.addresses(&config.lists).try_for_each(|prefix| name(prefix, workload, writer))?;
     for peer in workload.network.talk.iter().filter_map(|index| config.workloads.get(index)) {
-        workload.network.reached(&peer.network).try_for_each(|(_, prefix)| name(prefix, peer, writer))?;
+        workload
+            .network
+            .reached(&peer.network, &config.lists)
+            .try_for_each(|(_, prefix)| name(prefix, peer, writer))?;
     }
     if workload.network.talks_to_board {
-        let bridges =
-            workload.network.links.iter().filter_map(|link| config.system.network.bridge(link.attachment.name()));
+        let bridges = config
+            .lists
+            .of(workload.network.links)
+            .iter()
+            .filter_map(|link| config.system.network.bridge(link.attachment.name()));
         for prefix in bridges.flat_map(|bridge| &bridge.addresses) {
             writeln!(writer, "{} board", prefix.address)?;
         }
@@ -177,7 +183,7 @@ pub fn write_hosts(
 }
 
 /// The plan of one workload.
-pub fn plan<'a>(workload: &'a Workload<'a>) -> Plan<'a> {
+pub fn plan<'a>(workload: &'a Workload<'a>, lists: &'a Lists<'a>) -> Plan<'a> {
     let mut plan = Plan { namespaces: Namespaces(0), steps: Vec::new() };
     let steps = &mut plan.steps;
     // A plan that does not fit is a fault of this file: `every_plan_fits` counts the steps of the longest one.
@@ -187,16 +193,16 @@ pub fn plan<'a>(workload: &'a Workload<'a>) -> Plan<'a> {
         // PID 1 makes the one that several workloads share, and they are born into it.
         namespaces.0 &= !Namespaces::flag("net");
     }
-    group_limits(workload, &mut add);
-    outside(workload, namespaces, &mut add);
-    mounts(workload, namespaces, &mut add);
-    identity(workload, namespaces, &mut add);
+    group_limits(workload, lists, &mut add);
+    outside(workload, lists, namespaces, &mut add);
+    mounts(workload, lists, namespaces, &mut add);
+    identity(workload, lists, namespaces, &mut add);
     plan.namespaces = namespaces;
     plan
 }
 
 /// The control group, before there is a process in it.
-fn group_limits<'a>(workload: &'a Workload<'a>, add: &mut impl FnMut(Step<'a>)) {
+fn group_limits<'a>(workload: &'a Workload<'a>, lists: &'a Lists<'a>, add: &mut impl FnMut(Step<'a>)) {
     let resources = &workload.resources;
     let mut limit = |file, value, is_asked_for| add(Step::Limit(Limit { file, value, is_asked_for }));
     limit("pids.max", Value::Number(resources.pids.unwrap_or(DEFAULT_PIDS)), resources.pids.is_some());
@@ -219,14 +225,19 @@ fn group_limits<'a>(workload: &'a Workload<'a>, add: &mut impl FnMut(Step<'a>)) 
     if let Some(list) = resources.cpuset {
         limit("cpuset.cpus", Value::Text(list), true);
     }
-    for io in &resources.io {
+    for io in lists.of(resources.io) {
         limit("io.max", Value::Io(*io), true);
     }
-    add(Step::DeviceControl(&workload.isolation.devices));
+    add(Step::DeviceControl(lists.of(workload.isolation.devices)));
 }
 
 /// What needs the board's privileges, while the new process waits.
-fn outside<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut impl FnMut(Step<'a>)) {
+fn outside<'a>(
+    workload: &'a Workload<'a>,
+    lists: &'a Lists<'a>,
+    namespaces: Namespaces,
+    add: &mut impl FnMut(Step<'a>),
+) {
     let (identity, isolation) = (&workload.identity, &workload.isolation);
     if namespaces.has("user") {
         if !may_set_groups(workload) {
@@ -235,14 +246,14 @@ fn outside<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut imp
         add(Step::Ids(isolation.first_id));
     }
     add(Step::OomScore(identity.oom_score_adj));
-    identity.rlimits.iter().for_each(|limit| add(Step::ResourceLimit(*limit)));
+    lists.of(identity.rlimits).iter().for_each(|limit| add(Step::ResourceLimit(*limit)));
     if identity.nice != 0 || identity.scheduler.is_some() || identity.ioprio.is_some() {
         add(Step::Priority(identity));
     }
     if namespaces.has("net") {
-        (0..).zip(&workload.network.links).for_each(|(number, link)| add(Step::Connect(link, number)));
-        if has_tables(&workload.network) {
-            add(Step::Rules(&workload.network));
+        (0..).zip(lists.of(workload.network.links)).for_each(|(number, link)| add(Step::Connect(link, number)));
+        if has_tables(&workload.network, lists) {
+            add(Step::Rules(lists.of(workload.network.publish)));
         }
     }
     add(Step::OpenRoot(workload.root));
@@ -257,18 +268,23 @@ fn outside<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut imp
         add(Step::Make(SYS));
     }
     if !isolation.devices.is_empty() {
-        add(Step::Devices(&isolation.devices));
+        add(Step::Devices(lists.of(isolation.devices)));
     }
     if workload.network.has_resolv {
         add(Step::OpenMount(RESOLV));
     }
-    isolation.mounts.iter().for_each(|bind| add(Step::OpenMount(*bind)));
-    isolation.volumes.iter().for_each(|volume| add(Step::OpenVolume(*volume)));
+    lists.of(isolation.mounts).iter().for_each(|bind| add(Step::OpenMount(*bind)));
+    lists.of(isolation.volumes).iter().for_each(|volume| add(Step::OpenVolume(*volume)));
     add(Step::Hand);
 }
 
 /// What the new process does to its namespaces, up to the pivot.
-fn mounts<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut impl FnMut(Step<'a>)) {
+fn mounts<'a>(
+    workload: &'a Workload<'a>,
+    lists: &'a Lists<'a>,
+    namespaces: Namespaces,
+    add: &mut impl FnMut(Step<'a>),
+) {
     let isolation = &workload.isolation;
     add(Step::Receive);
     if namespaces.has("user") {
@@ -283,7 +299,7 @@ fn mounts<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut impl
     if namespaces.has("net") {
         add(Step::Loopback);
         SETTINGS.iter().for_each(|setting| add(Step::Setting(setting)));
-        (0..).zip(&workload.network.links).for_each(|(number, link)| add(Step::Link(link, number)));
+        (0..).zip(lists.of(workload.network.links)).for_each(|(number, link)| add(Step::Link(link, number)));
     }
     add(Step::PrivateMounts);
     add(Step::Root { is_writable: workload.overlay != Overlay::None });
@@ -298,18 +314,19 @@ fn mounts<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut impl
         SYS_MASKS.iter().for_each(|mask| add(Step::Mask(*mask)));
     }
     add(Step::Dev { is_own: !isolation.devices.is_empty() });
+    let has_names = has_names(workload, lists);
     add(Step::Mount(PTS));
     add(Step::Mount(SHM));
     add(Step::Mount(Mount { bytes: isolation.tmp_bytes, executable: isolation.tmp_is_executable, ..TMP }));
-    add(Step::Mount(Mount { is_held: has_names(workload), ..RUN }));
-    if has_names(workload) {
+    add(Step::Mount(Mount { is_held: has_names, ..RUN }));
+    if has_names {
         add(Step::Hosts);
     }
     if workload.network.has_resolv {
         add(Step::Bind(RESOLV));
     }
-    isolation.mounts.iter().for_each(|bind| add(Step::Bind(*bind)));
-    isolation.volumes.iter().for_each(|volume| add(Step::Bind(volume.bind())));
+    lists.of(isolation.mounts).iter().for_each(|bind| add(Step::Bind(*bind)));
+    lists.of(isolation.volumes).iter().for_each(|volume| add(Step::Bind(volume.bind())));
     // Standard input is the workload's own /dev/null.
     add(Step::Output);
     add(Step::Pivot);
@@ -320,7 +337,12 @@ fn mounts<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut impl
 }
 
 /// Who the program is, and what it may still do.
-fn identity<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut impl FnMut(Step<'a>)) {
+fn identity<'a>(
+    workload: &'a Workload<'a>,
+    lists: &'a Lists<'a>,
+    namespaces: Namespaces,
+    add: &mut impl FnMut(Step<'a>),
+) {
     let (identity, isolation) = (&workload.identity, &workload.isolation);
     if let Some(persona) = identity.personality {
         add(Step::Personality(persona));
@@ -351,7 +373,7 @@ fn identity<'a>(workload: &'a Workload<'a>, namespaces: Namespaces, add: &mut im
     if isolation.seccomp.profile != Profile::Off {
         add(Step::Seccomp(&isolation.seccomp, isolation.capabilities));
     }
-    add(Step::Execute(workload.exec.first().copied().unwrap_or_default()));
+    add(Step::Execute(lists.of(workload.exec).first().copied().unwrap_or_default()));
 }
 
 /// The last id of a range that begins with `first`.

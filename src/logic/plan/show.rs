@@ -245,9 +245,9 @@ impl Step<'_> {
             }
             Self::Setting(setting) => write!(formatter, ": to {}", setting.value),
             Self::Connect(link, _) => write!(formatter, ": {} {}", link.attachment.word(), link.attachment.name()),
-            Self::Rules(network) => {
+            Self::Rules(published) => {
                 formatter.write_str(": from its own addresses alone")?;
-                network.publish.iter().try_for_each(|publish| write!(formatter, "; publish {publish}"))
+                published.iter().try_for_each(|publish| write!(formatter, "; publish {publish}"))
             }
             Self::Link(link, _) => {
                 for (index, prefix) in link.addresses.iter().enumerate() {

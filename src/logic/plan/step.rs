@@ -1,7 +1,7 @@
 //! One step of a plan: what is done, to what, and by whom.
 
 use crate::config::{
-    Bind, Capabilities, Device, Identity, IoLimit, Network, Overlay, ResourceLimit, Tcp, User, Volume, WorkloadLink,
+    Bind, Capabilities, Device, Identity, IoLimit, Overlay, Publish, ResourceLimit, Tcp, User, Volume, WorkloadLink,
 };
 use crate::seccomp::Seccomp;
 use core::ffi::CStr;
@@ -38,7 +38,7 @@ pub enum Step<'a> {
     /// A link of its network namespace is made, or given to it; its place among the workload's links.
     Connect(&'a WorkloadLink<'a>, u8),
     /// What it may send, and the ports of the board that lead to it (nf_tables).
-    Rules(&'a Network<'a>),
+    Rules(&'a [Publish]),
     /// What was opened goes to the new process, which waits for it.
     Hand,
     /// The new process takes what was opened for it.

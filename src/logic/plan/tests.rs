@@ -15,7 +15,7 @@ fn with<T>(lines: &str, look: impl FnOnce(&Workload<'_>, &Config<'_>) -> T) -> T
 }
 
 fn explained(lines: &str) -> String {
-    with(lines, |workload, _| plan(workload).to_string())
+    with(lines, |workload, config| plan(workload, &config.lists).to_string())
 }
 
 fn audited(lines: &str) -> Vec<String, 40> {
@@ -51,17 +51,17 @@ fn everything() -> String {
 
 #[test]
 fn every_plan_fits() {
-    let count = with(&everything(), |workload, _| plan(workload).steps.len());
+    let count = with(&everything(), |workload, config| plan(workload, &config.lists).steps.len());
     assert!((90..=STEPS).contains(&count), "{count}");
 }
 
 #[test]
 fn workload_has_every_namespace_for_itself() {
-    with("", |workload, _| {
-        assert_eq!(plan(workload).namespaces.to_string(), "pid mnt uts ipc net cgroup user time");
+    with("", |workload, config| {
+        assert_eq!(plan(workload, &config.lists).namespaces.to_string(), "pid mnt uts ipc net cgroup user time");
     });
-    with("share net uts\nshare time", |workload, _| {
-        assert_eq!(plan(workload).namespaces.to_string(), "pid mnt ipc cgroup user");
+    with("share net uts\nshare time", |workload, config| {
+        assert_eq!(plan(workload, &config.lists).namespaces.to_string(), "pid mnt ipc cgroup user");
     });
 }
 
@@ -71,7 +71,7 @@ fn shared_network_is_made_by_process_1_for_both_sides() {
     let mut config = Box::new(Config::EMPTY);
     parse(text.as_bytes(), &mut config).expect("it is good");
     for workload in &config.workloads {
-        let plan = plan(workload);
+        let plan = plan(workload, &config.lists);
         assert!(!plan.namespaces.has("net"), "{}", workload.name);
         assert!(!plan.steps.iter().any(|step| matches!(step, Step::Loopback | Step::Setting(_))));
     }
@@ -80,8 +80,9 @@ fn shared_network_is_made_by_process_1_for_both_sides() {
 #[test]
 fn phases_follow_each_other() {
     for lines in ["", &everything()] {
-        with(lines, |workload, _| {
-            let phases: std::vec::Vec<_> = plan(workload).steps.iter().map(|step| step.phase() as u8).collect();
+        with(lines, |workload, config| {
+            let phases: std::vec::Vec<_> =
+                plan(workload, &config.lists).steps.iter().map(|step| step.phase() as u8).collect();
             assert!(phases.is_sorted(), "{phases:?}");
         });
     }
@@ -89,8 +90,8 @@ fn phases_follow_each_other() {
 
 #[test]
 fn new_process_waits_before_it_does_anything() {
-    with("", |workload, _| {
-        let plan = plan(workload);
+    with("", |workload, config| {
+        let plan = plan(workload, &config.lists);
         assert!(matches!(plan.of(Phase::Inside).next(), Some((_, Step::Receive))));
         assert!(matches!(plan.of(Phase::Outside).last(), Some((_, Step::Hand))));
     });
@@ -99,8 +100,8 @@ fn new_process_waits_before_it_does_anything() {
 #[test]
 fn what_is_opened_outside_is_attached_in_the_same_order() {
     let lines = "share pid net\nsys\ndevice /dev/a\nmount /a /a\nmount /b /b";
-    with(lines, |workload, _| {
-        let plan = plan(workload);
+    with(lines, |workload, config| {
+        let plan = plan(workload, &config.lists);
         let opened: std::vec::Vec<_> = plan
             .steps
             .iter()
@@ -130,14 +131,14 @@ fn what_is_opened_outside_is_attached_in_the_same_order() {
 
 #[test]
 fn groups_are_denied_before_ids_are_mapped_and_only_where_there_are_none() {
-    with("", |workload, _| {
-        let plan = plan(workload);
+    with("", |workload, config| {
+        let plan = plan(workload, &config.lists);
         let denied = position(&plan, |step| matches!(step, Step::DenyGroups));
         assert!(denied < position(&plan, |step| matches!(step, Step::Ids(65_536))));
     });
     for lines in ["groups 7", "capability setgid", "share user"] {
-        with(lines, |workload, _| {
-            let plan = plan(workload);
+        with(lines, |workload, config| {
+            let plan = plan(workload, &config.lists);
             assert!(!plan.steps.iter().any(|step| matches!(step, Step::DenyGroups)), "{lines}");
             let allowed = |step: &Step<'_>| matches!(step, Step::User { has_denied_groups: false, .. });
             position(&plan, allowed);
@@ -147,8 +148,8 @@ fn groups_are_denied_before_ids_are_mapped_and_only_where_there_are_none() {
 
 #[test]
 fn nothing_is_attached_after_the_pivot() {
-    with(&everything(), |workload, _| {
-        let plan = plan(workload);
+    with(&everything(), |workload, config| {
+        let plan = plan(workload, &config.lists);
         let pivot = position(&plan, |step| matches!(step, Step::Pivot));
         let last = plan.steps.iter().rposition(|step| {
             use Step::{Attach, Bind, Dev, Mask, Mount, ReadOnly, Root};
@@ -160,8 +161,8 @@ fn nothing_is_attached_after_the_pivot() {
 
 #[test]
 fn settings_come_before_their_folder_is_read_only_and_masks_after_their_filesystem() {
-    with("sys", |workload, _| {
-        let plan = plan(workload);
+    with("sys", |workload, config| {
+        let plan = plan(workload, &config.lists);
         let setting = plan.steps.iter().rposition(|step| matches!(step, Step::Setting(_))).expect("settings");
         assert!(setting < position(&plan, |step| matches!(step, Step::ReadOnly(path) if *path == c"proc/sys")));
         for (filesystem, prefix) in [(FileSystem::Proc, "proc/"), (FileSystem::Sysfs, "sys/")] {
@@ -177,8 +178,8 @@ fn settings_come_before_their_folder_is_read_only_and_masks_after_their_filesyst
 
 #[test]
 fn privileges_end_in_the_order_that_each_drop_needs() {
-    with("personality linux32", |workload, _| {
-        let plan = plan(workload);
+    with("personality linux32", |workload, config| {
+        let plan = plan(workload, &config.lists);
         let order: [fn(&Step<'_>) -> bool; 12] = [
             |step| matches!(step, Step::Pivot),
             |step| matches!(step, Step::Directory("/srv")),
@@ -201,8 +202,8 @@ fn privileges_end_in_the_order_that_each_drop_needs() {
 
 #[test]
 fn every_mount_but_the_terminals_is_without_devices_and_programs() {
-    with("", |workload, _| {
-        for step in &plan(workload).steps {
+    with("", |workload, config| {
+        for step in &plan(workload, &config.lists).steps {
             if let Step::Mount(mount) = step {
                 assert_eq!(mount.devices, mount.target == c"dev/pts", "{mount:?}");
                 assert!(!mount.executable, "{mount:?}");
@@ -274,10 +275,10 @@ fn every_loosening_is_audited() {
 
 #[test]
 fn landlock_writes_only_where_a_mount_does() {
-    with("mount /a /ro\nmount /b /rw rw\nmount /c /programs ro,exec", |workload, _| {
-        assert!(rules(workload, None, 1).is_none(), "the first version refuses renames between folders");
+    with("mount /a /ro\nmount /b /rw rw\nmount /c /programs ro,exec", |workload, config| {
+        assert!(rules(workload, &config.lists, None, 1).is_none(), "the first version refuses renames between folders");
         for abi in 2..=7 {
-            let ruleset = rules(workload, None, abi).expect("rules");
+            let ruleset = rules(workload, &config.lists, None, abi).expect("rules");
             assert_eq!(ruleset.scoped, if abi >= 6 { 3 } else { 0 });
             for rule in &ruleset.rules {
                 assert_eq!(rule.rights.0 & !ruleset.handled.0, 0, "a right that ABI {abi} does not know");
@@ -290,9 +291,15 @@ fn landlock_writes_only_where_a_mount_does() {
             }
         }
     });
-    with("tcp bind=80", |workload, _| {
-        assert_eq!(rules(workload, workload.isolation.tcp.as_ref(), 3).map(|rules| rules.handled_tcp), Some(0));
-        assert_eq!(rules(workload, workload.isolation.tcp.as_ref(), 4).map(|rules| rules.handled_tcp), Some(3));
+    with("tcp bind=80", |workload, config| {
+        assert_eq!(
+            rules(workload, &config.lists, workload.isolation.tcp.as_ref(), 3).map(|rules| rules.handled_tcp),
+            Some(0)
+        );
+        assert_eq!(
+            rules(workload, &config.lists, workload.isolation.tcp.as_ref(), 4).map(|rules| rules.handled_tcp),
+            Some(3)
+        );
     });
 }
 
@@ -310,7 +317,7 @@ fn failed_step_has_a_hint_where_the_kernel_misleads() {
 #[test]
 fn link_is_made_outside_and_set_up_inside_before_the_pivot() {
     with("link veth br0 10.0.0.2/24 via 10.0.0.1\npublish 80:80/tcp\nresolv", |workload, config| {
-        let plan = plan(workload);
+        let plan = plan(workload, &config.lists);
         let connect = position(&plan, |step| matches!(step, Step::Connect(..)));
         let rules = position(&plan, |step| matches!(step, Step::Rules(_)));
         let hand = position(&plan, |step| matches!(step, Step::Hand));

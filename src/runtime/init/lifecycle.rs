@@ -102,7 +102,7 @@ impl Board {
     fn remove_rules(&mut self, index: usize) {
         let config = self.config.clone();
         let Some(workload) = config.get().workloads.get(index) else { return };
-        if !has_tables(&workload.network) || workload.isolation.is_net_shared {
+        if !has_tables(&workload.network, &config.get().lists) || workload.isolation.is_net_shared {
             return;
         }
         if let Err(errno) = crate::net::remove_rules(workload.name) {
@@ -157,7 +157,7 @@ impl Board {
                 self.tell(index, Event::Executed);
             }
             Outcome::Failed(report) => {
-                tell::failed_step(&mut self.console, &self.config.get().workloads[index], report);
+                tell::failed_step(&mut self.console, self.config.get(), index, report);
             }
         }
     }
@@ -228,7 +228,7 @@ impl Board {
             }
             Err(Failure { step: Some(step), errno, .. }) => {
                 // What a line asks for and the kernel cannot will not be otherwise in a second: it is a failed start.
-                tell::failed_step(&mut self.console, workload, Report { step, errno: words(errno) });
+                tell::failed_step(&mut self.console, config.get(), index, Report { step, errno: words(errno) });
                 self.around.groups.remove(workload, index);
                 self.tell(index, Event::Ended(End::Exit(STATUS_SETUP)));
             }
@@ -299,8 +299,13 @@ impl Board {
         };
         match hilum_sys::clone(0, None) {
             Ok(Cloned::Child) => {
-                let target =
-                    Target { workload, pid: process.pid, pidfd: process.pidfd.as_fd(), groups: &self.around.groups };
+                let target = Target {
+                    config: config.get(),
+                    workload,
+                    pid: process.pid,
+                    pidfd: process.pidfd.as_fd(),
+                    groups: &self.around.groups,
+                };
                 let mut kept = [process.pidfd.as_raw_fd().unsigned_abs(), self.around.groups.number()];
                 let _ = hilum_sys::close_all_but(&mut kept);
                 exit(i32::from(!is_good(&target, process.pid, &check, within_ms)))

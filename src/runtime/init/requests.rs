@@ -257,7 +257,7 @@ impl Board {
             let note = &self.notes[index];
             let mut addresses: heapless::String<ADDRESSES_BYTES> = heapless::String::new();
             let owner = workload.isolation.net_of.map_or(index, usize::from);
-            for prefix in workloads.get(owner).iter().flat_map(|owner| owner.network.addresses()) {
+            for prefix in workloads.get(owner).iter().flat_map(|owner| owner.network.addresses(&config.get().lists)) {
                 let before = if addresses.is_empty() { "" } else { "," };
                 // Those that do not fit are left out.
                 let _ = append(&mut addresses, format_args!("{before}{}", prefix.address));
@@ -329,8 +329,13 @@ impl Board {
                     three.iter().zip(&mut kept[3..]).for_each(|(fd, place)| *place = number(fd));
                 }
                 let _ = hilum_sys::close_all_but(&mut kept);
-                let target =
-                    Target { workload, pid: process.pid, pidfd: process.pidfd.as_fd(), groups: &self.around.groups };
+                let target = Target {
+                    config: config.get(),
+                    workload,
+                    pid: process.pid,
+                    pidfd: process.pidfd.as_fd(),
+                    groups: &self.around.groups,
+                };
                 let (status, text) = target.run(words, term, streams, Some(connection), None);
                 client.send(&Reply::Done(status, &text));
                 exit(0)

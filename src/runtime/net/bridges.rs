@@ -81,7 +81,9 @@ fn bridges<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
 /// Makes everybody known who will be behind a bridge. A workload at a time: with all of them it would be much at once.
 fn neighbours(socket: &OwnedFd, config: &Config<'_>, bridge: &Bridge<'_>, index: u32) -> Result<(), Errno> {
     let mut all = config.workloads.iter();
-    all.try_for_each(|workload| exchange(socket, &mut |writer| bridge_neighbours(writer, workload, bridge, index)))
+    all.try_for_each(|workload| {
+        exchange(socket, &mut |writer| bridge_neighbours(writer, workload, &config.lists, bridge, index))
+    })
 }
 
 /// Makes workloads that are new known behind their bridges.

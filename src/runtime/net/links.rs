@@ -216,7 +216,8 @@ impl BoardLinks {
         for (link, known) in config.system.network.links.iter().zip(&mut self.known) {
             if entry.is_gone {
                 if known.index == entry.index {
-                    let mut inner = config.workloads.iter().flat_map(|workload| &workload.network.links);
+                    let mut inner =
+                        config.workloads.iter().flat_map(|workload| config.lists.of(workload.network.links));
                     let is_given = inner.any(|inner| inner.attachment == Attachment::Moved(link.name));
                     has_lost |= known.lease.is_some();
                     *known = Known { is_told: !is_given, ..Known::NOTHING };

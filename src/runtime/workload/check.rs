@@ -21,7 +21,9 @@ pub(crate) fn is_good(target: &Target<'_>, pid: rustix::process::Pid, check: &Ch
         }
         // A disk may not answer: a process of its own asks it.
         Check::File(path) => crate::init::in_time(within_ms, &mut || has_file(pid, path)).is_ok(),
-        Check::Exec(words) => target.run(words, "", Streams::None, None, Some(until_ms)).0 == 0,
+        Check::Exec(words) => {
+            target.run(target.config.lists.of(*words), "", Streams::None, None, Some(until_ms)).0 == 0
+        }
         // It speaks for itself.
         Check::Notify => true,
     }

@@ -46,8 +46,8 @@ pub(super) struct Pipes<'a> {
     pub(super) template: &'static str,
     /// The kernel's version of Landlock.
     pub(super) landlock_abi: u32,
-    /// What the workload's links lead to; none for a program that joins a workload.
-    pub(super) config: Option<&'a Config<'a>>,
+    /// The configuration that the workload is one of.
+    pub(super) config: &'a Config<'a>,
 }
 
 /// The process on its way to becoming the program.
@@ -155,9 +155,7 @@ impl Child<'_> {
             Step::Output => connect(self.dev.as_ref().ok_or(Errno::BADF)?, self.pipes.output),
             Step::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
             Step::Loopback => crate::net::loopback_up(),
-            Step::Link(link, number) => {
-                crate::net::set_up(self.pipes.config.ok_or(Errno::INVAL)?, self.workload, link, number)
-            }
+            Step::Link(link, number) => crate::net::set_up(self.pipes.config, self.workload, link, number),
             Step::Hosts => self.write_hosts(),
             Step::Setting(setting) => write(setting),
             Step::PrivateMounts => {
@@ -205,7 +203,7 @@ impl Child<'_> {
             Step::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
             Step::Landlock(tcp) => {
                 let held = [("/", self.opened.first()), ("/proc", self.proc.as_ref()), ("/dev", self.dev.as_ref())];
-                landlock::restrict(self.workload, tcp, self.pipes.landlock_abi, &held)
+                landlock::restrict(self.workload, &self.pipes.config.lists, tcp, self.pipes.landlock_abi, &held)
             }
             Step::User { user, groups, has_denied_groups, capabilities } => {
                 identity::become_user(user, groups, has_denied_groups, capabilities)
@@ -220,13 +218,16 @@ impl Child<'_> {
                 hilum_sys::mask(SignalSet::EMPTY);
                 Ok(())
             }
-            Step::Reaper => reaper::stay(self.workload),
+            Step::Reaper => reaper::stay(self.workload, &self.pipes.config.lists),
             Step::Seccomp(seccomp, capabilities) => filter(seccomp, capabilities.0),
             Step::Execute(_) => {
                 if self.pipes.is_timed {
                     send_time(self.pipes.report, hilum_sys::boottime_us());
                 }
-                Err(Program { words: &self.workload.exec, term: None }.execute(self.workload))
+                let lists = &self.pipes.config.lists;
+                let program =
+                    Program { words: lists.of(self.workload.exec), variables: lists.of(self.workload.env), term: None };
+                Err(program.execute(self.workload))
             }
             // The rest is done outside.
             _ => Ok(()),
@@ -248,7 +249,7 @@ impl Child<'_> {
     fn write_hosts(&self) -> Result<(), Errno> {
         let mut text: heapless::String<HOSTS_BYTES> = heapless::String::new();
         // Whoever has more names than fit gets those of the first.
-        let _ = plan::write_hosts(self.workload, self.pipes.config.ok_or(Errno::INVAL)?, &mut text);
+        let _ = plan::write_hosts(self.workload, self.pipes.config, &mut text);
         let run = self.run.as_ref().ok_or(Errno::BADF)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = rustix::fs::openat(run, HOSTS, flags, Mode::from_raw_mode(0o644))?;

@@ -13,7 +13,7 @@ use super::report::{Outcome, receive};
 use super::{Groups, outside};
 use crate::init::words;
 use heapless::String;
-use hilum::config::Workload;
+use hilum::config::{Config, Workload};
 use hilum::plan::{Namespaces, Phase, Plan, Step, plan};
 use hilum::text::append;
 use hilum::wire::Reply;
@@ -49,6 +49,7 @@ const HANG_UP_MS: u64 = 2_000;
 
 /// The workload that is entered, as PID 1 knows it.
 pub(crate) struct Target<'a> {
+    pub(crate) config: &'a Config<'a>,
     pub(crate) workload: &'a Workload<'a>,
     /// Its first process, which is not reaped.
     pub(crate) pid: Pid,
@@ -70,7 +71,7 @@ impl Target<'_> {
         until_ms: Option<u64>,
     ) -> (u8, String<256>) {
         let mut text = String::new();
-        let plan = plan(self.workload);
+        let plan = plan(self.workload, &self.config.lists);
         let entered = self.enter(&plan);
         match entered.and_then(|inside| self.start(&plan, &inside, words, term, streams, connection)) {
             Ok((pidfd, pid, report)) => match wait(pid, pidfd, connection, until_ms) {
@@ -155,10 +156,11 @@ impl Target<'_> {
                     is_timed: false,
                     template: "",
                     landlock_abi: hilum_sys::landlock_abi(),
-                    config: None,
+                    config: self.config,
                 };
                 let has_terminal = matches!(streams, Streams::Terminal(..));
-                let program = Program { words, term: has_terminal.then_some(term) };
+                let variables = self.config.lists.of(self.workload.env);
+                let program = Program { words, variables, term: has_terminal.then_some(term) };
                 child::run_program(self.workload, plan, &pipes, &program, || {
                     connect(self.workload, streams, connection)
                 })

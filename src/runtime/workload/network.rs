@@ -93,9 +93,9 @@ fn connect(config: &Config<'_>, workload: &Workload<'_>, own: &OwnedFd, namespac
         return Ok(());
     }
     hilum_sys::enter_network_namespace(own.as_fd())?;
-    let links = || (0..).zip(&workload.network.links);
+    let links = || (0..).zip(config.lists.of(workload.network.links));
     links().try_for_each(|(number, link)| crate::net::connect(workload, link, number, namespace.as_fd()))?;
-    if has_tables(&workload.network) {
+    if has_tables(&workload.network, &config.lists) {
         // A child has the memory for the messages, and PID 1 not for ever after.
         in_time(RULES_MS, &mut || crate::net::rules(config, workload).map(|()| 0))?;
     }

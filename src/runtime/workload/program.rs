@@ -2,7 +2,7 @@
 
 use crate::path::access;
 use core::ffi::CStr;
-use hilum::config::{Check, Workload, limits};
+use hilum::config::{Check, Variable, Workload, limits};
 use hilum::plan::NOTIFY;
 use hilum_sys::Once;
 use rustix::fs::Access;
@@ -19,6 +19,8 @@ static STRINGS: Once<[u8; STRINGS_BYTES]> = Once::new([0; STRINGS_BYTES]);
 pub(super) struct Program<'a> {
     /// Its path, or its name alone, and its arguments.
     pub(super) words: &'a [&'a str],
+    /// The lines of its environment.
+    pub(super) variables: &'a [Variable<'a>],
     /// What kind of terminal it has; none where it has none.
     pub(super) term: Option<&'a str>,
 }
@@ -39,8 +41,8 @@ impl Program<'_> {
                 *place = strings.add(parts);
             }
         };
-        workload.env.iter().for_each(|variable| set(&[variable.name, "=", variable.value]));
-        let path = workload.env.iter().find(|variable| variable.name == "PATH").map(|variable| variable.value);
+        self.variables.iter().for_each(|variable| set(&[variable.name, "=", variable.value]));
+        let path = self.variables.iter().find(|variable| variable.name == "PATH").map(|variable| variable.value);
         if path.is_none() {
             set(&["PATH=", DEFAULT_PATH]);
         }

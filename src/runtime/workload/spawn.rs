@@ -109,7 +109,7 @@ pub(crate) fn spawn(
     is_timed: bool,
 ) -> Result<Process, Failure> {
     let workload = &config.workloads[index];
-    let plan = plan(workload);
+    let plan = plan(workload, &config.lists);
     let group = around.groups.open(workload, index)?;
     for (step, limit) in plan.of(Phase::Before) {
         around.groups.limit(group.as_ref(), limit, plan.namespaces.has("user")).map_err(|errno| Failure {
@@ -162,7 +162,7 @@ pub(crate) fn spawn(
             is_timed,
             template: around.template,
             landlock_abi: around.landlock_abi,
-            config: Some(config),
+            config,
         };
         child::run(workload, &plan, &pipes)
     }

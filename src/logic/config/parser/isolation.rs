@@ -3,6 +3,7 @@
 use super::super::capability::{self, SETGID, SYS_ADMIN};
 use super::super::error::{Error, Problem};
 use super::super::isolation::{Bind, Device, Overlay, RESOURCES, ResourceLimit, Tcp, Volume};
+use super::super::lists::Lists;
 use super::super::model::{Config, Workload};
 use super::super::vocabulary::Meaning;
 use super::super::{limits, values};
@@ -22,7 +23,7 @@ const LEVEL: &str = "a level from 0 to 7";
 
 impl<'a> Values<'_, 'a> {
     /// Reads one of the keys that this file is about; gives whether it was one.
-    pub(super) fn isolation(&mut self, workload: &mut Workload<'a>) -> Result<bool, Wrong> {
+    pub(super) fn isolation(&mut self, workload: &mut Workload<'a>, lists: &mut Lists<'a>) -> Result<bool, Wrong> {
         match self.key.meaning {
             Meaning::Share => self.share(workload)?,
             Meaning::Ids => {
@@ -38,9 +39,9 @@ impl<'a> Values<'_, 'a> {
             Meaning::Seccomp => self.seccomp(workload)?,
             Meaning::Landlock => workload.isolation.has_landlock = self.choose("on or off", &["off", "on"])? == 1,
             Meaning::Tcp => self.tcp(workload)?,
-            Meaning::Device => self.device(workload)?,
-            Meaning::Mount => self.mount(workload)?,
-            Meaning::Volume => self.volume(workload)?,
+            Meaning::Device => self.device(workload, lists)?,
+            Meaning::Mount => self.mount(workload, lists)?,
+            Meaning::Volume => self.volume(workload, lists)?,
             Meaning::Sys => workload.isolation.has_sys = true,
             Meaning::Tmp => {
                 let size = |text| values::amount(text).filter(|bytes| (4096..u64::MAX).contains(bytes));
@@ -57,7 +58,7 @@ impl<'a> Values<'_, 'a> {
                 let octal = |text: &str| u16::from_str_radix(text, 8).ok().filter(|mask| *mask <= 0o777);
                 workload.identity.umask = self.take("an octal number such as 022", octal)?;
             }
-            Meaning::Rlimit => self.rlimit(workload)?,
+            Meaning::Rlimit => self.rlimit(workload, lists)?,
             Meaning::OomScoreAdj => workload.identity.oom_score_adj = self.number(OOM, -1000..=1000)? as i16,
             Meaning::Nice => workload.identity.nice = self.number(NICE, -20..=19)? as i8,
             Meaning::Scheduler => self.scheduler(workload)?,
@@ -146,27 +147,28 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `device PATH [r|w|rw]`
-    fn device(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+    fn device(&mut self, workload: &mut Workload<'a>, lists: &mut Lists<'a>) -> Result<(), Wrong> {
         let below_dev = |text: &'a str| {
             values::path(text).filter(|path| path.strip_prefix("/dev/").is_some_and(|name| !name.is_empty()))
         };
         let path = self.take("a path below /dev", below_dev)?;
         let access = if self.has_more() { self.choose("r, w or rw", &["r", "w", "rw"])? } else { 2 };
         let (read, write) = (access != 1, access != 0);
-        if workload.isolation.devices.push(Device { path, read, write }).is_err() {
+        if !lists.push(&mut workload.isolation.devices, Device { path, read, write }, limits::DEVICES) {
             return self.too_many("device lines", limits::DEVICES);
         }
         Ok(())
     }
 
     /// `mount SOURCE TARGET [ro|rw][,exec]`
-    fn mount(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+    fn mount(&mut self, workload: &mut Workload<'a>, lists: &mut Lists<'a>) -> Result<(), Wrong> {
         let source = self.path()?;
         let target = self.target()?;
         const OPTIONS: [&str; 4] = ["ro", "rw", "ro,exec", "rw,exec"];
         let chosen = if self.has_more() { self.choose("ro, rw, ro,exec or rw,exec", &OPTIONS)? } else { 0 };
         let (is_writable, is_executable) = (chosen % 2 == 1, chosen >= 2);
-        if workload.isolation.mounts.push(Bind { source, target, is_writable, is_executable }).is_err() {
+        let bind = Bind { source, target, is_writable, is_executable };
+        if !lists.push(&mut workload.isolation.mounts, bind, limits::MOUNTS) {
             return self.too_many("mount lines", limits::MOUNTS);
         }
         Ok(())
@@ -181,29 +183,29 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `volume NAME TARGET`; the folder that it lies in is filled in when every section is known.
-    fn volume(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+    fn volume(&mut self, workload: &mut Workload<'a>, lists: &mut Lists<'a>) -> Result<(), Wrong> {
         let name = self.take(values::NAME, values::name)?;
         let target = self.target()?;
-        if workload.isolation.volumes.push(Volume { folder: "", name, target }).is_err() {
+        if !lists.push(&mut workload.isolation.volumes, Volume { folder: "", name, target }, limits::VOLUMES) {
             return self.too_many("volume lines", limits::VOLUMES);
         }
         Ok(())
     }
 
     /// `rlimit RESOURCE SOFT [HARD]`
-    fn rlimit(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+    fn rlimit(&mut self, workload: &mut Workload<'a>, lists: &mut Lists<'a>) -> Result<(), Wrong> {
         const AMOUNT: &str = "a number, one with K, M or G behind it, or max";
         let resource = self.choose("the name of a resource such as nofile (getrlimit(2))", &RESOURCES)? as u8;
         let soft = self.amount(AMOUNT)?;
         let hard = if self.has_more() { self.amount(AMOUNT)? } else { soft };
         let limits = &mut workload.identity.rlimits;
-        if soft > hard || limits.iter().any(|limit| limit.resource == resource) {
+        if soft > hard || lists.of(*limits).iter().any(|limit| limit.resource == resource) {
             let word = self.line.words[if soft > hard { 2 } else { 1 }];
             let expected = if soft > hard { "a soft limit below the hard one" } else { "each resource once" };
             return self.error(word.column, Problem::Value(word.text, expected));
         }
         // Each resource stands there once, so there is room for all.
-        let _ = limits.push(ResourceLimit { resource, soft, hard });
+        let _ = lists.push(limits, ResourceLimit { resource, soft, hard }, limits::RLIMITS);
         Ok(())
     }
 
@@ -252,7 +254,7 @@ pub(super) fn place_volume<'a>(line: &super::Line<'a>, config: &mut Config<'a>, 
     let Some(folder) = config.system.volumes else {
         return Err(Error { line: line.number, column: line.words[0].column, problem: Problem::NoVolumes });
     };
-    config.workloads[index].isolation.volumes.iter_mut().for_each(|volume| volume.folder = folder);
+    config.lists.of_mut(config.workloads[index].isolation.volumes).iter_mut().for_each(|volume| volume.folder = folder);
     Ok(())
 }
 

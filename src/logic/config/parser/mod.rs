@@ -13,6 +13,7 @@ pub(crate) use isolation::may_set_groups;
 use super::error::{Error, Problem};
 use super::isolation::Overlay;
 use super::lines::{Line, Lines, Word};
+use super::lists::{Lists, Part};
 use super::model::{Config, ConsoleMode, Idle, Module, Variable, Workload};
 use super::vocabulary::{self, Key, Meaning, Section, VOCABULARY};
 use super::{limits, order, restart, values};
@@ -155,7 +156,7 @@ impl Parser {
             let problem = Problem::Incomplete(workload.name, missing);
             return Err(Error { line: workload.line, column: 1, problem });
         }
-        if let Some(rule) = isolation::broken_rule(workload).or_else(|| network::broken_rule(workload)) {
+        if let Some(rule) = isolation::broken_rule(workload).or_else(|| network::broken_rule(workload, &config.lists)) {
             return Err(Error { line: workload.line, column: 1, problem: Problem::Rule(workload.name, rule) });
         }
         Ok(())
@@ -288,7 +289,7 @@ impl<'a> Values<'_, 'a> {
             Meaning::Needs | Meaning::After => return Ok(()),
             _ => {
                 if let Some(workload) = config.workloads.last_mut() {
-                    self.workload(workload)?;
+                    self.workload(workload, &mut config.lists)?;
                 }
             }
         }
@@ -298,7 +299,7 @@ impl<'a> Values<'_, 'a> {
         }
     }
 
-    fn workload(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+    fn workload(&mut self, workload: &mut Workload<'a>, lists: &mut Lists<'a>) -> Result<(), Wrong> {
         match self.key.meaning {
             Meaning::Root => {
                 workload.root = self.take(values::SOURCE, values::source)?;
@@ -310,8 +311,8 @@ impl<'a> Values<'_, 'a> {
                         })?;
                 }
             }
-            Meaning::Exec => self.exec(workload)?,
-            Meaning::Env => self.env(workload)?,
+            Meaning::Exec => self.exec(&mut workload.exec, lists)?,
+            Meaning::Env => self.env(&mut workload.env, lists)?,
             Meaning::Directory => workload.directory = self.path()?,
             Meaning::WorkloadHostname => workload.hostname = self.take(values::HOSTNAME, values::hostname)?,
             Meaning::User => workload.identity.user = self.take(values::USER, values::user)?,
@@ -322,10 +323,10 @@ impl<'a> Values<'_, 'a> {
                 }
             }
             _ => {
-                let _ = self.isolation(workload)?
-                    || self.resources(workload)?
-                    || self.supervision(workload)?
-                    || self.network(workload)?;
+                let _ = self.isolation(workload, lists)?
+                    || self.resources(&mut workload.resources, lists)?
+                    || self.supervision(&mut workload.supervision, lists)?
+                    || self.network(&mut workload.network, lists)?;
             }
         }
         Ok(())
@@ -352,13 +353,13 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `exec PROGRAM ARGUMENT...`
-    fn exec(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+    fn exec(&mut self, exec: &mut Part<&'a str>, lists: &mut Lists<'a>) -> Result<(), Wrong> {
         let program = self.path()?;
         // The first word always fits: the table is empty.
-        let _ = workload.exec.push(program);
+        let _ = lists.push(exec, program, limits::EXEC_WORDS);
         while let Some(word) = self.line.words.get(self.next) {
             self.next += 1;
-            if workload.exec.push(word.text).is_err() {
+            if !lists.push(exec, word.text, limits::EXEC_WORDS) {
                 return self.error(word.column, Problem::TooMany("words behind exec", limits::EXEC_WORDS as u32));
             }
         }
@@ -366,14 +367,14 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `env NAME VALUE`
-    fn env(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+    fn env(&mut self, env: &mut Part<Variable<'a>>, lists: &mut Lists<'a>) -> Result<(), Wrong> {
         let name = self.take(values::VARIABLE, values::variable)?;
         let value = self.word("a value, \"\" for an empty one")?;
         let column = self.line.words[1].column;
-        if workload.env.iter().any(|variable| variable.name == name) {
+        if lists.of(*env).iter().any(|variable| variable.name == name) {
             return self.error(column, Problem::SameVariable(name));
         }
-        if workload.env.push(Variable { name, value }).is_err() {
+        if !lists.push(env, Variable { name, value }, limits::VARIABLES) {
             return self.error(column, Problem::TooMany("env lines", limits::VARIABLES as u32));
         }
         Ok(())

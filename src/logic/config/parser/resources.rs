@@ -1,7 +1,7 @@
 //! The keys about what a workload may use: control group limits.
 
-use super::super::isolation::IoLimit;
-use super::super::model::Workload;
+use super::super::isolation::{IoLimit, Resources};
+use super::super::lists::Lists;
 use super::super::vocabulary::Meaning;
 use super::super::{limits, values};
 use super::{Values, Wrong};
@@ -16,8 +16,7 @@ const IO_OPTION: &str = "rbps=, wbps=, riops= or wiops= and a number";
 
 impl<'a> Values<'_, 'a> {
     /// Reads one of the keys that this file is about; gives whether it was one.
-    pub(super) fn resources(&mut self, workload: &mut Workload<'a>) -> Result<bool, Wrong> {
-        let resources = &mut workload.resources;
+    pub(super) fn resources(&mut self, resources: &mut Resources<'a>, lists: &mut Lists<'a>) -> Result<bool, Wrong> {
         match self.key.meaning {
             Meaning::Memory => {
                 resources.memory = Some(self.amount(BYTES)?);
@@ -52,7 +51,7 @@ impl<'a> Values<'_, 'a> {
                         break;
                     }
                 }
-                if resources.io.push(io).is_err() {
+                if !lists.push(&mut resources.io, io, limits::DEVICES) {
                     return self.too_many("io lines", limits::DEVICES);
                 }
             }

@@ -1,9 +1,10 @@
 //! The keys about supervising a workload, and about what watches the board itself.
 
 use super::super::error::Problem;
-use super::super::model::{System, Workload};
+use super::super::lists::{Lists, Part};
+use super::super::model::System;
 use super::super::supervision::{
-    Boots, Check, Control, Health, Instead, LogFile, OnDamage, Ready, SystemMount, Watchdog,
+    Boots, Check, Control, Health, Instead, LogFile, OnDamage, Ready, Supervision, SystemMount, Watchdog,
 };
 use super::super::vocabulary::Meaning;
 use super::super::{limits, values};
@@ -49,11 +50,10 @@ fn rate(text: &str) -> Option<(u32, u32)> {
 
 impl<'a> Values<'_, 'a> {
     /// Reads one of the workload's keys that this file is about; gives whether it was one.
-    pub(super) fn supervision(&mut self, workload: &mut Workload<'a>) -> Result<bool, Wrong> {
-        let place = &mut workload.supervision;
+    pub(super) fn supervision(&mut self, place: &mut Supervision<'a>, lists: &mut Lists<'a>) -> Result<bool, Wrong> {
         match self.key.meaning {
             Meaning::Ready => (place.ready, place.ready_within_ms) = self.ready()?,
-            Meaning::Health => place.health = Some(self.health()?),
+            Meaning::Health => place.health = Some(self.health(lists)?),
             Meaning::Critical => place.critical_ms = self.or_within(CRITICAL_MS)?,
             Meaning::AtStop => place.at_stop_ms = self.or_within(AT_STOP_MS)?,
             Meaning::Safe => place.is_safe = true,
@@ -189,19 +189,19 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `health tcp PORT | file PATH | exec PROGRAM... | notify [interval=DURATION] [failures=COUNT]`
-    fn health(&mut self) -> Result<Health<'a>, Wrong> {
+    fn health(&mut self, lists: &mut Lists<'a>) -> Result<Health<'a>, Wrong> {
         let mut health = Health { check: Check::Notify, interval_ms: INTERVAL_MS, failures: FAILURES };
         let is_option = |text: &str| text.starts_with("interval=") || text.starts_with("failures=");
         match self.choose(HEALTH, &["tcp", "file", "exec", "notify"])? {
             0 => health.check = Check::Tcp(self.take(PORT, port)?),
             1 => health.check = Check::File(self.path()?),
             2 => {
-                let mut words = heapless::Vec::new();
+                let mut words = Part::NONE;
                 // The first word always fits: the table is empty.
-                let _ = words.push(self.path()?);
+                let _ = lists.push(&mut words, self.path()?, limits::CHECK_WORDS);
                 while let Some(word) = self.line.words.get(self.next).filter(|word| !is_option(word.text)) {
                     self.next += 1;
-                    if words.push(word.text).is_err() {
+                    if !lists.push(&mut words, word.text, limits::CHECK_WORDS) {
                         let problem = Problem::TooMany("words of a health check", limits::CHECK_WORDS as u32);
                         return self.error(word.column, problem);
                     }

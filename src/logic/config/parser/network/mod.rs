@@ -8,9 +8,10 @@ pub(super) use consistency::{broken_rule, check_system, check_workload};
 
 use super::super::address::Mac;
 use super::super::error::Problem;
-use super::super::model::{System, Workload};
+use super::super::lists::Lists;
+use super::super::model::System;
 use super::super::network::{
-    Addresses, Attachment, Bridge, Gateways, HostLink, Masquerade, Place, Route, Sysctl, SystemNetwork, Which,
+    Addresses, Attachment, Bridge, Gateways, HostLink, Masquerade, Network, Place, Route, Sysctl, SystemNetwork, Which,
     WorkloadLink,
 };
 use super::super::vocabulary::Meaning;
@@ -121,8 +122,7 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// Reads one of the workload's keys that this file is about; gives whether it was one.
-    pub(super) fn network(&mut self, workload: &mut Workload<'a>) -> Result<bool, Wrong> {
-        let network = &mut workload.network;
+    pub(super) fn network(&mut self, network: &mut Network<'a>, lists: &mut Lists<'a>) -> Result<bool, Wrong> {
         match self.key.meaning {
             Meaning::WorkloadLink => {
                 let kind = self.choose(KIND, &["veth", "macvlan", "ipvlan", "move"])?;
@@ -140,13 +140,13 @@ impl<'a> Values<'_, 'a> {
                 }
                 let line = Place(self.line.number);
                 let link = WorkloadLink { line, attachment, addresses, gateways, mac, mtu, may_spoof };
-                if network.links.push(link).is_err() {
+                if !lists.push(&mut network.links, link, limits::LINKS) {
                     return self.too_many("link lines", limits::LINKS);
                 }
             }
             Meaning::Publish => {
                 let publish = self.take(PUBLISH, publish)?;
-                if network.publish.push(publish).is_err() {
+                if !lists.push(&mut network.publish, publish, limits::PUBLISHED) {
                     return self.too_many("publish lines", limits::PUBLISHED);
                 }
             }
