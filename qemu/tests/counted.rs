@@ -111,7 +111,8 @@ fn memory_of_pid_1_with_eight_workloads_is_within_its_budget() {
         let (resident, dirty) = (field("Rss:"), field("Private_Dirty:"));
         [("resident_kb".to_owned(), resident), ("private_dirty_kb".to_owned(), dirty)].into()
     };
-    // It settles in a moment, and then it stays.
+    // It gives back what the starts and the questions needed when half a second has passed, and then it stays.
+    std::thread::sleep(Duration::from_secs(1));
     let until = Instant::now() + Duration::from_secs(10);
     let mut last = read();
     loop {

@@ -25,13 +25,27 @@ use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-static SUPERVISOR: Once<Supervisor> = Once::new(Supervisor::new());
-static NOTES: Once<[Note; limits::WORKLOADS]> = Once::new([const { Note::NONE }; limits::WORKLOADS]);
+/// What is too large for the stack.
+#[repr(C)]
+struct Tables {
+    supervisor: Supervisor,
+    notes: [Note; limits::WORKLOADS],
+    /// Last, because of most of it nothing is ever written.
+    logs: Logs,
+}
+
+static TABLES: Once<Tables> = Once::new(Tables {
+    supervisor: Supervisor::new(),
+    notes: [const { Note::NONE }; limits::WORKLOADS],
+    logs: Logs::EMPTY,
+});
 
 /// The longest sleep, in milliseconds: a deadline further away is looked at again then.
 const SLEEP_MS: u64 = 60_000;
 /// Milliseconds until a control group that was busy is tried to be removed again.
 const SWEEP_MS: u64 = 50;
+/// Milliseconds after which memory that was needed for a moment is given back.
+const REST_MS: u64 = 500;
 
 /// What is remembered of one workload for its status.
 pub(super) struct Note {
@@ -59,7 +73,7 @@ pub(super) struct Board {
     /// Another one that is being taken over.
     pub(super) pending: Option<Pending>,
     pub(super) supervisor: &'static mut Supervisor,
-    pub(super) logs: Logs,
+    pub(super) logs: &'static mut Logs,
     pub(super) notes: &'static mut [Note; limits::WORKLOADS],
     pub(super) processes: [Option<Process>; limits::WORKLOADS],
     pub(super) around: Surroundings,
@@ -78,11 +92,15 @@ pub(super) struct Board {
     pub(super) epoll: OwnedFd,
     /// The millisecond of this turn of the loop: a clock that is read costs a system call.
     now: u64,
+    /// When memory is given back that a start, a command or the like has needed; none if there was none.
+    rests_at: Option<u64>,
     signals: Signals,
     /// When this process was entered; none once the first workload's time was told.
     pub(super) entered_us: Option<u64>,
     /// Whether every workload has started once, and what comes after that was done.
     settled: bool,
+    /// Whether it is to panic when the workloads were started, to see what follows.
+    pub(super) panics_once: bool,
     /// A descriptor of the console, the one that the epoll set holds: only while lines wait for it.
     watched_console: Option<OwnedFd>,
     /// Whether the epoll set holds the control socket.
@@ -121,9 +139,7 @@ impl Board {
             disks: None,
             has_disks: kind == Kind::Machine,
         };
-        let (Some(supervisor), Some(logs), Some(notes)) = (SUPERVISOR.take(), Logs::take(), NOTES.take()) else {
-            return Err((console, Errno::BUSY));
-        };
+        let Some(Tables { supervisor, notes, logs }) = TABLES.take() else { return Err((console, Errno::BUSY)) };
         let entered_us = timeline.entered_us();
         let waits = epoll::create(epoll::CreateFlags::CLOEXEC).and_then(|epoll| {
             let signals = Signals::open(SignalSet::ALL)?;
@@ -153,8 +169,10 @@ impl Board {
                 deferred: WorkloadSet::EMPTY,
                 epoll,
                 now: monotonic_ms(),
+                rests_at: Some(monotonic_ms() + REST_MS),
                 signals,
                 settled: false,
+                panics_once: false,
                 watched_console: None,
                 waits_for_control: false,
             }),
@@ -163,7 +181,29 @@ impl Board {
     }
 
     /// Starts the workloads and supervises them until the board goes down.
-    pub(super) fn supervise(&mut self, panic_once: bool) -> ! {
+    ///
+    /// Only the wait itself is done from here: what a turn does may need much of the stack, and has given it back then.
+    pub(super) fn supervise(&mut self) -> ! {
+        self.begin();
+        loop {
+            let mut events = [epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; 16];
+            let rests = self.rests_at.take_if(|at| *at <= self.now).is_some();
+            let sleep_ms = self.sleep_ms();
+            if rests {
+                hilum_sys::release_stack();
+                hilum_sys::release_code();
+            }
+            // An interrupted or failed wait is a turn without events: the next turn looks at everything again.
+            let count = epoll::wait(&self.epoll, &mut events, Some(&milliseconds(sleep_ms))).unwrap_or(0);
+            self.now = monotonic_ms();
+            events[..count].iter().for_each(|event| self.dispatch(Source::from(event.data)));
+            self.turn();
+        }
+    }
+
+    /// What comes before the first wait.
+    #[inline(never)]
+    fn begin(&mut self) {
         self.supervisor.limit_set_ups(processors());
         self.supervisor.seed(hilum_sys::boottime_us() as u32);
         self.timeline.note(Moment::Arranged);
@@ -178,33 +218,35 @@ impl Board {
             self.open();
             self.console.flush();
         }
-        assert!(!panic_once, "asked for by hilum.panic on the kernel command line");
-        loop {
-            self.wait_and_dispatch();
-            let now = self.now;
-            if self.quiet_until.is_some_and(|until| until <= now) {
-                self.let_go();
-            }
-            self.supervisor.tick(self.config.get(), now);
-            self.carry_out();
-            self.settle();
-            self.finish_reload();
-            if self.around.groups.has_leftover() {
-                self.around.groups.sweep(&self.config.get().workloads, 0);
-            }
-            self.serve();
-            self.links.turn(self.config.get(), now, &mut self.console, |socket, place| {
-                // A client that cannot be heard is as good as none: its lease is not set, and that is told.
-                let source = Source::Dhcp(place);
-                let _ = epoll::add(&self.epoll, socket, source.data(), source.interest());
-            });
-            self.guard.turn(self.config.get(), self.supervisor, &mut self.console, now);
-            if self.supervisor.going_down().is_none() {
-                self.console.keep_prompt(control::path(self.config.get(), self.kind), now);
-            }
-            if self.quiet_until.is_none() {
-                self.console.flush();
-            }
+        assert!(!self.panics_once, "asked for by hilum.panic on the kernel command line");
+    }
+
+    /// What a turn of the loop does beside its events.
+    #[inline(never)]
+    fn turn(&mut self) {
+        let now = self.now;
+        if self.quiet_until.is_some_and(|until| until <= now) {
+            self.let_go();
+        }
+        self.supervisor.tick(self.config.get(), now);
+        self.carry_out();
+        self.settle();
+        self.finish_reload();
+        if self.around.groups.has_leftover() {
+            self.around.groups.sweep(&self.config.get().workloads, 0);
+        }
+        self.serve();
+        self.links.turn(self.config.get(), now, &mut self.console, |socket, place| {
+            // A client that cannot be heard is as good as none: its lease is not set, and that is told.
+            let source = Source::Dhcp(place);
+            let _ = epoll::add(&self.epoll, socket, source.data(), source.interest());
+        });
+        self.guard.turn(self.config.get(), self.supervisor, &mut self.console, now);
+        if self.supervisor.going_down().is_none() {
+            self.console.keep_prompt(control::path(self.config.get(), self.kind), now);
+        }
+        if self.quiet_until.is_none() {
+            self.console.flush();
         }
     }
 
@@ -224,7 +266,9 @@ impl Board {
         }
     }
 
-    fn wait_and_dispatch(&mut self) {
+    /// How long the next wait may take.
+    #[inline(never)]
+    fn sleep_ms(&mut self) -> u64 {
         self.watch_console();
         self.watch_control(self.now);
         let longest_ms = if self.around.groups.has_leftover() { SWEEP_MS } else { SLEEP_MS };
@@ -235,31 +279,33 @@ impl Board {
             self.console.resumes_at(),
             self.links.deadline(),
             self.quiet_until,
+            self.rests_at,
         ];
         // The turn may have taken long.
         let left = |at: u64| at.saturating_sub(monotonic_ms()).min(longest_ms);
-        let sleep_ms = at.into_iter().flatten().min().map_or(longest_ms, left);
-        let mut events = [epoll::Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; 16];
-        // An interrupted or failed wait is a turn without events: the next turn looks at everything again.
-        let count = epoll::wait(&self.epoll, &mut events, Some(&milliseconds(sleep_ms))).unwrap_or(0);
-        self.now = monotonic_ms();
-        for event in &events[..count] {
-            match Source::from(event.data) {
-                Source::Signals => self.read_signals(),
-                Source::Console => self.console.flush(),
-                Source::Output(index) => {
-                    self.read_output(index);
-                }
-                Source::Report(index) => self.read_report(index),
-                Source::Ready(index) => self.read_ready(index),
-                Source::Notify(index) => self.read_notify(index),
-                Source::Dhcp(place) => self.links.read_client(self.config.get(), place, &mut self.console),
-                Source::Links => self.links.read(self.config.get(), &mut self.console),
-                Source::Control => self.accept(),
-                Source::Client(place) => self.read_client(place),
-            }
-            self.carry_out();
+        at.into_iter().flatten().min().map_or(longest_ms, left)
+    }
+
+    #[inline(never)]
+    fn dispatch(&mut self, source: Source) {
+        if !source.is_light() {
+            self.rests_at.get_or_insert(self.now + REST_MS);
         }
+        match source {
+            Source::Signals => self.read_signals(),
+            Source::Console => self.console.flush(),
+            Source::Output(index) => {
+                self.read_output(index);
+            }
+            Source::Report(index) => self.read_report(index),
+            Source::Ready(index) => self.read_ready(index),
+            Source::Notify(index) => self.read_notify(index),
+            Source::Dhcp(place) => self.links.read_client(self.config.get(), place, &mut self.console),
+            Source::Links => self.links.read(self.config.get(), &mut self.console),
+            Source::Control => self.accept(),
+            Source::Client(place) => self.read_client(place),
+        }
+        self.carry_out();
     }
 
     /// Waits for the console while lines wait for it, and only then: a terminal that is ready would never let the loop

@@ -3,7 +3,7 @@
 use super::Console;
 use hilum::config::{Workload, limits::WORKLOADS};
 use hilum::log::{Cursor, Entry, LineBuffer, Passes, Rate, Ring};
-use hilum_sys::{Once, monotonic_ms};
+use hilum_sys::monotonic_ms;
 
 /// Bytes of the lines that are kept of each workload: about a hundred lines. Pages that were never written cost nothing.
 const RING_BYTES: usize = 8 * 1024;
@@ -15,17 +15,13 @@ struct Log {
     rate: Rate,
 }
 
-static LOGS: Once<[Log; WORKLOADS]> =
-    Once::new([const { Log { unfinished: LineBuffer::EMPTY, ring: Ring::EMPTY, rate: Rate::NEW } }; WORKLOADS]);
-
 /// The lines of every workload.
-pub(super) struct Logs(&'static mut [Log; WORKLOADS]);
+pub(super) struct Logs([Log; WORKLOADS]);
 
 impl Logs {
-    /// Nothing was written yet. None at the second call.
-    pub(super) fn take() -> Option<Self> {
-        LOGS.take().map(Self)
-    }
+    /// Nothing was written yet.
+    pub(super) const EMPTY: Self =
+        Self([const { Log { unfinished: LineBuffer::EMPTY, ring: Ring::EMPTY, rate: Rate::NEW } }; WORKLOADS]);
 
     /// Takes what the workload at `index` wrote.
     pub(super) fn feed(&mut self, workload: &Workload<'_>, index: usize, bytes: &[u8], console: &mut Console) {
@@ -63,7 +59,8 @@ impl Logs {
     pub(super) fn adopt(&mut self, old: &[Option<usize>]) {
         let mut at: [usize; WORKLOADS] = core::array::from_fn(|index| index);
         for (new, old) in old.iter().enumerate() {
-            if let Some(place) = old.and_then(|old| at.iter().position(|was| *was == old)) {
+            let place = old.and_then(|old| at.iter().position(|was| *was == old));
+            if let Some(place) = place.filter(|place| *place != new) {
                 self.0.swap(new, place);
                 at.swap(new, place);
             }

@@ -36,14 +36,24 @@ use board::Board;
 use guard::Guard;
 use hilum::log::Printable;
 use hilum::parameters;
-use hilum_sys::{Arguments, Once, SignalSet};
+use hilum_sys::{Arguments, SignalSet};
 use rustix::io::Errno;
 use timeline::{Moment, Timeline};
 
-static COMMAND_LINE: Once<[u8; 4096]> = Once::new([0; 4096]);
+/// Bytes of the kernel's command line: both architectures have 2048 (COMMAND_LINE_SIZE), and a bootconfig may add to them.
+const COMMAND_LINE_BYTES: usize = 4096;
 
 /// Boots, and supervises for ever.
+///
+/// What booting needs of the stack is given back: nothing of it lies below the loop that waits.
 pub(crate) fn run(arguments: Arguments) -> ! {
+    let mut board = boot(arguments);
+    board.supervise()
+}
+
+/// Everything before the event loop; comes back only if that can begin.
+#[inline(never)]
+fn boot(arguments: Arguments) -> Board {
     // First of all: from here on a signal waits until it is read, instead of being lost.
     hilum_sys::mask(SignalSet::ALL);
     let mut timeline = Timeline::new();
@@ -60,8 +70,8 @@ pub(crate) fn run(arguments: Arguments) -> ! {
     let mut console = Console::open(kind);
     machine::tell(&missing, &mut console);
 
-    let command_line = COMMAND_LINE.take().map_or(&mut [][..], |buffer| &mut buffer[..]);
-    let mut parameters = parameters::parameters(machine::command_line(kind, command_line));
+    let mut command_line = [0; COMMAND_LINE_BYTES];
+    let mut parameters = parameters::parameters(machine::command_line(kind, &mut command_line));
     if let Some(word) = parameters.unknown {
         console.say(format_args!("kernel command line: unknown word \"{}\"", Printable(word.as_bytes())));
     }
@@ -93,7 +103,10 @@ pub(crate) fn run(arguments: Arguments) -> ! {
         crate::command::doctor(&mut |line| console.say(line));
     }
     match Board::new(kind, configuration, parameters.config, console, guard, timeline) {
-        Ok(mut board) => board.supervise(parameters.panic),
+        Ok(mut board) => {
+            board.panics_once = parameters.panic;
+            board
+        }
         Err((mut console, errno)) => {
             console.say(format_args!("event loop: {}", words(errno)));
             leave::give_up(kind, parameters.fail, &mut console)

@@ -48,6 +48,11 @@ impl Source {
         }
     }
 
+    /// Whether what is done about it needs little memory: a line that is handed on.
+    pub(super) fn is_light(self) -> bool {
+        matches!(self, Self::Console | Self::Output(_) | Self::Notify(_))
+    }
+
     /// As it was given to the kernel.
     pub(super) fn from(data: EventData) -> Self {
         let data = data.u64();

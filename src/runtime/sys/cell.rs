@@ -4,6 +4,9 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 /// Static memory that exactly one caller may take for the rest of the process's life.
+///
+/// The mark lies before the value: one behind a large table would be alone in a page.
+#[repr(C)]
 pub struct Once<T> {
     taken: AtomicBool,
     value: UnsafeCell<T>,

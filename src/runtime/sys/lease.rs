@@ -25,17 +25,23 @@ pub struct Shelf<F: Family, const BYTES: usize> {
     places: [Place<F, BYTES>; 2],
 }
 
+#[repr(C)]
 struct Place<F: Family, const BYTES: usize> {
+    /// How many leases there are, beside `UNUSED`; or one of the words for a place without any.
     readers: AtomicU32,
-    bytes: UnsafeCell<[u8; BYTES]>,
     value: UnsafeCell<F::Of<'static>>,
+    bytes: UnsafeCell<[u8; BYTES]>,
 }
 
-// SAFETY: a place is written only while `readers` was raised from 0 to `FILLING`, which one caller can do; it is read
-// only through leases, which exist only while `readers` counts them.
+// SAFETY: a place is written only while `readers` was raised from `FRESH` or `UNUSED` to `FILLING`, which one caller can do;
+// it is read only through leases, which exist only while `readers` counts them.
 unsafe impl<F: Family, const BYTES: usize> Sync for Shelf<F, BYTES> where F::Of<'static>: Send + Sync {}
 
-/// What the count is while a place is filled.
+/// What the count is of a place that was never filled.
+const FRESH: u32 = 0;
+/// What it is of one that was filled, and that nobody reads.
+const UNUSED: u32 = 1;
+/// What it is while a place is filled.
 const FILLING: u32 = u32::MAX;
 
 impl<F: Family, const BYTES: usize> Shelf<F, BYTES> {
@@ -43,11 +49,15 @@ impl<F: Family, const BYTES: usize> Shelf<F, BYTES> {
     pub const fn new(first: F::Of<'static>, second: F::Of<'static>) -> Self {
         Self {
             places: [
-                Place { readers: AtomicU32::new(0), bytes: UnsafeCell::new([0; BYTES]), value: UnsafeCell::new(first) },
                 Place {
-                    readers: AtomicU32::new(0),
+                    readers: AtomicU32::new(FRESH),
+                    value: UnsafeCell::new(first),
                     bytes: UnsafeCell::new([0; BYTES]),
+                },
+                Place {
+                    readers: AtomicU32::new(FRESH),
                     value: UnsafeCell::new(second),
+                    bytes: UnsafeCell::new([0; BYTES]),
                 },
             ],
         }
@@ -63,24 +73,29 @@ impl<F: Family, const BYTES: usize> Shelf<F, BYTES> {
         read: impl FnOnce(&mut [u8; BYTES]) -> Result<usize, E>,
         parse: impl for<'a> FnOnce(&'a [u8], &mut F::Of<'a>) -> Result<(), E>,
     ) -> Result<Lease<F, BYTES>, Option<E>> {
-        let is_free = |place: &&Place<F, BYTES>| {
-            place.readers.compare_exchange(0, FILLING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+        let takes = |place: &Place<F, BYTES>, from| {
+            place.readers.compare_exchange(from, FILLING, Ordering::AcqRel, Ordering::Acquire).is_ok()
         };
-        let place = self.places.iter().find(is_free).ok_or(None)?;
+        let found = |from| self.places.iter().find(|place| takes(place, from));
+        let used = found(UNUSED);
+        let place = used.or_else(|| found(FRESH)).ok_or(None)?;
         let (bytes, value) = (place.bytes.get(), place.value.get());
         // SAFETY: the exchange above let this caller alone pass, and no lease of this place exists.
         let value = unsafe { &mut *value };
-        F::clear(value);
+        // What was never filled is empty, and emptying it would only make memory of it.
+        if used.is_some() {
+            F::clear(value);
+        }
         // SAFETY: as above; the value, which borrowed from here, has just been emptied.
         let bytes = unsafe { &mut *bytes };
         let filled = read(bytes).and_then(|length| parse(&bytes[..length.min(BYTES)], value));
         match filled {
             Ok(()) => {
-                place.readers.store(1, Ordering::Release);
+                place.readers.store(UNUSED + 1, Ordering::Release);
                 Ok(Lease { place, family: PhantomData })
             }
             Err(error) => {
-                place.readers.store(0, Ordering::Release);
+                place.readers.store(UNUSED, Ordering::Release);
                 Err(Some(error))
             }
         }
