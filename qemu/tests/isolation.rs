@@ -4,6 +4,7 @@ mod support;
 
 use rustix::process::Signal;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 use support::{SOON, fact, facts, has_in_order, has_line, host, isolation, one};
 
 #[test]
@@ -17,6 +18,33 @@ fn workload_is_isolated() {
         let own = std::fs::read_link(format!("/proc/self/ns/{name}")).expect("a namespace");
         let found = facts(&console, "a", "namespace");
         assert!(!found.contains(&format!("{name} {}", own.display())), "it shares {name} with the host");
+    }
+}
+
+/// The kernel cannot say where a `..` leads while anything at all is renamed (EAGAIN of openat2(2)).
+#[test]
+fn directory_behind_a_link_is_entered_while_files_are_renamed() {
+    let host_root = host_or_return!();
+    std::os::unix::fs::symlink("../../../tmp", host_root.root().join("outside")).expect("a link");
+    let workload =
+        |number| format!("[workload w{number}]\nroot ROOT\nexec /bin/probe facts\ndirectory /outside\nrestart never\n");
+    let config = "hilum 1\n[system]\nidle poweroff\n".to_owned() + &(0..32).map(workload).collect::<String>();
+    let (names, is_done) = (["a", "b"].map(|name| host_root.scratch.path().join(name)), AtomicBool::new(false));
+    std::fs::write(&names[0], "").expect("a file");
+    let (_, console) = std::thread::scope(|threads| {
+        threads.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                std::fs::rename(&names[0], &names[1])
+                    .and_then(|()| std::fs::rename(&names[1], &names[0]))
+                    .expect("renamed");
+            }
+        });
+        let ended = host_root.run(&config);
+        is_done.store(true, Ordering::Relaxed);
+        ended
+    });
+    for number in 0..32 {
+        assert_eq!(fact(&console, &format!("w{number}"), "directory"), "current /tmp");
     }
 }
 

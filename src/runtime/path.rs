@@ -6,8 +6,8 @@
 
 use core::ffi::CStr;
 use heapless::Vec;
-use rustix::fd::OwnedFd;
-use rustix::fs::{Access, Mode, OFlags, Stat};
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{Access, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -40,6 +40,20 @@ fn terminated<'b>(path: &str, buffer: &'b mut Vec<u8, BYTES>) -> Result<&'b CStr
 #[inline(never)]
 pub(crate) fn open(path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
     rustix::fs::open(Path(path), flags, mode)
+}
+
+/// How often a path is looked for before it is given up that somebody always moves something meanwhile.
+const TRIES: usize = 128;
+
+/// openat2(2) for a path in a root filesystem, whose links lead to places in there (RESOLVE_IN_ROOT).
+///
+/// For a `..` the kernel has to know that nothing was mounted or renamed, anywhere, since it began; where something was, it says
+/// EAGAIN, and wants to be asked again.
+#[inline(never)]
+pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    let look = || rustix::fs::openat2(root, Path(path), flags, Mode::empty(), how);
+    (1..TRIES).map(|_| look()).find(|found| !matches!(found, Err(Errno::AGAIN))).unwrap_or_else(look)
 }
 
 /// access(2)

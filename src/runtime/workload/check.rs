@@ -6,7 +6,7 @@ use hilum::config::Check;
 use hilum_sys::monotonic_ms;
 use rustix::event::PollFlags;
 use rustix::fd::AsFd;
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with, sockopt};
 use rustix::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
@@ -63,5 +63,5 @@ fn finish(socket: rustix::fd::BorrowedFd<'_>, started: Result<(), Errno>, until_
 fn has_file(pid: rustix::process::Pid, path: &str) -> Result<u32, Errno> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let root = super::outside::process_file(pid, "root", flags | OFlags::DIRECTORY)?;
-    openat2(root.as_fd(), crate::path::Path(path), flags, Mode::empty(), ResolveFlags::IN_ROOT).map(|_| 0)
+    crate::path::open_in_root(root.as_fd(), path, flags).map(|_| 0)
 }

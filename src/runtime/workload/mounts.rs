@@ -8,7 +8,7 @@
 //! Nothing that is opened here is closed one by one: a later step closes all descriptors with two calls.
 
 use super::template;
-use crate::path::{Path, open};
+use crate::path::{Path, open, open_in_root};
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::mem::forget;
@@ -254,6 +254,5 @@ pub(super) fn enter(path: &str) -> Result<(), Errno> {
         return rustix::process::chdir(c"/");
     }
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    rustix::process::fchdir(openat2(CWD, Path(path), flags, Mode::empty(), how)?)
+    rustix::process::fchdir(open_in_root(CWD, path, flags)?)
 }
