@@ -104,6 +104,27 @@ fn workload_that_is_stopped_while_it_is_set_up_ends_at_once() {
     assert!(!console.contains("not done in time"), "{console}");
 }
 
+/// PID 1 opens nothing that is not in the kernel's memory: a copy waits for it, and for every other way it is.
+#[test]
+fn folder_that_does_not_answer_keeps_nobody_else_waiting() {
+    let host_root = host_or_return!();
+    let silent = Silent::at(&host_root.scratch.path().join("silent"), true);
+    let folder = silent.folder.display();
+    let late = "exec /bin/probe on-term\nstop TERM 1s\n";
+    let config = format!(
+        "hilum 1\n[system]\ncontrol SOCKET\nvolumes {folder}\n[workload root]\nroot {folder}/x\n{late}\
+         [workload mount]\nroot ROOT\nmount {folder}/y /tmp\n{late}\
+         [workload volume]\nroot ROOT\nvolume z /tmp\n{late}[workload b]\nroot ROOT\nexec /bin/probe on-term\n"
+    );
+    let namespace = host_root.start(&config);
+    host_root.expect_state("b", "ready");
+    for name in ["root", "mount", "volume"] {
+        host_root.expect_state(name, "starting");
+    }
+    drop(silent);
+    namespace.console.expect("workload \"mount\": open", SOON).expect("what waited hears of it");
+}
+
 #[test]
 fn file_that_does_not_answer_is_a_bad_check() {
     let host_root = host_or_return!();

@@ -1,8 +1,9 @@
 //! What is done to a new process from outside, with the board's privileges, while it waits: ids, priorities, and the
 //! mounts that it cannot make in a user namespace of its own.
 //!
-//! PID 1 does it itself where nothing can make it wait. A disk can: an image file, a block device and an overlay are
-//! opened by a copy of PID 1, which ends when it is done. So can the kernel's one lock for all links.
+//! PID 1 does it itself where nothing can make it wait. A disk or a server can: what is not in the kernel's memory, an image
+//! file, a block device and an overlay are opened by a copy of PID 1, which ends when it is done. So can the kernel's one
+//! lock for all links.
 
 use super::handover::{Opened, hand};
 use super::report::Report;
@@ -74,12 +75,14 @@ pub(super) fn run(
 
 /// Whether something of it can make PID 1 wait, or has to wait itself for what is prepared at boot.
 pub(crate) fn needs_copy(config: &Config<'_>, workload: &Workload<'_>, has_disks: bool) -> bool {
-    let is_folder =
-        stat(workload.root).is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::Directory);
-    !is_folder
-        || workload.overlay != Overlay::None
+    let is_folder = |path| stat(path).is_ok_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::Directory);
+    let mut binds = config.lists.of(workload.isolation.mounts).iter();
+    workload.overlay != Overlay::None
         || !workload.network.links.is_empty()
+        || !workload.isolation.volumes.is_empty()
         || (has_disks && config.needs_disks(workload))
+        || !root::is_at_hand(workload.root, OFlags::DIRECTORY).unwrap_or_else(|_| is_folder(workload.root))
+        || binds.any(|bind| root::is_at_hand(bind.source, OFlags::empty()) != Ok(true))
 }
 
 /// Milliseconds that a workload waits for what is prepared at boot.

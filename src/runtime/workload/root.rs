@@ -7,7 +7,9 @@ use core::ffi::CStr;
 use hilum::config::{Overlay, User, Volume};
 use hilum::storage::Source;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fstat, mkdirat, openat2};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, StatxFlags, Uid, chownat, mkdirat, openat2, statx,
+};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
@@ -30,7 +32,10 @@ pub(super) fn open(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd,
         _ => path,
     };
     let place = without_links(path, OFlags::PATH)?;
-    let mount = match FileType::from_raw_mode(fstat(&place)?.st_mode) {
+    // What kind it is does not change, so no server is asked.
+    let known = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let mode = statx(place.as_fd(), Path(""), known, StatxFlags::TYPE)?.stx_mode;
+    let mount = match FileType::from_raw_mode(mode.into()) {
         FileType::Directory => clone_of(&place)?,
         FileType::RegularFile => image(path)?,
         FileType::BlockDevice => filesystem(path, &without_links(path, OFlags::RDONLY)?)?,
@@ -43,8 +48,22 @@ pub(super) fn open(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd,
 /// Opens a path of the board, not through a symbolic link: a folder above it may be one that another workload writes to,
 /// and what it put there must not lead this one to other files of the board.
 fn without_links(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let how = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    openat2(CWD, Path(path), flags | OFlags::CLOEXEC, Mode::empty(), how)
+    openat2(CWD, Path(path), flags | OFlags::CLOEXEC, Mode::empty(), NO_LINKS)
+}
+
+const NO_LINKS: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS);
+
+/// Whether a path can be opened without waiting for a disk or a server: every part of it is in the kernel's memory
+/// (RESOLVE_CACHED of openat2(2)). With `DIRECTORY` in `flags`, whether it is a folder as well.
+///
+/// # Errors
+/// EINVAL on a kernel before 5.12, which cannot tell.
+pub(super) fn is_at_hand(path: &str, flags: OFlags) -> Result<bool, Errno> {
+    let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
+    match openat2(CWD, Path(path), flags, Mode::empty(), NO_LINKS | ResolveFlags::CACHED) {
+        Err(Errno::INVAL) => Err(Errno::INVAL),
+        opened => Ok(opened.is_ok()),
+    }
 }
 
 /// A mount of an open file or folder, attached nowhere. Not recursive: what is mounted below it on the board's side is
