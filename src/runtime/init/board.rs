@@ -279,11 +279,11 @@ impl Board {
             self.console.resumes_at(),
             self.links.deadline(),
             self.quiet_until,
-            self.rests_at,
         ];
-        // The turn may have taken long.
+        // The turn may have taken long. When it rests may be later by that: a clock that is read costs a system call.
         let left = |at: u64| at.saturating_sub(monotonic_ms()).min(longest_ms);
-        at.into_iter().flatten().min().map_or(longest_ms, left)
+        let sleep_ms = at.into_iter().flatten().min().map_or(longest_ms, left);
+        self.rests_at.map_or(sleep_ms, |at| at.saturating_sub(self.now).min(sleep_ms))
     }
 
     #[inline(never)]

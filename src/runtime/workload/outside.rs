@@ -10,7 +10,7 @@ use super::report::Report;
 use super::spawn::Surroundings;
 use super::{mounts, root, template};
 use crate::init::words;
-use crate::path::{open, stat};
+use crate::path::open;
 use crate::storage;
 use hilum::config::{Config, Identity, Overlay, ResourceLimit, User, Workload, limits};
 use hilum::plan::{Phase, Plan, Step};
@@ -18,7 +18,7 @@ use hilum::text::text;
 use hilum_sys::{Cloned, exit};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{FileType, Mode, OFlags};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, prlimit, setpriority_process};
 
@@ -42,8 +42,8 @@ pub(super) fn run(
     waiting: &Waiting<'_>,
     around: &Surroundings,
 ) -> Option<Pid> {
-    if !needs_copy(config, workload, around.has_disks) {
-        all(config, workload, plan, waiting);
+    if let Some(root) = root_at_hand(config, workload, around.has_disks) {
+        all(config, workload, plan, waiting, Some(&root));
         return None;
     }
     match hilum_sys::clone(0, None) {
@@ -60,7 +60,7 @@ pub(super) fn run(
             if let Some(disks) = around.disks.as_ref().filter(|_| around.has_disks) {
                 storage::await_disks(config, workload, disks, LONGEST_MS);
             }
-            all(config, workload, plan, waiting);
+            all(config, workload, plan, waiting, None);
             exit(0)
         }
         // The copy ends by itself and is reaped with the orphans.
@@ -75,14 +75,18 @@ pub(super) fn run(
 
 /// Whether something of it can make PID 1 wait, or has to wait itself for what is prepared at boot.
 pub(crate) fn needs_copy(config: &Config<'_>, workload: &Workload<'_>, has_disks: bool) -> bool {
-    let is_folder = |path| stat(path).is_ok_and(|it| FileType::from_raw_mode(it.st_mode) == FileType::Directory);
+    root_at_hand(config, workload, has_disks).is_none()
+}
+
+/// Its root filesystem's folder, open, where nothing can make PID 1 wait.
+fn root_at_hand(config: &Config<'_>, workload: &Workload<'_>, has_disks: bool) -> Option<OwnedFd> {
     let mut binds = config.lists.of(workload.isolation.mounts).iter();
-    workload.overlay != Overlay::None
+    let waits = workload.overlay != Overlay::None
         || !workload.network.links.is_empty()
         || !workload.isolation.volumes.is_empty()
         || (has_disks && config.needs_disks(workload))
-        || !root::is_at_hand(workload.root, OFlags::DIRECTORY).unwrap_or_else(|_| is_folder(workload.root))
-        || binds.any(|bind| root::is_at_hand(bind.source, OFlags::empty()) != Ok(true))
+        || binds.any(|bind| root::at_hand(bind.source, OFlags::empty()).is_err());
+    if waits { None } else { root::folder_at_hand(workload.root) }
 }
 
 /// Milliseconds that a workload waits for what is prepared at boot.
@@ -93,14 +97,19 @@ pub(crate) fn wait(ready: &OwnedFd, limit_ms: u64) {
     crate::init::becomes_until(ready.as_fd(), PollFlags::IN, hilum_sys::monotonic_ms() + limit_ms);
 }
 
-fn all(config: &Config<'_>, workload: &Workload<'_>, plan: &Plan<'_>, waiting: &Waiting<'_>) {
+/// Does the outside steps; with the open folder of its root filesystem where it is known already.
+fn all(config: &Config<'_>, workload: &Workload<'_>, plan: &Plan<'_>, waiting: &Waiting<'_>, root: Option<&OwnedFd>) {
     let mut opened = Opened::new();
     // An open user namespace to map the owners of files with; none where the workload has the board's ids.
     let users =
         if plan.namespaces.has("user") { process_file(waiting.pid, "ns/user", OFlags::RDONLY).ok() } else { None };
     let users = users.as_ref().map(AsFd::as_fd);
     for (index, step) in plan.of(Phase::Outside) {
-        if let Err(errno) = apply(step, config, workload, plan, waiting, users, &mut opened) {
+        let done = match (step, root) {
+            (Step::OpenRoot(_), Some(root)) => root::in_folder(root, users).and_then(|root| push(&mut opened, root)),
+            _ => apply(step, config, workload, plan, waiting, users, &mut opened),
+        };
+        if let Err(errno) = done {
             // The process ends when the socket does.
             return Report { step: index, errno: words(errno) }.send(waiting.report);
         }

@@ -7,9 +7,7 @@ use core::ffi::CStr;
 use hilum::config::{Overlay, User, Volume};
 use hilum::storage::Source;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, StatxFlags, Uid, chownat, mkdirat, openat2, statx,
-};
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fstat, mkdirat, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
@@ -32,11 +30,8 @@ pub(super) fn open(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd,
         _ => path,
     };
     let place = without_links(path, OFlags::PATH)?;
-    // What kind it is does not change, so no server is asked.
-    let known = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let mode = statx(place.as_fd(), Path(""), known, StatxFlags::TYPE)?.stx_mode;
-    let mount = match FileType::from_raw_mode(mode.into()) {
-        FileType::Directory => clone_of(&place)?,
+    let mount = match FileType::from_raw_mode(fstat(&place)?.st_mode) {
+        FileType::Directory => return in_folder(&place, users),
         FileType::RegularFile => image(path)?,
         FileType::BlockDevice => filesystem(path, &without_links(path, OFlags::RDONLY)?)?,
         _ => return Err(Errno::INVAL),
@@ -53,17 +48,29 @@ fn without_links(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
 
 const NO_LINKS: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS);
 
-/// Whether a path can be opened without waiting for a disk or a server: every part of it is in the kernel's memory
-/// (RESOLVE_CACHED of openat2(2)). With `DIRECTORY` in `flags`, whether it is a folder as well.
+/// Opens a path that can be opened without waiting for a disk or a server: every part of it is in the kernel's memory
+/// (RESOLVE_CACHED of openat2(2)).
 ///
 /// # Errors
 /// EINVAL on a kernel before 5.12, which cannot tell.
-pub(super) fn is_at_hand(path: &str, flags: OFlags) -> Result<bool, Errno> {
+pub(super) fn at_hand(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
-    match openat2(CWD, Path(path), flags, Mode::empty(), NO_LINKS | ResolveFlags::CACHED) {
-        Err(Errno::INVAL) => Err(Errno::INVAL),
-        opened => Ok(opened.is_ok()),
+    openat2(CWD, Path(path), flags, Mode::empty(), NO_LINKS | ResolveFlags::CACHED)
+}
+
+/// Opens the folder of a root filesystem where nobody has to be waited for.
+pub(super) fn folder_at_hand(path: &str) -> Option<OwnedFd> {
+    match at_hand(path, OFlags::DIRECTORY) {
+        Err(Errno::INVAL) => without_links(path, OFlags::PATH | OFlags::DIRECTORY).ok(),
+        found => found.ok(),
     }
+}
+
+/// The root filesystem in an open folder.
+pub(super) fn in_folder(place: &OwnedFd, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
+    let mount = clone_of(place)?;
+    map_ids(mount.as_fd(), users);
+    Ok(mount)
 }
 
 /// A mount of an open file or folder, attached nowhere. Not recursive: what is mounted below it on the board's side is
@@ -75,9 +82,7 @@ fn clone_of(place: &OwnedFd) -> Result<OwnedFd, Errno> {
 
 /// Opens a folder or file of the board for `mount`, with its owners mapped where the filesystem can.
 pub(super) fn open_bind(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
-    let mount = clone_of(&without_links(path, OFlags::PATH)?)?;
-    map_ids(mount.as_fd(), users);
-    Ok(mount)
+    in_folder(&without_links(path, OFlags::PATH)?, users)
 }
 
 /// Opens a workload's own folder on the board, and makes it where there is none yet. Its owner is the workload's user: as
