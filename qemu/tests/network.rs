@@ -99,7 +99,7 @@ reaper
 ready tcp 80
 [workload member]
 root /images/busybox
-exec /bin/busybox sh -c ". /t; ask pod 127.0.0.1 80; ask web 10.77.0.2 80; $b nc -w $t 10.0.2.2 1; $b ip addr show eth0; echo done"
+exec /bin/busybox sh -c ". /t; t=60; ask pod 127.0.0.1 80; t=3; ask web 10.77.0.2 80; $b nc -w $t 10.0.2.2 1; $b ip addr show eth0; echo done"
 share net=pod
 needs pod web online
 restart never
