@@ -3,12 +3,10 @@
 use crate::elf;
 use crate::image::{Image, Node};
 use crate::kernel::Kernel;
+use crate::links;
 use crate::modules::{self, Modules};
 use anyhow::{Result, bail, ensure};
 use hilum::config::{self, Config, Workload};
-
-/// Symbolic links that one path may lead over, as in the kernel (MAXSYMLINKS).
-const LINKS: usize = 40;
 
 /// Folders that PID 1 attaches something to in every root filesystem.
 const PLACES: [&str; 4] = ["dev", "proc", "run", "tmp"];
@@ -179,35 +177,15 @@ fn missing_library(image: &Image, root: &str, program: &elf::Facts) -> Option<St
 
 /// The file at `path` inside of the root filesystem at `root`, as a process with that root would find it.
 fn find<'a>(image: &'a Image, root: &str, path: &str) -> Option<(u32, &'a [u8])> {
-    let mut rest: Vec<String> = path.split('/').rev().map(str::to_owned).collect();
-    let mut at: Vec<String> = Vec::new();
-    let mut links = 0;
-    while let Some(part) = rest.pop() {
-        match part.as_str() {
-            "" | "." => continue,
-            ".." => {
-                at.pop();
-                continue;
-            }
-            _ => at.push(part),
-        }
-        match image.get(&format!("{root}/{}", at.join("/")))? {
-            (_, Node::Link(target)) => {
-                links += 1;
-                if links > LINKS {
-                    return None;
-                }
-                at.pop();
-                if target.starts_with('/') {
-                    at.clear();
-                }
-                rest.extend(target.split('/').rev().map(str::to_owned));
-            }
-            (mode, Node::File(contents)) if rest.is_empty() => return Some((mode, contents)),
-            _ => {}
-        }
+    let place = links::follow(path, &mut |here| match image.get(&format!("{root}/{here}")) {
+        Some((_, Node::Link(target))) => Ok(Some(target.clone())),
+        Some(_) => Ok(None),
+        None => bail!("/{here}: not in {root}"),
+    });
+    match image.get(&format!("{root}/{}", place.ok()?))? {
+        (mode, Node::File(contents)) => Some((mode, contents)),
+        _ => None,
     }
-    None
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod elf;
 pub mod filesystem;
 mod image;
 pub mod kernel;
+mod links;
 pub mod modules;
 pub mod oci;
 pub mod pack;

@@ -7,14 +7,13 @@
 mod archive;
 
 use crate::image::{Image, Node};
+use crate::links;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Symbolic links that one path may lead over, as in the kernel (MAXSYMLINKS).
-const LINKS: usize = 40;
 /// Bytes of a path, as in the kernel (PATH_MAX).
 const PATH_BYTES: usize = 4096;
 /// Bytes of all files of a tree: what is beyond fits no board that this is for.
@@ -121,39 +120,17 @@ impl Tree {
         let mut parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
         ensure!(!parts.contains(&".."), "{path}: a path with ..");
         let Some(name) = parts.pop() else { return Ok(String::new()) };
-        let mut rest: Vec<String> = parts.into_iter().rev().map(str::to_owned).collect();
-        let mut at: Vec<String> = Vec::new();
-        let mut links = 0;
-        while let Some(part) = rest.pop() {
-            match part.as_str() {
-                "" | "." => continue,
-                // Of a link's target; at the root it stays there, as for a process with that root.
-                ".." => {
-                    at.pop();
-                    continue;
-                }
-                _ => at.push(part),
-            }
-            let here = at.join("/");
-            match self.entries.get(&here).map(|entry| &entry.kind) {
-                Some(Kind::Folder) => {}
-                Some(Kind::Link(target)) => {
-                    links += 1;
-                    ensure!(links <= LINKS, "{path}: too many symbolic links");
-                    at.pop();
-                    if target.starts_with('/') {
-                        at.clear();
-                    }
-                    rest.extend(target.split('/').rev().map(str::to_owned));
-                }
+        let folder =
+            links::follow(&parts.join("/"), &mut |here| match self.entries.get(here).map(|entry| &entry.kind) {
+                Some(Kind::Folder) => Ok(None),
+                Some(Kind::Link(target)) => Ok(Some(target.clone())),
                 Some(_) => bail!("{path}: /{here} is no folder"),
                 None => {
-                    self.entries.insert(here, Entry::of_root(0o755, Kind::Folder));
+                    self.entries.insert(here.to_owned(), Entry::of_root(0o755, Kind::Folder));
+                    Ok(None)
                 }
-            }
-        }
-        at.push(name.to_owned());
-        Ok(at.join("/"))
+            })?;
+        Ok(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") })
     }
 
     /// Takes away what is at a path and below, but for what is in `kept`.
