@@ -406,6 +406,9 @@ impl Board {
         if let Err(errno) = self.around.groups.settle() {
             self.console.say(format_args!("control groups: own group: {}", words(errno)));
         }
+        // What it keeps, and not what the starts needed.
+        hilum_sys::release_stack();
+        hilum_sys::release_code();
         self.tell_memory();
         self.console.start_prompt(control::path(self.config.get(), self.kind));
     }
