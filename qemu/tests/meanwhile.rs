@@ -125,6 +125,33 @@ fn folder_that_does_not_answer_keeps_nobody_else_waiting() {
     namespace.console.expect("workload \"mount\": open", SOON).expect("what waited hears of it");
 }
 
+/// A copy that waits for a server cannot be ended, and the next run would wait for the same one.
+#[test]
+fn workload_that_is_started_again_and_again_has_one_copy_that_waits() {
+    let host_root = host_or_return!();
+    let silent = Silent::at(&host_root.scratch.path().join("silent"), true);
+    let config = format!(
+        "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot {}/x\nexec /bin/probe on-term\nstop TERM 1s\n\
+         [workload b]\nroot ROOT\nexec /bin/probe on-term\n",
+        silent.folder.display()
+    );
+    let namespace = host_root.start(&config);
+    host_root.expect_state("b", "ready");
+    let pid = namespace.process_one().expect("it is there").as_raw_nonzero();
+    let children = || {
+        let pids = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).expect("children");
+        pids.split_whitespace().count()
+    };
+    for _ in 0..4 {
+        host_root.expect_state("a", "starting");
+        assert_eq!(host_root.ask(&["stop", "a", "-w"]), (0, String::new()));
+        assert_eq!(children(), 2, "b and the copy: {}", namespace.console.text());
+        assert_eq!(host_root.ask(&["start", "a"]), (0, String::new()));
+    }
+    drop(silent);
+    namespace.console.expect("workload \"a\": open root", SOON).expect("it is tried again");
+}
+
 #[test]
 fn file_that_does_not_answer_is_a_bad_check() {
     let host_root = host_or_return!();

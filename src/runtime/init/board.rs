@@ -82,7 +82,7 @@ pub(super) struct Board {
     pub(super) timeline: Timeline,
     pub(super) guard: Guard,
     links: BoardLinks,
-    /// Workloads that start when that copy is done: the network that they share with others is made by this process.
+    /// Workloads that start when something else is done ([`Self::is_deferred`]).
     pub(super) deferred: WorkloadSet,
     /// The copies of this process that prepare what some workloads wait for.
     pub(super) copies: [preparation::Copy; preparation::Work::ALL.len()],

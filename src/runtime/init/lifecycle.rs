@@ -96,6 +96,10 @@ impl Board {
         if self.processes[index].is_none() {
             self.remove_rules(index);
         }
+        if self.deferred.contains(index) {
+            self.deferred.remove(index);
+            self.start(index);
+        }
     }
 
     /// Takes away what leads to a workload that ended. Those of a network that several share stay with it.

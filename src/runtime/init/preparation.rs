@@ -208,13 +208,15 @@ impl Board {
     }
 
     /// Whether a workload starts when modules are there: PID 1 itself makes the network that it shares with others, and
-    /// sets limits for its disks. Or when the first one runs, where it would only wait beside it.
+    /// sets limits for its disks. Or when the first one runs, where it would only wait beside it. Or when the copy has ended
+    /// that set up an earlier run, which may wait for a server as long as that is away: copies would pile up.
     pub(super) fn is_deferred(&self, index: usize) -> bool {
         let config = self.config.get();
         let workload = &config.workloads[index];
         let is_quiet = self.quiet_until.is_some();
         let needs = self.around.networks.lacks(config, index) || !workload.resources.io.is_empty();
-        ((is_quiet || self.around.ready.is_some()) && needs)
+        self.notes[index].helper.is_some()
+            || ((is_quiet || self.around.ready.is_some()) && needs)
             || (is_quiet && (workload.network.has_resolv || needs_copy(config, workload, self.around.has_disks)))
     }
 }
