@@ -21,7 +21,7 @@ use hilum::config::{WorkloadSet, limits};
 use hilum::supervise::{Action, Event, Supervisor};
 use hilum_sys::{Once, SignalSet, Signals, monotonic_ms};
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::Pid;
 
@@ -102,9 +102,9 @@ pub(super) struct Board {
     /// Whether it is to panic when the workloads were started, to see what follows.
     pub(super) panics_once: bool,
     /// A descriptor of the console, the one that the epoll set holds: only while lines wait for it.
-    watched_console: Option<OwnedFd>,
+    pub(super) watched_console: Option<OwnedFd>,
     /// Whether the epoll set holds the control socket.
-    waits_for_control: bool,
+    pub(super) waits_for_control: bool,
 }
 
 /// Processors that this process may run on.
@@ -306,48 +306,6 @@ impl Board {
             Source::Client(place) => self.read_client(place),
         }
         self.carry_out();
-    }
-
-    /// Waits for the console while lines wait for it, and only then: a terminal that is ready would never let the loop
-    /// sleep.
-    fn watch_console(&mut self) {
-        let wanted = self.console.has_waiting() && self.quiet_until.is_none();
-        let has_changed = self.console.has_changed();
-        if let Some(watched) = self.watched_console.take_if(|_| has_changed || !wanted) {
-            let _ = epoll::delete(&self.epoll, &watched);
-        }
-        if wanted && self.watched_console.is_none() {
-            // A descriptor of its own: what the console writes to may be another one when it is taken out of the set.
-            let watched = self.console.fd().try_clone_to_owned();
-            // What cannot be waited for (a plain file) is never slow either.
-            self.watched_console = watched
-                .ok()
-                .filter(|fd| epoll::add(&self.epoll, fd, Source::Console.data(), Source::Console.interest()).is_ok());
-        }
-    }
-
-    /// Waits for connections, but not while there are no descriptors for them: the loop would never sleep.
-    fn watch_control(&mut self, now: u64) {
-        let wanted = !self.control.is_paused(now);
-        let Some(listener) = self.control.listener() else { return };
-        if wanted != self.waits_for_control {
-            let changed = match wanted {
-                true => epoll::add(&self.epoll, listener, Source::Control.data(), EventFlags::IN),
-                false => epoll::delete(&self.epoll, listener),
-            };
-            self.waits_for_control = wanted && changed.is_ok();
-        }
-    }
-
-    /// Has the loop wait for a descriptor.
-    pub(super) fn watch(&self, fd: BorrowedFd<'_>, source: Source) -> Result<(), Errno> {
-        epoll::add(&self.epoll, fd, source.data(), source.interest())
-    }
-
-    /// Has the loop wait for it no longer. To be done before it is closed: a child that is being set up, or the copy that
-    /// does it, may hold it as well, and it would stay in the set as long (epoll(7), the sixth question).
-    pub(super) fn forget(&self, fd: BorrowedFd<'_>) {
-        let _ = epoll::delete(&self.epoll, fd);
     }
 
     fn read_signals(&mut self) {

@@ -25,6 +25,7 @@ mod source;
 mod tell;
 mod timeline;
 mod wait;
+mod watch;
 
 pub(crate) use console::Console;
 pub(crate) use control::USUAL as CONTROL;
