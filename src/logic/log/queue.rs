@@ -101,6 +101,19 @@ mod tests {
     }
 
     #[test]
+    fn queue_that_is_emptied_again_and_again_is_written_in_its_beginning_alone() {
+        let mut queue = Queue::<16>::EMPTY;
+        for _ in 0..10 {
+            queue.push(b"one");
+            queue.push(b"two");
+            // In two pieces, as a slow console takes them.
+            queue.advance(5);
+            queue.advance(3);
+        }
+        assert_eq!(queue.bytes, *b"one\ntwo\n\0\0\0\0\0\0\0\0");
+    }
+
+    #[test]
     fn full_queue_keeps_the_tail_and_counts_what_it_dropped() {
         let mut queue = Queue::<16>::EMPTY;
         for line in [b"one", b"two", b"six", b"ten", b"end"] {

@@ -1,8 +1,8 @@
 //! What is taken, and what it becomes.
 
 use super::super::{
-    Check, ConsoleMode, Health, Idle, Limit, Otherwise, RESOURCES, Restart, Signal, Stop, User, VOCABULARY, Variable,
-    When, limits,
+    Check, Config, ConsoleMode, Health, Idle, Limit, Otherwise, RESOURCES, Restart, Signal, Stop, User, VOCABULARY,
+    Variable, When, limits, parse,
 };
 use super::with;
 
@@ -26,10 +26,9 @@ fn smallest_file_has_the_documented_defaults() {
     });
 }
 
-/// As much of everything as is promised to each workload, for as many as there may be; each has its own.
-#[test]
-fn every_workload_has_room_for_its_own() {
-    let lines = |name: &str| {
+/// As much of everything as is promised to each workload, for as many as there may be.
+fn full(names: &[String]) -> String {
+    let lines = |(number, name): (usize, &String)| {
         let each =
             |count: usize, line: &str| (0..count).map(|at| line.replace('#', &at.to_string())).collect::<String>();
         let words = |count: usize| (0..count).map(|at| format!(" {name}-{at}")).collect::<String>();
@@ -40,14 +39,24 @@ fn every_workload_has_room_for_its_own() {
             + &each(limits::DEVICES, &format!("device /dev/{name}#\nio /dev/{name}# rbps=1\n"))
             + &each(limits::MOUNTS, &format!("mount /{name}# /m#\n"))
             + &each(limits::VOLUMES, &format!("volume {name}# /v#\n"))
+            + &each(limits::LINKS, &format!("link veth br# 10.#.{number}.2/16 via 10.#.99.1\n"))
+            + &each(limits::PUBLISHED, &format!("publish {}#:80/tcp\n", number + 1))
             + &RESOURCES.map(|resource| format!("rlimit {resource} 1\n")).concat()
     };
+    let bridges = (0..limits::LINKS).map(|at| format!("bridge br{at} 10.{at}.99.1/16\n")).collect::<String>();
+    format!("hilum 1\n[system]\nvolumes /data\n{bridges}") + &names.iter().enumerate().map(lines).collect::<String>()
+}
+
+#[test]
+fn every_workload_has_room_for_its_own_after_a_reload_as_well() {
     let names: std::vec::Vec<_> = (0..limits::WORKLOADS).map(|number| format!("w{number}")).collect();
-    let text =
-        "hilum 1\n[system]\nvolumes /data\n".to_owned() + &names.iter().map(|name| lines(name)).collect::<String>();
+    let text = full(&names);
     assert!(text.len() < limits::FILE_BYTES);
-    with(&text, |config| {
-        for (workload, name) in config.workloads.iter().zip(&names) {
+    let mut config = Box::new(Config::EMPTY);
+    for _ in 0..2 {
+        config.clear();
+        parse(text.as_bytes(), &mut config).unwrap_or_else(|error| panic!("{error}"));
+        for (number, (workload, name)) in config.workloads.iter().zip(&names).enumerate() {
             let lists = &config.lists;
             let exec = lists.of(workload.exec);
             assert_eq!((exec.len(), exec[0]), (limits::EXEC_WORDS, format!("/{name}").as_str()));
@@ -68,8 +77,14 @@ fn every_workload_has_room_for_its_own() {
             assert_eq!(lists.of(workload.isolation.mounts)[7].source, format!("/{name}7"));
             let last = &lists.of(workload.isolation.volumes)[3];
             assert_eq!((last.folder, last.name), ("/data", format!("{name}3").as_str()));
+            let links = lists.of(workload.network.links);
+            assert_eq!(links.len(), limits::LINKS);
+            assert_eq!(links[3].addresses[0].to_string(), format!("10.3.{number}.2/16"));
+            let published = lists.of(workload.network.publish);
+            assert_eq!(published.len(), limits::PUBLISHED);
+            assert_eq!(published[7].to_string(), format!("{}7:80/tcp", number + 1));
         }
-    });
+    }
 }
 
 #[test]
@@ -132,7 +147,7 @@ fn line_with_as_many_words_as_fit_is_split() {
 #[test]
 fn empty_table_is_all_zero_bytes_so_that_it_lies_in_bss() {
     // The first words of a section without text: no pointer, no default that is not zero.
-    let empty = &super::super::Config::EMPTY;
+    let empty = &Config::EMPTY;
     assert!(empty.system.hostname.is_none() && empty.system.console.device.is_none());
     assert_eq!((empty.system.console.mode as u8, empty.system.idle as u8, empty.workloads.len()), (0, 0, 0));
 }
