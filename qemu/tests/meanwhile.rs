@@ -7,6 +7,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 use support::{SOON, has_line};
 
 /// A filesystem of which no file answers until it is dropped (FUSE, linux/fuse.h).
@@ -150,6 +151,45 @@ fn workload_that_is_started_again_and_again_has_one_copy_that_waits() {
     }
     drop(silent);
     namespace.console.expect("workload \"a\": open root", SOON).expect("it is tried again");
+}
+
+/// A copy that waits for a link knows its workload's process by a pid, which may be somebody else's by then.
+#[test]
+fn link_of_a_workload_that_is_gone_goes_to_nobody_else() {
+    let host_root = host_or_return!();
+    let namespace = host_root.start_wrapped(
+            "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nexec /bin/probe on-term\nlink move x0\nlink move x1\n\
+             [workload b]\nroot ROOT\nexec /bin/probe do stay\n",
+        &["unshare", "--net", "--"],
+    );
+    host_root.expect_state("b", "ready");
+    host_root.expect_state("a", "starting");
+    let first = namespace.process_one().expect("it is there").as_raw_nonzero().to_string();
+    let inside = |words: &[&str]| {
+        let mut command = Command::new("nsenter");
+        let output = command.args(["-t", &first]).args(words).output().expect("nsenter");
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let pid = host_root.status("a")["pid"].as_u64().expect("a pid");
+    for name in ["a", "b"] {
+        assert_eq!(host_root.ask(&["stop", name, "-w"]), (0, String::new()));
+    }
+    inside(&["-p", "-m", "sh", "-c", &format!("echo {} > /proc/sys/kernel/ns_last_pid", pid - 1)]);
+    assert_eq!(host_root.ask(&["start", "b", "-w"]), (0, String::new()));
+    assert_eq!(host_root.status("b")["pid"].as_u64(), Some(pid), "b has the pid that a had");
+    for name in ["x0", "x1"] {
+        inside(&["-n", "ip", "link", "add", name, "type", "veth", "peer", "name", &format!("{name}-peer")]);
+    }
+    // Its copy takes the first one and ends.
+    let until = Instant::now() + SOON;
+    let children = || std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).expect("children");
+    while children().split_whitespace().count() > 1 {
+        assert!(Instant::now() < until, "the copy has not ended: {}", namespace.console.text());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let links = inside(&["-n", "ip", "-br", "link"]);
+    assert!(links.lines().any(|line| line.starts_with("x1@")), "{links}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::handover::{Opened, hand};
 use super::report::Report;
 use super::spawn::Surroundings;
 use super::{mounts, root, template};
-use crate::init::words;
+use crate::init::{becomes, words};
 use crate::path::open;
 use crate::storage;
 use hilum::config::{Config, Identity, Overlay, ResourceLimit, User, Workload, limits};
@@ -97,7 +97,7 @@ pub(crate) fn wait(ready: &OwnedFd, limit_ms: u64) {
     crate::init::becomes_until(ready.as_fd(), PollFlags::IN, hilum_sys::monotonic_ms() + limit_ms);
 }
 
-/// Does the outside steps; with the open folder of its root filesystem where it is known already.
+/// Does the outside steps; with the open folder of its root filesystem where it is known already, as PID 1 does it itself.
 fn all(config: &Config<'_>, workload: &Workload<'_>, plan: &Plan<'_>, waiting: &Waiting<'_>, root: Option<&OwnedFd>) {
     let mut opened = Opened::new();
     // An open user namespace to map the owners of files with; none where the workload has the board's ids.
@@ -105,6 +105,11 @@ fn all(config: &Config<'_>, workload: &Workload<'_>, plan: &Plan<'_>, waiting: &
         if plan.namespaces.has("user") { process_file(waiting.pid, "ns/user", OFlags::RDONLY).ok() } else { None };
     let users = users.as_ref().map(AsFd::as_fd);
     for (index, step) in plan.of(Phase::Outside) {
+        // A copy may have waited long. The other end of the socket is closed when the process is gone, and its pid may be
+        // somebody else's then.
+        if root.is_none() && becomes(waiting.socket, PollFlags::IN, 0) == Ok(true) {
+            return;
+        }
         let done = match (step, root) {
             (Step::OpenRoot(_), Some(root)) => root::in_folder(root, users).and_then(|root| push(&mut opened, root)),
             _ => apply(step, config, workload, plan, waiting, users, &mut opened),
@@ -244,7 +249,7 @@ fn prioritize(pid: Pid, identity: &Identity) -> Result<(), Errno> {
     identity.ioprio.map_or(Ok(()), |value| hilum_sys::set_io_priority(pid, value))
 }
 
-/// A file of /proc/PID. The process waits and is not reaped, so its pid is nobody else's.
+/// A file of /proc/PID. The process is there, as PID 1 has not reaped it or a copy has just seen, so its pid is nobody else's.
 pub(super) fn process_file(pid: Pid, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     // A pid has at most seven digits, and the names are short.
     let path = text::<48>(format_args!("/proc/{}/{name}", pid.as_raw_nonzero()));
