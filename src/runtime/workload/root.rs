@@ -52,7 +52,8 @@ const NO_LINKS: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_
 /// (RESOLVE_CACHED of openat2(2)).
 ///
 /// # Errors
-/// EINVAL on a kernel before 5.12, which cannot tell.
+/// EINVAL on a kernel before 5.12 that cannot tell (Debian 11's 5.10 can); EAGAIN where it is not at hand, or where something
+/// was mounted on the machine meanwhile.
 pub(super) fn at_hand(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
     openat2(CWD, Path(path), flags, Mode::empty(), NO_LINKS | ResolveFlags::CACHED)
