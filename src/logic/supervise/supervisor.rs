@@ -55,7 +55,7 @@ impl Supervisor {
     }
 
     /// Has at most so many workloads set themselves up at a time: more than there are processors make each of them late.
-    /// One that takes longer than [`super::SET_UP_MS`], because it waits for a disk, does not hold the others up.
+    /// One that takes longer than [`super::SET_UP_MS`], because it waits for a disk or a server, does not hold the others up.
     pub fn limit_set_ups(&mut self, slots: usize) {
         self.slots = slots;
     }

@@ -63,7 +63,7 @@ pub(super) fn run(
             all(config, workload, plan, waiting, None);
             exit(0)
         }
-        // The copy ends by itself and is reaped with the orphans.
+        // The copy ends by itself; `helper_ended` hears of it.
         Ok(Cloned::Parent { pid, .. }) => Some(pid),
         Err(errno) => {
             let step = plan.of(Phase::Outside).next().map_or(0, |(index, _)| index);
