@@ -48,6 +48,27 @@ fn directory_behind_a_link_is_entered_while_files_are_renamed() {
     }
 }
 
+/// A power cut, or the end of the process that makes it, comes between its making, its owner and its mode.
+#[test]
+fn folder_that_was_left_half_made_is_finished() {
+    let host_root = host_or_return!();
+    let place = host_root.scratch.path().join("volumes");
+    for folder in ["v", "layer/upper", "layer/work"] {
+        let folder = place.join(folder);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0)).expect("its mode");
+    }
+    let place = place.display();
+    let config = format!(
+        "hilum 1\n[system]\nidle poweroff\nvolumes {place}\n[workload volume]\nroot ROOT\nvolume v /tmp\nuser 1000\n\
+         exec /bin/probe do make:/tmp/x\nrestart never\n[workload layer]\nroot ROOT overlay={place}/layer\n\
+         exec /bin/probe do make:/new\nrestart never\n"
+    );
+    let (_, console) = host_root.run(&config);
+    has_line(&console, "volume | did make:/tmp/x 0");
+    has_line(&console, "layer | did make:/new 0");
+}
+
 #[test]
 fn uid_0_has_no_capability_either() {
     let host_root = host_or_return!();

@@ -18,6 +18,7 @@ on_both!(
     disk_with_errors_is_repaired_or_only_read,
     empty_disk_becomes_a_filesystem_as_large_as_itself,
     volume_keeps_what_its_workload_wrote,
+    layer_on_a_disk_is_written_and_stays,
     filesystem_is_clean_after_an_orderly_way_down,
     power_cut_loses_nothing_that_was_acknowledged,
 );
@@ -52,6 +53,15 @@ fn tool(program: &str, words: &[&str]) -> String {
 
 fn debugfs(disk: &Path, request: &str) -> String {
     tool("debugfs", &["-w", "-R", request, disk.to_str().expect("UTF-8")])
+}
+
+/// Puts a root filesystem with the probe into a folder of a disk.
+fn put_root(arch: Arch, disk: &Path, folder: &str) {
+    for name in ["", "/bin", "/data", "/dev", "/proc", "/run", "/sys", "/tmp"] {
+        debugfs(disk, &format!("mkdir {folder}{name}"));
+    }
+    debugfs(disk, &format!("write {} {folder}/bin/probe", support::probe(arch).display()));
+    debugfs(disk, &format!("sif {folder}/bin/probe mode 0100755"));
 }
 
 /// Boots with disks that can be written.
@@ -104,11 +114,7 @@ fn disks_are_found_by_label_uuid_and_partition(arch: Arch) {
     ];
     // A root filesystem by its label as well.
     let four = ext4(&scratch.path().join("4"), "four");
-    for folder in ["bin", "dev", "proc", "run", "sys", "tmp"] {
-        debugfs(&four, &format!("mkdir {folder}"));
-    }
-    debugfs(&four, &format!("write {} bin/probe", support::probe(arch).display()));
-    debugfs(&four, "sif bin/probe mode 0100755");
+    put_root(arch, &four, "");
     let console = run(arch, &board(arch, &system, &sections.concat()), &[&four, &disk, &two, &one]);
     has_line(&console, "hilum: mount /a: ext4 on /dev/vdd");
     has_line(&console, "hilum: mount /b: ext4 on /dev/vdc");
@@ -295,6 +301,36 @@ fn volume_keeps_what_its_workload_wrote(arch: Arch) {
     let console = run(arch, &image, &[&disk]);
     assert_eq!(facts(&console, "first", "none"), Vec::<String>::new());
     has_line(&console, "first | did remove:/data/new 0");
+}
+
+/// Of a filesystem that maps owners: what the workload's user 0 wrote is user 0's on the disk, whatever ids the board gave it.
+fn layer_on_a_disk_is_written_and_stays(arch: Arch) {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let disk = ext4(&scratch.path().join("disk"), "data");
+    debugfs(&disk, "mkdir layer");
+    put_root(arch, &disk, "/root");
+    let layered = |exec: &str, lines: &str| {
+        section("first", exec, lines).replace("root /images/probe", "root /data/root overlay=/data/layer")
+    };
+    let system = "mount LABEL=data /data ext4 exec";
+    let console = run(arch, &board(arch, system, &layered("do make:/data/new copy:/bin/probe:/bin/own", "")), &[&disk]);
+    has_line(&console, "first | did make:/data/new 0");
+    has_line(&console, "first | did copy:/bin/probe:/bin/own 0");
+    let found = debugfs(&disk, "stat layer/upper/data/new");
+    assert!(found.contains("User:     0   Group:     0"), "{found}");
+    let again = "do owner:/data/new exec:/bin/own remove:/bin/probe";
+    let console = run(arch, &board(arch, system, &layered(again, "ids 1000000")), &[&disk]);
+    has_line(&console, "first | owner /data/new 0:0");
+    has_line(&console, "first | did remove:/bin/probe 0");
+    // The kernel would mount it read-only then, and say so in its log alone.
+    const IMMUTABLE: u32 = 0x10;
+    let found = debugfs(&disk, "stat layer/work");
+    let flags = found.split("Flags: 0x").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("its flags");
+    let flags = u32::from_str_radix(flags, 16).expect("a number") | IMMUTABLE;
+    debugfs(&disk, &format!("sif layer/work flags {flags:#x}"));
+    let console = run(arch, &board(arch, system, &layered(again, "")), &[&disk]);
+    let line = "hilum: workload \"first\": make overlay /data/layer: EROFS (read-only filesystem): ";
+    assert!(console.contains(line), "{console}");
 }
 
 fn filesystem_is_clean_after_an_orderly_way_down(arch: Arch) {

@@ -77,6 +77,7 @@ impl Step<'_> {
         const ENOTBLK: u16 = 15;
         const EBUSY: u16 = 16;
         const ENODEV: u16 = 19;
+        const EROFS: u16 = 30;
         const EINVAL: u16 = 22;
         const ELOOP: u16 = 40;
         const ELIBACC: u16 = 79;
@@ -115,6 +116,9 @@ impl Step<'_> {
                 "the kernel lacks a part of nf_tables, or a module is not loaded: nf_tables, nft_chain_nat, nft_nat, nft_masq, nft_ct, nft_fib_inet",
             ),
             (Self::Overlay(_), ENODEV) => Some("the kernel lacks overlay, or its module is not loaded"),
+            (Self::Overlay(_), EROFS) => {
+                Some("nothing can be written to the overlay's folder; the kernel's log says why")
+            }
             (Self::Overlay(_), ENOENT) => Some("the overlay's folder is not there; make it"),
             (Self::OpenMount(_), ENOENT) => Some("it is not there; correct the line mount, or make it"),
             (Self::OpenVolume(_), ENOENT) => {

@@ -7,12 +7,16 @@ use core::ffi::CStr;
 use hilum::config::{Overlay, User, Volume};
 use hilum::storage::Source;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, Uid, chownat, fstat, mkdirat, openat2};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, StatVfsMountFlags, Uid, chmodat, chownat, fstat, mkdirat,
+    openat2, statat,
+};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, open_tree,
 };
+use rustix::thread::{CapabilitySets, capabilities, set_capabilities};
 
 /// Opens the root filesystem at `path`: a folder, an image file or a block device. The owners of its files are mapped to
 /// those of `users` where the filesystem can do that; elsewhere they are nobody's inside, which only reads.
@@ -106,20 +110,33 @@ pub(super) fn open_volume(
         }
         folder => folder?,
     };
-    let is_new = match mkdirat(folder.as_fd(), Path(volume.name), Mode::from_raw_mode(0o700)) {
-        Err(Errno::EXIST) => false,
-        made => made.map(|()| true)?,
-    };
+    let is_new = begin_folder(folder.as_fd(), volume.name)?;
     let how = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
     let mount = clone_of(&openat2(folder.as_fd(), Path(volume.name), flags | OFlags::CLOEXEC, Mode::empty(), how)?)?;
     let is_mapped = map_ids(mount.as_fd(), users);
     if is_new {
-        let owner = if is_mapped { on_disk } else { on_board };
-        let (uid, gid) = (Uid::from_raw(owner.uid), Gid::from_raw(owner.gid));
         // Not through the mount, which maps this process's ids as well.
-        chownat(folder.as_fd(), Path(volume.name), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        finish_folder(folder.as_fd(), volume.name, Some(if is_mapped { on_disk } else { on_board }), 0o700)?;
     }
     Ok(mount)
+}
+
+/// Makes a folder that nobody may use yet; gives whether it is to be finished. One that the end of this process or of the power left
+/// so is finished the next time: with its mode already, and root's, it would be closed to its workload for ever.
+fn begin_folder(parent: BorrowedFd<'_>, name: &str) -> Result<bool, Errno> {
+    match mkdirat(parent, Path(name), Mode::empty()) {
+        Err(Errno::EXIST) => Ok(statat(parent, Path(name), AtFlags::SYMLINK_NOFOLLOW)?.st_mode & 0o777 == 0),
+        made => made.map(|()| true),
+    }
+}
+
+/// Gives it its owner, and then its mode.
+fn finish_folder(parent: BorrowedFd<'_>, name: &str, owner: Option<User>, mode: u32) -> Result<(), Errno> {
+    if let Some(User { uid, gid }) = owner {
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        chownat(parent, Path(name), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    chmodat(parent, Path(name), Mode::from_raw_mode(mode), AtFlags::empty())
 }
 
 /// Maps owners where the filesystem can. Where it cannot, the files keep the board's owners: that takes nothing away
@@ -191,12 +208,12 @@ pub(super) fn overlay(
     fsconfig_set_string(scratch.as_fd(), c"mode", c"0755")?;
     fsconfig_create(scratch.as_fd())?;
     let scratch = fsmount(scratch.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
-    let mut layer = None;
+    let (mut layer, mut is_mapped) = (None, false);
     if let Overlay::Folder(path) = overlay {
         let folder = without_links(path, OFlags::PATH | OFlags::DIRECTORY)?;
         let mount = clone_of(&folder)?;
         // Where the filesystem maps owners, the board's user 0 is the workload's on the disk.
-        let is_mapped = map_ids(mount.as_fd(), users);
+        is_mapped = map_ids(mount.as_fd(), users);
         make_layer(&folder, (!is_mapped).then_some(first_id))?;
         layer = Some(mount);
     }
@@ -219,22 +236,33 @@ pub(super) fn overlay(
     {
         fsconfig_set_string(context.as_fd(), option, value)?;
     }
-    fsconfig_create(context.as_fd())?;
+    // The kernel makes a folder there as who asks for the overlay. The board's user 0 is nobody on a disk whose owners are mapped:
+    // then it would be mounted read-only (EOVERFLOW of work/work in the kernel's log).
+    act_as(if is_mapped { first_id } else { 0 })?;
+    let created = fsconfig_create(context.as_fd());
+    act_as(0)?;
+    created?;
     let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
-    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)
+    let mount = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)?;
+    // Nor does the kernel say by an error that another layer cannot be written.
+    if rustix::fs::fstatvfs(&mount)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Err(Errno::ROFS);
+    }
+    Ok(mount)
+}
+
+/// Makes files as this user from now on, with every right that this process has.
+fn act_as(id: u32) -> Result<(), Errno> {
+    hilum_sys::set_file_ids(id);
+    let sets = capabilities(None)?;
+    set_capabilities(None, CapabilitySets { effective: sets.permitted, ..sets })
 }
 
 /// The folders of a layer: what was written, and where it is prepared. Their owner is the workload's user 0.
 fn make_layer(layer: &OwnedFd, owner: Option<u32>) -> Result<(), Errno> {
-    for name in [c"upper", c"work"] {
-        match mkdirat(layer, name, Mode::from_raw_mode(0o755)) {
-            // From an earlier boot.
-            Err(Errno::EXIST) => continue,
-            made => made?,
-        }
-        if let Some(owner) = owner {
-            let (uid, gid) = (Uid::from_raw(owner), Gid::from_raw(owner));
-            chownat(layer, name, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+    for name in ["upper", "work"] {
+        if begin_folder(layer.as_fd(), name)? {
+            finish_folder(layer.as_fd(), name, owner.map(|id| User { uid: id, gid: id }), 0o755)?;
         }
     }
     Ok(())
