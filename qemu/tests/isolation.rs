@@ -56,7 +56,7 @@ fn folder_that_was_left_half_made_is_finished() {
     for folder in ["v", "layer/upper", "layer/work"] {
         let folder = place.join(folder);
         std::fs::create_dir_all(&folder).expect("a folder");
-        std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0)).expect("its mode");
+        std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o000)).expect("its mode");
     }
     let place = place.display();
     let config = format!(
