@@ -140,7 +140,7 @@ impl Board {
             has_disks: kind == Kind::Machine,
         };
         let Some(Tables { supervisor, notes, logs }) = TABLES.take() else { return Err((console, Errno::BUSY)) };
-        let entered_us = timeline.entered_us();
+        let (entered_us, now) = (timeline.entered_us(), monotonic_ms());
         let waits = epoll::create(epoll::CreateFlags::CLOEXEC).and_then(|epoll| {
             let signals = Signals::open(SignalSet::ALL)?;
             epoll::add(&epoll, signals.fd(), Source::Signals.data(), EventFlags::IN)?;
@@ -168,8 +168,8 @@ impl Board {
                 quiet_until: None,
                 deferred: WorkloadSet::EMPTY,
                 epoll,
-                now: monotonic_ms(),
-                rests_at: Some(monotonic_ms() + REST_MS),
+                now,
+                rests_at: Some(now + REST_MS),
                 signals,
                 settled: false,
                 panics_once: false,
@@ -190,8 +190,7 @@ impl Board {
             let rests = self.rests_at.take_if(|at| *at <= self.now).is_some();
             let sleep_ms = self.sleep_ms();
             if rests {
-                hilum_sys::release_stack();
-                hilum_sys::release_code();
+                hilum_sys::release_memory();
             }
             // An interrupted or failed wait is a turn without events: the next turn looks at everything again.
             let count = epoll::wait(&self.epoll, &mut events, Some(&milliseconds(sleep_ms))).unwrap_or(0);
@@ -365,8 +364,7 @@ impl Board {
             self.console.say(format_args!("control groups: own group: {}", words(errno)));
         }
         // What it keeps, and not what the starts needed.
-        hilum_sys::release_stack();
-        hilum_sys::release_code();
+        hilum_sys::release_memory();
         self.tell_memory();
         self.console.start_prompt(control::path(self.config.get(), self.kind));
     }

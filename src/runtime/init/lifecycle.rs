@@ -312,7 +312,7 @@ impl Board {
                 };
                 let mut kept = [process.pidfd.as_raw_fd().unsigned_abs(), self.around.groups.number()];
                 let _ = hilum_sys::close_all_but(&mut kept);
-                exit(i32::from(!is_good(&target, process.pid, &check, within_ms)))
+                exit(i32::from(!is_good(&target, &check, within_ms)))
             }
             // Its end is the answer.
             Ok(Cloned::Parent { pid, .. }) => self.notes[index].check = Some(pid),

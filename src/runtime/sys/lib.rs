@@ -32,7 +32,7 @@ pub use control::{
 pub use entry::Arguments;
 pub use lease::{Family, Lease, Shelf};
 pub use link::{loopback_up, packet_socket};
-pub use memory::{release_code, release_stack};
+pub use memory::release_memory;
 pub use mount::{attach_loop, free_loop, grow_ext4, map_ids, restrict_mount};
 pub use panic::{on_panic, print, print_to};
 pub use process::{

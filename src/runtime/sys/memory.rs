@@ -18,9 +18,17 @@ unsafe extern "C" {
     static code_end: u8;
 }
 
+/// Gives back what was needed for work that is over: the stack below the caller's frame, and the pages of the program.
+#[inline(never)]
+pub fn release_memory() {
+    release_stack();
+    // Last, because what follows brings pages back: an error of the other call is read by code that lies far away.
+    release_code();
+}
+
 /// Lets go of the program's own pages, code and constants. They stay in the kernel's cache of the file, and come back one
 /// by one when they are needed; until then they are nobody's.
-pub fn release_code() {
+fn release_code() {
     let start = &raw const __ehdr_start as usize;
     let length = (&raw const code_end as usize - start) & !(PAGE - 1);
     // SAFETY: linker/board.ld puts only what is never written between the two symbols: pages of the file, whose contents
@@ -31,7 +39,7 @@ pub fn release_code() {
 /// Gives the kernel back what the stack needed below the caller's frame for work that is over (madvise(2),
 /// MADV_DONTNEED): pages that were written once stay resident otherwise.
 #[inline(never)]
-pub fn release_stack() {
+fn release_stack() {
     let here = 0_u8;
     let end = (&raw const here as usize).saturating_sub(MARGIN) & !(PAGE - 1);
     // SAFETY: the stack grows down on both architectures, so everything below this frame is dead, and nothing but the

@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, sock
 use rustix::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
 /// Looks, for at most `within_ms` milliseconds.
-pub(crate) fn is_good(target: &Target<'_>, pid: rustix::process::Pid, check: &Check<'_>, within_ms: u64) -> bool {
+pub(crate) fn is_good(target: &Target<'_>, check: &Check<'_>, within_ms: u64) -> bool {
     let until_ms = monotonic_ms() + within_ms;
     match check {
         Check::Tcp(port) => {
@@ -20,7 +20,7 @@ pub(crate) fn is_good(target: &Target<'_>, pid: rustix::process::Pid, check: &Ch
             hilum_sys::enter_namespaces(target.pidfd, flag).is_ok() && accepts(*port, until_ms)
         }
         // A disk may not answer: a process of its own asks it.
-        Check::File(path) => crate::init::in_time(within_ms, &mut || has_file(pid, path)).is_ok(),
+        Check::File(path) => crate::init::in_time(within_ms, &mut || has_file(target.pid, path)).is_ok(),
         Check::Exec(words) => {
             target.run(target.config.lists.of(*words), "", Streams::None, None, Some(until_ms)).0 == 0
         }

@@ -111,7 +111,7 @@ pub(super) fn open_volume(
         folder => folder?,
     };
     let is_new = begin_folder(folder.as_fd(), volume.name)?;
-    let how = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS | ResolveFlags::BENEATH;
+    let how = NO_LINKS | ResolveFlags::BENEATH;
     let mount = clone_of(&openat2(folder.as_fd(), Path(volume.name), flags | OFlags::CLOEXEC, Mode::empty(), how)?)?;
     let is_mapped = map_ids(mount.as_fd(), users);
     if is_new {
