@@ -184,7 +184,7 @@ fn one(text: &str) -> Result<(), Errno> {
 }
 
 /// Sends a line to the socket that NOTIFY_SOCKET names.
-fn notify(arguments: Arguments, line: &str) -> Result<(), Errno> {
+pub(crate) fn notify(arguments: Arguments, line: &str) -> Result<(), Errno> {
     let mut environment = arguments.environment().filter_map(|variable| variable.to_str().ok());
     let path = environment.find_map(|variable| variable.strip_prefix("NOTIFY_SOCKET=")).ok_or(Errno::NOENT)?;
     let stream = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;

@@ -11,6 +11,7 @@ mod action;
 mod attempt;
 mod ending;
 mod facts;
+mod flood;
 
 use hilum_sys::{Arguments, print_to, standard_output};
 
@@ -44,6 +45,10 @@ fn main(arguments: Arguments) -> i32 {
         "on-term" => return ending::exit_on_term(),
         "orphans" => ending::leave_orphans(number(2)),
         "flood" => ending::flood(number(2)),
+        "flood-descriptor" => flood::descriptor(number(2)),
+        "flood-lines" => flood::lines(),
+        "flood-orphans" => flood::orphans(),
+        "flood-notify" => flood::notify(arguments),
         "storm" => ending::storm(),
         "without-call" => ending::become_init_without(number(2)),
         "kill-all" => ending::kill_all(),

@@ -48,6 +48,7 @@ fn busy_board_is_left_alone(arch: Arch) {
     let sections = "[workload a]\nroot /images/probe\nexec /bin/probe on-term\ncritical within=1s\n\
         [workload busy]\nroot /images/probe\nexec /bin/probe spin\nstop KILL\n\
         [workload flood]\nroot /images/probe\nexec /bin/probe flood 100000000\nlog quiet\nstop KILL\n\
+        [workload mute]\nroot /images/probe\nexec /bin/probe flood-descriptor 3\nready fd 3 within=10m\nstop KILL\n\
         [workload end]\nroot /images/probe\nexec /bin/probe do sleep:4000 exit:1\n\
         restart always delay=1ms max=1ms limit=1/60s else=poweroff\n";
     let console =

@@ -12,6 +12,7 @@ mod init;
 mod net;
 mod path;
 mod storage;
+mod turn;
 mod workload;
 
 use hilum_sys::Arguments;

@@ -16,6 +16,7 @@ use super::timeline::{Moment, Timeline};
 use super::wait::milliseconds;
 use super::{Console, memory, preparation, tell, words};
 use crate::net::BoardLinks;
+use crate::turn::SIGNALS;
 use crate::workload::{Groups, Networks, Process, Surroundings, empty_folder, template_place};
 use hilum::config::{WorkloadSet, limits};
 use hilum::supervise::{Action, Event, Supervisor};
@@ -91,7 +92,7 @@ pub(super) struct Board {
     pub(super) quiet_until: Option<u64>,
     pub(super) epoll: OwnedFd,
     /// The millisecond of this turn of the loop: a clock that is read costs a system call.
-    now: u64,
+    pub(super) now: u64,
     /// When memory is given back that a start, a command or the like has needed; none if there was none.
     rests_at: Option<u64>,
     signals: Signals,
@@ -105,6 +106,10 @@ pub(super) struct Board {
     pub(super) watched_console: Option<OwnedFd>,
     /// Whether the epoll set holds the control socket.
     pub(super) waits_for_control: bool,
+    /// Whether something has had its share of this turn and goes on in the next one (`turn.rs`).
+    pub(super) comes_back: bool,
+    /// Whether processes may have ended that are not reaped: done once a turn.
+    pub(super) has_ends: bool,
 }
 
 /// Processors that this process may run on.
@@ -175,6 +180,8 @@ impl Board {
                 panics_once: false,
                 watched_console: None,
                 waits_for_control: false,
+                comes_back: false,
+                has_ends: false,
             }),
             Err(errno) => Err((console, errno)),
         }
@@ -227,6 +234,7 @@ impl Board {
         if self.quiet_until.is_some_and(|until| until <= now) {
             self.let_go();
         }
+        self.go_on();
         self.supervisor.tick(self.config.get(), now);
         self.carry_out();
         self.settle();
@@ -270,6 +278,9 @@ impl Board {
     fn sleep_ms(&mut self) -> u64 {
         self.watch_console();
         self.watch_control(self.now);
+        if self.comes_back || self.has_ends {
+            return 0;
+        }
         let longest_ms = if self.around.groups.has_leftover() { SWEEP_MS } else { SLEEP_MS };
         let at = [
             self.supervisor.deadline(),
@@ -299,7 +310,13 @@ impl Board {
             Source::Report(index) => self.read_report(index),
             Source::Ready(index) => self.read_ready(index),
             Source::Notify(index) => self.read_notify(index),
-            Source::Dhcp(place) => self.links.read_client(self.config.get(), place, &mut self.console),
+            Source::Dhcp(place) => {
+                if self.links.read_client(self.config.get(), place, &mut self.console)
+                    && let Some(socket) = self.links.client(place)
+                {
+                    self.rearm(socket, source);
+                }
+            }
             Source::Links => self.links.read(self.config.get(), &mut self.console),
             Source::Control => self.accept(),
             Source::Client(place) => self.read_client(place),
@@ -308,10 +325,11 @@ impl Board {
     }
 
     fn read_signals(&mut self) {
-        while let Some(caught) = self.signals.next() {
+        for _ in 0..SIGNALS {
+            let Some(caught) = self.signals.next() else { return };
             match leave::asked(caught) {
                 Some(down) => self.supervisor.shut_down(self.config.get(), down, self.now),
-                None => self.reap(),
+                None => self.has_ends = true,
             }
         }
     }

@@ -4,6 +4,7 @@ use super::board::{Board, Note};
 use super::source::Source;
 use super::timeline::Moment;
 use super::{tell, words};
+use crate::turn::{DATAGRAMS, ENDS, LAST_HELPINGS, LEFT_HELPINGS, OUTPUT_BYTES, READY_BYTES};
 use crate::workload::{Failure, Outcome, Process, Report, Target, is_good, spawn};
 use core::mem::MaybeUninit;
 use hilum::config::{Check, Ready};
@@ -19,24 +20,34 @@ use rustix::process::{Pid, WaitOptions, WaitStatus};
 const STATUS_SETUP: u8 = 125;
 /// The signal that nothing can keep out.
 const KILL: u8 = 9;
-/// Bytes read from a workload before the others get their turn.
-const READ_BYTES: usize = 4096;
-/// Datagrams read from a workload before the others get their turn.
-const DATAGRAMS: usize = 16;
 /// Milliseconds that one look for readiness may take.
 const READY_LOOK_MS: u64 = 1_000;
 
 impl Board {
-    /// Takes every process that ended, workloads and orphans alike, until there is none left.
+    /// Takes processes that ended, workloads and orphans alike: so many a turn, until there is none left.
     ///
     /// There is one place that reaps, so nobody can steal a status; and until it reaps a pid, that pid is nobody
     /// else's. SIGCHLD coalesces, so one signal may stand for any number of ends.
     pub(super) fn reap(&mut self) {
-        loop {
+        for _ in 0..ENDS {
             match rustix::process::wait(WaitOptions::NOHANG) {
                 Ok(Some((pid, status))) => self.ended(pid, status),
                 Err(Errno::INTR) => {}
                 _ => return,
+            }
+        }
+        self.has_ends = true;
+    }
+
+    /// Goes on with what had its share in the turn before.
+    pub(super) fn go_on(&mut self) {
+        self.comes_back = false;
+        if core::mem::take(&mut self.has_ends) {
+            self.reap();
+        }
+        for index in 0..self.processes.len() {
+            if self.processes[index].as_ref().is_some_and(|process| process.ended.is_some()) {
+                self.read_last(index, 1);
             }
         }
     }
@@ -50,16 +61,40 @@ impl Board {
             return self.tell(index, Event::Checked(status.exit_status() == Some(0)));
         }
         self.helper_ended(pid);
-        let is_its = |process: &Option<Process>| process.as_ref().is_some_and(|process| process.pid == pid);
-        let Some(index) = self.processes.iter().position(is_its) else { return };
+        // One that is reaped already has no pid any more.
+        let is_its = |process: &Process| process.pid == pid && process.ended.is_none();
+        let Some(index) = self.processes.iter().position(|process| process.as_ref().is_some_and(is_its)) else {
+            return;
+        };
         self.let_go();
-        let config = self.config.clone();
-        let workload = &config.get().workloads[index];
         // What it wrote and reported before it ended comes first.
         self.read_report(index);
-        self.drain_output(index);
         self.read_notify(index);
-        self.logs.finish(workload, index, &mut self.console);
+        if let Some(process) = &mut self.processes[index] {
+            process.ended = Some((status, LEFT_HELPINGS));
+        }
+        self.read_last(index, LAST_HELPINGS);
+    }
+
+    /// Reads on in the pipe of a workload that ended, for at most so many helpings; tells of its end when nothing is left.
+    pub(super) fn read_last(&mut self, index: usize, helpings: u32) {
+        for _ in 0..helpings {
+            let has_read = self.read_output(index);
+            let Some(Process { ended: Some((status, left)), .. }) = &mut self.processes[index] else { return };
+            *left -= 1;
+            if !has_read || *left == 0 {
+                let status = *status;
+                return self.end(index, status);
+            }
+        }
+        self.comes_back = true;
+    }
+
+    /// A workload has ended, and everything that it wrote is read.
+    fn end(&mut self, index: usize, status: WaitStatus) {
+        let config = self.config.clone();
+        let workload = &config.get().workloads[index];
+        self.logs.finish(workload, index, self.now, &mut self.console);
         let set_up = self.processes[index].take().is_some_and(|process| {
             let output = process.has_writers.then_some(&process.output);
             // Before that it is the way that the socket comes, and not waited on.
@@ -117,7 +152,7 @@ impl Board {
     /// Reads one helping of what a workload wrote; gives whether there was any.
     pub(super) fn read_output(&mut self, index: usize) -> bool {
         let Some(process) = self.processes[index].as_mut().filter(|process| process.has_writers) else { return false };
-        let mut room = [const { MaybeUninit::<u8>::uninit() }; READ_BYTES];
+        let mut room = [const { MaybeUninit::<u8>::uninit() }; OUTPUT_BYTES];
         match rustix::io::read(&process.output, &mut room) {
             Ok(([], _)) => {
                 // Every writer is gone, the process perhaps not: there is nothing to wait for here any more.
@@ -126,21 +161,10 @@ impl Board {
                 false
             }
             Ok((bytes, _)) => {
-                self.logs.feed(&self.config.get().workloads[index], index, bytes, &mut self.console);
+                self.logs.feed(&self.config.get().workloads[index], index, bytes, self.now, &mut self.console);
                 true
             }
             Err(errno) => errno == Errno::INTR,
-        }
-    }
-
-    /// Reads what is left in the pipe of a process that ended. A pipe's size bounds it, unless something still writes.
-    fn drain_output(&mut self, index: usize) {
-        /// The pipe's 64 KiB, and once more for what comes while they are read.
-        const HELPINGS: usize = 2 * 65_536 / READ_BYTES;
-        for _ in 0..HELPINGS {
-            if !self.read_output(index) {
-                return;
-            }
         }
     }
 
@@ -149,6 +173,11 @@ impl Board {
         let Some(process) = &mut self.processes[index] else { return };
         match process.outcome() {
             Outcome::Pending => {}
+            Outcome::More => {
+                if let Some(report) = self.processes[index].as_ref().and_then(|process| process.report.as_ref()) {
+                    self.rearm(report.as_fd(), Source::Report(index));
+                }
+            }
             Outcome::Executed => {
                 self.let_go_soon();
                 let Some(process) = &self.processes[index] else { return };
@@ -168,20 +197,19 @@ impl Board {
 
     /// A newline says that it is ready; the end of the pipe says nothing.
     pub(super) fn read_ready(&mut self, index: usize) {
-        let Some(process) = &mut self.processes[index] else { return };
-        let mut bytes = [0; 64];
-        while let Some(ready) = &process.ready {
-            match rustix::io::read(ready, &mut bytes) {
-                Ok(count) if count > 0 => {
-                    if bytes[..count].contains(&b'\n') {
-                        process.ready = None;
-                        return self.tell(index, Event::Ready);
-                    }
-                }
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return,
-                _ => process.ready = None,
-            }
+        let Some(Process { ready: Some(ready), .. }) = &self.processes[index] else { return };
+        let mut bytes = [0; READY_BYTES];
+        let is_ready = match rustix::io::read(ready, &mut bytes) {
+            Err(Errno::AGAIN) => return,
+            Ok(count @ 1..) if bytes[..count].contains(&b'\n') => true,
+            Ok(1..) | Err(Errno::INTR) => return self.rearm(ready.as_fd(), Source::Ready(index)),
+            _ => false,
+        };
+        if let Some(process) = &mut self.processes[index] {
+            process.ready = None;
+        }
+        if is_ready {
+            self.tell(index, Event::Ready);
         }
     }
 

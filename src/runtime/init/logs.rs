@@ -3,7 +3,6 @@
 use super::Console;
 use hilum::config::{Workload, limits::WORKLOADS};
 use hilum::log::{Cursor, Entry, LineBuffer, Passes, Rate, Ring};
-use hilum_sys::monotonic_ms;
 
 /// Bytes of the lines that are kept of each workload: about a hundred lines. Pages that were never written cost nothing.
 const RING_BYTES: usize = 8 * 1024;
@@ -23,19 +22,26 @@ impl Logs {
     pub(super) const EMPTY: Self =
         Self([const { Log { unfinished: LineBuffer::EMPTY, ring: Ring::EMPTY, rate: Rate::NEW } }; WORKLOADS]);
 
-    /// Takes what the workload at `index` wrote.
-    pub(super) fn feed(&mut self, workload: &Workload<'_>, index: usize, bytes: &[u8], console: &mut Console) {
+    /// Takes what the workload at `index` wrote; `now` is the millisecond of this turn.
+    pub(super) fn feed(
+        &mut self,
+        workload: &Workload<'_>,
+        index: usize,
+        bytes: &[u8],
+        now: u64,
+        console: &mut Console,
+    ) {
         let Log { unfinished, ring, rate } = &mut self.0[index];
-        unfinished.feed(bytes, |line| keep(ring, rate, workload, line, console));
+        unfinished.feed(bytes, |line| keep(ring, rate, workload, line, now, console));
     }
 
     /// The workload ended: what is left of a line that never got its newline is one.
-    pub(super) fn finish(&mut self, workload: &Workload<'_>, index: usize, console: &mut Console) {
+    pub(super) fn finish(&mut self, workload: &Workload<'_>, index: usize, now: u64, console: &mut Console) {
         let Log { unfinished, ring, rate } = &mut self.0[index];
-        unfinished.finish(|line| keep(ring, rate, workload, line, console));
+        unfinished.finish(|line| keep(ring, rate, workload, line, now, console));
         let suppressed = rate.take_suppressed();
         if suppressed > 0 {
-            tell_suppressed(ring, workload, suppressed, console);
+            tell_suppressed(ring, workload, suppressed, now, console);
         }
     }
 
@@ -74,11 +80,17 @@ impl Logs {
     }
 }
 
-fn keep(ring: &mut Ring<RING_BYTES>, rate: &mut Rate, workload: &Workload<'_>, line: &[u8], console: &mut Console) {
-    let now = monotonic_ms();
+fn keep(
+    ring: &mut Ring<RING_BYTES>,
+    rate: &mut Rate,
+    workload: &Workload<'_>,
+    line: &[u8],
+    now: u64,
+    console: &mut Console,
+) {
     match rate.pass(workload.supervision.rate, now) {
         Passes::No => return,
-        Passes::After(suppressed) => tell_suppressed(ring, workload, suppressed, console),
+        Passes::After(suppressed) => tell_suppressed(ring, workload, suppressed, now, console),
         Passes::Yes => {}
     }
     ring.push(now, line);
@@ -87,10 +99,10 @@ fn keep(ring: &mut Ring<RING_BYTES>, rate: &mut Rate, workload: &Workload<'_>, l
     }
 }
 
-fn tell_suppressed(ring: &mut Ring<RING_BYTES>, workload: &Workload<'_>, count: u32, console: &mut Console) {
+fn tell_suppressed(ring: &mut Ring<RING_BYTES>, workload: &Workload<'_>, count: u32, now: u64, console: &mut Console) {
     // Ten digits fit.
     let text = hilum::text::text::<64>(format_args!("({count} lines above the rate were not kept)"));
-    ring.push(monotonic_ms(), text.as_bytes());
+    ring.push(now, text.as_bytes());
     if !workload.supervision.is_quiet {
         console.workload_line(workload.name, text.as_bytes());
     }

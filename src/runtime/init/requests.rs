@@ -5,6 +5,7 @@ use super::board::Board;
 use super::control::{CLIENTS, Descriptors, Doing, Text};
 use super::source::Source;
 use super::words;
+use crate::turn::LINES;
 use crate::workload::{Streams, Target};
 use hilum::config::limits::WORKLOADS;
 use hilum::supervise::{Ask, Down, Event, State};
@@ -123,7 +124,14 @@ impl Board {
         let Some(client) = &mut self.control.clients[place] else { return };
         let Doing::Lines { index, mut cursor, is_following } = client.doing else { return };
         let mut line = [0; LINE_BYTES];
+        let mut left = LINES;
         loop {
+            if left == 0 {
+                client.doing = Doing::Lines { index, cursor, is_following };
+                self.comes_back = true;
+                return;
+            }
+            left -= 1;
             let before = cursor;
             let Some(entry) = self.logs.read(index, &mut cursor, &mut line) else { break };
             if !client.send(&Reply::Line(entry.number, entry.ms, &line[..entry.length])) {

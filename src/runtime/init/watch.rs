@@ -43,6 +43,12 @@ impl Board {
         epoll::add(&self.epoll, fd, source.data(), source.interest())
     }
 
+    /// Has the loop hear in its next turn of what is left on a descriptor that is told of once: the kernel looks at it again
+    /// (EPOLL_CTL_MOD, epoll_ctl(2)).
+    pub(super) fn rearm(&self, fd: BorrowedFd<'_>, source: Source) {
+        let _ = epoll::modify(&self.epoll, fd, source.data(), source.interest());
+    }
+
     /// Has the loop wait for it no longer. To be done before it is closed: a child that is being set up, or the copy that
     /// does it, may hold it as well, and it would stay in the set as long (epoll(7), the sixth question).
     pub(super) fn forget(&self, fd: BorrowedFd<'_>) {

@@ -46,6 +46,8 @@ pub(super) enum Word {
     Given(Lease),
     /// What it was given is not to be used any more.
     Lost,
+    /// Nothing that means anything.
+    Nothing,
     /// It has ended.
     Ended,
 }
@@ -60,11 +62,12 @@ impl Running {
     pub(super) fn hear(&self) -> Option<Word> {
         let mut bytes = [0; LEASE_BYTES];
         match recv(&self.socket, &mut bytes[..], RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
-            Err(Errno::AGAIN | Errno::INTR) => None,
+            Err(Errno::AGAIN) => None,
             // Its whole length: what is longer is no lease.
-            Ok((_, LEASE_BYTES)) => Lease::read(&bytes).map(Word::Given),
+            Ok((_, LEASE_BYTES)) => Some(Lease::read(&bytes).map_or(Word::Nothing, Word::Given)),
             Ok((_, count)) if count == LOST.len() && bytes.starts_with(LOST) => Some(Word::Lost),
-            Ok((_, count)) if count > 0 => None,
+            Ok((_, count)) if count > 0 => Some(Word::Nothing),
+            Err(Errno::INTR) => Some(Word::Nothing),
             _ => Some(Word::Ended),
         }
     }

@@ -5,15 +5,14 @@
 //! that asks while there is a carrier ([`super::dhcp`]); what it was given is set here.
 
 use super::dhcp::{self, Running, Word};
+use super::lease::{give_back, take, tell_lease};
 use super::{each_link, exchange, route_socket, set};
 use crate::init::{Console, Kind, words};
+use crate::turn::{LEASES, LINK_MESSAGES};
 use core::net::IpAddr;
 use hilum::config::{Attachment, Config, HostLink, Mac, Prefix, Which, limits};
 use hilum::dhcp::Lease;
-use hilum::netlink::{
-    LinkEntry, Message, Messages, Neighbours, add_address, add_route, delete_address, delete_route, rename_link,
-    set_link,
-};
+use hilum::netlink::{LinkEntry, Message, Messages, Neighbours, add_address, add_route, rename_link, set_link};
 use hilum::text::{append, text};
 use hilum_sys::monotonic_ms;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -26,10 +25,6 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv,
 const PATIENCE_MS: u64 = 10_000;
 /// Milliseconds until a client that ended is started again.
 const AGAIN_MS: u64 = 5_000;
-/// The metric of the first link's default route by DHCP; those of later links come after it, and all of them after the
-/// routes that lines say.
-const METRIC: u32 = 100;
-
 /// What is known of one link of the configuration.
 struct Known {
     /// Its index; 0 while it is not there.
@@ -117,7 +112,7 @@ impl BoardLinks {
     /// Reads what the kernel tells.
     pub(crate) fn read(&mut self, config: &Config<'_>, console: &mut Console) {
         let mut buffer = [0; 4096];
-        loop {
+        for _ in 0..LINK_MESSAGES {
             let Some(socket) = &self.socket else { return };
             match recv(socket, &mut buffer[..], RecvFlags::DONTWAIT) {
                 Ok((length, _)) => {
@@ -176,11 +171,16 @@ impl BoardLinks {
         }
     }
 
-    /// Reads what the client of a link says.
-    pub(crate) fn read_client(&mut self, config: &Config<'_>, place: usize, console: &mut Console) {
-        let Some(link) = config.system.network.links.get(place) else { return };
-        loop {
-            let Some(word) = self.known[place].client.as_ref().and_then(Running::hear) else { return };
+    /// Where the client of a link speaks.
+    pub(crate) fn client(&self, place: usize) -> Option<BorrowedFd<'_>> {
+        self.known.get(place)?.client.as_ref().map(|client| client.socket.as_fd())
+    }
+
+    /// Reads what the client of a link says; gives whether there may be more.
+    pub(crate) fn read_client(&mut self, config: &Config<'_>, place: usize, console: &mut Console) -> bool {
+        let Some(link) = config.system.network.links.get(place) else { return false };
+        for _ in 0..LEASES {
+            let Some(word) = self.known[place].client.as_ref().and_then(Running::hear) else { return false };
             let known = &mut self.known[place];
             let before = known.lease;
             match word {
@@ -204,11 +204,13 @@ impl BoardLinks {
                     known.client = None;
                     known.start_at = Some(monotonic_ms() + AGAIN_MS);
                     console.tell(format_args!("link {}: its DHCP client ended; another one starts", link.name));
-                    return;
+                    return false;
                 }
+                Word::Nothing => continue,
             }
             self.write_name_servers(config, console);
         }
+        true
     }
 
     fn hear(&mut self, config: &Config<'_>, entry: &LinkEntry<'_>, console: &mut Console) {
@@ -278,54 +280,6 @@ impl BoardLinks {
             console.say(format_args!("{}: {}", hilum::plan::RESOLV.source, words(errno)));
         }
     }
-}
-
-fn tell_lease(link: &HostLink<'_>, lease: &Lease, console: &mut Console) {
-    let (name, prefix, server) = (link.name, lease.prefix(), lease.server);
-    let mut router: heapless::String<24> = heapless::String::new();
-    if let Some(address) = lease.router {
-        // An address has at most 15 letters.
-        let _ = append(&mut router, format_args!(" via {address}"));
-    }
-    match lease.seconds {
-        u32::MAX => console.tell(format_args!("link {name}: {prefix}{router} from {server}")),
-        seconds => console.tell(format_args!("link {name}: {prefix}{router} from {server} for {seconds} s")),
-    }
-}
-
-/// Where everything else goes, by what a server said.
-fn default_route(place: usize, lease: &Lease) -> Option<(Prefix, IpAddr, u32)> {
-    let router = IpAddr::V4(lease.router?);
-    Some((Prefix::everywhere(router), router, METRIC + place as u32))
-}
-
-/// Gives the link what its client was given, and takes what it had before.
-fn take(index: u32, place: usize, before: Option<Lease>, lease: &Lease, link: &HostLink<'_>) -> Result<(), Errno> {
-    if let Some(before) = before.filter(|before| before.prefix() != lease.prefix() || before.router != lease.router) {
-        let _ = give_back(index, place, &before);
-    }
-    let socket = route_socket()?;
-    exchange(&socket, &mut |writer| {
-        // The kernel takes the address away when its time is over, even if nobody is left to do so.
-        let seconds = if lease.seconds == u32::MAX { 0 } else { lease.seconds };
-        add_address(writer, index, lease.prefix(), Neighbours::OnLink, seconds);
-        let has_line = link.gateways.iter().any(IpAddr::is_ipv4);
-        if let Some((to, router, metric)) = default_route(place, lease).filter(|_| !has_line) {
-            if !lease.prefix().contains(router) {
-                add_route(writer, index, Prefix::host(router), None, 0);
-            }
-            add_route(writer, index, to, Some(router), metric);
-        }
-    })
-}
-
-fn give_back(index: u32, place: usize, lease: &Lease) -> Result<(), Errno> {
-    let socket = route_socket()?;
-    if let Some((to, router, metric)) = default_route(place, lease) {
-        // It may be gone with the link's carrier.
-        let _ = exchange(&socket, &mut |writer| delete_route(writer, index, to, Some(router), metric));
-    }
-    exchange(&socket, &mut |writer| delete_address(writer, index, lease.prefix()))
 }
 
 /// Whether a line means this link.

@@ -1,6 +1,7 @@
 //! What comes back from a workload's set-up: when it reached its program, a record of the step that failed, and the end
 //! of file, which means that the program was executed (the pipe is close-on-exec).
 
+use crate::turn::RECORDS;
 use hilum::errno;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -17,6 +18,8 @@ pub(crate) struct Report {
 pub(crate) enum Outcome {
     /// Nothing yet.
     Pending,
+    /// Nothing yet, but there may be more to read.
+    More,
     /// The program was executed.
     Executed,
     /// A step failed, and the process is about to end.
@@ -51,7 +54,7 @@ impl Report {
 /// Reads the pipe without waiting; a time goes into `executed_us`.
 pub(super) fn receive(pipe: &OwnedFd, executed_us: &mut Option<u64>) -> Outcome {
     let mut record: Record = [0; _];
-    loop {
+    for _ in 0..RECORDS {
         match rustix::io::read(pipe.as_fd(), &mut record) {
             // A record is smaller than PIPE_BUF, so it comes whole (pipe(7)).
             Ok(9) => {
@@ -67,4 +70,5 @@ pub(super) fn receive(pipe: &OwnedFd, executed_us: &mut Option<u64>) -> Outcome 
             _ => return Outcome::Executed,
         }
     }
+    Outcome::More
 }

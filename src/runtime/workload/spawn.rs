@@ -11,7 +11,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Gid, Pid, Signal, Uid, pidfd_send_signal};
+use rustix::process::{Gid, Pid, Signal, Uid, WaitStatus, pidfd_send_signal};
 
 /// The highest descriptor that `ready fd` can name.
 const HIGHEST_READY: i32 = 63;
@@ -38,6 +38,8 @@ pub(crate) struct Process {
     pub(crate) helper: Option<Pid>,
     /// Before its program is executed, where its own socket comes from; then that socket.
     pub(crate) notify: Option<OwnedFd>,
+    /// How it ended, while what it left in its pipe is still read; and how many helpings that may take.
+    pub(crate) ended: Option<(WaitStatus, u32)>,
 }
 
 impl Process {
@@ -51,7 +53,7 @@ impl Process {
     pub(crate) fn outcome(&mut self) -> Outcome {
         let executed_us = &mut self.executed_us;
         let outcome = self.report.as_ref().map_or(Outcome::Pending, |report| receive(report, executed_us));
-        if !matches!(outcome, Outcome::Pending) {
+        if !matches!(outcome, Outcome::Pending | Outcome::More) {
             self.report = None;
             self.has_failed = matches!(outcome, Outcome::Failed(_));
             // The socket was sent before the program was executed, so this does not wait.
@@ -188,6 +190,7 @@ pub(crate) fn spawn(
                 helper,
                 ready,
                 notify,
+                ended: None,
             })
         }
     }
