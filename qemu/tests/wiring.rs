@@ -258,3 +258,45 @@ fn restart(host: &support::Host, name: &str) -> u64 {
     };
     at("program executed") - at("start")
 }
+
+/// The kernel waits for a grace period where the last descriptor of an nf_tables socket is closed, and where something is
+/// unmounted; and a helper may never answer.
+#[test]
+fn pid_1_makes_no_call_that_waits_while_connected_workloads_start_and_end() {
+    let host = host_or_return!();
+    let shared = "[workload owner]\nroot ROOT\nexec /bin/probe exit 0\nlink veth br0 10.77.0.90/24 via 10.77.0.1\nshare net=own\n\
+        restart always delay=20ms max=20ms\n";
+    let restart = "restart always delay=20ms max=20ms";
+    let config = linked(4, restart, "/bin/probe exit 0") + &shared.replace("share net=own\n", "");
+    let mut namespace = start(&host, &config);
+    namespace.console.expect("\"w3\": restart 1", SOON).expect("they start");
+    let init = namespace.process_one().expect("PID 1").as_raw_nonzero().get();
+    let file = host.scratch.path().join("trace");
+    let path = file.to_str().expect("UTF-8");
+    let mut strace = std::process::Command::new("strace")
+        .args(["-qq", "-yy", "-p", &init.to_string(), "-o", path])
+        .spawn()
+        .expect("strace");
+    let text = || String::from_utf8_lossy(&std::fs::read(&file).unwrap_or_default()).into_owned();
+    let requests =
+        |text: &str| text.lines().filter(|line| line.starts_with("sendto(") && line.contains("NETLINK")).count();
+    until("rules that PID 1 takes away", || requests(&text()) >= 20);
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(strace.id().cast_signed()).expect("a pid"),
+        rustix::process::Signal::INT,
+    )
+    .expect("it runs");
+    strace.wait().expect("strace");
+    let text = text();
+    let waits = |line: &&str| {
+        let name = line.split('(').next().unwrap_or_default();
+        let closes = name == "close" && line.contains("NETLINK");
+        let reaps = (name == "wait4" || name == "waitid") && !line.contains("WNOHANG");
+        closes || reaps || ["umount2", "pivot_root", "poll", "ppoll", "nanosleep", "clock_nanosleep"].contains(&name)
+    };
+    let found: Vec<&str> = text.lines().filter(waits).collect();
+    assert!(found.is_empty(), "{found:#?}");
+    println!("{} requests to nf_tables, {} calls", requests(&text), text.lines().count());
+    namespace.signal(rustix::process::Signal::TERM).expect("a signal");
+    namespace.wait(SOON).expect("it ends");
+}

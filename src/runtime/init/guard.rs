@@ -4,7 +4,7 @@
 //! long: a PID 1 that stands still, or a board that does not do what it is there for, is reset. It stays armed on the way
 //! down, so that a shutdown that hangs ends as well.
 
-use super::in_time::{MOST, in_time};
+use super::in_time::{MOST, aside, in_time};
 use super::{Console, words};
 use crate::path::open;
 use core::fmt::Write;
@@ -116,26 +116,25 @@ impl Guard {
             self.well_since = None;
         } else if self.well_since.is_none() {
             self.well_since = Some(now);
-        } else if self.good_at(config).is_some_and(|at| at <= now) {
-            self.boot_was_good(config);
+        } else if self.good_at(config).is_some_and(|at| at <= now)
+            && let Some(boots) = config.system.boots
+        {
+            // The disk may not answer, and the loop waits for nobody.
+            self.is_counted = aside(&mut || {
+                let _ = write_count(boots.path, 0);
+            })
+            .is_err();
         }
     }
 
     /// The board goes down now: one that was asked to has not gone badly.
     pub(super) fn going_down(&mut self, config: &Config<'_>, is_asked: bool) {
-        if is_asked {
-            self.boot_was_good(config);
+        if let Some(boots) = config.system.boots.filter(|_| is_asked && self.is_counted) {
+            let _ = in_time(BOOTS_MS, &mut || write_count(boots.path, 0).map(|()| 0));
         }
         if let Some(armed) = &self.watchdog {
             // What is left to do has the whole of its time.
             let _ = rustix::io::write(&armed.device, b"\n");
-        }
-    }
-
-    fn boot_was_good(&mut self, config: &Config<'_>) {
-        let is_counted = core::mem::take(&mut self.is_counted);
-        if let Some(boots) = config.system.boots.filter(|_| is_counted) {
-            let _ = in_time(BOOTS_MS, &mut || write_count(boots.path, 0).map(|()| 0));
         }
     }
 }

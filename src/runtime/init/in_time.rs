@@ -10,6 +10,20 @@ use rustix::process::{Signal, WaitOptions, pidfd_send_signal, waitpid};
 /// The highest answer: an exit status carries it.
 pub(super) const MOST: u32 = 100;
 
+/// Has a child do the work, and does not wait for it: it is reaped with the orphans.
+///
+/// # Errors
+/// What clone3(2) says.
+pub(super) fn aside(work: &mut dyn FnMut()) -> Result<(), Errno> {
+    if let Cloned::Child = hilum_sys::clone(0, None)? {
+        // What it keeps open of PID 1 would stay in PID 1's epoll set.
+        let _ = hilum_sys::close_all_but(&mut []);
+        work();
+        exit(0)
+    }
+    Ok(())
+}
+
 /// Has a child do the work; gives its answer, up to [`MOST`].
 ///
 /// # Errors

@@ -144,7 +144,7 @@ impl Board {
         if !has_tables(&workload.network, &config.get().lists) || workload.isolation.is_net_shared {
             return;
         }
-        if let Err(errno) = crate::net::remove_rules(workload.name) {
+        if let Err(errno) = self.around.networks.rules.remove(workload.name) {
             self.console.say(format_args!("workload \"{}\": packet rules: {}", workload.name, words(errno)));
         }
     }

@@ -124,5 +124,7 @@ fn rules(config: &Config<'_>) -> Result<(), Errno> {
     let mut buffer = [0; RULES_BYTES];
     let mut writer = Writer::new(&mut buffer);
     board_rules(&mut writer, config, is_router(config));
-    request(&filter_socket()?, &writer)
+    // Not closed before the helper that does this exits: whoever waits for the rules would wait for that (`Rules`).
+    let socket = core::mem::ManuallyDrop::new(filter_socket()?);
+    request(&socket, &writer)
 }

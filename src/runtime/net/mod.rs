@@ -12,7 +12,7 @@ mod workload;
 pub(crate) use ability::{KINDS, can};
 pub(crate) use bridges::{adopt, prepare, set_all};
 pub(crate) use links::BoardLinks;
-pub(crate) use workload::{connect, remove_rules, rules, set_up};
+pub(crate) use workload::{Rules, connect, set_up};
 
 use crate::path::open;
 use core::fmt::Write;

@@ -2,6 +2,7 @@
 
 use super::{each_link, exchange, filter_socket, has_ipv6, index_of, request, route_socket, set};
 use crate::init::pause;
+use core::mem::ManuallyDrop;
 use hilum::config::{Attachment, Config, Mac, Workload, WorkloadLink, port_name};
 use hilum::netlink::{
     Inner, Make, WORKLOAD_RULES_BYTES, Writer, add_forwarding, delete_link, inner_link, isolate_port, make_link,
@@ -9,6 +10,7 @@ use hilum::netlink::{
 };
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 
 /// How often a name is tried that is still taken by the same workload's link of before, and milliseconds between.
 const TRIES: usize = 50;
@@ -95,29 +97,59 @@ fn parent_index(socket: &OwnedFd, link: &WorkloadLink<'_>) -> Result<u32, Errno>
     Err(Errno::NODEV)
 }
 
-/// Makes the tables of `workload`; they replace those of before.
+/// A socket to nf_tables that is not closed before its process exits.
 ///
-/// # Errors
-/// The kernel's: EPROTONOSUPPORT, ENOENT or EOPNOTSUPP where it lacks nf_tables or a part of it.
-pub(crate) fn rules(config: &Config<'_>, workload: &Workload<'_>) -> Result<(), Errno> {
-    let mut buffer = [0; WORKLOAD_RULES_BYTES];
-    let mut writer = Writer::new(&mut buffer);
-    workload_rules(&mut writer, config, workload);
-    request(&filter_socket()?, &writer)
-}
+/// The kernel waits for a grace period where such a socket is closed (`nft_rcv_nl_event` in net/netfilter/nf_tables_api.c):
+/// 5 to 20 ms, in which PID 1 would do nothing else. So PID 1 keeps one, and a helper hands over first and exits then.
+pub(crate) struct Rules(Option<ManuallyDrop<OwnedFd>>);
 
-/// Takes the tables of a workload away.
-///
-/// # Errors
-/// The kernel's.
-pub(crate) fn remove_rules(name: &str) -> Result<(), Errno> {
-    let mut buffer = [0; 1024];
-    let mut writer = Writer::new(&mut buffer);
-    remove_workload_rules(&mut writer, name);
-    match filter_socket() {
-        // A kernel without nf_tables has none.
-        Err(Errno::PROTONOSUPPORT) => Ok(()),
-        socket => request(&socket?, &writer),
+impl Rules {
+    /// It is opened when it is needed, in the network namespace of that moment.
+    pub(crate) const fn none() -> Self {
+        Self(None)
+    }
+
+    /// Makes the tables of `workload`; they replace those of before.
+    ///
+    /// # Errors
+    /// The kernel's: EPROTONOSUPPORT, ENOENT or EOPNOTSUPP where it lacks nf_tables or a part of it.
+    pub(crate) fn make(&mut self, config: &Config<'_>, workload: &Workload<'_>) -> Result<(), Errno> {
+        let mut buffer = [0; WORKLOAD_RULES_BYTES];
+        let mut writer = Writer::new(&mut buffer);
+        workload_rules(&mut writer, config, workload);
+        self.request(&writer)
+    }
+
+    /// Takes the tables of a workload away.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(crate) fn remove(&mut self, name: &str) -> Result<(), Errno> {
+        let mut buffer = [0; 1024];
+        let mut writer = Writer::new(&mut buffer);
+        remove_workload_rules(&mut writer, name);
+        match self.request(&writer) {
+            // A kernel without nf_tables has none.
+            Err(Errno::PROTONOSUPPORT) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn request(&mut self, writer: &Writer<'_>) -> Result<(), Errno> {
+        /// More answers than a request that was given up can have left: each takes a buffer of the socket.
+        const LEFT: usize = 512;
+        let socket = match &mut self.0 {
+            Some(socket) => socket,
+            none => none.insert(ManuallyDrop::new(filter_socket()?)),
+        };
+        // What is left of a request that failed is no answer to this one.
+        let mut answer = [0; 64];
+        for _ in 0..LEFT {
+            if matches!(recv(&**socket, &mut answer[..], RecvFlags::DONTWAIT), Err(Errno::AGAIN)) {
+                break;
+            }
+        }
+        request(socket, writer)
     }
 }
 

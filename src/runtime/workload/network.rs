@@ -3,7 +3,7 @@
 //! PID 1 makes one when the first of them starts, and keeps it: it outlives restarts of each, and no workload owns it, so
 //! none can change its addresses or routes whatever capabilities it has. The clone happens while PID 1 is in there.
 
-use crate::init::in_time;
+use crate::net::Rules;
 use crate::path::open;
 use hilum::config::{Config, Workload, limits};
 use hilum::netlink::has_tables;
@@ -12,12 +12,11 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-/// Milliseconds that the kernel has to take a workload's rules.
-const RULES_MS: u64 = 5_000;
-
 /// The shared namespaces, by the workload that the others name.
 pub(crate) struct Networks {
     shared: [Option<OwnedFd>; limits::WORKLOADS],
+    /// PID 1's own way to packet rules.
+    pub(crate) rules: Rules,
 }
 
 /// The way back to PID 1's own namespace; none where it was not left.
@@ -26,7 +25,7 @@ pub(super) struct Away(Option<OwnedFd>);
 
 impl Networks {
     pub(crate) const fn none() -> Self {
-        Self { shared: [const { None }; limits::WORKLOADS] }
+        Self { shared: [const { None }; limits::WORKLOADS], rules: Rules::none() }
     }
 
     /// Brings the namespaces into the order of another configuration: `old[new]` is where each workload was before.
@@ -63,7 +62,7 @@ impl Networks {
                 hilum_sys::own_network_namespace()?;
                 let made = set_up().and_then(|namespace| {
                     if let (Some(workload), Away(Some(own))) = (config.workloads.get(owner), &away) {
-                        connect(config, workload, own, &namespace)?;
+                        connect(&mut self.rules, config, workload, own, &namespace)?;
                     }
                     Ok(namespace)
                 });
@@ -88,7 +87,13 @@ impl Away {
 }
 
 /// Connects the namespace with what its owner's lines say: links are made on the board's side, and set up inside.
-fn connect(config: &Config<'_>, workload: &Workload<'_>, own: &OwnedFd, namespace: &OwnedFd) -> Result<(), Errno> {
+fn connect(
+    rules: &mut Rules,
+    config: &Config<'_>,
+    workload: &Workload<'_>,
+    own: &OwnedFd,
+    namespace: &OwnedFd,
+) -> Result<(), Errno> {
     if workload.network.links.is_empty() {
         return Ok(());
     }
@@ -96,8 +101,7 @@ fn connect(config: &Config<'_>, workload: &Workload<'_>, own: &OwnedFd, namespac
     let links = || (0..).zip(config.lists.of(workload.network.links));
     links().try_for_each(|(number, link)| crate::net::connect(workload, link, number, namespace.as_fd()))?;
     if has_tables(&workload.network, &config.lists) {
-        // A child has the memory for the messages, and PID 1 not for ever after.
-        in_time(RULES_MS, &mut || crate::net::rules(config, workload).map(|()| 0))?;
+        rules.make(config, workload)?;
     }
     hilum_sys::enter_network_namespace(namespace.as_fd())?;
     links().try_for_each(|(number, link)| crate::net::set_up(config, workload, link, number))

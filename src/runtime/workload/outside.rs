@@ -10,6 +10,7 @@ use super::report::Report;
 use super::spawn::Surroundings;
 use super::{mounts, root, template};
 use crate::init::{becomes, words};
+use crate::net::Rules;
 use crate::path::open;
 use crate::storage;
 use hilum::config::{Config, Identity, Overlay, ResourceLimit, User, Workload, limits};
@@ -159,7 +160,8 @@ fn apply(
             let namespace = process_file(pid, "ns/net", OFlags::RDONLY)?;
             crate::net::connect(workload, link, number, namespace.as_fd())
         }
-        Step::Rules(_) => crate::net::rules(config, workload),
+        // In a helper: PID 1 makes no links itself.
+        Step::Rules(_) => Rules::none().make(config, workload),
         Step::Hand => hand(waiting.socket, opened),
         _ => Ok(()),
     }
