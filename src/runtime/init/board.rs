@@ -10,6 +10,7 @@ use super::guard::Guard;
 use super::leave;
 use super::logs::Logs;
 use super::machine::Kind;
+use super::note::Note;
 use super::reload::Pending;
 use super::source::Source;
 use super::timeline::{Moment, Timeline};
@@ -24,7 +25,6 @@ use hilum_sys::{Once, SignalSet, Signals, monotonic_ms};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::process::Pid;
 
 /// What is too large for the stack.
 #[repr(C)]
@@ -47,23 +47,6 @@ const SLEEP_MS: u64 = 60_000;
 const SWEEP_MS: u64 = 50;
 /// Milliseconds after which memory that was needed for a moment is given back.
 const REST_MS: u64 = 500;
-
-/// What is remembered of one workload for its status.
-pub(super) struct Note {
-    /// What it last said of itself.
-    pub(super) text: heapless::String<{ limits::STATUS_BYTES }>,
-    /// The kernel ended it for its memory: the most that it had, and its limit.
-    pub(super) out_of_memory: Option<(u64, u64)>,
-    /// The process that looks whether it is well.
-    pub(super) check: Option<Pid>,
-    /// The copy of this process that sets it up from outside.
-    pub(super) helper: Option<Pid>,
-}
-
-impl Note {
-    pub(super) const NONE: Self =
-        Self { text: heapless::String::new(), out_of_memory: None, check: None, helper: None };
-}
 
 /// Everything that PID 1 keeps while it supervises.
 pub(super) struct Board {

@@ -1,20 +1,20 @@
-//! What is done to workloads and what comes from them: starts, ends, output, readiness, checks.
+//! What is done to workloads and what comes from them: starts, output, readiness, checks. Their ends are in `ends.rs`.
 
-use super::board::{Board, Note};
+use super::board::Board;
+use super::note::Note;
 use super::source::Source;
 use super::timeline::Moment;
 use super::{tell, words};
-use crate::turn::{DATAGRAMS, ENDS, LAST_HELPINGS, LEFT_HELPINGS, OUTPUT_BYTES, READY_BYTES};
+use crate::turn::{DATAGRAMS, OUTPUT_BYTES, READY_BYTES};
 use crate::workload::{Failure, Outcome, Process, Report, Target, is_good, spawn};
 use core::mem::MaybeUninit;
 use hilum::config::{Check, Ready};
-use hilum::netlink::has_tables;
 use hilum::supervise::{End, Event};
 use hilum_sys::{Cloned, exit};
 use rustix::event::epoll;
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, WaitStatus};
+use rustix::process::Pid;
 
 /// What a start counts as that failed before there was a process: the status of a failed set-up.
 const STATUS_SETUP: u8 = 125;
@@ -24,131 +24,6 @@ const KILL: u8 = 9;
 const READY_LOOK_MS: u64 = 1_000;
 
 impl Board {
-    /// Takes processes that ended, workloads and orphans alike: so many a turn, until there is none left.
-    ///
-    /// There is one place that reaps, so nobody can steal a status; and until it reaps a pid, that pid is nobody
-    /// else's. SIGCHLD coalesces, so one signal may stand for any number of ends.
-    pub(super) fn reap(&mut self) {
-        for _ in 0..ENDS {
-            match rustix::process::wait(WaitOptions::NOHANG) {
-                Ok(Some((pid, status))) => self.ended(pid, status),
-                Err(Errno::INTR) => {}
-                _ => return,
-            }
-        }
-        self.has_ends = true;
-    }
-
-    /// Goes on with what had its share in the turn before.
-    pub(super) fn go_on(&mut self) {
-        self.comes_back = false;
-        if core::mem::take(&mut self.has_ends) {
-            self.reap();
-        }
-        for index in 0..self.processes.len() {
-            if self.processes[index].as_ref().is_some_and(|process| process.ended.is_some()) {
-                self.read_last(index, 1);
-            }
-        }
-    }
-
-    fn ended(&mut self, pid: Pid, status: WaitStatus) {
-        if self.console.ended(pid) || self.is_prepared(pid, status) {
-            return;
-        }
-        if let Some(index) = self.notes.iter().position(|note| note.check == Some(pid)) {
-            self.notes[index].check = None;
-            return self.tell(index, Event::Checked(status.exit_status() == Some(0)));
-        }
-        self.helper_ended(pid);
-        // One that is reaped already has no pid any more.
-        let is_its = |process: &Process| process.pid == pid && process.ended.is_none();
-        let Some(index) = self.processes.iter().position(|process| process.as_ref().is_some_and(is_its)) else {
-            return;
-        };
-        self.let_go();
-        // What it wrote and reported before it ended comes first.
-        self.read_report(index);
-        self.read_notify(index);
-        if let Some(process) = &mut self.processes[index] {
-            process.ended = Some((status, LEFT_HELPINGS));
-        }
-        self.read_last(index, LAST_HELPINGS);
-    }
-
-    /// Reads on in the pipe of a workload that ended, for at most so many helpings; tells of its end when nothing is left.
-    pub(super) fn read_last(&mut self, index: usize, helpings: u32) {
-        for _ in 0..helpings {
-            let has_read = self.read_output(index);
-            let Some(Process { ended: Some((status, left)), .. }) = &mut self.processes[index] else { return };
-            *left -= 1;
-            if !has_read || *left == 0 {
-                let status = *status;
-                return self.end(index, status);
-            }
-        }
-        self.comes_back = true;
-    }
-
-    /// A workload has ended, and everything that it wrote is read.
-    fn end(&mut self, index: usize, status: WaitStatus) {
-        let config = self.config.clone();
-        let workload = &config.get().workloads[index];
-        self.logs.finish(workload, index, self.now, &mut self.console);
-        let set_up = self.processes[index].take().is_some_and(|process| {
-            let output = process.has_writers.then_some(&process.output);
-            // Before that it is the way that the socket comes, and not waited on.
-            let notify = process.notify.as_ref().filter(|_| process.report.is_none());
-            output.into_iter().chain(notify).for_each(|fd| self.forget(fd.as_fd()));
-            !process.has_failed
-        });
-        let end = match status.terminating_signal() {
-            Some(signal) => End::Signal(signal as u8),
-            None => End::Exit(status.exit_status().unwrap_or(0) as u8),
-        };
-        let name = workload.name;
-        match end {
-            End::Exit(code) if set_up => {
-                self.console.tell(format_args!("workload \"{name}\": exited with status {code}"));
-            }
-            End::Signal(signal) => {
-                let out_of_memory = self.around.groups.out_of_memory(workload, index);
-                tell::killed(&mut self.console, name, signal, out_of_memory.as_ref());
-                self.notes[index].out_of_memory = out_of_memory.map(|found| (found.peak.unwrap_or(0), found.limit));
-            }
-            _ => {}
-        }
-        self.remove_rules(index);
-        self.around.groups.remove(workload, index);
-        self.timeline.note(Moment::Ended(index as u8));
-        self.tell(index, Event::Ended(end));
-    }
-
-    /// A copy that set a workload up has ended. It may have done so after the workload itself did.
-    fn helper_ended(&mut self, pid: Pid) {
-        let Some(index) = self.notes.iter().position(|note| note.helper == Some(pid)) else { return };
-        self.notes[index].helper = None;
-        if self.processes[index].is_none() {
-            self.remove_rules(index);
-        }
-        if self.deferred.contains(index) {
-            self.deferred.remove(index);
-            self.start(index);
-        }
-    }
-
-    /// Takes away what leads to a workload that ended. Those of a network that several share stay with it.
-    fn remove_rules(&mut self, index: usize) {
-        let config = self.config.clone();
-        let Some(workload) = config.get().workloads.get(index) else { return };
-        if !has_tables(&workload.network, &config.get().lists) || workload.isolation.is_net_shared {
-            return;
-        }
-        if let Err(errno) = self.around.networks.rules.remove(workload.name) {
-            self.console.say(format_args!("workload \"{}\": packet rules: {}", workload.name, words(errno)));
-        }
-    }
-
     /// Reads one helping of what a workload wrote; gives whether there was any.
     pub(super) fn read_output(&mut self, index: usize) -> bool {
         let Some(process) = self.processes[index].as_mut().filter(|process| process.has_writers) else { return false };

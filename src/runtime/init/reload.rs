@@ -1,9 +1,10 @@
 //! Another configuration on a board that runs: what is gone or changed stops, then what is new or changed starts, and
 //! nothing else is touched. A file that is wrong changes nothing.
 
-use super::board::{Board, Note};
+use super::board::Board;
 use super::configuration::{self, Configuration};
 use super::control::{Doing, Text};
+use super::note::Note;
 use super::source::Source;
 use hilum::config::limits::WORKLOADS;
 use hilum::config::{has_same_system, unchanged};

@@ -1,5 +1,6 @@
 //! PID 1's side of a start: group, pipes, clone. It returns as soon as the process exists and never waits for it.
 
+use super::leftover::mount_namespace;
 use super::network::Networks;
 use super::report::{Outcome, receive};
 use super::{Groups, child, handover, outside};
@@ -40,6 +41,8 @@ pub(crate) struct Process {
     pub(crate) notify: Option<OwnedFd>,
     /// How it ended, while what it left in its pipe is still read; and how many helpings that may take.
     pub(crate) ended: Option<(WaitStatus, u32)>,
+    /// Its mount namespace, where processes may be left in there when it has ended: it shares process ids.
+    pub(crate) mount_namespace: Option<u64>,
 }
 
 impl Process {
@@ -172,6 +175,8 @@ pub(crate) fn spawn(
     match cloned.map_err(|errno| Failure { step: None, errno, hint: hint(plan.namespaces, errno) })? {
         Cloned::Child => Err(Errno::CHILD.into()),
         Cloned::Parent { pid, pidfd } => {
+            // It waits for its root filesystem, so it is there.
+            let mount_namespace = if plan.namespaces.has("pid") { None } else { mount_namespace(pid) };
             let waiting = outside::Waiting {
                 pid,
                 socket: socket.as_fd(),
@@ -191,6 +196,7 @@ pub(crate) fn spawn(
                 ready,
                 notify,
                 ended: None,
+                mount_namespace,
             })
         }
     }

@@ -1,0 +1,61 @@
+//! What a workload with `share pid` leaves behind where the kernel has no cgroup.kill: in a container, and before Linux 5.14.
+//!
+//! Without a PID namespace of its own nothing ends with its first process. But every process of it is in its mount
+//! namespace, and no other one is: it has one of its own always, and cannot leave it. So they are found by that, as
+//! /proc/PID/ns/mnt names it (namespaces(7)).
+
+use crate::path::stat;
+use hilum::text::text;
+use hilum_sys::monotonic_ms;
+use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+/// Milliseconds that they have to be gone.
+const END_MS: u64 = 2_000;
+const STEP_MS: u64 = 5;
+
+/// The mount namespace of a process, by the inode that stands for it; none where it has ended.
+pub(crate) fn mount_namespace(pid: Pid) -> Option<u64> {
+    // A pid has at most seven digits.
+    let path = text::<32>(format_args!("/proc/{}/ns/mnt", pid.as_raw_nonzero()));
+    stat(&path).ok().map(|found| found.st_ino)
+}
+
+/// Kills every process in a mount namespace, until none is left or their time is over. Gives how many are left, up to
+/// `most`. It waits: to be called in a helper.
+pub(crate) fn end_all(namespace: u64, most: u32) -> u32 {
+    let until = monotonic_ms() + END_MS;
+    loop {
+        // What cannot be looked at is not known to be gone.
+        let left = kill_all(namespace).unwrap_or(1);
+        if left == 0 || monotonic_ms() >= until {
+            return left.min(most);
+        }
+        crate::init::pause(STEP_MS);
+    }
+}
+
+/// Kills what is there now; gives how many that were.
+fn kill_all(namespace: u64) -> Result<u32, Errno> {
+    let folder = openat(CWD, c"/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut buffer = [core::mem::MaybeUninit::uninit(); 4096];
+    let mut entries = RawDir::new(&folder, &mut buffer);
+    let (mut count, own) = (0, rustix::process::getpid());
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_str().unwrap_or_default();
+        let Some(pid) = name.parse().ok().and_then(Pid::from_raw).filter(|pid| *pid != own) else { continue };
+        if mount_namespace(pid) != Some(namespace) {
+            continue;
+        }
+        count += 1;
+        // By a descriptor, and looked at once more: the number may be somebody else's by now.
+        if let Ok(process) = pidfd_open(pid, PidfdFlags::empty())
+            && mount_namespace(pid) == Some(namespace)
+        {
+            let _ = pidfd_send_signal(&process, Signal::KILL);
+        }
+    }
+    Ok(count)
+}
