@@ -174,6 +174,23 @@ fn one(text: &str) -> Result<(), Errno> {
             crate::ending::exit_on_term();
             Ok(())
         }
+        "end-by" => {
+            let signal = Signal::from_named_raw(number(part())? as i32).ok_or(Errno::INVAL)?;
+            rustix::process::kill_process(rustix::process::getpid(), signal)
+        }
+        "terminals" => {
+            // They stay open for what comes after.
+            let mut count = 0;
+            let errno = loop {
+                match open("/dev/ptmx", OFlags::RDWR | OFlags::NOCTTY, Mode::empty()) {
+                    Ok(terminal) => core::mem::forget(terminal),
+                    Err(errno) => break errno,
+                }
+                count += 1;
+            };
+            tell(format_args!("opened {count} terminals"));
+            Err(errno)
+        }
         "exit" => hilum_sys::exit(number(part())? as i32),
         "sleep" => {
             crate::ending::sleep(number(part())?.into());

@@ -12,6 +12,7 @@ mod attempt;
 mod ending;
 mod facts;
 mod flood;
+mod streams;
 
 use hilum_sys::{Arguments, print_to, standard_output};
 
@@ -37,6 +38,10 @@ fn main(arguments: Arguments) -> i32 {
         "fork-bomb" => ending::fork_bomb(),
         "spin" => ending::spin(),
         "terminal" => ending::use_terminal(),
+        "streams" => return streams::tell_all(),
+        "drain" => streams::drain(),
+        "pour" => return streams::pour(number(2), word(3) == "both"),
+        "pass" => return streams::pass_on(),
         "exit" => return number(2) as i32,
         "now" => tell(format_args!("now {}", hilum_sys::boottime_us())),
         "timed-init" => ending::become_timed_init(),

@@ -3,8 +3,9 @@
 use crate::Transcript;
 use anyhow::{Context, Result, bail};
 use rustix::fs::{Mode, OFlags, open};
+use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{Winsize, tcgetattr, tcsetwinsize};
 use std::fs::File;
 use std::io::Write;
 use std::process::{Child, Command, ExitStatus};
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 pub struct Terminal {
     child: Child,
     keyboard: File,
+    /// The program's side, where the terminal is to outlive it.
+    slave: Option<File>,
     /// What is shown.
     pub screen: Transcript,
 }
@@ -24,7 +27,18 @@ impl Terminal {
     ///
     /// # Errors
     /// There is no such program, or no terminal left.
-    pub fn start(mut command: Command, rows: u16, columns: u16) -> Result<Self> {
+    pub fn start(command: Command, rows: u16, columns: u16) -> Result<Self> {
+        let mut terminal = Self::start_partly(command, rows, columns, [true; 3])?;
+        terminal.slave = None;
+        Ok(terminal)
+    }
+
+    /// The same, with the terminal as those of its standard input, output and error alone that `is_terminal` says; what the
+    /// others are, the command says. The terminal goes on when the program has ended, as it does for a shell.
+    ///
+    /// # Errors
+    /// There is no such program, or no terminal left.
+    pub fn start_partly(mut command: Command, rows: u16, columns: u16, is_terminal: [bool; 3]) -> Result<Self> {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&master)?;
         unlockpt(&master)?;
@@ -32,13 +46,21 @@ impl Terminal {
         let slave = open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
         tcsetwinsize(&slave, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })?;
         let slave = File::from(slave);
-        command.stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(slave);
+        if is_terminal[0] {
+            command.stdin(slave.try_clone()?);
+        }
+        if is_terminal[1] {
+            command.stdout(slave.try_clone()?);
+        }
+        if is_terminal[2] {
+            command.stderr(slave.try_clone()?);
+        }
         let child = command.spawn().with_context(|| format!("{:?}", command.get_program()))?;
         // Dropping the command closes this process's copies of the terminal's other side.
         drop(command);
         let keyboard = File::from(master);
         let screen = Transcript::read(keyboard.try_clone()?);
-        Ok(Self { child, keyboard, screen })
+        Ok(Self { child, keyboard, slave: Some(slave), screen })
     }
 
     /// Types.
@@ -47,6 +69,22 @@ impl Terminal {
     /// The terminal has ended.
     pub fn type_text(&mut self, text: &str) -> Result<()> {
         Ok(self.keyboard.write_all(text.as_bytes())?)
+    }
+
+    /// Its local modes (termios(3)), as they are called.
+    ///
+    /// # Errors
+    /// The terminal has ended.
+    pub fn modes(&self) -> Result<String> {
+        Ok(format!("{:?}", tcgetattr(&self.keyboard)?.local_modes))
+    }
+
+    /// Sends the program a signal.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
     /// Waits until the program has ended; gives its status and everything that was shown.
@@ -58,7 +96,9 @@ impl Terminal {
         while Instant::now() < until {
             if let Some(status) = self.child.try_wait()? {
                 // The reader sees an error as the end, once everything is read.
-                let _ = self.screen.end(Duration::from_secs(1));
+                if self.slave.is_none() {
+                    let _ = self.screen.end(Duration::from_secs(1));
+                }
                 return Ok((status, self.screen.text()));
             }
             std::thread::sleep(Duration::from_millis(5));

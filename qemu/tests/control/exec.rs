@@ -18,7 +18,7 @@ fn exec_runs_inside_with_the_streams_and_the_exit_status_of_the_program() {
         text,
         "hilum: exec none: ENOENT (no such file or directory): the program is not in the root filesystem; write its path as it is inside\n"
     );
-    assert_eq!(host_root.ask(&["exec", "none", "x"]).0, 1);
+    assert_eq!(host_root.ask(&["exec", "none", "x"]).0, 125);
     // What is gone with its client is gone inside.
     let mut waiting = host_root.command(&["exec", "a", "/bin/probe", "sleep", "60000"]).spawn().expect("hilum");
     let count = || host_root.ask(&["exec", "a", "/bin/probe", "facts"]).1.matches("fact process ").count();
@@ -28,7 +28,7 @@ fn exec_runs_inside_with_the_streams_and_the_exit_status_of_the_program() {
     assert_eq!(host_root.ask(&["stop", "a", "-w"]).0, 0);
     assert_eq!(
         host_root.ask(&["exec", "a", "x"]),
-        (1, "hilum: workload \"a\" does not run; start it with: hilum start a\n".to_owned())
+        (125, "hilum: workload \"a\" does not run; start it with: hilum start a\n".to_owned())
     );
 }
 

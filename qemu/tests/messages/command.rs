@@ -62,6 +62,7 @@ fn with_process_one() -> Vec<Told> {
         ("A workload that has ended gets a signal", ask(&["signal", "once", "HUP"])),
         ("A program is to be run in one that has ended", ask(&["exec", "once", "/bin/probe"])),
         ("The program is not in it", ask(&["exec", "web", "/bin/shell"])),
+        ("A program is to be run in one that nobody knows", ask(&["exec", "wbe", "/bin/probe"])),
         ("The program may not be executed", ask(&["exec", "web", "/bin/text"])),
         ("There are no control groups to freeze it by", ask(&["freeze", "web"])),
     ];

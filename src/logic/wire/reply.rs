@@ -55,8 +55,9 @@ pub enum Reply<'a> {
     Line(u32, u64, &'a [u8]),
     /// Something that happened, at this microsecond since the kernel's start.
     Event(u64, &'a str),
-    /// The terminal of a program that was started comes with this message.
-    Terminal,
+    /// With this message come the other ends of a program's standard descriptors: its terminal, or where its input is
+    /// written and its output read; then where its errors are read, where they go another way.
+    Streams,
     /// It is over: an exit status, and why where it is not 0.
     Done(u8, &'a str),
 }
@@ -101,7 +102,7 @@ impl Reply<'_> {
                 put(out, &us.to_le_bytes())?;
                 put(out, text.as_bytes())?;
             }
-            Self::Terminal => put(out, &[5])?,
+            Self::Streams => put(out, &[5])?,
             Self::Done(status, text) => {
                 put(out, &[6, status])?;
                 put(out, text.as_bytes())?;
@@ -129,7 +130,7 @@ impl<'a> Reply<'a> {
                 Self::Line(number, ms, core::mem::take(&mut parts.0))
             }
             4 => Self::Event(parts.word64()?, parts.rest()?),
-            5 => Self::Terminal,
+            5 => Self::Streams,
             6 => Self::Done(parts.byte()?, parts.rest()?),
             _ => return Err(Malformed::Bytes),
         };

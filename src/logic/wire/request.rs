@@ -23,8 +23,8 @@ pub enum Command {
     Freeze,
     /// Let them go on.
     Thaw,
-    /// Run a program inside of a workload: its name, then the program's words. The descriptors of standard input, output
-    /// and error come with the request.
+    /// Run a program inside of a workload: its name, the kind of terminal, then the program's words. No descriptor comes
+    /// with the request: the answer brings the other ends of the program's standard input, output and error.
     Exec,
     /// Read the configuration again.
     Reload,
@@ -66,6 +66,8 @@ pub struct Request<'a> {
     /// Whether the answer waits until it is done; for `Log`, whether it goes on with further lines; for `Exec`, whether
     /// the program gets a terminal.
     pub is_waiting: bool,
+    /// For `Exec`, whether standard error goes another way than standard output.
+    pub is_split: bool,
     /// What the command says that it is; for `Exec` with a terminal its rows and columns, 16 bits each.
     pub number: u32,
     /// The workload's name and further words.
@@ -75,7 +77,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// A request without words.
     pub const fn new(command: Command) -> Self {
-        Self { command, is_waiting: false, number: 0, words: Vec::new() }
+        Self { command, is_waiting: false, is_split: false, number: 0, words: Vec::new() }
     }
 
     /// As it is sent.
@@ -85,7 +87,8 @@ impl<'a> Request<'a> {
     pub fn message(&self) -> Result<Message, Malformed> {
         let mut message = Message::new();
         let number = Command::ALL.iter().position(|known| *known == self.command).map_or(0, |at| at as u8 + 1);
-        put(&mut message, &[b'h', VERSION, number, u8::from(self.is_waiting)])?;
+        let flags = u8::from(self.is_waiting) | u8::from(self.is_split) << 1;
+        put(&mut message, &[b'h', VERSION, number, flags])?;
         put(&mut message, &self.number.to_le_bytes())?;
         self.words.iter().try_for_each(|word| put_text(&mut message, word))?;
         Ok(message)
@@ -106,11 +109,10 @@ impl<'a> Request<'a> {
         }
         let command = usize::from(command).checked_sub(1).and_then(|at| Command::ALL.get(at));
         let mut request = Self::new(*command.ok_or(Malformed::Bytes)?);
-        request.is_waiting = match flags {
-            0 => false,
-            1 => true,
-            _ => return Err(Malformed::Bytes),
-        };
+        if flags > 3 {
+            return Err(Malformed::Bytes);
+        }
+        (request.is_waiting, request.is_split) = (flags & 1 != 0, flags & 2 != 0);
         request.number = parts.word32()?;
         while !parts.0.is_empty() {
             request.words.push(parts.text()?).map_err(|_| Malformed::Long)?;

@@ -7,10 +7,10 @@ use proptest::prelude::*;
 proptest! {
     #[test]
     fn request_comes_out_as_it_went_in(
-        command in 0..Command::ALL.len(), is_waiting: bool, number: u32,
+        command in 0..Command::ALL.len(), is_waiting: bool, is_split: bool, number: u32,
         words in prop::collection::vec("[^\0]{0,40}", 0..8)
     ) {
-        let mut request = Request { is_waiting, number, ..Request::new(Command::ALL[command]) };
+        let mut request = Request { is_waiting, is_split, number, ..Request::new(Command::ALL[command]) };
         words.iter().for_each(|word| request.words.push(word).expect("there is room"));
         let message = request.message().expect("it fits");
         prop_assert_eq!(Request::read(&message), Ok(request));
@@ -41,7 +41,7 @@ proptest! {
 
     #[test]
     fn bytes_behind_a_good_start_are_read_or_refused(
-        command: u8, flags in 0_u8..3, bytes in prop::collection::vec(any::<u8>(), 0..60)
+        command: u8, flags in 0_u8..5, bytes in prop::collection::vec(any::<u8>(), 0..60)
     ) {
         let message: Vec<u8> = [b'h', VERSION, command, flags].into_iter().chain(bytes).collect();
         if let Ok(request) = Request::read(&message) {

@@ -8,18 +8,21 @@ use hilum::log::Printable;
 use hilum::wire::{Command, MESSAGE_BYTES, Reply, Request};
 use hilum_sys::print;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, IoSlice, IoSliceMut};
+use rustix::io::{Errno, IoSliceMut};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg, sendmsg, socket_with,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags,
+    SocketType, connect, recvmsg, send, socket_with,
 };
+
+/// Descriptors that come with an answer.
+pub(super) type Descriptors = heapless::Vec<OwnedFd, 3>;
 
 /// A connection to process 1.
 pub(super) struct Connection(OwnedFd);
 
 impl Connection {
-    /// Sends a request with descriptors; says what is wrong where that is not possible.
-    pub(super) fn ask(path: &str, request: &Request<'_>, descriptors: &[BorrowedFd<'_>]) -> Option<Self> {
+    /// Sends a request; says what is wrong where that is not possible.
+    pub(super) fn ask(path: &str, request: &Request<'_>) -> Option<Self> {
         let message = match request.message() {
             Ok(message) => message,
             Err(malformed) => {
@@ -28,12 +31,7 @@ impl Connection {
             }
         };
         let opened = open(path).and_then(|socket| {
-            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-            let mut control = SendAncillaryBuffer::new(&mut space);
-            if !descriptors.is_empty() && !control.push(SendAncillaryMessage::ScmRights(descriptors)) {
-                return Err(Errno::NOBUFS);
-            }
-            sendmsg(&socket, &[IoSlice::new(&message)], &mut control, SendFlags::NOSIGNAL)?;
+            send(&socket, &message, SendFlags::NOSIGNAL)?;
             Ok(Self(socket))
         });
         match opened {
@@ -52,9 +50,9 @@ impl Connection {
         }
     }
 
-    /// The next answer, with a descriptor that comes along. None when the other side is gone.
-    pub(super) fn next<'b>(&self, buffer: &'b mut [u8; MESSAGE_BYTES]) -> Option<(Reply<'b>, Option<OwnedFd>)> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    /// The next answer, with the descriptors that come along. None when the other side is gone.
+    pub(super) fn next<'b>(&self, buffer: &'b mut [u8; MESSAGE_BYTES]) -> Option<(Reply<'b>, Descriptors)> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
         let length = loop {
             match recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut control, RecvFlags::CMSG_CLOEXEC) {
@@ -63,19 +61,20 @@ impl Connection {
                 Err(_) => return None,
             }
         };
-        let mut descriptor = None;
+        let mut descriptors = Descriptors::new();
         for part in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(mut sent) = part {
-                descriptor = sent.next();
+            if let RecvAncillaryMessage::ScmRights(sent) = part {
+                // What does not fit is closed.
+                sent.for_each(|descriptor| drop(descriptors.push(descriptor)));
             }
         }
         // No message is empty: this is the end.
         let reply = Reply::read(buffer.get(..length)?).ok()?;
-        Some((reply, descriptor))
+        Some((reply, descriptors))
     }
 
-    /// Every answer up to the last one, whose exit status it gives; what is wrong is said.
-    pub(super) fn finish(&self, each: &mut dyn FnMut(&Reply<'_>)) -> i32 {
+    /// Every answer up to the last one, whose exit status it gives, or `lost` where there is none; what is wrong is said.
+    pub(super) fn finish(&self, lost: i32, each: &mut dyn FnMut(&Reply<'_>)) -> i32 {
         let mut buffer = [0; MESSAGE_BYTES];
         loop {
             match self.next(&mut buffer) {
@@ -88,7 +87,7 @@ impl Connection {
                 Some((reply, _)) => each(&reply),
                 None => {
                     print(format_args!("hilum: process 1 ended the connection\n"));
-                    return FAILED;
+                    return lost;
                 }
             }
         }
@@ -118,10 +117,10 @@ pub(super) fn ask(socket: &str, name: &str, words: &[&str]) -> i32 {
     if request.command == Command::Log {
         return log(socket, &request);
     }
-    let Some(connection) = Connection::ask(socket, &request, &[]) else { return FAILED };
+    let Some(connection) = Connection::ask(socket, &request) else { return FAILED };
     // The first event is the kernel's start, at 0.
     let mut before_us = 0;
-    connection.finish(&mut |reply| {
+    connection.finish(FAILED, &mut |reply| {
         if let Reply::Event(us, text) = reply {
             let passed_us = us.saturating_sub(before_us);
             show(format_args!("{:>6}.{:06} s  {passed_us:>9} us  {text}\n", us / 1_000_000, us % 1_000_000));
@@ -178,9 +177,9 @@ fn log_request<'a>(words: &[&'a str]) -> Option<Request<'a>> {
 
 /// Prints lines with their time, and how many are missing between them.
 fn log(socket: &str, request: &Request<'_>) -> i32 {
-    let Some(connection) = Connection::ask(socket, request, &[]) else { return FAILED };
+    let Some(connection) = Connection::ask(socket, request) else { return FAILED };
     let (mut expected, mut status) = (None, 0);
-    let answer = connection.finish(&mut |reply| {
+    let answer = connection.finish(FAILED, &mut |reply| {
         if let Reply::Line(number, ms, line) = reply {
             let missing = expected.map_or(0, |expected| number.wrapping_sub(expected));
             if missing > 0 {

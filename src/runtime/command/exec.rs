@@ -1,19 +1,27 @@
-//! `hilum exec NAME PROGRAM...`: a program inside of a workload, with this terminal or with these pipes.
+//! `hilum exec NAME PROGRAM...`: a program inside of a workload, with a terminal or with pipes.
 //!
-//! With a terminal the program has one of its own, of the workload's devpts; bytes are carried between the two, so
-//! nothing of the board's terminal is ever inside (CVE-2017-5226), and Ctrl-C is the program's.
+//! Nothing that is open here goes inside. The program gets pipes, or a terminal of the workload's own devpts, whose other
+//! ends come back; bytes are carried between those and what is open here. So a program that is left behind can neither
+//! write to the board's terminal nor read from it (CVE-2017-5226), and has no file or folder of the board.
 
-use super::client::Connection;
-use super::{FAILED, misused_as};
+use super::client::{Connection, Descriptors};
+use super::misused_as;
+use super::relay::{Flow, Way, carry};
+use crate::init::fill_standard_descriptors;
 use hilum::wire::{Command, MESSAGE_BYTES, Reply, Request};
-use hilum_sys::{SignalSet, Signals, print, standard_error, standard_input, standard_output};
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, OwnedFd};
+use hilum_sys::{print, standard_error, standard_input, standard_output};
+use rustix::fd::AsFd;
+use rustix::fs::fstat;
 use rustix::io::Errno;
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize};
+use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+
+/// The exit status where the workload could not be entered.
+pub(super) const NOT_ENTERED: i32 = 125;
 
 /// Runs it; gives the program's exit status.
 pub(super) fn exec(socket: &str, words: &[&str], term: &str) -> i32 {
+    // One that is closed here would be the next that is opened.
+    fill_standard_descriptors();
     let both = isatty(standard_input()) && isatty(standard_output());
     let (name, has_terminal, program) = match words {
         [name, "-t", program @ ..] => (name, true, program),
@@ -24,38 +32,81 @@ pub(super) fn exec(socket: &str, words: &[&str], term: &str) -> i32 {
     if program.is_empty() || name.starts_with('-') {
         return misused_as("exec");
     }
-    let mut request = Request { is_waiting: has_terminal, ..Request::new(Command::Exec) };
+    let mut request = Request { is_waiting: has_terminal, is_split: !is_one_place(), ..Request::new(Command::Exec) };
     let fits = request.words.extend_from_slice(&[name, term]).and_then(|()| request.words.extend_from_slice(program));
     if fits.is_err() {
         return misused_as("exec");
     }
-    if !has_terminal {
-        let three = [standard_input(), standard_output(), standard_error()];
-        let Some(connection) = Connection::ask(socket, &request, &three) else { return FAILED };
-        return connection.finish(&mut |_| {});
+    if has_terminal {
+        let (rows, columns) = size();
+        request.number = u32::from(rows) << 16 | u32::from(columns);
     }
-    // A serial line has no size of its own.
-    let size = tcgetwinsize(standard_output()).map_or((0, 0), |size| (size.ws_row, size.ws_col));
-    let size = if size.0 > 0 && size.1 > 0 { size } else { (24, 80) };
-    request.number = u32::from(size.0) << 16 | u32::from(size.1);
-    let Some(connection) = Connection::ask(socket, &request, &[]) else { return FAILED };
+    let Some(connection) = Connection::ask(socket, &request) else { return NOT_ENTERED };
     let mut buffer = [0; MESSAGE_BYTES];
     match connection.next(&mut buffer) {
-        Some((Reply::Terminal, Some(terminal))) => {
-            let raw = Raw::enter();
-            carry(&connection, &terminal);
-            drop(raw);
-            connection.finish(&mut |_| {})
-        }
+        Some((Reply::Streams, ends)) => match flows(ends, &request) {
+            Ok(mut flows) => {
+                let raw = has_terminal.then(Raw::enter);
+                let ended = carry(&connection, &mut flows, has_terminal);
+                drop(raw);
+                ended
+            }
+            Err(errno) => {
+                print(format_args!("hilum: exec: {}\n", crate::init::words(errno)));
+                NOT_ENTERED
+            }
+        },
         Some((Reply::Done(status, text), _)) => {
             print(format_args!("hilum: {text}\n"));
             status.into()
         }
         _ => {
             print(format_args!("hilum: process 1 ended the connection\n"));
-            FAILED
+            NOT_ENTERED
         }
     }
+}
+
+/// Whether standard output and error go to one place: then the order of what the program writes is kept.
+fn is_one_place() -> bool {
+    let (output, error) = (standard_output(), standard_error());
+    match (isatty(output), isatty(error)) {
+        (false, false) => {
+            let place = |found: rustix::fs::Stat| (found.st_dev, found.st_ino);
+            fstat(output).map(place).ok() == fstat(error).map(place).ok()
+        }
+        (output, error) => output == error,
+    }
+}
+
+/// Rows and columns of the terminal here; a serial line has no size of its own.
+fn size() -> (u16, u16) {
+    [standard_output(), standard_input(), standard_error()]
+        .iter()
+        .filter_map(|fd| tcgetwinsize(fd).ok())
+        .map(|size| (size.ws_row, size.ws_col))
+        .find(|size| size.0 > 0 && size.1 > 0)
+        .unwrap_or((24, 80))
+}
+
+/// What is carried: input, output, and errors where they go another way.
+fn flows(ends: Descriptors, request: &Request<'_>) -> Result<[Flow; 3], Errno> {
+    for end in &ends {
+        rustix::io::ioctl_fionbio(end, true)?;
+    }
+    let mut ends = ends.into_iter();
+    let first = ends.next().ok_or(Errno::PROTO)?;
+    let second = match request.is_waiting {
+        // A terminal is both.
+        true => rustix::io::fcntl_dupfd_cloexec(first.as_fd(), 3)?,
+        false => ends.next().ok_or(Errno::PROTO)?,
+    };
+    let way = if request.is_waiting { Way::ToTerminal } else { Way::ToPipe };
+    Ok([
+        Flow::new(way, standard_input(), Some(first)),
+        Flow::new(Way::Out, standard_output(), Some(second)),
+        Flow::new(Way::Out, standard_error(), ends.next()),
+    ])
 }
 
 /// The terminal gives bytes as they are typed, until this is dropped.
@@ -78,70 +129,4 @@ impl Drop for Raw {
             let _ = tcsetattr(standard_input(), OptionalActions::Drain, before);
         }
     }
-}
-
-/// Carries bytes between this terminal and the program's, and the window's size, until the program has ended.
-fn carry(connection: &Connection, terminal: &OwnedFd) {
-    const WINDOW_CHANGED: u32 = 28;
-    // A signal that asks this process to end ends it by the connection: the program hears of it then.
-    hilum_sys::mask(SignalSet::of(WINDOW_CHANGED));
-    let signals = Signals::open(SignalSet::of(WINDOW_CHANGED));
-    let mut has_input = true;
-    loop {
-        let input = standard_input();
-        let signal_fd = signals.as_ref().map_or(terminal.as_fd(), |signals| signals.fd());
-        let wanted = if has_input { PollFlags::IN } else { PollFlags::empty() };
-        let mut events = [
-            PollFd::new(terminal, PollFlags::IN),
-            PollFd::from_borrowed_fd(connection.fd(), PollFlags::IN),
-            PollFd::from_borrowed_fd(signal_fd, PollFlags::IN),
-            PollFd::from_borrowed_fd(input, wanted),
-        ];
-        match poll(&mut events, None) {
-            Ok(_) => {}
-            Err(Errno::INTR) => continue,
-            Err(_) => return,
-        }
-        let is_there = |at: usize| !events[at].revents().is_empty();
-        if is_there(0) && !copy(terminal.as_fd(), standard_output()) {
-            return;
-        }
-        if is_there(3) && has_input && !copy(input, terminal.as_fd()) {
-            // The end of input, as a person tells it to a terminal.
-            has_input = false;
-            let _ = rustix::io::write(terminal, b"\x04");
-        }
-        if is_there(2)
-            && let Ok(signals) = &signals
-            && signals.next().is_some()
-            && let Ok(size) = tcgetwinsize(standard_output())
-        {
-            let _ = tcsetwinsize(terminal, size);
-        }
-        if is_there(1) {
-            // The program has ended; what it wrote last is still to come.
-            let nothing_waits = rustix::io::ioctl_fionbio(terminal, true).is_err();
-            while !nothing_waits && copy(terminal.as_fd(), standard_output()) {}
-            return;
-        }
-    }
-}
-
-/// Carries what is there; false where it has ended.
-fn copy(from: rustix::fd::BorrowedFd<'_>, to: rustix::fd::BorrowedFd<'_>) -> bool {
-    let mut bytes = [0; 1024];
-    let count = match rustix::io::read(from, &mut bytes) {
-        Err(Errno::INTR) => return true,
-        Ok(0) | Err(_) => return false,
-        Ok(count) => count,
-    };
-    let mut rest = &bytes[..count];
-    while !rest.is_empty() {
-        match rustix::io::write(to, rest) {
-            Ok(written) => rest = &rest[written.min(rest.len())..],
-            Err(Errno::INTR | Errno::AGAIN) => {}
-            Err(_) => return false,
-        }
-    }
-    true
 }

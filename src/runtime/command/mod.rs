@@ -8,6 +8,7 @@ mod files;
 mod net;
 mod output;
 mod prompt;
+mod relay;
 mod status;
 
 pub(crate) use doctor::doctor;

@@ -40,7 +40,7 @@ fn connect(socket: &str, name: Option<&str>) -> Option<Connection> {
         // There is room: it is the first word.
         let _ = request.words.push(name);
     }
-    Connection::ask(socket, &request, &[])
+    Connection::ask(socket, &request)
 }
 
 /// Whether a single workload that was asked for runs, as an exit status.
@@ -52,7 +52,7 @@ fn running(name: Option<&str>, state: &Status<'_>) -> i32 {
 fn table(socket: &str, name: Option<&str>) -> i32 {
     let Some(connection) = connect(socket, name) else { return FAILED };
     let mut found = DONE;
-    let answer = connection.finish(&mut |reply| match reply {
+    let answer = connection.finish(FAILED, &mut |reply| match reply {
         Reply::Board(board) => head(board),
         Reply::Status(status) => {
             found |= running(name, status);
@@ -201,7 +201,7 @@ fn usage(name: &str) -> Usage {
 fn json(socket: &str, name: Option<&str>) -> i32 {
     let Some(connection) = connect(socket, name) else { return FAILED };
     let (mut found, mut count) = (DONE, 0);
-    let answer = connection.finish(&mut |reply| match reply {
+    let answer = connection.finish(FAILED, &mut |reply| match reply {
         Reply::Board(board) => {
             show(format_args!(
                 "{{\"going_down\":{},\"safe\":{},\"bad_boots\":{},\"uptime_ms\":{},\"workloads\":[",
@@ -319,7 +319,7 @@ pub(super) fn top(socket: &str, words: &[&str]) -> i32 {
         // The cursor goes home, and what was there is cleared.
         show(format_args!("\x1b[H\x1b[J"));
         let mut now: Vec<u64, { limits::WORKLOADS }> = Vec::new();
-        let answer = connection.finish(&mut |reply| match reply {
+        let answer = connection.finish(FAILED, &mut |reply| match reply {
             Reply::Board(board) => head(board),
             Reply::Status(status) => {
                 let cpu_us = usage(status.name).cpu_us.unwrap_or(0);

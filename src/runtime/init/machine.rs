@@ -80,6 +80,11 @@ pub(super) fn open_standard_descriptors() {
     // Before anything is opened: from 3 up there are only strangers. It fails on a kernel without the call (before
     // 5.9), and then they stay, but no workload gets them: it runs into the same failure, and says so.
     let _ = hilum_sys::close_range(3, u32::MAX);
+    fill_standard_descriptors();
+}
+
+/// Makes sure that descriptors 0, 1 and 2 are something.
+pub(crate) fn fill_standard_descriptors() {
     // Open takes the lowest free number, so this fills each gap; what comes to lie above 2 is closed again.
     for _ in 0..3 {
         let opened = open("/dev/null", OFlags::RDWR | OFlags::NOCTTY, Mode::empty());

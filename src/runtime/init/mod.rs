@@ -32,7 +32,7 @@ mod watch;
 pub(crate) use console::Console;
 pub(crate) use control::USUAL as CONTROL;
 pub(crate) use in_time::in_time;
-pub(crate) use machine::Kind;
+pub(crate) use machine::{Kind, fill_standard_descriptors};
 pub(crate) use wait::{becomes, becomes_until, milliseconds, pause};
 
 use board::Board;

@@ -19,6 +19,9 @@ use rustix::io::Errno;
 /// Bytes of a line that are sent; a line has at most [`hilum::log::LINE_BYTES`].
 const LINE_BYTES: usize = hilum::log::LINE_BYTES;
 
+/// The exit status of `exec` where the workload is not entered.
+const STATUS_NOT_ENTERED: u8 = 125;
+
 /// What becomes of a connection.
 enum Answer {
     /// It is done, with this status and these words.
@@ -67,7 +70,10 @@ impl Board {
             Ok(Some(_)) if !is_listening => self.hang_up(place),
             Ok(Some((length, descriptors))) => {
                 let answer = match Request::read(&buffer[..length]) {
-                    Ok(request) => self.answer(place, &request, descriptors),
+                    Ok(request) => match (self.answer(place, &request, &descriptors), request.command) {
+                        (Answer::Done(_, why), Command::Exec) => Answer::Done(STATUS_NOT_ENTERED, why),
+                        (answer, _) => answer,
+                    },
                     Err(malformed) => failed(format_args!("{}", malformed.text())),
                 };
                 self.give(place, answer);
@@ -169,7 +175,7 @@ impl Board {
         self.config.get().workloads.iter().position(|workload| workload.name == name)
     }
 
-    fn answer(&mut self, place: usize, request: &Request<'_>, descriptors: Descriptors) -> Answer {
+    fn answer(&mut self, place: usize, request: &Request<'_>, descriptors: &Descriptors) -> Answer {
         match request.command {
             Command::Status => self.status(place, request),
             Command::Timeline => self.tell_timeline(place),
@@ -190,7 +196,7 @@ impl Board {
         }
     }
 
-    fn answer_for(&mut self, place: usize, index: usize, request: &Request<'_>, descriptors: Descriptors) -> Answer {
+    fn answer_for(&mut self, place: usize, index: usize, request: &Request<'_>, descriptors: &Descriptors) -> Answer {
         let config = self.config.clone();
         let workload = &config.get().workloads[index];
         let name = workload.name;
@@ -305,7 +311,7 @@ impl Board {
     }
 
     /// Has a copy of this process run a program inside of a workload and answer.
-    fn execute(&mut self, place: usize, index: usize, request: &Request<'_>, descriptors: Descriptors) -> Answer {
+    fn execute(&mut self, place: usize, index: usize, request: &Request<'_>, descriptors: &Descriptors) -> Answer {
         let config = self.config.clone();
         let workload = &config.get().workloads[index];
         let (Some(process), Some(client)) = (&self.processes[index], &self.control.clients[place]) else {
@@ -317,25 +323,30 @@ impl Board {
         if process.report.is_some() {
             return failed(format_args!("workload \"{}\" is still being set up", workload.name));
         }
+        if self.around.groups.is_frozen(workload) {
+            // The program would be born frozen.
+            return failed(format_args!(
+                "workload \"{0}\" is frozen; let it go on with: hilum thaw {0}",
+                workload.name
+            ));
+        }
         let [_, term, words @ ..] = request.words.as_slice() else {
             return failed(format_args!("the program is missing"));
         };
         if words.is_empty() || words.len() > hilum::config::limits::EXEC_WORDS {
             return failed(format_args!("a program and at most {} words", hilum::config::limits::EXEC_WORDS - 1));
         }
-        let streams = match (request.is_waiting, descriptors.into_array::<3>()) {
-            (true, _) => Streams::Terminal((request.number >> 16) as u16, request.number as u16),
-            (false, Ok(three)) => Streams::Three(three),
-            (false, Err(_)) => return failed(format_args!("standard input, output and error did not come along")),
-        };
+        // Nothing that is open outside goes inside, whoever sends it: not even what looks harmless.
+        if !descriptors.is_empty() {
+            return failed(format_args!("no descriptor goes inside; use the hilum that runs as process 1"));
+        }
+        let terminal = request.is_waiting.then_some(((request.number >> 16) as u16, request.number as u16));
+        let streams = Streams::Made { terminal, is_split: request.is_split };
         match hilum_sys::clone(0, None) {
             Ok(Cloned::Child) => {
                 let connection = client.socket.as_fd();
                 let number = |fd: &dyn AsRawFd| fd.as_raw_fd().unsigned_abs();
-                let mut kept = [number(&client.socket), number(&process.pidfd), self.around.groups.number(), 0, 0, 0];
-                if let Streams::Three(three) = &streams {
-                    three.iter().zip(&mut kept[3..]).for_each(|(fd, place)| *place = number(fd));
-                }
+                let mut kept = [number(&client.socket), number(&process.pidfd), self.around.groups.number()];
                 let _ = hilum_sys::close_all_but(&mut kept);
                 let target = Target {
                     config: config.get(),

@@ -22,6 +22,12 @@ impl SignalSet {
     pub const fn of(number: u32) -> Self {
         Self(1 << (number - 1))
     }
+
+    /// These, and the signal with this number.
+    #[must_use]
+    pub const fn and(self, number: u32) -> Self {
+        Self(self.0 | Self::of(number).0)
+    }
 }
 
 /// Replaces the calling thread's signal mask (sigprocmask(2), SIG_SETMASK).

@@ -1,7 +1,8 @@
 //! Looking whether a workload is ready or healthy. It is done by a copy of PID 1, which ends with status 0 for yes: what
 //! is looked at may never answer, and PID 1 does not wait.
 
-use super::enter::{Streams, Target};
+use super::enter::Target;
+use super::streams::Streams;
 use hilum::config::Check;
 use hilum_sys::monotonic_ms;
 use rustix::event::PollFlags;

@@ -5,7 +5,7 @@
 
 use super::handover::{Opened, hand, receive};
 use super::program::Program;
-use super::report::{Report, send_time};
+use super::report::{Joining, Report, send_time};
 use super::{identity, landlock, mounts, reaper};
 use crate::init::words;
 use core::ffi::CStr;
@@ -97,21 +97,26 @@ pub(super) fn run(workload: &Workload<'_>, plan: &Plan<'_>, pipes: &Pipes<'_>) -
     exit(STATUS_SETUP)
 }
 
-/// Carries out what `plan` holds for a further program inside of the workload, and becomes that program. `terminal` has
-/// its standard descriptors made, once the process is the workload's user 0.
+/// Carries out what `plan` holds for a further program inside of the workload, and becomes that program. `connect` makes
+/// its standard descriptors, once the process is the workload's user 0.
 pub(super) fn run_program(
     workload: &Workload<'_>,
     plan: &Plan<'_>,
     pipes: &Pipes<'_>,
     program: &Program<'_>,
-    connect: impl FnOnce() -> Result<(), Errno>,
+    connect: impl FnOnce() -> Result<(), (Joining, Errno)>,
 ) -> ! {
     let mut child = Child::new(workload, pipes);
     let mut connect = Some(connect);
     for (index, step) in plan.of(Phase::Inside).filter(|(_, step)| step.is_for_exec()) {
+        // The last thing before rights are given up.
+        if matches!(step, Step::Directory(_))
+            && let Some(connect) = connect.take()
+            && let Err((joining, errno)) = connect()
+        {
+            child.fail(joining.step(), step, errno)
+        }
         let result = match step {
-            // The last thing before rights are given up.
-            Step::Directory(_) => connect.take().map_or(Ok(()), |connect| connect()).and_then(|()| child.apply(step)),
             Step::Execute(_) => Err(program.execute(workload)),
             _ => child.apply(step),
         };

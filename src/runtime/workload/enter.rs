@@ -7,34 +7,21 @@
 //! workload before the rights are given up.
 
 use super::child::{self, Pipes};
-use super::handover::{self, Opened};
 use super::program::Program;
-use super::report::{Outcome, receive};
+use super::report::{Joining, Outcome, Report, receive};
+use super::streams::{Streams, connect};
 use super::{Groups, outside};
-use crate::init::words;
 use heapless::String;
 use hilum::config::{Config, Workload};
-use hilum::plan::{Namespaces, Phase, Plan, Step, plan};
+use hilum::plan::{Namespaces, Plan, Step, plan};
 use hilum::text::append;
-use hilum::wire::Reply;
 use hilum_sys::{Cloned, SignalSet, exit, monotonic_ms};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, pidfd_send_signal, waitpid};
-use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
-
-/// What a program that joins gets as its standard input, output and error.
-pub(crate) enum Streams {
-    /// Nothing, and what it writes goes nowhere.
-    None,
-    /// These.
-    Three([OwnedFd; 3]),
-    /// A terminal of its own with so many rows and columns.
-    Terminal(u16, u16),
-}
 
 /// What the new process needs of the outside.
 struct Inside {
@@ -77,16 +64,7 @@ impl Target<'_> {
             Ok((pidfd, pid, report)) => match wait(pid, pidfd, connection, until_ms) {
                 Some(status) => {
                     if let Outcome::Failed(report) = receive(&report, &mut None) {
-                        let step = plan.steps.get(report.step);
-                        let name = words.first().copied().unwrap_or_default();
-                        let _ = match step {
-                            Some(step @ Step::Execute(_)) => {
-                                let (before, hint) = step.hint(report.errno.0).map_or(("", ""), |hint| (": ", hint));
-                                append(&mut text, format_args!("exec {name}: {}{before}{hint}", report.errno))
-                            }
-                            Some(step) => append(&mut text, format_args!("{step}: {}", report.errno)),
-                            None => Ok(()),
-                        };
+                        let _ = tell(&mut text, &plan, report, words.first().copied().unwrap_or_default());
                     }
                     let signalled = status.terminating_signal().map(|signal| 128 + signal);
                     (status.exit_status().or(signalled).unwrap_or(255) as u8, text)
@@ -142,8 +120,8 @@ impl Target<'_> {
                 if let Some(namespace) = &inside.group_namespace
                     && let Err(errno) = hilum_sys::enter_namespaces(namespace.as_fd(), Namespaces::flag("cgroup"))
                 {
-                    let step = plan.of(Phase::Inside).next().map_or(0, |(index, _)| index);
-                    super::report::Report { step, errno: words_of(errno) }.send(report_writer.as_fd());
+                    let step = Joining::Groups.step();
+                    Report { step, errno: crate::init::words(errno) }.send(report_writer.as_fd());
                     exit(125)
                 }
                 let writer = report_writer.as_fd();
@@ -158,7 +136,7 @@ impl Target<'_> {
                     landlock_abi: hilum_sys::landlock_abi(),
                     config: self.config,
                 };
-                let has_terminal = matches!(streams, Streams::Terminal(..));
+                let has_terminal = matches!(streams, Streams::Made { terminal: Some(_), .. });
                 let variables = self.config.lists.of(self.workload.env);
                 let program = Program { words, variables, term: has_terminal.then_some(term) };
                 child::run_program(self.workload, plan, &pipes, &program, || {
@@ -169,54 +147,17 @@ impl Target<'_> {
     }
 }
 
-fn words_of(errno: Errno) -> hilum::errno::Errno {
-    words(errno)
-}
-
-/// Makes the standard descriptors what they are to be.
-fn connect(workload: &Workload<'_>, streams: Streams, connection: Option<BorrowedFd<'_>>) -> Result<(), Errno> {
-    let three = match streams {
-        Streams::Three(three) => three,
-        Streams::None => {
-            let null = || crate::path::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-            [null()?, null()?, null()?]
-        }
-        Streams::Terminal(rows, columns) => {
-            let terminal = terminal(workload, rows, columns, connection.ok_or(Errno::BADF)?)?;
-            let copy = || rustix::io::fcntl_dupfd_cloexec(&terminal, 3);
-            [copy()?, copy()?, copy()?]
-        }
-    };
-    rustix::stdio::dup2_stdin(&three[0])?;
-    rustix::stdio::dup2_stdout(&three[1])?;
-    rustix::stdio::dup2_stderr(&three[2])
-}
-
-/// A terminal of the workload's own devpts, which becomes the session's; its other side goes to whoever asked.
-///
-/// Both sides are known by descriptors alone (CVE-2025-52565): the first comes from the devpts mount, which is looked
-/// at, the second from the first.
-fn terminal(workload: &Workload<'_>, rows: u16, columns: u16, connection: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
-    const DEVPTS: u64 = 0x1cd1;
-    let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let master = openat2(rustix::fs::CWD, c"/dev/pts/ptmx", flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)?;
-    if rustix::fs::fstatfs(&master)?.f_type as u64 & 0xffff_ffff != DEVPTS {
-        return Err(Errno::NODEV);
+/// Says which step of joining failed, and why.
+fn tell(text: &mut String<256>, plan: &Plan<'_>, report: Report, program: &str) -> core::fmt::Result {
+    let errno = report.errno;
+    let step = plan.steps.get(report.step);
+    let hint = step.map_or_else(|| Joining::hint(report.step, errno), |step| step.hint(errno.0));
+    match step {
+        Some(Step::Execute(_)) => append(text, format_args!("exec {program}: {errno}"))?,
+        Some(step) => append(text, format_args!("{step}: {errno}"))?,
+        None => append(text, format_args!("{}: {errno}", Joining::text(report.step)))?,
     }
-    unlockpt(&master)?;
-    let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
-    let size = rustix::termios::Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-    rustix::termios::tcsetwinsize(&slave, size)?;
-    let user = workload.identity.user;
-    let (uid, gid) = (rustix::process::Uid::from_raw(user.uid), rustix::process::Gid::from_raw(user.gid));
-    rustix::fs::fchown(&slave, Some(uid), Some(gid))?;
-    rustix::process::ioctl_tiocsctty(&slave)?;
-    let mut opened = Opened::new();
-    // It is empty.
-    let _ = opened.push(master);
-    let message = Reply::Terminal.message().map_err(|_| Errno::MSGSIZE)?;
-    handover::send(connection, &message, &opened)?;
-    Ok(slave)
+    hint.map_or(Ok(()), |hint| append(text, format_args!(": {hint}")))
 }
 
 /// Waits for the program; ends it when the connection ends, or when its time is over. None where it was its time.

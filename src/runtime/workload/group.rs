@@ -161,6 +161,12 @@ impl Groups {
         write(existing(folder, workload.name)?.as_fd(), "cgroup.freeze", text)
     }
 
+    /// Whether what is in the group of a workload is stopped, or about to be.
+    pub(crate) fn is_frozen(&self, workload: &Workload<'_>) -> bool {
+        let group = self.folder.as_ref().and_then(|folder| existing(folder, workload.name).ok());
+        group.is_some_and(|group| read_number(group.as_fd(), "cgroup.freeze") == Some(1))
+    }
+
     /// Kills everything in the group of a workload (cgroup.kill, from kernel 5.14 on).
     pub(crate) fn kill(&self, workload: &Workload<'_>) -> Result<(), Errno> {
         let folder = self.folder.as_ref().ok_or(Errno::OPNOTSUPP)?;

@@ -21,10 +21,11 @@ mod reaper;
 mod report;
 mod root;
 mod spawn;
+mod streams;
 mod template;
 
 pub(crate) use check::is_good;
-pub(crate) use enter::{Streams, Target};
+pub(crate) use enter::Target;
 pub(crate) use group::{Groups, OutOfMemory};
 pub(crate) use identity::cut_bounding_set;
 pub(crate) use leftover::end_all;
@@ -32,4 +33,5 @@ pub(crate) use network::Networks;
 pub(crate) use outside::{LONGEST_MS, needs_copy, wait};
 pub(crate) use report::{Outcome, Report};
 pub(crate) use spawn::{Failure, Process, Surroundings, spawn};
+pub(crate) use streams::Streams;
 pub(crate) use template::{empty_folder, place as template_place, prepare as prepare_template};

@@ -14,6 +14,53 @@ pub(crate) struct Report {
     pub(crate) errno: errno::Errno,
 }
 
+/// What a program that joins a workload does besides the steps of the plan.
+#[derive(Clone, Copy)]
+pub(crate) enum Joining {
+    /// It enters the namespace of control groups.
+    Groups,
+    /// It opens a terminal of the workload's.
+    Terminal,
+    /// It makes its standard descriptors, and sends their other ends.
+    Pipes,
+}
+
+impl Joining {
+    /// The lowest number of a report for one; a step of a plan has an index below.
+    const FIRST: usize = 0xf0;
+    const ALL: [Self; 3] = [Self::Groups, Self::Terminal, Self::Pipes];
+
+    /// How a report names it.
+    pub(super) const fn step(self) -> usize {
+        Self::FIRST + self as usize
+    }
+
+    fn of(step: usize) -> Option<Self> {
+        Self::ALL.into_iter().find(|joining| joining.step() == step)
+    }
+
+    /// What a report names, in words.
+    pub(super) fn text(step: usize) -> &'static str {
+        match Self::of(step) {
+            Some(Self::Groups) => "enter the namespace of control groups",
+            Some(Self::Terminal) => "open terminal /dev/pts/ptmx",
+            Some(Self::Pipes) => "make pipes for input and output",
+            None => "join",
+        }
+    }
+
+    /// What helps where the kernel's own words mislead.
+    pub(super) fn hint(step: usize, errno: errno::Errno) -> Option<&'static str> {
+        const ENOSPC: u16 = 28;
+        match (Self::of(step), errno.0) {
+            (Some(Self::Terminal), ENOSPC) => Some(
+                "the workload has as many terminals open as it may have, or the board has none left; -T goes without",
+            ),
+            _ => None,
+        }
+    }
+}
+
 /// What reading the report pipe gave.
 pub(crate) enum Outcome {
     /// Nothing yet.
