@@ -206,3 +206,63 @@ fn at_stop_workloads_run_one_after_the_other_when_all_is_over() {
         ],
     );
 }
+
+/// A root filesystem that has busybox as well.
+fn with_busybox() -> Option<Host> {
+    let host_root = Host::new()?;
+    let busybox = support::built(&format!("image/{}/busybox/bin/busybox", support::host().name()));
+    std::fs::copy(busybox, host_root.root().join("bin/busybox")).expect("busybox");
+    for name in ["sh", "httpd", "sleep"] {
+        std::os::unix::fs::symlink("busybox", host_root.root().join("bin").join(name)).expect("a link");
+    }
+    Some(host_root)
+}
+
+#[test]
+fn daemon_that_goes_to_the_background_is_no_success_and_is_called_that() {
+    let Some(host_root) = with_busybox() else { return };
+    let early = "hilum: workload \"a\": ended before it was ready; if it went to the background, keep it in the foreground, as httpd -f does";
+    for reaper in ["", "reaper\n"] {
+        let namespace = start(&host_root, &format!("exec /bin/httpd -p 81\nready tcp 81\n{reaper}"));
+        let console = namespace.console.expect("\"b\": not started", SOON).expect("it has not come up");
+        has_in_order(
+            &console,
+            &[
+                "hilum: workload \"a\": exited with status 0",
+                early,
+                "hilum: workload \"b\": not started: \"a\" failed; see: hilum log a",
+            ],
+        );
+        assert!(!console.contains("\"b\": started") && !console.contains("\"a\": ready"), "{console}");
+        let status = host_root.status("a");
+        assert_eq!((status["state"].as_str(), status["reason"].as_str()), (Some("failed"), Some("early")));
+        assert_eq!(status["exit"], 0);
+    }
+    // What the line says helps.
+    let namespace = start(&host_root, "exec /bin/httpd -f -p 81\nready tcp 81");
+    namespace.console.expect("b | ready", SOON).expect("it comes up");
+}
+
+#[test]
+fn end_with_status_0_before_the_readiness_that_a_line_waits_for_is_restarted_on_failure() {
+    let host_root = host_or_return!();
+    for ready in ["tcp 80", "fd 3", "notify", "after 1h"] {
+        let config = format!(
+            "hilum 1\n[system]\n[workload a]\nroot ROOT\nexec /bin/probe exit 0\nready {ready}\n\
+             restart on-failure delay=1ms max=1ms limit=2/1m else=poweroff\n[workload b]\nroot ROOT\nexec /bin/probe exit 0\nneeds a\n"
+        );
+        let (_, console) = host_root.run(&config);
+        assert_eq!(console.matches("\"a\": ended before it was ready;").count(), 3, "{ready}\n{console}");
+        has_line(&console, "hilum: workload \"a\": gave up after 2 restarts in 60 s: power off");
+        assert!(!console.contains("\"b\": started"), "{ready}\n{console}");
+    }
+    // What it said before it ended counts, however fast it was.
+    for lines in
+        ["exec /bin/probe do ready-fd:3 exit:0\nready fd 3", "exec /bin/probe do notify:READY=1 exit:0\nready notify"]
+    {
+        let namespace = start(&host_root, lines);
+        let console = namespace.console.expect("b | ready", SOON).expect("it was ready");
+        has_in_order(&console, &["hilum: workload \"a\": ready", "hilum: workload \"a\": exited with status 0"]);
+        assert_eq!(host_root.status("a")["state"], "finished", "{lines}");
+    }
+}

@@ -4,6 +4,7 @@
 mod clients;
 mod exec;
 mod log;
+mod needs;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -69,7 +70,10 @@ fn failed_start_is_an_exit_status_and_the_failed_need_is_shown() {
     let namespace = host_root.start(config);
     namespace.console.expect("not started", SOON).expect("it fails");
     let (code, text) = host_root.ask(&["start", "user", "-w"]);
-    assert_eq!((code, text.as_str()), (1, "hilum: workload \"user\" failed; see: hilum log user\n"));
+    assert_eq!(
+        (code, text.as_str()),
+        (1, "hilum: workload \"user\" was not started: \"bad\" failed; see: hilum log bad\n")
+    );
     let user = host_root.status("user");
     assert_eq!((user["state"].as_str(), user["need"].as_str()), (Some("failed"), Some("bad")));
     assert_eq!(host_root.status("bad")["exit"], 9);

@@ -7,32 +7,44 @@
 //!
 //! | state | event | next state | actions |
 //! |---|---|---|---|
-//! | Waiting | what it needs is ready | Starting | Start |
+//! | Waiting | what it needs is up, it is its turn, and a set-up is free | Starting | Start |
 //! | Waiting | what it needs has failed | Failed | TellNeed |
 //! | Starting | program executed | Starting, or Ready with `ready exec` | |
 //! | Starting | said to be ready | Ready | TellReady |
 //! | Starting | its `within` is over | Unhealthy | TellNotReady, Signal |
+//! | Starting | ended well, but its `ready` line says otherwise | as if it ended badly | TellEarly |
 //! | Ready | one bad check too many | Unhealthy | TellUnhealthy, Signal |
 //! | Starting, Ready, Unhealthy | ended, a restart is due | BackingOff | TellRestart |
 //! | Starting, Ready, Unhealthy | ended, one restart too many | Failed | TellLimit, the limit's `else` |
 //! | Starting, Ready | ended well, no restart | Finished | |
 //! | Starting, Ready, Unhealthy | ended badly, no restart | Failed | |
-//! | BackingOff | its delay is over | Starting | Start |
+//! | BackingOff | its delay is over | Waiting, with its count of restarts | |
 //! | Waiting, BackingOff | asked to stop, or board goes down | Stopped | |
 //! | Starting, Ready | asked to stop, or board goes down and nothing that runs depends on it | Stopping | Signal |
 //! | Starting, Ready | asked to restart | Stopping, then Waiting | Signal |
+//! | Unhealthy, Stopping, Killing, Lost | asked to start or restart | the same, then Waiting | |
+//! | Unhealthy, Stopping, Killing, Lost | asked to stop | the same, then Stopped | |
 //! | Unhealthy, Stopping | its grace is over | Killing | Kill |
-//! | Stopping, Killing | ended | Stopped | |
+//! | Stopping, Killing, Lost | ended | Stopped, or what was asked for meanwhile | |
 //! | Killing | [`KILL_MS`] are over | Lost | TellLost |
-//! | BackingOff, Finished, Failed, Stopped | asked to start | Waiting | |
+//! | BackingOff, Finished, Failed, Stopped | asked to start or restart | Waiting | |
+//! | BackingOff, Failed, Stopped, and those on their way down | what needs it is asked to start or restart | as if it was asked itself | |
+//!
+//! Starting is entered from Waiting alone (`order.rs`), and by an `at-stop` workload when its time has come. So nothing starts
+//! while what it needs is not up, and waiting counts as no restart. What needs a workload is what needs it directly or through others.
 //!
 //! The ladder of escalation is in `policy.rs`.
 
+mod answer;
+mod asked;
+mod ended;
 mod order;
 mod policy;
+mod readiness;
 mod supervisor;
 mod unit;
 
+pub use answer::Answer;
 pub use policy::{Backoff, DEPENDENTS_FROM, Verdict};
 pub use supervisor::Supervisor;
 pub use unit::Unit;
@@ -177,6 +189,8 @@ pub enum End {
     NotReady,
     /// It was unhealthy, and was stopped for that.
     Unhealthy,
+    /// It exited with status 0 before it was ready, although its `ready` line waits for more than that.
+    Early,
 }
 
 impl End {
@@ -222,6 +236,8 @@ pub enum Action {
     TellReady(usize),
     /// Tell that it was not ready in time.
     TellNotReady(usize),
+    /// Tell that it ended before it was ready, and that this counts as a failure although its status is 0.
+    TellEarly(usize),
     /// Tell that it is unhealthy after this many bad checks.
     TellUnhealthy(usize, u8),
     /// Tell that it will be restarted: how many times in a row, and after how many milliseconds.

@@ -46,8 +46,12 @@ impl Supervisor {
             return true;
         }
         let has_needs = workload.needs.iter().all(|need| is_there(&self.units[need]));
-        let is_before = |unit: &Unit| matches!(unit.state, State::Waiting | State::Starting(_));
-        let its_turn = !workload.after.iter().any(|before| is_before(&self.units[before]));
+        // One that does not come up by itself is not waited for.
+        let is_before = |before: usize| match self.units[before].state {
+            State::Waiting => !self.is_at_stop(config, before) && self.held_by(config, before).is_none(),
+            state => matches!(state, State::Starting(_)),
+        };
+        let its_turn = !workload.after.iter().any(is_before);
         let can_start = has_needs && its_turn && self.has_free_slot(config, now);
         if can_start {
             self.start(index, now);

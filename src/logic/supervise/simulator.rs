@@ -1,7 +1,8 @@
 //! Whole lives of boards: random configurations, programs that behave in every way, people who ask for anything.
 //!
 //! What has to hold at every moment: no workload is started twice at once, none is without a way out of its state, no
-//! deadline is passed over, and a board that is told to go down is gone in a time that its configuration bounds.
+//! deadline is passed over, and a board that is told to go down is gone in a time that its configuration bounds. Nobody starts
+//! while what it needs is not up, a stop gives every process its grace, and every request ends in an answer that is true.
 
 use super::*;
 use crate::config::{
@@ -25,8 +26,8 @@ struct Program {
     is_well: bool,
     /// Milliseconds until it ends when it is asked to; none where it does not.
     stops_ms: Option<u64>,
-    /// Whether even a kill does not end it (state D).
-    is_stuck: bool,
+    /// Milliseconds until a kill ends it; none where it does not even do that (state D).
+    killed_ms: Option<u64>,
 }
 
 fn program() -> impl Strategy<Value = Program> {
@@ -38,16 +39,16 @@ fn program() -> impl Strategy<Value = Program> {
         0_u8..3,
         prop::bool::weighted(0.7),
         maybe(800),
-        prop::bool::weighted(0.05),
+        prop_oneof![18 => Just(Some(1)), 1 => Just(Some(4 * KILL_MS)), 1 => Just(None)],
     )
-        .prop_map(|(executed_ms, ready_ms, ends_ms, status, is_well, stops_ms, is_stuck)| Program {
+        .prop_map(|(executed_ms, ready_ms, ends_ms, status, is_well, stops_ms, killed_ms)| Program {
             executed_ms,
             ready_ms,
             ends_ms,
             status,
             is_well,
             stops_ms,
-            is_stuck,
+            killed_ms,
         })
 }
 
@@ -114,6 +115,17 @@ struct World<'c> {
     due: Vec<(u64, Due)>,
     left: u32,
     starts: [u32; WORKLOADS],
+    /// When each was sent its stop signal in this run.
+    signalled: [Option<u64>; WORKLOADS],
+    /// How often each was asked to stop.
+    stops: [u32; WORKLOADS],
+    /// What was asked for and has no answer yet, with the stops before it.
+    requests: Vec<(usize, Ask, [u32; WORKLOADS])>,
+}
+
+/// What `next` leads to from a workload on, which comes back to none.
+fn chain(index: usize, next: &dyn Fn(usize) -> WorkloadSet) -> Vec<usize> {
+    next(index).iter().flat_map(|other| chain(other, next).into_iter().chain([other])).collect()
 }
 
 impl World<'_> {
@@ -123,8 +135,13 @@ impl World<'_> {
             match action {
                 Action::Start(index) => {
                     assert!(!self.alive[index], "started while it still runs");
+                    let is_up = |need| matches!(self.supervisor.state(need), State::Ready | State::Finished);
+                    let workload = &self.config.workloads[index];
+                    let is_last = workload.supervision.at_stop_ms > 0;
+                    assert!(is_last || workload.needs.iter().all(is_up), "{index} starts without what it needs");
                     let program = self.programs[index];
                     self.starts[index] += 1;
+                    self.signalled[index] = None;
                     self.alive[index] = true;
                     match program.executed_ms {
                         None => later(1, Due::Ends(index, 125)),
@@ -140,11 +157,20 @@ impl World<'_> {
                     }
                 }
                 Action::Signal(index) => {
+                    self.signalled[index] = Some(self.now);
                     if let Some(ms) = self.programs[index].stops_ms {
                         later(ms, Due::Ends(index, 0));
                     }
                 }
-                Action::Kill(index) if !self.programs[index].is_stuck => later(1, Due::Ends(index, 137)),
+                Action::Kill(index) => {
+                    let Workload { supervision, stop, .. } = &self.config.workloads[index];
+                    let had_ms = self.signalled[index].map(|at| self.now - at);
+                    let had_grace = had_ms.is_some_and(|ms| ms >= u64::from(stop.grace_ms));
+                    assert!(supervision.at_stop_ms > 0 || had_grace, "{index} is killed after {had_ms:?} ms");
+                    if let Some(ms) = self.programs[index].killed_ms {
+                        later(ms, Due::Ends(index, 137));
+                    }
+                }
                 Action::Check(index) => {
                     let is_good = self.programs[index].is_well;
                     later(3, Due::Tell(index, Event::Checked(is_good)));
@@ -182,6 +208,7 @@ impl World<'_> {
                     _ => {}
                 }
             }
+            self.carry_out();
             self.supervisor.tick(self.config, self.now);
             self.carry_out();
             self.look();
@@ -189,8 +216,71 @@ impl World<'_> {
         panic!("no end of things to do at {} ms: a storm", self.now);
     }
 
+    /// Somebody asks for something, and waits for the answer.
+    fn ask(&mut self, index: usize, ask: Ask) {
+        let refusal = self.supervisor.refusal(self.config, index).filter(|_| ask == Ask::Restart);
+        if let Some(refusal) = refusal {
+            return self.is_true(index, ask, refusal, &self.stops);
+        }
+        if self.supervisor.going_down().is_none() {
+            self.supervisor.on(self.config, index, Event::Asked(ask), self.now);
+            self.stops[index] += u32::from(ask == Ask::Stop);
+            self.requests.push((index, ask, self.stops));
+        }
+    }
+
+    /// Everything that a workload waits for before it starts.
+    fn before(&self, index: usize) -> Vec<usize> {
+        chain(index, &|index| self.config.workloads[index].needs.union(self.config.workloads[index].after))
+    }
+
+    /// Everything that a workload needs, directly or through others.
+    fn needed(&self, index: usize) -> Vec<usize> {
+        chain(index, &|index| self.config.workloads[index].needs)
+    }
+
+    /// Compares an answer with what is so.
+    fn is_true(&self, index: usize, ask: Ask, answer: Answer, stops: &[u32; WORKLOADS]) {
+        let is_going_down = self.supervisor.going_down().is_some();
+        let was_stopped = |index: usize| self.stops[index] > stops[index] || is_going_down;
+        let (state, alive) = (self.supervisor.state(index), self.alive[index]);
+        let is_last = |index: usize| self.config.workloads[index].supervision.at_stop_ms > 0;
+        let is_true = match answer {
+            Answer::Done if ask == Ask::Stop => !alive && state.is_over(),
+            Answer::Done => alive && state == State::Ready || state == State::Finished,
+            Answer::Failed => !alive && state == State::Failed,
+            Answer::Need(need) => !alive && self.config.workloads[index].needs.contains(need),
+            Answer::Retried => !alive && self.supervisor.unit(index).last().is_some(),
+            Answer::Stopped => !alive && state == State::Stopped && was_stopped(index),
+            Answer::Started => ask == Ask::Stop && (alive || state == State::Waiting),
+            Answer::Lost => alive && self.programs[index].killed_ms != Some(1),
+            Answer::AtStop => is_last(index),
+            Answer::Waits(need) => {
+                let is_so = match self.supervisor.state(need) {
+                    State::Ready | State::Finished => false,
+                    State::Stopped => was_stopped(need) || is_last(need),
+                    _ => true,
+                };
+                self.before(index).contains(&need) && is_so
+            }
+        };
+        assert!(is_true, "{answer:?} to {ask:?} of {index}, which is {state:?}, alive: {alive}");
+    }
+
+    /// Takes the answers that there are by now.
+    fn hear(&mut self) {
+        let requests = std::mem::take(&mut self.requests);
+        for (index, ask, stops) in requests {
+            match self.supervisor.answer(self.config, index, ask) {
+                Some(answer) => self.is_true(index, ask, answer, &stops),
+                None => self.requests.push((index, ask, stops)),
+            }
+        }
+    }
+
     /// What holds at every moment.
-    fn look(&self) {
+    fn look(&mut self) {
+        self.hear();
         assert!(self.supervisor.deadline().is_none_or(|at| at > self.now), "a deadline was passed over");
         for index in 0..WORKLOADS {
             let state = self.supervisor.state(index);
@@ -223,7 +313,7 @@ proptest! {
         }
         let mut world = World {
             config: &config, programs: &programs, supervisor: Supervisor::new(), now: 1_000, alive: [false; WORKLOADS],
-            due: Vec::new(), left: 0, starts: [0; WORKLOADS],
+            due: Vec::new(), left: 0, starts: [0; WORKLOADS], signalled: [None; WORKLOADS], stops: [0; WORKLOADS], requests: Vec::new(),
         };
         world.supervisor.limit_set_ups(slots);
         world.supervisor.seed(seed);
@@ -231,7 +321,9 @@ proptest! {
         world.carry_out();
         for index in 0..WORKLOADS {
             let workload = &config.workloads[index].supervision;
-            prop_assert!(!is_safe || workload.is_safe || world.starts[index] == 0, "{index} is not safe");
+            let is_needed = (0..WORKLOADS)
+                .any(|other| config.workloads[other].supervision.is_safe && world.needed(other).contains(&index));
+            prop_assert!(!is_safe || workload.is_safe || is_needed || world.starts[index] == 0, "{index} is not safe");
             prop_assert!(workload.at_stop_ms == 0 || world.starts[index] == 0, "{index} is for the end");
         }
         for (ms, index, ask) in asks {
@@ -239,9 +331,9 @@ proptest! {
             world.until(at);
             let now = world.now;
             match ask {
-                0 => world.supervisor.on(&config, index, Event::Asked(Ask::Start), now),
-                1 => world.supervisor.on(&config, index, Event::Asked(Ask::Stop), now),
-                2 => world.supervisor.on(&config, index, Event::Asked(Ask::Restart), now),
+                0 => world.ask(index, Ask::Start),
+                1 => world.ask(index, Ask::Stop),
+                2 => world.ask(index, Ask::Restart),
                 3 => world.supervisor.on(&config, index, Event::Alive, now),
                 _ => {}
             }
@@ -252,6 +344,15 @@ proptest! {
         // No storm: each start but those that were asked for waits for a delay of at least 50 ms, or for a person.
         let most = (world.now - 1_000) / 50 + 60;
         prop_assert!(world.starts.iter().all(|count| u64::from(*count) <= most), "{:?} in {} ms", world.starts, world.now);
+        // Who asks is answered, unless something is being set up or becomes ready and has any time for it.
+        world.until(world.now + 20_000);
+        for &(index, ask, _) in &world.requests {
+            let mut before = world.before(index);
+            before.push(index);
+            let states: Vec<_> = before.iter().map(|index| (index, world.supervisor.state(*index))).collect();
+            let takes_its_time = states.iter().any(|(_, state)| *state == State::Starting(0));
+            prop_assert!(takes_its_time, "no answer to {ask:?} of {index}: {states:?}");
+        }
         let now = world.now;
         world.supervisor.shut_down(&config, Down::Poweroff, now);
         // Each in the longest chain has its grace and its kill; then each at-stop workload has its time and its kill.

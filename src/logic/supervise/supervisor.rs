@@ -1,9 +1,10 @@
 //! All workloads of a board together: what happened to one of them, and what follows. In which order they start and stop
-//! is in `order.rs`.
+//! is in `order.rs`, when they are ready in `readiness.rs`, what follows an end in `ended.rs`, and what a person asks for in
+//! `asked.rs` and `answer.rs`.
 
 use super::unit::Reason;
-use super::{Action, Ask, DEPENDENTS_FROM, Down, End, Event, KILL_MS, READY_CHECK_MS, State, Unit, Verdict};
-use crate::config::{Check, Config, Otherwise, Ready, Workload, limits::WORKLOADS};
+use super::{Action, Down, Event, KILL_MS, State, Unit};
+use crate::config::{Config, Workload, WorkloadSet, limits::WORKLOADS};
 use heapless::Deque;
 
 /// Actions that can wait: no event makes more than five of them for each workload.
@@ -20,7 +21,7 @@ pub struct Supervisor {
     /// Whether [`Action::Leave`] was given: it is given once.
     pub(super) left: bool,
     /// Whether the board goes down because a limit was reached.
-    is_escalated: bool,
+    pub(super) is_escalated: bool,
     /// Whether `idle` was acted on.
     pub(super) idle: bool,
     /// How many set-ups may go on at a time; 0 is any number.
@@ -28,7 +29,7 @@ pub struct Supervisor {
     /// Until when a workload that could start waits for a free one.
     pub(super) crowded_until: u64,
     /// What the next delay's share of chance is drawn from; 0 for none.
-    seed: u32,
+    pub(super) seed: u32,
 }
 
 impl Default for Supervisor {
@@ -87,12 +88,13 @@ impl Supervisor {
 
     /// Whether the set-up of every workload that is going to start has come to its end.
     pub fn has_settled(&self, config: &Config<'_>) -> bool {
-        let is_before = |unit: &Unit| match unit.state {
-            State::Waiting => true,
+        let is_before = |(index, unit): (usize, &Unit)| match unit.state {
+            State::Waiting => self.held_by(config, index).is_none(),
             State::Starting(_) => !unit.is_executed,
             _ => false,
         };
-        self.of(config).all(|(workload, unit)| workload.supervision.at_stop_ms > 0 || !is_before(unit))
+        let mut all = self.of(config).enumerate();
+        all.all(|(index, (workload, unit))| workload.supervision.at_stop_ms > 0 || !is_before((index, unit)))
     }
 
     /// Whether every workload is as it should be.
@@ -125,11 +127,16 @@ impl Supervisor {
         self.units.iter().filter_map(Unit::deadline).chain(crowded).min()
     }
 
-    /// Starts what can start. The first call of all. With `is_safe` only workloads that are marked `safe` start.
+    /// Starts what can start. The first call of all. With `is_safe` only workloads that are marked `safe` start, and what they need.
     pub fn begin(&mut self, config: &Config<'_>, is_safe: bool, now: u64) {
-        for (workload, unit) in config.workloads.iter().zip(&mut self.units) {
+        let mut wanted = WorkloadSet::EMPTY;
+        for (index, _) in config.workloads.iter().enumerate().filter(|(_, one)| !is_safe || one.supervision.is_safe) {
+            wanted.insert(index);
+            wanted = wanted.union(self.needed(config, index, |_| true));
+        }
+        for (index, unit) in self.units.iter_mut().enumerate() {
             unit.away_since = now;
-            if is_safe && !workload.supervision.is_safe {
+            if !wanted.contains(index) {
                 unit.go(State::Stopped, now);
             }
         }
@@ -163,36 +170,15 @@ impl Supervisor {
             // What runs as the board goes down is there to end: being ready would take its deadline away.
             (State::Starting(_), Event::Ready | Event::Checked(_)) if workload.supervision.at_stop_ms > 0 => {}
             (State::Starting(_), Event::Ready) => self.become_ready(workload, index, now),
-            (State::Starting(_), Event::Checked(true)) => self.become_ready(workload, index, now),
-            (State::Starting(_), Event::Checked(false)) => self.units[index].check_at = now + READY_CHECK_MS,
+            (State::Starting(_), Event::Checked(is_ready)) => self.looked(workload, index, is_ready, now),
             (State::Ready, Event::Checked(is_good)) => self.checked(workload, index, is_good, now),
             (State::Ready, Event::Alive) => self.checked(workload, index, true, now),
-            (State::Stopping(_) | State::Killing(_) | State::Unhealthy(_), Event::Ended(end)) => {
-                self.units[index].end(end);
-                let next = match self.units[index].reason {
-                    _ if self.is_going_down => State::Stopped,
-                    Reason::Asked => State::Stopped,
-                    Reason::Again => self.again(index),
-                    Reason::NotReady => self.after_end(config, index, End::NotReady, now),
-                    Reason::Unhealthy => self.after_end(config, index, End::Unhealthy, now),
-                };
-                self.units[index].go(next, now);
-            }
-            (State::Starting(_) | State::Ready, Event::Ended(end)) if self.is_going_down => {
-                self.units[index].end(end);
-                self.units[index].go(State::Stopped, now);
-            }
-            (State::Starting(_) | State::Ready, Event::Ended(end)) => {
-                let next = self.after_end(config, index, end, now);
-                self.units[index].go(next, now);
+            // One that could not be killed may end after all.
+            (state, Event::Ended(end)) if state.is_running() || state == State::Lost => {
+                self.ended(config, index, end, now);
             }
             (_, Event::Asked(_)) if self.is_going_down => {}
-            (_, Event::Asked(Ask::Start)) => self.ask_start(config, index, now),
-            (_, Event::Asked(Ask::Stop)) => self.ask_stop(workload, index, Reason::Asked, now),
-            (state, Event::Asked(Ask::Restart)) if state.is_running() => {
-                self.ask_stop(workload, index, Reason::Again, now);
-            }
-            (_, Event::Asked(Ask::Restart)) => self.ask_start(config, index, now),
+            (_, Event::Asked(ask)) => self.ask(config, index, ask, now),
             // What comes late is about a run that is over.
             (_, Event::Executed | Event::Ready | Event::Checked(_) | Event::Alive | Event::Ended(_)) => {}
         }
@@ -204,7 +190,7 @@ impl Supervisor {
         for (index, workload) in config.workloads.iter().enumerate() {
             match self.units[index].state {
                 State::Starting(at) if at > 0 && at <= now => self.late(workload, index, now),
-                State::BackingOff(at) if at <= now => self.start(index, now),
+                State::BackingOff(at) if at <= now => self.units[index].go(State::Waiting, now),
                 State::Unhealthy(at) | State::Stopping(at) if at <= now => self.kill(index, now),
                 State::Killing(at) if at <= now => {
                     self.units[index].go(State::Lost, now);
@@ -236,94 +222,6 @@ impl Supervisor {
         self.settle(config, now);
     }
 
-    fn executed(&mut self, workload: &Workload<'_>, index: usize, now: u64) {
-        let unit = &mut self.units[index];
-        unit.is_executed = true;
-        let (supervision, within_ms) = (&workload.supervision, u64::from(workload.supervision.ready_within_ms));
-        let until = if within_ms > 0 { now + within_ms } else { 0 };
-        match supervision.ready {
-            _ if supervision.at_stop_ms > 0 => unit.state = State::Starting(now + u64::from(supervision.at_stop_ms)),
-            Ready::Exec => self.become_ready(workload, index, now),
-            Ready::After(delay_ms) => unit.state = State::Starting(now + u64::from(delay_ms)),
-            Ready::Tcp(_) => (unit.state, unit.check_at) = (State::Starting(until), now),
-            Ready::Exit | Ready::Fd(_) | Ready::Notify => unit.state = State::Starting(until),
-        }
-    }
-
-    fn become_ready(&mut self, workload: &Workload<'_>, index: usize, now: u64) {
-        let unit = &mut self.units[index];
-        unit.go(State::Ready, now);
-        unit.failures = 0;
-        unit.check_at = workload.supervision.health.as_ref().map_or(0, |health| now + u64::from(health.interval_ms));
-        if workload.supervision.ready != Ready::Exec {
-            self.act(Action::TellReady(index));
-        }
-    }
-
-    /// The deadline of a workload that is starting has come.
-    fn late(&mut self, workload: &Workload<'_>, index: usize, now: u64) {
-        if workload.supervision.at_stop_ms > 0 {
-            self.kill(index, now);
-        } else if matches!(workload.supervision.ready, Ready::After(_)) {
-            self.become_ready(workload, index, now);
-        } else {
-            self.act(Action::TellNotReady(index));
-            self.stop(workload, index, Reason::NotReady, now);
-        }
-    }
-
-    /// A check is due.
-    fn check(&mut self, workload: &Workload<'_>, index: usize, now: u64) {
-        self.units[index].check_at = 0;
-        let waits_for_word = |health: &crate::config::Health<'_>| matches!(health.check, Check::Notify);
-        if self.units[index].state == State::Ready && workload.supervision.health.as_ref().is_some_and(waits_for_word) {
-            self.checked(workload, index, false, now);
-        } else {
-            self.act(Action::Check(index));
-        }
-    }
-
-    fn checked(&mut self, workload: &Workload<'_>, index: usize, is_good: bool, now: u64) {
-        let Some(health) = &workload.supervision.health else { return };
-        let unit = &mut self.units[index];
-        unit.failures = if is_good { 0 } else { unit.failures.saturating_add(1) };
-        unit.check_at = now + u64::from(health.interval_ms);
-        if unit.failures >= health.failures {
-            let failures = unit.failures;
-            self.act(Action::TellUnhealthy(index, failures));
-            self.stop(workload, index, Reason::Unhealthy, now);
-        }
-    }
-
-    fn ask_start(&mut self, config: &Config<'_>, index: usize, now: u64) {
-        let unit = &mut self.units[index];
-        match unit.state {
-            // What it was stopped for is not wanted any more.
-            State::Stopping(_) | State::Killing(_) if unit.reason == Reason::Asked => unit.reason = Reason::Again,
-            State::BackingOff(_) | State::Finished | State::Failed | State::Stopped => {
-                unit.go(State::Waiting, now);
-                (unit.backoff, unit.failed_need) = (super::Backoff::NONE, 0);
-                // There is no cycle among the needs, so this comes to its end.
-                for need in config.workloads[index].needs.iter() {
-                    if matches!(self.units[need].state, State::Failed | State::Stopped) {
-                        self.ask_start(config, need, now);
-                    }
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn ask_stop(&mut self, workload: &Workload<'_>, index: usize, reason: Reason, now: u64) {
-        let unit = &mut self.units[index];
-        match unit.state {
-            State::Starting(_) | State::Ready => self.stop(workload, index, reason, now),
-            State::Unhealthy(_) | State::Stopping(_) | State::Killing(_) => unit.reason = reason,
-            State::Waiting | State::BackingOff(_) => unit.go(State::Stopped, now),
-            _ => {}
-        }
-    }
-
     /// Sends a workload its stop signal; `reason` decides what follows its end.
     pub(super) fn stop(&mut self, workload: &Workload<'_>, index: usize, reason: Reason, now: u64) {
         let until = now + u64::from(workload.stop.grace_ms);
@@ -334,62 +232,9 @@ impl Supervisor {
         self.act(Action::Signal(index));
     }
 
-    fn kill(&mut self, index: usize, now: u64) {
+    pub(super) fn kill(&mut self, index: usize, now: u64) {
         self.units[index].go(State::Killing(now + KILL_MS), now);
         self.act(Action::Kill(index));
-    }
-
-    /// The state of a workload that starts again because it was asked to.
-    fn again(&mut self, index: usize) -> State {
-        self.units[index].restarts += 1;
-        State::Waiting
-    }
-
-    /// What follows the end of a workload that was not asked to end.
-    fn after_end(&mut self, config: &Config<'_>, index: usize, end: End, now: u64) -> State {
-        let workload = &config.workloads[index];
-        self.units[index].end(end);
-        match self.units[index].backoff.decide(&workload.restart, end, now, &mut self.seed) {
-            // `ready exit` is about this very end, which is news.
-            Verdict::Rest if end.is_success() => {
-                if workload.supervision.ready == Ready::Exit {
-                    self.act(Action::TellReady(index));
-                }
-                State::Finished
-            }
-            Verdict::Rest => State::Failed,
-            Verdict::Restart(count, delay_ms) => {
-                self.act(Action::TellRestart(index, count, delay_ms));
-                self.units[index].restarts += 1;
-                if count >= DEPENDENTS_FROM {
-                    self.restart_dependents(config, index, now);
-                }
-                State::BackingOff(now + delay_ms)
-            }
-            Verdict::GiveUp(otherwise) => {
-                self.act(Action::TellLimit(index));
-                // The state first: what the way down finds must not be a workload that still seems to run.
-                self.units[index].go(State::Failed, now);
-                self.is_escalated |= otherwise != Otherwise::Stop && !self.is_going_down;
-                match otherwise {
-                    Otherwise::Stop => {}
-                    Otherwise::Reboot => self.shut_down(config, Down::Reboot, now),
-                    Otherwise::Poweroff => self.shut_down(config, Down::Poweroff, now),
-                }
-                State::Failed
-            }
-        }
-    }
-
-    /// Restarts what needs a workload that keeps failing: it may be what makes it fail, or hold on to what is gone.
-    fn restart_dependents(&mut self, config: &Config<'_>, failing: usize, now: u64) {
-        for (index, workload) in config.workloads.iter().enumerate() {
-            let runs = matches!(self.units[index].state, State::Starting(_) | State::Ready);
-            if workload.needs.contains(failing) && runs {
-                self.act(Action::TellDependent(index, failing));
-                self.stop(workload, index, Reason::Again, now);
-            }
-        }
     }
 
     pub(super) fn act(&mut self, action: Action) {

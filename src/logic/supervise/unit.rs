@@ -72,6 +72,11 @@ impl Unit {
         usize::from(self.failed_need).checked_sub(1)
     }
 
+    /// Whether it stays down once it has ended.
+    pub(super) fn is_to_stay_down(&self) -> bool {
+        self.reason == Reason::Asked
+    }
+
     pub(super) fn go(&mut self, state: State, now: u64) {
         if state.number() != self.state.number() {
             self.since = now;

@@ -166,6 +166,7 @@ fn end_bytes(end: Option<End>) -> [u8; 2] {
         Some(End::NoProcess) => [3, 0],
         Some(End::NotReady) => [4, 0],
         Some(End::Unhealthy) => [5, 0],
+        Some(End::Early) => [6, 0],
     }
 }
 
@@ -177,6 +178,7 @@ fn end(bytes: [u8; 2]) -> Result<Option<End>, Malformed> {
         [3, _] => End::NoProcess,
         [4, _] => End::NotReady,
         [5, _] => End::Unhealthy,
+        [6, _] => End::Early,
         _ => return Err(Malformed::Bytes),
     }))
 }

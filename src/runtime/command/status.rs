@@ -130,6 +130,7 @@ impl fmt::Display for Reason<'_> {
                 End::NoProcess => formatter.write_str("no process could be made")?,
                 End::NotReady => formatter.write_str("not ready in time")?,
                 End::Unhealthy => formatter.write_str("unhealthy")?,
+                End::Early => formatter.write_str("ended before it was ready")?,
             }
         }
         if !status.need.is_empty() {
@@ -246,6 +247,7 @@ impl fmt::Display for Json<'_> {
             Some(End::NoProcess) => reason = "no-process",
             Some(End::NotReady) => reason = "not-ready",
             Some(End::Unhealthy) => reason = "unhealthy",
+            Some(End::Early) => (exit, reason) = (Some(0), "early"),
             None => {}
         }
         if status.out_of_memory.is_some() {

@@ -28,8 +28,8 @@ pub(crate) const USUAL: &str = "/run/hilum.sock";
 /// Descriptors that come with a request.
 pub(super) type Descriptors = Vec<OwnedFd, 3>;
 
-/// The text of an answer.
-pub(super) type Text = String<160>;
+/// The text of an answer: two names of workloads, one of them twice, and a sentence.
+pub(super) type Text = String<192>;
 
 /// What a connection is about.
 pub(super) enum Doing {

@@ -64,6 +64,7 @@ impl Board {
         self.let_go();
         // What it wrote and reported before it ended comes first.
         self.read_report(index);
+        self.read_ready(index);
         self.read_notify(index);
         if let Some(process) = &mut self.processes[index] {
             process.ended = Some((status, LEFT_HELPINGS));
@@ -165,6 +166,8 @@ impl Board {
         self.around.groups.remove(workload, index);
         self.timeline.note(Moment::Ended(index as u8));
         self.tell(index, Event::Ended(end));
+        // Before the next end is told: it may be that of what somebody is about to start for.
+        self.carry_out();
     }
 
     /// A copy that set a workload up has ended. It may have done so after the workload itself did.

@@ -21,7 +21,7 @@ const SWEEP_MS: u64 = 2_000;
 pub(super) struct Pending {
     config: Configuration,
     /// Where each of its workloads is now; none for one that is new or changed.
-    places: [Option<usize>; WORKLOADS],
+    pub(super) places: [Option<usize>; WORKLOADS],
     /// Until when control groups are waited for; 0 while workloads are.
     sweep_until: u64,
 }
@@ -83,10 +83,9 @@ impl Board {
     }
 
     fn adopt(&mut self, pending: Pending, now: u64) {
-        let before = self.config.get().workloads.len();
+        let (new, old) = (pending.config.clone(), self.config.clone());
+        let (config, before) = (new.get(), old.get().workloads.len());
         self.config = pending.config;
-        let config = self.config.clone();
-        let config = config.get();
         let places = &pending.places[..config.workloads.len()];
         self.logs.adopt(places);
         self.timeline.adopt(places);
@@ -106,8 +105,16 @@ impl Board {
         for client in self.control.clients.iter_mut().flatten() {
             if let Doing::Lines { index, .. } | Doing::Waiting { index, .. } = &mut client.doing {
                 // One that listens to a workload that is gone hears nothing any more, and of its end by that.
-                let new = places.iter().position(|old| *old == Some(*index));
-                *index = new.unwrap_or(WORKLOADS);
+                let name = old.get().workloads.get(*index).map(|workload| workload.name);
+                let same = places.iter().position(|old| *old == Some(*index));
+                *index = same.unwrap_or(WORKLOADS);
+                if same.is_none()
+                    && let Doing::Waiting { index, .. } = &mut client.doing
+                {
+                    // One that has changed is still the one that was asked for.
+                    let changed = config.workloads.iter().position(|workload| Some(workload.name) == name);
+                    *index = changed.unwrap_or(WORKLOADS);
+                }
             }
         }
         crate::net::adopt(config, &mut self.console);

@@ -3,12 +3,13 @@
 
 use super::board::Board;
 use super::control::{CLIENTS, Descriptors, Doing, Text};
+use super::reload::Pending;
 use super::source::Source;
 use super::words;
 use crate::turn::LINES;
 use crate::workload::{Streams, Target};
 use hilum::config::limits::WORKLOADS;
-use hilum::supervise::{Ask, Down, Event, State};
+use hilum::supervise::{Answer as Told, Ask, Down, Event, State};
 use hilum::text::{append, text};
 use hilum::wire::{self, Command, MESSAGE_BYTES, Reply, Request, Status};
 use hilum_sys::{Cloned, exit, monotonic_ms};
@@ -158,16 +159,39 @@ impl Board {
 
     /// Whether what was asked of a workload has come to its end, and to which.
     fn outcome(&self, index: usize, ask: Ask) -> Option<Answer> {
-        let name = self.config.get().workloads.get(index).map_or("", |workload| workload.name);
-        match (self.supervisor.state(index), ask) {
-            (State::Lost, Ask::Stop) => Some(failed(format_args!("workload \"{name}\" cannot be killed"))),
-            (state, Ask::Stop) => (!state.is_running()).then(done),
-            (State::Ready | State::Finished, _) => Some(done()),
-            (State::Failed | State::Lost, _) => {
-                Some(failed(format_args!("workload \"{name}\" failed; see: hilum log {name}")))
+        let told = self.supervisor.answer(self.config.get(), index, ask)?;
+        // What is stopped for another configuration may be started by that one.
+        let is_for_now = self.pending.is_some() && matches!(told, Told::Waits(_));
+        (!is_for_now).then(|| self.in_words(index, told))
+    }
+
+    fn in_words(&self, index: usize, told: Told) -> Answer {
+        let workloads = &self.config.get().workloads;
+        let name = |index: usize| workloads.get(index).map_or("", |workload| workload.name);
+        let own = name(index);
+        match told {
+            Told::Done => done(),
+            Told::Failed => failed(format_args!("workload \"{own}\" failed; see: hilum log {own}")),
+            Told::Need(need) => failed(format_args!(
+                "workload \"{own}\" was not started: \"{0}\" failed; see: hilum log {0}",
+                name(need)
+            )),
+            Told::Retried => failed(format_args!("workload \"{own}\" failed and is tried again; see: hilum log {own}")),
+            Told::Stopped => failed(format_args!("workload \"{own}\" was stopped meanwhile")),
+            Told::Started => failed(format_args!("workload \"{own}\" was asked to start again meanwhile")),
+            Told::Lost => failed(format_args!("workload \"{own}\" cannot be killed")),
+            Told::AtStop => failed(format_args!("workload \"{own}\" runs when the board goes down")),
+            Told::Waits(need) => {
+                let is_at_stop = workloads[need].supervision.at_stop_ms > 0;
+                let why = match self.supervisor.state(need) {
+                    _ if is_at_stop => "runs when the board goes down; see: hilum status",
+                    State::Stopped => "is stopped; start it with: hilum start",
+                    State::Lost => "cannot be killed; see: hilum status",
+                    _ => "failed and is tried again; see: hilum log",
+                };
+                let need = name(need);
+                failed(format_args!("workload \"{own}\" waits for \"{need}\", which {why} {need}"))
             }
-            (State::Stopped, _) => Some(failed(format_args!("workload \"{name}\" was stopped meanwhile"))),
-            _ => None,
         }
     }
 
@@ -232,8 +256,21 @@ impl Board {
         if self.supervisor.going_down().is_some() {
             return failed(format_args!("the board goes down"));
         }
+        let is_kept = |pending: &Pending| pending.places.contains(&Some(index));
+        if ask != Ask::Stop && self.pending.as_ref().is_some_and(|pending| !is_kept(pending)) {
+            return failed(format_args!("another configuration is being taken over, which stops it"));
+        }
+        let refusal = self.supervisor.refusal(self.config.get(), index).filter(|_| ask == Ask::Restart);
+        if let Some(refusal) = refusal {
+            return self.in_words(index, refusal);
+        }
         self.tell(index, Event::Asked(ask));
-        if is_waiting { Answer::Goes(Doing::Waiting { index, ask }) } else { done() }
+        match self.outcome(index, ask) {
+            // It is so already, or cannot be.
+            Some(answer) => answer,
+            None if is_waiting => Answer::Goes(Doing::Waiting { index, ask }),
+            None => done(),
+        }
     }
 
     fn go_down(&mut self, down: Down) -> Answer {

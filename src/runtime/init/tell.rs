@@ -20,6 +20,10 @@ pub(super) fn action(console: &mut Console, config: &Config<'_>, action: Action)
             let name = name(index);
             console.tell(format_args!("workload \"{name}\": not ready within {within_ms} ms; see: hilum log {name}"));
         }
+        Action::TellEarly(index) => console.tell(format_args!(
+            "workload \"{}\": ended before it was ready; if it went to the background, keep it in the foreground, as httpd -f does",
+            name(index)
+        )),
         Action::TellUnhealthy(index, failures) => {
             let ending = plural(failures.into());
             let name = name(index);

@@ -1,0 +1,58 @@
+//! What a person asks of one workload. What it needs comes with it, directly or through others.
+
+use super::unit::Reason;
+use super::{Ask, Backoff, State, Supervisor};
+use crate::config::Config;
+
+impl Supervisor {
+    pub(super) fn ask(&mut self, config: &Config<'_>, index: usize, ask: Ask, now: u64) {
+        if ask == Ask::Stop {
+            return self.ask_stop(config, index, Reason::Asked, now);
+        }
+        if ask == Ask::Restart {
+            self.ask_stop(config, index, Reason::Again, now);
+        }
+        self.bring_up(index, true, now);
+        // A need that has finished well counts as up, and asks for nothing more.
+        for need in self.needed(config, index, |unit| unit.state != State::Finished).iter() {
+            if config.workloads[need].supervision.at_stop_ms == 0 {
+                self.bring_up(need, false, now);
+            }
+        }
+    }
+
+    /// Has a workload that is down, or on its way down, start as soon as it can. With `is_asked` a person means this very one,
+    /// and it begins anew whatever its `restart` line says; what others need goes on with the failures that it had.
+    fn bring_up(&mut self, index: usize, is_asked: bool, now: u64) {
+        let unit = &mut self.units[index];
+        let is_wanted = is_asked || unit.reason == Reason::Asked;
+        match unit.state {
+            // What it was stopped for is not wanted any more.
+            State::Unhealthy(_) | State::Stopping(_) | State::Killing(_) | State::Lost if is_wanted => {
+                unit.reason = Reason::Again;
+            }
+            State::Failed | State::Stopped => unit.wait_anew(now),
+            State::BackingOff(_) | State::Finished if is_asked => unit.wait_anew(now),
+            State::BackingOff(_) => unit.go(State::Waiting, now),
+            _ => {}
+        }
+    }
+
+    fn ask_stop(&mut self, config: &Config<'_>, index: usize, reason: Reason, now: u64) {
+        let unit = &mut self.units[index];
+        match unit.state {
+            State::Starting(_) | State::Ready => self.stop(&config.workloads[index], index, reason, now),
+            State::Unhealthy(_) | State::Stopping(_) | State::Killing(_) | State::Lost => unit.reason = reason,
+            State::Waiting | State::BackingOff(_) if reason == Reason::Asked => unit.go(State::Stopped, now),
+            _ => {}
+        }
+    }
+}
+
+impl super::Unit {
+    /// As if it had never been started.
+    fn wait_anew(&mut self, now: u64) {
+        self.go(State::Waiting, now);
+        (self.backoff, self.failed_need) = (Backoff::NONE, 0);
+    }
+}

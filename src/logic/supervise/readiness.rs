@@ -1,0 +1,75 @@
+//! What says that a workload is ready, and how it is looked at from then on.
+
+use super::unit::Reason;
+use super::{Action, READY_CHECK_MS, State, Supervisor};
+use crate::config::{Check, Health, Ready, Workload};
+
+impl Supervisor {
+    /// What a check of a workload that is not ready yet came to.
+    pub(super) fn looked(&mut self, workload: &Workload<'_>, index: usize, is_ready: bool, now: u64) {
+        if is_ready {
+            self.become_ready(workload, index, now);
+        } else {
+            self.units[index].check_at = now + READY_CHECK_MS;
+        }
+    }
+
+    pub(super) fn executed(&mut self, workload: &Workload<'_>, index: usize, now: u64) {
+        let unit = &mut self.units[index];
+        unit.is_executed = true;
+        let (supervision, within_ms) = (&workload.supervision, u64::from(workload.supervision.ready_within_ms));
+        let until = if within_ms > 0 { now + within_ms } else { 0 };
+        match supervision.ready {
+            _ if supervision.at_stop_ms > 0 => unit.state = State::Starting(now + u64::from(supervision.at_stop_ms)),
+            Ready::Exec => self.become_ready(workload, index, now),
+            Ready::After(delay_ms) => unit.state = State::Starting(now + u64::from(delay_ms)),
+            Ready::Tcp(_) => (unit.state, unit.check_at) = (State::Starting(until), now),
+            Ready::Exit | Ready::Fd(_) | Ready::Notify => unit.state = State::Starting(until),
+        }
+    }
+
+    pub(super) fn become_ready(&mut self, workload: &Workload<'_>, index: usize, now: u64) {
+        let unit = &mut self.units[index];
+        unit.go(State::Ready, now);
+        unit.failures = 0;
+        unit.check_at = workload.supervision.health.as_ref().map_or(0, |health| now + u64::from(health.interval_ms));
+        if workload.supervision.ready != Ready::Exec {
+            self.act(Action::TellReady(index));
+        }
+    }
+
+    /// The deadline of a workload that is starting has come.
+    pub(super) fn late(&mut self, workload: &Workload<'_>, index: usize, now: u64) {
+        if workload.supervision.at_stop_ms > 0 {
+            self.kill(index, now);
+        } else if matches!(workload.supervision.ready, Ready::After(_)) {
+            self.become_ready(workload, index, now);
+        } else {
+            self.act(Action::TellNotReady(index));
+            self.stop(workload, index, Reason::NotReady, now);
+        }
+    }
+
+    /// A check is due.
+    pub(super) fn check(&mut self, workload: &Workload<'_>, index: usize, now: u64) {
+        self.units[index].check_at = 0;
+        let waits_for_word = |health: &Health<'_>| matches!(health.check, Check::Notify);
+        if self.units[index].state == State::Ready && workload.supervision.health.as_ref().is_some_and(waits_for_word) {
+            self.checked(workload, index, false, now);
+        } else {
+            self.act(Action::Check(index));
+        }
+    }
+
+    pub(super) fn checked(&mut self, workload: &Workload<'_>, index: usize, is_good: bool, now: u64) {
+        let Some(health) = &workload.supervision.health else { return };
+        let unit = &mut self.units[index];
+        unit.failures = if is_good { 0 } else { unit.failures.saturating_add(1) };
+        unit.check_at = now + u64::from(health.interval_ms);
+        if unit.failures >= health.failures {
+            let failures = unit.failures;
+            self.act(Action::TellUnhealthy(index, failures));
+            self.stop(workload, index, Reason::Unhealthy, now);
+        }
+    }
+}
