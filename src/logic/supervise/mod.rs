@@ -64,6 +64,9 @@ pub const NO_PROCESS_MS: u64 = 1_000;
 /// Milliseconds from one try to connect to a workload that is not ready yet to the next.
 pub const READY_CHECK_MS: u64 = 100;
 
+/// Milliseconds from a look that was good to the one that has to be good as well.
+pub const READY_AGAIN_MS: u64 = 50;
+
 /// Where one workload is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {

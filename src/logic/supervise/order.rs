@@ -77,7 +77,7 @@ impl Supervisor {
         let unit = &mut self.units[index];
         unit.go(State::Starting(0), now);
         unit.backoff.start(now);
-        (unit.is_executed, unit.failures, unit.check_at) = (false, 0, 0);
+        (unit.is_executed, unit.looks_ready, unit.failures, unit.check_at) = (false, false, 0, 0);
         self.act(Action::Start(index));
     }
 

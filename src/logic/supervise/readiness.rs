@@ -1,16 +1,19 @@
 //! What says that a workload is ready, and how it is looked at from then on.
 
 use super::unit::Reason;
-use super::{Action, READY_CHECK_MS, State, Supervisor};
+use super::{Action, READY_AGAIN_MS, READY_CHECK_MS, State, Supervisor};
 use crate::config::{Check, Health, Ready, Workload};
 
 impl Supervisor {
-    /// What a check of a workload that is not ready yet came to.
+    /// What a look at a workload that is not ready yet came to. A program that goes to the background accepts connections
+    /// for a moment before it ends, so what looks good is looked at once more.
     pub(super) fn looked(&mut self, workload: &Workload<'_>, index: usize, is_ready: bool, now: u64) {
-        if is_ready {
-            self.become_ready(workload, index, now);
-        } else {
-            self.units[index].check_at = now + READY_CHECK_MS;
+        let unit = &mut self.units[index];
+        let was_ready = core::mem::replace(&mut unit.looks_ready, is_ready);
+        match (was_ready, is_ready) {
+            (true, true) => self.become_ready(workload, index, now),
+            (false, true) => unit.check_at = now + READY_AGAIN_MS,
+            (_, false) => unit.check_at = now + READY_CHECK_MS,
         }
     }
 

@@ -31,6 +31,8 @@ pub struct Unit {
     pub(super) failed_need: u8,
     /// Bad checks in a row.
     pub(super) failures: u8,
+    /// Whether it looked ready when it was looked at last.
+    pub(super) looks_ready: bool,
     /// Whether its program was executed.
     pub(super) is_executed: bool,
     pub(super) reason: Reason,
@@ -51,6 +53,7 @@ impl Unit {
         has_ended: false,
         failed_need: 0,
         failures: 0,
+        looks_ready: false,
         is_executed: false,
         reason: Reason::Asked,
         backoff: Backoff::NONE,

@@ -154,3 +154,20 @@ fn end_before_the_readiness_that_a_line_waits_for_is_a_failure() {
         }
     }
 }
+
+#[test]
+fn connection_that_is_accepted_once_before_the_program_goes_to_the_background_is_not_enough() {
+    let mut config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[0], &[])]);
+    config.workloads[0].supervision.ready = crate::config::Ready::Tcp(80);
+    let mut supervisor = started(&config);
+    supervisor.on(&config, 0, Event::Checked(true), 10);
+    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 20);
+    assert_eq!((supervisor.state(0), supervisor.state(1)), (State::Failed, State::Failed));
+    let mut supervisor = started(&config);
+    let looks =
+        [(true, State::Starting(0)), (false, State::Starting(0)), (true, State::Starting(0)), (true, State::Ready)];
+    for (is_good, state) in looks {
+        supervisor.on(&config, 0, Event::Checked(is_good), 10);
+        assert_eq!(supervisor.state(0), state);
+    }
+}
