@@ -7,7 +7,7 @@
 use core::ffi::CStr;
 use heapless::Vec;
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{Access, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{Access, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
@@ -40,6 +40,20 @@ fn terminated<'b>(path: &str, buffer: &'b mut Vec<u8, BYTES>) -> Result<&'b CStr
 #[inline(never)]
 pub(crate) fn open(path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
     rustix::fs::open(Path(path), flags, mode)
+}
+
+/// Opens a file of the board that PID 1 writes, a regular one or a block device, which no symbolic link may lead to
+/// (openat2(2), RESOLVE_NO_SYMLINKS): a folder on its way may belong to a workload. It does not wait for a FIFO's reader.
+///
+/// # Errors
+/// ELOOP for a link, EINVAL for another kind of file.
+pub(crate) fn open_plain(path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
+    let file = rustix::fs::openat2(rustix::fs::CWD, Path(path), flags, mode, ResolveFlags::NO_SYMLINKS)?;
+    match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
+        FileType::RegularFile | FileType::BlockDevice => Ok(file),
+        _ => Err(Errno::INVAL),
+    }
 }
 
 /// How often a path is looked for before it is given up that somebody always moves something meanwhile.

@@ -3,9 +3,9 @@
 //! Sections are compared by their words, not by what was made of them: that would be a line of code for each field, and
 //! one that is forgotten is a change that a board does not see.
 
-use super::limits::{FIRST_ID, IDS, WORKLOADS};
+use super::limits::WORKLOADS;
 use super::lines::{Line, Lines};
-use super::model::{Config, Workload, WorkloadSet};
+use super::model::{Config, Workload};
 
 /// Where each workload of the new configuration was in the old one, where nothing that is said of it has changed; none
 /// for one that is new or changed. Workloads are known by their names; the order of the file does not matter, and
@@ -22,32 +22,6 @@ pub fn unchanged(old: &Config<'_>, new: &Config<'_>) -> [Option<usize>; WORKLOAD
 /// Whether two configurations say the same of the board as a whole.
 pub fn has_same_system(old: &Config<'_>, new: &Config<'_>) -> bool {
     Section::of(old, old.system.line).says_what(&Section::of(new, new.system.line))
-}
-
-/// Gives workloads without an `ids` line the ids that they had in the old configuration: in the file's order they would
-/// move when a workload comes before them. New ones get ranges that nobody has.
-pub fn keep_ids(old: &Config<'_>, new: &mut Config<'_>) {
-    let mut is_done = WorkloadSet::EMPTY;
-    for (index, workload) in new.workloads.iter_mut().enumerate() {
-        let before = old.workloads.iter().find(|before| before.name == workload.name);
-        let before = before.filter(|before| !before.isolation.has_own_ids && !workload.isolation.has_own_ids);
-        if let Some(before) = before {
-            workload.isolation.first_id = before.isolation.first_id;
-        }
-        if before.is_some() || workload.isolation.has_own_ids {
-            is_done.insert(index);
-        }
-    }
-    for index in (0..new.workloads.len()).filter(|index| !is_done.contains(*index)) {
-        let is_free = |first: u32| {
-            let others = new.workloads.iter().enumerate().filter(|(other, _)| *other != index);
-            let mut taken = others.map(|(_, workload)| workload.isolation.first_id);
-            !taken.any(|taken| taken.abs_diff(first) < IDS)
-        };
-        // There are two ranges for each workload up to the limit, so one of them is free.
-        let free = (1..=2 * WORKLOADS as u32).map(|place| place * IDS).find(|first| is_free(*first));
-        new.workloads[index].isolation.first_id = free.unwrap_or(*FIRST_ID.start());
-    }
 }
 
 fn is_same(old: &Config<'_>, before: &Workload<'_>, new: &Config<'_>, after: &Workload<'_>) -> bool {
@@ -118,7 +92,7 @@ impl<'a> Section<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::parse;
+    use crate::config::{keep_ids, parse};
 
     fn read(text: &str) -> Config<'_> {
         let mut config = Config::EMPTY;
@@ -230,18 +204,5 @@ mod tests {
         let old = format!("hilum 1\n{}{}{}", section("a", "needs b"), section("b", ""), section("c", ""));
         let new = format!("hilum 1\n{}{}{}", section("a", "needs c"), section("b", ""), section("c", ""));
         assert_eq!(places(&old, &new), [None, Some(1), Some(2)]);
-    }
-
-    #[test]
-    fn no_two_workloads_get_the_same_ids() {
-        let old = read("hilum 1\n[workload a]\nroot /r\nexec /b\n[workload b]\nroot /r\nexec /b\n");
-        let text = format!("hilum 1\n{}{}{}", section("x", ""), section("b", ""), section("y", "ids 200000"));
-        let mut new = read(&text);
-        keep_ids(&old, &mut new);
-        let ids: Vec<u32> = new.workloads.iter().map(|workload| workload.isolation.first_id).collect();
-        assert_eq!(ids[1], old.workloads[1].isolation.first_id);
-        for (index, id) in ids.iter().enumerate() {
-            assert!(ids.iter().skip(index + 1).all(|other| other.abs_diff(*id) >= IDS), "{ids:?}");
-        }
     }
 }

@@ -63,6 +63,8 @@ pub enum Problem<'a> {
     TooMany(&'static str, u32),
     /// A workload's name that was used before, and on which line.
     SameName(&'a str, u32),
+    /// `ids` lines of two workloads whose ranges overlap.
+    SameIds(&'a str, &'a str),
     /// A variable that was set before.
     SameVariable(&'a str),
     /// A workload without a key that it has to have.
@@ -158,6 +160,12 @@ impl fmt::Display for Problem<'_> {
             Self::SameName(name, line) => {
                 write!(f, "a workload {} is already in line {line}; choose another name", Shown(name))
             }
+            Self::SameIds(name, other) => write!(
+                f,
+                "workload {}: its ids overlap those of {}; each has 65536 of its own",
+                Shown(name),
+                Shown(other)
+            ),
             Self::SameVariable(name) => write!(f, "variable {} is set twice; remove one of the lines", Shown(name)),
             Self::Incomplete(name, key) => {
                 write!(f, "workload {} has no {}, which every workload needs", Shown(name), Shown(key))

@@ -7,6 +7,7 @@ mod address;
 pub mod capability;
 mod difference;
 mod error;
+mod ids;
 mod isolation;
 pub mod limits;
 mod lines;
@@ -23,8 +24,9 @@ mod vocabulary;
 
 pub use address::{Mac, Prefix};
 pub use capability::Capabilities;
-pub use difference::{has_same_system, keep_ids, unchanged};
+pub use difference::{has_same_system, unchanged};
 pub use error::{Error, Problem};
+pub use ids::keep_ids;
 pub use isolation::*;
 pub use lists::{Listed, Lists, Part};
 pub use model::*;

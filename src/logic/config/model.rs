@@ -26,6 +26,8 @@ pub struct Config<'a> {
     pub workloads: Vec<Workload<'a>, { limits::WORKLOADS }>,
     /// What workloads have several of.
     pub lists: Lists<'a>,
+    /// Where the next range of ids begins that nobody has had since the boot.
+    pub(super) next_ids: u32,
 }
 
 impl<'a> Config<'a> {
@@ -57,11 +59,12 @@ impl Config<'_> {
         self.workloads.clear();
         self.lists.clear();
         self.lines = Lines::NONE;
+        self.next_ids = 0;
     }
 
     /// A configuration without workloads, all defaults.
     pub const EMPTY: Self =
-        Self { lines: Lines::NONE, system: System::EMPTY, workloads: Vec::new(), lists: Lists::EMPTY };
+        Self { lines: Lines::NONE, system: System::EMPTY, workloads: Vec::new(), lists: Lists::EMPTY, next_ids: 0 };
 }
 
 /// The board as a whole.

@@ -3,7 +3,7 @@
 //! It reads the same fields that the plan is made of, and `default_workload_has_nothing_to_audit` and its twin hold
 //! them together: a loosening without a line here fails a test.
 
-use super::{Namespaces, last_id};
+use super::Namespaces;
 use crate::config::{Attachment, Config, Overlay, Workload};
 use crate::seccomp::Profile;
 use core::fmt;
@@ -15,7 +15,7 @@ pub fn audit(workload: &Workload<'_>, config: &Config<'_>, mut tell: impl FnMut(
     files(workload, config, tell);
     network(workload, config, tell);
     board(workload, tell);
-    shares(workload, config, tell);
+    shares(workload, tell);
 }
 
 /// Namespaces that it shares, and what it may ask the kernel for.
@@ -110,14 +110,7 @@ fn board(workload: &Workload<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
 }
 
 /// What it has in common with others, and may take from them.
-fn shares(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
-    let isolation = &workload.isolation;
-    let first = isolation.first_id;
-    let overlaps =
-        |other: &&Workload<'_>| other.name != workload.name && first.abs_diff(other.isolation.first_id) <= last_id(0);
-    if let Some(other) = config.workloads.iter().find(overlaps) {
-        tell(format_args!("ids {first}: some of them are also those of workload \"{}\"", other.name));
-    }
+fn shares(workload: &Workload<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
     for (name, amount) in [("memory", workload.resources.memory), ("pids", workload.resources.pids)] {
         if amount == Some(u64::MAX) {
             tell(format_args!("{name} max: it can use up what all share"));

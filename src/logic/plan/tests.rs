@@ -262,7 +262,6 @@ fn every_loosening_is_audited() {
         ("sys", "sys: it reads what the board's hardware is"),
         ("tmp 1M exec", "tmp ... exec: programs put into /tmp run"),
         ("privileged", "privileged: it may be given the whole board"),
-        ("ids 131072", "ids 131072: some of them are also those of workload \"other\""),
         ("memory max", "memory max: it can use up what all share"),
         ("pids max", "pids max: it can use up what all share"),
         ("oom_score_adj -5", "oom_score_adj -5: others are killed before it when memory is short"),

@@ -214,6 +214,17 @@ pub enum Down {
     Halt,
 }
 
+impl Down {
+    /// The command that asks for it.
+    pub const fn command(self) -> &'static str {
+        match self {
+            Self::Poweroff => "poweroff",
+            Self::Reboot => "reboot",
+            Self::Halt => "halt",
+        }
+    }
+}
+
 impl fmt::Display for Down {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {

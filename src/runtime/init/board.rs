@@ -311,7 +311,14 @@ impl Board {
         for _ in 0..SIGNALS {
             let Some(caught) = self.signals.next() else { return };
             match leave::asked(caught) {
-                Some(down) => self.supervisor.shut_down(self.config.get(), down, self.now),
+                Some(down) if leave::may_ask(caught) => {
+                    self.supervisor.shut_down(self.config.get(), down, self.now);
+                }
+                Some(down) => self.console.say(format_args!(
+                    "{down}: asked for by a signal of process {}, which may not; write: hilum {}",
+                    caught.sender,
+                    down.command()
+                )),
                 None => self.has_ends = true,
             }
         }

@@ -6,7 +6,7 @@
 
 use super::in_time::{MOST, aside, in_time};
 use super::{Console, words};
-use crate::path::open;
+use crate::path::{open, open_plain};
 use core::fmt::Write;
 use hilum::config::{Boots, Config, Watchdog};
 use hilum::supervise::Supervisor;
@@ -142,7 +142,8 @@ impl Guard {
 /// Reads the count and writes it one higher.
 fn add_one(path: &str) -> Result<u32, Errno> {
     let mut bytes = [0; SECTOR];
-    let length = match super::read_file(path, &mut bytes) {
+    let read = open_plain(path, OFlags::RDONLY, Mode::empty()).and_then(|file| rustix::io::read(&file, &mut bytes));
+    let length = match read {
         Ok(length) => length,
         Err(Errno::NOENT) => 0,
         Err(errno) => return Err(errno),
@@ -162,7 +163,7 @@ fn write_count(path: &str, count: u32) -> Result<(), Errno> {
     let mut bytes = [b'\n'; SECTOR];
     bytes[..text.len()].copy_from_slice(text.as_bytes());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::DSYNC | OFlags::CLOEXEC;
-    let file = open(path, flags, Mode::from_raw_mode(0o600))?;
+    let file = open_plain(path, flags, Mode::from_raw_mode(0o600))?;
     rustix::io::write(&file, &bytes)?;
     rustix::fs::fsync(&file)
 }

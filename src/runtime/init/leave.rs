@@ -7,6 +7,7 @@ use super::in_time::in_time;
 use super::machine::Kind;
 use super::wait::{becomes, pause};
 use crate::path::{Path, open};
+use crate::workload::mount_namespace;
 use hilum::config::SystemMount;
 use hilum::parameters::{FAIL_SECONDS, Fail};
 use hilum::supervise::Down;
@@ -16,7 +17,7 @@ use rustix::fd::AsFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
-use rustix::process::WaitOptions;
+use rustix::process::{Pid, WaitOptions};
 use rustix::system::RebootCommand;
 
 /// Milliseconds that file systems have to write what they hold.
@@ -68,6 +69,14 @@ pub(super) fn asked(caught: Caught) -> Option<Down> {
         Named::Terminate | Named::Power => Some(Down::Poweroff),
         Named::Child => None,
     }
+}
+
+/// Whether the sender of a signal may ask for what that asks for: the kernel, whoever is outside of PID 1's PID namespace,
+/// and processes beside it. A workload that shares process ids may send signals to PID 1 where it has the right to
+/// (kill(2)); it is in another mount namespace. One that has ended meanwhile cannot be told from such a workload.
+pub(super) fn may_ask(caught: Caught) -> bool {
+    let Some(sender) = Pid::from_raw(caught.sender.cast_signed()) else { return true };
+    mount_namespace(sender).is_some_and(|found| Some(found) == mount_namespace(Pid::INIT))
 }
 
 /// Takes the board down: every workload is over.

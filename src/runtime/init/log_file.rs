@@ -3,7 +3,7 @@
 //! Lines go to it through a pipe that is never waited for; what does not fit is counted, and told in the file.
 
 use super::wait::await_end;
-use crate::path::{Path, open};
+use crate::path::{Path, open_plain};
 use crate::storage;
 use heapless::String;
 use hilum::config;
@@ -82,7 +82,7 @@ fn write_all(reader: &OwnedFd, file: config::LogFile<'_>) -> Result<(), Errno> {
     let mut old: String<260> = String::new();
     append(&mut old, format_args!("{}.1", file.path)).map_err(|_| Errno::NAMETOOLONG)?;
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
-    let mut log = open(file.path, flags, Mode::from_raw_mode(0o600))?;
+    let mut log = open_plain(file.path, flags, Mode::from_raw_mode(0o600))?;
     let mut size = fstat(&log)?.st_size as u64;
     let mut bytes = [0; 4096];
     loop {
@@ -93,7 +93,7 @@ fn write_all(reader: &OwnedFd, file: config::LogFile<'_>) -> Result<(), Errno> {
         };
         if size + count as u64 > file.bytes && size > 0 {
             rename(Path(file.path), Path(&old))?;
-            log = open(file.path, flags, Mode::from_raw_mode(0o600))?;
+            log = open_plain(file.path, flags, Mode::from_raw_mode(0o600))?;
             size = 0;
         }
         let mut rest = &bytes[..count];

@@ -28,7 +28,7 @@ pub(crate) use check::is_good;
 pub(crate) use enter::Target;
 pub(crate) use group::{Groups, OutOfMemory};
 pub(crate) use identity::cut_bounding_set;
-pub(crate) use leftover::end_all;
+pub(crate) use leftover::{end_all, mount_namespace};
 pub(crate) use network::Networks;
 pub(crate) use outside::{LONGEST_MS, needs_copy, wait};
 pub(crate) use report::{Outcome, Report};

@@ -33,7 +33,8 @@ pub fn parse<'a>(bytes: &'a [u8], config: &mut Config<'a>) -> Result<(), Error<'
     }
     parser.finish_section(config)?;
     read_order(directives, config)?;
-    order::refuse_cycles(config)
+    order::refuse_cycles(config)?;
+    super::ids::arrange(config)
 }
 
 fn read_version<'a>(lines: &mut Lines<'a>) -> Result<(), Error<'a>> {

@@ -1,0 +1,154 @@
+//! Which ids of the host stand for the ids of a workload: each has a range of 65,536, and no two overlap.
+//!
+//! A range that anybody has had since the boot is given to nobody else: files that a workload left would become another's.
+
+use super::error::{Error, Problem};
+use super::limits::{FIRST_ID, IDS};
+use super::model::{Config, WorkloadSet};
+
+/// Looks at the ranges of a whole configuration: those of `ids` lines may not overlap, and all others are laid beside them.
+///
+/// # Errors
+/// The second of two `ids` lines that overlap, at its workload.
+pub(super) fn arrange<'a>(config: &mut Config<'a>) -> Result<(), Error<'a>> {
+    let mut settled = WorkloadSet::EMPTY;
+    for index in 0..config.workloads.len() {
+        let workload = &config.workloads[index];
+        if !workload.isolation.has_own_ids {
+            continue;
+        }
+        if let Some(other) = overlapping(config, workload.isolation.first_id, &settled) {
+            let problem = Problem::SameIds(workload.name, config.workloads[other].name);
+            return Err(Error { line: workload.line, column: 1, problem });
+        }
+        settled.insert(index);
+    }
+    config.next_ids = IDS * (config.workloads.len() as u32 + 1);
+    // Those that lie where their place in the file says keep it; the others come behind.
+    let (own, mut late) = (settled, WorkloadSet::EMPTY);
+    for index in (0..config.workloads.len()).filter(|index| !own.contains(*index)) {
+        match overlapping(config, config.workloads[index].isolation.first_id, &own) {
+            None => settled.insert(index),
+            Some(_) => late.insert(index),
+        }
+    }
+    place(config, None, late, settled);
+    Ok(())
+}
+
+/// Gives workloads without an `ids` line the ids that they had in the old configuration: in the file's order they would
+/// move when a workload comes before them. New ones get ranges that nobody had.
+pub fn keep_ids(old: &Config<'_>, new: &mut Config<'_>) {
+    let mut settled = WorkloadSet::EMPTY;
+    for (index, workload) in new.workloads.iter().enumerate() {
+        if workload.isolation.has_own_ids {
+            settled.insert(index);
+        }
+    }
+    let (own, mut late) = (settled, WorkloadSet::EMPTY);
+    for index in (0..new.workloads.len()).filter(|index| !own.contains(*index)) {
+        let before = old.workloads.iter().find(|before| before.name == new.workloads[index].name);
+        let kept = before.filter(|before| !before.isolation.has_own_ids).map(|before| before.isolation.first_id);
+        match kept.filter(|first| overlapping(new, *first, &own).is_none()) {
+            Some(first) => {
+                new.workloads[index].isolation.first_id = first;
+                settled.insert(index);
+            }
+            None => late.insert(index),
+        }
+    }
+    new.next_ids = new.next_ids.max(old.next_ids);
+    place(new, Some(old), late, settled);
+}
+
+/// The one of `among` whose range overlaps that from `first` on.
+fn overlapping(config: &Config<'_>, first: u32, among: &WorkloadSet) -> Option<usize> {
+    among.iter().find(|other| config.workloads[*other].isolation.first_id.abs_diff(first) < IDS)
+}
+
+/// Gives each of `late` the next range that nobody has, or had before.
+fn place(config: &mut Config<'_>, old: Option<&Config<'_>>, late: WorkloadSet, mut settled: WorkloadSet) {
+    for index in late.iter() {
+        let mut first = config.next_ids;
+        loop {
+            // After 65,000 new workloads since the boot it begins anew.
+            if !FIRST_ID.contains(&first) {
+                first = *FIRST_ID.start();
+            }
+            let is_old = |old: &Config<'_>| {
+                old.workloads.iter().any(|workload| workload.isolation.first_id.abs_diff(first) < IDS)
+            };
+            if overlapping(config, first, &settled).is_none() && !old.is_some_and(is_old) {
+                break;
+            }
+            first += IDS;
+        }
+        config.workloads[index].isolation.first_id = first;
+        config.next_ids = first + IDS;
+        settled.insert(index);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    fn read(text: &str) -> Config<'_> {
+        let mut config = Config::EMPTY;
+        parse(text.as_bytes(), &mut config).expect("a good configuration");
+        config
+    }
+
+    fn text(sections: &[(&str, &str)]) -> String {
+        let section = |(name, lines): &(&str, &str)| format!("[workload {name}]\nroot /r\nexec /b\n{lines}\n");
+        format!("hilum 1\n{}", sections.iter().map(section).collect::<String>())
+    }
+
+    fn ids(config: &Config<'_>) -> Vec<u32> {
+        config.workloads.iter().map(|workload| workload.isolation.first_id).collect()
+    }
+
+    fn overlap(ids: &[u32]) -> bool {
+        ids.iter().enumerate().any(|(index, id)| ids.iter().skip(index + 1).any(|other| other.abs_diff(*id) < IDS))
+    }
+
+    #[test]
+    fn no_two_workloads_get_the_same_ids() {
+        let (old, text) = (text(&[("a", ""), ("b", "")]), text(&[("x", ""), ("b", ""), ("y", "ids 200000")]));
+        let (old, mut new) = (read(&old), read(&text));
+        keep_ids(&old, &mut new);
+        assert_eq!(ids(&new)[1], ids(&old)[1]);
+        assert!(!overlap(&ids(&new)), "{:?}", ids(&new));
+    }
+
+    #[test]
+    fn ids_of_a_line_move_those_of_the_others_out_of_the_way() {
+        let text = text(&[("a", "ids 131072"), ("b", ""), ("c", "ids 250000"), ("d", "")]);
+        let config = read(&text);
+        assert_eq!(ids(&config)[..3], [131_072, 327_680, 250_000]);
+        assert!(!overlap(&ids(&config)), "{:?}", ids(&config));
+    }
+
+    #[test]
+    fn ids_of_a_workload_that_is_gone_are_given_to_nobody() {
+        let texts = [text(&[("a", ""), ("b", "")]), text(&[("b", "")]), text(&[("b", ""), ("c", "")])];
+        let mut all = vec![read(&texts[0])];
+        for next in &texts[1..] {
+            let mut next = read(next);
+            keep_ids(all.last().expect("one"), &mut next);
+            all.push(next);
+        }
+        // Two reloads later nobody knows of "a" any more, and its ids are still nobody else's.
+        assert_eq!(ids(&all[2])[0], ids(&all[0])[1]);
+        assert!(!ids(&all[0]).contains(&ids(&all[2])[1]), "{:?}", ids(&all[2]));
+    }
+
+    #[test]
+    fn ids_that_a_new_line_takes_are_not_kept_by_another() {
+        let (old, text) = (text(&[("a", "")]), text(&[("a", ""), ("b", "ids 70000")]));
+        let (old, mut new) = (read(&old), read(&text));
+        keep_ids(&old, &mut new);
+        assert!(!overlap(&ids(&new)), "{:?}", ids(&new));
+    }
+}
