@@ -10,16 +10,19 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketAddrV4, SocketType, bind, connect, listen, socket};
 use rustix::process::{Pid, Signal};
 
-/// Does every action of the arguments, in order.
-pub(crate) fn all(arguments: Arguments) {
+/// Does every action of the arguments, in order; gives how many of them failed.
+pub(crate) fn all(arguments: Arguments) -> i32 {
+    let mut failed = 0;
     for argument in arguments.iter().skip(2) {
         let text = argument.to_str().unwrap_or_default();
         let result = match text.strip_prefix("notify:") {
             Some(line) => notify(arguments, line),
             None => one(text),
         };
+        failed += i32::from(result.is_err());
         tell(format_args!("did {text} {}", result.map_or_else(Errno::raw_os_error, |()| 0)));
     }
+    failed
 }
 
 #[expect(clippy::too_many_lines, reason = "a table: one word of a test, the call that it makes")]

@@ -2,8 +2,9 @@
 
 use crate::host_or_return;
 use crate::pair;
-use crate::support::{SOON, has_line};
-use std::time::Duration;
+use crate::support::{Host, SOON, has_line};
+use hilum_qemu::Terminal;
+use std::time::{Duration, Instant};
 
 #[test]
 fn exec_runs_inside_with_the_streams_and_the_exit_status_of_the_program() {
@@ -101,4 +102,66 @@ fn process_that_enters_a_workload_cannot_be_opened_from_inside() {
     println!("{execs} programs entered, {seen} opened by the twin");
     has_line(&console, "a | prowled: of hilum 0");
     assert!(execs > 100 && seen > 0, "{execs} programs entered, {seen} opened by the twin");
+}
+
+/// Landlock's scopes (kernel 6.12): what joins has a domain of its own, which the workload itself is not in.
+#[test]
+fn programs_that_join_can_signal_their_own_workload_and_reach_its_sockets() {
+    let host_root = host_or_return!();
+    let config = "hilum 1\n[system]\ncontrol SOCKET\n\
+        [workload a]\nroot ROOT\nexec /bin/probe do hear:well stay\nuser 5\n\
+        health exec /bin/probe must kill:1 make:/tmp/healthy interval=1s failures=3\n\
+        [workload b]\nroot ROOT\nexec /bin/probe on-term\nuser 5\nshare pid\n\
+        [workload c]\nroot ROOT\nexec /bin/probe on-term\nuser 5\nshare pid\nlandlock off\n";
+    let namespace = host_root.start(config);
+    for name in ["a", "b", "c"] {
+        host_root.expect_state(name, "ready");
+    }
+    let (code, text) = host_root.ask(&["exec", "a", "/bin/probe", "must", "kill:1", "speak:well"]);
+    assert_eq!(code, 0, "{text}");
+    // Its health check does the same.
+    let until = Instant::now() + SOON;
+    while host_root.ask(&["exec", "a", "/bin/probe", "must", "open:/tmp/healthy:r"]).0 != 0 {
+        assert!(Instant::now() < until && host_root.status("a")["restarts"] == 0, "{}", namespace.console.tail());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // Where processes are the board's, the scope is the border.
+    let own = |name: &str| format!("kill:{}", inner_pid(&host_root, name));
+    let refused = host_root.ask(&["exec", "b", "/bin/probe", "do", &own("b"), &own("a")]).1;
+    assert_eq!(refused, format!("did {} 1\ndid {} 1\n", own("b"), own("a")));
+    assert_eq!(host_root.ask(&["exec", "c", "/bin/probe", "must", &own("c")]).0, 0, "without Landlock");
+    let (_, explained) =
+        host_root.ask(&["explain", "b", "--config", host_root.configure(config).to_str().expect("UTF-8")]);
+    assert!(explained.contains("what exec runs cannot signal it"), "{explained}");
+}
+
+/// The pid of a workload's first process as PID 1 sees it.
+fn inner_pid(host_root: &Host, name: &str) -> u64 {
+    host_root.status(name)["pid"].as_u64().expect("it runs")
+}
+
+/// devpts(5): all instances together have a limit, and the instance of each workload has its own.
+#[test]
+fn workload_that_takes_every_terminal_leaves_those_of_others_and_is_told_why_it_has_none() {
+    let host_root = host_or_return!();
+    let config = "hilum 1\n[system]\ncontrol SOCKET\n\
+        [workload a]\nroot ROOT\nexec /bin/probe do terminals stay\nuser 5\nrlimit nofile 4096\n\
+        [workload b]\nroot ROOT\nexec /bin/probe on-term\n";
+    let namespace = host_root.start(config);
+    namespace.console.expect("a | did terminals 28", SOON).expect("it runs out of them");
+    has_line(&namespace.console.text(), "a | opened 64 terminals");
+    host_root.expect_state("b", "ready");
+    let run = |name: &str| {
+        let command = host_root.command(&["exec", name, "-t", "/bin/probe", "do", "say:inside"]);
+        Terminal::start(command, 24, 80).and_then(|mut terminal| terminal.wait(SOON)).expect("it ends")
+    };
+    let (status, screen) = run("b");
+    assert_eq!((status.code(), screen.contains("inside\n")), (Some(0), true), "{screen}");
+    let (status, screen) = run("a");
+    assert_eq!(status.code(), Some(125));
+    has_line(
+        &screen,
+        "hilum: open terminal /dev/pts/ptmx: ENOSPC (no space left): the workload has as many terminals open as it may have, or the board has none left; -T goes without",
+    );
+    assert_eq!(host_root.ask(&["exec", "a", "-T", "/bin/probe", "do", "say:inside"]).1, "inside\ndid say:inside 0\n");
 }

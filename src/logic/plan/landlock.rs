@@ -4,6 +4,7 @@
 //! Rules go down from a folder to everything below it, so the right to execute that the root filesystem has reaches the
 //! folders in memory as well; there the mounts' own noexec holds.
 
+use super::Namespaces;
 use crate::config::{Lists, Overlay, Tcp, Workload};
 use heapless::Vec;
 
@@ -42,6 +43,34 @@ impl Rights {
     }
 }
 
+/// What ends at a workload's border (LANDLOCK_SCOPE_*), from ABI 6 on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope(pub u64);
+
+impl Scope {
+    /// Connections to abstract sockets (LANDLOCK_SCOPE_ABSTRACT_UNIX_SOCKET).
+    pub const ABSTRACT: u64 = 1;
+    /// Signals (LANDLOCK_SCOPE_SIGNAL).
+    pub const SIGNAL: u64 = 2;
+    /// Everything that can.
+    pub const ALL: Self = Self(Self::ABSTRACT | Self::SIGNAL);
+
+    /// What ends at the border of a further program in a workload with these namespaces of its own.
+    ///
+    /// A process gets a domain of its own, and none can join another's: to such a program the workload itself is beyond its
+    /// border. So that it can signal the workload and reach its sockets, the namespace alone is the border where the
+    /// workload has one.
+    pub(super) fn of_joining(namespaces: Namespaces) -> Self {
+        let left = |name, scope| if namespaces.has(name) { 0 } else { scope };
+        Self(left("net", Self::ABSTRACT) | left("pid", Self::SIGNAL))
+    }
+
+    /// Whether this ends there.
+    pub const fn has(self, scope: u64) -> bool {
+        self.0 & scope != 0
+    }
+}
+
 /// The lowest ABI that is used: the first one (5.13 to 5.18) refuses every rename between folders.
 const LOWEST_ABI: u32 = 2;
 
@@ -63,14 +92,20 @@ pub struct Ruleset<'a> {
     pub handled: Rights,
     /// Whether TCP ports are refused where no rule allows them (LANDLOCK_ACCESS_NET_BIND_TCP and CONNECT_TCP).
     pub handled_tcp: u64,
-    /// What ends at the workload's border: abstract sockets and signals (LANDLOCK_SCOPE_*).
-    pub scoped: u64,
+    /// What ends at the workload's border.
+    pub scoped: Scope,
     /// What is allowed, by path.
     pub rules: Vec<Rule<'a>, 24>,
 }
 
 /// The ruleset of a workload for a kernel's ABI; none where the kernel has no Landlock that is of use.
-pub fn rules<'a>(workload: &'a Workload<'a>, lists: &'a Lists<'a>, tcp: Option<&Tcp>, abi: u32) -> Option<Ruleset<'a>> {
+pub fn rules<'a>(
+    workload: &'a Workload<'a>,
+    lists: &'a Lists<'a>,
+    tcp: Option<&Tcp>,
+    scope: Scope,
+    abi: u32,
+) -> Option<Ruleset<'a>> {
     if abi < LOWEST_ABI {
         return None;
     }
@@ -96,6 +131,6 @@ pub fn rules<'a>(workload: &'a Workload<'a>, lists: &'a Lists<'a>, tcp: Option<&
     }
     // Bind and connect, from ABI 4; abstract sockets and signals, from ABI 6.
     let handled_tcp = if tcp.is_some() && abi >= 4 { 3 } else { 0 };
-    let scoped = if abi >= 6 { 3 } else { 0 };
+    let scoped = if abi >= 6 { scope } else { Scope(0) };
     Some(Ruleset { handled: Rights(known), handled_tcp, scoped, rules })
 }

@@ -18,7 +18,7 @@ mod show;
 mod step;
 
 pub use audit::audit;
-pub use landlock::{Rights, Rule, Ruleset, rules};
+pub use landlock::{Rights, Rule, Ruleset, Scope, rules};
 pub use step::{FileSystem, Limit, Mask, Mount, Phase, Setting, Step, Value};
 
 use crate::config::{
@@ -114,8 +114,9 @@ const fn mount(filesystem: FileSystem, target: &'static core::ffi::CStr) -> Moun
 const PROC: Mount = Mount { is_held: true, ..mount(FileSystem::Proc, c"proc") };
 const SYS: Mount = Mount { read_only: true, is_held: true, ..mount(FileSystem::Sysfs, c"sys") };
 const GROUPS: Mount = Mount { read_only: true, ..mount(FileSystem::Cgroup2, c"sys/fs/cgroup") };
+/// The kernel has 3,072 terminals for all workloads together: each may have its share.
 const PTS: Mount = Mount {
-    options: &[(c"mode", c"0620"), (c"ptmxmode", c"0666")],
+    options: &[(c"mode", c"0620"), (c"ptmxmode", c"0666"), (c"max", c"64")],
     devices: true,
     ..mount(FileSystem::Devpts, c"dev/pts")
 };
@@ -350,7 +351,7 @@ fn identity<'a>(
     add(Step::Bounding(isolation.capabilities));
     add(Step::NoNewPrivileges);
     if isolation.has_landlock {
-        add(Step::Landlock(isolation.tcp.as_ref()));
+        add(Step::Landlock(isolation.tcp.as_ref(), Scope::of_joining(namespaces)));
     }
     let has_denied_groups = namespaces.has("user") && !may_set_groups(workload);
     // It is user 0 of its own ids already, without a group that it could give up.

@@ -1,6 +1,6 @@
 //! Steps in words: for `hilum explain`, and for the one line that tells of a step that failed.
 
-use super::{NOTIFY, Namespaces, Phase, Plan, Step, Value, last_id};
+use super::{NOTIFY, Namespaces, Phase, Plan, Scope, Step, Value, last_id};
 use crate::config::{Attachment, IoLimit, Overlay, RESOURCES};
 use crate::seccomp::Profile;
 use core::ffi::CStr;
@@ -54,7 +54,7 @@ impl Step<'_> {
             Self::Personality(_) => "set personality",
             Self::Bounding(_) => "cut the capability bounding set",
             Self::NoNewPrivileges => "forbid new privileges",
-            Self::Landlock(_) => "landlock",
+            Self::Landlock(..) => "landlock",
             Self::User { .. } => "become user",
             Self::Capabilities(_) => "drop capabilities",
             Self::Umask(_) => "set umask",
@@ -139,7 +139,7 @@ impl Step<'_> {
                 Some("the /proc of the surrounding container is covered")
             }
             (Self::Pivot, EINVAL) => Some("the root is the initial ramfs"),
-            (Self::Landlock(_), EOPNOTSUPP) => Some("the kernel cannot limit TCP ports; Landlock does from 6.7 on"),
+            (Self::Landlock(..), EOPNOTSUPP) => Some("the kernel cannot limit TCP ports; Landlock does from 6.7 on"),
             (Self::Execute(_), ENOENT) => {
                 Some("the program is not in the root filesystem; write its path as it is inside")
             }
@@ -265,9 +265,15 @@ impl Step<'_> {
                 formatter.write_str(if capabilities.is_empty() { ": none is left" } else { ": left are" })?;
                 capabilities.names().try_for_each(|name| write!(formatter, " {name}"))
             }
-            Self::Landlock(tcp) => {
+            Self::Landlock(tcp, joining) => {
                 formatter.write_str(": by the mounts above, where the kernel can")?;
-                formatter.write_str(if tcp.is_some() { "; TCP ports as told" } else { "" })
+                formatter.write_str(if tcp.is_some() { "; TCP ports as told" } else { "" })?;
+                formatter.write_str("; what exec runs")?;
+                formatter.write_str(if joining.has(Scope::SIGNAL) { " cannot signal it" } else { " can signal it" })?;
+                formatter.write_str(match joining.has(Scope::ABSTRACT) {
+                    true => ", and cannot reach its abstract sockets",
+                    false => ", and can reach its abstract sockets",
+                })
             }
             Self::User { groups, .. } => {
                 formatter.write_str(if groups.is_empty() { ": no supplementary group" } else { ": groups" })?;

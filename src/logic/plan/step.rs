@@ -1,5 +1,6 @@
 //! One step of a plan: what is done, to what, and by whom.
 
+use super::landlock::Scope;
 use crate::config::{
     Bind, Capabilities, Device, Identity, IoLimit, Overlay, Publish, ResourceLimit, Tcp, User, Volume, WorkloadLink,
 };
@@ -95,8 +96,9 @@ pub enum Step<'a> {
     Bounding(Capabilities),
     /// No program gains privileges by set-user-id bits or file capabilities (PR_SET_NO_NEW_PRIVS).
     NoNewPrivileges,
-    /// Landlock: files a second time, by the plan's own mounts; signals and abstract sockets where the kernel can.
-    Landlock(Option<&'a Tcp>),
+    /// Landlock: files a second time, by the plan's own mounts; signals and abstract sockets where the kernel can, of a
+    /// further program inside of the workload those of this scope.
+    Landlock(Option<&'a Tcp>, Scope),
     /// Supplementary groups, gid, uid.
     User {
         /// The user and its group.
@@ -150,7 +152,7 @@ impl Step<'_> {
                 | Self::Personality(_)
                 | Self::Bounding(_)
                 | Self::NoNewPrivileges
-                | Self::Landlock(_)
+                | Self::Landlock(..)
                 | Self::User { .. }
                 | Self::Capabilities(_)
                 | Self::Umask(_)

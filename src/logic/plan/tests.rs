@@ -186,7 +186,7 @@ fn privileges_end_in_the_order_that_each_drop_needs() {
             |step| matches!(step, Step::Personality(8)),
             |step| matches!(step, Step::Bounding(_)),
             |step| matches!(step, Step::NoNewPrivileges),
-            |step| matches!(step, Step::Landlock(_)),
+            |step| matches!(step, Step::Landlock(..)),
             |step| matches!(step, Step::User { .. }),
             |step| matches!(step, Step::Capabilities(_)),
             |step| matches!(step, Step::Descriptors { .. }),
@@ -272,13 +272,43 @@ fn every_loosening_is_audited() {
     }
 }
 
+/// A domain cannot be joined: to what joins a workload the workload itself would be beyond the border.
+#[test]
+fn what_joins_a_workload_is_held_by_namespaces_where_landlock_would_shut_it_out() {
+    let joining = |lines| {
+        with(lines, |workload, config| {
+            let plan = plan(workload, &config.lists);
+            plan.steps.iter().find_map(|step| if let Step::Landlock(_, scope) = step { Some(scope.0) } else { None })
+        })
+    };
+    assert_eq!(joining(""), Some(0));
+    assert_eq!(joining("share pid"), Some(Scope::SIGNAL));
+    assert_eq!(joining("share net"), Some(Scope::ABSTRACT));
+    assert_eq!(joining("share net=other"), Some(Scope::ABSTRACT), "another workload's sockets are there");
+    assert_eq!(joining("share pid net"), Some(Scope::ALL.0));
+    assert!(explained("").contains("; what exec runs can signal it, and can reach its abstract sockets"));
+    assert!(explained("share pid").contains("; what exec runs cannot signal it, and can reach its abstract sockets"));
+}
+
+#[test]
+fn no_workload_can_take_all_terminals_of_the_board() {
+    // What the kernel leaves to all instances of devpts but the board's own (NR_UNIX98_PTY_DEFAULT without the reserve).
+    const ALL: usize = 4096 - 1024;
+    let most = PTS.options.iter().find(|(name, _)| *name == c"max").expect("it has a limit").1;
+    let most: usize = most.to_str().expect("a number").parse().expect("a number");
+    assert!(most * limits::WORKLOADS < ALL, "{most}");
+}
+
 #[test]
 fn landlock_writes_only_where_a_mount_does() {
     with("mount /a /ro\nmount /b /rw rw\nmount /c /programs ro,exec", |workload, config| {
-        assert!(rules(workload, &config.lists, None, 1).is_none(), "the first version refuses renames between folders");
+        assert!(
+            rules(workload, &config.lists, None, Scope::ALL, 1).is_none(),
+            "the first version refuses renames between folders"
+        );
         for abi in 2..=7 {
-            let ruleset = rules(workload, &config.lists, None, abi).expect("rules");
-            assert_eq!(ruleset.scoped, if abi >= 6 { 3 } else { 0 });
+            let ruleset = rules(workload, &config.lists, None, Scope::ALL, abi).expect("rules");
+            assert_eq!(ruleset.scoped, if abi >= 6 { Scope::ALL } else { Scope(0) });
             for rule in &ruleset.rules {
                 assert_eq!(rule.rights.0 & !ruleset.handled.0, 0, "a right that ABI {abi} does not know");
                 let makes = rule.rights.0 & (1 << 8) != 0;
@@ -292,11 +322,13 @@ fn landlock_writes_only_where_a_mount_does() {
     });
     with("tcp bind=80", |workload, config| {
         assert_eq!(
-            rules(workload, &config.lists, workload.isolation.tcp.as_ref(), 3).map(|rules| rules.handled_tcp),
+            rules(workload, &config.lists, workload.isolation.tcp.as_ref(), Scope::ALL, 3)
+                .map(|rules| rules.handled_tcp),
             Some(0)
         );
         assert_eq!(
-            rules(workload, &config.lists, workload.isolation.tcp.as_ref(), 4).map(|rules| rules.handled_tcp),
+            rules(workload, &config.lists, workload.isolation.tcp.as_ref(), Scope::ALL, 4)
+                .map(|rules| rules.handled_tcp),
             Some(3)
         );
     });

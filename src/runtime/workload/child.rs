@@ -11,7 +11,7 @@ use crate::init::words;
 use core::ffi::CStr;
 use core::mem::forget;
 use hilum::config::{Config, Workload};
-use hilum::plan::{self, FileSystem, NOTIFY, Phase, Plan, Setting, Step};
+use hilum::plan::{self, FileSystem, NOTIFY, Phase, Plan, Scope, Setting, Step};
 use hilum::seccomp::{Arch, Seccomp, assemble};
 use hilum_sys::{SignalSet, exit};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -206,9 +206,10 @@ impl Child<'_> {
             Step::Personality(persona) => hilum_sys::set_personality(persona),
             Step::Bounding(kept) => identity::cut_bounding_set(kept),
             Step::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
-            Step::Landlock(tcp) => {
+            Step::Landlock(tcp, joining) => {
+                let scope = if self.pipes.socket.is_some() { Scope::ALL } else { joining };
                 let held = [("/", self.opened.first()), ("/proc", self.proc.as_ref()), ("/dev", self.dev.as_ref())];
-                landlock::restrict(self.workload, &self.pipes.config.lists, tcp, self.pipes.landlock_abi, &held)
+                landlock::restrict(self.workload, &self.pipes.config.lists, tcp, scope, self.pipes.landlock_abi, &held)
             }
             Step::User { user, groups, has_denied_groups, capabilities } => {
                 identity::become_user(user, groups, has_denied_groups, capabilities)

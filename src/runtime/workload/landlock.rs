@@ -2,7 +2,7 @@
 
 use crate::path::open;
 use hilum::config::{Lists, Tcp, Workload};
-use hilum::plan::{Rights, rules};
+use hilum::plan::{Rights, Scope, rules};
 use hilum_sys::LandlockRules;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags, fstat};
@@ -19,15 +19,16 @@ pub(super) fn restrict(
     workload: &Workload<'_>,
     lists: &Lists<'_>,
     tcp: Option<&Tcp>,
+    scope: Scope,
     abi: u32,
     held: &[(&str, Option<&OwnedFd>)],
 ) -> Result<(), Errno> {
-    let ruleset = rules(workload, lists, tcp, abi);
+    let ruleset = rules(workload, lists, tcp, scope, abi);
     if tcp.is_some() && ruleset.as_ref().is_none_or(|ruleset| ruleset.handled_tcp == 0) {
         return Err(Errno::OPNOTSUPP);
     }
     let Some(ruleset) = ruleset else { return Ok(()) };
-    let restriction = LandlockRules::new(ruleset.handled.0, ruleset.handled_tcp, ruleset.scoped)?;
+    let restriction = LandlockRules::new(ruleset.handled.0, ruleset.handled_tcp, ruleset.scoped.0)?;
     for rule in &ruleset.rules {
         if let Some(place) = held.iter().find_map(|(path, place)| place.filter(|_| *path == rule.path)) {
             restriction.allow_path(place.as_fd(), rule.rights.0)?;
