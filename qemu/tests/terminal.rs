@@ -154,6 +154,10 @@ fn prompt_takes_commands_over_the_serial_line(arch: Arch) {
     at_prompt(&vm.console);
     vm.type_text("status a\r").expect("QEMU is there");
     vm.console.expect("frozen", BOOT).expect("frozen");
+    // A program in there would be frozen from its birth, and nobody would know why nothing happens.
+    at_prompt(&vm.console);
+    vm.type_text("exec a /bin/probe do say:never\r").expect("QEMU is there");
+    vm.console.expect("hilum: workload \"a\" is frozen; let it go on with: hilum thaw a", BOOT).expect("words");
     // What is frozen is stopped all the same.
     at_prompt(&vm.console);
     vm.type_text("stop a -w\r").expect("QEMU is there");

@@ -63,6 +63,84 @@ fn exec_is_confined_as_the_workload_is() {
     assert!(tried.contains("did mount:tmpfs:/tmp 1") && tried.contains("did unshare:10000000 1"), "{tried}");
 }
 
+#[test]
+fn exec_ends_with_each_status_that_its_page_promises() {
+    let host_root = host_or_return!();
+    let _namespace = pair(&host_root);
+    let root = host_root.root();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode;
+    std::fs::write(root.join("bin/plain"), "text").expect("a file");
+    std::fs::write(root.join("bin/script"), "#!/bin/none\n").expect("a file");
+    std::fs::set_permissions(root.join("bin/script"), mode(0o755)).expect("its mode");
+    std::fs::write(root.join("bin/foreign"), "\x7fELF and no more").expect("a file");
+    std::fs::set_permissions(root.join("bin/foreign"), mode(0o755)).expect("its mode");
+    let code = |words: &[&str]| host_root.ask(words).0;
+    for (status, words) in [
+        (0, &["/bin/probe", "exit", "0"][..]),
+        (3, &["/bin/probe", "exit", "3"]),
+        (124, &["/bin/probe", "exit", "124"]),
+        (255, &["/bin/probe", "exit", "255"]),
+        (126, &["/bin/plain"]),
+        (126, &["/bin/foreign"]),
+        (126, &["/bin"]),
+        (127, &["/bin/none"]),
+        (127, &["none"]),
+        (127, &["/bin/script"]),
+        (128 + 9, &["/bin/probe", "do", "end-by:9"]),
+        (128 + 15, &["/bin/probe", "do", "end-by:15"]),
+    ] {
+        assert_eq!(code(&[&["exec", "a"][..], words].concat()), status, "{words:?}");
+    }
+    assert_eq!(code(&["exec", "none", "/bin/probe"]), 125, "unknown");
+    assert_eq!(code(&["stop", "a", "-w"]), 0);
+    assert_eq!(code(&["exec", "a", "/bin/probe"]), 125, "stopped");
+    assert_eq!(code(&["exec", "a"]), 2, "misused");
+    let mut command = std::process::Command::new(crate::support::hilum(crate::support::host()));
+    let nobody = command.args(["--socket", "/none", "exec", "a", "x"]).output().expect("hilum");
+    assert_eq!(nobody.status.code(), Some(125), "nobody listens");
+}
+
+/// Images link their log files there.
+#[test]
+fn dev_stdout_can_be_opened_by_workloads_with_a_reaper_too_and_by_what_exec_runs() {
+    let host_root = host_or_return!();
+    let opens = ["/dev/stdout", "/dev/stderr", "/proc/self/fd/1", "/proc/self/fd/2", "/dev/fd/1"];
+    let writes: Vec<String> = opens.iter().map(|path| format!("write:{path}:{path}.")).collect();
+    let section = |name: &str, lines: &str| {
+        format!(
+            "[workload {name}]\nroot ROOT\nexec /bin/probe do {} write:/proc/1/fd/1:one. stay\n{lines}\n",
+            writes.join(" ")
+        )
+    };
+    let config = format!(
+        "hilum 1\n[system]\ncontrol SOCKET\n{}{}{}",
+        section("plain", "user 5"),
+        section("reaped", "user 5\nreaper"),
+        section("shared", "user 5\nshare user")
+    );
+    let namespace = host_root.start(&config);
+    for name in ["plain", "reaped", "shared"] {
+        host_root.expect_state(name, "ready");
+        let log = host_root.ask(&["log", name]).1;
+        for path in opens {
+            assert!(log.contains(&format!("did write:{path}:{path}. 0")), "{name} {path}: {log}");
+        }
+        // The reaper has a copy of PID 1's memory, and cannot be looked into.
+        let expected = if name == "reaped" { 13 } else { 0 };
+        assert!(log.contains(&format!("did write:/proc/1/fd/1:one. {expected}")), "{name}: {log}");
+        for way in ["-T", "-t"] {
+            let words: Vec<&str> = writes.iter().map(String::as_str).collect();
+            let words = [&["exec", name, way, "/bin/probe", "must"][..], &words].concat();
+            let (code, said) = host_root.ask(&words);
+            assert_eq!(code, 0, "{name} {way}: {said}");
+            assert!(opens.iter().all(|path| said.contains(&format!("{path}."))), "{name} {way}: {said}");
+        }
+        let (_, said) = host_root.ask(&["exec", name, "/bin/probe", "do", "write:/proc/1/fd/1:one."]);
+        assert_eq!(said, "did write:/proc/1/fd/1:one. 13\n", "{name}");
+    }
+    drop(namespace);
+}
+
 /// CVE-2016-9962: what enters a workload is traced by somebody inside, and what it has is taken.
 #[test]
 fn process_that_enters_a_workload_cannot_be_opened_from_inside() {
