@@ -147,7 +147,7 @@ impl Description {
             let text = read.with_context(|| format!("{}: the description cannot be read", file.display()))?;
             let one: Self = toml::from_str(&text).map_err(|error| {
                 let at = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-                anyhow::anyhow!("{}:{at}: {}", file.display(), error.message())
+                anyhow::anyhow!("{}:{at}: {}", file.display(), error.message().replace('\n', "; "))
             })?;
             let folder = file.parent().unwrap_or_else(|| Path::new(""));
             all.add(one.relative_to(folder));
@@ -161,7 +161,18 @@ impl Description {
             ensure!(root.packed.is_none() || sources == 1, "{name}: what is packed stands alone; remove the rest");
             ensure!(root.path.starts_with('/'), "{name}: not an absolute path; begin it with /");
         }
+        all.check_names()?;
         Ok(all)
+    }
+
+    /// The names that other programs get as words: of packages (Debian's policy, 5.6.7), and of a release.
+    fn check_names(&self) -> Result<()> {
+        for name in self.packages().into_iter().chain(self.release.as_deref()) {
+            let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+            let is_good = name.bytes().all(is_name) && name.starts_with(|first: char| first.is_ascii_alphanumeric());
+            ensure!(is_good, "{}: {name:?}: no name of a Debian package or release", self.place_of(name));
+        }
+        Ok(())
     }
 
     /// Where a value stands, as `FILE:LINE`: the first line that has it in quotes.
@@ -278,6 +289,9 @@ mod tests {
                 "0.toml:2: root /a: what is packed stands alone",
             ),
             ("[[root]]\nfolder = \"f\"\n", "0.toml:1: missing field `path`"),
+            ("kernel = \"linux image\"\n", "0.toml:1: \"linux image\": no name of a Debian package"),
+            ("release = \"-o\"\n", "0.toml:1: \"-o\": no name of a Debian package or release"),
+            ("[[root]]\npath = \"/a\"\npackages = [\"p\", \"*\"]\n", "0.toml:3: \"*\": no name of a Debian package"),
         ] {
             let error = read(&[text]).expect_err("refused").to_string();
             assert!(error.starts_with(expected), "{error}");

@@ -89,10 +89,11 @@ impl Image {
     }
 
     /// Adds the list of all files, and what comes last: by them PID 1 knows whether the kernel has unpacked everything. The
-    /// configuration is in the list without its size, because a site may bring its own.
+    /// configuration is in the list without its size, because a site may bring its own; a name of several lines is left out.
     pub fn seal(&mut self) {
         self.entries.remove(MANIFEST);
         let files = self.entries.iter().filter_map(|(path, (_, node))| match node {
+            _ if path.contains('\n') => None,
             Node::File(_) if path == CONFIG => Some(format!("- /{path}\n")),
             Node::File(bytes) => Some(format!("{} /{path}\n", bytes.len())),
             _ => None,
@@ -226,6 +227,15 @@ mod tests {
             ("images/a/tmp", 0o041_777, 0, 0),
         ];
         assert_eq!(seen, expected.map(|(name, mode, major, minor)| (name.to_owned(), mode, major, minor)));
+    }
+
+    #[test]
+    fn name_of_a_file_adds_no_line_to_the_list() {
+        let mut image = small();
+        image.file("images/a/b\n7 /etc/passwd", 0o644, *b"x");
+        image.seal();
+        let Some((_, Node::File(list))) = image.get(MANIFEST) else { panic!("no list") };
+        assert_eq!(String::from_utf8_lossy(list), "7 /init\n");
     }
 
     #[test]

@@ -24,11 +24,13 @@ pub struct Kernel {
     aliases: OnceCell<BTreeMap<String, String>>,
 }
 
-/// A module's name: what stands before `.ko`, with `_` for `-`, as the kernel does.
+/// A module's name: what stands before `.ko`, with `_` for `-`, as the kernel does; none for what would be more than a word of
+/// the lists that the board reads.
 fn module_name(path: &str) -> Option<String> {
     let file = path.rsplit('/').next()?;
     let name = file.strip_suffix(".ko").or_else(|| file.strip_suffix(".ko.xz"))?;
-    Some(name.replace('-', "_"))
+    let is_word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    is_word.then(|| name.replace('-', "_"))
 }
 
 impl Kernel {

@@ -11,6 +11,7 @@ pub mod description;
 pub mod disk;
 pub mod elf;
 pub mod filesystem;
+pub mod foreign;
 mod image;
 pub mod kernel;
 mod links;

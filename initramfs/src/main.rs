@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use hilum_initramfs::build::Places;
 use hilum_initramfs::description::Description;
+use hilum_initramfs::foreign::shown;
 use hilum_initramfs::{Compression, Image, elf};
 use std::path::{Path, PathBuf};
 
@@ -82,7 +83,7 @@ enum Command {
 
 fn main() {
     if let Err(error) = run(Arguments::parse().command) {
-        eprintln!("hilum-initramfs: {error:#}");
+        eprintln!("hilum-initramfs: {}", shown(&format!("{error:#}")));
         std::process::exit(1);
     }
 }
@@ -92,7 +93,7 @@ fn run(command: Command) -> Result<()> {
         Command::Image { descriptions, init, packages, output } => {
             let started = std::time::Instant::now();
             let places = Places { init, packages, output };
-            let mut say = |text: &str| eprintln!("{:6.1} s  {text}", started.elapsed().as_secs_f32());
+            let mut say = |text: &str| eprintln!("{:6.1} s  {}", started.elapsed().as_secs_f32(), shown(text));
             for file in hilum_initramfs::build::build(&descriptions, &places, &mut say)? {
                 println!("{}: {} bytes", file.path.display(), file.bytes);
             }
@@ -108,7 +109,7 @@ fn run(command: Command) -> Result<()> {
         Command::Site { config, output } => site(&config, &output),
         Command::Inspect { image, architecture, reference } => {
             let container = hilum_initramfs::oci::read(&image, &architecture, reference.as_deref())?;
-            println!("{} files and folders\n{}", container.tree.iter().count(), container.lines()?.trim_end());
+            println!("# {} files and folders\n{}", container.tree.iter().count(), container.lines()?.trim_end());
             Ok(())
         }
         Command::Sizes { file, largest } => {

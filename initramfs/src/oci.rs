@@ -2,9 +2,11 @@
 //! `podman save`.
 //!
 //! Every blob is compared with its digest before anything of it is used, and every layer with the digest of its contents
-//! that the image's configuration gives.
+//! that the image's configuration gives. What it says about running it, `lines.rs` puts into words of the board.
 
-use crate::tree::{Kind, Tree};
+mod lines;
+
+use crate::tree::Tree;
 use anyhow::{Context, Result, bail, ensure};
 use oci_spec::image::{Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Os};
 use sha2::{Digest, Sha256};
@@ -96,7 +98,7 @@ impl Store {
         ensure!(hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digest}: no digest");
         let mut bytes = Vec::new();
         let size = descriptor.size();
-        self.file(&format!("blobs/sha256/{hex}"))?.take(size + 1).read_to_end(&mut bytes)?;
+        self.file(&format!("blobs/sha256/{hex}"))?.take(size.saturating_add(1)).read_to_end(&mut bytes)?;
         ensure!(bytes.len() as u64 == size, "{digest}: it has not the {size} bytes that are said of it");
         ensure!(sha256(&bytes) == hex, "{digest}: its contents are others");
         Ok(bytes)
@@ -239,81 +241,5 @@ pub fn unpacked(bytes: Vec<u8>) -> Result<Vec<u8>> {
     Ok(plain)
 }
 
-impl Container {
-    /// What the image says about running it, as lines of a `[workload]`.
-    ///
-    /// # Errors
-    /// A user that is not in the image's own /etc/passwd.
-    pub fn lines(&self) -> Result<String> {
-        let mut text = String::new();
-        let Some(config) = self.configuration.config() else { return Ok(text) };
-        let list = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
-        let words = [list(config.entrypoint()), list(config.cmd())].concat();
-        if !words.is_empty() {
-            let words: Vec<String> = words.iter().map(|word| quoted(word)).collect();
-            text += &format!("exec {}\n", words.join(" "));
-        }
-        for variable in list(config.env()) {
-            if let Some((name, value)) = variable.split_once('=').filter(|(name, _)| *name != "PATH") {
-                text += &format!("env {name} {}\n", quoted(value));
-            }
-        }
-        if let Some(user) = config.user().as_ref().filter(|user| !user.is_empty()) {
-            text += &format!("user {}\n", self.user(user)?);
-        }
-        if let Some(directory) = config.working_dir().as_ref().filter(|path| !matches!(path.as_str(), "" | "/")) {
-            text += &format!("directory {}\n", quoted(directory));
-        }
-        if let Some(signal) = config.stop_signal() {
-            text += &format!("stop {signal} 5s\n");
-        }
-        for port in list(config.exposed_ports()) {
-            let port = if port.contains('/') { port } else { format!("{port}/tcp") };
-            let number = port.split('/').next().unwrap_or_default();
-            text += &format!("# publish {number}:{port}\n");
-        }
-        Ok(text)
-    }
-
-    /// A user by numbers: names are looked up in the image.
-    fn user(&self, user: &str) -> Result<String> {
-        let (name, group) = user.split_once(':').map_or((user, None), |(name, group)| (name, Some(group)));
-        let passwd = self.table("etc/passwd");
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let line = passwd.iter().find(|line| line[0] == name || line.get(2).is_some_and(|id| id == name));
-        let (uid, gid) = match line {
-            Some(line) => (line.get(2).cloned().unwrap_or_default(), line.get(3).cloned().unwrap_or_default()),
-            None if is_number(name) => (name.to_owned(), "0".to_owned()),
-            None => bail!("user {name} is not in the image's /etc/passwd"),
-        };
-        let gid = match group {
-            None => gid,
-            Some(group) if is_number(group) => group.to_owned(),
-            Some(group) => {
-                let groups = self.table("etc/group");
-                let line = groups.iter().find(|line| line[0] == group);
-                line.and_then(|line| line.get(2))
-                    .cloned()
-                    .with_context(|| format!("group {group} is not in the image"))?
-            }
-        };
-        Ok(format!("{uid}:{gid}"))
-    }
-
-    /// The fields of each line of a file of the image.
-    fn table(&self, path: &str) -> Vec<Vec<String>> {
-        let Some(Kind::File(bytes)) = self.tree.get(path).map(|entry| &entry.kind) else { return Vec::new() };
-        let text = String::from_utf8_lossy(bytes);
-        text.lines().map(|line| line.split(':').map(str::to_owned).collect()).collect()
-    }
-}
-
-/// A word of the configuration, in quotes where it needs them.
-fn quoted(word: &str) -> String {
-    let is_plain = !word.is_empty() && !word.starts_with('#') && !word.contains([' ', '\t', '"']);
-    if is_plain { word.to_owned() } else { format!("\"{word}\"") }
-}
-
 #[cfg(test)]
-#[path = "oci_tests.rs"]
 mod tests;

@@ -1,6 +1,7 @@
 //! A root filesystem as an image file: erofs by mkfs.erofs(1), squashfs by sqfstar(1). The same tree gives the same bytes.
 
 use crate::filesystem::uuid;
+use crate::foreign::said;
 use crate::tree::Tree;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
@@ -74,6 +75,6 @@ pub(crate) fn run(mut command: Command, what: &str) -> Result<()> {
     command.env("LC_ALL", "C").env("TZ", "UTC").stdout(Stdio::null());
     let output = command.output().with_context(|| what.to_owned())?;
     let program = command.get_program().to_string_lossy().into_owned();
-    ensure!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    ensure!(output.status.success(), "{program}: {}", said(&output.stderr));
     Ok(())
 }

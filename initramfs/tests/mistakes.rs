@@ -48,3 +48,57 @@ fn what_is_not_there_is_named_with_its_line() {
         assert!(error.starts_with(expected), "{error}");
     }
 }
+
+/// An archive of docker save whose image stops at this signal and has these layers, besides an empty one.
+fn saved(file: &Path, signal: &str, layers: &[&str]) {
+    let empty = tar::Builder::new(Vec::new()).into_inner().expect("it fits");
+    let digest: String = sha2::Digest::finalize(<sha2::Sha256 as sha2::Digest>::new_with_prefix(&empty))
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let layers: Vec<&str> = layers.iter().copied().chain(["layer"]).collect();
+    let manifest = serde_json::json!([{"Config": "config", "RepoTags": ["a:1"], "Layers": layers}]);
+    let config = serde_json::json!({
+        "architecture": "amd64", "os": "linux", "config": {"Cmd": ["/bin/a"], "StopSignal": signal},
+        "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]},
+    });
+    let mut builder = tar::Builder::new(std::fs::File::create(file).expect("a file"));
+    for (name, bytes) in [
+        ("manifest.json", manifest.to_string().into_bytes()),
+        ("config", config.to_string().into_bytes()),
+        ("layer", empty),
+    ] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        builder.append_data(&mut header, name, bytes.as_slice()).expect("it fits");
+    }
+    builder.finish().expect("it fits");
+}
+
+#[test]
+fn inspect_prints_no_line_of_the_images_own_making() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("image.tar");
+    let inspect = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hilum-initramfs"));
+        let output = command.arg("inspect").arg(&file).args(["--architecture", "x86_64"]).output().expect("it runs");
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("UTF-8"))
+    };
+    saved(&file, "SIGTERM\nprivileged\nshare user pid net\nseccomp off\u{1b}[2J\u{202e}", &[]);
+    let [lines, errors] = inspect();
+    let (said, left_out) = lines.rsplit_once("# left out: ").expect("a comment");
+    assert_eq!((said, errors.as_str()), ("# 1 files and folders\nexec /bin/a\n", ""));
+    let value = r#"StopSignal ["SIGTERM\nprivileged\nshare user pid net\nseccomp off\u{1b}[2J\u{202e}", "5s"]: "#;
+    assert!(left_out.starts_with(value) && left_out.lines().count() == 1, "{left_out}");
+    let text = format!("hilum 1\n[workload a]\nroot /r\n{lines}");
+    let mut config = Box::new(hilum::config::Config::EMPTY);
+    hilum::config::parse(text.as_bytes(), &mut config).expect("what is printed is a configuration");
+    // What is wrong with it is told in one line as well.
+    saved(&file, "SIGTERM", &["gone\nhilum-initramfs: all is well\u{1b}[2J\u{202e}"]);
+    let [lines, errors] = inspect();
+    assert_eq!((lines.as_str(), errors.lines().count()), ("", 1), "{errors}");
+    assert!(
+        errors.contains(r"gone\nhilum-initramfs: all is well\u{1b}[2J\u{202e}: it is not in the image"),
+        "{errors}"
+    );
+}

@@ -27,7 +27,7 @@ pub fn read(datagram: &[u8]) -> Notice {
             Some(("STATUS", text)) => {
                 let mut status = String::new();
                 // The first character that does not fit ends it.
-                let _ = text.chars().filter(|c| !c.is_control()).try_for_each(|c| status.push(c));
+                let _ = text.chars().filter(|c| !crate::text::is_hidden(*c)).try_for_each(|c| status.push(c));
                 notice.status = Some(status);
             }
             _ => {}

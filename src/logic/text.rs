@@ -31,6 +31,16 @@ impl Write for Cut<'_> {
     }
 }
 
+/// Whether a character shows nothing of its own and changes what is read around it: the control characters, and the format
+/// characters of Unicode (marks for the direction of writing, joiners, separators of lines, tags). What others wrote is
+/// shown without them; a configuration has none.
+pub const fn is_hidden(found: char) -> bool {
+    matches!(found,
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 /// A new text, as much of it as there is room for.
 pub fn text<const N: usize>(arguments: Arguments<'_>) -> String<N> {
     let mut text = String::new();
@@ -48,6 +58,17 @@ mod tests {
         assert_eq!(text::<8>(format_args!("{}-{}", 123, "abcdefgh")), "123-abcd");
         assert_eq!(text::<6>(format_args!("{}{}", "123", "a\u{e4}\u{e4}")), "123a\u{e4}");
         assert_eq!(text::<5>(format_args!("{}{}", "123", "a\u{e4}b")), "123a");
+    }
+
+    #[test]
+    fn what_controls_a_terminal_or_the_order_of_reading_is_hidden() {
+        let hidden = "\0\t\n\r\u{1b}\u{7f}\u{80}\u{9b}\u{9f}\u{ad}\u{61c}\u{200b}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\
+                      \u{2060}\u{2066}\u{2069}\u{feff}\u{fffb}\u{e0001}\u{e007f}";
+        assert_eq!(hidden.chars().find(|c| !is_hidden(*c)), None);
+        // Every control character, as the standard library knows them.
+        assert_eq!((0..=0x10_ffff).filter_map(char::from_u32).find(|c| c.is_control() && !is_hidden(*c)), None);
+        let shown = " a~\u{a0}\u{e4}\u{2010}\u{2027}\u{202f}\u{205f}\u{20ac}\u{5d0}\u{627}\u{fffd}\u{1f600}";
+        assert_eq!(shown.chars().find(|c| is_hidden(*c)), None);
     }
 
     #[test]

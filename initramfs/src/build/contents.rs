@@ -109,7 +109,8 @@ impl Contents<'_> {
         if let Some(path) = &root.image {
             let container = oci::read(path, architecture, root.reference.as_deref())?;
             let lines = container.lines().with_context(|| path.display().to_string())?;
-            say(&format!("{} says of itself:\n{}", path.display(), lines.trim_end()));
+            say(&format!("{} says of itself:", path.display()));
+            lines.lines().for_each(&mut *say);
             for (path, entry) in container.tree.iter() {
                 tree.add(path, entry.clone())?;
             }

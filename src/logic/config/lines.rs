@@ -5,6 +5,7 @@
 
 use super::error::{Error, Problem};
 use super::limits;
+use crate::text::is_hidden;
 use heapless::Vec;
 
 /// A word and its column, counted in characters from 1.
@@ -95,7 +96,7 @@ fn split<'a>(text: &'a str, number: u32, line: &mut Line<'a>) -> Result<(), Erro
     let error = |column: u32, problem| Err(Error { line: number, column, problem });
     (line.number, line.end) = (number, 1);
     line.words.clear();
-    if let Some((column, found)) = (1..).zip(text.chars()).find(|(_, c)| c.is_control() && *c != '\t') {
+    if let Some((column, found)) = (1..).zip(text.chars()).find(|(_, c)| is_hidden(*c) && *c != '\t') {
         return error(column, if found == '\r' { Problem::CarriageReturn } else { Problem::Control(found) });
     }
     if text.len() > limits::LINE_BYTES {

@@ -137,7 +137,7 @@ impl Editor {
             Ok(text) => {
                 let mut line = String::new();
                 let (before, behind) = self.line.split_at(self.cursor);
-                let fits = !text.contains(char::is_control)
+                let fits = !text.contains(crate::text::is_hidden)
                     && [before, text, behind].iter().try_for_each(|part| line.push_str(part)).is_ok();
                 if fits {
                     self.cursor += text.len();

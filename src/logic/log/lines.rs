@@ -1,7 +1,7 @@
 //! A workload's output, cut into lines and made safe to show.
 //!
-//! A workload may write anything; the console is a person's terminal. So control characters, escape sequences and
-//! bytes that are not UTF-8 are shown as `?`.
+//! A workload may write anything; the console is a person's terminal. So control characters, escape sequences, characters
+//! that reorder or hide others, and bytes that are not UTF-8 are shown as `?`.
 
 use core::fmt;
 
@@ -68,7 +68,7 @@ impl fmt::Display for Printable<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             let mut rest = chunk.valid();
-            while let Some(at) = rest.find(|c: char| c.is_control() && c != '\t') {
+            while let Some(at) = rest.find(|c: char| crate::text::is_hidden(c) && c != '\t') {
                 formatter.write_str(&rest[..at])?;
                 formatter.write_str("?")?;
                 let after = rest[at..].chars().next().map_or(1, char::len_utf8);
@@ -129,5 +129,14 @@ mod tests {
         assert_eq!(lines(&[b"a\x1b[2Jb\x07\x00\x7f\tc"]), ["a?[2Jb???\tc"]);
         assert_eq!(lines(&["csi \u{9b}31m".as_bytes()]), ["csi ?31m"]);
         assert_eq!(lines(&[b"\xff\xfe ok"]), ["?? ok"]);
+    }
+
+    #[test]
+    fn line_that_shows_in_another_order_than_it_is_read_is_neutralised() {
+        assert_eq!(
+            lines(&["ok\u{202e}evil\u{2066}x\u{2028}y\u{200f}\u{feff}\u{e0041}".as_bytes()]),
+            ["ok?evil?x?y???"]
+        );
+        assert_eq!(lines(&["\u{5d0}\u{627} a\u{300}".as_bytes()]), ["\u{5d0}\u{627} a\u{300}"]);
     }
 }

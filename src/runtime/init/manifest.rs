@@ -7,6 +7,7 @@
 use super::{Console, read_file};
 use crate::path::{access, stat};
 use heapless::String;
+use hilum::log::Printable;
 use hilum::text::append;
 use rustix::fs::Access;
 
@@ -44,9 +45,9 @@ fn tell(console: &mut Console) {
     let mut what: String<320> = String::new();
     // A path of the list that does not fit is left out.
     let _ = match first {
-        Some((path, None)) => append(&mut what, format_args!(", such as {path}")),
+        Some((path, None)) => append(&mut what, format_args!(", such as {}", Printable(path.as_bytes()))),
         Some((path, Some(size))) => {
-            append(&mut what, format_args!(", such as {path}, of which there are {size} bytes"))
+            append(&mut what, format_args!(", such as {}, of which there are {size} bytes", Printable(path.as_bytes())))
         }
         None => Ok(()),
     };

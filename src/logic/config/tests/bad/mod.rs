@@ -33,6 +33,11 @@ fn file_that_is_no_text_is_refused() {
         (b"hilum 1\n[system]\nhostname \xc3\xa4\xff\n", "3:11: byte 0xff is not UTF-8 text; save the file as UTF-8"),
         (b"hilum 1\n[system]\nhostname a\0b\n", "3:11: control character 0x00; only spaces and tabs separate words"),
         (b"hilum 1\r\n[system]\r\n", "1:8: the line ends with CR LF; use LF alone"),
+        (
+            "hilum 1\n[workload a\u{202e}]\n".as_bytes(),
+            "2:12: control character 0x202e; only spaces and tabs separate words",
+        ),
+        ("hilum 1\n# \u{2066}\n".as_bytes(), "2:3: control character 0x2066; only spaces and tabs separate words"),
         (b"hilum 1\n\x1b[2J\n", "2:1: control character 0x1b; only spaces and tabs separate words"),
     ] {
         assert_eq!(refusal(bytes), expected, "{}", String::from_utf8_lossy(bytes));

@@ -1,7 +1,10 @@
 //! Container images that are made here, whole and tampered with.
 
 use super::*;
+use serde_json::Value;
 use std::io::Write;
+
+mod hostile;
 
 fn layer(entries: &[(&str, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
@@ -17,16 +20,23 @@ fn layer(entries: &[(&str, &str)]) -> Vec<u8> {
 }
 
 fn configuration(layers: &[Vec<u8>]) -> Vec<u8> {
+    configuration_of(layers, running())
+}
+
+/// What the image says about running it.
+fn running() -> Value {
+    serde_json::json!({
+        "User": "web:staff", "Env": ["PATH=/bin", "A=b c", "EMPTY="], "Entrypoint": ["/bin/web"], "Cmd": ["-p", "80 81"],
+        "WorkingDir": "/srv", "StopSignal": "SIGQUIT", "ExposedPorts": {"80/tcp": {}},
+    })
+}
+
+fn configuration_of(layers: &[Vec<u8>], running: Value) -> Vec<u8> {
     let digests: Vec<String> = layers.iter().map(|layer| format!("sha256:{}", sha256(layer))).collect();
-    serde_json::to_vec(&serde_json::json!({
-        "architecture": "amd64", "os": "linux",
-        "config": {
-            "User": "web:staff", "Env": ["PATH=/bin", "A=b c", "EMPTY="], "Entrypoint": ["/bin/web"], "Cmd": ["-p", "80 81"],
-            "WorkingDir": "/srv", "StopSignal": "SIGQUIT", "ExposedPorts": {"80/tcp": {}},
-        },
-        "rootfs": {"type": "layers", "diff_ids": digests},
-    }))
-    .expect("JSON")
+    let whole = serde_json::json!({
+        "architecture": "amd64", "os": "linux", "config": running, "rootfs": {"type": "layers", "diff_ids": digests},
+    });
+    serde_json::to_vec(&whole).expect("JSON")
 }
 
 fn layers() -> Vec<Vec<u8>> {
@@ -45,6 +55,12 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 /// An OCI layout in a folder; `spoil` may change a blob before it is written.
 fn layout(folder: &Path, spoil: impl Fn(&str, Vec<u8>) -> Vec<u8>) {
+    let plain = layers();
+    layout_of(folder, configuration(&plain), &plain, spoil);
+}
+
+/// An OCI layout with this configuration and these layers.
+fn layout_of(folder: &Path, config: Vec<u8>, plain: &[Vec<u8>], spoil: impl Fn(&str, Vec<u8>) -> Vec<u8>) {
     std::fs::create_dir_all(folder.join("blobs/sha256")).expect("a folder");
     let put = |what: &str, kind: &str, bytes: Vec<u8>| {
         let hex = sha256(&bytes);
@@ -54,10 +70,13 @@ fn layout(folder: &Path, spoil: impl Fn(&str, Vec<u8>) -> Vec<u8>) {
         std::fs::write(folder.join("blobs/sha256").join(hex), spoil(what, bytes)).expect("a blob");
         descriptor
     };
-    let plain = layers();
-    let config = put("config", "config.v1+json", configuration(&plain));
-    let packed = [gzip(&plain[0]), zstd::encode_all(plain[1].as_slice(), 1).expect("zstd")];
-    let blobs: Vec<_> = packed.into_iter().map(|bytes| put("layer", "layer.v1.tar+gzip", bytes)).collect();
+    let config = put("config", "config.v1+json", config);
+    let pack = |(number, bytes): (usize, &Vec<u8>)| match number % 2 {
+        0 => gzip(bytes),
+        _ => zstd::encode_all(bytes.as_slice(), 1).expect("zstd"),
+    };
+    let blobs: Vec<_> =
+        plain.iter().enumerate().map(pack).map(|bytes| put("layer", "layer.v1.tar+gzip", bytes)).collect();
     let manifest = serde_json::json!({"schemaVersion": 2, "config": config, "layers": blobs});
     let mut manifest = put("manifest", "manifest.v1+json", serde_json::to_vec(&manifest).expect("JSON"));
     manifest["annotations"] = serde_json::json!({"org.opencontainers.image.ref.name": "web:1"});

@@ -1,0 +1,34 @@
+//! What others wrote (names in archives, fields of container images, what programs say), as it may be shown to a person.
+
+use hilum::text::is_hidden;
+
+/// A text as one line that neither controls a terminal nor reads in another order than it is written: hidden characters,
+/// ends of lines among them, are escaped as in Rust.
+pub fn shown(text: &str) -> String {
+    let escape = |found: char| -> Box<dyn Iterator<Item = char>> {
+        if is_hidden(found) { Box::new(found.escape_default()) } else { Box::new(std::iter::once(found)) }
+    };
+    text.chars().flat_map(escape).collect()
+}
+
+/// The lines that a program said, as one.
+pub(crate) fn said(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let lines: Vec<String> = text.lines().map(str::trim).filter(|line| !line.is_empty()).map(shown).collect();
+    lines.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_others_is_one_line_without_anything_hidden() {
+        assert_eq!(
+            shown("a\nb\r\t\u{1b}[2J\0\u{9b}\u{202e}\u{2028}"),
+            "a\\nb\\r\\t\\u{1b}[2J\\u{0}\\u{9b}\\u{202e}\\u{2028}"
+        );
+        assert_eq!(shown("Gr\u{fc}\u{df}e \\ \"x\""), "Gr\u{fc}\u{df}e \\ \"x\"");
+        assert_eq!(said(b"one\r\n\n two\x1b[m\xff\n"), "one; two\\u{1b}[m\u{fffd}");
+    }
+}

@@ -1,0 +1,231 @@
+//! Images whose fields would become lines of a configuration, words of a line, or sequences of a terminal.
+
+use super::*;
+use hilum::config::{self, Config};
+use hilum::text::is_hidden;
+
+/// What is tried in each field, between other characters.
+const HOSTILE: [&str; 22] = [
+    "\n",
+    "\r",
+    "\r\n",
+    "\"",
+    "\\",
+    "\\n",
+    "\u{1b}[2J",
+    "\0",
+    "\u{7f}",
+    "\u{9b}31m",
+    "\u{202e}",
+    "\u{2066}",
+    "\u{200f}",
+    "\u{61c}",
+    "\u{2028}",
+    "\u{2029}",
+    "\u{85}",
+    "\u{feff}",
+    "\u{e0041}",
+    "\t",
+    "#",
+    "\nprivileged\nshare user pid net\n",
+];
+/// Keys that none of these images asks for.
+const INJECTED: [&str; 4] = ["privileged", "share", "seccomp", "mount"];
+
+/// The image in a folder of its own, with a passwd that has hostile lines as well.
+fn image(running: Value) -> Container {
+    let folder = tempfile::tempdir().expect("a folder");
+    let passwd = "root:x:0:0::/:\nweb:x:33:34::/:\nodd:x:0\u{1b}\rprivileged:0::/:\nwide:x:0 0:0::/:\n";
+    let layers = [layer(&[("etc/passwd", passwd), ("etc/group", "staff:x:50:\nodd:x:5\r0:\n")])];
+    layout_of(folder.path(), configuration_of(&layers, running), &layers, |_, bytes| bytes);
+    read(folder.path(), "x86_64", None).expect("an image")
+}
+
+/// Looks at lines as a person and as the board's parser would, and gives the words of each that is no comment.
+fn words(lines: &str) -> Vec<Vec<String>> {
+    assert_eq!(lines.chars().find(|found| is_hidden(*found) && !matches!(found, '\n' | '\t')), None, "{lines:?}");
+    let program = if lines.lines().any(|line| line.starts_with("exec ")) { "" } else { "exec /x\n" };
+    let text = format!("hilum 1\n[workload a]\nroot /r\n{lines}{program}");
+    let mut config = Box::new(Config::EMPTY);
+    if let Err(error) = config::parse(text.as_bytes(), &mut config) {
+        panic!("{error}\n{text}");
+    }
+    let lines = lines.lines().filter(|line| !line.starts_with('#'));
+    let lines: Vec<Vec<String>> = lines.map(split).collect();
+    assert!(lines.iter().all(|line| !INJECTED.contains(&line[0].as_str())), "{lines:?}");
+    // What PID 1 would take is what the image says, byte for byte.
+    let workload = &config.workloads[0];
+    if let Some(exec) = lines.iter().find(|line| line[0] == "exec") {
+        assert_eq!(config.lists.of(workload.exec), &exec[1..]);
+    }
+    let variables = config.lists.of(workload.env).iter().map(|variable| (variable.name, variable.value));
+    let env = lines.iter().filter(|line| line[0] == "env").map(|line| (line[1].as_str(), line[2].as_str()));
+    assert!(variables.eq(env), "{lines:?}");
+    if let Some(directory) = lines.iter().find(|line| line[0] == "directory") {
+        assert_eq!(workload.directory, directory[1]);
+    }
+    lines
+}
+
+/// The words of a line as the language says, written down once more.
+fn split(line: &str) -> Vec<String> {
+    let (mut words, mut rest) = (Vec::new(), line);
+    while !rest.is_empty() {
+        let (word, behind) = match rest.strip_prefix('"') {
+            Some(inner) => inner.split_once('"').expect("a closing quote"),
+            None => rest.split_once(' ').map_or((rest, ""), |(word, behind)| (word, behind)),
+        };
+        words.push(word.to_owned());
+        rest = behind.trim_start_matches(' ');
+    }
+    words
+}
+
+/// The value of a field with something hostile in it, alone or inside of something good.
+fn values(good: &str) -> impl Iterator<Item = String> {
+    let good = good.to_owned();
+    HOSTILE.iter().flat_map(move |hostile| {
+        [
+            (*hostile).to_owned(),
+            format!("{good}{hostile}"),
+            format!("{hostile}{good}"),
+            format!("{good}{hostile}{good} x"),
+        ]
+    })
+}
+
+/// Whether a line can hold it.
+fn is_word(value: &str) -> bool {
+    !value.chars().any(|found| found == '"' || is_hidden(found) && found != '\t')
+}
+
+#[test]
+fn field_of_an_image_never_becomes_a_line_of_its_own() {
+    for value in values("/a") {
+        let lines = words(
+            &image(serde_json::json!({"Entrypoint": ["/bin/a", &value], "Cmd": [&value]})).lines().expect("lines"),
+        );
+        let expected = ["exec", "/bin/a", &value, &value].map(str::to_owned).to_vec();
+        assert_eq!(lines, if is_word(&value) { vec![expected] } else { vec![] }, "{value:?}");
+
+        let variables = serde_json::json!({"Env": [format!("A={value}"), format!("{value}=b"), &value, "C=d"]});
+        let lines = words(&image(variables).lines().expect("lines"));
+        let expected = [["env", "A", &value], ["env", &value, "b"], ["env", "C", "d"]];
+        assert!(lines.iter().all(|line| expected.iter().any(|one| line == one)), "{value:?}: {lines:?}");
+        assert!(lines.len() == 1 || is_word(&value), "{value:?}: {lines:?}");
+        assert!(!is_word(&value) || lines[0] == ["env", "A", &value], "{value:?}: {lines:?}");
+        assert_eq!(lines.last().expect("a line"), &["env", "C", "d"]);
+
+        for (field, key) in [("WorkingDir", "directory"), ("StopSignal", "stop")] {
+            let lines = words(&image(serde_json::json!({field: &value})).lines().expect("lines"));
+            assert!(
+                lines.iter().all(|line| line[0] == key && line[1] == value && is_word(&value)),
+                "{value:?}: {lines:?}"
+            );
+        }
+        let ports =
+            serde_json::json!({"ExposedPorts": {&value: {}, format!("80/{value}"): {}, format!("80{value}"): {}}});
+        assert_eq!(words(&image(ports).lines().expect("lines")).len(), 0, "{value:?}");
+        let others = serde_json::json!({"Volumes": {&value: {}}, "Labels": {&value: &value}});
+        assert_eq!(words(&image(others).lines().expect("lines")).len(), 0, "{value:?}");
+    }
+}
+
+#[test]
+fn user_of_an_image_is_two_numbers_or_an_error_of_one_line() {
+    let users = ["odd", "wide", "web:odd", "33:odd", "99999999999", "4294967295", "1:99999999999"];
+    let users = users.into_iter().map(str::to_owned).chain(values("web")).chain(values("33:50"));
+    for user in users.filter(|user| user != "web\\n") {
+        let error = image(serde_json::json!({"User": &user})).lines().expect_err(&user);
+        let error = format!("{error:#}");
+        assert_eq!(error.chars().find(|found| is_hidden(*found)), None, "{error:?}");
+        assert!(error.starts_with("User "), "{error}");
+    }
+    for (user, numbers) in [("web", "33:34"), ("33", "33:34"), ("7", "7:0"), ("web:staff", "33:50"), ("7:8", "7:8")] {
+        let lines = words(&image(serde_json::json!({"User": user})).lines().expect("lines"));
+        assert_eq!(lines, [["user", numbers]]);
+    }
+}
+
+#[test]
+fn what_cannot_be_said_is_a_comment_that_names_the_field() {
+    let running = serde_json::json!({
+        "Entrypoint": ["a\nprivileged"], "Env": ["A=1", "NO", "A=2", format!("B={}", "x".repeat(2000))],
+        "WorkingDir": "srv", "StopSignal": "SIGTERM\nshare user pid net\nseccomp off", "ExposedPorts": {"80": {}, "x/tcp": {}},
+    });
+    let lines = image(running).lines().expect("lines");
+    let expected = [
+        r#"# left out: Entrypoint and Cmd ["a\nprivileged"]: a line cannot hold '\n'"#,
+        "env A 1",
+        r#"# left out: Env[1] ["NO"]: it has no ="#,
+        r#"# left out: Env[2] ["A", "2"]: variable "A" is set twice; remove one of the lines"#,
+    ];
+    assert_eq!(lines.lines().take(4).collect::<Vec<_>>(), expected);
+    let rest: Vec<&str> = lines.lines().skip(4).collect();
+    assert!(
+        rest[0].starts_with("# left out: Env[3] [\"B\", \"xxx")
+            && rest[0].ends_with("...: the line is longer than 1024 bytes; shorten it")
+    );
+    assert!(rest[1].starts_with("# left out: WorkingDir [\"srv\"]: "), "{}", rest[1]);
+    assert!(
+        rest[2].starts_with(r#"# left out: StopSignal ["SIGTERM\nshare user pid net\nseccomp off", "5s"]: "#),
+        "{}",
+        rest[2]
+    );
+    assert_eq!(rest[3..], ["# publish 80:80/tcp", r#"# left out: ExposedPorts ["x/tcp"]: no port of tcp or udp"#]);
+    words(&lines);
+}
+
+#[test]
+fn more_than_a_workload_has_room_for_is_left_out() {
+    let variables: Vec<String> = (0..40).map(|number| format!("A{number}=x")).collect();
+    let many: Vec<String> = (0..40).map(|number| format!("/{number}")).collect();
+    let lines = image(serde_json::json!({"Entrypoint": many, "Env": variables})).lines().expect("lines");
+    assert_eq!(words(&lines).len(), 32);
+    assert!(lines.starts_with("# left out: Entrypoint and Cmd [\"/0\", \"/1\""), "{lines}");
+    assert!(lines.contains("# left out: Env[32] [\"A32\", \"x\"]: too many "), "{lines}");
+}
+
+#[test]
+fn error_about_an_image_is_one_line_whatever_it_names() {
+    for hostile in HOSTILE {
+        let folder = tempfile::tempdir().expect("a folder");
+        // A digest, a media type, an architecture, names of layers and of the configuration.
+        let refused = |file: &str, text: &Value| {
+            std::fs::write(folder.path().join(file), serde_json::to_vec(text).expect("JSON")).expect("a file");
+            let error = read(folder.path(), "x86_64", None).expect_err("refused");
+            let line = crate::foreign::shown(&format!("{error:#}"));
+            assert_eq!(line.chars().find(|found| is_hidden(*found)), None, "{line:?}");
+        };
+        let saved = |config: &str, layer: &str| serde_json::json!([{"Config": config, "RepoTags": [hostile], "Layers": [layer]}]);
+        refused("manifest.json", &saved(hostile, "a"));
+        std::fs::write(folder.path().join("config"), configuration(&[])).expect("a file");
+        refused("manifest.json", &saved("config", &format!("a{hostile}")));
+        let other =
+            serde_json::json!({"architecture": hostile, "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}});
+        std::fs::write(folder.path().join("config"), serde_json::to_vec(&other).expect("JSON")).expect("a file");
+        std::fs::write(folder.path().join("a"), "").expect("a file");
+        refused("manifest.json", &saved("config", "a"));
+        std::fs::write(folder.path().join("oci-layout"), "{}").expect("a file");
+        let index = |digest: &str, kind: &str| {
+            serde_json::json!({"schemaVersion": 2, "manifests": [{"mediaType": kind, "digest": digest, "size": u64::MAX,
+                "annotations": {"org.opencontainers.image.ref.name": hostile}}]})
+        };
+        refused("index.json", &index(&format!("sha256:{hostile}"), "a"));
+        refused("index.json", &index(&format!("sha256:{}", "0".repeat(64)), hostile));
+    }
+}
+
+#[test]
+fn size_that_nothing_has_is_refused_and_not_counted_beyond_its_end() {
+    for size in [u64::MAX, u64::MAX - 1, 1 << 63, 1] {
+        let folder = tempfile::tempdir().expect("a folder");
+        layout(folder.path(), |_, bytes| bytes);
+        let place = folder.path().join("index.json");
+        let mut index: Value = serde_json::from_slice(&std::fs::read(&place).expect("a file")).expect("JSON");
+        index["manifests"][0]["size"] = size.into();
+        std::fs::write(&place, serde_json::to_vec(&index).expect("JSON")).expect("a file");
+        let error = format!("{:#}", read(folder.path(), "x86_64", None).expect_err("refused"));
+        assert!(error.contains("bytes that are said of it") || error.contains("index.json"), "{error}");
+    }
+}
