@@ -12,6 +12,7 @@ pub mod devices;
 pub mod dhcp;
 pub mod edit;
 pub mod errno;
+pub mod heard;
 pub mod log;
 pub mod near;
 pub mod netlink;

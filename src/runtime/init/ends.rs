@@ -5,12 +5,13 @@ use super::timeline::Moment;
 use super::{tell, words};
 use crate::turn::{ENDS, LAST_HELPINGS, LEFT_HELPINGS};
 use crate::workload::{Process, end_all};
+use hilum::config::Stop;
 use hilum::netlink::has_tables;
 use hilum::supervise::{End, Event};
 use hilum_sys::{Cloned, exit};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
-use rustix::process::{Pid, WaitOptions, WaitStatus};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
 
 /// Processes left behind that are told of: an exit status carries their number.
 const MOST_LEFT: u32 = 100;
@@ -89,20 +90,33 @@ impl Board {
         self.comes_back = true;
     }
 
-    /// Has a helper end what a workload left behind that shares process ids, where the kernel cannot (cgroup.kill); gives
-    /// whether one does. The workload has ended when that has.
+    /// Has a helper end what a workload left behind that shares process ids; gives whether one does. The workload has ended when
+    /// that has.
     fn sweeps(&mut self, index: usize) -> bool {
         if self.notes[index].sweeper.is_some() {
             return true;
         }
         let config = self.config.clone();
         let workload = &config.get().workloads[index];
-        let namespace = self.processes[index].as_mut().and_then(|process| process.mount_namespace.take());
-        let Some(namespace) = namespace.filter(|_| self.around.groups.kill(workload).is_err()) else { return false };
+        self.around.groups.is_populated(workload) != Some(false) && self.sweep(index, &workload.stop)
+    }
+
+    /// Kills what a workload left behind whose first process has ended; gives whether that is so.
+    pub(super) fn sweep_at_once(&mut self, index: usize) -> bool {
+        let Some(sweeper) = self.notes[index].sweeper.take() else { return false };
+        // It is not reaped yet, so nobody else has its pid.
+        let _ = rustix::process::kill_process(sweeper, Signal::KILL);
+        self.sweep(index, &Stop { signal: hilum::config::Signal(Signal::KILL.as_raw() as u8), grace_ms: 0 })
+    }
+
+    fn sweep(&mut self, index: usize, stop: &Stop) -> bool {
+        let Some(namespace) = self.processes[index].as_ref().and_then(|process| process.mount_namespace) else {
+            return false;
+        };
         match hilum_sys::clone(0, None) {
             Ok(Cloned::Child) => {
                 let _ = hilum_sys::close_all_but(&mut []);
-                exit(end_all(namespace, MOST_LEFT) as i32)
+                exit(end_all(namespace, stop, MOST_LEFT) as i32)
             }
             Ok(Cloned::Parent { pid, .. }) => {
                 self.notes[index].sweeper = Some(pid);
@@ -111,7 +125,7 @@ impl Board {
             Err(errno) => {
                 self.console.tell(format_args!(
                     "workload \"{}\": {}: processes that it left behind may run on",
-                    workload.name,
+                    self.config.get().workloads[index].name,
                     words(errno)
                 ));
                 false
@@ -122,6 +136,9 @@ impl Board {
     /// What a workload left behind has ended, or will not.
     fn swept(&mut self, index: usize, status: WaitStatus) {
         self.notes[index].sweeper = None;
+        if let Some(process) = &mut self.processes[index] {
+            process.mount_namespace = None;
+        }
         let name = self.config.get().workloads[index].name;
         match status.exit_status() {
             Some(0) => {}

@@ -6,9 +6,10 @@ use super::source::Source;
 use super::timeline::Moment;
 use super::{tell, words};
 use crate::turn::{DATAGRAMS, OUTPUT_BYTES, READY_BYTES};
-use crate::workload::{Failure, Outcome, Process, Report, Target, is_good, spawn};
+use crate::workload::{Failure, Outcome, Process, Report, Target, hears, is_good, signal_below, spawn};
 use core::mem::MaybeUninit;
 use hilum::config::{Check, Ready};
+use hilum::plan::Namespaces;
 use hilum::supervise::{End, Event};
 use hilum_sys::{Cloned, exit};
 use rustix::event::epoll;
@@ -159,6 +160,15 @@ impl Board {
         self.processes[index].as_ref().ok_or(Errno::SRCH)?.signal(signal)
     }
 
+    /// Whether the first process of a workload would hear of a signal: the first one of a PID namespace hears only of what it has
+    /// a handler for.
+    pub(super) fn hears(&self, index: usize, signal: u8) -> bool {
+        let isolation = &self.config.get().workloads[index].isolation;
+        let is_first = isolation.shared & Namespaces::flag("pid") == 0;
+        let process = self.processes[index].as_ref().filter(|process| process.ended.is_none());
+        process.is_none_or(|process| hears(process.pid, signal, is_first))
+    }
+
     /// Asks a workload to end.
     pub(super) fn stop(&mut self, index: usize) {
         if self.deferred.contains(index) {
@@ -173,6 +183,12 @@ impl Board {
         // first process of a PID namespace what that has no handler for.
         self.read_report(index);
         let is_set_up = self.processes[index].as_ref().is_none_or(|process| process.report.is_none());
+        // What a shell has started that will not hear of it itself.
+        if let Some(process) =
+            self.processes[index].as_ref().filter(|_| is_set_up && !self.hears(index, workload.stop.signal.0))
+        {
+            signal_below(process.pid, workload.stop.signal.0);
+        }
         match self.signal(index, if is_set_up { workload.stop.signal.0 } else { KILL }) {
             // It ended already: its end is about to be read.
             Ok(()) | Err(Errno::SRCH) => {}
@@ -185,10 +201,19 @@ impl Board {
     pub(super) fn kill(&mut self, index: usize) {
         let config = self.config.clone();
         let workload = &config.get().workloads[index];
-        self.console.tell(format_args!("workload \"{}\": stop: not done in time, killing it", workload.name));
+        let (name, signal) = (workload.name, workload.stop.signal);
+        let late = format_args!("workload \"{name}\": stop: not done in time, killing it");
+        // Nobody asks those that run as the board goes down.
+        if self.hears(index, signal.0) || workload.supervision.at_stop_ms > 0 {
+            self.console.tell(late);
+        } else {
+            self.console.tell(format_args!(
+                "{late}: its first process has no handler for {signal}; where that is a shell, start the program with exec, or add the line: reaper"
+            ));
+        }
         // Without cgroup.kill (before kernel 5.14, in a container) its first process takes the others with it: they
-        // share a PID namespace.
-        if self.around.groups.kill(workload).is_err() {
+        // share a PID namespace. What a workload that shares one left behind is found by a helper.
+        if self.around.groups.kill(workload).is_err() && !self.sweep_at_once(index) {
             let _ = self.signal(index, KILL);
         }
     }

@@ -3,6 +3,7 @@
 //! Before the loop an error prints one line and follows the policy of the kernel command line; after it has begun
 //! nothing is fatal. This process never exits on a machine: what cannot go on ends in a reboot.
 
+mod asked;
 mod board;
 mod configuration;
 mod console;

@@ -1,15 +1,14 @@
 //! What commands ask for, done: each request gets its answer at once, or waits for what it asked for without anybody
 //! waiting for it.
 
+use super::asked::not_done;
 use super::board::Board;
 use super::control::{CLIENTS, Descriptors, Doing, Text};
-use super::reload::Pending;
 use super::source::Source;
-use super::words;
 use crate::turn::LINES;
 use crate::workload::{Streams, Target};
 use hilum::config::limits::WORKLOADS;
-use hilum::supervise::{Answer as Told, Ask, Down, Event, State};
+use hilum::supervise::{Ask, Down, State};
 use hilum::text::{append, text};
 use hilum::wire::{self, Command, MESSAGE_BYTES, Reply, Request, Status};
 use hilum_sys::{Cloned, exit, monotonic_ms};
@@ -24,7 +23,7 @@ const LINE_BYTES: usize = hilum::log::LINE_BYTES;
 const STATUS_NOT_ENTERED: u8 = 125;
 
 /// What becomes of a connection.
-enum Answer {
+pub(super) enum Answer {
     /// It is done, with this status and these words.
     Done(u8, Text),
     /// It goes on.
@@ -33,11 +32,11 @@ enum Answer {
     Handed,
 }
 
-fn done() -> Answer {
+pub(super) fn done() -> Answer {
     Answer::Done(0, Text::new())
 }
 
-fn failed(arguments: core::fmt::Arguments<'_>) -> Answer {
+pub(super) fn failed(arguments: core::fmt::Arguments<'_>) -> Answer {
     Answer::Done(1, text(arguments))
 }
 
@@ -157,44 +156,6 @@ impl Board {
         }
     }
 
-    /// Whether what was asked of a workload has come to its end, and to which.
-    fn outcome(&self, index: usize, ask: Ask) -> Option<Answer> {
-        let told = self.supervisor.answer(self.config.get(), index, ask)?;
-        // What is stopped for another configuration may be started by that one.
-        let is_for_now = self.pending.is_some() && matches!(told, Told::Waits(_));
-        (!is_for_now).then(|| self.in_words(index, told))
-    }
-
-    fn in_words(&self, index: usize, told: Told) -> Answer {
-        let workloads = &self.config.get().workloads;
-        let name = |index: usize| workloads.get(index).map_or("", |workload| workload.name);
-        let own = name(index);
-        match told {
-            Told::Done => done(),
-            Told::Failed => failed(format_args!("workload \"{own}\" failed; see: hilum log {own}")),
-            Told::Need(need) => failed(format_args!(
-                "workload \"{own}\" was not started: \"{0}\" failed; see: hilum log {0}",
-                name(need)
-            )),
-            Told::Retried => failed(format_args!("workload \"{own}\" failed and is tried again; see: hilum log {own}")),
-            Told::Stopped => failed(format_args!("workload \"{own}\" was stopped meanwhile")),
-            Told::Started => failed(format_args!("workload \"{own}\" was asked to start again meanwhile")),
-            Told::Lost => failed(format_args!("workload \"{own}\" cannot be killed")),
-            Told::AtStop => failed(format_args!("workload \"{own}\" runs when the board goes down")),
-            Told::Waits(need) => {
-                let is_at_stop = workloads[need].supervision.at_stop_ms > 0;
-                let why = match self.supervisor.state(need) {
-                    _ if is_at_stop => "runs when the board goes down; see: hilum status",
-                    State::Stopped => "is stopped; start it with: hilum start",
-                    State::Lost => "cannot be killed; see: hilum status",
-                    _ => "failed and is tried again; see: hilum log",
-                };
-                let need = name(need);
-                failed(format_args!("workload \"{own}\" waits for \"{need}\", which {why} {need}"))
-            }
-        }
-    }
-
     fn find(&self, name: &str) -> Option<usize> {
         self.config.get().workloads.iter().position(|workload| workload.name == name)
     }
@@ -224,16 +185,7 @@ impl Board {
         let config = self.config.clone();
         let workload = &config.get().workloads[index];
         let name = workload.name;
-        let told = |result: Result<(), Errno>| match result {
-            Ok(()) => done(),
-            Err(Errno::SRCH | Errno::NOENT) => {
-                failed(format_args!("workload \"{name}\" does not run; start it with: hilum start {name}"))
-            }
-            Err(Errno::OPNOTSUPP) => {
-                failed(format_args!("there are no control groups here, which freeze and thaw need"))
-            }
-            Err(errno) => failed(format_args!("workload \"{name}\": {}", words(errno))),
-        };
+        let told = |result: Result<(), Errno>| result.map_or_else(|errno| not_done(name, errno), |()| done());
         match request.command {
             Command::Log => {
                 let cursor = self.logs.last(index, request.number);
@@ -242,34 +194,11 @@ impl Board {
             Command::Start => self.ask(index, Ask::Start, request.is_waiting),
             Command::Stop => self.ask(index, Ask::Stop, request.is_waiting),
             Command::Restart => self.ask(index, Ask::Restart, request.is_waiting),
-            Command::Signal => told(
-                u8::try_from(request.number).map_err(|_| Errno::INVAL).and_then(|number| self.signal(index, number)),
-            ),
+            Command::Signal => self.ask_signal(index, request.number),
             Command::Freeze => told(self.around.groups.freeze(workload, true)),
             Command::Thaw => told(self.around.groups.freeze(workload, false)),
             Command::Exec => self.execute(place, index, request, descriptors),
             _ => failed(format_args!("{}", wire::Malformed::Bytes.text())),
-        }
-    }
-
-    fn ask(&mut self, index: usize, ask: Ask, is_waiting: bool) -> Answer {
-        if self.supervisor.going_down().is_some() {
-            return failed(format_args!("the board goes down"));
-        }
-        let is_kept = |pending: &Pending| pending.places.contains(&Some(index));
-        if ask != Ask::Stop && self.pending.as_ref().is_some_and(|pending| !is_kept(pending)) {
-            return failed(format_args!("another configuration is being taken over, which stops it"));
-        }
-        let refusal = self.supervisor.refusal(self.config.get(), index).filter(|_| ask == Ask::Restart);
-        if let Some(refusal) = refusal {
-            return self.in_words(index, refusal);
-        }
-        self.tell(index, Event::Asked(ask));
-        match self.outcome(index, ask) {
-            // It is so already, or cannot be.
-            Some(answer) => answer,
-            None if is_waiting => Answer::Goes(Doing::Waiting { index, ask }),
-            None => done(),
         }
     }
 

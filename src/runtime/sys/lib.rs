@@ -36,7 +36,8 @@ pub use memory::release_memory;
 pub use mount::{attach_loop, free_loop, grow_ext4, map_ids, restrict_mount};
 pub use panic::{on_panic, print, print_to};
 pub use process::{
-    Cloned, clone, close_all_but, close_range, execute, exit, kill_everything, own_mount_namespace, set_file_ids, stop,
+    Cloned, clone, close_all_but, close_range, execute, exit, kill_everything, own_mount_namespace, set_file_ids,
+    signal_everything, stop,
 };
 pub use signal::{Caught, Named, SignalSet, Signals, mask, reset_signals};
 pub use stdio::{standard_error, standard_input, standard_output};

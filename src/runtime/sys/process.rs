@@ -136,8 +136,13 @@ pub fn own_mount_namespace() -> Result<(), Errno> {
 
 /// Sends SIGKILL to every process of this PID namespace but its first one and the caller (kill(2), pid -1).
 pub fn kill_everything() {
-    // SAFETY: the call takes numbers alone. That there is nobody to kill is not an error that matters.
-    let _ = unsafe { call(__NR_kill, [usize::MAX, SIGKILL as usize, 0, 0, 0, 0]) };
+    signal_everything(SIGKILL);
+}
+
+/// Sends a signal to every process of this PID namespace but its first one and the caller (kill(2), pid -1).
+pub fn signal_everything(number: u32) {
+    // SAFETY: the call takes numbers alone. That there is nobody to signal is not an error that matters.
+    let _ = unsafe { call(__NR_kill, [usize::MAX, number as usize, 0, 0, 0, 0]) };
 }
 
 /// Ends the process with `status` (exit_group(2)).

@@ -173,6 +173,14 @@ impl Groups {
         write(existing(folder, workload.name)?.as_fd(), "cgroup.kill", b"1")
     }
 
+    /// Whether a process is left in the group of a workload (cgroup.events); none where nobody counts.
+    pub(crate) fn is_populated(&self, workload: &Workload<'_>) -> Option<bool> {
+        let group = existing(self.folder.as_ref()?, workload.name).ok()?;
+        let mut text = [0; 64];
+        let length = read(group.as_fd(), "cgroup.events", &mut text).ok()?;
+        Some(!core::str::from_utf8(&text[..length]).unwrap_or_default().contains("populated 0"))
+    }
+
     /// Whether the kernel killed in the group of a workload because its memory was used up.
     pub(crate) fn out_of_memory(&self, workload: &Workload<'_>, index: usize) -> Option<OutOfMemory> {
         let group = existing(self.folder.as_ref()?, workload.name).ok()?;

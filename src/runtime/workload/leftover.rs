@@ -1,10 +1,12 @@
-//! What a workload with `share pid` leaves behind where the kernel has no cgroup.kill: in a container, and before Linux 5.14.
+//! What a workload with `share pid` leaves behind when its first process has ended: it gets the stop signal and the grace of its
+//! workload, and is killed then.
 //!
 //! Without a PID namespace of its own nothing ends with its first process. But every process of it is in its mount
 //! namespace, and no other one is: it has one of its own always, and cannot leave it. So they are found by that, as
 //! /proc/PID/ns/mnt names it (namespaces(7)).
 
 use crate::path::stat;
+use hilum::config::Stop;
 use hilum::text::text;
 use hilum_sys::monotonic_ms;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
@@ -22,13 +24,20 @@ pub(crate) fn mount_namespace(pid: Pid) -> Option<u64> {
     stat(&path).ok().map(|found| found.st_ino)
 }
 
-/// Kills every process in a mount namespace, until none is left or their time is over. Gives how many are left, up to
-/// `most`. It waits: to be called in a helper.
-pub(crate) fn end_all(namespace: u64, most: u32) -> u32 {
+/// Asks every process in a mount namespace to end, and kills those that are there when their grace is over, until none is left.
+/// Gives how many are, up to `most`. It waits: to be called in a helper.
+pub(crate) fn end_all(namespace: u64, stop: &Stop, most: u32) -> u32 {
+    let grace_until = monotonic_ms() + u64::from(stop.grace_ms);
+    let mut left = Signal::from_named_raw(stop.signal.0.into())
+        .map_or(0, |signal| signal_all(namespace, Some(signal)).unwrap_or(1));
+    while left > 0 && monotonic_ms() < grace_until {
+        crate::init::pause(STEP_MS);
+        left = signal_all(namespace, None).unwrap_or(1);
+    }
     let until = monotonic_ms() + END_MS;
     loop {
         // What cannot be looked at is not known to be gone.
-        let left = kill_all(namespace).unwrap_or(1);
+        let left = signal_all(namespace, Some(Signal::KILL)).unwrap_or(1);
         if left == 0 || monotonic_ms() >= until {
             return left.min(most);
         }
@@ -36,8 +45,8 @@ pub(crate) fn end_all(namespace: u64, most: u32) -> u32 {
     }
 }
 
-/// Kills what is there now; gives how many that were.
-fn kill_all(namespace: u64) -> Result<u32, Errno> {
+/// Sends a signal to what is there now, or only looks; gives how many that were.
+fn signal_all(namespace: u64, signal: Option<Signal>) -> Result<u32, Errno> {
     let folder = openat(CWD, c"/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut buffer = [core::mem::MaybeUninit::uninit(); 4096];
     let mut entries = RawDir::new(&folder, &mut buffer);
@@ -51,10 +60,11 @@ fn kill_all(namespace: u64) -> Result<u32, Errno> {
         }
         count += 1;
         // By a descriptor, and looked at once more: the number may be somebody else's by now.
-        if let Ok(process) = pidfd_open(pid, PidfdFlags::empty())
+        if let Some(signal) = signal
+            && let Ok(process) = pidfd_open(pid, PidfdFlags::empty())
             && mount_namespace(pid) == Some(namespace)
         {
-            let _ = pidfd_send_signal(&process, Signal::KILL);
+            let _ = pidfd_send_signal(&process, signal);
         }
     }
     Ok(count)

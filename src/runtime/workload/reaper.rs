@@ -1,12 +1,12 @@
 //! The first process of a PID namespace for a program that is a bad one: it forwards signals, and reaps.
 //!
 //! It is the process that the set-up was done by: everything that confines the program confines it as well. It cannot
-//! be read or traced, and ends with the program, which ends everything else in there.
+//! be read or traced, and ends after the program, which ends everything else in there.
 
 use super::child::filter;
-use hilum::config::{Lists, Workload};
+use hilum::config::{Lists, Stop, Workload};
 use hilum::plan::{Step, plan};
-use hilum_sys::{Cloned, SignalSet, Signals, exit};
+use hilum_sys::{Cloned, SignalSet, Signals, exit, monotonic_ms};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
@@ -32,27 +32,47 @@ pub(super) fn stay(workload: &Workload<'_>, lists: &Lists<'_>) -> Result<(), Err
                     filter(seccomp, capabilities.0)?;
                 }
             }
-            reap(pid, &signals)
+            reap(pid, &signals, &workload.stop)
         }
     }
 }
 
-fn reap(program: Pid, signals: &Signals) -> ! {
+/// Forwards signals to the program, and reaps. When the program has ended, what is left gets the workload's stop signal and its
+/// grace; the kernel ends it with this process.
+fn reap(program: Pid, signals: &Signals, stop: &Stop) -> ! {
     /// What shells add to the number of a signal that ended a program.
     const SIGNALLED: i32 = 128;
+    // Of the program, once it has ended.
+    let (mut status, mut until) = (None, 0_u64);
     loop {
-        let _ = poll(&mut [PollFd::new(&signals.fd(), PollFlags::IN)], None);
+        let left_ms = until.saturating_sub(monotonic_ms());
+        let limit = status.map(|_| crate::init::milliseconds(left_ms));
+        let _ = poll(&mut [PollFd::new(&signals.fd(), PollFlags::IN)], limit.as_ref());
         while let Some(caught) = signals.next() {
-            if let Some(signal) = Signal::from_named_raw(caught.signal as i32).filter(|signal| *signal != Signal::CHILD)
-            {
-                let _ = rustix::process::kill_process(program, signal);
+            match Signal::from_named_raw(caught.signal as i32).filter(|signal| *signal != Signal::CHILD) {
+                Some(_) if status.is_some() => hilum_sys::signal_everything(caught.signal),
+                Some(signal) => drop(rustix::process::kill_process(program, signal)),
+                None => {}
             }
         }
-        while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-            if pid == program {
-                let signalled = status.terminating_signal().map(|signal| SIGNALLED + signal);
-                exit(status.exit_status().or(signalled).unwrap_or(0))
+        loop {
+            match rustix::process::wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, ended))) if pid == program => {
+                    let signalled = ended.terminating_signal().map(|signal| SIGNALLED + signal);
+                    status = Some(ended.exit_status().or(signalled).unwrap_or(0));
+                    until = monotonic_ms() + u64::from(stop.grace_ms);
+                    hilum_sys::signal_everything(stop.signal.0.into());
+                }
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => break,
+                // Nobody is left.
+                Err(_) => exit(status.unwrap_or(0)),
             }
+        }
+        if let Some(status) = status
+            && monotonic_ms() >= until
+        {
+            exit(status)
         }
     }
 }

@@ -1,0 +1,53 @@
+//! Whether a process would hear of a signal, by what `/proc/PID/status` says of it (proc(5)).
+
+const KILL: u8 = 9;
+const CONT: u8 = 18;
+const STOP: u8 = 19;
+
+/// Whether a signal to the process with this status does anything.
+///
+/// The kernel keeps from the first process of a PID namespace (`is_first`) what that has no handler for, though it would end any
+/// other one (pid_namespaces(7)). What is blocked waits, and may be taken without a handler. A status that says nothing hides
+/// nothing.
+pub fn is_heard(status: &str, signal: u8, is_first: bool) -> bool {
+    let has = |key: &str| {
+        let set = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).map(|set| set >> (signal.max(1) - 1) & 1 == 1)
+    };
+    let (Some(is_blocked), Some(is_ignored), Some(is_caught)) = (has("SigBlk"), has("SigIgn"), has("SigCgt")) else {
+        return true;
+    };
+    is_blocked || is_caught || matches!(signal, KILL | CONT | STOP) || (!is_first && !is_ignored)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_heard;
+
+    const STATUS: &str = "Name:\tsh\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\n\
+        SigBlk:\t0000000000000200\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000004001\n";
+
+    #[test]
+    fn first_process_hears_what_it_catches_or_blocks() {
+        for (signal, first, other) in [
+            (1, true, true),    // caught
+            (15, true, true),   // caught
+            (10, true, true),   // blocked
+            (2, false, true),   // default
+            (13, false, false), // ignored
+            (9, true, true),
+            (18, true, true),
+            (19, true, true),
+            (64, false, true),
+        ] {
+            assert_eq!((is_heard(STATUS, signal, true), is_heard(STATUS, signal, false)), (first, other), "{signal}");
+        }
+    }
+
+    #[test]
+    fn status_that_cannot_be_read_hides_nothing() {
+        for status in ["", "SigBlk:\t0\n", "SigBlk:\tx\nSigIgn:\t0\nSigCgt:\t0\n"] {
+            assert!(is_heard(status, 15, true), "{status}");
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Starts, stops, restarts and signals that people ask for, and what they are told.
+
+use super::board::Board;
+use super::control::Doing;
+use super::reload::Pending;
+use super::requests::{Answer, done, failed};
+use super::words;
+use hilum::config::Signal;
+use hilum::supervise::{Answer as Told, Ask, Event, State};
+use rustix::io::Errno;
+
+impl Board {
+    pub(super) fn ask(&mut self, index: usize, ask: Ask, is_waiting: bool) -> Answer {
+        if self.supervisor.going_down().is_some() {
+            return failed(format_args!("the board goes down"));
+        }
+        let is_kept = |pending: &Pending| pending.places.contains(&Some(index));
+        if ask != Ask::Stop && self.pending.as_ref().is_some_and(|pending| !is_kept(pending)) {
+            return failed(format_args!("another configuration is being taken over, which stops it"));
+        }
+        let refusal = self.supervisor.refusal(self.config.get(), index).filter(|_| ask == Ask::Restart);
+        if let Some(refusal) = refusal {
+            return self.in_words(index, refusal);
+        }
+        self.tell(index, Event::Asked(ask));
+        match self.outcome(index, ask) {
+            // It is so already, or cannot be.
+            Some(answer) => answer,
+            None if is_waiting => Answer::Goes(Doing::Waiting { index, ask }),
+            None => done(),
+        }
+    }
+
+    /// Whether what was asked of a workload has come to its end, and to which.
+    pub(super) fn outcome(&self, index: usize, ask: Ask) -> Option<Answer> {
+        let told = self.supervisor.answer(self.config.get(), index, ask)?;
+        // What is stopped for another configuration may be started by that one.
+        let is_for_now = self.pending.is_some() && matches!(told, Told::Waits(_));
+        (!is_for_now).then(|| self.in_words(index, told))
+    }
+
+    fn in_words(&self, index: usize, told: Told) -> Answer {
+        let workloads = &self.config.get().workloads;
+        let name = |index: usize| workloads.get(index).map_or("", |workload| workload.name);
+        let own = name(index);
+        match told {
+            Told::Done => done(),
+            Told::Failed => failed(format_args!("workload \"{own}\" failed; see: hilum log {own}")),
+            Told::Need(need) => failed(format_args!(
+                "workload \"{own}\" was not started: \"{0}\" failed; see: hilum log {0}",
+                name(need)
+            )),
+            Told::Retried => failed(format_args!("workload \"{own}\" failed and is tried again; see: hilum log {own}")),
+            Told::Stopped => failed(format_args!("workload \"{own}\" was stopped meanwhile")),
+            Told::Started => failed(format_args!("workload \"{own}\" was asked to start again meanwhile")),
+            Told::Lost => failed(format_args!("workload \"{own}\" cannot be killed")),
+            Told::AtStop => failed(format_args!("workload \"{own}\" runs when the board goes down")),
+            Told::Waits(need) => {
+                let is_at_stop = workloads[need].supervision.at_stop_ms > 0;
+                let why = match self.supervisor.state(need) {
+                    _ if is_at_stop => "runs when the board goes down; see: hilum status",
+                    State::Stopped => "is stopped; start it with: hilum start",
+                    State::Lost => "cannot be killed; see: hilum status",
+                    _ => "failed and is tried again; see: hilum log",
+                };
+                let need = name(need);
+                failed(format_args!("workload \"{own}\" waits for \"{need}\", which {why} {need}"))
+            }
+        }
+    }
+
+    /// Sends the first process of a workload a signal that it hears of.
+    pub(super) fn ask_signal(&mut self, index: usize, number: u32) -> Answer {
+        let name = self.config.get().workloads[index].name;
+        let is_set_up = self.processes[index].as_ref().is_none_or(|process| process.report.is_none());
+        let sent = match u8::try_from(number) {
+            Ok(_) if !is_set_up => return failed(format_args!("workload \"{name}\" is still being set up")),
+            Ok(number) if !self.hears(index, number) => {
+                return failed(format_args!(
+                    "workload \"{name}\": its first process has no handler for {}, so the kernel drops it",
+                    Signal(number)
+                ));
+            }
+            Ok(number) => self.signal(index, number),
+            Err(_) => Err(Errno::INVAL),
+        };
+        match sent {
+            Ok(()) => done(),
+            Err(errno) => not_done(name, errno),
+        }
+    }
+}
+
+/// What a person is told when the kernel refused something that was to be done to a workload.
+pub(super) fn not_done(name: &str, errno: Errno) -> Answer {
+    match errno {
+        Errno::SRCH | Errno::NOENT => {
+            failed(format_args!("workload \"{name}\" does not run; start it with: hilum start {name}"))
+        }
+        Errno::OPNOTSUPP => failed(format_args!("there are no control groups here, which freeze and thaw need")),
+        errno => failed(format_args!("workload \"{name}\": {}", words(errno))),
+    }
+}
