@@ -181,6 +181,12 @@ fn one(text: &str) -> Result<(), Errno> {
             let signal = Signal::from_named_raw(number(part())? as i32).ok_or(Errno::INVAL)?;
             rustix::process::kill_process(rustix::process::getpid(), signal)
         }
+        "watchers" => {
+            let most = number(part())?;
+            let watcher = || rustix::fs::inotify::init(rustix::fs::inotify::CreateFlags::CLOEXEC);
+            let opened = (0..most).map(|_| watcher().map(core::mem::forget)).find_map(|made| made.err());
+            opened.map_or(Ok(()), Err)
+        }
         "terminals" => {
             // They stay open for what comes after.
             let mut count = 0;

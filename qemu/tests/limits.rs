@@ -11,6 +11,7 @@ on_both!(
     limits_are_written_and_the_group_goes_with_the_workload,
     missing_controller_is_refused_by_name_and_left_out_where_nobody_asked,
     priorities_and_limits_of_processes_are_set_from_outside,
+    what_all_workloads_share_is_enough_for_each_of_them,
 );
 
 fn section(name: &str, exec: &str, lines: &str) -> String {
@@ -155,4 +156,32 @@ fn priorities_and_limits_of_processes_are_set_from_outside(arch: Arch) {
     let machine = if arch == Arch::X86_64 { "i686" } else { "armv8l" };
     has_line(&console, &format!("set | machine {machine}"));
     has_line(&console, &format!("default | machine {}", arch.name()));
+}
+
+fn what_all_workloads_share_is_enough_for_each_of_them(arch: Arch) {
+    let hog = |name: &str| {
+        let lines = "user 5\nrlimit nofile 4096";
+        let exec = "/bin/probe do watchers:64 watchers:1 terminals say:all sleep:3000";
+        section(name, exec, lines)
+    };
+    let last = section(
+        "last",
+        "/bin/probe do watchers:64 terminals read:/proc/sys/fs/inotify/max_user_instances read:/proc/sys/fs/file-max",
+        "user 5\nafter a b c\nrlimit nofile 4096",
+    );
+    let console = run(arch, &image(arch, &board(&[hog("a"), hog("b"), hog("c"), last])), "");
+    for name in ["a", "b", "c"] {
+        // EMFILE, and ENOSPC behind 64.
+        for line in ["did watchers:64 0", "did watchers:1 24", "opened 64 terminals", "did terminals 28"] {
+            has_line(&console, &format!("{name} | {line}"));
+        }
+    }
+    for line in [
+        "did watchers:64 0",
+        "opened 64 terminals",
+        "content /proc/sys/fs/inotify/max_user_instances 2112",
+        "content /proc/sys/fs/file-max 9223372036854775807",
+    ] {
+        has_line(&console, &format!("last | {line}"));
+    }
 }

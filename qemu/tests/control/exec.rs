@@ -243,3 +243,20 @@ fn workload_that_takes_every_terminal_leaves_those_of_others_and_is_told_why_it_
     );
     assert_eq!(host_root.ask(&["exec", "a", "-T", "/bin/probe", "do", "say:inside"]).1, "inside\ndid say:inside 0\n");
 }
+
+/// The kernel counts them for the user who owns the user namespaces, which is PID 1's for all of them.
+#[test]
+fn workload_that_takes_every_inotify_instance_leaves_those_of_others() {
+    let host_root = host_or_return!();
+    let config = "hilum 1\n[system]\ncontrol SOCKET\n\
+        [workload a]\nroot ROOT\nexec /bin/probe do watchers:64 watchers:1 stay\nuser 5\nrlimit nofile 4096\n\
+        [workload b]\nroot ROOT\nexec /bin/probe on-term\nuser 5\n";
+    let _namespace = host_root.start(config);
+    host_root.expect_state("a", "ready");
+    host_root.expect_state("b", "ready");
+    let log = host_root.ask(&["log", "a"]).1;
+    // EMFILE
+    assert!(log.contains("did watchers:64 0") && log.contains("did watchers:1 24"), "{log}");
+    let (code, said) = host_root.ask(&["exec", "b", "/bin/probe", "must", "watchers:16"]);
+    assert_eq!(code, 0, "{said}");
+}

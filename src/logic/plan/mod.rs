@@ -14,11 +14,13 @@
 
 mod audit;
 mod landlock;
+mod settings;
 mod show;
 mod step;
 
 pub use audit::audit;
 pub use landlock::{Rights, Rule, Ruleset, Scope, rules};
+pub use settings::{SETTINGS, SHARES, SHARES_OF_ALL};
 pub use step::{FileSystem, Limit, Mask, Mount, Phase, Setting, Step, Value};
 
 use crate::config::{
@@ -126,13 +128,6 @@ const SHM: Mount =
 const TMP: Mount = Mount { target: c"tmp", ..SHM };
 const RUN: Mount =
     Mount { options: &[(c"mode", c"0755")], bytes: DEFAULT_TMP_BYTES, ..mount(FileSystem::Tmpfs, c"run") };
-
-/// What users trip over in a network namespace of their own: there is nobody else's port below 1024 to protect, and
-/// every group may ping (Documentation/networking/ip-sysctl.rst). The range of groups is that of the namespace's ids.
-pub const SETTINGS: [Setting; 2] = [
-    Setting { path: c"/proc/sys/net/ipv4/ip_unprivileged_port_start", value: "0" },
-    Setting { path: c"/proc/sys/net/ipv4/ping_group_range", value: "0 65535" },
-];
 
 /// Where a program finds the socket that it tells of itself by (NOTIFY_SOCKET of `sd_notify(3)`).
 pub const NOTIFY: &str = "/run/notify";
@@ -301,6 +296,9 @@ fn mounts<'a>(
         add(Step::Loopback);
         SETTINGS.iter().for_each(|setting| add(Step::Setting(setting)));
         (0..).zip(lists.of(workload.network.links)).for_each(|(number, link)| add(Step::Link(link, number)));
+    }
+    if namespaces.has("user") {
+        SHARES.iter().for_each(|share| add(Step::Share(share)));
     }
     add(Step::PrivateMounts);
     add(Step::Root { is_writable: workload.overlay != Overlay::None });

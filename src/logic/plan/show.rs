@@ -40,7 +40,7 @@ impl Step<'_> {
             Self::Loopback => "bring up link",
             Self::Link(..) => "set up link",
             Self::Hosts => "write",
-            Self::Setting(_) => "set",
+            Self::Setting(_) | Self::Share(_) => "set",
             Self::PrivateMounts => "make mounts private",
             Self::Root { .. } => "attach root",
             Self::Mount(_) => "mount",
@@ -175,7 +175,7 @@ impl fmt::Display for Step<'_> {
             Self::Notify => (" ", NOTIFY),
             Self::Connect(link, number) | Self::Link(link, number) => (" ", link.inner_name(*number)),
             Self::Hosts => (" ", "/etc/hosts"),
-            Self::Setting(setting) => (" ", text(setting.path)),
+            Self::Setting(setting) | Self::Share(setting) => (" ", text(setting.path)),
             Self::Mount(mount) | Self::Attach(mount) => (" /", text(mount.target)),
             Self::Make(mount) => (" ", text(mount.filesystem.name())),
             Self::ReadOnly(path) => (" /", text(path)),
@@ -248,6 +248,7 @@ impl Step<'_> {
                 write!(formatter, " from {}", bind.source)
             }
             Self::Setting(setting) => write!(formatter, ": to {}", setting.value),
+            Self::Share(share) => write!(formatter, ": to {}, where the kernel can", share.value),
             Self::Connect(link, _) => write!(formatter, ": {} {}", link.attachment.word(), link.attachment.name()),
             Self::Rules(published) => {
                 formatter.write_str(": from its own addresses alone")?;

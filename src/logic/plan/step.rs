@@ -60,6 +60,8 @@ pub enum Step<'a> {
     Link(&'a WorkloadLink<'a>, u8),
     /// A setting of its network namespace.
     Setting(&'static Setting),
+    /// A limit of its user namespace, where the kernel has it (namespaces(7), /proc/sys/user).
+    Share(&'static Setting),
     /// No mount of its namespace is seen outside of it, and none from outside appears in it.
     PrivateMounts,
     /// What becomes the root filesystem is attached: nosuid, nodev, read-only unless there is an overlay.
@@ -277,7 +279,7 @@ pub struct Mask {
     pub is_folder: bool,
 }
 
-/// A setting of the network namespace and what it is set to.
+/// A setting of a namespace and what it is set to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
     /// Its file in the board's own /proc.

@@ -291,6 +291,14 @@ fn what_joins_a_workload_is_held_by_namespaces_where_landlock_would_shut_it_out(
 }
 
 #[test]
+fn what_all_workloads_share_is_enough_for_the_share_of_each() {
+    for (share, all) in SHARES.iter().zip(SHARES_OF_ALL) {
+        let number = |setting: &Setting| setting.value.parse::<usize>().expect("a number");
+        assert_eq!(number(&all), number(share) * (limits::WORKLOADS + 1));
+    }
+}
+
+#[test]
 fn no_workload_can_take_all_terminals_of_the_board() {
     // What the kernel leaves to all instances of devpts but the board's own (NR_UNIX98_PTY_DEFAULT without the reserve).
     const ALL: usize = 4096 - 1024;

@@ -143,6 +143,11 @@ pub(super) fn prepare() -> (Kind, Missing) {
     }
     protect(Kind::Machine);
     note("workload template", prepare_template(Kind::Machine));
+    for share in &hilum::plan::SHARES_OF_ALL {
+        // A kernel without it has nothing to share.
+        let _ = rustix::fs::open(share.path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
+            .and_then(|file| rustix::io::write(file, share.value.as_bytes()));
+    }
     // Ctrl-Alt-Del becomes a SIGINT to this process instead of an immediate reset (reboot(2)).
     note("Ctrl-Alt-Del", rustix::system::reboot(RebootCommand::CadOff));
     (Kind::Machine, missing)

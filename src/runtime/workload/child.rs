@@ -163,6 +163,11 @@ impl Child<'_> {
             Step::Link(link, number) => crate::net::set_up(self.pipes.config, self.workload, link, number),
             Step::Hosts => self.write_hosts(),
             Step::Setting(setting) => write(setting),
+            // A kernel without inotify has nothing to share, and in a container /proc/sys may be read-only.
+            Step::Share(share) => {
+                let _ = write(share);
+                Ok(())
+            }
             Step::PrivateMounts => {
                 self.template = Some(mounts::open_template(self.pipes.template)?);
                 mounts::make_private()
