@@ -18,6 +18,9 @@ BOARD     ?= qemu-$(ARCH)
 TESTS     ?= --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe
 # How long `make soak` goes on.
 SECONDS   ?= 600
+# What `make fuzz` runs (all), and how long each.
+TARGETS      ?=
+FUZZ_SECONDS ?= 300
 
 # How often each contestant of `make bench` starts, which parts are measured (all), and whether docs/ takes the results.
 RUNS      ?= 100
@@ -36,7 +39,7 @@ HOST  := env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/host HILUM_BUILD=$(BUI
 SOURCES := Cargo.toml Cargo.lock $(shell find src linker qemu/probe -type f)
 TOOLS   := Cargo.toml Cargo.lock $(shell find src/logic initramfs/src initramfs/Cargo.toml qemu/src qemu/Cargo.toml -type f)
 SCRIPTS := .ci/run initramfs/dist linker/build linker/reproducible initramfs/debian/fetch initramfs/debian/install \
-           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash docs/test
+           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash docs/test fuzz/run
 BOARD_ARCH := $(if $(filter rpi%,$(BOARD)),aarch64,$(lastword $(subst -, ,$(BOARD))))
 # An appliance elsewhere is named by its folder, with a slash.
 APPLIANCE_FOLDER := $(if $(findstring /,$(APPLIANCE)),$(APPLIANCE:/=),initramfs/appliances/$(APPLIANCE))
@@ -63,7 +66,7 @@ endif
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test docs-test soak image dist bench timeline size check fmt clean install-run install-test install-check fresh
+.PHONY: help run test docs-test fuzz fuzz-sample soak image dist bench timeline size check fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -93,6 +96,12 @@ test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image
 
 docs-test: install-test $(BUILD)/installed-docs $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/hilum-qemu ## as root: execute every command block of README and docs (PAGES names some)
 	@docs/test
+
+fuzz: $(BUILD)/installed-fuzz ## run each fuzz target (TARGETS, all) for FUZZ_SECONDS (300); findings go below build/fuzz/
+	@CARGO=$(CARGO) HILUM_BUILD=$(BUILD) TARGETS="$(TARGETS)" fuzz/run -max_total_time=$(FUZZ_SECONDS)
+
+fuzz-sample: $(BUILD)/installed-fuzz ## the same for a fixed number of inputs, as CI does
+	@CARGO=$(CARGO) HILUM_BUILD=$(BUILD) TARGETS="$(TARGETS)" fuzz/run -runs=50000 -seed=1 -max_len=16384
 
 soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads at random for SECONDS (600), and look for drift
 	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu --test soak -- --nocapture
@@ -125,6 +134,7 @@ size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum.s
 
 check: install-check install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/cargo-deny $(BUILD)/tools/cargo-machete ## formatting, long files, lints, documentation, dependencies, scripts, ELF files, same bytes from another folder
 	@$(CARGO) fmt --all --check
+	@$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	@find . -path ./build -prune -o -name '*.rs' -exec awk 'FNR == $(FILE_LINES) + 1 { bad = 1; \
 	    print FILENAME ": more than $(FILE_LINES) lines; split it along what its parts are, and name the new file for its part" } \
 	    END { exit bad }' {} + >&2
@@ -146,6 +156,7 @@ build/%: $(BUILD)/% ;
 
 fmt: install-check ## format the sources
 	@$(CARGO) fmt --all
+	@$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 clean: ## remove build/
 	rm -rf $(BUILD)

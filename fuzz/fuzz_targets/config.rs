@@ -1,0 +1,19 @@
+//! hilum.conf: what is taken can be planned, explained and audited, and a reload of the same file changes nothing.
+#![no_main]
+use hilum::config::{Config, keep_ids, parse, unchanged};
+use hilum::plan::{audit, plan};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let (mut config, mut again) = (Box::new(Config::EMPTY), Box::new(Config::EMPTY));
+    if let Err(error) = parse(data, &mut config) {
+        assert!(!error.to_string().contains('\n'));
+        return;
+    }
+    for workload in &config.workloads {
+        plan(workload, &config.lists).steps.iter().for_each(|step| drop(step.to_string()));
+        audit(workload, &config, &mut |line: core::fmt::Arguments<'_>| drop(line.to_string()));
+    }
+    parse(data, &mut again).expect("it was taken before");
+    keep_ids(&config, &mut again);
+    assert!(unchanged(&config, &again)[..again.workloads.len()].iter().all(Option::is_some));
+});

@@ -1,0 +1,27 @@
+//! Frames from anybody on the wire, and the lease as it goes to PID 1: what the client gives is sane and goes over whole.
+#![no_main]
+use hilum::config::Mac;
+use hilum::dhcp::{Client, FRAME_BYTES, Lease, News};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    if let Some(lease) = Lease::read(data) {
+        assert!(lease.is_sane());
+    }
+    let Some((&count, mut rest)) = data.split_first() else { return };
+    let (mut client, mut frame, mut now) = (Client::new(Mac([2, 0, 0, 0, 0, 1]), 1, 0), [0; FRAME_BYTES], 0);
+    for _ in 0..count % 8 {
+        let (_, length) = client.turn(now, &mut frame);
+        assert!(length <= frame.len());
+        let at = rest.first().map_or(0, |length| usize::from(*length) * 2).min(rest.len());
+        let (heard, left) = rest.split_at(at);
+        let mut heard = heard.to_vec();
+        // An answer to this very question: nobody guesses the number of a transaction.
+        if let (Some(heard), Some(asked)) = (heard.get_mut(46..50), frame.get(46..50)) {
+            heard.copy_from_slice(asked);
+        }
+        if let News::Given(lease) = client.hear(now, &heard) {
+            assert!(Lease::read(&lease.bytes()).is_some_and(|read| read == lease));
+        }
+        (rest, now) = (left, client.deadline().max(now + 1));
+    }
+});

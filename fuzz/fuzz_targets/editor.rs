@@ -1,0 +1,13 @@
+//! What is typed at the prompt: what a line is drawn as holds no control character but those of the drawing itself.
+#![no_main]
+use hilum::edit::{Editor, Typed, words};
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let mut editor = Editor::new("> ");
+    for &byte in data {
+        if let Typed::Line(line) = editor.type_byte(byte) {
+            assert!(!line.chars().any(char::is_control));
+            let _ = words::<16>(&line);
+        }
+    }
+});

@@ -1,0 +1,7 @@
+//! ELF files of an image, as the builder looks at them.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let _ = hilum_initramfs::elf::facts(data);
+    let _ = hilum_initramfs::elf::faults(data, &[], None);
+});

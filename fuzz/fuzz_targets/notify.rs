@@ -1,0 +1,7 @@
+//! sd_notify datagrams: a status never controls a terminal.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    let notice = hilum::notify::read(data);
+    assert!(notice.status.is_none_or(|text| !text.chars().any(char::is_control)));
+});

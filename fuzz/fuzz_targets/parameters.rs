@@ -1,0 +1,6 @@
+//! The kernel command line.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|line: &str| {
+    let _ = format!("{:?}", hilum::parameters::parameters(line));
+});
