@@ -39,6 +39,27 @@ fn status_tells_of_every_workload() {
 }
 
 #[test]
+fn status_tells_no_time_of_a_workload_that_never_started() {
+    let host_root = host_or_return!();
+    let section = |name: &str, lines: &str| format!("[workload {name}]\nroot ROOT\nexec /bin/probe on-term\n{lines}\n");
+    let last = section("last", "at-stop");
+    let slow = section("slow", "ready fd 3 within=1h");
+    let waits = section("waits", "needs slow");
+    let _namespace = host_root.start(&format!("hilum 1\n[system]\ncontrol SOCKET\n{last}{slow}{waits}"));
+    host_root.expect_state("slow", "starting");
+    let (_, table) = host_root.ask(&["status"]);
+    for name in ["last", "waits"] {
+        let line = table.lines().find(|line| line.starts_with(name)).expect("a line");
+        assert_eq!(line.split_whitespace().nth(3), Some("-"), "{table}");
+        assert!(host_root.status(name)["since_ms"].is_null());
+    }
+    assert!(host_root.status("slow")["since_ms"].is_u64());
+    // What is stopped before it ever ran is stopped since then.
+    assert_eq!(host_root.ask(&["stop", "waits", "-w"]).0, 0);
+    assert!(host_root.status("waits")["since_ms"].as_u64().is_some_and(|ms| ms < 20_000));
+}
+
+#[test]
 fn start_stop_and_restart_wait_where_they_are_told_to() {
     let host_root = host_or_return!();
     let _namespace = pair(&host_root);

@@ -155,7 +155,7 @@ impl Supervisor {
                     let need = unit.failed_need().and_then(|need| old.iter().position(|was| *was == Some(need)));
                     unit.failed_need = need.map_or(0, |need| need as u8 + 1);
                 }
-                None => (unit.since, unit.away_since) = (now, now),
+                None => unit.away_since = now,
             }
         }
         self.idle = false;

@@ -20,7 +20,7 @@ pub(super) enum Reason {
 pub struct Unit {
     /// Where it is.
     pub state: State,
-    /// Since when it is there, in milliseconds.
+    /// Since when it is there, in milliseconds; 0 where it was never anywhere else.
     pub since: u64,
     /// How often it was started again since the board is up.
     pub restarts: u32,

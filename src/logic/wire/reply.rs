@@ -4,6 +4,9 @@ use super::parts::{Parts, put, put_text};
 use super::{Malformed, Message};
 use crate::supervise::End;
 
+/// Stands for the time since something that has not happened.
+const NEVER: u64 = u64::MAX;
+
 /// The board as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Board {
@@ -26,8 +29,8 @@ pub struct Status<'a> {
     pub state: u8,
     /// Its first process; 0 for none.
     pub pid: u32,
-    /// Milliseconds since its state changed.
-    pub since_ms: u64,
+    /// Milliseconds since its state changed; none before it did for the first time.
+    pub since_ms: Option<u64>,
     /// How often it was restarted.
     pub restarts: u32,
     /// How it ended last.
@@ -79,7 +82,7 @@ impl Reply<'_> {
             Self::Status(status) => {
                 put(out, &[2, status.state])?;
                 put(out, &status.pid.to_le_bytes())?;
-                put(out, &status.since_ms.to_le_bytes())?;
+                put(out, &status.since_ms.unwrap_or(NEVER).to_le_bytes())?;
                 put(out, &status.restarts.to_le_bytes())?;
                 put(out, &end_bytes(status.last))?;
                 let (peak, limit) = status.out_of_memory.unwrap_or((0, 0));
@@ -146,7 +149,7 @@ fn read_status<'a>(parts: &mut Parts<'a>) -> Result<Status<'a>, Malformed> {
     Ok(Status {
         state,
         pid,
-        since_ms,
+        since_ms: (since_ms != NEVER).then_some(since_ms),
         restarts,
         last,
         out_of_memory: is_out_of_memory.then_some((peak, limit)),

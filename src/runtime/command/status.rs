@@ -93,7 +93,7 @@ fn line(status: &Status<'_>, cpu_permille: Option<u64>) {
     let limit = text::<16>(format_args!("{}", Bytes(usage.limit.filter(|limit| *limit < u64::MAX))));
     let pids = text::<16>(format_args!("{}", Number(usage.pids, "-")));
     let pid = text::<16>(format_args!("{}", Number(Some(status.pid.into()).filter(|pid| *pid > 0), "-")));
-    let since = text::<16>(format_args!("{}", Duration(status.since_ms)));
+    let since = status.since_ms.map_or(text::<16>(format_args!("-")), |ms| text(format_args!("{}", Duration(ms))));
     let address = status.addresses.split(',').next().unwrap_or_default();
     show(format_args!(
         "{:<16} {state:<11} {pid:>6} {since:>9} {:>8} {memory:>9} {limit:>9} {cpu:>5} {pids:>5} {:<15} {}\n",
@@ -237,7 +237,7 @@ impl fmt::Display for Json<'_> {
             state_name(status.state),
             usage.is_frozen,
             Number(Some(status.pid.into()).filter(|pid| *pid > 0), "null"),
-            status.since_ms,
+            Number(status.since_ms, "null"),
             status.restarts
         )?;
         let (mut exit, mut signal, mut reason) = (None, None, "");

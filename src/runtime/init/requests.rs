@@ -248,7 +248,7 @@ impl Board {
                 pid: self.processes[index]
                     .as_ref()
                     .map_or(0, |process| process.pid.as_raw_nonzero().get().unsigned_abs()),
-                since_ms: now_ms.saturating_sub(unit.since),
+                since_ms: (unit.since > 0).then(|| now_ms.saturating_sub(unit.since)),
                 restarts: unit.restarts,
                 last: unit.last(),
                 out_of_memory: note.out_of_memory,
