@@ -215,7 +215,20 @@ pub(crate) fn notify(arguments: Arguments, line: &str) -> Result<(), Errno> {
     let path = environment.find_map(|variable| variable.strip_prefix("NOTIFY_SOCKET=")).ok_or(Errno::NOENT)?;
     let stream = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
     connect(&stream, &SocketAddrUnix::new(path)?)?;
-    rustix::net::send(&stream, line.as_bytes(), rustix::net::SendFlags::empty()).map(|_| ())
+    // For what a configuration's word cannot hold: `|` is a newline, `~` no UTF-8, `^` five thousand bytes.
+    let mut datagram = heapless::Vec::<u8, 8192>::new();
+    for byte in line.bytes() {
+        let fits = match byte {
+            b'|' => datagram.push(b'\n').is_ok(),
+            b'~' => datagram.push(0xff).is_ok(),
+            b'^' => datagram.extend_from_slice(&[b'x'; 5_000]).is_ok(),
+            other => datagram.push(other).is_ok(),
+        };
+        if !fits {
+            return Err(Errno::MSGSIZE);
+        }
+    }
+    rustix::net::send(&stream, &datagram, rustix::net::SendFlags::empty()).map(|_| ())
 }
 
 fn number(text: &str) -> Result<u32, Errno> {

@@ -71,6 +71,20 @@ fn status_shows_what_a_workload_says_of_itself() {
 }
 
 #[test]
+fn line_of_a_notice_that_cannot_be_read_costs_that_line_alone() {
+    let host_root = host_or_return!();
+    for notice in ["READY=1|STATUS=~", "STATUS=~|READY=1", "EXTEND_TIMEOUT_USEC=x|~|READY=1", "READY=1|STATUS=^"] {
+        let namespace = start(&host_root, &format!("exec /bin/probe do notify:{notice} stay\nready notify"));
+        let console = namespace.console.expect("b | ready", SOON).unwrap_or_else(|error| panic!("{notice}: {error}"));
+        assert_eq!(console.contains("5015 bytes in one datagram"), notice.ends_with('^'), "{console}");
+    }
+    // READY=1 behind what is read is not heard, but that is told.
+    let namespace = start(&host_root, "exec /bin/probe do notify:STATUS=^|READY=1 stay\nready notify within=1s");
+    let console = namespace.console.expect("not started", SOON).expect("it is not ready");
+    has_line(&console, "hilum: workload \"a\": notify: 5015 bytes in one datagram; what is behind 4096 was not read");
+}
+
+#[test]
 fn failing_check_of_every_kind_ends_in_a_restart_and_then_in_the_limit() {
     let host_root = host_or_return!();
     for health in ["tcp 80", "file /run/alive", "exec /bin/probe exit 1", "exec /bin/none", "notify"] {

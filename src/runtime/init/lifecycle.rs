@@ -15,12 +15,15 @@ use hilum_sys::{Cloned, exit};
 use rustix::event::epoll;
 use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use rustix::process::Pid;
 
 /// What a start counts as that failed before there was a process: the status of a failed set-up.
 const STATUS_SETUP: u8 = 125;
 /// The signal that nothing can keep out.
 const KILL: u8 = 9;
+/// Bytes of a datagram to NOTIFY_SOCKET that are read. systemd reads as many, and nothing of a longer one.
+const NOTICE_BYTES: usize = 4096;
 /// Milliseconds that one look for readiness may take.
 const READY_LOOK_MS: u64 = 1_000;
 
@@ -93,11 +96,18 @@ impl Board {
     pub(super) fn read_notify(&mut self, index: usize) {
         for _ in 0..DATAGRAMS {
             let Some(Process { report: None, notify: Some(socket), .. }) = &self.processes[index] else { return };
-            let mut bytes = [0_u8; 1024];
-            let Ok((count, _)) = rustix::net::recv(socket, &mut bytes, rustix::net::RecvFlags::DONTWAIT) else {
-                return;
-            };
-            let notice = hilum::notify::read(&bytes[..count]);
+            let mut bytes = [0_u8; NOTICE_BYTES];
+            // Descriptors that come along are closed with the datagram: BARRIER=1 needs no more.
+            let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+            let Ok((count, length)) = rustix::net::recv(socket, &mut bytes, flags) else { return };
+            let is_cut = length > NOTICE_BYTES;
+            let notice = hilum::notify::read(&bytes[..count], is_cut);
+            if is_cut && !core::mem::replace(&mut self.notes[index].is_cut, true) {
+                let name = self.config.get().workloads[index].name;
+                self.console.tell(format_args!(
+                    "workload \"{name}\": notify: {length} bytes in one datagram; what is behind {NOTICE_BYTES} was not read"
+                ));
+            }
             if let Some(text) = notice.status {
                 self.notes[index].text = text;
             }

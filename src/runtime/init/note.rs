@@ -7,6 +7,8 @@ use rustix::process::Pid;
 pub(super) struct Note {
     /// What it last said of itself.
     pub(super) text: heapless::String<{ limits::STATUS_BYTES }>,
+    /// Whether it was told that a datagram of it was too long.
+    pub(super) is_cut: bool,
     /// The kernel ended it for its memory: the most that it had, and its limit.
     pub(super) out_of_memory: Option<(u64, u64)>,
     /// The process that looks whether it is well.
@@ -18,6 +20,12 @@ pub(super) struct Note {
 }
 
 impl Note {
-    pub(super) const NONE: Self =
-        Self { text: heapless::String::new(), out_of_memory: None, check: None, helper: None, sweeper: None };
+    pub(super) const NONE: Self = Self {
+        text: heapless::String::new(),
+        is_cut: false,
+        out_of_memory: None,
+        check: None,
+        helper: None,
+        sweeper: None,
+    };
 }
