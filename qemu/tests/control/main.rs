@@ -159,6 +159,8 @@ fn timeline_tells_the_boot_in_order() {
     let _namespace = pair(&host_root);
     let (code, text) = host_root.ask(&["timeline"]);
     assert_eq!(code, 0);
+    let times: Vec<f64> = text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+    assert!(times.len() > 5 && times.is_sorted(), "{text}");
     let steps: Vec<&str> = text.lines().filter_map(|line| line.split("us  ").nth(1)).collect();
     assert_eq!(
         steps,

@@ -53,12 +53,16 @@ impl Timeline {
         self.note_at(moment, boottime_us());
     }
 
-    /// Notes that something happened at this microsecond.
+    /// Notes that something happened at this microsecond, which may be told of late: it goes before what happened later.
     pub(super) fn note_at(&mut self, moment: Moment, us: u64) {
-        if let Some(place) = self.events.get_mut(self.count) {
-            *place = (us, moment);
-            self.count += 1;
+        if self.count >= self.events.len() {
+            return;
         }
+        let later = self.events[..self.count].iter().rev().take_while(|(at, _)| *at > us).count();
+        let place = self.count - later;
+        self.events.copy_within(place..self.count, place + 1);
+        self.events[place] = (us, moment);
+        self.count += 1;
     }
 
     /// Brings the events into the order of another configuration: `old[new]` is where each workload was before. What
