@@ -2,9 +2,11 @@
 
 mod support;
 
-use hilum_qemu::Namespace;
+use hilum_qemu::{Arch, Namespace};
 use std::os::unix::fs::PermissionsExt;
-use support::{Host, SOON, built, has_in_order, has_line, host};
+use support::{Host, SOON, built, has_in_order, has_line, host, image, run};
+
+on_both!(machine_that_goes_down_leaves_daemons_behind_a_shell_their_grace);
 
 /// A daemon that takes a second to write out what it has.
 const DAEMON: &str = "#!/bin/sh\ntrap 'echo flushing; sleep 1; echo flushed; exit 0' TERM\necho up\n\
@@ -123,4 +125,46 @@ fn board_that_goes_down_leaves_daemons_behind_a_shell_their_grace() {
         let (_, console) = namespace.wait(SOON).expect("it ends");
         has_in_order(&console, &["a | flushed", "hilum: power off"]);
     }
+}
+
+/// On a machine with control groups: what is left behind with `share pid` is asked before it is killed, too.
+fn machine_that_goes_down_leaves_daemons_behind_a_shell_their_grace(arch: Arch) {
+    let section = |name: &str, lines: &str| format!("[workload {name}]\nroot /images/probe\n{lines}\nstop TERM 60s\n");
+    let config = [
+        "hilum 1\n".to_owned(),
+        section("plain", "exec /bin/start.sh"),
+        section("nested", "exec /bin/sh -c \"/bin/start.sh; true\""),
+        section("reaped", "exec /bin/start.sh\nreaper"),
+        section("shared", "exec /bin/start.sh\nshare pid"),
+        section("left", "exec /bin/sh -c \"/bin/daemon & sleep 1; exit 3\"\nshare pid\nrestart never"),
+        section("web", "exec /bin/httpd -p 81\nready tcp 81\nrestart never"),
+        section("user", "exec /bin/probe on-term\nneeds web"),
+        section(
+            "timer",
+            "exec /bin/probe do sleep:4000 exit:1\nneeds plain nested reaped shared\n\
+            restart always delay=1ms max=1ms limit=1/1h else=poweroff",
+        ),
+    ];
+    let mut image = image(arch, &config.concat());
+    let shell = std::fs::read(built(&format!("image/{}/busybox/bin/busybox", arch.name()))).expect("busybox");
+    for name in ["sh", "sleep", "httpd"] {
+        image.file(&format!("images/probe/bin/{name}"), 0o755, shell.clone());
+    }
+    image.file("images/probe/bin/daemon", 0o755, DAEMON);
+    image.file("images/probe/bin/start.sh", 0o755, WRAPPER);
+    let console = run(arch, &image, "");
+    for name in ["plain", "nested", "reaped", "shared", "left"] {
+        has_in_order(
+            &console,
+            &[
+                &format!("{name} | up"),
+                &format!("{name} | flushing"),
+                &format!("{name} | flushed"),
+                &format!("hilum: workload \"{name}\": "),
+            ],
+        );
+    }
+    has_line(&console, "hilum: workload \"user\": not started: \"web\" failed; see: hilum log web");
+    has_in_order(&console, &["hilum: workload \"timer\": gave up", "hilum: power off"]);
+    assert!(!console.contains("not done in time"), "{console}");
 }
