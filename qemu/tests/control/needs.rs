@@ -142,3 +142,30 @@ fn start_of_what_runs_as_the_board_goes_down_is_told_so() {
     let told = "hilum: workload \"c\" waits for \"a\", which runs when the board goes down; see: hilum status a\n";
     assert_eq!(ask(&host_root, &["start", "c", "-w"]), (1, told.to_owned()));
 }
+
+#[test]
+fn start_of_what_a_reload_changes_ends_in_an_answer_about_what_it_has_become() {
+    let host_root = host_or_return!();
+    let config = |lines: &str| {
+        format!(
+            "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\n{lines}\n[workload b]\nroot ROOT\nexec /bin/probe on-term\nneeds a\n"
+        )
+    };
+    let namespace = host_root.start(&config("exec /bin/probe on-term\nready fd 3 within=1h"));
+    host_root.expect_state("a", "starting");
+    let waiting = [begin(&host_root, &["start", "a", "-w"]), begin(&host_root, &["start", "b", "-w"])];
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    host_root.configure(&config("exec /bin/probe on-term"));
+    assert_eq!(ask(&host_root, &["reload"]), done());
+    for command in waiting {
+        assert_eq!(answer(command), done(), "{}", namespace.console.tail());
+    }
+    // One whose workload is gone hears that.
+    host_root.configure(&config("exec /bin/probe on-term\nready fd 3 within=1h"));
+    assert_eq!(ask(&host_root, &["reload"]), done());
+    let waiting = begin(&host_root, &["start", "a", "-w"]);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    host_root.configure("hilum 1\n[system]\ncontrol SOCKET\n");
+    assert_eq!(ask(&host_root, &["reload"]), done());
+    assert_eq!(answer(waiting), (1, "hilum: it is not part of the configuration any more\n".to_owned()));
+}
