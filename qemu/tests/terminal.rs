@@ -74,6 +74,33 @@ fn prompt_edits_remembers_and_runs_commands_below_the_lines() {
 }
 
 #[test]
+fn prompt_shows_a_pasted_line_once_refuses_a_long_one_and_tells_a_failure() {
+    let host_root = host_or_return!();
+    let config = BOARD.replace("[system]\n", "[system]\nconsole prompt\n");
+    let mut terminal = host_root.start_on_terminal(&config);
+    at_prompt(&terminal.screen);
+    let before = terminal.screen.text().len();
+    let pasted = "x".repeat(900);
+    terminal.type_text(&pasted).expect("it is there");
+    terminal.screen.expect(&pasted, SOON).expect("it is shown");
+    let shown = terminal.screen.text().len() - before;
+    assert!(shown < 1_000, "{shown} bytes for a line of 900");
+    terminal.type_text(&format!("{}\r", "x".repeat(900))).expect("it is there");
+    terminal.screen.expect("hilum: the line is longer than 1024 bytes; it was not run", SOON).expect("it is refused");
+    at_prompt(&terminal.screen);
+    assert!(!terminal.screen.text().contains("no command"), "{}", terminal.screen.tail());
+    terminal.type_text("exec a '/bin/probe' exit 3\r").expect("it is there");
+    terminal.screen.expect("\n[exit 3]\n", SOON).expect("its status");
+    at_prompt(&terminal.screen);
+    terminal.type_text("top\r").expect("it is there");
+    terminal.screen.expect("LAST END", SOON).expect("it runs");
+    terminal.type_text("q").expect("it is there");
+    at_prompt(&terminal.screen);
+    terminal.type_text("exec a /bin/probe exit 4\r").expect("it is there");
+    terminal.screen.expect("\n[exit 4]\n", SOON).expect("the key that ended it was not typed into the next line");
+}
+
+#[test]
 fn prompt_that_is_killed_comes_back_and_loses_no_line() {
     let host_root = host_or_return!();
     let config = BOARD.replace("[system]\n", "[system]\nconsole prompt\n");

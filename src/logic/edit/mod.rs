@@ -3,11 +3,15 @@
 //! The terminal is taken to understand the four control sequences of [`Editor`]'s drawing (ECMA-48: carriage return, CUB,
 //! EL), as every terminal program and serial console does. Bytes may come one at a time, cut anywhere.
 
+mod words;
+
+pub use words::words;
+
 use core::fmt;
 use heapless::{Deque, String};
 
-/// Bytes of a line; further ones are not taken.
-pub const LINE_BYTES: usize = 256;
+/// Bytes of a line; a longer one is refused as a whole.
+pub const LINE_BYTES: usize = 1024;
 /// Lines that are remembered.
 const HISTORY: usize = 16;
 
@@ -21,6 +25,10 @@ pub enum Typed {
     Changed,
     /// The line is complete.
     Line(String<LINE_BYTES>),
+    /// This character was added at the end: to show it is enough.
+    Added(char),
+    /// The line is complete, but was longer than [`LINE_BYTES`]: it is not to be run.
+    TooLong,
     /// Ctrl-C: the line was given up.
     GivenUp,
     /// Ctrl-D on an empty line.
@@ -46,6 +54,8 @@ pub struct Editor {
     history: Deque<String<LINE_BYTES>, HISTORY>,
     /// How far back in the history the line comes from; 0 for a new one.
     back: usize,
+    /// Whether something did not fit.
+    is_too_long: bool,
     escape: Escape,
     /// The bytes of a character that is not complete.
     partial: [u8; 4],
@@ -61,6 +71,7 @@ impl Editor {
             cursor: 0,
             history: Deque::new(),
             back: 0,
+            is_too_long: false,
             escape: Escape::None,
             partial: [0; 4],
             partial_length: 0,
@@ -100,6 +111,10 @@ impl Editor {
 
     fn plain(&mut self, byte: u8) -> Typed {
         match byte {
+            b'\r' | b'\n' if self.is_too_long => {
+                self.finish_without_history();
+                return Typed::TooLong;
+            }
             b'\r' | b'\n' => return Typed::Line(self.finish()),
             0x03 => {
                 self.finish_without_history();
@@ -115,7 +130,10 @@ impl Editor {
             0x0b => self.delete(self.cursor, self.line.len()),
             0x0e => self.recall(self.back.saturating_sub(1)),
             0x10 => self.recall(self.back + 1),
-            0x15 => self.delete(0, self.cursor),
+            0x15 => {
+                self.delete(0, self.cursor);
+                self.is_too_long &= !self.line.is_empty();
+            }
             0x17 => {
                 let before = self.line[..self.cursor].trim_end_matches(' ');
                 let start = before.rfind(' ').map_or(0, |at| at + 1);
@@ -135,16 +153,9 @@ impl Editor {
         self.partial_length += 1;
         match core::str::from_utf8(&self.partial[..self.partial_length]) {
             Ok(text) => {
-                let mut line = String::new();
-                let (before, behind) = self.line.split_at(self.cursor);
-                let fits = !text.contains(crate::text::is_hidden)
-                    && [before, text, behind].iter().try_for_each(|part| line.push_str(part)).is_ok();
-                if fits {
-                    self.cursor += text.len();
-                    self.line = line;
-                }
+                let character = text.chars().next().unwrap_or_default();
                 self.partial_length = 0;
-                Typed::Changed
+                self.insert_character(character)
             }
             // More may come; what cannot become a character is forgotten.
             Err(error) => {
@@ -154,6 +165,30 @@ impl Editor {
                 Typed::Nothing
             }
         }
+    }
+
+    fn insert_character(&mut self, character: char) -> Typed {
+        if crate::text::is_hidden(character) {
+            return Typed::Nothing;
+        }
+        // What came behind a gap would make another line of it.
+        if self.is_too_long || self.line.len() + character.len_utf8() > LINE_BYTES {
+            self.is_too_long = true;
+            return Typed::Nothing;
+        }
+        if self.cursor == self.line.len() {
+            // There is room.
+            let _ = self.line.push(character);
+            self.cursor = self.line.len();
+            return Typed::Added(character);
+        }
+        let mut line = String::new();
+        let (before, behind) = self.line.split_at(self.cursor);
+        // There is room.
+        let _ = line.push_str(before).and_then(|()| line.push(character)).and_then(|()| line.push_str(behind));
+        self.cursor += character.len_utf8();
+        self.line = line;
+        Typed::Changed
     }
 
     fn before_cursor(&self) -> usize {
@@ -179,7 +214,7 @@ impl Editor {
             Some(line) => line.clone(),
             None => String::new(),
         };
-        (self.back, self.cursor) = (back, self.line.len());
+        (self.back, self.cursor, self.is_too_long) = (back, self.line.len(), false);
     }
 
     fn finish(&mut self) -> String<LINE_BYTES> {
@@ -197,6 +232,7 @@ impl Editor {
 
     fn finish_without_history(&mut self) {
         self.line.clear();
+        self.is_too_long = false;
         (self.cursor, self.back, self.partial_length) = (0, 0, 0);
     }
 }
@@ -210,20 +246,6 @@ impl fmt::Display for Editor {
             behind => write!(formatter, "\x1b[{behind}D"),
         }
     }
-}
-
-/// Words of a typed line, as a configuration has them: separated by blanks, `"..."` groups one that holds blanks.
-pub fn words<const N: usize>(line: &str) -> Result<heapless::Vec<&str, N>, &'static str> {
-    let (mut words, mut rest) = (heapless::Vec::new(), line.trim_matches(' '));
-    while !rest.is_empty() {
-        let (word, behind) = match rest.strip_prefix('"') {
-            Some(inner) => inner.split_once('"').ok_or("a quote is not closed")?,
-            None => rest.split_at(rest.find(' ').unwrap_or(rest.len())),
-        };
-        words.push(word).map_err(|_| "too many words")?;
-        rest = behind.trim_start_matches(' ');
-    }
-    Ok(words)
 }
 
 #[cfg(test)]

@@ -53,15 +53,54 @@ fn cursor_is_drawn_in_its_place() {
 }
 
 #[test]
-fn quotes_group_a_word() {
-    assert_eq!(words::<4>(" exec web  \"a b\" c").expect("words"), ["exec", "web", "a b", "c"]);
-    assert_eq!(words::<4>("exec \"web"), Err("a quote is not closed"));
-    assert_eq!(words::<2>("a b c"), Err("too many words"));
+fn line_that_is_too_long_is_refused_and_not_cut() {
+    let mut editor = Editor::new("> ");
+    for byte in [b'x'; LINE_BYTES + 1] {
+        editor.type_byte(byte);
+    }
+    assert_eq!(editor.type_byte(b'\r'), Typed::TooLong);
+    // Not even when it was shortened behind the gap, and the next line is fine.
+    let long = [&[b'x'; LINE_BYTES + 9][..], b"\x7f\x7f\r", b"ok\r"].concat();
+    assert_eq!(lines(&long), ["ok"]);
+    assert_eq!(lines(&[&[b'x'; LINE_BYTES + 9][..], b"\x15ok\r"].concat()), ["ok"]);
+    assert_eq!(lines(&[&[b'x'; LINE_BYTES][..], b"\r"].concat())[0].len(), LINE_BYTES);
+}
+
+#[test]
+fn character_at_the_end_is_all_that_is_shown_of_it() {
+    let mut editor = Editor::new("> ");
+    assert!((0..900).all(|_| editor.type_byte(b'x') == Typed::Added('x')));
+    editor.type_byte(2);
+    assert_eq!(editor.type_byte(b'y'), Typed::Changed);
+}
+
+#[test]
+fn quotes_are_those_of_a_shell() {
+    let split = |line: &str| -> Result<Vec<std::string::String>, &'static str> {
+        let mut room = String::new();
+        Ok(words::<4>(line, &mut room)?.iter().map(|word| (*word).to_owned()).collect())
+    };
+    for (line, wanted) in [
+        (" exec web  \"a b\" c", &["exec", "web", "a b", "c"][..]),
+        ("sh -c 'echo \"$HOME\" \\n'", &["sh", "-c", "echo \"$HOME\" \\n"]),
+        (r#""a \"b\" \\ \n""#, &[r#"a "b" \ \n"#]),
+        (r"a\ b \'c\' d'e'f", &["a b", "'c'", "def"]),
+        ("'' \"\" x", &["", "", "x"]),
+        ("it''s", &["its"]),
+        ("\t ", &[]),
+    ] {
+        assert_eq!(split(line).expect(line), wanted);
+    }
+    for unclosed in ["exec \"web", "it's", "\"a\\\""] {
+        assert_eq!(split(unclosed), Err("a quote is not closed"));
+    }
+    assert_eq!(split("a \\"), Err("a character is missing behind the last \\"));
+    assert_eq!(split("a b c d e"), Err("too many words"));
 }
 
 proptest! {
     #[test]
-    fn any_bytes_leave_a_line_that_can_be_drawn(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+    fn any_bytes_leave_a_line_that_can_be_drawn(bytes in prop::collection::vec(any::<u8>(), 0..1_200)) {
         let (editor, _) = typed(&bytes);
         prop_assert!(editor.line.is_char_boundary(editor.cursor));
         prop_assert!(!editor.line.contains(char::is_control));

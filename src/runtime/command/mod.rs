@@ -5,6 +5,7 @@ mod client;
 mod doctor;
 mod exec;
 mod files;
+mod keys;
 mod net;
 mod output;
 mod prompt;
@@ -144,7 +145,8 @@ pub(super) fn misused(what: &str) -> i32 {
 
 /// A typed line as words and their exit status.
 pub(super) fn run_line(line: &heapless::String<LINE_BYTES>, socket: &str, term: &str) -> i32 {
-    match hilum::edit::words::<{ WORDS - 2 }>(line) {
+    let mut room = heapless::String::new();
+    match hilum::edit::words::<{ WORDS - 2 }>(line, &mut room) {
         Ok(typed) => {
             let mut words: heapless::Vec<&str, WORDS> = heapless::Vec::new();
             // Two words fit.

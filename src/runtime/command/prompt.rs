@@ -4,12 +4,12 @@
 //! Process 1 hands it the lines of the console over a socket; they are shown above the line that is being typed.
 
 use super::run_line;
-use hilum::edit::{Editor, Typed};
+use hilum::edit::{Editor, LINE_BYTES, Typed};
 use hilum_sys::{Cloned, SignalSet, exit, print_to, standard_input, standard_output};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::process::{WaitOptions, waitpid};
+use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 /// The request that gives the controlling terminal up (`ioctl_tty(2)`).
@@ -58,10 +58,25 @@ pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
                 // The terminal hung up.
                 _ => exit(1),
             };
+            // However many keys come at once, what they changed is drawn once.
+            let mut has_changed = false;
             for byte in &bytes[..count] {
+                if matches!(byte, b'\r' | b'\n') && core::mem::take(&mut has_changed) {
+                    draw(&editor);
+                }
                 match editor.type_byte(*byte) {
                     Typed::Nothing => {}
-                    Typed::Changed => draw(&editor),
+                    Typed::Changed => has_changed = true,
+                    Typed::Added(_) if has_changed => {}
+                    Typed::Added(character) => {
+                        let _ = print_to(standard_output(), format_args!("{character}"));
+                    }
+                    Typed::TooLong => {
+                        let told =
+                            format_args!("\nhilum: the line is longer than {LINE_BYTES} bytes; it was not run\n");
+                        let _ = print_to(standard_output(), told);
+                        draw(&editor);
+                    }
                     Typed::Line(line) => {
                         let _ = print_to(standard_output(), format_args!("\n"));
                         leave(cooked.as_ref());
@@ -73,29 +88,29 @@ pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
                     }
                     Typed::GivenUp | Typed::End => {
                         let _ = print_to(standard_output(), format_args!("^C\n"));
+                        has_changed = false;
                         draw(&editor);
                     }
                 }
+            }
+            if has_changed {
+                draw(&editor);
             }
         }
     }
 }
 
 fn draw(editor: &Editor) {
-    // A line of 256 bytes and two sequences fit.
-    let text = hilum::text::text::<512>(format_args!("{editor}"));
+    // A line and two sequences fit.
+    let text = hilum::text::text::<{ LINE_BYTES + 64 }>(format_args!("{editor}"));
     let _ = print_to(standard_output(), format_args!("{text}"));
 }
 
 /// Keys come one by one, and are not shown by the terminal itself; what is written still gets its carriage returns.
 fn enter(cooked: Option<&Termios>) {
-    use rustix::termios::{InputModes, LocalModes, SpecialCodeIndex};
-    let Some(mut modes) = cooked.cloned() else { return };
-    modes.local_modes &= !(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG | LocalModes::IEXTEN);
-    modes.input_modes &= !(InputModes::ICRNL | InputModes::IXON);
-    modes.special_codes[SpecialCodeIndex::VMIN] = 1;
-    modes.special_codes[SpecialCodeIndex::VTIME] = 0;
-    let _ = tcsetattr(standard_input(), OptionalActions::Now, &modes);
+    if let Some(modes) = cooked {
+        super::keys::take(modes);
+    }
 }
 
 fn leave(cooked: Option<&Termios>) {
@@ -124,8 +139,17 @@ fn show(lines: BorrowedFd<'_>) -> bool {
     }
 }
 
+/// Says how a command ended that did not end well, with the number that sh(1) has for it.
+fn tell_failure(ended: rustix::io::Result<Option<(Pid, WaitStatus)>>) {
+    let Ok(Some((_, status))) = ended else { return };
+    let number = status.exit_status().or_else(|| Some(128 + status.terminating_signal()?)).unwrap_or(0);
+    if number != 0 {
+        let _ = print_to(standard_output(), format_args!("[exit {number}]\n"));
+    }
+}
+
 /// Runs a command in a process of its own, which Ctrl-C ends; the console's lines go on meanwhile.
-fn command(line: &heapless::String<{ hilum::edit::LINE_BYTES }>, lines: &OwnedFd, socket: &str) {
+fn command(line: &heapless::String<LINE_BYTES>, lines: &OwnedFd, socket: &str) {
     let Ok(cloned) = hilum_sys::clone(0, None) else { return };
     match cloned {
         Cloned::Child => {
@@ -151,7 +175,7 @@ fn command(line: &heapless::String<{ hilum::edit::LINE_BYTES }>, lines: &OwnedFd
                     break;
                 }
             }
-            let _ = waitpid(Some(pid), WaitOptions::empty());
+            tell_failure(waitpid(Some(pid), WaitOptions::empty()));
             let _ = rustix::termios::tcsetpgrp(standard_input(), rustix::process::getpid());
         }
     }

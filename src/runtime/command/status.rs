@@ -2,6 +2,7 @@
 //! here, so that process 1 does not have to.
 
 use super::client::Connection;
+use super::keys::Keys;
 use super::output::show;
 use super::{DONE, FAILED, NOT_RUNNING, misused_as};
 use crate::init::{milliseconds, read_file};
@@ -315,6 +316,7 @@ pub(super) fn top(socket: &str, words: &[&str]) -> i32 {
         },
         _ => return misused_as("top"),
     };
+    let typed = Keys::new();
     let mut before: Vec<u64, { limits::WORKLOADS }> = Vec::new();
     for turn in 0..times {
         let Some(connection) = connect(socket, None) else { return FAILED };
@@ -336,11 +338,13 @@ pub(super) fn top(socket: &str, words: &[&str]) -> i32 {
             return answer;
         }
         before = now;
-        let stdin = hilum_sys::standard_input();
-        let is_terminal = rustix::termios::isatty(stdin);
-        let mut keys = [PollFd::from_borrowed_fd(stdin, PollFlags::IN)];
-        let waited = if is_terminal { &mut keys[..] } else { &mut [] };
+        let mut keys = [PollFd::from_borrowed_fd(hilum_sys::standard_input(), PollFlags::IN)];
+        let waited = if typed.is_some() { &mut keys[..] } else { &mut [] };
         if turn + 1 < times && poll(waited, Some(&milliseconds(PERIOD_MS))) == Ok(1) {
+            // The key that ends it is nobody else's.
+            if let Some(typed) = &typed {
+                typed.read();
+            }
             return DONE;
         }
     }
