@@ -155,8 +155,8 @@ fn kill_prompt(host_root: &Host) {
 on_both!(prompt_takes_commands_over_the_serial_line);
 
 fn prompt_takes_commands_over_the_serial_line(arch: Arch) {
-    let config =
-        "hilum 1\n[system]\nconsole prompt\n[workload a]\nroot /images/probe\nexec /bin/probe on-term\nmemory 32M\n";
+    let config = "hilum 1\n[system]\nconsole prompt\n[workload a]\nroot /images/probe\nexec /bin/probe on-term\nmemory 32M\n\
+        health exec /bin/probe must kill:1 interval=3s failures=1\n";
     let mut booted = support::boot(arch, &image(arch, config), "");
     let vm = &mut booted.vm;
     vm.console.expect("hilum> ", BOOT).expect("a prompt");
@@ -185,6 +185,9 @@ fn prompt_takes_commands_over_the_serial_line(arch: Arch) {
     at_prompt(&vm.console);
     vm.type_text("exec a /bin/probe do say:never\r").expect("QEMU is there");
     vm.console.expect("hilum: workload \"a\" is frozen; let it go on with: hilum thaw a", BOOT).expect("words");
+    // Its health check is such a program: it does not make it ill, and stop it.
+    std::thread::sleep(Duration::from_secs(8));
+    assert!(!vm.console.text().contains("unhealthy"), "{}", vm.console.tail());
     // What is frozen is stopped all the same.
     at_prompt(&vm.console);
     vm.type_text("stop a -w\r").expect("QEMU is there");

@@ -45,6 +45,11 @@ pub(crate) struct Target<'a> {
 }
 
 impl Target<'_> {
+    /// Whether its processes are stopped where they are.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.groups.is_frozen(self.workload)
+    }
+
     /// Runs `words` inside and gives the exit status with what went wrong. To be called in a copy of PID 1, which is of no
     /// other use after it.
     ///
