@@ -251,7 +251,8 @@ impl Board {
                 let mut kept = [process.pidfd.as_raw_fd().unsigned_abs(), self.around.groups.number()];
                 let _ = hilum_sys::close_all_but(&mut kept);
                 // What a person has frozen does not answer, and is not ill for that.
-                exit(i32::from(!is_good(&target, &check, within_ms) && !(is_ready && target.is_frozen())))
+                let is_good = is_good(&target, &check, within_ms) || (is_ready && target.is_frozen());
+                exit(i32::from(!is_good))
             }
             // Its end is the answer.
             Ok(Cloned::Parent { pid, .. }) => self.notes[index].check = Some(pid),
