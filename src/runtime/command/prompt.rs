@@ -58,45 +58,51 @@ pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
                 // The terminal hung up.
                 _ => exit(1),
             };
-            // However many keys come at once, what they changed is drawn once.
-            let mut has_changed = false;
-            for byte in &bytes[..count] {
-                if matches!(byte, b'\r' | b'\n') && core::mem::take(&mut has_changed) {
-                    draw(&editor);
+            type_keys(&mut editor, &bytes[..count], |line| {
+                leave(cooked.as_ref());
+                if !line.trim().is_empty() {
+                    command(line, lines, socket);
                 }
-                match editor.type_byte(*byte) {
-                    Typed::Nothing => {}
-                    Typed::Changed => has_changed = true,
-                    Typed::Added(_) if has_changed => {}
-                    Typed::Added(character) => {
-                        let _ = print_to(standard_output(), format_args!("{character}"));
-                    }
-                    Typed::TooLong => {
-                        let told =
-                            format_args!("\nhilum: the line is longer than {LINE_BYTES} bytes; it was not run\n");
-                        let _ = print_to(standard_output(), told);
-                        draw(&editor);
-                    }
-                    Typed::Line(line) => {
-                        let _ = print_to(standard_output(), format_args!("\n"));
-                        leave(cooked.as_ref());
-                        if !line.trim().is_empty() {
-                            command(&line, lines, socket);
-                        }
-                        enter(cooked.as_ref());
-                        draw(&editor);
-                    }
-                    Typed::GivenUp | Typed::End => {
-                        let _ = print_to(standard_output(), format_args!("^C\n"));
-                        has_changed = false;
-                        draw(&editor);
-                    }
-                }
+                enter(cooked.as_ref());
+            });
+        }
+    }
+}
+
+/// Takes keys that came at once; `run` is for each line that they complete.
+fn type_keys(editor: &mut Editor, keys: &[u8], run: impl Fn(&heapless::String<LINE_BYTES>)) {
+    // However many keys come at once, what they changed is drawn once.
+    let mut has_changed = false;
+    for byte in keys {
+        if matches!(byte, b'\r' | b'\n') && core::mem::take(&mut has_changed) {
+            draw(editor);
+        }
+        match editor.type_byte(*byte) {
+            Typed::Nothing => {}
+            Typed::Changed => has_changed = true,
+            Typed::Added(_) if has_changed => {}
+            Typed::Added(character) => {
+                let _ = print_to(standard_output(), format_args!("{character}"));
             }
-            if has_changed {
-                draw(&editor);
+            Typed::TooLong => {
+                let told = format_args!("\nhilum: the line is longer than {LINE_BYTES} bytes; it was not run\n");
+                let _ = print_to(standard_output(), told);
+                draw(editor);
+            }
+            Typed::Line(line) => {
+                let _ = print_to(standard_output(), format_args!("\n"));
+                run(&line);
+                draw(editor);
+            }
+            Typed::GivenUp | Typed::End => {
+                let _ = print_to(standard_output(), format_args!("^C\n"));
+                has_changed = false;
+                draw(editor);
             }
         }
+    }
+    if has_changed {
+        draw(editor);
     }
 }
 
