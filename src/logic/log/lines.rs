@@ -6,59 +6,112 @@
 use core::fmt;
 
 /// Bytes of a line that are kept together; a longer one is shown in pieces.
-pub const LINE_BYTES: usize = 256;
+pub const LINE_BYTES: usize = 4096;
+/// What a piece ends with that is not the end of its line, and the next piece begins with.
+pub const MARK: &[u8; 3] = b"...";
 
-/// The unfinished last line of one workload.
+/// The unfinished last line of one workload. A line that comes whole never touches its bytes, which are last.
 #[derive(Debug)]
+#[repr(C)]
 pub struct LineBuffer {
-    bytes: [u8; LINE_BYTES],
     length: usize,
+    /// Whether the beginning of the line was shown, and [`MARK`] stands for it.
+    is_continued: bool,
+    bytes: [u8; LINE_BYTES + MARK.len()],
 }
 
 impl LineBuffer {
     /// A buffer without a line.
-    pub const EMPTY: Self = Self { bytes: [0; LINE_BYTES], length: 0 };
+    pub const EMPTY: Self = Self { length: 0, is_continued: false, bytes: [0; LINE_BYTES + MARK.len()] };
 
     /// Takes `input` and gives each line that is complete, without its newline, to `show`.
-    pub fn feed(&mut self, input: &[u8], mut show: impl FnMut(&[u8])) {
-        for &byte in input {
-            if byte == b'\n' {
+    pub fn feed(&mut self, mut input: &[u8], mut show: impl FnMut(&[u8])) {
+        while let Some(end) = input.iter().position(|byte| *byte == b'\n') {
+            let (line, rest) = (&input[..end], &input[end + 1..]);
+            if self.length == 0 && line.len() <= LINE_BYTES {
+                show(without_returns(line));
+            } else {
+                self.add(line, &mut show);
                 self.flush(&mut show);
-                continue;
             }
-            if self.length == LINE_BYTES {
-                self.split(&mut show);
-            }
-            self.bytes[self.length] = byte;
-            self.length += 1;
-            if byte == b'\r' && self.length == 1 {
-                // A bare return at the start of a line moves a cursor that the console does not share.
-                self.length = 0;
-            }
+            input = rest;
+        }
+        self.add(input, &mut show);
+    }
+
+    /// Whether a line has begun of which something was not shown.
+    pub fn is_waiting(&self) -> bool {
+        self.length > if self.is_continued { MARK.len() } else { 0 }
+    }
+
+    /// Gives what there is of a line whose end keeps waiting; what comes later continues it.
+    pub fn show_unfinished(&mut self, mut show: impl FnMut(&[u8])) {
+        if self.is_waiting() {
+            self.cut(self.length, &mut show);
         }
     }
 
     /// Gives what is left of a line that never got its newline.
     pub fn finish(&mut self, mut show: impl FnMut(&[u8])) {
-        if self.length > 0 {
-            self.flush(&mut show);
+        self.flush_waiting(&mut show);
+    }
+
+    fn add(&mut self, bytes: &[u8], show: &mut impl FnMut(&[u8])) {
+        for &byte in bytes {
+            if self.length == LINE_BYTES {
+                self.split(show);
+            }
+            // A bare return at the start of a line moves a cursor that the console does not share.
+            if byte != b'\r' || self.length > 0 {
+                self.bytes[self.length] = byte;
+                self.length += 1;
+            }
         }
     }
 
     fn flush(&mut self, show: &mut impl FnMut(&[u8])) {
-        let line = &self.bytes[..self.length];
-        show(line.strip_suffix(b"\r").unwrap_or(line));
+        if self.is_continued {
+            return self.flush_waiting(show);
+        }
+        show(without_returns(&self.bytes[..self.length]));
         self.length = 0;
+    }
+
+    fn flush_waiting(&mut self, show: &mut impl FnMut(&[u8])) {
+        let line = without_returns(&self.bytes[..self.length]);
+        if self.is_waiting() && line.len() > if self.is_continued { MARK.len() } else { 0 } {
+            show(line);
+        }
+        (self.length, self.is_continued) = (0, false);
     }
 
     /// Shows a full buffer up to the last character that is whole, and keeps the bytes of the broken one.
     fn split(&mut self, show: &mut impl FnMut(&[u8])) {
         let started = |at: &usize| self.bytes[*at] & 0xc0 == 0xc0;
         let cut = (LINE_BYTES - 3..LINE_BYTES).rev().find(started).unwrap_or(LINE_BYTES);
-        show(&self.bytes[..cut]);
-        self.bytes.copy_within(cut.., 0);
-        self.length = LINE_BYTES - cut;
+        self.cut(cut, show);
     }
+
+    /// Shows the first `cut` bytes as a piece, and goes on with the others.
+    fn cut(&mut self, cut: usize, show: &mut impl FnMut(&[u8])) {
+        let mut kept = [0; 4];
+        let count = (self.length - cut).min(kept.len());
+        kept[..count].copy_from_slice(&self.bytes[cut..cut + count]);
+        self.bytes[cut..cut + MARK.len()].copy_from_slice(MARK);
+        show(&self.bytes[..cut + MARK.len()]);
+        self.bytes[..MARK.len()].copy_from_slice(MARK);
+        self.bytes[MARK.len()..MARK.len() + count].copy_from_slice(&kept[..count]);
+        (self.length, self.is_continued) = (MARK.len() + count, true);
+    }
+}
+
+/// A line without the returns around it.
+fn without_returns(mut line: &[u8]) -> &[u8] {
+    line = line.strip_suffix(b"\r").unwrap_or(line);
+    while let Some(rest) = line.strip_prefix(b"\r") {
+        line = rest;
+    }
+    line
 }
 
 /// Bytes as text that cannot move a cursor, change a colour or answer for a terminal.
@@ -109,18 +162,45 @@ mod tests {
     }
 
     #[test]
-    fn long_line_is_shown_in_pieces_without_losing_a_byte() {
+    fn line_of_4096_bytes_stays_whole_however_it_comes() {
+        let line = "x".repeat(LINE_BYTES);
+        let whole = format!("{line}\n");
+        assert_eq!(lines(&[whole.as_bytes()]), [&*line]);
+        assert_eq!(lines(&whole.as_bytes().chunks(1_000).collect::<Vec<_>>()), [&*line]);
+    }
+
+    #[test]
+    fn longer_line_is_shown_in_marked_pieces_without_losing_a_byte() {
         let long = vec![b'x'; 3 * LINE_BYTES + 5];
         let seen = lines(&[&long]);
-        assert_eq!(seen.concat().len(), long.len());
-        assert!(seen.iter().all(|line| line.len() <= LINE_BYTES));
+        assert_eq!(seen.concat().replace("...", "").len(), long.len());
+        let last = seen.len() - 1;
+        for (at, piece) in seen.iter().enumerate() {
+            assert_eq!((piece.starts_with("..."), piece.ends_with("...")), (at > 0, at < last));
+        }
+    }
+
+    #[test]
+    fn unfinished_line_is_shown_and_continued() {
+        let (mut buffer, mut seen) = (LineBuffer::EMPTY, Vec::new());
+        let mut show = |line: &[u8]| seen.push(String::from_utf8_lossy(line).into_owned());
+        buffer.show_unfinished(&mut show);
+        buffer.feed(b"one\nUnlock key: ", &mut show);
+        assert!(buffer.is_waiting());
+        buffer.show_unfinished(&mut show);
+        buffer.show_unfinished(&mut show);
+        assert!(!buffer.is_waiting());
+        buffer.feed(b"good\nPassword: ", &mut show);
+        buffer.show_unfinished(&mut show);
+        buffer.feed(b"\r\nlast\n", &mut show);
+        assert_eq!(seen, ["one", "Unlock key: ...", "...good", "Password: ...", "last"]);
     }
 
     #[test]
     fn long_line_is_not_cut_inside_a_character() {
         for lead in 0..4 {
-            let text = format!("{}{}", "x".repeat(lead), "ä€𝄞".repeat(200));
-            assert_eq!(lines(&[text.as_bytes()]).concat(), text);
+            let text = format!("{}{}", "x".repeat(lead), "ä€𝄞".repeat(2_000));
+            assert_eq!(lines(&[text.as_bytes()]).concat().replace("...", ""), text);
         }
     }
 

@@ -6,7 +6,7 @@ mod queue;
 mod rate;
 mod ring;
 
-pub use lines::{LINE_BYTES, LineBuffer, Printable};
+pub use lines::{LINE_BYTES, LineBuffer, MARK, Printable};
 pub use queue::Queue;
 pub use rate::{Passes, Rate};
 pub use ring::{Cursor, Entry, Ring};

@@ -6,6 +6,7 @@ pub struct Rate {
     began: u64,
     count: u32,
     suppressed: u32,
+    lost: u32,
 }
 
 /// What becomes of a line.
@@ -21,7 +22,7 @@ pub enum Passes {
 
 impl Rate {
     /// No line yet.
-    pub const NEW: Self = Self { began: 0, count: 0, suppressed: 0 };
+    pub const NEW: Self = Self { began: 0, count: 0, suppressed: 0, lost: 0 };
 
     /// Counts a line that comes at `now` milliseconds; `limit` is so many lines in so many milliseconds.
     pub fn pass(&mut self, limit: Option<(u32, u32)>, now: u64) -> Passes {
@@ -29,7 +30,7 @@ impl Rate {
         let mut before = 0;
         if now.saturating_sub(self.began) >= u64::from(period_ms) || self.count == 0 {
             (self.began, self.count) = (now, 0);
-            before = core::mem::take(&mut self.suppressed);
+            before = self.take_suppressed();
         }
         self.count = self.count.saturating_add(1);
         match before {
@@ -44,7 +45,24 @@ impl Rate {
 
     /// Lines that were not kept and not told of yet.
     pub fn take_suppressed(&mut self) -> u32 {
+        self.lost = self.lost.saturating_add(self.suppressed);
         core::mem::take(&mut self.suppressed)
+    }
+
+    /// So many of the lines that [`Self::take_suppressed`] gave were kept after all.
+    pub fn keep(&mut self, lines: u32) {
+        self.lost = self.lost.saturating_sub(lines);
+    }
+
+    /// Lines that were not kept, of all that ever came.
+    pub fn lost(&self) -> u32 {
+        self.lost.saturating_add(self.suppressed)
+    }
+
+    /// When the lines that were not kept have to be told of, if no other line comes before.
+    pub fn due(&self, limit: Option<(u32, u32)>) -> Option<u64> {
+        let (_, period_ms) = limit.filter(|_| self.suppressed > 0)?;
+        Some(self.began + u64::from(period_ms))
     }
 }
 
@@ -57,7 +75,12 @@ mod tests {
         let (mut rate, limit) = (Rate::NEW, Some((2, 1_000)));
         let seen: Vec<Passes> = [10, 20, 30, 40, 1_010, 1_020].iter().map(|now| rate.pass(limit, *now)).collect();
         assert_eq!(seen, [Passes::Yes, Passes::Yes, Passes::No, Passes::No, Passes::After(2), Passes::Yes]);
-        assert_eq!(rate.take_suppressed(), 0);
+        assert_eq!((rate.take_suppressed(), rate.lost(), rate.due(limit)), (0, 2, None));
+        (0..3).for_each(|_| assert_eq!(rate.pass(limit, 1_030), Passes::No));
+        assert_eq!((rate.due(limit), rate.lost()), (Some(2_010), 5));
+        assert_eq!(rate.take_suppressed(), 3);
+        rate.keep(1);
+        assert_eq!(rate.lost(), 4);
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub struct Entry {
 
 /// A ring of lines in `N` bytes.
 #[derive(Debug)]
+#[repr(C)]
 pub struct Ring<const N: usize> {
-    bytes: [u8; N],
     /// The oldest line that is kept.
     head: u64,
     /// Where the next line goes.
@@ -33,6 +33,8 @@ pub struct Ring<const N: usize> {
     next: u32,
     /// The number of the oldest line that is kept.
     oldest: u32,
+    /// Last: pages of it that were never written cost nothing.
+    bytes: [u8; N],
 }
 
 impl<const N: usize> Ring<N> {
@@ -64,15 +66,15 @@ impl<const N: usize> Ring<N> {
         (self.head, self.tail, self.next, self.oldest) = (0, 0, 0, 0);
     }
 
-    /// Lines that were kept and are forgotten again.
-    pub fn dropped(&self) -> u32 {
-        self.oldest
+    /// Lines that are kept.
+    pub fn count(&self) -> u32 {
+        self.next.wrapping_sub(self.oldest)
     }
 
     /// Where the last `lines` lines begin.
     pub fn last(&self, lines: u32) -> Cursor {
         let mut at = self.head;
-        for _ in 0..self.next.wrapping_sub(self.oldest).saturating_sub(lines) {
+        for _ in 0..self.count().saturating_sub(lines) {
             at += HEAD as u64 + u64::from(self.length_at(at));
         }
         Cursor(at)
@@ -124,7 +126,7 @@ mod tests {
         let mut ring = Ring::<64>::EMPTY;
         ["one", "two", "three", "crash"].iter().zip(0..).for_each(|(line, ms)| ring.push(ms, line.as_bytes()));
         assert_eq!(lines(&ring, 9), [(1, "two".into()), (2, "three".into()), (3, "crash".into())]);
-        assert_eq!(ring.dropped(), 1);
+        assert_eq!(ring.count(), 3);
         assert_eq!(lines(&ring, 1), [(3, "crash".into())]);
         assert_eq!(lines(&ring, 0), []);
     }
@@ -152,7 +154,7 @@ mod tests {
             let mut ring = Ring::<128>::EMPTY;
             lines_in.iter().for_each(|line| ring.push(1, line.as_bytes()));
             let seen: Vec<String> = lines(&ring, wanted).into_iter().map(|(_, line)| line).collect();
-            let kept = lines_in.len() - ring.dropped() as usize;
+            let kept = ring.count() as usize;
             let count = kept.min(wanted as usize);
             prop_assert_eq!(&seen[..], &lines_in[lines_in.len() - count..]);
             prop_assert!(lines_in.is_empty() || kept > 0, "the last line is always there");

@@ -13,8 +13,8 @@ pub use request::{Command, Request};
 
 /// The version that both sides speak.
 pub const VERSION: u8 = 1;
-/// Bytes of the longest message.
-pub const MESSAGE_BYTES: usize = 2048;
+/// Bytes of the longest message: a line of a log, with its number and time.
+pub const MESSAGE_BYTES: usize = crate::log::LINE_BYTES + 64;
 /// Words of the longest request.
 pub const WORDS: usize = 32;
 

@@ -225,6 +225,9 @@ impl Board {
         if self.around.groups.has_leftover() {
             self.around.groups.sweep(&self.config.get().workloads, 0);
         }
+        if self.logs.turn(&self.config.get().workloads, now, &mut self.console) {
+            self.rests_at.get_or_insert(now);
+        }
         self.serve();
         self.links.turn(self.config.get(), now, &mut self.console, |socket, place| {
             // A client that cannot be heard is as good as none: its lease is not set, and that is told.
@@ -270,6 +273,7 @@ impl Board {
             self.guard.deadline(self.config.get()),
             self.control.resumes_at(),
             self.console.resumes_at(),
+            self.logs.deadline(),
             self.links.deadline(),
             self.quiet_until,
         ];

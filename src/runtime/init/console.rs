@@ -15,14 +15,16 @@ use hilum_sys::{Once, monotonic_ms, standard_error};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use rustix::io::{Errno, IoSlice};
 use rustix::net::SendFlags;
 use rustix::process::Pid;
 
 /// Bytes that wait for a slow terminal: about one and a half seconds of a serial line at 115,200 baud.
 const QUEUE_BYTES: usize = 16 * 1024;
 /// Bytes of one line, its prefix included; the rest of a longer one is cut off.
-const LINE_BYTES: usize = 1280;
+const LINE_BYTES: usize = hilum::log::LINE_BYTES + 128;
+/// Bytes of a piece of a line in the kernel's log: LOG_LINE_MAX of kernel/printk, the rest for what is put around it.
+const KERNEL_LINE_BYTES: usize = 880;
 /// Milliseconds until a slow terminal is tried again.
 const STEP_MS: u64 = 50;
 /// Milliseconds that a slow terminal has for the lines of a copy of PID 1.
@@ -265,8 +267,7 @@ impl Console {
         let _ = line.write_fmt(text);
         let line = &line.0;
         if let Some(log) = &self.kernel_log {
-            // One write is one line there; what the kernel does not take now is lost there alone.
-            let _ = rustix::io::write(log, line);
+            to_kernel(log, line);
         }
         if let Some(file) = &mut self.log_file {
             file.write(line);
@@ -357,6 +358,23 @@ impl Console {
     }
 }
 
+/// Hands a line to the kernel's log, of which one write is one line and takes about 1,000 bytes; a longer line goes there in
+/// pieces, each with the beginning that says whose it is. What the kernel does not take now is lost there alone.
+fn to_kernel(log: &OwnedFd, line: &[u8]) {
+    let Ok(mut rest) = core::str::from_utf8(line) else { return };
+    let whose = &rest[..rest.find(" | ").map_or(0, |at| at + 3).min(64)];
+    let mut is_first = true;
+    while is_first || !rest.is_empty() {
+        let cut = rest.floor_char_boundary(KERNEL_LINE_BYTES);
+        let (piece, behind) = rest.split_at(cut);
+        let before = if is_first { ["", ""] } else { [whose, "..."] };
+        let after = if behind.is_empty() { "" } else { "..." };
+        let parts = [before[0], before[1], piece, after].map(|part| IoSlice::new(part.as_bytes()));
+        let _ = rustix::io::writev(log, &parts);
+        (rest, is_first) = (behind, false);
+    }
+}
+
 /// The plural's ending for a count.
 pub(super) fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
@@ -367,7 +385,7 @@ struct Line(heapless::Vec<u8, LINE_BYTES>);
 
 impl Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = self.0.capacity() - self.0.len();
-        self.0.extend_from_slice(&text.as_bytes()[..text.len().min(room)]).map_err(|_| fmt::Error)
+        let room = text.floor_char_boundary(self.0.capacity() - self.0.len());
+        self.0.extend_from_slice(&text.as_bytes()[..room]).map_err(|_| fmt::Error)
     }
 }

@@ -11,7 +11,7 @@ use hilum::text::append;
 use hilum_sys::{Cloned, exit, monotonic_ms};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, rename};
-use rustix::io::Errno;
+use rustix::io::{Errno, IoSlice};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
@@ -19,11 +19,16 @@ use rustix::process::Pid;
 const FINISH_MS: u64 = 1_000;
 const FINISH_STEP_MS: u64 = 2;
 
+/// Bytes that a pipe takes whole: PIPE_BUF, less what closes a line that was torn.
+const PIPE_BUF: usize = 4096 - 4;
+
 /// The process and the way to it.
 pub(super) struct LogFile {
     pub(super) pid: Pid,
     pipe: OwnedFd,
     dropped: u32,
+    /// Whether the last line is there without its end.
+    is_torn: bool,
 }
 
 impl LogFile {
@@ -33,7 +38,7 @@ impl LogFile {
         match hilum_sys::clone(0, None)? {
             Cloned::Parent { pid, .. } => {
                 rustix::io::ioctl_fionbio(&pipe, true)?;
-                Ok(Self { pid, pipe, dropped: 0 })
+                Ok(Self { pid, pipe, dropped: 0, is_torn: false })
             }
             Cloned::Child => {
                 drop(pipe);
@@ -67,13 +72,23 @@ impl LogFile {
             let _ = append(&mut head, format_args!("({} lines did not get here)\n", self.dropped));
         }
         let _ = append(&mut head, format_args!("{}.{:03} ", now_ms / 1_000, now_ms % 1_000));
-        let mut whole: heapless::Vec<u8, 1400> = heapless::Vec::new();
-        let fits = [head.as_bytes(), line, b"\n"].iter().try_for_each(|part| whole.extend_from_slice(part)).is_ok();
-        // A line is shorter than PIPE_BUF, so it is taken whole or not at all (pipe(7)).
-        match fits && rustix::io::write(&self.pipe, &whole).is_ok() {
-            true => self.dropped = 0,
+        let whole = head.len() + line.len() + 1;
+        // What is not longer than PIPE_BUF is taken whole or not at all (pipe(7)); the rest of a longer line may get lost, and
+        // the next one begins a line of its own.
+        let (first, rest) = line.split_at(line.len() - whole.saturating_sub(PIPE_BUF));
+        let newline: &[u8] = if rest.is_empty() { b"\n" } else { b"" };
+        let torn: &[u8] = if self.is_torn { b"...\n" } else { b"" };
+        let is_taken = self.put(&[torn, head.as_bytes(), first, newline]);
+        match is_taken {
+            true => (self.dropped, self.is_torn) = (0, !rest.is_empty() && !self.put(&[rest, b"\n"])),
             false => self.dropped = self.dropped.saturating_add(1),
         }
+    }
+
+    fn put(&self, parts: &[&[u8]]) -> bool {
+        let mut slices: heapless::Vec<IoSlice<'_>, 4> = heapless::Vec::new();
+        slices.extend(parts.iter().map(|part| IoSlice::new(part)));
+        rustix::io::writev(&self.pipe, &slices).is_ok()
     }
 }
 

@@ -2,25 +2,45 @@
 
 use super::Console;
 use hilum::config::{Workload, limits::WORKLOADS};
-use hilum::log::{Cursor, Entry, LineBuffer, Passes, Rate, Ring};
+use hilum::log::{Cursor, Entry, LINE_BYTES, LineBuffer, MARK, Passes, Rate, Ring};
 
-/// Bytes of the lines that are kept of each workload: about a hundred lines. Pages that were never written cost nothing.
-const RING_BYTES: usize = 8 * 1024;
+/// Bytes of the lines that are kept of each workload: about two hundred lines. Pages that were never written cost nothing.
+const RING_BYTES: usize = 16 * 1024;
+/// Bytes, and lines, above the rate that are held back: they are shown when nothing comes behind them.
+const HELD_BYTES: usize = LINE_BYTES + 1024;
+const HELD_LINES: u32 = 8;
+/// Milliseconds until a line without its newline is shown.
+const UNFINISHED_MS: u64 = 500;
 
-/// One workload's lines.
+/// One workload's lines. What is always written comes first, in one page with the first lines.
+#[repr(C)]
 struct Log {
-    unfinished: LineBuffer,
-    ring: Ring<RING_BYTES>,
     rate: Rate,
+    /// When the unfinished line is shown; 0 for never.
+    unfinished_at: u64,
+    ring: Ring<RING_BYTES>,
+    unfinished: LineBuffer,
+    held: Ring<HELD_BYTES>,
 }
 
 /// The lines of every workload.
-pub(super) struct Logs([Log; WORKLOADS]);
+#[repr(C)]
+pub(super) struct Logs {
+    /// When [`Self::turn`] has something to do; 0 for never.
+    due: u64,
+    logs: [Log; WORKLOADS],
+}
+
+/// Of whom a line is, and where it is shown.
+struct Way<'a> {
+    workload: &'a Workload<'a>,
+    now: u64,
+    console: &'a mut Console,
+}
 
 impl Logs {
     /// Nothing was written yet.
-    pub(super) const EMPTY: Self =
-        Self([const { Log { unfinished: LineBuffer::EMPTY, ring: Ring::EMPTY, rate: Rate::NEW } }; WORKLOADS]);
+    pub(super) const EMPTY: Self = Self { due: 0, logs: [const { Log::EMPTY }; WORKLOADS] };
 
     /// Takes what the workload at `index` wrote; `now` is the millisecond of this turn.
     pub(super) fn feed(
@@ -31,33 +51,74 @@ impl Logs {
         now: u64,
         console: &mut Console,
     ) {
-        let Log { unfinished, ring, rate } = &mut self.0[index];
-        unfinished.feed(bytes, |line| keep(ring, rate, workload, line, now, console));
+        let log = &mut self.logs[index];
+        let mut way = Way { workload, now, console };
+        let Log { rate, ring, unfinished, held, .. } = log;
+        let mut is_new = log.unfinished_at == 0;
+        unfinished.feed(bytes, |line| {
+            is_new = true;
+            keep(ring, rate, held, line, &mut way);
+        });
+        match unfinished.is_waiting() {
+            true if is_new => log.unfinished_at = now + UNFINISHED_MS,
+            true => {}
+            false if log.unfinished_at > 0 => log.unfinished_at = 0,
+            false => {}
+        }
+        self.due = earliest([Some(self.due), log.due(workload)]);
     }
 
     /// The workload ended: what is left of a line that never got its newline is one.
     pub(super) fn finish(&mut self, workload: &Workload<'_>, index: usize, now: u64, console: &mut Console) {
-        let Log { unfinished, ring, rate } = &mut self.0[index];
-        unfinished.finish(|line| keep(ring, rate, workload, line, now, console));
-        let suppressed = rate.take_suppressed();
-        if suppressed > 0 {
-            tell_suppressed(ring, workload, suppressed, now, console);
+        let mut way = Way { workload, now, console };
+        let log = &mut self.logs[index];
+        let Log { rate, ring, unfinished, held, .. } = log;
+        if unfinished.is_waiting() {
+            unfinished.finish(|line| keep(ring, rate, held, line, &mut way));
         }
+        log.unfinished_at = 0;
+        log.tell_held(&mut way);
+    }
+
+    /// Shows what has waited for long enough: a line without its end, the last lines above a rate. Gives whether it looked.
+    pub(super) fn turn(&mut self, workloads: &[Workload<'_>], now: u64, console: &mut Console) -> bool {
+        if self.due == 0 || self.due > now {
+            return false;
+        }
+        self.due = 0;
+        for (workload, log) in workloads.iter().zip(&mut self.logs) {
+            let mut way = Way { workload, now, console };
+            if (1..=now).contains(&log.unfinished_at) {
+                log.unfinished_at = 0;
+                let Log { rate, ring, unfinished, held, .. } = log;
+                unfinished.show_unfinished(|line| keep(ring, rate, held, line, &mut way));
+            }
+            if log.rate.due(workload.supervision.rate).is_some_and(|at| at <= now) {
+                log.tell_held(&mut way);
+            }
+            self.due = earliest([Some(self.due), log.due(workload)]);
+        }
+        true
+    }
+
+    /// When [`Self::turn`] has something to do.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        (self.due > 0).then_some(self.due)
     }
 
     /// Where the last `lines` lines begin.
     pub(super) fn last(&self, index: usize, lines: u32) -> Cursor {
-        self.0[index].ring.last(lines)
+        self.logs[index].ring.last(lines)
     }
 
     /// The line at `cursor`, which moves on.
     pub(super) fn read(&self, index: usize, cursor: &mut Cursor, buffer: &mut [u8]) -> Option<Entry> {
-        self.0[index].ring.read(cursor, buffer)
+        self.logs[index].ring.read(cursor, buffer)
     }
 
-    /// Lines that are not kept any more.
+    /// Lines that the rate did not let through.
     pub(super) fn dropped(&self, index: usize) -> u32 {
-        self.0[index].ring.dropped()
+        self.logs[index].rate.lost()
     }
 
     /// Brings the logs into the order of another configuration: `old[new]` is where each was before. What was at no
@@ -67,43 +128,80 @@ impl Logs {
         for (new, old) in old.iter().enumerate() {
             let place = old.and_then(|old| at.iter().position(|was| *was == old));
             if let Some(place) = place.filter(|place| *place != new) {
-                self.0.swap(new, place);
+                self.logs.swap(new, place);
                 at.swap(new, place);
             }
         }
         for (new, old) in old.iter().enumerate().filter(|(_, old)| old.is_none()) {
             debug_assert!(old.is_none());
-            self.0[new].unfinished.finish(|_| {});
-            self.0[new].ring.clear();
-            self.0[new].rate = Rate::NEW;
+            self.logs[new].unfinished.finish(|_| {});
+            self.logs[new].ring.clear();
+            self.logs[new].held.clear();
+            self.logs[new].rate = Rate::NEW;
         }
     }
 }
 
-fn keep(
-    ring: &mut Ring<RING_BYTES>,
-    rate: &mut Rate,
-    workload: &Workload<'_>,
-    line: &[u8],
-    now: u64,
-    console: &mut Console,
-) {
-    match rate.pass(workload.supervision.rate, now) {
-        Passes::No => return,
-        Passes::After(suppressed) => tell_suppressed(ring, workload, suppressed, now, console),
-        Passes::Yes => {}
+impl Log {
+    const EMPTY: Self =
+        Self { rate: Rate::NEW, unfinished_at: 0, ring: Ring::EMPTY, unfinished: LineBuffer::EMPTY, held: Ring::EMPTY };
+
+    fn due(&self, workload: &Workload<'_>) -> Option<u64> {
+        let at = earliest([Some(self.unfinished_at), self.rate.due(workload.supervision.rate)]);
+        (at > 0).then_some(at)
     }
-    ring.push(now, line);
-    if !workload.supervision.is_quiet {
-        console.workload_line(workload.name, line);
+
+    /// Nothing comes behind the lines above the rate: the last ones are shown, and the others are told of.
+    fn tell_held(&mut self, way: &mut Way<'_>) {
+        let suppressed = self.rate.take_suppressed();
+        if suppressed == 0 {
+            return;
+        }
+        let last = self.held.count().min(HELD_LINES);
+        self.rate.keep(last);
+        tell_suppressed(&mut self.ring, suppressed.saturating_sub(last), way);
+        let (mut cursor, mut line) = (self.held.last(last), [0; LINE_BYTES + 2 * MARK.len()]);
+        while let Some(entry) = self.held.read(&mut cursor, &mut line) {
+            show(&mut self.ring, &line[..entry.length], &mut Way { now: entry.ms, ..way.again() });
+        }
+        self.held.clear();
     }
 }
 
-fn tell_suppressed(ring: &mut Ring<RING_BYTES>, workload: &Workload<'_>, count: u32, now: u64, console: &mut Console) {
-    // Ten digits fit.
-    let text = hilum::text::text::<64>(format_args!("({count} lines above the rate were not kept)"));
-    ring.push(now, text.as_bytes());
-    if !workload.supervision.is_quiet {
-        console.workload_line(workload.name, text.as_bytes());
+impl<'a> Way<'a> {
+    fn again(&mut self) -> Way<'_> {
+        Way { workload: self.workload, now: self.now, console: self.console }
+    }
+}
+
+/// The earliest of two times, of which 0 is never.
+fn earliest(times: [Option<u64>; 2]) -> u64 {
+    times.into_iter().flatten().filter(|at| *at > 0).min().unwrap_or(0)
+}
+
+fn keep(ring: &mut Ring<RING_BYTES>, rate: &mut Rate, held: &mut Ring<HELD_BYTES>, line: &[u8], way: &mut Way<'_>) {
+    match rate.pass(way.workload.supervision.rate, way.now) {
+        Passes::No => return held.push(way.now, line),
+        Passes::After(suppressed) => {
+            held.clear();
+            tell_suppressed(ring, suppressed, way);
+        }
+        Passes::Yes => {}
+    }
+    show(ring, line, way);
+}
+
+fn show(ring: &mut Ring<RING_BYTES>, line: &[u8], way: &mut Way<'_>) {
+    ring.push(way.now, line);
+    if !way.workload.supervision.is_quiet {
+        way.console.workload_line(way.workload.name, line);
+    }
+}
+
+fn tell_suppressed(ring: &mut Ring<RING_BYTES>, count: u32, way: &mut Way<'_>) {
+    if count > 0 {
+        // Ten digits fit.
+        let text = hilum::text::text::<64>(format_args!("({count} lines above the rate were not kept)"));
+        show(ring, text.as_bytes(), way);
     }
 }

@@ -17,7 +17,7 @@ use rustix::fd::{AsFd, AsRawFd};
 use rustix::io::Errno;
 
 /// Bytes of a line that are sent; a line has at most [`hilum::log::LINE_BYTES`].
-const LINE_BYTES: usize = hilum::log::LINE_BYTES;
+const LINE_BYTES: usize = hilum::log::LINE_BYTES + 2 * hilum::log::MARK.len();
 
 /// The exit status of `exec` where the workload is not entered.
 const STATUS_NOT_ENTERED: u8 = 125;
