@@ -96,6 +96,21 @@ fn prompt_shows_a_pasted_line_once_refuses_a_long_one_and_tells_a_failure() {
     terminal.screen.expect("LAST END", SOON).expect("it runs");
     terminal.type_text("q").expect("it is there");
     at_prompt(&terminal.screen);
+    // What a followed workload says is shown once.
+    terminal.type_text("log a -f -n 1\r").expect("it is there");
+    let (before, until) = (terminal.screen.text().len(), Instant::now() + SOON);
+    while !terminal.screen.text().ends_with(" ready\n") {
+        assert!(Instant::now() < until, "it does not follow\n{}", terminal.screen.tail());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(host_root.ask(&["stop", "a", "-w"]).0, 0);
+    terminal.screen.expect("workload \"a\": exited", SOON).expect("other lines are shown");
+    terminal.type_text("\x03").expect("it is there");
+    at_prompt(&terminal.screen);
+    let shown = terminal.screen.text()[before..].matches("got TERM").count();
+    assert_eq!(shown, 1, "{}", terminal.screen.tail());
+    assert_eq!(host_root.ask(&["start", "a", "-w"]).0, 0);
+    at_prompt(&terminal.screen);
     terminal.type_text("exec a /bin/probe exit 4\r").expect("it is there");
     terminal.screen.expect("\n[exit 4]\n", SOON).expect("the key that ended it was not typed into the next line");
 }

@@ -3,8 +3,10 @@
 //! The terminal is taken to understand the four control sequences of [`Editor`]'s drawing (ECMA-48: carriage return, CUB,
 //! EL), as every terminal program and serial console does. Bytes may come one at a time, cut anywhere.
 
+mod without;
 mod words;
 
+pub use without::Without;
 pub use words::words;
 
 use core::fmt;

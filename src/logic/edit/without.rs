@@ -1,0 +1,70 @@
+//! Lines without those that begin in a certain way.
+
+/// Where a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// So many of its bytes were those of the beginning.
+    Start(usize),
+    /// It is left out.
+    LeftOut,
+    /// It is shown.
+    Shown,
+}
+
+/// Leaves out the lines that begin with `start`, of bytes that come cut anywhere.
+#[derive(Debug)]
+pub struct Without<'a> {
+    start: &'a [u8],
+    at: At,
+}
+
+impl<'a> Without<'a> {
+    /// `start` holds no newline; an empty one leaves nothing out.
+    pub const fn new(start: &'a [u8]) -> Self {
+        Self { start, at: if start.is_empty() { At::Shown } else { At::Start(0) } }
+    }
+
+    /// Takes bytes, and gives those that are to be shown.
+    pub fn feed(&mut self, bytes: &[u8], mut show: impl FnMut(&[u8])) {
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            let mut rest = line;
+            if let At::Start(known) = self.at {
+                let left = &self.start[known..];
+                let same = rest.iter().zip(left).take_while(|(one, other)| one == other).count();
+                rest = &rest[same..];
+                if same == left.len() {
+                    self.at = At::LeftOut;
+                } else if rest.is_empty() {
+                    self.at = At::Start(known + same);
+                } else {
+                    show(&self.start[..known + same]);
+                    self.at = At::Shown;
+                }
+            }
+            if self.at == At::Shown {
+                show(rest);
+            }
+            if line.ends_with(b"\n") && !self.start.is_empty() {
+                self.at = At::Start(0);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_of_one_workload_are_left_out_however_they_are_cut() {
+        let text = b"web | one\nwebs | two\nhilum: three\n\nweb | four\nwe\nw | five\n";
+        for size in 1..text.len() {
+            let (mut without, mut seen) = (Without::new(b"web | "), Vec::new());
+            text.chunks(size).for_each(|piece| without.feed(piece, |shown| seen.extend_from_slice(shown)));
+            assert_eq!(String::from_utf8_lossy(&seen), "webs | two\nhilum: three\n\nwe\nw | five\n");
+        }
+        let mut seen = Vec::new();
+        Without::new(b"").feed(text, |shown| seen.extend_from_slice(shown));
+        assert_eq!(seen, text);
+    }
+}
