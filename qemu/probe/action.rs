@@ -106,6 +106,10 @@ fn one(text: &str) -> Result<(), Errno> {
             let family = AddressFamily::from_raw(number(part())? as u16);
             socket(family, SocketType::DGRAM, None).map(|_| ())
         }
+        "netlink" => {
+            let protocol = core::num::NonZeroU32::new(number(part())?).map(rustix::net::Protocol::from_raw);
+            socket(AddressFamily::NETLINK, SocketType::RAW, protocol).map(|_| ())
+        }
         "listen" => {
             let stream = socket(AddressFamily::INET, SocketType::STREAM, None)?;
             bind(&stream, &SocketAddrV4::new(core::net::Ipv4Addr::LOCALHOST, number(part())? as u16))?;

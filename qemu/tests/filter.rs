@@ -100,6 +100,21 @@ fn filter_answers_as_the_table_says_on_the_host() {
     }
 }
 
+/// NETLINK_ROUTE and NETLINK_KOBJECT_UEVENT are what programs use; XFRM, AUDIT and the others are for who configures a kernel.
+#[test]
+fn netlink_protocols_that_programs_do_not_use_are_not_there() {
+    let host_root = host_or_return!();
+    let lines = "exec /bin/probe do netlink:0 netlink:15 netlink:6 netlink:9 netlink:12 netlink:21\nrestart never";
+    let (_, console) = host_root.run(&one(lines));
+    for (protocol, errno) in [(0, 0), (15, 0), (6, 93), (9, 93), (12, 93), (21, 93)] {
+        has_line(&console, &format!("a | did netlink:{protocol} {errno}"));
+    }
+    let (_, console) = host_root.run(&one(&format!("{lines}\ncapability net_admin")));
+    for (protocol, errno) in [(0, 0), (6, 0), (12, 0), (9, 93), (21, 93)] {
+        has_line(&console, &format!("a | did netlink:{protocol} {errno}"));
+    }
+}
+
 #[test]
 fn changed_calls_and_arguments_answer_as_changed() {
     let host_root = host_or_return!();

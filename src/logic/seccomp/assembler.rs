@@ -38,6 +38,7 @@ pub(super) const JUMP: u16 = 0x05;
 pub(super) const JUMP_EQUAL: u16 = 0x15;
 pub(super) const JUMP_AT_LEAST: u16 = 0x35;
 pub(super) const JUMP_ANY_BIT: u16 = 0x45;
+pub(super) const AND: u16 = 0x54;
 pub(super) const RETURN: u16 = 0x06;
 
 /// What the program returns (seccomp(2)); the errno stands in the low 16 bits.
@@ -45,12 +46,15 @@ pub(super) const ALLOW: u32 = 0x7fff_0000;
 pub(super) const KILL_PROCESS: u32 = 0x8000_0000;
 pub(super) const REFUSE: u32 = 0x0005_0000 | 1;
 pub(super) const UNKNOWN: u32 = 0x0005_0000 | 38;
+/// EPROTONOSUPPORT, as a kernel without that protocol.
+pub(super) const NO_PROTOCOL: u32 = 0x0005_0000 | 93;
 
 /// Offsets in `struct seccomp_data`; both architectures are little-endian, so the low half of an argument comes first.
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const ARGUMENT_0: u32 = 16;
 const ARGUMENT_1: u32 = 24;
+const ARGUMENT_2: u32 = 32;
 
 /// Numbers from here on are those of x32 (`__X32_SYSCALL_BIT`).
 const X32: u32 = 0x4000_0000;
@@ -165,8 +169,7 @@ fn length(ranges: &[Range]) -> usize {
     match ranges {
         [] => 0,
         [only] => match only.answer {
-            Answer::Check(Check::NoNamespaces) => 4,
-            Answer::Check(check) => check.values().1.len() + 3,
+            Answer::Check(check) => check.instructions().len(),
             _ => 1,
         },
         _ => {
@@ -177,48 +180,91 @@ fn length(ranges: &[Range]) -> usize {
     }
 }
 
-/// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; the bit of NEWTIME is a signal's in clone(2).
-const NAMESPACES: u32 = 0x7e02_0000;
+/// Instructions of the longest check.
+const CHECK: usize = 24;
 
 impl Check {
-    /// The argument that is looked at, values that it is compared with, and the answers to one of them and to any other.
-    const fn values(self) -> (u32, &'static [u32], u32, u32) {
-        /// PER_LINUX, PER_LINUX32, UNAME26 with each, and the question.
-        const PERSONALITIES: [u32; 5] = [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff];
+    /// What looks at the arguments. The kernel reads the low 32 bits of each of them, and so does this.
+    fn instructions(self) -> Vec<Instruction, CHECK> {
+        /// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; the bit of NEWTIME is a signal's in clone(2).
+        const NAMESPACES: u32 = 0x7e02_0000;
         const TIOCSTI: u32 = 0x5412;
         const TIOCLINUX: u32 = 0x541c;
-        /// AF_UNIX, AF_INET, AF_INET6, AF_NETLINK.
-        const FAMILIES: [u32; 4] = [1, 2, 10, 16];
+        /// PER_LINUX, PER_LINUX32, UNAME26 with each, and the question.
+        const PERSONALITIES: [u32; 5] = [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff];
+        let mut code = Vec::new();
         match self {
-            Self::NoNamespaces => (ARGUMENT_0, &[], REFUSE, ALLOW),
-            Self::NoTerminalInput => (ARGUMENT_1, &[TIOCSTI, TIOCLINUX], REFUSE, ALLOW),
-            Self::HarmlessPersonality => (ARGUMENT_0, &PERSONALITIES, ALLOW, REFUSE),
-            Self::CommonFamilies => (ARGUMENT_0, &FAMILIES, ALLOW, REFUSE),
+            Self::NoNamespaces => {
+                add(&mut code, load(ARGUMENT_0));
+                add(&mut code, compare(JUMP_ANY_BIT, NAMESPACES, 0, 1));
+                add(&mut code, give(REFUSE));
+                add(&mut code, give(ALLOW));
+            }
+            Self::NoTerminalInput => one_of(&mut code, ARGUMENT_1, &[TIOCSTI, TIOCLINUX], REFUSE, ALLOW),
+            Self::HarmlessPersonality => one_of(&mut code, ARGUMENT_0, &PERSONALITIES, ALLOW, REFUSE),
+            Self::UnixPair => one_of(&mut code, ARGUMENT_0, &[AF_UNIX], ALLOW, REFUSE),
+            Self::Sockets { has_net_admin } => sockets(&mut code, has_net_admin),
         }
+        code
     }
+}
+
+const AF_UNIX: u32 = 1;
+const AF_INET: u32 = 2;
+const AF_INET6: u32 = 10;
+const AF_NETLINK: u32 = 16;
+
+/// The netlink protocols that programs use (netlink(7)): NETLINK_ROUTE and KOBJECT_UEVENT; and those that configure a
+/// network of one's own: XFRM, NETFILTER and GENERIC, and SOCK_DIAG.
+const NETLINK: [u32; 2] = [0, 15];
+const NETLINK_OF_ADMIN: [u32; 4] = [4, 6, 12, 16];
+
+/// socket(2): which family, and what else of it.
+fn sockets(code: &mut Vec<Instruction, CHECK>, has_net_admin: bool) {
+    /// The kernel makes a packet socket of AF_INET with this type (__sock_create in net/socket.c). Flags stand above.
+    const SOCK_PACKET: u32 = 10;
+    const TYPE: u32 = 0xf;
+    add(code, load(ARGUMENT_0));
+    add(code, compare(JUMP_EQUAL, AF_NETLINK, 9, 0));
+    add(code, compare(JUMP_EQUAL, AF_INET, 3, 0));
+    add(code, compare(JUMP_EQUAL, AF_UNIX, 6, 0));
+    add(code, compare(JUMP_EQUAL, AF_INET6, 5, 0));
+    add(code, give(REFUSE));
+    add(code, load(ARGUMENT_1));
+    add(code, Instruction { code: AND, jump_true: 0, jump_false: 0, value: TYPE });
+    add(code, compare(JUMP_EQUAL, SOCK_PACKET, 0, 1));
+    add(code, give(REFUSE));
+    add(code, give(ALLOW));
+    let mut protocols: Vec<u32, { NETLINK.len() + NETLINK_OF_ADMIN.len() }> = Vec::new();
+    let of_admin = if has_net_admin { &NETLINK_OF_ADMIN[..] } else { &[] };
+    // There is room for both.
+    let _ = protocols.extend_from_slice(&NETLINK).and_then(|()| protocols.extend_from_slice(of_admin));
+    one_of(code, ARGUMENT_2, &protocols, ALLOW, NO_PROTOCOL);
+}
+
+/// Answers `listed` where an argument is one of the values, and `other` where not.
+fn one_of(code: &mut Vec<Instruction, CHECK>, argument: u32, values: &[u32], listed: u32, other: u32) {
+    add(code, load(argument));
+    for (index, value) in values.iter().enumerate() {
+        add(code, compare(JUMP_EQUAL, *value, (values.len() - index) as u8, 0));
+    }
+    add(code, give(other));
+    add(code, give(listed));
+}
+
+fn add(code: &mut Vec<Instruction, CHECK>, instruction: Instruction) {
+    // `every_number_gets_the_answer_of_its_name` assembles each of them.
+    assert!(code.push(instruction).is_ok(), "a check has at most {CHECK} instructions");
 }
 
 /// Answers, after a look at the arguments where that is needed.
 fn leaf(program: &mut Program, answer: Answer) {
-    let check = match answer {
-        Answer::Allow => return push(program, give(ALLOW)),
-        Answer::Refuse => return push(program, give(REFUSE)),
-        Answer::Unknown => return push(program, give(UNKNOWN)),
-        Answer::Check(check) => check,
-    };
-    if check == Check::NoNamespaces {
-        push(program, load(ARGUMENT_0));
-        push(program, compare(JUMP_ANY_BIT, NAMESPACES, 0, 1));
-        push(program, give(REFUSE));
-        return push(program, give(ALLOW));
+    match answer {
+        Answer::Allow => push(program, give(ALLOW)),
+        Answer::Refuse => push(program, give(REFUSE)),
+        Answer::Unknown => push(program, give(UNKNOWN)),
+        Answer::Check(check) => check.instructions().into_iter().for_each(|instruction| push(program, instruction)),
     }
-    let (argument, values, listed, other) = check.values();
-    push(program, load(argument));
-    for (index, value) in values.iter().enumerate() {
-        push(program, compare(JUMP_EQUAL, *value, (values.len() - index) as u8, 0));
-    }
-    push(program, give(other));
-    push(program, give(listed));
 }
 
 const fn load(offset: u32) -> Instruction {

@@ -103,8 +103,14 @@ pub enum Check {
     NoTerminalInput,
     /// personality(2) that only asks, or sets what Docker allows.
     HarmlessPersonality,
-    /// socket(2) of the families unix, inet, inet6 and netlink.
-    CommonFamilies,
+    /// socket(2) of the families unix, inet, inet6 and netlink, the last of which with the protocols that programs use: more
+    /// of them for one that may configure its network (CAP_NET_ADMIN).
+    Sockets {
+        /// Whether it may.
+        has_net_admin: bool,
+    },
+    /// socketpair(2) of the family unix.
+    UnixPair,
 }
 
 /// What the filter answers to a call.
@@ -116,9 +122,12 @@ pub enum Answer {
     Refuse,
     /// ENOSYS
     Unknown,
-    /// It depends on the arguments; EPERM otherwise.
+    /// It depends on the arguments; EPERM otherwise, or EPROTONOSUPPORT for a protocol.
     Check(Check),
 }
+
+/// CAP_NET_ADMIN
+const NET_ADMIN: u32 = 12;
 
 /// What a profile answers to a call, with the capabilities (bit N for capability N) of its workload.
 pub fn answer(seccomp: &Seccomp, capabilities: u64, call: Call) -> Answer {
@@ -133,6 +142,9 @@ pub fn answer(seccomp: &Seccomp, capabilities: u64, call: Call) -> Answer {
     match CLASSES[usize::from(call.0)] {
         Class::Strict => Answer::Allow,
         Class::Default if seccomp.profile == Profile::Default => Answer::Allow,
+        Class::Checked(Check::Sockets { .. }) => {
+            Answer::Check(Check::Sockets { has_net_admin: capabilities & (1 << NET_ADMIN) != 0 })
+        }
         Class::Checked(check) => Answer::Check(check),
         Class::Unknown => Answer::Unknown,
         Class::Refused | Class::Default => Answer::Refuse,

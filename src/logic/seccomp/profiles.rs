@@ -8,7 +8,7 @@ use super::{Arch, Check};
 
 /// Allowed with every argument by the default profile. Sorted, as the table is.
 #[rustfmt::skip]
-const DEFAULT: [&str; 290] = [
+const DEFAULT: [&str; 289] = [
     "accept", "accept4", "access", "adjtimex", "alarm", "arch_prctl", "bind", "brk", "cachestat", "capget",
     "capset", "chdir", "chmod", "chown", "clock_adjtime", "clock_getres", "clock_gettime", "clock_nanosleep",
     "close", "close_range", "connect", "copy_file_range", "creat", "dup", "dup2", "dup3", "epoll_create",
@@ -39,7 +39,7 @@ const DEFAULT: [&str; 290] = [
     "semtimedop", "sendfile", "sendmmsg", "sendmsg", "sendto", "set_robust_list", "set_tid_address", "setfsgid",
     "setfsuid", "setgid", "setgroups", "setitimer", "setpgid", "setpriority", "setregid", "setresgid", "setresuid",
     "setreuid", "setrlimit", "setsid", "setsockopt", "setuid", "setxattr", "setxattrat", "shmat", "shmctl", "shmdt",
-    "shmget", "shutdown", "sigaltstack", "signalfd", "signalfd4", "socketpair", "splice", "stat", "statfs", "statx",
+    "shmget", "shutdown", "sigaltstack", "signalfd", "signalfd4", "splice", "stat", "statfs", "statx",
     "symlink", "symlinkat", "sync", "sync_file_range", "syncfs", "sysinfo", "tee", "tgkill", "time", "timer_create",
     "timer_delete", "timer_getoverrun", "timer_gettime", "timer_settime", "timerfd_create", "timerfd_gettime",
     "timerfd_settime", "times", "tkill", "truncate", "umask", "uname", "unlink", "unlinkat", "utime", "utimensat",
@@ -64,11 +64,12 @@ const NOT_STRICT: [&str; 85] = [
 ];
 
 /// Allowed with some arguments.
-const CHECKED: [(&str, Check); 4] = [
+const CHECKED: [(&str, Check); 5] = [
     ("clone", Check::NoNamespaces),
     ("ioctl", Check::NoTerminalInput),
     ("personality", Check::HarmlessPersonality),
-    ("socket", Check::CommonFamilies),
+    ("socket", Check::Sockets { has_net_admin: false }),
+    ("socketpair", Check::UnixPair),
 ];
 
 /// What a capability is of no use without (moby opens the same calls with the same capabilities).

@@ -1,7 +1,8 @@
 //! The programs, run by an interpreter of the few instructions that they use.
 
 use super::assembler::{
-    ALLOW, JUMP, JUMP_ANY_BIT, JUMP_AT_LEAST, JUMP_EQUAL, KILL_PROCESS, LOAD, REFUSE, RETURN, Range, UNKNOWN, search,
+    ALLOW, AND, JUMP, JUMP_ANY_BIT, JUMP_AT_LEAST, JUMP_EQUAL, KILL_PROCESS, LOAD, NO_PROTOCOL, REFUSE, RETURN, Range,
+    UNKNOWN, search,
 };
 use super::*;
 
@@ -41,6 +42,10 @@ fn run(program: &Program, data: &Data) -> (u32, usize) {
             RETURN => return (value, count),
             LOAD => {
                 accumulator = data.word(value);
+                continue;
+            }
+            AND => {
+                accumulator &= value;
                 continue;
             }
             JUMP => {
@@ -218,6 +223,53 @@ fn personalities_and_families_are_those_of_the_list() {
             [(1, ALLOW), (2, ALLOW), (10, ALLOW), (16, ALLOW), (17, REFUSE), (38, REFUSE), (40, REFUSE)]
         {
             assert_eq!(one("socket", value), expected, "{value}");
+        }
+    }
+}
+
+/// What a profile with these capabilities answers to socket(2).
+fn socket(arch: Arch, capabilities: u64, arguments: [u64; 3]) -> u32 {
+    let [family, kind, protocol] = arguments;
+    let program = assemble(arch, &Seccomp::DEFAULT, capabilities);
+    run(&program, &call(arch, "socket", [family, kind, protocol, 0, 0, 0])).0
+}
+
+#[test]
+fn netlink_protocols_that_no_program_needs_are_not_there() {
+    for arch in ARCHS {
+        for protocol in 0..40 {
+            let expected = |listed: &[u64]| if listed.contains(&protocol) { ALLOW } else { NO_PROTOCOL };
+            // ROUTE and KOBJECT_UEVENT; with CAP_NET_ADMIN SOCK_DIAG, XFRM, NETFILTER and GENERIC as well.
+            assert_eq!(socket(arch, 0, [16, 3, protocol]), expected(&[0, 15]), "{protocol}");
+            assert_eq!(socket(arch, 1 << 12, [16, 3, protocol]), expected(&[0, 4, 6, 12, 15, 16]), "{protocol}");
+            // The kernel reads an int: what stands above opens nothing and closes nothing.
+            let above = 1 << 32 | protocol;
+            assert_eq!(socket(arch, 0, [16 | 1 << 40, 3, above]), expected(&[0, 15]), "{above:#x}");
+            // Of other families no protocol is looked at.
+            assert_eq!(socket(arch, 0, [2, 1, protocol]), ALLOW);
+        }
+    }
+}
+
+#[test]
+fn packet_sockets_are_not_had_by_their_old_name() {
+    for arch in ARCHS {
+        // The kernel makes AF_PACKET of AF_INET with SOCK_PACKET, whatever flags stand beside it.
+        for kind in [10, 10 | 0x800, 10 | 0x8_0000, 10 | 0x8_0800, 10 | 1 << 32] {
+            assert_eq!(socket(arch, 1 << 13, [2, kind, 0x300]), REFUSE, "{kind:#x}");
+        }
+        for kind in [1, 2, 3, 1 | 0x8_0000, 2 | 0x800] {
+            assert_eq!(socket(arch, 0, [2, kind, 0]), ALLOW, "{kind:#x}");
+        }
+    }
+}
+
+#[test]
+fn pairs_of_sockets_are_of_the_family_unix() {
+    for arch in ARCHS {
+        for family in 0..46 {
+            let expected = if family == 1 { ALLOW } else { REFUSE };
+            assert_eq!(verdict(arch, &Seccomp::DEFAULT, "socketpair", [family, 1, 0, 0, 0, 0]), expected, "{family}");
         }
     }
 }
