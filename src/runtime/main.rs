@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod command;
+mod helper;
 mod init;
 mod net;
 mod path;

@@ -89,6 +89,11 @@ impl Peer {
 
     /// Starts dnsmasq; what it logs goes to a file.
     pub(crate) fn serve(&mut self, folder: &std::path::Path) -> std::path::PathBuf {
+        self.serve_range(folder, "192.168.9.50,192.168.9.50,120")
+    }
+
+    /// The same with another range of addresses; the peer has one in it.
+    pub(crate) fn serve_range(&mut self, folder: &std::path::Path, range: &str) -> std::path::PathBuf {
         let log = folder.join("dnsmasq.log");
         let mut command = self.command("dnsmasq");
         command.args([
@@ -100,11 +105,7 @@ impl Peer {
             "--user=root",
         ]);
         // Renewed after ten seconds, the least that this client agrees to.
-        command.args([
-            "--dhcp-range=192.168.9.50,192.168.9.50,120",
-            "--dhcp-option=58,10",
-            "--dhcp-option=6,192.168.9.3",
-        ]);
+        command.args([&format!("--dhcp-range={range}"), "--dhcp-option=58,10", "--dhcp-option=6,192.168.9.3"]);
         command.arg(format!("--dhcp-leasefile={}", folder.join("leases").display()));
         let file = std::fs::File::create(&log).expect("a file");
         command.stderr(file.try_clone().expect("the file")).stdout(file).stdin(Stdio::null());

@@ -51,6 +51,8 @@ pub struct HostLink<'a> {
     pub mtu: u32,
     /// Whether it gets an address by DHCP.
     pub has_dhcp: bool,
+    /// Whether it takes an IPv6 address and routers from router advertisements (RFC 4862).
+    pub has_slaac: bool,
     /// Its addresses.
     pub addresses: Addresses,
     /// Where everything else goes.

@@ -45,7 +45,8 @@ impl Lease {
         let has_near_router =
             self.router.is_none_or(|router| is_hosts(router) && (prefix.contains(router.into()) || self.length == 32));
         is_hosts(self.address)
-            && self.address.octets()[0] != 0
+            // Neither "this network" nor what is reserved (RFC 6890).
+            && (1..240).contains(&self.address.octets()[0])
             && (8..=32).contains(&self.length)
             && !is_edge
             && has_near_router

@@ -12,9 +12,11 @@
 
 mod frame;
 mod lease;
+mod overlap;
 
 pub use frame::FRAME_BYTES;
 pub use lease::{LEASE_BYTES, Lease, NAME_SERVERS};
+pub use overlap::{Taken, taken};
 
 use crate::config::Mac;
 use core::net::Ipv4Addr;

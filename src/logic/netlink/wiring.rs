@@ -60,7 +60,12 @@ pub fn board_rules(writer: &mut Writer<'_>, config: &Config<'_>, is_router: bool
         let policy = if is_router { Verdict::Accept } else { Verdict::Drop };
         batch.chain("forward", Hook::Forward, policy);
         batch.rule("forward", "established", |rule| rule.established().verdict(Verdict::Accept));
-        batch.rule("forward", "talk", |rule| rule.marked(TO_PEER).count().verdict(Verdict::Accept));
+        for Bridge { name, .. } in &network.bridges {
+            // To a bridge alone: the address of a peer may be somewhere else by a route from outside.
+            batch.rule("forward", &words(&["talk behind ", name]), |rule| {
+                rule.marked(TO_PEER).outgoing(name).count().verdict(Verdict::Accept);
+            });
+        }
         for masquerade in &network.masquerades {
             let words = words(&["masquerade ", masquerade.bridge, " ", masquerade.link]);
             batch.rule("forward", &words, |rule| {

@@ -7,7 +7,9 @@ use crate::init::words;
 use crate::net::{each, each_link, filter_socket, route_socket};
 use core::fmt;
 use heapless::{String, Vec};
+use hilum::log::Printable;
 use hilum::netlink::{AddressEntry, List, RouteEntry, RuleEntry, list, list_rules};
+use hilum::text::text;
 use hilum_sys::print;
 use rustix::io::Errno;
 
@@ -35,8 +37,8 @@ impl fmt::Display for Count {
     }
 }
 
-fn name(names: &Names, index: u32) -> &str {
-    names.iter().find(|(known, _)| *known == index).map_or("?", |(_, name)| name)
+fn name(names: &Names, index: u32) -> Printable<'_> {
+    Printable(names.iter().find(|(known, _)| *known == index).map_or("?", |(_, name)| name).as_bytes())
 }
 
 fn links() -> Result<Names, Errno> {
@@ -52,13 +54,15 @@ fn links() -> Result<Names, Errno> {
             (true, false) => "no carrier",
             _ => "down",
         };
-        show(format_args!("link {:<15} {state:<10} mtu {:<6}", link.name, link.mtu));
+        // Anybody with the right to may have given it a name that controls a terminal.
+        let name = text::<64>(format_args!("{}", Printable(link.name.as_bytes())));
+        show(format_args!("link {name:<15} {state:<10} mtu {:<6}", link.mtu));
         match link.mac {
             Some(mac) => show(format_args!(" {mac}")),
             None => show(format_args!(" {:<17}", "-")),
         };
         if link.master > 0 {
-            show(format_args!(" in {}", name(&names, link.master)));
+            show(format_args!(" in {}", self::name(&names, link.master)));
         }
         show(format_args!("  in {}, out {}\n", Count(link.received), Count(link.sent)));
     })?;
@@ -91,7 +95,8 @@ fn rules() -> Result<(), Errno> {
     let listed = filter_socket().and_then(|socket| {
         each(&socket, &mut list_rules, &mut |kind, body| {
             let Some(rule) = RuleEntry::read(kind, body).filter(|rule| rule.table.starts_with("hilum")) else { return };
-            show(format_args!("rule {} {}: {}", rule.table, rule.chain, rule.words));
+            let [table, chain, words] = [rule.table, rule.chain, rule.words].map(|text| Printable(text.as_bytes()));
+            show(format_args!("rule {table} {chain}: {words}"));
             if let Some(counted) = rule.counted {
                 show(format_args!("; {}", Count(counted)));
             }

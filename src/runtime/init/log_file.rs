@@ -43,6 +43,7 @@ impl LogFile {
             Cloned::Child => {
                 drop(pipe);
                 let _ = hilum_sys::close_all_but(&mut [reader.as_raw_fd().unsigned_abs()]);
+                let _ = crate::helper::become_ordinary();
                 if let Some(disk) = disk {
                     let _ = storage::await_mount(disk);
                 }

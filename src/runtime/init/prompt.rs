@@ -36,9 +36,7 @@ pub(super) fn start(kind: Kind, device: &str, control: &str) -> Result<(Pid, Own
             }
             let _ = hilum_sys::close_all_but(&mut [other.as_raw_fd().unsigned_abs()]);
             // What a person runs from here is not process 1, and not as precious.
-            if let Ok(score) = open("/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
-                let _ = rustix::io::write(&score, b"0");
-            }
+            crate::helper::may_be_killed();
             crate::command::prompt(&other, control, is_own)
         }
     }

@@ -314,6 +314,7 @@ impl Board {
                 let number = |fd: &dyn AsRawFd| fd.as_raw_fd().unsigned_abs();
                 let mut kept = [number(&client.socket), number(&process.pidfd), self.around.groups.number()];
                 let _ = hilum_sys::close_all_but(&mut kept);
+                let _ = crate::helper::become_ordinary();
                 let target = Target {
                     config: config.get(),
                     workload,

@@ -99,6 +99,7 @@ fn confine(index: u32, other: &OwnedFd, root: &str) -> Result<OwnedFd, Errno> {
     let wire = hilum_sys::packet_socket(index, &FILTER)?;
     let mut kept = [wire.as_raw_fd(), other.as_raw_fd()].map(i32::unsigned_abs);
     hilum_sys::close_all_but(&mut kept)?;
+    crate::helper::become_ordinary()?;
     let _ = rustix::process::setsid();
     rustix::process::chroot(crate::path::Path(root))?;
     rustix::process::chdir(c"/")?;

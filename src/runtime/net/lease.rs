@@ -4,7 +4,7 @@ use super::{exchange, route_socket};
 use crate::init::Console;
 use core::net::IpAddr;
 use hilum::config::{HostLink, Prefix};
-use hilum::dhcp::Lease;
+use hilum::dhcp::{Lease, Taken};
 use hilum::netlink::{Neighbours, add_address, add_route, delete_address, delete_route};
 use hilum::text::append;
 use rustix::io::Errno;
@@ -25,6 +25,17 @@ pub(super) fn tell_lease(link: &HostLink<'_>, lease: &Lease, console: &mut Conso
         u32::MAX => console.tell(format_args!("link {name}: {prefix}{router} from {server}")),
         seconds => console.tell(format_args!("link {name}: {prefix}{router} from {server} for {seconds} s")),
     }
+}
+
+/// Tells that what a link was given is not used, and why.
+pub(super) fn tell_refused(link: &HostLink<'_>, lease: &Lease, taken: Option<Taken<'_>>, console: &mut Console) {
+    let Some(Taken { what, name, prefix }) = taken else { return };
+    console.tell(format_args!(
+        "link {}: {} from {} is refused: it overlaps {prefix} of {what} {name}; give one of them another network",
+        link.name,
+        lease.prefix(),
+        lease.server
+    ));
 }
 
 /// Where everything else goes, by what a server said.

@@ -5,15 +5,16 @@
 //! that asks while there is a carrier ([`super::dhcp`]); what it was given is set here.
 
 use super::dhcp::{self, Running, Word};
-use super::lease::{give_back, take, tell_lease};
-use super::{each_link, exchange, route_socket, set};
+use super::host_link::{is_meant, set_up};
+use super::lease::{give_back, take, tell_lease, tell_refused};
+use super::{each_link, route_socket};
 use crate::init::{Console, Kind, words};
 use crate::turn::{LEASES, LINK_MESSAGES};
 use core::net::IpAddr;
-use hilum::config::{Attachment, Config, HostLink, Mac, Prefix, Which, limits};
+use hilum::config::{Attachment, Config, Mac, Prefix, Which, limits};
 use hilum::dhcp::Lease;
-use hilum::netlink::{LinkEntry, Message, Messages, Neighbours, add_address, add_route, rename_link, set_link};
-use hilum::text::{append, text};
+use hilum::netlink::{LinkEntry, Message, Messages};
+use hilum::text::append;
 use hilum_sys::monotonic_ms;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -39,11 +40,21 @@ struct Known {
     start_at: Option<u64>,
     /// What it was given.
     lease: Option<Lease>,
+    /// What it was given and does not take.
+    refused: Option<Prefix>,
 }
 
 impl Known {
-    const NOTHING: Self =
-        Self { index: 0, mac: None, has_carrier: false, is_told: false, client: None, start_at: None, lease: None };
+    const NOTHING: Self = Self {
+        index: 0,
+        mac: None,
+        has_carrier: false,
+        is_told: false,
+        client: None,
+        start_at: None,
+        lease: None,
+        refused: None,
+    };
 }
 
 /// The board's links, as PID 1 follows them.
@@ -163,7 +174,9 @@ impl BoardLinks {
             let what = match known {
                 Known { index: 0, .. } => "is not there",
                 Known { has_carrier: false, .. } => "has no carrier; is the cable in?",
-                Known { lease: None, .. } if link.has_dhcp => "no DHCP server has answered yet; it is asked on",
+                Known { lease: None, refused: None, .. } if link.has_dhcp => {
+                    "no DHCP server has answered yet; it is asked on"
+                }
                 _ => continue,
             };
             known.is_told = true;
@@ -181,10 +194,25 @@ impl BoardLinks {
         let Some(link) = config.system.network.links.get(place) else { return false };
         for _ in 0..LEASES {
             let Some(word) = self.known[place].client.as_ref().and_then(Running::hear) else { return false };
+            let leases = |other: usize| self.known.get(other)?.lease;
+            let taken = match &word {
+                Word::Given(lease) => hilum::dhcp::taken(config, place, lease, &leases),
+                _ => None,
+            };
             let known = &mut self.known[place];
             let before = known.lease;
             match word {
+                Word::Given(lease) if taken.is_some() => {
+                    known.lease = None;
+                    if let Some(before) = before {
+                        let _ = give_back(known.index, place, &before);
+                    }
+                    if known.refused.replace(lease.prefix()) != Some(lease.prefix()) {
+                        tell_refused(link, &lease, taken, console);
+                    }
+                }
                 Word::Given(lease) => {
+                    known.refused = None;
                     known.lease = Some(lease);
                     if let Err(errno) = take(known.index, place, before, &lease, link) {
                         console.tell(format_args!("link {}: {}: {}", link.name, lease.prefix(), words(errno)));
@@ -268,7 +296,18 @@ impl BoardLinks {
         }
         let mut text: heapless::String<256> = heapless::String::new();
         let given = self.known.iter().filter_map(|known| known.lease).flat_map(|lease| lease.name_servers);
-        let given = given.filter(|server| !server.is_unspecified()).map(IpAddr::V4);
+        let given = given.filter(|server| !server.is_unspecified() && !server.is_loopback()).map(IpAddr::V4);
+        // Nobody outside makes a workload the one who is asked.
+        let is_behind = |server: &IpAddr| {
+            config
+                .system
+                .network
+                .bridges
+                .iter()
+                .flat_map(|bridge| &bridge.addresses)
+                .any(|prefix| prefix.contains(*server))
+        };
+        let given = given.filter(|server| !is_behind(server));
         let all = config.system.network.name_servers.iter().copied().chain(given);
         for server in all.take(limits::NAME_SERVERS) {
             // Three lines of at most 50 bytes fit.
@@ -280,68 +319,6 @@ impl BoardLinks {
             console.say(format_args!("{}: {}", hilum::plan::RESOLV.source, words(errno)));
         }
     }
-}
-
-/// Whether a line means this link.
-fn is_meant(link: &HostLink<'_>, entry: &LinkEntry<'_>) -> bool {
-    match link.which {
-        Which::Name => entry.name == link.name,
-        // A port of something else may have the same one, as a macvlan's parent has it.
-        Which::Mac(mac) => entry.mac == Some(mac) && entry.master == 0,
-        Which::Path(path) => has_path(entry, path),
-    }
-}
-
-/// Whether the device of the link with this name has this path: /sys/class/net/NAME is a symbolic link to it.
-fn has_path(entry: &LinkEntry<'_>, path: &str) -> bool {
-    let name = entry.name;
-    // A link's name has at most 15 bytes.
-    let mut link = text::<48>(format_args!("/sys/class/net/{name}/ifindex"));
-    let mut text = [0; 16];
-    let length = crate::init::read_file(&link, &mut text).unwrap_or(0);
-    let index = core::str::from_utf8(&text[..length]).unwrap_or_default().trim_end().parse();
-    // What the kernel tells is of some time ago: another link may have the name by now.
-    if index != Ok(entry.index) {
-        return false;
-    }
-    link.truncate(link.len() - "/ifindex".len());
-    let mut buffer = [core::mem::MaybeUninit::uninit(); 512];
-    let Ok((found, _)) = rustix::fs::readlinkat_raw(rustix::fs::CWD, crate::path::Path(&link), &mut buffer[..]) else {
-        return false;
-    };
-    let found = core::str::from_utf8(found).unwrap_or_default();
-    let device = found.strip_prefix("../../devices/").unwrap_or(found);
-    let wanted = path.strip_prefix("/sys/devices/").unwrap_or(path).trim_matches('/');
-    device.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))
-}
-
-/// Brings a link up, under its name and with its addresses and routes.
-fn set_up(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry<'_>) -> Result<(), Errno> {
-    let socket = route_socket()?;
-    if entry.name != link.name {
-        // It can only be renamed while it is down, which it is at first.
-        exchange(&socket, &mut |writer| rename_link(writer, entry.index, link.name))?;
-    }
-    exchange(&socket, &mut |writer| {
-        set_link(writer, entry.index, link.mtu);
-        for prefix in &link.addresses {
-            add_address(writer, entry.index, *prefix, Neighbours::OnLink, 0);
-        }
-        for gateway in &link.gateways {
-            add_route(writer, entry.index, Prefix::everywhere(*gateway), Some(*gateway), 0);
-        }
-        for route in &config.system.network.routes {
-            if link.addresses.iter().any(|prefix| prefix.contains(route.gateway)) {
-                add_route(writer, entry.index, route.to, Some(route.gateway), 0);
-            }
-        }
-    })?;
-    let has_bridges_6 = config.system.network.bridges.iter().flat_map(|bridge| &bridge.addresses);
-    if has_bridges_6.clone().any(|prefix| prefix.address.is_ipv6()) {
-        // A board that forwards does not listen to routers otherwise (ip-sysctl.rst).
-        let _ = set(&["net/ipv6/conf/", link.name, "/accept_ra"], "2");
-    }
-    Ok(())
 }
 
 /// A socket that hears of links (RTNLGRP_LINK).

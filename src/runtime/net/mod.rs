@@ -5,6 +5,7 @@
 mod ability;
 mod bridges;
 mod dhcp;
+mod host_link;
 mod lease;
 mod links;
 mod workload;

@@ -6,7 +6,7 @@ use super::super::super::lines::{Line, Word};
 use super::super::super::lists::Lists;
 use super::super::super::model::{Config, Workload};
 use super::super::super::network::{Addresses, Attachment, Network, Publish, WorkloadLink};
-use super::words::{ip, prefix, publish};
+use super::words::{ip, network as network_of, prefix, publish};
 use crate::plan::Namespaces;
 use core::net::IpAddr;
 
@@ -18,6 +18,7 @@ const KNOWN_LINK: &str = "the name of a link line of [system]";
 const IN_BRIDGE: &str = "an address in the bridge's network";
 const BRIDGE_ADDRESS: &str = "the bridge's own address: it is the only gateway there";
 const GIVEN_AWAY: &str = "a link that no other line uses or gives an address";
+const NOT_BEHIND: &str = "a network that is not that of a bridge, or a part of it";
 const NEAR: &str = "a gateway in the network of a link's address";
 const NEW_PORT: &str = "a port of the board that no other line publishes";
 
@@ -56,6 +57,12 @@ pub(in super::super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -
             let gateway = &line.words[line.words.len() - 1];
             if ip(gateway.text).is_none_or(|address| !network.is_near(address)) {
                 return wrong(gateway, NEAR);
+            }
+            // A wider one leaves the bridge's own network to it.
+            let mut behind = network.bridges.iter().flat_map(|bridge| &bridge.addresses);
+            let takes = |to: Prefix| behind.any(|own| own.length <= to.length && own.overlaps(to));
+            if network_of(name.text).is_some_and(takes) {
+                return wrong(name, NOT_BEHIND);
             }
         }
         "masquerade" => {
@@ -144,7 +151,7 @@ fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<
         Attachment::Moved(name) => {
             let boards = config.system.network.links.iter().find(|link| link.name == name);
             // A line that only gives it its name is how one knows which it is.
-            if boards.is_some_and(|link| link.has_dhcp || !link.addresses.is_empty())
+            if boards.is_some_and(|link| link.has_dhcp || link.has_slaac || !link.addresses.is_empty())
                 || others().any(|other| other.attachment.name() == name)
             {
                 return wrong(parent, GIVEN_AWAY);

@@ -23,7 +23,7 @@ use words::{ip, link_name, mac, mtu, prefix, publish, sysctl};
 const LINK: &str = "a link's name of at most 15 letters, digits, -, _ and .";
 const PREFIX: &str = "an address and its network's bits such as 10.0.0.2/24 or fd00::2/64";
 const GATEWAY: &str = "a gateway's address behind via, one for each family";
-const HOST_LINK: &str = "dhcp, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=";
+const HOST_LINK: &str = "dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=";
 const INNER_LINK: &str = "an address such as 10.77.0.2/24, via GATEWAY, mac=, mtu= or spoof";
 const KIND: &str = "veth, macvlan, ipvlan or move";
 const PUBLISH: &str = "[ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp";
@@ -38,6 +38,7 @@ struct Words<'a> {
     mtu: u32,
     path: Option<&'a str>,
     is_dhcp: bool,
+    is_slaac: bool,
     may_spoof: bool,
 }
 
@@ -55,8 +56,9 @@ impl<'a> Values<'_, 'a> {
                     (None, Some(mac)) => Which::Mac(mac),
                     _ => Which::Name,
                 };
-                let Words { addresses, gateways, mtu, is_dhcp, .. } = words;
-                let link = HostLink { line, name, which, mtu, has_dhcp: is_dhcp, addresses, gateways };
+                let Words { addresses, gateways, mtu, is_dhcp, is_slaac, .. } = words;
+                let link =
+                    HostLink { line, name, which, mtu, has_dhcp: is_dhcp, has_slaac: is_slaac, addresses, gateways };
                 if network.links.push(link).is_err() {
                     return self.too_many("link lines", limits::HOST_LINKS);
                 }
@@ -174,6 +176,10 @@ impl<'a> Values<'_, 'a> {
                 }
                 ("dhcp", _) if !is_inner => {
                     words.is_dhcp = true;
+                    true
+                }
+                ("slaac", _) if !is_inner => {
+                    words.is_slaac = true;
                     true
                 }
                 ("up", _) if !is_inner => true,
