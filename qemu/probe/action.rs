@@ -36,6 +36,7 @@ fn one(text: &str) -> Result<(), Errno> {
             open_as(path, part()).map(|_| ())
         }
         "read" => read(part()),
+        "writable" => crate::walk::writable(part()),
         "find" => {
             let path = part();
             find(path, part())

@@ -13,6 +13,7 @@ mod ending;
 mod facts;
 mod flood;
 mod streams;
+mod walk;
 
 use hilum_sys::{Arguments, print_to, standard_output};
 

@@ -14,10 +14,11 @@ const MOUNTS: [(&str, &str, &str); 6] = [
 ];
 
 /// What is read-only or covered below /proc, and whether every kernel has it. A cover is of the template's filesystem.
-const COVERED: [(&str, &str, bool); 14] = [
+const COVERED: [(&str, &str, bool); 15] = [
     ("/proc/bus", "proc", true),
     ("/proc/fs", "proc", true),
     ("/proc/irq", "proc", true),
+    ("/proc/pressure", "proc", false),
     ("/proc/sys", "proc", true),
     ("/proc/sysrq-trigger", "proc", false),
     ("/proc/kcore", "tmpfs", false),

@@ -97,8 +97,8 @@ const SYS_MASKS: [Mask; 2] =
     [Mask { path: c"sys/firmware", is_folder: true }, Mask { path: c"sys/devices/virtual/powercap", is_folder: true }];
 
 /// What becomes read-only below /proc: its files change the kernel and not the process that writes them.
-const PROC_READ_ONLY: [&core::ffi::CStr; 5] =
-    [c"proc/bus", c"proc/fs", c"proc/irq", c"proc/sys", c"proc/sysrq-trigger"];
+const PROC_READ_ONLY: [&core::ffi::CStr; 6] =
+    [c"proc/bus", c"proc/fs", c"proc/irq", c"proc/pressure", c"proc/sys", c"proc/sysrq-trigger"];
 
 const fn mount(filesystem: FileSystem, target: &'static core::ffi::CStr) -> Mount {
     Mount {
