@@ -20,6 +20,7 @@ pub mod notify;
 pub mod parameters;
 pub mod plan;
 pub mod seccomp;
+pub mod settings;
 pub mod storage;
 pub mod supervise;
 pub mod text;

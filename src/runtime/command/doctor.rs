@@ -3,10 +3,11 @@
 //! Each line is a test of the thing itself where that changes nothing, else of where the kernel says that it has it. The
 //! list follows the plan's steps: whatever a step leaves out where the kernel cannot is a line here.
 
-use crate::init::read_file;
+use crate::init::{read_file, settings};
 use crate::path::access;
 use core::fmt;
 use hilum::plan::Namespaces;
+use hilum::settings::SETTINGS;
 use hilum_sys::{Cloned, exit};
 use rustix::fs::Access;
 use rustix::io::Errno;
@@ -85,7 +86,23 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
         let is_there = in_child(|| crate::net::can(which));
         tell(is_there, "network ", name, mend);
     }
+    tell_settings(&mut tell);
     has_all
+}
+
+/// The settings of the kernel, each with its present value.
+fn tell_settings(tell: &mut dyn FnMut(bool, &str, &str, &str)) {
+    for setting in &SETTINGS {
+        let mut text = [0; 16];
+        let present = settings::present(setting, &mut text);
+        let is_good = present.is_ok_and(|text| setting.is_good(text));
+        let value = present.ok().and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("missing in this kernel");
+        let mut line = heapless::String::<96>::new();
+        let fits = [setting.name, " is ", value].iter().all(|part| line.push_str(part).is_ok());
+        let mut mend = heapless::String::<160>::new();
+        let _ = [setting.value, " ", setting.why].iter().all(|part| mend.push_str(part).is_ok());
+        tell(is_good, "setting ", if fits { &line } else { setting.name }, &mend);
+    }
 }
 
 /// What a kernel without this kind of namespace lacks.

@@ -24,6 +24,7 @@ mod preparation;
 mod prompt;
 mod reload;
 mod requests;
+pub(crate) mod settings;
 mod source;
 mod tell;
 mod timeline;
@@ -104,6 +105,10 @@ fn boot(arguments: Arguments) -> Board {
         console.say(format_args!("safe mode: only workloads that are marked safe start"));
     }
     if parameters.doctor {
+        if kind == Kind::Machine {
+            // What could not be made is told later on, as at every boot.
+            settings::make(config);
+        }
         crate::command::doctor(&mut |line| console.say(line));
     }
     match Board::new(kind, configuration, parameters.config, console, guard, timeline) {

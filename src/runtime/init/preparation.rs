@@ -8,7 +8,7 @@ use super::board::{Board, processors};
 use super::machine::Kind;
 use super::timeline::Moment;
 use super::wait::await_end;
-use super::{Console, modules, words};
+use super::{Console, modules, settings, words};
 use crate::workload::{LONGEST_MS, needs_copy, wait};
 use crate::{net, storage};
 use hilum::config::{Config, Workload, limits};
@@ -37,7 +37,7 @@ const ENTRY_MS: u64 = 20;
 /// What is prepared.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Work {
-    /// Modules where they were not loaded before, bridges, rules.
+    /// Settings, modules where they were not loaded before, bridges, rules.
     Kernel,
     /// The board's own filesystems.
     Disks,
@@ -63,8 +63,8 @@ fn is_needed(work: Work, kind: Kind, config: &Config<'_>) -> bool {
     let is_machine = kind == Kind::Machine;
     match work {
         Work::Kernel => {
-            let loads = !modules::come_first(&config.system) && modules::has_any(config);
-            (is_machine && (loads || uses_own_network(config))) || !config.system.network.bridges.is_empty()
+            // A machine always has settings to make.
+            is_machine || !config.system.network.bridges.is_empty()
         }
         Work::Disks => is_machine && !config.system.mounts.is_empty() && !modules::disks_come_first(&config.system),
     }
@@ -76,6 +76,10 @@ fn prepare(work: Work, kind: Kind, config: &Config<'_>, console: &mut Console) {
         let signals = Signals::open(SignalSet::of(Signal::TERM.as_raw().unsigned_abs())).ok();
         return storage::mount_all(config, signals.as_ref().map(Signals::fd), console);
     }
+    if kind == Kind::Machine {
+        // Before a module brings a link: it takes over what is set by then.
+        settings::make(config).tell(console);
+    }
     if kind == Kind::Machine && !modules::come_first(&config.system) {
         modules::load_all(config, console);
     }
@@ -84,6 +88,12 @@ fn prepare(work: Work, kind: Kind, config: &Config<'_>, console: &mut Console) {
         let _ = net::loopback_up();
     }
     net::prepare(config, console);
+}
+
+/// Whether the copy does more than make settings: the timeline has a moment for that.
+fn waits_for_modules(kind: Kind, config: &Config<'_>) -> bool {
+    let loads = !modules::come_first(&config.system) && modules::has_any(config);
+    (kind == Kind::Machine && (loads || uses_own_network(config))) || !config.system.network.bridges.is_empty()
 }
 
 /// Whether anything but PID 1 uses the board's own network.
@@ -194,10 +204,11 @@ impl Board {
             return true;
         }
         *self.end_of(work) = None;
-        self.timeline.note(match work {
-            Work::Kernel => Moment::NetworkReady,
-            Work::Disks => Moment::DisksReady,
-        });
+        match work {
+            Work::Kernel if !waits_for_modules(self.kind, self.config.get()) => {}
+            Work::Kernel => self.timeline.note(Moment::NetworkReady),
+            Work::Disks => self.timeline.note(Moment::DisksReady),
+        }
         if self.around.ready.is_none() && self.around.disks.is_none() {
             self.supervisor.limit_set_ups(processors());
         }

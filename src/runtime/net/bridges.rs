@@ -1,6 +1,6 @@
 //! What workloads need of the board before they start: settings, bridges, rules.
 
-use super::{exchange, filter_socket, has_ipv6, index_of, request, route_socket, set};
+use super::{exchange, filter_socket, has_ipv6, index_of, request, route_socket, set, set_by_name};
 use crate::init::{Console, words};
 use hilum::config::{Bridge, Config, Sysctl};
 use hilum::netlink::{Writer, board_rules, bridge_neighbours, make_bridge, set_up_bridge};
@@ -40,21 +40,6 @@ pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) {
         };
         console.say(format_args!("bridge {what}: {}{hint}; workloads behind it do not start", words(errno)));
     }
-}
-
-/// `net.ipv4.ip_forward` or `net/ipv4/ip_forward`; in the second way a part may have dots (sysctl(8)).
-fn set_by_name(name: &str, value: &str) -> Result<(), Errno> {
-    if name.contains('/') {
-        return set(&[name], value);
-    }
-    let mut path: heapless::String<128> = heapless::String::new();
-    for (index, part) in name.split('.').enumerate() {
-        if index > 0 {
-            path.push('/').map_err(|_| Errno::NAMETOOLONG)?;
-        }
-        path.push_str(part).map_err(|_| Errno::NAMETOOLONG)?;
-    }
-    set(&[&path], value)
 }
 
 /// Makes the bridges, with everybody who will be behind them.

@@ -1,6 +1,6 @@
 //! One of the board's links: whether a line means it, and what is set before and when it comes up.
 
-use super::{exchange, route_socket, set};
+use super::{exchange, route_socket, set_unless_said};
 use hilum::config::{Config, HostLink, Prefix, Which};
 use hilum::netlink::{LinkEntry, Neighbours, add_address, add_route, rename_link, set_link};
 use hilum::text::text;
@@ -46,7 +46,7 @@ pub(super) fn set_up(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry
         // It can only be renamed while it is down, which it is at first.
         exchange(&socket, &mut |writer| rename_link(writer, entry.index, link.name))?;
     }
-    harden(link);
+    harden(config, link);
     exchange(&socket, &mut |writer| {
         set_link(writer, entry.index, link.mtu);
         for prefix in &link.addresses {
@@ -66,17 +66,19 @@ pub(super) fn set_up(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry
 
 /// Before a link is up: it takes no route, no address and no shorter way from whoever is on its wire but what its line asks
 /// for (ip-sysctl.rst). A kernel without IPv6 has none of the second ones.
-fn harden(link: &HostLink<'_>) {
+/// What a `sysctl` line says of the link stays.
+fn harden(config: &Config<'_>, link: &HostLink<'_>) {
+    let set = |parts: &[&str], value: &str| set_unless_said(config, parts, value);
     for name in ["accept_redirects", "secure_redirects", "accept_source_route", "send_redirects"] {
-        let _ = set(&["net/ipv4/conf/", link.name, "/", name], "0");
+        set(&["net/ipv4/conf/", link.name, "/", name], "0");
     }
     // Answers may come by another link than they would go by: two uplinks.
-    let _ = set(&["net/ipv4/conf/", link.name, "/rp_filter"], "2");
+    set(&["net/ipv4/conf/", link.name, "/rp_filter"], "2");
     // With 2 a board that forwards listens to routers as well.
     let (advertised, own) = if link.has_slaac { ("2", "1") } else { ("0", "0") };
     for (name, value) in
         [("accept_ra", advertised), ("autoconf", own), ("accept_redirects", "0"), ("accept_source_route", "0")]
     {
-        let _ = set(&["net/ipv6/conf/", link.name, "/", name], value);
+        set(&["net/ipv6/conf/", link.name, "/", name], value);
     }
 }

@@ -1,0 +1,130 @@
+//! Settings of a machine's kernel that distributions make and the kernel does not: what process 1 makes at boot, and what
+//! `hilum doctor` looks at.
+//!
+//! They come from systemd's 50-default.conf, from Debian, and from what the Kernel Self-Protection Project recommends.
+//! Left out is `net.core.bpf_jit_harden`: it has the kernel rewrite each workload's filter, which makes a start half as long
+//! again. A `sysctl` line for the same name takes the place of an entry.
+
+use crate::config::Sysctl;
+use core::ops::RangeInclusive;
+use heapless::String;
+
+/// Bytes of a setting's path.
+pub const PATH_BYTES: usize = 256 + 16;
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name (sysctl(8)).
+    pub name: &'static str,
+    /// What is written where the present value is not good.
+    pub value: &'static str,
+    /// What is good: a kernel may be built with a value that is stricter.
+    pub good: RangeInclusive<i32>,
+    /// What it is for.
+    pub why: &'static str,
+}
+
+const fn exactly(name: &'static str, value: &'static str, number: i32, why: &'static str) -> Setting {
+    Setting { name, value, good: number..=number, why }
+}
+
+const fn within(name: &'static str, value: &'static str, good: RangeInclusive<i32>, why: &'static str) -> Setting {
+    Setting { name, value, good, why }
+}
+
+const SPOOFED: &str = "drops packets from addresses that no route leads to";
+const SOURCE: &str = "drops packets that say their own way";
+const REDIRECT: &str = "keeps others on the wire from changing routes";
+const SECONDARY: &str = "keeps the other addresses of a link when its first one goes";
+const LINKS: &str = "keeps users from leading others' programs to files by links in shared folders";
+const SHARED: &str = "keeps users from having others' programs write into their files in shared folders";
+
+/// Every one of them. A link that is there already takes what `default` says of IPv4.
+pub const SETTINGS: [Setting; 26] = [
+    within("net.ipv4.conf.all.rp_filter", "2", 1..=2, SPOOFED),
+    within("net.ipv4.conf.default.rp_filter", "2", 1..=2, SPOOFED),
+    exactly("net.ipv4.conf.all.accept_source_route", "0", 0, SOURCE),
+    exactly("net.ipv4.conf.default.accept_source_route", "0", 0, SOURCE),
+    within("net.ipv6.conf.all.accept_source_route", "0", -1..=0, SOURCE),
+    within("net.ipv6.conf.default.accept_source_route", "0", -1..=0, SOURCE),
+    exactly("net.ipv4.conf.all.accept_redirects", "0", 0, REDIRECT),
+    exactly("net.ipv4.conf.default.accept_redirects", "0", 0, REDIRECT),
+    exactly("net.ipv4.conf.all.secure_redirects", "0", 0, REDIRECT),
+    exactly("net.ipv4.conf.default.secure_redirects", "0", 0, REDIRECT),
+    exactly("net.ipv6.conf.all.accept_redirects", "0", 0, REDIRECT),
+    exactly("net.ipv6.conf.default.accept_redirects", "0", 0, REDIRECT),
+    exactly("net.ipv4.conf.all.promote_secondaries", "1", 1, SECONDARY),
+    exactly("net.ipv4.conf.default.promote_secondaries", "1", 1, SECONDARY),
+    exactly("fs.protected_hardlinks", "1", 1, LINKS),
+    exactly("fs.protected_symlinks", "1", 1, LINKS),
+    within("fs.protected_fifos", "2", 1..=2, SHARED),
+    within("fs.protected_regular", "2", 1..=2, SHARED),
+    exactly("fs.suid_dumpable", "0", 0, "makes no core file of a program that has changed its rights"),
+    within("kernel.kptr_restrict", "1", 1..=2, "hides addresses of the kernel"),
+    exactly("kernel.dmesg_restrict", "1", 1, "keeps the kernel's log from users"),
+    within("kernel.unprivileged_bpf_disabled", "2", 1..=2, "keeps BPF from users"),
+    within("kernel.perf_event_paranoid", "2", 2..=4, "keeps counts of the kernel's work from users"),
+    within("kernel.yama.ptrace_scope", "1", 1..=3, "lets a program trace its own descendants alone"),
+    exactly("kernel.randomize_va_space", "2", 2, "puts programs' memory at addresses that nobody knows"),
+    exactly("kernel.sysrq", "16", 16, "leaves of the keyboard's and the serial line's SysRq keys the one that syncs"),
+];
+
+/// The IPv6 setting that a link has for itself and does not take over: a link that is there already is told of it as well.
+pub const OF_EACH_LINK: &str = "accept_redirects";
+
+impl Setting {
+    /// Whether the setting's file says a good value.
+    pub fn is_good(&self, text: &[u8]) -> bool {
+        let number = core::str::from_utf8(text).ok().and_then(|text| text.trim_ascii().parse().ok());
+        number.is_some_and(|number: i32| self.good.contains(&number))
+    }
+}
+
+/// Where a setting's file is; none where that is too long. `net.ipv4.ip_forward` or `net/ipv4/ip_forward`: in the second way
+/// a part may have dots (sysctl(8)).
+pub fn path(name: &str) -> Option<String<PATH_BYTES>> {
+    let mut path = String::new();
+    path.push_str("/proc/sys/").ok()?;
+    let has_slashes = name.contains('/');
+    for letter in name.chars() {
+        path.push(if letter == '.' && !has_slashes { '/' } else { letter }).ok()?;
+    }
+    Some(path)
+}
+
+/// Whether a line of the configuration is about this setting.
+pub fn is_set_by(sysctls: &[Sysctl<'_>], name: &str) -> bool {
+    let wanted = path(name);
+    sysctls.iter().any(|sysctl| path(sysctl.name) == wanted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn value_that_is_written_is_good_and_names_are_there_once() {
+        for (index, setting) in SETTINGS.iter().enumerate() {
+            assert!(setting.is_good(setting.value.as_bytes()), "{setting:?}");
+            assert!(!setting.is_good(b"") && !setting.is_good(b"x") && !setting.is_good(b"-2"), "{setting:?}");
+            assert!(!SETTINGS[..index].iter().any(|other| other.name == setting.name), "{setting:?}");
+        }
+    }
+
+    #[test]
+    fn stricter_value_of_the_kernel_is_left_alone() {
+        let paranoid =
+            SETTINGS.iter().find(|setting| setting.name == "kernel.perf_event_paranoid").expect("it is there");
+        assert!(paranoid.is_good(b"3\n") && !paranoid.is_good(b"1\n") && !paranoid.is_good(b"-1\n"));
+    }
+
+    #[test]
+    fn line_with_dots_or_slashes_takes_the_place_of_a_setting() {
+        let line = |name| [Sysctl { name, value: "0" }];
+        assert!(is_set_by(&line("net.ipv4.conf.all.rp_filter"), "net.ipv4.conf.all.rp_filter"));
+        assert!(is_set_by(&line("net/ipv4/conf/all/rp_filter"), "net.ipv4.conf.all.rp_filter"));
+        assert!(!is_set_by(&line("net.ipv4.conf.default.rp_filter"), "net.ipv4.conf.all.rp_filter"));
+        assert_eq!(path("net/ipv4/conf/eth0.1/rp_filter").as_deref(), Some("/proc/sys/net/ipv4/conf/eth0.1/rp_filter"));
+    }
+}
