@@ -34,8 +34,10 @@ impl Board {
     /// Whether what was asked of a workload has come to its end, and to which.
     pub(super) fn outcome(&self, index: usize, ask: Ask) -> Option<Answer> {
         let told = self.supervisor.answer(self.config.get(), index, ask)?;
-        // What is stopped for another configuration may be started by that one.
-        let is_for_now = self.pending.is_some() && matches!(told, Told::Waits(_));
+        // What is stopped for another configuration may be started by that one, or is not part of it: that is the answer then.
+        let is_replaced = |pending: &Pending| ask != Ask::Stop && !pending.places.contains(&Some(index));
+        let is_for_now =
+            self.pending.as_ref().is_some_and(|pending| matches!(told, Told::Waits(_)) || is_replaced(pending));
         (!is_for_now).then(|| self.in_words(index, told))
     }
 
