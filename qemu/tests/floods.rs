@@ -226,3 +226,41 @@ fn words_of_the_dhcp_client_hold_nobody_up() {
     };
     during(step, || look_on(&host, &mut namespace, "nonsense"));
 }
+
+/// The pipe by which a set-up reports is closed when its program is executed, so only a set-up that is stopped has it.
+#[test]
+fn records_of_a_set_up_hold_nobody_up() {
+    let host = host_or_return!();
+    let config = with("exec /bin/probe exit 0\nrestart always delay=1ms max=1ms");
+    let mut namespace = start(&host, &config);
+    namespace.console.expect("\"other\": started", SOON).expect("it starts");
+    let init = namespace.process_one().expect("PID 1").as_raw_nonzero().get();
+    let own = std::fs::read_link(format!("/proc/{init}/exe")).expect("its file");
+    let console = std::fs::read_link(format!("/proc/{init}/fd/2")).expect("its console");
+    let is_set_up = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|file| file == own);
+    let signal = |pid: u32, signal| {
+        let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
+        let _ = rustix::process::kill_process(pid, signal);
+    };
+    let mut pipes = Vec::new();
+    support::wire::until("a set-up that is stopped", || {
+        for pid in children(&namespace) {
+            signal(pid, rustix::process::Signal::STOP);
+            if is_set_up(&pid) {
+                pipes = stolen(pid, |link| link.starts_with("pipe:") && Some(link) != console.to_str());
+            }
+            if !pipes.is_empty() {
+                return true;
+            }
+            signal(pid, rustix::process::Signal::CONT);
+        }
+        false
+    });
+    let step = || {
+        for pipe in &pipes {
+            let _ = rustix::io::ioctl_fionbio(pipe, true);
+            let _ = rustix::io::write(pipe, &[0xff; 9 * 400]);
+        }
+    };
+    during(step, || look_on(&host, &mut namespace, "\\377\", 9) = 9"));
+}
