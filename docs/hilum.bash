@@ -13,7 +13,7 @@ _hilum_names() {
 }
 
 _hilum() {
-    local commands='status top log start stop restart signal freeze thaw exec reload timeline poweroff reboot halt check explain audit net doctor version help'
+    local commands='status top log mute unmute start stop restart signal freeze thaw exec reload timeline poweroff reboot halt check explain audit net doctor version help'
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local at=1 socket=() file='' offered='' index
     COMPREPLY=()
@@ -50,7 +50,7 @@ _hilum() {
         ;;
     esac
     case $command in
-    status | log | start | stop | restart | signal | freeze | thaw | exec | explain)
+    status | log | mute | unmute | start | stop | restart | signal | freeze | thaw | exec | explain)
         if [ "$place" -eq 1 ] || { [ "$command" = explain ] && [ "$before" != explain ]; }; then
             offered=$(_hilum_names "$file" "${socket[@]}")
         elif [ "$command" = signal ] && [ "$place" -eq 2 ]; then

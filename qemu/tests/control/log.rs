@@ -70,6 +70,63 @@ fn lines_above_the_rate_are_counted_and_quiet_ones_stay_off_the_console() {
 }
 
 #[test]
+fn muted_lines_stay_off_the_console_until_they_are_asked_for_again() {
+    let host_root = host_or_return!();
+    let file = host_root.scratch.path().join("log");
+    let section = |name: &str| {
+        format!("[workload {name}]\nroot ROOT\nexec /bin/probe do say:from-{name} stay\nrestart always delay=10ms\n")
+    };
+    let head = format!("hilum 1\n[system]\ncontrol SOCKET\nlog {} size=100000\n", file.display());
+    let namespace = host_root.start(&format!("{head}{}{}", section("a"), section("b")));
+    let done = |words: &[&str]| assert_eq!(host_root.ask(words), (0, String::new()), "{words:?}");
+    let shown = |name: &str| namespace.console.text().matches(&format!("{name} | from-{name}")).count();
+    let wait = |name: &str, count: usize| crate::support::wire::until("a line", || shown(name) == count);
+    let restart = |name: &str| {
+        let kept = || host_root.ask(&["log", name]).1.matches(&format!(" from-{name}\n")).count();
+        let before = kept();
+        done(&["restart", name, "-w"]);
+        crate::support::wire::until("a line that is kept", || kept() > before);
+    };
+    wait("a", 1);
+    wait("b", 1);
+    done(&["mute", "a"]);
+    restart("a");
+    restart("b");
+    // What comes behind a muted line is there, and the events of the one that is muted are.
+    wait("b", 2);
+    assert_eq!(shown("a"), 1);
+    done(&["signal", "a", "KILL"]);
+    namespace.console.expect("workload \"a\": restart 1", crate::support::SOON).expect("events stay");
+    // A reload that changes it and gives it another place leaves it muted.
+    host_root.configure(&format!("{head}{}{}env X 1\n", section("b"), section("a")));
+    done(&["reload"]);
+    host_root.expect_state("a", "ready");
+    restart("a");
+    restart("b");
+    wait("b", 3);
+    assert_eq!(shown("a"), 1);
+    done(&["unmute", "a"]);
+    restart("a");
+    wait("a", 2);
+    // All, then all but one, then none.
+    done(&["mute"]);
+    done(&["unmute", "b"]);
+    restart("a");
+    restart("b");
+    wait("b", 4);
+    assert_eq!(shown("a"), 2);
+    done(&["unmute"]);
+    restart("a");
+    wait("a", 3);
+    let in_file = || std::fs::read_to_string(&file).unwrap_or_default().matches("a | from-a").count();
+    crate::support::wire::until("the file", || in_file() == 3);
+    for command in ["mute", "unmute"] {
+        let words = "hilum: there is no workload \"none\"; see: hilum status\n";
+        assert_eq!(host_root.ask(&[command, "none"]), (1, words.to_owned()));
+    }
+}
+
+#[test]
 fn flood_that_falls_silent_is_told_of_when_its_period_ends() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\n\

@@ -36,11 +36,15 @@ pub enum Command {
     Reboot,
     /// Stop the processor.
     Halt,
+    /// Keep the lines of a workload, or of all, away from the console.
+    Mute,
+    /// Show them there again.
+    Unmute,
 }
 
 impl Command {
     /// Every command, in the order of their numbers, which begin with 1.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Status,
         Self::Log,
         Self::Start,
@@ -55,6 +59,8 @@ impl Command {
         Self::Poweroff,
         Self::Reboot,
         Self::Halt,
+        Self::Mute,
+        Self::Unmute,
     ];
 }
 

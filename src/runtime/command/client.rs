@@ -152,6 +152,8 @@ fn request<'a>(name: &str, words: &[&'a str]) -> Option<Request<'a>> {
         }
         ("freeze", [name]) => plain(Command::Freeze, &[name]),
         ("thaw", [name]) => plain(Command::Thaw, &[name]),
+        ("mute", [] | [_]) => plain(Command::Mute, words),
+        ("unmute", [] | [_]) => plain(Command::Unmute, words),
         ("reload", []) => plain(Command::Reload, &[]),
         ("timeline", []) => plain(Command::Timeline, &[]),
         ("poweroff", []) => plain(Command::Poweroff, &[]),

@@ -30,10 +30,12 @@ pub(super) const NOT_RUNNING: i32 = 3;
 pub(super) const WORDS: usize = 40;
 
 /// Every command: its name, its words, and what it does.
-const COMMANDS: [(&str, &str, &str); 22] = [
+const COMMANDS: [(&str, &str, &str); 24] = [
     ("status", "[NAME] [--json]", "what workloads do: state, uptime, restarts, memory, processor, last end"),
     ("top", "[-n TIMES]", "the same, again each second"),
     ("log", "NAME [-f] [-n LINES]", "the last lines of a workload; -f goes on with further ones"),
+    ("mute", "[NAME]", "keep lines of a workload, or of all, away from the console; log shows them"),
+    ("unmute", "[NAME]", "show them there again"),
     ("start", "NAME [-w]", "start a workload and what it needs; -w waits until it is ready"),
     ("stop", "NAME [-w]", "stop a workload; -w waits until it has ended"),
     ("restart", "NAME [-w]", "stop a workload and start it again"),
@@ -81,8 +83,8 @@ pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
     match *name {
         "status" => status::status(socket, words),
         "top" => status::top(socket, words),
-        "log" | "start" | "stop" | "restart" | "signal" | "freeze" | "thaw" | "reload" | "timeline" | "poweroff"
-        | "reboot" | "halt" => client::ask(socket, name, words),
+        "log" | "mute" | "unmute" | "start" | "stop" | "restart" | "signal" | "freeze" | "thaw" | "reload"
+        | "timeline" | "poweroff" | "reboot" | "halt" => client::ask(socket, name, words),
         "exec" => exec::exec(socket, words, term),
         "check" | "explain" | "audit" => files::run(name, words),
         "net" if words.is_empty() => net::net(),

@@ -1,7 +1,7 @@
 //! What workloads write: cut into lines, held to their rate, kept in a ring for each, shown on the console.
 
 use super::Console;
-use hilum::config::{Workload, limits::WORKLOADS};
+use hilum::config::{Config, Workload, limits::WORKLOADS};
 use hilum::log::{Cursor, Entry, LINE_BYTES, LineBuffer, MARK, Passes, Rate, Ring};
 
 /// Bytes of the lines that are kept of each workload: about two hundred lines. Pages that were never written cost nothing.
@@ -28,19 +28,24 @@ struct Log {
 pub(super) struct Logs {
     /// When [`Self::turn`] has something to do; 0 for never.
     due: u64,
+    /// Whose lines people keep away from the console, and whether those of workloads that a reload adds are.
+    muted: [bool; WORKLOADS],
+    mutes_new: bool,
     logs: [Log; WORKLOADS],
 }
 
 /// Of whom a line is, and where it is shown.
 struct Way<'a> {
     workload: &'a Workload<'a>,
+    is_muted: bool,
     now: u64,
     console: &'a mut Console,
 }
 
 impl Logs {
     /// Nothing was written yet.
-    pub(super) const EMPTY: Self = Self { due: 0, logs: [const { Log::EMPTY }; WORKLOADS] };
+    pub(super) const EMPTY: Self =
+        Self { due: 0, muted: [false; WORKLOADS], mutes_new: false, logs: [const { Log::EMPTY }; WORKLOADS] };
 
     /// Takes what the workload at `index` wrote; `now` is the millisecond of this turn.
     pub(super) fn feed(
@@ -52,7 +57,7 @@ impl Logs {
         console: &mut Console,
     ) {
         let log = &mut self.logs[index];
-        let mut way = Way { workload, now, console };
+        let mut way = Way { workload, is_muted: self.muted[index], now, console };
         let Log { rate, ring, unfinished, held, .. } = log;
         let mut is_new = log.unfinished_at == 0;
         unfinished.feed(bytes, |line| {
@@ -70,7 +75,7 @@ impl Logs {
 
     /// The workload ended: what is left of a line that never got its newline is one.
     pub(super) fn finish(&mut self, workload: &Workload<'_>, index: usize, now: u64, console: &mut Console) {
-        let mut way = Way { workload, now, console };
+        let mut way = Way { workload, is_muted: self.muted[index], now, console };
         let log = &mut self.logs[index];
         let Log { rate, ring, unfinished, held, .. } = log;
         if unfinished.is_waiting() {
@@ -86,8 +91,8 @@ impl Logs {
             return false;
         }
         self.due = 0;
-        for (workload, log) in workloads.iter().zip(&mut self.logs) {
-            let mut way = Way { workload, now, console };
+        for ((workload, log), is_muted) in workloads.iter().zip(&mut self.logs).zip(self.muted) {
+            let mut way = Way { workload, is_muted, now, console };
             if (1..=now).contains(&log.unfinished_at) {
                 log.unfinished_at = 0;
                 let Log { rate, ring, unfinished, held, .. } = log;
@@ -119,6 +124,26 @@ impl Logs {
     /// Lines that the rate did not let through.
     pub(super) fn dropped(&self, index: usize) -> u32 {
         self.logs[index].rate.lost()
+    }
+
+    /// Keeps the lines of one workload away from the console, or shows them there again.
+    pub(super) fn mute(&mut self, index: usize, is_muted: bool) {
+        self.muted[index] = is_muted;
+    }
+
+    /// The same for every workload, and for those that a reload adds.
+    pub(super) fn mute_all(&mut self, is_muted: bool) {
+        self.muted = [is_muted; WORKLOADS];
+        self.mutes_new = is_muted;
+    }
+
+    /// Keeps muted under another configuration who was: by the name, for a workload that changed is still the one meant.
+    pub(super) fn adopt_muted(&mut self, old: &Config<'_>, new: &Config<'_>) {
+        let was = core::mem::replace(&mut self.muted, [self.mutes_new; WORKLOADS]);
+        for (place, workload) in self.muted.iter_mut().zip(&new.workloads) {
+            let known = old.workloads.iter().position(|known| known.name == workload.name);
+            *place = known.map_or(self.mutes_new, |known| was[known]);
+        }
     }
 
     /// Brings the logs into the order of another configuration: `old[new]` is where each was before. What was at no
@@ -170,7 +195,7 @@ impl Log {
 
 impl<'a> Way<'a> {
     fn again(&mut self) -> Way<'_> {
-        Way { workload: self.workload, now: self.now, console: self.console }
+        Way { workload: self.workload, is_muted: self.is_muted, now: self.now, console: self.console }
     }
 }
 
@@ -193,7 +218,7 @@ fn keep(ring: &mut Ring<RING_BYTES>, rate: &mut Rate, held: &mut Ring<HELD_BYTES
 
 fn show(ring: &mut Ring<RING_BYTES>, line: &[u8], way: &mut Way<'_>) {
     ring.push(way.now, line);
-    if !way.workload.supervision.is_quiet {
+    if !way.is_muted && !way.workload.supervision.is_quiet {
         way.console.workload_line(way.workload.name, line);
     }
 }

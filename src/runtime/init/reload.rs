@@ -88,6 +88,7 @@ impl Board {
         self.config = pending.config;
         let places = &pending.places[..config.workloads.len()];
         self.logs.adopt(places);
+        self.logs.adopt_muted(old.get(), config);
         self.timeline.adopt(places);
         self.deferred = self.deferred.adopt(places);
         self.around.networks.adopt(places);

@@ -171,6 +171,10 @@ impl Board {
             Command::Poweroff => self.go_down(Down::Poweroff),
             Command::Reboot => self.go_down(Down::Reboot),
             Command::Halt => self.go_down(Down::Halt),
+            Command::Mute | Command::Unmute if request.words.is_empty() => {
+                self.logs.mute_all(request.command == Command::Mute);
+                done()
+            }
             _ => {
                 let name = request.words.first().copied().unwrap_or_default();
                 match self.find(name) {
@@ -197,6 +201,10 @@ impl Board {
             Command::Signal => self.ask_signal(index, request.number),
             Command::Freeze => told(self.around.groups.freeze(workload, true)),
             Command::Thaw => told(self.around.groups.freeze(workload, false)),
+            Command::Mute | Command::Unmute => {
+                self.logs.mute(index, request.command == Command::Mute);
+                done()
+            }
             Command::Exec => self.execute(place, index, request, descriptors),
             _ => failed(format_args!("{}", wire::Malformed::Bytes.text())),
         }
