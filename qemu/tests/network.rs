@@ -171,7 +171,7 @@ const COUNTED: &[(&str, usize)] = &[
     ("hilum-forger forger.0: not its own address", 2),
     ("hilum forward: refused from br0", 1),
     ("hilum input: refused from br0", 1),
-    ("hilum forward: talk", 1),
+    ("hilum forward: talk behind br0", 1),
     ("hilum input: talk board from br0", 1),
     ("hilum forward: masquerade br0 eth0", 1),
     ("hilum forward: published behind br0", 1),
