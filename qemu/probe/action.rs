@@ -57,6 +57,13 @@ fn one(text: &str) -> Result<(), Errno> {
             rustix::io::write(open_as(path, "w")?, part().as_bytes()).map(|_| ())
         }
         "make" => open(part(), OFlags::CREATE | OFlags::WRONLY, Mode::RWXU).map(|_| ()),
+        "lock" => {
+            // It is held until the program ends.
+            let file = open_as(part(), "r")?;
+            rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+            core::mem::forget(file);
+            Ok(())
+        }
         "mkdir" => rustix::fs::mkdir(part(), Mode::RWXU),
         "remove" => rustix::fs::unlink(part()),
         "chmod" => rustix::fs::chmod(part(), Mode::from_raw_mode(0o777)),

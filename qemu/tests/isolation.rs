@@ -21,6 +21,29 @@ fn workload_is_isolated() {
     }
 }
 
+/// A lock and a watch belong to an inode: on one that workloads share, one sees or holds up the other.
+#[test]
+fn lock_on_a_device_node_is_nobody_elses() {
+    // Nobody can open the sixth, tty, without a terminal.
+    const NODES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+    let host_root = host_or_return!();
+    let locks: String = NODES.iter().map(|node| format!(" lock:/dev/{node}")).collect();
+    // The second starts once the first has told that it holds its locks, and waits for the end.
+    let config = format!(
+        "hilum 1\n[workload holder]\nroot ROOT\nexec /bin/probe do{locks} notify:READY=1 sleep:60000\nready notify\nrestart never\n\
+         [workload other]\nroot ROOT\nneeds holder\nexec /bin/probe do{locks}\nrestart never\n"
+    );
+    let mut namespace = host_root.start(&config);
+    namespace.console.expect("\"other\": exited with status", SOON).expect("it ends");
+    let console = namespace.console.text();
+    for node in NODES {
+        has_line(&console, &format!("holder | did lock:/dev/{node} 0"));
+        has_line(&console, &format!("other | did lock:/dev/{node} 0"));
+    }
+    namespace.signal(Signal::TERM).expect("a signal");
+    namespace.wait(SOON).expect("it ends");
+}
+
 /// The kernel cannot say where a `..` leads while anything at all is renamed (EAGAIN of openat2(2)).
 #[test]
 fn directory_behind_a_link_is_entered_while_files_are_renamed() {

@@ -15,7 +15,7 @@ pub fn audit(workload: &Workload<'_>, config: &Config<'_>, mut tell: impl FnMut(
     files(workload, config, tell);
     network(workload, config, tell);
     board(workload, tell);
-    shares(workload, tell);
+    shares(workload, config, tell);
 }
 
 /// Namespaces that it shares, and what it may ask the kernel for.
@@ -110,7 +110,12 @@ fn board(workload: &Workload<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
 }
 
 /// What it has in common with others, and may take from them.
-fn shares(workload: &Workload<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
+fn shares(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
+    let first = workload.isolation.first_id;
+    let is_other = |other: &&Workload<'_>| other.name != workload.name && other.isolation.first_id == first;
+    if let Some(other) = config.workloads.iter().find(is_other) {
+        tell(format_args!("ids {first}: they are also those of workload \"{}\"", other.name));
+    }
     for (name, amount) in [("memory", workload.resources.memory), ("pids", workload.resources.pids)] {
         if amount == Some(u64::MAX) {
             tell(format_args!("{name} max: it can use up what all share"));

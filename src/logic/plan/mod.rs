@@ -263,9 +263,7 @@ fn outside<'a>(
     if isolation.has_sys && !namespaces.has("net") {
         add(Step::Make(SYS));
     }
-    if !isolation.devices.is_empty() {
-        add(Step::Devices(lists.of(isolation.devices)));
-    }
+    add(Step::Devices(lists.of(isolation.devices)));
     if workload.network.has_resolv {
         add(Step::OpenMount(RESOLV));
     }
@@ -312,7 +310,7 @@ fn mounts<'a>(
         }
         SYS_MASKS.iter().for_each(|mask| add(Step::Mask(*mask)));
     }
-    add(Step::Dev { is_own: !isolation.devices.is_empty() });
+    add(Step::Dev);
     let has_names = has_names(workload, lists);
     add(Step::Mount(PTS));
     add(Step::Mount(SHM));

@@ -46,7 +46,7 @@ impl Step<'_> {
             Self::Mount(_) => "mount",
             Self::ReadOnly(_) => "make read-only",
             Self::Mask(_) => "mask",
-            Self::Attach(_) | Self::Dev { .. } => "attach",
+            Self::Attach(_) | Self::Dev => "attach",
             Self::Bind(_) => "attach",
             Self::Pivot => "pivot root",
             Self::Notify => "make",
@@ -128,11 +128,11 @@ impl Step<'_> {
                 Some("the root filesystem has no such folder; correct the line directory, or make it")
             }
             (Self::Devices(_), ENOENT) => Some("the board has no such device; is its module loaded?"),
-            (Self::Mount(_) | Self::Attach(_) | Self::Dev { .. }, ENOENT) => {
+            (Self::Mount(_) | Self::Attach(_) | Self::Dev, ENOENT) => {
                 Some("the root filesystem needs an empty folder there")
             }
             (Self::Bind(_), ENOENT) => Some("the root filesystem needs a folder or file there"),
-            (Self::Mount(_) | Self::Attach(_) | Self::Dev { .. } | Self::Bind(_), ELOOP) => {
+            (Self::Mount(_) | Self::Attach(_) | Self::Dev | Self::Bind(_), ELOOP) => {
                 Some("the root filesystem has a symbolic link where a folder is needed")
             }
             (Self::Mount(mount), EPERM) if mount.filesystem == super::FileSystem::Proc => {
@@ -171,6 +171,7 @@ impl fmt::Display for Step<'_> {
             Self::OpenVolume(volume) => (" ", volume.name),
             Self::Bind(bind) => (" ", bind.target),
             Self::Devices([device, ..]) => (" ", device.path),
+            Self::Devices([]) => (" ", "/dev"),
             Self::Loopback => (" ", "lo"),
             Self::Notify => (" ", NOTIFY),
             Self::Connect(link, number) | Self::Link(link, number) => (" ", link.inner_name(*number)),
@@ -180,7 +181,7 @@ impl fmt::Display for Step<'_> {
             Self::Make(mount) => (" ", text(mount.filesystem.name())),
             Self::ReadOnly(path) => (" /", text(path)),
             Self::Mask(mask) => (" /", text(mask.path)),
-            Self::Dev { .. } => (" ", "/dev"),
+            Self::Dev => (" ", "/dev"),
             Self::Root { .. } => (" ", "/"),
             Self::Ids(first) => return write!(formatter, "{} {first} to {}", self.verb(), last_id(*first)),
             Self::User { user, .. } => return write!(formatter, "{} {}:{}", self.verb(), user.uid, user.gid),
@@ -238,9 +239,7 @@ impl Step<'_> {
                 mount.options.iter().try_for_each(|(name, value)| write!(formatter, ",{}={}", text(name), text(value)))
             }
             Self::Make(_) => formatter.write_str(": of the namespace that it shares"),
-            Self::Dev { .. } => {
-                formatter.write_str(": ro,nosuid,noexec; null zero full random urandom tty ptmx fd std*")
-            }
+            Self::Dev => formatter.write_str(": ro,nosuid,noexec; null zero full random urandom tty ptmx fd std*"),
             Self::Bind(bind) => {
                 formatter.write_str(if bind.is_writable { ": rw" } else { ": ro" })?;
                 formatter.write_str(",nosuid,nodev")?;

@@ -34,7 +34,7 @@ pub enum Step<'a> {
     OpenMount(Bind<'a>),
     /// A folder of the board that is the workload's, made where there is none yet.
     OpenVolume(Volume<'a>),
-    /// A /dev of its own with more than the usual nodes.
+    /// A /dev of its own, with the usual nodes and more.
     Devices(&'a [Device<'a>]),
     /// A link of its network namespace is made, or given to it; its place among the workload's links.
     Connect(&'a WorkloadLink<'a>, u8),
@@ -78,10 +78,7 @@ pub enum Step<'a> {
     /// Something below /proc or /sys is covered by an empty file or folder.
     Mask(Mask),
     /// /dev with its nodes is attached, read-only.
-    Dev {
-        /// Whether it was made outside, because it has more than the usual nodes.
-        is_own: bool,
-    },
+    Dev,
     /// The names of those that it may talk to: /etc/hosts, where the root filesystem has one.
     Hosts,
     /// A folder or file of the board is attached.

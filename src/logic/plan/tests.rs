@@ -119,7 +119,7 @@ fn what_is_opened_outside_is_attached_in_the_same_order() {
             .filter_map(|step| match step {
                 Step::Root { .. } => Some("root".to_owned()),
                 Step::Attach(mount) => Some(format!("{:?}", mount.filesystem)),
-                Step::Dev { is_own: true } => Some("dev".to_owned()),
+                Step::Dev => Some("dev".to_owned()),
                 Step::Bind(bind) => Some(bind.target.to_owned()),
                 _ => None,
             })
@@ -153,7 +153,7 @@ fn nothing_is_attached_after_the_pivot() {
         let pivot = position(&plan, |step| matches!(step, Step::Pivot));
         let last = plan.steps.iter().rposition(|step| {
             use Step::{Attach, Bind, Dev, Mask, Mount, ReadOnly, Root};
-            matches!(step, Root { .. } | Mount(_) | Attach(_) | Dev { .. } | Bind(_) | ReadOnly(_) | Mask(_))
+            matches!(step, Root { .. } | Mount(_) | Attach(_) | Dev | Bind(_) | ReadOnly(_) | Mask(_))
         });
         assert!(last < Some(pivot));
     });

@@ -192,10 +192,10 @@ impl Child<'_> {
                 let (Some(filesystem), Some(template)) = (filesystem, &self.template) else { return Err(Errno::BADF) };
                 self.empty.cover(filesystem, mask, template)
             }
-            Step::Dev { is_own } => {
-                self.attached += usize::from(is_own);
-                let own = self.attached.checked_sub(1).and_then(|last| self.opened.get(last)).filter(|_| is_own);
-                self.dev = Some(mounts::attach_dev(own, self.template.as_ref().ok_or(Errno::BADF)?)?);
+            Step::Dev => {
+                let made = rustix::io::fcntl_dupfd_cloexec(self.next_opened()?, 3)?;
+                mounts::attach(&made, c"dev")?;
+                self.dev = Some(made);
                 Ok(())
             }
             Step::Bind(ref bind) => mounts::attach_bind(self.next_opened()?, bind),

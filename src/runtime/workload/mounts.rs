@@ -107,17 +107,6 @@ fn attach_to(mount: &OwnedFd, place: OwnedFd) -> Result<(), Errno> {
     attached
 }
 
-/// Attaches /dev: one with more nodes, or the part of the template, which lies in this process's copy of PID 1's mounts.
-/// Gives its mount.
-pub(super) fn attach_dev(own: Option<&OwnedFd>, template: &OwnedFd) -> Result<OwnedFd, Errno> {
-    let dev = match own {
-        Some(own) => rustix::io::fcntl_dupfd_cloexec(own, 3)?,
-        None => open_tree(template, template::DEV, CLONE)?,
-    };
-    attach(&dev, c"dev")?;
-    Ok(dev)
-}
-
 /// Opens the template in this process's mounts; parts of it are attached later.
 pub(super) fn open_template(path: &str) -> Result<OwnedFd, Errno> {
     open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())

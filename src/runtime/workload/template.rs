@@ -1,9 +1,12 @@
-//! What every workload gets the same: a filesystem with the nodes of /dev and with something empty to cover files with.
+//! What PID 1 makes for workloads in memory: a /dev for each, and for all something empty to cover files with.
 //!
-//! It is made once, before the first workload, and read-only from then on, superblock and all: workloads attach parts
-//! of it. A workload could not make the nodes itself: in a user namespace of its own nobody can. And because the empty
-//! file is this filesystem's own, a mask cannot be led to something else, as one that is bound from a root filesystem's
-//! /dev/null can (CVE-2025-31133).
+//! Both are read-only once they are made, superblock and all. A workload could not make the nodes of its /dev itself:
+//! in a user namespace of its own nobody can. Nor do workloads share them: locks and watches belong to inodes, and one
+//! workload would see or hold up another on /dev/null.
+//!
+//! What covers is made once, before the first workload, and all attach it. Because the empty file is this filesystem's
+//! own, a mask cannot be led to something else, as one that is bound from a root filesystem's /dev/null can
+//! (CVE-2025-31133).
 
 use crate::init::Kind;
 use crate::path::{Path, stat};
@@ -13,12 +16,11 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, mkdirat, mknodat, openat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, FsPickFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_reconfigure,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, fspick, move_mount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_reconfigure,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount,
 };
 
 /// The parts, by their paths below [`place`].
-pub(super) const DEV: &CStr = c"dev";
 pub(super) const EMPTY_FILE: &CStr = c"mask/file";
 pub(super) const EMPTY_FOLDER: &CStr = c"mask/folder";
 
@@ -60,20 +62,18 @@ pub(crate) fn prepare(kind: Kind) -> Result<(), Errno> {
     if kind == Kind::Machine {
         crate::path::mkdir(place, Mode::from_raw_mode(0o711))?;
     }
-    let mount = new_filesystem()?;
-    mkdirat(&mount, DEV, FOLDER)?;
-    fill(openat(&mount, DEV, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?.as_fd())?;
+    let (filesystem, mount) = new_filesystem()?;
     mkdirat(&mount, c"mask", FOLDER)?;
     mkdirat(&mount, EMPTY_FOLDER, Mode::from_raw_mode(0o555))?;
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDONLY | OFlags::CLOEXEC;
     openat(&mount, EMPTY_FILE, flags, Mode::from_raw_mode(0o444))?;
-    seal(mount.as_fd())?;
+    seal(filesystem, mount.as_fd())?;
     move_mount(mount.as_fd(), c"", CWD, Path(place), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 /// A /dev with the usual nodes and those of `devices`, which belong to `user`; not attached anywhere.
 pub(super) fn with_devices(devices: &[Device<'_>], user: User) -> Result<OwnedFd, Errno> {
-    let mount = new_filesystem()?;
+    let (filesystem, mount) = new_filesystem()?;
     fill(mount.as_fd())?;
     for device in devices {
         let found = stat(device.path)?;
@@ -93,18 +93,18 @@ pub(super) fn with_devices(devices: &[Device<'_>], user: User) -> Result<OwnedFd
         let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
         chownat(mount.as_fd(), Path(name), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
     }
-    seal(mount.as_fd())?;
+    seal(filesystem, mount.as_fd())?;
     Ok(mount)
 }
 
-fn new_filesystem() -> Result<OwnedFd, Errno> {
-    let kind = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    for (name, value) in [(c"mode", c"0755"), (c"size", c"64k"), (c"nr_inodes", c"64")] {
-        fsconfig_set_string(&kind, name, value)?;
-    }
-    fsconfig_create(&kind)?;
+/// A filesystem in memory, and its mount. It has no limit of its size: nobody writes to it before it is sealed.
+fn new_filesystem() -> Result<(OwnedFd, OwnedFd), Errno> {
+    let filesystem = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(&filesystem, c"mode", c"0755")?;
+    fsconfig_create(&filesystem)?;
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-    fsmount(&kind, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+    let mount = fsmount(&filesystem, FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+    Ok((filesystem, mount))
 }
 
 /// Makes the usual nodes, links and folders.
@@ -120,10 +120,10 @@ fn fill(folder: BorrowedFd<'_>) -> Result<(), Errno> {
 }
 
 /// Makes the mount read-only, and the filesystem itself, whatever other mounts of it say.
-fn seal(mount: BorrowedFd<'_>) -> Result<(), Errno> {
+fn seal(filesystem: OwnedFd, mount: BorrowedFd<'_>) -> Result<(), Errno> {
     // Kernels before 5.12 cannot, and the filesystem holds anyway.
     let _ = hilum_sys::restrict_mount(mount, MountAttrFlags::MOUNT_ATTR_RDONLY.bits());
-    let kind = fspick(mount, c"", FsPickFlags::FSPICK_CLOEXEC | FsPickFlags::FSPICK_EMPTY_PATH)?;
-    fsconfig_set_flag(kind.as_fd(), c"ro")?;
-    fsconfig_reconfigure(kind.as_fd())
+    // Once mounted, the context that made the filesystem changes it; fspick(2) would open a second one.
+    fsconfig_set_flag(filesystem.as_fd(), c"ro")?;
+    fsconfig_reconfigure(filesystem.as_fd())
 }
