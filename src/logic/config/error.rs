@@ -162,7 +162,7 @@ impl fmt::Display for Problem<'_> {
             }
             Self::SameIds(name, other) => write!(
                 f,
-                "workload {}: its ids overlap those of {}; each has 65536 of its own",
+                "workload {}: its ids overlap those of {}; keep them 65536 apart, or write the same",
                 Shown(name),
                 Shown(other)
             ),

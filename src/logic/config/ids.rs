@@ -1,4 +1,5 @@
-//! Which ids of the host stand for the ids of a workload: each has a range of 65,536, and no two overlap.
+//! Which ids of the host stand for the ids of a workload: each has a range of 65,536, and no two overlap. Two `ids` lines may say the
+//! very same range: those workloads share their ids, which `audit` tells.
 //!
 //! A range that anybody has had since the boot is given to nobody else: files that a workload left would become another's.
 
@@ -6,7 +7,7 @@ use super::error::{Error, Problem};
 use super::limits::{FIRST_ID, IDS};
 use super::model::{Config, WorkloadSet};
 
-/// Looks at the ranges of a whole configuration: those of `ids` lines may not overlap, and all others are laid beside them.
+/// Looks at the ranges of a whole configuration: those of `ids` lines may not overlap in part, and all others are laid beside them.
 ///
 /// # Errors
 /// The second of two `ids` lines that overlap, at its workload.
@@ -17,7 +18,12 @@ pub(super) fn arrange<'a>(config: &mut Config<'a>) -> Result<(), Error<'a>> {
         if !workload.isolation.has_own_ids {
             continue;
         }
-        if let Some(other) = overlapping(config, workload.isolation.first_id, &settled) {
+        let first = workload.isolation.first_id;
+        let other = settled.iter().find(|other| {
+            let other = config.workloads[*other].isolation.first_id;
+            other != first && other.abs_diff(first) < IDS
+        });
+        if let Some(other) = other {
             let problem = Problem::SameIds(workload.name, config.workloads[other].name);
             return Err(Error { line: workload.line, column: 1, problem });
         }
@@ -120,6 +126,12 @@ mod tests {
         keep_ids(&old, &mut new);
         assert_eq!(ids(&new)[1], ids(&old)[1]);
         assert!(!overlap(&ids(&new)), "{:?}", ids(&new));
+    }
+
+    #[test]
+    fn two_lines_that_say_the_same_ids_share_them() {
+        let text = text(&[("a", "ids 200000"), ("b", "ids 200000"), ("c", "")]);
+        assert_eq!(ids(&read(&text))[..2], [200_000, 200_000]);
     }
 
     #[test]

@@ -14,11 +14,11 @@ fn name_that_is_no_workload_is_refused() {
 #[test]
 fn ids_of_two_workloads_that_overlap_are_refused() {
     let section = |name: &str, line: &str| format!("[workload {name}]\nroot /r\nexec /x\n{line}\n");
-    for second in ["ids 200000", "ids 134465", "ids 265535"] {
+    for second in ["ids 200001", "ids 134465", "ids 265535"] {
         let two = format!("hilum 1\n{}{}", section("a", "ids 200000"), section("b", second));
         assert_eq!(
             refusal(two.as_bytes()),
-            "6:1: workload \"b\": its ids overlap those of \"a\"; each has 65536 of its own"
+            "6:1: workload \"b\": its ids overlap those of \"a\"; keep them 65536 apart, or write the same"
         );
     }
 }
