@@ -15,8 +15,14 @@ impl Board {
             return failed(format_args!("the board goes down"));
         }
         let is_kept = |pending: &Pending| pending.places.contains(&Some(index));
-        if ask != Ask::Stop && self.pending.as_ref().is_some_and(|pending| !is_kept(pending)) {
-            return failed(format_args!("another configuration is being taken over, which stops it"));
+        if let Some(pending) = self.pending.as_ref().filter(|pending| ask != Ask::Stop && !is_kept(pending)) {
+            let name = self.config.get().workloads[index].name;
+            // One that has changed is about to start again, with what is said of it now.
+            return match pending.config.get().workloads.iter().any(|workload| workload.name == name) {
+                true if is_waiting => Answer::Goes(Doing::Waiting { index, ask }),
+                true => done(),
+                false => failed(format_args!("another configuration is being taken over, which does not have it")),
+            };
         }
         let refusal = self.supervisor.refusal(self.config.get(), index).filter(|_| ask == Ask::Restart);
         if let Some(refusal) = refusal {

@@ -67,6 +67,8 @@ impl Board {
         self.read_report(index);
         self.read_ready(index);
         self.read_notify(index);
+        // Told before its end.
+        self.carry_out();
         if let Some(process) = &mut self.processes[index] {
             process.ended = Some((status, LEFT_HELPINGS));
         }

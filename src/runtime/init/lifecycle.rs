@@ -41,6 +41,10 @@ impl Board {
             }
             Ok((bytes, _)) => {
                 self.logs.feed(&self.config.get().workloads[index], index, bytes, self.now, &mut self.console);
+                if self.quiet_until.is_none() {
+                    // In a turn in which many write, or end, more comes than waits for the terminal.
+                    self.console.flush();
+                }
                 true
             }
             Err(errno) => errno == Errno::INTR,

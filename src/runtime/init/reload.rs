@@ -19,7 +19,7 @@ const SWEEP_MS: u64 = 2_000;
 
 /// A configuration that waits until what is gone or changed has stopped.
 pub(super) struct Pending {
-    config: Configuration,
+    pub(super) config: Configuration,
     /// Where each of its workloads is now; none for one that is new or changed.
     pub(super) places: [Option<usize>; WORKLOADS],
     /// Until when control groups are waited for; 0 while workloads are.
