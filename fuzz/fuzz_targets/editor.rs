@@ -7,7 +7,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     for &byte in data {
         if let Typed::Line(line) = editor.type_byte(byte) {
             assert!(!line.chars().any(char::is_control));
-            let _ = words::<16>(&line);
+            let _ = words::<16>(&line, &mut Default::default());
         }
     }
 });
