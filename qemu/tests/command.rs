@@ -34,7 +34,7 @@ fn configuration_is_checked_explained_and_audited_on_a_host() {
             "10  filter packets: from its own addresses alone; publish 8080:80/tcp",
             "11  open root /images/busybox: idmapped where the filesystem can",
             "    the new process goes on by itself",
-            "17  set host name web",
+            "18  set host name web",
         ],
     );
     assert!(plan.lines().last().is_some_and(|line| line.ends_with("  exec /bin/httpd")), "{plan}");
@@ -73,7 +73,7 @@ fn every_command_of_the_help_explains_itself_and_is_documented() {
     let documentation = include_str!("../../docs/commands.md");
     let commands: Vec<&str> =
         help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
-    assert_eq!(commands.len(), 22, "{help}");
+    assert_eq!(commands.len(), 24, "{help}");
     for command in commands {
         assert!(run(&[command, "--help"]).1.starts_with(&format!("usage: hilum {command}")), "{command}");
         assert!(documentation.contains(&format!("`{command}")), "docs/commands.md does not tell of {command}");
