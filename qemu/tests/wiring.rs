@@ -264,10 +264,7 @@ fn restart(host: &support::Host, name: &str) -> u64 {
 #[test]
 fn pid_1_makes_no_call_that_waits_while_connected_workloads_start_and_end() {
     let host = host_or_return!();
-    let shared = "[workload owner]\nroot ROOT\nexec /bin/probe exit 0\nlink veth br0 10.77.0.90/24 via 10.77.0.1\nshare net=own\n\
-        restart always delay=20ms max=20ms\n";
-    let restart = "restart always delay=20ms max=20ms";
-    let config = linked(4, restart, "/bin/probe exit 0") + &shared.replace("share net=own\n", "");
+    let config = linked(4, "restart always delay=20ms max=20ms", "/bin/probe exit 0");
     let mut namespace = start(&host, &config);
     namespace.console.expect("\"w3\": restart 1", SOON).expect("they start");
     let init = namespace.process_one().expect("PID 1").as_raw_nonzero().get();
