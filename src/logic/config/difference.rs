@@ -3,20 +3,21 @@
 //! Sections are compared by their words, not by what was made of them: that would be a line of code for each field, and
 //! one that is forgotten is a change that a board does not see.
 
-use super::limits::WORKLOADS;
 use super::lines::{Line, Lines};
-use super::model::{Config, Workload};
+use super::model::{Config, Workload, WorkloadSet};
 
-/// Where each workload of the new configuration was in the old one, where nothing that is said of it has changed; none
-/// for one that is new or changed. Workloads are known by their names; the order of the file does not matter, and
-/// neither does that of lines with different keys. Both have the same `[system]` section ([`has_same_system`]).
-pub fn unchanged(old: &Config<'_>, new: &Config<'_>) -> [Option<usize>; WORKLOADS] {
-    let mut places = [None; WORKLOADS];
-    for (place, workload) in places.iter_mut().zip(&new.workloads) {
-        let before = old.workloads.iter().position(|before| before.name == workload.name);
-        *place = before.filter(|before| is_same(old, &old.workloads[*before], new, workload));
+/// Returns the slots of the workloads that both configurations have with the same lines. Workloads are known by their names,
+/// whose slots the new configuration has kept ([`super::keep_slots`]); the order of the file does not matter, and neither does
+/// that of lines with different keys. Both have the same `[system]` section ([`has_same_system`]).
+pub fn unchanged(old: &Config<'_>, new: &Config<'_>) -> WorkloadSet {
+    let mut kept = WorkloadSet::EMPTY;
+    for (index, workload) in new.workloads.iter().enumerate() {
+        let before = old.workloads.iter().find(|before| before.name == workload.name);
+        if before.is_some_and(|before| is_same(old, before, new, workload)) {
+            kept.insert(new.slots.of(index));
+        }
     }
-    places
+    kept
 }
 
 /// Whether two configurations say the same of the board as a whole.
@@ -92,7 +93,7 @@ impl<'a> Section<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{keep_ids, parse};
+    use crate::config::{keep_ids, keep_slots, parse};
 
     fn read(text: &str) -> Config<'_> {
         let mut config = Config::EMPTY;
@@ -107,7 +108,9 @@ mod tests {
     fn places(old: &str, new: &str) -> Vec<Option<usize>> {
         let (old, mut new) = (read(old), read(new));
         keep_ids(&old, &mut new);
-        unchanged(&old, &new)[..new.workloads.len()].to_vec()
+        keep_slots(&old, &mut new);
+        let kept = unchanged(&old, &new);
+        (0..new.workloads.len()).map(|index| Some(new.slots.of(index)).filter(|slot| kept.contains(*slot))).collect()
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod network;
 mod order;
 mod parser;
 mod restart;
+mod slots;
 mod supervision;
 mod values;
 mod vocabulary;
@@ -34,6 +35,7 @@ pub use modules::needed_modules;
 pub use network::*;
 pub(crate) use parser::may_set_groups;
 pub use parser::parse;
+pub use slots::{Slots, keep_slots};
 pub use supervision::*;
 pub use vocabulary::{Key, Section, VOCABULARY};
 

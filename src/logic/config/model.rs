@@ -8,6 +8,7 @@ use super::isolation::{DEFAULT_TMP_BYTES, Identity, Isolation, Overlay, Resource
 use super::lines::Lines;
 use super::lists::{Lists, Part};
 use super::network::{Network, Sysctl, SystemNetwork};
+use super::slots::Slots;
 use super::supervision::{Boots, Control, LogFile, Supervision, SystemMount, Watchdog};
 use super::{limits, restart};
 use crate::seccomp::Seccomp;
@@ -22,12 +23,14 @@ pub struct Config<'a> {
     pub(super) lines: Lines<'a>,
     /// The `[system]` section, or its defaults.
     pub system: System<'a>,
-    /// The workloads in the order of the file; a workload is known elsewhere by its index here.
+    /// The workloads in the order of the file; a workload is known elsewhere by its index here, or by its slot.
     pub workloads: Vec<Workload<'a>, { limits::WORKLOADS }>,
     /// What workloads have several of.
     pub lists: Lists<'a>,
     /// Where the next range of ids begins that nobody has had since the boot.
     pub(super) next_ids: u32,
+    /// Where the state of each workload is kept.
+    pub slots: Slots,
 }
 
 impl<'a> Config<'a> {
@@ -60,11 +63,18 @@ impl Config<'_> {
         self.lists.clear();
         self.lines = Lines::NONE;
         self.next_ids = 0;
+        self.slots = Slots::NONE;
     }
 
     /// A configuration without workloads, all defaults.
-    pub const EMPTY: Self =
-        Self { lines: Lines::NONE, system: System::EMPTY, workloads: Vec::new(), lists: Lists::EMPTY, next_ids: 0 };
+    pub const EMPTY: Self = Self {
+        lines: Lines::NONE,
+        system: System::EMPTY,
+        workloads: Vec::new(),
+        lists: Lists::EMPTY,
+        next_ids: 0,
+        slots: Slots::NONE,
+    };
 }
 
 /// The board as a whole.
@@ -362,17 +372,6 @@ impl WorkloadSet {
     #[must_use]
     pub fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)
-    }
-
-    /// The same workloads in the order of another configuration: `old[new]` is where each was before. Those that it lacks are
-    /// left out.
-    #[must_use]
-    pub fn adopt(self, old: &[Option<usize>]) -> Self {
-        let mut moved = Self::EMPTY;
-        for (new, _) in old.iter().enumerate().filter(|(_, old)| old.is_some_and(|old| self.contains(old))) {
-            moved.insert(new);
-        }
-        moved
     }
 
     /// Whether no workload is in the set.

@@ -36,7 +36,9 @@ impl Supervisor {
             (State::Finished | State::Failed | State::Stopped, Ask::Stop) => Some(Answer::Done),
             (_, Ask::Stop) => Some(Answer::Started),
             (State::Ready | State::Finished, _) => Some(Answer::Done),
-            (State::Failed, _) => Some(unit.failed_need().map_or(Answer::Failed, Answer::Need)),
+            (State::Failed, _) => {
+                Some(unit.failed_need().and_then(|slot| config.index_of(slot)).map_or(Answer::Failed, Answer::Need))
+            }
             (State::BackingOff(_), _) => Some(Answer::Retried),
             (State::Stopped, _) => Some(Answer::Stopped),
             (State::Waiting, _) if config.workloads[index].supervision.at_stop_ms > 0 => Some(Answer::AtStop),

@@ -43,6 +43,7 @@ mod policy;
 mod readiness;
 mod supervisor;
 mod unit;
+mod units;
 
 pub use answer::Answer;
 pub use policy::{Backoff, DEPENDENTS_FROM, Verdict};

@@ -41,7 +41,7 @@ impl Supervisor {
         let is_there = |unit: &Unit| matches!(unit.state, State::Ready | State::Finished);
         if let Some(need) = workload.needs.iter().find(|need| self.units[*need].state == State::Failed) {
             self.units[index].go(State::Failed, now);
-            self.units[index].failed_need = need as u8 + 1;
+            self.units[index].failed_need = self.units.slot(need) as u8 + 1;
             self.act(Action::TellNeed(index, need));
             return true;
         }

@@ -307,6 +307,7 @@ proptest! {
         is_safe in prop::bool::weighted(0.1), slots in 0_usize..3, seed: u32,
     ) {
         let mut config = Config::EMPTY;
+        config.slots = crate::config::Slots::in_order();
         let (a, b, c, d, e) = workloads;
         for workload in [a, b, c, d, e] {
             prop_assert!(config.workloads.push(workload).is_ok());

@@ -3,6 +3,7 @@
 //! `asked.rs` and `answer.rs`.
 
 use super::unit::Reason;
+use super::units::Units;
 use super::{Action, Down, Event, KILL_MS, State, Unit};
 use crate::config::{Config, Workload, WorkloadSet, limits::WORKLOADS};
 use heapless::Deque;
@@ -13,7 +14,7 @@ const ACTIONS: usize = 6 * WORKLOADS;
 /// The state of every workload, and the actions not carried out yet.
 #[derive(Debug)]
 pub struct Supervisor {
-    pub(super) units: [Unit; WORKLOADS],
+    pub(super) units: Units,
     actions: Deque<Action, ACTIONS>,
     /// Whether the board goes down, and how; two fields, because a table that starts as all zero bytes lies in `.bss`.
     pub(super) is_going_down: bool,
@@ -42,7 +43,7 @@ impl Supervisor {
     /// Every workload waits.
     pub const fn new() -> Self {
         Self {
-            units: [Unit::NEW; WORKLOADS],
+            units: Units::NEW,
             actions: Deque::new(),
             is_going_down: false,
             down: Down::Poweroff,
@@ -113,7 +114,7 @@ impl Supervisor {
     }
 
     pub(super) fn of<'a>(&self, config: &'a Config<'_>) -> impl Iterator<Item = (&'a Workload<'a>, &Unit)> {
-        config.workloads.iter().zip(&self.units)
+        config.workloads.iter().enumerate().map(|(index, workload)| (workload, &self.units[index]))
     }
 
     /// The next thing to do; none when everything is done.
@@ -124,7 +125,7 @@ impl Supervisor {
     /// When [`Self::tick`] has to be called, if nothing happens before.
     pub fn deadline(&self) -> Option<u64> {
         let crowded = (self.crowded_until > 0).then_some(self.crowded_until);
-        self.units.iter().filter_map(Unit::deadline).chain(crowded).min()
+        self.units.all().filter_map(Unit::deadline).chain(crowded).min()
     }
 
     /// Starts what can start. The first call of all. With `is_safe` only workloads that are marked `safe` start, and what they need.
@@ -134,30 +135,17 @@ impl Supervisor {
             wanted.insert(index);
             wanted = wanted.union(self.needed(config, index, |_| true));
         }
-        for (index, unit) in self.units.iter_mut().enumerate() {
-            unit.away_since = now;
-            if !wanted.contains(index) {
-                unit.go(State::Stopped, now);
-            }
+        self.units.adopt(config, WorkloadSet::EMPTY, now);
+        for index in (0..config.workloads.len()).filter(|index| !wanted.contains(*index)) {
+            self.units[index].go(State::Stopped, now);
         }
         self.settle(config, now);
     }
 
-    /// Goes over to another configuration: `old[new]` is where a workload that goes on unchanged was before, and none for
-    /// one that is new, which then waits for its start. What is gone, or changed, is over by now.
-    pub fn adopt(&mut self, config: &Config<'_>, old: &[Option<usize>], now: u64) {
-        let before = self.units;
-        self.units = [Unit::NEW; WORKLOADS];
-        for (unit, place) in self.units.iter_mut().zip(old) {
-            match place {
-                Some(place) => {
-                    *unit = before[*place];
-                    let need = unit.failed_need().and_then(|need| old.iter().position(|was| *was == Some(need)));
-                    unit.failed_need = need.map_or(0, |need| need as u8 + 1);
-                }
-                None => unit.away_since = now,
-            }
-        }
+    /// Goes over to another configuration. The workloads whose slots are in `kept` go on unchanged; the others are new, and wait
+    /// for their start. What the new configuration lacks, or has changed, is over by now.
+    pub fn adopt(&mut self, config: &Config<'_>, kept: WorkloadSet, now: u64) {
+        self.units.adopt(config, kept, now);
         self.idle = false;
         self.settle(config, now);
     }
@@ -210,10 +198,10 @@ impl Supervisor {
         let first = !core::mem::replace(&mut self.is_going_down, true);
         self.down = down;
         if first {
-            let running = self.units.iter().filter(|unit| unit.state.is_running()).count();
+            let running = self.units.all().filter(|unit| unit.state.is_running()).count();
             self.act(Action::TellDown(down, running));
-            for (workload, unit) in config.workloads.iter().zip(&mut self.units) {
-                let is_for_later = workload.supervision.at_stop_ms > 0;
+            for (index, workload) in config.workloads.iter().enumerate() {
+                let (unit, is_for_later) = (&mut self.units[index], workload.supervision.at_stop_ms > 0);
                 if matches!(unit.state, State::Waiting | State::BackingOff(_)) && !is_for_later {
                     unit.go(State::Stopped, now);
                 }

@@ -27,7 +27,7 @@ pub struct Unit {
     /// How it ended last, and whether it ever did: two fields, because an optional one is not all zero bytes.
     last: End,
     has_ended: bool,
-    /// The workload that it needs and that failed, plus one; 0 for none.
+    /// The slot of the workload that it needs and that failed, plus one; 0 for none.
     pub(super) failed_need: u8,
     /// Bad checks in a row.
     pub(super) failures: u8,
@@ -70,7 +70,7 @@ impl Unit {
         (self.last, self.has_ended) = (end, true);
     }
 
-    /// The workload that it needs and that failed, which is why it failed.
+    /// Returns the slot of the workload that it needs and that failed, which is why it failed.
     pub fn failed_need(&self) -> Option<usize> {
         usize::from(self.failed_need).checked_sub(1)
     }

@@ -46,6 +46,7 @@ pub(super) fn read(
             config::parse(bytes, config).map_err(|error| (tell.borrow_mut())(format_args!("{path}:{error}")))?;
             if let Some(in_use) = in_use {
                 config::keep_ids(in_use.get(), config);
+                config::keep_slots(in_use.get(), config);
             }
             Ok(())
         },

@@ -20,6 +20,8 @@ const SWEEP_MS: u64 = 2_000;
 /// A configuration that waits until what is gone or changed has stopped.
 pub(super) struct Pending {
     pub(super) config: Configuration,
+    /// The slots of its workloads that go on unchanged.
+    kept: hilum::config::WorkloadSet,
     /// Where each of its workloads is now; none for one that is new or changed.
     pub(super) places: [Option<usize>; WORKLOADS],
     /// Until when control groups are waited for; 0 while workloads are.
@@ -44,8 +46,12 @@ impl Board {
         if !has_same_system(old.get(), new) {
             return Some(text(format_args!("the [system] section has changed; that takes a reboot")));
         }
-        let places = unchanged(old.get(), new);
-        self.pending = Some(Pending { config, places, sweep_until: 0 });
+        let kept = unchanged(old.get(), new);
+        let place = |index| Some(new.slots.of(index)).filter(|slot| kept.contains(*slot));
+        let places = core::array::from_fn(|index| {
+            (index < new.workloads.len()).then(|| place(index).and_then(|slot| old.get().index_of(slot))).flatten()
+        });
+        self.pending = Some(Pending { config, kept, places, sweep_until: 0 });
         None
     }
 
@@ -90,7 +96,10 @@ impl Board {
         self.logs.adopt(places);
         self.logs.adopt_muted(old.get(), config);
         self.timeline.adopt(places);
-        self.deferred = self.deferred.adopt(places);
+        let deferred = core::mem::take(&mut self.deferred);
+        for (new, _) in places.iter().enumerate().filter(|(_, old)| old.is_some_and(|old| deferred.contains(old))) {
+            self.deferred.insert(new);
+        }
         self.around.networks.adopt(places);
         self.around.groups.adopt(places, config, &mut self.console);
         let mut processes = core::mem::replace(&mut self.processes, [const { None }; WORKLOADS]);
@@ -122,7 +131,7 @@ impl Board {
         let same = places.iter().filter(|place| place.is_some()).count();
         let (gone, new) = (before - same, places.len() - same);
         self.console.tell(format_args!("configuration taken over: {gone} stopped, {new} new, {same} as before"));
-        self.supervisor.adopt(config, places, now);
+        self.supervisor.adopt(config, pending.kept, now);
         self.carry_out();
     }
 

@@ -238,9 +238,10 @@ impl Board {
             }
             let unit = self.supervisor.unit(index);
             let waits_for = |need: &usize| !matches!(self.supervisor.state(*need), State::Ready | State::Finished);
+            let failed_need = unit.failed_need().and_then(|slot| config.get().index_of(slot));
             let need = match unit.state {
                 State::Waiting => workload.needs.iter().find(waits_for),
-                _ => unit.failed_need(),
+                _ => None,
             };
             let note = &self.notes[index];
             let mut addresses: heapless::String<ADDRESSES_BYTES> = heapless::String::new();
@@ -261,7 +262,7 @@ impl Board {
                 last: unit.last(),
                 out_of_memory: note.out_of_memory,
                 dropped: self.logs.dropped(index),
-                need: need.and_then(|need| workloads.get(need)).map_or("", |need| need.name),
+                need: need.or(failed_need).and_then(|need| workloads.get(need)).map_or("", |need| need.name),
                 addresses: &addresses,
                 text: &note.text,
             }));

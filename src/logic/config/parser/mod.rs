@@ -34,6 +34,7 @@ pub fn parse<'a>(bytes: &'a [u8], config: &mut Config<'a>) -> Result<(), Error<'
     parser.finish_section(config)?;
     read_order(directives, config)?;
     order::refuse_cycles(config)?;
+    config.slots = super::slots::Slots::in_order();
     super::ids::arrange(config)
 }
 

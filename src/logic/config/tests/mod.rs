@@ -3,7 +3,6 @@
 mod bad;
 mod good;
 mod properties;
-mod set;
 
 use super::{Config, parse};
 

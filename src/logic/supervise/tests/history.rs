@@ -72,3 +72,34 @@ proptest! {
         prop_assert_eq!(left, 1);
     }
 }
+
+#[test]
+fn what_goes_on_over_a_reload_keeps_its_history_wherever_it_is_in_the_file() {
+    use crate::config::{keep_slots, parse};
+    let text = |names: &[&str]| {
+        let section = |name: &&str| format!("[workload {name}]\nroot /r\nexec /b\n");
+        format!("hilum 1\n{}", names.iter().map(section).collect::<String>())
+    };
+    let (first, second) = (text(&["a", "b", "c"]), text(&["x", "c", "b"]));
+    let (mut old, mut new) = (Config::EMPTY, Config::EMPTY);
+    parse(first.as_bytes(), &mut old).expect("a good configuration");
+    parse(second.as_bytes(), &mut new).expect("a good configuration");
+    let mut supervisor = Supervisor::new();
+    supervisor.begin(&old, false, 0);
+    while supervisor.next_action().is_some() {}
+    supervisor.on(&old, 2, Event::Executed, 10);
+    while supervisor.next_action().is_some() {}
+    keep_slots(&old, &mut new);
+    let mut kept = crate::config::WorkloadSet::EMPTY;
+    // "c" has not changed, "b" has.
+    kept.insert(old.slots.of(2));
+    supervisor.adopt(&new, kept, 20);
+    let states = [0, 1, 2].map(|index| supervisor.state(index));
+    assert_eq!(states.map(State::is_running), [true, true, true]);
+    assert_eq!(supervisor.unit(1).since, 10);
+    let mut started = Vec::new();
+    while let Some(action) = supervisor.next_action() {
+        started.push(action);
+    }
+    assert_eq!(started, [Action::Start(0), Action::Start(2)]);
+}

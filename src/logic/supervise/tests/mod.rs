@@ -28,6 +28,7 @@ fn workload(restart: Restart, needs: &[usize], after: &[usize]) -> Workload<'sta
 
 fn board(workloads: Vec<Workload<'static>>) -> Config<'static> {
     let mut config = Config::EMPTY;
+    config.slots = crate::config::Slots::in_order();
     workloads.into_iter().for_each(|workload| assert!(config.workloads.push(workload).is_ok()));
     config
 }

@@ -1,0 +1,53 @@
+//! The workloads' units, kept by slot and named by index.
+
+use super::Unit;
+use crate::config::{Config, Slots, WorkloadSet, limits::WORKLOADS};
+use core::ops::{Index, IndexMut};
+
+/// One unit for each workload. All zero bytes at first.
+#[derive(Debug)]
+pub(super) struct Units {
+    units: [Unit; WORKLOADS],
+    slots: Slots,
+}
+
+impl Units {
+    pub(super) const NEW: Self = Self { units: [Unit::NEW; WORKLOADS], slots: Slots::NONE };
+
+    /// Goes over to the slots of a configuration. Those that are not in `kept` begin anew at `now`.
+    pub(super) fn adopt(&mut self, config: &Config<'_>, kept: WorkloadSet, now: u64) {
+        self.slots = config.slots;
+        for (slot, unit) in self.units.iter_mut().enumerate() {
+            if !kept.contains(slot) {
+                *unit = Unit::NEW;
+                unit.away_since = now;
+            } else if unit.failed_need().is_some_and(|need| !kept.contains(need)) {
+                unit.failed_need = 0;
+            }
+        }
+    }
+
+    /// Returns the slot of the workload at `index`.
+    pub(super) fn slot(&self, index: usize) -> usize {
+        self.slots.of(index)
+    }
+
+    /// Returns the units in the order of the slots, those of no workload among them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Unit> {
+        self.units.iter()
+    }
+}
+
+impl Index<usize> for Units {
+    type Output = Unit;
+
+    fn index(&self, index: usize) -> &Unit {
+        &self.units[self.slots.of(index)]
+    }
+}
+
+impl IndexMut<usize> for Units {
+    fn index_mut(&mut self, index: usize) -> &mut Unit {
+        &mut self.units[self.slots.of(index)]
+    }
+}
