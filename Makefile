@@ -40,7 +40,7 @@ SOURCES := Cargo.toml Cargo.lock $(shell find src linker qemu/probe -type f)
 TOOLS   := Cargo.toml Cargo.lock $(shell find src/logic initramfs/src initramfs/Cargo.toml qemu/src qemu/Cargo.toml -type f)
 SCRIPTS := .ci/run initramfs/dist linker/build linker/reproducible initramfs/debian/fetch initramfs/debian/install \
            initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash docs/test fuzz/run
-BOARD_ARCH := $(if $(filter rpi%,$(BOARD)),aarch64,$(lastword $(subst -, ,$(BOARD))))
+BOARD_ARCH := $(shell sed -n 's/^architecture = "\(.*\)"/\1/p' initramfs/boards/$(BOARD).toml 2>/dev/null)
 # An appliance elsewhere is named by its folder, with a slash.
 APPLIANCE_FOLDER := $(if $(findstring /,$(APPLIANCE)),$(APPLIANCE:/=),initramfs/appliances/$(APPLIANCE))
 APPLIANCE_NAME   := $(notdir $(APPLIANCE_FOLDER))
@@ -73,7 +73,7 @@ help: ## show this
 	@echo "targets:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
 	@echo "variables:"
-	@echo "  ARCH=x86_64|aarch64            the board's architecture (now $(ARCH))"
+	@echo "  ARCH=$(subst $() ,|,$(ARCHS))            the board's architecture (now $(ARCH))"
 	@echo "  APPLIANCE=NAME                 one of: $(APPLIANCES) (now $(APPLIANCE))"
 	@echo "  BOARD=NAME                     for make image, one of: $(BOARDS) (now $(BOARD))"
 	@echo "  ACCEL=tcg|kvm                  how QEMU runs it (now $(ACCEL))"

@@ -4,7 +4,7 @@
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let file = std::env::temp_dir().join(format!("hilum-fuzz-oci-{}", std::process::id()));
     std::fs::write(&file, data).expect("a scratch file");
-    if let Ok(container) = hilum_initramfs::oci::read(&file, "x86_64", None)
+    if let Ok(container) = hilum_initramfs::oci::read(&file, hilum::Architecture::X86_64, None)
         && let Ok(lines) = container.lines()
     {
         let text = format!("hilum 1\n[workload a]\nroot /r\n{lines}\n");

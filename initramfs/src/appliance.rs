@@ -6,6 +6,7 @@ use crate::kernel::Kernel;
 use crate::links;
 use crate::modules::{self, Modules};
 use anyhow::{Result, bail, ensure};
+use hilum::Architecture;
 use hilum::config::{self, Config, Workload};
 
 /// Folders that PID 1 attaches something to in every root filesystem.
@@ -155,10 +156,12 @@ fn check_workload(
 /// The first shared library that a program needs, or that one of its libraries needs, and that is nowhere where loaders
 /// look. What says itself where its libraries are is taken at its word.
 fn missing_library(image: &Image, root: &str, program: &elf::Facts) -> Option<String> {
-    let triplet = format!("{}-linux-gnu", elf::machine_name(program.machine));
-    let folders = ["usr/lib", "lib", "usr/local/lib", "usr/lib64", "lib64"];
-    let folders: Vec<String> =
-        folders.iter().flat_map(|folder| [format!("{folder}/{triplet}"), (*folder).to_owned()]).collect();
+    let known = Architecture::ALL.into_iter().find(|known| known.elf_machine() == program.machine);
+    let folders = ["usr/lib", "lib", "usr/local/lib", "usr/lib64", "lib64"].into_iter().flat_map(|folder| {
+        let multiarch = known.map(|known| format!("{folder}/{}", known.multiarch()));
+        multiarch.into_iter().chain([folder.to_owned()])
+    });
+    let folders: Vec<String> = folders.collect();
     let mut seen = std::collections::BTreeSet::new();
     let mut rest = if program.has_own_path { Vec::new() } else { program.libraries.clone() };
     while let Some(name) = rest.pop() {

@@ -4,6 +4,7 @@
 use crate::filesystem::uuid;
 use crate::pack::run;
 use anyhow::{Context, Result, ensure};
+use hilum::Architecture;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -128,7 +129,13 @@ pub fn disk(output: &Path, table: Table, name: &str, partitions: &[Partition], s
 ///
 /// # Errors
 /// The program's, or that it is not installed.
-pub fn unified(architecture: &str, stub: &[u8], kernel: &[u8], initramfs: &[u8], words: &str) -> Result<Vec<u8>> {
+pub fn unified(
+    architecture: Architecture,
+    stub: &[u8],
+    kernel: &[u8],
+    initramfs: &[u8],
+    words: &str,
+) -> Result<Vec<u8>> {
     let scratch = tempfile::tempdir()?;
     let place = |name: &str| scratch.path().join(name);
     let release = "ID=hilum\nNAME=hilum\nPRETTY_NAME=hilum\n";
@@ -137,11 +144,8 @@ pub fn unified(architecture: &str, stub: &[u8], kernel: &[u8], initramfs: &[u8],
     // The header has the time of linking, and a checksum over it.
     let mut command = Command::new("faketime");
     command.args(["-f", CLOCK]);
-    command.arg(match (architecture, std::env::consts::ARCH) {
-        (wanted, own) if wanted == own => "objcopy",
-        ("x86_64", _) => "x86_64-linux-gnu-objcopy",
-        _ => "aarch64-linux-gnu-objcopy",
-    });
+    let is_own = architecture.name() == std::env::consts::ARCH;
+    command.arg(if is_own { "objcopy".to_owned() } else { format!("{}-objcopy", architecture.multiarch()) });
     // Above the stub's own sections, each behind the one before it.
     let mut address = 0x200_0000_u64;
     for (name, bytes) in parts {

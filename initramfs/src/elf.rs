@@ -2,6 +2,7 @@
 //! both, no build path, inside its budget.
 
 use anyhow::{Context, Result};
+use hilum::Architecture;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
 
@@ -22,9 +23,10 @@ pub struct Facts {
 
 /// A name for an ELF machine number.
 pub fn machine_name(machine: u16) -> String {
+    if let Some(known) = Architecture::ALL.into_iter().find(|known| known.elf_machine() == machine) {
+        return known.name().to_owned();
+    }
     match machine {
-        elf::EM_X86_64 => "x86_64".to_owned(),
-        elf::EM_AARCH64 => "aarch64".to_owned(),
         elf::EM_386 => "i386".to_owned(),
         elf::EM_ARM => "arm".to_owned(),
         other => format!("ELF machine {other}"),
@@ -195,6 +197,8 @@ mod tests {
     fn facts_tell_machine_and_loader() {
         let own = facts(&std::fs::read("/proc/self/exe").expect("it runs")).expect("an ELF file");
         assert_eq!(machine_name(own.machine), std::env::consts::ARCH);
+        let numbers = Architecture::ALL.map(Architecture::elf_machine);
+        assert_eq!(numbers, [elf::EM_X86_64, elf::EM_AARCH64]);
         assert!(own.interpreter.is_some_and(|path| path.contains("ld-linux")));
         assert_eq!(facts(b"#!/bin/sh\n"), None);
     }

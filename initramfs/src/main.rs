@@ -4,6 +4,7 @@
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+use hilum::Architecture;
 use hilum_initramfs::build::Places;
 use hilum_initramfs::description::Description;
 use hilum_initramfs::foreign::shown;
@@ -55,7 +56,7 @@ enum Command {
         image: PathBuf,
         /// The architecture that is wanted of it.
         #[arg(long, default_value = std::env::consts::ARCH)]
-        architecture: String,
+        architecture: Architecture,
         /// Its name, where the file has several.
         #[arg(long)]
         reference: Option<String>,
@@ -108,7 +109,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Site { config, output } => site(&config, &output),
         Command::Inspect { image, architecture, reference } => {
-            let container = hilum_initramfs::oci::read(&image, &architecture, reference.as_deref())?;
+            let container = hilum_initramfs::oci::read(&image, architecture, reference.as_deref())?;
             println!("# {} files and folders\n{}", container.tree.iter().count(), container.lines()?.trim_end());
             Ok(())
         }

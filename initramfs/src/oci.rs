@@ -8,6 +8,7 @@ mod lines;
 
 use crate::tree::Tree;
 use anyhow::{Context, Result, bail, ensure};
+use hilum::Architecture;
 use oci_spec::image::{Arch, Descriptor, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Os};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -113,11 +114,11 @@ fn sha256(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// A file that is no image, lacks this architecture, or is not what its digests say.
-pub fn read(path: &Path, architecture: &str, reference: Option<&str>) -> Result<Container> {
+pub fn read(path: &Path, architecture: Architecture, reference: Option<&str>) -> Result<Container> {
     read_from(path, architecture, reference).with_context(|| path.display().to_string())
 }
 
-fn read_from(path: &Path, architecture: &str, reference: Option<&str>) -> Result<Container> {
+fn read_from(path: &Path, architecture: Architecture, reference: Option<&str>) -> Result<Container> {
     let store = Store::open(path)?;
     let (configuration, layers) = if store.file("index.json").is_ok() && store.file("oci-layout").is_ok() {
         from_layout(&store, architecture, reference)?
@@ -127,7 +128,7 @@ fn read_from(path: &Path, architecture: &str, reference: Option<&str>) -> Result
         bail!("neither an OCI image layout (index.json) nor an archive of docker save (manifest.json)")
     };
     let configuration = ImageConfiguration::from_reader(configuration.as_slice()).context("the configuration")?;
-    let (is, needed) = (configuration.architecture(), oci_architecture(architecture));
+    let (is, needed) = (configuration.architecture(), Arch::from(architecture.oci()));
     ensure!(*is == needed, "the image is for {is}, the board is {needed}");
     ensure!(*configuration.os() == Os::Linux, "the image is for {}", configuration.os());
     let digests = configuration.rootfs().diff_ids();
@@ -144,16 +145,9 @@ fn read_from(path: &Path, architecture: &str, reference: Option<&str>) -> Result
     Ok(Container { tree, configuration })
 }
 
-fn oci_architecture(name: &str) -> Arch {
-    match name {
-        "x86_64" => Arch::Amd64,
-        _ => Arch::ARM64,
-    }
-}
-
 type Parts = (Vec<u8>, Vec<Vec<u8>>);
 
-fn from_layout(store: &Store, architecture: &str, reference: Option<&str>) -> Result<Parts> {
+fn from_layout(store: &Store, architecture: Architecture, reference: Option<&str>) -> Result<Parts> {
     /// An index that names another one, and perhaps once more.
     const DEPTH: usize = 4;
     const NAME: &str = "org.opencontainers.image.ref.name";
@@ -168,13 +162,13 @@ fn from_layout(store: &Store, architecture: &str, reference: Option<&str>) -> Re
             None => true,
         };
         let fits = |descriptor: &&Descriptor| match descriptor.platform() {
-            Some(platform) => *platform.architecture() == oci_architecture(architecture) && *platform.os() == Os::Linux,
+            Some(platform) => *platform.architecture() == Arch::from(architecture.oci()) && *platform.os() == Os::Linux,
             None => true,
         };
         let mut found = index.manifests().iter().filter(is_named).filter(fits);
         let Some(first) = found.next() else {
             let name = reference.map_or_else(String::new, |name| format!(" with the name {name}"));
-            bail!("no image for {architecture}{name} in the index");
+            bail!("no image for {}{name} in the index", architecture.name());
         };
         if found.next().is_some() && reference.is_none() {
             bail!("several images; choose one by its name");

@@ -1,5 +1,6 @@
 //! Container images that other programs made, unpacked by us and by umoci, and packed by us and unpacked by others.
 
+use hilum::Architecture;
 use hilum_initramfs::oci::{self, Container};
 use hilum_initramfs::pack::{Format, pack};
 use hilum_initramfs::tree::{Entry, Kind, Tree};
@@ -110,7 +111,7 @@ fn assert_same(tree: &Tree, folder: &Path, who: &str) {
 }
 
 fn read(path: &str) -> Container {
-    oci::read(Path::new(path), "x86_64", None).expect("a container image")
+    oci::read(Path::new(path), Architecture::X86_64, None).expect("a container image")
 }
 
 #[test]

@@ -12,7 +12,8 @@ mod terminal;
 mod transcript;
 mod vm;
 
-pub use machine::{Accelerator, Arch, network, writable_disk};
+pub use hilum::Architecture as Arch;
+pub use machine::{Accelerator, command, network, writable_disk};
 pub use namespace::Namespace;
 pub use terminal::Terminal;
 pub use transcript::Transcript;

@@ -3,8 +3,10 @@
 #![forbid(unsafe_code)]
 
 use anyhow::{Context, Result, bail};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
-use hilum_qemu::{Accelerator, Arch, Options, Vm};
+use hilum::Architecture;
+use hilum_qemu::{Accelerator, Options, Vm};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -25,8 +27,8 @@ enum Command {
     /// Boots an initramfs on this terminal, until the guest powers off.
     Run {
         /// The guest's architecture.
-        #[arg(long, value_enum)]
-        arch: Arch,
+        #[arg(long, value_parser = architectures())]
+        arch: Architecture,
         /// The folder with the kernel (vmlinuz), the initramfs, and perhaps a disk (data.img), as the image builder leaves
         /// them.
         #[arg(long)]
@@ -56,6 +58,11 @@ enum Command {
         /// The bytes that came from the console.
         transcript: PathBuf,
     },
+}
+
+/// Parses the name of an architecture, and lists all of them in the help text.
+fn architectures() -> impl TypedValueParser<Value = Architecture> {
+    PossibleValuesParser::new(Architecture::ALL.map(Architecture::name)).try_map(|name| name.parse())
 }
 
 fn ports(text: &str) -> Result<(u16, u16), String> {

@@ -1,7 +1,8 @@
 //! A virtual machine that boots an initramfs on a serial console, for tests.
 
-use crate::{Accelerator, Arch, Transcript};
+use crate::{Accelerator, Transcript, machine};
 use anyhow::{Context, Result, bail};
+use hilum::Architecture;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone)]
 pub struct Options<'a> {
     /// The architecture.
-    pub arch: Arch,
+    pub arch: Architecture,
     /// The kernel's file.
     pub kernel: &'a Path,
     /// The initramfs's file.
@@ -33,8 +34,8 @@ pub struct Options<'a> {
 impl Options<'_> {
     /// QEMU with this machine, without a console yet. `panic=-1` turns the end of PID 1 into a reboot, which ends QEMU.
     pub fn command(&self) -> Command {
-        let mut command = self.arch.command(self.accelerator);
-        let console = self.arch.console();
+        let mut command = machine::command(self.arch, self.accelerator);
+        let (console, words) = (machine::console(self.arch), machine::kernel_words(self.arch));
         command.arg("-m").arg(self.memory_mib.to_string());
         command.arg("-kernel").arg(self.kernel).arg("-initrd").arg(self.initramfs);
         if let Some(disk) = self.disk {
@@ -42,10 +43,7 @@ impl Options<'_> {
             command.args(["-drive", &drive, "-device", "virtio-blk-pci,drive=disk"]);
         }
         command.args(self.more);
-        // On a busy host the timer of an emulated x86 machine comes too late for the kernel's test of it at the boot, which
-        // then panics ("IO-APIC + timer doesn't work"); KVM guests leave that test out by themselves.
-        let timer = if self.arch == Arch::X86_64 { "no_timer_check " } else { "" };
-        command.arg("-append").arg(format!("console={console} quiet panic=-1 {timer}{}", self.append));
+        command.arg("-append").arg(format!("console={console} quiet panic=-1 {words}{}", self.append));
         command
     }
 }

@@ -107,7 +107,7 @@ fn uefi_disk_boots_by_its_firmware(arch: Arch) {
     };
     let own = folder.path().join("variables");
     std::fs::copy(variables, &own).expect("the firmware's variables");
-    let mut command = arch.command(Accelerator::Tcg);
+    let mut command = hilum_qemu::command(arch, Accelerator::Tcg);
     command.args(["-m", "512"]).args(hilum_qemu::network("")).args(hilum_qemu::writable_disk(&disk));
     for (unit, options, file) in [(0, ",readonly=on", Path::new(code)), (1, "", &own)] {
         command.arg("-drive").arg(format!("if=pflash,format=raw,unit={unit}{options},file={}", file.display()));

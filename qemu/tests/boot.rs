@@ -131,7 +131,8 @@ fn bad_workloads_fail_alone_with_their_step(arch: Arch) {
     ]
     .concat();
     let mut image = image(arch, &config);
-    image.file("images/probe/bin/foreign", 0o755, std::fs::read(support::probe(arch.other())).expect("a probe"));
+    let other = Arch::ALL.into_iter().find(|other| *other != arch).expect("another architecture");
+    image.file("images/probe/bin/foreign", 0o755, std::fs::read(support::probe(other)).expect("a probe"));
     image.file("images/probe/bin/plain", 0o644, *b"#!/bin/probe\n");
     image.file("images/probe/bin/script", 0o755, *b"#!/bin/none\n");
     image.folder("images/bare/bin", 0o755);
@@ -286,10 +287,7 @@ fn reboot_that_the_kernel_refuses_is_made_in_another_way(arch: Arch) {
     let lines = "idle poweroff\n[workload a]\nroot /images/probe\nexec /bin/probe exit 0\nrestart never\n";
     let mut image = image(arch, &format!("hilum 1\n[system]\n{lines}"));
     image.file("wrap", 0o755, std::fs::read(support::probe(arch)).expect("the probe"));
-    let number = hilum::seccomp::Call::named("reboot").expect("a call").number(match arch {
-        Arch::X86_64 => hilum::seccomp::Arch::X86_64,
-        Arch::Aarch64 => hilum::seccomp::Arch::Aarch64,
-    });
+    let number = hilum::seccomp::Call::named("reboot").expect("a call").number(arch);
     let words = format!("rdinit=/wrap -- without-call {}", number.expect("both have it"));
     // Without another way it would wait for ever, and QEMU would not end.
     let console = run(arch, &image, &words);

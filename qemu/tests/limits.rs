@@ -153,7 +153,10 @@ fn priorities_and_limits_of_processes_are_set_from_outside(arch: Arch) {
     ] {
         has_line(&console, line);
     }
-    let machine = if arch == Arch::X86_64 { "i686" } else { "armv8l" };
+    let machine = match arch {
+        Arch::X86_64 => "i686",
+        Arch::Aarch64 => "armv8l",
+    };
     has_line(&console, &format!("set | machine {machine}"));
     has_line(&console, &format!("default | machine {}", arch.name()));
 }

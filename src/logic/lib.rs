@@ -7,6 +7,7 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod architecture;
 pub mod config;
 pub mod devices;
 pub mod dhcp;
@@ -25,3 +26,5 @@ pub mod storage;
 pub mod supervise;
 pub mod text;
 pub mod wire;
+
+pub use architecture::Architecture;

@@ -9,6 +9,7 @@ use crate::oci;
 use crate::pack::{Format, pack};
 use crate::tree::{Entry, Kind, Tree};
 use anyhow::{Context, Result, ensure};
+use hilum::Architecture;
 use hilum::config::{Config, OnDamage};
 use hilum::storage::Source;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ impl Contents<'_> {
     pub(super) fn add_root(
         &mut self,
         root: &Root,
-        architecture: &str,
+        architecture: Architecture,
         data: &mut Tree,
         say: &mut dyn FnMut(&str),
     ) -> Result<()> {
@@ -77,7 +78,7 @@ impl Contents<'_> {
     }
 
     /// The files of a root filesystem, from all its sources.
-    fn tree(&self, root: &Root, architecture: &str, say: &mut dyn FnMut(&str)) -> Result<Tree> {
+    fn tree(&self, root: &Root, architecture: Architecture, say: &mut dyn FnMut(&str)) -> Result<Tree> {
         let mut tree = Tree::new();
         for name in &root.packages {
             let package = package_tree(self.places, name)?;

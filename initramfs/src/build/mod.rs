@@ -12,6 +12,7 @@ use crate::pack::Format;
 use crate::tree::{Kind, Tree};
 use anyhow::{Context, Result, bail, ensure};
 use contents::Contents;
+use hilum::Architecture;
 use hilum::config::{self, Config};
 use outputs::Outputs;
 use std::path::{Path, PathBuf};
@@ -87,17 +88,13 @@ pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str
     Ok(outputs.written)
 }
 
-fn architecture(description: &Description) -> Result<&str> {
-    let architecture = description
+fn architecture(description: &Description) -> Result<Architecture> {
+    let name = description
         .architecture
         .as_deref()
         .context("no description says the architecture; add a line: architecture = \"x86_64\"")?;
-    ensure!(
-        matches!(architecture, "x86_64" | "aarch64"),
-        "{}: architecture {architecture}: expected x86_64 or aarch64",
-        description.place_of(architecture)
-    );
-    Ok(architecture)
+    let known = name.parse::<Architecture>().map_err(anyhow::Error::msg);
+    known.with_context(|| format!("{}: architecture {name}", description.place_of(name)))
 }
 
 /// The configuration's path and its bytes.

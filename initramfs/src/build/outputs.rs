@@ -7,10 +7,16 @@ use crate::filesystem;
 use crate::kernel::Kernel;
 use crate::tree::{Kind, Tree};
 use anyhow::{Context, Result};
+use hilum::Architecture;
 use std::sync::Arc;
 
 /// Looks whether what the outputs need is there, before anything is written.
-pub(super) fn check(description: &Description, places: &Places, kernel: &Kernel, architecture: &str) -> Result<()> {
+pub(super) fn check(
+    description: &Description,
+    places: &Places,
+    kernel: &Kernel,
+    architecture: Architecture,
+) -> Result<()> {
     if description.outputs.contains(&Output::SdCard) {
         card_files(description, places, kernel, &[], "").with_context(|| description.place_of("sd-card"))?;
     }
@@ -72,10 +78,9 @@ fn card_files(
 }
 
 /// Systemd's stub for this architecture.
-fn stub(places: &Places, architecture: &str) -> Result<Vec<u8>> {
-    let name = if architecture == "x86_64" { "linuxx64.efi.stub" } else { "linuxaa64.efi.stub" };
+fn stub(places: &Places, architecture: Architecture) -> Result<Vec<u8>> {
     let tree = package_tree(places, STUB_PACKAGE)?;
-    let path = format!("usr/lib/systemd/boot/efi/{name}");
+    let path = format!("usr/lib/systemd/boot/efi/{}", architecture.efi_stub());
     Ok(file_of(&tree, &path).with_context(|| format!("package {STUB_PACKAGE} has no /{path}"))?.to_vec())
 }
 
@@ -83,7 +88,7 @@ fn stub(places: &Places, architecture: &str) -> Result<Vec<u8>> {
 pub(super) struct Outputs<'a> {
     pub(super) description: &'a Description,
     pub(super) places: &'a Places,
-    pub(super) architecture: &'a str,
+    pub(super) architecture: Architecture,
     pub(super) kernel: &'a Kernel,
     pub(super) initramfs: &'a [u8],
     pub(super) written: Vec<Written>,
@@ -117,8 +122,8 @@ impl Outputs<'_> {
                     say("uefi disk");
                     let stub = stub(places, architecture)?;
                     let unified = disk::unified(architecture, &stub, &kernel.image, initramfs, &words)?;
-                    let name = if architecture == "x86_64" { "BOOTX64.EFI" } else { "BOOTAA64.EFI" };
-                    let files = Files::from([(format!("EFI/BOOT/{name}"), Arc::new(unified))]);
+                    let files =
+                        Files::from([(format!("EFI/BOOT/{}", architecture.efi_boot_file()), Arc::new(unified))]);
                     self.disk("uefi-disk.img", Table::Gpt, disk::fat(&files, "ESP")?, partition.clone(), |size| size)?;
                 }
             }

@@ -95,7 +95,7 @@ const PATHS: [&str; 7] = ["", "bin", "bin/more", "bin/web", "etc", "etc/group", 
 fn layout_becomes_a_tree_and_lines() {
     let folder = tempfile::tempdir().expect("a folder");
     layout(folder.path(), |_, bytes| bytes);
-    let container = read(folder.path(), "x86_64", Some("web:1")).expect("good");
+    let container = read(folder.path(), Architecture::X86_64, Some("web:1")).expect("good");
     assert_eq!(paths(&container), PATHS);
     let expected = "exec /bin/web -p \"80 81\"\nenv A \"b c\"\nenv EMPTY \"\"\nuser 33:50\ndirectory /srv\nstop SIGQUIT 5s\n\
                     # publish 80:80/tcp\n";
@@ -116,7 +116,7 @@ fn layout_becomes_a_tree_and_lines() {
         }
     }
     builder.finish().expect("it fits");
-    assert_eq!(paths(&read(&archive, "x86_64", None).expect("good")), PATHS);
+    assert_eq!(paths(&read(&archive, Architecture::X86_64, None).expect("good")), PATHS);
 }
 
 #[test]
@@ -149,9 +149,10 @@ fn archive_of_docker_save_becomes_a_tree() {
         file
     };
     let name = format!("{}.json", sha256(&config));
-    let container = read(&save(&name, "../c/layer.tar"), "x86_64", Some("web:1")).expect("good");
+    let container = read(&save(&name, "../c/layer.tar"), Architecture::X86_64, Some("web:1")).expect("good");
     assert_eq!(paths(&container), PATHS);
-    let refused = |file: PathBuf, reference| format!("{:#}", read(&file, "x86_64", reference).expect_err("refused"));
+    let refused =
+        |file: PathBuf, reference| format!("{:#}", read(&file, Architecture::X86_64, reference).expect_err("refused"));
     assert!(refused(save(&name, "../../../etc/passwd"), None).contains("b/layer.tar: it is not in the image"));
     assert!(refused(save(&name, "../c/layer.tar"), Some("other")).contains("no image with that name"));
     let other = format!("{}.json", "0".repeat(64));
@@ -168,7 +169,7 @@ fn blob_that_is_not_what_its_digest_says_is_refused() {
             }
             bytes
         });
-        let error = format!("{:#}", read(folder.path(), "x86_64", None).expect_err("refused"));
+        let error = format!("{:#}", read(folder.path(), Architecture::X86_64, None).expect_err("refused"));
         assert!(error.contains("its contents are others"), "{what}: {error}");
         let folder = tempfile::tempdir().expect("a folder");
         layout(folder.path(), |found, mut bytes| {
@@ -177,7 +178,7 @@ fn blob_that_is_not_what_its_digest_says_is_refused() {
             }
             bytes
         });
-        let error = format!("{:#}", read(folder.path(), "x86_64", None).expect_err("refused"));
+        let error = format!("{:#}", read(folder.path(), Architecture::X86_64, None).expect_err("refused"));
         assert!(error.contains("bytes that are said of it"), "{what}: {error}");
     }
 }
@@ -186,12 +187,12 @@ fn blob_that_is_not_what_its_digest_says_is_refused() {
 fn image_for_another_machine_or_no_image_is_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     layout(folder.path(), |_, bytes| bytes);
-    let error = format!("{:#}", read(folder.path(), "aarch64", None).expect_err("refused"));
+    let error = format!("{:#}", read(folder.path(), Architecture::Aarch64, None).expect_err("refused"));
     assert!(error.ends_with("the image is for amd64, the board is arm64"), "{error}");
-    let error = format!("{:#}", read(folder.path(), "x86_64", Some("web:2")).expect_err("refused"));
+    let error = format!("{:#}", read(folder.path(), Architecture::X86_64, Some("web:2")).expect_err("refused"));
     assert!(error.contains("no image for x86_64 with the name web:2"), "{error}");
     std::fs::remove_file(folder.path().join("index.json")).expect("it is there");
-    let error = format!("{:#}", read(folder.path(), "x86_64", None).expect_err("refused"));
+    let error = format!("{:#}", read(folder.path(), Architecture::X86_64, None).expect_err("refused"));
     assert!(error.contains("neither an OCI image layout"), "{error}");
     // A blob that is a link to a file of this machine.
     let folder = tempfile::tempdir().expect("a folder");
@@ -200,7 +201,7 @@ fn image_for_another_machine_or_no_image_is_refused() {
         std::fs::read_dir(folder.path().join("blobs/sha256")).expect("a folder").next().expect("a blob").expect("it");
     std::fs::rename(blob.path(), folder.path().join("moved")).expect("it is ours");
     std::os::unix::fs::symlink("/etc/passwd", blob.path()).expect("a link");
-    let error = format!("{:#}", read(folder.path(), "x86_64", None).expect_err("refused"));
+    let error = format!("{:#}", read(folder.path(), Architecture::X86_64, None).expect_err("refused"));
     assert!(error.contains("no regular file"), "{error}");
 }
 
@@ -222,13 +223,13 @@ proptest::proptest! {
     ) {
         let folder = tempfile::tempdir().expect("a folder");
         layout(folder.path(), |_, bytes| bytes);
-        let whole = read(folder.path(), "x86_64", None).expect("good");
+        let whole = read(folder.path(), Architecture::X86_64, None).expect("good");
         let (path, mut bytes) = everything(folder.path()).swap_remove(which % 6);
         let at = at % bytes.len();
         bytes[at] = byte;
         std::fs::write(&path, &bytes).expect("a file");
         let before = everything(folder.path());
-        if let Ok(container) = read(folder.path(), "x86_64", None) {
+        if let Ok(container) = read(folder.path(), Architecture::X86_64, None) {
             assert!(container.tree.iter().eq(whole.tree.iter()), "{}: byte {at}", path.display());
         }
         assert_eq!(everything(folder.path()), before);

@@ -211,6 +211,11 @@ pub(crate) fn run_on(arch: Arch, release: &str, image: &Image, append: &str) -> 
     boot_on(arch, release, image, append, None).vm.wait(BOOT).expect("it ends by itself")
 }
 
+/// Fails to compile when an architecture has no module in `on_both!`.
+const _: () = match Arch::OWN {
+    Arch::X86_64 | Arch::Aarch64 => {}
+};
+
 /// The same test for both architectures.
 #[macro_export]
 macro_rules! on_both {

@@ -1,7 +1,7 @@
 //! Answers by number -> a BPF program (bpf(4), Documentation/userspace-api/seccomp_filter.rst).
 
 use super::profiles::index_of;
-use super::{Answer, Arch, Call, Check, Seccomp, answer};
+use super::{Answer, Architecture, Call, Check, Seccomp, answer};
 use heapless::Vec;
 
 /// Instructions of the longest program: every other number of the table with an answer of its own. The kernel's limit
@@ -74,16 +74,19 @@ pub(super) struct Range {
 }
 
 /// The program of a profile. `capabilities` has bit N for capability N.
-pub fn assemble(arch: Arch, seccomp: &Seccomp, capabilities: u64) -> Program {
+pub fn assemble(arch: Architecture, seccomp: &Seccomp, capabilities: u64) -> Program {
     let mut program = Program::new();
     let mut add = |instruction| push(&mut program, instruction);
     add(load(ARCHITECTURE));
     add(compare(JUMP_EQUAL, arch.audit(), 1, 0));
     add(give(KILL_PROCESS));
     add(load(NUMBER));
-    if arch == Arch::X86_64 {
-        add(compare(JUMP_AT_LEAST, X32, 0, 1));
-        add(give(KILL_PROCESS));
+    match arch {
+        Architecture::X86_64 => {
+            add(compare(JUMP_AT_LEAST, X32, 0, 1));
+            add(give(KILL_PROCESS));
+        }
+        Architecture::Aarch64 => {}
     }
     let mut answers = [Answer::Unknown; NUMBERS];
     for call in Call::all() {
@@ -122,7 +125,7 @@ const OWN_PART: [Call; 9] = [
 ];
 
 /// The program of a process that waits, reads and writes what is open, and nothing else: any other call ends it.
-pub fn assemble_only(arch: Arch) -> Program {
+pub fn assemble_only(arch: Architecture) -> Program {
     let mut program = Program::new();
     let mut add = |instruction| push(&mut program, instruction);
     add(load(ARCHITECTURE));

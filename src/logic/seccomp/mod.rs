@@ -14,30 +14,9 @@ mod table;
 
 pub use assembler::{INSTRUCTIONS, Instruction, Program, assemble, assemble_only};
 
+use crate::Architecture;
 use heapless::Vec;
 use profiles::{CLASSES, Class, OPENED};
-
-/// An architecture by its system call numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arch {
-    /// x86_64, without its x32 variant.
-    X86_64,
-    /// 64-bit Arm.
-    Aarch64,
-}
-
-impl Arch {
-    /// The one that this program was built for.
-    pub const OWN: Self = if cfg!(target_arch = "x86_64") { Self::X86_64 } else { Self::Aarch64 };
-
-    /// Its AUDIT_ARCH value (include/uapi/linux/audit.h).
-    pub const fn audit(self) -> u32 {
-        match self {
-            Self::X86_64 => 0xc000_003e,
-            Self::Aarch64 => 0xc000_00b7,
-        }
-    }
-}
 
 /// Words behind a profile that change single calls.
 pub const CHANGES: usize = 16;
@@ -88,7 +67,7 @@ impl Call {
     }
 
     /// Its number; none where the architecture does not have it.
-    pub fn number(self, arch: Arch) -> Option<u16> {
+    pub fn number(self, arch: Architecture) -> Option<u16> {
         Some(profiles::numbers(arch)[usize::from(self.0)]).filter(|number| *number != table::NONE)
     }
 }

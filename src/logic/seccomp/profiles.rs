@@ -4,7 +4,7 @@
 //! ptrace(2) and its relatives, mounts and namespaces under any flag, old interfaces. What is in no list is refused.
 
 use super::table::{NONE, TABLE};
-use super::{Arch, Check};
+use super::{Architecture, Check};
 
 /// Allowed with every argument by the default profile. Sorted, as the table is.
 #[rustfmt::skip]
@@ -181,20 +181,24 @@ pub(super) const fn index_of(name: &str) -> u16 {
 }
 
 /// The numbers of an architecture, by index of the table.
-pub(super) fn numbers(arch: Arch) -> &'static [u16; TABLE.len()] {
-    static X86_64: [u16; TABLE.len()] = column(true);
-    static AARCH64: [u16; TABLE.len()] = column(false);
+pub(super) fn numbers(arch: Architecture) -> &'static [u16; TABLE.len()] {
+    static X86_64: [u16; TABLE.len()] = column(Architecture::X86_64);
+    static AARCH64: [u16; TABLE.len()] = column(Architecture::Aarch64);
     match arch {
-        Arch::X86_64 => &X86_64,
-        Arch::Aarch64 => &AARCH64,
+        Architecture::X86_64 => &X86_64,
+        Architecture::Aarch64 => &AARCH64,
     }
 }
 
-const fn column(is_x86_64: bool) -> [u16; TABLE.len()] {
+const fn column(arch: Architecture) -> [u16; TABLE.len()] {
     let mut numbers = [NONE; TABLE.len()];
     let mut index = 0;
     while index < TABLE.len() {
-        numbers[index] = if is_x86_64 { TABLE[index].1 } else { TABLE[index].2 };
+        let (_, x86_64, aarch64) = TABLE[index];
+        numbers[index] = match arch {
+            Architecture::X86_64 => x86_64,
+            Architecture::Aarch64 => aarch64,
+        };
         index += 1;
     }
     numbers

@@ -6,8 +6,6 @@ use super::assembler::{
 };
 use super::*;
 
-const ARCHS: [Arch; 2] = [Arch::X86_64, Arch::Aarch64];
-
 /// What seccomp hands to a filter (`struct seccomp_data`).
 #[derive(Clone, Copy, Default)]
 struct Data {
@@ -61,7 +59,7 @@ fn run(program: &Program, data: &Data) -> (u32, usize) {
     }
 }
 
-fn call(arch: Arch, name: &str, arguments: [u64; 6]) -> Data {
+fn call(arch: Architecture, name: &str, arguments: [u64; 6]) -> Data {
     let number = Call::named(name).and_then(|call| call.number(arch)).expect("a call of this architecture");
     Data { number: number.into(), audit: arch.audit(), arguments }
 }
@@ -70,13 +68,13 @@ fn profile(profile: Profile) -> Seccomp {
     Seccomp { profile, changes: Vec::new() }
 }
 
-fn verdict(arch: Arch, seccomp: &Seccomp, name: &str, arguments: [u64; 6]) -> u32 {
+fn verdict(arch: Architecture, seccomp: &Seccomp, name: &str, arguments: [u64; 6]) -> u32 {
     run(&assemble(arch, seccomp, 0), &call(arch, name, arguments)).0
 }
 
 #[test]
 fn every_number_gets_the_answer_of_its_name() {
-    for arch in ARCHS {
+    for arch in Architecture::ALL {
         for kind in [Profile::Default, Profile::Strict] {
             let seccomp = profile(kind);
             let program = assemble(arch, &seccomp, 0);
@@ -105,9 +103,9 @@ fn names_and_places_belong_together() {
     for known in Call::all() {
         assert_eq!(Call::named(known.name()), Some(known));
     }
-    assert_eq!(Call::named("openat").and_then(|call| call.number(Arch::X86_64)), Some(257));
-    assert_eq!(Call::named("openat").and_then(|call| call.number(Arch::Aarch64)), Some(56));
-    assert_eq!(Call::named("open").and_then(|call| call.number(Arch::Aarch64)), None);
+    assert_eq!(Call::named("openat").and_then(|call| call.number(Architecture::X86_64)), Some(257));
+    assert_eq!(Call::named("openat").and_then(|call| call.number(Architecture::Aarch64)), Some(56));
+    assert_eq!(Call::named("open").and_then(|call| call.number(Architecture::Aarch64)), None);
     assert_eq!(Call::named("opne"), None);
 }
 
@@ -161,7 +159,7 @@ fn what_breaks_out_of_containers_is_refused() {
         "nfsservctl",
         "vhangup",
     ];
-    for arch in ARCHS {
+    for arch in Architecture::ALL {
         for name in refused {
             for kind in [Profile::Default, Profile::Strict] {
                 assert_eq!(verdict(arch, &profile(kind), name, [0; 6]), REFUSE, "{name} on {arch:?}");
@@ -172,21 +170,22 @@ fn what_breaks_out_of_containers_is_refused() {
 
 #[test]
 fn other_architectures_numbers_kill() {
-    for (arch, other) in [(Arch::X86_64, Arch::Aarch64), (Arch::Aarch64, Arch::X86_64)] {
+    let pairs = Architecture::ALL.into_iter().flat_map(|arch| Architecture::ALL.map(|other| (arch, other)));
+    for (arch, other) in pairs.filter(|(arch, other)| arch != other) {
         let program = assemble(arch, &Seccomp::DEFAULT, 0);
         let data = Data { audit: other.audit(), ..call(arch, "read", [0; 6]) };
         assert_eq!(run(&program, &data).0, KILL_PROCESS);
         // AUDIT_ARCH_I386, through int 0x80.
         assert_eq!(run(&program, &Data { audit: 0x4000_0003, ..data }).0, KILL_PROCESS);
     }
-    let program = assemble(Arch::X86_64, &Seccomp::DEFAULT, 0);
-    let x32 = Data { number: 0x4000_0000 | 1, audit: Arch::X86_64.audit(), ..Data::default() };
+    let program = assemble(Architecture::X86_64, &Seccomp::DEFAULT, 0);
+    let x32 = Data { number: 0x4000_0000 | 1, audit: Architecture::X86_64.audit(), ..Data::default() };
     assert_eq!(run(&program, &x32).0, KILL_PROCESS);
 }
 
 #[test]
 fn clone_makes_no_namespace_and_clone3_falls_back() {
-    for arch in ARCHS {
+    for arch in Architecture::ALL {
         let clone = |flags| verdict(arch, &Seccomp::DEFAULT, "clone", [flags, 0, 0, 0, 0, 0]);
         // What pthread_create and fork pass.
         assert_eq!(clone(0x003d_0f00), ALLOW);
@@ -200,7 +199,7 @@ fn clone_makes_no_namespace_and_clone3_falls_back() {
 
 #[test]
 fn typing_into_a_terminal_is_refused_whatever_the_high_half_says() {
-    for arch in ARCHS {
+    for arch in Architecture::ALL {
         let ioctl = |request| verdict(arch, &Seccomp::DEFAULT, "ioctl", [0, request, 0, 0, 0, 0]);
         for request in [0x5412, 0x541c] {
             assert_eq!(ioctl(request), REFUSE);
@@ -213,7 +212,7 @@ fn typing_into_a_terminal_is_refused_whatever_the_high_half_says() {
 
 #[test]
 fn personalities_and_families_are_those_of_the_list() {
-    for arch in ARCHS {
+    for arch in Architecture::ALL {
         let one = |name, value| verdict(arch, &Seccomp::DEFAULT, name, [value, 0, 0, 0, 0, 0]);
         for (value, expected) in [(0, ALLOW), (8, ALLOW), (0xffff_ffff, ALLOW), (0x004_0000, REFUSE), (3, REFUSE)] {
             assert_eq!(one("personality", value), expected, "{value:#x}");
@@ -228,7 +227,7 @@ fn personalities_and_families_are_those_of_the_list() {
 }
 
 /// What a profile with these capabilities answers to socket(2).
-fn socket(arch: Arch, capabilities: u64, arguments: [u64; 3]) -> u32 {
+fn socket(arch: Architecture, capabilities: u64, arguments: [u64; 3]) -> u32 {
     let [family, kind, protocol] = arguments;
     let program = assemble(arch, &Seccomp::DEFAULT, capabilities);
     run(&program, &call(arch, "socket", [family, kind, protocol, 0, 0, 0])).0
@@ -236,7 +235,7 @@ fn socket(arch: Arch, capabilities: u64, arguments: [u64; 3]) -> u32 {
 
 #[test]
 fn netlink_protocols_that_no_program_needs_are_not_there() {
-    for arch in ARCHS {
+    for arch in Architecture::ALL {
         for protocol in 0..40 {
             let expected = |listed: &[u64]| if listed.contains(&protocol) { ALLOW } else { NO_PROTOCOL };
             // ROUTE and KOBJECT_UEVENT; with CAP_NET_ADMIN SOCK_DIAG, XFRM, NETFILTER and GENERIC as well.
@@ -253,7 +252,7 @@ fn netlink_protocols_that_no_program_needs_are_not_there() {
 
 #[test]
 fn packet_sockets_are_not_had_by_their_old_name() {
-    for arch in ARCHS {
+    for arch in Architecture::ALL {
         // The kernel makes AF_PACKET of AF_INET with SOCK_PACKET, whatever flags stand beside it.
         for kind in [10, 10 | 0x800, 10 | 0x8_0000, 10 | 0x8_0800, 10 | 1 << 32] {
             assert_eq!(socket(arch, 1 << 13, [2, kind, 0x300]), REFUSE, "{kind:#x}");
@@ -266,7 +265,7 @@ fn packet_sockets_are_not_had_by_their_old_name() {
 
 #[test]
 fn pairs_of_sockets_are_of_the_family_unix() {
-    for arch in ARCHS {
+    for arch in Architecture::ALL {
         for family in 0..46 {
             let expected = if family == 1 { ALLOW } else { REFUSE };
             assert_eq!(verdict(arch, &Seccomp::DEFAULT, "socketpair", [family, 1, 0, 0, 0, 0]), expected, "{family}");
@@ -281,7 +280,7 @@ fn changes_and_capabilities_open_and_close() {
     for change in [(true, named("ptrace")), (false, named("kill")), (true, named("socket"))] {
         seccomp.changes.push(change).expect("room");
     }
-    for arch in ARCHS {
+    for arch in Architecture::ALL {
         assert_eq!(verdict(arch, &seccomp, "ptrace", [0; 6]), ALLOW);
         assert_eq!(verdict(arch, &seccomp, "kill", [0; 6]), REFUSE);
         // A change opens every argument.
@@ -306,7 +305,7 @@ fn strict_is_a_part_of_default() {
 
 #[test]
 fn frequent_calls_cost_few_instructions() {
-    for arch in ARCHS {
+    for arch in Architecture::ALL {
         let program = assemble(arch, &Seccomp::DEFAULT, 0);
         let cost = |name| run(&program, &call(arch, name, [0; 6])).1;
         for name in ["read", "write", "futex", "ppoll"] {
@@ -321,7 +320,7 @@ fn frequent_calls_cost_few_instructions() {
 #[test]
 fn longest_program_fits() {
     // As many changes as there is room for, each in the middle of a range.
-    for arch in ARCHS {
+    for arch in Architecture::ALL {
         let mut seccomp = profile(Profile::Strict);
         let allowed = Call::all().filter(|call| answer(&profile(Profile::Strict), 0, *call) == Answer::Allow);
         for call in allowed.step_by(9).take(CHANGES) {

@@ -4,10 +4,11 @@
 //! an empty folder as its root, as nobody, without capabilities, and with a filter that leaves it nine system calls. It
 //! tells PID 1 what it was given, and PID 1 looks at that before it uses it. It ends when PID 1 closes its socket.
 
+use hilum::Architecture;
 use hilum::config::{Capabilities, Mac};
 use hilum::dhcp::{Client, FRAME_BYTES, LEASE_BYTES, Lease, News};
 use hilum::plan::Namespaces;
-use hilum::seccomp::{Arch, Instruction, assemble_only};
+use hilum::seccomp::{Instruction, assemble_only};
 use hilum_sys::{Cloned, exit, monotonic_ms};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsRawFd, OwnedFd};
@@ -110,7 +111,7 @@ fn confine(index: u32, other: &OwnedFd, root: &str) -> Result<OwnedFd, Errno> {
     let none = CapabilitySet::empty();
     rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
     rustix::thread::set_no_new_privs(true)?;
-    hilum_sys::filter_system_calls(&assemble_only(Arch::OWN))?;
+    hilum_sys::filter_system_calls(&assemble_only(Architecture::OWN))?;
     Ok(wire)
 }
 

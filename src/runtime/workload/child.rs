@@ -10,9 +10,10 @@ use super::{identity, landlock, mounts, reaper};
 use crate::init::words;
 use core::ffi::CStr;
 use core::mem::forget;
+use hilum::Architecture;
 use hilum::config::{Config, Workload};
 use hilum::plan::{self, FileSystem, NOTIFY, Phase, Plan, Scope, Setting, Step};
-use hilum::seccomp::{Arch, Seccomp, assemble};
+use hilum::seccomp::{Seccomp, assemble};
 use hilum_sys::{SignalSet, exit};
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -293,7 +294,7 @@ impl Child<'_> {
 
 /// Assembles and installs the filter: nothing but execve(2), and what reports its failure, comes after it.
 pub(super) fn filter(seccomp: &Seccomp, capabilities: u64) -> Result<(), Errno> {
-    hilum_sys::filter_system_calls(&assemble(Arch::OWN, seccomp, capabilities))
+    hilum_sys::filter_system_calls(&assemble(Architecture::OWN, seccomp, capabilities))
 }
 
 /// The socket that the program tells of itself by, non-blocking, with its path.

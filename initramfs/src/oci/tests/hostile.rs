@@ -38,7 +38,7 @@ fn image(running: Value) -> Container {
     let passwd = "root:x:0:0::/:\nweb:x:33:34::/:\nodd:x:0\u{1b}\rprivileged:0::/:\nwide:x:0 0:0::/:\n";
     let layers = [layer(&[("etc/passwd", passwd), ("etc/group", "staff:x:50:\nodd:x:5\r0:\n")])];
     layout_of(folder.path(), configuration_of(&layers, running), &layers, |_, bytes| bytes);
-    read(folder.path(), "x86_64", None).expect("an image")
+    read(folder.path(), Architecture::X86_64, None).expect("an image")
 }
 
 /// Looks at lines as a person and as the board's parser would, and gives the words of each that is no comment.
@@ -193,7 +193,7 @@ fn error_about_an_image_is_one_line_whatever_it_names() {
         // A digest, a media type, an architecture, names of layers and of the configuration.
         let refused = |file: &str, text: &Value| {
             std::fs::write(folder.path().join(file), serde_json::to_vec(text).expect("JSON")).expect("a file");
-            let error = read(folder.path(), "x86_64", None).expect_err("refused");
+            let error = read(folder.path(), Architecture::X86_64, None).expect_err("refused");
             let line = crate::foreign::shown(&format!("{error:#}"));
             assert_eq!(line.chars().find(|found| is_hidden(*found)), None, "{line:?}");
         };
@@ -225,7 +225,7 @@ fn size_that_nothing_has_is_refused_and_not_counted_beyond_its_end() {
         let mut index: Value = serde_json::from_slice(&std::fs::read(&place).expect("a file")).expect("JSON");
         index["manifests"][0]["size"] = size.into();
         std::fs::write(&place, serde_json::to_vec(&index).expect("JSON")).expect("a file");
-        let error = format!("{:#}", read(folder.path(), "x86_64", None).expect_err("refused"));
+        let error = format!("{:#}", read(folder.path(), Architecture::X86_64, None).expect_err("refused"));
         assert!(error.contains("bytes that are said of it") || error.contains("index.json"), "{error}");
     }
 }

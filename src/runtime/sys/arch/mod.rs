@@ -1,7 +1,9 @@
-//! The one place that knows architectures: each file has the same items with the same meaning.
+//! The code that differs between architectures: each file defines the same two items.
 //!
-//! `START` is the entry as assembly, `syscall0` to `syscall6` enter the kernel. Everything else in the project is the
-//! same on every architecture.
+//! - `_start`, the first instructions of the process, which call [`crate::entry::enter`] with the initial stack pointer;
+//! - `syscall`, which enters the kernel with a system call's number and up to six arguments.
+//!
+//! The names and numbers of an architecture are in `hilum::Architecture`.
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
