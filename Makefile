@@ -15,7 +15,7 @@ GUEST_PORT_mqtt := 1883
 APPLIANCE ?= web
 BOARD     ?= qemu-$(ARCH)
 # What `make test` runs: words for cargo test.
-TESTS     ?= --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe
+TESTS     ?= --workspace
 # How long `make soak` goes on.
 SECONDS   ?= 600
 # What `make fuzz` runs (all), and how long each.
@@ -36,10 +36,12 @@ BUILD := $(CURDIR)/build
 # The host's tools are built by rustup's cargo where there is one, else by Debian's.
 CARGO := $(shell command -v cargo || echo /usr/bin/cargo)
 HOST  := env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/host HILUM_BUILD=$(BUILD) $(CARGO)
-SOURCES := Cargo.toml Cargo.lock $(shell find src linker qemu/probe -type f)
+SOURCES := Cargo.toml $(shell find src linker qemu/probe -type f)
 TOOLS   := Cargo.toml Cargo.lock $(shell find src/logic initramfs/src initramfs/Cargo.toml qemu/src qemu/Cargo.toml -type f)
 SCRIPTS := .ci/run initramfs/dist linker/build linker/reproducible initramfs/debian/fetch initramfs/debian/install \
            initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash docs/test fuzz/run
+# Each has a Cargo.toml and a Cargo.lock: the library and the host's tools, what runs on a board, the fuzz targets.
+WORKSPACES := . src/runtime fuzz
 BOARD_ARCH := $(shell sed -n 's/^architecture = "\(.*\)"/\1/p' initramfs/boards/$(BOARD).toml 2>/dev/null)
 # An appliance elsewhere is named by its folder, with a slash.
 APPLIANCE_FOLDER := $(if $(findstring /,$(APPLIANCE)),$(APPLIANCE:/=),initramfs/appliances/$(APPLIANCE))
@@ -50,7 +52,7 @@ export TOOLCHAIN
 # Lines that a source file may have; those of a function are in clippy.toml.
 FILE_LINES := 400
 
-# The one place with the version is Cargo.toml.
+# The version; src/runtime/Cargo.toml repeats it, and a test compares what the ELF file says.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 ifeq ($(filter $(ARCH),$(ARCHS)),)
@@ -133,15 +135,17 @@ size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum.s
 	done
 
 check: install-check install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/cargo-deny $(BUILD)/tools/cargo-machete ## formatting, long files, lints, documentation, dependencies, scripts, ELF files, same bytes from another folder
-	@$(CARGO) fmt --all --check
-	@$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	@for workspace in $(WORKSPACES); do $(CARGO) fmt --all --manifest-path $$workspace/Cargo.toml --check || exit 1; done
 	@find . -path ./build -prune -o -name '*.rs' -exec awk 'FNR == $(FILE_LINES) + 1 { bad = 1; \
 	    print FILENAME ": more than $(FILE_LINES) lines; split it along what its parts are, and name the new file for its part" } \
 	    END { exit bad }' {} + >&2
-	@$(HOST) clippy --quiet --locked --workspace --exclude hilum-runtime --exclude hilum-sys --exclude hilum-probe --all-targets -- -D warnings
-	@$(HOST) clippy --quiet --locked --profile board -p hilum-runtime -p hilum-sys -p hilum-probe -- -D warnings
+	@$(HOST) clippy --quiet --locked --workspace --all-targets -- -D warnings
+	@$(HOST) board --quiet --locked -- -D warnings
 	@RUSTDOCFLAGS="-D warnings" $(HOST) doc --quiet --locked --no-deps --document-private-items -p hilum -p hilum-sys
-	@$(BUILD)/tools/cargo-deny --log-level error --locked --workspace check licenses bans sources
+	@for workspace in . src/runtime; do \
+	    $(BUILD)/tools/cargo-deny --log-level error --locked --workspace --manifest-path $$workspace/Cargo.toml \
+	        check --config deny.toml licenses bans sources || exit 1; \
+	done
 	@said=$$($(BUILD)/tools/cargo-machete --skip-target-dir 2>&1) || { echo "$$said" >&2; exit 1; }
 	@shellcheck $(SCRIPTS)
 	@for a in $(ARCHS); do \
@@ -155,8 +159,7 @@ check: install-check install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum
 build/%: $(BUILD)/% ;
 
 fmt: install-check ## format the sources
-	@$(CARGO) fmt --all
-	@$(CARGO) fmt --manifest-path fuzz/Cargo.toml
+	@for workspace in $(WORKSPACES); do $(CARGO) fmt --all --manifest-path $$workspace/Cargo.toml || exit 1; done
 
 clean: ## remove build/
 	rm -rf $(BUILD)

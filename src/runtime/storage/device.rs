@@ -49,7 +49,7 @@ pub(crate) fn find(
     waits();
     loop {
         let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) else { return Err(Errno::NOENT) };
-        let down = down.map_or(events.as_fd(), |down| down);
+        let down = down.unwrap_or(events.as_fd());
         let mut places = [PollFd::new(&events, PollFlags::IN), PollFd::from_borrowed_fd(down, PollFlags::IN)];
         let Ok(ready) = poll(&mut places, Some(&milliseconds(left.min(LOOK_MS)))) else { continue };
         let is_down = !places[1].revents().is_empty() && down.as_raw_fd() != events.as_raw_fd();

@@ -34,7 +34,7 @@ pub use lease::{Family, Lease, Shelf};
 pub use link::{loopback_up, packet_socket};
 pub use memory::release_memory;
 pub use mount::{attach_loop, free_loop, grow_ext4, map_ids, restrict_mount};
-pub use panic::{on_panic, print, print_to};
+pub use panic::{on_panic, panicked, print, print_to};
 pub use process::{
     Cloned, clone, close_all_but, close_range, execute, exit, kill_everything, own_mount_namespace, set_file_ids,
     signal_everything, stop,
@@ -45,13 +45,19 @@ pub use time::{boottime_us, monotonic_ms};
 
 /// Names the function that `_start` calls: `hilum_sys::entry!(main)` for `fn main(arguments: Arguments) -> i32`.
 ///
-/// It expands to the one symbol that the entry code refers to. What the function returns is the exit status.
+/// Expands to the one symbol that the entry code refers to and to the panic handler. A program has one of each, so this crate
+/// has neither, and its tests run with those of the standard library. What the function returns is the exit status.
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {
         #[unsafe(no_mangle)]
         extern "Rust" fn hilum_main(arguments: $crate::Arguments) -> i32 {
             $main(arguments)
+        }
+
+        #[panic_handler]
+        fn panic(info: &::core::panic::PanicInfo<'_>) -> ! {
+            $crate::panicked(info)
         }
     };
 }

@@ -46,9 +46,9 @@ impl Write for Output<'_> {
     }
 }
 
-#[cfg(not(test))]
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
+/// Ends the process because of a panic: one line on standard error, then the way out. [`entry!`](crate::entry) makes it the
+/// program's panic handler.
+pub fn panicked(info: &PanicInfo<'_>) -> ! {
     if !PANICKING.swap(true, Ordering::AcqRel) {
         match info.location() {
             Some(at) => print(format_args!("hilum: panic at {}:{}: {}\n", at.file(), at.line(), info.message())),
