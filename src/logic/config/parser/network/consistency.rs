@@ -18,7 +18,8 @@ const KNOWN_LINK: &str = "the name of a link line of [system]";
 const IN_BRIDGE: &str = "an address in the bridge's network";
 const BRIDGE_ADDRESS: &str = "the bridge's own address: it is the only gateway there";
 const GIVEN_AWAY: &str = "a link that no other line uses or gives an address";
-const NOT_BEHIND: &str = "a network that is not that of a bridge, or a part of it";
+const NOT_BEHIND: &str = "a network that is not that of a bridge or link, or a part of it";
+pub(super) const NEW_ROUTE: &str = "a network that no other route line has";
 const NEAR: &str = "a gateway in the network of a link's address";
 const NEW_PORT: &str = "a port of the board that no other line publishes";
 
@@ -58,8 +59,9 @@ pub(in super::super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -
             if ip(gateway.text).is_none_or(|address| !network.is_near(address)) {
                 return wrong(gateway, NEAR);
             }
-            // A wider one leaves the bridge's own network to it.
-            let mut behind = network.bridges.iter().flat_map(|bridge| &bridge.addresses);
+            // A wider one leaves them their own networks.
+            let bridges = network.bridges.iter().flat_map(|bridge| &bridge.addresses);
+            let mut behind = bridges.chain(network.links.iter().flat_map(|link| &link.addresses));
             let takes = |to: Prefix| behind.any(|own| own.length <= to.length && own.overlaps(to));
             if network_of(name.text).is_some_and(takes) {
                 return wrong(name, NOT_BEHIND);

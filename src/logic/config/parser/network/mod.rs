@@ -17,7 +17,7 @@ use super::super::network::{
 use super::super::vocabulary::Meaning;
 use super::super::{limits, values};
 use super::{Values, Wrong};
-use consistency::{NEW_ADDRESS, is_among};
+use consistency::{NEW_ADDRESS, NEW_ROUTE, is_among};
 use words::{ip, link_name, mac, mtu, prefix, publish, sysctl};
 
 const LINK: &str = "a link's name of at most 15 letters, digits, -, _ and .";
@@ -72,6 +72,9 @@ impl<'a> Values<'_, 'a> {
             }
             Meaning::Route => {
                 let to = self.take("a network by its first address, such as 10.9.0.0/16", words::network)?;
+                if network.routes.iter().any(|other| other.to == to) {
+                    return Err(self.unexpected(NEW_ROUTE));
+                }
                 let _ = self.choose("via", &["via"])?;
                 let gateway = self.take("a gateway's address of the same family", |text| {
                     ip(text).filter(|gateway| gateway.is_ipv4() == to.address.is_ipv4())

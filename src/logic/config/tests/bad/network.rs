@@ -173,6 +173,22 @@ const OF_BOTH: &[(&str, &str, &str)] = &[
         "",
         "5:23: found \"10.3.0.1\", expected a gateway in the network of a link's address",
     ),
+    // A part of a link's own network, and one that another line has.
+    (
+        "route 10.0.2.128/25 via 10.0.2.2",
+        "",
+        "5:7: found \"10.0.2.128/25\", expected a network that is not that of a bridge or link, or a part of it",
+    ),
+    (
+        "route 10.77.0.0/24 via 10.0.2.2",
+        "",
+        "5:7: found \"10.77.0.0/24\", expected a network that is not that of a bridge or link, or a part of it",
+    ),
+    (
+        "route 10.9.0.0/16 via 10.0.2.2\nroute 10.9.0.0/16 via 10.0.2.3",
+        "",
+        "6:7: found \"10.9.0.0/16\", expected a network that no other route line has",
+    ),
     // A link that workloads have is none of the board's.
     (
         "route 10.9.0.0/16 via 10.77.0.2",
