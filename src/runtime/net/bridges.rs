@@ -1,6 +1,6 @@
 //! What workloads need of the board before they start: settings, bridges, rules.
 
-use super::{exchange, filter_socket, has_ipv6, index_of, request, route_socket, set, set_by_name};
+use super::{exchange, filter_socket, has_ipv6, index_of, request, route_socket, set, set_by_name, set_unless_said};
 use crate::init::{Console, words};
 use hilum::config::{Bridge, Config, Sysctl};
 use hilum::netlink::{Writer, board_rules, bridge_neighbours, make_bridge, set_up_bridge};
@@ -55,6 +55,10 @@ fn bridges<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
             let index = index_of(&socket, bridge.name)?;
             // Its ports do not see each other: a shorter way that it tells of is none.
             let _ = set(&["net/ipv4/conf/", bridge.name, "/send_redirects"], "0");
+            // Nobody behind it is a router.
+            for setting in ["accept_ra", "autoconf"] {
+                set_unless_said(config, &["net/ipv6/conf/", bridge.name, "/", setting], "0");
+            }
             exchange(&socket, &mut |writer| set_up_bridge(writer, bridge, index, has_ipv6))?;
             neighbours(&socket, config, bridge, index)
         };

@@ -174,6 +174,10 @@ pub(crate) fn set_up(
         _ => index_of(&socket, name)?,
     };
     let has_ipv6 = has_ipv6();
+    // Before it is up: it has what its line says, and nothing that somebody on its wire advertises.
+    for setting in ["accept_ra", "autoconf"] {
+        let _ = set(&["net/ipv6/conf/", name, "/", setting], "0");
+    }
     if has_ipv6 && let Attachment::Bridge(_) = link.attachment {
         // The board routes between its ports, and would tell of a shorter way that is none.
         let _ = set(&["net/ipv6/conf/", name, "/accept_redirects"], "0");
