@@ -4,8 +4,9 @@ use hilum::config::Mac;
 use hilum::dhcp::{Client, FRAME_BYTES, Lease, News};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    if let Some(lease) = Lease::read(data) {
-        assert!(lease.is_sane());
+    if let Some(bytes) = data.first_chunk() {
+        let lease = Lease::read(bytes);
+        assert_eq!(lease.is_sane(), lease.fault().is_none());
     }
     let Some((&count, mut rest)) = data.split_first() else { return };
     let (mut client, mut frame, mut now) = (Client::new(Mac([2, 0, 0, 0, 0, 1]), 1, 0), [0; FRAME_BYTES], 0);
@@ -19,8 +20,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         if let (Some(heard), Some(asked)) = (heard.get_mut(46..50), frame.get(46..50)) {
             heard.copy_from_slice(asked);
         }
-        if let News::Given(lease) = client.hear(now, &heard) {
-            assert!(Lease::read(&lease.bytes()).is_some_and(|read| read == lease));
+        match client.hear(now, &heard) {
+            News::Given(lease) => assert!(lease.is_sane() && Lease::read(&lease.bytes()) == lease),
+            News::Refused(lease) => assert!(!lease.is_sane()),
+            News::None | News::Lost => {}
         }
         (rest, now) = (left, client.deadline().max(now + 1));
     }

@@ -242,7 +242,11 @@ fn server_that_lies_is_not_believed() {
     server.say(&DhcpRepr { server_identifier: Some(OTHER), ..server.answer(DhcpMessageType::Nak, GOOD) });
     lies(&server, DhcpMessageType::Ack).iter().for_each(|bytes| server.send(bytes));
     assert_eq!(server.hear(), (DhcpMessageType::Request, Some(GOOD)), "it asks again for what it was offered");
-    assert!(!console.text().contains("from 192.168.9.1"), "{}", console.text());
+    assert!(!console.text().contains("192.168.9.1 for "), "{}", console.text());
+    let line = "link eth0: 0.0.0.0/24 from 192.168.9.1 is refused: no host on a wire can have that address; correct the DHCP server";
+    console.expect(line, SOON).expect("the first of them is told");
+    let told = console.text().matches("is refused: ").count();
+    assert_eq!(told, 1, "what no link can have is told, and not each time: {}", console.text());
 
     // Refused: it begins anew, and takes what is right.
     server.say(&server.answer(DhcpMessageType::Nak, Ipv4Addr::UNSPECIFIED));

@@ -13,9 +13,21 @@ pub(crate) fn start(host: &Host, config: &str) -> Namespace {
 
 /// Runs a command in the network namespace of PID 1; gives what it says.
 pub(crate) fn inside(namespace: &Namespace, words: &[&str]) -> String {
-    let pid = namespace.process_one().expect("it runs").as_raw_nonzero().to_string();
+    beside(namespace.process_one().expect("it runs").as_raw_nonzero().get().unsigned_abs(), words)
+}
+
+/// Runs a command in the network namespace of the process with this pid; returns what it says.
+pub(crate) fn beside(pid: u32, words: &[&str]) -> String {
+    let pid = pid.to_string();
     let output = Command::new("nsenter").args(["--net", "--target", &pid, "--"]).args(words).output().expect("nsenter");
     [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat()
+}
+
+/// Returns how many router advertisements the kernel has heard there on a link, taken or not; 0 if there is no such link.
+pub(crate) fn advertisements(pid: u32, link: &str) -> u32 {
+    let text = beside(pid, &["cat", &format!("/proc/net/dev_snmp6/{link}")]);
+    let line = text.lines().find(|line| line.starts_with("Icmp6InRouterAdvertisements")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
 /// What `hilum net` says there.
@@ -46,11 +58,17 @@ pub(crate) fn children(namespace: &Namespace) -> Vec<u32> {
 pub(crate) struct Peer {
     holder: Child,
     server: Option<Child>,
+    router: Option<Child>,
 }
 
 impl Peer {
     /// Connects it: the board's end is `eth0`, this one is 192.168.9.1.
     pub(crate) fn new(namespace: &Namespace) -> Self {
+        Self::by(namespace, "eth0")
+    }
+
+    /// Connects it to a link of the board with this name.
+    pub(crate) fn by(namespace: &Namespace, name: &str) -> Self {
         let holder = Command::new("unshare").args(["--net", "sleep", "600"]).spawn().expect("unshare");
         let own = std::fs::read_link("/proc/self/ns/net").expect("a link");
         let until = Instant::now() + SOON;
@@ -58,10 +76,10 @@ impl Peer {
             assert!(Instant::now() < until, "it has no network namespace");
             std::thread::sleep(Duration::from_millis(1));
         }
-        let peer = Self { holder, server: None };
+        let peer = Self { holder, server: None, router: None };
         let (board, server) = (namespace.process_one().expect("it runs"), peer.holder.id().to_string());
         let board = board.as_raw_nonzero().to_string();
-        let link = ["link", "add", "eth0", "netns", &board, "type", "veth", "peer", "name", "srv", "netns", &server];
+        let link = ["link", "add", name, "netns", &board, "type", "veth", "peer", "name", "srv", "netns", &server];
         let made = Command::new("ip").args(link).status().expect("ip");
         assert!(made.success());
         for words in [&["addr", "add", "192.168.9.1/24", "dev", "srv"][..], &["link", "set", "srv", "up"]] {
@@ -92,8 +110,13 @@ impl Peer {
         self.serve_range(folder, "192.168.9.50,192.168.9.50,120")
     }
 
-    /// The same with another range of addresses; the peer has one in it.
+    /// The same with another range of addresses; the peer has one in it. It takes the place of the one that runs, and knows
+    /// that one's leases.
     pub(crate) fn serve_range(&mut self, folder: &std::path::Path, range: &str) -> std::path::PathBuf {
+        if let Some(mut server) = self.server.take() {
+            server.kill().expect("it runs");
+            server.wait().expect("it runs");
+        }
         let log = folder.join("dnsmasq.log");
         let mut command = self.command("dnsmasq");
         command.args([
@@ -113,6 +136,16 @@ impl Peer {
         log
     }
 
+    /// Starts radvd, which advertises these prefixes and routes; the text is that of radvd.conf(5).
+    pub(crate) fn advertise(&mut self, folder: &std::path::Path, what: &str) {
+        let (file, pid_file) = (folder.join("radvd.conf"), folder.join("radvd.pid"));
+        let text = format!("interface srv {{ AdvSendAdvert on; MinRtrAdvInterval 3; MaxRtrAdvInterval 4; {what} }};\n");
+        std::fs::write(&file, text).expect("a file");
+        let mut command = self.command("radvd");
+        command.args(["--nodaemon", "--logmethod", "stderr", "--config"]).arg(&file).arg("--pidfile").arg(&pid_file);
+        self.router = Some(command.stderr(Stdio::null()).spawn().expect("radvd"));
+    }
+
     pub(crate) fn count(log: &std::path::Path, word: &str) -> usize {
         std::fs::read_to_string(log).unwrap_or_default().matches(word).count()
     }
@@ -120,7 +153,7 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        for child in self.server.iter_mut().chain([&mut self.holder]) {
+        for child in self.server.iter_mut().chain(&mut self.router).chain([&mut self.holder]) {
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -34,8 +34,9 @@ impl Lease {
         Prefix { address: IpAddr::V4(self.address), length: self.length }
     }
 
-    /// Whether it is one that a link can have: an address of one host in a network of several, with a router in it.
-    pub fn is_sane(&self) -> bool {
+    /// Returns why no link can have it, and None if one can: it needs an address of one host (RFC 1122 3.2.1.3, RFC 6890)
+    /// in a network of 8 to 32 bits, a router in that network if it has one, and some time.
+    pub fn fault(&self) -> Option<&'static str> {
         let is_hosts = |address: Ipv4Addr| {
             !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() && !address.is_broadcast()
         };
@@ -44,13 +45,23 @@ impl Lease {
         let is_edge = self.length < 31 && (own == prefix.first() || own == prefix.last());
         let has_near_router =
             self.router.is_none_or(|router| is_hosts(router) && (prefix.contains(router.into()) || self.length == 32));
-        is_hosts(self.address)
-            // Neither "this network" nor what is reserved (RFC 6890).
-            && (1..240).contains(&self.address.octets()[0])
-            && (8..=32).contains(&self.length)
-            && !is_edge
-            && has_near_router
-            && self.seconds > 0
+        if !(8..=32).contains(&self.length) {
+            Some("its network does not have 8 to 32 bits")
+        // Neither "this network" nor what is reserved.
+        } else if !is_hosts(self.address) || !(1..240).contains(&self.address.octets()[0]) || is_edge {
+            Some("no host on a wire can have that address")
+        } else if !has_near_router {
+            Some("its router is not in its network")
+        } else if self.seconds == 0 {
+            Some("it is for 0 s")
+        } else {
+            None
+        }
+    }
+
+    /// Whether it is one that a link can have, see [`Self::fault`].
+    pub fn is_sane(&self) -> bool {
+        self.fault().is_none()
     }
 
     /// Whether another one is the same but for its time.
@@ -70,21 +81,19 @@ impl Lease {
         bytes
     }
 
-    /// Reads what another process wrote; none where it is no lease that a link can have.
-    pub fn read(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; LEASE_BYTES] = bytes.try_into().ok()?;
+    /// Reads what another process wrote. [`Self::fault`] tells whether a link can have it.
+    pub fn read(bytes: &[u8; LEASE_BYTES]) -> Self {
         let address = |place: usize| {
             let [a, b, c, d] = [0, 1, 2, 3].map(|byte| bytes[4 * place + byte]);
             Ipv4Addr::new(a, b, c, d)
         };
-        let lease = Self {
+        Self {
             address: address(0),
             length: bytes[28],
             router: Some(address(1)).filter(|router| !router.is_unspecified()),
             server: address(2),
             name_servers: [address(3), address(4), address(5)],
             seconds: u32::from_ne_bytes([24, 25, 26, 27].map(|place| bytes[place])),
-        };
-        lease.is_sane().then_some(lease)
+        }
     }
 }

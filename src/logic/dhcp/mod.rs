@@ -16,7 +16,7 @@ mod overlap;
 
 pub use frame::FRAME_BYTES;
 pub use lease::{LEASE_BYTES, Lease, NAME_SERVERS};
-pub use overlap::{Taken, taken};
+pub use overlap::{By, Taken, advertised, taken};
 
 use crate::config::Mac;
 use core::net::Ipv4Addr;
@@ -58,6 +58,8 @@ pub enum News {
     None,
     /// This lease, again or anew.
     Given(Lease),
+    /// A server answered with what no link can have ([`Lease::fault`]): at most once for each question.
+    Refused(Lease),
     /// The address is not to be used any more.
     Lost,
 }
@@ -75,6 +77,8 @@ pub struct Client {
     tries: u32,
     ask_at: u64,
     chance: u32,
+    /// An answer to the question was refused.
+    has_refused: bool,
 }
 
 impl Client {
@@ -89,6 +93,7 @@ impl Client {
             tries: 0,
             ask_at: now,
             chance: chance | 1,
+            has_refused: false,
         };
         client.enter(State::Selecting, now);
         client
@@ -127,6 +132,7 @@ impl Client {
         }
         let request = self.request(now);
         self.tries += 1;
+        self.has_refused = false;
         self.ask_at = now + self.pause(now);
         (news, frame::write(self.mac, &request, frame).unwrap_or(0))
     }
@@ -136,8 +142,16 @@ impl Client {
         let Some(answer) = frame::read(self.mac, frame).filter(|answer| answer.id == self.id) else {
             return News::None;
         };
+        let is_sane = answer.lease.is_sane();
         match (self.state, answer.kind) {
-            (State::Selecting, Kind::Offer) if answer.lease.is_sane() && !answer.lease.server.is_unspecified() => {
+            (State::Selecting, Kind::Offer)
+            | (State::Requesting { .. } | State::Renewing | State::Rebinding, Kind::Given)
+                if !is_sane =>
+            {
+                let is_told = core::mem::replace(&mut self.has_refused, true);
+                if is_told { News::None } else { News::Refused(answer.lease) }
+            }
+            (State::Selecting, Kind::Offer) if !answer.lease.server.is_unspecified() => {
                 let id = self.id;
                 self.enter(State::Requesting { address: answer.lease.address, server: answer.lease.server }, now);
                 // Offer and request are one exchange.
@@ -145,13 +159,11 @@ impl Client {
                 News::None
             }
             (State::Requesting { address, server }, Kind::Given)
-                if answer.lease.is_sane() && answer.lease.address == address && answer.lease.server == server =>
+                if answer.lease.address == address && answer.lease.server == server =>
             {
                 self.hold(&answer, now)
             }
-            (State::Renewing | State::Rebinding, Kind::Given)
-                if answer.lease.is_sane() && self.is_from_its_server(&answer) =>
-            {
+            (State::Renewing | State::Rebinding, Kind::Given) if self.is_from_its_server(&answer) => {
                 self.hold(&answer, now)
             }
             (State::Requesting { server, .. }, Kind::Refused) if answer.lease.server == server => {

@@ -1,48 +1,94 @@
-//! What the network of a lease may not overlap: a server on the outer wire would take over what goes to a bridge or to
-//! another link.
+//! What the network of a lease may not overlap: a server on the outer wire would take over what goes to a bridge, to
+//! another link or by a `route` line.
 
 use super::Lease;
 use crate::config::{Config, Prefix};
+use core::fmt;
 use core::net::IpAddr;
 
 /// Who has a part of a lease's network already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum By<'a> {
+    /// The bridge with this name.
+    Bridge(&'a str),
+    /// The link with this name, by its line or by a lease.
+    Link(&'a str),
+    /// A `route` line.
+    Route,
+}
+
+/// A network that a lease overlaps, and who has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken<'a> {
-    /// `bridge` or `link`.
-    pub what: &'static str,
-    /// Its name.
-    pub name: &'a str,
-    /// Its network.
+    /// Who has it.
+    pub by: By<'a>,
+    /// The network, by the owner's address in it.
     pub prefix: Prefix,
 }
 
-/// Whose network a lease for the link at `place` overlaps, or has its router in; none where it can be used.
+impl fmt::Display for Taken<'_> {
+    /// Why the lease is refused, and what to do.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const ADVICE: &str = "give one of them another network";
+        let prefix = self.prefix;
+        match self.by {
+            By::Bridge(name) => write!(formatter, "it overlaps {prefix} of bridge {name}; {ADVICE}"),
+            By::Link(name) => {
+                write!(formatter, "it overlaps {prefix} of link {name}; use one of the two links, or {ADVICE}")
+            }
+            By::Route => write!(formatter, "it overlaps {prefix} of a route line; {ADVICE}"),
+        }
+    }
+}
+
+/// Returns whose network a lease for the link at `place` overlaps, or has its router in. None if the link can have it.
 ///
-/// In both directions: a wider network from outside would hide what is behind the bridge from those who are in it.
-/// `leases` tells what the other links have. Two links may be given the same network: they lead to the same wire.
+/// For bridges and links in both directions: a wider network from outside would hide what is behind the bridge from those
+/// who are in it. A `route` line goes before what is wider than its network, so only a lease in that network counts; a
+/// line for everywhere else has no network of its own. `leases` returns what the other links have.
 pub fn taken<'a>(
     config: &'a Config<'_>,
     place: usize,
     lease: &Lease,
     leases: &dyn Fn(usize) -> Option<Lease>,
 ) -> Option<Taken<'a>> {
-    let own = lease.prefix();
-    let is_in =
-        |prefix: Prefix| prefix.overlaps(own) || lease.router.is_some_and(|router| prefix.contains(IpAddr::V4(router)));
+    let given = |other| leases(other).map(|lease| lease.prefix());
+    owner(config, place, lease.prefix(), lease.router.map(IpAddr::V4), &given)
+}
+
+/// Returns whose network one overlaps that a router advertises on the link at `place`, as [`taken`] does for leases. None
+/// if the link can have it; the default route and link-local networks are everybody's.
+pub fn advertised<'a>(config: &'a Config<'_>, place: usize, prefix: Prefix) -> Option<Taken<'a>> {
+    let is_own = match prefix.address {
+        IpAddr::V4(_) => true,
+        IpAddr::V6(address) => address.is_unicast_link_local() || address.is_multicast(),
+    };
+    let is_everywhere = prefix.length == 0;
+    if is_own || is_everywhere { None } else { owner(config, place, prefix, None, &|_| None) }
+}
+
+fn owner<'a>(
+    config: &'a Config<'_>,
+    place: usize,
+    own: Prefix,
+    router: Option<IpAddr>,
+    given: &dyn Fn(usize) -> Option<Prefix>,
+) -> Option<Taken<'a>> {
+    let is_in = |prefix: Prefix| prefix.overlaps(own) || router.is_some_and(|router| prefix.contains(router));
     let network = &config.system.network;
     for bridge in &network.bridges {
         if let Some(&prefix) = bridge.addresses.iter().find(|prefix| is_in(**prefix)) {
-            return Some(Taken { what: "bridge", name: bridge.name, prefix });
+            return Some(Taken { by: By::Bridge(bridge.name), prefix });
         }
     }
     for (other, link) in network.links.iter().enumerate().filter(|(other, _)| *other != place) {
-        let is_same = |prefix: &Prefix| prefix.length == own.length && prefix.first() == own.first();
-        let given = leases(other).map(|lease| lease.prefix()).filter(|prefix| !is_same(prefix));
-        if let Some(prefix) = link.addresses.iter().copied().chain(given).find(|prefix| is_in(*prefix)) {
-            return Some(Taken { what: "link", name: link.name, prefix });
+        if let Some(prefix) = link.addresses.iter().copied().chain(given(other)).find(|prefix| is_in(*prefix)) {
+            return Some(Taken { by: By::Link(link.name), prefix });
         }
     }
-    None
+    let mut routes = network.routes.iter().map(|route| route.to);
+    let route = routes.find(|to| (1..=own.length).contains(&to.length) && to.overlaps(own));
+    route.map(|prefix| Taken { by: By::Route, prefix })
 }
 
 #[cfg(test)]
@@ -50,8 +96,8 @@ mod tests {
     use super::*;
     use core::net::Ipv4Addr;
 
-    const CONFIG: &str =
-        "hilum 1\n[system]\nbridge br0 10.77.0.1/24\nlink eth0 dhcp\nlink eth1 192.168.8.2/24\nlink eth2 dhcp\n";
+    const CONFIG: &str = "hilum 1\n[system]\nbridge br0 10.77.0.1/24 fd77::1/64\nlink eth0 dhcp\nlink eth1 192.168.8.2/24\nlink eth2 dhcp\n\
+         route 10.9.0.0/16 via 192.168.8.1\nroute 0.0.0.0/0 via 192.168.8.1\n";
 
     fn lease(address: [u8; 4], length: u8, router: Option<[u8; 4]>) -> Lease {
         Lease {
@@ -65,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn lease_that_overlaps_a_bridge_or_another_link_is_taken() {
+    fn lease_that_overlaps_a_bridge_another_link_or_a_route_is_taken() {
         let mut config = Config::EMPTY;
         crate::config::parse(CONFIG.as_bytes(), &mut config).expect("a good configuration");
         let third = |other: usize| (other == 2).then(|| lease([172, 16, 4, 5], 16, None));
@@ -79,12 +125,39 @@ mod tests {
             ([192, 168, 8, 77], 24, None, Some("eth1")),
             ([192, 168, 0, 77], 16, None, Some("eth1")),
             ([172, 16, 9, 9], 24, None, Some("eth2")),
-            ([172, 16, 9, 9], 16, None, None),
+            // The same network by another cable.
+            ([172, 16, 9, 9], 16, None, Some("eth2")),
+            // Inside of a route's network, and the same; a wider one leaves the route what it has.
+            ([10, 9, 5, 5], 24, None, Some("route")),
+            ([10, 9, 5, 5], 16, None, Some("route")),
+            ([10, 9, 5, 5], 10, None, None),
             ([10, 77, 1, 50], 24, Some([10, 77, 1, 1]), None),
             ([192, 168, 9, 50], 24, Some([192, 168, 9, 1]), None),
         ] {
-            let found = taken(&config, 0, &lease(address, length, router), &third).map(|taken| taken.name);
+            let found = taken(&config, 0, &lease(address, length, router), &third).map(|taken| match taken.by {
+                By::Bridge(name) | By::Link(name) => name,
+                By::Route => "route",
+            });
             assert_eq!(found, by, "{address:?}/{length} {router:?}");
+        }
+    }
+
+    #[test]
+    fn network_that_a_router_advertises_over_a_bridges_is_taken() {
+        let mut config = Config::EMPTY;
+        crate::config::parse(CONFIG.as_bytes(), &mut config).expect("a good configuration");
+        for (address, length, is_taken) in [
+            ("fd77::", 80, true),
+            ("fd77::2", 128, true),
+            ("fd77::", 64, true),
+            ("fd00::", 8, true),
+            ("fd55::", 64, false),
+            ("::", 0, false),
+            ("fe80::", 64, false),
+            ("ff00::", 8, false),
+        ] {
+            let prefix = Prefix { address: address.parse().expect("an address"), length };
+            assert_eq!(advertised(&config, 0, prefix).is_some(), is_taken, "{prefix}");
         }
     }
 }

@@ -133,7 +133,7 @@ fn lease_is_asked_for_and_taken() {
     assert_eq!((lease.router, lease.server, lease.seconds), (Some(SERVER), SERVER, 3_600));
     assert_eq!(lease.name_servers, [Ipv4Addr::new(10, 0, 2, 3), Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::UNSPECIFIED]);
     assert_eq!(client.deadline(), now + 1_800_000, "it is renewed after half of its time");
-    assert_eq!(Lease::read(&lease.bytes()), Some(lease));
+    assert_eq!(Lease::read(&lease.bytes()), lease);
 }
 
 #[test]
@@ -199,8 +199,13 @@ fn lease_that_no_link_can_have_is_not_taken() {
         seconds: 60,
     };
     assert!(good.is_sane());
+    assert_eq!(Lease::read(&good.bytes()), good);
     for bad in [
-        Lease { address: Ipv4Addr::new(127, 0, 0, 1), ..good },
+        Lease { address: Ipv4Addr::new(127, 0, 0, 1), length: 8, ..good },
+        Lease { address: Ipv4Addr::new(127, 0, 0, 1), router: None, ..good },
+        Lease { address: Ipv4Addr::new(0, 0, 0, 1), router: None, ..good },
+        Lease { address: Ipv4Addr::new(224, 0, 0, 1), router: None, ..good },
+        Lease { address: Ipv4Addr::new(240, 0, 0, 1), router: None, ..good },
         Lease { address: Ipv4Addr::new(10, 0, 2, 255), ..good },
         Lease { address: Ipv4Addr::new(10, 0, 2, 0), ..good },
         Lease { address: Ipv4Addr::BROADCAST, length: 32, ..good },
@@ -210,8 +215,22 @@ fn lease_that_no_link_can_have_is_not_taken() {
         Lease { seconds: 0, ..good },
     ] {
         assert!(!bad.is_sane(), "{bad:?}");
-        assert_eq!(Lease::read(&bad.bytes()), None);
+        assert_eq!(Lease::read(&bad.bytes()), bad, "it goes over as it is");
     }
+}
+
+#[test]
+fn answer_that_is_refused_is_told_once_for_each_question() {
+    let (mut client, mut frame) = (Client::new(MAC, 7, 0), [0; FRAME_BYTES]);
+    let (_, _, discover) = next(&mut client, &mut frame);
+    // It is for 0 seconds.
+    let bad = |id| answer(DhcpMessageType::Offer, id, 0, &[]);
+    let id = discover.expect("it asks").id;
+    let News::Refused(lease) = client.hear(5, &bad(id)) else { panic!("not refused") };
+    assert_eq!(lease.fault(), Some("it is for 0 s"));
+    assert_eq!(client.hear(6, &bad(id)), News::None, "a flood of them is told once");
+    let (_, _, discover) = next(&mut client, &mut frame);
+    assert!(matches!(client.hear(client.deadline() - 1, &bad(discover.expect("it asks again").id)), News::Refused(_)));
 }
 
 #[test]
@@ -236,7 +255,9 @@ proptest::proptest! {
     #[test]
     fn any_frame_is_read_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600)) {
         let _ = frame::read(MAC, &bytes);
-        let _ = Lease::read(&bytes);
+        if let Some(bytes) = bytes.first_chunk() {
+            let _ = Lease::read(bytes).fault();
+        }
     }
 
     #[test]

@@ -105,21 +105,29 @@ pub struct RouteEntry {
     pub gateway: Option<IpAddr>,
     /// The index of the link.
     pub index: u32,
+    /// Who made it (RTPROT_KERNEL 2, RTPROT_STATIC 4, RTPROT_RA 9; rtnetlink(7)).
+    pub protocol: u8,
 }
 
 impl RouteEntry {
+    /// Returns whether the kernel made it by itself: for an address, or by a router advertisement.
+    pub const fn is_kernels(&self) -> bool {
+        matches!(self.protocol, 2 | 9)
+    }
+
     /// Reads a message of this kind, where it is a route of the main table to somewhere else.
     pub fn read(kind: u16, body: &[u8]) -> Option<Self> {
         const NEW: u16 = 24;
         const MAIN: u8 = 254;
         const UNICAST: u8 = 1;
-        let [_, length, _, _, table, _, _, what, ..] = *body else { return None };
+        let [_, length, _, _, table, protocol, _, what, ..] = *body else { return None };
         (kind == NEW && table == MAIN && what == UNICAST).then_some(())?;
         let rest = body.get(12..)?;
         Some(Self {
             to: attribute(rest, 1).and_then(address).map(|address| Prefix { address, length }),
             gateway: attribute(rest, 5).and_then(address),
             index: attribute(rest, 4).and_then(|value| word(value, 0)).unwrap_or(0),
+            protocol,
         })
     }
 }

@@ -14,8 +14,9 @@ pub use answer::{Message, Messages, Refusal, acknowledge};
 pub use entry::{AddressEntry, LinkEntry, RouteEntry, RuleEntry};
 pub use filter::list_rules;
 pub use route::{
-    Inner, List, Make, Neighbours, add_address, add_forwarding, add_route, delete_address, delete_link, delete_route,
-    isolate_port, list, make_bridge, make_link, move_link, rename_link, set_link, stop_addresses,
+    Inner, List, Make, Neighbours, add_address, add_forwarding, add_route, delete_address, delete_kernel_route,
+    delete_link, delete_route, isolate_port, list, make_bridge, make_link, move_link, rename_link, set_link,
+    stop_addresses,
 };
 pub use wiring::{
     WORKLOAD_RULES_BYTES, board_rules, bridge_neighbours, has_tables, inner_link, remove_workload_rules, set_up_bridge,

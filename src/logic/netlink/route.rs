@@ -40,7 +40,7 @@ const INFO_KIND: u16 = 1;
 const INFO_DATA: u16 = 2;
 const INFO_SLAVE_KIND: u16 = 4;
 const INFO_SLAVE_DATA: u16 = 5;
-/// IFLA_INET6_ADDR_GEN_MODE, and its value IN6_ADDR_GEN_MODE_NONE: the link has no address but those it is given.
+/// IFLA_INET6_ADDR_GEN_MODE, and its value IN6_ADDR_GEN_MODE_NONE: the link makes no link-local address.
 const ADDR_GEN_MODE: u16 = 8;
 const NO_ADDRESSES: u8 = 1;
 
@@ -190,8 +190,9 @@ pub fn set_link(writer: &mut Writer<'_>, index: u32, mtu: u32) {
     });
 }
 
-/// The link has no IPv6 address but those that it is given: neither a link-local one nor one of a router's network. To be
-/// said while it is down, to a kernel that has IPv6; where a link is made the kernel does not take it (EAFNOSUPPORT).
+/// Has the link make no link-local IPv6 address for itself. To be said while it is down, to a kernel that has IPv6; where a
+/// link is made the kernel does not take it (EAFNOSUPPORT). It does not stop addresses and routes of router advertisements:
+/// `accept_ra` and `autoconf` of net/ipv6/conf do (addrconf_prefix_rcv in net/ipv6/addrconf.c).
 pub fn stop_addresses(writer: &mut Writer<'_>, index: u32) {
     writer.message(NEW_LINK, 0, |writer| {
         link_header(writer, 0, index, 0);
@@ -299,6 +300,20 @@ pub fn add_route(writer: &mut Writer<'_>, index: u32, to: Prefix, gateway: Optio
 /// Takes such a route away.
 pub fn delete_route(writer: &mut Writer<'_>, index: u32, to: Prefix, gateway: Option<IpAddr>, metric: u32) {
     route(writer, DELETE_ROUTE, 0, index, to, gateway, metric);
+}
+
+/// Takes a route away that the kernel has made by itself, as `entry` tells.
+pub fn delete_kernel_route(writer: &mut Writer<'_>, entry: &super::RouteEntry) {
+    const MAIN: u8 = 254;
+    const UNICAST: u8 = 1;
+    const DESTINATION: u16 = 1;
+    const OUTPUT: u16 = 4;
+    let Some(to) = entry.to else { return };
+    writer.message(DELETE_ROUTE, 0, |writer| {
+        writer.put(&[family(to.address), to.length, 0, 0, MAIN, entry.protocol, 0, UNICAST, 0, 0, 0, 0]);
+        put_address(writer, DESTINATION, to.address);
+        writer.number(OUTPUT, entry.index);
+    });
 }
 
 fn route(writer: &mut Writer<'_>, kind: u16, flags: u16, index: u32, to: Prefix, gateway: Option<IpAddr>, metric: u32) {

@@ -236,6 +236,10 @@ pub fn set_up_bridge(writer: &mut Writer<'_>, bridge: &Bridge<'_>, index: u32, h
 }
 
 /// Makes a workload known behind a bridge that has this index, whether it runs or not.
+///
+/// Each IPv6 address gets a route of its own besides. Of two routes the kernel takes the narrower one, and of two as narrow
+/// the one with the lower metric; those of a router advertisement have 256 and more (`IP6_RT_PRIO_ADDRCONF`). So whatever
+/// network is advertised on a link with `slaac`, the way to the workload stays. For IPv4 PID 1 looks at leases itself.
 pub fn bridge_neighbours<'a>(
     writer: &mut Writer<'_>,
     workload: &Workload<'a>,
@@ -247,6 +251,9 @@ pub fn bridge_neighbours<'a>(
         if link.attachment == Attachment::Bridge(bridge.name) {
             let mac = link.mac(workload.name, number, crate::config::Mac([0; 6]));
             route::add_neighbour(writer, index, prefix.address, mac);
+            if prefix.address.is_ipv6() {
+                route::add_route(writer, index, Prefix::host(prefix.address), None, 1);
+            }
         }
     }
 }

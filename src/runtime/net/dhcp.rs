@@ -43,7 +43,7 @@ const fn instruction(code: u16, jump_true: u8, jump_false: u8, value: u32) -> [u
 
 /// What a client says.
 pub(super) enum Word {
-    /// It was given this.
+    /// It was given this, or offered it: whether a link can have it is to be looked at.
     Given(Lease),
     /// What it was given is not to be used any more.
     Lost,
@@ -65,7 +65,7 @@ impl Running {
         match recv(&self.socket, &mut bytes[..], RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
             Err(Errno::AGAIN) => None,
             // Its whole length: what is longer is no lease.
-            Ok((_, LEASE_BYTES)) => Some(Lease::read(&bytes).map_or(Word::Nothing, Word::Given)),
+            Ok((_, LEASE_BYTES)) => Some(Word::Given(Lease::read(&bytes))),
             Ok((_, count)) if count == LOST.len() && bytes.starts_with(LOST) => Some(Word::Lost),
             Ok((_, count)) if count > 0 => Some(Word::Nothing),
             Err(Errno::INTR) => Some(Word::Nothing),
@@ -146,7 +146,9 @@ fn tell(other: &OwnedFd, news: News) {
     // PID 1 reads; if it did not, the next lease says the same.
     let _ = match news {
         News::None => return,
-        News::Given(lease) => send(other, &lease.bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT),
+        News::Given(lease) | News::Refused(lease) => {
+            send(other, &lease.bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
+        }
         News::Lost => send(other, LOST, SendFlags::NOSIGNAL | SendFlags::DONTWAIT),
     };
 }

@@ -76,9 +76,14 @@ fn harden(config: &Config<'_>, link: &HostLink<'_>) {
     set(&["net/ipv4/conf/", link.name, "/rp_filter"], "2");
     // With 2 a board that forwards listens to routers as well.
     let (advertised, own) = if link.has_slaac { ("2", "1") } else { ("0", "0") };
-    for (name, value) in
-        [("accept_ra", advertised), ("autoconf", own), ("accept_redirects", "0"), ("accept_source_route", "0")]
-    {
+    for (name, value) in [
+        ("accept_ra", advertised),
+        ("autoconf", own),
+        // No more specific routes than the default one (RFC 4191).
+        ("accept_ra_rt_info_max_plen", "0"),
+        ("accept_redirects", "0"),
+        ("accept_source_route", "0"),
+    ] {
         set(&["net/ipv6/conf/", link.name, "/", name], value);
     }
 }

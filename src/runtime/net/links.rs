@@ -4,9 +4,10 @@
 //! that has no carrier in time, or no answer from a DHCP server, is told of once. A link with DHCP has a process of its own
 //! that asks while there is a carrier ([`super::dhcp`]); what it was given is set here.
 
+use super::advertised::are_heard;
 use super::dhcp::{self, Running, Word};
 use super::host_link::{is_meant, set_up};
-use super::lease::{give_back, take, tell_lease, tell_refused};
+use super::lease::{Refused, give_back};
 use super::{each_link, route_socket};
 use crate::init::{Console, Kind, words};
 use crate::turn::{LEASES, LINK_MESSAGES};
@@ -27,11 +28,11 @@ const PATIENCE_MS: u64 = 10_000;
 /// Milliseconds until a client that ended is started again.
 const AGAIN_MS: u64 = 5_000;
 /// What is known of one link of the configuration.
-struct Known {
+pub(super) struct Known {
     /// Its index; 0 while it is not there.
-    index: u32,
+    pub(super) index: u32,
     mac: Option<Mac>,
-    has_carrier: bool,
+    pub(super) has_carrier: bool,
     /// That something is missing was told.
     is_told: bool,
     /// Who asks for its address.
@@ -39,9 +40,13 @@ struct Known {
     /// When the next one starts.
     start_at: Option<u64>,
     /// What it was given.
-    lease: Option<Lease>,
-    /// What it was given and does not take.
-    refused: Option<Prefix>,
+    pub(super) lease: Option<Lease>,
+    /// What its client was given last and the link does not take.
+    pub(super) refused: Option<Refused>,
+    /// When the next refusal may be told, in milliseconds.
+    pub(super) quiet_until: u64,
+    /// The network of a router advertisement that was told last as refused.
+    pub(super) ignored: Option<Prefix>,
 }
 
 impl Known {
@@ -54,6 +59,8 @@ impl Known {
         start_at: None,
         lease: None,
         refused: None,
+        quiet_until: 0,
+        ignored: None,
     };
 }
 
@@ -64,7 +71,7 @@ pub(crate) struct BoardLinks {
     empty: &'static str,
     /// Where the kernel tells of links; none where there is nothing to follow.
     socket: Option<OwnedFd>,
-    known: [Known; limits::HOST_LINKS],
+    pub(super) known: [Known; limits::HOST_LINKS],
     /// When links without a carrier, or without a lease, are told of.
     tell_at: Option<u64>,
 }
@@ -85,7 +92,7 @@ impl BoardLinks {
     pub(crate) fn follow(kind: Kind, config: &Config<'_>, empty: &'static str, console: &mut Console) -> Self {
         let mut links = Self { kind, empty, ..Self::none() };
         if !config.system.network.links.is_empty() {
-            match follow() {
+            match follow(are_heard(config)) {
                 Ok(socket) => {
                     links.socket = Some(socket);
                     links.tell_at = Some(monotonic_ms() + PATIENCE_MS);
@@ -115,6 +122,7 @@ impl BoardLinks {
     pub(crate) fn look(&mut self, config: &Config<'_>, console: &mut Console) {
         let result =
             route_socket().and_then(|socket| each_link(&socket, &mut |entry| self.hear(config, entry, console)));
+        let result = result.and_then(|()| if are_heard(config) { self.sweep(config, console) } else { Ok(()) });
         if let Err(errno) = result {
             console.say(format_args!("links: {}", words(errno)));
         }
@@ -128,10 +136,10 @@ impl BoardLinks {
             match recv(socket, &mut buffer[..], RecvFlags::DONTWAIT) {
                 Ok((length, _)) => {
                     for message in Messages::of(&buffer[..length.min(buffer.len())]) {
-                        if let Ok(Message::Entry(kind, body)) = message
-                            && let Some(entry) = LinkEntry::read(kind, body)
-                        {
-                            self.hear(config, &entry, console);
+                        let Ok(Message::Entry(kind, body)) = message else { continue };
+                        match LinkEntry::read(kind, body) {
+                            Some(entry) => self.hear(config, &entry, console),
+                            None => self.hear_advertised(config, kind, body, console),
                         }
                     }
                 }
@@ -194,36 +202,12 @@ impl BoardLinks {
         let Some(link) = config.system.network.links.get(place) else { return false };
         for _ in 0..LEASES {
             let Some(word) = self.known[place].client.as_ref().and_then(Running::hear) else { return false };
-            let leases = |other: usize| self.known.get(other)?.lease;
-            let taken = match &word {
-                Word::Given(lease) => hilum::dhcp::taken(config, place, lease, &leases),
-                _ => None,
-            };
             let known = &mut self.known[place];
-            let before = known.lease;
             match word {
-                Word::Given(lease) if taken.is_some() => {
-                    known.lease = None;
-                    if let Some(before) = before {
-                        let _ = give_back(known.index, place, &before);
-                    }
-                    if known.refused.replace(lease.prefix()) != Some(lease.prefix()) {
-                        tell_refused(link, &lease, taken, console);
-                    }
-                }
-                Word::Given(lease) => {
-                    known.refused = None;
-                    known.lease = Some(lease);
-                    if let Err(errno) = take(known.index, place, before, &lease, link) {
-                        console.tell(format_args!("link {}: {}: {}", link.name, lease.prefix(), words(errno)));
-                    }
-                    if !before.is_some_and(|before| before.is_like(&lease)) {
-                        tell_lease(link, &lease, console);
-                    }
-                }
+                Word::Given(lease) => self.given(config, place, lease, console),
                 Word::Lost => {
-                    known.lease = None;
-                    if let Some(lease) = before {
+                    known.refused = None;
+                    if let Some(lease) = known.lease.take() {
                         let _ = give_back(known.index, place, &lease);
                         console.tell(format_args!("link {}: the lease of {} is over", link.name, lease.prefix()));
                     }
@@ -236,20 +220,21 @@ impl BoardLinks {
                 }
                 Word::Nothing => continue,
             }
+            self.retry(config, console);
             self.write_name_servers(config, console);
         }
         true
     }
 
     fn hear(&mut self, config: &Config<'_>, entry: &LinkEntry<'_>, console: &mut Console) {
-        let (is_settled, mut has_lost) = (self.tell_at.is_none(), false);
+        let (is_settled, mut has_changed) = (self.tell_at.is_none(), false);
         for (link, known) in config.system.network.links.iter().zip(&mut self.known) {
             if entry.is_gone {
                 if known.index == entry.index {
                     let mut inner =
                         config.workloads.iter().flat_map(|workload| config.lists.of(workload.network.links));
                     let is_given = inner.any(|inner| inner.attachment == Attachment::Moved(link.name));
-                    has_lost |= known.lease.is_some();
+                    has_changed |= known.lease.is_some();
                     *known = Known { is_told: !is_given, ..Known::NOTHING };
                     if is_given {
                         continue;
@@ -281,10 +266,13 @@ impl BoardLinks {
                 // A client that its socket leaves ends. Another wire may lead to another network, so the next one asks anew;
                 // what was given stays until then, or until its time is over.
                 known.client = None;
+                known.refused = None;
+                has_changed |= !entry.has_carrier;
                 known.start_at = (link.has_dhcp && entry.has_carrier).then(monotonic_ms);
             }
         }
-        if has_lost {
+        if has_changed {
+            self.retry(config, console);
             self.write_name_servers(config, console);
         }
     }
@@ -321,11 +309,13 @@ impl BoardLinks {
     }
 }
 
-/// A socket that hears of links (RTNLGRP_LINK).
-fn follow() -> Result<OwnedFd, Errno> {
+/// A socket that hears of links (RTNLGRP_LINK), and of IPv6 addresses and routes (RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE)
+/// if there are routers to be heard.
+fn follow(has_routers: bool) -> Result<OwnedFd, Errno> {
     const LINKS: u32 = 1;
+    const ADVERTISED: u32 = 1 << 8 | 1 << 10;
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
-    bind(&socket, &SocketAddrNetlink::new(0, LINKS))?;
+    bind(&socket, &SocketAddrNetlink::new(0, if has_routers { LINKS | ADVERTISED } else { LINKS }))?;
     Ok(socket)
 }

@@ -3,6 +3,7 @@
 //! Every exchange is one send and the answers to it, which the kernel gives inside of send: nothing here waits.
 
 mod ability;
+mod advertised;
 mod bridges;
 mod dhcp;
 mod host_link;
@@ -66,7 +67,8 @@ pub(crate) fn request(socket: &OwnedFd, writer: &Writer<'_>) -> Result<(), Errno
     Ok(())
 }
 
-/// Bytes of the messages of one exchange: each takes less than 256, and there are at most sixteen.
+/// Bytes of the messages of one exchange: each takes less than 256, and there are at most sixteen; or half of that, and
+/// twice as many.
 const EXCHANGE_BYTES: usize = 4096;
 
 /// Writes messages and sends them.
