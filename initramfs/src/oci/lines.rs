@@ -62,11 +62,16 @@ impl Lines {
 /// # Errors
 /// Why it cannot be one.
 fn quoted(word: &str) -> Result<String, String> {
-    if let Some(found) = word.chars().find(|found| *found == '"' || is_hidden(*found) && *found != '\t') {
+    if let Some(found) = word.chars().find(|found| is_hidden(*found) && *found != '\t') {
         return Err(format!("a line cannot hold {found:?}"));
     }
-    let is_plain = !word.is_empty() && !word.starts_with('#') && !word.contains([' ', '\t']);
-    Ok(if is_plain { word.to_owned() } else { format!("\"{word}\"") })
+    let is_plain = !word.is_empty() && !word.starts_with('#') && !word.contains([' ', '\t', '"', '\'']);
+    if is_plain {
+        return Ok(word.to_owned());
+    }
+    let quote = ['"', '\''].into_iter().find(|quote| !word.contains(*quote));
+    let quote = quote.ok_or("a word cannot hold both kinds of quotes")?;
+    Ok(format!("{quote}{word}{quote}"))
 }
 
 impl Container {

@@ -34,7 +34,7 @@ pub enum Problem<'a> {
     /// More bytes than [`limits::LINE_BYTES`].
     LineTooLong,
     /// A quoted word has no closing quote on its line.
-    Unclosed,
+    Unclosed(char),
     /// Text right behind a closing quote.
     BehindQuote,
     /// A quote inside of a bare word.
@@ -124,9 +124,11 @@ impl fmt::Display for Problem<'_> {
             }
             Self::CarriageReturn => f.write_str("the line ends with CR LF; use LF alone"),
             Self::LineTooLong => write!(f, "the line is longer than {} bytes; shorten it", limits::LINE_BYTES),
-            Self::Unclosed => f.write_str("the quote is not closed on this line; put \" behind the word"),
+            Self::Unclosed(quote) => write!(f, "the quote is not closed on this line; put {quote} behind the word"),
             Self::BehindQuote => f.write_str("a blank is needed behind the closing quote"),
-            Self::QuoteInside => f.write_str("a quote can only enclose a whole word"),
+            Self::QuoteInside => {
+                f.write_str("a quote can only enclose a whole word; enclose the word in the other kind")
+            }
             Self::NoVersion => f.write_str("the first line has to be: hilum 1"),
             Self::Version(found) => write!(f, "version {} is not known; write: hilum 1", Shown(found)),
             Self::NoSection(found) => {

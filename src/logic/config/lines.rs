@@ -1,12 +1,16 @@
 //! A file as lines of words, with the place of each word.
 //!
-//! Words are separated by spaces and tabs. `"..."` groups a word that holds spaces; there are no escapes. `#` at the
-//! start of a word begins a comment.
+//! Words are separated by spaces and tabs. `'...'` or `"..."` encloses a word that holds spaces or the other quote. A word is
+//! a part of the file as it stands there, so there are no escapes, and a quote encloses a whole word. `#` at the start of a
+//! word begins a comment.
 
 use super::error::{Error, Problem};
 use super::limits;
 use crate::text::is_hidden;
 use heapless::Vec;
+
+/// What encloses a word.
+const QUOTES: [char; 2] = ['"', '\''];
 
 /// A word and its column, counted in characters from 1.
 #[derive(Debug, Clone, Copy)]
@@ -109,22 +113,22 @@ fn split<'a>(text: &'a str, number: u32, line: &mut Line<'a>) -> Result<(), Erro
         if trimmed.is_empty() || trimmed.starts_with('#') {
             return Ok(());
         }
-        let quoted = trimmed.strip_prefix('"');
-        let (word, behind) = match quoted {
-            Some(inner) => match inner.split_once('"') {
+        let quote = trimmed.chars().next().filter(|first| QUOTES.contains(first));
+        let (word, behind) = match quote {
+            Some(quote) => match trimmed[1..].split_once(quote) {
                 Some(parts) => parts,
-                None => return error(column, Problem::Unclosed),
+                None => return error(column, Problem::Unclosed(quote)),
             },
             None => trimmed.split_at(trimmed.find([' ', '\t']).unwrap_or(trimmed.len())),
         };
-        let width = word.chars().count() as u32 + if quoted.is_some() { 2 } else { 0 };
-        if quoted.is_some() && !behind.is_empty() && !behind.starts_with([' ', '\t']) {
+        let width = word.chars().count() as u32 + if quote.is_some() { 2 } else { 0 };
+        if quote.is_some() && !behind.is_empty() && !behind.starts_with([' ', '\t']) {
             return error(column + width, Problem::BehindQuote);
         }
-        if let (None, Some(at)) = (quoted, word.find('"')) {
+        if let (None, Some(at)) = (quote, word.find(QUOTES)) {
             return error(column + word[..at].chars().count() as u32, Problem::QuoteInside);
         }
-        if line.words.push(Word { text: word, column, quoted: quoted.is_some() }).is_err() {
+        if line.words.push(Word { text: word, column, quoted: quote.is_some() }).is_err() {
             return error(column, Problem::TooMany("words in a line", limits::LINE_WORDS as u32));
         }
         column += width;

@@ -71,8 +71,8 @@ fn words(lines: &str) -> Vec<Vec<String>> {
 fn split(line: &str) -> Vec<String> {
     let (mut words, mut rest) = (Vec::new(), line);
     while !rest.is_empty() {
-        let (word, behind) = match rest.strip_prefix('"') {
-            Some(inner) => inner.split_once('"').expect("a closing quote"),
+        let (word, behind) = match rest.chars().next().filter(|first| ['"', '\''].contains(first)) {
+            Some(quote) => rest[1..].split_once(quote).expect("a closing quote"),
             None => rest.split_once(' ').map_or((rest, ""), |(word, behind)| (word, behind)),
         };
         words.push(word.to_owned());
@@ -96,7 +96,8 @@ fn values(good: &str) -> impl Iterator<Item = String> {
 
 /// Whether a line can hold it.
 fn is_word(value: &str) -> bool {
-    !value.chars().any(|found| found == '"' || is_hidden(found) && found != '\t')
+    let has_both = value.contains('"') && value.contains('\'');
+    !has_both && !value.chars().any(|found| is_hidden(found) && found != '\t')
 }
 
 #[test]

@@ -7,7 +7,7 @@ const GOOD: &str = "hilum 1\n[system]\nhostname sensor-7\nconsole ttyS0 log\nidl
     link lan0 mac=52:54:00:12:34:56 mtu=1400 10.0.0.2/24 fd00::2/64 via 10.0.0.1\nlink lan1 path=/sys/devices/a dhcp\n\
     bridge br0 10.77.0.1/24 fd77::1/64\nmasquerade br0 lan0\nroute 10.9.0.0/16 via 10.0.0.1\nnameserver 1.1.1.1 fd00::53\n\
     sysctl net.ipv4.ip_forward 1\n\
-    [workload web]\nroot /images/web\nexec /bin/httpd -f \"a b\"\nenv A \"1 2\"\nuser 1000:50\nneeds db\n\
+    [workload web]\nroot /images/web\nexec /bin/httpd -f \"a b\" 'c \"d\"'\nenv A \"1 2\"\nuser 1000:50\nneeds db\n\
     restart always delay=1s max=2m limit=5/1h else=reboot\nstop INT 250ms\nshare net=db uts\nseccomp strict +ptrace\ndevice /dev/ttyS1 rw\nmemory 32M high=1M\n\
     rlimit nofile 5 6\nscheduler rr 5\ntcp bind=80,443 connect=1\nio /dev/vda rbps=1\numask 022\nids 65536\n\
     [workload db]\nroot /images/db\nexec /bin/db # comment\nlink veth br0 10.77.0.2/24 fd77::2/64 via 10.77.0.1 spoof\n\
@@ -43,7 +43,7 @@ proptest! {
     fn any_words_are_taken_or_refused_in_place(
         words in prop::collection::vec(prop::sample::select(&[
             "hilum", "1", "\n", "[system]", "[workload", "a]", "b]", "root", "/r", "exec", "needs", "a", "b", "after",
-            "restart", "always", "limit=5/60s", "else=stop", "delay=1s", "\"", "\"x y\"", "#", "env", "user", "1:2", "\t",
+            "restart", "always", "limit=5/60s", "else=stop", "delay=1s", "\"", "\"x y\"", "'", "'x \"y'", "#", "env", "user", "1:2", "\t",
             "console", "log", "stop", "TERM", "5s", "ä",
             "share", "net=a", "net=b", "seccomp", "default", "+read", "memory", "1G", "max", "device", "/dev/x", "rw", "mount",
             "capability", "kill", "rlimit", "cpu", "50%", "nice", "-5", "tcp", "bind=1,2", "io", "rbps=5", "privileged",
@@ -53,6 +53,26 @@ proptest! {
         ][..]), 0..80)
     ) {
         check(format!("hilum 1\n{}", words.join(" ")).as_bytes())?;
+    }
+
+    #[test]
+    fn quoted_word_is_the_argument_as_it_stands_there(
+        words in prop::collection::vec(("[a-c #'\"\\\\äö$\t]{0,12}", any::<bool>()), 1..6)
+    ) {
+        let quote = |word: &str, prefers_single: bool| {
+            let quotes = if prefers_single { ['\'', '"'] } else { ['"', '\''] };
+            let quote = quotes.into_iter().find(|quote| !word.contains(*quote))?;
+            Some((word.to_owned(), format!("{quote}{word}{quote}")))
+        };
+        let words: Vec<_> = words.iter().filter_map(|(word, single)| quote(word, *single)).collect();
+        let quoted: Vec<&str> = words.iter().map(|(_, quoted)| quoted.as_str()).collect();
+        let text = format!("hilum 1\n[system]\n[workload a]\nroot /r\nexec /x {}\n", quoted.join(" "));
+        let mut config = Box::new(Config::EMPTY);
+        let parsed = parse(text.as_bytes(), &mut config);
+        prop_assert!(parsed.is_ok(), "{text}: {parsed:?}");
+        let exec: Vec<&str> = config.lists.of(config.workloads[0].exec).to_vec();
+        let wanted: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
+        prop_assert_eq!(&exec[1..], &wanted[..]);
     }
 
     #[test]
