@@ -85,7 +85,19 @@ fn prompt_shows_a_pasted_line_once_refuses_a_long_one_and_tells_a_failure() {
     terminal.screen.expect(&pasted, SOON).expect("it is shown");
     let shown = terminal.screen.text().len() - before;
     assert!(shown < 1_000, "{shown} bytes for a line of 900");
-    terminal.type_text(&format!("{}\r", "x".repeat(900))).expect("it is there");
+    // A key in the middle costs a row.
+    for (keys, marked) in [("\x01", "x>\x1b["), ("y", "y"), ("\x1b[C", "x>\x1b["), ("\x7f", "x>\x1b[")] {
+        let before = terminal.screen.text().len();
+        terminal.type_text(keys).expect("it is there");
+        let until = Instant::now() + SOON;
+        while !terminal.screen.text()[before..].contains(marked) || !terminal.screen.text().ends_with('D') {
+            assert!(Instant::now() < until, "{keys:?} is not drawn\n{}", terminal.screen.tail());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let shown = terminal.screen.text().len() - before;
+        assert!(shown <= 80 + 16, "{shown} bytes for {keys:?}");
+    }
+    terminal.type_text(&format!("\x05{}\r", "x".repeat(900))).expect("it is there");
     terminal.screen.expect("hilum: the line is longer than 1024 bytes; it was not run", SOON).expect("it is refused");
     at_prompt(&terminal.screen);
     assert!(!terminal.screen.text().contains("no command"), "{}", terminal.screen.tail());

@@ -3,17 +3,19 @@
 //! The terminal is taken to understand the four control sequences of [`Editor`]'s drawing (ECMA-48: carriage return, CUB,
 //! EL), as every terminal program and serial console does. Bytes may come one at a time, cut anywhere.
 
+mod window;
 mod without;
 mod words;
 
 pub use without::Without;
 pub use words::words;
 
-use core::fmt;
 use heapless::{Deque, String};
 
 /// Bytes of a line; a longer one is refused as a whole.
 pub const LINE_BYTES: usize = 1024;
+/// Columns of a terminal that does not tell how many it has.
+const COLUMNS: usize = 80;
 /// Lines that are remembered.
 const HISTORY: usize = 16;
 
@@ -50,6 +52,8 @@ enum Escape {
 #[derive(Debug)]
 pub struct Editor {
     prompt: &'static str,
+    /// Columns of the terminal.
+    columns: usize,
     line: String<LINE_BYTES>,
     /// A byte index, at a character's start.
     cursor: usize,
@@ -69,6 +73,7 @@ impl Editor {
     pub const fn new(prompt: &'static str) -> Self {
         Self {
             prompt,
+            columns: COLUMNS,
             line: String::new(),
             cursor: 0,
             history: Deque::new(),
@@ -78,6 +83,11 @@ impl Editor {
             partial: [0; 4],
             partial_length: 0,
         }
+    }
+
+    /// Sets how many columns the terminal has; 0 where that is not known.
+    pub fn set_columns(&mut self, columns: u16) {
+        self.columns = if columns == 0 { COLUMNS } else { columns.into() };
     }
 
     /// Takes one byte from the terminal.
@@ -236,17 +246,6 @@ impl Editor {
         self.line.clear();
         self.is_too_long = false;
         (self.cursor, self.back, self.partial_length) = (0, 0, 0);
-    }
-}
-
-impl fmt::Display for Editor {
-    /// The line as it is drawn over what the terminal's last line shows, with the cursor in its place.
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "\r\x1b[K{}{}", self.prompt, self.line)?;
-        match self.line[self.cursor..].chars().count() {
-            0 => Ok(()),
-            behind => write!(formatter, "\x1b[{behind}D"),
-        }
     }
 }
 

@@ -53,6 +53,42 @@ fn cursor_is_drawn_in_its_place() {
 }
 
 #[test]
+fn line_wider_than_the_terminal_is_drawn_around_the_cursor() {
+    let drawn = |keys: &[u8]| {
+        let mut editor = Editor::new("> ");
+        editor.set_columns(14);
+        for byte in keys {
+            editor.type_byte(*byte);
+        }
+        format!("{editor}")
+    };
+    // Eleven columns are left.
+    assert_eq!(drawn(b"0123456789a"), "\r\x1b[K> 0123456789a");
+    assert_eq!(drawn(b"0123456789ab"), "\r\x1b[K> <6789ab");
+    assert_eq!(drawn(b"0123456789abcdefghijklmnop\x01"), "\r\x1b[K> 0123456789>\x1b[11D");
+    assert_eq!(drawn(b"0123456789abcdefghijklmnop\x01\x1b[C\x1b[C"), "\r\x1b[K> 0123456789>\x1b[9D");
+    let left = b"\x1b[D".repeat(13);
+    let keys = [&b"0123456789abcdefghijklmnop"[..], &left].concat();
+    assert_eq!(drawn(&keys), "\r\x1b[K> <6789abcde>\x1b[3D");
+}
+
+#[test]
+fn key_in_a_long_line_costs_one_row_at_most() {
+    for columns in [0, 1, 20, 80, 200] {
+        let (mut editor, _) = typed(&[b'x'; 900]);
+        editor.set_columns(columns);
+        let row = if columns == 0 { 80 } else { usize::from(columns).max(20) };
+        let keys = [&b"\x01"[..], &b"y\x1b[C\x04\x08".repeat(200), b"\x05", &b"\x1b[D\x7fz".repeat(200)].concat();
+        for key in keys {
+            editor.type_byte(key);
+            // A row, and two sequences.
+            let bytes = format!("{editor}").len();
+            assert!(bytes <= row + 16, "{bytes} bytes for {columns} columns");
+        }
+    }
+}
+
+#[test]
 fn line_that_is_too_long_is_refused_and_not_cut() {
     let mut editor = Editor::new("> ");
     for byte in [b'x'; LINE_BYTES + 1] {
@@ -104,6 +140,25 @@ proptest! {
         let (editor, _) = typed(&bytes);
         prop_assert!(editor.line.is_char_boundary(editor.cursor));
         prop_assert!(!editor.line.contains(char::is_control));
+    }
+
+    #[test]
+    fn cursor_is_always_inside_of_what_is_drawn(
+        text in "[a-zäöü€]{0,200}", left in 0..210_usize, columns in 0..90_u16
+    ) {
+        let (mut editor, _) = typed(text.as_bytes());
+        editor.set_columns(columns);
+        for _ in 0..left {
+            editor.type_byte(2);
+        }
+        let drawn = format!("{editor}");
+        let row = drawn.strip_prefix("\r\x1b[K> ").expect("the prompt");
+        let (row, behind) = row.split_once('\x1b').unwrap_or((row, "[0D"));
+        let behind: usize = behind[1..behind.len() - 1].parse().expect("a number");
+        let row: std::vec::Vec<char> = row.chars().collect();
+        prop_assert!(behind <= row.len(), "{drawn:?}");
+        let under = row.get(row.len() - behind);
+        prop_assert_eq!(under.copied(), editor.line[editor.cursor..].chars().next(), "{:?}", drawn);
     }
 
     #[test]

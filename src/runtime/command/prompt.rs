@@ -10,7 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
 /// The request that gives the controlling terminal up (`ioctl_tty(2)`).
 const TIOCNOTTY: usize = 0x5422;
@@ -58,6 +58,7 @@ pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
                 // The terminal hung up.
                 _ => exit(1),
             };
+            editor.set_columns(tcgetwinsize(standard_output()).map_or(0, |size| size.ws_col));
             type_keys(&mut editor, &bytes[..count], |line| {
                 leave(cooked.as_ref());
                 if !line.trim().is_empty() {
