@@ -168,6 +168,30 @@ fn long_line_stays_whole_in_log_console_and_file() {
     });
 }
 
+/// A power cut, or a disk without room, leaves the beginning of a line.
+#[test]
+fn line_that_was_torn_in_the_log_file_is_marked_and_the_next_one_begins_a_line() {
+    let host_root = host_or_return!();
+    let file = host_root.scratch.path().join("log");
+    let config = format!(
+        "hilum 1\n[system]\nlog {} size=100000\nidle poweroff\n[workload a]\nroot ROOT\nexec /bin/probe do say:first\nrestart never\n",
+        file.display()
+    );
+    let run = |before: &str| -> String {
+        std::fs::write(&file, before).expect("a file");
+        let (_, console) = host_root.run(&config);
+        let text = std::fs::read_to_string(&file).expect("the log");
+        assert!(text.contains("a | first"), "{text}\n{console}");
+        text
+    };
+    let text = run("1.000 a | whole\n2.000 a | to");
+    assert!(text.starts_with("1.000 a | whole\n2.000 a | to...\n"), "{text}");
+    assert!(text.lines().skip(2).all(|line| line.starts_with(|first: char| first.is_ascii_digit())), "{text}");
+    // Nothing is added to what is whole, or empty.
+    assert!(!run("1.000 a | whole\n").contains("..."));
+    assert!(!run("").contains("..."));
+}
+
 #[test]
 fn lines_go_to_a_file_that_is_turned_over() {
     let host_root = host_or_return!();

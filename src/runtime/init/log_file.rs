@@ -97,9 +97,14 @@ impl LogFile {
 fn write_all(reader: &OwnedFd, file: config::LogFile<'_>) -> Result<(), Errno> {
     let mut old: String<260> = String::new();
     append(&mut old, format_args!("{}.1", file.path)).map_err(|_| Errno::NAMETOOLONG)?;
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
     let mut log = open_plain(file.path, flags, Mode::from_raw_mode(0o600))?;
     let mut size = fstat(&log)?.st_size as u64;
+    // The power was cut while the last line was written: mark it, and begin a line of our own.
+    let mut last = *b"\n";
+    if size > 0 && rustix::io::pread(&log, &mut last, size - 1)? == 1 && last != *b"\n" {
+        size += rustix::io::write(&log, b"...\n")? as u64;
+    }
     let mut bytes = [0; 4096];
     loop {
         let count = match rustix::io::read(reader, &mut bytes) {
