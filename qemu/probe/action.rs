@@ -17,7 +17,10 @@ pub(crate) fn all(arguments: Arguments) -> i32 {
         let text = argument.to_str().unwrap_or_default();
         let result = match text.strip_prefix("notify:") {
             Some(line) => notify(arguments, line),
-            None => one(text),
+            None => match text.strip_prefix("barrier:") {
+                Some(count) => barrier(arguments, count),
+                None => one(text),
+            },
         };
         failed += i32::from(result.is_err());
         tell(format_args!("did {text} {}", result.map_or_else(Errno::raw_os_error, |()| 0)));
@@ -63,6 +66,17 @@ fn one(text: &str) -> Result<(), Errno> {
             rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
             core::mem::forget(file);
             Ok(())
+        }
+        "lock-record" => {
+            // The lock belongs to this process until it closes the file (fcntl_locking(2)).
+            let file = open_as(part(), "rw")?;
+            rustix::fs::fcntl_lock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
+            core::mem::forget(file);
+            Ok(())
+        }
+        "watch" => {
+            let path = part();
+            watch(path, part())
         }
         "mkdir" => rustix::fs::mkdir(part(), Mode::RWXU),
         "remove" => rustix::fs::unlink(part()),
@@ -223,8 +237,7 @@ fn one(text: &str) -> Result<(), Errno> {
 
 /// Sends a line to the socket that NOTIFY_SOCKET names.
 pub(crate) fn notify(arguments: Arguments, line: &str) -> Result<(), Errno> {
-    let mut environment = arguments.environment().filter_map(|variable| variable.to_str().ok());
-    let path = environment.find_map(|variable| variable.strip_prefix("NOTIFY_SOCKET=")).ok_or(Errno::NOENT)?;
+    let path = variable(arguments, "NOTIFY_SOCKET=").ok_or(Errno::NOENT)?;
     let stream = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
     connect(&stream, &SocketAddrUnix::new(path)?)?;
     // For what a configuration's word cannot hold: `|` is a newline, `~` no UTF-8, `^` five thousand bytes.
@@ -241,6 +254,55 @@ pub(crate) fn notify(arguments: Arguments, line: &str) -> Result<(), Errno> {
         }
     }
     rustix::net::send(&stream, &datagram, rustix::net::SendFlags::empty()).map(|_| ())
+}
+
+/// Sends `BARRIER=1` with `count` copies of the writing end of a pipe, and waits until the receiver has closed them all, as
+/// sd_notify_barrier(3) does with one.
+fn barrier(arguments: Arguments, count: &str) -> Result<(), Errno> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    const MOST: usize = 64;
+    let path = variable(arguments, "NOTIFY_SOCKET=").ok_or(Errno::NOENT)?;
+    let stream = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
+    connect(&stream, &SocketAddrUnix::new(path)?)?;
+    let (reader, writer) = rustix::pipe::pipe()?;
+    let copies = [writer.as_fd(); MOST];
+    let copies = copies.get(..number(count)? as usize).ok_or(Errno::INVAL)?;
+    let mut space = [core::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(copies)) {
+        return Err(Errno::INVAL);
+    }
+    sendmsg(&stream, &[rustix::io::IoSlice::new(b"BARRIER=1")], &mut control, SendFlags::empty())?;
+    drop(writer);
+    let mut events = [PollFd::new(&reader, PollFlags::empty())];
+    let limit = Timespec { tv_sec: 20, tv_nsec: 0 };
+    if poll(&mut events, Some(&limit))? == 0 { Err(Errno::TIME) } else { Ok(()) }
+}
+
+/// Counts how often `path` is opened until there is a file `end`.
+fn watch(path: &str, end: &str) -> Result<(), Errno> {
+    use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+    let watcher = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+    inotify::add_watch(&watcher, path, WatchFlags::OPEN)?;
+    tell(format_args!("watching {path}"));
+    while rustix::fs::stat(end).is_err() {
+        crate::ending::sleep(5);
+    }
+    let mut space = [core::mem::MaybeUninit::uninit(); 4096];
+    let mut events = inotify::Reader::new(&watcher, &mut space);
+    let mut seen = 0;
+    // EAGAIN says that there are no more.
+    while events.next().is_ok() {
+        seen += 1;
+    }
+    tell(format_args!("seen {path} {}", if seen == 0 { "nothing" } else { "opens" }));
+    Ok(())
+}
+
+/// What the environment says behind `name`, which ends with `=`.
+fn variable(arguments: Arguments, name: &str) -> Option<&'static str> {
+    arguments.environment().filter_map(|variable| variable.to_str().ok()).find_map(|text| text.strip_prefix(name))
 }
 
 fn number(text: &str) -> Result<u32, Errno> {

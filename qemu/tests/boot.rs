@@ -17,6 +17,7 @@ on_both!(
     board_without_a_console_boots_anyway,
     root_without_device_nodes_boots_anyway,
     lines_go_to_the_kernel_log_as_well,
+    long_line_goes_to_the_kernel_log_in_marked_pieces,
 );
 
 const ISOLATED: &str = "hilum 1
@@ -279,6 +280,37 @@ fn lines_go_to_the_kernel_log_as_well(arch: Arch) {
     assert!(console.lines().any(|found| found.starts_with('[') && found.ends_with(&format!("] {line}"))), "{console}");
     let console = run(arch, &image(arch, &config.replace("log kmsg\n", "")), "loglevel=7");
     assert!(!console.lines().any(|found| found.ends_with(&format!("] {line}"))), "{console}");
+}
+
+/// One record takes about 1,000 bytes (PRINTKRB_RECORD_MAX, kernel/printk/printk.c): write(2) refuses a longer one (EINVAL).
+fn long_line_goes_to_the_kernel_log_in_marked_pieces(arch: Arch) {
+    let config = "hilum 1\n[system]\nidle poweroff\nlog kmsg\n[workload a]\nroot /images/probe\n\
+        exec /bin/probe do copy:/long:/dev/stderr\nrestart never\n";
+    let mut image = image(arch, config);
+    let long: String = (0..500).map(|number| format!("<{number:03}>")).collect();
+    image.file("images/probe/long", 0o644, format!("{long}\n"));
+    let console = run(arch, &image, "loglevel=7");
+    has_line(&console, &format!("a | {long}"));
+    // A record on the kernel's console has its time before it.
+    let pieces: Vec<&str> = console
+        .lines()
+        .filter(|line| line.starts_with('['))
+        .filter_map(|line| line.split_once("] a | "))
+        .map(|(_, piece)| piece)
+        .filter(|piece| piece.contains('<'))
+        .collect();
+    assert!(pieces.len() > 1, "{console}");
+    let mut whole = String::new();
+    for (number, piece) in pieces.iter().enumerate() {
+        assert!(piece.len() <= 1_000, "{} bytes", piece.len());
+        assert_eq!(
+            (piece.starts_with("..."), piece.ends_with("...")),
+            (number > 0, number + 1 < pieces.len()),
+            "{piece}"
+        );
+        whole += piece.trim_start_matches("...").trim_end_matches("...");
+    }
+    assert_eq!(whole, long);
 }
 
 /// Whatever the kernel says to reboot(2), PID 1 does not exit and the board comes back. What refuses it here is a filter

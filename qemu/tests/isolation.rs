@@ -28,6 +28,7 @@ fn lock_on_a_device_node_is_nobody_elses() {
     const NODES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
     let host_root = host_or_return!();
     let locks: String = NODES.iter().map(|node| format!(" lock:/dev/{node}")).collect();
+    let locks = locks + " lock-record:/dev/null lock-record:/dev/zero";
     // The second starts once the first has told that it holds its locks, and waits for the end.
     let config = format!(
         "hilum 1\n[workload holder]\nroot ROOT\nexec /bin/probe do{locks} notify:READY=1 sleep:60000\nready notify\nrestart never\n\
@@ -40,8 +41,43 @@ fn lock_on_a_device_node_is_nobody_elses() {
         has_line(&console, &format!("holder | did lock:/dev/{node} 0"));
         has_line(&console, &format!("other | did lock:/dev/{node} 0"));
     }
+    for name in ["holder", "other"] {
+        has_line(&console, &format!("{name} | did lock-record:/dev/null 0"));
+        has_line(&console, &format!("{name} | did lock-record:/dev/zero 0"));
+    }
     namespace.signal(Signal::TERM).expect("a signal");
     namespace.wait(SOON).expect("it ends");
+}
+
+#[test]
+fn watch_on_a_device_node_sees_the_opens_of_its_own_workload_alone() {
+    let host_root = host_or_return!();
+    let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload watcher]\nroot ROOT\n\
+        exec /bin/probe do watch:/dev/urandom:/tmp/one watch:/dev/urandom:/tmp/two stay\n\
+        [workload other]\nroot ROOT\nexec /bin/probe on-term\n";
+    let namespace = host_root.start(config);
+    host_root.expect_state("other", "ready");
+    let inside = |name: &str, action: &str| {
+        let (code, said) = host_root.ask(&["exec", name, "/bin/probe", "must", action]);
+        assert_eq!(code, 0, "{said}");
+    };
+    namespace.console.expect("watcher | watching /dev/urandom", SOON).expect("it watches");
+    inside("other", "open:/dev/urandom:r");
+    inside("watcher", "make:/tmp/one");
+    namespace.console.expect("watcher | did watch:/dev/urandom:/tmp/one 0", SOON).expect("it watches again");
+    let until = std::time::Instant::now() + SOON;
+    while namespace.console.text().matches("watcher | watching /dev/urandom").count() < 2 {
+        assert!(std::time::Instant::now() < until, "{}", namespace.console.tail());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    // The watch works: what the workload itself opens is seen.
+    inside("watcher", "open:/dev/urandom:r");
+    inside("watcher", "make:/tmp/two");
+    namespace.console.expect("watcher | seen /dev/urandom opens", SOON).expect("its own");
+    support::has_in_order(
+        &namespace.console.text(),
+        &["watcher | seen /dev/urandom nothing", "watcher | seen /dev/urandom opens"],
+    );
 }
 
 /// The kernel cannot say where a `..` leads while anything at all is renamed (EAGAIN of openat2(2)).

@@ -10,6 +10,7 @@ on_both!(
     oldest_kernel_isolates_with_what_it_has,
     usual_kernel_says_what_it_can,
     newest_kernel_isolates_with_everything,
+    programs_that_join_signal_their_workload_and_reach_its_sockets_where_landlock_has_scopes,
     kernel_with_things_turned_off_refuses_what_is_asked_for,
     kernel_that_allows_no_namespace_is_told_and_what_shares_it_starts,
 );
@@ -150,6 +151,41 @@ fn newest_kernel_isolates_with_everything(arch: Arch) {
     for (action, expected) in [("listen:80", 0), ("connect:80", 0), ("listen:81", 13), ("connect:81", 13)] {
         has_line(&console, &format!("ports | did {action} {expected}"));
     }
+}
+
+/// Nobody can join the Landlock domain of another process, so a program that joins has one of its own: the scopes for signals
+/// and abstract sockets (6.12) would shut it off from the workload.
+fn programs_that_join_signal_their_workload_and_reach_its_sockets_where_landlock_has_scopes(arch: Arch) {
+    let config = "hilum 1\n[system]\nconsole prompt\n[workload web]\nroot /images/probe\n\
+        exec /bin/probe do hear:name stay\n\
+        health exec /bin/probe must kill:1 make:/tmp/checked interval=3s failures=1\n";
+    let mut booted = support::boot_on(arch, "trixie", &image(arch, config), "", None);
+    let vm = &mut booted.vm;
+    vm.console.expect("hilum> ", support::BOOT).unwrap_or_else(|error| panic!("{error}"));
+    let mut typed = 0;
+    let mut exec = |action: &str| -> String {
+        support::at_prompt(&vm.console);
+        let before = vm.console.text().len();
+        typed += 1;
+        vm.type_text(&format!("exec web /bin/probe do {action} say:end{typed}\r")).expect("QEMU is there");
+        let end = format!("\nend{typed}\n");
+        vm.console.expect(&end, support::BOOT).unwrap_or_else(|error| panic!("{error}"));
+        vm.console.text()[before..].to_owned()
+    };
+    let said = exec("kill:1 speak:name");
+    assert!(said.contains("did kill:1 0") && said.contains("did speak:name 0"), "{said}");
+    // The second check begins when the first one has been judged.
+    for round in 1..=2 {
+        let until = std::time::Instant::now() + support::BOOT;
+        while !exec("remove:/tmp/checked").contains("did remove:/tmp/checked 0") {
+            assert!(std::time::Instant::now() < until, "no check {round}");
+            std::thread::sleep(std::time::Duration::from_millis(500));
+        }
+    }
+    support::at_prompt(&vm.console);
+    vm.type_text("poweroff\r").expect("QEMU is there");
+    let console = vm.wait(support::BOOT).expect("it powers off");
+    assert!(!console.contains("unhealthy"), "{console}");
 }
 
 fn kernel_with_things_turned_off_refuses_what_is_asked_for(arch: Arch) {

@@ -85,6 +85,35 @@ fn line_of_a_notice_that_cannot_be_read_costs_that_line_alone() {
 }
 
 #[test]
+fn barrier_is_answered_and_passed_descriptors_never_become_those_of_process_1() {
+    let host_root = host_or_return!();
+    let exec = "exec /bin/probe do barrier:1 notify:STATUS=before barrier:64 say:passed stay\nready notify within=60s";
+    let namespace = start(&host_root, exec);
+    // The barrier returns when the other side has closed the descriptor, without a READY=1.
+    namespace.console.expect("a | passed", SOON).expect("it is answered");
+    for did in ["barrier:1", "barrier:64"] {
+        has_line(&namespace.console.text(), &format!("a | did {did} 0"));
+    }
+    // What was sent before a barrier is there when it is answered.
+    assert_eq!(host_root.status("a")["status"], "before");
+    let first = namespace.process_one().expect("process 1").as_raw_nonzero();
+    let descriptors = || std::fs::read_dir(format!("/proc/{first}/fd")).expect("process 1").count();
+    let before = descriptors();
+    // More descriptors than a process may have open (RLIMIT_NOFILE, 1024).
+    let flood = ["barrier:64"; 24].join(" ");
+    drop(namespace);
+    let namespace =
+        start(&host_root, &format!("exec /bin/probe do {flood} notify:READY=1 stay\nready notify within=60s"));
+    namespace.console.expect("b | ready", SOON).expect("it still hears");
+    let console = namespace.console.text();
+    assert_eq!(console.matches("a | did barrier:64 0").count(), 24, "{console}");
+    let first = namespace.process_one().expect("process 1").as_raw_nonzero();
+    let after = std::fs::read_dir(format!("/proc/{first}/fd")).expect("process 1").count();
+    // The second workload runs as well now.
+    assert!(after <= before + 4, "{before} descriptors became {after}");
+}
+
+#[test]
 fn failing_check_of_every_kind_ends_in_a_restart_and_then_in_the_limit() {
     let host_root = host_or_return!();
     for health in ["tcp 80", "file /run/alive", "exec /bin/probe exit 1", "exec /bin/none", "notify"] {

@@ -27,6 +27,70 @@ fn signal_of_a_workload_that_shares_pids_does_not_take_the_board_down() {
     assert_eq!(status.code(), Some(0), "{console}");
 }
 
+/// A copy of PID 1 inherits its descriptors and its protection from the kernel's OOM killer; one that lasts gives both up.
+#[test]
+fn helpers_that_last_can_be_killed_for_memory_and_have_only_the_descriptors_that_they_use() {
+    let host_root = host_or_return!();
+    let log = host_root.scratch.path().join("log");
+    let config = format!(
+        "hilum 1\n[system]\ncontrol SOCKET\nlog {}\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n",
+        log.display()
+    );
+    let file = host_root.configure(&config);
+    let hilum = support::hilum(host());
+    // PID 1 protects itself on a machine alone. A value of its own shows as well that a helper does not keep it.
+    let protect = "echo 500 > /proc/self/oom_score_adj && exec \"$@\"";
+    let wrap = ["sh", "-c", protect, "sh"];
+    let namespace = hilum_qemu::Namespace::start(&hilum, &file, &wrap).expect("unshare");
+    host_root.expect_state("a", "ready");
+    let first = namespace.process_one().expect("process 1").as_raw_nonzero().get();
+    let score = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap_or_default();
+    assert_eq!(score(first).trim(), "500");
+    // All that it has, as kind or path, in order.
+    let descriptors = |pid: i32| -> Vec<String> {
+        let Ok(folder) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
+        let targets = folder.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+        let kind = |target: std::path::PathBuf| {
+            let target = target.to_string_lossy().into_owned();
+            // A pidfd is an inode of its own from kernel 6.9 on (pidfs).
+            target
+                .split(":[")
+                .next()
+                .unwrap_or_default()
+                .split(':')
+                .next()
+                .unwrap_or_default()
+                .replace("pidfd", "anon_inode")
+        };
+        let mut kinds: Vec<String> = targets.map(kind).collect();
+        kinds.sort();
+        kinds
+    };
+    let children = || -> Vec<i32> {
+        let text = std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).unwrap_or_default();
+        text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    };
+    let expect = |what: &str, wanted: &[&str]| {
+        let until = std::time::Instant::now() + SOON;
+        loop {
+            let found: Vec<_> = children().into_iter().map(|pid| (score(pid), descriptors(pid))).collect();
+            if found.iter().any(|(score, found)| score.trim() == "0" && found == wanted) {
+                break;
+            }
+            assert!(std::time::Instant::now() < until, "no {what} with {wanted:?}: {found:#?}");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    };
+    let null = "/dev/null";
+    let log = log.to_string_lossy().into_owned();
+    expect("writer of the log file", &[null, null, null, &log, "pipe"]);
+    let mut command = host_root.command(&["exec", "a", "/bin/probe", "sleep", "60000"]);
+    let mut waiting = command.stderr(std::process::Stdio::null()).spawn().expect("hilum");
+    // The workload, its program and its report, and the client.
+    expect("helper of exec", &[null, null, null, "anon_inode", "anon_inode", "pipe", "socket"]);
+    waiting.kill().and_then(|()| waiting.wait()).expect("it is there");
+}
+
 #[test]
 fn links_lead_neither_the_log_file_nor_the_count_of_boots_elsewhere() {
     let host_root = host_or_return!();
