@@ -10,7 +10,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         return;
     }
     for workload in &config.workloads {
-        plan(workload, &config.lists).steps.iter().for_each(|step| drop(step.to_string()));
+        plan(workload, &config.pools).steps.iter().for_each(|step| drop(step.to_string()));
         audit(workload, &config, &mut |line: core::fmt::Arguments<'_>| drop(line.to_string()));
     }
     parse(data, &mut again).expect("it was taken before");

@@ -1,6 +1,7 @@
 //! The first bytes of a disk: superblocks and partition tables.
 #![no_main]
-use hilum::storage::{Source, Superblock, table};
+use hilum::config::Source;
+use hilum::storage::{Superblock, table};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Some(found) = Superblock::read(data) {

@@ -96,7 +96,7 @@ fn check_workload(
 ) -> Result<()> {
     // What is on a disk shows when it is mounted.
     let is_here = |path: &str| !is_made_at_boot(path) && config.mount_of(path).is_none();
-    for bind in config.lists.of(workload.isolation.mounts).iter().filter(|bind| is_here(bind.source)) {
+    for bind in config.pools.of(workload.isolation.mounts).iter().filter(|bind| is_here(bind.source)) {
         ensure!(
             image.get(bind.source).is_some(),
             "mount {}: not in the image; add it, or mount a disk there",
@@ -118,8 +118,8 @@ fn check_workload(
     for place in PLACES {
         ensure!(is_folder(&format!("{root}/{place}")), "root {} needs an empty folder /{place}", workload.root);
     }
-    let volumes = config.lists.of(workload.isolation.volumes).iter().map(|volume| volume.bind());
-    for bind in config.lists.of(workload.isolation.mounts).iter().copied().chain(volumes) {
+    let volumes = config.pools.of(workload.isolation.volumes).iter().map(|volume| volume.bind());
+    for bind in config.pools.of(workload.isolation.mounts).iter().copied().chain(volumes) {
         let is_there = image.get(&format!("{root}{}", bind.target)).is_some();
         ensure!(
             is_there,
@@ -128,7 +128,7 @@ fn check_workload(
             workload.root
         );
     }
-    let program = config.lists.of(workload.exec)[0];
+    let program = config.pools.of(workload.exec)[0];
     let Some((mode, contents)) = find(image, root, program) else {
         bail!("exec {program}: no such file in {}; write its path as it is inside", workload.root);
     };

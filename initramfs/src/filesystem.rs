@@ -148,8 +148,8 @@ mod tests {
         assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
         let found = hilum::storage::Superblock::read(&device).expect("a superblock");
         assert_eq!(found.health, hilum::storage::Health::Good, "its checksum by our own reader");
-        assert!(found.is(hilum::storage::Source::Label("data")));
-        assert!(found.is(hilum::storage::Source::Uuid(&uuid("ext4 data"))));
+        assert!(found.is(hilum::config::Source::Label("data")));
+        assert!(found.is(hilum::config::Source::Uuid(&uuid("ext4 data"))));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! The bytes depend on the contents alone: PID 1 first, then entries in the order of their paths, time 0, inode numbers counted from 1. What the host's files say about owners, times and inode numbers is left out.
 
-use crate::tree::Tree;
-use anyhow::{Context, Result, ensure};
+use crate::tree::{Kind, Tree};
+use anyhow::{Context, Result, bail, ensure};
 use cpio::newc::{Builder, ModeFileType, trailer};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -85,7 +85,26 @@ impl Image {
     /// A file that cannot be read, a name that is not UTF-8, or a device, socket or pipe, which a root filesystem on a
     /// board has no use for.
     pub fn tree(&mut self, source: &Path, at: &str) -> Result<()> {
-        Tree::read_folder(source)?.add_to(self, at)
+        self.add_tree(&Tree::read_folder(source)?, at)
+    }
+
+    /// Adds a root filesystem at a path. Pipes and block devices have no place there.
+    ///
+    /// # Errors
+    /// A block device or a pipe.
+    pub fn add_tree(&mut self, tree: &Tree, at: &str) -> Result<()> {
+        let at = at.trim_end_matches('/');
+        for (path, entry) in tree.iter() {
+            let node = match &entry.kind {
+                Kind::Folder => Node::Folder,
+                Kind::File(bytes) => Node::File(bytes.to_vec()),
+                Kind::Link(target) => Node::Link(target.clone()),
+                Kind::Character(major, minor) => Node::Character(*major, *minor),
+                _ => bail!("/{path}: a pipe or block device; pack this root filesystem as an image"),
+            };
+            self.add(&format!("{at}/{path}"), entry.mode, (entry.uid, entry.gid), node);
+        }
+        Ok(())
     }
 
     /// Adds the list of all files, and what comes last: by them PID 1 knows whether the kernel has unpacked everything. The

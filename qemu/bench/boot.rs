@@ -141,7 +141,7 @@ fn peers(built: &Built) -> Result<Vec<u8>> {
         }
     }
     let mut image = Image::new();
-    tree.add_to(&mut image, "")?;
+    image.add_tree(&tree, "")?;
     add_probe(built, &mut image)?;
     image.file("init", 0o755, SCRIPT);
     image.file("etc/fstab", 0o644, FSTAB);

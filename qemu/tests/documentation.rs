@@ -227,7 +227,7 @@ fn worked_example_is_where_the_guide_says() {
         others,
         [
             &"src/logic/config/limits.rs",
-            &"src/logic/config/lists.rs",
+            &"src/logic/config/pools.rs",
             &"src/logic/plan/audit.rs",
             &"initramfs/src/appliance.rs",
             &"src/logic/config/modules.rs"

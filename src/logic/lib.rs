@@ -15,6 +15,7 @@ pub mod edit;
 pub mod errno;
 pub mod heard;
 pub mod log;
+pub mod namespaces;
 pub mod near;
 pub mod netlink;
 pub mod notify;

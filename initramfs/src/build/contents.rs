@@ -1,6 +1,6 @@
 //! What goes into an initramfs: root filesystems from all their sources, files, blueprints of filesystems.
 
-use super::{Places, file_of, package_tree};
+use super::packages::{Places, file_of, package_tree};
 use crate::appliance::Roots;
 use crate::description::{Description, Extra, Root};
 use crate::filesystem;
@@ -10,8 +10,8 @@ use crate::pack::{Format, pack};
 use crate::tree::{Entry, Kind, Tree};
 use anyhow::{Context, Result, ensure};
 use hilum::Architecture;
+use hilum::config::Source;
 use hilum::config::{Config, OnDamage};
-use hilum::storage::Source;
 use std::sync::Arc;
 
 /// What is gathered for the initramfs, and what of it other parts look at.
@@ -52,7 +52,7 @@ impl Contents<'_> {
                     "root {}: only an image file can lie on a disk",
                     root.path
                 );
-                return tree.add_to(&mut self.image, &root.path).with_context(place);
+                return self.image.add_tree(&tree, &root.path).with_context(place);
             }
             let mut view = Image::default();
             // Devices and pipes of an image file are nothing that the checks look at.
@@ -60,7 +60,7 @@ impl Contents<'_> {
             for (path, entry) in tree.iter().filter(|(_, entry)| !matches!(entry.kind, Kind::Block(..) | Kind::Pipe)) {
                 plain.add(path, entry.clone())?;
             }
-            plain.add_to(&mut view, "")?;
+            view.add_tree(&plain, "")?;
             self.roots.insert(root.path.clone(), view);
             let name = root.path.rsplit('/').next().unwrap_or_default();
             pack(&tree, root.format, name).with_context(place)?
@@ -136,14 +136,14 @@ impl Contents<'_> {
             tree.add_folder(place)?;
         }
         for workload in self.config.workloads.iter().filter(|workload| workload.root == root.path) {
-            for volume in self.config.lists.of(workload.isolation.volumes) {
+            for volume in self.config.pools.of(workload.isolation.volumes) {
                 tree.add_folder(volume.target)?;
             }
             let mut files = Vec::new();
             if workload.network.has_resolv {
                 files.push("etc/resolv.conf");
             }
-            if workload.network.addresses(&self.config.lists).next().is_some() {
+            if workload.network.addresses(&self.config.pools).next().is_some() {
                 files.push("etc/hosts");
             }
             for file in files.into_iter().filter(|file| tree.get(file).is_none()).collect::<Vec<_>>() {

@@ -3,40 +3,24 @@
 
 mod contents;
 mod outputs;
+mod packages;
+
+pub use outputs::Written;
+pub use packages::Places;
 
 use crate::appliance::{self, Roots};
 use crate::description::Description;
 use crate::image::{Compression, Image};
 use crate::kernel::Kernel;
 use crate::pack::Format;
-use crate::tree::{Kind, Tree};
+use crate::tree::Tree;
 use anyhow::{Context, Result, bail, ensure};
 use contents::Contents;
 use hilum::Architecture;
 use hilum::config::{self, Config};
 use outputs::Outputs;
+use packages::package;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-/// Where things are on the machine that builds.
-#[derive(Debug)]
-pub struct Places {
-    /// The ELF file that becomes /init.
-    pub init: PathBuf,
-    /// The folder with the archives of packages, as initramfs/debian/unpack leaves them.
-    pub packages: PathBuf,
-    /// The folder that the outputs go to.
-    pub output: PathBuf,
-}
-
-/// A file that was written.
-#[derive(Debug)]
-pub struct Written {
-    /// Where it is.
-    pub path: PathBuf,
-    /// Its bytes.
-    pub bytes: u64,
-}
 
 /// Builds everything that the descriptions ask for; `say` is called with what is going on.
 ///
@@ -162,30 +146,4 @@ fn shares(image: &Image) -> String {
     let words: Vec<String> =
         shares.iter().map(|(name, bytes, files)| format!("{name} {bytes} bytes in {files}")).collect();
     words.join(", ")
-}
-
-/// The archive of a package.
-fn package(places: &Places, name: &str) -> Result<PathBuf> {
-    let archive = places.packages.join(format!("{name}.tar"));
-    ensure!(
-        archive.exists(),
-        "package {name}: {} is not there; fetch it with: initramfs/debian/unpack ARCH RELEASE {name}",
-        archive.display()
-    );
-    Ok(archive)
-}
-
-fn package_tree(places: &Places, name: &str) -> Result<Tree> {
-    let archive = package(places, name)?;
-    let mut tree = Tree::new();
-    let place = || archive.display().to_string();
-    tree.apply(std::fs::File::open(&archive).with_context(place)?, false).with_context(place)?;
-    Ok(tree)
-}
-
-fn file_of<'a>(tree: &'a Tree, path: &str) -> Option<&'a Arc<Vec<u8>>> {
-    match &tree.get(path)?.kind {
-        Kind::File(bytes) => Some(bytes),
-        _ => None,
-    }
 }

@@ -1,6 +1,6 @@
 //! What is written: the initramfs with its kernel, cards, disks, and the data partition that they have.
 
-use super::{Places, Written, file_of, package_tree};
+use super::packages::{Places, file_of, package_tree};
 use crate::description::{Data, Description, Output, STUB_PACKAGE};
 use crate::disk::{self, Files, Partition, Table};
 use crate::filesystem;
@@ -8,7 +8,17 @@ use crate::kernel::Kernel;
 use crate::tree::{Kind, Tree};
 use anyhow::{Context, Result};
 use hilum::Architecture;
+use std::path::PathBuf;
 use std::sync::Arc;
+
+/// A file that was written.
+#[derive(Debug)]
+pub struct Written {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its bytes.
+    pub bytes: u64,
+}
 
 /// Looks whether what the outputs need is there, before anything is written.
 pub(super) fn check(

@@ -6,7 +6,6 @@
 
 mod archive;
 
-use crate::image::{Image, Node};
 use crate::links;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
@@ -189,25 +188,6 @@ impl Tree {
             tree.add(below, Entry::of_root(metadata.permissions().mode() & 0o7777, kind))?;
         }
         Ok(tree)
-    }
-
-    /// Adds the tree to an initramfs at a path. Pipes and block devices have no place there.
-    ///
-    /// # Errors
-    /// A block device or a pipe.
-    pub fn add_to(&self, image: &mut Image, at: &str) -> Result<()> {
-        let at = at.trim_end_matches('/');
-        for (path, entry) in self.iter() {
-            let node = match &entry.kind {
-                Kind::Folder => Node::Folder,
-                Kind::File(bytes) => Node::File(bytes.to_vec()),
-                Kind::Link(target) => Node::Link(target.clone()),
-                Kind::Character(major, minor) => Node::Character(*major, *minor),
-                _ => bail!("/{path}: a pipe or block device; pack this root filesystem as an image"),
-            };
-            image.add(&format!("{at}/{path}"), entry.mode, (entry.uid, entry.gid), node);
-        }
-        Ok(())
     }
 }
 

@@ -38,8 +38,8 @@ fn parser<'a>(texts: &[&'a str; 2], configs: &mut [Box<Config<'a>>; 2]) -> bool 
 
 #[inline(never)]
 fn planner(configs: &[Box<Config<'_>>; 2]) -> usize {
-    let workloads = configs.iter().flat_map(|config| config.workloads.iter().map(|workload| (workload, &config.lists)));
-    workloads.map(|(workload, lists)| black_box(plan(workload, lists)).steps.len()).sum()
+    let workloads = configs.iter().flat_map(|config| config.workloads.iter().map(|workload| (workload, &config.pools)));
+    workloads.map(|(workload, pools)| black_box(plan(workload, pools)).steps.len()).sum()
 }
 
 /// Every workload starts, fails again and again and is restarted, and the board goes down; gives the number of actions.

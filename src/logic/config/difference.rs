@@ -3,8 +3,9 @@
 //! Sections are compared by their words, not by what was made of them: that would be a line of code for each field, and
 //! one that is forgotten is a change that a board does not see.
 
-use super::lines::{Line, Lines};
-use super::model::{Config, Workload, WorkloadSet};
+use super::lexer::{Line, Lines};
+use super::model::{Config, Workload};
+use super::workload_set::WorkloadSet;
 
 /// Returns the slots of the workloads that both configurations have with the same lines. Workloads are known by their names,
 /// whose slots the new configuration has kept ([`super::keep_slots`]); the order of the file does not matter, and neither does
@@ -30,7 +31,7 @@ fn is_same(old: &Config<'_>, before: &Workload<'_>, new: &Config<'_>, after: &Wo
     let has_same_addresses = |index: usize| {
         let peer = &old.workloads[index];
         let after = new.workloads.iter().find(|after| after.name == peer.name);
-        after.is_some_and(|after| after.network.addresses(&new.lists).eq(peer.network.addresses(&old.lists)))
+        after.is_some_and(|after| after.network.addresses(&new.pools).eq(peer.network.addresses(&old.pools)))
     };
     before.isolation.first_id == after.isolation.first_id
         && Section::of(old, before.line).says_what(&Section::of(new, after.line))

@@ -5,7 +5,8 @@
 
 use super::error::{Error, Problem};
 use super::limits::{FIRST_ID, IDS};
-use super::model::{Config, WorkloadSet};
+use super::model::Config;
+use super::workload_set::WorkloadSet;
 
 /// Looks at the ranges of a whole configuration: those of `ids` lines may not overlap in part, and all others are laid beside them.
 ///

@@ -2,8 +2,7 @@
 
 use super::capability::Capabilities;
 use super::limits;
-use super::lists::Part;
-use super::model::User;
+use super::span::Span;
 use crate::seccomp::Seccomp;
 use heapless::Vec;
 
@@ -29,11 +28,11 @@ pub struct Isolation<'a> {
     /// `tcp`
     pub tcp: Option<Tcp>,
     /// `device`
-    pub devices: Part<Device<'a>>,
+    pub devices: Span<Device<'a>>,
     /// `mount`
-    pub mounts: Part<Bind<'a>>,
+    pub mounts: Span<Bind<'a>>,
     /// `volume`
-    pub volumes: Part<Volume<'a>>,
+    pub volumes: Span<Volume<'a>>,
     /// `sys`: whether it sees /sys, read-only.
     pub has_sys: bool,
     /// `tmp`: bytes of its /tmp.
@@ -106,60 +105,6 @@ impl<'a> Volume<'a> {
     }
 }
 
-/// Who the program is, and how the kernel treats it.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Identity {
-    /// `user`
-    pub user: User,
-    /// `groups`: its supplementary groups.
-    pub groups: Vec<u32, { limits::GROUPS }>,
-    /// `umask`
-    pub umask: u16,
-    /// `rlimit`
-    pub rlimits: Part<ResourceLimit>,
-    /// `oom_score_adj`
-    pub oom_score_adj: i16,
-    /// `nice`
-    pub nice: i8,
-    /// `scheduler`: the policy's number (sched(7)) and the priority.
-    pub scheduler: Option<(u8, u8)>,
-    /// `ioprio`: class and level as ioprio_set(2) takes them.
-    pub ioprio: Option<u16>,
-    /// `personality`: the persona as personality(2) takes it.
-    pub personality: Option<u32>,
-}
-
-/// One `rlimit` (getrlimit(2)); `u64::MAX` stands for no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ResourceLimit {
-    /// The resource's number (include/uapi/asm-generic/resource.h).
-    pub resource: u8,
-    /// The soft limit.
-    pub soft: u64,
-    /// The hard limit.
-    pub hard: u64,
-}
-
-/// The resources by number.
-pub const RESOURCES: [&str; 16] = [
-    "cpu",
-    "fsize",
-    "data",
-    "stack",
-    "core",
-    "rss",
-    "nproc",
-    "nofile",
-    "memlock",
-    "as",
-    "locks",
-    "sigpending",
-    "msgqueue",
-    "nice",
-    "rtprio",
-    "rttime",
-];
-
 /// What a workload may use (cgroups(7), version 2). `u64::MAX` stands for no limit, none for what no line sets.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Resources<'a> {
@@ -180,7 +125,7 @@ pub struct Resources<'a> {
     /// `cpuset`: the processors that it may use.
     pub cpuset: Option<&'a str>,
     /// `io`
-    pub io: Part<IoLimit<'a>>,
+    pub io: Span<IoLimit<'a>>,
 }
 
 /// One `io`: limits for a block device.

@@ -3,16 +3,20 @@
 //! Text is borrowed from the bytes of the file. An empty [`Config`] is all zero bytes, so that the board's copy lies
 //! in `.bss` and costs only the pages that the file's own workloads fill.
 
-use super::capability::Capabilities;
-use super::isolation::{DEFAULT_TMP_BYTES, Identity, Isolation, Overlay, Resources};
-use super::lines::Lines;
-use super::lists::{Lists, Part};
+use super::capability::{Capabilities, SETGID};
+use super::identity::{Identity, User, Variable};
+use super::isolation::{DEFAULT_TMP_BYTES, Isolation, Overlay, Resources};
+use super::lexer::Lines;
+use super::limits;
 use super::network::{Network, Sysctl, SystemNetwork};
-use super::slots::Slots;
+use super::pools::Pools;
+use super::restart::{Restart, Stop};
+use super::signal::Signal;
+use super::slot_map::Slots;
+use super::span::Span;
 use super::supervision::{Boots, Control, LogFile, Supervision, SystemMount, Watchdog};
-use super::{limits, restart};
+use super::workload_set::WorkloadSet;
 use crate::seccomp::Seccomp;
-use core::fmt;
 use heapless::Vec;
 
 /// A whole configuration. What every file fills comes first, in few pages of memory.
@@ -26,7 +30,7 @@ pub struct Config<'a> {
     /// The workloads in the order of the file; a workload is known elsewhere by its index here, or by its slot.
     pub workloads: Vec<Workload<'a>, { limits::WORKLOADS }>,
     /// What workloads have several of.
-    pub lists: Lists<'a>,
+    pub pools: Pools<'a>,
     /// Where the next range of ids begins that nobody has had since the boot.
     pub(super) next_ids: u32,
     /// Where the state of each workload is kept.
@@ -48,8 +52,8 @@ impl<'a> Config<'a> {
     pub fn all_disks(&self, workload: &Workload<'_>, mut holds: impl FnMut(&SystemMount<'a>) -> bool) -> bool {
         let isolation = &workload.isolation;
         let overlay = if let Overlay::Folder(path) = workload.overlay { Some(path) } else { None };
-        let binds = self.lists.of(isolation.mounts).iter().map(|bind| bind.source);
-        let volumes = self.lists.of(isolation.volumes).iter().map(|volume| volume.folder);
+        let binds = self.pools.of(isolation.mounts).iter().map(|bind| bind.source);
+        let volumes = self.pools.of(isolation.volumes).iter().map(|volume| volume.folder);
         let mut paths = [Some(workload.root), overlay].into_iter().flatten().chain(binds).chain(volumes);
         self.system.mounts.is_empty() || paths.all(|path| self.mount_of(path).is_none_or(&mut holds))
     }
@@ -60,7 +64,7 @@ impl Config<'_> {
     pub fn clear(&mut self) {
         self.system = System::EMPTY;
         self.workloads.clear();
-        self.lists.clear();
+        self.pools.clear();
         self.lines = Lines::NONE;
         self.next_ids = 0;
         self.slots = Slots::NONE;
@@ -71,7 +75,7 @@ impl Config<'_> {
         lines: Lines::NONE,
         system: System::EMPTY,
         workloads: Vec::new(),
-        lists: Lists::EMPTY,
+        pools: Pools::EMPTY,
         next_ids: 0,
         slots: Slots::NONE,
     };
@@ -178,14 +182,14 @@ pub struct Workload<'a> {
     /// The line of its `[workload NAME]`, from 1: for messages about the whole section.
     pub line: u32,
     /// `root`: the absolute path of the folder, image file or block device that becomes its root filesystem, or the
-    /// `LABEL=`, `UUID=` or `PARTUUID=` of one ([`crate::storage::Source`]).
+    /// `LABEL=`, `UUID=` or `PARTUUID=` of one ([`super::Source`]).
     pub root: &'a str,
     /// `root ... overlay`: what may be written over it.
     pub overlay: Overlay<'a>,
     /// `exec`: the absolute path of the program inside the root filesystem, and its arguments.
-    pub exec: Part<&'a str>,
+    pub exec: Span<&'a str>,
     /// `env`: its whole environment, but for the default PATH where none is given.
-    pub env: Part<Variable<'a>>,
+    pub env: Span<Variable<'a>>,
     /// `directory`: its working directory inside the root filesystem.
     pub directory: &'a str,
     /// `hostname`: in its own UTS namespace; the workload's name where none is given.
@@ -210,6 +214,13 @@ pub struct Workload<'a> {
     pub network: Network<'a>,
 }
 
+impl Workload<'_> {
+    /// Whether its programs may change their supplementary groups.
+    pub fn may_set_groups(&self) -> bool {
+        !self.identity.groups.is_empty() || self.isolation.capabilities.contains(SETGID)
+    }
+}
+
 impl<'a> Workload<'a> {
     /// A workload with nothing but its name, on line `line`, and everything else at its default.
     pub fn new(name: &'a str, line: u32, first_id: u32) -> Self {
@@ -217,8 +228,8 @@ impl<'a> Workload<'a> {
             name,
             line,
             root: "",
-            exec: Part::NONE,
-            env: Part::NONE,
+            exec: Span::NONE,
+            env: Span::NONE,
             directory: "/",
             hostname: name,
             overlay: Overlay::None,
@@ -226,7 +237,7 @@ impl<'a> Workload<'a> {
                 user: User { uid: 0, gid: 0 },
                 groups: Vec::new(),
                 umask: 0o022,
-                rlimits: Part::NONE,
+                rlimits: Span::NONE,
                 oom_score_adj: 0,
                 nice: 0,
                 scheduler: None,
@@ -243,9 +254,9 @@ impl<'a> Workload<'a> {
                 seccomp: Seccomp::DEFAULT,
                 has_landlock: true,
                 tcp: None,
-                devices: Part::NONE,
-                mounts: Part::NONE,
-                volumes: Part::NONE,
+                devices: Span::NONE,
+                mounts: Span::NONE,
+                volumes: Span::NONE,
                 has_sys: false,
                 tmp_bytes: DEFAULT_TMP_BYTES,
                 tmp_is_executable: false,
@@ -254,139 +265,10 @@ impl<'a> Workload<'a> {
             resources: Resources::default(),
             needs: WorkloadSet::EMPTY,
             after: WorkloadSet::EMPTY,
-            restart: restart::DEFAULT,
+            restart: Restart::DEFAULT,
             stop: Stop { signal: Signal(15), grace_ms: 5_000 },
             supervision: Supervision::DEFAULT,
             network: Network::EMPTY,
         }
-    }
-}
-
-/// One line of the environment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Variable<'a> {
-    /// The name, without `=`.
-    pub name: &'a str,
-    /// The value, which may be empty.
-    pub value: &'a str,
-}
-
-/// Who a workload runs as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct User {
-    /// User id.
-    pub uid: u32,
-    /// Group id; the uid's number where the file gives none.
-    pub gid: u32,
-}
-
-/// When and how a workload that ended is started again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Restart {
-    /// After which ends.
-    pub when: When,
-    /// Milliseconds before the first restart; doubled at each further one.
-    pub delay_ms: u32,
-    /// The longest delay, in milliseconds.
-    pub max_ms: u32,
-    /// How many restarts are too many; none means that it goes on for ever.
-    pub limit: Option<Limit>,
-}
-
-/// After which ends a workload is started again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// Never.
-    Never,
-    /// After a failed start, an exit status other than 0, or a signal.
-    OnFailure,
-    /// After every end but a stop that was asked for.
-    Always,
-}
-
-/// How many restarts within which time are too many, and what happens then.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
-    /// Restarts that are still allowed.
-    pub count: u32,
-    /// Within this many milliseconds.
-    pub period_ms: u32,
-    /// What happens when one more is due.
-    pub otherwise: Otherwise,
-}
-
-/// What happens when a workload's restart limit is reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Otherwise {
-    /// The workload stays down; the others go on.
-    Stop,
-    /// The board reboots.
-    Reboot,
-    /// The board powers off.
-    Poweroff,
-}
-
-/// How a workload is asked to end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stop {
-    /// The signal it gets first.
-    pub signal: Signal,
-    /// Milliseconds until everything in it is killed.
-    pub grace_ms: u32,
-}
-
-/// A signal by its number, which is the same on x86_64 and aarch64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Signal(pub u8);
-
-/// A set of workloads, by index.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct WorkloadSet(u32);
-
-impl WorkloadSet {
-    /// No workload.
-    pub const EMPTY: Self = Self(0);
-
-    /// Adds the workload at `index`, which is below [`limits::WORKLOADS`].
-    pub fn insert(&mut self, index: usize) {
-        self.0 |= 1 << index;
-    }
-
-    /// Whether the workload at `index` is in the set.
-    pub fn contains(self, index: usize) -> bool {
-        index < limits::WORKLOADS && self.0 & (1 << index) != 0
-    }
-
-    /// Takes the workload at `index` out.
-    pub fn remove(&mut self, index: usize) {
-        self.0 &= !(1 << index);
-    }
-
-    /// The workloads that are in one of the two sets.
-    #[must_use]
-    pub fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// The workloads that are in both sets.
-    #[must_use]
-    pub fn intersection(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
-    /// Whether no workload is in the set.
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// The indexes in the set, lowest first.
-    pub fn iter(self) -> impl Iterator<Item = usize> {
-        (0..limits::WORKLOADS).filter(move |index| self.contains(*index))
-    }
-}
-
-impl fmt::Debug for WorkloadSet {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries(self.iter()).finish()
     }
 }

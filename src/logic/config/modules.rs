@@ -7,7 +7,7 @@ use super::network::Attachment;
 /// The kernel modules that the configuration's lines need, by their names in Debian's kernels. A kernel may have each of
 /// them built in, or (nft_counter from 5.17 on) as a part of another one.
 pub fn needed_modules(config: &Config<'_>) -> impl Iterator<Item = &'static str> {
-    let links = || config.workloads.iter().flat_map(|workload| config.lists.of(workload.network.links));
+    let links = || config.workloads.iter().flat_map(|workload| config.pools.of(workload.network.links));
     let has = |wanted: fn(&Attachment<'_>) -> bool| links().any(|link| wanted(&link.attachment));
     let has_bridges = !config.system.network.bridges.is_empty();
     let publishes = config.workloads.iter().any(|workload| !workload.network.publish.is_empty());

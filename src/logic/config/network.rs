@@ -3,8 +3,8 @@
 
 use super::address::{Mac, Prefix, hash};
 use super::limits;
-use super::lists::{Lists, Part};
-use super::model::WorkloadSet;
+use super::span::Span;
+use super::workload_set::WorkloadSet;
 use crate::text::text;
 use core::fmt;
 use core::net::IpAddr;
@@ -220,9 +220,9 @@ impl fmt::Display for Publish {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network<'a> {
     /// `link`; inside, they are eth0, eth1, and so on.
-    pub links: Part<WorkloadLink<'a>>,
+    pub links: Span<WorkloadLink<'a>>,
     /// `publish`
-    pub publish: Part<Publish>,
+    pub publish: Span<Publish>,
     /// `talk`: the workloads that it may open connections to.
     pub talk: WorkloadSet,
     /// `talk board`: whether it may open connections to the board itself.
@@ -234,59 +234,15 @@ pub struct Network<'a> {
 /// The names of links inside of a workload, in their order.
 const INNER_LINKS: [&str; limits::LINKS] = ["eth0", "eth1", "eth2", "eth3"];
 
-impl<'a> Network<'a> {
+impl Network<'_> {
     /// Nothing.
     pub const EMPTY: Self = Self {
-        links: Part::NONE,
-        publish: Part::NONE,
+        links: Span::NONE,
+        publish: Span::NONE,
         talk: WorkloadSet::EMPTY,
         talks_to_board: false,
         has_resolv: false,
     };
-
-    /// Every address of its links.
-    pub fn addresses<'l>(&self, lists: &'l Lists<'a>) -> impl Iterator<Item = Prefix> + use<'l, 'a> {
-        lists.of(self.links).iter().flat_map(|link| link.addresses.iter().copied())
-    }
-
-    /// The addresses by which it reaches a workload that it may talk to, each with the number of its own link that they are
-    /// reached by: those behind a bridge that both are connected to, or all of them, by the first link, where there is none.
-    pub fn reached<'l>(
-        &self,
-        peer: &Network<'a>,
-        lists: &'l Lists<'a>,
-    ) -> impl Iterator<Item = (u8, Prefix)> + use<'l, 'a> {
-        let links = lists.of(self.links);
-        let same = move |link: &WorkloadLink<'_>| {
-            (0..).zip(links).find(|(_, own)| own.attachment == link.attachment).map(|(number, _)| number)
-        };
-        let first = self.bridged(lists).next().map_or(0, |(number, ..)| number);
-        let has_same = peer.bridged(lists).any(|(_, link, _)| same(link).is_some());
-        peer.bridged(lists).filter_map(move |(_, link, prefix)| match same(link) {
-            Some(number) => Some((number, prefix)),
-            None => (!has_same).then_some((first, prefix)),
-        })
-    }
-
-    /// The address of this family that published ports lead to: the first one behind a bridge with a gateway. From one
-    /// without, nobody outside would be answered, and would wait instead of trying the other family.
-    #[inline(never)]
-    pub fn answering(&self, lists: &Lists<'a>, is_ipv4: bool) -> Option<Prefix> {
-        let is_same = |address: &IpAddr| address.is_ipv4() == is_ipv4;
-        let answers =
-            |link: &WorkloadLink<'_>, prefix: Prefix| is_same(&prefix.address) && link.gateways.iter().any(is_same);
-        self.bridged(lists).find(|(_, link, prefix)| answers(link, *prefix)).map(|(_, _, prefix)| prefix)
-    }
-
-    /// Every address of its links to bridges, each with its link and that one's number.
-    pub fn bridged<'l>(
-        &self,
-        lists: &'l Lists<'a>,
-    ) -> impl Iterator<Item = (u8, &'l WorkloadLink<'a>, Prefix)> + use<'l, 'a> {
-        let bridged =
-            (0..).zip(lists.of(self.links)).filter(|(_, link)| matches!(link.attachment, Attachment::Bridge(_)));
-        bridged.flat_map(|(number, link)| link.addresses.iter().map(move |prefix| (number, link, *prefix)))
-    }
 }
 
 impl<'a> WorkloadLink<'a> {

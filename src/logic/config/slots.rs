@@ -4,26 +4,8 @@
 //! from places in the file to slots.
 
 use super::limits::WORKLOADS;
-use super::model::{Config, WorkloadSet};
-
-/// The slot of each workload, by its index in the configuration. No two workloads of a configuration share one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Slots([u8; WORKLOADS]);
-
-impl Slots {
-    /// All zero bytes: the slots of no configuration.
-    pub const NONE: Self = Self([0; WORKLOADS]);
-
-    /// Returns the slots of a board's first configuration: each workload has the slot of its index.
-    pub fn in_order() -> Self {
-        Self(core::array::from_fn(|index| index as u8))
-    }
-
-    /// Returns the slot of the workload at `index`, below [`WORKLOADS`].
-    pub fn of(&self, index: usize) -> usize {
-        usize::from(self.0[index])
-    }
-}
+use super::model::Config;
+use super::workload_set::WorkloadSet;
 
 impl Config<'_> {
     /// Returns the index of the workload whose state is in this slot; `None` if the slot is free.
@@ -38,7 +20,7 @@ pub fn keep_slots(old: &Config<'_>, new: &mut Config<'_>) {
     let mut taken = WorkloadSet::EMPTY;
     for (index, workload) in new.workloads.iter().enumerate() {
         if let Some(before) = old.workloads.iter().position(|before| before.name == workload.name) {
-            new.slots.0[index] = old.slots.0[before];
+            new.slots.set(index, old.slots.of(before));
             taken.insert(old.slots.of(before));
         }
     }
@@ -46,7 +28,7 @@ pub fn keep_slots(old: &Config<'_>, new: &mut Config<'_>) {
         if old.workloads.iter().all(|before| before.name != new.workloads[index].name)
             && let Some(free) = (0..WORKLOADS).find(|slot| !taken.contains(*slot))
         {
-            new.slots.0[index] = free as u8;
+            new.slots.set(index, free);
             taken.insert(free);
         }
     }

@@ -1,7 +1,7 @@
 //! What a configuration says about supervising a workload beyond its restarts: when it is ready, how its health is
 //! looked at, what the board does without it, and where its lines go.
 
-use super::lists::Part;
+use super::span::Span;
 
 /// What says that a workload is ready, so that what needs it can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub enum Check<'a> {
     /// This file is there, as the workload sees it.
     File(&'a str),
     /// This program, run inside of the workload as `hilum exec` does, exits with status 0.
-    Exec(Part<&'a str>),
+    Exec(Span<&'a str>),
     /// It sends WATCHDOG=1 to NOTIFY_SOCKET at least once in each interval.
     Notify,
 }
@@ -110,7 +110,7 @@ pub struct Boots<'a> {
 /// A filesystem of a disk that the board mounts for itself; nosuid and nodev.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SystemMount<'a> {
-    /// The block device's path, or `LABEL=`, `UUID=` or `PARTUUID=` ([`crate::storage::Source`]).
+    /// The block device's path, or `LABEL=`, `UUID=` or `PARTUUID=` ([`super::Source`]).
     pub source: &'a str,
     /// The folder, which is made where there is none.
     pub target: &'a str,

@@ -2,7 +2,7 @@
 //! kernel takes as a whole or not at all. What a rule looks at and does is in `rule.rs`; which rules there are, in
 //! `wiring.rs`.
 
-use super::rule::Rule;
+use super::rule::{Rule, Verdict};
 use super::writer::Writer;
 use heapless::String;
 
@@ -51,24 +51,6 @@ pub(super) enum Hook<'a> {
     Source,
     /// Frames that come in over this device.
     Ingress(&'a str),
-}
-
-/// What happens to a packet that comes to the end of a chain, or of a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It is gone.
-    Drop,
-    /// It goes on.
-    Accept,
-}
-
-impl Verdict {
-    pub(super) const fn number(self) -> u32 {
-        match self {
-            Self::Drop => 0,
-            Self::Accept => 1,
-        }
-    }
 }
 
 /// nfgenmsg: family, version, and the subsystem where a batch begins or ends.

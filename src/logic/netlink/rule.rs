@@ -2,10 +2,27 @@
 //!
 //! Numbers are in the network's byte order, but for values that are compared with what the kernel keeps in its own.
 
-use super::filter::Verdict;
 use super::writer::Writer;
 use crate::config::Prefix;
 use core::net::IpAddr;
+
+/// What happens to a packet that comes to the end of a chain, or of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is gone.
+    Drop,
+    /// It goes on.
+    Accept,
+}
+
+impl Verdict {
+    pub(super) const fn number(self) -> u32 {
+        match self {
+            Self::Drop => 0,
+            Self::Accept => 1,
+        }
+    }
+}
 
 /// The registers: one for what is compared, and for an address; one for a port.
 const FIRST: u32 = 1;

@@ -90,7 +90,7 @@ fn address_and_route_have_the_layout_of_rtnetlink() {
 fn what_is_said_for_one_workload_is_counted() {
     let config = config(CONFIG);
     let web = &config.workloads[0];
-    let link = &config.lists.of(web.network.links)[0];
+    let link = &config.pools.of(web.network.links)[0];
     // Outside: the pair; its port, without addresses, isolated, and who is behind it. Inside: no addresses, up, one address,
     // the board as a neighbour, the ways to it, to its network and to everywhere.
     assert_eq!(written(|writer| inner_link(writer, &config, link, 2, true)).len(), 7);
@@ -190,10 +190,10 @@ fn largest_configuration_fits_its_buffers() {
     for workload in &config.workloads {
         let mut exchange = vec![0; 4096];
         let mut writer = Writer::new(&mut exchange);
-        bridge_neighbours(&mut writer, workload, &config.lists, &config.system.network.bridges[0], 3);
+        bridge_neighbours(&mut writer, workload, &config.pools, &config.system.network.bridges[0], 3);
         assert!(writer.finish().is_some(), "a workload's neighbours");
         let mut writer = Writer::new(&mut exchange);
-        inner_link(&mut writer, &config, &config.lists.of(workload.network.links)[0], 3, true);
+        inner_link(&mut writer, &config, &config.pools.of(workload.network.links)[0], 3, true);
         assert!(writer.finish().is_some(), "a workload's link");
         let mut rules = vec![0; 1024 * 1024];
         let mut writer = Writer::new(&mut rules);

@@ -9,11 +9,11 @@
 //! where it may go is put on it as a mark. A table of its own holds that, and another one the ports that lead to it; both go
 //! when it goes. The board's table decides by mark, connection and link alone, and does not change.
 
-use super::filter::{self, Family, Hook, Verdict};
+use super::filter::{self, Family, Hook};
 use super::route::{self, Neighbours};
-use super::rule::Rule;
+use super::rule::{Rule, Verdict};
 use super::writer::Writer;
-use crate::config::{Attachment, Bridge, Config, Lists, Network, Prefix, Workload, WorkloadLink, port_name};
+use crate::config::{Attachment, Bridge, Config, Network, Pools, Prefix, Workload, WorkloadLink, port_name};
 use crate::text::text;
 use heapless::String;
 
@@ -39,8 +39,8 @@ fn table_name(workload: &str) -> String<40> {
 }
 
 /// Whether a workload needs tables of its own.
-pub fn has_tables<'a>(network: &Network<'a>, lists: &Lists<'a>) -> bool {
-    network.bridged(lists).next().is_some()
+pub fn has_tables<'a>(network: &Network<'a>, pools: &Pools<'a>) -> bool {
+    network.bridged(pools).next().is_some()
 }
 
 /// What a link's rules are called where they are listed.
@@ -119,7 +119,7 @@ pub fn workload_rules(writer: &mut Writer<'_>, config: &Config<'_>, workload: &W
     let table = table_name(workload.name);
     filter::batch(writer, |batch| {
         batch.table(Family::Netdev, &table);
-        for (number, link) in (0..).zip(config.lists.of(network.links)) {
+        for (number, link) in (0..).zip(config.pools.of(network.links)) {
             if let Attachment::Bridge(_) = link.attachment {
                 let port = port_name(workload.name, number);
                 batch.chain(&port, Hook::Ingress(&port), Verdict::Accept);
@@ -131,9 +131,9 @@ pub fn workload_rules(writer: &mut Writer<'_>, config: &Config<'_>, workload: &W
             return;
         }
         batch.chain("publish", Hook::Destination, Verdict::Accept);
-        for publish in config.lists.of(network.publish) {
+        for publish in config.pools.of(network.publish) {
             let words = text::<60>(format_args!("publish {publish}"));
-            for prefix in [true, false].into_iter().filter_map(|is_ipv4| network.answering(&config.lists, is_ipv4)) {
+            for prefix in [true, false].into_iter().filter_map(|is_ipv4| network.answering(&config.pools, is_ipv4)) {
                 let is_other_family = |address: core::net::IpAddr| address.is_ipv4() != prefix.address.is_ipv4();
                 if publish.address.is_some_and(is_other_family) {
                     continue;
@@ -180,7 +180,7 @@ fn sending_rules(
         refuse("neither IPv4 nor IPv6", &|rule| _ = rule.family(false, true).family(false, false));
     }
     for peer in workload.network.talk.iter().filter_map(|peer| config.workloads.get(peer)) {
-        for (_, other) in workload.network.reached(&peer.network, &config.lists).filter(|(by, _)| *by == number) {
+        for (_, other) in workload.network.reached(&peer.network, &config.pools).filter(|(by, _)| *by == number) {
             batch.rule(port, &words(&["talk ", peer.name]), |rule| {
                 rule.family_of(other.address).destination(Prefix::host(other.address));
                 rule.mark_as(TO_PEER).verdict(Verdict::Accept);
@@ -243,11 +243,11 @@ pub fn set_up_bridge(writer: &mut Writer<'_>, bridge: &Bridge<'_>, index: u32, h
 pub fn bridge_neighbours<'a>(
     writer: &mut Writer<'_>,
     workload: &Workload<'a>,
-    lists: &Lists<'a>,
+    pools: &Pools<'a>,
     bridge: &Bridge<'_>,
     index: u32,
 ) {
-    for (number, link, prefix) in workload.network.bridged(lists) {
+    for (number, link, prefix) in workload.network.bridged(pools) {
         if link.attachment == Attachment::Bridge(bridge.name) {
             let mac = link.mac(workload.name, number, crate::config::Mac([0; 6]));
             route::add_neighbour(writer, index, prefix.address, mac);

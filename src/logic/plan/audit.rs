@@ -3,8 +3,8 @@
 //! It reads the same fields that the plan is made of, and `default_workload_has_nothing_to_audit` and its twin hold
 //! them together: a loosening without a line here fails a test.
 
-use super::Namespaces;
 use crate::config::{Attachment, Config, Overlay, Workload};
+use crate::namespaces::Namespaces;
 use crate::seccomp::Profile;
 use core::fmt;
 
@@ -47,7 +47,7 @@ fn rights(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fm
 /// What of the board's files and devices it reaches, and what it can write.
 fn files(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
     let isolation = &workload.isolation;
-    for device in config.lists.of(isolation.devices) {
+    for device in config.pools.of(isolation.devices) {
         let access = match (device.read, device.write) {
             (true, true) => "rw",
             (true, false) => "r",
@@ -55,12 +55,12 @@ fn files(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt
         };
         tell(format_args!("device {} {access}: the board's device", device.path));
     }
-    for bind in config.lists.of(isolation.mounts) {
+    for bind in config.pools.of(isolation.mounts) {
         let (write, execute) =
             (if bind.is_writable { "rw" } else { "ro" }, if bind.is_executable { ",exec" } else { "" });
         tell(format_args!("mount {} {} {write}{execute}: the board's files", bind.source, bind.target));
     }
-    for volume in config.lists.of(isolation.volumes) {
+    for volume in config.pools.of(isolation.volumes) {
         let (name, target) = (volume.name, volume.target);
         tell(format_args!("volume {name} {target}: what is written there stays"));
     }
@@ -75,7 +75,7 @@ fn files(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt
 
 /// Whom it reaches, and who reaches it.
 fn network(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
-    for link in config.lists.of(workload.network.links) {
+    for link in config.pools.of(workload.network.links) {
         let (word, name) = (link.attachment.word(), link.attachment.name());
         match link.attachment {
             Attachment::Bridge(_) if !link.may_spoof => {}
@@ -84,7 +84,7 @@ fn network(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(f
             _ => tell(format_args!("link {word} {name}: it is on the board's own wire, without its rules")),
         }
     }
-    for publish in config.lists.of(workload.network.publish) {
+    for publish in config.pools.of(workload.network.publish) {
         tell(format_args!("publish {publish}: everybody who reaches the board reaches that port"));
     }
     for peer in workload.network.talk.iter().filter_map(|peer| config.workloads.get(peer)) {

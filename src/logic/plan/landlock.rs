@@ -4,8 +4,8 @@
 //! Rules go down from a folder to everything below it, so the right to execute that the root filesystem has reaches the
 //! folders in memory as well; there the mounts' own noexec holds.
 
-use super::Namespaces;
-use crate::config::{Lists, Overlay, Tcp, Workload};
+use crate::config::{Overlay, Pools, Tcp, Workload};
+use crate::namespaces::Namespaces;
 use heapless::Vec;
 
 /// Rights by their bits (include/uapi/linux/landlock.h, LANDLOCK_ACCESS_FS_*).
@@ -101,7 +101,7 @@ pub struct Ruleset<'a> {
 /// The ruleset of a workload for a kernel's ABI; none where the kernel has no Landlock that is of use.
 pub fn rules<'a>(
     workload: &'a Workload<'a>,
-    lists: &'a Lists<'a>,
+    pools: &'a Pools<'a>,
     tcp: Option<&Tcp>,
     scope: Scope,
     abi: u32,
@@ -124,8 +124,8 @@ pub fn rules<'a>(
     add("/dev/shm", writable, true);
     add("/tmp", if workload.isolation.tmp_is_executable { writable | Rights::EXECUTE } else { writable }, true);
     add("/run", writable, true);
-    let volumes = lists.of(workload.isolation.volumes).iter().map(|volume| volume.bind());
-    for bind in lists.of(workload.isolation.mounts).iter().copied().chain(volumes) {
+    let volumes = pools.of(workload.isolation.volumes).iter().map(|volume| volume.bind());
+    for bind in pools.of(workload.isolation.mounts).iter().copied().chain(volumes) {
         let execute = if bind.is_executable { Rights::EXECUTE } else { 0 };
         add(bind.target, execute | if bind.is_writable { writable } else { Rights::READ }, false);
     }

@@ -24,46 +24,16 @@ pub use settings::{SETTINGS, SHARES, SHARES_OF_ALL};
 pub use step::{FileSystem, Limit, Mask, Mount, Phase, Setting, Step, Value};
 
 use crate::config::{
-    Bind, Config, DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Lists, Overlay, Prefix, Ready, User,
-    Workload, limits, may_set_groups,
+    Bind, Config, DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Overlay, Pools, Prefix, Ready, User,
+    Workload, limits,
 };
+use crate::namespaces::Namespaces;
 use crate::netlink::has_tables;
 use crate::seccomp::Profile;
 use heapless::Vec;
 
 /// Steps of the longest plan.
 pub const STEPS: usize = 128;
-
-/// Namespaces by their clone3(2) flags (include/uapi/linux/sched.h).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Namespaces(pub u64);
-
-impl Namespaces {
-    /// Each namespace's name in /proc/PID/ns, and its flag.
-    pub const NAMES: [(&'static str, u64); 8] = [
-        ("pid", 0x2000_0000),
-        ("mnt", 0x0002_0000),
-        ("uts", 0x0400_0000),
-        ("ipc", 0x0800_0000),
-        ("net", 0x4000_0000),
-        ("cgroup", 0x0200_0000),
-        ("user", 0x1000_0000),
-        ("time", 0x0000_0080),
-    ];
-
-    /// Every one of them: what a workload has for itself unless its lines share some.
-    pub const ALL: Self = Self(0x7e02_0080);
-
-    /// The flag of a namespace by its name; 0 for none.
-    pub fn flag(name: &str) -> u64 {
-        Self::NAMES.iter().find(|(known, _)| *known == name).map_or(0, |(_, flag)| *flag)
-    }
-
-    /// Whether the namespace with this name is among them.
-    pub fn has(self, name: &str) -> bool {
-        self.0 & Self::flag(name) != 0
-    }
-}
 
 /// Everything that is done to start one workload.
 #[derive(Debug)]
@@ -137,8 +107,8 @@ pub const RESOLV: Bind<'static> =
     Bind { source: "/run/resolv.conf", target: "/etc/resolv.conf", is_writable: false, is_executable: false };
 
 /// Whether a workload has names to look up besides those of its root filesystem.
-fn has_names<'a>(workload: &Workload<'a>, lists: &Lists<'a>) -> bool {
-    workload.network.addresses(lists).next().is_some()
+fn has_names<'a>(workload: &Workload<'a>, pools: &Pools<'a>) -> bool {
+    workload.network.addresses(pools).next().is_some()
 }
 
 /// What /etc/hosts says in a workload (hosts(5)): itself, and those that it may talk to.
@@ -158,16 +128,16 @@ pub fn write_hosts(
         }
         writer.write_str("\n")
     };
-    workload.network.addresses(&config.lists).try_for_each(|prefix| name(prefix, workload, writer))?;
+    workload.network.addresses(&config.pools).try_for_each(|prefix| name(prefix, workload, writer))?;
     for peer in workload.network.talk.iter().filter_map(|index| config.workloads.get(index)) {
         workload
             .network
-            .reached(&peer.network, &config.lists)
+            .reached(&peer.network, &config.pools)
             .try_for_each(|(_, prefix)| name(prefix, peer, writer))?;
     }
     if workload.network.talks_to_board {
         let bridges = config
-            .lists
+            .pools
             .of(workload.network.links)
             .iter()
             .filter_map(|link| config.system.network.bridge(link.attachment.name()));
@@ -179,7 +149,7 @@ pub fn write_hosts(
 }
 
 /// The plan of one workload.
-pub fn plan<'a>(workload: &'a Workload<'a>, lists: &'a Lists<'a>) -> Plan<'a> {
+pub fn plan<'a>(workload: &'a Workload<'a>, pools: &'a Pools<'a>) -> Plan<'a> {
     let mut plan = Plan { namespaces: Namespaces(0), steps: Vec::new() };
     let steps = &mut plan.steps;
     // A plan that does not fit is a fault of this file: `every_plan_fits` counts the steps of the longest one.
@@ -189,16 +159,16 @@ pub fn plan<'a>(workload: &'a Workload<'a>, lists: &'a Lists<'a>) -> Plan<'a> {
         // PID 1 makes the one that several workloads share, and they are born into it.
         namespaces.0 &= !Namespaces::flag("net");
     }
-    group_limits(workload, lists, &mut add);
-    outside(workload, lists, namespaces, &mut add);
-    mounts(workload, lists, namespaces, &mut add);
-    identity(workload, lists, namespaces, &mut add);
+    group_limits(workload, pools, &mut add);
+    outside(workload, pools, namespaces, &mut add);
+    mounts(workload, pools, namespaces, &mut add);
+    identity(workload, pools, namespaces, &mut add);
     plan.namespaces = namespaces;
     plan
 }
 
 /// The control group, before there is a process in it.
-fn group_limits<'a>(workload: &'a Workload<'a>, lists: &'a Lists<'a>, add: &mut impl FnMut(Step<'a>)) {
+fn group_limits<'a>(workload: &'a Workload<'a>, pools: &'a Pools<'a>, add: &mut impl FnMut(Step<'a>)) {
     let resources = &workload.resources;
     let mut limit = |file, value, is_asked_for| add(Step::Limit(Limit { file, value, is_asked_for }));
     limit("pids.max", Value::Number(resources.pids.unwrap_or(DEFAULT_PIDS)), resources.pids.is_some());
@@ -221,35 +191,35 @@ fn group_limits<'a>(workload: &'a Workload<'a>, lists: &'a Lists<'a>, add: &mut 
     if let Some(list) = resources.cpuset {
         limit("cpuset.cpus", Value::Text(list), true);
     }
-    for io in lists.of(resources.io) {
+    for io in pools.of(resources.io) {
         limit("io.max", Value::Io(*io), true);
     }
-    add(Step::DeviceControl(lists.of(workload.isolation.devices)));
+    add(Step::DeviceControl(pools.of(workload.isolation.devices)));
 }
 
 /// What needs the board's privileges, while the new process waits.
 fn outside<'a>(
     workload: &'a Workload<'a>,
-    lists: &'a Lists<'a>,
+    pools: &'a Pools<'a>,
     namespaces: Namespaces,
     add: &mut impl FnMut(Step<'a>),
 ) {
     let (identity, isolation) = (&workload.identity, &workload.isolation);
     if namespaces.has("user") {
-        if !may_set_groups(workload) {
+        if !workload.may_set_groups() {
             add(Step::DenyGroups);
         }
         add(Step::Ids(isolation.first_id));
     }
     add(Step::OomScore(identity.oom_score_adj));
-    lists.of(identity.rlimits).iter().for_each(|limit| add(Step::ResourceLimit(*limit)));
+    pools.of(identity.rlimits).iter().for_each(|limit| add(Step::ResourceLimit(*limit)));
     if identity.nice != 0 || identity.scheduler.is_some() || identity.ioprio.is_some() {
         add(Step::Priority(identity));
     }
     if namespaces.has("net") {
-        (0..).zip(lists.of(workload.network.links)).for_each(|(number, link)| add(Step::Connect(link, number)));
-        if has_tables(&workload.network, lists) {
-            add(Step::Rules(lists.of(workload.network.publish)));
+        (0..).zip(pools.of(workload.network.links)).for_each(|(number, link)| add(Step::Connect(link, number)));
+        if has_tables(&workload.network, pools) {
+            add(Step::Rules(pools.of(workload.network.publish)));
         }
     }
     add(Step::OpenRoot(workload.root));
@@ -263,19 +233,19 @@ fn outside<'a>(
     if isolation.has_sys && !namespaces.has("net") {
         add(Step::Make(SYS));
     }
-    add(Step::Devices(lists.of(isolation.devices)));
+    add(Step::Devices(pools.of(isolation.devices)));
     if workload.network.has_resolv {
         add(Step::OpenMount(RESOLV));
     }
-    lists.of(isolation.mounts).iter().for_each(|bind| add(Step::OpenMount(*bind)));
-    lists.of(isolation.volumes).iter().for_each(|volume| add(Step::OpenVolume(*volume)));
+    pools.of(isolation.mounts).iter().for_each(|bind| add(Step::OpenMount(*bind)));
+    pools.of(isolation.volumes).iter().for_each(|volume| add(Step::OpenVolume(*volume)));
     add(Step::Hand);
 }
 
 /// What the new process does to its namespaces, up to the pivot.
 fn mounts<'a>(
     workload: &'a Workload<'a>,
-    lists: &'a Lists<'a>,
+    pools: &'a Pools<'a>,
     namespaces: Namespaces,
     add: &mut impl FnMut(Step<'a>),
 ) {
@@ -293,7 +263,7 @@ fn mounts<'a>(
     if namespaces.has("net") {
         add(Step::Loopback);
         SETTINGS.iter().for_each(|setting| add(Step::Setting(setting)));
-        (0..).zip(lists.of(workload.network.links)).for_each(|(number, link)| add(Step::Link(link, number)));
+        (0..).zip(pools.of(workload.network.links)).for_each(|(number, link)| add(Step::Link(link, number)));
     }
     if namespaces.has("user") {
         SHARES.iter().for_each(|share| add(Step::Share(share)));
@@ -311,7 +281,7 @@ fn mounts<'a>(
         SYS_MASKS.iter().for_each(|mask| add(Step::Mask(*mask)));
     }
     add(Step::Dev);
-    let has_names = has_names(workload, lists);
+    let has_names = has_names(workload, pools);
     add(Step::Mount(PTS));
     add(Step::Mount(SHM));
     add(Step::Mount(Mount { bytes: isolation.tmp_bytes, executable: isolation.tmp_is_executable, ..TMP }));
@@ -322,8 +292,8 @@ fn mounts<'a>(
     if workload.network.has_resolv {
         add(Step::Bind(RESOLV));
     }
-    lists.of(isolation.mounts).iter().for_each(|bind| add(Step::Bind(*bind)));
-    lists.of(isolation.volumes).iter().for_each(|volume| add(Step::Bind(volume.bind())));
+    pools.of(isolation.mounts).iter().for_each(|bind| add(Step::Bind(*bind)));
+    pools.of(isolation.volumes).iter().for_each(|volume| add(Step::Bind(volume.bind())));
     // Standard input is the workload's own /dev/null.
     add(Step::Output);
     add(Step::Pivot);
@@ -336,7 +306,7 @@ fn mounts<'a>(
 /// Who the program is, and what it may still do.
 fn identity<'a>(
     workload: &'a Workload<'a>,
-    lists: &'a Lists<'a>,
+    pools: &'a Pools<'a>,
     namespaces: Namespaces,
     add: &mut impl FnMut(Step<'a>),
 ) {
@@ -349,7 +319,7 @@ fn identity<'a>(
     if isolation.has_landlock {
         add(Step::Landlock(isolation.tcp.as_ref(), Scope::of_joining(namespaces)));
     }
-    let has_denied_groups = namespaces.has("user") && !may_set_groups(workload);
+    let has_denied_groups = namespaces.has("user") && !workload.may_set_groups();
     // It is user 0 of its own ids already, without a group that it could give up.
     if !has_denied_groups || identity.user != (User { uid: 0, gid: 0 }) {
         add(Step::User {
@@ -370,7 +340,7 @@ fn identity<'a>(
     if isolation.seccomp.profile != Profile::Off {
         add(Step::Seccomp(&isolation.seccomp, isolation.capabilities));
     }
-    add(Step::Execute(lists.of(workload.exec).first().copied().unwrap_or_default()));
+    add(Step::Execute(pools.of(workload.exec).first().copied().unwrap_or_default()));
 }
 
 /// The last id of a range that begins with `first`.

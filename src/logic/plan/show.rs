@@ -1,7 +1,8 @@
 //! Steps in words: for `hilum explain`, and for the one line that tells of a step that failed.
 
-use super::{NOTIFY, Namespaces, Phase, Plan, Scope, Step, Value, last_id};
+use super::{NOTIFY, Phase, Plan, Scope, Step, Value, last_id};
 use crate::config::{Attachment, IoLimit, Overlay, RESOURCES};
+use crate::namespaces::Namespaces;
 use crate::seccomp::Profile;
 use core::ffi::CStr;
 use core::fmt;

@@ -15,7 +15,7 @@ fn with<T>(lines: &str, look: impl FnOnce(&Workload<'_>, &Config<'_>) -> T) -> T
 }
 
 fn explained(lines: &str) -> String {
-    with(lines, |workload, config| plan(workload, &config.lists).to_string())
+    with(lines, |workload, config| plan(workload, &config.pools).to_string())
 }
 
 fn audited(lines: &str) -> Vec<String, 40> {
@@ -51,17 +51,17 @@ fn everything() -> String {
 
 #[test]
 fn every_plan_fits() {
-    let count = with(&everything(), |workload, config| plan(workload, &config.lists).steps.len());
+    let count = with(&everything(), |workload, config| plan(workload, &config.pools).steps.len());
     assert!((90..=STEPS).contains(&count), "{count}");
 }
 
 #[test]
 fn workload_has_every_namespace_for_itself() {
     with("", |workload, config| {
-        assert_eq!(plan(workload, &config.lists).namespaces.to_string(), "pid mnt uts ipc net cgroup user time");
+        assert_eq!(plan(workload, &config.pools).namespaces.to_string(), "pid mnt uts ipc net cgroup user time");
     });
     with("share net uts\nshare time", |workload, config| {
-        assert_eq!(plan(workload, &config.lists).namespaces.to_string(), "pid mnt ipc cgroup user");
+        assert_eq!(plan(workload, &config.pools).namespaces.to_string(), "pid mnt ipc cgroup user");
     });
 }
 
@@ -71,7 +71,7 @@ fn shared_network_is_made_by_process_1_for_both_sides() {
     let mut config = Box::new(Config::EMPTY);
     parse(text.as_bytes(), &mut config).expect("it is good");
     for workload in &config.workloads {
-        let plan = plan(workload, &config.lists);
+        let plan = plan(workload, &config.pools);
         assert!(!plan.namespaces.has("net"), "{}", workload.name);
         assert!(!plan.steps.iter().any(|step| matches!(step, Step::Loopback | Step::Setting(_))));
     }
@@ -82,7 +82,7 @@ fn phases_follow_each_other() {
     for lines in ["", &everything()] {
         with(lines, |workload, config| {
             let phases: std::vec::Vec<_> =
-                plan(workload, &config.lists).steps.iter().map(|step| step.phase() as u8).collect();
+                plan(workload, &config.pools).steps.iter().map(|step| step.phase() as u8).collect();
             assert!(phases.is_sorted(), "{phases:?}");
         });
     }
@@ -91,7 +91,7 @@ fn phases_follow_each_other() {
 #[test]
 fn new_process_waits_before_it_does_anything() {
     with("", |workload, config| {
-        let plan = plan(workload, &config.lists);
+        let plan = plan(workload, &config.pools);
         assert!(matches!(plan.of(Phase::Inside).next(), Some((_, Step::Receive))));
         assert!(matches!(plan.of(Phase::Outside).last(), Some((_, Step::Hand))));
     });
@@ -101,7 +101,7 @@ fn new_process_waits_before_it_does_anything() {
 fn what_is_opened_outside_is_attached_in_the_same_order() {
     let lines = "share pid net\nsys\ndevice /dev/a\nmount /a /a\nmount /b /b";
     with(lines, |workload, config| {
-        let plan = plan(workload, &config.lists);
+        let plan = plan(workload, &config.pools);
         let opened: std::vec::Vec<_> = plan
             .steps
             .iter()
@@ -132,13 +132,13 @@ fn what_is_opened_outside_is_attached_in_the_same_order() {
 #[test]
 fn groups_are_denied_before_ids_are_mapped_and_only_where_there_are_none() {
     with("", |workload, config| {
-        let plan = plan(workload, &config.lists);
+        let plan = plan(workload, &config.pools);
         let denied = position(&plan, |step| matches!(step, Step::DenyGroups));
         assert!(denied < position(&plan, |step| matches!(step, Step::Ids(65_536))));
     });
     for lines in ["groups 7", "capability setgid", "share user"] {
         with(lines, |workload, config| {
-            let plan = plan(workload, &config.lists);
+            let plan = plan(workload, &config.pools);
             assert!(!plan.steps.iter().any(|step| matches!(step, Step::DenyGroups)), "{lines}");
             let allowed = |step: &Step<'_>| matches!(step, Step::User { has_denied_groups: false, .. });
             position(&plan, allowed);
@@ -149,7 +149,7 @@ fn groups_are_denied_before_ids_are_mapped_and_only_where_there_are_none() {
 #[test]
 fn nothing_is_attached_after_the_pivot() {
     with(&everything(), |workload, config| {
-        let plan = plan(workload, &config.lists);
+        let plan = plan(workload, &config.pools);
         let pivot = position(&plan, |step| matches!(step, Step::Pivot));
         let last = plan.steps.iter().rposition(|step| {
             use Step::{Attach, Bind, Dev, Mask, Mount, ReadOnly, Root};
@@ -162,7 +162,7 @@ fn nothing_is_attached_after_the_pivot() {
 #[test]
 fn settings_come_before_their_folder_is_read_only_and_masks_after_their_filesystem() {
     with("sys", |workload, config| {
-        let plan = plan(workload, &config.lists);
+        let plan = plan(workload, &config.pools);
         let setting = plan.steps.iter().rposition(|step| matches!(step, Step::Setting(_))).expect("settings");
         assert!(setting < position(&plan, |step| matches!(step, Step::ReadOnly(path) if *path == c"proc/sys")));
         for (filesystem, prefix) in [(FileSystem::Proc, "proc/"), (FileSystem::Sysfs, "sys/")] {
@@ -179,7 +179,7 @@ fn settings_come_before_their_folder_is_read_only_and_masks_after_their_filesyst
 #[test]
 fn privileges_end_in_the_order_that_each_drop_needs() {
     with("personality linux32", |workload, config| {
-        let plan = plan(workload, &config.lists);
+        let plan = plan(workload, &config.pools);
         let order: [fn(&Step<'_>) -> bool; 12] = [
             |step| matches!(step, Step::Pivot),
             |step| matches!(step, Step::Directory("/srv")),
@@ -203,7 +203,7 @@ fn privileges_end_in_the_order_that_each_drop_needs() {
 #[test]
 fn every_mount_but_the_terminals_is_without_devices_and_programs() {
     with("", |workload, config| {
-        for step in &plan(workload, &config.lists).steps {
+        for step in &plan(workload, &config.pools).steps {
             if let Step::Mount(mount) = step {
                 assert_eq!(mount.devices, mount.target == c"dev/pts", "{mount:?}");
                 assert!(!mount.executable, "{mount:?}");
@@ -277,7 +277,7 @@ fn every_loosening_is_audited() {
 fn what_joins_a_workload_is_held_by_namespaces_where_landlock_would_shut_it_out() {
     let joining = |lines| {
         with(lines, |workload, config| {
-            let plan = plan(workload, &config.lists);
+            let plan = plan(workload, &config.pools);
             plan.steps.iter().find_map(|step| if let Step::Landlock(_, scope) = step { Some(scope.0) } else { None })
         })
     };
@@ -311,11 +311,11 @@ fn no_workload_can_take_all_terminals_of_the_board() {
 fn landlock_writes_only_where_a_mount_does() {
     with("mount /a /ro\nmount /b /rw rw\nmount /c /programs ro,exec", |workload, config| {
         assert!(
-            rules(workload, &config.lists, None, Scope::ALL, 1).is_none(),
+            rules(workload, &config.pools, None, Scope::ALL, 1).is_none(),
             "the first version refuses renames between folders"
         );
         for abi in 2..=7 {
-            let ruleset = rules(workload, &config.lists, None, Scope::ALL, abi).expect("rules");
+            let ruleset = rules(workload, &config.pools, None, Scope::ALL, abi).expect("rules");
             assert_eq!(ruleset.scoped, if abi >= 6 { Scope::ALL } else { Scope(0) });
             for rule in &ruleset.rules {
                 assert_eq!(rule.rights.0 & !ruleset.handled.0, 0, "a right that ABI {abi} does not know");
@@ -330,12 +330,12 @@ fn landlock_writes_only_where_a_mount_does() {
     });
     with("tcp bind=80", |workload, config| {
         assert_eq!(
-            rules(workload, &config.lists, workload.isolation.tcp.as_ref(), Scope::ALL, 3)
+            rules(workload, &config.pools, workload.isolation.tcp.as_ref(), Scope::ALL, 3)
                 .map(|rules| rules.handled_tcp),
             Some(0)
         );
         assert_eq!(
-            rules(workload, &config.lists, workload.isolation.tcp.as_ref(), Scope::ALL, 4)
+            rules(workload, &config.pools, workload.isolation.tcp.as_ref(), Scope::ALL, 4)
                 .map(|rules| rules.handled_tcp),
             Some(3)
         );
@@ -356,7 +356,7 @@ fn failed_step_has_a_hint_where_the_kernel_misleads() {
 #[test]
 fn link_is_made_outside_and_set_up_inside_before_the_pivot() {
     with("link veth br0 10.0.0.2/24 via 10.0.0.1\npublish 80:80/tcp\nresolv", |workload, config| {
-        let plan = plan(workload, &config.lists);
+        let plan = plan(workload, &config.pools);
         let connect = position(&plan, |step| matches!(step, Step::Connect(..)));
         let rules = position(&plan, |step| matches!(step, Step::Rules(_)));
         let hand = position(&plan, |step| matches!(step, Step::Hand));

@@ -1,7 +1,8 @@
 //! Answers by number -> a BPF program (bpf(4), Documentation/userspace-api/seccomp_filter.rst).
 
 use super::profiles::index_of;
-use super::{Answer, Architecture, Call, Check, Seccomp, answer};
+use super::{Answer, Call, Check, Seccomp, answer};
+use crate::Architecture;
 use heapless::Vec;
 
 /// Instructions of the longest program: every other number of the table with an answer of its own. The kernel's limit

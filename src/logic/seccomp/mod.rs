@@ -13,6 +13,7 @@ mod profiles;
 mod table;
 
 pub use assembler::{INSTRUCTIONS, Instruction, Program, assemble, assemble_only};
+pub use profiles::Check;
 
 use crate::Architecture;
 use heapless::Vec;
@@ -70,26 +71,6 @@ impl Call {
     pub fn number(self, arch: Architecture) -> Option<u16> {
         Some(profiles::numbers(arch)[usize::from(self.0)]).filter(|number| *number != table::NONE)
     }
-}
-
-/// What is looked at in the arguments of a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Check {
-    /// clone(2) without a new namespace.
-    NoNamespaces,
-    /// ioctl(2) but TIOCSTI and TIOCLINUX, which type into a terminal. The kernel reads the low 32 bits of a request,
-    /// and so does the filter (CVE-2019-10063).
-    NoTerminalInput,
-    /// personality(2) that only asks, or sets what Docker allows.
-    HarmlessPersonality,
-    /// socket(2) of the families unix, inet, inet6 and netlink, the last of which with the protocols that programs use: more
-    /// of them for one that may configure its network (CAP_NET_ADMIN).
-    Sockets {
-        /// Whether it may.
-        has_net_admin: bool,
-    },
-    /// socketpair(2) of the family unix.
-    UnixPair,
 }
 
 /// What the filter answers to a call.

@@ -4,7 +4,27 @@
 //! ptrace(2) and its relatives, mounts and namespaces under any flag, old interfaces. What is in no list is refused.
 
 use super::table::{NONE, TABLE};
-use super::{Architecture, Check};
+use crate::Architecture;
+
+/// What is looked at in the arguments of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// clone(2) without a new namespace.
+    NoNamespaces,
+    /// ioctl(2) but TIOCSTI and TIOCLINUX, which type into a terminal. The kernel reads the low 32 bits of a request,
+    /// and so does the filter (CVE-2019-10063).
+    NoTerminalInput,
+    /// personality(2) that only asks, or sets what Docker allows.
+    HarmlessPersonality,
+    /// socket(2) of the families unix, inet, inet6 and netlink, the last of which with the protocols that programs use: more
+    /// of them for one that may configure its network (CAP_NET_ADMIN).
+    Sockets {
+        /// Whether it may.
+        has_net_admin: bool,
+    },
+    /// socketpair(2) of the family unix.
+    UnixPair,
+}
 
 /// Allowed with every argument by the default profile. Sorted, as the table is.
 #[rustfmt::skip]

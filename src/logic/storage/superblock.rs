@@ -3,7 +3,7 @@
 //! Layouts: ext4 by Documentation/filesystems/ext4/super.rst, erofs by fs/erofs/erofs_fs.h, squashfs by
 //! fs/squashfs/squashfs_fs.h, FAT by Microsoft's specification of 2000 ("fatgen103").
 
-use super::Source;
+use crate::config::Source;
 
 /// Bytes from the start of a device that hold every superblock that is known here.
 pub const START_BYTES: usize = 2048;

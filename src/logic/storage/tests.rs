@@ -1,6 +1,7 @@
 //! Superblocks and partition tables as the real programs write them, and every verdict.
 
 use super::*;
+use crate::config::Source;
 use crate::config::{Config, parse};
 
 fn mount(options: &str) -> SystemMount<'_> {

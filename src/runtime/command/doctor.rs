@@ -6,7 +6,7 @@
 use crate::init::{read_file, settings};
 use crate::path::access;
 use core::fmt;
-use hilum::plan::Namespaces;
+use hilum::namespaces::Namespaces;
 use hilum::settings::SETTINGS;
 use hilum_sys::{Cloned, exit};
 use rustix::fs::Access;

@@ -35,7 +35,7 @@ fn check(path: &str) -> i32 {
 fn explain(name: &str, path: &str) -> i32 {
     let Some(config) = read(path) else { return FAILED };
     match config.workloads.iter().find(|workload| workload.name == name) {
-        Some(workload) => show(format_args!("{}", plan(workload, &config.lists))),
+        Some(workload) => show(format_args!("{}", plan(workload, &config.pools))),
         None => {
             print(format_args!("hilum: {path}: there is no workload \"{name}\"; there are:{}\n", Names(config)));
             FAILED

@@ -206,7 +206,7 @@ impl Board {
     fn remove_rules(&mut self, index: usize) {
         let config = self.config.clone();
         let Some(workload) = config.get().workloads.get(index) else { return };
-        if !has_tables(&workload.network, &config.get().lists) || workload.isolation.is_net_shared {
+        if !has_tables(&workload.network, &config.get().pools) || workload.isolation.is_net_shared {
             return;
         }
         if let Err(errno) = self.around.networks.rules.remove(workload.name) {

@@ -9,7 +9,7 @@ use crate::turn::{DATAGRAMS, OUTPUT_BYTES, READY_BYTES};
 use crate::workload::{Failure, Outcome, Process, Report, Target, hears, is_good, signal_below, spawn};
 use core::mem::MaybeUninit;
 use hilum::config::{Check, Ready};
-use hilum::plan::Namespaces;
+use hilum::namespaces::Namespaces;
 use hilum::supervise::{End, Event};
 use hilum_sys::{Cloned, exit};
 use rustix::event::epoll;

@@ -12,7 +12,7 @@ use super::{Console, modules, settings, words};
 use crate::workload::{LONGEST_MS, needs_copy, wait};
 use crate::{net, storage};
 use hilum::config::{Config, Workload, limits};
-use hilum::plan::Namespaces;
+use hilum::namespaces::Namespaces;
 use hilum_sys::{Cloned, SignalSet, Signals, exit, monotonic_ms};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;

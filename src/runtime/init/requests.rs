@@ -246,7 +246,7 @@ impl Board {
             let note = &self.notes[index];
             let mut addresses: heapless::String<ADDRESSES_BYTES> = heapless::String::new();
             let owner = workload.isolation.net_of.map_or(index, usize::from);
-            for prefix in workloads.get(owner).iter().flat_map(|owner| owner.network.addresses(&config.get().lists)) {
+            for prefix in workloads.get(owner).iter().flat_map(|owner| owner.network.addresses(&config.get().pools)) {
                 let before = if addresses.is_empty() { "" } else { "," };
                 // Those that do not fit are left out.
                 let _ = append(&mut addresses, format_args!("{before}{}", prefix.address));

@@ -61,7 +61,7 @@ pub(super) fn action(console: &mut Console, config: &Config<'_>, action: Action)
 /// Tells which step of a workload's set-up failed, on what, and what helps.
 pub(super) fn failed_step(console: &mut Console, config: &Config<'_>, index: usize, report: Report) {
     let workload = &config.workloads[index];
-    let plan = plan(workload, &config.lists);
+    let plan = plan(workload, &config.pools);
     // The child made the same plan from the same workload, so the index is inside of it.
     let Some(step) = plan.steps.get(report.step) else { return };
     let (before, hint) = step.hint(report.errno.0).map_or(("", ""), |hint| (": ", hint));

@@ -71,7 +71,7 @@ fn bridges<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
 fn neighbours(socket: &OwnedFd, config: &Config<'_>, bridge: &Bridge<'_>, index: u32) -> Result<(), Errno> {
     let mut all = config.workloads.iter();
     all.try_for_each(|workload| {
-        exchange(socket, &mut |writer| bridge_neighbours(writer, workload, &config.lists, bridge, index))
+        exchange(socket, &mut |writer| bridge_neighbours(writer, workload, &config.pools, bridge, index))
     })
 }
 

@@ -7,7 +7,7 @@
 use hilum::Architecture;
 use hilum::config::{Capabilities, Mac};
 use hilum::dhcp::{Client, FRAME_BYTES, LEASE_BYTES, Lease, News};
-use hilum::plan::Namespaces;
+use hilum::namespaces::Namespaces;
 use hilum::seccomp::{Instruction, assemble_only};
 use hilum_sys::{Cloned, exit, monotonic_ms};
 use rustix::event::{PollFd, PollFlags, poll};

@@ -232,7 +232,7 @@ impl BoardLinks {
             if entry.is_gone {
                 if known.index == entry.index {
                     let mut inner =
-                        config.workloads.iter().flat_map(|workload| config.lists.of(workload.network.links));
+                        config.workloads.iter().flat_map(|workload| config.pools.of(workload.network.links));
                     let is_given = inner.any(|inner| inner.attachment == Attachment::Moved(link.name));
                     has_changed |= known.lease.is_some();
                     *known = Known { is_told: !is_given, ..Known::NOTHING };

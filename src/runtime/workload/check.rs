@@ -17,13 +17,13 @@ pub(crate) fn is_good(target: &Target<'_>, check: &Check<'_>, within_ms: u64) ->
     let until_ms = monotonic_ms() + within_ms;
     match check {
         Check::Tcp(port) => {
-            let flag = hilum::plan::Namespaces::flag("net");
+            let flag = hilum::namespaces::Namespaces::flag("net");
             hilum_sys::enter_namespaces(target.pidfd, flag).is_ok() && accepts(*port, until_ms)
         }
         // A disk may not answer: a process of its own asks it.
         Check::File(path) => crate::init::in_time(within_ms, &mut || has_file(target.pid, path)).is_ok(),
         Check::Exec(words) => {
-            target.run(target.config.lists.of(*words), "", Streams::None, None, Some(until_ms)).0 == 0
+            target.run(target.config.pools.of(*words), "", Streams::None, None, Some(until_ms)).0 == 0
         }
         // It speaks for itself.
         Check::Notify => true,

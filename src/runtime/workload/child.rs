@@ -215,7 +215,7 @@ impl Child<'_> {
             Step::Landlock(tcp, joining) => {
                 let scope = if self.pipes.socket.is_some() { Scope::ALL } else { joining };
                 let held = [("/", self.opened.first()), ("/proc", self.proc.as_ref()), ("/dev", self.dev.as_ref())];
-                landlock::restrict(self.workload, &self.pipes.config.lists, tcp, scope, self.pipes.landlock_abi, &held)
+                landlock::restrict(self.workload, &self.pipes.config.pools, tcp, scope, self.pipes.landlock_abi, &held)
             }
             Step::User { user, groups, has_denied_groups, capabilities } => {
                 identity::become_user(user, groups, has_denied_groups, capabilities)
@@ -230,15 +230,15 @@ impl Child<'_> {
                 hilum_sys::mask(SignalSet::EMPTY);
                 Ok(())
             }
-            Step::Reaper => reaper::stay(self.workload, &self.pipes.config.lists),
+            Step::Reaper => reaper::stay(self.workload, &self.pipes.config.pools),
             Step::Seccomp(seccomp, capabilities) => filter(seccomp, capabilities.0),
             Step::Execute(_) => {
                 if self.pipes.is_timed {
                     send_time(self.pipes.report, hilum_sys::boottime_us());
                 }
-                let lists = &self.pipes.config.lists;
+                let pools = &self.pipes.config.pools;
                 let program =
-                    Program { words: lists.of(self.workload.exec), variables: lists.of(self.workload.env), term: None };
+                    Program { words: pools.of(self.workload.exec), variables: pools.of(self.workload.env), term: None };
                 Err(program.execute(self.workload))
             }
             // The rest is done outside.

@@ -13,7 +13,8 @@ use super::streams::{Streams, connect};
 use super::{Groups, outside};
 use heapless::String;
 use hilum::config::{Config, Workload};
-use hilum::plan::{Namespaces, Plan, Step, plan};
+use hilum::namespaces::Namespaces;
+use hilum::plan::{Plan, Step, plan};
 use hilum::text::append;
 use hilum_sys::{Cloned, SignalSet, exit, monotonic_ms};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -63,7 +64,7 @@ impl Target<'_> {
         until_ms: Option<u64>,
     ) -> (u8, String<256>) {
         let mut text = String::new();
-        let plan = plan(self.workload, &self.config.lists);
+        let plan = plan(self.workload, &self.config.pools);
         let entered = self.enter(&plan);
         match entered.and_then(|inside| self.start(&plan, &inside, words, term, streams, connection)) {
             Ok((pidfd, pid, report)) => match wait(pid, pidfd, connection, until_ms) {
@@ -142,7 +143,7 @@ impl Target<'_> {
                     config: self.config,
                 };
                 let has_terminal = matches!(streams, Streams::Made { terminal: Some(_), .. });
-                let variables = self.config.lists.of(self.workload.env);
+                let variables = self.config.pools.of(self.workload.env);
                 let program = Program { words, variables, term: has_terminal.then_some(term) };
                 child::run_program(self.workload, plan, &pipes, &program, || {
                     connect(self.workload, streams, connection)

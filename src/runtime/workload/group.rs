@@ -246,7 +246,7 @@ fn make(config: &Config<'_>) -> Result<OwnedFd, Errno> {
     let there = core::str::from_utf8(&text[..length]).unwrap_or_default();
     let mut wanted: Vec<&str, 8> = Vec::new();
     for workload in &config.workloads {
-        for (_, step) in plan(workload, &config.lists).of(Phase::Before) {
+        for (_, step) in plan(workload, &config.pools).of(Phase::Before) {
             let Step::Limit(limit) = step else { continue };
             let name = limit.controller();
             if there.split_ascii_whitespace().any(|known| known == name) && !wanted.contains(&name) {

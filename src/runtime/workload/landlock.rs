@@ -1,7 +1,7 @@
 //! Carries out a plan's Landlock rules, after the pivot: paths are those that the program sees.
 
 use crate::path::open;
-use hilum::config::{Lists, Tcp, Workload};
+use hilum::config::{Pools, Tcp, Workload};
 use hilum::plan::{Rights, Scope, rules};
 use hilum_sys::LandlockRules;
 use rustix::fd::{AsFd, OwnedFd};
@@ -17,13 +17,13 @@ const CONNECT: u64 = 2;
 /// (`hilum_sys::landlock_abi`).
 pub(super) fn restrict(
     workload: &Workload<'_>,
-    lists: &Lists<'_>,
+    pools: &Pools<'_>,
     tcp: Option<&Tcp>,
     scope: Scope,
     abi: u32,
     held: &[(&str, Option<&OwnedFd>)],
 ) -> Result<(), Errno> {
-    let ruleset = rules(workload, lists, tcp, scope, abi);
+    let ruleset = rules(workload, pools, tcp, scope, abi);
     if tcp.is_some() && ruleset.as_ref().is_none_or(|ruleset| ruleset.handled_tcp == 0) {
         return Err(Errno::OPNOTSUPP);
     }

@@ -98,9 +98,9 @@ fn connect(
         return Ok(());
     }
     hilum_sys::enter_network_namespace(own.as_fd())?;
-    let links = || (0..).zip(config.lists.of(workload.network.links));
+    let links = || (0..).zip(config.pools.of(workload.network.links));
     links().try_for_each(|(number, link)| crate::net::connect(workload, link, number, namespace.as_fd()))?;
-    if has_tables(&workload.network, &config.lists) {
+    if has_tables(&workload.network, &config.pools) {
         rules.make(config, workload)?;
     }
     hilum_sys::enter_network_namespace(namespace.as_fd())?;

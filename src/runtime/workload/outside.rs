@@ -81,7 +81,7 @@ pub(crate) fn needs_copy(config: &Config<'_>, workload: &Workload<'_>, has_disks
 
 /// Its root filesystem's folder, open, where nothing can make PID 1 wait.
 fn root_at_hand(config: &Config<'_>, workload: &Workload<'_>, has_disks: bool) -> Option<OwnedFd> {
-    let mut binds = config.lists.of(workload.isolation.mounts).iter();
+    let mut binds = config.pools.of(workload.isolation.mounts).iter();
     let waits = workload.overlay != Overlay::None
         || !workload.network.links.is_empty()
         || !workload.isolation.volumes.is_empty()

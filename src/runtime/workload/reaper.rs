@@ -4,7 +4,7 @@
 //! be read or traced, and ends after the program, which ends everything else in there.
 
 use super::child::filter;
-use hilum::config::{Lists, Stop, Workload};
+use hilum::config::{Pools, Stop, Workload};
 use hilum::plan::{Step, plan};
 use hilum_sys::{Cloned, SignalSet, Signals, exit, monotonic_ms};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 
 /// Gives the copy that becomes the program. The caller's own process stays the first one, and does not return.
-pub(super) fn stay(workload: &Workload<'_>, lists: &Lists<'_>) -> Result<(), Errno> {
+pub(super) fn stay(workload: &Workload<'_>, pools: &Pools<'_>) -> Result<(), Errno> {
     // Before there is a program whose end could be missed. What is blocked here is unblocked in the copy.
     hilum_sys::mask(SignalSet::ALL);
     match hilum_sys::clone(0, None)? {
@@ -26,7 +26,7 @@ pub(super) fn stay(workload: &Workload<'_>, lists: &Lists<'_>) -> Result<(), Err
             let _ = hilum_sys::close_range(3, u32::MAX);
             let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
             let signals = Signals::open(SignalSet::ALL)?;
-            for step in &plan(workload, lists).steps {
+            for step in &plan(workload, pools).steps {
                 if let Step::Seccomp(seccomp, capabilities) = step {
                     // Without it the program would have a neighbour that is less confined.
                     filter(seccomp, capabilities.0)?;

@@ -4,8 +4,8 @@
 use crate::path::Path;
 use crate::storage;
 use core::ffi::CStr;
+use hilum::config::Source;
 use hilum::config::{Overlay, User, Volume};
-use hilum::storage::Source;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, StatVfsMountFlags, Uid, chmodat, chownat, fstat, mkdirat,

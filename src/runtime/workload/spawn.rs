@@ -6,7 +6,8 @@ use super::report::{Outcome, receive};
 use super::{Groups, child, handover, outside};
 use crate::path::access;
 use hilum::config::{Config, Ready};
-use hilum::plan::{Namespaces, Phase, plan};
+use hilum::namespaces::Namespaces;
+use hilum::plan::{Phase, plan};
 use hilum_sys::Cloned;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::Access;
@@ -114,7 +115,7 @@ pub(crate) fn spawn(
     is_timed: bool,
 ) -> Result<Process, Failure> {
     let workload = &config.workloads[index];
-    let plan = plan(workload, &config.lists);
+    let plan = plan(workload, &config.pools);
     let group = around.groups.open(workload, index)?;
     for (step, limit) in plan.of(Phase::Before) {
         around.groups.limit(group.as_ref(), limit, plan.namespaces.has("user")).map_err(|errno| Failure {

@@ -56,9 +56,9 @@ fn words(lines: &str) -> Vec<Vec<String>> {
     // What PID 1 would take is what the image says, byte for byte.
     let workload = &config.workloads[0];
     if let Some(exec) = lines.iter().find(|line| line[0] == "exec") {
-        assert_eq!(config.lists.of(workload.exec), &exec[1..]);
+        assert_eq!(config.pools.of(workload.exec), &exec[1..]);
     }
-    let variables = config.lists.of(workload.env).iter().map(|variable| (variable.name, variable.value));
+    let variables = config.pools.of(workload.env).iter().map(|variable| (variable.name, variable.value));
     let env = lines.iter().filter(|line| line[0] == "env").map(|line| (line[1].as_str(), line[2].as_str()));
     assert!(variables.eq(env), "{lines:?}");
     if let Some(directory) = lines.iter().find(|line| line[0] == "directory") {

@@ -1,14 +1,17 @@
 //! The keys about what a workload shares, may do, and runs as.
 
-use super::super::capability::{self, SETGID, SYS_ADMIN};
+use super::super::capability::{self, SYS_ADMIN};
 use super::super::error::{Error, Problem};
-use super::super::isolation::{Bind, Device, Overlay, RESOURCES, ResourceLimit, Tcp, Volume};
-use super::super::lists::Lists;
+use super::super::identity::{RESOURCES, ResourceLimit};
+use super::super::isolation::{Bind, Device, Overlay, Tcp, Volume};
+use super::super::lexer::Line;
+use super::super::limits;
 use super::super::model::{Config, Workload};
+use super::super::pools::Pools;
 use super::super::vocabulary::Meaning;
-use super::super::{limits, values};
-use super::{Values, Wrong};
-use crate::plan::Namespaces;
+use super::arguments::{Arguments, Reported};
+use super::values;
+use crate::namespaces::Namespaces;
 use crate::seccomp::{Call, Profile};
 use heapless::Vec;
 
@@ -21,9 +24,9 @@ const OOM: &str = "a whole number from -1000 to 1000";
 const PRIORITY: &str = "a priority from 1 to 99";
 const LEVEL: &str = "a level from 0 to 7";
 
-impl<'a> Values<'_, 'a> {
+impl<'a> Arguments<'_, 'a> {
     /// Reads one of the keys that this file is about; gives whether it was one.
-    pub(super) fn isolation(&mut self, workload: &mut Workload<'a>, lists: &mut Lists<'a>) -> Result<bool, Wrong> {
+    pub(super) fn isolation(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
         match self.key.meaning {
             Meaning::Share => self.share(workload)?,
             Meaning::Ids => {
@@ -39,9 +42,9 @@ impl<'a> Values<'_, 'a> {
             Meaning::Seccomp => self.seccomp(workload)?,
             Meaning::Landlock => workload.isolation.has_landlock = self.choose("on or off", &["off", "on"])? == 1,
             Meaning::Tcp => self.tcp(workload)?,
-            Meaning::Device => self.device(workload, lists)?,
-            Meaning::Mount => self.mount(workload, lists)?,
-            Meaning::Volume => self.volume(workload, lists)?,
+            Meaning::Device => self.device(workload, pools)?,
+            Meaning::Mount => self.mount(workload, pools)?,
+            Meaning::Volume => self.volume(workload, pools)?,
             Meaning::Sys => workload.isolation.has_sys = true,
             Meaning::Tmp => {
                 let size = |text| values::amount(text).filter(|bytes| (4096..u64::MAX).contains(bytes));
@@ -58,7 +61,7 @@ impl<'a> Values<'_, 'a> {
                 let octal = |text: &str| u16::from_str_radix(text, 8).ok().filter(|mask| *mask <= 0o777);
                 workload.identity.umask = self.take("an octal number such as 022", octal)?;
             }
-            Meaning::Rlimit => self.rlimit(workload, lists)?,
+            Meaning::Rlimit => self.rlimit(workload, pools)?,
             Meaning::OomScoreAdj => workload.identity.oom_score_adj = self.number(OOM, -1000..=1000)? as i16,
             Meaning::Nice => workload.identity.nice = self.number(NICE, -20..=19)? as i8,
             Meaning::Scheduler => self.scheduler(workload)?,
@@ -78,7 +81,7 @@ impl<'a> Values<'_, 'a> {
         expected: &'static str,
         read: impl Fn(&'a str) -> Option<T>,
         mut keep: impl FnMut(T) -> bool,
-    ) -> Result<(), Wrong> {
+    ) -> Result<(), Reported> {
         loop {
             let value = self.take(expected, &read)?;
             if !keep(value) {
@@ -91,7 +94,7 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `share NAMESPACE...`; the name behind `net=` is looked up when every workload is known.
-    fn share(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+    fn share(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
         let flag = |text: &str| {
             let name = if text.starts_with("net=") { "net" } else { text };
             Namespaces::NAMES.iter().find(|(known, _)| *known == name && *known != "mnt").map(|(_, flag)| *flag)
@@ -103,7 +106,7 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `seccomp PROFILE [+NAME|-NAME]...`
-    fn seccomp(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+    fn seccomp(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
         let seccomp = &mut workload.isolation.seccomp;
         let chosen = self.choose(PROFILE, &["default", "strict", "off"])?;
         seccomp.profile = [Profile::Default, Profile::Strict, Profile::Off][chosen];
@@ -119,7 +122,7 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `tcp [bind=PORT,...] [connect=PORT,...]`
-    fn tcp(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+    fn tcp(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
         const EXPECTED: &str = "bind=PORT,... or connect=PORT,... with at most 8 ports each, or none";
         let ports = |text: &str| {
             let mut ports = Vec::new();
@@ -147,35 +150,35 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `device PATH [r|w|rw]`
-    fn device(&mut self, workload: &mut Workload<'a>, lists: &mut Lists<'a>) -> Result<(), Wrong> {
+    fn device(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<(), Reported> {
         let below_dev = |text: &'a str| {
             values::path(text).filter(|path| path.strip_prefix("/dev/").is_some_and(|name| !name.is_empty()))
         };
         let path = self.take("a path below /dev", below_dev)?;
         let access = if self.has_more() { self.choose("r, w or rw", &["r", "w", "rw"])? } else { 2 };
         let (read, write) = (access != 1, access != 0);
-        if !lists.push(&mut workload.isolation.devices, Device { path, read, write }, limits::DEVICES) {
+        if !pools.push(&mut workload.isolation.devices, Device { path, read, write }, limits::DEVICES) {
             return self.too_many("device lines", limits::DEVICES);
         }
         Ok(())
     }
 
     /// `mount SOURCE TARGET [ro|rw][,exec]`
-    fn mount(&mut self, workload: &mut Workload<'a>, lists: &mut Lists<'a>) -> Result<(), Wrong> {
+    fn mount(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<(), Reported> {
         let source = self.path()?;
         let target = self.target()?;
         const OPTIONS: [&str; 4] = ["ro", "rw", "ro,exec", "rw,exec"];
         let chosen = if self.has_more() { self.choose("ro, rw, ro,exec or rw,exec", &OPTIONS)? } else { 0 };
         let (is_writable, is_executable) = (chosen % 2 == 1, chosen >= 2);
         let bind = Bind { source, target, is_writable, is_executable };
-        if !lists.push(&mut workload.isolation.mounts, bind, limits::MOUNTS) {
+        if !pools.push(&mut workload.isolation.mounts, bind, limits::MOUNTS) {
             return self.too_many("mount lines", limits::MOUNTS);
         }
         Ok(())
     }
 
     /// Where something of the board is attached.
-    fn target(&mut self) -> Result<&'a str, Wrong> {
+    fn target(&mut self) -> Result<&'a str, Reported> {
         self.take("an absolute path, not / and not below /proc, /sys or /dev", |text| {
             let first = text.split('/').find(|part| !part.is_empty())?;
             values::path(text).filter(|_| !["proc", "sys", "dev"].contains(&first))
@@ -183,34 +186,34 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `volume NAME TARGET`; the folder that it lies in is filled in when every section is known.
-    fn volume(&mut self, workload: &mut Workload<'a>, lists: &mut Lists<'a>) -> Result<(), Wrong> {
+    fn volume(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<(), Reported> {
         let name = self.take(values::NAME, values::name)?;
         let target = self.target()?;
-        if !lists.push(&mut workload.isolation.volumes, Volume { folder: "", name, target }, limits::VOLUMES) {
+        if !pools.push(&mut workload.isolation.volumes, Volume { folder: "", name, target }, limits::VOLUMES) {
             return self.too_many("volume lines", limits::VOLUMES);
         }
         Ok(())
     }
 
     /// `rlimit RESOURCE SOFT [HARD]`
-    fn rlimit(&mut self, workload: &mut Workload<'a>, lists: &mut Lists<'a>) -> Result<(), Wrong> {
+    fn rlimit(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<(), Reported> {
         const AMOUNT: &str = "a number, one with K, M or G behind it, or max";
         let resource = self.choose("the name of a resource such as nofile (getrlimit(2))", &RESOURCES)? as u8;
         let soft = self.amount(AMOUNT)?;
         let hard = if self.has_more() { self.amount(AMOUNT)? } else { soft };
         let limits = &mut workload.identity.rlimits;
-        if soft > hard || lists.of(*limits).iter().any(|limit| limit.resource == resource) {
+        if soft > hard || pools.of(*limits).iter().any(|limit| limit.resource == resource) {
             let word = self.line.words[if soft > hard { 2 } else { 1 }];
             let expected = if soft > hard { "a soft limit below the hard one" } else { "each resource once" };
             return self.error(word.column, Problem::Value(word.text, expected));
         }
         // Each resource stands there once, so there is room for all.
-        let _ = lists.push(limits, ResourceLimit { resource, soft, hard }, limits::RLIMITS);
+        let _ = pools.push(limits, ResourceLimit { resource, soft, hard }, limits::RLIMITS);
         Ok(())
     }
 
     /// `scheduler other|batch|idle`, or `fifo PRIORITY`, or `rr PRIORITY`, by the numbers of sched(7)
-    fn scheduler(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+    fn scheduler(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
         const POLICIES: [&str; 5] = ["other", "fifo", "rr", "batch", "idle"];
         let policy = [0, 1, 2, 3, 5][self.choose("other, batch, idle, fifo or rr", &POLICIES)?];
         let priority = if matches!(policy, 1 | 2) { self.number(PRIORITY, 1..=99)? } else { 0 };
@@ -219,7 +222,7 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `ioprio realtime|best-effort LEVEL`, or `idle`, by the numbers of ioprio_set(2)
-    fn ioprio(&mut self, workload: &mut Workload<'a>) -> Result<(), Wrong> {
+    fn ioprio(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
         let class = self.choose("realtime, best-effort or idle", &["realtime", "best-effort", "idle"])?;
         let level = if class == 2 { 0 } else { self.number(LEVEL, 0..=7)? };
         // The class stands in the upper three bits of sixteen (include/uapi/linux/ioprio.h).
@@ -229,7 +232,7 @@ impl<'a> Values<'_, 'a> {
 }
 
 /// The second reading of `share net=NAME`.
-pub(super) fn read_net<'a>(line: &super::Line<'a>, config: &mut Config<'a>, index: usize) -> Result<(), Error<'a>> {
+pub(super) fn read_net<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Result<(), Error<'a>> {
     for word in &line.words[1..] {
         let Some(name) = word.text.strip_prefix("net=") else { continue };
         let error = |problem| Err(Error { line: line.number, column: word.column, problem });
@@ -250,11 +253,11 @@ pub(super) fn read_net<'a>(line: &super::Line<'a>, config: &mut Config<'a>, inde
 }
 
 /// The second reading of `volume`: the board's line says where they are.
-pub(super) fn place_volume<'a>(line: &super::Line<'a>, config: &mut Config<'a>, index: usize) -> Result<(), Error<'a>> {
+pub(super) fn place_volume<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Result<(), Error<'a>> {
     let Some(folder) = config.system.volumes else {
         return Err(Error { line: line.number, column: line.words[0].column, problem: Problem::NoVolumes });
     };
-    config.lists.of_mut(config.workloads[index].isolation.volumes).iter_mut().for_each(|volume| volume.folder = folder);
+    config.pools.of_mut(config.workloads[index].isolation.volumes).iter_mut().for_each(|volume| volume.folder = folder);
     Ok(())
 }
 
@@ -282,9 +285,4 @@ pub(super) fn broken_rule(workload: &Workload<'_>) -> Option<&'static str> {
         return Some("at-stop runs when the board goes down: nothing is critical or looked after then");
     }
     None
-}
-
-/// Whether a workload's programs may change their supplementary groups.
-pub(crate) fn may_set_groups(workload: &Workload<'_>) -> bool {
-    !workload.identity.groups.is_empty() || workload.isolation.capabilities.contains(SETGID)
 }

@@ -1,10 +1,11 @@
 //! The keys about what a workload may use: control group limits.
 
 use super::super::isolation::{IoLimit, Resources};
-use super::super::lists::Lists;
+use super::super::limits;
+use super::super::pools::Pools;
 use super::super::vocabulary::Meaning;
-use super::super::{limits, values};
-use super::{Values, Wrong};
+use super::arguments::{Arguments, Reported};
+use super::values;
 
 const BYTES: &str = "a number of bytes such as 32M or 1G, or max";
 const PIDS: &str = "a number of processes, or max";
@@ -14,9 +15,9 @@ const CPUS: &str = "a list of processors such as 0-1,3";
 const MEMORY_OPTION: &str = "high=, min= or swap= and a number of bytes";
 const IO_OPTION: &str = "rbps=, wbps=, riops= or wiops= and a number";
 
-impl<'a> Values<'_, 'a> {
+impl<'a> Arguments<'_, 'a> {
     /// Reads one of the keys that this file is about; gives whether it was one.
-    pub(super) fn resources(&mut self, resources: &mut Resources<'a>, lists: &mut Lists<'a>) -> Result<bool, Wrong> {
+    pub(super) fn resources(&mut self, resources: &mut Resources<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
         match self.key.meaning {
             Meaning::Memory => {
                 resources.memory = Some(self.amount(BYTES)?);
@@ -51,7 +52,7 @@ impl<'a> Values<'_, 'a> {
                         break;
                     }
                 }
-                if !lists.push(&mut resources.io, io, limits::DEVICES) {
+                if !pools.push(&mut resources.io, io, limits::DEVICES) {
                     return self.too_many("io lines", limits::DEVICES);
                 }
             }

@@ -1,14 +1,16 @@
 //! The keys about supervising a workload, and about what watches the board itself.
 
 use super::super::error::Problem;
-use super::super::lists::{Lists, Part};
+use super::super::limits;
 use super::super::model::System;
+use super::super::pools::Pools;
+use super::super::span::Span;
 use super::super::supervision::{
     Boots, Check, Control, Health, Instead, LogFile, OnDamage, Ready, Supervision, SystemMount, Watchdog,
 };
 use super::super::vocabulary::Meaning;
-use super::super::{limits, values};
-use super::{Values, Wrong};
+use super::arguments::{Arguments, Reported};
+use super::values;
 
 const PORT: &str = "a port from 1 to 65535";
 const WITHIN: &str = "within= and a duration such as within=10s";
@@ -48,12 +50,12 @@ fn rate(text: &str) -> Option<(u32, u32)> {
     Some((values::number(count).filter(|count| *count > 0)?, values::duration_ms(period)?))
 }
 
-impl<'a> Values<'_, 'a> {
+impl<'a> Arguments<'_, 'a> {
     /// Reads one of the workload's keys that this file is about; gives whether it was one.
-    pub(super) fn supervision(&mut self, place: &mut Supervision<'a>, lists: &mut Lists<'a>) -> Result<bool, Wrong> {
+    pub(super) fn supervision(&mut self, place: &mut Supervision<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
         match self.key.meaning {
             Meaning::Ready => (place.ready, place.ready_within_ms) = self.ready()?,
-            Meaning::Health => place.health = Some(self.health(lists)?),
+            Meaning::Health => place.health = Some(self.health(pools)?),
             Meaning::Critical => place.critical_ms = self.or_within(CRITICAL_MS)?,
             Meaning::AtStop => place.at_stop_ms = self.or_within(AT_STOP_MS)?,
             Meaning::Safe => place.is_safe = true,
@@ -76,7 +78,7 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// Reads one of the board's keys that this file is about.
-    pub(super) fn system(&mut self, system: &mut System<'a>) -> Result<(), Wrong> {
+    pub(super) fn system(&mut self, system: &mut System<'a>) -> Result<(), Reported> {
         match self.key.meaning {
             Meaning::Watchdog => {
                 let device = self.path()?;
@@ -99,7 +101,7 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `boots FILE [limit=COUNT] [after=DURATION]`
-    fn boots(&mut self) -> Result<Boots<'a>, Wrong> {
+    fn boots(&mut self) -> Result<Boots<'a>, Reported> {
         let path = self.path()?;
         let mut boots = Boots { path, limit: BOOTS, after_ms: WELL_MS };
         while self.has_more() {
@@ -115,7 +117,7 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `log kmsg | FILE [size=BYTES]`
-    fn system_log(&mut self, system: &mut System<'a>) -> Result<(), Wrong> {
+    fn system_log(&mut self, system: &mut System<'a>) -> Result<(), Reported> {
         let path = self.take("kmsg, or the absolute path of a file", |text| match text {
             "kmsg" => Some(None),
             _ => values::path(text).map(Some),
@@ -132,7 +134,7 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `mount SOURCE TARGET FILESYSTEM [OPTION...]`
-    fn system_mount(&mut self, system: &mut System<'a>) -> Result<(), Wrong> {
+    fn system_mount(&mut self, system: &mut System<'a>) -> Result<(), Reported> {
         let source = self.take(values::SOURCE, values::source)?;
         let target = self.take("an absolute path without .., not /", |text| {
             values::path(text).filter(|path| !path.trim_matches('/').is_empty())
@@ -171,12 +173,12 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `within=DURATION`, or the usual one.
-    fn or_within(&mut self, usual_ms: u32) -> Result<u32, Wrong> {
+    fn or_within(&mut self, usual_ms: u32) -> Result<u32, Reported> {
         if self.has_more() { self.take(WITHIN, within) } else { Ok(usual_ms) }
     }
 
     /// `ready exec | exit | fd N | tcp PORT | after DURATION | notify [within=DURATION]`
-    fn ready(&mut self) -> Result<(Ready, u32), Wrong> {
+    fn ready(&mut self) -> Result<(Ready, u32), Reported> {
         let ready = match self.choose(READY, &["exec", "exit", "fd", "tcp", "after", "notify"])? {
             0 => return Ok((Ready::Exec, 0)),
             1 => return Ok((Ready::Exit, self.or_within(0)?)),
@@ -189,19 +191,19 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `health tcp PORT | file PATH | exec PROGRAM... | notify [interval=DURATION] [failures=COUNT]`
-    fn health(&mut self, lists: &mut Lists<'a>) -> Result<Health<'a>, Wrong> {
+    fn health(&mut self, pools: &mut Pools<'a>) -> Result<Health<'a>, Reported> {
         let mut health = Health { check: Check::Notify, interval_ms: INTERVAL_MS, failures: FAILURES };
         let is_option = |text: &str| text.starts_with("interval=") || text.starts_with("failures=");
         match self.choose(HEALTH, &["tcp", "file", "exec", "notify"])? {
             0 => health.check = Check::Tcp(self.take(PORT, port)?),
             1 => health.check = Check::File(self.path()?),
             2 => {
-                let mut words = Part::NONE;
+                let mut words = Span::NONE;
                 // The first word always fits: the table is empty.
-                let _ = lists.push(&mut words, self.path()?, limits::CHECK_WORDS);
+                let _ = pools.push(&mut words, self.path()?, limits::CHECK_WORDS);
                 while let Some(word) = self.line.words.get(self.next).filter(|word| !is_option(word.text)) {
                     self.next += 1;
-                    if !lists.push(&mut words, word.text, limits::CHECK_WORDS) {
+                    if !pools.push(&mut words, word.text, limits::CHECK_WORDS) {
                         let problem = Problem::TooMany("words of a health check", limits::CHECK_WORDS as u32);
                         return self.error(word.column, problem);
                     }

@@ -16,7 +16,7 @@ fn smallest_file_has_the_documented_defaults() {
         assert_eq!(config.system.idle, Idle::Stay);
         let workload = &config.workloads[0];
         assert_eq!((workload.name, workload.line), ("a", 2));
-        assert_eq!((workload.root, config.lists.of(workload.exec)), ("/r", &["/x"][..]));
+        assert_eq!((workload.root, config.pools.of(workload.exec)), ("/r", &["/x"][..]));
         assert_eq!((workload.directory, workload.hostname), ("/", "a"));
         assert_eq!(workload.identity.user, User { uid: 0, gid: 0 });
         assert!(workload.env.is_empty() && workload.needs.is_empty() && workload.after.is_empty());
@@ -57,30 +57,30 @@ fn every_workload_has_room_for_its_own_after_a_reload_as_well() {
         config.clear();
         parse(text.as_bytes(), &mut config).unwrap_or_else(|error| panic!("{error}"));
         for (number, (workload, name)) in config.workloads.iter().zip(&names).enumerate() {
-            let lists = &config.lists;
-            let exec = lists.of(workload.exec);
+            let pools = &config.pools;
+            let exec = pools.of(workload.exec);
             assert_eq!((exec.len(), exec[0]), (limits::EXEC_WORDS, format!("/{name}").as_str()));
             assert_eq!(exec[1], format!("{name}-0"));
             let Some(Health { check: Check::Exec(words), .. }) = &workload.supervision.health else {
                 panic!("a check")
             };
             assert_eq!(
-                (lists.of(*words).len(), lists.of(*words)[7]),
+                (pools.of(*words).len(), pools.of(*words)[7]),
                 (limits::CHECK_WORDS, format!("{name}-6").as_str())
             );
-            let variables = lists.of(workload.env);
+            let variables = pools.of(workload.env);
             assert_eq!(variables.len(), limits::VARIABLES);
             assert!(variables.iter().enumerate().all(|(at, found)| found.value == format!("{name}-{at}")));
-            assert_eq!(lists.of(workload.identity.rlimits).len(), limits::RLIMITS);
-            assert_eq!(lists.of(workload.isolation.devices)[7].path, format!("/dev/{name}7"));
-            assert_eq!(lists.of(workload.resources.io)[7].device, format!("/dev/{name}7"));
-            assert_eq!(lists.of(workload.isolation.mounts)[7].source, format!("/{name}7"));
-            let last = &lists.of(workload.isolation.volumes)[3];
+            assert_eq!(pools.of(workload.identity.rlimits).len(), limits::RLIMITS);
+            assert_eq!(pools.of(workload.isolation.devices)[7].path, format!("/dev/{name}7"));
+            assert_eq!(pools.of(workload.resources.io)[7].device, format!("/dev/{name}7"));
+            assert_eq!(pools.of(workload.isolation.mounts)[7].source, format!("/{name}7"));
+            let last = &pools.of(workload.isolation.volumes)[3];
             assert_eq!((last.folder, last.name), ("/data", format!("{name}3").as_str()));
-            let links = lists.of(workload.network.links);
+            let links = pools.of(workload.network.links);
             assert_eq!(links.len(), limits::LINKS);
             assert_eq!(links[3].addresses[0].to_string(), format!("10.3.{number}.2/16"));
-            let published = lists.of(workload.network.publish);
+            let published = pools.of(workload.network.publish);
             assert_eq!(published.len(), limits::PUBLISHED);
             assert_eq!(published[7].to_string(), format!("{}7:80/tcp", number + 1));
         }
@@ -104,9 +104,9 @@ fn every_key_is_read() {
         assert_eq!((config.system.console.device, config.system.console.mode), (Some("ttyS0"), ConsoleMode::Off));
         assert_eq!(config.system.idle, Idle::Reboot);
         let web = &config.workloads[0];
-        assert_eq!(config.lists.of(web.exec), ["/bin/httpd", "-f", "a b # c", ""]);
+        assert_eq!(config.pools.of(web.exec), ["/bin/httpd", "-f", "a b # c", ""]);
         let env = [Variable { name: "A", value: "1 2" }, Variable { name: "B", value: "" }];
-        assert_eq!(config.lists.of(web.env), env);
+        assert_eq!(config.pools.of(web.env), env);
         assert_eq!((web.directory, web.hostname), ("/srv", "front"));
         assert_eq!(web.identity.user, User { uid: 1000, gid: 50 });
         assert_eq!(web.needs.iter().collect::<Vec<_>>(), [1, 2]);
@@ -193,12 +193,12 @@ fn every_key_of_confinement_is_read() {
             Device { path: "/dev/ttyS1", read: false, write: true },
             Device { path: "/dev/fb0", read: true, write: true },
         ];
-        assert_eq!(config.lists.of(a.isolation.devices), devices);
+        assert_eq!(config.pools.of(a.isolation.devices), devices);
         let binds = [
             Bind { source: "/data", target: "/var/lib", is_writable: true, is_executable: true },
             Bind { source: "/etc", target: "/cfg", is_writable: false, is_executable: false },
         ];
-        assert_eq!(config.lists.of(a.isolation.mounts), binds);
+        assert_eq!(config.pools.of(a.isolation.mounts), binds);
         assert!(a.isolation.has_sys && a.isolation.is_privileged && a.isolation.tmp_is_executable);
         assert!(!a.isolation.has_landlock && b.isolation.has_landlock);
         assert_eq!((a.isolation.tmp_bytes, b.isolation.tmp_bytes), (1 << 20, 16 << 20));
@@ -213,12 +213,12 @@ fn every_key_of_confinement_is_read() {
             (Some(150), Some(50), Some("0-1,3"))
         );
         let io = IoLimit { device: "/dev/vda", limits: [Some(1 << 20), None, None, Some(100)] };
-        assert_eq!(config.lists.of(resources.io), [io]);
+        assert_eq!(config.pools.of(resources.io), [io]);
         let identity = &a.identity;
         assert_eq!((identity.groups.as_slice(), identity.umask, identity.oom_score_adj), (&[5, 6][..], 0o077, -500));
         let limits =
             [ResourceLimit { resource: 7, soft: 1024, hard: 2048 }, ResourceLimit { resource: 4, soft: 0, hard: 0 }];
-        assert_eq!(config.lists.of(identity.rlimits), limits);
+        assert_eq!(config.pools.of(identity.rlimits), limits);
         assert_eq!((identity.nice, identity.scheduler), (-5, Some((2, 7))));
         // Class 2 in the upper three bits of sixteen, level 3.
         assert_eq!((identity.ioprio, identity.personality), (Some(0x4003), Some(8)));
@@ -243,12 +243,12 @@ fn networks_are_read() {
     assert!(system.links[1].has_dhcp && matches!(system.links[2].which, Which::Path(_)));
     assert_eq!((system.routes.len(), system.name_servers.len(), config.system.sysctls.len()), (1, 2, 1));
     let network = &config.workloads[0].network;
-    let links = config.lists.of(network.links);
+    let links = config.pools.of(network.links);
     assert_eq!(links[2].attachment, Attachment::Moved("usb"));
     assert_eq!(links[2].inner_name(2), "usb");
     assert!(links[0].may_spoof && network.talks_to_board && network.has_resolv);
     let published: std::vec::Vec<_> =
-        config.lists.of(network.publish).iter().map(|publish| publish.to_string()).collect();
+        config.pools.of(network.publish).iter().map(|publish| publish.to_string()).collect();
     assert_eq!(published, ["8080:80/tcp", "10.0.0.1:53:53/udp", "[fd00::1]:443:443/tcp"]);
     assert!(network.talk.contains(1) && !network.talk.contains(0));
     let needed: std::vec::Vec<_> = super::super::needed_modules(&config).collect();

@@ -2,12 +2,12 @@
 
 use super::super::super::address::Prefix;
 use super::super::super::error::{Error, Problem};
-use super::super::super::lines::{Line, Word};
-use super::super::super::lists::Lists;
+use super::super::super::lexer::{Line, Word};
 use super::super::super::model::{Config, Workload};
 use super::super::super::network::{Addresses, Attachment, Network, Publish, WorkloadLink};
+use super::super::super::pools::Pools;
 use super::words::{ip, network as network_of, prefix, publish};
-use crate::plan::Namespaces;
+use crate::namespaces::Namespaces;
 use core::net::IpAddr;
 
 pub(super) const NEW_ADDRESS: &str = "an address that is not taken";
@@ -122,12 +122,12 @@ pub(in super::super) fn check_workload<'a>(
 
 fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<(), Error<'a>> {
     let wrong = |word: &Word<'a>, expected| Err(at(line, word, expected));
-    let links = config.lists.of(config.workloads[index].network.links).iter();
+    let links = config.pools.of(config.workloads[index].network.links).iter();
     let (Some(link), Some(parent)) = (links.clone().find(|link| link.line.0 == line.number), line.words.get(2)) else {
         return Ok(());
     };
     let others = || {
-        let all = config.workloads.iter().flat_map(|workload| config.lists.of(workload.network.links));
+        let all = config.workloads.iter().flat_map(|workload| config.pools.of(workload.network.links));
         all.filter(|other| other.line.0 != line.number)
     };
     match link.attachment {
@@ -182,14 +182,14 @@ fn check_publish<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Resu
         other.port == own.port && other.is_udp == own.is_udp && !is_apart
     };
     // Up to this section this line is one of them; of two workloads with the same port the later is told.
-    let before = config.workloads[..=index].iter().flat_map(|workload| config.lists.of(workload.network.publish));
+    let before = config.workloads[..=index].iter().flat_map(|workload| config.pools.of(workload.network.publish));
     if before.filter(|other| is_taken(other)).count() > 1 {
         return Err(at(line, word, NEW_PORT));
     }
     let workload = &config.workloads[index];
     let is_published = |is_ipv4| {
         own.address.is_none_or(|own| own.is_ipv4() == is_ipv4)
-            && workload.network.answering(&config.lists, is_ipv4).is_some()
+            && workload.network.answering(&config.pools, is_ipv4).is_some()
     };
     if !is_published(true) && !is_published(false) {
         let problem = Problem::Rule(workload.name, "publish needs a link veth with an address of that family and via");
@@ -209,7 +209,7 @@ fn read_talk<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Resu
             None if word.text == "board" => config.workloads[index].network.talks_to_board = true,
             None => return error(Problem::NoWorkload(word.text)),
             Some(other) if other == index => return error(Problem::Itself(word.text)),
-            Some(other) if config.workloads[other].network.bridged(&config.lists).next().is_none() => {
+            Some(other) if config.workloads[other].network.bridged(&config.pools).next().is_none() => {
                 return error(Problem::Value(word.text, BRIDGED));
             }
             Some(other) => config.workloads[index].network.talk.insert(other),
@@ -220,7 +220,7 @@ fn read_talk<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Resu
         return missing(Problem::Missing("talk", "the names of workloads, or board"), line.end);
     }
     let workload = &config.workloads[index];
-    if workload.network.bridged(&config.lists).next().is_none() {
+    if workload.network.bridged(&config.pools).next().is_none() {
         let problem = Problem::Rule(workload.name, "talk needs a link veth with an address");
         return missing(problem, line.words[0].column);
     }
@@ -228,7 +228,7 @@ fn read_talk<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Resu
 }
 
 /// What has to hold of a workload's network as a whole; gives what does not, and what to do.
-pub(in super::super) fn broken_rule<'a>(workload: &Workload<'a>, lists: &Lists<'a>) -> Option<&'static str> {
+pub(in super::super) fn broken_rule<'a>(workload: &Workload<'a>, pools: &Pools<'a>) -> Option<&'static str> {
     let Network { links, publish, .. } = &workload.network;
     if workload.isolation.shared & Namespaces::flag("net") != 0 && !(links.is_empty() && publish.is_empty()) {
         return Some("link and publish belong to a network of its own; remove them, or share net");
@@ -239,5 +239,5 @@ pub(in super::super) fn broken_rule<'a>(workload: &Workload<'a>, lists: &Lists<'
         Attachment::Ipvlan(_) | Attachment::Moved(_) => link.mac.is_some() || link.may_spoof,
     };
     let text = "spoof has a meaning for veth alone, mac= for veth and macvlan; remove them elsewhere";
-    lists.of(*links).iter().any(has_no_meaning).then_some(text)
+    pools.of(*links).iter().any(has_no_meaning).then_some(text)
 }

@@ -8,15 +8,16 @@ pub(super) use consistency::{broken_rule, check_system, check_workload};
 
 use super::super::address::Mac;
 use super::super::error::Problem;
-use super::super::lists::Lists;
+use super::super::limits;
 use super::super::model::System;
 use super::super::network::{
     Addresses, Attachment, Bridge, Gateways, HostLink, Masquerade, Network, Place, Route, Sysctl, SystemNetwork, Which,
     WorkloadLink,
 };
+use super::super::pools::Pools;
 use super::super::vocabulary::Meaning;
-use super::super::{limits, values};
-use super::{Values, Wrong};
+use super::arguments::{Arguments, Reported};
+use super::values;
 use consistency::{NEW_ADDRESS, NEW_ROUTE, is_among};
 use words::{ip, link_name, mac, mtu, prefix, publish, sysctl};
 
@@ -42,9 +43,9 @@ struct Words<'a> {
     may_spoof: bool,
 }
 
-impl<'a> Values<'_, 'a> {
+impl<'a> Arguments<'_, 'a> {
     /// Reads one of the board's keys that this file is about.
-    pub(super) fn system_network(&mut self, system: &mut System<'a>) -> Result<(), Wrong> {
+    pub(super) fn system_network(&mut self, system: &mut System<'a>) -> Result<(), Reported> {
         let line = Place(self.line.number);
         let network = &mut system.network;
         match self.key.meaning {
@@ -104,7 +105,7 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// `bridge NAME ADDRESS...`
-    fn bridge(&mut self, network: &mut SystemNetwork<'a>) -> Result<(), Wrong> {
+    fn bridge(&mut self, network: &mut SystemNetwork<'a>) -> Result<(), Reported> {
         let line = Place(self.line.number);
         let name = self.take(LINK, link_name)?;
         let mut addresses = Addresses::new();
@@ -127,7 +128,7 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// Reads one of the workload's keys that this file is about; gives whether it was one.
-    pub(super) fn network(&mut self, network: &mut Network<'a>, lists: &mut Lists<'a>) -> Result<bool, Wrong> {
+    pub(super) fn network(&mut self, network: &mut Network<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
         match self.key.meaning {
             Meaning::WorkloadLink => {
                 let kind = self.choose(KIND, &["veth", "macvlan", "ipvlan", "move"])?;
@@ -145,13 +146,13 @@ impl<'a> Values<'_, 'a> {
                 }
                 let line = Place(self.line.number);
                 let link = WorkloadLink { line, attachment, addresses, gateways, mac, mtu, may_spoof };
-                if !lists.push(&mut network.links, link, limits::LINKS) {
+                if !pools.push(&mut network.links, link, limits::LINKS) {
                     return self.too_many("link lines", limits::LINKS);
                 }
             }
             Meaning::Publish => {
                 let publish = self.take(PUBLISH, publish)?;
-                if !lists.push(&mut network.publish, publish, limits::PUBLISHED) {
+                if !pools.push(&mut network.publish, publish, limits::PUBLISHED) {
                     return self.too_many("publish lines", limits::PUBLISHED);
                 }
             }
@@ -164,7 +165,7 @@ impl<'a> Values<'_, 'a> {
     }
 
     /// The words behind a link's name.
-    fn link_words(&mut self, expected: &'static str, is_inner: bool) -> Result<Words<'a>, Wrong> {
+    fn link_words(&mut self, expected: &'static str, is_inner: bool) -> Result<Words<'a>, Reported> {
         let mut words = Words::default();
         let mut is_up = is_inner;
         while self.has_more() || !is_up {

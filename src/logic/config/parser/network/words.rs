@@ -1,8 +1,9 @@
 //! Single words of the lines about networks: names, addresses, ports. Whether they go with other words, others decide.
 
 use super::super::super::address::{Mac, Prefix};
+use super::super::super::limits;
 use super::super::super::network::Publish;
-use super::super::super::{limits, values};
+use super::super::values;
 use core::net::IpAddr;
 
 /// A link's name (dev_valid_name in net/core/dev.c, and nothing that a terminal or a path could misread).

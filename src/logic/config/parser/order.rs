@@ -1,8 +1,9 @@
 //! `needs` and `after`: names become sets of indexes, and no workload may wait for itself, on whatever way.
 
-use super::error::{CYCLE_NAMES, Error, Problem};
-use super::lines::Line;
-use super::model::{Config, WorkloadSet};
+use super::super::error::{CYCLE_NAMES, Error, Problem};
+use super::super::lexer::Line;
+use super::super::model::Config;
+use super::super::workload_set::WorkloadSet;
 
 /// Reads a `needs` or `after` line of the workload at `index`; every section is known by now.
 pub(super) fn read<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize, is_need: bool) -> Result<(), Error<'a>> {

@@ -1,8 +1,9 @@
 //! Words as values: numbers, durations, paths, names, signals, users. A value is the whole word or nothing.
 
-use super::limits;
-use super::model::{Signal, User};
-use core::fmt;
+use super::super::identity::User;
+use super::super::limits;
+use super::super::signal::Signal;
+use super::super::source::Source;
 
 /// A whole number, digits alone.
 pub(super) fn number(text: &str) -> Option<u32> {
@@ -61,8 +62,8 @@ pub(super) const SOURCE: &str = "an absolute path, or LABEL=, UUID= or PARTUUID=
 
 /// Where a filesystem is.
 pub(super) fn source(text: &str) -> Option<&str> {
-    match crate::storage::Source::of(text)? {
-        crate::storage::Source::Path(text) => path(text),
+    match Source::of(text)? {
+        Source::Path(text) => path(text),
         _ => Some(text),
     }
 }
@@ -126,59 +127,7 @@ pub(super) fn variable(text: &str) -> Option<&str> {
 /// What [`signal`] expects, for errors.
 pub(super) const SIGNAL: &str = "a signal's name such as TERM, INT, QUIT, HUP or USR1";
 
-/// Signals by the number that x86_64 and aarch64 share (signal(7)).
-const SIGNALS: [(u8, &str); 31] = [
-    (1, "HUP"),
-    (2, "INT"),
-    (3, "QUIT"),
-    (4, "ILL"),
-    (5, "TRAP"),
-    (6, "ABRT"),
-    (7, "BUS"),
-    (8, "FPE"),
-    (9, "KILL"),
-    (10, "USR1"),
-    (11, "SEGV"),
-    (12, "USR2"),
-    (13, "PIPE"),
-    (14, "ALRM"),
-    (15, "TERM"),
-    (16, "STKFLT"),
-    (17, "CHLD"),
-    (18, "CONT"),
-    (19, "STOP"),
-    (20, "TSTP"),
-    (21, "TTIN"),
-    (22, "TTOU"),
-    (23, "URG"),
-    (24, "XCPU"),
-    (25, "XFSZ"),
-    (26, "VTALRM"),
-    (27, "PROF"),
-    (28, "WINCH"),
-    (29, "IO"),
-    (30, "PWR"),
-    (31, "SYS"),
-];
-
 /// A signal by its name, with or without SIG.
 pub(super) fn signal(text: &str) -> Option<Signal> {
-    let name = text.strip_prefix("SIG").unwrap_or(text);
-    SIGNALS.iter().find(|(_, known)| *known == name).map(|(number, _)| Signal(*number))
-}
-
-impl Signal {
-    /// A signal by its name, with or without SIG.
-    pub fn from_name(text: &str) -> Option<Self> {
-        signal(text)
-    }
-}
-
-impl fmt::Display for Signal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match SIGNALS.iter().find(|(number, _)| *number == self.0) {
-            Some((_, name)) => write!(formatter, "SIG{name}"),
-            None => write!(formatter, "signal {}", self.0),
-        }
-    }
+    Signal::from_name(text)
 }

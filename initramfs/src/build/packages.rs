@@ -1,0 +1,43 @@
+//! Where the packages and files of this machine are that an image is made of.
+
+use crate::tree::{Kind, Tree};
+use anyhow::{Context, Result, ensure};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Where things are on the machine that builds.
+#[derive(Debug)]
+pub struct Places {
+    /// The ELF file that becomes /init.
+    pub init: PathBuf,
+    /// The folder with the archives of packages, as initramfs/debian/unpack leaves them.
+    pub packages: PathBuf,
+    /// The folder that the outputs go to.
+    pub output: PathBuf,
+}
+
+/// The archive of a package.
+pub(super) fn package(places: &Places, name: &str) -> Result<PathBuf> {
+    let archive = places.packages.join(format!("{name}.tar"));
+    ensure!(
+        archive.exists(),
+        "package {name}: {} is not there; fetch it with: initramfs/debian/unpack ARCH RELEASE {name}",
+        archive.display()
+    );
+    Ok(archive)
+}
+
+pub(super) fn package_tree(places: &Places, name: &str) -> Result<Tree> {
+    let archive = package(places, name)?;
+    let mut tree = Tree::new();
+    let place = || archive.display().to_string();
+    tree.apply(std::fs::File::open(&archive).with_context(place)?, false).with_context(place)?;
+    Ok(tree)
+}
+
+pub(super) fn file_of<'a>(tree: &'a Tree, path: &str) -> Option<&'a Arc<Vec<u8>>> {
+    match &tree.get(path)?.kind {
+        Kind::File(bytes) => Some(bytes),
+        _ => None,
+    }
+}

@@ -1,0 +1,102 @@
+//! The words behind a key, taken one after the other.
+
+use super::super::error::Problem;
+use super::super::lexer::Line;
+use super::super::vocabulary::Key;
+use super::values;
+
+/// Something is wrong: what, [`Arguments::problem`] holds. An error by value would be copied at each of the many places
+/// that hand it on, and those copies were a tenth of the board's program.
+#[derive(Debug)]
+pub(super) struct Reported;
+
+/// The words behind a key, taken one after the other.
+pub(super) struct Arguments<'l, 'a> {
+    pub(super) line: &'l Line<'a>,
+    pub(super) key: &'static Key,
+    pub(super) next: usize,
+    /// What is wrong, and in which column.
+    pub(super) problem: Option<(u32, Problem<'a>)>,
+}
+
+impl<'a> Arguments<'_, 'a> {
+    #[cold]
+    #[inline(never)]
+    pub(super) fn wrong(&mut self, column: u32, problem: Problem<'a>) -> Reported {
+        self.problem = Some((column, problem));
+        Reported
+    }
+
+    pub(super) fn error<T>(&mut self, column: u32, problem: Problem<'a>) -> Result<T, Reported> {
+        Err(self.wrong(column, problem))
+    }
+
+    /// The next word.
+    #[inline(never)]
+    pub(super) fn word(&mut self, expected: &'static str) -> Result<&'a str, Reported> {
+        let Some(word) = self.line.words.get(self.next) else {
+            return self.error(self.line.end, Problem::Missing(self.key.name, expected));
+        };
+        self.next += 1;
+        Ok(word.text)
+    }
+
+    /// The word that was taken last is not what is expected.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn unexpected(&mut self, expected: &'static str) -> Reported {
+        let word = self.line.words[self.next - 1];
+        self.wrong(word.column, Problem::Value(word.text, expected))
+    }
+
+    /// The next word as a value.
+    pub(super) fn take<T>(
+        &mut self,
+        expected: &'static str,
+        read: impl FnOnce(&'a str) -> Option<T>,
+    ) -> Result<T, Reported> {
+        let word = self.word(expected)?;
+        match read(word) {
+            Some(value) => Ok(value),
+            None => Err(self.unexpected(expected)),
+        }
+    }
+
+    /// The next word as one of a few; gives which.
+    #[inline(never)]
+    pub(super) fn choose(&mut self, expected: &'static str, words: &[&str]) -> Result<usize, Reported> {
+        self.take(expected, |text| words.iter().position(|known| *known == text))
+    }
+
+    /// The next word as a number in a range.
+    #[inline(never)]
+    pub(super) fn number(
+        &mut self,
+        expected: &'static str,
+        range: core::ops::RangeInclusive<i64>,
+    ) -> Result<i64, Reported> {
+        self.take(expected, |text| values::signed(text).filter(|value| range.contains(value)))
+    }
+
+    /// The next word as an amount.
+    #[inline(never)]
+    pub(super) fn amount(&mut self, expected: &'static str) -> Result<u64, Reported> {
+        self.take(expected, values::amount)
+    }
+
+    /// The next word as a path.
+    #[inline(never)]
+    pub(super) fn path(&mut self) -> Result<&'a str, Reported> {
+        self.take(values::PATH, values::path)
+    }
+
+    /// Whether there is a further word.
+    pub(super) fn has_more(&self) -> bool {
+        self.next < self.line.words.len()
+    }
+
+    /// More of this line than there is room for.
+    pub(super) fn too_many<T>(&mut self, what: &'static str, limit: usize) -> Result<T, Reported> {
+        self.error(self.line.words[0].column, Problem::TooMany(what, limit as u32))
+    }
+}

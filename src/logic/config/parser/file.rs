@@ -1,0 +1,160 @@
+//! The file from its first line to its last: version, sections, and what a section must have.
+//!
+//! The file is read twice: `needs` and `after` may name a workload that comes later, so they are looked at when every
+//! section is known.
+
+use super::super::error::{Error, Problem};
+use super::super::lexer::{Line, Lines, Word};
+use super::super::model::{Config, Workload};
+use super::super::slot_map::Slots;
+use super::super::vocabulary::{self, Section, VOCABULARY};
+use super::super::{ids, limits};
+use super::arguments::Arguments;
+use super::{isolation, network, order, values};
+
+/// Reads a configuration into `config`, which holds none yet.
+///
+/// # Errors
+/// The first thing that is wrong; `config` is then of no use.
+pub fn parse<'a>(bytes: &'a [u8], config: &mut Config<'a>) -> Result<(), Error<'a>> {
+    let mut lines = Lines::of(bytes)?;
+    read_version(&mut lines)?;
+    let (directives, mut parser) = (lines.clone(), Parser { place: Place::Start, first_lines: [0; _] });
+    config.lines = lines.clone();
+    let mut line = Line::NONE;
+    while lines.next_line(&mut line)? {
+        parser.read(&line, config)?;
+    }
+    parser.finish_section(config)?;
+    read_order(directives, config)?;
+    order::refuse_cycles(config)?;
+    config.slots = Slots::in_order();
+    ids::arrange(config)
+}
+
+fn read_version<'a>(lines: &mut Lines<'a>) -> Result<(), Error<'a>> {
+    let no_version = |line, column| Error { line, column, problem: Problem::NoVersion };
+    let mut line = Line::NONE;
+    if !lines.next_line(&mut line)? {
+        return Err(no_version(1, 1));
+    }
+    match line.words.as_slice() {
+        [Word { text: "hilum", .. }, Word { text: "1", .. }] => Ok(()),
+        [Word { text: "hilum", .. }, version] => {
+            Err(Error { line: line.number, column: version.column, problem: Problem::Version(version.text) })
+        }
+        _ => Err(no_version(line.number, line.words[0].column)),
+    }
+}
+
+/// The second reading: which workload waits for which.
+fn read_order<'a>(mut lines: Lines<'a>, config: &mut Config<'a>) -> Result<(), Error<'a>> {
+    let (mut section, mut line) = (None, Line::NONE);
+    while lines.next_line(&mut line)? {
+        let key = line.words[0].text;
+        if line.begins_section() {
+            section = config.workloads.iter().position(|workload| workload.line == line.number);
+        } else if let (Some(index), "needs" | "after") = (section, key) {
+            order::read(&line, config, index, key == "needs")?;
+        } else if let (Some(index), "share") = (section, key) {
+            isolation::read_net(&line, config, index)?;
+        } else if let (Some(index), "volume") = (section, key) {
+            isolation::place_volume(&line, config, index)?;
+        } else if let Some(index) = section {
+            network::check_workload(&line, config, index)?;
+        } else {
+            network::check_system(&line, config)?;
+        }
+    }
+    Ok(())
+}
+
+/// Where the next directive belongs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Start,
+    System,
+    /// The workload that was begun last.
+    Workload,
+}
+
+struct Parser {
+    place: Place,
+    /// The line in which each key of the vocabulary was first used in this section; 0 for not yet.
+    first_lines: [u32; VOCABULARY.len()],
+}
+
+impl Parser {
+    fn read<'a>(&mut self, line: &Line<'a>, config: &mut Config<'a>) -> Result<(), Error<'a>> {
+        let first = line.words[0];
+        if line.begins_section() {
+            self.finish_section(config)?;
+            self.first_lines.fill(0);
+            return self.begin_section(line, config);
+        }
+        let error = |problem| Err(Error { line: line.number, column: first.column, problem });
+        let section = match self.place {
+            Place::Start => return error(Problem::NoSection(first.text)),
+            Place::System => Section::System,
+            Place::Workload => Section::Workload,
+        };
+        let Some((index, key)) = vocabulary::find(section, first.text) else {
+            let near = vocabulary::nearest(section, first.text);
+            return error(Problem::UnknownKey(first.text, section, near));
+        };
+        let first_line = &mut self.first_lines[index];
+        if *first_line != 0 && !key.repeats {
+            return error(Problem::Twice(key.name, *first_line));
+        }
+        *first_line = line.number;
+        Arguments { line, key, next: 1, problem: None }.read(config)
+    }
+
+    /// `[system]`, or `[workload NAME]`.
+    fn begin_section<'a>(&mut self, line: &Line<'a>, config: &mut Config<'a>) -> Result<(), Error<'a>> {
+        let error = |column, problem| Err(Error { line: line.number, column, problem });
+        let first = line.words[0];
+        match (first.text, line.words.get(1), line.words.get(2)) {
+            ("[system]", None, _) => {
+                self.place = Place::System;
+                if core::mem::replace(&mut config.system.line, line.number) != 0 {
+                    return error(first.column, Problem::SystemTwice);
+                }
+                Ok(())
+            }
+            ("[system]", Some(extra), _) | ("[workload", _, Some(extra)) => {
+                error(extra.column, Problem::Extra(extra.text))
+            }
+            ("[workload", Some(word), None) if word.text.ends_with(']') => {
+                let text = &word.text[..word.text.len() - 1];
+                let Some(name) = values::name(text) else {
+                    return error(word.column, Problem::Value(text, values::NAME));
+                };
+                if let Some(other) = config.workloads.iter().find(|workload| workload.name == name) {
+                    return error(word.column, Problem::SameName(name, other.line));
+                }
+                self.place = Place::Workload;
+                let first_id = limits::IDS * (config.workloads.len() as u32 + 1);
+                if config.workloads.push(Workload::new(name, line.number, first_id)).is_err() {
+                    return error(word.column, Problem::TooMany("workloads", limits::WORKLOADS as u32));
+                }
+                Ok(())
+            }
+            _ => error(first.column, Problem::UnknownSection(first.text)),
+        }
+    }
+
+    /// Looks at a section that ends here: what it has to have.
+    fn finish_section<'a>(&mut self, config: &Config<'a>) -> Result<(), Error<'a>> {
+        let (Place::Workload, Some(workload)) = (self.place, config.workloads.last()) else { return Ok(()) };
+        let missing = if workload.root.is_empty() { "root" } else { "exec" };
+        if workload.root.is_empty() || workload.exec.is_empty() {
+            let problem = Problem::Incomplete(workload.name, missing);
+            return Err(Error { line: workload.line, column: 1, problem });
+        }
+        if let Some(rule) = isolation::broken_rule(workload).or_else(|| network::broken_rule(workload, &config.pools)) {
+            return Err(Error { line: workload.line, column: 1, problem: Problem::Rule(workload.name, rule) });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,145 @@
+//! Every key to the file that reads it, and the keys that are in no other one.
+
+use super::super::error::{Error, Problem};
+use super::super::identity::Variable;
+use super::super::isolation::Overlay;
+use super::super::limits;
+use super::super::model::{Config, ConsoleMode, Idle, Module, Workload};
+use super::super::pools::Pools;
+use super::super::span::Span;
+use super::super::vocabulary::Meaning;
+use super::arguments::{Arguments, Reported};
+use super::{restart, values};
+
+impl<'a> Arguments<'_, 'a> {
+    /// Reads the line into what it is about.
+    pub(super) fn read(mut self, config: &mut Config<'a>) -> Result<(), Error<'a>> {
+        let line = self.line.number;
+        if self.key.meaning == Meaning::Restart {
+            if let Some(workload) = config.workloads.last_mut() {
+                workload.restart = restart::read(self.line)?;
+            }
+            return Ok(());
+        }
+        match (self.read_words(config), self.problem) {
+            (Err(Reported), Some((column, problem))) => Err(Error { line, column, problem }),
+            _ => Ok(()),
+        }
+    }
+
+    fn read_words(&mut self, config: &mut Config<'a>) -> Result<(), Reported> {
+        match self.key.meaning {
+            Meaning::Hostname => config.system.hostname = Some(self.take(values::HOSTNAME, values::hostname)?),
+            Meaning::Console => self.console(config)?,
+            Meaning::Idle => {
+                let chosen = self.choose("stay, poweroff or reboot", &["stay", "poweroff", "reboot"])?;
+                config.system.idle = [Idle::Stay, Idle::Poweroff, Idle::Reboot][chosen];
+            }
+            Meaning::Module => self.module(config)?,
+            Meaning::Watchdog
+            | Meaning::Control
+            | Meaning::Boots
+            | Meaning::SystemLog
+            | Meaning::SystemMount
+            | Meaning::Volumes => self.system(&mut config.system)?,
+            Meaning::Sysctl
+            | Meaning::Link
+            | Meaning::Bridge
+            | Meaning::Masquerade
+            | Meaning::Route
+            | Meaning::Nameserver => self.system_network(&mut config.system)?,
+            // The names are looked up when every workload is known.
+            Meaning::Needs | Meaning::After => return Ok(()),
+            _ => {
+                if let Some(workload) = config.workloads.last_mut() {
+                    self.workload(workload, &mut config.pools)?;
+                }
+            }
+        }
+        match self.line.words.get(self.next) {
+            Some(extra) => self.error(extra.column, Problem::Extra(extra.text)),
+            None => Ok(()),
+        }
+    }
+
+    fn workload(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<(), Reported> {
+        match self.key.meaning {
+            Meaning::Root => {
+                workload.root = self.take(values::SOURCE, values::source)?;
+                if self.has_more() {
+                    workload.overlay =
+                        self.take("overlay, or overlay=FOLDER", |text| match text.strip_prefix("overlay") {
+                            Some("") => Some(Overlay::Memory),
+                            rest => rest?.strip_prefix('=').and_then(values::path).map(Overlay::Folder),
+                        })?;
+                }
+            }
+            Meaning::Exec => self.exec(&mut workload.exec, pools)?,
+            Meaning::Env => self.env(&mut workload.env, pools)?,
+            Meaning::Directory => workload.directory = self.path()?,
+            Meaning::WorkloadHostname => workload.hostname = self.take(values::HOSTNAME, values::hostname)?,
+            Meaning::User => workload.identity.user = self.take(values::USER, values::user)?,
+            Meaning::Stop => {
+                workload.stop.signal = self.take(values::SIGNAL, values::signal)?;
+                if self.has_more() {
+                    workload.stop.grace_ms = self.take(values::DURATION, values::duration_ms)?;
+                }
+            }
+            _ => {
+                let _ = self.isolation(workload, pools)?
+                    || self.resources(&mut workload.resources, pools)?
+                    || self.supervision(&mut workload.supervision, pools)?
+                    || self.network(&mut workload.network, pools)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `console [DEVICE] prompt|log|off`
+    fn console(&mut self, config: &mut Config<'a>) -> Result<(), Reported> {
+        if self.line.words.len() > 2 {
+            config.system.console.device = Some(self.take(values::DEVICE, values::device)?);
+        }
+        let chosen = self.choose("prompt, log or off", &["prompt", "log", "off"])?;
+        config.system.console.mode = [ConsoleMode::Prompt, ConsoleMode::Log, ConsoleMode::Off][chosen];
+        Ok(())
+    }
+
+    /// `module NAME [PARAMETERS]`
+    fn module(&mut self, config: &mut Config<'a>) -> Result<(), Reported> {
+        let name = self.take("a module's name such as virtio_net", values::module)?;
+        let parameters = if self.has_more() { self.word("its parameters")? } else { "" };
+        match config.system.modules.push(Module { name, parameters }) {
+            Ok(()) => Ok(()),
+            Err(_) => self.too_many("module lines", limits::MODULES),
+        }
+    }
+
+    /// `exec PROGRAM ARGUMENT...`
+    fn exec(&mut self, exec: &mut Span<&'a str>, pools: &mut Pools<'a>) -> Result<(), Reported> {
+        let program = self.path()?;
+        // The first word always fits: the table is empty.
+        let _ = pools.push(exec, program, limits::EXEC_WORDS);
+        while let Some(word) = self.line.words.get(self.next) {
+            self.next += 1;
+            if !pools.push(exec, word.text, limits::EXEC_WORDS) {
+                return self.error(word.column, Problem::TooMany("words behind exec", limits::EXEC_WORDS as u32));
+            }
+        }
+        Ok(())
+    }
+
+    /// `env NAME VALUE`
+    fn env(&mut self, env: &mut Span<Variable<'a>>, pools: &mut Pools<'a>) -> Result<(), Reported> {
+        let name = self.take(values::VARIABLE, values::variable)?;
+        let value = self.word("a value, \"\" for an empty one")?;
+        let column = self.line.words[1].column;
+        if pools.of(*env).iter().any(|variable| variable.name == name) {
+            return self.error(column, Problem::SameVariable(name));
+        }
+        if !pools.push(env, Variable { name, value }, limits::VARIABLES) {
+            return self.error(column, Problem::TooMany("env lines", limits::VARIABLES as u32));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! The `restart` line: `restart never|on-failure|always [delay=] [max=] [limit=N/DURATION] [else=]`.
+
+use super::super::error::{Error, Problem};
+use super::super::lexer::Line;
+use super::super::limits;
+use super::super::restart::{Limit, Otherwise, Restart, When};
+use super::values;
+
+/// Reads the line, whose first word is the key.
+pub(super) fn read<'a>(line: &Line<'a>) -> Result<Restart, Error<'a>> {
+    const WHEN: &str = "never, on-failure or always";
+    let error = |column, problem| Error { line: line.number, column, problem };
+    let mut restart = Restart::DEFAULT;
+    let when = line.words.get(1).ok_or(error(line.end, Problem::Missing("restart", WHEN)))?;
+    restart.when = match when.text {
+        "never" => When::Never,
+        "on-failure" => When::OnFailure,
+        "always" => When::Always,
+        found => return Err(error(when.column, Problem::Value(found, WHEN))),
+    };
+    let (mut otherwise, mut else_column, mut limit_column, mut seen) = (Otherwise::Stop, None, 1, [false; 4]);
+    for word in &line.words[2..] {
+        let wrong = |expected| error(word.column, Problem::Value(word.text, expected));
+        let (name, value) = word.text.split_once('=').ok_or(wrong(OPTIONS))?;
+        let option = ["delay", "max", "limit", "else"].iter().position(|known| *known == name);
+        let option = option.ok_or(wrong(OPTIONS))?;
+        if core::mem::replace(&mut seen[option], true) {
+            return Err(error(word.column, Problem::Extra(word.text)));
+        }
+        match option {
+            0 => restart.delay_ms = values::duration_ms(value).ok_or(wrong(values::DURATION))?,
+            1 => restart.max_ms = values::duration_ms(value).ok_or(wrong(values::DURATION))?,
+            2 => {
+                restart.limit = Some(limit(value).ok_or(wrong(LIMIT))?);
+                limit_column = word.column;
+            }
+            _ => {
+                otherwise = match value {
+                    "stop" => Otherwise::Stop,
+                    "reboot" => Otherwise::Reboot,
+                    "poweroff" => Otherwise::Poweroff,
+                    _ => return Err(wrong("else=stop, else=reboot or else=poweroff")),
+                };
+                else_column = Some(word.column);
+            }
+        }
+    }
+    if restart.max_ms < restart.delay_ms {
+        return Err(error(when.column, Problem::MaxBelowDelay));
+    }
+    match (&mut restart.limit, else_column) {
+        (Some(limit), _) => limit.otherwise = otherwise,
+        (None, Some(column)) => return Err(error(column, Problem::ElseWithoutLimit)),
+        (None, None) => {}
+    }
+    if let Some(needed_ms) = unreachable(&restart) {
+        return Err(error(limit_column, Problem::LimitNeverReached(needed_ms)));
+    }
+    Ok(restart)
+}
+
+const OPTIONS: &str = "delay=, max=, limit= or else=";
+const LIMIT: &str = "limit=COUNT/DURATION such as limit=5/60s, with a count from 1 to 1000";
+
+fn limit(text: &str) -> Option<Limit> {
+    let (count, period) = text.split_once('/')?;
+    let count = values::number(count).filter(|count| limits::RESTARTS.contains(count))?;
+    Some(Limit { count, period_ms: values::duration_ms(period)?, otherwise: Otherwise::Stop })
+}
+
+/// The milliseconds that `count` restarts take when the program fails at once, if they are longer than the period:
+/// then a counter of a period never gets beyond the limit.
+fn unreachable(restart: &Restart) -> Option<u64> {
+    let limit = restart.limit?;
+    let (mut delay_ms, mut needed_ms) = (u64::from(restart.delay_ms), 0);
+    for _ in 0..limit.count {
+        needed_ms += delay_ms;
+        delay_ms = (delay_ms * 2).min(restart.max_ms.into());
+    }
+    (needed_ms >= limit.period_ms.into()).then_some(needed_ms)
+}

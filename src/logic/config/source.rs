@@ -1,0 +1,35 @@
+//! How a line names a filesystem: by a path, or by what is written in the filesystem or the partition table.
+
+use super::limits;
+
+/// What a line says of a filesystem: where it is, or what is written in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source<'a> {
+    /// The path of a block device.
+    Path(&'a str),
+    /// `LABEL=`: the filesystem's own name.
+    Label(&'a str),
+    /// `UUID=`: the filesystem's own id.
+    Uuid(&'a str),
+    /// `PARTUUID=`: the id of its partition.
+    PartUuid(&'a str),
+}
+
+impl<'a> Source<'a> {
+    /// A word of the configuration.
+    pub fn of(text: &'a str) -> Option<Self> {
+        let (name, value) = match text.split_once('=') {
+            _ if text.starts_with('/') => return Some(Self::Path(text)),
+            split => split?,
+        };
+        if value.is_empty() || value.len() > limits::SOURCE_BYTES {
+            return None;
+        }
+        match name {
+            "LABEL" => Some(Self::Label(value)),
+            "UUID" => Some(Self::Uuid(value)),
+            "PARTUUID" => Some(Self::PartUuid(value)),
+            _ => None,
+        }
+    }
+}

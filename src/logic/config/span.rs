@@ -1,0 +1,73 @@
+//! Where a workload's own items are among those of all workloads (`pools.rs`).
+
+use core::fmt;
+use core::marker::PhantomData;
+use core::ops::Range;
+
+/// Where a workload's own items are in the list of their kind.
+pub struct Span<T> {
+    first: u16,
+    count: u8,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Span<T> {
+    /// Nothing.
+    pub const NONE: Self = Self { first: 0, count: 0, of: PhantomData };
+
+    /// How many there are.
+    pub const fn len(self) -> usize {
+        self.count as usize
+    }
+
+    /// Whether there are none.
+    pub const fn is_empty(self) -> bool {
+        self.count == 0
+    }
+
+    /// Takes one more into it, the next one of a list that has so many; false where there are `limit`.
+    #[inline(never)]
+    pub(super) fn grow(&mut self, all: usize, limit: usize) -> bool {
+        if self.is_empty() {
+            self.first = all as u16;
+        }
+        let has_room = self.len() < limit;
+        self.count += u8::from(has_room);
+        has_room
+    }
+
+    /// Their places in the list.
+    pub(super) const fn range(self) -> Range<usize> {
+        let first = self.first as usize;
+        first..first + self.len()
+    }
+}
+
+impl<T> Clone for Span<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Span<T> {}
+
+impl<T> Default for Span<T> {
+    fn default() -> Self {
+        Self::NONE
+    }
+}
+
+/// Whether it is the same part of the same configuration, where both are of one.
+impl<T> PartialEq for Span<T> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.first, self.count) == (other.first, other.count)
+    }
+}
+
+impl<T> Eq for Span<T> {}
+
+impl<T> fmt::Debug for Span<T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Span").field("first", &self.first).field("count", &self.count).finish()
+    }
+}
