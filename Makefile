@@ -134,13 +134,14 @@ size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum.s
 	    $(BUILD)/tools/hilum-initramfs sizes $(BUILD)/board/$$a/hilum.symbols; \
 	done
 
-check: install-check install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/cargo-deny $(BUILD)/tools/cargo-machete ## formatting, long files, lints, documentation, dependencies, scripts, ELF files, same bytes from another folder
+check: install-check install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/cargo-deny $(BUILD)/tools/cargo-machete ## formatting, long files, lints, modules that use what stands above them, documentation, dependencies, scripts, ELF files, same bytes from another folder
 	@for workspace in $(WORKSPACES); do $(CARGO) fmt --all --manifest-path $$workspace/Cargo.toml --check || exit 1; done
 	@find . -path ./build -prune -o -name '*.rs' -exec awk 'FNR == $(FILE_LINES) + 1 { bad = 1; \
 	    print FILENAME ": more than $(FILE_LINES) lines; split it along what its parts are, and name the new file for its part" } \
 	    END { exit bad }' {} + >&2
 	@$(HOST) clippy --quiet --locked --workspace --all-targets -- -D warnings
 	@$(HOST) board --quiet --locked -- -D warnings
+	@said=$$($(HOST) test --quiet --locked -p hilum --test floors 2>&1) || { echo "$$said" >&2; exit 1; }
 	@RUSTDOCFLAGS="-D warnings" $(HOST) doc --quiet --locked --no-deps --document-private-items -p hilum -p hilum-sys
 	@for workspace in . src/runtime; do \
 	    $(BUILD)/tools/cargo-deny --log-level error --locked --workspace --manifest-path $$workspace/Cargo.toml \

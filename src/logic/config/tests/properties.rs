@@ -70,7 +70,7 @@ proptest! {
         let mut config = Box::new(Config::EMPTY);
         let parsed = parse(text.as_bytes(), &mut config);
         prop_assert!(parsed.is_ok(), "{text}: {parsed:?}");
-        let exec: Vec<&str> = config.lists.of(config.workloads[0].exec).to_vec();
+        let exec: Vec<&str> = config.pools.of(config.workloads[0].exec).to_vec();
         let wanted: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).collect();
         prop_assert_eq!(&exec[1..], &wanted[..]);
     }
