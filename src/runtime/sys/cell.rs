@@ -3,6 +3,9 @@
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(test)]
+mod tests;
+
 /// Static memory that exactly one caller may take for the rest of the process's life.
 ///
 /// The mark lies before the value: one behind a large table would be alone in a page.

@@ -7,6 +7,9 @@ use core::cell::UnsafeCell;
 use core::marker::PhantomData;
 use core::sync::atomic::{AtomicU32, Ordering};
 
+#[cfg(test)]
+mod tests;
+
 /// A type with a lifetime, and how to make a used value fit to be filled again.
 pub trait Family {
     /// The type.

@@ -46,7 +46,7 @@ impl Write for Output<'_> {
     }
 }
 
-/// Ends the process because of a panic: one line on standard error, then the way out. [`entry!`](crate::entry) makes it the
+/// Ends the process because of a panic: one line on standard error, then the way out. [`entry!`](macro@crate::entry) makes it the
 /// program's panic handler.
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
     if !PANICKING.swap(true, Ordering::AcqRel) {

@@ -1,6 +1,6 @@
 //! One workload: its process, from the clone to the end.
 //!
-//! [`spawn`] is PID 1's side before and after the clone, [`outside`] what it does to the process that waits, [`child`]
+//! [`mod@spawn`] is PID 1's side before and after the clone, [`outside`] what it does to the process that waits, [`child`]
 //! the side of the new process. All three carry out parts of one plan. Two pipes go to PID 1, one for what the workload
 //! writes, one for the step that failed; over a socket comes what was opened outside ([`handover`]). [`enter`] makes a
 //! further process inside of a workload that runs, with the same confinement.

@@ -1,0 +1,140 @@
+use super::{Family, Lease, Shelf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// Words that borrow from the bytes of their place. They are on the heap, so that a sanitizer sees a use after `clear`.
+struct Words;
+
+impl Family for Words {
+    type Of<'a> = Vec<&'a [u8]>;
+
+    fn clear(value: &mut Self::Of<'_>) {
+        *value = Vec::new();
+    }
+
+    fn shorten<'short, 'long: 'short>(value: &'short Self::Of<'long>) -> &'short Self::Of<'short> {
+        value
+    }
+}
+
+type WordShelf = Shelf<Words, 32>;
+
+const fn shelf() -> WordShelf {
+    Shelf::new(Vec::new(), Vec::new())
+}
+
+/// Fills a place with a text, split at its blanks. An empty text is refused by the parser.
+fn fill(shelf: &'static WordShelf, text: &str) -> Result<Lease<Words, 32>, Option<&'static str>> {
+    shelf.fill(
+        |bytes| {
+            bytes[..text.len()].copy_from_slice(text.as_bytes());
+            Ok(text.len())
+        },
+        |bytes, words| {
+            assert!(words.is_empty(), "the place was not emptied: {words:?}");
+            words.extend(bytes.split(|byte| *byte == b' '));
+            if bytes.is_empty() { Err("empty") } else { Ok(()) }
+        },
+    )
+}
+
+/// The words of a lease, with blanks between them.
+fn text(lease: &Lease<Words, 32>) -> String {
+    let words: Vec<_> = lease.get().iter().map(|word| std::str::from_utf8(word).expect("UTF-8")).collect();
+    words.join(" ")
+}
+
+#[test]
+fn value_borrows_from_the_bytes_of_its_place() {
+    static SHELF: WordShelf = shelf();
+    let lease = fill(&SHELF, "one two three").expect("a free place");
+    assert_eq!(lease.get().len(), 3);
+    assert_eq!(text(&lease), "one two three");
+}
+
+#[test]
+fn other_place_is_filled_while_the_first_is_read() {
+    static SHELF: WordShelf = shelf();
+    let old = fill(&SHELF, "old words").expect("a free place");
+    let new = fill(&SHELF, "new words").expect("the other place");
+    assert_eq!((text(&old), text(&new)), ("old words".to_owned(), "new words".to_owned()));
+}
+
+#[test]
+fn third_value_is_refused_until_a_lease_ends() {
+    static SHELF: WordShelf = shelf();
+    let first = fill(&SHELF, "first").expect("a free place");
+    let second = fill(&SHELF, "second").expect("the other place");
+    assert!(matches!(fill(&SHELF, "third"), Err(None)));
+    drop(first);
+    let third = fill(&SHELF, "third").expect("the place of the first");
+    assert_eq!((text(&second), text(&third)), ("second".to_owned(), "third".to_owned()));
+}
+
+#[test]
+fn copy_of_a_lease_keeps_its_place() {
+    static SHELF: WordShelf = shelf();
+    let first = fill(&SHELF, "first").expect("a free place");
+    let copy = first.clone();
+    let _second = fill(&SHELF, "second").expect("the other place");
+    drop(first);
+    assert!(matches!(fill(&SHELF, "third"), Err(None)));
+    assert_eq!(text(&copy), "first");
+    drop(copy);
+    assert!(fill(&SHELF, "third").is_ok());
+}
+
+#[test]
+fn place_is_free_again_when_reading_or_parsing_fails() {
+    static SHELF: WordShelf = shelf();
+    let kept = fill(&SHELF, "kept").expect("a free place");
+    for _ in 0..3 {
+        assert!(matches!(fill(&SHELF, ""), Err(Some("empty"))));
+        assert!(matches!(SHELF.fill(|_| Err("unread"), |_, _| Ok(())), Err(Some("unread"))));
+    }
+    let next = fill(&SHELF, "next").expect("the other place");
+    assert_eq!((text(&kept), text(&next)), ("kept".to_owned(), "next".to_owned()));
+}
+
+#[test]
+fn length_beyond_the_place_is_cut() {
+    static SHELF: WordShelf = shelf();
+    let lease = SHELF.fill(
+        |bytes| {
+            bytes.fill(b'x');
+            Ok::<_, ()>(1000)
+        },
+        |bytes, words| {
+            words.push(bytes);
+            Ok(())
+        },
+    );
+    assert_eq!(lease.expect("a free place").get(), &[&[b'x'; 32][..]]);
+}
+
+/// A writer that overtakes a reader would show one word of another text.
+#[test]
+fn readers_and_writers_of_several_threads_never_see_half_a_text() {
+    static SHELF: WordShelf = shelf();
+    static FILLED: AtomicUsize = AtomicUsize::new(0);
+    let rounds = if cfg!(miri) { 30 } else { 3000 };
+    let workers: Vec<_> = (0..4)
+        .map(|worker| {
+            thread::spawn(move || {
+                for round in 0..rounds {
+                    let word = format!("{worker}-{round}");
+                    let Ok(lease) = fill(&SHELF, &format!("{word} {word}")) else { continue };
+                    FILLED.fetch_add(1, Ordering::Relaxed);
+                    let reader = lease.clone();
+                    drop(lease);
+                    let seen = text(&reader);
+                    assert_eq!(seen, format!("{word} {word}"));
+                }
+            })
+        })
+        .collect();
+    for worker in workers {
+        worker.join().expect("no thread saw half a text");
+    }
+    assert!(FILLED.load(Ordering::Relaxed) > 0);
+}
