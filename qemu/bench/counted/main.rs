@@ -5,7 +5,7 @@
 
 use hilum::config::{self, Config};
 use hilum::plan::plan;
-use hilum::supervise::{Action, Down, End, Event, Supervisor};
+use hilum::supervise::{Action, Event, ExitReason, ShutdownKind, Supervisor};
 use std::hint::black_box;
 
 /// The demo's configuration, and a board as full as it may be.
@@ -50,13 +50,13 @@ fn machine(config: &Config<'_>, supervisor: &mut Supervisor) -> usize {
     actions += carry_out(config, supervisor, now);
     for failure in 0..FAILURES * WORKLOADS {
         now += 7;
-        supervisor.on(config, failure % WORKLOADS, Event::Ended(End::Exit(1)), now);
+        supervisor.handle_event(config, failure % WORKLOADS, Event::Exited(ExitReason::Exit(1)), now);
         actions += carry_out(config, supervisor, now);
         now = supervisor.deadline().unwrap_or(now).max(now);
         supervisor.tick(config, now);
         actions += carry_out(config, supervisor, now);
     }
-    supervisor.shut_down(config, Down::Poweroff, now);
+    supervisor.shut_down(config, ShutdownKind::Poweroff, now);
     actions + carry_out(config, supervisor, now)
 }
 
@@ -66,10 +66,10 @@ fn carry_out(config: &Config<'_>, supervisor: &mut Supervisor, now: u64) -> usiz
     while let Some(action) = supervisor.next_action() {
         actions += 1;
         match action {
-            Action::Start(index) => supervisor.on(config, index, Event::Executed, now),
-            Action::Check(index) => supervisor.on(config, index, Event::Checked(true), now),
-            Action::Signal(index) => supervisor.on(config, index, Event::Ended(End::Signal(15)), now),
-            Action::Kill(index) => supervisor.on(config, index, Event::Ended(End::Signal(9)), now),
+            Action::Start(index) => supervisor.handle_event(config, index, Event::Executed, now),
+            Action::Check(index) => supervisor.handle_event(config, index, Event::Checked(true), now),
+            Action::Signal(index) => supervisor.handle_event(config, index, Event::Exited(ExitReason::Signal(15)), now),
+            Action::Kill(index) => supervisor.handle_event(config, index, Event::Exited(ExitReason::Signal(9)), now),
             _ => {}
         }
     }

@@ -39,12 +39,12 @@ pub struct Limit {
     /// Within this many milliseconds.
     pub period_ms: u32,
     /// What happens when one more is due.
-    pub otherwise: Otherwise,
+    pub on_limit: LimitAction,
 }
 
 /// What happens when a workload's restart limit is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Otherwise {
+pub enum LimitAction {
     /// The workload stays down; the others go on.
     Stop,
     /// The board reboots.

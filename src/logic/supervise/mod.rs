@@ -3,19 +3,19 @@
 //! Nothing here touches a process: the running half tells what happened, carries out the actions it gets back, and asks
 //! [`Supervisor::deadline`] how long it may sleep. Time is milliseconds of a monotonic clock, handed in.
 //!
-//! The states of one workload; `Supervisor::on` is this table as code:
+//! The states of one workload; `Supervisor::handle_event` is this table as code:
 //!
 //! | state | event | next state | actions |
 //! |---|---|---|---|
 //! | Waiting | what it needs is up, it is its turn, and a set-up is free | Starting | Start |
-//! | Waiting | what it needs has failed | Failed | TellNeed |
+//! | Waiting | what it needs has failed | Failed | Report(NeedFailed) |
 //! | Starting | program executed | Starting, or Ready with `ready exec` | |
-//! | Starting | said to be ready | Ready | TellReady |
-//! | Starting | its `within` is over | Unhealthy | TellNotReady, Signal |
-//! | Starting | ended well, but its `ready` line says otherwise | as if it ended badly | TellEarly |
-//! | Ready | one bad check too many | Unhealthy | TellUnhealthy, Signal |
-//! | Starting, Ready, Unhealthy | ended, a restart is due | BackingOff | TellRestart |
-//! | Starting, Ready, Unhealthy | ended, one restart too many | Failed | TellLimit, the limit's `else` |
+//! | Starting | said to be ready | Ready | Report(Ready) |
+//! | Starting | its `within` is over | Unhealthy | Report(NotReady), Signal |
+//! | Starting | ended well, but its `ready` line says otherwise | as if it ended badly | Report(ExitedEarly) |
+//! | Ready | one bad check too many | Unhealthy | Report(Unhealthy), Signal |
+//! | Starting, Ready, Unhealthy | ended, a restart is due | BackingOff | Report(Restart) |
+//! | Starting, Ready, Unhealthy | ended, one restart too many | Failed | Report(LimitReached), the limit's `else` |
 //! | Starting, Ready | ended well, no restart | Finished | |
 //! | Starting, Ready, Unhealthy | ended badly, no restart | Failed | |
 //! | BackingOff | its delay is over | Waiting, with its count of restarts | |
@@ -26,7 +26,7 @@
 //! | Unhealthy, Stopping, Killing, Lost | asked to stop | the same, then Stopped | |
 //! | Unhealthy, Stopping | its grace is over | Killing | Kill |
 //! | Stopping, Killing, Lost | ended | Stopped, or what was asked for meanwhile | |
-//! | Killing | [`KILL_MS`] are over | Lost | TellLost |
+//! | Killing | [`KILL_MS`] are over | Lost | Report(NotKilled) |
 //! | BackingOff, Finished, Failed, Stopped | asked to start or restart | Waiting | |
 //! | BackingOff, Failed, Stopped, and those on their way down | what needs it is asked to start or restart | as if it was asked itself | |
 //!
@@ -35,18 +35,18 @@
 //!
 //! The ladder of escalation is in `policy.rs`.
 
-mod answer;
-mod asked;
-mod ended;
+mod exits;
 mod order;
+mod outcome;
 mod policy;
 mod readiness;
+mod requests;
 mod supervisor;
 mod unit;
 mod units;
 
-pub use answer::Answer;
-pub use policy::{Backoff, DEPENDENTS_FROM, Verdict};
+pub use outcome::Outcome;
+pub use policy::{AfterExit, Backoff, DEPENDENTS_FROM};
 pub use supervisor::Supervisor;
 pub use unit::Unit;
 
@@ -164,14 +164,14 @@ pub enum Event {
     /// It said that it is alive.
     Alive,
     /// Its process ended, or could not be made.
-    Ended(End),
+    Exited(ExitReason),
     /// A person asks for something.
-    Asked(Ask),
+    Requested(WorkloadRequest),
 }
 
 /// What a person can ask of one workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
+pub enum WorkloadRequest {
     /// To run, and what it needs with it.
     Start,
     /// To stop, and to stay down.
@@ -182,7 +182,7 @@ pub enum Ask {
 
 /// How a workload ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum ExitReason {
     /// Its program, or its set-up, exited with this status.
     Exit(u8),
     /// A signal with this number killed it.
@@ -197,7 +197,7 @@ pub enum End {
     Early,
 }
 
-impl End {
+impl ExitReason {
     /// Whether `restart on-failure` leaves it down.
     pub fn is_success(self) -> bool {
         self == Self::Exit(0)
@@ -206,7 +206,7 @@ impl End {
 
 /// How the board goes down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Down {
+pub enum ShutdownKind {
     /// Power off.
     Poweroff,
     /// Reboot.
@@ -215,7 +215,7 @@ pub enum Down {
     Halt,
 }
 
-impl Down {
+impl ShutdownKind {
     /// The command that asks for it.
     pub const fn command(self) -> &'static str {
         match self {
@@ -226,7 +226,7 @@ impl Down {
     }
 }
 
-impl fmt::Display for Down {
+impl fmt::Display for ShutdownKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Poweroff => "power off",
@@ -247,28 +247,35 @@ pub enum Action {
     Kill(usize),
     /// Look whether it is ready or healthy, and tell by [`Event::Checked`].
     Check(usize),
-    /// Tell that it is ready, where that is more than being started.
-    TellReady(usize),
-    /// Tell that it was not ready in time.
-    TellNotReady(usize),
-    /// Tell that it ended before it was ready, and that this counts as a failure although its status is 0.
-    TellEarly(usize),
-    /// Tell that it is unhealthy after this many bad checks.
-    TellUnhealthy(usize, u8),
-    /// Tell that it will be restarted: how many times in a row, and after how many milliseconds.
-    TellRestart(usize, u32, u64),
-    /// Tell that it is restarted because the workload of the second index, which it needs, keeps failing.
-    TellDependent(usize, usize),
-    /// Tell that its restart limit is reached.
-    TellLimit(usize),
-    /// Tell that it will not start, because the workload of the second index, which it needs, did not come up.
-    TellNeed(usize, usize),
-    /// Tell that it could not be killed and is left behind.
-    TellLost(usize),
-    /// Tell that the board begins to go down, with this many workloads running.
-    TellDown(Down, usize),
-    /// Every workload is over: take the board down now.
-    Leave(Down),
+    /// Report something to the console.
+    Report(Notice),
+    /// Every workload is over: shut the system down now.
+    Shutdown(ShutdownKind),
+}
+
+/// What [`Action::Report`] reports. Workloads are named by their index in the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Notice {
+    /// It is ready, where that is more than being started.
+    Ready(usize),
+    /// It was not ready in time.
+    NotReady(usize),
+    /// It exited before it was ready, which counts as a failure although its status is 0.
+    ExitedEarly(usize),
+    /// It is unhealthy after this many failed checks.
+    Unhealthy(usize, u8),
+    /// It will be restarted: how many times in a row, and after how many milliseconds.
+    Restart(usize, u32, u64),
+    /// It is restarted because the workload of the second index, which it needs, keeps failing.
+    RestartWithNeed(usize, usize),
+    /// Its restart limit is reached.
+    LimitReached(usize),
+    /// It will not start, because the workload of the second index, which it needs, did not come up.
+    NeedFailed(usize, usize),
+    /// SIGKILL did not end it in time; it is left behind.
+    NotKilled(usize),
+    /// The system begins to shut down, with this many workloads running.
+    ShutDown(ShutdownKind, usize),
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! In which order workloads start and stop: what they wait for, how many at a time, the way down.
 
-use super::unit::Reason;
-use super::{Action, Down, SET_UP_MS, State, Supervisor, Unit};
+use super::unit::StopReason;
+use super::{Action, Notice, SET_UP_MS, ShutdownKind, State, Supervisor, Unit};
 use crate::config::{Config, Idle, Workload};
 
 impl Supervisor {
     /// Carries every change on to the workloads that it concerns, until nothing changes any more.
-    pub(super) fn settle(&mut self, config: &Config<'_>, now: u64) {
-        self.crowded_until = 0;
-        if self.is_going_down {
+    pub(super) fn propagate(&mut self, config: &Config<'_>, now: u64) {
+        self.start_blocked_until = 0;
+        if self.is_shutting_down {
             return self.stop_next(config, now);
         }
         // Each round ends the waiting of at least one workload, so there are at most as many rounds as workloads.
@@ -30,8 +30,8 @@ impl Supervisor {
             self.idle = true;
             match config.system.idle {
                 Idle::Stay => {}
-                Idle::Poweroff => self.shut_down(config, Down::Poweroff, now),
-                Idle::Reboot => self.shut_down(config, Down::Reboot, now),
+                Idle::Poweroff => self.shut_down(config, ShutdownKind::Poweroff, now),
+                Idle::Reboot => self.shut_down(config, ShutdownKind::Reboot, now),
             }
         }
     }
@@ -40,9 +40,9 @@ impl Supervisor {
     fn leave_waiting(&mut self, config: &Config<'_>, index: usize, workload: &Workload<'_>, now: u64) -> bool {
         let is_there = |unit: &Unit| matches!(unit.state, State::Ready | State::Finished);
         if let Some(need) = workload.needs.iter().find(|need| self.units[*need].state == State::Failed) {
-            self.units[index].go(State::Failed, now);
+            self.units[index].transition(State::Failed, now);
             self.units[index].failed_need = self.units.slot(need) as u8 + 1;
-            self.act(Action::TellNeed(index, need));
+            self.push_action(Action::Report(Notice::NeedFailed(index, need)));
             return true;
         }
         let has_needs = workload.needs.iter().all(|need| is_there(&self.units[need]));
@@ -66,19 +66,19 @@ impl Supervisor {
             count += 1;
             until = until.min(unit.backoff.started_at() + SET_UP_MS);
         }
-        let is_free = self.slots == 0 || count < self.slots;
+        let is_free = self.max_parallel_starts == 0 || count < self.max_parallel_starts;
         if !is_free {
-            self.crowded_until = until;
+            self.start_blocked_until = until;
         }
         is_free
     }
 
     pub(super) fn start(&mut self, index: usize, now: u64) {
         let unit = &mut self.units[index];
-        unit.go(State::Starting(0), now);
+        unit.transition(State::Starting(0), now);
         unit.backoff.start(now);
         (unit.is_executed, unit.looks_ready, unit.failures, unit.check_at) = (false, false, 0, 0);
-        self.act(Action::Start(index));
+        self.push_action(Action::Start(index));
     }
 
     /// On the way down: stops every workload that nothing running depends on, has those that are there for it run, one
@@ -91,7 +91,7 @@ impl Supervisor {
             let stoppable = matches!(self.units[index].state, State::Starting(_) | State::Ready)
                 && workload.supervision.at_stop_ms == 0;
             if stoppable && !config.workloads.iter().enumerate().any(depends) {
-                self.stop(workload, index, Reason::Asked, now);
+                self.stop(workload, index, StopReason::Requested, now);
             }
         }
         let is_over = |index: usize| self.units[index].state.is_over();
@@ -103,10 +103,10 @@ impl Supervisor {
         match all.find(|index| is_later(*index) && !is_over(*index)) {
             Some(index) if self.units[index].state == State::Waiting => self.start(index, now),
             Some(_) => {}
-            None if self.left => {}
+            None if self.has_shut_down => {}
             None => {
-                self.left = true;
-                self.act(Action::Leave(self.down));
+                self.has_shut_down = true;
+                self.push_action(Action::Shutdown(self.shutdown_kind));
             }
         }
     }

@@ -6,8 +6,8 @@
 //! 4. A board that boots badly too often starts only workloads that are marked `safe` (`boots`).
 //! 5. A critical workload that is away for too long, or a PID 1 that stands still, is left to the watchdog.
 
-use super::{End, NO_PROCESS_MS};
-use crate::config::{Otherwise, Restart, When};
+use super::{ExitReason, NO_PROCESS_MS};
+use crate::config::{LimitAction, Restart, When};
 
 /// Milliseconds a program has to run for its delays to start from the beginning again, where no limit gives a period.
 const STEADY_MS: u64 = 60_000;
@@ -17,13 +17,13 @@ pub const DEPENDENTS_FROM: u32 = 3;
 
 /// What follows an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum AfterExit {
     /// It stays down.
-    Rest,
+    StayDown,
     /// It is started again: the count of restarts in a row, and the delay in milliseconds.
     Restart(u32, u64),
     /// Its limit is reached.
-    GiveUp(Otherwise),
+    GiveUp(LimitAction),
 }
 
 /// What one workload's restarts so far say about the next one.
@@ -59,9 +59,9 @@ impl Backoff {
     /// limit's period, or a minute where there is no limit. From the second restart on, a share of chance of at most an
     /// eighth is added, drawn from `seed`, which is 0 where there shall be none. Restarts are counted in periods that begin with a restart
     /// and do not overlap, as systemd counts them: one counter is enough, however large the limit.
-    pub fn decide(&mut self, restart: &Restart, end: End, now: u64, seed: &mut u32) -> Verdict {
-        if end == End::NoProcess {
-            return Verdict::Restart(self.row, NO_PROCESS_MS);
+    pub fn decide(&mut self, restart: &Restart, end: ExitReason, now: u64, seed: &mut u32) -> AfterExit {
+        if end == ExitReason::NoProcess {
+            return AfterExit::Restart(self.row, NO_PROCESS_MS);
         }
         let due = match restart.when {
             When::Never => false,
@@ -69,7 +69,7 @@ impl Backoff {
             When::Always => true,
         };
         if !due {
-            return Verdict::Rest;
+            return AfterExit::StayDown;
         }
         let steady = restart.limit.map_or(STEADY_MS, |limit| u64::from(limit.period_ms));
         if now.saturating_sub(self.started) >= steady {
@@ -81,7 +81,7 @@ impl Backoff {
                 self.counted = 0;
             }
             if self.counted >= limit.count {
-                return Verdict::GiveUp(limit.otherwise);
+                return AfterExit::GiveUp(limit.on_limit);
             }
             self.counted += 1;
         }
@@ -90,7 +90,7 @@ impl Backoff {
         let delay = delay.min(u64::from(restart.max_ms));
         // The first restart comes as soon as the line says.
         let spread = if self.row > 1 { delay / 8 } else { 0 };
-        Verdict::Restart(self.row, delay + share(spread, seed))
+        AfterExit::Restart(self.row, delay + share(spread, seed))
     }
 }
 

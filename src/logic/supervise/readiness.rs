@@ -1,7 +1,7 @@
 //! What says that a workload is ready, and how it is looked at from then on.
 
-use super::unit::Reason;
-use super::{Action, READY_AGAIN_MS, READY_CHECK_MS, State, Supervisor};
+use super::unit::StopReason;
+use super::{Action, Notice, READY_AGAIN_MS, READY_CHECK_MS, State, Supervisor};
 use crate::config::{Check, Health, Ready, Workload};
 
 impl Supervisor {
@@ -33,11 +33,11 @@ impl Supervisor {
 
     pub(super) fn become_ready(&mut self, workload: &Workload<'_>, index: usize, now: u64) {
         let unit = &mut self.units[index];
-        unit.go(State::Ready, now);
+        unit.transition(State::Ready, now);
         unit.failures = 0;
         unit.check_at = workload.supervision.health.as_ref().map_or(0, |health| now + u64::from(health.interval_ms));
         if workload.supervision.ready != Ready::Exec {
-            self.act(Action::TellReady(index));
+            self.push_action(Action::Report(Notice::Ready(index)));
         }
     }
 
@@ -48,8 +48,8 @@ impl Supervisor {
         } else if matches!(workload.supervision.ready, Ready::After(_)) {
             self.become_ready(workload, index, now);
         } else {
-            self.act(Action::TellNotReady(index));
-            self.stop(workload, index, Reason::NotReady, now);
+            self.push_action(Action::Report(Notice::NotReady(index)));
+            self.stop(workload, index, StopReason::NotReady, now);
         }
     }
 
@@ -60,7 +60,7 @@ impl Supervisor {
         if self.units[index].state == State::Ready && workload.supervision.health.as_ref().is_some_and(waits_for_word) {
             self.checked(workload, index, false, now);
         } else {
-            self.act(Action::Check(index));
+            self.push_action(Action::Check(index));
         }
     }
 
@@ -71,8 +71,8 @@ impl Supervisor {
         unit.check_at = now + u64::from(health.interval_ms);
         if unit.failures >= health.failures {
             let failures = unit.failures;
-            self.act(Action::TellUnhealthy(index, failures));
-            self.stop(workload, index, Reason::Unhealthy, now);
+            self.push_action(Action::Report(Notice::Unhealthy(index, failures)));
+            self.stop(workload, index, StopReason::Unhealthy, now);
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use super::*;
 use crate::config::{
-    Check, Config, Health, Limit, Otherwise, Ready, Restart, Signal, Stop, Supervision, When, Workload, WorkloadSet,
+    Check, Config, Health, Limit, LimitAction, Ready, Restart, Signal, Stop, Supervision, When, Workload, WorkloadSet,
 };
 use proptest::prelude::*;
 
@@ -54,8 +54,8 @@ fn program() -> impl Strategy<Value = Program> {
 
 fn workload(index: usize) -> impl Strategy<Value = Workload<'static>> {
     let when = prop_oneof![Just(When::Never), Just(When::OnFailure), Just(When::Always)];
-    let otherwise = prop_oneof![Just(Otherwise::Stop), Just(Otherwise::Reboot), Just(Otherwise::Poweroff)];
-    let limit = prop::option::of((1_u32..4, otherwise));
+    let on_limit = prop_oneof![Just(LimitAction::Stop), Just(LimitAction::Reboot), Just(LimitAction::Poweroff)];
+    let limit = prop::option::of((1_u32..4, on_limit));
     let ready = prop_oneof![
         Just(Ready::Exec),
         Just(Ready::Exit),
@@ -73,7 +73,7 @@ fn workload(index: usize) -> impl Strategy<Value = Workload<'static>> {
                 (0..index).filter(|other| bits & (1 << other) != 0).for_each(|other| set.insert(other));
                 set
             };
-            let limit = limit.map(|(count, otherwise)| Limit { count, period_ms: 60_000, otherwise });
+            let limit = limit.map(|(count, on_limit)| Limit { count, period_ms: 60_000, on_limit });
             let check = |is_notify| if is_notify { Check::Notify } else { Check::Tcp(80) };
             Workload {
                 needs: set(needs),
@@ -120,7 +120,7 @@ struct World<'c> {
     /// How often each was asked to stop.
     stops: [u32; WORKLOADS],
     /// What was asked for and has no answer yet, with the stops before it.
-    requests: Vec<(usize, Ask, [u32; WORKLOADS])>,
+    requests: Vec<(usize, WorkloadRequest, [u32; WORKLOADS])>,
 }
 
 /// What `next` leads to from a workload on, which comes back to none.
@@ -175,7 +175,7 @@ impl World<'_> {
                     let is_good = self.programs[index].is_well;
                     later(3, Due::Tell(index, Event::Checked(is_good)));
                 }
-                Action::Leave(_) => self.left += 1,
+                Action::Shutdown(_) => self.left += 1,
                 _ => {}
             }
         }
@@ -195,7 +195,7 @@ impl World<'_> {
             if let Some(place) = self.due.iter().position(|(at, _)| *at <= self.now) {
                 match self.due.swap_remove(place).1 {
                     Due::Tell(index, event) if self.alive[index] => {
-                        self.supervisor.on(self.config, index, event, self.now);
+                        self.supervisor.handle_event(self.config, index, event, self.now);
                     }
                     Due::Ends(index, status) if self.alive[index] => {
                         self.alive[index] = false;
@@ -203,7 +203,12 @@ impl World<'_> {
                         self.due.retain(
                             |(_, due)| !matches!(due, Due::Tell(other, _) | Due::Ends(other, _) if *other == index),
                         );
-                        self.supervisor.on(self.config, index, Event::Ended(End::Exit(status)), self.now);
+                        self.supervisor.handle_event(
+                            self.config,
+                            index,
+                            Event::Exited(ExitReason::Exit(status)),
+                            self.now,
+                        );
                     }
                     _ => {}
                 }
@@ -217,14 +222,14 @@ impl World<'_> {
     }
 
     /// Somebody asks for something, and waits for the answer.
-    fn ask(&mut self, index: usize, ask: Ask) {
-        let refusal = self.supervisor.refusal(self.config, index).filter(|_| ask == Ask::Restart);
+    fn ask(&mut self, index: usize, ask: WorkloadRequest) {
+        let refusal = self.supervisor.refusal(self.config, index).filter(|_| ask == WorkloadRequest::Restart);
         if let Some(refusal) = refusal {
             return self.is_true(index, ask, refusal, &self.stops);
         }
-        if self.supervisor.going_down().is_none() {
-            self.supervisor.on(self.config, index, Event::Asked(ask), self.now);
-            self.stops[index] += u32::from(ask == Ask::Stop);
+        if self.supervisor.shutting_down().is_none() {
+            self.supervisor.handle_event(self.config, index, Event::Requested(ask), self.now);
+            self.stops[index] += u32::from(ask == WorkloadRequest::Stop);
             self.requests.push((index, ask, self.stops));
         }
     }
@@ -240,22 +245,22 @@ impl World<'_> {
     }
 
     /// Compares an answer with what is so.
-    fn is_true(&self, index: usize, ask: Ask, answer: Answer, stops: &[u32; WORKLOADS]) {
-        let is_going_down = self.supervisor.going_down().is_some();
-        let was_stopped = |index: usize| self.stops[index] > stops[index] || is_going_down;
+    fn is_true(&self, index: usize, ask: WorkloadRequest, answer: Outcome, stops: &[u32; WORKLOADS]) {
+        let is_shutting_down = self.supervisor.shutting_down().is_some();
+        let was_stopped = |index: usize| self.stops[index] > stops[index] || is_shutting_down;
         let (state, alive) = (self.supervisor.state(index), self.alive[index]);
         let is_last = |index: usize| self.config.workloads[index].supervision.at_stop_ms > 0;
         let is_true = match answer {
-            Answer::Done if ask == Ask::Stop => !alive && state.is_over(),
-            Answer::Done => alive && state == State::Ready || state == State::Finished,
-            Answer::Failed => !alive && state == State::Failed,
-            Answer::Need(need) => !alive && self.config.workloads[index].needs.contains(need),
-            Answer::Retried => !alive && self.supervisor.unit(index).last().is_some(),
-            Answer::Stopped => !alive && state == State::Stopped && was_stopped(index),
-            Answer::Started => ask == Ask::Stop && (alive || state == State::Waiting),
-            Answer::Lost => alive && self.programs[index].killed_ms != Some(1),
-            Answer::AtStop => is_last(index),
-            Answer::Waits(need) => {
+            Outcome::Done if ask == WorkloadRequest::Stop => !alive && state.is_over(),
+            Outcome::Done => alive && state == State::Ready || state == State::Finished,
+            Outcome::Failed => !alive && state == State::Failed,
+            Outcome::Need(need) => !alive && self.config.workloads[index].needs.contains(need),
+            Outcome::Retried => !alive && self.supervisor.unit(index).last_exit().is_some(),
+            Outcome::Stopped => !alive && state == State::Stopped && was_stopped(index),
+            Outcome::Started => ask == WorkloadRequest::Stop && (alive || state == State::Waiting),
+            Outcome::Lost => alive && self.programs[index].killed_ms != Some(1),
+            Outcome::AtStop => is_last(index),
+            Outcome::Waits(need) => {
                 let is_so = match self.supervisor.state(need) {
                     State::Ready | State::Finished => false,
                     State::Stopped => was_stopped(need) || is_last(need),
@@ -271,7 +276,7 @@ impl World<'_> {
     fn hear(&mut self) {
         let requests = std::mem::take(&mut self.requests);
         for (index, ask, stops) in requests {
-            match self.supervisor.answer(self.config, index, ask) {
+            match self.supervisor.outcome(self.config, index, ask) {
                 Some(answer) => self.is_true(index, ask, answer, &stops),
                 None => self.requests.push((index, ask, stops)),
             }
@@ -316,7 +321,7 @@ proptest! {
             config: &config, programs: &programs, supervisor: Supervisor::new(), now: 1_000, alive: [false; WORKLOADS],
             due: Vec::new(), left: 0, starts: [0; WORKLOADS], signalled: [None; WORKLOADS], stops: [0; WORKLOADS], requests: Vec::new(),
         };
-        world.supervisor.limit_set_ups(slots);
+        world.supervisor.set_max_parallel_starts(slots);
         world.supervisor.seed(seed);
         world.supervisor.begin(&config, is_safe, world.now);
         world.carry_out();
@@ -332,15 +337,15 @@ proptest! {
             world.until(at);
             let now = world.now;
             match ask {
-                0 => world.ask(index, Ask::Start),
-                1 => world.ask(index, Ask::Stop),
-                2 => world.ask(index, Ask::Restart),
-                3 => world.supervisor.on(&config, index, Event::Alive, now),
+                0 => world.ask(index, WorkloadRequest::Start),
+                1 => world.ask(index, WorkloadRequest::Stop),
+                2 => world.ask(index, WorkloadRequest::Restart),
+                3 => world.supervisor.handle_event(&config, index, Event::Alive, now),
                 _ => {}
             }
             world.carry_out();
             world.look();
-            let _ = world.supervisor.is_sane(&config, now);
+            let _ = world.supervisor.may_feed_watchdog(&config, now);
         }
         // No storm: each start but those that were asked for waits for a delay of at least 50 ms, or for a person.
         let most = (world.now - 1_000) / 50 + 60;
@@ -355,7 +360,7 @@ proptest! {
             prop_assert!(takes_its_time, "no answer to {ask:?} of {index}: {states:?}");
         }
         let now = world.now;
-        world.supervisor.shut_down(&config, Down::Poweroff, now);
+        world.supervisor.shut_down(&config, ShutdownKind::Poweroff, now);
         // Each in the longest chain has its grace and its kill; then each at-stop workload has its time and its kill.
         let bound = now + WORKLOADS as u64 * (500 + KILL_MS + 700 + KILL_MS + 100);
         world.until(bound);

@@ -1,10 +1,10 @@
 //! All workloads of a board together: what happened to one of them, and what follows. In which order they start and stop
-//! is in `order.rs`, when they are ready in `readiness.rs`, what follows an end in `ended.rs`, and what a person asks for in
-//! `asked.rs` and `answer.rs`.
+//! is in `order.rs`, when they are ready in `readiness.rs`, what follows an exit in `exits.rs`, and what a person asks for in
+//! `requests.rs` and `outcome.rs`.
 
-use super::unit::Reason;
+use super::unit::StopReason;
 use super::units::Units;
-use super::{Action, Down, Event, KILL_MS, State, Unit};
+use super::{Action, Event, KILL_MS, Notice, ShutdownKind, State, Unit};
 use crate::config::{Config, Workload, WorkloadSet, limits::WORKLOADS};
 use heapless::Deque;
 
@@ -17,18 +17,18 @@ pub struct Supervisor {
     pub(super) units: Units,
     actions: Deque<Action, ACTIONS>,
     /// Whether the board goes down, and how; two fields, because a table that starts as all zero bytes lies in `.bss`.
-    pub(super) is_going_down: bool,
-    pub(super) down: Down,
-    /// Whether [`Action::Leave`] was given: it is given once.
-    pub(super) left: bool,
+    pub(super) is_shutting_down: bool,
+    pub(super) shutdown_kind: ShutdownKind,
+    /// Whether [`Action::Shutdown`] was given: it is given once.
+    pub(super) has_shut_down: bool,
     /// Whether the board goes down because a limit was reached.
     pub(super) is_escalated: bool,
     /// Whether `idle` was acted on.
     pub(super) idle: bool,
     /// How many set-ups may go on at a time; 0 is any number.
-    pub(super) slots: usize,
+    pub(super) max_parallel_starts: usize,
     /// Until when a workload that could start waits for a free one.
-    pub(super) crowded_until: u64,
+    pub(super) start_blocked_until: u64,
     /// What the next delay's share of chance is drawn from; 0 for none.
     pub(super) seed: u32,
 }
@@ -45,21 +45,21 @@ impl Supervisor {
         Self {
             units: Units::NEW,
             actions: Deque::new(),
-            is_going_down: false,
-            down: Down::Poweroff,
-            left: false,
+            is_shutting_down: false,
+            shutdown_kind: ShutdownKind::Poweroff,
+            has_shut_down: false,
             is_escalated: false,
             idle: false,
-            slots: 0,
-            crowded_until: 0,
+            max_parallel_starts: 0,
+            start_blocked_until: 0,
             seed: 0,
         }
     }
 
     /// Has at most so many workloads set themselves up at a time: more than there are processors make each of them late.
     /// One that takes longer than [`super::SET_UP_MS`], because it waits for a disk or a server, does not hold the others up.
-    pub fn limit_set_ups(&mut self, slots: usize) {
-        self.slots = slots;
+    pub fn set_max_parallel_starts(&mut self, count: usize) {
+        self.max_parallel_starts = count;
     }
 
     /// Lengthens each delay by a share of chance, so that workloads which fell together do not go on together.
@@ -78,8 +78,8 @@ impl Supervisor {
     }
 
     /// How the board goes down, once it does.
-    pub fn going_down(&self) -> Option<Down> {
-        self.is_going_down.then_some(self.down)
+    pub fn shutting_down(&self) -> Option<ShutdownKind> {
+        self.is_shutting_down.then_some(self.shutdown_kind)
     }
 
     /// Whether the board goes down because a workload reached its limit, and not because anybody asked for it.
@@ -88,7 +88,7 @@ impl Supervisor {
     }
 
     /// Whether the set-up of every workload that is going to start has come to its end.
-    pub fn has_settled(&self, config: &Config<'_>) -> bool {
+    pub fn is_boot_complete(&self, config: &Config<'_>) -> bool {
         let is_before = |(index, unit): (usize, &Unit)| match unit.state {
             State::Waiting => self.held_by(config, index).is_none(),
             State::Starting(_) => !unit.is_executed,
@@ -99,13 +99,13 @@ impl Supervisor {
     }
 
     /// Whether every workload is as it should be.
-    pub fn is_well(&self, config: &Config<'_>) -> bool {
+    pub fn all_healthy(&self, config: &Config<'_>) -> bool {
         let is_well = |unit: &Unit| matches!(unit.state, State::Ready | State::Finished | State::Stopped);
         self.of(config).all(|(workload, unit)| workload.supervision.at_stop_ms > 0 || is_well(unit))
     }
 
     /// Whether the watchdog may be fed: no critical workload is away for longer than its line allows.
-    pub fn is_sane(&self, config: &Config<'_>, now: u64) -> bool {
+    pub fn may_feed_watchdog(&self, config: &Config<'_>, now: u64) -> bool {
         self.of(config).all(|(workload, unit)| {
             let is_fine = matches!(unit.state, State::Ready | State::Finished | State::Stopped);
             let away_ms = now.saturating_sub(unit.away_since);
@@ -124,8 +124,8 @@ impl Supervisor {
 
     /// When [`Self::tick`] has to be called, if nothing happens before.
     pub fn deadline(&self) -> Option<u64> {
-        let crowded = (self.crowded_until > 0).then_some(self.crowded_until);
-        self.units.all().filter_map(Unit::deadline).chain(crowded).min()
+        let blocked = (self.start_blocked_until > 0).then_some(self.start_blocked_until);
+        self.units.all().filter_map(Unit::deadline).chain(blocked).min()
     }
 
     /// Starts what can start. The first call of all. With `is_safe` only workloads that are marked `safe` start, and what they need.
@@ -137,9 +137,9 @@ impl Supervisor {
         }
         self.units.adopt(config, WorkloadSet::EMPTY, now);
         for index in (0..config.workloads.len()).filter(|index| !wanted.contains(*index)) {
-            self.units[index].go(State::Stopped, now);
+            self.units[index].transition(State::Stopped, now);
         }
-        self.settle(config, now);
+        self.propagate(config, now);
     }
 
     /// Goes over to another configuration. The workloads whose slots are in `kept` go on unchanged; the others are new, and wait
@@ -147,11 +147,11 @@ impl Supervisor {
     pub fn adopt(&mut self, config: &Config<'_>, kept: WorkloadSet, now: u64) {
         self.units.adopt(config, kept, now);
         self.idle = false;
-        self.settle(config, now);
+        self.propagate(config, now);
     }
 
     /// Something happened to the workload at `index`.
-    pub fn on(&mut self, config: &Config<'_>, index: usize, event: Event, now: u64) {
+    pub fn handle_event(&mut self, config: &Config<'_>, index: usize, event: Event, now: u64) {
         let workload = &config.workloads[index];
         match (self.units[index].state, event) {
             (State::Starting(_), Event::Executed) => self.executed(workload, index, now),
@@ -162,15 +162,15 @@ impl Supervisor {
             (State::Ready, Event::Checked(is_good)) => self.checked(workload, index, is_good, now),
             (State::Ready, Event::Alive) => self.checked(workload, index, true, now),
             // One that could not be killed may end after all.
-            (state, Event::Ended(end)) if state.is_running() || state == State::Lost => {
-                self.ended(config, index, end, now);
+            (state, Event::Exited(end)) if state.is_running() || state == State::Lost => {
+                self.exited(config, index, end, now);
             }
-            (_, Event::Asked(_)) if self.is_going_down => {}
-            (_, Event::Asked(ask)) => self.ask(config, index, ask, now),
+            (_, Event::Requested(_)) if self.is_shutting_down => {}
+            (_, Event::Requested(ask)) => self.request(config, index, ask, now),
             // What comes late is about a run that is over.
-            (_, Event::Executed | Event::Ready | Event::Checked(_) | Event::Alive | Event::Ended(_)) => {}
+            (_, Event::Executed | Event::Ready | Event::Checked(_) | Event::Alive | Event::Exited(_)) => {}
         }
-        self.settle(config, now);
+        self.propagate(config, now);
     }
 
     /// Time went on: acts on every deadline that `now` has reached.
@@ -178,11 +178,11 @@ impl Supervisor {
         for (index, workload) in config.workloads.iter().enumerate() {
             match self.units[index].state {
                 State::Starting(at) if at > 0 && at <= now => self.late(workload, index, now),
-                State::BackingOff(at) if at <= now => self.units[index].go(State::Waiting, now),
+                State::BackingOff(at) if at <= now => self.units[index].transition(State::Waiting, now),
                 State::Unhealthy(at) | State::Stopping(at) if at <= now => self.kill(index, now),
                 State::Killing(at) if at <= now => {
-                    self.units[index].go(State::Lost, now);
-                    self.act(Action::TellLost(index));
+                    self.units[index].transition(State::Lost, now);
+                    self.push_action(Action::Report(Notice::NotKilled(index)));
                 }
                 _ => {}
             }
@@ -190,42 +190,42 @@ impl Supervisor {
                 self.check(workload, index, now);
             }
         }
-        self.settle(config, now);
+        self.propagate(config, now);
     }
 
     /// Takes the board down. Asked again it changes where to, and starts nothing anew.
-    pub fn shut_down(&mut self, config: &Config<'_>, down: Down, now: u64) {
-        let first = !core::mem::replace(&mut self.is_going_down, true);
-        self.down = down;
+    pub fn shut_down(&mut self, config: &Config<'_>, down: ShutdownKind, now: u64) {
+        let first = !core::mem::replace(&mut self.is_shutting_down, true);
+        self.shutdown_kind = down;
         if first {
             let running = self.units.all().filter(|unit| unit.state.is_running()).count();
-            self.act(Action::TellDown(down, running));
+            self.push_action(Action::Report(Notice::ShutDown(down, running)));
             for (index, workload) in config.workloads.iter().enumerate() {
                 let (unit, is_for_later) = (&mut self.units[index], workload.supervision.at_stop_ms > 0);
                 if matches!(unit.state, State::Waiting | State::BackingOff(_)) && !is_for_later {
-                    unit.go(State::Stopped, now);
+                    unit.transition(State::Stopped, now);
                 }
             }
         }
-        self.settle(config, now);
+        self.propagate(config, now);
     }
 
     /// Sends a workload its stop signal; `reason` decides what follows its end.
-    pub(super) fn stop(&mut self, workload: &Workload<'_>, index: usize, reason: Reason, now: u64) {
+    pub(super) fn stop(&mut self, workload: &Workload<'_>, index: usize, reason: StopReason, now: u64) {
         let until = now + u64::from(workload.stop.grace_ms);
         let unit = &mut self.units[index];
-        let is_sick = matches!(reason, Reason::NotReady | Reason::Unhealthy);
-        unit.go(if is_sick { State::Unhealthy(until) } else { State::Stopping(until) }, now);
+        let is_sick = matches!(reason, StopReason::NotReady | StopReason::Unhealthy);
+        unit.transition(if is_sick { State::Unhealthy(until) } else { State::Stopping(until) }, now);
         (unit.reason, unit.check_at) = (reason, 0);
-        self.act(Action::Signal(index));
+        self.push_action(Action::Signal(index));
     }
 
     pub(super) fn kill(&mut self, index: usize, now: u64) {
-        self.units[index].go(State::Killing(now + KILL_MS), now);
-        self.act(Action::Kill(index));
+        self.units[index].transition(State::Killing(now + KILL_MS), now);
+        self.push_action(Action::Kill(index));
     }
 
-    pub(super) fn act(&mut self, action: Action) {
+    pub(super) fn push_action(&mut self, action: Action) {
         let fits = self.actions.push_back(action).is_ok();
         assert!(fits, "the running half takes every action before it tells the next event");
     }

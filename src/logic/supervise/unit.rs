@@ -1,14 +1,14 @@
 //! What is remembered of one workload besides its state.
 
-use super::{Backoff, End, State};
+use super::{Backoff, ExitReason, State};
 
 /// Why a workload was told to stop, which decides what follows its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
+pub(super) enum StopReason {
     /// Somebody asked for it, or the board goes down: it stays down.
-    Asked,
+    Requested,
     /// It is to start again at once.
-    Again,
+    Restart,
     /// It was not ready in time.
     NotReady,
     /// It was unhealthy.
@@ -25,7 +25,7 @@ pub struct Unit {
     /// How often it was started again since the board is up.
     pub restarts: u32,
     /// How it ended last, and whether it ever did: two fields, because an optional one is not all zero bytes.
-    last: End,
+    last: ExitReason,
     has_ended: bool,
     /// The slot of the workload that it needs and that failed, plus one; 0 for none.
     pub(super) failed_need: u8,
@@ -35,7 +35,7 @@ pub struct Unit {
     pub(super) looks_ready: bool,
     /// Whether its program was executed.
     pub(super) is_executed: bool,
-    pub(super) reason: Reason,
+    pub(super) reason: StopReason,
     pub(super) backoff: Backoff,
     /// When the next check is due; 0 while none is.
     pub(super) check_at: u64,
@@ -49,24 +49,24 @@ impl Unit {
         state: State::Waiting,
         since: 0,
         restarts: 0,
-        last: End::Exit(0),
+        last: ExitReason::Exit(0),
         has_ended: false,
         failed_need: 0,
         failures: 0,
         looks_ready: false,
         is_executed: false,
-        reason: Reason::Asked,
+        reason: StopReason::Requested,
         backoff: Backoff::NONE,
         check_at: 0,
         away_since: 0,
     };
 
     /// How it ended last; none before its first end.
-    pub fn last(&self) -> Option<End> {
+    pub fn last_exit(&self) -> Option<ExitReason> {
         self.has_ended.then_some(self.last)
     }
 
-    pub(super) fn end(&mut self, end: End) {
+    pub(super) fn record_exit(&mut self, end: ExitReason) {
         (self.last, self.has_ended) = (end, true);
     }
 
@@ -77,10 +77,10 @@ impl Unit {
 
     /// Whether it stays down once it has ended.
     pub(super) fn is_to_stay_down(&self) -> bool {
-        self.reason == Reason::Asked
+        self.reason == StopReason::Requested
     }
 
-    pub(super) fn go(&mut self, state: State, now: u64) {
+    pub(super) fn transition(&mut self, state: State, now: u64) {
         if state.number() != self.state.number() {
             self.since = now;
         }

@@ -2,14 +2,14 @@
 
 use super::parts::{Parts, put, put_text};
 use super::{Malformed, Message};
-use crate::supervise::End;
+use crate::supervise::ExitReason;
 
 /// Stands for the time since something that has not happened.
 const NEVER: u64 = u64::MAX;
 
 /// The board as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Board {
+pub struct SystemStatus {
     /// Milliseconds of the monotonic clock.
     pub now_ms: u64,
     /// Whether it goes down.
@@ -34,7 +34,7 @@ pub struct Status<'a> {
     /// How often it was restarted.
     pub restarts: u32,
     /// How it ended last.
-    pub last: Option<End>,
+    pub last: Option<ExitReason>,
     /// The kernel ended it for its memory: the most that it had, and its limit, in bytes; 0 for unknown.
     pub out_of_memory: Option<(u64, u64)>,
     /// Lines of it that were dropped from its log.
@@ -51,7 +51,7 @@ pub struct Status<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reply<'a> {
     /// The board as a whole.
-    Board(Board),
+    System(SystemStatus),
     /// One workload.
     Status(Status<'a>),
     /// A line of a log: its number, its time in milliseconds, its bytes.
@@ -74,7 +74,7 @@ impl Reply<'_> {
         let mut message = Message::new();
         let out = &mut message;
         match *self {
-            Self::Board(board) => {
+            Self::System(board) => {
                 put(out, &[1, u8::from(board.is_going_down), u8::from(board.is_safe)])?;
                 put(out, &board.now_ms.to_le_bytes())?;
                 put(out, &board.bad_boots.to_le_bytes())?;
@@ -125,7 +125,12 @@ impl<'a> Reply<'a> {
         let reply = match parts.byte()? {
             1 => {
                 let [is_going_down, is_safe] = parts.bytes()?.map(|flag: u8| flag != 0);
-                Self::Board(Board { is_going_down, is_safe, now_ms: parts.word64()?, bad_boots: parts.word32()? })
+                Self::System(SystemStatus {
+                    is_going_down,
+                    is_safe,
+                    now_ms: parts.word64()?,
+                    bad_boots: parts.word32()?,
+                })
             }
             2 => Self::Status(read_status(&mut parts)?),
             3 => {
@@ -161,27 +166,27 @@ fn read_status<'a>(parts: &mut Parts<'a>) -> Result<Status<'a>, Malformed> {
     })
 }
 
-fn end_bytes(end: Option<End>) -> [u8; 2] {
+fn end_bytes(end: Option<ExitReason>) -> [u8; 2] {
     match end {
         None => [0, 0],
-        Some(End::Exit(status)) => [1, status],
-        Some(End::Signal(signal)) => [2, signal],
-        Some(End::NoProcess) => [3, 0],
-        Some(End::NotReady) => [4, 0],
-        Some(End::Unhealthy) => [5, 0],
-        Some(End::Early) => [6, 0],
+        Some(ExitReason::Exit(status)) => [1, status],
+        Some(ExitReason::Signal(signal)) => [2, signal],
+        Some(ExitReason::NoProcess) => [3, 0],
+        Some(ExitReason::NotReady) => [4, 0],
+        Some(ExitReason::Unhealthy) => [5, 0],
+        Some(ExitReason::Early) => [6, 0],
     }
 }
 
-fn end(bytes: [u8; 2]) -> Result<Option<End>, Malformed> {
+fn end(bytes: [u8; 2]) -> Result<Option<ExitReason>, Malformed> {
     Ok(Some(match bytes {
         [0, _] => return Ok(None),
-        [1, status] => End::Exit(status),
-        [2, signal] => End::Signal(signal),
-        [3, _] => End::NoProcess,
-        [4, _] => End::NotReady,
-        [5, _] => End::Unhealthy,
-        [6, _] => End::Early,
+        [1, status] => ExitReason::Exit(status),
+        [2, signal] => ExitReason::Signal(signal),
+        [3, _] => ExitReason::NoProcess,
+        [4, _] => ExitReason::NotReady,
+        [5, _] => ExitReason::Unhealthy,
+        [6, _] => ExitReason::Early,
         _ => return Err(Malformed::Bytes),
     }))
 }

@@ -1,7 +1,7 @@
 //! What goes in comes out, and bytes of anybody are refused without harm.
 
 use super::*;
-use crate::supervise::End;
+use crate::supervise::ExitReason;
 use proptest::prelude::*;
 
 proptest! {
@@ -19,7 +19,7 @@ proptest! {
     #[test]
     fn status_comes_out_as_it_went_in(
         name in "[a-z]{1,32}", text in "[^\0]{0,60}", state in 0_u8..11, numbers: (u32, u64, u32, u32),
-        last in prop_oneof![Just(None), any::<u8>().prop_map(|s| Some(End::Exit(s))), Just(Some(End::Unhealthy)), Just(Some(End::Early))],
+        last in prop_oneof![Just(None), any::<u8>().prop_map(|s| Some(ExitReason::Exit(s))), Just(Some(ExitReason::Unhealthy)), Just(Some(ExitReason::Early))],
         out_of_memory: Option<(u64, u64)>
     ) {
         let (pid, since_ms, restarts, dropped) = numbers;

@@ -9,9 +9,9 @@ use crate::init::{milliseconds, read_file};
 use core::fmt;
 use heapless::{String, Vec};
 use hilum::config::{Signal, limits};
-use hilum::supervise::{End, State};
+use hilum::supervise::{ExitReason, State};
 use hilum::text::{append, text};
-use hilum::wire::{Board, Command, Reply, Request, Status};
+use hilum::wire::{Command, Reply, Request, Status, SystemStatus};
 use rustix::event::{PollFd, PollFlags, poll};
 
 /// What a workload's control group counts; none where there is no group, or no such controller.
@@ -54,7 +54,7 @@ fn table(socket: &str, name: Option<&str>) -> i32 {
     let Some(connection) = connect(socket, name) else { return FAILED };
     let mut found = DONE;
     let answer = connection.finish(FAILED, &mut |reply| match reply {
-        Reply::Board(board) => head(board),
+        Reply::System(system) => head(system),
         Reply::Status(status) => {
             found |= running(name, status);
             line(status, None);
@@ -64,14 +64,14 @@ fn table(socket: &str, name: Option<&str>) -> i32 {
     if answer == DONE { found } else { answer }
 }
 
-fn head(board: &Board) {
-    if board.is_going_down {
+fn head(system: &SystemStatus) {
+    if system.is_going_down {
         show(format_args!("the board goes down\n"));
     }
-    if board.is_safe {
+    if system.is_safe {
         show(format_args!(
             "safe mode: only workloads marked safe were started; boots that went badly: {}\n",
-            board.bad_boots
+            system.bad_boots
         ));
     }
     show(format_args!(
@@ -126,12 +126,12 @@ impl fmt::Display for Reason<'_> {
         } else if let Some(end) = status.last {
             next(formatter)?;
             match end {
-                End::Exit(status) => write!(formatter, "status {status}")?,
-                End::Signal(signal) => write!(formatter, "{}", Signal(signal))?,
-                End::NoProcess => formatter.write_str("no process could be made")?,
-                End::NotReady => formatter.write_str("not ready in time")?,
-                End::Unhealthy => formatter.write_str("unhealthy")?,
-                End::Early => formatter.write_str("ended before it was ready")?,
+                ExitReason::Exit(status) => write!(formatter, "status {status}")?,
+                ExitReason::Signal(signal) => write!(formatter, "{}", Signal(signal))?,
+                ExitReason::NoProcess => formatter.write_str("no process could be made")?,
+                ExitReason::NotReady => formatter.write_str("not ready in time")?,
+                ExitReason::Unhealthy => formatter.write_str("unhealthy")?,
+                ExitReason::Early => formatter.write_str("ended before it was ready")?,
             }
         }
         if !status.need.is_empty() {
@@ -204,10 +204,10 @@ fn json(socket: &str, name: Option<&str>) -> i32 {
     let Some(connection) = connect(socket, name) else { return FAILED };
     let (mut found, mut count) = (DONE, 0);
     let answer = connection.finish(FAILED, &mut |reply| match reply {
-        Reply::Board(board) => {
+        Reply::System(system) => {
             show(format_args!(
                 "{{\"going_down\":{},\"safe\":{},\"bad_boots\":{},\"uptime_ms\":{},\"workloads\":[",
-                board.is_going_down, board.is_safe, board.bad_boots, board.now_ms
+                system.is_going_down, system.is_safe, system.bad_boots, system.now_ms
             ));
         }
         Reply::Status(status) => {
@@ -243,12 +243,12 @@ impl fmt::Display for Json<'_> {
         )?;
         let (mut exit, mut signal, mut reason) = (None, None, "");
         match status.last {
-            Some(End::Exit(status)) => exit = Some(status.into()),
-            Some(End::Signal(number)) => signal = Some(number.into()),
-            Some(End::NoProcess) => reason = "no-process",
-            Some(End::NotReady) => reason = "not-ready",
-            Some(End::Unhealthy) => reason = "unhealthy",
-            Some(End::Early) => (exit, reason) = (Some(0), "early"),
+            Some(ExitReason::Exit(status)) => exit = Some(status.into()),
+            Some(ExitReason::Signal(number)) => signal = Some(number.into()),
+            Some(ExitReason::NoProcess) => reason = "no-process",
+            Some(ExitReason::NotReady) => reason = "not-ready",
+            Some(ExitReason::Unhealthy) => reason = "unhealthy",
+            Some(ExitReason::Early) => (exit, reason) = (Some(0), "early"),
             None => {}
         }
         if status.out_of_memory.is_some() {
@@ -324,7 +324,7 @@ pub(super) fn top(socket: &str, words: &[&str]) -> i32 {
         show(format_args!("\x1b[H\x1b[J"));
         let mut now: Vec<u64, { limits::WORKLOADS }> = Vec::new();
         let answer = connection.finish(FAILED, &mut |reply| match reply {
-            Reply::Board(board) => head(board),
+            Reply::System(system) => head(system),
             Reply::Status(status) => {
                 let cpu_us = usage(status.name).cpu_us.unwrap_or(0);
                 let passed_us = before.get(now.len()).map_or(0, |before| cpu_us.saturating_sub(*before));

@@ -6,16 +6,17 @@ use super::reload::Pending;
 use super::requests::{Answer, done, failed};
 use super::words;
 use hilum::config::Signal;
-use hilum::supervise::{Answer as Told, Ask, Event, State};
+use hilum::supervise::{Event, Outcome, State, WorkloadRequest};
 use rustix::io::Errno;
 
 impl Board {
-    pub(super) fn ask(&mut self, index: usize, ask: Ask, is_waiting: bool) -> Answer {
-        if self.supervisor.going_down().is_some() {
+    pub(super) fn ask(&mut self, index: usize, ask: WorkloadRequest, is_waiting: bool) -> Answer {
+        if self.supervisor.shutting_down().is_some() {
             return failed(format_args!("the board goes down"));
         }
         let is_kept = |pending: &Pending| pending.places.contains(&Some(index));
-        if let Some(pending) = self.pending.as_ref().filter(|pending| ask != Ask::Stop && !is_kept(pending)) {
+        if let Some(pending) = self.pending.as_ref().filter(|pending| ask != WorkloadRequest::Stop && !is_kept(pending))
+        {
             let name = self.config.get().workloads[index].name;
             // One that has changed is about to start again, with what is said of it now.
             return match pending.config.get().workloads.iter().any(|workload| workload.name == name) {
@@ -24,11 +25,11 @@ impl Board {
                 false => failed(format_args!("another configuration is being taken over, which does not have it")),
             };
         }
-        let refusal = self.supervisor.refusal(self.config.get(), index).filter(|_| ask == Ask::Restart);
+        let refusal = self.supervisor.refusal(self.config.get(), index).filter(|_| ask == WorkloadRequest::Restart);
         if let Some(refusal) = refusal {
             return self.in_words(index, refusal);
         }
-        self.tell(index, Event::Asked(ask));
+        self.tell(index, Event::Requested(ask));
         match self.outcome(index, ask) {
             // It is so already, or cannot be.
             Some(answer) => answer,
@@ -38,32 +39,34 @@ impl Board {
     }
 
     /// Whether what was asked of a workload has come to its end, and to which.
-    pub(super) fn outcome(&self, index: usize, ask: Ask) -> Option<Answer> {
-        let told = self.supervisor.answer(self.config.get(), index, ask)?;
+    pub(super) fn outcome(&self, index: usize, ask: WorkloadRequest) -> Option<Answer> {
+        let told = self.supervisor.outcome(self.config.get(), index, ask)?;
         // What is stopped for another configuration may be started by that one, or is not part of it: that is the answer then.
-        let is_replaced = |pending: &Pending| ask != Ask::Stop && !pending.places.contains(&Some(index));
+        let is_replaced = |pending: &Pending| ask != WorkloadRequest::Stop && !pending.places.contains(&Some(index));
         let is_for_now =
-            self.pending.as_ref().is_some_and(|pending| matches!(told, Told::Waits(_)) || is_replaced(pending));
+            self.pending.as_ref().is_some_and(|pending| matches!(told, Outcome::Waits(_)) || is_replaced(pending));
         (!is_for_now).then(|| self.in_words(index, told))
     }
 
-    fn in_words(&self, index: usize, told: Told) -> Answer {
+    fn in_words(&self, index: usize, told: Outcome) -> Answer {
         let workloads = &self.config.get().workloads;
         let name = |index: usize| workloads.get(index).map_or("", |workload| workload.name);
         let own = name(index);
         match told {
-            Told::Done => done(),
-            Told::Failed => failed(format_args!("workload \"{own}\" failed; see: hilum log {own}")),
-            Told::Need(need) => failed(format_args!(
+            Outcome::Done => done(),
+            Outcome::Failed => failed(format_args!("workload \"{own}\" failed; see: hilum log {own}")),
+            Outcome::Need(need) => failed(format_args!(
                 "workload \"{own}\" was not started: \"{0}\" failed; see: hilum log {0}",
                 name(need)
             )),
-            Told::Retried => failed(format_args!("workload \"{own}\" failed and is tried again; see: hilum log {own}")),
-            Told::Stopped => failed(format_args!("workload \"{own}\" was stopped meanwhile")),
-            Told::Started => failed(format_args!("workload \"{own}\" was asked to start again meanwhile")),
-            Told::Lost => failed(format_args!("workload \"{own}\" cannot be killed")),
-            Told::AtStop => failed(format_args!("workload \"{own}\" runs when the board goes down")),
-            Told::Waits(need) => {
+            Outcome::Retried => {
+                failed(format_args!("workload \"{own}\" failed and is tried again; see: hilum log {own}"))
+            }
+            Outcome::Stopped => failed(format_args!("workload \"{own}\" was stopped meanwhile")),
+            Outcome::Started => failed(format_args!("workload \"{own}\" was asked to start again meanwhile")),
+            Outcome::Lost => failed(format_args!("workload \"{own}\" cannot be killed")),
+            Outcome::AtStop => failed(format_args!("workload \"{own}\" runs when the board goes down")),
+            Outcome::Waits(need) => {
                 let is_at_stop = workloads[need].supervision.at_stop_ms > 0;
                 let why = match self.supervisor.state(need) {
                     _ if is_at_stop => "runs when the board goes down; see: hilum status",

@@ -20,7 +20,7 @@ use crate::net::BoardLinks;
 use crate::turn::SIGNALS;
 use crate::workload::{Groups, Networks, Process, Surroundings, empty_folder, template_place};
 use hilum::config::{WorkloadSet, limits};
-use hilum::supervise::{Action, Event, Supervisor};
+use hilum::supervise::{Action, Event, Notice, Supervisor};
 use hilum_sys::{Once, SignalSet, Signals, monotonic_ms};
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
@@ -193,7 +193,7 @@ impl Board {
     /// What comes before the first wait.
     #[inline(never)]
     fn begin(&mut self) {
-        self.supervisor.limit_set_ups(processors());
+        self.supervisor.set_max_parallel_starts(processors());
         self.supervisor.seed(hilum_sys::boottime_us() as u32);
         self.timeline.note(Moment::Arranged);
         self.prepare_all();
@@ -235,7 +235,7 @@ impl Board {
             let _ = epoll::add(&self.epoll, socket, source.data(), source.interest());
         });
         self.guard.turn(self.config.get(), self.supervisor, &mut self.console, now);
-        if self.supervisor.going_down().is_none() {
+        if self.supervisor.shutting_down().is_none() {
             self.console.keep_prompt(control::path(self.config.get(), self.kind), now);
         }
         if self.quiet_until.is_none() {
@@ -330,7 +330,7 @@ impl Board {
 
     /// Tells the supervisor that something happened to a workload.
     pub(super) fn tell(&mut self, index: usize, event: Event) {
-        self.supervisor.on(self.config.get(), index, event, self.now);
+        self.supervisor.handle_event(self.config.get(), index, event, self.now);
     }
 
     /// Does everything that the supervisor has decided.
@@ -341,7 +341,7 @@ impl Board {
                 Action::Signal(index) => self.stop(index),
                 Action::Kill(index) => self.kill(index),
                 Action::Check(index) => self.check(index),
-                Action::Leave(down) => {
+                Action::Shutdown(down) => {
                     // A board whose workloads are all over in one turn of the loop never settled.
                     if !self.settled {
                         self.tell_memory();
@@ -350,15 +350,15 @@ impl Board {
                     self.finish_disks();
                     leave::leave(self.kind, down, &self.config.get().system.mounts, &mut self.console)
                 }
-                told => {
-                    if let Action::TellDown(..) = told {
+                Action::Report(notice) => {
+                    if let Notice::ShutDown(..) = notice {
                         // Its end hangs the terminal up, which is better now than in the middle of the last lines.
                         self.console.end_prompt();
                     }
-                    if let Action::TellReady(index) = told {
+                    if let Notice::Ready(index) = notice {
                         self.timeline.note(Moment::Ready(index as u8));
                     }
-                    tell::action(&mut self.console, self.config.get(), told);
+                    tell::notice(&mut self.console, self.config.get(), notice);
                 }
             }
         }
@@ -366,8 +366,8 @@ impl Board {
 
     /// Once every workload has started: what could wait until then.
     fn settle(&mut self) {
-        let is_going_down = self.supervisor.going_down().is_some();
-        if self.settled || is_going_down || !self.supervisor.has_settled(self.config.get()) {
+        let is_going_down = self.supervisor.shutting_down().is_some();
+        if self.settled || is_going_down || !self.supervisor.is_boot_complete(self.config.get()) {
             return;
         }
         self.settled = true;

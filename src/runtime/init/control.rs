@@ -8,7 +8,7 @@ use core::mem::MaybeUninit;
 use heapless::{String, Vec};
 use hilum::config::{Config, Control as Wanted};
 use hilum::log::Cursor;
-use hilum::supervise::Ask;
+use hilum::supervise::WorkloadRequest;
 use hilum::wire::{MESSAGE_BYTES, Reply};
 use hilum_sys::monotonic_ms;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -40,7 +40,7 @@ pub(super) enum Doing {
     /// It hears when another configuration is taken over.
     Reloading,
     /// It hears when what it asked for is done.
-    Waiting { index: usize, ask: Ask },
+    Waiting { index: usize, ask: WorkloadRequest },
 }
 
 /// One connection.

@@ -7,7 +7,7 @@ use crate::turn::{ENDS, LAST_HELPINGS, LEFT_HELPINGS};
 use crate::workload::{Process, end_all};
 use hilum::config::Stop;
 use hilum::netlink::has_tables;
-use hilum::supervise::{End, Event};
+use hilum::supervise::{Event, ExitReason};
 use hilum_sys::{Cloned, exit};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
@@ -166,15 +166,15 @@ impl Board {
             !process.has_failed
         });
         let end = match status.terminating_signal() {
-            Some(signal) => End::Signal(signal as u8),
-            None => End::Exit(status.exit_status().unwrap_or(0) as u8),
+            Some(signal) => ExitReason::Signal(signal as u8),
+            None => ExitReason::Exit(status.exit_status().unwrap_or(0) as u8),
         };
         let name = workload.name;
         match end {
-            End::Exit(code) if set_up => {
+            ExitReason::Exit(code) if set_up => {
                 self.console.tell(format_args!("workload \"{name}\": exited with status {code}"));
             }
-            End::Signal(signal) => {
+            ExitReason::Signal(signal) => {
                 let out_of_memory = self.around.groups.out_of_memory(workload, index);
                 tell::killed(&mut self.console, name, signal, out_of_memory.as_ref());
                 self.notes[index].out_of_memory = out_of_memory.map(|found| (found.peak.unwrap_or(0), found.limit));
@@ -184,7 +184,7 @@ impl Board {
         self.remove_rules(index);
         self.around.groups.remove(workload, index);
         self.timeline.note(Moment::Ended(index as u8));
-        self.tell(index, Event::Ended(end));
+        self.tell(index, Event::Exited(end));
         // Before the next end is told: it may be that of what somebody is about to start for.
         self.carry_out();
     }

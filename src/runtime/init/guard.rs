@@ -100,7 +100,7 @@ impl Guard {
             && armed.feed_at <= now
         {
             armed.feed_at = now + armed.every_ms;
-            let is_sane = supervisor.is_sane(config, now);
+            let is_sane = supervisor.may_feed_watchdog(config, now);
             if is_sane {
                 // Any byte but V, which would disarm it (Documentation/watchdog/watchdog-api.rst).
                 let _ = rustix::io::write(&armed.device, b"\n");
@@ -112,7 +112,7 @@ impl Guard {
         if !self.is_counted {
             return;
         }
-        if !supervisor.is_well(config) {
+        if !supervisor.all_healthy(config) {
             self.well_since = None;
         } else if self.well_since.is_none() {
             self.well_since = Some(now);

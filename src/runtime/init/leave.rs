@@ -10,7 +10,7 @@ use crate::path::{Path, open};
 use crate::workload::mount_namespace;
 use hilum::config::SystemMount;
 use hilum::parameters::{FAIL_SECONDS, Fail};
-use hilum::supervise::Down;
+use hilum::supervise::ShutdownKind;
 use hilum_sys::{Caught, Cloned, Named, SignalSet, Signals, monotonic_ms};
 use rustix::event::PollFlags;
 use rustix::fd::AsFd;
@@ -29,8 +29,8 @@ const CONSOLE_MS: u64 = 1_000;
 /// Ctrl-Alt-Del, or an engine that asks for the end, does not have to wait for it.
 pub(super) fn give_up(kind: Kind, fail: Fail, console: &mut Console) -> ! {
     let down = match fail {
-        Fail::Reboot => Some(Down::Reboot),
-        Fail::Poweroff => Some(Down::Poweroff),
+        Fail::Reboot => Some(ShutdownKind::Reboot),
+        Fail::Poweroff => Some(ShutdownKind::Poweroff),
         Fail::Stay => None,
     };
     match down {
@@ -62,11 +62,11 @@ pub(super) fn give_up(kind: Kind, fail: Fail, console: &mut Console) -> ! {
 }
 
 /// What a signal to PID 1 asks for; none for a signal that asks for nothing.
-pub(super) fn asked(caught: Caught) -> Option<Down> {
+pub(super) fn asked(caught: Caught) -> Option<ShutdownKind> {
     match Named::of(caught.signal)? {
         // Ctrl-Alt-Del, once the kernel was told to send it here.
-        Named::Interrupt => Some(Down::Reboot),
-        Named::Terminate | Named::Power => Some(Down::Poweroff),
+        Named::Interrupt => Some(ShutdownKind::Reboot),
+        Named::Terminate | Named::Power => Some(ShutdownKind::Poweroff),
         Named::Child => None,
     }
 }
@@ -80,7 +80,7 @@ pub(super) fn may_ask(caught: Caught) -> bool {
 }
 
 /// Takes the board down: every workload is over.
-pub(super) fn leave(kind: Kind, down: Down, mounts: &[SystemMount<'_>], console: &mut Console) -> ! {
+pub(super) fn leave(kind: Kind, down: ShutdownKind, mounts: &[SystemMount<'_>], console: &mut Console) -> ! {
     console.finish_log();
     // What escaped from its workload, or was never in one.
     hilum_sys::kill_everything();
@@ -94,8 +94,8 @@ pub(super) fn leave(kind: Kind, down: Down, mounts: &[SystemMount<'_>], console:
     console.drain(CONSOLE_MS);
     match (kind, down) {
         // Whoever made the container reads this as "it is done"; a reboot is told as pid_namespaces(7) says.
-        (Kind::Container, Down::Poweroff | Down::Halt) => hilum_sys::exit(0),
-        (Kind::Container, Down::Reboot) => {
+        (Kind::Container, ShutdownKind::Poweroff | ShutdownKind::Halt) => hilum_sys::exit(0),
+        (Kind::Container, ShutdownKind::Reboot) => {
             let _ = rustix::system::reboot(RebootCommand::Restart);
             // Without CAP_SYS_BOOT it cannot be told so; whoever made the container sees a failure.
             hilum_sys::exit(1)
@@ -133,15 +133,15 @@ pub(super) fn after_panic() -> ! {
         hilum_sys::exit(101)
     }
     sync_with_deadline();
-    reboot(Down::Reboot)
+    reboot(ShutdownKind::Reboot)
 }
 
 /// reboot(2), and what is left when that fails: the kernel's own emergency restart, then waiting for the watchdog.
-fn reboot(down: Down) -> ! {
+fn reboot(down: ShutdownKind) -> ! {
     let command = match down {
-        Down::Poweroff => RebootCommand::PowerOff,
-        Down::Reboot => RebootCommand::Restart,
-        Down::Halt => RebootCommand::Halt,
+        ShutdownKind::Poweroff => RebootCommand::PowerOff,
+        ShutdownKind::Reboot => RebootCommand::Restart,
+        ShutdownKind::Halt => RebootCommand::Halt,
     };
     for command in [command, RebootCommand::Restart] {
         let _ = rustix::system::reboot(command);

@@ -10,7 +10,7 @@ use crate::workload::{Failure, Outcome, Process, Report, Target, hears, is_good,
 use core::mem::MaybeUninit;
 use hilum::config::{Check, Ready};
 use hilum::namespaces::Namespaces;
-use hilum::supervise::{End, Event};
+use hilum::supervise::{Event, ExitReason};
 use hilum_sys::{Cloned, exit};
 use rustix::event::epoll;
 use rustix::fd::{AsFd, AsRawFd};
@@ -152,7 +152,7 @@ impl Board {
                 // What a line asks for and the kernel cannot will not be otherwise in a second: it is a failed start.
                 tell::failed_step(&mut self.console, config.get(), index, Report { step, errno: words(errno) });
                 self.around.groups.remove(workload, index);
-                self.tell(index, Event::Ended(End::Exit(STATUS_SETUP)));
+                self.tell(index, Event::Exited(ExitReason::Exit(STATUS_SETUP)));
             }
             Err(Failure { step: None, errno, hint }) => {
                 let (before, hint) = hint.map_or(("", ""), |hint| (": ", hint));
@@ -161,7 +161,7 @@ impl Board {
                     workload.name,
                     words(errno)
                 ));
-                self.tell(index, Event::Ended(End::NoProcess));
+                self.tell(index, Event::Exited(ExitReason::NoProcess));
             }
         }
     }
@@ -187,7 +187,7 @@ impl Board {
     pub(super) fn stop(&mut self, index: usize) {
         if self.deferred.contains(index) {
             self.deferred.remove(index);
-            return self.tell(index, Event::Ended(End::NoProcess));
+            return self.tell(index, Event::Exited(ExitReason::NoProcess));
         }
         let config = self.config.clone();
         let workload = &config.get().workloads[index];

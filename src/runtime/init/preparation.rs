@@ -110,7 +110,7 @@ impl Board {
         net::set_all(config.get(), &mut self.console);
         if self.has_a_first() {
             self.quiet_until = Some(monotonic_ms() + FIRST_MS);
-            self.supervisor.limit_set_ups(limits::WORKLOADS);
+            self.supervisor.set_max_parallel_starts(limits::WORKLOADS);
         } else {
             Work::ALL.into_iter().for_each(|work| self.prepare(work));
         }
@@ -134,10 +134,10 @@ impl Board {
 
     /// Does what waited for the first workload: that one runs, or will not.
     pub(super) fn let_go(&mut self) {
-        if self.quiet_until.take().is_none() || self.supervisor.going_down().is_some() {
+        if self.quiet_until.take().is_none() || self.supervisor.shutting_down().is_some() {
             return;
         }
-        self.supervisor.limit_set_ups(processors());
+        self.supervisor.set_max_parallel_starts(processors());
         Work::ALL.into_iter().for_each(|work| self.prepare(work));
         self.follow_links();
         self.start_deferred();
@@ -161,7 +161,7 @@ impl Board {
                 *copy = Copy { pid: Some(pid), tries: copy.tries + 1 };
                 *self.end_of(work) = Some(ready);
                 // Those that wait use no processor, and may not keep others from starting.
-                self.supervisor.limit_set_ups(limits::WORKLOADS);
+                self.supervisor.set_max_parallel_starts(limits::WORKLOADS);
             }
             Err(errno) => {
                 self.console
@@ -210,7 +210,7 @@ impl Board {
             Work::Disks => self.timeline.note(Moment::DisksReady),
         }
         if self.around.ready.is_none() && self.around.disks.is_none() {
-            self.supervisor.limit_set_ups(processors());
+            self.supervisor.set_max_parallel_starts(processors());
         }
         if work == Work::Kernel {
             self.start_deferred();

@@ -8,7 +8,7 @@ use super::note::Note;
 use super::source::Source;
 use hilum::config::limits::WORKLOADS;
 use hilum::config::{has_same_system, unchanged};
-use hilum::supervise::{Ask, Event};
+use hilum::supervise::{Event, WorkloadRequest};
 use hilum::text::text;
 use hilum_sys::monotonic_ms;
 use rustix::event::epoll;
@@ -31,7 +31,7 @@ pub(super) struct Pending {
 impl Board {
     /// Reads the file again, for the end of this turn. Gives what is wrong, in one line; then nothing is changed.
     pub(super) fn begin_reload(&mut self) -> Option<Text> {
-        if self.supervisor.going_down().is_some() {
+        if self.supervisor.shutting_down().is_some() {
             return Some(text(format_args!("the board goes down")));
         }
         if self.pending.is_some() {
@@ -57,14 +57,14 @@ impl Board {
 
     /// Stops what is not part of a waiting configuration, and takes that over once it has stopped.
     pub(super) fn finish_reload(&mut self) {
-        if self.supervisor.going_down().is_some() {
+        if self.supervisor.shutting_down().is_some() {
             self.pending = None;
         }
         let mut is_running = false;
         for index in 0..self.config.get().workloads.len() {
             if self.pending.as_ref().is_some_and(|pending| !pending.places.contains(&Some(index))) {
                 // In every turn: somebody may have asked for it again meanwhile.
-                self.tell(index, Event::Asked(Ask::Stop));
+                self.tell(index, Event::Requested(WorkloadRequest::Stop));
                 self.carry_out();
                 is_running |= self.supervisor.state(index).is_running();
             }

@@ -8,7 +8,7 @@ use super::source::Source;
 use crate::turn::LINES;
 use crate::workload::{Streams, Target};
 use hilum::config::limits::WORKLOADS;
-use hilum::supervise::{Ask, Down, State};
+use hilum::supervise::{ShutdownKind, State, WorkloadRequest};
 use hilum::text::{append, text};
 use hilum::wire::{self, Command, MESSAGE_BYTES, Reply, Request, Status};
 use hilum_sys::{Cloned, exit, monotonic_ms};
@@ -168,9 +168,9 @@ impl Board {
                 None => Answer::Goes(Doing::Reloading),
                 Some(wrong) => Answer::Done(1, wrong),
             },
-            Command::Poweroff => self.go_down(Down::Poweroff),
-            Command::Reboot => self.go_down(Down::Reboot),
-            Command::Halt => self.go_down(Down::Halt),
+            Command::Poweroff => self.go_down(ShutdownKind::Poweroff),
+            Command::Reboot => self.go_down(ShutdownKind::Reboot),
+            Command::Halt => self.go_down(ShutdownKind::Halt),
             Command::Mute | Command::Unmute if request.words.is_empty() => {
                 self.logs.mute_all(request.command == Command::Mute);
                 done()
@@ -195,9 +195,9 @@ impl Board {
                 let cursor = self.logs.last(index, request.number);
                 Answer::Goes(Doing::Lines { index, cursor, is_following: request.is_waiting })
             }
-            Command::Start => self.ask(index, Ask::Start, request.is_waiting),
-            Command::Stop => self.ask(index, Ask::Stop, request.is_waiting),
-            Command::Restart => self.ask(index, Ask::Restart, request.is_waiting),
+            Command::Start => self.ask(index, WorkloadRequest::Start, request.is_waiting),
+            Command::Stop => self.ask(index, WorkloadRequest::Stop, request.is_waiting),
+            Command::Restart => self.ask(index, WorkloadRequest::Restart, request.is_waiting),
             Command::Signal => self.ask_signal(index, request.number),
             Command::Freeze => told(self.around.groups.freeze(workload, true)),
             Command::Thaw => told(self.around.groups.freeze(workload, false)),
@@ -210,7 +210,7 @@ impl Board {
         }
     }
 
-    fn go_down(&mut self, down: Down) -> Answer {
+    fn go_down(&mut self, down: ShutdownKind) -> Answer {
         self.supervisor.shut_down(self.config.get(), down, monotonic_ms());
         done()
     }
@@ -224,9 +224,9 @@ impl Board {
             return failed(format_args!("there is no workload \"{name}\"; see: hilum status"));
         }
         let now_ms = monotonic_ms();
-        client.send(&Reply::Board(wire::Board {
+        client.send(&Reply::System(wire::SystemStatus {
             now_ms,
-            is_going_down: self.supervisor.going_down().is_some(),
+            is_going_down: self.supervisor.shutting_down().is_some(),
             is_safe: self.guard.is_safe,
             bad_boots: self.guard.bad_boots,
         }));
@@ -259,7 +259,7 @@ impl Board {
                     .map_or(0, |process| process.pid.as_raw_nonzero().get().unsigned_abs()),
                 since_ms: (unit.since > 0).then(|| now_ms.saturating_sub(unit.since)),
                 restarts: unit.restarts,
-                last: unit.last(),
+                last: unit.last_exit(),
                 out_of_memory: note.out_of_memory,
                 dropped: self.logs.dropped(index),
                 need: need.or(failed_need).and_then(|need| workloads.get(need)).map_or("", |need| need.name),

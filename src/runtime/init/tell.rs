@@ -3,58 +3,53 @@
 use super::Console;
 use super::console::plural;
 use crate::workload::{OutOfMemory, Report};
-use hilum::config::{Config, Otherwise, Workload};
+use hilum::config::{Config, LimitAction, Workload};
 use hilum::plan::plan;
-use hilum::supervise::Action;
+use hilum::supervise::Notice;
 
-/// Tells an action that is nothing but news.
-pub(super) fn action(console: &mut Console, config: &Config<'_>, action: Action) {
+/// Reports what the supervisor has decided.
+pub(super) fn notice(console: &mut Console, config: &Config<'_>, notice: Notice) {
     let name = |index: usize| config.workloads[index].name;
-    match action {
-        Action::TellRestart(index, count, delay_ms) => {
+    match notice {
+        Notice::Restart(index, count, delay_ms) => {
             console.tell(format_args!("workload \"{}\": restart {count} in {delay_ms} ms", name(index)));
         }
-        Action::TellReady(index) => console.tell(format_args!("workload \"{}\": ready", name(index))),
-        Action::TellNotReady(index) => {
+        Notice::Ready(index) => console.tell(format_args!("workload \"{}\": ready", name(index))),
+        Notice::NotReady(index) => {
             let within_ms = config.workloads[index].supervision.ready_within_ms;
             let name = name(index);
             console.tell(format_args!("workload \"{name}\": not ready within {within_ms} ms; see: hilum log {name}"));
         }
-        Action::TellEarly(index) => console.tell(format_args!(
+        Notice::ExitedEarly(index) => console.tell(format_args!(
             "workload \"{}\": ended before it was ready; if it went to the background, keep it in the foreground, as httpd -f does",
             name(index)
         )),
-        Action::TellUnhealthy(index, failures) => {
+        Notice::Unhealthy(index, failures) => {
             let ending = plural(failures.into());
             let name = name(index);
             console.tell(format_args!(
                 "workload \"{name}\": unhealthy: {failures} bad check{ending}; see: hilum log {name}"
             ));
         }
-        Action::TellDependent(index, need) => {
+        Notice::RestartWithNeed(index, need) => {
             console.tell(format_args!(
                 "workload \"{}\": restarted with \"{}\", which keeps failing",
                 name(index),
                 name(need)
             ));
         }
-        Action::TellLimit(index) => limit(console, &config.workloads[index]),
-        Action::TellNeed(index, need) => {
+        Notice::LimitReached(index) => limit(console, &config.workloads[index]),
+        Notice::NeedFailed(index, need) => {
             let (name, need) = (name(index), name(need));
             console.tell(format_args!("workload \"{name}\": not started: \"{need}\" failed; see: hilum log {need}"));
         }
-        Action::TellLost(index) => {
+        Notice::NotKilled(index) => {
             console.say(format_args!("workload \"{}\": cannot be killed, going on without it", name(index)));
         }
-        Action::TellDown(_, count) if count > 0 => {
+        Notice::ShutDown(_, count) if count > 0 => {
             console.tell(format_args!("stopping {count} workload{}", plural(count)));
         }
-        Action::TellDown(..)
-        | Action::Start(_)
-        | Action::Check(_)
-        | Action::Signal(_)
-        | Action::Kill(_)
-        | Action::Leave(_) => {}
+        Notice::ShutDown(..) => {}
     }
 }
 
@@ -91,10 +86,10 @@ pub(super) fn killed(console: &mut Console, name: &str, signal: u8, out_of_memor
 
 fn limit(console: &mut Console, workload: &Workload<'_>) {
     let Some(limit) = workload.restart.limit else { return };
-    let then = match limit.otherwise {
-        Otherwise::Stop => "it stays down until it is started",
-        Otherwise::Reboot => "reboot",
-        Otherwise::Poweroff => "power off",
+    let then = match limit.on_limit {
+        LimitAction::Stop => "it stays down until it is started",
+        LimitAction::Reboot => "reboot",
+        LimitAction::Poweroff => "power off",
     };
     let (name, count, seconds) = (workload.name, limit.count, limit.period_ms / 1_000);
     let ending = plural(count as usize);

@@ -3,7 +3,7 @@
 use super::super::error::{Error, Problem};
 use super::super::lexer::Line;
 use super::super::limits;
-use super::super::restart::{Limit, Otherwise, Restart, When};
+use super::super::restart::{Limit, LimitAction, Restart, When};
 use super::values;
 
 /// Reads the line, whose first word is the key.
@@ -18,7 +18,7 @@ pub(super) fn read<'a>(line: &Line<'a>) -> Result<Restart, Error<'a>> {
         "always" => When::Always,
         found => return Err(error(when.column, Problem::Value(found, WHEN))),
     };
-    let (mut otherwise, mut else_column, mut limit_column, mut seen) = (Otherwise::Stop, None, 1, [false; 4]);
+    let (mut on_limit, mut else_column, mut limit_column, mut seen) = (LimitAction::Stop, None, 1, [false; 4]);
     for word in &line.words[2..] {
         let wrong = |expected| error(word.column, Problem::Value(word.text, expected));
         let (name, value) = word.text.split_once('=').ok_or(wrong(OPTIONS))?;
@@ -35,10 +35,10 @@ pub(super) fn read<'a>(line: &Line<'a>) -> Result<Restart, Error<'a>> {
                 limit_column = word.column;
             }
             _ => {
-                otherwise = match value {
-                    "stop" => Otherwise::Stop,
-                    "reboot" => Otherwise::Reboot,
-                    "poweroff" => Otherwise::Poweroff,
+                on_limit = match value {
+                    "stop" => LimitAction::Stop,
+                    "reboot" => LimitAction::Reboot,
+                    "poweroff" => LimitAction::Poweroff,
                     _ => return Err(wrong("else=stop, else=reboot or else=poweroff")),
                 };
                 else_column = Some(word.column);
@@ -49,7 +49,7 @@ pub(super) fn read<'a>(line: &Line<'a>) -> Result<Restart, Error<'a>> {
         return Err(error(when.column, Problem::MaxBelowDelay));
     }
     match (&mut restart.limit, else_column) {
-        (Some(limit), _) => limit.otherwise = otherwise,
+        (Some(limit), _) => limit.on_limit = on_limit,
         (None, Some(column)) => return Err(error(column, Problem::ElseWithoutLimit)),
         (None, None) => {}
     }
@@ -65,7 +65,7 @@ const LIMIT: &str = "limit=COUNT/DURATION such as limit=5/60s, with a count from
 fn limit(text: &str) -> Option<Limit> {
     let (count, period) = text.split_once('/')?;
     let count = values::number(count).filter(|count| limits::RESTARTS.contains(count))?;
-    Some(Limit { count, period_ms: values::duration_ms(period)?, otherwise: Otherwise::Stop })
+    Some(Limit { count, period_ms: values::duration_ms(period)?, on_limit: LimitAction::Stop })
 }
 
 /// The milliseconds that `count` restarts take when the program fails at once, if they are longer than the period:

@@ -1,7 +1,7 @@
 //! What is taken, and what it becomes.
 
 use super::super::{
-    Check, Config, ConsoleMode, Health, Idle, Limit, Otherwise, RESOURCES, Restart, Signal, Stop, User, VOCABULARY,
+    Check, Config, ConsoleMode, Health, Idle, Limit, LimitAction, RESOURCES, Restart, Signal, Stop, User, VOCABULARY,
     Variable, When, limits, parse,
 };
 use super::with;
@@ -111,7 +111,7 @@ fn every_key_is_read() {
         assert_eq!(web.identity.user, User { uid: 1000, gid: 50 });
         assert_eq!(web.needs.iter().collect::<Vec<_>>(), [1, 2]);
         assert_eq!(web.after.iter().collect::<Vec<_>>(), [3]);
-        let limit = Some(Limit { count: 5, period_ms: 3_600_000, otherwise: Otherwise::Reboot });
+        let limit = Some(Limit { count: 5, period_ms: 3_600_000, on_limit: LimitAction::Reboot });
         assert_eq!(web.restart, Restart { when: When::Always, delay_ms: 1_000, max_ms: 120_000, limit });
         assert_eq!(web.stop, Stop { signal: Signal(2), grace_ms: 250 });
         assert_eq!(config.workloads[1].identity.user, User { uid: 7, gid: 7 });

@@ -1,7 +1,7 @@
 //! Random histories.
 
 use super::*;
-use crate::config::{Limit, Otherwise};
+use crate::config::{Limit, LimitAction};
 use proptest::prelude::*;
 
 /// One step of a random history.
@@ -10,7 +10,7 @@ enum Happens {
     Executed(usize),
     Ended(usize, u8),
     Later(u64),
-    Down,
+    ShutDown,
 }
 
 proptest! {
@@ -22,10 +22,10 @@ proptest! {
             (0_usize..6).prop_map(Happens::Executed),
             ((0_usize..6), any::<u8>()).prop_map(|(index, status)| Happens::Ended(index, status)),
             (0_u64..2_000).prop_map(Happens::Later),
-            Just(Happens::Down),
+            Just(Happens::ShutDown),
         ], 0..200)
     ) {
-        let limit = Some(Limit { count: 3, period_ms: 5_000, otherwise: Otherwise::Reboot });
+        let limit = Some(Limit { count: 3, period_ms: 5_000, on_limit: LimitAction::Reboot });
         // A need points back only, so there is no cycle.
         let config = board(needs.iter().enumerate().map(|(index, need)| {
             let needs: Vec<usize> = need.iter().copied().filter(|need| *need < index).collect();
@@ -40,25 +40,25 @@ proptest! {
                         assert!(!alive[index], "started while it still runs");
                         alive[index] = true;
                     }
-                    Action::Leave(_) => left += 1,
+                    Action::Shutdown(_) => left += 1,
                     _ => {}
                 }
             }
         };
         supervisor.begin(&config, false, now);
-        for step in happens.into_iter().chain([Happens::Down]) {
+        for step in happens.into_iter().chain([Happens::ShutDown]) {
             carry_out(&mut supervisor, &mut alive);
             match step {
-                Happens::Executed(index) if alive[index] => supervisor.on(&config, index, Event::Executed, now),
+                Happens::Executed(index) if alive[index] => supervisor.handle_event(&config, index, Event::Executed, now),
                 Happens::Ended(index, status) if alive[index] => {
                     alive[index] = false;
-                    supervisor.on(&config, index, Event::Ended(End::Exit(status)), now);
+                    supervisor.handle_event(&config, index, Event::Exited(ExitReason::Exit(status)), now);
                 }
                 Happens::Later(ms) => {
                     now += ms;
                     supervisor.tick(&config, now);
                 }
-                Happens::Down => supervisor.shut_down(&config, Down::Poweroff, now),
+                Happens::ShutDown => supervisor.shut_down(&config, ShutdownKind::Poweroff, now),
                 _ => {}
             }
         }
@@ -87,7 +87,7 @@ fn what_goes_on_over_a_reload_keeps_its_history_wherever_it_is_in_the_file() {
     let mut supervisor = Supervisor::new();
     supervisor.begin(&old, false, 0);
     while supervisor.next_action().is_some() {}
-    supervisor.on(&old, 2, Event::Executed, 10);
+    supervisor.handle_event(&old, 2, Event::Executed, 10);
     while supervisor.next_action().is_some() {}
     keep_slots(&old, &mut new);
     let mut kept = crate::config::WorkloadSet::EMPTY;

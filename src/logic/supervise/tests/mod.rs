@@ -1,7 +1,7 @@
 //! Histories of a board, told as events, with the actions that follow. Here: what the files share, and the order of starts.
 
-mod asked;
 mod history;
+mod requests;
 mod restarts;
 mod shutdown;
 
@@ -43,7 +43,7 @@ fn started(config: &Config<'_>) -> Supervisor {
     let started = actions(&mut supervisor);
     for action in started {
         if let Action::Start(index) = action {
-            supervisor.on(config, index, Event::Executed, 0);
+            supervisor.handle_event(config, index, Event::Executed, 0);
         }
     }
     supervisor
@@ -53,12 +53,12 @@ fn started(config: &Config<'_>) -> Supervisor {
 fn no_more_set_ups_go_on_than_there_are_slots() {
     let config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[], &[]), workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
-    supervisor.limit_set_ups(1);
+    supervisor.set_max_parallel_starts(1);
     supervisor.begin(&config, false, 1_000);
     assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
     supervisor.tick(&config, 1_050);
     assert_eq!(actions(&mut supervisor), []);
-    supervisor.on(&config, 0, Event::Executed, 1_060);
+    supervisor.handle_event(&config, 0, Event::Executed, 1_060);
     assert_eq!(actions(&mut supervisor), [Action::Start(1)]);
     // One that waits for something does not hold the others up for ever, and the loop wakes up in time.
     assert_eq!(supervisor.deadline(), Some(1_060 + SET_UP_MS));
@@ -81,7 +81,7 @@ fn workload_starts_when_what_it_needs_is_up() {
     let mut supervisor = Supervisor::new();
     supervisor.begin(&config, false, 0);
     assert_eq!(actions(&mut supervisor), [Action::Start(1)]);
-    supervisor.on(&config, 1, Event::Executed, 5);
+    supervisor.handle_event(&config, 1, Event::Executed, 5);
     assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
 }
 
@@ -91,8 +91,11 @@ fn failed_need_fails_what_needs_it_and_says_so() {
     let mut supervisor = Supervisor::new();
     supervisor.begin(&config, false, 0);
     actions(&mut supervisor);
-    supervisor.on(&config, 2, Event::Ended(End::Exit(1)), 5);
-    assert_eq!(actions(&mut supervisor), [Action::TellNeed(1, 2), Action::TellNeed(0, 1)]);
+    supervisor.handle_event(&config, 2, Event::Exited(ExitReason::Exit(1)), 5);
+    assert_eq!(
+        actions(&mut supervisor),
+        [Action::Report(Notice::NeedFailed(1, 2)), Action::Report(Notice::NeedFailed(0, 1))]
+    );
     assert_eq!(supervisor.state(0), State::Failed);
 }
 
@@ -101,7 +104,7 @@ fn finished_need_counts_as_up() {
     let config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[0], &[])]);
     let mut supervisor = Supervisor::new();
     supervisor.begin(&config, false, 0);
-    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 1);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 1);
     assert_eq!(actions(&mut supervisor), [Action::Start(0), Action::Start(1)]);
 }
 
@@ -111,6 +114,6 @@ fn after_is_order_alone() {
     let mut supervisor = Supervisor::new();
     supervisor.begin(&config, false, 0);
     assert_eq!(actions(&mut supervisor), [Action::Start(1)]);
-    supervisor.on(&config, 1, Event::Ended(End::Exit(1)), 5);
+    supervisor.handle_event(&config, 1, Event::Exited(ExitReason::Exit(1)), 5);
     assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
 }

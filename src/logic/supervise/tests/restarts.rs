@@ -1,14 +1,14 @@
 //! What follows when a workload ends, and what watches those that should not: restarts, delays, limits, the watchdog.
 
 use super::*;
-use crate::config::{Limit, Otherwise};
+use crate::config::{Limit, LimitAction};
 
 #[test]
 fn never_leaves_it_down() {
     let config = board(vec![workload(NEVER, &[], &[])]);
-    for (end, state) in [(End::Exit(0), State::Finished), (End::Exit(3), State::Failed)] {
+    for (end, state) in [(ExitReason::Exit(0), State::Finished), (ExitReason::Exit(3), State::Failed)] {
         let mut supervisor = started(&config);
-        supervisor.on(&config, 0, Event::Ended(end), 10);
+        supervisor.handle_event(&config, 0, Event::Exited(end), 10);
         assert_eq!((actions(&mut supervisor), supervisor.state(0)), (vec![], state));
     }
 }
@@ -18,12 +18,12 @@ fn on_failure_means_exit_code_and_signal() {
     let config = board(vec![workload(Restart { when: When::OnFailure, ..ALWAYS }, &[], &[])]);
     let follows = |end| {
         let mut supervisor = started(&config);
-        supervisor.on(&config, 0, Event::Ended(end), 10);
+        supervisor.handle_event(&config, 0, Event::Exited(end), 10);
         actions(&mut supervisor)
     };
-    assert_eq!(follows(End::Exit(0)), []);
-    assert_eq!(follows(End::Exit(1)), [Action::TellRestart(0, 1, 100)]);
-    assert_eq!(follows(End::Signal(9)), [Action::TellRestart(0, 1, 100)]);
+    assert_eq!(follows(ExitReason::Exit(0)), []);
+    assert_eq!(follows(ExitReason::Exit(1)), [Action::Report(Notice::Restart(0, 1, 100))]);
+    assert_eq!(follows(ExitReason::Signal(9)), [Action::Report(Notice::Restart(0, 1, 100))]);
 }
 
 #[test]
@@ -32,15 +32,15 @@ fn delay_doubles_up_to_its_maximum() {
     let mut supervisor = started(&config);
     let mut now = 0;
     for (count, delay) in [(1, 100), (2, 200), (3, 350), (4, 350)] {
-        supervisor.on(&config, 0, Event::Ended(End::Exit(0)), now);
-        assert_eq!(actions(&mut supervisor), [Action::TellRestart(0, count, delay)]);
+        supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), now);
+        assert_eq!(actions(&mut supervisor), [Action::Report(Notice::Restart(0, count, delay))]);
         assert_eq!(supervisor.deadline(), Some(now + delay));
         supervisor.tick(&config, now + delay - 1);
         assert_eq!(actions(&mut supervisor), []);
         now += delay;
         supervisor.tick(&config, now);
         assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
-        supervisor.on(&config, 0, Event::Executed, now);
+        supervisor.handle_event(&config, 0, Event::Executed, now);
     }
 }
 
@@ -48,31 +48,35 @@ fn delay_doubles_up_to_its_maximum() {
 fn delay_starts_anew_after_a_steady_run() {
     let config = board(vec![workload(ALWAYS, &[], &[])]);
     let mut supervisor = started(&config);
-    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 0);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 0);
     supervisor.tick(&config, 100);
-    supervisor.on(&config, 0, Event::Executed, 100);
+    supervisor.handle_event(&config, 0, Event::Executed, 100);
     actions(&mut supervisor);
-    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 60_100);
-    assert_eq!(actions(&mut supervisor), [Action::TellRestart(0, 1, 100)]);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 60_100);
+    assert_eq!(actions(&mut supervisor), [Action::Report(Notice::Restart(0, 1, 100))]);
 }
 
 #[test]
 fn limit_ends_the_restarts_and_does_what_it_says() {
-    for (otherwise, down) in
-        [(Otherwise::Stop, None), (Otherwise::Reboot, Some(Down::Reboot)), (Otherwise::Poweroff, Some(Down::Poweroff))]
-    {
-        let limit = Some(Limit { count: 2, period_ms: 10_000, otherwise });
+    for (on_limit, down) in [
+        (LimitAction::Stop, None),
+        (LimitAction::Reboot, Some(ShutdownKind::Reboot)),
+        (LimitAction::Poweroff, Some(ShutdownKind::Poweroff)),
+    ] {
+        let limit = Some(Limit { count: 2, period_ms: 10_000, on_limit });
         let config = board(vec![workload(Restart { limit, ..ALWAYS }, &[], &[])]);
         let mut supervisor = started(&config);
         for now in [1_000, 2_000] {
-            supervisor.on(&config, 0, Event::Ended(End::Exit(1)), now);
+            supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(1)), now);
             supervisor.tick(&config, now + 400);
-            supervisor.on(&config, 0, Event::Executed, now + 400);
+            supervisor.handle_event(&config, 0, Event::Executed, now + 400);
         }
         actions(&mut supervisor);
-        supervisor.on(&config, 0, Event::Ended(End::Exit(1)), 3_000);
-        let mut expected = vec![Action::TellLimit(0)];
-        expected.extend(down.into_iter().flat_map(|down| [Action::TellDown(down, 0), Action::Leave(down)]));
+        supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(1)), 3_000);
+        let mut expected = vec![Action::Report(Notice::LimitReached(0))];
+        expected.extend(
+            down.into_iter().flat_map(|down| [Action::Report(Notice::ShutDown(down, 0)), Action::Shutdown(down)]),
+        );
         assert_eq!(actions(&mut supervisor), expected);
         assert_eq!(supervisor.state(0), State::Failed);
     }
@@ -80,14 +84,14 @@ fn limit_ends_the_restarts_and_does_what_it_says() {
 
 #[test]
 fn limit_counts_within_its_period_only() {
-    let limit = Some(Limit { count: 1, period_ms: 1_000, otherwise: Otherwise::Stop });
+    let limit = Some(Limit { count: 1, period_ms: 1_000, on_limit: LimitAction::Stop });
     let config = board(vec![workload(Restart { limit, ..ALWAYS }, &[], &[])]);
     let mut supervisor = started(&config);
     for now in [0, 5_000, 10_000] {
-        supervisor.on(&config, 0, Event::Ended(End::Exit(1)), now);
+        supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(1)), now);
         supervisor.tick(&config, now + 400);
-        supervisor.on(&config, 0, Event::Executed, now + 400);
-        assert!(!actions(&mut supervisor).contains(&Action::TellLimit(0)), "at {now}");
+        supervisor.handle_event(&config, 0, Event::Executed, now + 400);
+        assert!(!actions(&mut supervisor).contains(&Action::Report(Notice::LimitReached(0))), "at {now}");
     }
 }
 
@@ -97,8 +101,8 @@ fn process_that_cannot_be_made_is_tried_again_whatever_the_policy() {
     let mut supervisor = Supervisor::new();
     supervisor.begin(&config, false, 0);
     actions(&mut supervisor);
-    supervisor.on(&config, 0, Event::Ended(End::NoProcess), 5);
-    assert_eq!(actions(&mut supervisor), [Action::TellRestart(0, 0, NO_PROCESS_MS)]);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::NoProcess), 5);
+    assert_eq!(actions(&mut supervisor), [Action::Report(Notice::Restart(0, 0, NO_PROCESS_MS))]);
     supervisor.tick(&config, 5 + NO_PROCESS_MS);
     assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
 }
@@ -109,13 +113,13 @@ fn watchdog_is_not_fed_when_a_critical_workload_is_away_for_too_long() {
     critical.supervision.critical_ms = 1_000;
     let config = board(vec![critical, workload(ALWAYS, &[], &[])]);
     let mut supervisor = started(&config);
-    assert!(supervisor.is_sane(&config, 90_000), "it is ready");
-    supervisor.on(&config, 1, Event::Ended(End::Exit(1)), 90_000);
-    assert!(supervisor.is_sane(&config, 190_000), "the other one is not critical");
-    supervisor.on(&config, 0, Event::Ended(End::Exit(1)), 200_000);
-    assert!(supervisor.is_sane(&config, 201_000) && !supervisor.is_sane(&config, 201_001));
-    supervisor.on(&config, 0, Event::Asked(Ask::Stop), 201_002);
-    assert!(supervisor.is_sane(&config, 300_000), "a person wants it down");
+    assert!(supervisor.may_feed_watchdog(&config, 90_000), "it is ready");
+    supervisor.handle_event(&config, 1, Event::Exited(ExitReason::Exit(1)), 90_000);
+    assert!(supervisor.may_feed_watchdog(&config, 190_000), "the other one is not critical");
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(1)), 200_000);
+    assert!(supervisor.may_feed_watchdog(&config, 201_000) && !supervisor.may_feed_watchdog(&config, 201_001));
+    supervisor.handle_event(&config, 0, Event::Requested(WorkloadRequest::Stop), 201_002);
+    assert!(supervisor.may_feed_watchdog(&config, 300_000), "a person wants it down");
 }
 
 #[test]
@@ -125,13 +129,13 @@ fn delays_of_workloads_that_fell_together_differ_but_the_first_one() {
     let mut supervisor = started(&config);
     supervisor.seed(4_711);
     let mut delays = |now: u64| -> Vec<u64> {
-        (0..2).for_each(|index| supervisor.on(&config, index, Event::Ended(End::Exit(1)), now));
+        (0..2).for_each(|index| supervisor.handle_event(&config, index, Event::Exited(ExitReason::Exit(1)), now));
         let told = actions(&mut supervisor);
         supervisor.tick(&config, now + 10_000);
         actions(&mut supervisor);
-        (0..2).for_each(|index| supervisor.on(&config, index, Event::Executed, now + 10_000));
+        (0..2).for_each(|index| supervisor.handle_event(&config, index, Event::Executed, now + 10_000));
         told.iter()
-            .filter_map(|action| if let Action::TellRestart(_, _, ms) = action { Some(*ms) } else { None })
+            .filter_map(|action| if let Action::Report(Notice::Restart(_, _, ms)) = action { Some(*ms) } else { None })
             .collect()
     };
     assert_eq!(delays(0), [8_000, 8_000]);

@@ -7,41 +7,54 @@ use crate::config::Idle;
 fn board_goes_down_in_reverse_order_of_needs() {
     let config = board(vec![workload(ALWAYS, &[], &[]), workload(ALWAYS, &[0], &[]), workload(ALWAYS, &[], &[1])]);
     let mut supervisor = started(&config);
-    supervisor.on(&config, 1, Event::Executed, 0);
-    supervisor.on(&config, 2, Event::Executed, 0);
+    supervisor.handle_event(&config, 1, Event::Executed, 0);
+    supervisor.handle_event(&config, 2, Event::Executed, 0);
     actions(&mut supervisor);
-    supervisor.shut_down(&config, Down::Poweroff, 10);
-    assert_eq!(actions(&mut supervisor), [Action::TellDown(Down::Poweroff, 3), Action::Signal(2)]);
-    supervisor.on(&config, 2, Event::Ended(End::Signal(15)), 20);
+    supervisor.shut_down(&config, ShutdownKind::Poweroff, 10);
+    assert_eq!(
+        actions(&mut supervisor),
+        [Action::Report(Notice::ShutDown(ShutdownKind::Poweroff, 3)), Action::Signal(2)]
+    );
+    supervisor.handle_event(&config, 2, Event::Exited(ExitReason::Signal(15)), 20);
     assert_eq!(actions(&mut supervisor), [Action::Signal(1)]);
-    supervisor.on(&config, 1, Event::Ended(End::Exit(0)), 30);
+    supervisor.handle_event(&config, 1, Event::Exited(ExitReason::Exit(0)), 30);
     assert_eq!(actions(&mut supervisor), [Action::Signal(0)]);
-    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 40);
-    assert_eq!(actions(&mut supervisor), [Action::Leave(Down::Poweroff)]);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 40);
+    assert_eq!(actions(&mut supervisor), [Action::Shutdown(ShutdownKind::Poweroff)]);
 }
 
 #[test]
 fn stop_that_is_ignored_ends_in_a_kill_and_then_without_it() {
     let config = board(vec![workload(ALWAYS, &[], &[])]);
     let mut supervisor = started(&config);
-    supervisor.shut_down(&config, Down::Reboot, 0);
+    supervisor.shut_down(&config, ShutdownKind::Reboot, 0);
     actions(&mut supervisor);
     assert_eq!(supervisor.deadline(), Some(500));
     supervisor.tick(&config, 500);
     assert_eq!(actions(&mut supervisor), [Action::Kill(0)]);
     supervisor.tick(&config, 500 + KILL_MS);
-    assert_eq!(actions(&mut supervisor), [Action::TellLost(0), Action::Leave(Down::Reboot)]);
+    assert_eq!(
+        actions(&mut supervisor),
+        [Action::Report(Notice::NotKilled(0)), Action::Shutdown(ShutdownKind::Reboot)]
+    );
 }
 
 #[test]
 fn asked_twice_the_board_goes_where_it_was_asked_last() {
     let config = board(vec![workload(ALWAYS, &[], &[])]);
     let mut supervisor = started(&config);
-    supervisor.shut_down(&config, Down::Reboot, 0);
-    supervisor.shut_down(&config, Down::Poweroff, 1);
-    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 2);
+    supervisor.shut_down(&config, ShutdownKind::Reboot, 0);
+    supervisor.shut_down(&config, ShutdownKind::Poweroff, 1);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 2);
     let seen = actions(&mut supervisor);
-    assert_eq!(seen, [Action::TellDown(Down::Reboot, 1), Action::Signal(0), Action::Leave(Down::Poweroff)]);
+    assert_eq!(
+        seen,
+        [
+            Action::Report(Notice::ShutDown(ShutdownKind::Reboot, 1)),
+            Action::Signal(0),
+            Action::Shutdown(ShutdownKind::Poweroff)
+        ]
+    );
 }
 
 #[test]
@@ -50,23 +63,25 @@ fn nothing_starts_on_the_way_down() {
     let mut supervisor = Supervisor::new();
     supervisor.begin(&config, false, 0);
     actions(&mut supervisor);
-    supervisor.shut_down(&config, Down::Reboot, 1);
-    supervisor.on(&config, 0, Event::Executed, 2);
-    supervisor.on(&config, 0, Event::Ended(End::Signal(15)), 3);
+    supervisor.shut_down(&config, ShutdownKind::Reboot, 1);
+    supervisor.handle_event(&config, 0, Event::Executed, 2);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Signal(15)), 3);
     assert!(!actions(&mut supervisor).iter().any(|action| matches!(action, Action::Start(_))));
 }
 
 #[test]
 fn idle_board_does_what_its_config_says_once() {
-    for (idle, down) in [(Idle::Stay, None), (Idle::Poweroff, Some(Down::Poweroff)), (Idle::Reboot, Some(Down::Reboot))]
+    for (idle, down) in
+        [(Idle::Stay, None), (Idle::Poweroff, Some(ShutdownKind::Poweroff)), (Idle::Reboot, Some(ShutdownKind::Reboot))]
     {
         let mut config = board(vec![workload(NEVER, &[], &[])]);
         config.system.idle = idle;
         let mut supervisor = started(&config);
-        supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 1);
+        supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 1);
         supervisor.tick(&config, 2);
-        let leaves: Vec<_> = actions(&mut supervisor).into_iter().filter(|a| matches!(a, Action::Leave(_))).collect();
-        assert_eq!(leaves, down.map(Action::Leave).into_iter().collect::<Vec<_>>());
+        let leaves: Vec<_> =
+            actions(&mut supervisor).into_iter().filter(|a| matches!(a, Action::Shutdown(_))).collect();
+        assert_eq!(leaves, down.map(Action::Shutdown).into_iter().collect::<Vec<_>>());
     }
 }
 
@@ -74,11 +89,11 @@ fn idle_board_does_what_its_config_says_once() {
 fn board_that_goes_down_while_workloads_wait_for_a_slot_has_no_deadline_in_the_past() {
     let config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
-    supervisor.limit_set_ups(1);
+    supervisor.set_max_parallel_starts(1);
     supervisor.begin(&config, false, 1_000);
     assert_eq!(supervisor.deadline(), Some(1_000 + SET_UP_MS));
-    supervisor.shut_down(&config, Down::Reboot, 1_001);
-    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 1_002);
+    supervisor.shut_down(&config, ShutdownKind::Reboot, 1_001);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 1_002);
     assert_eq!(supervisor.deadline(), None, "the loop would never sleep");
 }
 
@@ -91,10 +106,10 @@ fn at_stop_workload_that_says_it_is_ready_keeps_its_deadline() {
     let mut supervisor = Supervisor::new();
     supervisor.begin(&config, false, 0);
     assert_eq!(actions(&mut supervisor), [], "it is not its time");
-    supervisor.shut_down(&config, Down::Reboot, 10);
-    assert_eq!(actions(&mut supervisor), [Action::TellDown(Down::Reboot, 0), Action::Start(0)]);
-    supervisor.on(&config, 0, Event::Executed, 20);
-    supervisor.on(&config, 0, Event::Ready, 30);
+    supervisor.shut_down(&config, ShutdownKind::Reboot, 10);
+    assert_eq!(actions(&mut supervisor), [Action::Report(Notice::ShutDown(ShutdownKind::Reboot, 0)), Action::Start(0)]);
+    supervisor.handle_event(&config, 0, Event::Executed, 20);
+    supervisor.handle_event(&config, 0, Event::Ready, 30);
     assert_eq!(supervisor.deadline(), Some(720));
     supervisor.tick(&config, 720);
     assert_eq!(actions(&mut supervisor), [Action::Kill(0)]);

@@ -11,8 +11,8 @@ fn starts(supervisor: &mut Supervisor) -> Vec<usize> {
 fn chain() -> (Config<'static>, Supervisor) {
     let config = board(vec![workload(ALWAYS, &[], &[]), workload(ALWAYS, &[0], &[]), workload(ALWAYS, &[1], &[])]);
     let mut supervisor = started(&config);
-    supervisor.on(&config, 1, Event::Executed, 0);
-    supervisor.on(&config, 2, Event::Executed, 0);
+    supervisor.handle_event(&config, 1, Event::Executed, 0);
+    supervisor.handle_event(&config, 2, Event::Executed, 0);
     actions(&mut supervisor);
     (config, supervisor)
 }
@@ -20,56 +20,56 @@ fn chain() -> (Config<'static>, Supervisor) {
 #[test]
 fn delay_that_is_over_ends_in_waiting_for_what_is_needed() {
     let (config, mut supervisor) = chain();
-    supervisor.on(&config, 1, Event::Ended(End::Exit(1)), 1_000);
-    supervisor.on(&config, 0, Event::Ended(End::Exit(1)), 1_050);
+    supervisor.handle_event(&config, 1, Event::Exited(ExitReason::Exit(1)), 1_000);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(1)), 1_050);
     actions(&mut supervisor);
     supervisor.tick(&config, 1_100);
     assert_eq!((starts(&mut supervisor), supervisor.state(1)), (vec![], State::Waiting));
     assert_eq!(supervisor.unit(1).restarts, 1);
     supervisor.tick(&config, 1_150);
     assert_eq!(starts(&mut supervisor), [0]);
-    supervisor.on(&config, 0, Event::Executed, 1_160);
+    supervisor.handle_event(&config, 0, Event::Executed, 1_160);
     assert_eq!(starts(&mut supervisor), [1]);
     // The row of restarts goes on where it was.
-    supervisor.on(&config, 1, Event::Ended(End::Exit(1)), 1_170);
-    assert_eq!(actions(&mut supervisor), [Action::TellRestart(1, 2, 200)]);
+    supervisor.handle_event(&config, 1, Event::Exited(ExitReason::Exit(1)), 1_170);
+    assert_eq!(actions(&mut supervisor), [Action::Report(Notice::Restart(1, 2, 200))]);
 }
 
 #[test]
 fn delays_that_end_together_take_turns_at_their_set_ups() {
     let config = board(vec![workload(ALWAYS, &[], &[]), workload(ALWAYS, &[], &[])]);
     let mut supervisor = started(&config);
-    supervisor.limit_set_ups(1);
-    (0..2).for_each(|index| supervisor.on(&config, index, Event::Ended(End::Exit(1)), 1_000));
+    supervisor.set_max_parallel_starts(1);
+    (0..2).for_each(|index| supervisor.handle_event(&config, index, Event::Exited(ExitReason::Exit(1)), 1_000));
     supervisor.tick(&config, 1_100);
     assert_eq!(starts(&mut supervisor), [0]);
-    supervisor.on(&config, 0, Event::Executed, 1_110);
+    supervisor.handle_event(&config, 0, Event::Executed, 1_110);
     assert_eq!(starts(&mut supervisor), [1]);
 }
 
 #[test]
 fn request_brings_up_what_is_needed_whatever_it_is_doing() {
-    for ask in [Ask::Start, Ask::Restart] {
+    for ask in [WorkloadRequest::Start, WorkloadRequest::Restart] {
         for state in [State::Stopping(500), State::Killing(2_500), State::Lost, State::Stopped, State::Failed] {
             let (config, mut supervisor) = chain();
             for index in [2, 1] {
-                supervisor.on(&config, index, Event::Asked(Ask::Stop), 10);
-                supervisor.on(&config, index, Event::Ended(End::Exit(0)), 10);
+                supervisor.handle_event(&config, index, Event::Requested(WorkloadRequest::Stop), 10);
+                supervisor.handle_event(&config, index, Event::Exited(ExitReason::Exit(0)), 10);
             }
-            supervisor.on(&config, 0, Event::Asked(Ask::Stop), 10);
+            supervisor.handle_event(&config, 0, Event::Requested(WorkloadRequest::Stop), 10);
             supervisor.units[0].state = state;
             let has_ended = matches!(state, State::Stopped | State::Failed);
             actions(&mut supervisor);
-            supervisor.on(&config, 2, Event::Asked(ask), 20);
+            supervisor.handle_event(&config, 2, Event::Requested(ask), 20);
             if !has_ended {
-                supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 30);
+                supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 30);
             }
             for index in 0..3 {
-                assert_eq!(supervisor.answer(&config, 2, ask), None, "{state:?}");
+                assert_eq!(supervisor.outcome(&config, 2, ask), None, "{state:?}");
                 assert_eq!(starts(&mut supervisor), [index], "{state:?}");
-                supervisor.on(&config, index, Event::Executed, 40);
+                supervisor.handle_event(&config, index, Event::Executed, 40);
             }
-            assert_eq!(supervisor.answer(&config, 2, ask), Some(Answer::Done));
+            assert_eq!(supervisor.outcome(&config, 2, ask), Some(Outcome::Done));
         }
     }
 }
@@ -77,32 +77,32 @@ fn request_brings_up_what_is_needed_whatever_it_is_doing() {
 #[test]
 fn start_does_not_forgive_the_failures_of_what_it_needs() {
     let (config, mut supervisor) = chain();
-    supervisor.on(&config, 0, Event::Ended(End::Exit(1)), 1_000);
-    supervisor.on(&config, 2, Event::Asked(Ask::Start), 1_001);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(1)), 1_000);
+    supervisor.handle_event(&config, 2, Event::Requested(WorkloadRequest::Start), 1_001);
     assert_eq!(starts(&mut supervisor), [0], "it does not sit its delay out");
-    supervisor.on(&config, 0, Event::Ended(End::Exit(1)), 1_010);
-    assert_eq!(actions(&mut supervisor), [Action::TellRestart(0, 2, 200)]);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(1)), 1_010);
+    assert_eq!(actions(&mut supervisor), [Action::Report(Notice::Restart(0, 2, 200))]);
 }
 
 #[test]
 fn restart_that_would_never_come_up_again_is_refused() {
     let (config, mut supervisor) = chain();
     supervisor.units[0].state = State::Lost;
-    assert_eq!(supervisor.refusal(&config, 1), Some(Answer::Waits(0)));
+    assert_eq!(supervisor.refusal(&config, 1), Some(Outcome::Waits(0)));
     assert_eq!(supervisor.refusal(&config, 2), None, "what it needs runs");
 }
 
 #[test]
 fn what_could_not_be_killed_and_ends_after_all_can_be_started() {
     let (config, mut supervisor) = chain();
-    supervisor.on(&config, 2, Event::Asked(Ask::Stop), 0);
+    supervisor.handle_event(&config, 2, Event::Requested(WorkloadRequest::Stop), 0);
     supervisor.tick(&config, 500);
     supervisor.tick(&config, 500 + KILL_MS);
-    assert_eq!(supervisor.answer(&config, 2, Ask::Stop), Some(Answer::Lost));
-    supervisor.on(&config, 2, Event::Ended(End::Signal(9)), 9_000);
+    assert_eq!(supervisor.outcome(&config, 2, WorkloadRequest::Stop), Some(Outcome::Lost));
+    supervisor.handle_event(&config, 2, Event::Exited(ExitReason::Signal(9)), 9_000);
     assert_eq!(supervisor.state(2), State::Stopped);
     actions(&mut supervisor);
-    supervisor.on(&config, 2, Event::Asked(Ask::Start), 9_001);
+    supervisor.handle_event(&config, 2, Event::Requested(WorkloadRequest::Start), 9_001);
     assert_eq!(starts(&mut supervisor), [2]);
 }
 
@@ -111,11 +111,11 @@ fn nobody_waits_by_after_for_what_a_person_has_stopped() {
     let mut config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[0], &[]), workload(NEVER, &[], &[1])]);
     config.workloads[0].supervision.ready = crate::config::Ready::Notify;
     let mut supervisor = started(&config);
-    supervisor.on(&config, 0, Event::Asked(Ask::Stop), 10);
-    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 20);
+    supervisor.handle_event(&config, 0, Event::Requested(WorkloadRequest::Stop), 10);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 20);
     assert_eq!(starts(&mut supervisor), [2]);
-    supervisor.on(&config, 2, Event::Executed, 30);
-    assert!(supervisor.has_settled(&config), "the rest of the boot goes on");
+    supervisor.handle_event(&config, 2, Event::Executed, 30);
+    assert!(supervisor.is_boot_complete(&config), "the rest of the boot goes on");
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn safe_board_starts_what_safe_workloads_need() {
     let mut supervisor = Supervisor::new();
     supervisor.begin(&config, true, 0);
     assert_eq!(starts(&mut supervisor), [0]);
-    supervisor.on(&config, 0, Event::Executed, 10);
+    supervisor.handle_event(&config, 0, Event::Executed, 10);
     assert_eq!(starts(&mut supervisor), [1]);
     assert_eq!(supervisor.state(2), State::Stopped);
 }
@@ -139,17 +139,17 @@ fn end_before_the_readiness_that_a_line_waits_for_is_a_failure() {
         config.workloads[0].supervision.ready = ready;
         let mut supervisor = started(&config);
         actions(&mut supervisor);
-        supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 10);
+        supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 10);
         let is_fine = matches!(ready, Ready::Exec | Ready::Exit);
         assert_eq!(supervisor.state(0) == State::Finished, is_fine, "{ready:?}");
-        assert_eq!(actions(&mut supervisor).contains(&Action::TellEarly(0)), !is_fine, "{ready:?}");
+        assert_eq!(actions(&mut supervisor).contains(&Action::Report(Notice::ExitedEarly(0))), !is_fine, "{ready:?}");
         assert_eq!(supervisor.state(1) == State::Waiting, !is_fine, "{ready:?}");
         // Once it was ready it may end well.
         if !is_fine {
             supervisor.tick(&config, 200);
-            supervisor.on(&config, 0, Event::Executed, 200);
-            supervisor.on(&config, 0, Event::Ready, 210);
-            supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 220);
+            supervisor.handle_event(&config, 0, Event::Executed, 200);
+            supervisor.handle_event(&config, 0, Event::Ready, 210);
+            supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 220);
             assert_eq!(supervisor.state(0), State::Finished, "{ready:?}");
         }
     }
@@ -160,14 +160,14 @@ fn connection_that_is_accepted_once_before_the_program_goes_to_the_background_is
     let mut config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[0], &[])]);
     config.workloads[0].supervision.ready = crate::config::Ready::Tcp(80);
     let mut supervisor = started(&config);
-    supervisor.on(&config, 0, Event::Checked(true), 10);
-    supervisor.on(&config, 0, Event::Ended(End::Exit(0)), 20);
+    supervisor.handle_event(&config, 0, Event::Checked(true), 10);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 20);
     assert_eq!((supervisor.state(0), supervisor.state(1)), (State::Failed, State::Failed));
     let mut supervisor = started(&config);
     let looks =
         [(true, State::Starting(0)), (false, State::Starting(0)), (true, State::Starting(0)), (true, State::Ready)];
     for (is_good, state) in looks {
-        supervisor.on(&config, 0, Event::Checked(is_good), 10);
+        supervisor.handle_event(&config, 0, Event::Checked(is_good), 10);
         assert_eq!(supervisor.state(0), state);
     }
 }

@@ -1,16 +1,16 @@
 //! What a person asks of one workload. What it needs comes with it, directly or through others.
 
-use super::unit::Reason;
-use super::{Ask, Backoff, State, Supervisor};
+use super::unit::StopReason;
+use super::{Backoff, State, Supervisor, WorkloadRequest};
 use crate::config::Config;
 
 impl Supervisor {
-    pub(super) fn ask(&mut self, config: &Config<'_>, index: usize, ask: Ask, now: u64) {
-        if ask == Ask::Stop {
-            return self.ask_stop(config, index, Reason::Asked, now);
+    pub(super) fn request(&mut self, config: &Config<'_>, index: usize, ask: WorkloadRequest, now: u64) {
+        if ask == WorkloadRequest::Stop {
+            return self.request_stop(config, index, StopReason::Requested, now);
         }
-        if ask == Ask::Restart {
-            self.ask_stop(config, index, Reason::Again, now);
+        if ask == WorkloadRequest::Restart {
+            self.request_stop(config, index, StopReason::Restart, now);
         }
         self.bring_up(index, true, now);
         // A need that has finished well counts as up, and asks for nothing more.
@@ -25,25 +25,27 @@ impl Supervisor {
     /// and it begins anew whatever its `restart` line says; what others need goes on with the failures that it had.
     fn bring_up(&mut self, index: usize, is_asked: bool, now: u64) {
         let unit = &mut self.units[index];
-        let is_wanted = is_asked || unit.reason == Reason::Asked;
+        let is_wanted = is_asked || unit.reason == StopReason::Requested;
         match unit.state {
             // What it was stopped for is not wanted any more.
             State::Unhealthy(_) | State::Stopping(_) | State::Killing(_) | State::Lost if is_wanted => {
-                unit.reason = Reason::Again;
+                unit.reason = StopReason::Restart;
             }
             State::Failed | State::Stopped => unit.wait_anew(now),
             State::BackingOff(_) | State::Finished if is_asked => unit.wait_anew(now),
-            State::BackingOff(_) => unit.go(State::Waiting, now),
+            State::BackingOff(_) => unit.transition(State::Waiting, now),
             _ => {}
         }
     }
 
-    fn ask_stop(&mut self, config: &Config<'_>, index: usize, reason: Reason, now: u64) {
+    fn request_stop(&mut self, config: &Config<'_>, index: usize, reason: StopReason, now: u64) {
         let unit = &mut self.units[index];
         match unit.state {
             State::Starting(_) | State::Ready => self.stop(&config.workloads[index], index, reason, now),
             State::Unhealthy(_) | State::Stopping(_) | State::Killing(_) | State::Lost => unit.reason = reason,
-            State::Waiting | State::BackingOff(_) if reason == Reason::Asked => unit.go(State::Stopped, now),
+            State::Waiting | State::BackingOff(_) if reason == StopReason::Requested => {
+                unit.transition(State::Stopped, now)
+            }
             _ => {}
         }
     }
@@ -52,7 +54,7 @@ impl Supervisor {
 impl super::Unit {
     /// As if it had never been started.
     fn wait_anew(&mut self, now: u64) {
-        self.go(State::Waiting, now);
+        self.transition(State::Waiting, now);
         (self.backoff, self.failed_need) = (Backoff::NONE, 0);
     }
 }

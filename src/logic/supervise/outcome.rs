@@ -1,11 +1,11 @@
 //! What a person who has asked for something is told, and when.
 
-use super::{Ask, State, Supervisor, Unit};
+use super::{State, Supervisor, Unit, WorkloadRequest};
 use crate::config::{Config, Workload, WorkloadSet};
 
 /// What became of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum Outcome {
     /// What was asked for is so.
     Done,
     /// It failed, and stays down.
@@ -28,33 +28,37 @@ pub enum Answer {
 
 impl Supervisor {
     /// What is to be told of a request; none while it is on its way.
-    pub fn answer(&self, config: &Config<'_>, index: usize, ask: Ask) -> Option<Answer> {
+    pub fn outcome(&self, config: &Config<'_>, index: usize, ask: WorkloadRequest) -> Option<Outcome> {
         let unit = &self.units[index];
         match (unit.state, ask) {
-            (State::Lost, _) => Some(Answer::Lost),
-            (State::Stopping(_) | State::Killing(_) | State::Unhealthy(_), Ask::Stop) if unit.is_to_stay_down() => None,
-            (State::Finished | State::Failed | State::Stopped, Ask::Stop) => Some(Answer::Done),
-            (_, Ask::Stop) => Some(Answer::Started),
-            (State::Ready | State::Finished, _) => Some(Answer::Done),
-            (State::Failed, _) => {
-                Some(unit.failed_need().and_then(|slot| config.index_of(slot)).map_or(Answer::Failed, Answer::Need))
+            (State::Lost, _) => Some(Outcome::Lost),
+            (State::Stopping(_) | State::Killing(_) | State::Unhealthy(_), WorkloadRequest::Stop)
+                if unit.is_to_stay_down() =>
+            {
+                None
             }
-            (State::BackingOff(_), _) => Some(Answer::Retried),
-            (State::Stopped, _) => Some(Answer::Stopped),
-            (State::Waiting, _) if config.workloads[index].supervision.at_stop_ms > 0 => Some(Answer::AtStop),
+            (State::Finished | State::Failed | State::Stopped, WorkloadRequest::Stop) => Some(Outcome::Done),
+            (_, WorkloadRequest::Stop) => Some(Outcome::Started),
+            (State::Ready | State::Finished, _) => Some(Outcome::Done),
+            (State::Failed, _) => {
+                Some(unit.failed_need().and_then(|slot| config.index_of(slot)).map_or(Outcome::Failed, Outcome::Need))
+            }
+            (State::BackingOff(_), _) => Some(Outcome::Retried),
+            (State::Stopped, _) => Some(Outcome::Stopped),
+            (State::Waiting, _) if config.workloads[index].supervision.at_stop_ms > 0 => Some(Outcome::AtStop),
             // On its way down as well: what it needs may fail each time before it is ready.
             (state, _) if waits(state) => {
-                self.held_by(config, index).or_else(|| self.failing(config, index)).map(Answer::Waits)
+                self.held_by(config, index).or_else(|| self.failing(config, index)).map(Outcome::Waits)
             }
             _ => None,
         }
     }
 
     /// Why a restart is not begun: what it needs would not come up, so that it would be down for ever.
-    pub fn refusal(&self, config: &Config<'_>, index: usize) -> Option<Answer> {
+    pub fn refusal(&self, config: &Config<'_>, index: usize) -> Option<Outcome> {
         let is_down = |unit: &Unit| !matches!(unit.state, State::Ready | State::Finished);
         let never_comes = |need: &usize| self.units[*need].state == State::Lost || self.is_at_stop(config, *need);
-        self.needed(config, index, is_down).iter().find(never_comes).map(Answer::Waits)
+        self.needed(config, index, is_down).iter().find(never_comes).map(Outcome::Waits)
     }
 
     /// What keeps a workload waiting, perhaps through others, because it failed and is tried again.

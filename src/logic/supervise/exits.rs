@@ -1,28 +1,28 @@
 //! What follows the end of a workload: rest, another run, or the board's way down.
 
-use super::unit::Reason;
-use super::{Action, DEPENDENTS_FROM, Down, End, State, Supervisor, Unit, Verdict};
-use crate::config::{Config, Otherwise, Ready, Workload};
+use super::unit::StopReason;
+use super::{Action, AfterExit, DEPENDENTS_FROM, ExitReason, Notice, ShutdownKind, State, Supervisor, Unit};
+use crate::config::{Config, LimitAction, Ready, Workload};
 
 impl Supervisor {
     /// A workload that had a process has ended.
-    pub(super) fn ended(&mut self, config: &Config<'_>, index: usize, end: End, now: u64) {
-        self.units[index].end(end);
+    pub(super) fn exited(&mut self, config: &Config<'_>, index: usize, end: ExitReason, now: u64) {
+        self.units[index].record_exit(end);
         let Unit { state, reason, .. } = self.units[index];
         let was_asked = !matches!(state, State::Starting(_) | State::Ready);
         let next = match reason {
-            _ if self.is_going_down => State::Stopped,
-            Reason::Asked if was_asked => State::Stopped,
-            Reason::Again if was_asked => self.again(index),
-            Reason::NotReady if was_asked => self.after_end(config, index, End::NotReady, now),
-            Reason::Unhealthy if was_asked => self.after_end(config, index, End::Unhealthy, now),
+            _ if self.is_shutting_down => State::Stopped,
+            StopReason::Requested if was_asked => State::Stopped,
+            StopReason::Restart if was_asked => self.again(index),
+            StopReason::NotReady if was_asked => self.after_exit(config, index, ExitReason::NotReady, now),
+            StopReason::Unhealthy if was_asked => self.after_exit(config, index, ExitReason::Unhealthy, now),
             _ if end.is_success() && self.is_early(&config.workloads[index], index) => {
-                self.act(Action::TellEarly(index));
-                self.after_end(config, index, End::Early, now)
+                self.push_action(Action::Report(Notice::ExitedEarly(index)));
+                self.after_exit(config, index, ExitReason::Early, now)
             }
-            _ => self.after_end(config, index, end, now),
+            _ => self.after_exit(config, index, end, now),
         };
-        self.units[index].go(next, now);
+        self.units[index].transition(next, now);
     }
 
     /// Whether a workload is not ready yet, and its line waits for more than its start or its end.
@@ -38,35 +38,35 @@ impl Supervisor {
     }
 
     /// What follows the end of a workload that was not asked to end.
-    fn after_end(&mut self, config: &Config<'_>, index: usize, end: End, now: u64) -> State {
+    fn after_exit(&mut self, config: &Config<'_>, index: usize, end: ExitReason, now: u64) -> State {
         let workload = &config.workloads[index];
-        self.units[index].end(end);
+        self.units[index].record_exit(end);
         match self.units[index].backoff.decide(&workload.restart, end, now, &mut self.seed) {
             // `ready exit` is about this very end, which is news.
-            Verdict::Rest if end.is_success() => {
+            AfterExit::StayDown if end.is_success() => {
                 if workload.supervision.ready == Ready::Exit {
-                    self.act(Action::TellReady(index));
+                    self.push_action(Action::Report(Notice::Ready(index)));
                 }
                 State::Finished
             }
-            Verdict::Rest => State::Failed,
-            Verdict::Restart(count, delay_ms) => {
-                self.act(Action::TellRestart(index, count, delay_ms));
+            AfterExit::StayDown => State::Failed,
+            AfterExit::Restart(count, delay_ms) => {
+                self.push_action(Action::Report(Notice::Restart(index, count, delay_ms)));
                 self.units[index].restarts += 1;
                 if count >= DEPENDENTS_FROM {
                     self.restart_dependents(config, index, now);
                 }
                 State::BackingOff(now + delay_ms)
             }
-            Verdict::GiveUp(otherwise) => {
-                self.act(Action::TellLimit(index));
+            AfterExit::GiveUp(on_limit) => {
+                self.push_action(Action::Report(Notice::LimitReached(index)));
                 // The state first: what the way down finds must not be a workload that still seems to run.
-                self.units[index].go(State::Failed, now);
-                self.is_escalated |= otherwise != Otherwise::Stop && !self.is_going_down;
-                match otherwise {
-                    Otherwise::Stop => {}
-                    Otherwise::Reboot => self.shut_down(config, Down::Reboot, now),
-                    Otherwise::Poweroff => self.shut_down(config, Down::Poweroff, now),
+                self.units[index].transition(State::Failed, now);
+                self.is_escalated |= on_limit != LimitAction::Stop && !self.is_shutting_down;
+                match on_limit {
+                    LimitAction::Stop => {}
+                    LimitAction::Reboot => self.shut_down(config, ShutdownKind::Reboot, now),
+                    LimitAction::Poweroff => self.shut_down(config, ShutdownKind::Poweroff, now),
                 }
                 State::Failed
             }
@@ -78,8 +78,8 @@ impl Supervisor {
         for (index, workload) in config.workloads.iter().enumerate() {
             let runs = matches!(self.units[index].state, State::Starting(_) | State::Ready);
             if workload.needs.contains(failing) && runs {
-                self.act(Action::TellDependent(index, failing));
-                self.stop(workload, index, Reason::Again, now);
+                self.push_action(Action::Report(Notice::RestartWithNeed(index, failing)));
+                self.stop(workload, index, StopReason::Restart, now);
             }
         }
     }
