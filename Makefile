@@ -68,12 +68,12 @@ endif
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test docs-test fuzz fuzz-sample soak image dist bench timeline size check fmt clean install-run install-test install-check fresh
+.PHONY: help run test unit lint advisories docs-test fuzz fuzz-sample soak image dist bench timeline size check fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
-	@echo "targets:"
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' Makefile | expand -t 12
+	@awk '/^##@ / { print substr($$0, 5) ":" } \
+	    match($$0, /^[a-z-]+:.*## /) { split($$0, name, ":"); printf "  %-13s%s\n", name[1], substr($$0, RLENGTH + 1) }' Makefile
 	@echo "variables:"
 	@echo "  ARCH=$(subst $() ,|,$(ARCHS))            the board's architecture (now $(ARCH))"
 	@echo "  APPLIANCE=NAME                 one of: $(APPLIANCES) (now $(APPLIANCE))"
@@ -88,44 +88,17 @@ help: ## show this
 	@echo "  GDB=1                          make run waits for gdb at port 1234 (CONTRIBUTING.md)"
 	@echo "  DEBIAN_MIRROR=URL              where Debian packages come from"
 
+##@ boards and images
 run: BOARD := qemu-$(ARCH)
 run: image $(BUILD)/tools/hilum-qemu ## boot an appliance (APPLIANCE, the demo) in QEMU, on this terminal
 	@$(BUILD)/tools/hilum-qemu run --arch $(ARCH) --accel $(ACCEL) --image $(BUILD)/image/qemu-$(ARCH)-$(APPLIANCE_NAME) \
 	    --publish $(PORT):$(or $(GUEST_PORT_$(APPLIANCE_NAME)),8080) --append "$(APPEND)" $(if $(GDB),--gdb)
-
-test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/hilum-counted $(BUILD)/debian/packages/of-every-board ## run every test, on the host and in QEMU, for both architectures
-	@$(if $(filter --workspace,$(TESTS)),$(HOST) board-test --quiet --locked)
-	@$(HOST) test --quiet --no-fail-fast --locked $(TESTS)
-
-docs-test: install-test $(BUILD)/installed-docs $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/hilum-qemu ## as root: execute every command block of README and docs (PAGES names some)
-	@docs/test
-
-fuzz: $(BUILD)/installed-fuzz ## run each fuzz target (TARGETS, all) for FUZZ_SECONDS (300); findings go below build/fuzz/
-	@CARGO=$(CARGO) HILUM_BUILD=$(BUILD) TARGETS="$(TARGETS)" fuzz/run -max_total_time=$(FUZZ_SECONDS)
-
-fuzz-sample: $(BUILD)/installed-fuzz ## the same for a fixed number of inputs, as CI does
-	@CARGO=$(CARGO) HILUM_BUILD=$(BUILD) TARGETS="$(TARGETS)" fuzz/run -runs=50000 -seed=1 -max_len=16384
-
-soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads at random for SECONDS (600), and look for drift
-	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu --test soak -- --nocapture
 
 image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum | $(BUILD)/installed-image ## build an appliance (APPLIANCE) for a board (BOARD) into build/image/
 	@test -f $(APPLIANCE_FOLDER)/appliance.toml || { echo "there is no $(APPLIANCE_FOLDER)/appliance.toml; APPLIANCE is a folder with a slash, or one of: $(APPLIANCES)" >&2; exit 1; }
 	@set -e; words=$$($(BUILD)/tools/hilum-initramfs packages $(DESCRIPTIONS)); initramfs/debian/unpack $$words; \
 	set -- $$words; $(BUILD)/tools/hilum-initramfs image $(DESCRIPTIONS) --init $(BUILD)/board/$(BOARD_ARCH)/hilum \
 	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME)
-
-dist: $(BUILD)/installed-dist $(BUILD)/installed-image $(BUILD)/tools/hilum-initramfs $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## a release into build/dist/: ELF files, images of all BOARDS and APPLIANCES, sources, checksums
-	@initramfs/dist $(VERSION) "$(ARCHS)" "$(BOARDS)" "$(APPLIANCES)"
-
-bench: $(BUILD)/installed-bench $(BUILD)/bench/ready ## as root: measure starts, boots, memory and sizes, side by side with other tools
-	@for a in $(ARCHS); do $(MAKE) -s image BOARD=qemu-$$a APPLIANCE=web >/dev/null || exit 1; done
-	@$(BUILD)/tools/hilum-bench run --build $(BUILD) --runs $(RUNS) $(and $(WRITE),--docs docs) $(PARTS)
-
-timeline: $(BUILD)/tools/hilum-bench $(BUILD)/debian/$(HOST_ARCH)/busybox | $(BUILD)/installed-run-$(HOST_ARCH) ## boot the demo and draw what happens when, as build/timeline.svg
-	@$(MAKE) -s image BOARD=qemu-$(HOST_ARCH) APPLIANCE=web >/dev/null
-	@$(BUILD)/tools/hilum-bench timeline --build $(BUILD) $(BUILD)/timeline.svg $(and $(WRITE),docs/timeline.svg)
-
 
 size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum.symbols) $(BUILD)/tools/hilum-initramfs ## print bytes: the ELF file, its sections and families of functions, the demo's initramfs
 	@for a in $(ARCHS); do \
@@ -135,7 +108,22 @@ size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum.s
 	    $(BUILD)/tools/hilum-initramfs sizes $(BUILD)/board/$$a/hilum.symbols; \
 	done
 
-check: install-check install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/cargo-deny $(BUILD)/tools/cargo-machete ## formatting, long files, lints, modules that use what stands above them, documentation, dependencies, scripts, ELF files, same bytes from another folder
+clean: ## remove build/
+	rm -rf $(BUILD)
+
+##@ before a change is done
+fmt: install-check ## format the sources
+	@for workspace in $(WORKSPACES); do $(CARGO) fmt --all --manifest-path $$workspace/Cargo.toml || exit 1; done
+
+check: lint install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) $(BUILD)/tools/hilum-initramfs ## lint, then: ELF files inside their budgets, same bytes from another folder
+	@for a in $(ARCHS); do \
+	    $(BUILD)/tools/hilum-initramfs check-elf $(BUILD)/board/$$a/hilum --budget linker/budget/$$a \
+	        --forbid "$(CURDIR)" --forbid "$(HOME)" --forbid /usr/lib/rustlib || exit 1; \
+	done
+	@linker/reproducible $(ARCH)
+	@echo "check: good"
+
+lint: install-check $(BUILD)/installed-build $(BUILD)/tools/cargo-deny $(BUILD)/tools/cargo-machete ## formatting, long files, clippy, floors, documentation, dependencies, scripts
 	@for workspace in $(WORKSPACES); do $(CARGO) fmt --all --manifest-path $$workspace/Cargo.toml --check || exit 1; done
 	@find . -path ./build -prune -o -name '*.rs' -exec awk 'FNR == $(FILE_LINES) + 1 { bad = 1; \
 	    print FILENAME ": more than $(FILE_LINES) lines; split it along what its parts are, and name the new file for its part" } \
@@ -150,21 +138,49 @@ check: install-check install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum
 	    check --allow license-not-encountered licenses bans sources
 	@said=$$($(BUILD)/tools/cargo-machete --skip-target-dir 2>&1) || { echo "$$said" >&2; exit 1; }
 	@shellcheck $(SCRIPTS)
-	@for a in $(ARCHS); do \
-	    $(BUILD)/tools/hilum-initramfs check-elf $(BUILD)/board/$$a/hilum --budget linker/budget/$$a \
-	        --forbid "$(CURDIR)" --forbid "$(HOME)" --forbid /usr/lib/rustlib || exit 1; \
+
+unit: $(BUILD)/installed-build ## the tests that need neither root nor QEMU: library, image builder, cells and leases
+	@$(HOST) board-test --quiet --locked
+	@$(HOST) test --quiet --locked -p hilum
+	@$(HOST) test --quiet --locked -p hilum-initramfs --lib
+
+test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/hilum-counted $(BUILD)/debian/packages/of-every-board ## run every test, on the host and in QEMU, for both architectures
+	@$(if $(filter --workspace,$(TESTS)),$(HOST) board-test --quiet --locked)
+	@$(HOST) test --quiet --no-fail-fast --locked $(TESTS)
+
+docs-test: install-test $(BUILD)/installed-docs $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/hilum-qemu ## as root: execute every command block of README and docs (PAGES names some)
+	@docs/test
+
+##@ longer tests
+fuzz: $(BUILD)/installed-fuzz ## run each fuzz target (TARGETS, all) for FUZZ_SECONDS (300); findings go below build/fuzz/
+	@CARGO=$(CARGO) HILUM_BUILD=$(BUILD) TARGETS="$(TARGETS)" fuzz/run -max_total_time=$(FUZZ_SECONDS)
+
+fuzz-sample: $(BUILD)/installed-fuzz ## the same for a fixed number of inputs, as CI does
+	@CARGO=$(CARGO) HILUM_BUILD=$(BUILD) TARGETS="$(TARGETS)" fuzz/run -runs=50000 -seed=1 -max_len=16384
+
+soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads at random for SECONDS (600), and look for drift
+	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu --test soak -- --nocapture
+
+advisories: $(BUILD)/tools/cargo-deny ## ask the advisory database (network) about the dependencies
+	@for workspace in . src/runtime; do \
+	    $(BUILD)/tools/cargo-deny --log-level error --locked --workspace --manifest-path $$workspace/Cargo.toml --config deny.toml \
+	        check advisories || exit 1; \
 	done
-	@linker/reproducible $(ARCH)
-	@echo "check: good"
+
+##@ releases and measurements
+dist: $(BUILD)/installed-dist $(BUILD)/installed-image $(BUILD)/tools/hilum-initramfs $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## a release into build/dist/: ELF files, images of all BOARDS and APPLIANCES, sources, checksums
+	@initramfs/dist $(VERSION) "$(ARCHS)" "$(BOARDS)" "$(APPLIANCES)"
+
+bench: $(BUILD)/installed-bench $(BUILD)/bench/ready ## as root: measure starts, boots, memory and sizes, side by side with other tools
+	@for a in $(ARCHS); do $(MAKE) -s image BOARD=qemu-$$a APPLIANCE=web >/dev/null || exit 1; done
+	@$(BUILD)/tools/hilum-bench run --build $(BUILD) --runs $(RUNS) $(and $(WRITE),--docs docs) $(PARTS)
+
+timeline: $(BUILD)/tools/hilum-bench $(BUILD)/debian/$(HOST_ARCH)/busybox | $(BUILD)/installed-run-$(HOST_ARCH) ## boot the demo and draw what happens when, as build/timeline.svg
+	@$(MAKE) -s image BOARD=qemu-$(HOST_ARCH) APPLIANCE=web >/dev/null
+	@$(BUILD)/tools/hilum-bench timeline --build $(BUILD) $(BUILD)/timeline.svg $(and $(WRITE),docs/timeline.svg)
 
 # A built file by its name from here, as people type it.
 build/%: $(BUILD)/% ;
-
-fmt: install-check ## format the sources
-	@for workspace in $(WORKSPACES); do $(CARGO) fmt --all --manifest-path $$workspace/Cargo.toml || exit 1; done
-
-clean: ## remove build/
-	rm -rf $(BUILD)
 
 # What each task installs, once for a checkout; the scripts say what they install and why.
 $(BUILD)/installed-%: initramfs/debian/install
