@@ -4,23 +4,20 @@
 
 use anyhow::{Context, Result, ensure};
 use hilum::storage::Blueprint;
+use sha2::Digest;
 use std::path::Path;
 use std::process::Command;
+use uuid::Uuid;
 
 /// Bytes of a blueprint's filesystem: enough for its journal and the inodes of one group.
 const BLUEPRINT_BYTES: u64 = 16 << 20;
 /// Bytes of a block.
 const BLOCK: usize = 4096;
 
-/// An id that depends on a text alone: a UUID of version 8 (RFC 9562 5.8).
-pub fn uuid(text: &str) -> String {
-    use sha2::Digest;
+/// Returns an id that depends on a text alone: a UUID of version 8 (RFC 9562 5.8).
+pub fn uuid(text: &str) -> Uuid {
     let hash = sha2::Sha256::digest(text);
-    let mut bytes: [u8; 16] = std::array::from_fn(|index| hash[index]);
-    bytes[6] = bytes[6] & 0x0f | 0x80;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    Uuid::new_v8(std::array::from_fn(|index| hash[index]))
 }
 
 /// Makes an ext4 filesystem with this name in a file of so many bytes, which is there already.
@@ -29,7 +26,7 @@ pub fn uuid(text: &str) -> String {
 /// mke2fs's, or that there is none.
 pub fn make_ext4(file: &Path, label: &str, bytes: u64) -> Result<()> {
     ensure!(label.len() <= 16, "the name {label} has more than the 16 bytes that ext4 has room for");
-    let id = uuid(&format!("ext4 {label}"));
+    let id = uuid(&format!("ext4 {label}")).to_string();
     let extended =
         format!("lazy_itable_init=0,lazy_journal_init=0,nodiscard,resize=16777216,root_owner=0:0,hash_seed={id}");
     let mut command = Command::new("mke2fs");
@@ -127,33 +124,4 @@ pub fn blueprint(label: &str) -> Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blueprint_makes_the_filesystem_on_any_device() {
-        let file = blueprint("data").expect("mke2fs");
-        assert_eq!(file, blueprint("data").expect("mke2fs"), "the same bytes each time");
-        assert!(file.len() < 64 * 1024, "a board reads at most 64 KiB: {}", file.len());
-        let mut device = vec![0xa5; BLUEPRINT_BYTES as usize];
-        for part in Blueprint::read(&file).expect("a blueprint") {
-            let place = &mut device[part.at as usize..][..part.length as usize];
-            place.fill(0);
-            place[..part.bytes.len()].copy_from_slice(part.bytes);
-        }
-        let folder = tempfile::tempdir().expect("a folder");
-        let image = folder.path().join("device");
-        std::fs::write(&image, &device).expect("a file");
-        let checked = Command::new("e2fsck").args(["-f", "-n"]).arg(&image).output().expect("e2fsck");
-        assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
-        let found = hilum::storage::Superblock::read(&device).expect("a superblock");
-        assert_eq!(found.health, hilum::storage::Health::Good, "its checksum by our own reader");
-        assert!(found.is(hilum::config::Source::Label("data")));
-        assert!(found.is(hilum::config::Source::Uuid(&uuid("ext4 data"))));
-    }
-
-    #[test]
-    fn name_that_is_too_long_is_refused() {
-        assert!(blueprint("seventeen-letters").expect_err("too long").to_string().contains("16 bytes"));
-    }
-}
+mod tests;

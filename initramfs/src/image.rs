@@ -2,6 +2,7 @@
 //!
 //! The bytes depend on the contents alone: PID 1 first, then entries in the order of their paths, time 0, inode numbers counted from 1. What the host's files say about owners, times and inode numbers is left out.
 
+use crate::node::Node;
 use crate::tree::{Kind, Tree};
 use anyhow::{Context, Result, bail, ensure};
 use cpio::newc::{Builder, ModeFileType, trailer};
@@ -21,19 +22,6 @@ pub enum Compression {
     None,
     /// zstd, which Debian's kernels read from 5.10 on (CONFIG_RD_ZSTD).
     Zstd,
-}
-
-/// What one path of the archive is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Node {
-    /// A folder.
-    Folder,
-    /// A regular file with these contents.
-    File(Vec<u8>),
-    /// A symbolic link to this target.
-    Link(String),
-    /// A character device: major, minor.
-    Character(u32, u32),
 }
 
 /// An archive that is being put together.
@@ -79,19 +67,19 @@ impl Image {
         };
     }
 
-    /// Adds a tree of the host at a path of the archive. What was added there before is replaced.
+    /// Adds a folder of the host at a path of the archive. What was added there before is replaced.
     ///
     /// # Errors
     /// A file that cannot be read, a name that is not UTF-8, or a device, socket or pipe, which a root filesystem on a
     /// board has no use for.
-    pub fn tree(&mut self, source: &Path, at: &str) -> Result<()> {
+    pub fn add_host_folder(&mut self, source: &Path, at: &str) -> Result<()> {
         self.add_tree(&Tree::read_folder(source)?, at)
     }
 
-    /// Adds a root filesystem at a path. Pipes and block devices have no place there.
+    /// Adds a tree at a path of the archive.
     ///
     /// # Errors
-    /// A block device or a pipe.
+    /// A block device or a pipe, which have no place in an initramfs.
     pub fn add_tree(&mut self, tree: &Tree, at: &str) -> Result<()> {
         let at = at.trim_end_matches('/');
         for (path, entry) in tree.iter() {
@@ -100,7 +88,9 @@ impl Image {
                 Kind::File(bytes) => Node::File(bytes.to_vec()),
                 Kind::Link(target) => Node::Link(target.clone()),
                 Kind::Character(major, minor) => Node::Character(*major, *minor),
-                _ => bail!("/{path}: a pipe or block device; pack this root filesystem as an image"),
+                Kind::Block(..) | Kind::Pipe => {
+                    bail!("/{path}: a pipe or block device; pack this root filesystem as an image")
+                }
             };
             self.add(&format!("{at}/{path}"), entry.mode, (entry.uid, entry.gid), node);
         }
@@ -204,91 +194,4 @@ impl Image {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn small() -> Image {
-        let mut image = Image::new();
-        image.file("/init", 0o755, *b"program");
-        image.link("images/a/bin/sh", "busybox");
-        image.folder("images/a/tmp", 0o1777);
-        image
-    }
-
-    #[test]
-    fn archive_is_read_back_as_it_was_put_in() {
-        let bytes = small().write(Compression::None).expect("it fits");
-        let mut rest = bytes.as_slice();
-        let mut seen = Vec::new();
-        loop {
-            let reader = cpio::newc::Reader::new(rest).expect("an entry");
-            let entry = reader.entry();
-            if entry.is_trailer() {
-                break;
-            }
-            seen.push((entry.name().to_owned(), entry.mode(), entry.rdev_major(), entry.rdev_minor()));
-            assert_eq!((entry.uid(), entry.gid(), entry.mtime()), (0, 0, 0), "{}", entry.name());
-            let mut contents = Vec::new();
-            rest = reader.to_writer(&mut contents).expect("its contents");
-            if seen.last().is_some_and(|(name, ..)| name == "init") {
-                assert_eq!(contents, b"program");
-            }
-        }
-        let expected = [
-            ("init", 0o100_755, 0, 0),
-            ("dev", 0o040_755, 0, 0),
-            ("dev/console", 0o020_600, 5, 1),
-            ("dev/null", 0o020_666, 1, 3),
-            ("images", 0o040_755, 0, 0),
-            ("images/a", 0o040_755, 0, 0),
-            ("images/a/bin", 0o040_755, 0, 0),
-            ("images/a/bin/sh", 0o120_777, 0, 0),
-            ("images/a/tmp", 0o041_777, 0, 0),
-        ];
-        assert_eq!(seen, expected.map(|(name, mode, major, minor)| (name.to_owned(), mode, major, minor)));
-    }
-
-    #[test]
-    fn name_of_a_file_adds_no_line_to_the_list() {
-        let mut image = small();
-        image.file("images/a/b\n7 /etc/passwd", 0o644, *b"x");
-        image.seal();
-        let Some((_, Node::File(list))) = image.get(MANIFEST) else { panic!("no list") };
-        assert_eq!(String::from_utf8_lossy(list), "7 /init\n");
-    }
-
-    #[test]
-    fn order_of_adding_does_not_show_in_the_bytes() {
-        let mut other = Image::new();
-        other.folder("images/a/tmp", 0o1777);
-        other.link("images/a/bin/sh", "busybox");
-        other.file("init", 0o755, *b"program");
-        for compression in [Compression::None, Compression::Zstd] {
-            assert_eq!(small().write(compression).expect("it fits"), other.write(compression).expect("it fits"));
-        }
-    }
-
-    #[test]
-    fn times_and_owners_of_the_host_do_not_show_in_the_bytes() {
-        let folder = std::env::temp_dir().join(format!("hilum-image-{}", std::process::id()));
-        let bytes = || {
-            std::fs::create_dir_all(folder.join("bin")).expect("a folder");
-            std::fs::write(folder.join("bin/a"), "a").expect("a file");
-            let mut image = Image::new();
-            image.tree(&folder, "images/a").expect("it can be read");
-            let bytes = image.write(Compression::Zstd).expect("it fits");
-            std::fs::remove_dir_all(&folder).expect("it is ours");
-            bytes
-        };
-        let first = bytes();
-        std::thread::sleep(std::time::Duration::from_millis(1_100));
-        assert_eq!(first, bytes());
-    }
-
-    #[test]
-    fn compressed_archive_holds_the_same_bytes() {
-        let plain = small().write(Compression::None).expect("it fits");
-        let packed = small().write(Compression::Zstd).expect("it fits");
-        assert_eq!(zstd::decode_all(packed.as_slice()).expect("it is zstd"), plain);
-    }
-}
+mod tests;

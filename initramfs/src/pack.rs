@@ -47,7 +47,7 @@ pub fn pack(tree: &Tree, format: Format, name: &str) -> Result<Vec<u8>> {
                 command.arg("sh");
             }
             command.args(["-c", script, "pack"]).arg(&root).arg(&archive).arg(&output);
-            command.arg(uuid(&format!("erofs {name}")));
+            command.arg(uuid(&format!("erofs {name}")).to_string());
             run(command, "fakeroot, tar and mkfs.erofs: install fakeroot and erofs-utils")?;
         }
         Format::Squashfs => {
@@ -69,7 +69,7 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 ///
 /// # Errors
 /// What it said, where it failed; `what` where it is not there.
-pub(crate) fn run(mut command: Command, what: &str) -> Result<()> {
+fn run(mut command: Command, what: &str) -> Result<()> {
     command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
     // What depends on these would be other bytes on another machine.
     command.env("LC_ALL", "C").env("TZ", "UTC").stdout(Stdio::null());

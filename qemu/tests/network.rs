@@ -109,7 +109,7 @@ restart never
 fn boot(arch: Arch, release: &str, config: &str, cards: &[String], without: &[&str]) -> Booted {
     let mut image = image(arch, config);
     let busybox = built(&format!("image/{}/busybox", arch.name()));
-    image.tree(&busybox, "images/busybox").expect("busybox");
+    image.add_host_folder(&busybox, "images/busybox").expect("busybox");
     image.folder("images/busybox/etc", 0o755);
     for (file, text) in [("etc/hosts", ""), ("etc/resolv.conf", ""), ("t", SCRIPT), ("www/index.html", "hello\n")] {
         image.file(&format!("images/busybox/{file}"), 0o644, text);

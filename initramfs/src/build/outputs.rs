@@ -2,10 +2,12 @@
 
 use super::packages::{Places, file_of, package_tree};
 use crate::description::{Data, Description, Output, STUB_PACKAGE};
-use crate::disk::{self, Files, Partition, Table};
+use crate::disk::{self, Partition, Role, Table};
+use crate::fat::{Files, fat};
 use crate::filesystem;
 use crate::kernel::Kernel;
 use crate::tree::{Kind, Tree};
+use crate::unified::unified;
 use anyhow::{Context, Result};
 use hilum::Architecture;
 use std::path::PathBuf;
@@ -124,17 +126,17 @@ impl Outputs<'_> {
                 Output::SdCard => {
                     say("sd card");
                     let files = card_files(description, places, kernel, initramfs, &words)?;
-                    let boot = disk::fat(&files, "HILUM")?;
+                    let boot = fat(&files, "HILUM")?;
                     // QEMU takes cards of a power of two alone.
                     self.disk("sd-card.img", Table::Dos, boot, partition.clone(), u64::next_power_of_two)?;
                 }
                 Output::UefiDisk => {
                     say("uefi disk");
                     let stub = stub(places, architecture)?;
-                    let unified = disk::unified(architecture, &stub, &kernel.image, initramfs, &words)?;
+                    let unified = unified(&stub, &kernel.image, initramfs, &words)?;
                     let files =
                         Files::from([(format!("EFI/BOOT/{}", architecture.efi_boot_file()), Arc::new(unified))]);
-                    self.disk("uefi-disk.img", Table::Gpt, disk::fat(&files, "ESP")?, partition.clone(), |size| size)?;
+                    self.disk("uefi-disk.img", Table::Gpt, fat(&files, "ESP")?, partition.clone(), |size| size)?;
                 }
             }
         }
@@ -157,10 +159,8 @@ impl Outputs<'_> {
         round: fn(u64) -> u64,
     ) -> Result<()> {
         let path = self.places.output.join(name);
-        let boot_kind = if table == Table::Gpt { "uefi" } else { "c" };
-        let data_kind = if table == Table::Gpt { "linux" } else { "83" };
-        let mut partitions = vec![Partition { kind: boot_kind, name: "boot", bytes: boot }];
-        partitions.extend(data.map(|bytes| Partition { kind: data_kind, name: "data", bytes }));
+        let mut partitions = vec![Partition { role: Role::Boot, bytes: boot }];
+        partitions.extend(data.map(|bytes| Partition { role: Role::Data, bytes }));
         let needed: u64 = partitions.iter().map(|partition| partition.bytes.len() as u64 + (1 << 20)).sum();
         let bytes = disk::disk(&path, table, name, &partitions, Some(round(needed + (2 << 20))))?;
         self.written.push(Written { path, bytes });

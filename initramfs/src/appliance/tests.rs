@@ -1,0 +1,115 @@
+use super::*;
+
+fn own() -> Vec<u8> {
+    std::fs::read("/proc/self/exe").expect("it runs")
+}
+
+/// An image with a root filesystem at /r that has everything.
+fn image() -> Image {
+    let mut image = Image::new();
+    PLACES.iter().for_each(|place| image.folder(&format!("r/{place}"), 0o755));
+    image.file("r/bin/script", 0o755, *b"#!/bin/sh -e\n");
+    image.file("r/bin/plain", 0o644, *b"#!/bin/sh\n");
+    image.file("r/bin/data", 0o755, *b"data");
+    image.file("r/usr/bin/sh", 0o755, *b"#!/bin/sh\n");
+    image.link("r/bin/sh", "/usr/bin/sh");
+    image.link("r/bin/loop", "loop");
+    image.link("r/bin/up", "../../../../bin/script");
+    image
+}
+
+fn verdict(image: &Image, lines: &str) -> String {
+    let text = format!("hilum 1\n[workload a]\n{lines}\n");
+    match check("demo.conf", text.as_bytes(), &own(), image, &Roots::new()) {
+        Ok(()) => "good".to_owned(),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn complete_appliance_is_good() {
+    assert_eq!(verdict(&image(), "root /r/bin/data\nexec /x"), "good");
+    assert_eq!(verdict(&image(), "root /dev/mmcblk0p2\nexec /x"), "good");
+    assert_eq!(verdict(&image(), "root /r\nexec /bin/sh\nmount /sys/block /run\nmount /r /tmp"), "good");
+    for program in ["/bin/script", "/bin/sh", "/bin/up"] {
+        assert_eq!(verdict(&image(), &format!("root /r\nexec {program}")), "good");
+    }
+}
+
+#[test]
+fn mistake_in_the_configuration_has_its_line() {
+    assert_eq!(
+        verdict(&image(), "roto /r"),
+        "demo.conf:3:1: unknown key \"roto\" in [workload]; did you mean \"root\"?"
+    );
+}
+
+#[test]
+fn what_is_not_in_the_image_is_refused() {
+    for (lines, expected) in [
+        (
+            "root /nowhere\nexec /x",
+            "root /nowhere: no such folder or image file in the image; add a [[root]] with that path",
+        ),
+        ("root /r\nexec /bin/sh\nmount /data /tmp", "mount /data: not in the image; add it, or mount a disk there"),
+        (
+            "root /r\nexec /bin/sh\nmount /r /nowhere",
+            "mount /nowhere: not there in /r; it needs something to be attached to",
+        ),
+        ("root /r\nexec /bin/none", "exec /bin/none: no such file in /r; write its path as it is inside"),
+        ("root /r\nexec /bin/loop", "exec /bin/loop: no such file in /r; write its path as it is inside"),
+        ("root /r\nexec /bin", "exec /bin: no such file in /r; write its path as it is inside"),
+        ("root /r\nexec /bin/plain", "exec /bin/plain: not executable; set its mode to 755"),
+        ("root /r\nexec /bin/data", "exec /bin/data: neither an ELF file nor a script that begins with #!"),
+    ] {
+        assert_eq!(verdict(&image(), lines), format!("demo.conf:2:1: workload \"a\": {expected}"));
+    }
+}
+
+#[test]
+fn module_that_is_not_in_the_image_is_refused() {
+    let text = b"hilum 1\n[system]\nmodule loop\n";
+    let refused = check("demo.conf", text, &own(), &image(), &Roots::new()).expect_err("it is not there").to_string();
+    assert_eq!(
+        refused,
+        "demo.conf:3:1: module loop: no /lib/modules/loop.ko in the image: the kernel has no such module; correct the name"
+    );
+    let mut whole = image();
+    whole.file("lib/modules/loop.ko", 0o644, *b"");
+    assert!(check("demo.conf", text, &own(), &whole, &Roots::new()).is_ok());
+}
+
+#[test]
+fn root_filesystem_without_a_place_to_attach_to_is_refused() {
+    let mut image = Image::new();
+    image.file("r/bin/script", 0o755, *b"#!/bin/script\n");
+    let expected = "demo.conf:2:1: workload \"a\": root /r needs an empty folder /dev";
+    assert_eq!(verdict(&image, "root /r\nexec /bin/script"), expected);
+}
+
+#[test]
+fn program_for_another_machine_or_without_its_loader_is_refused() {
+    let mut image = image();
+    image.file("r/bin/own", 0o755, own());
+    let missing = verdict(&image, "root /r\nexec /bin/own");
+    assert!(missing.contains("its interpreter /lib") && missing.ends_with("is not in /r; add it"), "{missing}");
+
+    let mut foreign = own();
+    // The loader alone is not enough.
+    for loader in ["/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"] {
+        if let Ok(bytes) = std::fs::read(loader) {
+            image.file(&format!("r{loader}"), 0o755, bytes);
+        }
+    }
+    let missing = verdict(&image, "root /r\nexec /bin/own");
+    assert!(
+        missing.contains("exec /bin/own: the library lib") && missing.ends_with("is not in /r; add it"),
+        "{missing}"
+    );
+
+    // e_machine of the ELF header: 0xf3 is RISC-V.
+    foreign[18..20].copy_from_slice(&[0xf3, 0]);
+    image.file("r/bin/foreign", 0o755, foreign);
+    let refused = verdict(&image, "root /r\nexec /bin/foreign");
+    assert!(refused.contains("exec /bin/foreign: built for ELF machine 243, the board is "), "{refused}");
+}

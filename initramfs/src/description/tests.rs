@@ -1,0 +1,44 @@
+use super::*;
+
+fn read(texts: &[&str]) -> Result<Description> {
+    let folder = tempfile::tempdir()?;
+    let mut files = Vec::new();
+    for (number, text) in texts.iter().enumerate() {
+        let file = folder.path().join(format!("{number}.toml"));
+        std::fs::write(&file, text)?;
+        files.push(file);
+    }
+    let folder = format!("{}/", folder.path().display());
+    Description::read(&files).map_err(|error| anyhow::anyhow!(format!("{error:#}").replace(&folder, "")))
+}
+
+#[test]
+fn later_files_add_to_earlier_ones() {
+    let board =
+        "architecture = \"aarch64\"\nkernel = \"linux-image-arm64\"\nmodules = [\"a\"]\noutputs = [\"uefi-disk\"]\n";
+    let appliance =
+        "config = \"c\"\nmodules = [\"b x=1\"]\n[[root]]\npath = \"/images/a\"\npackages = [\"p\", \"p\"]\n";
+    let all = read(&[board, appliance]).expect("good");
+    assert_eq!(all.modules, ["a", "b x=1"]);
+    assert_eq!(all.packages(), ["linux-image-arm64", "p", "systemd-boot-efi"]);
+    assert!(all.config.expect("a path").is_absolute());
+    assert_eq!(all.roots[0].format, Format::Erofs);
+}
+
+#[test]
+fn mistakes_have_their_line() {
+    for (text, expected) in [
+        ("architecture = \"x86_64\"\nkernal = \"k\"\n", "0.toml:2: unknown field `kernal`"),
+        ("outputs = [\n\"floppy\"]\n", "0.toml:2: unknown variant `floppy`"),
+        ("[[root]]\npath = \"/a\"\n", "0.toml:2: root /a: nothing to make it of"),
+        ("[[root]]\npath = \"a\"\nfolder = \"f\"\n", "0.toml:2: root a: not an absolute path"),
+        ("[[root]]\npath = \"/a\"\nfolder = \"f\"\npacked = \"p\"\n", "0.toml:2: root /a: what is packed stands alone"),
+        ("[[root]]\nfolder = \"f\"\n", "0.toml:1: missing field `path`"),
+        ("kernel = \"linux image\"\n", "0.toml:1: \"linux image\": no name of a Debian package"),
+        ("release = \"-o\"\n", "0.toml:1: \"-o\": no name of a Debian package or release"),
+        ("[[root]]\npath = \"/a\"\npackages = [\"p\", \"*\"]\n", "0.toml:3: \"*\": no name of a Debian package"),
+    ] {
+        let error = read(&[text]).expect_err("refused").to_string();
+        assert!(error.starts_with(expected), "{error}");
+    }
+}

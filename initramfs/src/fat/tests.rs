@@ -1,0 +1,64 @@
+//! Boot partitions as fsck.vfat(8) and mtools(1) see them.
+
+use super::*;
+use std::process::Command;
+
+fn tool(program: &str, words: &[&str]) -> Vec<u8> {
+    let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
+    let output = Command::new(program)
+        .args(words)
+        .env("PATH", path)
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{program} {words:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+    output.stdout
+}
+
+fn files() -> Files {
+    let bytes = |length: usize| Arc::new((0..length).map(|at| (at / 512 + at) as u8).collect::<Vec<u8>>());
+    let mut files = Files::from([
+        ("EFI/BOOT/BOOTX64.EFI".to_owned(), bytes(3_000_001)),
+        ("EFI/BOOT/second.efi".to_owned(), bytes(512)),
+        ("bcm2837-rpi-3-b.dtb".to_owned(), bytes(17)),
+        ("cmdline.txt".to_owned(), bytes(0)),
+    ]);
+    // More than one cluster of the root has room for, before and behind a folder.
+    let more = (0..40).map(|number| (format!("Z{}a longer name {number}", number % 2), bytes(number)));
+    files.extend(more);
+    files.insert("overlays/a.dtbo".to_owned(), bytes(1));
+    files
+}
+
+#[test]
+fn other_programs_find_no_fault_and_the_same_files() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let image = folder.path().join("fat");
+    std::fs::write(&image, fat(&files(), "HILUM").expect("it fits")).expect("a file");
+    let image = image.to_str().expect("UTF-8");
+    let checked = String::from_utf8_lossy(&tool("fsck.vfat", &["-n", image])).into_owned();
+    assert_eq!(checked.lines().count(), 2, "its version and the number of files: {checked}");
+    for (path, bytes) in files() {
+        assert!(tool("mtype", &["-i", image, &format!("::{path}")]) == *bytes, "{path}");
+    }
+    let listing = String::from_utf8(tool("mdir", &["-/", "-i", image, "::"])).expect("UTF-8");
+    assert!(listing.starts_with(" Volume in drive : is HILUM"), "{listing}");
+    let dated = listing.lines().filter(|line| line.contains("1980-01-01")).count();
+    // The files, three folders, and "." and ".." in each of these.
+    assert_eq!(dated, files().len() + 3 + 6, "{listing}");
+}
+
+#[test]
+fn same_files_give_the_same_bytes() {
+    let first = fat(&files(), "ESP").expect("it fits");
+    assert!(first == fat(&files(), "ESP").expect("it fits"));
+    assert!(first != fat(&files(), "HILUM").expect("it fits"));
+}
+
+#[test]
+fn names_that_fat_has_no_room_for_are_refused() {
+    let error = fat(&files(), "TWELVE-BYTES").expect_err("too long").to_string();
+    assert_eq!(error, "the name TWELVE-BYTES has more than the 11 bytes that FAT has room for");
+    let error = format!("{:#}", fat(&Files::from([("a/b?".to_owned(), Arc::default())]), "A").expect_err("refused"));
+    assert!(error.starts_with("a/b?: "), "{error}");
+}

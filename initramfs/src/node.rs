@@ -1,0 +1,14 @@
+//! What the entries of an initramfs are.
+
+/// What one path of the archive is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Node {
+    /// A folder.
+    Folder,
+    /// A regular file with these contents.
+    File(Vec<u8>),
+    /// A symbolic link to this target.
+    Link(String),
+    /// A character device: major, minor.
+    Character(u32, u32),
+}

@@ -1,0 +1,106 @@
+//! Unified kernel images: systemd's stub with the kernel, the initramfs and the command line as sections of it (systemd-stub(7)).
+//!
+//! The sections are appended behind what the stub's file holds, as systemd's own ukify does, so that the stub stays what Debian
+//! ships. A writer of PE files, such as the one of the crate `object`, would lay out the whole file anew from its parts.
+
+use anyhow::{Context, Result, ensure};
+use object::LittleEndian as LE;
+use object::endian::{U16, U32};
+use object::pe::{self, ImageNtHeaders64, ImageSectionHeader};
+use object::pod::{bytes_of, from_bytes_mut};
+use object::read::pe::{ImageNtHeaders, ImageOptionalHeader};
+
+/// The address of the first appended section: above everything of the stub.
+const FIRST_ADDRESS: u64 = 0x200_0000;
+/// What addresses of appended sections are multiples of.
+const ADDRESS_STEP: u64 = 0x10_0000;
+
+/// What the stub says of itself.
+struct Layout {
+    /// Where the NT headers begin.
+    headers: usize,
+    /// Where the next section header goes.
+    next_section: usize,
+    file_alignment: usize,
+    section_alignment: u64,
+    image_size: u64,
+}
+
+/// Returns a unified kernel image; `words` become the kernel command line.
+///
+/// # Errors
+/// A stub that is no 64-bit PE file or has no room for four more section headers, or parts of 4 GiB.
+pub fn unified(stub: &[u8], kernel: &[u8], initramfs: &[u8], words: &str) -> Result<Vec<u8>> {
+    const RELEASE: &str = "ID=hilum\nNAME=hilum\nPRETTY_NAME=hilum\n";
+    let parts: [(&str, &[u8]); 4] =
+        [(".osrel", RELEASE.as_bytes()), (".cmdline", words.as_bytes()), (".linux", kernel), (".initrd", initramfs)];
+    let layout = layout(stub, parts.len()).context("the stub is no PE file that can be extended")?;
+    let mut file = stub.to_vec();
+    let mut address = layout.image_size.next_multiple_of(ADDRESS_STEP).max(FIRST_ADDRESS);
+    let mut end = address;
+    for (index, (name, bytes)) in parts.into_iter().enumerate() {
+        file.resize(file.len().next_multiple_of(layout.file_alignment), 0);
+        let header = section(name, address, file.len(), bytes.len(), layout.file_alignment)?;
+        let header = bytes_of(&header);
+        file[layout.next_section + index * header.len()..][..header.len()].copy_from_slice(header);
+        file.extend(bytes);
+        end = address + bytes.len() as u64;
+        // Each behind the one before it.
+        address = (end + 1).next_multiple_of(ADDRESS_STEP);
+    }
+    file.resize(file.len().next_multiple_of(layout.file_alignment), 0);
+    let headers = from_bytes_mut::<ImageNtHeaders64>(&mut file[layout.headers..]);
+    let (headers, _) = headers.ok().context("the headers of the stub")?;
+    let sections = headers.file_header.number_of_sections.get(LE) + 4;
+    headers.file_header.number_of_sections = U16::new(LE, sections);
+    let size = end.next_multiple_of(layout.section_alignment);
+    headers.optional_header.size_of_image = U32::new(LE, u32::try_from(size)?);
+    // None: UEFI does not look at it.
+    headers.optional_header.check_sum = U32::new(LE, 0);
+    Ok(file)
+}
+
+/// Reads the headers of a stub that is to have `more` sections.
+fn layout(stub: &[u8], more: usize) -> Result<Layout> {
+    let headers = pe::ImageDosHeader::parse(stub)?.nt_headers_offset();
+    let mut offset = headers.into();
+    let (nt, _) = ImageNtHeaders64::parse(stub, &mut offset)?;
+    let sections = nt.sections(stub, offset)?;
+    let next_section = usize::try_from(offset)? + sections.len() * size_of::<ImageSectionHeader>();
+    let end = next_section + more * size_of::<ImageSectionHeader>();
+    let contents = sections.iter().map(|section| section.pointer_to_raw_data.get(LE)).filter(|at| *at != 0).min();
+    let room = nt.optional_header().size_of_headers().min(contents.unwrap_or(u32::MAX)) as usize;
+    ensure!(end <= room, "no room for {more} more section headers");
+    let (file_alignment, section_alignment) =
+        (nt.optional_header().file_alignment(), nt.optional_header().section_alignment());
+    ensure!(file_alignment > 0 && section_alignment > 0, "an alignment of 0");
+    Ok(Layout {
+        headers: headers as usize,
+        next_section,
+        file_alignment: file_alignment as usize,
+        section_alignment: section_alignment.into(),
+        image_size: nt.optional_header().size_of_image().into(),
+    })
+}
+
+/// Returns the header of a section that is only read.
+fn section(name: &str, address: u64, at: usize, bytes: usize, alignment: usize) -> Result<ImageSectionHeader> {
+    let word = |value: usize| anyhow::Ok(U32::new(LE, u32::try_from(value).context("4 GiB or more")?));
+    let mut padded = [0; 8];
+    padded[..name.len()].copy_from_slice(name.as_bytes());
+    Ok(ImageSectionHeader {
+        name: padded,
+        virtual_size: word(bytes)?,
+        virtual_address: word(usize::try_from(address)?)?,
+        size_of_raw_data: word(bytes.next_multiple_of(alignment))?,
+        pointer_to_raw_data: word(at)?,
+        pointer_to_relocations: word(0)?,
+        pointer_to_linenumbers: word(0)?,
+        number_of_relocations: U16::new(LE, 0),
+        number_of_linenumbers: U16::new(LE, 0),
+        characteristics: U32::new(LE, pe::IMAGE_SCN_CNT_INITIALIZED_DATA | pe::IMAGE_SCN_MEM_READ),
+    })
+}
+
+#[cfg(test)]
+mod tests;
