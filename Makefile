@@ -16,6 +16,8 @@ APPLIANCE ?= web
 BOARD     ?= qemu-$(ARCH)
 # What `make test` runs: words for cargo test.
 TESTS     ?= --workspace
+# What `make deps` installs packages for: make run and make image.
+TASKS     ?= build image run-$(ARCH)
 # How long `make soak` goes on.
 SECONDS   ?= 600
 # What `make fuzz` runs (all), and how long each.
@@ -68,7 +70,7 @@ endif
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test unit lint advisories docs-test fuzz fuzz-sample soak image dist bench timeline size check fmt clean install-run install-test install-check fresh
+.PHONY: help run test unit lint advisories docs-test fuzz fuzz-sample soak image dist bench timeline size check deps fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -85,6 +87,7 @@ help: ## show this
 	@echo "  RUNS=NUMBER PARTS='PART...'    for make bench: starts of each, and only some of the parts"
 	@echo "  WRITE=1                        make bench and make timeline put what they measured into docs/"
 	@echo "  TESTS='WORD...'                what make test runs, as words for cargo test (CONTRIBUTING.md)"
+	@echo "  TASKS='TASK...'                what make deps installs for (now $(TASKS))"
 	@echo "  GDB=1                          make run waits for gdb at port 1234 (CONTRIBUTING.md)"
 	@echo "  DEBIAN_MIRROR=URL              where Debian packages come from"
 
@@ -107,6 +110,9 @@ size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum.s
 	        "$$(grep -v '^#' linker/budget/$$a)" "$$(stat -c %s $(BUILD)/image/qemu-$$a-web/initramfs)"; \
 	    $(BUILD)/tools/hilum-initramfs sizes $(BUILD)/board/$$a/hilum.symbols; \
 	done
+
+deps: ## install the Debian packages that make run and make image need, or those of TASKS; as root or by sudo
+	@initramfs/debian/install --install $(TASKS)
 
 clean: ## remove build/
 	rm -rf $(BUILD)
@@ -139,7 +145,7 @@ lint: install-check $(BUILD)/installed-build $(BUILD)/tools/cargo-deny $(BUILD)/
 	@said=$$($(BUILD)/tools/cargo-machete --skip-target-dir 2>&1) || { echo "$$said" >&2; exit 1; }
 	@shellcheck $(SCRIPTS)
 
-unit: $(BUILD)/installed-build ## the tests that need neither root nor QEMU: library, image builder, cells and leases
+unit: $(BUILD)/installed-build $(BUILD)/installed-unit ## the tests that need neither root nor QEMU: library, image builder, cells and leases
 	@$(HOST) board-test --quiet --locked
 	@$(HOST) test --quiet --locked -p hilum
 	@$(HOST) test --quiet --locked -p hilum-initramfs --lib
@@ -182,12 +188,12 @@ timeline: $(BUILD)/tools/hilum-bench $(BUILD)/debian/$(HOST_ARCH)/busybox | $(BU
 # A built file by its name from here, as people type it.
 build/%: $(BUILD)/% ;
 
-# What each task installs, once for a checkout; the scripts say what they install and why.
+# Looks once for a checkout whether the packages of a task are installed.
 $(BUILD)/installed-%: initramfs/debian/install
 	@initramfs/debian/install $*
 	@mkdir -p $(BUILD) && touch $@
 
-install-test: $(BUILD)/installed-build $(BUILD)/installed-run-x86_64 $(BUILD)/installed-run-aarch64 $(BUILD)/installed-image $(BUILD)/installed-test
+install-test: $(BUILD)/installed-build $(ARCHS:%=$(BUILD)/installed-run-%) $(BUILD)/installed-image $(BUILD)/installed-unit $(BUILD)/installed-test
 install-check: $(BUILD)/installed-check
 
 # Rules for dependencies (deny.toml), and those that nobody uses. Without optimisation they are there in a third of the time.
@@ -253,7 +259,7 @@ $(BUILD)/board/$(1)/hilum.symbols: $(SOURCES) | $(BUILD)/installed-build
 	@linker/build $(1) symbols
 	@touch $$@
 
-$(BUILD)/debian/$(1)/busybox: initramfs/debian/fetch initramfs/debian/unpack | $(BUILD)/installed-build
+$(BUILD)/debian/$(1)/busybox: initramfs/debian/fetch initramfs/debian/unpack initramfs/debian/modules | $(BUILD)/installed-build
 	@initramfs/debian/fetch $(1)
 	@touch $$@
 
@@ -264,7 +270,7 @@ endef
 $(foreach a,$(ARCHS),$(eval $(call ARCH_RULES,$(a))))
 
 define OTHER_KERNEL
-$(BUILD)/debian/$(1)-$(2)/vmlinuz: initramfs/debian/fetch | $(BUILD)/installed-build
+$(BUILD)/debian/$(1)-$(2)/vmlinuz: initramfs/debian/fetch initramfs/debian/modules | $(BUILD)/installed-build
 	@initramfs/debian/fetch $(1) $(2)
 	@touch $$@
 endef
