@@ -1,6 +1,6 @@
 //! What is typed at the prompt: what a line is drawn as holds no control character but those of the drawing itself.
 #![no_main]
-use hilum::edit::{Editor, Typed, words};
+use hilum::line_editor::{Editor, Typed, words};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut editor = Editor::new("> ");

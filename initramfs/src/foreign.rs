@@ -1,6 +1,6 @@
 //! What others wrote (names in archives, fields of container images, what programs say), as it may be shown to a person.
 
-use hilum::text::is_hidden;
+use hilum::fixed_string::is_hidden;
 
 /// A text as one line that neither controls a terminal nor reads in another order than it is written: hidden characters,
 /// ends of lines among them, are escaped as in Rust.

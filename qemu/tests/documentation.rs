@@ -78,7 +78,7 @@ fn words_of_the_kernel_command_line_are_documented_and_no_others() {
     let known: BTreeSet<String> = ["config=", "fail=", "safe", "doctor", "panic"].map(str::to_owned).into();
     for (word, value) in [("config=", "/x"), ("fail=", "stay"), ("safe", ""), ("doctor", ""), ("panic", "")] {
         let line = format!("hilum.{word}{value}");
-        assert!(hilum::parameters::parameters(&line).unknown.is_none(), "{line}");
+        assert!(hilum::cmdline::parse(&line).unknown.is_none(), "{line}");
     }
     let pages = read("docs/config.md");
     let files = ["conf", "md", "sock", "manifest", "end", "symbols", "toml", ""];

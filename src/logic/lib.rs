@@ -8,24 +8,24 @@
 #![forbid(unsafe_code)]
 
 pub mod architecture;
+pub mod cmdline;
 pub mod config;
 pub mod devices;
 pub mod dhcp;
-pub mod edit;
 pub mod errno;
-pub mod heard;
+pub mod fixed_string;
+pub mod line_editor;
 pub mod log;
 pub mod namespaces;
-pub mod near;
 pub mod netlink;
 pub mod notify;
-pub mod parameters;
 pub mod plan;
 pub mod seccomp;
 pub mod settings;
+pub mod signal_status;
 pub mod storage;
+pub mod suggest;
 pub mod supervise;
-pub mod text;
 pub mod wire;
 
 pub use architecture::Architecture;

@@ -5,7 +5,7 @@ use heapless::String;
 
 /// What one datagram says, as far as it means something here; other lines are passed over, as the manual asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Notice {
+pub struct Notification {
     /// READY=1
     pub is_ready: bool,
     /// WATCHDOG=1
@@ -16,8 +16,8 @@ pub struct Notice {
 
 /// Reads a datagram line by line, as systemd does: a line that is not understood, or not UTF-8, costs that line alone. Of
 /// one that was cut on its way (`is_cut`) the last line says nothing, because its end is not known.
-pub fn read(datagram: &[u8], is_cut: bool) -> Notice {
-    let mut notice = Notice::default();
+pub fn read(datagram: &[u8], is_cut: bool) -> Notification {
+    let mut notice = Notification::default();
     let end = match datagram.iter().rposition(|byte| *byte == b'\n') {
         Some(end) if is_cut => end,
         None if is_cut => 0,
@@ -50,19 +50,19 @@ mod tests {
         let notice = read(b"MAINPID=4711\nREADY=1\nSTATUS=up \x1b[2J and well\nWATCHDOG=1", false);
         assert!(notice.is_ready && notice.is_alive);
         assert_eq!(notice.status.as_deref(), Some("up [2J and well"));
-        assert_eq!(read(b"READY=0\nREADY\n", false), Notice::default());
+        assert_eq!(read(b"READY=0\nREADY\n", false), Notification::default());
     }
 
     #[test]
     fn empty_and_foreign_datagrams_say_nothing() {
-        assert_eq!(read(b"", false), Notice::default());
-        assert_eq!(read(b"\xff\xfeREADY=1", false), Notice::default());
+        assert_eq!(read(b"", false), Notification::default());
+        assert_eq!(read(b"\xff\xfeREADY=1", false), Notification::default());
     }
 
     #[test]
     fn line_that_is_not_utf_8_costs_that_line_alone() {
         for datagram in [&b"READY=1\nSTATUS=\xff"[..], b"STATUS=\xff\nREADY=1", b"X\xffY\r\nREADY=1\r\n\xfe=\n"] {
-            assert_eq!(read(datagram, false), Notice { is_ready: true, ..Notice::default() });
+            assert_eq!(read(datagram, false), Notification { is_ready: true, ..Notification::default() });
         }
         let notice = read(b"STATUS=good\nSTATUS=\xff\nWATCHDOG=1\n\0\nREADY=1", false);
         assert!(notice.is_ready && notice.is_alive);
@@ -71,8 +71,8 @@ mod tests {
 
     #[test]
     fn last_line_of_a_cut_datagram_says_nothing() {
-        assert_eq!(read(b"READY=1\nSTATUS=half", true), Notice { is_ready: true, ..Notice::default() });
-        assert_eq!(read(b"READY=1", true), Notice::default());
+        assert_eq!(read(b"READY=1\nSTATUS=half", true), Notification { is_ready: true, ..Notification::default() });
+        assert_eq!(read(b"READY=1", true), Notification::default());
     }
 
     proptest! {

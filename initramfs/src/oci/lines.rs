@@ -9,7 +9,7 @@ use crate::foreign::shown;
 use crate::tree::Kind;
 use anyhow::{Context, Result, bail, ensure};
 use hilum::config::{self, Config};
-use hilum::text::is_hidden;
+use hilum::fixed_string::is_hidden;
 
 /// What makes the lines a whole configuration, before and behind them.
 const HEAD: &str = "hilum 1\n[workload a]\nroot /r\n";

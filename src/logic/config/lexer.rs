@@ -6,7 +6,7 @@
 
 use super::error::{Error, Problem};
 use super::limits;
-use crate::text::is_hidden;
+use crate::fixed_string::is_hidden;
 use heapless::Vec;
 
 /// What encloses a word.

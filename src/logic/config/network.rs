@@ -5,7 +5,7 @@ use super::address::{Mac, Prefix, hash};
 use super::limits;
 use super::span::Span;
 use super::workload_set::WorkloadSet;
-use crate::text::text;
+use crate::fixed_string::text;
 use core::fmt;
 use core::net::IpAddr;
 use heapless::Vec;

@@ -1,6 +1,6 @@
 //! Every key that a configuration may hold: one table for the parser, the errors and the documentation's test.
 
-use crate::near;
+use crate::suggest;
 
 /// The two kinds of section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,5 +197,5 @@ pub(super) fn is_key(section: Section, name: &str) -> bool {
 
 /// The key of this section that differs from `name` by at most two letters; the nearest of several.
 pub(super) fn nearest(section: Section, name: &str) -> Option<&'static str> {
-    near::nearest(VOCABULARY.iter().filter(|key| key.section == section).map(|key| key.name), name)
+    suggest::nearest(VOCABULARY.iter().filter(|key| key.section == section).map(|key| key.name), name)
 }

@@ -14,7 +14,7 @@ use super::route::{self, Neighbours};
 use super::rule::{Rule, Verdict};
 use super::writer::Writer;
 use crate::config::{Attachment, Bridge, Config, Network, Pools, Prefix, Workload, WorkloadLink, port_name};
-use crate::text::text;
+use crate::fixed_string::text;
 use heapless::String;
 
 /// The board's table.

@@ -4,8 +4,8 @@ use super::output::show;
 use super::{DONE, FAILED, doctor, misused_as};
 use crate::init::{read_file, words};
 use core::fmt;
+use hilum::cmdline::DEFAULT_CONFIG;
 use hilum::config::{self, Config, limits};
-use hilum::parameters::DEFAULT_CONFIG;
 use hilum::plan::{self, plan};
 use hilum_sys::{Once, print};
 

@@ -15,7 +15,7 @@ mod status;
 pub(crate) use doctor::doctor;
 pub(crate) use prompt::run as prompt;
 
-use hilum::edit::LINE_BYTES;
+use hilum::line_editor::LINE_BYTES;
 use hilum_sys::{Arguments, print};
 use output::show;
 
@@ -133,7 +133,7 @@ pub(super) fn misused_as(name: &str) -> i32 {
 
 /// Says that there is no such command, and which one was probably meant.
 fn unknown(name: &str) -> i32 {
-    match hilum::near::nearest(COMMANDS.iter().map(|(known, ..)| *known), name) {
+    match hilum::suggest::nearest(COMMANDS.iter().map(|(known, ..)| *known), name) {
         Some(near) => print(format_args!("hilum: there is no command \"{name}\"; did you mean \"{near}\"?\n")),
         None => print(format_args!("hilum: there is no command \"{name}\"; see: hilum help\n")),
     }
@@ -148,7 +148,7 @@ pub(super) fn misused(what: &str) -> i32 {
 /// A typed line as words and their exit status.
 pub(super) fn run_line(line: &heapless::String<LINE_BYTES>, socket: &str, term: &str) -> i32 {
     let mut room = heapless::String::new();
-    match hilum::edit::words::<{ WORDS - 2 }>(line, &mut room) {
+    match hilum::line_editor::words::<{ WORDS - 2 }>(line, &mut room) {
         Ok(typed) => {
             let mut words: heapless::Vec<&str, WORDS> = heapless::Vec::new();
             // Two words fit.

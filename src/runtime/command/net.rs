@@ -7,9 +7,9 @@ use crate::init::words;
 use crate::net::{each, each_link, filter_socket, route_socket};
 use core::fmt;
 use heapless::{String, Vec};
+use hilum::fixed_string::text;
 use hilum::log::Printable;
 use hilum::netlink::{AddressEntry, List, RouteEntry, RuleEntry, list, list_rules};
-use hilum::text::text;
 use hilum_sys::print;
 use rustix::io::Errno;
 

@@ -4,7 +4,7 @@
 //! Process 1 hands it the lines of the console over a socket; they are shown above the line that is being typed.
 
 use super::run_line;
-use hilum::edit::{Editor, LINE_BYTES, Typed, Without};
+use hilum::line_editor::{Editor, LINE_BYTES, PrefixFilter, Typed};
 use hilum_sys::{Cloned, SignalSet, exit, print_to, standard_input, standard_output};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -42,7 +42,7 @@ pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
         let (has_lines, has_keys) = (!events[0].revents().is_empty(), !events[1].revents().is_empty());
         if has_lines {
             let _ = print_to(standard_output(), format_args!("\r\x1b[K"));
-            if !show(lines.as_fd(), &mut Without::new(b"")) {
+            if !show(lines.as_fd(), &mut PrefixFilter::new(b"")) {
                 leave(cooked.as_ref());
                 // The end of a session that has a terminal hangs it up, for process 1 as well.
                 let _ = hilum_sys::attempt_ioctl(standard_input(), TIOCNOTTY);
@@ -109,7 +109,7 @@ fn type_keys(editor: &mut Editor, keys: &[u8], run: impl Fn(&heapless::String<LI
 
 fn draw(editor: &Editor) {
     // A line and two sequences fit.
-    let text = hilum::text::text::<{ LINE_BYTES + 64 }>(format_args!("{editor}"));
+    let text = hilum::fixed_string::text::<{ LINE_BYTES + 64 }>(format_args!("{editor}"));
     let _ = print_to(standard_output(), format_args!("{text}"));
 }
 
@@ -127,7 +127,7 @@ fn leave(cooked: Option<&Termios>) {
 }
 
 /// Shows what process 1 has to say; false where it says nothing any more.
-fn show(lines: BorrowedFd<'_>, without: &mut Without<'_>) -> bool {
+fn show(lines: BorrowedFd<'_>, without: &mut PrefixFilter<'_>) -> bool {
     let mut bytes = [0; 2048];
     match rustix::io::read(lines, &mut bytes) {
         Ok(0) => false,
@@ -154,12 +154,12 @@ fn write_all(mut rest: &[u8]) -> bool {
 /// How the console's lines begin that a command shows itself: those of the workload that `log NAME -f` follows.
 fn shown_by(line: &heapless::String<LINE_BYTES>) -> heapless::String<64> {
     let mut room = heapless::String::new();
-    let words = hilum::edit::words::<8>(line, &mut room).unwrap_or_default();
+    let words = hilum::line_editor::words::<8>(line, &mut room).unwrap_or_default();
     match words.as_slice() {
         ["log", rest @ ..] if rest.contains(&"-f") => {
             let is_name = |at: &usize| !rest[*at].starts_with('-') && (*at == 0 || rest[*at - 1] != "-n");
             let name = (0..rest.len()).find(is_name).map_or("", |at| rest[at]);
-            hilum::text::text(format_args!("{name} | "))
+            hilum::fixed_string::text(format_args!("{name} | "))
         }
         _ => heapless::String::new(),
     }
@@ -190,7 +190,7 @@ fn command(line: &heapless::String<LINE_BYTES>, lines: &OwnedFd, socket: &str) {
             let _ = rustix::process::setpgid(Some(pid), Some(pid));
             let _ = rustix::termios::tcsetpgrp(standard_input(), pid);
             let start = shown_by(line);
-            let (mut hears, mut without) = (true, Without::new(start.as_bytes()));
+            let (mut hears, mut without) = (true, PrefixFilter::new(start.as_bytes()));
             loop {
                 let wanted = if hears { PollFlags::IN } else { PollFlags::empty() };
                 let mut events = [PollFd::new(&pidfd, PollFlags::IN), PollFd::from_borrowed_fd(lines.as_fd(), wanted)];

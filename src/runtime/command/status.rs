@@ -9,8 +9,8 @@ use crate::init::{milliseconds, read_file};
 use core::fmt;
 use heapless::{String, Vec};
 use hilum::config::{Signal, limits};
+use hilum::fixed_string::{append, text};
 use hilum::supervise::{ExitReason, State};
-use hilum::text::{append, text};
 use hilum::wire::{Command, Reply, Request, Status, SystemStatus};
 use rustix::event::{PollFd, PollFlags, poll};
 

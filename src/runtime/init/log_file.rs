@@ -7,7 +7,7 @@ use crate::path::{Path, open_plain};
 use crate::storage;
 use heapless::String;
 use hilum::config;
-use hilum::text::append;
+use hilum::fixed_string::append;
 use hilum_sys::{Cloned, exit, monotonic_ms};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, rename};

@@ -226,7 +226,7 @@ fn show(ring: &mut Ring<RING_BYTES>, line: &[u8], way: &mut Way<'_>) {
 fn tell_suppressed(ring: &mut Ring<RING_BYTES>, count: u32, way: &mut Way<'_>) {
     if count > 0 {
         // Ten digits fit.
-        let text = hilum::text::text::<64>(format_args!("({count} lines above the rate were not kept)"));
+        let text = hilum::fixed_string::text::<64>(format_args!("({count} lines above the rate were not kept)"));
         show(ring, text.as_bytes(), way);
     }
 }

@@ -7,8 +7,8 @@
 use super::{Console, read_file};
 use crate::path::{access, stat};
 use heapless::String;
+use hilum::fixed_string::append;
 use hilum::log::Printable;
-use hilum::text::append;
 use rustix::fs::Access;
 
 /// The list: a line for each file, its bytes or `-`, and its path.

@@ -39,8 +39,8 @@ pub(crate) use wait::{becomes, becomes_until, milliseconds, pause};
 
 use board::Board;
 use guard::Guard;
+use hilum::cmdline;
 use hilum::log::Printable;
-use hilum::parameters;
 use hilum_sys::{Arguments, SignalSet};
 use rustix::io::Errno;
 use timeline::{Moment, Timeline};
@@ -76,27 +76,27 @@ fn boot(arguments: Arguments) -> Board {
     machine::tell(&missing, &mut console);
 
     let mut command_line = [0; COMMAND_LINE_BYTES];
-    let mut parameters = parameters::parameters(machine::command_line(kind, &mut command_line));
-    if let Some(word) = parameters.unknown {
+    let mut options = cmdline::parse(machine::command_line(kind, &mut command_line));
+    if let Some(word) = options.unknown {
         console.say(format_args!("kernel command line: unknown word \"{}\"", Printable(word.as_bytes())));
     }
     if let Some(path) = config_argument(arguments) {
-        parameters.config = path;
+        options.config = path;
     }
 
     if kind == Kind::Machine && !manifest::is_whole(&mut console) {
-        leave::give_up(kind, parameters.fail, &mut console)
+        leave::give_up(kind, options.fail, &mut console)
     }
-    let Some(configuration) = configuration::read(parameters.config, None, &mut |line| console.say(line)) else {
-        leave::give_up(kind, parameters.fail, &mut console)
+    let Some(configuration) = configuration::read(options.config, None, &mut |line| console.say(line)) else {
+        leave::give_up(kind, options.fail, &mut console)
     };
     let config = configuration.get();
     timeline.note(Moment::Configured);
-    let mut guard = Guard::new(parameters.safe);
+    let mut guard = Guard::new(options.safe);
     guard.arm(config.system.watchdog, false, &mut console);
     machine::configure(kind, config, &mut console);
     console.configure(&config.system.console);
-    console.banner(config.workloads.len(), parameters.config);
+    console.banner(config.workloads.len(), options.config);
 
     guard.arm(config.system.watchdog, true, &mut console);
     guard.count_boot(config.system.boots, &mut console);
@@ -104,21 +104,21 @@ fn boot(arguments: Arguments) -> Board {
     if guard.is_safe {
         console.say(format_args!("safe mode: only workloads that are marked safe start"));
     }
-    if parameters.doctor {
+    if options.doctor {
         if kind == Kind::Machine {
             // What could not be made is told later on, as at every boot.
             settings::make(config);
         }
         crate::command::doctor(&mut |line| console.say(line));
     }
-    match Board::new(kind, configuration, parameters.config, console, guard, timeline) {
+    match Board::new(kind, configuration, options.config, console, guard, timeline) {
         Ok(mut board) => {
-            board.panics_once = parameters.panic;
+            board.panics_once = options.panic;
             board
         }
         Err((mut console, errno)) => {
             console.say(format_args!("event loop: {}", words(errno)));
-            leave::give_up(kind, parameters.fail, &mut console)
+            leave::give_up(kind, options.fail, &mut console)
         }
     }
 }

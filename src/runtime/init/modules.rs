@@ -7,7 +7,7 @@ use super::{Console, words};
 use crate::path::{access, open};
 use core::ffi::CStr;
 use hilum::config::{Config, System, limits, needed_modules};
-use hilum::text::text;
+use hilum::fixed_string::text;
 use rustix::fd::AsFd;
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;

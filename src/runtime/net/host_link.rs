@@ -2,8 +2,8 @@
 
 use super::{exchange, route_socket, set_unless_said};
 use hilum::config::{Config, HostLink, Prefix, Which};
+use hilum::fixed_string::text;
 use hilum::netlink::{LinkEntry, Neighbours, add_address, add_route, rename_link, set_link};
-use hilum::text::text;
 use rustix::io::Errno;
 
 /// Whether a line means this link.

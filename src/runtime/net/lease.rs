@@ -6,8 +6,8 @@ use crate::init::{Console, words};
 use core::net::IpAddr;
 use hilum::config::{Config, HostLink, Prefix};
 use hilum::dhcp::{Lease, Taken, taken};
+use hilum::fixed_string::append;
 use hilum::netlink::{Neighbours, add_address, add_route, delete_address, delete_route};
-use hilum::text::append;
 use hilum_sys::monotonic_ms;
 use rustix::io::Errno;
 

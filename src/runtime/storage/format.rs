@@ -4,8 +4,8 @@ use super::device::Name;
 use crate::path::{access, open};
 use heapless::String;
 use hilum::config::SystemMount;
+use hilum::fixed_string::append;
 use hilum::storage::Blueprint;
-use hilum::text::append;
 use rustix::fs::{Access, Mode, OFlags, SeekFrom, fsync, seek};
 use rustix::io::{Errno, pwrite};
 

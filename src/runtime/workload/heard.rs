@@ -3,8 +3,8 @@
 
 use crate::init::read_file;
 use heapless::Vec;
-use hilum::heard::is_heard;
-use hilum::text::text;
+use hilum::fixed_string::text;
+use hilum::signal_status::reacts_to;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// Bytes of a file of /proc that are looked at.
@@ -16,7 +16,7 @@ const MOST_BELOW: usize = 64;
 /// looked at is taken to hear.
 pub(crate) fn hears(pid: Pid, signal: u8, is_first: bool) -> bool {
     let mut bytes = [0; FILE_BYTES];
-    status(pid, &mut bytes).is_none_or(|status| is_heard(status, signal, is_first))
+    status(pid, &mut bytes).is_none_or(|status| reacts_to(status, signal, is_first))
 }
 
 /// Sends a signal to what a process has started that does not hear of it itself, as a shell without `exec`: on each way down from
@@ -31,7 +31,7 @@ pub(crate) fn signal_below(first: Pid, number: u8) {
         let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
         let mut bytes = [0; FILE_BYTES];
         let Some(status) = status(pid, &mut bytes).filter(|status| is_child(status, parent)) else { continue };
-        let is_last = is_heard(status, number, true) || !add_children(pid, &mut waiting);
+        let is_last = reacts_to(status, number, true) || !add_children(pid, &mut waiting);
         if is_last {
             let _ = pidfd_send_signal(&process, signal);
         }

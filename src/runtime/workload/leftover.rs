@@ -7,7 +7,7 @@
 
 use crate::path::stat;
 use hilum::config::Stop;
-use hilum::text::text;
+use hilum::fixed_string::text;
 use hilum_sys::monotonic_ms;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
 use rustix::io::Errno;

@@ -52,7 +52,7 @@ impl Program<'_> {
             set(&["NOTIFY_SOCKET=", NOTIFY]);
             if let Some(health) = workload.supervision.health.as_ref().filter(|health| health.check == Check::Notify) {
                 // Fourteen digits fit.
-                let number = hilum::text::text::<20>(format_args!("{}", u64::from(health.interval_ms) * 1_000));
+                let number = hilum::fixed_string::text::<20>(format_args!("{}", u64::from(health.interval_ms) * 1_000));
                 set(&["WATCHDOG_USEC=", &number]);
             }
         }

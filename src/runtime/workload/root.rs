@@ -155,7 +155,7 @@ fn image(path: &str) -> Result<OwnedFd, Errno> {
     for _ in 0..TRIES {
         let number = hilum_sys::free_loop(control.as_fd())?;
         // The prefix and ten digits fit.
-        let name = hilum::text::text::<24>(format_args!("/dev/loop{number}"));
+        let name = hilum::fixed_string::text::<24>(format_args!("/dev/loop{number}"));
         let device = crate::path::open(name.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         match hilum_sys::attach_loop(device.as_fd(), file.as_fd()) {
             Ok(()) => return filesystem(&name, &device),

@@ -2,7 +2,7 @@
 
 use super::*;
 use hilum::config::{self, Config};
-use hilum::text::is_hidden;
+use hilum::fixed_string::is_hidden;
 
 /// What is tried in each field, between other characters.
 const HOSTILE: [&str; 22] = [

@@ -3,11 +3,11 @@
 //! The terminal is taken to understand the four control sequences of [`Editor`]'s drawing (ECMA-48: carriage return, CUB,
 //! EL), as every terminal program and serial console does. Bytes may come one at a time, cut anywhere.
 
+mod prefix_filter;
 mod window;
-mod without;
 mod words;
 
-pub use without::Without;
+pub use prefix_filter::PrefixFilter;
 pub use words::words;
 
 use heapless::{Deque, String};
@@ -180,7 +180,7 @@ impl Editor {
     }
 
     fn insert_character(&mut self, character: char) -> Typed {
-        if crate::text::is_hidden(character) {
+        if crate::fixed_string::is_hidden(character) {
             return Typed::Nothing;
         }
         // What came behind a gap would make another line of it.

@@ -9,7 +9,7 @@ const STOP: u8 = 19;
 /// The kernel keeps from the first process of a PID namespace (`is_first`) what that has no handler for, though it would end any
 /// other one (pid_namespaces(7)). What is blocked waits, and may be taken without a handler. A status that says nothing hides
 /// nothing.
-pub fn is_heard(status: &str, signal: u8, is_first: bool) -> bool {
+pub fn reacts_to(status: &str, signal: u8, is_first: bool) -> bool {
     let has = |key: &str| {
         let set = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
         set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).map(|set| set >> (signal.max(1) - 1) & 1 == 1)
@@ -22,7 +22,7 @@ pub fn is_heard(status: &str, signal: u8, is_first: bool) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_heard;
+    use super::reacts_to;
 
     const STATUS: &str = "Name:\tsh\nSigPnd:\t0000000000000000\nShdPnd:\t0000000000000000\n\
         SigBlk:\t0000000000000200\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000004001\n";
@@ -40,14 +40,14 @@ mod tests {
             (19, true, true),
             (64, false, true),
         ] {
-            assert_eq!((is_heard(STATUS, signal, true), is_heard(STATUS, signal, false)), (first, other), "{signal}");
+            assert_eq!((reacts_to(STATUS, signal, true), reacts_to(STATUS, signal, false)), (first, other), "{signal}");
         }
     }
 
     #[test]
     fn status_that_cannot_be_read_hides_nothing() {
         for status in ["", "SigBlk:\t0\n", "SigBlk:\tx\nSigIgn:\t0\nSigCgt:\t0\n"] {
-            assert!(is_heard(status, 15, true), "{status}");
+            assert!(reacts_to(status, 15, true), "{status}");
         }
     }
 }

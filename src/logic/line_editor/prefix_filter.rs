@@ -13,12 +13,12 @@ enum At {
 
 /// Leaves out the lines that begin with `start`, of bytes that come cut anywhere.
 #[derive(Debug)]
-pub struct Without<'a> {
+pub struct PrefixFilter<'a> {
     start: &'a [u8],
     at: At,
 }
 
-impl<'a> Without<'a> {
+impl<'a> PrefixFilter<'a> {
     /// `start` holds no newline; an empty one leaves nothing out.
     pub const fn new(start: &'a [u8]) -> Self {
         Self { start, at: if start.is_empty() { At::Shown } else { At::Start(0) } }
@@ -59,12 +59,12 @@ mod tests {
     fn lines_of_one_workload_are_left_out_however_they_are_cut() {
         let text = b"web | one\nwebs | two\nhilum: three\n\nweb | four\nwe\nw | five\n";
         for size in 1..text.len() {
-            let (mut without, mut seen) = (Without::new(b"web | "), Vec::new());
+            let (mut without, mut seen) = (PrefixFilter::new(b"web | "), Vec::new());
             text.chunks(size).for_each(|piece| without.feed(piece, |shown| seen.extend_from_slice(shown)));
             assert_eq!(String::from_utf8_lossy(&seen), "webs | two\nhilum: three\n\nwe\nw | five\n");
         }
         let mut seen = Vec::new();
-        Without::new(b"").feed(text, |shown| seen.extend_from_slice(shown));
+        PrefixFilter::new(b"").feed(text, |shown| seen.extend_from_slice(shown));
         assert_eq!(seen, text);
     }
 }

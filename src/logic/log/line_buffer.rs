@@ -121,7 +121,7 @@ impl fmt::Display for Printable<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             let mut rest = chunk.valid();
-            while let Some(at) = rest.find(|c: char| crate::text::is_hidden(c) && c != '\t') {
+            while let Some(at) = rest.find(|c: char| crate::fixed_string::is_hidden(c) && c != '\t') {
                 formatter.write_str(&rest[..at])?;
                 formatter.write_str("?")?;
                 let after = rest[at..].chars().next().map_or(1, char::len_utf8);

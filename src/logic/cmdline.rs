@@ -11,7 +11,7 @@ pub const FAIL_SECONDS: u64 = 10;
 
 /// What the kernel command line says to hilum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Parameters<'a> {
+pub struct CommandLine<'a> {
     /// `hilum.config=PATH`
     pub config: &'a str,
     /// `hilum.fail=reboot|poweroff|stay`
@@ -39,8 +39,8 @@ pub enum Fail {
 
 /// Reads a command line as /proc/cmdline gives it. Words of others are passed over; of two, the last one counts, as
 /// with the kernel's own.
-pub fn parameters(line: &str) -> Parameters<'_> {
-    let mut found = Parameters {
+pub fn parse(line: &str) -> CommandLine<'_> {
+    let mut found = CommandLine {
         config: DEFAULT_CONFIG,
         fail: Fail::Reboot,
         safe: false,
@@ -70,21 +70,20 @@ mod tests {
 
     #[test]
     fn words_of_hilum_are_found_among_others() {
-        let found = parameters(
-            "console=ttyS0 hilum.config=/a.conf quiet hilum.fail=stay hilum.panic hilum.doctor hilum.safe\n",
-        );
+        let found =
+            parse("console=ttyS0 hilum.config=/a.conf quiet hilum.fail=stay hilum.panic hilum.doctor hilum.safe\n");
         assert_eq!(
             found,
-            Parameters { config: "/a.conf", fail: Fail::Stay, safe: true, panic: true, doctor: true, unknown: None }
+            CommandLine { config: "/a.conf", fail: Fail::Stay, safe: true, panic: true, doctor: true, unknown: None }
         );
     }
 
     #[test]
     fn defaults_hold_without_a_word() {
-        let found = parameters("");
+        let found = parse("");
         assert_eq!(
             found,
-            Parameters {
+            CommandLine {
                 config: DEFAULT_CONFIG,
                 fail: Fail::Reboot,
                 safe: false,
@@ -97,14 +96,14 @@ mod tests {
 
     #[test]
     fn last_word_counts() {
-        assert_eq!(parameters("hilum.fail=stay hilum.fail=poweroff").fail, Fail::Poweroff);
+        assert_eq!(parse("hilum.fail=stay hilum.fail=poweroff").fail, Fail::Poweroff);
     }
 
     #[test]
     fn unknown_or_malformed_word_is_reported_and_changes_nothing() {
         for word in ["hilum.fial=stay", "hilum.fail=never", "hilum.config=relative", "hilum.panic=1", "hilum."] {
-            let found = parameters(word);
-            assert_eq!(found, Parameters { unknown: Some(word), ..parameters("") });
+            let found = parse(word);
+            assert_eq!(found, CommandLine { unknown: Some(word), ..parse("") });
         }
     }
 }

@@ -2,5 +2,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|line: &str| {
-    let _ = format!("{:?}", hilum::parameters::parameters(line));
+    let _ = format!("{:?}", hilum::cmdline::parse(line));
 });
