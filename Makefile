@@ -165,7 +165,7 @@ fuzz-sample: $(BUILD)/installed-fuzz ## the same for a fixed number of inputs, a
 	@CARGO=$(CARGO) HILUM_BUILD=$(BUILD) TARGETS="$(TARGETS)" fuzz/run -runs=50000 -seed=1 -max_len=16384
 
 soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads at random for SECONDS (600), and look for drift
-	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu --test soak -- --nocapture
+	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu host::soak -- --nocapture
 
 advisories: $(BUILD)/tools/cargo-deny ## ask the advisory database (network) about the dependencies
 	@for workspace in . src/runtime; do \

@@ -3,7 +3,7 @@
 //! The rule: whatever a workload, a helper, a client or the network sends, a turn of the loop does a bounded amount of work
 //! for each source, and every source gets its turn. A handler reads at most so much and returns. What is left comes back in
 //! the next turn: the kernel tells of a level-triggered descriptor again by itself, an edge-triggered one is armed again
-//! (`Board::rearm`), and for what is no descriptor the loop does not sleep (`Board::comes_back`). `qemu/tests/floods.rs`
+//! (`Board::rearm`), and for what is no descriptor the loop does not sleep (`Board::comes_back`). `qemu/tests/it/host/floods.rs`
 //! floods each source and counts.
 
 /// Bytes of a workload's output. Each byte may be a line, and each line one more system call for each log that it goes to.

@@ -1,5 +1,5 @@
 //! The library's work on a fixed input, each part in a function of its own whose instructions callgrind counts: `parser`,
-//! `planner`, `machine`. The test is qemu/tests/counted.rs; the numbers that it holds are in qemu/budget/instructions.
+//! `planner`, `machine`. The test is qemu/tests/it/guest/budgets.rs; the numbers that it holds are in qemu/budget/instructions.
 
 #![forbid(unsafe_code)]
 

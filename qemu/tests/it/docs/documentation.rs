@@ -1,0 +1,349 @@
+//! What is written against what is there: keys, commands, words of the kernel command line, the manual, the completion, and
+//! the links of README and docs.
+
+use crate::support::{STAY, hilum, host};
+use hilum::config::{Section, VOCABULARY};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn project() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the project")
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(project().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The part of a page from a heading to the next one of the same level.
+fn part<'a>(page: &'a str, heading: &str) -> &'a str {
+    let (_, rest) = page.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no heading {heading}"));
+    rest.split("\n## ").next().unwrap_or_default()
+}
+
+/// The code in the first column of a table's rows, behind a head whose first column is `head`.
+fn first_column(text: &str, head: &str) -> Vec<String> {
+    let (mut is_inside, mut found) = (false, Vec::new());
+    for line in text.lines() {
+        // A bar that belongs to the text is written with a backslash.
+        let Some(row) = line.strip_prefix('|') else {
+            is_inside = false;
+            continue;
+        };
+        let row = row.replace("\\|", "\u{1}");
+        let column = row.split('|').next().unwrap_or_default().trim().replace('\u{1}', "|");
+        if is_inside {
+            found.extend(column.split('`').skip(1).step_by(2).map(str::to_owned));
+        }
+        is_inside |= column == head;
+    }
+    found
+}
+
+#[test]
+fn every_key_is_documented_and_nothing_else_is() {
+    let page = read("docs/config.md");
+    for (section, heading) in [(Section::System, "[system]"), (Section::Workload, "[workload NAME]")] {
+        let mut rows = first_column(part(&page, heading), "key");
+        // A key has several rows where its first word makes several lines of it.
+        rows.dedup();
+        let documented: BTreeSet<&str> = rows.iter().map(String::as_str).collect();
+        assert_eq!(documented.len(), rows.len(), "a key stands in two places: {rows:?}");
+        let keys: BTreeSet<&str> = VOCABULARY.iter().filter(|key| key.section == section).map(|key| key.name).collect();
+        assert_eq!(documented, keys, "docs/config.md, {heading}");
+    }
+}
+
+#[test]
+fn key_that_may_stand_once_is_not_documented_as_more() {
+    let page = read("docs/config.md");
+    for (section, heading) in [(Section::System, "[system]"), (Section::Workload, "[workload NAME]")] {
+        for line in part(&page, heading).lines().filter(|line| line.contains("such lines")) {
+            let Some(name) = line.strip_prefix("| `").and_then(|row| row.split('`').next()) else { continue };
+            let key = VOCABULARY.iter().find(|key| key.section == section && key.name == name).expect("a key");
+            assert!(key.repeats, "{heading} {name}: {line}");
+        }
+    }
+}
+
+#[test]
+fn words_of_the_kernel_command_line_are_documented_and_no_others() {
+    let words = |text: &str| -> BTreeSet<String> {
+        let ends = |letter: char| !(letter.is_ascii_lowercase() || letter == '=');
+        let found = text.split("hilum.").skip(1).map(|rest| rest.split(ends).next().unwrap_or_default().to_owned());
+        found.map(|word| word.split_inclusive('=').next().unwrap_or_default().to_owned()).collect()
+    };
+    let known: BTreeSet<String> = ["config=", "fail=", "safe", "doctor", "panic"].map(str::to_owned).into();
+    for (word, value) in [("config=", "/x"), ("fail=", "stay"), ("safe", ""), ("doctor", ""), ("panic", "")] {
+        let line = format!("hilum.{word}{value}");
+        assert!(hilum::cmdline::parse(&line).unknown.is_none(), "{line}");
+    }
+    let pages = read("docs/config.md");
+    let files = ["conf", "md", "sock", "manifest", "end", "symbols", "toml", ""];
+    let told = |text: &str| words(text).into_iter().filter(|word| !files.contains(&word.as_str())).collect();
+    let (in_page, in_manual): (BTreeSet<String>, BTreeSet<String>) = (told(&pages), told(&read("docs/hilum.8")));
+    assert_eq!(in_page, known, "docs/config.md");
+    assert_eq!(in_manual, known, "docs/hilum.8");
+}
+
+/// Every command as the help has it: `log NAME [-f] [-n LINES]`.
+fn usages() -> BTreeSet<String> {
+    let output = Command::new(hilum(host())).arg("help").output().expect("hilum");
+    let help = String::from_utf8(output.stdout).expect("UTF-8");
+    let lines = help.lines().filter_map(|line| line.strip_prefix("  "));
+    // The columns: a name of 9 letters, its words of 29, what it does.
+    let usage = |line: &str| line.get(..39).map(|usage| usage.split_whitespace().collect::<Vec<_>>().join(" "));
+    lines.map(|line| usage(line).unwrap_or_else(|| panic!("{line}"))).collect()
+}
+
+#[test]
+fn every_command_and_flag_is_documented_and_nothing_else_is() {
+    let usages = usages();
+    let page = read("docs/commands.md");
+    let rows = first_column(&page, "command");
+    let documented: BTreeSet<String> = rows.iter().cloned().collect();
+    assert_eq!(documented.len(), rows.len(), "a command stands in two places");
+    assert_eq!(documented, usages, "docs/commands.md");
+}
+
+#[test]
+fn manual_has_every_command_and_no_fault() {
+    let page = project().join("docs/hilum.8");
+    let run = |words: &[&str]| {
+        let output = Command::new("mandoc").args(words).arg(&page).output().expect("mandoc; run: make test");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    // What it says of other pages depends on what is installed here.
+    let faults = run(&["-T", "lint", "-W", "style"]);
+    let faults: Vec<&str> =
+        faults.lines().filter(|line| !line.contains("mandoc.db") && !line.contains(": Xr ")).collect();
+    assert_eq!(faults, [""; 0]);
+    // Bold letters are struck twice.
+    let text = run(&["-T", "ascii", "-O", "width=200"]);
+    let mut plain = String::new();
+    for letter in text.chars() {
+        match letter {
+            '\u{8}' => _ = plain.pop(),
+            _ => plain.push(letter),
+        }
+    }
+    let plain = plain.replace(" | ", "|");
+    for usage in usages() {
+        let is_there = plain.lines().map(str::trim).any(|line| {
+            // A short one has what it does on the same line.
+            line == usage || line.strip_prefix(&usage).is_some_and(|rest| rest.starts_with("  "))
+        });
+        assert!(is_there, "docs/hilum.8 does not tell of: {usage}\n{plain}");
+    }
+}
+
+/// What bash offers for the last of these words; `before` is run first.
+fn offered(before: &str, words: &[&str]) -> BTreeSet<String> {
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
+    let script = format!(
+        "set -eu; . docs/hilum.bash; {before}\ncomplete -p hilum >&2\nCOMP_WORDS=({}); COMP_CWORD={}\n_hilum\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        quoted.join(" "),
+        words.len() - 1
+    );
+    let output = Command::new("bash").args(["--norc", "-c", &script]).current_dir(project()).output().expect("bash");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.trim() == "complete -F _hilum hilum", "{words:?}: {errors}");
+    String::from_utf8(output.stdout)
+        .expect("UTF-8")
+        .lines()
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn completion_offers_every_command_and_flag_and_no_others() {
+    let usages = usages();
+    let names: BTreeSet<String> =
+        usages.iter().map(|usage| usage.split(' ').next().unwrap_or_default().to_owned()).collect();
+    let mut first = offered("", &["hilum", ""]);
+    assert!(first.remove("--socket"));
+    assert_eq!(first, names);
+    assert_eq!(offered("", &["hilum", "re"]), ["reboot", "reload", "restart"].map(str::to_owned).into());
+    // Nobody listens there, so no names stand between the flags.
+    let none = "hilum() { return 1; }";
+    for usage in &usages {
+        let name = usage.split(' ').next().unwrap_or_default();
+        let flags: BTreeSet<String> =
+            usage.split(['[', ']', '|', ' ']).filter(|word| word.starts_with('-')).map(str::to_owned).collect();
+        let words: &[&str] = if name == "exec" { &["hilum", name, "web", ""] } else { &["hilum", name, ""] };
+        let found: BTreeSet<String> = offered(none, words).into_iter().filter(|word| word.starts_with('-')).collect();
+        assert_eq!(found, flags, "{usage}");
+    }
+    for signal in offered(none, &["hilum", "signal", "web", ""]) {
+        assert!(hilum::config::Signal::from_name(&signal).is_some(), "{signal}");
+    }
+}
+
+#[test]
+fn completion_offers_the_names_that_process_one_and_a_file_know() {
+    let host_root = host_or_return!();
+    let running = host_root.start(&STAY.replace("[workload a]", "[system]\ncontrol SOCKET\n[workload a]"));
+    host_root.expect_state("a", "ready");
+    let socket = host_root.socket();
+    let program = format!("PATH={}:$PATH", hilum(host()).parent().expect("a folder").display());
+    let one: BTreeSet<String> = ["a".to_owned()].into();
+    let words = ["hilum", "--socket", socket.to_str().expect("UTF-8"), "signal", ""];
+    assert_eq!(offered(&program, &words), one);
+    let file = host_root.scratch.path().join("hilum.conf");
+    let words = ["hilum", "explain", "--config", file.to_str().expect("UTF-8"), "a"];
+    assert_eq!(offered("", &words), one);
+    drop(running);
+}
+
+/// Every file and folder that CONTRIBUTING.md and ARCHITECTURE.md name in code is there.
+#[test]
+fn files_that_the_guides_name_are_there() {
+    for page in ["CONTRIBUTING.md", "ARCHITECTURE.md"] {
+        let text = read(page);
+        // Blocks are commands and pictures.
+        let prose = text.split("\n```").step_by(2).collect::<String>();
+        let names = prose.split('`').skip(1).step_by(2).filter(|code| !code.contains([' ', '*', '=', '$']));
+        for name in names
+            .filter(|code| ["src/", "qemu/", "initramfs/", "linker/", "docs/"].iter().any(|top| code.starts_with(top)))
+        {
+            assert!(project().join(name).exists(), "{page}: there is no {name}");
+        }
+    }
+}
+
+/// The worked example of CONTRIBUTING.md touches the files that it names.
+#[test]
+fn worked_example_is_where_the_guide_says() {
+    let text = read("CONTRIBUTING.md");
+    let example = part(&text, "Add a key to the configuration");
+    let names: Vec<&str> = example.split('`').skip(1).step_by(2).filter(|code| code.ends_with(".rs")).collect();
+    let has_it = |name: &&&str| read(name).to_lowercase().contains("umask");
+    let others: Vec<&&str> = names.iter().filter(|name| !has_it(name)).collect();
+    // Those that are named for other kinds of keys.
+    assert_eq!(
+        others,
+        [
+            &"src/logic/config/limits.rs",
+            &"src/logic/config/pools.rs",
+            &"src/logic/plan/audit.rs",
+            &"initramfs/src/appliance.rs",
+            &"src/logic/config/modules.rs"
+        ]
+    );
+}
+
+/// The pages that people read, with their folder.
+fn pages() -> Vec<(String, String)> {
+    let mut names: Vec<String> =
+        ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md"].map(str::to_owned).into();
+    let docs = std::fs::read_dir(project().join("docs")).expect("docs");
+    let files = docs.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
+    names.extend(files.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")));
+    names.sort();
+    names.into_iter().map(|name| (read(&name), name)).map(|(text, name)| (name, text)).collect()
+}
+
+/// The links of a page: what stands in brackets, where it leads, and the title behind it.
+fn links(text: &str) -> Vec<(&str, &str, &str)> {
+    let mut links = Vec::new();
+    for (at, _) in text.match_indices("](") {
+        let shown = text[..at].rsplit('[').next().unwrap_or_default();
+        // A link has no line break inside, which code in a block may have.
+        let Some(target) = text[at + 2..].split(')').next().filter(|target| !target.contains('\n')) else { continue };
+        let (target, title) = target.split_once(" \"").unwrap_or((target, ""));
+        links.push((shown, target, title.trim_end_matches('"')));
+    }
+    links
+}
+
+/// The anchor that a heading gets on the usual pages: lower case, blanks as hyphens, other signs left out.
+fn anchor(heading: &str) -> String {
+    let letters = heading.trim_start_matches('#').trim().to_lowercase();
+    letters
+        .chars()
+        .filter(|letter| letter.is_alphanumeric() || " -_".contains(*letter))
+        .collect::<String>()
+        .replace(' ', "-")
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut count = 0;
+    for (name, text) in pages() {
+        let folder = project().join(&name).parent().expect("a folder").to_owned();
+        for (_, target, _) in links(&text).into_iter().filter(|(_, target, _)| !target.contains("://")) {
+            count += 1;
+            let (path, part) = target.split_once('#').unwrap_or((target, ""));
+            let file = if path.is_empty() { project().join(&name) } else { folder.join(path) };
+            assert!(file.exists(), "{name}: there is no {target}");
+            let is_there = || read_path(&file).lines().any(|line| line.starts_with('#') && anchor(line) == part);
+            assert!(part.is_empty() || is_there(), "{name}: there is no heading {target}");
+        }
+    }
+    assert!(count > 60, "only {count} links were found");
+}
+
+fn read_path(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+#[test]
+fn every_yes_is_a_test_and_every_figure_is_in_the_bench() {
+    let text = read("README.md");
+    let (mut yes, mut figures) = (0, 0);
+    for (shown, target, title) in links(&text) {
+        if shown == "yes" {
+            yes += 1;
+            let test = read(target);
+            assert!(!title.is_empty() && test.contains(&format!("fn {title}(")), "{target} has no test {title:?}");
+        } else if target == "docs/bench.md" && shown.starts_with(|first: char| first.is_ascii_digit()) {
+            figures += 1;
+            let figure = format!("| {} |", shown.split(' ').next().unwrap_or_default());
+            assert!(read(target).contains(&figure), "docs/bench.md has no {shown}");
+        }
+    }
+    let claims = text.lines().filter(|line| line.starts_with("| ") && line.contains("yes")).count();
+    assert!(yes >= claims && claims >= 15 && figures >= 6, "{yes} links for {claims} claims, {figures} figures");
+}
+
+#[test]
+fn picture_is_what_the_transcript_shows() {
+    let transcript = std::fs::read(project().join("docs/boot.console")).expect("the transcript");
+    let drawn = hilum_qemu::picture::svg(&transcript);
+    assert_eq!(drawn, read("docs/boot.svg"), "make it anew: hilum-qemu picture docs/boot.console > docs/boot.svg");
+}
+
+/// Blocks of commands that `make docs-test` leaves out, each with its reason above it.
+const NOT_TESTED: usize = 6;
+
+#[test]
+fn every_block_says_what_it_is_and_configurations_are_good() {
+    let (mut commands, mut left) = (0, 0);
+    for (name, text) in pages() {
+        let lines: Vec<&str> = text.lines().collect();
+        let mut open = None;
+        for (number, line) in lines.iter().enumerate().filter(|(_, line)| line.trim_start().starts_with("```")) {
+            let Some((from, language)) = open.take() else {
+                let language = line.trim_start().trim_start_matches('`');
+                let place = format!("{name}:{}", number + 1);
+                assert!(["sh", "text", "conf", "toml", "html"].contains(&language), "{place}: {language:?}");
+                let above = lines[..number].iter().rev().find(|line| !line.trim().is_empty()).unwrap_or(&"");
+                commands += usize::from(language == "sh");
+                left += usize::from(above.trim().starts_with("*Not tested: ") && language == "sh");
+                open = Some((number + 1, language));
+                continue;
+            };
+            let block: String = lines[from..number].iter().map(|line| format!("{}\n", line.trim())).collect();
+            if language == "conf" {
+                let mut config = Box::new(hilum::config::Config::EMPTY);
+                if let Err(error) = hilum::config::parse(block.as_bytes(), &mut config) {
+                    panic!("{name}:{from}: {error}\n{block}");
+                }
+            }
+        }
+        assert!(open.is_none(), "{name}: a block that is not closed");
+    }
+    assert_eq!(left, NOT_TESTED, "of {commands} blocks");
+    assert!(commands > 20, "only {commands} blocks");
+}

@@ -1,0 +1,73 @@
+//! Mistakes at the command line: those that the command finds by itself, and those that process 1 answers.
+
+use super::Told;
+use crate::support::{Host, hilum, host};
+use rustix::process::Signal;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// A user without any right.
+const NOBODY: u32 = 65534;
+
+const CONFIG: &str = "hilum 1\n[system]\ncontrol SOCKET\n[workload web]\nroot ROOT\nexec /bin/probe on-term\n\
+    [workload once]\nroot ROOT\nexec /bin/probe exit 0\nrestart never\n";
+
+pub(crate) fn told() -> Vec<Told> {
+    let mut told = alone();
+    told.extend(with_process_one());
+    told
+}
+
+/// Those for which nobody has to listen.
+fn alone() -> Vec<Told> {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("hilum.conf"), "hilum 1\n[workload web]\nroot /r\nexec /x\n").expect("a file");
+    std::fs::write(folder.path().join("file"), "").expect("a file");
+    let run = |words: &[&str]| super::said(Command::new(hilum(host())).args(words), folder.path());
+    vec![
+        ("The command is missing", run(&[])),
+        ("The command is misspelt", run(&["statsu"])),
+        ("There is no such command", run(&["fly"])),
+        ("A name is missing", run(&["restart"])),
+        ("A word is too many", run(&["poweroff", "now"])),
+        ("A signal is misspelt", run(&["signal", "web", "HUPP"])),
+        ("The program to run is missing", run(&["exec", "web"])),
+        ("A number is none", run(&["log", "web", "-n", "many"])),
+        ("There are far too many words", run(&["exec"; 50])),
+        ("The configuration is not there", run(&["check", "--config", "missing.conf"])),
+        ("The configuration is a folder", run(&["check", "--config", "."])),
+        ("There is no such workload in it", run(&["explain", "wbe", "--config", "hilum.conf"])),
+        ("Nobody listens at the socket", run(&["--socket", "socket", "status"])),
+        ("The socket is none", run(&["--socket", "file", "status"])),
+    ]
+}
+
+/// Those that a running process 1 answers.
+fn with_process_one() -> Vec<Told> {
+    let host = Host::new().expect("namespaces");
+    std::fs::write(host.root().join("bin/text"), "text").expect("a file");
+    let running = host.start(CONFIG);
+    host.expect_state("web", "ready");
+    host.expect_state("once", "finished");
+    let folder = host.scratch.path();
+    let ask = |words: &[&str]| super::said(&mut host.command(words), folder);
+    // The built file's folder may be closed to others; a copy is not.
+    let copy = folder.join("hilum");
+    std::fs::copy(hilum(crate::support::host()), &copy).expect("a copy");
+    let mut as_nobody = Command::new("./hilum");
+    as_nobody.arg("--socket").arg(host.socket()).arg("status").uid(NOBODY).gid(NOBODY);
+    let mut told = vec![
+        ("It is not root who asks", super::said(&mut as_nobody, folder)),
+        ("There is no such workload", ask(&["log", "wbe"])),
+        ("A workload that has ended gets a signal", ask(&["signal", "once", "HUP"])),
+        ("A program is to be run in one that has ended", ask(&["exec", "once", "/bin/probe"])),
+        ("The program is not in it", ask(&["exec", "web", "/bin/shell"])),
+        ("A program is to be run in one that nobody knows", ask(&["exec", "wbe", "/bin/probe"])),
+        ("The program may not be executed", ask(&["exec", "web", "/bin/text"])),
+        ("There are no control groups to freeze it by", ask(&["freeze", "web"])),
+    ];
+    std::fs::write(folder.join("hilum.conf"), "hilum 1\n[workload web]\nrot /r\n").expect("the file");
+    told.push(("A changed configuration is wrong", ask(&["reload"])));
+    running.signal(Signal::TERM).expect("it runs");
+    told
+}

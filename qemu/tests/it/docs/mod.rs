@@ -1,0 +1,4 @@
+//! Tests of what is written: pages, the manual, the completion, messages.
+
+mod documentation;
+mod messages;

@@ -1,0 +1,141 @@
+//! The system call filter against the kernel: every number of the architecture is really called, and the answer
+//! compared with the table.
+
+use crate::support::{has_line, host, image, one, run};
+use hilum::seccomp::{Answer, Call, Profile, Seccomp, answer};
+use hilum_qemu::Arch;
+use std::collections::BTreeMap;
+
+on_both!(filter_answers_as_the_table_says);
+
+const EPERM: &str = "1";
+const ENOSYS: &str = "38";
+
+/// What every number up to 479 gave, by number.
+fn calls(console: &str, name: &str) -> BTreeMap<u16, String> {
+    let prefix = format!("{name} | call ");
+    let lines = console.lines().filter_map(|line| line.strip_prefix(&prefix)?.split_once(' '));
+    let calls: BTreeMap<u16, String> =
+        lines.map(|(number, answer)| (number.parse().expect("a number"), answer.to_owned())).collect();
+    assert_eq!(calls.len(), 480, "{console}");
+    calls
+}
+
+/// Calls that are allowed and give EPERM by themselves when they are called with -1 six times.
+const REFUSED_BY_THE_KERNEL: [&str; 2] = ["setgroups", "sched_setattr"];
+
+fn compare(found: &BTreeMap<u16, String>, arch: Arch, profile: Profile) {
+    let seccomp = Seccomp { profile, ..Seccomp::DEFAULT };
+    let mut known = [false; 480];
+    for call in Call::all() {
+        let Some(number) = call.number(arch) else { continue };
+        known[usize::from(number)] = true;
+        let (name, found) = (call.name(), found[&number].as_str());
+        match answer(&seccomp, 0, call) {
+            // Newer kernels let this one past every filter, and kill who calls it outside of a probe.
+            Answer::Refuse if name == "uretprobe" => assert!([EPERM, "signal 4"].contains(&found), "{found}"),
+            Answer::Refuse => assert_eq!(found, EPERM, "{name} ({number})"),
+            Answer::Unknown => assert_eq!(found, ENOSYS, "{name} ({number})"),
+            Answer::Allow => {
+                assert!(found != EPERM || REFUSED_BY_THE_KERNEL.contains(&name), "{name} ({number}) gave {found}");
+            }
+            // -1 has every bit: new namespaces, another personality than asked for, no family.
+            Answer::Check(_) => {
+                let expected = if matches!(name, "ioctl" | "personality") { found != EPERM } else { found == EPERM };
+                assert!(expected, "{name} ({number}) gave {found}");
+            }
+        }
+    }
+    // 336 is uprobe(2) of x86_64 from kernel 6.18 on, which the kernel lets past every filter like uretprobe.
+    for (number, found) in found.iter().filter(|(number, _)| !known[usize::from(**number)] && **number != 336) {
+        assert_eq!(found, ENOSYS, "number {number}, which no kernel of this time has");
+    }
+}
+
+fn filter_answers_as_the_table_says(arch: Arch) {
+    let section = |name: &str, seccomp: &str| {
+        format!("[workload {name}]\nroot /images/probe\nexec /bin/probe calls\nseccomp {seccomp}\nrestart never\n")
+    };
+    let config = format!(
+        "hilum 1\n[system]\nidle poweroff\n{}{}{}{}{}",
+        section("default", "default"),
+        section("strict", "strict"),
+        section("off", "off"),
+        section("x32", "default").replace("probe calls", "probe do call:1073741863"),
+        section("x32off", "off").replace("probe calls", "probe do call:1073741863")
+    );
+    let console = run(arch, &image(arch, &config), "");
+    compare(&calls(&console, "default"), arch, Profile::Default);
+    compare(&calls(&console, "strict"), arch, Profile::Strict);
+    // getpid under its x32 number kills, before the kernel says that it has no such thing; aarch64 has no second numbers.
+    match arch {
+        Arch::X86_64 => {
+            has_line(&console, "x32 | call:1073741863 killed by signal 31");
+            has_line(&console, "x32off | did call:1073741863 38");
+        }
+        Arch::Aarch64 => has_line(&console, "x32 | did call:1073741863 38"),
+    }
+    // Without the filter the kernel itself answers, mostly otherwise: what is compared above is the filter's.
+    let off = calls(&console, "off");
+    let filtered = calls(&console, "default");
+    let refused = filtered.iter().filter(|(_, answer)| *answer == EPERM);
+    let otherwise = refused.clone().filter(|(number, _)| off[number] != EPERM).count();
+    let refused = refused.count();
+    println!(
+        "{}: {refused} calls are refused, {otherwise} of them the kernel would have answered otherwise",
+        arch.name()
+    );
+    assert!(otherwise > 40, "{otherwise} of {refused}");
+}
+
+#[test]
+fn filter_answers_as_the_table_says_on_the_host() {
+    let host_root = host_or_return!();
+    for profile in [Profile::Default, Profile::Strict] {
+        let name = if profile == Profile::Strict { "strict" } else { "default" };
+        let (_, console) = host_root.run(&one(&format!("exec /bin/probe calls\nseccomp {name}\nrestart never")));
+        compare(&calls(&console, "a"), host(), profile);
+    }
+}
+
+/// NETLINK_ROUTE and NETLINK_KOBJECT_UEVENT are what programs use; XFRM, AUDIT and the others are for who configures a kernel.
+#[test]
+fn netlink_protocols_that_programs_do_not_use_are_not_there() {
+    let host_root = host_or_return!();
+    let lines = "exec /bin/probe do netlink:0 netlink:15 netlink:6 netlink:9 netlink:12 netlink:21\nrestart never";
+    let (_, console) = host_root.run(&one(lines));
+    for (protocol, errno) in [(0, 0), (15, 0), (6, 93), (9, 93), (12, 93), (21, 93)] {
+        has_line(&console, &format!("a | did netlink:{protocol} {errno}"));
+    }
+    let (_, console) = host_root.run(&one(&format!("{lines}\ncapability net_admin")));
+    for (protocol, errno) in [(0, 0), (6, 0), (12, 0), (9, 93), (21, 93)] {
+        has_line(&console, &format!("a | did netlink:{protocol} {errno}"));
+    }
+}
+
+#[test]
+fn changed_calls_and_arguments_answer_as_changed() {
+    let host_root = host_or_return!();
+    let lines = "exec /bin/probe do socket:17 socket:2 ioctl:5412 ioctl:100005412 kill:1 setgroups fifo:/tmp/f mknod:/tmp/n:1:3\nrestart never";
+    let (_, console) = host_root.run(&one(lines));
+    for line in [
+        "a | did socket:17 1",
+        "a | did socket:2 0",
+        // TIOCSTI, and the same with a bit that the kernel does not look at (CVE-2019-10063).
+        "a | did ioctl:5412 1",
+        "a | did ioctl:100005412 1",
+        "a | did kill:1 0",
+        "a | did fifo:/tmp/f 0",
+    ] {
+        has_line(&console, line);
+    }
+    let (_, console) = host_root.run(&one(&format!("{lines}\nseccomp default +socket +ioctl -kill")));
+    for line in [
+        // Not refused by the filter any more: without CAP_NET_RAW the kernel says EPERM by itself, so another family.
+        "a | did ioctl:5412 25",
+        "a | did ioctl:100005412 25",
+        "a | did kill:1 1",
+    ] {
+        has_line(&console, line);
+    }
+}

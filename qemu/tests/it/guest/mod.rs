@@ -1,0 +1,19 @@
+//! Tests that boot machines in QEMU; some of these files look at the same thing on the host as well.
+
+mod boards;
+mod boot;
+mod budgets;
+mod degraded;
+mod demo_image;
+mod escapes;
+mod filter;
+mod kernels;
+mod limits;
+mod network;
+mod roots;
+mod settings;
+mod stops;
+mod storage;
+mod terminal;
+mod throughput;
+mod watchdog;

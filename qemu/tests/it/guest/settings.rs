@@ -1,0 +1,112 @@
+//! The kernel's settings: what a machine makes of them, what it says of those that it cannot make, and that workloads can
+//! change none.
+
+use crate::support::{BOOT, USUAL, boot_on, has_line, image, one};
+use hilum::settings::{SETTINGS, path};
+use hilum_qemu::Arch;
+
+on_both!(
+    machine_has_the_settings_of_distributions,
+    setting_that_cannot_be_made_is_told_in_one_line,
+    line_of_the_configuration_wins_over_a_setting,
+    workload_can_write_nothing_of_the_kernel_in_a_machine,
+);
+
+const NOT_MADE: &str = "kernel settings: not made";
+
+/// What a board shows that has one workload with `share net`, which starts when the settings are made.
+fn boot(arch: Arch, system: &str, actions: &str, append: &str) -> String {
+    let config = format!(
+        "hilum 1\n[system]\n{system}idle poweroff\n[workload a]\nroot /images/probe\n\
+         exec /bin/probe do {actions}\nshare net\nrestart never\n"
+    );
+    boot_on(arch, USUAL, &image(arch, &config), append, None).vm.wait(BOOT).expect("it ends by itself")
+}
+
+/// Actions that read settings. /proc/sys of a workload that shares the board's network shows the board's.
+fn reads(names: &[&str]) -> String {
+    let read = |name: &&str| format!("read:{}", path(name).expect("it fits"));
+    names.iter().map(read).collect::<Vec<_>>().join(" ")
+}
+
+fn shows(console: &str, name: &str, value: &str) {
+    has_line(console, &format!("a | content {} {value}", path(name).expect("it fits")));
+}
+
+fn machine_has_the_settings_of_distributions(arch: Arch) {
+    // Both lists together are longer than a line may be.
+    for part in SETTINGS.chunks(13) {
+        let names: Vec<&str> = part.iter().map(|setting| setting.name).collect();
+        let console = boot(arch, "", &format!("sleep:2000 {} {OF_LO}", reads(&names)), "");
+        for setting in part {
+            let start = format!("a | content {} ", path(setting.name).expect("it fits"));
+            let found = console.lines().find_map(|line| line.strip_prefix(&start));
+            let found = found.unwrap_or_else(|| panic!("no {start:?} in\n{console}"));
+            assert!(setting.is_good(found.as_bytes()), "{}: {found}\n{console}", setting.name);
+        }
+        shows(&console, "net/ipv6/conf/lo/accept_redirects", "0");
+        assert!(!console.contains(NOT_MADE), "{console}");
+    }
+}
+
+const OF_LO: &str = "read:/proc/sys/net/ipv6/conf/lo/accept_redirects";
+
+fn setting_that_cannot_be_made_is_told_in_one_line(arch: Arch) {
+    let console = boot(arch, "", "sleep:2000", "lsm=landlock hilum.doctor");
+    has_line(&console, "hilum: kernel settings: not made: kernel.yama.ptrace_scope (missing in this kernel)");
+    assert_eq!(console.matches(NOT_MADE).count(), 1, "{console}");
+    has_line(&console, "hilum: yes setting net.ipv4.conf.all.rp_filter is 2");
+    has_line(
+        &console,
+        "hilum: NO  setting kernel.yama.ptrace_scope is missing in this kernel: 1 lets a program trace its own descendants alone",
+    );
+}
+
+fn line_of_the_configuration_wins_over_a_setting(arch: Arch) {
+    let system = "sysctl net.ipv4.conf.all.rp_filter 0\nsysctl net/ipv4/conf/default/rp_filter 0\n\
+                  sysctl kernel.kptr_restrict 0\n";
+    let names = ["net.ipv4.conf.all.rp_filter", "net.ipv4.conf.default.rp_filter", "kernel.kptr_restrict"];
+    let console = boot(arch, system, &format!("sleep:2000 {} {OF_LO}", reads(&names)), "");
+    names.iter().for_each(|name| shows(&console, name, "0"));
+    shows(&console, "net/ipv6/conf/lo/accept_redirects", "0");
+    assert!(!console.contains(NOT_MADE), "{console}");
+}
+
+#[test]
+fn page_lists_every_setting_with_what_is_written() {
+    let page = include_str!("../../../../docs/config.md");
+    for setting in &SETTINGS {
+        let start = format!("| `{}` | {} | ", setting.name, setting.value);
+        let line = page.lines().find(|line| line.starts_with(&start)).unwrap_or_else(|| panic!("no {start:?}"));
+        assert!(line.ends_with(&format!("| {} |", setting.why)), "{line}");
+    }
+}
+
+/// Files of /proc and /sys that a workload may open for writing, beside those of its own processes.
+const MAY_WRITE: [&str; 0] = [];
+
+const WALK: &str = "exec /bin/probe do writable:/proc writable:/sys\nsys\nrestart never";
+
+fn check_walk(console: &str) {
+    for top in ["/proc", "/sys"] {
+        let start = format!("a | tried {top} ");
+        let tried = console.lines().find_map(|line| line.strip_prefix(&start)).expect("a number");
+        assert!(tried.parse::<u32>().expect("a number") > 100, "{console}");
+    }
+    let found: Vec<&str> = console.lines().filter_map(|line| line.strip_prefix("a | writable ")).collect();
+    assert_eq!(found, MAY_WRITE, "{console}");
+}
+
+#[test]
+fn workload_can_write_nothing_of_the_kernel() {
+    let host_root = host_or_return!();
+    for user in ["", "\nuser 1000:1000"] {
+        let (_, console) = host_root.run(&one(&format!("{WALK}{user}")));
+        check_walk(&console);
+    }
+}
+
+fn workload_can_write_nothing_of_the_kernel_in_a_machine(arch: Arch) {
+    let config = one(WALK).replace("ROOT", "/images/probe");
+    check_walk(&crate::support::run(arch, &image(arch, &config), "psi=1"));
+}

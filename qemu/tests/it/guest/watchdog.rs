@@ -1,0 +1,140 @@
+//! What guards the board, in machines: the watchdog, and the count of boots that went badly.
+
+use crate::support::{BOOT, Booted, USUAL, boot_with, has_in_order, has_line, image, modules};
+use hilum_qemu::Arch;
+use std::path::Path;
+
+/// A board with these modules, these lines of `[system]`, and these sections.
+fn board(arch: Arch, release: &str, names: &[&str], system: &str, sections: &str, more: &[&str]) -> Booted {
+    let mut made = image(arch, "");
+    let loads = modules(arch, release, &mut made, names);
+    made.file("etc/hilum.conf", 0o644, format!("hilum 1\n[system]\n{loads}{system}\n{sections}"));
+    boot_with(arch, release, &made, "", None, more)
+}
+
+/// A critical workload that is away for longer than it may.
+const SICK: &str =
+    "[workload a]\nroot /images/probe\nexec /bin/probe exit 1\ncritical within=1s\nrestart always delay=1h max=1h\n";
+
+fn bites(mut booted: Booted) {
+    let console = booted.vm.wait(BOOT).expect("the watchdog ends it");
+    has_in_order(&console, &["hilum: workload \"a\": exited with status 1", "hilum: watchdog: not fed any more"]);
+    assert!(!console.contains("hilum: reboot") && !console.contains("hilum: power off"), "{console}");
+}
+
+on_both!(
+    board_without_its_critical_workload_is_reset,
+    busy_board_is_left_alone,
+    missing_watchdog_is_said_and_the_board_runs,
+    boots_that_go_badly_end_in_safe_mode_and_a_good_one_ends_that,
+    disk_of_the_board_is_unmounted_on_the_way_down,
+);
+
+fn board_without_its_critical_workload_is_reset(arch: Arch) {
+    bites(board(arch, USUAL, &["watchdog", "softdog"], "watchdog /dev/watchdog0 2s", SICK, &[]));
+}
+
+/// The device that QEMU emulates for x86; of the tested kernels the newest has its driver.
+#[test]
+fn board_without_its_critical_workload_is_reset_by_hardware() {
+    let system = "watchdog /dev/watchdog0 2s";
+    bites(board(Arch::X86_64, "trixie", &["watchdog", "i6300esb"], system, SICK, &["-device", "i6300esb"]));
+}
+
+fn busy_board_is_left_alone(arch: Arch) {
+    let system = "watchdog /dev/watchdog0 2s";
+    let sections = "[workload a]\nroot /images/probe\nexec /bin/probe on-term\ncritical within=1s\n\
+        [workload busy]\nroot /images/probe\nexec /bin/probe spin\nstop KILL\n\
+        [workload flood]\nroot /images/probe\nexec /bin/probe flood 100000000\nlog quiet\nstop KILL\n\
+        [workload mute]\nroot /images/probe\nexec /bin/probe flood-descriptor 3\nready fd 3 within=10m\nstop KILL\n\
+        [workload end]\nroot /images/probe\nexec /bin/probe do sleep:4000 exit:1\n\
+        restart always delay=1ms max=1ms limit=1/60s else=poweroff\n";
+    let console =
+        board(arch, USUAL, &["watchdog", "softdog"], system, sections, &[]).vm.wait(BOOT).expect("it powers off");
+    has_in_order(
+        &console,
+        &["hilum: workload \"end\": restart 1", "hilum: workload \"end\": gave up", "hilum: power off"],
+    );
+    assert!(!console.contains("not fed"), "{console}");
+}
+
+fn missing_watchdog_is_said_and_the_board_runs(arch: Arch) {
+    let sections = "[workload a]\nroot /images/probe\nexec /bin/probe exit 0\nrestart never\n";
+    let system = "idle poweroff\nwatchdog /dev/watchdog9 5s";
+    let console = board(arch, USUAL, &[], system, sections, &[]).vm.wait(BOOT).expect("it powers off");
+    has_line(&console, "hilum: watchdog /dev/watchdog9: ENOENT (no such file or directory): the board runs without");
+    has_line(&console, "hilum: workload \"a\": exited with status 0");
+}
+
+const DISK: [&str; 6] =
+    ["virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk"];
+
+fn count(disk: &Path) -> String {
+    let bytes = std::fs::read(disk).expect("the disk");
+    String::from_utf8_lossy(&bytes[..bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0)]).into_owned()
+}
+
+fn boots_that_go_badly_end_in_safe_mode_and_a_good_one_ends_that(arch: Arch) {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let disk = scratch.path().join("disk");
+    std::fs::write(&disk, vec![0; 1 << 20]).expect("the disk");
+    let drive = format!("file={},format=raw,if=none,id=disk,cache=writethrough", disk.display());
+    let more = ["-drive", &drive, "-device", "virtio-blk-pci,drive=disk"];
+    let system = "boots /dev/vda limit=2 after=1s";
+    let bad = "[workload bad]\nroot /images/probe\nexec /bin/probe exit 1\n\
+        restart always delay=1ms max=1ms limit=1/60s else=reboot\n\
+        [workload rescue]\nroot /images/probe\nexec /bin/probe do say:rescued stay\nsafe\n";
+    for expected in ["hilum boots 1", "hilum boots 2"] {
+        let console = board(arch, USUAL, &DISK, system, bad, &more).vm.wait(BOOT).expect("it reboots");
+        has_in_order(&console, &["hilum: workload \"bad\": gave up", "hilum: reboot"]);
+        assert_eq!(count(&disk), expected, "{console}");
+    }
+    let safe = board(arch, USUAL, &DISK, system, bad, &more);
+    let console = safe.vm.console.expect("rescue | rescued", BOOT).expect("what is safe starts");
+    has_line(&console, "hilum: 2 boots in a row went badly");
+    has_line(&console, "hilum: safe mode: only workloads that are marked safe start");
+    assert!(!console.contains("\"bad\": started"), "{console}");
+    // Everything that starts is well for a second: this boot was a good one.
+    let until = std::time::Instant::now() + BOOT;
+    while count(&disk) != "hilum boots 0" {
+        assert!(std::time::Instant::now() < until, "{}\n{}", count(&disk), safe.vm.console.tail());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+/// Whether an ext4 filesystem was left without being unmounted.
+fn needs_recovery(disk: &Path) -> bool {
+    let output = std::process::Command::new("dumpe2fs").arg("-h").arg(disk).output().expect("dumpe2fs");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("Filesystem features:"), "{text}");
+    text.contains("needs_recovery")
+}
+
+fn disk_of_the_board_is_unmounted_on_the_way_down(arch: Arch) {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let disk = scratch.path().join("disk");
+    let path = disk.to_str().expect("UTF-8");
+    let made = std::process::Command::new("mke2fs").args(["-q", "-t", "ext4", path, "8M"]).status().expect("mke2fs");
+    assert!(made.success());
+    let drive = format!("file={path},format=raw,if=none,id=disk,cache=writethrough");
+    let more = ["-drive", &drive, "-device", "virtio-blk-pci,drive=disk"];
+    let system = "mount /dev/vda /data ext4\nmount /dev/none /nowhere ext4";
+    let write = "root /images/probe\nexec /bin/probe do make:/tmp/kept stay\nshare user\nmount /data /tmp rw\n";
+    // Cut off while it is mounted: the twin, so that the test can fail.
+    let cut = board(arch, USUAL, &DISK, system, &format!("[workload a]\n{write}"), &more);
+    let console = cut.vm.console.expect("a | ready", BOOT).expect("it writes");
+    has_line(&console, "a | did make:/tmp/kept 0");
+    // It does not wait for the other one.
+    assert!(!console.contains("hilum: mount /nowhere: not mounted"), "{console}");
+    drop(cut);
+    assert!(needs_recovery(&disk));
+    let system = "mount /dev/vda /data ext4";
+    let limit = "restart always delay=1ms max=1ms limit=1/60s else=poweroff";
+    let end = format!(
+        "[workload a]\n{write}[workload end]\nroot /images/probe\nexec /bin/probe do sleep:500 exit:1\nneeds a\n{limit}\n"
+    );
+    let console = board(arch, USUAL, &DISK, system, &end, &more).vm.wait(BOOT).expect("it powers off");
+    has_in_order(&console, &["a | got TERM", "hilum: power off"]);
+    assert!(!console.contains("unmount"), "{console}");
+    assert!(!needs_recovery(&disk), "{console}");
+}

@@ -1,0 +1,96 @@
+//! The ELF file as a command.
+
+use crate::support::{has_in_order, host};
+use std::path::Path;
+use std::process::Command;
+
+const DEMO_AUDIT: &str = "workload \"web\": publish 8080:80/tcp: everybody who reaches the board reaches that port\nworkload \"clock\": nothing beyond the default\n";
+
+/// The exit status of hilum with these words, and what it says on standard output and standard error.
+fn run(words: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(crate::support::hilum(host())).args(words).output().expect("hilum");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn configuration_is_checked_explained_and_audited_on_a_host() {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../initramfs/appliances/web/hilum.conf");
+    let demo = demo.to_str().expect("UTF-8");
+    let version = format!("hilum {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(run(&["version"]), (Some(0), version, String::new()));
+    assert_eq!(run(&["check", "--config", demo]), (Some(0), format!("{demo}: good, 2 workloads\n"), String::new()));
+    let (status, plan, _) = run(&["explain", "web", "--config", demo]);
+    assert_eq!(status, Some(0));
+    has_in_order(
+        &plan,
+        &[
+            " 1  limit pids.max: 512, where the kernel can",
+            "    clone into own namespaces: pid mnt uts ipc net cgroup user time",
+            " 7  map ids 65536 to 131071 as 0 to 65535",
+            " 9  connect link eth0: veth br0",
+            "10  filter packets: from its own addresses alone; publish 8080:80/tcp",
+            "11  open root /images/busybox: idmapped where the filesystem can",
+            "    the new process goes on by itself",
+            "18  set host name web",
+        ],
+    );
+    assert!(plan.lines().last().is_some_and(|line| line.ends_with("  exec /bin/httpd")), "{plan}");
+    let missing = format!("hilum: {demo}: there is no workload \"none\"; there are: web clock\n");
+    assert_eq!(run(&["explain", "none", "--config", demo]), (Some(1), String::new(), missing));
+    let absent = "hilum: /none: ENOENT (no such file or directory); --config FILE names another one\n".to_owned();
+    assert_eq!(run(&["check", "--config", "/none"]), (Some(1), String::new(), absent));
+    let (status, audit, _) = run(&["audit", "--config", demo]);
+    assert_eq!((status, audit.as_str()), (Some(0), DEMO_AUDIT));
+}
+
+#[test]
+fn doctor_has_a_line_for_every_part_and_what_helps() {
+    // What it says depends on this machine; that every part has its line does not.
+    let (status, doctor, _) = run(&["doctor"]);
+    assert_eq!(status, Some(i32::from(doctor.lines().any(|line| line.starts_with("NO  ")))));
+    for what in [
+        "namespace user",
+        "control group controller memory",
+        "seccomp filters",
+        "Landlock for files",
+        "overlay",
+        "bridges",
+        "nf_tables",
+    ] {
+        let line = doctor.lines().find(|line| line.contains(what)).unwrap_or_else(|| panic!("{what} in\n{doctor}"));
+        let mended = line.split_once(": ").is_some_and(|(_, mend)| !mend.is_empty());
+        assert!(line.starts_with("yes ") != mended && line.starts_with("NO  ") == mended, "{line}");
+    }
+}
+
+#[test]
+fn every_command_of_the_help_explains_itself_and_is_documented() {
+    let (status, help, _) = run(&["--help"]);
+    assert_eq!(status, Some(0));
+    let documentation = include_str!("../../../../docs/commands.md");
+    let commands: Vec<&str> =
+        help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
+    assert_eq!(commands.len(), 24, "{help}");
+    for command in commands {
+        assert!(run(&[command, "--help"]).1.starts_with(&format!("usage: hilum {command}")), "{command}");
+        assert!(documentation.contains(&format!("`{command}")), "docs/commands.md does not tell of {command}");
+    }
+}
+
+#[test]
+fn words_that_are_no_command_or_reach_nobody_are_told() {
+    let unreachable = "hilum: /none: ENOENT (no such file or directory): hilum does not run as process 1 here, or has no such socket; --socket FILE names another one\n";
+    assert_eq!(run(&["--socket", "/none", "status"]), (Some(1), String::new(), unreachable.to_owned()));
+    for (words, line) in [
+        (&[][..], "hilum: a command is missing; see: hilum help\n"),
+        (&["explain"], "hilum: usage: hilum explain NAME [--config FILE]\n"),
+        (&["fly"], "hilum: there is no command \"fly\"; see: hilum help\n"),
+        (&["exec", "web"], "hilum: usage: hilum exec NAME [-t|-T] PROGRAM WORD...\n"),
+        (&["signal", "web"], "hilum: usage: hilum signal NAME SIGNAL\n"),
+        (&["log", "-n"], "hilum: usage: hilum log NAME [-f] [-n LINES]\n"),
+        (&["a"; 50], "hilum: too many arguments; see: hilum help\n"),
+    ] {
+        assert_eq!(run(words), (Some(2), String::new(), line.to_owned()), "{words:?}");
+    }
+}

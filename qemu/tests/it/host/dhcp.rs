@@ -1,0 +1,336 @@
+//! DHCP on a wire: a real server, a silent one, and one that lies.
+
+use crate::support::SOON;
+use crate::support::wire::{Peer, children, inside, net, start, until, within};
+use hilum_qemu::Namespace;
+use smoltcp::wire::{DhcpMessageType, DhcpOption, DhcpPacket, DhcpRepr, EthernetAddress};
+use std::net::{Ipv4Addr, UdpSocket};
+
+#[test]
+fn dhcp_lease_is_taken_renewed_and_asked_for_again() {
+    let host = host_or_return!();
+    let config = "hilum 1\n[system]\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
+    let namespace = start(&host, config);
+    let console = &namespace.console;
+    // A board without a cable: it says so, and everything else goes on.
+    console.expect("workload \"a\": started", SOON).expect("it does not wait");
+    console.expect("link eth0: is not there", SOON).expect("that is told");
+    let mut peer = Peer::new(&namespace);
+    console.expect("link eth0: has a carrier", SOON).expect("a link that appears later is set up");
+    let log = peer.serve(host.scratch.path());
+    let line = "link eth0: 192.168.9.50/24 via 192.168.9.1 from 192.168.9.1 for 120 s";
+    console.expect(line, SOON).expect("it gets an address");
+    let text = net(&namespace);
+    assert!(text.contains("address 192.168.9.50/24 on eth0"), "{text}");
+    assert!(text.contains("route default via 192.168.9.1 over eth0"), "{text}");
+    let given = Peer::count(&log, "DHCPACK");
+    until("a renewal", || Peer::count(&log, "DHCPACK") > given);
+    // The cable is pulled and put in again: it asks anew.
+    let found = Peer::count(&log, "DHCPDISCOVER");
+    peer.ip(&["link", "set", "srv", "down"]);
+    console.expect("link eth0: lost its carrier", SOON).expect("that is told");
+    peer.ip(&["link", "set", "srv", "up"]);
+    until("the carrier", || console.text().matches("link eth0: has a carrier").count() == 2);
+    until("another question", || Peer::count(&log, "DHCPDISCOVER") > found);
+    // The client is a process that can do nothing: nobody, no capability, nine system calls.
+    let (_, status) = client(&namespace);
+    for line in ["Uid:\t65534\t65534\t65534\t65534", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"] {
+        assert!(status.contains(line), "{line} in {status}");
+    }
+    assert!(status.contains("NoNewPrivs:\t1"), "{status}");
+    // It has nothing of the console, and is as dispensable as any other process.
+    let (pid, _) = client(&namespace);
+    for number in 0..3 {
+        let target = std::fs::read_link(format!("/proc/{pid}/fd/{number}")).expect("a descriptor");
+        assert_eq!(target.to_string_lossy(), "/dev/null", "{number}");
+    }
+    assert_eq!(std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).expect("its score").trim(), "0");
+    // And one that is killed is made again.
+    let found = Peer::count(&log, "DHCPDISCOVER");
+    let (pid, _) = client(&namespace);
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is there");
+    console.expect("link eth0: its DHCP client ended; another one starts", SOON).expect("that is told");
+    until("another client's question", || Peer::count(&log, "DHCPDISCOVER") > found);
+}
+
+/// The host's pid of the DHCP client, and its status: the one child of PID 1 that runs as nobody, once it is confined and
+/// the one before it is gone.
+fn client(namespace: &Namespace) -> (u32, String) {
+    let status = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let is_client = |(_, status): &(u32, String)| status.contains("Uid:\t65534") && !status.contains("State:\tZ");
+    let mut clients = Vec::new();
+    until("one client that is confined", || {
+        clients = children(namespace).into_iter().map(|pid| (pid, status(pid))).filter(is_client).collect();
+        // The filter of system calls is the last that it gives itself.
+        clients.len() == 1 && clients[0].1.contains("Seccomp:\t2")
+    });
+    clients.remove(0)
+}
+
+#[test]
+fn silent_server_and_dead_wire_are_told_and_block_nothing() {
+    let host = host_or_return!();
+    let config = "hilum 1\n[system]\nlink eth0 dhcp\nlink eth1 192.168.8.2/24\nlink eth2 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
+    let namespace = start(&host, config);
+    let _peer = Peer::new(&namespace);
+    // The other end of the pair stays down: a card without a cable.
+    let made = inside(&namespace, &["ip", "link", "add", "eth1", "type", "veth", "peer", "name", "far"]);
+    assert_eq!(made, "");
+    namespace.console.expect("workload \"a\": started", SOON).expect("it does not wait");
+    for line in [
+        "link eth0: no DHCP server has answered yet; it is asked on",
+        "link eth1: has no carrier; is the cable in?",
+        "link eth2: is not there",
+    ] {
+        namespace.console.expect(line, 2 * SOON).expect("that is told");
+    }
+    // It is set up all the same, and ready for a cable.
+    assert!(net(&namespace).contains("address 192.168.8.2/24 on eth1"), "{}", net(&namespace));
+    assert!(!inside(&namespace, &["ip", "link", "set", "far", "up"]).contains("rror"));
+    namespace.console.expect("link eth1: has a carrier", SOON).expect("that is told");
+}
+
+/// A server of our own at the peer's end, which is asked by broadcast and answers so.
+struct Liar {
+    socket: UdpSocket,
+    /// The client's MAC address, as its questions have it.
+    client: EthernetAddress,
+    id: u32,
+}
+
+const SERVER: Ipv4Addr = Ipv4Addr::new(192, 168, 9, 1);
+const GOOD: Ipv4Addr = Ipv4Addr::new(192, 168, 9, 77);
+const OTHER: Ipv4Addr = Ipv4Addr::new(192, 168, 9, 66);
+/// Its server is asked again after 10 seconds, the least that this client agrees to, and everybody after 15.
+const TIMES: [DhcpOption<'static>; 2] =
+    [DhcpOption { kind: 58, data: &[0, 0, 0, 10] }, DhcpOption { kind: 59, data: &[0, 0, 0, 15] }];
+
+impl Liar {
+    fn new(peer: &Peer) -> Self {
+        peer.ip(&["route", "add", "255.255.255.255", "dev", "srv"]);
+        let socket = within(peer.pid(), || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 67)).expect("a socket"));
+        socket.set_broadcast(true).expect("SO_BROADCAST");
+        socket.set_read_timeout(Some(2 * SOON)).expect("a deadline");
+        Self { socket, client: EthernetAddress([0; 6]), id: 0 }
+    }
+
+    /// Waits for a question; gives its kind, and the address that it wants.
+    #[track_caller]
+    fn hear(&mut self) -> (DhcpMessageType, Option<Ipv4Addr>) {
+        let mut bytes = [0; 1500];
+        let Ok(length) = self.socket.recv(&mut bytes) else { panic!("the client does not ask") };
+        let packet = DhcpPacket::new_checked(&bytes[..length]).expect("a message");
+        let message = DhcpRepr::parse(&packet).expect("a whole one");
+        (self.client, self.id) = (message.client_hardware_address, message.transaction_id);
+        (message.message_type, message.requested_ip)
+    }
+
+    /// Waits for a question that has come of an answer. One that was asked before it got there does not count.
+    #[track_caller]
+    fn hear_after(&mut self, before: DhcpMessageType) -> (DhcpMessageType, Option<Ipv4Addr>) {
+        loop {
+            let heard = self.hear();
+            if heard.0 != before {
+                return heard;
+            }
+        }
+    }
+
+    /// Waits for the client to ask for its lease again.
+    #[track_caller]
+    fn hear_renewal(&mut self) {
+        // One that takes an offer says which address it wants.
+        while self.hear() != (DhcpMessageType::Request, None) {}
+    }
+
+    /// An answer as it should be.
+    fn answer(&self, message_type: DhcpMessageType, address: Ipv4Addr) -> DhcpRepr<'static> {
+        DhcpRepr {
+            message_type,
+            transaction_id: self.id,
+            secs: 0,
+            client_hardware_address: self.client,
+            client_ip: Ipv4Addr::UNSPECIFIED,
+            your_ip: address,
+            server_ip: SERVER,
+            router: Some(SERVER),
+            subnet_mask: Some(Ipv4Addr::new(255, 255, 255, 0)),
+            relay_agent_ip: Ipv4Addr::UNSPECIFIED,
+            broadcast: true,
+            requested_ip: None,
+            client_identifier: None,
+            server_identifier: Some(SERVER),
+            parameter_request_list: None,
+            dns_servers: None,
+            max_size: None,
+            lease_duration: Some(60),
+            renew_duration: None,
+            rebind_duration: None,
+            additional_options: &TIMES,
+        }
+    }
+
+    fn send(&self, bytes: &[u8]) {
+        self.socket.send_to(bytes, (Ipv4Addr::BROADCAST, 68)).expect("sent");
+    }
+
+    fn say(&self, message: &DhcpRepr<'_>) {
+        self.send(&written(message));
+    }
+}
+
+fn written(message: &DhcpRepr<'_>) -> Vec<u8> {
+    let mut bytes = vec![0; message.buffer_len()];
+    message.emit(&mut DhcpPacket::new_unchecked(&mut bytes)).expect("room");
+    bytes
+}
+
+/// Answers of one kind that nobody should believe: of somebody else, cut short, or with an address that none can have.
+fn lies(server: &Liar, kind: DhcpMessageType) -> Vec<Vec<u8>> {
+    let good = server.answer(kind, GOOD);
+    let mut lies: Vec<Vec<u8>> = [
+        Ipv4Addr::UNSPECIFIED,
+        Ipv4Addr::LOCALHOST,
+        Ipv4Addr::BROADCAST,
+        Ipv4Addr::new(224, 0, 0, 1),
+        Ipv4Addr::new(192, 168, 9, 0),
+        Ipv4Addr::new(192, 168, 9, 255),
+    ]
+    .map(|address| written(&server.answer(kind, address)))
+    .into();
+    let other = EthernetAddress([2, 0, 0, 0, 0, 99]);
+    lies.push(written(&DhcpRepr { transaction_id: server.id ^ 1, ..good.clone() }));
+    lies.push(written(&DhcpRepr { client_hardware_address: other, ..good.clone() }));
+    lies.push(written(&DhcpRepr { server_identifier: None, ..good.clone() }));
+    lies.push(written(&DhcpRepr { lease_duration: Some(0), ..good.clone() }));
+    let whole = written(&good);
+    lies.extend([1, 44, 236, 239, 241].map(|length| whole[..length].to_vec()));
+    // A question instead of an answer, another cookie, a MAC address of sixteen bytes, an option that ends outside.
+    for (place, byte) in [(0, 1), (236, 0), (2, 16), (241, 255)] {
+        let mut bytes = whole.clone();
+        bytes[place] = byte;
+        lies.push(bytes);
+    }
+    lies.push(vec![0xff; 1400]);
+    lies
+}
+
+#[test]
+fn server_that_lies_is_not_believed() {
+    let host = host_or_return!();
+    let config = "hilum 1\n[system]\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
+    let namespace = start(&host, config);
+    let peer = Peer::new(&namespace);
+    let mut server = Liar::new(&peer);
+    let console = &namespace.console;
+
+    // None of these offers is taken: it asks everybody again.
+    assert_eq!(server.hear().0, DhcpMessageType::Discover);
+    let offers = lies(&server, DhcpMessageType::Offer);
+    offers.iter().for_each(|bytes| server.send(bytes));
+    server.say(&server.answer(DhcpMessageType::Ack, GOOD));
+    assert_eq!(server.hear(), (DhcpMessageType::Discover, None), "one of the {} lies was believed", offers.len());
+
+    // An offer is taken; what is given then is another address, another server's, or one of the lies.
+    server.say(&server.answer(DhcpMessageType::Offer, GOOD));
+    assert_eq!(server.hear_after(DhcpMessageType::Discover), (DhcpMessageType::Request, Some(GOOD)));
+    server.say(&server.answer(DhcpMessageType::Ack, OTHER));
+    server.say(&DhcpRepr { server_identifier: Some(OTHER), ..server.answer(DhcpMessageType::Ack, GOOD) });
+    server.say(&DhcpRepr { server_identifier: Some(OTHER), ..server.answer(DhcpMessageType::Nak, GOOD) });
+    lies(&server, DhcpMessageType::Ack).iter().for_each(|bytes| server.send(bytes));
+    assert_eq!(server.hear(), (DhcpMessageType::Request, Some(GOOD)), "it asks again for what it was offered");
+    assert!(!console.text().contains("192.168.9.1 for "), "{}", console.text());
+    let line = "link eth0: 0.0.0.0/24 from 192.168.9.1 is refused: no host on a wire can have that address; correct the DHCP server";
+    console.expect(line, SOON).expect("the first of them is told");
+    let told = console.text().matches("is refused: ").count();
+    assert_eq!(told, 1, "what no link can have is told, and not each time: {}", console.text());
+
+    // Refused: it begins anew, and takes what is right.
+    server.say(&server.answer(DhcpMessageType::Nak, Ipv4Addr::UNSPECIFIED));
+    assert_eq!(server.hear_after(DhcpMessageType::Request), (DhcpMessageType::Discover, None));
+    server.say(&server.answer(DhcpMessageType::Offer, GOOD));
+    assert_eq!(server.hear_after(DhcpMessageType::Discover), (DhcpMessageType::Request, Some(GOOD)));
+    server.say(&server.answer(DhcpMessageType::Ack, GOOD));
+    let line = "link eth0: 192.168.9.77/24 via 192.168.9.1 from 192.168.9.1 for 60 s";
+    console.expect(line, SOON).expect("the good answer");
+    assert!(net(&namespace).contains("address 192.168.9.77/24 on eth0"), "{}", net(&namespace));
+
+    // It renews, and the server has changed its mind: the address is given back.
+    server.hear_renewal();
+    lies(&server, DhcpMessageType::Ack).iter().for_each(|bytes| server.send(bytes));
+    server.say(&server.answer(DhcpMessageType::Nak, Ipv4Addr::UNSPECIFIED));
+    console.expect("link eth0: the lease of 192.168.9.77/24 is over", SOON).expect("that is told");
+    assert!(!net(&namespace).contains("192.168.9.77"), "{}", net(&namespace));
+    assert_eq!(server.hear_after(DhcpMessageType::Request).0, DhcpMessageType::Discover, "it goes on asking");
+    // And nothing of this was seen by anybody else.
+    assert_eq!(console.text().matches("link eth0: its DHCP client ended").count(), 0, "{}", console.text());
+}
+
+/// Gives a client the good address, for so many seconds.
+fn give(server: &mut Liar, seconds: u32) {
+    assert_eq!(server.hear().0, DhcpMessageType::Discover);
+    server.say(&server.answer(DhcpMessageType::Offer, GOOD));
+    assert_eq!(server.hear_after(DhcpMessageType::Discover), (DhcpMessageType::Request, Some(GOOD)));
+    server.say(&DhcpRepr { lease_duration: Some(seconds), ..server.answer(DhcpMessageType::Ack, GOOD) });
+}
+
+#[test]
+fn lease_of_a_server_that_went_is_taken_over_by_another_one() {
+    let host = host_or_return!();
+    let namespace =
+        start(&host, "hilum 1\n[system]\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n");
+    let peer = Peer::new(&namespace);
+    peer.ip(&["addr", "add", "192.168.9.66/24", "dev", "srv"]);
+    let mut server = Liar::new(&peer);
+    give(&mut server, 60);
+    server.hear_renewal();
+    // Each question of one kind has the same number; that of everybody is another one.
+    let renewing = server.id;
+    while server.id == renewing {
+        server.say(&DhcpRepr { server_identifier: Some(OTHER), ..server.answer(DhcpMessageType::Ack, GOOD) });
+        server.hear_renewal();
+    }
+    let from_other = "link eth0: 192.168.9.77/24 via 192.168.9.1 from 192.168.9.66 for 60 s";
+    let console = &namespace.console;
+    assert!(!console.text().contains(from_other), "while its own server is asked, nobody else is believed");
+    server.say(&DhcpRepr { server_identifier: Some(OTHER), ..server.answer(DhcpMessageType::Ack, GOOD) });
+    console.expect(from_other, SOON).expect("now anybody is");
+    assert!(!console.text().contains("is over"), "the address was kept\n{}", console.text());
+    server.hear_renewal();
+}
+
+#[test]
+fn lease_that_nobody_renews_is_over_in_time() {
+    let host = host_or_return!();
+    let namespace =
+        start(&host, "hilum 1\n[system]\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n");
+    let peer = Peer::new(&namespace);
+    let mut server = Liar::new(&peer);
+    give(&mut server, 25);
+    let console = &namespace.console;
+    console.expect("from 192.168.9.1 for 25 s", SOON).expect("it is taken");
+    console.expect("link eth0: the lease of 192.168.9.77/24 is over", 3 * SOON).expect("that is told");
+    let text = net(&namespace);
+    assert!(!text.contains("192.168.9.77") && !text.contains("route default"), "{text}");
+    assert_eq!(server.hear_after(DhcpMessageType::Request).0, DhcpMessageType::Discover, "it asks anew");
+}
+
+#[test]
+fn link_without_a_mac_address_does_not_keep_pid_1_busy() {
+    let host = host_or_return!();
+    // A modem's link or a tunnel has none; this one has a carrier as long as somebody holds it (linux/if_tun.h).
+    let holder = r#"$r = pack("a16Sx22", "t0", 0x1001); open(F, "+<", "/dev/net/tun") && ioctl(F, 0x400454ca, $r) or die; sleep 600"#;
+    let script = format!("perl -e '{holder}' & exec \"$@\"");
+    let config = "hilum 1\n[system]\nlink t0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
+    let namespace = host.start_wrapped(config, &["unshare", "--net", "sh", "-c", &script, "sh"]);
+    namespace.console.expect("a | ready", SOON).expect("it starts");
+    until("a carrier", || inside(&namespace, &["ip", "link", "show", "t0"]).contains("LOWER_UP"));
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let init = namespace.process_one().expect("PID 1").as_raw_nonzero().get();
+    let before = crate::support::processor_ticks(init);
+    std::thread::sleep(std::time::Duration::from_secs(1));
+    // A loop that turns has a hundred of them.
+    let after = crate::support::processor_ticks(init);
+    assert!(after < before + 10, "{before} {after}");
+}

@@ -1,0 +1,19 @@
+//! Tests of PID 1 in a PID namespace of this host, as root, and of the ELF file as a command. None needs QEMU.
+
+mod command;
+mod control;
+mod dhcp;
+mod faults;
+mod floods;
+mod isolation;
+mod leftovers;
+mod loosening;
+mod network_host;
+mod races;
+mod readiness;
+mod shutdown;
+mod soak;
+mod streams;
+mod supervision;
+mod trust;
+mod wire;

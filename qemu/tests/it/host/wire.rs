@@ -1,0 +1,226 @@
+//! What comes from the board's wire and is not taken: leases that overlap, router advertisements, names of links.
+
+use crate::support::SOON;
+use crate::support::wire::{Peer, advertisements, beside, children, inside, net, start, until};
+use hilum_qemu::Namespace;
+
+/// The host's pid of PID 1.
+fn process_one(namespace: &Namespace) -> u32 {
+    namespace.process_one().expect("it runs").as_raw_nonzero().get().unsigned_abs()
+}
+
+#[test]
+fn name_of_a_link_controls_no_terminal() {
+    let host = host_or_return!();
+    let namespace = start(&host, "hilum 1\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n");
+    namespace.console.expect("workload \"a\": started", SOON).expect("it starts");
+    let made = inside(&namespace, &["ip", "link", "add", "x\u{1b}[2Jy", "type", "veth", "peer", "name", "far"]);
+    assert_eq!(made, "");
+    let text = net(&namespace);
+    assert!(text.contains("link x?[2Jy") && !text.contains('\u{1b}'), "{text}");
+}
+
+/// Only a link whose line says so takes an address and a router from whoever advertises one (RFC 4861).
+#[test]
+fn router_advertisements_are_taken_by_a_link_with_slaac_alone() {
+    for (words, is_taken) in
+        [("up", false), ("dhcp", false), ("192.168.9.2/24", false), ("slaac", true), ("dhcp slaac", true)]
+    {
+        let host = host_or_return!();
+        // A bridge with IPv6 makes the board forward, which would close its ears otherwise.
+        let config = format!(
+            "hilum 1\n[system]\nlink eth0 {words}\nbridge br0 fd77::1/64\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n"
+        );
+        let namespace = start(&host, &config);
+        namespace.console.expect("workload \"a\": started", SOON).expect("it starts");
+        let mut peer = Peer::new(&namespace);
+        peer.ip(&["address", "add", "fd55::1/64", "dev", "srv"]);
+        peer.advertise(host.scratch.path(), "prefix fd55::/64 { };");
+        let one = process_one(&namespace);
+        until("two advertisements", || advertisements(one, "eth0") >= 2);
+        if is_taken {
+            until("an address", || net(&namespace).contains("address fd55:"));
+        }
+        let text = net(&namespace);
+        assert_eq!(text.contains("address fd55:"), is_taken, "{words}: {text}");
+        let has_route =
+            text.lines().any(|line| line.starts_with("route default via fe80:") && line.ends_with("over eth0"));
+        assert_eq!(has_route, is_taken, "{words}: {text}");
+    }
+}
+
+/// A server on the outer wire cannot take over what goes to a workload, or from one to another.
+#[test]
+fn lease_inside_of_a_bridges_network_or_around_it_is_refused_and_told() {
+    for (peer, range, refused) in [
+        ("10.77.0.60/25", "10.77.0.50,10.77.0.50,255.255.255.128,120", "10.77.0.50/25"),
+        ("10.1.0.1/8", "10.77.9.50,10.77.9.50,255.0.0.0,120", "10.77.9.50/8"),
+    ] {
+        let host = host_or_return!();
+        let workload = "link veth br0 10.77.0.2/24 via 10.77.0.1\n";
+        let config = format!(
+            "hilum 1\n[system]\nlink eth0 dhcp\nbridge br0 10.77.0.1/24\n\
+             [workload a]\nroot ROOT\nexec /bin/probe on-term\n{workload}"
+        );
+        let namespace = start(&host, &config);
+        let mut peer_of = Peer::new(&namespace);
+        peer_of.ip(&["address", "add", peer, "dev", "srv"]);
+        let log = peer_of.serve_range(host.scratch.path(), range);
+        let line = "is refused: it overlaps 10.77.0.1/24 of bridge br0; give one of them another network";
+        namespace.console.expect(&format!("link eth0: {refused} from "), SOON).expect("that is told");
+        namespace.console.expect(line, SOON).expect("with what to do");
+        // It is asked for again, and neither taken nor told again.
+        let acknowledged = Peer::count(&log, "DHCPACK");
+        until("a renewal", || Peer::count(&log, "DHCPACK") > acknowledged);
+        let text = net(&namespace);
+        let has_route = text.lines().any(|line| line.starts_with("route 10.") && line.ends_with("over eth0"));
+        assert!(!text.contains(refused) && !has_route && !text.contains("route default"), "{text}");
+        assert_eq!(namespace.console.text().matches("is refused").count(), 1, "{}", namespace.console.tail());
+        namespace.console.expect("workload \"a\": started", SOON).expect("it goes on");
+    }
+}
+
+/// A renewal that comes with another network is looked at as the first lease was.
+#[test]
+fn renewal_that_brings_a_bridges_network_is_refused_and_the_address_given_back() {
+    let host = host_or_return!();
+    let config = "hilum 1\n[system]\nlink eth0 dhcp\nbridge br0 10.77.0.1/24\n\
+                  [workload a]\nroot ROOT\nexec /bin/probe on-term\n";
+    let namespace = start(&host, config);
+    let mut peer = Peer::new(&namespace);
+    peer.ip(&["address", "add", "10.77.1.1/24", "dev", "srv"]);
+    let range = |mask: &str| format!("10.77.1.50,10.77.1.50,{mask},120");
+    peer.serve_range(host.scratch.path(), &range("255.255.255.0"));
+    namespace.console.expect("link eth0: 10.77.1.50/24 via 10.77.1.1 from 10.77.1.1", SOON).expect("a good lease");
+    // The server's network grows over that of the bridge.
+    peer.ip(&["address", "del", "10.77.1.1/24", "dev", "srv"]);
+    peer.ip(&["address", "add", "10.77.1.1/16", "dev", "srv"]);
+    peer.serve_range(host.scratch.path(), &range("255.255.0.0"));
+    let line = "link eth0: 10.77.1.50/16 from 10.77.1.1 is refused: it overlaps 10.77.0.1/24 of bridge br0; \
+                give one of them another network";
+    namespace.console.expect(line, 2 * SOON).expect("that is told");
+    let text = net(&namespace);
+    let has_route = text.lines().any(|line| line.starts_with("route 10.77.") && line.ends_with("over eth0"));
+    assert!(!text.contains("10.77.1.50") && !has_route && !text.contains("route default"), "{text}");
+}
+
+/// Two cables to networks with the same addresses: the first link has it, until its cable is pulled.
+#[test]
+fn lease_for_a_network_that_another_link_has_is_refused_until_that_one_loses_it() {
+    let host = host_or_return!();
+    let config = "hilum 1\n[system]\nlink eth0 dhcp\nlink eth1 dhcp\n\
+                  [workload a]\nroot ROOT\nexec /bin/probe on-term\n";
+    let namespace = start(&host, config);
+    let console = &namespace.console;
+    let folder = |name: &str| {
+        let path = host.scratch.path().join(name);
+        std::fs::create_dir(&path).expect("a folder");
+        path
+    };
+    let mut first = Peer::by(&namespace, "eth0");
+    first.serve(&folder("first"));
+    console.expect("link eth0: 192.168.9.50/24 via 192.168.9.1 from 192.168.9.1", SOON).expect("a lease");
+    let mut second = Peer::by(&namespace, "eth1");
+    let log = second.serve_range(&folder("second"), "192.168.9.60,192.168.9.60,120");
+    let line = "link eth1: 192.168.9.60/24 from 192.168.9.1 is refused: it overlaps 192.168.9.50/24 of link eth0; \
+                use one of the two links, or give one of them another network";
+    console.expect(line, SOON).expect("that is told");
+    let acknowledged = Peer::count(&log, "DHCPACK");
+    until("a renewal", || Peer::count(&log, "DHCPACK") > acknowledged);
+    let text = net(&namespace);
+    assert!(text.contains("address 192.168.9.50/24 on eth0") && !text.contains("192.168.9.60"), "{text}");
+    assert!(text.contains("route default via 192.168.9.1 over eth0"), "the first one goes on: {text}");
+
+    // It steps in, and not after its next renewal.
+    first.ip(&["link", "set", "srv", "down"]);
+    console.expect("link eth0: the lease of 192.168.9.50/24 is over", SOON).expect("that is told");
+    console.expect("link eth1: 192.168.9.60/24 via 192.168.9.1 from 192.168.9.1", SOON).expect("it takes it");
+    let text = net(&namespace);
+    assert!(text.contains("address 192.168.9.60/24 on eth1") && !text.contains("192.168.9.50"), "{text}");
+    assert!(text.contains("route default via 192.168.9.1 over eth1"), "{text}");
+    assert!(!text.contains("route default via 192.168.9.1 over eth0"), "{text}");
+    // Back again, it is the second one.
+    first.ip(&["link", "set", "srv", "up"]);
+    let line = "link eth0: 192.168.9.50/24 from 192.168.9.1 is refused: it overlaps 192.168.9.60/24 of link eth1";
+    console.expect(line, SOON).expect("that is told");
+    // And once the other's server takes its lease away, the first.
+    second.serve_range(&host.scratch.path().join("second"), "192.168.9.70,192.168.9.80,120");
+    console.expect("link eth1: the lease of 192.168.9.60/24 is over", 2 * SOON).expect("that is told");
+    until("the first again", || net(&namespace).contains("address 192.168.9.50/24 on eth0"));
+    assert_eq!(console.text().matches("is refused").count(), 2, "once each: {}", console.tail());
+}
+
+/// A router on the outer wire cannot take over what goes to a workload either.
+#[test]
+fn advertised_network_that_overlaps_a_bridges_is_taken_back_and_told() {
+    for (what, network) in [
+        ("prefix fd77::/80 { AdvAutonomous off; };", "fd77::/80"),
+        ("prefix fd77::2/128 { AdvAutonomous off; };", "fd77::2/128"),
+        ("prefix fd77::/64 { };", "fd77::/64"),
+        ("route fd77::/96 { };", ""),
+    ] {
+        let host = host_or_return!();
+        let config = "hilum 1\n[system]\nlink eth0 slaac\nbridge br0 fd77::1/64\n\
+                      [workload a]\nroot ROOT\nexec /bin/probe on-term\nlink veth br0 fd77::2/64 via fd77::1\n";
+        let namespace = start(&host, config);
+        namespace.console.expect("workload \"a\": started", SOON).expect("it starts");
+        let mut peer = Peer::new(&namespace);
+        peer.ip(&["address", "add", "fd55::1/64", "dev", "srv"]);
+        peer.advertise(host.scratch.path(), &format!("prefix fd55::/64 {{ }}; {what}"));
+        // The way to the workload is never another one, however often that is looked at.
+        let way = |to: &str| inside(&namespace, &["ip", "-6", "route", "get", to]);
+        let one = process_one(&namespace);
+        until("three advertisements", || {
+            let way = way("fd77::2");
+            assert!(way.contains("dev br0"), "{what}: {way}");
+            advertisements(one, "eth0") >= 3
+        });
+        until("what is good of them", || net(&namespace).contains("address fd55:"));
+        if !network.is_empty() {
+            let line = format!(
+                "link eth0: {network} of a router advertisement is refused: it overlaps fd77::1/64 of bridge br0;"
+            );
+            namespace.console.expect(&line, SOON).expect("that is told");
+            assert_eq!(namespace.console.text().matches("is refused").count(), 1, "{}", namespace.console.tail());
+        }
+        until("what nobody has is not out there", || way("fd77::3").contains("dev br0"));
+        until("no address and no route of it", || {
+            let text = net(&namespace);
+            !text.lines().any(|line| line.contains(" fd77:") && line.ends_with(" eth0"))
+        });
+    }
+}
+
+/// A link of a workload takes what its line says, and nothing from whoever advertises on its wire.
+#[test]
+fn workloads_own_link_takes_no_router_advertisements() {
+    // The name inside is the parent's in both. What is true of macvlan is true of ipvlan: they are set up alike.
+    for line in ["macvlan eth0 192.168.9.2/24", "move eth0 192.168.9.2/24"] {
+        let host = host_or_return!();
+        let own = if line.starts_with("move") { "" } else { "link eth0 up\n" };
+        let config = format!("hilum 1\n[system]\n{own}[workload a]\nroot ROOT\nexec /bin/probe on-term\nlink {line}\n");
+        let namespace = start(&host, &config);
+        let mut peer = Peer::new(&namespace);
+        namespace.console.expect("workload \"a\": started", SOON).expect("it starts");
+        peer.ip(&["address", "add", "fd55::1/64", "dev", "srv"]);
+        peer.advertise(host.scratch.path(), "prefix fd55::/64 { };");
+        let has_address = |pid: &u32| beside(*pid, &["ip", "-4", "address"]).contains("192.168.9.2/24");
+        let workload = children(&namespace).into_iter().find(has_address).expect("its process");
+        until("two advertisements", || advertisements(workload, "eth0") >= 2);
+        let text = beside(workload, &["ip", "-6", "address"]) + &beside(workload, &["ip", "-6", "route"]);
+        assert!(!text.contains("fd55:") && !text.contains("default"), "{line}: {text}");
+    }
+}
+
+/// So it is with a bridge that has no IPv6 of its own.
+#[test]
+fn bridge_takes_no_router_advertisements() {
+    let host = host_or_return!();
+    let namespace =
+        start(&host, "hilum 1\n[system]\nbridge br0 10.77.0.1/24\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n");
+    namespace.console.expect("workload \"a\": started", SOON).expect("it starts");
+    let setting = |name: &str| inside(&namespace, &["cat", &format!("/proc/sys/net/ipv6/conf/br0/{name}")]);
+    for name in ["accept_ra", "autoconf"] {
+        until(name, || setting(name) == "0\n");
+    }
+}

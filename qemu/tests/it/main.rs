@@ -1,0 +1,10 @@
+//! Every test of this package in one program, so that it is linked once.
+//!
+//! `cargo test -p hilum-qemu host::supervision` runs one file; `guest::` needs QEMU, `host::` namespaces and so root.
+
+#[macro_use]
+mod support;
+
+mod docs;
+mod guest;
+mod host;
