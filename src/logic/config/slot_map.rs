@@ -17,7 +17,8 @@ impl Slots {
 
     /// Returns the slot of the workload at `index`, below [`WORKLOADS`].
     pub fn of(&self, index: usize) -> usize {
-        usize::from(self.0[index])
+        // An index that no workload has wraps around, so that what is looked up by a slot needs no check of its own.
+        usize::from(self.0[index % WORKLOADS]) % WORKLOADS
     }
 
     /// Gives the workload at `index` a slot.

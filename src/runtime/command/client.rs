@@ -1,8 +1,8 @@
 //! One request to process 1 and its answers; and the commands that are no more than that.
 
 use super::output::show;
-use super::{FAILED, MISUSED, misused_as};
-use crate::init::words as errno_words;
+use super::usage::{FAILED, MISUSED, misused_as};
+use crate::os::errno::describe;
 use core::mem::MaybeUninit;
 use hilum::log::Printable;
 use hilum::wire::{Command, MESSAGE_BYTES, Reply, Request};
@@ -44,7 +44,7 @@ impl Connection {
                     Errno::ACCESS => ": only root may use it; try sudo",
                     _ => "",
                 };
-                print(format_args!("hilum: {path}: {}{hint}\n", errno_words(errno)));
+                print(format_args!("hilum: {path}: {}{hint}\n", describe(errno)));
                 None
             }
         }
@@ -101,7 +101,7 @@ impl Connection {
 
 fn open(path: &str) -> Result<OwnedFd, Errno> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    connect(&socket, &SocketAddrUnix::new(crate::path::Path(path))?)?;
+    connect(&socket, &SocketAddrUnix::new(crate::os::path::Path(path))?)?;
     Ok(socket)
 }
 

@@ -5,18 +5,16 @@
 //! write to the board's terminal nor read from it (CVE-2017-5226), and has no file or folder of the board.
 
 use super::client::{Connection, Descriptors};
-use super::misused_as;
 use super::relay::{Flow, Way, carry};
-use crate::init::fill_standard_descriptors;
+use super::usage::{NOT_ENTERED, misused_as};
+use crate::os::errno::describe;
+use crate::os::files::fill_standard_descriptors;
 use hilum::wire::{Command, MESSAGE_BYTES, Reply, Request};
 use hilum_sys::{print, standard_error, standard_input, standard_output};
 use rustix::fd::AsFd;
 use rustix::fs::fstat;
 use rustix::io::Errno;
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
-
-/// The exit status where the workload could not be entered.
-pub(super) const NOT_ENTERED: i32 = 125;
 
 /// Runs it; gives the program's exit status.
 pub(super) fn exec(socket: &str, words: &[&str], term: &str) -> i32 {
@@ -52,7 +50,7 @@ pub(super) fn exec(socket: &str, words: &[&str], term: &str) -> i32 {
                 ended
             }
             Err(errno) => {
-                print(format_args!("hilum: exec: {}\n", crate::init::words(errno)));
+                print(format_args!("hilum: exec: {}\n", describe(errno)));
                 NOT_ENTERED
             }
         },

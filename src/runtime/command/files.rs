@@ -1,8 +1,10 @@
 //! Commands about a configuration and about the kernel. They need no process 1.
 
 use super::output::show;
-use super::{DONE, FAILED, doctor, misused_as};
-use crate::init::{read_file, words};
+use super::usage::{DONE, FAILED, misused_as};
+use crate::doctor::doctor;
+use crate::os::errno::describe;
+use crate::os::files::read_file;
 use core::fmt;
 use hilum::cmdline::DEFAULT_CONFIG;
 use hilum::config::{self, Config, limits};
@@ -83,7 +85,7 @@ fn read(path: &str) -> Option<&'static Config<'static>> {
             Ok(()) => return Some(config),
             Err(error) => print(format_args!("hilum: {path}:{error}\n")),
         },
-        Err(errno) => print(format_args!("hilum: {path}: {}; --config FILE names another one\n", words(errno))),
+        Err(errno) => print(format_args!("hilum: {path}: {}; --config FILE names another one\n", describe(errno))),
     }
     None
 }

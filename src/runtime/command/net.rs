@@ -2,9 +2,9 @@
 //! no process 1.
 
 use super::output::show;
-use super::{DONE, FAILED};
-use crate::init::words;
+use super::usage::{DONE, FAILED};
 use crate::net::{each, each_link, filter_socket, route_socket};
+use crate::os::errno::describe;
 use core::fmt;
 use heapless::{String, Vec};
 use hilum::fixed_string::text;
@@ -21,7 +21,7 @@ pub(super) fn net() -> i32 {
     match links().and_then(|names| addresses(&names).and_then(|()| routes(&names))).and_then(|()| rules()) {
         Ok(()) => DONE,
         Err(errno) => {
-            print(format_args!("hilum: net: {}\n", words(errno)));
+            print(format_args!("hilum: net: {}\n", describe(errno)));
             FAILED
         }
     }

@@ -1,6 +1,6 @@
 //! Answers on standard output, a line at a time: one system call each.
 
-use super::{DONE, FAILED};
+use super::usage::{DONE, FAILED};
 use core::fmt::{self, Write};
 use heapless::String;
 use hilum_sys::{print_to, standard_output};

@@ -3,7 +3,7 @@
 //!
 //! Process 1 hands it the lines of the console over a socket; they are shown above the line that is being typed.
 
-use super::run_line;
+use super::run::run_line;
 use hilum::line_editor::{Editor, LINE_BYTES, PrefixFilter, Typed};
 use hilum_sys::{Cloned, SignalSet, exit, print_to, standard_input, standard_output};
 use rustix::event::{PollFd, PollFlags, poll};

@@ -4,9 +4,9 @@
 //! a reader who is slow with one of them holds up that one.
 
 use super::client::Connection;
-use super::exec::NOT_ENTERED;
-use super::{DONE, FAILED};
-use crate::init::words;
+
+use super::usage::{DONE, FAILED, NOT_ENTERED};
+use crate::os::errno::describe;
 use hilum_sys::{SignalSet, Signals, print};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -206,6 +206,7 @@ fn finish(connection: &Connection, flows: &mut [Flow; 3]) -> i32 {
     let status = connection.finish(NOT_ENTERED, &mut |_| {});
     let names = ["input", "output", "error"];
     let failed = flows.iter().zip(names).filter_map(|(flow, name)| Some((name, flow.failed?)));
-    let count = failed.map(|(name, errno)| print(format_args!("hilum: standard {name}: {}\n", words(errno)))).count();
+    let count =
+        failed.map(|(name, errno)| print(format_args!("hilum: standard {name}: {}\n", describe(errno)))).count();
     if status == DONE && count > 0 { FAILED } else { status }
 }

@@ -4,8 +4,9 @@
 use super::client::Connection;
 use super::keys::Keys;
 use super::output::show;
-use super::{DONE, FAILED, NOT_RUNNING, misused_as};
-use crate::init::{milliseconds, read_file};
+use super::usage::{DONE, FAILED, NOT_RUNNING, misused_as};
+use crate::os::files::read_file;
+use crate::os::wait::timespec_from_ms;
 use core::fmt;
 use heapless::{String, Vec};
 use hilum::config::{Signal, limits};
@@ -340,7 +341,7 @@ pub(super) fn top(socket: &str, words: &[&str]) -> i32 {
         before = now;
         let mut keys = [PollFd::from_borrowed_fd(hilum_sys::standard_input(), PollFlags::IN)];
         let waited = if typed.is_some() { &mut keys[..] } else { &mut [] };
-        if turn + 1 < times && poll(waited, Some(&milliseconds(PERIOD_MS))) == Ok(1) {
+        if turn + 1 < times && poll(waited, Some(&timespec_from_ms(PERIOD_MS))) == Ok(1) {
             // The key that ends it is nobody else's.
             if let Some(typed) = &typed {
                 typed.read();

@@ -1,6 +1,7 @@
 //! The configuration that is in use, and the reading of another one.
 
-use super::{read_file, words};
+use crate::os::errno::describe;
+use crate::os::files::read_file;
 use core::fmt;
 use hilum::config::{self, Config, limits};
 use hilum_sys::{Family, Lease, Shelf};
@@ -28,6 +29,23 @@ pub(crate) type Configuration = Lease<Text, BYTES>;
 
 static SHELF: Shelf<Text, BYTES> = Shelf::new(Config::EMPTY, Config::EMPTY);
 
+#[cfg(not(test))]
+fn shelf() -> &'static Shelf<Text, BYTES> {
+    &SHELF
+}
+
+/// Each test, which is a thread, has a shelf of its own.
+#[cfg(test)]
+fn shelf() -> &'static Shelf<Text, BYTES> {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static SHELVES: [Shelf<Text, BYTES>; 32] = [const { Shelf::new(Config::EMPTY, Config::EMPTY) }; 32];
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+    std::thread_local! {
+        static OWN: usize = TAKEN.fetch_add(1, Ordering::Relaxed);
+    }
+    &SHELVES[OWN.with(|own| *own)]
+}
+
 /// Reads and parses the file at `path`; has `tell` say what is wrong with it in one line. What the board has in use
 /// already goes on with the same ids.
 pub(super) fn read(
@@ -36,10 +54,10 @@ pub(super) fn read(
     tell: &mut dyn FnMut(fmt::Arguments<'_>),
 ) -> Option<Configuration> {
     let tell = core::cell::RefCell::new(tell);
-    let filled = SHELF.fill(
+    let filled = shelf().fill(
         |bytes| {
             read_file(path, bytes).map_err(|errno| {
-                (tell.borrow_mut())(format_args!("{path}: {}: the configuration cannot be read; hilum.config= on the kernel command line names another one", words(errno)));
+                (tell.borrow_mut())(format_args!("{path}: {}: the configuration cannot be read; hilum.config= on the kernel command line names another one", describe(errno)));
             })
         },
         |bytes, config| {

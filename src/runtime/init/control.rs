@@ -1,70 +1,37 @@
-//! The control socket: connections, and the messages on them. What is asked for is done in `requests.rs`.
+//! The control socket and its connections. What a request asks for is done in `requests.rs`.
 //!
-//! A path socket with mode 0600; only this process's own user is listened to (CVE-2020-15257: no abstract socket). A
-//! connection is never waited for: one that does not read loses its answers, and when there are too many the oldest goes.
+//! A path socket with mode 0600; only this process's own user is listened to (CVE-2020-15257: no abstract socket). When there
+//! are too many connections the oldest one is closed.
 
-use super::machine::Kind;
-use core::mem::MaybeUninit;
-use heapless::{String, Vec};
-use hilum::config::{Config, Control as Wanted};
-use hilum::log::Cursor;
-use hilum::supervise::WorkloadRequest;
-use hilum::wire::{MESSAGE_BYTES, Reply};
-use hilum_sys::monotonic_ms;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, IoSliceMut};
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, SocketAddrUnix,
-    SocketFlags, SocketType, accept_with, bind, listen, recvmsg, send, socket_with,
-};
+use super::client::{Client, ClientState, Response, done, failed};
+use super::context::Context;
+use super::requests::Requests;
+use super::token::Token;
+use crate::os::clock::monotonic_ms;
+use crate::os::turn::LINES;
+use hilum::config::{Config, WorkloadSet};
+use hilum::wire::{Command, MESSAGE_BYTES, Malformed, Reply, Request};
+use rustix::event::epoll::EventFlags;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with};
 
 /// Connections at a time.
-pub(super) const CLIENTS: usize = 8;
-/// Milliseconds without new connections after the board ran out of descriptors.
+const CLIENTS: usize = 8;
+/// Milliseconds without new connections after PID 1 ran out of descriptors.
 const PAUSE_MS: u64 = 1_000;
-/// Where the socket is on a machine.
-pub(crate) const USUAL: &str = "/run/hilum.sock";
-
-/// Descriptors that come with a request.
-pub(super) type Descriptors = Vec<OwnedFd, 3>;
-
-/// The text of an answer: two names of workloads, one of them twice, and a sentence.
-pub(super) type Text = String<192>;
-
-/// What a connection is about.
-pub(super) enum Doing {
-    /// It has not asked yet.
-    Nothing,
-    /// It gets lines of the workload with this index.
-    Lines { index: usize, cursor: Cursor, is_following: bool },
-    /// It hears when another configuration is taken over.
-    Reloading,
-    /// It hears when what it asked for is done.
-    Waiting { index: usize, ask: WorkloadRequest },
-}
-
-/// One connection.
-pub(super) struct Client {
-    pub(super) socket: OwnedFd,
-    pub(super) doing: Doing,
-    /// Whether its buffer was full: then it waits until it has read.
-    pub(super) is_full: bool,
-    born: u32,
-}
-
-/// Where the socket is; none where the configuration wants none, or in a container says nothing.
-pub(super) fn path<'a>(config: &'a Config<'_>, kind: Kind) -> Option<&'a str> {
-    match config.system.control {
-        Wanted::At(path) => Some(path),
-        Wanted::Usual if kind == Kind::Machine => Some(USUAL),
-        _ => None,
-    }
-}
+/// Bytes of a line that are sent.
+const LINE_BYTES: usize = hilum::log::LINE_BYTES + 2 * hilum::log::MARK.len();
+/// The exit status of `exec` if the workload is not entered.
+const STATUS_NOT_ENTERED: u8 = 125;
 
 /// The socket and its connections.
 pub(super) struct Control {
     listener: Option<OwnedFd>,
-    pub(super) clients: [Option<Client>; CLIENTS],
+    /// Whether the loop waits for connections.
+    is_watched: bool,
+    clients: [Option<Client>; CLIENTS],
+    /// Until when connections are left waiting, because there were no descriptors for them; 0 if they are not.
     paused_until: u64,
     count: u32,
     /// The user of this process.
@@ -72,97 +39,199 @@ pub(super) struct Control {
 }
 
 impl Control {
-    /// No socket.
+    /// No socket yet.
     pub(super) const fn closed() -> Self {
-        Self { listener: None, clients: [const { None }; CLIENTS], paused_until: 0, count: 0, user: u32::MAX }
+        Self {
+            listener: None,
+            is_watched: false,
+            clients: [const { None }; CLIENTS],
+            paused_until: 0,
+            count: 0,
+            user: u32::MAX,
+        }
     }
 
-    /// Opens the socket, where there is a path for it.
+    /// Opens the socket if the configuration wants one.
     ///
     /// # Errors
-    /// The kernel's.
-    pub(super) fn open(&mut self, path: Option<&str>) -> Result<(), Errno> {
+    /// Those of socket(2), bind(2) and listen(2).
+    pub(super) fn open(&mut self, cx: &Context) -> Result<(), Errno> {
         self.user = rustix::process::geteuid().as_raw();
-        self.listener = path.map(open).transpose()?;
+        self.listener = cx.control_socket().map(open).transpose()?;
         Ok(())
     }
 
-    /// Whom to wait for connections on; nobody while there are no descriptors for them.
-    pub(super) fn listener(&self) -> Option<BorrowedFd<'_>> {
-        self.listener.as_ref().map(AsFd::as_fd)
-    }
-
-    /// Whether connections are left waiting at `now`.
-    pub(super) fn is_paused(&mut self, now: u64) -> bool {
-        if self.paused_until <= now {
+    /// Waits for connections, but not while there are no descriptors for them: the loop would never sleep.
+    pub(super) fn register(&mut self, cx: &Context) {
+        if self.paused_until <= cx.now() {
             self.paused_until = 0;
         }
-        self.paused_until > 0
+        let wanted = self.paused_until == 0;
+        let Some(listener) = self.listener.as_ref().filter(|_| wanted != self.is_watched) else { return };
+        if wanted {
+            self.is_watched = cx.events.watch(listener.as_fd(), Token::Control).is_ok();
+        } else {
+            cx.events.forget(listener.as_fd());
+            self.is_watched = false;
+        }
     }
 
-    /// When connections are taken in again, where there were no descriptors for them.
-    pub(super) fn resumes_at(&self) -> Option<u64> {
+    /// Returns when [`Self::register`] has something to do.
+    pub(super) fn deadline(&self) -> Option<u64> {
         (self.paused_until > 0).then_some(self.paused_until)
     }
 
-    /// Takes a connection in; gives its place and the one that had it before, and none when there is none left to take. One
-    /// that is not listened to gets no place.
-    pub(super) fn accept(&mut self) -> Option<(usize, Option<Client>)> {
-        let listener = self.listener.as_ref()?;
+    /// Handles an event of the socket, or of a connection.
+    pub(super) fn handle(&mut self, token: Token, requests: &mut Requests<'_>) {
+        match token {
+            Token::Control => self.accept(requests.cx),
+            Token::Client(place) => self.read_client(place, requests),
+            _ => {}
+        }
+    }
+
+    /// Goes on with every connection that waits for something.
+    pub(super) fn tick(&mut self, requests: &mut Requests<'_>) {
+        for place in 0..CLIENTS {
+            let Some(client) = &mut self.clients[place] else { continue };
+            match &mut client.state {
+                ClientState::New => {}
+                ClientState::Reloading if requests.reload.is_pending() => {}
+                ClientState::Reloading => self.give(place, done(), requests.cx),
+                ClientState::Waiting { slot: None, .. } | ClientState::Lines { slot: None, .. } => {
+                    let gone = failed(format_args!("it is not part of the configuration any more"));
+                    self.give(place, gone, requests.cx);
+                }
+                ClientState::Waiting { slot: Some(slot), ask } => {
+                    let (slot, ask) = (*slot, *ask);
+                    if let Some(response) = requests.outcome_of(slot, ask) {
+                        self.give(place, response, requests.cx);
+                    }
+                }
+                ClientState::Lines { .. } if client.is_full => {}
+                ClientState::Lines { .. } => self.send_lines(place, requests),
+            }
+        }
+    }
+
+    /// Another configuration was taken over. Who listens to a workload that is gone, or has changed, hears of its end by that;
+    /// one that has changed is still the one that a request waits for.
+    pub(super) fn adopt(&mut self, old: &Config<'_>, new: &Config<'_>, kept: WorkloadSet) {
+        let is_same = |slot: usize| match (old.index_of(slot), new.index_of(slot)) {
+            (Some(before), Some(after)) => old.workloads[before].name == new.workloads[after].name,
+            _ => false,
+        };
+        for client in self.clients.iter_mut().flatten() {
+            match &mut client.state {
+                ClientState::Lines { slot, .. } => *slot = slot.filter(|slot| kept.contains(*slot)),
+                ClientState::Waiting { slot, .. } => *slot = slot.filter(|slot| is_same(*slot)),
+                ClientState::New | ClientState::Reloading => {}
+            }
+        }
+    }
+
+    /// Accepts one connection: the next one that waits has the loop turn again.
+    fn accept(&mut self, cx: &mut Context) {
+        let Some(listener) = &self.listener else { return };
         let socket = match accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
             Ok(socket) => socket,
             Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
                 self.paused_until = monotonic_ms() + PAUSE_MS;
-                return None;
+                return;
             }
-            Err(_) => return None,
+            Err(_) => return,
         };
         self.paused_until = 0;
         let is_own = hilum_sys::peer_user(socket.as_fd()) == Ok(self.user);
         self.count = self.count.wrapping_add(1);
-        let client = Client { socket, doing: Doing::Nothing, is_full: false, born: self.count };
+        let client = Client { socket, state: ClientState::New, is_full: false, number: self.count };
         if !is_own {
             client.send(&Reply::Done(1, "only the user that hilum runs as is listened to"));
-            return None;
+            return;
         }
         let free = self.clients.iter().position(Option::is_none);
         let age =
-            |index: &usize| self.clients[*index].as_ref().map_or(0, |client| self.count.wrapping_sub(client.born));
+            |place: &usize| self.clients[*place].as_ref().map_or(0, |client| self.count.wrapping_sub(client.number));
         let place = free.or_else(|| (0..CLIENTS).max_by_key(age)).unwrap_or(0);
-        Some((place, self.clients[place].replace(client)))
-    }
-}
-
-impl Client {
-    /// Sends a message; false where it was not taken, because the other side is gone or does not read.
-    pub(super) fn send(&self, reply: &Reply<'_>) -> bool {
-        let Ok(message) = reply.message() else { return true };
-        send(&self.socket, &message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).is_ok()
+        self.hang_up(place, cx);
+        if cx.events.watch(client.socket.as_fd(), Token::Client(place)).is_ok() {
+            self.clients[place] = Some(client);
+        }
     }
 
-    /// Receives a request into `buffer`, with the descriptors that come with it. None where there is none yet.
-    ///
-    /// # Errors
-    /// The other side is gone, or sent an empty message; EMSGSIZE for one that is too long.
-    pub(super) fn receive(&self, buffer: &mut [u8; MESSAGE_BYTES]) -> Result<Option<(usize, Descriptors)>, Errno> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-        let message = match recvmsg(&self.socket, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
-            Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
-            result => result?,
-        };
-        let mut descriptors = Descriptors::new();
-        for part in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(sent) = part {
-                // What does not fit is closed.
-                sent.for_each(|descriptor| drop(descriptors.push(descriptor)));
+    /// Something came on a connection, or it can be written again, or it ended.
+    fn read_client(&mut self, place: usize, requests: &mut Requests<'_>) {
+        let Some(client) = &mut self.clients[place] else { return };
+        client.is_full = false;
+        let mut buffer = [0; MESSAGE_BYTES];
+        let received = client.receive(&mut buffer);
+        let is_new = matches!(client.state, ClientState::New);
+        match received {
+            Ok(None) => {}
+            // One request is what a connection is for.
+            Ok(Some(_)) if !is_new => self.hang_up(place, requests.cx),
+            Ok(Some((length, descriptors))) => {
+                let response = match Request::read(&buffer[..length]) {
+                    Ok(request) => match (requests.answer(client, &request, &descriptors), request.command) {
+                        (Response::Done(_, why), Command::Exec) => Response::Done(STATUS_NOT_ENTERED, why),
+                        (response, _) => response,
+                    },
+                    Err(malformed) => failed(format_args!("{}", malformed.text())),
+                };
+                self.give(place, response, requests.cx);
+            }
+            Err(Errno::MSGSIZE) => {
+                self.give(place, failed(format_args!("{}", Malformed::Long.text())), requests.cx);
+            }
+            Err(_) => self.hang_up(place, requests.cx),
+        }
+    }
+
+    fn give(&mut self, place: usize, response: Response, cx: &Context) {
+        let Some(client) = &mut self.clients[place] else { return };
+        match response {
+            Response::Pending(state) => client.state = state,
+            Response::Done(status, text) => {
+                client.send(&Reply::Done(status, &text));
+                self.hang_up(place, cx);
+            }
+            Response::Delegated => self.hang_up(place, cx),
+        }
+    }
+
+    fn hang_up(&mut self, place: usize, cx: &Context) {
+        if let Some(client) = self.clients[place].take() {
+            cx.events.forget(client.socket.as_fd());
+        }
+    }
+
+    fn send_lines(&mut self, place: usize, requests: &mut Requests<'_>) {
+        let Some(client) = &mut self.clients[place] else { return };
+        let ClientState::Lines { slot: Some(slot), ref mut cursor, is_following } = client.state else { return };
+        let mut line = [0; LINE_BYTES];
+        let mut left = LINES;
+        let mut is_full = false;
+        loop {
+            if left == 0 {
+                return requests.cx.events.come_back();
+            }
+            left -= 1;
+            let before = *cursor;
+            let Some(entry) = requests.workloads.logs.read(slot, cursor, &mut line) else { break };
+            let reply = Reply::Line(entry.number, entry.ms, &line[..entry.length]);
+            if !super::client::send(client.socket.as_fd(), &reply) {
+                // It is asked again when it has read; one that is gone ends by its own event.
+                *cursor = before;
+                is_full = true;
+                break;
             }
         }
-        if message.flags.contains(ReturnFlags::TRUNC) {
-            return Err(Errno::MSGSIZE);
+        client.is_full = is_full;
+        let wanted = EventFlags::RDHUP | if is_full { EventFlags::OUT } else { EventFlags::IN };
+        requests.cx.events.watch_for(client.socket.as_fd(), Token::Client(place), wanted);
+        if !is_following && !is_full {
+            self.give(place, done(), requests.cx);
         }
-        if message.bytes == 0 { Err(Errno::PIPE) } else { Ok(Some((message.bytes, descriptors))) }
     }
 }
 
@@ -170,10 +239,10 @@ fn open(path: &str) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     // What is left of an earlier one is nobody's: there is one process 1.
-    let _ = rustix::fs::unlink(crate::path::Path(path));
+    let _ = rustix::fs::unlink(crate::os::path::Path(path));
     // The umask of this process is 0; the mode of the socket's file is that of its inode at bind.
     rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(0o600))?;
-    bind(&socket, &SocketAddrUnix::new(crate::path::Path(path))?)?;
+    bind(&socket, &SocketAddrUnix::new(crate::os::path::Path(path))?)?;
     listen(&socket, 16)?;
     Ok(socket)
 }

@@ -1,96 +1,86 @@
-//! The console's lines in a file, which a process of its own writes: a disk that does not answer holds nobody up.
+//! The console's lines in a file, which a helper writes: a disk that does not answer holds nobody up.
 //!
-//! Lines go to it through a pipe that is never waited for; what does not fit is counted, and told in the file.
+//! Lines go to it through a pipe that is never waited for ([`LogPipe`]).
 
-use super::wait::await_end;
-use crate::path::{Path, open_plain};
+use crate::console::{Console, LogPipe};
+use crate::os::errno::describe;
+use crate::os::helper::{Kept, Role, spawn};
+use crate::os::path::{Path, open_plain};
+use crate::os::wait::await_exit;
 use crate::storage;
 use heapless::String;
-use hilum::config;
+use hilum::config::{self, Config};
 use hilum::fixed_string::append;
-use hilum_sys::{Cloned, exit, monotonic_ms};
-use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, rename};
-use rustix::io::{Errno, IoSlice};
+use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
-/// Milliseconds that the process has for the last lines, and until it is looked for again.
+/// Milliseconds that the writer has for the last lines, and from one look whether it has exited to the next.
 const FINISH_MS: u64 = 1_000;
 const FINISH_STEP_MS: u64 = 2;
 
-/// Bytes that a pipe takes whole: PIPE_BUF, less what closes a line that was torn.
-const PIPE_BUF: usize = 4096 - 4;
+const WRITER: Role = Role::lasting(c"hilum-log");
 
-/// The process and the way to it.
+/// The writer of the log file.
 pub(super) struct LogFile {
-    pub(super) pid: Pid,
-    pipe: OwnedFd,
-    dropped: u32,
-    /// Whether the last line is there without its end.
-    is_torn: bool,
+    writer: Option<Pid>,
 }
 
 impl LogFile {
-    /// Makes the process. The file may lie on a disk that is mounted later: until then lines wait in the pipe.
-    pub(super) fn start(file: config::LogFile<'_>, disk: Option<&config::SystemMount<'_>>) -> Result<Self, Errno> {
-        let (reader, pipe) = pipe_with(PipeFlags::CLOEXEC)?;
-        match hilum_sys::clone(0, None)? {
-            Cloned::Parent { pid, .. } => {
-                rustix::io::ioctl_fionbio(&pipe, true)?;
-                Ok(Self { pid, pipe, dropped: 0, is_torn: false })
+    /// Has lines go where the configuration wants them beside the console: to the kernel's log, and to a file, which a writer is
+    /// made for. The file may be on a disk that is mounted later: until then lines
+    /// wait in the pipe.
+    pub(super) fn start(config: &Config<'_>, console: &mut Console) -> Self {
+        if config.system.has_kmsg {
+            console.log_to_kernel();
+        }
+        let Some(file) = config.system.log_file else { return Self { writer: None } };
+        match start(file, config.mount_of(file.path)) {
+            Ok((writer, pipe)) => {
+                console.log_to_file(Some(pipe));
+                Self { writer: Some(writer) }
             }
-            Cloned::Child => {
-                drop(pipe);
-                let _ = hilum_sys::close_all_but(&mut [reader.as_raw_fd().unsigned_abs()]);
-                let _ = crate::helper::become_ordinary();
-                if let Some(disk) = disk {
-                    let _ = storage::await_mount(disk);
-                }
-                let _ = write_all(&reader, file);
-                exit(1)
+            Err(errno) => {
+                console.error(format_args!("log {}: {}", file.path, describe(errno)));
+                Self { writer: None }
             }
         }
     }
 
-    /// Where lines go to the process.
-    pub(super) fn pipe(&self) -> &OwnedFd {
-        &self.pipe
-    }
-
-    /// Lets the process write what it has been handed, and waits for its end, but not for ever.
-    pub(super) fn finish(self) {
-        drop(self.pipe);
-        await_end(self.pid, FINISH_MS, FINISH_STEP_MS);
-    }
-
-    /// Hands a line over, with its time in seconds since the boot.
-    pub(super) fn write(&mut self, line: &[u8]) {
-        let now_ms = monotonic_ms();
-        let mut head: String<80> = String::new();
-        // Two numbers and some words fit.
-        if self.dropped > 0 {
-            let _ = append(&mut head, format_args!("({} lines did not get here)\n", self.dropped));
+    /// Takes note of the exit of a process. Returns whether it was the writer.
+    pub(super) fn exited(&mut self, pid: Pid, console: &mut Console) -> bool {
+        let is_writer = self.writer.take_if(|writer| *writer == pid).is_some();
+        if is_writer {
+            console.log_to_file(None);
+            console.error(format_args!("log: the file cannot be written any more"));
         }
-        let _ = append(&mut head, format_args!("{}.{:03} ", now_ms / 1_000, now_ms % 1_000));
-        let whole = head.len() + line.len() + 1;
-        // What is not longer than PIPE_BUF is taken whole or not at all (pipe(7)); the rest of a longer line may get lost, and
-        // the next one begins a line of its own.
-        let (first, rest) = line.split_at(line.len() - whole.saturating_sub(PIPE_BUF));
-        let newline: &[u8] = if rest.is_empty() { b"\n" } else { b"" };
-        let torn: &[u8] = if self.is_torn { b"...\n" } else { b"" };
-        let is_taken = self.put(&[torn, head.as_bytes(), first, newline]);
-        match is_taken {
-            true => (self.dropped, self.is_torn) = (0, !rest.is_empty() && !self.put(&[rest, b"\n"])),
-            false => self.dropped = self.dropped.saturating_add(1),
+        is_writer
+    }
+
+    /// Lets the writer finish what it was sent, for at most [`FINISH_MS`]. Later lines are on the terminal alone.
+    pub(super) fn finish(&mut self, console: &mut Console) {
+        // It exits at the end of the pipe.
+        console.log_to_file(None);
+        if let Some(writer) = self.writer.take() {
+            await_exit(writer, FINISH_MS, FINISH_STEP_MS);
         }
     }
+}
 
-    fn put(&self, parts: &[&[u8]]) -> bool {
-        let mut slices: heapless::Vec<IoSlice<'_>, 4> = heapless::Vec::new();
-        slices.extend(parts.iter().map(|part| IoSlice::new(part)));
-        rustix::io::writev(&self.pipe, &slices).is_ok()
-    }
+fn start(file: config::LogFile<'_>, disk: Option<&config::SystemMount<'_>>) -> Result<(Pid, LogPipe), Errno> {
+    let (reader, pipe) = pipe_with(PipeFlags::CLOEXEC)?;
+    rustix::io::ioctl_fionbio(&pipe, true)?;
+    let mut work = || {
+        if let Some(disk) = disk {
+            let _ = storage::await_mount(disk);
+        }
+        let _ = write_all(&reader, file);
+        1
+    };
+    let writer = spawn(&WRITER, Kept::of([Some(reader.as_fd())]), &mut work)?;
+    Ok((writer.pid, LogPipe::new(pipe)))
 }
 
 /// Writes what comes, until PID 1 is gone. When the file is large enough it becomes `PATH.1`, and a new one begins.

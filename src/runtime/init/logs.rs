@@ -1,7 +1,7 @@
 //! What workloads write: cut into lines, held to their rate, kept in a ring for each, shown on the console.
 
-use super::Console;
-use hilum::config::{Config, Workload, limits::WORKLOADS};
+use crate::console::Console;
+use hilum::config::{Config, Workload, WorkloadSet, limits::WORKLOADS};
 use hilum::log::{Cursor, Entry, LINE_BYTES, LineBuffer, MARK, Passes, Rate, Ring};
 
 /// Bytes of the lines that are kept of each workload: about two hundred lines. Pages that were never written cost nothing.
@@ -47,17 +47,10 @@ impl Logs {
     pub(super) const EMPTY: Self =
         Self { due: 0, muted: [false; WORKLOADS], mutes_new: false, logs: [const { Log::EMPTY }; WORKLOADS] };
 
-    /// Takes what the workload at `index` wrote; `now` is the millisecond of this turn.
-    pub(super) fn feed(
-        &mut self,
-        workload: &Workload<'_>,
-        index: usize,
-        bytes: &[u8],
-        now: u64,
-        console: &mut Console,
-    ) {
-        let log = &mut self.logs[index];
-        let mut way = Way { workload, is_muted: self.muted[index], now, console };
+    /// Takes what the workload in this slot wrote; `now` is the millisecond of this turn.
+    pub(super) fn feed(&mut self, workload: &Workload<'_>, slot: usize, bytes: &[u8], now: u64, console: &mut Console) {
+        let log = &mut self.logs[slot];
+        let mut way = Way { workload, is_muted: self.muted[slot], now, console };
         let Log { rate, ring, unfinished, held, .. } = log;
         let mut is_new = log.unfinished_at == 0;
         unfinished.feed(bytes, |line| {
@@ -74,9 +67,9 @@ impl Logs {
     }
 
     /// The workload ended: what is left of a line that never got its newline is one.
-    pub(super) fn finish(&mut self, workload: &Workload<'_>, index: usize, now: u64, console: &mut Console) {
-        let mut way = Way { workload, is_muted: self.muted[index], now, console };
-        let log = &mut self.logs[index];
+    pub(super) fn finish(&mut self, workload: &Workload<'_>, slot: usize, now: u64, console: &mut Console) {
+        let mut way = Way { workload, is_muted: self.muted[slot], now, console };
+        let log = &mut self.logs[slot];
         let Log { rate, ring, unfinished, held, .. } = log;
         if unfinished.is_waiting() {
             unfinished.finish(|line| keep(ring, rate, held, line, &mut way));
@@ -86,13 +79,15 @@ impl Logs {
     }
 
     /// Shows what has waited for long enough: a line without its end, the last lines above a rate. Gives whether it looked.
-    pub(super) fn turn(&mut self, workloads: &[Workload<'_>], now: u64, console: &mut Console) -> bool {
+    pub(super) fn turn(&mut self, config: &Config<'_>, now: u64, console: &mut Console) -> bool {
         if self.due == 0 || self.due > now {
             return false;
         }
         self.due = 0;
-        for ((workload, log), is_muted) in workloads.iter().zip(&mut self.logs).zip(self.muted) {
-            let mut way = Way { workload, is_muted, now, console };
+        for (index, workload) in config.workloads.iter().enumerate() {
+            let slot = config.slots.of(index);
+            let log = &mut self.logs[slot];
+            let mut way = Way { workload, is_muted: self.muted[slot], now, console };
             if (1..=now).contains(&log.unfinished_at) {
                 log.unfinished_at = 0;
                 let Log { rate, ring, unfinished, held, .. } = log;
@@ -112,23 +107,23 @@ impl Logs {
     }
 
     /// Where the last `lines` lines begin.
-    pub(super) fn last(&self, index: usize, lines: u32) -> Cursor {
-        self.logs[index].ring.last(lines)
+    pub(super) fn last(&self, slot: usize, lines: u32) -> Cursor {
+        self.logs[slot].ring.last(lines)
     }
 
     /// The line at `cursor`, which moves on.
-    pub(super) fn read(&self, index: usize, cursor: &mut Cursor, buffer: &mut [u8]) -> Option<Entry> {
-        self.logs[index].ring.read(cursor, buffer)
+    pub(super) fn read(&self, slot: usize, cursor: &mut Cursor, buffer: &mut [u8]) -> Option<Entry> {
+        self.logs[slot].ring.read(cursor, buffer)
     }
 
     /// Lines that the rate did not let through.
-    pub(super) fn dropped(&self, index: usize) -> u32 {
-        self.logs[index].rate.lost()
+    pub(super) fn dropped(&self, slot: usize) -> u32 {
+        self.logs[slot].rate.lost()
     }
 
     /// Keeps the lines of one workload away from the console, or shows them there again.
-    pub(super) fn mute(&mut self, index: usize, is_muted: bool) {
-        self.muted[index] = is_muted;
+    pub(super) fn mute(&mut self, slot: usize, is_muted: bool) {
+        self.muted[slot] = is_muted;
     }
 
     /// The same for every workload, and for those that a reload adds.
@@ -137,32 +132,17 @@ impl Logs {
         self.mutes_new = is_muted;
     }
 
-    /// Keeps muted under another configuration who was: by the name, for a workload that changed is still the one meant.
-    pub(super) fn adopt_muted(&mut self, old: &Config<'_>, new: &Config<'_>) {
-        let was = core::mem::replace(&mut self.muted, [self.mutes_new; WORKLOADS]);
-        for (place, workload) in self.muted.iter_mut().zip(&new.workloads) {
-            let known = old.workloads.iter().position(|known| known.name == workload.name);
-            *place = known.map_or(self.mutes_new, |known| was[known]);
-        }
-    }
-
-    /// Brings the logs into the order of another configuration: `old[new]` is where each was before. What was at no
-    /// place of `old` any more is given to the new ones, and emptied.
-    pub(super) fn adopt(&mut self, old: &[Option<usize>]) {
-        let mut at: [usize; WORKLOADS] = core::array::from_fn(|index| index);
-        for (new, old) in old.iter().enumerate() {
-            let place = old.and_then(|old| at.iter().position(|was| *was == old));
-            if let Some(place) = place.filter(|place| *place != new) {
-                self.logs.swap(new, place);
-                at.swap(new, place);
+    /// Goes over to another configuration: the slots that are not in `kept` have new workloads, or changed ones. A workload
+    /// that changed stays muted; one that is new is muted if all were.
+    pub(super) fn adopt(&mut self, old: &Config<'_>, new: &Config<'_>, kept: WorkloadSet) {
+        for (index, workload) in new.workloads.iter().enumerate() {
+            let slot = new.slots.of(index);
+            if old.workloads.iter().all(|known| known.name != workload.name) {
+                self.muted[slot] = self.mutes_new;
             }
-        }
-        for (new, old) in old.iter().enumerate().filter(|(_, old)| old.is_none()) {
-            debug_assert!(old.is_none());
-            self.logs[new].unfinished.finish(|_| {});
-            self.logs[new].ring.clear();
-            self.logs[new].held.clear();
-            self.logs[new].rate = Rate::NEW;
+            if !kept.contains(slot) {
+                self.logs[slot].clear();
+            }
         }
     }
 }
@@ -170,6 +150,13 @@ impl Logs {
 impl Log {
     const EMPTY: Self =
         Self { rate: Rate::NEW, unfinished_at: 0, ring: Ring::EMPTY, unfinished: LineBuffer::EMPTY, held: Ring::EMPTY };
+
+    fn clear(&mut self) {
+        self.unfinished.finish(|_| {});
+        self.ring.clear();
+        self.held.clear();
+        self.rate = Rate::NEW;
+    }
 
     fn due(&self, workload: &Workload<'_>) -> Option<u64> {
         let at = earliest([Some(self.unfinished_at), self.rate.due(workload.supervision.rate)]);

@@ -4,8 +4,9 @@
 //! missing, or short, and nobody says so. The image builder puts a list of all files at the start of the archive, and an
 //! empty file at its very end: where the one is there and the other is not, the list tells what is missing.
 
-use super::{Console, read_file};
-use crate::path::{access, stat};
+use crate::console::Console;
+use crate::os::files::read_file;
+use crate::os::path::{access, stat};
 use heapless::String;
 use hilum::fixed_string::append;
 use hilum::log::Printable;
@@ -51,7 +52,7 @@ fn tell(console: &mut Console) {
         }
         None => Ok(()),
     };
-    console.say(format_args!(
+    console.error(format_args!(
         "the image is not whole: {missing} file{} missing or short{what}; the board has too little memory for it, or the \
          image was cut off",
         if missing == 1 { " is" } else { "s are" }

@@ -3,8 +3,10 @@
 //! There is no modprobe. The image builder has put the files flat into /lib/modules, and what each of them needs into one
 //! file there, a line each: the module, and the others in the order in which they are loaded.
 
-use super::{Console, words};
-use crate::path::{access, open};
+use crate::console::Console;
+use crate::os::errno::describe;
+use crate::os::files::read_file;
+use crate::os::path::{access, open};
 use core::ffi::CStr;
 use hilum::config::{Config, System, limits, needed_modules};
 use hilum::fixed_string::text;
@@ -23,7 +25,7 @@ const LOAD: &str = "/lib/modules/load";
 const LOAD_BYTES: usize = 4 * 1024;
 
 fn text_of<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
-    let length = super::read_file(path, buffer).unwrap_or(0);
+    let length = read_file(path, buffer).unwrap_or(0);
     core::str::from_utf8(&buffer[..length]).unwrap_or_default()
 }
 
@@ -62,13 +64,13 @@ pub(super) fn load_all(config: &Config<'_>, console: &mut Console) {
     for (name, parameters) in lines.chain(board) {
         if let Err((errno, hint)) = load_with(needs, name, parameters) {
             let before = if hint.is_empty() { "" } else { ": " };
-            console.say(format_args!("module {name}: {}{before}{hint}", words(errno)));
+            console.error(format_args!("module {name}: {}{before}{hint}", describe(errno)));
         }
     }
     for name in needed_modules(config) {
         match load_with(needs, name, "") {
             Ok(()) | Err((Errno::NOENT, MISSING)) => {}
-            Err((errno, _)) => console.say(format_args!("module {name}: {}", words(errno))),
+            Err((errno, _)) => console.error(format_args!("module {name}: {}", describe(errno))),
         }
     }
 }

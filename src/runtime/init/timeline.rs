@@ -1,7 +1,8 @@
 //! What happened and when, in microseconds since the kernel's start: for `hilum timeline`.
 
-use hilum::config::limits;
-use hilum_sys::{Once, boottime_us};
+use crate::os::clock::boottime_us;
+use hilum::config::{WorkloadSet, limits};
+use hilum_sys::Once;
 
 /// Events that are kept: the first ones, which are the boot, with four for each workload. Memory is taken by those alone
 /// that there are.
@@ -24,7 +25,7 @@ pub(super) enum Moment {
     NetworkReady,
     /// The board's disks are mounted, or cannot be.
     DisksReady,
-    /// The workload with this index gets a process.
+    /// The workload in this slot gets a process.
     Start(u8),
     /// Its program was executed.
     Executed(u8),
@@ -45,7 +46,8 @@ pub(super) struct Timeline {
 impl Timeline {
     /// The kernel's start, at 0, is in it already.
     pub(super) fn new() -> Self {
-        Self { events: EVENTS.take().map_or(&mut [][..], |events| &mut events[..]), count: 1 }
+        let events = EVENTS.take().map_or(&mut [][..], |events| &mut events[..]);
+        Self { count: events.len().min(1), events }
     }
 
     /// Notes that something happens now.
@@ -65,21 +67,13 @@ impl Timeline {
         self.count += 1;
     }
 
-    /// Brings the events into the order of another configuration: `old[new]` is where each workload was before. What
-    /// happened to one that is gone is forgotten.
-    pub(super) fn adopt(&mut self, old: &[Option<usize>]) {
+    /// Forgets what happened to workloads whose slots are not in `slots`.
+    pub(super) fn keep(&mut self, slots: WorkloadSet) {
         let mut kept = 0;
         for at in 0..self.count {
-            let (us, moment) = self.events[at];
-            let moment = match moment.words().1 {
-                None => Some(moment),
-                Some(index) => {
-                    let new = old.iter().position(|old| *old == Some(index.into()));
-                    new.map(|new| moment.of(new as u8))
-                }
-            };
-            if let Some(moment) = moment {
-                self.events[kept] = (us, moment);
+            let event = self.events[at];
+            if event.1.words().1.is_none_or(|slot| slots.contains(slot.into())) {
+                self.events[kept] = event;
                 kept += 1;
             }
         }
@@ -97,18 +91,7 @@ impl Timeline {
 }
 
 impl Moment {
-    /// The same of another workload.
-    const fn of(self, index: u8) -> Self {
-        match self {
-            Self::Start(_) => Self::Start(index),
-            Self::Executed(_) => Self::Executed(index),
-            Self::Ready(_) => Self::Ready(index),
-            Self::Ended(_) => Self::Ended(index),
-            other => other,
-        }
-    }
-
-    /// What it is about, and of which workload.
+    /// Returns what it is about, and the slot of the workload.
     pub(super) const fn words(self) -> (&'static str, Option<u8>) {
         match self {
             Self::Kernel => ("kernel started", None),
@@ -118,10 +101,10 @@ impl Moment {
             Self::Arranged => ("board arranged", None),
             Self::NetworkReady => ("modules ready", None),
             Self::DisksReady => ("disks ready", None),
-            Self::Start(index) => ("start", Some(index)),
-            Self::Executed(index) => ("program executed", Some(index)),
-            Self::Ready(index) => ("ready", Some(index)),
-            Self::Ended(index) => ("ended", Some(index)),
+            Self::Start(slot) => ("start", Some(slot)),
+            Self::Executed(slot) => ("program executed", Some(slot)),
+            Self::Ready(slot) => ("ready", Some(slot)),
+            Self::Ended(slot) => ("ended", Some(slot)),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What of networking the kernel can, found out by doing it: in a network namespace that is of no other use.
 
 use super::{exchange, filter_socket, index_of, request, route_socket};
-use crate::path::open;
+use crate::os::path::open;
 use hilum::config::Mac;
 use hilum::netlink::{Inner, Make, Writer, make_bridge, make_link, try_rules};
 use rustix::fd::AsRawFd;

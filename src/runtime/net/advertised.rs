@@ -4,14 +4,13 @@
 //! hears of the routes and addresses that it makes, and takes away those that overlap. Meanwhile the workloads' own routes
 //! go before them ([`hilum::netlink::bridge_neighbours`]).
 
-use super::lease::QUIET_MS;
-use super::links::BoardLinks;
+use super::link_state::{BoardLinks, QUIET_MS};
 use super::{each, exchange, route_socket};
-use crate::init::Console;
+use crate::console::Console;
+use crate::os::clock::monotonic_ms;
 use hilum::config::{Config, HostLink, Prefix};
 use hilum::dhcp::{Taken, advertised};
 use hilum::netlink::{AddressEntry, List, RouteEntry, delete_address, delete_kernel_route, list};
-use hilum_sys::monotonic_ms;
 use rustix::io::Errno;
 
 /// Returns whether a link of the configuration listens to routers.
@@ -59,7 +58,7 @@ impl BoardLinks {
         }
         known.quiet_until = now + QUIET_MS;
         known.ignored = Some(network);
-        console.tell(format_args!("link {}: {network} of a router advertisement is refused: {taken}", link.name));
+        console.info(format_args!("link {}: {network} of a router advertisement is refused: {taken}", link.name));
     }
 
     /// Looks at all routes and addresses.

@@ -1,7 +1,9 @@
 //! What workloads need of the board before they start: settings, bridges, rules.
 
-use super::{exchange, filter_socket, has_ipv6, index_of, request, route_socket, set, set_by_name, set_unless_said};
-use crate::init::{Console, words};
+use super::{exchange, filter_socket, has_ipv6, index_of, request, route_socket};
+use crate::console::Console;
+use crate::os::errno::describe;
+use crate::os::sysctl::{set, set_by_name, set_unless_configured};
 use hilum::config::{Bridge, Config, Sysctl};
 use hilum::netlink::{Writer, board_rules, bridge_neighbours, make_bridge, set_up_bridge};
 use rustix::fd::OwnedFd;
@@ -14,7 +16,7 @@ const RULES_BYTES: usize = 32 * 1024;
 pub(crate) fn set_all(config: &Config<'_>, console: &mut Console) {
     for Sysctl { name, value } in &config.system.sysctls {
         if let Err(errno) = set_by_name(name, value) {
-            console.say(format_args!("sysctl {name}: {}", words(errno)));
+            console.error(format_args!("sysctl {name}: {}", describe(errno)));
         }
     }
 }
@@ -27,9 +29,9 @@ pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) {
     // Rules come first, and without them nothing is passed on.
     let ruled = rules(config);
     if let Err(errno) = ruled {
-        console.say(format_args!(
+        console.error(format_args!(
             "packet rules: {}: the kernel lacks a part of nf_tables, or a module is not loaded",
-            words(errno)
+            describe(errno)
         ));
     }
     let made = bridges(config).and_then(|()| if ruled.is_ok() { forward(config) } else { Ok(()) });
@@ -38,7 +40,7 @@ pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) {
             Errno::OPNOTSUPP => ": the kernel lacks bridge, or its module is not loaded",
             _ => "",
         };
-        console.say(format_args!("bridge {what}: {}{hint}; workloads behind it do not start", words(errno)));
+        console.error(format_args!("bridge {what}: {}{hint}; workloads behind it do not start", describe(errno)));
     }
 }
 
@@ -57,7 +59,7 @@ fn bridges<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
             let _ = set(&["net/ipv4/conf/", bridge.name, "/send_redirects"], "0");
             // Nobody behind it is a router.
             for setting in ["accept_ra", "autoconf"] {
-                set_unless_said(config, &["net/ipv6/conf/", bridge.name, "/", setting], "0");
+                set_unless_configured(config, &["net/ipv6/conf/", bridge.name, "/", setting], "0");
             }
             exchange(&socket, &mut |writer| set_up_bridge(writer, bridge, index, has_ipv6))?;
             neighbours(&socket, config, bridge, index)
@@ -83,7 +85,7 @@ pub(crate) fn adopt(config: &Config<'_>, console: &mut Console) {
             neighbours(&socket, config, bridge, index)
         });
         if let Err(errno) = made {
-            console.say(format_args!("bridge {}: {}", bridge.name, words(errno)));
+            console.error(format_args!("bridge {}: {}", bridge.name, describe(errno)));
         }
     }
 }

@@ -4,14 +4,18 @@
 //! an empty folder as its root, as nobody, without capabilities, and with a filter that leaves it nine system calls. It
 //! tells PID 1 what it was given, and PID 1 looks at that before it uses it. It ends when PID 1 closes its socket.
 
+use crate::os::clock::{boottime_us, monotonic_ms};
+use crate::os::helper::{self, Kept, Role};
+use crate::os::privileges::drop_bounding_set;
+use crate::os::wait::timespec_from_ms;
 use hilum::Architecture;
 use hilum::config::{Capabilities, Mac};
 use hilum::dhcp::{Client, FRAME_BYTES, LEASE_BYTES, Lease, News};
 use hilum::namespaces::Namespaces;
 use hilum::seccomp::{Instruction, assemble_only};
-use hilum_sys::{Cloned, exit, monotonic_ms};
+use hilum_sys::exit;
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socketpair};
 use rustix::process::{Gid, Uid};
@@ -82,29 +86,23 @@ pub(super) fn start(index: u32, mac: Mac, root: &str) -> Result<Running, Errno> 
     const OWN: [&str; 5] = ["mnt", "pid", "ipc", "uts", "cgroup"];
     let namespaces = OWN.iter().fold(0, |flags, name| flags | Namespaces::flag(name));
     let (socket, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    match hilum_sys::clone(namespaces, None)? {
-        // It is reaped with the orphans: the end of its socket says that it is gone.
-        Cloned::Parent { .. } => Ok(Running { socket }),
-        Cloned::Child => {
-            drop(socket);
-            match confine(index, &other, root) {
-                Ok(wire) => run(mac, &wire, &other),
-                Err(errno) => exit(errno.raw_os_error().clamp(1, 127)),
-            }
-        }
-    }
+    let role = Role { namespaces, ..Role::lasting(c"hilum-dhcp") };
+    let mut work = || match confine(index, root) {
+        Ok(wire) => run(mac, &wire, &other),
+        Err(errno) => errno.raw_os_error().clamp(1, 127),
+    };
+    // It is reaped with the orphans: the end of its socket says that it is gone.
+    helper::spawn(&role, Kept::of([Some(other.as_fd())]), &mut work)?;
+    Ok(Running { socket })
 }
 
 /// Gives up everything but the two sockets.
-fn confine(index: u32, other: &OwnedFd, root: &str) -> Result<OwnedFd, Errno> {
+fn confine(index: u32, root: &str) -> Result<OwnedFd, Errno> {
     let wire = hilum_sys::packet_socket(index, &FILTER)?;
-    let mut kept = [wire.as_raw_fd(), other.as_raw_fd()].map(i32::unsigned_abs);
-    hilum_sys::close_all_but(&mut kept)?;
-    crate::helper::become_ordinary()?;
     let _ = rustix::process::setsid();
-    rustix::process::chroot(crate::path::Path(root))?;
+    rustix::process::chroot(crate::os::path::Path(root))?;
     rustix::process::chdir(c"/")?;
-    crate::workload::cut_bounding_set(Capabilities::NONE)?;
+    drop_bounding_set(Capabilities::NONE)?;
     rustix::thread::set_thread_groups(&[])?;
     rustix::thread::set_thread_res_gid(Gid::from_raw(NOBODY), Gid::from_raw(NOBODY), Gid::from_raw(NOBODY))?;
     rustix::thread::set_thread_res_uid(Uid::from_raw(NOBODY), Uid::from_raw(NOBODY), Uid::from_raw(NOBODY))?;
@@ -117,7 +115,7 @@ fn confine(index: u32, other: &OwnedFd, root: &str) -> Result<OwnedFd, Errno> {
 
 /// Asks, and tells; for ever.
 fn run(mac: Mac, wire: &OwnedFd, other: &OwnedFd) -> ! {
-    let chance = hilum_sys::boottime_us() as u32 ^ u32::from_ne_bytes([mac.0[2], mac.0[3], mac.0[4], mac.0[5]]);
+    let chance = boottime_us() as u32 ^ u32::from_ne_bytes([mac.0[2], mac.0[3], mac.0[4], mac.0[5]]);
     let mut client = Client::new(mac, chance, monotonic_ms());
     let (mut frame, mut heard) = ([0; FRAME_BYTES], [0; 1600]);
     loop {
@@ -129,7 +127,7 @@ fn run(mac: Mac, wire: &OwnedFd, other: &OwnedFd) -> ! {
         }
         let left = client.deadline().saturating_sub(monotonic_ms());
         let mut waits = [PollFd::new(wire, PollFlags::IN), PollFd::new(other, PollFlags::IN)];
-        let _ = poll(&mut waits, Some(&crate::init::milliseconds(left)));
+        let _ = poll(&mut waits, Some(&timespec_from_ms(left)));
         if !waits[1].revents().is_empty() {
             exit(0)
         }

@@ -1,6 +1,8 @@
 //! One of the board's links: whether a line means it, and what is set before and when it comes up.
 
-use super::{exchange, route_socket, set_unless_said};
+use super::{exchange, route_socket};
+use crate::os::files::read_file;
+use crate::os::sysctl::set_unless_configured;
 use hilum::config::{Config, HostLink, Prefix, Which};
 use hilum::fixed_string::text;
 use hilum::netlink::{LinkEntry, Neighbours, add_address, add_route, rename_link, set_link};
@@ -22,7 +24,7 @@ fn has_path(entry: &LinkEntry<'_>, path: &str) -> bool {
     // A link's name has at most 15 bytes.
     let mut link = text::<48>(format_args!("/sys/class/net/{name}/ifindex"));
     let mut text = [0; 16];
-    let length = crate::init::read_file(&link, &mut text).unwrap_or(0);
+    let length = read_file(&link, &mut text).unwrap_or(0);
     let index = core::str::from_utf8(&text[..length]).unwrap_or_default().trim_end().parse();
     // What the kernel tells is of some time ago: another link may have the name by now.
     if index != Ok(entry.index) {
@@ -30,7 +32,8 @@ fn has_path(entry: &LinkEntry<'_>, path: &str) -> bool {
     }
     link.truncate(link.len() - "/ifindex".len());
     let mut buffer = [core::mem::MaybeUninit::uninit(); 512];
-    let Ok((found, _)) = rustix::fs::readlinkat_raw(rustix::fs::CWD, crate::path::Path(&link), &mut buffer[..]) else {
+    let Ok((found, _)) = rustix::fs::readlinkat_raw(rustix::fs::CWD, crate::os::path::Path(&link), &mut buffer[..])
+    else {
         return false;
     };
     let found = core::str::from_utf8(found).unwrap_or_default();
@@ -68,7 +71,7 @@ pub(super) fn set_up(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry
 /// for (ip-sysctl.rst). A kernel without IPv6 has none of the second ones.
 /// What a `sysctl` line says of the link stays.
 fn harden(config: &Config<'_>, link: &HostLink<'_>) {
-    let set = |parts: &[&str], value: &str| set_unless_said(config, parts, value);
+    let set = |parts: &[&str], value: &str| set_unless_configured(config, parts, value);
     for name in ["accept_redirects", "secure_redirects", "accept_source_route", "send_redirects"] {
         set(&["net/ipv4/conf/", link.name, "/", name], "0");
     }

@@ -1,31 +1,20 @@
 //! What a DHCP server gave a link: set on the link, taken from it, and told.
 
-use super::links::BoardLinks;
+use super::link_state::{BoardLinks, QUIET_MS, Refused};
 use super::{exchange, route_socket};
-use crate::init::{Console, words};
+use crate::console::Console;
+use crate::os::clock::monotonic_ms;
+use crate::os::errno::describe;
 use core::net::IpAddr;
 use hilum::config::{Config, HostLink, Prefix};
 use hilum::dhcp::{Lease, Taken, taken};
 use hilum::fixed_string::append;
 use hilum::netlink::{Neighbours, add_address, add_route, delete_address, delete_route};
-use hilum_sys::monotonic_ms;
 use rustix::io::Errno;
 
 /// The metric of the first link's default route by DHCP; those of later links come after it, and all of them after the
 /// routes that lines say.
 const METRIC: u32 = 100;
-
-/// Milliseconds between two lines about what one link refuses: anybody on the wire can have them told.
-pub(super) const QUIET_MS: u64 = 60_000;
-
-/// A lease that a link does not take.
-#[derive(Clone, Copy)]
-pub(super) struct Refused {
-    lease: Lease,
-    /// When it was given, in milliseconds.
-    at: u64,
-    is_told: bool,
-}
 
 impl BoardLinks {
     /// Returns whose network a lease for the link at `place` overlaps. A link without a carrier has nobody to speak to: what
@@ -53,7 +42,7 @@ impl BoardLinks {
         known.refused = None;
         let before = known.lease.replace(lease);
         if let Err(errno) = take(known.index, place, before, &lease, link) {
-            console.tell(format_args!("link {}: {}: {}", link.name, lease.prefix(), words(errno)));
+            console.info(format_args!("link {}: {}: {}", link.name, lease.prefix(), describe(errno)));
         }
         if !before.is_some_and(|before| before.is_like(&lease)) {
             tell_lease(link, &lease, console);
@@ -76,7 +65,7 @@ impl BoardLinks {
         if is_now {
             known.quiet_until = at + QUIET_MS;
             let (name, prefix, server) = (link.name, lease.prefix(), lease.server);
-            console.tell(format_args!("link {name}: {prefix} from {server} is refused: {why}"));
+            console.info(format_args!("link {name}: {prefix} from {server} is refused: {why}"));
         }
     }
 
@@ -90,7 +79,7 @@ impl BoardLinks {
             }
             if let Some(old) = known.lease.take_if(is_free) {
                 let _ = give_back(known.index, other, &old);
-                console.tell(format_args!("link {}: the lease of {} is over", link.name, old.prefix()));
+                console.info(format_args!("link {}: the lease of {} is over", link.name, old.prefix()));
             }
         }
     }
@@ -118,8 +107,8 @@ fn tell_lease(link: &HostLink<'_>, lease: &Lease, console: &mut Console) {
         let _ = append(&mut router, format_args!(" via {address}"));
     }
     match lease.seconds {
-        u32::MAX => console.tell(format_args!("link {name}: {prefix}{router} from {server}")),
-        seconds => console.tell(format_args!("link {name}: {prefix}{router} from {server} for {seconds} s")),
+        u32::MAX => console.info(format_args!("link {name}: {prefix}{router} from {server}")),
+        seconds => console.info(format_args!("link {name}: {prefix}{router} from {server} for {seconds} s")),
     }
 }
 

@@ -7,16 +7,18 @@
 use super::advertised::are_heard;
 use super::dhcp::{self, Running, Word};
 use super::host_link::{is_meant, set_up};
-use super::lease::{Refused, give_back};
+use super::lease::give_back;
+use super::link_state::{BoardLinks, LinkState};
 use super::{each_link, route_socket};
-use crate::init::{Console, Kind, words};
-use crate::turn::{LEASES, LINK_MESSAGES};
+use crate::console::Console;
+use crate::os::clock::monotonic_ms;
+use crate::os::environment::Environment;
+use crate::os::errno::describe;
+use crate::os::turn::{LEASES, LINK_MESSAGES};
 use core::net::IpAddr;
-use hilum::config::{Attachment, Config, Mac, Prefix, Which, limits};
-use hilum::dhcp::Lease;
+use hilum::config::{Attachment, Config, Which, limits};
 use hilum::fixed_string::append;
 use hilum::netlink::{LinkEntry, Message, Messages};
-use hilum_sys::monotonic_ms;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -27,77 +29,34 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv,
 const PATIENCE_MS: u64 = 10_000;
 /// Milliseconds until a client that ended is started again.
 const AGAIN_MS: u64 = 5_000;
-/// What is known of one link of the configuration.
-pub(super) struct Known {
-    /// Its index; 0 while it is not there.
-    pub(super) index: u32,
-    mac: Option<Mac>,
-    pub(super) has_carrier: bool,
-    /// That something is missing was told.
-    is_told: bool,
-    /// Who asks for its address.
-    client: Option<Running>,
-    /// When the next one starts.
-    start_at: Option<u64>,
-    /// What it was given.
-    pub(super) lease: Option<Lease>,
-    /// What its client was given last and the link does not take.
-    pub(super) refused: Option<Refused>,
-    /// When the next refusal may be told, in milliseconds.
-    pub(super) quiet_until: u64,
-    /// The network of a router advertisement that was told last as refused.
-    pub(super) ignored: Option<Prefix>,
-}
-
-impl Known {
-    const NOTHING: Self = Self {
-        index: 0,
-        mac: None,
-        has_carrier: false,
-        is_told: false,
-        client: None,
-        start_at: None,
-        lease: None,
-        refused: None,
-        quiet_until: 0,
-        ignored: None,
-    };
-}
-
-/// The board's links, as PID 1 follows them.
-pub(crate) struct BoardLinks {
-    kind: Kind,
-    /// An empty folder.
-    empty: &'static str,
-    /// Where the kernel tells of links; none where there is nothing to follow.
-    socket: Option<OwnedFd>,
-    pub(super) known: [Known; limits::HOST_LINKS],
-    /// When links without a carrier, or without a lease, are told of.
-    tell_at: Option<u64>,
-}
 
 impl BoardLinks {
     /// Follows nothing.
     pub(crate) const fn none() -> Self {
         Self {
-            kind: Kind::Container,
+            environment: Environment::Container,
             empty: "",
             socket: None,
-            known: [const { Known::NOTHING }; limits::HOST_LINKS],
+            known: [const { LinkState::NOTHING }; limits::HOST_LINKS],
             tell_at: None,
         }
     }
 
     /// Follows the links of the configuration; those that are there are to be looked at.
-    pub(crate) fn follow(kind: Kind, config: &Config<'_>, empty: &'static str, console: &mut Console) -> Self {
-        let mut links = Self { kind, empty, ..Self::none() };
+    pub(crate) fn follow(
+        environment: Environment,
+        config: &Config<'_>,
+        empty: &'static str,
+        console: &mut Console,
+    ) -> Self {
+        let mut links = Self { environment, empty, ..Self::none() };
         if !config.system.network.links.is_empty() {
             match follow(are_heard(config)) {
                 Ok(socket) => {
                     links.socket = Some(socket);
                     links.tell_at = Some(monotonic_ms() + PATIENCE_MS);
                 }
-                Err(errno) => console.say(format_args!("links: {}", words(errno))),
+                Err(errno) => console.error(format_args!("links: {}", describe(errno))),
             }
         }
         let wants_names = config.workloads.iter().any(|workload| workload.network.has_resolv);
@@ -124,7 +83,7 @@ impl BoardLinks {
             route_socket().and_then(|socket| each_link(&socket, &mut |entry| self.hear(config, entry, console)));
         let result = result.and_then(|()| if are_heard(config) { self.sweep(config, console) } else { Ok(()) });
         if let Err(errno) = result {
-            console.say(format_args!("links: {}", words(errno)));
+            console.error(format_args!("links: {}", describe(errno)));
         }
     }
 
@@ -170,7 +129,7 @@ impl BoardLinks {
                 }
                 Err(errno) => {
                     known.start_at = Some(now + AGAIN_MS);
-                    console.tell(format_args!("link {}: DHCP client: {}", link.name, words(errno)));
+                    console.info(format_args!("link {}: DHCP client: {}", link.name, describe(errno)));
                 }
             }
         }
@@ -180,15 +139,15 @@ impl BoardLinks {
         self.tell_at = None;
         for (link, known) in config.system.network.links.iter().zip(&mut self.known) {
             let what = match known {
-                Known { index: 0, .. } => "is not there",
-                Known { has_carrier: false, .. } => "has no carrier; is the cable in?",
-                Known { lease: None, refused: None, .. } if link.has_dhcp => {
+                LinkState { index: 0, .. } => "is not there",
+                LinkState { has_carrier: false, .. } => "has no carrier; is the cable in?",
+                LinkState { lease: None, refused: None, .. } if link.has_dhcp => {
                     "no DHCP server has answered yet; it is asked on"
                 }
                 _ => continue,
             };
             known.is_told = true;
-            console.tell(format_args!("link {}: {what}", link.name));
+            console.info(format_args!("link {}: {what}", link.name));
         }
     }
 
@@ -209,13 +168,13 @@ impl BoardLinks {
                     known.refused = None;
                     if let Some(lease) = known.lease.take() {
                         let _ = give_back(known.index, place, &lease);
-                        console.tell(format_args!("link {}: the lease of {} is over", link.name, lease.prefix()));
+                        console.info(format_args!("link {}: the lease of {} is over", link.name, lease.prefix()));
                     }
                 }
                 Word::Ended => {
                     known.client = None;
                     known.start_at = Some(monotonic_ms() + AGAIN_MS);
-                    console.tell(format_args!("link {}: its DHCP client ended; another one starts", link.name));
+                    console.info(format_args!("link {}: its DHCP client ended; another one starts", link.name));
                     return false;
                 }
                 Word::Nothing => continue,
@@ -235,11 +194,11 @@ impl BoardLinks {
                         config.workloads.iter().flat_map(|workload| config.pools.of(workload.network.links));
                     let is_given = inner.any(|inner| inner.attachment == Attachment::Moved(link.name));
                     has_changed |= known.lease.is_some();
-                    *known = Known { is_told: !is_given, ..Known::NOTHING };
+                    *known = LinkState { is_told: !is_given, ..LinkState::NOTHING };
                     if is_given {
                         continue;
                     }
-                    console.tell(format_args!("link {}: is gone", link.name));
+                    console.info(format_args!("link {}: is gone", link.name));
                 }
                 continue;
             }
@@ -249,9 +208,9 @@ impl BoardLinks {
                 continue;
             }
             if known.index != entry.index {
-                *known = Known { index: entry.index, is_told: known.is_told, ..Known::NOTHING };
+                *known = LinkState { index: entry.index, is_told: known.is_told, ..LinkState::NOTHING };
                 if let Err(errno) = set_up(config, link, entry) {
-                    console.tell(format_args!("link {}: {}", link.name, words(errno)));
+                    console.info(format_args!("link {}: {}", link.name, describe(errno)));
                 }
             }
             known.mac = entry.mac;
@@ -261,7 +220,7 @@ impl BoardLinks {
                 if known.is_told || (is_settled && !entry.has_carrier) {
                     known.is_told = true;
                     let what = if entry.has_carrier { "has a carrier" } else { "lost its carrier" };
-                    console.tell(format_args!("link {}: {what}", link.name));
+                    console.info(format_args!("link {}: {what}", link.name));
                 }
                 // A client that its socket leaves ends. Another wire may lead to another network, so the next one asks anew;
                 // what was given stays until then, or until its time is over.
@@ -279,7 +238,7 @@ impl BoardLinks {
 
     /// Writes the name servers for workloads that say `resolv`. In place: they have this very file.
     fn write_name_servers(&self, config: &Config<'_>, console: &mut Console) {
-        if self.kind == Kind::Container {
+        if self.environment == Environment::Container {
             return;
         }
         let mut text: heapless::String<256> = heapless::String::new();
@@ -302,9 +261,9 @@ impl BoardLinks {
             let _ = append(&mut text, format_args!("nameserver {server}\n"));
         }
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = crate::path::open(hilum::plan::RESOLV.source, flags, Mode::from_raw_mode(0o644));
+        let file = crate::os::path::open(hilum::plan::RESOLV.source, flags, Mode::from_raw_mode(0o644));
         if let Err(errno) = file.and_then(|file| rustix::io::write(&file, text.as_bytes())) {
-            console.say(format_args!("{}: {}", hilum::plan::RESOLV.source, words(errno)));
+            console.error(format_args!("{}: {}", hilum::plan::RESOLV.source, describe(errno)));
         }
     }
 }

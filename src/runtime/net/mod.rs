@@ -8,21 +8,17 @@ mod bridges;
 mod dhcp;
 mod host_link;
 mod lease;
+mod link_state;
 mod links;
 mod workload;
 
 pub(crate) use ability::{KINDS, can};
 pub(crate) use bridges::{adopt, prepare, set_all};
-pub(crate) use links::BoardLinks;
+pub(crate) use link_state::BoardLinks;
 pub(crate) use workload::{Rules, connect, set_up};
 
-use crate::path::open;
-use core::fmt::Write;
-use hilum::config::Config;
 use hilum::netlink::{LinkEntry, List, Message, Messages, Refusal, Writer, acknowledge, list};
-use hilum::settings::{PATH_BYTES, is_set_by, path};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::netlink::NETFILTER;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
@@ -136,41 +132,5 @@ pub(crate) fn loopback_up() -> Result<(), Errno> {
 
 /// Whether the kernel has IPv6.
 pub(crate) fn has_ipv6() -> bool {
-    crate::path::access("/proc/sys/net/ipv6", rustix::fs::Access::EXISTS).is_ok()
-}
-
-/// Writes a setting below /proc/sys, whose path is in parts: it is that of the network namespace of whoever opens it
-/// (proc_sys(5)).
-///
-/// # Errors
-/// ENOENT where the kernel has no such setting, EINVAL for a value that it does not take.
-pub(crate) fn set(parts: &[&str], value: &str) -> Result<(), Errno> {
-    let mut path: heapless::String<PATH_BYTES> = heapless::String::new();
-    let _ = path.write_str("/proc/sys/");
-    for part in parts {
-        path.push_str(part).map_err(|_| Errno::NAMETOOLONG)?;
-    }
-    write_setting(&path, value)
-}
-
-/// The same by its name.
-///
-/// # Errors
-/// As [`set`].
-pub(crate) fn set_by_name(name: &str, value: &str) -> Result<(), Errno> {
-    write_setting(&path(name).ok_or(Errno::NAMETOOLONG)?, value)
-}
-
-/// Writes a link's own setting, unless a `sysctl` line is about it. A kernel without it, or a link that has gone, needs nothing.
-pub(crate) fn set_unless_said(config: &Config<'_>, parts: &[&str], value: &str) {
-    let mut name = heapless::String::<64>::new();
-    let fits = parts.iter().all(|part| name.push_str(part).is_ok());
-    if fits && !is_set_by(&config.system.sysctls, &name) {
-        let _ = set_by_name(&name, value);
-    }
-}
-
-fn write_setting(path: &str, value: &str) -> Result<(), Errno> {
-    let file = open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
-    rustix::io::write(&file, value.as_bytes()).map(|_| ())
+    crate::os::path::access("/proc/sys/net/ipv6", rustix::fs::Access::EXISTS).is_ok()
 }

@@ -1,7 +1,8 @@
 //! One workload's links and rules: from outside, in the board's network namespace, and from inside.
 
-use super::{each_link, exchange, filter_socket, has_ipv6, index_of, request, route_socket, set};
-use crate::init::pause;
+use super::{each_link, exchange, filter_socket, has_ipv6, index_of, request, route_socket};
+use crate::os::sysctl::set;
+use crate::os::wait::pause;
 use core::mem::ManuallyDrop;
 use hilum::config::{Attachment, Config, Mac, Workload, WorkloadLink, port_name};
 use hilum::netlink::{

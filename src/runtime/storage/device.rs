@@ -1,13 +1,14 @@
 //! Block devices: which one is meant, and waiting for it by the kernel's own messages (uevents).
 
-use crate::init::{milliseconds, read_file};
-use crate::path::{Path, access, open};
+use crate::os::clock::monotonic_ms;
+use crate::os::files::read_file;
+use crate::os::path::{Path, access, open};
+use crate::os::wait::timespec_from_ms;
 use core::mem::MaybeUninit;
 use heapless::String;
 use hilum::config::Source;
 use hilum::fixed_string::append;
 use hilum::storage::{START_BYTES, Superblock, table};
-use hilum_sys::monotonic_ms;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Access, Mode, OFlags, RawDir, readlinkat_raw};
@@ -52,7 +53,7 @@ pub(crate) fn find(
         let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) else { return Err(Errno::NOENT) };
         let down = down.unwrap_or(events.as_fd());
         let mut places = [PollFd::new(&events, PollFlags::IN), PollFd::from_borrowed_fd(down, PollFlags::IN)];
-        let Ok(ready) = poll(&mut places, Some(&milliseconds(left.min(LOOK_MS)))) else { continue };
+        let Ok(ready) = poll(&mut places, Some(&timespec_from_ms(left.min(LOOK_MS)))) else { continue };
         let is_down = !places[1].revents().is_empty() && down.as_raw_fd() != events.as_raw_fd();
         if is_down {
             return Err(Errno::CANCELED);

@@ -1,7 +1,8 @@
 //! Repair by the image's own e2fsck, and new filesystems from what the image builder has kept of mke2fs(8).
 
 use super::device::Name;
-use crate::path::{access, open};
+use crate::os::files::read_file;
+use crate::os::path::{access, open};
 use heapless::String;
 use hilum::config::SystemMount;
 use hilum::fixed_string::append;
@@ -38,7 +39,7 @@ pub(super) fn format(mount: &SystemMount<'_>, device: &Name) -> Result<u32, Errn
     let mut path: String<288> = String::new();
     append(&mut path, format_args!("{BLUEPRINTS}{}", mount.target)).map_err(|_| Errno::NAMETOOLONG)?;
     let mut file = [0; 64 * 1024];
-    let length = crate::init::read_file(&path, &mut file)?;
+    let length = read_file(&path, &mut file)?;
     let blueprint = Blueprint::read(&file[..length]).ok_or(Errno::NOEXEC)?;
     let disk = open(device.as_str(), OFlags::WRONLY | OFlags::EXCL | OFlags::CLOEXEC, Mode::empty())?;
     if seek(&disk, SeekFrom::End(0))? < blueprint.bytes {

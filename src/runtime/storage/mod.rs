@@ -1,6 +1,6 @@
 //! The board's own filesystems: found, looked at, repaired where a line says so, mounted, and said.
 //!
-//! Everything here may wait for a disk, so it is done by a copy of PID 1 and never by itself; what is done with what was
+//! Everything here may wait for a disk, so it is done by a helper and never by itself; what is done with what was
 //! found is decided by the library.
 
 mod device;
@@ -8,13 +8,16 @@ mod format;
 
 pub(crate) use device::{Name, find};
 
-use crate::init::{Console, becomes, in_time, milliseconds, words};
-use crate::path::{Path, open};
+use crate::console::Console;
+use crate::os::clock::monotonic_ms;
+use crate::os::deadline::with_timeout;
+use crate::os::errno::describe;
+use crate::os::path::{Path, open};
+use crate::os::wait::{poll_fd, timespec_from_ms};
 use core::fmt;
 use device::start_of;
 use hilum::config::{Config, Instead, Source, SystemMount, Workload, limits};
 use hilum::storage::{Reason, START_BYTES, Superblock, Verdict, decide, decide_refused};
-use hilum_sys::monotonic_ms;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, statx};
@@ -49,31 +52,33 @@ pub(crate) fn mount_all(config: &Config<'_>, down: Option<BorrowedFd<'_>>, conso
 }
 
 fn is_readable(down: Option<BorrowedFd<'_>>) -> bool {
-    down.is_some_and(|down| becomes(down, PollFlags::IN, 0) == Ok(true))
+    down.is_some_and(|down| poll_fd(down, PollFlags::IN, 0) == Ok(true))
 }
 
 /// Mounts one, or does what the line says for the case that it cannot be had.
 fn mount_one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Console) {
     // That it exists already is the usual case, and that it could not be made shows at the mount.
-    let _ = crate::path::mkdir(mount.target, Mode::from_raw_mode(0o755));
+    let _ = crate::os::path::mkdir(mount.target, Mode::from_raw_mode(0o755));
     if !one(mount, down, console) {
         match mount.otherwise {
             Instead::Stop => {
-                console.say(format_args!("mount {}: not mounted; what has paths in it does not start", mount.target));
+                console.error(format_args!("mount {}: not mounted; what has paths in it does not start", mount.target));
             }
             Instead::Tmpfs => {
                 match rustix::mount::mount(c"tmpfs", Path(mount.target), c"tmpfs", flags(mount, false), c"mode=0755") {
-                    Ok(()) => console.say(format_args!(
+                    Ok(()) => console.error(format_args!(
                         "mount {}: memory instead; what is written there is gone with the power",
                         mount.target
                     )),
-                    Err(errno) => console.say(format_args!("mount {}: memory instead: {}", mount.target, words(errno))),
+                    Err(errno) => {
+                        console.error(format_args!("mount {}: memory instead: {}", mount.target, describe(errno)))
+                    }
                 }
             }
         }
     }
     // The next one may be waited for.
-    console.show();
+    console.flush_blocking();
 }
 
 /// Whether something is mounted on the folder of this line.
@@ -89,7 +94,7 @@ pub(crate) fn await_disks(config: &Config<'_>, workload: &Workload<'_>, disks: &
     while !config.all_disks(workload, is_mounted) {
         let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) else { return };
         let mut places = [PollFd::new(&table, PollFlags::PRI), PollFd::new(disks, PollFlags::IN)];
-        let polled = poll(&mut places, Some(&milliseconds(left)));
+        let polled = poll(&mut places, Some(&timespec_from_ms(left)));
         if polled.is_ok() && !places[1].revents().is_empty() {
             return;
         }
@@ -111,7 +116,7 @@ pub(crate) fn await_mount(mount: &SystemMount<'_>) -> Result<(), Errno> {
     let table = mount_table()?;
     while !is_mounted(mount) {
         let left = until.checked_sub(monotonic_ms()).filter(|left| *left > 0).ok_or(Errno::TIMEDOUT)?;
-        let _ = becomes(table.as_fd(), PollFlags::PRI, left);
+        let _ = poll_fd(table.as_fd(), PollFlags::PRI, left);
     }
     Ok(())
 }
@@ -128,14 +133,14 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
     let target = mount.target;
     let waits = || {
         let seconds = mount.wait_ms.div_ceil(1_000);
-        console.say(format_args!("mount {target}: waiting for {}, at most {seconds} s", mount.source));
-        console.show();
+        console.error(format_args!("mount {target}: waiting for {}, at most {seconds} s", mount.source));
+        console.flush_blocking();
     };
     let Some(source) = Source::of(mount.source) else { return false };
     let device = match find(source, mount.wait_ms.into(), down, waits) {
         Ok(device) => device,
         Err(errno) => {
-            console.say(format_args!("mount {target}: {}: {}", mount.source, words(errno)));
+            console.error(format_args!("mount {target}: {}: {}", mount.source, describe(errno)));
             return false;
         }
     };
@@ -145,7 +150,7 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
         let length = match start_of(&device, &mut start) {
             Ok(length) => length,
             Err(errno) => {
-                tell(console, mount, &device, format_args!("{}", words(errno)));
+                tell(console, mount, &device, format_args!("{}", describe(errno)));
                 return false;
             }
         };
@@ -153,18 +158,18 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
         let mut verdict = decide(mount, found.as_ref(), has_repaired);
         if matches!(verdict, Verdict::Mount | Verdict::MountReadOnly(_)) {
             let is_read_only = verdict != Verdict::Mount;
-            match in_time(MOUNT_MS, &mut || attach(mount, &device, is_read_only)) {
+            match with_timeout(MOUNT_MS, &mut || attach(mount, &device, is_read_only)) {
                 Ok(_) => {
                     let replayed = found.is_some_and(|found| found.has_journal) && !is_new;
                     tell_mounted(mount, &device, verdict, replayed, console);
                     if is_new && let Err(errno) = format::grow(mount, &device) {
-                        console.say(format_args!("mount {target}: it stays small: {}", words(errno)));
+                        console.error(format_args!("mount {target}: it stays small: {}", describe(errno)));
                     }
                     return true;
                 }
                 Err(errno) if is_damage(errno) => verdict = decide_refused(mount, has_repaired),
                 Err(errno) => {
-                    console.say(format_args!("mount {target}: {device} as {}: {}", mount.kind, words(errno)));
+                    console.error(format_args!("mount {target}: {device} as {}: {}", mount.kind, describe(errno)));
                     return false;
                 }
             }
@@ -173,7 +178,7 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
         match verdict {
             Verdict::Mount => {}
             Verdict::MountReadOnly(reason) | Verdict::Refuse(reason) => {
-                console.say(format_args!("mount {target}: {device} as {}: {reason}", mount.kind));
+                console.error(format_args!("mount {target}: {device} as {}: {reason}", mount.kind));
                 return false;
             }
             Verdict::Repair(reason) => repair(mount, &device, reason, console),
@@ -185,8 +190,8 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
 /// Repairs the filesystem on a device, and tells what came of it.
 fn repair(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut Console) {
     tell(console, mount, device, format_args!("{reason}; repairing it"));
-    console.show();
-    let repaired = in_time(REPAIR_MS, &mut || format::repair(device));
+    console.flush_blocking();
+    let repaired = with_timeout(REPAIR_MS, &mut || format::repair(device));
     match repaired {
         Ok(0 | 1) => tell(console, mount, device, format_args!("repaired")),
         Ok(status) => {
@@ -195,18 +200,18 @@ fn repair(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut 
         Err(Errno::NOENT) => {
             tell(console, mount, device, format_args!("the image has no {}", format::REPAIR));
         }
-        Err(errno) => tell(console, mount, device, format_args!("repair: {}", words(errno))),
+        Err(errno) => tell(console, mount, device, format_args!("repair: {}", describe(errno))),
     }
 }
 
 /// Makes a new filesystem on a device; gives whether it is there.
 fn reformat(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut Console) -> bool {
     tell(console, mount, device, format_args!("{reason}; making a new {}", mount.kind));
-    console.show();
-    match in_time(REPAIR_MS, &mut || format::format(mount, device)) {
+    console.flush_blocking();
+    match with_timeout(REPAIR_MS, &mut || format::format(mount, device)) {
         Ok(_) => true,
         Err(errno) => {
-            tell(console, mount, device, format_args!("{}", words(errno)));
+            tell(console, mount, device, format_args!("{}", describe(errno)));
             false
         }
     }
@@ -215,7 +220,7 @@ fn reformat(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mu
 /// Says something about a mount and the device that it is made of.
 #[inline(never)]
 fn tell(console: &mut Console, mount: &SystemMount<'_>, device: &Name, what: fmt::Arguments<'_>) {
-    console.say(format_args!("mount {}: {device}: {what}", mount.target));
+    console.error(format_args!("mount {}: {device}: {what}", mount.target));
 }
 
 fn attach(mount: &SystemMount<'_>, device: &Name, is_read_only: bool) -> Result<u32, Errno> {
@@ -232,8 +237,8 @@ fn tell_mounted(mount: &SystemMount<'_>, device: &Name, verdict: Verdict, replay
     let replayed = if replayed { ", its journal replayed" } else { "" };
     match verdict {
         Verdict::MountReadOnly(reason) => {
-            console.say(format_args!("mount {}: {device} read-only: {reason}", mount.target));
+            console.error(format_args!("mount {}: {device} read-only: {reason}", mount.target));
         }
-        _ => console.tell(format_args!("mount {}: {} on {device}{replayed}", mount.target, mount.kind)),
+        _ => console.info(format_args!("mount {}: {} on {device}{replayed}", mount.target, mount.kind)),
     }
 }

@@ -12,6 +12,7 @@ const MARGIN: usize = 512;
 /// limit is (MIN_GAP of mm/util.c).
 const DEPTH: usize = 1 << 20;
 
+#[cfg(panic = "abort")]
 unsafe extern "C" {
     /// The beginning of the program in memory, and the end of its code (linker/board.ld).
     static __ehdr_start: u8;
@@ -22,12 +23,15 @@ unsafe extern "C" {
 #[inline(never)]
 pub fn release_memory() {
     release_stack();
-    // Last, because what follows brings pages back: an error of the other call is read by code that lies far away.
+    // Last, because what follows brings pages back: an error of the other call is read by code that lies far away. A program that
+    // unwinds, a test on the host, has another layout.
+    #[cfg(panic = "abort")]
     release_code();
 }
 
 /// Lets go of the program's own pages, code and constants. They stay in the kernel's cache of the file, and come back one
 /// by one when they are needed; until then they are nobody's.
+#[cfg(panic = "abort")]
 fn release_code() {
     let start = &raw const __ehdr_start as usize;
     let length = (&raw const code_end as usize - start) & !(PAGE - 1);

@@ -15,29 +15,29 @@ use rustix::net::{
 
 /// The root filesystem, /proc and /sys where they are shared, a /dev of its own, the folders of `mount`, and
 /// /etc/resolv.conf.
-const MOST: usize = limits::MOUNTS + 5;
+const MAX_FDS: usize = limits::MOUNTS + 5;
 
 /// What was opened, in the order of the plan's steps.
-pub(super) type Opened = Vec<OwnedFd, MOST>;
+pub(crate) type FdList = Vec<OwnedFd, MAX_FDS>;
 
 /// Bytes of a control message with that many descriptors (cmsg(3)).
-const SPACE: usize = rustix::cmsg_space!(ScmRights(MOST));
+const CMSG_SPACE: usize = rustix::cmsg_space!(ScmRights(MAX_FDS));
 
 /// The two ends: PID 1's and the new process's.
-pub(super) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
 }
 
 /// Sends what was opened. It fits into the socket's buffer, so it does not wait.
-pub(super) fn hand(socket: BorrowedFd<'_>, opened: &Opened) -> Result<(), Errno> {
+pub(crate) fn send_fds(socket: BorrowedFd<'_>, opened: &FdList) -> Result<(), Errno> {
     send(socket, b"!", opened)
 }
 
 /// Sends a message with descriptors.
-pub(super) fn send(socket: BorrowedFd<'_>, message: &[u8], opened: &Opened) -> Result<(), Errno> {
-    let mut descriptors: Vec<BorrowedFd<'_>, MOST> = Vec::new();
+pub(crate) fn send(socket: BorrowedFd<'_>, message: &[u8], opened: &FdList) -> Result<(), Errno> {
+    let mut descriptors: Vec<BorrowedFd<'_>, MAX_FDS> = Vec::new();
     descriptors.extend(opened.iter().map(AsFd::as_fd));
-    let mut space = [MaybeUninit::uninit(); SPACE];
+    let mut space = [MaybeUninit::uninit(); CMSG_SPACE];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(Errno::NOBUFS);
@@ -46,8 +46,8 @@ pub(super) fn send(socket: BorrowedFd<'_>, message: &[u8], opened: &Opened) -> R
 }
 
 /// Waits for the message, unless the socket does not wait; none if the other side ended without one.
-pub(super) fn receive(socket: BorrowedFd<'_>) -> Result<Option<Opened>, Errno> {
-    let mut space = [MaybeUninit::uninit(); SPACE];
+pub(crate) fn receive_fds(socket: BorrowedFd<'_>) -> Result<Option<FdList>, Errno> {
+    let mut space = [MaybeUninit::uninit(); CMSG_SPACE];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut byte = [0];
     let message = loop {
@@ -59,10 +59,10 @@ pub(super) fn receive(socket: BorrowedFd<'_>) -> Result<Option<Opened>, Errno> {
     if message.bytes == 0 {
         return Ok(None);
     }
-    let mut opened = Opened::new();
+    let mut opened = FdList::new();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-            opened.extend(descriptors.take(MOST));
+            opened.extend(descriptors.take(MAX_FDS));
         }
     }
     Ok(Some(opened))

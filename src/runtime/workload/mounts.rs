@@ -8,7 +8,7 @@
 //! Nothing that is opened here is closed one by one: a later step closes all descriptors with two calls.
 
 use super::template;
-use crate::path::{Path, open, open_in_root};
+use crate::os::path::{Path, open, open_in_root};
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::mem::forget;
@@ -30,12 +30,12 @@ const BY_DESCRIPTORS: MoveMountFlags =
 const CLONE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE.union(OpenTreeFlags::OPEN_TREE_CLOEXEC);
 
 /// Cuts this mount namespace off from every other one.
-pub(super) fn make_private() -> Result<(), Errno> {
+pub(crate) fn make_private() -> Result<(), Errno> {
     mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
 }
 
 /// Attaches the root filesystem over the old root, where this process still is, and enters it.
-pub(super) fn attach_root(root: &OwnedFd, is_writable: bool) -> Result<(), Errno> {
+pub(crate) fn attach_root(root: &OwnedFd, is_writable: bool) -> Result<(), Errno> {
     move_mount(root, c"", CWD, c"/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
     rustix::process::fchdir(root)?;
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
@@ -44,7 +44,7 @@ pub(super) fn attach_root(root: &OwnedFd, is_writable: bool) -> Result<(), Errno
 }
 
 /// Makes a filesystem; gives its mount, which is not attached.
-pub(super) fn make(wanted: &plan::Mount) -> Result<OwnedFd, Errno> {
+pub(crate) fn make(wanted: &plan::Mount) -> Result<OwnedFd, Errno> {
     let kind = fsopen(wanted.filesystem.name(), FsOpenFlags::FSOPEN_CLOEXEC)?;
     for (name, value) in wanted.options {
         fsconfig_set_string(&kind, *name, *value)?;
@@ -66,7 +66,7 @@ pub(super) fn make(wanted: &plan::Mount) -> Result<OwnedFd, Errno> {
 
 /// Makes a filesystem and attaches it: one call for what [`make`] and [`attach`] take seven for, but there is no
 /// descriptor of it afterwards. The folder is named by the descriptor that [`below`] gave, which the board's own /proc knows.
-pub(super) fn make_at(wanted: &plan::Mount) -> Result<(), Errno> {
+pub(crate) fn make_at(wanted: &plan::Mount) -> Result<(), Errno> {
     let place = below(CWD, wanted.target, OFlags::DIRECTORY)?;
     let mut options: String<80> = String::new();
     // Two options and a number of twenty digits fit.
@@ -97,7 +97,7 @@ fn own_path(descriptor: BorrowedFd<'_>) -> String<32> {
 }
 
 /// Attaches a filesystem that was made.
-pub(super) fn attach(mount: &OwnedFd, target: &CStr) -> Result<(), Errno> {
+pub(crate) fn attach(mount: &OwnedFd, target: &CStr) -> Result<(), Errno> {
     attach_to(mount, below(CWD, target, OFlags::DIRECTORY)?)
 }
 
@@ -108,12 +108,12 @@ fn attach_to(mount: &OwnedFd, place: OwnedFd) -> Result<(), Errno> {
 }
 
 /// Opens the template in this process's mounts; parts of it are attached later.
-pub(super) fn open_template(path: &str) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_template(path: &str) -> Result<OwnedFd, Errno> {
     open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// Attaches a folder or file of the board that was opened outside.
-pub(super) fn attach_bind(mount: &OwnedFd, bind: &Bind<'_>) -> Result<(), Errno> {
+pub(crate) fn attach_bind(mount: &OwnedFd, bind: &Bind<'_>) -> Result<(), Errno> {
     let mut path: String<256> = String::new();
     // A path of the configuration is shorter; the parser saw to it.
     let _ = path.push_str(bind.target.trim_start_matches('/'));
@@ -126,7 +126,7 @@ pub(super) fn attach_bind(mount: &OwnedFd, bind: &Bind<'_>) -> Result<(), Errno>
 
 /// Attaches a file of a filesystem that is attached, read-only, over another one below the root. Where that is not there,
 /// nothing is done.
-pub(super) fn attach_where_there(filesystem: &OwnedFd, file: &CStr, target: &CStr) -> Result<(), Errno> {
+pub(crate) fn attach_where_there(filesystem: &OwnedFd, file: &CStr, target: &CStr) -> Result<(), Errno> {
     let place = match below(CWD, target, OFlags::empty()) {
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
         place => place?,
@@ -143,7 +143,7 @@ pub(super) fn attach_where_there(filesystem: &OwnedFd, file: &CStr, target: &CSt
 }
 
 /// Makes something of a filesystem read-only, by a mount of it over itself. What is not there needs no cover.
-pub(super) fn cover_read_only(filesystem: &OwnedFd, path: &CStr) -> Result<(), Errno> {
+pub(crate) fn cover_read_only(filesystem: &OwnedFd, path: &CStr) -> Result<(), Errno> {
     let copy = match open_tree(filesystem, inside(path), CLONE) {
         Err(Errno::NOENT) => return Ok(()),
         copy => copy?,
@@ -160,14 +160,14 @@ pub(super) fn cover_read_only(filesystem: &OwnedFd, path: &CStr) -> Result<(), E
 
 /// Something empty to cover the next file with, and the next folder: a mount each, not attached yet.
 #[derive(Default)]
-pub(super) struct Empty {
+pub(crate) struct Empty {
     file: Option<OwnedFd>,
     folder: Option<OwnedFd>,
 }
 
 impl Empty {
     /// Covers something of a filesystem. What is not there needs no cover, and the empty mount is the next one's.
-    pub(super) fn cover(&mut self, filesystem: &OwnedFd, mask: &Mask, template: &OwnedFd) -> Result<(), Errno> {
+    pub(crate) fn cover(&mut self, filesystem: &OwnedFd, mask: &Mask, template: &OwnedFd) -> Result<(), Errno> {
         let (kept, path) = match mask.is_folder {
             true => (&mut self.folder, template::EMPTY_FOLDER),
             false => (&mut self.file, template::EMPTY_FILE),
@@ -198,7 +198,7 @@ fn inside(path: &CStr) -> &CStr {
 }
 
 /// The filesystem that a path below the root belongs to, where it is one that is covered in parts.
-pub(super) fn covered(path: &CStr) -> FileSystem {
+pub(crate) fn covered(path: &CStr) -> FileSystem {
     if path.to_bytes().starts_with(b"sys/") { FileSystem::Sysfs } else { FileSystem::Proc }
 }
 
@@ -231,14 +231,14 @@ fn restrict(mount: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<(), Err
 ///
 /// With both names "." the old root comes to lie over the new one, so no folder has to be there to put it in
 /// (pivot_root(2), "pivot_root(".", ".")"). The working directory is the root afterwards.
-pub(super) fn pivot() -> Result<(), Errno> {
+pub(crate) fn pivot() -> Result<(), Errno> {
     rustix::process::pivot_root(c".", c".")?;
     unmount(c".", UnmountFlags::DETACH)
 }
 
 /// Enters the working directory, inside of the root. Not through what /proc says of open descriptors: the copies of
 /// PID 1's are closed only later, and one of them may be a folder of the board (CVE-2024-21626).
-pub(super) fn enter(path: &str) -> Result<(), Errno> {
+pub(crate) fn enter(path: &str) -> Result<(), Errno> {
     if path == "/" {
         return rustix::process::chdir(c"/");
     }

@@ -1,7 +1,7 @@
 //! What comes back from a workload's set-up: when it reached its program, a record of the step that failed, and the end
 //! of file, which means that the program was executed (the pipe is close-on-exec).
 
-use crate::turn::RECORDS;
+use crate::os::turn::RECORDS;
 use hilum::errno;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -31,7 +31,7 @@ impl Joining {
     const ALL: [Self; 3] = [Self::Groups, Self::Terminal, Self::Pipes];
 
     /// How a report names it.
-    pub(super) const fn step(self) -> usize {
+    pub(crate) const fn step(self) -> usize {
         Self::FIRST + self as usize
     }
 
@@ -40,7 +40,7 @@ impl Joining {
     }
 
     /// What a report names, in words.
-    pub(super) fn text(step: usize) -> &'static str {
+    pub(crate) fn text(step: usize) -> &'static str {
         match Self::of(step) {
             Some(Self::Groups) => "enter the namespace of control groups",
             Some(Self::Terminal) => "open terminal /dev/pts/ptmx",
@@ -50,7 +50,7 @@ impl Joining {
     }
 
     /// What helps where the kernel's own words mislead.
-    pub(super) fn hint(step: usize, errno: errno::Errno) -> Option<&'static str> {
+    pub(crate) fn hint(step: usize, errno: errno::Errno) -> Option<&'static str> {
         const ENOSPC: u16 = 28;
         match (Self::of(step), errno.0) {
             (Some(Self::Terminal), ENOSPC) => Some(
@@ -81,7 +81,7 @@ const TIME: u8 = 0xff;
 
 /// Tells when the program is about to be executed, in microseconds of CLOCK_BOOTTIME. PID 1 would see it only when it
 /// gets the processor again.
-pub(super) fn send_time(pipe: BorrowedFd<'_>, now_us: u64) {
+pub(crate) fn send_time(pipe: BorrowedFd<'_>, now_us: u64) {
     let mut record: Record = [TIME; _];
     record[1..].copy_from_slice(&now_us.to_ne_bytes());
     // A lost time is a figure that is not shown.
@@ -90,7 +90,7 @@ pub(super) fn send_time(pipe: BorrowedFd<'_>, now_us: u64) {
 
 impl Report {
     /// Sends it; the process ends after it, so there is nobody to tell if that fails.
-    pub(super) fn send(self, pipe: BorrowedFd<'_>) {
+    pub(crate) fn send(self, pipe: BorrowedFd<'_>) {
         let mut record: Record = [0; _];
         record[0] = self.step as u8;
         record[1..3].copy_from_slice(&self.errno.0.to_ne_bytes());
@@ -99,7 +99,7 @@ impl Report {
 }
 
 /// Reads the pipe without waiting; a time goes into `executed_us`.
-pub(super) fn receive(pipe: &OwnedFd, executed_us: &mut Option<u64>) -> Outcome {
+pub(crate) fn receive(pipe: &OwnedFd, executed_us: &mut Option<u64>) -> Outcome {
     let mut record: Record = [0; _];
     for _ in 0..RECORDS {
         match rustix::io::read(pipe.as_fd(), &mut record) {

@@ -8,8 +8,8 @@
 //! own, a mask cannot be led to something else, as one that is bound from a root filesystem's /dev/null can
 //! (CVE-2025-31133).
 
-use crate::init::Kind;
-use crate::path::{Path, stat};
+use crate::os::environment::Environment;
+use crate::os::path::{Path, stat};
 use core::ffi::CStr;
 use hilum::config::{Device, User};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,23 +21,23 @@ use rustix::mount::{
 };
 
 /// The parts, by their paths below [`place`].
-pub(super) const EMPTY_FILE: &CStr = c"mask/file";
-pub(super) const EMPTY_FOLDER: &CStr = c"mask/folder";
+pub(crate) const EMPTY_FILE: &CStr = c"mask/file";
+pub(crate) const EMPTY_FOLDER: &CStr = c"mask/folder";
 
 /// Where it is attached: below /run on a machine; in a container over a folder that PID 1 itself has no use for, in its
 /// own mount namespace, because nothing may be made in the host's.
-pub(crate) const fn place(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Machine => "/run/hilum",
-        Kind::Container => "/dev/shm",
+pub(crate) const fn place(environment: Environment) -> &'static str {
+    match environment {
+        Environment::Machine => "/run/hilum",
+        Environment::Container => "/dev/shm",
     }
 }
 
 /// An empty folder that nobody can write to.
-pub(crate) const fn empty_folder(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Machine => "/run/hilum/mask/folder",
-        Kind::Container => "/dev/shm/mask/folder",
+pub(crate) const fn empty_folder(environment: Environment) -> &'static str {
+    match environment {
+        Environment::Machine => "/run/hilum/mask/folder",
+        Environment::Container => "/dev/shm/mask/folder",
     }
 }
 
@@ -57,10 +57,10 @@ const LINKS: [(&CStr, &CStr); 5] = [
 const FOLDER: Mode = Mode::from_raw_mode(0o755);
 
 /// Makes and attaches it.
-pub(crate) fn prepare(kind: Kind) -> Result<(), Errno> {
-    let place = place(kind);
-    if kind == Kind::Machine {
-        crate::path::mkdir(place, Mode::from_raw_mode(0o711))?;
+pub(crate) fn prepare(environment: Environment) -> Result<(), Errno> {
+    let place = place(environment);
+    if environment == Environment::Machine {
+        crate::os::path::mkdir(place, Mode::from_raw_mode(0o711))?;
     }
     let (filesystem, mount) = new_filesystem()?;
     mkdirat(&mount, c"mask", FOLDER)?;
@@ -72,7 +72,7 @@ pub(crate) fn prepare(kind: Kind) -> Result<(), Errno> {
 }
 
 /// A /dev with the usual nodes and those of `devices`, which belong to `user`; not attached anywhere.
-pub(super) fn with_devices(devices: &[Device<'_>], user: User) -> Result<OwnedFd, Errno> {
+pub(crate) fn with_devices(devices: &[Device<'_>], user: User) -> Result<OwnedFd, Errno> {
     let (filesystem, mount) = new_filesystem()?;
     fill(mount.as_fd())?;
     for device in devices {

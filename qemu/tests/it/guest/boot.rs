@@ -217,7 +217,7 @@ fn panic_prints_one_line_and_reboots(arch: Arch) {
     let console = run(arch, &image(arch, config), "hilum.panic");
     let panics: Vec<&str> = console.lines().filter(|line| line.contains("panic")).collect();
     assert_eq!(panics.len(), 1, "{console}");
-    assert!(panics[0].starts_with("hilum: panic at src/runtime/init/board.rs:"), "{}", panics[0]);
+    assert!(panics[0].starts_with("hilum: panic at src/runtime/init/dispatch.rs:"), "{}", panics[0]);
     assert!(panics[0].ends_with("asked for by hilum.panic on the kernel command line"), "{}", panics[0]);
 }
 

@@ -1,13 +1,13 @@
 //! aarch64: entry and system calls (AAPCS64 6.2.3; syscall(2), "Architecture calling conventions").
 
 use core::arch::asm;
-#[cfg(not(test))]
+#[cfg(panic = "abort")]
 use core::arch::naked_asm;
 
 /// The first instructions of the process. The kernel leaves argc, argv, envp and the auxiliary vector at the stack
 /// pointer, 16-byte aligned, and nothing in the link register that could be returned to: clear the frame pointer and
 /// the link register to end back-traces, and hand the vector over.
-#[cfg(not(test))]
+#[cfg(panic = "abort")]
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 unsafe extern "C" fn _start() -> ! {

@@ -1,13 +1,13 @@
 //! x86_64: entry and system calls (System V AMD64 psABI 3.4.1; syscall(2), "Architecture calling conventions").
 
 use core::arch::asm;
-#[cfg(not(test))]
+#[cfg(panic = "abort")]
 use core::arch::naked_asm;
 
 /// The first instructions of the process. The kernel leaves argc, argv, envp and the auxiliary vector at the stack
 /// pointer, and no return address: clear the frame pointer to end back-traces, hand the vector over, keep the stack
 /// 16-byte aligned as a call expects.
-#[cfg(not(test))]
+#[cfg(panic = "abort")]
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 unsafe extern "C" fn _start() -> ! {

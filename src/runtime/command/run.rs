@@ -1,0 +1,88 @@
+//! From the words of a command line to the command.
+
+use super::output::show;
+use super::usage::{COMMANDS, misused, misused_for, unknown};
+use super::{client, exec, files, net, status};
+use crate::os::environment::DEFAULT_SOCKET;
+use hilum::line_editor::LINE_BYTES;
+use hilum_sys::Arguments;
+
+/// Words of a command line, at most.
+pub(super) const WORDS: usize = 40;
+
+/// Runs the command that the arguments name; gives the exit status.
+pub(crate) fn run(arguments: Arguments) -> i32 {
+    let mut words: heapless::Vec<&str, WORDS> = heapless::Vec::new();
+    for argument in arguments.iter().skip(1) {
+        let Ok(text) = argument.to_str() else { return misused("an argument is not valid UTF-8") };
+        if words.push(text).is_err() {
+            return misused("too many arguments");
+        }
+    }
+    let term = arguments.environment().find_map(|variable| variable.to_str().ok()?.strip_prefix("TERM="));
+    run_words(&words, term.unwrap_or("vt100"))
+}
+
+/// Runs a command by its words.
+pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
+    let (socket, words) = match words {
+        ["--socket", path, rest @ ..] => (*path, rest),
+        _ => (DEFAULT_SOCKET, words),
+    };
+    let [name, words @ ..] = words else { return misused("a command is missing") };
+    if let ["--help" | "-h"] = words {
+        return help_for(name);
+    }
+    match *name {
+        "status" => status::status(socket, words),
+        "top" => status::top(socket, words),
+        "log" | "mute" | "unmute" | "start" | "stop" | "restart" | "signal" | "freeze" | "thaw" | "reload"
+        | "timeline" | "poweroff" | "reboot" | "halt" => client::ask(socket, name, words),
+        "exec" => exec::exec(socket, words, term),
+        "check" | "explain" | "audit" => files::run(name, words),
+        "net" if words.is_empty() => net::net(),
+        "doctor" if words.is_empty() => files::examine(),
+        "version" | "--version" if words.is_empty() => show(format_args!("hilum {}\n", env!("CARGO_PKG_VERSION"))),
+        "help" | "--help" | "-h" if words.is_empty() => help(),
+        _ => match COMMANDS.iter().find(|(known, ..)| known == name) {
+            Some((_, usage, _)) => misused_for(name, usage),
+            None => unknown(name),
+        },
+    }
+}
+
+fn help() -> i32 {
+    let mut status = show(format_args!("usage: hilum [--socket FILE] COMMAND\n\n"));
+    for (name, usage, what) in COMMANDS {
+        status |= show(format_args!("  {name:<9} {usage:<29} {what}\n"));
+    }
+    status
+        | show(format_args!(
+            "\nThe socket is {}, the configuration /etc/hilum.conf, unless others are named.\n\
+             Exit status: 0 done, 1 failed, 2 misused, 3 the workload does not run; of exec, the program's own.\n\
+             Started as process 1 it is the init of the machine or the container.\n",
+            DEFAULT_SOCKET
+        ))
+}
+
+fn help_for(name: &str) -> i32 {
+    match COMMANDS.iter().find(|(known, ..)| *known == name) {
+        Some((name, usage, what)) => show(format_args!("usage: hilum {name} {usage}\n{what}\n")),
+        None => unknown(name),
+    }
+}
+
+/// A typed line as words and their exit status.
+pub(super) fn run_line(line: &heapless::String<LINE_BYTES>, socket: &str, term: &str) -> i32 {
+    let mut room = heapless::String::new();
+    match hilum::line_editor::words::<{ WORDS - 2 }>(line, &mut room) {
+        Ok(typed) => {
+            let mut words: heapless::Vec<&str, WORDS> = heapless::Vec::new();
+            // Two words fit.
+            let _ = words.extend_from_slice(&["--socket", socket]);
+            words.extend(typed.into_iter().skip_while(|word| *word == "hilum"));
+            run_words(&words, term)
+        }
+        Err(what) => misused(what),
+    }
+}

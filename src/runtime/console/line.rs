@@ -1,0 +1,21 @@
+//! One line of the console.
+
+use core::fmt::{self, Write};
+
+/// Bytes of one line, its prefix included; the rest of a longer one is cut off.
+const LINE_BYTES: usize = hilum::log::LINE_BYTES + 128;
+
+/// A line while it is put together.
+pub(super) struct Line(pub(super) heapless::Vec<u8, LINE_BYTES>);
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = text.floor_char_boundary(self.0.capacity() - self.0.len());
+        self.0.extend_from_slice(&text.as_bytes()[..room]).map_err(|_| fmt::Error)
+    }
+}
+
+/// The plural's ending for a count.
+pub(crate) fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}

@@ -1,0 +1,137 @@
+//! `hilum doctor`, and `hilum.doctor` on the kernel command line: what this kernel can and cannot enforce of what the plans ask for, and what mends it.
+//!
+//! Each line is a test of the thing itself where that changes nothing, else of where the kernel says that it has it. The
+//! list follows the plan's steps: whatever a step leaves out where the kernel cannot is a line here.
+
+use crate::os::files::read_file;
+use crate::os::helper::{self, Kept, Role};
+use crate::os::path::access;
+use crate::os::sysctl;
+use core::fmt;
+use hilum::namespaces::Namespaces;
+use hilum::settings::SETTINGS;
+use rustix::fs::Access;
+use rustix::io::Errno;
+use rustix::process::{WaitOptions, waitpid};
+
+/// Magic numbers of statfs(2).
+const RAMFS: u64 = 0x8584_58f6;
+const TMPFS: u64 = 0x0102_1994;
+
+/// The controllers of control groups that lines need, and what each needs.
+const CONTROLLERS: [(&str, &str); 5] = [
+    ("memory", "cgroup_enable=memory on the kernel command line, and no cgroup_disable=memory; CONFIG_MEMCG"),
+    ("pids", "CONFIG_CGROUP_PIDS, and no cgroup_disable=pids"),
+    ("cpu", "CONFIG_CFS_BANDWIDTH, and no cgroup_disable=cpu"),
+    ("cpuset", "CONFIG_CPUSETS, and no cgroup_disable=cpuset"),
+    ("io", "CONFIG_BLK_CGROUP and CONFIG_BLK_DEV_THROTTLING"),
+];
+
+/// Says one line each; gives whether everything is there.
+pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
+    let mut has_all = true;
+    let mut tell = |is_there: bool, what: &str, name: &str, otherwise: &str| {
+        let (state, then, otherwise) = if is_there { ("yes", "", "") } else { ("NO ", ": ", otherwise) };
+        has_all &= is_there;
+        say(format_args!("{state} {what}{name}{then}{otherwise}"));
+    };
+    for (name, _) in Namespaces::NAMES {
+        let mut path = heapless::String::<32>::new();
+        // The names are short.
+        let _ = path.push_str("/proc/self/ns/").and_then(|()| path.push_str(name));
+        tell(access(path.as_str(), Access::EXISTS).is_ok(), "namespace ", name, namespace_mend(name));
+    }
+    let mut text = [0; 256];
+    let count = read_number("/proc/sys/user/max_user_namespaces");
+    tell(count != Some(0), "new user namespaces", "", "sysctl user.max_user_namespaces above 0");
+    let length = read_file("/sys/fs/cgroup/cgroup.controllers", &mut text).unwrap_or(0);
+    let controllers = core::str::from_utf8(&text[..length]).unwrap_or_default();
+    for (name, mend) in CONTROLLERS {
+        let is_there = controllers.split_ascii_whitespace().any(|known| known == name);
+        tell(is_there, "control group controller ", name, mend);
+    }
+    tell(has_call_seccomp(), "seccomp filters", "", "CONFIG_SECCOMP_FILTER");
+    let abi = hilum_sys::landlock_abi();
+    let mend = "kernel 5.19, CONFIG_SECURITY_LANDLOCK, and landlock in lsm= on the kernel command line";
+    tell(abi >= 2, "Landlock for files", "", mend);
+    tell(abi >= 4, "Landlock for TCP ports (tcp)", "", "kernel 6.7");
+    tell(abi >= 6, "Landlock for signals and abstract sockets", "", "kernel 6.12");
+    let is_new = |call: Result<(), Errno>| !matches!(call, Err(Errno::NOSYS));
+    let bad = hilum_sys::restrict_mount(rustix::fs::CWD, u32::MAX);
+    tell(
+        is_new(bad),
+        "mapped owners of files (idmapped mounts)",
+        "",
+        "kernel 5.12; until then roots keep the board's owners",
+    );
+    // The initial ramfs and the mounts made of it map no owners on any kernel (init/do_mounts.c, rootfs_fs_type).
+    let is_initramfs =
+        matches!(rustix::fs::statfs(c"/").map(|found| found.f_type as u64 & 0xffff_ffff), Ok(RAMFS | TMPFS));
+    let mend = "pack a root filesystem as an erofs or ext4 image; a folder keeps the board's owners, for reading";
+    tell(!is_initramfs, "mapped owners in folders of /", "", mend);
+    tell(access("/dev/loop-control", Access::EXISTS).is_ok(), "image files (loop devices)", "", "module loop");
+    let mut filesystems = [0; 4096];
+    let length = read_file("/proc/filesystems", &mut filesystems).unwrap_or(0);
+    let known = core::str::from_utf8(&filesystems[..length]).unwrap_or_default();
+    for name in ["squashfs", "erofs", "ext4", "overlay"] {
+        let is_there = known.split_ascii_whitespace().any(|word| word == name);
+        tell(
+            is_there,
+            "filesystem ",
+            name,
+            "its module, or CONFIG_SQUASHFS, CONFIG_EROFS_FS, CONFIG_EXT4_FS, CONFIG_OVERLAY_FS",
+        );
+    }
+    // Each kind of link and the rules are made in a network namespace that goes away with a child.
+    for (which, (name, mend)) in crate::net::KINDS.iter().enumerate() {
+        let is_there = in_helper(&mut || crate::net::can(which));
+        tell(is_there, "network ", name, mend);
+    }
+    tell_settings(&mut tell);
+    has_all
+}
+
+/// The settings of the kernel, each with its present value.
+fn tell_settings(tell: &mut dyn FnMut(bool, &str, &str, &str)) {
+    for setting in &SETTINGS {
+        let mut text = [0; 16];
+        let present = sysctl::get(setting.name, &mut text);
+        let is_good = present.is_ok_and(|text| setting.is_good(text));
+        let value = present.ok().and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("missing in this kernel");
+        let mut line = heapless::String::<96>::new();
+        let fits = [setting.name, " is ", value].iter().all(|part| line.push_str(part).is_ok());
+        let mut mend = heapless::String::<160>::new();
+        let _ = [setting.value, " ", setting.why].iter().all(|part| mend.push_str(part).is_ok());
+        tell(is_good, "setting ", if fits { &line } else { setting.name }, &mend);
+    }
+}
+
+/// What a kernel without this kind of namespace lacks.
+fn namespace_mend(name: &str) -> &'static str {
+    match name {
+        "user" => "CONFIG_USER_NS; until then write: share user",
+        "time" => "CONFIG_TIME_NS; until then write: share time",
+        "cgroup" => "CONFIG_CGROUPS",
+        _ => "CONFIG_NAMESPACES",
+    }
+}
+
+/// Asks a question that may change things, in a helper with a network namespace of its own.
+fn in_helper(ask: &mut dyn FnMut() -> bool) -> bool {
+    let role = Role { namespaces: Namespaces::flag("net"), ..Role::new(c"hilum-doctor") };
+    helper::spawn(&role, Kept::none(), &mut || i32::from(!ask())).is_ok_and(|helper| {
+        let exited = waitpid(Some(helper.pid), WaitOptions::empty());
+        exited.is_ok_and(|exited| exited.and_then(|(_, status)| status.exit_status()) == Some(0))
+    })
+}
+
+/// Whether the kernel has filters: the list of what they can do is there.
+fn has_call_seccomp() -> bool {
+    access("/proc/sys/kernel/seccomp/actions_avail", Access::EXISTS).is_ok()
+}
+
+fn read_number(path: &str) -> Option<u64> {
+    let mut text = [0; 24];
+    let length = read_file(path, &mut text).ok()?;
+    core::str::from_utf8(&text[..length]).ok()?.trim_end().parse().ok()
+}

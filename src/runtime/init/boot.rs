@@ -1,0 +1,102 @@
+//! The boot, in the order in which it happens, up to the event loop.
+//!
+//! An error prints one line and follows the policy of the kernel command line.
+
+use super::boot_count::BootCount;
+use super::context::Context;
+use super::dispatch::{Init, Parts};
+use super::event_loop::EventLoop;
+use super::log_file::LogFile;
+use super::reload::Reload;
+use super::timeline::{Moment, Timeline};
+use super::watchdog::Watchdog;
+use super::workloads::Workloads;
+use super::{configuration, early, kernel_settings, manifest, prompt, shutdown};
+use crate::console::Console;
+use crate::os::environment::Environment;
+use crate::os::errno::describe;
+use hilum::cmdline;
+use hilum::log::Printable;
+use hilum_sys::{Arguments, SignalSet};
+
+/// Bytes of the kernel's command line: both architectures have 2048 (COMMAND_LINE_SIZE), and a bootconfig may add to them.
+const COMMAND_LINE_BYTES: usize = 4096;
+
+/// Everything before the event loop; comes back only if that can begin.
+#[inline(never)]
+pub(super) fn boot(arguments: Arguments, prompt: prompt::Run) -> Init {
+    // First of all: from here on a signal waits until it is read, instead of being lost.
+    hilum_sys::mask(SignalSet::ALL);
+    let mut timeline = Timeline::new();
+    timeline.note(Moment::Entered);
+    hilum_sys::on_panic(shutdown::after_panic);
+    early::open_standard_descriptors();
+
+    let (environment, missing) = early::prepare();
+    if environment == Environment::Container {
+        // What whoever started it ignores, workloads would ignore as well. The kernel starts its first process clean.
+        hilum_sys::reset_signals();
+    }
+    timeline.note(Moment::Prepared);
+    let mut console = Console::open(environment);
+    early::print(&missing, &mut console);
+
+    let mut command_line = [0; COMMAND_LINE_BYTES];
+    let mut options = cmdline::parse(early::command_line(environment, &mut command_line));
+    if let Some(word) = options.unknown {
+        console.error(format_args!("kernel command line: unknown word \"{}\"", Printable(word.as_bytes())));
+    }
+    if let Some(path) = config_argument(arguments) {
+        options.config = path;
+    }
+
+    if environment == Environment::Machine && !manifest::is_whole(&mut console) {
+        shutdown::give_up(environment, options.fail, &mut console)
+    }
+    let Some(configuration) = configuration::read(options.config, None, &mut |line| console.error(line)) else {
+        shutdown::give_up(environment, options.fail, &mut console)
+    };
+    let config = configuration.get();
+    timeline.note(Moment::Configured);
+    let mut watchdog = Watchdog::new();
+    let mut boots = BootCount::new(options.safe);
+    watchdog.arm(config.system.watchdog, false, &mut console);
+    early::configure(environment, config, &mut console);
+    console.configure(&config.system.console);
+    console.banner(config.workloads.len(), options.config);
+
+    watchdog.arm(config.system.watchdog, true, &mut console);
+    boots.count_boot(config.system.boots, &mut console);
+    let log_file = LogFile::start(config, &mut console);
+    if boots.is_safe() {
+        console.error(format_args!("safe mode: only workloads that are marked safe start"));
+    }
+    if options.doctor {
+        if environment == Environment::Machine {
+            // What could not be made is told later on, as at every boot.
+            kernel_settings::make(config);
+        }
+        crate::doctor::doctor(&mut |line| console.error(line));
+    }
+    let entered_us = timeline.entered_us();
+    let made = EventLoop::open()
+        .and_then(|events| Ok((events, Workloads::new(environment, config, entered_us, &mut console)?)));
+    match made {
+        Ok((events, workloads)) => {
+            let reload = Reload::new(options.config);
+            let cx = Context::new(environment, configuration, console, timeline, events);
+            Init::new(Parts { cx, workloads, reload, watchdog, boots, log_file }, prompt, options.panic)
+        }
+        Err(errno) => {
+            console.error(format_args!("event loop: {}", describe(errno)));
+            shutdown::give_up(environment, options.fail, &mut console)
+        }
+    }
+}
+
+/// The path behind `--config`, for a PID 1 that a container engine or a test started.
+fn config_argument(arguments: Arguments) -> Option<&'static str> {
+    let mut words = arguments.iter().skip(1);
+    words.find(|word| *word == c"--config")?;
+    words.next()?.to_str().ok()
+}

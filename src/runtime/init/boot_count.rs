@@ -1,0 +1,122 @@
+//! The count of boots in a row that went badly, in a file or on a device.
+
+use crate::console::Console;
+use crate::os::deadline::{MAX_ANSWER, in_background, with_timeout};
+use crate::os::errno::describe;
+use crate::os::path::open_plain;
+use core::fmt::Write;
+use hilum::config::{Boots, Config};
+use hilum::supervise::Supervisor;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+/// Milliseconds that the place of the count has to answer.
+const TIMEOUT_MS: u64 = 3_000;
+/// Bytes of the count: a sector, which is written as a whole.
+const SECTOR: usize = 512;
+const MARK: &str = "hilum boots ";
+
+/// The count, and whether this boot is one that went badly so far.
+pub(super) struct BootCount {
+    is_safe: bool,
+    bad_boots: u32,
+    /// Whether this boot counts as a bad one so far.
+    is_counted: bool,
+    /// Since when every workload is healthy; `None` while one is not.
+    healthy_since: Option<u64>,
+}
+
+impl BootCount {
+    /// Nothing is counted. `is_safe` is what the kernel command line says.
+    pub(super) const fn new(is_safe: bool) -> Self {
+        Self { is_safe, bad_boots: 0, is_counted: false, healthy_since: None }
+    }
+
+    /// Whether only workloads that are marked `safe` start.
+    pub(super) fn is_safe(&self) -> bool {
+        self.is_safe
+    }
+
+    /// Returns how many boots in a row went badly before this one.
+    pub(super) fn bad_boots(&self) -> u32 {
+        self.bad_boots
+    }
+
+    /// Counts this boot as one that goes badly, until it is known to have gone well.
+    pub(super) fn count_boot(&mut self, boots: Option<Boots<'_>>, console: &mut Console) {
+        let Some(Boots { path, limit, .. }) = boots else { return };
+        match with_timeout(TIMEOUT_MS, &mut || add_one(path)) {
+            Ok(count) => {
+                self.is_counted = true;
+                self.bad_boots = count;
+                if count >= limit {
+                    self.is_safe = true;
+                    console.error(format_args!("{count} boots in a row went badly"));
+                }
+            }
+            Err(errno) => console.error(format_args!("boots {path}: {}: bad boots are not counted", describe(errno))),
+        }
+    }
+
+    /// Returns when [`Self::tick`] has something to do.
+    pub(super) fn deadline(&self, config: &Config<'_>) -> Option<u64> {
+        let boots = config.system.boots.filter(|_| self.is_counted)?;
+        Some(self.healthy_since? + u64::from(boots.after_ms))
+    }
+
+    /// Resets the count once every workload was healthy for long enough.
+    pub(super) fn tick(&mut self, config: &Config<'_>, supervisor: &Supervisor, now: u64) {
+        if !self.is_counted {
+            return;
+        }
+        if !supervisor.all_healthy(config) {
+            self.healthy_since = None;
+        } else if self.healthy_since.is_none() {
+            self.healthy_since = Some(now);
+        } else if self.deadline(config).is_some_and(|at| at <= now)
+            && let Some(boots) = config.system.boots
+        {
+            // The disk may not answer, and the loop does not wait.
+            self.is_counted = in_background(&mut || {
+                let _ = write_count(boots.path, 0);
+            })
+            .is_err();
+        }
+    }
+
+    /// The board goes down now: one that somebody asked to has not gone badly.
+    pub(super) fn finish(&self, config: &Config<'_>, is_requested: bool) {
+        if let Some(boots) = config.system.boots.filter(|_| is_requested && self.is_counted) {
+            let _ = with_timeout(TIMEOUT_MS, &mut || write_count(boots.path, 0).map(|()| 0));
+        }
+    }
+}
+
+/// Reads the count and writes it one higher.
+fn add_one(path: &str) -> Result<u32, Errno> {
+    let mut bytes = [0; SECTOR];
+    let read = open_plain(path, OFlags::RDONLY, Mode::empty()).and_then(|file| rustix::io::read(&file, &mut bytes));
+    let length = match read {
+        Ok(length) => length,
+        Err(Errno::NOENT) => 0,
+        Err(errno) => return Err(errno),
+    };
+    // What is no count of ours is none yet.
+    let line = bytes[..length].split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let number = core::str::from_utf8(line).ok().and_then(|line| line.strip_prefix(MARK)?.parse().ok());
+    let count: u32 = number.unwrap_or(0);
+    write_count(path, count.saturating_add(1).min(MAX_ANSWER))?;
+    Ok(count)
+}
+
+fn write_count(path: &str, count: u32) -> Result<(), Errno> {
+    let mut text: heapless::String<32> = heapless::String::new();
+    // Three digits fit.
+    let _ = writeln!(text, "{MARK}{count}");
+    let mut bytes = [b'\n'; SECTOR];
+    bytes[..text.len()].copy_from_slice(text.as_bytes());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::DSYNC | OFlags::CLOEXEC;
+    let file = open_plain(path, flags, Mode::from_raw_mode(0o600))?;
+    rustix::io::write(&file, &bytes)?;
+    rustix::fs::fsync(&file)
+}

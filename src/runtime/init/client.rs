@@ -1,0 +1,98 @@
+//! One connection to the control socket.
+//!
+//! PID 1 never waits for it: one that does not read loses its answers.
+
+use core::mem::MaybeUninit;
+use heapless::{String, Vec};
+use hilum::log::Cursor;
+use hilum::supervise::WorkloadRequest;
+use hilum::wire::{MESSAGE_BYTES, Reply};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::{Errno, IoSliceMut};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg};
+
+/// Descriptors that come with a request.
+pub(super) type Descriptors = Vec<OwnedFd, 3>;
+
+/// The text of an answer: two names of workloads, one of them twice, and a sentence.
+pub(super) type AnswerText = String<192>;
+
+/// What a connection waits for.
+pub(super) enum ClientState {
+    /// It has not asked yet.
+    New,
+    /// It gets lines of the workload in this slot; `None` once that is not part of the configuration any more.
+    Lines { slot: Option<usize>, cursor: Cursor, is_following: bool },
+    /// It hears when another configuration is taken over.
+    Reloading,
+    /// It hears when what it asked for is done.
+    Waiting { slot: Option<usize>, ask: WorkloadRequest },
+}
+
+/// What becomes of a connection.
+pub(super) enum Response {
+    /// It ends, with this exit status and this text.
+    Done(u8, AnswerText),
+    /// It waits.
+    Pending(ClientState),
+    /// A helper answers, or nobody.
+    Delegated,
+}
+
+/// Returns the response to a request that was carried out.
+pub(super) fn done() -> Response {
+    Response::Done(0, AnswerText::new())
+}
+
+/// Returns the response to a request that was not carried out, and why.
+pub(super) fn failed(why: core::fmt::Arguments<'_>) -> Response {
+    Response::Done(1, hilum::fixed_string::text(why))
+}
+
+/// A connection.
+pub(super) struct Client {
+    pub(super) socket: OwnedFd,
+    pub(super) state: ClientState,
+    /// Whether its buffer was full: then it gets no more until it has read.
+    pub(super) is_full: bool,
+    /// Its number, which tells its age.
+    pub(super) number: u32,
+}
+
+impl Client {
+    /// Sends a message. Returns false if it was not taken, because the other side is gone or does not read.
+    pub(super) fn send(&self, reply: &Reply<'_>) -> bool {
+        send(self.socket.as_fd(), reply)
+    }
+
+    /// Receives a request into `buffer`, with the descriptors that come with it. None where there is none yet.
+    ///
+    /// # Errors
+    /// The other side is gone, or sent an empty message; EMSGSIZE for one that is too long.
+    pub(super) fn receive(&self, buffer: &mut [u8; MESSAGE_BYTES]) -> Result<Option<(usize, Descriptors)>, Errno> {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+        let message = match recvmsg(&self.socket, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
+            result => result?,
+        };
+        let mut descriptors = Descriptors::new();
+        for part in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(sent) = part {
+                // What does not fit is closed.
+                sent.for_each(|descriptor| drop(descriptors.push(descriptor)));
+            }
+        }
+        if message.flags.contains(ReturnFlags::TRUNC) {
+            return Err(Errno::MSGSIZE);
+        }
+        if message.bytes == 0 { Err(Errno::PIPE) } else { Ok(Some((message.bytes, descriptors))) }
+    }
+}
+
+/// Sends a message to a connection. Returns false if it was not taken.
+pub(super) fn send(socket: BorrowedFd<'_>, reply: &Reply<'_>) -> bool {
+    let Ok(message) = reply.message() else { return true };
+    rustix::net::send(socket, &message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).is_ok()
+}

@@ -1,0 +1,88 @@
+//! What every service of PID 1 uses.
+
+use super::configuration::Configuration;
+use super::event_loop::EventLoop;
+use super::timeline::Timeline;
+use crate::console::Console;
+use crate::os::clock::monotonic_ms;
+use crate::os::environment::{DEFAULT_SOCKET, Environment};
+use hilum::config::Control;
+
+/// Milliseconds that the first workload has the only processor for itself: several times what a start takes where the
+/// processor is emulated.
+const FIRST_WORKLOAD_MS: u64 = 500;
+/// Milliseconds that it still has when its program is executed: what PID 1 does next would come before the program's first
+/// instruction, because the kernel wakes PID 1 in the middle of execve(2).
+const EXEC_GRACE_MS: u64 = 20;
+
+/// The parts of PID 1 that belong to no service.
+pub(super) struct Context {
+    pub(super) environment: Environment,
+    pub(super) config: Configuration,
+    pub(super) console: Console,
+    pub(super) timeline: Timeline,
+    pub(super) events: EventLoop,
+    /// Until when everything waits that the first workload does not need, on the only processor; `None` once that one runs.
+    defer_until: Option<u64>,
+}
+
+impl Context {
+    pub(super) fn new(
+        environment: Environment,
+        config: Configuration,
+        console: Console,
+        timeline: Timeline,
+        events: EventLoop,
+    ) -> Self {
+        Self { environment, config, console, timeline, events, defer_until: None }
+    }
+
+    /// Returns the millisecond in which this turn began.
+    pub(super) fn now(&self) -> u64 {
+        self.events.now()
+    }
+
+    /// Returns the slot of the workload at `index`.
+    pub(super) fn slot(&self, index: usize) -> usize {
+        self.config.get().slots.of(index)
+    }
+
+    /// Returns the path of the control socket; `None` if the configuration wants none, or says nothing in a container.
+    pub(super) fn control_socket(&self) -> Option<&str> {
+        match self.config.get().system.control {
+            Control::At(path) => Some(path),
+            Control::Usual if self.environment == Environment::Machine => Some(DEFAULT_SOCKET),
+            _ => None,
+        }
+    }
+
+    /// Defers what the first workload does not need.
+    pub(super) fn defer(&mut self) {
+        self.defer_until = Some(monotonic_ms() + FIRST_WORKLOAD_MS);
+    }
+
+    /// Whether what the first workload does not need is deferred.
+    pub(super) fn is_deferring(&self) -> bool {
+        self.defer_until.is_some()
+    }
+
+    /// Returns when the deferral ends at the latest.
+    pub(super) fn deferred_until(&self) -> Option<u64> {
+        self.defer_until
+    }
+
+    /// The first workload's program is about to run: the deferral ends soon.
+    pub(super) fn end_deferral_soon(&mut self) {
+        self.defer_until = self.defer_until.and(Some(monotonic_ms() + EXEC_GRACE_MS));
+    }
+
+    /// The first workload has ended: the deferral ends in this turn.
+    pub(super) fn end_deferral_now(&mut self) {
+        self.defer_until = self.defer_until.and(Some(0));
+    }
+
+    /// Ends the deferral. Returns whether there was one.
+    pub(super) fn take_deferral(&mut self) -> bool {
+        self.defer_until.take().is_some()
+    }
+}

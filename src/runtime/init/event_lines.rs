@@ -1,0 +1,97 @@
+//! The event lines: what the supervisor decided and what a set-up reported, in words.
+
+use crate::console::Console;
+use crate::console::plural;
+use crate::workload::{OutOfMemory, Report};
+use hilum::config::{Config, LimitAction, Workload};
+use hilum::plan::plan;
+use hilum::supervise::Notice;
+
+/// Prints what the supervisor has decided.
+pub(super) fn print(console: &mut Console, config: &Config<'_>, notice: Notice) {
+    let name = |index: usize| config.workloads[index].name;
+    match notice {
+        Notice::Restart(index, count, delay_ms) => {
+            console.info(format_args!("workload \"{}\": restart {count} in {delay_ms} ms", name(index)));
+        }
+        Notice::Ready(index) => console.info(format_args!("workload \"{}\": ready", name(index))),
+        Notice::NotReady(index) => {
+            let within_ms = config.workloads[index].supervision.ready_within_ms;
+            let name = name(index);
+            console.info(format_args!("workload \"{name}\": not ready within {within_ms} ms; see: hilum log {name}"));
+        }
+        Notice::ExitedEarly(index) => console.info(format_args!(
+            "workload \"{}\": ended before it was ready; if it went to the background, keep it in the foreground, as httpd -f does",
+            name(index)
+        )),
+        Notice::Unhealthy(index, failures) => {
+            let ending = plural(failures.into());
+            let name = name(index);
+            console.info(format_args!(
+                "workload \"{name}\": unhealthy: {failures} bad check{ending}; see: hilum log {name}"
+            ));
+        }
+        Notice::RestartWithNeed(index, need) => {
+            console.info(format_args!(
+                "workload \"{}\": restarted with \"{}\", which keeps failing",
+                name(index),
+                name(need)
+            ));
+        }
+        Notice::LimitReached(index) => limit(console, &config.workloads[index]),
+        Notice::NeedFailed(index, need) => {
+            let (name, need) = (name(index), name(need));
+            console.info(format_args!("workload \"{name}\": not started: \"{need}\" failed; see: hilum log {need}"));
+        }
+        Notice::NotKilled(index) => {
+            console.error(format_args!("workload \"{}\": cannot be killed, going on without it", name(index)));
+        }
+        Notice::ShutDown(_, count) if count > 0 => {
+            console.info(format_args!("stopping {count} workload{}", plural(count)));
+        }
+        Notice::ShutDown(..) => {}
+    }
+}
+
+/// Tells which step of a workload's set-up failed, on what, and what helps.
+pub(super) fn failed_step(console: &mut Console, config: &Config<'_>, index: usize, report: Report) {
+    let workload = &config.workloads[index];
+    let plan = plan(workload, &config.pools);
+    // The child made the same plan from the same workload, so the index is inside of it.
+    let Some(step) = plan.steps.get(report.step) else { return };
+    let (before, hint) = step.hint(report.errno.0).map_or(("", ""), |hint| (": ", hint));
+    console.info(format_args!("workload \"{}\": {step}: {}{before}{hint}", workload.name, report.errno));
+}
+
+/// Tells which signal killed a workload, and why where it was the kernel.
+pub(super) fn killed(console: &mut Console, name: &str, signal: u8, out_of_memory: Option<&OutOfMemory>) {
+    const SIGSYS: u8 = 31;
+    let signal_name = hilum::config::Signal(signal);
+    match out_of_memory {
+        Some(OutOfMemory { peak: Some(peak), limit }) => console.info(format_args!(
+            "workload \"{name}\": killed by {signal_name}: out of memory, peak {} of limit {} KiB",
+            peak >> 10,
+            limit >> 10
+        )),
+        Some(OutOfMemory { peak: None, limit }) => console.info(format_args!(
+            "workload \"{name}\": killed by {signal_name}: out of memory, limit {} KiB",
+            limit >> 10
+        )),
+        None if signal == SIGSYS => console.info(format_args!(
+            "workload \"{name}\": killed by {signal_name}: a system call of another architecture (seccomp)"
+        )),
+        None => console.info(format_args!("workload \"{name}\": killed by {signal_name}")),
+    }
+}
+
+fn limit(console: &mut Console, workload: &Workload<'_>) {
+    let Some(limit) = workload.restart.limit else { return };
+    let then = match limit.on_limit {
+        LimitAction::Stop => "it stays down until it is started",
+        LimitAction::Reboot => "reboot",
+        LimitAction::Poweroff => "power off",
+    };
+    let (name, count, seconds) = (workload.name, limit.count, limit.period_ms / 1_000);
+    let ending = plural(count as usize);
+    console.info(format_args!("workload \"{name}\": gave up after {count} restart{ending} in {seconds} s: {then}"));
+}

@@ -1,0 +1,209 @@
+//! The exits of workloads and of their helpers: what a workload left in its pipe, and what it left behind.
+
+use super::context::Context;
+use super::event_lines;
+use super::slots::Slot;
+use super::timeline::Moment;
+use super::workloads::Workloads;
+use crate::os::errno::describe;
+use crate::os::helper::{self, Kept, Role};
+use crate::os::turn::{LAST_HELPINGS, LEFT_HELPINGS};
+use crate::workload::{Process, end_all};
+use hilum::config::Stop;
+use hilum::netlink::has_tables;
+use hilum::supervise::{Event, ExitReason};
+use rustix::fd::AsFd;
+use rustix::process::{Pid, Signal};
+
+/// The most processes left behind that are counted: an exit status carries their number.
+const MAX_LEFT: u32 = 100;
+
+const SWEEPER: Role = Role::new(c"hilum-sweep");
+
+impl Workloads {
+    /// Reads on in the pipes of workloads that exited.
+    pub(super) fn read_on(&mut self, cx: &mut Context) {
+        for index in 0..cx.config.get().workloads.len() {
+            let process = &self.slots[cx.slot(index)].process;
+            if process.as_ref().is_some_and(|process| process.ended.is_some()) {
+                self.read_last(cx, index, 1);
+            }
+        }
+    }
+
+    /// Takes note of the exit of a process: of a workload's first one, or of a helper.
+    pub(super) fn exited(&mut self, cx: &mut Context, pid: Pid, end: ExitReason) {
+        let find = |slots: &[Slot], is_it: &dyn Fn(&Slot) -> bool| slots.iter().position(is_it);
+        if let Some(slot) = find(&self.slots, &|slot| slot.check == Some(pid)) {
+            self.slots[slot].check = None;
+            if let Some(index) = cx.config.get().index_of(slot) {
+                self.report(cx, index, Event::Checked(end == ExitReason::Exit(0)));
+            }
+            return;
+        }
+        if let Some(slot) = find(&self.slots, &|slot| slot.sweeper == Some(pid)) {
+            self.slots[slot].sweeper = None;
+            if let Some(index) = cx.config.get().index_of(slot) {
+                self.swept(cx, index, end);
+            }
+            return;
+        }
+        if let Some(slot) = find(&self.slots, &|slot| slot.set_up == Some(pid)) {
+            self.slots[slot].set_up = None;
+            if let Some(index) = cx.config.get().index_of(slot) {
+                self.set_up_exited(cx, index);
+            }
+        }
+        // One that is reaped already has no pid any more.
+        let is_its = |process: &Process| process.pid == pid && process.ended.is_none();
+        let slot = find(&self.slots, &|slot| slot.process.as_ref().is_some_and(is_its));
+        let Some((slot, index)) = slot.and_then(|slot| Some((slot, cx.config.get().index_of(slot)?))) else { return };
+        cx.end_deferral_now();
+        // What it wrote and reported before it exited comes first.
+        self.read_report(cx, index);
+        self.read_ready(cx, index);
+        self.read_notify(cx, index);
+        // Printed before its exit.
+        self.carry_out(cx);
+        if let Some(process) = &mut self.slots[slot].process {
+            process.ended = Some((end, LEFT_HELPINGS));
+        }
+        self.read_last(cx, index, LAST_HELPINGS);
+    }
+
+    /// Reads on in the pipe of a workload that ended, for at most so many helpings; tells of its end when nothing is left.
+    pub(super) fn read_last(&mut self, cx: &mut Context, index: usize, helpings: u32) {
+        let slot = cx.slot(index);
+        for _ in 0..helpings {
+            let has_read = self.read_output(cx, index);
+            let Some(Process { ended: Some((end, left)), .. }) = &mut self.slots[slot].process else { return };
+            *left = left.saturating_sub(1);
+            if !has_read || *left == 0 {
+                let end = *end;
+                if !self.sweeps(cx, index) {
+                    self.end(cx, index, end);
+                }
+                return;
+            }
+        }
+        cx.events.come_back();
+    }
+
+    /// Has a helper end what a workload left behind that shares process ids; gives whether one does. The workload has ended when
+    /// that has.
+    fn sweeps(&mut self, cx: &mut Context, index: usize) -> bool {
+        let slot = cx.slot(index);
+        if self.slots[slot].sweeper.is_some() {
+            return true;
+        }
+        let config = cx.config.clone();
+        let workload = &config.get().workloads[index];
+        self.launch.cgroups.is_populated(workload) != Some(false) && self.sweep(cx, index, &workload.stop)
+    }
+
+    /// Kills what a workload left behind whose first process has ended; gives whether that is so.
+    pub(super) fn sweep_at_once(&mut self, cx: &mut Context, index: usize) -> bool {
+        let slot = cx.slot(index);
+        let Some(sweeper) = self.slots[slot].sweeper.take() else { return false };
+        // It is not reaped yet, so nobody else has its pid.
+        let _ = rustix::process::kill_process(sweeper, Signal::KILL);
+        self.sweep(cx, index, &Stop { signal: hilum::config::Signal(Signal::KILL.as_raw() as u8), grace_ms: 0 })
+    }
+
+    fn sweep(&mut self, cx: &mut Context, index: usize, stop: &Stop) -> bool {
+        let slot = cx.slot(index);
+        let Some(namespace) = self.slots[slot].process.as_ref().and_then(|process| process.mount_namespace) else {
+            return false;
+        };
+        let mut work = || end_all(namespace, stop, MAX_LEFT) as i32;
+        match helper::spawn(&SWEEPER, Kept::none(), &mut work) {
+            Ok(helper) => {
+                self.slots[slot].sweeper = Some(helper.pid);
+                true
+            }
+            Err(errno) => {
+                cx.console.info(format_args!(
+                    "workload \"{}\": {}: processes that it left behind may run on",
+                    cx.config.get().workloads[index].name,
+                    describe(errno)
+                ));
+                false
+            }
+        }
+    }
+
+    /// What a workload left behind has ended, or will not.
+    fn swept(&mut self, cx: &mut Context, index: usize, end: ExitReason) {
+        let slot = cx.slot(index);
+        self.slots[slot].sweeper = None;
+        if let Some(process) = &mut self.slots[slot].process {
+            process.mount_namespace = None;
+        }
+        let name = cx.config.get().workloads[index].name;
+        match end {
+            ExitReason::Exit(0) => {}
+            ExitReason::Exit(count) => cx.console.info(format_args!(
+                "workload \"{name}\": {count} process{} left behind cannot be killed",
+                if count == 1 { "" } else { "es" }
+            )),
+            _ => cx.console.info(format_args!("workload \"{name}\": processes that it left behind may run on")),
+        }
+        self.read_last(cx, index, LAST_HELPINGS);
+    }
+
+    /// A workload has ended, and everything that it wrote is read.
+    fn end(&mut self, cx: &mut Context, index: usize, end: ExitReason) {
+        let slot = cx.slot(index);
+        let config = cx.config.clone();
+        let workload = &config.get().workloads[index];
+        self.logs.finish(workload, slot, cx.now(), &mut cx.console);
+        let set_up = self.slots[slot].process.take().is_some_and(|process| {
+            let output = process.has_writers.then_some(&process.output);
+            // Before that it is the way that the socket comes, and not waited on.
+            let notify = process.notify.as_ref().filter(|_| process.report.is_none());
+            output.into_iter().chain(notify).for_each(|fd| cx.events.forget(fd.as_fd()));
+            !process.has_failed
+        });
+        let name = workload.name;
+        match end {
+            ExitReason::Exit(code) if set_up => {
+                cx.console.info(format_args!("workload \"{name}\": exited with status {code}"));
+            }
+            ExitReason::Signal(signal) => {
+                let out_of_memory = self.launch.cgroups.out_of_memory(workload, &self.slots[slot].cgroup);
+                event_lines::killed(&mut cx.console, name, signal, out_of_memory.as_ref());
+                self.slots[slot].out_of_memory = out_of_memory.map(|found| (found.peak.unwrap_or(0), found.limit));
+            }
+            _ => {}
+        }
+        self.remove_rules(cx, index);
+        self.launch.cgroups.remove(workload, &mut self.slots[slot].cgroup);
+        cx.timeline.note(Moment::Ended(slot as u8));
+        self.report(cx, index, Event::Exited(end));
+        // Before the next end is told: it may be that of what somebody is about to start for.
+        self.carry_out(cx);
+    }
+
+    /// The helper that set a workload up has exited, perhaps after the workload itself did.
+    fn set_up_exited(&mut self, cx: &mut Context, index: usize) {
+        let slot = cx.slot(index);
+        if self.slots[slot].process.is_none() {
+            self.remove_rules(cx, index);
+        }
+        if core::mem::take(&mut self.slots[slot].is_deferred) {
+            self.start(cx, index);
+        }
+    }
+
+    /// Takes away what leads to a workload that ended. Those of a network that several share stay with it.
+    fn remove_rules(&mut self, cx: &mut Context, index: usize) {
+        let config = cx.config.clone();
+        let Some(workload) = config.get().workloads.get(index) else { return };
+        if !has_tables(&workload.network, &config.get().pools) || workload.isolation.is_net_shared {
+            return;
+        }
+        if let Err(errno) = self.launch.networks.rules.remove(workload.name) {
+            cx.console.error(format_args!("workload \"{}\": packet rules: {}", workload.name, describe(errno)));
+        }
+    }
+}

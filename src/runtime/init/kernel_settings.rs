@@ -1,0 +1,78 @@
+//! The settings of a machine's kernel (`hilum::settings`): made at boot, before the board's links come up.
+
+use crate::console::Console;
+use crate::net;
+use crate::os::sysctl::{get, set_by_name, set_unless_configured};
+use core::fmt;
+use hilum::config::Config;
+use hilum::settings::{OF_EACH_LINK, SETTINGS, is_set_by};
+use rustix::io::Errno;
+
+/// Settings that could not be made, by their index.
+#[derive(Default)]
+pub(super) struct Unmade {
+    missing: u32,
+    refused: u32,
+}
+
+impl Unmade {
+    /// One line for all of them; nothing where there are none.
+    pub(super) fn print(&self, console: &mut Console) {
+        if self.missing | self.refused != 0 {
+            console.error(format_args!("kernel settings: not made: {self}"));
+        }
+    }
+}
+
+impl fmt::Display for Unmade {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        for (index, setting) in SETTINGS.iter().enumerate() {
+            let bit = 1 << index;
+            let why = if self.missing & bit != 0 {
+                "missing in this kernel"
+            } else if self.refused & bit != 0 {
+                "refused"
+            } else {
+                continue;
+            };
+            write!(formatter, "{separator}{} ({why})", setting.name)?;
+            separator = ", ";
+        }
+        Ok(())
+    }
+}
+
+/// Makes those that no `sysctl` line is about, where the present value is not good. It can be done again.
+pub(super) fn make(config: &Config<'_>) -> Unmade {
+    let mut unmade = Unmade::default();
+    let sysctls = &config.system.sysctls;
+    let has_ipv6 = net::has_ipv6();
+    for (index, setting) in SETTINGS.iter().enumerate() {
+        // A kernel without IPv6 has nothing that it would protect.
+        if is_set_by(sysctls, setting.name) || (!has_ipv6 && setting.name.starts_with("net.ipv6.")) {
+            continue;
+        }
+        let mut text = [0; 16];
+        match get(setting.name, &mut text).map(|text| setting.is_good(text)) {
+            Ok(true) => {}
+            Err(Errno::NOENT) => unmade.missing |= 1 << index,
+            Ok(false) | Err(_) => {
+                let made = set_by_name(setting.name, setting.value);
+                unmade.refused |= u32::from(made.is_err()) << index;
+            }
+        }
+    }
+    if has_ipv6 {
+        links(config);
+    }
+    unmade
+}
+
+/// Tells the links that are there already. One that has gone meanwhile needs nothing.
+fn links(config: &Config<'_>) {
+    let Ok(socket) = net::route_socket() else { return };
+    let _ = net::each_link(&socket, &mut |link| {
+        set_unless_configured(config, &["net/ipv6/conf/", link.name, "/", OF_EACH_LINK], "0");
+    });
+}

@@ -1,0 +1,156 @@
+//! What comes from workloads: output, how far a set-up got, readiness, notifications.
+
+use super::context::Context;
+use super::event_lines;
+use super::timeline::Moment;
+use super::token::Token;
+use super::workloads::Workloads;
+use crate::os::turn::{DATAGRAMS, OUTPUT_BYTES, READY_BYTES};
+use crate::workload::{Outcome, Process};
+use core::mem::MaybeUninit;
+use hilum::config::Ready;
+use hilum::supervise::Event;
+use rustix::fd::AsFd;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use rustix::process::Pid;
+
+/// Bytes of a datagram to NOTIFY_SOCKET that are read. systemd reads as many, and nothing of a longer one.
+const NOTICE_BYTES: usize = 4096;
+
+impl Workloads {
+    /// Handles an event of a workload's descriptor. One whose workload is gone comes too late.
+    pub(super) fn handle(&mut self, cx: &mut Context, token: Token) {
+        let (Token::Output(slot) | Token::Report(slot) | Token::Ready(slot) | Token::Notify(slot)) = token else {
+            return;
+        };
+        let Some(index) = cx.config.get().index_of(slot) else { return };
+        match token {
+            Token::Report(_) => self.read_report(cx, index),
+            Token::Ready(_) => self.read_ready(cx, index),
+            Token::Notify(_) => self.read_notify(cx, index),
+            _ => {
+                self.read_output(cx, index);
+            }
+        }
+    }
+
+    /// Reads one helping of what a workload wrote; gives whether there was any.
+    pub(super) fn read_output(&mut self, cx: &mut Context, index: usize) -> bool {
+        let slot = cx.slot(index);
+        let Some(process) = self.slots[slot].process.as_mut().filter(|process| process.has_writers) else {
+            return false;
+        };
+        let mut room = [const { MaybeUninit::<u8>::uninit() }; OUTPUT_BYTES];
+        match rustix::io::read(&process.output, &mut room) {
+            Ok(([], _)) => {
+                // Every writer is gone, the process perhaps not: there is nothing to wait for here any more.
+                process.has_writers = false;
+                cx.events.forget(process.output.as_fd());
+                false
+            }
+            Ok((bytes, _)) => {
+                self.logs.feed(&cx.config.get().workloads[index], slot, bytes, cx.now(), &mut cx.console);
+                if !cx.is_deferring() {
+                    // In a turn in which many write, or end, more comes than waits for the terminal.
+                    cx.console.flush();
+                }
+                true
+            }
+            Err(errno) => errno == Errno::INTR,
+        }
+    }
+
+    /// Hears whether the set-up of a workload got to its program.
+    pub(super) fn read_report(&mut self, cx: &mut Context, index: usize) {
+        let slot = cx.slot(index);
+        let Some(process) = &mut self.slots[slot].process else { return };
+        match process.outcome() {
+            Outcome::Pending => {}
+            Outcome::More => {
+                if let Some(report) = self.slots[slot].process.as_ref().and_then(|process| process.report.as_ref()) {
+                    cx.events.rearm(report.as_fd(), Token::Report(slot));
+                }
+            }
+            Outcome::Executed => {
+                cx.end_deferral_soon();
+                let Some(process) = &self.slots[slot].process else { return };
+                let (pid, executed_us) = (process.pid, process.executed_us);
+                if let Some(notify) = &process.notify {
+                    // Its lines wait in the socket for the next turn.
+                    let _ = cx.events.watch(notify.as_fd(), Token::Notify(slot));
+                }
+                self.print_start(cx, index, pid, executed_us);
+                self.report(cx, index, Event::Executed);
+            }
+            Outcome::Failed(report) => {
+                event_lines::failed_step(&mut cx.console, cx.config.get(), index, report);
+            }
+        }
+    }
+
+    /// A newline says that it is ready; the end of the pipe says nothing.
+    pub(super) fn read_ready(&mut self, cx: &mut Context, index: usize) {
+        let slot = cx.slot(index);
+        let Some(Process { ready: Some(ready), .. }) = &self.slots[slot].process else { return };
+        let mut bytes = [0; READY_BYTES];
+        let is_ready = match rustix::io::read(ready, &mut bytes) {
+            Err(Errno::AGAIN) => return,
+            Ok(count @ 1..) if bytes[..count].contains(&b'\n') => true,
+            Ok(1..) | Err(Errno::INTR) => return cx.events.rearm(ready.as_fd(), Token::Ready(slot)),
+            _ => false,
+        };
+        if let Some(process) = &mut self.slots[slot].process {
+            process.ready = None;
+        }
+        if is_ready {
+            self.report(cx, index, Event::Ready);
+        }
+    }
+
+    /// Reads what a workload says of itself.
+    pub(super) fn read_notify(&mut self, cx: &mut Context, index: usize) {
+        let slot = cx.slot(index);
+        for _ in 0..DATAGRAMS {
+            let Some(Process { report: None, notify: Some(socket), .. }) = &self.slots[slot].process else { return };
+            let mut bytes = [0_u8; NOTICE_BYTES];
+            // Descriptors that come along are closed with the datagram: BARRIER=1 needs no more.
+            let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
+            let Ok((count, length)) = rustix::net::recv(socket, &mut bytes, flags) else { return };
+            let is_cut = length > NOTICE_BYTES;
+            let notice = hilum::notify::read(&bytes[..count], is_cut);
+            if is_cut && !core::mem::replace(&mut self.slots[slot].is_cut, true) {
+                let name = cx.config.get().workloads[index].name;
+                cx.console.info(format_args!(
+                    "workload \"{name}\": notify: {length} bytes in one datagram; what is behind {NOTICE_BYTES} was not read"
+                ));
+            }
+            if let Some(text) = notice.status {
+                self.slots[slot].text = text;
+            }
+            if notice.is_ready && cx.config.get().workloads[index].supervision.ready == Ready::Notify {
+                self.report(cx, index, Event::Ready);
+            }
+            if notice.is_alive {
+                self.report(cx, index, Event::Alive);
+            }
+        }
+    }
+
+    fn print_start(&mut self, cx: &mut Context, index: usize, pid: Pid, executed_us: Option<u64>) {
+        let slot = cx.slot(index);
+        let config = cx.config.clone();
+        let name = config.get().workloads[index].name;
+        let moment = Moment::Executed(slot as u8);
+        match executed_us {
+            Some(us) => cx.timeline.note_at(moment, us),
+            None => cx.timeline.note(moment),
+        }
+        cx.console.info(format_args!("workload \"{name}\": started, pid {}", pid.as_raw_nonzero()));
+        if let (Some(entered_us), Some(executed_us)) = (self.entered_us, executed_us) {
+            self.entered_us = None;
+            let passed_us = executed_us.saturating_sub(entered_us);
+            cx.console.info(format_args!("first workload after {passed_us} us"));
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Starts, stops, restarts and signals that people ask for, and the responses.
+
+use super::client::{ClientState, Response, done, failed};
+use super::reload::Pending;
+use super::requests::{Requests, not_done};
+use hilum::config::Signal;
+use hilum::supervise::{Event, Outcome, State, WorkloadRequest};
+use rustix::io::Errno;
+
+impl Requests<'_> {
+    pub(super) fn ask(&mut self, index: usize, ask: WorkloadRequest, is_waiting: bool) -> Response {
+        let slot = self.cx.slot(index);
+        if self.workloads.supervisor.shutting_down().is_some() {
+            return failed(format_args!("the board goes down"));
+        }
+        let is_kept = |pending: &Pending| pending.kept.contains(slot);
+        if let Some(pending) =
+            self.reload.pending.as_ref().filter(|pending| ask != WorkloadRequest::Stop && !is_kept(pending))
+        {
+            let name = self.cx.config.get().workloads[index].name;
+            // One that has changed is about to start again, with what is said of it now.
+            return match pending.config.get().workloads.iter().any(|workload| workload.name == name) {
+                true if is_waiting => Response::Pending(ClientState::Waiting { slot: Some(slot), ask }),
+                true => done(),
+                false => failed(format_args!("another configuration is being taken over, which does not have it")),
+            };
+        }
+        let refusal =
+            self.workloads.supervisor.refusal(self.cx.config.get(), index).filter(|_| ask == WorkloadRequest::Restart);
+        if let Some(refusal) = refusal {
+            return self.in_words(index, refusal);
+        }
+        self.workloads.report(self.cx, index, Event::Requested(ask));
+        match self.outcome(index, ask) {
+            // It is so already, or cannot be.
+            Some(answer) => answer,
+            None if is_waiting => Response::Pending(ClientState::Waiting { slot: Some(slot), ask }),
+            None => done(),
+        }
+    }
+
+    /// The same of the workload in a slot.
+    pub(super) fn outcome_of(&self, slot: usize, ask: WorkloadRequest) -> Option<Response> {
+        self.cx.config.get().index_of(slot).and_then(|index| self.outcome(index, ask))
+    }
+
+    /// Whether what was asked of a workload has come to its end, and to which.
+    pub(super) fn outcome(&self, index: usize, ask: WorkloadRequest) -> Option<Response> {
+        let slot = self.cx.slot(index);
+        let told = self.workloads.supervisor.outcome(self.cx.config.get(), index, ask)?;
+        // What is stopped for another configuration may be started by that one, or is not part of it: that is the answer then.
+        let is_replaced = |pending: &Pending| ask != WorkloadRequest::Stop && !pending.kept.contains(slot);
+        let is_for_now = self
+            .reload
+            .pending
+            .as_ref()
+            .is_some_and(|pending| matches!(told, Outcome::Waits(_)) || is_replaced(pending));
+        (!is_for_now).then(|| self.in_words(index, told))
+    }
+
+    fn in_words(&self, index: usize, told: Outcome) -> Response {
+        let workloads = &self.cx.config.get().workloads;
+        let name = |index: usize| workloads.get(index).map_or("", |workload| workload.name);
+        let own = name(index);
+        match told {
+            Outcome::Done => done(),
+            Outcome::Failed => failed(format_args!("workload \"{own}\" failed; see: hilum log {own}")),
+            Outcome::Need(need) => failed(format_args!(
+                "workload \"{own}\" was not started: \"{0}\" failed; see: hilum log {0}",
+                name(need)
+            )),
+            Outcome::Retried => {
+                failed(format_args!("workload \"{own}\" failed and is tried again; see: hilum log {own}"))
+            }
+            Outcome::Stopped => failed(format_args!("workload \"{own}\" was stopped meanwhile")),
+            Outcome::Started => failed(format_args!("workload \"{own}\" was asked to start again meanwhile")),
+            Outcome::Lost => failed(format_args!("workload \"{own}\" cannot be killed")),
+            Outcome::AtStop => failed(format_args!("workload \"{own}\" runs when the board goes down")),
+            Outcome::Waits(need) => {
+                let is_at_stop = workloads[need].supervision.at_stop_ms > 0;
+                let why = match self.workloads.supervisor.state(need) {
+                    _ if is_at_stop => "runs when the board goes down; see: hilum status",
+                    State::Stopped => "is stopped; start it with: hilum start",
+                    State::Lost => "cannot be killed; see: hilum status",
+                    _ => "failed and is tried again; see: hilum log",
+                };
+                let need = name(need);
+                failed(format_args!("workload \"{own}\" waits for \"{need}\", which {why} {need}"))
+            }
+        }
+    }
+
+    /// Sends the first process of a workload a signal that it hears of.
+    pub(super) fn ask_signal(&mut self, index: usize, number: u32) -> Response {
+        let slot = self.cx.slot(index);
+        let name = self.cx.config.get().workloads[index].name;
+        let is_set_up = self.workloads.slots[slot].process.as_ref().is_none_or(|process| process.report.is_none());
+        let sent = match u8::try_from(number) {
+            Ok(_) if !is_set_up => return failed(format_args!("workload \"{name}\" is still being set up")),
+            Ok(number) if !self.workloads.hears(self.cx, index, number) => {
+                return failed(format_args!(
+                    "workload \"{name}\": its first process has no handler for {}, so the kernel drops it",
+                    Signal(number)
+                ));
+            }
+            Ok(number) => self.workloads.signal(self.cx, index, number),
+            Err(_) => Err(Errno::INVAL),
+        };
+        match sent {
+            Ok(()) => done(),
+            Err(errno) => not_done(name, errno),
+        }
+    }
+}

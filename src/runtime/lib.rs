@@ -1,0 +1,25 @@
+//! The running half of hilum: PID 1 of a small machine, and its own command-line client, in one static ELF file.
+//!
+//! It is a library, so that its tests can run it against a fake kernel (`os/fake.rs`); `main.rs` is the program.
+
+#![cfg_attr(not(test), no_std)]
+#![cfg_attr(test, allow(dead_code, reason = "the tests have a fake kernel, and leave out what needs a real one"))]
+#![forbid(unsafe_code)]
+
+mod command;
+mod console;
+mod doctor;
+mod init;
+mod net;
+mod os;
+mod storage;
+mod workload;
+
+use hilum_sys::Arguments;
+
+/// Runs the init if this is process 1, which does not return, and the command of the arguments if not. Returns the exit
+/// status.
+pub fn main(arguments: Arguments) -> i32 {
+    let is_process_one = rustix::process::getpid() == rustix::process::Pid::INIT;
+    if is_process_one { init::run(arguments, command::prompt) } else { command::run(arguments) }
+}

@@ -1,0 +1,68 @@
+//! What PID 1 knows of the board's links.
+
+use super::dhcp::Running;
+use crate::os::environment::Environment;
+use hilum::config::{Mac, Prefix, limits};
+use hilum::dhcp::Lease;
+use rustix::fd::OwnedFd;
+
+/// Milliseconds between two lines about what one link refuses: anybody on the wire can have them told.
+pub(super) const QUIET_MS: u64 = 60_000;
+
+/// A lease that a link does not take.
+#[derive(Clone, Copy)]
+pub(super) struct Refused {
+    pub(super) lease: Lease,
+    /// When it was given, in milliseconds.
+    pub(super) at: u64,
+    pub(super) is_told: bool,
+}
+
+/// The state of one link of the configuration.
+pub(super) struct LinkState {
+    /// Its index; 0 while it is not there.
+    pub(super) index: u32,
+    pub(super) mac: Option<Mac>,
+    pub(super) has_carrier: bool,
+    /// That something is missing was told.
+    pub(super) is_told: bool,
+    /// Who asks for its address.
+    pub(super) client: Option<Running>,
+    /// When the next one starts.
+    pub(super) start_at: Option<u64>,
+    /// What it was given.
+    pub(super) lease: Option<Lease>,
+    /// What its client was given last and the link does not take.
+    pub(super) refused: Option<Refused>,
+    /// When the next refusal may be told, in milliseconds.
+    pub(super) quiet_until: u64,
+    /// The network of a router advertisement that was told last as refused.
+    pub(super) ignored: Option<Prefix>,
+}
+
+impl LinkState {
+    pub(super) const NOTHING: Self = Self {
+        index: 0,
+        mac: None,
+        has_carrier: false,
+        is_told: false,
+        client: None,
+        start_at: None,
+        lease: None,
+        refused: None,
+        quiet_until: 0,
+        ignored: None,
+    };
+}
+
+/// The board's links, as PID 1 follows them.
+pub(crate) struct BoardLinks {
+    pub(super) environment: Environment,
+    /// An empty folder.
+    pub(super) empty: &'static str,
+    /// Where the kernel tells of links; none where there is nothing to follow.
+    pub(super) socket: Option<OwnedFd>,
+    pub(super) known: [LinkState; limits::HOST_LINKS],
+    /// When links without a carrier, or without a lease, are told of.
+    pub(super) tell_at: Option<u64>,
+}

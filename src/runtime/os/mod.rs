@@ -1,0 +1,17 @@
+//! The ground floor: what every room of the running half uses, and what uses none of them.
+
+pub(crate) mod children;
+pub(crate) mod clock;
+pub(crate) mod deadline;
+pub(crate) mod environment;
+pub(crate) mod errno;
+#[cfg(test)]
+pub(crate) mod fake;
+pub(crate) mod files;
+pub(crate) mod helper;
+pub(crate) mod memory;
+pub(crate) mod path;
+pub(crate) mod privileges;
+pub(crate) mod sysctl;
+pub(crate) mod turn;
+pub(crate) mod wait;

@@ -1,0 +1,121 @@
+//! Network namespaces that several workloads share (`share net=NAME`).
+//!
+//! PID 1 makes one when the first of them starts, and keeps it: it outlives restarts of each, and no workload owns it, so
+//! none can change its addresses or routes whatever capabilities it has. The clone happens while PID 1 is in there.
+
+use crate::net::Rules;
+use crate::os::path::open;
+use hilum::config::{Config, Workload, WorkloadSet, limits};
+use hilum::netlink::has_tables;
+use hilum::plan::SETTINGS;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+/// The shared namespaces, by the slot of the workload that the others name.
+pub(crate) struct Networks {
+    shared: [Option<OwnedFd>; limits::WORKLOADS],
+    /// PID 1's own way to packet rules.
+    pub(crate) rules: Rules,
+}
+
+/// The way back to PID 1's own namespace; none where it was not left.
+#[must_use]
+pub(crate) struct Away(Option<OwnedFd>);
+
+impl Networks {
+    pub(crate) const fn none() -> Self {
+        Self { shared: [const { None }; limits::WORKLOADS], rules: Rules::none() }
+    }
+
+    /// Goes over to another configuration: the namespaces of slots that are not in `kept` go.
+    pub(crate) fn adopt(&mut self, kept: WorkloadSet) {
+        for (_, place) in self.shared.iter_mut().enumerate().filter(|(slot, _)| !kept.contains(*slot)) {
+            *place = None;
+        }
+    }
+
+    /// Whether the workload at `index` shares a namespace with links that is not there yet.
+    pub(crate) fn lacks(&self, config: &Config<'_>, index: usize) -> bool {
+        let isolation = &config.workloads[index].isolation;
+        let owner = isolation.net_of.map_or(index, usize::from);
+        let has_links = config.workloads.get(owner).is_some_and(|owner| !owner.network.links.is_empty());
+        isolation.is_net_shared && has_links && matches!(self.shared.get(config.slots.of(owner)), Some(None))
+    }
+
+    /// Enters the namespace that the workload at `index` shares; stays where it has one of its own, or the board's.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(crate) fn enter(&mut self, config: &Config<'_>, index: usize) -> Result<Away, Errno> {
+        let workload = &config.workloads[index];
+        if !workload.isolation.is_net_shared {
+            return Ok(Away(None));
+        }
+        let owner = workload.isolation.net_of.map_or(index, usize::from);
+        let place = self.shared.get_mut(config.slots.of(owner)).ok_or(Errno::INVAL)?;
+        let away = Away(Some(current()?));
+        match place {
+            Some(namespace) => hilum_sys::enter_network_namespace(namespace.as_fd())?,
+            None => {
+                hilum_sys::own_network_namespace()?;
+                let made = set_up().and_then(|namespace| {
+                    if let (Some(workload), Away(Some(own))) = (config.workloads.get(owner), &away) {
+                        connect(&mut self.rules, config, workload, own, &namespace)?;
+                    }
+                    Ok(namespace)
+                });
+                match made {
+                    Ok(namespace) => *place = Some(namespace),
+                    Err(errno) => {
+                        away.leave()?;
+                        return Err(errno);
+                    }
+                }
+            }
+        }
+        Ok(away)
+    }
+}
+
+impl Away {
+    /// Goes back.
+    pub(crate) fn leave(self) -> Result<(), Errno> {
+        self.0.map_or(Ok(()), |own| hilum_sys::enter_network_namespace(own.as_fd()))
+    }
+}
+
+/// Connects the namespace with what its owner's lines say: links are made on the board's side, and set up inside.
+fn connect(
+    rules: &mut Rules,
+    config: &Config<'_>,
+    workload: &Workload<'_>,
+    own: &OwnedFd,
+    namespace: &OwnedFd,
+) -> Result<(), Errno> {
+    if workload.network.links.is_empty() {
+        return Ok(());
+    }
+    hilum_sys::enter_network_namespace(own.as_fd())?;
+    let links = || (0..).zip(config.pools.of(workload.network.links));
+    links().try_for_each(|(number, link)| crate::net::connect(workload, link, number, namespace.as_fd()))?;
+    if has_tables(&workload.network, &config.pools) {
+        rules.make(config, workload)?;
+    }
+    hilum_sys::enter_network_namespace(namespace.as_fd())?;
+    links().try_for_each(|(number, link)| crate::net::set_up(config, workload, link, number))
+}
+
+fn current() -> Result<OwnedFd, Errno> {
+    open("/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// What a workload does to a namespace of its own.
+fn set_up() -> Result<OwnedFd, Errno> {
+    crate::net::loopback_up()?;
+    for setting in &SETTINGS {
+        let file = rustix::fs::open(setting.path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+        rustix::io::write(&file, setting.value.as_bytes())?;
+    }
+    current()
+}

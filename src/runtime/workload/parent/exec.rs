@@ -1,0 +1,201 @@
+//! A further program inside of a workload that runs: `hilum exec`, and health checks.
+//!
+//! A helper enters the workload's namespaces and makes a process there, which carries out the same steps of the
+//! plan as the workload's own program: control group, identity, capabilities, Landlock, seccomp. That process is born in
+//! the workload's control group. Neither it nor the copy can be read or traced by anybody inside (they are not
+//! dumpable, and their memory belongs to the board's user namespace, CVE-2016-9962), and neither runs anything of the
+//! workload before the rights are given up.
+
+use super::set_up;
+use crate::os::clock::monotonic_ms;
+use crate::os::errno::describe;
+use crate::os::wait::timespec_from_ms;
+use crate::workload::cgroup::Cgroups;
+use crate::workload::child::program::Program;
+use crate::workload::child::steps::{self as child, Pipes};
+use crate::workload::child::streams::{Streams, connect};
+use crate::workload::report::{Joining, Outcome, Report, receive};
+use heapless::String;
+use hilum::config::{Config, Workload};
+use hilum::fixed_string::append;
+use hilum::namespaces::Namespaces;
+use hilum::plan::{Plan, Step, plan};
+use hilum_sys::{Cloned, SignalSet, exit};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, pidfd_send_signal, waitpid};
+
+/// What the new process needs of the outside.
+struct Inside {
+    /// The workload's control group.
+    group: Option<OwnedFd>,
+    /// Its view of control groups, which is entered last; none where it has the board's.
+    group_namespace: Option<OwnedFd>,
+}
+
+/// Milliseconds that a program has to end when whoever asked for it is gone.
+const HANG_UP_MS: u64 = 2_000;
+
+/// The workload that is entered, as PID 1 knows it.
+pub(crate) struct Target<'a> {
+    pub(crate) config: &'a Config<'a>,
+    pub(crate) workload: &'a Workload<'a>,
+    /// Its first process, which is not reaped.
+    pub(crate) pid: Pid,
+    pub(crate) pidfd: BorrowedFd<'a>,
+    pub(crate) cgroups: &'a Cgroups,
+}
+
+impl Target<'_> {
+    /// Whether its processes are stopped where they are.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.cgroups.is_frozen(self.workload)
+    }
+
+    /// Runs `words` inside and gives the exit status with what went wrong. To be called in a helper, which is of no
+    /// other use after it.
+    ///
+    /// `connection` hears of the terminal, and its end ends the program; `until_ms` of the monotonic clock does as well.
+    pub(crate) fn run(
+        &self,
+        words: &[&str],
+        term: &str,
+        streams: Streams,
+        connection: Option<BorrowedFd<'_>>,
+        until_ms: Option<u64>,
+    ) -> (u8, String<256>) {
+        let mut text = String::new();
+        let plan = plan(self.workload, &self.config.pools);
+        let entered = self.enter(&plan);
+        match entered.and_then(|inside| self.start(&plan, &inside, words, term, streams, connection)) {
+            Ok((pidfd, pid, report)) => match wait(pid, pidfd, connection, until_ms) {
+                Some(status) => {
+                    if let Outcome::Failed(report) = receive(&report, &mut None) {
+                        let _ = tell(&mut text, &plan, report, words.first().copied().unwrap_or_default());
+                    }
+                    let signalled = status.terminating_signal().map(|signal| 128 + signal);
+                    (status.exit_status().or(signalled).unwrap_or(255) as u8, text)
+                }
+                None => (124, text),
+            },
+            Err(errno) => {
+                let _ =
+                    append(&mut text, format_args!("enter workload \"{}\": {}", self.workload.name, describe(errno)));
+                (125, text)
+            }
+        }
+    }
+
+    /// Takes over what a process inside has from its parent, and enters every namespace but the control group's: there
+    /// the new process could not be born into the workload's group.
+    fn enter(&self, plan: &Plan<'_>) -> Result<Inside, Errno> {
+        let group = self.cgroups.of(self.workload)?;
+        // FdList with the board's privileges: of a process that cannot be read it could not be opened from inside.
+        let group_namespace = match plan.namespaces.has("cgroup") {
+            true => Some(set_up::process_file(self.pid, "ns/cgroup", OFlags::RDONLY)?),
+            false => None,
+        };
+        set_up::apply_to_self(plan)?;
+        let mut namespaces = plan.namespaces.0 & !Namespaces::flag("cgroup");
+        if self.workload.isolation.is_net_shared {
+            namespaces |= Namespaces::flag("net");
+        }
+        hilum_sys::enter_namespaces(self.pidfd, namespaces)?;
+        Ok(Inside { group, group_namespace })
+    }
+
+    fn start(
+        &self,
+        plan: &Plan<'_>,
+        inside: &Inside,
+        words: &[&str],
+        term: &str,
+        streams: Streams,
+        connection: Option<BorrowedFd<'_>>,
+    ) -> Result<(OwnedFd, Pid, OwnedFd), Errno> {
+        let (report, report_writer) = pipe_with(PipeFlags::CLOEXEC)?;
+        match hilum_sys::clone(0, inside.group.as_ref().map(AsFd::as_fd))? {
+            Cloned::Parent { pid, pidfd } => {
+                drop(report_writer);
+                rustix::io::ioctl_fionbio(&report, true)?;
+                Ok((pidfd, pid, report))
+            }
+            Cloned::Child => {
+                drop(report);
+                if let Some(namespace) = &inside.group_namespace
+                    && let Err(errno) = hilum_sys::enter_namespaces(namespace.as_fd(), Namespaces::flag("cgroup"))
+                {
+                    let step = Joining::Groups.step();
+                    Report { step, errno: describe(errno) }.send(report_writer.as_fd());
+                    exit(125)
+                }
+                let writer = report_writer.as_fd();
+                let pipes = Pipes {
+                    output: writer,
+                    report: writer,
+                    socket: None,
+                    ready: None,
+                    notify: None,
+                    is_timed: false,
+                    template: "",
+                    landlock_abi: hilum_sys::landlock_abi(),
+                    config: self.config,
+                };
+                let has_terminal = matches!(streams, Streams::Made { terminal: Some(_), .. });
+                let variables = self.config.pools.of(self.workload.env);
+                let program = Program { words, variables, term: has_terminal.then_some(term) };
+                child::run_program(self.workload, plan, &pipes, &program, || {
+                    connect(self.workload, streams, connection)
+                })
+            }
+        }
+    }
+}
+
+/// Says which step of joining failed, and why.
+fn tell(text: &mut String<256>, plan: &Plan<'_>, report: Report, program: &str) -> core::fmt::Result {
+    let errno = report.errno;
+    let step = plan.steps.get(report.step);
+    let hint = step.map_or_else(|| Joining::hint(report.step, errno), |step| step.hint(errno.0));
+    match step {
+        Some(Step::Execute(_)) => append(text, format_args!("exec {program}: {errno}"))?,
+        Some(step) => append(text, format_args!("{step}: {errno}"))?,
+        None => append(text, format_args!("{}: {errno}", Joining::text(report.step)))?,
+    }
+    hint.map_or(Ok(()), |hint| append(text, format_args!(": {hint}")))
+}
+
+/// Waits for the program; ends it when the connection ends, or when its time is over. None where it was its time.
+fn wait(pid: Pid, pidfd: OwnedFd, connection: Option<BorrowedFd<'_>>, until_ms: Option<u64>) -> Option<WaitStatus> {
+    hilum_sys::mask(SignalSet::ALL);
+    let (mut until_ms, mut is_late, mut has_hung_up) = (until_ms, false, false);
+    loop {
+        let left = until_ms.map(|until| timespec_from_ms(until.saturating_sub(monotonic_ms())));
+        let ended = match connection.filter(|_| !has_hung_up) {
+            Some(connection) => {
+                let mut events =
+                    [PollFd::new(&pidfd, PollFlags::IN), PollFd::from_borrowed_fd(connection, PollFlags::RDHUP)];
+                let _ = poll(&mut events, left.as_ref());
+                if !events[1].revents().is_empty() {
+                    has_hung_up = true;
+                    let _ = pidfd_send_signal(&pidfd, Signal::HUP);
+                    until_ms = Some(monotonic_ms() + HANG_UP_MS);
+                }
+                !events[0].revents().is_empty()
+            }
+            None => poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], left.as_ref()) == Ok(1),
+        };
+        if ended {
+            let status = waitpid(Some(pid), WaitOptions::empty()).ok().flatten().map(|(_, status)| status);
+            return status.filter(|_| !is_late);
+        }
+        if until_ms.is_some_and(|until| until <= monotonic_ms()) {
+            is_late = true;
+            let _ = pidfd_send_signal(&pidfd, Signal::KILL);
+            until_ms = None;
+        }
+    }
+}

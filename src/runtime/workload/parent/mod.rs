@@ -1,0 +1,9 @@
+//! The host's side: what PID 1 and its helpers do for a workload and to it.
+
+pub(crate) mod check;
+pub(crate) mod exec;
+pub(crate) mod leftovers;
+mod root;
+pub(crate) mod set_up;
+pub(crate) mod spawn;
+pub(crate) mod stop_signal;

@@ -1,0 +1,273 @@
+//! Root filesystems as mounts that are attached nowhere yet: folders, image files through a loop device, block devices,
+//! and what may be written over them.
+
+use crate::os::path::Path;
+use crate::storage;
+use core::ffi::CStr;
+use hilum::config::Source;
+use hilum::config::{Overlay, User, Volume};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, StatVfsMountFlags, Uid, chmodat, chownat, fstat, mkdirat,
+    openat2, statat,
+};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, open_tree,
+};
+use rustix::thread::{CapabilitySets, capabilities, set_capabilities};
+
+/// Opens the root filesystem at `path`: a folder, an image file or a block device. The owners of its files are mapped to
+/// those of `users` where the filesystem can do that; elsewhere they are nobody's inside, which only reads.
+pub(crate) fn open(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
+    let found;
+    let path = match Source::of(path) {
+        Some(source @ (Source::Label(_) | Source::Uuid(_) | Source::PartUuid(_))) => {
+            found = storage::find(source, storage::ROOT_MS, None, || {})?;
+            found.as_str()
+        }
+        Some(source) if path.starts_with("/dev/") => {
+            found = storage::find(source, storage::ROOT_MS, None, || {})?;
+            found.as_str()
+        }
+        _ => path,
+    };
+    let place = without_links(path, OFlags::PATH)?;
+    let mount = match FileType::from_raw_mode(fstat(&place)?.st_mode) {
+        FileType::Directory => return in_folder(&place, users),
+        FileType::RegularFile => image(path)?,
+        FileType::BlockDevice => filesystem(path, &without_links(path, OFlags::RDONLY)?)?,
+        _ => return Err(Errno::INVAL),
+    };
+    map_ids(mount.as_fd(), users);
+    Ok(mount)
+}
+
+/// Opens a path of the board, not through a symbolic link: a folder above it may be one that another workload writes to,
+/// and what it put there must not lead this one to other files of the board.
+fn without_links(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    openat2(CWD, Path(path), flags | OFlags::CLOEXEC, Mode::empty(), NO_LINKS)
+}
+
+const NO_LINKS: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS);
+
+/// Opens a path that can be opened without waiting for a disk or a server: every part of it is in the kernel's memory
+/// (RESOLVE_CACHED of openat2(2)).
+///
+/// # Errors
+/// EINVAL on a kernel before 5.12 that cannot tell (Debian 11's 5.10 can); EAGAIN where it is not at hand, or where something
+/// was mounted on the machine meanwhile.
+pub(crate) fn open_cached(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
+    openat2(CWD, Path(path), flags, Mode::empty(), NO_LINKS | ResolveFlags::CACHED)
+}
+
+/// Opens the folder of a root filesystem where nobody has to be waited for.
+pub(crate) fn open_cached_dir(path: &str) -> Option<OwnedFd> {
+    match open_cached(path, OFlags::DIRECTORY) {
+        Err(Errno::INVAL) => without_links(path, OFlags::PATH | OFlags::DIRECTORY).ok(),
+        found => found.ok(),
+    }
+}
+
+/// The root filesystem in an open folder.
+pub(crate) fn in_folder(place: &OwnedFd, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
+    let mount = clone_of(place)?;
+    map_ids(mount.as_fd(), users);
+    Ok(mount)
+}
+
+/// A mount of an open file or folder, attached nowhere. Not recursive: what is mounted below it on the board's side is
+/// not the workload's.
+fn clone_of(place: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
+    open_tree(place, c"", flags)
+}
+
+/// Opens a folder or file of the board for `mount`, with its owners mapped where the filesystem can.
+pub(crate) fn open_bind(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
+    in_folder(&without_links(path, OFlags::PATH)?, users)
+}
+
+/// Opens a workload's own folder on the board, and makes it where there is none yet. Its owner is the workload's user: as
+/// the disk counts where the filesystem maps owners, and else as the board does.
+pub(crate) fn open_volume(
+    volume: &Volume<'_>,
+    on_disk: User,
+    on_board: User,
+    users: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY;
+    let folder = match without_links(volume.folder, flags) {
+        // Its own folder is a disk's, which is mounted by now.
+        Err(Errno::NOENT) => {
+            match crate::os::path::mkdir(volume.folder, Mode::from_raw_mode(0o755)) {
+                // Another workload's copy was faster.
+                Ok(()) | Err(Errno::EXIST) => without_links(volume.folder, flags)?,
+                Err(errno) => return Err(errno),
+            }
+        }
+        folder => folder?,
+    };
+    let is_new = begin_folder(folder.as_fd(), volume.name)?;
+    let how = NO_LINKS | ResolveFlags::BENEATH;
+    let mount = clone_of(&openat2(folder.as_fd(), Path(volume.name), flags | OFlags::CLOEXEC, Mode::empty(), how)?)?;
+    let is_mapped = map_ids(mount.as_fd(), users);
+    if is_new {
+        // Not through the mount, which maps this process's ids as well.
+        finish_folder(folder.as_fd(), volume.name, Some(if is_mapped { on_disk } else { on_board }), 0o700)?;
+    }
+    Ok(mount)
+}
+
+/// Makes a folder that nobody may use yet; gives whether it is to be finished. One that the end of this process or of the power left
+/// so is finished the next time: with its mode already, and root's, it would be closed to its workload for ever.
+fn begin_folder(parent: BorrowedFd<'_>, name: &str) -> Result<bool, Errno> {
+    match mkdirat(parent, Path(name), Mode::empty()) {
+        Err(Errno::EXIST) => Ok(statat(parent, Path(name), AtFlags::SYMLINK_NOFOLLOW)?.st_mode & 0o777 == 0),
+        made => made.map(|()| true),
+    }
+}
+
+/// Gives it its owner, and then its mode.
+fn finish_folder(parent: BorrowedFd<'_>, name: &str, owner: Option<User>, mode: u32) -> Result<(), Errno> {
+    if let Some(User { uid, gid }) = owner {
+        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+        chownat(parent, Path(name), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+    }
+    chmodat(parent, Path(name), Mode::from_raw_mode(mode), AtFlags::empty())
+}
+
+/// Maps owners where the filesystem can. Where it cannot, the files keep the board's owners: that takes nothing away
+/// from what protects them, and `hilum doctor` tells which kernels can. Gives whether it could.
+pub(crate) fn map_ids(mount: BorrowedFd<'_>, users: Option<BorrowedFd<'_>>) -> bool {
+    users.is_some_and(|users| hilum_sys::map_ids(mount, users).is_ok())
+}
+
+/// An image file through a loop device that goes away with its mount.
+fn image(path: &str) -> Result<OwnedFd, Errno> {
+    /// Somebody else may take the free device first; more often than this it is something else.
+    const TRIES: u32 = 8;
+    let file = without_links(path, OFlags::RDONLY)?;
+    let control = crate::os::path::open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    let control = control.map_err(|_| Errno::NXIO)?;
+    for _ in 0..TRIES {
+        let number = hilum_sys::free_loop(control.as_fd())?;
+        // The prefix and ten digits fit.
+        let name = hilum::fixed_string::text::<24>(format_args!("/dev/loop{number}"));
+        let device = crate::os::path::open(name.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        match hilum_sys::attach_loop(device.as_fd(), file.as_fd()) {
+            Ok(()) => return filesystem(&name, &device),
+            Err(Errno::BUSY) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::BUSY)
+}
+
+/// The filesystem on a block device, read-only, by what its superblock says.
+fn filesystem(path: &str, device: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let mut start = [0; 2048];
+    let length = rustix::io::pread(device, &mut start, 0)?;
+    let name = kind(start.get(..length).unwrap_or_default()).ok_or(Errno::INVAL)?;
+    let context = fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(context.as_fd(), c"source", Path(path))?;
+    fsconfig_set_flag(context.as_fd(), c"ro")?;
+    if name == c"ext4" {
+        // A journal that was not closed would be replayed, which a read-only device refuses.
+        fsconfig_set_flag(context.as_fd(), c"noload")?;
+    }
+    fsconfig_create(context.as_fd())?;
+    fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)
+}
+
+/// A filesystem by its magic number (include/uapi/linux/magic.h): squashfs at the start, erofs at 1024, ext4 at 1080.
+fn kind(start: &[u8]) -> Option<&'static CStr> {
+    let at = |offset: usize, magic: &[u8]| start.get(offset..offset + magic.len()) == Some(magic);
+    if at(0, b"hsqs") {
+        Some(c"squashfs")
+    } else if at(1024, &0xe0f5_e1e2_u32.to_le_bytes()) {
+        Some(c"erofs")
+    } else {
+        at(1080, &0xef53_u16.to_le_bytes()).then_some(c"ext4")
+    }
+}
+
+/// Puts a layer that can be written over `lower`. It works in a mount namespace that it does not leave, so it is for a
+/// helper that ends soon; the overlay itself holds on to its layers.
+pub(crate) fn overlay(
+    lower: OwnedFd,
+    overlay: Overlay<'_>,
+    users: Option<BorrowedFd<'_>>,
+    first_id: u32,
+) -> Result<OwnedFd, Errno> {
+    hilum_sys::own_mount_namespace()?;
+    mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    let scratch = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_set_string(scratch.as_fd(), c"mode", c"0755")?;
+    fsconfig_create(scratch.as_fd())?;
+    let scratch = fsmount(scratch.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::empty())?;
+    let (mut layer, mut is_mapped) = (None, false);
+    if let Overlay::Folder(path) = overlay {
+        let folder = without_links(path, OFlags::PATH | OFlags::DIRECTORY)?;
+        let mount = clone_of(&folder)?;
+        // Where the filesystem maps owners, the board's user 0 is the workload's on the disk.
+        is_mapped = map_ids(mount.as_fd(), users);
+        make_layer(&folder, (!is_mapped).then_some(first_id))?;
+        layer = Some(mount);
+    }
+    // Nothing here needs the board's /dev any more. Layers are named by paths, so they have to be attached somewhere.
+    attach(&scratch, c"/dev")?;
+    for name in ["/dev/lower", "/dev/layer"] {
+        crate::os::path::mkdir(name, Mode::from_raw_mode(0o755))?;
+    }
+    attach(&lower, c"/dev/lower")?;
+    match layer {
+        Some(layer) => attach(&layer, c"/dev/layer")?,
+        None => {
+            let folder = crate::os::path::open("/dev/layer", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            make_layer(&folder, Some(first_id))?;
+        }
+    }
+    let context = fsopen(c"overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for (option, value) in
+        [(c"lowerdir", c"/dev/lower"), (c"upperdir", c"/dev/layer/upper"), (c"workdir", c"/dev/layer/work")]
+    {
+        fsconfig_set_string(context.as_fd(), option, value)?;
+    }
+    // The kernel makes a folder there as who asks for the overlay. The board's user 0 is nobody on a disk whose owners are mapped:
+    // then it would be mounted read-only (EOVERFLOW of work/work in the kernel's log).
+    set_fs_owner(if is_mapped { first_id } else { 0 })?;
+    let created = fsconfig_create(context.as_fd());
+    set_fs_owner(0)?;
+    created?;
+    let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
+    let mount = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)?;
+    // Nor does the kernel say by an error that another layer cannot be written.
+    if rustix::fs::fstatvfs(&mount)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
+        return Err(Errno::ROFS);
+    }
+    Ok(mount)
+}
+
+/// Makes files as this user from now on, with every right that this process has.
+fn set_fs_owner(id: u32) -> Result<(), Errno> {
+    hilum_sys::set_file_ids(id);
+    let sets = capabilities(None)?;
+    set_capabilities(None, CapabilitySets { effective: sets.permitted, ..sets })
+}
+
+/// The folders of a layer: what was written, and where it is prepared. Their owner is the workload's user 0.
+fn make_layer(layer: &OwnedFd, owner: Option<u32>) -> Result<(), Errno> {
+    for name in ["upper", "work"] {
+        if begin_folder(layer.as_fd(), name)? {
+            finish_folder(layer.as_fd(), name, owner.map(|id| User { uid: id, gid: id }), 0o755)?;
+        }
+    }
+    Ok(())
+}
+
+fn attach(mount: &OwnedFd, path: &CStr) -> Result<(), Errno> {
+    move_mount(mount, c"", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}

@@ -1,0 +1,143 @@
+//! PID 1's side of a start: group, pipes, clone. It returns as soon as the process exists and never waits for it.
+
+use super::leftovers::mount_namespace;
+use super::set_up;
+use crate::os::path::access;
+use crate::workload::cgroup::CgroupState;
+use crate::workload::child::steps as child;
+use crate::workload::context::{Failure, LaunchContext, Process};
+use crate::workload::handover;
+use hilum::config::{Config, Ready};
+use hilum::namespaces::Namespaces;
+use hilum::plan::{Phase, plan};
+use hilum_sys::Cloned;
+use rustix::fd::AsFd;
+use rustix::fs::Access;
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Gid, Uid};
+
+/// The highest descriptor that `ready fd` can name.
+const HIGHEST_READY: i32 = 63;
+
+/// Starts the workload at `index` in namespaces of its own; with `is_timed` it tells when it got to its program.
+///
+/// # Errors
+/// The kernel's, for a limit, the group, a pipe, or the clone. Nothing is left behind then but the empty group.
+#[expect(
+    clippy::too_many_lines,
+    reason = "its pipes in functions of their own took 300 bytes more of the board's file"
+)]
+pub(crate) fn spawn(
+    config: &Config<'_>,
+    index: usize,
+    launch: &mut LaunchContext,
+    cgroup: &mut CgroupState,
+    is_timed: bool,
+) -> Result<Process, Failure> {
+    let workload = &config.workloads[index];
+    let plan = plan(workload, &config.pools);
+    let group = launch.cgroups.open(workload, cgroup)?;
+    for (step, limit) in plan.of(Phase::Before) {
+        launch.cgroups.limit(group.as_ref(), limit, plan.namespaces.has("user")).map_err(|errno| Failure {
+            step: Some(step),
+            errno,
+            hint: None,
+        })?;
+    }
+    let (output, output_writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    // Programs open /dev/stdout again by its name, which asks for the pipe's own permissions.
+    let user = set_up::host_user(workload, &plan);
+    rustix::fs::fchown(&output_writer, Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)))?;
+    let (report, report_writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    for reader in [&output, &report] {
+        rustix::io::ioctl_fionbio(reader, true)?;
+    }
+    // Away from the number that the program is to find its own one at.
+    let report_writer = match workload.supervision.ready {
+        Ready::Fd(_) => rustix::io::fcntl_dupfd_cloexec(report_writer, HIGHEST_READY + 1)?,
+        _ => report_writer,
+    };
+    let (ready, ready_writer) = match workload.supervision.ready {
+        Ready::Fd(_) => {
+            let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+            rustix::io::ioctl_fionbio(&reader, true)?;
+            rustix::fs::fchown(&writer, Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)))?;
+            (Some(reader), Some(rustix::io::fcntl_dupfd_cloexec(writer, HIGHEST_READY + 1)?))
+        }
+        _ => (None, None),
+    };
+    let (notify, child_notify) = match workload.supervision.has_notify() {
+        true => handover::pair().map(|(own, other)| (Some(own), Some(other)))?,
+        false => (None, None),
+    };
+    if let Some(notify) = &notify {
+        rustix::io::ioctl_fionbio(notify, true)?;
+    }
+    let (socket, child_socket) = handover::pair()?;
+    let network = launch.networks.enter(config, index)?;
+    let cloned = hilum_sys::clone(plan.namespaces.0, group.as_ref().map(AsFd::as_fd));
+    if matches!(cloned, Ok(Cloned::Child)) {
+        // The other end has to be PID 1's alone, so that its end can be heard.
+        drop(socket);
+        let pipes = child::Pipes {
+            output: output_writer.as_fd(),
+            report: report_writer.as_fd(),
+            socket: Some(child_socket.as_fd()),
+            ready: ready_writer.as_ref().map(AsFd::as_fd),
+            notify: child_notify.as_ref().map(AsFd::as_fd),
+            is_timed,
+            template: launch.template,
+            landlock_abi: launch.landlock_abi,
+            config,
+        };
+        child::run(workload, &plan, &pipes)
+    }
+    network.leave()?;
+    match cloned.map_err(|errno| Failure { step: None, errno, hint: hint(plan.namespaces, errno) })? {
+        Cloned::Child => Err(Errno::CHILD.into()),
+        Cloned::Parent { pid, pidfd } => {
+            // It waits for its root filesystem, so it is there.
+            let mount_namespace = if plan.namespaces.has("pid") { None } else { mount_namespace(pid) };
+            let waiting = set_up::Waiting {
+                pid,
+                socket: socket.as_fd(),
+                report: report_writer.as_fd(),
+                has_disks: launch.has_disks,
+            };
+            let helper = set_up::run(config, workload, &plan, &waiting, launch);
+            Ok(Process {
+                pid,
+                pidfd,
+                output,
+                has_writers: true,
+                report: Some(report),
+                executed_us: None,
+                has_failed: false,
+                helper,
+                ready,
+                notify,
+                ended: None,
+                mount_namespace,
+            })
+        }
+    }
+}
+
+/// What helps when the clone failed: the kernel's own answer does not say which of eight namespaces it is about.
+fn hint(namespaces: Namespaces, errno: Errno) -> Option<&'static str> {
+    let lacks = |name: &str, path: &str| namespaces.has(name) && access(path, Access::EXISTS) == Err(Errno::NOENT);
+    match errno {
+        Errno::INVAL if lacks("user", "/proc/self/ns/user") => {
+            Some("the kernel has no user namespaces; write: share user")
+        }
+        Errno::INVAL if lacks("time", "/proc/self/ns/time") => {
+            Some("the kernel has no time namespaces; write: share time")
+        }
+        Errno::NOSPC | Errno::USERS => Some("the limits below /proc/sys/user allow no more namespaces"),
+        Errno::PERM | Errno::NOSYS => {
+            Some("making namespaces takes CAP_SYS_ADMIN, no chroot, and no filter that refuses clone3")
+        }
+        _ => None,
+    }
+}
