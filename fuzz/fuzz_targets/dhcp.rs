@@ -1,7 +1,7 @@
 //! Frames from anybody on the wire, and the lease as it goes to PID 1: what the client gives is sane and goes over whole.
 #![no_main]
 use hilum::config::Mac;
-use hilum::dhcp::{Client, FRAME_BYTES, Lease, News};
+use hilum::dhcp::{Client, FRAME_BYTES, Lease, LeaseEvent};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Some(bytes) = data.first_chunk() {
@@ -20,10 +20,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         if let (Some(heard), Some(asked)) = (heard.get_mut(46..50), frame.get(46..50)) {
             heard.copy_from_slice(asked);
         }
-        match client.hear(now, &heard) {
-            News::Given(lease) => assert!(lease.is_sane() && Lease::read(&lease.bytes()) == lease),
-            News::Refused(lease) => assert!(!lease.is_sane()),
-            News::None | News::Lost => {}
+        match client.receive(now, &heard) {
+            LeaseEvent::Given(lease) => assert!(lease.is_sane() && Lease::read(&lease.bytes()) == lease),
+            LeaseEvent::Refused(lease) => assert!(!lease.is_sane()),
+            LeaseEvent::None | LeaseEvent::Lost => {}
         }
         (rest, now) = (left, client.deadline().max(now + 1));
     }

@@ -17,7 +17,7 @@ fn blueprint_makes_the_filesystem_on_any_device() {
     let checked = Command::new("e2fsck").args(["-f", "-n"]).arg(&image).output().expect("e2fsck");
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
     let found = hilum::storage::Superblock::read(&device).expect("a superblock");
-    assert_eq!(found.health, hilum::storage::Health::Good, "its checksum by our own reader");
+    assert_eq!(found.health, hilum::storage::FilesystemHealth::Good, "its checksum by our own reader");
     assert!(found.is(hilum::config::Source::Label("data")));
     assert!(found.is(hilum::config::Source::Uuid(&uuid("ext4 data").to_string())));
 }

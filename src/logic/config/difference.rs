@@ -23,7 +23,7 @@ pub fn unchanged(old: &Config<'_>, new: &Config<'_>) -> WorkloadSet {
 
 /// Whether two configurations say the same of the board as a whole.
 pub fn has_same_system(old: &Config<'_>, new: &Config<'_>) -> bool {
-    Section::of(old, old.system.line).says_what(&Section::of(new, new.system.line))
+    SectionLines::of(old, old.system.line).has_same_lines(&SectionLines::of(new, new.system.line))
 }
 
 fn is_same(old: &Config<'_>, before: &Workload<'_>, new: &Config<'_>, after: &Workload<'_>) -> bool {
@@ -34,15 +34,15 @@ fn is_same(old: &Config<'_>, before: &Workload<'_>, new: &Config<'_>, after: &Wo
         after.is_some_and(|after| after.network.addresses(&new.pools).eq(peer.network.addresses(&old.pools)))
     };
     before.isolation.first_id == after.isolation.first_id
-        && Section::of(old, before.line).says_what(&Section::of(new, after.line))
+        && SectionLines::of(old, before.line).has_same_lines(&SectionLines::of(new, after.line))
         && before.network.talk.iter().all(has_same_addresses)
 }
 
 /// The lines of a section that are still to come.
 #[derive(Clone)]
-struct Section<'a>(Lines<'a>);
+struct SectionLines<'a>(Lines<'a>);
 
-impl<'a> Section<'a> {
+impl<'a> SectionLines<'a> {
     /// The section whose first line has this number.
     fn of(config: &Config<'a>, first: u32) -> Self {
         let (mut lines, mut line) = (config.lines.clone(), Line::NONE);
@@ -66,10 +66,10 @@ impl<'a> Section<'a> {
     }
 
     /// Whether both have the same lines; those with the same key in the same order.
-    fn says_what(&self, other: &Self) -> bool {
+    fn has_same_lines(&self, other: &Self) -> bool {
         let (mut all, mut line) = (self.clone(), Line::NONE);
         while all.next(None, &mut line) {
-            if !self.says_what_with(line.words[0].text, other) {
+            if !self.has_same_lines_with(line.words[0].text, other) {
                 return false;
             }
         }
@@ -77,7 +77,7 @@ impl<'a> Section<'a> {
     }
 
     /// Whether both have the same lines with a key.
-    fn says_what_with(&self, key: &str, other: &Self) -> bool {
+    fn has_same_lines_with(&self, key: &str, other: &Self) -> bool {
         let (mut left, mut right) = (self.clone(), other.clone());
         let (mut one, mut two) = (Line::NONE, Line::NONE);
         while left.next(Some(key), &mut one) {

@@ -1,7 +1,7 @@
 //! What is wrong with a configuration, where, and what to do: one line, as `LINE:COLUMN: ...` behind the file's name.
 
+use super::keys::{self, Section};
 use super::limits;
-use super::vocabulary::{self, Section};
 use core::fmt;
 
 /// A place in the file and what is wrong there.
@@ -141,7 +141,7 @@ impl fmt::Display for Problem<'_> {
             Self::UnknownKey(found, section, near) => {
                 write!(f, "unknown key {} in [{}]", Shown(found), section.name())?;
                 match near {
-                    _ if vocabulary::is_key(section.other(), found) => {
+                    _ if keys::is_key(section.other(), found) => {
                         write!(f, "; it belongs into [{}]", section.other().name())
                     }
                     Some(near) => write!(f, "; did you mean {}?", Shown(near)),

@@ -10,6 +10,7 @@ mod error;
 mod identity;
 mod ids;
 mod isolation;
+mod keys;
 mod lexer;
 pub mod limits;
 mod model;
@@ -25,7 +26,6 @@ mod slots;
 mod source;
 mod span;
 mod supervision;
-mod vocabulary;
 mod workload_set;
 
 pub use address::{Mac, Prefix};
@@ -35,6 +35,7 @@ pub use error::{Error, Problem};
 pub use identity::*;
 pub use ids::keep_ids;
 pub use isolation::*;
+pub use keys::{KEYS, Key, Section};
 pub use model::*;
 pub use modules::needed_modules;
 pub use network::*;
@@ -47,7 +48,6 @@ pub use slots::keep_slots;
 pub use source::Source;
 pub use span::Span;
 pub use supervision::*;
-pub use vocabulary::{Key, Section, VOCABULARY};
 pub use workload_set::WorkloadSet;
 
 #[cfg(test)]

@@ -123,7 +123,7 @@ impl System<'_> {
         idle: Idle::Stay,
         modules: Vec::new(),
         watchdog: None,
-        control: Control::Usual,
+        control: Control::Default,
         boots: None,
         log_file: None,
         has_kmsg: false,

@@ -12,15 +12,15 @@ use heapless::Vec;
 
 /// A line of the file. Two are always equal: what a line says does not depend on where it stands.
 #[derive(Debug, Clone, Copy)]
-pub struct Place(pub u32);
+pub struct LineNumber(pub u32);
 
-impl PartialEq for Place {
+impl PartialEq for LineNumber {
     fn eq(&self, _: &Self) -> bool {
         true
     }
 }
 
-impl Eq for Place {}
+impl Eq for LineNumber {}
 
 /// Addresses of one link.
 pub type Addresses = Vec<Prefix, { limits::ADDRESSES }>;
@@ -29,7 +29,7 @@ pub type Gateways = Vec<IpAddr, 2>;
 
 /// Which of the board's links a line is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which<'a> {
+pub enum LinkMatch<'a> {
     /// The one with the line's own name.
     Name,
     /// The one with this MAC address, which gets the name.
@@ -42,11 +42,11 @@ pub enum Which<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HostLink<'a> {
     /// Its line in the file.
-    pub line: Place,
+    pub line: LineNumber,
     /// Its name.
     pub name: &'a str,
     /// Which one it is.
-    pub which: Which<'a>,
+    pub which: LinkMatch<'a>,
     /// Bytes of its largest packet; 0 for the kernel's choice.
     pub mtu: u32,
     /// Whether it gets an address by DHCP.
@@ -63,7 +63,7 @@ pub struct HostLink<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bridge<'a> {
     /// Its line in the file.
-    pub line: Place,
+    pub line: LineNumber,
     /// Its name.
     pub name: &'a str,
     /// Its addresses: the workloads' gateways.
@@ -150,14 +150,14 @@ pub enum Attachment<'a> {
     /// Out over a link of the board, with the link's MAC address.
     Ipvlan(&'a str),
     /// It is a link of the board itself, given away.
-    Moved(&'a str),
+    Physical(&'a str),
 }
 
 impl<'a> Attachment<'a> {
     /// The name of what it leads to.
     pub const fn name(self) -> &'a str {
         match self {
-            Self::Bridge(name) | Self::Macvlan(name) | Self::Ipvlan(name) | Self::Moved(name) => name,
+            Self::Bridge(name) | Self::Macvlan(name) | Self::Ipvlan(name) | Self::Physical(name) => name,
         }
     }
 
@@ -167,7 +167,7 @@ impl<'a> Attachment<'a> {
             Self::Bridge(_) => "veth",
             Self::Macvlan(_) => "macvlan",
             Self::Ipvlan(_) => "ipvlan",
-            Self::Moved(_) => "move",
+            Self::Physical(_) => "move",
         }
     }
 }
@@ -176,7 +176,7 @@ impl<'a> Attachment<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadLink<'a> {
     /// Its line in the file.
-    pub line: Place,
+    pub line: LineNumber,
     /// Where it leads.
     pub attachment: Attachment<'a>,
     /// Its addresses.
@@ -250,7 +250,7 @@ impl<'a> WorkloadLink<'a> {
     /// board under it.
     pub fn inner_name(&self, number: u8) -> &'a str {
         match self.attachment {
-            Attachment::Moved(name) => name,
+            Attachment::Physical(name) => name,
             _ => INNER_LINKS.get(usize::from(number)).copied().unwrap_or_default(),
         }
     }

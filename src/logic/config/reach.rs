@@ -13,7 +13,7 @@ impl<'a> Network<'a> {
 
     /// The addresses by which it reaches a workload that it may talk to, each with the number of its own link that they are
     /// reached by: those behind a bridge that both are connected to, or all of them, by the first link, where there is none.
-    pub fn reached<'l>(
+    pub fn peer_addresses<'l>(
         &self,
         peer: &Network<'a>,
         pools: &'l Pools<'a>,
@@ -33,7 +33,7 @@ impl<'a> Network<'a> {
     /// The address of this family that published ports lead to: the first one behind a bridge with a gateway. From one
     /// without, nobody outside would be answered, and would wait instead of trying the other family.
     #[inline(never)]
-    pub fn answering(&self, pools: &Pools<'a>, is_ipv4: bool) -> Option<Prefix> {
+    pub fn published_address(&self, pools: &Pools<'a>, is_ipv4: bool) -> Option<Prefix> {
         let is_same = |address: &IpAddr| address.is_ipv4() == is_ipv4;
         let answers =
             |link: &WorkloadLink<'_>, prefix: Prefix| is_same(&prefix.address) && link.gateways.iter().any(is_same);

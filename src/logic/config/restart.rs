@@ -12,7 +12,7 @@ pub struct Restart {
     /// The longest delay, in milliseconds.
     pub max_ms: u32,
     /// How many restarts are too many; none means that it goes on for ever.
-    pub limit: Option<Limit>,
+    pub limit: Option<RestartLimit>,
 }
 
 impl Restart {
@@ -33,7 +33,7 @@ pub enum When {
 
 /// How many restarts within which time are too many, and what happens then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
+pub struct RestartLimit {
     /// Restarts that are still allowed.
     pub count: u32,
     /// Within this many milliseconds.

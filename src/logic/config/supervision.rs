@@ -125,7 +125,7 @@ pub struct SystemMount<'a> {
     /// `check=`
     pub check: OnDamage,
     /// `else=`
-    pub otherwise: Instead,
+    pub fallback: MountFallback,
 }
 
 impl SystemMount<'_> {
@@ -149,7 +149,7 @@ pub enum OnDamage {
 
 /// What is there instead of a filesystem that could not be mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Instead {
+pub enum MountFallback {
     /// Nothing: workloads with paths in it do not start.
     Stop,
     /// Memory, which is empty at each boot.
@@ -160,7 +160,7 @@ pub enum Instead {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Control<'a> {
     /// At the usual place on a machine, and nowhere in a container.
-    Usual,
+    Default,
     /// Nowhere.
     Off,
     /// At this path.

@@ -27,7 +27,7 @@ const fn usual(major: u32, minor: Option<u32>) -> Allowed {
 
 /// What every workload may use (Documentation/admin-guide/devices.txt): null, zero, full, random, urandom, tty, ptmx
 /// and the pseudo terminals.
-pub const USUAL: [Allowed; 8] = [
+pub const DEFAULT_DEVICES: [Allowed; 8] = [
     usual(1, Some(3)),
     usual(1, Some(5)),
     usual(1, Some(7)),
@@ -39,7 +39,7 @@ pub const USUAL: [Allowed; 8] = [
 ];
 
 /// Instructions of the longest program: seven for each device, the beginning and the end.
-pub const INSTRUCTIONS: usize = 7 * (USUAL.len() + crate::config::limits::DEVICES) + 8;
+pub const INSTRUCTIONS: usize = 7 * (DEFAULT_DEVICES.len() + crate::config::limits::DEVICES) + 8;
 
 /// One `struct bpf_insn`, as the kernel reads it.
 pub type Instruction = [u8; 8];
@@ -85,7 +85,7 @@ pub fn program(devices: impl Iterator<Item = Allowed>) -> Vec<Instruction, INSTR
     add(SHIFT_RIGHT_32, ACCESS, 0, 0, 16);
     add(LOAD_WORD, MAJOR, CONTEXT, 4, 0);
     add(LOAD_WORD, MINOR, CONTEXT, 8, 0);
-    for device in USUAL.into_iter().chain(devices) {
+    for device in DEFAULT_DEVICES.into_iter().chain(devices) {
         let kind = if device.is_block { KIND_BLOCK } else { KIND_CHARACTER };
         let refused =
             ACCESS_MAKE | if device.read { 0 } else { ACCESS_READ } | if device.write { 0 } else { ACCESS_WRITE };

@@ -98,8 +98,8 @@ pub(super) fn write(mac: Mac, request: &Request, frame: &mut [u8; FRAME_BYTES]) 
 
 /// What a server says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) kind: Kind,
+pub(super) struct ServerMessage {
+    pub(super) kind: MessageKind,
     pub(super) id: u32,
     /// What it offers, or gives.
     pub(super) lease: Lease,
@@ -112,14 +112,14 @@ pub(super) struct Answer {
 
 /// What kind of answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum MessageKind {
     Offer,
     Given,
     Refused,
 }
 
 /// Reads a frame; none where it is no answer to the client with this MAC address.
-pub(super) fn read(mac: Mac, frame: &[u8]) -> Option<Answer> {
+pub(super) fn read(mac: Mac, frame: &[u8]) -> Option<ServerMessage> {
     let outer = EthernetFrame::new_checked(frame).ok().filter(|frame| frame.ethertype() == EthernetProtocol::Ipv4)?;
     let packet = Ipv4Packet::new_checked(outer.payload()).ok()?;
     // The kernel may hand a frame over before anybody has filled in its inner sum; the header's is always there.
@@ -153,7 +153,7 @@ pub(super) fn read(mac: Mac, frame: &[u8]) -> Option<Answer> {
         lease.router = None;
     }
     let ms = |seconds: u32| u64::from(seconds) * 1_000;
-    Some(Answer {
+    Some(ServerMessage {
         kind: kind?,
         id: message.transaction_id(),
         lease,
@@ -164,7 +164,7 @@ pub(super) fn read(mac: Mac, frame: &[u8]) -> Option<Answer> {
 }
 
 /// What the options say, as far as they do: the lease, the kind of answer, seconds until it is renewed and asked for anew.
-fn read_options(message: &DhcpPacket<&[u8]>) -> (Lease, Option<Kind>, Option<u32>, Option<u32>) {
+fn read_options(message: &DhcpPacket<&[u8]>) -> (Lease, Option<MessageKind>, Option<u32>, Option<u32>) {
     let address = |data: &[u8]| data.first_chunk::<4>().map(|bytes| Ipv4Addr::from(*bytes));
     let number = |data: &[u8]| data.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
     let mut lease = Lease {
@@ -191,9 +191,9 @@ fn read_options(message: &DhcpPacket<&[u8]>) -> (Lease, Option<Kind>, Option<u32
             51 => lease.seconds = number(option.data).unwrap_or(0),
             53 => {
                 kind = match option.data {
-                    [2] => Some(Kind::Offer),
-                    [5] => Some(Kind::Given),
-                    [6] => Some(Kind::Refused),
+                    [2] => Some(MessageKind::Offer),
+                    [5] => Some(MessageKind::Given),
+                    [6] => Some(MessageKind::Refused),
                     _ => None,
                 }
             }

@@ -20,7 +20,7 @@ pub use overlap::{By, Taken, advertised, taken};
 
 use crate::config::Mac;
 use core::net::Ipv4Addr;
-use frame::{Answer, Kind, Request};
+use frame::{MessageKind, Request, ServerMessage};
 
 /// The first and the longest pause between two questions, in milliseconds (RFC 2131 4.1).
 const FIRST_PAUSE_MS: u64 = 2_000;
@@ -43,7 +43,7 @@ enum State {
 
 /// What the client has, while it has something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Held {
+struct ActiveLease {
     lease: Lease,
     server_mac: Mac,
     renew_at: u64,
@@ -53,7 +53,7 @@ struct Held {
 
 /// What has come of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum News {
+pub enum LeaseEvent {
     /// Nothing.
     None,
     /// This lease, again or anew.
@@ -69,7 +69,7 @@ pub enum News {
 pub struct Client {
     mac: Mac,
     state: State,
-    held: Option<Held>,
+    held: Option<ActiveLease>,
     /// Of the exchange that is going on, and when it began.
     id: u32,
     began: u64,
@@ -110,8 +110,8 @@ impl Client {
     }
 
     /// Time has passed: what has come of it, and the length of the frame that is to be sent; 0 for none.
-    pub fn turn(&mut self, now: u64, frame: &mut [u8; FRAME_BYTES]) -> (News, usize) {
-        let mut news = News::None;
+    pub fn turn(&mut self, now: u64, frame: &mut [u8; FRAME_BYTES]) -> (LeaseEvent, usize) {
+        let mut news = LeaseEvent::None;
         match (self.state, self.held) {
             (State::Bound, Some(held)) if held.renew_at <= now => self.enter(State::Renewing, now),
             (State::Renewing, Some(held)) if held.rebind_at <= now => self.enter(State::Rebinding, now),
@@ -120,12 +120,12 @@ impl Client {
             }
             _ => {}
         }
-        if let (State::Rebinding | State::Renewing, Some(Held { ends_at, .. })) = (self.state, self.held)
+        if let (State::Rebinding | State::Renewing, Some(ActiveLease { ends_at, .. })) = (self.state, self.held)
             && ends_at <= now
         {
             self.held = None;
             self.enter(State::Selecting, now);
-            news = News::Lost;
+            news = LeaseEvent::Lost;
         }
         if self.state == State::Bound || self.ask_at > now {
             return (news, 0);
@@ -138,49 +138,49 @@ impl Client {
     }
 
     /// A frame has come: what has come of it. A frame may follow at once; see [`Self::deadline`].
-    pub fn hear(&mut self, now: u64, frame: &[u8]) -> News {
+    pub fn receive(&mut self, now: u64, frame: &[u8]) -> LeaseEvent {
         let Some(answer) = frame::read(self.mac, frame).filter(|answer| answer.id == self.id) else {
-            return News::None;
+            return LeaseEvent::None;
         };
         let is_sane = answer.lease.is_sane();
         match (self.state, answer.kind) {
-            (State::Selecting, Kind::Offer)
-            | (State::Requesting { .. } | State::Renewing | State::Rebinding, Kind::Given)
+            (State::Selecting, MessageKind::Offer)
+            | (State::Requesting { .. } | State::Renewing | State::Rebinding, MessageKind::Given)
                 if !is_sane =>
             {
                 let is_told = core::mem::replace(&mut self.has_refused, true);
-                if is_told { News::None } else { News::Refused(answer.lease) }
+                if is_told { LeaseEvent::None } else { LeaseEvent::Refused(answer.lease) }
             }
-            (State::Selecting, Kind::Offer) if !answer.lease.server.is_unspecified() => {
+            (State::Selecting, MessageKind::Offer) if !answer.lease.server.is_unspecified() => {
                 let id = self.id;
                 self.enter(State::Requesting { address: answer.lease.address, server: answer.lease.server }, now);
                 // Offer and request are one exchange.
                 self.id = id;
-                News::None
+                LeaseEvent::None
             }
-            (State::Requesting { address, server }, Kind::Given)
+            (State::Requesting { address, server }, MessageKind::Given)
                 if answer.lease.address == address && answer.lease.server == server =>
             {
                 self.hold(&answer, now)
             }
-            (State::Renewing | State::Rebinding, Kind::Given) if self.is_from_its_server(&answer) => {
+            (State::Renewing | State::Rebinding, MessageKind::Given) if self.is_from_its_server(&answer) => {
                 self.hold(&answer, now)
             }
-            (State::Requesting { server, .. }, Kind::Refused) if answer.lease.server == server => {
+            (State::Requesting { server, .. }, MessageKind::Refused) if answer.lease.server == server => {
                 self.refused(now);
-                News::None
+                LeaseEvent::None
             }
-            (State::Renewing | State::Rebinding, Kind::Refused) if self.is_from_its_server(&answer) => {
+            (State::Renewing | State::Rebinding, MessageKind::Refused) if self.is_from_its_server(&answer) => {
                 self.held = None;
                 self.refused(now);
-                News::Lost
+                LeaseEvent::Lost
             }
-            _ => News::None,
+            _ => LeaseEvent::None,
         }
     }
 
     /// Whether a lease is extended by who gave it; once it looks for anybody, by anybody who says who it is.
-    fn is_from_its_server(&self, answer: &Answer) -> bool {
+    fn is_from_its_server(&self, answer: &ServerMessage) -> bool {
         let server = answer.lease.server;
         let is_held = self.held.is_some_and(|held| held.lease.server == server);
         is_held || (self.state == State::Rebinding && !server.is_unspecified())
@@ -192,12 +192,12 @@ impl Client {
         self.ask_at = now + FIRST_PAUSE_MS;
     }
 
-    fn hold(&mut self, answer: &Answer, now: u64) -> News {
+    fn hold(&mut self, answer: &ServerMessage, now: u64) -> LeaseEvent {
         let lease_ms = (u64::from(answer.lease.seconds) * 1_000).max(SHORTEST_MS);
         let renew_ms = answer.renew_ms.filter(|ms| *ms < lease_ms).unwrap_or(lease_ms / 2).max(SHORTEST_MS / 2);
         let rebind_ms = answer.rebind_ms.filter(|ms| *ms < lease_ms && *ms > renew_ms).unwrap_or(lease_ms / 8 * 7);
         let ends_ms = if answer.lease.seconds == u32::MAX { u64::MAX / 2 } else { lease_ms };
-        self.held = Some(Held {
+        self.held = Some(ActiveLease {
             lease: answer.lease,
             server_mac: answer.from,
             renew_at: now + renew_ms,
@@ -205,7 +205,7 @@ impl Client {
             ends_at: now + ends_ms,
         });
         self.state = State::Bound;
-        News::Given(answer.lease)
+        LeaseEvent::Given(answer.lease)
     }
 
     fn enter(&mut self, state: State, now: u64) {

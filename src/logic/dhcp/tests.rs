@@ -100,13 +100,13 @@ fn answer(kind: DhcpMessageType, id: u32, seconds: u32, more: &[DhcpOption<'_>])
 }
 
 /// The next thing that the client asks, and when.
-fn next(client: &mut Client, frame: &mut [u8; FRAME_BYTES]) -> (u64, News, Option<Asked>) {
+fn next(client: &mut Client, frame: &mut [u8; FRAME_BYTES]) -> (u64, LeaseEvent, Option<Asked>) {
     let now = client.deadline();
     let (news, length) = client.turn(now, frame);
     (now, news, (length > 0).then(|| asked(&frame[..length])))
 }
 
-fn bound(seconds: u32) -> (Client, u64, News) {
+fn bound(seconds: u32) -> (Client, u64, LeaseEvent) {
     let mut frame = [0; FRAME_BYTES];
     let mut client = Client::new(MAC, 7, 1_000);
     let (_, _, discover) = next(&mut client, &mut frame);
@@ -115,20 +115,20 @@ fn bound(seconds: u32) -> (Client, u64, News) {
     // Two routers: the first one counts.
     let routers = [10, 0, 2, 2, 10, 0, 2, 3];
     let more = [DhcpOption { kind: 3, data: &routers }, DhcpOption { kind: 6, data: &[10, 0, 2, 3, 1, 1, 1, 1] }];
-    assert_eq!(client.hear(1_010, &answer(DhcpMessageType::Offer, discover.id, seconds, &more)), News::None);
+    assert_eq!(client.receive(1_010, &answer(DhcpMessageType::Offer, discover.id, seconds, &more)), LeaseEvent::None);
     let (now, _, request) = next(&mut client, &mut frame);
     let request = request.expect("it takes the offer");
     assert_eq!((request.kind, request.wanted), (DhcpMessageType::Request, Some(ADDRESS)));
     assert_eq!(request.id, discover.id);
     assert_eq!(now, 1_010, "it takes an offer at once");
-    let news = client.hear(1_020, &answer(DhcpMessageType::Ack, request.id, seconds, &more));
+    let news = client.receive(1_020, &answer(DhcpMessageType::Ack, request.id, seconds, &more));
     (client, 1_020, news)
 }
 
 #[test]
 fn lease_is_asked_for_and_taken() {
     let (client, now, news) = bound(3_600);
-    let News::Given(lease) = news else { panic!("{news:?}") };
+    let LeaseEvent::Given(lease) = news else { panic!("{news:?}") };
     assert_eq!(lease.prefix().to_string(), "10.0.2.15/24");
     assert_eq!((lease.router, lease.server, lease.seconds), (Some(SERVER), SERVER, 3_600));
     assert_eq!(lease.name_servers, [Ipv4Addr::new(10, 0, 2, 3), Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::UNSPECIFIED]);
@@ -143,7 +143,7 @@ fn silent_server_is_asked_later_each_time() {
     let mut pauses = Vec::new();
     for _ in 0..9 {
         let (now, news, asked) = next(&mut client, &mut frame);
-        assert!(asked.is_some() && news == News::None);
+        assert!(asked.is_some() && news == LeaseEvent::None);
         pauses.push((now - before) / 1_000);
         before = now;
     }
@@ -158,13 +158,13 @@ fn lease_is_renewed_by_its_server_then_by_anybody_then_lost() {
     let (now, _, renewal) = next(&mut client, &mut frame);
     let renewal = renewal.expect("it asks");
     assert_eq!((renewal.to, renewal.own, renewal.wanted), (SERVER, ADDRESS, None));
-    assert!(matches!(client.hear(now, &answer(DhcpMessageType::Ack, renewal.id, 3_600, &[])), News::Given(_)));
+    assert!(matches!(client.receive(now, &answer(DhcpMessageType::Ack, renewal.id, 3_600, &[])), LeaseEvent::Given(_)));
     // Now nobody answers.
     let (mut to_server, mut to_all, mut ended) = (0, 0, 0);
     let begin = now;
     for _ in 0..200 {
         let (now, news, asked) = next(&mut client, &mut frame);
-        if news == News::Lost {
+        if news == LeaseEvent::Lost {
             ended = now;
             break;
         }
@@ -184,7 +184,7 @@ fn refusal_ends_a_lease_and_does_not_storm() {
     let mut frame = [0; FRAME_BYTES];
     let (now, _, renewal) = next(&mut client, &mut frame);
     let refusal = answer(DhcpMessageType::Nak, renewal.expect("it asks").id, 0, &[]);
-    assert_eq!(client.hear(now, &refusal), News::Lost);
+    assert_eq!(client.receive(now, &refusal), LeaseEvent::Lost);
     assert!(client.deadline() >= now + 1_000, "it does not ask again at once");
 }
 
@@ -226,11 +226,14 @@ fn answer_that_is_refused_is_told_once_for_each_question() {
     // It is for 0 seconds.
     let bad = |id| answer(DhcpMessageType::Offer, id, 0, &[]);
     let id = discover.expect("it asks").id;
-    let News::Refused(lease) = client.hear(5, &bad(id)) else { panic!("not refused") };
+    let LeaseEvent::Refused(lease) = client.receive(5, &bad(id)) else { panic!("not refused") };
     assert_eq!(lease.fault(), Some("it is for 0 s"));
-    assert_eq!(client.hear(6, &bad(id)), News::None, "a flood of them is told once");
+    assert_eq!(client.receive(6, &bad(id)), LeaseEvent::None, "a flood of them is told once");
     let (_, _, discover) = next(&mut client, &mut frame);
-    assert!(matches!(client.hear(client.deadline() - 1, &bad(discover.expect("it asks again").id)), News::Refused(_)));
+    assert!(matches!(
+        client.receive(client.deadline() - 1, &bad(discover.expect("it asks again").id)),
+        LeaseEvent::Refused(_)
+    ));
 }
 
 #[test]
@@ -243,11 +246,11 @@ fn answers_to_others_are_not_taken() {
     // The last byte of chaddr, in the message behind three headers.
     other[14 + 20 + 8 + 33] ^= 1;
     let later = client.deadline();
-    client.hear(5, &other);
-    client.hear(5, &answer(DhcpMessageType::Offer, id ^ 1, 60, &[]));
-    client.hear(5, &answer(DhcpMessageType::Ack, id, 60, &[]));
+    client.receive(5, &other);
+    client.receive(5, &answer(DhcpMessageType::Offer, id ^ 1, 60, &[]));
+    client.receive(5, &answer(DhcpMessageType::Ack, id, 60, &[]));
     assert_eq!(client.deadline(), later, "nothing has changed");
-    client.hear(5, &offer);
+    client.receive(5, &offer);
     assert_eq!(client.deadline(), 5);
 }
 
@@ -268,7 +271,7 @@ proptest::proptest! {
         let at = at % bytes.len();
         bytes[at] = value;
         bytes.truncate(bytes.len().saturating_sub(cut % 40));
-        client.hear(5, &bytes);
+        client.receive(5, &bytes);
     }
 }
 

@@ -133,7 +133,9 @@ pub fn workload_rules(writer: &mut Writer<'_>, config: &Config<'_>, workload: &W
         batch.chain("publish", Hook::Destination, Verdict::Accept);
         for publish in config.pools.of(network.publish) {
             let words = text::<60>(format_args!("publish {publish}"));
-            for prefix in [true, false].into_iter().filter_map(|is_ipv4| network.answering(&config.pools, is_ipv4)) {
+            for prefix in
+                [true, false].into_iter().filter_map(|is_ipv4| network.published_address(&config.pools, is_ipv4))
+            {
                 let is_other_family = |address: core::net::IpAddr| address.is_ipv4() != prefix.address.is_ipv4();
                 if publish.address.is_some_and(is_other_family) {
                     continue;
@@ -180,7 +182,8 @@ fn sending_rules(
         refuse("neither IPv4 nor IPv6", &|rule| _ = rule.family(false, true).family(false, false));
     }
     for peer in workload.network.talk.iter().filter_map(|peer| config.workloads.get(peer)) {
-        for (_, other) in workload.network.reached(&peer.network, &config.pools).filter(|(by, _)| *by == number) {
+        for (_, other) in workload.network.peer_addresses(&peer.network, &config.pools).filter(|(by, _)| *by == number)
+        {
             batch.rule(port, &words(&["talk ", peer.name]), |rule| {
                 rule.family_of(other.address).destination(Prefix::host(other.address));
                 rule.mark_as(TO_PEER).verdict(Verdict::Accept);

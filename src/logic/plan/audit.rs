@@ -80,7 +80,7 @@ fn network(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(f
         match link.attachment {
             Attachment::Bridge(_) if !link.may_spoof => {}
             Attachment::Bridge(_) => tell(format_args!("link veth {name} spoof: it sends in anybody's name")),
-            Attachment::Moved(_) => tell(format_args!("link move {name}: the board's link")),
+            Attachment::Physical(_) => tell(format_args!("link move {name}: the board's link")),
             _ => tell(format_args!("link {word} {name}: it is on the board's own wire, without its rules")),
         }
     }

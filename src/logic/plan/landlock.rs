@@ -76,7 +76,7 @@ const LOWEST_ABI: u32 = 2;
 
 /// What is allowed at a path and below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rule<'a> {
+pub struct PathRule<'a> {
     /// The path inside the workload.
     pub path: &'a str,
     /// What is allowed there.
@@ -95,7 +95,7 @@ pub struct Ruleset<'a> {
     /// What ends at the workload's border.
     pub scoped: Scope,
     /// What is allowed, by path.
-    pub rules: Vec<Rule<'a>, 24>,
+    pub rules: Vec<PathRule<'a>, 24>,
 }
 
 /// The ruleset of a workload for a kernel's ABI; none where the kernel has no Landlock that is of use.
@@ -113,7 +113,7 @@ pub fn rules<'a>(
     let mut rules = Vec::new();
     let mut add = |path, rights: u64, is_folder| {
         // There is room for the fixed places and every `mount` and `volume`.
-        let _ = rules.push(Rule { path, rights: Rights(rights & known), is_folder });
+        let _ = rules.push(PathRule { path, rights: Rights(rights & known), is_folder });
     };
     let read_only = Rights::READ | Rights::EXECUTE;
     let writable = Rights::READ | Rights::WRITE_FILE | Rights::TRUNCATE | Rights::CHANGE;

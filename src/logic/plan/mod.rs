@@ -19,9 +19,9 @@ mod show;
 mod step;
 
 pub use audit::audit;
-pub use landlock::{Rights, Rule, Ruleset, Scope, rules};
+pub use landlock::{PathRule, Rights, Ruleset, Scope, rules};
 pub use settings::{SETTINGS, SHARES, SHARES_OF_ALL};
-pub use step::{FileSystem, Limit, Mask, Mount, Phase, Setting, Step, Value};
+pub use step::{CgroupLimit, FileSystem, Mask, Mount, Phase, Setting, Step, Value};
 
 use crate::config::{
     Bind, Config, DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Overlay, Pools, Prefix, Ready, User,
@@ -132,7 +132,7 @@ pub fn write_hosts(
     for peer in workload.network.talk.iter().filter_map(|index| config.workloads.get(index)) {
         workload
             .network
-            .reached(&peer.network, &config.pools)
+            .peer_addresses(&peer.network, &config.pools)
             .try_for_each(|(_, prefix)| name(prefix, peer, writer))?;
     }
     if workload.network.talks_to_board {
@@ -170,7 +170,7 @@ pub fn plan<'a>(workload: &'a Workload<'a>, pools: &'a Pools<'a>) -> Plan<'a> {
 /// The control group, before there is a process in it.
 fn group_limits<'a>(workload: &'a Workload<'a>, pools: &'a Pools<'a>, add: &mut impl FnMut(Step<'a>)) {
     let resources = &workload.resources;
-    let mut limit = |file, value, is_asked_for| add(Step::Limit(Limit { file, value, is_asked_for }));
+    let mut limit = |file, value, is_asked_for| add(Step::Limit(CgroupLimit { file, value, is_asked_for }));
     limit("pids.max", Value::Number(resources.pids.unwrap_or(DEFAULT_PIDS)), resources.pids.is_some());
     let memory = resources.memory.map_or(Value::MemoryPercent(DEFAULT_MEMORY_PERCENT), Value::Number);
     limit("memory.max", memory, resources.memory.is_some());
@@ -228,10 +228,10 @@ fn outside<'a>(
     }
     // In the order in which the new process attaches them.
     if !namespaces.has("pid") {
-        add(Step::Make(PROC));
+        add(Step::CreateMount(PROC));
     }
     if isolation.has_sys && !namespaces.has("net") {
-        add(Step::Make(SYS));
+        add(Step::CreateMount(SYS));
     }
     add(Step::Devices(pools.of(isolation.devices)));
     if workload.network.has_resolv {
@@ -239,7 +239,7 @@ fn outside<'a>(
     }
     pools.of(isolation.mounts).iter().for_each(|bind| add(Step::OpenMount(*bind)));
     pools.of(isolation.volumes).iter().for_each(|volume| add(Step::OpenVolume(*volume)));
-    add(Step::Hand);
+    add(Step::SendFds);
 }
 
 /// What the new process does to its namespaces, up to the pivot.
@@ -250,9 +250,9 @@ fn mounts<'a>(
     add: &mut impl FnMut(Step<'a>),
 ) {
     let isolation = &workload.isolation;
-    add(Step::Receive);
+    add(Step::ReceiveFds);
     if namespaces.has("user") {
-        add(Step::Zero);
+        add(Step::BecomeNsRoot);
     }
     add(Step::Session);
     add(Step::Keyring);
@@ -314,7 +314,7 @@ fn identity<'a>(
     if let Some(persona) = identity.personality {
         add(Step::Personality(persona));
     }
-    add(Step::Bounding(isolation.capabilities));
+    add(Step::DropBoundingSet(isolation.capabilities));
     add(Step::NoNewPrivileges);
     if isolation.has_landlock {
         add(Step::Landlock(isolation.tcp.as_ref(), Scope::of_joining(namespaces)));

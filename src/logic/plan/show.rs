@@ -25,15 +25,15 @@ impl Step<'_> {
             Self::Priority(_) => "set priorities",
             Self::OpenRoot(_) => "open root",
             Self::Overlay(_) => "make overlay",
-            Self::Make(_) => "make",
+            Self::CreateMount(_) => "make",
             Self::OpenMount(_) => "open",
             Self::OpenVolume(_) => "open volume",
             Self::Devices(_) => "make devices",
             Self::Connect(..) => "connect link",
             Self::Rules(_) => "filter packets",
-            Self::Hand => "hand over",
-            Self::Receive => "take over",
-            Self::Zero => "become user 0 of its own ids",
+            Self::SendFds => "hand over",
+            Self::ReceiveFds => "take over",
+            Self::BecomeNsRoot => "become user 0 of its own ids",
             Self::Session => "start a session",
             Self::Keyring => "start a session keyring",
             Self::Output => "connect standard input and output",
@@ -53,7 +53,7 @@ impl Step<'_> {
             Self::Notify => "make",
             Self::Directory(_) => "enter directory",
             Self::Personality(_) => "set personality",
-            Self::Bounding(_) => "cut the capability bounding set",
+            Self::DropBoundingSet(_) => "cut the capability bounding set",
             Self::NoNewPrivileges => "forbid new privileges",
             Self::Landlock(..) => "landlock",
             Self::User { .. } => "become user",
@@ -179,7 +179,7 @@ impl fmt::Display for Step<'_> {
             Self::Hosts => (" ", "/etc/hosts"),
             Self::Setting(setting) | Self::Share(setting) => (" ", text(setting.path)),
             Self::Mount(mount) | Self::Attach(mount) => (" /", text(mount.target)),
-            Self::Make(mount) => (" ", text(mount.filesystem.name())),
+            Self::CreateMount(mount) => (" ", text(mount.filesystem.name())),
             Self::ReadOnly(path) => (" /", text(path)),
             Self::Mask(mask) => (" /", text(mask.path)),
             Self::Dev => (" ", "/dev"),
@@ -223,8 +223,8 @@ impl Step<'_> {
                 formatter.write_str(": the usual nodes")?;
                 devices.iter().try_for_each(|device| write!(formatter, ", {}", device.path))
             }
-            Self::Hand => formatter.write_str(": what was opened"),
-            Self::Receive => formatter.write_str(": what was opened, when PID 1 is done"),
+            Self::SendFds => formatter.write_str(": what was opened"),
+            Self::ReceiveFds => formatter.write_str(": what was opened, when PID 1 is done"),
             Self::Root { is_writable } => {
                 formatter.write_str(if *is_writable { ": nosuid,nodev" } else { ": ro,nosuid,nodev" })
             }
@@ -239,7 +239,7 @@ impl Step<'_> {
                 }
                 mount.options.iter().try_for_each(|(name, value)| write!(formatter, ",{}={}", text(name), text(value)))
             }
-            Self::Make(_) => formatter.write_str(": of the namespace that it shares"),
+            Self::CreateMount(_) => formatter.write_str(": of the namespace that it shares"),
             Self::Dev => formatter.write_str(": ro,nosuid,noexec; null zero full random urandom tty ptmx fd std*"),
             Self::Bind(bind) => {
                 formatter.write_str(if bind.is_writable { ": rw" } else { ": ro" })?;
@@ -262,7 +262,7 @@ impl Step<'_> {
             }
             Self::Hosts => formatter.write_str(": where the root filesystem has one"),
             Self::Output => formatter.write_str(": input from /dev/null, output and errors to the log"),
-            Self::Bounding(capabilities) | Self::Capabilities(capabilities) => {
+            Self::DropBoundingSet(capabilities) | Self::Capabilities(capabilities) => {
                 formatter.write_str(if capabilities.is_empty() { ": none is left" } else { ": left are" })?;
                 capabilities.names().try_for_each(|name| write!(formatter, " {name}"))
             }
@@ -336,12 +336,12 @@ impl fmt::Display for Namespaces {
 impl fmt::Display for Plan<'_> {
     /// A line for each step, numbered as a failure report counts them, and one for the clone between them.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut phase = Phase::Before;
+        let mut phase = Phase::Prepare;
         for (index, step) in self.steps.iter().enumerate() {
-            if phase == Phase::Before && step.phase() != Phase::Before {
+            if phase == Phase::Prepare && step.phase() != Phase::Prepare {
                 writeln!(formatter, "    clone into own namespaces: {}", self.namespaces)?;
             }
-            if phase != Phase::Inside && step.phase() == Phase::Inside {
+            if phase != Phase::Child && step.phase() == Phase::Child {
                 writeln!(formatter, "    the new process goes on by itself")?;
             }
             phase = step.phase();

@@ -11,7 +11,7 @@ use core::ffi::CStr;
 #[derive(Debug, Clone, Copy)]
 pub enum Step<'a> {
     /// A limit of its control group.
-    Limit(Limit<'a>),
+    Limit(CgroupLimit<'a>),
     /// Which devices the processes of its control group may use.
     DeviceControl(&'a [Device<'a>]),
     /// setgroups(2) is refused in its user namespace for ever (user_namespaces(7)).
@@ -29,7 +29,7 @@ pub enum Step<'a> {
     /// What may be written over the root filesystem.
     Overlay(Overlay<'a>),
     /// A filesystem of a namespace that the workload shares, which only the namespace's owner can make.
-    Make(Mount),
+    CreateMount(Mount),
     /// A folder or file of the board, by an idmapped mount where the filesystem can.
     OpenMount(Bind<'a>),
     /// A folder of the board that is the workload's, made where there is none yet.
@@ -41,11 +41,11 @@ pub enum Step<'a> {
     /// What it may send, and the ports of the board that lead to it (nf_tables).
     Rules(&'a [Publish]),
     /// What was opened goes to the new process, which waits for it.
-    Hand,
+    SendFds,
     /// The new process takes what was opened for it.
-    Receive,
+    ReceiveFds,
     /// It becomes the first user of its user namespace.
-    Zero,
+    BecomeNsRoot,
     /// A session of its own, without a controlling terminal (setsid(2)).
     Session,
     /// A session keyring of its own (keyctl(2)).
@@ -92,7 +92,7 @@ pub enum Step<'a> {
     /// The persona (personality(2)).
     Personality(u32),
     /// The capability bounding set is cut down: no program can gain another one.
-    Bounding(Capabilities),
+    DropBoundingSet(Capabilities),
     /// No program gains privileges by set-user-id bits or file capabilities (PR_SET_NO_NEW_PRIVS).
     NoNewPrivileges,
     /// Landlock: files a second time, by the plan's own mounts; signals and abstract sockets where the kernel can, of a
@@ -132,11 +132,11 @@ pub enum Step<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// PID 1, before there is a process.
-    Before,
+    Prepare,
     /// PID 1, or a copy of it, to the new process, which waits.
-    Outside,
+    Parent,
     /// The new process to itself.
-    Inside,
+    Child,
 }
 
 impl Step<'_> {
@@ -144,12 +144,12 @@ impl Step<'_> {
     pub const fn is_for_exec(&self) -> bool {
         matches!(
             self,
-            Self::Zero
+            Self::BecomeNsRoot
                 | Self::Session
                 | Self::Keyring
                 | Self::Directory(_)
                 | Self::Personality(_)
-                | Self::Bounding(_)
+                | Self::DropBoundingSet(_)
                 | Self::NoNewPrivileges
                 | Self::Landlock(..)
                 | Self::User { .. }
@@ -165,7 +165,7 @@ impl Step<'_> {
     /// Who does it, and when.
     pub const fn phase(&self) -> Phase {
         match self {
-            Self::Limit(_) | Self::DeviceControl(_) => Phase::Before,
+            Self::Limit(_) | Self::DeviceControl(_) => Phase::Prepare,
             Self::DenyGroups
             | Self::Ids(_)
             | Self::OomScore(_)
@@ -173,21 +173,21 @@ impl Step<'_> {
             | Self::Priority(_)
             | Self::OpenRoot(_)
             | Self::Overlay(_)
-            | Self::Make(_)
+            | Self::CreateMount(_)
             | Self::OpenMount(_)
             | Self::OpenVolume(_)
             | Self::Devices(_)
             | Self::Connect(..)
             | Self::Rules(_)
-            | Self::Hand => Phase::Outside,
-            _ => Phase::Inside,
+            | Self::SendFds => Phase::Parent,
+            _ => Phase::Child,
         }
     }
 }
 
 /// A limit of a control group: a file and what is written into it (Documentation/admin-guide/cgroup-v2.rst).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit<'a> {
+pub struct CgroupLimit<'a> {
     /// The file's name; the controller's name stands before the dot.
     pub file: &'static str,
     /// What it is set to.
@@ -196,7 +196,7 @@ pub struct Limit<'a> {
     pub is_asked_for: bool,
 }
 
-impl Limit<'_> {
+impl CgroupLimit<'_> {
     /// The controller that the file belongs to.
     pub fn controller(&self) -> &'static str {
         self.file.split_once('.').map_or(self.file, |(controller, _)| controller)

@@ -92,8 +92,8 @@ fn phases_follow_each_other() {
 fn new_process_waits_before_it_does_anything() {
     with("", |workload, config| {
         let plan = plan(workload, &config.pools);
-        assert!(matches!(plan.of(Phase::Inside).next(), Some((_, Step::Receive))));
-        assert!(matches!(plan.of(Phase::Outside).last(), Some((_, Step::Hand))));
+        assert!(matches!(plan.of(Phase::Child).next(), Some((_, Step::ReceiveFds))));
+        assert!(matches!(plan.of(Phase::Parent).last(), Some((_, Step::SendFds))));
     });
 }
 
@@ -107,7 +107,7 @@ fn what_is_opened_outside_is_attached_in_the_same_order() {
             .iter()
             .filter_map(|step| match step {
                 Step::OpenRoot(_) => Some("root".to_owned()),
-                Step::Make(mount) => Some(format!("{:?}", mount.filesystem)),
+                Step::CreateMount(mount) => Some(format!("{:?}", mount.filesystem)),
                 Step::Devices(_) => Some("dev".to_owned()),
                 Step::OpenMount(bind) => Some(bind.target.to_owned()),
                 _ => None,
@@ -184,7 +184,7 @@ fn privileges_end_in_the_order_that_each_drop_needs() {
             |step| matches!(step, Step::Pivot),
             |step| matches!(step, Step::Directory("/srv")),
             |step| matches!(step, Step::Personality(8)),
-            |step| matches!(step, Step::Bounding(_)),
+            |step| matches!(step, Step::DropBoundingSet(_)),
             |step| matches!(step, Step::NoNewPrivileges),
             |step| matches!(step, Step::Landlock(..)),
             |step| matches!(step, Step::User { .. }),
@@ -349,7 +349,7 @@ fn failed_step_has_a_hint_where_the_kernel_misleads() {
         Some("built for another architecture, or no program at all; a script begins with #!")
     );
     assert_eq!(Step::Execute("/x").hint(1), None);
-    let memory = Step::Limit(Limit { file: "memory.max", value: Value::Number(1), is_asked_for: true });
+    let memory = Step::Limit(CgroupLimit { file: "memory.max", value: Value::Number(1), is_asked_for: true });
     assert!(memory.hint(2).is_some_and(|hint| hint.contains("cgroup_enable=memory")));
 }
 
@@ -359,7 +359,7 @@ fn link_is_made_outside_and_set_up_inside_before_the_pivot() {
         let plan = plan(workload, &config.pools);
         let connect = position(&plan, |step| matches!(step, Step::Connect(..)));
         let rules = position(&plan, |step| matches!(step, Step::Rules(_)));
-        let hand = position(&plan, |step| matches!(step, Step::Hand));
+        let hand = position(&plan, |step| matches!(step, Step::SendFds));
         let link = position(&plan, |step| matches!(step, Step::Link(..)));
         let pivot = position(&plan, |step| matches!(step, Step::Pivot));
         // Nothing of it can send before its rules are there.

@@ -1,7 +1,7 @@
 //! Answers by number -> a BPF program (bpf(4), Documentation/userspace-api/seccomp_filter.rst).
 
 use super::profiles::index_of;
-use super::{Answer, Call, Check, Seccomp, answer};
+use super::{Call, Check, FilterAction, Seccomp, action_for};
 use crate::Architecture;
 use heapless::Vec;
 
@@ -71,7 +71,7 @@ const FREQUENT: [Call; 4] =
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Range {
     pub(super) start: u16,
-    pub(super) answer: Answer,
+    pub(super) action: FilterAction,
 }
 
 /// The program of a profile. `capabilities` has bit N for capability N.
@@ -89,23 +89,23 @@ pub fn assemble(arch: Architecture, seccomp: &Seccomp, capabilities: u64) -> Pro
         }
         Architecture::Aarch64 => {}
     }
-    let mut answers = [Answer::Unknown; NUMBERS];
+    let mut answers = [FilterAction::Unknown; NUMBERS];
     for call in Call::all() {
         if let Some(number) = call.number(arch) {
-            answers[usize::from(number)] = answer(seccomp, capabilities, call);
+            answers[usize::from(number)] = action_for(seccomp, capabilities, call);
         }
     }
     for number in FREQUENT.iter().filter_map(|call| call.number(arch)) {
-        if answers[usize::from(number)] == Answer::Allow {
+        if answers[usize::from(number)] == FilterAction::Allow {
             add(compare(JUMP_EQUAL, number.into(), 0, 1));
             add(give(ALLOW));
         }
     }
     let mut ranges: Vec<Range, NUMBERS> = Vec::new();
-    for (start, answer) in (0..).zip(answers) {
-        if ranges.last().is_none_or(|range| range.answer != answer) {
+    for (start, action) in (0..).zip(answers) {
+        if ranges.last().is_none_or(|range| range.action != action) {
             // There is room for one range a number.
-            let _ = ranges.push(Range { start, answer });
+            let _ = ranges.push(Range { start, action });
         }
     }
     search(&mut program, &ranges);
@@ -150,7 +150,7 @@ fn push(program: &mut Program, instruction: Instruction) {
 pub(super) fn search(program: &mut Program, ranges: &[Range]) {
     match ranges {
         [] => {}
-        [only] => leaf(program, only.answer),
+        [only] => leaf(program, only.action),
         _ => {
             let (left, right) = ranges.split_at(ranges.len() / 2);
             let start = right[0].start.into();
@@ -172,8 +172,8 @@ pub(super) fn search(program: &mut Program, ranges: &[Range]) {
 fn length(ranges: &[Range]) -> usize {
     match ranges {
         [] => 0,
-        [only] => match only.answer {
-            Answer::Check(check) => check.instructions().len(),
+        [only] => match only.action {
+            FilterAction::Check(check) => check.instructions().len(),
             _ => 1,
         },
         _ => {
@@ -262,12 +262,14 @@ fn add(code: &mut Vec<Instruction, CHECK>, instruction: Instruction) {
 }
 
 /// Answers, after a look at the arguments where that is needed.
-fn leaf(program: &mut Program, answer: Answer) {
-    match answer {
-        Answer::Allow => push(program, give(ALLOW)),
-        Answer::Refuse => push(program, give(REFUSE)),
-        Answer::Unknown => push(program, give(UNKNOWN)),
-        Answer::Check(check) => check.instructions().into_iter().for_each(|instruction| push(program, instruction)),
+fn leaf(program: &mut Program, action: FilterAction) {
+    match action {
+        FilterAction::Allow => push(program, give(ALLOW)),
+        FilterAction::Refuse => push(program, give(REFUSE)),
+        FilterAction::Unknown => push(program, give(UNKNOWN)),
+        FilterAction::Check(check) => {
+            check.instructions().into_iter().for_each(|instruction| push(program, instruction))
+        }
     }
 }
 

@@ -75,7 +75,7 @@ impl Call {
 
 /// What the filter answers to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum FilterAction {
     /// It goes on.
     Allow,
     /// EPERM
@@ -90,24 +90,24 @@ pub enum Answer {
 const NET_ADMIN: u32 = 12;
 
 /// What a profile answers to a call, with the capabilities (bit N for capability N) of its workload.
-pub fn answer(seccomp: &Seccomp, capabilities: u64, call: Call) -> Answer {
+pub fn action_for(seccomp: &Seccomp, capabilities: u64, call: Call) -> FilterAction {
     if let Some((is_allowed, _)) = seccomp.changes.iter().rev().find(|(_, changed)| *changed == call) {
-        return if *is_allowed { Answer::Allow } else { Answer::Refuse };
+        return if *is_allowed { FilterAction::Allow } else { FilterAction::Refuse };
     }
     let opens = |(capability, opened): &(u8, u16)| *opened == call.0 && capabilities & (1 << capability) != 0;
     // Most workloads keep none, and the list is long.
     if capabilities != 0 && OPENED.iter().any(opens) {
-        return Answer::Allow;
+        return FilterAction::Allow;
     }
     match CLASSES[usize::from(call.0)] {
-        Class::Strict => Answer::Allow,
-        Class::Default if seccomp.profile == Profile::Default => Answer::Allow,
+        Class::Strict => FilterAction::Allow,
+        Class::Default if seccomp.profile == Profile::Default => FilterAction::Allow,
         Class::Checked(Check::Sockets { .. }) => {
-            Answer::Check(Check::Sockets { has_net_admin: capabilities & (1 << NET_ADMIN) != 0 })
+            FilterAction::Check(Check::Sockets { has_net_admin: capabilities & (1 << NET_ADMIN) != 0 })
         }
-        Class::Checked(check) => Answer::Check(check),
-        Class::Unknown => Answer::Unknown,
-        Class::Refused | Class::Default => Answer::Refuse,
+        Class::Checked(check) => FilterAction::Check(check),
+        Class::Unknown => FilterAction::Unknown,
+        Class::Refused | Class::Default => FilterAction::Refuse,
     }
 }
 

@@ -83,11 +83,11 @@ fn every_number_gets_the_answer_of_its_name() {
                 let Some(number) = known.number(arch) else { continue };
                 named[usize::from(number)] = true;
                 let (found, _) = run(&program, &call(arch, known.name(), [0; 6]));
-                match answer(&seccomp, 0, known) {
-                    Answer::Allow => assert_eq!(found, ALLOW, "{}", known.name()),
-                    Answer::Refuse => assert_eq!(found, REFUSE, "{}", known.name()),
-                    Answer::Unknown => assert_eq!(found, UNKNOWN, "{}", known.name()),
-                    Answer::Check(_) => assert!([ALLOW, REFUSE].contains(&found), "{}", known.name()),
+                match action_for(&seccomp, 0, known) {
+                    FilterAction::Allow => assert_eq!(found, ALLOW, "{}", known.name()),
+                    FilterAction::Refuse => assert_eq!(found, REFUSE, "{}", known.name()),
+                    FilterAction::Unknown => assert_eq!(found, UNKNOWN, "{}", known.name()),
+                    FilterAction::Check(_) => assert!([ALLOW, REFUSE].contains(&found), "{}", known.name()),
                 }
             }
             for number in (0..600).filter(|number| !named[*number as usize]) {
@@ -296,9 +296,13 @@ fn strict_is_a_part_of_default() {
     let (strict, default) = (profile(Profile::Strict), profile(Profile::Default));
     let mut closed = 0;
     for known in Call::all() {
-        let (strict, default) = (answer(&strict, 0, known), answer(&default, 0, known));
+        let (strict, default) = (action_for(&strict, 0, known), action_for(&default, 0, known));
         closed += usize::from(strict != default);
-        assert!(strict == default || (strict == Answer::Refuse && default == Answer::Allow), "{}", known.name());
+        assert!(
+            strict == default || (strict == FilterAction::Refuse && default == FilterAction::Allow),
+            "{}",
+            known.name()
+        );
     }
     assert_eq!(closed, 85);
 }
@@ -322,7 +326,7 @@ fn longest_program_fits() {
     // As many changes as there is room for, each in the middle of a range.
     for arch in Architecture::ALL {
         let mut seccomp = profile(Profile::Strict);
-        let allowed = Call::all().filter(|call| answer(&profile(Profile::Strict), 0, *call) == Answer::Allow);
+        let allowed = Call::all().filter(|call| action_for(&profile(Profile::Strict), 0, *call) == FilterAction::Allow);
         for call in allowed.step_by(9).take(CHANGES) {
             seccomp.changes.push((false, call)).expect("room");
         }
@@ -333,8 +337,8 @@ fn longest_program_fits() {
 #[test]
 fn far_jumps_reach_their_place() {
     // As many ranges as there are numbers: the left half is longer than a comparison can skip.
-    let answer = |number: u16| if number.is_multiple_of(2) { Answer::Allow } else { Answer::Refuse };
-    let ranges: std::vec::Vec<_> = (0..480).map(|start| Range { start, answer: answer(start) }).collect();
+    let action = |number: u16| if number.is_multiple_of(2) { FilterAction::Allow } else { FilterAction::Refuse };
+    let ranges: std::vec::Vec<_> = (0..480).map(|start| Range { start, action: action(start) }).collect();
     let mut program = Program::new();
     program.push(Instruction { code: LOAD, jump_true: 0, jump_false: 0, value: 0 }.bytes()).expect("room");
     search(&mut program, &ranges);

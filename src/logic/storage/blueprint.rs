@@ -22,7 +22,7 @@ pub struct Blueprint<'a> {
 
 /// Some bytes of the filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part<'a> {
+pub struct Extent<'a> {
     /// Where they begin.
     pub at: u64,
     /// How many there are; behind those of `bytes` they are zero.
@@ -70,14 +70,14 @@ impl<'a> Blueprint<'a> {
 }
 
 impl<'a> Iterator for Blueprint<'a> {
-    type Item = Part<'a>;
+    type Item = Extent<'a>;
 
-    fn next(&mut self) -> Option<Part<'a>> {
+    fn next(&mut self) -> Option<Extent<'a>> {
         let at = u64::from_le_bytes(*take(&mut self.rest)?);
         let length = u32::from_le_bytes(*take(&mut self.rest)?);
         let count = u32::from_le_bytes(*take(&mut self.rest)?).min(length) as usize;
         let (bytes, rest) = self.rest.split_at_checked(count)?;
         self.rest = rest;
-        Some(Part { at, length, bytes })
+        Some(Extent { at, length, bytes })
     }
 }

@@ -6,16 +6,16 @@ mod blueprint;
 mod partition;
 mod superblock;
 
-pub use blueprint::{Blueprint, Part};
-pub use partition::{Table, table};
-pub use superblock::{Health, Kind, START_BYTES, Superblock};
+pub use blueprint::{Blueprint, Extent};
+pub use partition::{PartitionTable, table};
+pub use superblock::{FilesystemHealth, FilesystemKind, START_BYTES, Superblock};
 
 use crate::config::{OnDamage, SystemMount};
 use core::fmt;
 
 /// What is done with a filesystem that was looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum MountDecision {
     /// It is mounted as the line says.
     Mount,
     /// It is mounted, and nothing is written to it.
@@ -34,7 +34,7 @@ pub enum Reason {
     /// No filesystem that is known.
     Nothing,
     /// Another one than the line says.
-    Other(Kind),
+    Other(FilesystemKind),
     /// The kernel has found errors in it before.
     Errors,
     /// Its superblock is damaged.
@@ -56,41 +56,45 @@ impl fmt::Display for Reason {
 }
 
 /// What is done with what was found for a line; `has_repaired` says that it was repaired or made anew already.
-pub fn decide(mount: &SystemMount<'_>, found: Option<&Superblock>, has_repaired: bool) -> Verdict {
+pub fn decide(mount: &SystemMount<'_>, found: Option<&Superblock>, has_repaired: bool) -> MountDecision {
     // What is not known here is the kernel's to judge.
-    let Some(wanted) = Kind::named(mount.kind) else { return Verdict::Mount };
+    let Some(wanted) = FilesystemKind::named(mount.kind) else { return MountDecision::Mount };
     let reason = match found {
         None => Reason::Nothing,
         Some(found) if found.kind != wanted => Reason::Other(found.kind),
         Some(found) => match found.health {
-            Health::Good => return Verdict::Mount,
-            Health::Errors => Reason::Errors,
-            Health::Damaged => Reason::Damaged,
+            FilesystemHealth::Good => return MountDecision::Mount,
+            FilesystemHealth::Errors => Reason::Errors,
+            FilesystemHealth::Damaged => Reason::Damaged,
         },
     };
     // What nobody writes to is read as far as it goes.
     if reason == Reason::Errors && mount.is_read_only {
-        return Verdict::Mount;
+        return MountDecision::Mount;
     }
     match (mount.check, reason) {
-        (_, Reason::Errors) if has_repaired => Verdict::MountReadOnly(reason),
-        _ if has_repaired => Verdict::Refuse(reason),
-        (OnDamage::Reformat, _) if wanted == Kind::Ext4 && !mount.is_read_only => Verdict::Reformat(reason),
-        (OnDamage::Repair, Reason::Errors | Reason::Damaged | Reason::Nothing) if wanted == Kind::Ext4 => {
-            Verdict::Repair(reason)
+        (_, Reason::Errors) if has_repaired => MountDecision::MountReadOnly(reason),
+        _ if has_repaired => MountDecision::Refuse(reason),
+        (OnDamage::Reformat, _) if wanted == FilesystemKind::Ext4 && !mount.is_read_only => {
+            MountDecision::Reformat(reason)
         }
-        (_, Reason::Errors) => Verdict::MountReadOnly(reason),
-        _ => Verdict::Refuse(reason),
+        (OnDamage::Repair, Reason::Errors | Reason::Damaged | Reason::Nothing) if wanted == FilesystemKind::Ext4 => {
+            MountDecision::Repair(reason)
+        }
+        (_, Reason::Errors) => MountDecision::MountReadOnly(reason),
+        _ => MountDecision::Refuse(reason),
     }
 }
 
 /// What is done after the kernel has refused to mount it although its superblock was in order.
-pub fn decide_refused(mount: &SystemMount<'_>, has_repaired: bool) -> Verdict {
-    let is_ext4 = Kind::named(mount.kind) == Some(Kind::Ext4);
+pub fn decide_refused(mount: &SystemMount<'_>, has_repaired: bool) -> MountDecision {
+    let is_ext4 = FilesystemKind::named(mount.kind) == Some(FilesystemKind::Ext4);
     match mount.check {
-        OnDamage::Repair if is_ext4 && !has_repaired => Verdict::Repair(Reason::Refused),
-        OnDamage::Reformat if is_ext4 && !has_repaired && !mount.is_read_only => Verdict::Reformat(Reason::Refused),
-        _ => Verdict::Refuse(Reason::Refused),
+        OnDamage::Repair if is_ext4 && !has_repaired => MountDecision::Repair(Reason::Refused),
+        OnDamage::Reformat if is_ext4 && !has_repaired && !mount.is_read_only => {
+            MountDecision::Reformat(Reason::Refused)
+        }
+        _ => MountDecision::Refuse(Reason::Refused),
     }
 }
 

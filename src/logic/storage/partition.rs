@@ -4,7 +4,7 @@ use super::superblock::{UUID_DASHES, is_hexadecimal};
 
 /// What the start of a disk says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Table {
+pub enum PartitionTable {
     /// A GUID partition table: the byte where its entries begin, the bytes of each, and how many there are.
     Gpt {
         /// Where the first entry lies.
@@ -19,7 +19,7 @@ pub enum Table {
 }
 
 /// Reads the first bytes of a disk, at least 4 KiB and one sector; none where there is no table.
-pub fn table(start: &[u8]) -> Option<Table> {
+pub fn table(start: &[u8]) -> Option<PartitionTable> {
     let word = |at: usize| start.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
     for sector in [512, 4096] {
         if start.get(sector..sector + 8) != Some(b"EFI PART") {
@@ -28,13 +28,13 @@ pub fn table(start: &[u8]) -> Option<Table> {
         let low = u64::from(word(sector + 72)?);
         let at = (low | u64::from(word(sector + 76)?) << 32).checked_mul(sector as u64)?;
         let (count, entry) = (word(sector + 80)?, word(sector + 84)?);
-        return (entry >= 128).then_some(Table::Gpt { at, entry, count });
+        return (entry >= 128).then_some(PartitionTable::Gpt { at, entry, count });
     }
     (start.get(510..512)? == [0x55, 0xaa]).then_some(())?;
-    word(440).filter(|signature| *signature != 0).map(Table::Dos)
+    word(440).filter(|signature| *signature != 0).map(PartitionTable::Dos)
 }
 
-impl Table {
+impl PartitionTable {
     /// Where the first 32 bytes of the entry of partition `number`, from 1, lie; none where nothing is to be read.
     pub fn entry(&self, number: u32) -> Option<u64> {
         match *self {

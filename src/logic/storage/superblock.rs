@@ -10,7 +10,7 @@ pub const START_BYTES: usize = 2048;
 
 /// A filesystem that is known here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FilesystemKind {
     /// ext2, ext3 and ext4, which the kernel's ext4 mounts all.
     Ext4,
     /// FAT with 12, 16 or 32 bits.
@@ -21,7 +21,7 @@ pub enum Kind {
     Squashfs,
 }
 
-impl Kind {
+impl FilesystemKind {
     /// The kernel's name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -40,7 +40,7 @@ impl Kind {
 
 /// How a filesystem is, as far as its superblock tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Health {
+pub enum FilesystemHealth {
     /// In order; a journal that has to be replayed is the kernel's own business.
     Good,
     /// The kernel has found errors in it.
@@ -53,9 +53,9 @@ pub enum Health {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Superblock {
     /// The filesystem.
-    pub kind: Kind,
+    pub kind: FilesystemKind,
     /// How it is.
-    pub health: Health,
+    pub health: FilesystemHealth,
     /// Whether it was not unmounted: the kernel replays its journal when it mounts it.
     pub has_journal: bool,
     pub(super) label: [u8; 16],
@@ -87,8 +87,8 @@ impl Superblock {
     pub fn read(start: &[u8]) -> Option<Self> {
         if start.get(..4) == Some(b"hsqs") {
             return Some(Self {
-                kind: Kind::Squashfs,
-                health: Health::Good,
+                kind: FilesystemKind::Squashfs,
+                health: FilesystemHealth::Good,
                 has_journal: false,
                 label: [0; 16],
                 id: [0; 16],
@@ -96,7 +96,13 @@ impl Superblock {
         }
         if word(start, AT) == Some(0xe0f5_e1e2) {
             let (id, label) = (bytes(start, AT + 48)?, bytes(start, AT + 64)?);
-            return Some(Self { kind: Kind::Erofs, health: Health::Good, has_journal: false, label, id });
+            return Some(Self {
+                kind: FilesystemKind::Erofs,
+                health: FilesystemHealth::Good,
+                has_journal: false,
+                label,
+                id,
+            });
         }
         ext4(start).or_else(|| fat(start))
     }
@@ -109,7 +115,7 @@ impl Superblock {
                 let end = self.label[..end].iter().position(|byte| *byte == 0).unwrap_or(end);
                 end > 0 && self.label[..end] == *text.as_bytes()
             }
-            Source::Uuid(text) if self.kind == Kind::Vfat => {
+            Source::Uuid(text) if self.kind == FilesystemKind::Vfat => {
                 is_hexadecimal(&[self.id[3], self.id[2], self.id[1], self.id[0]], &[2], text)
             }
             Source::Uuid(text) => self.id != [0; 16] && is_hexadecimal(&self.id, &UUID_DASHES, text),
@@ -151,13 +157,19 @@ fn ext4(start: &[u8]) -> Option<Superblock> {
     let is_sound = log_block_size <= 6 && (blocks > 0 || word(block, 0x150)? > 0);
     let is_damaged = !is_sound || (has_checksum && crc32c(&block[..BYTES - 4]) != word(block, BYTES - 4)?);
     let health = match is_damaged {
-        true => Health::Damaged,
-        false if state & ERROR_FS != 0 => Health::Errors,
-        false => Health::Good,
+        true => FilesystemHealth::Damaged,
+        false if state & ERROR_FS != 0 => FilesystemHealth::Errors,
+        false => FilesystemHealth::Good,
     };
     // s_feature_incompat: the journal was not closed.
     let has_journal = word(block, 0x60)? & 4 != 0;
-    Some(Superblock { kind: Kind::Ext4, health, has_journal, id: bytes(block, 0x68)?, label: bytes(block, 0x78)? })
+    Some(Superblock {
+        kind: FilesystemKind::Ext4,
+        health,
+        has_journal,
+        id: bytes(block, 0x68)?,
+        label: bytes(block, 0x78)?,
+    })
 }
 
 fn fat(start: &[u8]) -> Option<Superblock> {
@@ -173,5 +185,5 @@ fn fat(start: &[u8]) -> Option<Superblock> {
     let (mut id, mut label) = ([0; 16], [0; 16]);
     id[..4].copy_from_slice(start.get(serial_at..serial_at + 4)?);
     label[..11].copy_from_slice(start.get(label_at..label_at + 11)?);
-    Some(Superblock { kind: Kind::Vfat, health: Health::Good, has_journal: false, label, id })
+    Some(Superblock { kind: FilesystemKind::Vfat, health: FilesystemHealth::Good, has_journal: false, label, id })
 }

@@ -1,4 +1,4 @@
-//! Superblocks and partition tables as the real programs write them, and every verdict.
+//! Superblocks and partition tables as the real programs write them, and every decision.
 
 use super::*;
 use crate::config::Source;
@@ -14,7 +14,7 @@ fn mount(options: &str) -> SystemMount<'_> {
         is_executable: false,
         wait_ms: 5_000,
         check: OnDamage::Repair,
-        otherwise: crate::config::Instead::Stop,
+        fallback: crate::config::MountFallback::Stop,
     };
     for option in options.split(' ') {
         match option {
@@ -56,7 +56,7 @@ fn source_is_a_path_or_a_name_with_a_value() {
 #[test]
 fn ext4_is_found_by_label_and_uuid() {
     let found = read(&ext4());
-    assert_eq!((found.kind, found.health), (Kind::Ext4, Health::Good));
+    assert_eq!((found.kind, found.health), (FilesystemKind::Ext4, FilesystemHealth::Good));
     assert!(found.is(Source::Label("data")));
     assert!(found.is(Source::Uuid("0f010203-0405-0607-0809-0a0b0c0d0e0f")));
     assert!(found.is(Source::Uuid("0F010203-0405-0607-0809-0A0B0C0D0E0F")));
@@ -79,17 +79,17 @@ fn ext4_is_found_by_label_and_uuid() {
 fn ext4_with_errors_or_a_wrong_checksum_is_not_good() {
     let mut start = ext4();
     start[1024 + 0x3a] = 2;
-    assert_eq!(read(&start).health, Health::Errors);
+    assert_eq!(read(&start).health, FilesystemHealth::Errors);
     let mut start = ext4();
     start[1024 + 0x18] = 7;
-    assert_eq!(read(&start).health, Health::Damaged);
+    assert_eq!(read(&start).health, FilesystemHealth::Damaged);
     let mut start = ext4();
     start[1024 + 4] = 0;
-    assert_eq!(read(&start).health, Health::Damaged);
+    assert_eq!(read(&start).health, FilesystemHealth::Damaged);
     // With checksums (s_feature_ro_compat), this one does not fit.
     let mut start = ext4();
     start[1024 + 0x65] = 4;
-    assert_eq!(read(&start).health, Health::Damaged);
+    assert_eq!(read(&start).health, FilesystemHealth::Damaged);
 }
 
 #[test]
@@ -102,15 +102,15 @@ fn fat_erofs_and_squashfs_are_told_apart() {
     fat[43..54].copy_from_slice(b"BOOT       ");
     fat[54..59].copy_from_slice(b"FAT16");
     let found = read(&fat);
-    assert_eq!(found.kind, Kind::Vfat);
+    assert_eq!(found.kind, FilesystemKind::Vfat);
     assert!(found.is(Source::Label("BOOT")) && !found.is(Source::Label("BOOT ")));
     assert!(found.is(Source::Uuid("ABCD-1234")) && found.is(Source::Uuid("abcd-1234")));
     let mut erofs = [0; START_BYTES];
     erofs[1024..1028].copy_from_slice(&0xe0f5_e1e2_u32.to_le_bytes());
     erofs[1024 + 64..][..3].copy_from_slice(b"web");
-    assert!(read(&erofs).kind == Kind::Erofs && read(&erofs).is(Source::Label("web")));
+    assert!(read(&erofs).kind == FilesystemKind::Erofs && read(&erofs).is(Source::Label("web")));
     assert!(!read(&erofs).is(Source::Uuid("00000000-0000-0000-0000-000000000000")), "no id is no id");
-    assert_eq!(read(b"hsqs").kind, Kind::Squashfs);
+    assert_eq!(read(b"hsqs").kind, FilesystemKind::Squashfs);
     for length in 0..START_BYTES {
         let _ =
             (Superblock::read(&fat[..length]), Superblock::read(&erofs[..length]), Superblock::read(&ext4()[..length]));
@@ -157,10 +157,10 @@ fn table_with_absurd_numbers_is_not_followed() {
 #[test]
 fn verdict_follows_the_line() {
     let good = read(&ext4());
-    let errors = Superblock { health: Health::Errors, ..good };
-    let damaged = Superblock { health: Health::Damaged, ..good };
-    let other = Superblock { kind: Kind::Vfat, ..good };
-    use Verdict::{Mount, MountReadOnly, Reformat, Refuse, Repair};
+    let errors = Superblock { health: FilesystemHealth::Errors, ..good };
+    let damaged = Superblock { health: FilesystemHealth::Damaged, ..good };
+    let other = Superblock { kind: FilesystemKind::Vfat, ..good };
+    use MountDecision::{Mount, MountReadOnly, Reformat, Refuse, Repair};
     for (options, found, expected, afterwards) in [
         ("", Some(&good), Mount, Mount),
         ("check=reformat", Some(&good), Mount, Mount),
@@ -168,7 +168,7 @@ fn verdict_follows_the_line() {
         ("ro", Some(&errors), Mount, Mount),
         ("", Some(&damaged), Repair(Reason::Damaged), Refuse(Reason::Damaged)),
         ("", None, Repair(Reason::Nothing), Refuse(Reason::Nothing)),
-        ("", Some(&other), Refuse(Reason::Other(Kind::Vfat)), Refuse(Reason::Other(Kind::Vfat))),
+        ("", Some(&other), Refuse(Reason::Other(FilesystemKind::Vfat)), Refuse(Reason::Other(FilesystemKind::Vfat))),
         ("vfat", None, Refuse(Reason::Nothing), Refuse(Reason::Nothing)),
         ("vfat check=reformat", None, Refuse(Reason::Nothing), Refuse(Reason::Nothing)),
         ("btrfs", None, Mount, Mount),
@@ -176,7 +176,12 @@ fn verdict_follows_the_line() {
         ("check=ro", Some(&damaged), Refuse(Reason::Damaged), Refuse(Reason::Damaged)),
         ("check=ro", None, Refuse(Reason::Nothing), Refuse(Reason::Nothing)),
         ("check=reformat", Some(&errors), Reformat(Reason::Errors), MountReadOnly(Reason::Errors)),
-        ("check=reformat", Some(&other), Reformat(Reason::Other(Kind::Vfat)), Refuse(Reason::Other(Kind::Vfat))),
+        (
+            "check=reformat",
+            Some(&other),
+            Reformat(Reason::Other(FilesystemKind::Vfat)),
+            Refuse(Reason::Other(FilesystemKind::Vfat)),
+        ),
         ("check=reformat", None, Reformat(Reason::Nothing), Refuse(Reason::Nothing)),
         ("check=reformat ro", None, Refuse(Reason::Nothing), Refuse(Reason::Nothing)),
     ] {
@@ -203,8 +208,11 @@ fn blueprint_is_read_back_and_one_that_is_not_whole_is_refused() {
     file.extend(Blueprint::part_head(5120, 3072, 0));
     let whole = Blueprint::read(&file).expect("it is whole");
     assert_eq!(whole.bytes, 8192);
-    let parts: Vec<Part<'_>> = whole.collect();
-    assert_eq!(parts, [Part { at: 1024, length: 4096, bytes: b"abc" }, Part { at: 5120, length: 3072, bytes: b"" }]);
+    let parts: Vec<Extent<'_>> = whole.collect();
+    assert_eq!(
+        parts,
+        [Extent { at: 1024, length: 4096, bytes: b"abc" }, Extent { at: 5120, length: 3072, bytes: b"" }]
+    );
     for length in 0..file.len() {
         let is_whole = Blueprint::read(&file[..length]).is_some();
         assert_eq!(is_whole, length == 16 || length == 16 + 16 + 3, "{length}");

@@ -6,7 +6,8 @@
 
 use super::*;
 use crate::config::{
-    Check, Config, Health, Limit, LimitAction, Ready, Restart, Signal, Stop, Supervision, When, Workload, WorkloadSet,
+    Check, Config, Health, LimitAction, Ready, Restart, RestartLimit, Signal, Stop, Supervision, When, Workload,
+    WorkloadSet,
 };
 use proptest::prelude::*;
 
@@ -73,7 +74,7 @@ fn workload(index: usize) -> impl Strategy<Value = Workload<'static>> {
                 (0..index).filter(|other| bits & (1 << other) != 0).for_each(|other| set.insert(other));
                 set
             };
-            let limit = limit.map(|(count, on_limit)| Limit { count, period_ms: 60_000, on_limit });
+            let limit = limit.map(|(count, on_limit)| RestartLimit { count, period_ms: 60_000, on_limit });
             let check = |is_notify| if is_notify { Check::Notify } else { Check::Tcp(80) };
             Workload {
                 needs: set(needs),

@@ -8,7 +8,7 @@ mod parts;
 mod reply;
 mod request;
 
-pub use reply::{Reply, Status, SystemStatus};
+pub use reply::{Reply, SystemStatus, WorkloadStatus};
 pub use request::{Command, Request};
 
 /// The version that both sides speak.

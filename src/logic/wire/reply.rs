@@ -22,7 +22,7 @@ pub struct SystemStatus {
 
 /// One workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Status<'a> {
+pub struct WorkloadStatus<'a> {
     /// Its name.
     pub name: &'a str,
     /// Its state by [`crate::supervise::State::number`].
@@ -53,7 +53,7 @@ pub enum Reply<'a> {
     /// The board as a whole.
     System(SystemStatus),
     /// One workload.
-    Status(Status<'a>),
+    Status(WorkloadStatus<'a>),
     /// A line of a log: its number, its time in milliseconds, its bytes.
     Line(u32, u64, &'a [u8]),
     /// Something that happened, at this microsecond since the kernel's start.
@@ -146,12 +146,12 @@ impl<'a> Reply<'a> {
     }
 }
 
-fn read_status<'a>(parts: &mut Parts<'a>) -> Result<Status<'a>, Malformed> {
+fn read_status<'a>(parts: &mut Parts<'a>) -> Result<WorkloadStatus<'a>, Malformed> {
     let state = parts.byte()?;
     let (pid, since_ms, restarts) = (parts.word32()?, parts.word64()?, parts.word32()?);
     let last = end(parts.bytes()?)?;
     let (is_out_of_memory, peak, limit) = (parts.byte()? != 0, parts.word64()?, parts.word64()?);
-    Ok(Status {
+    Ok(WorkloadStatus {
         state,
         pid,
         since_ms: (since_ms != NEVER).then_some(since_ms),

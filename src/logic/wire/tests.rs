@@ -23,7 +23,7 @@ proptest! {
         out_of_memory: Option<(u64, u64)>
     ) {
         let (pid, since_ms, restarts, dropped) = numbers;
-        let status = Reply::Status(Status {
+        let status = Reply::Status(WorkloadStatus {
             name: &name, state, pid, since_ms: Some(since_ms).filter(|ms| *ms < u64::MAX), restarts, last, out_of_memory, dropped, need: "db", addresses: "10.0.0.2", text: &text,
         });
         let message = status.message().expect("it fits");

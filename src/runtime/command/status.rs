@@ -12,7 +12,7 @@ use heapless::{String, Vec};
 use hilum::config::{Signal, limits};
 use hilum::fixed_string::{append, text};
 use hilum::supervise::{ExitReason, State};
-use hilum::wire::{Command, Reply, Request, Status, SystemStatus};
+use hilum::wire::{Command, Reply, Request, SystemStatus, WorkloadStatus};
 use rustix::event::{PollFd, PollFlags, poll};
 
 /// What a workload's control group counts; none where there is no group, or no such controller.
@@ -46,7 +46,7 @@ fn connect(socket: &str, name: Option<&str>) -> Option<Connection> {
 }
 
 /// Whether a single workload that was asked for runs, as an exit status.
-fn running(name: Option<&str>, state: &Status<'_>) -> i32 {
+fn running(name: Option<&str>, state: &WorkloadStatus<'_>) -> i32 {
     let is_fine = [State::Ready.number(), State::Finished.number()].contains(&state.state);
     if name.is_none() || is_fine { DONE } else { NOT_RUNNING }
 }
@@ -82,7 +82,7 @@ fn head(system: &SystemStatus) {
 }
 
 /// One workload; `cpu_percent` in tenths where it was measured, the processor's seconds otherwise.
-fn line(status: &Status<'_>, cpu_permille: Option<u64>) {
+fn line(status: &WorkloadStatus<'_>, cpu_permille: Option<u64>) {
     let usage = usage(status.name);
     // Sixteen characters are enough for each.
     let cpu: String<16> = match (cpu_permille, usage.cpu_us) {
@@ -111,7 +111,7 @@ fn state_name(number: u8) -> &'static str {
 }
 
 /// How it ended last, what it waits for, and what it says of itself.
-struct Reason<'a>(&'a Status<'a>);
+struct Reason<'a>(&'a WorkloadStatus<'a>);
 
 impl fmt::Display for Reason<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -226,7 +226,7 @@ fn json(socket: &str, name: Option<&str>) -> i32 {
 }
 
 /// One workload as a JSON object (RFC 8259); what is not known is null.
-struct Json<'a>(&'a Status<'a>);
+struct Json<'a>(&'a WorkloadStatus<'a>);
 
 impl fmt::Display for Json<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

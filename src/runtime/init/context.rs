@@ -51,7 +51,7 @@ impl Context {
     pub(super) fn control_socket(&self) -> Option<&str> {
         match self.config.get().system.control {
             Control::At(path) => Some(path),
-            Control::Usual if self.environment == Environment::Machine => Some(DEFAULT_SOCKET),
+            Control::Default if self.environment == Environment::Machine => Some(DEFAULT_SOCKET),
             _ => None,
         }
     }

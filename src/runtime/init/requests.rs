@@ -11,7 +11,7 @@ use crate::os::helper::{self, Kept, Role};
 use crate::workload::{Streams, Target};
 use hilum::fixed_string::{append, text};
 use hilum::supervise::{ShutdownKind, State, WorkloadRequest};
-use hilum::wire::{self, Command, Reply, Request, Status};
+use hilum::wire::{self, Command, Reply, Request, WorkloadStatus};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 
@@ -133,7 +133,7 @@ impl Requests<'_> {
                 // Those that do not fit are left out.
                 let _ = append(&mut addresses, format_args!("{before}{}", prefix.address));
             }
-            client.send(&Reply::Status(Status {
+            client.send(&Reply::Status(WorkloadStatus {
                 name: workload.name,
                 state: unit.state.number(),
                 pid: self.workloads.slots[slot]

@@ -10,7 +10,7 @@ use crate::os::privileges::drop_bounding_set;
 use crate::os::wait::timespec_from_ms;
 use hilum::Architecture;
 use hilum::config::{Capabilities, Mac};
-use hilum::dhcp::{Client, FRAME_BYTES, LEASE_BYTES, Lease, News};
+use hilum::dhcp::{Client, FRAME_BYTES, LEASE_BYTES, Lease, LeaseEvent};
 use hilum::namespaces::Namespaces;
 use hilum::seccomp::{Instruction, assemble_only};
 use hilum_sys::exit;
@@ -135,18 +135,18 @@ fn run(mac: Mac, wire: &OwnedFd, other: &OwnedFd) -> ! {
             continue;
         }
         if let Ok((length, _)) = recv(wire, &mut heard[..], RecvFlags::DONTWAIT) {
-            tell(other, client.hear(monotonic_ms(), &heard[..length.min(heard.len())]));
+            tell(other, client.receive(monotonic_ms(), &heard[..length.min(heard.len())]));
         }
     }
 }
 
-fn tell(other: &OwnedFd, news: News) {
+fn tell(other: &OwnedFd, news: LeaseEvent) {
     // PID 1 reads; if it did not, the next lease says the same.
     let _ = match news {
-        News::None => return,
-        News::Given(lease) | News::Refused(lease) => {
+        LeaseEvent::None => return,
+        LeaseEvent::Given(lease) | LeaseEvent::Refused(lease) => {
             send(other, &lease.bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT)
         }
-        News::Lost => send(other, LOST, SendFlags::NOSIGNAL | SendFlags::DONTWAIT),
+        LeaseEvent::Lost => send(other, LOST, SendFlags::NOSIGNAL | SendFlags::DONTWAIT),
     };
 }

@@ -3,7 +3,7 @@
 use super::{exchange, route_socket};
 use crate::os::files::read_file;
 use crate::os::sysctl::set_unless_configured;
-use hilum::config::{Config, HostLink, Prefix, Which};
+use hilum::config::{Config, HostLink, LinkMatch, Prefix};
 use hilum::fixed_string::text;
 use hilum::netlink::{LinkEntry, Neighbours, add_address, add_route, rename_link, set_link};
 use rustix::io::Errno;
@@ -11,10 +11,10 @@ use rustix::io::Errno;
 /// Whether a line means this link.
 pub(super) fn is_meant(link: &HostLink<'_>, entry: &LinkEntry<'_>) -> bool {
     match link.which {
-        Which::Name => entry.name == link.name,
+        LinkMatch::Name => entry.name == link.name,
         // A port of something else may have the same one, as a macvlan's parent has it.
-        Which::Mac(mac) => entry.mac == Some(mac) && entry.master == 0,
-        Which::Path(path) => has_path(entry, path),
+        LinkMatch::Mac(mac) => entry.mac == Some(mac) && entry.master == 0,
+        LinkMatch::Path(path) => has_path(entry, path),
     }
 }
 

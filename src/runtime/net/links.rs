@@ -16,7 +16,7 @@ use crate::os::environment::Environment;
 use crate::os::errno::describe;
 use crate::os::turn::{LEASES, LINK_MESSAGES};
 use core::net::IpAddr;
-use hilum::config::{Attachment, Config, Which, limits};
+use hilum::config::{Attachment, Config, LinkMatch, limits};
 use hilum::fixed_string::append;
 use hilum::netlink::{LinkEntry, Message, Messages};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -192,7 +192,7 @@ impl BoardLinks {
                 if known.index == entry.index {
                     let mut inner =
                         config.workloads.iter().flat_map(|workload| config.pools.of(workload.network.links));
-                    let is_given = inner.any(|inner| inner.attachment == Attachment::Moved(link.name));
+                    let is_given = inner.any(|inner| inner.attachment == Attachment::Physical(link.name));
                     has_changed |= known.lease.is_some();
                     *known = LinkState { is_told: !is_given, ..LinkState::NOTHING };
                     if is_given {
@@ -203,7 +203,7 @@ impl BoardLinks {
                 continue;
             }
             // One that is known goes before another one with the same MAC address.
-            let is_another = known.index != 0 && !matches!(link.which, Which::Name);
+            let is_another = known.index != 0 && !matches!(link.which, LinkMatch::Name);
             if known.index != entry.index && (is_another || !is_meant(link, entry)) {
                 continue;
             }

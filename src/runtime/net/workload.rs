@@ -55,7 +55,7 @@ pub(crate) fn connect(
         Attachment::Bridge(_) => Make::Veth { bridge: parent, port: &port },
         Attachment::Macvlan(_) => Make::Macvlan { parent },
         Attachment::Ipvlan(_) => Make::Ipvlan { parent },
-        Attachment::Moved(_) => return exchange(&socket, &mut |writer| move_link(writer, parent, &inner)),
+        Attachment::Physical(_) => return exchange(&socket, &mut |writer| move_link(writer, parent, &inner)),
     };
     for _ in 0..TRIES {
         match exchange(&socket, &mut |writer| make_link(writer, make, &inner)) {
@@ -89,7 +89,7 @@ pub(crate) fn connect(
 fn parent_index(socket: &OwnedFd, link: &WorkloadLink<'_>) -> Result<u32, Errno> {
     for _ in 0..PARENT_TRIES {
         match (index_of(socket, link.attachment.name()), link.attachment) {
-            (Err(Errno::NODEV), Attachment::Macvlan(_) | Attachment::Ipvlan(_) | Attachment::Moved(_)) => {
+            (Err(Errno::NODEV), Attachment::Macvlan(_) | Attachment::Ipvlan(_) | Attachment::Physical(_)) => {
                 pause(TRY_MS);
             }
             (result, _) => return result,

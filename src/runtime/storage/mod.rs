@@ -16,8 +16,8 @@ use crate::os::path::{Path, open};
 use crate::os::wait::{poll_fd, timespec_from_ms};
 use core::fmt;
 use device::start_of;
-use hilum::config::{Config, Instead, Source, SystemMount, Workload, limits};
-use hilum::storage::{Reason, START_BYTES, Superblock, Verdict, decide, decide_refused};
+use hilum::config::{Config, MountFallback, Source, SystemMount, Workload, limits};
+use hilum::storage::{MountDecision, Reason, START_BYTES, Superblock, decide, decide_refused};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, statx};
@@ -60,11 +60,11 @@ fn mount_one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mu
     // That it exists already is the usual case, and that it could not be made shows at the mount.
     let _ = crate::os::path::mkdir(mount.target, Mode::from_raw_mode(0o755));
     if !one(mount, down, console) {
-        match mount.otherwise {
-            Instead::Stop => {
+        match mount.fallback {
+            MountFallback::Stop => {
                 console.error(format_args!("mount {}: not mounted; what has paths in it does not start", mount.target));
             }
-            Instead::Tmpfs => {
+            MountFallback::Tmpfs => {
                 match rustix::mount::mount(c"tmpfs", Path(mount.target), c"tmpfs", flags(mount, false), c"mode=0755") {
                     Ok(()) => console.error(format_args!(
                         "mount {}: memory instead; what is written there is gone with the power",
@@ -155,19 +155,19 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
             }
         };
         let found = Superblock::read(start.get(..length).unwrap_or_default());
-        let mut verdict = decide(mount, found.as_ref(), has_repaired);
-        if matches!(verdict, Verdict::Mount | Verdict::MountReadOnly(_)) {
-            let is_read_only = verdict != Verdict::Mount;
+        let mut decision = decide(mount, found.as_ref(), has_repaired);
+        if matches!(decision, MountDecision::Mount | MountDecision::MountReadOnly(_)) {
+            let is_read_only = decision != MountDecision::Mount;
             match with_timeout(MOUNT_MS, &mut || attach(mount, &device, is_read_only)) {
                 Ok(_) => {
                     let replayed = found.is_some_and(|found| found.has_journal) && !is_new;
-                    tell_mounted(mount, &device, verdict, replayed, console);
+                    tell_mounted(mount, &device, decision, replayed, console);
                     if is_new && let Err(errno) = format::grow(mount, &device) {
                         console.error(format_args!("mount {target}: it stays small: {}", describe(errno)));
                     }
                     return true;
                 }
-                Err(errno) if is_damage(errno) => verdict = decide_refused(mount, has_repaired),
+                Err(errno) if is_damage(errno) => decision = decide_refused(mount, has_repaired),
                 Err(errno) => {
                     console.error(format_args!("mount {target}: {device} as {}: {}", mount.kind, describe(errno)));
                     return false;
@@ -175,14 +175,14 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
             }
         }
         has_repaired = true;
-        match verdict {
-            Verdict::Mount => {}
-            Verdict::MountReadOnly(reason) | Verdict::Refuse(reason) => {
+        match decision {
+            MountDecision::Mount => {}
+            MountDecision::MountReadOnly(reason) | MountDecision::Refuse(reason) => {
                 console.error(format_args!("mount {target}: {device} as {}: {reason}", mount.kind));
                 return false;
             }
-            Verdict::Repair(reason) => repair(mount, &device, reason, console),
-            Verdict::Reformat(reason) => is_new |= reformat(mount, &device, reason, console),
+            MountDecision::Repair(reason) => repair(mount, &device, reason, console),
+            MountDecision::Reformat(reason) => is_new |= reformat(mount, &device, reason, console),
         }
     }
 }
@@ -233,10 +233,16 @@ fn is_damage(errno: Errno) -> bool {
     matches!(errno, Errno::UCLEAN | Errno::BADMSG | Errno::INVAL | Errno::IO)
 }
 
-fn tell_mounted(mount: &SystemMount<'_>, device: &Name, verdict: Verdict, replayed: bool, console: &mut Console) {
+fn tell_mounted(
+    mount: &SystemMount<'_>,
+    device: &Name,
+    decision: MountDecision,
+    replayed: bool,
+    console: &mut Console,
+) {
     let replayed = if replayed { ", its journal replayed" } else { "" };
-    match verdict {
-        Verdict::MountReadOnly(reason) => {
+    match decision {
+        MountDecision::MountReadOnly(reason) => {
             console.error(format_args!("mount {}: {device} read-only: {reason}", mount.target));
         }
         _ => console.info(format_args!("mount {}: {} on {device}{replayed}", mount.target, mount.kind)),

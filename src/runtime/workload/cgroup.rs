@@ -11,7 +11,7 @@ use heapless::{String, Vec};
 use hilum::config::{Config, Device, IoLimit, Workload};
 use hilum::devices::{Allowed, program};
 use hilum::fixed_string::append;
-use hilum::plan::{Limit, Phase, Step, Value, plan};
+use hilum::plan::{CgroupLimit, Phase, Step, Value, plan};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
@@ -240,7 +240,7 @@ fn make(config: &Config<'_>) -> Result<OwnedFd, Errno> {
     let there = core::str::from_utf8(&text[..length]).unwrap_or_default();
     let mut wanted: Vec<&str, 8> = Vec::new();
     for workload in &config.workloads {
-        for (_, step) in plan(workload, &config.pools).of(Phase::Before) {
+        for (_, step) in plan(workload, &config.pools).of(Phase::Prepare) {
             let Step::Limit(limit) = step else { continue };
             let name = limit.controller();
             if there.split_ascii_whitespace().any(|known| known == name) && !wanted.contains(&name) {
@@ -259,7 +259,7 @@ fn make(config: &Config<'_>) -> Result<OwnedFd, Errno> {
     Ok(folder)
 }
 
-fn write_limit(group: BorrowedFd<'_>, limit: &Limit<'_>) -> Result<(), Errno> {
+fn write_limit(group: BorrowedFd<'_>, limit: &CgroupLimit<'_>) -> Result<(), Errno> {
     let mut line: String<160> = String::new();
     let put = match limit.value {
         Value::MemoryPercent(percent) => {

@@ -2,7 +2,7 @@
 //! the links of README and docs.
 
 use crate::support::{STAY, hilum, host};
-use hilum::config::{Section, VOCABULARY};
+use hilum::config::{KEYS, Section};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -49,7 +49,7 @@ fn every_key_is_documented_and_nothing_else_is() {
         rows.dedup();
         let documented: BTreeSet<&str> = rows.iter().map(String::as_str).collect();
         assert_eq!(documented.len(), rows.len(), "a key stands in two places: {rows:?}");
-        let keys: BTreeSet<&str> = VOCABULARY.iter().filter(|key| key.section == section).map(|key| key.name).collect();
+        let keys: BTreeSet<&str> = KEYS.iter().filter(|key| key.section == section).map(|key| key.name).collect();
         assert_eq!(documented, keys, "docs/config.md, {heading}");
     }
 }
@@ -60,7 +60,7 @@ fn key_that_may_stand_once_is_not_documented_as_more() {
     for (section, heading) in [(Section::System, "[system]"), (Section::Workload, "[workload NAME]")] {
         for line in part(&page, heading).lines().filter(|line| line.contains("such lines")) {
             let Some(name) = line.strip_prefix("| `").and_then(|row| row.split('`').next()) else { continue };
-            let key = VOCABULARY.iter().find(|key| key.section == section && key.name == name).expect("a key");
+            let key = KEYS.iter().find(|key| key.section == section && key.name == name).expect("a key");
             assert!(key.repeats, "{heading} {name}: {line}");
         }
     }

@@ -2,7 +2,7 @@
 //! compared with the table.
 
 use crate::support::{has_line, host, image, one, run};
-use hilum::seccomp::{Answer, Call, Profile, Seccomp, answer};
+use hilum::seccomp::{Call, FilterAction, Profile, Seccomp, action_for};
 use hilum_qemu::Arch;
 use std::collections::BTreeMap;
 
@@ -31,16 +31,16 @@ fn compare(found: &BTreeMap<u16, String>, arch: Arch, profile: Profile) {
         let Some(number) = call.number(arch) else { continue };
         known[usize::from(number)] = true;
         let (name, found) = (call.name(), found[&number].as_str());
-        match answer(&seccomp, 0, call) {
+        match action_for(&seccomp, 0, call) {
             // Newer kernels let this one past every filter, and kill who calls it outside of a probe.
-            Answer::Refuse if name == "uretprobe" => assert!([EPERM, "signal 4"].contains(&found), "{found}"),
-            Answer::Refuse => assert_eq!(found, EPERM, "{name} ({number})"),
-            Answer::Unknown => assert_eq!(found, ENOSYS, "{name} ({number})"),
-            Answer::Allow => {
+            FilterAction::Refuse if name == "uretprobe" => assert!([EPERM, "signal 4"].contains(&found), "{found}"),
+            FilterAction::Refuse => assert_eq!(found, EPERM, "{name} ({number})"),
+            FilterAction::Unknown => assert_eq!(found, ENOSYS, "{name} ({number})"),
+            FilterAction::Allow => {
                 assert!(found != EPERM || REFUSED_BY_THE_KERNEL.contains(&name), "{name} ({number}) gave {found}");
             }
             // -1 has every bit: new namespaces, another personality than asked for, no family.
-            Answer::Check(_) => {
+            FilterAction::Check(_) => {
                 let expected = if matches!(name, "ioctl" | "personality") { found != EPERM } else { found == EPERM };
                 assert!(expected, "{name} ({number}) gave {found}");
             }

@@ -1,8 +1,8 @@
 //! The words behind a key, taken one after the other.
 
 use super::super::error::Problem;
+use super::super::keys::Key;
 use super::super::lexer::Line;
-use super::super::vocabulary::Key;
 use super::values;
 
 /// Something is wrong: what, [`Arguments::problem`] holds. An error by value would be copied at each of the many places

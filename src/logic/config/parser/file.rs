@@ -4,10 +4,10 @@
 //! section is known.
 
 use super::super::error::{Error, Problem};
+use super::super::keys::{self, KEYS, Section};
 use super::super::lexer::{Line, Lines, Word};
 use super::super::model::{Config, Workload};
 use super::super::slot_map::Slots;
-use super::super::vocabulary::{self, Section, VOCABULARY};
 use super::super::{ids, limits};
 use super::arguments::Arguments;
 use super::{isolation, network, order, values};
@@ -19,7 +19,7 @@ use super::{isolation, network, order, values};
 pub fn parse<'a>(bytes: &'a [u8], config: &mut Config<'a>) -> Result<(), Error<'a>> {
     let mut lines = Lines::of(bytes)?;
     read_version(&mut lines)?;
-    let (directives, mut parser) = (lines.clone(), Parser { place: Place::Start, first_lines: [0; _] });
+    let (directives, mut parser) = (lines.clone(), Parser { place: CurrentSection::Start, first_lines: [0; _] });
     config.lines = lines.clone();
     let mut line = Line::NONE;
     while lines.next_line(&mut line)? {
@@ -71,7 +71,7 @@ fn read_order<'a>(mut lines: Lines<'a>, config: &mut Config<'a>) -> Result<(), E
 
 /// Where the next directive belongs.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum CurrentSection {
     Start,
     System,
     /// The workload that was begun last.
@@ -79,9 +79,9 @@ enum Place {
 }
 
 struct Parser {
-    place: Place,
+    place: CurrentSection,
     /// The line in which each key of the vocabulary was first used in this section; 0 for not yet.
-    first_lines: [u32; VOCABULARY.len()],
+    first_lines: [u32; KEYS.len()],
 }
 
 impl Parser {
@@ -94,12 +94,12 @@ impl Parser {
         }
         let error = |problem| Err(Error { line: line.number, column: first.column, problem });
         let section = match self.place {
-            Place::Start => return error(Problem::NoSection(first.text)),
-            Place::System => Section::System,
-            Place::Workload => Section::Workload,
+            CurrentSection::Start => return error(Problem::NoSection(first.text)),
+            CurrentSection::System => Section::System,
+            CurrentSection::Workload => Section::Workload,
         };
-        let Some((index, key)) = vocabulary::find(section, first.text) else {
-            let near = vocabulary::nearest(section, first.text);
+        let Some((index, key)) = keys::find(section, first.text) else {
+            let near = keys::nearest(section, first.text);
             return error(Problem::UnknownKey(first.text, section, near));
         };
         let first_line = &mut self.first_lines[index];
@@ -116,7 +116,7 @@ impl Parser {
         let first = line.words[0];
         match (first.text, line.words.get(1), line.words.get(2)) {
             ("[system]", None, _) => {
-                self.place = Place::System;
+                self.place = CurrentSection::System;
                 if core::mem::replace(&mut config.system.line, line.number) != 0 {
                     return error(first.column, Problem::SystemTwice);
                 }
@@ -133,7 +133,7 @@ impl Parser {
                 if let Some(other) = config.workloads.iter().find(|workload| workload.name == name) {
                     return error(word.column, Problem::SameName(name, other.line));
                 }
-                self.place = Place::Workload;
+                self.place = CurrentSection::Workload;
                 let first_id = limits::IDS * (config.workloads.len() as u32 + 1);
                 if config.workloads.push(Workload::new(name, line.number, first_id)).is_err() {
                     return error(word.column, Problem::TooMany("workloads", limits::WORKLOADS as u32));
@@ -146,7 +146,7 @@ impl Parser {
 
     /// Looks at a section that ends here: what it has to have.
     fn finish_section<'a>(&mut self, config: &Config<'a>) -> Result<(), Error<'a>> {
-        let (Place::Workload, Some(workload)) = (self.place, config.workloads.last()) else { return Ok(()) };
+        let (CurrentSection::Workload, Some(workload)) = (self.place, config.workloads.last()) else { return Ok(()) };
         let missing = if workload.root.is_empty() { "root" } else { "exec" };
         if workload.root.is_empty() || workload.exec.is_empty() {
             let problem = Problem::Incomplete(workload.name, missing);

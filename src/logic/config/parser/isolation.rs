@@ -4,11 +4,11 @@ use super::super::capability::{self, SYS_ADMIN};
 use super::super::error::{Error, Problem};
 use super::super::identity::{RESOURCES, ResourceLimit};
 use super::super::isolation::{Bind, Device, Overlay, Tcp, Volume};
+use super::super::keys::KeyId;
 use super::super::lexer::Line;
 use super::super::limits;
 use super::super::model::{Config, Workload};
 use super::super::pools::Pools;
-use super::super::vocabulary::Meaning;
 use super::arguments::{Arguments, Reported};
 use super::values;
 use crate::namespaces::Namespaces;
@@ -27,46 +27,46 @@ const LEVEL: &str = "a level from 0 to 7";
 impl<'a> Arguments<'_, 'a> {
     /// Reads one of the keys that this file is about; gives whether it was one.
     pub(super) fn isolation(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
-        match self.key.meaning {
-            Meaning::Share => self.share(workload)?,
-            Meaning::Ids => {
+        match self.key.id {
+            KeyId::Share => self.share(workload)?,
+            KeyId::Ids => {
                 let (first, last) = limits::FIRST_ID.into_inner();
                 let expected = "the first of 65,536 ids, from 65536 up";
                 workload.isolation.first_id = self.number(expected, first.into()..=last.into())? as u32;
                 workload.isolation.has_own_ids = true;
             }
-            Meaning::Capability => self.each(CAPABILITY, capability::number, |number| {
+            KeyId::Capability => self.each(CAPABILITY, capability::number, |number| {
                 workload.isolation.capabilities.0 |= 1 << number;
                 true
             })?,
-            Meaning::Seccomp => self.seccomp(workload)?,
-            Meaning::Landlock => workload.isolation.has_landlock = self.choose("on or off", &["off", "on"])? == 1,
-            Meaning::Tcp => self.tcp(workload)?,
-            Meaning::Device => self.device(workload, pools)?,
-            Meaning::Mount => self.mount(workload, pools)?,
-            Meaning::Volume => self.volume(workload, pools)?,
-            Meaning::Sys => workload.isolation.has_sys = true,
-            Meaning::Tmp => {
+            KeyId::Seccomp => self.seccomp(workload)?,
+            KeyId::Landlock => workload.isolation.has_landlock = self.choose("on or off", &["off", "on"])? == 1,
+            KeyId::Tcp => self.tcp(workload)?,
+            KeyId::Device => self.device(workload, pools)?,
+            KeyId::Mount => self.mount(workload, pools)?,
+            KeyId::Volume => self.volume(workload, pools)?,
+            KeyId::Sys => workload.isolation.has_sys = true,
+            KeyId::Tmp => {
                 let size = |text| values::amount(text).filter(|bytes| (4096..u64::MAX).contains(bytes));
                 workload.isolation.tmp_bytes = self.take("a number of bytes such as 64M", size)?;
                 workload.isolation.tmp_is_executable = self.has_more() && self.choose("exec", &["exec"])? == 0;
             }
-            Meaning::Privileged => workload.isolation.is_privileged = true,
-            Meaning::Groups => {
+            KeyId::Privileged => workload.isolation.is_privileged = true,
+            KeyId::Groups => {
                 let id = |text| values::number(text).filter(|id| limits::ID.contains(id));
                 let groups = &mut workload.identity.groups;
                 self.each("group ids", id, |group| groups.push(group).is_ok())?;
             }
-            Meaning::Umask => {
+            KeyId::Umask => {
                 let octal = |text: &str| u16::from_str_radix(text, 8).ok().filter(|mask| *mask <= 0o777);
                 workload.identity.umask = self.take("an octal number such as 022", octal)?;
             }
-            Meaning::Rlimit => self.rlimit(workload, pools)?,
-            Meaning::OomScoreAdj => workload.identity.oom_score_adj = self.number(OOM, -1000..=1000)? as i16,
-            Meaning::Nice => workload.identity.nice = self.number(NICE, -20..=19)? as i8,
-            Meaning::Scheduler => self.scheduler(workload)?,
-            Meaning::Ioprio => self.ioprio(workload)?,
-            Meaning::Personality => {
+            KeyId::Rlimit => self.rlimit(workload, pools)?,
+            KeyId::OomScoreAdj => workload.identity.oom_score_adj = self.number(OOM, -1000..=1000)? as i16,
+            KeyId::Nice => workload.identity.nice = self.number(NICE, -20..=19)? as i8,
+            KeyId::Scheduler => self.scheduler(workload)?,
+            KeyId::Ioprio => self.ioprio(workload)?,
+            KeyId::Personality => {
                 let chosen = self.choose("linux or linux32", &["linux", "linux32"])?;
                 workload.identity.personality = Some([0, 8][chosen]);
             }

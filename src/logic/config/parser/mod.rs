@@ -1,9 +1,9 @@
 //! Directives in order: sections, keys, and what each key's words have to be.
 
 mod arguments;
+mod dispatch;
 mod file;
 mod isolation;
-mod keys;
 mod network;
 mod order;
 mod resources;

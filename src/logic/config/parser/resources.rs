@@ -1,9 +1,9 @@
 //! The keys about what a workload may use: control group limits.
 
 use super::super::isolation::{IoLimit, Resources};
+use super::super::keys::KeyId;
 use super::super::limits;
 use super::super::pools::Pools;
-use super::super::vocabulary::Meaning;
 use super::arguments::{Arguments, Reported};
 use super::values;
 
@@ -18,8 +18,8 @@ const IO_OPTION: &str = "rbps=, wbps=, riops= or wiops= and a number";
 impl<'a> Arguments<'_, 'a> {
     /// Reads one of the keys that this file is about; gives whether it was one.
     pub(super) fn resources(&mut self, resources: &mut Resources<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
-        match self.key.meaning {
-            Meaning::Memory => {
+        match self.key.id {
+            KeyId::Memory => {
                 resources.memory = Some(self.amount(BYTES)?);
                 while self.has_more() {
                     let (which, bytes) = self.take(MEMORY_OPTION, |text| option(text, &["high", "min", "swap"]))?;
@@ -27,8 +27,8 @@ impl<'a> Arguments<'_, 'a> {
                     *places[which] = Some(bytes);
                 }
             }
-            Meaning::Pids => resources.pids = Some(self.amount(PIDS)?),
-            Meaning::Cpu => {
+            KeyId::Pids => resources.pids = Some(self.amount(PIDS)?),
+            KeyId::Cpu => {
                 let percent = |text: &str| values::number(text.strip_suffix('%')?).filter(|percent| *percent > 0);
                 resources.cpu_percent = Some(self.take(PERCENT, percent)?);
                 let weight = |text| option(text, &["weight"]).filter(|(_, weight)| (1..=10_000).contains(weight));
@@ -36,14 +36,14 @@ impl<'a> Arguments<'_, 'a> {
                     resources.cpu_weight = Some(self.take(WEIGHT, weight)?.1 as u32);
                 }
             }
-            Meaning::Cpuset => {
+            KeyId::Cpuset => {
                 let list = |text: &'a str| {
                     let is_range = |part: &str| part.split('-').all(|cpu| values::number(cpu).is_some());
                     text.split(',').all(is_range).then_some(text)
                 };
                 resources.cpuset = Some(self.take(CPUS, list)?);
             }
-            Meaning::Io => {
+            KeyId::Io => {
                 let mut io = IoLimit { device: self.path()?, limits: [None; 4] };
                 loop {
                     let (which, amount) = self.take(IO_OPTION, |text| option(text, &IoLimit::NAMES))?;

@@ -3,7 +3,7 @@
 use super::super::error::{Error, Problem};
 use super::super::lexer::Line;
 use super::super::limits;
-use super::super::restart::{Limit, LimitAction, Restart, When};
+use super::super::restart::{LimitAction, Restart, RestartLimit, When};
 use super::values;
 
 /// Reads the line, whose first word is the key.
@@ -62,10 +62,10 @@ pub(super) fn read<'a>(line: &Line<'a>) -> Result<Restart, Error<'a>> {
 const OPTIONS: &str = "delay=, max=, limit= or else=";
 const LIMIT: &str = "limit=COUNT/DURATION such as limit=5/60s, with a count from 1 to 1000";
 
-fn limit(text: &str) -> Option<Limit> {
+fn limit(text: &str) -> Option<RestartLimit> {
     let (count, period) = text.split_once('/')?;
     let count = values::number(count).filter(|count| limits::RESTARTS.contains(count))?;
-    Some(Limit { count, period_ms: values::duration_ms(period)?, on_limit: LimitAction::Stop })
+    Some(RestartLimit { count, period_ms: values::duration_ms(period)?, on_limit: LimitAction::Stop })
 }
 
 /// The milliseconds that `count` restarts take when the program fails at once, if they are longer than the period:

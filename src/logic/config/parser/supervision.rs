@@ -1,14 +1,14 @@
 //! The keys about supervising a workload, and about what watches the board itself.
 
 use super::super::error::Problem;
+use super::super::keys::KeyId;
 use super::super::limits;
 use super::super::model::System;
 use super::super::pools::Pools;
 use super::super::span::Span;
 use super::super::supervision::{
-    Boots, Check, Control, Health, Instead, LogFile, OnDamage, Ready, Supervision, SystemMount, Watchdog,
+    Boots, Check, Control, Health, LogFile, MountFallback, OnDamage, Ready, Supervision, SystemMount, Watchdog,
 };
-use super::super::vocabulary::Meaning;
 use super::arguments::{Arguments, Reported};
 use super::values;
 
@@ -53,14 +53,14 @@ fn rate(text: &str) -> Option<(u32, u32)> {
 impl<'a> Arguments<'_, 'a> {
     /// Reads one of the workload's keys that this file is about; gives whether it was one.
     pub(super) fn supervision(&mut self, place: &mut Supervision<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
-        match self.key.meaning {
-            Meaning::Ready => (place.ready, place.ready_within_ms) = self.ready()?,
-            Meaning::Health => place.health = Some(self.health(pools)?),
-            Meaning::Critical => place.critical_ms = self.or_within(CRITICAL_MS)?,
-            Meaning::AtStop => place.at_stop_ms = self.or_within(AT_STOP_MS)?,
-            Meaning::Safe => place.is_safe = true,
-            Meaning::Reaper => place.has_reaper = true,
-            Meaning::Log => {
+        match self.key.id {
+            KeyId::Ready => (place.ready, place.ready_within_ms) = self.ready()?,
+            KeyId::Health => place.health = Some(self.health(pools)?),
+            KeyId::Critical => place.critical_ms = self.or_within(CRITICAL_MS)?,
+            KeyId::AtStop => place.at_stop_ms = self.or_within(AT_STOP_MS)?,
+            KeyId::Safe => place.is_safe = true,
+            KeyId::Reaper => place.has_reaper = true,
+            KeyId::Log => {
                 while self.has_more() {
                     let found = self.take(LOG_OPTION, |text| match text.strip_prefix("rate=") {
                         Some(text) => rate(text).map(Some),
@@ -79,22 +79,22 @@ impl<'a> Arguments<'_, 'a> {
 
     /// Reads one of the board's keys that this file is about.
     pub(super) fn system(&mut self, system: &mut System<'a>) -> Result<(), Reported> {
-        match self.key.meaning {
-            Meaning::Watchdog => {
+        match self.key.id {
+            KeyId::Watchdog => {
                 let device = self.path()?;
                 system.watchdog =
                     Some(Watchdog { device, timeout_ms: self.take(values::DURATION, values::duration_ms)? });
             }
-            Meaning::Control => {
+            KeyId::Control => {
                 system.control = self.take("off, or the absolute path of the socket", |text| match text {
                     "off" => Some(Control::Off),
                     _ => values::path(text).filter(|path| path.len() <= limits::SOCKET_BYTES).map(Control::At),
                 })?;
             }
-            Meaning::Boots => system.boots = Some(self.boots()?),
-            Meaning::SystemLog => self.system_log(system)?,
-            Meaning::SystemMount => self.system_mount(system)?,
-            Meaning::Volumes => system.volumes = Some(self.path()?),
+            KeyId::Boots => system.boots = Some(self.boots()?),
+            KeyId::SystemLog => self.system_log(system)?,
+            KeyId::SystemMount => self.system_mount(system)?,
+            KeyId::Volumes => system.volumes = Some(self.path()?),
             _ => {}
         }
         Ok(())
@@ -148,7 +148,7 @@ impl<'a> Arguments<'_, 'a> {
             is_executable: false,
             wait_ms: DISK_MS,
             check: OnDamage::Repair,
-            otherwise: Instead::Stop,
+            fallback: MountFallback::Stop,
         };
         while self.has_more() {
             self.take(MOUNT_OPTION, |text| {
@@ -159,8 +159,8 @@ impl<'a> Arguments<'_, 'a> {
                     ("check=repair", _) => mount.check = OnDamage::Repair,
                     ("check=ro", _) => mount.check = OnDamage::ReadOnly,
                     ("check=reformat", _) => mount.check = OnDamage::Reformat,
-                    ("else=stop", _) => mount.otherwise = Instead::Stop,
-                    ("else=tmpfs", _) => mount.otherwise = Instead::Tmpfs,
+                    ("else=stop", _) => mount.fallback = MountFallback::Stop,
+                    ("else=tmpfs", _) => mount.fallback = MountFallback::Tmpfs,
                     _ => return None,
                 }
                 Some(())

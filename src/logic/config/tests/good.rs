@@ -1,7 +1,7 @@
 //! What is taken, and what it becomes.
 
 use super::super::{
-    Check, Config, ConsoleMode, Health, Idle, Limit, LimitAction, RESOURCES, Restart, Signal, Stop, User, VOCABULARY,
+    Check, Config, ConsoleMode, Health, Idle, KEYS, LimitAction, RESOURCES, Restart, RestartLimit, Signal, Stop, User,
     Variable, When, limits, parse,
 };
 use super::with;
@@ -111,7 +111,7 @@ fn every_key_is_read() {
         assert_eq!(web.identity.user, User { uid: 1000, gid: 50 });
         assert_eq!(web.needs.iter().collect::<Vec<_>>(), [1, 2]);
         assert_eq!(web.after.iter().collect::<Vec<_>>(), [3]);
-        let limit = Some(Limit { count: 5, period_ms: 3_600_000, on_limit: LimitAction::Reboot });
+        let limit = Some(RestartLimit { count: 5, period_ms: 3_600_000, on_limit: LimitAction::Reboot });
         assert_eq!(web.restart, Restart { when: When::Always, delay_ms: 1_000, max_ms: 120_000, limit });
         assert_eq!(web.stop, Stop { signal: Signal(2), grace_ms: 250 });
         assert_eq!(config.workloads[1].identity.user, User { uid: 7, gid: 7 });
@@ -155,7 +155,7 @@ fn empty_table_is_all_zero_bytes_so_that_it_lies_in_bss() {
 #[test]
 fn every_key_is_in_the_documentation() {
     let documentation = include_str!("../../../../docs/config.md");
-    for key in VOCABULARY {
+    for key in KEYS {
         let heading = format!("`{}", key.name);
         assert!(documentation.contains(&heading), "docs/config.md does not tell of {}", key.name);
     }
@@ -227,7 +227,7 @@ fn every_key_of_confinement_is_read() {
 
 #[test]
 fn networks_are_read() {
-    use super::super::{Attachment, Config, Which, parse};
+    use super::super::{Attachment, Config, LinkMatch, parse};
     let text = "hilum 1\n[system]\nlink lan0 mac=52:54:00:12:34:56 mtu=1400 10.0.0.1/24 fd00::1/64 via 10.0.0.254 via fd00::fe\n\
         link wan dhcp\nlink usb path=/sys/devices/pci0000:00/usb1 up\nbridge br0 10.77.0.1/24 fd77::1/64\nmasquerade br0 wan\n\
         route 10.9.0.0/16 via 10.0.0.9\nnameserver 1.1.1.1 fd00::53\nsysctl net.ipv4.ip_forward 1\n\
@@ -238,13 +238,13 @@ fn networks_are_read() {
     let mut config = Config::EMPTY;
     parse(text.as_bytes(), &mut config).unwrap_or_else(|error| panic!("{error}"));
     let system = &config.system.network;
-    assert!(matches!(system.links[0].which, Which::Mac(mac) if mac.to_string() == "52:54:00:12:34:56"));
+    assert!(matches!(system.links[0].which, LinkMatch::Mac(mac) if mac.to_string() == "52:54:00:12:34:56"));
     assert_eq!((system.links[0].mtu, system.links[0].addresses.len(), system.links[0].gateways.len()), (1400, 2, 2));
-    assert!(system.links[1].has_dhcp && matches!(system.links[2].which, Which::Path(_)));
+    assert!(system.links[1].has_dhcp && matches!(system.links[2].which, LinkMatch::Path(_)));
     assert_eq!((system.routes.len(), system.name_servers.len(), config.system.sysctls.len()), (1, 2, 1));
     let network = &config.workloads[0].network;
     let links = config.pools.of(network.links);
-    assert_eq!(links[2].attachment, Attachment::Moved("usb"));
+    assert_eq!(links[2].attachment, Attachment::Physical("usb"));
     assert_eq!(links[2].inner_name(2), "usb");
     assert!(links[0].may_spoof && network.talks_to_board && network.has_resolv);
     let published: std::vec::Vec<_> =

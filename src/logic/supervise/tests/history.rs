@@ -1,7 +1,7 @@
 //! Random histories.
 
 use super::*;
-use crate::config::{Limit, LimitAction};
+use crate::config::{LimitAction, RestartLimit};
 use proptest::prelude::*;
 
 /// One step of a random history.
@@ -25,7 +25,7 @@ proptest! {
             Just(Happens::ShutDown),
         ], 0..200)
     ) {
-        let limit = Some(Limit { count: 3, period_ms: 5_000, on_limit: LimitAction::Reboot });
+        let limit = Some(RestartLimit { count: 3, period_ms: 5_000, on_limit: LimitAction::Reboot });
         // A need points back only, so there is no cycle.
         let config = board(needs.iter().enumerate().map(|(index, need)| {
             let needs: Vec<usize> = need.iter().copied().filter(|need| *need < index).collect();

@@ -1,7 +1,7 @@
 //! What follows when a workload ends, and what watches those that should not: restarts, delays, limits, the watchdog.
 
 use super::*;
-use crate::config::{Limit, LimitAction};
+use crate::config::{LimitAction, RestartLimit};
 
 #[test]
 fn never_leaves_it_down() {
@@ -63,7 +63,7 @@ fn limit_ends_the_restarts_and_does_what_it_says() {
         (LimitAction::Reboot, Some(ShutdownKind::Reboot)),
         (LimitAction::Poweroff, Some(ShutdownKind::Poweroff)),
     ] {
-        let limit = Some(Limit { count: 2, period_ms: 10_000, on_limit });
+        let limit = Some(RestartLimit { count: 2, period_ms: 10_000, on_limit });
         let config = board(vec![workload(Restart { limit, ..ALWAYS }, &[], &[])]);
         let mut supervisor = started(&config);
         for now in [1_000, 2_000] {
@@ -84,7 +84,7 @@ fn limit_ends_the_restarts_and_does_what_it_says() {
 
 #[test]
 fn limit_counts_within_its_period_only() {
-    let limit = Some(Limit { count: 1, period_ms: 1_000, on_limit: LimitAction::Stop });
+    let limit = Some(RestartLimit { count: 1, period_ms: 1_000, on_limit: LimitAction::Stop });
     let config = board(vec![workload(Restart { limit, ..ALWAYS }, &[], &[])]);
     let mut supervisor = started(&config);
     for now in [0, 5_000, 10_000] {

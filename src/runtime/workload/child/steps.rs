@@ -91,7 +91,7 @@ pub(crate) fn run(workload: &Workload<'_>, plan: &Plan<'_>, pipes: &Pipes<'_>) -
     // A panic in here has a line on the console and ends this process alone (see `after_panic`). The file mode creation
     // mask is PID 1's, which is empty.
     let mut child = Child::new(workload, pipes);
-    for (index, step) in plan.of(Phase::Inside) {
+    for (index, step) in plan.of(Phase::Child) {
         if let Err(errno) = child.apply(step) {
             child.fail(index, step, errno);
         }
@@ -111,7 +111,7 @@ pub(crate) fn run_program(
 ) -> ! {
     let mut child = Child::new(workload, pipes);
     let mut connect = Some(connect);
-    for (index, step) in plan.of(Phase::Inside).filter(|(_, step)| step.is_for_exec()) {
+    for (index, step) in plan.of(Phase::Child).filter(|(_, step)| step.is_for_exec()) {
         // The last thing before rights are given up.
         if matches!(step, Step::Directory(_))
             && let Some(connect) = connect.take()
@@ -145,7 +145,7 @@ impl Child<'_> {
     #[expect(clippy::too_many_lines, reason = "a table: one kind of step, the call that does it")]
     fn apply(&mut self, step: &Step<'_>) -> Result<(), Errno> {
         match *step {
-            Step::Receive => match receive_fds(self.pipes.socket.ok_or(Errno::BADF)?)? {
+            Step::ReceiveFds => match receive_fds(self.pipes.socket.ok_or(Errno::BADF)?)? {
                 Some(opened) => {
                     self.opened = opened;
                     Ok(())
@@ -153,7 +153,7 @@ impl Child<'_> {
                 // The other side failed, and has said why.
                 None => exit(STATUS_SETUP),
             },
-            Step::Zero => identity::become_zero(),
+            Step::BecomeNsRoot => identity::become_zero(),
             Step::Session => rustix::process::setsid().map(|_| ()),
             Step::Keyring => match hilum_sys::own_keyring(c"hilum") {
                 // A kernel without keys has none to take over.
@@ -212,7 +212,7 @@ impl Child<'_> {
             }
             Step::Directory(path) => mounts::enter(path),
             Step::Personality(persona) => hilum_sys::set_personality(persona),
-            Step::Bounding(kept) => drop_bounding_set(kept),
+            Step::DropBoundingSet(kept) => drop_bounding_set(kept),
             Step::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
             Step::Landlock(tcp, joining) => {
                 let scope = if self.pipes.socket.is_some() { Scope::ALL } else { joining };

@@ -67,7 +67,7 @@ pub(crate) fn run(
     match helper::spawn(&SET_UP, keep, &mut work) {
         Ok(helper) => Some(helper.pid),
         Err(errno) => {
-            let step = plan.of(Phase::Outside).next().map_or(0, |(index, _)| index);
+            let step = plan.of(Phase::Parent).next().map_or(0, |(index, _)| index);
             Report { step, errno: describe(errno) }.send(waiting.report);
             None
         }
@@ -105,7 +105,7 @@ fn all(config: &Config<'_>, workload: &Workload<'_>, plan: &Plan<'_>, waiting: &
     let users =
         if plan.namespaces.has("user") { process_file(waiting.pid, "ns/user", OFlags::RDONLY).ok() } else { None };
     let users = users.as_ref().map(AsFd::as_fd);
-    for (index, step) in plan.of(Phase::Outside) {
+    for (index, step) in plan.of(Phase::Parent) {
         // A copy may have waited long. The other end of the socket is closed when the process is gone, and its pid may be
         // somebody else's then.
         if root.is_none() && poll_fd(waiting.socket, PollFlags::IN, 0) == Ok(true) {
@@ -149,7 +149,7 @@ fn apply(
             let lower = opened.pop().ok_or(Errno::BADF)?;
             push(opened, root::overlay(lower, overlay, users, first_id(workload, plan))?)
         }
-        Step::Make(ref mount) => push(opened, mounts::make(mount)?),
+        Step::CreateMount(ref mount) => push(opened, mounts::make(mount)?),
         Step::OpenVolume(ref volume) => {
             let on_disk = workload.identity.user;
             push(opened, root::open_volume(volume, on_disk, host_user(workload, plan), users)?)
@@ -162,7 +162,7 @@ fn apply(
         }
         // In a helper: PID 1 makes no links itself.
         Step::Rules(_) => Rules::none().make(config, workload),
-        Step::Hand => send_fds(waiting.socket, opened),
+        Step::SendFds => send_fds(waiting.socket, opened),
         _ => Ok(()),
     }
 }
@@ -185,7 +185,7 @@ fn require_mounts(step: &Step<'_>, config: &Config<'_>, waiting: &Waiting<'_>) -
 /// Gives this process itself what a workload's process gets from outside: its limits and priorities.
 pub(crate) fn apply_to_self(plan: &Plan<'_>) -> Result<(), Errno> {
     let own = rustix::process::getpid();
-    for (_, step) in plan.of(Phase::Outside) {
+    for (_, step) in plan.of(Phase::Parent) {
         match *step {
             Step::OomScore(score) => score_out_of_memory(own, score)?,
             Step::ResourceLimit(limit) => limit_resource(own, limit)?,

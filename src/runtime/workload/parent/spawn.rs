@@ -38,7 +38,7 @@ pub(crate) fn spawn(
     let workload = &config.workloads[index];
     let plan = plan(workload, &config.pools);
     let group = launch.cgroups.open(workload, cgroup)?;
-    for (step, limit) in plan.of(Phase::Before) {
+    for (step, limit) in plan.of(Phase::Prepare) {
         launch.cgroups.limit(group.as_ref(), limit, plan.namespaces.has("user")).map_err(|errno| Failure {
             step: Some(step),
             errno,

@@ -150,7 +150,7 @@ fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<
             }
             check_gateways(line, &link.addresses)?;
         }
-        Attachment::Moved(name) => {
+        Attachment::Physical(name) => {
             let boards = config.system.network.links.iter().find(|link| link.name == name);
             // A line that only gives it its name is how one knows which it is.
             if boards.is_some_and(|link| link.has_dhcp || link.has_slaac || !link.addresses.is_empty())
@@ -189,7 +189,7 @@ fn check_publish<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Resu
     let workload = &config.workloads[index];
     let is_published = |is_ipv4| {
         own.address.is_none_or(|own| own.is_ipv4() == is_ipv4)
-            && workload.network.answering(&config.pools, is_ipv4).is_some()
+            && workload.network.published_address(&config.pools, is_ipv4).is_some()
     };
     if !is_published(true) && !is_published(false) {
         let problem = Problem::Rule(workload.name, "publish needs a link veth with an address of that family and via");
@@ -236,7 +236,7 @@ pub(in super::super) fn broken_rule<'a>(workload: &Workload<'a>, pools: &Pools<'
     let has_no_meaning = |link: &WorkloadLink<'_>| match link.attachment {
         Attachment::Bridge(_) => false,
         Attachment::Macvlan(_) => link.may_spoof,
-        Attachment::Ipvlan(_) | Attachment::Moved(_) => link.mac.is_some() || link.may_spoof,
+        Attachment::Ipvlan(_) | Attachment::Physical(_) => link.mac.is_some() || link.may_spoof,
     };
     let text = "spoof has a meaning for veth alone, mac= for veth and macvlan; remove them elsewhere";
     pools.of(*links).iter().any(has_no_meaning).then_some(text)

@@ -8,14 +8,14 @@ pub(super) use consistency::{broken_rule, check_system, check_workload};
 
 use super::super::address::Mac;
 use super::super::error::Problem;
+use super::super::keys::KeyId;
 use super::super::limits;
 use super::super::model::System;
 use super::super::network::{
-    Addresses, Attachment, Bridge, Gateways, HostLink, Masquerade, Network, Place, Route, Sysctl, SystemNetwork, Which,
-    WorkloadLink,
+    Addresses, Attachment, Bridge, Gateways, HostLink, LineNumber, LinkMatch, Masquerade, Network, Route, Sysctl,
+    SystemNetwork, WorkloadLink,
 };
 use super::super::pools::Pools;
-use super::super::vocabulary::Meaning;
 use super::arguments::{Arguments, Reported};
 use super::values;
 use consistency::{NEW_ADDRESS, NEW_ROUTE, is_among};
@@ -46,16 +46,16 @@ struct Words<'a> {
 impl<'a> Arguments<'_, 'a> {
     /// Reads one of the board's keys that this file is about.
     pub(super) fn system_network(&mut self, system: &mut System<'a>) -> Result<(), Reported> {
-        let line = Place(self.line.number);
+        let line = LineNumber(self.line.number);
         let network = &mut system.network;
-        match self.key.meaning {
-            Meaning::Link => {
+        match self.key.id {
+            KeyId::Link => {
                 let name = self.take(LINK, link_name)?;
                 let words = self.link_words(HOST_LINK, false)?;
                 let which = match (words.path, words.mac) {
-                    (Some(path), _) => Which::Path(path),
-                    (None, Some(mac)) => Which::Mac(mac),
-                    _ => Which::Name,
+                    (Some(path), _) => LinkMatch::Path(path),
+                    (None, Some(mac)) => LinkMatch::Mac(mac),
+                    _ => LinkMatch::Name,
                 };
                 let Words { addresses, gateways, mtu, is_dhcp, is_slaac, .. } = words;
                 let link =
@@ -64,14 +64,14 @@ impl<'a> Arguments<'_, 'a> {
                     return self.too_many("link lines", limits::HOST_LINKS);
                 }
             }
-            Meaning::Bridge => self.bridge(network)?,
-            Meaning::Masquerade => {
+            KeyId::Bridge => self.bridge(network)?,
+            KeyId::Masquerade => {
                 let (bridge, link) = (self.take(LINK, link_name)?, self.take(LINK, link_name)?);
                 if network.masquerades.push(Masquerade { bridge, link }).is_err() {
                     return self.too_many("masquerade lines", limits::MASQUERADES);
                 }
             }
-            Meaning::Route => {
+            KeyId::Route => {
                 let to = self.take("a network by its first address, such as 10.9.0.0/16", words::network)?;
                 if network.routes.iter().any(|other| other.to == to) {
                     return Err(self.unexpected(NEW_ROUTE));
@@ -84,7 +84,7 @@ impl<'a> Arguments<'_, 'a> {
                     return self.too_many("route lines", limits::ROUTES);
                 }
             }
-            Meaning::Nameserver => loop {
+            KeyId::Nameserver => loop {
                 let server = self.take("the address of a name server", ip)?;
                 if network.name_servers.push(server).is_err() {
                     return self.too_many("name servers", limits::NAME_SERVERS);
@@ -106,7 +106,7 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `bridge NAME ADDRESS...`
     fn bridge(&mut self, network: &mut SystemNetwork<'a>) -> Result<(), Reported> {
-        let line = Place(self.line.number);
+        let line = LineNumber(self.line.number);
         let name = self.take(LINK, link_name)?;
         let mut addresses = Addresses::new();
         loop {
@@ -129,36 +129,36 @@ impl<'a> Arguments<'_, 'a> {
 
     /// Reads one of the workload's keys that this file is about; gives whether it was one.
     pub(super) fn network(&mut self, network: &mut Network<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
-        match self.key.meaning {
-            Meaning::WorkloadLink => {
+        match self.key.id {
+            KeyId::WorkloadLink => {
                 let kind = self.choose(KIND, &["veth", "macvlan", "ipvlan", "move"])?;
                 let parent = self.take(LINK, link_name)?;
                 let attachment = match kind {
                     0 => Attachment::Bridge(parent),
                     1 => Attachment::Macvlan(parent),
                     2 => Attachment::Ipvlan(parent),
-                    _ => Attachment::Moved(parent),
+                    _ => Attachment::Physical(parent),
                 };
                 let Words { addresses, gateways, mac, mtu, may_spoof, .. } = self.link_words(INNER_LINK, true)?;
                 // One that is given away may be set up by the program itself.
-                if addresses.is_empty() && !matches!(attachment, Attachment::Moved(_)) {
+                if addresses.is_empty() && !matches!(attachment, Attachment::Physical(_)) {
                     return self.error(self.line.end, Problem::Missing(self.key.name, INNER_LINK));
                 }
-                let line = Place(self.line.number);
+                let line = LineNumber(self.line.number);
                 let link = WorkloadLink { line, attachment, addresses, gateways, mac, mtu, may_spoof };
                 if !pools.push(&mut network.links, link, limits::LINKS) {
                     return self.too_many("link lines", limits::LINKS);
                 }
             }
-            Meaning::Publish => {
+            KeyId::Publish => {
                 let publish = self.take(PUBLISH, publish)?;
                 if !pools.push(&mut network.publish, publish, limits::PUBLISHED) {
                     return self.too_many("publish lines", limits::PUBLISHED);
                 }
             }
-            Meaning::Resolv => network.has_resolv = true,
+            KeyId::Resolv => network.has_resolv = true,
             // The names are looked up when every workload is known.
-            Meaning::Talk => self.next = self.line.words.len(),
+            KeyId::Talk => self.next = self.line.words.len(),
             _ => return Ok(false),
         }
         Ok(true)

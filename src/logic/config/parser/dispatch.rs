@@ -3,11 +3,11 @@
 use super::super::error::{Error, Problem};
 use super::super::identity::Variable;
 use super::super::isolation::Overlay;
+use super::super::keys::KeyId;
 use super::super::limits;
 use super::super::model::{Config, ConsoleMode, Idle, Module, Workload};
 use super::super::pools::Pools;
 use super::super::span::Span;
-use super::super::vocabulary::Meaning;
 use super::arguments::{Arguments, Reported};
 use super::{restart, values};
 
@@ -15,7 +15,7 @@ impl<'a> Arguments<'_, 'a> {
     /// Reads the line into what it is about.
     pub(super) fn read(mut self, config: &mut Config<'a>) -> Result<(), Error<'a>> {
         let line = self.line.number;
-        if self.key.meaning == Meaning::Restart {
+        if self.key.id == KeyId::Restart {
             if let Some(workload) = config.workloads.last_mut() {
                 workload.restart = restart::read(self.line)?;
             }
@@ -28,28 +28,25 @@ impl<'a> Arguments<'_, 'a> {
     }
 
     fn read_words(&mut self, config: &mut Config<'a>) -> Result<(), Reported> {
-        match self.key.meaning {
-            Meaning::Hostname => config.system.hostname = Some(self.take(values::HOSTNAME, values::hostname)?),
-            Meaning::Console => self.console(config)?,
-            Meaning::Idle => {
+        match self.key.id {
+            KeyId::Hostname => config.system.hostname = Some(self.take(values::HOSTNAME, values::hostname)?),
+            KeyId::Console => self.console(config)?,
+            KeyId::Idle => {
                 let chosen = self.choose("stay, poweroff or reboot", &["stay", "poweroff", "reboot"])?;
                 config.system.idle = [Idle::Stay, Idle::Poweroff, Idle::Reboot][chosen];
             }
-            Meaning::Module => self.module(config)?,
-            Meaning::Watchdog
-            | Meaning::Control
-            | Meaning::Boots
-            | Meaning::SystemLog
-            | Meaning::SystemMount
-            | Meaning::Volumes => self.system(&mut config.system)?,
-            Meaning::Sysctl
-            | Meaning::Link
-            | Meaning::Bridge
-            | Meaning::Masquerade
-            | Meaning::Route
-            | Meaning::Nameserver => self.system_network(&mut config.system)?,
+            KeyId::Module => self.module(config)?,
+            KeyId::Watchdog
+            | KeyId::Control
+            | KeyId::Boots
+            | KeyId::SystemLog
+            | KeyId::SystemMount
+            | KeyId::Volumes => self.system(&mut config.system)?,
+            KeyId::Sysctl | KeyId::Link | KeyId::Bridge | KeyId::Masquerade | KeyId::Route | KeyId::Nameserver => {
+                self.system_network(&mut config.system)?
+            }
             // The names are looked up when every workload is known.
-            Meaning::Needs | Meaning::After => return Ok(()),
+            KeyId::Needs | KeyId::After => return Ok(()),
             _ => {
                 if let Some(workload) = config.workloads.last_mut() {
                     self.workload(workload, &mut config.pools)?;
@@ -63,8 +60,8 @@ impl<'a> Arguments<'_, 'a> {
     }
 
     fn workload(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<(), Reported> {
-        match self.key.meaning {
-            Meaning::Root => {
+        match self.key.id {
+            KeyId::Root => {
                 workload.root = self.take(values::SOURCE, values::source)?;
                 if self.has_more() {
                     workload.overlay =
@@ -74,12 +71,12 @@ impl<'a> Arguments<'_, 'a> {
                         })?;
                 }
             }
-            Meaning::Exec => self.exec(&mut workload.exec, pools)?,
-            Meaning::Env => self.env(&mut workload.env, pools)?,
-            Meaning::Directory => workload.directory = self.path()?,
-            Meaning::WorkloadHostname => workload.hostname = self.take(values::HOSTNAME, values::hostname)?,
-            Meaning::User => workload.identity.user = self.take(values::USER, values::user)?,
-            Meaning::Stop => {
+            KeyId::Exec => self.exec(&mut workload.exec, pools)?,
+            KeyId::Env => self.env(&mut workload.env, pools)?,
+            KeyId::Directory => workload.directory = self.path()?,
+            KeyId::WorkloadHostname => workload.hostname = self.take(values::HOSTNAME, values::hostname)?,
+            KeyId::User => workload.identity.user = self.take(values::USER, values::user)?,
+            KeyId::Stop => {
                 workload.stop.signal = self.take(values::SIGNAL, values::signal)?;
                 if self.has_more() {
                     workload.stop.grace_ms = self.take(values::DURATION, values::duration_ms)?;

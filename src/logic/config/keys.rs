@@ -1,0 +1,201 @@
+//! Every key that a configuration may hold: one table for the parser, the errors and the documentation's test.
+
+use crate::suggest;
+
+/// The two kinds of section.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Section {
+    /// `[system]`
+    System,
+    /// `[workload NAME]`
+    Workload,
+}
+
+impl Section {
+    /// Its name as it is written.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::Workload => "workload",
+        }
+    }
+
+    pub(super) const fn other(self) -> Self {
+        match self {
+            Self::System => Self::Workload,
+            Self::Workload => Self::System,
+        }
+    }
+}
+
+/// What a key does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeyId {
+    Hostname,
+    Console,
+    Idle,
+    Module,
+    Watchdog,
+    Control,
+    Boots,
+    SystemLog,
+    SystemMount,
+    Volumes,
+    Sysctl,
+    Link,
+    Bridge,
+    Masquerade,
+    Route,
+    Nameserver,
+    WorkloadLink,
+    Publish,
+    Talk,
+    Resolv,
+    Ready,
+    Health,
+    Critical,
+    Safe,
+    AtStop,
+    Reaper,
+    Log,
+    Root,
+    Exec,
+    Env,
+    Directory,
+    WorkloadHostname,
+    User,
+    Needs,
+    After,
+    Restart,
+    Stop,
+    Share,
+    Ids,
+    Capability,
+    Seccomp,
+    Landlock,
+    Tcp,
+    Device,
+    Mount,
+    Volume,
+    Sys,
+    Tmp,
+    Privileged,
+    Memory,
+    Pids,
+    Cpu,
+    Cpuset,
+    Io,
+    Groups,
+    Umask,
+    Rlimit,
+    OomScoreAdj,
+    Nice,
+    Scheduler,
+    Ioprio,
+    Personality,
+}
+
+/// A key of the configuration.
+#[derive(Debug)]
+pub struct Key {
+    /// Where it stands.
+    pub section: Section,
+    /// How it is written.
+    pub name: &'static str,
+    /// Whether it may stand more than once in its section.
+    pub repeats: bool,
+    pub(super) id: KeyId,
+}
+
+const fn system(name: &'static str, id: KeyId) -> Key {
+    Key { section: Section::System, name, repeats: false, id }
+}
+
+const fn workload(name: &'static str, id: KeyId) -> Key {
+    Key { section: Section::Workload, name, repeats: false, id }
+}
+
+const fn repeated(name: &'static str, id: KeyId) -> Key {
+    Key { section: Section::Workload, name, repeats: true, id }
+}
+
+/// The keys, those of `[system]` first.
+pub const KEYS: &[Key] = &[
+    system("hostname", KeyId::Hostname),
+    system("console", KeyId::Console),
+    system("idle", KeyId::Idle),
+    Key { section: Section::System, name: "module", repeats: true, id: KeyId::Module },
+    Key { section: Section::System, name: "sysctl", repeats: true, id: KeyId::Sysctl },
+    Key { section: Section::System, name: "mount", repeats: true, id: KeyId::SystemMount },
+    system("volumes", KeyId::Volumes),
+    Key { section: Section::System, name: "link", repeats: true, id: KeyId::Link },
+    Key { section: Section::System, name: "bridge", repeats: true, id: KeyId::Bridge },
+    Key { section: Section::System, name: "masquerade", repeats: true, id: KeyId::Masquerade },
+    system("nameserver", KeyId::Nameserver),
+    Key { section: Section::System, name: "route", repeats: true, id: KeyId::Route },
+    system("watchdog", KeyId::Watchdog),
+    system("control", KeyId::Control),
+    system("boots", KeyId::Boots),
+    Key { section: Section::System, name: "log", repeats: true, id: KeyId::SystemLog },
+    workload("root", KeyId::Root),
+    workload("exec", KeyId::Exec),
+    repeated("env", KeyId::Env),
+    workload("directory", KeyId::Directory),
+    workload("hostname", KeyId::WorkloadHostname),
+    workload("user", KeyId::User),
+    repeated("needs", KeyId::Needs),
+    repeated("after", KeyId::After),
+    workload("restart", KeyId::Restart),
+    workload("stop", KeyId::Stop),
+    repeated("share", KeyId::Share),
+    repeated("capability", KeyId::Capability),
+    workload("seccomp", KeyId::Seccomp),
+    workload("landlock", KeyId::Landlock),
+    workload("tcp", KeyId::Tcp),
+    workload("ids", KeyId::Ids),
+    workload("sys", KeyId::Sys),
+    workload("tmp", KeyId::Tmp),
+    repeated("device", KeyId::Device),
+    repeated("mount", KeyId::Mount),
+    repeated("volume", KeyId::Volume),
+    repeated("link", KeyId::WorkloadLink),
+    repeated("publish", KeyId::Publish),
+    repeated("talk", KeyId::Talk),
+    workload("resolv", KeyId::Resolv),
+    workload("memory", KeyId::Memory),
+    workload("pids", KeyId::Pids),
+    workload("cpu", KeyId::Cpu),
+    workload("cpuset", KeyId::Cpuset),
+    repeated("io", KeyId::Io),
+    workload("groups", KeyId::Groups),
+    workload("umask", KeyId::Umask),
+    repeated("rlimit", KeyId::Rlimit),
+    workload("oom_score_adj", KeyId::OomScoreAdj),
+    workload("nice", KeyId::Nice),
+    workload("scheduler", KeyId::Scheduler),
+    workload("ioprio", KeyId::Ioprio),
+    workload("personality", KeyId::Personality),
+    workload("ready", KeyId::Ready),
+    workload("health", KeyId::Health),
+    workload("critical", KeyId::Critical),
+    workload("safe", KeyId::Safe),
+    workload("at-stop", KeyId::AtStop),
+    workload("reaper", KeyId::Reaper),
+    workload("log", KeyId::Log),
+    workload("privileged", KeyId::Privileged),
+];
+
+/// The key with this name in this section.
+pub(super) fn find(section: Section, name: &str) -> Option<(usize, &'static Key)> {
+    KEYS.iter().enumerate().find(|(_, key)| key.section == section && key.name == name)
+}
+
+/// Whether a section has a key of this name.
+pub(super) fn is_key(section: Section, name: &str) -> bool {
+    find(section, name).is_some()
+}
+
+/// The key of this section that differs from `name` by at most two letters; the nearest of several.
+pub(super) fn nearest(section: Section, name: &str) -> Option<&'static str> {
+    suggest::nearest(KEYS.iter().filter(|key| key.section == section).map(|key| key.name), name)
+}
