@@ -40,6 +40,8 @@ CARGO := $(shell command -v cargo || echo /usr/bin/cargo)
 HOST  := env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/host HILUM_BUILD=$(BUILD) $(CARGO)
 SOURCES := Cargo.toml $(shell find src linker qemu/probe -type f)
 TOOLS   := Cargo.toml Cargo.lock $(shell find src/logic initramfs/src initramfs/Cargo.toml qemu/src qemu/Cargo.toml -type f)
+# What packages are taken of Debian, and how.
+DEBIAN  := initramfs/debian/fetch initramfs/debian/unpack initramfs/debian/modules initramfs/debian/lock
 SCRIPTS := .ci/run initramfs/dist linker/build linker/reproducible initramfs/debian/fetch initramfs/debian/install \
            initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash docs/test fuzz/run
 # Each has a Cargo.toml and a Cargo.lock: the library and the host's tools, what runs on a board, the fuzz targets.
@@ -70,7 +72,7 @@ endif
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test unit lint advisories docs-test fuzz fuzz-sample soak image dist bench timeline size check deps fmt clean install-run install-test install-check fresh
+.PHONY: help run test unit lint advisories docs-test fuzz fuzz-sample soak image dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -113,6 +115,10 @@ size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum.s
 
 deps: ## install the Debian packages that make run and make image need, or those of TASKS; as root or by sudo
 	@initramfs/debian/install --install $(TASKS)
+
+lock: ## take the newest version of every Debian package of initramfs/debian/lock into it
+	@awk '/^[^#]/ { key = $$1 " " $$2; names[key] = names[key] " " $$3 } END { for (key in names) print key names[key] }' initramfs/debian/lock | \
+	    while read -r words; do initramfs/debian/unpack --lock $$words </dev/null || exit 1; done
 
 clean: ## remove build/
 	rm -rf $(BUILD)
@@ -239,7 +245,7 @@ $(BUILD)/tools/hilum-initramfs: $(TOOLS) | $(BUILD)/installed-build
 	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/debug/hilum-initramfs $@
 
 # What the tests build images of.
-$(BUILD)/debian/packages/of-every-board: $(BUILD)/tools/hilum-initramfs initramfs/debian/unpack $(wildcard initramfs/boards/*.toml initramfs/appliances/*/appliance.toml qemu/guests/*.toml)
+$(BUILD)/debian/packages/of-every-board: $(BUILD)/tools/hilum-initramfs initramfs/debian/unpack initramfs/debian/lock $(wildcard initramfs/boards/*.toml initramfs/appliances/*/appliance.toml qemu/guests/*.toml)
 	@set -e; for board in $(BOARDS); do for appliance in $(APPLIANCES); do \
 	    initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages \
 	        initramfs/boards/$$board.toml initramfs/appliances/$$appliance/appliance.toml); \
@@ -259,7 +265,7 @@ $(BUILD)/board/$(1)/hilum.symbols: $(SOURCES) | $(BUILD)/installed-build
 	@linker/build $(1) symbols
 	@touch $$@
 
-$(BUILD)/debian/$(1)/busybox: initramfs/debian/fetch initramfs/debian/unpack initramfs/debian/modules | $(BUILD)/installed-build
+$(BUILD)/debian/$(1)/busybox: $(DEBIAN) | $(BUILD)/installed-build
 	@initramfs/debian/fetch $(1)
 	@touch $$@
 
@@ -270,7 +276,7 @@ endef
 $(foreach a,$(ARCHS),$(eval $(call ARCH_RULES,$(a))))
 
 define OTHER_KERNEL
-$(BUILD)/debian/$(1)-$(2)/vmlinuz: initramfs/debian/fetch initramfs/debian/modules | $(BUILD)/installed-build
+$(BUILD)/debian/$(1)-$(2)/vmlinuz: $(DEBIAN) | $(BUILD)/installed-build
 	@initramfs/debian/fetch $(1) $(2)
 	@touch $$@
 endef
