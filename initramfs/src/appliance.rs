@@ -11,7 +11,7 @@ use hilum::Architecture;
 use hilum::config::{self, Config, Workload};
 
 /// Folders that PID 1 attaches something to in every root filesystem.
-const PLACES: [&str; 4] = ["dev", "proc", "run", "tmp"];
+const MOUNT_POINTS: [&str; 4] = ["dev", "proc", "run", "tmp"];
 
 /// Root filesystems that were packed as image files, by the path that a configuration names them by; each as an image with
 /// the root at its own root.
@@ -116,7 +116,7 @@ fn check_workload(
         _ => bail!("root {}: no such folder or image file in the image; add a [[root]] with that path", workload.root),
     }
     let is_folder = |path: &str| matches!(image.get(path), Some((_, Node::Folder)));
-    for place in PLACES {
+    for place in MOUNT_POINTS {
         ensure!(is_folder(&format!("{root}/{place}")), "root {} needs an empty folder /{place}", workload.root);
     }
     let volumes = config.pools.of(workload.isolation.volumes).iter().map(|volume| volume.bind());

@@ -34,7 +34,7 @@ pub struct Description {
     pub roots: Vec<Root>,
     /// Further files.
     #[serde(default, rename = "file")]
-    pub files: Vec<Extra>,
+    pub files: Vec<ExtraFile>,
     /// What is written.
     #[serde(default)]
     pub outputs: Vec<Output>,
@@ -89,7 +89,7 @@ pub struct Root {
 /// A file of the initramfs.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Extra {
+pub struct ExtraFile {
     /// Where it goes.
     pub path: String,
     /// A file of this machine, or of the package.

@@ -38,7 +38,7 @@ pub fn make_ext4(file: &Path, label: &str, bytes: u64) -> Result<()> {
     command.env("E2FSPROGS_FAKE_TIME", "1").env("MKE2FS_CONFIG", "/dev/null");
     command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
     let made = command.output().context("mke2fs: install e2fsprogs")?;
-    ensure!(made.status.success(), "mke2fs: {}", crate::foreign::said(&made.stderr));
+    ensure!(made.status.success(), "mke2fs: {}", crate::untrusted::joined_lines(&made.stderr));
     Ok(())
 }
 

@@ -114,15 +114,15 @@ impl Kernel {
     pub fn module(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let Some((path, bytes)) = self.modules.get(&name.replace('-', "_")) else { return Ok(None) };
         let bytes = if path.ends_with(".xz") { unpack(bytes).with_context(|| path.clone())? } else { bytes.to_vec() };
-        if let (Some(release), Some(magic)) = (&self.release, information(&bytes, "vermagic").into_iter().next()) {
+        if let (Some(release), Some(magic)) = (&self.release, modinfo(&bytes, "vermagic").into_iter().next()) {
             let built_for = magic.split(' ').next().unwrap_or_default();
             ensure!(built_for == release, "module {name}: built for {built_for}, the kernel is {release}");
         }
         Ok(Some(bytes))
     }
 
-    /// The module that is meant by a name that may be an alias; the general one of several, which every machine can use.
-    pub fn named(&self, name: &str) -> Option<&str> {
+    /// Returns the module that a name or an alias means: of several the general one, which every machine can use.
+    pub fn resolve(&self, name: &str) -> Option<&str> {
         if let Some((name, _)) = self.modules.get_key_value(name) {
             return Some(name);
         }
@@ -134,7 +134,7 @@ impl Kernel {
                     continue;
                 }
                 let unpacked = if path.ends_with(".xz") { unpack(bytes).unwrap_or_default() } else { bytes.to_vec() };
-                for alias in information(&unpacked, "alias") {
+                for alias in modinfo(&unpacked, "alias") {
                     if name.ends_with("_generic") || !aliases.contains_key(&alias) {
                         aliases.insert(alias, name.clone());
                     }
@@ -151,8 +151,8 @@ impl Kernel {
     }
 }
 
-/// The values of this name in a module's own .modinfo, which holds NAME=VALUE strings, each with a NUL behind it.
-pub(crate) fn information(module: &[u8], name: &str) -> Vec<String> {
+/// Returns the values of this name in a module's .modinfo section, which holds NAME=VALUE strings, each with a NUL behind it.
+pub(crate) fn modinfo(module: &[u8], name: &str) -> Vec<String> {
     use object::{Object, ObjectSection};
     let file = object::read::elf::ElfFile64::<object::Endianness>::parse(module).ok();
     let section = file.as_ref().and_then(|file| file.section_by_name(".modinfo")?.data().ok());

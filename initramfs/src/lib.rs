@@ -12,7 +12,6 @@ pub mod disk;
 pub mod elf;
 pub mod fat;
 pub mod filesystem;
-pub mod foreign;
 mod image;
 pub mod kernel;
 mod links;
@@ -23,6 +22,7 @@ pub mod pack;
 pub mod sizes;
 pub mod tree;
 pub mod unified;
+pub mod untrusted;
 
 pub use image::{Compression, Image};
 pub use node::Node;

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 use hilum::Architecture;
 use hilum_initramfs::build::Places;
 use hilum_initramfs::description::Description;
-use hilum_initramfs::foreign::shown;
+use hilum_initramfs::untrusted::escaped;
 use hilum_initramfs::{Compression, Image, elf};
 use std::path::{Path, PathBuf};
 
@@ -84,7 +84,7 @@ enum Command {
 
 fn main() {
     if let Err(error) = run(Arguments::parse().command) {
-        eprintln!("hilum-initramfs: {}", shown(&format!("{error:#}")));
+        eprintln!("hilum-initramfs: {}", escaped(&format!("{error:#}")));
         std::process::exit(1);
     }
 }
@@ -94,8 +94,8 @@ fn run(command: Command) -> Result<()> {
         Command::Image { descriptions, init, packages, output } => {
             let started = std::time::Instant::now();
             let places = Places { init, packages, output };
-            let mut say = |text: &str| eprintln!("{:6.1} s  {}", started.elapsed().as_secs_f32(), shown(text));
-            for file in hilum_initramfs::build::build(&descriptions, &places, &mut say)? {
+            let mut progress = |text: &str| eprintln!("{:6.1} s  {}", started.elapsed().as_secs_f32(), escaped(text));
+            for file in hilum_initramfs::build::build(&descriptions, &places, &mut progress)? {
                 println!("{}: {} bytes", file.path.display(), file.bytes);
             }
             Ok(())

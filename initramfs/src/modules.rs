@@ -3,7 +3,7 @@
 //! The board has no modprobe and looks nothing up: it loads files of one folder in the order that is written down here.
 
 use crate::image::Image;
-use crate::kernel::{Kernel, information};
+use crate::kernel::{Kernel, modinfo};
 use crate::node::Node;
 use anyhow::Result;
 use std::collections::BTreeMap;
@@ -63,13 +63,13 @@ impl Modules {
 /// and those that its `softdep=` wants before it, where there are any: without them it fails later, as
 /// libcrc32c does without a module for crc32c.
 fn depends(module: &[u8], kernel: &Kernel) -> Vec<String> {
-    let lists = information(module, "depends");
+    let lists = modinfo(module, "depends");
     let names = lists.iter().flat_map(|list| list.split(',')).filter(|name| !name.is_empty());
     let mut names: Vec<String> = names.map(|name| name.replace('-', "_")).collect();
-    for list in information(module, "softdep") {
+    for list in modinfo(module, "softdep") {
         let before = list.split_whitespace().skip_while(|word| *word != "pre:").skip(1);
         let wanted = before.take_while(|word| *word != "post:").map(|name| name.replace('-', "_"));
-        names.extend(wanted.filter_map(|name| kernel.named(&name).map(str::to_owned)));
+        names.extend(wanted.filter_map(|name| kernel.resolve(&name).map(str::to_owned)));
     }
     names
 }

@@ -85,7 +85,7 @@ impl Store {
         }
     }
 
-    fn small(&self, name: &str) -> Result<Vec<u8>> {
+    fn json(&self, name: &str) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.file(name)?.take(JSON_BYTES + 1).read_to_end(&mut bytes)?;
         ensure!(bytes.len() as u64 <= JSON_BYTES, "{name}: more than {} MiB", JSON_BYTES >> 20);
@@ -151,7 +151,7 @@ fn from_layout(store: &Store, architecture: Architecture, reference: Option<&str
     /// An index that names another one, and perhaps once more.
     const DEPTH: usize = 4;
     const NAME: &str = "org.opencontainers.image.ref.name";
-    let mut index = ImageIndex::from_reader(store.small("index.json")?.as_slice()).context("index.json")?;
+    let mut index = ImageIndex::from_reader(store.json("index.json")?.as_slice()).context("index.json")?;
     let mut reference = reference;
     for _ in 0..DEPTH {
         let is_named = |descriptor: &&Descriptor| match reference {
@@ -199,13 +199,13 @@ fn from_docker(store: &Store, reference: Option<&str>) -> Result<Parts> {
         repo_tags: Option<Vec<String>>,
         layers: Vec<String>,
     }
-    let saved: Vec<Saved> = serde_json::from_slice(&store.small("manifest.json")?).context("manifest.json")?;
+    let saved: Vec<Saved> = serde_json::from_slice(&store.json("manifest.json")?).context("manifest.json")?;
     let has_name =
         |image: &&Saved| reference.is_none_or(|name| image.repo_tags.iter().flatten().any(|tag| tag == name));
     let mut found = saved.iter().filter(has_name);
     let image = found.next().context("no image with that name in manifest.json")?;
     ensure!(found.next().is_none(), "several images; choose one by its name");
-    let configuration = store.small(&image.config)?;
+    let configuration = store.json(&image.config)?;
     // The name of the configuration is its digest, with or without an ending.
     let name = image.config.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
     ensure!(name.len() != 64 || sha256(&configuration) == name, "{}: its contents are others", image.config);

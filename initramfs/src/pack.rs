@@ -1,8 +1,8 @@
 //! A root filesystem as an image file: erofs by mkfs.erofs(1), squashfs by sqfstar(1). The same tree gives the same bytes.
 
 use crate::filesystem::uuid;
-use crate::foreign::said;
 use crate::tree::Tree;
+use crate::untrusted::joined_lines;
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -75,6 +75,6 @@ fn run(mut command: Command, what: &str) -> Result<()> {
     command.env("LC_ALL", "C").env("TZ", "UTC").stdout(Stdio::null());
     let output = command.output().with_context(|| what.to_owned())?;
     let program = command.get_program().to_string_lossy().into_owned();
-    ensure!(output.status.success(), "{program}: {}", said(&output.stderr));
+    ensure!(output.status.success(), "{program}: {}", joined_lines(&output.stderr));
     Ok(())
 }

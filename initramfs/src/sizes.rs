@@ -1,6 +1,6 @@
 //! Where the bytes of an ELF file are, from its symbol table: by family of functions, and the largest functions.
 
-use crate::foreign::shown;
+use crate::untrusted::escaped;
 use anyhow::{Context, Result, ensure};
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object, ObjectSection, ObjectSymbol, SymbolKind};
@@ -22,7 +22,7 @@ pub fn table(bytes: &[u8], largest: usize) -> Result<String> {
     let file = ElfFile64::<Endianness>::parse(bytes).context("no ELF file of 64 bits")?;
     let mut functions: BTreeMap<u64, (u64, String)> = BTreeMap::new();
     for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0) {
-        let name = shown(&format!("{:#}", rustc_demangle::demangle(symbol.name().unwrap_or_default())));
+        let name = escaped(&format!("{:#}", rustc_demangle::demangle(symbol.name().unwrap_or_default())));
         // Several names at one address are one function.
         functions.entry(symbol.address()).or_insert((symbol.size(), name));
     }
@@ -35,7 +35,7 @@ pub fn table(bytes: &[u8], largest: usize) -> Result<String> {
     }
     let mut text = String::new();
     for section in file.sections().filter(|section| section.size() > 0 && section.address() > 0) {
-        writeln!(text, "{:>8}  {}", section.size(), shown(section.name().unwrap_or_default()))?;
+        writeln!(text, "{:>8}  {}", section.size(), escaped(section.name().unwrap_or_default()))?;
     }
     let all: u64 = functions.values().map(|(size, _)| size).sum();
     writeln!(text, "\n{all:>8}  in {} functions, by family:", functions.len())?;

@@ -7,7 +7,7 @@ fn own() -> Vec<u8> {
 /// An image with a root filesystem at /r that has everything.
 fn image() -> Image {
     let mut image = Image::new();
-    PLACES.iter().for_each(|place| image.folder(&format!("r/{place}"), 0o755));
+    MOUNT_POINTS.iter().for_each(|place| image.folder(&format!("r/{place}"), 0o755));
     image.file("r/bin/script", 0o755, *b"#!/bin/sh -e\n");
     image.file("r/bin/plain", 0o644, *b"#!/bin/sh\n");
     image.file("r/bin/data", 0o755, *b"data");

@@ -2,7 +2,7 @@
 
 use super::packages::{Places, file_of, package_tree};
 use crate::appliance::Roots;
-use crate::description::{Description, Extra, Root};
+use crate::description::{Description, ExtraFile, Root};
 use crate::filesystem;
 use crate::image::Image;
 use crate::oci;
@@ -30,7 +30,7 @@ impl Contents<'_> {
         root: &Root,
         architecture: Architecture,
         data: &mut Tree,
-        say: &mut dyn FnMut(&str),
+        progress: &mut dyn FnMut(&str),
     ) -> Result<()> {
         let place = || format!("root {}", root.path);
         let bytes = if let Some(packed) = &root.packed {
@@ -44,8 +44,8 @@ impl Contents<'_> {
             );
             bytes
         } else {
-            let mut tree = self.tree(root, architecture, say).with_context(place)?;
-            self.add_places(root, &mut tree).with_context(place)?;
+            let mut tree = self.tree(root, architecture, progress).with_context(place)?;
+            self.add_mount_points(root, &mut tree).with_context(place)?;
             if root.format == Format::Folder {
                 ensure!(
                     self.config.mount_of(&root.path).is_none(),
@@ -78,7 +78,7 @@ impl Contents<'_> {
     }
 
     /// The files of a root filesystem, from all its sources.
-    fn tree(&self, root: &Root, architecture: Architecture, say: &mut dyn FnMut(&str)) -> Result<Tree> {
+    fn tree(&self, root: &Root, architecture: Architecture, progress: &mut dyn FnMut(&str)) -> Result<Tree> {
         let mut tree = Tree::new();
         for name in &root.packages {
             let package = package_tree(self.places, name)?;
@@ -110,8 +110,8 @@ impl Contents<'_> {
         if let Some(path) = &root.image {
             let container = oci::read(path, architecture, root.reference.as_deref())?;
             let lines = container.lines().with_context(|| path.display().to_string())?;
-            say(&format!("{} says of itself:", path.display()));
-            lines.lines().for_each(&mut *say);
+            progress(&format!("{} says of itself:", path.display()));
+            lines.lines().for_each(&mut *progress);
             for (path, entry) in container.tree.iter() {
                 tree.add(path, entry.clone())?;
             }
@@ -131,7 +131,7 @@ impl Contents<'_> {
     }
 
     /// Adds what PID 1 attaches something to and the root filesystem does not have: it cannot be made at run time.
-    fn add_places(&self, root: &Root, tree: &mut Tree) -> Result<()> {
+    fn add_mount_points(&self, root: &Root, tree: &mut Tree) -> Result<()> {
         for place in ["dev", "proc", "run", "sys", "tmp"] {
             tree.add_folder(place)?;
         }
@@ -160,7 +160,7 @@ impl Contents<'_> {
         Ok(())
     }
 
-    fn add_file(&mut self, file: &Extra) -> Result<()> {
+    fn add_file(&mut self, file: &ExtraFile) -> Result<()> {
         let bytes = match &file.package {
             Some(name) => {
                 let tree = package_tree(self.places, name)?;

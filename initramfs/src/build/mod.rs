@@ -22,11 +22,11 @@ use outputs::Outputs;
 use packages::package;
 use std::path::{Path, PathBuf};
 
-/// Builds everything that the descriptions ask for; `say` is called with what is going on.
+/// Builds everything that the descriptions ask for; `progress` is called with a line for each step.
 ///
 /// # Errors
 /// One line that says what is wrong, where, and what to do.
-pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str)) -> Result<Vec<Written>> {
+pub fn build(descriptions: &[PathBuf], places: &Places, progress: &mut dyn FnMut(&str)) -> Result<Vec<Written>> {
     let description = Description::read(descriptions)?;
     let architecture = architecture(&description)?;
     let (config_path, text) = configuration(&description)?;
@@ -34,13 +34,13 @@ pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str
     if let Err(error) = config::parse(&text, &mut config) {
         bail!("{}:{error}", config_path.display());
     }
-    let kernel = kernel(&description, places, say)?;
+    let kernel = kernel(&description, places, progress)?;
     let mut contents =
         Contents { description: &description, places, config: &config, image: Image::new(), roots: Roots::new() };
     let mut data = Tree::new();
     for root in &description.roots {
-        say(&format!("root {}", root.path));
-        contents.add_root(root, architecture, &mut data, say).with_context(|| description.place_of(&root.path))?;
+        progress(&format!("root {}", root.path));
+        contents.add_root(root, architecture, &mut data, progress).with_context(|| description.place_of(&root.path))?;
     }
     contents.add_files()?;
     contents.add_filesystems()?;
@@ -57,7 +57,7 @@ pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str
     );
     outputs::check(&description, places, &kernel, architecture)?;
     image.seal();
-    say(&format!("initramfs: {}", shares(&image)));
+    progress(&format!("initramfs: {}", size_summary(&image)));
     let initramfs = image.write(Compression::Zstd)?;
     std::fs::create_dir_all(&places.output).with_context(|| places.output.display().to_string())?;
     let mut outputs = Outputs {
@@ -68,7 +68,7 @@ pub fn build(descriptions: &[PathBuf], places: &Places, say: &mut dyn FnMut(&str
         initramfs: &initramfs,
         written: Vec::new(),
     };
-    outputs.write_all(&data, say)?;
+    outputs.write_all(&data, progress)?;
     Ok(outputs.written)
 }
 
@@ -92,11 +92,11 @@ fn configuration(description: &Description) -> Result<(&Path, Vec<u8>)> {
     Ok((path, text))
 }
 
-fn kernel(description: &Description, places: &Places, say: &mut dyn FnMut(&str)) -> Result<Kernel> {
+fn kernel(description: &Description, places: &Places, progress: &mut dyn FnMut(&str)) -> Result<Kernel> {
     match description.kernel.as_deref() {
         Some(path) if path.contains('/') => Kernel::of_files(Path::new(path), description.kernel_modules.as_deref()),
         Some(name) => {
-            say(&format!("kernel {name}"));
+            progress(&format!("kernel {name}"));
             let archive = package(places, name).with_context(|| description.place_of(name))?;
             Kernel::of_package(&archive)
         }
@@ -131,7 +131,7 @@ fn modules(description: &Description, kernel: &Kernel) -> Result<Vec<String>> {
 }
 
 /// What an initramfs consists of, in bytes before it is compressed.
-fn shares(image: &Image) -> String {
+fn size_summary(image: &Image) -> String {
     let mut shares = [("init", 0_usize, 0_usize), ("modules", 0, 0), ("root filesystems", 0, 0), ("other files", 0, 0)];
     for (path, bytes) in image.files() {
         let place = match path {

@@ -108,7 +108,7 @@ pub(super) struct Outputs<'a> {
 
 impl Outputs<'_> {
     /// Writes everything that the descriptions ask for; `data` is what lies on the data partition.
-    pub(super) fn write_all(&mut self, data: &Tree, say: &mut dyn FnMut(&str)) -> Result<()> {
+    pub(super) fn write_all(&mut self, data: &Tree, progress: &mut dyn FnMut(&str)) -> Result<()> {
         let Self { description, places, architecture, kernel, initramfs, .. } = *self;
         let words = description.command_line.join(" ");
         self.write("initramfs", initramfs)?;
@@ -124,14 +124,14 @@ impl Outputs<'_> {
                     }
                 }
                 Output::SdCard => {
-                    say("sd card");
+                    progress("sd card");
                     let files = card_files(description, places, kernel, initramfs, &words)?;
                     let boot = fat(&files, "HILUM")?;
                     // QEMU takes cards of a power of two alone.
                     self.disk("sd-card.img", Table::Dos, boot, partition.clone(), u64::next_power_of_two)?;
                 }
                 Output::UefiDisk => {
-                    say("uefi disk");
+                    progress("uefi disk");
                     let stub = stub(places, architecture)?;
                     let unified = unified(&stub, &kernel.image, initramfs, &words)?;
                     let files =

@@ -5,8 +5,8 @@
 //! takes it behind the lines before it. What cannot be said so is a comment that names the field.
 
 use super::Container;
-use crate::foreign::shown;
 use crate::tree::Kind;
+use crate::untrusted::escaped;
 use anyhow::{Context, Result, bail, ensure};
 use hilum::config::{self, Config};
 use hilum::fixed_string::is_hidden;
@@ -50,10 +50,10 @@ impl Lines {
     fn leave_out(&mut self, field: &str, words: &[&str], why: &str) {
         /// Bytes of what is shown: a comment is a line as well, and has a limit.
         const BYTES: usize = 300;
-        let value = shown(&format!("{words:?}"));
+        let value = escaped(&format!("{words:?}"));
         let cut = &value[..value.floor_char_boundary(BYTES)];
         let dots = if cut.len() < value.len() { "..." } else { "" };
-        self.text += &format!("# left out: {field} {cut}{dots}: {}\n", shown(why));
+        self.text += &format!("# left out: {field} {cut}{dots}: {}\n", escaped(why));
     }
 }
 
@@ -96,8 +96,8 @@ impl Container {
             }
         }
         if let Some(user) = config.user().as_ref().filter(|user| !user.is_empty()) {
-            let numbers = self.user(user).with_context(|| format!("User {}", shown(user)))?;
-            ensure!(lines.line("user", &[&numbers]).is_ok(), "User {}: the board has no user {numbers}", shown(user));
+            let numbers = self.user(user).with_context(|| format!("User {}", escaped(user)))?;
+            ensure!(lines.line("user", &[&numbers]).is_ok(), "User {}: the board has no user {numbers}", escaped(user));
             lines.add("User", "user", &[&numbers]);
         }
         if let Some(directory) = config.working_dir().as_ref().filter(|path| !matches!(path.as_str(), "" | "/")) {
@@ -129,7 +129,7 @@ impl Container {
         let (uid, gid) = match line {
             Some(line) => (line.get(2).cloned().unwrap_or_default(), line.get(3).cloned().unwrap_or_default()),
             None if is_number(name) => (name.to_owned(), "0".to_owned()),
-            None => bail!("user {} is not in the image's /etc/passwd", shown(name)),
+            None => bail!("user {} is not in the image's /etc/passwd", escaped(name)),
         };
         let gid = match group {
             None => gid,
@@ -139,7 +139,7 @@ impl Container {
                 let line = groups.iter().find(|line| line[0] == group);
                 line.and_then(|line| line.get(2))
                     .cloned()
-                    .with_context(|| format!("group {} is not in the image", shown(group)))?
+                    .with_context(|| format!("group {} is not in the image", escaped(group)))?
             }
         };
         ensure!(is_number(&uid) && is_number(&gid), "its ids in the image are no numbers");

@@ -195,7 +195,7 @@ fn error_about_an_image_is_one_line_whatever_it_names() {
         let refused = |file: &str, text: &Value| {
             std::fs::write(folder.path().join(file), serde_json::to_vec(text).expect("JSON")).expect("a file");
             let error = read(folder.path(), Architecture::X86_64, None).expect_err("refused");
-            let line = crate::foreign::shown(&format!("{error:#}"));
+            let line = crate::untrusted::escaped(&format!("{error:#}"));
             assert_eq!(line.chars().find(|found| is_hidden(*found)), None, "{line:?}");
         };
         let saved = |config: &str, layer: &str| serde_json::json!([{"Config": config, "RepoTags": [hostile], "Layers": [layer]}]);
