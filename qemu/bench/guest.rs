@@ -4,7 +4,7 @@ use crate::inside::MARK;
 use crate::starts::Row;
 use anyhow::{Context, Result, bail, ensure};
 use hilum_initramfs::build::{Places, build};
-use hilum_qemu::{Accelerator, Arch, Options, Vm};
+use hilum_qemu::{Accelerator, Architecture, Options, Vm};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ const STARTS: Duration = Duration::from_secs(900);
 /// What was built below build/, for this machine's architecture.
 pub(crate) struct Built {
     pub(crate) folder: PathBuf,
-    pub(crate) arch: Arch,
+    pub(crate) arch: Architecture,
 }
 
 impl Built {
     pub(crate) fn new(folder: &Path) -> Result<Self> {
-        let arch = Arch::ALL.into_iter().find(|arch| arch.name() == std::env::consts::ARCH);
+        let arch = Architecture::ALL.into_iter().find(|arch| arch.name() == std::env::consts::ARCH);
         Ok(Self { folder: folder.to_owned(), arch: arch.context("this machine's architecture is not supported")? })
     }
 
@@ -87,8 +87,8 @@ pub(crate) const COUNTING: &[&str] = &["-icount", "shift=0,sleep=off"];
 pub(crate) fn starts(built: &Built, runs: usize, more: &[&str]) -> Result<Vec<Row>> {
     // Its workload speaks on a second serial port, which the other machine has not got.
     match built.arch {
-        Arch::X86_64 => {}
-        Arch::Aarch64 => bail!("this guest is of x86_64"),
+        Architecture::X86_64 => {}
+        Architecture::Aarch64 => bail!("this guest is of x86_64"),
     }
     let initramfs = built.initramfs(&[source("qemu/guests/bench/starts.toml")])?;
     let log = tempfile::NamedTempFile::new()?;

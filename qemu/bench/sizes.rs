@@ -3,12 +3,12 @@
 use crate::boot::demo;
 use anyhow::{Context, Result};
 use hilum_initramfs::{Compression, Image};
-use hilum_qemu::Arch;
+use hilum_qemu::Architecture;
 use std::path::Path;
 
 /// What one architecture has to show, in bytes.
 pub(crate) struct Row {
-    arch: Arch,
+    arch: Architecture,
     elf: u64,
     /// Without kernel modules and workloads, compressed.
     bare: usize,
@@ -18,7 +18,7 @@ pub(crate) struct Row {
 /// Looks at what was built.
 pub(crate) fn measure(build: &Path) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for arch in Arch::ALL {
+    for arch in Architecture::ALL {
         let file = build.join("board").join(arch.name()).join("hilum");
         let elf = std::fs::read(&file).with_context(|| file.display().to_string())?;
         let demo = demo(build, arch.name());

@@ -12,7 +12,7 @@ mod terminal;
 mod transcript;
 mod vm;
 
-pub use hilum::Architecture as Arch;
+pub use hilum::Architecture;
 pub use machine::{Accelerator, command, network, writable_disk};
 pub use namespace::Namespace;
 pub use terminal::Terminal;

@@ -1,7 +1,7 @@
 //! Every output of the image builder, booted: QEMU's machines directly, UEFI disks by their firmware, a Raspberry Pi's card.
 
 use crate::support::{BOOT, Booted, boot_bytes, boot_command, build, built, has_line, image};
-use hilum_qemu::{Accelerator, Arch, Options};
+use hilum_qemu::{Accelerator, Architecture, Options};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -37,7 +37,7 @@ fn see_messages_and_power_off(mut booted: Booted) -> String {
     crate::support::without_prompt(&booted.vm.wait(SLOW).expect("it powers off"))
 }
 
-fn broker_of_the_mqtt_appliance_keeps_what_it_knows(arch: Arch) {
+fn broker_of_the_mqtt_appliance_keeps_what_it_knows(arch: Architecture) {
     let folder = tempfile::tempdir().expect("a scratch folder");
     build(&format!("qemu-{}", arch.name()), "mqtt", folder.path());
     let disk = folder.path().join("data.img");
@@ -95,13 +95,13 @@ fn greeting(port: u16) -> Vec<u8> {
     Vec::new()
 }
 
-fn uefi_disk_boots_by_its_firmware(arch: Arch) {
+fn uefi_disk_boots_by_its_firmware(arch: Architecture) {
     let folder = tempfile::tempdir().expect("a scratch folder");
     build(&format!("uefi-{}", arch.name()), "mqtt", folder.path());
     let disk = folder.path().join("uefi-disk.img");
     let (code, variables) = match arch {
-        Arch::X86_64 => ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
-        Arch::Aarch64 => ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+        Architecture::X86_64 => ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+        Architecture::Aarch64 => ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
     };
     let own = folder.path().join("variables");
     std::fs::copy(variables, &own).expect("the firmware's variables");
@@ -115,7 +115,7 @@ fn uefi_disk_boots_by_its_firmware(arch: Arch) {
 }
 
 /// A description of one file, with a kernel that is a file, and an image file that is not in the initramfs.
-fn image_file_on_the_data_partition_is_a_root(arch: Arch) {
+fn image_file_on_the_data_partition_is_a_root(arch: Architecture) {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let at = |name: &str| folder.path().join(name);
     std::fs::create_dir_all(at("root/bin")).expect("a folder");
@@ -206,7 +206,7 @@ fn card_of_a_raspberry_pi_4_has_what_its_firmware_looks_for() {
 }
 
 /// An image with so many bytes of which nobody knows anything, after everything that matters.
-fn large(arch: Arch, mebibytes: usize) -> hilum_initramfs::Image {
+fn large(arch: Architecture, mebibytes: usize) -> hilum_initramfs::Image {
     let mut image =
         image(arch, "hilum 1\n[system]\nidle poweroff\n[workload a]\nroot /images/probe\nexec /bin/probe exit 0\n");
     image.file("images/zeros", 0o644, vec![0; mebibytes << 20]);
@@ -215,7 +215,7 @@ fn large(arch: Arch, mebibytes: usize) -> hilum_initramfs::Image {
     image
 }
 
-fn image_that_memory_has_no_room_for_is_said_and_nothing_starts(arch: Arch) {
+fn image_that_memory_has_no_room_for_is_said_and_nothing_starts(arch: Architecture) {
     let mut booted = crate::support::boot(arch, &large(arch, 200), "hilum.fail=poweroff");
     let console = booted.vm.wait(BOOT).expect("it powers off");
     let line = console
@@ -229,7 +229,7 @@ fn image_that_memory_has_no_room_for_is_said_and_nothing_starts(arch: Arch) {
     has_line(&console, "hilum: workload \"a\": exited with status 0");
 }
 
-fn image_that_was_cut_off_is_said_and_nothing_starts(arch: Arch) {
+fn image_that_was_cut_off_is_said_and_nothing_starts(arch: Architecture) {
     let whole = large(arch, 8).write(hilum_initramfs::Compression::None).expect("an image");
     let mut booted =
         boot_bytes(arch, crate::support::USUAL, &whole[..whole.len() / 2], "hilum.fail=poweroff", None, &[]);
@@ -242,7 +242,7 @@ fn image_that_was_cut_off_is_said_and_nothing_starts(arch: Arch) {
     assert!(!console.contains("workload"), "{console}");
 }
 
-fn site_archive_behind_a_stock_image_brings_its_own_configuration(arch: Arch) {
+fn site_archive_behind_a_stock_image_brings_its_own_configuration(arch: Architecture) {
     let stock = large(arch, 1).write(hilum_initramfs::Compression::Zstd).expect("an image");
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (config, site) = (folder.path().join("site.conf"), folder.path().join("site"));

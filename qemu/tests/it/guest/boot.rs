@@ -1,7 +1,7 @@
 //! Boots of a real Debian kernel, on both architectures: what holds on a machine and not only in a namespace.
 
 use crate::support::{BOOT, boot, fact, facts, has_in_order, has_line, image, isolation, run};
-use hilum_qemu::Arch;
+use hilum_qemu::Architecture;
 
 on_both!(
     workload_is_isolated,
@@ -40,7 +40,7 @@ exec /bin/probe attempt
 restart never
 ";
 
-fn workload_is_isolated(arch: Arch) {
+fn workload_is_isolated(arch: Architecture) {
     let console = run(arch, &image(arch, ISOLATED), "");
     let banner = console.lines().find(|line| line.contains("hilum 0.")).expect("a banner");
     assert!(banner.contains(" on Linux 6.1") && banner.ends_with(", 3 workloads from /etc/hilum.conf"), "{banner}");
@@ -85,7 +85,7 @@ fn nothing_was_possible(console: &str) {
     }
 }
 
-fn restarts_back_off_until_the_limit_powers_off(arch: Arch) {
+fn restarts_back_off_until_the_limit_powers_off(arch: Architecture) {
     let config = "hilum 1
 [workload stay]
 root /images/probe
@@ -115,7 +115,7 @@ needs stay
     );
 }
 
-fn bad_workloads_fail_alone_with_their_step(arch: Arch) {
+fn bad_workloads_fail_alone_with_their_step(arch: Architecture) {
     let section =
         |name: &str, root: &str, exec: &str| format!("[workload {name}]\nroot {root}\nexec {exec}\nrestart never\n");
     let config = [
@@ -130,7 +130,7 @@ fn bad_workloads_fail_alone_with_their_step(arch: Arch) {
     ]
     .concat();
     let mut image = image(arch, &config);
-    let other = Arch::ALL.into_iter().find(|other| *other != arch).expect("another architecture");
+    let other = Architecture::ALL.into_iter().find(|other| *other != arch).expect("another architecture");
     image.file("images/probe/bin/foreign", 0o755, std::fs::read(crate::support::probe(other)).expect("a probe"));
     image.file("images/probe/bin/plain", 0o644, *b"#!/bin/probe\n");
     image.file("images/probe/bin/script", 0o755, *b"#!/bin/none\n");
@@ -171,7 +171,7 @@ fn bad_workloads_fail_alone_with_their_step(arch: Arch) {
     );
 }
 
-fn broken_config_is_told_with_its_place(arch: Arch) {
+fn broken_config_is_told_with_its_place(arch: Architecture) {
     let console = run(arch, &image(arch, "hilum 1\n[system]\nhostnam x\n"), "hilum.fail=poweroff");
     has_in_order(
         &console,
@@ -184,7 +184,7 @@ fn broken_config_is_told_with_its_place(arch: Arch) {
     assert!(!console.contains("Kernel panic"), "{console}");
 }
 
-fn missing_config_is_told_and_the_policy_followed(arch: Arch) {
+fn missing_config_is_told_and_the_policy_followed(arch: Architecture) {
     // The policy without a word on the command line is a reboot, which ends QEMU.
     let console = run(arch, &image(arch, ""), "hilum.config=/etc/none hilum.fial=stay");
     has_in_order(
@@ -199,7 +199,7 @@ fn missing_config_is_told_and_the_policy_followed(arch: Arch) {
     assert!(!console.contains("Kernel panic"), "{console}");
 }
 
-fn config_of_another_path_is_read(arch: Arch) {
+fn config_of_another_path_is_read(arch: Architecture) {
     let mut image = image(arch, "broken");
     image.file(
         "other.conf",
@@ -212,7 +212,7 @@ fn config_of_another_path_is_read(arch: Arch) {
     assert!(console.contains("1 workload from /other.conf"), "{console}");
 }
 
-fn panic_prints_one_line_and_reboots(arch: Arch) {
+fn panic_prints_one_line_and_reboots(arch: Architecture) {
     let config = "hilum 1\n[workload a]\nroot /images/probe\nexec /bin/probe ignore-term\n";
     let console = run(arch, &image(arch, config), "hilum.panic");
     let panics: Vec<&str> = console.lines().filter(|line| line.contains("panic")).collect();
@@ -221,7 +221,7 @@ fn panic_prints_one_line_and_reboots(arch: Arch) {
     assert!(panics[0].ends_with("asked for by hilum.panic on the kernel command line"), "{}", panics[0]);
 }
 
-fn board_without_a_console_boots_anyway(arch: Arch) {
+fn board_without_a_console_boots_anyway(arch: Architecture) {
     // The last console= is /dev/console, and there is no such device: nobody sees anything, and the board still works.
     let config = "hilum 1\n[system]\nidle poweroff\n[workload a]\nroot /images/probe\nexec /bin/probe exit 0\n";
     let console = run(arch, &image(arch, config), "console=ttyS9");
@@ -229,7 +229,7 @@ fn board_without_a_console_boots_anyway(arch: Arch) {
     assert!(console.contains("reboot: Power down"), "{console}");
 }
 
-fn root_without_device_nodes_boots_anyway(arch: Arch) {
+fn root_without_device_nodes_boots_anyway(arch: Architecture) {
     // As an image built by other tools may be: no /dev/console for the kernel to open descriptors 0 to 2 from.
     let config =
         "hilum 1\n[system]\nidle poweroff\n[workload a]\nroot /images/probe\nexec /bin/probe facts\nrestart never\n";
@@ -253,7 +253,7 @@ fn root_without_device_nodes_boots_anyway(arch: Arch) {
 #[test]
 fn ctrl_alt_del_reboots_in_order() {
     let config = "hilum 1\n[workload a]\nroot /images/probe\nexec /bin/probe on-term\n";
-    let mut booted = boot(Arch::X86_64, &image(Arch::X86_64, config), "");
+    let mut booted = boot(Architecture::X86_64, &image(Architecture::X86_64, config), "");
     booted.vm.console.expect("a | ready", BOOT).expect("it starts");
     booted.vm.press_ctrl_alt_del().expect("a keyboard");
     let console = booted.vm.wait(BOOT).expect("it ends");
@@ -262,14 +262,14 @@ fn ctrl_alt_del_reboots_in_order() {
 
 #[test]
 fn board_that_stays_without_a_config_still_listens_to_ctrl_alt_del() {
-    let mut booted = boot(Arch::X86_64, &image(Arch::X86_64, "hilum 2\n"), "hilum.fail=stay");
+    let mut booted = boot(Architecture::X86_64, &image(Architecture::X86_64, "hilum 2\n"), "hilum.fail=stay");
     booted.vm.console.expect("hilum: staying up without workloads", BOOT).expect("the policy");
     booted.vm.press_ctrl_alt_del().expect("a keyboard");
     let console = booted.vm.wait(BOOT).expect("it ends");
     has_in_order(&console, &["hilum: /etc/hilum.conf:1:7: version \"2\" is not known", "hilum: reboot"]);
 }
 
-fn lines_go_to_the_kernel_log_as_well(arch: Arch) {
+fn lines_go_to_the_kernel_log_as_well(arch: Architecture) {
     let config = "hilum 1\n[system]\nidle poweroff\nlog kmsg\n[workload a]\nroot /images/probe\nexec /bin/probe exit 0\nrestart never\n";
     let line = "hilum: workload \"a\": exited with status 0";
     // What is in the kernel's log is on the kernel's console, where that is told to show it.
@@ -281,7 +281,7 @@ fn lines_go_to_the_kernel_log_as_well(arch: Arch) {
 }
 
 /// One record takes about 1,000 bytes (PRINTKRB_RECORD_MAX, kernel/printk/printk.c): write(2) refuses a longer one (EINVAL).
-fn long_line_goes_to_the_kernel_log_in_marked_pieces(arch: Arch) {
+fn long_line_goes_to_the_kernel_log_in_marked_pieces(arch: Architecture) {
     let config = "hilum 1\n[system]\nidle poweroff\nlog kmsg\n[workload a]\nroot /images/probe\n\
         exec /bin/probe do copy:/long:/dev/stderr\nrestart never\n";
     let mut image = image(arch, config);
@@ -313,7 +313,7 @@ fn long_line_goes_to_the_kernel_log_in_marked_pieces(arch: Arch) {
 
 /// Whatever the kernel says to reboot(2), PID 1 does not exit and the board comes back. What refuses it here is a filter
 /// that was there before PID 1: the probe sets it and becomes /init.
-fn reboot_that_the_kernel_refuses_is_made_in_another_way(arch: Arch) {
+fn reboot_that_the_kernel_refuses_is_made_in_another_way(arch: Architecture) {
     let lines = "idle poweroff\n[workload a]\nroot /images/probe\nexec /bin/probe exit 0\nrestart never\n";
     let mut image = image(arch, &format!("hilum 1\n[system]\n{lines}"));
     image.file("wrap", 0o755, std::fs::read(crate::support::probe(arch)).expect("the probe"));

@@ -2,7 +2,7 @@
 //! printed elsewhere (make bench) and hold nobody up.
 
 use crate::support::{BOOT, USUAL, boot_with, image, needed_modules, probe};
-use hilum_qemu::Arch;
+use hilum_qemu::Architecture;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
@@ -67,11 +67,12 @@ fn parser_planner_and_state_machine_take_no_more_instructions_than_their_budget(
 /// them and nothing else (QEMU's -icount). A second workload waits for modules and a network.
 #[test]
 fn first_workload_takes_no_more_instructions_than_its_budget() {
-    let counts = Arch::ALL.map(|arch| (format!("{}_thousands", arch.name()), thousands_to_the_first_workload(arch)));
+    let counts =
+        Architecture::ALL.map(|arch| (format!("{}_thousands", arch.name()), thousands_to_the_first_workload(arch)));
     hold("boot", &counts.into());
 }
 
-fn thousands_to_the_first_workload(arch: Arch) -> u64 {
+fn thousands_to_the_first_workload(arch: Architecture) -> u64 {
     let config = "hilum 1\n[system]\nlink eth0 dhcp\nbridge br0 10.77.0.1/24\n\
                   [workload later]\nroot /images/probe\nexec /bin/probe on-term\nlink veth br0 10.77.0.2/24\n\
                   [workload first]\nroot /images/probe\nexec /bin/probe now\nrestart never\n";

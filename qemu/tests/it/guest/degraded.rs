@@ -1,7 +1,7 @@
 //! Boards on which something is sick: PID 1 stays what can be talked to.
 
 use crate::support::{BOOT, SOON, has_in_order, has_line, host, image};
-use hilum_qemu::Arch;
+use hilum_qemu::Architecture;
 use rustix::process::Signal;
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -14,7 +14,7 @@ on_both!(
 );
 
 /// CASES 6, 8, 12, 16.
-fn sick_workloads_leave_the_board_in_hand(arch: Arch) {
+fn sick_workloads_leave_the_board_in_hand(arch: Architecture) {
     let config = "hilum 1\n[system]\nconsole prompt\n\
         [workload bomb]\nroot /images/probe\nlog quiet\nexec /bin/probe fork-bomb\npids 20\nrestart always delay=1ms max=1ms\nstop KILL\n\
         [workload hog]\nroot /images/probe\nexec /bin/probe eat 64\nmemory 16M\nrestart never\n\
@@ -39,7 +39,7 @@ fn sick_workloads_leave_the_board_in_hand(arch: Arch) {
 }
 
 /// CASES 10, 20.
-fn clock_that_jumps_and_a_full_run_change_nothing(arch: Arch) {
+fn clock_that_jumps_and_a_full_run_change_nothing(arch: Architecture) {
     let years = 10 * 365 * 86_400;
     let config = format!(
         "hilum 1\n[system]\nconsole prompt\n[workload jumper]\nroot /images/probe\n\
@@ -63,7 +63,7 @@ fn clock_that_jumps_and_a_full_run_change_nothing(arch: Arch) {
 }
 
 /// CASES 19: a group is busy for a moment after its last process has ended.
-fn control_groups_of_many_short_runs_are_removed(arch: Arch) {
+fn control_groups_of_many_short_runs_are_removed(arch: Architecture) {
     let config = "hilum 1\n[system]\nconsole prompt\n\
         [workload look]\nroot /images/probe\nexec /bin/probe on-term\nmount /sys/fs/cgroup/workload /tmp\nneeds short\n\
         [workload short]\nroot /images/probe\nexec /bin/probe exit 1\n\

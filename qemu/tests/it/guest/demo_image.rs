@@ -1,11 +1,11 @@
 //! The demo that `make run` boots, as it is committed.
 
 use crate::support::{BOOT, boot_command, build, has_in_order};
-use hilum_qemu::{Accelerator, Arch, Options};
+use hilum_qemu::{Accelerator, Architecture, Options};
 
 on_both!(demo_serves_restarts_and_powers_off);
 
-fn demo_serves_restarts_and_powers_off(arch: Arch) {
+fn demo_serves_restarts_and_powers_off(arch: Architecture) {
     let folder = tempfile::tempdir().expect("a scratch folder");
     build(&format!("qemu-{}", arch.name()), "web", folder.path());
     let port = crate::support::free_port();

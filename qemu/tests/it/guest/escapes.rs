@@ -2,13 +2,13 @@
 //! once more from a workload that was loosened on purpose, where it works. On the oldest, the usual and the newest kernel.
 
 use crate::support::{RELEASES, fact, facts, has_line, image, run_on};
-use hilum_qemu::Arch;
+use hilum_qemu::Architecture;
 
 /// The same attack on every kernel.
 macro_rules! on_every_kernel {
     ($($name:ident),* $(,)?) => {
         mod kernel {
-            $(pub(super) fn $name(arch: hilum_qemu::Arch) {
+            $(pub(super) fn $name(arch: hilum_qemu::Architecture) {
                 for release in super::RELEASES {
                     println!("{} with the kernel of {release}", arch.name());
                     super::$name(arch, release);
@@ -16,10 +16,10 @@ macro_rules! on_every_kernel {
             })*
         }
         mod x86_64 {
-            $(#[test] fn $name() { super::kernel::$name(hilum_qemu::Arch::X86_64) })*
+            $(#[test] fn $name() { super::kernel::$name(hilum_qemu::Architecture::X86_64) })*
         }
         mod aarch64 {
-            $(#[test] fn $name() { super::kernel::$name(hilum_qemu::Arch::Aarch64) })*
+            $(#[test] fn $name() { super::kernel::$name(hilum_qemu::Architecture::Aarch64) })*
         }
     };
 }
@@ -58,7 +58,7 @@ fn did(console: &str, name: &str, action: &str) -> i32 {
 }
 
 /// Each of these fails in a workload with the defaults, uid 0, and works in one with everything opened.
-fn attacks_that_need_privileges_fail_and_work_where_all_is_shared(arch: Arch, release: &str) {
+fn attacks_that_need_privileges_fail_and_work_where_all_is_shared(arch: Architecture, release: &str) {
     // Mounts and namespaces (CVE-2022-0492: unshare -UrmC, then cgroup v1), a fresh /proc without masks, the remount of
     // what is read-only, nodes, the clock, the host name, files of the kernel.
     let actions = [
@@ -100,7 +100,7 @@ fn attacks_that_need_privileges_fail_and_work_where_all_is_shared(arch: Arch, re
 }
 
 /// C17 of this kind's own list: the kernel's first root stays at the bottom of every mount namespace.
-fn initramfs_below_is_out_of_reach(arch: Arch, release: &str) {
+fn initramfs_below_is_out_of_reach(arch: Architecture, release: &str) {
     let exec = "/bin/probe do setns-mnt:/proc/self/ns/mnt below:/etc/hilum.conf read:/etc/hilum.conf";
     let own_user = "capability sys_admin sys_chroot\nseccomp off\nlandlock off";
     let config = board(&[("closed", exec, ""), ("own", exec, own_user), ("open", exec, OPEN)]);
@@ -115,7 +115,7 @@ fn initramfs_below_is_out_of_reach(arch: Arch, release: &str) {
 }
 
 /// CVE-2019-5736.
-fn program_of_process_1_cannot_be_overwritten(arch: Arch, release: &str) {
+fn program_of_process_1_cannot_be_overwritten(arch: Architecture, release: &str) {
     let exec = "/bin/probe do open:/proc/1/exe:w";
     let config = board(&[
         ("closed", exec, "share pid"),
@@ -141,7 +141,7 @@ fn program_of_process_1_cannot_be_overwritten(arch: Arch, release: &str) {
 }
 
 /// CVE-2024-21626: a working directory that is a descriptor of the engine's.
-fn working_directory_outside_is_refused(arch: Arch, release: &str) {
+fn working_directory_outside_is_refused(arch: Architecture, release: &str) {
     let mut workloads: Vec<(String, String)> =
         (0..40).step_by(2).map(|number| (format!("w{number}"), format!("directory /proc/self/fd/{number}"))).collect();
     // What a symbolic link in the root filesystem leads to stays inside.
@@ -162,7 +162,7 @@ fn working_directory_outside_is_refused(arch: Arch, release: &str) {
 }
 
 /// CVE-2025-31133, and CVE-2025-52565 with /dev/console: the root filesystem's own /dev is never used.
-fn swapped_null_device_leads_no_mask_elsewhere(arch: Arch, release: &str) {
+fn swapped_null_device_leads_no_mask_elsewhere(arch: Architecture, release: &str) {
     let exec = "/bin/probe do write:/dev/null:x read:/proc/keys read:/proc/sys/kernel/core_pattern open:/dev/console:w";
     let mut swapped = image(arch, &board(&[("a", exec, "")]));
     for name in ["null", "console", "tty", "pts"] {
@@ -176,7 +176,7 @@ fn swapped_null_device_leads_no_mask_elsewhere(arch: Arch, release: &str) {
 }
 
 /// CASES 33, and what a shared PID namespace shows.
-fn signals_and_processes_of_others_are_out_of_reach(arch: Arch, release: &str) {
+fn signals_and_processes_of_others_are_out_of_reach(arch: Architecture, release: &str) {
     let exec = "/bin/probe do kill:1 open:/proc/1/environ:r open:/proc/1/mem:rw open:/proc/1/root/etc/hilum.conf:r";
     let config = board(&[("own", exec, ""), ("shares", exec, "share pid"), ("open", exec, OPEN)]);
     let console = run_on(arch, release, &image(arch, &config), "");
@@ -190,7 +190,7 @@ fn signals_and_processes_of_others_are_out_of_reach(arch: Arch, release: &str) {
 }
 
 /// CVE-2016-9962: a process on its way into a workload is traced, and the descriptors that it has are taken.
-fn processes_cannot_be_taken_over_while_they_start(arch: Arch, release: &str) {
+fn processes_cannot_be_taken_over_while_they_start(arch: Architecture, release: &str) {
     let prowl = "/bin/probe prowl 3000";
     let mut config = board(&[("closed", prowl, "share pid"), ("open", prowl, OPEN)]);
     config += "[workload victim]\nroot /images/probe\nexec /bin/probe sleep 20\n\
@@ -209,7 +209,7 @@ fn processes_cannot_be_taken_over_while_they_start(arch: Arch, release: &str) {
 }
 
 /// CVE-2023-25809.
-fn control_groups_cannot_be_written(arch: Arch, release: &str) {
+fn control_groups_cannot_be_written(arch: Architecture, release: &str) {
     let exec = "/bin/probe do read:/sys/fs/cgroup/cgroup.procs write:/sys/fs/cgroup/cgroup.procs:1 \
         write:/sys/fs/cgroup/pids.max:max write:/sys/fs/cgroup/memory.max:max mkdir:/sys/fs/cgroup/new \
         remount:/sys/fs/cgroup mkdir:/sys/fs/cgroup/after write:/sys/fs/cgroup/pids.max:7";
@@ -236,7 +236,7 @@ fn control_groups_cannot_be_written(arch: Arch, release: &str) {
 }
 
 /// CVE-2025-52881, CVE-2019-19921: what lies in the root filesystem's own /proc is not what a start writes to.
-fn prepared_proc_of_a_root_filesystem_redirects_nothing(arch: Arch, release: &str) {
+fn prepared_proc_of_a_root_filesystem_redirects_nothing(arch: Architecture, release: &str) {
     let exec = "/bin/probe do find:/proc/self/oom_score_adj:300 find:/proc/self/uid_map:65536 read:/proc/sys/net/ipv4/ip_unprivileged_port_start";
     let mut prepared = image(arch, &board(&[("a", exec, "oom_score_adj 300\nuser 5")]));
     for name in ["self/oom_score_adj", "self/attr/exec", "sys/net/ipv4/ip_unprivileged_port_start", "1/uid_map"] {
@@ -255,7 +255,7 @@ fn prepared_proc_of_a_root_filesystem_redirects_nothing(arch: Arch, release: &st
 }
 
 /// CVE-2020-15257: an abstract socket of the engine's in the network that a container shares.
-fn nobody_listens_in_the_boards_network_and_keys_are_its_own(arch: Arch, release: &str) {
+fn nobody_listens_in_the_boards_network_and_keys_are_its_own(arch: Architecture, release: &str) {
     let exec = "/bin/probe do find:/proc/net/unix:@ umount:/proc/keys find:/proc/keys:hilum hear:test find:/proc/net/unix:@test";
     let config =
         board(&[("shares", exec, "share net"), ("open", &exec.replace("do find", "do sleep:2000 find"), OPEN)]);

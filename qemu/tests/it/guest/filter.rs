@@ -3,7 +3,7 @@
 
 use crate::support::{has_line, host, image, one, run};
 use hilum::seccomp::{Call, FilterAction, Profile, Seccomp, action_for};
-use hilum_qemu::Arch;
+use hilum_qemu::Architecture;
 use std::collections::BTreeMap;
 
 on_both!(filter_answers_as_the_table_says);
@@ -24,7 +24,7 @@ fn calls(console: &str, name: &str) -> BTreeMap<u16, String> {
 /// Calls that are allowed and give EPERM by themselves when they are called with -1 six times.
 const REFUSED_BY_THE_KERNEL: [&str; 2] = ["setgroups", "sched_setattr"];
 
-fn compare(found: &BTreeMap<u16, String>, arch: Arch, profile: Profile) {
+fn compare(found: &BTreeMap<u16, String>, arch: Architecture, profile: Profile) {
     let seccomp = Seccomp { profile, ..Seccomp::DEFAULT };
     let mut known = [false; 480];
     for call in Call::all() {
@@ -52,7 +52,7 @@ fn compare(found: &BTreeMap<u16, String>, arch: Arch, profile: Profile) {
     }
 }
 
-fn filter_answers_as_the_table_says(arch: Arch) {
+fn filter_answers_as_the_table_says(arch: Architecture) {
     let section = |name: &str, seccomp: &str| {
         format!("[workload {name}]\nroot /images/probe\nexec /bin/probe calls\nseccomp {seccomp}\nrestart never\n")
     };
@@ -69,11 +69,11 @@ fn filter_answers_as_the_table_says(arch: Arch) {
     compare(&calls(&console, "strict"), arch, Profile::Strict);
     // getpid under its x32 number kills, before the kernel says that it has no such thing; aarch64 has no second numbers.
     match arch {
-        Arch::X86_64 => {
+        Architecture::X86_64 => {
             has_line(&console, "x32 | call:1073741863 killed by signal 31");
             has_line(&console, "x32off | did call:1073741863 38");
         }
-        Arch::Aarch64 => has_line(&console, "x32 | did call:1073741863 38"),
+        Architecture::Aarch64 => has_line(&console, "x32 | did call:1073741863 38"),
     }
     // Without the filter the kernel itself answers, mostly otherwise: what is compared above is the filter's.
     let off = calls(&console, "off");

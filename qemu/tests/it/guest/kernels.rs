@@ -2,7 +2,7 @@
 //! left out with a word in `hilum doctor`, and what is refused.
 
 use crate::support::{fact, facts, has_line, hilum, image, run_on};
-use hilum_qemu::Arch;
+use hilum_qemu::Architecture;
 
 on_both!(
     oldest_kernel_isolates_with_what_it_has,
@@ -57,7 +57,7 @@ restart never
 stop TERM 500ms
 ";
 
-fn boot(arch: Arch, release: &str, append: &str) -> String {
+fn boot(arch: Architecture, release: &str, append: &str) -> String {
     let mut image = image(arch, BOARD);
     image.folder("images/probe/data", 0o755);
     image.file("images/probe/bin/hilum", 0o755, std::fs::read(hilum(arch)).expect("hilum"));
@@ -101,7 +101,7 @@ fn check(console: &str, name: &str) {
     }
 }
 
-fn oldest_kernel_isolates_with_what_it_has(arch: Arch) {
+fn oldest_kernel_isolates_with_what_it_has(arch: Architecture) {
     let console = run(arch, "bullseye");
     check(&console, "5.10");
     has_line(
@@ -118,7 +118,7 @@ fn oldest_kernel_isolates_with_what_it_has(arch: Arch) {
 
 const PORTS_REFUSED: &str = "hilum: workload \"ports\": landlock: EOPNOTSUPP (operation not supported): the kernel cannot limit TCP ports; Landlock does from 6.7 on";
 
-fn usual_kernel_says_what_it_can(arch: Arch) {
+fn usual_kernel_says_what_it_can(arch: Architecture) {
     let console = run(arch, crate::support::USUAL);
     check(&console, "6.1");
     has_line(&console, "speaks | did speak:name 0");
@@ -133,7 +133,7 @@ fn usual_kernel_says_what_it_can(arch: Arch) {
     has_line(&console, PORTS_REFUSED);
 }
 
-fn newest_kernel_isolates_with_everything(arch: Arch) {
+fn newest_kernel_isolates_with_everything(arch: Architecture) {
     let console = run(arch, "trixie");
     check(&console, "6.12");
     for line in ["Landlock for files", "Landlock for TCP ports (tcp)", "Landlock for signals and abstract sockets"] {
@@ -153,7 +153,7 @@ fn newest_kernel_isolates_with_everything(arch: Arch) {
 
 /// Nobody can join the Landlock domain of another process, so a program that joins has one of its own: the scopes for signals
 /// and abstract sockets (6.12) would shut it off from the workload.
-fn programs_that_join_signal_their_workload_and_reach_its_sockets_where_landlock_has_scopes(arch: Arch) {
+fn programs_that_join_signal_their_workload_and_reach_its_sockets_where_landlock_has_scopes(arch: Architecture) {
     let config = "hilum 1\n[system]\nconsole prompt\n[workload web]\nroot /images/probe\n\
         exec /bin/probe do hear:name stay\n\
         health exec /bin/probe must kill:1 make:/tmp/checked interval=3s failures=1\n";
@@ -186,7 +186,7 @@ fn programs_that_join_signal_their_workload_and_reach_its_sockets_where_landlock
     assert!(!console.contains("unhealthy"), "{console}");
 }
 
-fn kernel_with_things_turned_off_refuses_what_is_asked_for(arch: Arch) {
+fn kernel_with_things_turned_off_refuses_what_is_asked_for(arch: Architecture) {
     // lsm= without landlock, and no memory controller: what was not asked for is left out, and doctor says so.
     let console = boot(arch, crate::support::USUAL, "lsm=yama cgroup_disable=memory");
     check(&console, "turned off");
@@ -201,7 +201,7 @@ fn kernel_with_things_turned_off_refuses_what_is_asked_for(arch: Arch) {
     has_line(&console, PORTS_REFUSED);
 }
 
-fn kernel_that_allows_no_namespace_is_told_and_what_shares_it_starts(arch: Arch) {
+fn kernel_that_allows_no_namespace_is_told_and_what_shares_it_starts(arch: Architecture) {
     let config = "hilum 1\n[workload own]\nroot /images/probe\nexec /bin/probe facts\n\
         [workload shares]\nroot /images/probe\nexec /bin/probe facts\nshare user\nrestart never\n";
     let append = "sysctl.user.max_user_namespaces=0 hilum.doctor";
@@ -220,7 +220,7 @@ fn kernel_that_allows_no_namespace_is_told_and_what_shares_it_starts(arch: Arch)
     assert!(facts(&console, "own", "pid").is_empty(), "{console}");
 }
 
-fn run(arch: Arch, release: &str) -> String {
+fn run(arch: Architecture, release: &str) -> String {
     let console = boot(arch, release, "");
     // A workload that does not end by itself can be killed on every kernel, with cgroup.kill or without.
     let mut image = image(

@@ -1,7 +1,7 @@
 //! Control groups on a machine: limits hold, the reason of an end is told, nothing is left behind, PID 1 is protected.
 
 use crate::support::{has_in_order, has_line, image, run};
-use hilum_qemu::Arch;
+use hilum_qemu::Architecture;
 
 on_both!(
     memory_hog_ends_inside_of_its_group_with_peak_and_limit,
@@ -20,7 +20,7 @@ fn board(sections: &[String]) -> String {
     format!("hilum 1\n[system]\nidle poweroff\n{}", sections.concat())
 }
 
-fn memory_hog_ends_inside_of_its_group_with_peak_and_limit(arch: Arch) {
+fn memory_hog_ends_inside_of_its_group_with_peak_and_limit(arch: Architecture) {
     let config = board(&[
         section("hog", "/bin/probe eat 64", "memory 16M"),
         section("twin", "/bin/probe eat 64", "memory 128M"),
@@ -42,7 +42,7 @@ fn memory_hog_ends_inside_of_its_group_with_peak_and_limit(arch: Arch) {
     has_line(&console, "hilum: power off");
 }
 
-fn fork_bomb_stops_at_its_limit(arch: Arch) {
+fn fork_bomb_stops_at_its_limit(arch: Architecture) {
     let config =
         board(&[section("few", "/bin/probe fork-bomb", "pids 20"), section("many", "/bin/probe fork-bomb", "")]);
     let console = run(arch, &image(arch, &config), "");
@@ -52,7 +52,7 @@ fn fork_bomb_stops_at_its_limit(arch: Arch) {
     has_line(&console, "hilum: power off");
 }
 
-fn limits_are_written_and_the_group_goes_with_the_workload(arch: Arch) {
+fn limits_are_written_and_the_group_goes_with_the_workload(arch: Architecture) {
     let files = [
         "memory.max",
         "memory.high",
@@ -94,7 +94,7 @@ fn limits_are_written_and_the_group_goes_with_the_workload(arch: Arch) {
     has_line(&console, "watcher | did open:/groups/workload/limited:r 2");
 }
 
-fn missing_controller_is_refused_by_name_and_left_out_where_nobody_asked(arch: Arch) {
+fn missing_controller_is_refused_by_name_and_left_out_where_nobody_asked(arch: Architecture) {
     let config = board(&[
         section("asks", "/bin/probe exit 0", "memory 32M"),
         section("silent", "/bin/probe exit 0", ""),
@@ -119,7 +119,7 @@ fn missing_controller_is_refused_by_name_and_left_out_where_nobody_asked(arch: A
     has_line(&console, "hilum: workload \"asks\": exited with status 0");
 }
 
-fn priorities_and_limits_of_processes_are_set_from_outside(arch: Arch) {
+fn priorities_and_limits_of_processes_are_set_from_outside(arch: Architecture) {
     let look = "/bin/probe limits";
     let config = board(&[
         section("default", look, ""),
@@ -152,14 +152,14 @@ fn priorities_and_limits_of_processes_are_set_from_outside(arch: Arch) {
         has_line(&console, line);
     }
     let machine = match arch {
-        Arch::X86_64 => "i686",
-        Arch::Aarch64 => "armv8l",
+        Architecture::X86_64 => "i686",
+        Architecture::Aarch64 => "armv8l",
     };
     has_line(&console, &format!("set | machine {machine}"));
     has_line(&console, &format!("default | machine {}", arch.name()));
 }
 
-fn what_all_workloads_share_is_enough_for_each_of_them(arch: Arch) {
+fn what_all_workloads_share_is_enough_for_each_of_them(arch: Architecture) {
     let hog = |name: &str| {
         let lines = "user 5\nrlimit nofile 4096";
         let exec = "/bin/probe do watchers:64 watchers:1 terminals say:all sleep:3000";

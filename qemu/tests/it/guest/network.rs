@@ -2,7 +2,7 @@
 
 use crate::support::{BOOT, Booted, built, has_line, image};
 use hilum::config::Mac;
-use hilum_qemu::{Arch, Vm};
+use hilum_qemu::{Architecture, Vm};
 use std::time::Instant;
 
 on_both!(
@@ -104,7 +104,7 @@ restart never
 "#;
 
 /// Boots with busybox as the workloads' root filesystem, and `cards` as words for QEMU.
-fn boot(arch: Arch, release: &str, config: &str, cards: &[String], without: &[&str]) -> Booted {
+fn boot(arch: Architecture, release: &str, config: &str, cards: &[String], without: &[&str]) -> Booted {
     let mut image = image(arch, config);
     let busybox = built(&format!("image/{}/busybox", arch.name()));
     image.add_host_folder(&busybox, "images/busybox").expect("busybox");
@@ -176,7 +176,7 @@ const COUNTED: &[(&str, usize)] = &[
     ("hilum-web publish: publish 8080:80/tcp", 1),
 ];
 
-fn check(arch: Arch, release: &str) {
+fn check(arch: Architecture, release: &str) {
     let port = crate::support::free_port();
     let cards = hilum_qemu::network(&format!(",hostfwd=tcp:127.0.0.1:{port}-:8080"));
     let mut booted = boot(arch, release, BOARD, &cards, &[]);
@@ -212,18 +212,18 @@ fn net(vm: &mut Vm) -> String {
     crate::support::without_prompt(&vm.console.text()[before..])
 }
 
-fn workloads_reach_what_their_lines_say_and_nothing_else(arch: Arch) {
+fn workloads_reach_what_their_lines_say_and_nothing_else(arch: Architecture) {
     check(arch, crate::support::USUAL);
 }
 
 #[test]
 fn networks_work_on_the_oldest_kernel() {
-    check(Arch::X86_64, "bullseye");
+    check(Architecture::X86_64, "bullseye");
 }
 
 #[test]
 fn networks_work_on_the_newest_kernel() {
-    check(Arch::X86_64, "trixie");
+    check(Architecture::X86_64, "trixie");
 }
 
 /// A board whose workloads are on its own wire.
@@ -258,10 +258,10 @@ restart on-failure delay=1s limit=1/60s
 "#;
 
 /// Two cards: one stays with workloads of its own MAC address on it, one is given away and comes back.
-fn links_of_the_boards_own_wire(arch: Arch) {
+fn links_of_the_boards_own_wire(arch: Architecture) {
     let devices = match arch {
-        Arch::X86_64 => "/sys/devices",
-        Arch::Aarch64 => "/sys/devices/platform/4010000000.pcie",
+        Architecture::X86_64 => "/sys/devices",
+        Architecture::Aarch64 => "/sys/devices/platform/4010000000.pcie",
     };
     let card = |number: u32| {
         let words = [
@@ -311,7 +311,7 @@ fn links_of_the_boards_own_wire(arch: Arch) {
 }
 
 /// Nothing of it is loaded: each line that needs something says what.
-fn missing_modules_are_named(arch: Arch) {
+fn missing_modules_are_named(arch: Architecture) {
     const CONFIG: &str = "hilum 1
 [system]
 idle poweroff
@@ -344,7 +344,7 @@ restart never
 /// A kernel that can connect a workload and cannot filter what it sends: nothing is connected, and nothing passed on.
 #[test]
 fn workload_whose_packets_cannot_be_filtered_does_not_start() {
-    let arch = Arch::X86_64;
+    let arch = Architecture::X86_64;
     let mut image = image(arch, "");
     let lines = crate::support::modules(arch, crate::support::USUAL, &mut image, &["llc", "stp", "bridge", "veth"]);
     let config = format!(
@@ -379,7 +379,7 @@ restart never
 "#;
     let words = "-device pcie-root-port,id=plug -netdev user,id=net -device virtio-net-pci,netdev=net,id=card,bus=plug,romfile=";
     let cards: Vec<String> = words.split(' ').map(str::to_owned).collect();
-    let booted = boot(Arch::X86_64, crate::support::USUAL, CONFIG, &cards, &[]);
+    let booted = boot(Architecture::X86_64, crate::support::USUAL, CONFIG, &cards, &[]);
     let console = &booted.vm.console;
     console.expect("a | there", BOOT).expect("it has a lease");
     booted.vm.unplug("card").expect("the card");

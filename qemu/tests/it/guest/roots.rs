@@ -3,7 +3,7 @@
 
 use crate::support::{BOOT, USUAL, boot_on, facts, has_line, image, modules, probe, run};
 use hilum_initramfs::Image;
-use hilum_qemu::Arch;
+use hilum_qemu::Architecture;
 use std::path::Path;
 use std::process::Command;
 
@@ -23,7 +23,7 @@ fn section(name: &str, root: &str, exec: &str, lines: &str) -> String {
 }
 
 /// An image file of a filesystem with the probe and the empty folders, all owned by user 0.
-fn packed(arch: Arch, kind: &str) -> Vec<u8> {
+fn packed(arch: Architecture, kind: &str) -> Vec<u8> {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let root = scratch.path().join("root");
     for place in ["bin", "dev", "proc", "run", "sys", "tmp"] {
@@ -44,7 +44,7 @@ fn packed(arch: Arch, kind: &str) -> Vec<u8> {
 }
 
 /// An image with modules, whose configuration loads them, and the sections.
-fn board(arch: Arch, names: &[&str], sections: &[String]) -> Image {
+fn board(arch: Architecture, names: &[&str], sections: &[String]) -> Image {
     let mut with_modules = image(arch, "");
     let loads = modules(arch, USUAL, &mut with_modules, names);
     let config = format!("hilum 1\n[system]\nidle poweroff\n{loads}{}", sections.concat());
@@ -57,7 +57,7 @@ const DISK: [&str; 6] =
     ["virtio", "virtio_ring", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk"];
 const KINDS: [&str; 3] = ["squashfs", "erofs", "ext4"];
 
-fn image_files_become_read_only_roots_with_mapped_owners(arch: Arch) {
+fn image_files_become_read_only_roots_with_mapped_owners(arch: Architecture) {
     let look = "/bin/probe do make:/new owner:/bin/probe read:/proc/self/mountinfo";
     let mut sections: Vec<String> =
         KINDS.iter().map(|kind| section(kind, &format!("/images/{kind}"), look, "")).collect();
@@ -84,7 +84,7 @@ fn image_files_become_read_only_roots_with_mapped_owners(arch: Arch) {
     has_line(&console, "after | did open:/sys/block/loop0/size:r 0");
 }
 
-fn block_device_becomes_a_root(arch: Arch) {
+fn block_device_becomes_a_root(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = scratch.path().join("disk");
     std::fs::write(&disk, packed(arch, "ext4")).expect("the disk");
@@ -114,7 +114,7 @@ fn block_device_becomes_a_root(arch: Arch) {
     assert!(limits.is_some_and(|limits| limits.ends_with(" rbps=1048576 wbps=max riops=max wiops=100")), "{console}");
 }
 
-fn broken_or_foreign_images_are_told(arch: Arch) {
+fn broken_or_foreign_images_are_told(arch: Architecture) {
     let mut cut = packed(arch, "squashfs");
     cut.truncate(4096);
     let sections = [
@@ -142,7 +142,7 @@ fn broken_or_foreign_images_are_told(arch: Arch) {
     );
 }
 
-fn layer_in_memory_is_gone_with_the_workload(arch: Arch) {
+fn layer_in_memory_is_gone_with_the_workload(arch: Architecture) {
     let write =
         "/bin/probe do make:/bin/new copy:/bin/probe:/bin/copy exec:/bin/copy remove:/bin/probe open:/bin/probe:r";
     let again = "/bin/probe do open:/bin/new:r open:/bin/probe:r";
@@ -168,7 +168,7 @@ fn layer_in_memory_is_gone_with_the_workload(arch: Arch) {
     }
 }
 
-fn layer_in_a_folder_stays(arch: Arch) {
+fn layer_in_a_folder_stays(arch: Architecture) {
     let write = "/bin/probe do make:/bin/new owner:/bin/new";
     let sections = [
         section("first", "/images/erofs overlay=/layer", write, "ids 655360"),
@@ -188,7 +188,7 @@ fn layer_in_a_folder_stays(arch: Arch) {
     }
 }
 
-fn folder_of_the_board_is_as_writable_as_its_line_says(arch: Arch) {
+fn folder_of_the_board_is_as_writable_as_its_line_says(arch: Architecture) {
     let exec = "/bin/probe do make:/data/a make:/data/sub/b chmod:/data open:/file:r make:/data/c mknod:/data/n:1:3";
     let mut files = image(
         arch,
@@ -234,7 +234,7 @@ fn folder_of_the_board_is_as_writable_as_its_line_says(arch: Arch) {
     );
 }
 
-fn device_of_the_board_can_be_used_as_its_line_says(arch: Arch) {
+fn device_of_the_board_can_be_used_as_its_line_says(arch: Architecture) {
     let exec =
         "/bin/probe do write:/dev/kmsg:hello open:/dev/kmsg:r write:/dev/null:x open:/dev/zero:rw owner:/dev/kmsg";
     let config = format!(
@@ -267,7 +267,7 @@ fn device_of_the_board_can_be_used_as_its_line_says(arch: Arch) {
     );
 }
 
-fn programs_run_only_from_the_root_and_where_a_line_says(arch: Arch) {
+fn programs_run_only_from_the_root_and_where_a_line_says(arch: Architecture) {
     let copies = ["/tmp/p", "/run/p", "/dev/shm/p"];
     let words: Vec<String> =
         copies.iter().flat_map(|at| [format!("copy:/bin/probe:{at}"), format!("exec:{at}")]).collect();

@@ -3,7 +3,7 @@
 
 use crate::support::{BOOT, USUAL, boot_on, has_line, image, one};
 use hilum::settings::{SETTINGS, path};
-use hilum_qemu::Arch;
+use hilum_qemu::Architecture;
 
 on_both!(
     machine_has_the_settings_of_distributions,
@@ -15,7 +15,7 @@ on_both!(
 const NOT_MADE: &str = "kernel settings: not made";
 
 /// What a board shows that has one workload with `share net`, which starts when the settings are made.
-fn boot(arch: Arch, system: &str, actions: &str, append: &str) -> String {
+fn boot(arch: Architecture, system: &str, actions: &str, append: &str) -> String {
     let config = format!(
         "hilum 1\n[system]\n{system}idle poweroff\n[workload a]\nroot /images/probe\n\
          exec /bin/probe do {actions}\nshare net\nrestart never\n"
@@ -33,7 +33,7 @@ fn shows(console: &str, name: &str, value: &str) {
     has_line(console, &format!("a | content {} {value}", path(name).expect("it fits")));
 }
 
-fn machine_has_the_settings_of_distributions(arch: Arch) {
+fn machine_has_the_settings_of_distributions(arch: Architecture) {
     // Both lists together are longer than a line may be.
     for part in SETTINGS.chunks(13) {
         let names: Vec<&str> = part.iter().map(|setting| setting.name).collect();
@@ -51,7 +51,7 @@ fn machine_has_the_settings_of_distributions(arch: Arch) {
 
 const OF_LO: &str = "read:/proc/sys/net/ipv6/conf/lo/accept_redirects";
 
-fn setting_that_cannot_be_made_is_told_in_one_line(arch: Arch) {
+fn setting_that_cannot_be_made_is_told_in_one_line(arch: Architecture) {
     let console = boot(arch, "", "sleep:2000", "lsm=landlock hilum.doctor");
     has_line(&console, "hilum: kernel settings: not made: kernel.yama.ptrace_scope (missing in this kernel)");
     assert_eq!(console.matches(NOT_MADE).count(), 1, "{console}");
@@ -62,7 +62,7 @@ fn setting_that_cannot_be_made_is_told_in_one_line(arch: Arch) {
     );
 }
 
-fn line_of_the_configuration_wins_over_a_setting(arch: Arch) {
+fn line_of_the_configuration_wins_over_a_setting(arch: Architecture) {
     let system = "sysctl net.ipv4.conf.all.rp_filter 0\nsysctl net/ipv4/conf/default/rp_filter 0\n\
                   sysctl kernel.kptr_restrict 0\n";
     let names = ["net.ipv4.conf.all.rp_filter", "net.ipv4.conf.default.rp_filter", "kernel.kptr_restrict"];
@@ -106,7 +106,7 @@ fn workload_can_write_nothing_of_the_kernel() {
     }
 }
 
-fn workload_can_write_nothing_of_the_kernel_in_a_machine(arch: Arch) {
+fn workload_can_write_nothing_of_the_kernel_in_a_machine(arch: Architecture) {
     let config = one(WALK).replace("ROOT", "/images/probe");
     check_walk(&crate::support::run(arch, &image(arch, &config), "psi=1"));
 }

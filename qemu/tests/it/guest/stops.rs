@@ -1,7 +1,7 @@
 //! Orderly stops of programs that are started by a shell: who gets the signal, and for how long.
 
 use crate::support::{Host, SOON, built, has_in_order, has_line, host, image, run};
-use hilum_qemu::{Arch, Namespace};
+use hilum_qemu::{Architecture, Namespace};
 use std::os::unix::fs::PermissionsExt;
 
 on_both!(machine_that_goes_down_leaves_daemons_behind_a_shell_their_grace);
@@ -126,7 +126,7 @@ fn board_that_goes_down_leaves_daemons_behind_a_shell_their_grace() {
 }
 
 /// On a machine with control groups: what is left behind with `share pid` is asked before it is killed, too.
-fn machine_that_goes_down_leaves_daemons_behind_a_shell_their_grace(arch: Arch) {
+fn machine_that_goes_down_leaves_daemons_behind_a_shell_their_grace(arch: Architecture) {
     let section = |name: &str, lines: &str| format!("[workload {name}]\nroot /images/probe\n{lines}\nstop TERM 60s\n");
     let config = [
         "hilum 1\n".to_owned(),

@@ -3,7 +3,7 @@
 
 use crate::support::{BOOT, Booted, USUAL, boot_with, facts, fetched, has_line, image, needed_modules};
 use hilum_initramfs::{Image, filesystem};
-use hilum_qemu::Arch;
+use hilum_qemu::Architecture;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,7 +24,7 @@ on_both!(
 const MODULES: &str = "module virtio_pci\nmodule virtio_blk\n";
 
 /// A board with these lines in [system] and these sections, and what they need.
-fn board(arch: Arch, system: &str, sections: &str) -> Image {
+fn board(arch: Architecture, system: &str, sections: &str) -> Image {
     let config = format!("hilum 1\n[system]\nidle poweroff\n{MODULES}{system}\n{sections}");
     let mut image = image(arch, &config);
     needed_modules(arch, USUAL, &mut image, &config);
@@ -54,7 +54,7 @@ fn debugfs(disk: &Path, request: &str) -> String {
 }
 
 /// Puts a root filesystem with the probe into a folder of a disk.
-fn put_root(arch: Arch, disk: &Path, folder: &str) {
+fn put_root(arch: Architecture, disk: &Path, folder: &str) {
     for name in ["", "/bin", "/data", "/dev", "/proc", "/run", "/sys", "/tmp"] {
         debugfs(disk, &format!("mkdir {folder}{name}"));
     }
@@ -63,7 +63,7 @@ fn put_root(arch: Arch, disk: &Path, folder: &str) {
 }
 
 /// Boots with disks that can be written.
-fn boot(arch: Arch, image: &Image, disks: &[&Path]) -> Booted {
+fn boot(arch: Architecture, image: &Image, disks: &[&Path]) -> Booted {
     let mut words: Vec<String> = vec!["-device".into(), "pcie-root-port,id=plug".into()];
     for (number, disk) in disks.iter().enumerate() {
         words.push("-drive".into());
@@ -75,11 +75,11 @@ fn boot(arch: Arch, image: &Image, disks: &[&Path]) -> Booted {
     boot_with(arch, USUAL, image, "", None, &words)
 }
 
-fn run(arch: Arch, image: &Image, disks: &[&Path]) -> String {
+fn run(arch: Architecture, image: &Image, disks: &[&Path]) -> String {
     boot(arch, image, disks).vm.wait(BOOT).expect("it ends by itself")
 }
 
-fn disks_are_found_by_label_uuid_and_partition(arch: Arch) {
+fn disks_are_found_by_label_uuid_and_partition(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let (one, two) = (ext4(&scratch.path().join("1"), "one"), ext4(&scratch.path().join("2"), "two"));
     // A disk with two partitions, of which the second one has the filesystem.
@@ -123,7 +123,7 @@ fn disks_are_found_by_label_uuid_and_partition(arch: Arch) {
     has_line(&console, "root | did make:/new 30");
 }
 
-fn disk_that_comes_late_is_waited_for_and_holds_nobody_else_up(arch: Arch) {
+fn disk_that_comes_late_is_waited_for_and_holds_nobody_else_up(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = ext4(&scratch.path().join("disk"), "late");
     let there = ext4(&scratch.path().join("there"), "there");
@@ -144,7 +144,7 @@ fn disk_that_comes_late_is_waited_for_and_holds_nobody_else_up(arch: Arch) {
     has_line(&console, "data | did make:/data/new 0");
 }
 
-fn disk_that_never_comes_is_said_and_what_needs_it_stays_down(arch: Arch) {
+fn disk_that_never_comes_is_said_and_what_needs_it_stays_down(arch: Architecture) {
     let sections = [
         section("data", "do say:here", "mount /a/x /data rw"),
         section("volume", "do say:here", "volume v /data"),
@@ -165,7 +165,7 @@ fn disk_that_never_comes_is_said_and_what_needs_it_stays_down(arch: Arch) {
     has_line(&console, "other | here");
 }
 
-fn board_that_waits_for_a_disk_sleeps(arch: Arch) {
+fn board_that_waits_for_a_disk_sleeps(arch: Architecture) {
     // "data" waits as well, in a child and a copy of PID 1 that were made while the others ran: whatever is closed after
     // their ends, those two still hold it.
     let sections = [
@@ -182,14 +182,14 @@ fn board_that_waits_for_a_disk_sleeps(arch: Arch) {
     assert!(matches!(looks[..], [before, after] if after < before + 100), "{looks:?} in {console}");
 }
 
-fn board_that_waits_for_a_disk_goes_down_at_once(arch: Arch) {
+fn board_that_waits_for_a_disk_goes_down_at_once(arch: Architecture) {
     // Ten minutes are longer than this test has.
     let console = run(arch, &board(arch, "mount LABEL=none /a ext4 wait=10m", &section("a", "do sleep:1000", "")), &[]);
     has_line(&console, "hilum: mount /a: LABEL=none: ECANCELED (the board goes down)");
     has_line(&console, "hilum: power off");
 }
 
-fn disk_with_errors_is_repaired_or_only_read(arch: Arch) {
+fn disk_with_errors_is_repaired_or_only_read(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = |name: &str| {
         let disk = ext4(&scratch.path().join(name), name);
@@ -234,7 +234,7 @@ fn disk_with_errors_is_repaired_or_only_read(arch: Arch) {
     has_line(&console, "a | did make:/data/new 30");
 }
 
-fn empty_disk_becomes_a_filesystem_as_large_as_itself(arch: Arch) {
+fn empty_disk_becomes_a_filesystem_as_large_as_itself(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let (disk, small) = (scratch.path().join("disk"), scratch.path().join("small"));
     // What is on it does not matter.
@@ -267,7 +267,7 @@ fn empty_disk_becomes_a_filesystem_as_large_as_itself(arch: Arch) {
     assert!(debugfs(&disk, "ls").contains("new"));
 }
 
-fn volume_keeps_what_its_workload_wrote(arch: Arch) {
+fn volume_keeps_what_its_workload_wrote(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = ext4(&scratch.path().join("disk"), "data");
     let system = "mount LABEL=data /data ext4\nvolumes /data/volumes";
@@ -302,7 +302,7 @@ fn volume_keeps_what_its_workload_wrote(arch: Arch) {
 }
 
 /// Of a filesystem that maps owners: what the workload's user 0 wrote is user 0's on the disk, whatever ids the board gave it.
-fn layer_on_a_disk_is_written_and_stays(arch: Arch) {
+fn layer_on_a_disk_is_written_and_stays(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = ext4(&scratch.path().join("disk"), "data");
     debugfs(&disk, "mkdir layer");
@@ -331,7 +331,7 @@ fn layer_on_a_disk_is_written_and_stays(arch: Arch) {
     assert!(console.contains(line), "{console}");
 }
 
-fn filesystem_is_clean_after_an_orderly_way_down(arch: Arch) {
+fn filesystem_is_clean_after_an_orderly_way_down(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = ext4(&scratch.path().join("disk"), "data");
     let system = "mount LABEL=data /data ext4\nlog /data/log";
@@ -355,7 +355,7 @@ fn filesystem_is_clean_after_an_orderly_way_down(arch: Arch) {
 }
 
 /// A workload that counts on the disk, and a machine whose power is cut at some moment; 25 times on each architecture.
-fn power_cut_loses_nothing_that_was_acknowledged(arch: Arch) {
+fn power_cut_loses_nothing_that_was_acknowledged(arch: Architecture) {
     const CUTS: u64 = 25;
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = ext4(&scratch.path().join("disk"), "data");

@@ -1,7 +1,7 @@
 //! Terminals: `hilum exec` on one, and the console's prompt, typed on by a script.
 
 use crate::support::{BOOT, Host, SOON, at_prompt, has_in_order, has_line, image};
-use hilum_qemu::{Arch, Terminal};
+use hilum_qemu::{Architecture, Terminal};
 use std::time::{Duration, Instant};
 
 const BOARD: &str = "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nexec /bin/probe on-term\nuser 7\n";
@@ -179,7 +179,7 @@ fn kill_prompt(host_root: &Host) {
 
 on_both!(prompt_takes_commands_over_the_serial_line);
 
-fn prompt_takes_commands_over_the_serial_line(arch: Arch) {
+fn prompt_takes_commands_over_the_serial_line(arch: Architecture) {
     let config = "hilum 1\n[system]\nconsole prompt\n[workload a]\nroot /images/probe\nexec /bin/probe on-term\nmemory 32M\n\
         health exec /bin/probe must kill:1 interval=3s failures=1\n";
     let mut booted = crate::support::boot(arch, &image(arch, config), "");

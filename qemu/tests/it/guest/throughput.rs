@@ -1,12 +1,12 @@
 //! Bytes in a second through what connects a workload, in guests: printed, and never a pass mark.
 
 use crate::support::BOOT;
-use hilum_qemu::Arch;
+use hilum_qemu::Architecture;
 
 on_both!(link_is_as_fast_as_one_made_by_hand);
 
 /// Bytes that pass through a workload's link, against those of a pair and a bridge that were made by hand in the guest.
-fn link_is_as_fast_as_one_made_by_hand(arch: Arch) {
+fn link_is_as_fast_as_one_made_by_hand(arch: Architecture) {
     let mut booted = crate::support::boot_guest(arch, "throughput");
     let console = booted.vm.wait(BOOT).expect("it powers off");
     let rate = |name: &str| {

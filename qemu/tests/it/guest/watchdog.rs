@@ -1,11 +1,11 @@
 //! What guards the board, in machines: the watchdog, and the count of boots that went badly.
 
 use crate::support::{BOOT, Booted, USUAL, boot_with, has_in_order, has_line, image, modules};
-use hilum_qemu::Arch;
+use hilum_qemu::Architecture;
 use std::path::Path;
 
 /// A board with these modules, these lines of `[system]`, and these sections.
-fn board(arch: Arch, release: &str, names: &[&str], system: &str, sections: &str, more: &[&str]) -> Booted {
+fn board(arch: Architecture, release: &str, names: &[&str], system: &str, sections: &str, more: &[&str]) -> Booted {
     let mut made = image(arch, "");
     let loads = modules(arch, release, &mut made, names);
     made.file("etc/hilum.conf", 0o644, format!("hilum 1\n[system]\n{loads}{system}\n{sections}"));
@@ -30,7 +30,7 @@ on_both!(
     disk_of_the_board_is_unmounted_on_the_way_down,
 );
 
-fn board_without_its_critical_workload_is_reset(arch: Arch) {
+fn board_without_its_critical_workload_is_reset(arch: Architecture) {
     bites(board(arch, USUAL, &["watchdog", "softdog"], "watchdog /dev/watchdog0 2s", SICK, &[]));
 }
 
@@ -38,10 +38,10 @@ fn board_without_its_critical_workload_is_reset(arch: Arch) {
 #[test]
 fn board_without_its_critical_workload_is_reset_by_hardware() {
     let system = "watchdog /dev/watchdog0 2s";
-    bites(board(Arch::X86_64, "trixie", &["watchdog", "i6300esb"], system, SICK, &["-device", "i6300esb"]));
+    bites(board(Architecture::X86_64, "trixie", &["watchdog", "i6300esb"], system, SICK, &["-device", "i6300esb"]));
 }
 
-fn busy_board_is_left_alone(arch: Arch) {
+fn busy_board_is_left_alone(arch: Architecture) {
     let system = "watchdog /dev/watchdog0 2s";
     let sections = "[workload a]\nroot /images/probe\nexec /bin/probe on-term\ncritical within=1s\n\
         [workload busy]\nroot /images/probe\nexec /bin/probe spin\nstop KILL\n\
@@ -58,7 +58,7 @@ fn busy_board_is_left_alone(arch: Arch) {
     assert!(!console.contains("not fed"), "{console}");
 }
 
-fn missing_watchdog_is_said_and_the_board_runs(arch: Arch) {
+fn missing_watchdog_is_said_and_the_board_runs(arch: Architecture) {
     let sections = "[workload a]\nroot /images/probe\nexec /bin/probe exit 0\nrestart never\n";
     let system = "idle poweroff\nwatchdog /dev/watchdog9 5s";
     let console = board(arch, USUAL, &[], system, sections, &[]).vm.wait(BOOT).expect("it powers off");
@@ -74,7 +74,7 @@ fn count(disk: &Path) -> String {
     String::from_utf8_lossy(&bytes[..bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0)]).into_owned()
 }
 
-fn boots_that_go_badly_end_in_safe_mode_and_a_good_one_ends_that(arch: Arch) {
+fn boots_that_go_badly_end_in_safe_mode_and_a_good_one_ends_that(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = scratch.path().join("disk");
     std::fs::write(&disk, vec![0; 1 << 20]).expect("the disk");
@@ -110,7 +110,7 @@ fn needs_recovery(disk: &Path) -> bool {
     text.contains("needs_recovery")
 }
 
-fn disk_of_the_board_is_unmounted_on_the_way_down(arch: Arch) {
+fn disk_of_the_board_is_unmounted_on_the_way_down(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = scratch.path().join("disk");
     let path = disk.to_str().expect("UTF-8");

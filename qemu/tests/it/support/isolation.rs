@@ -1,7 +1,7 @@
 //! What a workload with nothing but the defaults sees, written down once for the guest and for the host.
 
 use super::{fact, facts};
-use hilum_qemu::Arch;
+use hilum_qemu::Architecture;
 
 /// Mounts of a workload: where, what, and the options of the mount itself, in the order in which they are attached.
 const MOUNTS: [(&str, &str, &str); 6] = [
@@ -49,7 +49,7 @@ const DEVICES: [&str; 13] = [
 ];
 
 /// Compares everything that the probe told as workload `name`, whose user is 1000:50, with what is expected.
-pub(crate) fn check(console: &str, name: &str, arch: Arch) {
+pub(crate) fn check(console: &str, name: &str, arch: Architecture) {
     let one = |key: &str| fact(console, name, key);
     assert_eq!(one("pid"), "1");
     assert_eq!(one("parent"), "0");

@@ -7,7 +7,7 @@ pub(crate) mod wire;
 pub(crate) use console::{at_prompt, fact, facts, has_in_order, has_line, without_prompt};
 
 use hilum_initramfs::{Compression, Image};
-use hilum_qemu::{Accelerator, Arch, Namespace, Options, Terminal, Vm};
+use hilum_qemu::{Accelerator, Architecture, Namespace, Options, Terminal, Vm};
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -26,22 +26,22 @@ pub(crate) fn built(path: &str) -> PathBuf {
     file
 }
 
-pub(crate) fn hilum(arch: Arch) -> PathBuf {
+pub(crate) fn hilum(arch: Architecture) -> PathBuf {
     built(&format!("board/{}/hilum", arch.name()))
 }
 
-pub(crate) fn probe(arch: Arch) -> PathBuf {
+pub(crate) fn probe(arch: Architecture) -> PathBuf {
     built(&format!("board/{}/probe", arch.name()))
 }
 
 /// The architecture that the tests themselves run on.
-pub(crate) fn host() -> Arch {
-    Arch::ALL.into_iter().find(|arch| arch.name() == std::env::consts::ARCH).expect("a supported architecture")
+pub(crate) fn host() -> Architecture {
+    Architecture::ALL.into_iter().find(|arch| arch.name() == std::env::consts::ARCH).expect("a supported architecture")
 }
 
 /// An image with hilum, a configuration, and a root filesystem at /images/probe that holds the probe and the empty
 /// folders.
-pub(crate) fn image(arch: Arch, config: &str) -> Image {
+pub(crate) fn image(arch: Architecture, config: &str) -> Image {
     let mut image = Image::new();
     image.file("init", 0o755, std::fs::read(hilum(arch)).expect("hilum"));
     image.file("etc/hilum.conf", 0o644, config);
@@ -89,20 +89,20 @@ pub(crate) const USUAL: &str = "bookworm";
 pub(crate) const RELEASES: [&str; 3] = ["bullseye", USUAL, "trixie"];
 
 /// A file that was fetched from a release of Debian.
-pub(crate) fn fetched(arch: Arch, release: &str, name: &str) -> PathBuf {
+pub(crate) fn fetched(arch: Architecture, release: &str, name: &str) -> PathBuf {
     let suffix = if release == USUAL { String::new() } else { format!("-{release}") };
     built(&format!("debian/{}{suffix}/{name}", arch.name()))
 }
 
 /// Adds the kernel modules of a release that a configuration needs to an image, as the image builder does.
-pub(crate) fn needed_modules(arch: Arch, release: &str, image: &mut Image, config: &str) {
+pub(crate) fn needed_modules(arch: Architecture, release: &str, image: &mut Image, config: &str) {
     let folder = fetched(arch, release, "modules");
     let kernel = hilum_initramfs::kernel::Kernel::of_folder(&folder).expect("modules");
     hilum_initramfs::appliance::add_modules(config.as_bytes(), &kernel, &[], image).expect("modules");
 }
 
 /// Adds kernel modules of a release to an image, and gives the lines that load those that the release has as modules.
-pub(crate) fn modules(arch: Arch, release: &str, image: &mut Image, names: &[&str]) -> String {
+pub(crate) fn modules(arch: Architecture, release: &str, image: &mut Image, names: &[&str]) -> String {
     let folder = fetched(arch, release, "modules");
     let mut lines = String::new();
     for name in names {
@@ -115,18 +115,18 @@ pub(crate) fn modules(arch: Arch, release: &str, image: &mut Image, names: &[&st
 }
 
 /// Boots an image with more words on the kernel command line.
-pub(crate) fn boot(arch: Arch, image: &Image, append: &str) -> Booted {
+pub(crate) fn boot(arch: Architecture, image: &Image, append: &str) -> Booted {
     boot_on(arch, USUAL, image, append, None)
 }
 
 /// The same with the kernel of a release, and with a disk.
-pub(crate) fn boot_on(arch: Arch, release: &str, image: &Image, append: &str, disk: Option<&Path>) -> Booted {
+pub(crate) fn boot_on(arch: Architecture, release: &str, image: &Image, append: &str, disk: Option<&Path>) -> Booted {
     boot_with(arch, release, image, append, disk, &[])
 }
 
 /// The same with more words for QEMU.
 pub(crate) fn boot_with(
-    arch: Arch,
+    arch: Architecture,
     release: &str,
     image: &Image,
     append: &str,
@@ -138,7 +138,7 @@ pub(crate) fn boot_with(
 
 /// The same with an initramfs that somebody else has written.
 pub(crate) fn boot_bytes(
-    arch: Arch,
+    arch: Architecture,
     release: &str,
     bytes: &[u8],
     append: &str,
@@ -178,7 +178,7 @@ pub(crate) fn build(board: &str, appliance: &str, output: &Path) -> Vec<hilum_in
 }
 
 /// Builds and boots a guest of qemu/guests on the QEMU machine of an architecture.
-pub(crate) fn boot_guest(arch: Arch, guest: &str) -> Booted {
+pub(crate) fn boot_guest(arch: Architecture, guest: &str) -> Booted {
     let output = tempfile::tempdir().expect("a scratch folder");
     let description = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("guests/{guest}.toml"));
     build_of(&format!("qemu-{}", arch.name()), &description, output.path());
@@ -189,8 +189,10 @@ pub(crate) fn boot_guest(arch: Arch, guest: &str) -> Booted {
 fn build_of(board: &str, description: &Path, output: &Path) -> Vec<hilum_initramfs::build::Written> {
     let board = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../initramfs/boards/{board}.toml"));
     let text = std::fs::read_to_string(&board).expect("a board");
-    let arch =
-        Arch::ALL.into_iter().find(|arch| text.contains(&format!("\"{}\"", arch.name()))).expect("an architecture");
+    let arch = Architecture::ALL
+        .into_iter()
+        .find(|arch| text.contains(&format!("\"{}\"", arch.name())))
+        .expect("an architecture");
     let places = hilum_initramfs::build::Places {
         init: hilum(arch),
         packages: built(&format!("debian/packages/{}-bookworm", arch.name())),
@@ -200,28 +202,28 @@ fn build_of(board: &str, description: &Path, output: &Path) -> Vec<hilum_initram
 }
 
 /// Boots an image until the machine ends; gives what its console showed.
-pub(crate) fn run(arch: Arch, image: &Image, append: &str) -> String {
+pub(crate) fn run(arch: Architecture, image: &Image, append: &str) -> String {
     run_on(arch, USUAL, image, append)
 }
 
 /// The same with the kernel of a release.
-pub(crate) fn run_on(arch: Arch, release: &str, image: &Image, append: &str) -> String {
+pub(crate) fn run_on(arch: Architecture, release: &str, image: &Image, append: &str) -> String {
     boot_on(arch, release, image, append, None).vm.wait(BOOT).expect("it ends by itself")
 }
 
 /// Fails to compile when an architecture has no module in `on_both!`.
-const _: () = match Arch::OWN {
-    Arch::X86_64 | Arch::Aarch64 => {}
+const _: () = match Architecture::OWN {
+    Architecture::X86_64 | Architecture::Aarch64 => {}
 };
 
 /// The same test for both architectures.
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {
         mod x86_64 {
-            $(#[test] fn $name() { super::$name(hilum_qemu::Arch::X86_64) })*
+            $(#[test] fn $name() { super::$name(hilum_qemu::Architecture::X86_64) })*
         }
         mod aarch64 {
-            $(#[test] fn $name() { super::$name(hilum_qemu::Arch::Aarch64) })*
+            $(#[test] fn $name() { super::$name(hilum_qemu::Architecture::Aarch64) })*
         }
     };
 }

@@ -23,7 +23,7 @@ pub(crate) fn told() -> Vec<Told> {
         let is_told = |line: &&str| line.split_whitespace().nth(1).is_none_or(|word| word != "s");
         text.lines().filter(is_told).collect::<Vec<_>>().join("\n")
     };
-    let init = hilum(hilum_qemu::Arch::X86_64);
+    let init = hilum(hilum_qemu::Architecture::X86_64);
     let init = init.to_str().expect("UTF-8");
     let image = |description: &str, lines: &str| {
         let config = format!("hilum 1\n{lines}\n");
@@ -98,7 +98,7 @@ fn furnish(folder: &Path) {
         std::fs::write(&path, bytes).expect("a file");
         std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).expect("its mode");
     };
-    let program = std::fs::read(crate::support::probe(hilum_qemu::Arch::X86_64)).expect("the probe");
+    let program = std::fs::read(crate::support::probe(hilum_qemu::Architecture::X86_64)).expect("the probe");
     let mut foreign = program.clone();
     // e_machine of the ELF header: 0xf3 is RISC-V.
     foreign[18..20].copy_from_slice(&[0xf3, 0]);
