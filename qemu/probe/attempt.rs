@@ -22,7 +22,7 @@ pub(crate) fn all() {
     attempt("reboot", rustix::system::reboot(rustix::system::RebootCommand::CadOff));
     let node = rustix::fs::makedev(1, 1);
     attempt("mknod", rustix::fs::mknodat(CWD, "/tmp/mem", rustix::fs::FileType::CharacterDevice, Mode::RWXU, node));
-    attempt("own-mount-namespace", hilum_sys::own_mount_namespace());
+    attempt("own-mount-namespace", hilum_sys::unshare_mount());
     let write = |path: &str| {
         open(path, OFlags::WRONLY, Mode::empty()).and_then(|file| rustix::io::write(&file, b"x").map(|_| ()))
     };

@@ -1,7 +1,7 @@
 //! The ways in which programs live and end badly.
 
 use crate::tell;
-use hilum_sys::{Cloned, Named, SignalSet, Signals, print_to, standard_output};
+use hilum_sys::{Cloned, InitSignal, SignalFd, SignalSet, print_to, standard_output};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -23,12 +23,12 @@ pub(crate) fn ignore_signals() {
 /// Waits for SIGTERM and ends well.
 pub(crate) fn exit_on_term() -> i32 {
     hilum_sys::mask(SignalSet::ALL);
-    let Ok(signals) = Signals::open(SignalSet::ALL) else { return 1 };
+    let Ok(signals) = SignalFd::open(SignalSet::ALL) else { return 1 };
     tell(format_args!("ready"));
     loop {
         let _ = poll(&mut [PollFd::new(&signals.fd(), PollFlags::IN)], None);
         if let Some(caught) = signals.next()
-            && Named::of(caught.signal) == Some(Named::Terminate)
+            && InitSignal::of(caught.signal) == Some(InitSignal::Terminate)
         {
             tell(format_args!("got TERM"));
             return 0;
@@ -74,7 +74,7 @@ pub(crate) fn fork_bomb() {
     let mut count = 0;
     let errno = loop {
         match hilum_sys::fork() {
-            Ok(Cloned::Child) => hilum_sys::stop(),
+            Ok(Cloned::Child) => hilum_sys::hang_forever(),
             Ok(Cloned::Parent { .. }) => count += 1,
             Err(errno) => break errno,
         }

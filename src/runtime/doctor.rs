@@ -14,10 +14,6 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, waitpid};
 
-/// Magic numbers of statfs(2).
-const RAMFS: u64 = 0x8584_58f6;
-const TMPFS: u64 = 0x0102_1994;
-
 /// The controllers of control groups that lines need, and what each needs.
 const CONTROLLERS: [(&str, &str); 5] = [
     ("memory", "cgroup_enable=memory on the kernel command line, and no cgroup_disable=memory; CONFIG_MEMCG"),
@@ -65,8 +61,7 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
         "kernel 5.12; until then roots keep the board's owners",
     );
     // The initial ramfs and the mounts made of it map no owners on any kernel (init/do_mounts.c, rootfs_fs_type).
-    let is_initramfs =
-        matches!(rustix::fs::statfs(c"/").map(|found| found.f_type as u64 & 0xffff_ffff), Ok(RAMFS | TMPFS));
+    let is_initramfs = crate::os::root::is_in_memory() == Ok(true);
     let mend = "pack a root filesystem as an erofs or ext4 image; a folder keeps the board's owners, for reading";
     tell(!is_initramfs, "mapped owners in folders of /", "", mend);
     tell(access("/dev/loop-control", Access::EXISTS).is_ok(), "image files (loop devices)", "", "module loop");

@@ -9,10 +9,10 @@ use core::fmt;
 use hilum::cmdline::DEFAULT_CONFIG;
 use hilum::config::{self, Config, limits};
 use hilum::plan::{self, plan};
-use hilum_sys::{Once, print};
+use hilum_sys::{TakeCell, print};
 
-static FILE: Once<[u8; limits::FILE_BYTES + 1]> = Once::new([0; limits::FILE_BYTES + 1]);
-static CONFIG: Once<Config<'static>> = Once::new(Config::EMPTY);
+static FILE: TakeCell<[u8; limits::FILE_BYTES + 1]> = TakeCell::new([0; limits::FILE_BYTES + 1]);
+static CONFIG: TakeCell<Config<'static>> = TakeCell::new(Config::EMPTY);
 
 /// `check`, `explain` and `audit`
 pub(super) fn run(name: &str, words: &[&str]) -> i32 {

@@ -7,7 +7,7 @@ use super::client::Connection;
 
 use super::usage::{DONE, FAILED, NOT_ENTERED};
 use crate::os::errno::describe;
-use hilum_sys::{SignalSet, Signals, print};
+use hilum_sys::{SignalFd, SignalSet, print};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -153,7 +153,7 @@ pub(super) fn carry(connection: &Connection, flows: &mut [Flow; 3], has_terminal
     let ends = SignalSet::of(HANG_UP).and(INTERRUPT).and(QUIT).and(TERMINATE).and(WINDOW_CHANGED);
     let blocked = if has_terminal { ends.and(PIPE) } else { SignalSet::of(PIPE) };
     hilum_sys::mask(blocked);
-    let signals = if has_terminal { Signals::open(ends).ok() } else { None };
+    let signals = if has_terminal { SignalFd::open(ends).ok() } else { None };
     loop {
         let mut events: heapless::Vec<PollFd<'_>, 5> = heapless::Vec::new();
         // There is room for all.
@@ -178,7 +178,7 @@ pub(super) fn carry(connection: &Connection, flows: &mut [Flow; 3], has_terminal
             return finish(connection, flows);
         }
         if is_signalled
-            && let Some(caught) = signals.as_ref().and_then(Signals::next)
+            && let Some(caught) = signals.as_ref().and_then(SignalFd::next)
             && let Some(status) = heed(caught.signal, &flows[1])
         {
             return status;

@@ -19,7 +19,7 @@ use crate::os::wait::{pause, poll_fd};
 use core::fmt::{self, Write};
 use hilum::config::{self, ConsoleMode};
 use hilum::log::{Printable, Queue};
-use hilum_sys::{Once, standard_error};
+use hilum_sys::{TakeCell, standard_error};
 use line::Line;
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -34,7 +34,7 @@ const STEP_MS: u64 = 50;
 /// Milliseconds that a slow terminal has for the lines of a helper process.
 const HELPER_MS: u64 = 2_000;
 
-static QUEUE: Once<Queue<QUEUE_BYTES>> = Once::new(Queue::EMPTY);
+static QUEUE: TakeCell<Queue<QUEUE_BYTES>> = TakeCell::new(Queue::EMPTY);
 
 /// Where every line goes.
 pub(crate) struct Console {

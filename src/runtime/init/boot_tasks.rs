@@ -18,7 +18,7 @@ use crate::{net, storage};
 use hilum::config::{Config, Workload, limits};
 use hilum::namespaces::Namespaces;
 use hilum::supervise::ExitReason;
-use hilum_sys::{SignalSet, Signals};
+use hilum_sys::{SignalFd, SignalSet};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -85,8 +85,8 @@ fn is_needed(task: BootTask, environment: Environment, config: &Config<'_>) -> b
 fn run(task: BootTask, environment: Environment, config: &Config<'_>, console: &mut Console) {
     if task == BootTask::Disks {
         // Every signal waits from the first instruction of PID 1 on; here one says that the board goes down.
-        let signals = Signals::open(SignalSet::of(Signal::TERM.as_raw().unsigned_abs())).ok();
-        return storage::mount_all(config, signals.as_ref().map(Signals::fd), console);
+        let signals = SignalFd::open(SignalSet::of(Signal::TERM.as_raw().unsigned_abs())).ok();
+        return storage::mount_all(config, signals.as_ref().map(SignalFd::fd), console);
     }
     if environment == Environment::Machine {
         // Before a module brings a link: it takes over what is set by then.

@@ -4,7 +4,7 @@ use crate::os::errno::describe;
 use crate::os::files::read_file;
 use core::fmt;
 use hilum::config::{self, Config, limits};
-use hilum_sys::{Family, Lease, Shelf};
+use hilum_sys::{Covariant, DoubleBuffer, ReadGuard};
 
 /// Bytes that a file is read into: one more than it may have, so that a longer one is seen.
 const BYTES: usize = limits::FILE_BYTES + 1;
@@ -12,7 +12,7 @@ const BYTES: usize = limits::FILE_BYTES + 1;
 /// A configuration and the bytes that its texts are borrowed from.
 pub(crate) struct Text;
 
-impl Family for Text {
+impl Covariant for Text {
     type Of<'a> = Config<'a>;
 
     fn clear(value: &mut Config<'_>) {
@@ -25,25 +25,25 @@ impl Family for Text {
 }
 
 /// A configuration in use.
-pub(crate) type Configuration = Lease<Text, BYTES>;
+pub(crate) type Configuration = ReadGuard<Text, BYTES>;
 
-static SHELF: Shelf<Text, BYTES> = Shelf::new(Config::EMPTY, Config::EMPTY);
+static BUFFER: DoubleBuffer<Text, BYTES> = DoubleBuffer::new(Config::EMPTY, Config::EMPTY);
 
 #[cfg(not(test))]
-fn shelf() -> &'static Shelf<Text, BYTES> {
-    &SHELF
+fn buffer() -> &'static DoubleBuffer<Text, BYTES> {
+    &BUFFER
 }
 
 /// Each test, which is a thread, has a shelf of its own.
 #[cfg(test)]
-fn shelf() -> &'static Shelf<Text, BYTES> {
+fn buffer() -> &'static DoubleBuffer<Text, BYTES> {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    static SHELVES: [Shelf<Text, BYTES>; 32] = [const { Shelf::new(Config::EMPTY, Config::EMPTY) }; 32];
+    static BUFFERS: [DoubleBuffer<Text, BYTES>; 32] = [const { DoubleBuffer::new(Config::EMPTY, Config::EMPTY) }; 32];
     static TAKEN: AtomicUsize = AtomicUsize::new(0);
     std::thread_local! {
         static OWN: usize = TAKEN.fetch_add(1, Ordering::Relaxed);
     }
-    &SHELVES[OWN.with(|own| *own)]
+    &BUFFERS[OWN.with(|own| *own)]
 }
 
 /// Reads and parses the file at `path`; has `tell` say what is wrong with it in one line. What the board has in use
@@ -54,7 +54,7 @@ pub(super) fn read(
     tell: &mut dyn FnMut(fmt::Arguments<'_>),
 ) -> Option<Configuration> {
     let tell = core::cell::RefCell::new(tell);
-    let filled = shelf().fill(
+    let filled = buffer().fill(
         |bytes| {
             read_file(path, bytes).map_err(|errno| {
                 (tell.borrow_mut())(format_args!("{path}: {}: the configuration cannot be read; hilum.config= on the kernel command line names another one", describe(errno)));

@@ -10,6 +10,7 @@ use crate::os::environment::Environment;
 use crate::os::errno::describe;
 use crate::os::files::{fill_standard_descriptors, read_file};
 use crate::os::path::{Path, open};
+use crate::os::root;
 use crate::storage;
 use crate::workload::prepare_template;
 use core::ffi::CStr;
@@ -19,8 +20,8 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags,
-    fsconfig_create, fsmount, fsopen, mount_change, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsmount,
+    fsopen, move_mount, open_tree,
 };
 use rustix::system::RebootCommand;
 
@@ -108,7 +109,7 @@ pub(super) fn prepare() -> (Environment, Missing) {
     // Where it cannot be made there is one already: a confined container.
     let is_first = is_first.or_else(|| link_is(CWD, c"/proc/self/ns/pid", FIRST_PID_NAMESPACE));
     if is_first == Some(false) {
-        note("/", hilum_sys::own_mount_namespace().and_then(|()| make_private()));
+        note("/", hilum_sys::unshare_mount().and_then(|()| root::make_private()));
         // A /proc of another PID namespace says nothing about the processes of this one.
         if link_is(CWD, c"/proc/self", b"1") != Some(true) {
             note(PROC, proc.and_then(attach_proc));
@@ -194,20 +195,13 @@ fn make_folder(path: &str) {
     let _ = crate::os::path::mkdir(path, Mode::from_raw_mode(0o755));
 }
 
-fn make_private() -> Result<(), Errno> {
-    mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-}
-
 /// Puts a copy of the root mount over itself and moves into it.
 ///
 /// pivot_root(2) refuses the initial ramfs (EINVAL): it has no parent mount that the old root could move to. The copy
 /// is a bind mount, so no byte is copied, and it has the initial ramfs as its parent. Only a root that is a ramfs or
 /// tmpfs can be the initial one.
 fn re_root() -> Result<(), Errno> {
-    const RAMFS: u64 = 0x8584_58f6;
-    const TMPFS: u64 = 0x0102_1994;
-    let kind = rustix::fs::statfs(c"/")?.f_type as u64 & 0xffff_ffff;
-    if kind != RAMFS && kind != TMPFS {
+    if !root::is_in_memory()? {
         return Ok(());
     }
     let copy = open_tree(CWD, c"/", OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;

@@ -3,7 +3,7 @@
 use super::token::Token;
 use crate::os::clock::monotonic_ms;
 use crate::os::wait::timespec_from_ms;
-use hilum_sys::{Caught, SignalSet, Signals};
+use hilum_sys::{SignalFd, SignalInfo, SignalSet};
 use rustix::event::epoll::{self, Event, EventFlags};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::io::Errno;
@@ -14,7 +14,7 @@ pub(super) const EVENTS: usize = 16;
 /// The set and the time of the turn.
 pub(super) struct EventLoop {
     epoll: OwnedFd,
-    signals: Signals,
+    signals: SignalFd,
     /// Read once a turn: a clock that is read costs a system call.
     now: u64,
     /// Whether something has had its share of this turn and goes on in the next one (`os/turn.rs`).
@@ -28,7 +28,7 @@ impl EventLoop {
     /// Those of epoll_create1(2) and signalfd(2).
     pub(super) fn open() -> Result<Self, Errno> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let signals = Signals::open(SignalSet::ALL)?;
+        let signals = SignalFd::open(SignalSet::ALL)?;
         epoll::add(&epoll, signals.fd(), Token::Signals.data(), EventFlags::IN)?;
         Ok(Self { epoll, signals, now: monotonic_ms(), is_unfinished: false })
     }
@@ -55,7 +55,7 @@ impl EventLoop {
     }
 
     /// Returns the next signal to PID 1; `None` if there is none now.
-    pub(super) fn next_signal(&self) -> Option<Caught> {
+    pub(super) fn next_signal(&self) -> Option<SignalInfo> {
         self.signals.next()
     }
 

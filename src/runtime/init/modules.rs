@@ -10,7 +10,6 @@ use crate::os::path::{access, open};
 use core::ffi::CStr;
 use hilum::config::{Config, System, limits, needed_modules};
 use hilum::fixed_string::text;
-use rustix::fd::AsFd;
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -97,7 +96,7 @@ fn load(name: &str, parameters: &str) -> Result<(), Failure> {
     let file = open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
     let file = file.map_err(|errno| (errno, if errno == Errno::NOENT { MISSING } else { "" }))?;
     let parameters = CStr::from_bytes_with_nul(text.as_bytes()).map_err(|_| (Errno::INVAL, ""))?;
-    match hilum_sys::load_module(file.as_fd(), parameters) {
+    match rustix::system::finit_module(&file, parameters, 0) {
         Err(Errno::EXIST) => Ok(()),
         Err(Errno::NOENT) => Err((Errno::NOENT, "it needs another module, whose line has to come before")),
         Err(Errno::NOEXEC) => Err((Errno::NOEXEC, "it was built for another kernel")),

@@ -13,7 +13,7 @@ use crate::workload::mount_namespace;
 use hilum::cmdline::{FAIL_SECONDS, Fail};
 use hilum::config::SystemMount;
 use hilum::supervise::ShutdownKind;
-use hilum_sys::{Caught, Named, SignalSet, Signals};
+use hilum_sys::{InitSignal, SignalFd, SignalInfo, SignalSet};
 use rustix::event::PollFlags;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -40,7 +40,7 @@ pub(super) fn give_up(environment: Environment, fail: Fail, console: &mut Consol
     }
     console.drain(CONSOLE_MS);
     let until = monotonic_ms() + FAIL_SECONDS * 1_000;
-    let signals = Signals::open(SignalSet::ALL);
+    let signals = SignalFd::open(SignalSet::ALL);
     loop {
         let left_ms = match down {
             Some(down) if monotonic_ms() >= until => shut_down(environment, down, &[], console),
@@ -63,19 +63,19 @@ pub(super) fn give_up(environment: Environment, fail: Fail, console: &mut Consol
 }
 
 /// What a signal to PID 1 asks for; none for a signal that asks for nothing.
-pub(super) fn requested_by(caught: Caught) -> Option<ShutdownKind> {
-    match Named::of(caught.signal)? {
+pub(super) fn requested_by(caught: SignalInfo) -> Option<ShutdownKind> {
+    match InitSignal::of(caught.signal)? {
         // Ctrl-Alt-Del, once the kernel was told to send it here.
-        Named::Interrupt => Some(ShutdownKind::Reboot),
-        Named::Terminate | Named::Power => Some(ShutdownKind::Poweroff),
-        Named::Child => None,
+        InitSignal::Interrupt => Some(ShutdownKind::Reboot),
+        InitSignal::Terminate | InitSignal::Power => Some(ShutdownKind::Poweroff),
+        InitSignal::Child => None,
     }
 }
 
 /// Whether the sender of a signal may ask for what that asks for: the kernel, whoever is outside of PID 1's PID namespace,
 /// and processes beside it. A workload that shares process ids may send signals to PID 1 where it has the right to
 /// (kill(2)); it is in another mount namespace. One that has ended meanwhile cannot be told from such a workload.
-pub(super) fn may_request(caught: Caught) -> bool {
+pub(super) fn may_request(caught: SignalInfo) -> bool {
     let Some(sender) = Pid::from_raw(caught.sender.cast_signed()) else { return true };
     mount_namespace(sender).is_some_and(|found| Some(found) == mount_namespace(Pid::INIT))
 }
@@ -157,7 +157,7 @@ fn reboot(down: ShutdownKind) -> ! {
             let _ = rustix::io::write(&trigger, key);
         }
     }
-    hilum_sys::stop()
+    hilum_sys::hang_forever()
 }
 
 /// Has a helper call sync(2), which can wait for ever for a disk that does not answer. Returns whether it was done in time.

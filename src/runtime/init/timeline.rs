@@ -2,7 +2,7 @@
 
 use crate::os::clock::boottime_us;
 use hilum::config::{WorkloadSet, limits};
-use hilum_sys::Once;
+use hilum_sys::TakeCell;
 
 /// Events that are kept: the first ones, which are the boot, with four for each workload. Memory is taken by those alone
 /// that there are.
@@ -35,7 +35,7 @@ pub(super) enum Moment {
     Ended(u8),
 }
 
-static EVENTS: Once<[(u64, Moment); COUNT]> = Once::new([(0, Moment::Kernel); COUNT]);
+static EVENTS: TakeCell<[(u64, Moment); COUNT]> = TakeCell::new([(0, Moment::Kernel); COUNT]);
 
 /// The events so far.
 pub(super) struct Timeline {

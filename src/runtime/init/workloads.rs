@@ -13,18 +13,16 @@ use crate::os::environment::Environment;
 use crate::os::errno::describe;
 use crate::os::helper::{self, Kept, Role};
 use crate::workload::{
-    Cgroups, Failure, LaunchContext, Networks, Report, Target, hears, is_good, needs_helper, signal_below, spawn,
-    template_place,
+    Cgroups, Failure, LaunchContext, Networks, Report, SET_UP_FAILED, Target, hears, is_good, needs_helper,
+    signal_below, spawn, template_place,
 };
 use hilum::config::{Check, Config, Ready, WorkloadSet, limits};
 use hilum::namespaces::Namespaces;
 use hilum::supervise::{Action, Event, ExitReason, Notice, ShutdownKind, Supervisor};
-use hilum_sys::Once;
+use hilum_sys::TakeCell;
 use rustix::fd::AsFd;
 use rustix::io::Errno;
 
-/// The exit status of a set-up that failed: that of a start that failed before there was a process.
-const STATUS_SETUP: u8 = 125;
 /// SIGKILL.
 const KILL: u8 = 9;
 /// Milliseconds that one check for readiness may take.
@@ -46,15 +44,15 @@ impl Tables {
 
 #[cfg(not(test))]
 fn tables() -> Option<&'static mut Tables> {
-    static TABLES: Once<Tables> = Once::new(Tables::EMPTY);
+    static TABLES: TakeCell<Tables> = TakeCell::new(Tables::EMPTY);
     TABLES.take()
 }
 
 /// Each test has tables of its own.
 #[cfg(test)]
 fn tables() -> Option<&'static mut Tables> {
-    static TABLES: [Once<Tables>; 32] = [const { Once::new(Tables::EMPTY) }; 32];
-    TABLES.iter().find_map(Once::take)
+    static TABLES: [TakeCell<Tables>; 32] = [const { TakeCell::new(Tables::EMPTY) }; 32];
+    TABLES.iter().find_map(TakeCell::take)
 }
 
 /// The workloads and what decides about them.
@@ -219,7 +217,7 @@ impl Workloads {
                 // What a line asks for and the kernel cannot will not be otherwise in a second: it is a failed start.
                 event_lines::failed_step(&mut cx.console, config.get(), index, Report { step, errno: describe(errno) });
                 self.launch.cgroups.remove(workload, &mut self.slots[slot].cgroup);
-                self.report(cx, index, Event::Exited(ExitReason::Exit(STATUS_SETUP)));
+                self.report(cx, index, Event::Exited(ExitReason::Exit(SET_UP_FAILED)));
             }
             Err(Failure { step: None, errno, hint }) => {
                 let (before, hint) = hint.map_or(("", ""), |hint| (": ", hint));

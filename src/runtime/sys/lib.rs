@@ -8,41 +8,46 @@
 
 mod arch;
 mod attempt;
+mod bpf;
 mod call;
-mod cell;
 mod confine;
-mod control;
+mod double_buffer;
 mod entry;
-mod lease;
 mod link;
 mod memory;
 mod mount;
+mod namespaces;
 mod panic;
 mod process;
+mod sched;
 mod signal;
+mod socket;
 mod stdio;
+mod take_cell;
 mod time;
+mod watchdog;
 
 pub use attempt::{Attempt, attempt, attempt_ioctl, enter_mount_namespace, fork, io_priority, scheduler, unshare};
-pub use cell::Once;
+pub use bpf::{attach_device_filter, load_device_filter};
 pub use confine::{LandlockRules, filter_system_calls, landlock_abi, own_keyring, set_personality};
-pub use control::{
-    attach_device_filter, enter_namespaces, enter_network_namespace, load_device_filter, load_module,
-    own_network_namespace, peer_user, place_descriptor, set_io_priority, set_scheduler, set_watchdog,
-};
+pub use double_buffer::{Covariant, DoubleBuffer, ReadGuard};
 pub use entry::Arguments;
-pub use lease::{Family, Lease, Shelf};
 pub use link::{loopback_up, packet_socket};
 pub use memory::release_memory;
 pub use mount::{attach_loop, free_loop, grow_ext4, map_ids, restrict_mount};
+pub use namespaces::{unshare_mount, unshare_network};
 pub use panic::{on_panic, panicked, print, print_to};
 pub use process::{
-    Cloned, clone, close_all_but, close_range, execute, exit, kill_everything, own_mount_namespace, set_file_ids,
-    signal_everything, stop,
+    Cloned, clone, close_all_but, close_range, execute, exit, hang_forever, kill_everything, place_descriptor,
+    set_file_ids, signal_everything,
 };
-pub use signal::{Caught, Named, SignalSet, Signals, mask, reset_signals};
+pub use sched::{set_io_priority, set_scheduler};
+pub use signal::{InitSignal, SignalFd, SignalInfo, SignalSet, mask, reset_signals};
+pub use socket::peer_user;
 pub use stdio::{standard_error, standard_input, standard_output};
+pub use take_cell::TakeCell;
 pub use time::{boottime_us, monotonic_ms};
+pub use watchdog::set_watchdog;
 
 /// Names the function that `_start` calls: `hilum_sys::entry!(main)` for `fn main(arguments: Arguments) -> i32`.
 ///

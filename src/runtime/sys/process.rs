@@ -3,8 +3,8 @@
 use crate::call::call;
 use core::ffi::{CStr, c_char};
 use linux_raw_sys::general::{
-    __NR_clone3, __NR_close_range, __NR_execve, __NR_exit_group, __NR_kill, __NR_ppoll, __NR_setfsgid, __NR_setfsuid,
-    __NR_unshare, CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CLONE_NEWNS, CLONE_PIDFD, SIGCHLD, SIGKILL, clone_args,
+    __NR_clone3, __NR_close_range, __NR_dup3, __NR_execve, __NR_exit_group, __NR_kill, __NR_ppoll, __NR_setfsgid,
+    __NR_setfsuid, CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CLONE_PIDFD, SIGCHLD, SIGKILL, clone_args,
 };
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
@@ -125,15 +125,6 @@ pub fn close_all_but(kept: &mut [u32]) -> Result<(), Errno> {
     close_range(from, u32::MAX)
 }
 
-/// Moves this process into a copy of its mount namespace (unshare(2), CLONE_NEWNS).
-///
-/// # Errors
-/// EPERM without CAP_SYS_ADMIN, ENOSPC at the limit of namespaces.
-pub fn own_mount_namespace() -> Result<(), Errno> {
-    // SAFETY: the flag concerns mounts alone; neither memory nor descriptors change.
-    unsafe { call(__NR_unshare, [CLONE_NEWNS as usize, 0, 0, 0, 0, 0]) }.map(|_| ())
-}
-
 /// Sends SIGKILL to every process of this PID namespace but its first one and the caller (kill(2), pid -1).
 pub fn kill_everything() {
     signal_everything(SIGKILL);
@@ -149,14 +140,25 @@ pub fn signal_everything(number: u32) {
 pub fn exit(status: i32) -> ! {
     // SAFETY: the call takes a number alone and does not return.
     let _ = unsafe { call(__NR_exit_group, [status as usize, 0, 0, 0, 0, 0]) };
-    stop()
+    hang_forever()
 }
 
 /// Sleeps for ever: what is left when even the way out failed.
-pub fn stop() -> ! {
+pub fn hang_forever() -> ! {
     loop {
         // ppoll without descriptors and without a time limit: what pause(2) does where an architecture has it.
         // SAFETY: no descriptor, time limit or mask is read: the pointers are null.
         let _ = unsafe { call(__NR_ppoll, [0; 6]) };
     }
+}
+
+/// Makes `descriptor` available at `number`, for a program that is executed (dup3(2)).
+///
+/// # Errors
+/// EBADF for a number above the limit of open files.
+pub fn place_descriptor(descriptor: BorrowedFd<'_>, number: u32) -> Result<(), Errno> {
+    let from = descriptor.as_raw_fd() as usize;
+    // SAFETY: closing what `number` names cannot break memory; it is called by a child that uses none of its copies
+    // afterwards.
+    unsafe { call(__NR_dup3, [from, number as usize, 0, 0, 0, 0]) }.map(|_| ())
 }

@@ -55,7 +55,7 @@ pub fn reset_signals() {
 
 /// What one record of a signalfd says (signalfd(2), struct signalfd_siginfo).
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Caught {
+pub struct SignalInfo {
     /// The signal's number.
     pub signal: u32,
     /// The pid of the sender as this process's namespace sees it; 0 for the kernel and for outer namespaces.
@@ -63,9 +63,9 @@ pub struct Caught {
 }
 
 /// A signalfd, close-on-exec and non-blocking.
-pub struct Signals(OwnedFd);
+pub struct SignalFd(OwnedFd);
 
-impl Signals {
+impl SignalFd {
     /// Opens one for the signals of `set`, which the caller has blocked.
     ///
     /// # Errors
@@ -87,7 +87,7 @@ impl Signals {
     }
 
     /// The next pending signal; none when there is none.
-    pub fn next(&self) -> Option<Caught> {
+    pub fn next(&self) -> Option<SignalInfo> {
         let mut record = [0_u8; 128];
         let number = linux_raw_sys::general::__NR_read;
         let address = record.as_mut_ptr();
@@ -96,7 +96,7 @@ impl Signals {
         // ssi_signo is the first word, ssi_pid the fourth.
         let word = |at: usize| u32::from_ne_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]]);
         match length {
-            Ok(128) => Some(Caught { signal: word(0), sender: word(12) }),
+            Ok(128) => Some(SignalInfo { signal: word(0), sender: word(12) }),
             _ => None,
         }
     }
@@ -104,7 +104,7 @@ impl Signals {
 
 /// The signals that mean something to PID 1.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Named {
+pub enum InitSignal {
     /// SIGCHLD: a child ended.
     Child,
     /// SIGINT: from the kernel it is Ctrl-Alt-Del.
@@ -115,7 +115,7 @@ pub enum Named {
     Power,
 }
 
-impl Named {
+impl InitSignal {
     /// The signal with this number; none for every other one.
     pub fn of(number: u32) -> Option<Self> {
         match number {

@@ -30,5 +30,5 @@ pub(crate) use parent::set_up::{LONGEST_MS, needs_helper, wait};
 #[cfg(not(test))]
 pub(crate) use parent::spawn::spawn;
 pub(crate) use parent::stop_signal::{hears, signal_below};
-pub(crate) use report::{Outcome, Report};
+pub(crate) use report::{Outcome, Report, SET_UP_FAILED};
 pub(crate) use template::{empty_folder, place as template_place, prepare as prepare_template};

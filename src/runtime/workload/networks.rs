@@ -56,9 +56,9 @@ impl Networks {
         let place = self.shared.get_mut(config.slots.of(owner)).ok_or(Errno::INVAL)?;
         let away = Away(Some(current()?));
         match place {
-            Some(namespace) => hilum_sys::enter_network_namespace(namespace.as_fd())?,
+            Some(namespace) => crate::os::namespaces::enter_network(namespace.as_fd())?,
             None => {
-                hilum_sys::own_network_namespace()?;
+                hilum_sys::unshare_network()?;
                 let made = set_up().and_then(|namespace| {
                     if let (Some(workload), Away(Some(own))) = (config.workloads.get(owner), &away) {
                         connect(&mut self.rules, config, workload, own, &namespace)?;
@@ -81,7 +81,7 @@ impl Networks {
 impl Away {
     /// Goes back.
     pub(crate) fn leave(self) -> Result<(), Errno> {
-        self.0.map_or(Ok(()), |own| hilum_sys::enter_network_namespace(own.as_fd()))
+        self.0.map_or(Ok(()), |own| crate::os::namespaces::enter_network(own.as_fd()))
     }
 }
 
@@ -96,13 +96,13 @@ fn connect(
     if workload.network.links.is_empty() {
         return Ok(());
     }
-    hilum_sys::enter_network_namespace(own.as_fd())?;
+    crate::os::namespaces::enter_network(own.as_fd())?;
     let links = || (0..).zip(config.pools.of(workload.network.links));
     links().try_for_each(|(number, link)| crate::net::connect(workload, link, number, namespace.as_fd()))?;
     if has_tables(&workload.network, &config.pools) {
         rules.make(config, workload)?;
     }
-    hilum_sys::enter_network_namespace(namespace.as_fd())?;
+    crate::os::namespaces::enter_network(namespace.as_fd())?;
     links().try_for_each(|(number, link)| crate::net::set_up(config, workload, link, number))
 }
 

@@ -6,6 +6,9 @@ use hilum::errno;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
+/// The exit status of a workload whose set-up failed, as container engines have it.
+pub(crate) const SET_UP_FAILED: u8 = 125;
+
 /// The index of a step in the workload's plan, and what the kernel said.
 #[derive(Clone, Copy)]
 pub(crate) struct Report {

@@ -4,7 +4,7 @@ use crate::os::path::access;
 use core::ffi::CStr;
 use hilum::config::{Check, Variable, Workload, limits};
 use hilum::plan::NOTIFY;
-use hilum_sys::Once;
+use hilum_sys::TakeCell;
 use rustix::fs::Access;
 use rustix::io::Errno;
 
@@ -13,7 +13,7 @@ const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/s
 
 /// The program's strings: every word of `exec` and every variable, each on a line of the configuration.
 const STRINGS_BYTES: usize = limits::LINE_BYTES * (limits::VARIABLES + 2);
-static STRINGS: Once<[u8; STRINGS_BYTES]> = Once::new([0; STRINGS_BYTES]);
+static STRINGS: TakeCell<[u8; STRINGS_BYTES]> = TakeCell::new([0; STRINGS_BYTES]);
 
 /// A program and its environment.
 pub(crate) struct Program<'a> {

@@ -8,7 +8,7 @@ use crate::os::clock::monotonic_ms;
 use crate::os::wait::timespec_from_ms;
 use hilum::config::{Pools, Stop, Workload};
 use hilum::plan::{Step, plan};
-use hilum_sys::{Cloned, SignalSet, Signals, exit};
+use hilum_sys::{Cloned, SignalFd, SignalSet, exit};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
@@ -27,7 +27,7 @@ pub(crate) fn stay(workload: &Workload<'_>, pools: &Pools<'_>) -> Result<(), Err
             // The report among them: PID 1 waits for its end.
             let _ = hilum_sys::close_range(3, u32::MAX);
             let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
-            let signals = Signals::open(SignalSet::ALL)?;
+            let signals = SignalFd::open(SignalSet::ALL)?;
             for step in &plan(workload, pools).steps {
                 if let Step::Seccomp(seccomp, capabilities) = step {
                     // Without it the program would have a neighbour that is less confined.
@@ -41,7 +41,7 @@ pub(crate) fn stay(workload: &Workload<'_>, pools: &Pools<'_>) -> Result<(), Err
 
 /// Forwards signals to the program, and reaps. When the program has ended, what is left gets the workload's stop signal and its
 /// grace; the kernel ends it with this process.
-fn reap(program: Pid, signals: &Signals, stop: &Stop) -> ! {
+fn reap(program: Pid, signals: &SignalFd, stop: &Stop) -> ! {
     /// What shells add to the number of a signal that ended a program.
     const SIGNALLED: i32 = 128;
     // Of the program, once it has ended.

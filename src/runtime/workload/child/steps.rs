@@ -11,7 +11,7 @@ use crate::os::errno::describe;
 use crate::os::privileges::drop_bounding_set;
 use crate::workload::handover::{FdList, receive_fds, send_fds};
 use crate::workload::mounts;
-use crate::workload::report::{Joining, Report, send_time};
+use crate::workload::report::{Joining, Report, SET_UP_FAILED, send_time};
 use core::ffi::CStr;
 use core::mem::forget;
 use hilum::config::{Config, Workload};
@@ -24,7 +24,6 @@ use rustix::io::Errno;
 /// Statuses of a start that failed, as shells (POSIX 2.8.2) and container engines give them.
 const STATUS_NOT_FOUND: i32 = 127;
 const STATUS_NOT_EXECUTABLE: i32 = 126;
-const STATUS_SETUP: i32 = 125;
 
 /// The file of /run that becomes /etc/hosts.
 const HOSTS: &CStr = c"hosts";
@@ -97,7 +96,7 @@ pub(crate) fn run(workload: &Workload<'_>, plan: &Plan<'_>, pipes: &Pipes<'_>) -
         }
     }
     // The last step of every plan is the program, so this is not reached.
-    exit(STATUS_SETUP)
+    exit(SET_UP_FAILED.into())
 }
 
 /// Carries out what `plan` holds for a further program inside of the workload, and becomes that program. `connect` makes
@@ -127,7 +126,7 @@ pub(crate) fn run_program(
             child.fail(index, step, errno);
         }
     }
-    exit(STATUS_SETUP)
+    exit(SET_UP_FAILED.into())
 }
 
 impl Child<'_> {
@@ -137,7 +136,7 @@ impl Child<'_> {
         exit(match (step, errno) {
             (Step::Execute(_), Errno::NOENT | Errno::LIBACC) => STATUS_NOT_FOUND,
             (Step::Execute(_), _) => STATUS_NOT_EXECUTABLE,
-            _ => STATUS_SETUP,
+            _ => SET_UP_FAILED.into(),
         })
     }
 
@@ -151,7 +150,7 @@ impl Child<'_> {
                     Ok(())
                 }
                 // The other side failed, and has said why.
-                None => exit(STATUS_SETUP),
+                None => exit(SET_UP_FAILED.into()),
             },
             Step::BecomeNsRoot => identity::become_zero(),
             Step::Session => rustix::process::setsid().map(|_| ()),
@@ -173,7 +172,7 @@ impl Child<'_> {
             }
             Step::PrivateMounts => {
                 self.template = Some(mounts::open_template(self.pipes.template)?);
-                mounts::make_private()
+                crate::os::root::make_private()
             }
             Step::Root { is_writable } => mounts::attach_root(self.next_opened()?, is_writable),
             Step::Mount(ref mount) if !mount.is_held => mounts::make_at(mount),

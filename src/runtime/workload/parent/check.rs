@@ -20,7 +20,7 @@ pub(crate) fn is_good(target: &Target<'_>, check: &Check<'_>, within_ms: u64) ->
     match check {
         Check::Tcp(port) => {
             let flag = hilum::namespaces::Namespaces::flag("net");
-            hilum_sys::enter_namespaces(target.pidfd, flag).is_ok() && accepts(*port, until_ms)
+            crate::os::namespaces::enter(target.pidfd, flag).is_ok() && accepts(*port, until_ms)
         }
         // A disk may not answer: a process of its own asks it.
         Check::File(path) => with_timeout(within_ms, &mut || has_file(target.pid, path)).is_ok(),

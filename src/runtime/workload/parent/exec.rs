@@ -103,7 +103,7 @@ impl Target<'_> {
         if self.workload.isolation.is_net_shared {
             namespaces |= Namespaces::flag("net");
         }
-        hilum_sys::enter_namespaces(self.pidfd, namespaces)?;
+        crate::os::namespaces::enter(self.pidfd, namespaces)?;
         Ok(Inside { group, group_namespace })
     }
 
@@ -126,7 +126,7 @@ impl Target<'_> {
             Cloned::Child => {
                 drop(report);
                 if let Some(namespace) = &inside.group_namespace
-                    && let Err(errno) = hilum_sys::enter_namespaces(namespace.as_fd(), Namespaces::flag("cgroup"))
+                    && let Err(errno) = crate::os::namespaces::enter(namespace.as_fd(), Namespaces::flag("cgroup"))
                 {
                     let step = Joining::Groups.step();
                     Report { step, errno: describe(errno) }.send(report_writer.as_fd());

@@ -2,6 +2,7 @@
 //! and what may be written over them.
 
 use crate::os::path::Path;
+use crate::os::root::make_private;
 use crate::storage;
 use core::ffi::CStr;
 use hilum::config::Source;
@@ -13,8 +14,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountPropagationFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, mount_change, move_mount, open_tree,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, move_mount, open_tree,
 };
 use rustix::thread::{CapabilitySets, capabilities, set_capabilities};
 
@@ -202,8 +203,8 @@ pub(crate) fn overlay(
     users: Option<BorrowedFd<'_>>,
     first_id: u32,
 ) -> Result<OwnedFd, Errno> {
-    hilum_sys::own_mount_namespace()?;
-    mount_change(c"/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    hilum_sys::unshare_mount()?;
+    make_private()?;
     let scratch = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(scratch.as_fd(), c"mode", c"0755")?;
     fsconfig_create(scratch.as_fd())?;

@@ -1,7 +1,7 @@
 //! Two places for a value and the bytes that it borrows from: one is in use while the other is filled.
 //!
 //! A program without a heap cannot drop a table and make a new one. Here a place is filled only while nobody reads it,
-//! which is counted: a [`Lease`] is a reader, and no reference outlives the lease that it was taken from.
+//! which is counted: a [`ReadGuard`] is a reader, and no reference outlives the lease that it was taken from.
 
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
@@ -11,7 +11,7 @@ use core::sync::atomic::{AtomicU32, Ordering};
 mod tests;
 
 /// A type with a lifetime, and how to make a used value fit to be filled again.
-pub trait Family {
+pub trait Covariant {
     /// The type.
     type Of<'a>;
 
@@ -24,12 +24,12 @@ pub trait Family {
 }
 
 /// The two places.
-pub struct Shelf<F: Family, const BYTES: usize> {
+pub struct DoubleBuffer<F: Covariant, const BYTES: usize> {
     places: [Place<F, BYTES>; 2],
 }
 
 #[repr(C)]
-struct Place<F: Family, const BYTES: usize> {
+struct Place<F: Covariant, const BYTES: usize> {
     /// How many leases there are, beside `UNUSED`; or one of the words for a place without any.
     readers: AtomicU32,
     value: UnsafeCell<F::Of<'static>>,
@@ -38,7 +38,7 @@ struct Place<F: Family, const BYTES: usize> {
 
 // SAFETY: a place is written only while `readers` was raised from `FRESH` or `UNUSED` to `FILLING`, which one caller can do;
 // it is read only through leases, which exist only while `readers` counts them.
-unsafe impl<F: Family, const BYTES: usize> Sync for Shelf<F, BYTES> where F::Of<'static>: Send + Sync {}
+unsafe impl<F: Covariant, const BYTES: usize> Sync for DoubleBuffer<F, BYTES> where F::Of<'static>: Send + Sync {}
 
 /// What the count is of a place that was never filled.
 const FRESH: u32 = 0;
@@ -47,7 +47,7 @@ const UNUSED: u32 = 1;
 /// What it is while a place is filled.
 const FILLING: u32 = u32::MAX;
 
-impl<F: Family, const BYTES: usize> Shelf<F, BYTES> {
+impl<F: Covariant, const BYTES: usize> DoubleBuffer<F, BYTES> {
     /// Two places with their first contents; all-zero contents cost no bytes in the file.
     pub const fn new(first: F::Of<'static>, second: F::Of<'static>) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl<F: Family, const BYTES: usize> Shelf<F, BYTES> {
         &'static self,
         read: impl FnOnce(&mut [u8; BYTES]) -> Result<usize, E>,
         parse: impl for<'a> FnOnce(&'a [u8], &mut F::Of<'a>) -> Result<(), E>,
-    ) -> Result<Lease<F, BYTES>, Option<E>> {
+    ) -> Result<ReadGuard<F, BYTES>, Option<E>> {
         let takes = |place: &Place<F, BYTES>, from| {
             place.readers.compare_exchange(from, FILLING, Ordering::AcqRel, Ordering::Acquire).is_ok()
         };
@@ -95,7 +95,7 @@ impl<F: Family, const BYTES: usize> Shelf<F, BYTES> {
         match filled {
             Ok(()) => {
                 place.readers.store(UNUSED + 1, Ordering::Release);
-                Ok(Lease { place, family: PhantomData })
+                Ok(ReadGuard { place, family: PhantomData })
             }
             Err(error) => {
                 place.readers.store(UNUSED, Ordering::Release);
@@ -106,12 +106,12 @@ impl<F: Family, const BYTES: usize> Shelf<F, BYTES> {
 }
 
 /// The right to read a place, as long as it is kept. A copy of it is a further one.
-pub struct Lease<F: Family + 'static, const BYTES: usize> {
+pub struct ReadGuard<F: Covariant + 'static, const BYTES: usize> {
     place: &'static Place<F, BYTES>,
     family: PhantomData<F>,
 }
 
-impl<F: Family, const BYTES: usize> Lease<F, BYTES> {
+impl<F: Covariant, const BYTES: usize> ReadGuard<F, BYTES> {
     /// The value.
     pub fn get(&self) -> &F::Of<'_> {
         let value = self.place.value.get();
@@ -121,7 +121,7 @@ impl<F: Family, const BYTES: usize> Lease<F, BYTES> {
     }
 }
 
-impl<F: Family, const BYTES: usize> Clone for Lease<F, BYTES> {
+impl<F: Covariant, const BYTES: usize> Clone for ReadGuard<F, BYTES> {
     fn clone(&self) -> Self {
         let before = self.place.readers.fetch_add(1, Ordering::AcqRel);
         assert!(before < FILLING - 1, "there are never so many leases");
@@ -129,7 +129,7 @@ impl<F: Family, const BYTES: usize> Clone for Lease<F, BYTES> {
     }
 }
 
-impl<F: Family, const BYTES: usize> Drop for Lease<F, BYTES> {
+impl<F: Covariant, const BYTES: usize> Drop for ReadGuard<F, BYTES> {
     fn drop(&mut self) {
         self.place.readers.fetch_sub(1, Ordering::AcqRel);
     }

@@ -1,11 +1,11 @@
-use super::{Family, Lease, Shelf};
+use super::{Covariant, DoubleBuffer, ReadGuard};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// Words that borrow from the bytes of their place. They are on the heap, so that a sanitizer sees a use after `clear`.
 struct Words;
 
-impl Family for Words {
+impl Covariant for Words {
     type Of<'a> = Vec<&'a [u8]>;
 
     fn clear(value: &mut Self::Of<'_>) {
@@ -17,14 +17,14 @@ impl Family for Words {
     }
 }
 
-type WordShelf = Shelf<Words, 32>;
+type WordShelf = DoubleBuffer<Words, 32>;
 
-const fn shelf() -> WordShelf {
-    Shelf::new(Vec::new(), Vec::new())
+const fn buffer() -> WordShelf {
+    DoubleBuffer::new(Vec::new(), Vec::new())
 }
 
 /// Fills a place with a text, split at its blanks. An empty text is refused by the parser.
-fn fill(shelf: &'static WordShelf, text: &str) -> Result<Lease<Words, 32>, Option<&'static str>> {
+fn fill(shelf: &'static WordShelf, text: &str) -> Result<ReadGuard<Words, 32>, Option<&'static str>> {
     shelf.fill(
         |bytes| {
             bytes[..text.len()].copy_from_slice(text.as_bytes());
@@ -39,67 +39,67 @@ fn fill(shelf: &'static WordShelf, text: &str) -> Result<Lease<Words, 32>, Optio
 }
 
 /// The words of a lease, with blanks between them.
-fn text(lease: &Lease<Words, 32>) -> String {
+fn text(lease: &ReadGuard<Words, 32>) -> String {
     let words: Vec<_> = lease.get().iter().map(|word| std::str::from_utf8(word).expect("UTF-8")).collect();
     words.join(" ")
 }
 
 #[test]
 fn value_borrows_from_the_bytes_of_its_place() {
-    static SHELF: WordShelf = shelf();
-    let lease = fill(&SHELF, "one two three").expect("a free place");
+    static BUFFER: WordShelf = shelf();
+    let lease = fill(&BUFFER, "one two three").expect("a free place");
     assert_eq!(lease.get().len(), 3);
     assert_eq!(text(&lease), "one two three");
 }
 
 #[test]
 fn other_place_is_filled_while_the_first_is_read() {
-    static SHELF: WordShelf = shelf();
-    let old = fill(&SHELF, "old words").expect("a free place");
-    let new = fill(&SHELF, "new words").expect("the other place");
+    static BUFFER: WordShelf = shelf();
+    let old = fill(&BUFFER, "old words").expect("a free place");
+    let new = fill(&BUFFER, "new words").expect("the other place");
     assert_eq!((text(&old), text(&new)), ("old words".to_owned(), "new words".to_owned()));
 }
 
 #[test]
 fn third_value_is_refused_until_a_lease_ends() {
-    static SHELF: WordShelf = shelf();
-    let first = fill(&SHELF, "first").expect("a free place");
-    let second = fill(&SHELF, "second").expect("the other place");
-    assert!(matches!(fill(&SHELF, "third"), Err(None)));
+    static BUFFER: WordShelf = shelf();
+    let first = fill(&BUFFER, "first").expect("a free place");
+    let second = fill(&BUFFER, "second").expect("the other place");
+    assert!(matches!(fill(&BUFFER, "third"), Err(None)));
     drop(first);
-    let third = fill(&SHELF, "third").expect("the place of the first");
+    let third = fill(&BUFFER, "third").expect("the place of the first");
     assert_eq!((text(&second), text(&third)), ("second".to_owned(), "third".to_owned()));
 }
 
 #[test]
 fn copy_of_a_lease_keeps_its_place() {
-    static SHELF: WordShelf = shelf();
-    let first = fill(&SHELF, "first").expect("a free place");
+    static BUFFER: WordShelf = shelf();
+    let first = fill(&BUFFER, "first").expect("a free place");
     let copy = first.clone();
-    let _second = fill(&SHELF, "second").expect("the other place");
+    let _second = fill(&BUFFER, "second").expect("the other place");
     drop(first);
-    assert!(matches!(fill(&SHELF, "third"), Err(None)));
+    assert!(matches!(fill(&BUFFER, "third"), Err(None)));
     assert_eq!(text(&copy), "first");
     drop(copy);
-    assert!(fill(&SHELF, "third").is_ok());
+    assert!(fill(&BUFFER, "third").is_ok());
 }
 
 #[test]
 fn place_is_free_again_when_reading_or_parsing_fails() {
-    static SHELF: WordShelf = shelf();
-    let kept = fill(&SHELF, "kept").expect("a free place");
+    static BUFFER: WordShelf = shelf();
+    let kept = fill(&BUFFER, "kept").expect("a free place");
     for _ in 0..3 {
-        assert!(matches!(fill(&SHELF, ""), Err(Some("empty"))));
-        assert!(matches!(SHELF.fill(|_| Err("unread"), |_, _| Ok(())), Err(Some("unread"))));
+        assert!(matches!(fill(&BUFFER, ""), Err(Some("empty"))));
+        assert!(matches!(BUFFER.fill(|_| Err("unread"), |_, _| Ok(())), Err(Some("unread"))));
     }
-    let next = fill(&SHELF, "next").expect("the other place");
+    let next = fill(&BUFFER, "next").expect("the other place");
     assert_eq!((text(&kept), text(&next)), ("kept".to_owned(), "next".to_owned()));
 }
 
 #[test]
 fn length_beyond_the_place_is_cut() {
-    static SHELF: WordShelf = shelf();
-    let lease = SHELF.fill(
+    static BUFFER: WordShelf = shelf();
+    let lease = BUFFER.fill(
         |bytes| {
             bytes.fill(b'x');
             Ok::<_, ()>(1000)
@@ -115,7 +115,7 @@ fn length_beyond_the_place_is_cut() {
 /// A writer that overtakes a reader would show one word of another text.
 #[test]
 fn readers_and_writers_of_several_threads_never_see_half_a_text() {
-    static SHELF: WordShelf = shelf();
+    static BUFFER: WordShelf = shelf();
     static FILLED: AtomicUsize = AtomicUsize::new(0);
     let rounds = if cfg!(miri) { 30 } else { 3000 };
     let workers: Vec<_> = (0..4)
@@ -123,7 +123,7 @@ fn readers_and_writers_of_several_threads_never_see_half_a_text() {
             thread::spawn(move || {
                 for round in 0..rounds {
                     let word = format!("{worker}-{round}");
-                    let Ok(lease) = fill(&SHELF, &format!("{word} {word}")) else { continue };
+                    let Ok(lease) = fill(&BUFFER, &format!("{word} {word}")) else { continue };
                     FILLED.fetch_add(1, Ordering::Relaxed);
                     let reader = lease.clone();
                     drop(lease);

@@ -1,9 +1,9 @@
-use super::Once;
+use super::TakeCell;
 use std::thread;
 
 #[test]
 fn table_is_handed_out_once() {
-    static TABLE: Once<[u32; 4]> = Once::new([1, 2, 3, 4]);
+    static TABLE: TakeCell<[u32; 4]> = TakeCell::new([1, 2, 3, 4]);
     let table = TABLE.take().expect("the first call");
     table[0] = 7;
     assert!(TABLE.take().is_none());
@@ -12,7 +12,7 @@ fn table_is_handed_out_once() {
 
 #[test]
 fn one_of_several_threads_gets_the_table() {
-    static TABLE: Once<[u64; 64]> = Once::new([0; 64]);
+    static TABLE: TakeCell<[u64; 64]> = TakeCell::new([0; 64]);
     let takers: Vec<_> = (1..=4)
         .map(|number| {
             thread::spawn(move || {
@@ -30,5 +30,5 @@ fn one_of_several_threads_gets_the_table() {
 
 #[test]
 fn mark_lies_before_the_table() {
-    assert_eq!(core::mem::offset_of!(Once<[u8; 100_000]>, taken), 0);
+    assert_eq!(core::mem::offset_of!(TakeCell<[u8; 100_000]>, taken), 0);
 }

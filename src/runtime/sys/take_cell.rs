@@ -10,15 +10,15 @@ mod tests;
 ///
 /// The mark lies before the value: one behind a large table would be alone in a page.
 #[repr(C)]
-pub struct Once<T> {
+pub struct TakeCell<T> {
     taken: AtomicBool,
     value: UnsafeCell<T>,
 }
 
 // SAFETY: `take` lets one caller through, ever; no other path reaches the value, so it is never shared.
-unsafe impl<T: Send> Sync for Once<T> {}
+unsafe impl<T: Send> Sync for TakeCell<T> {}
 
-impl<T> Once<T> {
+impl<T> TakeCell<T> {
     /// A table with its first contents; all-zero contents cost no bytes in the file.
     pub const fn new(value: T) -> Self {
         Self { taken: AtomicBool::new(false), value: UnsafeCell::new(value) }

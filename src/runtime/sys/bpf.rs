@@ -1,0 +1,75 @@
+//! The device filters of control groups (bpf(2)).
+
+use crate::call::call;
+use linux_raw_sys::general::__NR_bpf;
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use rustix::io::Errno;
+
+/// Commands, kinds and places of bpf(2) (include/uapi/linux/bpf.h).
+const BPF_PROG_LOAD: usize = 5;
+const BPF_PROG_ATTACH: usize = 8;
+const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
+const BPF_CGROUP_DEVICE: u32 = 6;
+
+/// The first fields of `union bpf_attr` for BPF_PROG_LOAD.
+#[repr(C)]
+struct ProgramLoad {
+    kind: u32,
+    count: u32,
+    instructions: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log: u64,
+    kernel_version: u32,
+    flags: u32,
+}
+
+/// The first fields of `union bpf_attr` for BPF_PROG_ATTACH.
+#[repr(C)]
+struct ProgramAttach {
+    target: u32,
+    program: u32,
+    kind: u32,
+    flags: u32,
+}
+
+/// Loads a BPF program that decides which devices may be used. `program` holds `struct bpf_insn`s.
+///
+/// # Errors
+/// EINVAL without CONFIG_CGROUP_BPF or for a program that the verifier refuses, EPERM without CAP_BPF.
+pub fn load_device_filter(program: &[[u8; 8]]) -> Result<OwnedFd, Errno> {
+    let load = ProgramLoad {
+        kind: BPF_PROG_TYPE_CGROUP_DEVICE,
+        count: program.len() as u32,
+        instructions: program.as_ptr() as u64,
+        license: c"GPL".as_ptr() as u64,
+        log_level: 0,
+        log_size: 0,
+        log: 0,
+        kernel_version: 0,
+        flags: 0,
+    };
+    let address = &raw const load;
+    // SAFETY: the kernel reads the structure of the size that is passed, and behind it `count` instructions of eight
+    // bytes and a C string, which all outlive the call.
+    let loaded = unsafe { call(__NR_bpf, [BPF_PROG_LOAD, address as usize, size_of::<ProgramLoad>(), 0, 0, 0]) }?;
+    // SAFETY: the call gave a new descriptor that nobody else owns; it is close-on-exec.
+    Ok(unsafe { OwnedFd::from_raw_fd(loaded as i32) })
+}
+
+/// Has a loaded program decide for the processes of an open control group, as long as the group is there.
+///
+/// # Errors
+/// EPERM without CAP_NET_ADMIN, EBADF for another kind of descriptor.
+pub fn attach_device_filter(group: BorrowedFd<'_>, filter: BorrowedFd<'_>) -> Result<(), Errno> {
+    let attach = ProgramAttach {
+        target: group.as_raw_fd().unsigned_abs(),
+        program: filter.as_raw_fd().unsigned_abs(),
+        kind: BPF_CGROUP_DEVICE,
+        flags: 0,
+    };
+    let address = &raw const attach;
+    // SAFETY: the kernel reads the structure of the size that is passed.
+    unsafe { call(__NR_bpf, [BPF_PROG_ATTACH, address as usize, size_of::<ProgramAttach>(), 0, 0, 0]) }.map(|_| ())
+}
