@@ -78,8 +78,8 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
         );
     }
     // Each kind of link and the rules are made in a network namespace that goes away with a child.
-    for (which, (name, mend)) in crate::net::KINDS.iter().enumerate() {
-        let is_there = in_helper(&mut || crate::net::can(which));
+    for (which, (name, mend)) in crate::net::PROBES.iter().enumerate() {
+        let is_there = in_helper(&mut || crate::net::supports(which));
         tell(is_there, "network ", name, mend);
     }
     tell_settings(&mut tell);

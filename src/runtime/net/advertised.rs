@@ -39,11 +39,11 @@ impl BoardLinks {
                 None => delete_address(writer, index, prefix),
             })
         });
-        self.tell_advertised(place, link, prefix, taken, console);
+        self.print_advertised(place, link, prefix, taken, console);
     }
 
     /// Tells of a network once, and not more often than [`QUIET_MS`] allows.
-    fn tell_advertised(
+    fn print_advertised(
         &mut self,
         place: usize,
         link: &HostLink<'_>,

@@ -46,7 +46,7 @@ const fn instruction(code: u16, jump_true: u8, jump_false: u8, value: u32) -> [u
 }
 
 /// What a client says.
-pub(super) enum Word {
+pub(super) enum ClientEvent {
     /// It was given this, or offered it: whether a link can have it is to be looked at.
     Given(Lease),
     /// What it was given is not to be used any more.
@@ -64,16 +64,16 @@ pub(super) struct Running {
 
 impl Running {
     /// What it has said since; none for nothing.
-    pub(super) fn hear(&self) -> Option<Word> {
+    pub(super) fn recv(&self) -> Option<ClientEvent> {
         let mut bytes = [0; LEASE_BYTES];
         match recv(&self.socket, &mut bytes[..], RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
             Err(Errno::AGAIN) => None,
             // Its whole length: what is longer is no lease.
-            Ok((_, LEASE_BYTES)) => Some(Word::Given(Lease::read(&bytes))),
-            Ok((_, count)) if count == LOST.len() && bytes.starts_with(LOST) => Some(Word::Lost),
-            Ok((_, count)) if count > 0 => Some(Word::Nothing),
-            Err(Errno::INTR) => Some(Word::Nothing),
-            _ => Some(Word::Ended),
+            Ok((_, LEASE_BYTES)) => Some(ClientEvent::Given(Lease::read(&bytes))),
+            Ok((_, count)) if count == LOST.len() && bytes.starts_with(LOST) => Some(ClientEvent::Lost),
+            Ok((_, count)) if count > 0 => Some(ClientEvent::Nothing),
+            Err(Errno::INTR) => Some(ClientEvent::Nothing),
+            _ => Some(ClientEvent::Ended),
         }
     }
 }

@@ -33,7 +33,7 @@ impl BoardLinks {
         if let Some(taken) = self.taken(config, place, &lease) {
             let known = &mut self.known[place];
             if let Some(before) = known.lease.take() {
-                let _ = give_back(known.index, place, &before);
+                let _ = remove_lease(known.index, place, &before);
             }
             return self.refuse(place, link, lease, format_args!("{taken}"), console);
         }
@@ -41,11 +41,11 @@ impl BoardLinks {
         let known = &mut self.known[place];
         known.refused = None;
         let before = known.lease.replace(lease);
-        if let Err(errno) = take(known.index, place, before, &lease, link) {
+        if let Err(errno) = apply_lease(known.index, place, before, &lease, link) {
             console.info(format_args!("link {}: {}: {}", link.name, lease.prefix(), describe(errno)));
         }
         if !before.is_some_and(|before| before.is_like(&lease)) {
-            tell_lease(link, &lease, console);
+            print_lease(link, &lease, console);
         }
     }
 
@@ -59,9 +59,9 @@ impl BoardLinks {
         console: &mut Console,
     ) {
         let (known, at) = (&mut self.known[place], monotonic_ms());
-        let was_told = known.refused.is_some_and(|before| before.is_told && before.lease.is_like(&lease));
+        let was_told = known.refused.is_some_and(|before| before.is_reported && before.lease.is_like(&lease));
         let is_now = !was_told && at >= known.quiet_until;
-        known.refused = Some(Refused { lease, at, is_told: was_told || is_now });
+        known.refused = Some(Refused { lease, at, is_reported: was_told || is_now });
         if is_now {
             known.quiet_until = at + QUIET_MS;
             let (name, prefix, server) = (link.name, lease.prefix(), lease.server);
@@ -78,7 +78,7 @@ impl BoardLinks {
                 continue;
             }
             if let Some(old) = known.lease.take_if(is_free) {
-                let _ = give_back(known.index, other, &old);
+                let _ = remove_lease(known.index, other, &old);
                 console.info(format_args!("link {}: the lease of {} is over", link.name, old.prefix()));
             }
         }
@@ -99,7 +99,7 @@ impl BoardLinks {
 }
 
 /// Tells what a link was given.
-fn tell_lease(link: &HostLink<'_>, lease: &Lease, console: &mut Console) {
+fn print_lease(link: &HostLink<'_>, lease: &Lease, console: &mut Console) {
     let (name, prefix, server) = (link.name, lease.prefix(), lease.server);
     let mut router: heapless::String<24> = heapless::String::new();
     if let Some(address) = lease.router {
@@ -119,9 +119,15 @@ fn default_route(place: usize, lease: &Lease) -> Option<(Prefix, IpAddr, u32)> {
 }
 
 /// Gives the link what its client was given, and takes what it had before.
-fn take(index: u32, place: usize, before: Option<Lease>, lease: &Lease, link: &HostLink<'_>) -> Result<(), Errno> {
+fn apply_lease(
+    index: u32,
+    place: usize,
+    before: Option<Lease>,
+    lease: &Lease,
+    link: &HostLink<'_>,
+) -> Result<(), Errno> {
     if let Some(before) = before.filter(|before| before.prefix() != lease.prefix() || before.router != lease.router) {
-        let _ = give_back(index, place, &before);
+        let _ = remove_lease(index, place, &before);
     }
     let socket = route_socket()?;
     exchange(&socket, &mut |writer| {
@@ -139,7 +145,7 @@ fn take(index: u32, place: usize, before: Option<Lease>, lease: &Lease, link: &H
 }
 
 /// Takes from the link what its client was given.
-pub(super) fn give_back(index: u32, place: usize, lease: &Lease) -> Result<(), Errno> {
+pub(super) fn remove_lease(index: u32, place: usize, lease: &Lease) -> Result<(), Errno> {
     let socket = route_socket()?;
     if let Some((to, router, metric)) = default_route(place, lease) {
         // It may be gone with the link's carrier.

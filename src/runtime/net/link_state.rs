@@ -15,7 +15,7 @@ pub(super) struct Refused {
     pub(super) lease: Lease,
     /// When it was given, in milliseconds.
     pub(super) at: u64,
-    pub(super) is_told: bool,
+    pub(super) is_reported: bool,
 }
 
 /// The state of one link of the configuration.
@@ -25,7 +25,7 @@ pub(super) struct LinkState {
     pub(super) mac: Option<Mac>,
     pub(super) has_carrier: bool,
     /// That something is missing was told.
-    pub(super) is_told: bool,
+    pub(super) is_reported: bool,
     /// Who asks for its address.
     pub(super) client: Option<Running>,
     /// When the next one starts.
@@ -45,7 +45,7 @@ impl LinkState {
         index: 0,
         mac: None,
         has_carrier: false,
-        is_told: false,
+        is_reported: false,
         client: None,
         start_at: None,
         lease: None,
@@ -64,5 +64,5 @@ pub(crate) struct BoardLinks {
     pub(super) socket: Option<OwnedFd>,
     pub(super) known: [LinkState; limits::HOST_LINKS],
     /// When links without a carrier, or without a lease, are told of.
-    pub(super) tell_at: Option<u64>,
+    pub(super) report_at: Option<u64>,
 }

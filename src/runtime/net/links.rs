@@ -5,9 +5,9 @@
 //! that asks while there is a carrier ([`super::dhcp`]); what it was given is set here.
 
 use super::advertised::are_heard;
-use super::dhcp::{self, Running, Word};
+use super::dhcp::{self, ClientEvent, Running};
 use super::host_link::{is_meant, set_up};
-use super::lease::give_back;
+use super::lease::remove_lease;
 use super::link_state::{BoardLinks, LinkState};
 use super::{each_link, route_socket};
 use crate::console::Console;
@@ -38,7 +38,7 @@ impl BoardLinks {
             empty: "",
             socket: None,
             known: [const { LinkState::NOTHING }; limits::HOST_LINKS],
-            tell_at: None,
+            report_at: None,
         }
     }
 
@@ -54,7 +54,7 @@ impl BoardLinks {
             match follow(are_heard(config)) {
                 Ok(socket) => {
                     links.socket = Some(socket);
-                    links.tell_at = Some(monotonic_ms() + PATIENCE_MS);
+                    links.report_at = Some(monotonic_ms() + PATIENCE_MS);
                 }
                 Err(errno) => console.error(format_args!("links: {}", describe(errno))),
             }
@@ -74,7 +74,7 @@ impl BoardLinks {
     /// When [`Self::turn`] has something to do.
     pub(crate) fn deadline(&self) -> Option<u64> {
         // A link that has no MAC address yet, or never, does not start one.
-        self.known.iter().filter_map(|known| known.mac.and(known.start_at)).chain(self.tell_at).min()
+        self.known.iter().filter_map(|known| known.mac.and(known.start_at)).chain(self.report_at).min()
     }
 
     /// Sets up what is there.
@@ -133,10 +133,10 @@ impl BoardLinks {
                 }
             }
         }
-        if self.tell_at.is_none_or(|at| now < at) {
+        if self.report_at.is_none_or(|at| now < at) {
             return;
         }
-        self.tell_at = None;
+        self.report_at = None;
         for (link, known) in config.system.network.links.iter().zip(&mut self.known) {
             let what = match known {
                 LinkState { index: 0, .. } => "is not there",
@@ -146,7 +146,7 @@ impl BoardLinks {
                 }
                 _ => continue,
             };
-            known.is_told = true;
+            known.is_reported = true;
             console.info(format_args!("link {}: {what}", link.name));
         }
     }
@@ -160,24 +160,24 @@ impl BoardLinks {
     pub(crate) fn read_client(&mut self, config: &Config<'_>, place: usize, console: &mut Console) -> bool {
         let Some(link) = config.system.network.links.get(place) else { return false };
         for _ in 0..LEASES {
-            let Some(word) = self.known[place].client.as_ref().and_then(Running::hear) else { return false };
+            let Some(word) = self.known[place].client.as_ref().and_then(Running::recv) else { return false };
             let known = &mut self.known[place];
             match word {
-                Word::Given(lease) => self.given(config, place, lease, console),
-                Word::Lost => {
+                ClientEvent::Given(lease) => self.given(config, place, lease, console),
+                ClientEvent::Lost => {
                     known.refused = None;
                     if let Some(lease) = known.lease.take() {
-                        let _ = give_back(known.index, place, &lease);
+                        let _ = remove_lease(known.index, place, &lease);
                         console.info(format_args!("link {}: the lease of {} is over", link.name, lease.prefix()));
                     }
                 }
-                Word::Ended => {
+                ClientEvent::Ended => {
                     known.client = None;
                     known.start_at = Some(monotonic_ms() + AGAIN_MS);
                     console.info(format_args!("link {}: its DHCP client ended; another one starts", link.name));
                     return false;
                 }
-                Word::Nothing => continue,
+                ClientEvent::Nothing => continue,
             }
             self.retry(config, console);
             self.write_name_servers(config, console);
@@ -186,7 +186,7 @@ impl BoardLinks {
     }
 
     fn hear(&mut self, config: &Config<'_>, entry: &LinkEntry<'_>, console: &mut Console) {
-        let (is_settled, mut has_changed) = (self.tell_at.is_none(), false);
+        let (is_settled, mut has_changed) = (self.report_at.is_none(), false);
         for (link, known) in config.system.network.links.iter().zip(&mut self.known) {
             if entry.is_gone {
                 if known.index == entry.index {
@@ -194,7 +194,7 @@ impl BoardLinks {
                         config.workloads.iter().flat_map(|workload| config.pools.of(workload.network.links));
                     let is_given = inner.any(|inner| inner.attachment == Attachment::Physical(link.name));
                     has_changed |= known.lease.is_some();
-                    *known = LinkState { is_told: !is_given, ..LinkState::NOTHING };
+                    *known = LinkState { is_reported: !is_given, ..LinkState::NOTHING };
                     if is_given {
                         continue;
                     }
@@ -208,7 +208,7 @@ impl BoardLinks {
                 continue;
             }
             if known.index != entry.index {
-                *known = LinkState { index: entry.index, is_told: known.is_told, ..LinkState::NOTHING };
+                *known = LinkState { index: entry.index, is_reported: known.is_reported, ..LinkState::NOTHING };
                 if let Err(errno) = set_up(config, link, entry) {
                     console.info(format_args!("link {}: {}", link.name, describe(errno)));
                 }
@@ -217,8 +217,8 @@ impl BoardLinks {
             if known.has_carrier != entry.has_carrier {
                 known.has_carrier = entry.has_carrier;
                 // At first it comes and goes with what the driver does.
-                if known.is_told || (is_settled && !entry.has_carrier) {
-                    known.is_told = true;
+                if known.is_reported || (is_settled && !entry.has_carrier) {
+                    known.is_reported = true;
                     let what = if entry.has_carrier { "has a carrier" } else { "lost its carrier" };
                     console.info(format_args!("link {}: {what}", link.name));
                 }

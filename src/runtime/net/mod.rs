@@ -2,7 +2,6 @@
 //!
 //! Every exchange is one send and the answers to it, which the kernel gives inside of send: nothing here waits.
 
-mod ability;
 mod advertised;
 mod bridges;
 mod dhcp;
@@ -10,11 +9,12 @@ mod host_link;
 mod lease;
 mod link_state;
 mod links;
+mod probe;
 mod workload;
 
-pub(crate) use ability::{KINDS, can};
 pub(crate) use bridges::{adopt, prepare, set_all};
 pub(crate) use link_state::BoardLinks;
+pub(crate) use probe::{PROBES, supports};
 pub(crate) use workload::{Rules, connect, set_up};
 
 use hilum::netlink::{LinkEntry, List, Message, Messages, Refusal, Writer, acknowledge, list};

@@ -9,7 +9,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 /// What is looked at, and what mends it.
-pub(crate) const KINDS: [(&str, &str); 6] = [
+pub(crate) const PROBES: [(&str, &str); 6] = [
     ("bridges (bridge)", "module bridge, or CONFIG_BRIDGE"),
     ("pairs of links (link veth)", "module veth, or CONFIG_VETH"),
     ("macvlan (link macvlan)", "module macvlan, or CONFIG_MACVLAN"),
@@ -22,7 +22,7 @@ pub(crate) const KINDS: [(&str, &str); 6] = [
 ];
 
 /// Whether the kernel can do the one with this index. It leaves traces in the network namespace that it is called in.
-pub(crate) fn can(which: usize) -> bool {
+pub(crate) fn supports(which: usize) -> bool {
     attempt(which).is_ok()
 }
 
