@@ -208,5 +208,7 @@ fn finish(connection: &Connection, flows: &mut [Flow; 3]) -> i32 {
     let failed = flows.iter().zip(names).filter_map(|(flow, name)| Some((name, flow.failed?)));
     let count =
         failed.map(|(name, errno)| print(format_args!("hilum: standard {name}: {}\n", describe(errno)))).count();
-    if status == DONE && count > 0 { FAILED } else { status }
+    // A program that still writes when its output cannot be passed on gets a SIGPIPE for that.
+    let is_ours = status == DONE || status == 128 + PIPE as i32;
+    if is_ours && count > 0 { FAILED } else { status }
 }
