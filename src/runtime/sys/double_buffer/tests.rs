@@ -17,15 +17,15 @@ impl Covariant for Words {
     }
 }
 
-type WordShelf = DoubleBuffer<Words, 32>;
+type WordBuffer = DoubleBuffer<Words, 32>;
 
-const fn buffer() -> WordShelf {
+const fn buffer() -> WordBuffer {
     DoubleBuffer::new(Vec::new(), Vec::new())
 }
 
 /// Fills a place with a text, split at its blanks. An empty text is refused by the parser.
-fn fill(shelf: &'static WordShelf, text: &str) -> Result<ReadGuard<Words, 32>, Option<&'static str>> {
-    shelf.fill(
+fn fill(buffer: &'static WordBuffer, text: &str) -> Result<ReadGuard<Words, 32>, Option<&'static str>> {
+    buffer.fill(
         |bytes| {
             bytes[..text.len()].copy_from_slice(text.as_bytes());
             Ok(text.len())
@@ -38,31 +38,31 @@ fn fill(shelf: &'static WordShelf, text: &str) -> Result<ReadGuard<Words, 32>, O
     )
 }
 
-/// The words of a lease, with blanks between them.
-fn text(lease: &ReadGuard<Words, 32>) -> String {
-    let words: Vec<_> = lease.get().iter().map(|word| std::str::from_utf8(word).expect("UTF-8")).collect();
+/// The words of a guard, with blanks between them.
+fn text(guard: &ReadGuard<Words, 32>) -> String {
+    let words: Vec<_> = guard.get().iter().map(|word| std::str::from_utf8(word).expect("UTF-8")).collect();
     words.join(" ")
 }
 
 #[test]
 fn value_borrows_from_the_bytes_of_its_place() {
-    static BUFFER: WordShelf = shelf();
-    let lease = fill(&BUFFER, "one two three").expect("a free place");
-    assert_eq!(lease.get().len(), 3);
-    assert_eq!(text(&lease), "one two three");
+    static BUFFER: WordBuffer = buffer();
+    let guard = fill(&BUFFER, "one two three").expect("a free place");
+    assert_eq!(guard.get().len(), 3);
+    assert_eq!(text(&guard), "one two three");
 }
 
 #[test]
 fn other_place_is_filled_while_the_first_is_read() {
-    static BUFFER: WordShelf = shelf();
+    static BUFFER: WordBuffer = buffer();
     let old = fill(&BUFFER, "old words").expect("a free place");
     let new = fill(&BUFFER, "new words").expect("the other place");
     assert_eq!((text(&old), text(&new)), ("old words".to_owned(), "new words".to_owned()));
 }
 
 #[test]
-fn third_value_is_refused_until_a_lease_ends() {
-    static BUFFER: WordShelf = shelf();
+fn third_value_is_refused_until_a_guard_ends() {
+    static BUFFER: WordBuffer = buffer();
     let first = fill(&BUFFER, "first").expect("a free place");
     let second = fill(&BUFFER, "second").expect("the other place");
     assert!(matches!(fill(&BUFFER, "third"), Err(None)));
@@ -72,8 +72,8 @@ fn third_value_is_refused_until_a_lease_ends() {
 }
 
 #[test]
-fn copy_of_a_lease_keeps_its_place() {
-    static BUFFER: WordShelf = shelf();
+fn copy_of_a_guard_keeps_its_place() {
+    static BUFFER: WordBuffer = buffer();
     let first = fill(&BUFFER, "first").expect("a free place");
     let copy = first.clone();
     let _second = fill(&BUFFER, "second").expect("the other place");
@@ -86,7 +86,7 @@ fn copy_of_a_lease_keeps_its_place() {
 
 #[test]
 fn place_is_free_again_when_reading_or_parsing_fails() {
-    static BUFFER: WordShelf = shelf();
+    static BUFFER: WordBuffer = buffer();
     let kept = fill(&BUFFER, "kept").expect("a free place");
     for _ in 0..3 {
         assert!(matches!(fill(&BUFFER, ""), Err(Some("empty"))));
@@ -98,8 +98,8 @@ fn place_is_free_again_when_reading_or_parsing_fails() {
 
 #[test]
 fn length_beyond_the_place_is_cut() {
-    static BUFFER: WordShelf = shelf();
-    let lease = BUFFER.fill(
+    static BUFFER: WordBuffer = buffer();
+    let guard = BUFFER.fill(
         |bytes| {
             bytes.fill(b'x');
             Ok::<_, ()>(1000)
@@ -109,13 +109,13 @@ fn length_beyond_the_place_is_cut() {
             Ok(())
         },
     );
-    assert_eq!(lease.expect("a free place").get(), &[&[b'x'; 32][..]]);
+    assert_eq!(guard.expect("a free place").get(), &[&[b'x'; 32][..]]);
 }
 
 /// A writer that overtakes a reader would show one word of another text.
 #[test]
 fn readers_and_writers_of_several_threads_never_see_half_a_text() {
-    static BUFFER: WordShelf = shelf();
+    static BUFFER: WordBuffer = buffer();
     static FILLED: AtomicUsize = AtomicUsize::new(0);
     let rounds = if cfg!(miri) { 30 } else { 3000 };
     let workers: Vec<_> = (0..4)
@@ -123,10 +123,10 @@ fn readers_and_writers_of_several_threads_never_see_half_a_text() {
             thread::spawn(move || {
                 for round in 0..rounds {
                     let word = format!("{worker}-{round}");
-                    let Ok(lease) = fill(&BUFFER, &format!("{word} {word}")) else { continue };
+                    let Ok(guard) = fill(&BUFFER, &format!("{word} {word}")) else { continue };
                     FILLED.fetch_add(1, Ordering::Relaxed);
-                    let reader = lease.clone();
-                    drop(lease);
+                    let reader = guard.clone();
+                    drop(guard);
                     let seen = text(&reader);
                     assert_eq!(seen, format!("{word} {word}"));
                 }
