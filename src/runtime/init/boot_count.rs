@@ -54,7 +54,10 @@ impl BootCount {
                     console.error(format_args!("{count} boots in a row went badly"));
                 }
             }
-            Err(errno) => console.error(format_args!("boots {path}: {}: bad boots are not counted", describe(errno))),
+            Err(errno) => {
+                let why = if errno == Errno::LOOP { "no symbolic link may lead there; " } else { "" };
+                console.error(format_args!("boots {path}: {}: {why}bad boots are not counted", describe(errno)));
+            }
         }
     }
 

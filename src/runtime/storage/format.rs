@@ -40,7 +40,7 @@ pub(super) fn format(mount: &SystemMount<'_>, device: &Name) -> Result<u32, Errn
     append(&mut path, format_args!("{BLUEPRINTS}{}", mount.target)).map_err(|_| Errno::NAMETOOLONG)?;
     let mut file = [0; 64 * 1024];
     let length = read_file(&path, &mut file)?;
-    let blueprint = Blueprint::read(&file[..length]).ok_or(Errno::NOEXEC)?;
+    let blueprint = Blueprint::read(&file[..length]).ok_or(Errno::INVAL)?;
     let disk = open(device.as_str(), OFlags::WRONLY | OFlags::EXCL | OFlags::CLOEXEC, Mode::empty())?;
     if seek(&disk, SeekFrom::End(0))? < blueprint.bytes {
         return Err(Errno::NOSPC);

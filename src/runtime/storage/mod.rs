@@ -140,7 +140,8 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
     let device = match find(source, mount.wait_ms.into(), down, waits) {
         Ok(device) => device,
         Err(errno) => {
-            console.error(format_args!("mount {target}: {}: {}", mount.source, describe(errno)));
+            let why = if errno == Errno::CANCELED { ": the board goes down" } else { "" };
+            console.error(format_args!("mount {target}: {}: {}{why}", mount.source, describe(errno)));
             return false;
         }
     };
@@ -169,7 +170,9 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
                 }
                 Err(errno) if is_damage(errno) => decision = decide_refused(mount, has_repaired),
                 Err(errno) => {
-                    console.error(format_args!("mount {target}: {device} as {}: {}", mount.kind, describe(errno)));
+                    let why =
+                        if errno == Errno::NODEV { ": the kernel lacks it, or its module is not loaded" } else { "" };
+                    console.error(format_args!("mount {target}: {device} as {}: {}{why}", mount.kind, describe(errno)));
                     return false;
                 }
             }

@@ -143,7 +143,7 @@ fn bad_workloads_fail_alone_with_their_step(arch: Architecture) {
         ),
         (
             "foreign",
-            "exec /bin/foreign: ENOEXEC (not an executable of this machine): built for another architecture, or no program at all; a script begins with #!",
+            "exec /bin/foreign: ENOEXEC (exec format error): built for another architecture, or no program at all; a script begins with #!",
         ),
         (
             "absent",
@@ -155,7 +155,7 @@ fn bad_workloads_fail_alone_with_their_step(arch: Architecture) {
         ),
         (
             "loaderless",
-            "exec /bin/script: ELIBACC (a needed library is missing): its interpreter or dynamic loader is not in the root filesystem; add it",
+            "exec /bin/script: ELIBACC (can not access a needed shared library): its interpreter or dynamic loader is not in the root filesystem; add it",
         ),
         (
             "folderless",

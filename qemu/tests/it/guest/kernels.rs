@@ -215,7 +215,7 @@ fn kernel_that_allows_no_namespace_is_told_and_what_shares_it_starts(arch: Archi
     has_line(&console, "hilum: NO  new user namespaces: sysctl user.max_user_namespaces above 0");
     has_line(
         &console,
-        "hilum: workload \"own\": start: ENOSPC (no space left): the limits below /proc/sys/user allow no more namespaces",
+        "hilum: workload \"own\": start: ENOSPC (no space left on device): the limits below /proc/sys/user allow no more namespaces",
     );
     assert!(facts(&console, "own", "pid").is_empty(), "{console}");
 }

@@ -224,7 +224,7 @@ fn folder_of_the_board_is_as_writable_as_its_line_says(arch: Architecture) {
         has_line(
             &console,
             &format!(
-                "hilum: workload \"{name}\": {step}: ELOOP (a symbolic link is in the way): write the path that the link leads to: on the board's side links are not followed"
+                "hilum: workload \"{name}\": {step}: ELOOP (too many levels of symbolic links): write the path that the link leads to: on the board's side links are not followed"
             ),
         );
     }

@@ -185,7 +185,7 @@ fn board_that_waits_for_a_disk_sleeps(arch: Architecture) {
 fn board_that_waits_for_a_disk_goes_down_at_once(arch: Architecture) {
     // Ten minutes are longer than this test has.
     let console = run(arch, &board(arch, "mount LABEL=none /a ext4 wait=10m", &section("a", "do sleep:1000", "")), &[]);
-    has_line(&console, "hilum: mount /a: LABEL=none: ECANCELED (the board goes down)");
+    has_line(&console, "hilum: mount /a: LABEL=none: ECANCELED (operation canceled): the board goes down");
     has_line(&console, "hilum: power off");
 }
 
@@ -250,7 +250,7 @@ fn empty_disk_becomes_a_filesystem_as_large_as_itself(arch: Architecture) {
     let console = run(arch, &image, &[&disk, &small]);
     has_line(&console, "hilum: mount /a: /dev/vda: no filesystem there; making a new ext4");
     has_line(&console, "hilum: mount /a: ext4 on /dev/vda");
-    has_line(&console, "hilum: mount /b: /dev/vdb: ENOSPC (no space left)");
+    has_line(&console, "hilum: mount /b: /dev/vdb: ENOSPC (no space left on device)");
     has_line(&console, "hilum: mount /b: /dev/vdb as ext4: no filesystem there");
     // What did not work is not tried again, and said once.
     assert_eq!(console.matches("hilum: mount /b: not mounted").count(), 1, "{console}");
@@ -327,7 +327,7 @@ fn layer_on_a_disk_is_written_and_stays(arch: Architecture) {
     let flags = u32::from_str_radix(flags, 16).expect("a number") | IMMUTABLE;
     debugfs(&disk, &format!("sif layer/work flags {flags:#x}"));
     let console = run(arch, &board(arch, system, &layered(again, "")), &[&disk]);
-    let line = "hilum: workload \"first\": make overlay /data/layer: EROFS (read-only filesystem): ";
+    let line = "hilum: workload \"first\": make overlay /data/layer: EROFS (read-only file system): ";
     assert!(console.contains(line), "{console}");
 }
 

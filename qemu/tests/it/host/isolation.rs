@@ -148,7 +148,7 @@ fn symbolic_link_in_the_root_filesystem_leads_no_mount_elsewhere() {
         let (_, console) = host_root.run(&one("exec /bin/probe exit 0\nrestart never"));
         let verb = if place == "dev" { "attach" } else { "mount" };
         let line = format!(
-            "hilum: workload \"a\": {verb} /{place}: ELOOP (a symbolic link is in the way): the root filesystem has a symbolic link where a folder is needed"
+            "hilum: workload \"a\": {verb} /{place}: ELOOP (too many levels of symbolic links): the root filesystem has a symbolic link where a folder is needed"
         );
         has_line(&console, &line);
         assert_eq!(std::fs::read_dir(&canary).expect("it is there").count(), 0, "something was made in the canary");

@@ -192,7 +192,10 @@ fn program_whose_reader_has_gone_ends_as_it_would_without_exec() {
     let full = File::options().write(true).open("/dev/full").expect("/dev/full");
     let output = host_root.command(&["exec", "a", "/bin/probe", "now"]).stdout(full).output().expect("hilum");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!((output.status.code(), said.as_str()), (Some(1), "hilum: standard output: ENOSPC (no space left)\n"));
+    assert_eq!(
+        (output.status.code(), said.as_str()),
+        (Some(1), "hilum: standard output: ENOSPC (no space left on device)\n")
+    );
     // A program that does not read to the end.
     let mut command = host_root.command(&["exec", "a", "/bin/probe", "exit", "4"]);
     let mut child = command.stdin(Stdio::piped()).spawn().expect("hilum");

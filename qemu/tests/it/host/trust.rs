@@ -108,7 +108,7 @@ fn links_lead_neither_the_log_file_nor_the_count_of_boots_elsewhere() {
         let (_, console) = host_root.run(&lines);
         has_line(&console, "hilum: log: the file cannot be written any more");
         let line = format!(
-            "hilum: boots {}: ELOOP (a symbolic link is in the way): bad boots are not counted",
+            "hilum: boots {}: ELOOP (too many levels of symbolic links): no symbolic link may lead there; bad boots are not counted",
             place("count").display()
         );
         has_line(&console, &line);

@@ -238,7 +238,7 @@ fn workload_that_takes_every_terminal_leaves_those_of_others_and_is_told_why_it_
     assert_eq!(status.code(), Some(125));
     has_line(
         &screen,
-        "hilum: open terminal /dev/pts/ptmx: ENOSPC (no space left): the workload has as many terminals open as it may have, or the board has none left; -T goes without",
+        "hilum: open terminal /dev/pts/ptmx: ENOSPC (no space left on device): the workload has as many terminals open as it may have, or the board has none left; -T goes without",
     );
     assert_eq!(host_root.ask(&["exec", "a", "-T", "/bin/probe", "do", "say:inside"]).1, "inside\ndid say:inside 0\n");
 }
