@@ -91,11 +91,13 @@ mod tests {
     }
 
     #[test]
-    fn words_are_those_of_strerror() {
+    fn names_are_those_of_the_kernel_and_words_those_of_strerror() {
         for line in TABLE.lines() {
             let (number, rest) = line.split_once(' ').expect("a number");
-            let (_, words) = rest.split_once(' ').expect("a name");
-            let known = std::io::Error::from_raw_os_error(number.parse().expect("a number")).to_string();
+            let (name, words) = rest.split_once(' ').expect("a name");
+            let number = number.parse().expect("a number");
+            assert_eq!(syscalls::Errno::new(number).name(), Some(name), "{line}");
+            let known = std::io::Error::from_raw_os_error(number).to_string();
             let known = known.split(" (os error").next().expect("a text").to_owned();
             let known = known[..1].to_lowercase() + &known[1..];
             assert_eq!(words, known, "{line}");

@@ -1,13 +1,9 @@
 //! What the kernel answers: acknowledgements, and the entries of a dump. An answer that is shorter than it says is an
 //! error, never a read past its end.
 
+use super::kernel::*;
 use super::writer::HEADER;
 use crate::errno::Errno;
-
-/// NLMSG_ERROR: an acknowledgement too, with error 0.
-const ERROR: u16 = 2;
-/// NLMSG_DONE: the end of a dump.
-const DONE: u16 = 3;
 
 /// Why an answer is not an acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,17 +49,17 @@ impl<'a> Iterator for Messages<'a> {
             return Some(Err(Refusal::Malformed));
         };
         // A refusal repeats the whole request, which nobody needs to have room for.
-        let length = if kind == ERROR { length.min(bytes.len()) } else { length };
+        let length = if kind == NLMSG_ERROR { length.min(bytes.len()) } else { length };
         let Some(body) = bytes.get(HEADER..length) else { return Some(Err(Refusal::Malformed)) };
         self.0 = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
         Some(match kind {
             // nlmsgerr: a negated errno, or 0.
-            ERROR => match word(body, 0).map(|error| (error as i32).wrapping_neg()) {
+            NLMSG_ERROR => match word(body, 0).map(|error| (error as i32).wrapping_neg()) {
                 Some(0) => Ok(Message::Answer(number, Ok(()))),
                 Some(errno @ 1..=4095) => Ok(Message::Answer(number, Err(Errno(errno as u16)))),
                 _ => Err(Refusal::Malformed),
             },
-            DONE => Ok(Message::Done),
+            NLMSG_DONE => Ok(Message::Done),
             kind => Ok(Message::Entry(kind, body)),
         })
     }

@@ -2,6 +2,7 @@
 //! bytes that are no such entry give none.
 
 use super::answer::{attribute, attributes, word};
+use super::kernel::*;
 use crate::config::{Mac, Prefix};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -49,28 +50,24 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 impl<'a> LinkEntry<'a> {
     /// Reads a message of this kind.
     pub fn read(kind: u16, body: &'a [u8]) -> Option<Self> {
-        const NEW: u16 = 16;
-        const DELETED: u16 = 17;
-        const UP: u32 = 1;
-        const LOWER_UP: u32 = 1 << 16;
-        if kind != NEW && kind != DELETED {
+        if kind != RTM_NEWLINK && kind != RTM_DELLINK {
             return None;
         }
         let (index, flags, rest) = (word(body, 4)?, word(body, 8)?, body.get(16..)?);
         let number = |kind| attribute(rest, kind).and_then(|value| word(value, 0)).unwrap_or(0);
-        // IFLA_STATS64: packets received and sent, bytes received and sent.
-        let counts = attribute(rest, 23).unwrap_or_default();
+        // Packets received and sent, bytes received and sent.
+        let counts = attribute(rest, IFLA_STATS64).unwrap_or_default();
         Some(Self {
             index,
-            name: text(attribute(rest, 3)?),
-            is_up: flags & UP != 0,
-            has_carrier: flags & LOWER_UP != 0,
-            mac: attribute(rest, 1).and_then(|mac| Some(Mac(mac.try_into().ok()?))),
-            mtu: number(4),
-            master: number(10),
+            name: text(attribute(rest, IFLA_IFNAME)?),
+            is_up: flags & IFF_UP != 0,
+            has_carrier: flags & IFF_LOWER_UP != 0,
+            mac: attribute(rest, IFLA_ADDRESS).and_then(|mac| Some(Mac(mac.try_into().ok()?))),
+            mtu: number(IFLA_MTU),
+            master: number(IFLA_MASTER),
             received: (long(counts, 0), long(counts, 16)),
             sent: (long(counts, 8), long(counts, 24)),
-            is_gone: kind == DELETED,
+            is_gone: kind == RTM_DELLINK,
         })
     }
 }
@@ -87,11 +84,10 @@ pub struct AddressEntry {
 impl AddressEntry {
     /// Reads a message of this kind.
     pub fn read(kind: u16, body: &[u8]) -> Option<Self> {
-        const NEW: u16 = 20;
         let (length, rest) = (*body.get(1)?, body.get(8..)?);
         // IFA_LOCAL, or IFA_ADDRESS where there is no other end.
-        let found = attribute(rest, 2).or_else(|| attribute(rest, 1))?;
-        (kind == NEW).then_some(())?;
+        let found = attribute(rest, IFA_LOCAL).or_else(|| attribute(rest, IFA_ADDRESS))?;
+        (kind == RTM_NEWADDR).then_some(())?;
         Some(Self { index: word(body, 4)?, prefix: Prefix { address: address(found)?, length } })
     }
 }
@@ -112,21 +108,18 @@ pub struct RouteEntry {
 impl RouteEntry {
     /// Returns whether the kernel made it by itself: for an address, or by a router advertisement.
     pub const fn is_kernels(&self) -> bool {
-        matches!(self.protocol, 2 | 9)
+        matches!(self.protocol, RTPROT_KERNEL | RTPROT_RA)
     }
 
     /// Reads a message of this kind, where it is a route of the main table to somewhere else.
     pub fn read(kind: u16, body: &[u8]) -> Option<Self> {
-        const NEW: u16 = 24;
-        const MAIN: u8 = 254;
-        const UNICAST: u8 = 1;
         let [_, length, _, _, table, protocol, _, what, ..] = *body else { return None };
-        (kind == NEW && table == MAIN && what == UNICAST).then_some(())?;
+        (kind == RTM_NEWROUTE && table == RT_TABLE_MAIN && what == RTN_UNICAST).then_some(())?;
         let rest = body.get(12..)?;
         Some(Self {
-            to: attribute(rest, 1).and_then(address).map(|address| Prefix { address, length }),
-            gateway: attribute(rest, 5).and_then(address),
-            index: attribute(rest, 4).and_then(|value| word(value, 0)).unwrap_or(0),
+            to: attribute(rest, RTA_DST).and_then(address).map(|address| Prefix { address, length }),
+            gateway: attribute(rest, RTA_GATEWAY).and_then(address),
+            index: attribute(rest, RTA_OIF).and_then(|value| word(value, 0)).unwrap_or(0),
             protocol,
         })
     }
@@ -148,7 +141,7 @@ pub struct RuleEntry<'a> {
 impl<'a> RuleEntry<'a> {
     /// Reads a message of this kind.
     pub fn read(kind: u16, body: &'a [u8]) -> Option<Self> {
-        (kind == super::filter::SUBSYSTEM | 6).then_some(())?;
+        (kind == NFTABLES | NFT_MSG_NEWRULE).then_some(())?;
         let rest = body.get(4..)?;
         let expressions = attribute(rest, 4).unwrap_or_default();
         let counter = attributes(expressions).map(|(_, expression)| expression);

@@ -2,23 +2,10 @@
 //! kernel takes as a whole or not at all. What a rule looks at and does is in `rule.rs`; which rules there are, in
 //! `wiring.rs`.
 
+use super::kernel::*;
 use super::rule::{Rule, Verdict};
 use super::writer::Writer;
 use heapless::String;
-
-/// NFNL_MSG_BATCH_BEGIN and NFNL_MSG_BATCH_END; the subsystem in the upper byte of a message's kind.
-const BATCH_BEGIN: u16 = 16;
-const BATCH_END: u16 = 17;
-pub(super) const SUBSYSTEM: u16 = 10 << 8;
-const NEW_TABLE: u16 = SUBSYSTEM;
-const DELETE_TABLE: u16 = SUBSYSTEM | 2;
-const NEW_CHAIN: u16 = SUBSYSTEM | 3;
-const NEW_RULE: u16 = SUBSYSTEM | 6;
-const GET_RULE: u16 = SUBSYSTEM | 7;
-/// NLM_F_CREATE, and NLM_F_APPEND for rules; NLM_F_REQUEST | NLM_F_DUMP
-const CREATE: u16 = 0x400;
-const APPEND: u16 = 0x800;
-const DUMP: u16 = 1 | 0x300;
 
 /// Which packets a table sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,8 +19,8 @@ pub(super) enum Family {
 impl Family {
     const fn number(self) -> u8 {
         match self {
-            Self::Inet => 1,
-            Self::Netdev => 5,
+            Self::Inet => NFPROTO_INET,
+            Self::Netdev => NFPROTO_NETDEV,
         }
     }
 }
@@ -61,15 +48,15 @@ fn header(writer: &mut Writer<'_>, family: u8, resource: u16) {
 
 /// Writes a batch.
 pub(super) fn batch<'b>(writer: &mut Writer<'b>, body: impl FnOnce(&mut Batch<'_, 'b>)) {
-    let edge = |writer: &mut Writer<'_>, kind| writer.silent(kind, 1, |writer| header(writer, 0, SUBSYSTEM >> 8));
-    edge(writer, BATCH_BEGIN);
+    let edge = |writer: &mut Writer<'_>, kind| writer.silent(kind, 1, |writer| header(writer, 0, NFTABLES >> 8));
+    edge(writer, NFNL_MSG_BATCH_BEGIN);
     body(&mut Batch { writer, family: Family::Inet, table: String::new() });
-    edge(writer, BATCH_END);
+    edge(writer, NFNL_MSG_BATCH_END);
 }
 
 /// Asks for every rule of every table; they come as [`super::RuleEntry`].
 pub fn list_rules(writer: &mut Writer<'_>) {
-    writer.silent(GET_RULE, DUMP, |writer| header(writer, 0, 0));
+    writer.silent(NFTABLES | NFT_MSG_GETRULE, NLM_F_REQUEST | NLM_F_DUMP, |writer| header(writer, 0, 0));
 }
 
 /// A batch, and the table that the next chains and rules belong to.
@@ -93,7 +80,7 @@ impl Batch<'_, '_> {
     /// Makes an empty table, whatever there was under its name.
     pub(super) fn table(&mut self, family: Family, name: &str) {
         self.remove_table(family, name);
-        self.whole(NEW_TABLE, CREATE);
+        self.whole(NFTABLES | NFT_MSG_NEWTABLE, NLM_F_CREATE);
     }
 
     /// Makes a chain that hooks in, and what happens at its end.
@@ -105,13 +92,13 @@ impl Batch<'_, '_> {
         const TYPE: u16 = 7;
         // The hook's number, and the priority that nft(8) gives such chains.
         let (number, priority, kind) = match hook {
-            Hook::Ingress(_) => (0, 0, "filter"),
-            Hook::Input => (1, 0, "filter"),
-            Hook::Forward => (2, 0, "filter"),
-            Hook::Destination => (0, -100, "nat"),
-            Hook::Source => (4, 100_i32, "nat"),
+            Hook::Ingress(_) => (NF_NETDEV_INGRESS, 0, "filter"),
+            Hook::Input => (NF_INET_LOCAL_IN, 0, "filter"),
+            Hook::Forward => (NF_INET_FORWARD, 0, "filter"),
+            Hook::Destination => (NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST, "nat"),
+            Hook::Source => (NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC, "nat"),
         };
-        self.begin(NEW_CHAIN, CREATE);
+        self.begin(NFTABLES | NFT_MSG_NEWCHAIN, NLM_F_CREATE);
         let writer = &mut *self.writer;
         writer.text(NAME, name);
         writer.nest(HOOK, |writer| {
@@ -136,7 +123,7 @@ impl Batch<'_, '_> {
     #[inline(never)]
     fn begin_rule(&mut self, chain: &str) -> usize {
         const CHAIN: u16 = 2;
-        self.begin(NEW_RULE, CREATE | APPEND);
+        self.begin(NFTABLES | NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND);
         self.writer.text(CHAIN, chain);
         self.writer.open()
     }
@@ -158,8 +145,8 @@ impl Batch<'_, '_> {
     #[inline(never)]
     fn remove(&mut self) {
         // It is made where it is not there: what is not there cannot be deleted, and would fail the whole batch.
-        self.whole(NEW_TABLE, CREATE);
-        self.whole(DELETE_TABLE, 0);
+        self.whole(NFTABLES | NFT_MSG_NEWTABLE, NLM_F_CREATE);
+        self.whole(NFTABLES | NFT_MSG_DELTABLE, 0);
     }
 
     /// Begins a message about the table.

@@ -5,6 +5,7 @@
 mod answer;
 mod entry;
 mod filter;
+mod kernel;
 mod route;
 mod rule;
 mod wiring;

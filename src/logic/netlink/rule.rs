@@ -2,6 +2,7 @@
 //!
 //! Numbers are in the network's byte order, but for values that are compared with what the kernel keeps in its own.
 
+use super::kernel::*;
 use super::writer::Writer;
 use crate::config::Prefix;
 use core::net::IpAddr;
@@ -18,15 +19,11 @@ pub(super) enum Verdict {
 impl Verdict {
     pub(super) const fn number(self) -> u32 {
         match self {
-            Self::Drop => 0,
-            Self::Accept => 1,
+            Self::Drop => NF_DROP,
+            Self::Accept => NF_ACCEPT,
         }
     }
 }
-
-/// The registers: one for what is compared, and for an address; one for a port.
-const FIRST: u32 = 1;
-const SECOND: u32 = 2;
 
 /// What a rule is put together of. The order is that of the packet's way through it.
 #[derive(Debug)]
@@ -50,7 +47,7 @@ impl Rule<'_, '_> {
     #[inline(never)]
     fn compare(&mut self, is_equal: bool, value: &[u8]) -> &mut Self {
         self.expression("cmp", |writer| {
-            writer.network_number(1, FIRST);
+            writer.network_number(1, NFT_REG_1);
             writer.network_number(2, u32::from(!is_equal));
             writer.nest(3, |writer| writer.attribute(1, value));
         })
@@ -60,7 +57,7 @@ impl Rule<'_, '_> {
     #[inline(never)]
     fn load(&mut self, name: &str, destination: u16, key: u16, value: u32) -> &mut Self {
         self.expression(name, |writer| {
-            writer.network_number(destination, FIRST);
+            writer.network_number(destination, NFT_REG_1);
             writer.network_number(key, value);
         })
     }
@@ -73,7 +70,7 @@ impl Rule<'_, '_> {
     #[inline(never)]
     fn payload(&mut self, base: u32, offset: u32, length: u32) -> &mut Self {
         self.expression("payload", |writer| {
-            for (kind, value) in [(1, FIRST), (2, base), (3, offset), (4, length)] {
+            for (kind, value) in [(1, NFT_REG_1), (2, base), (3, offset), (4, length)] {
                 writer.network_number(kind, value);
             }
         })
@@ -83,8 +80,8 @@ impl Rule<'_, '_> {
     #[inline(never)]
     fn mask(&mut self, mask: &[u8]) -> &mut Self {
         self.expression("bitwise", |writer| {
-            writer.network_number(1, FIRST);
-            writer.network_number(2, FIRST);
+            writer.network_number(1, NFT_REG_1);
+            writer.network_number(2, NFT_REG_1);
             writer.network_number(3, mask.len() as u32);
             writer.nest(4, |writer| writer.attribute(1, mask));
             writer.nest(5, |writer| writer.attribute(1, &[0; 16][..mask.len()]));
@@ -102,12 +99,12 @@ impl Rule<'_, '_> {
 
     /// It came in over this link.
     pub(super) fn incoming(&mut self, link: &str) -> &mut Self {
-        self.device(6, link)
+        self.device(NFT_META_IIFNAME, link)
     }
 
     /// It goes out over this link.
     pub(super) fn outgoing(&mut self, link: &str) -> &mut Self {
-        self.device(7, link)
+        self.device(NFT_META_OIFNAME, link)
     }
 
     /// It belongs to something that was allowed before.
@@ -115,7 +112,7 @@ impl Rule<'_, '_> {
     pub(super) fn established(&mut self) -> &mut Self {
         /// NF_CT_STATE_BIT of IP_CT_ESTABLISHED and of IP_CT_RELATED
         const STATES: u32 = 2 | 4;
-        self.load("ct", 1, 2, 0).mask(&STATES.to_ne_bytes()).compare(false, &[0; 4])
+        self.load("ct", 1, 2, NFT_CT_STATE).mask(&STATES.to_ne_bytes()).compare(false, &[0; 4])
     }
 
     /// Its destination was another one.
@@ -123,22 +120,22 @@ impl Rule<'_, '_> {
     pub(super) fn redirected(&mut self) -> &mut Self {
         /// IPS_DST_NAT
         const DESTINATION: u32 = 32;
-        self.load("ct", 1, 2, 2).mask(&DESTINATION.to_ne_bytes()).compare(false, &[0; 4])
+        self.load("ct", 1, 2, NFT_CT_STATUS).mask(&DESTINATION.to_ne_bytes()).compare(false, &[0; 4])
     }
 
     /// Somebody before has put this mark on it.
     #[inline(never)]
     pub(super) fn marked(&mut self, mark: u32) -> &mut Self {
-        self.meta(3).compare(true, &mark.to_ne_bytes())
+        self.meta(NFT_META_MARK).compare(true, &mark.to_ne_bytes())
     }
 
     /// It gets this mark.
     #[inline(never)]
     pub(super) fn mark_as(&mut self, mark: u32) -> &mut Self {
-        self.immediate(FIRST, &mark.to_ne_bytes());
+        self.immediate(NFT_REG_1, &mark.to_ne_bytes());
         self.expression("meta", |writer| {
-            writer.network_number(2, 3);
-            writer.network_number(3, FIRST);
+            writer.network_number(2, NFT_META_MARK);
+            writer.network_number(3, NFT_REG_1);
         })
     }
 
@@ -151,13 +148,13 @@ impl Rule<'_, '_> {
     #[inline(never)]
     pub(super) fn family(&mut self, is_equal: bool, is_ipv4: bool) -> &mut Self {
         let kind: u16 = if is_ipv4 { 0x0800 } else { 0x86dd };
-        self.meta(1).compare(is_equal, &kind.to_be_bytes())
+        self.meta(NFT_META_PROTOCOL).compare(is_equal, &kind.to_be_bytes())
     }
 
     /// Its frame does not come from this MAC address.
     #[inline(never)]
     pub(super) fn not_sender(&mut self, mac: [u8; 6]) -> &mut Self {
-        self.payload(0, 6, 6).compare(false, &mac)
+        self.payload(NFT_PAYLOAD_LL_HEADER, 6, 6).compare(false, &mac)
     }
 
     /// It does not come from this address. Its family was looked at before.
@@ -179,14 +176,14 @@ impl Rule<'_, '_> {
     fn address(&mut self, network: Prefix, offset_4: u32, offset_6: u32, is_equal: bool) -> &mut Self {
         match (network.address, network.first(), network.mask()) {
             (IpAddr::V4(_), IpAddr::V4(first), IpAddr::V4(mask)) => {
-                self.payload(1, offset_4, 4);
+                self.payload(NFT_PAYLOAD_NETWORK_HEADER, offset_4, 4);
                 if network.length < 32 {
                     self.mask(&mask.octets());
                 }
                 self.compare(is_equal, &first.octets())
             }
             (_, IpAddr::V6(first), IpAddr::V6(mask)) => {
-                self.payload(1, offset_6, 16);
+                self.payload(NFT_PAYLOAD_NETWORK_HEADER, offset_6, 16);
                 if network.length < 128 {
                     self.mask(&mask.octets());
                 }
@@ -202,31 +199,30 @@ impl Rule<'_, '_> {
         /// NFTA_FIB_F_DADDR, NFT_FIB_RESULT_ADDRTYPE, RTN_LOCAL
         const DESTINATION: u32 = 2;
         const TYPE: u32 = 3;
-        const LOCAL: u32 = 2;
         self.expression("fib", |writer| {
-            for (kind, value) in [(1, FIRST), (2, TYPE), (3, DESTINATION)] {
+            for (kind, value) in [(1, NFT_REG_1), (2, TYPE), (3, DESTINATION)] {
                 writer.network_number(kind, value);
             }
         })
-        .compare(true, &LOCAL.to_ne_bytes())
+        .compare(true, &RTN_LOCAL.to_ne_bytes())
     }
 
     /// It is of this transport protocol (IPPROTO_TCP, ...).
     #[inline(never)]
     pub(super) fn protocol(&mut self, number: u8) -> &mut Self {
-        self.meta(16).compare(true, &[number])
+        self.meta(NFT_META_L4PROTO).compare(true, &[number])
     }
 
     /// It goes to this port. Its protocol was looked at before.
     #[inline(never)]
     pub(super) fn port(&mut self, port: u16) -> &mut Self {
-        self.payload(2, 2, 2).compare(true, &port.to_be_bytes())
+        self.payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2).compare(true, &port.to_be_bytes())
     }
 
     /// It is an echo request. Its protocol, ICMP or ICMPv6, was looked at before.
     #[inline(never)]
     pub(super) fn echo_request(&mut self, number: u8) -> &mut Self {
-        self.payload(2, 0, 1).compare(true, &[number])
+        self.payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1).compare(true, &[number])
     }
 
     #[inline(never)]
@@ -240,20 +236,18 @@ impl Rule<'_, '_> {
     /// Its destination becomes this address and port.
     #[inline(never)]
     pub(super) fn redirect(&mut self, address: IpAddr, port: u16) {
-        /// NFT_NAT_DNAT; NFPROTO_IPV4 and NFPROTO_IPV6
-        const DESTINATION: u32 = 1;
         let family = match address {
             IpAddr::V4(address) => {
-                self.immediate(FIRST, &address.octets());
-                2
+                self.immediate(NFT_REG_1, &address.octets());
+                NFPROTO_IPV4
             }
             IpAddr::V6(address) => {
-                self.immediate(FIRST, &address.octets());
-                10
+                self.immediate(NFT_REG_1, &address.octets());
+                NFPROTO_IPV6
             }
         };
-        self.immediate(SECOND, &port.to_be_bytes()).expression("nat", |writer| {
-            for (kind, value) in [(1, DESTINATION), (2, family), (3, FIRST), (5, SECOND)] {
+        self.immediate(NFT_REG_2, &port.to_be_bytes()).expression("nat", |writer| {
+            for (kind, value) in [(1, NFT_NAT_DNAT), (2, family), (3, NFT_REG_1), (5, NFT_REG_2)] {
                 writer.network_number(kind, value);
             }
         });
@@ -274,7 +268,7 @@ impl Rule<'_, '_> {
     #[inline(never)]
     pub(super) fn verdict(&mut self, verdict: Verdict) {
         self.expression("immediate", |writer| {
-            writer.network_number(1, 0);
+            writer.network_number(1, NFT_REG_VERDICT);
             writer.nest(2, |writer| writer.nest(2, |writer| writer.network_number(1, verdict.number())));
         });
     }

@@ -3,12 +3,11 @@
 //! Every length is checked where it is written: an attribute's length has sixteen bits, and one that did not fit would
 //! be read as a shorter one (CVE-2021-43784). What does not fit the buffer is remembered, and then nothing is sent.
 
+use super::kernel::*;
+
 /// Bytes of nlmsghdr.
 pub(super) const HEADER: usize = 16;
-/// NLM_F_REQUEST | NLM_F_ACK
-const REQUEST_AND_ACKNOWLEDGE: u16 = 1 | 4;
-/// NLA_F_NESTED
-const NESTED: u16 = 1 << 15;
+const REQUEST_AND_ACKNOWLEDGE: u16 = NLM_F_REQUEST | NLM_F_ACK;
 
 /// A row of messages, numbered from 1.
 #[derive(Debug)]
@@ -150,7 +149,7 @@ impl<'b> Writer<'b> {
             self.is_full = true;
             return;
         };
-        let ([a, b], [c, d]) = (length.to_ne_bytes(), (kind | NESTED).to_ne_bytes());
+        let ([a, b], [c, d]) = (length.to_ne_bytes(), (kind | NLA_F_NESTED).to_ne_bytes());
         self.patch(at, &[a, b, c, d]);
     }
 }

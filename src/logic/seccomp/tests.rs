@@ -348,3 +348,23 @@ fn far_jumps_reach_their_place() {
         assert_eq!(found, if number.is_multiple_of(2) { ALLOW } else { REFUSE }, "{number}");
     }
 }
+
+/// The crate `syscalls` is made from the kernel's own tables.
+#[test]
+fn table_has_the_numbers_of_the_kernel() {
+    use syscalls::{aarch64, x86_64};
+    for (name, on_x86_64, on_aarch64) in super::table::TABLE {
+        let known = name.parse::<x86_64::Sysno>().map_or(super::table::NONE, |call| call.id() as u16);
+        assert_eq!(on_x86_64, known, "{name} on x86_64");
+        // The crate has the name of include/uapi/asm-generic/unistd.h, which 64-bit programs see as newfstatat.
+        let generic = if name == "newfstatat" { "fstatat" } else { name };
+        let known = generic.parse::<aarch64::Sysno>().map_or(super::table::NONE, |call| call.id() as u16);
+        assert_eq!(on_aarch64, known, "{name} on aarch64");
+    }
+    // Nothing is left out but what the kernel's own trampolines call: a call that is not there cannot be named in a
+    // configuration. (The crate's list of aarch64 has calls of 32-bit programs as well.)
+    let is_known = |name: &str| super::table::TABLE.iter().any(|(known, ..)| *known == name);
+    let missing: std::vec::Vec<_> =
+        x86_64::Sysno::iter().map(|call| call.name()).filter(|name| !is_known(name)).collect();
+    assert_eq!(missing, ["uprobe"]);
+}
