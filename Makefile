@@ -24,7 +24,7 @@ SECONDS   ?= 600
 TARGETS      ?=
 FUZZ_SECONDS ?= 300
 
-# How often each contestant of `make bench` starts, which parts are measured (all), and whether docs/ takes the results.
+# How often each contestant of `make bench` starts, which parts are measured (all), and whether docs/dev/ takes the results.
 RUNS      ?= 100
 PARTS     ?=
 WRITE     ?=
@@ -87,7 +87,7 @@ help: ## show this
 	@echo "  PORT=NUMBER                    the port of this machine that leads to the appliance's (now $(PORT))"
 	@echo "  APPEND='WORD...'               more words for the guest's kernel command line"
 	@echo "  RUNS=NUMBER PARTS='PART...'    for make bench: starts of each, and only some of the parts"
-	@echo "  WRITE=1                        make bench and make timeline put what they measured into docs/"
+	@echo "  WRITE=1                        make bench and make timeline put what they measured into docs/dev/"
 	@echo "  TESTS='WORD...'                what make test runs, as words for cargo test (CONTRIBUTING.md)"
 	@echo "  TASKS='TASK...'                what make deps installs for (now $(TASKS))"
 	@echo "  GDB=1                          make run waits for gdb at port 1234 (CONTRIBUTING.md)"
@@ -185,11 +185,11 @@ dist: $(BUILD)/installed-dist $(BUILD)/installed-image $(BUILD)/tools/hilum-init
 
 bench: $(BUILD)/installed-bench $(BUILD)/bench/ready ## as root: measure starts, boots, memory and sizes, side by side with other tools
 	@for a in $(ARCHS); do $(MAKE) -s image BOARD=qemu-$$a APPLIANCE=web >/dev/null || exit 1; done
-	@$(BUILD)/tools/hilum-bench run --build $(BUILD) --runs $(RUNS) $(and $(WRITE),--docs docs) $(PARTS)
+	@$(BUILD)/tools/hilum-bench run --build $(BUILD) --runs $(RUNS) $(and $(WRITE),--docs docs/dev) $(PARTS)
 
 timeline: $(BUILD)/tools/hilum-bench $(BUILD)/debian/$(HOST_ARCH)/busybox | $(BUILD)/installed-run-$(HOST_ARCH) ## boot the demo and draw what happens when, as build/timeline.svg
 	@$(MAKE) -s image BOARD=qemu-$(HOST_ARCH) APPLIANCE=web >/dev/null
-	@$(BUILD)/tools/hilum-bench timeline --build $(BUILD) $(BUILD)/timeline.svg $(and $(WRITE),docs/timeline.svg)
+	@$(BUILD)/tools/hilum-bench timeline --build $(BUILD) $(BUILD)/timeline.svg $(and $(WRITE),docs/dev/timeline.svg)
 
 # A built file by its name from here, as people type it.
 build/%: $(BUILD)/% ;

@@ -1,4 +1,4 @@
-//! Where figures go: the terminal, the tables of docs/bench.md between their markers, and charts.
+//! Where figures go: the terminal, the tables of docs/dev/bench.md between their markers, and charts.
 
 use crate::chart::{Bar, bars};
 use crate::{boot, memory, starts};

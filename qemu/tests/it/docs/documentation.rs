@@ -196,10 +196,10 @@ fn completion_offers_the_names_that_process_one_and_a_file_know() {
     drop(running);
 }
 
-/// Every file and folder that CONTRIBUTING.md and ARCHITECTURE.md name in code is there.
+/// Every file and folder that CONTRIBUTING.md, ARCHITECTURE.md and the decisions name in code exists.
 #[test]
 fn files_that_the_guides_name_are_there() {
-    for page in ["CONTRIBUTING.md", "ARCHITECTURE.md"] {
+    for page in ["CONTRIBUTING.md", "ARCHITECTURE.md", "docs/dev/decisions.md"] {
         let text = read(page);
         // Blocks are commands and pictures.
         let prose = text.split("\n```").step_by(2).collect::<String>();
@@ -237,9 +237,11 @@ fn worked_example_is_where_the_guide_says() {
 fn pages() -> Vec<(String, String)> {
     let mut names: Vec<String> =
         ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md"].map(str::to_owned).into();
-    let docs = std::fs::read_dir(project().join("docs")).expect("docs");
-    let files = docs.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
-    names.extend(files.filter(|name| name.ends_with(".md")).map(|name| format!("docs/{name}")));
+    for folder in ["docs", "docs/dev"] {
+        let docs = std::fs::read_dir(project().join(folder)).expect(folder);
+        let files = docs.map(|entry| entry.expect("an entry").file_name().into_string().expect("UTF-8"));
+        names.extend(files.filter(|name| name.ends_with(".md")).map(|name| format!("{folder}/{name}")));
+    }
     names.sort();
     names.into_iter().map(|name| (read(&name), name)).map(|(text, name)| (name, text)).collect()
 }
@@ -297,10 +299,10 @@ fn every_yes_is_a_test_and_every_figure_is_in_the_bench() {
             yes += 1;
             let test = read(target);
             assert!(!title.is_empty() && test.contains(&format!("fn {title}(")), "{target} has no test {title:?}");
-        } else if target == "docs/bench.md" && shown.starts_with(|first: char| first.is_ascii_digit()) {
+        } else if target == "docs/dev/bench.md" && shown.starts_with(|first: char| first.is_ascii_digit()) {
             figures += 1;
             let figure = format!("| {} |", shown.split(' ').next().unwrap_or_default());
-            assert!(read(target).contains(&figure), "docs/bench.md has no {shown}");
+            assert!(read(target).contains(&figure), "{target} has no {shown}");
         }
     }
     let claims = text.lines().filter(|line| line.starts_with("| ") && line.contains("yes")).count();
