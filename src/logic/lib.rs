@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod architecture;
+pub mod boot_count;
 pub mod cmdline;
 pub mod config;
 pub mod devices;
@@ -16,6 +17,7 @@ pub mod errno;
 pub mod fixed_string;
 pub mod line_editor;
 pub mod log;
+pub mod module_list;
 pub mod namespaces;
 pub mod netlink;
 pub mod notify;
@@ -23,6 +25,7 @@ pub mod plan;
 pub mod seccomp;
 pub mod settings;
 pub mod signal_status;
+pub mod status;
 pub mod storage;
 pub mod suggest;
 pub mod supervise;

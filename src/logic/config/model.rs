@@ -115,6 +115,17 @@ pub struct System<'a> {
 }
 
 impl System<'_> {
+    /// Whether modules are loaded before anything else: what counts boots, and the watchdog, need them.
+    pub fn modules_come_first(&self) -> bool {
+        self.watchdog.is_some() || self.boots.is_some()
+    }
+
+    /// Whether the board's disks are mounted before anything else: boots are counted on one of them, and the count decides
+    /// what is started.
+    pub fn disks_come_first(&self) -> bool {
+        self.boots.is_some_and(|boots| self.mounts.iter().any(|mount| mount.holds(boots.path)))
+    }
+
     /// All defaults.
     const EMPTY: Self = Self {
         line: 0,

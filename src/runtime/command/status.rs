@@ -7,23 +7,13 @@ use super::output::show;
 use super::usage::{DONE, FAILED, NOT_RUNNING, misused_as};
 use crate::os::files::read_file;
 use crate::os::wait::timespec_from_ms;
-use core::fmt;
 use heapless::{String, Vec};
-use hilum::config::{Signal, limits};
+use hilum::config::limits;
 use hilum::fixed_string::{append, text};
-use hilum::supervise::{ExitReason, State};
+use hilum::status::{Bytes, Details, Json, Number, Uptime, Usage, counter, state_name};
+use hilum::supervise::State;
 use hilum::wire::{Command, Reply, Request, SystemStatus, WorkloadStatus};
 use rustix::event::{PollFd, PollFlags, poll};
-
-/// What a workload's control group counts; none where there is no group, or no such controller.
-struct Usage {
-    memory: Option<u64>,
-    peak: Option<u64>,
-    limit: Option<u64>,
-    cpu_us: Option<u64>,
-    pids: Option<u64>,
-    is_frozen: bool,
-}
 
 /// `status [NAME] [--json]`
 pub(super) fn status(socket: &str, words: &[&str]) -> i32 {
@@ -95,90 +85,15 @@ fn line(status: &WorkloadStatus<'_>, cpu_permille: Option<u64>) {
     let limit = text::<16>(format_args!("{}", Bytes(usage.limit.filter(|limit| *limit < u64::MAX))));
     let pids = text::<16>(format_args!("{}", Number(usage.pids, "-")));
     let pid = text::<16>(format_args!("{}", Number(Some(status.pid.into()).filter(|pid| *pid > 0), "-")));
-    let since = status.since_ms.map_or(text::<16>(format_args!("-")), |ms| text(format_args!("{}", Duration(ms))));
+    let since = status.since_ms.map_or(text::<16>(format_args!("-")), |ms| text(format_args!("{}", Uptime(ms))));
     let address = status.addresses.split(',').next().unwrap_or_default();
     show(format_args!(
         "{:<16} {state:<11} {pid:>6} {since:>9} {:>8} {memory:>9} {limit:>9} {cpu:>5} {pids:>5} {:<15} {}\n",
         status.name,
         status.restarts,
         if address.is_empty() { "-" } else { address },
-        Reason(status),
+        Details(status),
     ));
-}
-
-fn state_name(number: u8) -> &'static str {
-    State::NAMES.get(usize::from(number)).copied().unwrap_or("?")
-}
-
-/// How it ended last, what it waits for, and what it says of itself.
-struct Reason<'a>(&'a WorkloadStatus<'a>);
-
-impl fmt::Display for Reason<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(status) = self;
-        let mut parts = 0;
-        let mut next = |formatter: &mut fmt::Formatter<'_>| {
-            parts += 1;
-            formatter.write_str(if parts > 1 { ", " } else { "" })
-        };
-        if let Some((peak, limit)) = status.out_of_memory {
-            next(formatter)?;
-            write!(formatter, "oom-killed, peak {} of limit {}", Bytes(Some(peak)), Bytes(Some(limit)))?;
-        } else if let Some(end) = status.last {
-            next(formatter)?;
-            match end {
-                ExitReason::Exit(status) => write!(formatter, "status {status}")?,
-                ExitReason::Signal(signal) => write!(formatter, "{}", Signal(signal))?,
-                ExitReason::NoProcess => formatter.write_str("no process could be made")?,
-                ExitReason::NotReady => formatter.write_str("not ready in time")?,
-                ExitReason::Unhealthy => formatter.write_str("unhealthy")?,
-                ExitReason::Early => formatter.write_str("ended before it was ready")?,
-            }
-        }
-        if !status.need.is_empty() {
-            next(formatter)?;
-            let waits = status.state == State::Waiting.number();
-            write!(formatter, "{} {}", if waits { "waits for" } else { "needs, and failed:" }, status.need)?;
-        }
-        if status.dropped > 0 {
-            next(formatter)?;
-            write!(formatter, "{} log lines dropped", status.dropped)?;
-        }
-        if !status.text.is_empty() {
-            next(formatter)?;
-            write!(formatter, "\"{}\"", status.text)?;
-        }
-        if parts == 0 { formatter.write_str("-") } else { Ok(()) }
-    }
-}
-
-/// Bytes for people.
-struct Bytes(Option<u64>);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            None => formatter.write_str("-"),
-            Some(bytes) if bytes < 10 << 20 => write!(formatter, "{}K", bytes >> 10),
-            Some(bytes) if bytes < 10 << 30 => write!(formatter, "{}M", bytes >> 20),
-            Some(bytes) => write!(formatter, "{}G", bytes >> 30),
-        }
-    }
-}
-
-/// Milliseconds for people.
-struct Duration(u64);
-
-impl fmt::Display for Duration {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0 / 1_000;
-        match seconds {
-            0..60 => write!(formatter, "{seconds}.{}s", self.0 / 100 % 10),
-            60..3_600 => write!(formatter, "{}m{:02}s", seconds / 60, seconds % 60),
-            3_600..86_400 => write!(formatter, "{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
-            _ => write!(formatter, "{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
-        }
-    }
 }
 
 fn usage(name: &str) -> Usage {
@@ -187,9 +102,7 @@ fn usage(name: &str) -> Usage {
         append(&mut path, format_args!("/sys/fs/cgroup/workload/{name}/{file}")).ok()?;
         let mut bytes = [0; 512];
         let length = read_file(&path, &mut bytes).ok()?;
-        let text = core::str::from_utf8(&bytes[..length]).ok()?;
-        let value = text.lines().find_map(|line| line.strip_prefix(key))?.trim();
-        if value == "max" { Some(u64::MAX) } else { value.parse().ok() }
+        counter(core::str::from_utf8(&bytes[..length]).ok()?, key)
     };
     Usage {
         memory: number("memory.current", ""),
@@ -214,7 +127,7 @@ fn json(socket: &str, name: Option<&str>) -> i32 {
         Reply::Status(status) => {
             found |= running(name, status);
             count += 1;
-            show(format_args!("{}{}", if count > 1 { "," } else { "" }, Json(status)));
+            show(format_args!("{}{}", if count > 1 { "," } else { "" }, Json(status, &usage(status.name))));
         }
         _ => {}
     });
@@ -223,87 +136,6 @@ fn json(socket: &str, name: Option<&str>) -> i32 {
     }
     show(format_args!("]}}\n"));
     found
-}
-
-/// One workload as a JSON object (RFC 8259); what is not known is null.
-struct Json<'a>(&'a WorkloadStatus<'a>);
-
-impl fmt::Display for Json<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(status) = self;
-        let usage = usage(status.name);
-        write!(
-            f,
-            "{{\"name\":\"{}\",\"state\":\"{}\",\"frozen\":{},\"pid\":{},\"since_ms\":{},\"restarts\":{}",
-            status.name,
-            state_name(status.state),
-            usage.is_frozen,
-            Number(Some(status.pid.into()).filter(|pid| *pid > 0), "null"),
-            Number(status.since_ms, "null"),
-            status.restarts
-        )?;
-        let (mut exit, mut signal, mut reason) = (None, None, "");
-        match status.last {
-            Some(ExitReason::Exit(status)) => exit = Some(status.into()),
-            Some(ExitReason::Signal(number)) => signal = Some(number.into()),
-            Some(ExitReason::NoProcess) => reason = "no-process",
-            Some(ExitReason::NotReady) => reason = "not-ready",
-            Some(ExitReason::Unhealthy) => reason = "unhealthy",
-            Some(ExitReason::Early) => (exit, reason) = (Some(0), "early"),
-            None => {}
-        }
-        if status.out_of_memory.is_some() {
-            reason = "oom-killed";
-        }
-        write!(
-            f,
-            ",\"exit\":{},\"signal\":{},\"reason\":{}",
-            Number(exit, "null"),
-            Number(signal, "null"),
-            Text(reason)
-        )?;
-        write!(f, ",\"memory\":{},\"memory_peak\":{}", Number(usage.memory, "null"), Number(usage.peak, "null"))?;
-        write!(f, ",\"memory_limit\":{}", Number(usage.limit.filter(|limit| *limit < u64::MAX), "null"))?;
-        write!(f, ",\"cpu_us\":{},\"pids\":{}", Number(usage.cpu_us, "null"), Number(usage.pids, "null"))?;
-        write!(f, ",\"dropped_lines\":{},\"addresses\":[", status.dropped)?;
-        for (index, address) in status.addresses.split(',').filter(|address| !address.is_empty()).enumerate() {
-            write!(f, "{}\"{address}\"", if index > 0 { "," } else { "" })?;
-        }
-        write!(f, "],\"need\":{}", Text(status.need))?;
-        write!(f, ",\"status\":{}}}", Text(status.text))
-    }
-}
-
-/// A number, or what stands for none.
-struct Number(Option<u64>, &'static str);
-
-impl fmt::Display for Number {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(number) => write!(formatter, "{number}"),
-            None => formatter.write_str(self.1),
-        }
-    }
-}
-
-/// A text; control characters do not get this far, so two characters are all that is escaped.
-struct Text<'a>(&'a str);
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() {
-            return formatter.write_str("null");
-        }
-        formatter.write_str("\"")?;
-        for part in self.0.split_inclusive(['"', '\\']) {
-            let (plain, last) =
-                part.strip_suffix(['"', '\\']).map_or((part, ""), |plain| (plain, &part[plain.len()..]));
-            formatter.write_str(plain)?;
-            formatter.write_str(if last.is_empty() { "" } else { "\\" })?;
-            formatter.write_str(last)?;
-        }
-        formatter.write_str("\"")
-    }
 }
 
 /// `top [-n TIMES]`: until a key is pressed, where standard input is a terminal.

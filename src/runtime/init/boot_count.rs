@@ -4,7 +4,7 @@ use crate::console::Console;
 use crate::os::deadline::{MAX_ANSWER, in_background, with_timeout};
 use crate::os::errno::describe;
 use crate::os::path::open_plain;
-use core::fmt::Write;
+use hilum::boot_count::{self, SECTOR};
 use hilum::config::{Boots, Config};
 use hilum::supervise::Supervisor;
 use rustix::fs::{Mode, OFlags};
@@ -12,9 +12,6 @@ use rustix::io::Errno;
 
 /// Milliseconds that the place of the count has to answer.
 const TIMEOUT_MS: u64 = 3_000;
-/// Bytes of the count: a sector, which is written as a whole.
-const SECTOR: usize = 512;
-const MARK: &str = "hilum boots ";
 
 /// The count, and whether this boot is one that went badly so far.
 pub(super) struct BootCount {
@@ -104,22 +101,14 @@ fn add_one(path: &str) -> Result<u32, Errno> {
         Err(Errno::NOENT) => 0,
         Err(errno) => return Err(errno),
     };
-    // What is no count of ours is none yet.
-    let line = bytes[..length].split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let number = core::str::from_utf8(line).ok().and_then(|line| line.strip_prefix(MARK)?.parse().ok());
-    let count: u32 = number.unwrap_or(0);
+    let count = boot_count::read(&bytes[..length]);
     write_count(path, count.saturating_add(1).min(MAX_ANSWER))?;
     Ok(count)
 }
 
 fn write_count(path: &str, count: u32) -> Result<(), Errno> {
-    let mut text: heapless::String<32> = heapless::String::new();
-    // Three digits fit.
-    let _ = writeln!(text, "{MARK}{count}");
-    let mut bytes = [b'\n'; SECTOR];
-    bytes[..text.len()].copy_from_slice(text.as_bytes());
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::DSYNC | OFlags::CLOEXEC;
     let file = open_plain(path, flags, Mode::from_raw_mode(0o600))?;
-    rustix::io::write(&file, &bytes)?;
+    rustix::io::write(&file, &boot_count::sector(count))?;
     rustix::fs::fsync(&file)
 }

@@ -78,7 +78,7 @@ fn is_needed(task: BootTask, environment: Environment, config: &Config<'_>) -> b
             // A machine always has settings to make.
             is_machine || !config.system.network.bridges.is_empty()
         }
-        BootTask::Disks => is_machine && !config.system.mounts.is_empty() && !modules::disks_come_first(&config.system),
+        BootTask::Disks => is_machine && !config.system.mounts.is_empty() && !config.system.disks_come_first(),
     }
 }
 
@@ -92,7 +92,7 @@ fn run(task: BootTask, environment: Environment, config: &Config<'_>, console: &
         // Before a module brings a link: it takes over what is set by then.
         kernel_settings::make(config).print(console);
     }
-    if environment == Environment::Machine && !modules::come_first(&config.system) {
+    if environment == Environment::Machine && !config.system.modules_come_first() {
         modules::load_all(config, console);
     }
     if environment == Environment::Machine && uses_own_network(config) {
@@ -104,7 +104,7 @@ fn run(task: BootTask, environment: Environment, config: &Config<'_>, console: &
 
 /// Whether the helper does more than make settings: the timeline has a moment for that.
 fn waits_for_modules(environment: Environment, config: &Config<'_>) -> bool {
-    let loads = !modules::come_first(&config.system) && modules::has_any(config);
+    let loads = !config.system.modules_come_first() && modules::has_any(config);
     (environment == Environment::Machine && (loads || uses_own_network(config)))
         || !config.system.network.bridges.is_empty()
 }

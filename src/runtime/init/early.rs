@@ -160,10 +160,10 @@ pub(super) fn print(missing: &Missing, console: &mut Console) {
 /// namespace of its own for them.
 pub(super) fn configure(environment: Environment, config: &Config<'_>, console: &mut Console) {
     let system = &config.system;
-    if environment == Environment::Machine && modules::come_first(system) {
+    if environment == Environment::Machine && system.modules_come_first() {
         modules::load_all(config, console);
     }
-    if environment == Environment::Machine && modules::disks_come_first(system) {
+    if environment == Environment::Machine && system.disks_come_first() {
         storage::mount_all(config, None, console);
     }
     let Some(hostname) = system.hostname else { return };

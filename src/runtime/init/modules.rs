@@ -8,8 +8,9 @@ use crate::os::errno::describe;
 use crate::os::files::read_file;
 use crate::os::path::{access, open};
 use core::ffi::CStr;
-use hilum::config::{Config, System, limits, needed_modules};
+use hilum::config::{Config, limits, needed_modules};
 use hilum::fixed_string::text;
+use hilum::module_list;
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -31,17 +32,6 @@ fn text_of<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
 /// Why a module was not loaded, and what helps.
 type Failure = (Errno, &'static str);
 
-/// Whether modules are loaded before anything else: what counts boots, and the watchdog, need them.
-pub(super) fn come_first(system: &System<'_>) -> bool {
-    system.watchdog.is_some() || system.boots.is_some()
-}
-
-/// Whether the board's disks are mounted before anything else: boots are counted on one of them, and the count decides
-/// what is started.
-pub(super) fn disks_come_first(system: &System<'_>) -> bool {
-    system.boots.is_some_and(|boots| system.mounts.iter().any(|mount| mount.holds(boots.path)))
-}
-
 /// Whether there is any to load.
 pub(super) fn has_any(config: &Config<'_>) -> bool {
     !config.system.modules.is_empty() || needed_modules(config).next().is_some() || access(LOAD, Access::EXISTS).is_ok()
@@ -55,10 +45,7 @@ pub(super) fn load_all(config: &Config<'_>, console: &mut Console) {
     }
     let (mut buffer, mut list) = ([0; NEEDS_BYTES], [0; LOAD_BYTES]);
     let needs = text_of(NEEDS, &mut buffer);
-    let board = text_of(LOAD, &mut list).lines().map(|line| {
-        let (name, parameters) = line.split_once(' ').unwrap_or((line, ""));
-        (name, parameters)
-    });
+    let board = module_list::to_load(text_of(LOAD, &mut list));
     let lines = config.system.modules.iter().map(|module| (module.name, module.parameters));
     for (name, parameters) in lines.chain(board) {
         if let Err((errno, hint)) = load_with(needs, name, parameters) {
@@ -76,11 +63,8 @@ pub(super) fn load_all(config: &Config<'_>, console: &mut Console) {
 
 /// Loads a module after those that it needs.
 fn load_with(needs: &str, name: &str, parameters: &str) -> Result<(), Failure> {
-    let line = needs.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    if line.is_some_and(|line| line.trim() == "(built in)") {
-        return Ok(());
-    }
-    for other in line.unwrap_or_default().split_ascii_whitespace() {
+    let Some(others) = module_list::needs_of(needs, name) else { return Ok(()) };
+    for other in others {
         load(other, "")?;
     }
     load(name, parameters)

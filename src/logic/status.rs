@@ -1,0 +1,267 @@
+//! What `hilum status` prints of a workload, for people and as JSON.
+
+use crate::config::Signal;
+use crate::supervise::{ExitReason, State};
+use crate::wire::WorkloadStatus;
+use core::fmt;
+
+/// What a workload's control group counts. `None` if there is no group, or no such controller.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Usage {
+    /// Bytes of memory in use.
+    pub memory: Option<u64>,
+    /// The most bytes of memory that were in use.
+    pub peak: Option<u64>,
+    /// The limit of its memory in bytes; `u64::MAX` for none.
+    pub limit: Option<u64>,
+    /// Microseconds of processor time.
+    pub cpu_us: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+    /// Whether it is frozen.
+    pub is_frozen: bool,
+}
+
+/// Returns a number of a control group's file: behind `key`, where lines have keys. `max` is `u64::MAX`.
+pub fn counter(text: &str, key: &str) -> Option<u64> {
+    let value = text.lines().find_map(|line| line.strip_prefix(key))?.trim();
+    if value == "max" { Some(u64::MAX) } else { value.parse().ok() }
+}
+
+/// Returns the name of a state by its number in the control protocol; `?` for one that this version does not know.
+pub fn state_name(number: u8) -> &'static str {
+    State::NAMES.get(usize::from(number)).copied().unwrap_or("?")
+}
+
+/// How it ended last, what it waits for, and what it says of itself.
+#[derive(Debug)]
+pub struct Details<'a>(pub &'a WorkloadStatus<'a>);
+
+impl fmt::Display for Details<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(status) = self;
+        let mut parts = 0;
+        let mut next = |formatter: &mut fmt::Formatter<'_>| {
+            parts += 1;
+            formatter.write_str(if parts > 1 { ", " } else { "" })
+        };
+        if let Some((peak, limit)) = status.out_of_memory {
+            next(formatter)?;
+            write!(formatter, "oom-killed, peak {} of limit {}", Bytes(Some(peak)), Bytes(Some(limit)))?;
+        } else if let Some(end) = status.last {
+            next(formatter)?;
+            match end {
+                ExitReason::Exit(status) => write!(formatter, "status {status}")?,
+                ExitReason::Signal(signal) => write!(formatter, "{}", Signal(signal))?,
+                ExitReason::NoProcess => formatter.write_str("no process could be made")?,
+                ExitReason::NotReady => formatter.write_str("not ready in time")?,
+                ExitReason::Unhealthy => formatter.write_str("unhealthy")?,
+                ExitReason::Early => formatter.write_str("ended before it was ready")?,
+            }
+        }
+        if !status.need.is_empty() {
+            next(formatter)?;
+            let waits = status.state == State::Waiting.number();
+            write!(formatter, "{} {}", if waits { "waits for" } else { "needs, and failed:" }, status.need)?;
+        }
+        if status.dropped > 0 {
+            next(formatter)?;
+            write!(formatter, "{} log lines dropped", status.dropped)?;
+        }
+        if !status.text.is_empty() {
+            next(formatter)?;
+            write!(formatter, "\"{}\"", status.text)?;
+        }
+        if parts == 0 { formatter.write_str("-") } else { Ok(()) }
+    }
+}
+
+/// Bytes for people.
+#[derive(Debug)]
+pub struct Bytes(pub Option<u64>);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => formatter.write_str("-"),
+            Some(bytes) if bytes < 10 << 20 => write!(formatter, "{}K", bytes >> 10),
+            Some(bytes) if bytes < 10 << 30 => write!(formatter, "{}M", bytes >> 20),
+            Some(bytes) => write!(formatter, "{}G", bytes >> 30),
+        }
+    }
+}
+
+/// Milliseconds for people.
+#[derive(Debug)]
+pub struct Uptime(pub u64);
+
+impl fmt::Display for Uptime {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0 / 1_000;
+        match seconds {
+            0..60 => write!(formatter, "{seconds}.{}s", self.0 / 100 % 10),
+            60..3_600 => write!(formatter, "{}m{:02}s", seconds / 60, seconds % 60),
+            3_600..86_400 => write!(formatter, "{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
+            _ => write!(formatter, "{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
+        }
+    }
+}
+
+/// One workload as a JSON object (RFC 8259); what is not known is null.
+#[derive(Debug)]
+pub struct Json<'a>(pub &'a WorkloadStatus<'a>, pub &'a Usage);
+
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(status, usage) = self;
+        write!(
+            f,
+            "{{\"name\":\"{}\",\"state\":\"{}\",\"frozen\":{},\"pid\":{},\"since_ms\":{},\"restarts\":{}",
+            status.name,
+            state_name(status.state),
+            usage.is_frozen,
+            Number(Some(status.pid.into()).filter(|pid| *pid > 0), "null"),
+            Number(status.since_ms, "null"),
+            status.restarts
+        )?;
+        let (mut exit, mut signal, mut reason) = (None, None, "");
+        match status.last {
+            Some(ExitReason::Exit(status)) => exit = Some(status.into()),
+            Some(ExitReason::Signal(number)) => signal = Some(number.into()),
+            Some(ExitReason::NoProcess) => reason = "no-process",
+            Some(ExitReason::NotReady) => reason = "not-ready",
+            Some(ExitReason::Unhealthy) => reason = "unhealthy",
+            Some(ExitReason::Early) => (exit, reason) = (Some(0), "early"),
+            None => {}
+        }
+        if status.out_of_memory.is_some() {
+            reason = "oom-killed";
+        }
+        write!(
+            f,
+            ",\"exit\":{},\"signal\":{},\"reason\":{}",
+            Number(exit, "null"),
+            Number(signal, "null"),
+            Text(reason)
+        )?;
+        write!(f, ",\"memory\":{},\"memory_peak\":{}", Number(usage.memory, "null"), Number(usage.peak, "null"))?;
+        write!(f, ",\"memory_limit\":{}", Number(usage.limit.filter(|limit| *limit < u64::MAX), "null"))?;
+        write!(f, ",\"cpu_us\":{},\"pids\":{}", Number(usage.cpu_us, "null"), Number(usage.pids, "null"))?;
+        write!(f, ",\"dropped_lines\":{},\"addresses\":[", status.dropped)?;
+        for (index, address) in status.addresses.split(',').filter(|address| !address.is_empty()).enumerate() {
+            write!(f, "{}\"{address}\"", if index > 0 { "," } else { "" })?;
+        }
+        write!(f, "],\"need\":{}", Text(status.need))?;
+        write!(f, ",\"status\":{}}}", Text(status.text))
+    }
+}
+
+/// A number, or what stands for none.
+#[derive(Debug)]
+pub struct Number(pub Option<u64>, pub &'static str);
+
+impl fmt::Display for Number {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(number) => write!(formatter, "{number}"),
+            None => formatter.write_str(self.1),
+        }
+    }
+}
+
+/// A text; control characters do not get this far, so two characters are all that is escaped.
+#[derive(Debug)]
+struct Text<'a>(&'a str);
+
+impl fmt::Display for Text<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return formatter.write_str("null");
+        }
+        formatter.write_str("\"")?;
+        for part in self.0.split_inclusive(['"', '\\']) {
+            let (plain, last) =
+                part.strip_suffix(['"', '\\']).map_or((part, ""), |plain| (plain, &part[plain.len()..]));
+            formatter.write_str(plain)?;
+            formatter.write_str(if last.is_empty() { "" } else { "\\" })?;
+            formatter.write_str(last)?;
+        }
+        formatter.write_str("\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervise::ExitReason;
+
+    const STATUS: WorkloadStatus<'_> = WorkloadStatus {
+        name: "web",
+        state: 2,
+        pid: 7,
+        since_ms: Some(61_500),
+        restarts: 1,
+        last: None,
+        out_of_memory: None,
+        dropped: 0,
+        need: "",
+        addresses: "",
+        text: "",
+    };
+
+    #[test]
+    fn json_has_every_field_and_null_for_what_is_not_known() {
+        let known = "{\"name\":\"web\",\"state\":\"ready\",\"frozen\":false,\"pid\":7,\"since_ms\":61500,\"restarts\":1,\
+            \"exit\":null,\"signal\":null,\"reason\":null,\"memory\":null,\"memory_peak\":null,\"memory_limit\":null,\
+            \"cpu_us\":null,\"pids\":null,\"dropped_lines\":0,\"addresses\":[],\"need\":null,\"status\":null}";
+        assert_eq!(Json(&STATUS, &Usage::default()).to_string(), known);
+        let status = WorkloadStatus {
+            state: 200,
+            pid: 0,
+            last: Some(ExitReason::Signal(9)),
+            out_of_memory: Some((2, 1)),
+            need: "db",
+            addresses: "10.0.0.2,fd00::2",
+            text: "a \"quoted\" \\ word",
+            ..STATUS
+        };
+        let usage = Usage { memory: Some(5), limit: Some(u64::MAX), is_frozen: true, ..Usage::default() };
+        let shown = Json(&status, &usage).to_string();
+        for part in [
+            "\"state\":\"?\",\"frozen\":true,\"pid\":null",
+            "\"exit\":null,\"signal\":9,\"reason\":\"oom-killed\",\"memory\":5",
+            "\"memory_limit\":null",
+            "\"addresses\":[\"10.0.0.2\",\"fd00::2\"],\"need\":\"db\"",
+            "\"status\":\"a \\\"quoted\\\" \\\\ word\"}",
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+    }
+
+    #[test]
+    fn details_say_how_it_ended_and_what_it_waits_for() {
+        assert_eq!(Details(&STATUS).to_string(), "-");
+        let ended = WorkloadStatus { last: Some(ExitReason::Exit(3)), dropped: 2, text: "up", ..STATUS };
+        assert_eq!(Details(&ended).to_string(), "status 3, 2 log lines dropped, \"up\"");
+        let killed = WorkloadStatus { out_of_memory: Some((1 << 20, 1 << 10)), need: "db", state: 0, ..STATUS };
+        assert_eq!(Details(&killed).to_string(), "oom-killed, peak 1024K of limit 1K, waits for db");
+    }
+
+    #[test]
+    fn amounts_are_short() {
+        let bytes = |bytes| Bytes(Some(bytes)).to_string();
+        assert_eq!([bytes(4096), bytes(10 << 20), bytes(10 << 30)], ["4K", "10M", "10G"]);
+        let uptime = |ms| Uptime(ms).to_string();
+        assert_eq!([uptime(1_250), uptime(61_000), uptime(3_660_000)], ["1.2s", "1m01s", "1h01m"]);
+        assert_eq!(uptime(90_000_000), "1d01h");
+    }
+
+    #[test]
+    fn counters_are_found_by_their_keys() {
+        assert_eq!(counter("4096\n", ""), Some(4096));
+        assert_eq!(counter("max\n", ""), Some(u64::MAX));
+        assert_eq!(counter("usage_usec 12\nuser_usec 3\n", "user_usec "), Some(3));
+        assert_eq!(counter("populated 1\n", "frozen "), None);
+        assert_eq!(counter("", ""), None);
+    }
+}
