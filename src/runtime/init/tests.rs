@@ -240,11 +240,12 @@ fn reload_moves_nothing_of_what_goes_on() {
     let lines = board.lines();
     assert!(lines.contains("configuration taken over: 1 stopped, 2 new, 2 as before"), "{lines}");
     // What comes from a workload whose place in the file is another one is still its own.
-    say("b", "of b\n");
-    say("a", "of a\n");
-    board.settle();
-    let lines = board.lines();
-    assert!(lines.contains("b | of b") && lines.contains("a | of a"), "{lines}");
+    for name in ["a", "b", "c", "d"] {
+        say(name, &format!("of {name}\n"));
+        board.settle();
+        let lines = board.lines();
+        assert_eq!(lines, format!("{name} | of {name}\n"));
+    }
     let mut bytes = [0; hilum::wire::MESSAGE_BYTES];
     let (length, _) = recv(&following, &mut bytes[..], RecvFlags::DONTWAIT).expect("a line");
     assert!(matches!(Reply::read(&bytes[..length]), Ok(Reply::Line(_, _, b"of b"))));
