@@ -1,6 +1,6 @@
 //! The code that differs between architectures: each file defines the same two items.
 //!
-//! - `_start`, the first instructions of the process, which call [`crate::entry::enter`] with the initial stack pointer;
+//! - `_start`, the first instructions of the process, which call `enter` of `entry.rs` with the initial stack pointer;
 //! - `syscall`, which enters the kernel with a system call's number and up to six arguments.
 //!
 //! The names and numbers of an architecture are in `hilum::Architecture`.
