@@ -290,23 +290,32 @@ fn read_path(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// A link to a Rust file shows the name of a test in it, and a link from a figure leads to the bench that has it.
 #[test]
-fn every_yes_is_a_test_and_every_figure_is_in_the_bench() {
-    let text = read("README.md");
-    let (mut yes, mut figures) = (0, 0);
-    for (shown, target, title) in links(&text) {
-        if shown == "yes" {
-            yes += 1;
-            let test = read(target);
-            assert!(!title.is_empty() && test.contains(&format!("fn {title}(")), "{target} has no test {title:?}");
-        } else if target == "docs/dev/bench.md" && shown.starts_with(|first: char| first.is_ascii_digit()) {
-            figures += 1;
-            let figure = format!("| {} |", shown.split(' ').next().unwrap_or_default());
-            assert!(read(target).contains(&figure), "{target} has no {shown}");
+fn every_feature_has_its_test_and_every_figure_is_in_the_bench() {
+    let (mut tests, mut figures) = (0, 0);
+    for (name, text) in pages() {
+        let folder = project().join(&name).parent().expect("a folder").to_owned();
+        for (shown, target, _) in links(&text).into_iter().filter(|(_, target, _)| !target.contains("://")) {
+            let path = target.split('#').next().unwrap_or_default();
+            let shown = shown.trim_matches('`');
+            if path.ends_with(".rs") && !shown.contains(['/', '.']) {
+                tests += 1;
+                let file = read_path(&folder.join(path));
+                assert!(file.contains(&format!("fn {shown}(")), "{name}: {path} has no test {shown:?}");
+            } else if path.ends_with("dev/bench.md") && shown.starts_with(|first: char| first.is_ascii_digit()) {
+                figures += 1;
+                let is_there = read_path(&folder.join(path)).contains(&format!("| {shown} |"));
+                assert!(is_there, "{name}: {path} has no {shown}");
+            }
         }
     }
-    let claims = text.lines().filter(|line| line.starts_with("| ") && line.contains("yes")).count();
-    assert!(yes >= claims && claims >= 15 && figures >= 6, "{yes} links for {claims} claims, {figures} figures");
+    let readme = read("README.md");
+    let features = part(&readme, "Features, and the tests that show them");
+    let rows = features.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| **")).skip(1);
+    let without: Vec<&str> = rows.filter(|row| links(row).is_empty()).collect();
+    assert!(without.is_empty(), "features without a test: {without:?}");
+    assert!(tests >= 20 && figures >= 6, "{tests} tests, {figures} figures");
 }
 
 #[test]
