@@ -82,12 +82,12 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
         let is_there = in_helper(&mut || crate::net::supports(which));
         tell(is_there, "network ", name, mend);
     }
-    tell_settings(&mut tell);
+    check_settings(&mut tell);
     has_all
 }
 
 /// The settings of the kernel, each with its present value.
-fn tell_settings(tell: &mut dyn FnMut(bool, &str, &str, &str)) {
+fn check_settings(tell: &mut dyn FnMut(bool, &str, &str, &str)) {
     for setting in &SETTINGS {
         let mut text = [0; 16];
         let present = sysctl::get(setting.name, &mut text);

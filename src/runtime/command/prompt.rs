@@ -166,7 +166,7 @@ fn shown_by(line: &heapless::String<LINE_BYTES>) -> heapless::String<64> {
 }
 
 /// Says how a command ended that did not end well, with the number that sh(1) has for it.
-fn tell_failure(ended: rustix::io::Result<Option<(Pid, WaitStatus)>>) {
+fn print_failure(ended: rustix::io::Result<Option<(Pid, WaitStatus)>>) {
     let Ok(Some((_, status))) = ended else { return };
     let number = status.exit_status().or_else(|| Some(128 + status.terminating_signal()?)).unwrap_or(0);
     if number != 0 {
@@ -202,7 +202,7 @@ fn command(line: &heapless::String<LINE_BYTES>, lines: &OwnedFd, socket: &str) {
                     break;
                 }
             }
-            tell_failure(waitpid(Some(pid), WaitOptions::empty()));
+            print_failure(waitpid(Some(pid), WaitOptions::empty()));
             let _ = rustix::termios::tcsetpgrp(standard_input(), rustix::process::getpid());
         }
     }

@@ -10,9 +10,9 @@ use hilum_sys::{Covariant, DoubleBuffer, ReadGuard};
 const BYTES: usize = limits::FILE_BYTES + 1;
 
 /// A configuration and the bytes that its texts are borrowed from.
-pub(crate) struct Text;
+pub(crate) struct ConfigText;
 
-impl Covariant for Text {
+impl Covariant for ConfigText {
     type Of<'a> = Config<'a>;
 
     fn clear(value: &mut Config<'_>) {
@@ -25,20 +25,21 @@ impl Covariant for Text {
 }
 
 /// A configuration in use.
-pub(crate) type Configuration = ReadGuard<Text, BYTES>;
+pub(crate) type Configuration = ReadGuard<ConfigText, BYTES>;
 
-static BUFFER: DoubleBuffer<Text, BYTES> = DoubleBuffer::new(Config::EMPTY, Config::EMPTY);
+static BUFFER: DoubleBuffer<ConfigText, BYTES> = DoubleBuffer::new(Config::EMPTY, Config::EMPTY);
 
 #[cfg(not(test))]
-fn buffer() -> &'static DoubleBuffer<Text, BYTES> {
+fn buffer() -> &'static DoubleBuffer<ConfigText, BYTES> {
     &BUFFER
 }
 
 /// Each test, which is a thread, has a shelf of its own.
 #[cfg(test)]
-fn buffer() -> &'static DoubleBuffer<Text, BYTES> {
+fn buffer() -> &'static DoubleBuffer<ConfigText, BYTES> {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    static BUFFERS: [DoubleBuffer<Text, BYTES>; 32] = [const { DoubleBuffer::new(Config::EMPTY, Config::EMPTY) }; 32];
+    static BUFFERS: [DoubleBuffer<ConfigText, BYTES>; 32] =
+        [const { DoubleBuffer::new(Config::EMPTY, Config::EMPTY) }; 32];
     static TAKEN: AtomicUsize = AtomicUsize::new(0);
     std::thread_local! {
         static OWN: usize = TAKEN.fetch_add(1, Ordering::Relaxed);

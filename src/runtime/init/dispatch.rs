@@ -19,7 +19,7 @@ use super::token::Token;
 use super::watchdog::Watchdog;
 use super::workloads::Workloads;
 use crate::console::plural;
-use crate::net::BoardLinks;
+use crate::net::HostLinks;
 use crate::os::children::reap;
 use crate::os::clock::{boottime_us, monotonic_ms};
 use crate::os::errno::describe;
@@ -56,7 +56,7 @@ pub(super) struct Init {
     boots: BootCount,
     log_file: LogFile,
     control: Control,
-    links: BoardLinks,
+    links: HostLinks,
     boot_tasks: BootTasks,
     prompt: Prompt,
     /// A descriptor of the console, the one that the epoll set holds: only while lines wait for it.
@@ -83,7 +83,7 @@ impl Init {
             boots,
             log_file,
             control: Control::closed(),
-            links: BoardLinks::none(),
+            links: HostLinks::none(),
             boot_tasks: BootTasks::new(),
             prompt: Prompt::new(prompt),
             watched_console: None,
@@ -352,8 +352,8 @@ impl Init {
 }
 
 /// Hears of the board's links from now on.
-fn follow_links(cx: &mut Context) -> BoardLinks {
-    BoardLinks::follow(cx.environment, cx.config.get(), empty_folder(cx.environment), &mut cx.console)
+fn follow_links(cx: &mut Context) -> HostLinks {
+    HostLinks::follow(cx.environment, cx.config.get(), empty_folder(cx.environment), &mut cx.console)
 }
 
 fn print_memory(cx: &mut Context) {

@@ -35,7 +35,7 @@ pub(super) struct Logs {
 }
 
 /// Of whom a line is, and where it is shown.
-struct Way<'a> {
+struct LineSink<'a> {
     workload: &'a Workload<'a>,
     is_muted: bool,
     now: u64,
@@ -50,12 +50,12 @@ impl Logs {
     /// Takes what the workload in this slot wrote; `now` is the millisecond of this turn.
     pub(super) fn feed(&mut self, workload: &Workload<'_>, slot: usize, bytes: &[u8], now: u64, console: &mut Console) {
         let log = &mut self.logs[slot];
-        let mut way = Way { workload, is_muted: self.muted[slot], now, console };
+        let mut sink = LineSink { workload, is_muted: self.muted[slot], now, console };
         let Log { rate, ring, unfinished, held, .. } = log;
         let mut is_new = log.unfinished_at == 0;
         unfinished.feed(bytes, |line| {
             is_new = true;
-            keep(ring, rate, held, line, &mut way);
+            keep(ring, rate, held, line, &mut sink);
         });
         match unfinished.is_waiting() {
             true if is_new => log.unfinished_at = now + UNFINISHED_MS,
@@ -68,14 +68,14 @@ impl Logs {
 
     /// The workload ended: what is left of a line that never got its newline is one.
     pub(super) fn finish(&mut self, workload: &Workload<'_>, slot: usize, now: u64, console: &mut Console) {
-        let mut way = Way { workload, is_muted: self.muted[slot], now, console };
+        let mut sink = LineSink { workload, is_muted: self.muted[slot], now, console };
         let log = &mut self.logs[slot];
         let Log { rate, ring, unfinished, held, .. } = log;
         if unfinished.is_waiting() {
-            unfinished.finish(|line| keep(ring, rate, held, line, &mut way));
+            unfinished.finish(|line| keep(ring, rate, held, line, &mut sink));
         }
         log.unfinished_at = 0;
-        log.tell_held(&mut way);
+        log.show_held(&mut sink);
     }
 
     /// Shows what has waited for long enough: a line without its end, the last lines above a rate. Gives whether it looked.
@@ -87,14 +87,14 @@ impl Logs {
         for (index, workload) in config.workloads.iter().enumerate() {
             let slot = config.slots.of(index);
             let log = &mut self.logs[slot];
-            let mut way = Way { workload, is_muted: self.muted[slot], now, console };
+            let mut sink = LineSink { workload, is_muted: self.muted[slot], now, console };
             if (1..=now).contains(&log.unfinished_at) {
                 log.unfinished_at = 0;
                 let Log { rate, ring, unfinished, held, .. } = log;
-                unfinished.show_unfinished(|line| keep(ring, rate, held, line, &mut way));
+                unfinished.show_unfinished(|line| keep(ring, rate, held, line, &mut sink));
             }
             if log.rate.due(workload.supervision.rate).is_some_and(|at| at <= now) {
-                log.tell_held(&mut way);
+                log.show_held(&mut sink);
             }
             self.due = earliest([Some(self.due), log.due(workload)]);
         }
@@ -164,25 +164,25 @@ impl Log {
     }
 
     /// Nothing comes behind the lines above the rate: the last ones are shown, and the others are told of.
-    fn tell_held(&mut self, way: &mut Way<'_>) {
+    fn show_held(&mut self, sink: &mut LineSink<'_>) {
         let suppressed = self.rate.take_suppressed();
         if suppressed == 0 {
             return;
         }
         let last = self.held.count().min(HELD_LINES);
         self.rate.keep(last);
-        tell_suppressed(&mut self.ring, suppressed.saturating_sub(last), way);
+        show_suppressed(&mut self.ring, suppressed.saturating_sub(last), sink);
         let (mut cursor, mut line) = (self.held.last(last), [0; LINE_BYTES + 2 * MARK.len()]);
         while let Some(entry) = self.held.read(&mut cursor, &mut line) {
-            show(&mut self.ring, &line[..entry.length], &mut Way { now: entry.ms, ..way.again() });
+            show(&mut self.ring, &line[..entry.length], &mut LineSink { now: entry.ms, ..sink.again() });
         }
         self.held.clear();
     }
 }
 
-impl<'a> Way<'a> {
-    fn again(&mut self) -> Way<'_> {
-        Way { workload: self.workload, is_muted: self.is_muted, now: self.now, console: self.console }
+impl<'a> LineSink<'a> {
+    fn again(&mut self) -> LineSink<'_> {
+        LineSink { workload: self.workload, is_muted: self.is_muted, now: self.now, console: self.console }
     }
 }
 
@@ -191,29 +191,35 @@ fn earliest(times: [Option<u64>; 2]) -> u64 {
     times.into_iter().flatten().filter(|at| *at > 0).min().unwrap_or(0)
 }
 
-fn keep(ring: &mut Ring<RING_BYTES>, rate: &mut Rate, held: &mut Ring<HELD_BYTES>, line: &[u8], way: &mut Way<'_>) {
-    match rate.pass(way.workload.supervision.rate, way.now) {
-        Passes::No => return held.push(way.now, line),
+fn keep(
+    ring: &mut Ring<RING_BYTES>,
+    rate: &mut Rate,
+    held: &mut Ring<HELD_BYTES>,
+    line: &[u8],
+    sink: &mut LineSink<'_>,
+) {
+    match rate.pass(sink.workload.supervision.rate, sink.now) {
+        Passes::No => return held.push(sink.now, line),
         Passes::After(suppressed) => {
             held.clear();
-            tell_suppressed(ring, suppressed, way);
+            show_suppressed(ring, suppressed, sink);
         }
         Passes::Yes => {}
     }
-    show(ring, line, way);
+    show(ring, line, sink);
 }
 
-fn show(ring: &mut Ring<RING_BYTES>, line: &[u8], way: &mut Way<'_>) {
-    ring.push(way.now, line);
-    if !way.is_muted && !way.workload.supervision.is_quiet {
-        way.console.workload_line(way.workload.name, line);
+fn show(ring: &mut Ring<RING_BYTES>, line: &[u8], sink: &mut LineSink<'_>) {
+    ring.push(sink.now, line);
+    if !sink.is_muted && !sink.workload.supervision.is_quiet {
+        sink.console.workload_line(sink.workload.name, line);
     }
 }
 
-fn tell_suppressed(ring: &mut Ring<RING_BYTES>, count: u32, way: &mut Way<'_>) {
+fn show_suppressed(ring: &mut Ring<RING_BYTES>, count: u32, sink: &mut LineSink<'_>) {
     if count > 0 {
         // Ten digits fit.
         let text = hilum::fixed_string::text::<64>(format_args!("({count} lines above the rate were not kept)"));
-        show(ring, text.as_bytes(), way);
+        show(ring, text.as_bytes(), sink);
     }
 }

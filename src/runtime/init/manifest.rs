@@ -24,13 +24,13 @@ pub(super) fn is_whole(console: &mut Console) -> bool {
     if access(END, Access::EXISTS).is_ok() || access(MANIFEST, Access::EXISTS).is_err() {
         return true;
     }
-    tell(console);
+    print(console);
     false
 }
 
 /// In a frame of its own: PID 1 keeps no page of this buffer.
 #[inline(never)]
-fn tell(console: &mut Console) {
+fn print(console: &mut Console) {
     let mut bytes = [0; BYTES];
     let length = read_file(MANIFEST, &mut bytes).unwrap_or(0);
     let text = core::str::from_utf8(&bytes[..length]).unwrap_or_default();

@@ -4,7 +4,7 @@
 //! hears of the routes and addresses that it makes, and takes away those that overlap. Meanwhile the workloads' own routes
 //! go before them ([`hilum::netlink::bridge_neighbours`]).
 
-use super::link_state::{BoardLinks, QUIET_MS};
+use super::link_state::{HostLinks, QUIET_MS};
 use super::{each, exchange, route_socket};
 use crate::console::Console;
 use crate::os::clock::monotonic_ms;
@@ -18,7 +18,7 @@ pub(super) fn are_heard(config: &Config<'_>) -> bool {
     config.system.network.links.iter().any(|link| link.has_slaac)
 }
 
-impl BoardLinks {
+impl HostLinks {
     /// Takes away the route or address that the kernel tells of, if it was advertised and overlaps what something else has.
     pub(super) fn hear_advertised(&mut self, config: &Config<'_>, kind: u16, body: &[u8], console: &mut Console) {
         let route = RouteEntry::read(kind, body).filter(RouteEntry::is_kernels);

@@ -120,7 +120,7 @@ fn run(mac: Mac, wire: &OwnedFd, other: &OwnedFd) -> ! {
     let (mut frame, mut heard) = ([0; FRAME_BYTES], [0; 1600]);
     loop {
         let (news, length) = client.turn(monotonic_ms(), &mut frame);
-        tell(other, news);
+        report(other, news);
         if length > 0 {
             // A link that is down drops it; it is asked again.
             let _ = send(wire, &frame[..length], SendFlags::DONTWAIT);
@@ -135,12 +135,12 @@ fn run(mac: Mac, wire: &OwnedFd, other: &OwnedFd) -> ! {
             continue;
         }
         if let Ok((length, _)) = recv(wire, &mut heard[..], RecvFlags::DONTWAIT) {
-            tell(other, client.receive(monotonic_ms(), &heard[..length.min(heard.len())]));
+            report(other, client.receive(monotonic_ms(), &heard[..length.min(heard.len())]));
         }
     }
 }
 
-fn tell(other: &OwnedFd, news: LeaseEvent) {
+fn report(other: &OwnedFd, news: LeaseEvent) {
     // PID 1 reads; if it did not, the next lease says the same.
     let _ = match news {
         LeaseEvent::None => return,

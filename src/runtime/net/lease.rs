@@ -1,6 +1,6 @@
 //! What a DHCP server gave a link: set on the link, taken from it, and told.
 
-use super::link_state::{BoardLinks, QUIET_MS, Refused};
+use super::link_state::{HostLinks, QUIET_MS, Refused};
 use super::{exchange, route_socket};
 use crate::console::Console;
 use crate::os::clock::monotonic_ms;
@@ -16,7 +16,7 @@ use rustix::io::Errno;
 /// routes that lines say.
 const METRIC: u32 = 100;
 
-impl BoardLinks {
+impl HostLinks {
     /// Returns whose network a lease for the link at `place` overlaps. A link without a carrier has nobody to speak to: what
     /// it was given is free for a link that has one.
     fn taken<'a>(&self, config: &'a Config<'_>, place: usize, lease: &Lease) -> Option<Taken<'a>> {

@@ -56,7 +56,7 @@ impl LinkState {
 }
 
 /// The board's links, as PID 1 follows them.
-pub(crate) struct BoardLinks {
+pub(crate) struct HostLinks {
     pub(super) environment: Environment,
     /// An empty folder.
     pub(super) empty: &'static str,

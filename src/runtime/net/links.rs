@@ -8,7 +8,7 @@ use super::advertised::are_heard;
 use super::dhcp::{self, ClientEvent, Running};
 use super::host_link::{is_meant, set_up};
 use super::lease::remove_lease;
-use super::link_state::{BoardLinks, LinkState};
+use super::link_state::{HostLinks, LinkState};
 use super::{each_link, route_socket};
 use crate::console::Console;
 use crate::os::clock::monotonic_ms;
@@ -30,7 +30,7 @@ const PATIENCE_MS: u64 = 10_000;
 /// Milliseconds until a client that ended is started again.
 const AGAIN_MS: u64 = 5_000;
 
-impl BoardLinks {
+impl HostLinks {
     /// Follows nothing.
     pub(crate) const fn none() -> Self {
         Self {
@@ -80,7 +80,7 @@ impl BoardLinks {
     /// Sets up what is there.
     pub(crate) fn look(&mut self, config: &Config<'_>, console: &mut Console) {
         let result =
-            route_socket().and_then(|socket| each_link(&socket, &mut |entry| self.hear(config, entry, console)));
+            route_socket().and_then(|socket| each_link(&socket, &mut |entry| self.handle_link(config, entry, console)));
         let result = result.and_then(|()| if are_heard(config) { self.sweep(config, console) } else { Ok(()) });
         if let Err(errno) = result {
             console.error(format_args!("links: {}", describe(errno)));
@@ -97,7 +97,7 @@ impl BoardLinks {
                     for message in Messages::of(&buffer[..length.min(buffer.len())]) {
                         let Ok(Message::Entry(kind, body)) = message else { continue };
                         match LinkEntry::read(kind, body) {
-                            Some(entry) => self.hear(config, &entry, console),
+                            Some(entry) => self.handle_link(config, &entry, console),
                             None => self.hear_advertised(config, kind, body, console),
                         }
                     }
@@ -185,7 +185,7 @@ impl BoardLinks {
         true
     }
 
-    fn hear(&mut self, config: &Config<'_>, entry: &LinkEntry<'_>, console: &mut Console) {
+    fn handle_link(&mut self, config: &Config<'_>, entry: &LinkEntry<'_>, console: &mut Console) {
         let (is_settled, mut has_changed) = (self.report_at.is_none(), false);
         for (link, known) in config.system.network.links.iter().zip(&mut self.known) {
             if entry.is_gone {

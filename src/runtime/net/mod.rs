@@ -13,7 +13,7 @@ mod probe;
 mod workload;
 
 pub(crate) use bridges::{adopt, prepare, set_all};
-pub(crate) use link_state::BoardLinks;
+pub(crate) use link_state::HostLinks;
 pub(crate) use probe::{PROBES, supports};
 pub(crate) use workload::{Rules, connect, set_up};
 

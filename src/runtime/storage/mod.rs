@@ -151,7 +151,7 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
         let length = match start_of(&device, &mut start) {
             Ok(length) => length,
             Err(errno) => {
-                tell(console, mount, &device, format_args!("{}", describe(errno)));
+                print_disk(console, mount, &device, format_args!("{}", describe(errno)));
                 return false;
             }
         };
@@ -162,7 +162,7 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
             match with_timeout(MOUNT_MS, &mut || attach(mount, &device, is_read_only)) {
                 Ok(_) => {
                     let replayed = found.is_some_and(|found| found.has_journal) && !is_new;
-                    tell_mounted(mount, &device, decision, replayed, console);
+                    print_mounted(mount, &device, decision, replayed, console);
                     if is_new && let Err(errno) = format::grow(mount, &device) {
                         console.error(format_args!("mount {target}: it stays small: {}", describe(errno)));
                     }
@@ -192,29 +192,29 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
 
 /// Repairs the filesystem on a device, and tells what came of it.
 fn repair(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut Console) {
-    tell(console, mount, device, format_args!("{reason}; repairing it"));
+    print_disk(console, mount, device, format_args!("{reason}; repairing it"));
     console.flush_blocking();
     let repaired = with_timeout(REPAIR_MS, &mut || format::repair(device));
     match repaired {
-        Ok(0 | 1) => tell(console, mount, device, format_args!("repaired")),
+        Ok(0 | 1) => print_disk(console, mount, device, format_args!("repaired")),
         Ok(status) => {
-            tell(console, mount, device, format_args!("not repaired, e2fsck ended with {status}"));
+            print_disk(console, mount, device, format_args!("not repaired, e2fsck ended with {status}"));
         }
         Err(Errno::NOENT) => {
-            tell(console, mount, device, format_args!("the image has no {}", format::REPAIR));
+            print_disk(console, mount, device, format_args!("the image has no {}", format::REPAIR));
         }
-        Err(errno) => tell(console, mount, device, format_args!("repair: {}", describe(errno))),
+        Err(errno) => print_disk(console, mount, device, format_args!("repair: {}", describe(errno))),
     }
 }
 
 /// Makes a new filesystem on a device; gives whether it is there.
 fn reformat(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut Console) -> bool {
-    tell(console, mount, device, format_args!("{reason}; making a new {}", mount.kind));
+    print_disk(console, mount, device, format_args!("{reason}; making a new {}", mount.kind));
     console.flush_blocking();
     match with_timeout(REPAIR_MS, &mut || format::format(mount, device)) {
         Ok(_) => true,
         Err(errno) => {
-            tell(console, mount, device, format_args!("{}", describe(errno)));
+            print_disk(console, mount, device, format_args!("{}", describe(errno)));
             false
         }
     }
@@ -222,7 +222,7 @@ fn reformat(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mu
 
 /// Says something about a mount and the device that it is made of.
 #[inline(never)]
-fn tell(console: &mut Console, mount: &SystemMount<'_>, device: &Name, what: fmt::Arguments<'_>) {
+fn print_disk(console: &mut Console, mount: &SystemMount<'_>, device: &Name, what: fmt::Arguments<'_>) {
     console.error(format_args!("mount {}: {device}: {what}", mount.target));
 }
 
@@ -236,7 +236,7 @@ fn is_damage(errno: Errno) -> bool {
     matches!(errno, Errno::UCLEAN | Errno::BADMSG | Errno::INVAL | Errno::IO)
 }
 
-fn tell_mounted(
+fn print_mounted(
     mount: &SystemMount<'_>,
     device: &Name,
     decision: MountDecision,

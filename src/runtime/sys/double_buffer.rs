@@ -25,11 +25,11 @@ pub trait Covariant {
 
 /// The two places.
 pub struct DoubleBuffer<F: Covariant, const BYTES: usize> {
-    places: [Place<F, BYTES>; 2],
+    places: [Half<F, BYTES>; 2],
 }
 
 #[repr(C)]
-struct Place<F: Covariant, const BYTES: usize> {
+struct Half<F: Covariant, const BYTES: usize> {
     /// How many leases there are, beside `UNUSED`; or one of the words for a place without any.
     readers: AtomicU32,
     value: UnsafeCell<F::Of<'static>>,
@@ -52,12 +52,12 @@ impl<F: Covariant, const BYTES: usize> DoubleBuffer<F, BYTES> {
     pub const fn new(first: F::Of<'static>, second: F::Of<'static>) -> Self {
         Self {
             places: [
-                Place {
+                Half {
                     readers: AtomicU32::new(FRESH),
                     value: UnsafeCell::new(first),
                     bytes: UnsafeCell::new([0; BYTES]),
                 },
-                Place {
+                Half {
                     readers: AtomicU32::new(FRESH),
                     value: UnsafeCell::new(second),
                     bytes: UnsafeCell::new([0; BYTES]),
@@ -76,7 +76,7 @@ impl<F: Covariant, const BYTES: usize> DoubleBuffer<F, BYTES> {
         read: impl FnOnce(&mut [u8; BYTES]) -> Result<usize, E>,
         parse: impl for<'a> FnOnce(&'a [u8], &mut F::Of<'a>) -> Result<(), E>,
     ) -> Result<ReadGuard<F, BYTES>, Option<E>> {
-        let takes = |place: &Place<F, BYTES>, from| {
+        let takes = |place: &Half<F, BYTES>, from| {
             place.readers.compare_exchange(from, FILLING, Ordering::AcqRel, Ordering::Acquire).is_ok()
         };
         let found = |from| self.places.iter().find(|place| takes(place, from));
@@ -107,7 +107,7 @@ impl<F: Covariant, const BYTES: usize> DoubleBuffer<F, BYTES> {
 
 /// The right to read a place, as long as it is kept. A copy of it is a further one.
 pub struct ReadGuard<F: Covariant + 'static, const BYTES: usize> {
-    place: &'static Place<F, BYTES>,
+    place: &'static Half<F, BYTES>,
     family: PhantomData<F>,
 }
 

@@ -74,7 +74,7 @@ impl Target<'_> {
             Ok((pidfd, pid, report)) => match wait(pid, pidfd, connection, until_ms) {
                 Some(status) => {
                     if let Outcome::Failed(report) = receive(&report, &mut None) {
-                        let _ = tell(&mut text, &plan, report, words.first().copied().unwrap_or_default());
+                        let _ = describe_failure(&mut text, &plan, report, words.first().copied().unwrap_or_default());
                     }
                     let signalled = status.terminating_signal().map(|signal| 128 + signal);
                     (status.exit_status().or(signalled).unwrap_or(255) as u8, text)
@@ -156,7 +156,7 @@ impl Target<'_> {
 }
 
 /// Says which step of joining failed, and why.
-fn tell(text: &mut String<256>, plan: &Plan<'_>, report: Report, program: &str) -> core::fmt::Result {
+fn describe_failure(text: &mut String<256>, plan: &Plan<'_>, report: Report, program: &str) -> core::fmt::Result {
     let errno = report.errno;
     let step = plan.steps.get(report.step);
     let hint = step.map_or_else(|| Joining::hint(report.step, errno), |step| step.hint(errno.0));
