@@ -184,7 +184,7 @@ fn read_options(message: &DhcpPacket<&[u8]>) -> (Lease, Option<MessageKind>, Opt
             }
             3 => lease.router = address(option.data),
             6 => {
-                for (place, bytes) in lease.name_servers.iter_mut().zip(option.data.chunks_exact(4)) {
+                for (place, bytes) in lease.name_servers.iter_mut().zip(option.data.as_chunks::<4>().0) {
                     *place = address(bytes).filter(|server| is_server(*server)).unwrap_or(Ipv4Addr::UNSPECIFIED);
                 }
             }

@@ -73,8 +73,9 @@ impl Lease {
     pub fn bytes(&self) -> [u8; LEASE_BYTES] {
         let mut bytes = [0; LEASE_BYTES];
         let addresses = [self.address, self.router.unwrap_or(Ipv4Addr::UNSPECIFIED), self.server];
-        for (place, address) in bytes.chunks_exact_mut(4).zip(addresses.iter().chain(&self.name_servers)) {
-            place.copy_from_slice(&address.octets());
+        for (place, address) in bytes.as_chunks_mut::<4>().0.iter_mut().zip(addresses.iter().chain(&self.name_servers))
+        {
+            *place = address.octets();
         }
         bytes[24..28].copy_from_slice(&self.seconds.to_ne_bytes());
         bytes[28] = self.length;
