@@ -199,7 +199,7 @@ fn completion_offers_the_names_that_process_one_and_a_file_know() {
 /// Every file and folder that CONTRIBUTING.md, ARCHITECTURE.md and the decisions name in code exists.
 #[test]
 fn files_that_the_guides_name_are_there() {
-    for page in ["CONTRIBUTING.md", "ARCHITECTURE.md", "docs/dev/decisions.md"] {
+    for page in ["CONTRIBUTING.md", "ARCHITECTURE.md", "docs/stability.md", "docs/dev/decisions.md"] {
         let text = read(page);
         // Blocks are commands and pictures.
         let prose = text.split("\n```").step_by(2).collect::<String>();

@@ -2,3 +2,4 @@
 
 mod documentation;
 mod messages;
+mod stability;
