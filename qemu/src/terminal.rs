@@ -18,8 +18,14 @@ pub struct Terminal {
     keyboard: File,
     /// The program's side, where the terminal is to outlive it.
     slave: Option<File>,
+    /// Its local modes before the program has started, as [`Self::modes`] returns them.
+    pub first_modes: String,
     /// What is shown.
     pub screen: Transcript,
+}
+
+fn modes_of(terminal: impl rustix::fd::AsFd) -> Result<String> {
+    Ok(format!("{:?}", tcgetattr(terminal)?.local_modes))
 }
 
 impl Terminal {
@@ -45,6 +51,8 @@ impl Terminal {
         let path = ptsname(&master, Vec::new())?;
         let slave = open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
         tcsetwinsize(&slave, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })?;
+        // The program may change them as soon as it is there.
+        let first_modes = modes_of(&master)?;
         let slave = File::from(slave);
         if is_terminal[0] {
             command.stdin(slave.try_clone()?);
@@ -60,7 +68,7 @@ impl Terminal {
         drop(command);
         let keyboard = File::from(master);
         let screen = Transcript::read(keyboard.try_clone()?);
-        Ok(Self { child, keyboard, slave: Some(slave), screen })
+        Ok(Self { child, keyboard, slave: Some(slave), first_modes, screen })
     }
 
     /// Types.
@@ -76,7 +84,7 @@ impl Terminal {
     /// # Errors
     /// The terminal has ended.
     pub fn modes(&self) -> Result<String> {
-        Ok(format!("{:?}", tcgetattr(&self.keyboard)?.local_modes))
+        modes_of(&self.keyboard)
     }
 
     /// Sends the program a signal.

@@ -220,7 +220,7 @@ fn terminal_is_as_it_was_when_exec_is_ended_by_a_signal() {
     host_root.expect_state("a", "ready");
     let command = host_root.command(&["exec", "a", "/bin/probe", "terminal"]);
     let mut terminal = Terminal::start_partly(command, 24, 80, [true; 3]).expect("a terminal");
-    let before = terminal.modes().expect("its modes");
+    let before = terminal.first_modes.clone();
     terminal.screen.expect("session own", SOON).expect("it runs");
     assert!(!terminal.modes().expect("its modes").contains("ICANON"), "keys are the program's");
     terminal.signal(rustix::process::Signal::TERM).expect("it is there");
