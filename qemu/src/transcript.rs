@@ -97,27 +97,4 @@ impl Transcript {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SHORT: Duration = Duration::from_millis(200);
-
-    #[test]
-    fn text_that_comes_is_found() {
-        let transcript = Transcript::read(&b"one\r\ntwo\xc3\xa4\n"[..]);
-        assert_eq!(transcript.expect("two\u{e4}", SHORT).expect("it is there"), "one\ntwo\u{e4}\n");
-        assert!(transcript.end(SHORT).is_ok());
-    }
-
-    #[test]
-    fn text_that_does_not_come_is_an_error_with_the_end() {
-        let error = Transcript::read(&b"one\n"[..]).expect("two", SHORT).expect_err("it is not there").to_string();
-        assert!(error.contains("\"two\" did not come") && error.contains("\none"), "{error}");
-    }
-
-    #[test]
-    fn source_that_never_ends_is_an_error() {
-        let (reader, _writer) = std::io::pipe().expect("a pipe");
-        assert!(Transcript::read(reader).end(SHORT).is_err());
-    }
-}
+mod tests;

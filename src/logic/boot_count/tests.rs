@@ -1,0 +1,18 @@
+use super::*;
+
+#[test]
+fn count_that_was_written_is_read() {
+    for count in [0, 1, 250, u32::MAX] {
+        assert_eq!(read(&sector(count)), count);
+    }
+}
+
+#[test]
+fn what_is_no_count_is_none_yet() {
+    for bytes in
+        [&b""[..], &[0; SECTOR], b"hilum boots\n", b"hilum boots x\n", b"boots 3\n", b"hilum boots 3 \n", b"\xff\n"]
+    {
+        assert_eq!(read(bytes), 0, "{bytes:?}");
+    }
+    assert_eq!(read(b"hilum boots 3"), 3, "a file that somebody has written by hand");
+}

@@ -1,0 +1,39 @@
+use super::*;
+
+#[test]
+fn words_of_hilum_are_found_among_others() {
+    let found = parse("console=ttyS0 hilum.config=/a.conf quiet hilum.fail=stay hilum.panic hilum.doctor hilum.safe\n");
+    assert_eq!(
+        found,
+        CommandLine { config: "/a.conf", fail: Fail::Stay, safe: true, panic: true, doctor: true, unknown: None }
+    );
+}
+
+#[test]
+fn defaults_hold_without_a_word() {
+    let found = parse("");
+    assert_eq!(
+        found,
+        CommandLine {
+            config: DEFAULT_CONFIG,
+            fail: Fail::Reboot,
+            safe: false,
+            panic: false,
+            doctor: false,
+            unknown: None
+        }
+    );
+}
+
+#[test]
+fn last_word_counts() {
+    assert_eq!(parse("hilum.fail=stay hilum.fail=poweroff").fail, Fail::Poweroff);
+}
+
+#[test]
+fn unknown_or_malformed_word_is_reported_and_changes_nothing() {
+    for word in ["hilum.fial=stay", "hilum.fail=never", "hilum.config=relative", "hilum.panic=1", "hilum."] {
+        let found = parse(word);
+        assert_eq!(found, CommandLine { unknown: Some(word), ..parse("") });
+    }
+}

@@ -1,0 +1,67 @@
+use super::*;
+use core::net::Ipv4Addr;
+
+const CONFIG: &str = "hilum 1\n[system]\nbridge br0 10.77.0.1/24 fd77::1/64\nlink eth0 dhcp\nlink eth1 192.168.8.2/24\nlink eth2 dhcp\n\
+         route 10.9.0.0/16 via 192.168.8.1\nroute 0.0.0.0/0 via 192.168.8.1\n";
+
+fn lease(address: [u8; 4], length: u8, router: Option<[u8; 4]>) -> Lease {
+    Lease {
+        address: address.into(),
+        length,
+        router: router.map(Ipv4Addr::from),
+        server: [9, 9, 9, 9].into(),
+        name_servers: [Ipv4Addr::UNSPECIFIED; super::super::NAME_SERVERS],
+        seconds: 60,
+    }
+}
+
+#[test]
+fn lease_that_overlaps_a_bridge_another_link_or_a_route_is_taken() {
+    let mut config = Config::EMPTY;
+    crate::config::parse(CONFIG.as_bytes(), &mut config).expect("a good configuration");
+    let third = |other: usize| (other == 2).then(|| lease([172, 16, 4, 5], 16, None));
+    for (address, length, router, by) in [
+        // Inside of the bridge's network, around it, and the same.
+        ([10, 77, 0, 50], 25, None, Some("br0")),
+        ([10, 9, 0, 50], 8, None, Some("br0")),
+        ([10, 77, 0, 50], 24, Some([10, 77, 0, 1]), Some("br0")),
+        // A router there that has a route of its own.
+        ([203, 0, 113, 5], 32, Some([10, 77, 0, 2]), Some("br0")),
+        ([192, 168, 8, 77], 24, None, Some("eth1")),
+        ([192, 168, 0, 77], 16, None, Some("eth1")),
+        ([172, 16, 9, 9], 24, None, Some("eth2")),
+        // The same network by another cable.
+        ([172, 16, 9, 9], 16, None, Some("eth2")),
+        // Inside of a route's network, and the same; a wider one leaves the route what it has.
+        ([10, 9, 5, 5], 24, None, Some("route")),
+        ([10, 9, 5, 5], 16, None, Some("route")),
+        ([10, 9, 5, 5], 10, None, None),
+        ([10, 77, 1, 50], 24, Some([10, 77, 1, 1]), None),
+        ([192, 168, 9, 50], 24, Some([192, 168, 9, 1]), None),
+    ] {
+        let found = taken(&config, 0, &lease(address, length, router), &third).map(|taken| match taken.by {
+            By::Bridge(name) | By::Link(name) => name,
+            By::Route => "route",
+        });
+        assert_eq!(found, by, "{address:?}/{length} {router:?}");
+    }
+}
+
+#[test]
+fn network_that_a_router_advertises_over_a_bridges_is_taken() {
+    let mut config = Config::EMPTY;
+    crate::config::parse(CONFIG.as_bytes(), &mut config).expect("a good configuration");
+    for (address, length, is_taken) in [
+        ("fd77::", 80, true),
+        ("fd77::2", 128, true),
+        ("fd77::", 64, true),
+        ("fd00::", 8, true),
+        ("fd55::", 64, false),
+        ("::", 0, false),
+        ("fe80::", 64, false),
+        ("ff00::", 8, false),
+    ] {
+        let prefix = Prefix { address: address.parse().expect("an address"), length };
+        assert_eq!(advertised(&config, 0, prefix).is_some(), is_taken, "{prefix}");
+    }
+}
