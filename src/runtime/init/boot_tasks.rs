@@ -6,14 +6,14 @@
 
 use super::context::Context;
 use super::timeline::Moment;
-use super::workloads::Workloads;
+use super::workloads::{Gate, Workloads};
 use super::{kernel_settings, modules};
 use crate::console::Console;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
 use crate::os::helper::{self, Kept, Role};
 use crate::os::wait::await_exit;
-use crate::workload::{LONGEST_MS, needs_helper, wait};
+use crate::workload::{LONGEST_MS, wait};
 use crate::{net, storage};
 use hilum::config::{Config, Workload, limits};
 use hilum::namespaces::Namespaces;
@@ -43,6 +43,14 @@ enum BootTask {
 
 impl BootTask {
     const ALL: [Self; 2] = [Self::Kernel, Self::Disks];
+
+    /// Returns what ends with its helper.
+    fn gate(self) -> Gate {
+        match self {
+            Self::Kernel => Gate::Modules,
+            Self::Disks => Gate::Disks,
+        }
+    }
 
     fn role(self) -> Role {
         let name = match self {
@@ -159,13 +167,13 @@ impl BootTasks {
             self.start(task, cx, workloads);
             return true;
         }
-        *gate(task, workloads) = None;
+        workloads.set_gate(task.gate(), None);
         match task {
             BootTask::Kernel if !waits_for_modules(cx.environment, cx.config.get()) => {}
             BootTask::Kernel => cx.timeline.note(Moment::NetworkReady),
             BootTask::Disks => cx.timeline.note(Moment::DisksReady),
         }
-        if workloads.launch.ready.is_none() && workloads.launch.disks.is_none() {
+        if workloads.gate(Gate::Modules).is_none() && workloads.gate(Gate::Disks).is_none() {
             workloads.supervisor.set_max_parallel_starts(processors());
         }
         if task == BootTask::Kernel {
@@ -183,13 +191,13 @@ impl BootTasks {
         // Disks need the modules.
         let first = match task {
             BootTask::Kernel => None,
-            BootTask::Disks => workloads.launch.ready.as_ref(),
+            BootTask::Disks => workloads.gate(Gate::Modules),
         };
         match spawn(task, cx.environment, config, first, &mut cx.console) {
             Ok((pid, ready)) => {
                 let progress = &mut self.tasks[task as usize];
                 *progress = Progress { helper: Some(pid), tries: progress.tries + 1 };
-                *gate(task, workloads) = Some(ready);
+                workloads.set_gate(task.gate(), Some(ready));
                 // Those that wait use no processor, and may not keep others from starting.
                 workloads.supervisor.set_max_parallel_starts(limits::WORKLOADS);
             }
@@ -202,20 +210,12 @@ impl BootTasks {
     }
 }
 
-/// Returns what ends with the helper of a task: set-ups wait for it.
-fn gate(task: BootTask, workloads: &mut Workloads) -> &mut Option<OwnedFd> {
-    match task {
-        BootTask::Kernel => &mut workloads.launch.ready,
-        BootTask::Disks => &mut workloads.launch.disks,
-    }
-}
-
 /// Whether there is one processor alone, and a workload that waits for nothing: it starts before everything that it does not
 /// need. Loading modules takes the kernel long, and some of it cannot be interrupted.
 fn has_a_first(config: &Config<'_>, workloads: &Workloads) -> bool {
     let is_free = |workload: &Workload<'_>| {
         let waits_for_others = !workload.needs.is_empty() || !workload.after.is_empty();
-        !waits_for_others && !workload.network.has_resolv && !needs_helper(config, workload, workloads.launch.has_disks)
+        !waits_for_others && !workload.network.has_resolv && !workloads.needs_helper(config, workload)
     };
     processors() == 1 && config.workloads.iter().any(is_free)
 }

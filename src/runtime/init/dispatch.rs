@@ -325,8 +325,7 @@ impl Init {
             return;
         }
         self.is_boot_complete = true;
-        workloads.launch.cgroups.control_devices(&cx.config.get().workloads);
-        if let Err(errno) = workloads.launch.cgroups.move_self() {
+        if let Err(errno) = workloads.finish_cgroups(cx.config.get()) {
             cx.console.error(format_args!("control groups: own group: {}", describe(errno)));
         }
         // What it keeps, and not what the starts needed.

@@ -80,8 +80,8 @@ impl Requests<'_> {
             Command::Stop => self.ask(index, WorkloadRequest::Stop, request.is_waiting),
             Command::Restart => self.ask(index, WorkloadRequest::Restart, request.is_waiting),
             Command::Signal => self.ask_signal(index, request.number),
-            Command::Freeze => told(self.workloads.launch.cgroups.freeze(workload, true)),
-            Command::Thaw => told(self.workloads.launch.cgroups.freeze(workload, false)),
+            Command::Freeze => told(self.workloads.cgroups().freeze(workload, true)),
+            Command::Thaw => told(self.workloads.cgroups().freeze(workload, false)),
             Command::Mute | Command::Unmute => {
                 self.workloads.logs.mute(self.cx.slot(index), request.command == Command::Mute);
                 done()
@@ -125,7 +125,6 @@ impl Requests<'_> {
                 _ => None,
             };
             let slot = self.cx.slot(index);
-            let note = &self.workloads.slots[slot];
             let mut addresses: heapless::String<ADDRESSES_BYTES> = heapless::String::new();
             let owner = workload.isolation.net_of.map_or(index, usize::from);
             for prefix in workloads.get(owner).iter().flat_map(|owner| owner.network.addresses(&config.get().pools)) {
@@ -136,18 +135,18 @@ impl Requests<'_> {
             client.send(&Reply::Status(WorkloadStatus {
                 name: workload.name,
                 state: unit.state.number(),
-                pid: self.workloads.slots[slot]
-                    .process
-                    .as_ref()
+                pid: self
+                    .workloads
+                    .process(slot)
                     .map_or(0, |process| process.pid.as_raw_nonzero().get().unsigned_abs()),
                 since_ms: (unit.since > 0).then(|| now_ms.saturating_sub(unit.since)),
                 restarts: unit.restarts,
                 last: unit.last_exit(),
-                out_of_memory: note.out_of_memory,
+                out_of_memory: self.workloads.out_of_memory(slot),
                 dropped: self.workloads.logs.dropped(slot),
                 need: need.or(failed_need).and_then(|need| workloads.get(need)).map_or("", |need| need.name),
                 addresses: &addresses,
-                text: &note.text,
+                text: self.workloads.status_text(slot),
             }));
         }
         done()
@@ -172,7 +171,7 @@ impl Requests<'_> {
     fn execute(&mut self, client: &Client, index: usize, request: &Request<'_>, descriptors: &Descriptors) -> Response {
         let config = self.cx.config.clone();
         let workload = &config.get().workloads[index];
-        let Some(process) = &self.workloads.slots[self.cx.slot(index)].process else {
+        let Some(process) = self.workloads.process(self.cx.slot(index)) else {
             return failed(format_args!(
                 "workload \"{0}\" does not run; start it with: hilum start {0}",
                 workload.name
@@ -181,7 +180,7 @@ impl Requests<'_> {
         if process.report.is_some() {
             return failed(format_args!("workload \"{}\" is still being set up", workload.name));
         }
-        if self.workloads.launch.cgroups.is_frozen(workload) {
+        if self.workloads.cgroups().is_frozen(workload) {
             // The program would be born frozen.
             return failed(format_args!(
                 "workload \"{0}\" is frozen; let it go on with: hilum thaw {0}",
@@ -201,14 +200,14 @@ impl Requests<'_> {
         let terminal = request.is_waiting.then_some(((request.number >> 16) as u16, request.number as u16));
         let streams = Streams::Made { terminal, is_split: request.is_split };
         let connection = client.socket.as_fd();
-        let keep = Kept::of([Some(connection), Some(process.pidfd.as_fd()), self.workloads.launch.cgroups.fd()]);
+        let keep = Kept::of([Some(connection), Some(process.pidfd.as_fd()), self.workloads.cgroups().fd()]);
         let mut work = || {
             let target = Target {
                 config: config.get(),
                 workload,
                 pid: process.pid,
                 pidfd: process.pidfd.as_fd(),
-                cgroups: &self.workloads.launch.cgroups,
+                cgroups: self.workloads.cgroups(),
             };
             let (status, text) = target.run(words, term, streams, Some(connection), None);
             client.send(&Reply::Done(status, &text));

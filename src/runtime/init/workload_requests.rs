@@ -94,7 +94,7 @@ impl Requests<'_> {
     pub(super) fn ask_signal(&mut self, index: usize, number: u32) -> Response {
         let slot = self.cx.slot(index);
         let name = self.cx.config.get().workloads[index].name;
-        let is_set_up = self.workloads.slots[slot].process.as_ref().is_none_or(|process| process.report.is_none());
+        let is_set_up = self.workloads.process(slot).is_none_or(|process| process.report.is_none());
         let sent = match u8::try_from(number) {
             Ok(_) if !is_set_up => return failed(format_args!("workload \"{name}\" is still being set up")),
             Ok(number) if !self.workloads.hears(self.cx, index, number) => {

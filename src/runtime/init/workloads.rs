@@ -1,34 +1,30 @@
-//! The workloads: their state, and what is done to them. What comes from them is in `workload_events.rs`, their exits in
-//! `exits.rs`.
+//! The workloads: their state, and what is done to them. What comes from them is in `events.rs`, what is checked of
+//! them in `checks.rs`, how they stop in `stops.rs`, and what follows an exit in `exits.rs`.
+
+mod checks;
+mod events;
+mod exits;
+mod slots;
+mod stops;
 
 use super::configuration::Configuration;
 use super::context::Context;
 use super::event_lines;
 use super::logs::Logs;
-use super::slots::Slot;
 use super::timeline::Moment;
 use super::token::Token;
 use crate::console::Console;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
-use crate::os::helper::{self, Kept, Role};
 use crate::workload::{
-    Cgroups, Failure, LaunchContext, Networks, Report, SET_UP_FAILED, Target, hears, is_good, needs_helper,
-    signal_below, spawn, template_place,
+    Cgroups, Failure, LaunchContext, Networks, Process, Report, SET_UP_FAILED, needs_helper, spawn, template_place,
 };
-use hilum::config::{Check, Config, Ready, WorkloadSet, limits};
-use hilum::namespaces::Namespaces;
+use hilum::config::{Config, Workload, WorkloadSet, limits};
 use hilum::supervise::{Action, Event, ExitReason, Notice, ShutdownKind, Supervisor};
 use hilum_sys::TakeCell;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-
-/// SIGKILL.
-const KILL: u8 = 9;
-/// Milliseconds that one check for readiness may take.
-const READY_CHECK_MS: u64 = 1_000;
-
-const CHECK: Role = Role::new(c"hilum-check");
+use slots::Slot;
 
 /// What is too large for the stack.
 #[repr(C)]
@@ -55,14 +51,25 @@ fn tables() -> Option<&'static mut Tables> {
     TABLES.iter().find_map(TakeCell::take)
 }
 
+/// What the set-ups of workloads wait for at boot.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// Modules, bridges and rules.
+    Modules,
+    /// The board's disks.
+    Disks,
+}
+
 /// The workloads and what decides about them.
+///
+/// The supervisor and the lines have private state of their own; everything else is reached by methods.
 pub(super) struct Workloads {
     pub(super) supervisor: &'static mut Supervisor,
     pub(super) logs: &'static mut Logs,
-    pub(super) slots: [Slot; limits::WORKLOADS],
-    pub(super) launch: LaunchContext,
+    slots: [Slot; limits::WORKLOADS],
+    launch: LaunchContext,
     /// When this process was entered; `None` once the time to the first workload was printed.
-    pub(super) entered_us: Option<u64>,
+    entered_us: Option<u64>,
     /// How PID 1 goes down now: every workload is over.
     shutdown: Option<ShutdownKind>,
 }
@@ -98,6 +105,57 @@ impl Workloads {
     /// Returns how PID 1 goes down now, once every workload is over.
     pub(super) fn shutdown(&self) -> Option<ShutdownKind> {
         self.shutdown
+    }
+
+    /// Returns the process in a slot, from the clone until everything that it wrote is read.
+    pub(super) fn process(&self, slot: usize) -> Option<&Process> {
+        self.slots[slot].process.as_ref()
+    }
+
+    /// Returns what the workload in a slot last said of itself; empty where it said nothing.
+    pub(super) fn status_text(&self, slot: usize) -> &str {
+        &self.slots[slot].text
+    }
+
+    /// Returns the most memory that the workload in a slot had, and its limit, in bytes, where the kernel killed it for that.
+    pub(super) fn out_of_memory(&self, slot: usize) -> Option<(u64, u64)> {
+        self.slots[slot].out_of_memory
+    }
+
+    /// Returns the control groups.
+    pub(super) fn cgroups(&self) -> &Cgroups {
+        &self.launch.cgroups
+    }
+
+    /// Does what control groups need once everything has started, because it costs a start too much: sets up the controller of
+    /// devices, and moves PID 1 into its own group.
+    ///
+    /// # Errors
+    /// The kernel's, of the move.
+    pub(super) fn finish_cgroups(&mut self, config: &Config<'_>) -> Result<(), Errno> {
+        self.launch.cgroups.control_devices(&config.workloads);
+        self.launch.cgroups.move_self()
+    }
+
+    /// Has set-ups wait until the other end of a pipe is closed, or no longer.
+    pub(super) fn set_gate(&mut self, gate: Gate, pipe: Option<OwnedFd>) {
+        match gate {
+            Gate::Modules => self.launch.ready = pipe,
+            Gate::Disks => self.launch.disks = pipe,
+        }
+    }
+
+    /// Returns what set-ups wait for the end of; `None` where they need not wait.
+    pub(super) fn gate(&self, gate: Gate) -> Option<&OwnedFd> {
+        match gate {
+            Gate::Modules => self.launch.ready.as_ref(),
+            Gate::Disks => self.launch.disks.as_ref(),
+        }
+    }
+
+    /// Whether a helper sets a workload up, and not PID 1 itself.
+    pub(super) fn needs_helper(&self, config: &Config<'_>, workload: &Workload<'_>) -> bool {
+        needs_helper(config, workload, self.launch.has_disks)
     }
 
     /// Whether the control group of a workload that ended is still busy.
@@ -181,7 +239,7 @@ impl Workloads {
         let needs = self.launch.networks.lacks(config, index) || !workload.resources.io.is_empty();
         self.slots[cx.slot(index)].set_up.is_some()
             || ((is_deferring || self.launch.ready.is_some()) && needs)
-            || (is_deferring && (workload.network.has_resolv || needs_helper(config, workload, self.launch.has_disks)))
+            || (is_deferring && (workload.network.has_resolv || self.needs_helper(config, workload)))
     }
 
     /// Starts a workload, or has it wait for what must come first.
@@ -228,106 +286,6 @@ impl Workloads {
                 ));
                 self.report(cx, index, Event::Exited(ExitReason::NoProcess));
             }
-        }
-    }
-
-    /// Sends a workload's first process a signal.
-    ///
-    /// # Errors
-    /// ESRCH where it has ended, or never ran.
-    pub(super) fn signal(&self, cx: &Context, index: usize, signal: u8) -> Result<(), Errno> {
-        let slot = cx.slot(index);
-        self.slots[slot].process.as_ref().ok_or(Errno::SRCH)?.signal(signal)
-    }
-
-    /// Whether the first process of a workload would hear of a signal: the first one of a PID namespace hears only of what it has
-    /// a handler for.
-    pub(super) fn hears(&self, cx: &Context, index: usize, signal: u8) -> bool {
-        let slot = cx.slot(index);
-        let isolation = &cx.config.get().workloads[index].isolation;
-        let is_first = isolation.shared & Namespaces::flag("pid") == 0;
-        let process = self.slots[slot].process.as_ref().filter(|process| process.ended.is_none());
-        process.is_none_or(|process| hears(process.pid, signal, is_first))
-    }
-
-    /// Sends a workload its stop signal.
-    pub(super) fn stop(&mut self, cx: &mut Context, index: usize) {
-        let slot = cx.slot(index);
-        if core::mem::take(&mut self.slots[slot].is_deferred) {
-            return self.report(cx, index, Event::Exited(ExitReason::NoProcess));
-        }
-        let config = cx.config.clone();
-        let workload = &config.get().workloads[index];
-        // What is frozen would get the signal when it is too late.
-        let _ = self.launch.cgroups.freeze(workload, false);
-        // While it is being set up every other signal waits, and its program would never see it: the kernel keeps from the
-        // first process of a PID namespace what that has no handler for.
-        self.read_report(cx, index);
-        let is_set_up = self.slots[slot].process.as_ref().is_none_or(|process| process.report.is_none());
-        // What a shell has started that will not hear of it itself.
-        if let Some(process) =
-            self.slots[slot].process.as_ref().filter(|_| is_set_up && !self.hears(cx, index, workload.stop.signal.0))
-        {
-            signal_below(process.pid, workload.stop.signal.0);
-        }
-        match self.signal(cx, index, if is_set_up { workload.stop.signal.0 } else { KILL }) {
-            // It ended already: its end is about to be read.
-            Ok(()) | Err(Errno::SRCH) => {}
-            Err(errno) => {
-                cx.console.info(format_args!("workload \"{}\": signal: {}", workload.name, describe(errno)));
-            }
-        }
-    }
-
-    /// Kills everything in a workload.
-    pub(super) fn kill(&mut self, cx: &mut Context, index: usize) {
-        let config = cx.config.clone();
-        let workload = &config.get().workloads[index];
-        let (name, signal) = (workload.name, workload.stop.signal);
-        let late = format_args!("workload \"{name}\": stop: not done in time, killing it");
-        // Nobody asks those that run as the board goes down.
-        if self.hears(cx, index, signal.0) || workload.supervision.at_stop_ms > 0 {
-            cx.console.info(late);
-        } else {
-            cx.console.info(format_args!(
-                "{late}: its first process has no handler for {signal}; where that is a shell, start the program with exec, or add the line: reaper"
-            ));
-        }
-        // Without cgroup.kill (before kernel 5.14, in a container) its first process takes the others with it: they
-        // share a PID namespace. What a workload that shares one left behind is found by a helper.
-        if self.launch.cgroups.kill(workload).is_err() && !self.sweep_at_once(cx, index) {
-            let _ = self.signal(cx, index, KILL);
-        }
-    }
-
-    /// Has a helper check whether a workload is ready, or healthy.
-    pub(super) fn check(&mut self, cx: &mut Context, index: usize) {
-        let slot = cx.slot(index);
-        let config = cx.config.clone();
-        let workload = &config.get().workloads[index];
-        let Some(process) = &self.slots[slot].process else { return };
-        let is_ready = self.supervisor.state(index) == hilum::supervise::State::Ready;
-        let (check, within_ms) = match (&workload.supervision.health, workload.supervision.ready) {
-            (Some(health), _) if is_ready => (health.check.clone(), u64::from(health.interval_ms)),
-            (_, Ready::Tcp(port)) => (Check::Tcp(port), READY_CHECK_MS),
-            _ => return,
-        };
-        let keep = Kept::of([Some(process.pidfd.as_fd()), self.launch.cgroups.fd()]);
-        let mut work = || {
-            let target = Target {
-                config: config.get(),
-                workload,
-                pid: process.pid,
-                pidfd: process.pidfd.as_fd(),
-                cgroups: &self.launch.cgroups,
-            };
-            // What a person has frozen does not answer, and is not unhealthy for that.
-            i32::from(!(is_good(&target, &check, within_ms) || (is_ready && target.is_frozen())))
-        };
-        match helper::spawn(&CHECK, keep, &mut work) {
-            // Its exit status is the answer.
-            Ok(helper) => self.slots[slot].check = Some(helper.pid),
-            Err(_) => self.report(cx, index, Event::Checked(false)),
         }
     }
 }

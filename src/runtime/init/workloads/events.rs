@@ -1,10 +1,10 @@
 //! What comes from workloads: output, how far a set-up got, readiness, notifications.
 
-use super::context::Context;
-use super::event_lines;
-use super::timeline::Moment;
-use super::token::Token;
-use super::workloads::Workloads;
+use super::Workloads;
+use crate::init::context::Context;
+use crate::init::event_lines;
+use crate::init::timeline::Moment;
+use crate::init::token::Token;
 use crate::os::turn::{DATAGRAMS, OUTPUT_BYTES, READY_BYTES};
 use crate::workload::{Outcome, Process};
 use core::mem::MaybeUninit;
@@ -20,7 +20,7 @@ const NOTICE_BYTES: usize = 4096;
 
 impl Workloads {
     /// Handles an event of a workload's descriptor. One whose workload is gone comes too late.
-    pub(super) fn handle(&mut self, cx: &mut Context, token: Token) {
+    pub(crate) fn handle(&mut self, cx: &mut Context, token: Token) {
         let (Token::Output(slot) | Token::Report(slot) | Token::Ready(slot) | Token::Notify(slot)) = token else {
             return;
         };

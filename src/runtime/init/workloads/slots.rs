@@ -12,7 +12,7 @@ pub(super) struct Slot {
     pub(super) process: Option<Process>,
     /// Its control group.
     pub(super) cgroup: CgroupState,
-    /// Whether its start waits ([`super::workloads::Workloads::must_wait`]).
+    /// Whether its start waits ([`super::Workloads::must_wait`]).
     pub(super) is_deferred: bool,
     /// The helper that checks whether it is ready or healthy.
     pub(super) check: Option<Pid>,

@@ -1,10 +1,10 @@
 //! The exits of workloads and of their helpers: what a workload left in its pipe, and what it left behind.
 
-use super::context::Context;
-use super::event_lines;
+use super::Workloads;
 use super::slots::Slot;
-use super::timeline::Moment;
-use super::workloads::Workloads;
+use crate::init::context::Context;
+use crate::init::event_lines;
+use crate::init::timeline::Moment;
 use crate::os::errno::describe;
 use crate::os::helper::{self, Kept, Role};
 use crate::os::turn::{LAST_HELPINGS, LEFT_HELPINGS};
@@ -22,7 +22,7 @@ const SWEEPER: Role = Role::new(c"hilum-sweep");
 
 impl Workloads {
     /// Reads on in the pipes of workloads that exited.
-    pub(super) fn read_on(&mut self, cx: &mut Context) {
+    pub(crate) fn read_on(&mut self, cx: &mut Context) {
         for index in 0..cx.config.get().workloads.len() {
             let process = &self.slots[cx.slot(index)].process;
             if process.as_ref().is_some_and(|process| process.ended.is_some()) {
@@ -32,7 +32,7 @@ impl Workloads {
     }
 
     /// Takes note of the exit of a process: of a workload's first one, or of a helper.
-    pub(super) fn exited(&mut self, cx: &mut Context, pid: Pid, end: ExitReason) {
+    pub(crate) fn exited(&mut self, cx: &mut Context, pid: Pid, end: ExitReason) {
         let find = |slots: &[Slot], is_it: &dyn Fn(&Slot) -> bool| slots.iter().position(is_it);
         if let Some(slot) = find(&self.slots, &|slot| slot.check == Some(pid)) {
             self.slots[slot].check = None;

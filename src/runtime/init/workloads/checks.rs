@@ -1,0 +1,47 @@
+//! Whether workloads are ready, and healthy.
+
+use super::Workloads;
+use crate::init::context::Context;
+use crate::os::helper::{self, Kept, Role};
+use crate::workload::{Target, is_good};
+use hilum::config::{Check, Ready};
+use hilum::supervise::{Event, State};
+use rustix::fd::AsFd;
+
+/// Milliseconds that one check for readiness may take.
+const READY_CHECK_MS: u64 = 1_000;
+
+const CHECK: Role = Role::new(c"hilum-check");
+
+impl Workloads {
+    /// Has a helper check whether a workload is ready, or healthy.
+    pub(super) fn check(&mut self, cx: &mut Context, index: usize) {
+        let slot = cx.slot(index);
+        let config = cx.config.clone();
+        let workload = &config.get().workloads[index];
+        let Some(process) = &self.slots[slot].process else { return };
+        let is_ready = self.supervisor.state(index) == State::Ready;
+        let (check, within_ms) = match (&workload.supervision.health, workload.supervision.ready) {
+            (Some(health), _) if is_ready => (health.check.clone(), u64::from(health.interval_ms)),
+            (_, Ready::Tcp(port)) => (Check::Tcp(port), READY_CHECK_MS),
+            _ => return,
+        };
+        let keep = Kept::of([Some(process.pidfd.as_fd()), self.launch.cgroups.fd()]);
+        let mut work = || {
+            let target = Target {
+                config: config.get(),
+                workload,
+                pid: process.pid,
+                pidfd: process.pidfd.as_fd(),
+                cgroups: &self.launch.cgroups,
+            };
+            // What a person has frozen does not answer, and is not unhealthy for that.
+            i32::from(!(is_good(&target, &check, within_ms) || (is_ready && target.is_frozen())))
+        };
+        match helper::spawn(&CHECK, keep, &mut work) {
+            // Its exit status is the answer.
+            Ok(helper) => self.slots[slot].check = Some(helper.pid),
+            Err(_) => self.report(cx, index, Event::Checked(false)),
+        }
+    }
+}
