@@ -72,7 +72,7 @@ endif
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run test unit lint advisories docs-test fuzz fuzz-sample soak image dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
+.PHONY: help run test unit lint advisories docs-test fuzz fuzz-sample miri soak image dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -169,6 +169,9 @@ fuzz: $(BUILD)/installed-fuzz ## run each fuzz target (TARGETS, all) for FUZZ_SE
 
 fuzz-sample: $(BUILD)/installed-fuzz ## the same for a fixed number of inputs, as CI does
 	@CARGO=$(CARGO) HILUM_BUILD=$(BUILD) TARGETS="$(TARGETS)" fuzz/run -runs=50000 -seed=1 -max_len=16384
+
+miri: ## run the tests of the unsafe floor's cells and guards under miri, by rustup's nightly with the components miri and rust-src
+	@env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/miri cargo +nightly miri test --quiet --locked --manifest-path src/runtime/Cargo.toml -p hilum-sys
 
 soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads at random for SECONDS (600), and look for drift
 	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu host::soak -- --nocapture
