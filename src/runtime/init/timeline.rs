@@ -108,3 +108,6 @@ impl Moment {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -79,3 +79,6 @@ impl Token {
         matches!(self, Self::Console | Self::Output(_) | Self::Notify(_))
     }
 }
+
+#[cfg(test)]
+mod tests;
