@@ -1,19 +1,23 @@
 //! What follows the end of a workload: rest, another run, or the board's way down.
 
 use super::unit::StopReason;
-use super::{Action, AfterExit, DEPENDENTS_FROM, ExitReason, Notice, ShutdownKind, State, Supervisor, Unit};
+use super::{Action, AfterExit, DEPENDENTS_FROM, ExitReason, Notice, Part, ShutdownKind, State, Supervisor, Unit};
 use crate::config::{Config, LimitAction, Ready, Workload};
 
 impl Supervisor {
     /// A workload that had a process has ended.
     pub(super) fn exited(&mut self, config: &Config<'_>, index: usize, end: ExitReason, now: u64) {
-        self.units[index].record_exit(end);
         let Unit { state, reason, .. } = self.units[index];
         let was_asked = !matches!(state, State::Starting(_) | State::Ready);
+        // One that lacked something before it had a process has not ended.
+        if reason != StopReason::Lack || end != ExitReason::NoProcess {
+            self.units[index].record_exit(end);
+        }
         let next = match reason {
             _ if self.is_shutting_down => State::Stopped,
             StopReason::Requested if was_asked => State::Stopped,
             StopReason::Restart if was_asked => self.again(index),
+            StopReason::Lack if was_asked => State::Waiting,
             StopReason::NotReady if was_asked => self.after_exit(config, index, ExitReason::NotReady, now),
             StopReason::Unhealthy if was_asked => self.after_exit(config, index, ExitReason::Unhealthy, now),
             _ if end.is_success() && self.is_early(&config.workloads[index], index) => {
@@ -23,6 +27,22 @@ impl Supervisor {
             _ => self.after_exit(config, index, end, now),
         };
         self.units[index].transition(next, now);
+    }
+
+    /// A part of the board that a workload uses is not there. Its end is not its own fault then, nor was one shortly before: it
+    /// begins anew when the part comes, unless a person has stopped it.
+    pub(super) fn lack(&mut self, config: &Config<'_>, index: usize, part: Part, now: u64) {
+        let unit = &mut self.units[index];
+        unit.lacks |= part as u8;
+        if self.is_shutting_down || config.workloads[index].supervision.at_stop_ms > 0 {
+            return;
+        }
+        match unit.state {
+            State::Starting(_) | State::Ready => self.stop(&config.workloads[index], index, StopReason::Lack, now),
+            State::Unhealthy(_) => unit.reason = StopReason::Lack,
+            State::BackingOff(_) | State::Finished | State::Failed => unit.wait_anew(now),
+            _ => {}
+        }
     }
 
     /// Whether a workload is not ready yet, and its line waits for more than its start or its end.

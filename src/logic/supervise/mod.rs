@@ -28,10 +28,12 @@
 //! | Stopping, Killing, Lost | ended | Stopped, or what was asked for meanwhile | |
 //! | Killing | [`KILL_MS`] are over | Lost | Report(NotKilled) |
 //! | BackingOff, Finished, Failed, Stopped | asked to start or restart | Waiting | |
+//! | Starting, Ready, Unhealthy | a part of the board that it uses goes | Stopping, then Waiting | Signal |
+//! | BackingOff, Finished, Failed | the same | Waiting, as if it had never been started | |
 //! | BackingOff, Failed, Stopped, and those on their way down | what needs it is asked to start or restart | as if it was asked itself | |
 //!
 //! Starting is entered from Waiting alone (`order.rs`), and by an `at-stop` workload when its time has come. So nothing starts
-//! while what it needs is not up, and waiting counts as no restart. What needs a workload is what needs it directly or through others.
+//! while what it needs is not up, or a part of the board is not there, and waiting counts as no restart. What needs a workload is what needs it directly or through others.
 //!
 //! The ladder of escalation is in `policy.rs`.
 
@@ -167,6 +169,19 @@ pub enum Event {
     Exited(ExitReason),
     /// A person asks for something.
     Requested(WorkloadRequest),
+    /// A part of the board that it uses is not there, or has gone.
+    Lacks(Part),
+    /// That part is there.
+    Has(Part),
+}
+
+/// What a workload uses of the board and what comes and goes. A workload that lacks one waits, and is started when it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The devices of its `device` lines.
+    Devices = 1,
+    /// The disks that its paths lie on.
+    Disks = 2,
 }
 
 /// What a person can ask of one workload.

@@ -52,7 +52,8 @@ impl Supervisor {
             state => matches!(state, State::Starting(_)),
         };
         let its_turn = !workload.after.iter().any(is_before);
-        let can_start = has_needs && its_turn && self.has_free_slot(config, now);
+        let is_whole = self.units[index].lacks == 0;
+        let can_start = is_whole && has_needs && its_turn && self.has_free_slot(config, now);
         if can_start {
             self.start(index, now);
         }

@@ -22,7 +22,8 @@ pub enum Outcome {
     Lost,
     /// It runs when the board goes down.
     AtStop,
-    /// It waits for the workload with this index, which does not come up by itself, or failed and is tried again.
+    /// It waits for the workload with this index, which does not come up by itself, or failed and is tried again. With its own
+    /// index it waits for a part of the board, as [`Unit::lacks`] says.
     Waits(usize),
 }
 
@@ -75,12 +76,16 @@ impl Supervisor {
         waits_for.iter().find(|need| matches!(self.units[*need].state, State::BackingOff(_)))
     }
 
-    /// What a workload that waits will wait for until a person does something.
+    /// What a workload that waits will wait for until a person does something: itself where it lacks a part of the board.
     pub(super) fn held_by(&self, config: &Config<'_>, index: usize) -> Option<usize> {
+        let lacks = |index: usize| waits(self.units[index].state) && self.units[index].lacks > 0;
         let holds = |need: &usize| {
-            matches!(self.units[*need].state, State::Stopped | State::Lost) || self.is_at_stop(config, *need)
+            matches!(self.units[*need].state, State::Stopped | State::Lost)
+                || self.is_at_stop(config, *need)
+                || lacks(*need)
         };
-        self.needed(config, index, |unit| unit.state == State::Waiting).iter().find(holds)
+        let needed = self.needed(config, index, |unit| unit.state == State::Waiting);
+        Some(index).filter(|index| lacks(*index)).or_else(|| needed.iter().find(holds))
     }
 
     pub(super) fn is_at_stop(&self, config: &Config<'_>, index: usize) -> bool {

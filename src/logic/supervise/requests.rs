@@ -53,7 +53,7 @@ impl Supervisor {
 
 impl super::Unit {
     /// As if it had never been started.
-    fn wait_anew(&mut self, now: u64) {
+    pub(super) fn wait_anew(&mut self, now: u64) {
         self.transition(State::Waiting, now);
         (self.backoff, self.failed_need) = (Backoff::NONE, 0);
     }

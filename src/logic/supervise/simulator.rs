@@ -120,6 +120,8 @@ struct World<'c> {
     signalled: [Option<u64>; WORKLOADS],
     /// How often each was asked to stop.
     stops: [u32; WORKLOADS],
+    /// Which lack a device.
+    lacks: [bool; WORKLOADS],
     /// What was asked for and has no answer yet, with the stops before it.
     requests: Vec<(usize, WorkloadRequest, [u32; WORKLOADS])>,
 }
@@ -140,6 +142,7 @@ impl World<'_> {
                     let workload = &self.config.workloads[index];
                     let is_last = workload.supervision.at_stop_ms > 0;
                     assert!(is_last || workload.needs.iter().all(is_up), "{index} starts without what it needs");
+                    assert!(is_last || !self.lacks[index], "{index} starts without its devices");
                     let program = self.programs[index];
                     self.starts[index] += 1;
                     self.signalled[index] = None;
@@ -263,11 +266,12 @@ impl World<'_> {
             Outcome::AtStop => is_last(index),
             Outcome::Waits(need) => {
                 let is_so = match self.supervisor.state(need) {
+                    _ if need == index => self.lacks[index],
                     State::Ready | State::Finished => false,
                     State::Stopped => was_stopped(need) || is_last(need),
                     _ => true,
                 };
-                self.before(index).contains(&need) && is_so
+                (need == index || self.before(index).contains(&need)) && is_so
             }
         };
         assert!(is_true, "{answer:?} to {ask:?} of {index}, which is {state:?}, alive: {alive}");
@@ -309,7 +313,7 @@ proptest! {
     fn every_life_of_a_board_keeps_the_rules_and_ends(
         workloads in (workload(0), workload(1), workload(2), workload(3), workload(4)),
         programs in prop::collection::vec(program(), WORKLOADS),
-        asks in prop::collection::vec((0_u64..2_000, 0..WORKLOADS, 0_u8..6), 0..20),
+        asks in prop::collection::vec((0_u64..2_000, 0..WORKLOADS, 0_u8..8), 0..20),
         is_safe in prop::bool::weighted(0.1), slots in 0_usize..3, seed: u32,
     ) {
         let mut config = Config::EMPTY;
@@ -320,7 +324,7 @@ proptest! {
         }
         let mut world = World {
             config: &config, programs: &programs, supervisor: Supervisor::new(), now: 1_000, alive: [false; WORKLOADS],
-            due: Vec::new(), left: 0, starts: [0; WORKLOADS], signalled: [None; WORKLOADS], stops: [0; WORKLOADS], requests: Vec::new(),
+            due: Vec::new(), left: 0, starts: [0; WORKLOADS], signalled: [None; WORKLOADS], stops: [0; WORKLOADS], requests: Vec::new(), lacks: [false; WORKLOADS],
         };
         world.supervisor.set_max_parallel_starts(slots);
         world.supervisor.seed(seed);
@@ -342,6 +346,11 @@ proptest! {
                 1 => world.ask(index, WorkloadRequest::Stop),
                 2 => world.ask(index, WorkloadRequest::Restart),
                 3 => world.supervisor.handle_event(&config, index, Event::Alive, now),
+                4 | 5 => {
+                    world.lacks[index] = ask == 4;
+                    let event = if ask == 4 { Event::Lacks(Part::Devices) } else { Event::Has(Part::Devices) };
+                    world.supervisor.handle_event(&config, index, event, now);
+                }
                 _ => {}
             }
             world.carry_out();

@@ -165,6 +165,8 @@ impl Supervisor {
             (state, Event::Exited(end)) if state.is_running() || state == State::Lost => {
                 self.exited(config, index, end, now);
             }
+            (_, Event::Lacks(part)) => self.lack(config, index, part, now),
+            (_, Event::Has(part)) => self.units[index].lacks &= !(part as u8),
             (_, Event::Requested(_)) if self.is_shutting_down => {}
             (_, Event::Requested(ask)) => self.request(config, index, ask, now),
             // What comes late is about a run that is over.

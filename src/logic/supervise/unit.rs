@@ -1,6 +1,6 @@
 //! What is remembered of one workload besides its state.
 
-use super::{Backoff, ExitReason, State};
+use super::{Backoff, ExitReason, Part, State};
 
 /// Why a workload was told to stop, which decides what follows its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(super) enum StopReason {
     NotReady,
     /// It was unhealthy.
     Unhealthy,
+    /// A part of the board went away: it is to start again when that is back.
+    Lack,
 }
 
 /// One workload as the supervisor knows it. A new one is all zero bytes, so that a table of them lies in `.bss`.
@@ -29,6 +31,8 @@ pub struct Unit {
     has_ended: bool,
     /// The slot of the workload that it needs and that failed, plus one; 0 for none.
     pub(super) failed_need: u8,
+    /// The parts of the board that it lacks, a bit each.
+    pub(super) lacks: u8,
     /// Bad checks in a row.
     pub(super) failures: u8,
     /// Whether it looked ready when it was looked at last.
@@ -52,6 +56,7 @@ impl Unit {
         last: ExitReason::Exit(0),
         has_ended: false,
         failed_need: 0,
+        lacks: 0,
         failures: 0,
         looks_ready: false,
         is_executed: false,
@@ -73,6 +78,11 @@ impl Unit {
     /// Returns the slot of the workload that it needs and that failed, which is why it failed.
     pub fn failed_need(&self) -> Option<usize> {
         usize::from(self.failed_need).checked_sub(1)
+    }
+
+    /// Whether it lacks a part of the board.
+    pub fn lacks(&self, part: Part) -> bool {
+        self.lacks & part as u8 != 0
     }
 
     /// Whether it stays down once it has ended.

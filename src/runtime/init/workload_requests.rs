@@ -4,7 +4,7 @@ use super::client::{ClientState, Response, done, failed};
 use super::reload::Pending;
 use super::requests::{Requests, not_done};
 use hilum::config::Signal;
-use hilum::supervise::{Event, Outcome, State, WorkloadRequest};
+use hilum::supervise::{Event, Outcome, Part, State, WorkloadRequest};
 use rustix::io::Errno;
 
 impl Requests<'_> {
@@ -78,7 +78,15 @@ impl Requests<'_> {
             Outcome::AtStop => failed(format_args!("workload \"{own}\" runs when the board goes down")),
             Outcome::Waits(need) => {
                 let is_at_stop = workloads[need].supervision.at_stop_ms > 0;
-                let why = match self.workloads.supervisor.state(need) {
+                let unit = self.workloads.supervisor.unit(need);
+                let lacks = unit.lacks(Part::Devices) || unit.lacks(Part::Disks);
+                if need == index {
+                    return failed(format_args!(
+                        "workload \"{own}\" waits for a device or a disk; see: hilum status {own}"
+                    ));
+                }
+                let why = match unit.state {
+                    _ if lacks => "waits for a device or a disk; see: hilum status",
                     _ if is_at_stop => "runs when the board goes down; see: hilum status",
                     State::Stopped => "is stopped; start it with: hilum start",
                     State::Lost => "cannot be killed; see: hilum status",

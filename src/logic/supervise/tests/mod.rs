@@ -1,6 +1,7 @@
 //! Histories of a board, told as events, with the actions that follow. Here: what the files share, and the order of starts.
 
 mod history;
+mod parts;
 mod requests;
 mod restarts;
 mod shutdown;

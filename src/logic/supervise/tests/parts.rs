@@ -1,0 +1,119 @@
+//! Parts of the board that come and go: devices and disks.
+
+use super::*;
+
+const LIMITED: Restart = Restart {
+    when: When::OnFailure,
+    limit: Some(crate::config::RestartLimit {
+        count: 1,
+        period_ms: 60_000,
+        on_limit: crate::config::LimitAction::Reboot,
+    }),
+    ..ALWAYS
+};
+
+/// systemd: a service with `BindsTo=` on a device unit is stopped when that goes, and udev starts it when it comes back.
+#[test]
+fn workload_whose_device_goes_is_stopped_and_starts_when_it_is_back_without_a_restart_of_its_limit() {
+    let config = board(vec![workload(LIMITED, &[], &[])]);
+    let mut supervisor = started(&config);
+    for now in [1_000, 2_000, 3_000] {
+        supervisor.handle_event(&config, 0, Event::Lacks(Part::Devices), now);
+        assert_eq!(
+            (supervisor.state(0), actions(&mut supervisor)),
+            (State::Stopping(now + 500), vec![Action::Signal(0)])
+        );
+        supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Signal(15)), now + 1);
+        assert_eq!((supervisor.state(0), actions(&mut supervisor)), (State::Waiting, vec![]));
+        supervisor.tick(&config, now + 900);
+        assert_eq!((actions(&mut supervisor), supervisor.deadline()), (vec![], None));
+        supervisor.handle_event(&config, 0, Event::Has(Part::Devices), now + 900);
+        assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+        supervisor.handle_event(&config, 0, Event::Executed, now + 901);
+    }
+    assert_eq!(supervisor.unit(0).restarts, 0);
+}
+
+/// A program that reads from a device which is pulled sees its end before PID 1 hears of it.
+#[test]
+fn end_that_came_before_the_word_of_the_device_counts_for_nothing() {
+    for (restart, status) in [(LIMITED, 1), (NEVER, 0), (NEVER, 1)] {
+        let config = board(vec![workload(restart, &[], &[])]);
+        let mut supervisor = started(&config);
+        supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(status)), 10);
+        supervisor.handle_event(&config, 0, Event::Lacks(Part::Devices), 20);
+        assert_eq!(supervisor.state(0), State::Waiting, "{restart:?} {status}");
+        supervisor.tick(&config, 90_000);
+        assert!(!actions(&mut supervisor).contains(&Action::Start(0)));
+        supervisor.handle_event(&config, 0, Event::Has(Part::Devices), 90_000);
+        assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+        supervisor.handle_event(&config, 0, Event::Executed, 90_001);
+        supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(1)), 90_002);
+        assert!(
+            !actions(&mut supervisor).contains(&Action::Report(Notice::LimitReached(0))),
+            "the first failure in a row"
+        );
+    }
+}
+
+#[test]
+fn start_that_finds_no_device_waits_and_is_no_end() {
+    let config = board(vec![workload(LIMITED, &[], &[]), workload(NEVER, &[0], &[]), workload(NEVER, &[], &[0])]);
+    let mut supervisor = Supervisor::new();
+    supervisor.begin(&config, false, 0);
+    assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+    supervisor.handle_event(&config, 0, Event::Lacks(Part::Devices), 0);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::NoProcess), 0);
+    // What comes after it does not wait for a device that may never come, and the boot is over.
+    assert_eq!(actions(&mut supervisor), [Action::Signal(0), Action::Start(2)]);
+    supervisor.handle_event(&config, 2, Event::Executed, 1);
+    assert_eq!((supervisor.state(0), supervisor.unit(0).last_exit()), (State::Waiting, None));
+    assert!(supervisor.is_boot_complete(&config) && !supervisor.all_healthy(&config));
+    // Who asks is told, of itself and of what needs it.
+    for index in [0, 1] {
+        supervisor.handle_event(&config, index, Event::Requested(WorkloadRequest::Start), 2);
+        assert_eq!(supervisor.outcome(&config, index, WorkloadRequest::Start), Some(Outcome::Waits(0)));
+    }
+    // Both parts have to be there.
+    supervisor.handle_event(&config, 0, Event::Lacks(Part::Disks), 3);
+    supervisor.handle_event(&config, 0, Event::Has(Part::Devices), 3);
+    assert!(!supervisor.unit(0).lacks(Part::Devices) && supervisor.unit(0).lacks(Part::Disks));
+    assert_eq!(actions(&mut supervisor), []);
+    supervisor.handle_event(&config, 0, Event::Has(Part::Disks), 4);
+    assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+}
+
+#[test]
+fn workload_that_a_person_stopped_is_not_started_by_its_device() {
+    let config = board(vec![workload(ALWAYS, &[], &[])]);
+    let mut supervisor = started(&config);
+    supervisor.handle_event(&config, 0, Event::Lacks(Part::Devices), 1);
+    supervisor.handle_event(&config, 0, Event::Requested(WorkloadRequest::Stop), 2);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 3);
+    supervisor.handle_event(&config, 0, Event::Has(Part::Devices), 4);
+    assert_eq!((supervisor.state(0), actions(&mut supervisor)), (State::Stopped, vec![Action::Signal(0)]));
+}
+
+/// Replugged before its program has ended: it starts again as soon as that has.
+#[test]
+fn device_that_is_back_before_the_end_leads_to_a_start_at_the_end() {
+    let config = board(vec![workload(NEVER, &[], &[])]);
+    let mut supervisor = started(&config);
+    supervisor.handle_event(&config, 0, Event::Lacks(Part::Devices), 1);
+    supervisor.handle_event(&config, 0, Event::Has(Part::Devices), 1);
+    assert_eq!(actions(&mut supervisor), [Action::Signal(0)]);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 3);
+    assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+}
+
+#[test]
+fn way_down_does_not_wait_for_a_device() {
+    let config = board(vec![workload(ALWAYS, &[], &[]), workload(ALWAYS, &[], &[])]);
+    let mut supervisor = started(&config);
+    supervisor.handle_event(&config, 0, Event::Lacks(Part::Devices), 1);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 2);
+    supervisor.shut_down(&config, ShutdownKind::Poweroff, 3);
+    supervisor.handle_event(&config, 1, Event::Lacks(Part::Devices), 4);
+    supervisor.handle_event(&config, 1, Event::Exited(ExitReason::Exit(0)), 5);
+    assert!(actions(&mut supervisor).contains(&Action::Shutdown(ShutdownKind::Poweroff)));
+}
