@@ -1,17 +1,16 @@
-//! What is written against what is there: keys, commands, words of the kernel command line, the manual, the completion, and
+//! What is written against what is there: commands, words of the kernel command line, the manual, the completion, and
 //! the links of README and docs.
 
 use crate::support::{STAY, hilum, host};
-use hilum::config::{KEYS, Section};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-fn project() -> PathBuf {
+pub(super) fn project() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().expect("the project")
 }
 
-fn read(path: &str) -> String {
+pub(super) fn read(path: &str) -> String {
     std::fs::read_to_string(project().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -38,32 +37,6 @@ fn first_column(text: &str, head: &str) -> Vec<String> {
         is_inside |= column == head;
     }
     found
-}
-
-#[test]
-fn every_key_is_documented_and_nothing_else_is() {
-    let page = read("docs/config.md");
-    for (section, heading) in [(Section::System, "[system]"), (Section::Workload, "[workload NAME]")] {
-        let mut rows = first_column(part(&page, heading), "key");
-        // A key has several rows where its first word makes several lines of it.
-        rows.dedup();
-        let documented: BTreeSet<&str> = rows.iter().map(String::as_str).collect();
-        assert_eq!(documented.len(), rows.len(), "a key stands in two places: {rows:?}");
-        let keys: BTreeSet<&str> = KEYS.iter().filter(|key| key.section == section).map(|key| key.name).collect();
-        assert_eq!(documented, keys, "docs/config.md, {heading}");
-    }
-}
-
-#[test]
-fn key_that_may_stand_once_is_not_documented_as_more() {
-    let page = read("docs/config.md");
-    for (section, heading) in [(Section::System, "[system]"), (Section::Workload, "[workload NAME]")] {
-        for line in part(&page, heading).lines().filter(|line| line.contains("such lines")) {
-            let Some(name) = line.strip_prefix("| `").and_then(|row| row.split('`').next()) else { continue };
-            let key = KEYS.iter().find(|key| key.section == section && key.name == name).expect("a key");
-            assert!(key.repeats, "{heading} {name}: {line}");
-        }
-    }
 }
 
 #[test]
@@ -106,27 +79,37 @@ fn every_command_and_flag_is_documented_and_nothing_else_is() {
     assert_eq!(documented, usages, "docs/commands.md");
 }
 
-#[test]
-fn manual_has_every_command_and_no_fault() {
-    let page = project().join("docs/hilum.8");
-    let run = |words: &[&str]| {
-        let output = Command::new("mandoc").args(words).arg(&page).output().expect("mandoc; run: make test");
-        String::from_utf8(output.stdout).expect("UTF-8")
-    };
+/// Runs mandoc over a manual page of the project.
+fn mandoc(words: &[&str], page: &str) -> String {
+    let output = Command::new("mandoc").args(words).arg(project().join(page)).output();
+    String::from_utf8(output.expect("mandoc; run: make test").stdout).expect("UTF-8")
+}
+
+/// What mandoc finds wrong with a manual page.
+pub(super) fn faults_of_manual(page: &str) -> Vec<String> {
+    let faults = mandoc(&["-T", "lint", "-W", "style"], page);
     // What it says of other pages depends on what is installed here.
-    let faults = run(&["-T", "lint", "-W", "style"]);
-    let faults: Vec<&str> =
-        faults.lines().filter(|line| !line.contains("mandoc.db") && !line.contains(": Xr ")).collect();
-    assert_eq!(faults, [""; 0]);
-    // Bold letters are struck twice.
-    let text = run(&["-T", "ascii", "-O", "width=200"]);
+    let own = faults.lines().filter(|line| !line.contains("mandoc.db") && !line.contains(": Xr "));
+    own.map(str::to_owned).collect()
+}
+
+/// A manual page as a terminal shows it, without fonts.
+pub(super) fn shown_manual(page: &str) -> String {
     let mut plain = String::new();
-    for letter in text.chars() {
+    // Bold letters are struck twice.
+    for letter in mandoc(&["-T", "ascii", "-O", "width=200"], page).chars() {
         match letter {
             '\u{8}' => _ = plain.pop(),
             _ => plain.push(letter),
         }
     }
+    plain
+}
+
+#[test]
+fn manual_has_every_command_and_no_fault() {
+    assert_eq!(faults_of_manual("docs/hilum.8"), [""; 0]);
+    let plain = shown_manual("docs/hilum.8");
     let plain = plain.replace(" | ", "|");
     for usage in usages() {
         let is_there = plain.lines().map(str::trim).any(|line| {
@@ -224,6 +207,7 @@ fn worked_example_is_where_the_guide_says() {
     assert_eq!(
         others,
         [
+            &"qemu/tests/it/docs/keys.rs",
             &"src/logic/config/limits.rs",
             &"src/logic/config/pools.rs",
             &"src/logic/plan/audit.rs",

@@ -1,5 +1,8 @@
 //! Tests of what is written: pages, the manual, the completion, messages.
 
 mod documentation;
+mod keys;
+mod manual;
+mod markdown;
 mod messages;
 mod stability;
