@@ -173,7 +173,7 @@ fn floor(built: &Built) -> Result<Vec<u8>> {
 
 /// The rows as a table.
 pub(crate) fn table(rows: &[Row]) -> String {
-    let mut text = "| /init to the first workload | median us | smallest | largest | the kernel before it, us | initramfs bytes |\n\
+    let mut text = "| /init to the first workload | median us | minimum | maximum | the kernel before it, us | initramfs bytes |\n\
                     |---|---|---|---|---|---|\n"
         .to_owned();
     for row in rows {

@@ -46,8 +46,11 @@ impl Report {
             })
             .collect();
         drawn.sort_by(|a, b| a.value.total_cmp(&b.value));
-        let note = format!("Median, in one emulated machine (TCG), {}, load of its host {}.", today(), load());
-        self.chart("bench-start.svg", &bars("From the order to start an isolated program to its end", &note, &drawn))
+        let note = format!("Median, in one emulated machine (TCG), {}, load average of its host {}.", today(), load());
+        self.chart(
+            "bench-start.svg",
+            &bars("From the request to start an isolated program until its exit is reported", &note, &drawn),
+        )
     }
 
     /// Boots as bars.
@@ -60,7 +63,11 @@ impl Report {
                 Some(Bar { label: row.name.clone(), value: us as f64, text, is_ours: row.name.starts_with("hilum") })
             })
             .collect();
-        let note = format!("Median, the same emulated machine (TCG) and kernel, {}, load {}.", today(), load());
+        let note = format!(
+            "Median, in the same emulated machine (TCG) with the same kernel, {}, load average {}.",
+            today(),
+            load()
+        );
         self.chart("bench-boot.svg", &bars("From /init to the first instruction of the first workload", &note, &drawn))
     }
 
@@ -75,8 +82,10 @@ impl Report {
                 is_ours: row.name == "hilum",
             })
             .collect();
-        let note =
-            format!("Resident memory of PID 1 and its helpers with so many programs, without theirs, {}.", today());
+        let note = format!(
+            "Resident memory of PID 1 and its helper processes, by number of programs; the programs' own is not included, {}.",
+            today()
+        );
         self.chart("bench-memory.svg", &bars("Memory of PID 1", &note, &drawn))
     }
 }
@@ -96,13 +105,13 @@ fn today() -> String {
     output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// How busy this machine is: processes that want a processor, over the last one, five and fifteen minutes.
+/// The load average of this machine over the last one, five and fifteen minutes (proc_loadavg(5)).
 fn load() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').take(3).collect::<Vec<&str>>().join(" ")
 }
 
-/// When and on what, and how busy that was.
+/// The date, the machine, and its load average.
 fn conditions() -> String {
     let system = rustix::system::uname();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
@@ -110,7 +119,7 @@ fn conditions() -> String {
     // Others that want the processors hold up what is less nice than they are for a short time alone.
     let nice = rustix::process::getpriority_process(None).unwrap_or(0);
     let nice = if nice == 0 { String::new() } else { format!(", at nice {nice}") };
-    format!("{}, {processors} processors, Linux {release}{nice}, load {} when it ended", today(), load())
+    format!("{}, {processors} processors, Linux {release}{nice}, load average {} at the end", today(), load())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) name: String,
-    /// Microseconds, from small to large.
+    /// Microseconds, in ascending order.
     pub(crate) times: Vec<u64>,
     /// Why there are none.
     pub(crate) problem: Option<String>,
@@ -21,13 +21,13 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// The value below which so many tenths lie.
-    pub(crate) fn tenth(&self, part: usize) -> Option<u64> {
-        self.times.get(self.times.len().checked_sub(1)? * part / 10).copied()
+    /// A percentile of the times, by the nearest rank below; none without times.
+    pub(crate) fn percentile(&self, percent: usize) -> Option<u64> {
+        self.times.get(self.times.len().checked_sub(1)? * percent / 100).copied()
     }
 
     pub(crate) fn median(&self) -> Option<u64> {
-        self.tenth(5)
+        self.percentile(50)
     }
 }
 
@@ -119,12 +119,12 @@ pub(crate) fn table(rows: &[Row]) -> String {
     sorted.sort_by_key(|row| row.median().unwrap_or(u64::MAX));
     let (name, line) = if has_peak { (" peak memory kB |", "---|") } else { ("", "") };
     let mut text = format!(
-        "| start to exit | median us | a tenth below | a tenth above | of {FRESH_FLOOR} | system calls |{name}\n\
+        "| start to exit | median us | 10th percentile | 90th percentile | of {FRESH_FLOOR} | system calls |{name}\n\
          |---|---|---|---|---|---|{line}\n"
     );
     let or_dash = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
     for row in sorted {
-        text += &match (row.tenth(1), row.median(), row.tenth(9)) {
+        text += &match (row.percentile(10), row.median(), row.percentile(90)) {
             (Some(low), Some(median), Some(high)) => {
                 let ratio = best.map_or_else(|| "-".to_owned(), |best| format!("{:.2}", median as f64 / best as f64));
                 let calls = or_dash(row.calls.map(|calls| calls as u64));
