@@ -1,5 +1,6 @@
 //! Tests of what is written: pages, the manual, the completion, messages.
 
+mod corpus;
 mod documentation;
 mod keys;
 mod manual;

@@ -1,7 +1,10 @@
 //! What docs/stability.md promises against what is printed.
 
+use super::documentation::project;
 use crate::support::STAY;
+use serde_json::Value;
 use std::collections::BTreeSet;
+use std::process::Command;
 
 /// The fields of an object and their types, by the table of docs/stability.md behind this line.
 fn fields_in_page(page: &str, before: &str) -> Vec<(String, String)> {
@@ -11,17 +14,31 @@ fn fields_in_page(page: &str, before: &str) -> Vec<(String, String)> {
     cells.map(|cells| (cells[1].clone(), cells[2].clone())).collect()
 }
 
-fn expect_fields(object: &serde_json::Value, fields: &[(String, String)]) {
+/// The tables of the page: of the whole object, and of one for a workload.
+fn tables() -> [Vec<(String, String)>; 2] {
+    let page = include_str!("../../../../docs/stability.md");
+    let tables = ["## status --json", "An object for a workload:"].map(|before| fields_in_page(page, before));
+    assert!(tables[0].len() >= 5 && tables[1].len() >= 18, "{tables:?}");
+    tables
+}
+
+/// A configuration with a workload that runs and one that ended by a status.
+fn two_workloads() -> String {
+    let ended = "[workload b]\nroot ROOT\nexec /bin/probe exit 7\nrestart never\n";
+    STAY.replace("[workload a]", &format!("[system]\ncontrol SOCKET\n{ended}[workload a]"))
+}
+
+fn expect_fields(object: &Value, fields: &[(String, String)]) {
     let printed: BTreeSet<&String> = object.as_object().expect("an object").keys().collect();
     assert_eq!(printed, fields.iter().map(|(name, _)| name).collect(), "docs/stability.md, status --json");
     for (name, types) in fields {
         let found = match &object[name] {
-            serde_json::Value::Null => "null",
-            serde_json::Value::Bool(_) => "boolean",
-            serde_json::Value::Number(_) => "number",
-            serde_json::Value::String(_) => "string",
-            serde_json::Value::Array(_) => "array",
-            serde_json::Value::Object(_) => "object",
+            Value::Null => "null",
+            Value::Bool(_) => "boolean",
+            Value::Number(_) => "number",
+            Value::String(_) => "string",
+            Value::Array(_) => "array",
+            Value::Object(_) => "object",
         };
         assert!(types.split(" or ").any(|one| one == found), "{name}: {found}, and the page says {types}");
     }
@@ -30,25 +47,82 @@ fn expect_fields(object: &serde_json::Value, fields: &[(String, String)]) {
 #[test]
 fn status_as_json_has_the_fields_of_the_page_and_no_others() {
     let host_root = host_or_return!();
-    let page = include_str!("../../../../docs/stability.md");
-    let (outer, inner) = (fields_in_page(page, "## status --json"), fields_in_page(page, "An object for a workload:"));
-    assert!(outer.len() >= 5 && inner.len() >= 18, "{outer:?} {inner:?}");
-    // One that runs, and one that ended by a status.
-    let ended = "[workload b]\nroot ROOT\nexec /bin/probe exit 7\nrestart never\n";
-    let config = STAY.replace("[workload a]", &format!("[system]\ncontrol SOCKET\n{ended}[workload a]"));
-    let running = host_root.start(&config);
+    let [outer, inner] = tables();
+    let running = host_root.start(&two_workloads());
     host_root.expect_state("a", "ready");
     host_root.expect_state("b", "failed");
     let (_, text) = host_root.ask(&["status", "--json"]);
-    let all: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+    let all: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
     expect_fields(&all, &outer);
     let workloads = all["workloads"].as_array().expect("workloads");
     assert_eq!(workloads.len(), 2, "{text}");
     for workload in workloads {
         expect_fields(workload, &inner);
     }
+    let page = include_str!("../../../../docs/stability.md");
     for name in hilum::supervise::State::NAMES {
         assert!(page.contains(&format!("`{name}`")), "docs/stability.md does not name the state {name}");
     }
     drop(running);
+}
+
+/// What a validator says of an instance and docs/status.schema.json: nothing where it is valid.
+fn faults(instance: &str) -> String {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(file.path(), instance).expect("the instance");
+    // By its path: a machine of a developer may have another one first.
+    let mut command = Command::new("/usr/bin/jsonschema");
+    let output = command.arg("-i").arg(file.path()).arg(project().join("docs/status.schema.json")).output();
+    let output = output.expect("jsonschema; run: make test");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.success(), said.is_empty(), "{said}");
+    said
+}
+
+#[test]
+fn status_as_json_is_valid_by_its_schema() {
+    let host_root = host_or_return!();
+    let running = host_root.start(&two_workloads());
+    host_root.expect_state("a", "ready");
+    host_root.expect_state("b", "failed");
+    for words in [&["status", "--json"][..], &["status", "b", "--json"]] {
+        let (_, text) = host_root.ask(words);
+        assert_eq!(faults(&text), "", "{text}");
+        // The schema says something of each field: none may have another type, and none may be missing.
+        let all: Value = serde_json::from_str(&text).expect("JSON");
+        for (path, fields) in ["", "/workloads/0"].into_iter().zip(tables()) {
+            for (name, _) in fields {
+                let mut other = all.clone();
+                let object = other.pointer_mut(path).and_then(Value::as_object_mut).expect("an object");
+                let found = object.insert(name.clone(), serde_json::json!(-1.5)).expect(&name);
+                if !found.is_null() {
+                    assert!(faults(&other.to_string()).contains("-1.5"), "{path} {name} may be of any type");
+                }
+            }
+        }
+    }
+    drop(running);
+}
+
+#[test]
+fn schema_has_the_fields_and_types_of_the_page_and_no_others() {
+    let text = std::fs::read_to_string(project().join("docs/status.schema.json")).expect("the schema");
+    let schema: Value = serde_json::from_str(&text).expect("JSON");
+    for (path, fields) in ["", "/$defs/workload"].into_iter().zip(tables()) {
+        let object = schema.pointer(path).expect(path);
+        let names: BTreeSet<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+        let required = object["required"].as_array().expect("required").iter().filter_map(Value::as_str);
+        assert_eq!(required.collect::<BTreeSet<_>>(), names, "a release does not remove a field");
+        let properties = object["properties"].as_object().expect("properties");
+        assert_eq!(properties.keys().map(String::as_str).collect::<BTreeSet<_>>(), names);
+        for (name, types) in fields {
+            let types: Vec<&str> =
+                types.split(" or ").map(|one| if one == "number" { "integer" } else { one }).collect();
+            let found = match &properties[&name]["type"] {
+                Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
+                one => vec![one.as_str().unwrap_or_default()],
+            };
+            assert_eq!(found, types, "{path} {name}");
+        }
+    }
 }
