@@ -119,16 +119,35 @@ impl Vm {
         self.execute(&json!({"execute": "send-key", "arguments": {"keys": keys}}))
     }
 
-    /// Plugs a disk into the root port "plug" of the machine.
+    /// Plugs a disk into a root port of the machine.
     ///
     /// # Errors
-    /// The monitor does not answer, or the machine has no such port.
-    pub fn plug_disk(&self, disk: &Path) -> Result<()> {
+    /// The monitor does not answer, the machine has no such port, or something is plugged in there.
+    pub fn plug_disk(&self, disk: &Path, port: &str) -> Result<()> {
+        let (node, device) = (format!("node-{port}"), format!("disk-{port}"));
         let file = json!({"driver": "file", "filename": disk});
-        let node = json!({"driver": "raw", "node-name": "plugged", "file": file});
+        let node = json!({"driver": "raw", "node-name": node, "file": file});
         self.execute(&json!({"execute": "blockdev-add", "arguments": node}))?;
-        let device = json!({"driver": "virtio-blk-pci", "drive": "plugged", "bus": "plug"});
+        let device = json!({"driver": "virtio-blk-pci", "drive": node["node-name"], "bus": port, "id": device});
         self.execute(&json!({"execute": "device_add", "arguments": device}))
+    }
+
+    /// Pulls the disk out of a root port, and waits until the machine has let it go.
+    ///
+    /// # Errors
+    /// The monitor does not answer, or the machine keeps the disk.
+    pub fn pull_disk(&self, port: &str, deadline: Duration) -> Result<()> {
+        self.unplug(&format!("disk-{port}"))?;
+        let until = Instant::now() + deadline;
+        loop {
+            // The node is in use for as long as the device is there.
+            let gone = json!({"execute": "blockdev-del", "arguments": {"node-name": format!("node-{port}")}});
+            match self.execute(&gone) {
+                Err(error) if Instant::now() > until => return Err(error),
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+                Ok(()) => return Ok(()),
+            }
+        }
     }
 
     /// Pulls the device with this id out of its slot.

@@ -29,6 +29,7 @@ pub mod status;
 pub mod storage;
 pub mod suggest;
 pub mod supervise;
+pub mod uevent;
 pub mod wire;
 
 pub use architecture::Architecture;

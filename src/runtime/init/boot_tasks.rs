@@ -6,6 +6,7 @@
 
 use super::context::Context;
 use super::timeline::Moment;
+use super::uevents::Heard;
 use super::workloads::{Gate, Workloads};
 use super::{kernel_settings, modules};
 use crate::console::Console;
@@ -18,6 +19,7 @@ use crate::{net, storage};
 use hilum::config::{Config, Workload, limits};
 use hilum::namespaces::Namespaces;
 use hilum::supervise::ExitReason;
+use hilum::uevent::Action;
 use hilum_sys::{SignalFd, SignalSet};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
@@ -71,6 +73,8 @@ struct Progress {
 /// The tasks of one boot.
 pub(super) struct BootTasks {
     tasks: [Progress; BootTask::ALL.len()],
+    /// Whether a disk came while the disks' helper was at work, which may have looked already.
+    has_new_disk: bool,
 }
 
 /// Returns the number of processors that this process may run on.
@@ -90,11 +94,11 @@ fn is_needed(task: BootTask, environment: Environment, config: &Config<'_>) -> b
     }
 }
 
-fn run(task: BootTask, environment: Environment, config: &Config<'_>, console: &mut Console) {
+fn run(task: BootTask, is_first: bool, environment: Environment, config: &Config<'_>, console: &mut Console) {
     if task == BootTask::Disks {
         // Every signal waits from the first instruction of PID 1 on; here one says that the board goes down.
         let signals = SignalFd::open(SignalSet::of(Signal::TERM.as_raw().unsigned_abs())).ok();
-        return storage::mount_all(config, signals.as_ref().map(SignalFd::fd), console);
+        return storage::mount_all(config, is_first, signals.as_ref().map(SignalFd::fd), console);
     }
     if environment == Environment::Machine {
         // Before a module brings a link: it takes over what is set by then.
@@ -127,7 +131,26 @@ fn uses_own_network(config: &Config<'_>) -> bool {
 impl BootTasks {
     /// None has begun.
     pub(super) const fn new() -> Self {
-        Self { tasks: [Progress { helper: None, tries: 0 }; _] }
+        Self { tasks: [Progress { helper: None, tries: 0 }; _], has_new_disk: false }
+    }
+
+    /// Mounts what a device that came may be meant by.
+    pub(super) fn heard(&mut self, cx: &mut Context, workloads: &mut Workloads, heard: &Heard<'_>) {
+        let is_disk = match heard {
+            Heard::Event(event) => matches!(event.action, Action::Add | Action::Change) && event.is_of("block"),
+            Heard::Lost => true,
+        };
+        if !is_disk || workloads.supervisor.shutting_down().is_some() {
+            return;
+        }
+        let disks = &mut self.tasks[BootTask::Disks as usize];
+        if disks.helper.is_some() {
+            self.has_new_disk = true;
+        } else if disks.tries > 0 {
+            // Not the first time: nothing is waited for.
+            disks.tries = 1;
+            self.start(BootTask::Disks, cx, workloads);
+        }
     }
 
     /// Begins the tasks: at once, or after the first workload.
@@ -167,6 +190,11 @@ impl BootTasks {
             self.start(task, cx, workloads);
             return true;
         }
+        if task == BootTask::Disks && core::mem::take(&mut self.has_new_disk) {
+            self.tasks[task as usize].tries = 1;
+            self.start(task, cx, workloads);
+            return true;
+        }
         workloads.set_gate(task.gate(), None);
         match task {
             BootTask::Kernel if !waits_for_modules(cx.environment, cx.config.get()) => {}
@@ -193,7 +221,8 @@ impl BootTasks {
             BootTask::Kernel => None,
             BootTask::Disks => workloads.gate(Gate::Modules),
         };
-        match spawn(task, cx.environment, config, first, &mut cx.console) {
+        let is_first = self.tasks[task as usize].tries == 0;
+        match spawn(task, is_first, cx.environment, config, first, &mut cx.console) {
             Ok((pid, ready)) => {
                 let progress = &mut self.tasks[task as usize];
                 *progress = Progress { helper: Some(pid), tries: progress.tries + 1 };
@@ -204,7 +233,7 @@ impl BootTasks {
             Err(errno) => {
                 cx.console
                     .error(format_args!("preparation: {}: no copy of this process; everything waits", describe(errno)));
-                run(task, cx.environment, config, &mut cx.console);
+                run(task, is_first, cx.environment, config, &mut cx.console);
             }
         }
     }
@@ -222,6 +251,7 @@ fn has_a_first(config: &Config<'_>, workloads: &Workloads) -> bool {
 
 fn spawn(
     task: BootTask,
+    is_first: bool,
     environment: Environment,
     config: &Config<'_>,
     first: Option<&OwnedFd>,
@@ -235,7 +265,7 @@ fn spawn(
         if let Some(first) = first {
             wait(first, LONGEST_MS);
         }
-        run(task, environment, config, console);
+        run(task, is_first, environment, config, console);
         console.flush_blocking();
         0
     };

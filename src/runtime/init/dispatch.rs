@@ -16,6 +16,7 @@ use super::requests::Requests;
 use super::shutdown;
 use super::timeline::Moment;
 use super::token::Token;
+use super::uevents::Uevents;
 use super::watchdog::Watchdog;
 use super::workloads::Workloads;
 use crate::console::plural;
@@ -57,6 +58,7 @@ pub(super) struct Init {
     log_file: LogFile,
     control: Control,
     links: HostLinks,
+    uevents: Uevents,
     boot_tasks: BootTasks,
     prompt: Prompt,
     /// A descriptor of the console, the one that the epoll set holds: only while lines wait for it.
@@ -84,6 +86,7 @@ impl Init {
             log_file,
             control: Control::closed(),
             links: HostLinks::none(),
+            uevents: Uevents::none(),
             boot_tasks: BootTasks::new(),
             prompt: Prompt::new(prompt),
             watched_console: None,
@@ -123,6 +126,14 @@ impl Init {
         let Self { cx, workloads, .. } = self;
         workloads.supervisor.seed(boottime_us() as u32);
         cx.timeline.note(Moment::Arranged);
+        // Before the disks are looked at, so that none that comes or goes is missed.
+        match Uevents::listen(cx.environment, cx.config.get()) {
+            Ok(uevents) => self.uevents = uevents,
+            Err(errno) => cx.console.error(format_args!("devices: {}; what comes later is not seen", describe(errno))),
+        }
+        if let Some(socket) = self.uevents.socket() {
+            let _ = cx.events.watch(socket, Token::Uevents);
+        }
         self.boot_tasks.begin(cx, workloads);
         let is_deferring = cx.is_deferring();
         if !is_deferring {
@@ -158,6 +169,7 @@ impl Init {
                 }
             }
             Token::Links => self.links.read(cx.config.get(), &mut cx.console),
+            Token::Uevents => self.uevents.read(|heard| self.boot_tasks.heard(cx, workloads, heard)),
             Token::Control | Token::Client(_) => {
                 let (reload, boots) = (&mut self.reload, &self.boots);
                 self.control.handle(token, &mut Requests { cx, workloads, reload, boots });

@@ -24,6 +24,7 @@ mod requests;
 mod shutdown;
 mod timeline;
 mod token;
+mod uevents;
 mod watchdog;
 mod workload_requests;
 mod workloads;

@@ -21,6 +21,8 @@ pub(super) enum Token {
     Client(usize),
     /// What the kernel says about links.
     Links,
+    /// What the kernel says about devices.
+    Uevents,
     /// The DHCP client of the link with this number.
     Dhcp(usize),
 }
@@ -39,6 +41,7 @@ impl Token {
             Self::Client(index) => (7, index),
             Self::Links => (8, 0),
             Self::Dhcp(index) => (9, index),
+            Self::Uevents => (10, 0),
         };
         EventData::new_u64((kind << 32) | index as u64)
     }
@@ -57,6 +60,7 @@ impl Token {
             6 => Self::Control,
             7 => Self::Client(index),
             8 => Self::Links,
+            10 => Self::Uevents,
             _ => Self::Dhcp(index),
         }
     }

@@ -27,5 +27,7 @@ pub(crate) const ENDS: usize = 64;
 pub(crate) const LINES: usize = 32;
 /// Datagrams in which the kernel tells of links.
 pub(crate) const LINK_MESSAGES: usize = 8;
+/// Messages in which the kernel tells of devices.
+pub(crate) const UEVENTS: usize = 16;
 /// Messages of one DHCP client.
 pub(crate) const LEASES: usize = 4;

@@ -31,20 +31,21 @@ const REPAIR_MS: u64 = 120_000;
 /// Milliseconds that a workload's own disk may take to appear.
 pub(crate) const ROOT_MS: u64 = 5_000;
 
-/// Mounts every filesystem of the board, until `down` can be read: then what has begun is finished, and nothing more is.
-pub(crate) fn mount_all(config: &Config<'_>, down: Option<BorrowedFd<'_>>, console: &mut Console) {
+/// Mounts every filesystem of the board, until `down` can be read: then what has begun is finished, and nothing more is. With
+/// `waits` a device that is not there is waited for.
+pub(crate) fn mount_all(config: &Config<'_>, waits: bool, down: Option<BorrowedFd<'_>>, console: &mut Console) {
     let mounts = &config.system.mounts;
     // Those that are there first: one that is waited for holds the others up no longer than the order of folders asks.
     let mut is_tried = [false; limits::SYSTEM_MOUNTS];
     for (index, mount) in mounts.iter().enumerate() {
-        let waits = mounts[..index].iter().any(|outer| outer.holds(mount.target) && !is_mounted(outer));
+        let is_inside = mounts[..index].iter().any(|outer| outer.holds(mount.target) && !is_mounted(outer));
         let is_there = Source::of(mount.source).is_some_and(|source| find(source, 0, None, || {}).is_ok());
-        if !waits && is_there && !is_mounted(mount) && !is_readable(down) {
+        if !is_inside && is_there && !is_mounted(mount) && !is_readable(down) {
             is_tried[index] = true;
             mount_one(mount, down, console);
         }
     }
-    for (mount, _) in mounts.iter().zip(is_tried).filter(|(mount, is_tried)| !is_tried && !is_mounted(mount)) {
+    for (mount, _) in mounts.iter().zip(is_tried).filter(|(mount, is_tried)| waits && !is_tried && !is_mounted(mount)) {
         if !is_readable(down) {
             mount_one(mount, down, console);
         }

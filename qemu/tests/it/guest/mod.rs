@@ -10,6 +10,7 @@ mod filter;
 mod kernels;
 mod limits;
 mod network;
+mod plugged_disks;
 mod roots;
 mod settings;
 mod stops;

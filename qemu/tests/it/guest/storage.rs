@@ -24,7 +24,7 @@ on_both!(
 const MODULES: &str = "module virtio_pci\nmodule virtio_blk\n";
 
 /// A board with these lines in [system] and these sections, and what they need.
-fn board(arch: Architecture, system: &str, sections: &str) -> Image {
+pub(super) fn board(arch: Architecture, system: &str, sections: &str) -> Image {
     let config = format!("hilum 1\n[system]\nidle poweroff\n{MODULES}{system}\n{sections}");
     let mut image = image(arch, &config);
     needed_modules(arch, USUAL, &mut image, &config);
@@ -32,29 +32,29 @@ fn board(arch: Architecture, system: &str, sections: &str) -> Image {
     image
 }
 
-fn section(name: &str, exec: &str, lines: &str) -> String {
+pub(super) fn section(name: &str, exec: &str, lines: &str) -> String {
     format!("[workload {name}]\nroot /images/probe\nexec /bin/probe {exec}\nrestart never\n{lines}\n")
 }
 
 /// An ext4 filesystem of 32 MiB with this name, in a file.
-fn ext4(file: &Path, label: &str) -> PathBuf {
+pub(super) fn ext4(file: &Path, label: &str) -> PathBuf {
     let bytes = 32 << 20;
     std::fs::File::create(file).and_then(|file| file.set_len(bytes)).expect("a file");
     filesystem::make_ext4(file, label, bytes).expect("mke2fs");
     file.to_owned()
 }
 
-fn tool(program: &str, words: &[&str]) -> String {
+pub(super) fn tool(program: &str, words: &[&str]) -> String {
     let output = Command::new(program).args(words).output().unwrap_or_else(|error| panic!("{program}: {error}"));
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-fn debugfs(disk: &Path, request: &str) -> String {
+pub(super) fn debugfs(disk: &Path, request: &str) -> String {
     tool("debugfs", &["-w", "-R", request, disk.to_str().expect("UTF-8")])
 }
 
 /// Puts a root filesystem with the probe into a folder of a disk.
-fn put_root(arch: Architecture, disk: &Path, folder: &str) {
+pub(super) fn put_root(arch: Architecture, disk: &Path, folder: &str) {
     for name in ["", "/bin", "/data", "/dev", "/proc", "/run", "/sys", "/tmp"] {
         debugfs(disk, &format!("mkdir {folder}{name}"));
     }
@@ -63,7 +63,7 @@ fn put_root(arch: Architecture, disk: &Path, folder: &str) {
 }
 
 /// Boots with disks that can be written.
-fn boot(arch: Architecture, image: &Image, disks: &[&Path]) -> Booted {
+pub(super) fn boot(arch: Architecture, image: &Image, disks: &[&Path]) -> Booted {
     let mut words: Vec<String> = vec!["-device".into(), "pcie-root-port,id=plug".into()];
     for (number, disk) in disks.iter().enumerate() {
         words.push("-drive".into());
@@ -75,7 +75,7 @@ fn boot(arch: Architecture, image: &Image, disks: &[&Path]) -> Booted {
     boot_with(arch, USUAL, image, "", None, &words)
 }
 
-fn run(arch: Architecture, image: &Image, disks: &[&Path]) -> String {
+pub(super) fn run(arch: Architecture, image: &Image, disks: &[&Path]) -> String {
     boot(arch, image, disks).vm.wait(BOOT).expect("it ends by itself")
 }
 
@@ -137,7 +137,7 @@ fn disk_that_comes_late_is_waited_for_and_holds_nobody_else_up(arch: Architectur
     booted.vm.console.expect("mount /late: waiting for LABEL=late, at most 60 s", BOOT).expect("it waits");
     booted.vm.console.expect("workload \"other\": exited with status 0", BOOT).expect("the other one ran");
     booted.vm.console.expect("early | did make:/data/new 0", BOOT).expect("the disk that is there is enough");
-    booted.vm.plug_disk(&disk).expect("a disk");
+    booted.vm.plug_disk(&disk, "plug").expect("a disk");
     let console = booted.vm.wait(BOOT).expect("it ends by itself");
     has_line(&console, "hilum: mount /there: ext4 on /dev/vda");
     has_line(&console, "hilum: mount /late: ext4 on /dev/vdb");

@@ -1,0 +1,78 @@
+//! What the kernel tells of the board's devices as they come and go (uevents): heard here for as long as the board is up, and
+//! handed to whatever service has a use for it.
+//!
+//! Only the kernel is heard: a process with CAP_NET_ADMIN over the board's network may send to the same group, and its messages
+//! have its number as their sender (netlink(7)). udev does the same.
+
+use crate::os::environment::Environment;
+use crate::os::turn::UEVENTS;
+use hilum::config::Config;
+use hilum::uevent::Uevent;
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
+use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recvfrom, socket_with};
+
+/// Bytes of a message: the kernel's own buffer has 2 KiB for the properties (UEVENT_BUFFER_SIZE), and a path stands before.
+const MESSAGE_BYTES: usize = 4096;
+
+/// What was heard.
+pub(super) enum Heard<'a> {
+    /// Something happened to a device.
+    Event(Uevent<'a>),
+    /// More happened than was kept (ENOBUFS): everything is to be looked at again.
+    Lost,
+}
+
+/// The listener.
+pub(super) struct Uevents {
+    socket: Option<OwnedFd>,
+}
+
+impl Uevents {
+    /// Hears nothing.
+    pub(super) const fn none() -> Self {
+        Self { socket: None }
+    }
+
+    /// Listens from now on, on a machine on which something has a use for it.
+    ///
+    /// # Errors
+    /// Those of socket(2) and bind(2).
+    pub(super) fn listen(environment: Environment, config: &Config<'_>) -> Result<Self, Errno> {
+        if environment == Environment::Container || config.system.mounts.is_empty() {
+            return Ok(Self::none());
+        }
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;
+        // The kernel's own group; 2 is udev's.
+        bind(&socket, &SocketAddrNetlink::new(0, 1))?;
+        Ok(Self { socket: Some(socket) })
+    }
+
+    /// Where the kernel tells.
+    pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Reads a turn's share of what the kernel has told.
+    pub(super) fn read(&self, mut hear: impl FnMut(&Heard<'_>)) {
+        let Some(socket) = &self.socket else { return };
+        let mut message = [0; MESSAGE_BYTES];
+        for _ in 0..UEVENTS {
+            match recvfrom(socket, &mut message[..], RecvFlags::DONTWAIT) {
+                Ok((length, _, sender)) => {
+                    let is_kernel = sender.is_some_and(|sender| {
+                        SocketAddrNetlink::try_from(sender).is_ok_and(|sender| sender.pid() == 0)
+                    });
+                    if let Some(event) = message.get(..length).filter(|_| is_kernel).and_then(Uevent::read) {
+                        hear(&Heard::Event(event));
+                    }
+                }
+                Err(Errno::NOBUFS) => hear(&Heard::Lost),
+                Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
