@@ -7,6 +7,7 @@
 
 pub mod appliance;
 pub mod build;
+pub mod compression;
 pub mod description;
 pub mod disk;
 pub mod elf;
@@ -20,6 +21,7 @@ mod node;
 pub mod oci;
 pub mod pack;
 pub mod sizes;
+pub mod tar_reader;
 pub mod tree;
 pub mod unified;
 pub mod untrusted;

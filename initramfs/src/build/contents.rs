@@ -2,6 +2,7 @@
 
 use super::packages::{Places, file_of, package_tree};
 use crate::appliance::Roots;
+use crate::compression;
 use crate::description::{Description, ExtraFile, Root};
 use crate::filesystem;
 use crate::image::Image;
@@ -104,8 +105,14 @@ impl Contents<'_> {
         }
         if let Some(archive) = &root.tar {
             let place = || archive.display().to_string();
-            let bytes = oci::unpacked(std::fs::read(archive).with_context(place)?).with_context(place)?;
-            tree.apply(bytes.as_slice(), false).with_context(place)?;
+            let file = std::fs::File::open(archive).with_context(place)?;
+            tree.apply(compression::unpacked(file).with_context(place)?, false).with_context(place)?;
+            let is_image = tree.get("oci-layout").is_some() || tree.get("manifest.json").is_some();
+            ensure!(
+                !is_image || tree.get("etc").is_some(),
+                "{}: a container image, and no root filesystem: name it by the key image instead of tar",
+                place()
+            );
         }
         if let Some(path) = &root.image {
             let container = oci::read(path, architecture, root.reference.as_deref())?;

@@ -1,9 +1,13 @@
 //! Container images that are made here, whole and tampered with.
 
+use super::store::sha256;
 use super::*;
 use serde_json::Value;
+use std::fs::File;
 use std::io::Write;
+use std::path::PathBuf;
 
+mod choice;
 mod hostile;
 
 fn layer(entries: &[(&str, &str)]) -> Vec<u8> {
@@ -154,7 +158,9 @@ fn archive_of_docker_save_becomes_a_tree() {
     let refused =
         |file: PathBuf, reference| format!("{:#}", read(&file, Architecture::X86_64, reference).expect_err("refused"));
     assert!(refused(save(&name, "../../../etc/passwd"), None).contains("b/layer.tar: it is not in the image"));
-    assert!(refused(save(&name, "../c/layer.tar"), Some("other")).contains("no image with that name"));
+    assert!(
+        refused(save(&name, "../c/layer.tar"), Some("other")).contains("no image with the name other; there is: web:1")
+    );
     let other = format!("{}.json", "0".repeat(64));
     assert!(refused(save(&other, "../c/layer.tar"), None).contains("its contents are others"));
 }
@@ -190,7 +196,7 @@ fn image_for_another_machine_or_no_image_is_refused() {
     let error = format!("{:#}", read(folder.path(), Architecture::Aarch64, None).expect_err("refused"));
     assert!(error.ends_with("the image is for amd64, the board is arm64"), "{error}");
     let error = format!("{:#}", read(folder.path(), Architecture::X86_64, Some("web:2")).expect_err("refused"));
-    assert!(error.contains("no image for x86_64 with the name web:2"), "{error}");
+    assert!(error.ends_with("of the images for x86_64: no image with the name web:2; there is: web:1"), "{error}");
     std::fs::remove_file(folder.path().join("index.json")).expect("it is there");
     let error = format!("{:#}", read(folder.path(), Architecture::X86_64, None).expect_err("refused"));
     assert!(error.contains("neither an OCI image layout"), "{error}");

@@ -1,89 +1,70 @@
 //! Trees from tar archives and as tar archives; layers of container images take away what their names say.
 
 use super::{Entry, Kind, TREE_BYTES, Tree};
-use anyhow::{Context, Result, bail, ensure};
+use crate::tar_reader::{Member, MemberKind, Reader};
+use crate::untrusted::escaped;
+use anyhow::{Context, Result, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::sync::Arc;
 
 impl Tree {
     /// Lays a tar archive over the tree: a plain one, or with `is_layer` one whose names say what it takes away (OCI image
-    /// layer specification, "Whiteouts").
+    /// layer specification, "Whiteouts"). Slashes in front of a name are left out, as tar(1) does.
     ///
     /// # Errors
-    /// An archive that is damaged or not whole, a name that climbs or is absolute, a hard link to nothing, a kind of entry
-    /// that is no file.
+    /// An archive that is damaged or not whole, a name that climbs, a hard link to nothing, a kind of entry that is no file.
     pub fn apply(&mut self, archive: impl Read, is_layer: bool) -> Result<()> {
-        let mut archive = tar::Archive::new(archive);
+        let mut archive = if is_layer { Reader::of_layer(archive) } else { Reader::new(archive) };
         let mut added = BTreeSet::new();
-        for entry in archive.entries().context("no tar archive")? {
-            let mut entry = entry.context("the archive is damaged")?;
-            let path = entry.path_bytes().into_owned();
-            let path = String::from_utf8(path).ok().context("a name that is not UTF-8")?;
-            self.apply_one(&mut entry, &path, is_layer, &mut added).with_context(|| shown(&path))?;
+        while let Some(member) = archive.next_member()? {
+            let shown = || escaped(&member.path.chars().take(80).collect::<String>());
+            self.apply_one(&mut archive, &member, is_layer, &mut added).with_context(shown)?;
         }
         Ok(())
     }
 
     fn apply_one(
         &mut self,
-        entry: &mut tar::Entry<'_, impl Read>,
-        path: &str,
+        archive: &mut Reader<impl Read>,
+        member: &Member,
         is_layer: bool,
         added: &mut BTreeSet<String>,
     ) -> Result<()> {
-        use tar::EntryType;
-        ensure!(!path.starts_with('/'), "an absolute name in an archive");
-        let header = entry.header();
-        let (kind, mode) = (header.entry_type(), header.mode()? & 0o7777);
-        let (uid, gid) = (u32::try_from(header.uid()?)?, u32::try_from(header.gid()?)?);
-        if kind == EntryType::XGlobalHeader {
-            return Ok(());
-        }
+        let path = &member.path;
         if is_layer && let Some(hidden) = whiteout(path) {
             return self.apply_whiteout(path, hidden, added);
         }
-        let device = |header: &tar::Header| -> Result<(u32, u32)> {
-            Ok((header.device_major()?.unwrap_or(0), header.device_minor()?.unwrap_or(0)))
-        };
-        let link = || -> Result<String> {
-            let target = entry.link_name_bytes().context("a link without a target")?.into_owned();
-            String::from_utf8(target).ok().context("a target that is not UTF-8")
-        };
-        let new = match kind {
-            EntryType::Directory => Kind::Folder,
-            EntryType::Symlink => Kind::Link(link()?),
-            EntryType::Link => {
-                let target = link()?;
-                let place = self.place(&target)?;
+        let (major, minor) = member.device;
+        let kind = match member.kind {
+            MemberKind::Folder => Kind::Folder,
+            MemberKind::Link => Kind::Link(member.target.clone()),
+            MemberKind::HardLink => {
+                let target = &member.target;
+                let place = self.place(target)?;
                 let found = self.entries.get(&place).filter(|found| found.kind != Kind::Folder);
                 let found = found.with_context(|| format!("a hard link to {target}, which is not there"))?.clone();
                 added.insert(self.add(path, found)?);
                 return Ok(());
             }
-            EntryType::Char => device(entry.header()).map(|(major, minor)| Kind::Character(major, minor))?,
-            EntryType::Block => device(entry.header()).map(|(major, minor)| Kind::Block(major, minor))?,
-            EntryType::Fifo => Kind::Pipe,
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                let size = entry.size();
+            MemberKind::Character => Kind::Character(major, minor),
+            MemberKind::Block => Kind::Block(major, minor),
+            MemberKind::Pipe => Kind::Pipe,
+            MemberKind::File => {
+                let size = member.size;
                 ensure!(self.bytes.saturating_add(size) <= TREE_BYTES, "{size} bytes are too many");
-                let mut bytes = Vec::new();
-                entry.read_to_end(&mut bytes).context("the archive is damaged")?;
-                ensure!(bytes.len() as u64 == size, "the archive ends in the middle of this file");
+                let mut bytes: Vec<u8> = Vec::new();
+                archive.contents(member, &mut |at, part| {
+                    bytes.resize(usize::try_from(at)?, 0);
+                    bytes.extend_from_slice(part);
+                    Ok(())
+                })?;
+                bytes.resize(usize::try_from(size)?, 0);
                 Kind::File(Arc::new(bytes))
             }
-            other => bail!("an entry of kind {:?}, which is no file", char::from(other.as_byte())),
         };
-        let mut xattrs = BTreeMap::new();
-        if let Some(extensions) = entry.pax_extensions()? {
-            for extension in extensions {
-                let extension = extension?;
-                if let Some(name) = extension.key()?.strip_prefix("SCHILY.xattr.") {
-                    xattrs.insert(name.to_owned(), extension.value_bytes().to_vec());
-                }
-            }
-        }
-        added.insert(self.add(path, Entry { mode, uid, gid, xattrs, kind: new })?);
+        let Member { mode, uid, gid, ref xattrs, .. } = *member;
+        added.insert(self.add(path, Entry { mode, uid, gid, xattrs: xattrs.clone(), kind })?);
         Ok(())
     }
 
@@ -177,9 +158,4 @@ const OPAQUE: &str = ".wh..opq";
 fn whiteout(path: &str) -> Option<&str> {
     let name = path.trim_end_matches('/').rsplit('/').next()?;
     name.strip_prefix(".wh.")
-}
-
-/// A name of an archive, short and without anything that could control a terminal.
-fn shown(path: &str) -> String {
-    path.chars().take(80).flat_map(char::escape_debug).collect()
 }

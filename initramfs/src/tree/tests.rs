@@ -59,13 +59,22 @@ fn files_links_and_owners_are_read() {
 fn names_that_climb_are_refused() {
     assert_eq!(refusal(&[("../x", b'0', "")]), "../x: ../x: a path with ..");
     assert_eq!(refusal(&[("a/../../x", b'0', "")]), "a/../../x: a/../../x: a path with ..");
-    assert_eq!(refusal(&[("/etc/passwd", b'0', "")]), "/etc/passwd: an absolute name in an archive");
+    assert_eq!(refusal(&[("/../etc/passwd", b'0', "")]), "/../etc/passwd: /../etc/passwd: a path with ..");
     assert_eq!(refusal(&[("x", b'1', "../../etc/passwd")]), "x: ../../etc/passwd: a path with ..");
     assert_eq!(refusal(&[("x", b'1', "etc/passwd")]), "x: a hard link to etc/passwd, which is not there");
     assert_eq!(refusal(&[("a", b'0', ""), ("a/b", b'0', "")]), "a/b: a/b: /a is no folder");
     assert_eq!(refusal(&[("a", b'2', "a"), ("a/b", b'0', "")]), "a/b: a: too many symbolic links");
     assert_eq!(refusal(&[(".", b'0', "x")]), ".: the root has to be a folder");
-    assert_eq!(refusal(&[("s", b'V', "")]), "s: an entry of kind 'V', which is no file");
+    assert_eq!(refusal(&[("s", b'M', "")]), "s: an entry of kind 'M', which is no file");
+}
+
+#[test]
+fn entry_for_the_root_and_slashes_in_front_of_names_are_taken_as_tar_takes_them() {
+    let tree = applied(&[&[("/", b'5', ""), ("/etc/a", b'0', "x"), ("//b", b'1', "/etc/a")]]).expect("good");
+    assert_eq!(paths(&tree), ["b", "etc", "etc/a"]);
+    assert_eq!(tree.get("/").map(|root| (root.mode, root.uid)), Some((0o640, 5)));
+    let tree = applied(&[&[("/a/x", b'0', ""), ("b", b'0', "")], &[("/a/.wh.x", b'0', ""), ("/.wh.b", b'0', "")]]);
+    assert_eq!(paths(&tree.expect("good")), ["a"]);
 }
 
 #[test]

@@ -1,0 +1,131 @@
+//! Which image of a file is meant: by its architecture, and by its name where there are several.
+
+use super::store::{Store, sha256};
+use crate::untrusted::escaped;
+use anyhow::{Context, Result, bail, ensure};
+use hilum::Architecture;
+use oci_spec::image::{Arch, Descriptor, ImageIndex, ImageManifest, MediaType, Os};
+use std::collections::BTreeSet;
+
+/// An image's configuration, and the names of the files with its layers, lowest first.
+pub(super) type Parts = (Vec<u8>, Vec<String>);
+
+/// Annotations that hold a name: OCI's own, and that of containerd, which docker save writes as well. With two images of
+/// one tag the first one does not tell them apart.
+const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
+
+/// The image of an OCI layout.
+pub(super) fn from_layout(store: &Store, architecture: Architecture, reference: Option<&str>) -> Result<Parts> {
+    /// An index that names another one, and perhaps once more.
+    const DEPTH: usize = 4;
+    let mut index = ImageIndex::from_reader(store.json("index.json")?.as_slice()).context("index.json")?;
+    let mut reference = reference;
+    for _ in 0..DEPTH {
+        let fits = |descriptor: &&Descriptor| match descriptor.platform() {
+            Some(platform) => *platform.architecture() == Arch::from(architecture.oci()) && *platform.os() == Os::Linux,
+            None => true,
+        };
+        // Statements about an image, such as where it was built.
+        let is_image = |descriptor: &&Descriptor| {
+            let annotations = descriptor.annotations().as_ref();
+            annotations.is_none_or(|all| !all.contains_key("vnd.docker.reference.type"))
+        };
+        let mut seen = BTreeSet::new();
+        let is_new = |descriptor: &&Descriptor| seen.insert((descriptor.digest().to_string(), names(descriptor)));
+        let found: Vec<&Descriptor> = index.manifests().iter().filter(fits).filter(is_image).filter(is_new).collect();
+        ensure!(!found.is_empty(), "no image for {} in the index", architecture.name());
+        let named: Vec<(&Descriptor, Vec<String>)> = found.iter().map(|one| (*one, names(one))).collect();
+        let first = chosen(&named, reference, |one| one.digest().to_string())
+            .with_context(|| format!("of the images for {}", architecture.name()))?;
+        match first.media_type() {
+            MediaType::ImageIndex => {
+                index = ImageIndex::from_reader(store.json_blob(first)?.as_slice()).context("an index")?;
+            }
+            MediaType::Other(name) if name.contains("manifest.list") => {
+                index = ImageIndex::from_reader(store.json_blob(first)?.as_slice()).context("an index")?;
+            }
+            _ => {
+                let manifest = ImageManifest::from_reader(store.json_blob(first)?.as_slice());
+                let manifest = manifest.context("the manifest")?;
+                let layers: Result<Vec<String>> = manifest.layers().iter().map(|layer| store.blob(layer)).collect();
+                return Ok((store.json_blob(manifest.config())?, layers?));
+            }
+        }
+        reference = None;
+    }
+    bail!("an index that leads to no image")
+}
+
+fn names(descriptor: &Descriptor) -> Vec<String> {
+    let Some(all) = descriptor.annotations().as_ref() else { return Vec::new() };
+    NAMES.iter().filter_map(|name| all.get(*name)).cloned().collect()
+}
+
+/// The image of an archive of docker save.
+pub(super) fn from_docker(store: &Store, reference: Option<&str>) -> Result<Parts> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Saved {
+        config: String,
+        #[serde(default)]
+        repo_tags: Option<Vec<String>>,
+        layers: Vec<String>,
+    }
+    let saved: Vec<Saved> = serde_json::from_slice(&store.json("manifest.json")?).context("manifest.json")?;
+    let named: Vec<(&Saved, Vec<String>)> =
+        saved.iter().map(|image| (image, image.repo_tags.clone().unwrap_or_default())).collect();
+    let image = chosen(&named, reference, |image| image.config.clone()).context("of manifest.json")?;
+    let configuration = store.json(&image.config)?;
+    // The name of the configuration is its digest, with or without an ending.
+    let name = image.config.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
+    ensure!(name.len() != 64 || sha256(&configuration) == name, "{}: its contents are others", image.config);
+    for layer in &image.layers {
+        store.file(layer)?;
+    }
+    Ok((configuration, image.layers.clone()))
+}
+
+/// The image that is meant: the only one, or the only one with this name. A name that is written out wins over a short one.
+fn chosen<'a, T>(
+    images: &[(&'a T, Vec<String>)],
+    reference: Option<&str>,
+    identity: impl Fn(&T) -> String,
+) -> Result<&'a T> {
+    let Some(reference) = reference else { return only(images, images, "", &identity) };
+    let with = |is_it: &dyn Fn(&str) -> bool| -> Vec<(&'a T, Vec<String>)> {
+        images.iter().filter(|(_, names)| names.iter().any(|name| is_it(name))).cloned().collect()
+    };
+    let exact = with(&|name| name == reference);
+    let found = if exact.is_empty() { with(&|name| full_name(name) == full_name(reference)) } else { exact };
+    only(&found, images, &format!(" with the name {}", escaped(reference)), &identity)
+}
+
+/// The only image of `found`; the error lists those that there are.
+fn only<'a, T>(
+    found: &[(&'a T, Vec<String>)],
+    all: &[(&'a T, Vec<String>)],
+    what: &str,
+    identity: &impl Fn(&T) -> String,
+) -> Result<&'a T> {
+    let different: BTreeSet<String> = found.iter().map(|(one, _)| identity(one)).collect();
+    if let (1, Some((one, _))) = (different.len(), found.first()) {
+        return Ok(one);
+    }
+    let list = if found.is_empty() { all } else { found };
+    // The first name is the one that tells most; what has none is known by its digest.
+    let names = list.iter().map(|(one, names)| names.first().cloned().unwrap_or_else(|| identity(one)));
+    let names: BTreeSet<String> = names.map(|name| escaped(&name)).collect();
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    match found.len() {
+        0 => bail!("no image{what}; there is: {names}"),
+        _ => bail!("several images{what}; choose one by its name (reference): {names}"),
+    }
+}
+
+/// A name with its registry and its tag, as docker(1) and podman(1) complete it.
+fn full_name(name: &str) -> String {
+    let name = name.strip_prefix("docker.io/").unwrap_or(name);
+    let name = name.strip_prefix("library/").or_else(|| name.strip_prefix("localhost/")).unwrap_or(name);
+    let last = name.rsplit('/').next().unwrap_or(name);
+    if last.contains([':', '@']) { name.to_owned() } else { format!("{name}:latest") }
+}

@@ -1,0 +1,112 @@
+//! The block in front of each member (tar(5); tar.h of GNU tar).
+
+use super::input::BLOCK;
+use anyhow::{Context, Result, ensure};
+use std::ops::Range;
+
+/// A header whose checksum is right.
+pub(super) struct Header([u8; BLOCK]);
+
+impl Header {
+    /// A block as a header, if its checksum says that it is one.
+    pub(super) fn of(block: [u8; BLOCK]) -> Option<Self> {
+        const CHECKSUM: Range<usize> = 148..156;
+        let said = number(&block[CHECKSUM]).ok()?;
+        let with_blanks = |at: usize| if CHECKSUM.contains(&at) { b' ' } else { block[at] };
+        let sum: u64 = (0..BLOCK).map(|at| u64::from(with_blanks(at))).sum();
+        // Some old programs added signed characters.
+        let signed: i64 = (0..BLOCK).map(|at| i64::from(with_blanks(at).cast_signed())).sum();
+        (sum == said || i64::try_from(said).is_ok_and(|said| said == signed)).then_some(Self(block))
+    }
+
+    /// The letter that says what it is.
+    pub(super) fn kind(&self) -> u8 {
+        self.0[156]
+    }
+
+    /// The name, with its prefix where the format has one.
+    pub(super) fn name(&self) -> Vec<u8> {
+        let name = self.text(0..100);
+        // GNU tar has times there, and star(1) below its own magic a shorter one.
+        let is_ustar = self.0[257..263] == *b"ustar\0";
+        let prefix = match &self.0[508..512] {
+            _ if !is_ustar => Vec::new(),
+            b"tar\0" => self.text(345..476),
+            _ => self.text(345..500),
+        };
+        if prefix.is_empty() { name } else { [prefix, name].join(&b'/') }
+    }
+
+    /// The target of a link.
+    pub(super) fn target(&self) -> Vec<u8> {
+        self.text(157..257)
+    }
+
+    pub(super) fn mode(&self) -> Result<u32> {
+        self.field(100..108, "mode").map(|mode| (mode & 0o7777) as u32)
+    }
+
+    pub(super) fn uid(&self) -> Result<u64> {
+        self.field(108..116, "uid")
+    }
+
+    pub(super) fn gid(&self) -> Result<u64> {
+        self.field(116..124, "gid")
+    }
+
+    /// Bytes that are stored behind the header.
+    pub(super) fn size(&self) -> Result<u64> {
+        self.field(124..136, "size")
+    }
+
+    /// Major and minor number of a device; 0 where the format has none.
+    pub(super) fn device(&self) -> Result<(u32, u32)> {
+        if self.0[257..262] != *b"ustar" || !matches!(self.kind(), b'3' | b'4') {
+            return Ok((0, 0));
+        }
+        let part = |place, name| -> Result<u32> {
+            u32::try_from(self.field(place, name)?).with_context(|| format!("{name} is too large"))
+        };
+        Ok((part(329..337, "major number")?, part(337..345, "minor number")?))
+    }
+
+    /// A part of a header that only GNU tar writes: its magic says so.
+    pub(super) fn of_gnu(&self, place: Range<usize>) -> Result<&[u8]> {
+        ensure!(self.0[257..265] == *b"ustar  \0", "a sparse file of a form that is not read; pack it without holes");
+        Ok(&self.0[place])
+    }
+
+    fn field(&self, place: Range<usize>, name: &str) -> Result<u64> {
+        number(&self.0[place]).with_context(|| format!("its {name} is no number"))
+    }
+
+    fn text(&self, place: Range<usize>) -> Vec<u8> {
+        until_nul(self.0[place].to_vec())
+    }
+}
+
+/// A number: octal digits with blanks around them, or the bytes themselves behind a first bit that is set.
+///
+/// # Errors
+/// Anything else, and a negative one.
+pub(super) fn number(field: &[u8]) -> Result<u64> {
+    let Some((first, rest)) = field.split_first() else { return Ok(0) };
+    if first & 0x80 != 0 {
+        ensure!(first & 0x7f == 0, "too large, or negative");
+        let add = |sum: u64, byte: &u8| sum.checked_mul(256).map(|sum| sum + u64::from(*byte));
+        return rest.iter().try_fold(0, add).context("too large");
+    }
+    let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
+    let text = std::str::from_utf8(&field[..end])?.trim_matches(' ');
+    if text.is_empty() {
+        return Ok(0);
+    }
+    ensure!(text.bytes().all(|byte| byte.is_ascii_digit()), "no digits");
+    Ok(u64::from_str_radix(text, 8)?)
+}
+
+/// A text that a NUL may end.
+pub(super) fn until_nul(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.truncate(bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len()));
+    bytes
+}
