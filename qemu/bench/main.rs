@@ -8,6 +8,7 @@ mod contestants;
 mod guest;
 mod inside;
 mod memory;
+mod others;
 mod parallel;
 mod report;
 mod sizes;
@@ -63,7 +64,7 @@ enum Command {
         /// How often each way boots, and how often many workloads start at the same time.
         #[arg(long, default_value_t = 5)]
         boots: usize,
-        /// Writes the tables into bench.md of this folder, and the charts beside it.
+        /// Writes the tables into bench.md of this folder and into comparison.md above it, and the charts beside it.
         #[arg(long)]
         docs: Option<PathBuf>,
         /// The parts; all where none is named.
@@ -102,7 +103,7 @@ enum Command {
     },
     /// Starts in a guest: what its workload `bench` runs.
     Inside,
-    /// Prints the packages that the boots take.
+    /// Prints the packages that the boots take, and those whose bytes are compared.
     Packages,
 }
 
@@ -135,7 +136,7 @@ fn main() -> Result<()> {
         }
         Command::Inside => inside::run(),
         Command::Packages => {
-            println!("{}", boot::packages());
+            println!("{} {}", boot::packages(), others::PACKAGES);
             Ok(())
         }
     }
@@ -187,6 +188,9 @@ fn measure(part: Part, built: &Built, runs: usize, boots: usize, report: &Report
             let rows = starts::with_mounts(&built.folder, runs.div_ceil(4))?;
             report.table("mounts", &format!("This machine, {} starts each", runs.div_ceil(4)), &rows)
         }
-        Part::Sizes => report.table("sizes", "As built", &sizes::table(&sizes::measure(&built.folder)?)),
+        Part::Sizes => {
+            report.table("sizes", "As built", &sizes::table(&sizes::measure(&built.folder)?))?;
+            report.comparison("others", &others::table(&others::measure(&built.folder)?))
+        }
     }
 }

@@ -21,10 +21,24 @@ impl Report {
     pub(crate) fn table(&self, name: &str, title: &str, table: &str) -> Result<()> {
         let text = format!("{title} ({}):\n\n{table}", conditions());
         println!("{text}");
+        self.replace("bench.md", name, &text)
+    }
+
+    /// The same for a table of docs/comparison.md, which names the day alone: nothing of it depends on the machine.
+    pub(crate) fn comparison(&self, name: &str, table: &str) -> Result<()> {
+        let architecture = std::env::consts::ARCH;
+        let text = format!("Files of Debian 12 for {architecture}, and hilum as built, on {}:\n\n{table}", today());
+        println!("{text}");
+        self.replace("../comparison.md", name, &text)
+    }
+
+    /// Writes a text between the markers of a name in a document, if documents are written.
+    fn replace(&self, document: &str, name: &str, text: &str) -> Result<()> {
         let Some(docs) = &self.docs else { return Ok(()) };
-        let file = docs.join("bench.md");
-        let document = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        std::fs::write(&file, replaced(&document, name, &text)?)?;
+        let file = docs.join(document);
+        let place = || file.display().to_string();
+        let page = std::fs::read_to_string(&file).with_context(place)?;
+        std::fs::write(&file, replaced(&page, name, text).with_context(place)?)?;
         Ok(())
     }
 
@@ -93,7 +107,7 @@ impl Report {
 /// The document with another text between the markers of a name.
 fn replaced(document: &str, name: &str, text: &str) -> Result<String> {
     let (begin, end) = (format!("<!-- {name} begins -->\n"), format!("<!-- {name} ends -->"));
-    let place = || format!("bench.md has no place for {name}");
+    let place = || format!("there is no place for {name}");
     let (before, rest) = document.split_once(&begin).with_context(place)?;
     let (_, after) = rest.split_once(&end).with_context(place)?;
     Ok(format!("{before}{begin}\n{text}\n{end}{after}"))

@@ -274,7 +274,7 @@ fn read_path(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A link to a Rust file shows the name of a test in it, and a link from a figure leads to the bench that has it.
+/// A link to a Rust file shows the name of a test in it, and a link from a figure leads to the table that has it.
 #[test]
 fn every_feature_has_its_test_and_every_figure_is_in_the_bench() {
     let (mut tests, mut figures) = (0, 0);
@@ -287,7 +287,7 @@ fn every_feature_has_its_test_and_every_figure_is_in_the_bench() {
                 tests += 1;
                 let file = read_path(&folder.join(path));
                 assert!(file.contains(&format!("fn {shown}(")), "{name}: {path} has no test {shown:?}");
-            } else if path.ends_with("dev/bench.md") && shown.starts_with(|first: char| first.is_ascii_digit()) {
+            } else if path.ends_with(".md") && shown.starts_with(|first: char| first.is_ascii_digit()) {
                 figures += 1;
                 let is_there = read_path(&folder.join(path)).contains(&format!("| {shown} |"));
                 assert!(is_there, "{name}: {path} has no {shown}");
