@@ -110,7 +110,7 @@ fn run(command: Command) -> Result<()> {
         Command::Site { config, output } => site(&config, &output),
         Command::Inspect { image, architecture, reference } => {
             let container = hilum_initramfs::oci::read(&image, architecture, reference.as_deref())?;
-            println!("# {} files and folders\n{}", container.tree.iter().count(), container.lines()?.trim_end());
+            println!("# {} files and folders\n{}", container.tree.iter().count(), container.lines().trim_end());
             Ok(())
         }
         Command::Sizes { file, largest } => {

@@ -24,6 +24,29 @@ pub struct Container {
     pub tree: Tree,
     /// Its configuration.
     pub configuration: ImageConfiguration,
+    /// What docker adds to that for checks of health, if it can be read.
+    pub healthcheck: Option<Healthcheck>,
+}
+
+/// A check of health (Docker's image specification 1.2, "Healthcheck").
+#[derive(Debug, Clone, serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Healthcheck {
+    /// `CMD` and words, `CMD-SHELL` and a text, or `NONE`.
+    #[serde(default)]
+    pub test: Vec<String>,
+    /// Nanoseconds between checks; 0 stands for 30 s.
+    #[serde(default)]
+    pub interval: u64,
+    /// Failures in a row until it is unhealthy; 0 stands for 3.
+    #[serde(default)]
+    pub retries: u64,
+}
+
+/// The check of health in an image's configuration.
+fn healthcheck(configuration: &[u8]) -> Option<Healthcheck> {
+    let mut whole: serde_json::Value = serde_json::from_slice(configuration).ok()?;
+    serde_json::from_value(whole.get_mut("config")?.get_mut("Healthcheck")?.take()).ok()
 }
 
 /// Reads an image for an architecture. `reference` chooses one of several by its name.
@@ -43,6 +66,7 @@ fn read_from(path: &Path, architecture: Architecture, reference: Option<&str>) -
     } else {
         match no_image(&store)? {}
     };
+    let healthcheck = healthcheck(&configuration);
     let configuration = ImageConfiguration::from_reader(configuration.as_slice()).context("the configuration")?;
     let (is, needed) = (configuration.architecture(), Arch::from(architecture.oci()));
     ensure!(*is == needed, "the image is for {is}, the board is {needed}");
@@ -53,7 +77,7 @@ fn read_from(path: &Path, architecture: Architecture, reference: Option<&str>) -
     for (number, (layer, digest)) in (1..).zip(layers.iter().zip(digests)) {
         apply(&store, layer, digest, &mut tree).with_context(|| format!("layer {number}"))?;
     }
-    Ok(Container { tree, configuration })
+    Ok(Container { tree, configuration, healthcheck })
 }
 
 /// Lays a layer over the tree. That its contents are those of the digest shows when all of them were read: until then the

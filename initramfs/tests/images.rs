@@ -125,7 +125,7 @@ fn image_is_unpacked_as_umoci_does() {
     for path in ["etc/dangling", "etc/deep/er/file", "etc/deep/tool"] {
         assert!(container.tree.get(path).is_none(), "{path} was taken away");
     }
-    assert_eq!(container.lines().expect("good"), "exec /usr/bin/program\nenv A b\nuser 7:42\n# publish 80:80/tcp\n");
+    assert_eq!(container.lines(), "exec /usr/bin/program\nenv A b\nuser 7:42\n# publish 80:80/tcp\n");
     // The same image as docker save and podman save write it, and as an archive of the layout.
     for kind in ["docker-archive", "oci-archive"] {
         let archive = scratch.path().join(kind);

@@ -116,7 +116,7 @@ impl Contents<'_> {
         }
         if let Some(path) = &root.image {
             let container = oci::read(path, architecture, root.reference.as_deref())?;
-            let lines = container.lines().with_context(|| path.display().to_string())?;
+            let lines = container.lines();
             progress(&format!("{} says of itself:", path.display()));
             lines.lines().for_each(&mut *progress);
             for (path, entry) in container.tree.iter() {

@@ -4,12 +4,15 @@
 //! its own. So every value is one word in quotes where it needs them, and a line is given only if the board's own parser
 //! takes it behind the lines before it. What cannot be said so is a comment that names the field.
 
-use super::Container;
+use super::{Container, Healthcheck};
+use crate::accounts::{account, groups_of};
 use crate::tree::Kind;
 use crate::untrusted::escaped;
-use anyhow::{Context, Result, bail, ensure};
-use hilum::config::{self, Config};
+use hilum::config::{self, Config, Signal};
 use hilum::fixed_string::is_hidden;
+
+/// PATH of a workload without an `env PATH` line (src/runtime/workload/child/program.rs).
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// What makes the lines a whole configuration, before and behind them.
 const HEAD: &str = "hilum 1\n[workload a]\nroot /r\n";
@@ -75,81 +78,141 @@ fn quoted(word: &str) -> Result<String, String> {
 }
 
 impl Container {
-    /// What the image says about running it, as lines of a `[workload]`.
-    ///
-    /// # Errors
-    /// A user that is not in the image's own /etc/passwd: without its line the program would run as another one.
-    pub fn lines(&self) -> Result<String> {
+    /// What the image says about running it, as lines of a `[workload]`. Each of them is one that the board's parser takes;
+    /// what no line can say is a comment.
+    pub fn lines(&self) -> String {
         let mut lines = Lines::default();
-        let Some(config) = self.configuration.config() else { return Ok(String::new()) };
+        let Some(config) = self.configuration.config() else { return String::new() };
         let list = |words: &Option<Vec<String>>| words.clone().unwrap_or_default();
-        let words = [list(config.entrypoint()), list(config.cmd())].concat();
-        if !words.is_empty() {
+        let env = list(config.env());
+        let path = env.iter().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or(PATH);
+        let directory = config.working_dir().as_deref().unwrap_or_default();
+        let directory = if directory.is_empty() { "/".to_owned() } else { absolute(directory) };
+        let mut words = [list(config.entrypoint()), list(config.cmd())].concat();
+        if let Some(program) = words.first_mut() {
+            *program = self.program(program, path, &directory);
             lines.add("Entrypoint and Cmd", "exec", &words.iter().map(String::as_str).collect::<Vec<_>>());
         }
-        for (number, variable) in list(config.env()).iter().enumerate() {
+        for (number, variable) in env.iter().enumerate() {
             let field = format!("Env[{number}]");
             match variable.split_once('=') {
-                Some(("PATH", _)) => {}
+                // What a workload has without a line.
+                Some(("PATH", PATH)) => {}
                 Some((name, value)) => lines.add(&field, "env", &[name, value]),
                 None => lines.leave_out(&field, &[variable], "it has no ="),
             }
         }
         if let Some(user) = config.user().as_ref().filter(|user| !user.is_empty()) {
-            let numbers = self.user(user).with_context(|| format!("User {}", escaped(user)))?;
-            ensure!(lines.line("user", &[&numbers]).is_ok(), "User {}: the board has no user {numbers}", escaped(user));
-            lines.add("User", "user", &[&numbers]);
+            self.add_user(user, &mut lines);
         }
-        if let Some(directory) = config.working_dir().as_ref().filter(|path| !matches!(path.as_str(), "" | "/")) {
-            lines.add("WorkingDir", "directory", &[directory]);
+        if directory != "/" {
+            lines.add("WorkingDir", "directory", &[&directory]);
         }
         if let Some(signal) = config.stop_signal() {
-            lines.add("StopSignal", "stop", &[signal, "5s"]);
+            let name = signal.parse().ok().filter(|number| (1..32).contains(number));
+            let name = name.map_or_else(|| signal.clone(), |number| Signal(number).to_string());
+            lines.add("StopSignal", "stop", &[&name, "5s"]);
         }
-        let mut ports = list(config.exposed_ports());
+        if let Some(check) = &self.healthcheck {
+            self.add_health(check, path, &directory, &mut lines);
+        }
+        self.add_hints(&list(config.exposed_ports()), &list(config.volumes()), &mut lines);
+        lines.text
+    }
+
+    /// The path of a program, as execvp(3) of a container engine finds it: by PATH, or below the working directory. What is
+    /// not there stays as it is.
+    fn program(&self, program: &str, path: &str, directory: &str) -> String {
+        let is_program = |path: &String| {
+            let found = self.tree.at(path);
+            found.is_some_and(|found| matches!(found.kind, Kind::File(_)) && found.mode & 0o111 != 0)
+        };
+        if program.starts_with('/') {
+            return program.to_owned();
+        }
+        let candidates: Vec<String> = match program.contains('/') {
+            true => vec![absolute(&format!("{directory}/{program}"))],
+            false => path.split(':').map(|folder| absolute(&format!("{folder}/{program}"))).collect(),
+        };
+        candidates.into_iter().find(is_program).unwrap_or_else(|| program.to_owned())
+    }
+
+    /// `user` and `groups`: names are looked up in the image.
+    fn add_user(&self, user: &str, lines: &mut Lines) {
+        match account(&self.tree, user) {
+            // Without a line of its own, a user of a container has group 0.
+            Ok(found) => {
+                lines.add("User", "user", &[&format!("{}:{}", found.uid, found.gid.unwrap_or(0))]);
+                let name = found.name.filter(|_| !user.contains(':'));
+                let mut groups = name.map_or_else(Vec::new, |name| groups_of(&self.tree, &name));
+                groups.retain(|group| Some(*group) != found.gid);
+                groups.sort_unstable();
+                groups.dedup();
+                if !groups.is_empty() {
+                    let groups: Vec<String> = groups.iter().map(u32::to_string).collect();
+                    lines.add("User", "groups", &groups.iter().map(String::as_str).collect::<Vec<_>>());
+                }
+            }
+            Err(error) => lines.leave_out("User", &[user], &format!("{error:#}; say which with: user UID:GID")),
+        }
+    }
+
+    /// `health exec`: what docker runs, in the same words.
+    fn add_health(&self, check: &Healthcheck, path: &str, directory: &str, lines: &mut Lines) {
+        let words: Vec<String> = match check.test.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+            ["CMD", program, ref rest @ ..] => {
+                let program = self.program(program, path, directory);
+                [&[program], &rest.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()[..]].concat()
+            }
+            ["CMD-SHELL", script] => ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
+            // The image has none, or takes away that of the one below.
+            [] | ["NONE"] => return,
+            _ => {
+                let words: Vec<&str> = check.test.iter().map(String::as_str).collect();
+                return lines.leave_out("Healthcheck", &words, "neither CMD nor CMD-SHELL");
+            }
+        };
+        let mut words: Vec<&str> = std::iter::once("exec").chain(words.iter().map(String::as_str)).collect();
+        if words.iter().any(|word| word.starts_with("interval=") || word.starts_with("failures=")) {
+            return lines.leave_out("Healthcheck", &words, "a word would be an option of the line");
+        }
+        let or = |value: u64, default: u64| if value == 0 { default } else { value };
+        let interval = format!("interval={}ms", or(check.interval, 30_000_000_000).div_ceil(1_000_000));
+        let failures = format!("failures={}", or(check.retries, 3));
+        words.extend([interval.as_str(), failures.as_str()]);
+        lines.add("Healthcheck", "health", &words);
+    }
+
+    /// Ports and volumes: comments to uncomment, because only the board knows what it has.
+    fn add_hints(&self, ports: &[String], volumes: &[String], lines: &mut Lines) {
+        let (mut ports, mut volumes) = (ports.to_vec(), volumes.to_vec());
         ports.sort();
+        volumes.sort();
         for port in ports {
             let (number, kind) = port.split_once('/').unwrap_or((&port, "tcp"));
             match number.parse::<u16>() {
-                Ok(number) if matches!(kind, "tcp" | "udp") => {
+                Ok(number) if number > 0 && matches!(kind, "tcp" | "udp") => {
                     lines.text += &format!("# publish {number}:{number}/{kind}\n");
                 }
                 _ => lines.leave_out("ExposedPorts", &[&port], "no port of tcp or udp"),
             }
         }
-        Ok(lines.text)
-    }
-
-    /// A user by numbers: names are looked up in the image.
-    fn user(&self, user: &str) -> Result<String> {
-        let (name, group) = user.split_once(':').map_or((user, None), |(name, group)| (name, Some(group)));
-        let passwd = self.table("etc/passwd");
-        let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let line = passwd.iter().find(|line| line[0] == name || line.get(2).is_some_and(|id| id == name));
-        let (uid, gid) = match line {
-            Some(line) => (line.get(2).cloned().unwrap_or_default(), line.get(3).cloned().unwrap_or_default()),
-            None if is_number(name) => (name.to_owned(), "0".to_owned()),
-            None => bail!("user {} is not in the image's /etc/passwd", escaped(name)),
-        };
-        let gid = match group {
-            None => gid,
-            Some(group) if is_number(group) => group.to_owned(),
-            Some(group) => {
-                let groups = self.table("etc/group");
-                let line = groups.iter().find(|line| line[0] == group);
-                line.and_then(|line| line.get(2))
-                    .cloned()
-                    .with_context(|| format!("group {} is not in the image", escaped(group)))?
+        for (number, volume) in (1..).zip(volumes) {
+            let volume = absolute(&volume);
+            // A volume needs a line of the board, so a mount of the same form stands for it.
+            match lines.line("mount", &["/x", &volume]) {
+                Ok(_) => {
+                    let target = quoted(&volume).unwrap_or_default();
+                    lines.text += &format!("# volume data{number} {target}\n");
+                }
+                Err(why) => lines.leave_out("Volumes", &[&volume], &why),
             }
-        };
-        ensure!(is_number(&uid) && is_number(&gid), "its ids in the image are no numbers");
-        Ok(format!("{uid}:{gid}"))
+        }
     }
+}
 
-    /// The fields of each line of a file of the image.
-    fn table(&self, path: &str) -> Vec<Vec<String>> {
-        let Some(Kind::File(bytes)) = self.tree.get(path).map(|entry| &entry.kind) else { return Vec::new() };
-        let text = String::from_utf8_lossy(bytes);
-        text.lines().map(|line| line.split(':').map(str::to_owned).collect()).collect()
-    }
+/// A path from the root, without `.` and doubled slashes.
+fn absolute(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+    format!("/{}", parts.join("/"))
 }

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 mod choice;
 mod hostile;
+mod ordinary;
 
 fn layer(entries: &[(&str, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
@@ -101,9 +102,9 @@ fn layout_becomes_a_tree_and_lines() {
     layout(folder.path(), |_, bytes| bytes);
     let container = read(folder.path(), Architecture::X86_64, Some("web:1")).expect("good");
     assert_eq!(paths(&container), PATHS);
-    let expected = "exec /bin/web -p \"80 81\"\nenv A \"b c\"\nenv EMPTY \"\"\nuser 33:50\ndirectory /srv\nstop SIGQUIT 5s\n\
+    let expected = "exec /bin/web -p \"80 81\"\nenv PATH /bin\nenv A \"b c\"\nenv EMPTY \"\"\nuser 33:50\ndirectory /srv\nstop SIGQUIT 5s\n\
                     # publish 80:80/tcp\n";
-    assert_eq!(container.lines().expect("good"), expected);
+    assert_eq!(container.lines(), expected);
     // The board's own parser takes them.
     let text = format!("hilum 1\n[workload a]\nroot /r\n{expected}");
     let mut config = hilum::config::Config::EMPTY;

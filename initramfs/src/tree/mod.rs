@@ -83,6 +83,24 @@ impl Tree {
         self.entries.get(path.trim_matches('/'))
     }
 
+    /// What is at a path, as a process with this root would find it: symbolic links are followed, inside of the tree.
+    pub fn at(&self, path: &str) -> Option<&Entry> {
+        self.get(&self.followed(path).ok()?)
+    }
+
+    /// The path to which symbolic links lead, inside of the tree; what is not there is no link.
+    ///
+    /// # Errors
+    /// Too many links.
+    pub fn followed(&self, path: &str) -> Result<String> {
+        links::follow(path, &mut |here| {
+            Ok(match self.get(here).map(|entry| &entry.kind) {
+                Some(Kind::Link(target)) => Some(target.clone()),
+                _ => None,
+            })
+        })
+    }
+
     /// Adds something, and the folders above it that are not there. What was at its path is replaced.
     ///
     /// # Errors
