@@ -1,7 +1,7 @@
 //! Frames from anybody on the wire, and the lease as it goes to PID 1: what the client gives is sane and goes over whole.
 #![no_main]
 use hilum::config::Mac;
-use hilum::dhcp::{Client, FRAME_BYTES, Lease, LeaseEvent};
+use hilum::dhcp::{Client, FRAME_BYTES, HostName, Lease, LeaseEvent};
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if let Some(bytes) = data.first_chunk() {
@@ -9,7 +9,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         assert_eq!(lease.is_sane(), lease.fault().is_none());
     }
     let Some((&count, mut rest)) = data.split_first() else { return };
-    let (mut client, mut frame, mut now) = (Client::new(Mac([2, 0, 0, 0, 0, 1]), 1, 0), [0; FRAME_BYTES], 0);
+    let (mut client, mut frame, mut now) = (Client::new(Mac([2, 0, 0, 0, 0, 1]), HostName::new(), 1, 0), [0; FRAME_BYTES], 0);
     for _ in 0..count % 8 {
         let (_, length) = client.turn(now, &mut frame);
         assert!(length <= frame.len());

@@ -158,6 +158,14 @@ impl Vm {
         self.execute(&json!({"execute": "device_del", "arguments": {"id": device}}))
     }
 
+    /// Pulls the cable of a network card, or puts it in: the card with this id of QEMU's own.
+    ///
+    /// # Errors
+    /// The monitor does not answer, or the machine has no such card.
+    pub fn set_cable(&self, card: &str, is_in: bool) -> Result<()> {
+        self.execute(&json!({"execute": "set_link", "arguments": {"name": card, "up": is_in}}))
+    }
+
     /// Ends the machine at once, as when its power is cut.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ pub mod cmdline;
 pub mod config;
 pub mod devices;
 pub mod dhcp;
+pub mod domains;
 pub mod errno;
 pub mod fixed_string;
 pub mod line_editor;
@@ -30,6 +31,7 @@ pub mod storage;
 pub mod suggest;
 pub mod supervise;
 pub mod uevent;
+pub mod uplink;
 pub mod wire;
 
 pub use architecture::Architecture;

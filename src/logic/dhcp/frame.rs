@@ -1,17 +1,23 @@
 //! DHCP messages as whole frames (RFC 2131, RFC 2132): Ethernet, IPv4, UDP. The client has no address while it asks, so
 //! that it cannot leave any of them to the kernel. The formats are smoltcp's.
 
-use super::lease::{Lease, NAME_SERVERS};
+use super::lease::{Lease, LeaseRoute, NAME_SERVERS};
 use crate::config::Mac;
+use crate::domains;
 use core::net::Ipv4Addr;
 use smoltcp::phy::ChecksumCapabilities;
 use smoltcp::wire::{
-    DhcpMessageType, DhcpPacket, DhcpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr, IpProtocol,
-    Ipv4Packet, Ipv4Repr, UdpPacket, UdpRepr,
+    DhcpMessageType, DhcpOption, DhcpPacket, DhcpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr,
+    IpProtocol, Ipv4Packet, Ipv4Repr, UdpPacket, UdpRepr,
 };
 
 /// Bytes of a frame with any message of ours.
 pub const FRAME_BYTES: usize = 400;
+
+/// Bytes of the shortest message that every server and relay agent takes (RFC 1542 2.1).
+const SHORTEST: usize = 300;
+/// Bytes of the options 119 and 121 that are read: what is longer comes in pieces (RFC 3396).
+const LONG_OPTION: usize = 512;
 
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
@@ -35,9 +41,11 @@ pub(super) struct Request {
 }
 
 /// Writes a frame; gives its length.
-pub(super) fn write(mac: Mac, request: &Request, frame: &mut [u8; FRAME_BYTES]) -> Option<usize> {
-    /// What is asked for: mask, router, name servers.
-    const WANTED: [u8; 3] = [1, 3, 6];
+pub(super) fn write(mac: Mac, host_name: &str, request: &Request, frame: &mut [u8; FRAME_BYTES]) -> Option<usize> {
+    /// What is asked for: mask, routes (before the router, as RFC 3442 wants it), router, name servers, domain, MTU, time
+    /// servers, domains.
+    const WANTED: [u8; 8] = [1, 121, 3, 6, 15, 26, 42, 119];
+    let names = [DhcpOption { kind: 12, data: host_name.as_bytes() }];
     let hardware = EthernetAddress(mac.0);
     let message = DhcpRepr {
         message_type: if request.is_discover { DhcpMessageType::Discover } else { DhcpMessageType::Request },
@@ -56,12 +64,14 @@ pub(super) fn write(mac: Mac, request: &Request, frame: &mut [u8; FRAME_BYTES]) 
         server_identifier: request.server,
         parameter_request_list: Some(&WANTED),
         dns_servers: None,
-        max_size: None,
+        // One frame of 1,500 bytes without its headers: a server need not leave anything out (RFC 2132 9.10).
+        max_size: Some(1_472),
         lease_duration: None,
         renew_duration: None,
         rebind_duration: None,
-        additional_options: &[],
+        additional_options: if host_name.is_empty() { &[] } else { &names },
     };
+    let message_length = message.buffer_len().max(SHORTEST);
     let (to, to_mac) =
         request.to.map_or((Ipv4Addr::BROADCAST, EthernetAddress::BROADCAST), |(to, mac)| (to, EthernetAddress(mac.0)));
     let udp = UdpRepr { src_port: CLIENT_PORT, dst_port: SERVER_PORT };
@@ -69,12 +79,12 @@ pub(super) fn write(mac: Mac, request: &Request, frame: &mut [u8; FRAME_BYTES]) 
         src_addr: request.own.unwrap_or(Ipv4Addr::UNSPECIFIED),
         dst_addr: to,
         next_header: IpProtocol::Udp,
-        payload_len: udp.header_len() + message.buffer_len(),
+        payload_len: udp.header_len() + message_length,
         hop_limit: 64,
     };
     let ethernet = EthernetRepr { src_addr: hardware, dst_addr: to_mac, ethertype: EthernetProtocol::Ipv4 };
     let sums = ChecksumCapabilities::default();
-    let length = ethernet.buffer_len() + ip.buffer_len() + udp.header_len() + message.buffer_len();
+    let length = ethernet.buffer_len() + ip.buffer_len() + udp.header_len() + message_length;
     let bytes = frame.get_mut(..length)?;
     bytes.fill(0);
     let mut outer = EthernetFrame::new_unchecked(bytes);
@@ -87,7 +97,7 @@ pub(super) fn write(mac: Mac, request: &Request, frame: &mut [u8; FRAME_BYTES]) 
         &mut datagram,
         &ip.src_addr.into(),
         &to.into(),
-        message.buffer_len(),
+        message_length,
         |payload| {
             is_written = message.emit(&mut DhcpPacket::new_unchecked(payload)).is_ok();
         },
@@ -148,10 +158,6 @@ pub(super) fn read(mac: Mac, frame: &[u8]) -> Option<ServerMessage> {
             _ => 24,
         };
     }
-    if !lease.is_sane() && lease.router.is_some() {
-        // A router that is not in the network is none; the rest may still do.
-        lease.router = None;
-    }
     let ms = |seconds: u32| u64::from(seconds) * 1_000;
     Some(ServerMessage {
         kind: kind?,
@@ -167,14 +173,7 @@ pub(super) fn read(mac: Mac, frame: &[u8]) -> Option<ServerMessage> {
 fn read_options(message: &DhcpPacket<&[u8]>) -> (Lease, Option<MessageKind>, Option<u32>, Option<u32>) {
     let address = |data: &[u8]| data.first_chunk::<4>().map(|bytes| Ipv4Addr::from(*bytes));
     let number = |data: &[u8]| data.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
-    let mut lease = Lease {
-        address: message.your_ip(),
-        length: 0,
-        router: None,
-        server: Ipv4Addr::UNSPECIFIED,
-        name_servers: [Ipv4Addr::UNSPECIFIED; NAME_SERVERS],
-        seconds: 0,
-    };
+    let mut lease = Lease { address: message.your_ip(), ..Lease::NOTHING };
     let (mut kind, mut renew, mut rebind) = (None, None, None);
     for option in message.options() {
         match option.kind {
@@ -182,12 +181,14 @@ fn read_options(message: &DhcpPacket<&[u8]>) -> (Lease, Option<MessageKind>, Opt
                 let mask = number(option.data).filter(|mask| mask.leading_ones() + mask.trailing_zeros() == 32);
                 lease.length = mask.map_or(0, |mask| mask.leading_ones() as u8);
             }
-            3 => lease.router = address(option.data),
-            6 => {
-                for (place, bytes) in lease.name_servers.iter_mut().zip(option.data.as_chunks::<4>().0) {
-                    *place = address(bytes).filter(|server| is_server(*server)).unwrap_or(Ipv4Addr::UNSPECIFIED);
-                }
+            3 => lease.routes[0] = address(option.data).map_or(LeaseRoute::NONE, LeaseRoute::by),
+            6 => read_servers(option.data, &mut lease.name_servers),
+            15 => {
+                lease.search.push(core::str::from_utf8(option.data).unwrap_or_default().trim_end_matches(['\0', '.']))
             }
+            // Less than 68 bytes no link has (RFC 2132 5.1).
+            26 => lease.mtu = option.data.first_chunk().map_or(0, |mtu| u16::from_be_bytes(*mtu)),
+            42 => read_servers(option.data, &mut lease.time_servers),
             51 => lease.seconds = number(option.data).unwrap_or(0),
             53 => {
                 kind = match option.data {
@@ -203,7 +204,57 @@ fn read_options(message: &DhcpPacket<&[u8]>) -> (Lease, Option<MessageKind>, Opt
             _ => {}
         }
     }
+    if lease.mtu < 68 {
+        lease.mtu = 0;
+    }
+    read_routes(&whole(message, 121), &mut lease);
+    // The list goes before the one domain.
+    let one = core::mem::replace(&mut lease.search, domains::Search::EMPTY);
+    domains::read(&whole(message, 119), &mut |domain| lease.search.push(domain));
+    one.iter().for_each(|domain| lease.search.push(domain));
     (lease, kind, renew, rebind)
+}
+
+/// An option that may come in pieces, put together (RFC 3396).
+fn whole(message: &DhcpPacket<&[u8]>, kind: u8) -> heapless::Vec<u8, LONG_OPTION> {
+    let mut whole = heapless::Vec::new();
+    for option in message.options().filter(|option| option.kind == kind) {
+        // What does not fit is left out.
+        let _ = whole.extend_from_slice(option.data);
+    }
+    whole
+}
+
+/// Reads option 121: the bits of a network, as many bytes of its address as they need, and a router (RFC 3442). One that is
+/// not as it should be is as if it were not there.
+fn read_routes(mut bytes: &[u8], lease: &mut Lease) {
+    let mut routes = [LeaseRoute::NONE; super::lease::ROUTES];
+    let mut places = routes.iter_mut();
+    while let [length @ 0..=32, rest @ ..] = bytes {
+        let count = usize::from(length.div_ceil(8));
+        let Some((to, rest)) = rest.split_at_checked(count) else { return };
+        let Some((gateway, rest)) = rest.split_first_chunk::<4>() else { return };
+        let mut octets = [0; 4];
+        octets[..count].copy_from_slice(to);
+        let given = LeaseRoute { to: octets.into(), length: *length, gateway: (*gateway).into() };
+        // Bits behind the network's mean nothing.
+        if let core::net::IpAddr::V4(to) = given.prefix().first()
+            && let Some(place) = places.next()
+        {
+            *place = LeaseRoute { to, ..given };
+        }
+        bytes = rest;
+    }
+    if bytes.is_empty() && routes[0] != LeaseRoute::NONE {
+        lease.routes = routes;
+    }
+}
+
+/// Reads a list of addresses, as many as there are places.
+fn read_servers(data: &[u8], places: &mut [Ipv4Addr; NAME_SERVERS]) {
+    for (place, bytes) in places.iter_mut().zip(data.as_chunks::<4>().0) {
+        *place = Some(Ipv4Addr::from(*bytes)).filter(|server| is_server(*server)).unwrap_or(Ipv4Addr::UNSPECIFIED);
+    }
 }
 
 fn is_server(address: Ipv4Addr) -> bool {

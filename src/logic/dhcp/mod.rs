@@ -15,7 +15,7 @@ mod lease;
 mod overlap;
 
 pub use frame::FRAME_BYTES;
-pub use lease::{LEASE_BYTES, Lease, NAME_SERVERS};
+pub use lease::{LEASE_BYTES, Lease, LeaseRoute, NAME_SERVERS, ROUTES};
 pub use overlap::{By, Taken, advertised, taken};
 
 use crate::config::Mac;
@@ -51,6 +51,9 @@ struct ActiveLease {
     ends_at: u64,
 }
 
+/// The name of the host that asks.
+pub type HostName = heapless::String<{ crate::config::limits::HOSTNAME_BYTES }>;
+
 /// What has come of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseEvent {
@@ -68,6 +71,7 @@ pub enum LeaseEvent {
 #[derive(Debug)]
 pub struct Client {
     mac: Mac,
+    host_name: HostName,
     state: State,
     held: Option<ActiveLease>,
     /// Of the exchange that is going on, and when it began.
@@ -82,10 +86,12 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that begins to ask. `chance` is any number; it makes exchanges differ.
-    pub fn new(mac: Mac, chance: u32, now: u64) -> Self {
+    /// A client that begins to ask. It says that the host has the name `host_name`, unless that is empty. `chance` is any
+    /// number; it makes exchanges differ.
+    pub fn new(mac: Mac, host_name: HostName, chance: u32, now: u64) -> Self {
         let mut client = Self {
             mac,
+            host_name,
             state: State::Selecting,
             held: None,
             id: 0,
@@ -134,7 +140,7 @@ impl Client {
         self.tries += 1;
         self.has_refused = false;
         self.ask_at = now + self.pause(now);
-        (news, frame::write(self.mac, &request, frame).unwrap_or(0))
+        (news, frame::write(self.mac, &self.host_name, &request, frame).unwrap_or(0))
     }
 
     /// A frame has come: what has come of it. A frame may follow at once; see [`Self::deadline`].

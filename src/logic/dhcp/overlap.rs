@@ -1,7 +1,7 @@
 //! What the network of a lease may not overlap: a server on the outer wire would take over what goes to a bridge, to
 //! another link or by a `route` line.
 
-use super::Lease;
+use super::{Lease, LeaseRoute};
 use crate::config::{Config, Prefix};
 use core::fmt;
 use core::net::IpAddr;
@@ -53,7 +53,24 @@ pub fn taken<'a>(
     leases: &dyn Fn(usize) -> Option<Lease>,
 ) -> Option<Taken<'a>> {
     let given = |other| leases(other).map(|lease| lease.prefix());
-    owner(config, place, lease.prefix(), lease.router.map(IpAddr::V4), &given)
+    let network = lease.prefix();
+    let own = owner(config, place, &|prefix| prefix.overlaps(network), network.length, &given);
+    let mut routes = lease.all_routes();
+    own.or_else(|| routes.find_map(|route| owner_of_route(config, place, route, &given)))
+}
+
+/// Returns whose network a route of a lease takes something of, or has its router in. A route that is wider than a network
+/// leaves that as it is: the kernel takes the narrower one.
+fn owner_of_route<'a>(
+    config: &'a Config<'_>,
+    place: usize,
+    route: &LeaseRoute,
+    given: &dyn Fn(usize) -> Option<Prefix>,
+) -> Option<Taken<'a>> {
+    let to = route.prefix();
+    let takes = |prefix: Prefix| to.length >= prefix.length && prefix.overlaps(to);
+    let is_behind = |prefix: Prefix| route.router().is_some_and(|router| prefix.contains(router));
+    owner(config, place, &|prefix| takes(prefix) || is_behind(prefix), to.length, given)
 }
 
 /// Returns whose network one overlaps that a router advertises on the link at `place`, as [`taken`] does for leases. None
@@ -64,17 +81,22 @@ pub fn advertised<'a>(config: &'a Config<'_>, place: usize, prefix: Prefix) -> O
         IpAddr::V6(address) => address.is_unicast_link_local() || address.is_multicast(),
     };
     let is_everywhere = prefix.length == 0;
-    if is_own || is_everywhere { None } else { owner(config, place, prefix, None, &|_| None) }
+    if is_own || is_everywhere {
+        None
+    } else {
+        owner(config, place, &|other| other.overlaps(prefix), prefix.length, &|_| None)
+    }
 }
 
+/// The first bridge, link or `route` line with a network for which `is_in` holds; a line only if its network has at most
+/// `length` bits and does not lead everywhere.
 fn owner<'a>(
     config: &'a Config<'_>,
     place: usize,
-    own: Prefix,
-    router: Option<IpAddr>,
+    is_in: &dyn Fn(Prefix) -> bool,
+    length: u8,
     given: &dyn Fn(usize) -> Option<Prefix>,
 ) -> Option<Taken<'a>> {
-    let is_in = |prefix: Prefix| prefix.overlaps(own) || router.is_some_and(|router| prefix.contains(router));
     let network = &config.system.network;
     for bridge in &network.bridges {
         if let Some(&prefix) = bridge.addresses.iter().find(|prefix| is_in(**prefix)) {
@@ -87,7 +109,7 @@ fn owner<'a>(
         }
     }
     let mut routes = network.routes.iter().map(|route| route.to);
-    let route = routes.find(|to| (1..=own.length).contains(&to.length) && to.overlaps(own));
+    let route = routes.find(|to| (1..=length).contains(&to.length) && is_in(*to));
     route.map(|prefix| Taken { by: By::Route, prefix })
 }
 

@@ -108,7 +108,7 @@ fn next(client: &mut Client, frame: &mut [u8; FRAME_BYTES]) -> (u64, LeaseEvent,
 
 fn bound(seconds: u32) -> (Client, u64, LeaseEvent) {
     let mut frame = [0; FRAME_BYTES];
-    let mut client = Client::new(MAC, 7, 1_000);
+    let mut client = Client::new(MAC, name("board"), 7, 1_000);
     let (_, _, discover) = next(&mut client, &mut frame);
     let discover = discover.expect("it asks");
     assert_eq!((discover.kind, discover.to), (DhcpMessageType::Discover, Ipv4Addr::BROADCAST));
@@ -130,7 +130,7 @@ fn lease_is_asked_for_and_taken() {
     let (client, now, news) = bound(3_600);
     let LeaseEvent::Given(lease) = news else { panic!("{news:?}") };
     assert_eq!(lease.prefix().to_string(), "10.0.2.15/24");
-    assert_eq!((lease.router, lease.server, lease.seconds), (Some(SERVER), SERVER, 3_600));
+    assert_eq!((lease.default_router(), lease.server, lease.seconds), (Some(SERVER), SERVER, 3_600));
     assert_eq!(lease.name_servers, [Ipv4Addr::new(10, 0, 2, 3), Ipv4Addr::new(1, 1, 1, 1), Ipv4Addr::UNSPECIFIED]);
     assert_eq!(client.deadline(), now + 1_800_000, "it is renewed after half of its time");
     assert_eq!(Lease::read(&lease.bytes()), lease);
@@ -138,7 +138,7 @@ fn lease_is_asked_for_and_taken() {
 
 #[test]
 fn silent_server_is_asked_later_each_time() {
-    let (mut client, mut frame) = (Client::new(MAC, 7, 0), [0; FRAME_BYTES]);
+    let (mut client, mut frame) = (Client::new(MAC, name("board"), 7, 0), [0; FRAME_BYTES]);
     let mut before = 0;
     let mut pauses = Vec::new();
     for _ in 0..9 {
@@ -188,30 +188,106 @@ fn refusal_ends_a_lease_and_does_not_storm() {
     assert!(client.deadline() >= now + 1_000, "it does not ask again at once");
 }
 
+fn name(text: &str) -> HostName {
+    HostName::try_from(text).expect("it fits")
+}
+
+/// One route of option 121.
+fn by(to: [u8; 4], length: u8, gateway: [u8; 4]) -> [LeaseRoute; ROUTES] {
+    let mut routes = [LeaseRoute::NONE; ROUTES];
+    routes[0] = LeaseRoute { to: to.into(), length, gateway: gateway.into() };
+    routes
+}
+
+/// A router for everywhere.
+fn router(gateway: Ipv4Addr) -> [LeaseRoute; ROUTES] {
+    by([0; 4], 0, gateway.octets())
+}
+
+/// What comes of an offer with these options.
+fn given(more: &[DhcpOption<'_>]) -> Lease {
+    let bytes = answer(DhcpMessageType::Ack, 7, 60, more);
+    frame::read(MAC, &bytes).expect("an answer").lease
+}
+
+#[test]
+fn routes_of_option_121_go_before_the_router() {
+    // To a router on the link outside of its network, and everywhere by it; bits behind a network's mean nothing.
+    let routes = [32, 172, 16, 0, 1, 0, 0, 0, 0, 0, 172, 16, 0, 1, 12, 10, 31, 10, 0, 2, 3];
+    let router = DhcpOption { kind: 3, data: &[10, 0, 2, 2] };
+    let lease = given(&[router, DhcpOption { kind: 121, data: &routes }]);
+    let told: Vec<String> =
+        lease.all_routes().map(|route| format!("{} {:?}", route.prefix(), route.router())).collect();
+    assert_eq!(told, ["172.16.0.1/32 None", "0.0.0.0/0 Some(172.16.0.1)", "10.16.0.0/12 Some(10.0.2.3)"]);
+    assert_eq!(lease.default_router(), Some(Ipv4Addr::new(172, 16, 0, 1)));
+    assert!(lease.is_sane() && Lease::read(&lease.bytes()) == lease, "it goes over whole");
+    // In two pieces (RFC 3396).
+    let (first, second) = routes.split_at(7);
+    let pieces = [DhcpOption { kind: 121, data: first }, router, DhcpOption { kind: 121, data: second }];
+    assert_eq!(given(&pieces), lease);
+    // One that is not as it should be is as if it were not there.
+    for bad in [&routes[..20], &[33, 1, 2, 3, 4, 5, 6, 7, 8, 9], &[0, 10, 0, 2]] {
+        let lease = given(&[router, DhcpOption { kind: 121, data: bad }]);
+        assert_eq!(lease.default_router(), Some(SERVER), "{bad:?}");
+    }
+    // Without a default route there is none.
+    let only = given(&[router, DhcpOption { kind: 121, data: &[16, 10, 9, 10, 0, 2, 3] }]);
+    assert_eq!((only.default_router(), only.all_routes().count()), (None, 1));
+}
+
+#[test]
+fn further_options_are_read_and_go_over_whole() {
+    let more = [
+        DhcpOption { kind: 15, data: b"lan.test\0" },
+        DhcpOption { kind: 26, data: &[5, 120] },
+        DhcpOption { kind: 42, data: &[10, 0, 2, 4, 127, 0, 0, 1, 255, 255, 255, 255] },
+        DhcpOption { kind: 119, data: b"\x03eng\x04corp\x04test\x00\x02hr\xc0\x04" },
+    ];
+    let lease = given(&more);
+    assert_eq!((lease.mtu, lease.search.text()), (1_400, "eng.corp.test hr.corp.test lan.test"));
+    assert_eq!(lease.time_servers[0], Ipv4Addr::new(10, 0, 2, 4));
+    assert_eq!(lease.time_servers[2], Ipv4Addr::UNSPECIFIED, "nobody has that address");
+    assert_eq!(Lease::read(&lease.bytes()), lease);
+    assert_eq!(given(&[DhcpOption { kind: 26, data: &[0, 67] }]).mtu, 0, "no link has so little");
+    assert_eq!(given(&[DhcpOption { kind: 15, data: b"two words\nnameserver 6.6.6.6" }]).search.text(), "");
+}
+
+#[test]
+fn question_says_the_hosts_name_and_is_as_long_as_relays_want_it() {
+    let request = Client::new(MAC, name("board-7"), 7, 0).request(0);
+    for host_name in ["board-7", ""] {
+        let mut bytes = [0; FRAME_BYTES];
+        let length = frame::write(MAC, host_name, &request, &mut bytes).expect("it fits");
+        assert_eq!(length, 14 + 20 + 8 + 300, "RFC 1542 2.1");
+        let message = DhcpPacket::new_checked(&bytes[14 + 20 + 8..length]).expect("a message");
+        let option = |kind| message.options().find(|option| option.kind == kind).map(|option| option.data.to_vec());
+        assert_eq!(option(12), Some(host_name.as_bytes().to_vec()).filter(|name| !name.is_empty()));
+        assert_eq!(option(55), Some(vec![1, 121, 3, 6, 15, 26, 42, 119]));
+    }
+}
+
 #[test]
 fn lease_that_no_link_can_have_is_not_taken() {
-    let good = Lease {
-        address: ADDRESS,
-        length: 24,
-        router: Some(SERVER),
-        server: SERVER,
-        name_servers: [Ipv4Addr::UNSPECIFIED; 3],
-        seconds: 60,
-    };
+    let good =
+        Lease { address: ADDRESS, length: 24, routes: router(SERVER), server: SERVER, seconds: 60, ..Lease::NOTHING };
     assert!(good.is_sane());
     assert_eq!(Lease::read(&good.bytes()), good);
     for bad in [
         Lease { address: Ipv4Addr::new(127, 0, 0, 1), length: 8, ..good },
-        Lease { address: Ipv4Addr::new(127, 0, 0, 1), router: None, ..good },
-        Lease { address: Ipv4Addr::new(0, 0, 0, 1), router: None, ..good },
-        Lease { address: Ipv4Addr::new(224, 0, 0, 1), router: None, ..good },
-        Lease { address: Ipv4Addr::new(240, 0, 0, 1), router: None, ..good },
+        Lease { address: Ipv4Addr::new(127, 0, 0, 1), routes: Lease::NOTHING.routes, ..good },
+        Lease { address: Ipv4Addr::new(0, 0, 0, 1), routes: Lease::NOTHING.routes, ..good },
+        Lease { address: Ipv4Addr::new(224, 0, 0, 1), routes: Lease::NOTHING.routes, ..good },
+        Lease { address: Ipv4Addr::new(240, 0, 0, 1), routes: Lease::NOTHING.routes, ..good },
         Lease { address: Ipv4Addr::new(10, 0, 2, 255), ..good },
         Lease { address: Ipv4Addr::new(10, 0, 2, 0), ..good },
         Lease { address: Ipv4Addr::BROADCAST, length: 32, ..good },
         Lease { length: 0, ..good },
         Lease { length: 33, ..good },
-        Lease { router: Some(Ipv4Addr::new(192, 168, 0, 1)), ..good },
+        Lease { routes: router(Ipv4Addr::LOCALHOST), ..good },
+        Lease { routes: by([10, 0, 0, 0], 33, [10, 0, 2, 2]), ..good },
+        Lease { routes: by([127, 0, 0, 0], 9, [10, 0, 2, 2]), ..good },
+        Lease { routes: by([224, 0, 0, 0], 4, [0, 0, 0, 0]), ..good },
+        Lease { routes: by([10, 9, 0, 0], 16, [255, 255, 255, 255]), ..good },
         Lease { seconds: 0, ..good },
     ] {
         assert!(!bad.is_sane(), "{bad:?}");
@@ -221,7 +297,7 @@ fn lease_that_no_link_can_have_is_not_taken() {
 
 #[test]
 fn answer_that_is_refused_is_told_once_for_each_question() {
-    let (mut client, mut frame) = (Client::new(MAC, 7, 0), [0; FRAME_BYTES]);
+    let (mut client, mut frame) = (Client::new(MAC, name("board"), 7, 0), [0; FRAME_BYTES]);
     let (_, _, discover) = next(&mut client, &mut frame);
     // It is for 0 seconds.
     let bad = |id| answer(DhcpMessageType::Offer, id, 0, &[]);
@@ -238,7 +314,7 @@ fn answer_that_is_refused_is_told_once_for_each_question() {
 
 #[test]
 fn answers_to_others_are_not_taken() {
-    let (mut client, mut frame) = (Client::new(MAC, 7, 0), [0; FRAME_BYTES]);
+    let (mut client, mut frame) = (Client::new(MAC, name("board"), 7, 0), [0; FRAME_BYTES]);
     let (_, _, discover) = next(&mut client, &mut frame);
     let id = discover.expect("it asks").id;
     let offer = answer(DhcpMessageType::Offer, id, 60, &[]);
@@ -265,7 +341,7 @@ proptest::proptest! {
 
     #[test]
     fn any_damage_to_a_good_answer_is_survived(at in 0_usize..290, value in 0_u8..=255, cut in 0_usize..300) {
-        let (mut client, mut frame) = (Client::new(MAC, 7, 0), [0; FRAME_BYTES]);
+        let (mut client, mut frame) = (Client::new(MAC, name("board"), 7, 0), [0; FRAME_BYTES]);
         let (_, _, discover) = next(&mut client, &mut frame);
         let mut bytes = answer(DhcpMessageType::Offer, discover.expect("it asks").id, 60, &[]);
         let at = at % bytes.len();
@@ -287,5 +363,8 @@ fn every_question_fits_its_frame() {
         server: some,
         to: Some((SERVER, MAC)),
     };
-    assert!(frame::write(MAC, &request, &mut [0; FRAME_BYTES]).is_some_and(|length| length >= 14 + 20 + 8 + 240));
+    let longest = "n".repeat(64);
+    assert!(
+        frame::write(MAC, &longest, &request, &mut [0; FRAME_BYTES]).is_some_and(|length| length >= 14 + 20 + 8 + 240)
+    );
 }

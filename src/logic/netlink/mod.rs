@@ -17,7 +17,7 @@ pub use filter::list_rules;
 pub use route::{
     Inner, List, Make, Neighbours, add_address, add_forwarding, add_route, delete_address, delete_kernel_route,
     delete_link, delete_route, isolate_port, list, make_bridge, make_link, move_link, rename_link, set_link,
-    stop_addresses,
+    stop_addresses, take_down,
 };
 pub use wiring::{
     WORKLOAD_RULES_BYTES, board_rules, bridge_neighbours, has_tables, inner_link, remove_workload_rules, set_up_bridge,

@@ -154,6 +154,17 @@ pub fn stop_addresses(writer: &mut Writer<'_>, index: u32) {
     });
 }
 
+/// Takes a link down.
+pub fn take_down(writer: &mut Writer<'_>, index: u32) {
+    writer.message(RTM_NEWLINK, 0, |writer| {
+        // The flags that it is to have, and which of them change.
+        let mut header = [0; 16];
+        header[4..8].copy_from_slice(&index.to_ne_bytes());
+        header[12..16].copy_from_slice(&IFF_UP.to_ne_bytes());
+        writer.put(&header);
+    });
+}
+
 /// Gives a link another name; it has to be down.
 pub fn rename_link(writer: &mut Writer<'_>, index: u32, name: &str) {
     writer.message(RTM_NEWLINK, 0, |writer| {

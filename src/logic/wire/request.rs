@@ -40,11 +40,13 @@ pub enum Command {
     Mute,
     /// Show them there again.
     Unmute,
+    /// The board's uplinks and leases.
+    Uplinks,
 }
 
 impl Command {
     /// Every command, in the order of their numbers, which begin with 1.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Status,
         Self::Log,
         Self::Start,
@@ -61,6 +63,7 @@ impl Command {
         Self::Halt,
         Self::Mute,
         Self::Unmute,
+        Self::Uplinks,
     ];
 }
 

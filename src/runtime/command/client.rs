@@ -5,7 +5,7 @@ use super::usage::{FAILED, MISUSED, misused_as};
 use crate::os::errno::describe;
 use core::mem::MaybeUninit;
 use hilum::log::Printable;
-use hilum::wire::{Command, MESSAGE_BYTES, Reply, Request};
+use hilum::wire::{Command, MESSAGE_BYTES, Malformed, Reply, Request};
 use hilum_sys::print;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSliceMut};
@@ -17,26 +17,25 @@ use rustix::net::{
 /// Descriptors that come with an answer.
 pub(super) type Descriptors = heapless::Vec<OwnedFd, 3>;
 
+/// Why a request was not sent.
+pub(super) enum Refused {
+    Malformed(Malformed),
+    Kernel(Errno),
+}
+
 /// A connection to process 1.
 pub(super) struct Connection(OwnedFd);
 
 impl Connection {
     /// Sends a request; says what is wrong where that is not possible.
     pub(super) fn ask(path: &str, request: &Request<'_>) -> Option<Self> {
-        let message = match request.message() {
-            Ok(message) => message,
-            Err(malformed) => {
-                print(format_args!("hilum: {}\n", malformed.text()));
-                return None;
-            }
-        };
-        let opened = open(path).and_then(|socket| {
-            send(&socket, &message, SendFlags::NOSIGNAL)?;
-            Ok(Self(socket))
-        });
-        match opened {
+        match Self::open(path, request) {
             Ok(connection) => Some(connection),
-            Err(errno) => {
+            Err(Refused::Malformed(malformed)) => {
+                print(format_args!("hilum: {}\n", malformed.text()));
+                None
+            }
+            Err(Refused::Kernel(errno)) => {
                 let hint = match errno {
                     Errno::NOENT | Errno::CONNREFUSED => {
                         ": hilum does not run as process 1 here, or has no such socket; --socket FILE names another one"
@@ -48,6 +47,13 @@ impl Connection {
                 None
             }
         }
+    }
+
+    /// The same, and says nothing.
+    pub(super) fn open(path: &str, request: &Request<'_>) -> Result<Self, Refused> {
+        let message = request.message().map_err(Refused::Malformed)?;
+        let send_to = |socket: OwnedFd| send(&socket, &message, SendFlags::NOSIGNAL).map(|_| Self(socket));
+        open(path).and_then(send_to).map_err(Refused::Kernel)
     }
 
     /// The next answer, with the descriptors that come along. None when the other side is gone.

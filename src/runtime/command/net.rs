@@ -1,6 +1,7 @@
 //! `hilum net`: the board's links, addresses, routes and rules, as the kernel has them. It asks the kernel itself, and needs
-//! no process 1.
+//! no process 1; one that runs says which uplink is used, and what DHCP servers gave.
 
+use super::client::Connection;
 use super::output::show;
 use super::usage::{DONE, FAILED};
 use crate::net::{each, each_link, filter_socket, route_socket};
@@ -10,6 +11,7 @@ use heapless::{String, Vec};
 use hilum::fixed_string::text;
 use hilum::log::Printable;
 use hilum::netlink::{AddressEntry, List, RouteEntry, RuleEntry, list, list_rules};
+use hilum::wire::{Command, Reply, Request};
 use hilum_sys::print;
 use rustix::io::Errno;
 
@@ -17,7 +19,15 @@ use rustix::io::Errno;
 type Names = Vec<(u32, String<16>), 160>;
 
 /// Shows everything; gives the exit status.
-pub(super) fn net() -> i32 {
+pub(super) fn net(socket: &str) -> i32 {
+    let mut uplinks = |reply: &Reply<'_>| {
+        if let Reply::Event(_, line) = reply {
+            show(format_args!("{line}\n"));
+        }
+    };
+    if let Ok(connection) = Connection::open(socket, &Request::new(Command::Uplinks)) {
+        let _ = connection.finish(FAILED, &mut uplinks);
+    }
     match links().and_then(|names| addresses(&names).and_then(|()| routes(&names))).and_then(|()| rules()) {
         Ok(()) => DONE,
         Err(errno) => {

@@ -40,7 +40,7 @@ pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
         | "timeline" | "poweroff" | "reboot" | "halt" => client::ask(socket, name, words),
         "exec" => exec::exec(socket, words, term),
         "check" | "explain" | "audit" => files::run(name, words),
-        "net" if words.is_empty() => net::net(),
+        "net" if words.is_empty() => net::net(socket),
         "doctor" if words.is_empty() => files::examine(),
         "version" | "--version" if words.is_empty() => show(format_args!("hilum {}\n", env!("CARGO_PKG_VERSION"))),
         "help" | "--help" | "-h" if words.is_empty() => help(),

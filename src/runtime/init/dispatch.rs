@@ -171,8 +171,8 @@ impl Init {
             Token::Links => self.links.read(cx.config.get(), &mut cx.console),
             Token::Uevents => self.uevents.read(|heard| self.boot_tasks.heard(cx, workloads, heard)),
             Token::Control | Token::Client(_) => {
-                let (reload, boots) = (&mut self.reload, &self.boots);
-                self.control.handle(token, &mut Requests { cx, workloads, reload, boots });
+                let (reload, boots, links) = (&mut self.reload, &self.boots, &self.links);
+                self.control.handle(token, &mut Requests { cx, workloads, reload, boots, links });
             }
         }
         self.workloads.carry_out(&mut self.cx);
@@ -203,8 +203,8 @@ impl Init {
         if workloads.logs.turn(cx.config.get(), now, &mut cx.console) {
             self.trim_memory_at.get_or_insert(now);
         }
-        let (reload, boots) = (&mut self.reload, &self.boots);
-        self.control.tick(&mut Requests { cx, workloads, reload, boots });
+        let (reload, boots, links) = (&mut self.reload, &self.boots, &self.links);
+        self.control.tick(&mut Requests { cx, workloads, reload, boots, links });
         self.links.turn(cx.config.get(), now, &mut cx.console, |socket, place| {
             // A client that cannot be heard is as good as none: its lease is not set, and that is printed.
             let _ = cx.events.watch(socket, Token::Dhcp(place));

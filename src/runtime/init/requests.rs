@@ -5,6 +5,7 @@ use super::client::{Client, ClientState, Descriptors, Response, done, failed};
 use super::context::Context;
 use super::reload::Reload;
 use super::workloads::Workloads;
+use crate::net::HostLinks;
 use crate::os::clock::monotonic_ms;
 use crate::os::errno::describe;
 use crate::os::helper::{self, Kept, Role};
@@ -26,6 +27,7 @@ pub(super) struct Requests<'a> {
     pub(super) workloads: &'a mut Workloads,
     pub(super) reload: &'a mut Reload,
     pub(super) boots: &'a BootCount,
+    pub(super) links: &'a HostLinks,
 }
 
 impl Requests<'_> {
@@ -38,6 +40,12 @@ impl Requests<'_> {
         match request.command {
             Command::Status => self.status(client, request),
             Command::Timeline => self.timeline(client),
+            Command::Uplinks => {
+                self.links.describe(self.cx.config.get(), &mut |line| {
+                    client.send(&Reply::Event(0, line));
+                });
+                done()
+            }
             Command::Reload => match self.reload.begin(self.cx, self.workloads) {
                 None => Response::Pending(ClientState::Reloading),
                 Some(wrong) => Response::Done(1, wrong),

@@ -10,7 +10,7 @@ use crate::os::privileges::drop_bounding_set;
 use crate::os::wait::timespec_from_ms;
 use hilum::Architecture;
 use hilum::config::{Capabilities, Mac};
-use hilum::dhcp::{Client, FRAME_BYTES, LEASE_BYTES, Lease, LeaseEvent};
+use hilum::dhcp::{Client, FRAME_BYTES, HostName, LEASE_BYTES, Lease, LeaseEvent};
 use hilum::namespaces::Namespaces;
 use hilum::seccomp::{Instruction, assemble_only};
 use hilum_sys::exit;
@@ -46,6 +46,7 @@ const fn instruction(code: u16, jump_true: u8, jump_false: u8, value: u32) -> [u
 }
 
 /// What a client says.
+#[expect(clippy::large_enum_variant, reason = "there is no heap for the lease")]
 pub(super) enum ClientEvent {
     /// It was given this, or offered it: whether a link can have it is to be looked at.
     Given(Lease),
@@ -87,9 +88,12 @@ pub(super) fn start(index: u32, mac: Mac, root: &str) -> Result<Running, Errno> 
     let namespaces = OWN.iter().fold(0, |flags, name| flags | Namespaces::flag(name));
     let (socket, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     let role = Role { namespaces, ..Role::lasting(c"hilum-dhcp") };
-    let mut work = || match confine(index, root) {
-        Ok(wire) => run(mac, &wire, &other),
-        Err(errno) => errno.raw_os_error().clamp(1, 127),
+    let mut work = || {
+        let name = host_name();
+        match confine(index, root) {
+            Ok(wire) => run(mac, name, &wire, &other),
+            Err(errno) => errno.raw_os_error().clamp(1, 127),
+        }
     };
     // It is reaped with the orphans: the end of its socket says that it is gone.
     helper::spawn(&role, Kept::of([Some(other.as_fd())]), &mut work)?;
@@ -114,9 +118,9 @@ fn confine(index: u32, root: &str) -> Result<OwnedFd, Errno> {
 }
 
 /// Asks, and tells; for ever.
-fn run(mac: Mac, wire: &OwnedFd, other: &OwnedFd) -> ! {
+fn run(mac: Mac, host_name: HostName, wire: &OwnedFd, other: &OwnedFd) -> ! {
     let chance = boottime_us() as u32 ^ u32::from_ne_bytes([mac.0[2], mac.0[3], mac.0[4], mac.0[5]]);
-    let mut client = Client::new(mac, chance, monotonic_ms());
+    let mut client = Client::new(mac, host_name, chance, monotonic_ms());
     let (mut frame, mut heard) = ([0; FRAME_BYTES], [0; 1600]);
     loop {
         let (news, length) = client.turn(monotonic_ms(), &mut frame);
@@ -138,6 +142,14 @@ fn run(mac: Mac, wire: &OwnedFd, other: &OwnedFd) -> ! {
             report(other, client.receive(monotonic_ms(), &heard[..length.min(heard.len())]));
         }
     }
+}
+
+/// The host's name, for the server's lists; none while the kernel has `(none)`, and for one that every host has.
+fn host_name() -> HostName {
+    let names = rustix::system::uname();
+    let name = names.nodename().to_str().unwrap_or_default();
+    let is_own = name != "localhost" && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
+    HostName::try_from(if is_own { name } else { "" }).unwrap_or_default()
 }
 
 fn report(other: &OwnedFd, news: LeaseEvent) {

@@ -1,17 +1,29 @@
 //! One of the board's links: whether a line means it, and what is set before and when it comes up.
 
-use super::{exchange, route_socket};
+use super::{exchange, index_of, route_socket};
 use crate::os::files::read_file;
 use crate::os::sysctl::set_unless_configured;
-use hilum::config::{Config, HostLink, LinkMatch, Prefix};
+use hilum::config::{Config, HostLink, LinkMatch};
 use hilum::fixed_string::text;
-use hilum::netlink::{LinkEntry, Neighbours, add_address, add_route, rename_link, set_link};
+use hilum::netlink::{LinkEntry, Neighbours, add_address, add_route, rename_link, set_link, take_down};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
+use rustix::net::netdevice::index_to_name_inlined;
 
-/// Whether a line means this link.
-pub(super) fn is_meant(link: &HostLink<'_>, entry: &LinkEntry<'_>) -> bool {
+/// Whether a line means this link. One that another line means by its device gets that line's name, and is not meant by the
+/// name that it has now.
+pub(super) fn is_meant(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry<'_>) -> bool {
+    let mut others = config.system.network.links.iter();
     match link.which {
-        LinkMatch::Name => entry.name == link.name,
+        LinkMatch::Name => entry.name == link.name && !others.any(|other| has_device(other, entry)),
+        _ => has_device(link, entry),
+    }
+}
+
+/// Whether a line names the device of this link.
+fn has_device(link: &HostLink<'_>, entry: &LinkEntry<'_>) -> bool {
+    match link.which {
+        LinkMatch::Name => false,
         // A port of something else may have the same one, as a macvlan's parent has it.
         LinkMatch::Mac(mac) => entry.mac == Some(mac) && entry.master == 0,
         LinkMatch::Path(path) => has_path(entry, path),
@@ -45,18 +57,12 @@ fn has_path(entry: &LinkEntry<'_>, path: &str) -> bool {
 /// Brings a link up, under its name and with its addresses and routes.
 pub(super) fn set_up(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry<'_>) -> Result<(), Errno> {
     let socket = route_socket()?;
-    if entry.name != link.name {
-        // It can only be renamed while it is down, which it is at first.
-        exchange(&socket, &mut |writer| rename_link(writer, entry.index, link.name))?;
-    }
+    give_name(&socket, entry.index, link.name)?;
     harden(config, link);
     exchange(&socket, &mut |writer| {
         set_link(writer, entry.index, link.mtu);
         for prefix in &link.addresses {
             add_address(writer, entry.index, *prefix, Neighbours::OnLink, 0);
-        }
-        for gateway in &link.gateways {
-            add_route(writer, entry.index, Prefix::everywhere(*gateway), Some(*gateway), 0);
         }
         for route in &config.system.network.routes {
             if link.addresses.iter().any(|prefix| prefix.contains(route.gateway)) {
@@ -65,6 +71,26 @@ pub(super) fn set_up(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry
         }
     })?;
     Ok(())
+}
+
+/// Gives the link with this index a name. Another one that has it gets the name that this one had: two cards whose names
+/// the kernel has swapped, or three. A link can only be renamed while it is down, which it is at first.
+fn give_name(socket: &OwnedFd, index: u32, name: &str) -> Result<(), Errno> {
+    // What the kernel told may be of before another one was renamed.
+    let own = index_to_name_inlined(socket, index)?;
+    if own.as_str() == name {
+        return Ok(());
+    }
+    let rename = |index: u32, name: &str| {
+        exchange(socket, &mut |writer| {
+            take_down(writer, index);
+            rename_link(writer, index, name);
+        })
+    };
+    let Ok(other) = index_of(socket, name) else { return rename(index, name) };
+    rename(other, &text::<15>(format_args!("rename{other}")))?;
+    rename(index, name)?;
+    rename(other, own.as_str())
 }
 
 /// Before a link is up: it takes no route, no address and no shorter way from whoever is on its wire but what its line asks
@@ -77,6 +103,10 @@ fn harden(config: &Config<'_>, link: &HostLink<'_>) {
     }
     // Answers may come by another link than they would go by: two uplinks.
     set(&["net/ipv4/conf/", link.name, "/rp_filter"], "2");
+    // The kernel passes over all of a link's routes while it has no carrier, those to its own network as well.
+    for family in ["net/ipv4/conf/", "net/ipv6/conf/"] {
+        set(&[family, link.name, "/ignore_routes_with_linkdown"], "1");
+    }
     // With 2 a board that forwards listens to routers as well.
     let (advertised, own) = if link.has_slaac { ("2", "1") } else { ("0", "0") };
     for (name, value) in [

@@ -1,20 +1,15 @@
 //! What a DHCP server gave a link: set on the link, taken from it, and told.
 
-use super::link_state::{HostLinks, QUIET_MS, Refused};
+use super::link_state::{HostLinks, LinkState, QUIET_MS, Refused};
 use super::{exchange, route_socket};
 use crate::console::Console;
 use crate::os::clock::monotonic_ms;
 use crate::os::errno::describe;
-use core::net::IpAddr;
-use hilum::config::{Config, HostLink, Prefix};
+use hilum::config::{Config, HostLink};
 use hilum::dhcp::{Lease, Taken, taken};
 use hilum::fixed_string::append;
-use hilum::netlink::{Neighbours, add_address, add_route, delete_address, delete_route};
+use hilum::netlink::{Neighbours, add_address, delete_address, set_link};
 use rustix::io::Errno;
-
-/// The metric of the first link's default route by DHCP; those of later links come after it, and all of them after the
-/// routes that lines say.
-const METRIC: u32 = 100;
 
 impl HostLinks {
     /// Returns whose network a lease for the link at `place` overlaps. A link without a carrier has nobody to speak to: what
@@ -31,21 +26,26 @@ impl HostLinks {
             return self.refuse(place, link, lease, format_args!("{fault}; correct the DHCP server"), console);
         }
         if let Some(taken) = self.taken(config, place, &lease) {
-            let known = &mut self.known[place];
-            if let Some(before) = known.lease.take() {
-                let _ = remove_lease(known.index, place, &before);
-            }
+            let _ = self.known[place].take_lease(link);
             return self.refuse(place, link, lease, format_args!("{taken}"), console);
         }
         self.clear(config, place, &lease, console);
         let known = &mut self.known[place];
         known.refused = None;
-        let before = known.lease.replace(lease);
-        if let Err(errno) = apply_lease(known.index, place, before, &lease, link) {
+        let before = known.lease;
+        if let Err(errno) = known.give(link, lease) {
             console.info(format_args!("link {}: {}: {}", link.name, lease.prefix(), describe(errno)));
         }
+        self.set_routes(config, place, console);
         if !before.is_some_and(|before| before.is_like(&lease)) {
             print_lease(link, &lease, console);
+        }
+    }
+
+    /// Takes the lease of the link at `place`, if it has one, and tells that.
+    pub(super) fn end_lease(&mut self, place: usize, link: &HostLink<'_>, console: &mut Console) {
+        if let Some(lease) = self.known[place].take_lease(link) {
+            console.info(format_args!("link {}: the lease of {} is over", link.name, lease.prefix()));
         }
     }
 
@@ -71,15 +71,12 @@ impl HostLinks {
 
     /// Takes from links without a carrier what they still have of the network of a lease for the link at `place`.
     fn clear(&mut self, config: &Config<'_>, place: usize, lease: &Lease, console: &mut Console) {
-        for (other, (link, known)) in config.system.network.links.iter().zip(&mut self.known).enumerate() {
+        for (other, link) in config.system.network.links.iter().enumerate() {
+            let known = &self.known[other];
             // One with a carrier would have had the lease refused.
-            let is_free = |old: &mut Lease| old.prefix().overlaps(lease.prefix());
-            if other == place || known.has_carrier {
-                continue;
-            }
-            if let Some(old) = known.lease.take_if(is_free) {
-                let _ = remove_lease(known.index, other, &old);
-                console.info(format_args!("link {}: the lease of {} is over", link.name, old.prefix()));
+            let is_hers = known.lease.is_some_and(|old| old.prefix().overlaps(lease.prefix()));
+            if other != place && !known.has_carrier && is_hers {
+                self.end_lease(other, link, console);
             }
         }
     }
@@ -102,7 +99,7 @@ impl HostLinks {
 fn print_lease(link: &HostLink<'_>, lease: &Lease, console: &mut Console) {
     let (name, prefix, server) = (link.name, lease.prefix(), lease.server);
     let mut router: heapless::String<24> = heapless::String::new();
-    if let Some(address) = lease.router {
+    if let Some(address) = lease.default_router() {
         // An address has at most 15 letters.
         let _ = append(&mut router, format_args!(" via {address}"));
     }
@@ -112,44 +109,65 @@ fn print_lease(link: &HostLink<'_>, lease: &Lease, console: &mut Console) {
     }
 }
 
-/// Where everything else goes, by what a server said.
-fn default_route(place: usize, lease: &Lease) -> Option<(Prefix, IpAddr, u32)> {
-    let router = IpAddr::V4(lease.router?);
-    Some((Prefix::everywhere(router), router, METRIC + place as u32))
-}
+/// The least that a link with IPv6 may have (RFC 8200 5).
+const LEAST_MTU: u32 = 1_280;
 
-/// Gives the link what its client was given, and takes what it had before.
-fn apply_lease(
-    index: u32,
-    place: usize,
-    before: Option<Lease>,
-    lease: &Lease,
-    link: &HostLink<'_>,
-) -> Result<(), Errno> {
-    if let Some(before) = before.filter(|before| before.prefix() != lease.prefix() || before.router != lease.router) {
-        let _ = remove_lease(index, place, &before);
-    }
-    let socket = route_socket()?;
-    exchange(&socket, &mut |writer| {
+impl LinkState {
+    /// Gives the link what its client was given, and takes what it had before. The routes are set by what has become of the
+    /// link then ([`HostLinks::set_routes`]).
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn give(&mut self, link: &HostLink<'_>, lease: Lease) -> Result<(), Errno> {
+        if let Some(before) = self.lease {
+            if before.prefix() != lease.prefix() {
+                let _ = self.take_lease(link);
+            } else if before.routes != lease.routes {
+                self.remove_routes(link, &before);
+            }
+        }
+        self.lease = Some(lease);
+        self.is_confirmed = true;
         // The kernel takes the address away when its time is over, even if nobody is left to do so.
         let seconds = if lease.seconds == u32::MAX { 0 } else { lease.seconds };
-        add_address(writer, index, lease.prefix(), Neighbours::OnLink, seconds);
-        let has_line = link.gateways.iter().any(IpAddr::is_ipv4);
-        if let Some((to, router, metric)) = default_route(place, lease).filter(|_| !has_line) {
-            if !lease.prefix().contains(router) {
-                add_route(writer, index, Prefix::host(router), None, 0);
-            }
-            add_route(writer, index, to, Some(router), metric);
-        }
-    })
-}
-
-/// Takes from the link what its client was given.
-pub(super) fn remove_lease(index: u32, place: usize, lease: &Lease) -> Result<(), Errno> {
-    let socket = route_socket()?;
-    if let Some((to, router, metric)) = default_route(place, lease) {
-        // It may be gone with the link's carrier.
-        let _ = exchange(&socket, &mut |writer| delete_route(writer, index, to, Some(router), metric));
+        self.lease_ends_at = (seconds > 0).then(|| monotonic_ms() + u64::from(seconds) * 1_000);
+        self.set_mtu(link);
+        let socket = route_socket()?;
+        exchange(&socket, &mut |writer| {
+            add_address(writer, self.index, lease.prefix(), Neighbours::OnLink, seconds);
+        })
     }
-    exchange(&socket, &mut |writer| delete_address(writer, index, lease.prefix()))
+
+    /// Takes from the link what its client was given. Returns that.
+    pub(super) fn take_lease(&mut self, link: &HostLink<'_>) -> Option<Lease> {
+        let lease = self.lease.take()?;
+        self.lease_ends_at = None;
+        self.remove_routes(link, &lease);
+        self.set_mtu(link);
+        // It may have gone with the link.
+        let _ = route_socket()
+            .and_then(|socket| exchange(&socket, &mut |writer| delete_address(writer, self.index, lease.prefix())));
+        Some(lease)
+    }
+
+    /// Sets the largest packet by the lease, unless the line says it; without a lease as it was before.
+    fn set_mtu(&mut self, link: &HostLink<'_>) {
+        let by_lease = self.lease.map_or(0, |lease| u32::from(lease.mtu));
+        let wanted = match (by_lease, self.mtu_before) {
+            (0, None) => return,
+            (0, Some(before)) => before,
+            (mtu, _) => mtu.max(LEAST_MTU),
+        };
+        if link.mtu > 0 || wanted == self.mtu {
+            return;
+        }
+        // Some drivers lose the carrier for that, and then have another lease: it is set only where it differs. One that the
+        // driver cannot have is not set.
+        let set =
+            route_socket().and_then(|socket| exchange(&socket, &mut |writer| set_link(writer, self.index, wanted)));
+        if set.is_ok() {
+            let before = self.mtu_before.unwrap_or(self.mtu);
+            (self.mtu, self.mtu_before) = (wanted, (by_lease > 0).then_some(before));
+        }
+    }
 }

@@ -32,6 +32,18 @@ pub(super) struct LinkState {
     pub(super) start_at: Option<u64>,
     /// What it was given.
     pub(super) lease: Option<Lease>,
+    /// When that is over, in milliseconds; `None` for never.
+    pub(super) lease_ends_at: Option<u64>,
+    /// It was given, or given again, since the carrier came.
+    pub(super) is_confirmed: bool,
+    /// It does not answer its `probe`.
+    pub(super) is_silent: bool,
+    /// The metrics of the routes of its line and of its lease, while they are set.
+    pub(super) own_metric: Option<u32>,
+    pub(super) lease_metric: Option<u32>,
+    /// Bytes of its largest packet: as it is, and as it was before a lease changed it.
+    pub(super) mtu: u32,
+    pub(super) mtu_before: Option<u32>,
     /// What its client was given last and the link does not take.
     pub(super) refused: Option<Refused>,
     /// When the next refusal may be told, in milliseconds.
@@ -49,6 +61,13 @@ impl LinkState {
         client: None,
         start_at: None,
         lease: None,
+        lease_ends_at: None,
+        is_confirmed: false,
+        is_silent: false,
+        own_metric: None,
+        lease_metric: None,
+        mtu: 0,
+        mtu_before: None,
         refused: None,
         quiet_until: 0,
         ignored: None,

@@ -7,7 +7,6 @@
 use super::advertised::are_heard;
 use super::dhcp::{self, ClientEvent, Running};
 use super::host_link::{is_meant, set_up};
-use super::lease::remove_lease;
 use super::link_state::{HostLinks, LinkState};
 use super::{each_link, route_socket};
 use crate::console::Console;
@@ -17,6 +16,7 @@ use crate::os::errno::describe;
 use crate::os::turn::{LEASES, LINK_MESSAGES};
 use core::net::IpAddr;
 use hilum::config::{Attachment, Config, LinkMatch, limits};
+use hilum::domains::{SEARCH_BYTES, Search};
 use hilum::fixed_string::append;
 use hilum::netlink::{LinkEntry, Message, Messages};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,6 +29,8 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv,
 const PATIENCE_MS: u64 = 10_000;
 /// Milliseconds until a client that ended is started again.
 const AGAIN_MS: u64 = 5_000;
+/// Bytes of the file of name servers: three lines of at most 80 bytes, and one with domains.
+const RESOLV_BYTES: usize = 3 * 80 + SEARCH_BYTES + 16;
 
 impl HostLinks {
     /// Follows nothing.
@@ -74,7 +76,8 @@ impl HostLinks {
     /// When [`Self::turn`] has something to do.
     pub(crate) fn deadline(&self) -> Option<u64> {
         // A link that has no MAC address yet, or never, does not start one.
-        self.known.iter().filter_map(|known| known.mac.and(known.start_at)).chain(self.report_at).min()
+        let starts = self.known.iter().filter_map(|known| known.mac.and(known.start_at));
+        starts.chain(self.known.iter().filter_map(|known| known.lease_ends_at)).chain(self.report_at).min()
     }
 
     /// Sets up what is there.
@@ -119,6 +122,7 @@ impl HostLinks {
         console: &mut Console,
         mut watch: impl FnMut(BorrowedFd<'_>, usize),
     ) {
+        self.end_leases(config, now, console);
         for (place, (link, known)) in config.system.network.links.iter().zip(&mut self.known).enumerate() {
             let (Some(mac), true) = (known.mac, known.start_at.is_some_and(|at| at <= now)) else { continue };
             known.start_at = None;
@@ -166,10 +170,7 @@ impl HostLinks {
                 ClientEvent::Given(lease) => self.given(config, place, lease, console),
                 ClientEvent::Lost => {
                     known.refused = None;
-                    if let Some(lease) = known.lease.take() {
-                        let _ = remove_lease(known.index, place, &lease);
-                        console.info(format_args!("link {}: the lease of {} is over", link.name, lease.prefix()));
-                    }
+                    self.end_lease(place, link, console);
                 }
                 ClientEvent::Ended => {
                     known.client = None;
@@ -187,7 +188,8 @@ impl HostLinks {
 
     fn handle_link(&mut self, config: &Config<'_>, entry: &LinkEntry<'_>, console: &mut Console) {
         let (is_settled, mut has_changed) = (self.report_at.is_none(), false);
-        for (link, known) in config.system.network.links.iter().zip(&mut self.known) {
+        for (place, link) in config.system.network.links.iter().enumerate() {
+            let known = &mut self.known[place];
             if entry.is_gone {
                 if known.index == entry.index {
                     let mut inner =
@@ -204,7 +206,7 @@ impl HostLinks {
             }
             // One that is known goes before another one with the same MAC address.
             let is_another = known.index != 0 && !matches!(link.which, LinkMatch::Name);
-            if known.index != entry.index && (is_another || !is_meant(link, entry)) {
+            if known.index != entry.index && (is_another || !is_meant(config, link, entry)) {
                 continue;
             }
             if known.index != entry.index {
@@ -213,7 +215,7 @@ impl HostLinks {
                     console.info(format_args!("link {}: {}", link.name, describe(errno)));
                 }
             }
-            known.mac = entry.mac;
+            (known.mac, known.mtu) = (entry.mac, entry.mtu);
             if known.has_carrier != entry.has_carrier {
                 known.has_carrier = entry.has_carrier;
                 // At first it comes and goes with what the driver does.
@@ -222,12 +224,14 @@ impl HostLinks {
                     let what = if entry.has_carrier { "has a carrier" } else { "lost its carrier" };
                     console.info(format_args!("link {}: {what}", link.name));
                 }
-                // A client that its socket leaves ends. Another wire may lead to another network, so the next one asks anew;
-                // what was given stays until then, or until its time is over.
+                // A client that its socket leaves ends. Another wire may lead to another network, so the next one asks anew.
+                // What was given stays until then, or until its time is over; its routes are the last until it is confirmed.
                 known.client = None;
                 known.refused = None;
-                has_changed |= !entry.has_carrier;
+                known.is_confirmed = false;
+                has_changed = true;
                 known.start_at = (link.has_dhcp && entry.has_carrier).then(monotonic_ms);
+                self.set_routes(config, place, console);
             }
         }
         if has_changed {
@@ -237,32 +241,47 @@ impl HostLinks {
     }
 
     /// Writes the name servers for workloads that say `resolv`. In place: they have this very file.
-    fn write_name_servers(&self, config: &Config<'_>, console: &mut Console) {
+    pub(super) fn write_name_servers(&self, config: &Config<'_>, console: &mut Console) {
         if self.environment == Environment::Container {
             return;
         }
-        let mut text: heapless::String<256> = heapless::String::new();
-        let given = self.known.iter().filter_map(|known| known.lease).flat_map(|lease| lease.name_servers);
-        let given = given.filter(|server| !server.is_unspecified() && !server.is_loopback()).map(IpAddr::V4);
+        let mut text: heapless::String<RESOLV_BYTES> = heapless::String::new();
         // Nobody outside makes a workload the one who is asked.
         let is_behind = |server: &IpAddr| {
-            config
-                .system
-                .network
-                .bridges
-                .iter()
-                .flat_map(|bridge| &bridge.addresses)
-                .any(|prefix| prefix.contains(*server))
+            let mut prefixes = config.system.network.bridges.iter().flat_map(|bridge| &bridge.addresses);
+            prefixes.any(|prefix| prefix.contains(*server))
         };
-        let given = given.filter(|server| !is_behind(server));
-        let all = config.system.network.name_servers.iter().copied().chain(given);
-        for server in all.take(limits::NAME_SERVERS) {
-            // Three lines of at most 50 bytes fit.
+        let is_good = |server: &IpAddr| !server.is_unspecified() && !server.is_loopback() && !is_behind(server);
+        let mut servers: heapless::Vec<IpAddr, { limits::NAME_SERVERS }> = config.system.network.name_servers.clone();
+        let (mut search, own) = (Search::EMPTY, servers.len());
+        // Those of links that stand back count where there are no others.
+        for stands_back in [false, true] {
+            for known in self.known.iter().filter(|known| known.stands_back() == Some(stands_back)) {
+                let Some(lease) = &known.lease else { continue };
+                for server in lease.name_servers.map(IpAddr::V4).iter().filter(|server| is_good(server)) {
+                    // As many as there is room for.
+                    let _ = servers.push(*server);
+                }
+                lease.search.iter().for_each(|domain| search.push(domain));
+            }
+            if servers.len() > own {
+                break;
+            }
+        }
+        for server in &servers {
             let _ = append(&mut text, format_args!("nameserver {server}\n"));
         }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        if !search.text().is_empty() {
+            let _ = append(&mut text, format_args!("search {}\n", search.text()));
+        }
+        // Never empty in between: whoever reads it then would have nobody to ask.
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = crate::os::path::open(hilum::plan::RESOLV.source, flags, Mode::from_raw_mode(0o644));
-        if let Err(errno) = file.and_then(|file| rustix::io::write(&file, text.as_bytes())) {
+        let written = file.and_then(|file| {
+            rustix::io::write(&file, text.as_bytes())?;
+            rustix::fs::ftruncate(&file, text.len() as u64)
+        });
+        if let Err(errno) = written {
             console.error(format_args!("{}: {}", hilum::plan::RESOLV.source, describe(errno)));
         }
     }

@@ -10,6 +10,7 @@ mod lease;
 mod link_state;
 mod links;
 mod probe;
+mod uplinks;
 mod workload;
 
 pub(crate) use bridges::{adopt, prepare, set_all};

@@ -17,4 +17,5 @@ mod stops;
 mod storage;
 mod terminal;
 mod throughput;
+mod uplinks;
 mod watchdog;

@@ -104,7 +104,7 @@ restart never
 "#;
 
 /// Boots with busybox as the workloads' root filesystem, and `cards` as words for QEMU.
-fn boot(arch: Architecture, release: &str, config: &str, cards: &[String], without: &[&str]) -> Booted {
+pub(super) fn boot(arch: Architecture, release: &str, config: &str, cards: &[String], without: &[&str]) -> Booted {
     let mut image = image(arch, config);
     let busybox = built(&format!("image/{}/busybox", arch.name()));
     image.add_host_folder(&busybox, "images/busybox").expect("busybox");

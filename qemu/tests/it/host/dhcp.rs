@@ -316,6 +316,46 @@ fn lease_that_nobody_renews_is_over_in_time() {
     assert_eq!(server.hear_after(DhcpMessageType::Request).0, DhcpMessageType::Discover, "it asks anew");
 }
 
+/// systemd-networkd: takes the address of the answer, and removes the one before it.
+#[test]
+fn renewal_that_brings_another_subnet_replaces_address_and_routes() {
+    let host = host_or_return!();
+    let namespace =
+        start(&host, "hilum 1\n[system]\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n");
+    let peer = Peer::new(&namespace);
+    let mut server = Liar::new(&peer);
+    // An answer that comes late is one: every question of one exchange has the same number.
+    assert_eq!(server.hear().0, DhcpMessageType::Discover);
+    assert_eq!(server.hear().0, DhcpMessageType::Discover);
+    give(&mut server, 60);
+    let console = &namespace.console;
+    console.expect("link eth0: 192.168.9.77/24 via 192.168.9.1 from 192.168.9.1 for 60 s", SOON).expect("it is taken");
+    server.hear_renewal();
+    let router = Some(Ipv4Addr::new(192, 168, 33, 1));
+    let other = Ipv4Addr::new(192, 168, 33, 5);
+    server.say(&DhcpRepr { router, ..server.answer(DhcpMessageType::Ack, other) });
+    console.expect("link eth0: 192.168.33.5/24 via 192.168.33.1 from 192.168.9.1 for 60 s", SOON).expect("so is this");
+    let text = inside(&namespace, &["ip", "address", "show", "eth0"]) + &inside(&namespace, &["ip", "route"]);
+    assert!(text.contains("192.168.33.5/24") && text.contains("default via 192.168.33.1 dev eth0"), "{text}");
+    assert!(!text.contains("192.168.9."), "{text}");
+}
+
+/// systemd-networkd: gives the lease up with the carrier, and says so.
+#[test]
+fn lease_that_ends_while_the_cable_is_out_is_told_and_taken_away() {
+    let host = host_or_return!();
+    let namespace =
+        start(&host, "hilum 1\n[system]\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n");
+    let peer = Peer::new(&namespace);
+    let mut server = Liar::new(&peer);
+    give(&mut server, 25);
+    let console = &namespace.console;
+    console.expect("from 192.168.9.1 for 25 s", SOON).expect("it is taken");
+    peer.ip(&["link", "set", "srv", "down"]);
+    console.expect("link eth0: the lease of 192.168.9.77/24 is over", 3 * SOON).expect("that is told");
+    assert!(!net(&namespace).contains("192.168.9.77"), "{}", net(&namespace));
+}
+
 #[test]
 fn link_without_a_mac_address_does_not_keep_pid_1_busy() {
     let host = host_or_return!();

@@ -3,6 +3,7 @@
 mod command;
 mod control;
 mod dhcp;
+mod dhcp_options;
 mod faults;
 mod floods;
 mod isolation;
@@ -16,4 +17,5 @@ mod soak;
 mod streams;
 mod supervision;
 mod trust;
+mod uplinks;
 mod wire;

@@ -113,10 +113,16 @@ impl Peer {
     /// The same with another range of addresses; the peer has one in it. It takes the place of the one that runs, and knows
     /// that one's leases.
     pub(crate) fn serve_range(&mut self, folder: &std::path::Path, range: &str) -> std::path::PathBuf {
-        if let Some(mut server) = self.server.take() {
-            server.kill().expect("it runs");
-            server.wait().expect("it runs");
-        }
+        self.serve_options(folder, range, &[])
+    }
+
+    /// The same with further words for dnsmasq(8).
+    pub(crate) fn serve_options(
+        &mut self,
+        folder: &std::path::Path,
+        range: &str,
+        words: &[&str],
+    ) -> std::path::PathBuf {
         let log = folder.join("dnsmasq.log");
         let mut command = self.command("dnsmasq");
         command.args([
@@ -129,11 +135,25 @@ impl Peer {
         ]);
         // Renewed after ten seconds, the least that this client agrees to.
         command.args([&format!("--dhcp-range={range}"), "--dhcp-option=58,10", "--dhcp-option=6,192.168.9.3"]);
-        command.arg(format!("--dhcp-leasefile={}", folder.join("leases").display()));
-        let file = std::fs::File::create(&log).expect("a file");
-        command.stderr(file.try_clone().expect("the file")).stdout(file).stdin(Stdio::null());
-        self.server = Some(command.spawn().expect("dnsmasq"));
+        command.arg(format!("--dhcp-leasefile={}", folder.join("leases").display())).args(words);
+        self.run_server(command, &log);
         log
+    }
+
+    /// Runs a server there in the place of the one that runs; what it logs goes to a file.
+    pub(crate) fn run_server(&mut self, mut command: Command, log: &std::path::Path) {
+        self.stop_serving();
+        let file = std::fs::File::create(log).expect("a file");
+        command.stderr(file.try_clone().expect("the file")).stdout(file).stdin(Stdio::null());
+        self.server = Some(command.spawn().expect("a server"));
+    }
+
+    /// Ends dnsmasq.
+    pub(crate) fn stop_serving(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().expect("it runs");
+            server.wait().expect("it runs");
+        }
     }
 
     /// Starts radvd, which advertises these prefixes and routes; the text is that of radvd.conf(5).

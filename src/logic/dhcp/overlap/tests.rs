@@ -1,18 +1,12 @@
 use super::*;
-use core::net::Ipv4Addr;
 
 const CONFIG: &str = "hilum 1\n[system]\nbridge br0 10.77.0.1/24 fd77::1/64\nlink eth0 dhcp\nlink eth1 192.168.8.2/24\nlink eth2 dhcp\n\
          route 10.9.0.0/16 via 192.168.8.1\nroute 0.0.0.0/0 via 192.168.8.1\n";
 
 fn lease(address: [u8; 4], length: u8, router: Option<[u8; 4]>) -> Lease {
-    Lease {
-        address: address.into(),
-        length,
-        router: router.map(Ipv4Addr::from),
-        server: [9, 9, 9, 9].into(),
-        name_servers: [Ipv4Addr::UNSPECIFIED; super::super::NAME_SERVERS],
-        seconds: 60,
-    }
+    let mut routes = Lease::NOTHING.routes;
+    routes[0] = router.map_or(LeaseRoute::NONE, |router| LeaseRoute::by(router.into()));
+    Lease { address: address.into(), length, routes, server: [9, 9, 9, 9].into(), seconds: 60, ..Lease::NOTHING }
 }
 
 #[test]
@@ -44,6 +38,35 @@ fn lease_that_overlaps_a_bridge_another_link_or_a_route_is_taken() {
             By::Route => "route",
         });
         assert_eq!(found, by, "{address:?}/{length} {router:?}");
+    }
+}
+
+#[test]
+fn route_of_a_lease_into_the_network_of_a_bridge_or_a_link_is_taken() {
+    let mut config = Config::EMPTY;
+    crate::config::parse(CONFIG.as_bytes(), &mut config).expect("a good configuration");
+    let third = |other: usize| (other == 2).then(|| lease([172, 16, 4, 5], 16, None));
+    for (to, length, gateway, by) in [
+        ([10, 77, 0, 128], 25, [192, 168, 9, 1], Some("br0")),
+        ([10, 77, 0, 0], 24, [192, 168, 9, 1], Some("br0")),
+        ([10, 77, 0, 2], 32, [0, 0, 0, 0], Some("br0")),
+        ([192, 168, 8, 0], 24, [192, 168, 9, 1], Some("eth1")),
+        ([172, 16, 7, 0], 24, [192, 168, 9, 1], Some("eth2")),
+        ([10, 9, 1, 0], 24, [192, 168, 9, 1], Some("route")),
+        // Its router is there.
+        ([172, 20, 0, 0], 16, [10, 77, 0, 2], Some("br0")),
+        // A wider one leaves all of them what they have.
+        ([10, 0, 0, 0], 8, [192, 168, 9, 1], None),
+        ([0, 0, 0, 0], 0, [192, 168, 9, 1], None),
+        ([172, 20, 0, 0], 16, [192, 168, 9, 1], None),
+    ] {
+        let mut given = lease([192, 168, 9, 50], 24, None);
+        given.routes[0] = LeaseRoute { to: to.into(), length, gateway: gateway.into() };
+        let found = taken(&config, 0, &given, &third).map(|taken| match taken.by {
+            By::Bridge(name) | By::Link(name) => name,
+            By::Route => "route",
+        });
+        assert_eq!(found, by, "{to:?}/{length} {gateway:?}");
     }
 }
 

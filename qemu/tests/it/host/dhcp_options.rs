@@ -1,0 +1,184 @@
+//! What DHCP servers say beside an address: routes, the largest packet, domains, time servers. The judges are dnsmasq and
+//! ISC dhcpd.
+
+use crate::support::wire::{Peer, inside, net, start, until};
+use crate::support::{Host, SOON};
+use hilum_qemu::Namespace;
+
+const RANGE: &str = "192.168.9.50,192.168.9.50,120";
+const CONFIG: &str =
+    "hilum 1\n[system]\ncontrol SOCKET\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
+
+fn routes(namespace: &Namespace) -> String {
+    inside(namespace, &["ip", "-4", "route", "show", "dev", "eth0"])
+}
+
+/// A board that has a lease of dnsmasq with these words for it.
+fn leased(host: &Host, config: &str, words: &[&str]) -> (Namespace, Peer) {
+    let namespace = start(host, config);
+    let mut peer = Peer::new(&namespace);
+    peer.serve_options(host.scratch.path(), RANGE, words);
+    namespace.console.expect("link eth0: 192.168.9.50/24 ", SOON).expect("an answer");
+    (namespace, peer)
+}
+
+fn has(namespace: &Namespace, lines: &[&str]) {
+    for line in lines {
+        until(line, || routes(namespace).lines().any(|found| found.trim_end() == *line));
+    }
+}
+
+/// systemd-networkd: the same; with option 121 it takes no route of option 3, and routes to a router outside of the network
+/// are on the link.
+#[test]
+fn classless_routes_go_before_the_router() {
+    let host = host_or_return!();
+    let option = "--dhcp-option=121,0.0.0.0/0,172.16.0.1,172.16.0.1/32,0.0.0.0,10.9.0.0/16,192.168.9.7";
+    let (namespace, _peer) = leased(&host, CONFIG, &[option]);
+    has(
+        &namespace,
+        &[
+            "default via 172.16.0.1 proto static metric 100",
+            "172.16.0.1 proto static scope link metric 100",
+            "10.9.0.0/16 via 192.168.9.7 proto static metric 100",
+        ],
+    );
+    let text = routes(&namespace);
+    assert!(!text.contains("via 192.168.9.1 "), "the router of option 3 is not used: {text}");
+    assert!(namespace.console.text().contains("192.168.9.50/24 via 172.16.0.1 from"), "{}", namespace.console.text());
+}
+
+/// systemd-networkd: adds a route on the link to a router outside of the network.
+#[test]
+fn router_outside_of_the_leases_network_is_reached_over_the_link() {
+    let host = host_or_return!();
+    let (namespace, peer) = leased(&host, CONFIG, &["--dhcp-option=3,192.168.77.1"]);
+    has(
+        &namespace,
+        &["default via 192.168.77.1 proto static metric 100", "192.168.77.1 proto static scope link metric 100"],
+    );
+    peer.ip(&["address", "add", "192.168.77.1/32", "dev", "srv"]);
+    peer.ip(&["address", "add", "203.0.113.5/32", "dev", "srv"]);
+    let answer = inside(&namespace, &["ping", "-c", "1", "-W", "10", "203.0.113.5"]);
+    assert!(answer.contains(" 0% packet loss"), "{answer}");
+}
+
+/// systemd-networkd: takes such a route.
+#[test]
+fn classless_route_into_a_bridges_network_is_refused_and_told() {
+    let host = host_or_return!();
+    let config = CONFIG.replace("link eth0", "bridge br0 10.77.0.1/24\nlink eth0");
+    let (namespace, _peer) = leased(&host, &config, &["--dhcp-option=121,10.77.0.0/25,192.168.9.1"]);
+    let line = "link eth0: 192.168.9.50/24 from 192.168.9.1 is refused: it overlaps 10.77.0.1/24 of bridge br0";
+    namespace.console.expect(line, SOON).expect("that is told");
+    assert!(!net(&namespace).contains("192.168.9.50"), "{}", net(&namespace));
+    // A wider one takes nothing of it.
+    let host = host_or_return!();
+    let (namespace, _peer) = leased(&host, &config, &["--dhcp-option=121,10.0.0.0/8,192.168.9.1"]);
+    has(&namespace, &["10.0.0.0/8 via 192.168.9.1 proto static metric 100"]);
+    assert!(inside(&namespace, &["ip", "route", "get", "10.77.0.2"]).contains("dev br0"));
+}
+
+/// systemd-networkd: sends the host's name (`SendHostname=yes`); uses the MTU, domains and time servers where `UseMTU=`,
+/// `UseDomains=` (both off by default) and `UseNTP=` say so, and raises an MTU to 1280 where the link has IPv6.
+#[test]
+fn host_name_is_sent_and_mtu_domains_and_time_servers_are_used() {
+    let host = host_or_return!();
+    let config = CONFIG.replace("control", "hostname board-7\ncontrol");
+    let namespace = host.start_wrapped(&config, &["unshare", "--net", "--uts"]);
+    let mut peer = Peer::new(&namespace);
+    let mtu_is = |wanted: &str| until(wanted, || net(&namespace).contains(&format!(" mtu {wanted} ")));
+    let words = ["--dhcp-option=26,1400", "--dhcp-option=42,192.168.9.4", "--dhcp-option=15,lan.test"];
+    let list = "--dhcp-option=119,eng.corp.test,corp.test";
+    let log = peer.serve_options(host.scratch.path(), RANGE, &[&words[..], &[list]].concat());
+    namespace.console.expect("link eth0: 192.168.9.50/24 via 192.168.9.1", SOON).expect("a lease");
+    mtu_is("1400");
+    until("the host's name", || Peer::count(&log, "client provides name: board-7") > 0);
+    let told = host.ask(&["net"]).1;
+    let line = told.lines().find(|line| line.starts_with("lease eth0: ")).unwrap_or_default();
+    let wanted = ", mtu 1400, name server 192.168.9.3, time server 192.168.9.4, search eng.corp.test, search corp.test, \
+                  search lan.test";
+    assert!(line.ends_with(wanted), "{line}");
+    // Without it at the next renewal it is what it was; one that IPv6 cannot have is raised.
+    peer.serve_options(host.scratch.path(), RANGE, &[]);
+    mtu_is("1500");
+    peer.serve_options(host.scratch.path(), RANGE, &["--dhcp-option=26,600"]);
+    mtu_is("1280");
+}
+
+/// systemd-networkd: asks the server by its identifier, whoever passed the answer on.
+#[test]
+fn lease_by_a_relay_agent_is_renewed_at_the_server_itself() {
+    let host = host_or_return!();
+    let namespace = start(&host, CONFIG);
+    let mut relay = Peer::new(&namespace);
+    // A link of the board that nobody asked for; its peer is the server's network.
+    let mut server = Peer::by(&namespace, "unused");
+    let (near, far) = (relay.pid().to_string(), server.pid().to_string());
+    relay.ip(&["link", "add", "rl0", "type", "veth", "peer", "name", "rl1", "netns", &far]);
+    relay.ip(&["address", "add", "10.5.0.1/24", "dev", "rl0"]);
+    relay.ip(&["link", "set", "rl0", "up"]);
+    server.ip(&["address", "flush", "dev", "srv"]);
+    server.ip(&["address", "add", "10.5.0.2/24", "dev", "rl1"]);
+    server.ip(&["link", "set", "rl1", "up"]);
+    server.ip(&["route", "add", "192.168.9.0/24", "via", "10.5.0.1"]);
+    assert!(
+        near != far
+            && relay.command("sysctl").args(["-qw", "net.ipv4.ip_forward=1"]).status().expect("sysctl").success()
+    );
+    let folder = host.scratch.path();
+    let mut agent = relay.command("dnsmasq");
+    agent.args([
+        "--no-daemon",
+        "--port=0",
+        "--conf-file=/dev/null",
+        "--dhcp-relay=192.168.9.1,10.5.0.2",
+        "--user=root",
+    ]);
+    relay.run_server(agent, &folder.join("relay.log"));
+    let log = folder.join("server.log");
+    let mut dhcp = server.command("dnsmasq");
+    dhcp.args(["--no-daemon", "--port=0", "--conf-file=/dev/null", "--log-dhcp", "--user=root"]);
+    dhcp.args(["--dhcp-range=192.168.9.50,192.168.9.50,255.255.255.0,120", "--dhcp-option=58,10"]);
+    dhcp.args(["--dhcp-option=3,192.168.9.1"]).arg(format!("--dhcp-leasefile={}", folder.join("leases").display()));
+    server.run_server(dhcp, &log);
+    let line = "link eth0: 192.168.9.50/24 via 192.168.9.1 from 10.5.0.2 for 120 s";
+    namespace.console.expect(line, 2 * SOON).expect("a lease by the agent");
+    // The agent goes: renewals do not need it.
+    relay.stop_serving();
+    let given = Peer::count(&log, "DHCPACK");
+    until("a renewal", || Peer::count(&log, "DHCPACK") > given);
+    assert_eq!(Peer::count(&log, "DHCPDISCOVER"), Peer::count(&log, "DHCPOFFER"));
+    assert!(!namespace.console.text().contains("is over"), "{}", namespace.console.text());
+}
+
+/// systemd-networkd: takes all of it. The other server of the two that boards meet most often.
+#[test]
+fn lease_of_isc_dhcpd_is_taken_with_its_routes() {
+    let host = host_or_return!();
+    let namespace = start(&host, CONFIG);
+    let mut peer = Peer::new(&namespace);
+    let folder = host.scratch.path();
+    let text = "option classless code 121 = array of unsigned integer 8;\n\
+                subnet 192.168.9.0 netmask 255.255.255.0 {\n  range 192.168.9.50 192.168.9.50;\n\
+                option routers 192.168.9.1;\n  option classless 0, 192, 168, 9, 9, 24, 10, 9, 8, 192, 168, 9, 7;\n\
+                option domain-search \"eng.corp.test\", \"corp.test\";\n  option ntp-servers 192.168.9.4;\n\
+                default-lease-time 120;\n  min-lease-time 60;\n  option dhcp-renewal-time 10;\n}\nauthoritative;\n";
+    std::fs::write(folder.join("dhcpd.conf"), text).expect("a file");
+    std::fs::write(folder.join("dhcpd.leases"), "").expect("a file");
+    let mut command = peer.command("/usr/sbin/dhcpd");
+    command.args(["-4", "-d", "-user", "root", "-group", "root", "-cf"]).arg(folder.join("dhcpd.conf"));
+    command.arg("-lf").arg(folder.join("dhcpd.leases")).arg("-pf").arg(folder.join("dhcpd.pid")).arg("srv");
+    let log = folder.join("dhcpd.log");
+    peer.run_server(command, &log);
+    let line = "link eth0: 192.168.9.50/24 via 192.168.9.9 from 192.168.9.1 for 120 s";
+    namespace.console.expect(line, SOON).expect("a lease");
+    has(
+        &namespace,
+        &["default via 192.168.9.9 proto static metric 100", "10.9.8.0/24 via 192.168.9.7 proto static metric 100"],
+    );
+    let told = host.ask(&["net"]).1;
+    assert!(told.contains(", time server 192.168.9.4, search eng.corp.test, search corp.test\n"), "{told}");
+    let given = Peer::count(&log, "DHCPACK");
+    until("a renewal", || Peer::count(&log, "DHCPACK") > given);
+}

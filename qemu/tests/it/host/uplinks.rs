@@ -1,0 +1,178 @@
+//! Several uplinks: which one packets take when cables are pulled, and what `hilum net` says of it.
+
+use crate::support::wire::{Peer, inside, net, start, until};
+use crate::support::{Host, SOON};
+use hilum_qemu::Namespace;
+
+const WORKLOAD: &str = "[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
+
+/// Where packets to somewhere else go.
+fn way(namespace: &Namespace, to: &str) -> String {
+    inside(namespace, &["ip", "route", "get", to])
+}
+
+fn goes_by(namespace: &Namespace, to: &str, link: &str) {
+    until(&format!("{to} by {link}"), || way(namespace, to).contains(&format!(" dev {link} ")));
+}
+
+/// What PID 1 says of its uplinks.
+fn uplinks(host: &Host) -> String {
+    host.ask(&["net"]).1
+}
+
+fn says(host: &Host, line: &str) {
+    until(line, || uplinks(host).lines().any(|found| found == line));
+}
+
+/// The second network: 192.168.10.1/24 and fd10::1/64 at the other end of `eth1`.
+fn second(namespace: &Namespace) -> Peer {
+    let peer = Peer::by(namespace, "eth1");
+    peer.ip(&["address", "del", "192.168.9.1/24", "dev", "srv"]);
+    peer.ip(&["address", "add", "192.168.10.1/24", "dev", "srv"]);
+    peer.ip(&["address", "add", "fd10::1/64", "dev", "srv", "nodad"]);
+    peer
+}
+
+/// systemd-networkd: without a carrier it takes addresses, routes and name servers of a link away
+/// (`IgnoreCarrierLoss=no`), and sets them again when it returns; metrics are 1024 unless `RouteMetric=` says another one.
+#[test]
+fn cable_of_the_first_of_two_uplinks_by_dhcp_is_pulled_and_the_second_one_is_used() {
+    let host = host_or_return!();
+    let namespace =
+        start(&host, &format!("hilum 1\n[system]\ncontrol SOCKET\nlink eth0 dhcp\nlink eth1 dhcp\n{WORKLOAD}"));
+    let console = &namespace.console;
+    let folder = |name: &str| {
+        let path = host.scratch.path().join(name);
+        std::fs::create_dir(&path).expect("a folder");
+        path
+    };
+    let mut other = second(&namespace);
+    other.serve_range(&folder("second"), "192.168.10.50,192.168.10.50,120");
+    console.expect("link eth1: 192.168.10.50/24 via 192.168.10.1 from 192.168.10.1", SOON).expect("a lease");
+    goes_by(&namespace, "203.0.113.1", "eth1");
+    says(&host, "uplink eth0 IPv4: not used: it is not there");
+    let mut first = Peer::new(&namespace);
+    let log = first.serve(&folder("first"));
+    console.expect("link eth0: 192.168.9.50/24 via 192.168.9.1 from 192.168.9.1", SOON).expect("a lease");
+    // The order of the lines, and not that of the leases.
+    goes_by(&namespace, "203.0.113.1", "eth0");
+    says(&host, "uplink eth0 IPv4: used");
+    says(&host, "uplink eth1 IPv4: not used: eth0 comes first");
+    let lease = uplinks(&host).lines().find(|line| line.starts_with("lease eth0: ")).expect("a line").to_owned();
+    assert!(lease.starts_with("lease eth0: 192.168.9.50/24 from 192.168.9.1, 1"), "{lease}");
+    assert!(lease.ends_with(" s left, name server 192.168.9.3"), "{lease}");
+
+    first.ip(&["link", "set", "srv", "down"]);
+    goes_by(&namespace, "203.0.113.1", "eth1");
+    // What is in the network of the dead link is looked for by the other one, too.
+    goes_by(&namespace, "192.168.9.7", "eth1");
+    says(&host, "uplink eth0 IPv4: not used: no carrier");
+    says(&host, "uplink eth1 IPv4: used");
+    let text = net(&namespace);
+    assert!(!text.contains("route default via 192.168.9.1"), "{text}");
+
+    // Back again, it is the first when its server has confirmed the lease, and not before.
+    let acknowledged = Peer::count(&log, "DHCPACK");
+    first.ip(&["link", "set", "srv", "up"]);
+    goes_by(&namespace, "203.0.113.1", "eth0");
+    assert!(Peer::count(&log, "DHCPACK") > acknowledged, "it asked again");
+    says(&host, "uplink eth1 IPv4: not used: eth0 comes first");
+
+    // Both are pulled: no way leads anywhere. One comes back, and its server does not: better than nothing.
+    first.stop_serving();
+    other.ip(&["link", "set", "srv", "down"]);
+    first.ip(&["link", "set", "srv", "down"]);
+    until("no way", || !way(&namespace, "203.0.113.1").contains(" dev "));
+    first.ip(&["link", "set", "srv", "up"]);
+    goes_by(&namespace, "203.0.113.1", "eth0");
+    other.ip(&["link", "set", "srv", "up"]);
+    goes_by(&namespace, "203.0.113.1", "eth1");
+    says(&host, "uplink eth0 IPv4: not used: its lease is not confirmed since the carrier returned");
+}
+
+/// systemd-networkd: the same for static addresses, if `ConfigureWithoutCarrier=` is not set.
+#[test]
+fn cable_of_the_first_of_two_static_uplinks_is_pulled_and_the_second_one_is_used() {
+    let host = host_or_return!();
+    let config = format!(
+        "hilum 1\n[system]\ncontrol SOCKET\nlink eth0 192.168.9.2/24 via 192.168.9.1 fd09::2/64 via fd09::1\n\
+         link eth1 192.168.10.2/24 via 192.168.10.1 fd10::2/64 via fd10::1\n{WORKLOAD}"
+    );
+    let namespace = start(&host, &config);
+    let first = Peer::new(&namespace);
+    let other = second(&namespace);
+    let both = |link: &str| ["203.0.113.1", "2001:db8::1"].iter().for_each(|to| goes_by(&namespace, to, link));
+    both("eth0");
+    says(&host, "uplink eth1 IPv6: not used: eth0 comes first");
+    for _ in 0..3 {
+        first.ip(&["link", "set", "srv", "down"]);
+        both("eth1");
+        says(&host, "uplink eth0 IPv6: not used: no carrier");
+        says(&host, "uplink eth1 IPv4: used");
+        first.ip(&["link", "set", "srv", "up"]);
+        both("eth0");
+        other.ip(&["link", "set", "srv", "down"]);
+        both("eth0");
+        other.ip(&["link", "set", "srv", "up"]);
+        says(&host, "uplink eth1 IPv4: not used: eth0 comes first");
+    }
+    let text = inside(&namespace, &["ip", "route"]) + &inside(&namespace, &["ip", "-6", "route"]);
+    for line in [
+        "default via 192.168.9.1 dev eth0 proto static metric 100",
+        "default via 192.168.10.1 dev eth1 proto static metric 101",
+        "default via fd09::1 dev eth0 proto static metric 100",
+        "default via fd10::1 dev eth1 proto static metric 101",
+    ] {
+        assert_eq!(text.matches(line).count(), 1, "{line} in {text}");
+    }
+}
+
+/// Cards as the kernel may find them: their names are those of other lines.
+fn swapped(host: &Host, cards: &[(&str, u8)], lines: &str) -> Namespace {
+    let make: String = cards
+        .iter()
+        .map(|(name, mac)| format!("ip link add {name} address 02:00:00:00:00:0{mac} type veth peer name far{mac}; "))
+        .collect();
+    let config = format!("hilum 1\n[system]\n{lines}{WORKLOAD}");
+    host.start_wrapped(&config, &["unshare", "--net", "sh", "-c", &format!("{make} exec \"$@\""), "sh"])
+}
+
+/// systemd-udevd: does not rename to a name that another card has since v197 (EEXIST is logged, the kernel's name stays);
+/// before it went over `rename1`.
+#[test]
+fn cards_whose_names_the_kernel_has_swapped_have_what_their_lines_say() {
+    for (cards, lines, wanted) in [
+        (
+            &[("eth0", 1), ("eth1", 2)][..],
+            "link eth1 mac=02:00:00:00:00:01 192.168.1.2/24\nlink eth0 mac=02:00:00:00:00:02 192.168.2.2/24\n",
+            &[("eth1", 1), ("eth0", 2)][..],
+        ),
+        // In a circle of three, with lines in another order.
+        (
+            &[("eth0", 1), ("eth1", 2), ("eth2", 3)],
+            "link eth0 mac=02:00:00:00:00:03 192.168.3.2/24\nlink eth2 mac=02:00:00:00:00:02 192.168.2.2/24\n\
+             link eth1 mac=02:00:00:00:00:01 192.168.1.2/24\n",
+            &[("eth1", 1), ("eth2", 2), ("eth0", 3)],
+        ),
+        // The other one has a line without an address of its own: it is what is left.
+        (
+            &[("eth0", 1), ("eth1", 2)],
+            "link eth0 192.168.2.2/24\nlink eth1 mac=02:00:00:00:00:01 192.168.1.2/24\n",
+            &[("eth1", 1), ("eth0", 2)],
+        ),
+    ] {
+        let host = host_or_return!();
+        let namespace = swapped(&host, cards, lines);
+        namespace.console.expect("workload \"a\": started", SOON).expect("it starts");
+        for (name, number) in wanted {
+            let address = format!("address 192.168.{number}.2/24 on {name}\n");
+            until(&address, || net(&namespace).contains(&address));
+            let text = net(&namespace);
+            let card = text.lines().find(|line| line.starts_with(&format!("link {name} "))).unwrap_or_default();
+            assert!(card.contains(&format!("02:00:00:00:00:0{number}")), "{name}: {text}");
+        }
+        let text = namespace.console.text();
+        assert!(!text.contains("EEXIST") && !text.contains("EBUSY"), "{text}");
+        assert!(!net(&namespace).contains("link rename"), "{}", net(&namespace));
+    }
+}

@@ -1,0 +1,105 @@
+//! Domains in which names are looked up, as networks tell of them: the `search` line of resolv.conf(5).
+//!
+//! What a server or a router says is a stranger's word: a domain has letters, digits, `-`, `_` and dots, or it is none.
+
+/// Bytes of the domains of one link, with a space between two.
+pub const SEARCH_BYTES: usize = 128;
+/// Bytes of one domain that is kept.
+const DOMAIN_BYTES: usize = 64;
+/// Domains that are kept of one option.
+const DOMAINS: usize = 6;
+
+/// A domain.
+pub type Domain = heapless::String<DOMAIN_BYTES>;
+
+/// Domains with a space between two, then zero bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Search(pub [u8; SEARCH_BYTES]);
+
+impl Search {
+    /// No domain.
+    pub const EMPTY: Self = Self([0; SEARCH_BYTES]);
+
+    /// Adds a domain, if it is one, is not there yet and fits as a whole.
+    pub fn push(&mut self, domain: &str) {
+        let used = self.text().len();
+        let start = if used == 0 { 0 } else { used + 1 };
+        let is_new = self.iter().all(|known| known != domain);
+        let Some(place) = self.0.get_mut(start..start + domain.len()) else { return };
+        if is_domain(domain) && is_new {
+            place.copy_from_slice(domain.as_bytes());
+            if used > 0 {
+                self.0[used] = b' ';
+            }
+        }
+    }
+
+    /// The domains, with a space between two.
+    pub fn text(&self) -> &str {
+        let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(SEARCH_BYTES);
+        core::str::from_utf8(&self.0[..end]).unwrap_or_default()
+    }
+
+    /// Each domain. What another process wrote there is looked at again.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.text().split(' ').filter(|domain| is_domain(domain))
+    }
+}
+
+/// Whether a text is a domain of letters, digits, `-` and `_`, with single dots between its labels.
+fn is_domain(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+    };
+    text.len() <= DOMAIN_BYTES && text.split('.').all(is_label)
+}
+
+/// Gives the domains of a list of names as DNS writes them (RFC 1035 3.1), with the references to earlier places of
+/// 4.1.4. The list ends at the first name that is none, and at the zero bytes that fill up an option of RFC 8106 5.2. A
+/// name that is no domain for [`Search`] is left out.
+pub fn read(list: &[u8], tell: &mut dyn FnMut(&str)) {
+    let mut at = 0;
+    for _ in 0..DOMAINS {
+        let mut domain = Domain::new();
+        let Some(next) = read_one(list, at, &mut domain) else { return };
+        if is_domain(&domain) {
+            tell(&domain);
+        }
+        at = next;
+    }
+}
+
+/// Reads one name; returns where the next one begins. `None` where it ends outside, or refers to what is not before it.
+fn read_one(list: &[u8], start: usize, domain: &mut Domain) -> Option<usize> {
+    // A reference leads to before where the part began that it ends, so that no name is endless.
+    let (mut at, mut part, mut next) = (start, start, None);
+    loop {
+        let length = usize::from(*list.get(at)?);
+        match length {
+            0 => return Some(next.unwrap_or(at + 1)),
+            1..=63 => {
+                let label = core::str::from_utf8(list.get(at + 1..at + 1 + length)?).unwrap_or("?");
+                let dot = if domain.is_empty() { "" } else { "." };
+                if domain.push_str(dot).is_err() || domain.push_str(label).is_err() {
+                    // Too long to be kept: it is no domain then.
+                    domain.clear();
+                    let _ = domain.push_str("?");
+                }
+                at += 1 + length;
+            }
+            0xc0.. => {
+                let to = (length & 0x3f) << 8 | usize::from(*list.get(at + 1)?);
+                next = next.or(Some(at + 2));
+                if to >= part {
+                    return None;
+                }
+                (at, part) = (to, to);
+            }
+            _ => return None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

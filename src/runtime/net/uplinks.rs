@@ -1,0 +1,189 @@
+//! The default routes of the board's links: set while a link has a carrier, taken back when it loses it, in the order of
+//! the lines ([`hilum::uplink`]). And what `hilum net` says of that.
+
+use super::link_state::{HostLinks, LinkState};
+use super::{exchange, route_socket};
+use crate::console::Console;
+use crate::os::clock::monotonic_ms;
+use crate::os::errno::describe;
+use core::fmt::Arguments;
+use core::net::IpAddr;
+use hilum::config::{Config, HostLink, Prefix, limits};
+use hilum::dhcp::Lease;
+use hilum::fixed_string::{append, text};
+use hilum::netlink::{add_route, delete_route};
+use hilum::uplink::{Standing, Uplink, metric, standing};
+use rustix::io::Errno;
+
+/// Bytes of a line that `hilum net` prints: a lease with its three time servers and its domains.
+const LINE_BYTES: usize = 384;
+
+/// Gives each route of a lease, in the order in which the kernel takes them: first those to what is on the link, among them
+/// routers outside of the lease's network. A link with a gateway of its own has no default route by a lease.
+fn each_route(link: &HostLink<'_>, lease: &Lease, tell: &mut dyn FnMut(Prefix, Option<IpAddr>)) {
+    for route in lease.all_routes() {
+        match route.router() {
+            None => tell(route.prefix(), None),
+            Some(router) if !lease.prefix().contains(router) => tell(Prefix::host(router), None),
+            Some(_) => {}
+        }
+    }
+    let has_line = link.gateways.iter().any(IpAddr::is_ipv4);
+    for route in lease.all_routes().filter(|route| route.length > 0 || !has_line) {
+        if let Some(router) = route.router() {
+            tell(route.prefix(), Some(router));
+        }
+    }
+}
+
+impl LinkState {
+    /// Whether the routes of its lease are not to be counted on.
+    const fn is_unconfirmed(&self) -> bool {
+        self.lease.is_some() && !self.is_confirmed
+    }
+
+    /// Whether it stands back behind others; `None` without a carrier.
+    pub(super) fn stands_back(&self) -> Option<bool> {
+        self.has_carrier.then_some(self.is_silent || self.is_unconfirmed())
+    }
+
+    /// Takes the lease's routes away.
+    pub(super) fn remove_routes(&mut self, link: &HostLink<'_>, lease: &Lease) {
+        if let Some(metric) = self.lease_metric.take() {
+            // What the kernel has taken away by itself is gone.
+            let _ = route_socket().and_then(|socket| {
+                exchange(&socket, &mut |writer| {
+                    each_route(link, lease, &mut |to, via| delete_route(writer, self.index, to, via, metric));
+                })
+            });
+        }
+    }
+
+    /// Sets the routes of its line and of its lease with the metrics that its state asks for: new ones first, so that there
+    /// is always one.
+    ///
+    /// # Errors
+    /// The kernel's.
+    fn set_routes(&mut self, link: &HostLink<'_>, place: usize) -> Result<(), Errno> {
+        let own = metric(place, self.has_carrier, self.is_silent);
+        let leased = self.lease.and_then(|_| metric(place, self.has_carrier, self.is_silent || self.is_unconfirmed()));
+        let before = (self.own_metric, self.lease_metric);
+        if before == (own, leased) {
+            return Ok(());
+        }
+        (self.own_metric, self.lease_metric) = (own, leased);
+        let (index, lease) = (self.index, self.lease);
+        let socket = route_socket()?;
+        let (mut added, mut is_adding) = (Ok(()), true);
+        for metrics in [(own, leased), before] {
+            let is_changed = |is_lease: bool| if is_lease { before.1 != leased } else { before.0 != own };
+            let done = exchange(&socket, &mut |writer| {
+                let mut set = |to: Prefix, via: Option<IpAddr>, metric: u32| {
+                    if is_adding {
+                        add_route(writer, index, to, via, metric);
+                    } else {
+                        delete_route(writer, index, to, via, metric);
+                    }
+                };
+                if let Some(metric) = metrics.0.filter(|_| is_changed(false)) {
+                    link.gateways.iter().for_each(|via| set(Prefix::everywhere(*via), Some(*via), metric));
+                }
+                if let (Some(metric), Some(lease)) = (metrics.1.filter(|_| is_changed(true)), &lease) {
+                    each_route(link, lease, &mut |to, via| set(to, via, metric));
+                }
+            });
+            if is_adding {
+                added = done;
+            }
+            is_adding = false;
+        }
+        added
+    }
+
+    /// What is known of it as an uplink in one family.
+    fn uplink(&self, link: &HostLink<'_>, is_ipv4: bool) -> Uplink {
+        let by_lease = is_ipv4 && self.lease.is_some_and(|lease| lease.default_router().is_some());
+        let has_line = link.gateways.iter().any(|gateway| gateway.is_ipv4() == is_ipv4);
+        Uplink {
+            is_there: self.index != 0,
+            has_carrier: self.has_carrier,
+            has_router: has_line || by_lease,
+            is_silent: self.is_silent,
+            is_unconfirmed: !has_line && by_lease && !self.is_confirmed,
+        }
+    }
+}
+
+impl HostLinks {
+    /// Sets the default routes of the link at `place` as its state asks for.
+    pub(super) fn set_routes(&mut self, config: &Config<'_>, place: usize, console: &mut Console) {
+        let (Some(link), Some(known)) = (config.system.network.links.get(place), self.known.get_mut(place)) else {
+            return;
+        };
+        if let Err(errno) = known.set_routes(link, place) {
+            console.info(format_args!("link {}: routes: {}", link.name, describe(errno)));
+        }
+    }
+
+    /// Ends leases whose time is over, which nobody has renewed: a link without a carrier has no client.
+    pub(super) fn end_leases(&mut self, config: &Config<'_>, now: u64, console: &mut Console) {
+        let mut has_changed = false;
+        for (place, link) in config.system.network.links.iter().enumerate() {
+            if self.known[place].lease_ends_at.is_some_and(|at| at <= now) {
+                self.end_lease(place, link, console);
+                has_changed = true;
+            }
+        }
+        if has_changed {
+            self.retry(config, console);
+            self.write_name_servers(config, console);
+        }
+    }
+
+    /// Gives a line for each uplink and each lease.
+    pub(crate) fn describe(&self, config: &Config<'_>, tell: &mut dyn FnMut(&str)) {
+        let mut say = |words: Arguments<'_>| tell(&text::<LINE_BYTES>(words));
+        let links = &config.system.network.links;
+        for is_ipv4 in [true, false] {
+            let mut all = [Uplink::default(); limits::HOST_LINKS];
+            for (uplink, (link, known)) in all.iter_mut().zip(links.iter().zip(&self.known)) {
+                *uplink = known.uplink(link, is_ipv4);
+            }
+            for (place, link) in links.iter().enumerate() {
+                let asks = if is_ipv4 { link.has_dhcp } else { link.has_slaac };
+                if !asks && !all[place].has_router && link.gateways.iter().all(|gateway| gateway.is_ipv4() != is_ipv4) {
+                    continue;
+                }
+                let (name, family) = (link.name, if is_ipv4 { "IPv4" } else { "IPv6" });
+                match standing(&all[..links.len()], place) {
+                    Standing::Used => say(format_args!("uplink {name} {family}: used")),
+                    Standing::After(other) => {
+                        let other = links.get(other).map_or("", |other| other.name);
+                        say(format_args!("uplink {name} {family}: not used: {other} comes first"));
+                    }
+                    other => say(format_args!("uplink {name} {family}: not used: {}", other.reason())),
+                }
+            }
+        }
+        for (link, known) in links.iter().zip(&self.known) {
+            let Some(lease) = &known.lease else { continue };
+            let mut line =
+                text::<LINE_BYTES>(format_args!("lease {}: {} from {}", link.name, lease.prefix(), lease.server));
+            // What does not fit is cut off.
+            let mut add = |words: Arguments<'_>| _ = append(&mut line, words);
+            if let Some(ends_at) = known.lease_ends_at {
+                add(format_args!(", {} s left", ends_at.saturating_sub(monotonic_ms()) / 1_000));
+            }
+            if lease.mtu > 0 {
+                add(format_args!(", mtu {}", lease.mtu));
+            }
+            for (words, servers) in [(", name server", &lease.name_servers), (", time server", &lease.time_servers)] {
+                for server in servers.iter().filter(|server| !server.is_unspecified()) {
+                    add(format_args!("{words} {server}"));
+                }
+            }
+            lease.search.iter().for_each(|domain| add(format_args!(", search {domain}")));
+            tell(&line);
+        }
+    }
+}
