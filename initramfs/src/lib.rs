@@ -21,6 +21,7 @@ pub mod modules;
 mod node;
 pub mod oci;
 pub mod pack;
+pub mod sbom;
 pub mod sizes;
 pub mod tar_reader;
 pub mod tree;

@@ -8,7 +8,7 @@ use hilum::Architecture;
 use hilum_initramfs::build::Places;
 use hilum_initramfs::description::Description;
 use hilum_initramfs::untrusted::escaped;
-use hilum_initramfs::{Compression, Image, elf};
+use hilum_initramfs::{Compression, Image, elf, sbom};
 use std::path::{Path, PathBuf};
 
 /// Builds initramfs images for hilum, and checks the board's ELF files.
@@ -72,6 +72,11 @@ enum Command {
         #[arg(long)]
         forbid: Vec<String>,
     },
+    /// Writes what is in an ELF file or in an image, as a CycloneDX document.
+    Sbom {
+        #[command(subcommand)]
+        of: Sbom,
+    },
     /// Shows where the bytes of an ELF file with symbols are.
     Sizes {
         /// The file.
@@ -79,6 +84,48 @@ enum Command {
         /// How many of the largest functions are shown.
         #[arg(long, default_value_t = 25)]
         largest: usize,
+    },
+}
+
+#[derive(Subcommand)]
+enum Sbom {
+    /// The crates of PID 1, and their licences' texts.
+    Elf {
+        /// The ELF file.
+        file: PathBuf,
+        /// What cargo metadata prints of src/runtime for the file's target.
+        #[arg(long)]
+        metadata: PathBuf,
+        /// The lock file of src/runtime.
+        #[arg(long)]
+        lock: PathBuf,
+        /// A file with what rustc --version prints.
+        #[arg(long)]
+        rustc: PathBuf,
+        /// The name of the ELF file in the release.
+        #[arg(long)]
+        name: String,
+        /// The document to write.
+        #[arg(long)]
+        output: PathBuf,
+        /// The file to write licences' texts to.
+        #[arg(long)]
+        licenses: PathBuf,
+    },
+    /// The Debian packages of an image.
+    Image {
+        /// Description files.
+        #[arg(required = true)]
+        descriptions: Vec<PathBuf>,
+        /// The list of packages with their versions.
+        #[arg(long)]
+        lock: PathBuf,
+        /// The name of the image in the release.
+        #[arg(long)]
+        name: String,
+        /// The document to write.
+        #[arg(long)]
+        output: PathBuf,
     },
 }
 
@@ -108,6 +155,7 @@ fn run(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Site { config, output } => site(&config, &output),
+        Command::Sbom { of } => write_sbom(&of),
         Command::Inspect { image, architecture, reference } => {
             let container = hilum_initramfs::oci::read(&image, architecture, reference.as_deref())?;
             println!("# {} files and folders\n{}", container.tree.iter().count(), container.lines().trim_end());
@@ -128,6 +176,27 @@ fn run(command: Command) -> Result<()> {
                 return Ok(());
             }
             bail!("{}: {}", file.display(), faults.join("; "))
+        }
+    }
+}
+
+fn write_sbom(of: &Sbom) -> Result<()> {
+    let string = |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
+    let write = |path: &Path, text: &str| std::fs::write(path, text).with_context(|| path.display().to_string());
+    match of {
+        Sbom::Elf { file, metadata, lock, rustc, name, output, licenses } => {
+            let mut crates = sbom::Crates::read(&string(metadata)?, &string(lock)?, "hilum-runtime")?;
+            crates.add_core(&string(rustc)?)?;
+            write(licenses, &crates.licenses()?)?;
+            let whole = sbom::whole("firmware", name, Some(file))?;
+            write(output, &sbom::document(&whole, &crates.components, Some(&crates))?)
+        }
+        Sbom::Image { descriptions, lock, name, output } => {
+            let description = Description::read(descriptions)?;
+            let architecture = description.architecture.as_deref().context("no description says the architecture")?;
+            let release = description.release.as_deref().unwrap_or("bookworm");
+            let packages = sbom::packages(&string(lock)?, architecture, release, &description.packages())?;
+            write(output, &sbom::document(&sbom::whole("firmware", name, None)?, &packages, None)?)
         }
     }
 }

@@ -8,6 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 use hilum_initramfs::elf;
 use hilum_initramfs::tree::{Kind, Tree};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -127,9 +128,10 @@ fn measure_set(tree: &Tree, set: &Set) -> Result<Row> {
         let facts = elf::facts(&bytes).context("no ELF file")?;
         let loader = facts.interpreter.iter().filter_map(|path| path.rsplit('/').next()).map(str::to_owned);
         for name in facts.libraries.into_iter().chain(loader) {
-            if !libraries.contains_key(&name) {
-                let found = library(tree, &name)?.with_context(|| format!("no package has the library {name}"))?;
-                libraries.insert(name, found.len());
+            if let Entry::Vacant(place) = libraries.entry(name) {
+                let name = place.key();
+                let found = library(tree, name)?.with_context(|| format!("no package has the library {name}"))?;
+                place.insert(found.len());
                 waiting.push(found);
             }
         }
