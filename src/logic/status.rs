@@ -56,7 +56,7 @@ impl fmt::Display for Details<'_> {
                 ExitReason::NoProcess => formatter.write_str("no process could be made")?,
                 ExitReason::NotReady => formatter.write_str("not ready in time")?,
                 ExitReason::Unhealthy => formatter.write_str("unhealthy")?,
-                ExitReason::Early => formatter.write_str("ended before it was ready")?,
+                ExitReason::Early => formatter.write_str("exited before it was ready")?,
             }
         }
         if !status.need.is_empty() {

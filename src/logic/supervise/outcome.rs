@@ -12,7 +12,7 @@ pub enum Outcome {
     Failed,
     /// It was not started, because the workload with this index, which it needs, failed.
     Need(usize),
-    /// It ended before it was ready, and is tried again.
+    /// It exited before it was ready, and is tried again.
     Retried,
     /// Somebody asked it to stop meanwhile.
     Stopped,

@@ -21,19 +21,19 @@ pub(super) fn print(console: &mut Console, config: &Config<'_>, notice: Notice) 
             console.info(format_args!("workload \"{name}\": not ready within {within_ms} ms; see: hilum log {name}"));
         }
         Notice::ExitedEarly(index) => console.info(format_args!(
-            "workload \"{}\": ended before it was ready; if it went to the background, keep it in the foreground, as httpd -f does",
+            "workload \"{}\": exited before it was ready; if it daemonizes, keep it in the foreground (httpd -f)",
             name(index)
         )),
         Notice::Unhealthy(index, failures) => {
             let ending = plural(failures.into());
             let name = name(index);
             console.info(format_args!(
-                "workload \"{name}\": unhealthy: {failures} bad check{ending}; see: hilum log {name}"
+                "workload \"{name}\": unhealthy: {failures} failed check{ending}; see: hilum log {name}"
             ));
         }
         Notice::RestartWithNeed(index, need) => {
             console.info(format_args!(
-                "workload \"{}\": restarted with \"{}\", which keeps failing",
+                "workload \"{}\": restarting, because \"{}\" keeps failing",
                 name(index),
                 name(need)
             ));
@@ -44,7 +44,10 @@ pub(super) fn print(console: &mut Console, config: &Config<'_>, notice: Notice) 
             console.info(format_args!("workload \"{name}\": not started: \"{need}\" failed; see: hilum log {need}"));
         }
         Notice::NotKilled(index) => {
-            console.error(format_args!("workload \"{}\": cannot be killed, going on without it", name(index)));
+            console.error(format_args!(
+                "workload \"{}\": still running after SIGKILL, continuing without it",
+                name(index)
+            ));
         }
         Notice::ShutDown(_, count) if count > 0 => {
             console.info(format_args!("stopping {count} workload{}", plural(count)));
@@ -78,7 +81,7 @@ pub(super) fn killed(console: &mut Console, name: &str, signal: u8, out_of_memor
             limit >> 10
         )),
         None if signal == SIGSYS => console.info(format_args!(
-            "workload \"{name}\": killed by {signal_name}: a system call of another architecture (seccomp)"
+            "workload \"{name}\": killed by {signal_name}: system call of another architecture (seccomp)"
         )),
         None => console.info(format_args!("workload \"{name}\": killed by {signal_name}")),
     }
@@ -87,7 +90,7 @@ pub(super) fn killed(console: &mut Console, name: &str, signal: u8, out_of_memor
 fn limit(console: &mut Console, workload: &Workload<'_>) {
     let Some(limit) = workload.restart.limit else { return };
     let then = match limit.on_limit {
-        LimitAction::Stop => "it stays down until it is started",
+        LimitAction::Stop => "stopped until the next start",
         LimitAction::Reboot => "reboot",
         LimitAction::Poweroff => "power off",
     };

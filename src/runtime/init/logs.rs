@@ -219,7 +219,7 @@ fn show(ring: &mut Ring<RING_BYTES>, line: &[u8], sink: &mut LineSink<'_>) {
 fn show_suppressed(ring: &mut Ring<RING_BYTES>, count: u32, sink: &mut LineSink<'_>) {
     if count > 0 {
         // Ten digits fit.
-        let text = hilum::fixed_string::text::<64>(format_args!("({count} lines above the rate were not kept)"));
+        let text = hilum::fixed_string::text::<64>(format_args!("({count} lines over the rate limit dropped)"));
         show(ring, text.as_bytes(), sink);
     }
 }

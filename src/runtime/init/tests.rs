@@ -238,7 +238,7 @@ fn reload_moves_nothing_of_what_goes_on() {
     assert_eq!(["a", "b"].map(|name| fake::pid_of(name).expect("it runs")), pids);
     board.execute(&["c", "d"]);
     let lines = board.lines();
-    assert!(lines.contains("configuration taken over: 1 stopped, 2 new, 2 as before"), "{lines}");
+    assert!(lines.contains("configuration reloaded: 1 stopped, 2 started, 2 unchanged"), "{lines}");
     // What comes from a workload whose place in the file is another one is still its own.
     for name in ["a", "b", "c", "d"] {
         say(name, &format!("of {name}\n"));

@@ -215,7 +215,7 @@ impl Workloads {
         crate::net::adopt(new, &mut cx.console);
         let same = kept.iter().count();
         let (gone, fresh) = (old.workloads.len() - same, new.workloads.len() - same);
-        cx.console.info(format_args!("configuration taken over: {gone} stopped, {fresh} new, {same} as before"));
+        cx.console.info(format_args!("configuration reloaded: {gone} stopped, {fresh} started, {same} unchanged"));
         self.supervisor.adopt(new, kept, now);
         self.carry_out(cx);
     }

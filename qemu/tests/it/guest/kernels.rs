@@ -231,7 +231,7 @@ fn run(arch: Architecture, release: &str) -> String {
     );
     image.folder("x", 0o755);
     let down = run_on(arch, release, &image, "");
-    has_line(&down, "hilum: workload \"stays\": stop: not done in time, killing it");
+    has_line(&down, "hilum: workload \"stays\": stop timed out, sending SIGKILL");
     has_line(&down, "hilum: workload \"stays\": killed by SIGKILL");
     has_line(&down, "hilum: power off");
     console

@@ -49,7 +49,7 @@ fn daemon_behind_a_shell_gets_the_signal_and_its_grace() {
             namespace.console.expect("a | up", SOON).expect("it starts");
             assert_eq!(host_root.ask(&["stop", "a", "-w"]), (0, String::new()));
             let console = namespace.console.expect("a | flushed", SOON).expect("it had its grace");
-            assert!(!console.contains("not done in time"), "{script} {exec} {lines}\n{console}");
+            assert!(!console.contains("stop timed out"), "{script} {exec} {lines}\n{console}");
         }
     }
 }
@@ -83,15 +83,15 @@ fn missed_stop_says_that_the_first_process_has_no_handler() {
     namespace.console.expect("started", SOON).expect("it starts");
     assert_eq!(host_root.ask(&["stop", "a", "-w"]).0, 0);
     let console = namespace.console.expect("killed by", SOON).expect("it is killed");
-    let reason = "hilum: workload \"a\": stop: not done in time, killing it: its first process has no handler for SIGTERM; \
-        where that is a shell, start the program with exec, or add the line: reaper";
+    let reason = "hilum: workload \"a\": stop timed out, sending SIGKILL; its first process does not handle SIGTERM; \
+        if it is a shell, start the program with exec, or add: reaper";
     has_line(&console, reason);
     // One that has a handler and takes its time is not blamed for that.
     let namespace = start(&host_root, "exec /bin/probe do stay\nstop USR1 300ms");
     namespace.console.expect("a | ready", SOON).expect("it starts");
     assert_eq!(host_root.ask(&["stop", "a", "-w"]).0, 0);
     let console = namespace.console.expect("killed by", SOON).expect("it is killed");
-    has_line(&console, "hilum: workload \"a\": stop: not done in time, killing it");
+    has_line(&console, "hilum: workload \"a\": stop timed out, sending SIGKILL");
 }
 
 #[test]
@@ -164,5 +164,5 @@ fn machine_that_goes_down_leaves_daemons_behind_a_shell_their_grace(arch: Archit
     }
     has_line(&console, "hilum: workload \"user\": not started: \"web\" failed; see: hilum log web");
     has_in_order(&console, &["hilum: workload \"timer\": gave up", "hilum: power off"]);
-    assert!(!console.contains("not done in time"), "{console}");
+    assert!(!console.contains("stop timed out"), "{console}");
 }

@@ -71,7 +71,7 @@ fn restart_during_a_reload_does_not_keep_the_old_configuration() {
     let mut reload = host_root.command(&["reload"]).stdout(Stdio::null()).spawn().expect("hilum");
     host_root.expect_state("a", "stopping");
     assert_eq!(host_root.ask(&["restart", "a"]).0, 0);
-    let console = namespace.console.expect("configuration taken over: 1 stopped, 1 new, 1 as before", SOON);
+    let console = namespace.console.expect("configuration reloaded: 1 stopped, 1 started, 1 unchanged", SOON);
     let ended = reload.try_wait();
     let _ = reload.kill();
     let _ = reload.wait();
@@ -100,7 +100,7 @@ fn workload_that_is_stopped_while_it_is_set_up_ends_at_once() {
     namespace.signal(rustix::process::Signal::TERM).expect("PID 1");
     let (_, console) = namespace.wait(SOON).expect("it ends");
     drop(silent);
-    assert!(!console.contains("not done in time"), "{console}");
+    assert!(!console.contains("stop timed out"), "{console}");
 }
 
 /// PID 1 opens nothing that is not in the kernel's memory: a copy waits for it, and for every other way it is.
@@ -200,7 +200,7 @@ fn file_that_does_not_answer_is_a_bad_check() {
         silent.folder.display()
     );
     let namespace = host_root.start(&config);
-    namespace.console.expect("workload \"a\": unhealthy: 2 bad checks", SOON).expect("it is not well");
+    namespace.console.expect("workload \"a\": unhealthy: 2 failed checks", SOON).expect("it is not well");
 }
 
 #[test]

@@ -74,12 +74,12 @@ fn line_of_a_notice_that_cannot_be_read_costs_that_line_alone() {
     for notice in ["READY=1|STATUS=~", "STATUS=~|READY=1", "EXTEND_TIMEOUT_USEC=x|~|READY=1", "READY=1|STATUS=^"] {
         let namespace = start(&host_root, &format!("exec /bin/probe do notify:{notice} stay\nready notify"));
         let console = namespace.console.expect("b | ready", SOON).unwrap_or_else(|error| panic!("{notice}: {error}"));
-        assert_eq!(console.contains("5015 bytes in one datagram"), notice.ends_with('^'), "{console}");
+        assert_eq!(console.contains("datagram of 5015 bytes"), notice.ends_with('^'), "{console}");
     }
     // READY=1 behind what is read is not heard, but that is told.
     let namespace = start(&host_root, "exec /bin/probe do notify:STATUS=^|READY=1 stay\nready notify within=1s");
     let console = namespace.console.expect("not started", SOON).expect("it is not ready");
-    has_line(&console, "hilum: workload \"a\": notify: 5015 bytes in one datagram; what is behind 4096 was not read");
+    has_line(&console, "hilum: workload \"a\": notify: datagram of 5015 bytes cut to 4096");
 }
 
 #[test]
@@ -123,10 +123,10 @@ fn failing_check_of_every_kind_ends_in_a_restart_and_then_in_the_limit() {
         has_in_order(
             &console,
             &[
-                "hilum: workload \"a\": unhealthy: 2 bad checks; see: hilum log a",
+                "hilum: workload \"a\": unhealthy: 2 failed checks; see: hilum log a",
                 "a | got TERM",
                 "hilum: workload \"a\": restart 1 in 1 ms",
-                "hilum: workload \"a\": unhealthy: 2 bad checks; see: hilum log a",
+                "hilum: workload \"a\": unhealthy: 2 failed checks; see: hilum log a",
                 "hilum: workload \"a\": gave up after 1 restart in 60 s: power off",
             ],
         );
@@ -164,7 +164,7 @@ fn check_that_never_answers_counts_as_bad_and_leaves_no_process() {
     let namespace =
         start(&host_root, "exec /bin/probe on-term\nhealth exec /bin/probe sleep 100000 interval=100ms failures=3");
     let console = namespace.console.expect("unhealthy", SOON).expect("it is found out");
-    has_line(&console, "hilum: workload \"a\": unhealthy: 3 bad checks; see: hilum log a");
+    has_line(&console, "hilum: workload \"a\": unhealthy: 3 failed checks; see: hilum log a");
     let init = namespace.process_one().expect("PID 1").as_raw_nonzero();
     let children = || std::fs::read_to_string(format!("/proc/{init}/task/{init}/children")).expect("its children");
     let until = Instant::now() + SOON;
@@ -219,11 +219,11 @@ fn dependents_are_restarted_with_what_keeps_failing() {
         &console,
         &[
             "hilum: workload \"a\": restart 3",
-            "hilum: workload \"b\": restarted with \"a\", which keeps failing",
+            "hilum: workload \"b\": restarting, because \"a\" keeps failing",
             "b | got TERM",
         ],
     );
-    assert!(!console.split("restart 3").next().expect("a start").contains("which keeps failing"), "{console}");
+    assert!(!console.split("restart 3").next().expect("a start").contains("keeps failing"), "{console}");
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn at_stop_workloads_run_one_after_the_other_when_all_is_over() {
             "a | got TERM",
             "last | last",
             "hilum: workload \"slow\": started",
-            "hilum: workload \"slow\": stop: not done in time, killing it",
+            "hilum: workload \"slow\": stop timed out, sending SIGKILL",
             "hilum: power off",
         ],
     );
@@ -263,7 +263,8 @@ fn with_busybox() -> Option<Host> {
 #[test]
 fn daemon_that_goes_to_the_background_is_no_success_and_is_called_that() {
     let Some(host_root) = with_busybox() else { return };
-    let early = "hilum: workload \"a\": ended before it was ready; if it went to the background, keep it in the foreground, as httpd -f does";
+    let early =
+        "hilum: workload \"a\": exited before it was ready; if it daemonizes, keep it in the foreground (httpd -f)";
     for reaper in ["", "reaper\n"] {
         let namespace = start(&host_root, &format!("exec /bin/httpd -p 81\nready tcp 81\n{reaper}"));
         let console = namespace.console.expect("\"b\": not started", SOON).expect("it has not come up");
@@ -294,7 +295,7 @@ fn end_with_status_0_before_the_readiness_that_a_line_waits_for_is_restarted_on_
              restart on-failure delay=1ms max=1ms limit=2/1m else=poweroff\n[workload b]\nroot ROOT\nexec /bin/probe exit 0\nneeds a\n"
         );
         let (_, console) = host_root.run(&config);
-        assert_eq!(console.matches("\"a\": ended before it was ready;").count(), 3, "{ready}\n{console}");
+        assert_eq!(console.matches("\"a\": exited before it was ready;").count(), 3, "{ready}\n{console}");
         has_line(&console, "hilum: workload \"a\": gave up after 2 restarts in 60 s: power off");
         assert!(!console.contains("\"b\": started"), "{ready}\n{console}");
     }

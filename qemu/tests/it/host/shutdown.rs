@@ -123,7 +123,7 @@ fn workload_that_ignores_term_is_killed_after_its_grace() {
     assert!(asked.elapsed() >= Duration::from_millis(300), "it did not get its grace");
     has_in_order(
         &console,
-        &["hilum: workload \"a\": stop: not done in time, killing it", "hilum: workload \"a\": killed by SIGKILL"],
+        &["hilum: workload \"a\": stop timed out, sending SIGKILL", "hilum: workload \"a\": killed by SIGKILL"],
     );
 }
 

@@ -122,7 +122,7 @@ impl Workloads {
             if is_cut && !core::mem::replace(&mut self.slots[slot].is_cut, true) {
                 let name = cx.config.get().workloads[index].name;
                 cx.console.info(format_args!(
-                    "workload \"{name}\": notify: {length} bytes in one datagram; what is behind {NOTICE_BYTES} was not read"
+                    "workload \"{name}\": notify: datagram of {length} bytes cut to {NOTICE_BYTES}"
                 ));
             }
             if let Some(text) = notice.status {

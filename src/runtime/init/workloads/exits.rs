@@ -123,7 +123,7 @@ impl Workloads {
             }
             Err(errno) => {
                 cx.console.info(format_args!(
-                    "workload \"{}\": {}: processes that it left behind may run on",
+                    "workload \"{}\": {}: its leftover processes may still run",
                     cx.config.get().workloads[index].name,
                     describe(errno)
                 ));
@@ -143,10 +143,10 @@ impl Workloads {
         match end {
             ExitReason::Exit(0) => {}
             ExitReason::Exit(count) => cx.console.info(format_args!(
-                "workload \"{name}\": {count} process{} left behind cannot be killed",
+                "workload \"{name}\": {count} leftover process{} still running after SIGKILL",
                 if count == 1 { "" } else { "es" }
             )),
-            _ => cx.console.info(format_args!("workload \"{name}\": processes that it left behind may run on")),
+            _ => cx.console.info(format_args!("workload \"{name}\": its leftover processes may still run")),
         }
         self.read_last(cx, index, LAST_HELPINGS);
     }

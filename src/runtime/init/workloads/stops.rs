@@ -65,13 +65,13 @@ impl Workloads {
         let config = cx.config.clone();
         let workload = &config.get().workloads[index];
         let (name, signal) = (workload.name, workload.stop.signal);
-        let late = format_args!("workload \"{name}\": stop: not done in time, killing it");
+        let late = format_args!("workload \"{name}\": stop timed out, sending SIGKILL");
         // Nobody asks those that run as the board goes down.
         if self.hears(cx, index, signal.0) || workload.supervision.at_stop_ms > 0 {
             cx.console.info(late);
         } else {
             cx.console.info(format_args!(
-                "{late}: its first process has no handler for {signal}; where that is a shell, start the program with exec, or add the line: reaper"
+                "{late}; its first process does not handle {signal}; if it is a shell, start the program with exec, or add: reaper"
             ));
         }
         // Without cgroup.kill (before kernel 5.14, in a container) its first process takes the others with it: they

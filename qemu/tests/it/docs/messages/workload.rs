@@ -98,7 +98,7 @@ fn stubborn(host: &Host) -> String {
     running.console.expect("web | ready", SOON).expect("it starts");
     running.signal(rustix::process::Signal::TERM).expect("it runs");
     let (_, console) = running.wait(SOON).expect("it ends");
-    console.lines().find(|line| line.contains("stop:")).expect("its line").to_owned()
+    console.lines().find(|line| line.contains("stop timed out")).expect("its line").to_owned()
 }
 
 /// The first line of a boot that does not get to its workloads.

@@ -62,7 +62,7 @@ fn lines_above_the_rate_are_counted_and_quiet_ones_stay_off_the_console() {
     host_root.expect_state("a", "finished");
     let (_, log) = host_root.ask(&["log", "a"]);
     assert_eq!(log.lines().count(), 19, "{log}");
-    assert!(log.contains("(482 lines above the rate were not kept)\n"), "{log}");
+    assert!(log.contains("(482 lines over the rate limit dropped)\n"), "{log}");
     assert!(log.ends_with("flood line 499 of 500\n"), "the last words are kept\n{log}");
     assert_eq!(host_root.status("a")["dropped_lines"], 482);
     assert!(!namespace.console.text().contains("flood"), "{}", namespace.console.text());
@@ -134,7 +134,7 @@ fn flood_that_falls_silent_is_told_of_when_its_period_ends() {
     // It goes on running, and writes nothing more.
     let console = namespace.console.expect("a | ready", crate::support::SOON).expect("the last words");
     // Two words and their echoes were kept, of eleven further lines the last eight.
-    assert!(console.contains("a | (3 lines above the rate were not kept)"), "{console}");
+    assert!(console.contains("a | (3 lines over the rate limit dropped)"), "{console}");
     assert_eq!(host_root.status("a")["dropped_lines"], 3);
 }
 
