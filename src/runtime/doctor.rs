@@ -92,7 +92,7 @@ fn check_settings(tell: &mut dyn FnMut(bool, &str, &str, &str)) {
         let mut text = [0; 16];
         let present = sysctl::get(setting.name, &mut text);
         let is_good = present.is_ok_and(|text| setting.is_good(text));
-        let value = present.ok().and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("missing in this kernel");
+        let value = present.ok().and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("not in this kernel");
         let mut line = heapless::String::<96>::new();
         let fits = [setting.name, " is ", value].iter().all(|part| line.push_str(part).is_ok());
         let mut mend = heapless::String::<160>::new();

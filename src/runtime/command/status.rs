@@ -57,7 +57,7 @@ fn table(socket: &str, name: Option<&str>) -> i32 {
 
 fn head(system: &SystemStatus) {
     if system.is_going_down {
-        show(format_args!("the board goes down\n"));
+        show(format_args!("shutting down\n"));
     }
     if system.is_safe {
         show(format_args!(

@@ -33,7 +33,7 @@ impl LogPipe {
         let mut head: String<80> = String::new();
         // Two numbers and some words fit.
         if self.dropped > 0 {
-            let _ = append(&mut head, format_args!("({} lines did not get here)\n", self.dropped));
+            let _ = append(&mut head, format_args!("({} lines lost)\n", self.dropped));
         }
         let _ = append(&mut head, format_args!("{}.{:03} ", now_ms / 1_000, now_ms % 1_000));
         let whole = head.len() + line.len() + 1;

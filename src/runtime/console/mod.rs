@@ -121,7 +121,7 @@ impl Console {
         match opened {
             None => self.device = path,
             Some(errno) => {
-                self.error(format_args!("console {device}: {}; the kernel's console stays", describe(errno)));
+                self.error(format_args!("console {device}: {}; staying on the kernel's console", describe(errno)));
             }
         }
     }

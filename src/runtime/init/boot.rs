@@ -69,7 +69,7 @@ pub(super) fn boot(arguments: Arguments, prompt: prompt::Run) -> Init {
     boots.count_boot(config.system.boots, &mut console);
     let log_file = LogFile::start(config, &mut console);
     if boots.is_safe() {
-        console.error(format_args!("safe mode: only workloads that are marked safe start"));
+        console.error(format_args!("safe mode: starting only workloads marked safe"));
     }
     if options.doctor {
         if environment == Environment::Machine {

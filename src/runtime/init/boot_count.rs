@@ -34,7 +34,7 @@ impl BootCount {
         self.is_safe
     }
 
-    /// Returns how many boots in a row went badly before this one.
+    /// Returns how many failed boots in a row before this one.
     pub(super) fn bad_boots(&self) -> u32 {
         self.bad_boots
     }
@@ -48,12 +48,12 @@ impl BootCount {
                 self.bad_boots = count;
                 if count >= limit {
                     self.is_safe = true;
-                    console.error(format_args!("{count} boots in a row went badly"));
+                    console.error(format_args!("{count} failed boots in a row"));
                 }
             }
             Err(errno) => {
-                let why = if errno == Errno::LOOP { "no symbolic link may lead there; " } else { "" };
-                console.error(format_args!("boots {path}: {}: {why}bad boots are not counted", describe(errno)));
+                let why = if errno == Errno::LOOP { "symbolic links are not followed; " } else { "" };
+                console.error(format_args!("boots {path}: {}: {why}failed boots are not counted", describe(errno)));
             }
         }
     }

@@ -232,7 +232,7 @@ impl BootTasks {
             }
             Err(errno) => {
                 cx.console
-                    .error(format_args!("preparation: {}: no copy of this process; everything waits", describe(errno)));
+                    .error(format_args!("boot: cannot fork a helper: {}; continuing without it", describe(errno)));
                 run(task, is_first, cx.environment, config, &mut cx.console);
             }
         }

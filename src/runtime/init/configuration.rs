@@ -58,7 +58,7 @@ pub(super) fn read(
     let filled = buffer().fill(
         |bytes| {
             read_file(path, bytes).map_err(|errno| {
-                (tell.borrow_mut())(format_args!("{path}: {}: the configuration cannot be read; hilum.config= on the kernel command line names another one", describe(errno)));
+                (tell.borrow_mut())(format_args!("{path}: {}: cannot read the configuration; hilum.config= on the kernel command line selects another", describe(errno)));
             })
         },
         |bytes, config| {

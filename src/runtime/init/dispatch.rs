@@ -250,7 +250,7 @@ impl Init {
     fn open(&mut self) {
         let Self { cx, .. } = self;
         if let Err(errno) = self.control.open(cx) {
-            cx.console.error(format_args!("control socket: {}; commands reach nobody", describe(errno)));
+            cx.console.error(format_args!("control socket: {}; hilum commands will not work", describe(errno)));
         }
         if let Some(socket) = self.links.socket() {
             let _ = cx.events.watch(socket, Token::Links);
@@ -297,7 +297,7 @@ impl Init {
                     self.workloads.supervisor.shut_down(self.cx.config.get(), down, self.cx.now());
                 }
                 Some(down) => self.cx.console.error(format_args!(
-                    "{down}: asked for by a signal of process {}, which may not; write: hilum {}",
+                    "{down}: refused a signal from process {}; use: hilum {}",
                     signal.sender,
                     down.command()
                 )),
@@ -338,7 +338,7 @@ impl Init {
         }
         self.is_boot_complete = true;
         if let Err(errno) = workloads.finish_cgroups(cx.config.get()) {
-            cx.console.error(format_args!("control groups: own group: {}", describe(errno)));
+            cx.console.error(format_args!("cgroups: own cgroup: {}", describe(errno)));
         }
         // What it keeps, and not what the starts needed.
         memory::release_memory();

@@ -19,7 +19,7 @@ impl Unmade {
     /// One line for all of them; nothing where there are none.
     pub(super) fn print(&self, console: &mut Console) {
         if self.missing | self.refused != 0 {
-            console.error(format_args!("kernel settings: not made: {self}"));
+            console.error(format_args!("kernel settings not applied: {self}"));
         }
     }
 }
@@ -30,7 +30,7 @@ impl fmt::Display for Unmade {
         for (index, setting) in SETTINGS.iter().enumerate() {
             let bit = 1 << index;
             let why = if self.missing & bit != 0 {
-                "missing in this kernel"
+                "not in this kernel"
             } else if self.refused & bit != 0 {
                 "refused"
             } else {

@@ -54,7 +54,7 @@ impl LogFile {
         let is_writer = self.writer.take_if(|writer| *writer == pid).is_some();
         if is_writer {
             console.log_to_file(None);
-            console.error(format_args!("log: the file cannot be written any more"));
+            console.error(format_args!("log: the writer of the file exited; no longer writing it"));
         }
         is_writer
     }

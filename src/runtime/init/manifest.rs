@@ -48,13 +48,13 @@ fn print(console: &mut Console) {
     let _ = match first {
         Some((path, None)) => append(&mut what, format_args!(", such as {}", Printable(path.as_bytes()))),
         Some((path, Some(size))) => {
-            append(&mut what, format_args!(", such as {}, of which there are {size} bytes", Printable(path.as_bytes())))
+            append(&mut what, format_args!(", such as {} with {size} bytes", Printable(path.as_bytes())))
         }
         None => Ok(()),
     };
     console.error(format_args!(
-        "the image is not whole: {missing} file{} missing or short{what}; the board has too little memory for it, or the \
-         image was cut off",
-        if missing == 1 { " is" } else { "s are" }
+        "the image is incomplete: {missing} file{} missing or truncated{what}; too little memory, or the image was \
+         truncated",
+        crate::console::plural(missing as usize)
     ));
 }

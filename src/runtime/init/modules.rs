@@ -70,7 +70,7 @@ fn load_with(needs: &str, name: &str, parameters: &str) -> Result<(), Failure> {
     load(name, parameters)
 }
 
-const MISSING: &str = "it is not in /lib/modules";
+const MISSING: &str = "not in /lib/modules";
 
 /// Loads one module; that it is loaded, or built in under the same name, is as good.
 fn load(name: &str, parameters: &str) -> Result<(), Failure> {
@@ -82,8 +82,8 @@ fn load(name: &str, parameters: &str) -> Result<(), Failure> {
     let parameters = CStr::from_bytes_with_nul(text.as_bytes()).map_err(|_| (Errno::INVAL, ""))?;
     match rustix::system::finit_module(&file, parameters, 0) {
         Err(Errno::EXIST) => Ok(()),
-        Err(Errno::NOENT) => Err((Errno::NOENT, "it needs another module, whose line has to come before")),
-        Err(Errno::NOEXEC) => Err((Errno::NOEXEC, "it was built for another kernel")),
+        Err(Errno::NOENT) => Err((Errno::NOENT, "needs another module; put its line first")),
+        Err(Errno::NOEXEC) => Err((Errno::NOEXEC, "built for another kernel")),
         result => result.map_err(|errno| (errno, "")),
     }
 }

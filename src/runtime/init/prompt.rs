@@ -49,7 +49,7 @@ impl Prompt {
         }
         cx.console.flush();
         let Some(socket) = cx.control_socket() else {
-            return cx.console.error(format_args!("console prompt: there is no control socket"));
+            return cx.console.error(format_args!("console prompt: needs the control socket"));
         };
         match start(cx.environment, cx.console.device(), socket, self.run) {
             Ok((pid, lines)) => {

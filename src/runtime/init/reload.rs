@@ -51,7 +51,7 @@ impl Reload {
     /// Reads the file again, for the end of this turn. Returns what is wrong, in one line; then nothing is changed.
     pub(super) fn begin(&mut self, cx: &Context, workloads: &Workloads) -> Option<AnswerText> {
         if workloads.supervisor.shutting_down().is_some() {
-            return Some(text(format_args!("the board goes down")));
+            return Some(text(format_args!("shutting down")));
         }
         if self.pending.is_some() {
             return Some(text(format_args!("the configuration is being taken over already")));

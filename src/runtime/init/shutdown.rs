@@ -93,7 +93,7 @@ pub(super) fn shut_down(
         unmount_all(mounts, console);
     }
     if !sync_with_timeout() {
-        console.error(format_args!("sync: not done after {} s, going on", SYNC_MS / 1_000));
+        console.error(format_args!("sync: timed out after {} s, continuing", SYNC_MS / 1_000));
     }
     console.error(format_args!("{down}"));
     console.drain(CONSOLE_MS);

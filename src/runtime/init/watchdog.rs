@@ -39,14 +39,14 @@ impl Watchdog {
         match opened.and_then(|file| Ok((hilum_sys::set_watchdog(&file, timeout_ms.div_ceil(1_000).max(1))?, file))) {
             Ok((seconds, file)) => {
                 if u64::from(seconds) * 1_000 != u64::from(timeout_ms) {
-                    console.error(format_args!("watchdog {device}: its driver takes {seconds} s"));
+                    console.error(format_args!("watchdog {device}: its driver set a timeout of {seconds} s"));
                 }
                 let every_ms = (u64::from(seconds) * 1_000 / 3).max(100);
                 self.armed = Some(Armed { device: file, every_ms, feed_at: 0, is_fed: true });
             }
             Err(Errno::NOENT) if !is_last_try => {}
             Err(errno) => {
-                console.error(format_args!("watchdog {device}: {}: the board runs without", describe(errno)));
+                console.error(format_args!("watchdog {device}: {}; running without a watchdog", describe(errno)));
             }
         }
     }
@@ -64,7 +64,7 @@ impl Watchdog {
         if is_sane {
             armed.feed();
         } else if armed.is_fed {
-            console.error(format_args!("watchdog: not fed any more: a critical workload is away for too long"));
+            console.error(format_args!("watchdog: no longer fed: a critical workload is down for too long"));
         }
         armed.is_fed = is_sane;
     }

@@ -11,7 +11,7 @@ impl Requests<'_> {
     pub(super) fn ask(&mut self, index: usize, ask: WorkloadRequest, is_waiting: bool) -> Response {
         let slot = self.cx.slot(index);
         if self.workloads.supervisor.shutting_down().is_some() {
-            return failed(format_args!("the board goes down"));
+            return failed(format_args!("shutting down"));
         }
         let is_kept = |pending: &Pending| pending.kept.contains(slot);
         if let Some(pending) =

@@ -68,7 +68,7 @@ impl Cgroups {
         let mut groups = Self::none();
         match make(config) {
             Ok(folder) => groups.folder = Some(folder),
-            Err(errno) => console.error(format_args!("control groups: {}; workloads run without", describe(errno))),
+            Err(errno) => console.error(format_args!("cgroups: {}; running workloads without", describe(errno))),
         }
         groups
     }
@@ -79,7 +79,7 @@ impl Cgroups {
             return;
         }
         if let Err(errno) = make(config) {
-            console.error(format_args!("control groups: {}", describe(errno)));
+            console.error(format_args!("cgroups: {}", describe(errno)));
         }
     }
 

@@ -220,9 +220,9 @@ fn image_that_memory_has_no_room_for_is_said_and_nothing_starts(arch: Architectu
     let console = booted.vm.wait(BOOT).expect("it powers off");
     let line = console
         .lines()
-        .find(|line| line.starts_with("hilum: the image is not whole: "))
+        .find(|line| line.starts_with("hilum: the image is incomplete: "))
         .unwrap_or_else(|| panic!("{console}"));
-    assert!(line.contains("/images/zeros, of which there are ") || line.contains("/images/zz"), "{line}");
+    assert!(line.contains("/images/zeros with ") || line.contains("/images/zz"), "{line}");
     assert!(!console.contains("workload"), "{console}");
     // With room for it, it is whole.
     let console = crate::support::run(arch, &large(arch, 2), "");
@@ -236,7 +236,7 @@ fn image_that_was_cut_off_is_said_and_nothing_starts(arch: Architecture) {
     let console = booted.vm.wait(BOOT).expect("it powers off");
     let line = console
         .lines()
-        .find(|line| line.starts_with("hilum: the image is not whole: "))
+        .find(|line| line.starts_with("hilum: the image is incomplete: "))
         .unwrap_or_else(|| panic!("{console}"));
     assert!(line.contains("1 file is missing or short, such as /images/zz;"), "{line}");
     assert!(!console.contains("workload"), "{console}");

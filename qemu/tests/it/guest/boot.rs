@@ -191,7 +191,7 @@ fn missing_config_is_told_and_the_policy_followed(arch: Architecture) {
         &console,
         &[
             "hilum: kernel command line: unknown word \"hilum.fial=stay\"",
-            "hilum: /etc/none: ENOENT (no such file or directory): the configuration cannot be read; hilum.config= on the kernel command line names another one",
+            "hilum: /etc/none: ENOENT (no such file or directory): cannot read the configuration; hilum.config= on the kernel command line selects another",
             "hilum: reboot in 10 s",
             "hilum: reboot",
         ],

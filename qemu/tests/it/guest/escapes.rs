@@ -133,7 +133,7 @@ fn program_of_process_1_cannot_be_overwritten(arch: Architecture, release: &str)
     assert_eq!(did(&console, "open", "open:/proc/1/exe:w"), 26, "{console}");
     // Landlock knows nothing of a file outside of the root; without it the script runs hilum, confined like any program.
     let refused = "hilum: workload \"script\": exec /bin/script: EACCES (permission denied): not executable for its user; its mode has to be 755, and that of the folders above it";
-    let confined = "script | hilum: /etc/hilum.conf: ENOENT (no such file or directory): the configuration cannot be read; hilum.config= on the kernel command line names another one";
+    let confined = "script | hilum: /etc/hilum.conf: ENOENT (no such file or directory): cannot read the configuration; hilum.config= on the kernel command line selects another";
     has_line(&console, if release == "bullseye" { confined } else { refused });
     // It cannot reboot anything, and ends instead of waiting for ever.
     assert!(release != "bullseye" || console.contains("\"script\": exited with status 1"), "{console}");

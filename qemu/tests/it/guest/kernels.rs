@@ -80,7 +80,7 @@ fn check(console: &str, name: &str) {
     // hilum as the first process of a workload takes it for what it is, a container, and leaves everything alone.
     has_line(
         console,
-        "inner | hilum: /etc/hilum.conf: ENOENT (no such file or directory): the configuration cannot be read; hilum.config= on the kernel command line names another one",
+        "inner | hilum: /etc/hilum.conf: ENOENT (no such file or directory): cannot read the configuration; hilum.config= on the kernel command line selects another",
     );
     assert!(!console.contains("inner | hilum: boot: /dev"), "{console}");
     let root = facts(console, "facts", "mount");

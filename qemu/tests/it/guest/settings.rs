@@ -12,7 +12,7 @@ on_both!(
     workload_can_write_nothing_of_the_kernel_in_a_machine,
 );
 
-const NOT_MADE: &str = "kernel settings: not made";
+const NOT_MADE: &str = "kernel settings not applied";
 
 /// What a board shows that has one workload with `share net`, which starts when the settings are made.
 fn boot(arch: Architecture, system: &str, actions: &str, append: &str) -> String {
@@ -53,12 +53,12 @@ const OF_LO: &str = "read:/proc/sys/net/ipv6/conf/lo/accept_redirects";
 
 fn setting_that_cannot_be_made_is_told_in_one_line(arch: Architecture) {
     let console = boot(arch, "", "sleep:2000", "lsm=landlock hilum.doctor");
-    has_line(&console, "hilum: kernel settings: not made: kernel.yama.ptrace_scope (missing in this kernel)");
+    has_line(&console, "hilum: kernel settings not applied: kernel.yama.ptrace_scope (not in this kernel)");
     assert_eq!(console.matches(NOT_MADE).count(), 1, "{console}");
     has_line(&console, "hilum: yes setting net.ipv4.conf.all.rp_filter is 2");
     has_line(
         &console,
-        "hilum: NO  setting kernel.yama.ptrace_scope is missing in this kernel: 1 lets a program trace its own descendants alone",
+        "hilum: NO  setting kernel.yama.ptrace_scope is not in this kernel: 1 lets a program trace its own descendants alone",
     );
 }
 

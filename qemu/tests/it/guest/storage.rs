@@ -185,7 +185,7 @@ fn board_that_waits_for_a_disk_sleeps(arch: Architecture) {
 fn board_that_waits_for_a_disk_goes_down_at_once(arch: Architecture) {
     // Ten minutes are longer than this test has.
     let console = run(arch, &board(arch, "mount LABEL=none /a ext4 wait=10m", &section("a", "do sleep:1000", "")), &[]);
-    has_line(&console, "hilum: mount /a: LABEL=none: ECANCELED (operation canceled): the board goes down");
+    has_line(&console, "hilum: mount /a: LABEL=none: ECANCELED (operation canceled): shutting down");
     has_line(&console, "hilum: power off");
 }
 

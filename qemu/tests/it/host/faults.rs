@@ -153,7 +153,7 @@ fn sync_that_hangs_does_not_hold_the_way_down_up() {
     strace.kill().and_then(|()| strace.wait()).expect("strace");
     let (status, console) = namespace.wait(SOON).expect("it ends");
     assert_eq!(status.code(), Some(0), "{console}");
-    assert!(console.contains("hilum: sync: not done after 10 s, going on"), "{console}");
+    assert!(console.contains("hilum: sync: timed out after 10 s, continuing"), "{console}");
 }
 
 /// CASES 9: no descriptor is left.

@@ -15,7 +15,7 @@ fn signal_of_a_workload_that_shares_pids_does_not_take_the_board_down() {
     let mut namespace = host_root.start(config);
     namespace.console.expect("a | all", SOON).expect("it goes on");
     for down in ["power off", "reboot"] {
-        let line = format!("hilum: {down}: asked for by a signal of process ");
+        let line = format!("hilum: {down}: refused a signal from process ");
         namespace.console.expect(&line, SOON).expect("that is told");
     }
     assert_eq!(namespace.console.text().matches("a | sent").count(), 3, "{}", namespace.console.tail());
@@ -106,9 +106,9 @@ fn links_lead_neither_the_log_file_nor_the_count_of_boots_elsewhere() {
             place("count").display()
         );
         let (_, console) = host_root.run(&lines);
-        has_line(&console, "hilum: log: the file cannot be written any more");
+        has_line(&console, "hilum: log: the writer of the file exited; no longer writing it");
         let line = format!(
-            "hilum: boots {}: ELOOP (too many levels of symbolic links): no symbolic link may lead there; bad boots are not counted",
+            "hilum: boots {}: ELOOP (too many levels of symbolic links): symbolic links are not followed; failed boots are not counted",
             place("count").display()
         );
         has_line(&console, &line);
