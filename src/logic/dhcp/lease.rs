@@ -111,14 +111,14 @@ impl Lease {
             leads_somewhere && (route.gateway.is_unspecified() || is_hosts(route.gateway))
         };
         if !(8..=32).contains(&self.length) {
-            Some("its network does not have 8 to 32 bits")
+            Some("its prefix length is not 8 to 32")
         // Neither "this network" nor what is reserved.
         } else if !is_hosts(self.address) || !(1..240).contains(&self.address.octets()[0]) || is_edge {
-            Some("no host on a wire can have that address")
+            Some("not a host address")
         } else if !self.all_routes().all(is_good) {
             Some("no host can be its router, or where a route of it leads")
         } else if self.seconds == 0 {
-            Some("it is for 0 s")
+            Some("its duration is 0 s")
         } else {
             None
         }

@@ -29,12 +29,12 @@ pub struct Taken<'a> {
 impl fmt::Display for Taken<'_> {
     /// Why the lease is refused, and what to do.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const ADVICE: &str = "give one of them another network";
+        const ADVICE: &str = "renumber one of them";
         let prefix = self.prefix;
         match self.by {
             By::Bridge(name) => write!(formatter, "it overlaps {prefix} of bridge {name}; {ADVICE}"),
             By::Link(name) => {
-                write!(formatter, "it overlaps {prefix} of link {name}; use one of the two links, or {ADVICE}")
+                write!(formatter, "it overlaps {prefix} of link {name}; use only one of the two links, or {ADVICE}")
             }
             By::Route => write!(formatter, "it overlaps {prefix} of a route line; {ADVICE}"),
         }

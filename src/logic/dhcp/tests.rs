@@ -303,7 +303,7 @@ fn answer_that_is_refused_is_told_once_for_each_question() {
     let bad = |id| answer(DhcpMessageType::Offer, id, 0, &[]);
     let id = discover.expect("it asks").id;
     let LeaseEvent::Refused(lease) = client.receive(5, &bad(id)) else { panic!("not refused") };
-    assert_eq!(lease.fault(), Some("it is for 0 s"));
+    assert_eq!(lease.fault(), Some("its duration is 0 s"));
     assert_eq!(client.receive(6, &bad(id)), LeaseEvent::None, "a flood of them is told once");
     let (_, _, discover) = next(&mut client, &mut frame);
     assert!(matches!(

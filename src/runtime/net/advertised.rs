@@ -58,7 +58,7 @@ impl HostLinks {
         }
         known.quiet_until = now + QUIET_MS;
         known.ignored = Some(network);
-        console.info(format_args!("link {}: {network} of a router advertisement is refused: {taken}", link.name));
+        console.info(format_args!("link {}: {network} of a router advertisement refused: {taken}", link.name));
     }
 
     /// Looks at all routes and addresses.

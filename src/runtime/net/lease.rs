@@ -45,7 +45,7 @@ impl HostLinks {
     /// Takes the lease of the link at `place`, if it has one, and tells that.
     pub(super) fn end_lease(&mut self, place: usize, link: &HostLink<'_>, console: &mut Console) {
         if let Some(lease) = self.known[place].take_lease(link) {
-            console.info(format_args!("link {}: the lease of {} is over", link.name, lease.prefix()));
+            console.info(format_args!("link {}: the lease of {} expired", link.name, lease.prefix()));
         }
     }
 
@@ -65,7 +65,7 @@ impl HostLinks {
         if is_now {
             known.quiet_until = at + QUIET_MS;
             let (name, prefix, server) = (link.name, lease.prefix(), lease.server);
-            console.info(format_args!("link {name}: {prefix} from {server} is refused: {why}"));
+            console.info(format_args!("link {name}: {prefix} from {server} refused: {why}"));
         }
     }
 

@@ -143,10 +143,10 @@ impl HostLinks {
         self.report_at = None;
         for (link, known) in config.system.network.links.iter().zip(&mut self.known) {
             let what = match known {
-                LinkState { index: 0, .. } => "is not there",
-                LinkState { has_carrier: false, .. } => "has no carrier; is the cable in?",
+                LinkState { index: 0, .. } => "not found",
+                LinkState { has_carrier: false, .. } => "no carrier; check the cable",
                 LinkState { lease: None, refused: None, .. } if link.has_dhcp => {
-                    "no DHCP server has answered yet; it is asked on"
+                    "no DHCP server has answered; still asking"
                 }
                 _ => continue,
             };
@@ -175,7 +175,7 @@ impl HostLinks {
                 ClientEvent::Ended => {
                     known.client = None;
                     known.start_at = Some(monotonic_ms() + AGAIN_MS);
-                    console.info(format_args!("link {}: its DHCP client ended; another one starts", link.name));
+                    console.info(format_args!("link {}: its DHCP client exited; restarting it", link.name));
                     return false;
                 }
                 ClientEvent::Nothing => continue,
@@ -200,7 +200,7 @@ impl HostLinks {
                     if is_given {
                         continue;
                     }
-                    console.info(format_args!("link {}: is gone", link.name));
+                    console.info(format_args!("link {}: removed", link.name));
                 }
                 continue;
             }
@@ -221,7 +221,7 @@ impl HostLinks {
                 // At first it comes and goes with what the driver does.
                 if known.is_reported || (is_settled && !entry.has_carrier) {
                     known.is_reported = true;
-                    let what = if entry.has_carrier { "has a carrier" } else { "lost its carrier" };
+                    let what = if entry.has_carrier { "carrier up" } else { "carrier lost" };
                     console.info(format_args!("link {}: {what}", link.name));
                 }
                 // A client that its socket leaves ends. Another wire may lead to another network, so the next one asks anew.

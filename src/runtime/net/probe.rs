@@ -11,7 +11,7 @@ use rustix::io::Errno;
 /// What is looked at, and what mends it.
 pub(crate) const PROBES: [(&str, &str); 6] = [
     ("bridges (bridge)", "module bridge, or CONFIG_BRIDGE"),
-    ("pairs of links (link veth)", "module veth, or CONFIG_VETH"),
+    ("veth pairs (link veth)", "module veth, or CONFIG_VETH"),
     ("macvlan (link macvlan)", "module macvlan, or CONFIG_MACVLAN"),
     ("ipvlan (link ipvlan)", "module ipvlan, or CONFIG_IPVLAN"),
     ("packet rules (nf_tables)", "modules nf_tables, nft_ct and nft_counter, or CONFIG_NF_TABLES, CONFIG_NFT_CT"),

@@ -307,7 +307,7 @@ fn links_of_the_boards_own_wire(arch: Architecture) {
     assert_eq!(reached("given", "10.0.3.2"), 2, "{text}");
     let mac = Mac::of(&["52:54:00:00:00:01", "vlan"], 0);
     assert!(text.contains(&format!("vlan |     link/ether {mac}")), "{mac} in {text}");
-    assert!(!text.contains("link lan1: is gone"), "{text}");
+    assert!(!text.contains("link lan1: removed"), "{text}");
 }
 
 /// Nothing of it is loaded: each line that needs something says what.
@@ -383,7 +383,7 @@ restart never
     let console = &booted.vm.console;
     console.expect("a | there", BOOT).expect("it has a lease");
     booted.vm.unplug("card").expect("the card");
-    console.expect("link eth0: is gone", BOOT).expect("that is told");
+    console.expect("link eth0: removed", BOOT).expect("that is told");
     console.expect("a | gone", BOOT).expect("its name server is as well");
     has_line(&console.text(), "a | nameserver 9.9.9.9");
 }

@@ -14,9 +14,9 @@ fn dhcp_lease_is_taken_renewed_and_asked_for_again() {
     let console = &namespace.console;
     // A board without a cable: it says so, and everything else goes on.
     console.expect("workload \"a\": started", SOON).expect("it does not wait");
-    console.expect("link eth0: is not there", SOON).expect("that is told");
+    console.expect("link eth0: not found", SOON).expect("that is told");
     let mut peer = Peer::new(&namespace);
-    console.expect("link eth0: has a carrier", SOON).expect("a link that appears later is set up");
+    console.expect("link eth0: carrier up", SOON).expect("a link that appears later is set up");
     let log = peer.serve(host.scratch.path());
     let line = "link eth0: 192.168.9.50/24 via 192.168.9.1 from 192.168.9.1 for 120 s";
     console.expect(line, SOON).expect("it gets an address");
@@ -28,9 +28,9 @@ fn dhcp_lease_is_taken_renewed_and_asked_for_again() {
     // The cable is pulled and put in again: it asks anew.
     let found = Peer::count(&log, "DHCPDISCOVER");
     peer.ip(&["link", "set", "srv", "down"]);
-    console.expect("link eth0: lost its carrier", SOON).expect("that is told");
+    console.expect("link eth0: carrier lost", SOON).expect("that is told");
     peer.ip(&["link", "set", "srv", "up"]);
-    until("the carrier", || console.text().matches("link eth0: has a carrier").count() == 2);
+    until("the carrier", || console.text().matches("link eth0: carrier up").count() == 2);
     until("another question", || Peer::count(&log, "DHCPDISCOVER") > found);
     // The client is a process that can do nothing: nobody, no capability, nine system calls.
     let (_, status) = client(&namespace);
@@ -50,7 +50,7 @@ fn dhcp_lease_is_taken_renewed_and_asked_for_again() {
     let (pid, _) = client(&namespace);
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is there");
-    console.expect("link eth0: its DHCP client ended; another one starts", SOON).expect("that is told");
+    console.expect("link eth0: its DHCP client exited; restarting it", SOON).expect("that is told");
     until("another client's question", || Peer::count(&log, "DHCPDISCOVER") > found);
 }
 
@@ -79,16 +79,16 @@ fn silent_server_and_dead_wire_are_told_and_block_nothing() {
     assert_eq!(made, "");
     namespace.console.expect("workload \"a\": started", SOON).expect("it does not wait");
     for line in [
-        "link eth0: no DHCP server has answered yet; it is asked on",
-        "link eth1: has no carrier; is the cable in?",
-        "link eth2: is not there",
+        "link eth0: no DHCP server has answered; still asking",
+        "link eth1: no carrier; check the cable",
+        "link eth2: not found",
     ] {
         namespace.console.expect(line, 2 * SOON).expect("that is told");
     }
     // It is set up all the same, and ready for a cable.
     assert!(net(&namespace).contains("address 192.168.8.2/24 on eth1"), "{}", net(&namespace));
     assert!(!inside(&namespace, &["ip", "link", "set", "far", "up"]).contains("rror"));
-    namespace.console.expect("link eth1: has a carrier", SOON).expect("that is told");
+    namespace.console.expect("link eth1: carrier up", SOON).expect("that is told");
 }
 
 /// A server of our own at the peer's end, which is asked by broadcast and answers so.
@@ -241,9 +241,9 @@ fn server_that_lies_is_not_believed() {
     lies(&server, DhcpMessageType::Ack).iter().for_each(|bytes| server.send(bytes));
     assert_eq!(server.hear(), (DhcpMessageType::Request, Some(GOOD)), "it asks again for what it was offered");
     assert!(!console.text().contains("192.168.9.1 for "), "{}", console.text());
-    let line = "link eth0: 0.0.0.0/24 from 192.168.9.1 is refused: no host on a wire can have that address; correct the DHCP server";
+    let line = "link eth0: 0.0.0.0/24 from 192.168.9.1 refused: not a host address; correct the DHCP server";
     console.expect(line, SOON).expect("the first of them is told");
-    let told = console.text().matches("is refused: ").count();
+    let told = console.text().matches(" refused: ").count();
     assert_eq!(told, 1, "what no link can have is told, and not each time: {}", console.text());
 
     // Refused: it begins anew, and takes what is right.
@@ -260,7 +260,7 @@ fn server_that_lies_is_not_believed() {
     server.hear_renewal();
     lies(&server, DhcpMessageType::Ack).iter().for_each(|bytes| server.send(bytes));
     server.say(&server.answer(DhcpMessageType::Nak, Ipv4Addr::UNSPECIFIED));
-    console.expect("link eth0: the lease of 192.168.9.77/24 is over", SOON).expect("that is told");
+    console.expect("link eth0: the lease of 192.168.9.77/24 expired", SOON).expect("that is told");
     assert!(!net(&namespace).contains("192.168.9.77"), "{}", net(&namespace));
     assert_eq!(server.hear_after(DhcpMessageType::Request).0, DhcpMessageType::Discover, "it goes on asking");
     // And nothing of this was seen by anybody else.
@@ -296,7 +296,7 @@ fn lease_of_a_server_that_went_is_taken_over_by_another_one() {
     assert!(!console.text().contains(from_other), "while its own server is asked, nobody else is believed");
     server.say(&DhcpRepr { server_identifier: Some(OTHER), ..server.answer(DhcpMessageType::Ack, GOOD) });
     console.expect(from_other, SOON).expect("now anybody is");
-    assert!(!console.text().contains("is over"), "the address was kept\n{}", console.text());
+    assert!(!console.text().contains(" expired"), "the address was kept\n{}", console.text());
     server.hear_renewal();
 }
 
@@ -310,7 +310,7 @@ fn lease_that_nobody_renews_is_over_in_time() {
     give(&mut server, 25);
     let console = &namespace.console;
     console.expect("from 192.168.9.1 for 25 s", SOON).expect("it is taken");
-    console.expect("link eth0: the lease of 192.168.9.77/24 is over", 3 * SOON).expect("that is told");
+    console.expect("link eth0: the lease of 192.168.9.77/24 expired", 3 * SOON).expect("that is told");
     let text = net(&namespace);
     assert!(!text.contains("192.168.9.77") && !text.contains("route default"), "{text}");
     assert_eq!(server.hear_after(DhcpMessageType::Request).0, DhcpMessageType::Discover, "it asks anew");
@@ -352,7 +352,7 @@ fn lease_that_ends_while_the_cable_is_out_is_told_and_taken_away() {
     let console = &namespace.console;
     console.expect("from 192.168.9.1 for 25 s", SOON).expect("it is taken");
     peer.ip(&["link", "set", "srv", "down"]);
-    console.expect("link eth0: the lease of 192.168.9.77/24 is over", 3 * SOON).expect("that is told");
+    console.expect("link eth0: the lease of 192.168.9.77/24 expired", 3 * SOON).expect("that is told");
     assert!(!net(&namespace).contains("192.168.9.77"), "{}", net(&namespace));
 }
 

@@ -66,7 +66,7 @@ fn lease_inside_of_a_bridges_network_or_around_it_is_refused_and_told() {
         let mut peer_of = Peer::new(&namespace);
         peer_of.ip(&["address", "add", peer, "dev", "srv"]);
         let log = peer_of.serve_range(host.scratch.path(), range);
-        let line = "is refused: it overlaps 10.77.0.1/24 of bridge br0; give one of them another network";
+        let line = "refused: it overlaps 10.77.0.1/24 of bridge br0; renumber one of them";
         namespace.console.expect(&format!("link eth0: {refused} from "), SOON).expect("that is told");
         namespace.console.expect(line, SOON).expect("with what to do");
         // It is asked for again, and neither taken nor told again.
@@ -75,7 +75,7 @@ fn lease_inside_of_a_bridges_network_or_around_it_is_refused_and_told() {
         let text = net(&namespace);
         let has_route = text.lines().any(|line| line.starts_with("route 10.") && line.ends_with("over eth0"));
         assert!(!text.contains(refused) && !has_route && !text.contains("route default"), "{text}");
-        assert_eq!(namespace.console.text().matches("is refused").count(), 1, "{}", namespace.console.tail());
+        assert_eq!(namespace.console.text().matches(" refused: ").count(), 1, "{}", namespace.console.tail());
         namespace.console.expect("workload \"a\": started", SOON).expect("it goes on");
     }
 }
@@ -96,8 +96,8 @@ fn renewal_that_brings_a_bridges_network_is_refused_and_the_address_given_back()
     peer.ip(&["address", "del", "10.77.1.1/24", "dev", "srv"]);
     peer.ip(&["address", "add", "10.77.1.1/16", "dev", "srv"]);
     peer.serve_range(host.scratch.path(), &range("255.255.0.0"));
-    let line = "link eth0: 10.77.1.50/16 from 10.77.1.1 is refused: it overlaps 10.77.0.1/24 of bridge br0; \
-                give one of them another network";
+    let line = "link eth0: 10.77.1.50/16 from 10.77.1.1 refused: it overlaps 10.77.0.1/24 of bridge br0; \
+                renumber one of them";
     namespace.console.expect(line, 2 * SOON).expect("that is told");
     let text = net(&namespace);
     let has_route = text.lines().any(|line| line.starts_with("route 10.77.") && line.ends_with("over eth0"));
@@ -122,8 +122,8 @@ fn lease_for_a_network_that_another_link_has_is_refused_until_that_one_loses_it(
     console.expect("link eth0: 192.168.9.50/24 via 192.168.9.1 from 192.168.9.1", SOON).expect("a lease");
     let mut second = Peer::by(&namespace, "eth1");
     let log = second.serve_range(&folder("second"), "192.168.9.60,192.168.9.60,120");
-    let line = "link eth1: 192.168.9.60/24 from 192.168.9.1 is refused: it overlaps 192.168.9.50/24 of link eth0; \
-                use one of the two links, or give one of them another network";
+    let line = "link eth1: 192.168.9.60/24 from 192.168.9.1 refused: it overlaps 192.168.9.50/24 of link eth0; \
+                use one of the two links, or renumber one of them";
     console.expect(line, SOON).expect("that is told");
     let acknowledged = Peer::count(&log, "DHCPACK");
     until("a renewal", || Peer::count(&log, "DHCPACK") > acknowledged);
@@ -133,7 +133,7 @@ fn lease_for_a_network_that_another_link_has_is_refused_until_that_one_loses_it(
 
     // It steps in, and not after its next renewal.
     first.ip(&["link", "set", "srv", "down"]);
-    console.expect("link eth0: the lease of 192.168.9.50/24 is over", SOON).expect("that is told");
+    console.expect("link eth0: the lease of 192.168.9.50/24 expired", SOON).expect("that is told");
     console.expect("link eth1: 192.168.9.60/24 via 192.168.9.1 from 192.168.9.1", SOON).expect("it takes it");
     let text = net(&namespace);
     assert!(text.contains("address 192.168.9.60/24 on eth1") && !text.contains("192.168.9.50"), "{text}");
@@ -141,13 +141,13 @@ fn lease_for_a_network_that_another_link_has_is_refused_until_that_one_loses_it(
     assert!(!text.contains("route default via 192.168.9.1 over eth0"), "{text}");
     // Back again, it is the second one.
     first.ip(&["link", "set", "srv", "up"]);
-    let line = "link eth0: 192.168.9.50/24 from 192.168.9.1 is refused: it overlaps 192.168.9.60/24 of link eth1";
+    let line = "link eth0: 192.168.9.50/24 from 192.168.9.1 refused: it overlaps 192.168.9.60/24 of link eth1";
     console.expect(line, SOON).expect("that is told");
     // And once the other's server takes its lease away, the first.
     second.serve_range(&host.scratch.path().join("second"), "192.168.9.70,192.168.9.80,120");
-    console.expect("link eth1: the lease of 192.168.9.60/24 is over", 2 * SOON).expect("that is told");
+    console.expect("link eth1: the lease of 192.168.9.60/24 expired", 2 * SOON).expect("that is told");
     until("the first again", || net(&namespace).contains("address 192.168.9.50/24 on eth0"));
-    assert_eq!(console.text().matches("is refused").count(), 2, "once each: {}", console.tail());
+    assert_eq!(console.text().matches(" refused: ").count(), 2, "once each: {}", console.tail());
 }
 
 /// A router on the outer wire cannot take over what goes to a workload either.
@@ -178,10 +178,10 @@ fn advertised_network_that_overlaps_a_bridges_is_taken_back_and_told() {
         until("what is good of them", || net(&namespace).contains("address fd55:"));
         if !network.is_empty() {
             let line = format!(
-                "link eth0: {network} of a router advertisement is refused: it overlaps fd77::1/64 of bridge br0;"
+                "link eth0: {network} of a router advertisement refused: it overlaps fd77::1/64 of bridge br0;"
             );
             namespace.console.expect(&line, SOON).expect("that is told");
-            assert_eq!(namespace.console.text().matches("is refused").count(), 1, "{}", namespace.console.tail());
+            assert_eq!(namespace.console.text().matches(" refused: ").count(), 1, "{}", namespace.console.tail());
         }
         until("what nobody has is not out there", || way("fd77::3").contains("dev br0"));
         until("no address and no route of it", || {
