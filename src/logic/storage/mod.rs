@@ -46,11 +46,11 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => formatter.write_str("no filesystem there"),
+            Self::Nothing => formatter.write_str("no filesystem"),
             Self::Other(kind) => write!(formatter, "{} there", kind.name()),
-            Self::Errors => formatter.write_str("it has errors"),
-            Self::Damaged => formatter.write_str("its superblock is damaged"),
-            Self::Refused => formatter.write_str("the kernel refuses it"),
+            Self::Errors => formatter.write_str("filesystem errors"),
+            Self::Damaged => formatter.write_str("damaged superblock"),
+            Self::Refused => formatter.write_str("refused by the kernel"),
         }
     }
 }

@@ -63,17 +63,15 @@ fn mount_one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mu
     if !one(mount, down, console) {
         match mount.fallback {
             MountFallback::Stop => {
-                console.error(format_args!("mount {}: not mounted; what has paths in it does not start", mount.target));
+                console.error(format_args!("mount {}: not mounted; workloads that use it do not start", mount.target));
             }
             MountFallback::Tmpfs => {
                 match rustix::mount::mount(c"tmpfs", Path(mount.target), c"tmpfs", flags(mount, false), c"mode=0755") {
                     Ok(()) => console.error(format_args!(
-                        "mount {}: memory instead; what is written there is gone with the power",
+                        "mount {}: using tmpfs instead; data will not survive a reboot",
                         mount.target
                     )),
-                    Err(errno) => {
-                        console.error(format_args!("mount {}: memory instead: {}", mount.target, describe(errno)))
-                    }
+                    Err(errno) => console.error(format_args!("mount {}: tmpfs: {}", mount.target, describe(errno))),
                 }
             }
         }
@@ -134,14 +132,14 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
     let target = mount.target;
     let waits = || {
         let seconds = mount.wait_ms.div_ceil(1_000);
-        console.error(format_args!("mount {target}: waiting for {}, at most {seconds} s", mount.source));
+        console.error(format_args!("mount {target}: waiting up to {seconds} s for {}", mount.source));
         console.flush_blocking();
     };
     let Some(source) = Source::of(mount.source) else { return false };
     let device = match find(source, mount.wait_ms.into(), down, waits) {
         Ok(device) => device,
         Err(errno) => {
-            let why = if errno == Errno::CANCELED { ": the board goes down" } else { "" };
+            let why = if errno == Errno::CANCELED { ": shutting down" } else { "" };
             console.error(format_args!("mount {target}: {}: {}{why}", mount.source, describe(errno)));
             return false;
         }
@@ -165,14 +163,14 @@ fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Cons
                     let replayed = found.is_some_and(|found| found.has_journal) && !is_new;
                     print_mounted(mount, &device, decision, replayed, console);
                     if is_new && let Err(errno) = format::grow(mount, &device) {
-                        console.error(format_args!("mount {target}: it stays small: {}", describe(errno)));
+                        console.error(format_args!("mount {target}: cannot grow it: {}", describe(errno)));
                     }
                     return true;
                 }
                 Err(errno) if is_damage(errno) => decision = decide_refused(mount, has_repaired),
                 Err(errno) => {
                     let why =
-                        if errno == Errno::NODEV { ": the kernel lacks it, or its module is not loaded" } else { "" };
+                        if errno == Errno::NODEV { ": not in the kernel, or its module is not loaded" } else { "" };
                     console.error(format_args!("mount {target}: {device} as {}: {}{why}", mount.kind, describe(errno)));
                     return false;
                 }
@@ -199,7 +197,7 @@ fn repair(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut 
     match repaired {
         Ok(0 | 1) => print_disk(console, mount, device, format_args!("repaired")),
         Ok(status) => {
-            print_disk(console, mount, device, format_args!("not repaired, e2fsck ended with {status}"));
+            print_disk(console, mount, device, format_args!("not repaired, e2fsck exited with status {status}"));
         }
         Err(Errno::NOENT) => {
             print_disk(console, mount, device, format_args!("the image has no {}", format::REPAIR));
@@ -210,7 +208,7 @@ fn repair(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut 
 
 /// Makes a new filesystem on a device; gives whether it is there.
 fn reformat(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut Console) -> bool {
-    print_disk(console, mount, device, format_args!("{reason}; making a new {}", mount.kind));
+    print_disk(console, mount, device, format_args!("{reason}; reformatting it as {}", mount.kind));
     console.flush_blocking();
     match with_timeout(REPAIR_MS, &mut || format::format(mount, device)) {
         Ok(_) => true,

@@ -134,7 +134,7 @@ fn disk_that_comes_late_is_waited_for_and_holds_nobody_else_up(arch: Architectur
     ];
     let system = "mount LABEL=late /late ext4 wait=60s\nmount LABEL=there /there ext4";
     let mut booted = boot(arch, &board(arch, system, &sections.concat()), &[&there]);
-    booted.vm.console.expect("mount /late: waiting for LABEL=late, at most 60 s", BOOT).expect("it waits");
+    booted.vm.console.expect("mount /late: waiting up to 60 s for LABEL=late", BOOT).expect("it waits");
     booted.vm.console.expect("workload \"other\": exited with status 0", BOOT).expect("the other one ran");
     booted.vm.console.expect("early | did make:/data/new 0", BOOT).expect("the disk that is there is enough");
     booted.vm.plug_disk(&disk, "plug").expect("a disk");
@@ -153,11 +153,11 @@ fn disk_that_never_comes_is_said_and_what_needs_it_stays_down(arch: Architecture
     ];
     let system = "volumes /a/volumes\nmount LABEL=none /a ext4 wait=300ms\nmount /dev/none /b ext4 wait=1s else=tmpfs";
     let console = run(arch, &board(arch, system, &sections.concat()), &[]);
-    has_line(&console, "hilum: mount /a: waiting for LABEL=none, at most 1 s");
+    has_line(&console, "hilum: mount /a: waiting up to 1 s for LABEL=none");
     has_line(&console, "hilum: mount /a: LABEL=none: ENOENT (no such file or directory)");
-    has_line(&console, "hilum: mount /a: not mounted; what has paths in it does not start");
+    has_line(&console, "hilum: mount /a: not mounted; workloads that use it do not start");
     has_line(&console, "hilum: mount /b: /dev/none: ENOENT (no such file or directory)");
-    has_line(&console, "hilum: mount /b: memory instead; what is written there is gone with the power");
+    has_line(&console, "hilum: mount /b: using tmpfs instead; data will not survive a reboot");
     let why = "ENOTBLK (block device required): the filesystem that it lies on is not mounted";
     has_line(&console, &format!("hilum: workload \"data\": open /a/x: {why}"));
     has_line(&console, &format!("hilum: workload \"volume\": open volume v: {why}"));
@@ -217,20 +217,20 @@ fn disk_with_errors_is_repaired_or_only_read(arch: Architecture) {
     let copy = scratch.path().join("copy");
     std::fs::copy(&repaired, &copy).expect("a copy");
     let console = run(arch, &with_tool, &[&repaired, &read, &kept, &cut]);
-    has_line(&console, "hilum: mount /a: /dev/vda: it has errors; repairing it");
+    has_line(&console, "hilum: mount /a: /dev/vda: filesystem errors; repairing it");
     has_line(&console, "hilum: mount /a: /dev/vda: repaired");
     has_line(&console, "hilum: mount /a: ext4 on /dev/vda");
-    has_line(&console, "hilum: mount /b: /dev/vdb read-only: it has errors");
+    has_line(&console, "hilum: mount /b: /dev/vdb read-only: filesystem errors");
     has_line(&console, "hilum: mount /c: ext4 on /dev/vdc");
-    has_line(&console, "hilum: mount /d: /dev/vdd as ext4: no filesystem there");
-    has_line(&console, "hilum: mount /d: memory instead; what is written there is gone with the power");
+    has_line(&console, "hilum: mount /d: /dev/vdd as ext4: no filesystem");
+    has_line(&console, "hilum: mount /d: using tmpfs instead; data will not survive a reboot");
     has_line(&console, "a | did make:/data/new 0");
     has_line(&console, "b | did make:/data/new 30");
     let disk = repaired.to_str().expect("UTF-8");
     assert!(Command::new("e2fsck").args(["-f", "-n", disk]).output().expect("e2fsck").status.success());
     let console = run(arch, &without_tool, &[&copy, &read, &kept, &cut]);
     has_line(&console, "hilum: mount /a: /dev/vda: the image has no /sbin/e2fsck");
-    has_line(&console, "hilum: mount /a: /dev/vda read-only: it has errors");
+    has_line(&console, "hilum: mount /a: /dev/vda read-only: filesystem errors");
     has_line(&console, "a | did make:/data/new 30");
 }
 
@@ -248,10 +248,10 @@ fn empty_disk_becomes_a_filesystem_as_large_as_itself(arch: Architecture) {
         image.file(&format!("lib/filesystems/{name}"), 0o644, filesystem::blueprint("data").expect("mke2fs"));
     }
     let console = run(arch, &image, &[&disk, &small]);
-    has_line(&console, "hilum: mount /a: /dev/vda: no filesystem there; making a new ext4");
+    has_line(&console, "hilum: mount /a: /dev/vda: no filesystem; reformatting it as ext4");
     has_line(&console, "hilum: mount /a: ext4 on /dev/vda");
     has_line(&console, "hilum: mount /b: /dev/vdb: ENOSPC (no space left on device)");
-    has_line(&console, "hilum: mount /b: /dev/vdb as ext4: no filesystem there");
+    has_line(&console, "hilum: mount /b: /dev/vdb as ext4: no filesystem");
     // What did not work is not tried again, and said once.
     assert_eq!(console.matches("hilum: mount /b: not mounted").count(), 1, "{console}");
     has_line(&console, "a | did make:/data/new 0");
