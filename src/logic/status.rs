@@ -53,7 +53,7 @@ impl fmt::Display for Details<'_> {
             match end {
                 ExitReason::Exit(status) => write!(formatter, "status {status}")?,
                 ExitReason::Signal(signal) => write!(formatter, "{}", Signal(signal))?,
-                ExitReason::NoProcess => formatter.write_str("no process could be made")?,
+                ExitReason::NoProcess => formatter.write_str("no process")?,
                 ExitReason::NotReady => formatter.write_str("not ready in time")?,
                 ExitReason::Unhealthy => formatter.write_str("unhealthy")?,
                 ExitReason::Early => formatter.write_str("exited before it was ready")?,
@@ -62,7 +62,7 @@ impl fmt::Display for Details<'_> {
         if !status.need.is_empty() {
             next(formatter)?;
             let waits = status.state == State::Waiting.number();
-            write!(formatter, "{} {}", if waits { "waits for" } else { "needs, and failed:" }, status.need)?;
+            write!(formatter, "{} {}", if waits { "waits for" } else { "failed need:" }, status.need)?;
         }
         if status.dropped > 0 {
             next(formatter)?;

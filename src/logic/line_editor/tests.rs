@@ -128,9 +128,9 @@ fn quotes_are_those_of_a_shell() {
         assert_eq!(split(line).expect(line), wanted);
     }
     for unclosed in ["exec \"web", "it's", "\"a\\\""] {
-        assert_eq!(split(unclosed), Err("a quote is not closed"));
+        assert_eq!(split(unclosed), Err("unclosed quote"));
     }
-    assert_eq!(split("a \\"), Err("a character is missing behind the last \\"));
+    assert_eq!(split("a \\"), Err("missing character after the last \\"));
     assert_eq!(split("a b c d e"), Err("too many words"));
 }
 

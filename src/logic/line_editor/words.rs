@@ -28,7 +28,7 @@ pub fn words<'a, const N: usize>(
             ' ' | '\t' => {}
             quote @ ('\'' | '"') => quoted(quote, &mut rest, room)?,
             '\\' => {
-                let _ = room.push(rest.next().ok_or("a character is missing behind the last \\")?);
+                let _ = room.push(rest.next().ok_or("missing character after the last \\")?);
             }
             other => {
                 let _ = room.push(other);
@@ -46,7 +46,7 @@ pub fn words<'a, const N: usize>(
 fn quoted(quote: char, rest: &mut core::str::Chars<'_>, room: &mut String<LINE_BYTES>) -> Result<(), &'static str> {
     loop {
         let character = match rest.next() {
-            None => return Err("a quote is not closed"),
+            None => return Err("unclosed quote"),
             Some(end) if end == quote => return Ok(()),
             Some('\\') if quote == '"' && rest.as_str().starts_with(['"', '\\']) => rest.next().unwrap_or_default(),
             Some(other) => other,

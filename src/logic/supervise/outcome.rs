@@ -20,7 +20,7 @@ pub enum Outcome {
     Started,
     /// It cannot be killed.
     Lost,
-    /// It runs when the board goes down.
+    /// It runs only at shutdown.
     AtStop,
     /// It waits for the workload with this index, which does not come up by itself, or failed and is tried again. With its own
     /// index it waits for a part of the board, as [`Unit::lacks`] says.

@@ -36,9 +36,9 @@ impl Malformed {
     /// In words, for the other side.
     pub const fn text(self) -> &'static str {
         match self {
-            Self::Bytes => "the message is not understood",
-            Self::Version(_) => "another version of the protocol; use the hilum that runs as process 1",
-            Self::Long => "the message is too long",
+            Self::Bytes => "malformed message",
+            Self::Version(_) => "another version of the protocol; use the hilum that runs as PID 1",
+            Self::Long => "message too long",
         }
     }
 }

@@ -38,7 +38,7 @@ impl Connection {
             Err(Refused::Kernel(errno)) => {
                 let hint = match errno {
                     Errno::NOENT | Errno::CONNREFUSED => {
-                        ": hilum does not run as process 1 here, or has no such socket; --socket FILE names another one"
+                        ": hilum is not running as PID 1 here, or listens elsewhere (--socket FILE)"
                     }
                     Errno::ACCESS => ": only root may use it; try sudo",
                     _ => "",
@@ -92,7 +92,7 @@ impl Connection {
                 }
                 Some((reply, _)) => each(&reply),
                 None => {
-                    print(format_args!("hilum: process 1 ended the connection\n"));
+                    print(format_args!("hilum: PID 1 closed the connection\n"));
                     return lost;
                 }
             }
@@ -116,7 +116,7 @@ pub(super) fn ask(socket: &str, name: &str, words: &[&str]) -> i32 {
     if let ("signal", [_, signal]) = (name, words)
         && hilum::config::Signal::from_name(signal).is_none()
     {
-        print(format_args!("hilum: \"{signal}\" is no signal's name such as TERM, INT, QUIT, HUP or USR1\n"));
+        print(format_args!("hilum: \"{signal}\" is not a signal such as TERM, INT, QUIT, HUP or USR1\n"));
         return MISUSED;
     }
     let Some(request) = request(name, words) else { return misused_as(name) };
@@ -191,7 +191,7 @@ fn log(socket: &str, request: &Request<'_>) -> i32 {
         if let Reply::Line(number, ms, line) = reply {
             let missing = expected.map_or(0, |expected| number.wrapping_sub(expected));
             if missing > 0 {
-                status |= show(format_args!("({missing} lines were dropped)\n"));
+                status |= show(format_args!("({missing} lines dropped)\n"));
             }
             expected = Some(number.wrapping_add(1));
             status |= show(format_args!("{:>5}.{:03} {}\n", ms / 1_000, ms % 1_000, Printable(line)));

@@ -59,7 +59,7 @@ pub(super) fn exec(socket: &str, words: &[&str], term: &str) -> i32 {
             status.into()
         }
         _ => {
-            print(format_args!("hilum: process 1 ended the connection\n"));
+            print(format_args!("hilum: PID 1 closed the connection\n"));
             NOT_ENTERED
         }
     }

@@ -29,7 +29,7 @@ pub(super) fn run(name: &str, words: &[&str]) -> i32 {
 
 fn check(path: &str) -> i32 {
     match read(path) {
-        Some(config) => show(format_args!("{path}: good, {} workloads\n", config.workloads.len())),
+        Some(config) => show(format_args!("{path}: ok, {} workloads\n", config.workloads.len())),
         None => FAILED,
     }
 }
@@ -39,7 +39,7 @@ fn explain(name: &str, path: &str) -> i32 {
     match config.workloads.iter().find(|workload| workload.name == name) {
         Some(workload) => show(format_args!("{}", plan(workload, &config.pools))),
         None => {
-            print(format_args!("hilum: {path}: there is no workload \"{name}\"; there are:{}\n", Names(config)));
+            print(format_args!("hilum: {path}: unknown workload \"{name}\"; expected one of:{}\n", Names(config)));
             FAILED
         }
     }
@@ -85,7 +85,7 @@ fn read(path: &str) -> Option<&'static Config<'static>> {
             Ok(()) => return Some(config),
             Err(error) => print(format_args!("hilum: {path}:{error}\n")),
         },
-        Err(errno) => print(format_args!("hilum: {path}: {}; --config FILE names another one\n", describe(errno))),
+        Err(errno) => print(format_args!("hilum: {path}: {}; use --config FILE\n", describe(errno))),
     }
     None
 }

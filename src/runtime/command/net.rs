@@ -97,7 +97,7 @@ fn routes(names: &Names) -> Result<(), Errno> {
         if let Some(gateway) = entry.gateway {
             show(format_args!(" via {gateway}"));
         }
-        show(format_args!(" over {}\n", name(names, entry.index)));
+        show(format_args!(" dev {}\n", name(names, entry.index)));
     })
 }
 

@@ -86,7 +86,7 @@ fn type_keys(editor: &mut Editor, keys: &[u8], run: impl Fn(&heapless::String<LI
                 let _ = print_to(standard_output(), format_args!("{character}"));
             }
             Typed::TooLong => {
-                let told = format_args!("\nhilum: the line is longer than {LINE_BYTES} bytes; it was not run\n");
+                let told = format_args!("\nhilum: line longer than {LINE_BYTES} bytes; not run\n");
                 let _ = print_to(standard_output(), told);
                 draw(editor);
             }

@@ -29,7 +29,7 @@ pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
         ["--socket", path, rest @ ..] => (*path, rest),
         _ => (DEFAULT_SOCKET, words),
     };
-    let [name, words @ ..] = words else { return misused("a command is missing") };
+    let [name, words @ ..] = words else { return misused("missing command") };
     if let ["--help" | "-h"] = words {
         return help_for(name);
     }
@@ -58,9 +58,9 @@ fn help() -> i32 {
     }
     status
         | show(format_args!(
-            "\nThe socket is {}, the configuration /etc/hilum.conf, unless others are named.\n\
-             Exit status: 0 done, 1 failed, 2 misused, 3 the workload does not run; of exec, the program's own.\n\
-             Started as process 1 it is the init of the machine or the container.\n",
+            "\nDefault socket {}, default configuration /etc/hilum.conf.\n\
+             Exit status: 0 done, 1 failed, 2 usage error, 3 workload not running; exec: the program's own.\n\
+             Run as PID 1, it is the init of the machine or container.\n",
             DEFAULT_SOCKET
         ))
 }

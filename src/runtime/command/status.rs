@@ -60,10 +60,7 @@ fn head(system: &SystemStatus) {
         show(format_args!("shutting down\n"));
     }
     if system.is_safe {
-        show(format_args!(
-            "safe mode: only workloads marked safe were started; boots that went badly: {}\n",
-            system.bad_boots
-        ));
+        show(format_args!("safe mode: only workloads marked safe were started; failed boots: {}\n", system.bad_boots));
     }
     show(format_args!(
         "{:<16} {:<11} {:>6} {:>9} {:>8} {:>9} {:>9} {:>5} {:>5} {:<15} {}\n",

@@ -54,8 +54,8 @@ pub(super) fn misused_as(name: &str) -> i32 {
 /// Says that there is no such command, and which one was probably meant.
 pub(super) fn unknown(name: &str) -> i32 {
     match hilum::suggest::nearest(COMMANDS.iter().map(|(known, ..)| *known), name) {
-        Some(near) => print(format_args!("hilum: there is no command \"{name}\"; did you mean \"{near}\"?\n")),
-        None => print(format_args!("hilum: there is no command \"{name}\"; see: hilum help\n")),
+        Some(near) => print(format_args!("hilum: unknown command \"{name}\"; did you mean \"{near}\"?\n")),
+        None => print(format_args!("hilum: unknown command \"{name}\"; see: hilum help\n")),
     }
     MISUSED
 }

@@ -71,7 +71,7 @@ pub(super) fn read(
         },
     );
     if let Err(None) = filled {
-        (tell.borrow_mut())(format_args!("{path}: another configuration is being taken over"));
+        (tell.borrow_mut())(format_args!("{path}: a reload is already in progress"));
     }
     filled.ok()
 }

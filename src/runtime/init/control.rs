@@ -99,7 +99,7 @@ impl Control {
                 ClientState::Reloading if requests.reload.is_pending() => {}
                 ClientState::Reloading => self.give(place, done(), requests.cx),
                 ClientState::Waiting { slot: None, .. } | ClientState::Lines { slot: None, .. } => {
-                    let gone = failed(format_args!("it is not part of the configuration any more"));
+                    let gone = failed(format_args!("no longer in the configuration"));
                     self.give(place, gone, requests.cx);
                 }
                 ClientState::Waiting { slot: Some(slot), ask } => {
@@ -146,7 +146,7 @@ impl Control {
         self.count = self.count.wrapping_add(1);
         let client = Client { socket, state: ClientState::New, is_full: false, number: self.count };
         if !is_own {
-            client.send(&Reply::Done(1, "only the user that hilum runs as is listened to"));
+            client.send(&Reply::Done(1, "only the user that hilum runs as may send commands"));
             return;
         }
         let free = self.clients.iter().position(Option::is_none);

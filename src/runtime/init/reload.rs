@@ -54,7 +54,7 @@ impl Reload {
             return Some(text(format_args!("shutting down")));
         }
         if self.pending.is_some() {
-            return Some(text(format_args!("the configuration is being taken over already")));
+            return Some(text(format_args!("a reload is already in progress")));
         }
         let mut wrong = AnswerText::new();
         let mut print = |line: core::fmt::Arguments<'_>| wrong = text(line);
@@ -63,7 +63,7 @@ impl Reload {
         };
         let (old, new) = (cx.config.get(), config.get());
         if !has_same_system(old, new) {
-            return Some(text(format_args!("the [system] section has changed; that takes a reboot")));
+            return Some(text(format_args!("[system] has changed; reboot to apply it")));
         }
         let kept = unchanged(old, new);
         self.pending = Some(Pending { config, kept, cgroups_until: 0 });

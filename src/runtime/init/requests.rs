@@ -61,7 +61,7 @@ impl Requests<'_> {
                 let name = request.words.first().copied().unwrap_or_default();
                 match self.find(name) {
                     Some(index) => self.answer_for(client, index, request, descriptors),
-                    None => failed(format_args!("there is no workload \"{name}\"; see: hilum status")),
+                    None => failed(format_args!("unknown workload \"{name}\"; see: hilum status")),
                 }
             }
         }
@@ -109,7 +109,7 @@ impl Requests<'_> {
         if let Some(name) =
             wanted.filter(|name| !self.cx.config.get().workloads.iter().any(|workload| workload.name == *name))
         {
-            return failed(format_args!("there is no workload \"{name}\"; see: hilum status"));
+            return failed(format_args!("unknown workload \"{name}\"; see: hilum status"));
         }
         let now_ms = monotonic_ms();
         client.send(&Reply::System(wire::SystemStatus {
@@ -181,29 +181,26 @@ impl Requests<'_> {
         let workload = &config.get().workloads[index];
         let Some(process) = self.workloads.process(self.cx.slot(index)) else {
             return failed(format_args!(
-                "workload \"{0}\" does not run; start it with: hilum start {0}",
+                "workload \"{0}\" is not running; start it with: hilum start {0}",
                 workload.name
             ));
         };
         if process.report.is_some() {
-            return failed(format_args!("workload \"{}\" is still being set up", workload.name));
+            return failed(format_args!("workload \"{}\" is still being started", workload.name));
         }
         if self.workloads.cgroups().is_frozen(workload) {
             // The program would be born frozen.
-            return failed(format_args!(
-                "workload \"{0}\" is frozen; let it go on with: hilum thaw {0}",
-                workload.name
-            ));
+            return failed(format_args!("workload \"{0}\" is frozen; resume it with: hilum thaw {0}", workload.name));
         }
         let [_, term, words @ ..] = request.words.as_slice() else {
-            return failed(format_args!("the program is missing"));
+            return failed(format_args!("missing program"));
         };
         if words.is_empty() || words.len() > hilum::config::limits::EXEC_WORDS {
-            return failed(format_args!("a program and at most {} words", hilum::config::limits::EXEC_WORDS - 1));
+            return failed(format_args!("at most {} arguments of a program", hilum::config::limits::EXEC_WORDS - 1));
         }
         // Nothing that is open outside goes inside, whoever sends it: not even what looks harmless.
         if !descriptors.is_empty() {
-            return failed(format_args!("no descriptor goes inside; use the hilum that runs as process 1"));
+            return failed(format_args!("descriptors are refused; use the hilum that runs as PID 1"));
         }
         let terminal = request.is_waiting.then_some(((request.number >> 16) as u16, request.number as u16));
         let streams = Streams::Made { terminal, is_split: request.is_split };
@@ -232,9 +229,9 @@ impl Requests<'_> {
 pub(super) fn not_done(name: &str, errno: Errno) -> Response {
     match errno {
         Errno::SRCH | Errno::NOENT => {
-            failed(format_args!("workload \"{name}\" does not run; start it with: hilum start {name}"))
+            failed(format_args!("workload \"{name}\" is not running; start it with: hilum start {name}"))
         }
-        Errno::OPNOTSUPP => failed(format_args!("there are no control groups here, which freeze and thaw need")),
+        Errno::OPNOTSUPP => failed(format_args!("freeze and thaw need cgroups, which are missing here")),
         errno => failed(format_args!("workload \"{name}\": {}", describe(errno))),
     }
 }

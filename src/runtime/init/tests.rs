@@ -270,7 +270,7 @@ fn who_follows_a_workload_that_is_gone_is_told() {
     board.settle();
     assert_eq!(answer(&reload), Some((0, String::new())));
     let (status, text) = answer(&following).expect("its end");
-    assert_eq!((status, &*text), (1, "it is not part of the configuration any more"));
+    assert_eq!((status, &*text), (1, "no longer in the configuration"));
 }
 
 #[test]

@@ -22,7 +22,7 @@ impl Requests<'_> {
             return match pending.config.get().workloads.iter().any(|workload| workload.name == name) {
                 true if is_waiting => Response::Pending(ClientState::Waiting { slot: Some(slot), ask }),
                 true => done(),
-                false => failed(format_args!("another configuration is being taken over, which does not have it")),
+                false => failed(format_args!("a reload is removing it")),
             };
         }
         let refusal =
@@ -70,12 +70,12 @@ impl Requests<'_> {
                 name(need)
             )),
             Outcome::Retried => {
-                failed(format_args!("workload \"{own}\" failed and is tried again; see: hilum log {own}"))
+                failed(format_args!("workload \"{own}\" failed and will be restarted; see: hilum log {own}"))
             }
             Outcome::Stopped => failed(format_args!("workload \"{own}\" was stopped meanwhile")),
-            Outcome::Started => failed(format_args!("workload \"{own}\" was asked to start again meanwhile")),
-            Outcome::Lost => failed(format_args!("workload \"{own}\" cannot be killed")),
-            Outcome::AtStop => failed(format_args!("workload \"{own}\" runs when the board goes down")),
+            Outcome::Started => failed(format_args!("workload \"{own}\" was started again meanwhile")),
+            Outcome::Lost => failed(format_args!("workload \"{own}\" is still running after SIGKILL")),
+            Outcome::AtStop => failed(format_args!("workload \"{own}\" runs only at shutdown")),
             Outcome::Waits(need) => {
                 let is_at_stop = workloads[need].supervision.at_stop_ms > 0;
                 let unit = self.workloads.supervisor.unit(need);
@@ -87,10 +87,10 @@ impl Requests<'_> {
                 }
                 let why = match unit.state {
                     _ if lacks => "waits for a device or a disk; see: hilum status",
-                    _ if is_at_stop => "runs when the board goes down; see: hilum status",
+                    _ if is_at_stop => "runs only at shutdown; see: hilum status",
                     State::Stopped => "is stopped; start it with: hilum start",
-                    State::Lost => "cannot be killed; see: hilum status",
-                    _ => "failed and is tried again; see: hilum log",
+                    State::Lost => "is still running after SIGKILL; see: hilum status",
+                    _ => "failed and will be restarted; see: hilum log",
                 };
                 let need = name(need);
                 failed(format_args!("workload \"{own}\" waits for \"{need}\", which {why} {need}"))
@@ -104,10 +104,10 @@ impl Requests<'_> {
         let name = self.cx.config.get().workloads[index].name;
         let is_set_up = self.workloads.process(slot).is_none_or(|process| process.report.is_none());
         let sent = match u8::try_from(number) {
-            Ok(_) if !is_set_up => return failed(format_args!("workload \"{name}\" is still being set up")),
+            Ok(_) if !is_set_up => return failed(format_args!("workload \"{name}\" is still being started")),
             Ok(number) if !self.workloads.hears(self.cx, index, number) => {
                 return failed(format_args!(
-                    "workload \"{name}\": its first process has no handler for {}, so the kernel drops it",
+                    "workload \"{name}\": its first process does not handle {}, so the kernel discards it",
                     Signal(number)
                 ));
             }

@@ -137,7 +137,7 @@ fn program_of_process_1_cannot_be_overwritten(arch: Architecture, release: &str)
     has_line(&console, if release == "bullseye" { confined } else { refused });
     // It cannot reboot anything, and ends instead of waiting for ever.
     assert!(release != "bullseye" || console.contains("\"script\": exited with status 1"), "{console}");
-    has_line(&console, "openscript | hilum: there is no command \"/bin/script\"; see: hilum help");
+    has_line(&console, "openscript | hilum: unknown command \"/bin/script\"; see: hilum help");
 }
 
 /// CVE-2024-21626: a working directory that is a descriptor of the engine's.

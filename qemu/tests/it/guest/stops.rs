@@ -99,7 +99,7 @@ fn signal_that_nothing_would_hear_of_is_refused() {
     let host_root = host_or_return!();
     let namespace = start(&host_root, "exec /bin/probe sleep 600000");
     namespace.console.expect("started", SOON).expect("it starts");
-    let told = "hilum: workload \"a\": its first process has no handler for SIGHUP, so the kernel drops it\n";
+    let told = "hilum: workload \"a\": its first process does not handle SIGHUP, so the kernel discards it\n";
     assert_eq!(host_root.ask(&["signal", "a", "HUP"]), (1, told.to_owned()));
     assert_eq!(host_root.ask(&["signal", "a", "CONT"]), (0, String::new()));
     // A reaper hands it on to a program for which the kernel has an answer.

@@ -96,7 +96,7 @@ fn prompt_shows_a_pasted_line_once_refuses_a_long_one_and_tells_a_failure() {
         assert!(shown <= 80 + 16, "{shown} bytes for {keys:?}");
     }
     terminal.type_text(&format!("\x05{}\r", "x".repeat(900))).expect("it is there");
-    terminal.screen.expect("hilum: the line is longer than 1024 bytes; it was not run", SOON).expect("it is refused");
+    terminal.screen.expect("hilum: line longer than 1024 bytes; not run", SOON).expect("it is refused");
     at_prompt(&terminal.screen);
     assert!(!terminal.screen.text().contains("no command"), "{}", terminal.screen.tail());
     terminal.type_text("exec a '/bin/probe' exit 3\r").expect("it is there");
@@ -209,7 +209,7 @@ fn prompt_takes_commands_over_the_serial_line(arch: Architecture) {
     // A program in there would be frozen from its birth, and nobody would know why nothing happens.
     at_prompt(&vm.console);
     vm.type_text("exec a /bin/probe do say:never\r").expect("QEMU is there");
-    vm.console.expect("hilum: workload \"a\" is frozen; let it go on with: hilum thaw a", BOOT).expect("words");
+    vm.console.expect("hilum: workload \"a\" is frozen; resume it with: hilum thaw a", BOOT).expect("words");
     // Its health check is such a program: it does not make it ill, and stop it.
     std::thread::sleep(Duration::from_secs(8));
     assert!(!vm.console.text().contains("unhealthy"), "{}", vm.console.tail());

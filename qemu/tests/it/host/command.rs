@@ -19,7 +19,7 @@ fn configuration_is_checked_explained_and_audited_on_a_host() {
     let demo = demo.to_str().expect("UTF-8");
     let version = format!("hilum {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(run(&["version"]), (Some(0), version, String::new()));
-    assert_eq!(run(&["check", "--config", demo]), (Some(0), format!("{demo}: good, 2 workloads\n"), String::new()));
+    assert_eq!(run(&["check", "--config", demo]), (Some(0), format!("{demo}: ok, 2 workloads\n"), String::new()));
     let (status, plan, _) = run(&["explain", "web", "--config", demo]);
     assert_eq!(status, Some(0));
     has_in_order(
@@ -36,9 +36,9 @@ fn configuration_is_checked_explained_and_audited_on_a_host() {
         ],
     );
     assert!(plan.lines().last().is_some_and(|line| line.ends_with("  exec /bin/httpd")), "{plan}");
-    let missing = format!("hilum: {demo}: there is no workload \"none\"; there are: web clock\n");
+    let missing = format!("hilum: {demo}: unknown workload \"none\"; expected one of: web clock\n");
     assert_eq!(run(&["explain", "none", "--config", demo]), (Some(1), String::new(), missing));
-    let absent = "hilum: /none: ENOENT (no such file or directory); --config FILE names another one\n".to_owned();
+    let absent = "hilum: /none: ENOENT (no such file or directory); use --config FILE\n".to_owned();
     assert_eq!(run(&["check", "--config", "/none"]), (Some(1), String::new(), absent));
     let (status, audit, _) = run(&["audit", "--config", demo]);
     assert_eq!((status, audit.as_str()), (Some(0), DEMO_AUDIT));
@@ -80,12 +80,12 @@ fn every_command_of_the_help_explains_itself_and_is_documented() {
 
 #[test]
 fn words_that_are_no_command_or_reach_nobody_are_told() {
-    let unreachable = "hilum: /none: ENOENT (no such file or directory): hilum does not run as process 1 here, or has no such socket; --socket FILE names another one\n";
+    let unreachable = "hilum: /none: ENOENT (no such file or directory): hilum is not running as PID 1 here, or listens elsewhere (--socket FILE)\n";
     assert_eq!(run(&["--socket", "/none", "status"]), (Some(1), String::new(), unreachable.to_owned()));
     for (words, line) in [
-        (&[][..], "hilum: a command is missing; see: hilum help\n"),
+        (&[][..], "hilum: missing command; see: hilum help\n"),
         (&["explain"], "hilum: usage: hilum explain NAME [--config FILE]\n"),
-        (&["fly"], "hilum: there is no command \"fly\"; see: hilum help\n"),
+        (&["fly"], "hilum: unknown command \"fly\"; see: hilum help\n"),
         (&["exec", "web"], "hilum: usage: hilum exec NAME [-t|-T] PROGRAM WORD...\n"),
         (&["signal", "web"], "hilum: usage: hilum signal NAME SIGNAL\n"),
         (&["log", "-n"], "hilum: usage: hilum log NAME [-f] [-n LINES]\n"),

@@ -22,7 +22,7 @@ fn dhcp_lease_is_taken_renewed_and_asked_for_again() {
     console.expect(line, SOON).expect("it gets an address");
     let text = net(&namespace);
     assert!(text.contains("address 192.168.9.50/24 on eth0"), "{text}");
-    assert!(text.contains("route default via 192.168.9.1 over eth0"), "{text}");
+    assert!(text.contains("route default via 192.168.9.1 dev eth0"), "{text}");
     let given = Peer::count(&log, "DHCPACK");
     until("a renewal", || Peer::count(&log, "DHCPACK") > given);
     // The cable is pulled and put in again: it asks anew.

@@ -129,7 +129,7 @@ fn neighbour_on_the_wire_does_not_get_through_the_board() {
     let peer = Peer::new(&namespace);
     host.expect_state("w0", "ready");
     until("the board's address", || net(&namespace).contains("address 192.168.9.2/24 on eth0"));
-    assert!(net(&namespace).contains("route 10.9.0.0/16 via 192.168.9.1 over eth0"), "{}", net(&namespace));
+    assert!(net(&namespace).contains("route 10.9.0.0/16 via 192.168.9.1 dev eth0"), "{}", net(&namespace));
     // One answer ends it, however long it may take.
     let ping = |address: &str, seconds: &str| {
         peer.command("ping").args(["-q", "-c", "1", "-W", seconds, address]).status().expect("ping").success()

@@ -44,7 +44,7 @@ fn router_advertisements_are_taken_by_a_link_with_slaac_alone() {
         let text = net(&namespace);
         assert_eq!(text.contains("address fd55:"), is_taken, "{words}: {text}");
         let has_route =
-            text.lines().any(|line| line.starts_with("route default via fe80:") && line.ends_with("over eth0"));
+            text.lines().any(|line| line.starts_with("route default via fe80:") && line.ends_with("dev eth0"));
         assert_eq!(has_route, is_taken, "{words}: {text}");
     }
 }
@@ -73,7 +73,7 @@ fn lease_inside_of_a_bridges_network_or_around_it_is_refused_and_told() {
         let acknowledged = Peer::count(&log, "DHCPACK");
         until("a renewal", || Peer::count(&log, "DHCPACK") > acknowledged);
         let text = net(&namespace);
-        let has_route = text.lines().any(|line| line.starts_with("route 10.") && line.ends_with("over eth0"));
+        let has_route = text.lines().any(|line| line.starts_with("route 10.") && line.ends_with("dev eth0"));
         assert!(!text.contains(refused) && !has_route && !text.contains("route default"), "{text}");
         assert_eq!(namespace.console.text().matches(" refused: ").count(), 1, "{}", namespace.console.tail());
         namespace.console.expect("workload \"a\": started", SOON).expect("it goes on");
@@ -100,7 +100,7 @@ fn renewal_that_brings_a_bridges_network_is_refused_and_the_address_given_back()
                 renumber one of them";
     namespace.console.expect(line, 2 * SOON).expect("that is told");
     let text = net(&namespace);
-    let has_route = text.lines().any(|line| line.starts_with("route 10.77.") && line.ends_with("over eth0"));
+    let has_route = text.lines().any(|line| line.starts_with("route 10.77.") && line.ends_with("dev eth0"));
     assert!(!text.contains("10.77.1.50") && !has_route && !text.contains("route default"), "{text}");
 }
 
@@ -129,7 +129,7 @@ fn lease_for_a_network_that_another_link_has_is_refused_until_that_one_loses_it(
     until("a renewal", || Peer::count(&log, "DHCPACK") > acknowledged);
     let text = net(&namespace);
     assert!(text.contains("address 192.168.9.50/24 on eth0") && !text.contains("192.168.9.60"), "{text}");
-    assert!(text.contains("route default via 192.168.9.1 over eth0"), "the first one goes on: {text}");
+    assert!(text.contains("route default via 192.168.9.1 dev eth0"), "the first one goes on: {text}");
 
     // It steps in, and not after its next renewal.
     first.ip(&["link", "set", "srv", "down"]);
@@ -137,8 +137,8 @@ fn lease_for_a_network_that_another_link_has_is_refused_until_that_one_loses_it(
     console.expect("link eth1: 192.168.9.60/24 via 192.168.9.1 from 192.168.9.1", SOON).expect("it takes it");
     let text = net(&namespace);
     assert!(text.contains("address 192.168.9.60/24 on eth1") && !text.contains("192.168.9.50"), "{text}");
-    assert!(text.contains("route default via 192.168.9.1 over eth1"), "{text}");
-    assert!(!text.contains("route default via 192.168.9.1 over eth0"), "{text}");
+    assert!(text.contains("route default via 192.168.9.1 dev eth1"), "{text}");
+    assert!(!text.contains("route default via 192.168.9.1 dev eth0"), "{text}");
     // Back again, it is the second one.
     first.ip(&["link", "set", "srv", "up"]);
     let line = "link eth0: 192.168.9.50/24 from 192.168.9.1 refused: it overlaps 192.168.9.60/24 of link eth1";

@@ -282,7 +282,7 @@ pub(super) fn broken_rule(workload: &Workload<'_>) -> Option<&'static str> {
         return Some("a reaper is the first process of a PID namespace of its own; remove reaper, or share pid");
     }
     if supervision.at_stop_ms > 0 && (supervision.critical_ms > 0 || supervision.health.is_some()) {
-        return Some("at-stop runs when the board goes down: nothing is critical or looked after then");
+        return Some("at-stop runs only at shutdown: nothing is critical or looked after then");
     }
     None
 }

@@ -28,7 +28,7 @@ fn exec_runs_inside_with_the_streams_and_the_exit_status_of_the_program() {
     assert_eq!(host_root.ask(&["stop", "a", "-w"]).0, 0);
     assert_eq!(
         host_root.ask(&["exec", "a", "x"]),
-        (125, "hilum: workload \"a\" does not run; start it with: hilum start a\n".to_owned())
+        (125, "hilum: workload \"a\" is not running; start it with: hilum start a\n".to_owned())
     );
 }
 

@@ -120,7 +120,7 @@ fn muted_lines_stay_off_the_console_until_they_are_asked_for_again() {
     let in_file = || std::fs::read_to_string(&file).unwrap_or_default().matches("a | from-a").count();
     crate::support::wire::until("the file", || in_file() == 3);
     for command in ["mute", "unmute"] {
-        let words = "hilum: there is no workload \"none\"; see: hilum status\n";
+        let words = "hilum: unknown workload \"none\"; see: hilum status\n";
         assert_eq!(host_root.ask(&[command, "none"]), (1, words.to_owned()));
     }
 }

@@ -111,9 +111,9 @@ fn start_that_waits_for_what_keeps_failing_is_told_so() {
     let host_root = host_or_return!();
     let _namespace = chain(&host_root, "exec /bin/probe exit 1\nready fd 3\nrestart always delay=1h max=1h");
     host_root.expect_state("a", "backing-off");
-    let told = "hilum: workload \"c\" waits for \"a\", which failed and is tried again; see: hilum log a\n";
+    let told = "hilum: workload \"c\" waits for \"a\", which failed and will be restarted; see: hilum log a\n";
     assert_eq!(ask(&host_root, &["start", "c", "-w"]), (1, told.to_owned()));
-    let told = "hilum: workload \"a\" failed and is tried again; see: hilum log a\n";
+    let told = "hilum: workload \"a\" failed and will be restarted; see: hilum log a\n";
     assert_eq!(ask(&host_root, &["start", "a", "-w"]), (1, told.to_owned()));
 }
 
@@ -126,7 +126,7 @@ fn stop_that_somebody_takes_back_is_told_so() {
     host_root.expect_state("a", "stopping");
     std::thread::sleep(std::time::Duration::from_millis(100));
     assert_eq!(ask(&host_root, &["start", "a", "-w"]), done());
-    assert_eq!(answer(stop), (1, "hilum: workload \"a\" was asked to start again meanwhile\n".to_owned()));
+    assert_eq!(answer(stop), (1, "hilum: workload \"a\" was started again meanwhile\n".to_owned()));
 }
 
 #[test]
@@ -134,11 +134,11 @@ fn start_of_what_runs_as_the_board_goes_down_is_told_so() {
     let host_root = host_or_return!();
     let _namespace = chain(&host_root, "exec /bin/probe exit 0\nat-stop");
     host_root.expect_state("b", "waiting");
-    let told = "hilum: workload \"a\" runs when the board goes down\n";
+    let told = "hilum: workload \"a\" runs only at shutdown\n";
     for words in [&["start", "a"][..], &["start", "a", "-w"], &["restart", "a", "-w"]] {
         assert_eq!(ask(&host_root, words), (1, told.to_owned()), "{words:?}");
     }
-    let told = "hilum: workload \"c\" waits for \"a\", which runs when the board goes down; see: hilum status a\n";
+    let told = "hilum: workload \"c\" waits for \"a\", which runs only at shutdown; see: hilum status a\n";
     assert_eq!(ask(&host_root, &["start", "c", "-w"]), (1, told.to_owned()));
 }
 
@@ -166,5 +166,5 @@ fn start_of_what_a_reload_changes_ends_in_an_answer_about_what_it_has_become() {
     std::thread::sleep(std::time::Duration::from_millis(300));
     host_root.configure("hilum 1\n[system]\ncontrol SOCKET\n");
     assert_eq!(ask(&host_root, &["reload"]), done());
-    assert_eq!(answer(waiting), (1, "hilum: it is not part of the configuration any more\n".to_owned()));
+    assert_eq!(answer(waiting), (1, "hilum: no longer in the configuration\n".to_owned()));
 }
