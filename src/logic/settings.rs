@@ -33,12 +33,12 @@ const fn within(name: &'static str, value: &'static str, good: RangeInclusive<i3
     Setting { name, value, good, why }
 }
 
-const SPOOFED: &str = "drops packets from addresses that no route leads to";
-const SOURCE: &str = "drops packets that say their own way";
-const REDIRECT: &str = "keeps others on the wire from changing routes";
-const SECONDARY: &str = "keeps the other addresses of a link when its first one goes";
-const LINKS: &str = "keeps users from leading others' programs to files by links in shared folders";
-const SHARED: &str = "keeps users from having others' programs write into their files in shared folders";
+const SPOOFED: &str = "drops packets with spoofed source addresses";
+const SOURCE: &str = "drops source-routed packets";
+const REDIRECT: &str = "ignores ICMP redirects";
+const SECONDARY: &str = "keeps secondary addresses when the primary one is removed";
+const LINKS: &str = "restricts links in shared folders";
+const SHARED: &str = "restricts writes to others' files in shared folders";
 
 /// Every one of them. A link that is there already takes what `default` says of IPv4.
 pub const SETTINGS: [Setting; 26] = [
@@ -60,14 +60,14 @@ pub const SETTINGS: [Setting; 26] = [
     exactly("fs.protected_symlinks", "1", 1, LINKS),
     within("fs.protected_fifos", "2", 1..=2, SHARED),
     within("fs.protected_regular", "2", 1..=2, SHARED),
-    exactly("fs.suid_dumpable", "0", 0, "makes no core file of a program that has changed its rights"),
-    within("kernel.kptr_restrict", "1", 1..=2, "hides addresses of the kernel"),
-    exactly("kernel.dmesg_restrict", "1", 1, "keeps the kernel's log from users"),
-    within("kernel.unprivileged_bpf_disabled", "2", 1..=2, "keeps BPF from users"),
-    within("kernel.perf_event_paranoid", "2", 2..=4, "keeps counts of the kernel's work from users"),
-    within("kernel.yama.ptrace_scope", "1", 1..=3, "lets a program trace its own descendants alone"),
-    exactly("kernel.randomize_va_space", "2", 2, "puts programs' memory at addresses that nobody knows"),
-    exactly("kernel.sysrq", "16", 16, "leaves of the keyboard's and the serial line's SysRq keys the one that syncs"),
+    exactly("fs.suid_dumpable", "0", 0, "no core dumps of setuid programs"),
+    within("kernel.kptr_restrict", "1", 1..=2, "hides kernel addresses"),
+    exactly("kernel.dmesg_restrict", "1", 1, "restricts the kernel log to root"),
+    within("kernel.unprivileged_bpf_disabled", "2", 1..=2, "restricts BPF to root"),
+    within("kernel.perf_event_paranoid", "2", 2..=4, "restricts kernel profiling to root"),
+    within("kernel.yama.ptrace_scope", "1", 1..=3, "restricts ptrace to descendants"),
+    exactly("kernel.randomize_va_space", "2", 2, "randomizes address spaces"),
+    exactly("kernel.sysrq", "16", 16, "allows only sync by SysRq"),
 ];
 
 /// The IPv6 setting that a link has for itself and does not take over: a link that is there already is told of it as well.

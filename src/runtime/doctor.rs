@@ -16,7 +16,7 @@ use rustix::process::{WaitOptions, waitpid};
 
 /// The controllers of control groups that lines need, and what each needs.
 const CONTROLLERS: [(&str, &str); 5] = [
-    ("memory", "cgroup_enable=memory on the kernel command line, and no cgroup_disable=memory; CONFIG_MEMCG"),
+    ("memory", "cgroup_enable=memory and no cgroup_disable=memory on the kernel command line; CONFIG_MEMCG"),
     ("pids", "CONFIG_CGROUP_PIDS, and no cgroup_disable=pids"),
     ("cpu", "CONFIG_CFS_BANDWIDTH, and no cgroup_disable=cpu"),
     ("cpuset", "CONFIG_CPUSETS, and no cgroup_disable=cpuset"),
@@ -44,7 +44,7 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
     let controllers = core::str::from_utf8(&text[..length]).unwrap_or_default();
     for (name, mend) in CONTROLLERS {
         let is_there = controllers.split_ascii_whitespace().any(|known| known == name);
-        tell(is_there, "control group controller ", name, mend);
+        tell(is_there, "cgroup controller ", name, mend);
     }
     tell(has_call_seccomp(), "seccomp filters", "", "CONFIG_SECCOMP_FILTER");
     let abi = hilum_sys::landlock_abi();
@@ -54,16 +54,11 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
     tell(abi >= 6, "Landlock for signals and abstract sockets", "", "kernel 6.12");
     let is_new = |call: Result<(), Errno>| !matches!(call, Err(Errno::NOSYS));
     let bad = hilum_sys::restrict_mount(rustix::fs::CWD, u32::MAX);
-    tell(
-        is_new(bad),
-        "mapped owners of files (idmapped mounts)",
-        "",
-        "kernel 5.12; until then roots keep the board's owners",
-    );
+    tell(is_new(bad), "idmapped mounts", "", "kernel 5.12; without it files keep the host's owners");
     // The initial ramfs and the mounts made of it map no owners on any kernel (init/do_mounts.c, rootfs_fs_type).
     let is_initramfs = crate::os::root::is_in_memory() == Ok(true);
-    let mend = "pack a root filesystem as an erofs or ext4 image; a folder keeps the board's owners, for reading";
-    tell(!is_initramfs, "mapped owners in folders of /", "", mend);
+    let mend = "pack roots as erofs or ext4 images; files in folders keep the host's owners";
+    tell(!is_initramfs, "idmapped mounts of folders in /", "", mend);
     tell(access("/dev/loop-control", Access::EXISTS).is_ok(), "image files (loop devices)", "", "module loop");
     let mut filesystems = [0; 4096];
     let length = read_file("/proc/filesystems", &mut filesystems).unwrap_or(0);
@@ -104,8 +99,8 @@ fn check_settings(tell: &mut dyn FnMut(bool, &str, &str, &str)) {
 /// What a kernel without this kind of namespace lacks.
 fn namespace_mend(name: &str) -> &'static str {
     match name {
-        "user" => "CONFIG_USER_NS; until then write: share user",
-        "time" => "CONFIG_TIME_NS; until then write: share time",
+        "user" => "CONFIG_USER_NS; without it write: share user",
+        "time" => "CONFIG_TIME_NS; without it write: share time",
         "cgroup" => "CONFIG_CGROUPS",
         _ => "CONFIG_NAMESPACES",
     }

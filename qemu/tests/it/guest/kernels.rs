@@ -108,10 +108,7 @@ fn oldest_kernel_isolates_with_what_it_has(arch: Architecture) {
         &console,
         "hilum: NO  Landlock for files: kernel 5.19, CONFIG_SECURITY_LANDLOCK, and landlock in lsm= on the kernel command line",
     );
-    has_line(
-        &console,
-        "hilum: NO  mapped owners of files (idmapped mounts): kernel 5.12; until then roots keep the board's owners",
-    );
+    has_line(&console, "hilum: NO  idmapped mounts: kernel 5.12; without it files keep the host's owners");
     has_line(&console, "hilum: yes namespace time");
     has_line(&console, PORTS_REFUSED);
 }
@@ -196,7 +193,7 @@ fn kernel_with_things_turned_off_refuses_what_is_asked_for(arch: Architecture) {
     );
     has_line(
         &console,
-        "hilum: NO  control group controller memory: cgroup_enable=memory on the kernel command line, and no cgroup_disable=memory; CONFIG_MEMCG",
+        "hilum: NO  cgroup controller memory: cgroup_enable=memory and no cgroup_disable=memory on the kernel command line; CONFIG_MEMCG",
     );
     has_line(&console, PORTS_REFUSED);
 }

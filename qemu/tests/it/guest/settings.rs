@@ -58,7 +58,7 @@ fn setting_that_cannot_be_made_is_told_in_one_line(arch: Architecture) {
     has_line(&console, "hilum: yes setting net.ipv4.conf.all.rp_filter is 2");
     has_line(
         &console,
-        "hilum: NO  setting kernel.yama.ptrace_scope is not in this kernel: 1 lets a program trace its own descendants alone",
+        "hilum: NO  setting kernel.yama.ptrace_scope is not in this kernel: 1 restricts ptrace to descendants",
     );
 }
 

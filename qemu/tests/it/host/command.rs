@@ -51,7 +51,7 @@ fn doctor_has_a_line_for_every_part_and_what_helps() {
     assert_eq!(status, Some(i32::from(doctor.lines().any(|line| line.starts_with("NO  ")))));
     for what in [
         "namespace user",
-        "control group controller memory",
+        "cgroup controller memory",
         "seccomp filters",
         "Landlock for files",
         "overlay",
