@@ -17,29 +17,29 @@ impl Step<'_> {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Limit(_) => "limit",
-            Self::DeviceControl(_) => "control devices",
+            Self::DeviceControl(_) => "attach device filter",
             Self::DenyGroups => "deny setgroups",
             Self::Ids(_) => "map ids",
-            Self::OomScore(_) => "set the score for running out of memory",
+            Self::OomScore(_) => "set oom_score_adj",
             Self::ResourceLimit(_) => "limit",
             Self::Priority(_) => "set priorities",
             Self::OpenRoot(_) => "open root",
-            Self::Overlay(_) => "make overlay",
+            Self::Overlay(_) => "mount overlay",
             Self::CreateMount(_) => "make",
             Self::OpenMount(_) => "open",
             Self::OpenVolume(_) => "open volume",
-            Self::Devices(_) => "make devices",
+            Self::Devices(_) => "create devices",
             Self::Connect(..) => "connect link",
             Self::Rules(_) => "filter packets",
-            Self::SendFds => "hand over",
-            Self::ReceiveFds => "take over",
-            Self::BecomeNsRoot => "become user 0 of its own ids",
+            Self::SendFds => "send descriptors",
+            Self::ReceiveFds => "receive descriptors",
+            Self::BecomeNsRoot => "become root of its user namespace",
             Self::Session => "start a session",
             Self::Keyring => "start a session keyring",
-            Self::Output => "connect standard input and output",
+            Self::Output => "redirect standard streams",
             Self::Hostname(_) => "set host name",
             Self::Loopback => "bring up link",
-            Self::Link(..) => "set up link",
+            Self::Link(..) => "configure link",
             Self::Hosts => "write",
             Self::Setting(_) | Self::Share(_) => "set",
             Self::PrivateMounts => "make mounts private",
@@ -53,16 +53,16 @@ impl Step<'_> {
             Self::Notify => "make",
             Self::Directory(_) => "enter directory",
             Self::Personality(_) => "set personality",
-            Self::DropBoundingSet(_) => "cut the capability bounding set",
-            Self::NoNewPrivileges => "forbid new privileges",
+            Self::DropBoundingSet(_) => "drop capability bounding set",
+            Self::NoNewPrivileges => "set no_new_privs",
             Self::Landlock(..) => "landlock",
             Self::User { .. } => "become user",
             Self::Capabilities(_) => "drop capabilities",
             Self::Umask(_) => "set umask",
             Self::Descriptors { .. } => "close descriptors",
-            Self::Reaper => "stay as the reaper",
+            Self::Reaper => "fork, stay as reaper",
             Self::Signals => "reset signals",
-            Self::Seccomp(..) => "filter system calls",
+            Self::Seccomp(..) => "install seccomp filter",
             Self::Execute(_) => "exec",
         }
     }
@@ -87,48 +87,44 @@ impl Step<'_> {
         match (self, errno) {
             (Self::Limit(limit), ENOENT | EOPNOTSUPP) => Some(match limit.controller() {
                 "memory" => {
-                    "the kernel has no memory controller here; put cgroup_enable=memory on its command line, and take cgroup_disable=memory off it"
+                    "no memory cgroup controller; add cgroup_enable=memory to the kernel command line and remove cgroup_disable=memory"
                 }
-                "cpu" => "the kernel has no cpu controller here (CONFIG_CFS_BANDWIDTH)",
-                "cpuset" => "the kernel has no cpuset controller here (CONFIG_CPUSETS)",
-                "pids" => "the kernel has no pids controller here (CONFIG_CGROUP_PIDS)",
-                _ => "the kernel has no io controller here (CONFIG_BLK_DEV_THROTTLING), or the device is not there",
+                "cpu" => "no cpu cgroup controller (CONFIG_CFS_BANDWIDTH)",
+                "cpuset" => "no cpuset cgroup controller (CONFIG_CPUSETS)",
+                "pids" => "no pids cgroup controller (CONFIG_CGROUP_PIDS)",
+                _ => "no io cgroup controller (CONFIG_BLK_DEV_THROTTLING), or no such device",
             }),
             (Self::OpenRoot(_) | Self::OpenMount(_) | Self::OpenVolume(_) | Self::Overlay(_), ELOOP) => {
-                Some("write the path that the link leads to: on the board's side links are not followed")
+                Some("symbolic links are not followed on the host; write the target's path")
             }
             (Self::OpenRoot(_) | Self::OpenMount(_) | Self::OpenVolume(_) | Self::Overlay(_), ENOTBLK) => {
-                Some("the filesystem that it lies on is not mounted")
+                Some("its filesystem is not mounted")
             }
             (Self::OpenRoot(_), ENOENT) => {
-                Some("the root filesystem is not there; correct the line root, or put it into the image")
+                Some("no such root filesystem; correct the root line, or add it to the image")
             }
-            (Self::OpenRoot(_), EINVAL) => Some("neither a folder nor an image of squashfs, erofs or ext4"),
+            (Self::OpenRoot(_), EINVAL) => Some("neither a folder nor a squashfs, erofs or ext4 image"),
             (Self::OpenRoot(_), ENODEV) => Some("the kernel lacks the image's filesystem, or its module is not loaded"),
-            (Self::OpenRoot(_), ENXIO) => Some("the kernel has no loop device; its module is loop"),
+            (Self::OpenRoot(_), ENXIO) => Some("no loop device; load module loop"),
             (Self::Connect(link, _), EOPNOTSUPP) => Some(match link.attachment {
                 Attachment::Macvlan(_) => "the kernel lacks macvlan, or its module is not loaded",
                 Attachment::Ipvlan(_) => "the kernel lacks ipvlan, or its module is not loaded",
                 _ => "the kernel lacks veth, or its module is not loaded",
             }),
-            (Self::Connect(..), EBUSY) => Some("a macvlan and an ipvlan cannot have the same parent at one time"),
-            (Self::Connect(..), ENODEV) => Some("the board has no such link or bridge (yet)"),
+            (Self::Connect(..), EBUSY) => Some("macvlan and ipvlan links cannot share a parent"),
+            (Self::Connect(..), ENODEV) => Some("the host has no such link or bridge (yet)"),
             (Self::Rules(_), ENOENT | EOPNOTSUPP | EPROTONOSUPPORT | EINVAL) => Some(
                 "the kernel lacks a part of nf_tables, or a module is not loaded: nf_tables, nft_chain_nat, nft_nat, nft_masq, nft_ct, nft_fib_inet",
             ),
             (Self::Overlay(_), ENODEV) => Some("the kernel lacks overlay, or its module is not loaded"),
-            (Self::Overlay(_), EROFS) => {
-                Some("nothing can be written to the overlay's folder; the kernel's log says why")
-            }
-            (Self::Overlay(_), ENOENT) => Some("the overlay's folder is not there; make it"),
-            (Self::OpenMount(_), ENOENT) => Some("it is not there; correct the line mount, or make it"),
-            (Self::OpenVolume(_), ENOENT) => {
-                Some("the folder of the line volumes is not there; make it, or mount its disk")
-            }
+            (Self::Overlay(_), EROFS) => Some("the overlay's folder is not writable; see the kernel log"),
+            (Self::Overlay(_), ENOENT) => Some("the overlay's folder does not exist; create it"),
+            (Self::OpenMount(_), ENOENT) => Some("no such path on the host; correct the mount line, or create it"),
+            (Self::OpenVolume(_), ENOENT) => Some("the volumes folder does not exist; create it, or mount its disk"),
             (Self::Directory(_), ENOENT) => {
-                Some("the root filesystem has no such folder; correct the line directory, or make it")
+                Some("no such folder in the root filesystem; correct the directory line, or create it")
             }
-            (Self::Devices(_), ENOENT) => Some("the board has no such device; is its module loaded?"),
+            (Self::Devices(_), ENOENT) => Some("the host has no such device; is its module loaded?"),
             (Self::Mount(_) | Self::Attach(_) | Self::Dev, ENOENT) => {
                 Some("the root filesystem needs an empty folder there")
             }
@@ -137,22 +133,16 @@ impl Step<'_> {
                 Some("the root filesystem has a symbolic link where a folder is needed")
             }
             (Self::Mount(mount), EPERM) if mount.filesystem == super::FileSystem::Proc => {
-                Some("the /proc of the surrounding container is covered")
+                Some("parts of the outer container's /proc are masked")
             }
             (Self::Pivot, EINVAL) => Some("the root is the initial ramfs"),
-            (Self::Landlock(..), EOPNOTSUPP) => Some("the kernel cannot limit TCP ports; Landlock does from 6.7 on"),
-            (Self::Execute(_), ENOENT) => {
-                Some("the program is not in the root filesystem; write its path as it is inside")
-            }
+            (Self::Landlock(..), EOPNOTSUPP) => Some("tcp needs the Landlock of kernel 6.7"),
+            (Self::Execute(_), ENOENT) => Some("no such program in the root filesystem; write its path inside of it"),
             (Self::Execute(_), ELIBACC) => {
                 Some("its interpreter or dynamic loader is not in the root filesystem; add it")
             }
-            (Self::Execute(_), ENOEXEC) => {
-                Some("built for another architecture, or no program at all; a script begins with #!")
-            }
-            (Self::Execute(_), EACCES) => {
-                Some("not executable for its user; its mode has to be 755, and that of the folders above it")
-            }
+            (Self::Execute(_), ENOEXEC) => Some("wrong architecture, or not a program; a script begins with #!"),
+            (Self::Execute(_), EACCES) => Some("not executable for its user; set mode 755 on it and its folders"),
             _ => None,
         }
     }
@@ -202,29 +192,29 @@ impl Step<'_> {
         match self {
             Self::Limit(limit) => {
                 write!(formatter, ": {}", limit.value)?;
-                formatter.write_str(if limit.is_asked_for { "" } else { ", where the kernel can" })
+                formatter.write_str(if limit.is_asked_for { "" } else { ", if supported" })
             }
             Self::DeviceControl(devices) => {
-                formatter.write_str(": the usual ones")?;
+                formatter.write_str(": default devices")?;
                 devices.iter().try_for_each(|device| write!(formatter, ", {}", device.path))?;
-                formatter.write_str("; none can be made, where the kernel can")
+                formatter.write_str("; no mknod, if supported")
             }
-            Self::DenyGroups => formatter.write_str(": for ever, in its user namespace"),
+            Self::DenyGroups => formatter.write_str(": in its user namespace"),
             Self::Ids(_) => formatter.write_str(" as 0 to 65535"),
             Self::OomScore(score) => write!(formatter, ": {score}"),
             Self::ResourceLimit(limit) => {
                 write!(formatter, ": {} of {}", Value::Number(limit.soft), Value::Number(limit.hard))
             }
-            Self::OpenRoot(_) => formatter.write_str(": idmapped where the filesystem can"),
-            Self::Overlay(Overlay::Memory) => formatter.write_str(": a layer in memory"),
+            Self::OpenRoot(_) => formatter.write_str(": idmapped if supported"),
+            Self::Overlay(Overlay::Memory) => formatter.write_str(": upper layer in memory"),
             Self::OpenVolume(volume) => write!(formatter, ": the folder of that name in {}", volume.folder),
-            Self::OpenMount(_) => formatter.write_str(": idmapped where the filesystem can"),
+            Self::OpenMount(_) => formatter.write_str(": idmapped if supported"),
             Self::Devices(devices) => {
-                formatter.write_str(": the usual nodes")?;
+                formatter.write_str(": default nodes")?;
                 devices.iter().try_for_each(|device| write!(formatter, ", {}", device.path))
             }
-            Self::SendFds => formatter.write_str(": what was opened"),
-            Self::ReceiveFds => formatter.write_str(": what was opened, when PID 1 is done"),
+            Self::SendFds => formatter.write_str(": to the new process"),
+            Self::ReceiveFds => formatter.write_str(": from the host"),
             Self::Root { is_writable } => {
                 formatter.write_str(if *is_writable { ": nosuid,nodev" } else { ": ro,nosuid,nodev" })
             }
@@ -239,7 +229,7 @@ impl Step<'_> {
                 }
                 mount.options.iter().try_for_each(|(name, value)| write!(formatter, ",{}={}", text(name), text(value)))
             }
-            Self::CreateMount(_) => formatter.write_str(": of the namespace that it shares"),
+            Self::CreateMount(_) => formatter.write_str(": of the shared namespace"),
             Self::Dev => formatter.write_str(": ro,nosuid,noexec; null zero full random urandom tty ptmx fd std*"),
             Self::Bind(bind) => {
                 formatter.write_str(if bind.is_writable { ": rw" } else { ": ro" })?;
@@ -247,11 +237,11 @@ impl Step<'_> {
                 formatter.write_str(if bind.is_executable { "" } else { ",noexec" })?;
                 write!(formatter, " from {}", bind.source)
             }
-            Self::Setting(setting) => write!(formatter, ": to {}", setting.value),
-            Self::Share(share) => write!(formatter, ": to {}, where the kernel can", share.value),
+            Self::Setting(setting) => write!(formatter, ": {}", setting.value),
+            Self::Share(share) => write!(formatter, ": {}, if supported", share.value),
             Self::Connect(link, _) => write!(formatter, ": {} {}", link.attachment.word(), link.attachment.name()),
             Self::Rules(published) => {
-                formatter.write_str(": from its own addresses alone")?;
+                formatter.write_str(": drop spoofed sources")?;
                 published.iter().try_for_each(|publish| write!(formatter, "; publish {publish}"))
             }
             Self::Link(link, _) => {
@@ -260,29 +250,29 @@ impl Step<'_> {
                 }
                 link.gateways.iter().try_for_each(|gateway| write!(formatter, " via {gateway}"))
             }
-            Self::Hosts => formatter.write_str(": where the root filesystem has one"),
-            Self::Output => formatter.write_str(": input from /dev/null, output and errors to the log"),
+            Self::Hosts => formatter.write_str(": if the root filesystem has one"),
+            Self::Output => formatter.write_str(": stdin from /dev/null, stdout and stderr to the log"),
             Self::DropBoundingSet(capabilities) | Self::Capabilities(capabilities) => {
-                formatter.write_str(if capabilities.is_empty() { ": none is left" } else { ": left are" })?;
+                formatter.write_str(if capabilities.is_empty() { ": keep none" } else { ": keep" })?;
                 capabilities.names().try_for_each(|name| write!(formatter, " {name}"))
             }
             Self::Landlock(tcp, joining) => {
-                formatter.write_str(": by the mounts above, where the kernel can")?;
-                formatter.write_str(if tcp.is_some() { "; TCP ports as told" } else { "" })?;
-                formatter.write_str("; what exec runs")?;
+                formatter.write_str(": files as mounted, if supported")?;
+                formatter.write_str(if tcp.is_some() { "; TCP ports as configured" } else { "" })?;
+                formatter.write_str("; exec")?;
                 formatter.write_str(if joining.has(Scope::SIGNAL) { " cannot signal it" } else { " can signal it" })?;
                 formatter.write_str(match joining.has(Scope::ABSTRACT) {
-                    true => ", and cannot reach its abstract sockets",
-                    false => ", and can reach its abstract sockets",
+                    true => ", cannot reach its abstract sockets",
+                    false => ", can reach its abstract sockets",
                 })
             }
             Self::User { groups, .. } => {
-                formatter.write_str(if groups.is_empty() { ": no supplementary group" } else { ": groups" })?;
+                formatter.write_str(if groups.is_empty() { ": no supplementary groups" } else { ": groups" })?;
                 groups.iter().try_for_each(|group| write!(formatter, " {group}"))
             }
             Self::Umask(mask) => write!(formatter, ": {mask:03o}"),
-            Self::Descriptors { ready: 0 } => formatter.write_str(": all but 0, 1 and 2"),
-            Self::Descriptors { ready } => write!(formatter, ": all but 0, 1, 2 and {ready}"),
+            Self::Descriptors { ready: 0 } => formatter.write_str(": except 0, 1 and 2"),
+            Self::Descriptors { ready } => write!(formatter, ": except 0, 1, 2 and {ready}"),
             Self::Notify => formatter.write_str(": a socket"),
             Self::Seccomp(seccomp, _) => {
                 formatter.write_str(match seccomp.profile {
@@ -306,7 +296,7 @@ impl fmt::Display for Value<'_> {
         match self {
             Self::Number(u64::MAX) => formatter.write_str("max"),
             Self::Number(number) => write!(formatter, "{number}"),
-            Self::MemoryPercent(percent) => write!(formatter, "{percent}% of the board's memory"),
+            Self::MemoryPercent(percent) => write!(formatter, "{percent}% of RAM"),
             Self::CpuPercent(percent) => {
                 write!(formatter, "{} {PERIOD_US}", u64::from(*percent) * u64::from(PERIOD_US / 100))
             }
@@ -339,10 +329,10 @@ impl fmt::Display for Plan<'_> {
         let mut phase = Phase::Prepare;
         for (index, step) in self.steps.iter().enumerate() {
             if phase == Phase::Prepare && step.phase() != Phase::Prepare {
-                writeln!(formatter, "    clone into own namespaces: {}", self.namespaces)?;
+                writeln!(formatter, "    clone into new namespaces: {}", self.namespaces)?;
             }
             if phase != Phase::Child && step.phase() == Phase::Child {
-                writeln!(formatter, "    the new process goes on by itself")?;
+                writeln!(formatter, "    continue in the new process")?;
             }
             phase = step.phase();
             write!(formatter, "{:2}  {step}", index + 1)?;

@@ -216,24 +216,24 @@ fn every_mount_but_the_terminals_is_without_devices_and_programs() {
 fn explain_shows_every_step_with_its_detail() {
     let text = explained("memory 32M\nmount /data /var rw\noom_score_adj 100\nseccomp strict +mlock\ncapability kill");
     for line in [
-        "limit pids.max: 512, where the kernel can\n",
+        "limit pids.max: 512, if supported\n",
         "limit memory.max: 33554432\n",
-        "    clone into own namespaces: pid mnt uts ipc net cgroup user time\n",
+        "    clone into new namespaces: pid mnt uts ipc net cgroup user time\n",
         "map ids 65536 to 131071 as 0 to 65535\n",
-        "set the score for running out of memory: 100\n",
-        "open root /images/web: idmapped where the filesystem can\n",
-        "    the new process goes on by itself\n",
+        "set oom_score_adj: 100\n",
+        "open root /images/web: idmapped if supported\n",
+        "    continue in the new process\n",
         "set host name front\n",
-        "set /proc/sys/net/ipv4/ip_unprivileged_port_start: to 0\n",
+        "set /proc/sys/net/ipv4/ip_unprivileged_port_start: 0\n",
         "attach root /: ro,nosuid,nodev\n",
         "mount /proc: proc nosuid,noexec,nodev\n",
         "make read-only /proc/sys\n",
         "mask /proc/kcore\n",
         "mount /dev/shm: tmpfs nosuid,noexec,nodev,size=16777216,mode=1777\n",
         "attach /var: rw,nosuid,nodev,noexec from /data\n",
-        "cut the capability bounding set: left are kill\n",
-        "become user 1000:50: no supplementary group\n",
-        "filter system calls: profile strict +mlock\n",
+        "drop capability bounding set: keep kill\n",
+        "become user 1000:50: no supplementary groups\n",
+        "install seccomp filter: profile strict +mlock\n",
         "exec /bin/httpd\n",
     ] {
         assert!(text.contains(line), "{line:?} is not in\n{text}");
@@ -286,8 +286,8 @@ fn what_joins_a_workload_is_held_by_namespaces_where_landlock_would_shut_it_out(
     assert_eq!(joining("share net"), Some(Scope::ABSTRACT));
     assert_eq!(joining("share net=other"), Some(Scope::ABSTRACT), "another workload's sockets are there");
     assert_eq!(joining("share pid net"), Some(Scope::ALL.0));
-    assert!(explained("").contains("; what exec runs can signal it, and can reach its abstract sockets"));
-    assert!(explained("share pid").contains("; what exec runs cannot signal it, and can reach its abstract sockets"));
+    assert!(explained("").contains("; exec can signal it, can reach its abstract sockets"));
+    assert!(explained("share pid").contains("; exec cannot signal it, can reach its abstract sockets"));
 }
 
 #[test]
@@ -344,10 +344,7 @@ fn landlock_writes_only_where_a_mount_does() {
 
 #[test]
 fn failed_step_has_a_hint_where_the_kernel_misleads() {
-    assert_eq!(
-        Step::Execute("/x").hint(8),
-        Some("built for another architecture, or no program at all; a script begins with #!")
-    );
+    assert_eq!(Step::Execute("/x").hint(8), Some("wrong architecture, or not a program; a script begins with #!"));
     assert_eq!(Step::Execute("/x").hint(1), None);
     let memory = Step::Limit(CgroupLimit { file: "memory.max", value: Value::Number(1), is_asked_for: true });
     assert!(memory.hint(2).is_some_and(|hint| hint.contains("cgroup_enable=memory")));
@@ -367,9 +364,9 @@ fn link_is_made_outside_and_set_up_inside_before_the_pivot() {
         let text = plan.to_string();
         for line in [
             "connect link eth0: veth br0\n",
-            "filter packets: from its own addresses alone; publish 80:80/tcp\n",
-            "set up link eth0: 10.0.0.2/24 via 10.0.0.1\n",
-            "write /etc/hosts: where the root filesystem has one\n",
+            "filter packets: drop spoofed sources; publish 80:80/tcp\n",
+            "configure link eth0: 10.0.0.2/24 via 10.0.0.1\n",
+            "write /etc/hosts: if the root filesystem has one\n",
             "attach /etc/resolv.conf: ro,nosuid,nodev,noexec from /run/resolv.conf\n",
         ] {
             assert!(text.contains(line), "{line} in\n{text}");

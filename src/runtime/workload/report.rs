@@ -45,9 +45,9 @@ impl Joining {
     /// What a report names, in words.
     pub(crate) fn text(step: usize) -> &'static str {
         match Self::of(step) {
-            Some(Self::Groups) => "enter the namespace of control groups",
+            Some(Self::Groups) => "enter the cgroup namespace",
             Some(Self::Terminal) => "open terminal /dev/pts/ptmx",
-            Some(Self::Pipes) => "make pipes for input and output",
+            Some(Self::Pipes) => "create pipes for input and output",
             None => "join",
         }
     }
@@ -56,9 +56,7 @@ impl Joining {
     pub(crate) fn hint(step: usize, errno: errno::Errno) -> Option<&'static str> {
         const ENOSPC: u16 = 28;
         match (Self::of(step), errno.0) {
-            (Some(Self::Terminal), ENOSPC) => Some(
-                "the workload has as many terminals open as it may have, or the board has none left; -T goes without",
-            ),
+            (Some(Self::Terminal), ENOSPC) => Some("out of pseudo-terminals; use -T to run without one"),
             _ => None,
         }
     }

@@ -139,19 +139,19 @@ fn bad_workloads_fail_alone_with_their_step(arch: Architecture) {
     for (name, line) in [
         (
             "rootless",
-            "open root /images/none: ENOENT (no such file or directory): the root filesystem is not there; correct the line root, or put it into the image",
+            "open root /images/none: ENOENT (no such file or directory): no such root filesystem; correct the root line, or add it to the image",
         ),
         (
             "foreign",
-            "exec /bin/foreign: ENOEXEC (exec format error): built for another architecture, or no program at all; a script begins with #!",
+            "exec /bin/foreign: ENOEXEC (exec format error): wrong architecture, or not a program; a script begins with #!",
         ),
         (
             "absent",
-            "exec /bin/none: ENOENT (no such file or directory): the program is not in the root filesystem; write its path as it is inside",
+            "exec /bin/none: ENOENT (no such file or directory): no such program in the root filesystem; write its path inside of it",
         ),
         (
             "plain",
-            "exec /bin/plain: EACCES (permission denied): not executable for its user; its mode has to be 755, and that of the folders above it",
+            "exec /bin/plain: EACCES (permission denied): not executable for its user; set mode 755 on it and its folders",
         ),
         (
             "loaderless",

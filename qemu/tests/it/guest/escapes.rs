@@ -132,7 +132,7 @@ fn program_of_process_1_cannot_be_overwritten(arch: Architecture, release: &str)
     // there is no other program of ours that ends and could be written then.
     assert_eq!(did(&console, "open", "open:/proc/1/exe:w"), 26, "{console}");
     // Landlock knows nothing of a file outside of the root; without it the script runs hilum, confined like any program.
-    let refused = "hilum: workload \"script\": exec /bin/script: EACCES (permission denied): not executable for its user; its mode has to be 755, and that of the folders above it";
+    let refused = "hilum: workload \"script\": exec /bin/script: EACCES (permission denied): not executable for its user; set mode 755 on it and its folders";
     let confined = "script | hilum: /etc/hilum.conf: ENOENT (no such file or directory): cannot read the configuration; hilum.config= on the kernel command line selects another";
     has_line(&console, if release == "bullseye" { confined } else { refused });
     // It cannot reboot anything, and ends instead of waiting for ever.

@@ -113,7 +113,8 @@ fn oldest_kernel_isolates_with_what_it_has(arch: Architecture) {
     has_line(&console, PORTS_REFUSED);
 }
 
-const PORTS_REFUSED: &str = "hilum: workload \"ports\": landlock: EOPNOTSUPP (operation not supported): the kernel cannot limit TCP ports; Landlock does from 6.7 on";
+const PORTS_REFUSED: &str =
+    "hilum: workload \"ports\": landlock: EOPNOTSUPP (operation not supported): tcp needs the Landlock of kernel 6.7";
 
 fn usual_kernel_says_what_it_can(arch: Architecture) {
     let console = run(arch, crate::support::USUAL);
@@ -212,7 +213,7 @@ fn kernel_that_allows_no_namespace_is_told_and_what_shares_it_starts(arch: Archi
     has_line(&console, "hilum: NO  new user namespaces: sysctl user.max_user_namespaces above 0");
     has_line(
         &console,
-        "hilum: workload \"own\": start: ENOSPC (no space left on device): the limits below /proc/sys/user allow no more namespaces",
+        "hilum: workload \"own\": start: ENOSPC (no space left on device): a limit in /proc/sys/user is reached",
     );
     assert!(facts(&console, "own", "pid").is_empty(), "{console}");
 }

@@ -331,7 +331,7 @@ restart never
     let console = booted.vm.wait(BOOT).expect("it powers off");
     for line in [
         "hilum: bridge br0: EOPNOTSUPP (operation not supported): the kernel lacks bridge, or its module is not loaded; workloads behind it do not start",
-        "hilum: workload \"a\": connect link eth0: ENODEV (no such device): the board has no such link or bridge (yet)",
+        "hilum: workload \"a\": connect link eth0: ENODEV (no such device): the host has no such link or bridge (yet)",
         "hilum: workload \"b\": exited with status 0",
         "hilum: NO  network bridges (bridge): module bridge, or CONFIG_BRIDGE",
         "hilum: NO  network packet rules (nf_tables): modules nf_tables, nft_ct and nft_counter, or CONFIG_NF_TABLES, CONFIG_NFT_CT",

@@ -128,7 +128,7 @@ fn broken_or_foreign_images_are_told(arch: Architecture) {
     let console = run(arch, &image, "");
     has_line(
         &console,
-        "hilum: workload \"text\": open root /images/text: EINVAL (invalid argument): neither a folder nor an image of squashfs, erofs or ext4",
+        "hilum: workload \"text\": open root /images/text: EINVAL (invalid argument): neither a folder nor a squashfs, erofs or ext4 image",
     );
     assert!(console.contains("hilum: workload \"cut\": open root /images/cut: E"), "{console}");
     has_line(&console, "hilum: workload \"good\": exited with status 0");
@@ -138,7 +138,7 @@ fn broken_or_foreign_images_are_told(arch: Architecture) {
     let console = run(arch, &bare, "");
     has_line(
         &console,
-        "hilum: workload \"a\": open root /images/ext4: ENXIO (no such device or address): the kernel has no loop device; its module is loop",
+        "hilum: workload \"a\": open root /images/ext4: ENXIO (no such device or address): no loop device; load module loop",
     );
 }
 
@@ -224,13 +224,13 @@ fn folder_of_the_board_is_as_writable_as_its_line_says(arch: Architecture) {
         has_line(
             &console,
             &format!(
-                "hilum: workload \"{name}\": {step}: ELOOP (too many levels of symbolic links): write the path that the link leads to: on the board's side links are not followed"
+                "hilum: workload \"{name}\": {step}: ELOOP (too many levels of symbolic links): symbolic links are not followed on the host; write the target's path"
             ),
         );
     }
     has_line(
         &console,
-        "hilum: workload \"none\": open /nowhere: ENOENT (no such file or directory): it is not there; correct the line mount, or make it",
+        "hilum: workload \"none\": open /nowhere: ENOENT (no such file or directory): no such path on the host; correct the mount line, or create it",
     );
 }
 
@@ -263,7 +263,7 @@ fn device_of_the_board_can_be_used_as_its_line_says(arch: Architecture) {
     has_line(&console, "writes | owner /dev/kmsg 7:7");
     has_line(
         &console,
-        "hilum: workload \"absent\": make devices /dev/nothing: ENOENT (no such file or directory): the board has no such device; is its module loaded?",
+        "hilum: workload \"absent\": create devices /dev/nothing: ENOENT (no such file or directory): the host has no such device; is its module loaded?",
     );
 }
 

@@ -158,7 +158,7 @@ fn disk_that_never_comes_is_said_and_what_needs_it_stays_down(arch: Architecture
     has_line(&console, "hilum: mount /a: not mounted; workloads that use it do not start");
     has_line(&console, "hilum: mount /b: /dev/none: ENOENT (no such file or directory)");
     has_line(&console, "hilum: mount /b: using tmpfs instead; data will not survive a reboot");
-    let why = "ENOTBLK (block device required): the filesystem that it lies on is not mounted";
+    let why = "ENOTBLK (block device required): its filesystem is not mounted";
     has_line(&console, &format!("hilum: workload \"data\": open /a/x: {why}"));
     has_line(&console, &format!("hilum: workload \"volume\": open volume v: {why}"));
     has_line(&console, "memory | did make:/data/new 0");
@@ -327,7 +327,7 @@ fn layer_on_a_disk_is_written_and_stays(arch: Architecture) {
     let flags = u32::from_str_radix(flags, 16).expect("a number") | IMMUTABLE;
     debugfs(&disk, &format!("sif layer/work flags {flags:#x}"));
     let console = run(arch, &board(arch, system, &layered(again, "")), &[&disk]);
-    let line = "hilum: workload \"first\": make overlay /data/layer: EROFS (read-only file system): ";
+    let line = "hilum: workload \"first\": mount overlay /data/layer: EROFS (read-only file system): ";
     assert!(console.contains(line), "{console}");
 }
 

@@ -25,13 +25,13 @@ fn configuration_is_checked_explained_and_audited_on_a_host() {
     has_in_order(
         &plan,
         &[
-            " 1  limit pids.max: 512, where the kernel can",
-            "    clone into own namespaces: pid mnt uts ipc net cgroup user time",
+            " 1  limit pids.max: 512, if supported",
+            "    clone into new namespaces: pid mnt uts ipc net cgroup user time",
             " 7  map ids 65536 to 131071 as 0 to 65535",
             " 9  connect link eth0: veth br0",
-            "10  filter packets: from its own addresses alone; publish 8080:80/tcp",
-            "11  open root /images/busybox: idmapped where the filesystem can",
-            "    the new process goes on by itself",
+            "10  filter packets: drop spoofed sources; publish 8080:80/tcp",
+            "11  open root /images/busybox: idmapped if supported",
+            "    continue in the new process",
             "18  set host name web",
         ],
     );

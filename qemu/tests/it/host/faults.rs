@@ -187,7 +187,7 @@ fn board_in_a_chroot_says_that_namespaces_take_none() {
     let script = "place=$1; shift; mount --rbind / \"$place\" && exec chroot \"$place\" \"$@\"";
     let wrap = ["sh", "-c", script, "sh", place.to_str().expect("UTF-8")];
     let namespace = host_root.start_wrapped(&crate::support::one("exec /bin/probe exit 0\nrestart never"), &wrap);
-    let why = "EPERM (operation not permitted): making namespaces takes CAP_SYS_ADMIN, no chroot, and no filter that refuses clone3";
+    let why = "EPERM (operation not permitted): namespaces need CAP_SYS_ADMIN, no chroot, and a seccomp filter that allows clone3";
     let line = format!("hilum: workload \"a\": start: {why}\n");
     namespace.console.expect(&line, SOON).expect("what the kernel does not say");
 }

@@ -23,11 +23,11 @@ fn failed_start_tells_the_step_and_the_hint() {
     for (exec, line) in [
         (
             "/bin/none",
-            "exec /bin/none: ENOENT (no such file or directory): the program is not in the root filesystem; write its path as it is inside",
+            "exec /bin/none: ENOENT (no such file or directory): no such program in the root filesystem; write its path inside of it",
         ),
         (
             "/bin/script",
-            "exec /bin/script: EACCES (permission denied): not executable for its user; its mode has to be 755, and that of the folders above it",
+            "exec /bin/script: EACCES (permission denied): not executable for its user; set mode 755 on it and its folders",
         ),
     ] {
         let (_, console) = host_root.run(&one(&format!("exec {exec}\nrestart never")));
@@ -38,7 +38,7 @@ fn failed_start_tells_the_step_and_the_hint() {
     let (_, console) = host_root.run(&one("exec /bin/probe\ndirectory /none\nrestart never"));
     has_line(
         &console,
-        "hilum: workload \"a\": enter directory /none: ENOENT (no such file or directory): the root filesystem has no such folder; correct the line directory, or make it",
+        "hilum: workload \"a\": enter directory /none: ENOENT (no such file or directory): no such folder in the root filesystem; correct the directory line, or create it",
     );
 }
 

@@ -134,9 +134,9 @@ fn hint(namespaces: Namespaces, errno: Errno) -> Option<&'static str> {
         Errno::INVAL if lacks("time", "/proc/self/ns/time") => {
             Some("the kernel has no time namespaces; write: share time")
         }
-        Errno::NOSPC | Errno::USERS => Some("the limits below /proc/sys/user allow no more namespaces"),
+        Errno::NOSPC | Errno::USERS => Some("a limit in /proc/sys/user is reached"),
         Errno::PERM | Errno::NOSYS => {
-            Some("making namespaces takes CAP_SYS_ADMIN, no chroot, and no filter that refuses clone3")
+            Some("namespaces need CAP_SYS_ADMIN, no chroot, and a seccomp filter that allows clone3")
         }
         _ => None,
     }
