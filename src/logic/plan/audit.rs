@@ -29,18 +29,18 @@ fn rights(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fm
         }
     }
     for name in isolation.capabilities.names() {
-        tell(format_args!("capability {name}: see capabilities(7), CAP_ and the name in capital letters"));
+        tell(format_args!("capability {name}: see capabilities(7)"));
     }
     match isolation.seccomp.profile {
-        Profile::Off => tell(format_args!("seccomp off: every system call")),
+        Profile::Off => tell(format_args!("seccomp off: all system calls allowed")),
         _ => {
             for (_, call) in isolation.seccomp.changes.iter().filter(|(is_allowed, _)| *is_allowed) {
-                tell(format_args!("seccomp +{}: the system call with every argument", call.name()));
+                tell(format_args!("seccomp +{}: allowed with any arguments", call.name()));
             }
         }
     }
     if !isolation.has_landlock {
-        tell(format_args!("landlock off: files are protected by mounts and modes alone"));
+        tell(format_args!("landlock off: only mounts and modes protect files"));
     }
 }
 
@@ -53,22 +53,22 @@ fn files(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt
             (true, false) => "r",
             _ => "w",
         };
-        tell(format_args!("device {} {access}: the board's device", device.path));
+        tell(format_args!("device {} {access}: device of the host", device.path));
     }
     for bind in config.pools.of(isolation.mounts) {
         let (write, execute) =
             (if bind.is_writable { "rw" } else { "ro" }, if bind.is_executable { ",exec" } else { "" });
-        tell(format_args!("mount {} {} {write}{execute}: the board's files", bind.source, bind.target));
+        tell(format_args!("mount {} {} {write}{execute}: files of the host", bind.source, bind.target));
     }
     for volume in config.pools.of(isolation.volumes) {
         let (name, target) = (volume.name, volume.target);
-        tell(format_args!("volume {name} {target}: what is written there stays"));
+        tell(format_args!("volume {name} {target}: persistent"));
     }
     match workload.overlay {
         Overlay::None => {}
-        Overlay::Memory => tell(format_args!("root ... overlay: its root can be written, and programs put there run")),
+        Overlay::Memory => tell(format_args!("root ... overlay: its root is writable and executable")),
         Overlay::Folder(path) => {
-            tell(format_args!("root ... overlay={path}: its root can be written, and what is written stays"));
+            tell(format_args!("root ... overlay={path}: its root is writable and persistent"));
         }
     }
 }
@@ -79,19 +79,19 @@ fn network(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(f
         let (word, name) = (link.attachment.word(), link.attachment.name());
         match link.attachment {
             Attachment::Bridge(_) if !link.may_spoof => {}
-            Attachment::Bridge(_) => tell(format_args!("link veth {name} spoof: it sends in anybody's name")),
-            Attachment::Physical(_) => tell(format_args!("link move {name}: the board's link")),
-            _ => tell(format_args!("link {word} {name}: it is on the board's own wire, without its rules")),
+            Attachment::Bridge(_) => tell(format_args!("link veth {name} spoof: may send from any address")),
+            Attachment::Physical(_) => tell(format_args!("link move {name}: takes the host's link")),
+            _ => tell(format_args!("link {word} {name}: attached to the host's network, bypassing its packet rules")),
         }
     }
     for publish in config.pools.of(workload.network.publish) {
-        tell(format_args!("publish {publish}: everybody who reaches the board reaches that port"));
+        tell(format_args!("publish {publish}: reachable from any network of the host"));
     }
     for peer in workload.network.talk.iter().filter_map(|peer| config.workloads.get(peer)) {
-        tell(format_args!("talk {}: it may connect to every port of that workload", peer.name));
+        tell(format_args!("talk {}: may connect to all its ports", peer.name));
     }
     if workload.network.talks_to_board {
-        tell(format_args!("talk board: it may connect to every port of the board"));
+        tell(format_args!("talk board: may connect to all ports of the host"));
     }
 }
 
@@ -99,13 +99,13 @@ fn network(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(f
 fn board(workload: &Workload<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
     let isolation = &workload.isolation;
     if isolation.has_sys {
-        tell(format_args!("sys: it reads what the board's hardware is"));
+        tell(format_args!("sys: sees the hardware"));
     }
     if isolation.tmp_is_executable {
-        tell(format_args!("tmp ... exec: programs put into /tmp run"));
+        tell(format_args!("tmp ... exec: may execute files in /tmp"));
     }
     if isolation.is_privileged {
-        tell(format_args!("privileged: it may be given the whole board"));
+        tell(format_args!("privileged: may be given full control of the host"));
     }
 }
 
@@ -114,35 +114,35 @@ fn shares(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fm
     let first = workload.isolation.first_id;
     let is_other = |other: &&Workload<'_>| other.name != workload.name && other.isolation.first_id == first;
     if let Some(other) = config.workloads.iter().find(is_other) {
-        tell(format_args!("ids {first}: they are also those of workload \"{}\"", other.name));
+        tell(format_args!("ids {first}: shared with workload \"{}\"", other.name));
     }
     for (name, amount) in [("memory", workload.resources.memory), ("pids", workload.resources.pids)] {
         if amount == Some(u64::MAX) {
-            tell(format_args!("{name} max: it can use up what all share"));
+            tell(format_args!("{name} max: unlimited"));
         }
     }
     if workload.identity.oom_score_adj < 0 {
         let score = workload.identity.oom_score_adj;
-        tell(format_args!("oom_score_adj {score}: others are killed before it when memory is short"));
+        tell(format_args!("oom_score_adj {score}: killed later than others when memory runs out"));
     }
     if workload.identity.nice < 0 {
-        tell(format_args!("nice {}: it goes before others", workload.identity.nice));
+        tell(format_args!("nice {}: scheduled before others", workload.identity.nice));
     }
     if let Some((1 | 2, priority)) = workload.identity.scheduler {
-        tell(format_args!("scheduler fifo or rr {priority}: it can keep everything else from running"));
+        tell(format_args!("scheduler fifo or rr {priority}: may starve everything else"));
     }
 }
 
 /// What sharing a namespace means.
 fn meaning(name: &str) -> &'static str {
     match name {
-        "pid" => "it sees every process of the board",
-        "uts" => "it sees the board's host name",
-        "ipc" => "it reaches the board's System V and POSIX queues",
-        "net" => "it uses the board's network, abstract sockets included",
-        "cgroup" => "it sees where its control group is",
-        "user" => "its user 0 is the board's",
-        "time" => "it sees the board's clocks",
+        "pid" => "sees all processes of the host",
+        "uts" => "uses the host's hostname",
+        "ipc" => "reaches the host's System V IPC and POSIX queues",
+        "net" => "uses the host's network and abstract sockets",
+        "cgroup" => "sees its cgroup path on the host",
+        "user" => "its root is the host's root",
+        "time" => "sees the host's clocks",
         _ => "",
     }
 }

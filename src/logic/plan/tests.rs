@@ -250,23 +250,23 @@ fn default_workload_has_nothing_to_audit() {
 #[test]
 fn every_loosening_is_audited() {
     for (lines, expected) in [
-        ("share pid", "share pid: it sees every process of the board"),
-        ("share user", "share user: its user 0 is the board's"),
+        ("share pid", "share pid: sees all processes of the host"),
+        ("share user", "share user: its root is the host's root"),
         ("share net=other", "share net=other: the network of workload \"other\""),
-        ("capability net_admin", "capability net_admin: see capabilities(7), CAP_ and the name in capital letters"),
-        ("seccomp off", "seccomp off: every system call"),
-        ("seccomp strict +ptrace", "seccomp +ptrace: the system call with every argument"),
-        ("landlock off", "landlock off: files are protected by mounts and modes alone"),
-        ("device /dev/ttyS1 r", "device /dev/ttyS1 r: the board's device"),
-        ("mount /data /var rw", "mount /data /var rw: the board's files"),
-        ("sys", "sys: it reads what the board's hardware is"),
-        ("tmp 1M exec", "tmp ... exec: programs put into /tmp run"),
-        ("privileged", "privileged: it may be given the whole board"),
-        ("memory max", "memory max: it can use up what all share"),
-        ("pids max", "pids max: it can use up what all share"),
-        ("oom_score_adj -5", "oom_score_adj -5: others are killed before it when memory is short"),
-        ("nice -5", "nice -5: it goes before others"),
-        ("scheduler fifo 5", "scheduler fifo or rr 5: it can keep everything else from running"),
+        ("capability net_admin", "capability net_admin: see capabilities(7)"),
+        ("seccomp off", "seccomp off: all system calls allowed"),
+        ("seccomp strict +ptrace", "seccomp +ptrace: allowed with any arguments"),
+        ("landlock off", "landlock off: only mounts and modes protect files"),
+        ("device /dev/ttyS1 r", "device /dev/ttyS1 r: device of the host"),
+        ("mount /data /var rw", "mount /data /var rw: files of the host"),
+        ("sys", "sys: sees the hardware"),
+        ("tmp 1M exec", "tmp ... exec: may execute files in /tmp"),
+        ("privileged", "privileged: may be given full control of the host"),
+        ("memory max", "memory max: unlimited"),
+        ("pids max", "pids max: unlimited"),
+        ("oom_score_adj -5", "oom_score_adj -5: killed later than others when memory runs out"),
+        ("nice -5", "nice -5: scheduled before others"),
+        ("scheduler fifo 5", "scheduler fifo or rr 5: may starve everything else"),
     ] {
         assert_eq!(audited(lines).as_slice(), [expected], "{lines}");
     }
@@ -381,9 +381,9 @@ fn link_is_made_outside_and_set_up_inside_before_the_pivot() {
 fn loosened_network_is_audited() {
     let told = audited("link veth br0 10.0.0.2/24 via 10.0.0.1 spoof\npublish 80:80/tcp\ntalk board");
     let expected = [
-        "link veth br0 spoof: it sends in anybody's name",
-        "publish 80:80/tcp: everybody who reaches the board reaches that port",
-        "talk board: it may connect to every port of the board",
+        "link veth br0 spoof: may send from any address",
+        "publish 80:80/tcp: reachable from any network of the host",
+        "talk board: may connect to all ports of the host",
     ];
     assert_eq!(told, expected);
     assert!(audited("link veth br0 10.0.0.2/24").is_empty(), "a link of its own is no loosening");

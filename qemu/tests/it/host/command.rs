@@ -4,7 +4,7 @@ use crate::support::{has_in_order, host};
 use std::path::Path;
 use std::process::Command;
 
-const DEMO_AUDIT: &str = "workload \"web\": publish 8080:80/tcp: everybody who reaches the board reaches that port\nworkload \"clock\": nothing beyond the default\n";
+const DEMO_AUDIT: &str = "workload \"web\": publish 8080:80/tcp: reachable from any network of the host\nworkload \"clock\": nothing beyond the default\n";
 
 /// The exit status of hilum with these words, and what it says on standard output and standard error.
 fn run(words: &[&str]) -> (Option<i32>, String, String) {
