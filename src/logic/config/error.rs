@@ -124,62 +124,58 @@ impl fmt::Display for Problem<'_> {
             }
             Self::CarriageReturn => f.write_str("the line ends with CR LF; use LF alone"),
             Self::LineTooLong => write!(f, "the line is longer than {} bytes; shorten it", limits::LINE_BYTES),
-            Self::Unclosed(quote) => write!(f, "the quote is not closed on this line; put {quote} behind the word"),
-            Self::BehindQuote => f.write_str("a blank is needed behind the closing quote"),
-            Self::QuoteInside => {
-                f.write_str("a quote can only enclose a whole word; enclose the word in the other kind")
-            }
-            Self::NoVersion => f.write_str("the first line has to be: hilum 1"),
-            Self::Version(found) => write!(f, "version {} is not known; write: hilum 1", Shown(found)),
+            Self::Unclosed(quote) => write!(f, "unclosed quote; add {quote} after the word"),
+            Self::BehindQuote => f.write_str("missing space after the closing quote"),
+            Self::QuoteInside => f.write_str("quotes enclose whole words; use the other kind around the word"),
+            Self::NoVersion => f.write_str("the first line must be: hilum 1"),
+            Self::Version(found) => write!(f, "unknown version {}; write: hilum 1", Shown(found)),
             Self::NoSection(found) => {
-                write!(f, "{} stands before the first section; put it below [system] or [workload NAME]", Shown(found))
+                write!(f, "{} precedes the first section; put it below [system] or [workload NAME]", Shown(found))
             }
             Self::UnknownSection(found) => {
-                write!(f, "{} is no section; expected [system] or [workload NAME]", Shown(found))
+                write!(f, "unknown section {}; expected [system] or [workload NAME]", Shown(found))
             }
-            Self::SystemTwice => f.write_str("[system] can stand only once; put its lines below the first one"),
+            Self::SystemTwice => f.write_str("duplicate [system]; move its lines below the first one"),
             Self::UnknownKey(found, section, near) => {
                 write!(f, "unknown key {} in [{}]", Shown(found), section.name())?;
                 match near {
                     _ if keys::is_key(section.other(), found) => {
-                        write!(f, "; it belongs into [{}]", section.other().name())
+                        write!(f, "; it belongs in [{}]", section.other().name())
                     }
                     Some(near) => write!(f, "; did you mean {}?", Shown(near)),
-                    None => f.write_str("; docs/config.md has every key"),
+                    None => f.write_str("; see docs/config.md"),
                 }
             }
             Self::Twice(key, line) => {
-                write!(f, "{} can stand only once; it was set in line {line}: remove one of them", Shown(key))
+                write!(f, "duplicate {}, first on line {line}; remove one of them", Shown(key))
             }
             Self::Missing(key, expected) => write!(f, "{} needs {expected}", Shown(key)),
-            Self::Extra(found) => write!(
-                f,
-                "unexpected word {}; remove it, or enclose words that belong together in quotes",
-                Shown(found)
-            ),
+            Self::Extra(found) => {
+                write!(f, "unexpected word {}; remove it, or quote words that belong together", Shown(found))
+            }
             Self::Value(found, expected) => write!(f, "found {}, expected {expected}", Shown(found)),
             Self::TooMany(what, limit) => write!(f, "too many {what}; the limit is {limit}"),
             Self::SameName(name, line) => {
-                write!(f, "a workload {} is already in line {line}; choose another name", Shown(name))
+                write!(f, "workload {} is already on line {line}; choose another name", Shown(name))
             }
             Self::SameIds(name, other) => write!(
                 f,
-                "workload {}: its ids overlap those of {}; keep them 65536 apart, or write the same",
+                "workload {}: its ids overlap those of {}; keep them 65536 apart, or use the same",
                 Shown(name),
                 Shown(other)
             ),
             Self::SameVariable(name) => write!(f, "variable {} is set twice; remove one of the lines", Shown(name)),
             Self::Incomplete(name, key) => {
-                write!(f, "workload {} has no {}, which every workload needs", Shown(name), Shown(key))
+                write!(f, "workload {} has no {}, which is required", Shown(name), Shown(key))
             }
             Self::Rule(name, rule) => write!(f, "workload {}: {rule}", Shown(name)),
-            Self::NoVolumes => f.write_str("volume needs a line in [system] that says where they are: volumes FOLDER"),
+            Self::NoVolumes => f.write_str("volume needs a line in [system]: volumes FOLDER"),
             Self::NoWorkload(name) => {
-                write!(f, "there is no workload {}; correct the name, or add its section", Shown(name))
+                write!(f, "unknown workload {}; correct the name, or add its section", Shown(name))
             }
-            Self::Itself(name) => write!(f, "workload {} cannot name itself here; remove the name", Shown(name)),
+            Self::Itself(name) => write!(f, "workload {} cannot refer to itself; remove the name", Shown(name)),
             Self::Cycle(names) => {
-                f.write_str("workloads wait for each other in a circle: ")?;
+                f.write_str("dependency cycle: ")?;
                 for (index, name) in names.iter().take_while(|name| !name.is_empty()).enumerate() {
                     f.write_str(if index > 0 { " waits for " } else { "" })?;
                     write!(f, "{}", Shown(name))?;
@@ -188,12 +184,12 @@ impl fmt::Display for Problem<'_> {
                 let is_cut = names.last().is_some_and(|last| !last.is_empty() && *last != names[0]);
                 f.write_str(if is_cut { " ...; remove one of these lines" } else { "; remove one of these lines" })
             }
-            Self::MaxBelowDelay => f.write_str("max= is shorter than delay=; lengthen it, or leave it out"),
-            Self::ElseWithoutLimit => f.write_str("else= needs a limit= such as limit=5/60s"),
+            Self::MaxBelowDelay => f.write_str("max= is shorter than delay=; raise or remove it"),
+            Self::ElseWithoutLimit => f.write_str("else= needs limit=, such as limit=5/60s"),
             Self::LimitNeverReached(needed_ms) => {
                 write!(
                     f,
-                    "the limit cannot be reached: its restarts alone take {needed_ms} ms; lower max= or lengthen the period"
+                    "the limit cannot be reached: back-off alone takes {needed_ms} ms; lower max= or lengthen the period"
                 )
             }
         }

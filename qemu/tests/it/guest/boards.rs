@@ -260,5 +260,5 @@ fn site_archive_behind_a_stock_image_brings_its_own_configuration(arch: Architec
     std::fs::write(&config, "hilum 1\n[sytem]\n").expect("a file");
     let output = Command::new(&builder).args(["site", self::text(&config), "--output", self::text(&site)]).output();
     let output = String::from_utf8_lossy(&output.expect("the builder").stderr).into_owned();
-    assert!(output.ends_with(":2:1: \"[sytem]\" is no section; expected [system] or [workload NAME]\n"), "{output}");
+    assert!(output.ends_with(":2:1: unknown section \"[sytem]\"; expected [system] or [workload NAME]\n"), "{output}");
 }

@@ -266,7 +266,7 @@ fn board_that_stays_without_a_config_still_listens_to_ctrl_alt_del() {
     booted.vm.console.expect("hilum: staying up without workloads", BOOT).expect("the policy");
     booted.vm.press_ctrl_alt_del().expect("a keyboard");
     let console = booted.vm.wait(BOOT).expect("it ends");
-    has_in_order(&console, &["hilum: /etc/hilum.conf:1:7: version \"2\" is not known", "hilum: reboot"]);
+    has_in_order(&console, &["hilum: /etc/hilum.conf:1:7: unknown version \"2\"", "hilum: reboot"]);
 }
 
 fn lines_go_to_the_kernel_log_as_well(arch: Architecture) {

@@ -120,7 +120,7 @@ impl<'a> Arguments<'_, 'a> {
         while let Some(word) = self.line.words.get(self.next) {
             self.next += 1;
             if !pools.push(exec, word.text, limits::EXEC_WORDS) {
-                return self.error(word.column, Problem::TooMany("words behind exec", limits::EXEC_WORDS as u32));
+                return self.error(word.column, Problem::TooMany("arguments of exec", limits::EXEC_WORDS as u32));
             }
         }
         Ok(())

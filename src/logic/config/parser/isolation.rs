@@ -18,7 +18,7 @@ use heapless::Vec;
 const SHARE: &str = "cgroup, ipc, net, net=NAME, pid, time, user or uts";
 const PROFILE: &str = "default, strict or off";
 const CHANGE: &str = "+NAME or -NAME with the name of a system call";
-const CAPABILITY: &str = "the name of a capability such as net_admin, in lower case and without CAP_";
+const CAPABILITY: &str = "a capability such as net_admin, in lower case without CAP_";
 const NICE: &str = "a whole number from -20 to 19";
 const OOM: &str = "a whole number from -1000 to 1000";
 const PRIORITY: &str = "a priority from 1 to 99";
@@ -197,14 +197,14 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `rlimit RESOURCE SOFT [HARD]`
     fn rlimit(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<(), Reported> {
-        const AMOUNT: &str = "a number, one with K, M or G behind it, or max";
+        const AMOUNT: &str = "a number with an optional K, M or G, or max";
         let resource = self.choose("the name of a resource such as nofile (getrlimit(2))", &RESOURCES)? as u8;
         let soft = self.amount(AMOUNT)?;
         let hard = if self.has_more() { self.amount(AMOUNT)? } else { soft };
         let limits = &mut workload.identity.rlimits;
         if soft > hard || pools.of(*limits).iter().any(|limit| limit.resource == resource) {
             let word = self.line.words[if soft > hard { 2 } else { 1 }];
-            let expected = if soft > hard { "a soft limit below the hard one" } else { "each resource once" };
+            let expected = if soft > hard { "a soft limit below the hard one" } else { "each resource only once" };
             return self.error(word.column, Problem::Value(word.text, expected));
         }
         // Each resource stands there once, so there is room for all.
@@ -240,7 +240,7 @@ pub(super) fn read_net<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usiz
             None => return error(Problem::NoWorkload(name)),
             Some(other) if other == index => return error(Problem::Itself(name)),
             Some(other) if config.workloads[other].isolation.net_of.is_some() => {
-                return error(Problem::Value(word.text, "a workload that has its network for itself"));
+                return error(Problem::Value(word.text, "a workload with a network of its own"));
             }
             Some(other) => {
                 let isolation = &mut config.workloads[index].isolation;
@@ -267,22 +267,20 @@ pub(super) fn broken_rule(workload: &Workload<'_>) -> Option<&'static str> {
     let shares_user = isolation.shared & Namespaces::flag("user") != 0;
     let ids = [identity.user.uid, identity.user.gid];
     if !shares_user && ids.iter().chain(&identity.groups).any(|id| *id >= limits::IDS) {
-        return Some(
-            "a user or group id is above 65535, the last one of its own; use a lower one, or write: share user",
-        );
+        return Some("a user or group id is above 65535, the last of its own; lower it, or write: share user");
     }
     if shares_user && isolation.capabilities.contains(SYS_ADMIN) && !isolation.is_privileged {
-        return Some("sys_admin with share user opens the whole board; if that is meant, write: privileged");
+        return Some("sys_admin with share user gives full control of the host; if intended, write: privileged");
     }
     if workload.overlay != Overlay::None && workload.root == "/" {
-        return Some("the board's own root cannot lie below an overlay");
+        return Some("the host's root cannot be below an overlay");
     }
     let supervision = &workload.supervision;
     if supervision.has_reaper && isolation.shared & Namespaces::flag("pid") != 0 {
-        return Some("a reaper is the first process of a PID namespace of its own; remove reaper, or share pid");
+        return Some("a reaper needs its own PID namespace; remove reaper, or share pid");
     }
     if supervision.at_stop_ms > 0 && (supervision.critical_ms > 0 || supervision.health.is_some()) {
-        return Some("at-stop runs only at shutdown: nothing is critical or looked after then");
+        return Some("at-stop runs only at shutdown; remove critical and health");
     }
     None
 }

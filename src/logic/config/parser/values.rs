@@ -58,7 +58,7 @@ pub(super) fn path(text: &str) -> Option<&str> {
 }
 
 /// What [`source`] expects, for errors.
-pub(super) const SOURCE: &str = "an absolute path, or LABEL=, UUID= or PARTUUID= with up to 40 bytes behind it";
+pub(super) const SOURCE: &str = "an absolute path, or LABEL=, UUID= or PARTUUID= with up to 40 bytes";
 
 /// Where a filesystem is.
 pub(super) fn source(text: &str) -> Option<&str> {
@@ -125,7 +125,7 @@ pub(super) fn variable(text: &str) -> Option<&str> {
 }
 
 /// What [`signal`] expects, for errors.
-pub(super) const SIGNAL: &str = "a signal's name such as TERM, INT, QUIT, HUP or USR1";
+pub(super) const SIGNAL: &str = "a signal such as TERM, INT, QUIT, HUP or USR1";
 
 /// A signal by its name, with or without SIG.
 pub(super) fn signal(text: &str) -> Option<Signal> {

@@ -141,7 +141,7 @@ fn line_with_as_many_words_as_fit_is_split() {
     // That is more than any key takes, so it is the key that refuses, not the line.
     let words = " a".repeat(limits::LINE_WORDS - 2);
     let found = super::refusal(format!("hilum 1\n[workload a]\nuser 1{words}\n").as_bytes());
-    assert_eq!(found, "3:8: unexpected word \"a\"; remove it, or enclose words that belong together in quotes");
+    assert_eq!(found, "3:8: unexpected word \"a\"; remove it, or quote words that belong together");
 }
 
 #[test]

@@ -10,18 +10,18 @@ use super::words::{ip, network as network_of, prefix, publish};
 use crate::namespaces::Namespaces;
 use core::net::IpAddr;
 
-pub(super) const NEW_ADDRESS: &str = "an address that is not taken";
-const NEW_NETWORK: &str = "a network that overlaps with none of another bridge or link";
-const NEW_NAME: &str = "a name that no other link or bridge has";
-const KNOWN_BRIDGE: &str = "the name of a bridge line of [system]";
-const KNOWN_LINK: &str = "the name of a link line of [system]";
+pub(super) const NEW_ADDRESS: &str = "an unused address";
+const NEW_NETWORK: &str = "a network that overlaps no other bridge or link";
+const NEW_NAME: &str = "a name unused by other links and bridges";
+const KNOWN_BRIDGE: &str = "the name of a bridge in [system]";
+const KNOWN_LINK: &str = "the name of a link in [system]";
 const IN_BRIDGE: &str = "an address in the bridge's network";
-const BRIDGE_ADDRESS: &str = "the bridge's own address: it is the only gateway there";
-const GIVEN_AWAY: &str = "a link that no other line uses or gives an address";
-const NOT_BEHIND: &str = "a network that is not that of a bridge or link, or a part of it";
-pub(super) const NEW_ROUTE: &str = "a network that no other route line has";
+const BRIDGE_ADDRESS: &str = "the bridge's own address, the only gateway there";
+const GIVEN_AWAY: &str = "a link without addresses that no other line uses";
+const NOT_BEHIND: &str = "a network outside of those of bridges and links";
+pub(super) const NEW_ROUTE: &str = "a network without another route line";
 const NEAR: &str = "a gateway in the network of a link's address";
-const NEW_PORT: &str = "a port of the board that no other line publishes";
+const NEW_PORT: &str = "a host port that no other line publishes";
 
 /// What the other lines say about a line of the board's section.
 pub(in super::super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -> Result<(), Error<'a>> {
@@ -192,7 +192,7 @@ fn check_publish<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Resu
             && workload.network.published_address(&config.pools, is_ipv4).is_some()
     };
     if !is_published(true) && !is_published(false) {
-        let problem = Problem::Rule(workload.name, "publish needs a link veth with an address of that family and via");
+        let problem = Problem::Rule(workload.name, "publish needs a link veth with an address and via of that family");
         return Err(Error { line: line.number, column: line.words[0].column, problem });
     }
     Ok(())
@@ -200,7 +200,7 @@ fn check_publish<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Resu
 
 /// `talk NAME...`, where `board` is the board itself.
 fn read_talk<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Result<(), Error<'a>> {
-    const BRIDGED: &str = "a workload with a link veth, or board for the board itself";
+    const BRIDGED: &str = "a workload with a link veth, or board for the host";
     for word in &line.words[1..] {
         let error = |problem| Err(Error { line: line.number, column: word.column, problem });
         let other = config.workloads.iter().position(|workload| workload.name == word.text);
@@ -231,13 +231,13 @@ fn read_talk<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Resu
 pub(in super::super) fn broken_rule<'a>(workload: &Workload<'a>, pools: &Pools<'a>) -> Option<&'static str> {
     let Network { links, publish, .. } = &workload.network;
     if workload.isolation.shared & Namespaces::flag("net") != 0 && !(links.is_empty() && publish.is_empty()) {
-        return Some("link and publish belong to a network of its own; remove them, or share net");
+        return Some("link and publish need a network of its own; remove them, or share net");
     }
     let has_no_meaning = |link: &WorkloadLink<'_>| match link.attachment {
         Attachment::Bridge(_) => false,
         Attachment::Macvlan(_) => link.may_spoof,
         Attachment::Ipvlan(_) | Attachment::Physical(_) => link.mac.is_some() || link.may_spoof,
     };
-    let text = "spoof has a meaning for veth alone, mac= for veth and macvlan; remove them elsewhere";
+    let text = "spoof is only for veth, mac= only for veth and macvlan";
     pools.of(*links).iter().any(has_no_meaning).then_some(text)
 }

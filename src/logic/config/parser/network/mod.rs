@@ -22,8 +22,8 @@ use consistency::{NEW_ADDRESS, NEW_ROUTE, is_among};
 use words::{ip, link_name, mac, mtu, prefix, publish, sysctl};
 
 const LINK: &str = "a link's name of at most 15 letters, digits, -, _ and .";
-const PREFIX: &str = "an address and its network's bits such as 10.0.0.2/24 or fd00::2/64";
-const GATEWAY: &str = "a gateway's address behind via, one for each family";
+const PREFIX: &str = "an address with a prefix length such as 10.0.0.2/24 or fd00::2/64";
+const GATEWAY: &str = "a gateway's address after via, one for each family";
 const HOST_LINK: &str = "dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=";
 const INNER_LINK: &str = "an address such as 10.77.0.2/24, via GATEWAY, mac=, mtu= or spoof";
 const KIND: &str = "veth, macvlan, ipvlan or move";
@@ -72,7 +72,7 @@ impl<'a> Arguments<'_, 'a> {
                 }
             }
             KeyId::Route => {
-                let to = self.take("a network by its first address, such as 10.9.0.0/16", words::network)?;
+                let to = self.take("a network without host bits, such as 10.9.0.0/16", words::network)?;
                 if network.routes.iter().any(|other| other.to == to) {
                     return Err(self.unexpected(NEW_ROUTE));
                 }

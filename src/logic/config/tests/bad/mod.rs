@@ -23,11 +23,11 @@ fn in_workload(line: &str) -> String {
 #[test]
 fn file_that_is_no_text_is_refused() {
     for (bytes, expected) in [
-        (&b""[..], "1:1: the first line has to be: hilum 1"),
-        (b"\n \n# only a comment\n", "1:1: the first line has to be: hilum 1"),
-        (b"hilum\n", "1:1: the first line has to be: hilum 1"),
-        (b"  [system]\n", "1:3: the first line has to be: hilum 1"),
-        (b"hilum 2\n", "1:7: version \"2\" is not known; write: hilum 1"),
+        (&b""[..], "1:1: the first line must be: hilum 1"),
+        (b"\n \n# only a comment\n", "1:1: the first line must be: hilum 1"),
+        (b"hilum\n", "1:1: the first line must be: hilum 1"),
+        (b"  [system]\n", "1:3: the first line must be: hilum 1"),
+        (b"hilum 2\n", "1:7: unknown version \"2\"; write: hilum 1"),
         (b"\xef\xbb\xbfhilum 1\n", "1:1: the file starts with a byte order mark; save it as plain UTF-8"),
         (b"\x7fELF\x02\x01\x01\0\0\0", "1:1: control character 0x7f; only spaces and tabs separate words"),
         (b"hilum 1\n[system]\nhostname \xc3\xa4\xff\n", "3:11: byte 0xff is not UTF-8 text; save the file as UTF-8"),
@@ -48,14 +48,14 @@ fn file_that_is_no_text_is_refused() {
 fn truncated_file_is_refused() {
     let whole = "hilum 1\n[workload a]\nroot /r\nexec /x \"y z\"\n";
     for (length, expected) in [
-        (5, "1:1: the first line has to be: hilum 1"),
-        (16, "2:1: \"[workloa\" is no section; expected [system] or [workload NAME]"),
-        (19, "2:1: \"[workload\" is no section; expected [system] or [workload NAME]"),
-        (20, "2:1: workload \"a\" has no \"root\", which every workload needs"),
-        (23, "3:1: unknown key \"ro\" in [workload]; docs/config.md has every key"),
-        (25, "3:5: \"root\" needs an absolute path, or LABEL=, UUID= or PARTUUID= with up to 40 bytes behind it"),
-        (29, "2:1: workload \"a\" has no \"exec\", which every workload needs"),
-        (39, "4:9: the quote is not closed on this line; put \" behind the word"),
+        (5, "1:1: the first line must be: hilum 1"),
+        (16, "2:1: unknown section \"[workloa\"; expected [system] or [workload NAME]"),
+        (19, "2:1: unknown section \"[workload\"; expected [system] or [workload NAME]"),
+        (20, "2:1: workload \"a\" has no \"root\", which is required"),
+        (23, "3:1: unknown key \"ro\" in [workload]; see docs/config.md"),
+        (25, "3:5: \"root\" needs an absolute path, or LABEL=, UUID= or PARTUUID= with up to 40 bytes"),
+        (29, "2:1: workload \"a\" has no \"exec\", which is required"),
+        (39, "4:9: unclosed quote; add \" after the word"),
     ] {
         assert_eq!(refusal(&whole.as_bytes()[..length]), expected, "{}", &whole[..length]);
     }
@@ -64,19 +64,19 @@ fn truncated_file_is_refused() {
 #[test]
 fn malformed_word_or_section_is_refused() {
     for (line, expected) in [
-        ("exec \"/x", "5:6: the quote is not closed on this line; put \" behind the word"),
-        ("env A \"b\"c", "5:10: a blank is needed behind the closing quote"),
-        ("exec /x 'y z", "5:9: the quote is not closed on this line; put ' behind the word"),
-        ("exec /x '", "5:9: the quote is not closed on this line; put ' behind the word"),
-        ("exec /x 'y\"", "5:9: the quote is not closed on this line; put ' behind the word"),
-        ("env A 'b'c", "5:10: a blank is needed behind the closing quote"),
-        ("env A 'b'\"c\"", "5:10: a blank is needed behind the closing quote"),
-        ("env A b\"c\"", "5:8: a quote can only enclose a whole word; enclose the word in the other kind"),
-        ("env A ä'c'", "5:8: a quote can only enclose a whole word; enclose the word in the other kind"),
-        ("env A it's", "5:9: a quote can only enclose a whole word; enclose the word in the other kind"),
-        ("[system", "5:1: \"[system\" is no section; expected [system] or [workload NAME]"),
-        ("[system] x", "5:10: unexpected word \"x\"; remove it, or enclose words that belong together in quotes"),
-        ("[workload b] x", "5:14: unexpected word \"x\"; remove it, or enclose words that belong together in quotes"),
+        ("exec \"/x", "5:6: unclosed quote; add \" after the word"),
+        ("env A \"b\"c", "5:10: missing space after the closing quote"),
+        ("exec /x 'y z", "5:9: unclosed quote; add ' after the word"),
+        ("exec /x '", "5:9: unclosed quote; add ' after the word"),
+        ("exec /x 'y\"", "5:9: unclosed quote; add ' after the word"),
+        ("env A 'b'c", "5:10: missing space after the closing quote"),
+        ("env A 'b'\"c\"", "5:10: missing space after the closing quote"),
+        ("env A b\"c\"", "5:8: quotes enclose whole words; use the other kind around the word"),
+        ("env A ä'c'", "5:8: quotes enclose whole words; use the other kind around the word"),
+        ("env A it's", "5:9: quotes enclose whole words; use the other kind around the word"),
+        ("[system", "5:1: unknown section \"[system\"; expected [system] or [workload NAME]"),
+        ("[system] x", "5:10: unexpected word \"x\"; remove it, or quote words that belong together"),
+        ("[workload b] x", "5:14: unexpected word \"x\"; remove it, or quote words that belong together"),
         (
             "[workload B]",
             "5:11: found \"B\", expected a name of at most 32 lower-case letters, digits and -, starting with a letter",
@@ -85,17 +85,17 @@ fn malformed_word_or_section_is_refused() {
             "[workload ]",
             "5:11: found \"\", expected a name of at most 32 lower-case letters, digits and -, starting with a letter",
         ),
-        ("\"[system]\"", "5:1: unknown key \"[system]\" in [workload]; docs/config.md has every key"),
+        ("\"[system]\"", "5:1: unknown key \"[system]\" in [workload]; see docs/config.md"),
     ] {
         assert_eq!(in_workload(line), expected, "{line}");
     }
     assert_eq!(
         refusal(b"hilum 1\nroot /r\n"),
-        "2:1: \"root\" stands before the first section; put it below [system] or [workload NAME]"
+        "2:1: \"root\" precedes the first section; put it below [system] or [workload NAME]"
     );
     assert_eq!(
         refusal(b"hilum 1\n[system]\n[system]\n"),
-        "3:1: [system] can stand only once; put its lines below the first one"
+        "3:1: duplicate [system]; move its lines below the first one"
     );
 }
 
@@ -103,35 +103,26 @@ fn malformed_word_or_section_is_refused() {
 fn unknown_key_is_refused_with_the_one_that_was_meant() {
     assert_eq!(in_workload("memroy 3"), "5:1: unknown key \"memroy\" in [workload]; did you mean \"memory\"?");
     assert_eq!(in_workload("  restrat never"), "5:3: unknown key \"restrat\" in [workload]; did you mean \"restart\"?");
-    assert_eq!(in_workload("colour blue"), "5:1: unknown key \"colour\" in [workload]; docs/config.md has every key");
-    assert_eq!(in_system("exec /x"), "3:1: unknown key \"exec\" in [system]; it belongs into [workload]");
+    assert_eq!(in_workload("colour blue"), "5:1: unknown key \"colour\" in [workload]; see docs/config.md");
+    assert_eq!(in_system("exec /x"), "3:1: unknown key \"exec\" in [system]; it belongs in [workload]");
     assert_eq!(in_system("hostnam x"), "3:1: unknown key \"hostnam\" in [system]; did you mean \"hostname\"?");
 }
 
 #[test]
 fn volume_without_the_folder_of_all_volumes_is_refused() {
-    assert_eq!(
-        in_workload("volume data /var/lib/x"),
-        "5:1: volume needs a line in [system] that says where they are: volumes FOLDER"
-    );
+    assert_eq!(in_workload("volume data /var/lib/x"), "5:1: volume needs a line in [system]: volumes FOLDER");
 }
 
 #[test]
 fn key_that_stands_twice_is_refused_with_its_first_line() {
-    assert_eq!(
-        in_workload("root /other"),
-        "5:1: \"root\" can stand only once; it was set in line 3: remove one of them"
-    );
-    assert_eq!(
-        in_system("idle stay\nidle stay"),
-        "4:1: \"idle\" can stand only once; it was set in line 3: remove one of them"
-    );
+    assert_eq!(in_workload("root /other"), "5:1: duplicate \"root\", first on line 3; remove one of them");
+    assert_eq!(in_system("idle stay\nidle stay"), "4:1: duplicate \"idle\", first on line 3; remove one of them");
     assert_eq!(in_workload("env A 1\nenv A 2"), "6:5: variable \"A\" is set twice; remove one of the lines");
 }
 
 #[test]
 fn duplicate_workload_name_is_rejected() {
-    assert_eq!(in_workload("[workload a]"), "5:11: a workload \"a\" is already in line 2; choose another name");
+    assert_eq!(in_workload("[workload a]"), "5:11: workload \"a\" is already on line 2; choose another name");
 }
 
 #[test]
@@ -144,7 +135,7 @@ fn everything_above_its_limit_is_refused() {
 
     let words = " a".repeat(limits::EXEC_WORDS);
     let exec = format!("hilum 1\n[workload a]\nroot /r\nexec /x{words}\n");
-    assert_eq!(refusal(exec.as_bytes()), "4:71: too many words behind exec; the limit is 32");
+    assert_eq!(refusal(exec.as_bytes()), "4:71: too many arguments of exec; the limit is 32");
 
     let env: String = (0..=limits::VARIABLES).map(|index| format!("env V{index} x\n")).collect();
     assert_eq!(in_workload(&env), "37:5: too many env lines; the limit is 32");
@@ -165,8 +156,5 @@ fn everything_above_its_limit_is_refused() {
 #[test]
 fn long_word_is_shown_in_part() {
     let found = in_workload(&"ä".repeat(100));
-    assert_eq!(
-        found,
-        format!("5:1: unknown key \"{}...\" in [workload]; docs/config.md has every key", "ä".repeat(20))
-    );
+    assert_eq!(found, format!("5:1: unknown key \"{}...\" in [workload]; see docs/config.md", "ä".repeat(20)));
 }

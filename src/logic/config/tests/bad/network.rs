@@ -48,19 +48,19 @@ const OF_THE_BOARD: &[(&str, &str)] = &[
         "link eth0 mtu=10 up",
         "3:11: found \"mtu=10\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=",
     ),
-    ("link eth0 10.0.0.2/24 via", "3:26: \"link\" needs a gateway's address behind via, one for each family"),
+    ("link eth0 10.0.0.2/24 via", "3:26: \"link\" needs a gateway's address after via, one for each family"),
     (
         "link eth0 10.0.0.2/24 via 10.0.0.1 via 10.0.0.3",
-        "3:40: found \"10.0.0.3\", expected a gateway's address behind via, one for each family",
+        "3:40: found \"10.0.0.3\", expected a gateway's address after via, one for each family",
     ),
-    ("bridge br0", "3:11: \"bridge\" needs an address and its network's bits such as 10.0.0.2/24 or fd00::2/64"),
+    ("bridge br0", "3:11: \"bridge\" needs an address with a prefix length such as 10.0.0.2/24 or fd00::2/64"),
     (
         "bridge br0 10.0.0.1",
-        "3:12: found \"10.0.0.1\", expected an address and its network's bits such as 10.0.0.2/24 or fd00::2/64",
+        "3:12: found \"10.0.0.1\", expected an address with a prefix length such as 10.0.0.2/24 or fd00::2/64",
     ),
     (
         "route 10.9.0.1/16 via 10.0.0.1",
-        "3:7: found \"10.9.0.1/16\", expected a network by its first address, such as 10.9.0.0/16",
+        "3:7: found \"10.9.0.1/16\", expected a network without host bits, such as 10.9.0.0/16",
     ),
     ("route 10.9.0.0/16 via fd00::1", "3:23: found \"fd00::1\", expected a gateway's address of the same family"),
     ("nameserver dns.example", "3:12: found \"dns.example\", expected the address of a name server"),
@@ -87,7 +87,7 @@ const OF_A_WORKLOAD: &[(&str, &str)] = &[
         "publish fd00::1:80:80/tcp",
         "5:9: found \"fd00::1:80:80/tcp\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp",
     ),
-    ("resolv now", "5:8: unexpected word \"now\"; remove it, or enclose words that belong together in quotes"),
+    ("resolv now", "5:8: unexpected word \"now\"; remove it, or quote words that belong together"),
     ("talk", "5:5: \"talk\" needs the names of workloads, or board"),
 ];
 
@@ -106,67 +106,63 @@ const OF_BOTH: &[(&str, &str, &str)] = &[
     (
         "bridge br1 10.77.0.128/25",
         "",
-        "5:12: found \"10.77.0.128/25\", expected an address and its network's bits such as 10.0.0.2/24 or fd00::2/64",
+        "5:12: found \"10.77.0.128/25\", expected an address with a prefix length such as 10.0.0.2/24 or fd00::2/64",
     ),
     (
         "bridge br1 10.77.0.129/25",
         "",
-        "5:12: found \"10.77.0.129/25\", expected a network that overlaps with none of another bridge or link",
+        "5:12: found \"10.77.0.129/25\", expected a network that overlaps no other bridge or link",
     ),
     (
         "link eth1 10.0.0.1/16",
         "",
-        "5:11: found \"10.0.0.1/16\", expected a network that overlaps with none of another bridge or link",
+        "5:11: found \"10.0.0.1/16\", expected a network that overlaps no other bridge or link",
     ),
-    ("link br0 up", "", "5:6: found \"br0\", expected a name that no other link or bridge has"),
+    ("link br0 up", "", "5:6: found \"br0\", expected a name unused by other links and bridges"),
     (
         "link eth1 10.1.0.2/24 via 10.2.0.1",
         "",
         "5:27: found \"10.2.0.1\", expected a gateway in the network of a link's address",
     ),
-    ("masquerade br9 eth0", "", "5:12: found \"br9\", expected the name of a bridge line of [system]"),
-    ("masquerade br0 eth9", "", "5:16: found \"eth9\", expected the name of a link line of [system]"),
-    ("", "link veth br9 10.77.0.3/24", "14:11: found \"br9\", expected the name of a bridge line of [system]"),
+    ("masquerade br9 eth0", "", "5:12: found \"br9\", expected the name of a bridge in [system]"),
+    ("masquerade br0 eth9", "", "5:16: found \"eth9\", expected the name of a link in [system]"),
+    ("", "link veth br9 10.77.0.3/24", "14:11: found \"br9\", expected the name of a bridge in [system]"),
     ("", "link veth br0 10.78.0.3/24", "14:15: found \"10.78.0.3/24\", expected an address in the bridge's network"),
     (
         "",
         "link veth br0 10.77.0.3/24 via 10.77.0.9",
-        "14:32: found \"10.77.0.9\", expected the bridge's own address: it is the only gateway there",
+        "14:32: found \"10.77.0.9\", expected the bridge's own address, the only gateway there",
     ),
-    ("", "link veth br0 10.77.0.1/24", "14:15: found \"10.77.0.1/24\", expected an address that is not taken"),
-    ("", "link macvlan eth9 10.0.2.50/24", "14:14: found \"eth9\", expected the name of a link line of [system]"),
-    ("", "link move eth0", "14:11: found \"eth0\", expected a link that no other line uses or gives an address"),
+    ("", "link veth br0 10.77.0.1/24", "14:15: found \"10.77.0.1/24\", expected an unused address"),
+    ("", "link macvlan eth9 10.0.2.50/24", "14:14: found \"eth9\", expected the name of a link in [system]"),
+    ("", "link move eth0", "14:11: found \"eth0\", expected a link without addresses that no other line uses"),
     (
         "",
         "link veth br0 10.77.0.3/24\npublish 90:90/tcp",
-        "15:1: workload \"b\": publish needs a link veth with an address of that family and via",
+        "15:1: workload \"b\": publish needs a link veth with an address and via of that family",
     ),
     (
         "",
         "link veth br0 10.77.0.3/24 via 10.77.0.1\npublish 8080:90/tcp",
-        "15:9: found \"8080:90/tcp\", expected a port of the board that no other line publishes",
+        "15:9: found \"8080:90/tcp\", expected a host port that no other line publishes",
     ),
     ("", "talk a", "14:1: workload \"b\": talk needs a link veth with an address"),
-    (
-        "",
-        "link veth br0 10.77.0.3/24\ntalk c",
-        "15:6: there is no workload \"c\"; correct the name, or add its section",
-    ),
-    ("", "link veth br0 10.77.0.3/24\ntalk b", "15:6: workload \"b\" cannot name itself here; remove the name"),
+    ("", "link veth br0 10.77.0.3/24\ntalk c", "15:6: unknown workload \"c\"; correct the name, or add its section"),
+    ("", "link veth br0 10.77.0.3/24\ntalk b", "15:6: workload \"b\" cannot refer to itself; remove the name"),
     (
         "",
         "share net\npublish 90:90/tcp",
-        "11:1: workload \"b\": link and publish belong to a network of its own; remove them, or share net",
+        "11:1: workload \"b\": link and publish need a network of its own; remove them, or share net",
     ),
     (
         "",
         "link ipvlan eth0 10.0.2.50/24 spoof",
-        "11:1: workload \"b\": spoof has a meaning for veth alone, mac= for veth and macvlan; remove them elsewhere",
+        "11:1: workload \"b\": spoof is only for veth, mac= only for veth and macvlan",
     ),
     (
         "",
         "link macvlan eth0 10.0.2.50/24 spoof",
-        "11:1: workload \"b\": spoof has a meaning for veth alone, mac= for veth and macvlan; remove them elsewhere",
+        "11:1: workload \"b\": spoof is only for veth, mac= only for veth and macvlan",
     ),
     (
         "route 10.9.0.0/16 via 10.3.0.1",
@@ -177,17 +173,17 @@ const OF_BOTH: &[(&str, &str, &str)] = &[
     (
         "route 10.0.2.128/25 via 10.0.2.2",
         "",
-        "5:7: found \"10.0.2.128/25\", expected a network that is not that of a bridge or link, or a part of it",
+        "5:7: found \"10.0.2.128/25\", expected a network outside of those of bridges and links",
     ),
     (
         "route 10.77.0.0/24 via 10.0.2.2",
         "",
-        "5:7: found \"10.77.0.0/24\", expected a network that is not that of a bridge or link, or a part of it",
+        "5:7: found \"10.77.0.0/24\", expected a network outside of those of bridges and links",
     ),
     (
         "route 10.9.0.0/16 via 10.0.2.2\nroute 10.9.0.0/16 via 10.0.2.3",
         "",
-        "6:7: found \"10.9.0.0/16\", expected a network that no other route line has",
+        "6:7: found \"10.9.0.0/16\", expected a network without another route line",
     ),
     // A link that workloads have is none of the board's.
     (
@@ -195,22 +191,14 @@ const OF_BOTH: &[(&str, &str, &str)] = &[
         "",
         "5:23: found \"10.77.0.2\", expected a gateway in the network of a link's address",
     ),
-    (
-        "link eth1 10.1.0.2/24 10.1.0.3/24 10.1.0.2/24",
-        "",
-        "5:35: found \"10.1.0.2/24\", expected an address that is not taken",
-    ),
-    ("bridge br1 fd01::1/64 fd01::1/64", "", "5:23: found \"fd01::1/64\", expected an address that is not taken"),
-    (
-        "",
-        "link veth br0 10.77.0.3/24 10.77.0.3/24",
-        "14:28: found \"10.77.0.3/24\", expected an address that is not taken",
-    ),
+    ("link eth1 10.1.0.2/24 10.1.0.3/24 10.1.0.2/24", "", "5:35: found \"10.1.0.2/24\", expected an unused address"),
+    ("bridge br1 fd01::1/64 fd01::1/64", "", "5:23: found \"fd01::1/64\", expected an unused address"),
+    ("", "link veth br0 10.77.0.3/24 10.77.0.3/24", "14:28: found \"10.77.0.3/24\", expected an unused address"),
     // Nobody who comes from outside would be answered.
     (
         "",
         "link veth br0 10.77.0.3/24 fd77::3/64 via 10.77.0.1\npublish [fd77::1]:90:90/tcp",
-        "15:1: workload \"b\": publish needs a link veth with an address of that family and via",
+        "15:1: workload \"b\": publish needs a link veth with an address and via of that family",
     ),
 ];
 
@@ -231,6 +219,6 @@ fn network_line_that_does_not_go_with_others_is_refused() {
     for (system, lines, expected) in OF_BOTH {
         assert_eq!(with_network(system, lines), *expected, "{system} {lines}");
     }
-    let expected = "14:15: found \"10.77.0.2/24\", expected an address that is not taken";
+    let expected = "14:15: found \"10.77.0.2/24\", expected an unused address";
     assert_eq!(with_network("", "link veth br0 10.77.0.2/24"), expected);
 }

@@ -6,9 +6,9 @@ use super::in_workload;
 
 #[test]
 fn name_that_is_no_workload_is_refused() {
-    assert_eq!(in_workload("needs b"), "5:7: there is no workload \"b\"; correct the name, or add its section");
+    assert_eq!(in_workload("needs b"), "5:7: unknown workload \"b\"; correct the name, or add its section");
     assert_eq!(in_workload("after"), "5:6: \"after\" needs the name of a workload");
-    assert_eq!(in_workload("needs a"), "5:7: workload \"a\" cannot name itself here; remove the name");
+    assert_eq!(in_workload("needs a"), "5:7: workload \"a\" cannot refer to itself; remove the name");
 }
 
 #[test]
@@ -18,7 +18,7 @@ fn ids_of_two_workloads_that_overlap_are_refused() {
         let two = format!("hilum 1\n{}{}", section("a", "ids 200000"), section("b", second));
         assert_eq!(
             refusal(two.as_bytes()),
-            "6:1: workload \"b\": its ids overlap those of \"a\"; keep them 65536 apart, or write the same"
+            "6:1: workload \"b\": its ids overlap those of \"a\"; keep them 65536 apart, or use the same"
         );
     }
 }
@@ -29,13 +29,13 @@ fn cycle_is_refused_with_its_path() {
     let two = format!("hilum 1\n{}{}", section("a", "needs b"), section("b", "after a"));
     assert_eq!(
         refusal(two.as_bytes()),
-        "2:1: workloads wait for each other in a circle: \"a\" waits for \"b\" waits for \"a\"; remove one of these lines"
+        "2:1: dependency cycle: \"a\" waits for \"b\" waits for \"a\"; remove one of these lines"
     );
     // Who only waits for a circle is not part of it.
     let three = format!("hilum 1\n{}{}{}", section("out", "needs b"), section("b", "needs c"), section("c", "needs b"));
     assert_eq!(
         refusal(three.as_bytes()),
-        "6:1: workloads wait for each other in a circle: \"b\" waits for \"c\" waits for \"b\"; remove one of these lines"
+        "6:1: dependency cycle: \"b\" waits for \"c\" waits for \"b\"; remove one of these lines"
     );
 }
 
@@ -47,6 +47,6 @@ fn longest_cycle_is_refused_in_one_line() {
         text.push_str(&format!("[workload w{index}]\nroot /r\nexec /x\nneeds w{next}\n"));
     }
     let found = refusal(text.as_bytes());
-    assert!(found.starts_with("2:1: workloads wait for each other in a circle: \"w0\" waits for \"w1\""), "{found}");
+    assert!(found.starts_with("2:1: dependency cycle: \"w0\" waits for \"w1\""), "{found}");
     assert!(found.ends_with("\"w4\" waits for \"w5\" ...; remove one of these lines"), "{found}");
 }
