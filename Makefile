@@ -82,16 +82,16 @@ help: ## show this
 	@echo "  ARCH=$(subst $() ,|,$(ARCHS))            the board's architecture (now $(ARCH))"
 	@echo "  APPLIANCE=NAME                 one of: $(APPLIANCES) (now $(APPLIANCE))"
 	@echo "  BOARD=NAME                     for make image, one of: $(BOARDS) (now $(BOARD))"
-	@echo "  ACCEL=tcg|kvm                  how QEMU runs it (now $(ACCEL))"
-	@echo "  TOOLCHAIN=auto|debian|rustup   what builds the board's ELF files (now $(TOOLCHAIN))"
-	@echo "  PORT=NUMBER                    the port of this machine that leads to the appliance's (now $(PORT))"
-	@echo "  APPEND='WORD...'               more words for the guest's kernel command line"
-	@echo "  RUNS=NUMBER PARTS='PART...'    for make bench: starts of each, and only some of the parts"
-	@echo "  WRITE=1                        make bench and make timeline put what they measured into docs/dev/"
-	@echo "  TESTS='WORD...'                what make test runs, as words for cargo test (CONTRIBUTING.md)"
-	@echo "  TASKS='TASK...'                what make deps installs for (now $(TASKS))"
+	@echo "  ACCEL=tcg|kvm                  accelerator of QEMU (now $(ACCEL))"
+	@echo "  TOOLCHAIN=auto|debian|rustup   toolchain of the board's ELF files (now $(TOOLCHAIN))"
+	@echo "  PORT=NUMBER                    the host port forwarded to the appliance (now $(PORT))"
+	@echo "  APPEND='WORD...'               added to the guest's kernel command line"
+	@echo "  RUNS=NUMBER PARTS='PART...'    for make bench: number of starts, and which parts"
+	@echo "  WRITE=1                        make bench and make timeline write their results to docs/dev/"
+	@echo "  TESTS='WORD...'                arguments of cargo test for make test (CONTRIBUTING.md)"
+	@echo "  TASKS='TASK...'                tasks that make deps installs for (now $(TASKS))"
 	@echo "  GDB=1                          make run waits for gdb at port 1234 (CONTRIBUTING.md)"
-	@echo "  DEBIAN_MIRROR=URL              where Debian packages come from"
+	@echo "  DEBIAN_MIRROR=URL              mirror of Debian packages"
 
 ##@ boards and images
 run: BOARD := qemu-$(ARCH)
@@ -100,7 +100,7 @@ run: image $(BUILD)/tools/hilum-qemu ## boot an appliance (APPLIANCE, the demo) 
 	    --publish $(PORT):$(or $(GUEST_PORT_$(APPLIANCE_NAME)),8080) --append "$(APPEND)" $(if $(GDB),--gdb)
 
 image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum | $(BUILD)/installed-image ## build an appliance (APPLIANCE) for a board (BOARD) into build/image/
-	@test -f $(APPLIANCE_FOLDER)/appliance.toml || { echo "there is no $(APPLIANCE_FOLDER)/appliance.toml; APPLIANCE is a folder with a slash, or one of: $(APPLIANCES)" >&2; exit 1; }
+	@test -f $(APPLIANCE_FOLDER)/appliance.toml || { echo "no $(APPLIANCE_FOLDER)/appliance.toml; APPLIANCE is a folder with a slash, or one of: $(APPLIANCES)" >&2; exit 1; }
 	@set -e; words=$$($(BUILD)/tools/hilum-initramfs packages $(DESCRIPTIONS)); initramfs/debian/unpack $$words; \
 	set -- $$words; $(BUILD)/tools/hilum-initramfs image $(DESCRIPTIONS) --init $(BUILD)/board/$(BOARD_ARCH)/hilum \
 	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME)
@@ -133,7 +133,7 @@ check: lint install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) $(BUILD
 	        --forbid "$(CURDIR)" --forbid "$(HOME)" --forbid /usr/lib/rustlib || exit 1; \
 	done
 	@linker/reproducible $(ARCH)
-	@echo "check: good"
+	@echo "check: ok"
 
 lint: install-check $(BUILD)/installed-build $(BUILD)/tools/cargo-deny $(BUILD)/tools/cargo-machete ## formatting, long files, clippy, floors, documentation, dependencies, scripts
 	@for workspace in $(WORKSPACES); do $(CARGO) fmt --all --manifest-path $$workspace/Cargo.toml --check || exit 1; done
@@ -216,7 +216,7 @@ $(BUILD)/tools/cargo-%: | $(BUILD)/installed-build
 	@mkdir -p $(@D) && cp $(BUILD)/cargo/installed/bin/cargo-$* $@
 
 $(BUILD)/tools/hilum-qemu: $(TOOLS) | $(BUILD)/installed-build $(BUILD)/installed-run-$(ARCH)
-	@echo "compiling hilum-qemu and what it is made of; the first time takes some minutes"
+	@echo "compiling hilum-qemu; the first time takes minutes"
 	@$(HOST) build --quiet --locked -p hilum-qemu
 	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/debug/hilum-qemu $@
 
@@ -243,7 +243,7 @@ $(BUILD)/bench/ready: $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/b
 	@touch $@
 
 $(BUILD)/tools/hilum-initramfs: $(TOOLS) | $(BUILD)/installed-build
-	@echo "compiling hilum-initramfs and what it is made of; the first time takes some minutes"
+	@echo "compiling hilum-initramfs; the first time takes minutes"
 	@$(HOST) build --quiet --locked -p hilum-initramfs
 	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/debug/hilum-initramfs $@
 

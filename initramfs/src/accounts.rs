@@ -28,7 +28,7 @@ pub fn account(tree: &Tree, text: &str) -> Result<Account> {
     let (uid, own) = match line {
         Some(line) => {
             let id = |at: usize| line.get(at).and_then(|id| number(id));
-            let (uid, gid) = id(2).zip(id(3)).context("its ids in the image are no numbers")?;
+            let (uid, gid) = id(2).zip(id(3)).context("its ids in the image are not numbers")?;
             (uid, Some(gid))
         }
         None => match number(name) {
@@ -87,7 +87,7 @@ const GROUP: &str = "etc/group";
 fn group_id(tree: &Tree, group: &str) -> Result<u32> {
     let lines = table(tree, GROUP);
     match lines.iter().find(|line| line[0] == group) {
-        Some(line) => line.get(2).and_then(|id| number(id)).context("its ids in the image are no numbers"),
+        Some(line) => line.get(2).and_then(|id| number(id)).context("its ids in the image are not numbers"),
         None => number(group).with_context(|| format!("group {} is not in the image's /etc/group", escaped(group))),
     }
 }

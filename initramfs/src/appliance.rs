@@ -29,7 +29,7 @@ pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image, roots: &Roots
     if let Err(error) = config::parse(bytes, &mut config) {
         bail!("{name}:{error}");
     }
-    let Some(init) = elf::facts(init) else { bail!("the init is no 64-bit ELF file") };
+    let Some(init) = elf::facts(init) else { bail!("the init is not a 64-bit ELF file") };
     for module in &config.system.modules {
         ensure!(
             modules::has(image, module.name),
@@ -122,27 +122,25 @@ fn check_workload(
     let volumes = config.pools.of(workload.isolation.volumes).iter().map(|volume| volume.bind());
     for bind in config.pools.of(workload.isolation.mounts).iter().copied().chain(volumes) {
         let is_there = image.get(&format!("{root}{}", bind.target)).is_some();
-        ensure!(
-            is_there,
-            "mount {}: not there in {}; it needs something to be attached to",
-            bind.target,
-            workload.root
-        );
+        ensure!(is_there, "mount {}: not in {}; create a mount point there", bind.target, workload.root);
     }
     let program = config.pools.of(workload.exec)[0];
     let Some((mode, contents)) = find(image, root, program) else {
-        bail!("exec {program}: no such file in {}; write its path as it is inside", workload.root);
+        bail!("exec {program}: no such file in {}; write its path inside of it", workload.root);
     };
     ensure!(mode & 0o111 != 0, "exec {program}: not executable; set its mode to 755");
     let interpreter = if let Some(facts) = elf::facts(contents) {
         let (is, needed) = (elf::machine_name(facts.machine), elf::machine_name(machine));
-        ensure!(facts.machine == machine, "exec {program}: built for {is}, the board is {needed}; take one for that");
+        ensure!(
+            facts.machine == machine,
+            "exec {program}: built for {is}, the board is {needed}; use one for {needed}"
+        );
         facts.interpreter
     } else if let Some(line) = contents.strip_prefix(b"#!") {
         let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
         String::from_utf8_lossy(line).split_whitespace().next().map(str::to_owned)
     } else {
-        bail!("exec {program}: neither an ELF file nor a script that begins with #!");
+        bail!("exec {program}: neither an ELF file nor a script with #!");
     };
     if let Some(interpreter) = interpreter {
         let is_there = find(image, root, &interpreter).is_some();

@@ -72,7 +72,7 @@ pub struct Root {
     pub tar: Option<PathBuf>,
     /// A container image: an OCI layout, or an archive of docker save or podman save.
     pub image: Option<PathBuf>,
-    /// Its name, where the file has several.
+    /// The image's name, if the file has several.
     pub reference: Option<String>,
     /// A folder.
     pub folder: Option<PathBuf>,
@@ -144,7 +144,7 @@ impl Description {
         let mut all = Self::default();
         for file in files {
             let read = std::fs::read_to_string(file);
-            let text = read.with_context(|| format!("{}: the description cannot be read", file.display()))?;
+            let text = read.with_context(|| format!("{}: cannot read the description", file.display()))?;
             let one: Self = toml::from_str(&text).map_err(|error| {
                 let at = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
                 anyhow::anyhow!("{}:{at}: {}", file.display(), error.message().replace('\n', "; "))
@@ -157,8 +157,8 @@ impl Description {
             let sources = root.packages.len() + usize::from(root.tar.is_some()) + usize::from(root.image.is_some());
             let sources = sources + usize::from(root.folder.is_some()) + usize::from(root.packed.is_some());
             let name = format!("{}: root {}", all.place_of(&root.path), root.path);
-            ensure!(sources > 0, "{name}: nothing to make it of: add packages, tar, image, folder or packed");
-            ensure!(root.packed.is_none() || sources == 1, "{name}: what is packed stands alone; remove the rest");
+            ensure!(sources > 0, "{name}: no source; add packages, tar, image, folder or packed");
+            ensure!(root.packed.is_none() || sources == 1, "{name}: packed excludes other sources; remove them");
             ensure!(root.path.starts_with('/'), "{name}: not an absolute path; begin it with /");
         }
         all.check_names()?;
@@ -170,7 +170,7 @@ impl Description {
         for name in self.packages().into_iter().chain(self.release.as_deref()) {
             let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
             let is_good = name.bytes().all(is_name) && name.starts_with(|first: char| first.is_ascii_alphanumeric());
-            ensure!(is_good, "{}: {name:?}: no name of a Debian package or release", self.place_of(name));
+            ensure!(is_good, "{}: {name:?}: not a name of a Debian package or release", self.place_of(name));
         }
         Ok(())
     }

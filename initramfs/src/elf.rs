@@ -74,7 +74,7 @@ fn libraries(bytes: &[u8]) -> Option<(Vec<String>, bool)> {
 /// # Errors
 /// The file is no 64-bit ELF file, or its tables are broken.
 pub fn faults(bytes: &[u8], forbidden: &[String], budget: Option<usize>) -> Result<Vec<String>> {
-    let header = Header::parse(bytes).context("no 64-bit ELF file")?;
+    let header = Header::parse(bytes).context("not a 64-bit ELF file")?;
     let endian = header.endian().context("its byte order")?;
     let mut faults = Vec::new();
     if header.e_type.get(endian) != elf::ET_EXEC {
@@ -85,27 +85,27 @@ pub fn faults(bytes: &[u8], forbidden: &[String], budget: Option<usize>) -> Resu
         let flags = segment.p_flags(endian);
         let is_both = flags & elf::PF_W != 0 && flags & elf::PF_X != 0;
         match segment.p_type(endian) {
-            elf::PT_INTERP => faults.push("asks for an interpreter (PT_INTERP)".to_owned()),
+            elf::PT_INTERP => faults.push("has an interpreter (PT_INTERP)".to_owned()),
             elf::PT_DYNAMIC => faults.push("has a dynamic section (PT_DYNAMIC)".to_owned()),
             elf::PT_GNU_STACK => {
                 has_stack_note = true;
                 if flags & elf::PF_X != 0 {
-                    faults.push("asks for an executable stack (PT_GNU_STACK)".to_owned());
+                    faults.push("has an executable stack (PT_GNU_STACK)".to_owned());
                 }
             }
             elf::PT_LOAD if is_both => {
-                faults.push(format!("the segment at {:#x} can be written and executed", segment.p_vaddr(endian)));
+                faults.push(format!("the segment at {:#x} is writable and executable", segment.p_vaddr(endian)));
             }
             _ => {}
         }
     }
     if !has_stack_note {
-        faults.push("says nothing about its stack (no PT_GNU_STACK), which makes it executable".to_owned());
+        faults.push("has no PT_GNU_STACK, which makes its stack executable".to_owned());
     }
     faults.extend(undefined_symbols(bytes)?);
     for text in forbidden.iter().filter(|text| !text.is_empty()) {
         if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
-            faults.push(format!("holds the text \"{text}\""));
+            faults.push(format!("contains the text \"{text}\""));
         }
     }
     if let Some(budget) = budget.filter(|budget| bytes.len() > *budget) {
@@ -120,7 +120,7 @@ fn undefined_symbols(bytes: &[u8]) -> Result<Vec<String>> {
     let file = object::read::elf::ElfFile64::<object::Endianness>::parse(bytes).context("its sections")?;
     let undefined = file.symbols().chain(file.dynamic_symbols()).filter(|symbol| symbol.is_undefined());
     let named = undefined.filter_map(|symbol| symbol.name().ok().filter(|name| !name.is_empty()));
-    Ok(named.map(|name| format!("needs the symbol {name} from elsewhere")).collect())
+    Ok(named.map(|name| format!("has an undefined symbol {name}")).collect())
 }
 
 #[cfg(test)]

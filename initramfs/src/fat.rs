@@ -38,7 +38,7 @@ pub fn fat(files: &Files, label: &str) -> Result<Vec<u8>> {
     // FAT32, which every firmware reads, has at least 65,525 clusters of 512 bytes.
     let size = (bytes + bytes / 2).next_multiple_of(MIB).max(40 * MIB);
     let mut name = [b' '; 11];
-    ensure!(label.len() <= name.len(), "the name {label} has more than the {} bytes that FAT has room for", name.len());
+    ensure!(label.len() <= name.len(), "label {label} is longer than the {} bytes of FAT", name.len());
     name[..label.len()].copy_from_slice(label.as_bytes());
     let (serial, ..) = uuid(&format!("fat {label}")).as_fields();
     let mut image = Cursor::new(vec![0; usize::try_from(size)?]);

@@ -25,7 +25,7 @@ pub fn uuid(text: &str) -> Uuid {
 /// # Errors
 /// mke2fs's, or that there is none.
 pub fn make_ext4(file: &Path, label: &str, bytes: u64) -> Result<()> {
-    ensure!(label.len() <= 16, "the name {label} has more than the 16 bytes that ext4 has room for");
+    ensure!(label.len() <= 16, "label {label} is longer than the 16 bytes of ext4");
     let id = uuid(&format!("ext4 {label}")).to_string();
     let extended =
         format!("lazy_itable_init=0,lazy_journal_init=0,nodiscard,resize=16777216,root_owner=0:0,hash_seed={id}");
@@ -119,7 +119,7 @@ pub fn blueprint(label: &str) -> Result<Vec<u8>> {
         file.extend(Blueprint::part_head(at, length, u32::try_from(kept)?));
         file.extend(&bytes[..kept]);
     }
-    ensure!(Blueprint::read(&file).is_some(), "the blueprint cannot be read back");
+    ensure!(Blueprint::read(&file).is_some(), "cannot read the blueprint back");
     Ok(file)
 }
 

@@ -180,7 +180,7 @@ fn release(image: &[u8]) -> Option<String> {
 /// Returns what xz(1) packed.
 fn unpack(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut plain = Vec::new();
-    XzReader::new(bytes, true).read_to_end(&mut plain).context("it cannot be unpacked")?;
+    XzReader::new(bytes, true).read_to_end(&mut plain).context("cannot unpack it")?;
     Ok(plain)
 }
 

@@ -21,7 +21,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Builds everything that description files ask for.
+    /// Builds the outputs of description files.
     Image {
         /// Description files; later ones add to earlier ones.
         #[arg(required = true)]
@@ -42,33 +42,33 @@ enum Command {
         #[arg(required = true)]
         descriptions: Vec<PathBuf>,
     },
-    /// Packs a configuration alone, to be appended to a stock image.
+    /// Packs only a configuration, to append to a stock image.
     Site {
-        /// The configuration; it is checked by the board's own parser.
+        /// The configuration; checked by the board's own parser.
         config: PathBuf,
         /// The file to write.
         #[arg(long)]
         output: PathBuf,
     },
-    /// Shows a container image's files, and what it says of itself as lines of a configuration.
+    /// Shows a container image's files, and its settings as configuration lines.
     Inspect {
         /// An OCI image layout, or an archive of docker save or podman save.
         image: PathBuf,
-        /// The architecture that is wanted of it.
+        /// The architecture to select.
         #[arg(long, default_value = std::env::consts::ARCH)]
         architecture: Architecture,
-        /// Its name, where the file has several.
+        /// The image's name, if the file has several.
         #[arg(long)]
         reference: Option<String>,
     },
-    /// Says what keeps an ELF file from being PID 1.
+    /// Checks that an ELF file can be PID 1.
     CheckElf {
         /// The file.
         file: PathBuf,
         /// A file with the limit in bytes; lines that begin with # are comments.
         #[arg(long)]
         budget: Option<PathBuf>,
-        /// A text that may not be inside, such as the folder of the build.
+        /// A text that it must not contain, such as the build folder.
         #[arg(long)]
         forbid: Vec<String>,
     },
@@ -77,11 +77,11 @@ enum Command {
         #[command(subcommand)]
         of: Sbom,
     },
-    /// Shows where the bytes of an ELF file with symbols are.
+    /// Shows the sizes of sections and functions of an ELF file with symbols.
     Sizes {
         /// The file.
         file: PathBuf,
-        /// How many of the largest functions are shown.
+        /// How many of the largest functions to show.
         #[arg(long, default_value_t = 25)]
         largest: usize,
     },
@@ -149,7 +149,7 @@ fn run(command: Command) -> Result<()> {
         }
         Command::Packages { descriptions } => {
             let description = Description::read(&descriptions)?;
-            let architecture = description.architecture.as_deref().context("no description says the architecture")?;
+            let architecture = description.architecture.as_deref().context("no description sets the architecture")?;
             let release = description.release.as_deref().unwrap_or("bookworm");
             println!("{architecture} {release} {}", description.packages().join(" "));
             Ok(())
@@ -172,7 +172,7 @@ fn run(command: Command) -> Result<()> {
             let faults = elf::faults(&bytes, &forbid, budget).with_context(|| file.display().to_string())?;
             if faults.is_empty() {
                 let limit = budget.map_or_else(String::new, |budget| format!(", budget {budget}"));
-                println!("{}: good, {} bytes{limit}", file.display(), bytes.len());
+                println!("{}: ok, {} bytes{limit}", file.display(), bytes.len());
                 return Ok(());
             }
             bail!("{}: {}", file.display(), faults.join("; "))
@@ -193,7 +193,7 @@ fn write_sbom(of: &Sbom) -> Result<()> {
         }
         Sbom::Image { descriptions, lock, name, output } => {
             let description = Description::read(descriptions)?;
-            let architecture = description.architecture.as_deref().context("no description says the architecture")?;
+            let architecture = description.architecture.as_deref().context("no description sets the architecture")?;
             let release = description.release.as_deref().unwrap_or("bookworm");
             let packages = sbom::packages(&string(lock)?, architecture, release, &description.packages())?;
             write(output, &sbom::document(&sbom::whole("firmware", name, None)?, &packages, None)?)

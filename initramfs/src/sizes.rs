@@ -19,14 +19,14 @@ struct Share {
 /// # Errors
 /// No ELF file of 64 bits, or one without symbols.
 pub fn table(bytes: &[u8], largest: usize) -> Result<String> {
-    let file = ElfFile64::<Endianness>::parse(bytes).context("no ELF file of 64 bits")?;
+    let file = ElfFile64::<Endianness>::parse(bytes).context("not a 64-bit ELF file")?;
     let mut functions: BTreeMap<u64, (u64, String)> = BTreeMap::new();
     for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0) {
         let name = escaped(&format!("{:#}", rustc_demangle::demangle(symbol.name().unwrap_or_default())));
         // Several names at one address are one function.
         functions.entry(symbol.address()).or_insert((symbol.size(), name));
     }
-    ensure!(!functions.is_empty(), "no symbols; make one that keeps them with: linker/build ARCH symbols");
+    ensure!(!functions.is_empty(), "no symbols; build it with: linker/build ARCH symbols");
     let mut families: BTreeMap<String, Share> = BTreeMap::new();
     for (size, name) in functions.values() {
         let share = families.entry(family(name)).or_default();

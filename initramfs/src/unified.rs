@@ -34,7 +34,7 @@ pub fn unified(stub: &[u8], kernel: &[u8], initramfs: &[u8], words: &str) -> Res
     const RELEASE: &str = "ID=hilum\nNAME=hilum\nPRETTY_NAME=hilum\n";
     let parts: [(&str, &[u8]); 4] =
         [(".osrel", RELEASE.as_bytes()), (".cmdline", words.as_bytes()), (".linux", kernel), (".initrd", initramfs)];
-    let layout = layout(stub, parts.len()).context("the stub is no PE file that can be extended")?;
+    let layout = layout(stub, parts.len()).context("the stub is not a PE file that can be extended")?;
     let mut file = stub.to_vec();
     let mut address = layout.image_size.next_multiple_of(ADDRESS_STEP).max(FIRST_ADDRESS);
     let mut end = address;
@@ -73,7 +73,7 @@ fn layout(stub: &[u8], more: usize) -> Result<Layout> {
     ensure!(end <= room, "no room for {more} more section headers");
     let (file_alignment, section_alignment) =
         (nt.optional_header().file_alignment(), nt.optional_header().section_alignment());
-    ensure!(file_alignment > 0 && section_alignment > 0, "an alignment of 0");
+    ensure!(file_alignment > 0 && section_alignment > 0, "the alignment is 0");
     Ok(Layout {
         headers: headers as usize,
         next_section,

@@ -183,5 +183,5 @@ fn archive_of_another_kind_is_named_with_what_to_do() {
     std::fs::write(scratch.path().join("bz2"), b"BZh91AY").expect("a file");
     assert_eq!(refused("bz2"), "packed by bzip2, which is not read: unpack it with bunzip2");
     std::fs::write(scratch.path().join("text"), "no archive at all").expect("a file");
-    assert_eq!(refused("text"), "no tar archive");
+    assert_eq!(refused("text"), "not a tar archive");
 }

@@ -99,9 +99,9 @@ fn package_is_the_listed_one_from_the_mirror_or_the_snapshot_or_none() {
     }
     let refused = checkout.unpack(&"0".repeat(64));
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(!refused.status.success() && said.contains("package small 1: neither file:"), "{said}");
+    assert!(!refused.status.success() && said.contains("package small 1: not on file:"), "{said}");
     assert!(
-        said.trim_end().ends_with("take the newest: initramfs/debian/unpack --lock x86_64 bookworm small"),
+        said.trim_end().ends_with("use the newest: initramfs/debian/unpack --lock x86_64 bookworm small"),
         "{said}"
     );
     assert_eq!(checkout.contents(), "first", "what was there stays");

@@ -34,15 +34,15 @@ fn what_is_not_there_is_named_with_its_line() {
         ("[[root]]\npath = \"/images/a\"\nfolder = \"gone\"\n", "board.toml:5: root /images/a: "),
         (
             "[[root]]\npath = \"/images/a\"\npackages = [\"p\"]\n",
-            "board.toml:5: root /images/a: package p: p.tar is not there",
+            "board.toml:5: root /images/a: package p: p.tar not found",
         ),
         (
             "[[root]]\npath = \"/images/a\"\npacked = \"vmlinuz\"\n",
-            "board.toml:5: root /images/a: vmlinuz is no image of",
+            "board.toml:5: root /images/a: vmlinuz is not an erofs",
         ),
         ("kernel-modules = \"root\"\nconfig = \"site.conf\"\n", "site.conf:3:1: module none: no /lib/modules/none.ko"),
-        ("outputs = [\"uefi-disk\"]\n", "board.toml:4: package systemd-boot-efi: systemd-boot-efi.tar is not there"),
-        ("outputs = [\"sd-card\"]\n", "board.toml:4: an sd card needs [firmware]"),
+        ("outputs = [\"uefi-disk\"]\n", "board.toml:4: package systemd-boot-efi: systemd-boot-efi.tar not found"),
+        ("outputs = [\"sd-card\"]\n", "board.toml:4: an SD card needs [firmware]"),
     ] {
         let error = refusal(folder.path(), lines);
         assert!(error.starts_with(expected), "{error}");
@@ -97,8 +97,5 @@ fn inspect_prints_no_line_of_the_images_own_making() {
     saved(&file, "SIGTERM", &["gone\nhilum-initramfs: all is well\u{1b}[2J\u{202e}"]);
     let [lines, errors] = inspect();
     assert_eq!((lines.as_str(), errors.lines().count()), ("", 1), "{errors}");
-    assert!(
-        errors.contains(r"gone\nhilum-initramfs: all is well\u{1b}[2J\u{202e}: it is not in the image"),
-        "{errors}"
-    );
+    assert!(errors.contains(r"gone\nhilum-initramfs: all is well\u{1b}[2J\u{202e}: not in the image"), "{errors}");
 }

@@ -109,7 +109,7 @@ fn ours(built: &Built) -> Result<Vec<u8>> {
     let scratch = tempfile::tempdir()?;
     let config = std::fs::read_to_string(source("initramfs/appliances/web/hilum.conf"))?;
     let changed = config.replace("/bin/clock", "/bin/probe now");
-    anyhow::ensure!(changed != config, "the demo has no clock any more");
+    anyhow::ensure!(changed != config, "the demo has no clock");
     std::fs::write(scratch.path().join("hilum.conf"), changed)?;
     let bin = scratch.path().join("root/bin");
     std::fs::create_dir_all(&bin)?;

@@ -20,7 +20,7 @@ pub(crate) struct Built {
 impl Built {
     pub(crate) fn new(folder: &Path) -> Result<Self> {
         let arch = Architecture::ALL.into_iter().find(|arch| arch.name() == std::env::consts::ARCH);
-        Ok(Self { folder: folder.to_owned(), arch: arch.context("this machine's architecture is not supported")? })
+        Ok(Self { folder: folder.to_owned(), arch: arch.context("unsupported architecture")? })
     }
 
     /// A file below board/, of this architecture.

@@ -35,7 +35,7 @@ struct Arguments {
 enum Part {
     /// Starts in a guest.
     Guest,
-    /// The same on a clock that counts instructions.
+    /// The same by a count of instructions.
     Counted,
     /// Starts on this machine.
     Host,
@@ -55,53 +55,53 @@ enum Part {
 enum Command {
     /// Measures, and prints tables.
     Run {
-        /// The folder that everything was built into.
+        /// The build folder.
         #[arg(long)]
         build: PathBuf,
-        /// How often each contestant starts.
+        /// Number of starts of each contestant.
         #[arg(long, default_value_t = 100)]
         runs: usize,
-        /// How often each way boots, and how often many workloads start at the same time.
+        /// Number of boots, and of parallel starts.
         #[arg(long, default_value_t = 5)]
         boots: usize,
         /// Writes the tables into bench.md of this folder and into comparison.md above it, and the charts beside it.
         #[arg(long)]
         docs: Option<PathBuf>,
-        /// The parts; all where none is named.
+        /// The parts; all by default.
         parts: Vec<Part>,
     },
-    /// Boots the demo, asks for its timeline, and draws it.
+    /// Boots the demo and draws its timeline.
     Timeline {
-        /// The folder that everything was built into.
+        /// The build folder.
         #[arg(long)]
         build: PathBuf,
-        /// Where the drawing goes.
+        /// The files to write.
         outputs: Vec<PathBuf>,
     },
-    /// Starts on this machine, in the mount namespace that it finds: what `run` runs.
+    /// Measures starts on this machine, in the current mount namespace; `run` calls it.
     Starts {
-        /// The folder that everything was built into.
+        /// The build folder.
         #[arg(long)]
         build: PathBuf,
-        /// How often each contestant starts.
+        /// Number of starts of each contestant.
         #[arg(long)]
         runs: usize,
         /// Further mounts in the namespace.
         #[arg(long)]
         mounts: usize,
-        /// The contestants; all where none is named.
+        /// The contestants; all by default.
         names: Vec<String>,
     },
-    /// Starts of floor.c at the same time, in the mount namespace that it finds: what `run` runs.
+    /// Measures parallel starts of floor.c in the current mount namespace; `run` calls it.
     Floor {
-        /// The folder that everything was built into.
+        /// The build folder.
         #[arg(long)]
         build: PathBuf,
         /// How often.
         #[arg(long)]
         runs: usize,
     },
-    /// Starts in a guest: what its workload `bench` runs.
+    /// Measures starts in a guest; its workload `bench` calls it.
     Inside,
     /// Prints the packages that the boots take, and those whose bytes are compared.
     Packages,
@@ -110,7 +110,7 @@ enum Command {
 fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::Run { build, runs, boots, docs, parts } => {
-            ensure!(rustix::process::geteuid().is_root(), "namespaces and mounts take root");
+            ensure!(rustix::process::geteuid().is_root(), "namespaces and mounts need root");
             let parts = if parts.is_empty() { Part::value_variants() } else { &parts };
             let built = Built::new(&build)?;
             let report = Report::new(docs);

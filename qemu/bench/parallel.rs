@@ -69,7 +69,7 @@ pub(crate) fn on_host(built: &Built, repeats: usize) -> Result<Row> {
                 if let Some(us) = span(&String::from_utf8_lossy(&asked.stdout), count) {
                     break us;
                 }
-                ensure!(Instant::now() < until, "{count} workloads did not end:\n{}", namespace.console.text());
+                ensure!(Instant::now() < until, "{count} workloads did not exit:\n{}", namespace.console.text());
                 std::thread::sleep(Duration::from_millis(20));
             });
             drop(namespace);
@@ -105,7 +105,7 @@ pub(crate) fn in_guest(built: &Built, repeats: usize) -> Result<Row> {
                 if let Some(us) = text.rsplit_once("kernel started").and_then(|(_, answer)| span(answer, count)) {
                     break us;
                 }
-                ensure!(Instant::now() < until, "{count} workloads did not end:\n{text}");
+                ensure!(Instant::now() < until, "{count} workloads did not exit:\n{text}");
             });
         }
         *place = median(times);

@@ -24,16 +24,16 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Boots an initramfs on this terminal, until the guest powers off.
+    /// Boots an initramfs on this terminal until the guest powers off.
     Run {
         /// The guest's architecture.
         #[arg(long, value_parser = architectures())]
         arch: Architecture,
-        /// The folder with the kernel (vmlinuz), the initramfs, and perhaps a disk (data.img), as the image builder leaves
+        /// The folder with the kernel (vmlinuz), the initramfs and perhaps a disk (data.img), as the image builder writes
         /// them.
         #[arg(long)]
         image: PathBuf,
-        /// What executes the guest.
+        /// The accelerator.
         #[arg(long, value_enum, default_value = "tcg")]
         accel: Accelerator,
         /// The guest's memory in MiB.
@@ -42,7 +42,7 @@ enum Command {
         /// More words for the kernel command line.
         #[arg(long, default_value = "", allow_hyphen_values = true)]
         append: String,
-        /// A port of this machine and one of the guest that it leads to, as PORT:PORT. Another one is taken where it is in
+        /// Forwards a port of this machine to one of the guest, as PORT:PORT. Uses another port of this machine if it is in
         /// use.
         #[arg(long, value_parser = ports)]
         publish: Option<(u16, u16)>,
@@ -53,9 +53,9 @@ enum Command {
         #[arg(long)]
         deadline: Option<u64>,
     },
-    /// Prints a picture (SVG) of what a terminal shows of a console's bytes.
+    /// Prints an SVG picture of a recorded console.
     Picture {
-        /// The bytes that came from the console.
+        /// The recorded bytes of the console.
         transcript: PathBuf,
     },
 }
@@ -73,7 +73,7 @@ fn ports(text: &str) -> Result<(u16, u16), String> {
 /// This port of the loopback address, or any other one where it is in use.
 fn free_port(port: u16) -> Result<u16> {
     let bind = |port: u16| std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port));
-    let listener = bind(port).or_else(|_| bind(0)).context("no port is free on this machine")?;
+    let listener = bind(port).or_else(|_| bind(0)).context("no free port")?;
     Ok(listener.local_addr()?.port())
 }
 
@@ -119,9 +119,9 @@ fn run(command: Command) -> Result<()> {
         probe(&options)?;
     }
     let name = if accel == Accelerator::Kvm { "KVM" } else { "TCG" };
-    println!("starting {} under {name}; leave with Ctrl-A X", arch.name());
+    println!("starting {} under {name}; quit with Ctrl-A X", arch.name());
     if let Some((port, _)) = forwarded {
-        println!("what the guest publishes is at http://localhost:{port}/");
+        println!("the guest's port is at http://localhost:{port}/");
     }
     if gdb {
         println!("waiting for gdb: target remote localhost:1234");
@@ -136,7 +136,7 @@ fn run(command: Command) -> Result<()> {
     let until = deadline.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     loop {
         if let Some(status) = child.try_wait()? {
-            return if status.success() { Ok(()) } else { bail!("QEMU ended with {status}") };
+            return if status.success() { Ok(()) } else { bail!("QEMU exited with {status}") };
         }
         if until.is_some_and(|until| Instant::now() > until) {
             child.kill()?;
@@ -158,7 +158,7 @@ fn picture(command: Command) -> Result<()> {
 /// Boots the same kernel for a moment: /dev/kvm may open and then hang, which is common in nested machines.
 fn probe(options: &Options<'_>) -> Result<()> {
     if !Path::new("/dev/kvm").exists() {
-        bail!("there is no /dev/kvm; use ACCEL=tcg");
+        bail!("no /dev/kvm; use ACCEL=tcg");
     }
     let scratch = std::env::temp_dir().join(format!("hilum-qemu-{}", std::process::id()));
     std::fs::create_dir(&scratch)?;
@@ -168,9 +168,6 @@ fn probe(options: &Options<'_>) -> Result<()> {
     std::fs::remove_dir_all(&scratch)?;
     match answer {
         Ok(_) => Ok(()),
-        Err(_) => bail!(
-            "KVM does not work on this machine: the guest said nothing within {} s; use ACCEL=tcg",
-            PROBE.as_secs()
-        ),
+        Err(_) => bail!("KVM does not work here: no output from the guest within {} s; use ACCEL=tcg", PROBE.as_secs()),
     }
 }

@@ -57,7 +57,7 @@ impl Namespace {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        bail!("unshare has not become hilum; the console's end:\n{}", self.console.tail())
+        bail!("unshare did not exec hilum; last lines of the console:\n{}", self.console.tail())
     }
 
     /// Sends a signal to PID 1.
@@ -79,7 +79,7 @@ impl Namespace {
                 return Ok((status, self.console.end(Duration::from_secs(5))?));
             }
             if Instant::now() > until {
-                bail!("PID 1 did not end within {deadline:?}; the console's end:\n{}", self.console.tail());
+                bail!("PID 1 did not exit within {deadline:?}; last lines of the console:\n{}", self.console.tail());
             }
             std::thread::sleep(Duration::from_millis(2));
         }

@@ -111,7 +111,7 @@ impl Terminal {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        bail!("it did not end in time; the screen's end:\n{}", self.screen.tail())
+        bail!("no exit in time; last lines of the screen:\n{}", self.screen.tail())
     }
 }
 

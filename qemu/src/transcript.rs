@@ -73,7 +73,7 @@ impl Transcript {
     pub fn expect(&self, wanted: &str, deadline: Duration) -> Result<String> {
         match self.wait(deadline, |text| text.text.contains(wanted)) {
             Some(text) => Ok(text),
-            None => bail!("{wanted:?} did not come within {deadline:?}; the console's end:\n{}", self.tail()),
+            None => bail!("no {wanted:?} within {deadline:?}; last lines of the console:\n{}", self.tail()),
         }
     }
 
@@ -84,7 +84,7 @@ impl Transcript {
     pub fn end(&self, deadline: Duration) -> Result<String> {
         match self.wait(deadline, |text| text.is_over) {
             Some(text) => Ok(text),
-            None => bail!("it did not end within {deadline:?}; the console's end:\n{}", self.tail()),
+            None => bail!("no exit within {deadline:?}; last lines of the console:\n{}", self.tail()),
         }
     }
 

@@ -94,11 +94,11 @@ impl Vm {
         while Instant::now() < until {
             match self.child.try_wait()? {
                 Some(status) if status.success() => return Ok(text),
-                Some(status) => bail!("QEMU ended with {status}; the console's end:\n{}", self.console.tail()),
+                Some(status) => bail!("QEMU exited with {status}; last lines of the console:\n{}", self.console.tail()),
                 None => std::thread::sleep(Duration::from_millis(10)),
             }
         }
-        bail!("QEMU closed its console and did not end")
+        bail!("QEMU closed its console and did not exit")
     }
 
     /// Types on the serial console.

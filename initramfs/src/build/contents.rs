@@ -39,7 +39,7 @@ impl Contents<'_> {
             let kind = hilum::storage::Superblock::read(&bytes).map(|found| found.kind.name());
             ensure!(
                 matches!(kind, Some("erofs" | "squashfs" | "ext4")),
-                "root {}: {} is no image of erofs, squashfs or ext4",
+                "root {}: {} is not an erofs, squashfs or ext4 image",
                 root.path,
                 packed.display()
             );
@@ -50,7 +50,7 @@ impl Contents<'_> {
             if root.format == Format::Folder {
                 ensure!(
                     self.config.mount_of(&root.path).is_none(),
-                    "root {}: only an image file can lie on a disk",
+                    "root {}: only an image file can be on a disk",
                     root.path
                 );
                 return self.image.add_tree(&tree, &root.path).with_context(place);
@@ -117,7 +117,7 @@ impl Contents<'_> {
         if let Some(path) = &root.image {
             let container = oci::read(path, architecture, root.reference.as_deref())?;
             let lines = container.lines();
-            progress(&format!("{} says of itself:", path.display()));
+            progress(&format!("{} configures:", path.display()));
             lines.lines().for_each(&mut *progress);
             for (path, entry) in container.tree.iter() {
                 tree.add(path, entry.clone())?;
@@ -171,7 +171,7 @@ impl Contents<'_> {
         let bytes = match &file.package {
             Some(name) => {
                 let tree = package_tree(self.places, name)?;
-                let path = file.from.to_str().context("a path that is not UTF-8")?;
+                let path = file.from.to_str().context("a path is not UTF-8")?;
                 let found = file_of(&tree, path);
                 found.with_context(|| format!("file {}: package {name} has no /{path}", file.path))?.to_vec()
             }

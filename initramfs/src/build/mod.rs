@@ -51,10 +51,7 @@ pub fn build(descriptions: &[PathBuf], places: &Places, progress: &mut dyn FnMut
     image.file("init", 0o755, init);
     image.file("etc/hilum.conf", 0o644, text.clone());
     // What only some outputs need has to be there as well.
-    ensure!(
-        description.data.is_some() || data.iter().count() == 1,
-        "a root lies on a disk, and no description has [data]"
-    );
+    ensure!(description.data.is_some() || data.iter().count() == 1, "a root on a disk needs [data] in a description");
     outputs::check(&description, places, &kernel, architecture)?;
     image.seal();
     progress(&format!("initramfs: {}", size_summary(&image)));
@@ -76,7 +73,7 @@ fn architecture(description: &Description) -> Result<Architecture> {
     let name = description
         .architecture
         .as_deref()
-        .context("no description says the architecture; add a line: architecture = \"x86_64\"")?;
+        .context("no description sets the architecture; add a line: architecture = \"x86_64\"")?;
     let known = name.parse::<Architecture>().map_err(anyhow::Error::msg);
     known.with_context(|| format!("{}: architecture {name}", description.place_of(name)))
 }
@@ -123,7 +120,7 @@ fn modules(description: &Description, kernel: &Kernel) -> Result<Vec<String>> {
         let is_known = kernel.module(name)?.is_some() || kernel.is_built_in(&name.replace('-', "_"));
         ensure!(
             is_known,
-            "{}: module {name}: the kernel has no such module; correct the name, or take another kernel",
+            "{}: module {name}: the kernel has no such module; correct the name, or use another kernel",
             description.place_of(line)
         );
     }

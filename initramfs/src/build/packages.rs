@@ -21,7 +21,7 @@ pub(super) fn package(places: &Places, name: &str) -> Result<PathBuf> {
     let archive = places.packages.join(format!("{name}.tar"));
     ensure!(
         archive.exists(),
-        "package {name}: {} is not there; fetch it with: initramfs/debian/unpack ARCH RELEASE {name}",
+        "package {name}: {} not found; fetch it with: initramfs/debian/unpack ARCH RELEASE {name}",
         archive.display()
     );
     Ok(archive)

@@ -30,13 +30,16 @@ fn mistakes_have_their_line() {
     for (text, expected) in [
         ("architecture = \"x86_64\"\nkernal = \"k\"\n", "0.toml:2: unknown field `kernal`"),
         ("outputs = [\n\"floppy\"]\n", "0.toml:2: unknown variant `floppy`"),
-        ("[[root]]\npath = \"/a\"\n", "0.toml:2: root /a: nothing to make it of"),
+        ("[[root]]\npath = \"/a\"\n", "0.toml:2: root /a: no source"),
         ("[[root]]\npath = \"a\"\nfolder = \"f\"\n", "0.toml:2: root a: not an absolute path"),
-        ("[[root]]\npath = \"/a\"\nfolder = \"f\"\npacked = \"p\"\n", "0.toml:2: root /a: what is packed stands alone"),
+        (
+            "[[root]]\npath = \"/a\"\nfolder = \"f\"\npacked = \"p\"\n",
+            "0.toml:2: root /a: packed excludes other sources",
+        ),
         ("[[root]]\nfolder = \"f\"\n", "0.toml:1: missing field `path`"),
-        ("kernel = \"linux image\"\n", "0.toml:1: \"linux image\": no name of a Debian package"),
-        ("release = \"-o\"\n", "0.toml:1: \"-o\": no name of a Debian package or release"),
-        ("[[root]]\npath = \"/a\"\npackages = [\"p\", \"*\"]\n", "0.toml:3: \"*\": no name of a Debian package"),
+        ("kernel = \"linux image\"\n", "0.toml:1: \"linux image\": not a name of a Debian package"),
+        ("release = \"-o\"\n", "0.toml:1: \"-o\": not a name of a Debian package or release"),
+        ("[[root]]\npath = \"/a\"\npackages = [\"p\", \"*\"]\n", "0.toml:3: \"*\": not a name of a Debian package"),
     ] {
         let error = read(&[text]).expect_err("refused").to_string();
         assert!(error.starts_with(expected), "{error}");

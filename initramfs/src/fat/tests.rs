@@ -58,7 +58,7 @@ fn same_files_give_the_same_bytes() {
 #[test]
 fn names_that_fat_has_no_room_for_are_refused() {
     let error = fat(&files(), "TWELVE-BYTES").expect_err("too long").to_string();
-    assert_eq!(error, "the name TWELVE-BYTES has more than the 11 bytes that FAT has room for");
+    assert_eq!(error, "label TWELVE-BYTES is longer than the 11 bytes of FAT");
     let error = format!("{:#}", fat(&Files::from([("a/b?".to_owned(), Arc::default())]), "A").expect_err("refused"));
     assert!(error.starts_with("a/b?: "), "{error}");
 }

@@ -53,7 +53,7 @@ pub(super) fn from_layout(store: &Store, architecture: Architecture, reference: 
         }
         reference = None;
     }
-    bail!("an index that leads to no image")
+    bail!("an index without an image")
 }
 
 fn names(descriptor: &Descriptor) -> Vec<String> {
@@ -78,7 +78,7 @@ pub(super) fn from_docker(store: &Store, reference: Option<&str>) -> Result<Part
     let configuration = store.json(&image.config)?;
     // The name of the configuration is its digest, with or without an ending.
     let name = image.config.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
-    ensure!(name.len() != 64 || sha256(&configuration) == name, "{}: its contents are others", image.config);
+    ensure!(name.len() != 64 || sha256(&configuration) == name, "{}: contents do not match", image.config);
     for layer in &image.layers {
         store.file(layer)?;
     }

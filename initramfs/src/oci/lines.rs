@@ -66,14 +66,14 @@ impl Lines {
 /// Why it cannot be one.
 fn quoted(word: &str) -> Result<String, String> {
     if let Some(found) = word.chars().find(|found| is_hidden(*found) && *found != '\t') {
-        return Err(format!("a line cannot hold {found:?}"));
+        return Err(format!("a line cannot contain {found:?}"));
     }
     let is_plain = !word.is_empty() && !word.starts_with('#') && !word.contains([' ', '\t', '"', '\'']);
     if is_plain {
         return Ok(word.to_owned());
     }
     let quote = ['"', '\''].into_iter().find(|quote| !word.contains(*quote));
-    let quote = quote.ok_or("a word cannot hold both kinds of quotes")?;
+    let quote = quote.ok_or("a word cannot contain both kinds of quotes")?;
     Ok(format!("{quote}{word}{quote}"))
 }
 
@@ -99,7 +99,7 @@ impl Container {
                 // What a workload has without a line.
                 Some(("PATH", PATH)) => {}
                 Some((name, value)) => lines.add(&field, "env", &[name, value]),
-                None => lines.leave_out(&field, &[variable], "it has no ="),
+                None => lines.leave_out(&field, &[variable], "no ="),
             }
         }
         if let Some(user) = config.user().as_ref().filter(|user| !user.is_empty()) {
@@ -194,7 +194,7 @@ impl Container {
                 Ok(number) if number > 0 && matches!(kind, "tcp" | "udp") => {
                     lines.text += &format!("# publish {number}:{number}/{kind}\n");
                 }
-                _ => lines.leave_out("ExposedPorts", &[&port], "no port of tcp or udp"),
+                _ => lines.leave_out("ExposedPorts", &[&port], "not a tcp or udp port"),
             }
         }
         for (number, volume) in (1..).zip(volumes) {

@@ -72,20 +72,22 @@ impl Store {
 
     /// Opens a file of the image.
     pub(super) fn file(&self, name: &str) -> Result<Box<dyn Read>> {
-        ensure!(!name.starts_with('/') && name.split('/').all(|part| part != ".."), "{name}: a name that climbs");
+        ensure!(
+            !name.starts_with('/') && name.split('/').all(|part| part != ".."),
+            "{name}: a path that leaves the image"
+        );
         match self {
             Self::Folder(folder) => {
                 let path = folder.join(name);
                 // A link in a layout could name any file of this machine.
-                let kind =
-                    path.symlink_metadata().with_context(|| format!("{name}: it is not in the image"))?.file_type();
-                ensure!(kind.is_file(), "{name}: no regular file");
+                let kind = path.symlink_metadata().with_context(|| format!("{name}: not in the image"))?.file_type();
+                ensure!(kind.is_file(), "{name}: not a regular file");
                 Ok(Box::new(File::open(path)?))
             }
             Self::Archive { file, places, links } => {
                 // docker(1) of old has layers that are links to those of other images: ../DIGEST/layer.tar
                 let target = links.get(name).map_or(name, |target| target.trim_start_matches("../"));
-                let (at, left) = *places.get(target).with_context(|| format!("{name}: it is not in the image"))?;
+                let (at, left) = *places.get(target).with_context(|| format!("{name}: not in the image"))?;
                 Ok(Box::new(Part { file: Arc::clone(file), at, left }))
             }
         }
@@ -101,14 +103,14 @@ impl Store {
     /// The name of the file of a blob, which has been compared with its digest and its size.
     pub(super) fn blob(&self, descriptor: &Descriptor) -> Result<String> {
         let digest = descriptor.digest().to_string();
-        let hex = digest.strip_prefix("sha256:").with_context(|| format!("{digest}: only sha256 is known"))?;
-        ensure!(hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digest}: no digest");
+        let hex = digest.strip_prefix("sha256:").with_context(|| format!("{digest}: only sha256 is supported"))?;
+        ensure!(hex.len() == 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit()), "{digest}: not a digest");
         let name = format!("blobs/sha256/{hex}");
         let size = descriptor.size();
         let mut contents = Digesting::new(self.file(&name)?.take(size.saturating_add(1)));
         let found = contents.drain()?;
-        ensure!(found == size, "{digest}: it has not the {size} bytes that are said of it");
-        ensure!(contents.digest() == hex, "{digest}: its contents are others");
+        ensure!(found == size, "{digest}: not {size} bytes as declared");
+        ensure!(contents.digest() == hex, "{digest}: contents do not match");
         Ok(name)
     }
 

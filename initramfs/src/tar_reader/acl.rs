@@ -11,7 +11,7 @@ const NO_ID: u32 = u32::MAX;
 /// # Errors
 /// A list that is damaged, or that names a user or group without a number.
 pub(super) fn attribute(text: &[u8], is_default: bool) -> Result<Option<Vec<u8>>> {
-    let text = std::str::from_utf8(text).context("an access control list that is not UTF-8")?;
+    let text = std::str::from_utf8(text).context("an access control list is not UTF-8")?;
     let mut entries = Vec::new();
     for entry in text.split([',', '\n']).map(str::trim).filter(|entry| !entry.is_empty() && !entry.starts_with('#')) {
         let entry = entry.strip_prefix("default:").unwrap_or(entry);
@@ -34,7 +34,7 @@ pub(super) fn attribute(text: &[u8], is_default: bool) -> Result<Option<Vec<u8>>
         };
         let id = match tag {
             0x02 | 0x08 => number.unwrap_or(name).parse().ok().with_context(|| {
-                format!("an access control list names {name:?}, which has no number here: pack it with bsdtar")
+                format!("an access control list names {name:?}, which has no number here; pack it with bsdtar")
             })?,
             _ => NO_ID,
         };

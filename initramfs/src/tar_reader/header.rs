@@ -72,12 +72,12 @@ impl Header {
 
     /// A part of a header that only GNU tar writes: its magic says so.
     pub(super) fn of_gnu(&self, place: Range<usize>) -> Result<&[u8]> {
-        ensure!(self.0[257..265] == *b"ustar  \0", "a sparse file of a form that is not read; pack it without holes");
+        ensure!(self.0[257..265] == *b"ustar  \0", "an unsupported kind of sparse file; pack it without holes");
         Ok(&self.0[place])
     }
 
     fn field(&self, place: Range<usize>, name: &str) -> Result<u64> {
-        number(&self.0[place]).with_context(|| format!("its {name} is no number"))
+        number(&self.0[place]).with_context(|| format!("its {name} is not a number"))
     }
 
     fn text(&self, place: Range<usize>) -> Vec<u8> {

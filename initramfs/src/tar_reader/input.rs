@@ -44,7 +44,7 @@ impl<R: Read> Input<R> {
     /// Reads a part of the present member's contents.
     pub(super) fn read(&mut self, bytes: &mut [u8]) -> Result<()> {
         let needed = bytes.len() as u64;
-        ensure!(needed <= self.left, "its size is not that of its parts");
+        ensure!(needed <= self.left, "its size differs from that of its parts");
         ensure!(self.fill(bytes)? == bytes.len(), "the archive ends in the middle of this file: it was cut short");
         self.left -= needed;
         Ok(())

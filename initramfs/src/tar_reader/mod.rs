@@ -146,9 +146,9 @@ impl<R: Read> Reader<R> {
     }
 
     fn member(&mut self, header: &Header, path: Vec<u8>, target: Option<Vec<u8>>, records: &Records) -> Result<Member> {
-        let path = String::from_utf8(path).ok().context("a name that is not UTF-8")?;
+        let path = String::from_utf8(path).ok().context("a name is not UTF-8")?;
         let target = records.value("linkpath").map(<[u8]>::to_vec).or(target).unwrap_or_else(|| header.target());
-        let target = String::from_utf8(target).ok().context("a target that is not UTF-8")?;
+        let target = String::from_utf8(target).ok().context("a link target is not UTF-8")?;
         records.check()?;
         let stored = records.number("size")?.map_or_else(|| header.size(), Ok)?;
         let kind = match header.kind() {
@@ -161,13 +161,13 @@ impl<R: Read> Reader<R> {
             b'4' => MemberKind::Block,
             b'5' => MemberKind::Folder,
             b'6' => MemberKind::Pipe,
-            other => bail!("an entry of kind {:?}, which is no file", char::from(other)),
+            other => bail!("unsupported entry type {:?}", char::from(other)),
         };
         let is_link = matches!(kind, MemberKind::HardLink | MemberKind::Link);
         ensure!(!is_link || !target.is_empty(), "a link without a target");
         // Of a folder it is what it may grow to, and nothing follows.
         let stored = if kind == MemberKind::Folder { 0 } else { stored };
-        ensure!(kind == MemberKind::File || stored == 0, "contents behind something that is no file");
+        ensure!(kind == MemberKind::File || stored == 0, "contents after an entry that is not a file");
         self.input.begin(stored);
         let map = match header.kind() {
             b'S' => Some(sparse::old(&mut self.input, header)?),
@@ -209,18 +209,18 @@ impl<R: Read> Reader<R> {
             bail!("the archive ends without the empty blocks at its end: it was cut short");
         }
         if found > 0 && found < BLOCK {
-            bail!("{}", if start == 0 { "no tar archive" } else { "the archive ends in the middle of a header" });
+            bail!("{}", if start == 0 { "not a tar archive" } else { "the archive ends in the middle of a header" });
         }
         if block == [0; BLOCK] {
             self.has_ended = true;
             let mut second = [0; BLOCK];
             let _ = self.input.fill(&mut second)?;
-            ensure!(second == [0; BLOCK], "the archive is damaged: there is something behind an empty block");
+            ensure!(second == [0; BLOCK], "the archive is damaged: data after an empty block");
             return Ok(None);
         }
         match Header::of(block) {
             Some(header) => Ok(Some(header)),
-            None if start == 0 => bail!("no tar archive"),
+            None if start == 0 => bail!("not a tar archive"),
             None => bail!("the archive is damaged at byte {start}"),
         }
     }

@@ -57,7 +57,7 @@ impl Records {
     /// # Errors
     /// Another value.
     pub(super) fn number(&self, key: &str) -> Result<Option<u64>> {
-        self.value(key).map(|value| number(value).with_context(|| format!("its {key} is no number"))).transpose()
+        self.value(key).map(|value| number(value).with_context(|| format!("its {key} is not a number"))).transpose()
     }
 
     /// Looks for records that say that the member is something else than it seems. All other keys that are not known may be
@@ -77,7 +77,7 @@ impl Records {
                 "GNU.volume.filename" | "GNU.volume.size" | "GNU.volume.offset" => true,
                 _ => false,
             };
-            ensure!(!is_other, "the archive says {key} of it, which is not read; pack it with GNU tar and no options");
+            ensure!(!is_other, "unsupported record {key}; pack it with GNU tar without options");
         }
         Ok(())
     }
@@ -91,7 +91,7 @@ impl Records {
         for (key, value) in self.iter() {
             // libarchive writes both forms, or this one alone.
             if let Some(name) = key.strip_prefix("LIBARCHIVE.xattr.") {
-                let name = String::from_utf8(unescaped(name)?).ok().context("an attribute that is not UTF-8")?;
+                let name = String::from_utf8(unescaped(name)?).ok().context("an attribute is not UTF-8")?;
                 all.insert(name, base64(value)?);
             }
         }
@@ -108,7 +108,7 @@ impl Records {
         }
         all.retain(|name, _| NAMESPACES.iter().any(|space| name.starts_with(space)));
         for name in all.keys() {
-            ensure!(name.len() <= 255 && !name.contains('\0'), "an attribute with a name that no file can have");
+            ensure!(name.len() <= 255 && !name.contains('\0'), "an invalid name of an attribute");
         }
         Ok(all)
     }
@@ -146,7 +146,7 @@ fn base64(text: &[u8]) -> Result<Vec<u8>> {
             b'0'..=b'9' => character - b'0' + 52,
             b'+' => 62,
             b'/' => 63,
-            _ => bail!("the value of an attribute is no base64"),
+            _ => bail!("the value of an attribute is not base64"),
         };
         bits = (bits << 6) | u32::from(six);
         count += 6;

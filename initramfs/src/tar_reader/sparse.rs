@@ -47,7 +47,7 @@ pub(super) fn by_records(input: &mut Input<impl Read>, records: &Records) -> Res
     const KNOWN: [&str; 9] = ["major", "minor", "name", "realsize", "size", "numblocks", "map", "offset", "numbytes"];
     let mut is_sparse = false;
     for (key, _) in records.iter().filter_map(|(key, value)| Some((key.strip_prefix("GNU.sparse.")?, value))) {
-        ensure!(KNOWN.contains(&key), "a sparse file with a record {key}, which is not known");
+        ensure!(KNOWN.contains(&key), "a sparse file with an unknown record {key}");
         is_sparse = true;
     }
     if !is_sparse {
@@ -70,12 +70,12 @@ pub(super) fn by_records(input: &mut Input<impl Read>, records: &Records) -> Res
                 }
             };
             let pieces = pieces(&numbers)?;
-            ensure!(pieces.len() as u64 == needed("GNU.sparse.numblocks")?, "the map of a sparse file is not whole");
+            ensure!(pieces.len() as u64 == needed("GNU.sparse.numblocks")?, "the map of a sparse file is incomplete");
             Ok(Some((needed("GNU.sparse.size")?, pieces)))
         }
         (major, minor) => {
             let part = |part: Option<u64>| part.map_or_else(|| "?".to_owned(), |part| part.to_string());
-            bail!("a sparse file of form {}.{}, which is not known", part(major), part(minor))
+            bail!("a sparse file of unknown version {}.{}", part(major), part(minor))
         }
     }
 }
@@ -109,7 +109,7 @@ fn map_in_contents(input: &mut Input<impl Read>) -> Result<Vec<Piece>> {
 fn pieces(texts: &[impl AsRef<[u8]>]) -> Result<Vec<Piece>> {
     let number = |text| pax::number(AsRef::as_ref(text)).context("the map of a sparse file");
     let numbers = texts.iter().map(number).collect::<Result<Vec<u64>>>()?;
-    ensure!(numbers.len().is_multiple_of(2), "the map of a sparse file is not whole");
+    ensure!(numbers.len().is_multiple_of(2), "the map of a sparse file is incomplete");
     Ok(numbers.chunks_exact(2).map(|pair| Piece { at: pair[0], bytes: pair[1] }).collect())
 }
 
@@ -121,6 +121,6 @@ pub(super) fn check(pieces: &[Piece], size: u64, stored: u64) -> Result<()> {
         end = piece.at.checked_add(piece.bytes).context("a piece of a sparse file is too large")?;
         sum += piece.bytes;
     }
-    ensure!(end <= size && sum == stored, "the pieces of a sparse file are not its size");
+    ensure!(end <= size && sum == stored, "the pieces of a sparse file do not match its size");
     Ok(())
 }

@@ -110,19 +110,19 @@ fn sparse_file_of_each_form_has_its_holes() {
 fn sparse_file_that_is_not_understood_is_an_error_that_names_it() {
     let size = ("GNU.sparse.size", "20");
     for (records, why) in [
-        (vec![("GNU.sparse.major", "2"), ("GNU.sparse.minor", "0")], "of form 2.0, which is not known"),
-        (vec![("GNU.sparse.other", "2")], "a record other, which is not known"),
-        (vec![size, ("GNU.sparse.numblocks", "1"), ("GNU.sparse.map", "3,4")], "are not its size"),
-        (vec![size, ("GNU.sparse.numblocks", "1"), ("GNU.sparse.map", "18,5")], "are not its size"),
+        (vec![("GNU.sparse.major", "2"), ("GNU.sparse.minor", "0")], "of unknown version 2.0"),
+        (vec![("GNU.sparse.other", "2")], "an unknown record other"),
+        (vec![size, ("GNU.sparse.numblocks", "1"), ("GNU.sparse.map", "3,4")], "do not match its size"),
+        (vec![size, ("GNU.sparse.numblocks", "1"), ("GNU.sparse.map", "18,5")], "do not match its size"),
         (vec![size, ("GNU.sparse.numblocks", "1"), ("GNU.sparse.map", "3,x")], "no digits"),
-        (vec![size, ("GNU.sparse.numblocks", "2"), ("GNU.sparse.map", "3,5")], "is not whole"),
+        (vec![size, ("GNU.sparse.numblocks", "2"), ("GNU.sparse.map", "3,5")], "is incomplete"),
         (vec![size, ("GNU.sparse.numblocks", "2"), ("GNU.sparse.map", "9,2,3,3")], "out of order"),
         (vec![size, ("GNU.sparse.offset", "1"), ("GNU.sparse.offset", "2")], "out of order"),
         (vec![("GNU.sparse.numblocks", "1"), ("GNU.sparse.map", "3,5")], "without GNU.sparse.size"),
-        (vec![("SCHILY.realsize", "20")], "the archive says SCHILY.realsize of it"),
-        (vec![("SUN.holesdata", " 0 3 20")], "the archive says SUN.holesdata of it"),
-        (vec![("hdrcharset", "ISO-IR 8859 1 1998")], "the archive says hdrcharset of it"),
-        (vec![("size", "4x")], "its size is no number"),
+        (vec![("SCHILY.realsize", "20")], "unsupported record SCHILY.realsize"),
+        (vec![("SUN.holesdata", " 0 3 20")], "unsupported record SUN.holesdata"),
+        (vec![("hdrcharset", "ISO-IR 8859 1 1998")], "unsupported record hdrcharset"),
+        (vec![("size", "4x")], "its size is not a number"),
         (vec![("uid", "4294967296")], "uid 4294967296 is above"),
     ] {
         let error = refusal(&with_records(&records, "abcde"));
@@ -131,7 +131,7 @@ fn sparse_file_that_is_not_understood_is_an_error_that_names_it() {
     // star(1) and others have a kind S of their own.
     let mut archive = Vec::new();
     put(&mut archive, &header("other", b'S', 5), b"abcde");
-    assert!(refusal(&ended(archive)).starts_with("other: a sparse file of a form that is not read"));
+    assert!(refusal(&ended(archive)).starts_with("other: an unsupported kind of sparse file"));
 }
 
 #[test]
@@ -146,8 +146,8 @@ fn archive_that_was_cut_says_so() {
         let error = refusal(&whole[..length]);
         assert!(error.contains("cut short"), "{length}: {error}");
     }
-    assert_eq!(refusal(&whole[..100]), "no tar archive");
-    assert_eq!(refusal(&[b'x'; 1024]), "no tar archive");
+    assert_eq!(refusal(&whole[..100]), "not a tar archive");
+    assert_eq!(refusal(&[b'x'; 1024]), "not a tar archive");
     let mut damaged = whole.clone();
     damaged[1540] ^= 1;
     assert_eq!(refusal(&damaged), "the archive is damaged at byte 1536");
@@ -171,7 +171,7 @@ fn member_that_says_two_things_is_refused() {
         with_target.set_link_name("y").expect("a short name");
         with_target.set_cksum();
         put(&mut archive, &with_target, b"abc");
-        assert_eq!(refusal(&ended(archive)), "x: contents behind something that is no file");
+        assert_eq!(refusal(&ended(archive)), "x: contents after an entry that is not a file");
     }
     for bytes in ["5 path", "8 path=y\n", "12 path=yyyyy", "x path=y\n", "11 path y\n\0\0", "0 \n"] {
         let mut archive = Vec::new();

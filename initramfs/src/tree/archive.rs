@@ -43,7 +43,7 @@ impl Tree {
                 let target = &member.target;
                 let place = self.place(target)?;
                 let found = self.entries.get(&place).filter(|found| found.kind != Kind::Folder);
-                let found = found.with_context(|| format!("a hard link to {target}, which is not there"))?.clone();
+                let found = found.with_context(|| format!("a hard link to {target}, which does not exist"))?.clone();
                 added.insert(self.add(path, found)?);
                 return Ok(());
             }
@@ -52,7 +52,7 @@ impl Tree {
             MemberKind::Pipe => Kind::Pipe,
             MemberKind::File => {
                 let size = member.size;
-                ensure!(self.bytes.saturating_add(size) <= TREE_BYTES, "{size} bytes are too many");
+                ensure!(self.bytes.saturating_add(size) <= TREE_BYTES, "{size} bytes exceed the limit");
                 let mut bytes: Vec<u8> = Vec::new();
                 archive.contents(member, &mut |at, part| {
                     bytes.resize(usize::try_from(at)?, 0);
@@ -78,7 +78,7 @@ impl Tree {
             OPAQUE => self.empty(parent, added),
             _ => {
                 let place = if parent.is_empty() { hidden.to_owned() } else { format!("{parent}/{hidden}") };
-                ensure!(!matches!(hidden, "" | "." | ".."), "a whiteout of nothing");
+                ensure!(!matches!(hidden, "" | "." | ".."), "a whiteout without a name");
                 if !added.contains(&place) {
                     self.remove(&place, added);
                 }

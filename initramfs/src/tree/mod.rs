@@ -109,11 +109,11 @@ impl Tree {
         let place = self.place(path)?;
         if let Kind::File(bytes) = &entry.kind {
             self.bytes += bytes.len() as u64;
-            ensure!(self.bytes <= TREE_BYTES, "{path}: more than {} GiB in all", TREE_BYTES >> 30);
+            ensure!(self.bytes <= TREE_BYTES, "{path}: more than {} GiB in total", TREE_BYTES >> 30);
         }
         let is_folder = |entry: &Entry| entry.kind == Kind::Folder;
         if !is_folder(&entry) && self.entries.get(&place).is_some_and(is_folder) {
-            ensure!(!place.is_empty(), "the root has to be a folder");
+            ensure!(!place.is_empty(), "the root must be a folder");
             self.remove(&place, &BTreeSet::new());
         }
         self.entries.insert(place.clone(), entry);
@@ -141,7 +141,7 @@ impl Tree {
             links::follow(&parts.join("/"), &mut |here| match self.entries.get(here).map(|entry| &entry.kind) {
                 Some(Kind::Folder) => Ok(None),
                 Some(Kind::Link(target)) => Ok(Some(target.clone())),
-                Some(_) => bail!("{path}: /{here} is no folder"),
+                Some(_) => bail!("{path}: /{here} is not a folder"),
                 None => {
                     self.entries.insert(here.to_owned(), Entry::of_root(0o755, Kind::Folder));
                     Ok(None)
@@ -175,7 +175,7 @@ impl Tree {
                 // Its own words name the path once more.
                 match error.into_io_error() {
                     Some(error) => anyhow::Error::new(error).context(at),
-                    None => anyhow::anyhow!("{at}: a symbolic link leads back to it"),
+                    None => anyhow::anyhow!("{at}: a loop of symbolic links"),
                 }
             })?;
             let place = || entry.path().display().to_string();

@@ -61,11 +61,11 @@ fn names_that_climb_are_refused() {
     assert_eq!(refusal(&[("a/../../x", b'0', "")]), "a/../../x: a/../../x: a path with ..");
     assert_eq!(refusal(&[("/../etc/passwd", b'0', "")]), "/../etc/passwd: /../etc/passwd: a path with ..");
     assert_eq!(refusal(&[("x", b'1', "../../etc/passwd")]), "x: ../../etc/passwd: a path with ..");
-    assert_eq!(refusal(&[("x", b'1', "etc/passwd")]), "x: a hard link to etc/passwd, which is not there");
-    assert_eq!(refusal(&[("a", b'0', ""), ("a/b", b'0', "")]), "a/b: a/b: /a is no folder");
+    assert_eq!(refusal(&[("x", b'1', "etc/passwd")]), "x: a hard link to etc/passwd, which does not exist");
+    assert_eq!(refusal(&[("a", b'0', ""), ("a/b", b'0', "")]), "a/b: a/b: /a is not a folder");
     assert_eq!(refusal(&[("a", b'2', "a"), ("a/b", b'0', "")]), "a/b: a: too many symbolic links");
-    assert_eq!(refusal(&[(".", b'0', "x")]), ".: the root has to be a folder");
-    assert_eq!(refusal(&[("s", b'M', "")]), "s: an entry of kind 'M', which is no file");
+    assert_eq!(refusal(&[(".", b'0', "x")]), ".: the root must be a folder");
+    assert_eq!(refusal(&[("s", b'M', "")]), "s: unsupported entry type 'M'");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn damaged_and_huge_archives_are_refused() {
     header.set_gid(0);
     header.set_cksum();
     let error = format!("{:#}", Tree::new().apply(header.as_bytes().as_slice(), true).expect_err("too large"));
-    assert!(error.contains("huge: ") && error.contains("too many"), "{error}");
+    assert!(error.contains("huge: ") && error.contains("exceed the limit"), "{error}");
     // A long name whose header says that it has gigabytes.
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::GNULongName);

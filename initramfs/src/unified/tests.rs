@@ -90,6 +90,6 @@ fn what_is_no_stub_or_has_no_room_is_refused() {
     let error = |stub: &[u8]| format!("{:#}", unified(stub, b"kernel", b"initramfs", "").expect_err("refused"));
     assert!(error(&stub(0x200)).ends_with("no room for 4 more section headers"), "{}", error(&stub(0x200)));
     for bytes in [&b""[..], b"MZ", &[0; 4096], &stub(0x400)[..0x100]] {
-        assert!(error(bytes).starts_with("the stub is no PE file that can be extended: "), "{}", error(bytes));
+        assert!(error(bytes).starts_with("the stub is not a PE file that can be extended: "), "{}", error(bytes));
     }
 }

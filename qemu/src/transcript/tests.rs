@@ -12,7 +12,7 @@ fn text_that_comes_is_found() {
 #[test]
 fn text_that_does_not_come_is_an_error_with_the_end() {
     let error = Transcript::read(&b"one\n"[..]).expect("two", SHORT).expect_err("it is not there").to_string();
-    assert!(error.contains("\"two\" did not come") && error.contains("\none"), "{error}");
+    assert!(error.contains("no \"two\" within") && error.contains("\none"), "{error}");
 }
 
 #[test]

@@ -154,9 +154,9 @@ fn what_cannot_be_said_is_a_comment_that_names_the_field() {
     });
     let lines = image(running).lines();
     let expected = [
-        r#"# left out: Entrypoint and Cmd ["a\nprivileged"]: a line cannot hold '\n'"#,
+        r#"# left out: Entrypoint and Cmd ["a\nprivileged"]: a line cannot contain '\n'"#,
         "env A 1",
-        r#"# left out: Env[1] ["NO"]: it has no ="#,
+        r#"# left out: Env[1] ["NO"]: no ="#,
         r#"# left out: Env[2] ["A", "2"]: variable "A" is set twice; remove one of the lines"#,
     ];
     assert_eq!(lines.lines().take(4).collect::<Vec<_>>(), expected);
@@ -171,7 +171,7 @@ fn what_cannot_be_said_is_a_comment_that_names_the_field() {
         "{}",
         rest[2]
     );
-    assert_eq!(rest[3..], ["# publish 80:80/tcp", r#"# left out: ExposedPorts ["x/tcp"]: no port of tcp or udp"#]);
+    assert_eq!(rest[3..], ["# publish 80:80/tcp", r#"# left out: ExposedPorts ["x/tcp"]: not a tcp or udp port"#]);
     words(&lines);
 }
 
@@ -225,6 +225,6 @@ fn size_that_nothing_has_is_refused_and_not_counted_beyond_its_end() {
         index["manifests"][0]["size"] = size.into();
         std::fs::write(&place, serde_json::to_vec(&index).expect("JSON")).expect("a file");
         let error = format!("{:#}", read(folder.path(), Architecture::X86_64, None).expect_err("refused"));
-        assert!(error.contains("bytes that are said of it") || error.contains("index.json"), "{error}");
+        assert!(error.contains("bytes as declared") || error.contains("index.json"), "{error}");
     }
 }
