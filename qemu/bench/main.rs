@@ -64,7 +64,7 @@ enum Command {
         /// Number of boots, and of parallel starts.
         #[arg(long, default_value_t = 5)]
         boots: usize,
-        /// Writes the tables into bench.md of this folder and into comparison.md above it, and the charts beside it.
+        /// Writes the tables into bench.md of this folder and comparison.md above it, a figure of README, and the charts.
         #[arg(long)]
         docs: Option<PathBuf>,
         /// The parts; all by default.
@@ -189,7 +189,9 @@ fn measure(part: Part, built: &Built, runs: usize, boots: usize, report: &Report
             report.table("mounts", &format!("This machine, {} starts each", runs.div_ceil(4)), &rows)
         }
         Part::Sizes => {
-            report.table("sizes", "As built", &sizes::table(&sizes::measure(&built.folder)?))?;
+            let rows = sizes::measure(&built.folder)?;
+            report.table("sizes", "As built", &sizes::table(&rows))?;
+            report.figure("docs/dev/bench.md#bytes", rows[0].elf)?;
             report.comparison("others", &others::table(&others::measure(&built.folder)?))
         }
     }

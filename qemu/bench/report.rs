@@ -42,6 +42,15 @@ impl Report {
         Ok(())
     }
 
+    /// Writes a figure into README, where it is the text of the first link to this place.
+    pub(crate) fn figure(&self, link: &str, figure: u64) -> Result<()> {
+        let Some(docs) = &self.docs else { return Ok(()) };
+        let file = docs.join("../../README.md");
+        let page = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let page = with_figure(&page, link, figure).with_context(|| format!("README.md has no link to {link}"))?;
+        Ok(std::fs::write(&file, page)?)
+    }
+
     fn chart(&self, name: &str, drawn: &str) -> Result<()> {
         match &self.docs {
             Some(docs) => Ok(std::fs::write(docs.join(name), drawn)?),
@@ -111,6 +120,13 @@ fn replaced(document: &str, name: &str, text: &str) -> Result<String> {
     let (before, rest) = document.split_once(&begin).with_context(place)?;
     let (_, after) = rest.split_once(&end).with_context(place)?;
     Ok(format!("{before}{begin}\n{text}\n{end}{after}"))
+}
+
+/// The page with another text of the first link to a place; none without such a link.
+fn with_figure(page: &str, link: &str, figure: u64) -> Option<String> {
+    let (before, after) = page.split_once(&format!("]({link})"))?;
+    let (before, _) = before.rsplit_once('[')?;
+    Some(format!("{before}[{figure}]({link}){after}"))
 }
 
 /// The day, in UTC.

@@ -9,7 +9,7 @@ use std::path::Path;
 /// What one architecture has to show, in bytes.
 pub(crate) struct Row {
     arch: Architecture,
-    elf: u64,
+    pub(crate) elf: u64,
     /// Without kernel modules and workloads, compressed.
     bare: usize,
     demo: u64,

@@ -1,4 +1,4 @@
-use super::replaced;
+use super::{replaced, with_figure};
 
 #[test]
 fn text_between_markers_is_replaced_and_what_is_around_stays() {
@@ -7,4 +7,12 @@ fn text_between_markers_is_replaced_and_what_is_around_stays() {
     assert_eq!(new, "a\n<!-- x begins -->\n\nnew\n<!-- x ends -->\nb\n");
     assert_eq!(replaced(&new, "x", "new").expect("it has a place"), new);
     assert!(replaced(document, "y", "new").is_err());
+}
+
+#[test]
+fn figure_is_the_text_of_the_first_link_to_its_place() {
+    let page = "[a](b.md) has [12](c.md#d) bytes, [13](c.md#d)";
+    let new = with_figure(page, "c.md#d", 345).expect("it has a place");
+    assert_eq!(new, "[a](b.md) has [345](c.md#d) bytes, [13](c.md#d)");
+    assert_eq!(with_figure(page, "c.md#e", 345), None);
 }
