@@ -9,6 +9,7 @@
 
 mod action;
 mod attempt;
+mod datagrams;
 mod ending;
 mod facts;
 mod flood;
@@ -55,6 +56,7 @@ fn main(arguments: Arguments) -> i32 {
         "ignore-term" => ending::ignore_signals(),
         "on-term" => return ending::exit_on_term(),
         "orphans" => ending::leave_orphans(number(2)),
+        "hear" => datagrams::hear(number(2)),
         "flood" => ending::flood(number(2)),
         "flood-descriptor" => flood::descriptor(number(2)),
         "flood-lines" => flood::lines(),

@@ -70,6 +70,18 @@ pub const SETTINGS: [Setting; 26] = [
     exactly("kernel.sysrq", "16", 16, "allows only sync by SysRq"),
 ];
 
+/// What a kernel with br_netfilter has besides (Documentation/networking/ip-sysctl.rst): whether frames that pass a bridge
+/// meet the rules for packets, and connections' changed addresses, as well. Each workload is behind the board, which routes;
+/// a frame whose destination a bridge has changed would go from port to port, where ports are isolated. A bridge's own
+/// switch of that name only adds to this one (br_nf_pre_routing in net/bridge/br_netfilter_hooks.c).
+pub const BRIDGED: [Setting; 3] = [
+    exactly("net.bridge.bridge-nf-call-iptables", "0", 0, ROUTED),
+    exactly("net.bridge.bridge-nf-call-ip6tables", "0", 0, ROUTED),
+    exactly("net.bridge.bridge-nf-call-arptables", "0", 0, ROUTED),
+];
+
+const ROUTED: &str = "keeps packet rules from what only passes a bridge";
+
 /// The IPv6 setting that a link has for itself and does not take over: a link that is there already is told of it as well.
 pub const OF_EACH_LINK: &str = "accept_redirects";
 

@@ -9,7 +9,7 @@ use crate::os::path::access;
 use crate::os::sysctl;
 use core::fmt;
 use hilum::namespaces::Namespaces;
-use hilum::settings::SETTINGS;
+use hilum::settings::{BRIDGED, SETTINGS};
 use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, waitpid};
@@ -83,9 +83,13 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
 
 /// The settings of the kernel, each with its present value.
 fn check_settings(tell: &mut dyn FnMut(bool, &str, &str, &str)) {
-    for setting in &SETTINGS {
+    for setting in SETTINGS.iter().chain(&BRIDGED) {
         let mut text = [0; 16];
         let present = sysctl::get(setting.name, &mut text);
+        // A kernel without br_netfilter has nothing that it would have to be kept from.
+        if present == Err(Errno::NOENT) && setting.name.starts_with("net.bridge.") {
+            continue;
+        }
         let is_good = present.is_ok_and(|text| setting.is_good(text));
         let value = present.ok().and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("not in this kernel");
         let mut line = heapless::String::<96>::new();

@@ -26,6 +26,7 @@ pub fn needed_modules(config: &Config<'_>) -> impl Iterator<Item = &'static str>
         (has_bridges, "nf_tables"),
         (has_bridges, "nft_counter"),
         (has_bridges, "nft_ct"),
+        (has_bridges, "nf_conntrack_netlink"),
         (publishes || masquerades, "nft_chain_nat"),
         (publishes, "nft_nat"),
         (publishes, "nft_fib_inet"),

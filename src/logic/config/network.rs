@@ -191,14 +191,16 @@ pub struct WorkloadLink<'a> {
     pub may_spoof: bool,
 }
 
-/// `publish`: a port of the board that leads to the workload.
+/// `publish`: a port of the board that leads to the workload, or a range of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Publish {
     /// The board's address; none for each of them.
     pub address: Option<IpAddr>,
-    /// The board's port.
+    /// The board's port, the first one of a range.
     pub port: u16,
-    /// The workload's port.
+    /// The last one of a range; the same without one.
+    pub last: u16,
+    /// The workload's port, the first one of a range. A range is the same on both sides.
     pub to: u16,
     /// UDP, and not TCP.
     pub is_udp: bool,
@@ -212,7 +214,12 @@ impl fmt::Display for Publish {
             Some(IpAddr::V6(address)) => write!(formatter, "[{address}]:")?,
             None => {}
         }
-        write!(formatter, "{}:{}/{}", self.port, self.to, if self.is_udp { "udp" } else { "tcp" })
+        let protocol = if self.is_udp { "udp" } else { "tcp" };
+        let Self { port, last, to, .. } = self;
+        match port == last {
+            true => write!(formatter, "{port}:{to}/{protocol}"),
+            false => write!(formatter, "{port}-{last}:{port}-{last}/{protocol}"),
+        }
     }
 }
 

@@ -31,13 +31,15 @@ impl<'a> Network<'a> {
     }
 
     /// The address of this family that published ports lead to: the first one behind a bridge with a gateway. From one
-    /// without, nobody outside would be answered, and would wait instead of trying the other family.
+    /// without, nobody outside would be answered, and would wait instead of trying the other family. Returns the bridge's name,
+    /// the address, and the board's address there, which is the only gateway.
     #[inline(never)]
-    pub fn published_address(&self, pools: &Pools<'a>, is_ipv4: bool) -> Option<Prefix> {
+    pub fn published_address(&self, pools: &Pools<'a>, is_ipv4: bool) -> Option<(&'a str, IpAddr, IpAddr)> {
         let is_same = |address: &IpAddr| address.is_ipv4() == is_ipv4;
-        let answers =
-            |link: &WorkloadLink<'_>, prefix: Prefix| is_same(&prefix.address) && link.gateways.iter().any(is_same);
-        self.bridged(pools).find(|(_, link, prefix)| answers(link, *prefix)).map(|(_, _, prefix)| prefix)
+        self.bridged(pools).filter(|(.., prefix)| is_same(&prefix.address)).find_map(|(_, link, prefix)| {
+            let gateway = link.gateways.iter().copied().find(is_same)?;
+            Some((link.attachment.name(), prefix.address, gateway))
+        })
     }
 
     /// Every address of its links to bridges, each with its link and that one's number.

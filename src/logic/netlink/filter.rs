@@ -34,6 +34,8 @@ pub(super) enum Hook<'a> {
     Forward,
     /// Destinations, before the way is decided.
     Destination,
+    /// Destinations of what the board itself sends.
+    OwnDestination,
     /// Sources, when the way is decided.
     Source,
     /// Frames that come in over this device.
@@ -41,7 +43,7 @@ pub(super) enum Hook<'a> {
 }
 
 /// nfgenmsg: family, version, and the subsystem where a batch begins or ends.
-fn header(writer: &mut Writer<'_>, family: u8, resource: u16) {
+pub(super) fn header(writer: &mut Writer<'_>, family: u8, resource: u16) {
     let [high, low] = resource.to_be_bytes();
     writer.put(&[family, 0, high, low]);
 }
@@ -96,6 +98,7 @@ impl Batch<'_, '_> {
             Hook::Input => (NF_INET_LOCAL_IN, 0, "filter"),
             Hook::Forward => (NF_INET_FORWARD, 0, "filter"),
             Hook::Destination => (NF_INET_PRE_ROUTING, NF_IP_PRI_NAT_DST, "nat"),
+            Hook::OwnDestination => (NF_INET_LOCAL_OUT, NF_IP_PRI_NAT_DST, "nat"),
             Hook::Source => (NF_INET_POST_ROUTING, NF_IP_PRI_NAT_SRC, "nat"),
         };
         self.begin(NFTABLES | NFT_MSG_NEWCHAIN, NLM_F_CREATE);

@@ -16,6 +16,16 @@ macro_rules! constants {
 
 /// The subsystem of nf_tables, in the upper byte of a message's kind (include/uapi/linux/netfilter/nfnetlink.h).
 pub(super) const NFTABLES: u16 = 10 << 8;
+/// The subsystem of connections, the same way.
+pub(super) const CTNETLINK: u16 = 1 << 8;
+
+// Connections (include/uapi/linux/netfilter/nfnetlink_conntrack.h).
+pub(super) const IPCTNL_MSG_CT_NEW: u16 = 0;
+pub(super) const IPCTNL_MSG_CT_GET: u16 = 1;
+pub(super) const IPCTNL_MSG_CT_DELETE: u16 = 2;
+pub(super) const CTA_TUPLE_ORIG: u16 = 1;
+pub(super) const CTA_TUPLE_REPLY: u16 = 2;
+pub(super) const CTA_ID: u16 = 12;
 
 /// The other end of a pair (include/uapi/linux/veth.h).
 pub(super) const VETH_INFO_PEER: u16 = 1;
@@ -112,6 +122,7 @@ constants! { families_and_tables_as_in_the_headers, libc:
     NF_INET_PRE_ROUTING: u32 = 0,
     NF_INET_LOCAL_IN: u32 = 1,
     NF_INET_FORWARD: u32 = 2,
+    NF_INET_LOCAL_OUT: u32 = 3,
     NF_INET_POST_ROUTING: u32 = 4,
     NF_IP_PRI_NAT_DST: i32 = -100,
     NF_IP_PRI_NAT_SRC: i32 = 100,
@@ -131,6 +142,11 @@ constants! { expressions_of_rules_as_in_the_headers, libc:
     NFT_PAYLOAD_LL_HEADER: u32 = 0,
     NFT_PAYLOAD_NETWORK_HEADER: u32 = 1,
     NFT_PAYLOAD_TRANSPORT_HEADER: u32 = 2,
+    NFT_CMP_EQ: u32 = 0,
+    NFT_CMP_NEQ: u32 = 1,
+    NFT_CMP_LTE: u32 = 3,
+    NFT_CMP_GTE: u32 = 5,
+    NFT_NAT_SNAT: u32 = 0,
     NFT_NAT_DNAT: u32 = 1,
 }
 

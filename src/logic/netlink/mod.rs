@@ -1,8 +1,9 @@
-//! Netlink messages as bytes: route netlink and nf_tables.
+//! Netlink messages as bytes: route netlink, nf_tables and ctnetlink.
 //!
 //! Requests are built and answers are read here; the sockets belong to the running half.
 
 mod answer;
+mod connection;
 mod entry;
 mod filter;
 mod kernel;
@@ -12,6 +13,7 @@ mod wiring;
 mod writer;
 
 pub use answer::{Message, Messages, Refusal, acknowledge};
+pub use connection::{Connection, list_connections};
 pub use entry::{AddressEntry, LinkEntry, RouteEntry, RuleEntry};
 pub use filter::list_rules;
 pub use route::{

@@ -5,7 +5,7 @@
 use super::kernel::*;
 use super::writer::Writer;
 use crate::config::Prefix;
-use core::net::IpAddr;
+use core::net::{IpAddr, Ipv6Addr};
 
 /// What happens to a packet that comes to the end of a chain, or of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +44,16 @@ impl Rule<'_, '_> {
     }
 
     /// Compares the first register with `value`.
-    #[inline(never)]
     fn compare(&mut self, is_equal: bool, value: &[u8]) -> &mut Self {
+        self.compare_by(if is_equal { NFT_CMP_EQ } else { NFT_CMP_NEQ }, value)
+    }
+
+    /// Compares the first register with `value` by one of the kernel's operators.
+    #[inline(never)]
+    fn compare_by(&mut self, operator: u32, value: &[u8]) -> &mut Self {
         self.expression("cmp", |writer| {
             writer.network_number(1, NFT_REG_1);
-            writer.network_number(2, u32::from(!is_equal));
+            writer.network_number(2, operator);
             writer.nest(3, |writer| writer.attribute(1, value));
         })
     }
@@ -172,6 +177,14 @@ impl Rule<'_, '_> {
         self.address(network, 16, 24, true)
     }
 
+    /// In the family of `address`, it does not go to ::1.
+    pub(super) fn not_loopback_6(&mut self, address: IpAddr) -> &mut Self {
+        match address {
+            IpAddr::V4(_) => self,
+            IpAddr::V6(_) => self.address(Prefix::host(IpAddr::V6(Ipv6Addr::LOCALHOST)), 16, 24, false),
+        }
+    }
+
     #[inline(never)]
     fn address(&mut self, network: Prefix, offset_4: u32, offset_6: u32, is_equal: bool) -> &mut Self {
         match (network.address, network.first(), network.mask()) {
@@ -213,10 +226,14 @@ impl Rule<'_, '_> {
         self.meta(NFT_META_L4PROTO).compare(true, &[number])
     }
 
-    /// It goes to this port. Its protocol was looked at before.
+    /// It goes to one of these ports. Its protocol was looked at before.
     #[inline(never)]
-    pub(super) fn port(&mut self, port: u16) -> &mut Self {
-        self.payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2).compare(true, &port.to_be_bytes())
+    pub(super) fn ports(&mut self, first: u16, last: u16) -> &mut Self {
+        self.payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2);
+        if first == last {
+            return self.compare(true, &first.to_be_bytes());
+        }
+        self.compare_by(NFT_CMP_GTE, &first.to_be_bytes()).compare_by(NFT_CMP_LTE, &last.to_be_bytes())
     }
 
     /// It is an echo request. Its protocol, ICMP or ICMPv6, was looked at before.
@@ -233,9 +250,19 @@ impl Rule<'_, '_> {
         })
     }
 
-    /// Its destination becomes this address and port.
-    #[inline(never)]
+    /// Its destination becomes this address, and this port; 0 leaves the port as it is.
     pub(super) fn redirect(&mut self, address: IpAddr, port: u16) {
+        self.change(NFT_NAT_DNAT, address, port);
+    }
+
+    /// Its source becomes this address.
+    pub(super) fn send_from(&mut self, address: IpAddr) {
+        self.change(NFT_NAT_SNAT, address, 0);
+    }
+
+    /// Changes its destination or source; a port of 0 leaves that as it is.
+    #[inline(never)]
+    fn change(&mut self, what: u32, address: IpAddr, port: u16) {
         let family = match address {
             IpAddr::V4(address) => {
                 self.immediate(NFT_REG_1, &address.octets());
@@ -246,9 +273,13 @@ impl Rule<'_, '_> {
                 NFPROTO_IPV6
             }
         };
-        self.immediate(NFT_REG_2, &port.to_be_bytes()).expression("nat", |writer| {
-            for (kind, value) in [(1, NFT_NAT_DNAT), (2, family), (3, NFT_REG_1), (5, NFT_REG_2)] {
-                writer.network_number(kind, value);
+        if port > 0 {
+            self.immediate(NFT_REG_2, &port.to_be_bytes());
+        }
+        self.expression("nat", |writer| {
+            let attributes = [(1, what), (2, family), (3, NFT_REG_1), (5, NFT_REG_2)];
+            for (kind, value) in &attributes[..if port > 0 { 4 } else { 3 }] {
+                writer.network_number(*kind, *value);
             }
         });
     }

@@ -6,18 +6,18 @@ use crate::config::{Config, Mac, Prefix, parse};
 use crate::errno::Errno;
 use core::net::IpAddr;
 
-const CONFIG: &str = "hilum 1\n[system]\nlink eth0 up\nbridge br0 10.77.0.1/24 fd77::1/64\nmasquerade br0 eth0\n\
+pub(super) const CONFIG: &str = "hilum 1\n[system]\nlink eth0 up\nbridge br0 10.77.0.1/24 fd77::1/64\nmasquerade br0 eth0\n\
     [workload web]\nroot /r\nexec /b\nlink veth br0 10.77.0.2/24 via 10.77.0.1\npublish 8080:80/tcp\n\
     [workload db]\nroot /r\nexec /b\nlink veth br0 10.77.0.3/24 via 10.77.0.1\ntalk web board\n";
 
-fn config(text: &str) -> Config<'_> {
+pub(super) fn config(text: &str) -> Config<'_> {
     let mut config = Config::EMPTY;
     parse(text.as_bytes(), &mut config).unwrap_or_else(|error| panic!("{error}"));
     config
 }
 
 /// The messages that `write` writes: kind, flags, body.
-fn written(write: impl FnOnce(&mut Writer<'_>)) -> Vec<(u16, u16, Vec<u8>)> {
+pub(super) fn written(write: impl FnOnce(&mut Writer<'_>)) -> Vec<(u16, u16, Vec<u8>)> {
     let mut buffer = vec![0; 64 * 1024];
     let mut writer = Writer::new(&mut buffer);
     write(&mut writer);
@@ -94,8 +94,12 @@ fn what_is_said_for_one_workload_is_counted() {
     // Outside: the pair; its port, without addresses, isolated, and who is behind it. Inside: no addresses, up, one address,
     // the board as a neighbour, the ways to it, to its network and to everywhere.
     assert_eq!(written(|writer| inner_link(writer, &config, link, 2, true)).len(), 7);
-    // Two tables made anew (3 messages each), a chain with four rules, a chain with one, and the batch around them.
-    assert_eq!(written(|writer| workload_rules(writer, &config, web)).len(), 2 + 2 * 3 + 1 + 4 + 1 + 1);
+    // Two tables made anew (3 messages each), a chain with four rules, two chains with one, one with two, and the batch
+    // around them.
+    assert_eq!(
+        written(|writer| workload_rules(writer, &config, web)).len(),
+        2 + 2 * 3 + (1 + 4) + 2 * (1 + 1) + (1 + 2)
+    );
     assert_eq!(written(|writer| remove_workload_rules(writer, "web")).len(), 2 + 2 * 2);
 }
 
@@ -312,4 +316,22 @@ proptest::proptest! {
         let _ = (LinkEntry::read(kind, &bytes), AddressEntry::read(kind, &bytes), RouteEntry::read(kind, &bytes));
         let _ = RuleEntry::read((10 << 8) | 6, &bytes);
     }
+}
+
+#[test]
+fn range_of_ports_keeps_each_port() {
+    let text = CONFIG.replace("publish 8080:80/tcp", "publish 5000-5010:5000-5010/udp");
+    let config = config(&text);
+    let messages = written(|writer| workload_rules(writer, &config, &config.workloads[0]));
+    let bodies: Vec<&[u8]> = messages.iter().map(|(.., body)| &body[..]).collect();
+    let rule = bodies.iter().find(|body| attribute(&body[4..], 2) == Some(b"publish\0") && body.len() > 200);
+    let expressions = attribute(&rule.expect("the rule")[4..], 4).expect("expressions");
+    let of = |name: &[u8]| -> Vec<&[u8]> {
+        let all = super::answer::attributes(expressions).map(|(_, expression)| expression);
+        let named = all.filter(|expression| attribute(expression, 1) == Some(name));
+        named.map(|expression| attribute(expression, 2).unwrap_or_default()).collect()
+    };
+    let compared: Vec<_> = of(b"cmp\0").iter().map(|data| attribute(data, 2).expect("an operator")[3]).collect();
+    assert_eq!(compared[compared.len() - 2..], [5, 3], "NFT_CMP_GTE, NFT_CMP_LTE");
+    assert_eq!(attribute(of(b"nat\0")[0], 5), None, "NFTA_NAT_REG_PROTO_MIN");
 }

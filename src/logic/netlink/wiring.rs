@@ -13,8 +13,9 @@ use super::filter::{self, Family, Hook};
 use super::route::{self, Neighbours};
 use super::rule::{Rule, Verdict};
 use super::writer::Writer;
-use crate::config::{Attachment, Bridge, Config, Network, Pools, Prefix, Workload, WorkloadLink, port_name};
+use crate::config::{Attachment, Bridge, Config, Network, Pools, Prefix, Publish, Workload, WorkloadLink, port_name};
 use crate::fixed_string::text;
+use core::net::{IpAddr, Ipv4Addr};
 use heapless::String;
 
 /// The board's table.
@@ -22,6 +23,9 @@ const TABLE: &str = "hilum";
 
 /// Bytes of the largest rules of one workload: up to 31 others to talk to over four links, and 8 ports.
 pub const WORKLOAD_RULES_BYTES: usize = 128 * 1024;
+
+/// Addresses of a machine's loopback (RFC 1122, section 3.2.1.3).
+const LOOPBACK: Prefix = Prefix { address: IpAddr::V4(Ipv4Addr::LOCALHOST), length: 8 };
 
 /// The marks: it may go to another workload, or to the board itself.
 const TO_PEER: u32 = 0x6869_6c01;
@@ -87,6 +91,11 @@ pub fn board_rules(writer: &mut Writer<'_>, config: &Config<'_>, is_router: bool
             batch.rule("input", &words(&["established ", name]), |rule| {
                 rule.incoming(name).established().verdict(Verdict::Accept);
             });
+            // A bridge that ports are published behind takes packets to the board's loopback (`route_localnet`): answers to who
+            // asked there, and nothing else.
+            batch.rule("input", &words(&["not to loopback ", name]), |rule| {
+                rule.incoming(name).family_of(LOOPBACK.address).destination(LOOPBACK).count().verdict(Verdict::Drop);
+            });
             for (protocol, request) in [(ICMP, 8), (ICMPV6, 128)] {
                 batch.rule("input", &words(&["ping from ", name]), |rule| {
                     rule.incoming(name).protocol(protocol).echo_request(request).verdict(Verdict::Accept);
@@ -130,28 +139,52 @@ pub fn workload_rules(writer: &mut Writer<'_>, config: &Config<'_>, workload: &W
         if network.publish.is_empty() {
             return;
         }
-        batch.chain("publish", Hook::Destination, Verdict::Accept);
-        for publish in config.pools.of(network.publish) {
-            let words = text::<60>(format_args!("publish {publish}"));
-            for prefix in
-                [true, false].into_iter().filter_map(|is_ipv4| network.published_address(&config.pools, is_ipv4))
-            {
-                let is_other_family = |address: core::net::IpAddr| address.is_ipv4() != prefix.address.is_ipv4();
-                if publish.address.is_some_and(is_other_family) {
-                    continue;
+        for (chain, hook) in PUBLISHED {
+            batch.chain(chain, hook, Verdict::Accept);
+        }
+        batch.chain(HAIRPIN, Hook::Source, Verdict::Accept);
+        for is_ipv4 in [true, false] {
+            let Some((_, own, board)) = network.published_address(&config.pools, is_ipv4) else { continue };
+            for publish in config.pools.of(network.publish) {
+                if publish.address.is_none_or(|address| address.is_ipv4() == is_ipv4) {
+                    publish_rules(batch, publish, own);
                 }
-                batch.rule("publish", &words, |rule| {
-                    rule.family_of(prefix.address);
-                    match publish.address {
-                        Some(address) => rule.destination(Prefix::host(address)),
-                        None => rule.at_board(),
-                    };
-                    let protocol = if publish.is_udp { UDP } else { TCP };
-                    rule.protocol(protocol).port(publish.port).count().redirect(prefix.address, publish.to);
+            }
+            // Asking itself, it would take an answer from its own address for none; and what comes from the board's loopback has
+            // no way back.
+            let own = Prefix::host(own);
+            for source in &[own, LOOPBACK][..if is_ipv4 { 2 } else { 1 }] {
+                batch.rule(HAIRPIN, &text::<60>(format_args!("from {source}")), |rule| {
+                    rule.family_of(board).source(*source).destination(own).count().send_from(board);
                 });
             }
         }
     });
+}
+
+/// The chains of published ports: for packets from outside and from workloads, and for the board's own.
+const PUBLISHED: [(&str, Hook<'_>); 2] = [("publish", Hook::Destination), ("publish-own", Hook::OwnDestination)];
+/// The chain of published ports that are asked for where an answer would go astray.
+const HAIRPIN: &str = "hairpin";
+
+/// A published port that leads to an address.
+#[inline(never)]
+fn publish_rules(batch: &mut filter::Batch<'_, '_>, publish: &Publish, own: IpAddr) {
+    let words = text::<60>(format_args!("publish {publish}"));
+    for (chain, _) in PUBLISHED {
+        batch.rule(chain, &words, |rule| {
+            rule.family_of(own);
+            match publish.address {
+                Some(address) => rule.destination(Prefix::host(address)),
+                // An answer to ::1 would come in by a bridge, from where the kernel has no way there (rt6_need_strict in
+                // net/ipv6/route.c).
+                None => rule.at_board().not_loopback_6(own),
+            };
+            rule.protocol(if publish.is_udp { UDP } else { TCP }).ports(publish.port, publish.last).count();
+            // In a range each one stays as it is.
+            rule.redirect(own, if publish.port == publish.last { publish.to } else { 0 });
+        });
+    }
 }
 
 /// What may come from a port, and where to.
@@ -180,6 +213,9 @@ fn sending_rules(
             });
         }
         refuse("neither IPv4 nor IPv6", &|rule| _ = rule.family(false, true).family(false, false));
+    } else {
+        // The board would take it for its own.
+        refuse("from loopback", &|rule| _ = rule.family(true, true).source(LOOPBACK));
     }
     for peer in workload.network.talk.iter().filter_map(|peer| config.workloads.get(peer)) {
         for (_, other) in workload.network.peer_addresses(&peer.network, &config.pools).filter(|(by, _)| *by == number)
@@ -208,7 +244,7 @@ pub fn try_rules(writer: &mut Writer<'_>, has_nat: bool) {
         }
         batch.chain("publish", Hook::Destination, Verdict::Accept);
         batch.rule("publish", "", |rule| {
-            rule.family_of(core::net::Ipv4Addr::LOCALHOST.into()).at_board().protocol(TCP).port(1);
+            rule.family_of(core::net::Ipv4Addr::LOCALHOST.into()).at_board().protocol(TCP).ports(1, 1);
             rule.redirect(core::net::Ipv4Addr::LOCALHOST.into(), 1);
         });
         batch.chain("masquerade", Hook::Source, Verdict::Accept);

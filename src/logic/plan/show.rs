@@ -242,7 +242,9 @@ impl Step<'_> {
             Self::Connect(link, _) => write!(formatter, ": {} {}", link.attachment.word(), link.attachment.name()),
             Self::Rules(published) => {
                 formatter.write_str(": drop spoofed sources")?;
-                published.iter().try_for_each(|publish| write!(formatter, "; publish {publish}"))
+                published.iter().try_for_each(|publish| write!(formatter, "; publish {publish}"))?;
+                let is_everywhere = published.iter().any(|publish| publish.address.is_none());
+                formatter.write_str(if is_everywhere { "; not at ::1 of the host" } else { "" })
             }
             Self::Link(link, _) => {
                 for (index, prefix) in link.addresses.iter().enumerate() {

@@ -364,7 +364,7 @@ fn link_is_made_outside_and_set_up_inside_before_the_pivot() {
         let text = plan.to_string();
         for line in [
             "connect link eth0: veth br0\n",
-            "filter packets: drop spoofed sources; publish 80:80/tcp\n",
+            "filter packets: drop spoofed sources; publish 80:80/tcp; not at ::1 of the host\n",
             "configure link eth0: 10.0.0.2/24 via 10.0.0.1\n",
             "write /etc/hosts: if the root filesystem has one\n",
             "attach /etc/resolv.conf: ro,nosuid,nodev,noexec from /run/resolv.conf\n",

@@ -66,6 +66,7 @@ pub(super) fn make(config: &Config<'_>) -> Unmade {
     if has_ipv6 {
         links(config);
     }
+    net::leave_bridged_packets(config);
     unmade
 }
 

@@ -20,10 +20,12 @@ use crate::workload::{
     Cgroups, Failure, LaunchContext, Networks, Process, Report, SET_UP_FAILED, needs_helper, spawn, template_place,
 };
 use hilum::config::{Config, Workload, WorkloadSet, limits};
+use hilum::netlink::has_tables;
 use hilum::supervise::{Action, Event, ExitReason, Notice, ShutdownKind, Supervisor};
 use hilum_sys::TakeCell;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::process::Pid;
 use slots::Slot;
 
 /// What is too large for the stack.
@@ -70,6 +72,8 @@ pub(super) struct Workloads {
     launch: LaunchContext,
     /// When this process was entered; `None` once the time to the first workload was printed.
     entered_us: Option<u64>,
+    /// The helpers that have the kernel forget connections.
+    forgetters: heapless::Vec<Pid, { limits::WORKLOADS }>,
     /// How PID 1 goes down now: every workload is over.
     shutdown: Option<ShutdownKind>,
 }
@@ -99,7 +103,8 @@ impl Workloads {
             has_disks: environment == Environment::Machine,
         };
         let Tables { supervisor, logs } = tables().ok_or(Errno::BUSY)?;
-        Ok(Self { supervisor, logs, slots: [const { Slot::EMPTY }; _], launch, entered_us, shutdown: None })
+        let forgetters = heapless::Vec::new();
+        Ok(Self { supervisor, logs, slots: [const { Slot::EMPTY }; _], launch, entered_us, forgetters, shutdown: None })
     }
 
     /// Returns how PID 1 goes down now, once every workload is over.
@@ -207,7 +212,7 @@ impl Workloads {
         let (old, new) = (old.get(), config.get());
         self.logs.adopt(old, new, kept);
         cx.timeline.keep(kept);
-        self.launch.networks.adopt(kept);
+        self.launch.networks.adopt(old, kept, &mut cx.console);
         self.launch.cgroups.adopt(new, &mut cx.console);
         for (_, slot) in self.slots.iter_mut().enumerate().filter(|(slot, _)| !kept.contains(*slot)) {
             *slot = Slot::EMPTY;
@@ -230,14 +235,16 @@ impl Workloads {
     }
 
     /// Whether a start waits: for modules, because PID 1 itself makes the network that the workload shares with others, and sets
-    /// limits for its disks; for the first workload, beside which it would only wait; or for the helper that set up an earlier
-    /// run, which may wait for a server for as long as that is away: helpers would pile up.
+    /// limits for its disks; for the first workload, beside which it would only wait; for the helper that set up an earlier
+    /// run, which may wait for a server for as long as that is away: helpers would pile up; or for one that has the kernel
+    /// forget connections, which would forget those of this run.
     pub(super) fn must_wait(&self, cx: &Context, index: usize) -> bool {
         let config = cx.config.get();
         let workload = &config.workloads[index];
         let is_deferring = cx.is_deferring();
         let needs = self.launch.networks.lacks(config, index) || !workload.resources.io.is_empty();
         self.slots[cx.slot(index)].set_up.is_some()
+            || (!self.forgetters.is_empty() && has_tables(&workload.network, &config.pools))
             || ((is_deferring || self.launch.ready.is_some()) && needs)
             || (is_deferring && (workload.network.has_resolv || self.needs_helper(config, workload)))
     }

@@ -6,6 +6,7 @@ use crate::os::errno::describe;
 use crate::os::sysctl::{set, set_by_name, set_unless_configured};
 use hilum::config::{Bridge, Config, Sysctl};
 use hilum::netlink::{Writer, board_rules, bridge_neighbours, make_bridge, set_up_bridge};
+use hilum::settings::BRIDGED;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
@@ -26,11 +27,20 @@ pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) {
     if config.system.network.bridges.is_empty() {
         return;
     }
+    leave_bridged_packets(config);
     // Rules come first, and without them nothing is passed on.
     let ruled = rules(config);
     if let Err(errno) = ruled {
         console.error(format_args!(
             "packet rules: {}: the kernel lacks a part of nf_tables, or a module is not loaded",
+            describe(errno)
+        ));
+    }
+    if ruled.is_ok()
+        && let Err(errno) = super::connections::forget(&|_| false)
+    {
+        console.error(format_args!(
+            "connections: {}: the kernel lacks ctnetlink, or its module is not loaded; senders of before a start stay unheard",
             describe(errno)
         ));
     }
@@ -41,6 +51,13 @@ pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) {
             _ => "",
         };
         console.error(format_args!("bridge {what}: {}{hint}; workloads behind it do not start", describe(errno)));
+    }
+}
+
+/// Keeps the packet rules from frames that pass a bridge, where the kernel has br_netfilter by now.
+pub(crate) fn leave_bridged_packets(config: &Config<'_>) {
+    for setting in &BRIDGED {
+        set_unless_configured(config, &[setting.name], setting.value);
     }
 }
 

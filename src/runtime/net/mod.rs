@@ -4,6 +4,7 @@
 
 mod advertised;
 mod bridges;
+mod connections;
 mod dhcp;
 mod host_link;
 mod lease;
@@ -13,7 +14,8 @@ mod probe;
 mod uplinks;
 mod workload;
 
-pub(crate) use bridges::{adopt, prepare, set_all};
+pub(crate) use bridges::{adopt, leave_bridged_packets, prepare, set_all};
+pub(crate) use connections::{forget_missed, spawn_forget, spawn_forget_missed};
 pub(crate) use link_state::HostLinks;
 pub(crate) use probe::{PROBES, supports};
 pub(crate) use workload::{Rules, connect, set_up};

@@ -1,5 +1,6 @@
 //! What of networking the kernel can, found out by doing it: in a network namespace that is of no other use.
 
+use super::connections::forget;
 use super::{exchange, filter_socket, index_of, request, route_socket};
 use crate::os::path::open;
 use hilum::config::Mac;
@@ -9,7 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 /// What is looked at, and what mends it.
-pub(crate) const PROBES: [(&str, &str); 6] = [
+pub(crate) const PROBES: [(&str, &str); 7] = [
     ("bridges (bridge)", "module bridge, or CONFIG_BRIDGE"),
     ("veth pairs (link veth)", "module veth, or CONFIG_VETH"),
     ("macvlan (link macvlan)", "module macvlan, or CONFIG_MACVLAN"),
@@ -19,6 +20,7 @@ pub(crate) const PROBES: [(&str, &str); 6] = [
         "published ports and masquerading",
         "modules nft_chain_nat, nft_nat, nft_masq and nft_fib_inet, or CONFIG_NFT_NAT, CONFIG_NFT_MASQ, CONFIG_NFT_FIB_INET",
     ),
+    ("connections that rules concern (ctnetlink)", "module nf_conntrack_netlink, or CONFIG_NF_CT_NETLINK"),
 ];
 
 /// Whether the kernel can do the one with this index. It leaves traces in the network namespace that it is called in.
@@ -44,6 +46,7 @@ fn attempt(which: usize) -> Result<(), Errno> {
             let parent = index_of(&socket, "parent")?;
             make(if which == 2 { Make::Macvlan { parent } } else { Make::Ipvlan { parent } }, "child")
         }
+        6 => forget(&|_| false),
         _ => {
             let mut buffer = [0; 4096];
             let mut writer = Writer::new(&mut buffer);

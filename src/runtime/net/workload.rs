@@ -1,7 +1,7 @@
 //! One workload's links and rules: from outside, in the board's network namespace, and from inside.
 
 use super::{each_link, exchange, filter_socket, has_ipv6, index_of, request, route_socket};
-use crate::os::sysctl::set;
+use crate::os::sysctl::{set, set_unless_configured};
 use crate::os::wait::pause;
 use core::mem::ManuallyDrop;
 use hilum::config::{Attachment, Config, Mac, Workload, WorkloadLink, port_name};
@@ -110,7 +110,8 @@ impl Rules {
         Self(None)
     }
 
-    /// Makes the tables of `workload`; they replace those of before.
+    /// Makes the tables of `workload`; they replace those of before. Who sent to its ports before that is heard when
+    /// [`super::connections::forget_missed`] is done.
     ///
     /// # Errors
     /// The kernel's: EPROTONOSUPPORT, ENOENT or EOPNOTSUPP where it lacks nf_tables or a part of it.
@@ -118,7 +119,14 @@ impl Rules {
         let mut buffer = [0; WORKLOAD_RULES_BYTES];
         let mut writer = Writer::new(&mut buffer);
         workload_rules(&mut writer, config, workload);
-        self.request(&writer)
+        self.request(&writer)?;
+        // Who asks for a published port at 127.0.0.1 of the board has that as its address until the bridge's takes its place
+        // (__mkroute_output and ip_route_input_slow in net/ipv4/route.c). The board's rules let nothing else through.
+        let published = workload.network.published_address(&config.pools, true);
+        if let Some((bridge, ..)) = published.filter(|_| !workload.network.publish.is_empty()) {
+            set_unless_configured(config, &["net/ipv4/conf/", bridge, "/route_localnet"], "1");
+        }
+        Ok(())
     }
 
     /// Takes the tables of a workload away.

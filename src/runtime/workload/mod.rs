@@ -22,7 +22,7 @@ pub(crate) use child::streams::Streams;
 pub(crate) use context::{Failure, LaunchContext, Process};
 #[cfg(test)]
 pub(crate) use fake::spawn;
-pub(crate) use networks::Networks;
+pub(crate) use networks::{Networks, remove_rules};
 pub(crate) use parent::check::is_good;
 pub(crate) use parent::exec::Target;
 pub(crate) use parent::leftovers::{end_all, mount_namespace};

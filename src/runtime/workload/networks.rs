@@ -3,7 +3,9 @@
 //! PID 1 makes one when the first of them starts, and keeps it: it outlives restarts of each, and no workload owns it, so
 //! none can change its addresses or routes whatever capabilities it has. The clone happens while PID 1 is in there.
 
+use crate::console::Console;
 use crate::net::Rules;
+use crate::os::errno::describe;
 use crate::os::path::open;
 use hilum::config::{Config, Workload, WorkloadSet, limits};
 use hilum::netlink::has_tables;
@@ -11,6 +13,7 @@ use hilum::plan::SETTINGS;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::process::Pid;
 
 /// The shared namespaces, by the slot of the workload that the others name.
 pub(crate) struct Networks {
@@ -28,10 +31,15 @@ impl Networks {
         Self { shared: [const { None }; limits::WORKLOADS], rules: Rules::none() }
     }
 
-    /// Goes over to another configuration: the namespaces of slots that are not in `kept` go.
-    pub(crate) fn adopt(&mut self, kept: WorkloadSet) {
-        for (_, place) in self.shared.iter_mut().enumerate().filter(|(slot, _)| !kept.contains(*slot)) {
-            *place = None;
+    /// Goes over to another configuration: the namespaces of slots that are not in `kept` go, with the rules that lead to them.
+    pub(crate) fn adopt(&mut self, old: &Config<'_>, kept: WorkloadSet, console: &mut Console) {
+        for (slot, place) in self.shared.iter_mut().enumerate().filter(|(slot, _)| !kept.contains(*slot)) {
+            let Some(workload) = place.take().and(old.index_of(slot)).and_then(|index| old.workloads.get(index)) else {
+                continue;
+            };
+            if has_tables(&workload.network, &old.pools) {
+                let _ = remove_rules(&mut self.rules, old, workload, true, console);
+            }
         }
     }
 
@@ -85,6 +93,27 @@ impl Away {
     }
 }
 
+/// Takes the rules that lead to a workload away, and has a helper make the kernel forget its connections if it `is_over`;
+/// returns that helper.
+#[inline(never)]
+pub(crate) fn remove_rules(
+    rules: &mut Rules,
+    config: &Config<'_>,
+    workload: &Workload<'_>,
+    is_over: bool,
+    console: &mut Console,
+) -> Option<Pid> {
+    let removed = rules.remove(workload.name);
+    let forgetter = if is_over { crate::net::spawn_forget(config, workload).map(Some) } else { Ok(None) };
+    match removed.and(forgetter) {
+        Ok(helper) => helper.map(|helper| helper.pid),
+        Err(errno) => {
+            console.error(format_args!("workload \"{}\": packet rules: {}", workload.name, describe(errno)));
+            None
+        }
+    }
+}
+
 /// Connects the namespace with what its owner's lines say: links are made on the board's side, and set up inside.
 fn connect(
     rules: &mut Rules,
@@ -101,6 +130,7 @@ fn connect(
     links().try_for_each(|(number, link)| crate::net::connect(workload, link, number, namespace.as_fd()))?;
     if has_tables(&workload.network, &config.pools) {
         rules.make(config, workload)?;
+        crate::net::spawn_forget_missed(config.pools.of(workload.network.publish));
     }
     crate::os::namespaces::enter_network(namespace.as_fd())?;
     links().try_for_each(|(number, link)| crate::net::set_up(config, workload, link, number))

@@ -11,6 +11,7 @@ mod kernels;
 mod limits;
 mod network;
 mod plugged_disks;
+mod publish;
 mod roots;
 mod settings;
 mod stops;

@@ -29,7 +29,7 @@ fn configuration_is_checked_explained_and_audited_on_a_host() {
             "    clone into new namespaces: pid mnt uts ipc net cgroup user time",
             " 7  map ids 65536 to 131071 as 0 to 65535",
             " 9  connect link eth0: veth br0",
-            "10  filter packets: drop spoofed sources; publish 8080:80/tcp",
+            "10  filter packets: drop spoofed sources; publish 8080:80/tcp; not at ::1 of the host",
             "11  open root /images/busybox: idmapped if supported",
             "    continue in the new process",
             "18  set host name web",

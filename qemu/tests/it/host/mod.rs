@@ -10,6 +10,7 @@ mod isolation;
 mod leftovers;
 mod loosening;
 mod network_host;
+mod publish;
 mod races;
 mod readiness;
 mod shutdown;

@@ -233,7 +233,7 @@ fn networks_are_read() {
         route 10.9.0.0/16 via 10.0.0.9\nnameserver 1.1.1.1 fd00::53\nsysctl net.ipv4.ip_forward 1\n\
         [workload web]\nroot /r\nexec /x\nlink veth br0 10.77.0.2/24 fd77::2/64 via 10.77.0.1 via fd77::1 mac=02:00:00:00:00:07 spoof\n\
         link macvlan lan0 10.0.0.50/24\nlink move usb\npublish 8080:80/tcp\npublish 10.0.0.1:53:53/udp\n\
-        publish [fd00::1]:443:443/tcp\ntalk db board\nresolv\n\
+        publish [fd00::1]:443:443/tcp\npublish 8081-8090:8081-8090/tcp\npublish 8079-8080:8079-8080/udp\ntalk db board\nresolv\n\
         [workload db]\nroot /r\nexec /x\nlink veth br0 10.77.0.3/24\n";
     let mut config = Config::EMPTY;
     parse(text.as_bytes(), &mut config).unwrap_or_else(|error| panic!("{error}"));
@@ -249,7 +249,16 @@ fn networks_are_read() {
     assert!(links[0].may_spoof && network.talks_to_board && network.has_resolv);
     let published: std::vec::Vec<_> =
         config.pools.of(network.publish).iter().map(|publish| publish.to_string()).collect();
-    assert_eq!(published, ["8080:80/tcp", "10.0.0.1:53:53/udp", "[fd00::1]:443:443/tcp"]);
+    assert_eq!(
+        published,
+        [
+            "8080:80/tcp",
+            "10.0.0.1:53:53/udp",
+            "[fd00::1]:443:443/tcp",
+            "8081-8090:8081-8090/tcp",
+            "8079-8080:8079-8080/udp"
+        ]
+    );
     assert!(network.talk.contains(1) && !network.talk.contains(0));
     let needed: std::vec::Vec<_> = super::super::needed_modules(&config).collect();
     assert!(needed.contains(&"bridge") && needed.contains(&"macvlan") && !needed.contains(&"ipvlan"));

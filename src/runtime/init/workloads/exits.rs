@@ -8,7 +8,7 @@ use crate::init::timeline::Moment;
 use crate::os::errno::describe;
 use crate::os::helper::{self, Kept, Role};
 use crate::os::turn::{LAST_HELPINGS, LEFT_HELPINGS};
-use crate::workload::{Process, end_all};
+use crate::workload::{Process, end_all, remove_rules};
 use hilum::config::Stop;
 use hilum::netlink::has_tables;
 use hilum::supervise::{Event, ExitReason};
@@ -47,6 +47,10 @@ impl Workloads {
                 self.swept(cx, index, end);
             }
             return;
+        }
+        if let Some(place) = self.forgetters.iter().position(|forgetter| *forgetter == pid) {
+            self.forgetters.swap_remove(place);
+            return self.start_deferred(cx);
         }
         if let Some(slot) = find(&self.slots, &|slot| slot.set_up == Some(pid)) {
             self.slots[slot].set_up = None;
@@ -195,15 +199,20 @@ impl Workloads {
         }
     }
 
-    /// Takes away what leads to a workload that ended. Those of a network that several share stay with it.
+    /// Takes away what leads to a workload that ended, the kernel's memory of connections included. What leads to a network
+    /// that several share stays with that.
     fn remove_rules(&mut self, cx: &mut Context, index: usize) {
         let config = cx.config.clone();
         let Some(workload) = config.get().workloads.get(index) else { return };
         if !has_tables(&workload.network, &config.get().pools) || workload.isolation.is_net_shared {
             return;
         }
-        if let Err(errno) = self.launch.networks.rules.remove(workload.name) {
-            cx.console.error(format_args!("workload \"{}\": packet rules: {}", workload.name, describe(errno)));
+        // As long as it is being set up, rules may come: then this is done once more.
+        let is_over = self.slots[cx.slot(index)].set_up.is_none() && self.supervisor.shutting_down().is_none();
+        let rules = &mut self.launch.networks.rules;
+        if let Some(forgetter) = remove_rules(rules, config.get(), workload, is_over, &mut cx.console) {
+            // There is room: each workload has one at most, and starts again when all have ended.
+            let _ = self.forgetters.push(forgetter);
         }
     }
 }

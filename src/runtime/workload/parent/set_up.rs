@@ -161,7 +161,11 @@ fn apply(
             crate::net::connect(workload, link, number, namespace.as_fd())
         }
         // In a helper: PID 1 makes no links itself.
-        Step::Rules(_) => Rules::none().make(config, workload),
+        Step::Rules(published) => {
+            Rules::none().make(config, workload)?;
+            crate::net::forget_missed(published);
+            Ok(())
+        }
         Step::SendFds => send_fds(waiting.socket, opened),
         _ => Ok(()),
     }

@@ -179,7 +179,8 @@ fn check_publish<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Resu
     let Some((word, own)) = line.words.get(1).and_then(|word| Some((word, publish(word.text)?))) else { return Ok(()) };
     let is_taken = |other: &Publish| {
         let is_apart = matches!((other.address, own.address), (Some(left), Some(right)) if left != right);
-        other.port == own.port && other.is_udp == own.is_udp && !is_apart
+        let has_port = other.port <= own.last && own.port <= other.last;
+        has_port && other.is_udp == own.is_udp && !is_apart
     };
     // Up to this section this line is one of them; of two workloads with the same port the later is told.
     let before = config.workloads[..=index].iter().flat_map(|workload| config.pools.of(workload.network.publish));

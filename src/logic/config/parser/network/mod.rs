@@ -27,7 +27,7 @@ const GATEWAY: &str = "a gateway's address after via, one for each family";
 const HOST_LINK: &str = "dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=";
 const INNER_LINK: &str = "an address such as 10.77.0.2/24, via GATEWAY, mac=, mtu= or spoof";
 const KIND: &str = "veth, macvlan, ipvlan or move";
-const PUBLISH: &str = "[ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp";
+const PUBLISH: &str = "[ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp, or one range of ports on both sides";
 const SYSCTL: &str = "the name of a setting such as net.ipv4.ip_forward";
 
 /// What both kinds of links have.

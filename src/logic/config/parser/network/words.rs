@@ -61,7 +61,14 @@ pub(super) fn port(text: &str) -> Option<u16> {
     values::number(text).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
 }
 
-/// `[ADDRESS:]PORT:PORT/tcp|udp`
+/// A port, or the first and the last one of a range.
+fn ports(text: &str) -> Option<(u16, u16)> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    Some((port(first)?, port(last)?)).filter(|(first, last)| first <= last)
+}
+
+/// `[ADDRESS:]PORT[-PORT]:PORT[-PORT]/tcp|udp`: a range is the same on both sides, because the kernel keeps a port that it is
+/// not told to change.
 pub(super) fn publish(text: &str) -> Option<Publish> {
     let (text, protocol) = text.rsplit_once('/')?;
     let is_udp = ["tcp", "udp"].iter().position(|known| *known == protocol)? == 1;
@@ -76,7 +83,9 @@ pub(super) fn publish(text: &str) -> Option<Publish> {
     };
     // An address that was there and is none is no address for all.
     (address.is_some() == rest.contains(':')).then_some(())?;
-    Some(Publish { address, port: port(from)?, to: port(to)?, is_udp })
+    let ((port, last), (to, last_to)) = (ports(from)?, ports(to)?);
+    let is_range = port < last || to < last_to;
+    (!is_range || (port, last) == (to, last_to)).then_some(Publish { address, port, last, to, is_udp })
 }
 
 /// A setting's name: parts of letters, digits, `-` and `_`, separated by dots or slashes (sysctl(8)).

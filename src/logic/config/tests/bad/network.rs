@@ -79,13 +79,41 @@ const OF_A_WORKLOAD: &[(&str, &str)] = &[
         "link veth br0 dhcp",
         "5:15: found \"dhcp\", expected an address such as 10.77.0.2/24, via GATEWAY, mac=, mtu= or spoof",
     ),
-    ("publish 80", "5:9: found \"80\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp"),
-    ("publish 80:80", "5:9: found \"80:80\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp"),
-    ("publish 0:80/tcp", "5:9: found \"0:80/tcp\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp"),
-    ("publish 80:80/sctp", "5:9: found \"80:80/sctp\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp"),
+    (
+        "publish 80",
+        "5:9: found \"80\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp, or one range of ports on both sides",
+    ),
+    (
+        "publish 80:80",
+        "5:9: found \"80:80\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp, or one range of ports on both sides",
+    ),
+    (
+        "publish 0:80/tcp",
+        "5:9: found \"0:80/tcp\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp, or one range of ports on both sides",
+    ),
+    (
+        "publish 80:80/sctp",
+        "5:9: found \"80:80/sctp\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp, or one range of ports on both sides",
+    ),
     (
         "publish fd00::1:80:80/tcp",
-        "5:9: found \"fd00::1:80:80/tcp\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp",
+        "5:9: found \"fd00::1:80:80/tcp\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp, or one range of ports on both sides",
+    ),
+    (
+        "publish 5000-5010:6000-6010/udp",
+        "5:9: found \"5000-5010:6000-6010/udp\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp, or one range of ports on both sides",
+    ),
+    (
+        "publish 5000-5010:5000/udp",
+        "5:9: found \"5000-5010:5000/udp\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp, or one range of ports on both sides",
+    ),
+    (
+        "publish 5010-5000:5010-5000/udp",
+        "5:9: found \"5010-5000:5010-5000/udp\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp, or one range of ports on both sides",
+    ),
+    (
+        "publish 5000-:5000-/udp",
+        "5:9: found \"5000-:5000-/udp\", expected [ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp, or one range of ports on both sides",
     ),
     ("resolv now", "5:8: unexpected word \"now\"; remove it, or quote words that belong together"),
     ("talk", "5:5: \"talk\" needs the names of workloads, or board"),
@@ -145,6 +173,11 @@ const OF_BOTH: &[(&str, &str, &str)] = &[
         "",
         "link veth br0 10.77.0.3/24 via 10.77.0.1\npublish 8080:90/tcp",
         "15:9: found \"8080:90/tcp\", expected a host port that no other line publishes",
+    ),
+    (
+        "",
+        "link veth br0 10.77.0.3/24 via 10.77.0.1\npublish 8000-8080:8000-8080/tcp",
+        "15:9: found \"8000-8080:8000-8080/tcp\", expected a host port that no other line publishes",
     ),
     ("", "talk a", "14:1: workload \"b\": talk needs a link veth with an address"),
     ("", "link veth br0 10.77.0.3/24\ntalk c", "15:6: unknown workload \"c\"; correct the name, or add its section"),
