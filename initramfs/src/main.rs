@@ -195,8 +195,10 @@ fn write_sbom(of: &Sbom) -> Result<()> {
             let description = Description::read(descriptions)?;
             let architecture = description.architecture.as_deref().context("no description sets the architecture")?;
             let release = description.release.as_deref().unwrap_or("bookworm");
-            let packages = sbom::packages(&string(lock)?, architecture, release, &description.packages())?;
-            write(output, &sbom::document(&sbom::whole("firmware", name, None)?, &packages, None)?)
+            let mut parts = sbom::packages(&string(lock)?, architecture, release, &description.packages())?;
+            // What is in that one, its own document says.
+            parts.push(sbom::whole("firmware", &format!("hilum-{architecture}"), None)?);
+            write(output, &sbom::document(&sbom::whole("firmware", name, None)?, &parts, None)?)
         }
     }
 }

@@ -45,7 +45,7 @@ const SETS: [Set; 6] = [
             "lib/systemd/systemd-journald",
             "usr/bin/systemd-nspawn",
         ],
-        note: "no networks without networkd, which is not counted",
+        note: "links without addresses; networkd, which sets them, is not counted",
     },
     Set {
         name: "busybox init, podman, conmon, crun, netavark",
@@ -68,7 +68,7 @@ const SETS: [Set; 6] = [
             "usr/bin/ctr",
             "usr/sbin/runc",
         ],
-        note: "no networks without CNI plugins, no restarts; pulls images as well",
+        note: "no networks without CNI plugins; pulls images as well",
     },
 ];
 
@@ -172,8 +172,10 @@ fn file(tree: &Tree, path: &str) -> Result<Option<Arc<Vec<u8>>>> {
 /// The rows as a table, the smallest first.
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut text =
-        "| bytes | programs | their libraries | together | files | lacks, or has as well |\n|---|---|---|---|---|---|\n".to_owned();
+        "| KiB | programs | their libraries | together | files | lacks, or has as well |\n|---|---|---|---|---|---|\n"
+            .to_owned();
     for Row { name, programs, libraries, files, note } in rows {
+        let [programs, libraries] = [programs, libraries].map(|bytes| bytes.div_ceil(1024));
         let all = programs + libraries;
         text += &format!("| {name} | {programs} | {libraries} | {all} | {files} | {note} |\n");
     }
