@@ -18,6 +18,7 @@ pub mod errno;
 pub mod fixed_string;
 pub mod line_editor;
 pub mod log;
+pub mod modalias;
 pub mod module_list;
 pub mod namespaces;
 pub mod netlink;

@@ -1,6 +1,7 @@
 //! What a workload shares, may do and may use: the part of the model that is about its confinement.
 
 use super::capability::Capabilities;
+use super::device::Device;
 use super::limits;
 use super::span::Span;
 use crate::seccomp::Seccomp;
@@ -61,17 +62,6 @@ pub struct Tcp {
     pub bind: Vec<u16, { limits::PORTS }>,
     /// Ports that it may connect to.
     pub connect: Vec<u16, { limits::PORTS }>,
-}
-
-/// One `device`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Device<'a> {
-    /// The node's path on the board, below /dev; it has the same path inside.
-    pub path: &'a str,
-    /// Whether it may be read.
-    pub read: bool,
-    /// Whether it may be written.
-    pub write: bool,
 }
 
 /// One `mount`: a folder or file of the board inside of the workload.

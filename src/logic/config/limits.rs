@@ -37,6 +37,8 @@ pub const FIRST_ID: RangeInclusive<u32> = IDS..=u32::MAX - IDS - 1;
 pub const MOUNTS: usize = 8;
 /// `device` lines, and `io` lines, of one workload.
 pub const DEVICES: usize = 8;
+/// Device nodes of one workload, whatever its lines name.
+pub const DEVICE_NODES: usize = 32;
 /// Supplementary groups of one workload.
 pub const GROUPS: usize = 16;
 /// `rlimit` lines of one workload: one for each resource.

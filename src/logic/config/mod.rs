@@ -5,6 +5,7 @@
 
 mod address;
 pub mod capability;
+mod device;
 mod difference;
 mod error;
 mod identity;
@@ -30,6 +31,7 @@ mod workload_set;
 
 pub use address::{Mac, Prefix};
 pub use capability::Capabilities;
+pub use device::{Device, DeviceSource, UsbId};
 pub use difference::{has_same_system, unchanged};
 pub use error::{Error, Problem};
 pub use identity::*;

@@ -4,8 +4,9 @@
 //! workload, five kilobytes of PID 1's memory were written for every one of them; here they lie one after the other,
 //! and a workload knows where its own are.
 
+use super::device::Device;
 use super::identity::{ResourceLimit, Variable};
-use super::isolation::{Bind, Device, IoLimit, Volume};
+use super::isolation::{Bind, IoLimit, Volume};
 use super::limits;
 use super::network::{Publish, WorkloadLink};
 use super::span::Span;

@@ -3,6 +3,12 @@
 //!
 //! The second lock behind nodev mounts and the missing right to make nodes: even a node that got in by some way opens
 //! only if it is in the list. Nobody may make nodes at all.
+//!
+//! Which nodes a line means, `sysfs.rs` says by their paths in /sys.
+
+mod sysfs;
+
+pub use sysfs::{Facts, UsbPlace, is_meant, usb_place};
 
 use heapless::Vec;
 
@@ -39,7 +45,7 @@ pub const DEFAULT_DEVICES: [Allowed; 8] = [
 ];
 
 /// Instructions of the longest program: seven for each device, the beginning and the end.
-pub const INSTRUCTIONS: usize = 7 * (DEFAULT_DEVICES.len() + crate::config::limits::DEVICES) + 8;
+pub const INSTRUCTIONS: usize = 7 * (DEFAULT_DEVICES.len() + crate::config::limits::DEVICE_NODES) + 8;
 
 /// One `struct bpf_insn`, as the kernel reads it.
 pub type Instruction = [u8; 8];
@@ -70,7 +76,7 @@ const ACCESS_READ: i32 = 2;
 const ACCESS_WRITE: i32 = 4;
 
 /// The program that allows the usual devices and those of `devices`.
-pub fn program(devices: impl Iterator<Item = Allowed>) -> Vec<Instruction, INSTRUCTIONS> {
+pub fn program(devices: &mut dyn Iterator<Item = Allowed>) -> Vec<Instruction, INSTRUCTIONS> {
     let mut program = Vec::new();
     let mut add = |code, destination: u8, source: u8, offset: i16, value: i32| {
         let [offset_low, offset_high] = offset.to_le_bytes();

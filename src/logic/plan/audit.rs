@@ -53,7 +53,7 @@ fn files(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt
             (true, false) => "r",
             _ => "w",
         };
-        tell(format_args!("device {} {access}: device of the host", device.path));
+        tell(format_args!("device {device} {access}: device of the host"));
     }
     for bind in config.pools.of(isolation.mounts) {
         let (write, execute) =

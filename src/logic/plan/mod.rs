@@ -194,7 +194,9 @@ fn group_limits<'a>(workload: &'a Workload<'a>, pools: &'a Pools<'a>, add: &mut 
     for io in pools.of(resources.io) {
         limit("io.max", Value::Io(*io), true);
     }
-    add(Step::DeviceControl(pools.of(workload.isolation.devices)));
+    if workload.isolation.devices.is_empty() {
+        add(Step::DeviceControl);
+    }
 }
 
 /// What needs the board's privileges, while the new process waits.

@@ -17,7 +17,7 @@ impl Step<'_> {
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Limit(_) => "limit",
-            Self::DeviceControl(_) => "attach device filter",
+            Self::DeviceControl => "attach device filter",
             Self::DenyGroups => "deny setgroups",
             Self::Ids(_) => "map ids",
             Self::OomScore(_) => "set oom_score_adj",
@@ -73,10 +73,12 @@ impl Step<'_> {
         const EPERM: u16 = 1;
         const ENOENT: u16 = 2;
         const ENXIO: u16 = 6;
+        const E2BIG: u16 = 7;
         const ENOEXEC: u16 = 8;
         const EACCES: u16 = 13;
         const ENOTBLK: u16 = 15;
         const EBUSY: u16 = 16;
+        const EEXIST: u16 = 17;
         const ENODEV: u16 = 19;
         const EROFS: u16 = 30;
         const EINVAL: u16 = 22;
@@ -125,6 +127,9 @@ impl Step<'_> {
                 Some("no such folder in the root filesystem; correct the directory line, or create it")
             }
             (Self::Devices(_), ENOENT) => Some("the host has no such device; is its module loaded?"),
+            (Self::Devices(_), ENODEV) => Some("no device node"),
+            (Self::Devices(_), EEXIST) => Some("two devices with one name; choose another one with as"),
+            (Self::Devices(_), E2BIG) => Some("more than 32 nodes; choose with class="),
             (Self::Mount(_) | Self::Attach(_) | Self::Dev, ENOENT) => {
                 Some("the root filesystem needs an empty folder there")
             }
@@ -161,8 +166,8 @@ impl fmt::Display for Step<'_> {
             Self::OpenMount(bind) => (" ", bind.source),
             Self::OpenVolume(volume) => (" ", volume.name),
             Self::Bind(bind) => (" ", bind.target),
-            Self::Devices([device, ..]) => (" ", device.path),
             Self::Devices([]) => (" ", "/dev"),
+            Self::Devices([device, ..]) => return write!(formatter, "{} {}", self.verb(), device.source),
             Self::Loopback => (" ", "lo"),
             Self::Notify => (" ", NOTIFY),
             Self::Connect(link, number) | Self::Link(link, number) => (" ", link.inner_name(*number)),
@@ -194,11 +199,7 @@ impl Step<'_> {
                 write!(formatter, ": {}", limit.value)?;
                 formatter.write_str(if limit.is_asked_for { "" } else { ", if supported" })
             }
-            Self::DeviceControl(devices) => {
-                formatter.write_str(": default devices")?;
-                devices.iter().try_for_each(|device| write!(formatter, ", {}", device.path))?;
-                formatter.write_str("; no mknod, if supported")
-            }
+            Self::DeviceControl => formatter.write_str(": default devices; no mknod, if supported"),
             Self::DenyGroups => formatter.write_str(": in its user namespace"),
             Self::Ids(_) => formatter.write_str(" as 0 to 65535"),
             Self::OomScore(score) => write!(formatter, ": {score}"),
@@ -211,7 +212,8 @@ impl Step<'_> {
             Self::OpenMount(_) => formatter.write_str(": idmapped if supported"),
             Self::Devices(devices) => {
                 formatter.write_str(": default nodes")?;
-                devices.iter().try_for_each(|device| write!(formatter, ", {}", device.path))
+                devices.iter().try_for_each(|device| write!(formatter, ", {device}"))?;
+                formatter.write_str(if devices.is_empty() { "" } else { "; no other devices, if supported" })
             }
             Self::SendFds => formatter.write_str(": to the new process"),
             Self::ReceiveFds => formatter.write_str(": from the host"),

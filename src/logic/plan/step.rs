@@ -12,8 +12,9 @@ use core::ffi::CStr;
 pub enum Step<'a> {
     /// A limit of its control group.
     Limit(CgroupLimit<'a>),
-    /// Which devices the processes of its control group may use.
-    DeviceControl(&'a [Device<'a>]),
+    /// The processes of its control group may use the usual devices alone. Where it has others, they are allowed when their nodes
+    /// are made.
+    DeviceControl,
     /// setgroups(2) is refused in its user namespace for ever (user_namespaces(7)).
     DenyGroups,
     /// Its ids from 0 to 65535 stand for those of the board from this one on.
@@ -34,7 +35,7 @@ pub enum Step<'a> {
     OpenMount(Bind<'a>),
     /// A folder of the board that is the workload's, made where there is none yet.
     OpenVolume(Volume<'a>),
-    /// A /dev of its own, with the usual nodes and more.
+    /// A /dev of its own, with the usual nodes and more, which its control group may use.
     Devices(&'a [Device<'a>]),
     /// A link of its network namespace is made, or given to it; its place among the workload's links.
     Connect(&'a WorkloadLink<'a>, u8),
@@ -165,7 +166,7 @@ impl Step<'_> {
     /// Who does it, and when.
     pub const fn phase(&self) -> Phase {
         match self {
-            Self::Limit(_) | Self::DeviceControl(_) => Phase::Prepare,
+            Self::Limit(_) | Self::DeviceControl => Phase::Prepare,
             Self::DenyGroups
             | Self::Ids(_)
             | Self::OomScore(_)

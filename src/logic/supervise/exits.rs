@@ -40,7 +40,7 @@ impl Supervisor {
         match unit.state {
             State::Starting(_) | State::Ready => self.stop(&config.workloads[index], index, StopReason::Lack, now),
             State::Unhealthy(_) => unit.reason = StopReason::Lack,
-            State::BackingOff(_) | State::Finished | State::Failed => unit.wait_anew(now),
+            State::Waiting | State::BackingOff(_) | State::Finished | State::Failed => unit.wait_anew(now),
             _ => {}
         }
     }

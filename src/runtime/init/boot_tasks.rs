@@ -107,6 +107,9 @@ fn run(task: BootTask, is_first: bool, environment: Environment, config: &Config
     if environment == Environment::Machine && !config.system.modules_come_first() {
         modules::load_all(config, console);
     }
+    if environment == Environment::Machine && modules::has_aliases() {
+        modules::load_by_alias(console);
+    }
     if environment == Environment::Machine && uses_own_network(config) {
         // It is down at first, and workloads that share the board's network expect it.
         let _ = net::loopback_up();
@@ -205,6 +208,7 @@ impl BootTasks {
             workloads.supervisor.set_max_parallel_starts(processors());
         }
         if task == BootTask::Kernel {
+            workloads.request_devices();
             workloads.start_deferred(cx);
         }
         true

@@ -8,6 +8,7 @@ use super::boot_count::BootCount;
 use super::boot_tasks::BootTasks;
 use super::context::Context;
 use super::control::Control;
+use super::devices::{self, Devices};
 use super::event_loop::EVENTS;
 use super::log_file::LogFile;
 use super::prompt::{self, Prompt};
@@ -59,6 +60,7 @@ pub(super) struct Init {
     control: Control,
     links: HostLinks,
     uevents: Uevents,
+    devices: Devices,
     boot_tasks: BootTasks,
     prompt: Prompt,
     /// A descriptor of the console, the one that the epoll set holds: only while lines wait for it.
@@ -87,6 +89,7 @@ impl Init {
             control: Control::closed(),
             links: HostLinks::none(),
             uevents: Uevents::none(),
+            devices: Devices::new(),
             boot_tasks: BootTasks::new(),
             prompt: Prompt::new(prompt),
             watched_console: None,
@@ -127,7 +130,7 @@ impl Init {
         workloads.supervisor.seed(boottime_us() as u32);
         cx.timeline.note(Moment::Arranged);
         // Before the disks are looked at, so that none that comes or goes is missed.
-        match Uevents::listen(cx.environment, cx.config.get()) {
+        match Uevents::listen(cx.environment, cx.config.get(), devices::are_followed(cx.environment, cx.config.get())) {
             Ok(uevents) => self.uevents = uevents,
             Err(errno) => cx.console.error(format_args!("devices: {}; what comes later is not seen", describe(errno))),
         }
@@ -169,7 +172,13 @@ impl Init {
                 }
             }
             Token::Links => self.links.read(cx.config.get(), &mut cx.console),
-            Token::Uevents => self.uevents.read(|heard| self.boot_tasks.heard(cx, workloads, heard)),
+            Token::Uevents => {
+                let now = cx.now();
+                self.uevents.read(|heard| {
+                    self.devices.heard(now, heard);
+                    self.boot_tasks.heard(cx, workloads, heard);
+                });
+            }
             Token::Control | Token::Client(_) => {
                 let (reload, boots, links) = (&mut self.reload, &self.boots, &self.links);
                 self.control.handle(token, &mut Requests { cx, workloads, reload, boots, links });
@@ -205,6 +214,7 @@ impl Init {
         }
         let (reload, boots, links) = (&mut self.reload, &self.boots, &self.links);
         self.control.tick(&mut Requests { cx, workloads, reload, boots, links });
+        self.devices.tick(cx, workloads);
         self.links.turn(cx.config.get(), now, &mut cx.console, |socket, place| {
             // A client that cannot be heard is as good as none: its lease is not set, and that is printed.
             let _ = cx.events.watch(socket, Token::Dhcp(place));
@@ -237,6 +247,7 @@ impl Init {
             self.boots.deadline(cx.config.get()),
             self.control.deadline(),
             self.links.deadline(),
+            self.devices.deadline(),
             self.prompt.deadline(),
             cx.deferred_until(),
         ];
@@ -317,6 +328,7 @@ impl Init {
                     let Self { cx, workloads, .. } = self;
                     let is_known = self.prompt.exited(cx, pid)
                         || self.log_file.exited(pid, &mut cx.console)
+                        || self.devices.exited(cx, workloads, pid, end)
                         || self.boot_tasks.exited(cx, workloads, pid, end);
                     if !is_known {
                         workloads.exited(cx, pid, end);

@@ -9,6 +9,7 @@ mod client;
 mod configuration;
 mod context;
 mod control;
+mod devices;
 mod dispatch;
 mod early;
 mod event_lines;

@@ -5,11 +5,12 @@
 
 use crate::console::Console;
 use crate::os::errno::describe;
-use crate::os::files::read_file;
+use crate::os::files::{each, read_file, read_text, sys_path};
 use crate::os::path::{access, open};
 use core::ffi::CStr;
 use hilum::config::{Config, limits, needed_modules};
 use hilum::fixed_string::text;
+use hilum::modalias::module_of;
 use hilum::module_list;
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
@@ -28,6 +29,11 @@ fn text_of<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
     let length = read_file(path, buffer).unwrap_or(0);
     core::str::from_utf8(&buffer[..length]).unwrap_or_default()
 }
+
+/// Which of the image's modules the board's devices may ask for: a line each, `PATTERN MODULE`.
+const ALIASES: &str = "/lib/modules/aliases";
+/// Where the kernel has its devices, by bus.
+const BUSES: &str = "/sys/bus";
 
 /// Why a module was not loaded, and what helps.
 type Failure = (Errno, &'static str);
@@ -85,5 +91,53 @@ fn load(name: &str, parameters: &str) -> Result<(), Failure> {
         Err(Errno::NOENT) => Err((Errno::NOENT, "needs another module; put its line first")),
         Err(Errno::NOEXEC) => Err((Errno::NOEXEC, "built for another kernel")),
         result => result.map_err(|errno| (errno, "")),
+    }
+}
+
+/// Whether the image has modules that devices ask for.
+pub(super) fn has_aliases() -> bool {
+    access(ALIASES, Access::EXISTS).is_ok()
+}
+
+/// Loads the modules that devices without a driver ask for, as far as the image has them. udev does the same by kmod(8), for each device.
+pub(super) fn load_by_alias(console: &mut Console) {
+    let mut buffer = [0; NEEDS_BYTES];
+    let needs = text_of(NEEDS, &mut buffer);
+    let _ = each(BUSES, &mut |bus| {
+        let folder = sys_path(format_args!("{BUSES}/{bus}/devices"));
+        let _ = each(&folder, &mut |device| {
+            let at = |name: &str| sys_path(format_args!("{folder}/{device}/{name}"));
+            let mut modalias = [0; 512];
+            let modalias = read_text(&at("modalias"), &mut modalias);
+            if !modalias.is_empty() && access(&at("driver"), Access::EXISTS).is_err() {
+                load_for(needs, modalias, console);
+            }
+            Ok(())
+        });
+        Ok(())
+    });
+}
+
+/// Loads what one device asks for.
+fn load_for(needs: &str, modalias: &str, console: &mut Console) {
+    let Ok(file) = open(ALIASES, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return };
+    let mut buffer = [0; 4096];
+    let mut kept = 0;
+    while let Ok(count @ 1..) = rustix::io::read(&file, &mut buffer[kept..]) {
+        let length = kept + count;
+        let whole = buffer[..length].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        for line in core::str::from_utf8(&buffer[..whole]).unwrap_or_default().lines() {
+            let Some(name) = module_of(line, modalias) else { continue };
+            if access(&sys_path(format_args!("/sys/module/{name}")), Access::EXISTS).is_ok() {
+                continue;
+            }
+            if let Err((errno, hint)) = load_with(needs, name, "") {
+                let before = if hint.is_empty() { "" } else { ": " };
+                console.error(format_args!("module {name} for {modalias}: {}{before}{hint}", describe(errno)));
+            }
+        }
+        // A line is shorter than the buffer.
+        buffer.copy_within(whole..length, 0);
+        kept = length - whole;
     }
 }

@@ -10,6 +10,7 @@ use crate::os::clock::monotonic_ms;
 use crate::os::errno::describe;
 use crate::os::helper::{self, Kept, Role};
 use crate::workload::{Streams, Target};
+use hilum::config::limits;
 use hilum::fixed_string::{append, text};
 use hilum::supervise::{ShutdownKind, State, WorkloadRequest};
 use hilum::wire::{self, Command, Reply, Request, WorkloadStatus};
@@ -140,6 +141,10 @@ impl Requests<'_> {
                 // Those that do not fit are left out.
                 let _ = append(&mut addresses, format_args!("{before}{}", prefix.address));
             }
+            let mut device: heapless::String<{ limits::PATH_BYTES + 16 }> = heapless::String::new();
+            if let Some(line) = self.workloads.missing_device(config.get(), index) {
+                let _ = append(&mut device, format_args!("device {}", line.source));
+            }
             client.send(&Reply::Status(WorkloadStatus {
                 name: workload.name,
                 state: unit.state.number(),
@@ -152,7 +157,7 @@ impl Requests<'_> {
                 last: unit.last_exit(),
                 out_of_memory: self.workloads.out_of_memory(slot),
                 dropped: self.workloads.logs.dropped(slot),
-                need: need.or(failed_need).and_then(|need| workloads.get(need)).map_or("", |need| need.name),
+                need: need.or(failed_need).and_then(|need| workloads.get(need)).map_or(&device, |need| need.name),
                 addresses: &addresses,
                 text: self.workloads.status_text(slot),
             }));

@@ -39,8 +39,8 @@ impl Uevents {
     ///
     /// # Errors
     /// Those of socket(2) and bind(2).
-    pub(super) fn listen(environment: Environment, config: &Config<'_>) -> Result<Self, Errno> {
-        if environment == Environment::Container || config.system.mounts.is_empty() {
+    pub(super) fn listen(environment: Environment, config: &Config<'_>, has_devices: bool) -> Result<Self, Errno> {
+        if environment == Environment::Container || (config.system.mounts.is_empty() && !has_devices) {
             return Ok(Self::none());
         }
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

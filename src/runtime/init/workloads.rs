@@ -2,6 +2,7 @@
 //! them in `checks.rs`, how they stop in `stops.rs`, and what follows an exit in `exits.rs`.
 
 mod checks;
+mod devices;
 mod events;
 mod exits;
 mod slots;
@@ -21,12 +22,14 @@ use crate::workload::{
 };
 use hilum::config::{Config, Workload, WorkloadSet, limits};
 use hilum::netlink::has_tables;
-use hilum::supervise::{Action, Event, ExitReason, Notice, ShutdownKind, Supervisor};
+use hilum::supervise::{Action, Event, ExitReason, Notice, Part, ShutdownKind, Supervisor};
 use hilum_sys::TakeCell;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use slots::Slot;
+
+pub(super) use devices::{seek as seek_devices, waits as waits_for_devices};
 
 /// What is too large for the stack.
 #[repr(C)]
@@ -76,6 +79,12 @@ pub(super) struct Workloads {
     forgetters: heapless::Vec<Pid, { limits::WORKLOADS }>,
     /// How PID 1 goes down now: every workload is over.
     shutdown: Option<ShutdownKind>,
+    /// Whether the devices of workloads are to be looked for.
+    wants_devices: bool,
+    /// Whether one of them has ended, and that is told when its devices were looked for.
+    has_ended: bool,
+    /// Whether what was found of them last is still so.
+    are_devices_known: bool,
 }
 
 impl Workloads {
@@ -104,7 +113,18 @@ impl Workloads {
         };
         let Tables { supervisor, logs } = tables().ok_or(Errno::BUSY)?;
         let forgetters = heapless::Vec::new();
-        Ok(Self { supervisor, logs, slots: [const { Slot::EMPTY }; _], launch, entered_us, forgetters, shutdown: None })
+        Ok(Self {
+            supervisor,
+            logs,
+            slots: [const { Slot::EMPTY }; _],
+            launch,
+            entered_us,
+            forgetters,
+            shutdown: None,
+            wants_devices: false,
+            has_ended: false,
+            are_devices_known: false,
+        })
     }
 
     /// Returns how PID 1 goes down now, once every workload is over.
@@ -254,6 +274,14 @@ impl Workloads {
         let slot = cx.slot(index);
         if self.must_wait(cx, index) {
             self.slots[slot].is_deferred = true;
+            return;
+        }
+        if !self.has_devices(cx, index) {
+            self.slots[slot].is_deferred = true;
+            // Modules may bring them; then this start goes on.
+            if self.launch.ready.is_none() {
+                self.report(cx, index, Event::Lacks(Part::Devices));
+            }
             return;
         }
         let is_timed = self.entered_us.is_some();

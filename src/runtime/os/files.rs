@@ -1,8 +1,9 @@
 //! Small files, read whole.
 
 use super::path::open;
-use rustix::fd::AsRawFd;
-use rustix::fs::{Mode, OFlags};
+use core::mem::MaybeUninit;
+use rustix::fd::{AsFd, AsRawFd};
+use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 /// Reads a file into `buffer`, as much of it as fits. Returns the number of bytes.
@@ -21,6 +22,37 @@ pub(crate) fn read_file(path: &str, buffer: &mut [u8]) -> Result<usize, Errno> {
         }
     }
     Ok(length)
+}
+
+/// A path below /sys or /dev; what is longer than those are is cut, and leads nowhere.
+#[inline(never)]
+pub(crate) fn sys_path(arguments: core::fmt::Arguments<'_>) -> heapless::String<512> {
+    hilum::fixed_string::text(arguments)
+}
+
+/// The text of a short file, without its newline; empty where there is none.
+pub(crate) fn read_text<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
+    let length = read_file(path, buffer).unwrap_or(0);
+    core::str::from_utf8(&buffer[..length]).unwrap_or_default().trim_end_matches('\n')
+}
+
+/// Calls `work` with the name of each entry of a folder.
+///
+/// # Errors
+/// Those of open(2) and getdents(2), and the first of `work`.
+#[inline(never)]
+pub(crate) fn each(folder: &str, work: &mut dyn FnMut(&str) -> Result<(), Errno>) -> Result<(), Errno> {
+    let folder = open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut buffer = [MaybeUninit::uninit(); 2048];
+    let mut entries = RawDir::new(folder.as_fd(), &mut buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        match entry.file_name().to_str() {
+            Ok("." | "..") | Err(_) => {}
+            Ok(name) => work(name)?,
+        }
+    }
+    Ok(())
 }
 
 /// Makes sure that descriptors 0, 1 and 2 are something.

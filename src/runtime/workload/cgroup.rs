@@ -4,6 +4,7 @@
 //! `/sys/fs/cgroup/workload/NAME` holds one workload. Inside of a container the hierarchy belongs to the host, so there
 //! are no groups then, and a limit that a line asks for is refused.
 
+use super::devices::Nodes;
 use crate::console::Console;
 use crate::os::errno::describe;
 use crate::os::path::{Path, open, stat};
@@ -121,13 +122,11 @@ impl Cgroups {
                 result => result,
             },
             (Step::Limit(limit), None) if limit.is_asked_for => Err(Errno::OPNOTSUPP),
-            (Step::DeviceControl(devices), Some(group)) => {
-                if let Some(usual) = self.usual_devices.as_ref().filter(|_| devices.is_empty()) {
+            (Step::DeviceControl, Some(group)) => {
+                if let Some(usual) = &self.usual_devices {
                     let _ = hilum_sys::attach_device_filter(group.as_fd(), usual.as_fd());
-                } else if !devices.is_empty() || !has_own_users {
-                    // The second lock: nodev mounts and the missing right to make nodes hold on a kernel without it.
-                    let _ = device_filter(devices)
-                        .and_then(|filter| hilum_sys::attach_device_filter(group.as_fd(), filter.as_fd()));
+                } else if !has_own_users {
+                    attach(group.as_fd(), &mut core::iter::empty());
                 }
                 Ok(())
             }
@@ -135,11 +134,27 @@ impl Cgroups {
         }
     }
 
+    /// Allows a workload, which has not begun to run, its own devices beside the usual ones, and no others.
+    pub(crate) fn allow_devices(&self, workload: &Workload<'_>, devices: &[Device<'_>], nodes: &Nodes) {
+        let Ok(Some(group)) = self.of(workload) else { return };
+        let mut allowed = nodes.iter().filter_map(|node| {
+            let line = devices.get(node.line)?;
+            Some(Allowed {
+                is_block: node.kind == FileType::BlockDevice,
+                major: rustix::fs::major(node.device),
+                minor: Some(rustix::fs::minor(node.device)),
+                read: line.read,
+                write: line.write,
+            })
+        });
+        attach(group.as_fd(), &mut allowed);
+    }
+
     /// Has the filter of the usual devices decide for every workload that started without one.
     pub(crate) fn control_devices(&mut self, workloads: &[Workload<'_>]) {
         let Some(folder) = &self.folder else { return };
         // A kernel without it (CONFIG_CGROUP_BPF) has the first lock.
-        let Ok(filter) = device_filter(&[]) else { return };
+        let Ok(filter) = hilum_sys::load_device_filter(&program(&mut core::iter::empty())) else { return };
         for workload in workloads.iter().filter(|workload| workload.isolation.devices.is_empty()) {
             if let Ok(group) = openat(folder.as_fd(), Path(workload.name), GROUP, Mode::empty()) {
                 let _ = hilum_sys::attach_device_filter(group.as_fd(), filter.as_fd());
@@ -217,19 +232,11 @@ impl Cgroups {
     }
 }
 
-/// Loads the program that decides about the usual devices and those of `devices`.
-fn device_filter(devices: &[Device<'_>]) -> Result<OwnedFd, Errno> {
-    let found = devices.iter().filter_map(|device| {
-        let found = stat(device.path).ok()?;
-        Some(Allowed {
-            is_block: FileType::from_raw_mode(found.st_mode) == FileType::BlockDevice,
-            major: rustix::fs::major(found.st_rdev),
-            minor: Some(rustix::fs::minor(found.st_rdev)),
-            read: device.read,
-            write: device.write,
-        })
-    });
-    hilum_sys::load_device_filter(&program(found))
+/// Has the usual devices and these be all that the processes of a group may use. The second lock: nodev mounts and the missing right
+/// to make nodes hold on a kernel without it.
+fn attach(group: BorrowedFd<'_>, devices: &mut dyn Iterator<Item = Allowed>) {
+    let _ = hilum_sys::load_device_filter(&program(devices))
+        .and_then(|filter| hilum_sys::attach_device_filter(group, filter.as_fd()));
 }
 
 /// Makes the folder of the workloads, and hands the controllers down that their plans set limits of.

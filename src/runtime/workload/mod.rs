@@ -8,6 +8,7 @@
 mod cgroup;
 mod child;
 mod context;
+mod devices;
 #[cfg(test)]
 mod fake;
 mod handover;
@@ -20,6 +21,7 @@ mod template;
 pub(crate) use cgroup::{CgroupState, Cgroups, OutOfMemory};
 pub(crate) use child::streams::Streams;
 pub(crate) use context::{Failure, LaunchContext, Process};
+pub(crate) use devices::{find as find_devices, fingerprint};
 #[cfg(test)]
 pub(crate) use fake::spawn;
 pub(crate) use networks::{Networks, remove_rules};

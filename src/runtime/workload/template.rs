@@ -9,9 +9,12 @@
 //! (CVE-2025-31133).
 
 use crate::os::environment::Environment;
-use crate::os::path::{Path, stat};
+use crate::os::path::Path;
+use crate::workload::devices::Nodes;
 use core::ffi::CStr;
-use hilum::config::{Device, User};
+use heapless::String;
+use hilum::config::{Device, User, limits};
+use hilum::fixed_string::append;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, mkdirat, mknodat, openat, symlinkat};
 use rustix::io::Errno;
@@ -72,16 +75,18 @@ pub(crate) fn prepare(environment: Environment) -> Result<(), Errno> {
 }
 
 /// A /dev with the usual nodes and those of `devices`, which belong to `user`; not attached anywhere.
-pub(crate) fn with_devices(devices: &[Device<'_>], user: User) -> Result<OwnedFd, Errno> {
+pub(crate) fn with_devices(devices: &[Device<'_>], nodes: &Nodes, user: User) -> Result<OwnedFd, Errno> {
     let (filesystem, mount) = new_filesystem()?;
     fill(mount.as_fd())?;
-    for device in devices {
-        let found = stat(device.path)?;
-        let kind = FileType::from_raw_mode(found.st_mode);
-        if !matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) {
-            return Err(Errno::NODEV);
-        }
-        let name = device.path.strip_prefix("/dev/").ok_or(Errno::INVAL)?;
+    for node in nodes {
+        let device = devices.get(node.line).ok_or(Errno::INVAL)?;
+        let mut name: String<{ limits::PATH_BYTES + 4 }> = String::new();
+        let put = match (device.name.strip_prefix("/dev/"), node.number) {
+            (None, _) => append(&mut name, format_args!("{}", node.name)),
+            (Some(name_inside), 0) => append(&mut name, format_args!("{name_inside}")),
+            (Some(name_inside), number) => append(&mut name, format_args!("{name_inside}{number}")),
+        };
+        put.map_err(|_| Errno::NAMETOOLONG)?;
         for (at, _) in name.match_indices('/') {
             match mkdirat(mount.as_fd(), Path(&name[..at]), FOLDER) {
                 Ok(()) | Err(Errno::EXIST) => {}
@@ -89,9 +94,9 @@ pub(crate) fn with_devices(devices: &[Device<'_>], user: User) -> Result<OwnedFd
             }
         }
         let mode = if device.read { 0o400 } else { 0 } | if device.write { 0o200 } else { 0 };
-        mknodat(&mount, Path(name), kind, Mode::from_raw_mode(mode), found.st_rdev)?;
+        mknodat(&mount, Path(&name), node.kind, Mode::from_raw_mode(mode), node.device)?;
         let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-        chownat(mount.as_fd(), Path(name), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        chownat(mount.as_fd(), Path(&name), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
     }
     seal(filesystem, mount.as_fd())?;
     Ok(mount)

@@ -1,9 +1,10 @@
 //! The keys about what a workload shares, may do, and runs as.
 
 use super::super::capability::{self, SYS_ADMIN};
+use super::super::device::{Device, DeviceSource};
 use super::super::error::{Error, Problem};
 use super::super::identity::{RESOURCES, ResourceLimit};
-use super::super::isolation::{Bind, Device, Overlay, Tcp, Volume};
+use super::super::isolation::{Bind, Overlay, Tcp, Volume};
 use super::super::keys::KeyId;
 use super::super::lexer::Line;
 use super::super::limits;
@@ -22,6 +23,10 @@ const CAPABILITY: &str = "a capability such as net_admin, in lower case without 
 const NICE: &str = "a whole number from -20 to 19";
 const OOM: &str = "a whole number from -1000 to 1000";
 const PRIORITY: &str = "a priority from 1 to 99";
+const SOURCE: &str =
+    "a path below /dev, usb=VENDOR:PRODUCT[:SERIAL] with four hexadecimal digits each, or path= and a path";
+const NO_LINKS: &str = "usb=VENDOR:PRODUCT[:SERIAL] or path=, because nothing makes links below by-... on this board";
+const CLASS: &str = "class= and a name of /sys/class such as tty";
 const LEVEL: &str = "a level from 0 to 7";
 
 impl<'a> Arguments<'_, 'a> {
@@ -149,15 +154,33 @@ impl<'a> Arguments<'_, 'a> {
         Ok(())
     }
 
-    /// `device PATH [r|w|rw]`
+    /// `device SOURCE [class=NAME] [as PATH] [r|w|rw]`
     fn device(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<(), Reported> {
-        let below_dev = |text: &'a str| {
-            values::path(text).filter(|path| path.strip_prefix("/dev/").is_some_and(|name| !name.is_empty()))
+        let below_dev = |path: &&str| {
+            values::path(path).and_then(|path| path.strip_prefix("/dev/")).is_some_and(|name| !name.is_empty())
         };
-        let path = self.take("a path below /dev", below_dev)?;
-        let access = if self.has_more() { self.choose("r, w or rw", &["r", "w", "rw"])? } else { 2 };
-        let (read, write) = (access != 1, access != 0);
-        if !pools.push(&mut workload.isolation.devices, Device { path, read, write }, limits::DEVICES) {
+        let source = self.take(SOURCE, |text| match DeviceSource::of(text)? {
+            DeviceSource::Path(path) => Some(path).filter(below_dev).map(DeviceSource::Path),
+            DeviceSource::Port(path) if path.len() > limits::PATH_BYTES => None,
+            source => Some(source),
+        })?;
+        if matches!(source, DeviceSource::Path(path) if path.contains("/by-")) {
+            return Err(self.unexpected(NO_LINKS));
+        }
+        let mut device = Device { source, class: "", name: "", read: true, write: true };
+        let next = |own: &Self| own.line.words.get(own.next).map_or("", |word| word.text);
+        if next(self).starts_with("class=") && device.is_searched() {
+            device.class = self.take(CLASS, |text| text.strip_prefix("class=").and_then(values::module))?;
+        }
+        if next(self) == "as" {
+            self.next += 1;
+            device.name = self.take("a path below /dev", |text| Some(text).filter(below_dev))?;
+        }
+        if self.has_more() {
+            let access = self.choose("r, w or rw", &["r", "w", "rw"])?;
+            (device.read, device.write) = (access != 1, access != 0);
+        }
+        if !pools.push(&mut workload.isolation.devices, device, limits::DEVICES) {
             return self.too_many("device lines", limits::DEVICES);
         }
         Ok(())

@@ -1,8 +1,8 @@
 //! What is taken, and what it becomes.
 
 use super::super::{
-    Check, Config, ConsoleMode, Health, Idle, KEYS, LimitAction, RESOURCES, Restart, RestartLimit, Signal, Stop, User,
-    Variable, When, limits, parse,
+    Check, Config, ConsoleMode, DeviceSource::Path, Health, Idle, KEYS, LimitAction, RESOURCES, Restart, RestartLimit,
+    Signal, Stop, User, Variable, When, limits, parse,
 };
 use super::with;
 
@@ -72,7 +72,7 @@ fn every_workload_has_room_for_its_own_after_a_reload_as_well() {
             assert_eq!(variables.len(), limits::VARIABLES);
             assert!(variables.iter().enumerate().all(|(at, found)| found.value == format!("{name}-{at}")));
             assert_eq!(pools.of(workload.identity.rlimits).len(), limits::RLIMITS);
-            assert_eq!(pools.of(workload.isolation.devices)[7].path, format!("/dev/{name}7"));
+            assert_eq!(pools.of(workload.isolation.devices)[7].source, Path(&format!("/dev/{name}7")));
             assert_eq!(pools.of(workload.resources.io)[7].device, format!("/dev/{name}7"));
             assert_eq!(pools.of(workload.isolation.mounts)[7].source, format!("/{name}7"));
             let last = &pools.of(workload.isolation.volumes)[3];
@@ -174,7 +174,7 @@ fn every_key_of_confinement_is_read() {
     use super::super::{Bind, Device, IoLimit, Overlay, ResourceLimit};
     let text = "hilum 1\n[workload a]\nroot /r overlay=/data/a\nexec /x\nshare ipc uts\nshare net=b\nids 655360\n\
         capability kill setgid\ncapability net_admin\nseccomp strict +ptrace -kill\nlandlock off\ntcp bind=80,443 connect=53\n\
-        device /dev/ttyS1 w\ndevice /dev/fb0\nmount /data /var/lib rw,exec\nmount /etc /cfg\nsys\ntmp 1M exec\nprivileged\n\
+        device /dev/ttyS1 w\ndevice /dev/fb0 as /dev/screen\nmount /data /var/lib rw,exec\nmount /etc /cfg\nsys\ntmp 1M exec\nprivileged\n\
         memory 32M high=24M min=1M swap=max\npids max\ncpu 150% weight=50\ncpuset 0-1,3\nio /dev/vda rbps=1M wiops=100\n\
         groups 5 6\numask 077\nrlimit nofile 1K 2K\nrlimit core 0\noom_score_adj -500\nnice -5\nscheduler rr 7\n\
         ioprio best-effort 3\npersonality linux32\n[workload b]\nroot /r overlay\nexec /x\n";
@@ -190,8 +190,8 @@ fn every_key_of_confinement_is_read() {
         let tcp = a.isolation.tcp.as_ref().expect("ports");
         assert_eq!((tcp.bind.as_slice(), tcp.connect.as_slice()), (&[80, 443][..], &[53][..]));
         let devices = [
-            Device { path: "/dev/ttyS1", read: false, write: true },
-            Device { path: "/dev/fb0", read: true, write: true },
+            Device { source: Path("/dev/ttyS1"), class: "", name: "", read: false, write: true },
+            Device { source: Path("/dev/fb0"), class: "", name: "/dev/screen", read: true, write: true },
         ];
         assert_eq!(config.pools.of(a.isolation.devices), devices);
         let binds = [
@@ -289,5 +289,41 @@ proptest::proptest! {
             proptest::prop_assert!(!prefix.contains(core::net::Ipv4Addr::from_bits(behind).into()));
         }
         proptest::prop_assert!(prefix.overlaps(prefix));
+    }
+}
+
+#[test]
+fn device_is_named_by_what_stays_when_it_is_plugged_again() {
+    use super::super::{DeviceSource, UsbId};
+    let device = |line: &str| {
+        let text = format!("{SMALLEST}{line}\n");
+        with(&text, |config| {
+            let [device] = config.pools.of(config.workloads[0].isolation.devices) else { panic!("one") };
+            (format!("{:?}", device.source), device.to_string(), device.is_searched(), (device.read, device.write))
+        })
+    };
+    let usb = |serial| format!("{:?}", DeviceSource::Usb(UsbId { vendor: 0x403, product: 0x60af, serial }));
+    let both = (true, true);
+    let cases = [
+        ("device usb=0403:60aF", usb(""), "usb=0403:60af", true, both),
+        ("device usb=0403:60af:A1:2 r", usb("A1:2"), "usb=0403:60af:A1:2", true, (true, false)),
+        (
+            "device usb=0403:60af class=tty as /dev/ttyMETER w",
+            usb(""),
+            "usb=0403:60af class=tty as /dev/ttyMETER",
+            true,
+            (false, true),
+        ),
+        (
+            "device path=pci0000:00/usb1/1-1 as /dev/meter/a",
+            format!("{:?}", DeviceSource::Port("pci0000:00/usb1/1-1")),
+            "path=pci0000:00/usb1/1-1 as /dev/meter/a",
+            true,
+            both,
+        ),
+        ("device /dev/snd", format!("{:?}", DeviceSource::Path("/dev/snd")), "/dev/snd", false, both),
+    ];
+    for (line, source, shown, is_searched, access) in cases {
+        assert_eq!(device(line), (source, shown.to_owned(), is_searched, access), "{line}");
     }
 }

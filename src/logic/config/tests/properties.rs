@@ -8,7 +8,7 @@ const GOOD: &str = "hilum 1\n[system]\nhostname sensor-7\nconsole ttyS0 log\nidl
     bridge br0 10.77.0.1/24 fd77::1/64\nmasquerade br0 lan0\nroute 10.9.0.0/16 via 10.0.0.1\nnameserver 1.1.1.1 fd00::53\n\
     sysctl net.ipv4.ip_forward 1\n\
     [workload web]\nroot /images/web\nexec /bin/httpd -f \"a b\" 'c \"d\"'\nenv A \"1 2\"\nuser 1000:50\nneeds db\n\
-    restart always delay=1s max=2m limit=5/1h else=reboot\nstop INT 250ms\nshare net=db uts\nseccomp strict +ptrace\ndevice /dev/ttyS1 rw\nmemory 32M high=1M\n\
+    restart always delay=1s max=2m limit=5/1h else=reboot\nstop INT 250ms\nshare net=db uts\nseccomp strict +ptrace\ndevice /dev/ttyS1 rw\ndevice usb=0403:6001:A1 class=tty as /dev/ttyMETER r\nmemory 32M high=1M\n\
     rlimit nofile 5 6\nscheduler rr 5\ntcp bind=80,443 connect=1\nio /dev/vda rbps=1\numask 022\nids 65536\n\
     [workload db]\nroot /images/db\nexec /bin/db # comment\nlink veth br0 10.77.0.2/24 fd77::2/64 via 10.77.0.1 spoof\n\
     link macvlan lan0 10.0.0.3/24 mac=02:00:00:00:00:01\nlink move eth9\npublish 10.0.0.2:80:80/tcp\ntalk board\nresolv\n";
@@ -45,7 +45,7 @@ proptest! {
             "hilum", "1", "\n", "[system]", "[workload", "a]", "b]", "root", "/r", "exec", "needs", "a", "b", "after",
             "restart", "always", "limit=5/60s", "else=stop", "delay=1s", "\"", "\"x y\"", "'", "'x \"y'", "#", "env", "user", "1:2", "\t",
             "console", "log", "stop", "TERM", "5s", "ä",
-            "share", "net=a", "net=b", "seccomp", "default", "+read", "memory", "1G", "max", "device", "/dev/x", "rw", "mount",
+            "share", "net=a", "net=b", "seccomp", "default", "+read", "memory", "1G", "max", "device", "/dev/x", "rw", "usb=0403:6001", "class=tty", "as", "mount",
             "capability", "kill", "rlimit", "cpu", "50%", "nice", "-5", "tcp", "bind=1,2", "io", "rbps=5", "privileged",
             "link", "veth", "macvlan", "move", "br0", "eth0", "bridge", "masquerade", "route", "via", "10.0.0.1/24", "10.0.0.2/24",
             "10.0.0.1", "fd00::1/64", "fd00::1", "mac=02:00:00:00:00:01", "mtu=1400", "dhcp", "up", "spoof", "publish",

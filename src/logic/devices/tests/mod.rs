@@ -1,5 +1,7 @@
 //! The device programs, run by an interpreter of the few instructions that they use.
 
+mod sysfs;
+
 use super::*;
 
 fn run(program: &[Instruction], kind: i32, access: i32, major: u32, minor: u32) -> u64 {
@@ -27,7 +29,7 @@ fn run(program: &[Instruction], kind: i32, access: i32, major: u32, minor: u32) 
 
 #[test]
 fn usual_devices_can_be_used_and_none_be_made() {
-    let program = program(core::iter::empty());
+    let program = program(&mut core::iter::empty());
     for (major, minor) in [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2), (136, 0), (136, 77)] {
         assert_eq!(run(&program, KIND_CHARACTER, ACCESS_READ | ACCESS_WRITE, major, minor), 1, "{major}:{minor}");
         assert_eq!(run(&program, KIND_CHARACTER, ACCESS_MAKE, major, minor), 0, "{major}:{minor}");
@@ -45,7 +47,7 @@ fn usual_devices_can_be_used_and_none_be_made() {
 fn device_of_the_configuration_can_be_used_as_it_says() {
     let serial = Allowed { is_block: false, major: 4, minor: Some(65), read: true, write: false };
     let disk = Allowed { is_block: true, major: 254, minor: Some(0), read: true, write: true };
-    let program = program([serial, disk].into_iter());
+    let program = program(&mut [serial, disk].into_iter());
     assert_eq!(run(&program, KIND_CHARACTER, ACCESS_READ, 4, 65), 1);
     assert_eq!(run(&program, KIND_CHARACTER, ACCESS_READ | ACCESS_WRITE, 4, 65), 0);
     assert_eq!(run(&program, KIND_CHARACTER, ACCESS_READ, 4, 64), 0);
@@ -56,6 +58,6 @@ fn device_of_the_configuration_can_be_used_as_it_says() {
 #[test]
 fn longest_program_fits() {
     let serial = Allowed { is_block: false, major: 4, minor: Some(65), read: true, write: true };
-    let devices = [serial; crate::config::limits::DEVICES];
-    assert!(program(devices.into_iter()).len() <= INSTRUCTIONS);
+    let devices = [serial; crate::config::limits::DEVICE_NODES];
+    assert!(program(&mut devices.into_iter()).len() <= INSTRUCTIONS);
 }

@@ -183,7 +183,7 @@ impl Workloads {
         self.remove_rules(cx, index);
         self.launch.cgroups.remove(workload, &mut self.slots[slot].cgroup);
         cx.timeline.note(Moment::Ended(slot as u8));
-        self.report(cx, index, Event::Exited(end));
+        self.tell_end(cx, index, end);
         // Before the next end is told: it may be that of what somebody is about to start for.
         self.carry_out(cx);
     }

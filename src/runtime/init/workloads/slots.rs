@@ -2,6 +2,7 @@
 
 use crate::workload::{CgroupState, Process};
 use hilum::config::limits;
+use hilum::supervise::ExitReason;
 use rustix::process::Pid;
 
 /// What PID 1 keeps of one workload beside its unit, which the supervisor has, and its lines, which lie in a table of their
@@ -24,8 +25,34 @@ pub(super) struct Slot {
     pub(super) text: heapless::String<{ limits::STATUS_BYTES }>,
     /// Whether a line said that a datagram of it was too long.
     pub(super) is_cut: bool,
+    /// How it ended, while it is not known yet whether its devices went before.
+    pub(super) end: Option<ExitReason>,
+    /// What is known of its devices.
+    pub(super) devices: DeviceState,
     /// The kernel killed it for its memory: the most that it had, and its limit, in bytes.
     pub(super) out_of_memory: Option<(u64, u64)>,
+}
+
+/// What is known of the devices of a workload's `device` lines.
+#[derive(Clone, Copy)]
+pub(super) struct DeviceState {
+    /// Whether they were looked for.
+    pub(super) is_known: bool,
+    /// The line whose devices are not there, as its place among the workload's.
+    pub(super) missing: Option<u8>,
+    /// What they were when they were looked for last ([`crate::workload::fingerprint`]).
+    pub(super) found: u64,
+    /// What they were at the last start.
+    pub(super) used: u64,
+}
+
+impl DeviceState {
+    const UNKNOWN: Self = Self { is_known: false, missing: None, found: 0, used: 0 };
+
+    /// Whether all are there.
+    pub(super) fn are_there(&self) -> bool {
+        self.is_known && self.missing.is_none()
+    }
 }
 
 impl Slot {
@@ -38,6 +65,8 @@ impl Slot {
         sweeper: None,
         text: heapless::String::new(),
         is_cut: false,
+        end: None,
+        devices: DeviceState::UNKNOWN,
         out_of_memory: None,
     };
 

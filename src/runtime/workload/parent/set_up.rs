@@ -14,10 +14,11 @@ use crate::os::path::open;
 use crate::os::wait::{poll_fd, poll_fd_until};
 use crate::storage;
 use crate::workload::context::LaunchContext;
+use crate::workload::devices::find;
 use crate::workload::handover::{FdList, send_fds};
 use crate::workload::report::Report;
 use crate::workload::{mounts, template};
-use hilum::config::{Config, Identity, Overlay, ResourceLimit, User, Workload, limits};
+use hilum::config::{Config, Device, Identity, Overlay, ResourceLimit, User, Workload, limits};
 use hilum::fixed_string::text;
 use hilum::plan::{Phase, Plan, Step};
 use rustix::event::PollFlags;
@@ -49,11 +50,11 @@ pub(crate) fn run(
     launch: &LaunchContext,
 ) -> Option<Pid> {
     if let Some(root) = cached_root(config, workload, launch.has_disks) {
-        all(config, workload, plan, waiting, Some(&root));
+        all(config, workload, plan, waiting, launch, Some(&root));
         return None;
     }
     let gates = [&launch.ready, &launch.disks].map(|gate| gate.as_ref().map(AsFd::as_fd));
-    let keep = Kept::of([Some(waiting.socket), Some(waiting.report)].into_iter().chain(gates));
+    let keep = Kept::of([Some(waiting.socket), Some(waiting.report), launch.cgroups.fd()].into_iter().chain(gates));
     let mut work = || {
         if let Some(ready) = &launch.ready {
             wait(ready, LONGEST_MS);
@@ -61,7 +62,7 @@ pub(crate) fn run(
         if let Some(disks) = launch.disks.as_ref().filter(|_| launch.has_disks) {
             storage::await_disks(config, workload, disks, LONGEST_MS);
         }
-        all(config, workload, plan, waiting, None);
+        all(config, workload, plan, waiting, launch, None);
         0
     };
     match helper::spawn(&SET_UP, keep, &mut work) {
@@ -85,6 +86,7 @@ fn cached_root(config: &Config<'_>, workload: &Workload<'_>, has_disks: bool) ->
     let waits = workload.overlay != Overlay::None
         || !workload.network.links.is_empty()
         || !workload.isolation.volumes.is_empty()
+        || config.pools.of(workload.isolation.devices).iter().any(Device::is_searched)
         || (has_disks && config.needs_disks(workload))
         || binds.any(|bind| root::open_cached(bind.source, OFlags::empty()).is_err());
     if waits { None } else { root::open_cached_dir(workload.root) }
@@ -99,7 +101,14 @@ pub(crate) fn wait(ready: &OwnedFd, limit_ms: u64) {
 }
 
 /// Does the outside steps; with the open folder of its root filesystem where it is known already, as PID 1 does it itself.
-fn all(config: &Config<'_>, workload: &Workload<'_>, plan: &Plan<'_>, waiting: &Waiting<'_>, root: Option<&OwnedFd>) {
+fn all(
+    config: &Config<'_>,
+    workload: &Workload<'_>,
+    plan: &Plan<'_>,
+    waiting: &Waiting<'_>,
+    launch: &LaunchContext,
+    root: Option<&OwnedFd>,
+) {
     let mut opened = FdList::new();
     // An open user namespace to map the owners of files with; none where the workload has the board's ids.
     let users =
@@ -113,6 +122,9 @@ fn all(config: &Config<'_>, workload: &Workload<'_>, plan: &Plan<'_>, waiting: &
         }
         let done = match (step, root) {
             (Step::OpenRoot(_), Some(root)) => root::in_folder(root, users).and_then(|root| push(&mut opened, root)),
+            (Step::Devices(devices), _) => {
+                devices_of(workload, devices, plan, launch).and_then(|mount| push(&mut opened, mount))
+            }
             _ => apply(step, config, workload, plan, waiting, users, &mut opened),
         };
         if let Err(errno) = done {
@@ -155,7 +167,6 @@ fn apply(
             push(opened, root::open_volume(volume, on_disk, host_user(workload, plan), users)?)
         }
         Step::OpenMount(bind) => push(opened, root::open_bind(bind.source, users)?),
-        Step::Devices(devices) => push(opened, template::with_devices(devices, host_user(workload, plan))?),
         Step::Connect(link, number) => {
             let namespace = process_file(pid, "ns/net", OFlags::RDONLY)?;
             crate::net::connect(workload, link, number, namespace.as_fd())
@@ -169,6 +180,20 @@ fn apply(
         Step::SendFds => send_fds(waiting.socket, opened),
         _ => Ok(()),
     }
+}
+
+/// Makes the workload's /dev, and allows it what is in there.
+fn devices_of(
+    workload: &Workload<'_>,
+    devices: &[Device<'_>],
+    plan: &Plan<'_>,
+    launch: &LaunchContext,
+) -> Result<OwnedFd, Errno> {
+    let nodes = find(devices).map_err(|(_, errno)| errno)?;
+    if !devices.is_empty() {
+        launch.cgroups.allow_devices(workload, devices, &nodes);
+    }
+    template::with_devices(devices, &nodes, host_user(workload, plan))
 }
 
 /// Refuses a path in one of the board's own filesystems that is not mounted: what is written there would be gone with

@@ -122,6 +122,35 @@ fn restart_line_that_makes_no_sense_is_refused() {
 }
 
 #[test]
+fn device_that_cannot_be_named_so_is_refused_with_what_was_expected() {
+    for (line, expected) in [
+        (
+            "device /tmp/x",
+            "5:8: found \"/tmp/x\", expected a path below /dev, usb=VENDOR:PRODUCT[:SERIAL] with four hexadecimal digits each, or path= and a path",
+        ),
+        (
+            "device usb=403:6001",
+            "5:8: found \"usb=403:6001\", expected a path below /dev, usb=VENDOR:PRODUCT[:SERIAL] with four hexadecimal digits each, or path= and a path",
+        ),
+        (
+            "device usb=0403:6001:",
+            "5:8: found \"usb=0403:6001:\", expected a path below /dev, usb=VENDOR:PRODUCT[:SERIAL] with four hexadecimal digits each, or path= and a path",
+        ),
+        // udev makes these links; without it such a line could only fail when the workload starts.
+        (
+            "device /dev/serial/by-id/usb-FTDI",
+            "5:8: found \"/dev/serial/by-id/usb-FTDI\", expected usb=VENDOR:PRODUCT[:SERIAL] or path=, because nothing makes links below by-... on this board",
+        ),
+        ("device usb=0403:6001 class=", "5:22: found \"class=\", expected class= and a name of /sys/class such as tty"),
+        ("device usb=0403:6001 as ttyMETER", "5:25: found \"ttyMETER\", expected a path below /dev"),
+        ("device /dev/x class=tty", "5:15: found \"class=tty\", expected r, w or rw"),
+        ("device /dev/x x", "5:15: found \"x\", expected r, w or rw"),
+    ] {
+        assert_eq!(in_workload(line), expected, "{line}");
+    }
+}
+
+#[test]
 fn confinement_that_is_none_is_refused_with_what_was_expected() {
     for (line, expected) in [
         ("share mnt", "5:7: found \"mnt\", expected cgroup, ipc, net, net=NAME, pid, time, user or uts"),
@@ -141,8 +170,6 @@ fn confinement_that_is_none_is_refused_with_what_was_expected() {
             "tcp bind=0",
             "5:5: found \"bind=0\", expected bind=PORT,... or connect=PORT,... with at most 8 ports each, or none",
         ),
-        ("device /tmp/x", "5:8: found \"/tmp/x\", expected a path below /dev"),
-        ("device /dev/x x", "5:15: found \"x\", expected r, w or rw"),
         (
             "mount /a /proc/x",
             "5:10: found \"/proc/x\", expected an absolute path, not / and not below /proc, /sys or /dev",

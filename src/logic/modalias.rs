@@ -1,0 +1,52 @@
+//! Which kernel modules a device asks for: its modalias against the patterns of the modules (modules.alias of depmod(8)).
+
+/// Whether a pattern of fnmatch(3) fits all of a text. `*`, `?` and `[...]` mean something; the work is at most the product of both
+/// lengths.
+pub fn fits(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
+    let (mut at, mut seen) = (0, 0);
+    // Behind the last star, and where in the text what follows it was tried: an earlier star never has to be tried again.
+    let mut again = None;
+    while seen < text.len() {
+        if pattern.get(at) == Some(&b'*') {
+            at += 1;
+            again = Some((at, seen));
+        } else if let Some(length) = one(&pattern[at..], text[seen]) {
+            (at, seen) = (at + length, seen + 1);
+        } else if let Some((behind, tried)) = &mut again {
+            *tried += 1;
+            (at, seen) = (*behind, *tried);
+        } else {
+            return false;
+        }
+    }
+    pattern[at..].iter().all(|byte| *byte == b'*')
+}
+
+/// The bytes of the pattern that stand for one byte, where they do.
+fn one(pattern: &[u8], byte: u8) -> Option<usize> {
+    match pattern.first()? {
+        b'?' => Some(1),
+        b'[' => {
+            let end = pattern.iter().position(|byte| *byte == b']')?;
+            let mut set = &pattern[1..end];
+            let mut is_in = false;
+            while let [first, rest @ ..] = set {
+                let (last, rest) = if let [b'-', last, rest @ ..] = rest { (last, rest) } else { (first, rest) };
+                is_in |= (first..=last).contains(&&byte);
+                set = rest;
+            }
+            is_in.then_some(end + 1)
+        }
+        found => (*found == byte).then_some(1),
+    }
+}
+
+/// Returns the module of a line of the image's list, `PATTERN MODULE`, where its pattern fits.
+pub fn module_of<'a>(line: &'a str, modalias: &str) -> Option<&'a str> {
+    let (pattern, module) = line.rsplit_once(' ')?;
+    fits(pattern, modalias).then_some(module)
+}
+
+#[cfg(test)]
+mod tests;

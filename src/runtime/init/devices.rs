@@ -1,0 +1,206 @@
+//! The devices of workloads as they come and go, and the modules that new ones ask for.
+//!
+//! The kernel tells (`uevents.rs`), and two helpers look: one finds the nodes of each `device` line, which means to read what USB devices
+//! say of themselves, and one loads what the modaliases name, which can take a driver long. A workload whose devices are not there waits;
+//! when they are others than at its start, it starts again.
+
+use super::context::Context;
+use super::modules;
+use super::uevents::Heard;
+use super::workloads::{Workloads, seek_devices, waits_for_devices};
+use crate::os::environment::Environment;
+use crate::os::helper::{self, Kept, Role};
+use hilum::config::{Config, limits};
+use hilum::supervise::ExitReason;
+use hilum::uevent::Action;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Milliseconds without a further event after which it looks: the nodes of one device come one after the other.
+const SETTLE_MS: u64 = 100;
+/// Milliseconds after which it looks anyway.
+const LONGEST_MS: u64 = 1_000;
+/// Milliseconds that a look may take.
+const LOOK_MS: u64 = 10_000;
+
+/// What a look tells of one workload: its slot, the line whose devices are not there or [`NONE`], and their fingerprint.
+const RECORD_BYTES: usize = 10;
+const NONE: u8 = u8::MAX;
+
+const LOOK: Role = Role::new(c"hilum-devices");
+const LOAD: Role = Role { nice: 10, ..Role::new(c"hilum-modules") };
+
+/// Something that is done by a helper when devices have come or gone.
+struct Task {
+    helper: Option<Pid>,
+    /// When it is done next.
+    due_at: Option<u64>,
+    /// When it is done although further events come.
+    latest_at: u64,
+}
+
+impl Task {
+    const NEW: Self = Self { helper: None, due_at: None, latest_at: 0 };
+
+    /// Something has happened: it is done when nothing more does.
+    fn put_off(&mut self, now: u64) {
+        if self.due_at.is_none() {
+            self.latest_at = now + LONGEST_MS;
+        }
+        self.due_at = Some(self.latest_at.min(now + SETTLE_MS));
+    }
+
+    fn deadline(&self) -> Option<u64> {
+        self.due_at.filter(|_| self.helper.is_none())
+    }
+
+    fn is_due(&self, now: u64) -> bool {
+        self.deadline().is_some_and(|at| at <= now)
+    }
+}
+
+/// The service.
+pub(super) struct Devices {
+    look: Task,
+    /// Where the helper tells what it has found, and until when.
+    answer: Option<(OwnedFd, u64)>,
+    load: Task,
+    has_aliases: bool,
+}
+
+/// Whether anything has a use for what the kernel tells.
+pub(super) fn are_followed(environment: Environment, config: &Config<'_>) -> bool {
+    environment == Environment::Machine
+        && (modules::has_aliases() || config.workloads.iter().any(|workload| waits_for_devices(environment, workload)))
+}
+
+impl Devices {
+    /// Nothing is known of any.
+    pub(super) fn new() -> Self {
+        Self { look: Task::NEW, answer: None, load: Task::NEW, has_aliases: modules::has_aliases() }
+    }
+
+    /// Takes note of what the kernel tells.
+    pub(super) fn heard(&mut self, now: u64, heard: &Heard<'_>) {
+        let (has_node, has_alias) = match heard {
+            Heard::Lost => (true, true),
+            Heard::Event(event) => {
+                let is_new = event.action == Action::Add;
+                let is_change = is_new || event.action == Action::Remove;
+                (is_change && event.device().is_some(), is_new && event.value("MODALIAS").is_some())
+            }
+        };
+        if has_node {
+            self.look.put_off(now);
+        }
+        if has_alias && self.has_aliases {
+            self.load.put_off(now);
+        }
+    }
+
+    /// When [`Self::tick`] has something to do.
+    pub(super) fn deadline(&self) -> Option<u64> {
+        let until = self.answer.as_ref().map(|(_, until)| *until);
+        self.look.deadline().into_iter().chain(self.load.deadline()).chain(until).min()
+    }
+
+    /// Has helpers do what is due.
+    pub(super) fn tick(&mut self, cx: &mut Context, workloads: &mut Workloads) {
+        let now = cx.now();
+        if workloads.take_end_request() {
+            self.look.put_off(now);
+        }
+        if workloads.supervisor.shutting_down().is_some() {
+            (self.look.due_at, self.load.due_at) = (None, None);
+            (0..cx.config.get().workloads.len()).for_each(|index| workloads.tell_late_end(cx, index));
+        } else if workloads.take_device_request() && self.look.due_at.is_none() {
+            self.look.due_at = Some(now);
+        }
+        if let (Some(pid), Some((_, until))) = (self.look.helper, &mut self.answer)
+            && *until <= now
+        {
+            // It is told of its end like of any other.
+            let _ = kill_process(pid, Signal::KILL);
+            *until = now + LOOK_MS;
+        }
+        workloads.set_devices_known(self.look.due_at.is_none() && self.look.helper.is_none());
+        if !cx.config.get().workloads.iter().any(|workload| waits_for_devices(cx.environment, workload)) {
+            self.look.due_at = None;
+        }
+        if self.look.is_due(now) {
+            match look(cx) {
+                Ok((pid, answer)) => {
+                    self.answer = Some((answer, now + LOOK_MS));
+                    (self.look.helper, self.look.due_at) = (Some(pid), None);
+                }
+                Err(_) => self.look.due_at = Some(now + LONGEST_MS),
+            }
+        }
+        if self.load.is_due(now) {
+            let Context { console, .. } = cx;
+            let keep = Kept::of(console.descriptors().map(Some));
+            let mut work = || {
+                console.become_helper();
+                modules::load_by_alias(console);
+                console.flush_blocking();
+                0
+            };
+            match helper::spawn(&LOAD, keep, &mut work) {
+                Ok(helper) => (self.load.helper, self.load.due_at) = (Some(helper.pid), None),
+                Err(_) => self.load.due_at = Some(now + LONGEST_MS),
+            }
+        }
+    }
+
+    /// Takes note of the exit of a process. Returns whether it was one of the helpers.
+    pub(super) fn exited(&mut self, cx: &mut Context, workloads: &mut Workloads, pid: Pid, end: ExitReason) -> bool {
+        if self.load.helper == Some(pid) {
+            self.load.helper = None;
+            return true;
+        }
+        if self.look.helper != Some(pid) {
+            return false;
+        }
+        self.look.helper = None;
+        let Some((answer, _)) = self.answer.take().filter(|_| end == ExitReason::Exit(0)) else {
+            self.look.due_at = Some(cx.now() + LONGEST_MS);
+            return true;
+        };
+        workloads.set_devices_known(self.look.due_at.is_none());
+        let mut records = [0; RECORD_BYTES * limits::WORKLOADS];
+        let length = rustix::io::read(&answer, &mut records).unwrap_or(0);
+        for record in records[..length].chunks_exact(RECORD_BYTES) {
+            let (Some(index), Some(found)) =
+                (cx.config.get().index_of(record[0].into()), record[2..].first_chunk().copied())
+            else {
+                continue;
+            };
+            let missing = (record[1] != NONE).then_some(record[1]);
+            workloads.found_devices(cx, index, missing, u64::from_le_bytes(found));
+        }
+        true
+    }
+}
+
+/// Has a helper look for the devices of every workload.
+fn look(cx: &Context) -> Result<(Pid, OwnedFd), Errno> {
+    let (answer, writer) = pipe_with(PipeFlags::CLOEXEC)?;
+    let config = cx.config.clone();
+    let mut work = || {
+        let config = config.get();
+        for (index, workload) in
+            config.workloads.iter().enumerate().filter(|(_, one)| waits_for_devices(cx.environment, one))
+        {
+            let (missing, found) = seek_devices(config, workload);
+            let mut record = [0; RECORD_BYTES];
+            (record[0], record[1]) = (config.slots.of(index) as u8, missing.unwrap_or(NONE));
+            record[2..].copy_from_slice(&found.to_le_bytes());
+            // All of them fit into the pipe.
+            let _ = rustix::io::write(&writer, &record);
+        }
+        0
+    };
+    Ok((helper::spawn(&LOOK, Kept::of([Some(writer.as_fd())]), &mut work)?.pid, answer))
+}

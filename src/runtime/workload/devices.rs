@@ -1,0 +1,154 @@
+//! The devices of a workload's `device` lines, as they are on the board now.
+//!
+//! What is plugged again gets another number, and udev is not here to make links that stay. So a line is looked up at each start, and
+//! whenever the kernel tells that a device came or went: its nodes are those that /sys has below the device that the line names.
+
+use crate::os::files::{each, read_text, sys_path};
+use crate::os::path::{Path, stat};
+use heapless::{String, Vec};
+use hilum::config::{Device, DeviceSource, UsbId, limits};
+use hilum::devices::{Facts, UsbPlace, is_meant, usb_place};
+use rustix::fs::{CWD, FileType, readlinkat_raw};
+use rustix::io::Errno;
+
+/// The most bytes of a node's name below /dev.
+const NAME_BYTES: usize = 96;
+/// Bytes of what is read from /sys.
+const BYTES: usize = 512;
+/// Folders below one that a line names, such as 001 below /dev/bus/usb.
+const DEPTH: usize = 3;
+
+/// A device node of a workload.
+pub(crate) struct Node {
+    /// The line that means it, as its place among the workload's.
+    pub(crate) line: usize,
+    /// Its place among those of the line.
+    pub(crate) number: usize,
+    /// Its name below /dev on the board.
+    pub(crate) name: String<NAME_BYTES>,
+    /// A block or a character device.
+    pub(crate) kind: FileType,
+    /// Its numbers.
+    pub(crate) device: u64,
+    /// What is another when it was plugged again under the same number: the inode in the kernel's own /dev.
+    inode: u64,
+    /// What the nodes of a line are sorted by.
+    order: u64,
+}
+
+/// The nodes of a workload, in the order of its lines.
+pub(crate) type Nodes = Vec<Node, { limits::DEVICE_NODES }>;
+
+/// Finds the nodes of `device` lines.
+///
+/// # Errors
+/// The line's place, and ENOENT where the board has nothing that it means, ENODEV for what is no device, 2BIG for more than
+/// [`limits::DEVICE_NODES`]; the kernel's.
+pub(crate) fn find(devices: &[Device<'_>]) -> Result<Nodes, (usize, Errno)> {
+    let mut nodes = Nodes::new();
+    for (line, device) in devices.iter().enumerate() {
+        let before = nodes.len();
+        let mut found = Ok(());
+        if let DeviceSource::Path(path) = device.source {
+            found = in_dev(path, line, DEPTH, &mut nodes);
+        } else {
+            for kind in [FileType::CharacterDevice, FileType::BlockDevice] {
+                found = found.and_then(|()| in_sys(device, kind, line, &mut nodes));
+            }
+        }
+        if found.is_ok() && nodes.len() == before {
+            found = Err(Errno::NOENT);
+        }
+        found.map_err(|errno| (line, errno))?;
+        (0..).zip(&mut nodes[before..]).for_each(|(number, node)| node.number = number);
+    }
+    Ok(nodes)
+}
+
+/// Adds a node to those of its line, which are in order.
+fn add(nodes: &mut Nodes, node: Node) -> Result<(), Errno> {
+    let mut at = nodes.len();
+    nodes.push(node).map_err(|_| Errno::TOOBIG)?;
+    let place = |node: &Node| (node.line, node.order, node.device);
+    while at > 0 && place(&nodes[at - 1]) > place(&nodes[at]) {
+        nodes.swap(at - 1, at);
+        at -= 1;
+    }
+    Ok(())
+}
+
+/// What changes when a node comes, goes, or is plugged again: one number for all nodes (FNV-1a).
+pub(crate) fn fingerprint(nodes: &Nodes) -> u64 {
+    let numbers = nodes.iter().flat_map(|node| [node.line as u64, node.device, node.inode]);
+    numbers.fold(0xcbf2_9ce4_8422_2325, |sum, number| (sum ^ number).wrapping_mul(0x100_0000_01b3))
+}
+
+/// Adds the node at a path of /dev, or all below it.
+fn in_dev(path: &str, line: usize, depth: usize, nodes: &mut Nodes) -> Result<(), Errno> {
+    let found = stat(path)?;
+    let kind = FileType::from_raw_mode(found.st_mode);
+    if kind == FileType::Directory && depth > 0 {
+        return each(path, &mut |name| {
+            match in_dev(&sys_path(format_args!("{path}/{name}")), line, depth - 1, nodes) {
+                // It went meanwhile, or is none.
+                Err(Errno::NOENT | Errno::NODEV) => Ok(()),
+                result => result,
+            }
+        });
+    }
+    if !matches!(kind, FileType::CharacterDevice | FileType::BlockDevice) {
+        return Err(Errno::NODEV);
+    }
+    let name = path.strip_prefix("/dev/").unwrap_or(path);
+    let name = String::try_from(name).map_err(|_| Errno::NAMETOOLONG)?;
+    add(nodes, Node { line, number: 0, name, kind, device: found.st_rdev, inode: found.st_ino, order: 0 })
+}
+
+/// Adds the nodes of one kind that a line means: /sys/dev has a link for each node, by its numbers.
+#[inline(never)]
+fn in_sys(device: &Device<'_>, kind: FileType, line: usize, nodes: &mut Nodes) -> Result<(), Errno> {
+    let folder = if kind == FileType::BlockDevice { "/sys/dev/block" } else { "/sys/dev/char" };
+    each(folder, &mut |entry| {
+        let (mut path, mut class, mut serial, mut events) = ([0; BYTES], [0; BYTES], [0; BYTES], [0; BYTES]);
+        let at = |name: &str| sys_path(format_args!("{folder}/{entry}/{name}"));
+        let path = link(&sys_path(format_args!("{folder}/{entry}")), &mut path);
+        let path = path.strip_prefix("../../devices").unwrap_or(path);
+        let place = usb_place(path);
+        let usb = match (device.source, &place) {
+            (DeviceSource::Usb(_), None) => return Ok(()),
+            (DeviceSource::Usb(id), Some(place)) => usb_id(place, !id.serial.is_empty(), &mut serial),
+            _ => None,
+        };
+        let class = link(&at("subsystem"), &mut class).rsplit('/').next().unwrap_or_default();
+        if !is_meant(device, &Facts { path, class, usb }) {
+            return Ok(());
+        }
+        let events = read_text(&at("uevent"), &mut events);
+        let name = events.lines().find_map(|line| line.strip_prefix("DEVNAME=")).unwrap_or_default();
+        // It is not there yet, or no more.
+        let Ok(found) = stat(&sys_path(format_args!("/dev/{name}"))) else { return Ok(()) };
+        if FileType::from_raw_mode(found.st_mode) != kind {
+            return Ok(());
+        }
+        let name = String::try_from(name).map_err(|_| Errno::NAMETOOLONG)?;
+        let order = place.map_or(0, |place| place.order);
+        add(nodes, Node { line, number: 0, name, kind, device: found.st_rdev, inode: found.st_ino, order })
+    })
+}
+
+/// What a USB device says of itself. Its serial number only where that is wanted: for that the kernel waits for whoever is at the device.
+fn usb_id<'b>(place: &UsbPlace<'_>, with_serial: bool, serial: &'b mut [u8]) -> Option<UsbId<'b>> {
+    let (mut vendor, mut product) = ([0; 16], [0; 16]);
+    let file = |name: &str| sys_path(format_args!("/sys/devices{}/{name}", place.path));
+    Some(UsbId {
+        vendor: u16::from_str_radix(read_text(&file("idVendor"), &mut vendor), 16).ok()?,
+        product: u16::from_str_radix(read_text(&file("idProduct"), &mut product), 16).ok()?,
+        serial: if with_serial { read_text(&file("serial"), serial) } else { "" },
+    })
+}
+
+/// Where a symbolic link leads; empty where there is none.
+fn link<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
+    let length = readlinkat_raw(CWD, Path(path), &mut *buffer).unwrap_or(0);
+    core::str::from_utf8(&buffer[..length]).unwrap_or_default()
+}
