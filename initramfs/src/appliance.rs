@@ -8,10 +8,13 @@ use crate::modules::{self, Modules};
 use crate::node::Node;
 use anyhow::{Result, bail, ensure};
 use hilum::Architecture;
-use hilum::config::{self, Config, Workload};
+use hilum::config::{self, Config, DeviceSource, Workload};
 
 /// Folders that PID 1 attaches something to in every root filesystem.
 const MOUNT_POINTS: [&str; 4] = ["dev", "proc", "run", "tmp"];
+
+/// The file that says which modules are loaded for which device: a line each, `PATTERN MODULE`.
+const ALIASES: &str = "lib/modules/aliases";
 
 /// Root filesystems that were packed as image files, by the path that a configuration names them by; each as an image with
 /// the root at its own root.
@@ -53,13 +56,30 @@ fn line_of_module(bytes: &[u8], name: &str) -> usize {
     text.lines().position(is_it).map_or(1, |line| line + 1)
 }
 
+/// The modules that devices of a class are served by, whoever made them; a device with a driver of its own has one more.
+const CLASSES: [(&str, &[&str]); 6] = [
+    ("tty", &["cdc_acm"]),
+    ("sound", &["snd_usb_audio"]),
+    ("video4linux", &["uvcvideo"]),
+    ("hidraw", &["usbhid", "hid_generic"]),
+    ("input", &["usbhid", "hid_generic"]),
+    ("block", &["usb_storage", "uas", "sd_mod"]),
+];
+
 /// Packs the kernel modules that a configuration names, or that its other lines need, and `more`: names, each with
-/// parameters behind it or not, which PID 1 loads as well.
+/// parameters behind it or not, which PID 1 loads as well. What is loaded when a device asks for it are `hotplug` and the modules of
+/// `device usb=` lines: those that are made for that very device, and those of the line's class.
 ///
 /// # Errors
-/// A file that cannot be read, a module of `more` that there is none of. A configuration that is wrong is found by
+/// A file that cannot be read, a module of `more` or `hotplug` that there is none of. A configuration that is wrong is found by
 /// [`check`].
-pub fn add_modules(bytes: &[u8], kernel: &Kernel, more: &[String], image: &mut Image) -> Result<()> {
+pub fn add_modules(
+    bytes: &[u8],
+    kernel: &Kernel,
+    more: &[String],
+    hotplug: &[String],
+    image: &mut Image,
+) -> Result<()> {
     let mut config = Box::new(Config::EMPTY);
     if config::parse(bytes, &mut config).is_err() {
         return Ok(());
@@ -75,6 +95,32 @@ pub fn add_modules(bytes: &[u8], kernel: &Kernel, more: &[String], image: &mut I
         let name = line.split(' ').next().unwrap_or_default();
         modules.add(image, kernel, name)?;
         ensure!(modules::has(image, name), "module {name}: the kernel has no such module");
+    }
+    let mut by_name: Vec<&str> = hotplug.iter().map(String::as_str).collect();
+    let mut lines = std::collections::BTreeSet::new();
+    for device in config.workloads.iter().flat_map(|workload| config.pools.of(workload.isolation.devices)) {
+        let DeviceSource::Usb(id) = device.source else { continue };
+        by_name.extend(CLASSES.iter().filter(|(class, _)| *class == device.class).flat_map(|(_, names)| *names));
+        // As it is written in drivers' tables (scripts/mod/file2alias.c).
+        let own = format!("usb:v{:04X}p{:04X}", id.vendor, id.product);
+        lines.extend(kernel.patterns().iter().filter(|(pattern, _)| pattern.starts_with(&own)));
+    }
+    let by_name: Vec<String> = by_name.iter().map(|name| name.replace('-', "_")).collect();
+    if !by_name.is_empty() {
+        lines.extend(kernel.patterns().iter().filter(|(_, module)| by_name.contains(module)));
+    }
+    let mut text = String::new();
+    for (pattern, module) in lines {
+        if modules.add(image, kernel, module)? {
+            text += &format!("{pattern} {module}\n");
+        }
+    }
+    for name in hotplug {
+        modules.add(image, kernel, name)?;
+        ensure!(modules::has(image, name), "module {name}: the kernel has no such module");
+    }
+    if !text.is_empty() {
+        image.file(ALIASES, 0o644, text);
     }
     if !more.is_empty() {
         image.file("lib/modules/load", 0o644, more.iter().map(|line| format!("{line}\n")).collect::<String>());

@@ -29,6 +29,9 @@ pub struct Description {
     /// Modules that PID 1 loads on this board, each with its parameters.
     #[serde(default)]
     pub modules: Vec<String>,
+    /// Kernel modules that PID 1 loads when a device asks for one of them.
+    #[serde(default)]
+    pub hotplug_modules: Vec<String>,
     /// Root filesystems.
     #[serde(default, rename = "root")]
     pub roots: Vec<Root>,
@@ -223,6 +226,7 @@ impl Description {
         replace(&mut self.data, other.data);
         self.command_line.extend(other.command_line);
         self.modules.extend(other.modules);
+        self.hotplug_modules.extend(other.hotplug_modules);
         self.roots.extend(other.roots);
         self.files.extend(other.files);
         self.outputs.extend(other.outputs);

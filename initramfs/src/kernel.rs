@@ -23,6 +23,17 @@ pub struct Kernel {
     built_in: BTreeSet<String>,
     /// What modules are called besides their names, made when it is asked for.
     aliases: OnceCell<BTreeMap<String, String>>,
+    /// The patterns of modalias that modules are for, each with its module: of depmod's list, or made when it is asked for.
+    patterns: OnceCell<Vec<(String, String)>>,
+}
+
+/// Where a kernel has the modules of devices that are plugged in, in the folders of its source.
+const PLUGGED: [&str; 5] = ["/usb/", "/hid/", "/bluetooth/", "/input/", "/scsi/"];
+
+/// Reads modules.alias of depmod(8): `alias PATTERN MODULE` on each line.
+fn read_patterns(text: &str) -> Vec<(String, String)> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix("alias ")?.rsplit_once(' '));
+    lines.map(|(pattern, module)| (pattern.to_owned(), module.replace('-', "_"))).collect()
 }
 
 /// A module's name: what stands before `.ko`, with `_` for `-`, as the kernel does; none for what would be more than a word of
@@ -54,6 +65,8 @@ impl Kernel {
             } else if path.ends_with("/modules.builtin") {
                 let text = String::from_utf8_lossy(bytes);
                 kernel.built_in.extend(text.lines().filter_map(module_name));
+            } else if path.ends_with("/modules.alias") {
+                let _ = kernel.patterns.set(read_patterns(&String::from_utf8_lossy(bytes)));
             } else if let Some(name) = module_name(path) {
                 kernel.modules.insert(name, (path.to_owned(), Arc::clone(bytes)));
             }
@@ -99,6 +112,9 @@ impl Kernel {
                 self.built_in.extend(text.lines().filter_map(|line| {
                     module_name(line).or_else(|| Some(line.replace('-', "_")).filter(|name| !name.is_empty()))
                 }));
+            } else if entry.file_name() == "modules.alias" {
+                let text = std::fs::read_to_string(entry.path()).context(place)?;
+                let _ = self.patterns.set(read_patterns(&text));
             } else if let Some(name) = module_name(&place) {
                 let bytes = Arc::new(std::fs::read(entry.path()).with_context(|| place.clone())?);
                 self.modules.insert(name, (place, bytes));
@@ -143,6 +159,23 @@ impl Kernel {
             aliases
         });
         aliases.get(name).map(String::as_str)
+    }
+
+    /// Returns the patterns of modalias (modules.alias, depmod(8)) with their modules. A package has no such list, because depmod
+    /// makes it where the package is installed; then the modules say it themselves, those of what is plugged in.
+    pub fn patterns(&self) -> &[(String, String)] {
+        self.patterns.get_or_init(|| {
+            let mut patterns = Vec::new();
+            for (name, (path, bytes)) in &self.modules {
+                if path.contains("/kernel/") && !PLUGGED.iter().any(|place| path.contains(place)) {
+                    continue;
+                }
+                let unpacked = if path.ends_with(".xz") { unpack(bytes).unwrap_or_default() } else { bytes.to_vec() };
+                let found = modinfo(&unpacked, "alias").into_iter().filter(|alias| alias.contains(':'));
+                patterns.extend(found.map(|alias| (alias, name.clone())));
+            }
+            patterns
+        })
     }
 
     /// Whether a module needs no file.

@@ -150,6 +150,16 @@ impl Vm {
         }
     }
 
+    /// Plugs a serial adapter with this serial number into the machine's USB, whose other end is a chardev of it.
+    ///
+    /// # Errors
+    /// The monitor does not answer, or the machine has no USB.
+    pub fn plug_usb_serial(&self, id: &str, chardev: &str, serial: &str) -> Result<()> {
+        let device =
+            json!({"driver": "usb-serial", "id": id, "chardev": chardev, "serial": serial, "always-plugged": true});
+        self.execute(&json!({"execute": "device_add", "arguments": device}))
+    }
+
     /// Pulls the device with this id out of its slot.
     ///
     /// # Errors

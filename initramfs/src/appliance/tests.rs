@@ -110,3 +110,45 @@ fn program_for_another_machine_or_without_its_loader_is_refused() {
     let refused = verdict(&image, "root /r\nexec /bin/foreign");
     assert!(refused.contains("exec /bin/foreign: built for ELF machine 243, the board is "), "{refused}");
 }
+
+/// depmod(8) writes modules.alias where a kernel is installed; a package has the modules alone.
+#[test]
+fn modules_of_usb_lines_are_packed_with_the_patterns_that_ask_for_them() {
+    use crate::modules::tests::module;
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, bytes: Vec<u8>| std::fs::write(folder.path().join(name), bytes).expect("a file");
+    write("usbserial.ko", module(&["depends="]));
+    let own = [
+        "depends=usbserial",
+        "alias=usb:v0403p6001d*dc*dsc*dp*ic*isc*ip*in*",
+        "alias=usb:v0403p6015d*dc*dsc*dp*ic*isc*ip*in*",
+    ];
+    write("ftdi-sio.ko", module(&own));
+    write("cdc-acm.ko", module(&["alias=usb:v*p*d*dc*dsc*dp*ic02isc02ip00in*", "alias=cdc_acm_alias"]));
+    write("other.ko", module(&["alias=usb:v1111p2222d*dc*dsc*dp*ic*isc*ip*in*"]));
+    let config = |lines: &str| format!("hilum 1\n[workload a]\nroot /r\nexec /x\n{lines}\n");
+    let packed = |lines: &str, hotplug: &[String]| {
+        let mut image = Image::new();
+        let kernel = Kernel::of_folder(folder.path()).expect("files");
+        add_modules(config(lines).as_bytes(), &kernel, &[], hotplug, &mut image).map(|()| {
+            let names =
+                ["usbserial", "ftdi_sio", "cdc_acm", "other"].into_iter().filter(|name| modules::has(&image, name));
+            let aliases = match image.get(ALIASES) {
+                Some((_, Node::File(text))) => String::from_utf8_lossy(text).into_owned(),
+                _ => String::new(),
+            };
+            (names.collect::<Vec<_>>(), aliases)
+        })
+    };
+    let good = |lines: &str, hotplug: &[String]| packed(lines, hotplug).expect("good");
+    assert_eq!(good("device /dev/ttyUSB0", &[]), (vec![], String::new()));
+    let line = "usb:v0403p6001d*dc*dsc*dp*ic*isc*ip*in* ftdi_sio\n";
+    assert_eq!(good("device usb=0403:6001:A1", &[]), (vec!["usbserial", "ftdi_sio"], line.to_owned()));
+    let class = "usb:v*p*d*dc*dsc*dp*ic02isc02ip00in* cdc_acm\n";
+    assert_eq!(good("device usb=2341:0043 class=tty", &[]), (vec!["cdc_acm"], class.to_owned()));
+    assert_eq!(good("sys", &["cdc-acm".to_owned()]), (vec!["cdc_acm"], class.to_owned()));
+    let error = packed("sys", &["nothing".to_owned()]).expect_err("there is none");
+    assert_eq!(error.to_string(), "module nothing: the kernel has no such module");
+    write("modules.alias", b"# Aliases extracted from modules themselves.\nalias usb:v0403p6001d* other\n".to_vec());
+    assert_eq!(good("device usb=0403:6001", &[]), (vec!["other"], "usb:v0403p6001d* other\n".to_owned()));
+}

@@ -45,7 +45,7 @@ pub fn build(descriptions: &[PathBuf], places: &Places, progress: &mut dyn FnMut
     contents.add_files()?;
     contents.add_filesystems()?;
     let Contents { mut image, roots, .. } = contents;
-    appliance::add_modules(&text, &kernel, &modules(&description, &kernel)?, &mut image)?;
+    appliance::add_modules(&text, &kernel, &modules(&description, &kernel)?, &description.hotplug_modules, &mut image)?;
     let init = std::fs::read(&places.init).with_context(|| places.init.display().to_string())?;
     appliance::check(&config_path.display().to_string(), &text, &init, &image, &roots)?;
     image.file("init", 0o755, init);

@@ -5,6 +5,7 @@ mod boot;
 mod budgets;
 mod degraded;
 mod demo_image;
+mod devices;
 mod escapes;
 mod filter;
 mod kernels;

@@ -98,7 +98,7 @@ pub(crate) fn fetched(arch: Architecture, release: &str, name: &str) -> PathBuf 
 pub(crate) fn needed_modules(arch: Architecture, release: &str, image: &mut Image, config: &str) {
     let folder = fetched(arch, release, "modules");
     let kernel = hilum_initramfs::kernel::Kernel::of_folder(&folder).expect("modules");
-    hilum_initramfs::appliance::add_modules(config.as_bytes(), &kernel, &[], image).expect("modules");
+    hilum_initramfs::appliance::add_modules(config.as_bytes(), &kernel, &[], &[], image).expect("modules");
 }
 
 /// Adds kernel modules of a release to an image, and gives the lines that load those that the release has as modules.

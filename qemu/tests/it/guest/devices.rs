@@ -1,0 +1,155 @@
+//! Devices that come, go and come back under another number. QEMU's serial adapter says that it is an FT232 (0403:6001), and the kernel
+//! is Debian's for real machines, whose drivers are modules: the image has those that the lines ask for, and loads none of them at boot.
+
+use crate::support::{BOOT, Booted, boot_command, built, fetched, has_line, hilum, without_prompt};
+use hilum_qemu::{Accelerator, Architecture, Options};
+use std::time::Duration;
+
+on_both!(
+    adapter_that_is_plugged_again_under_another_number_is_there_again,
+    adapter_that_is_there_at_boot_is_found_by_its_port_its_path_and_its_folder,
+);
+
+/// How long a large kernel takes to find what was plugged.
+const SLOW: Duration = Duration::from_secs(240);
+
+/// Boots a board with USB, of the image builder's making, with these words for QEMU.
+fn boot(arch: Architecture, sections: &str, words: &[String]) -> Booted {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let at = |name: &str| folder.path().join(name);
+    for place in ["bin", "dev", "proc", "run", "sys", "tmp"] {
+        std::fs::create_dir_all(at("root").join(place)).expect("a folder");
+    }
+    std::fs::copy(fetched(arch, crate::support::USUAL, "busybox"), at("root/bin/busybox")).expect("busybox");
+    std::fs::write(at("usb.conf"), format!("hilum 1\n[system]\nconsole prompt\n{sections}")).expect("a file");
+    let description = format!(
+        "architecture = \"{}\"\nkernel = \"linux-image-{}\"\nconfig = \"usb.conf\"\nmodules = [\"xhci_pci\"]\n\
+         outputs = [\"direct\"]\n[[root]]\npath = \"/images/busybox\"\nfolder = \"root\"\n",
+        arch.name(),
+        arch.debian(),
+    );
+    std::fs::write(at("usb.toml"), description).expect("a file");
+    let places = hilum_initramfs::build::Places {
+        init: hilum(arch),
+        packages: built(&format!("debian/packages/{}-bookworm", arch.name())),
+        output: at("output"),
+    };
+    hilum_initramfs::build::build(&[at("usb.toml")], &places, &mut |_| {}).expect("the builder takes it");
+    let mut more = vec!["-device", "qemu-xhci,id=usb"];
+    more.extend(words.iter().map(String::as_str));
+    let options = Options {
+        arch,
+        kernel: &at("output/vmlinuz"),
+        initramfs: &at("output/initramfs"),
+        append: "",
+        memory_mib: 512,
+        accelerator: Accelerator::Tcg,
+        disk: None,
+        more: &more,
+    };
+    let booted = boot_command(options.command(), "stdio");
+    // QEMU has read its files when the kernel says something.
+    booted.vm.console.expect("hilum", BOOT).expect("it boots");
+    booted
+}
+
+fn section(name: &str, device: &str, script: &str) -> String {
+    format!(
+        "[workload {name}]\nroot /images/busybox\nexec /bin/busybox sh -c \"b=/bin/busybox; {script}\"\nstop KILL\n{device}\n"
+    )
+}
+
+/// Waits until the console has said something so many times.
+fn wait_for(booted: &Booted, what: &str, times: usize) {
+    let until = std::time::Instant::now() + SLOW;
+    while booted.vm.console.text().matches(what).count() < times {
+        assert!(std::time::Instant::now() < until, "{what}\n{}", booted.vm.console.tail());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// udev: a rule with `SYMLINK+=` and `TAG+="systemd"` makes the name, and `BindsTo=dev-ttyMETER.device` stops the service and starts it
+/// again; its drivers come by `kmod load $env{MODALIAS}`.
+fn adapter_that_is_plugged_again_under_another_number_is_there_again(arch: Architecture) {
+    let heard = tempfile::tempdir().expect("a scratch folder");
+    let files = ["meter", "other", "third"].map(|name| heard.path().join(name));
+    let words: Vec<String> = files
+        .iter()
+        .flat_map(|file| {
+            let name = file.file_name().expect("a name").to_string_lossy();
+            ["-chardev".to_owned(), format!("file,id={name},path={}", file.display())]
+        })
+        .collect();
+    // One restart that was counted would take the board down.
+    let script = |name: &str| {
+        format!("echo has $($b stat -c %t:%T /dev/tty{name}); echo hello > /dev/tty{name}; exec $b cat /dev/tty{name}")
+    };
+    let limit = "restart always limit=1/1h else=poweroff";
+    let sections = [("meter", "A1"), ("other", "B2"), ("third", "C3")].map(|(name, serial)| {
+        section(name, &format!("device usb=0403:6001:{serial} as /dev/tty{name}\n{limit}"), &script(name))
+    });
+    let mut booted = boot(arch, &sections.concat(), &words);
+    let waits = "workload \"meter\": waits for device usb=0403:6001:A1";
+    booted.vm.console.expect(waits, SLOW).expect("it is not there yet");
+    booted.vm.console.expect("hilum> ", BOOT).expect("the boot does not wait for it");
+    booted.vm.type_text("status meter\r").expect("the console");
+    wait_for(&booted, "waits for device usb=0403:6001:A1", 2);
+    let plug = |booted: &Booted, name: &str, serial: &str, numbers: &str| {
+        booted.vm.plug_usb_serial(name, name, serial).expect("it is plugged");
+        booted.vm.console.expect(&format!("{name} | has {numbers}"), SLOW).expect("its workload has it");
+    };
+    let gone =
+        |booted: &Booted, times: usize| wait_for(booted, "workload \"meter\": device usb=0403:6001:A1 is gone", times);
+    // The first one is ttyUSB0, 188:0.
+    plug(&booted, "meter", "A1", "bc:0");
+    booted.vm.unplug("meter").expect("it is pulled");
+    gone(&booted, 1);
+    plug(&booted, "other", "B2", "bc:0");
+    plug(&booted, "meter", "A1", "bc:1");
+    booted.vm.unplug("meter").expect("it is pulled");
+    gone(&booted, 2);
+    plug(&booted, "third", "C3", "bc:1");
+    plug(&booted, "meter", "A1", "bc:2");
+    booted.vm.type_text("poweroff\r").expect("the console");
+    let console = without_prompt(&booted.vm.wait(BOOT).expect("it powers off"));
+    assert!(!console.contains("gave up after"), "{console}");
+    // What it wrote went to its own adapter.
+    for file in &files {
+        assert!(
+            std::fs::read_to_string(file).expect("the adapter's other end").contains("hello"),
+            "{}",
+            file.display()
+        );
+    }
+}
+
+/// A container manager makes the node of the moment, and nothing when there is none; udev's by-path links name a port.
+fn adapter_that_is_there_at_boot_is_found_by_its_port_its_path_and_its_folder(arch: Architecture) {
+    let port = match arch {
+        Architecture::X86_64 => "pci0000:00/0000:00:02.0",
+        Architecture::Aarch64 => "platform/4010000000.pcie/pci0000:00/0000:00:01.0",
+    };
+    let list = "$b find /dev -name \\\"*USB*\\\" -o -path \\\"*/usb/*/*\\\"";
+    let script = list.replace("\\\"", "'") + "; exec $b sleep 1000";
+    let sections = [
+        section("port", &format!("device path=/sys/devices/{port} class=tty as /dev/meter/USB"), &script),
+        section("path", "device /dev/ttyUSB0 r", &script),
+        section("raw", "device usb=0403:6001 class=usb", &script),
+        section("folder", "device /dev/bus/usb r", &script),
+        section("never", "device usb=dead:beef", &script),
+    ];
+    let words = ["-chardev", "null,id=c", "-device", "usb-serial,chardev=c,always-plugged=on"].map(str::to_owned);
+    let mut booted = boot(arch, &sections.concat(), &words);
+    for line in
+        ["port | /dev/meter/USB", "path | /dev/ttyUSB0", "raw | /dev/bus/usb/001/002", "folder | /dev/bus/usb/001/002"]
+    {
+        booted.vm.console.expect(line, SLOW).expect("its device");
+    }
+    booted.vm.console.expect("workload \"never\": waits for device usb=dead:beef", BOOT).expect("that is told");
+    booted.vm.type_text("start never -w\r").expect("the console");
+    booted.vm.console.expect("workload \"never\" waits for a device or a disk", BOOT).expect("who asks is told");
+    booted.vm.type_text("poweroff\r").expect("the console");
+    let console = without_prompt(&booted.vm.wait(BOOT).expect("it powers off"));
+    has_line(&console, "folder | /dev/bus/usb/002/001");
+    assert!(!console.contains("raw | /dev/bus/usb/001/001") && !console.contains(": restart "), "{console}");
+}
