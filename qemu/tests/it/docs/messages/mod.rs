@@ -16,8 +16,9 @@ type Told = (&'static str, String);
 /// The first line of the golden file, and what it is.
 const HEAD: &str = "# Messages
 
-What is said about mistakes that people make. Each one is made by a test (`qemu/tests/it/docs/messages/`), and this page has the exact
-line, with the scratch folder's name left out. A line says what is wrong, where, and what to do.
+The exact error messages for mistakes that people make: in [the configuration](#the-configuration), of [workloads](#workloads) that cannot
+start, of [commands](#commands), and of [the image builder](#images). A message says what is wrong, where, and what to do. Search this page
+for the words of yours. A test makes each mistake (`qemu/tests/it/docs/messages/`); the name of its directory is left out.
 ";
 
 fn golden() -> PathBuf {
