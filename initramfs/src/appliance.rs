@@ -91,6 +91,15 @@ pub fn add_modules(
     for name in config::needed_modules(&config) {
         modules.add(image, kernel, name)?;
     }
+    // A kernel without a list of what it has built in may have anything.
+    for mount in config.system.mounts.iter().filter(|_| kernel.has_list()) {
+        ensure!(
+            modules::has(image, mount.kind),
+            "mount {}: the kernel has no filesystem {}, neither built in nor as a module",
+            mount.target,
+            mount.kind
+        );
+    }
     for line in more {
         let name = line.split(' ').next().unwrap_or_default();
         modules.add(image, kernel, name)?;

@@ -178,6 +178,11 @@ impl Kernel {
         })
     }
 
+    /// Whether it came with a list of what is built in.
+    pub fn has_list(&self) -> bool {
+        !self.built_in.is_empty()
+    }
+
     /// Whether a module needs no file.
     pub fn is_built_in(&self, name: &str) -> bool {
         self.built_in.contains(name)

@@ -46,6 +46,7 @@ const TABLE: &str = "\
 38 ENOSYS function not implemented
 40 ELOOP too many levels of symbolic links
 74 EBADMSG bad message
+76 ENOTUNIQ name not unique on network
 79 ELIBACC can not access a needed shared library
 80 ELIBBAD accessing a corrupted shared library
 87 EUSERS too many users

@@ -18,6 +18,10 @@ fn blueprint_makes_the_filesystem_on_any_device() {
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
     let found = hilum::storage::Superblock::read(&device).expect("a superblock");
     assert_eq!(found.health, hilum::storage::FilesystemHealth::Good, "its checksum by our own reader");
+    // Documentation/filesystems/ext4/super.rst: s_feature_incompat and s_feature_ro_compat.
+    let word = |at: usize| u32::from_le_bytes(device[1024 + at..][..4].try_into().expect("four bytes"));
+    assert_eq!(word(0x60) & 0x2c0, 0x2c0, "extents, 64bit, flex_bg");
+    assert_eq!(word(0x64) & 0x400, 0x400, "metadata_csum");
     assert!(found.is(hilum::config::Source::Label("data")));
     assert!(found.is(hilum::config::Source::Uuid(&uuid("ext4 data").to_string())));
 }

@@ -49,7 +49,7 @@ pub const PORTS: usize = 8;
 pub const CHECK_WORDS: usize = 8;
 /// Bytes of the control socket's path: `sun_path` of unix(7) has 108 with its closing NUL.
 pub const SOCKET_BYTES: usize = 107;
-/// `mount` lines of the board.
+/// `mount` lines of the board; a set of them is one byte.
 pub const SYSTEM_MOUNTS: usize = 8;
 /// Bytes behind `LABEL=`, `UUID=` and `PARTUUID=`.
 pub const SOURCE_BYTES: usize = 40;

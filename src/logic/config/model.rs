@@ -40,22 +40,23 @@ pub struct Config<'a> {
 impl<'a> Config<'a> {
     /// The board's own filesystem that a path lies in; none for the initramfs.
     pub fn mount_of(&self, path: &str) -> Option<&SystemMount<'a>> {
-        self.system.mounts.iter().rev().find(|mount| mount.holds(path))
+        self.system.mounts.get(self.mount_index(path)?)
     }
 
-    /// Whether a workload has a path in one of the board's own filesystems.
-    pub fn needs_disks(&self, workload: &Workload<'_>) -> bool {
-        !self.all_disks(workload, |_| false)
+    /// Where the `mount` line of a path stands among the others.
+    pub fn mount_index(&self, path: &str) -> Option<usize> {
+        self.system.mounts.iter().rposition(|mount| mount.holds(path))
     }
 
-    /// Whether something holds for each of the board's own filesystems that a workload has a path in.
-    pub fn all_disks(&self, workload: &Workload<'_>, mut holds: impl FnMut(&SystemMount<'a>) -> bool) -> bool {
+    /// The board's own filesystems that a workload has a path in: a bit for each `mount` line.
+    pub fn disks_of(&self, workload: &Workload<'_>) -> u8 {
         let isolation = &workload.isolation;
         let overlay = if let Overlay::Folder(path) = workload.overlay { Some(path) } else { None };
         let binds = self.pools.of(isolation.mounts).iter().map(|bind| bind.source);
         let volumes = self.pools.of(isolation.volumes).iter().map(|volume| volume.folder);
-        let mut paths = [Some(workload.root), overlay].into_iter().flatten().chain(binds).chain(volumes);
-        self.system.mounts.is_empty() || paths.all(|path| self.mount_of(path).is_none_or(&mut holds))
+        let paths = [Some(workload.root), overlay].into_iter().flatten().chain(binds).chain(volumes);
+        let bit = |path| self.mount_index(path).map_or(0, |index| 1 << index);
+        if self.system.mounts.is_empty() { 0 } else { paths.fold(0, |disks, path| disks | bit(path)) }
     }
 }
 

@@ -6,7 +6,7 @@ use super::network::Attachment;
 
 /// The kernel modules that the configuration's lines need, by their names in Debian's kernels. A kernel may have each of
 /// them built in, or (nft_counter from 5.17 on) as a part of another one.
-pub fn needed_modules(config: &Config<'_>) -> impl Iterator<Item = &'static str> {
+pub fn needed_modules<'a>(config: &'a Config<'_>) -> impl Iterator<Item = &'a str> {
     let links = || config.workloads.iter().flat_map(|workload| config.pools.of(workload.network.links));
     let has = |wanted: fn(&Attachment<'_>) -> bool| links().any(|link| wanted(&link.attachment));
     let has_bridges = !config.system.network.bridges.is_empty();
@@ -14,8 +14,6 @@ pub fn needed_modules(config: &Config<'_>) -> impl Iterator<Item = &'static str>
     let masquerades = !config.system.network.masquerades.is_empty();
     let mounts = |kind: &str| config.system.mounts.iter().any(|mount| mount.kind == kind);
     let needed = [
-        (mounts("ext4"), "ext4"),
-        (mounts("vfat"), "vfat"),
         (mounts("vfat"), "nls_cp437"),
         (mounts("vfat"), "nls_ascii"),
         (config.workloads.iter().any(|workload| workload.overlay != Overlay::None), "overlay"),
@@ -32,5 +30,10 @@ pub fn needed_modules(config: &Config<'_>) -> impl Iterator<Item = &'static str>
         (publishes, "nft_fib_inet"),
         (masquerades, "nft_masq"),
     ];
-    needed.into_iter().filter(|(is_needed, _)| *is_needed).map(|(_, name)| name)
+    // A filesystem's module has its name.
+    let mounts = &config.system.mounts;
+    let is_first = |index: usize| !mounts[..index].iter().any(|before| before.kind == mounts[index].kind);
+    let filesystems = (0..mounts.len()).filter(move |index| is_first(*index)).map(|index| mounts[index].kind);
+    let others = needed.into_iter().filter(|(is_needed, _)| *is_needed).map(|(_, name)| name);
+    filesystems.chain(others)
 }

@@ -32,4 +32,15 @@ impl<'a> Source<'a> {
             _ => None,
         }
     }
+
+    /// Whether what it names a filesystem by is read of the superblocks of filesystems of this kind. Those of others are not
+    /// known, squashfs has neither name nor id, and exFAT keeps its name in a folder.
+    pub fn is_kept_by(&self, kind: &str) -> bool {
+        let is_known = ["ext4", "vfat", "erofs", "f2fs", "xfs"].contains(&kind);
+        match self {
+            Self::Path(_) | Self::PartUuid(_) => true,
+            Self::Label(_) => is_known,
+            Self::Uuid(_) => is_known || kind == "exfat",
+        }
+    }
 }

@@ -83,6 +83,7 @@ impl Step<'_> {
         const EROFS: u16 = 30;
         const EINVAL: u16 = 22;
         const ELOOP: u16 = 40;
+        const ENOTUNIQ: u16 = 76;
         const ELIBACC: u16 = 79;
         const EPROTONOSUPPORT: u16 = 93;
         const EOPNOTSUPP: u16 = 95;
@@ -105,6 +106,7 @@ impl Step<'_> {
             (Self::OpenRoot(_), ENOENT) => {
                 Some("no such root filesystem; correct the root line, or add it to the image")
             }
+            (Self::OpenRoot(_), ENOTUNIQ) => Some("more than one disk has that name"),
             (Self::OpenRoot(_), EINVAL) => Some("neither a folder nor a squashfs, erofs or ext4 image"),
             (Self::OpenRoot(_), ENODEV) => Some("the kernel lacks the image's filesystem, or its module is not loaded"),
             (Self::OpenRoot(_), ENXIO) => Some("no loop device; load module loop"),

@@ -3,10 +3,12 @@
 //! It reads what was read from devices, and decides; the running half looks at devices, mounts and repairs.
 
 mod blueprint;
+mod mount_table;
 mod partition;
 mod superblock;
 
 pub use blueprint::{Blueprint, Extent};
+pub use mount_table::{MountEntry, entries};
 pub use partition::{PartitionTable, table};
 pub use superblock::{FilesystemHealth, FilesystemKind, START_BYTES, Superblock};
 
@@ -39,18 +41,25 @@ pub enum Reason {
     Errors,
     /// Its superblock is damaged.
     Damaged,
-    /// The kernel refuses it.
+    /// The kernel has found it damaged.
     Refused,
+    /// The kernel does not mount it to be written, and nothing of it is damaged: it has features that this kernel lacks.
+    Features,
+    /// The device cannot be written.
+    Protected,
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => formatter.write_str("no filesystem"),
+            Self::Other(FilesystemKind::Luks) => formatter.write_str("encrypted (LUKS), no key available"),
             Self::Other(kind) => write!(formatter, "{} there", kind.name()),
             Self::Errors => formatter.write_str("filesystem errors"),
             Self::Damaged => formatter.write_str("damaged superblock"),
-            Self::Refused => formatter.write_str("refused by the kernel"),
+            Self::Refused => formatter.write_str("damaged, according to the kernel"),
+            Self::Features => formatter.write_str("features that this kernel lacks"),
+            Self::Protected => formatter.write_str("write-protected"),
         }
     }
 }
@@ -73,6 +82,8 @@ pub fn decide(mount: &SystemMount<'_>, found: Option<&Superblock>, has_repaired:
         return MountDecision::Mount;
     }
     match (mount.check, reason) {
+        // What is in there may be good: only who has the key knows.
+        (_, Reason::Other(FilesystemKind::Luks)) => MountDecision::Refuse(reason),
         (_, Reason::Errors) if has_repaired => MountDecision::MountReadOnly(reason),
         _ if has_repaired => MountDecision::Refuse(reason),
         (OnDamage::Reformat, _) if wanted == FilesystemKind::Ext4 && !mount.is_read_only => {
@@ -86,15 +97,39 @@ pub fn decide(mount: &SystemMount<'_>, found: Option<&Superblock>, has_repaired:
     }
 }
 
-/// What is done after the kernel has refused to mount it although its superblock was in order.
-pub fn decide_refused(mount: &SystemMount<'_>, has_repaired: bool) -> MountDecision {
+/// What the kernel's refusal to mount a filesystem says of it, whose superblock is in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is damaged (EUCLEAN, EBADMSG).
+    Damage,
+    /// The kernel does not take it as it is (EINVAL), which is no verdict: it may have features that this kernel lacks.
+    Unknown,
+    /// The device cannot be written (EACCES, EROFS).
+    Protected,
+}
+
+/// What is done after the kernel has refused it; `is_read_only` says how it was asked to mount it, and `has_repaired` as in
+/// [`decide`]. A new filesystem is never made of what is not known to be damaged.
+pub fn decide_refused(
+    mount: &SystemMount<'_>,
+    refusal: Refusal,
+    is_read_only: bool,
+    has_repaired: bool,
+) -> MountDecision {
     let is_ext4 = FilesystemKind::named(mount.kind) == Some(FilesystemKind::Ext4);
+    let may_mend = is_ext4 && !has_repaired && refusal != Refusal::Protected;
+    let reason = match refusal {
+        Refusal::Damage => Reason::Refused,
+        Refusal::Unknown => Reason::Features,
+        Refusal::Protected => Reason::Protected,
+    };
     match mount.check {
-        OnDamage::Repair if is_ext4 && !has_repaired => MountDecision::Repair(Reason::Refused),
-        OnDamage::Reformat if is_ext4 && !has_repaired && !mount.is_read_only => {
-            MountDecision::Reformat(Reason::Refused)
+        _ if refusal != Refusal::Damage && !is_read_only => MountDecision::MountReadOnly(reason),
+        OnDamage::Repair if may_mend => MountDecision::Repair(reason),
+        OnDamage::Reformat if may_mend && refusal == Refusal::Damage && !mount.is_read_only => {
+            MountDecision::Reformat(reason)
         }
-        _ => MountDecision::Refuse(Reason::Refused),
+        _ => MountDecision::Refuse(reason),
     }
 }
 

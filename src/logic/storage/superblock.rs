@@ -1,7 +1,8 @@
 //! Superblocks: what a filesystem says of itself in its first bytes.
 //!
 //! Layouts: ext4 by Documentation/filesystems/ext4/super.rst, erofs by fs/erofs/erofs_fs.h, squashfs by
-//! fs/squashfs/squashfs_fs.h, FAT by Microsoft's specification of 2000 ("fatgen103").
+//! fs/squashfs/squashfs_fs.h, FAT by Microsoft's specification of 2000 ("fatgen103"), exFAT by that of 2019, f2fs by
+//! include/linux/f2fs_fs.h, xfs by fs/xfs/libxfs/xfs_format.h, LUKS by its own specifications (1 and 2 begin alike).
 
 use crate::config::Source;
 
@@ -19,6 +20,14 @@ pub enum FilesystemKind {
     Erofs,
     /// squashfs
     Squashfs,
+    /// f2fs
+    F2fs,
+    /// xfs
+    Xfs,
+    /// exFAT
+    Exfat,
+    /// What LUKS has encrypted: nothing is known of what is inside.
+    Luks,
 }
 
 impl FilesystemKind {
@@ -29,12 +38,25 @@ impl FilesystemKind {
             Self::Vfat => "vfat",
             Self::Erofs => "erofs",
             Self::Squashfs => "squashfs",
+            Self::F2fs => "f2fs",
+            Self::Xfs => "xfs",
+            Self::Exfat => "exfat",
+            Self::Luks => "LUKS",
         }
     }
 
     /// The one with this name.
     pub fn named(name: &str) -> Option<Self> {
-        [Self::Ext4, Self::Vfat, Self::Erofs, Self::Squashfs].into_iter().find(|kind| kind.name() == name)
+        const MOUNTED: [FilesystemKind; 7] = [
+            FilesystemKind::Ext4,
+            FilesystemKind::Vfat,
+            FilesystemKind::Erofs,
+            FilesystemKind::Squashfs,
+            FilesystemKind::F2fs,
+            FilesystemKind::Xfs,
+            FilesystemKind::Exfat,
+        ];
+        MOUNTED.into_iter().find(|kind| kind.name() == name)
     }
 }
 
@@ -85,24 +107,27 @@ fn crc32c(bytes: &[u8]) -> u32 {
 impl Superblock {
     /// Reads the first [`START_BYTES`] of a device; none where no filesystem is known by them.
     pub fn read(start: &[u8]) -> Option<Self> {
-        if start.get(..4) == Some(b"hsqs") {
-            return Some(Self {
-                kind: FilesystemKind::Squashfs,
-                health: FilesystemHealth::Good,
-                has_journal: false,
-                label: [0; 16],
-                id: [0; 16],
-            });
+        let named = |kind, label, id| Self { kind, health: FilesystemHealth::Good, has_journal: false, label, id };
+        let mut label = [0; 16];
+        match start.get(..4)? {
+            b"hsqs" => return Some(named(FilesystemKind::Squashfs, label, label)),
+            b"LUKS" => return Some(named(FilesystemKind::Luks, label, label)),
+            b"XFSB" => {
+                label[..12].copy_from_slice(start.get(108..120)?);
+                return Some(named(FilesystemKind::Xfs, label, bytes(start, 32)?));
+            }
+            _ => {}
         }
-        if word(start, AT) == Some(0xe0f5_e1e2) {
-            let (id, label) = (bytes(start, AT + 48)?, bytes(start, AT + 64)?);
-            return Some(Self {
-                kind: FilesystemKind::Erofs,
-                health: FilesystemHealth::Good,
-                has_journal: false,
-                label,
-                id,
-            });
+        match word(start, AT)? {
+            0xe0f5_e1e2 => return Some(named(FilesystemKind::Erofs, bytes(start, AT + 64)?, bytes(start, AT + 48)?)),
+            0xf2f5_2010 => {
+                // UTF-16; what is no ASCII is no label that a line could have.
+                for (letter, unit) in label.iter_mut().zip(start.get(AT + 124..)?.as_chunks::<2>().0) {
+                    *letter = if unit[1] == 0 { unit[0] } else { u8::MAX };
+                }
+                return Some(named(FilesystemKind::F2fs, label, bytes(start, AT + 108)?));
+            }
+            _ => {}
         }
         ext4(start).or_else(|| fat(start))
     }
@@ -115,7 +140,7 @@ impl Superblock {
                 let end = self.label[..end].iter().position(|byte| *byte == 0).unwrap_or(end);
                 end > 0 && self.label[..end] == *text.as_bytes()
             }
-            Source::Uuid(text) if self.kind == FilesystemKind::Vfat => {
+            Source::Uuid(text) if matches!(self.kind, FilesystemKind::Vfat | FilesystemKind::Exfat) => {
                 is_hexadecimal(&[self.id[3], self.id[2], self.id[1], self.id[0]], &[2], text)
             }
             Source::Uuid(text) => self.id != [0; 16] && is_hexadecimal(&self.id, &UUID_DASHES, text),
@@ -177,13 +202,16 @@ fn fat(start: &[u8]) -> Option<Superblock> {
         return None;
     }
     // What is left of a boot sector is in a disk's first one as well; only a filesystem names itself.
-    let (serial_at, label_at) = match (start.get(82..87)?, start.get(54..57)?) {
-        (b"FAT32", _) => (67, 71),
-        (_, b"FAT") => (39, 43),
+    let (kind, serial_at, label_at) = match (start.get(82..87)?, start.get(54..57)?, start.get(3..8)?) {
+        (b"FAT32", ..) => (FilesystemKind::Vfat, 67, Some(71)),
+        (_, b"FAT", _) => (FilesystemKind::Vfat, 39, Some(43)),
+        (_, _, b"EXFAT") => (FilesystemKind::Exfat, 100, None),
         _ => return None,
     };
     let (mut id, mut label) = ([0; 16], [0; 16]);
     id[..4].copy_from_slice(start.get(serial_at..serial_at + 4)?);
-    label[..11].copy_from_slice(start.get(label_at..label_at + 11)?);
-    Some(Superblock { kind: FilesystemKind::Vfat, health: FilesystemHealth::Good, has_journal: false, label, id })
+    if let Some(at) = label_at {
+        label[..11].copy_from_slice(start.get(at..at + 11)?);
+    }
+    Some(Superblock { kind, health: FilesystemHealth::Good, has_journal: false, label, id })
 }

@@ -194,10 +194,78 @@ fn verdict_follows_the_line() {
         ("vfat", Refuse(Reason::Refused)),
         ("check=ro", Refuse(Reason::Refused)),
         ("check=reformat", Reformat(Reason::Refused)),
+        ("check=reformat ro", Refuse(Reason::Refused)),
     ] {
-        assert_eq!(decide_refused(&mount(options), false), expected, "{options}");
-        assert_eq!(decide_refused(&mount(options), true), Refuse(Reason::Refused), "{options}");
+        for is_read_only in [false, true] {
+            let decide = |has_repaired| decide_refused(&mount(options), Refusal::Damage, is_read_only, has_repaired);
+            assert_eq!(decide(false), expected, "{options}");
+            assert_eq!(decide(true), Refuse(Reason::Refused), "{options}");
+        }
     }
+}
+
+/// An ext4 with a feature that the kernel does not know is not damaged: it is read where that works, and never made anew.
+#[test]
+fn sound_filesystem_that_the_kernel_does_not_know_is_never_made_anew() {
+    use MountDecision::{MountReadOnly, Refuse, Repair};
+    for options in ["", "check=ro", "check=reformat", "check=reformat ro", "vfat"] {
+        let mount = mount(options);
+        for has_repaired in [false, true] {
+            let decide = |refusal, is_read_only| decide_refused(&mount, refusal, is_read_only, has_repaired);
+            assert_eq!(decide(Refusal::Unknown, false), MountReadOnly(Reason::Features));
+            assert_eq!(decide(Refusal::Protected, false), MountReadOnly(Reason::Protected));
+            assert_eq!(decide(Refusal::Protected, true), Refuse(Reason::Protected));
+            let mended = if options.is_empty() && !has_repaired { Repair } else { Refuse };
+            assert_eq!(decide(Refusal::Unknown, true), mended(Reason::Features), "{options}");
+        }
+        let mut luks = [0; START_BYTES];
+        luks[..6].copy_from_slice(b"LUKS\xba\xbe");
+        let expected = Refuse(Reason::Other(FilesystemKind::Luks));
+        assert_eq!(decide(&mount, Some(&read(&luks)), false), expected, "{options}");
+    }
+}
+
+#[test]
+fn names_of_f2fs_xfs_and_exfat_are_found() {
+    let id = [0x0f, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+    let (label, uuid) = (Source::Label("data"), Source::Uuid("0f010203-0405-0607-0809-0a0b0c0d0e0f"));
+    let mut f2fs = [0; START_BYTES];
+    f2fs[1024..1028].copy_from_slice(&0xf2f5_2010_u32.to_le_bytes());
+    f2fs[1024 + 108..][..16].copy_from_slice(&id);
+    f2fs[1024 + 124..][..8].copy_from_slice(b"d\0a\0t\0a\0");
+    let mut xfs = [0; START_BYTES];
+    xfs[..4].copy_from_slice(b"XFSB");
+    xfs[32..48].copy_from_slice(&id);
+    xfs[108..112].copy_from_slice(b"data");
+    for (start, kind) in [(&f2fs, FilesystemKind::F2fs), (&xfs, FilesystemKind::Xfs)] {
+        let found = read(start);
+        assert!(found.kind == kind && found.is(label) && found.is(uuid) && !found.is(Source::Label("dat")), "{kind:?}");
+    }
+    f2fs[1024 + 125] = 1;
+    assert!(!read(&f2fs).is(label), "another letter of UTF-16");
+    let mut exfat = [0; START_BYTES];
+    exfat[..11].copy_from_slice(b"\xeb\x76\x90EXFAT   ");
+    exfat[100..104].copy_from_slice(&[0x34, 0x12, 0xcd, 0xab]);
+    exfat[510..512].copy_from_slice(&[0x55, 0xaa]);
+    assert!(read(&exfat).kind == FilesystemKind::Exfat && read(&exfat).is(Source::Uuid("ABCD-1234")));
+    for length in 0..START_BYTES {
+        let _ = [&f2fs, &xfs, &exfat].map(|start| Superblock::read(&start[..length]));
+    }
+}
+
+#[test]
+fn table_of_mounts_is_read() {
+    let table = "21 27 0:19 / /sys rw,nosuid,nodev,noexec,relatime shared:7 - sysfs sysfs rw\n\
+                 36 35 98:0 /mnt1 /mnt/a\\040b rw,noatime master:1 - ext3 /dev/root ro,errors=continue\n\
+                 37 35 8:1 / /data ro,nosuid - ext4 /dev/sda1 rw\nnonsense\n38 35 8:x / /data - ext4 a rw\n";
+    let found: Vec<MountEntry<'_>> = entries(table).collect();
+    assert_eq!(found.iter().map(|entry| entry.device).collect::<Vec<_>>(), [(0, 19), (98, 0), (8, 1)]);
+    assert_eq!(found.iter().map(|entry| entry.is_read_only()).collect::<Vec<_>>(), [false, true, true]);
+    assert!(found[1].is_at("/mnt/a b") && !found[1].is_at("/mnt/a") && !found[1].is_at("/mnt/a\\040b"));
+    assert!(
+        found[2].is_at("/data") && found[2].is_at("/data/") && !found[2].is_at("/dat") && !found[2].is_at("/data/x")
+    );
+    assert_eq!((found[2].kind, found[2].source), ("ext4", "/dev/sda1"));
 }
 
 #[test]
@@ -229,7 +297,7 @@ fn workload_needs_disks_when_a_path_of_it_lies_there() {
         );
         let mut config = Config::EMPTY;
         parse(text.as_bytes(), &mut config).expect("a good configuration");
-        config.needs_disks(&config.workloads[0])
+        config.disks_of(&config.workloads[0]) == 1
     };
     for lines in
         ["root /data", "root /data/x", "root /r overlay=/data/o", "root /r\nmount /data/x /x", "root /r\nvolume v /x"]

@@ -78,7 +78,7 @@ impl Supervisor {
 
     /// What a workload that waits will wait for until a person does something: itself where it lacks a part of the board.
     pub(super) fn held_by(&self, config: &Config<'_>, index: usize) -> Option<usize> {
-        let lacks = |index: usize| waits(self.units[index].state) && self.units[index].lacks > 0;
+        let lacks = |index: usize| waits(self.units[index].state) && self.units[index].lacks & !self.awaited > 0;
         let holds = |need: &usize| {
             matches!(self.units[*need].state, State::Stopped | State::Lost)
                 || self.is_at_stop(config, *need)

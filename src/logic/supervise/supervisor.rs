@@ -4,7 +4,7 @@
 
 use super::unit::StopReason;
 use super::units::Units;
-use super::{Action, Event, KILL_MS, Notice, ShutdownKind, State, Unit};
+use super::{Action, Event, KILL_MS, Notice, Part, ShutdownKind, State, Unit};
 use crate::config::{Config, Workload, WorkloadSet, limits::WORKLOADS};
 use heapless::Deque;
 
@@ -29,6 +29,8 @@ pub struct Supervisor {
     pub(super) max_parallel_starts: usize,
     /// Until when a workload that could start waits for a free one.
     pub(super) start_blocked_until: u64,
+    /// The parts of the board that are still on their way at boot, a bit each: who lacks one comes up by itself.
+    pub(super) awaited: u8,
     /// What the next delay's share of chance is drawn from; 0 for none.
     pub(super) seed: u32,
 }
@@ -52,6 +54,7 @@ impl Supervisor {
             idle: false,
             max_parallel_starts: 0,
             start_blocked_until: 0,
+            awaited: 0,
             seed: 0,
         }
     }
@@ -60,6 +63,26 @@ impl Supervisor {
     /// One that takes longer than [`super::SET_UP_MS`], because it waits for a disk or a server, does not hold the others up.
     pub fn set_max_parallel_starts(&mut self, count: usize) {
         self.max_parallel_starts = count;
+    }
+
+    /// A part of the board is on its way, or no longer: what comes after a workload that lacks it waits until then.
+    pub fn set_awaited(&mut self, part: Part, is_awaited: bool) {
+        self.awaited = if is_awaited { self.awaited | part as u8 } else { self.awaited & !(part as u8) };
+    }
+
+    /// A workload that was to be started lacks a part of the board: it has no process, and waits.
+    pub fn put_back(&mut self, config: &Config<'_>, index: usize, part: Part, now: u64) {
+        self.units[index].lacks |= part as u8;
+        self.units[index].transition(State::Waiting, now);
+        self.propagate(config, now);
+    }
+
+    /// A part of the board is there again for all of these workloads, by index: they start in their order.
+    pub fn has_part(&mut self, config: &Config<'_>, whole: WorkloadSet, part: Part, now: u64) {
+        for index in whole.iter() {
+            self.units[index].lacks &= !(part as u8);
+        }
+        self.propagate(config, now);
     }
 
     /// Lengthens each delay by a share of chance, so that workloads which fell together do not go on together.

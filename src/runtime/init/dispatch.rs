@@ -9,6 +9,7 @@ use super::boot_tasks::BootTasks;
 use super::context::Context;
 use super::control::Control;
 use super::devices::{self, Devices};
+use super::disks::Disks;
 use super::event_loop::EVENTS;
 use super::log_file::LogFile;
 use super::prompt::{self, Prompt};
@@ -62,6 +63,7 @@ pub(super) struct Init {
     uevents: Uevents,
     devices: Devices,
     boot_tasks: BootTasks,
+    disks: Disks,
     prompt: Prompt,
     /// A descriptor of the console, the one that the epoll set holds: only while lines wait for it.
     watched_console: Option<OwnedFd>,
@@ -91,6 +93,7 @@ impl Init {
             uevents: Uevents::none(),
             devices: Devices::new(),
             boot_tasks: BootTasks::new(),
+            disks: Disks::none(),
             prompt: Prompt::new(prompt),
             watched_console: None,
             has_exits: false,
@@ -137,6 +140,7 @@ impl Init {
         if let Some(socket) = self.uevents.socket() {
             let _ = cx.events.watch(socket, Token::Uevents);
         }
+        self.disks.begin(cx, workloads);
         self.boot_tasks.begin(cx, workloads);
         let is_deferring = cx.is_deferring();
         if !is_deferring {
@@ -172,13 +176,11 @@ impl Init {
                 }
             }
             Token::Links => self.links.read(cx.config.get(), &mut cx.console),
-            Token::Uevents => {
-                let now = cx.now();
-                self.uevents.read(|heard| {
-                    self.devices.heard(now, heard);
-                    self.boot_tasks.heard(cx, workloads, heard);
-                });
-            }
+            Token::Uevents => self.uevents.read(|heard| {
+                self.devices.heard(cx.now(), heard);
+                self.disks.heard(heard);
+            }),
+            Token::MountTable => self.disks.table_changed(),
             Token::Control | Token::Client(_) => {
                 let (reload, boots, links) = (&mut self.reload, &self.boots, &self.links);
                 self.control.handle(token, &mut Requests { cx, workloads, reload, boots, links });
@@ -201,6 +203,9 @@ impl Init {
             self.end_deferral();
         }
         let Self { cx, workloads, .. } = self;
+        if workloads.supervisor.shutting_down().is_none() {
+            self.disks.tick(cx, workloads);
+        }
         workloads.supervisor.tick(cx.config.get(), now);
         workloads.carry_out(cx);
         self.complete_boot();
@@ -248,6 +253,7 @@ impl Init {
             self.control.deadline(),
             self.links.deadline(),
             self.devices.deadline(),
+            self.disks.deadline(cx),
             self.prompt.deadline(),
             cx.deferred_until(),
         ];
@@ -329,7 +335,8 @@ impl Init {
                     let is_known = self.prompt.exited(cx, pid)
                         || self.log_file.exited(pid, &mut cx.console)
                         || self.devices.exited(cx, workloads, pid, end)
-                        || self.boot_tasks.exited(cx, workloads, pid, end);
+                        || self.boot_tasks.exited(cx, workloads, pid, end)
+                        || self.disks.exited(cx, workloads, &mut self.log_file, pid, end);
                     if !is_known {
                         workloads.exited(cx, pid, end);
                     }
@@ -368,7 +375,7 @@ impl Init {
         }
         self.boots.finish(cx.config.get(), !self.workloads.supervisor.is_escalated());
         self.watchdog.feed_last();
-        self.boot_tasks.finish_disks();
+        self.disks.finish();
         self.log_file.finish(&mut cx.console);
         shutdown::shut_down(cx.environment, down, &cx.config.get().system.mounts, &mut cx.console)
     }

@@ -164,7 +164,7 @@ pub(super) fn configure(environment: Environment, config: &Config<'_>, console: 
         modules::load_all(config, console);
     }
     if environment == Environment::Machine && system.disks_come_first() {
-        storage::mount_all(config, true, None, console);
+        let _ = storage::mount_all(config, true, 0, None, console);
     }
     let Some(hostname) = system.hostname else { return };
     if environment == Environment::Container && link_is(CWD, c"/proc/self/ns/uts", FIRST_UTS_NAMESPACE) != Some(false) {

@@ -36,16 +36,31 @@ impl LogFile {
         if config.system.has_kmsg {
             console.log_to_kernel();
         }
-        let Some(file) = config.system.log_file else { return Self { writer: None } };
+        let mut log = Self { writer: None };
+        log.open(config, console);
+        log
+    }
+
+    fn open(&mut self, config: &Config<'_>, console: &mut Console) {
+        let Some(file) = config.system.log_file else { return };
         match start(file, config.mount_of(file.path)) {
             Ok((writer, pipe)) => {
                 console.log_to_file(Some(pipe));
-                Self { writer: Some(writer) }
+                self.writer = Some(writer);
             }
-            Err(errno) => {
-                console.error(format_args!("log {}: {}", file.path, describe(errno)));
-                Self { writer: None }
-            }
+            Err(errno) => console.error(format_args!("log {}: {}", file.path, describe(errno))),
+        }
+    }
+
+    /// Disks have gone, a bit for each `mount` line: where the file was on one of them, another writer waits for its return. The
+    /// lines until then wait in its pipe, as many as fit.
+    pub(super) fn disk_left(&mut self, config: &Config<'_>, left: u8, console: &mut Console) {
+        let file = config.system.log_file.and_then(|file| config.mount_index(file.path));
+        if file.is_some_and(|index| left & 1 << index != 0) {
+            // The writer before ends with its pipe, and is reaped with the orphans.
+            self.writer = None;
+            console.log_to_file(None);
+            self.open(config, console);
         }
     }
 
@@ -73,10 +88,9 @@ fn start(file: config::LogFile<'_>, disk: Option<&config::SystemMount<'_>>) -> R
     let (reader, pipe) = pipe_with(PipeFlags::CLOEXEC)?;
     rustix::io::ioctl_fionbio(&pipe, true)?;
     let mut work = || {
-        if let Some(disk) = disk {
-            let _ = storage::await_mount(disk);
+        if disk.is_none_or(|disk| storage::await_mount(disk, reader.as_fd()).is_ok()) {
+            let _ = write_all(&reader, file);
         }
-        let _ = write_all(&reader, file);
         1
     };
     let writer = spawn(&WRITER, Kept::of([Some(reader.as_fd())]), &mut work)?;

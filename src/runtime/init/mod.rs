@@ -10,6 +10,7 @@ mod configuration;
 mod context;
 mod control;
 mod devices;
+mod disks;
 mod dispatch;
 mod early;
 mod event_lines;

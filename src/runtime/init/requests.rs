@@ -12,7 +12,7 @@ use crate::os::helper::{self, Kept, Role};
 use crate::workload::{Streams, Target};
 use hilum::config::limits;
 use hilum::fixed_string::{append, text};
-use hilum::supervise::{ShutdownKind, State, WorkloadRequest};
+use hilum::supervise::{Part, ShutdownKind, State, WorkloadRequest};
 use hilum::wire::{self, Command, Reply, Request, WorkloadStatus};
 use rustix::fd::AsFd;
 use rustix::io::Errno;
@@ -141,10 +141,19 @@ impl Requests<'_> {
                 // Those that do not fit are left out.
                 let _ = append(&mut addresses, format_args!("{before}{}", prefix.address));
             }
-            let mut device: heapless::String<{ limits::PATH_BYTES + 16 }> = heapless::String::new();
-            if let Some(line) = self.workloads.missing_device(config.get(), index) {
-                let _ = append(&mut device, format_args!("device {}", line.source));
-            }
+            // What it lacks of the board; long paths are cut.
+            let mut part: heapless::String<{ limits::PATH_BYTES + 16 }> = heapless::String::new();
+            let disk = self
+                .workloads
+                .missing_disk(config.get(), workload)
+                .filter(|_| unit.state == State::Waiting && unit.lacks(Part::Disks));
+            let _ = if let Some(line) = self.workloads.missing_device(config.get(), index) {
+                append(&mut part, format_args!("device {}", line.source))
+            } else if let Some(mount) = disk.and_then(|index| config.get().system.mounts.get(index)) {
+                append(&mut part, format_args!("{} ({})", mount.target, mount.source))
+            } else {
+                Ok(())
+            };
             client.send(&Reply::Status(WorkloadStatus {
                 name: workload.name,
                 state: unit.state.number(),
@@ -157,7 +166,7 @@ impl Requests<'_> {
                 last: unit.last_exit(),
                 out_of_memory: self.workloads.out_of_memory(slot),
                 dropped: self.workloads.logs.dropped(slot),
-                need: need.or(failed_need).and_then(|need| workloads.get(need)).map_or(&device, |need| need.name),
+                need: need.or(failed_need).and_then(|need| workloads.get(need)).map_or(&part, |need| need.name),
                 addresses: &addresses,
                 text: self.workloads.status_text(slot),
             }));

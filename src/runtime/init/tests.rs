@@ -11,7 +11,7 @@ use super::log_file::LogFile;
 use super::reload::Reload;
 use super::timeline::Timeline;
 use super::watchdog::Watchdog;
-use super::workloads::{Gate, Workloads};
+use super::workloads::Workloads;
 use crate::console::Console;
 use crate::os::environment::Environment;
 use crate::os::fake;
@@ -320,11 +320,11 @@ fn boot_task_that_is_killed_is_tried_three_times_and_then_holds_nobody_up() {
     board.settle();
     for left in [2, 1, 0] {
         let [pid] = fake::helpers(name)[..] else { panic!("one helper, {left} tries left") };
-        assert!(board.init.workloads.gate(Gate::Modules).is_some(), "set-ups wait for it");
+        assert!(board.init.workloads.gate().is_some(), "set-ups wait for it");
         fake::exit(pid, ExitReason::Signal(9));
         board.init.has_exits = true;
         board.settle();
     }
     assert!(fake::helpers(name).is_empty());
-    assert!(board.init.workloads.gate(Gate::Modules).is_none(), "set-ups go on");
+    assert!(board.init.workloads.gate().is_none(), "set-ups go on");
 }

@@ -23,6 +23,8 @@ pub(super) enum Token {
     Links,
     /// What the kernel says about devices.
     Uevents,
+    /// That the table of mounts has changed.
+    MountTable,
     /// The DHCP client of the link with this number.
     Dhcp(usize),
 }
@@ -42,6 +44,7 @@ impl Token {
             Self::Links => (8, 0),
             Self::Dhcp(index) => (9, index),
             Self::Uevents => (10, 0),
+            Self::MountTable => (11, 0),
         };
         EventData::new_u64((kind << 32) | index as u64)
     }
@@ -61,6 +64,7 @@ impl Token {
             7 => Self::Client(index),
             8 => Self::Links,
             10 => Self::Uevents,
+            11 => Self::MountTable,
             _ => Self::Dhcp(index),
         }
     }
@@ -74,6 +78,8 @@ impl Token {
             Self::Report(_) | Self::Ready(_) | Self::Dhcp(_) => EventFlags::IN | EventFlags::ET,
             Self::Client(_) => EventFlags::IN | EventFlags::RDHUP,
             Self::Console => EventFlags::OUT,
+            // It can always be read, and is told so of its changes (proc_pid_mounts(5)).
+            Self::MountTable => EventFlags::PRI,
             _ => EventFlags::IN,
         }
     }

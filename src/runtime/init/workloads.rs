@@ -56,15 +56,6 @@ fn tables() -> Option<&'static mut Tables> {
     TABLES.iter().find_map(TakeCell::take)
 }
 
-/// What the set-ups of workloads wait for at boot.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Gate {
-    /// Modules, bridges and rules.
-    Modules,
-    /// The board's disks.
-    Disks,
-}
-
 /// The workloads and what decides about them.
 ///
 /// The supervisor and the lines have private state of their own; everything else is reached by methods.
@@ -73,6 +64,8 @@ pub(super) struct Workloads {
     pub(super) logs: &'static mut Logs,
     slots: [Slot; limits::WORKLOADS],
     launch: LaunchContext,
+    /// The board's disks that are not there, a bit for each `mount` line.
+    missing_disks: u8,
     /// When this process was entered; `None` once the time to the first workload was printed.
     entered_us: Option<u64>,
     /// The helpers that have the kernel forget connections.
@@ -108,7 +101,6 @@ impl Workloads {
             template: template_place(environment),
             landlock_abi: hilum_sys::landlock_abi(),
             ready: None,
-            disks: None,
             has_disks: environment == Environment::Machine,
         };
         let Tables { supervisor, logs } = tables().ok_or(Errno::BUSY)?;
@@ -118,6 +110,7 @@ impl Workloads {
             logs,
             slots: [const { Slot::EMPTY }; _],
             launch,
+            missing_disks: 0,
             entered_us,
             forgetters,
             shutdown: None,
@@ -162,20 +155,44 @@ impl Workloads {
         self.launch.cgroups.move_self()
     }
 
-    /// Has set-ups wait until the other end of a pipe is closed, or no longer.
-    pub(super) fn set_gate(&mut self, gate: Gate, pipe: Option<OwnedFd>) {
-        match gate {
-            Gate::Modules => self.launch.ready = pipe,
-            Gate::Disks => self.launch.disks = pipe,
-        }
+    /// Has set-ups wait until the other end of a pipe is closed, for modules, bridges and rules, or no longer.
+    pub(super) fn set_gate(&mut self, pipe: Option<OwnedFd>) {
+        self.launch.ready = pipe;
     }
 
     /// Returns what set-ups wait for the end of; `None` where they need not wait.
-    pub(super) fn gate(&self, gate: Gate) -> Option<&OwnedFd> {
-        match gate {
-            Gate::Modules => self.launch.ready.as_ref(),
-            Gate::Disks => self.launch.disks.as_ref(),
+    pub(super) fn gate(&self) -> Option<&OwnedFd> {
+        self.launch.ready.as_ref()
+    }
+
+    /// Notes before the first start which of the board's disks are not there, a bit for each `mount` line.
+    pub(super) fn begin_disks(&mut self, missing: u8) {
+        self.missing_disks = missing;
+    }
+
+    /// Some of the board's disks are there and others are not: what has paths on one that went, or on one that is another now,
+    /// stops, and what has all its disks starts.
+    pub(super) fn set_disks(&mut self, cx: &Context, missing: u8, replaced: u8) {
+        let changed = self.missing_disks ^ missing | replaced;
+        self.missing_disks = missing;
+        let config = cx.config.clone();
+        let mut whole = WorkloadSet::EMPTY;
+        for (index, workload) in config.get().workloads.iter().enumerate() {
+            let disks = config.get().disks_of(workload);
+            if disks & changed & (missing | replaced) != 0 {
+                self.report(cx, index, Event::Lacks(Part::Disks));
+            }
+            if disks & changed != 0 && disks & missing == 0 {
+                whole.insert(index);
+            }
         }
+        self.supervisor.has_part(config.get(), whole, Part::Disks, cx.now());
+    }
+
+    /// Returns where the first disk that a workload lacks stands among the `mount` lines.
+    pub(super) fn missing_disk(&self, config: &Config<'_>, workload: &Workload<'_>) -> Option<usize> {
+        let lacks = config.disks_of(workload) & self.missing_disks;
+        (lacks != 0).then(|| lacks.trailing_zeros() as usize)
     }
 
     /// Whether a helper sets a workload up, and not PID 1 itself.
@@ -275,6 +292,11 @@ impl Workloads {
         if self.must_wait(cx, index) {
             self.slots[slot].is_deferred = true;
             return;
+        }
+        let workload = &cx.config.get().workloads[index];
+        // What runs as the board goes down has no time to wait: its set-up tells what it lacks.
+        if workload.supervision.at_stop_ms == 0 && self.missing_disk(cx.config.get(), workload).is_some() {
+            return self.supervisor.put_back(cx.config.get(), index, Part::Disks, cx.now());
         }
         if !self.has_devices(cx, index) {
             self.slots[slot].is_deferred = true;

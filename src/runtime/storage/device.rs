@@ -5,10 +5,11 @@ use crate::os::files::read_file;
 use crate::os::path::{Path, access, open};
 use crate::os::wait::timespec_from_ms;
 use core::mem::MaybeUninit;
-use heapless::String;
+use heapless::{String, Vec};
 use hilum::config::Source;
 use hilum::fixed_string::append;
 use hilum::storage::{START_BYTES, Superblock, table};
+use hilum::uevent::Uevent;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Access, Mode, OFlags, RawDir, readlinkat_raw};
@@ -26,77 +27,94 @@ const DEVICES: &str = "/sys/class/block";
 /// nobody where the kernel does not poll for it.
 const LOOK_MS: u64 = 1_000;
 
-/// Gives the path of the block device that is meant, when it is there. `waits` is called once, where it is not there yet.
+/// The block devices that a line means: one, none, or the first two of several. Who takes one of several may take the wrong one.
+pub(super) type Devices = Vec<Name, 2>;
+
+/// Gives the path of the block device that is meant, when it is there.
 ///
 /// # Errors
-/// ENOENT where it has not appeared in `wait_ms` milliseconds, ECANCELED when `down` can be read; the kernel's.
-pub(crate) fn find(
-    source: Source<'_>,
-    wait_ms: u64,
-    down: Option<BorrowedFd<'_>>,
-    waits: impl FnOnce(),
-) -> Result<Name, Errno> {
+/// ENOENT where it has not appeared in `wait_ms` milliseconds, ENOTUNIQ where there are two of it; the kernel's.
+pub(crate) fn find(source: Source<'_>, wait_ms: u64) -> Result<Name, Errno> {
     let until = monotonic_ms() + wait_ms;
-    if let Some(name) = look(source) {
-        return Ok(name);
-    }
-    if wait_ms == 0 {
-        return Err(Errno::NOENT);
-    }
-    // From here on nothing is missed: what comes while it looks a second time waits in the socket.
-    let events = events()?;
-    if let Some(name) = look(source) {
-        return Ok(name);
-    }
-    waits();
+    let mut arrivals = None;
     loop {
-        let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) else { return Err(Errno::NOENT) };
-        let down = down.unwrap_or(events.as_fd());
-        let mut places = [PollFd::new(&events, PollFlags::IN), PollFd::from_borrowed_fd(down, PollFlags::IN)];
-        let Ok(ready) = poll(&mut places, Some(&timespec_from_ms(left.min(LOOK_MS)))) else { continue };
-        let is_down = !places[1].revents().is_empty() && down.as_raw_fd() != events.as_raw_fd();
-        if is_down {
-            return Err(Errno::CANCELED);
+        let mut found = look(source);
+        match (found.pop(), found.is_empty()) {
+            (Some(device), true) => return Ok(device),
+            (Some(_), false) => return Err(Errno::NOTUNIQ),
+            (None, _) => {}
         }
-        if (ready == 0 || has_block_device(&events))
-            && let Some(name) = look(source)
-        {
-            return Ok(name);
+        if monotonic_ms() >= until {
+            return Err(Errno::NOENT);
+        }
+        match &arrivals {
+            // From here on nothing is missed: what comes while it looks a second time waits in the socket.
+            None => arrivals = Some(Arrivals::hear()?),
+            Some(arrivals) => arrivals.wait(until, None),
         }
     }
 }
 
-/// A socket that gets what the kernel tells of devices (`lib/kobject_uevent.c`). Their nodes are there before.
-fn events() -> Result<OwnedFd, Errno> {
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(KOBJECT_UEVENT))?;
-    // The kernel's own group.
-    bind(&socket, &SocketAddrNetlink::new(0, 1))?;
-    Ok(socket)
-}
+/// What the kernel tells of devices (`lib/kobject_uevent.c`). Their nodes are there before.
+pub(super) struct Arrivals(OwnedFd);
 
-/// Reads what waits; gives whether any of it is about a block device. A message that was lost counts as one.
-fn has_block_device(events: &OwnedFd) -> bool {
-    const SUBSYSTEM: &[u8] = b"\0SUBSYSTEM=block\0";
-    let mut found = false;
-    loop {
-        let mut message = [0_u8; 4096];
-        match recv(events, &mut message[..], RecvFlags::DONTWAIT) {
-            Ok((length, _)) => {
-                found |= message[..length.min(4096)].windows(SUBSYSTEM.len()).any(|part| part == SUBSYSTEM);
+impl Arrivals {
+    /// Hears from now on.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(super) fn hear() -> Result<Self, Errno> {
+        let socket =
+            socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(KOBJECT_UEVENT))?;
+        // The kernel's own group.
+        bind(&socket, &SocketAddrNetlink::new(0, 1))?;
+        Ok(Self(socket))
+    }
+
+    /// Waits until a block device may be there that was not, until `until` at most, or until `down` can be read.
+    pub(super) fn wait(&self, until: u64, down: Option<BorrowedFd<'_>>) {
+        let look_at = until.min(monotonic_ms() + LOOK_MS);
+        while let Some(left) = look_at.checked_sub(monotonic_ms()).filter(|left| *left > 0) {
+            let down = down.unwrap_or(self.0.as_fd());
+            let mut places = [PollFd::new(&self.0, PollFlags::IN), PollFd::from_borrowed_fd(down, PollFlags::IN)];
+            let Ok(_) = poll(&mut places, Some(&timespec_from_ms(left))) else { continue };
+            let is_down = !places[1].revents().is_empty() && down.as_raw_fd() != self.0.as_raw_fd();
+            if is_down || self.has_block_device() {
+                return;
             }
-            Err(Errno::INTR) => {}
-            Err(Errno::NOBUFS) => found = true,
-            Err(_) => return found,
+        }
+    }
+
+    /// Reads what waits; gives whether any of it is about a block device. A message that was lost counts as one.
+    fn has_block_device(&self) -> bool {
+        let mut found = false;
+        loop {
+            let mut message = [0_u8; 4096];
+            match recv(&self.0, &mut message[..], RecvFlags::DONTWAIT) {
+                Ok((length, _)) => {
+                    let event = message.get(..length).and_then(Uevent::read);
+                    found |= event.is_some_and(|event| event.is_of("block"));
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::NOBUFS) => found = true,
+                Err(_) => return found,
+            }
         }
     }
 }
 
-/// The device, where it is there now.
-fn look(source: Source<'_>) -> Option<Name> {
+/// What is there now of the devices that are meant.
+pub(super) fn look(source: Source<'_>) -> Devices {
+    let mut found = Devices::new();
     if let Source::Path(path) = source {
-        return access(path, Access::EXISTS).ok().and_then(|()| Name::try_from(path).ok());
+        if let (Ok(()), Ok(name)) = (access(path, Access::EXISTS), Name::try_from(path)) {
+            let _ = found.push(name);
+        }
+        return found;
     }
-    let folder = open(DEVICES, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let Ok(folder) = open(DEVICES, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) else {
+        return found;
+    };
     let mut buffer = [MaybeUninit::uninit(); 2048];
     let mut entries = RawDir::new(&folder, &mut buffer);
     while let Some(Ok(entry)) = entries.next() {
@@ -115,17 +133,21 @@ fn look(source: Source<'_>) -> Option<Name> {
                 Superblock::read(&start[..length]).is_some_and(|found| found.is(source))
             }
         };
-        if is_it {
-            return Some(path);
+        if is_it && (found.push(path).is_err() || found.is_full()) {
+            return found;
         }
     }
-    None
+    found
 }
 
 /// Reads the first bytes of a device.
+///
+/// # Errors
+/// The kernel's, and EIO where a part of them cannot be read.
 pub(super) fn start_of(path: &str, start: &mut [u8]) -> Result<usize, Errno> {
     let device = open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?;
-    rustix::io::pread(&device, start, 0)
+    let length = rustix::io::pread(&device, &mut *start, 0)?;
+    if length < start.len() { Err(Errno::IO) } else { Ok(length) }
 }
 
 /// Whether the device with this name is a partition with this id.

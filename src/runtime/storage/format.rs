@@ -32,7 +32,8 @@ pub(super) fn repair(device: &Name) -> Result<u32, Errno> {
 /// Writes a new and empty filesystem.
 ///
 /// # Errors
-/// ENOENT where the image has no blueprint of it, ENOSPC where the device is too small, the device's own.
+/// ENOENT where the image has no blueprint of it, ENOSPC where the device is too small, the device's own: then nothing was
+/// written.
 pub(super) fn format(mount: &SystemMount<'_>, device: &Name) -> Result<u32, Errno> {
     /// Zeros are written in helpings of so many bytes.
     const HELPING: usize = 16 * 1024;
@@ -41,9 +42,22 @@ pub(super) fn format(mount: &SystemMount<'_>, device: &Name) -> Result<u32, Errn
     let mut file = [0; 64 * 1024];
     let length = read_file(&path, &mut file)?;
     let blueprint = Blueprint::read(&file[..length]).ok_or(Errno::INVAL)?;
-    let disk = open(device.as_str(), OFlags::WRONLY | OFlags::EXCL | OFlags::CLOEXEC, Mode::empty())?;
+    let disk = open(device.as_str(), OFlags::RDWR | OFlags::EXCL | OFlags::CLOEXEC, Mode::empty())?;
     if seek(&disk, SeekFrom::End(0))? < blueprint.bytes {
         return Err(Errno::NOSPC);
+    }
+    // A device that cannot be read may only have a bad cable, and what is on it may be good: nothing is written before
+    // everything was read that it is written over.
+    let mut old = [0; HELPING];
+    for part in blueprint {
+        let (mut at, end) = (part.at, part.at + u64::from(part.length));
+        while at < end {
+            let room = HELPING.min((end - at) as usize);
+            match rustix::io::pread(&disk, &mut old[..room], at)? {
+                0 => return Err(Errno::IO),
+                count => at += count as u64,
+            }
+        }
     }
     let zeros = [0; HELPING];
     for part in blueprint {

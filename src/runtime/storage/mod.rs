@@ -12,17 +12,21 @@ use crate::console::Console;
 use crate::os::clock::monotonic_ms;
 use crate::os::deadline::with_timeout;
 use crate::os::errno::describe;
+use crate::os::files::read_file;
 use crate::os::path::{Path, open};
-use crate::os::wait::{poll_fd, timespec_from_ms};
+use crate::os::wait::poll_fd;
 use core::fmt;
-use device::start_of;
-use hilum::config::{Config, MountFallback, Source, SystemMount, Workload, limits};
-use hilum::storage::{MountDecision, Reason, START_BYTES, Superblock, decide, decide_refused};
+use device::{Arrivals, Devices, look, start_of};
+use hilum::config::{Config, MountFallback, Source, SystemMount};
+use hilum::fixed_string::text;
+use hilum::storage::{
+    MountDecision, MountEntry, Reason, Refusal, START_BYTES, Superblock, decide, decide_refused, entries,
+};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, statx};
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, statfs, statx};
 use rustix::io::Errno;
-use rustix::mount::MountFlags;
+use rustix::mount::{MountFlags, UnmountFlags, unmount};
 
 /// Milliseconds that the kernel has for a mount: it may have a journal to replay.
 const MOUNT_MS: u64 = 30_000;
@@ -31,24 +35,115 @@ const REPAIR_MS: u64 = 120_000;
 /// Milliseconds that a workload's own disk may take to appear.
 pub(crate) const ROOT_MS: u64 = 5_000;
 
-/// Mounts every filesystem of the board, until `down` can be read: then what has begun is finished, and nothing more is. With
-/// `waits` a device that is not there is waited for.
-pub(crate) fn mount_all(config: &Config<'_>, waits: bool, down: Option<BorrowedFd<'_>>, console: &mut Console) {
-    let mounts = &config.system.mounts;
-    // Those that are there first: one that is waited for holds the others up no longer than the order of folders asks.
-    let mut is_tried = [false; limits::SYSTEM_MOUNTS];
-    for (index, mount) in mounts.iter().enumerate() {
-        let is_inside = mounts[..index].iter().any(|outer| outer.holds(mount.target) && !is_mounted(outer));
-        let is_there = Source::of(mount.source).is_some_and(|source| find(source, 0, None, || {}).is_ok());
-        if !is_inside && is_there && !is_mounted(mount) && !is_readable(down) {
-            is_tried[index] = true;
-            mount_one(mount, down, console);
+/// One look at all lines. What is a set of them has a bit for each.
+struct Pass<'a> {
+    mounts: &'a [SystemMount<'a>],
+    /// When it began, and whether a device that is not there is waited for.
+    began: u64,
+    waits: bool,
+    /// Lines of which it was said that they wait, and those that need not be spoken of any more.
+    waiting: u8,
+    told: u8,
+    /// Lines whose device is there and cannot be mounted.
+    refused: u8,
+    arrivals: Option<Arrivals>,
+}
+
+/// Mounts every filesystem of the board that can be had, but for those of `refused`, a bit for each line, until `down` can be
+/// read: then what has begun is finished, and nothing more is. With `waits` a device that is not there is waited for, as long as
+/// its line says. Returns `refused` and the lines whose device is there and cannot be mounted.
+pub(crate) fn mount_all(
+    config: &Config<'_>,
+    waits: bool,
+    refused: u8,
+    down: Option<BorrowedFd<'_>>,
+    console: &mut Console,
+) -> u8 {
+    let (mounts, began) = (&config.system.mounts, monotonic_ms());
+    let mut pass = Pass { mounts, began, waits, waiting: 0, told: 0, refused, arrivals: None };
+    loop {
+        let mut until = u64::MAX;
+        for index in 0..mounts.len() {
+            if !is_readable(down) {
+                until = until.min(pass.mount(index, console));
+                // The next one may be waited for.
+                console.flush_blocking();
+            }
+        }
+        if is_readable(down) {
+            let given_up = mounts.iter().enumerate().filter(|(index, _)| pass.waiting & !pass.told & 1 << index != 0);
+            given_up.for_each(|(_, mount)| print_source(console, mount, Errno::CANCELED, ": shutting down"));
+            return pass.refused;
+        }
+        match &pass.arrivals {
+            _ if until == u64::MAX => return pass.refused,
+            // From here on nothing is missed: what comes while it looks a second time waits in the socket.
+            None => match Arrivals::hear() {
+                Ok(arrivals) => pass.arrivals = Some(arrivals),
+                Err(_) => return pass.refused,
+            },
+            Some(arrivals) => arrivals.wait(until, down),
         }
     }
-    for (mount, _) in mounts.iter().zip(is_tried).filter(|(mount, is_tried)| waits && !is_tried && !is_mounted(mount)) {
-        if !is_readable(down) {
-            mount_one(mount, down, console);
+}
+
+impl Pass<'_> {
+    /// Mounts what a line says, where it is there. Returns until when it waits for it; `u64::MAX` if it does not.
+    fn mount(&mut self, index: usize, console: &mut Console) -> u64 {
+        let (mount, bit) = (&self.mounts[index], 1 << index);
+        let is_memory = is_memory(mount);
+        // A folder of a filesystem that is not there would be covered by that later.
+        let lacks_outer = || self.mounts[..index].iter().any(|outer| outer.holds(mount.target) && !is_mounted(outer));
+        if self.refused & bit != 0 || (is_mounted(mount) && !is_memory) || lacks_outer() {
+            return u64::MAX;
         }
+        let found = Source::of(mount.source).map_or(Devices::new(), look);
+        let is_good = match found.as_slice() {
+            [device] => {
+                // That it exists already is the usual case, and that it could not be made shows at the mount.
+                let _ = crate::os::path::mkdir(mount.target, Mode::from_raw_mode(0o755));
+                if is_memory {
+                    detach(mount);
+                }
+                mount_device(mount, device, console)
+            }
+            [one, other, ..] => {
+                console.error(format_args!(
+                    "mount {}: {}: both {one} and {other} have it; rename one of them",
+                    mount.target, mount.source
+                ));
+                false
+            }
+            [] => return self.missing(mount, bit, is_memory, console),
+        };
+        self.told |= bit;
+        if !is_good {
+            self.refused |= bit;
+            fall_back(mount, console);
+        }
+        u64::MAX
+    }
+
+    /// The device of a line is not there. Returns until when it is waited for.
+    fn missing(&mut self, mount: &SystemMount<'_>, bit: u8, is_memory: bool, console: &mut Console) -> u64 {
+        let until = self.began + u64::from(mount.wait_ms);
+        if self.waits && until > monotonic_ms() {
+            if self.waiting & bit == 0 && self.arrivals.is_some() {
+                self.waiting |= bit;
+                let seconds = mount.wait_ms.div_ceil(1_000);
+                console.error(format_args!("mount {}: waiting up to {seconds} s for {}", mount.target, mount.source));
+            }
+            return until;
+        }
+        let is_first = self.waits && self.told & bit == 0;
+        if is_first {
+            print_source(console, mount, Errno::NOENT, "");
+        }
+        if is_first || (mount.fallback == MountFallback::Tmpfs && !is_memory) {
+            fall_back(mount, console);
+        }
+        self.told |= bit;
+        u64::MAX
     }
 }
 
@@ -56,28 +151,25 @@ fn is_readable(down: Option<BorrowedFd<'_>>) -> bool {
     down.is_some_and(|down| poll_fd(down, PollFlags::IN, 0) == Ok(true))
 }
 
-/// Mounts one, or does what the line says for the case that it cannot be had.
-fn mount_one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Console) {
-    // That it exists already is the usual case, and that it could not be made shows at the mount.
-    let _ = crate::os::path::mkdir(mount.target, Mode::from_raw_mode(0o755));
-    if !one(mount, down, console) {
-        match mount.fallback {
-            MountFallback::Stop => {
-                console.error(format_args!("mount {}: not mounted; workloads that use it do not start", mount.target));
-            }
-            MountFallback::Tmpfs => {
-                match rustix::mount::mount(c"tmpfs", Path(mount.target), c"tmpfs", flags(mount, false), c"mode=0755") {
-                    Ok(()) => console.error(format_args!(
-                        "mount {}: using tmpfs instead; data will not survive a reboot",
-                        mount.target
-                    )),
-                    Err(errno) => console.error(format_args!("mount {}: tmpfs: {}", mount.target, describe(errno))),
-                }
-            }
-        }
+/// Does what the line says for the case that it cannot be had.
+fn fall_back(mount: &SystemMount<'_>, console: &mut Console) {
+    let target = mount.target;
+    if mount.fallback == MountFallback::Stop {
+        return console.error(format_args!("mount {target}: not mounted; workloads that use it wait for it"));
     }
-    // The next one may be waited for.
-    console.flush_blocking();
+    let _ = crate::os::path::mkdir(target, Mode::from_raw_mode(0o755));
+    match rustix::mount::mount(c"tmpfs", Path(target), c"tmpfs", flags(mount, false), c"mode=0755") {
+        Ok(()) => {
+            console.error(format_args!("mount {target}: using tmpfs instead; data will not survive a reboot"));
+        }
+        Err(errno) => console.error(format_args!("mount {target}: tmpfs: {}", describe(errno))),
+    }
+}
+
+/// Takes away what is mounted on the folder of this line, with all that is mounted in it: at once for who looks there now, and
+/// for whoever has something open when that is closed (MNT_DETACH, umount2(2)).
+pub(crate) fn detach(mount: &SystemMount<'_>) {
+    let _ = unmount(Path(mount.target), UnmountFlags::DETACH);
 }
 
 /// Whether something is mounted on the folder of this line.
@@ -86,38 +178,59 @@ pub(crate) fn is_mounted(mount: &SystemMount<'_>) -> bool {
     found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// Waits until every disk that a workload has a path on is mounted, or no more will be: `disks` ends then.
-pub(crate) fn await_disks(config: &Config<'_>, workload: &Workload<'_>, disks: &OwnedFd, limit_ms: u64) {
-    let until = monotonic_ms() + limit_ms;
-    let Ok(table) = mount_table() else { return };
-    while !config.all_disks(workload, is_mounted) {
-        let Some(left) = until.checked_sub(monotonic_ms()).filter(|left| *left > 0) else { return };
-        let mut places = [PollFd::new(&table, PollFlags::PRI), PollFd::new(disks, PollFlags::IN)];
-        let polled = poll(&mut places, Some(&timespec_from_ms(left)));
-        if polled.is_ok() && !places[1].revents().is_empty() {
-            return;
+/// Whether it has memory there instead of its disk.
+fn is_memory(mount: &SystemMount<'_>) -> bool {
+    /// TMPFS_MAGIC (linux/magic.h)
+    const TMPFS: i64 = 0x0102_1994;
+    mount.fallback == MountFallback::Tmpfs
+        && is_mounted(mount)
+        && statfs(Path(mount.target)).is_ok_and(|found| found.f_type == TMPFS)
+}
+
+/// Reads the table of mounts of this process, and hands each of them over. It waits for no disk.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn each_mount(work: &mut dyn FnMut(&MountEntry<'_>)) -> Result<(), Errno> {
+    let table = open("/proc/self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut lines = [0; 4096];
+    loop {
+        // A page holds whole lines: the kernel ends each answer with one (fs/seq_file.c).
+        let count = rustix::io::read(&table, &mut lines)?;
+        if count == 0 {
+            return Ok(());
         }
+        entries(core::str::from_utf8(&lines[..count]).unwrap_or_default()).for_each(|entry| work(&entry));
     }
 }
 
 /// What tells by its exceptional state (POLLPRI) that something was mounted (proc(5), /proc/PID/mounts).
-fn mount_table() -> Result<OwnedFd, Errno> {
+pub(crate) fn mount_table() -> Result<OwnedFd, Errno> {
     open("/proc/self/mounts", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Waits until something is mounted on the folder of this line, by what the kernel says of the table of mounts, and not
-/// for ever.
+/// Waits until something is mounted on the folder of this line, by what the kernel says of the table of mounts.
 ///
 /// # Errors
-/// ETIMEDOUT; the kernel's.
-pub(crate) fn await_mount(mount: &SystemMount<'_>) -> Result<(), Errno> {
-    let until = monotonic_ms() + u64::from(mount.wait_ms) + MOUNT_MS + REPAIR_MS;
+/// ECANCELED when nobody writes to the pipe `reader` any more; the kernel's.
+pub(crate) fn await_mount(mount: &SystemMount<'_>, reader: BorrowedFd<'_>) -> Result<(), Errno> {
     let table = mount_table()?;
     while !is_mounted(mount) {
-        let left = until.checked_sub(monotonic_ms()).filter(|left| *left > 0).ok_or(Errno::TIMEDOUT)?;
-        let _ = poll_fd(table.as_fd(), PollFlags::PRI, left);
+        // A pipe without writers is told whatever is asked for (poll(2)).
+        let places = &mut [PollFd::new(&table, PollFlags::PRI), PollFd::from_borrowed_fd(reader, PollFlags::empty())];
+        if poll(places, None).is_ok() && !places[1].revents().is_empty() {
+            return Err(Errno::CANCELED);
+        }
     }
     Ok(())
+}
+
+/// Whether a device, by its major and minor number, is there and has a medium.
+pub(crate) fn has_medium((major, minor): (u32, u32)) -> bool {
+    let mut digits = [0; 4];
+    // Two numbers of at most ten digits fit.
+    let path = text::<48>(format_args!("/sys/dev/block/{major}:{minor}/size"));
+    read_file(&path, &mut digits).is_ok_and(|length| digits[..length] != *b"0\n")
 }
 
 fn flags(mount: &SystemMount<'_>, is_read_only: bool) -> MountFlags {
@@ -127,64 +240,58 @@ fn flags(mount: &SystemMount<'_>, is_read_only: bool) -> MountFlags {
     flags
 }
 
-/// Mounts one; gives whether it is mounted now.
-fn one(mount: &SystemMount<'_>, down: Option<BorrowedFd<'_>>, console: &mut Console) -> bool {
+/// Mounts what is on a device; gives whether it is mounted now.
+fn mount_device(mount: &SystemMount<'_>, device: &Name, console: &mut Console) -> bool {
     let target = mount.target;
-    let waits = || {
-        let seconds = mount.wait_ms.div_ceil(1_000);
-        console.error(format_args!("mount {target}: waiting up to {seconds} s for {}", mount.source));
-        console.flush_blocking();
-    };
-    let Some(source) = Source::of(mount.source) else { return false };
-    let device = match find(source, mount.wait_ms.into(), down, waits) {
-        Ok(device) => device,
-        Err(errno) => {
-            let why = if errno == Errno::CANCELED { ": shutting down" } else { "" };
-            console.error(format_args!("mount {target}: {}: {}{why}", mount.source, describe(errno)));
-            return false;
-        }
-    };
     let (mut has_repaired, mut is_new) = (false, false);
     loop {
         let mut start = [0; START_BYTES];
-        let length = match start_of(&device, &mut start) {
+        let length = match start_of(device, &mut start) {
             Ok(length) => length,
             Err(errno) => {
-                print_disk(console, mount, &device, format_args!("{}", describe(errno)));
+                print_disk(console, mount, device, format_args!("{}", describe(errno)));
                 return false;
             }
         };
         let found = Superblock::read(start.get(..length).unwrap_or_default());
         let mut decision = decide(mount, found.as_ref(), has_repaired);
-        if matches!(decision, MountDecision::Mount | MountDecision::MountReadOnly(_)) {
-            let is_read_only = decision != MountDecision::Mount;
-            match with_timeout(MOUNT_MS, &mut || attach(mount, &device, is_read_only)) {
+        while let MountDecision::Mount | MountDecision::MountReadOnly(_) = decision {
+            let is_read_only = mount.is_read_only || decision != MountDecision::Mount;
+            match with_timeout(MOUNT_MS, &mut || attach(mount, device, is_read_only)) {
                 Ok(_) => {
                     let replayed = found.is_some_and(|found| found.has_journal) && !is_new;
-                    print_mounted(mount, &device, decision, replayed, console);
-                    if is_new && let Err(errno) = format::grow(mount, &device) {
+                    print_mounted(mount, device, decision, replayed, console);
+                    if is_new && let Err(errno) = format::grow(mount, device) {
                         console.error(format_args!("mount {target}: cannot grow it: {}", describe(errno)));
                     }
                     return true;
                 }
-                Err(errno) if is_damage(errno) => decision = decide_refused(mount, has_repaired),
-                Err(errno) => {
-                    let why =
-                        if errno == Errno::NODEV { ": not in the kernel, or its module is not loaded" } else { "" };
-                    console.error(format_args!("mount {target}: {device} as {}: {}{why}", mount.kind, describe(errno)));
-                    return false;
-                }
+                Err(errno) => match refusal(errno) {
+                    Some(refusal) => decision = decide_refused(mount, refusal, is_read_only, has_repaired),
+                    None => {
+                        let why = match errno {
+                            Errno::NODEV => ": not in the kernel, or its module is not loaded",
+                            _ => "",
+                        };
+                        console.error(format_args!(
+                            "mount {target}: {device} as {}: {}{why}",
+                            mount.kind,
+                            describe(errno)
+                        ));
+                        return false;
+                    }
+                },
             }
         }
         has_repaired = true;
         match decision {
-            MountDecision::Mount => {}
-            MountDecision::MountReadOnly(reason) | MountDecision::Refuse(reason) => {
+            MountDecision::Mount | MountDecision::MountReadOnly(_) => {}
+            MountDecision::Refuse(reason) => {
                 console.error(format_args!("mount {target}: {device} as {}: {reason}", mount.kind));
                 return false;
             }
-            MountDecision::Repair(reason) => repair(mount, &device, reason, console),
-            MountDecision::Reformat(reason) => is_new |= reformat(mount, &device, reason, console),
+            MountDecision::Repair(reason) => repair(mount, device, reason, console),
+            MountDecision::Reformat(reason) => is_new |= reformat(mount, device, reason, console),
         }
     }
 }
@@ -230,9 +337,19 @@ fn attach(mount: &SystemMount<'_>, device: &Name, is_read_only: bool) -> Result<
         .map(|()| 0)
 }
 
-/// What the kernel says of a filesystem that it does not take although it knows its kind.
-fn is_damage(errno: Errno) -> bool {
-    matches!(errno, Errno::UCLEAN | Errno::BADMSG | Errno::INVAL | Errno::IO)
+/// What the kernel's answer says of a filesystem; none where it is about something else, such as a read that failed.
+fn refusal(errno: Errno) -> Option<Refusal> {
+    match errno {
+        Errno::UCLEAN | Errno::BADMSG => Some(Refusal::Damage),
+        Errno::INVAL => Some(Refusal::Unknown),
+        Errno::ACCESS | Errno::ROFS => Some(Refusal::Protected),
+        _ => None,
+    }
+}
+
+/// Says that the device of a line cannot be had.
+fn print_source(console: &mut Console, mount: &SystemMount<'_>, errno: Errno, why: &str) {
+    console.error(format_args!("mount {}: {}: {}{why}", mount.target, mount.source, describe(errno)));
 }
 
 fn print_mounted(

@@ -75,8 +75,6 @@ pub(crate) struct LaunchContext {
     pub(crate) landlock_abi: u32,
     /// It ends when modules, bridges and rules are there; none when that is so.
     pub(crate) ready: Option<OwnedFd>,
-    /// It ends when the board's disks are mounted, or could not be; none when that is so.
-    pub(crate) disks: Option<OwnedFd>,
     /// Whether the board's disks are this process's to mount.
     pub(crate) has_disks: bool,
 }

@@ -8,6 +8,7 @@ mod demo_image;
 mod devices;
 mod escapes;
 mod filter;
+mod kept_disks;
 mod kernels;
 mod limits;
 mod network;

@@ -1,25 +1,82 @@
 //! Disks that come and go while the board runs.
 //!
-//! What others do: systemd starts a mount unit when udev tells of its device, if the unit is wanted by it, and udisks does for a
-//! desktop; mount(8) and a plain init do nothing.
+//! What others do: systemd starts a mount unit when udev tells of its device, where a line has asked for that by
+//! `x-systemd.device-timeout` or `WantedBy=` the device, and stops it, and what has `BindsTo=` it, when the device goes; mount(8)
+//! and other inits mount what is there at boot, and leave a mount whose device is gone.
 
-use super::storage::{board, boot, ext4, section};
-use crate::support::{BOOT, has_line};
+use super::storage::{board, boot, debugfs, ext4, section};
+use crate::support::{BOOT, Booted, has_line};
 use hilum_qemu::Architecture;
+use std::path::{Path, PathBuf};
 
-on_both!(disk_that_comes_after_its_wait_is_mounted);
+on_both!(
+    disk_that_comes_after_its_wait_is_mounted_and_what_waits_for_it_starts,
+    disk_that_drops_off_stops_what_has_paths_there_and_starts_it_again_when_it_returns,
+);
 
-/// systemd: the mount unit has failed by then, and a `.device` that appears starts it again only with `x-systemd.device-timeout`
-/// and `BindsTo`.
-fn disk_that_comes_after_its_wait_is_mounted(arch: Architecture) {
+fn expect(booted: &Booted, text: &str) {
+    booted.vm.console.expect(text, BOOT).unwrap_or_else(|error| panic!("{text}: {error}"));
+}
+
+/// A disk with a file that says which one it is.
+fn disk(scratch: &Path, label: &str, word: &str) -> PathBuf {
+    let (disk, name) = (ext4(&scratch.join(word), label), scratch.join("name"));
+    std::fs::write(&name, word).expect("a file");
+    debugfs(&disk, &format!("write {} name", name.display()));
+    disk
+}
+
+/// systemd: the mount unit has failed by then; the device starts it again where it is wanted by it. What failed for want of the
+/// mount stays down.
+fn disk_that_comes_after_its_wait_is_mounted_and_what_waits_for_it_starts(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
-    let disk = ext4(&scratch.path().join("disk"), "late");
-    let sections = section("data", "do make:/data/new", "mount /late /data rw\nshare user")
-        .replace("restart never", "restart on-failure delay=500ms");
-    let mut booted = boot(arch, &board(arch, "mount LABEL=late /late ext4 wait=300ms", &sections), &[]);
-    booted.vm.console.expect("mount /late: not mounted", BOOT).expect("it does not wait for longer");
-    booted.vm.plug_disk(&disk, "plug").expect("a disk");
+    let late = disk(scratch.path(), "late", "late");
+    let sections = [
+        // One restart would power the board off at once.
+        section("data", "do read:/data/name make:/data/new", "mount /late /data rw\nshare user")
+            .replace("restart never", "restart on-failure delay=10ms limit=1/60s else=poweroff"),
+        section("volume", "do make:/v/new", "volume v /v\nneeds data\nuser 1000"),
+        section("look", "do say:looks", "after data volume"),
+    ];
+    let system = "mount LABEL=late /late ext4 wait=300ms\nvolumes /late/volumes";
+    let mut image = board(arch, system, &sections.concat());
+    image.folder("images/probe/v", 0o755);
+    let mut booted = boot(arch, &image, &[]);
+    expect(&booted, "mount /late: not mounted; workloads that use it wait for it");
+    // What comes after it does not wait for a disk that may never come.
+    expect(&booted, "look | looks");
+    booted.vm.plug_disk(&late, "plug").expect("a disk");
     let console = booted.vm.wait(BOOT).expect("it ends by itself");
     has_line(&console, "hilum: mount /late: ext4 on /dev/vda");
+    has_line(&console, "data | content /data/name late");
     has_line(&console, "data | did make:/data/new 0");
+    has_line(&console, "volume | did make:/v/new 0");
+    assert!(!console.contains("ENOTBLK") && !console.contains("restart"), "{console}");
+}
+
+/// systemd: what has `BindsTo=` the mount unit stops with it; it starts again by hand, or where the device wants it.
+fn disk_that_drops_off_stops_what_has_paths_there_and_starts_it_again_when_it_returns(arch: Architecture) {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let (first, second) = (disk(scratch.path(), "data", "first"), disk(scratch.path(), "data", "second"));
+    let sections = [
+        section("data", "do read:/data/name sleep:20000", "mount /disk /data rw\nshare user\nstop TERM 100ms"),
+        section("other", "do say:other", ""),
+    ];
+    let system = "mount LABEL=data /disk ext4 wait=20s\nlog /disk/log";
+    let mut booted = boot(arch, &board(arch, system, &sections.concat()), &[]);
+    expect(&booted, "mount /disk: waiting up to 20 s for LABEL=data");
+    booted.vm.plug_disk(&first, "plug").expect("a disk");
+    expect(&booted, "data | content /data/name first");
+    booted.vm.pull_disk("plug", BOOT).expect("it is pulled");
+    expect(&booted, "mount /disk: /dev/vda is gone; workloads that use it stop until it is back");
+    expect(&booted, "workload \"data\": killed by SIGKILL");
+    booted.vm.plug_disk(&second, "plug").expect("a disk");
+    expect(&booted, "data | content /data/name second");
+    let console = booted.vm.wait(BOOT).expect("it ends by itself");
+    assert_eq!(console.matches("workload \"data\": started").count(), 2, "{console}");
+    assert_eq!(console.matches("workload \"other\": started").count(), 1, "{console}");
+    assert!(!console.contains("\"data\": restart"), "{console}");
+    // The log goes on where its disk is.
+    let log = debugfs(&second, "cat log");
+    assert!(log.contains("mount /disk: ext4 on") && log.contains("content /data/name second"), "{log}");
 }

@@ -5,6 +5,7 @@ use super::super::keys::KeyId;
 use super::super::limits;
 use super::super::model::System;
 use super::super::pools::Pools;
+use super::super::source::Source;
 use super::super::span::Span;
 use super::super::supervision::{
     Boots, Check, Control, Health, LogFile, MountFallback, OnDamage, Ready, Supervision, SystemMount, Watchdog,
@@ -19,6 +20,9 @@ const HEALTH: &str = "tcp, file, exec or notify";
 const HEALTH_OPTION: &str = "interval=DURATION or failures=COUNT, with a count from 1 to 100";
 const LOG_OPTION: &str = "quiet, or rate=COUNT/DURATION such as rate=100/1s";
 const BOOTS_OPTION: &str = "limit=COUNT, with a count from 1 to 100, or after=DURATION";
+const FILESYSTEM: &str =
+    "the name of a filesystem such as ext4, but not btrfs (it may need several disks) or LUKS (it needs a key)";
+const NAMELESS: &str = "a path or PARTUUID=: the name of this filesystem is not read";
 const MOUNT_OPTION: &str = "ro, exec, wait=DURATION, check=repair|ro|reformat or else=tmpfs|stop";
 const FD: &str = "a descriptor from 3 to 63";
 
@@ -139,7 +143,12 @@ impl<'a> Arguments<'_, 'a> {
         let target = self.take("an absolute path without .., not /", |text| {
             values::path(text).filter(|path| !path.trim_matches('/').is_empty())
         })?;
-        let kind = self.take("the name of a filesystem such as ext4", values::module)?;
+        let kind = self.take(FILESYSTEM, |text| {
+            values::module(text).filter(|kind| !["btrfs", "crypto_LUKS", "luks"].contains(kind))
+        })?;
+        if !Source::of(source).is_some_and(|source| source.is_kept_by(kind)) {
+            return self.error(self.line.words[1].column, Problem::Value(source, NAMELESS));
+        }
         let mut mount = SystemMount {
             source,
             target,

@@ -117,3 +117,28 @@ fn way_down_does_not_wait_for_a_device() {
     supervisor.handle_event(&config, 1, Event::Exited(ExitReason::Exit(0)), 5);
     assert!(actions(&mut supervisor).contains(&Action::Shutdown(ShutdownKind::Poweroff)));
 }
+
+/// At boot a disk may be a moment away: the order of `after` holds, and who asks waits.
+#[test]
+fn what_comes_after_a_workload_waits_for_a_disk_that_is_on_its_way() {
+    let config = board(vec![workload(NEVER, &[], &[1]), workload(NEVER, &[], &[])]);
+    let mut supervisor = Supervisor::new();
+    supervisor.set_awaited(Part::Disks, true);
+    supervisor.begin(&config, false, 0);
+    assert_eq!(actions(&mut supervisor), [Action::Start(1)]);
+    supervisor.put_back(&config, 1, Part::Disks, 0);
+    assert_eq!((supervisor.state(1), actions(&mut supervisor)), (State::Waiting, vec![]));
+    assert!(!supervisor.is_boot_complete(&config));
+    assert_eq!(supervisor.outcome(&config, 1, WorkloadRequest::Start), None);
+    let mut both = WorkloadSet::EMPTY;
+    both.insert(0);
+    both.insert(1);
+    supervisor.has_part(&config, both, Part::Disks, 1);
+    assert_eq!(actions(&mut supervisor), [Action::Start(1)], "in their order");
+    supervisor.put_back(&config, 1, Part::Disks, 2);
+    assert_eq!(actions(&mut supervisor), []);
+    // It will not come for now.
+    supervisor.set_awaited(Part::Disks, false);
+    supervisor.tick(&config, 3);
+    assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+}

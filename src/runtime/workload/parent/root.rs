@@ -25,11 +25,11 @@ pub(crate) fn open(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd,
     let found;
     let path = match Source::of(path) {
         Some(source @ (Source::Label(_) | Source::Uuid(_) | Source::PartUuid(_))) => {
-            found = storage::find(source, storage::ROOT_MS, None, || {})?;
+            found = storage::find(source, storage::ROOT_MS)?;
             found.as_str()
         }
         Some(source) if path.starts_with("/dev/") => {
-            found = storage::find(source, storage::ROOT_MS, None, || {})?;
+            found = storage::find(source, storage::ROOT_MS)?;
             found.as_str()
         }
         _ => path,

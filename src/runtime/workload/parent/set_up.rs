@@ -53,14 +53,15 @@ pub(crate) fn run(
         all(config, workload, plan, waiting, launch, Some(&root));
         return None;
     }
-    let gates = [&launch.ready, &launch.disks].map(|gate| gate.as_ref().map(AsFd::as_fd));
-    let keep = Kept::of([Some(waiting.socket), Some(waiting.report), launch.cgroups.fd()].into_iter().chain(gates));
+    let keep = Kept::of([
+        Some(waiting.socket),
+        Some(waiting.report),
+        launch.cgroups.fd(),
+        launch.ready.as_ref().map(AsFd::as_fd),
+    ]);
     let mut work = || {
         if let Some(ready) = &launch.ready {
             wait(ready, LONGEST_MS);
-        }
-        if let Some(disks) = launch.disks.as_ref().filter(|_| launch.has_disks) {
-            storage::await_disks(config, workload, disks, LONGEST_MS);
         }
         all(config, workload, plan, waiting, launch, None);
         0
@@ -87,7 +88,7 @@ fn cached_root(config: &Config<'_>, workload: &Workload<'_>, has_disks: bool) ->
         || !workload.network.links.is_empty()
         || !workload.isolation.volumes.is_empty()
         || config.pools.of(workload.isolation.devices).iter().any(Device::is_searched)
-        || (has_disks && config.needs_disks(workload))
+        || (has_disks && config.disks_of(workload) != 0)
         || binds.any(|bind| root::open_cached(bind.source, OFlags::empty()).is_err());
     if waits { None } else { root::open_cached_dir(workload.root) }
 }

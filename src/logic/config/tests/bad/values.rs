@@ -18,7 +18,22 @@ const OF_THE_BOARD: &[(&str, &str)] = &[
     ("control socket", "3:9: found \"socket\", expected off, or the absolute path of the socket"),
     ("boots /data/boots 3", "3:19: found \"3\", expected limit=COUNT, with a count from 1 to 100, or after=DURATION"),
     ("mount /dev/vda data ext4", "3:16: found \"data\", expected an absolute path without .., not /"),
-    ("mount /dev/vda /data", "3:21: \"mount\" needs the name of a filesystem such as ext4"),
+    (
+        "mount /dev/vda /data",
+        "3:21: \"mount\" needs the name of a filesystem such as ext4, but not btrfs (it may need several disks) or LUKS (it needs a key)",
+    ),
+    (
+        "mount /dev/vda /data btrfs",
+        "3:22: found \"btrfs\", expected the name of a filesystem such as ext4, but not btrfs (it may need several disks) or LUKS (it needs a key)",
+    ),
+    (
+        "mount LABEL=data /data squashfs",
+        "3:7: found \"LABEL=data\", expected a path or PARTUUID=: the name of this filesystem is not read",
+    ),
+    (
+        "mount LABEL=data /data exfat",
+        "3:7: found \"LABEL=data\", expected a path or PARTUUID=: the name of this filesystem is not read",
+    ),
     (
         "mount /dev/vda /data ext4 wait=5",
         "3:27: found \"wait=5\", expected ro, exec, wait=DURATION, check=repair|ro|reformat or else=tmpfs|stop",

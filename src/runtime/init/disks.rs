@@ -1,0 +1,282 @@
+//! The board's own disks, as they come and go.
+//!
+//! What is mounted, the kernel's table of mounts says, and nothing else: a change of it comes as an event, whoever made it. It
+//! decides what workloads have. Mounting is a helper's work, because it waits for disks, and so is taking a mount away whose
+//! device is gone; the kernel's word on devices (`uevents.rs`) says when to look.
+
+use super::context::Context;
+use super::log_file::LogFile;
+use super::timeline::Moment;
+use super::token::Token;
+use super::uevents::Heard;
+use super::workloads::Workloads;
+use crate::os::environment::Environment;
+use crate::os::errno::describe;
+use crate::os::helper::{self, Kept, Role};
+use crate::os::wait::await_exit;
+use crate::storage;
+use crate::workload::{LONGEST_MS, wait};
+use hilum::config::limits;
+use hilum::supervise::{ExitReason, Part};
+use hilum::uevent::Action;
+use hilum_sys::{SignalFd, SignalSet};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::process::{Pid, Signal, kill_process};
+
+/// Milliseconds that disks have to finish what was begun, when the board goes down.
+const FINISH_MS: u64 = 10_000;
+const FINISH_STEP_MS: u64 = 50;
+/// How often a helper is made anew that was killed.
+const MAX_TRIES: u8 = 3;
+/// Milliseconds until a helper is tried again that could not be made.
+const AGAIN_MS: u64 = 1_000;
+/// Milliseconds from one look at the devices to the next, however many of them come and go.
+const PAUSE_MS: u64 = 200;
+
+/// What needs no disk goes first.
+const MOUNTER: Role = Role { nice: 10, ..Role::new(c"hilum-disks") };
+const DETACHER: Role = Role::new(c"hilum-detach");
+
+/// The device of a `mount` line: major and minor number, where something is mounted there.
+type Device = Option<(u32, u32)>;
+
+/// The disks. What is a set of `mount` lines has a bit for each.
+pub(super) struct Disks {
+    /// The helper that mounts.
+    mounter: Option<Pid>,
+    /// Whether that is the boot's, which waits as the lines say; and how often it was killed.
+    is_boot: bool,
+    tries: u8,
+    /// The helper that takes mounts away, and which.
+    detacher: Option<Pid>,
+    detaching: u8,
+    /// Tells of a change of the table of mounts.
+    table: Option<OwnedFd>,
+    /// What is mounted, and which of it has a device that was there.
+    devices: [Device; limits::SYSTEM_MOUNTS],
+    present: u8,
+    /// Those whose device is gone and whose mount is not yet.
+    leaving: u8,
+    /// Those whose device was found and cannot be mounted: not tried again before a device has gone.
+    refused: u8,
+    /// Those that have memory instead of their disk.
+    in_memory: u8,
+    /// Whether something has changed: looked at once a turn.
+    has_news: bool,
+    /// Whether devices are to be looked at, and not before when.
+    is_wanted: bool,
+    not_before: u64,
+}
+
+impl Disks {
+    /// Nothing is mounted.
+    pub(super) const fn none() -> Self {
+        Self {
+            mounter: None,
+            is_boot: false,
+            tries: 0,
+            detacher: None,
+            detaching: 0,
+            table: None,
+            devices: [None; _],
+            present: 0,
+            leaving: 0,
+            refused: 0,
+            in_memory: 0,
+            has_news: false,
+            is_wanted: false,
+            not_before: 0,
+        }
+    }
+
+    /// Looks, before the first workload starts, at what is mounted by now. The rest is mounted from the next turn on.
+    pub(super) fn begin(&mut self, cx: &mut Context, workloads: &mut Workloads) {
+        let config = cx.config.clone();
+        let system = &config.get().system;
+        if cx.environment == Environment::Container || system.mounts.is_empty() {
+            return;
+        }
+        match storage::mount_table() {
+            Ok(table) => {
+                let _ = cx.events.watch(table.as_fd(), Token::MountTable);
+                self.table = Some(table);
+            }
+            Err(errno) => cx.console.error(format_args!("disks: {}; none is mounted", describe(errno))),
+        }
+        workloads.begin_disks(self.look(cx));
+        self.is_boot = !system.disks_come_first();
+        self.is_wanted = self.is_boot;
+        workloads.supervisor.set_awaited(Part::Disks, self.is_boot);
+    }
+
+    /// Takes note of the kernel's word on a device.
+    pub(super) fn heard(&mut self, heard: &Heard<'_>) {
+        let action = match heard {
+            Heard::Event(event) if event.is_of("block") => event.action,
+            Heard::Event(_) => return,
+            Heard::Lost => Action::Remove,
+        };
+        if action != Action::Add {
+            self.refused = 0;
+        }
+        (self.has_news, self.is_wanted) = (true, true);
+    }
+
+    /// Takes note of a change of the table of mounts.
+    pub(super) fn table_changed(&mut self) {
+        self.has_news = true;
+    }
+
+    /// Returns when [`Self::tick`] has something to do.
+    pub(super) fn deadline(&self, cx: &Context) -> Option<u64> {
+        let detaches = self.leaving != 0 && self.detacher.is_none();
+        (!cx.is_deferring() && (self.has_news || detaches || self.may_mount())).then_some(self.not_before)
+    }
+
+    fn may_mount(&self) -> bool {
+        self.is_wanted && self.mounter.is_none() && self.leaving == 0 && self.table.is_some()
+    }
+
+    /// Acts on what has changed since the last turn.
+    pub(super) fn tick(&mut self, cx: &mut Context, workloads: &mut Workloads) {
+        if core::mem::take(&mut self.has_news) {
+            let before = self.devices;
+            let missing = self.look(cx);
+            let is_another = |(old, new): (&Device, &Device)| old.is_some() && new.is_some() && old != new;
+            let replaced = before.iter().zip(&self.devices).enumerate();
+            let replaced = replaced.fold(0, |all, (index, pair)| all | u8::from(is_another(pair)) << index);
+            workloads.set_disks(cx, missing, replaced);
+            self.is_wanted &= self.is_boot || (missing | self.in_memory) & !self.refused != 0;
+        }
+        if cx.is_deferring() || cx.now() < self.not_before {
+            return;
+        }
+        if self.leaving != 0 && self.detacher.is_none() {
+            self.detach(cx);
+        }
+        if self.may_mount() {
+            self.mount(cx, workloads);
+        }
+    }
+
+    /// Looks at what is mounted, and at its devices. Returns the lines that have nothing, or whose device is gone.
+    fn look(&mut self, cx: &mut Context) -> u8 {
+        let (config, console) = (cx.config.clone(), &mut cx.console);
+        let mounts = &config.get().system.mounts;
+        let mut devices: [Device; limits::SYSTEM_MOUNTS] = [None; _];
+        let (mut present, mut in_memory) = (0, 0);
+        let looked = storage::each_mount(&mut |entry| {
+            for (index, mount) in mounts.iter().enumerate().filter(|(_, mount)| entry.is_at(mount.target)) {
+                let bit = 1 << index;
+                let was_there = self.present & bit != 0 && self.devices[index] == Some(entry.device);
+                let is_there = storage::has_medium(entry.device);
+                if was_there && !is_there && self.leaving & bit == 0 {
+                    self.leaving |= bit;
+                    console.error(format_args!(
+                        "mount {}: {} is gone; workloads that use it stop until it is back",
+                        mount.target, entry.source
+                    ));
+                }
+                devices[index] = Some(entry.device);
+                present = present & !bit | if is_there || was_there { bit } else { 0 };
+                in_memory = in_memory & !bit | if entry.kind == "tmpfs" { bit } else { 0 };
+            }
+        });
+        if let Err(errno) = looked {
+            console.error(format_args!("disks: {}", describe(errno)));
+        }
+        (self.devices, self.present, self.in_memory) = (devices, present, in_memory);
+        let missing = (0..mounts.len()).filter(|index| devices[*index].is_none());
+        missing.fold(self.leaving, |all, index| all | 1 << index)
+    }
+
+    /// Has a helper mount what is there and is not mounted.
+    fn mount(&mut self, cx: &mut Context, workloads: &Workloads) {
+        let (config, ready) = (cx.config.clone(), workloads.gate());
+        let (waits, refused) = (self.is_boot, self.refused);
+        let keep = Kept::of([ready.map(AsFd::as_fd)].into_iter().chain(cx.console.descriptors().map(Some)));
+        let console = &mut cx.console;
+        let mut work = || {
+            console.become_helper();
+            // Disks need the modules.
+            if let Some(ready) = ready {
+                wait(ready, LONGEST_MS);
+            }
+            // Every signal waits from the first instruction of PID 1 on; here one says that the board goes down.
+            let signals = SignalFd::open(SignalSet::of(Signal::TERM.as_raw().unsigned_abs())).ok();
+            let down = signals.as_ref().map(SignalFd::fd);
+            let found = storage::mount_all(config.get(), waits, refused, down, console);
+            console.flush_blocking();
+            i32::from(found & !refused)
+        };
+        match helper::spawn(&MOUNTER, keep, &mut work) {
+            Ok(helper) => {
+                self.mounter = Some(helper.pid);
+                self.is_wanted = false;
+                self.not_before = cx.now() + PAUSE_MS;
+            }
+            Err(_) => self.not_before = cx.now() + AGAIN_MS,
+        }
+    }
+
+    /// Has a helper take away the mounts whose device is gone: nothing starts on them any more.
+    fn detach(&mut self, cx: &Context) {
+        let (config, leaving) = (cx.config.clone(), self.leaving);
+        let mut work = || {
+            let mounts = config.get().system.mounts.iter().enumerate().rev();
+            mounts.filter(|(index, _)| leaving & 1 << index != 0).for_each(|(_, mount)| storage::detach(mount));
+            0
+        };
+        match helper::spawn(&DETACHER, Kept::none(), &mut work) {
+            Ok(helper) => (self.detacher, self.detaching) = (Some(helper.pid), leaving),
+            Err(_) => self.not_before = cx.now() + AGAIN_MS,
+        }
+    }
+
+    /// Takes note of the exit of a process. Returns whether it was a helper of the disks.
+    pub(super) fn exited(
+        &mut self,
+        cx: &mut Context,
+        workloads: &mut Workloads,
+        log_file: &mut LogFile,
+        pid: Pid,
+        end: ExitReason,
+    ) -> bool {
+        let is_it = |helper: &mut Pid| *helper == pid;
+        if self.detacher.take_if(is_it).is_some() {
+            self.leaving &= !self.detaching;
+            // The next one may be there already.
+            (self.has_news, self.is_wanted) = (true, true);
+            log_file.disk_left(cx.config.get(), self.detaching, &mut cx.console);
+            return true;
+        }
+        if self.mounter.take_if(is_it).is_none() {
+            return false;
+        }
+        self.has_news = true;
+        match end {
+            ExitReason::Exit(refused) => self.refused |= refused,
+            // Something has killed it, or memory was short. What it has done can be done again.
+            _ if self.tries < MAX_TRIES => {
+                self.tries += 1;
+                self.is_wanted = true;
+                return true;
+            }
+            _ => {}
+        }
+        self.tries = 0;
+        if core::mem::take(&mut self.is_boot) {
+            workloads.supervisor.set_awaited(Part::Disks, false);
+            cx.timeline.note(Moment::DisksReady);
+        }
+        true
+    }
+
+    /// Lets the helper that mounts finish what it is doing, and no more: a repair that is killed leaves more behind than it
+    /// found.
+    pub(super) fn finish(&mut self) {
+        let Some(pid) = self.mounter else { return };
+        let _ = kill_process(pid, Signal::TERM);
+        await_exit(pid, FINISH_MS, FINISH_STEP_MS);
+    }
+}
