@@ -53,6 +53,8 @@ pub struct HostLink<'a> {
     pub has_dhcp: bool,
     /// Whether it takes an IPv6 address and routers from router advertisements (RFC 4862).
     pub has_slaac: bool,
+    /// `probe`: who has to answer, or it stands back behind other uplinks.
+    pub probe: Option<IpAddr>,
     /// Its addresses.
     pub addresses: Addresses,
     /// Where everything else goes.

@@ -258,11 +258,16 @@ pub fn delete_route(writer: &mut Writer<'_>, index: u32, to: Prefix, gateway: Op
 
 /// Takes a route away that the kernel has made by itself, as `entry` tells.
 pub fn delete_kernel_route(writer: &mut Writer<'_>, entry: &super::RouteEntry) {
-    let Some(to) = entry.to else { return };
+    let Some(to) = entry.to.or_else(|| entry.gateway.map(Prefix::everywhere)) else { return };
     writer.message(RTM_DELROUTE, 0, |writer| {
         writer.put(&[family(to.address), to.length, 0, 0, RT_TABLE_MAIN, entry.protocol, 0, RTN_UNICAST, 0, 0, 0, 0]);
-        put_address(writer, RTA_DST, to.address);
+        if to.length > 0 {
+            put_address(writer, RTA_DST, to.address);
+        }
         writer.number(RTA_OIF, entry.index);
+        if let Some(gateway) = entry.gateway {
+            put_address(writer, RTA_GATEWAY, gateway);
+        }
     });
 }
 

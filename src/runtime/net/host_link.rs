@@ -1,5 +1,6 @@
 //! One of the board's links: whether a line means it, and what is set before and when it comes up.
 
+use super::uplinks::prefer_routers;
 use super::{exchange, index_of, route_socket};
 use crate::os::files::read_file;
 use crate::os::sysctl::set_unless_configured;
@@ -59,6 +60,10 @@ pub(super) fn set_up(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry
     let socket = route_socket()?;
     give_name(&socket, entry.index, link.name)?;
     harden(config, link);
+    let mut links = config.system.network.links.iter();
+    if let Some(place) = links.position(|other| other.name == link.name) {
+        prefer_routers(config, place, false);
+    }
     exchange(&socket, &mut |writer| {
         set_link(writer, entry.index, link.mtu);
         for prefix in &link.addresses {

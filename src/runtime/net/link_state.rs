@@ -1,9 +1,10 @@
 //! What PID 1 knows of the board's links.
 
-use super::dhcp::Running;
+use super::client::Running;
 use crate::os::environment::Environment;
 use hilum::config::{Mac, Prefix, limits};
 use hilum::dhcp::Lease;
+use hilum::router::Names;
 use rustix::fd::OwnedFd;
 
 /// Milliseconds between two lines about what one link refuses: anybody on the wire can have them told.
@@ -36,6 +37,8 @@ pub(super) struct LinkState {
     pub(super) lease_ends_at: Option<u64>,
     /// It was given, or given again, since the carrier came.
     pub(super) is_confirmed: bool,
+    /// Who knows names, by routers and DHCPv6 servers.
+    pub(super) names: Names,
     /// It does not answer its `probe`.
     pub(super) is_silent: bool,
     /// The metrics of the routes of its line and of its lease, while they are set.
@@ -63,6 +66,7 @@ impl LinkState {
         lease: None,
         lease_ends_at: None,
         is_confirmed: false,
+        names: Names::NOTHING,
         is_silent: false,
         own_metric: None,
         lease_metric: None,

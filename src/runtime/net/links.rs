@@ -5,7 +5,7 @@
 //! that asks while there is a carrier ([`super::dhcp`]); what it was given is set here.
 
 use super::advertised::are_heard;
-use super::dhcp::{self, ClientEvent, Running};
+use super::client::{self, ClientEvent, Running, Task};
 use super::host_link::{is_meant, set_up};
 use super::link_state::{HostLinks, LinkState};
 use super::{each_link, route_socket};
@@ -14,11 +14,13 @@ use crate::os::clock::monotonic_ms;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
 use crate::os::turn::{LEASES, LINK_MESSAGES};
-use core::net::IpAddr;
-use hilum::config::{Attachment, Config, LinkMatch, limits};
+use core::net::{IpAddr, Ipv4Addr};
+use hilum::config::{Attachment, Config, HostLink, LinkMatch, limits};
+use hilum::dhcp::NAME_SERVERS;
 use hilum::domains::{SEARCH_BYTES, Search};
 use hilum::fixed_string::append;
 use hilum::netlink::{LinkEntry, Message, Messages};
+use hilum::router::Names;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -75,8 +77,7 @@ impl HostLinks {
 
     /// When [`Self::turn`] has something to do.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        // A link that has no MAC address yet, or never, does not start one.
-        let starts = self.known.iter().filter_map(|known| known.mac.and(known.start_at));
+        let starts = self.known.iter().filter_map(|known| known.start_at);
         starts.chain(self.known.iter().filter_map(|known| known.lease_ends_at)).chain(self.report_at).min()
     }
 
@@ -124,16 +125,19 @@ impl HostLinks {
     ) {
         self.end_leases(config, now, console);
         for (place, (link, known)) in config.system.network.links.iter().zip(&mut self.known).enumerate() {
-            let (Some(mac), true) = (known.mac, known.start_at.is_some_and(|at| at <= now)) else { continue };
-            known.start_at = None;
-            match dhcp::start(known.index, mac, self.empty) {
+            if known.start_at.take_if(|at| *at <= now).is_none() {
+                continue;
+            }
+            let (index, mac) = (known.index, known.mac);
+            let (has_dhcp, has_slaac, probe) = (link.has_dhcp, link.has_slaac, link.probe);
+            match client::start(&Task { index, mac, has_dhcp, has_slaac, probe }, self.empty) {
                 Ok(client) => {
                     watch(client.socket.as_fd(), place);
                     known.client = Some(client);
                 }
                 Err(errno) => {
                     known.start_at = Some(now + AGAIN_MS);
-                    console.info(format_args!("link {}: DHCP client: {}", link.name, describe(errno)));
+                    console.info(format_args!("link {}: {}: {}", link.name, helper_of(link), describe(errno)));
                 }
             }
         }
@@ -172,10 +176,18 @@ impl HostLinks {
                     known.refused = None;
                     self.end_lease(place, link, console);
                 }
+                ClientEvent::Names(names) => known.names = names,
+                ClientEvent::Silent(is_silent) => self.hear_probe(config, place, is_silent, console),
                 ClientEvent::Ended => {
-                    known.client = None;
+                    // The next one knows nothing of what this one has told.
+                    (known.client, known.names) = (None, Names::NOTHING);
                     known.start_at = Some(monotonic_ms() + AGAIN_MS);
-                    console.info(format_args!("link {}: its DHCP client exited; restarting it", link.name));
+                    console.info(format_args!("link {}: its {} exited; restarting it", link.name, helper_of(link)));
+                    if core::mem::take(&mut known.is_silent) {
+                        self.set_routes(config, place, console);
+                        self.move_advertised(config, place);
+                    }
+                    self.write_name_servers(config, console);
                     return false;
                 }
                 ClientEvent::Nothing => continue,
@@ -228,9 +240,14 @@ impl HostLinks {
                 // What was given stays until then, or until its time is over; its routes are the last until it is confirmed.
                 known.client = None;
                 known.refused = None;
-                known.is_confirmed = false;
+                (known.is_confirmed, known.names) = (false, Names::NOTHING);
                 has_changed = true;
-                known.start_at = (link.has_dhcp && entry.has_carrier).then(monotonic_ms);
+                // A link that has no MAC address has nothing to ask servers and routers with.
+                let asks = (link.has_dhcp || link.has_slaac) && known.mac.is_some();
+                known.start_at = (entry.has_carrier && (asks || link.probe.is_some())).then(monotonic_ms);
+                if core::mem::take(&mut known.is_silent) {
+                    self.move_advertised(config, place);
+                }
                 self.set_routes(config, place, console);
             }
         }
@@ -251,25 +268,40 @@ impl HostLinks {
             let mut prefixes = config.system.network.bridges.iter().flat_map(|bridge| &bridge.addresses);
             prefixes.any(|prefix| prefix.contains(*server))
         };
-        let is_good = |server: &IpAddr| !server.is_unspecified() && !server.is_loopback() && !is_behind(server);
-        let mut servers: heapless::Vec<IpAddr, { limits::NAME_SERVERS }> = config.system.network.name_servers.clone();
+        let is_good = |server: &IpAddr| {
+            !server.is_unspecified() && !server.is_loopback() && !server.is_multicast() && !is_behind(server)
+        };
+        // With the index of the link that told of each; 0 for a line.
+        let mut servers: heapless::Vec<(IpAddr, u32), { limits::NAME_SERVERS }> =
+            config.system.network.name_servers.iter().map(|server| (*server, 0)).collect();
         let (mut search, own) = (Search::EMPTY, servers.len());
         // Those of links that stand back count where there are no others.
         for stands_back in [false, true] {
             for known in self.known.iter().filter(|known| known.stands_back() == Some(stands_back)) {
-                let Some(lease) = &known.lease else { continue };
-                for server in lease.name_servers.map(IpAddr::V4).iter().filter(|server| is_good(server)) {
+                let lease = known.lease.as_ref();
+                let by_lease = lease.map_or([Ipv4Addr::UNSPECIFIED; NAME_SERVERS], |lease| lease.name_servers);
+                let by_lease = by_lease.map(IpAddr::V4);
+                let by_router = known.names.servers.map(IpAddr::V6);
+                for server in by_lease.iter().chain(&by_router).filter(|server| is_good(server)) {
                     // As many as there is room for.
-                    let _ = servers.push(*server);
+                    let _ = servers.push((*server, known.index));
                 }
-                lease.search.iter().for_each(|domain| search.push(domain));
+                let searches = lease.map(|lease| &lease.search).into_iter().chain([&known.names.search]);
+                searches.flat_map(Search::iter).for_each(|domain| search.push(domain));
             }
             if servers.len() > own {
                 break;
             }
         }
-        for server in &servers {
-            let _ = append(&mut text, format_args!("nameserver {server}\n"));
+        let links = &config.system.network.links;
+        for (server, index) in &servers {
+            let _ = append(&mut text, format_args!("nameserver {server}"));
+            let is_of_link = matches!(server, IpAddr::V6(address) if address.is_unicast_link_local());
+            let mut known = self.known.iter().zip(links).filter(|(known, _)| is_of_link && known.index == *index);
+            if let Some((_, link)) = known.next() {
+                let _ = append(&mut text, format_args!("%{}", link.name));
+            }
+            let _ = append(&mut text, format_args!("\n"));
         }
         if !search.text().is_empty() {
             let _ = append(&mut text, format_args!("search {}\n", search.text()));
@@ -285,6 +317,11 @@ impl HostLinks {
             console.error(format_args!("{}: {}", hilum::plan::RESOLV.source, describe(errno)));
         }
     }
+}
+
+/// What the process of a link is called.
+const fn helper_of(link: &HostLink<'_>) -> &'static str {
+    if link.has_dhcp { "DHCP client" } else { "helper process" }
 }
 
 /// A socket that hears of links (RTNLGRP_LINK), and of IPv6 addresses and routes (RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE)

@@ -4,8 +4,8 @@
 
 mod advertised;
 mod bridges;
+mod client;
 mod connections;
-mod dhcp;
 mod host_link;
 mod lease;
 mod link_state;

@@ -2,21 +2,25 @@
 //! the lines ([`hilum::uplink`]). And what `hilum net` says of that.
 
 use super::link_state::{HostLinks, LinkState};
-use super::{exchange, route_socket};
+use super::{each, exchange, route_socket};
 use crate::console::Console;
 use crate::os::clock::monotonic_ms;
 use crate::os::errno::describe;
+use crate::os::sysctl::set_unless_configured;
 use core::fmt::Arguments;
 use core::net::IpAddr;
 use hilum::config::{Config, HostLink, Prefix, limits};
 use hilum::dhcp::Lease;
 use hilum::fixed_string::{append, text};
-use hilum::netlink::{add_route, delete_route};
+use hilum::netlink::{List, RouteEntry, add_route, delete_kernel_route, delete_route, list};
+use hilum::router::Names;
 use hilum::uplink::{Standing, Uplink, metric, standing};
 use rustix::io::Errno;
 
 /// Bytes of a line that `hilum net` prints: a lease with its three time servers and its domains.
 const LINE_BYTES: usize = 384;
+/// Routers of one link whose routes are moved.
+const ROUTERS: usize = 8;
 
 /// Gives each route of a lease, in the order in which the kernel takes them: first those to what is on the link, among them
 /// routers outside of the lease's network. A link with a gateway of its own has no default route by a lease.
@@ -102,15 +106,25 @@ impl LinkState {
 
     /// What is known of it as an uplink in one family.
     fn uplink(&self, link: &HostLink<'_>, is_ipv4: bool) -> Uplink {
+        let by_router = !is_ipv4 && !self.names.router.is_unspecified();
         let by_lease = is_ipv4 && self.lease.is_some_and(|lease| lease.default_router().is_some());
         let has_line = link.gateways.iter().any(|gateway| gateway.is_ipv4() == is_ipv4);
         Uplink {
             is_there: self.index != 0,
             has_carrier: self.has_carrier,
-            has_router: has_line || by_lease,
+            has_router: has_line || by_lease || by_router,
             is_silent: self.is_silent,
             is_unconfirmed: !has_line && by_lease && !self.is_confirmed,
         }
+    }
+}
+
+/// Gives default routes of router advertisements that come from now on the metric of the link at `place`.
+pub(super) fn prefer_routers(config: &Config<'_>, place: usize, stands_back: bool) {
+    let link = config.system.network.links.get(place).filter(|link| link.has_slaac);
+    if let (Some(link), Some(metric)) = (link, metric(place, true, stands_back)) {
+        let value = text::<8>(format_args!("{metric}"));
+        set_unless_configured(config, &["net/ipv6/conf/", link.name, "/ra_defrtr_metric"], &value);
     }
 }
 
@@ -123,6 +137,42 @@ impl HostLinks {
         if let Err(errno) = known.set_routes(link, place) {
             console.info(format_args!("link {}: routes: {}", link.name, describe(errno)));
         }
+    }
+
+    /// The probe of the link at `place` has no answer, or has one again: it stands back, or returns.
+    pub(super) fn hear_probe(&mut self, config: &Config<'_>, place: usize, is_silent: bool, console: &mut Console) {
+        let Some((link, probe)) = config.system.network.links.get(place).and_then(|link| Some((link, link.probe?)))
+        else {
+            return;
+        };
+        self.known[place].is_silent = is_silent;
+        let what = if is_silent { "does not answer; other uplinks come first" } else { "answers again" };
+        console.info(format_args!("link {}: {probe} {what}", link.name));
+        self.set_routes(config, place, console);
+        self.move_advertised(config, place);
+    }
+
+    /// Has the default routes of router advertisements come with the metric that the link's state asks for. Those that are
+    /// there are taken away: the link's process has asked its routers to say the same again. A kernel before 5.12 has no
+    /// such setting.
+    pub(super) fn move_advertised(&self, config: &Config<'_>, place: usize) {
+        let (Some(link), Some(known)) = (config.system.network.links.get(place), self.known.get(place)) else { return };
+        if !link.has_slaac {
+            return;
+        }
+        prefer_routers(config, place, known.is_silent);
+        let mut gone: heapless::Vec<RouteEntry, ROUTERS> = heapless::Vec::new();
+        let mut find = |kind: u16, body: &[u8]| {
+            let route = RouteEntry::read(kind, body).filter(|route| route.is_kernels() && route.index == known.index);
+            if let Some(route) = route.filter(|route| route.to.is_none() && route.gateway.is_some()) {
+                let _ = gone.push(route);
+            }
+        };
+        // What has gone by itself is gone.
+        let _ = route_socket().and_then(|socket| each(&socket, &mut |writer| list(writer, List::Routes), &mut find));
+        let _ = route_socket().and_then(|socket| {
+            exchange(&socket, &mut |writer| gone.iter().for_each(|route| delete_kernel_route(writer, route)))
+        });
     }
 
     /// Ends leases whose time is over, which nobody has renewed: a link without a carrier has no client.
@@ -183,6 +233,19 @@ impl HostLinks {
                 }
             }
             lease.search.iter().for_each(|domain| add(format_args!(", search {domain}")));
+            tell(&line);
+        }
+        for (link, known) in links.iter().zip(&self.known).filter(|(_, known)| known.names != Names::NOTHING) {
+            let mut line = text::<LINE_BYTES>(format_args!("router {}:", link.name));
+            let mut add = |words: Arguments<'_>| _ = append(&mut line, words);
+            let names = &known.names;
+            if !names.router.is_unspecified() {
+                add(format_args!(" {}", names.router));
+            }
+            for server in names.servers.iter().filter(|server| !server.is_unspecified()) {
+                add(format_args!(" name server {server}"));
+            }
+            names.search.iter().for_each(|domain| add(format_args!(" search {domain}")));
             tell(&line);
         }
     }

@@ -32,7 +32,7 @@ pub use bpf::{attach_device_filter, load_device_filter};
 pub use confine::{LandlockRules, filter_system_calls, landlock_abi, own_keyring, set_personality};
 pub use double_buffer::{Covariant, DoubleBuffer, ReadGuard};
 pub use entry::Arguments;
-pub use link::{loopback_up, packet_socket};
+pub use link::{bind_to_link, loopback_up, packet_socket};
 pub use memory::release_memory;
 pub use mount::{attach_loop, free_loop, grow_ext4, map_ids, restrict_mount};
 pub use namespaces::{unshare_mount, unshare_network};

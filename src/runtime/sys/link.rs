@@ -11,16 +11,15 @@ use rustix::io::Errno;
 /// SOCK_CLOEXEC and SOCK_NONBLOCK, which are the same on both architectures.
 const CLOEXEC: u32 = 0o2_000_000;
 const NONBLOCK: u32 = 0o4_000;
-/// ETH_P_IP, in the network's byte order.
-const IP: u16 = 0x0800_u16.to_be();
 
-/// Opens a socket that gets the IPv4 frames of the link with this index that `filter` lets pass, and sends whole frames.
+/// Opens a socket that gets the frames of the link with this index that are of `protocol` and that `filter` lets pass, and
+/// sends whole frames. `protocol` is a number of Ethernet, such as 0x0800 for IPv4.
 ///
 /// `filter` is a program of classic BPF, an instruction of eight bytes each (struct sock_filter).
 ///
 /// # Errors
 /// EPERM without CAP_NET_RAW, EAFNOSUPPORT without packet sockets (CONFIG_PACKET), ENODEV without such a link.
-pub fn packet_socket(index: u32, filter: &[[u8; 8]]) -> Result<OwnedFd, Errno> {
+pub fn packet_socket(index: u32, protocol: u16, filter: &[[u8; 8]]) -> Result<OwnedFd, Errno> {
     #[repr(C)]
     struct Program {
         length: u16,
@@ -39,7 +38,7 @@ pub fn packet_socket(index: u32, filter: &[[u8; 8]]) -> Result<OwnedFd, Errno> {
     unsafe { call(__NR_setsockopt, [number, SOL_SOCKET as usize, SO_ATTACH_FILTER as usize, address, size, 0]) }?;
     let place = sockaddr_ll {
         sll_family: AF_PACKET as u16,
-        sll_protocol: IP,
+        sll_protocol: protocol.to_be(),
         sll_ifindex: index as i32,
         sll_hatype: 0,
         sll_pkttype: 0,
@@ -50,6 +49,19 @@ pub fn packet_socket(index: u32, filter: &[[u8; 8]]) -> Result<OwnedFd, Errno> {
     // SAFETY: the kernel reads the structure, which outlives the call.
     unsafe { call(__NR_bind, [number, address, size, 0, 0, 0]) }?;
     Ok(socket)
+}
+
+/// Has a socket send and receive over the link with this index alone.
+///
+/// # Errors
+/// ENOPROTOOPT before Linux 5.0, ENODEV without such a link.
+pub fn bind_to_link(socket: BorrowedFd<'_>, index: u32) -> Result<(), Errno> {
+    /// include/uapi/asm-generic/socket.h
+    const SO_BINDTOIFINDEX: usize = 62;
+    let index = index as i32;
+    let (number, address) = (socket.as_raw_fd() as usize, &raw const index as usize);
+    // SAFETY: the kernel reads a number of four bytes, which outlives the call.
+    unsafe { call(__NR_setsockopt, [number, SOL_SOCKET as usize, SO_BINDTOIFINDEX, address, 4, 0]) }.map(|_| ())
 }
 
 /// Brings the loopback link up in the network namespace that `socket` was made in. Any socket will do.

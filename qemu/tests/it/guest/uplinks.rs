@@ -5,7 +5,10 @@ use super::network::boot;
 use crate::support::BOOT;
 use hilum_qemu::Architecture;
 
-on_both!(name_servers_go_and_return_with_the_cable_of_their_uplink);
+on_both!(
+    name_servers_go_and_return_with_the_cable_of_their_uplink,
+    network_of_ipv6_alone_serves_a_workload_with_resolv
+);
 
 const CONFIG: &str = r#"hilum 1
 [system]
@@ -52,4 +55,58 @@ fn name_servers_go_and_return_with_the_cable_of_their_uplink(arch: Architecture)
     booted.vm.set_cable("card2", false).expect("the card");
     console.expect("a | names: nameserver 10.0.2.3 .", BOOT).expect("those of the first one");
     assert!(!console.text().contains("EEXIST"), "{}", console.text());
+}
+
+/// A network whose router speaks IPv6 alone.
+const IPV6: &str = r#"hilum 1
+[system]
+module virtio_pci
+module virtio_net
+link eth0 slaac
+[workload a]
+root /images/busybox
+exec /bin/busybox sh -c 'b=/bin/busybox; until $b grep -q fd55 /etc/resolv.conf; do $b usleep 100000; done; echo "names: $($b tr "\n" " " < /etc/resolv.conf)."'
+resolv
+restart never
+"#;
+
+/// A router advertisement as a frame: name servers fd55::53 and, of the link, fe80::53, and the domain corp.test (RFC 8106).
+fn advertisement() -> Vec<u8> {
+    let address = |text: &str| text.parse::<std::net::Ipv6Addr>().expect("an address").octets();
+    let mut body = [&[134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0, 25, 5, 0, 0, 0, 0, 14, 16][..]].concat();
+    body.extend_from_slice(&address("fd55::53"));
+    body.extend_from_slice(&address("fe80::53"));
+    body.extend_from_slice(&[31, 3, 0, 0, 0, 0, 14, 16]);
+    body.extend_from_slice(b"\x04corp\x04test\x00\x00\x00\x00\x00\x00");
+    let ends = [address("fe80::1"), address("ff02::1")].concat();
+    let length = u8::try_from(body.len()).expect("it is short");
+    let words = [&ends[..], &[0, 0, 0, length, 0, 0, 0, 58], &body].concat();
+    let sum: u32 = words.chunks(2).map(|word| u32::from(word[0]) << 8 | u32::from(word[1])).sum();
+    let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    body[2..4].copy_from_slice(&sum.to_be_bytes());
+    let outer = [0x33, 0x33, 0, 0, 0, 1, 2, 0, 0, 0, 0, 9, 0x86, 0xdd, 0x60, 0, 0, 0, 0, length, 58, 255];
+    [&outer[..], &ends, &body].concat()
+}
+
+/// systemd-networkd: an address, the router and the name servers of its advertisements.
+fn network_of_ipv6_alone_serves_a_workload_with_resolv(arch: Architecture) {
+    // Each datagram is a frame of the card's wire.
+    let router = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    let own = router.local_addr().expect("its address").port();
+    let card = crate::support::free_port();
+    let words = format!(
+        "-netdev socket,id=net,udp=127.0.0.1:{own},localaddr=127.0.0.1:{card} -device virtio-net-pci,netdev=net,romfile="
+    );
+    let cards: Vec<String> = words.split(' ').map(str::to_owned).collect();
+    let booted = boot(arch, crate::support::USUAL, IPV6, &cards, &[]);
+    let console = &booted.vm.console;
+    let wanted = "a | names: nameserver fd55::53 nameserver fe80::53%eth0 search corp.test .";
+    let until = std::time::Instant::now() + BOOT;
+    while !console.text().contains(wanted) {
+        assert!(std::time::Instant::now() < until, "no names\n{}", console.tail());
+        // QEMU may not be there yet, or the card be down.
+        let _ = router.send_to(&advertisement(), ("127.0.0.1", card));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    assert!(!console.text().contains("no DHCP server"), "{}", console.text());
 }

@@ -13,6 +13,7 @@ mod network_host;
 mod publish;
 mod races;
 mod readiness;
+mod routers;
 mod shutdown;
 mod soak;
 mod streams;

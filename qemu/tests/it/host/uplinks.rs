@@ -127,6 +127,39 @@ fn cable_of_the_first_of_two_static_uplinks_is_pulled_and_the_second_one_is_used
     }
 }
 
+/// systemd-networkd: has nothing of the kind; mwan3 of OpenWrt counts lost pings as this does.
+#[test]
+fn uplink_whose_probe_has_no_answer_stands_back_and_returns() {
+    let host = host_or_return!();
+    let config = format!(
+        "hilum 1\n[system]\ncontrol SOCKET\nlink eth0 192.168.9.2/24 fd09::2/64 via 192.168.9.1 via fd09::1 probe 203.0.113.9\n\
+         link eth1 192.168.10.2/24 fd10::2/64 via 192.168.10.1 via fd10::1 probe fd10::1\n{WORKLOAD}"
+    );
+    let namespace = start(&host, &config);
+    let first = Peer::new(&namespace);
+    let _other = second(&namespace);
+    // Behind the router, as what is probed should be.
+    let answer = |is_there: &str| first.ip(&["address", is_there, "203.0.113.9/32", "dev", "srv"]);
+    answer("add");
+    let console = &namespace.console;
+    for to in ["198.51.100.1", "2001:db8::1"] {
+        goes_by(&namespace, to, "eth0");
+    }
+    answer("del");
+    console.expect("link eth0: 203.0.113.9 does not answer; other uplinks come first", 2 * SOON).expect("that is told");
+    for (to, family) in [("198.51.100.1", "IPv4"), ("2001:db8::1", "IPv6")] {
+        goes_by(&namespace, to, "eth1");
+        says(&host, &format!("uplink eth0 {family}: not used: its probe has no answer"));
+        says(&host, &format!("uplink eth1 {family}: used"));
+    }
+    // What is in its own network stays there.
+    goes_by(&namespace, "192.168.9.7", "eth0");
+    answer("add");
+    console.expect("link eth0: 203.0.113.9 answers again", 2 * SOON).expect("that is told");
+    goes_by(&namespace, "198.51.100.1", "eth0");
+    assert!(!console.text().contains("link eth1: fd10::1 does not answer"), "{}", console.text());
+}
+
 /// Cards as the kernel may find them: their names are those of other lines.
 fn swapped(host: &Host, cards: &[(&str, u8)], lines: &str) -> Namespace {
     let make: String = cards

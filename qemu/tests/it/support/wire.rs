@@ -163,7 +163,16 @@ impl Peer {
         std::fs::write(&file, text).expect("a file");
         let mut command = self.command("radvd");
         command.args(["--nodaemon", "--logmethod", "stderr", "--config"]).arg(&file).arg("--pidfile").arg(&pid_file);
+        self.stop_advertising();
         self.router = Some(command.stderr(Stdio::null()).spawn().expect("radvd"));
+    }
+
+    /// Ends radvd at once: it does not tell that it goes.
+    pub(crate) fn stop_advertising(&mut self) {
+        if let Some(mut router) = self.router.take() {
+            router.kill().expect("it runs");
+            router.wait().expect("it runs");
+        }
     }
 
     pub(crate) fn count(log: &std::path::Path, word: &str) -> usize {

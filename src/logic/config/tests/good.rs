@@ -229,7 +229,7 @@ fn every_key_of_confinement_is_read() {
 fn networks_are_read() {
     use super::super::{Attachment, Config, LinkMatch, parse};
     let text = "hilum 1\n[system]\nlink lan0 mac=52:54:00:12:34:56 mtu=1400 10.0.0.1/24 fd00::1/64 via 10.0.0.254 via fd00::fe\n\
-        link wan dhcp\nlink usb path=/sys/devices/pci0000:00/usb1 up\nbridge br0 10.77.0.1/24 fd77::1/64\nmasquerade br0 wan\n\
+        link wan dhcp probe 9.9.9.9\nlink usb path=/sys/devices/pci0000:00/usb1 up\nbridge br0 10.77.0.1/24 fd77::1/64\nmasquerade br0 wan\n\
         route 10.9.0.0/16 via 10.0.0.9\nnameserver 1.1.1.1 fd00::53\nsysctl net.ipv4.ip_forward 1\n\
         [workload web]\nroot /r\nexec /x\nlink veth br0 10.77.0.2/24 fd77::2/64 via 10.77.0.1 via fd77::1 mac=02:00:00:00:00:07 spoof\n\
         link macvlan lan0 10.0.0.50/24\nlink move usb\npublish 8080:80/tcp\npublish 10.0.0.1:53:53/udp\n\
@@ -240,6 +240,7 @@ fn networks_are_read() {
     let system = &config.system.network;
     assert!(matches!(system.links[0].which, LinkMatch::Mac(mac) if mac.to_string() == "52:54:00:12:34:56"));
     assert_eq!((system.links[0].mtu, system.links[0].addresses.len(), system.links[0].gateways.len()), (1400, 2, 2));
+    assert_eq!((system.links[1].probe, system.links[0].probe), ("9.9.9.9".parse().ok(), None));
     assert!(system.links[1].has_dhcp && matches!(system.links[2].which, LinkMatch::Path(_)));
     assert_eq!((system.routes.len(), system.name_servers.len(), config.system.sysctls.len()), (1, 2, 1));
     let network = &config.workloads[0].network;

@@ -19,12 +19,15 @@ use super::super::pools::Pools;
 use super::arguments::{Arguments, Reported};
 use super::values;
 use consistency::{NEW_ADDRESS, NEW_ROUTE, is_among};
+use core::net::IpAddr;
 use words::{ip, link_name, mac, mtu, prefix, publish, sysctl};
 
 const LINK: &str = "a link's name of at most 15 letters, digits, -, _ and .";
 const PREFIX: &str = "an address with a prefix length such as 10.0.0.2/24 or fd00::2/64";
 const GATEWAY: &str = "a gateway's address after via, one for each family";
-const HOST_LINK: &str = "dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=";
+const HOST_LINK: &str =
+    "dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, probe ADDRESS, mac=, path= or mtu=";
+const PROBED: &str = "the address of a host that answers to ping";
 const INNER_LINK: &str = "an address such as 10.77.0.2/24, via GATEWAY, mac=, mtu= or spoof";
 const KIND: &str = "veth, macvlan, ipvlan or move";
 const PUBLISH: &str = "[ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp, or one range of ports on both sides";
@@ -40,30 +43,21 @@ struct Words<'a> {
     path: Option<&'a str>,
     is_dhcp: bool,
     is_slaac: bool,
+    probe: Option<IpAddr>,
     may_spoof: bool,
+}
+
+/// Whether a host somewhere else can have the address.
+fn can_answer(address: &IpAddr) -> bool {
+    !address.is_unspecified() && !address.is_loopback() && !address.is_multicast()
 }
 
 impl<'a> Arguments<'_, 'a> {
     /// Reads one of the board's keys that this file is about.
     pub(super) fn system_network(&mut self, system: &mut System<'a>) -> Result<(), Reported> {
-        let line = LineNumber(self.line.number);
         let network = &mut system.network;
         match self.key.id {
-            KeyId::Link => {
-                let name = self.take(LINK, link_name)?;
-                let words = self.link_words(HOST_LINK, false)?;
-                let which = match (words.path, words.mac) {
-                    (Some(path), _) => LinkMatch::Path(path),
-                    (None, Some(mac)) => LinkMatch::Mac(mac),
-                    _ => LinkMatch::Name,
-                };
-                let Words { addresses, gateways, mtu, is_dhcp, is_slaac, .. } = words;
-                let link =
-                    HostLink { line, name, which, mtu, has_dhcp: is_dhcp, has_slaac: is_slaac, addresses, gateways };
-                if network.links.push(link).is_err() {
-                    return self.too_many("link lines", limits::HOST_LINKS);
-                }
-            }
+            KeyId::Link => self.host_link(network)?,
             KeyId::Bridge => self.bridge(network)?,
             KeyId::Masquerade => {
                 let (bridge, link) = (self.take(LINK, link_name)?, self.take(LINK, link_name)?);
@@ -100,6 +94,25 @@ impl<'a> Arguments<'_, 'a> {
                     return self.too_many("sysctl lines", limits::SYSCTLS);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// `link NAME WORD...`
+    fn host_link(&mut self, network: &mut SystemNetwork<'a>) -> Result<(), Reported> {
+        let line = LineNumber(self.line.number);
+        let name = self.take(LINK, link_name)?;
+        let words = self.link_words(HOST_LINK, false)?;
+        let which = match (words.path, words.mac) {
+            (Some(path), _) => LinkMatch::Path(path),
+            (None, Some(mac)) => LinkMatch::Mac(mac),
+            _ => LinkMatch::Name,
+        };
+        let Words { addresses, gateways, mtu, is_dhcp, is_slaac, probe, .. } = words;
+        let link =
+            HostLink { line, name, which, mtu, has_dhcp: is_dhcp, has_slaac: is_slaac, probe, addresses, gateways };
+        if network.links.push(link).is_err() {
+            return self.too_many("link lines", limits::HOST_LINKS);
         }
         Ok(())
     }
@@ -184,6 +197,10 @@ impl<'a> Arguments<'_, 'a> {
                 }
                 ("slaac", _) if !is_inner => {
                     words.is_slaac = true;
+                    true
+                }
+                ("probe", _) if !is_inner => {
+                    words.probe = Some(self.take(PROBED, |text| ip(text).filter(can_answer))?);
                     true
                 }
                 ("up", _) if !is_inner => true,

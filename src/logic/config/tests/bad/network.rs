@@ -8,7 +8,7 @@ const OF_THE_BOARD: &[(&str, &str)] = &[
     ("link", "3:5: \"link\" needs a link's name of at most 15 letters, digits, -, _ and ."),
     (
         "link eth0",
-        "3:10: \"link\" needs dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=",
+        "3:10: \"link\" needs dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, probe ADDRESS, mac=, path= or mtu=",
     ),
     (
         "link a-name-of-16-let up",
@@ -18,35 +18,35 @@ const OF_THE_BOARD: &[(&str, &str)] = &[
     ("link eth/0 up", "3:6: found \"eth/0\", expected a link's name of at most 15 letters, digits, -, _ and ."),
     (
         "link eth0 10.0.0.256/24",
-        "3:11: found \"10.0.0.256/24\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=",
+        "3:11: found \"10.0.0.256/24\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, probe ADDRESS, mac=, path= or mtu=",
     ),
     (
         "link eth0 10.0.0.2/33",
-        "3:11: found \"10.0.0.2/33\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=",
+        "3:11: found \"10.0.0.2/33\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, probe ADDRESS, mac=, path= or mtu=",
     ),
     (
         "link eth0 10.0.0.0/24",
-        "3:11: found \"10.0.0.0/24\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=",
+        "3:11: found \"10.0.0.0/24\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, probe ADDRESS, mac=, path= or mtu=",
     ),
     (
         "link eth0 10.0.0.255/24",
-        "3:11: found \"10.0.0.255/24\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=",
+        "3:11: found \"10.0.0.255/24\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, probe ADDRESS, mac=, path= or mtu=",
     ),
     (
         "link eth0 127.0.0.1/8",
-        "3:11: found \"127.0.0.1/8\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=",
+        "3:11: found \"127.0.0.1/8\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, probe ADDRESS, mac=, path= or mtu=",
     ),
     (
         "link eth0 mac=1:2 up",
-        "3:11: found \"mac=1:2\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=",
+        "3:11: found \"mac=1:2\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, probe ADDRESS, mac=, path= or mtu=",
     ),
     (
         "link eth0 mac=01:00:00:00:00:01 up",
-        "3:11: found \"mac=01:00:00:00:00:01\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=",
+        "3:11: found \"mac=01:00:00:00:00:01\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, probe ADDRESS, mac=, path= or mtu=",
     ),
     (
         "link eth0 mtu=10 up",
-        "3:11: found \"mtu=10\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, mac=, path= or mtu=",
+        "3:11: found \"mtu=10\", expected dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, probe ADDRESS, mac=, path= or mtu=",
     ),
     ("link eth0 10.0.0.2/24 via", "3:26: \"link\" needs a gateway's address after via, one for each family"),
     (

@@ -1,0 +1,105 @@
+//! Whether somebody answers to ICMP echo requests (RFC 792, RFC 4443 4): for `probe` of a link.
+//!
+//! | state | no answer, three in a row | answers, three in a row |
+//! |---|---|---|
+//! | answering | silent | - |
+//! | silent | - | answering |
+//!
+//! At first it is answering: a link is used until it is known to be of no use.
+
+/// Bytes of a request: its header, and what tells it from those of others.
+pub const ECHO_BYTES: usize = 16;
+/// Milliseconds between two requests.
+const PAUSE_MS: u64 = 5_000;
+/// So many in a row change the state.
+const IN_A_ROW: u8 = 3;
+
+/// Questions to one address.
+#[derive(Debug)]
+pub struct Echo {
+    is_ipv4: bool,
+    /// What requests of this process have, beside their number.
+    mark: [u8; 8],
+    number: u16,
+    next_at: u64,
+    /// The last request was not answered yet.
+    is_open: bool,
+    /// What was the same so many times in a row, against the state.
+    count: u8,
+    is_silent: bool,
+}
+
+impl Echo {
+    /// Begins at once. `chance` is any number that others do not know.
+    pub const fn new(is_ipv4: bool, chance: u64, now: u64) -> Self {
+        let mark = chance.to_ne_bytes();
+        Self { is_ipv4, mark, number: 0, next_at: now, is_open: false, count: 0, is_silent: false }
+    }
+
+    /// When [`Self::turn`] has something to do, in milliseconds.
+    pub const fn deadline(&self) -> u64 {
+        self.next_at
+    }
+
+    /// Time has passed: the request that is to be sent, if one is, and whether the state has changed.
+    pub fn turn(&mut self, now: u64, request: &mut [u8; ECHO_BYTES]) -> (bool, bool) {
+        if now < self.next_at {
+            return (false, false);
+        }
+        let has_changed = self.is_open && self.count_one(true);
+        self.next_at = now + PAUSE_MS;
+        self.number = self.number.wrapping_add(1);
+        self.is_open = true;
+        *request = [0; ECHO_BYTES];
+        request[0] = if self.is_ipv4 { 8 } else { 128 };
+        request[4..6].copy_from_slice(&self.mark[..2]);
+        request[6..8].copy_from_slice(&self.number.to_be_bytes());
+        request[8..].copy_from_slice(&self.mark);
+        if self.is_ipv4 {
+            // The kernel does it for ICMPv6, whose sum is over addresses as well.
+            let sum = sum(request);
+            request[2..4].copy_from_slice(&sum.to_be_bytes());
+        }
+        (true, has_changed)
+    }
+
+    /// Something has come from the address, in IPv4 with its header (raw(7)): whether the state has changed.
+    pub fn receive(&mut self, packet: &[u8]) -> bool {
+        let header = if self.is_ipv4 { usize::from(packet.first().map_or(0, |byte| byte & 15)) * 4 } else { 0 };
+        let Some(&[kind, _, _, _, a, b, c, d, ref rest @ ..]) = packet.get(header..) else { return false };
+        let is_reply = kind == if self.is_ipv4 { 0 } else { 129 };
+        let is_own = [a, b] == self.mark[..2] && [c, d] == self.number.to_be_bytes() && rest.starts_with(&self.mark);
+        if !is_reply || !is_own || !self.is_open {
+            return false;
+        }
+        self.is_open = false;
+        self.count_one(false)
+    }
+
+    /// Whether nobody answers.
+    pub const fn is_silent(&self) -> bool {
+        self.is_silent
+    }
+
+    fn count_one(&mut self, is_lost: bool) -> bool {
+        self.count = if is_lost == self.is_silent { 0 } else { self.count + 1 };
+        let has_changed = self.count >= IN_A_ROW;
+        if has_changed {
+            (self.count, self.is_silent) = (0, is_lost);
+        }
+        has_changed
+    }
+}
+
+/// The sum of RFC 1071.
+fn sum(bytes: &[u8]) -> u16 {
+    let words = bytes.as_chunks::<2>().0.iter();
+    let mut sum: u32 = words.map(|word| u32::from(u16::from_be_bytes(*word))).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! What routers and DHCPv6 servers say of a link beside addresses and routes, which the kernel takes by itself: name servers
+//! and domains (RFC 8106), and that a DHCPv6 server knows more (the flags of RFC 4861 4.2). That one is asked for it, and for
+//! nothing else (RFC 8415 6.1).
+//!
+//! It is part of the confined process of a link: it reads what anybody on the wire sends.
+
+mod frame;
+mod names;
+
+pub use frame::{QUESTION_BYTES, SOLICITATION_BYTES};
+pub use names::{NAMES_BYTES, Names};
+
+use crate::config::Mac;
+use crate::domains::{self, Domain};
+use core::net::Ipv6Addr;
+use heapless::Vec;
+
+/// Name servers, and domains, that are kept with their times.
+const KEPT: usize = 6;
+/// Milliseconds between the first two questions, and at most (`INF_TIMEOUT` and `INF_MAX_RT` of RFC 8415 7.6).
+const FIRST_PAUSE_MS: u64 = 1_000;
+const LONGEST_PAUSE_MS: u64 = 3_600_000;
+/// How often routers are asked to advertise themselves until one does, and milliseconds between (RFC 4861 10), and before
+/// the first time.
+const SOLICITATIONS: u32 = 3;
+const SOLICIT_PAUSE_MS: u64 = 4_000;
+const SOLICIT_DELAY_MS: u64 = 500;
+/// Seconds after which a server is asked again: where it does not say, and at least (RFC 8415 7.6).
+const REFRESH_S: u32 = 86_400;
+const SHORTEST_REFRESH_S: u32 = 600;
+
+/// What routers of one link have said.
+#[derive(Debug)]
+pub struct Listener {
+    mac: Mac,
+    /// Name servers, and the millisecond at which each is forgotten.
+    servers: Vec<(Ipv6Addr, u64), KEPT>,
+    domains: Vec<(Domain, u64), KEPT>,
+    /// The router for everywhere.
+    router: Option<(Ipv6Addr, u64)>,
+    /// When routers are asked to say it, and how often they are asked still.
+    solicit_at: u64,
+    solicitations: u32,
+    /// A router has said that DHCPv6 servers know more.
+    has_server: bool,
+    /// When they are asked; how often they were; the number of the exchange.
+    ask_at: Option<u64>,
+    tries: u32,
+    id: u32,
+    began: u64,
+    /// What was told last.
+    told: Names,
+}
+
+impl Listener {
+    /// Nothing was heard yet. `chance` is any number; it makes exchanges differ.
+    pub fn new(mac: Mac, chance: u32, now: u64) -> Self {
+        Self {
+            mac,
+            solicit_at: now,
+            solicitations: SOLICITATIONS,
+            servers: Vec::new(),
+            domains: Vec::new(),
+            router: None,
+            has_server: false,
+            ask_at: None,
+            tries: 0,
+            id: chance & 0xff_ffff,
+            began: 0,
+            told: Names::NOTHING,
+        }
+    }
+
+    /// When [`Self::turn`] or [`Self::news`] has something to do, in milliseconds; `None` for never.
+    pub fn deadline(&self) -> Option<u64> {
+        let servers = self.servers.iter().map(|(_, at)| *at);
+        let domains = self.domains.iter().map(|(_, at)| *at);
+        let solicit_at = Some(self.solicit_at).filter(|_| self.solicitations > 0);
+        servers.chain(domains).chain(self.router.map(|(_, at)| at)).chain(self.ask_at).chain(solicit_at).min()
+    }
+
+    /// Asks routers anew, soon: what the kernel makes of their advertisements is to be made again.
+    pub const fn ask_routers(&mut self, now: u64) {
+        (self.solicit_at, self.solicitations) = (now + SOLICIT_DELAY_MS, SOLICITATIONS);
+    }
+
+    /// Time has passed: the length of the frame to routers that is to be sent; 0 for none.
+    pub fn solicit(&mut self, now: u64, frame: &mut [u8; SOLICITATION_BYTES]) -> usize {
+        if self.solicitations == 0 || now < self.solicit_at {
+            return 0;
+        }
+        self.solicitations -= 1;
+        self.solicit_at = now + SOLICIT_PAUSE_MS;
+        *frame = frame::solicitation(self.mac);
+        frame.len()
+    }
+
+    /// A frame has come that may be a router advertisement.
+    pub fn hear(&mut self, now: u64, frame: &[u8]) {
+        let Some(said) = frame::read_advertisement(frame) else { return };
+        self.solicitations = 0;
+        if said.lifetime_s > 0 {
+            self.router = Some((said.router, ends(now, u32::from(said.lifetime_s))));
+        } else {
+            self.router.take_if(|(router, _)| *router == said.router);
+        }
+        let mut options = said.options;
+        while let Some((kind, option)) = frame::next_option(&mut options) {
+            let Some((seconds, rest)) = frame::lifetime(option) else { continue };
+            match kind {
+                frame::NAME_SERVERS => {
+                    rest.as_chunks::<16>().0.iter().for_each(|server| self.keep_server((*server).into(), now, seconds));
+                }
+                frame::DOMAINS => domains::read(rest, &mut |domain| self.keep_domain(domain, now, seconds)),
+                _ => {}
+            }
+        }
+        if said.has_server && !self.has_server {
+            self.begin(now);
+        }
+        self.has_server = said.has_server;
+        if !said.has_server {
+            self.ask_at = None;
+        }
+    }
+
+    /// A datagram has come from a DHCPv6 server.
+    pub fn answer(&mut self, now: u64, datagram: &[u8]) {
+        if !self.has_server || self.tries == 0 {
+            return;
+        }
+        let Some(mut options) = frame::read_reply(self.mac, self.id, datagram) else { return };
+        let mut refresh_s = REFRESH_S;
+        let (mut servers, mut list) = (&[][..], &[][..]);
+        while let Some((kind, data)) = frame::next_option_6(&mut options) {
+            match kind {
+                23 => servers = data,
+                24 => list = data,
+                32 => refresh_s = frame::seconds(data).unwrap_or(REFRESH_S).max(SHORTEST_REFRESH_S),
+                _ => {}
+            }
+        }
+        // What it said is good for as long as it takes to ask again, and once more for that.
+        let seconds = refresh_s.saturating_mul(2);
+        servers.as_chunks::<16>().0.iter().for_each(|server| self.keep_server((*server).into(), now, seconds));
+        domains::read(list, &mut |domain| self.keep_domain(domain, now, seconds));
+        self.begin(ends(now, refresh_s));
+    }
+
+    /// Time has passed: the length of the question that is to be sent; 0 for none.
+    pub fn turn(&mut self, now: u64, question: &mut [u8; QUESTION_BYTES]) -> usize {
+        if self.ask_at.is_none_or(|at| now < at) {
+            return 0;
+        }
+        if self.tries == 0 {
+            self.began = now;
+        }
+        let pause = (FIRST_PAUSE_MS << self.tries.min(12)).min(LONGEST_PAUSE_MS);
+        // A tenth more by chance.
+        self.ask_at = Some(now + pause + pause / 10 * u64::from(self.id & 7) / 7);
+        self.tries += 1;
+        frame::write_question(self.mac, self.id, now - self.began, question)
+    }
+
+    /// Forgets what is over, and gives what is known where that is something else than was given last.
+    pub fn news(&mut self, now: u64) -> Option<Names> {
+        self.servers.retain(|(_, at)| now < *at);
+        self.domains.retain(|(_, at)| now < *at);
+        self.router.take_if(|(_, at)| *at <= now);
+        let mut names = Names::NOTHING;
+        for (place, (server, _)) in names.servers.iter_mut().zip(&self.servers) {
+            *place = *server;
+        }
+        names.router = self.router.map_or(Ipv6Addr::UNSPECIFIED, |(router, _)| router);
+        self.domains.iter().for_each(|(domain, _)| names.search.push(domain));
+        let is_new = names != self.told;
+        self.told = names;
+        is_new.then_some(names)
+    }
+
+    fn begin(&mut self, at: u64) {
+        self.id = self.id.wrapping_mul(1_664_525).wrapping_add(1_013_904_223) & 0xff_ffff;
+        (self.ask_at, self.tries) = (Some(at), 0);
+    }
+
+    fn keep_server(&mut self, server: Ipv6Addr, now: u64, seconds: u32) {
+        if !server.is_unspecified() && !server.is_loopback() && !server.is_multicast() {
+            keep(&mut self.servers, server, now, seconds);
+        }
+    }
+
+    fn keep_domain(&mut self, domain: &str, now: u64, seconds: u32) {
+        if let Ok(domain) = Domain::try_from(domain) {
+            keep(&mut self.domains, domain, now, seconds);
+        }
+    }
+}
+
+/// Keeps something for so many seconds, 0 to forget it; where everything is taken, it is left out.
+fn keep<T: PartialEq>(list: &mut Vec<(T, u64), KEPT>, new: T, now: u64, seconds: u32) {
+    list.retain(|(known, _)| seconds > 0 || *known != new);
+    match list.iter_mut().find(|(known, _)| *known == new) {
+        Some((_, at)) => *at = ends(now, seconds),
+        None if seconds > 0 => _ = list.push((new, ends(now, seconds))),
+        None => {}
+    }
+}
+
+/// When something is over that is good for so many seconds; `u32::MAX` for ever.
+fn ends(now: u64, seconds: u32) -> u64 {
+    if seconds == u32::MAX { u64::MAX } else { now + u64::from(seconds) * 1_000 }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,48 @@
+//! What a link's process tells PID 1 of its routers. PID 1 looks at it as at a stranger's word.
+
+use crate::domains::{SEARCH_BYTES, Search};
+use core::net::Ipv6Addr;
+
+/// Name servers that are told: as many as C libraries ask.
+const SERVERS: usize = crate::config::limits::NAME_SERVERS;
+/// Bytes of it between the two processes.
+pub const NAMES_BYTES: usize = 16 * (SERVERS + 1) + SEARCH_BYTES;
+
+/// Who knows names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Names {
+    /// Name servers; unused places are `::`.
+    pub servers: [Ipv6Addr; SERVERS],
+    /// The router for everywhere; `::` for none.
+    pub router: Ipv6Addr,
+    /// Domains in which names are looked up.
+    pub search: Search,
+}
+
+impl Names {
+    /// Nobody.
+    pub const NOTHING: Self =
+        Self { servers: [Ipv6Addr::UNSPECIFIED; SERVERS], router: Ipv6Addr::UNSPECIFIED, search: Search::EMPTY };
+
+    /// As it is written.
+    pub fn bytes(&self) -> [u8; NAMES_BYTES] {
+        let mut bytes = [0; NAMES_BYTES];
+        let addresses = self.servers.iter().chain([&self.router]);
+        for (place, address) in bytes.as_chunks_mut::<16>().0.iter_mut().zip(addresses) {
+            *place = address.octets();
+        }
+        bytes[NAMES_BYTES - SEARCH_BYTES..].copy_from_slice(&self.search.0);
+        bytes
+    }
+
+    /// Reads what another process wrote.
+    pub fn read(bytes: &[u8; NAMES_BYTES]) -> Self {
+        let mut names = Self::NOTHING;
+        let addresses = names.servers.iter_mut().chain([&mut names.router]);
+        for (address, place) in addresses.zip(bytes.as_chunks::<16>().0) {
+            *address = (*place).into();
+        }
+        names.search.0.copy_from_slice(&bytes[NAMES_BYTES - SEARCH_BYTES..]);
+        names
+    }
+}
