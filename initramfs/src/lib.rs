@@ -17,6 +17,7 @@ pub mod filesystem;
 mod image;
 pub mod kernel;
 mod links;
+pub mod messages;
 pub mod modules;
 mod node;
 pub mod oci;

@@ -8,7 +8,7 @@ use hilum::Architecture;
 use hilum_initramfs::build::Places;
 use hilum_initramfs::description::Description;
 use hilum_initramfs::untrusted::escaped;
-use hilum_initramfs::{Compression, Image, elf, sbom};
+use hilum_initramfs::{Compression, Image, elf, messages, sbom};
 use std::path::{Path, PathBuf};
 
 /// Builds initramfs images for hilum, and checks the board's ELF files.
@@ -60,6 +60,12 @@ enum Command {
         /// The image's name, if the file has several.
         #[arg(long)]
         reference: Option<String>,
+    },
+    /// Explains an error: what it means, and what to do.
+    ExplainError {
+        /// The line that was printed, or the id of an entry of docs/messages.md.
+        #[arg(required = true)]
+        text: Vec<String>,
     },
     /// Checks that an ELF file can be PID 1.
     CheckElf {
@@ -159,6 +165,11 @@ fn run(command: Command) -> Result<()> {
         Command::Inspect { image, architecture, reference } => {
             let container = hilum_initramfs::oci::read(&image, architecture, reference.as_deref())?;
             println!("# {} files and folders\n{}", container.tree.iter().count(), container.lines().trim_end());
+            Ok(())
+        }
+        Command::ExplainError { text } => {
+            let entry = messages::find(messages::PAGE, &text.join(" "));
+            print!("{}", entry.context("no message of docs/messages.md has that text; quote the whole line")?);
             Ok(())
         }
         Command::Sizes { file, largest } => {

@@ -116,7 +116,7 @@ impl Lease {
         } else if !is_hosts(self.address) || !(1..240).contains(&self.address.octets()[0]) || is_edge {
             Some("not a host address")
         } else if !self.all_routes().all(is_good) {
-            Some("no host can be its router, or where a route of it leads")
+            Some("its router, or the gateway of a route, is not a host")
         } else if self.seconds == 0 {
             Some("its duration is 0 s")
         } else {

@@ -43,7 +43,7 @@ pub enum Reason {
     Damaged,
     /// The kernel has found it damaged.
     Refused,
-    /// The kernel does not mount it to be written, and nothing of it is damaged: it has features that this kernel lacks.
+    /// The kernel does not mount it to be written, and nothing of it is damaged: it has features unknown to this kernel.
     Features,
     /// The device cannot be written.
     Protected,
@@ -58,7 +58,7 @@ impl fmt::Display for Reason {
             Self::Errors => formatter.write_str("filesystem errors"),
             Self::Damaged => formatter.write_str("damaged superblock"),
             Self::Refused => formatter.write_str("damaged, according to the kernel"),
-            Self::Features => formatter.write_str("features that this kernel lacks"),
+            Self::Features => formatter.write_str("features unknown to this kernel"),
             Self::Protected => formatter.write_str("write-protected"),
         }
     }
@@ -102,7 +102,7 @@ pub fn decide(mount: &SystemMount<'_>, found: Option<&Superblock>, has_repaired:
 pub enum Refusal {
     /// It is damaged (EUCLEAN, EBADMSG).
     Damage,
-    /// The kernel does not take it as it is (EINVAL), which is no verdict: it may have features that this kernel lacks.
+    /// The kernel does not take it as it is (EINVAL), which is no verdict: it may have features unknown to this kernel.
     Unknown,
     /// The device cannot be written (EACCES, EROFS).
     Protected,

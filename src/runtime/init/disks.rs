@@ -173,7 +173,7 @@ impl Disks {
                 if was_there && !is_there && self.leaving & bit == 0 {
                     self.leaving |= bit;
                     console.error(format_args!(
-                        "mount {}: {} is gone; workloads that use it stop until it is back",
+                        "mount {}: {} removed; workloads that use it stop until it is back",
                         mount.target, entry.source
                     ));
                 }

@@ -135,7 +135,9 @@ impl Init {
         // Before the disks are looked at, so that none that comes or goes is missed.
         match Uevents::listen(cx.environment, cx.config.get(), devices::are_followed(cx.environment, cx.config.get())) {
             Ok(uevents) => self.uevents = uevents,
-            Err(errno) => cx.console.error(format_args!("devices: {}; what comes later is not seen", describe(errno))),
+            Err(errno) => {
+                cx.console.error(format_args!("devices: {}; devices added later are not noticed", describe(errno)))
+            }
         }
         if let Some(socket) = self.uevents.socket() {
             let _ = cx.events.watch(socket, Token::Uevents);

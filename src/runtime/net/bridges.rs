@@ -40,7 +40,7 @@ pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) {
         && let Err(errno) = super::connections::forget(&|_| false)
     {
         console.error(format_args!(
-            "connections: {}: the kernel lacks ctnetlink, or its module is not loaded; senders of before a start stay unheard",
+            "connections: {}: the kernel lacks ctnetlink, or its module is not loaded; old connections to published ports may stay broken",
             describe(errno)
         ));
     }

@@ -99,7 +99,7 @@ fn adapter_that_is_plugged_again_under_another_number_is_there_again(arch: Archi
         booted.vm.console.expect(&format!("{name} | has {numbers}"), SLOW).expect("its workload has it");
     };
     let gone =
-        |booted: &Booted, times: usize| wait_for(booted, "workload \"meter\": device usb=0403:6001:A1 is gone", times);
+        |booted: &Booted, times: usize| wait_for(booted, "workload \"meter\": device usb=0403:6001:A1 removed", times);
     // The first one is ttyUSB0, 188:0.
     plug(&booted, "meter", "A1", "bc:0");
     booted.vm.unplug("meter").expect("it is pulled");

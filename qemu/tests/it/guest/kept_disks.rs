@@ -73,10 +73,10 @@ fn reformat_keeps_what_the_kernel_only_does_not_know_and_what_cannot_be_read(arc
     booted.vm.console.expect("mount /e: not mounted; workloads that use it wait for it", BOOT).expect("all were tried");
     let console = booted.vm.console.text();
     booted.vm.cut_power().expect("QEMU");
-    has_line(&console, "hilum: mount /a: /dev/vda read-only: features that this kernel lacks");
+    has_line(&console, "hilum: mount /a: /dev/vda read-only: features unknown to this kernel");
     has_line(&console, "a | content /data/name kept");
     has_line(&console, "a | did make:/data/new 30");
-    has_line(&console, "hilum: mount /b: /dev/vdb as ext4: features that this kernel lacks");
+    has_line(&console, "hilum: mount /b: /dev/vdb as ext4: features unknown to this kernel");
     has_line(&console, "hilum: mount /c: /dev/vdc as ext4: encrypted (LUKS), no key available");
     has_line(&console, "hilum: mount /d: /dev/vdd: EIO (input/output error)");
     has_line(&console, "hilum: mount /e: /dev/vde: no filesystem; reformatting it as ext4");

@@ -68,7 +68,7 @@ fn disk_that_drops_off_stops_what_has_paths_there_and_starts_it_again_when_it_re
     booted.vm.plug_disk(&first, "plug").expect("a disk");
     expect(&booted, "data | content /data/name first");
     booted.vm.pull_disk("plug", BOOT).expect("it is pulled");
-    expect(&booted, "mount /disk: /dev/vda is gone; workloads that use it stop until it is back");
+    expect(&booted, "mount /disk: /dev/vda removed; workloads that use it stop until it is back");
     expect(&booted, "workload \"data\": killed by SIGKILL");
     booted.vm.plug_disk(&second, "plug").expect("a disk");
     expect(&booted, "data | content /data/name second");

@@ -103,7 +103,7 @@ impl Workloads {
         let has_others = runs && (process.is_some() || end.is_some()) && devices.used != found;
         if missing.is_none() && has_others {
             let name = cx.config.get().workloads[index].name;
-            cx.console.info(format_args!("workload \"{name}\": its devices have changed; it starts again"));
+            cx.console.info(format_args!("workload \"{name}\": its devices changed, restarting"));
         }
         if missing.is_some() || has_others {
             self.report(cx, index, Event::Lacks(Part::Devices));
@@ -125,7 +125,7 @@ impl Workloads {
         let line = missing.and_then(|line| config.get().pools.of(workload.isolation.devices).get(usize::from(line)));
         if let Some(line) = line.filter(|_| is_news) {
             let (name, source) = (workload.name, line.source);
-            let (before, behind) = if had { ("", " is gone") } else { ("waits for ", "") };
+            let (before, behind) = if had { ("", " removed") } else { ("waits for ", "") };
             cx.console.info(format_args!("workload \"{name}\": {before}device {source}{behind}"));
         }
     }
