@@ -13,7 +13,7 @@ _hilum_names() {
 }
 
 _hilum() {
-    local commands='status top log mute unmute start stop restart signal freeze thaw exec reload timeline poweroff reboot halt check explain audit net doctor version help'
+    local commands='status top log mute unmute start stop restart signal freeze thaw exec reload timeline poweroff reboot halt check explain audit mounts net doctor version help'
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local at=1 socket=() file='' offered='' index
     COMPREPLY=()
@@ -40,6 +40,7 @@ _hilum() {
     start | stop | restart) flags=-w ;;
     exec) [ "$place" -eq 2 ] && flags='-t -T' ;;
     check | explain | audit) flags=--config ;;
+    mounts) flags='--json --config' ;;
     esac
     case $command in
     explain)

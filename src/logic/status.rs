@@ -171,7 +171,7 @@ impl fmt::Display for Number {
 
 /// A text; control characters do not get this far, so two characters are all that is escaped.
 #[derive(Debug)]
-struct Text<'a>(&'a str);
+pub struct Text<'a>(pub &'a str);
 
 impl fmt::Display for Text<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

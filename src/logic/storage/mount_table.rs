@@ -39,6 +39,7 @@ impl MountEntry<'_> {
     }
 
     /// Whether it is mounted on this folder.
+    #[inline(never)]
     pub fn is_at(&self, folder: &str) -> bool {
         let mut rest = self.target.as_bytes();
         let mut wanted = folder.trim_end_matches('/').bytes();

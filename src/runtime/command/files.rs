@@ -78,7 +78,7 @@ fn audit(path: &str) -> i32 {
 }
 
 /// Reads and parses a configuration; says what is wrong with it.
-fn read(path: &str) -> Option<&'static Config<'static>> {
+pub(super) fn read(path: &str) -> Option<&'static Config<'static>> {
     let (buffer, config) = (FILE.take()?, CONFIG.take()?);
     match read_file(path, buffer) {
         Ok(length) => match config::parse(&buffer[..length], config) {

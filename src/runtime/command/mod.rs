@@ -5,6 +5,7 @@ mod client;
 mod exec;
 mod files;
 mod keys;
+mod mounts;
 mod net;
 mod output;
 mod prompt;

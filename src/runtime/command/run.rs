@@ -2,7 +2,7 @@
 
 use super::output::show;
 use super::usage::{COMMANDS, misused, misused_for, unknown};
-use super::{client, exec, files, net, status};
+use super::{client, exec, files, mounts, net, status};
 use crate::os::environment::DEFAULT_SOCKET;
 use hilum::line_editor::LINE_BYTES;
 use hilum_sys::Arguments;
@@ -40,6 +40,7 @@ pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
         | "timeline" | "poweroff" | "reboot" | "halt" => client::ask(socket, name, words),
         "exec" => exec::exec(socket, words, term),
         "check" | "explain" | "audit" => files::run(name, words),
+        "mounts" => mounts::run(words),
         "net" if words.is_empty() => net::net(socket),
         "doctor" if words.is_empty() => files::examine(),
         "version" | "--version" if words.is_empty() => show(format_args!("hilum {}\n", env!("CARGO_PKG_VERSION"))),

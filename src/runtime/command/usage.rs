@@ -12,7 +12,7 @@ pub(super) const NOT_RUNNING: i32 = 3;
 pub(super) const NOT_ENTERED: i32 = 125;
 
 /// Every command: its name, its words, and what it does.
-pub(super) const COMMANDS: [(&str, &str, &str); 24] = [
+pub(super) const COMMANDS: [(&str, &str, &str); 25] = [
     ("status", "[NAME] [--json]", "show state, uptime, restarts, memory, CPU time and last exit"),
     ("top", "[-n TIMES]", "the same, every second"),
     ("log", "NAME [-f] [-n LINES]", "show the last lines of a workload; -f follows"),
@@ -33,6 +33,7 @@ pub(super) const COMMANDS: [(&str, &str, &str); 24] = [
     ("check", "[--config FILE]", "check a configuration for errors"),
     ("explain", "NAME [--config FILE]", "show the steps that start a workload"),
     ("audit", "[--config FILE]", "list what workloads may do beyond the default"),
+    ("mounts", "[--json] [--config FILE]", "show what is mounted, how full it is, and what is missing"),
     ("net", "", "show links, addresses, routes and rules with counters"),
     ("doctor", "", "check kernel support for isolation and suggest fixes"),
     ("version", "", "show the version"),

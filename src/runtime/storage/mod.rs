@@ -17,6 +17,7 @@ use crate::os::path::{Path, open};
 use crate::os::wait::poll_fd;
 use core::fmt;
 use device::{Arrivals, Devices, look, start_of};
+use heapless::String;
 use hilum::config::{Config, MountFallback, Source, SystemMount};
 use hilum::fixed_string::text;
 use hilum::storage::{
@@ -207,6 +208,24 @@ pub(crate) fn each_mount(work: &mut dyn FnMut(&MountEntry<'_>)) -> Result<(), Er
 /// What tells by its exceptional state (POLLPRI) that something was mounted (proc(5), /proc/PID/mounts).
 pub(crate) fn mount_table() -> Result<OwnedFd, Errno> {
     open("/proc/self/mounts", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Says why nothing is mounted for a line, as far as it can be seen by now.
+pub(crate) fn why_missing(mount: &SystemMount<'_>) -> String<160> {
+    let found = Source::of(mount.source).map_or(Devices::new(), look);
+    let device = match found.as_slice() {
+        [device] => device,
+        [one, other, ..] => return text(format_args!("both {one} and {other} have that name")),
+        [] => return text(format_args!("no such disk")),
+    };
+    let mut start = [0; START_BYTES];
+    match start_of(device, &mut start) {
+        Err(errno) => text(format_args!("{device}: {}", describe(errno))),
+        Ok(_) => match decide(mount, Superblock::read(&start).as_ref(), true) {
+            MountDecision::Refuse(reason) => text(format_args!("{device}: {reason}")),
+            _ => text(format_args!("{device}: not mounted; see the log")),
+        },
+    }
 }
 
 /// Waits until something is mounted on the folder of this line, by what the kernel says of the table of mounts.

@@ -44,6 +44,33 @@ fn configuration_is_checked_explained_and_audited_on_a_host() {
     assert_eq!((status, audit.as_str()), (Some(0), DEMO_AUDIT));
 }
 
+/// findmnt(8) shows what is mounted, and of what is missing nothing; systemd has `systemctl list-units --type=mount --all`.
+#[test]
+fn mounts_shows_what_is_there_how_full_it_is_and_why_the_rest_is_missing() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let (config, luks) = (scratch.path().join("hilum.conf"), scratch.path().join("luks"));
+    std::fs::write(&luks, [b"LUKS\xba\xbe".as_slice(), &[0; 4096]].concat()).expect("a file");
+    let lines = format!(
+        "hilum 1\n[system]\nmount /dev/none /proc proc\nmount LABEL=no-such-disk /nowhere ext4 ro\n\
+         mount {} /locked ext4\n",
+        luks.display()
+    );
+    std::fs::write(&config, lines).expect("a file");
+    let config = config.to_str().expect("UTF-8");
+    let (status, table, error) = run(&["mounts", "--config", config]);
+    assert_eq!((status, error.as_str()), (Some(1), ""), "something is missing: {table}");
+    let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[0], ["FOLDER", "DEVICE", "TYPE", "MODE", "SIZE", "USED", "MISSING"]);
+    assert_eq!((rows[1][0], rows[1][2], rows[1][3]), ("/proc", "proc", "rw"), "{table}");
+    assert_eq!(rows[2], ["/nowhere", "LABEL=no-such-disk", "ext4", "ro", "-", "0%", "no", "such", "disk"], "{table}");
+    assert!(table.contains("luks: encrypted (LUKS), no key available\n"), "{table}");
+    let (status, json, _) = run(&["mounts", "--json", "--config", config]);
+    let found: serde_json::Value = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {json}"));
+    assert_eq!((status, &found[0]["type"], &found[0]["missing"]), (Some(1), &"proc".into(), &serde_json::Value::Null));
+    assert_eq!((&found[1]["source"], &found[1]["missing"]), (&"LABEL=no-such-disk".into(), &"no such disk".into()));
+    assert_eq!((&found[1]["read_only"], &found[1]["device"]), (&true.into(), &serde_json::Value::Null));
+}
+
 #[test]
 fn doctor_has_a_line_for_every_part_and_what_helps() {
     // What it says depends on this machine; that every part has its line does not.
@@ -71,7 +98,7 @@ fn every_command_of_the_help_explains_itself_and_is_documented() {
     let documentation = include_str!("../../../../docs/commands.md");
     let commands: Vec<&str> =
         help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
-    assert_eq!(commands.len(), 24, "{help}");
+    assert_eq!(commands.len(), 25, "{help}");
     for command in commands {
         assert!(run(&[command, "--help"]).1.starts_with(&format!("usage: hilum {command}")), "{command}");
         assert!(documentation.contains(&format!("`{command}")), "docs/commands.md does not tell of {command}");
