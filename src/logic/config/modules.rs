@@ -2,7 +2,7 @@
 
 use super::isolation::Overlay;
 use super::model::Config;
-use super::network::Attachment;
+use super::network::{Attachment, LinkMatch};
 
 /// The kernel modules that the configuration's lines need, by their names in Debian's kernels. A kernel may have each of
 /// them built in, or (nft_counter from 5.17 on) as a part of another one.
@@ -10,6 +10,7 @@ pub fn needed_modules<'a>(config: &'a Config<'_>) -> impl Iterator<Item = &'a st
     let links = || config.workloads.iter().flat_map(|workload| config.pools.of(workload.network.links));
     let has = |wanted: fn(&Attachment<'_>) -> bool| links().any(|link| wanted(&link.attachment));
     let has_bridges = !config.system.network.bridges.is_empty();
+    let has_vlans = config.system.network.links.iter().any(|link| matches!(link.which, LinkMatch::Vlan { .. }));
     let publishes = config.workloads.iter().any(|workload| !workload.network.publish.is_empty());
     let masquerades = !config.system.network.masquerades.is_empty();
     let mounts = |kind: &str| config.system.mounts.iter().any(|mount| mount.kind == kind);
@@ -17,6 +18,7 @@ pub fn needed_modules<'a>(config: &'a Config<'_>) -> impl Iterator<Item = &'a st
         (mounts("vfat"), "nls_cp437"),
         (mounts("vfat"), "nls_ascii"),
         (config.workloads.iter().any(|workload| workload.overlay != Overlay::None), "overlay"),
+        (has_vlans, "8021q"),
         (has_bridges, "bridge"),
         (has(|attachment| matches!(attachment, Attachment::Bridge(_))), "veth"),
         (has(|attachment| matches!(attachment, Attachment::Macvlan(_))), "macvlan"),

@@ -36,6 +36,13 @@ pub enum LinkMatch<'a> {
     Mac(Mac),
     /// The one whose device has this path below /sys/devices, which gets the name.
     Path(&'a str),
+    /// One that is made: what a link of an earlier line carries with this VLAN's tag (IEEE 802.1Q).
+    Vlan {
+        /// That link's name.
+        parent: &'a str,
+        /// The VLAN's number.
+        id: u16,
+    },
 }
 
 /// `link`: a link of the board.

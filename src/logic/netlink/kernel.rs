@@ -69,6 +69,7 @@ constants! { links_as_in_the_headers, linux_raw_sys::netlink:
     IFLA_INFO_SLAVE_KIND: u16 = 4,
     IFLA_INFO_SLAVE_DATA: u16 = 5,
     IFLA_MACVLAN_MODE: u16 = 1,
+    IFLA_VLAN_ID: u16 = 1,
     IFLA_IPVLAN_MODE: u16 = 1,
     IFLA_IPVLAN_FLAGS: u16 = 2,
     IPVLAN_F_PRIVATE: u16 = 1,

@@ -18,7 +18,7 @@ pub use entry::{AddressEntry, LinkEntry, RouteEntry, RuleEntry};
 pub use filter::list_rules;
 pub use route::{
     Inner, List, Make, Neighbours, add_address, add_forwarding, add_route, delete_address, delete_kernel_route,
-    delete_link, delete_route, isolate_port, list, make_bridge, make_link, move_link, rename_link, set_link,
+    delete_link, delete_route, isolate_port, list, make_bridge, make_link, make_vlan, move_link, rename_link, set_link,
     stop_addresses, take_down,
 };
 pub use wiring::{

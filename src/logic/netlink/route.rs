@@ -116,6 +116,19 @@ pub fn make_bridge(writer: &mut Writer<'_>, name: &str, mac: Mac) {
     });
 }
 
+/// Makes a link, down, of what the link with the index `parent` carries with the tag of a VLAN.
+pub fn make_vlan(writer: &mut Writer<'_>, name: &str, parent: u32, id: u16) {
+    writer.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, |writer| {
+        link_header(writer, 0, 0, 0);
+        writer.text(IFLA_IFNAME, name);
+        writer.number(IFLA_LINK, parent);
+        writer.nest(IFLA_LINKINFO, |writer| {
+            writer.text(IFLA_INFO_KIND, "vlan");
+            writer.nest(IFLA_INFO_DATA, |writer| writer.attribute(IFLA_VLAN_ID, &id.to_ne_bytes()));
+        });
+    });
+}
+
 /// Brings a bridge's port up. It reaches the bridge and no other port; nothing is learnt from what it sends, and what
 /// the bridge does not know does not reach it, unless it `may_spoof`.
 pub fn isolate_port(writer: &mut Writer<'_>, name: &str, may_spoof: bool) {

@@ -24,6 +24,7 @@ pub(crate) fn set_all(config: &Config<'_>, console: &mut Console) {
 
 /// Makes the board's rules and the bridges, with everybody who will be behind them; what is there is brought up to date.
 pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) {
+    super::host_link::make_vlans(config, console);
     if config.system.network.bridges.is_empty() {
         return;
     }

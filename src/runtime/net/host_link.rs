@@ -2,11 +2,13 @@
 
 use super::uplinks::prefer_routers;
 use super::{exchange, index_of, route_socket};
+use crate::console::Console;
+use crate::os::errno::describe;
 use crate::os::files::read_file;
 use crate::os::sysctl::set_unless_configured;
 use hilum::config::{Config, HostLink, LinkMatch};
 use hilum::fixed_string::text;
-use hilum::netlink::{LinkEntry, Neighbours, add_address, add_route, rename_link, set_link, take_down};
+use hilum::netlink::{self, LinkEntry, Neighbours, add_address, add_route, rename_link, set_link, take_down};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::netdevice::index_to_name_inlined;
@@ -17,6 +19,8 @@ pub(super) fn is_meant(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEnt
     let mut others = config.system.network.links.iter();
     match link.which {
         LinkMatch::Name => entry.name == link.name && !others.any(|other| has_device(other, entry)),
+        // It has its parent's MAC address.
+        LinkMatch::Vlan { .. } => entry.name == link.name,
         _ => has_device(link, entry),
     }
 }
@@ -24,7 +28,7 @@ pub(super) fn is_meant(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEnt
 /// Whether a line names the device of this link.
 fn has_device(link: &HostLink<'_>, entry: &LinkEntry<'_>) -> bool {
     match link.which {
-        LinkMatch::Name => false,
+        LinkMatch::Name | LinkMatch::Vlan { .. } => false,
         // A port of something else may have the same one, as a macvlan's parent has it.
         LinkMatch::Mac(mac) => entry.mac == Some(mac) && entry.master == 0,
         LinkMatch::Path(path) => has_path(entry, path),
@@ -75,7 +79,31 @@ pub(super) fn set_up(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry
             }
         }
     })?;
+    // What it carries for VLANs; the kernel tells of each as of any other link. Before their module is loaded it makes none:
+    // `make_vlans` does then.
+    let is_parent =
+        |other: &&HostLink<'_>| matches!(other.which, LinkMatch::Vlan { parent, .. } if parent == link.name);
+    config.system.network.links.iter().filter(is_parent).for_each(|vlan| _ = make_vlan(&socket, vlan));
     Ok(())
+}
+
+/// Makes the link of a line about a VLAN, if there is none.
+fn make_vlan(socket: &OwnedFd, link: &HostLink<'_>) -> Result<(), Errno> {
+    let LinkMatch::Vlan { parent, id } = link.which else { return Ok(()) };
+    let parent = index_of(socket, parent)?;
+    exchange(socket, &mut |writer| netlink::make_vlan(writer, link.name, parent, id))
+}
+
+/// Makes the links of VLANs whose parents are there already. The others follow their parents.
+pub(super) fn make_vlans(config: &Config<'_>, console: &mut Console) {
+    for link in &config.system.network.links {
+        match route_socket().and_then(|socket| make_vlan(&socket, link)) {
+            Ok(()) | Err(Errno::EXIST | Errno::NODEV) => {}
+            Err(errno) => {
+                console.error(format_args!("link {}: {}: is module 8021q missing?", link.name, describe(errno)))
+            }
+        }
+    }
 }
 
 /// Gives the link with this index a name. Another one that has it gets the name that this one had: two cards whose names

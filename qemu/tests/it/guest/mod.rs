@@ -21,4 +21,5 @@ mod storage;
 mod terminal;
 mod throughput;
 mod uplinks;
+mod vlan;
 mod watchdog;

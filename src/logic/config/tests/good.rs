@@ -229,7 +229,7 @@ fn every_key_of_confinement_is_read() {
 fn networks_are_read() {
     use super::super::{Attachment, Config, LinkMatch, parse};
     let text = "hilum 1\n[system]\nlink lan0 mac=52:54:00:12:34:56 mtu=1400 10.0.0.1/24 fd00::1/64 via 10.0.0.254 via fd00::fe\n\
-        link wan dhcp probe 9.9.9.9\nlink usb path=/sys/devices/pci0000:00/usb1 up\nbridge br0 10.77.0.1/24 fd77::1/64\nmasquerade br0 wan\n\
+        link wan dhcp probe 9.9.9.9\nlink usb path=/sys/devices/pci0000:00/usb1 up\nlink wan.7 vlan wan 7 dhcp\nbridge br0 10.77.0.1/24 fd77::1/64\nmasquerade br0 wan\n\
         route 10.9.0.0/16 via 10.0.0.9\nnameserver 1.1.1.1 fd00::53\nsysctl net.ipv4.ip_forward 1\n\
         [workload web]\nroot /r\nexec /x\nlink veth br0 10.77.0.2/24 fd77::2/64 via 10.77.0.1 via fd77::1 mac=02:00:00:00:00:07 spoof\n\
         link macvlan lan0 10.0.0.50/24\nlink move usb\npublish 8080:80/tcp\npublish 10.0.0.1:53:53/udp\n\
@@ -261,8 +261,14 @@ fn networks_are_read() {
         ]
     );
     assert!(network.talk.contains(1) && !network.talk.contains(0));
+    assert_eq!(system.links[3].which, LinkMatch::Vlan { parent: "wan", id: 7 });
     let needed: std::vec::Vec<_> = super::super::needed_modules(&config).collect();
-    assert!(needed.contains(&"bridge") && needed.contains(&"macvlan") && !needed.contains(&"ipvlan"));
+    assert!(
+        needed.contains(&"bridge")
+            && needed.contains(&"macvlan")
+            && needed.contains(&"8021q")
+            && !needed.contains(&"ipvlan")
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use super::super::super::address::Prefix;
 use super::super::super::error::{Error, Problem};
 use super::super::super::lexer::{Line, Word};
 use super::super::super::model::{Config, Workload};
-use super::super::super::network::{Addresses, Attachment, Network, Publish, WorkloadLink};
+use super::super::super::network::{Addresses, Attachment, HostLink, LinkMatch, Network, Publish, WorkloadLink};
 use super::super::super::pools::Pools;
 use super::words::{ip, network as network_of, prefix, publish};
 use crate::namespaces::Namespaces;
@@ -14,6 +14,8 @@ pub(super) const NEW_ADDRESS: &str = "an unused address";
 const NEW_NETWORK: &str = "a network that overlaps no other bridge or link";
 const NEW_NAME: &str = "a name unused by other links and bridges";
 const KNOWN_BRIDGE: &str = "the name of a bridge in [system]";
+const EARLIER_LINK: &str = "the name of a link line above this one";
+const NEW_VLAN: &str = "a VLAN that no other line has of this link";
 const KNOWN_LINK: &str = "the name of a link in [system]";
 const IN_BRIDGE: &str = "an address in the bridge's network";
 const BRIDGE_ADDRESS: &str = "the bridge's own address, the only gateway there";
@@ -51,6 +53,15 @@ pub(in super::super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -
             }
             if let Some(link) = network.links.iter().find(|link| link.line.0 == line.number) {
                 check_gateways(line, &link.addresses)?;
+                if let LinkMatch::Vlan { parent, .. } = link.which {
+                    let earlier = || network.links.iter().take_while(|other| other.line.0 < line.number);
+                    if !earlier().any(|other| other.name == parent) {
+                        return wrong(&line.words[3], EARLIER_LINK);
+                    }
+                    if earlier().any(|other| other.which == link.which) {
+                        return wrong(&line.words[4], NEW_VLAN);
+                    }
+                }
             }
         }
         // It is set with the link that its gateway is a neighbour on; with none it never would be.
@@ -152,8 +163,14 @@ fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<
         }
         Attachment::Physical(name) => {
             let boards = config.system.network.links.iter().find(|link| link.name == name);
-            // A line that only gives it its name is how one knows which it is.
-            if boards.is_some_and(|link| link.has_dhcp || link.has_slaac || !link.addresses.is_empty())
+            // A line that only gives it its name is how one knows which it is. A VLAN would end with the workload's network.
+            let is_vlan = |link: &HostLink<'_>| matches!(link.which, LinkMatch::Vlan { .. });
+            let is_used =
+                |link: &HostLink<'_>| link.has_dhcp || link.has_slaac || !link.addresses.is_empty() || is_vlan(link);
+            let is_parent =
+                |link: &HostLink<'_>| matches!(link.which, LinkMatch::Vlan { parent, .. } if parent == name);
+            if boards.is_some_and(is_used)
+                || config.system.network.links.iter().any(is_parent)
                 || others().any(|other| other.attachment.name() == name)
             {
                 return wrong(parent, GIVEN_AWAY);

@@ -102,12 +102,24 @@ impl<'a> Arguments<'_, 'a> {
     fn host_link(&mut self, network: &mut SystemNetwork<'a>) -> Result<(), Reported> {
         let line = LineNumber(self.line.number);
         let name = self.take(LINK, link_name)?;
+        let is_vlan = self.line.words.get(self.next).is_some_and(|word| word.text == "vlan");
+        let mut which = LinkMatch::Name;
+        if is_vlan {
+            self.next += 1;
+            let parent = self.take(LINK, link_name)?;
+            // 0 stands for no VLAN, and the last number is reserved.
+            let id = self.take("a VLAN's number from 1 to 4094", |text| {
+                values::number(text).filter(|id| (1..4095).contains(id))
+            })?;
+            which = LinkMatch::Vlan { parent, id: id as u16 };
+        }
         let words = self.link_words(HOST_LINK, false)?;
-        let which = match (words.path, words.mac) {
-            (Some(path), _) => LinkMatch::Path(path),
-            (None, Some(mac)) => LinkMatch::Mac(mac),
-            _ => LinkMatch::Name,
-        };
+        match (words.path, words.mac) {
+            (None, None) => {}
+            _ if is_vlan => return Err(self.unexpected("neither mac= nor path= for a VLAN")),
+            (Some(path), _) => which = LinkMatch::Path(path),
+            (None, Some(mac)) => which = LinkMatch::Mac(mac),
+        }
         let Words { addresses, gateways, mtu, is_dhcp, is_slaac, probe, .. } = words;
         let link =
             HostLink { line, name, which, mtu, has_dhcp: is_dhcp, has_slaac: is_slaac, probe, addresses, gateways };

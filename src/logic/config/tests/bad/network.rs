@@ -14,6 +14,17 @@ const OF_THE_BOARD: &[(&str, &str)] = &[
         "link a-name-of-16-let up",
         "3:6: found \"a-name-of-16-let\", expected a link's name of at most 15 letters, digits, -, _ and .",
     ),
+    ("link eth0.5 vlan eth0 0 up", "3:23: found \"0\", expected a VLAN's number from 1 to 4094"),
+    ("link eth0.5 vlan eth0 4095 up", "3:23: found \"4095\", expected a VLAN's number from 1 to 4094"),
+    (
+        "link eth0.5 vlan eth0 5 path=/sys/devices/x up",
+        "3:45: found \"up\", expected neither mac= nor path= for a VLAN",
+    ),
+    ("link eth0.5 vlan eth0 5 up", "3:18: found \"eth0\", expected the name of a link line above this one"),
+    (
+        "link eth0 up\nlink eth0.5 vlan eth0 5 up\nlink five vlan eth0 5 up",
+        "5:21: found \"5\", expected a VLAN that no other line has of this link",
+    ),
     ("link lo up", "3:6: found \"lo\", expected a link's name of at most 15 letters, digits, -, _ and ."),
     ("link eth/0 up", "3:6: found \"eth/0\", expected a link's name of at most 15 letters, digits, -, _ and ."),
     (
