@@ -141,19 +141,7 @@ impl Requests<'_> {
                 // Those that do not fit are left out.
                 let _ = append(&mut addresses, format_args!("{before}{}", prefix.address));
             }
-            // What it lacks of the board; long paths are cut.
-            let mut part: heapless::String<{ limits::PATH_BYTES + 16 }> = heapless::String::new();
-            let disk = self
-                .workloads
-                .missing_disk(config.get(), workload)
-                .filter(|_| unit.state == State::Waiting && unit.lacks(Part::Disks));
-            let _ = if let Some(line) = self.workloads.missing_device(config.get(), index) {
-                append(&mut part, format_args!("device {}", line.source))
-            } else if let Some(mount) = disk.and_then(|index| config.get().system.mounts.get(index)) {
-                append(&mut part, format_args!("{} ({})", mount.target, mount.source))
-            } else {
-                Ok(())
-            };
+            let part = self.missing_part(index);
             client.send(&Reply::Status(WorkloadStatus {
                 name: workload.name,
                 state: unit.state.number(),
@@ -172,6 +160,21 @@ impl Requests<'_> {
             }));
         }
         done()
+    }
+
+    /// What a workload lacks of the board; long paths are cut.
+    fn missing_part(&self, index: usize) -> heapless::String<{ limits::PATH_BYTES + 16 }> {
+        let config = self.cx.config.get();
+        let unit = self.workloads.supervisor.unit(index);
+        let disk = self.workloads.missing_disk(config, &config.workloads[index]);
+        let disk = disk.filter(|_| unit.state == State::Waiting && unit.lacks(Part::Disks));
+        if let Some(line) = self.workloads.missing_device(config, index) {
+            text(format_args!("device {}", line.source))
+        } else if let Some(mount) = disk.and_then(|index| config.system.mounts.get(index)) {
+            text(format_args!("{} ({})", mount.target, mount.source))
+        } else {
+            heapless::String::new()
+        }
     }
 
     fn timeline(&mut self, client: &Client) -> Response {
