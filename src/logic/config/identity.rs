@@ -67,6 +67,11 @@ pub struct User {
     pub gid: u32,
 }
 
+impl User {
+    /// User 0 and its group.
+    pub const ROOT: Self = Self { uid: 0, gid: 0 };
+}
+
 /// One line of the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variable<'a> {

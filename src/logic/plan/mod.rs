@@ -80,6 +80,8 @@ const fn mount(filesystem: FileSystem, target: &'static core::ffi::CStr) -> Moun
         executable: false,
         devices: false,
         is_held: false,
+        keeps_folders: false,
+        owner: User::ROOT,
     }
 }
 
@@ -95,9 +97,8 @@ const PTS: Mount = Mount {
 /// In memory, and writable by everybody inside.
 const SHM: Mount =
     Mount { options: &[(c"mode", c"1777")], bytes: DEFAULT_TMP_BYTES, ..mount(FileSystem::Tmpfs, c"dev/shm") };
-const TMP: Mount = Mount { target: c"tmp", ..SHM };
-const RUN: Mount =
-    Mount { options: &[(c"mode", c"0755")], bytes: DEFAULT_TMP_BYTES, ..mount(FileSystem::Tmpfs, c"run") };
+const TMP: Mount = Mount { target: c"tmp", keeps_folders: true, ..SHM };
+const RUN: Mount = Mount { options: &[(c"mode", c"0755")], target: c"run", ..TMP };
 
 /// Where a program finds the socket that it tells of itself by (NOTIFY_SOCKET of `sd_notify(3)`).
 pub const NOTIFY: &str = "/run/notify";
@@ -287,7 +288,8 @@ fn mounts<'a>(
     add(Step::Mount(PTS));
     add(Step::Mount(SHM));
     add(Step::Mount(Mount { bytes: isolation.tmp_bytes, executable: isolation.tmp_is_executable, ..TMP }));
-    add(Step::Mount(Mount { is_held: has_names, ..RUN }));
+    // A program that is not user 0 writes its process id and its sockets there.
+    add(Step::Mount(Mount { is_held: has_names, owner: workload.identity.user, ..RUN }));
     if has_names {
         add(Step::Hosts);
     }
@@ -323,7 +325,7 @@ fn identity<'a>(
     }
     let has_denied_groups = namespaces.has("user") && !workload.may_set_groups();
     // It is user 0 of its own ids already, without a group that it could give up.
-    if !has_denied_groups || identity.user != (User { uid: 0, gid: 0 }) {
+    if !has_denied_groups || identity.user != User::ROOT {
         add(Step::User {
             user: identity.user,
             groups: &identity.groups,

@@ -1,7 +1,7 @@
 //! Steps in words: for `hilum explain`, and for the one line that tells of a step that failed.
 
 use super::{NOTIFY, Phase, Plan, Scope, Step, Value, last_id};
-use crate::config::{Attachment, IoLimit, Overlay, RESOURCES};
+use crate::config::{Attachment, IoLimit, Overlay, RESOURCES, User};
 use crate::namespaces::Namespaces;
 use crate::seccomp::Profile;
 use core::ffi::CStr;
@@ -231,7 +231,13 @@ impl Step<'_> {
                 if mount.bytes > 0 {
                     write!(formatter, ",size={}", mount.bytes)?;
                 }
-                mount.options.iter().try_for_each(|(name, value)| write!(formatter, ",{}={}", text(name), text(value)))
+                for (name, value) in mount.options {
+                    write!(formatter, ",{}={}", text(name), text(value))?;
+                }
+                if mount.owner != User::ROOT {
+                    write!(formatter, ",uid={},gid={}", mount.owner.uid, mount.owner.gid)?;
+                }
+                formatter.write_str(if mount.keeps_folders { "; with the folders there" } else { "" })
             }
             Self::CreateMount(_) => formatter.write_str(": of the shared namespace"),
             Self::Dev => formatter.write_str(": ro,nosuid,noexec; null zero full random urandom tty ptmx fd std*"),

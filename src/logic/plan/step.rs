@@ -266,6 +266,10 @@ pub struct Mount {
     pub devices: bool,
     /// Whether later steps name what is below it: they do so from a descriptor of it, not by its path.
     pub is_held: bool,
+    /// Whether the folders that it covers are made in it, with their owners and modes.
+    pub keeps_folders: bool,
+    /// Who owns it: user 0, unless something else is said.
+    pub owner: User,
 }
 
 /// Something that is covered.

@@ -23,6 +23,7 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsmount,
     fsopen, move_mount, open_tree,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::system::RebootCommand;
 
 /// Targets that could not be mounted, to be told once there is a console.
@@ -81,16 +82,27 @@ pub(super) fn open_standard_descriptors() {
 
 /// Makes this process less of a target: what a new process takes over from it cannot be read or traced before it is
 /// confined (CVE-2016-9962), it has no supplementary groups to hand down, and it is not what the kernel kills when
-/// memory is short. Nothing of it is needed for the boot.
+/// memory is short. It raises the limit of files that programs may raise their own to. Nothing of it is needed for the boot.
 fn protect(environment: Environment) {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let _ = rustix::thread::set_thread_groups(&[]);
     // What it makes has the modes that it says.
     rustix::process::umask(Mode::empty());
+    raise_file_limit();
     if environment == Environment::Machine
         && let Ok(score) = open("/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
     {
         let _ = rustix::io::write(&score, b"-1000");
+    }
+}
+
+/// Raises the hard limit of open files from the kernel's 4096 (INR_OPEN_MAX) to what systemd gives to services since version
+/// 240: workloads inherit it. The soft one stays: programs that use select(2) count on 1024.
+fn raise_file_limit() {
+    const FILES: u64 = 524_288;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if maximum < Some(FILES) && maximum.is_some() {
+        let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum: Some(FILES) });
     }
 }
 

@@ -11,13 +11,13 @@ use super::template;
 use crate::os::path::{Path, open, open_in_root};
 use core::ffi::CStr;
 use core::fmt::Write;
-use core::mem::forget;
+use core::mem::{MaybeUninit, forget};
 use heapless::String;
-use hilum::config::Bind;
+use hilum::config::{Bind, User};
 use hilum::fixed_string::text;
 use hilum::plan::{self, FileSystem, Mask};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, Gid, Mode, OFlags, RawDir, ResolveFlags, Uid, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
@@ -80,8 +80,63 @@ pub(crate) fn make_at(wanted: &plan::Mount) -> Result<(), Errno> {
     flags.set(MountFlags::NODEV, !wanted.devices);
     let kind = wanted.filesystem.name();
     let made = rustix::mount::mount(kind, Path(&own_path(place.as_fd())), kind, flags, options);
-    forget(place);
-    made
+    made.and_then(|()| furnish(wanted, place))
+}
+
+/// Attaches a filesystem that was made for the plan.
+pub(crate) fn attach_made(mount: &OwnedFd, wanted: &plan::Mount) -> Result<(), Errno> {
+    let place = below(CWD, wanted.target, OFlags::DIRECTORY)?;
+    move_mount(mount, c"", &place, c"", BY_DESCRIPTORS)?;
+    furnish(wanted, place)
+}
+
+/// Gives a filesystem to its owner, and makes the folders in it that it covers; `covered` is what it is attached to.
+fn furnish(wanted: &plan::Mount, covered: OwnedFd) -> Result<(), Errno> {
+    // Each folder inside is a link to it, where the filesystem counts them.
+    let has_folders = wanted.keeps_folders && rustix::fs::fstat(&covered)?.st_nlink != 2;
+    if has_folders || wanted.owner != User::ROOT {
+        let made = open_folder(CWD, wanted.target)?;
+        give(&made, wanted.owner)?;
+        copy_folders(&open_folder(covered.as_fd(), c".")?, &made)?;
+    }
+    forget(covered);
+    Ok(())
+}
+
+/// Gives a folder to somebody.
+fn give(folder: &OwnedFd, owner: User) -> Result<(), Errno> {
+    rustix::fs::fchown(folder, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))
+}
+
+/// Opens a folder to read it. Links on the way are none: what is attached at the place was looked for without them.
+fn open_folder(parent: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(parent, path, flags, Mode::empty())
+}
+
+/// Makes the folders below one in another, with their owners and modes. Files and links are left where they are. What the
+/// filesystem may hold, and the descriptors that a process may have, bound it.
+fn copy_folders(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
+    let mut buffer = [MaybeUninit::uninit(); 1024];
+    let mut entries = RawDir::new(from, &mut buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if matches!(name.to_bytes(), b"." | b"..") {
+            continue;
+        }
+        let source = match open_folder(from.as_fd(), name) {
+            Err(Errno::NOTDIR | Errno::LOOP) => continue,
+            source => source?,
+        };
+        let status = rustix::fs::fstat(&source)?;
+        // The file mode creation mask is empty.
+        rustix::fs::mkdirat(to, name, Mode::from_raw_mode(status.st_mode))?;
+        let made = open_folder(to.as_fd(), name)?;
+        give(&made, User { uid: status.st_uid, gid: status.st_gid })?;
+        copy_folders(&source, &made)?;
+    }
+    Ok(())
 }
 
 /// The path of an open descriptor in the board's /proc.

@@ -133,7 +133,7 @@ fn priorities_and_limits_of_processes_are_set_from_outside(arch: Architecture) {
     ]);
     let console = run(arch, &image(arch, &config), "");
     for line in [
-        "default | limit nofile 1024 4096",
+        "default | limit nofile 1024 524288",
         "default | nice 0",
         "default | fact oom 0",
         "default | policy 0 0",

@@ -236,3 +236,61 @@ fn host_is_as_it_was() {
     assert_eq!(attempts.len(), 14, "{console}");
     assert!(attempts.iter().all(|line| line.contains("setuid") || !line.ends_with(" 0")), "{attempts:?}");
 }
+
+#[test]
+fn run_belongs_to_the_user_of_the_workload() {
+    let host_root = host_or_return!();
+    for (user, owner) in [("", "0:0"), ("user 33:34\n", "33:34")] {
+        // The second is a held mount: /etc/hosts comes from there.
+        for network in ["", "link veth\n"] {
+            let bridge = if network.is_empty() { "" } else { "bridge br0 10.77.5.1/24\n" };
+            let network = network.replace("veth", "veth br0 10.77.5.2/24");
+            let config = format!(
+                "hilum 1\n[system]\n{bridge}idle poweroff\n[workload a]\nroot ROOT\n{user}{network}restart never\n\
+                 exec /bin/probe do owner:/run make:/run/a.pid mkdir:/run/a owner:/run/a\n"
+            );
+            let (_, console) = host_root.run(&config);
+            for line in [format!("owner /run {owner}"), "did make:/run/a.pid 0".into(), format!("owner /run/a {owner}")]
+            {
+                has_line(&console, &format!("a | {line}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn folders_that_the_root_has_below_run_and_tmp_are_there() {
+    let host_root = host_or_return!();
+    for (path, owner, mode) in
+        [("run/app", 33, 0o750), ("run/app/deep", 34, 0o711), ("tmp/own", 33, 0o700), ("run/x", 0, 0o755)]
+    {
+        let path = host_root.root().join(path);
+        std::fs::create_dir(&path).expect("a folder");
+        std::os::unix::fs::chown(&path, Some(owner), Some(owner)).expect("root runs the tests");
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("its mode");
+    }
+    std::fs::write(host_root.root().join("run/file"), "x").expect("a file");
+    std::os::unix::fs::symlink("/etc", host_root.root().join("run/link")).expect("a link");
+    let given = host_root.scratch.path().join("given");
+    std::fs::create_dir(&given).expect("a folder");
+    std::fs::write(given.join("text"), "x").expect("a file");
+    let (_, console) = host_root.run(&one(&format!(
+        "user 33\nmount {} /run/x\nrestart never\nexec /bin/probe do owner:/run/app owner:/run/app/deep make:/run/app/pid \
+         make:/tmp/own/file make:/run/app/deep/no open:/run/x/text:r open:/run/file:r open:/run/link:r",
+        given.display()
+    )));
+    for line in [
+        "owner /run/app 33:33",
+        "owner /run/app/deep 34:34",
+        "did make:/run/app/pid 0",
+        "did make:/tmp/own/file 0",
+        // EACCES: its mode is that of the root's folder.
+        "did make:/run/app/deep/no 13",
+        "did open:/run/x/text:r 0",
+        // ENOENT: only folders.
+        "did open:/run/file:r 2",
+        "did open:/run/link:r 2",
+    ] {
+        has_line(&console, &format!("a | {line}"));
+    }
+}

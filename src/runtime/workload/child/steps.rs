@@ -178,7 +178,7 @@ impl Child<'_> {
             Step::Mount(ref mount) if !mount.is_held => mounts::make_at(mount),
             Step::Mount(ref mount) => {
                 let made = mounts::make(mount)?;
-                mounts::attach(&made, mount.target)?;
+                mounts::attach_made(&made, mount)?;
                 self.keep(mount, made);
                 Ok(())
             }
