@@ -9,6 +9,8 @@ use crate::node::Node;
 use anyhow::{Result, bail, ensure};
 use hilum::Architecture;
 use hilum::config::{self, Config, DeviceSource, Workload};
+use hilum::namespaces::Namespaces;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Folders that PID 1 attaches something to in every root filesystem.
 const MOUNT_POINTS: [&str; 4] = ["dev", "proc", "run", "tmp"];
@@ -16,9 +18,15 @@ const MOUNT_POINTS: [&str; 4] = ["dev", "proc", "run", "tmp"];
 /// The file that says which modules are loaded for which device: a line each, `PATTERN MODULE`.
 const ALIASES: &str = "lib/modules/aliases";
 
-/// Root filesystems that were packed as image files, by the path that a configuration names them by; each as an image with
-/// the root at its own root.
-pub type Roots = std::collections::BTreeMap<String, Image>;
+/// Root filesystems that were packed.
+#[derive(Debug, Default)]
+pub struct Roots {
+    /// Those that are image files, by the path that a configuration names them by; each as an image with the root at its own
+    /// root.
+    pub images: BTreeMap<String, Image>,
+    /// Paths of those whose programs nobody looks at (`check = false`).
+    pub unchecked: BTreeSet<String>,
+}
 
 /// Checks a configuration by the board's own parser, and every path that it names against the image.
 ///
@@ -159,7 +167,7 @@ fn check_workload(
             bind.source
         );
     }
-    let packed = roots.get(workload.root);
+    let packed = roots.images.get(workload.root);
     let (image, root) = packed.map_or((image, workload.root.trim_matches('/')), |packed| (packed, ""));
     let is_disk = workload.root.starts_with("/dev/") || !workload.root.starts_with('/') || !is_here(workload.root);
     match image.get(root) {
@@ -170,15 +178,96 @@ fn check_workload(
         Some((_, Node::Folder)) => {}
         _ => bail!("root {}: no such folder or image file in the image; add a [[root]] with that path", workload.root),
     }
-    let is_folder = |path: &str| matches!(image.get(path), Some((_, Node::Folder)));
+    check_places(config, workload, image, root)?;
+    if roots.unchecked.contains(workload.root) {
+        return Ok(());
+    }
+    check_owners(workload, image, root)?;
+    check_program(config, workload, machine, image, root)
+}
+
+/// Looks for what something is attached to, and for the folder that the program begins in.
+fn check_places(config: &Config<'_>, workload: &Workload<'_>, image: &Image, root: &str) -> Result<()> {
+    let at = |path: &str| image.get(&format!("{root}/{path}"));
     for place in MOUNT_POINTS {
-        ensure!(is_folder(&format!("{root}/{place}")), "root {} needs an empty folder /{place}", workload.root);
+        match at(place) {
+            Some((_, Node::Folder)) => {}
+            Some((_, Node::Link(target))) => {
+                bail!("root {}: /{place} is a symbolic link to {target}; make it a folder", workload.root)
+            }
+            _ => bail!("root {} needs an empty folder /{place}", workload.root),
+        }
     }
     let volumes = config.pools.of(workload.isolation.volumes).iter().map(|volume| volume.bind());
-    for bind in config.pools.of(workload.isolation.mounts).iter().copied().chain(volumes) {
-        let is_there = image.get(&format!("{root}{}", bind.target)).is_some();
-        ensure!(is_there, "mount {}: not in {}; create a mount point there", bind.target, workload.root);
+    let mounts: Vec<_> = config.pools.of(workload.isolation.mounts).iter().copied().chain(volumes).collect();
+    let has_resolv = matches!(at("etc/resolv.conf"), Some((_, Node::File(_))));
+    ensure!(
+        has_resolv || !workload.network.has_resolv,
+        "resolv: /etc/resolv.conf of {} is no file; put an empty file there",
+        workload.root
+    );
+    for bind in &mounts {
+        let place = followed(image, root, bind.target)?;
+        let is_there = at(&place).is_some();
+        let target = bind.target.trim_matches('/');
+        // On the board nothing is attached by way of a link.
+        ensure!(
+            place == target || !is_there,
+            "mount {}: leads over a symbolic link to /{place}; write that path",
+            bind.target
+        );
+        ensure!(
+            is_there,
+            "mount {}: not in {}; create a mount point there",
+            bind.target,
+            workload.root
+        );
+        let is_in_memory = ["run/", "tmp/"].iter().any(|memory| target.starts_with(memory));
+        ensure!(
+            !is_in_memory || matches!(at(&place), Some((_, Node::Folder))),
+            "mount {}: of what {} has below /run and /tmp, the board has the folders alone; mount a folder there",
+            bind.target,
+            workload.root
+        );
     }
+    let directory = followed(image, root, workload.directory)?;
+    let is_below = |place: &str| {
+        let rest = directory.strip_prefix(place.trim_matches('/'));
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let is_made = is_made_at_boot(&format!("/{directory}")) && at(&directory).is_none() && !is_below("run");
+    let is_there = is_made || mounts.iter().any(|bind| is_below(bind.target));
+    ensure!(
+        is_there || directory.is_empty() || matches!(at(&directory), Some((_, Node::Folder))),
+        "directory {}: no such folder in {}; correct the line, or make it",
+        workload.directory,
+        workload.root
+    );
+    Ok(())
+}
+
+/// Looks for owners that a workload has no ids for: nobody could use their files.
+fn check_owners(workload: &Workload<'_>, image: &Image, root: &str) -> Result<()> {
+    if workload.isolation.shared & Namespaces::flag("user") != 0 {
+        return Ok(());
+    }
+    let below = format!("{root}/");
+    let is_inside = |path: &str| root.is_empty() || path.starts_with(&below);
+    let last = config::limits::IDS - 1;
+    if let Some((path, (uid, gid))) = image.owners().find(|(path, (uid, gid))| is_inside(path) && *uid.max(gid) > last)
+    {
+        let path = if root.is_empty() { path } else { &path[below.len()..] };
+        bail!(
+            "root {}: /{path} belongs to {uid}:{gid}, and the ids of a workload end at {last}; change its owner, or \
+               write: share user",
+            workload.root
+        );
+    }
+    Ok(())
+}
+
+/// Looks whether the program can be executed: its mode, its machine, its interpreter, its libraries.
+fn check_program(config: &Config<'_>, workload: &Workload<'_>, machine: u16, image: &Image, root: &str) -> Result<()> {
     let program = config.pools.of(workload.exec)[0];
     let Some((mode, contents)) = find(image, root, program) else {
         bail!("exec {program}: no such file in {}; write its path inside of it", workload.root);
@@ -193,6 +282,8 @@ fn check_workload(
         facts.interpreter
     } else if let Some(line) = contents.strip_prefix(b"#!") {
         let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        // The kernel takes it for a part of the name (ENOENT).
+        ensure!(!line.ends_with(b"\r"), "exec {program}: its lines end in CR LF; save it with LF alone");
         String::from_utf8_lossy(line).split_whitespace().next().map(str::to_owned)
     } else {
         bail!("exec {program}: neither an ELF file nor a script with #!");
@@ -201,21 +292,28 @@ fn check_workload(
         let is_there = find(image, root, &interpreter).is_some();
         ensure!(is_there, "exec {program}: its interpreter {interpreter} is not in {}; add it", workload.root);
     }
-    if let Some(library) = elf::facts(contents).and_then(|facts| missing_library(image, root, &facts)) {
-        bail!("exec {program}: the library {library} is not in {}; add it", workload.root);
+    let env = config.pools.of(workload.env).iter().find(|variable| variable.name == "LD_LIBRARY_PATH");
+    let env = env.map_or("", |variable| variable.value);
+    if let Some(library) = elf::facts(contents).and_then(|facts| missing_library(image, root, env, &facts)) {
+        bail!(
+            "exec {program}: the library {library} is not in {}; add it, or, if the program finds it elsewhere, write in its \
+             [[root]]: check = false",
+            workload.root
+        );
     }
     Ok(())
 }
 
 /// The first shared library that a program needs, or that one of its libraries needs, and that is nowhere where loaders
-/// look. What says itself where its libraries are is taken at its word.
-fn missing_library(image: &Image, root: &str, program: &elf::Facts) -> Option<String> {
+/// look (ld.so(8)): `more` are the folders of LD_LIBRARY_PATH. What says itself where its libraries are is taken at its word.
+fn missing_library(image: &Image, root: &str, more: &str, program: &elf::Facts) -> Option<String> {
     let known = Architecture::ALL.into_iter().find(|known| known.elf_machine() == program.machine);
     let folders = ["usr/lib", "lib", "usr/local/lib", "usr/lib64", "lib64"].into_iter().flat_map(|folder| {
         let multiarch = known.map(|known| format!("{folder}/{}", known.multiarch()));
         multiarch.into_iter().chain([folder.to_owned()])
     });
-    let folders: Vec<String> = folders.collect();
+    let named = more.split([':', ';']).map(str::to_owned).chain(configured_folders(image, root));
+    let folders: Vec<String> = named.filter(|folder| folder.starts_with('/')).chain(folders).collect();
     let mut seen = std::collections::BTreeSet::new();
     let mut rest = if program.has_own_path { Vec::new() } else { program.libraries.clone() };
     while let Some(name) = rest.pop() {
@@ -230,6 +328,33 @@ fn missing_library(image: &Image, root: &str, program: &elf::Facts) -> Option<St
         }
     }
     None
+}
+
+/// The folders that the files of the loader name: /etc/ld.so.conf, what is beside it, and musl's.
+fn configured_folders(image: &Image, root: &str) -> Vec<String> {
+    let prefix = if root.is_empty() { String::new() } else { format!("{root}/") };
+    let is_one = |path: &str| {
+        let inside = path.strip_prefix(&prefix).and_then(|inside| inside.strip_prefix("etc/ld"));
+        inside
+            .is_some_and(|name| name.starts_with(".so.conf") || (name.starts_with("-musl-") && name.ends_with(".path")))
+    };
+    let files = image.files().map(|(path, _)| path).filter(|path| is_one(path));
+    let texts = files.filter_map(|path| match image.get(path) {
+        Some((_, Node::File(bytes))) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        _ => None,
+    });
+    let texts: Vec<String> = texts.collect();
+    texts.iter().flat_map(|text| text.split(['\n', ':'])).map(|line| line.trim().to_owned()).collect()
+}
+
+/// The path to which symbolic links lead, as a process with that root would follow them.
+fn followed(image: &Image, root: &str, path: &str) -> Result<String> {
+    links::follow(path, &mut |here| {
+        Ok(match image.get(&format!("{root}/{here}")) {
+            Some((_, Node::Link(target))) => Some(target.clone()),
+            _ => None,
+        })
+    })
 }
 
 /// The file at `path` inside of the root filesystem at `root`, as a process with that root would find it.

@@ -84,9 +84,19 @@ pub struct Root {
     /// Symbolic links: the path, and where it leads.
     #[serde(default)]
     pub links: BTreeMap<String, String>,
+    /// Users that are added to its /etc/passwd and /etc/group, with their numbers.
+    #[serde(default)]
+    pub users: BTreeMap<String, u32>,
+    /// Whether programs and their libraries are looked for; without it the board will tell.
+    #[serde(default = "yes")]
+    pub check: bool,
     /// How it is packed.
     #[serde(default)]
     pub format: Format,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A file of the initramfs.

@@ -131,6 +131,11 @@ impl Image {
         self.entries.get(path.trim_matches('/')).map(|(mode, node)| (*mode, node))
     }
 
+    /// What belongs to somebody else than user 0: by path, owner and group.
+    pub fn owners(&self) -> impl Iterator<Item = (&str, (u32, u32))> {
+        self.owners.iter().map(|(path, owner)| (path.as_str(), *owner))
+    }
+
     /// The files, by path, and their bytes.
     pub fn files(&self) -> impl Iterator<Item = (&str, usize)> {
         self.entries.iter().filter_map(|(path, (_, node))| match node {

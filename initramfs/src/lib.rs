@@ -22,6 +22,7 @@ pub mod modules;
 mod node;
 pub mod oci;
 pub mod pack;
+pub mod resolve;
 pub mod sbom;
 pub mod sizes;
 pub mod tar_reader;

@@ -14,13 +14,19 @@ fn image() -> Image {
     image.file("r/usr/bin/sh", 0o755, *b"#!/bin/sh\n");
     image.link("r/bin/sh", "/usr/bin/sh");
     image.link("r/bin/loop", "loop");
+    image.file("r/bin/crlf", 0o755, *b"#!/bin/sh\r\nexit\r\n");
+    image.folder("r/run/app", 0o755);
+    image.file("r/run/file", 0o644, *b"");
+    image.link("r/var/run", "/run");
+    image.link("r/etc/resolv.conf", "../run/resolve/stub.conf");
+    image.link("r/work", "/run/app");
     image.link("r/bin/up", "../../../../bin/script");
     image
 }
 
 fn verdict(image: &Image, lines: &str) -> String {
     let text = format!("hilum 1\n[workload a]\n{lines}\n");
-    match check("demo.conf", text.as_bytes(), &own(), image, &Roots::new()) {
+    match check("demo.conf", text.as_bytes(), &own(), image, &Roots::default()) {
         Ok(()) => "good".to_owned(),
         Err(error) => error.to_string(),
     }
@@ -31,6 +37,18 @@ fn complete_appliance_is_good() {
     assert_eq!(verdict(&image(), "root /r/bin/data\nexec /x"), "good");
     assert_eq!(verdict(&image(), "root /dev/mmcblk0p2\nexec /x"), "good");
     assert_eq!(verdict(&image(), "root /r\nexec /bin/sh\nmount /sys/block /run\nmount /r /tmp"), "good");
+    // What the board makes below /run and /tmp, and what it attaches.
+    for lines in [
+        "mount /r /run/app",
+        "directory /run/app",
+        "directory /var/run/app",
+        "directory /work",
+        "directory /dev/shm",
+        "directory /proc/self",
+        "mount /r /tmp\ndirectory /tmp/deep",
+    ] {
+        assert_eq!(verdict(&image(), &format!("root /r\nexec /bin/sh\n{lines}")), "good", "{lines}");
+    }
     for program in ["/bin/script", "/bin/sh", "/bin/up"] {
         assert_eq!(verdict(&image(), &format!("root /r\nexec {program}")), "good");
     }
@@ -52,7 +70,25 @@ fn what_is_not_in_the_image_is_refused() {
             "root /nowhere: no such folder or image file in the image; add a [[root]] with that path",
         ),
         ("root /r\nexec /bin/sh\nmount /data /tmp", "mount /data: not in the image; add it, or mount a disk there"),
-        ("root /r\nexec /bin/sh\nmount /r /nowhere", "mount /nowhere: not in /r; create a mount point there"),
+        (
+            "root /r\nexec /bin/sh\nmount /r /nowhere",
+            "mount /nowhere: not in /r; create a mount point there",
+        ),
+        (
+            "root /r\nexec /bin/sh\nmount /r /var/run/app",
+            "mount /var/run/app: leads over a symbolic link to /run/app; write that path",
+        ),
+        (
+            "root /r\nexec /bin/sh\nmount /r /run/file",
+            "mount /run/file: of what /r has below /run and /tmp, the board has the folders alone; mount a folder there",
+        ),
+        ("root /r\nexec /bin/sh\nresolv", "resolv: /etc/resolv.conf of /r is no file; put an empty file there"),
+        ("root /r\nexec /bin/sh\ndirectory /srv", "directory /srv: no such folder in /r; correct the line, or make it"),
+        (
+            "root /r\nexec /bin/sh\ndirectory /run/none",
+            "directory /run/none: no such folder in /r; correct the line, or make it",
+        ),
+        ("root /r\nexec /bin/crlf", "exec /bin/crlf: its lines end in CR LF; save it with LF alone"),
         ("root /r\nexec /bin/none", "exec /bin/none: no such file in /r; write its path inside of it"),
         ("root /r\nexec /bin/loop", "exec /bin/loop: no such file in /r; write its path inside of it"),
         ("root /r\nexec /bin", "exec /bin: no such file in /r; write its path inside of it"),
@@ -66,14 +102,15 @@ fn what_is_not_in_the_image_is_refused() {
 #[test]
 fn module_that_is_not_in_the_image_is_refused() {
     let text = b"hilum 1\n[system]\nmodule loop\n";
-    let refused = check("demo.conf", text, &own(), &image(), &Roots::new()).expect_err("it is not there").to_string();
+    let refused =
+        check("demo.conf", text, &own(), &image(), &Roots::default()).expect_err("it is not there").to_string();
     assert_eq!(
         refused,
         "demo.conf:3:1: module loop: no /lib/modules/loop.ko in the image: the kernel has no such module; correct the name"
     );
     let mut whole = image();
     whole.file("lib/modules/loop.ko", 0o644, *b"");
-    assert!(check("demo.conf", text, &own(), &whole, &Roots::new()).is_ok());
+    assert!(check("demo.conf", text, &own(), &whole, &Roots::default()).is_ok());
 }
 
 #[test]
@@ -82,6 +119,27 @@ fn root_filesystem_without_a_place_to_attach_to_is_refused() {
     image.file("r/bin/script", 0o755, *b"#!/bin/script\n");
     let expected = "demo.conf:2:1: workload \"a\": root /r needs an empty folder /dev";
     assert_eq!(verdict(&image, "root /r\nexec /bin/script"), expected);
+}
+
+#[test]
+fn link_where_something_is_attached_is_named() {
+    let mut image = image();
+    image.link("r/tmp", "var/tmp");
+    let expected = "demo.conf:2:1: workload \"a\": root /r: /tmp is a symbolic link to var/tmp; make it a folder";
+    assert_eq!(verdict(&image, "root /r\nexec /bin/sh"), expected);
+}
+
+#[test]
+fn owner_that_a_workload_has_no_id_for_is_refused() {
+    let mut image = image();
+    image.add("r/srv", 0o755, (65_535, 65_535), Node::Folder);
+    assert_eq!(verdict(&image, "root /r\nexec /bin/sh"), "good");
+    image.add("r/srv/data", 0o755, (5, 65_536), Node::Folder);
+    let refused = verdict(&image, "root /r\nexec /bin/sh");
+    let expected = "root /r: /srv/data belongs to 5:65536, and the ids of a workload end at 65535; change its owner, or write: \
+                    share user";
+    assert_eq!(refused, format!("demo.conf:2:1: workload \"a\": {expected}"));
+    assert_eq!(verdict(&image, "root /r\nexec /bin/sh\nshare user"), "good");
 }
 
 #[test]
@@ -100,9 +158,22 @@ fn program_for_another_machine_or_without_its_loader_is_refused() {
     }
     let missing = verdict(&image, "root /r\nexec /bin/own");
     assert!(
-        missing.contains("exec /bin/own: the library lib") && missing.ends_with("is not in /r; add it"),
+        missing.contains("exec /bin/own: the library lib") && missing.ends_with("write in its [[root]]: check = false"),
         "{missing}"
     );
+    // Where the loader is told, whoever tells it.
+    let mut facts = elf::facts(&own()).expect("an ELF file").libraries;
+    facts.extend(
+        ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"].map(str::to_owned),
+    );
+    facts.iter().for_each(|name| image.file(&format!("r/opt/own lib/{name}"), 0o755, *b"no ELF file"));
+    assert_eq!(verdict(&image, "root /r\nexec /bin/own\nenv LD_LIBRARY_PATH \"/none:/opt/own lib\""), "good");
+    let mut configured = image.clone();
+    configured.file("r/etc/ld.so.conf.d/own.conf", 0o644, *b"# a comment\n/opt/own lib\n");
+    assert_eq!(verdict(&configured, "root /r\nexec /bin/own"), "good");
+    let unchecked = Roots { unchecked: ["/r".to_owned()].into(), ..Roots::default() };
+    let text = b"hilum 1\n[workload a]\nroot /r\nexec /bin/own\n";
+    assert!(check("demo.conf", text, &own(), &image, &unchecked).is_ok());
 
     // e_machine of the ELF header: 0xf3 is RISC-V.
     foreign[18..20].copy_from_slice(&[0xf3, 0]);

@@ -1,16 +1,14 @@
 //! What goes into an initramfs: root filesystems from all their sources, files, blueprints of filesystems.
 
+use super::mount_points;
 use super::packages::{Places, file_of, package_tree};
 use crate::appliance::Roots;
-use crate::compression;
 use crate::description::{Description, ExtraFile, Root};
 use crate::filesystem;
 use crate::image::Image;
-use crate::oci;
 use crate::pack::{Format, pack};
 use crate::tree::{Entry, Kind, Tree};
 use anyhow::{Context, Result, ensure};
-use hilum::Architecture;
 use hilum::config::Source;
 use hilum::config::{Config, OnDamage};
 use std::sync::Arc;
@@ -25,15 +23,19 @@ pub(super) struct Contents<'a> {
 }
 
 impl Contents<'_> {
-    /// Puts one root filesystem where the configuration looks for it.
+    /// Puts one root filesystem where the configuration looks for it; `tree` is what is packed, and none for what is packed
+    /// already.
     pub(super) fn add_root(
         &mut self,
         root: &Root,
-        architecture: Architecture,
+        tree: Option<Tree>,
         data: &mut Tree,
         progress: &mut dyn FnMut(&str),
     ) -> Result<()> {
         let place = || format!("root {}", root.path);
+        if !root.check {
+            self.roots.unchecked.insert(root.path.clone());
+        }
         let bytes = if let Some(packed) = &root.packed {
             let bytes = std::fs::read(packed).with_context(|| packed.display().to_string())?;
             let kind = hilum::storage::Superblock::read(&bytes).map(|found| found.kind.name());
@@ -45,8 +47,8 @@ impl Contents<'_> {
             );
             bytes
         } else {
-            let mut tree = self.tree(root, architecture, progress).with_context(place)?;
-            self.add_mount_points(root, &mut tree).with_context(place)?;
+            let mut tree = tree.unwrap_or_default();
+            mount_points::add(self.config, root, &mut tree, progress).with_context(place)?;
             if root.format == Format::Folder {
                 ensure!(
                     self.config.mount_of(&root.path).is_none(),
@@ -62,7 +64,7 @@ impl Contents<'_> {
                 plain.add(path, entry.clone())?;
             }
             view.add_tree(&plain, "")?;
-            self.roots.insert(root.path.clone(), view);
+            self.roots.images.insert(root.path.clone(), view);
             let name = root.path.rsplit('/').next().unwrap_or_default();
             pack(&tree, root.format, name).with_context(place)?
         };
@@ -76,88 +78,6 @@ impl Contents<'_> {
                 Ok(())
             }
         }
-    }
-
-    /// The files of a root filesystem, from all its sources.
-    fn tree(&self, root: &Root, architecture: Architecture, progress: &mut dyn FnMut(&str)) -> Result<Tree> {
-        let mut tree = Tree::new();
-        for name in &root.packages {
-            let package = package_tree(self.places, name)?;
-            let is_kept = |path: &str| {
-                root.keep.iter().any(|kept| {
-                    let kept = kept.trim_matches('/');
-                    path.strip_prefix(kept).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-                })
-            };
-            for (path, entry) in package.iter().filter(|(path, _)| !path.is_empty()) {
-                // Documentation is for people, and takes half of many packages.
-                let is_text =
-                    ["usr/share/doc", "usr/share/man", "usr/share/locale"].iter().any(|text| path.starts_with(text));
-                let is_dropped = path.split('/').any(|part| root.drop.iter().any(|dropped| dropped == part));
-                let is_wanted = !is_dropped && if root.keep.is_empty() { !is_text } else { is_kept(path) };
-                if is_wanted {
-                    if entry.kind == Kind::Folder && tree.get(path).is_some() {
-                        continue;
-                    }
-                    tree.add(path, entry.clone())?;
-                }
-            }
-        }
-        if let Some(archive) = &root.tar {
-            let place = || archive.display().to_string();
-            let file = std::fs::File::open(archive).with_context(place)?;
-            tree.apply(compression::unpacked(file).with_context(place)?, false).with_context(place)?;
-            let is_image = tree.get("oci-layout").is_some() || tree.get("manifest.json").is_some();
-            ensure!(
-                !is_image || tree.get("etc").is_some(),
-                "{}: a container image, and no root filesystem: name it by the key image instead of tar",
-                place()
-            );
-        }
-        if let Some(path) = &root.image {
-            let container = oci::read(path, architecture, root.reference.as_deref())?;
-            let lines = container.lines();
-            progress(&format!("{} configures:", path.display()));
-            lines.lines().for_each(&mut *progress);
-            for (path, entry) in container.tree.iter() {
-                tree.add(path, entry.clone())?;
-            }
-        }
-        if let Some(folder) = &root.folder {
-            let files = Tree::read_folder(folder)?;
-            for (path, entry) in files.iter().filter(|(path, _)| !path.is_empty()) {
-                if entry.kind != Kind::Folder || tree.get(path).is_none() {
-                    tree.add(path, entry.clone())?;
-                }
-            }
-        }
-        for (path, target) in &root.links {
-            tree.add(path, Entry::of_root(0o777, Kind::Link(target.clone())))?;
-        }
-        Ok(tree)
-    }
-
-    /// Adds what PID 1 attaches something to and the root filesystem does not have: it cannot be made at run time.
-    fn add_mount_points(&self, root: &Root, tree: &mut Tree) -> Result<()> {
-        for place in ["dev", "proc", "run", "sys", "tmp"] {
-            tree.add_folder(place)?;
-        }
-        for workload in self.config.workloads.iter().filter(|workload| workload.root == root.path) {
-            for volume in self.config.pools.of(workload.isolation.volumes) {
-                tree.add_folder(volume.target)?;
-            }
-            let mut files = Vec::new();
-            if workload.network.has_resolv {
-                files.push("etc/resolv.conf");
-            }
-            if workload.network.addresses(&self.config.pools).next().is_some() {
-                files.push("etc/hosts");
-            }
-            for file in files.into_iter().filter(|file| tree.get(file).is_none()).collect::<Vec<_>>() {
-                tree.add(file, Entry::of_root(0o644, Kind::File(Arc::default())))?;
-            }
-        }
-        Ok(())
     }
 
     pub(super) fn add_files(&mut self) -> Result<()> {

@@ -2,8 +2,11 @@
 //! `contents.rs` gathers; what is made of it, `outputs.rs` writes.
 
 mod contents;
+mod mount_points;
 mod outputs;
 mod packages;
+mod sources;
+mod users;
 
 pub use outputs::Written;
 pub use packages::Places;
@@ -30,24 +33,34 @@ pub fn build(descriptions: &[PathBuf], places: &Places, progress: &mut dyn FnMut
     let description = Description::read(descriptions)?;
     let architecture = architecture(&description)?;
     let (config_path, text) = configuration(&description)?;
-    let mut config = Box::new(Config::EMPTY);
-    if let Err(error) = config::parse(&text, &mut config) {
-        bail!("{}:{error}", config_path.display());
-    }
+    let name = config_path.display().to_string();
+    users::check(&name, &text)?;
     let kernel = kernel(&description, places, progress)?;
-    let mut contents =
-        Contents { description: &description, places, config: &config, image: Image::new(), roots: Roots::new() };
-    let mut data = Tree::new();
+    let mut trees = Vec::new();
     for root in &description.roots {
         progress(&format!("root {}", root.path));
-        contents.add_root(root, architecture, &mut data, progress).with_context(|| description.place_of(&root.path))?;
+        let tree =
+            || sources::tree(root, places, architecture, progress).with_context(|| format!("root {}", root.path));
+        let tree = root.packed.is_none().then(tree).transpose();
+        trees.push(tree.with_context(|| description.place_of(&root.path))?);
+    }
+    let text = users::resolved(&name, &text, &description, &trees, progress)?;
+    let mut config = Box::new(Config::EMPTY);
+    if let Err(error) = config::parse(&text, &mut config) {
+        bail!("{name}:{error}");
+    }
+    let mut contents =
+        Contents { description: &description, places, config: &config, image: Image::new(), roots: Roots::default() };
+    let mut data = Tree::new();
+    for (root, tree) in description.roots.iter().zip(trees) {
+        contents.add_root(root, tree, &mut data, progress).with_context(|| description.place_of(&root.path))?;
     }
     contents.add_files()?;
     contents.add_filesystems()?;
     let Contents { mut image, roots, .. } = contents;
     appliance::add_modules(&text, &kernel, &modules(&description, &kernel)?, &description.hotplug_modules, &mut image)?;
     let init = std::fs::read(&places.init).with_context(|| places.init.display().to_string())?;
-    appliance::check(&config_path.display().to_string(), &text, &init, &image, &roots)?;
+    appliance::check(&name, &text, &init, &image, &roots)?;
     image.file("init", 0o755, init);
     image.file("etc/hilum.conf", 0o644, text.clone());
     // What only some outputs need has to be there as well.

@@ -120,6 +120,13 @@ impl Tree {
         Ok(place)
     }
 
+    /// Sets the permission bits of what is at a path.
+    pub fn set_mode(&mut self, path: &str, mode: u32) {
+        if let Some(entry) = self.entries.get_mut(path.trim_matches('/')) {
+            entry.mode = mode;
+        }
+    }
+
     /// Makes sure that there is a folder at a path; what is there stays.
     ///
     /// # Errors

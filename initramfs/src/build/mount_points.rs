@@ -1,0 +1,66 @@
+//! What a board attaches something to has to be in its root filesystem: it cannot be made at run time.
+
+use crate::description::Root;
+use crate::tree::{Entry, Kind, Tree};
+use anyhow::{Result, bail};
+use hilum::config::Config;
+use std::sync::Arc;
+
+/// Folders that PID 1 attaches a filesystem to.
+const PLACES: [&str; 5] = ["dev", "proc", "run", "sys", "tmp"];
+
+/// Adds what PID 1 attaches something to and the root filesystem does not have. A link there is replaced, and told:
+/// something is attached over it in any case.
+///
+/// # Errors
+/// A file where a folder is needed.
+pub(super) fn add(config: &Config<'_>, root: &Root, tree: &mut Tree, progress: &mut dyn FnMut(&str)) -> Result<()> {
+    for place in PLACES {
+        let found = tree.get(place).map(|entry| entry.kind.clone());
+        match found {
+            Some(Kind::Folder) => {}
+            None => tree.add_folder(place)?,
+            Some(Kind::Link(target)) => {
+                progress(&format!("root {}: /{place} is a folder now: it was a link to {target}", root.path));
+                tree.add(place, Entry::of_root(0o755, Kind::Folder))?;
+            }
+            Some(_) => bail!("/{place} is no folder, and PID 1 attaches something there; remove it from the sources"),
+        }
+    }
+    let mode = tree.get("").map_or(0o755, |top| top.mode);
+    if mode & 0o555 != 0o555 {
+        // As mktemp(1) and others leave the folder that an archive was made of.
+        progress(&format!(
+            "root {}: its top folder has mode {:o} now: with {mode:o}, only its owner could enter",
+            root.path,
+            mode | 0o555
+        ));
+        tree.set_mode("", mode | 0o555);
+    }
+    for workload in config.workloads.iter().filter(|workload| workload.root == root.path) {
+        for volume in config.pools.of(workload.isolation.volumes) {
+            tree.add_folder(volume.target)?;
+        }
+        let mut files = Vec::new();
+        if workload.network.has_resolv {
+            files.push(("etc/resolv.conf", "resolv"));
+        }
+        if workload.network.addresses(&config.pools).next().is_some() {
+            files.push(("etc/hosts", "link"));
+        }
+        for (file, key) in files {
+            let found = tree.get(file).map(|entry| entry.kind.clone());
+            match found {
+                Some(Kind::File(_)) => continue,
+                None => {}
+                Some(Kind::Link(target)) => progress(&format!(
+                    "root {}: /{file} is an empty file now: it was a link to {target}, and the line {key} attaches a file there",
+                    root.path
+                )),
+                Some(_) => bail!("/{file} is no file, and the line {key} attaches one there"),
+            }
+            tree.add(file, Entry::of_root(0o644, Kind::File(Arc::default())))?;
+        }
+    }
+    Ok(())
+}
