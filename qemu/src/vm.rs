@@ -160,6 +160,17 @@ impl Vm {
         self.execute(&json!({"execute": "device_add", "arguments": device}))
     }
 
+    /// Plugs a network card of virtio with the network `net` into a root port, under this id. Fails as long as the machine has
+    /// not let go of what was there.
+    ///
+    /// # Errors
+    /// The monitor does not answer, or something is plugged in there.
+    pub fn plug_card(&self, id: &str, mac: &str, port: &str) -> Result<()> {
+        let device =
+            json!({"driver": "virtio-net-pci", "netdev": "net", "mac": mac, "bus": port, "id": id, "romfile": ""});
+        self.execute(&json!({"execute": "device_add", "arguments": device}))
+    }
+
     /// Pulls the device with this id out of its slot.
     ///
     /// # Errors

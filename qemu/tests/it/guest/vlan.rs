@@ -1,6 +1,6 @@
 //! VLANs of the board's links, seen from the wire.
 
-use crate::support::{BOOT, image};
+use crate::support::{BOOT, Booted, image};
 use hilum_qemu::Architecture;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
@@ -37,11 +37,35 @@ fn vlan_of_a_link_is_tagged_on_the_wire(arch: Architecture) {
         "-netdev",
         &format!("socket,id=net,udp=127.0.0.1:{own},localaddr=127.0.0.1:{port}"),
         "-device",
-        "virtio-net-pci,netdev=net,mac=52:54:00:12:34:56,romfile=",
+        "pcie-root-port,id=plug",
+        "-device",
+        "virtio-net-pci,netdev=net,id=card,bus=plug,mac=52:54:00:12:34:56,romfile=",
     ];
     let mut image = image(arch, CONFIG);
     crate::support::needed_modules(arch, crate::support::USUAL, &mut image, CONFIG);
     let booted = crate::support::boot_with(arch, crate::support::USUAL, &image, "", None, &cards);
+    asks(&wire, &booted);
+    // It goes with its parent, and comes back with it.
+    booted.vm.unplug("card").expect("the card");
+    let until = Instant::now() + BOOT;
+    let is_told = |name: &str| booted.vm.console.text().contains(&format!("link {name}: removed"));
+    while !(is_told("wan") && is_told("lan10")) {
+        assert!(Instant::now() < until, "both links go\n{}", booted.vm.console.tail());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    while booted.vm.plug_card("card", "52:54:00:12:34:56", "plug").is_err() {
+        assert!(Instant::now() < until, "the machine keeps the card");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // What the wire still holds is of before.
+    wire.set_nonblocking(true).expect("a socket");
+    while wire.recv(&mut [0; 2048]).is_ok() {}
+    wire.set_nonblocking(false).expect("a socket");
+    asks(&wire, &booted);
+}
+
+/// Asks in the VLAN until it is answered there.
+fn asks(wire: &UdpSocket, booted: &Booted) {
     let until = Instant::now() + BOOT;
     let mut frame = [0; 2048];
     // Another VLAN is asked first: an answer to that one would come first.
