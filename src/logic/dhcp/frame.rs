@@ -1,15 +1,12 @@
 //! DHCP messages as whole frames (RFC 2131, RFC 2132): Ethernet, IPv4, UDP. The client has no address while it asks, so
-//! that it cannot leave any of them to the kernel. The formats are smoltcp's.
+//! that it cannot leave any of them to the kernel. What comes in is read by smoltcp.
 
 use super::lease::{Lease, LeaseRoute, NAME_SERVERS};
 use crate::config::Mac;
 use crate::domains;
+use crate::echo::sum;
 use core::net::Ipv4Addr;
-use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::wire::{
-    DhcpMessageType, DhcpOption, DhcpPacket, DhcpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, EthernetRepr,
-    IpProtocol, Ipv4Packet, Ipv4Repr, UdpPacket, UdpRepr,
-};
+use smoltcp::wire::{DhcpPacket, EthernetAddress, EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, UdpPacket};
 
 /// Bytes of a frame with any message of ours.
 pub const FRAME_BYTES: usize = 400;
@@ -18,6 +15,12 @@ pub const FRAME_BYTES: usize = 400;
 const SHORTEST: usize = 300;
 /// Bytes of the options 119 and 121 that are read: what is longer comes in pieces (RFC 3396).
 const LONG_OPTION: usize = 512;
+
+/// Where a message and its options are in a frame of ours.
+const MESSAGE: usize = 14 + 20 + 8;
+const OPTIONS: usize = MESSAGE + 240;
+/// The four bytes before the options (RFC 2131 3).
+const COOKIE: u32 = 0x6382_5363;
 
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
@@ -45,65 +48,61 @@ pub(super) fn write(mac: Mac, host_name: &str, request: &Request, frame: &mut [u
     /// What is asked for: mask, routes (before the router, as RFC 3442 wants it), router, name servers, domain, MTU, time
     /// servers, domains.
     const WANTED: [u8; 8] = [1, 121, 3, 6, 15, 26, 42, 119];
-    let names = [DhcpOption { kind: 12, data: host_name.as_bytes() }];
-    let hardware = EthernetAddress(mac.0);
-    let message = DhcpRepr {
-        message_type: if request.is_discover { DhcpMessageType::Discover } else { DhcpMessageType::Request },
-        transaction_id: request.id,
-        secs: request.seconds,
-        client_hardware_address: hardware,
-        client_ip: request.own.unwrap_or(Ipv4Addr::UNSPECIFIED),
-        your_ip: Ipv4Addr::UNSPECIFIED,
-        server_ip: Ipv4Addr::UNSPECIFIED,
-        router: None,
-        subnet_mask: None,
-        relay_agent_ip: Ipv4Addr::UNSPECIFIED,
-        broadcast: false,
-        requested_ip: request.wanted,
-        client_identifier: Some(hardware),
-        server_identifier: request.server,
-        parameter_request_list: Some(&WANTED),
-        dns_servers: None,
-        // One frame of 1,500 bytes without its headers: a server need not leave anything out (RFC 2132 9.10).
-        max_size: Some(1_472),
-        lease_duration: None,
-        renew_duration: None,
-        rebind_duration: None,
-        additional_options: if host_name.is_empty() { &[] } else { &names },
-    };
-    let message_length = message.buffer_len().max(SHORTEST);
-    let (to, to_mac) =
-        request.to.map_or((Ipv4Addr::BROADCAST, EthernetAddress::BROADCAST), |(to, mac)| (to, EthernetAddress(mac.0)));
-    let udp = UdpRepr { src_port: CLIENT_PORT, dst_port: SERVER_PORT };
-    let ip = Ipv4Repr {
-        src_addr: request.own.unwrap_or(Ipv4Addr::UNSPECIFIED),
-        dst_addr: to,
-        next_header: IpProtocol::Udp,
-        payload_len: udp.header_len() + message_length,
-        hop_limit: 64,
-    };
-    let ethernet = EthernetRepr { src_addr: hardware, dst_addr: to_mac, ethertype: EthernetProtocol::Ipv4 };
-    let sums = ChecksumCapabilities::default();
-    let length = ethernet.buffer_len() + ip.buffer_len() + udp.header_len() + message_length;
-    let bytes = frame.get_mut(..length)?;
-    bytes.fill(0);
-    let mut outer = EthernetFrame::new_unchecked(bytes);
-    ethernet.emit(&mut outer);
-    let mut packet = Ipv4Packet::new_unchecked(outer.payload_mut());
-    ip.emit(&mut packet, &sums);
-    let mut datagram = UdpPacket::new_unchecked(packet.payload_mut());
-    let mut is_written = false;
-    udp.emit(
-        &mut datagram,
-        &ip.src_addr.into(),
-        &to.into(),
-        message_length,
-        |payload| {
-            is_written = message.emit(&mut DhcpPacket::new_unchecked(payload)).is_ok();
-        },
-        &sums,
-    );
-    is_written.then_some(length)
+    /// One frame of 1,500 bytes without its headers: a server need not leave anything out (RFC 2132 9.10).
+    const LARGEST: [u8; 2] = 1_472_u16.to_be_bytes();
+    let address = |address: Option<Ipv4Addr>| address.unwrap_or(Ipv4Addr::UNSPECIFIED).octets();
+    let (own, [a, b, c, d, e, f]) = (address(request.own), mac.0);
+    let (to, to_mac) = request.to.unwrap_or((Ipv4Addr::BROADCAST, Mac([0xff; 6])));
+    let (to, wanted, server) = (to.octets(), address(request.wanted), address(request.server));
+    // Discover and request of RFC 2132 9.6.
+    let kind = [if request.is_discover { 1 } else { 3 }];
+    let options: [(u8, &[u8]); 7] = [
+        (53, &kind),
+        (61, &[1, a, b, c, d, e, f]),
+        (50, request.wanted.map_or(&[], |_| &wanted)),
+        (54, request.server.map_or(&[], |_| &server)),
+        (57, &LARGEST),
+        (55, &WANTED),
+        (12, host_name.as_bytes()),
+    ];
+    frame.fill(0);
+    let mut end = OPTIONS;
+    for (kind, data) in options.into_iter().filter(|(_, data)| !data.is_empty()) {
+        let place = frame.get_mut(end..end + 2 + data.len())?;
+        (place[0], place[1]) = (kind, data.len() as u8);
+        place[2..].copy_from_slice(data);
+        end += 2 + data.len();
+    }
+    *frame.get_mut(end)? = 255;
+    let length = (end + 1).max(MESSAGE + SHORTEST);
+    let (packet, datagram) = ((length - 14) as u16, (length - 34) as u16);
+    // Where each part is, in the order of Ethernet, IPv4, UDP and the message.
+    let parts: [(usize, &[u8]); 15] = [
+        (0, &to_mac.0),
+        (6, &mac.0),
+        (12, &[8, 0, 0x45, 0]),
+        (16, &packet.to_be_bytes()),
+        (22, &[64, 17]),
+        (26, &own),
+        (30, &to),
+        (34, &[0, CLIENT_PORT as u8, 0, SERVER_PORT as u8]),
+        (38, &datagram.to_be_bytes()),
+        (MESSAGE, &[1, 1, 6]),
+        (MESSAGE + 4, &request.id.to_be_bytes()),
+        (MESSAGE + 8, &request.seconds.to_be_bytes()),
+        (MESSAGE + 12, &own),
+        (MESSAGE + 28, &mac.0),
+        (OPTIONS - 4, &COOKIE.to_be_bytes()),
+    ];
+    for (at, part) in parts {
+        frame[at..at + part.len()].copy_from_slice(part);
+    }
+    let header = sum(&[&frame[14..34]]).to_be_bytes();
+    frame[24..26].copy_from_slice(&header);
+    let whole = sum(&[&frame[26..34], &[0, 17], &datagram.to_be_bytes(), &frame[34..length]]);
+    // 0 would stand for no sum (RFC 768).
+    frame[40..42].copy_from_slice(&if whole == 0 { u16::MAX } else { whole }.to_be_bytes());
+    Some(length)
 }
 
 /// What a server says.
@@ -143,8 +142,7 @@ pub(super) fn read(mac: Mac, frame: &[u8]) -> Option<ServerMessage> {
         return None;
     }
     let message = DhcpPacket::new_checked(datagram.payload()).ok()?;
-    /// The first four bytes of the options (RFC 2131 3), and BOOTREPLY.
-    const COOKIE: u32 = 0x6382_5363;
+    // Of a BOOTREPLY.
     let is_ours = message.client_hardware_address() == EthernetAddress(mac.0) && message.magic_number() == COOKIE;
     if !is_ours || message.hardware_len() != 6 || datagram.payload().first() != Some(&2) {
         return None;

@@ -57,7 +57,7 @@ impl Echo {
         request[8..].copy_from_slice(&self.mark);
         if self.is_ipv4 {
             // The kernel does it for ICMPv6, whose sum is over addresses as well.
-            let sum = sum(request);
+            let sum = sum(&[&request[..]]);
             request[2..4].copy_from_slice(&sum.to_be_bytes());
         }
         (true, has_changed)
@@ -91,10 +91,11 @@ impl Echo {
     }
 }
 
-/// The sum of RFC 1071.
-fn sum(bytes: &[u8]) -> u16 {
-    let words = bytes.as_chunks::<2>().0.iter();
-    let mut sum: u32 = words.map(|word| u32::from(u16::from_be_bytes(*word))).sum();
+/// The sum of RFC 1071 over all parts; each but the last has an even length.
+pub(crate) fn sum(parts: &[&[u8]]) -> u16 {
+    let words = parts.iter().flat_map(|part| part.chunks(2));
+    let word = |word: &[u8]| u32::from(u16::from_be_bytes([word[0], word.get(1).copied().unwrap_or(0)]));
+    let mut sum: u32 = words.map(word).sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }

@@ -13,6 +13,9 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::netdevice::index_to_name_inlined;
 
+/// How often a name is tried that cards take which come meanwhile.
+const NAME_TRIES: usize = 4;
+
 /// Whether a line means this link. One that another line means by its device gets that line's name, and is not meant by the
 /// name that it has now.
 pub(super) fn is_meant(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry<'_>) -> bool {
@@ -120,10 +123,19 @@ fn give_name(socket: &OwnedFd, index: u32, name: &str) -> Result<(), Errno> {
             rename_link(writer, index, name);
         })
     };
-    let Ok(other) = index_of(socket, name) else { return rename(index, name) };
-    rename(other, &text::<15>(format_args!("rename{other}")))?;
-    rename(index, name)?;
-    rename(other, own.as_str())
+    for _ in 0..NAME_TRIES {
+        match rename(index, name) {
+            Err(Errno::EXIST) => {}
+            done => return done,
+        }
+        // A card may get the name, or lose it, while this looks.
+        let Ok(other) = index_of(socket, name) else { continue };
+        rename(other, &text::<15>(format_args!("rename{other}")))?;
+        rename(index, name)?;
+        // A card that has just come may have this one's name by now; the other one keeps its temporary name then.
+        return rename(other, own.as_str()).or_else(|errno| if errno == Errno::EXIST { Ok(()) } else { Err(errno) });
+    }
+    Err(Errno::EXIST)
 }
 
 /// Before a link is up: it takes no route, no address and no shorter way from whoever is on its wire but what its line asks
