@@ -7,6 +7,8 @@ TOOLCHAIN ?= auto
 APPEND    ?=
 # With GDB=1 `make run` waits for gdb at port 1234 before the first instruction.
 GDB       ?=
+# The guest's memory for make run, in MiB; 256 without it.
+MEMORY    ?=
 # The port of this machine that leads to the port that an appliance publishes.
 PORT      ?= 8080
 GUEST_PORT_web  := 8080
@@ -90,6 +92,7 @@ help: ## show this
 	@echo "  WRITE=1                        make bench and make timeline write their results to docs/dev/"
 	@echo "  TESTS='WORD...'                arguments of cargo test for make test (CONTRIBUTING.md)"
 	@echo "  TASKS='TASK...'                tasks that make deps installs for (now $(TASKS))"
+	@echo "  MEMORY=MIB                     memory of the guest of make run (256)"
 	@echo "  GDB=1                          make run waits for gdb at port 1234 (CONTRIBUTING.md)"
 	@echo "  DEBIAN_MIRROR=URL              mirror of Debian packages"
 
@@ -97,7 +100,7 @@ help: ## show this
 run: BOARD := qemu-$(ARCH)
 run: image $(BUILD)/tools/hilum-qemu ## boot an appliance (APPLIANCE, the demo) in QEMU, on this terminal
 	@$(BUILD)/tools/hilum-qemu run --arch $(ARCH) --accel $(ACCEL) --image $(BUILD)/image/qemu-$(ARCH)-$(APPLIANCE_NAME) \
-	    --publish $(PORT):$(or $(GUEST_PORT_$(APPLIANCE_NAME)),8080) --append "$(APPEND)" $(if $(GDB),--gdb)
+	    --publish $(PORT):$(or $(GUEST_PORT_$(APPLIANCE_NAME)),8080) --append "$(APPEND)" $(if $(GDB),--gdb) $(if $(MEMORY),--memory $(MEMORY))
 
 image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum | $(BUILD)/installed-image ## build an appliance (APPLIANCE) for a board (BOARD) into build/image/
 	@test -f $(APPLIANCE_FOLDER)/appliance.toml || { echo "no $(APPLIANCE_FOLDER)/appliance.toml; APPLIANCE is a folder with a slash, or one of: $(APPLIANCES)" >&2; exit 1; }

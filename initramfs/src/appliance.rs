@@ -216,12 +216,7 @@ fn check_places(config: &Config<'_>, workload: &Workload<'_>, image: &Image, roo
             "mount {}: leads over a symbolic link to /{place}; write that path",
             bind.target
         );
-        ensure!(
-            is_there,
-            "mount {}: not in {}; create a mount point there",
-            bind.target,
-            workload.root
-        );
+        ensure!(is_there, "mount {}: not in {}; create a mount point there", bind.target, workload.root);
         let is_in_memory = ["run/", "tmp/"].iter().any(|memory| target.starts_with(memory));
         ensure!(
             !is_in_memory || matches!(at(&place), Some((_, Node::Folder))),

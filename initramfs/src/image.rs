@@ -144,6 +144,11 @@ impl Image {
         })
     }
 
+    /// Bytes of memory that the files take on the board, in whole pages.
+    pub fn unpacked_bytes(&self) -> u64 {
+        self.files().map(|(_, bytes)| (bytes as u64).next_multiple_of(4096)).sum()
+    }
+
     /// The number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()

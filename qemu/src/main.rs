@@ -94,6 +94,11 @@ fn run(command: Command) -> Result<()> {
             bail!("{}: no such file; run: make image ARCH={}", file.display(), arch.name());
         }
     }
+    let needed = std::fs::read_to_string(image.join("memory")).ok().and_then(|text| text.trim().parse().ok());
+    if let Some(needed) = needed.filter(|needed: &u32| memory < *needed) {
+        // The kernel would stop unpacking before it prints anything.
+        bail!("{}: needs {needed} MiB of memory, not {memory}; run: make run MEMORY={needed}", image.display());
+    }
     let forwarded = publish.map(|(port, guest)| free_port(port).map(|port| (port, guest))).transpose()?;
     let network =
         forwarded.map(|(port, guest)| hilum_qemu::network(&format!(",hostfwd=tcp:127.0.0.1:{port}-:{guest}")));

@@ -70,10 +70,7 @@ fn what_is_not_in_the_image_is_refused() {
             "root /nowhere: no such folder or image file in the image; add a [[root]] with that path",
         ),
         ("root /r\nexec /bin/sh\nmount /data /tmp", "mount /data: not in the image; add it, or mount a disk there"),
-        (
-            "root /r\nexec /bin/sh\nmount /r /nowhere",
-            "mount /nowhere: not in /r; create a mount point there",
-        ),
+        ("root /r\nexec /bin/sh\nmount /r /nowhere", "mount /nowhere: not in /r; create a mount point there"),
         (
             "root /r\nexec /bin/sh\nmount /r /var/run/app",
             "mount /var/run/app: leads over a symbolic link to /run/app; write that path",

@@ -69,6 +69,8 @@ pub fn build(descriptions: &[PathBuf], places: &Places, progress: &mut dyn FnMut
     image.seal();
     progress(&format!("initramfs: {}", size_summary(&image)));
     let initramfs = image.write(Compression::Zstd)?;
+    let memory_mib = memory_mib(image.unpacked_bytes(), initramfs.len() as u64);
+    progress(&format!("memory of the board: {memory_mib} MiB or more"));
     std::fs::create_dir_all(&places.output).with_context(|| places.output.display().to_string())?;
     let mut outputs = Outputs {
         description: &description,
@@ -76,10 +78,19 @@ pub fn build(descriptions: &[PathBuf], places: &Places, progress: &mut dyn FnMut
         architecture,
         kernel: &kernel,
         initramfs: &initramfs,
+        memory_mib,
         written: Vec::new(),
     };
     outputs.write_all(&data, progress)?;
     Ok(outputs.written)
+}
+
+/// MiB of memory that a board needs to unpack an initramfs and to run on: its files may take half of the memory (the limit of
+/// a tmpfs, which the first root filesystem is), and the archive is in memory beside them until they are unpacked.
+fn memory_mib(unpacked: u64, archive: u64) -> u64 {
+    /// The kernel and its own needs, and what programs need at least.
+    const REST: u64 = 64 << 20;
+    ((2 * unpacked).max(unpacked + archive) + REST).div_ceil(1 << 20).next_multiple_of(16)
 }
 
 fn architecture(description: &Description) -> Result<Architecture> {
@@ -157,3 +168,6 @@ fn size_summary(image: &Image) -> String {
         shares.iter().map(|(name, bytes, files)| format!("{name} {bytes} bytes in {files}")).collect();
     words.join(", ")
 }
+
+#[cfg(test)]
+mod tests;

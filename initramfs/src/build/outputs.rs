@@ -103,6 +103,8 @@ pub(super) struct Outputs<'a> {
     pub(super) architecture: Architecture,
     pub(super) kernel: &'a Kernel,
     pub(super) initramfs: &'a [u8],
+    /// What a board needs, in MiB.
+    pub(super) memory_mib: u64,
     pub(super) written: Vec<Written>,
 }
 
@@ -119,6 +121,7 @@ impl Outputs<'_> {
                 Output::Direct => {
                     self.write("vmlinuz", &kernel.image)?;
                     self.write("command-line", words.as_bytes())?;
+                    self.write("memory", format!("{}\n", self.memory_mib).as_bytes())?;
                     if let Some(partition) = &partition {
                         self.write("data.img", partition)?;
                     }

@@ -121,3 +121,16 @@ fn words_that_are_no_command_or_reach_nobody_are_told() {
         assert_eq!(run(words), (Some(2), String::new(), line.to_owned()), "{words:?}");
     }
 }
+
+#[test]
+fn image_that_does_not_fit_into_the_guests_memory_is_refused_before_anything_boots() {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    for (name, text) in [("vmlinuz", ""), ("initramfs", ""), ("memory", "592\n")] {
+        std::fs::write(scratch.path().join(name), text).expect("a file");
+    }
+    let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_hilum-qemu"));
+    let output = run.args(["run", "--arch", "x86_64", "--image"]).arg(scratch.path()).output().expect("it runs");
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{errors}");
+    assert!(errors.ends_with(": needs 592 MiB of memory, not 256; run: make run MEMORY=592\n"), "{errors}");
+}
