@@ -119,7 +119,7 @@ pub fn add_modules(
         let DeviceSource::Usb(id) = device.source else { continue };
         by_name.extend(CLASSES.iter().filter(|(class, _)| *class == device.class).flat_map(|(_, names)| *names));
         // As it is written in drivers' tables (scripts/mod/file2alias.c).
-        let own = format!("usb:v{:04X}p{:04X}", id.vendor, id.product);
+        let own = format!("usb:v{}p{}", id.vendor.to_ascii_uppercase(), id.product.to_ascii_uppercase());
         lines.extend(kernel.patterns().iter().filter(|(pattern, _)| pattern.starts_with(&own)));
     }
     let by_name: Vec<String> = by_name.iter().map(|name| name.replace('-', "_")).collect();

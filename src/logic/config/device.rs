@@ -1,5 +1,6 @@
 //! How a `device` line names what a workload may use: by a path below /dev, or by what does not change when it is plugged again.
 
+use super::limits;
 use core::fmt;
 
 /// What a line says of devices.
@@ -16,10 +17,10 @@ pub enum DeviceSource<'a> {
 /// What a USB device says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsbId<'a> {
-    /// idVendor
-    pub vendor: u16,
-    /// idProduct
-    pub product: u16,
+    /// idVendor, four hexadecimal digits.
+    pub vendor: &'a str,
+    /// idProduct, the same.
+    pub product: &'a str,
     /// Its serial number; empty for any.
     pub serial: &'a str,
 }
@@ -39,26 +40,47 @@ pub struct Device<'a> {
     pub write: bool,
 }
 
+/// What is expected of the first word, for errors.
+pub(super) const SOURCE: &str =
+    "a path below /dev, usb=VENDOR:PRODUCT[:SERIAL] with four hexadecimal digits each, or path= and a path";
+const NO_LINKS: &str = "usb=VENDOR:PRODUCT[:SERIAL] or path=, because nothing makes links below by-... on this board";
+
+/// Whether a path is one below /dev that cannot climb.
+pub(super) fn is_below_dev(path: &str) -> bool {
+    path.len() > 5 && path.len() <= limits::PATH_BYTES && path.starts_with("/dev/") && !climbs(path)
+}
+
+fn climbs(path: &str) -> bool {
+    path.split('/').any(|part| part == "..")
+}
+
 impl<'a> DeviceSource<'a> {
-    /// A word of the configuration; none for what is no such word. A path is not looked at.
-    pub(super) fn of(text: &'a str) -> Option<Self> {
-        if text.starts_with('/') {
-            return Some(Self::Path(text));
+    /// A word of the configuration.
+    ///
+    /// # Errors
+    /// What is expected instead.
+    #[inline(never)]
+    pub(super) fn of(text: &'a str) -> Result<Self, &'static str> {
+        if let Some(id) = text.strip_prefix("usb=") {
+            return UsbId::of(id).map(Self::Usb).ok_or(SOURCE);
         }
-        match text.split_once('=')? {
-            ("usb", id) => {
-                let mut parts = id.splitn(3, ':');
-                let mut number = || {
-                    let digits = parts.next().filter(|digits| digits.len() == 4)?;
-                    u16::from_str_radix(digits, 16).ok()
-                };
-                let (vendor, product) = (number()?, number()?);
-                let serial = parts.next();
-                (serial != Some("")).then_some(Self::Usb(UsbId { vendor, product, serial: serial.unwrap_or("") }))
-            }
-            ("path", path) if !path.is_empty() => Some(Self::Port(path)),
-            _ => None,
+        match text.strip_prefix("path=") {
+            Some(path) if !path.is_empty() && path.len() <= limits::PATH_BYTES => Ok(Self::Port(path)),
+            None if is_below_dev(text) && text.contains("/by-") => Err(NO_LINKS),
+            None if is_below_dev(text) => Ok(Self::Path(text)),
+            _ => Err(SOURCE),
         }
+    }
+}
+
+impl<'a> UsbId<'a> {
+    /// `VENDOR:PRODUCT[:SERIAL]`
+    fn of(text: &'a str) -> Option<Self> {
+        let (vendor, rest) = text.split_at_checked(4)?;
+        let (product, rest) = rest.strip_prefix(':')?.split_at_checked(4)?;
+        let is_hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let serial = if rest.is_empty() { rest } else { rest.strip_prefix(':').filter(|serial| !serial.is_empty())? };
+        (is_hex(vendor) && is_hex(product)).then_some(Self { vendor, product, serial })
     }
 }
 
@@ -75,7 +97,7 @@ impl fmt::Display for DeviceSource<'_> {
             Self::Path(path) => formatter.write_str(path),
             Self::Usb(UsbId { vendor, product, serial }) => {
                 let colon = if serial.is_empty() { "" } else { ":" };
-                write!(formatter, "usb={vendor:04x}:{product:04x}{colon}{serial}")
+                write!(formatter, "usb={vendor}:{product}{colon}{serial}")
             }
             Self::Port(path) => write!(formatter, "path={path}"),
         }

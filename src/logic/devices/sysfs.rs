@@ -16,31 +16,44 @@ pub struct UsbPlace<'a> {
 /// (Documentation/driver-api/usb/usb.rst: BUS-PORT.PORT:CONFIGURATION.INTERFACE).
 pub fn usb_place(path: &str) -> Option<UsbPlace<'_>> {
     let mut end = path.len();
-    let mut is_last = true;
     for part in path.rsplit('/') {
         let start = end - part.len();
-        let (device, interface) = part.split_once(':').unwrap_or((part, ""));
-        let number = interface.split_once('.').map_or("", |(_, number)| number);
-        if let Some(order) = order_of(device, number).filter(|_| is_last || !number.is_empty()) {
-            let path = if number.is_empty() { path } else { &path[..start.saturating_sub(1)] };
-            return Some(UsbPlace { path, order });
+        match order_of(part) {
+            Some((order, true)) => return Some(UsbPlace { path: &path[..start.saturating_sub(1)], order }),
+            Some((order, false)) if end == path.len() => return Some(UsbPlace { path, order }),
+            _ => end = start.saturating_sub(1),
         }
-        is_last = false;
-        end = start.saturating_sub(1);
     }
     None
 }
 
-/// `BUS-PORT.PORT` and the number of an interface as one number; a chain has at most seven ports, each of at most 31.
-fn order_of(device: &str, interface: &str) -> Option<u64> {
-    let (bus, ports) = device.split_once('-')?;
-    let mut order: u64 = bus.parse::<u8>().ok()?.into();
-    let mut ports = ports.split('.');
-    for _ in 0..7 {
-        order = order << 6 | ports.next().map_or(Ok(0), str::parse::<u64>).ok()?.min(63);
+/// `BUS-PORT.PORT`, and `:CONFIGURATION.INTERFACE` or not, as one number, and whether it is an interface. A chain has at most
+/// seven ports.
+fn order_of(name: &str) -> Option<(u64, bool)> {
+    const PORTS: usize = 7;
+    // Bus, ports, configuration, interface.
+    let mut numbers = [0_u8; 1 + PORTS + 2];
+    let (mut at, mut digits, mut is_interface) = (0, 0, false);
+    for byte in name.bytes() {
+        match byte {
+            b'0'..=b'9' => {
+                *numbers.get_mut(at)? = numbers[at].checked_mul(10)?.checked_add(byte - b'0')?;
+                digits += 1;
+                continue;
+            }
+            b'-' if at == 0 => at = 1,
+            b'.' if (1..PORTS).contains(&at) || at == PORTS + 1 => at += 1,
+            b':' if (1..=PORTS).contains(&at) => (at, is_interface) = (PORTS + 1, true),
+            _ => return None,
+        }
+        if core::mem::take(&mut digits) == 0 {
+            return None;
+        }
     }
-    let interface = if interface.is_empty() { 0 } else { interface.parse::<u8>().ok()? };
-    ports.next().is_none().then_some(order << 8 | u64::from(interface))
+    let is_whole = digits > 0 && at > 0 && (!is_interface || at == PORTS + 2);
+    // Ports and interfaces have at most six bits each.
+    let order = numbers.iter().fold(0, |order, number| order << 6 | u64::from((*number).min(63)));
+    is_whole.then_some((order, is_interface))
 }
 
 /// What is known of a device node.
@@ -69,7 +82,8 @@ pub fn is_meant(device: &Device<'_>, facts: &Facts<'_>) -> bool {
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             }
             DeviceSource::Usb(id) => facts.usb.is_some_and(|found| {
-                (found.vendor, found.product) == (id.vendor, id.product)
+                found.vendor.eq_ignore_ascii_case(id.vendor)
+                    && found.product.eq_ignore_ascii_case(id.product)
                     && (id.serial.is_empty() || id.serial == found.serial)
             }),
         }

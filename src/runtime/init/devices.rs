@@ -6,9 +6,11 @@
 
 use super::context::Context;
 use super::modules;
-use super::uevents::Heard;
+use super::token::Token;
+use super::uevents::{Heard, Uevents};
 use super::workloads::{Workloads, seek_devices, waits_for_devices};
 use crate::os::environment::Environment;
+use crate::os::errno::describe;
 use crate::os::helper::{self, Kept, Role};
 use hilum::config::{Config, limits};
 use hilum::supervise::ExitReason;
@@ -71,9 +73,25 @@ pub(super) struct Devices {
 }
 
 /// Whether anything has a use for what the kernel tells.
-pub(super) fn are_followed(environment: Environment, config: &Config<'_>) -> bool {
+fn are_followed(environment: Environment, config: &Config<'_>) -> bool {
     environment == Environment::Machine
         && (modules::has_aliases() || config.workloads.iter().any(|workload| waits_for_devices(environment, workload)))
+}
+
+/// Hears of devices from now on, where anything of the configuration has a use for that.
+pub(super) fn listen(cx: &mut Context, uevents: &mut Uevents) {
+    if uevents.socket().is_some() {
+        return;
+    }
+    match Uevents::listen(cx.environment, cx.config.get(), are_followed(cx.environment, cx.config.get())) {
+        Ok(heard) => *uevents = heard,
+        Err(errno) => {
+            cx.console.error(format_args!("devices: {}; devices added later are not noticed", describe(errno)))
+        }
+    }
+    if let Some(socket) = uevents.socket() {
+        let _ = cx.events.watch(socket, Token::Uevents);
+    }
 }
 
 impl Devices {

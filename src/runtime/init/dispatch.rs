@@ -133,15 +133,7 @@ impl Init {
         workloads.supervisor.seed(boottime_us() as u32);
         cx.timeline.note(Moment::Arranged);
         // Before the disks are looked at, so that none that comes or goes is missed.
-        match Uevents::listen(cx.environment, cx.config.get(), devices::are_followed(cx.environment, cx.config.get())) {
-            Ok(uevents) => self.uevents = uevents,
-            Err(errno) => {
-                cx.console.error(format_args!("devices: {}; devices added later are not noticed", describe(errno)))
-            }
-        }
-        if let Some(socket) = self.uevents.socket() {
-            let _ = cx.events.watch(socket, Token::Uevents);
-        }
+        devices::listen(cx, &mut self.uevents);
         self.disks.begin(cx, workloads);
         self.boot_tasks.begin(cx, workloads);
         let is_deferring = cx.is_deferring();
@@ -214,6 +206,7 @@ impl Init {
         let Self { cx, workloads, .. } = self;
         if let Some(adopted) = self.reload.tick(cx, workloads) {
             self.control.adopt(adopted.old.get(), cx.config.get(), adopted.kept);
+            devices::listen(cx, &mut self.uevents);
         }
         workloads.sweep_cgroups(cx);
         if workloads.logs.turn(cx.config.get(), now, &mut cx.console) {

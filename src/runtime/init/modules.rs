@@ -68,6 +68,7 @@ pub(super) fn load_all(config: &Config<'_>, console: &mut Console) {
 }
 
 /// Loads a module after those that it needs.
+#[inline(never)]
 fn load_with(needs: &str, name: &str, parameters: &str) -> Result<(), Failure> {
     let Some(others) = module_list::needs_of(needs, name) else { return Ok(()) };
     for other in others {

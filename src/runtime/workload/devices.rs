@@ -109,14 +109,14 @@ fn in_dev(path: &str, line: usize, depth: usize, nodes: &mut Nodes) -> Result<()
 fn in_sys(device: &Device<'_>, kind: FileType, line: usize, nodes: &mut Nodes) -> Result<(), Errno> {
     let folder = if kind == FileType::BlockDevice { "/sys/dev/block" } else { "/sys/dev/char" };
     each(folder, &mut |entry| {
-        let (mut path, mut class, mut serial, mut events) = ([0; BYTES], [0; BYTES], [0; BYTES], [0; BYTES]);
+        let (mut path, mut class, mut ids, mut events) = ([0; BYTES], [0; BYTES], [[0; 128]; 3], [0; BYTES]);
         let at = |name: &str| sys_path(format_args!("{folder}/{entry}/{name}"));
         let path = link(&sys_path(format_args!("{folder}/{entry}")), &mut path);
         let path = path.strip_prefix("../../devices").unwrap_or(path);
         let place = usb_place(path);
         let usb = match (device.source, &place) {
             (DeviceSource::Usb(_), None) => return Ok(()),
-            (DeviceSource::Usb(id), Some(place)) => usb_id(place, !id.serial.is_empty(), &mut serial),
+            (DeviceSource::Usb(id), Some(place)) => Some(usb_id(place, !id.serial.is_empty(), &mut ids)),
             _ => None,
         };
         let class = link(&at("subsystem"), &mut class).rsplit('/').next().unwrap_or_default();
@@ -137,14 +137,11 @@ fn in_sys(device: &Device<'_>, kind: FileType, line: usize, nodes: &mut Nodes) -
 }
 
 /// What a USB device says of itself. Its serial number only where that is wanted: for that the kernel waits for whoever is at the device.
-fn usb_id<'b>(place: &UsbPlace<'_>, with_serial: bool, serial: &'b mut [u8]) -> Option<UsbId<'b>> {
-    let (mut vendor, mut product) = ([0; 16], [0; 16]);
-    let file = |name: &str| sys_path(format_args!("/sys/devices{}/{name}", place.path));
-    Some(UsbId {
-        vendor: u16::from_str_radix(read_text(&file("idVendor"), &mut vendor), 16).ok()?,
-        product: u16::from_str_radix(read_text(&file("idProduct"), &mut product), 16).ok()?,
-        serial: if with_serial { read_text(&file("serial"), serial) } else { "" },
-    })
+fn usb_id<'b>(place: &UsbPlace<'_>, with_serial: bool, buffers: &'b mut [[u8; 128]; 3]) -> UsbId<'b> {
+    let [vendor, product, serial] = buffers;
+    let read = |name, buffer| read_text(&sys_path(format_args!("/sys/devices{}/{name}", place.path)), buffer);
+    let vendor = read("idVendor", vendor);
+    UsbId { vendor, product: read("idProduct", product), serial: if with_serial { read("serial", serial) } else { "" } }
 }
 
 /// Where a symbolic link leads; empty where there is none.

@@ -8,6 +8,7 @@ use std::time::Duration;
 on_both!(
     adapter_that_is_plugged_again_under_another_number_is_there_again,
     adapter_that_is_there_at_boot_is_found_by_its_port_its_path_and_its_folder,
+    adapter_of_a_line_that_a_reload_brought_is_heard_of,
 );
 
 /// How long a large kernel takes to find what was plugged.
@@ -17,14 +18,15 @@ const SLOW: Duration = Duration::from_secs(240);
 fn boot(arch: Architecture, sections: &str, words: &[String]) -> Booted {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let at = |name: &str| folder.path().join(name);
-    for place in ["bin", "dev", "proc", "run", "sys", "tmp"] {
+    for place in ["bin", "dev", "etc", "proc", "run", "sys", "tmp"] {
         std::fs::create_dir_all(at("root").join(place)).expect("a folder");
     }
     std::fs::copy(fetched(arch, crate::support::USUAL, "busybox"), at("root/bin/busybox")).expect("busybox");
     std::fs::write(at("usb.conf"), format!("hilum 1\n[system]\nconsole prompt\n{sections}")).expect("a file");
     let description = format!(
         "architecture = \"{}\"\nkernel = \"linux-image-{}\"\nconfig = \"usb.conf\"\nmodules = [\"xhci_pci\"]\n\
-         outputs = [\"direct\"]\n[[root]]\npath = \"/images/busybox\"\nfolder = \"root\"\n",
+         outputs = [\"direct\"]\n[[root]]\npath = \"/images/busybox\"\nfolder = \"root\"\n\
+         [[file]]\npath = \"/etc/first.conf\"\nfrom = \"usb.conf\"\n",
         arch.name(),
         arch.debian(),
     );
@@ -152,4 +154,21 @@ fn adapter_that_is_there_at_boot_is_found_by_its_port_its_path_and_its_folder(ar
     let console = without_prompt(&booted.vm.wait(BOOT).expect("it powers off"));
     has_line(&console, "folder | /dev/bus/usb/002/001");
     assert!(!console.contains("raw | /dev/bus/usb/001/001") && !console.contains(": restart "), "{console}");
+}
+
+/// systemd: `daemon-reload` reads the units, and the device units are there already; here nothing was heard before.
+fn adapter_of_a_line_that_a_reload_brought_is_heard_of(arch: Architecture) {
+    let late = section("late", "device usb=0403:6001 class=usb", "$b ls /dev/bus/usb/001; exec $b sleep 1000");
+    let line = late.replace('\n', "\\n").replace('"', "\\042").replace('$', "\\044");
+    let edit = format!("$b printf '{line}' >> /etc/hilum.conf; echo edited; exec $b sleep 1000");
+    let sections = section("edit", "mount /etc /etc rw\nshare user", &edit);
+    let mut booted = boot(arch, &sections, &["-chardev".to_owned(), "null,id=c".to_owned()]);
+    booted.vm.console.expect("edit | edited", SLOW).expect("the file has one more section");
+    booted.vm.console.expect("hilum> ", BOOT).expect("the prompt");
+    booted.vm.type_text("reload\r").expect("the console");
+    booted.vm.console.expect("workload \"late\": waits for device usb=0403:6001", SLOW).expect("it is not there yet");
+    booted.vm.plug_usb_serial("late", "c", "A1").expect("it is plugged");
+    booted.vm.console.expect("late | 002", SLOW).expect("its workload has it");
+    booted.vm.type_text("poweroff\r").expect("the console");
+    booted.vm.wait(BOOT).expect("it powers off");
 }

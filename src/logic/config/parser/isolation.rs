@@ -1,7 +1,7 @@
 //! The keys about what a workload shares, may do, and runs as.
 
 use super::super::capability::{self, SYS_ADMIN};
-use super::super::device::{Device, DeviceSource};
+use super::super::device::{Device, DeviceSource, SOURCE, is_below_dev};
 use super::super::error::{Error, Problem};
 use super::super::identity::{RESOURCES, ResourceLimit};
 use super::super::isolation::{Bind, Overlay, Tcp, Volume};
@@ -23,9 +23,7 @@ const CAPABILITY: &str = "a capability such as net_admin, in lower case without 
 const NICE: &str = "a whole number from -20 to 19";
 const OOM: &str = "a whole number from -1000 to 1000";
 const PRIORITY: &str = "a priority from 1 to 99";
-const SOURCE: &str =
-    "a path below /dev, usb=VENDOR:PRODUCT[:SERIAL] with four hexadecimal digits each, or path= and a path";
-const NO_LINKS: &str = "usb=VENDOR:PRODUCT[:SERIAL] or path=, because nothing makes links below by-... on this board";
+const BELOW_DEV: &str = "a path below /dev";
 const CLASS: &str = "class= and a name of /sys/class such as tty";
 const LEVEL: &str = "a level from 0 to 7";
 
@@ -156,25 +154,21 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `device SOURCE [class=NAME] [as PATH] [r|w|rw]`
     fn device(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<(), Reported> {
-        let below_dev = |path: &&str| {
-            values::path(path).and_then(|path| path.strip_prefix("/dev/")).is_some_and(|name| !name.is_empty())
-        };
-        let source = self.take(SOURCE, |text| match DeviceSource::of(text)? {
-            DeviceSource::Path(path) => Some(path).filter(below_dev).map(DeviceSource::Path),
-            DeviceSource::Port(path) if path.len() > limits::PATH_BYTES => None,
-            source => Some(source),
-        })?;
-        if matches!(source, DeviceSource::Path(path) if path.contains("/by-")) {
-            return Err(self.unexpected(NO_LINKS));
-        }
+        let word = self.word(SOURCE)?;
+        let source = DeviceSource::of(word).map_err(|expected| self.unexpected(expected))?;
         let mut device = Device { source, class: "", name: "", read: true, write: true };
-        let next = |own: &Self| own.line.words.get(own.next).map_or("", |word| word.text);
-        if next(self).starts_with("class=") && device.is_searched() {
-            device.class = self.take(CLASS, |text| text.strip_prefix("class=").and_then(values::module))?;
-        }
-        if next(self) == "as" {
+        let mut next = self.line.words.get(self.next).map_or("", |word| word.text);
+        if let Some(class) = next.strip_prefix("class=").filter(|_| device.is_searched()) {
             self.next += 1;
-            device.name = self.take("a path below /dev", |text| Some(text).filter(below_dev))?;
+            device.class = values::module(class).ok_or_else(|| self.unexpected(CLASS))?;
+            next = self.line.words.get(self.next).map_or("", |word| word.text);
+        }
+        if next == "as" {
+            self.next += 1;
+            device.name = self.word(BELOW_DEV)?;
+            if !is_below_dev(device.name) {
+                return Err(self.unexpected(BELOW_DEV));
+            }
         }
         if self.has_more() {
             let access = self.choose("r, w or rw", &["r", "w", "rw"])?;

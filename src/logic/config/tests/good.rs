@@ -309,15 +309,15 @@ fn device_is_named_by_what_stays_when_it_is_plugged_again() {
             (format!("{:?}", device.source), device.to_string(), device.is_searched(), (device.read, device.write))
         })
     };
-    let usb = |serial| format!("{:?}", DeviceSource::Usb(UsbId { vendor: 0x403, product: 0x60af, serial }));
+    let usb = |serial| format!("{:?}", DeviceSource::Usb(UsbId { vendor: "0403", product: "60aF", serial }));
     let both = (true, true);
     let cases = [
-        ("device usb=0403:60aF", usb(""), "usb=0403:60af", true, both),
-        ("device usb=0403:60af:A1:2 r", usb("A1:2"), "usb=0403:60af:A1:2", true, (true, false)),
+        ("device usb=0403:60aF", usb(""), "usb=0403:60aF", true, both),
+        ("device usb=0403:60aF:A1:2 r", usb("A1:2"), "usb=0403:60aF:A1:2", true, (true, false)),
         (
-            "device usb=0403:60af class=tty as /dev/ttyMETER w",
+            "device usb=0403:60aF class=tty as /dev/ttyMETER w",
             usb(""),
-            "usb=0403:60af class=tty as /dev/ttyMETER",
+            "usb=0403:60aF class=tty as /dev/ttyMETER",
             true,
             (false, true),
         ),

@@ -40,10 +40,10 @@ fn line(source: DeviceSource<'static>, class: &'static str) -> Device<'static> {
 
 #[test]
 fn line_means_the_nodes_of_its_device() {
-    let id = |serial| UsbId { vendor: 0x403, product: 0x6001, serial };
+    let id = |serial| UsbId { vendor: "0403", product: "60aF", serial };
     let usb = |serial| DeviceSource::Usb(id(serial));
     let path = "/pci0000:00/0000:00:04.0/usb1/1-1/1-1:1.0/ttyUSB0/tty/ttyUSB0";
-    let tty = Facts { path, class: "tty", usb: Some(id("A1")) };
+    let tty = Facts { path, class: "tty", usb: Some(UsbId { product: "60af", ..id("A1") }) };
     let raw = Facts { path: "/pci0000:00/0000:00:04.0/usb1/1-1", class: "usb", ..tty };
     for (device, is_tty, is_raw) in [
         (line(usb(""), ""), true, false),
@@ -60,7 +60,7 @@ fn line_means_the_nodes_of_its_device() {
     ] {
         assert_eq!((is_meant(&device, &tty), is_meant(&device, &raw)), (is_tty, is_raw), "{device}");
     }
-    let other = UsbId { product: 0x6015, ..id("A1") };
+    let other = UsbId { product: "6015", ..id("A1") };
     assert!(!is_meant(&line(usb(""), ""), &Facts { usb: Some(other), ..tty }));
     assert!(!is_meant(&line(usb(""), ""), &Facts { usb: None, ..tty }));
 }
