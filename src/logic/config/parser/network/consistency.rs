@@ -53,15 +53,7 @@ pub(in super::super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -
             }
             if let Some(link) = network.links.iter().find(|link| link.line.0 == line.number) {
                 check_gateways(line, &link.addresses)?;
-                if let LinkMatch::Vlan { parent, .. } = link.which {
-                    let earlier = || network.links.iter().take_while(|other| other.line.0 < line.number);
-                    if !earlier().any(|other| other.name == parent) {
-                        return wrong(&line.words[3], EARLIER_LINK);
-                    }
-                    if earlier().any(|other| other.which == link.which) {
-                        return wrong(&line.words[4], NEW_VLAN);
-                    }
-                }
+                check_vlan(line, link, &network.links)?;
             }
         }
         // It is set with the link that its gateway is a neighbour on; with none it never would be.
@@ -89,6 +81,19 @@ pub(in super::super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -
             }
         }
         _ => {}
+    }
+    Ok(())
+}
+
+/// Refuses a VLAN whose parent has no line above, and one that is there already.
+fn check_vlan<'a>(line: &Line<'a>, link: &HostLink<'a>, links: &[HostLink<'a>]) -> Result<(), Error<'a>> {
+    let LinkMatch::Vlan { parent, .. } = link.which else { return Ok(()) };
+    let earlier = || links.iter().take_while(|other| other.line.0 < line.number);
+    if !earlier().any(|other| other.name == parent) {
+        return Err(at(line, &line.words[3], EARLIER_LINK));
+    }
+    if earlier().any(|other| other.which == link.which) {
+        return Err(at(line, &line.words[4], NEW_VLAN));
     }
     Ok(())
 }
