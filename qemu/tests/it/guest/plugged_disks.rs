@@ -8,10 +8,13 @@ use super::storage::{board, boot, debugfs, ext4, section};
 use crate::support::{BOOT, Booted, has_line};
 use hilum_qemu::Architecture;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 on_both!(
     disk_that_comes_after_its_wait_is_mounted_and_what_waits_for_it_starts,
     disk_that_drops_off_stops_what_has_paths_there_and_starts_it_again_when_it_returns,
+    disk_takes_the_place_of_the_memory_that_stood_in_for_it_and_memory_that_of_the_disk,
+    disks_that_come_and_go_at_random_end_as_the_lines_say,
 );
 
 fn expect(booted: &Booted, text: &str) {
@@ -79,4 +82,57 @@ fn disk_that_drops_off_stops_what_has_paths_there_and_starts_it_again_when_it_re
     // The log goes on where its disk is.
     let log = debugfs(&second, "cat log");
     assert!(log.contains("mount /disk: ext4 on") && log.contains("content /data/name second"), "{log}");
+}
+
+/// mount(8) has `nofail` for the first half, and nothing for the second.
+fn disk_takes_the_place_of_the_memory_that_stood_in_for_it_and_memory_that_of_the_disk(arch: Architecture) {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let late = disk(scratch.path(), "data", "late");
+    let lines = "mount /disk /data rw\nshare user\nstop TERM 100ms";
+    let sections = section("data", "do read:/data/name make:/data/new stay", lines);
+    let booted = boot(arch, &board(arch, "mount LABEL=data /disk ext4 wait=300ms else=tmpfs", &sections), &[]);
+    expect(&booted, "mount /disk: using tmpfs instead");
+    expect(&booted, "data | did make:/data/new 0");
+    booted.vm.plug_disk(&late, "plug").expect("a disk");
+    expect(&booted, "mount /disk: ext4 on /dev/vda");
+    expect(&booted, "data | content /data/name late");
+    booted.vm.pull_disk("plug", BOOT).expect("it is pulled");
+    expect(&booted, "mount /disk: /dev/vda removed; workloads that use it stop until it is back");
+    expect(&booted, "mount /disk: using tmpfs instead");
+    let started = "workload \"data\": started";
+    let until = Instant::now() + BOOT;
+    while booted.vm.console.text().matches(started).count() < 3 {
+        assert!(Instant::now() < until, "it does not start a third time: {}", booted.vm.console.text());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(!booted.vm.console.text().contains("\"data\": restart"), "{}", booted.vm.console.text());
+}
+
+/// Disks are plugged and pulled in an order of chance, as fast as the machine takes them: the last state counts. `HILUM_SOAK_SECONDS`
+/// says for how long (make soak), instead of a fixed number of times.
+fn disks_that_come_and_go_at_random_end_as_the_lines_say(arch: Architecture) {
+    const TIMES: u32 = 4;
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let data = disk(scratch.path(), "data", "data");
+    let sections = section("data", "do read:/data/name stay", "mount /disk /data rw\nshare user\nstop TERM 100ms");
+    let booted = boot(arch, &board(arch, "mount LABEL=data /disk ext4 wait=300ms", &sections), &[]);
+    expect(&booted, "mount /disk: not mounted");
+    let until = std::env::var("HILUM_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).map(Duration::from_secs);
+    let (begun, mut chance, mut times) = (Instant::now(), 1_u32, 0);
+    while until.map_or(times < TIMES, |until| begun.elapsed() < until) {
+        times += 1;
+        // Numerical Recipes' generator: the same order each time.
+        chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        booted.vm.plug_disk(&data, "plug").expect("a disk");
+        // Pulled in the middle of the mount, of the start, or later.
+        std::thread::sleep(Duration::from_millis(u64::from(chance >> 22)));
+        booted.vm.pull_disk("plug", BOOT).expect("it is pulled");
+    }
+    eprintln!("{}: plugged {times} times", arch.name());
+    // A file that no disk had before says that it is the last one.
+    let last = disk(scratch.path(), "data", "last");
+    booted.vm.plug_disk(&last, "plug").expect("a disk");
+    expect(&booted, "data | content /data/name last");
+    expect(&booted, "data | ready");
+    assert!(!booted.vm.console.text().contains("\"data\": restart"), "{}", booted.vm.console.text());
 }
