@@ -64,7 +64,7 @@ fn head(system: &SystemStatus) {
     }
     show(format_args!(
         "{:<16} {:<11} {:>6} {:>9} {:>8} {:>9} {:>9} {:>5} {:>5} {:<15} {}\n",
-        "NAME", "STATE", "PID", "SINCE", "RESTARTS", "MEMORY", "LIMIT", "CPU", "PIDS", "ADDRESS", "LAST END"
+        "NAME", "STATE", "PID", "SINCE", "RESTARTS", "MEMORY", "LIMIT", "CPU", "PIDS", "ADDRESS", "LAST EXIT"
     ));
 }
 

@@ -126,7 +126,7 @@ fn usual_kernel_says_what_it_can(arch: Architecture) {
     has_line(&console, "hilum: NO  Landlock for TCP ports (tcp): kernel 6.7");
     has_line(&console, "hilum: yes seccomp filters");
     for name in ["memory", "pids", "cpu", "cpuset", "io"] {
-        has_line(&console, &format!("hilum: yes control group controller {name}"));
+        has_line(&console, &format!("hilum: yes cgroup controller {name}"));
     }
     has_line(&console, PORTS_REFUSED);
 }

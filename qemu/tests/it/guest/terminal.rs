@@ -43,7 +43,7 @@ fn prompt_edits_remembers_and_runs_commands_below_the_lines() {
     terminal.screen.expect("hilum> ", SOON).expect("a prompt");
     at_prompt(&terminal.screen);
     terminal.type_text("stats\x1b[Du\x1b[C\r").expect("it is there");
-    terminal.screen.expect("LAST END", SOON).expect("the command was run");
+    terminal.screen.expect("LAST EXIT", SOON).expect("the command was run");
     at_prompt(&terminal.screen);
     terminal.type_text("exec a \"/bin/probe\" do say:first\r").expect("it is there");
     terminal.screen.expect("\nfirst\n", SOON).expect("quotes group");
@@ -61,7 +61,7 @@ fn prompt_edits_remembers_and_runs_commands_below_the_lines() {
     terminal.type_text("\x03").expect("it is there");
     at_prompt(&terminal.screen);
     terminal.type_text("fly\r").expect("it is there");
-    terminal.screen.expect("there is no command \"fly\"", SOON).expect("Ctrl-C ended what ran, and nothing else");
+    terminal.screen.expect("unknown command \"fly\"", SOON).expect("Ctrl-C ended what ran, and nothing else");
     at_prompt(&terminal.screen);
     terminal.type_text("restart a -w\r").expect("it is there");
     terminal.screen.expect("a | got TERM", SOON).expect("lines go on above");
@@ -103,7 +103,7 @@ fn prompt_shows_a_pasted_line_once_refuses_a_long_one_and_tells_a_failure() {
     terminal.screen.expect("\n[exit 3]\n", SOON).expect("its status");
     at_prompt(&terminal.screen);
     terminal.type_text("top\r").expect("it is there");
-    terminal.screen.expect("LAST END", SOON).expect("it runs");
+    terminal.screen.expect("LAST EXIT", SOON).expect("it runs");
     terminal.type_text("q").expect("it is there");
     at_prompt(&terminal.screen);
     // What a followed workload says is shown once.
@@ -187,7 +187,7 @@ fn prompt_takes_commands_over_the_serial_line(arch: Architecture) {
     vm.console.expect("hilum> ", BOOT).expect("a prompt");
     at_prompt(&vm.console);
     vm.type_text("status\r").expect("QEMU is there");
-    let screen = vm.console.expect("LAST END", BOOT).expect("an answer");
+    let screen = vm.console.expect("LAST EXIT", BOOT).expect("an answer");
     assert!(!screen.contains("panic"), "{screen}");
     vm.console.expect("32M", BOOT).expect("the limit, read from the control group");
     at_prompt(&vm.console);

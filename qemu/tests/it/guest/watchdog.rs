@@ -55,7 +55,7 @@ fn busy_board_is_left_alone(arch: Architecture) {
         &console,
         &["hilum: workload \"end\": restart 1", "hilum: workload \"end\": gave up", "hilum: power off"],
     );
-    assert!(!console.contains("not fed"), "{console}");
+    assert!(!console.contains("no longer fed"), "{console}");
 }
 
 fn missing_watchdog_is_said_and_the_board_runs(arch: Architecture) {

@@ -123,7 +123,7 @@ fn lease_for_a_network_that_another_link_has_is_refused_until_that_one_loses_it(
     let mut second = Peer::by(&namespace, "eth1");
     let log = second.serve_range(&folder("second"), "192.168.9.60,192.168.9.60,120");
     let line = "link eth1: 192.168.9.60/24 from 192.168.9.1 refused: it overlaps 192.168.9.50/24 of link eth0; \
-                use one of the two links, or renumber one of them";
+                use only one of the two links, or renumber one of them";
     console.expect(line, SOON).expect("that is told");
     let acknowledged = Peer::count(&log, "DHCPACK");
     until("a renewal", || Peer::count(&log, "DHCPACK") > acknowledged);
