@@ -36,6 +36,11 @@ fn every_entry_has_an_id_of_its_own_a_text_and_an_explanation() {
         let is_good = entry.id.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
         assert!(is_good && !entry.texts.is_empty() && !entry.explanation.is_empty(), "{entry:?}");
     }
+    let mut texts: Vec<&str> = entries.iter().flat_map(|entry| entry.texts.clone()).collect();
+    let count = texts.len();
+    texts.sort_unstable();
+    texts.dedup();
+    assert_eq!(texts.len(), count, "a text is in two entries, or twice in one");
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), entries.len());
