@@ -29,6 +29,7 @@ pub mod tar_reader;
 pub mod tree;
 pub mod unified;
 pub mod untrusted;
+pub mod verity;
 
 pub use image::{Compression, Image};
 pub use node::Node;

@@ -63,7 +63,8 @@ const TABLE: &str = "\
 113 EHOSTUNREACH no route to host
 117 EUCLEAN structure needs cleaning
 123 ENOMEDIUM no medium found
-125 ECANCELED operation canceled";
+125 ECANCELED operation canceled\n\
+126 ENOKEY required key not available";
 
 impl fmt::Display for Errno {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -59,6 +59,10 @@ impl fmt::Display for Details<'_> {
                 ExitReason::Early => formatter.write_str("exited before it was ready")?,
             }
         }
+        if status.is_corrupt {
+            next(formatter)?;
+            formatter.write_str("corrupt")?;
+        }
         if !status.need.is_empty() {
             next(formatter)?;
             let waits = status.state == State::Waiting.number();
@@ -147,7 +151,7 @@ impl fmt::Display for Json<'_> {
         write!(f, ",\"memory\":{},\"memory_peak\":{}", Number(usage.memory, "null"), Number(usage.peak, "null"))?;
         write!(f, ",\"memory_limit\":{}", Number(usage.limit.filter(|limit| *limit < u64::MAX), "null"))?;
         write!(f, ",\"cpu_us\":{},\"pids\":{}", Number(usage.cpu_us, "null"), Number(usage.pids, "null"))?;
-        write!(f, ",\"dropped_lines\":{},\"addresses\":[", status.dropped)?;
+        write!(f, ",\"corrupt\":{},\"dropped_lines\":{},\"addresses\":[", status.is_corrupt, status.dropped)?;
         for (index, address) in status.addresses.split(',').filter(|address| !address.is_empty()).enumerate() {
             write!(f, "{}\"{address}\"", if index > 0 { "," } else { "" })?;
         }

@@ -8,6 +8,7 @@ use crate::filesystem;
 use crate::image::Image;
 use crate::pack::{Format, pack};
 use crate::tree::{Entry, Kind, Tree};
+use crate::verity;
 use anyhow::{Context, Result, ensure};
 use hilum::config::Source;
 use hilum::config::{Config, OnDamage};
@@ -20,6 +21,8 @@ pub(super) struct Contents<'a> {
     pub(super) config: &'a Config<'a>,
     pub(super) image: Image,
     pub(super) roots: Roots,
+    /// Paths of images that are verified, with the root hash of each.
+    pub(super) digests: Vec<(String, String)>,
 }
 
 impl Contents<'_> {
@@ -36,7 +39,7 @@ impl Contents<'_> {
         if !root.check {
             self.roots.unchecked.insert(root.path.clone());
         }
-        let bytes = if let Some(packed) = &root.packed {
+        let mut bytes = if let Some(packed) = &root.packed {
             let bytes = std::fs::read(packed).with_context(|| packed.display().to_string())?;
             let kind = hilum::storage::Superblock::read(&bytes).map(|found| found.kind.name());
             ensure!(
@@ -68,6 +71,7 @@ impl Contents<'_> {
             let name = root.path.rsplit('/').next().unwrap_or_default();
             pack(&tree, root.format, name).with_context(place)?
         };
+        self.add_tree(root, &mut bytes).with_context(place)?;
         match self.config.mount_of(&root.path) {
             Some(mount) => {
                 let below = root.path.strip_prefix(mount.target.trim_end_matches('/')).unwrap_or_default();
@@ -78,6 +82,28 @@ impl Contents<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Puts a hash tree behind an image that a workload verifies.
+    ///
+    /// # Errors
+    /// The workload has the digest of another image.
+    fn add_tree(&mut self, root: &Root, bytes: &mut Vec<u8>) -> Result<()> {
+        let workloads = self.config.workloads.iter().filter(|workload| workload.root == root.path);
+        let wanted: Vec<&str> = workloads.filter_map(|workload| Some(workload.verity?.digest)).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let digest = verity::add_tree(bytes)?;
+        for other in wanted.into_iter().filter(|wanted| *wanted != verity::PLACEHOLDER) {
+            ensure!(
+                other.eq_ignore_ascii_case(&digest),
+                "verity={other}: the digest of this image is {digest}; write verity={} to have it filled in",
+                verity::PLACEHOLDER
+            );
+        }
+        self.digests.push((root.path.clone(), digest));
+        Ok(())
     }
 
     pub(super) fn add_files(&mut self) -> Result<()> {

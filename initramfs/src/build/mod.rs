@@ -17,6 +17,7 @@ use crate::image::{Compression, Image};
 use crate::kernel::Kernel;
 use crate::pack::Format;
 use crate::tree::Tree;
+use crate::verity;
 use anyhow::{Context, Result, bail, ensure};
 use contents::Contents;
 use hilum::Architecture;
@@ -49,15 +50,22 @@ pub fn build(descriptions: &[PathBuf], places: &Places, progress: &mut dyn FnMut
     if let Err(error) = config::parse(&text, &mut config) {
         bail!("{name}:{error}");
     }
-    let mut contents =
-        Contents { description: &description, places, config: &config, image: Image::new(), roots: Roots::default() };
+    let mut contents = Contents {
+        description: &description,
+        places,
+        config: &config,
+        image: Image::new(),
+        roots: Roots::default(),
+        digests: Vec::new(),
+    };
     let mut data = Tree::new();
     for (root, tree) in description.roots.iter().zip(trees) {
         contents.add_root(root, tree, &mut data, progress).with_context(|| description.place_of(&root.path))?;
     }
     contents.add_files()?;
     contents.add_filesystems()?;
-    let Contents { mut image, roots, .. } = contents;
+    let Contents { mut image, roots, digests, .. } = contents;
+    let text = filled_in(config_path, &config, text.clone(), &digests)?;
     appliance::add_modules(&text, &kernel, &modules(&description, &kernel)?, &description.hotplug_modules, &mut image)?;
     let init = std::fs::read(&places.init).with_context(|| places.init.display().to_string())?;
     appliance::check(&name, &text, &init, &image, &roots)?;
@@ -91,6 +99,29 @@ fn memory_mib(unpacked: u64, archive: u64) -> u64 {
     /// The kernel and its own needs, and what programs need at least.
     const REST: u64 = 64 << 20;
     ((2 * unpacked).max(unpacked + archive) + REST).div_ceil(1 << 20).next_multiple_of(16)
+}
+
+/// Returns the configuration with the digests of the images that were packed.
+///
+/// # Errors
+/// A line asks for the digest of an image that no description makes.
+fn filled_in(path: &Path, config: &Config<'_>, text: Vec<u8>, digests: &[(String, String)]) -> Result<Vec<u8>> {
+    for workload in &config.workloads {
+        let is_open = workload.verity.is_some_and(|verity| verity.digest == verity::PLACEHOLDER);
+        ensure!(
+            !is_open || digests.iter().any(|(path, _)| path == workload.root),
+            "{}: workload \"{}\": root {} verity={}: no [[root]] makes an image at that path; add one, or write the digest",
+            path.display(),
+            workload.name,
+            workload.root,
+            verity::PLACEHOLDER
+        );
+    }
+    if digests.is_empty() {
+        return Ok(text);
+    }
+    let text = String::from_utf8(text).context("a configuration that is not UTF-8")?;
+    Ok(digests.iter().fold(text, |text, (path, digest)| verity::fill_in(&text, path, digest)).into_bytes())
 }
 
 fn architecture(description: &Description) -> Result<Architecture> {

@@ -55,6 +55,31 @@ pub enum Overlay<'a> {
     Folder(&'a str),
 }
 
+/// `root ... verity=DIGEST`: how the blocks of an image are verified as they are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Verity<'a> {
+    /// The root hash of the image's tree (SHA-256, no salt): 64 hexadecimal digits; or [`Self::PLACEHOLDER`].
+    pub digest: &'a str,
+    /// What follows a block that does not match.
+    pub on_corruption: OnCorruption,
+}
+
+impl Verity<'_> {
+    /// Stands for the digest until the image builder, which makes the image, fills it in.
+    pub const PLACEHOLDER: &'static str = "image";
+}
+
+/// `root ... corrupt=`: what follows a block of a verified image that does not match its hash. Reading it fails in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnCorruption {
+    /// The workload runs on; `hilum status` says `corrupt`.
+    Report,
+    /// The workload is stopped, and has failed.
+    Stop,
+    /// The board reboots.
+    Reboot,
+}
+
 /// The TCP ports of `tcp`, and no others (Landlock, from kernel 6.7 on).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tcp {

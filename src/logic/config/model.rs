@@ -5,7 +5,7 @@
 
 use super::capability::{Capabilities, SETGID};
 use super::identity::{Identity, User, Variable};
-use super::isolation::{DEFAULT_TMP_BYTES, Isolation, Overlay, Resources};
+use super::isolation::{DEFAULT_TMP_BYTES, Isolation, Overlay, Resources, Verity};
 use super::lexer::Lines;
 use super::limits;
 use super::network::{Network, Sysctl, SystemNetwork};
@@ -198,6 +198,8 @@ pub struct Workload<'a> {
     pub root: &'a str,
     /// `root ... overlay`: what may be written over it.
     pub overlay: Overlay<'a>,
+    /// `root ... verity=`: how its blocks are verified; `None` if they are not.
+    pub verity: Option<Verity<'a>>,
     /// `exec`: the absolute path of the program inside the root filesystem, and its arguments.
     pub exec: Span<&'a str>,
     /// `env`: its whole environment, but for the default PATH where none is given.
@@ -245,6 +247,7 @@ impl<'a> Workload<'a> {
             directory: "/",
             hostname: name,
             overlay: Overlay::None,
+            verity: None,
             identity: Identity {
                 user: User { uid: 0, gid: 0 },
                 groups: Vec::new(),

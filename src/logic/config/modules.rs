@@ -13,12 +13,14 @@ pub fn needed_modules<'a>(config: &'a Config<'_>) -> impl Iterator<Item = &'a st
     let has_vlans = config.system.network.links.iter().any(|link| matches!(link.which, LinkMatch::Vlan { .. }));
     let publishes = config.workloads.iter().any(|workload| !workload.network.publish.is_empty());
     let masquerades = !config.system.network.masquerades.is_empty();
+    let verifies = config.workloads.iter().any(|workload| workload.verity.is_some());
     let mounts = |kind: &str| config.system.mounts.iter().any(|mount| mount.kind == kind);
     let needed = [
         (mounts("vfat"), "nls_cp437"),
         (mounts("vfat"), "nls_ascii"),
         (config.workloads.iter().any(|workload| workload.overlay != Overlay::None), "overlay"),
         (has_vlans, "8021q"),
+        (verifies, "dm_verity"),
         (has_bridges, "bridge"),
         (has(|attachment| matches!(attachment, Attachment::Bridge(_))), "veth"),
         (has(|attachment| matches!(attachment, Attachment::Macvlan(_))), "macvlan"),

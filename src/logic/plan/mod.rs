@@ -225,7 +225,7 @@ fn outside<'a>(
             add(Step::Rules(pools.of(workload.network.publish)));
         }
     }
-    add(Step::OpenRoot(workload.root));
+    add(Step::OpenRoot(workload.root, workload.verity));
     if workload.overlay != Overlay::None {
         add(Step::Overlay(workload.overlay));
     }

@@ -1,7 +1,7 @@
 //! Steps in words: for `hilum explain`, and for the one line that tells of a step that failed.
 
 use super::{NOTIFY, Phase, Plan, Scope, Step, Value, last_id};
-use crate::config::{Attachment, IoLimit, Overlay, RESOURCES, User};
+use crate::config::{Attachment, IoLimit, OnCorruption, Overlay, RESOURCES, User};
 use crate::namespaces::Namespaces;
 use crate::seccomp::Profile;
 use core::ffi::CStr;
@@ -23,7 +23,7 @@ impl Step<'_> {
             Self::OomScore(_) => "set oom_score_adj",
             Self::ResourceLimit(_) => "limit",
             Self::Priority(_) => "set priorities",
-            Self::OpenRoot(_) => "open root",
+            Self::OpenRoot(..) => "open root",
             Self::Overlay(_) => "mount overlay",
             Self::CreateMount(_) => "make",
             Self::OpenMount(_) => "open",
@@ -72,6 +72,7 @@ impl Step<'_> {
     pub fn hint(&self, errno: u16) -> Option<&'static str> {
         const EPERM: u16 = 1;
         const ENOENT: u16 = 2;
+        const EIO: u16 = 5;
         const ENXIO: u16 = 6;
         const E2BIG: u16 = 7;
         const ENOEXEC: u16 = 8;
@@ -81,12 +82,14 @@ impl Step<'_> {
         const EEXIST: u16 = 17;
         const ENODEV: u16 = 19;
         const EROFS: u16 = 30;
+        const EISDIR: u16 = 21;
         const EINVAL: u16 = 22;
         const ELOOP: u16 = 40;
         const ENOTUNIQ: u16 = 76;
         const ELIBACC: u16 = 79;
         const EPROTONOSUPPORT: u16 = 93;
         const EOPNOTSUPP: u16 = 95;
+        const ENOKEY: u16 = 126;
         match (self, errno) {
             (Self::Limit(limit), ENOENT | EOPNOTSUPP) => Some(match limit.controller() {
                 "memory" => {
@@ -97,19 +100,34 @@ impl Step<'_> {
                 "pids" => "no pids cgroup controller (CONFIG_CGROUP_PIDS)",
                 _ => "no io cgroup controller (CONFIG_BLK_DEV_THROTTLING), or no such device",
             }),
-            (Self::OpenRoot(_) | Self::OpenMount(_) | Self::OpenVolume(_) | Self::Overlay(_), ELOOP) => {
+            (Self::OpenRoot(..) | Self::OpenMount(_) | Self::OpenVolume(_) | Self::Overlay(_), ELOOP) => {
                 Some("symbolic links are not followed on the host; write the target's path")
             }
-            (Self::OpenRoot(_) | Self::OpenMount(_) | Self::OpenVolume(_) | Self::Overlay(_), ENOTBLK) => {
+            (Self::OpenRoot(..) | Self::OpenMount(_) | Self::OpenVolume(_) | Self::Overlay(_), ENOTBLK) => {
                 Some("its filesystem is not mounted")
             }
-            (Self::OpenRoot(_), ENOENT) => {
+            (Self::OpenRoot(_, Some(_)), EIO) => {
+                Some("the image is not the one that the line's digest is of, or its disk fails")
+            }
+            (Self::OpenRoot(_, Some(_)), ENOKEY) => {
+                Some("the image builder writes a digest in the place of verity=image")
+            }
+            (Self::OpenRoot(_, Some(_)), EOPNOTSUPP) => {
+                Some("the kernel has no device mapper; its modules are dm-mod and dm-verity")
+            }
+            (Self::OpenRoot(_, Some(_)), E2BIG) => {
+                Some("the image has no hash tree behind its filesystem, or it is cut")
+            }
+            (Self::OpenRoot(_, Some(_)), EISDIR) => Some("a folder has no hash tree; verity is for images"),
+            (Self::OpenRoot(..), ENOENT) => {
                 Some("no such root filesystem; correct the root line, or add it to the image")
             }
-            (Self::OpenRoot(_), ENOTUNIQ) => Some("more than one disk has that name"),
-            (Self::OpenRoot(_), EINVAL) => Some("neither a folder nor a squashfs, erofs or ext4 image"),
-            (Self::OpenRoot(_), ENODEV) => Some("the kernel lacks the image's filesystem, or its module is not loaded"),
-            (Self::OpenRoot(_), ENXIO) => Some("no loop device; load module loop"),
+            (Self::OpenRoot(..), ENOTUNIQ) => Some("more than one disk has that name"),
+            (Self::OpenRoot(..), EINVAL) => Some("neither a folder nor a squashfs, erofs or ext4 image"),
+            (Self::OpenRoot(..), ENODEV) => {
+                Some("the kernel lacks the image's filesystem, or its module is not loaded")
+            }
+            (Self::OpenRoot(..), ENXIO) => Some("no loop device; load module loop"),
             (Self::Connect(link, _), EOPNOTSUPP) => Some(match link.attachment {
                 Attachment::Macvlan(_) => "the kernel lacks macvlan, or its module is not loaded",
                 Attachment::Ipvlan(_) => "the kernel lacks ipvlan, or its module is not loaded",
@@ -159,9 +177,10 @@ impl fmt::Display for Step<'_> {
     /// The verb and its subject: `mount /proc`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (before, subject) = match self {
-            Self::Hostname(subject) | Self::OpenRoot(subject) | Self::Directory(subject) | Self::Execute(subject) => {
-                (" ", *subject)
-            }
+            Self::Hostname(subject)
+            | Self::OpenRoot(subject, _)
+            | Self::Directory(subject)
+            | Self::Execute(subject) => (" ", *subject),
             Self::Limit(limit) => (" ", limit.file),
             Self::ResourceLimit(limit) => (" ", RESOURCES[usize::from(limit.resource)]),
             Self::Overlay(Overlay::Folder(path)) => (" ", *path),
@@ -208,7 +227,16 @@ impl Step<'_> {
             Self::ResourceLimit(limit) => {
                 write!(formatter, ": {} of {}", Value::Number(limit.soft), Value::Number(limit.hard))
             }
-            Self::OpenRoot(_) => formatter.write_str(": idmapped if supported"),
+            Self::OpenRoot(_, verity) => {
+                formatter.write_str(": idmapped if supported")?;
+                let Some(verity) = verity else { return Ok(()) };
+                write!(formatter, "; each block verified by {}", verity.digest)?;
+                formatter.write_str(match verity.on_corruption {
+                    OnCorruption::Report => "",
+                    OnCorruption::Stop => "; a corrupt block stops it",
+                    OnCorruption::Reboot => "; a corrupt block reboots the board",
+                })
+            }
             Self::Overlay(Overlay::Memory) => formatter.write_str(": upper layer in memory"),
             Self::OpenVolume(volume) => write!(formatter, ": the folder of that name in {}", volume.folder),
             Self::OpenMount(_) => formatter.write_str(": idmapped if supported"),

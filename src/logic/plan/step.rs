@@ -2,7 +2,8 @@
 
 use super::landlock::Scope;
 use crate::config::{
-    Bind, Capabilities, Device, Identity, IoLimit, Overlay, Publish, ResourceLimit, Tcp, User, Volume, WorkloadLink,
+    Bind, Capabilities, Device, Identity, IoLimit, Overlay, Publish, ResourceLimit, Tcp, User, Verity, Volume,
+    WorkloadLink,
 };
 use crate::seccomp::Seccomp;
 use core::ffi::CStr;
@@ -26,7 +27,7 @@ pub enum Step<'a> {
     /// Its nice value, scheduler and input and output priority.
     Priority(&'a Identity),
     /// The root filesystem, by an idmapped mount where the filesystem can.
-    OpenRoot(&'a str),
+    OpenRoot(&'a str, Option<Verity<'a>>),
     /// What may be written over the root filesystem.
     Overlay(Overlay<'a>),
     /// A filesystem of a namespace that the workload shares, which only the namespace's owner can make.
@@ -172,7 +173,7 @@ impl Step<'_> {
             | Self::OomScore(_)
             | Self::ResourceLimit(_)
             | Self::Priority(_)
-            | Self::OpenRoot(_)
+            | Self::OpenRoot(..)
             | Self::Overlay(_)
             | Self::CreateMount(_)
             | Self::OpenMount(_)

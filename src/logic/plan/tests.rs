@@ -106,7 +106,7 @@ fn what_is_opened_outside_is_attached_in_the_same_order() {
             .steps
             .iter()
             .filter_map(|step| match step {
-                Step::OpenRoot(_) => Some("root".to_owned()),
+                Step::OpenRoot(..) => Some("root".to_owned()),
                 Step::CreateMount(mount) => Some(format!("{:?}", mount.filesystem)),
                 Step::Devices(_) => Some("dev".to_owned()),
                 Step::OpenMount(bind) => Some(bind.target.to_owned()),

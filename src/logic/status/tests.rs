@@ -9,6 +9,7 @@ const STATUS: WorkloadStatus<'_> = WorkloadStatus {
     restarts: 1,
     last: None,
     out_of_memory: None,
+    is_corrupt: false,
     dropped: 0,
     need: "",
     addresses: "",
@@ -19,7 +20,7 @@ const STATUS: WorkloadStatus<'_> = WorkloadStatus {
 fn json_has_every_field_and_null_for_what_is_not_known() {
     let known = "{\"name\":\"web\",\"state\":\"ready\",\"frozen\":false,\"pid\":7,\"since_ms\":61500,\"restarts\":1,\
             \"exit\":null,\"signal\":null,\"reason\":null,\"memory\":null,\"memory_peak\":null,\"memory_limit\":null,\
-            \"cpu_us\":null,\"pids\":null,\"dropped_lines\":0,\"addresses\":[],\"need\":null,\"status\":null}";
+            \"cpu_us\":null,\"pids\":null,\"corrupt\":false,\"dropped_lines\":0,\"addresses\":[],\"need\":null,\"status\":null}";
     assert_eq!(Json(&STATUS, &Usage::default()).to_string(), known);
     let status = WorkloadStatus {
         state: 200,
@@ -49,6 +50,9 @@ fn details_say_how_it_ended_and_what_it_waits_for() {
     assert_eq!(Details(&STATUS).to_string(), "-");
     let ended = WorkloadStatus { last: Some(ExitReason::Exit(3)), dropped: 2, text: "up", ..STATUS };
     assert_eq!(Details(&ended).to_string(), "status 3, 2 log lines dropped, \"up\"");
+    let corrupt = WorkloadStatus { last: Some(ExitReason::Signal(15)), is_corrupt: true, text: "up", ..STATUS };
+    assert_eq!(Details(&corrupt).to_string(), "SIGTERM, corrupt, \"up\"");
+    assert!(Json(&corrupt, &Usage::default()).to_string().contains(",\"corrupt\":true,"));
     let killed = WorkloadStatus { out_of_memory: Some((1 << 20, 1 << 10)), need: "db", state: 0, ..STATUS };
     assert_eq!(Details(&killed).to_string(), "oom-killed, peak 1024K of limit 1K, waits for db");
 }

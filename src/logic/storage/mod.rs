@@ -6,6 +6,7 @@ mod blueprint;
 mod mount_table;
 mod partition;
 mod superblock;
+pub mod verity;
 
 pub use blueprint::{Blueprint, Extent};
 pub use mount_table::{MountEntry, entries};

@@ -2,7 +2,7 @@
 
 use super::unit::StopReason;
 use super::{Action, AfterExit, DEPENDENTS_FROM, ExitReason, Notice, Part, ShutdownKind, State, Supervisor, Unit};
-use crate::config::{Config, LimitAction, Ready, Workload};
+use crate::config::{Config, LimitAction, OnCorruption, Ready, Workload};
 
 impl Supervisor {
     /// A workload that had a process has ended.
@@ -18,6 +18,7 @@ impl Supervisor {
             StopReason::Requested if was_asked => State::Stopped,
             StopReason::Restart if was_asked => self.again(index),
             StopReason::Lack if was_asked => State::Waiting,
+            StopReason::Corrupt if was_asked => State::Failed,
             StopReason::NotReady if was_asked => self.after_exit(config, index, ExitReason::NotReady, now),
             StopReason::Unhealthy if was_asked => self.after_exit(config, index, ExitReason::Unhealthy, now),
             _ if end.is_success() && self.is_early(&config.workloads[index], index) => {
@@ -41,6 +42,22 @@ impl Supervisor {
             State::Starting(_) | State::Ready => self.stop(&config.workloads[index], index, StopReason::Lack, now),
             State::Unhealthy(_) => unit.reason = StopReason::Lack,
             State::Waiting | State::BackingOff(_) | State::Finished | State::Failed => unit.wait_anew(now),
+            _ => {}
+        }
+    }
+
+    /// A block of a workload's verified image does not match its hash: does what its line says. Another start would read the same
+    /// block, so it is no case for a restart.
+    pub(super) fn corrupt(&mut self, config: &Config<'_>, index: usize, state: State, now: u64) {
+        let workload = &config.workloads[index];
+        match workload.verity.map(|verity| verity.on_corruption) {
+            Some(OnCorruption::Stop) if matches!(state, State::Starting(_) | State::Ready) => {
+                self.stop(workload, index, StopReason::Corrupt, now);
+            }
+            Some(OnCorruption::Reboot) => {
+                self.is_escalated = true;
+                self.shut_down(config, ShutdownKind::Reboot, now);
+            }
             _ => {}
         }
     }

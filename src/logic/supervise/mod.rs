@@ -30,6 +30,8 @@
 //! | BackingOff, Finished, Failed, Stopped | asked to start or restart | Waiting | |
 //! | Starting, Ready, Unhealthy | a part of the board that it uses goes | Stopping, then Waiting | Signal |
 //! | BackingOff, Finished, Failed | the same | Waiting, as if it had never been started | |
+//! | Starting, Ready | its image is corrupt, with `corrupt=stop` | Stopping, then Failed | Signal |
+//! | any | its image is corrupt, with `corrupt=reboot` | as when the board goes down | the way down, to reboot |
 //! | BackingOff, Failed, Stopped, and those on their way down | what needs it is asked to start or restart | as if it was asked itself | |
 //!
 //! Starting is entered from Waiting alone (`order.rs`), and by an `at-stop` workload when its time has come. So nothing starts
@@ -173,6 +175,8 @@ pub enum Event {
     Lacks(Part),
     /// That part is there.
     Has(Part),
+    /// A block of its verified image does not match its hash.
+    Corrupt,
 }
 
 /// What a workload uses of the board and what comes and goes. A workload that lacks one waits, and is started when it comes.

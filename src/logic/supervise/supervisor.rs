@@ -190,7 +190,8 @@ impl Supervisor {
             }
             (_, Event::Lacks(part)) => self.lack(config, index, part, now),
             (_, Event::Has(part)) => self.units[index].lacks &= !(part as u8),
-            (_, Event::Requested(_)) if self.is_shutting_down => {}
+            (_, Event::Corrupt | Event::Requested(_)) if self.is_shutting_down => {}
+            (state, Event::Corrupt) => self.corrupt(config, index, state, now),
             (_, Event::Requested(ask)) => self.request(config, index, ask, now),
             // What comes late is about a run that is over.
             (_, Event::Executed | Event::Ready | Event::Checked(_) | Event::Alive | Event::Exited(_)) => {}

@@ -15,6 +15,8 @@ pub(super) enum StopReason {
     Unhealthy,
     /// A part of the board went away: it is to start again when that is back.
     Lack,
+    /// Its image is corrupt: it stays down, as failed.
+    Corrupt,
 }
 
 /// One workload as the supervisor knows it. A new one is all zero bytes, so that a table of them lies in `.bss`.

@@ -37,6 +37,8 @@ pub struct WorkloadStatus<'a> {
     pub last: Option<ExitReason>,
     /// The kernel ended it for its memory: the most that it had, and its limit, in bytes; 0 for unknown.
     pub out_of_memory: Option<(u64, u64)>,
+    /// Whether a block of its verified image did not match its hash.
+    pub is_corrupt: bool,
     /// Lines of it that were dropped from its log.
     pub dropped: u32,
     /// What it needs and what failed, for a workload that was not started for that; or what it waits for.
@@ -86,7 +88,7 @@ impl Reply<'_> {
                 put(out, &status.restarts.to_le_bytes())?;
                 put(out, &end_bytes(status.last))?;
                 let (peak, limit) = status.out_of_memory.unwrap_or((0, 0));
-                put(out, &[u8::from(status.out_of_memory.is_some())])?;
+                put(out, &[u8::from(status.is_corrupt), u8::from(status.out_of_memory.is_some())])?;
                 put(out, &peak.to_le_bytes())?;
                 put(out, &limit.to_le_bytes())?;
                 put(out, &status.dropped.to_le_bytes())?;
@@ -150,6 +152,7 @@ fn read_status<'a>(parts: &mut Parts<'a>) -> Result<WorkloadStatus<'a>, Malforme
     let state = parts.byte()?;
     let (pid, since_ms, restarts) = (parts.word32()?, parts.word64()?, parts.word32()?);
     let last = end(parts.bytes()?)?;
+    let is_corrupt = parts.byte()? != 0;
     let (is_out_of_memory, peak, limit) = (parts.byte()? != 0, parts.word64()?, parts.word64()?);
     Ok(WorkloadStatus {
         state,
@@ -157,6 +160,7 @@ fn read_status<'a>(parts: &mut Parts<'a>) -> Result<WorkloadStatus<'a>, Malforme
         since_ms: (since_ms != NEVER).then_some(since_ms),
         restarts,
         last,
+        is_corrupt,
         out_of_memory: is_out_of_memory.then_some((peak, limit)),
         dropped: parts.word32()?,
         name: parts.text()?,

@@ -24,7 +24,7 @@ proptest! {
     ) {
         let (pid, since_ms, restarts, dropped) = numbers;
         let status = Reply::Status(WorkloadStatus {
-            name: &name, state, pid, since_ms: Some(since_ms).filter(|ms| *ms < u64::MAX), restarts, last, out_of_memory, dropped, need: "db", addresses: "10.0.0.2", text: &text,
+            name: &name, state, pid, since_ms: Some(since_ms).filter(|ms| *ms < u64::MAX), restarts, last, out_of_memory, is_corrupt: state % 2 == 1, dropped, need: "db", addresses: "10.0.0.2", text: &text,
         });
         let message = status.message().expect("it fits");
         prop_assert_eq!(Reply::read(&message), Ok(status));

@@ -173,6 +173,7 @@ impl Init {
             Token::Uevents => self.uevents.read(|heard| {
                 self.devices.heard(cx.now(), heard);
                 self.disks.heard(heard);
+                workloads.heard(cx, heard);
             }),
             Token::MountTable => self.disks.table_changed(),
             Token::Control | Token::Client(_) => {

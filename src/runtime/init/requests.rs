@@ -153,6 +153,7 @@ impl Requests<'_> {
                 restarts: unit.restarts,
                 last: unit.last_exit(),
                 out_of_memory: self.workloads.out_of_memory(slot),
+                is_corrupt: self.workloads.is_corrupt(slot),
                 dropped: self.workloads.logs.dropped(slot),
                 need: need.or(failed_need).and_then(|need| workloads.get(need)).map_or(&part, |need| need.name),
                 addresses: &addresses,

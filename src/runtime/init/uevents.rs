@@ -40,7 +40,9 @@ impl Uevents {
     /// # Errors
     /// Those of socket(2) and bind(2).
     pub(super) fn listen(environment: Environment, config: &Config<'_>, has_devices: bool) -> Result<Self, Errno> {
-        if environment == Environment::Container || (config.system.mounts.is_empty() && !has_devices) {
+        let verifies = config.workloads.iter().any(|workload| workload.verity.is_some());
+        let is_used = !config.system.mounts.is_empty() || has_devices || verifies;
+        if environment == Environment::Container || !is_used {
             return Ok(Self::none());
         }
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

@@ -1,7 +1,8 @@
 //! The workloads: their state, and what is done to them. What comes from them is in `events.rs`, what is checked of
-//! them in `checks.rs`, how they stop in `stops.rs`, and what follows an exit in `exits.rs`.
+//! them in `checks.rs`, corrupt images in `corruption.rs`, how they stop in `stops.rs`, and what follows an exit in `exits.rs`.
 
 mod checks;
+mod corruption;
 mod devices;
 mod events;
 mod exits;
@@ -138,6 +139,11 @@ impl Workloads {
     /// Returns the most memory that the workload in a slot had, and its limit, in bytes, where the kernel killed it for that.
     pub(super) fn out_of_memory(&self, slot: usize) -> Option<(u64, u64)> {
         self.slots[slot].out_of_memory
+    }
+
+    /// Whether a block of the verified image of the workload in a slot did not match its hash in this run.
+    pub(super) fn is_corrupt(&self, slot: usize) -> bool {
+        self.slots[slot].is_corrupt
     }
 
     /// Returns the control groups.

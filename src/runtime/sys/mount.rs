@@ -1,4 +1,4 @@
-//! Mounts where rustix has no call yet: attributes of a mount (mount_setattr(2)), loop devices (loop(4)).
+//! Mounts where rustix has no call yet: attributes of a mount (mount_setattr(2)), loop devices (loop(4)), the device mapper.
 
 use crate::call::call;
 use linux_raw_sys::general::{__NR_ioctl, __NR_mount_setattr, AT_EMPTY_PATH, mount_attr};
@@ -58,6 +58,40 @@ pub fn attach_loop(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<(), E
     // SAFETY: the kernel reads one `struct loop_config`, which outlives the call.
     unsafe { call(__NR_ioctl, [device.as_raw_fd() as usize, LOOP_CONFIGURE as usize, address as usize, 0, 0, 0]) }
         .map(|_| ())
+}
+
+/// A request to the device mapper: its number in include/uapi/linux/dm-ioctl.h.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum DeviceMapper {
+    /// Make a device without a table (DM_DEV_CREATE).
+    Create = 3,
+    /// Remove one (DM_DEV_REMOVE).
+    Remove = 4,
+    /// Let it go on with the table that was loaded (DM_DEV_SUSPEND).
+    Resume = 6,
+    /// Load its next table (DM_TABLE_LOAD).
+    Load = 9,
+}
+
+/// Asks the device mapper, by an open /dev/mapper/control; the answer takes the place of the request. The field of the
+/// request that has its size in bytes is set here.
+///
+/// # Errors
+/// EINVAL for a request that is shorter than its header of 312 bytes, for a target that the kernel lacks, and for words that it
+/// refuses; EBUSY for a name that is taken; the kernel's.
+pub fn device_mapper(control: BorrowedFd<'_>, what: DeviceMapper, request: &mut [u8]) -> Result<(), Errno> {
+    /// _IOWR(0xfd, 0, struct dm_ioctl)
+    const FIRST: usize = 0xc138_fd00;
+    const HEADER_BYTES: usize = 312;
+    if request.len() < HEADER_BYTES {
+        return Err(Errno::INVAL);
+    }
+    let size = u32::try_from(request.len()).map_err(|_| Errno::INVAL)?;
+    request[12..16].copy_from_slice(&size.to_ne_bytes());
+    let arguments = [control.as_raw_fd() as usize, FIRST | what as usize, request.as_mut_ptr() as usize, 0, 0, 0];
+    // SAFETY: the kernel reads and writes as many bytes as the request says it has, and it has just been told their number; the
+    // slice is borrowed for the call alone.
+    unsafe { call(__NR_ioctl, arguments) }.map(|_| ())
 }
 
 /// Lets a mounted ext4 grow to so many of its blocks; `folder` is an open folder in it (EXT4_IOC_RESIZE_FS of

@@ -21,5 +21,6 @@ mod storage;
 mod terminal;
 mod throughput;
 mod uplinks;
+mod verified;
 mod vlan;
 mod watchdog;

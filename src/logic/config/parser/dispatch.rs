@@ -2,7 +2,7 @@
 
 use super::super::error::{Error, Problem};
 use super::super::identity::Variable;
-use super::super::isolation::Overlay;
+use super::super::isolation::{OnCorruption, Overlay, Verity};
 use super::super::keys::KeyId;
 use super::super::limits;
 use super::super::model::{Config, ConsoleMode, Idle, Module, Workload};
@@ -10,6 +10,38 @@ use super::super::pools::Pools;
 use super::super::span::Span;
 use super::arguments::{Arguments, Reported};
 use super::{restart, values};
+
+/// What may follow the path of a root filesystem.
+const ROOT_WORDS: &str = "overlay or overlay=FOLDER, verity=DIGEST with 64 hexadecimal digits or verity=image, or behind that corrupt=stop or corrupt=reboot";
+
+/// Takes one word behind the path of a root filesystem; each of them once.
+fn root_word<'a>(workload: &mut Workload<'a>, text: &'a str) -> Option<()> {
+    let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+    match (name, value) {
+        ("overlay", value) if workload.overlay == Overlay::None => {
+            workload.overlay = match value {
+                None => Overlay::Memory,
+                Some(folder) => Overlay::Folder(values::path(folder)?),
+            };
+        }
+        ("verity", Some(digest)) if workload.verity.is_none() => {
+            let is_digest = digest.len() == 64 && digest.bytes().all(|digit| digit.is_ascii_hexdigit());
+            let is_digest = is_digest || digest == Verity::PLACEHOLDER;
+            let verity = Verity { digest, on_corruption: OnCorruption::Report };
+            workload.verity = Some(is_digest.then_some(verity)?);
+        }
+        ("corrupt", value) => {
+            let verity = workload.verity.as_mut().filter(|verity| verity.on_corruption == OnCorruption::Report)?;
+            verity.on_corruption = match value? {
+                "stop" => OnCorruption::Stop,
+                "reboot" => OnCorruption::Reboot,
+                _ => return None,
+            };
+        }
+        _ => return None,
+    }
+    Some(())
+}
 
 impl<'a> Arguments<'_, 'a> {
     /// Reads the line into what it is about.
@@ -63,12 +95,8 @@ impl<'a> Arguments<'_, 'a> {
         match self.key.id {
             KeyId::Root => {
                 workload.root = self.take(values::SOURCE, values::source)?;
-                if self.has_more() {
-                    workload.overlay =
-                        self.take("overlay, or overlay=FOLDER", |text| match text.strip_prefix("overlay") {
-                            Some("") => Some(Overlay::Memory),
-                            rest => rest?.strip_prefix('=').and_then(values::path).map(Overlay::Folder),
-                        })?;
+                while self.has_more() {
+                    self.take(ROOT_WORDS, |text| root_word(workload, text))?;
                 }
             }
             KeyId::Exec => self.exec(&mut workload.exec, pools)?,

@@ -292,6 +292,9 @@ pub(super) fn broken_rule(workload: &Workload<'_>) -> Option<&'static str> {
     if workload.overlay != Overlay::None && workload.root == "/" {
         return Some("the host's root cannot be below an overlay");
     }
+    if workload.verity.is_some() && workload.root == "/" {
+        return Some("the board's own root has no hash tree; write verity behind an image file or a block device");
+    }
     let supervision = &workload.supervision;
     if supervision.has_reaper && isolation.shared & Namespaces::flag("pid") != 0 {
         return Some("a reaper needs its own PID namespace; remove reaper, or share pid");

@@ -170,6 +170,23 @@ fn example_of_the_documentation_is_taken() {
 }
 
 #[test]
+fn words_behind_a_root_come_in_any_order() {
+    use super::super::{OnCorruption, Overlay, Verity};
+    let digest = "0123456789abcdefABCDEF0123456789abcdef0123456789abcdef0123456789";
+    let text = format!(
+        "hilum 1\n[workload a]\nroot /r verity={digest} corrupt=reboot overlay\nexec /x\n\
+         [workload b]\nroot /r overlay=/data verity=image\nexec /x\n[workload c]\nroot /r verity=image corrupt=stop\nexec /x\n"
+    );
+    with(&text, |config| {
+        let [a, b, c] = config.workloads.as_slice() else { panic!("three workloads") };
+        assert_eq!(a.verity, Some(Verity { digest, on_corruption: OnCorruption::Reboot }));
+        assert_eq!((a.overlay, b.overlay), (Overlay::Memory, Overlay::Folder("/data")));
+        assert_eq!(b.verity, Some(Verity { digest: "image", on_corruption: OnCorruption::Report }));
+        assert_eq!(c.verity, Some(Verity { digest: "image", on_corruption: OnCorruption::Stop }));
+    });
+}
+
+#[test]
 fn every_key_of_confinement_is_read() {
     use super::super::{Bind, Device, IoLimit, Overlay, ResourceLimit};
     let text = "hilum 1\n[workload a]\nroot /r overlay=/data/a\nexec /x\nshare ipc uts\nshare net=b\nids 655360\n\

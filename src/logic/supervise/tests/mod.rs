@@ -1,5 +1,6 @@
 //! Histories of a board, told as events, with the actions that follow. Here: what the files share, and the order of starts.
 
+mod corruption;
 mod history;
 mod parts;
 mod requests;

@@ -1,6 +1,7 @@
 //! What comes from workloads: output, how far a set-up got, readiness, notifications.
 
 use super::Workloads;
+use super::corruption::{EIO, is_verification};
 use crate::init::context::Context;
 use crate::init::event_lines;
 use crate::init::timeline::Moment;
@@ -84,7 +85,11 @@ impl Workloads {
                 self.report(cx, index, Event::Executed);
             }
             Outcome::Failed(report) => {
+                let is_corrupt = report.errno.0 == EIO && is_verification(cx.config.get(), index, report.step);
                 event_lines::failed_step(&mut cx.console, cx.config.get(), index, report);
+                if is_corrupt {
+                    self.note_corrupt(cx, index);
+                }
             }
         }
     }

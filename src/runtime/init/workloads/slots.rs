@@ -29,6 +29,8 @@ pub(super) struct Slot {
     pub(super) end: Option<ExitReason>,
     /// What is known of its devices.
     pub(super) devices: DeviceState,
+    /// Whether a block of its verified image did not match its hash.
+    pub(super) is_corrupt: bool,
     /// The kernel killed it for its memory: the most that it had, and its limit, in bytes.
     pub(super) out_of_memory: Option<(u64, u64)>,
 }
@@ -67,13 +69,14 @@ impl Slot {
         is_cut: false,
         end: None,
         devices: DeviceState::UNKNOWN,
+        is_corrupt: false,
         out_of_memory: None,
     };
 
     /// Forgets the last run.
     pub(super) fn begin_run(&mut self) {
         self.text.clear();
-        (self.is_cut, self.out_of_memory) = (false, None);
+        (self.is_cut, self.is_corrupt, self.out_of_memory) = (false, false, None);
         (self.check, self.set_up, self.sweeper) = (None, None, None);
     }
 }

@@ -1,12 +1,14 @@
 //! Root filesystems as mounts that are attached nowhere yet: folders, image files through a loop device, block devices,
 //! and what may be written over them.
 
+use super::verified;
 use crate::os::path::Path;
 use crate::os::root::make_private;
 use crate::storage;
 use core::ffi::CStr;
+use heapless::String;
 use hilum::config::Source;
-use hilum::config::{Overlay, User, Volume};
+use hilum::config::{Overlay, User, Verity, Volume};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{
     AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, StatVfsMountFlags, Uid, chmodat, chownat, fstat, mkdirat,
@@ -19,9 +21,15 @@ use rustix::mount::{
 };
 use rustix::thread::{CapabilitySets, capabilities, set_capabilities};
 
-/// Opens the root filesystem at `path`: a folder, an image file or a block device. The owners of its files are mapped to
-/// those of `users` where the filesystem can do that; elsewhere they are nobody's inside, which only reads.
-pub(crate) fn open(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
+/// Opens the root filesystem at `path`: a folder, an image file or a block device; with the blocks of the latter two verified
+/// where a digest is given. The owners of its files are mapped to those of `users` where the filesystem can do that; elsewhere
+/// they are nobody's inside, which only reads. `name` is the workload's.
+pub(crate) fn open(
+    path: &str,
+    verity: Option<Verity<'_>>,
+    name: &str,
+    users: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd, Errno> {
     let found;
     let path = match Source::of(path) {
         Some(source @ (Source::Label(_) | Source::Uuid(_) | Source::PartUuid(_))) => {
@@ -36,9 +44,13 @@ pub(crate) fn open(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd,
     };
     let place = without_links(path, OFlags::PATH)?;
     let mount = match FileType::from_raw_mode(fstat(&place)?.st_mode) {
+        FileType::Directory if verity.is_some() => return Err(Errno::ISDIR),
         FileType::Directory => return in_folder(&place, users),
-        FileType::RegularFile => image(path)?,
-        FileType::BlockDevice => filesystem(path, &without_links(path, OFlags::RDONLY)?)?,
+        FileType::RegularFile => {
+            let (device_path, device) = loop_device(path)?;
+            on_device(&device_path, &device, verity, name)?
+        }
+        FileType::BlockDevice => on_device(path, &without_links(path, OFlags::RDONLY)?, verity, name)?,
         _ => return Err(Errno::INVAL),
     };
     map_ids(mount.as_fd(), users);
@@ -146,8 +158,16 @@ pub(crate) fn map_ids(mount: BorrowedFd<'_>, users: Option<BorrowedFd<'_>>) -> b
     users.is_some_and(|users| hilum_sys::map_ids(mount, users).is_ok())
 }
 
-/// An image file through a loop device that goes away with its mount.
-fn image(path: &str) -> Result<OwnedFd, Errno> {
+/// The filesystem on a block device, as it is or verified.
+fn on_device(path: &str, device: &OwnedFd, verity: Option<Verity<'_>>, name: &str) -> Result<OwnedFd, Errno> {
+    match verity {
+        Some(verity) => verified::open(device, verity.digest, name, filesystem),
+        None => filesystem(path, device),
+    }
+}
+
+/// A loop device with an image file behind it, its path first. It goes away with its last user.
+fn loop_device(path: &str) -> Result<(String<24>, OwnedFd), Errno> {
     /// Somebody else may take the free device first; more often than this it is something else.
     const TRIES: u32 = 8;
     let file = without_links(path, OFlags::RDONLY)?;
@@ -159,7 +179,7 @@ fn image(path: &str) -> Result<OwnedFd, Errno> {
         let name = hilum::fixed_string::text::<24>(format_args!("/dev/loop{number}"));
         let device = crate::os::path::open(name.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         match hilum_sys::attach_loop(device.as_fd(), file.as_fd()) {
-            Ok(()) => return filesystem(&name, &device),
+            Ok(()) => return Ok((name, device)),
             Err(Errno::BUSY) => {}
             Err(errno) => return Err(errno),
         }

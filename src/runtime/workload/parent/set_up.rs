@@ -122,7 +122,7 @@ fn all(
             return;
         }
         let done = match (step, root) {
-            (Step::OpenRoot(_), Some(root)) => root::in_folder(root, users).and_then(|root| push(&mut opened, root)),
+            (Step::OpenRoot(..), Some(root)) => root::in_folder(root, users).and_then(|root| push(&mut opened, root)),
             (Step::Devices(devices), _) => {
                 devices_of(workload, devices, plan, launch).and_then(|mount| push(&mut opened, mount))
             }
@@ -157,7 +157,7 @@ fn apply(
         Step::OomScore(score) => score_out_of_memory(pid, score),
         Step::ResourceLimit(limit) => limit_resource(pid, limit),
         Step::Priority(identity) => prioritize(pid, identity),
-        Step::OpenRoot(path) => push(opened, root::open(path, users)?),
+        Step::OpenRoot(path, verity) => push(opened, root::open(path, verity, workload.name, users)?),
         Step::Overlay(overlay) => {
             let lower = opened.pop().ok_or(Errno::BADF)?;
             push(opened, root::overlay(lower, overlay, users, first_id(workload, plan))?)
@@ -201,7 +201,7 @@ fn devices_of(
 /// the power, and nobody would know.
 fn require_mounts(step: &Step<'_>, config: &Config<'_>, waiting: &Waiting<'_>) -> Result<(), Errno> {
     let path = match *step {
-        Step::OpenRoot(path) | Step::Overlay(Overlay::Folder(path)) => path,
+        Step::OpenRoot(path, _) | Step::Overlay(Overlay::Folder(path)) => path,
         Step::OpenMount(bind) => bind.source,
         Step::OpenVolume(volume) => volume.folder,
         _ => return Ok(()),

@@ -49,6 +49,50 @@ const OF_THE_BOARD: &[(&str, &str)] = &[
     ("idle sleep", "3:6: found \"sleep\", expected stay, poweroff or reboot"),
 ];
 
+/// Words behind `root /r`, and what is said to them.
+const BEHIND_A_ROOT: &[(&str, &str)] = &[
+    (
+        "verity=abc",
+        "3:9: found \"verity=abc\", expected overlay or overlay=FOLDER, verity=DIGEST with 64 hexadecimal digits or verity=image, or behind that corrupt=stop or corrupt=reboot",
+    ),
+    (
+        "corrupt=stop",
+        "3:9: found \"corrupt=stop\", expected overlay or overlay=FOLDER, verity=DIGEST with 64 hexadecimal digits or verity=image, or behind that corrupt=stop or corrupt=reboot",
+    ),
+    (
+        "verity",
+        "3:9: found \"verity\", expected overlay or overlay=FOLDER, verity=DIGEST with 64 hexadecimal digits or verity=image, or behind that corrupt=stop or corrupt=reboot",
+    ),
+    (
+        "overlay overlay",
+        "3:17: found \"overlay\", expected overlay or overlay=FOLDER, verity=DIGEST with 64 hexadecimal digits or verity=image, or behind that corrupt=stop or corrupt=reboot",
+    ),
+    (
+        "verity=image corrupt=now",
+        "3:22: found \"corrupt=now\", expected overlay or overlay=FOLDER, verity=DIGEST with 64 hexadecimal digits or verity=image, or behind that corrupt=stop or corrupt=reboot",
+    ),
+    (
+        "verity=image verity=image",
+        "3:22: found \"verity=image\", expected overlay or overlay=FOLDER, verity=DIGEST with 64 hexadecimal digits or verity=image, or behind that corrupt=stop or corrupt=reboot",
+    ),
+    (
+        "overlay=data",
+        "3:9: found \"overlay=data\", expected overlay or overlay=FOLDER, verity=DIGEST with 64 hexadecimal digits or verity=image, or behind that corrupt=stop or corrupt=reboot",
+    ),
+    (
+        "ro",
+        "3:9: found \"ro\", expected overlay or overlay=FOLDER, verity=DIGEST with 64 hexadecimal digits or verity=image, or behind that corrupt=stop or corrupt=reboot",
+    ),
+];
+
+#[test]
+fn words_behind_a_root_that_it_does_not_take() {
+    for (words, expected) in BEHIND_A_ROOT {
+        let text = format!("hilum 1\n[workload a]\nroot /r {words}\nexec /x\n");
+        assert_eq!(super::super::refusal(text.as_bytes()), *expected, "{words}");
+    }
+}
+
 /// Lines of a workload, and what is said to them.
 const OF_A_WORKLOAD: &[(&str, &str)] = &[
     ("ready", "5:6: \"ready\" needs exec, exit, fd, tcp, after or notify"),

@@ -1,0 +1,152 @@
+//! Images whose blocks are verified as they are read (dm-verity).
+//!
+//! systemd does the same for `RootImage=` with `RootHash=`; what a corrupt block leads to there is the program's own failure, or
+//! with `verity.usr`/`roothash=` and `restart_on_corruption` the kernel's reboot without a word.
+
+use crate::support::{BOOT, USUAL, boot_on, has_line, image, modules, probe, run};
+use hilum_initramfs::{Image, verity};
+use hilum_qemu::Architecture;
+use std::process::Command;
+
+on_both!(verified_image_runs_and_changed_blocks_cannot_be_read, corrupt_image_stops_its_workload_or_reboots_the_board,);
+
+const MODULES: [&str; 8] = ["loop", "libcrc32c", "netfs", "erofs", "dm-mod", "dm-bufio", "reed_solomon", "dm-verity"];
+
+/// Bytes of the file whose blocks are changed: its blocks have leaves of their own in the tree.
+const FILE_BYTES: usize = 2 << 20;
+const BLOCK: usize = 4096;
+
+/// An erofs image with the probe and a file that is not compressed; its bytes without a tree.
+fn packed(arch: Architecture) -> Vec<u8> {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let root = scratch.path().join("root");
+    for place in ["bin", "dev", "proc", "run", "sys", "tmp"] {
+        std::fs::create_dir_all(root.join(place)).expect("a folder");
+    }
+    std::fs::copy(probe(arch), root.join("bin/probe")).expect("the probe");
+    let bytes: Vec<u8> = (0..FILE_BYTES / 8).flat_map(|at| (at as u64).to_le_bytes()).collect();
+    std::fs::write(root.join("file"), bytes).expect("the file");
+    let output = scratch.path().join("image");
+    let made = Command::new("mkfs.erofs").args(["--quiet", "--all-root"]).args([&output, &root]).output();
+    assert!(made.expect("mkfs.erofs").status.success());
+    std::fs::read(output).expect("the image")
+}
+
+fn section(name: &str, digest: &str, words: &str, lines: &str) -> String {
+    let look = "/bin/probe do copy:/file:/tmp/copy sleep:1000 exit:0";
+    format!(
+        "[workload {name}]\nroot /images/{name} verity={digest}{words}\nexec {look}\ntmp 8M\nrestart never\n{lines}\n"
+    )
+}
+
+/// A board with these images.
+fn board(arch: Architecture, system: &str, sections: &[String], images: Vec<(&str, Vec<u8>)>) -> Image {
+    let mut board = image(arch, "");
+    let loads = modules(arch, USUAL, &mut board, &MODULES);
+    board.file("etc/hilum.conf", 0o644, format!("hilum 1\n[system]\n{system}{loads}{}", sections.concat()));
+    for (name, bytes) in images {
+        board.file(&format!("images/{name}"), 0o644, bytes);
+    }
+    board
+}
+
+/// Where the middle of the file lies in an image.
+fn middle(image: &[u8]) -> usize {
+    let number = FILE_BYTES as u64 / 16;
+    let wanted = [number.to_le_bytes(), (number + 1).to_le_bytes()].concat();
+    image.windows(16).position(|bytes| bytes == wanted).expect("the file is not compressed")
+}
+
+fn verified_image_runs_and_changed_blocks_cannot_be_read(arch: Architecture) {
+    let plain = packed(arch);
+    let mut good = plain.clone();
+    let digest = verity::add_tree(&mut good).expect("a tree");
+    let changed = |at: usize| {
+        let mut image = good.clone();
+        image[at] ^= 1;
+        image
+    };
+    let at = middle(&good);
+    // The leaf of a block of the file, and what fills the last block of the tree.
+    let leaves = plain.len() + good[plain.len()..].len() - plain.len().div_ceil(BLOCK).div_ceil(128) * BLOCK;
+    let images = vec![
+        ("good", good.clone()),
+        ("data", changed(at)),
+        ("tree", changed(leaves + at / BLOCK * 32)),
+        ("padding", changed(good.len() - 1)),
+        ("swapped", changed(at)),
+        ("cut", good[..good.len() - BLOCK].to_vec()),
+        ("bare", plain.clone()),
+        ("open", good.clone()),
+    ];
+    let other = format!("{:064x}", 1);
+    let named = |name: &str, digest: &str| section(name, digest, "", "");
+    let sections = [
+        named("good", &digest),
+        named("data", &digest),
+        named("tree", &digest),
+        named("padding", &digest),
+        named("swapped", &other),
+        named("cut", &digest),
+        named("bare", &digest),
+        named("open", "image"),
+    ];
+    let console = run(arch, &board(arch, "idle poweroff\n", &sections, images), "");
+    has_line(&console, "good | did copy:/file:/tmp/copy 0");
+    for name in ["data", "tree"] {
+        has_line(&console, &format!("{name} | did copy:/file:/tmp/copy 5"));
+        has_line(
+            &console,
+            &format!(
+                "hilum: workload \"{name}\": /images/{name}: corrupt: a block does not match its hash; write the image anew"
+            ),
+        );
+        has_line(&console, &format!("hilum: workload \"{name}\": exited with status 0"));
+    }
+    assert!(!console.contains("hilum: workload \"good\": /images/good: corrupt"), "{console}");
+    let padding = "hilum: workload \"padding\": /images/padding: corrupt";
+    assert!(console.contains(padding), "{console}");
+    has_line(
+        &console,
+        "hilum: workload \"swapped\": open root /images/swapped: EIO (input/output error): the image is not the one that the line's digest is of, or its disk fails",
+    );
+    for name in ["cut", "bare"] {
+        has_line(
+            &console,
+            &format!(
+                "hilum: workload \"{name}\": open root /images/{name}: E2BIG (argument list too long): the image has no hash tree behind its filesystem, or it is cut"
+            ),
+        );
+    }
+    has_line(
+        &console,
+        "hilum: workload \"open\": open root /images/open: ENOKEY (required key not available): the image builder writes a digest in the place of verity=image",
+    );
+}
+
+fn corrupt_image_stops_its_workload_or_reboots_the_board(arch: Architecture) {
+    let mut bytes = packed(arch);
+    let digest = verity::add_tree(&mut bytes).expect("a tree");
+    let at = middle(&bytes);
+    bytes[at] ^= 1;
+    // It would run for ever; what needs it fails with it, and is never started again.
+    let stops = "[workload stops]\nroot /images/stops verity=DIGEST corrupt=stop\nexec /bin/probe do copy:/file:/tmp/copy sleep:600000\n\
+                 tmp 8M\nrestart always\nready exec\n[workload reboots]\nroot /images/reboots verity=DIGEST corrupt=reboot\n\
+                 exec /bin/probe do sleep:3000 copy:/file:/tmp/copy sleep:600000\ntmp 8M\nrestart always\n"
+        .replace("DIGEST", &digest);
+    let board = board(arch, "", &[stops], vec![("stops", bytes.clone()), ("reboots", bytes)]);
+    // QEMU ends where the board reboots.
+    let console = boot_on(arch, USUAL, &board, "", None).vm.wait(BOOT).expect("it reboots by itself");
+    let line = |text: &str| {
+        let found = console.lines().position(|line| line.trim_end() == text);
+        found.unwrap_or_else(|| panic!("no line {text:?} in:\n{console}"))
+    };
+    let corrupt = |name: &str| {
+        format!(
+            "hilum: workload \"{name}\": /images/{name}: corrupt: a block does not match its hash; write the image anew"
+        )
+    };
+    assert!(line(&corrupt("stops")) < line(&corrupt("reboots")));
+    assert_eq!(console.matches("workload \"stops\": started").count(), 1, "{console}");
+    line("hilum: reboot");
+}

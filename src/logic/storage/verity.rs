@@ -1,0 +1,99 @@
+//! dm-verity: a block device whose blocks are verified by a hash tree as they are read.
+//!
+//! An image has its tree behind its filesystem, so one device holds both. The tree is that of format 1 with SHA-256, no salt,
+//! and blocks of 4,096 bytes (Documentation/admin-guide/device-mapper/verity.rst); its root hash is in the configuration.
+//! The requests that make the device are those of include/uapi/linux/dm-ioctl.h, version 4.
+
+use super::{FilesystemKind, Superblock};
+use crate::fixed_string::text;
+
+/// Bytes of a block, of the data and of the tree.
+pub const BLOCK_BYTES: u64 = 4096;
+
+/// Bytes of a request to the device mapper, with room for one target and its words.
+pub const REQUEST_BYTES: usize = 640;
+
+/// Bytes of `struct dm_ioctl`.
+const HEADER_BYTES: usize = 312;
+/// Bytes of `struct dm_target_spec`.
+const TARGET_BYTES: usize = 40;
+/// The most bytes of a device's name (DM_NAME_LEN, with the zero byte).
+const NAME_BYTES: usize = 128;
+/// Bytes of a sector, in which the device mapper counts.
+const SECTOR_BYTES: u64 = 512;
+
+/// DM_READONLY_FLAG
+const READ_ONLY: u32 = 1;
+/// DM_DEFERRED_REMOVE: the device goes when its last user closes it.
+const DEFERRED_REMOVE: u32 = 1 << 17;
+
+/// Returns how many blocks the filesystem has whose first bytes ([`super::START_BYTES`]) are `start`; its tree begins behind
+/// them. `None` if the filesystem is not known, or has no block.
+///
+/// The number is not verified yet. A wrong one makes another tree, whose root hash does not match.
+pub fn data_blocks(start: &[u8]) -> Option<u64> {
+    let word = |at: usize| start.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes).map(u64::from);
+    let bytes = match Superblock::read(start)?.kind {
+        FilesystemKind::Squashfs => word(40)? | word(44)? << 32,
+        // The bits of its block's size, and how many blocks (fs/erofs/erofs_fs.h).
+        FilesystemKind::Erofs => word(1024 + 36)?.checked_shl(u32::from(*start.get(1024 + 12)?))?,
+        // s_log_block_size, s_blocks_count_lo, and s_blocks_count_hi with the feature 64bit.
+        FilesystemKind::Ext4 => {
+            let high = if word(1024 + 0x60)? & 0x80 == 0 { 0 } else { word(1024 + 0x150)? };
+            (word(1024 + 4)? | high << 32).checked_mul(1024 << word(1024 + 0x18)?.min(6))?
+        }
+        _ => return None,
+    };
+    Some(bytes.div_ceil(BLOCK_BYTES)).filter(|blocks| (1..=u64::MAX / BLOCK_BYTES).contains(blocks))
+}
+
+/// A request about the device with this name. `None` if the name is too long.
+pub fn request(name: &str) -> Option<[u8; REQUEST_BYTES]> {
+    let mut request = [0; REQUEST_BYTES];
+    put(&mut request, 0, &4_u32.to_le_bytes());
+    put(&mut request, 12, &(REQUEST_BYTES as u32).to_le_bytes());
+    put(&mut request, 16, &(HEADER_BYTES as u32).to_le_bytes());
+    put(&mut request, 48, name.as_bytes());
+    (name.len() < NAME_BYTES).then_some(request)
+}
+
+/// A request that gives the device its table: `blocks` blocks of the block device `major`:`minor`, with the tree behind them
+/// and its root hash, `digest`.
+pub fn load_request(name: &str, (major, minor): (u32, u32), blocks: u64, digest: &str) -> Option<[u8; REQUEST_BYTES]> {
+    let mut request = request(name)?;
+    put(&mut request, 20, &1_u32.to_le_bytes());
+    put(&mut request, 28, &READ_ONLY.to_le_bytes());
+    let sectors = blocks.checked_mul(BLOCK_BYTES / SECTOR_BYTES)?;
+    put(&mut request, HEADER_BYTES + 8, &sectors.to_le_bytes());
+    put(&mut request, HEADER_BYTES + 24, b"verity");
+    // Two numbers of a device twice, two of blocks, and a digest of 64 digits fit.
+    let device = text::<24>(format_args!("{major}:{minor}"));
+    let words = text::<240>(format_args!(
+        "1 {device} {device} {BLOCK_BYTES} {BLOCK_BYTES} {blocks} {blocks} sha256 {digest} -"
+    ));
+    put(&mut request, HEADER_BYTES + TARGET_BYTES, words.as_bytes());
+    Some(request)
+}
+
+/// A request that removes the device once nobody uses it any more.
+pub fn remove_request(name: &str) -> Option<[u8; REQUEST_BYTES]> {
+    let mut request = request(name)?;
+    put(&mut request, 28, &DEFERRED_REMOVE.to_le_bytes());
+    Some(request)
+}
+
+/// Returns the minor number of the device that a request has made, from the kernel's answer. The kernel packs it around the
+/// major one (`new_encode_dev` of include/linux/kdev_t.h).
+pub fn minor(answer: &[u8; REQUEST_BYTES]) -> u32 {
+    let packed = u32::from_le_bytes([answer[40], answer[41], answer[42], answer[43]]);
+    (packed & 0xff) | (packed >> 12 & 0xf_ff00)
+}
+
+fn put(request: &mut [u8; REQUEST_BYTES], at: usize, bytes: &[u8]) {
+    let room = &mut request[at..];
+    let length = bytes.len().min(room.len());
+    room[..length].copy_from_slice(&bytes[..length]);
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,78 @@
+use super::*;
+
+const DIGEST: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+/// Returns the start of an image with these bytes in it.
+fn start(parts: &[(usize, &[u8])]) -> Vec<u8> {
+    let mut start = vec![0; super::super::START_BYTES];
+    for (at, bytes) in parts {
+        start[*at..at + bytes.len()].copy_from_slice(bytes);
+    }
+    start
+}
+
+#[test]
+fn tree_begins_behind_the_last_block_of_the_filesystem() {
+    let erofs = |bits: u8, blocks: u32| {
+        start(&[(1024, &[0xe2, 0xe1, 0xf5, 0xe0]), (1024 + 12, &[bits]), (1024 + 36, &blocks.to_le_bytes())])
+    };
+    assert_eq!(data_blocks(&erofs(12, 77)), Some(77));
+    assert_eq!(data_blocks(&erofs(9, 9)), Some(2));
+    assert_eq!(data_blocks(&erofs(12, 0)), None);
+    let squashfs = |bytes: u64| start(&[(0, b"hsqs"), (40, &bytes.to_le_bytes())]);
+    assert_eq!(data_blocks(&squashfs(4096)), Some(1));
+    assert_eq!(data_blocks(&squashfs(4097)), Some(2));
+    let ext4 = |low: u32, high: u32, log: u32, incompat: u32| {
+        start(&[
+            (1024 + 0x38, &[0x53, 0xef]),
+            (1024 + 4, &low.to_le_bytes()),
+            (1024 + 0x18, &log.to_le_bytes()),
+            (1024 + 0x60, &incompat.to_le_bytes()),
+            (1024 + 0x150, &high.to_le_bytes()),
+        ])
+    };
+    assert_eq!(data_blocks(&ext4(16, 1, 2, 0)), Some(16), "without the feature 64bit the high half is something else");
+    assert_eq!(data_blocks(&ext4(16, 1, 2, 0x80)), Some(16 | 1 << 32));
+    assert_eq!(data_blocks(&ext4(16, 0, 0, 0)), Some(4));
+    assert_eq!(data_blocks(&[]), None);
+}
+
+#[test]
+fn numbers_that_the_disk_made_up_do_not_overflow() {
+    let erofs = start(&[(1024, &[0xe2, 0xe1, 0xf5, 0xe0]), (1024 + 12, &[255]), (1024 + 36, &[255; 4])]);
+    assert_eq!(data_blocks(&erofs), None);
+    assert_eq!(data_blocks(&start(&[(0, b"hsqs"), (40, &[255; 8])])), None);
+    assert_eq!(load_request("a", (7, 0), u64::MAX, DIGEST), None);
+}
+
+#[test]
+fn table_is_the_one_that_the_kernel_documents() {
+    let request = load_request("web.123", (7, 3), 1000, DIGEST).expect("a short name");
+    assert_eq!(request[..12], [4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "version 4.0.0");
+    assert_eq!(request[12..24], [0x80, 2, 0, 0, 0x38, 1, 0, 0, 1, 0, 0, 0], "its size, where data begins, one target");
+    assert_eq!(request[28], 1, "read-only");
+    assert_eq!(&request[48..56], b"web.123\0");
+    assert_eq!(request[312..328], [[0; 8], 8000_u64.to_le_bytes()].concat(), "from sector 0, 8 to a block");
+    assert_eq!(&request[336..343], b"verity\0");
+    let words = format!("1 7:3 7:3 4096 4096 1000 1000 sha256 {DIGEST} -\0");
+    assert_eq!(&request[352..352 + words.len()], words.as_bytes());
+}
+
+#[test]
+fn longest_numbers_fit_into_a_request() {
+    let digest = "f".repeat(64);
+    let request = load_request(&"n".repeat(127), (u32::MAX, u32::MAX), u64::MAX / 8, &digest).expect("it fits");
+    let words = request[352..].split(|byte| *byte == 0).next().expect("words");
+    assert!(words.ends_with(format!("{digest} -").as_bytes()));
+    assert_eq!(super::request(&"n".repeat(128)), None);
+}
+
+#[test]
+fn minor_number_is_unpacked_as_the_kernel_packs_it() {
+    let mut answer = [0; REQUEST_BYTES];
+    // new_encode_dev(MKDEV(253, 0x12345)): (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)
+    let packed: u32 = 0x45 | 253 << 8 | 0x12300 << 12;
+    answer[40..44].copy_from_slice(&packed.to_le_bytes());
+    assert_eq!(minor(&answer), 0x12345);
+    assert_eq!(remove_request("a").expect("a short name")[30], 2, "deferred");
+}

@@ -1,0 +1,54 @@
+//! Blocks of verified images that do not match their hashes: as the kernel tells of them, and in `hilum status`.
+
+use super::Workloads;
+use crate::init::context::Context;
+use crate::init::uevents::Heard;
+use crate::os::files::read_file;
+use hilum::config::Config;
+use hilum::fixed_string::text;
+use hilum::plan::{Step, plan};
+use hilum::supervise::Event;
+use hilum::uevent::Action;
+
+/// Of a step that opens a verified image: its first block did not match.
+pub(super) const EIO: u16 = 5;
+
+impl Workloads {
+    /// Takes note of a block that does not match (`verity_handle_err` of drivers/md/dm-verity-target.c). The kernel tells of the
+    /// first hundred of a device.
+    pub(crate) fn heard(&mut self, cx: &mut Context, heard: &Heard<'_>) {
+        let Heard::Event(event) = heard else { return };
+        let (Some(_), Some(node)) = (event.value("DM_VERITY_ERR_BLOCK_NR"), event.value("DEVNAME")) else { return };
+        if event.action != Action::Change || node.contains('/') {
+            return;
+        }
+        // The name of the device is the workload's, a dot, and a number (`workload/parent/verified.rs`).
+        let mut name = [0; 64];
+        let length = read_file(&text::<64>(format_args!("/sys/block/{node}/dm/name")), &mut name).unwrap_or(0);
+        let name = name.get(..length).and_then(|name| core::str::from_utf8(name).ok()).unwrap_or_default();
+        let workload = name.rsplit_once('.').map_or("", |(workload, _)| workload);
+        if let Some(index) = cx.config.get().workloads.iter().position(|known| known.name == workload) {
+            self.note_corrupt(cx, index);
+        }
+    }
+
+    /// Prints once in a run that a workload's image is corrupt, and does what its line says.
+    pub(super) fn note_corrupt(&mut self, cx: &mut Context, index: usize) {
+        let slot = cx.slot(index);
+        if core::mem::replace(&mut self.slots[slot].is_corrupt, true) {
+            return;
+        }
+        let workload = &cx.config.get().workloads[index];
+        cx.console.error(format_args!(
+            "workload \"{}\": {}: corrupt: a block does not match its hash; write the image anew",
+            workload.name, workload.root
+        ));
+        self.report(cx, index, Event::Corrupt);
+    }
+}
+
+/// Whether a step of a workload's plan opens a verified image.
+pub(super) fn is_verification(config: &Config<'_>, index: usize, step: usize) -> bool {
+    let plan = plan(&config.workloads[index], &config.pools);
+    matches!(plan.steps.get(step), Some(Step::OpenRoot(_, Some(_))))
+}

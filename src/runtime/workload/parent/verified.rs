@@ -1,0 +1,66 @@
+//! Images whose blocks are verified as they are read: a dm-verity device over the image's own, for as long as it is mounted.
+
+use crate::os::path;
+use hilum::config::Verity;
+use hilum::fixed_string::text;
+use hilum::storage::START_BYTES;
+use hilum::storage::verity::{BLOCK_BYTES, REQUEST_BYTES, data_blocks, load_request, minor, remove_request, request};
+use hilum_sys::{DeviceMapper, device_mapper};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags, fstat, major as major_of, minor as minor_of};
+use rustix::io::Errno;
+
+/// Mounts an image by `mount`, which gets the path of a device and the open device. The device is named for the workload and
+/// for this process, of which every start has its own: that of an earlier start may still be in use.
+///
+/// # Errors
+/// ENOKEY if the digest was never filled in; EIO if the first block does not match `digest`; E2BIG if no tree can be behind the filesystem; EOPNOTSUPP if the kernel has
+/// no device mapper, or not its target verity; those of `mount`, and the kernel's.
+pub(super) fn open(
+    image: &OwnedFd,
+    digest: &str,
+    workload: &str,
+    mount: impl FnOnce(&str, &OwnedFd) -> Result<OwnedFd, Errno>,
+) -> Result<OwnedFd, Errno> {
+    if digest == Verity::PLACEHOLDER {
+        return Err(Errno::NOKEY);
+    }
+    let mut start = [0; START_BYTES];
+    let length = rustix::io::pread(image, &mut start, 0)?;
+    let blocks = data_blocks(start.get(..length).unwrap_or_default()).ok_or(Errno::INVAL)?;
+    let number = fstat(image)?.st_rdev;
+    let number = (major_of(number), minor_of(number));
+    let control = path::open("/dev/mapper/control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    let control = control.map_err(|_| Errno::OPNOTSUPP)?;
+    let control = control.as_fd();
+    // A workload's name has at most 32 bytes.
+    let name = text::<48>(format_args!("{workload}.{}", rustix::process::getpid().as_raw_nonzero()));
+    let ask = |what, request: Option<[u8; REQUEST_BYTES]>| {
+        let mut request = request.ok_or(Errno::TOOBIG)?;
+        device_mapper(control, what, &mut request).map(|()| request)
+    };
+    let device = minor(&ask(DeviceMapper::Create, request(&name))?);
+    let opened = ask(DeviceMapper::Load, load_request(&name, number, blocks, digest))
+        .map_err(|errno| refused(errno, image.as_fd(), blocks))
+        .and_then(|_| ask(DeviceMapper::Resume, request(&name)))
+        .and_then(|_| {
+            // The prefix and ten digits fit.
+            let path = text::<24>(format_args!("/dev/dm-{device}"));
+            let device = path::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+            mount(&path, &device)
+        });
+    // It goes with its last user: the mount, or nobody.
+    let _ = ask(DeviceMapper::Remove, remove_request(&name));
+    opened
+}
+
+/// What it means that a table was refused. The kernel says E2BIG where the tree is cut, and EINVAL both to a target that it
+/// lacks and where the data are cut.
+fn refused(errno: Errno, image: BorrowedFd<'_>, blocks: u64) -> Errno {
+    let end = || rustix::fs::seek(image, rustix::fs::SeekFrom::End(0)).ok();
+    match errno {
+        Errno::INVAL if end().is_some_and(|end| end / BLOCK_BYTES < blocks) => Errno::TOOBIG,
+        Errno::INVAL => Errno::OPNOTSUPP,
+        errno => errno,
+    }
+}
