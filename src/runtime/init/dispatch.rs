@@ -10,6 +10,7 @@ use super::context::Context;
 use super::control::Control;
 use super::devices::{self, Devices};
 use super::disks::Disks;
+use super::event_lines;
 use super::event_loop::EVENTS;
 use super::log_file::LogFile;
 use super::prompt::{self, Prompt};
@@ -21,7 +22,6 @@ use super::token::Token;
 use super::uevents::Uevents;
 use super::watchdog::Watchdog;
 use super::workloads::Workloads;
-use crate::console::plural;
 use crate::net::HostLinks;
 use crate::os::children::reap;
 use crate::os::clock::{boottime_us, monotonic_ms};
@@ -357,7 +357,7 @@ impl Init {
         }
         // What it keeps, and not what the starts needed.
         memory::release_memory();
-        print_memory(cx);
+        event_lines::memory(&mut cx.console, cx.config.get());
         self.prompt.start(cx);
     }
 
@@ -367,7 +367,7 @@ impl Init {
         let Self { cx, .. } = self;
         // A board whose workloads are all over in one turn of the loop never completed its boot.
         if !self.is_boot_complete {
-            print_memory(cx);
+            event_lines::memory(&mut cx.console, cx.config.get());
         }
         self.boots.finish(cx.config.get(), !self.workloads.supervisor.is_escalated());
         self.watchdog.feed_last();
@@ -380,15 +380,4 @@ impl Init {
 /// Hears of the board's links from now on.
 fn follow_links(cx: &mut Context) -> HostLinks {
     HostLinks::follow(cx.environment, cx.config.get(), empty_folder(cx.environment), &mut cx.console)
-}
-
-fn print_memory(cx: &mut Context) {
-    let workloads = cx.config.get().workloads.len();
-    if let Some(memory) = memory::own() {
-        let (resident, anonymous) = (memory.resident_kb, memory.anonymous_kb);
-        cx.console.info(format_args!(
-            "memory of pid 1: VmRSS {resident} kB, RssAnon {anonymous} kB, {workloads} workload{}",
-            plural(workloads)
-        ));
-    }
 }

@@ -2,6 +2,7 @@
 
 use crate::console::Console;
 use crate::console::plural;
+use crate::os::memory;
 use crate::workload::{OutOfMemory, Report};
 use hilum::config::{Config, LimitAction, Workload};
 use hilum::plan::plan;
@@ -53,6 +54,18 @@ pub(super) fn print(console: &mut Console, config: &Config<'_>, notice: Notice) 
             console.info(format_args!("stopping {count} workload{}", plural(count)));
         }
         Notice::ShutDown(..) => {}
+    }
+}
+
+/// Prints what PID 1 keeps in memory.
+pub(super) fn memory(console: &mut Console, config: &Config<'_>) {
+    let workloads = config.workloads.len();
+    if let Some(memory) = memory::own() {
+        let (resident, anonymous) = (memory.resident_kb, memory.anonymous_kb);
+        console.info(format_args!(
+            "memory of pid 1: VmRSS {resident} kB, RssAnon {anonymous} kB, {workloads} workload{}",
+            plural(workloads)
+        ));
     }
 }
 

@@ -14,9 +14,22 @@ const DEPTH: usize = 1 << 20;
 
 #[cfg(panic = "abort")]
 unsafe extern "C" {
-    /// The beginning of the program in memory, and the end of its code (linker/board.ld).
+    /// The beginning of the program in memory, and its code (linker/board.ld).
     static __ehdr_start: u8;
+    static code_start: u8;
     static code_end: u8;
+}
+
+/// The addresses of the program's code.
+#[cfg(panic = "abort")]
+pub(crate) fn code() -> core::ops::Range<usize> {
+    &raw const code_start as usize..&raw const code_end as usize
+}
+
+/// A program that unwinds, a test on the host, has another layout.
+#[cfg(not(panic = "abort"))]
+pub(crate) fn code() -> core::ops::Range<usize> {
+    0..0
 }
 
 /// Gives back what was needed for work that is over: the stack below the caller's frame, and the pages of the program.

@@ -1,5 +1,8 @@
 //! What happens when the program finds itself wrong: one line, then the way out that the role chose.
 //!
+//! The file has no names of sources: they and the places of panics took 16 KB. The line has addresses instead, which the same build
+//! with symbols turns into functions (CONTRIBUTING.md).
+//!
 //! A panic inside the panic handler (a message that panics while it is formatted) goes straight to the way out.
 
 use core::fmt::{self, Write};
@@ -46,14 +49,47 @@ impl Write for Output<'_> {
     }
 }
 
+/// Addresses that a panic's line shows. Core's own functions on the way here are the first ones.
+const CALLERS: usize = 6;
+
+/// Addresses of code.
+struct Callers([usize; CALLERS]);
+
+impl fmt::Display for Callers {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().filter(|address| **address != 0).try_for_each(|address| write!(formatter, " {address:#x}"))
+    }
+}
+
+/// Looks for the addresses of code on the stack, the innermost first: who called this, and now and then what an earlier call has
+/// left there. There are no tables for unwinding in the file.
+#[inline(never)]
+fn callers() -> Callers {
+    /// Words of the stack that are looked at.
+    const WORDS: usize = 96;
+    let mut found = Callers([0; CALLERS]);
+    let mut room = found.0.iter_mut();
+    let here = 0_usize;
+    // As a number that the compiler knows nothing of: the words above are no part of the variable.
+    let stack = core::hint::black_box((&raw const here).expose_provenance());
+    let stack = core::ptr::with_exposed_provenance::<usize>(stack);
+    for at in 0..WORDS {
+        // SAFETY: above this frame lie those of its callers up to `_start`, and above them the arguments, the environment and the
+        // auxiliary vector of the process: more words than these. A word there is initialised or never compared by value alone.
+        let word = unsafe { stack.wrapping_add(at).read_volatile() };
+        if crate::memory::code().contains(&word) {
+            let Some(place) = room.next() else { break };
+            *place = word;
+        }
+    }
+    found
+}
+
 /// Ends the process because of a panic: one line on standard error, then the way out. [`entry!`](macro@crate::entry) makes it the
 /// program's panic handler.
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
     if !PANICKING.swap(true, Ordering::AcqRel) {
-        match info.location() {
-            Some(at) => print(format_args!("hilum: panic at {}:{}: {}\n", at.file(), at.line(), info.message())),
-            None => print(format_args!("hilum: panic: {}\n", info.message())),
-        }
+        print(format_args!("hilum: panic at{}: {}\n", callers(), info.message()));
     }
     let way_out = WAY_OUT.load(Ordering::Acquire);
     if way_out.is_null() {
