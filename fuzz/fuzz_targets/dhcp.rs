@@ -9,7 +9,8 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         assert_eq!(lease.is_sane(), lease.fault().is_none());
     }
     let Some((&count, mut rest)) = data.split_first() else { return };
-    let (mut client, mut frame, mut now) = (Client::new(Mac([2, 0, 0, 0, 0, 1]), HostName::new(), 1, 0), [0; FRAME_BYTES], 0);
+    let (mut client, mut frame, mut now) =
+        (Client::new(Mac([2, 0, 0, 0, 0, 1]), HostName::new(), 1, 0), [0; FRAME_BYTES], 0);
     for _ in 0..count % 8 {
         let (_, length) = client.turn(now, &mut frame);
         assert!(length <= frame.len());
