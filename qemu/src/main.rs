@@ -94,11 +94,7 @@ fn run(command: Command) -> Result<()> {
             bail!("{}: no such file; run: make image ARCH={}", file.display(), arch.name());
         }
     }
-    let needed = std::fs::read_to_string(image.join("memory")).ok().and_then(|text| text.trim().parse().ok());
-    if let Some(needed) = needed.filter(|needed: &u32| memory < *needed) {
-        // The kernel would stop unpacking before it prints anything.
-        bail!("{}: needs {needed} MiB of memory, not {memory}; run: make run MEMORY={needed}", image.display());
-    }
+    check_memory(&image, memory)?;
     let forwarded = publish.map(|(port, guest)| free_port(port).map(|port| (port, guest))).transpose()?;
     let network =
         forwarded.map(|(port, guest)| hilum_qemu::network(&format!(",hostfwd=tcp:127.0.0.1:{port}-:{guest}")));
@@ -150,6 +146,16 @@ fn run(command: Command) -> Result<()> {
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Refuses less memory, in MiB, than the builder says that the image needs.
+fn check_memory(image: &Path, memory: u32) -> Result<()> {
+    let needed = std::fs::read_to_string(image.join("memory")).ok().and_then(|text| text.trim().parse().ok());
+    if let Some(needed) = needed.filter(|needed: &u32| memory < *needed) {
+        // The kernel would stop unpacking before it prints anything.
+        bail!("{}: needs {needed} MiB of memory, not {memory}; run: make run MEMORY={needed}", image.display());
+    }
+    Ok(())
 }
 
 fn picture(command: Command) -> Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! A link is set up when the kernel tells of it: at boot, or whenever it is plugged in. Nothing waits for one; a link
 //! that has no carrier in time, or no answer from a DHCP server, is told of once. A link with DHCP has a process of its own
-//! that asks while there is a carrier ([`super::dhcp`]); what it was given is set here.
+//! that asks while there is a carrier ([`super::client`]); what it was given is set here.
 
 use super::advertised::are_heard;
 use super::client::{self, ClientEvent, Running, Task};
