@@ -41,7 +41,7 @@ pub fn account(tree: &Tree, text: &str) -> Result<Account> {
     Ok(Account { uid, gid, name: line.map(|line| line[0].clone()).filter(|name| !name.is_empty()) })
 }
 
-/// The groups that a user is a further member of, in the order of /etc/group.
+/// Returns the groups that a user is a further member of, in the order of /etc/group.
 pub fn groups_of(tree: &Tree, user: &str) -> Vec<u32> {
     let lines = table(tree, GROUP);
     let is_member = |line: &&Vec<String>| line.get(3).is_some_and(|members| members.split(',').any(|one| one == user));
@@ -92,7 +92,7 @@ fn group_id(tree: &Tree, group: &str) -> Result<u32> {
     }
 }
 
-/// The fields of each line of a file.
+/// Returns the fields of each line of a file.
 fn table(tree: &Tree, path: &str) -> Vec<Vec<String>> {
     let Some(Kind::File(bytes)) = tree.at(path).map(|entry| &entry.kind) else { return Vec::new() };
     let text = String::from_utf8_lossy(bytes);

@@ -57,7 +57,7 @@ pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image, roots: &Roots
     Ok(())
 }
 
-/// The line, from 1, that names a module.
+/// Returns the line, from 1, that names a module.
 fn line_of_module(bytes: &[u8], name: &str) -> usize {
     let text = String::from_utf8_lossy(bytes);
     let is_it = |line: &str| line.split_whitespace().take(2).eq(["module", name]);
@@ -299,7 +299,7 @@ fn check_program(config: &Config<'_>, workload: &Workload<'_>, machine: u16, ima
     Ok(())
 }
 
-/// The first shared library that a program needs, or that one of its libraries needs, and that is nowhere where loaders
+/// Returns the first shared library that a program needs, or that one of its libraries needs, and that is nowhere where loaders
 /// look (ld.so(8)): `more` are the folders of LD_LIBRARY_PATH. What says itself where its libraries are is taken at its word.
 fn missing_library(image: &Image, root: &str, more: &str, program: &elf::Facts) -> Option<String> {
     let known = Architecture::ALL.into_iter().find(|known| known.elf_machine() == program.machine);
@@ -325,7 +325,7 @@ fn missing_library(image: &Image, root: &str, more: &str, program: &elf::Facts) 
     None
 }
 
-/// The folders that the files of the loader name: /etc/ld.so.conf, what is beside it, and musl's.
+/// Returns the folders that the files of the loader name: /etc/ld.so.conf, what is beside it, and musl's.
 fn configured_folders(image: &Image, root: &str) -> Vec<String> {
     let prefix = if root.is_empty() { String::new() } else { format!("{root}/") };
     let is_one = |path: &str| {
@@ -342,7 +342,7 @@ fn configured_folders(image: &Image, root: &str) -> Vec<String> {
     texts.iter().flat_map(|text| text.split(['\n', ':'])).map(|line| line.trim().to_owned()).collect()
 }
 
-/// The path to which symbolic links lead, as a process with that root would follow them.
+/// Returns the path to which symbolic links lead, as a process with that root would follow them.
 fn followed(image: &Image, root: &str, path: &str) -> Result<String> {
     links::follow(path, &mut |here| {
         Ok(match image.get(&format!("{root}/{here}")) {
@@ -352,7 +352,7 @@ fn followed(image: &Image, root: &str, path: &str) -> Result<String> {
     })
 }
 
-/// The file at `path` inside of the root filesystem at `root`, as a process with that root would find it.
+/// Returns the file at `path` inside of the root filesystem at `root`, as a process with that root would find it.
 fn find<'a>(image: &'a Image, root: &str, path: &str) -> Option<(u32, &'a [u8])> {
     let place = links::follow(path, &mut |here| match image.get(&format!("{root}/{here}")) {
         Some((_, Node::Link(target))) => Ok(Some(target.clone())),

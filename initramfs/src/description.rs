@@ -244,7 +244,7 @@ impl Description {
         self.config_txt.extend(other.config_txt);
     }
 
-    /// The packages that have to be there.
+    /// Returns the packages that have to be there.
     pub fn packages(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         names.extend(self.kernel.as_deref().filter(|kernel| !kernel.contains('/')));

@@ -21,7 +21,7 @@ pub struct Facts {
     pub has_own_path: bool,
 }
 
-/// A name for an ELF machine number.
+/// Returns a name for an ELF machine number.
 pub fn machine_name(machine: u16) -> String {
     if let Some(known) = Architecture::ALL.into_iter().find(|known| known.elf_machine() == machine) {
         return known.name().to_owned();
@@ -33,7 +33,7 @@ pub fn machine_name(machine: u16) -> String {
     }
 }
 
-/// The facts of an ELF file; none for a file that is no 64-bit ELF file.
+/// Returns the facts of an ELF file. `None` for a file that is no 64-bit ELF file.
 pub fn facts(bytes: &[u8]) -> Option<Facts> {
     let header = Header::parse(bytes).ok()?;
     let endian = header.endian().ok()?;
@@ -44,7 +44,7 @@ pub fn facts(bytes: &[u8]) -> Option<Facts> {
     Some(Facts { machine: header.e_machine.get(endian), interpreter, libraries, has_own_path })
 }
 
-/// What a dynamic section asks for; none for a file without one.
+/// What a dynamic section asks for. `None` for a file without one.
 fn libraries(bytes: &[u8]) -> Option<(Vec<String>, bool)> {
     use object::read::elf::Dyn;
     let header = Header::parse(bytes).ok()?;

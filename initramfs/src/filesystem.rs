@@ -88,7 +88,7 @@ fn debugfs(file: &Path, commands: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// The blueprint of an ext4 filesystem with this name.
+/// Returns the blueprint of an ext4 filesystem with this name.
 ///
 /// # Errors
 /// mke2fs's.

@@ -34,7 +34,7 @@ pub struct Image {
 }
 
 impl Image {
-    /// An archive with what every board needs before PID 1 has mounted anything: /dev/console, which the kernel opens
+    /// Returns an archive with what every board needs before PID 1 has mounted anything: /dev/console, which the kernel opens
     /// for it, and /dev/null.
     pub fn new() -> Self {
         let mut image = Self::default();
@@ -149,7 +149,7 @@ impl Image {
         self.files().map(|(_, bytes)| (bytes as u64).next_multiple_of(4096)).sum()
     }
 
-    /// The number of entries.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
@@ -159,7 +159,7 @@ impl Image {
         self.entries.is_empty()
     }
 
-    /// The archive as bytes.
+    /// Returns the archive as bytes.
     ///
     /// # Errors
     /// A file of 4 GiB or more, which the format cannot hold.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 pub struct Kernel {
     /// The file that is booted.
     pub image: Vec<u8>,
-    /// What uname(2) will say, such as `6.1.0-50-arm64`; none where the image does not tell.
+    /// What uname(2) will say, such as `6.1.0-50-arm64`. `None` if the image does not tell.
     pub release: Option<String>,
     /// Device trees by file name.
     pub device_trees: BTreeMap<String, Arc<Vec<u8>>>,
@@ -36,7 +36,7 @@ fn read_patterns(text: &str) -> Vec<(String, String)> {
     lines.map(|(pattern, module)| (pattern.to_owned(), module.replace('-', "_"))).collect()
 }
 
-/// A module's name: what stands before `.ko`, with `_` for `-`, as the kernel does; none for what would be more than a word of
+/// Returns a module's name: what stands before `.ko`, with `_` for `-`, as the kernel does. `None` for what would be more than a word of
 /// the lists that the board reads.
 fn module_name(path: &str) -> Option<String> {
     let file = path.rsplit('/').next()?;
@@ -123,7 +123,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// A module's bytes, unpacked; none where there is no such file.
+    /// Returns a module's bytes, unpacked. `None` if there is no such file.
     ///
     /// # Errors
     /// It was built for another kernel, or cannot be unpacked.

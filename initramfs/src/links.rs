@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 /// Symbolic links that one path may lead over, as in the kernel (MAXSYMLINKS).
 const LINKS: usize = 40;
 
-/// A path with every symbolic link followed, the last one as well. `target` looks at what is on the way, gives a link's target,
+/// Returns a path with every symbolic link followed, the last one as well. `target` looks at what is on the way, gives a link's target,
 /// and none for what is no link.
 ///
 /// # Errors

@@ -21,7 +21,7 @@ pub struct Modules {
 const BUILT_IN: &str = "(built in)";
 
 impl Modules {
-    /// Packs a module and what it needs into the image; gives whether there is a file of it. What it needs and has no
+    /// Packs a module and what it needs into the image. Returns whether there is a file of it. What it needs and has no
     /// file is built into the kernel.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ impl Modules {
     }
 }
 
-/// The names in a module's own `depends=`,
+/// Returns the names in a module's own `depends=`,
 /// and those that its `softdep=` wants before it, where there are any: without them it fails later, as
 /// libcrc32c does without a module for crc32c.
 fn depends(module: &[u8], kernel: &Kernel) -> Vec<String> {

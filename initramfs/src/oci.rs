@@ -43,7 +43,7 @@ pub struct Healthcheck {
     pub retries: u64,
 }
 
-/// The check of health in an image's configuration.
+/// Returns the check of health in an image's configuration.
 fn healthcheck(configuration: &[u8]) -> Option<Healthcheck> {
     let mut whole: serde_json::Value = serde_json::from_slice(configuration).ok()?;
     serde_json::from_value(whole.get_mut("config")?.get_mut("Healthcheck")?.take()).ok()

@@ -27,7 +27,7 @@ impl UserLine<'_> {
     }
 }
 
-/// The `user` lines of a configuration. Lines that are no configuration are left to the board's parser.
+/// Returns the `user` lines of a configuration. Lines that are no configuration are left to the board's parser.
 pub fn user_lines(text: &str) -> Vec<UserLine<'_>> {
     let (mut all, mut section): (Vec<UserLine<'_>>, Vec<UserLine<'_>>) = (Vec::new(), Vec::new());
     let (mut workload, mut root, mut at) = ("", "", 0);
@@ -53,7 +53,7 @@ pub fn user_lines(text: &str) -> Vec<UserLine<'_>> {
     all
 }
 
-/// The configuration with what `number` gives for each `user` line that has names.
+/// Returns the configuration with what `number` gives for each `user` line that has names.
 ///
 /// # Errors
 /// Those of `number`.
@@ -68,7 +68,7 @@ pub fn resolved(text: &str, number: &mut dyn FnMut(&UserLine<'_>) -> Result<Stri
     Ok(new)
 }
 
-/// The words of a line, as far as it is one (src/logic/config/lexer.rs).
+/// Returns the words of a line, as far as it is one (src/logic/config/lexer.rs).
 fn words(line: &str) -> Vec<&str> {
     let (mut words, mut rest) = (Vec::new(), line.trim_start_matches([' ', '\t']));
     while !rest.is_empty() && !rest.starts_with('#') {

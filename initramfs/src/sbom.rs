@@ -21,7 +21,7 @@ pub struct Component {
     pub version: String,
     /// Its package URL, which is its name inside of a document.
     pub purl: String,
-    /// Its licences as an SPDX expression; none where a package has many files with licences of their own.
+    /// Its licences as an SPDX expression. `None` if a package has many files with licences of their own.
     pub license: Option<String>,
     /// The SHA-256 of its archive or file, in hexadecimal digits.
     pub sha256: Option<String>,
@@ -117,7 +117,7 @@ impl Crates {
         Ok(())
     }
 
-    /// The licences' texts, as the crates' own archives have them.
+    /// Returns the licences' texts, as the crates' own archives have them.
     ///
     /// # Errors
     /// A folder that cannot be read, or a crate of others without such a text.
@@ -189,7 +189,7 @@ fn shown(component: &Component) -> Value {
     value
 }
 
-/// A document about a whole and its parts. `crates` says who needs whom; without it the whole needs each part.
+/// Returns a document about a whole and its parts. `crates` says who needs whom; without it the whole needs each part.
 ///
 /// # Errors
 /// Two parts are the same.
@@ -216,7 +216,7 @@ pub fn document(whole: &Component, parts: &[Component], crates: Option<&Crates>)
     Ok(format!("{document:#}\n"))
 }
 
-/// The whole that a document is about: an ELF file or an image of this version, and the file whose checksum it gets.
+/// Returns the whole that a document is about: an ELF file or an image of this version, and the file whose checksum it gets.
 ///
 /// # Errors
 /// The file cannot be read.

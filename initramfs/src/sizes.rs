@@ -14,7 +14,7 @@ struct Share {
     functions: usize,
 }
 
-/// The sections, the families from large to small, and the `largest` functions, as text.
+/// Returns the sections, the families from large to small, and the `largest` functions, as text.
 ///
 /// # Errors
 /// No ELF file of 64 bits, or one without symbols.
@@ -53,7 +53,7 @@ pub fn table(bytes: &[u8], largest: usize) -> Result<String> {
     Ok(text)
 }
 
-/// The module that a function belongs to: of hilum and core the first two names of its path, of other crates the first.
+/// Returns the module that a function belongs to: of hilum and core the first two names of its path, of other crates the first.
 fn family(name: &str) -> String {
     // `<A as B>::f` belongs to A, or to B where A is a type of the language, such as `usize`.
     let path = |text: &str| {

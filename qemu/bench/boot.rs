@@ -90,7 +90,7 @@ pub(crate) fn measure(built: &Built, boots: usize, more: &[&str]) -> Result<Vec<
     Ok(rows)
 }
 
-/// The number that stands behind some words on the console, on a line that has come to its end.
+/// Returns the number that stands behind some words on the console, on a line that has come to its end.
 fn number(guest: &Guest, words: &str) -> Result<u64> {
     let until = Instant::now() + BOOT;
     loop {
@@ -104,7 +104,7 @@ fn number(guest: &Guest, words: &str) -> Result<u64> {
     }
 }
 
-/// The demo, whose first workload is the probe.
+/// Returns the demo, whose first workload is the probe.
 fn ours(built: &Built) -> Result<Vec<u8>> {
     let scratch = tempfile::tempdir()?;
     let config = std::fs::read_to_string(source("initramfs/appliances/web/hilum.conf"))?;
@@ -124,7 +124,7 @@ fn ours(built: &Built) -> Result<Vec<u8>> {
     built.initramfs(&[source("initramfs/appliances/web/appliance.toml"), description])
 }
 
-/// The other way: a script as /init, crun with its libraries, a bundle.
+/// Returns the other way: a script as /init, crun with its libraries, a bundle.
 fn peers(built: &Built) -> Result<Vec<u8>> {
     let mut tree = Tree::new();
     for name in PACKAGES {
@@ -163,7 +163,7 @@ fn add_probe(built: &Built, image: &mut Image) -> Result<()> {
     Ok(())
 }
 
-/// The kernel's share: the same mounts and the same start, by a program that does nothing else.
+/// Returns the kernel's share: the same mounts and the same start, by a program that does nothing else.
 fn floor(built: &Built) -> Result<Vec<u8>> {
     let mut image = Image::new();
     add_probe(built, &mut image)?;
@@ -171,7 +171,7 @@ fn floor(built: &Built) -> Result<Vec<u8>> {
     image.write(Compression::Zstd)
 }
 
-/// The rows as a table.
+/// Returns the rows as a table.
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut text = "| /init to the first workload | median us | minimum | maximum | the kernel before it, us | initramfs bytes |\n\
                     |---|---|---|---|---|---|\n"
@@ -193,7 +193,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
     text
 }
 
-/// The packages' names, for the Makefile to fetch.
+/// Returns the packages' names, for the Makefile to fetch.
 pub(crate) fn packages() -> String {
     PACKAGES.join(" ")
 }

@@ -110,7 +110,7 @@ pub(crate) fn gantt(title: &str, note: &str, begin: u64, spans: &[Span]) -> Stri
     document.add(text("note", 12.0, height - 8.0, note)).to_string() + "\n"
 }
 
-/// A distance between marks that reads well, near this one.
+/// Returns a distance between marks that reads well, near this one.
 fn nice(us: u64) -> u64 {
     let power = 10_u64.pow(us.max(1).ilog10());
     [1, 2, 5, 10].map(|factor| factor * power).into_iter().find(|step| *step >= us).unwrap_or(power).max(1)

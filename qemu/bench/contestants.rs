@@ -28,7 +28,7 @@ pub(crate) struct Place {
     /// The root filesystem that everybody uses.
     root: PathBuf,
     floor: PathBuf,
-    /// The ELF file that becomes PID 1 of a PID namespace; none where process 1 of the machine is hilum.
+    /// The ELF file that becomes PID 1 of a PID namespace. `None` if process 1 of the machine is hilum.
     hilum: Option<PathBuf>,
 }
 
@@ -41,7 +41,7 @@ impl Place {
         Self::new(scratch, root, floor, Some(hilum.to_owned()))
     }
 
-    /// A guest whose process 1 is hilum, seen from its workload `bench`.
+    /// Returns a guest whose process 1 is hilum, seen from its workload `bench`.
     pub(crate) fn guest() -> Result<Self> {
         Self::new(tempfile::tempdir()?, "/rootfs".into(), Path::new("/bin/floor"), None)
     }
@@ -62,7 +62,7 @@ impl Place {
         self.scratch.path().join(name)
     }
 
-    /// The command line of one that is executed for each start, in a control group below `group` where one is named.
+    /// Returns the command line of one that is executed for each start, in a control group below `group` where one is named.
     pub(crate) fn words(&self, name: &str, group: Option<&str>) -> Result<Vec<String>> {
         let root = self.root.display().to_string();
         let words = match name {
@@ -86,7 +86,7 @@ impl Place {
         Ok(words)
     }
 
-    /// A command with what floor.c wants in its environment: its template, and in a guest a control group.
+    /// Returns a command with what floor.c wants in its environment: its template, and in a guest a control group.
     pub(crate) fn command(&self, words: &[String], group: &str) -> Command {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env("TEMPLATE", self.path("template"));
@@ -97,7 +97,7 @@ impl Place {
     }
 }
 
-/// The configuration of a container engine: its own default, with what is started, and in a control group.
+/// Returns the configuration of a container engine: its own default, with what is started, and in a control group.
 pub(crate) fn bundle(engine: &str, root: &Path, words: &[&str], group: Option<&str>) -> Result<String> {
     let scratch = tempfile::tempdir()?;
     let made = Command::new(engine).arg("spec").current_dir(scratch.path()).output();
@@ -174,7 +174,7 @@ impl<'a> Contestant<'a> {
         Ok(Self { name: name.to_owned(), place, way })
     }
 
-    /// One start; gives the time until its program has ended.
+    /// One start. Returns the time until its program has ended.
     ///
     /// # Errors
     /// It failed, with what it said.
@@ -199,7 +199,7 @@ impl<'a> Contestant<'a> {
         }
     }
 
-    /// The system calls of one start, of every process that it takes; none where they were not counted.
+    /// Returns the system calls of one start, of every process that it takes. `None` if they were not counted.
     pub(crate) fn count_calls(&mut self) -> Result<Option<usize>> {
         let trace = self.place.path("trace");
         let output = trace.to_str().context("UTF-8")?.to_owned();
@@ -262,7 +262,7 @@ pub(crate) fn ask(socket: &Path, workload: &str) -> Result<Duration> {
     }
 }
 
-/// The last line that a program said.
+/// Returns the last line that a program said.
 pub(crate) fn last_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it failed without a word").to_owned()

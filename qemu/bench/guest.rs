@@ -23,22 +23,22 @@ impl Built {
         Ok(Self { folder: folder.to_owned(), arch: arch.context("unsupported architecture")? })
     }
 
-    /// A file below board/, of this architecture.
+    /// Returns a file below board/, of this architecture.
     pub(crate) fn board(&self, name: &str) -> PathBuf {
         self.folder.join("board").join(self.arch.name()).join(name)
     }
 
-    /// A file below debian/, of this architecture.
+    /// Returns a file below debian/, of this architecture.
     pub(crate) fn debian(&self, name: &str) -> PathBuf {
         self.folder.join("debian").join(self.arch.name()).join(name)
     }
 
-    /// The archives of packages.
+    /// Returns the archives of packages.
     pub(crate) fn packages(&self) -> PathBuf {
         self.folder.join(format!("debian/packages/{}-bookworm", self.arch.name()))
     }
 
-    /// The initramfs of an appliance on QEMU's machine.
+    /// Returns the initramfs of an appliance on QEMU's machine.
     pub(crate) fn initramfs(&self, appliance: &[PathBuf]) -> Result<Vec<u8>> {
         let output = tempfile::tempdir()?;
         let places = Places { init: self.board("hilum"), packages: self.packages(), output: output.path().to_owned() };
@@ -48,7 +48,7 @@ impl Built {
         Ok(std::fs::read(output.path().join("initramfs"))?)
     }
 
-    /// A guest with Debian's kernel that has begun to boot, with further words for QEMU.
+    /// Returns a guest with Debian's kernel that has begun to boot, with further words for QEMU.
     pub(crate) fn boot(&self, initramfs: &[u8], append: &str, serial: &str, more: &[&str]) -> Result<Guest> {
         let scratch = tempfile::tempdir()?;
         let file = scratch.path().join("initramfs");
@@ -74,7 +74,7 @@ pub(crate) struct Guest {
     _scratch: tempfile::TempDir,
 }
 
-/// A file of the sources.
+/// Returns a file of the sources.
 pub(crate) fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }

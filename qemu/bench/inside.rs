@@ -51,7 +51,7 @@ fn become_plain_root() -> Result<()> {
     std::fs::write("/sys/fs/cgroup/cgroup.procs", "0").context("the root control group")
 }
 
-/// The most memory, the kernel's included, that was charged for one start (memory.peak); none for what is not one
+/// Returns the most memory, the kernel's included, that was charged for one start (memory.peak). `None` for what is not one
 /// process or more of its own.
 fn peak_kb(place: &Place, name: &str) -> Result<Option<u64>> {
     const GROUP: &str = "/peak";

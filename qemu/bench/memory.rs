@@ -59,7 +59,7 @@ pub(crate) fn measure(built: &Built) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The command line of a PID 1 with programs that sleep.
+/// Returns the command line of a PID 1 with programs that sleep.
 fn command(name: &str, programs: usize, scratch: &Path, built: &Built) -> Result<Vec<String>> {
     let busybox = scratch.join("root/bin/busybox").display().to_string();
     let folder = scratch.join(format!("{}-{programs}", name.split(' ').next().unwrap_or_default()));
@@ -160,7 +160,7 @@ fn memory(pid: u32) -> Result<Memory> {
     Ok(Memory { resident_kb: field("Rss:")?, dirty_kb: field("Private_Dirty:")? })
 }
 
-/// The rows as a table.
+/// Returns the rows as a table.
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut text =
         "| PID 1 | programs | resident kB | private dirty kB | with its helpers: resident | private dirty |\n\

@@ -140,7 +140,7 @@ fn measure_set(tree: &Tree, set: &Set) -> Result<Row> {
     Ok(Row { name: set.name, programs, libraries: libraries.values().sum(), files, note: set.note })
 }
 
-/// A library by its name.
+/// Returns a library by its name.
 fn library(tree: &Tree, name: &str) -> Result<Option<Arc<Vec<u8>>>> {
     let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
     for folder in LIBRARIES {
@@ -152,7 +152,7 @@ fn library(tree: &Tree, name: &str) -> Result<Option<Arc<Vec<u8>>>> {
     Ok(None)
 }
 
-/// The bytes of a file; links to another name in its folder are followed.
+/// Returns the bytes of a file; links to another name in its folder are followed.
 fn file(tree: &Tree, path: &str) -> Result<Option<Arc<Vec<u8>>>> {
     let mut path = path.to_owned();
     for _ in 0..8 {
@@ -169,7 +169,7 @@ fn file(tree: &Tree, path: &str) -> Result<Option<Arc<Vec<u8>>>> {
     bail!("/{path}: too many links")
 }
 
-/// The rows as a table, the smallest first.
+/// Returns the rows as a table, the smallest first.
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut text =
         "| KiB | programs | their libraries | together | files | lacks, or has as well |\n|---|---|---|---|---|---|\n"

@@ -34,7 +34,7 @@ fn span(timeline: &str, count: usize) -> Option<u64> {
     (ended.len() == count).then(|| ended.iter().max().map(|end| end - begin)).flatten()
 }
 
-/// A line of `hilum timeline`: microseconds since the kernel's start, and what happened.
+/// Returns a line of `hilum timeline`: microseconds since the kernel's start, and what happened.
 pub(crate) fn event(line: &str) -> Option<(u64, &str)> {
     let (time, rest) = line.trim_start_matches("hilum> ").trim_start().split_once(" s ")?;
     let (seconds, micros) = time.split_once('.')?;
@@ -133,7 +133,7 @@ pub(crate) fn floor(place: &Place, repeats: usize) -> Result<[u64; COUNTS.len()]
     Ok(us)
 }
 
-/// The same by this program in a mount namespace.
+/// Returns the same by this program in a mount namespace.
 pub(crate) fn floor_on_host(built: &Built, repeats: usize) -> Result<Row> {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "--"]).arg(std::env::current_exe()?).arg("floor");
@@ -143,7 +143,7 @@ pub(crate) fn floor_on_host(built: &Built, repeats: usize) -> Result<Row> {
     Ok(Row { name: format!("{FRESH_FLOOR}, this machine"), us: serde_json::from_slice(&output.stdout)? })
 }
 
-/// The rows as a table.
+/// Returns the rows as a table.
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut text = "| starts at the same time, us | 1 | 8 | 32 | 32 of 1 |\n|---|---|---|---|---|\n".to_owned();
     for Row { name, us: [one, eight, many] } in rows {

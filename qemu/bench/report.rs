@@ -8,7 +8,7 @@ use std::process::Command;
 
 /// The parts of a run as they are measured.
 pub(crate) struct Report {
-    /// The folder of documents; none where they stay as they are.
+    /// The folder of documents. `None` if they stay as they are.
     docs: Option<PathBuf>,
 }
 
@@ -113,7 +113,7 @@ impl Report {
     }
 }
 
-/// The document with another text between the markers of a name.
+/// Returns the document with another text between the markers of a name.
 fn replaced(document: &str, name: &str, text: &str) -> Result<String> {
     let (begin, end) = (format!("<!-- {name} begins -->\n"), format!("<!-- {name} ends -->"));
     let place = || format!("there is no place for {name}");
@@ -122,26 +122,26 @@ fn replaced(document: &str, name: &str, text: &str) -> Result<String> {
     Ok(format!("{before}{begin}\n{text}\n{end}{after}"))
 }
 
-/// The page with another text of the first link to a place; none without such a link.
+/// Returns the page with another text of the first link to a place; none without such a link.
 fn with_figure(page: &str, link: &str, figure: u64) -> Option<String> {
     let (before, after) = page.split_once(&format!("]({link})"))?;
     let (before, _) = before.rsplit_once('[')?;
     Some(format!("{before}[{figure}]({link}){after}"))
 }
 
-/// The day, in UTC.
+/// Returns the day, in UTC.
 fn today() -> String {
     let output = Command::new("date").args(["-u", "+%F"]).output();
     output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
-/// The load average of this machine over the last one, five and fifteen minutes (proc_loadavg(5)).
+/// Returns the load average of this machine over the last one, five and fifteen minutes (proc_loadavg(5)).
 fn load() -> String {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split(' ').take(3).collect::<Vec<&str>>().join(" ")
 }
 
-/// The date, the machine, and its load average.
+/// Returns the date, the machine, and its load average.
 fn conditions() -> String {
     let system = rustix::system::uname();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);

@@ -34,7 +34,7 @@ pub(crate) fn measure(build: &Path) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The rows as a table.
+/// Returns the rows as a table.
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut text =
         "| bytes | hilum | initramfs without modules and workloads | the demo's initramfs |\n|---|---|---|---|\n"

@@ -21,7 +21,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// A percentile of the times, by the nearest rank below; none without times.
+    /// Returns a percentile of the times, by the nearest rank below; none without times.
     pub(crate) fn percentile(&self, percent: usize) -> Option<u64> {
         self.times.get(self.times.len().checked_sub(1)? * percent / 100).copied()
     }
@@ -63,7 +63,7 @@ pub(crate) fn measure(place: &Place, names: &[&str], runs: usize, counts_calls: 
     Ok(rows)
 }
 
-/// The same on this machine, in a mount namespace with so many further mounts: by this program itself, which unshare(1)
+/// Returns the same on this machine, in a mount namespace with so many further mounts: by this program itself, which unshare(1)
 /// starts, because a process with threads cannot change its own.
 pub(crate) fn on_host(build: &std::path::Path, names: &[&str], runs: usize, mounts: usize) -> Result<Vec<Row>> {
     let mut command = Command::new("unshare");
@@ -111,7 +111,7 @@ pub(crate) fn in_namespace(place: &Place, names: &[String], runs: usize, mounts:
     Ok(())
 }
 
-/// The rows as a table, the fastest first, those that did not run at the end.
+/// Returns the rows as a table, the fastest first, those that did not run at the end.
 pub(crate) fn table(rows: &[Row]) -> String {
     let best = rows.iter().find(|row| row.name == FRESH_FLOOR).and_then(Row::median);
     let has_peak = rows.iter().any(|row| row.peak_kb.is_some());

@@ -64,7 +64,7 @@ fn write(output: &Path, drawn: &str) -> Result<()> {
     Ok(())
 }
 
-/// The steps between the events, and when hilum was entered.
+/// Returns the steps between the events, and when hilum was entered.
 fn spans(events: &[(u64, &str)]) -> Result<(u64, Vec<Span>)> {
     let at = |text: &str| events.iter().find(|(_, found)| *found == text).map(|(us, _)| *us);
     let span = |label: &str, from, to, is_other| Span { label: label.to_owned(), from, to, is_other };

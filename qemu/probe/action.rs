@@ -10,7 +10,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketAddrV4, SocketType, bind, connect, listen, socket};
 use rustix::process::{Pid, Signal};
 
-/// Does every action of the arguments, in order; gives how many of them failed.
+/// Does every action of the arguments, in order. Returns how many of them failed.
 pub(crate) fn all(arguments: Arguments) -> i32 {
     let mut failed = 0;
     for argument in arguments.iter().skip(2) {

@@ -149,7 +149,7 @@ pub(crate) fn storm() {
 
 /// Becomes /init, for which the system call with this number fails with EPERM from now on.
 pub(crate) fn become_init_without(call: u32) {
-    /// A classic BPF instruction (struct sock_filter).
+    /// Returns a classic BPF instruction (struct sock_filter).
     fn instruction(code: u16, skip_otherwise: u8, value: u32) -> [u8; 8] {
         let ([a, b], [c, d, e, f]) = (code.to_le_bytes(), value.to_le_bytes());
         [a, b, 0, skip_otherwise, c, d, e, f]

@@ -143,7 +143,7 @@ impl Words {
     }
 }
 
-/// The entries of a folder, devices with their numbers and mode.
+/// Returns the entries of a folder, devices with their numbers and mode.
 fn folder(path: &str, key: &str, wanted: impl Fn(&str) -> bool) {
     let Ok(folder) = openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) else {
         tell(format_args!("fact {key} unreadable"));

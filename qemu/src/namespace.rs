@@ -40,7 +40,7 @@ impl Namespace {
         Ok(Self { child, program: hilum.canonicalize().context("hilum's file")?, console: Transcript::read(reader) })
     }
 
-    /// The host's pid of PID 1: the only child of unshare(1), once what is put before it has become it. Before
+    /// Returns the host's pid of PID 1: the only child of unshare(1), once what is put before it has become it. Before
     /// that it has not got the namespaces yet that such a program makes.
     ///
     /// # Errors
@@ -68,7 +68,7 @@ impl Namespace {
         Ok(kill_process(self.process_one()?, signal)?)
     }
 
-    /// Waits until PID 1 has ended; gives how, and everything that it showed. unshare(1) ends as its child did.
+    /// Waits until PID 1 has ended. Returns how, and everything that it showed. unshare(1) ends as its child did.
     ///
     /// # Errors
     /// It runs beyond `deadline`.

@@ -11,7 +11,7 @@ const LETTER: f32 = 7.8;
 const LINE: usize = 18;
 const EDGE: usize = 14;
 
-/// The colour of a line by what it begins with.
+/// Returns the colour of a line by what it begins with.
 fn colour(line: &str) -> &'static str {
     match line {
         _ if line.starts_with("hilum>") || line.starts_with("/ $") => "#ffffff",
@@ -21,7 +21,7 @@ fn colour(line: &str) -> &'static str {
     }
 }
 
-/// The lines that are left on a terminal that is high enough for all of them.
+/// Returns the lines that are left on a terminal that is high enough for all of them.
 fn lines(transcript: &[u8]) -> Vec<String> {
     let mut terminal = vt100::Parser::new(ROWS, COLUMNS, 0);
     terminal.process(transcript);
@@ -32,7 +32,7 @@ fn lines(transcript: &[u8]) -> Vec<String> {
     lines
 }
 
-/// A transcript as SVG. The same bytes give the same picture.
+/// Returns a transcript as SVG. The same bytes give the same picture.
 pub fn svg(transcript: &[u8]) -> String {
     let lines = lines(transcript);
     let width = (f32::from(COLUMNS) * LETTER) as usize + 2 * EDGE;

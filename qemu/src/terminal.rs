@@ -39,7 +39,7 @@ impl Terminal {
         Ok(terminal)
     }
 
-    /// The same, with the terminal as those of its standard input, output and error alone that `is_terminal` says; what the
+    /// Returns the same, with the terminal as those of its standard input, output and error alone that `is_terminal` says; what the
     /// others are, the command says. The terminal goes on when the program has ended, as it does for a shell.
     ///
     /// # Errors
@@ -95,7 +95,7 @@ impl Terminal {
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
-    /// Waits until the program has ended; gives its status and everything that was shown.
+    /// Waits until the program has ended. Returns its status and everything that was shown.
     ///
     /// # Errors
     /// It runs beyond `deadline`.

@@ -66,7 +66,7 @@ impl Transcript {
         }
     }
 
-    /// Waits until the text holds `wanted`; gives the text.
+    /// Waits until the text holds `wanted`. Returns the text.
     ///
     /// # Errors
     /// It does not within `deadline`, or the console ended before; with the end of the text.
@@ -77,7 +77,7 @@ impl Transcript {
         }
     }
 
-    /// Waits until nothing more can come; gives the text.
+    /// Waits until nothing more can come. Returns the text.
     ///
     /// # Errors
     /// It goes on beyond `deadline`.
@@ -88,7 +88,7 @@ impl Transcript {
         }
     }
 
-    /// The last lines.
+    /// Returns the last lines.
     pub fn tail(&self) -> String {
         let text = self.text();
         let lines: Vec<&str> = text.lines().collect();

@@ -84,7 +84,7 @@ impl Vm {
         Ok(Self { child, monitor, keyboard, console: Transcript::read(output) })
     }
 
-    /// Waits until the machine has ended by itself; gives everything that its console showed.
+    /// Waits until the machine has ended by itself. Returns everything that its console showed.
     ///
     /// # Errors
     /// It runs beyond `deadline`, or QEMU failed.

@@ -41,7 +41,7 @@ pub const fn is_hidden(found: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// A new text, as much of it as there is room for.
+/// Returns a new text, as much of it as there is room for.
 pub fn text<const N: usize>(arguments: Arguments<'_>) -> String<N> {
     let mut text = String::new();
     // What has no room is cut off.

@@ -23,7 +23,7 @@ pub fn fits(pattern: &str, text: &str) -> bool {
     pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
-/// The bytes of the pattern that stand for one byte, where they do.
+/// Returns the bytes of the pattern that stand for one byte, where they do.
 fn one(pattern: &[u8], byte: u8) -> Option<usize> {
     match pattern.first()? {
         b'?' => Some(1),

@@ -20,7 +20,7 @@ impl Namespaces {
     /// Every one of them: what a workload has for itself unless its lines share some.
     pub const ALL: Self = Self(0x7e02_0080);
 
-    /// The flag of a namespace by its name; 0 for none.
+    /// Returns the flag of a namespace by its name; 0 for none.
     pub fn flag(name: &str) -> u64 {
         Self::NAMES.iter().find(|(known, _)| *known == name).map_or(0, |(_, flag)| *flag)
     }

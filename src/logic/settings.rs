@@ -93,7 +93,7 @@ impl Setting {
     }
 }
 
-/// Where a setting's file is; none where that is too long. `net.ipv4.ip_forward` or `net/ipv4/ip_forward`: in the second way
+/// Where a setting's file is. `None` if that is too long. `net.ipv4.ip_forward` or `net/ipv4/ip_forward`: in the second way
 /// a part may have dots (sysctl(8)).
 pub fn path(name: &str) -> Option<String<PATH_BYTES>> {
     let mut path = String::new();

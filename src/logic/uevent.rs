@@ -35,7 +35,7 @@ pub struct Uevent<'a> {
 }
 
 impl<'a> Uevent<'a> {
-    /// Reads a message of the kernel; none where it is not one, such as what udev tells its own listeners.
+    /// Reads a message of the kernel. `None` if it is not one, such as what udev tells its own listeners.
     pub fn read(message: &'a [u8]) -> Option<Self> {
         let end = message.iter().position(|byte| *byte == 0)?;
         let (action, path) = core::str::from_utf8(&message[..end]).ok()?.split_once('@')?;
@@ -48,7 +48,7 @@ impl<'a> Uevent<'a> {
         path.starts_with('/').then_some(Self { action, path, properties: &message[end + 1..] })
     }
 
-    /// The value of the first property with this key; none where it is not UTF-8 either: some come from the device itself.
+    /// Returns the value of the first property with this key. `None` if it is not UTF-8 either: some come from the device itself.
     pub fn value(&self, key: &str) -> Option<&'a str> {
         let of_key = |property: &'a [u8]| property.strip_prefix(key.as_bytes())?.strip_prefix(b"=");
         let value = self.properties.split(|byte| *byte == 0).find_map(of_key)?;
@@ -60,7 +60,7 @@ impl<'a> Uevent<'a> {
         self.value("SUBSYSTEM") == Some(subsystem)
     }
 
-    /// The major and minor number of the device's node; none where it has no node.
+    /// Returns the major and minor number of the device's node. `None` if it has no node.
     pub fn device(&self) -> Option<(u32, u32)> {
         let number = |key| self.value(key)?.parse().ok();
         Some((number("MAJOR")?, number("MINOR")?))

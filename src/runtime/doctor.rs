@@ -23,7 +23,7 @@ const CONTROLLERS: [(&str, &str); 5] = [
     ("io", "CONFIG_BLK_CGROUP and CONFIG_BLK_DEV_THROTTLING"),
 ];
 
-/// Says one line each; gives whether everything is there.
+/// Says one line each. Returns whether everything is there.
 pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
     let mut has_all = true;
     let mut tell = |is_there: bool, what: &str, name: &str, otherwise: &str| {

@@ -4,7 +4,7 @@ fn own() -> Vec<u8> {
     std::fs::read("/proc/self/exe").expect("it runs")
 }
 
-/// An image with a root filesystem at /r that has everything.
+/// Returns an image with a root filesystem at /r that has everything.
 fn image() -> Image {
     let mut image = Image::new();
     MOUNT_POINTS.iter().for_each(|place| image.folder(&format!("r/{place}"), 0o755));

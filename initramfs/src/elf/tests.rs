@@ -1,6 +1,6 @@
 use super::*;
 
-/// An ELF file without sections: a header and segments of (type, flags).
+/// Returns an ELF file without sections: a header and segments of (type, flags).
 fn file(kind: u16, segments: &[(u32, u32)]) -> Vec<u8> {
     let mut bytes = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     bytes.extend(kind.to_le_bytes());

@@ -1,6 +1,6 @@
 use super::*;
 
-/// A module with nothing but its .modinfo.
+/// Returns a module with nothing but its .modinfo.
 pub(crate) fn module(lines: &[&str]) -> Vec<u8> {
     use object::write::Object;
     use object::{Architecture, BinaryFormat, Endianness, SectionKind};

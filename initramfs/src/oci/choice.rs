@@ -14,7 +14,7 @@ pub(super) type Parts = (Vec<u8>, Vec<String>);
 /// one tag the first one does not tell them apart.
 const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
 
-/// The image of an OCI layout.
+/// Returns the image of an OCI layout.
 pub(super) fn from_layout(store: &Store, architecture: Architecture, reference: Option<&str>) -> Result<Parts> {
     /// An index that names another one, and perhaps once more.
     const DEPTH: usize = 4;
@@ -61,7 +61,7 @@ fn names(descriptor: &Descriptor) -> Vec<String> {
     NAMES.iter().filter_map(|name| all.get(*name)).cloned().collect()
 }
 
-/// The image of an archive of docker save.
+/// Returns the image of an archive of docker save.
 pub(super) fn from_docker(store: &Store, reference: Option<&str>) -> Result<Parts> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "PascalCase")]
@@ -85,7 +85,7 @@ pub(super) fn from_docker(store: &Store, reference: Option<&str>) -> Result<Part
     Ok((configuration, image.layers.clone()))
 }
 
-/// The image that is meant: the only one, or the only one with this name. A name that is written out wins over a short one.
+/// Returns the image that is meant: the only one, or the only one with this name. A name that is written out wins over a short one.
 fn chosen<'a, T>(
     images: &[(&'a T, Vec<String>)],
     reference: Option<&str>,
@@ -100,7 +100,7 @@ fn chosen<'a, T>(
     only(&found, images, &format!(" with the name {}", escaped(reference)), &identity)
 }
 
-/// The only image of `found`; the error lists those that there are.
+/// Returns the only image of `found`; the error lists those that there are.
 fn only<'a, T>(
     found: &[(&'a T, Vec<String>)],
     all: &[(&'a T, Vec<String>)],
@@ -122,7 +122,7 @@ fn only<'a, T>(
     }
 }
 
-/// A name with its registry and its tag, as docker(1) and podman(1) complete it.
+/// Returns a name with its registry and its tag, as docker(1) and podman(1) complete it.
 fn full_name(name: &str) -> String {
     let name = name.strip_prefix("docker.io/").unwrap_or(name);
     let name = name.strip_prefix("library/").or_else(|| name.strip_prefix("localhost/")).unwrap_or(name);

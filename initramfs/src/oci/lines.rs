@@ -37,7 +37,7 @@ impl Lines {
         }
     }
 
-    /// The line, if it is one.
+    /// Returns the line, if it is one.
     fn line(&self, key: &str, words: &[&str]) -> Result<String, String> {
         let words: Vec<String> = words.iter().map(|word| quoted(word)).collect::<Result<_, _>>()?;
         let line = format!("{key} {}\n", words.join(" "));
@@ -60,7 +60,7 @@ impl Lines {
     }
 }
 
-/// A value as one word of the configuration, in quotes where it needs them.
+/// Returns a value as one word of the configuration, in quotes where it needs them.
 ///
 /// # Errors
 /// Why it cannot be one.
@@ -120,7 +120,7 @@ impl Container {
         lines.text
     }
 
-    /// The path of a program, as execvp(3) of a container engine finds it: by PATH, or below the working directory. What is
+    /// Returns the path of a program, as execvp(3) of a container engine finds it: by PATH, or below the working directory. What is
     /// not there stays as it is.
     fn program(&self, program: &str, path: &str, directory: &str) -> String {
         let is_program = |path: &String| {
@@ -211,7 +211,7 @@ impl Container {
     }
 }
 
-/// A path from the root, without `.` and doubled slashes.
+/// Returns a path from the root, without `.` and doubled slashes.
 fn absolute(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     format!("/{}", parts.join("/"))

@@ -100,7 +100,7 @@ impl Store {
         Ok(bytes)
     }
 
-    /// The name of the file of a blob, which has been compared with its digest and its size.
+    /// Returns the name of the file of a blob, which has been compared with its digest and its size.
     pub(super) fn blob(&self, descriptor: &Descriptor) -> Result<String> {
         let digest = descriptor.digest().to_string();
         let hex = digest.strip_prefix("sha256:").with_context(|| format!("{digest}: only sha256 is supported"))?;
@@ -114,7 +114,7 @@ impl Store {
         Ok(name)
     }
 
-    /// A blob that is JSON.
+    /// Returns a blob that is JSON.
     pub(super) fn json_blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         self.json(&self.blob(descriptor)?)
     }
@@ -153,7 +153,7 @@ impl<R: Read> Digesting<R> {
         Ok(io::copy(self, &mut io::sink())?)
     }
 
-    /// The SHA-256 of what was read, in hexadecimal digits.
+    /// Returns the SHA-256 of what was read, in hexadecimal digits.
     pub(super) fn digest(self) -> String {
         hex(&self.digest.finalize())
     }
@@ -167,7 +167,7 @@ impl<R: Read> Read for Digesting<R> {
     }
 }
 
-/// The SHA-256 of bytes, in hexadecimal digits.
+/// Returns the SHA-256 of bytes, in hexadecimal digits.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }

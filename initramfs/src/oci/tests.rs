@@ -58,13 +58,13 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("it fits")
 }
 
-/// An OCI layout in a folder; `spoil` may change a blob before it is written.
+/// Returns an OCI layout in a folder; `spoil` may change a blob before it is written.
 fn layout(folder: &Path, spoil: impl Fn(&str, Vec<u8>) -> Vec<u8>) {
     let plain = layers();
     layout_of(folder, configuration(&plain), &plain, spoil);
 }
 
-/// An OCI layout with this configuration and these layers.
+/// Returns an OCI layout with this configuration and these layers.
 fn layout_of(folder: &Path, config: Vec<u8>, plain: &[Vec<u8>], spoil: impl Fn(&str, Vec<u8>) -> Vec<u8>) {
     std::fs::create_dir_all(folder.join("blobs/sha256")).expect("a folder");
     let put = |what: &str, kind: &str, bytes: Vec<u8>| {

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail, ensure};
 const VERSION: u32 = 2;
 const NO_ID: u32 = u32::MAX;
 
-/// The attribute for a list; none for one that says no more than a file's mode, unless it is what a folder gives to new files.
+/// Returns the attribute for a list. `None` for one that says no more than a file's mode, unless it is what a folder gives to new files.
 ///
 /// # Errors
 /// A list that is damaged, or that names a user or group without a number.

@@ -8,7 +8,7 @@ use std::ops::Range;
 pub(super) struct Header([u8; BLOCK]);
 
 impl Header {
-    /// A block as a header, if its checksum says that it is one.
+    /// Returns a block as a header, if its checksum says that it is one.
     pub(super) fn of(block: [u8; BLOCK]) -> Option<Self> {
         const CHECKSUM: Range<usize> = 148..156;
         let said = number(&block[CHECKSUM]).ok()?;
@@ -19,12 +19,12 @@ impl Header {
         (sum == said || i64::try_from(said).is_ok_and(|said| said == signed)).then_some(Self(block))
     }
 
-    /// The letter that says what it is.
+    /// Returns the letter that says what it is.
     pub(super) fn kind(&self) -> u8 {
         self.0[156]
     }
 
-    /// The name, with its prefix where the format has one.
+    /// Returns the name, with its prefix where the format has one.
     pub(super) fn name(&self) -> Vec<u8> {
         let name = self.text(0..100);
         // GNU tar has times there, and star(1) below its own magic a shorter one.
@@ -37,7 +37,7 @@ impl Header {
         if prefix.is_empty() { name } else { [prefix, name].join(&b'/') }
     }
 
-    /// The target of a link.
+    /// Returns the target of a link.
     pub(super) fn target(&self) -> Vec<u8> {
         self.text(157..257)
     }
@@ -70,7 +70,7 @@ impl Header {
         Ok((part(329..337, "major number")?, part(337..345, "minor number")?))
     }
 
-    /// A part of a header that only GNU tar writes: its magic says so.
+    /// Returns a part of a header that only GNU tar writes: its magic says so.
     pub(super) fn of_gnu(&self, place: Range<usize>) -> Result<&[u8]> {
         ensure!(self.0[257..265] == *b"ustar  \0", "an unsupported kind of sparse file; pack it without holes");
         Ok(&self.0[place])
@@ -85,7 +85,7 @@ impl Header {
     }
 }
 
-/// A number: octal digits with blanks around them, or the bytes themselves behind a first bit that is set.
+/// Returns a number: octal digits with blanks around them, or the bytes themselves behind a first bit that is set.
 ///
 /// # Errors
 /// Anything else, and a negative one.
@@ -105,7 +105,7 @@ pub(super) fn number(field: &[u8]) -> Result<u64> {
     Ok(u64::from_str_radix(text, 8)?)
 }
 
-/// A text that a NUL may end.
+/// Returns a text that a NUL may end.
 pub(super) fn until_nul(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.truncate(bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len()));
     bytes

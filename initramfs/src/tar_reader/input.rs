@@ -61,7 +61,7 @@ impl<R: Read> Input<R> {
         Ok(())
     }
 
-    /// Reads until the buffer is full or the archive ends; gives the bytes that were read.
+    /// Reads until the buffer is full or the archive ends. Returns the bytes that were read.
     pub(super) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let mut found = 0;
         while found < buffer.len() {

@@ -64,7 +64,7 @@ pub struct Member {
     pub size: u64,
     /// Extended attributes, access control lists among them.
     pub xattrs: BTreeMap<String, Vec<u8>>,
-    /// Where the contents begin in the archive; none for a file with holes.
+    /// Where the contents begin in the archive. `None` for a file with holes.
     pub place: Option<u64>,
     pieces: Vec<Piece>,
 }
@@ -79,18 +79,18 @@ pub struct Reader<R> {
 }
 
 impl<R: Read> Reader<R> {
-    /// An archive that ends with the empty blocks that say so: one without them was cut short.
+    /// Returns an archive that ends with the empty blocks that say so: one without them was cut short.
     pub fn new(input: R) -> Self {
         Self { input: Input::new(input), globals: Records::default(), may_lack_end: false, has_ended: false }
     }
 
-    /// An archive that somebody else vouches for, such as a layer by its digest: it may lack its end, and what fills its
+    /// Returns an archive that somebody else vouches for, such as a layer by its digest: it may lack its end, and what fills its
     /// last block, as those of umoci(1) do.
     pub fn of_layer(input: R) -> Self {
         Self { may_lack_end: true, ..Self::new(input) }
     }
 
-    /// The next member; none at the end. What was not read of the last one is skipped.
+    /// Returns the next member; none at the end. What was not read of the last one is skipped.
     ///
     /// # Errors
     /// An archive that is damaged or cut short, a member that cannot be read rightly.
@@ -195,7 +195,7 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    /// The next header; none at the end.
+    /// Returns the next header; none at the end.
     fn header(&mut self) -> Result<Option<Header>> {
         if self.has_ended {
             return Ok(None);
@@ -225,7 +225,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// The contents of a header that says more about the next member.
+    /// Returns the contents of a header that says more about the next member.
     fn extension(&mut self, header: &Header) -> Result<Vec<u8>> {
         let size = header.size()?;
         ensure!(size <= EXTENSION_BYTES, "{size} bytes about one member are too many");
@@ -237,7 +237,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// A name of an archive, short and without anything that could control a terminal.
+/// Returns a name of an archive, short and without anything that could control a terminal.
 fn shown(path: &str) -> String {
     escaped(&path.chars().take(80).collect::<String>())
 }

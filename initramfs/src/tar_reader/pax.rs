@@ -46,13 +46,13 @@ impl Records {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_slice()))
     }
 
-    /// The value of a key: the last one. An empty one says that there is none.
+    /// Returns the value of a key: the last one. An empty one says that there is none.
     pub(super) fn value(&self, key: &str) -> Option<&[u8]> {
         let found = self.0.iter().rev().find(|(found, _)| found == key);
         found.map(|(_, value)| value.as_slice()).filter(|value| !value.is_empty())
     }
 
-    /// A value that is a number.
+    /// Returns a value that is a number.
     ///
     /// # Errors
     /// Another value.
@@ -114,13 +114,13 @@ impl Records {
     }
 }
 
-/// A number in decimal digits.
+/// Returns a number in decimal digits.
 pub(super) fn number(text: &[u8]) -> Result<u64> {
     ensure!(!text.is_empty() && text.iter().all(u8::is_ascii_digit), "no digits");
     Ok(std::str::from_utf8(text)?.parse()?)
 }
 
-/// A name in which libarchive has written characters as `%XX`.
+/// Returns a name in which libarchive has written characters as `%XX`.
 fn unescaped(name: &str) -> Result<Vec<u8>> {
     let (mut bytes, mut rest) = (Vec::new(), name.as_bytes());
     while let Some((first, behind)) = rest.split_first() {

@@ -20,7 +20,7 @@ pub(super) struct Piece {
 /// A file's size, and what of it is stored.
 type Map = (u64, Vec<Piece>);
 
-/// The map of a member of kind `S`: four pieces in its header, and 21 in each block behind it.
+/// Returns the map of a member of kind `S`: four pieces in its header, and 21 in each block behind it.
 pub(super) fn old(input: &mut Input<impl Read>, header: &Header) -> Result<Map> {
     let mut pieces = Vec::new();
     let mut read = |bytes: &[u8]| -> Result<()> {
@@ -42,7 +42,7 @@ pub(super) fn old(input: &mut Input<impl Read>, header: &Header) -> Result<Map> 
     Ok((size, pieces))
 }
 
-/// The map that the records of a member tell; none for a file without holes.
+/// Returns the map that the records of a member tell. `None` for a file without holes.
 pub(super) fn by_records(input: &mut Input<impl Read>, records: &Records) -> Result<Option<Map>> {
     const KNOWN: [&str; 9] = ["major", "minor", "name", "realsize", "size", "numblocks", "map", "offset", "numbytes"];
     let mut is_sparse = false;
@@ -80,7 +80,7 @@ pub(super) fn by_records(input: &mut Input<impl Read>, records: &Records) -> Res
     }
 }
 
-/// A map of form 1.0: lines with a number each, filled up to whole blocks.
+/// Returns a map of form 1.0: lines with a number each, filled up to whole blocks.
 fn map_in_contents(input: &mut Input<impl Read>) -> Result<Vec<Piece>> {
     let mut rest = Vec::new();
     let mut numbers = Vec::new();

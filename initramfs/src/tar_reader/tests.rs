@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A header block for these contents.
+/// Returns a header block for these contents.
 fn header(name: &str, kind: u8, size: u64) -> tar::Header {
     let mut header = tar::Header::new_ustar();
     header.set_path(name).expect("a short name");
@@ -32,7 +32,7 @@ fn record(key: &str, value: &[u8]) -> Vec<u8> {
     [format!("{} {key}=", length.expect("a length")).as_bytes(), value, b"\n"].concat()
 }
 
-/// An archive of a file `x` with these records and contents.
+/// Returns an archive of a file `x` with these records and contents.
 fn with_records(records: &[(&str, &str)], contents: &str) -> Vec<u8> {
     let records: Vec<u8> = records.iter().flat_map(|(key, value)| record(key, value.as_bytes())).collect();
     let mut archive = Vec::new();

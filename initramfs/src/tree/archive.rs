@@ -87,7 +87,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The tree as a tar archive with numbers for owners, times of 0 and attributes in PAX headers. The same tree gives
+    /// Returns the tree as a tar archive with numbers for owners, times of 0 and attributes in PAX headers. The same tree gives
     /// the same bytes.
     ///
     /// # Errors

@@ -66,7 +66,7 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// A tree with an empty root.
+    /// Returns a tree with an empty root.
     pub fn new() -> Self {
         let mut tree = Self::default();
         tree.entries.insert(String::new(), Entry::of_root(0o755, Kind::Folder));
@@ -88,7 +88,7 @@ impl Tree {
         self.get(&self.followed(path).ok()?)
     }
 
-    /// The path to which symbolic links lead, inside of the tree; what is not there is no link.
+    /// Returns the path to which symbolic links lead, inside of the tree; what is not there is no link.
     ///
     /// # Errors
     /// Too many links.
@@ -137,7 +137,7 @@ impl Tree {
         Ok(())
     }
 
-    /// The path by which something is kept: its parent with every symbolic link followed, inside of the tree.
+    /// Returns the path by which something is kept: its parent with every symbolic link followed, inside of the tree.
     fn place(&mut self, path: &str) -> Result<String> {
         ensure!(path.len() <= PATH_BYTES, "a path of {} bytes", path.len());
         ensure!(!path.contains('\0'), "{path:?}: a NUL in a path");

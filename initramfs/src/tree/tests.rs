@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A tar archive of (path, kind, contents or target).
+/// Returns a tar archive of (path, kind, contents or target).
 fn archive(entries: &[(&str, u8, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (path, kind, text) in entries {

@@ -3,7 +3,7 @@
 use super::*;
 use std::process::Command;
 
-/// A stub with two sections. Their headers leave room for two more with a file alignment of 0x200, and for 15 with 0x400.
+/// Returns a stub with two sections. Their headers leave room for two more with a file alignment of 0x200, and for 15 with 0x400.
 fn stub(file_alignment: u32) -> Vec<u8> {
     let mut writer = Vec::new();
     let mut file = object::write::pe::Writer::new(true, 0x1000, file_alignment, &mut writer);

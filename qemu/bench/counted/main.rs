@@ -42,7 +42,7 @@ fn planner(configs: &[Box<Config<'_>>; 2]) -> usize {
     workloads.map(|(workload, pools)| black_box(plan(workload, pools)).steps.len()).sum()
 }
 
-/// Every workload starts, fails again and again and is restarted, and the board goes down; gives the number of actions.
+/// Every workload starts, fails again and again and is restarted, and the board goes down. Returns the number of actions.
 #[inline(never)]
 fn machine(config: &Config<'_>, supervisor: &mut Supervisor) -> usize {
     let (mut now, mut actions) = (0, 0);

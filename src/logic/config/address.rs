@@ -8,7 +8,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
-    /// The address that somebody with these names always has: locally administered, for one station (IEEE 802 8.4).
+    /// Returns the address that somebody with these names always has: locally administered, for one station (IEEE 802 8.4).
     pub fn of(names: &[&str], number: u8) -> Self {
         let [_, _, a, b, c, d, e, f] = hash(names, number).to_be_bytes();
         Self([(a & 0xfc) | 2, b, c, d, e, f])
@@ -38,7 +38,7 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// The address alone.
+    /// Returns the address alone.
     pub const fn host(address: IpAddr) -> Self {
         Self { address, length: if address.is_ipv4() { 32 } else { 128 } }
     }
@@ -52,7 +52,7 @@ impl Prefix {
         Self { address, length: 0 }
     }
 
-    /// The bits that are the network's.
+    /// Returns the bits that are the network's.
     pub const fn mask(self) -> IpAddr {
         match self.address {
             IpAddr::V4(_) => {
@@ -62,7 +62,7 @@ impl Prefix {
         }
     }
 
-    /// The network itself: its first address.
+    /// Returns the network itself: its first address.
     pub const fn first(self) -> IpAddr {
         match (self.address, self.mask()) {
             (IpAddr::V4(address), IpAddr::V4(mask)) => {
@@ -108,7 +108,7 @@ impl fmt::Display for Prefix {
     }
 }
 
-/// The mask of an IPv6 network.
+/// Returns the mask of an IPv6 network.
 const fn mask_6(length: u8) -> u128 {
     match u128::MAX.checked_shl(128_u32.saturating_sub(length as u32)) {
         Some(mask) => mask,

@@ -79,7 +79,7 @@ impl Capabilities {
     }
 }
 
-/// The number of a capability by its name.
+/// Returns the number of a capability by its name.
 pub(super) fn number(name: &str) -> Option<u8> {
     CAPABILITIES.iter().position(|known| *known == name).map(|number| number as u8)
 }

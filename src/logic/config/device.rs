@@ -55,7 +55,7 @@ fn climbs(path: &str) -> bool {
 }
 
 impl<'a> DeviceSource<'a> {
-    /// A word of the configuration.
+    /// Returns a word of the configuration.
     ///
     /// # Errors
     /// What is expected instead.

@@ -43,14 +43,14 @@ fn is_same(old: &Config<'_>, before: &Workload<'_>, new: &Config<'_>, after: &Wo
 struct SectionLines<'a>(Lines<'a>);
 
 impl<'a> SectionLines<'a> {
-    /// The section whose first line has this number.
+    /// Returns the section whose first line has this number.
     fn of(config: &Config<'a>, first: u32) -> Self {
         let (mut lines, mut line) = (config.lines.clone(), Line::NONE);
         while line.number != first && lines.has_next(&mut line) {}
         Self(lines)
     }
 
-    /// The next line, with this key where one is given; false where the section ends.
+    /// Returns the next line, with this key where one is given; false where the section ends.
     fn next(&mut self, key: Option<&str>, line: &mut Line<'a>) -> bool {
         while self.0.has_next(line) && !line.begins_section() {
             if key.is_none_or(|key| line.words[0].text == key) {

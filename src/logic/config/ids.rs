@@ -68,7 +68,7 @@ pub fn keep_ids(old: &Config<'_>, new: &mut Config<'_>) {
     place(new, Some(old), late, settled);
 }
 
-/// The one of `among` whose range overlaps that from `first` on.
+/// Returns the one of `among` whose range overlaps that from `first` on.
 fn overlapping(config: &Config<'_>, first: u32, among: &WorkloadSet) -> Option<usize> {
     among.iter().find(|other| config.workloads[*other].isolation.first_id.abs_diff(first) < IDS)
 }

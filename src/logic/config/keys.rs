@@ -185,7 +185,7 @@ pub const KEYS: &[Key] = &[
     workload("privileged", KeyId::Privileged),
 ];
 
-/// The key with this name in this section.
+/// Returns the key with this name in this section.
 pub(super) fn find(section: Section, name: &str) -> Option<(usize, &'static Key)> {
     KEYS.iter().enumerate().find(|(_, key)| key.section == section && key.name == name)
 }
@@ -195,7 +195,7 @@ pub(super) fn is_key(section: Section, name: &str) -> bool {
     find(section, name).is_some()
 }
 
-/// The key of this section that differs from `name` by at most two letters; the nearest of several.
+/// Returns the key of this section that differs from `name` by at most two letters; the nearest of several.
 pub(super) fn nearest(section: Section, name: &str) -> Option<&'static str> {
     suggest::nearest(KEYS.iter().filter(|key| key.section == section).map(|key| key.name), name)
 }

@@ -75,7 +75,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// The next line that is not empty, into `line`; false at the end of the file.
+    /// Returns the next line that is not empty, into `line`; false at the end of the file.
     pub(super) fn next_line(&mut self, line: &mut Line<'a>) -> Result<bool, Error<'a>> {
         while let Some(rest) = self.rest {
             let (text, rest) = rest.split_once('\n').map_or((rest, None), |(line, rest)| (line, Some(rest)));
@@ -89,7 +89,7 @@ impl<'a> Lines<'a> {
         Ok(false)
     }
 
-    /// The same of a file that was read before, where there is nothing wrong any more.
+    /// Returns the same of a file that was read before, where there is nothing wrong any more.
     pub(super) fn has_next(&mut self, line: &mut Line<'a>) -> bool {
         matches!(self.next_line(line), Ok(true))
     }

@@ -38,7 +38,7 @@ pub struct Config<'a> {
 }
 
 impl<'a> Config<'a> {
-    /// The board's own filesystem that a path lies in; none for the initramfs.
+    /// Returns the board's own filesystem that a path lies in. `None` for the initramfs.
     pub fn mount_of(&self, path: &str) -> Option<&SystemMount<'a>> {
         self.system.mounts.get(self.mount_index(path)?)
     }
@@ -48,7 +48,7 @@ impl<'a> Config<'a> {
         self.system.mounts.iter().rposition(|mount| mount.holds(path))
     }
 
-    /// The board's own filesystems that a workload has a path in: a bit for each `mount` line.
+    /// Returns the board's own filesystems that a workload has a path in: a bit for each `mount` line.
     pub fn disks_of(&self, workload: &Workload<'_>) -> u8 {
         let isolation = &workload.isolation;
         let overlay = if let Overlay::Folder(path) = workload.overlay { Some(path) } else { None };
@@ -236,7 +236,7 @@ impl Workload<'_> {
 }
 
 impl<'a> Workload<'a> {
-    /// A workload with nothing but its name, on line `line`, and everything else at its default.
+    /// Returns a workload with nothing but its name, on line `line`, and everything else at its default.
     pub fn new(name: &'a str, line: u32, first_id: u32) -> Self {
         Self {
             name,

@@ -143,7 +143,7 @@ impl SystemNetwork<'_> {
         self.links.iter().any(|link| link.addresses.iter().any(|own| own.contains(address)))
     }
 
-    /// The bridge with this name.
+    /// Returns the bridge with this name.
     pub fn bridge(&self, name: &str) -> Option<&Bridge<'_>> {
         self.bridges.iter().find(|bridge| bridge.name == name)
     }
@@ -163,14 +163,14 @@ pub enum Attachment<'a> {
 }
 
 impl<'a> Attachment<'a> {
-    /// The name of what it leads to.
+    /// Returns the name of what it leads to.
     pub const fn name(self) -> &'a str {
         match self {
             Self::Bridge(name) | Self::Macvlan(name) | Self::Ipvlan(name) | Self::Physical(name) => name,
         }
     }
 
-    /// The word for it.
+    /// Returns the word for it.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Bridge(_) => "veth",
@@ -203,7 +203,7 @@ pub struct WorkloadLink<'a> {
 /// `publish`: a port of the board that leads to the workload, or a range of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Publish {
-    /// The board's address; none for each of them.
+    /// The board's address. `None` for each of them.
     pub address: Option<IpAddr>,
     /// The board's port, the first one of a range.
     pub port: u16,
@@ -271,7 +271,7 @@ impl<'a> WorkloadLink<'a> {
         }
     }
 
-    /// The MAC address of link `number` of the workload with this name, inside; the same at each start. A link that
+    /// Returns the MAC address of link `number` of the workload with this name, inside; the same at each start. A link that
     /// leads out of the board has one that depends on its parent's, so that boards differ.
     pub fn mac(&self, name: &str, number: u8, parent: Mac) -> Mac {
         self.mac.unwrap_or_else(|| match self.attachment {
@@ -282,7 +282,7 @@ impl<'a> WorkloadLink<'a> {
     }
 }
 
-/// The name of a bridge's port for link `number` of the workload with this name: `web.0`. Longer names are cut, and
+/// Returns the name of a bridge's port for link `number` of the workload with this name: `web.0`. Longer names are cut, and
 /// told apart by their hash; a link's name has at most 15 bytes (IFNAMSIZ).
 pub fn port_name(name: &str, number: u8) -> heapless::String<15> {
     // Both fit: 13 letters and 2, or 8 and 4 and 2.

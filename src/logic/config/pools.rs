@@ -40,14 +40,14 @@ impl<'a> Pools<'a> {
         publish: Vec::new(),
     };
 
-    /// A workload's own.
+    /// Returns a workload's own.
     #[inline(never)]
     pub fn of<T: Pooled<'a>>(&self, part: Span<T>) -> &[T] {
         // A part of another configuration may not fit.
         T::list(self).get(part.range()).unwrap_or_default()
     }
 
-    /// The same, to be changed.
+    /// Returns the same, to be changed.
     pub(super) fn of_mut<T: Pooled<'a>>(&mut self, part: Span<T>) -> &mut [T] {
         T::list_mut(self).get_mut(part.range()).unwrap_or_default()
     }

@@ -30,7 +30,7 @@ impl<'a> Network<'a> {
         })
     }
 
-    /// The address of this family that published ports lead to: the first one behind a bridge with a gateway. From one
+    /// Returns the address of this family that published ports lead to: the first one behind a bridge with a gateway. From one
     /// without, nobody outside would be answered, and would wait instead of trying the other family. Returns the bridge's name,
     /// the address, and the board's address there, which is the only gateway.
     #[inline(never)]

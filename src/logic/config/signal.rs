@@ -42,7 +42,7 @@ const SIGNALS: [(u8, &str); 31] = [
 ];
 
 impl Signal {
-    /// A signal by its name, with or without SIG.
+    /// Returns a signal by its name, with or without SIG.
     pub fn from_name(text: &str) -> Option<Self> {
         let name = text.strip_prefix("SIG").unwrap_or(text);
         SIGNALS.iter().find(|(_, known)| *known == name).map(|(number, _)| Self(*number))

@@ -16,7 +16,7 @@ pub enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// A word of the configuration.
+    /// Returns a word of the configuration.
     pub fn of(text: &'a str) -> Option<Self> {
         let (name, value) = match text.split_once('=') {
             _ if text.starts_with('/') => return Some(Self::Path(text)),

@@ -63,7 +63,7 @@ pub struct Supervision<'a> {
     pub has_reaper: bool,
     /// `log quiet`: whether its lines stay away from the console.
     pub is_quiet: bool,
-    /// `log rate=`: lines that are kept in so many milliseconds; none for any number.
+    /// `log rate=`: lines that are kept in so many milliseconds. `None` for any number.
     pub rate: Option<(u32, u32)>,
 }
 

@@ -26,13 +26,13 @@ impl WorkloadSet {
         self.0 &= !(1 << index);
     }
 
-    /// The workloads that are in one of the two sets.
+    /// Returns the workloads that are in one of the two sets.
     #[must_use]
     pub fn union(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// The workloads that are in both sets.
+    /// Returns the workloads that are in both sets.
     #[must_use]
     pub fn intersection(self, other: Self) -> Self {
         Self(self.0 & other.0)

@@ -19,7 +19,7 @@ pub struct Allowed {
     pub is_block: bool,
     /// The major number.
     pub major: u32,
-    /// The minor number; none for all of them.
+    /// The minor number. `None` for all of them.
     pub minor: Option<u32>,
     /// Whether it may be read.
     pub read: bool,
@@ -75,7 +75,7 @@ const ACCESS_MAKE: i32 = 1;
 const ACCESS_READ: i32 = 2;
 const ACCESS_WRITE: i32 = 4;
 
-/// The program that allows the usual devices and those of `devices`.
+/// Returns the program that allows the usual devices and those of `devices`.
 pub fn program(devices: &mut dyn Iterator<Item = Allowed>) -> Vec<Instruction, INSTRUCTIONS> {
     let mut program = Vec::new();
     let mut add = |code, destination: u8, source: u8, offset: i16, value: i32| {

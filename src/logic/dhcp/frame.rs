@@ -39,11 +39,11 @@ pub(super) struct Request {
     pub(super) wanted: Option<Ipv4Addr>,
     /// The server whose offer it takes.
     pub(super) server: Option<Ipv4Addr>,
-    /// The one server that it asks, and its MAC address; none for everybody.
+    /// The one server that it asks, and its MAC address. `None` for everybody.
     pub(super) to: Option<(Ipv4Addr, Mac)>,
 }
 
-/// Writes a frame; gives its length.
+/// Writes a frame. Returns its length.
 pub(super) fn write(mac: Mac, host_name: &str, request: &Request, frame: &mut [u8; FRAME_BYTES]) -> Option<usize> {
     /// What is asked for: mask, routes (before the router, as RFC 3442 wants it), router, name servers, domain, MTU, time
     /// servers, domains.
@@ -127,7 +127,7 @@ pub(super) enum MessageKind {
     Refused,
 }
 
-/// Reads a frame; none where it is no answer to the client with this MAC address.
+/// Reads a frame. `None` if it is no answer to the client with this MAC address.
 pub(super) fn read(mac: Mac, frame: &[u8]) -> Option<ServerMessage> {
     let outer = EthernetFrame::new_checked(frame).ok().filter(|frame| frame.ethertype() == EthernetProtocol::Ipv4)?;
     let packet = Ipv4Packet::new_checked(outer.payload()).ok()?;
@@ -213,7 +213,7 @@ fn read_options(message: &DhcpPacket<&[u8]>) -> (Lease, Option<MessageKind>, Opt
     (lease, kind, renew, rebind)
 }
 
-/// An option that may come in pieces, put together (RFC 3396).
+/// Returns an option that may come in pieces, put together (RFC 3396).
 fn whole(message: &DhcpPacket<&[u8]>, kind: u8) -> heapless::Vec<u8, LONG_OPTION> {
     let mut whole = heapless::Vec::new();
     for option in message.options().filter(|option| option.kind == kind) {

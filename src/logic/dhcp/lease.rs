@@ -29,17 +29,17 @@ impl LeaseRoute {
     /// None, as a length that no network has.
     pub const NONE: Self = Self { to: Ipv4Addr::UNSPECIFIED, length: u8::MAX, gateway: Ipv4Addr::UNSPECIFIED };
 
-    /// The route to everywhere by a router.
+    /// Returns the route to everywhere by a router.
     pub const fn by(gateway: Ipv4Addr) -> Self {
         Self { to: Ipv4Addr::UNSPECIFIED, length: 0, gateway }
     }
 
-    /// The network that it leads to.
+    /// Returns the network that it leads to.
     pub const fn prefix(&self) -> Prefix {
         Prefix { address: IpAddr::V4(self.to), length: self.length }
     }
 
-    /// The router; `None` where the network is on the link itself.
+    /// Returns the router; `None` where the network is on the link itself.
     pub fn router(&self) -> Option<IpAddr> {
         Some(IpAddr::V4(self.gateway)).filter(|gateway| !gateway.is_unspecified())
     }
@@ -82,7 +82,7 @@ impl Lease {
         search: Search::EMPTY,
     };
 
-    /// The address and its network.
+    /// Returns the address and its network.
     pub const fn prefix(&self) -> Prefix {
         Prefix { address: IpAddr::V4(self.address), length: self.length }
     }
@@ -92,7 +92,7 @@ impl Lease {
         self.routes.iter().filter(|route| **route != LeaseRoute::NONE)
     }
 
-    /// The router for everything else.
+    /// Returns the router for everything else.
     pub fn default_router(&self) -> Option<Ipv4Addr> {
         self.routes.iter().find(|route| route.length == 0).map(|route| route.gateway)
     }

@@ -86,7 +86,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that begins to ask. It says that the host has the name `host_name`, unless that is empty. `chance` is any
+    /// Returns a client that begins to ask. It says that the host has the name `host_name`, unless that is empty. `chance` is any
     /// number; it makes exchanges differ.
     pub fn new(mac: Mac, host_name: HostName, chance: u32, now: u64) -> Self {
         let mut client = Self {
@@ -143,7 +143,7 @@ impl Client {
         (news, frame::write(self.mac, &self.host_name, &request, frame).unwrap_or(0))
     }
 
-    /// A frame has come: what has come of it. A frame may follow at once; see [`Self::deadline`].
+    /// Returns a frame has come: what has come of it. A frame may follow at once; see [`Self::deadline`].
     pub fn receive(&mut self, now: u64, frame: &[u8]) -> LeaseEvent {
         let Some(answer) = frame::read(self.mac, frame).filter(|answer| answer.id == self.id) else {
             return LeaseEvent::None;

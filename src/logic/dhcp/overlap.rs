@@ -88,7 +88,7 @@ pub fn advertised<'a>(config: &'a Config<'_>, place: usize, prefix: Prefix) -> O
     }
 }
 
-/// The first bridge, link or `route` line with a network for which `is_in` holds; a line only if its network has at most
+/// Returns the first bridge, link or `route` line with a network for which `is_in` holds; a line only if its network has at most
 /// `length` bits and does not lead everywhere.
 fn owner<'a>(
     config: &'a Config<'_>,

@@ -41,7 +41,7 @@ fn asked(bytes: &[u8]) -> Asked {
     }
 }
 
-/// A server's answer as a frame.
+/// Returns a server's answer as a frame.
 fn answer(kind: DhcpMessageType, id: u32, seconds: u32, more: &[DhcpOption<'_>]) -> Vec<u8> {
     let message = DhcpRepr {
         message_type: kind,
@@ -99,7 +99,7 @@ fn answer(kind: DhcpMessageType, id: u32, seconds: u32, more: &[DhcpOption<'_>])
     bytes
 }
 
-/// The next thing that the client asks, and when.
+/// Returns the next thing that the client asks, and when.
 fn next(client: &mut Client, frame: &mut [u8; FRAME_BYTES]) -> (u64, LeaseEvent, Option<Asked>) {
     let now = client.deadline();
     let (news, length) = client.turn(now, frame);
@@ -199,7 +199,7 @@ fn by(to: [u8; 4], length: u8, gateway: [u8; 4]) -> [LeaseRoute; ROUTES] {
     routes
 }
 
-/// A router for everywhere.
+/// Returns a router for everywhere.
 fn router(gateway: Ipv4Addr) -> [LeaseRoute; ROUTES] {
     by([0; 4], 0, gateway.octets())
 }

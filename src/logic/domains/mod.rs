@@ -34,7 +34,7 @@ impl Search {
         }
     }
 
-    /// The domains, with a space between two.
+    /// Returns the domains, with a space between two.
     pub fn text(&self) -> &str {
         let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(SEARCH_BYTES);
         core::str::from_utf8(&self.0[..end]).unwrap_or_default()

@@ -91,7 +91,7 @@ impl Echo {
     }
 }
 
-/// The sum of RFC 1071 over all parts; each but the last has an even length.
+/// Returns the sum of RFC 1071 over all parts; each but the last has an even length.
 pub(crate) fn sum(parts: &[&[u8]]) -> u16 {
     let words = parts.iter().flat_map(|part| part.chunks(2));
     let word = |word: &[u8]| u32::from(u16::from_be_bytes([word[0], word.get(1).copied().unwrap_or(0)]));

@@ -69,7 +69,7 @@ pub struct Editor {
 }
 
 impl Editor {
-    /// An empty line behind `prompt`.
+    /// Returns an empty line behind `prompt`.
     pub const fn new(prompt: &'static str) -> Self {
         Self {
             prompt,
@@ -159,7 +159,7 @@ impl Editor {
         Typed::Changed
     }
 
-    /// A byte of a character; the character is taken when it is complete.
+    /// Returns a byte of a character; the character is taken when it is complete.
     fn insert(&mut self, byte: u8) -> Typed {
         self.partial[self.partial_length] = byte;
         self.partial_length += 1;

@@ -33,7 +33,7 @@ impl fmt::Display for Editor {
     }
 }
 
-/// The first character of a line of `length` that is shown in `room` columns. It moves by half a window, and the cursor never
+/// Returns the first character of a line of `length` that is shown in `room` columns. It moves by half a window, and the cursor never
 /// stands on a mark.
 fn start(length: usize, cursor: usize, room: usize) -> usize {
     let half = (room - 1) / 2;

@@ -105,7 +105,7 @@ impl LineBuffer {
     }
 }
 
-/// A line without the returns around it.
+/// Returns a line without the returns around it.
 fn without_returns(mut line: &[u8]) -> &[u8] {
     line = line.strip_suffix(b"\r").unwrap_or(line);
     while let Some(rest) = line.strip_prefix(b"\r") {

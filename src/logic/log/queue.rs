@@ -36,7 +36,7 @@ impl<const N: usize> Queue<N> {
         }
     }
 
-    /// The waiting bytes that lie together, oldest first; empty when none wait.
+    /// Returns the waiting bytes that lie together, oldest first; empty when none wait.
     pub fn front(&self) -> &[u8] {
         let end = (self.head + self.length).min(N);
         &self.bytes[self.head..end]

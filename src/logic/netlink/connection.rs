@@ -36,13 +36,13 @@ pub struct Connection<'a> {
     back: &'a [u8],
 }
 
-/// A part of a tuple: CTA_IP_V4_SRC and so on of CTA_TUPLE_IP, or CTA_PROTO_NUM and so on of CTA_TUPLE_PROTO. Empty where there
+/// Returns a part of a tuple: CTA_IP_V4_SRC and so on of CTA_TUPLE_IP, or CTA_PROTO_NUM and so on of CTA_TUPLE_PROTO. Empty where there
 /// is none.
 fn part(tuple: &[u8], outer: u16, inner: u16) -> &[u8] {
     attribute(tuple, outer).and_then(|nested| attribute(nested, inner)).unwrap_or_default()
 }
 
-/// The address and the port that a tuple's packets come from (1), or go to (2), as they lie in a packet.
+/// Returns the address and the port that a tuple's packets come from (1), or go to (2), as they lie in a packet.
 #[inline(never)]
 fn end(tuple: &[u8], which: u16) -> [&[u8]; 2] {
     // Those of IPv6 have the next two numbers.

@@ -95,7 +95,7 @@ impl AddressEntry {
 /// A route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouteEntry {
-    /// Where to; none for everywhere.
+    /// Where to. `None` for everywhere.
     pub to: Option<Prefix>,
     /// The gateway.
     pub gateway: Option<IpAddr>,
@@ -134,7 +134,7 @@ pub struct RuleEntry<'a> {
     pub chain: &'a str,
     /// What it says of itself.
     pub words: &'a str,
-    /// Packets and bytes that it counted; none where it does not count.
+    /// Packets and bytes that it counted. `None` if it does not count.
     pub counted: Option<(u64, u64)>,
 }
 

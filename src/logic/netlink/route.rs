@@ -32,7 +32,7 @@ pub enum Make<'a> {
 pub struct Inner<'a> {
     /// Its name there.
     pub name: &'a str,
-    /// Its MAC address; none for the kernel's choice.
+    /// Its MAC address. `None` for the kernel's choice.
     pub mac: Option<Mac>,
     /// Bytes of its largest packet; 0 for the kernel's choice.
     pub mtu: u32,

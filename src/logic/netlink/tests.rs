@@ -16,7 +16,7 @@ pub(super) fn config(text: &str) -> Config<'_> {
     config
 }
 
-/// The messages that `write` writes: kind, flags, body.
+/// Returns the messages that `write` writes: kind, flags, body.
 pub(super) fn written(write: impl FnOnce(&mut Writer<'_>)) -> Vec<(u16, u16, Vec<u8>)> {
     let mut buffer = vec![0; 64 * 1024];
     let mut writer = Writer::new(&mut buffer);

@@ -36,7 +36,7 @@ const TCP: u8 = 6;
 const UDP: u8 = 17;
 const ICMPV6: u8 = 58;
 
-/// The name of a workload's tables.
+/// Returns the name of a workload's tables.
 fn table_name(workload: &str) -> String<40> {
     // Names have at most 32 bytes.
     text(format_args!("{TABLE}-{workload}"))

@@ -26,7 +26,7 @@ impl<'b> Writer<'b> {
         Self { bytes, length: 0, start: 0, messages: 0, is_full: false }
     }
 
-    /// The messages, and how many of them are answered; none when they did not fit.
+    /// Returns the messages, and how many of them are answered. `None` if they did not fit.
     pub fn finish(&self) -> Option<(&[u8], u32)> {
         if self.is_full { None } else { Some((&self.bytes[..self.length], self.messages)) }
     }

@@ -98,7 +98,7 @@ pub struct Ruleset<'a> {
     pub rules: Vec<PathRule<'a>, 24>,
 }
 
-/// The ruleset of a workload for a kernel's ABI; none where the kernel has no Landlock that is of use.
+/// Returns the ruleset of a workload for a kernel's ABI. `None` if the kernel has no Landlock that is of use.
 pub fn rules<'a>(
     workload: &'a Workload<'a>,
     pools: &'a Pools<'a>,

@@ -149,7 +149,7 @@ pub fn write_hosts(
     Ok(())
 }
 
-/// The plan of one workload.
+/// Returns the plan of one workload.
 pub fn plan<'a>(workload: &'a Workload<'a>, pools: &'a Pools<'a>) -> Plan<'a> {
     let mut plan = Plan { namespaces: Namespaces(0), steps: Vec::new() };
     let steps = &mut plan.steps;
@@ -347,7 +347,7 @@ fn identity<'a>(
     add(Step::Execute(pools.of(workload.exec).first().copied().unwrap_or_default()));
 }
 
-/// The last id of a range that begins with `first`.
+/// Returns the last id of a range that begins with `first`.
 pub(crate) const fn last_id(first: u32) -> u32 {
     first + (limits::IDS - 1)
 }

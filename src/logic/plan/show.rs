@@ -7,7 +7,7 @@ use crate::seccomp::Profile;
 use core::ffi::CStr;
 use core::fmt;
 
-/// The text of a C string that this project wrote itself; all of them are ASCII.
+/// Returns the text of a C string that this project wrote itself; all of them are ASCII.
 fn text(string: &CStr) -> &str {
     string.to_str().unwrap_or_default()
 }

@@ -199,7 +199,7 @@ pub struct CgroupLimit<'a> {
 }
 
 impl CgroupLimit<'_> {
-    /// The controller that the file belongs to.
+    /// Returns the controller that the file belongs to.
     pub fn controller(&self) -> &'static str {
         self.file.split_once('.').map_or(self.file, |(controller, _)| controller)
     }

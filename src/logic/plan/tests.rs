@@ -30,7 +30,7 @@ fn position(plan: &Plan<'_>, wanted: impl Fn(&Step<'_>) -> bool) -> usize {
     plan.steps.iter().position(wanted).expect("the step is in the plan")
 }
 
-/// A line of every key that adds steps, as often as it may stand.
+/// Returns a line of every key that adds steps, as often as it may stand.
 fn everything() -> String {
     let mut lines = String::from(
         "memory 1M high=1M min=1M swap=1M\npids 1\ncpu 1% weight=1\ncpuset 0\nscheduler idle\npersonality linux32\nsys\n\

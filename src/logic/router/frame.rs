@@ -42,7 +42,7 @@ pub(super) fn read_advertisement(frame: &[u8]) -> Option<Advertisement<'_>> {
     })
 }
 
-/// A router solicitation (RFC 4861 4.1) from nobody to all routers, so that its sum is always the same. The answer goes to
+/// Returns a router solicitation (RFC 4861 4.1) from nobody to all routers, so that its sum is always the same. The answer goes to
 /// all nodes.
 pub(super) fn solicitation(mac: Mac) -> [u8; SOLICITATION_BYTES] {
     let mut frame = [0; SOLICITATION_BYTES];
@@ -69,13 +69,13 @@ pub(super) fn next_option<'a>(options: &mut &'a [u8]) -> Option<(u8, &'a [u8])> 
     Some((kind, &option[2..]))
 }
 
-/// The lifetime of such an option, in seconds, and what comes behind it.
+/// Returns the lifetime of such an option, in seconds, and what comes behind it.
 pub(super) fn lifetime(option: &[u8]) -> Option<(u32, &[u8])> {
     let rest = option.get(2..)?;
     Some((seconds(rest)?, &rest[4..]))
 }
 
-/// A number of seconds at the front.
+/// Returns a number of seconds at the front.
 pub(super) fn seconds(bytes: &[u8]) -> Option<u32> {
     bytes.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
 }
@@ -106,7 +106,7 @@ pub(super) fn next_option_6<'a>(options: &mut &'a [u8]) -> Option<(u16, &'a [u8]
     Some((u16::from_be_bytes([*a, *b]), data))
 }
 
-/// The name of a client: that of its link (RFC 8415 11.4).
+/// Returns the name of a client: that of its link (RFC 8415 11.4).
 fn duid(mac: Mac) -> [u8; 10] {
     let [a, b, c, d, e, f] = mac.0;
     [0, 3, 0, 1, a, b, c, d, e, f]

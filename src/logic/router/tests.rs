@@ -4,7 +4,7 @@ use std::vec::Vec;
 const MAC: Mac = Mac([2, 0, 0, 0, 0, 1]);
 const ROUTER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 
-/// A router advertisement with these flags, lifetime and options.
+/// Returns a router advertisement with these flags, lifetime and options.
 fn advertisement(flags: u8, lifetime_s: u16, options: &[u8]) -> Vec<u8> {
     let [high, low] = lifetime_s.to_be_bytes();
     let body = [&[134, 0, 0, 0, 64, flags, high, low, 0, 0, 0, 0, 0, 0, 0, 0][..], options].concat();

@@ -74,7 +74,7 @@ pub(super) struct Range {
     pub(super) action: FilterAction,
 }
 
-/// The program of a profile. `capabilities` has bit N for capability N.
+/// Returns the program of a profile. `capabilities` has bit N for capability N.
 pub fn assemble(arch: Architecture, seccomp: &Seccomp, capabilities: u64) -> Program {
     let mut program = Program::new();
     let mut add = |instruction| push(&mut program, instruction);
@@ -125,7 +125,7 @@ const OWN_PART: [Call; 9] = [
     Call(index_of("write")),
 ];
 
-/// The program of a process that waits, reads and writes what is open, and nothing else: any other call ends it.
+/// Returns the program of a process that waits, reads and writes what is open, and nothing else: any other call ends it.
 pub fn assemble_only(arch: Architecture) -> Program {
     let mut program = Program::new();
     let mut add = |instruction| push(&mut program, instruction);

@@ -52,7 +52,7 @@ pub enum Profile {
 pub struct Call(u16);
 
 impl Call {
-    /// The call with this name, as in the kernel's tables; none if no architecture has it.
+    /// Returns the call with this name, as in the kernel's tables. `None` if no architecture has it.
     pub fn named(name: &str) -> Option<Self> {
         profiles::all().position(|known| known == name).map(|index| Self(index as u16))
     }
@@ -67,7 +67,7 @@ impl Call {
         profiles::all().nth(self.0.into()).unwrap_or_default()
     }
 
-    /// Its number; none where the architecture does not have it.
+    /// Its number. `None` if the architecture does not have it.
     pub fn number(self, arch: Architecture) -> Option<u16> {
         Some(profiles::numbers(arch)[usize::from(self.0)]).filter(|number| *number != table::NONE)
     }

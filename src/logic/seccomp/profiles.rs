@@ -188,7 +188,7 @@ const fn opened() -> [(u8, u16); opened_count()] {
     pairs
 }
 
-/// The index of a name in the table, found when this is compiled.
+/// Returns the index of a name in the table, found when this is compiled.
 pub(super) const fn index_of(name: &str) -> u16 {
     let mut index = 0;
     while index < TABLE.len() {
@@ -200,7 +200,7 @@ pub(super) const fn index_of(name: &str) -> u16 {
     panic!("a name is not in the table");
 }
 
-/// The numbers of an architecture, by index of the table.
+/// Returns the numbers of an architecture, by index of the table.
 pub(super) fn numbers(arch: Architecture) -> &'static [u16; TABLE.len()] {
     static X86_64: [u16; TABLE.len()] = column(Architecture::X86_64);
     static AARCH64: [u16; TABLE.len()] = column(Architecture::Aarch64);

@@ -28,7 +28,7 @@ impl Data {
     }
 }
 
-/// Runs a program; gives what it returns and how many instructions that took. Every jump has to stay inside.
+/// Runs a program. Returns what it returns and how many instructions that took. Every jump has to stay inside.
 fn run(program: &Program, data: &Data) -> (u32, usize) {
     let (mut at, mut accumulator, mut count) = (0, 0, 0);
     loop {

@@ -38,7 +38,7 @@ fn take<'a, const COUNT: usize>(rest: &mut &'a [u8]) -> Option<&'a [u8; COUNT]> 
 }
 
 impl<'a> Blueprint<'a> {
-    /// Reads a file; none where it is not whole, or a part lies outside of the filesystem.
+    /// Reads a file. `None` if it is not whole, or a part lies outside of the filesystem.
     pub fn read(file: &'a [u8]) -> Option<Self> {
         let mut rest = file;
         (take(&mut rest)? == MAGIC).then_some(())?;
@@ -51,7 +51,7 @@ impl<'a> Blueprint<'a> {
         Some(whole)
     }
 
-    /// The bytes of a file for these parts.
+    /// Returns the bytes of a file for these parts.
     pub fn head(bytes: u64) -> [u8; 16] {
         let mut head = [0; 16];
         head[..8].copy_from_slice(MAGIC);
@@ -59,7 +59,7 @@ impl<'a> Blueprint<'a> {
         head
     }
 
-    /// The bytes that stand before those of a part.
+    /// Returns the bytes that stand before those of a part.
     pub fn part_head(at: u64, length: u32, count: u32) -> [u8; 16] {
         let mut head = [0; 16];
         head[..8].copy_from_slice(&at.to_le_bytes());

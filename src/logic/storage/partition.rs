@@ -18,7 +18,7 @@ pub enum PartitionTable {
     Dos(u32),
 }
 
-/// Reads the first bytes of a disk, at least 4 KiB and one sector; none where there is no table.
+/// Reads the first bytes of a disk, at least 4 KiB and one sector. `None` if there is no table.
 pub fn table(start: &[u8]) -> Option<PartitionTable> {
     let word = |at: usize| start.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
     for sector in [512, 4096] {
@@ -35,7 +35,7 @@ pub fn table(start: &[u8]) -> Option<PartitionTable> {
 }
 
 impl PartitionTable {
-    /// Where the first 32 bytes of the entry of partition `number`, from 1, lie; none where nothing is to be read.
+    /// Where the first 32 bytes of the entry of partition `number`, from 1, lie. `None` if nothing is to be read.
     pub fn entry(&self, number: u32) -> Option<u64> {
         match *self {
             Self::Gpt { at, entry, count } if (1..=count).contains(&number) => {

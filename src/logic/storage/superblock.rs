@@ -31,7 +31,7 @@ pub enum FilesystemKind {
 }
 
 impl FilesystemKind {
-    /// The kernel's name.
+    /// Returns the kernel's name.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Ext4 => "ext4",
@@ -45,7 +45,7 @@ impl FilesystemKind {
         }
     }
 
-    /// The one with this name.
+    /// Returns the one with this name.
     pub fn named(name: &str) -> Option<Self> {
         const MOUNTED: [FilesystemKind; 7] = [
             FilesystemKind::Ext4,
@@ -105,7 +105,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 }
 
 impl Superblock {
-    /// Reads the first [`START_BYTES`] of a device; none where no filesystem is known by them.
+    /// Reads the first [`START_BYTES`] of a device. `None` if no filesystem is known by them.
     pub fn read(start: &[u8]) -> Option<Self> {
         let named = |kind, label, id| Self { kind, health: FilesystemHealth::Good, has_journal: false, label, id };
         let mut label = [0; 16];

@@ -28,7 +28,7 @@ fn mount(options: &str) -> SystemMount<'_> {
     mount
 }
 
-/// An ext4 superblock without a checksum.
+/// Returns an ext4 superblock without a checksum.
 fn ext4() -> [u8; START_BYTES] {
     let mut start = [0; START_BYTES];
     start[1024 + 4] = 1;

@@ -47,7 +47,7 @@ pub fn data_blocks(start: &[u8]) -> Option<u64> {
     Some(bytes.div_ceil(BLOCK_BYTES)).filter(|blocks| (1..=u64::MAX / BLOCK_BYTES).contains(blocks))
 }
 
-/// A request about the device with this name. `None` if the name is too long.
+/// Returns a request about the device with this name. `None` if the name is too long.
 pub fn request(name: &str) -> Option<[u8; REQUEST_BYTES]> {
     let mut request = [0; REQUEST_BYTES];
     put(&mut request, 0, &4_u32.to_le_bytes());
@@ -57,7 +57,7 @@ pub fn request(name: &str) -> Option<[u8; REQUEST_BYTES]> {
     (name.len() < NAME_BYTES).then_some(request)
 }
 
-/// A request that gives the device its table: `blocks` blocks of the block device `major`:`minor`, with the tree behind them
+/// Returns a request that gives the device its table: `blocks` blocks of the block device `major`:`minor`, with the tree behind them
 /// and its root hash, `digest`.
 pub fn load_request(name: &str, (major, minor): (u32, u32), blocks: u64, digest: &str) -> Option<[u8; REQUEST_BYTES]> {
     let mut request = request(name)?;
@@ -75,7 +75,7 @@ pub fn load_request(name: &str, (major, minor): (u32, u32), blocks: u64, digest:
     Some(request)
 }
 
-/// A request that removes the device once nobody uses it any more.
+/// Returns a request that removes the device once nobody uses it any more.
 pub fn remove_request(name: &str) -> Option<[u8; REQUEST_BYTES]> {
     let mut request = request(name)?;
     put(&mut request, 28, &DEFERRED_REMOVE.to_le_bytes());

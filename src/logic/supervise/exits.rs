@@ -68,7 +68,7 @@ impl Supervisor {
         matches!(self.units[index].state, State::Starting(_)) && !is_ready_by_itself
     }
 
-    /// The state of a workload that starts again because it was asked to.
+    /// Returns the state of a workload that starts again because it was asked to.
     fn again(&mut self, index: usize) -> State {
         self.units[index].restarts += 1;
         State::Waiting

@@ -235,7 +235,7 @@ pub enum ShutdownKind {
 }
 
 impl ShutdownKind {
-    /// The command that asks for it.
+    /// Returns the command that asks for it.
     pub const fn command(self) -> &'static str {
         match self {
             Self::Poweroff => "poweroff",

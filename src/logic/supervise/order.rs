@@ -36,7 +36,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts a waiting workload whose turn it is, or fails it with what it needs; gives whether it did.
+    /// Starts a waiting workload whose turn it is, or fails it with what it needs. Returns whether it did.
     fn leave_waiting(&mut self, config: &Config<'_>, index: usize, workload: &Workload<'_>, now: u64) -> bool {
         let is_there = |unit: &Unit| matches!(unit.state, State::Ready | State::Finished);
         if let Some(need) = workload.needs.iter().find(|need| self.units[*need].state == State::Failed) {

@@ -94,7 +94,7 @@ impl Backoff {
     }
 }
 
-/// A number from 0 to `most`, and the next seed (xorshift, Marsaglia 2003); 0 where the seed is 0.
+/// Returns a number from 0 to `most`, and the next seed (xorshift, Marsaglia 2003); 0 where the seed is 0.
 fn share(most: u64, seed: &mut u32) -> u64 {
     *seed ^= *seed << 13;
     *seed ^= *seed >> 17;

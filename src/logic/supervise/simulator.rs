@@ -16,7 +16,7 @@ const WORKLOADS: usize = 5;
 /// How a program behaves.
 #[derive(Debug, Clone, Copy)]
 struct Program {
-    /// Milliseconds until its set-up is done; none where that fails.
+    /// Milliseconds until its set-up is done. `None` if that fails.
     executed_ms: Option<u64>,
     /// Milliseconds until it says that it is ready.
     ready_ms: Option<u64>,
@@ -25,9 +25,9 @@ struct Program {
     status: u8,
     /// Whether its checks are good.
     is_well: bool,
-    /// Milliseconds until it ends when it is asked to; none where it does not.
+    /// Milliseconds until it ends when it is asked to. `None` if it does not.
     stops_ms: Option<u64>,
-    /// Milliseconds until a kill ends it; none where it does not even do that (state D).
+    /// Milliseconds until a kill ends it. `None` if it does not even do that (state D).
     killed_ms: Option<u64>,
 }
 

@@ -140,7 +140,7 @@ impl Supervisor {
         config.workloads.iter().enumerate().map(|(index, workload)| (workload, &self.units[index]))
     }
 
-    /// The next thing to do; none when everything is done.
+    /// Returns the next thing to do. `None` if everything is done.
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }

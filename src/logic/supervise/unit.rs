@@ -68,7 +68,7 @@ impl Unit {
         away_since: 0,
     };
 
-    /// How it ended last; none before its first end.
+    /// How it ended last. `None` before its first end.
     pub fn last_exit(&self) -> Option<ExitReason> {
         self.has_ended.then_some(self.last)
     }

@@ -9,7 +9,7 @@ const METRIC: u32 = 100;
 /// How much higher it is for a link that stands back.
 const BACK: u32 = 1_000;
 
-/// The metric of default routes of the link at `place`; `None` for no routes.
+/// Returns the metric of default routes of the link at `place`; `None` for no routes.
 pub const fn metric(place: usize, has_carrier: bool, stands_back: bool) -> Option<u32> {
     match (has_carrier, stands_back) {
         (false, _) => None,

@@ -24,7 +24,7 @@ impl<'a> Parts<'a> {
         self.bytes().map(u64::from_le_bytes)
     }
 
-    /// A text up to its NUL.
+    /// Returns a text up to its NUL.
     pub(super) fn text(&mut self) -> Result<&'a str, Malformed> {
         let end = self.0.iter().position(|byte| *byte == 0).ok_or(Malformed::Bytes)?;
         let text = core::str::from_utf8(&self.0[..end]).map_err(|_| Malformed::Bytes)?;

@@ -29,7 +29,7 @@ pub struct WorkloadStatus<'a> {
     pub state: u8,
     /// Its first process; 0 for none.
     pub pid: u32,
-    /// Milliseconds since its state changed; none before it did for the first time.
+    /// Milliseconds since its state changed. `None` before it did for the first time.
     pub since_ms: Option<u64>,
     /// How often it was restarted.
     pub restarts: u32,

@@ -84,7 +84,7 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// A request without words.
+    /// Returns a request without words.
     pub const fn new(command: Command) -> Self {
         Self { command, is_waiting: false, is_split: false, number: 0, words: Vec::new() }
     }

@@ -49,14 +49,14 @@ impl Connection {
         }
     }
 
-    /// The same, and says nothing.
+    /// Connects to PID 1 and sends a request, without printing anything.
     pub(super) fn open(path: &str, request: &Request<'_>) -> Result<Self, Refused> {
         let message = request.message().map_err(Refused::Malformed)?;
         let send_to = |socket: OwnedFd| send(&socket, &message, SendFlags::NOSIGNAL).map(|_| Self(socket));
         open(path).and_then(send_to).map_err(Refused::Kernel)
     }
 
-    /// The next answer, with the descriptors that come along. None when the other side is gone.
+    /// Returns the next answer, with the descriptors that come along. None when the other side is gone.
     pub(super) fn next<'b>(&self, buffer: &'b mut [u8; MESSAGE_BYTES]) -> Option<(Reply<'b>, Descriptors)> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -99,7 +99,7 @@ impl Connection {
         }
     }
 
-    /// The socket, to wait on.
+    /// Returns the socket, to wait on.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -135,7 +135,7 @@ pub(super) fn ask(socket: &str, name: &str, words: &[&str]) -> i32 {
     })
 }
 
-/// The request that the words stand for; none where they are not understood.
+/// Returns the request that the words stand for. `None` if they are not understood.
 fn request<'a>(name: &str, words: &[&'a str]) -> Option<Request<'a>> {
     let plain = |command, words: &[&'a str]| {
         let mut request = Request::new(command);

@@ -16,7 +16,7 @@ use rustix::fs::fstat;
 use rustix::io::Errno;
 use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
 
-/// Runs it; gives the program's exit status.
+/// Runs it. Returns the program's exit status.
 pub(super) fn exec(socket: &str, words: &[&str], term: &str) -> i32 {
     // One that is closed here would be the next that is opened.
     fill_standard_descriptors();

@@ -18,7 +18,7 @@ use rustix::io::Errno;
 /// Links whose names are known by their index; the board's own and one for each workload's link fit.
 type Names = Vec<(u32, String<16>), 160>;
 
-/// Shows everything; gives the exit status.
+/// Shows everything. Returns the exit status.
 pub(super) fn net(socket: &str) -> i32 {
     let mut uplinks = |reply: &Reply<'_>| {
         if let Reply::Event(_, line) = reply {

@@ -41,7 +41,7 @@ pub(super) struct Flow {
     way: Way,
     /// What is open here.
     outer: BorrowedFd<'static>,
-    /// The program's end, which does not wait; none when this way has ended.
+    /// The program's end, which does not wait. `None` if this way has ended.
     inner: Option<OwnedFd>,
     bytes: [u8; ROOM],
     start: usize,
@@ -59,7 +59,7 @@ impl Flow {
         Self { way, outer, inner, bytes: [0; ROOM], start: 0, end: 0, last: b'\n', is_ending: false, failed: None }
     }
 
-    /// What to wait for; none when it has ended.
+    /// What to wait for. `None` if it has ended.
     fn wanted(&self) -> Option<PollFd<'_>> {
         let inner = self.inner.as_ref()?.as_fd();
         let (from, to) = if self.way == Way::Out { (inner, self.outer) } else { (self.outer, inner) };
@@ -147,7 +147,7 @@ impl Flow {
     }
 }
 
-/// Carries bytes, and the window's size where there is a terminal, until the program has ended; gives its exit status.
+/// Carries bytes, and the window's size where there is a terminal, until the program has ended. Returns its exit status.
 pub(super) fn carry(connection: &Connection, flows: &mut [Flow; 3], has_terminal: bool) -> i32 {
     // A reader here who has gone is an errno. Where the terminal's modes were changed, they are put back whatever ends this.
     let ends = SignalSet::of(HANG_UP).and(INTERRUPT).and(QUIT).and(TERMINATE).and(WINDOW_CHANGED);

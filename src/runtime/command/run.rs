@@ -10,7 +10,7 @@ use hilum_sys::Arguments;
 /// Words of a command line, at most.
 pub(super) const WORDS: usize = 40;
 
-/// Runs the command that the arguments name; gives the exit status.
+/// Runs the command that the arguments name. Returns the exit status.
 pub(crate) fn run(arguments: Arguments) -> i32 {
     let mut words: heapless::Vec<&str, WORDS> = heapless::Vec::new();
     for argument in arguments.iter().skip(1) {
@@ -73,7 +73,7 @@ fn help_for(name: &str) -> i32 {
     }
 }
 
-/// A typed line as words and their exit status.
+/// Returns a typed line as words and their exit status.
 pub(super) fn run_line(line: &heapless::String<LINE_BYTES>, socket: &str, term: &str) -> i32 {
     let mut room = heapless::String::new();
     match hilum::line_editor::words::<{ WORDS - 2 }>(line, &mut room) {

@@ -46,7 +46,7 @@ pub(super) fn misused_for(name: &str, usage: &str) -> i32 {
     MISUSED
 }
 
-/// The same, by the command's name alone.
+/// Returns the same, by the command's name alone.
 pub(super) fn misused_as(name: &str) -> i32 {
     let usage = COMMANDS.iter().find(|(known, ..)| *known == name).map_or("", |(_, usage, _)| usage);
     misused_for(name, usage)

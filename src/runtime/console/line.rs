@@ -15,7 +15,7 @@ impl Write for Line {
     }
 }
 
-/// The plural's ending for a count.
+/// Returns the plural's ending for a count.
 pub(crate) fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }

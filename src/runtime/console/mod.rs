@@ -80,7 +80,7 @@ impl Console {
         console
     }
 
-    /// A console of a test: its terminal is a file in memory.
+    /// Returns a console of a test: its terminal is a file in memory.
     #[cfg(test)]
     pub(crate) fn kept() -> Self {
         let terminal = rustix::fs::memfd_create(c"console", rustix::fs::MemfdFlags::CLOEXEC).expect("a file in memory");
@@ -144,7 +144,7 @@ impl Console {
         self.mode == ConsoleMode::Prompt
     }
 
-    /// The terminal's path; empty where the configuration names none.
+    /// Returns the terminal's path; empty where the configuration names none.
     pub(crate) fn device(&self) -> &str {
         &self.device
     }
@@ -181,7 +181,7 @@ impl Console {
         core::mem::take(&mut self.has_changed)
     }
 
-    /// Makes the terminal at `path` the console and this process's own output; gives the errno where it cannot.
+    /// Makes the terminal at `path` the console and this process's own output. Returns the errno where it cannot.
     fn switch_to(&mut self, path: &str) -> Option<Errno> {
         // NOCTTY: a controlling terminal would turn Ctrl-C into a signal to PID 1.
         let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -200,7 +200,7 @@ impl Console {
         }
     }
 
-    /// The descriptor to wait on until it can be written.
+    /// Returns the descriptor to wait on until it can be written.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.prompt.as_ref().or(self.terminal.as_ref()).map_or(standard_error(), AsFd::as_fd)
     }
@@ -256,7 +256,7 @@ impl Console {
         queue.push(line);
     }
 
-    /// The descriptors that its lines go to: the terminal, the kernel's log, the log file's writer.
+    /// Returns the descriptors that its lines go to: the terminal, the kernel's log, the log file's writer.
     pub(crate) fn descriptors(&self) -> [BorrowedFd<'_>; 3] {
         let terminal = self.fd();
         let kernel_log = self.kernel_log.as_ref().map_or(terminal, AsFd::as_fd);

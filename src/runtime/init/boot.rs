@@ -94,7 +94,7 @@ pub(super) fn boot(arguments: Arguments, prompt: prompt::Run) -> Init {
     }
 }
 
-/// The path behind `--config`, for a PID 1 that a container engine or a test started.
+/// Returns the path behind `--config`, for a PID 1 that a container engine or a test started.
 fn config_argument(arguments: Arguments) -> Option<&'static str> {
     let mut words = arguments.iter().skip(1);
     words.find(|word| *word == c"--config")?;

@@ -147,7 +147,7 @@ pub(super) fn prepare() -> (Environment, Missing) {
     (Environment::Machine, missing)
 }
 
-/// A proc filesystem of this PID namespace, not attached anywhere yet.
+/// Returns a proc filesystem of this PID namespace, not attached anywhere yet.
 fn make_proc() -> Result<OwnedFd, Errno> {
     let kind = fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_create(&kind)?;
@@ -187,7 +187,7 @@ pub(super) fn configure(environment: Environment, config: &Config<'_>, console: 
     }
 }
 
-/// The kernel command line; empty in a container, whose host's it would be.
+/// Returns the kernel command line; empty in a container, whose host's it would be.
 pub(super) fn command_line(environment: Environment, buffer: &mut [u8]) -> &str {
     if environment == Environment::Container {
         return "";
@@ -224,7 +224,7 @@ fn re_root() -> Result<(), Errno> {
     rustix::process::chdir(c"/")
 }
 
-/// Whether the symbolic link at `path`, relative to `folder`, says `expected`; none where it cannot be read.
+/// Whether the symbolic link at `path`, relative to `folder`, says `expected`. `None` if it cannot be read.
 fn link_is(folder: BorrowedFd<'_>, path: &CStr, expected: &[u8]) -> Option<bool> {
     let mut buffer = [MaybeUninit::uninit(); 64];
     let (text, _) = rustix::fs::readlinkat_raw(folder, path, &mut buffer[..]).ok()?;

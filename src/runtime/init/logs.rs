@@ -111,7 +111,7 @@ impl Logs {
         self.logs[slot].ring.last(lines)
     }
 
-    /// The line at `cursor`, which moves on.
+    /// Returns the line at `cursor`, which moves on.
     pub(super) fn read(&self, slot: usize, cursor: &mut Cursor, buffer: &mut [u8]) -> Option<Entry> {
         self.logs[slot].ring.read(cursor, buffer)
     }
@@ -186,7 +186,7 @@ impl<'a> LineSink<'a> {
     }
 }
 
-/// The earliest of two times, of which 0 is never.
+/// Returns the earliest of two times, of which 0 is never.
 fn earliest(times: [Option<u64>; 2]) -> u64 {
     times.into_iter().flatten().filter(|at| *at > 0).min().unwrap_or(0)
 }

@@ -19,7 +19,7 @@ const END: &str = "/etc/hilum.end";
 /// Bytes of the list that are looked at.
 const BYTES: usize = 48 * 1024;
 
-/// Says what is missing; gives whether everything is there, as far as anybody can say.
+/// Says what is missing. Returns whether everything is there, as far as anybody can say.
 pub(super) fn is_whole(console: &mut Console) -> bool {
     if access(END, Access::EXISTS).is_ok() || access(MANIFEST, Access::EXISTS).is_err() {
         return true;

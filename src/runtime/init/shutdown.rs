@@ -62,7 +62,7 @@ pub(super) fn give_up(environment: Environment, fail: Fail, console: &mut Consol
     }
 }
 
-/// What a signal to PID 1 asks for; none for a signal that asks for nothing.
+/// What a signal to PID 1 asks for. `None` for a signal that asks for nothing.
 pub(super) fn requested_by(caught: SignalInfo) -> Option<ShutdownKind> {
     match InitSignal::of(caught.signal)? {
         // Ctrl-Alt-Del, once the kernel was told to send it here.

@@ -39,7 +39,7 @@ impl Requests<'_> {
         }
     }
 
-    /// The same of the workload in a slot.
+    /// Returns the same of the workload in a slot.
     pub(super) fn outcome_of(&self, slot: usize, ask: WorkloadRequest) -> Option<Response> {
         self.cx.config.get().index_of(slot).and_then(|index| self.outcome(index, ask))
     }

@@ -110,7 +110,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// What it has said since; none for nothing.
+    /// What it has said since. `None` for nothing.
     pub(super) fn recv(&self) -> Option<ClientEvent> {
         let mut bytes = [0; LEASE_BYTES];
         let length = match recv(&self.socket, &mut bytes[..], RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
@@ -316,7 +316,7 @@ impl State<'_> {
     }
 }
 
-/// The host's name, for the server's lists; none while the kernel has `(none)`, and for one that every host has.
+/// Returns the host's name, for the server's lists. `None` while the kernel has `(none)`, and for one that every host has.
 fn host_name() -> HostName {
     let names = rustix::system::uname();
     let name = names.nodename().to_str().unwrap_or_default();

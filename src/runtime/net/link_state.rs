@@ -83,7 +83,7 @@ pub(crate) struct HostLinks {
     pub(super) environment: Environment,
     /// An empty folder.
     pub(super) empty: &'static str,
-    /// Where the kernel tells of links; none where there is nothing to follow.
+    /// Where the kernel tells of links. `None` if there is nothing to follow.
     pub(super) socket: Option<OwnedFd>,
     pub(super) known: [LinkState; limits::HOST_LINKS],
     /// When links without a carrier, or without a lease, are told of.

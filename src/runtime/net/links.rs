@@ -164,7 +164,7 @@ impl HostLinks {
         self.known.get(place)?.client.as_ref().map(|client| client.socket.as_fd())
     }
 
-    /// Reads what the client of a link says; gives whether there may be more.
+    /// Reads what the client of a link says. Returns whether there may be more.
     pub(crate) fn read_client(&mut self, config: &Config<'_>, place: usize, console: &mut Console) -> bool {
         let Some(link) = config.system.network.links.get(place) else { return false };
         for _ in 0..LEASES {
@@ -324,7 +324,7 @@ const fn helper_of(link: &HostLink<'_>) -> &'static str {
     if link.has_dhcp { "DHCP client" } else { "helper process" }
 }
 
-/// A socket that hears of links (RTNLGRP_LINK), and of IPv6 addresses and routes (RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE)
+/// Returns a socket that hears of links (RTNLGRP_LINK), and of IPv6 addresses and routes (RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE)
 /// if there are routers to be heard.
 fn follow(has_routers: bool) -> Result<OwnedFd, Errno> {
     const LINKS: u32 = 1;

@@ -30,12 +30,12 @@ use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, So
 /// for whoever has read with more room before (netlink_dump in net/netlink/af_netlink.c).
 const ANSWER_BYTES: usize = 8192;
 
-/// A route netlink socket of this process's network namespace (rtnetlink(7)).
+/// Returns a route netlink socket of this process's network namespace (rtnetlink(7)).
 pub(crate) fn route_socket() -> Result<OwnedFd, Errno> {
     netlink(None)
 }
 
-/// A netfilter netlink socket of this process's network namespace.
+/// Returns a netfilter netlink socket of this process's network namespace.
 pub(crate) fn filter_socket() -> Result<OwnedFd, Errno> {
     netlink(Some(NETFILTER))
 }
@@ -118,7 +118,7 @@ pub(crate) fn each_link(socket: &OwnedFd, tell: &mut dyn FnMut(&LinkEntry<'_>)) 
     })
 }
 
-/// The index of the link with this name (netdevice(7)).
+/// Returns the index of the link with this name (netdevice(7)).
 ///
 /// # Errors
 /// ENODEV where there is none.

@@ -85,7 +85,7 @@ pub(crate) fn connect(
     Err(Errno::BUSY)
 }
 
-/// The index of what a link leads to. A bridge is there by now; a link of the board may still be on its way.
+/// Returns the index of what a link leads to. A bridge is there by now; a link of the board may still be on its way.
 fn parent_index(socket: &OwnedFd, link: &WorkloadLink<'_>) -> Result<u32, Errno> {
     for _ in 0..PARENT_TRIES {
         match (index_of(socket, link.attachment.name()), link.attachment) {

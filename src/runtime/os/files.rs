@@ -24,13 +24,13 @@ pub(crate) fn read_file(path: &str, buffer: &mut [u8]) -> Result<usize, Errno> {
     Ok(length)
 }
 
-/// A path below /sys or /dev; what is longer than those are is cut, and leads nowhere.
+/// Returns a path below /sys or /dev; what is longer than those are is cut, and leads nowhere.
 #[inline(never)]
 pub(crate) fn sys_path(arguments: core::fmt::Arguments<'_>) -> heapless::String<512> {
     hilum::fixed_string::text(arguments)
 }
 
-/// The text of a short file, without its newline; empty where there is none.
+/// Returns the text of a short file, without its newline; empty where there is none.
 pub(crate) fn read_text<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
     let length = read_file(path, buffer).unwrap_or(0);
     core::str::from_utf8(&buffer[..length]).unwrap_or_default().trim_end_matches('\n')

@@ -31,12 +31,12 @@ pub(crate) struct Role {
 }
 
 impl Role {
-    /// A helper that PID 1 cannot do without, with the console as its output.
+    /// Returns a helper that PID 1 cannot do without, with the console as its output.
     pub(crate) const fn new(name: &'static CStr) -> Self {
         Self { name, namespaces: 0, nice: 0, is_killable: false, is_detached: false }
     }
 
-    /// A helper that outlives the moment: one like any other process.
+    /// Returns a helper that outlives the moment: one like any other process.
     pub(crate) const fn lasting(name: &'static CStr) -> Self {
         Self { is_killable: true, is_detached: true, ..Self::new(name) }
     }

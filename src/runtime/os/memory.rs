@@ -17,7 +17,7 @@ pub(crate) struct Memory {
     pub(crate) anonymous_kb: u32,
 }
 
-/// This process's memory; none where /proc does not tell.
+/// This process's memory. `None` if /proc does not tell.
 ///
 /// smaps_rollup counts pages. The VmRSS and RssAnon of /proc/self/status, which mean the same, lag behind by up to 64
 /// pages on kernels before 6.2, which is more than this process has; they serve where the other is not compiled in.

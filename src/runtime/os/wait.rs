@@ -26,7 +26,7 @@ pub(crate) fn await_exit(pid: Pid, limit_ms: u64, step_ms: u64) {
     }
 }
 
-/// Waits for a descriptor, for at most `count` milliseconds; gives whether it became what is waited for.
+/// Waits for a descriptor, for at most `count` milliseconds. Returns whether it became what is waited for.
 ///
 /// # Errors
 /// EINTR where a signal came first.

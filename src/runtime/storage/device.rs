@@ -85,7 +85,7 @@ impl Arrivals {
         }
     }
 
-    /// Reads what waits; gives whether any of it is about a block device. A message that was lost counts as one.
+    /// Reads what waits. Returns whether any of it is about a block device. A message that was lost counts as one.
     fn has_block_device(&self) -> bool {
         let mut found = false;
         loop {

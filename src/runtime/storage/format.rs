@@ -15,7 +15,7 @@ pub(super) const REPAIR: &str = "/sbin/e2fsck";
 /// Where the builder puts blueprints, by the folders that they are mounted on.
 const BLUEPRINTS: &str = "/lib/filesystems";
 
-/// Becomes the program that repairs; gives its status where it could not.
+/// Becomes the program that repairs. Returns its status where it could not.
 ///
 /// # Errors
 /// ENOENT where the image has none.

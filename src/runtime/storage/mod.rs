@@ -125,7 +125,7 @@ impl Pass<'_> {
         u64::MAX
     }
 
-    /// The device of a line is not there. Returns until when it is waited for.
+    /// Returns the device of a line is not there. Returns until when it is waited for.
     fn missing(&mut self, mount: &SystemMount<'_>, bit: u8, is_memory: bool, console: &mut Console) -> u64 {
         let until = self.began + u64::from(mount.wait_ms);
         if self.waits && until > monotonic_ms() {
@@ -259,7 +259,7 @@ fn flags(mount: &SystemMount<'_>, is_read_only: bool) -> MountFlags {
     flags
 }
 
-/// Mounts what is on a device; gives whether it is mounted now.
+/// Mounts what is on a device. Returns whether it is mounted now.
 fn mount_device(mount: &SystemMount<'_>, device: &Name, console: &mut Console) -> bool {
     let target = mount.target;
     let (mut has_repaired, mut is_new) = (false, false);
@@ -332,7 +332,7 @@ fn repair(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut 
     }
 }
 
-/// Makes a new filesystem on a device; gives whether it is there.
+/// Makes a new filesystem on a device. Returns whether it is there.
 fn reformat(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut Console) -> bool {
     print_disk(console, mount, device, format_args!("{reason}; reformatting it as {}", mount.kind));
     console.flush_blocking();
@@ -356,7 +356,7 @@ fn attach(mount: &SystemMount<'_>, device: &Name, is_read_only: bool) -> Result<
         .map(|()| 0)
 }
 
-/// What the kernel's answer says of a filesystem; none where it is about something else, such as a read that failed.
+/// What the kernel's answer says of a filesystem. `None` if it is about something else, such as a read that failed.
 fn refusal(errno: Errno) -> Option<Refusal> {
     match errno {
         Errno::UCLEAN | Errno::BADMSG => Some(Refusal::Damage),

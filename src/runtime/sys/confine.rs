@@ -37,7 +37,7 @@ pub fn filter_system_calls(program: &[[u8; 8]]) -> Result<(), Errno> {
     unsafe { call(__NR_seccomp, [SET_MODE_FILTER, 0, address as usize, 0, 0, 0]) }.map(|_| ())
 }
 
-/// The version of Landlock's interface; 0 where the kernel has none, or has it turned off.
+/// Returns the version of Landlock's interface; 0 where the kernel has none, or has it turned off.
 pub fn landlock_abi() -> u32 {
     let flags = LANDLOCK_CREATE_RULESET_VERSION as usize;
     // SAFETY: with this flag the kernel reads no memory and only gives a number.
@@ -49,7 +49,7 @@ pub fn landlock_abi() -> u32 {
 pub struct LandlockRules(OwnedFd);
 
 impl LandlockRules {
-    /// A ruleset that refuses what of `files`, `tcp` and `scoped` no rule allows. A kernel of an older interface reads
+    /// Returns a ruleset that refuses what of `files`, `tcp` and `scoped` no rule allows. A kernel of an older interface reads
     /// only the part that it knows, so the rest has to be 0 there.
     ///
     /// # Errors

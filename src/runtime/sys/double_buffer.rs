@@ -18,7 +18,7 @@ pub trait Covariant {
     /// Empties a value; what it borrowed is gone.
     fn clear(value: &mut Self::Of<'_>);
 
-    /// The same value for a shorter time. For a type that is covariant, the value itself is all there is to write, and
+    /// Returns the same value for a shorter time. For a type that is covariant, the value itself is all there is to write, and
     /// no other type can be used here.
     fn shorten<'short, 'long: 'short>(value: &'short Self::Of<'long>) -> &'short Self::Of<'short>;
 }
@@ -70,7 +70,7 @@ impl<F: Covariant, const BYTES: usize> DoubleBuffer<F, BYTES> {
     /// them.
     ///
     /// # Errors
-    /// Those of `read` and `parse`; none where both places are read.
+    /// Those of `read` and `parse`. `None` if both places are read.
     pub fn fill<E>(
         &'static self,
         read: impl FnOnce(&mut [u8; BYTES]) -> Result<usize, E>,
@@ -112,7 +112,7 @@ pub struct ReadGuard<F: Covariant + 'static, const BYTES: usize> {
 }
 
 impl<F: Covariant, const BYTES: usize> ReadGuard<F, BYTES> {
-    /// The value.
+    /// Returns the value.
     pub fn get(&self) -> &F::Of<'_> {
         let value = self.place.value.get();
         // SAFETY: while this lease exists nobody writes the place, and the reference ends with the borrow of the lease.

@@ -51,7 +51,7 @@ impl Arguments {
     }
 }
 
-/// The C string that entry `index` of a vector on the initial stack points to; none for its closing null.
+/// Returns the C string that entry `index` of a vector on the initial stack points to. `None` for its closing null.
 fn string(first: *const *const c_char, index: usize) -> Option<&'static CStr> {
     let entry = first.wrapping_add(index);
     // SAFETY: callers count within argc, or stop at the null that ends envp, so the entry lies on the initial stack.

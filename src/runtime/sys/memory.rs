@@ -20,13 +20,13 @@ unsafe extern "C" {
     static code_end: u8;
 }
 
-/// The addresses of the program's code.
+/// Returns the addresses of the program's code.
 #[cfg(panic = "abort")]
 pub(crate) fn code() -> core::ops::Range<usize> {
     &raw const code_start as usize..&raw const code_end as usize
 }
 
-/// A program that unwinds, a test on the host, has another layout.
+/// Returns a program that unwinds, a test on the host, has another layout.
 #[cfg(not(panic = "abort"))]
 pub(crate) fn code() -> core::ops::Range<usize> {
     0..0

@@ -35,7 +35,7 @@ fn set_attributes(mount: BorrowedFd<'_>, set: u64, userns_fd: u64) -> Result<(),
     unsafe { call(__NR_mount_setattr, arguments) }.map(|_| ())
 }
 
-/// The number of a loop device that is free now, from an open /dev/loop-control. Somebody else may take it first.
+/// Returns the number of a loop device that is free now, from an open /dev/loop-control. Somebody else may take it first.
 ///
 /// # Errors
 /// The kernel's.

@@ -18,7 +18,7 @@ impl SignalSet {
     /// Every signal, the real-time ones included; the kernel leaves SIGKILL and SIGSTOP out by itself.
     pub const ALL: Self = Self(u64::MAX);
 
-    /// The signal with this number alone, which is from 1 to 64.
+    /// Returns the signal with this number alone, which is from 1 to 64.
     pub const fn of(number: u32) -> Self {
         Self(1 << (number - 1))
     }
@@ -80,13 +80,13 @@ impl SignalFd {
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
     }
 
-    /// The descriptor, to wait on.
+    /// Returns the descriptor, to wait on.
     pub fn fd(&self) -> BorrowedFd<'_> {
         use rustix::fd::AsFd;
         self.0.as_fd()
     }
 
-    /// The next pending signal; none when there is none.
+    /// Returns the next pending signal; `None` if there is none.
     pub fn next(&self) -> Option<SignalInfo> {
         let mut record = [0_u8; 128];
         let number = linux_raw_sys::general::__NR_read;
@@ -116,7 +116,7 @@ pub enum InitSignal {
 }
 
 impl InitSignal {
-    /// The signal with this number; none for every other one.
+    /// Returns the signal with this number. `None` for every other one.
     pub fn of(number: u32) -> Option<Self> {
         match number {
             SIGCHLD => Some(Self::Child),

@@ -6,7 +6,7 @@ use linux_raw_sys::net::{SO_PEERCRED, SOL_SOCKET};
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
-/// The user on the other side of a connected path socket (SO_PEERCRED of unix(7)). rustix's own call cannot be used: it
+/// Returns the user on the other side of a connected path socket (SO_PEERCRED of unix(7)). rustix's own call cannot be used: it
 /// has no pid for a peer outside of this PID namespace.
 ///
 /// # Errors

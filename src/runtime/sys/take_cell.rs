@@ -19,12 +19,12 @@ pub struct TakeCell<T> {
 unsafe impl<T: Send> Sync for TakeCell<T> {}
 
 impl<T> TakeCell<T> {
-    /// A table with its first contents; all-zero contents cost no bytes in the file.
+    /// Returns a table with its first contents; all-zero contents cost no bytes in the file.
     pub const fn new(value: T) -> Self {
         Self { taken: AtomicBool::new(false), value: UnsafeCell::new(value) }
     }
 
-    /// The table, writable for ever. None at the second call.
+    /// Returns the table, writable for ever. None at the second call.
     #[expect(clippy::mut_from_ref, reason = "the swap makes sure that this happens once")]
     pub fn take(&'static self) -> Option<&'static mut T> {
         if self.taken.swap(true, Ordering::AcqRel) {

@@ -5,7 +5,7 @@ use linux_raw_sys::general::__NR_ioctl;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
 
-/// Sets a watchdog's timeout in seconds; gives the one that its driver took (WDIOC_SETTIMEOUT of
+/// Sets a watchdog's timeout in seconds. Returns the one that its driver took (WDIOC_SETTIMEOUT of
 /// Documentation/watchdog/watchdog-api.rst).
 ///
 /// # Errors

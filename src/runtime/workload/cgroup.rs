@@ -26,9 +26,9 @@ const OWN_MEMORY: &[u8] = b"1048576";
 
 /// The workloads' groups.
 pub(crate) struct Cgroups {
-    /// The folder that holds them; none where there are no groups.
+    /// The folder that holds them. `None` if there are no groups.
     folder: Option<OwnedFd>,
-    /// The program that decides about the usual devices; none until it was needed.
+    /// The program that decides about the usual devices. `None` until it was needed.
     usual_devices: Option<OwnedFd>,
 }
 
@@ -52,7 +52,7 @@ impl CgroupState {
 
 /// A workload that ran out of memory.
 pub(crate) struct OutOfMemory {
-    /// The most that it had, in bytes; none before kernel 5.19.
+    /// The most that it had, in bytes. `None` before kernel 5.19.
     pub(crate) peak: Option<u64>,
     /// What it may have.
     pub(crate) limit: u64,
@@ -96,7 +96,7 @@ impl Cgroups {
         write(own.as_fd(), "cgroup.procs", b"0")
     }
 
-    /// The group of a workload, made where it is not there: the last run's may still be on its way out, and then it
+    /// Returns the group of a workload, made where it is not there: the last run's may still be on its way out, and then it
     /// is used again.
     pub(crate) fn open(&self, workload: &Workload<'_>, state: &mut CgroupState) -> Result<Option<OwnedFd>, Errno> {
         let Some(folder) = &self.folder else { return Ok(None) };
@@ -168,7 +168,7 @@ impl Cgroups {
         self.folder.as_ref().map(AsFd::as_fd)
     }
 
-    /// The group of a workload that runs; none where there are no groups.
+    /// Returns the group of a workload that runs. `None` if there are no groups.
     pub(crate) fn of(&self, workload: &Workload<'_>) -> Result<Option<OwnedFd>, Errno> {
         self.folder.as_ref().map(|folder| openat(folder.as_fd(), Path(workload.name), GROUP, Mode::empty())).transpose()
     }
@@ -192,7 +192,7 @@ impl Cgroups {
         write(existing(folder, workload.name)?.as_fd(), "cgroup.kill", b"1")
     }
 
-    /// Whether a process is left in the group of a workload (cgroup.events); none where nobody counts.
+    /// Whether a process is left in the group of a workload (cgroup.events). `None` if nobody counts.
     pub(crate) fn is_populated(&self, workload: &Workload<'_>) -> Option<bool> {
         let group = existing(self.folder.as_ref()?, workload.name).ok()?;
         let mut text = [0; 64];

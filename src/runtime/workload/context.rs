@@ -73,7 +73,7 @@ pub(crate) struct LaunchContext {
     pub(crate) template: &'static str,
     /// The kernel's version of Landlock; 0 where it has none.
     pub(crate) landlock_abi: u32,
-    /// It ends when modules, bridges and rules are there; none when that is so.
+    /// It ends when modules, bridges and rules are there. `None` if that is so.
     pub(crate) ready: Option<OwnedFd>,
     /// Whether the board's disks are this process's to mount.
     pub(crate) has_disks: bool,

@@ -23,7 +23,7 @@ pub(crate) type FdList = Vec<OwnedFd, MAX_FDS>;
 /// Bytes of a control message with that many descriptors (cmsg(3)).
 const CMSG_SPACE: usize = rustix::cmsg_space!(ScmRights(MAX_FDS));
 
-/// The two ends: PID 1's and the new process's.
+/// Returns the two ends: PID 1's and the new process's.
 pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
 }
@@ -45,7 +45,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, message: &[u8], opened: &FdList) -> R
     sendmsg(socket, &[IoSlice::new(message)], &mut control, SendFlags::NOSIGNAL).map(|_| ())
 }
 
-/// Waits for the message, unless the socket does not wait; none if the other side ended without one.
+/// Waits for the message, unless the socket does not wait. `None` if the other side ended without one.
 pub(crate) fn receive_fds(socket: BorrowedFd<'_>) -> Result<Option<FdList>, Errno> {
     let mut space = [MaybeUninit::uninit(); CMSG_SPACE];
     let mut control = RecvAncillaryBuffer::new(&mut space);

@@ -37,7 +37,7 @@ pub(crate) fn attach_root(root: &OwnedFd, is_writable: bool) -> Result<(), Errno
     restrict(root.as_fd(), attributes)
 }
 
-/// Makes a filesystem; gives its mount, which is not attached.
+/// Makes a filesystem. Returns its mount, which is not attached.
 pub(crate) fn make(wanted: &plan::Mount) -> Result<OwnedFd, Errno> {
     let kind = fsopen(wanted.filesystem.name(), FsOpenFlags::FSOPEN_CLOEXEC)?;
     for (name, value) in wanted.options {
@@ -139,7 +139,7 @@ fn copy_folders(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
     Ok(())
 }
 
-/// The path of an open descriptor in the board's /proc.
+/// Returns the path of an open descriptor in the board's /proc.
 fn own_path(descriptor: BorrowedFd<'_>) -> String<32> {
     // Ten digits fit.
     text(format_args!("/proc/self/fd/{}", descriptor.as_raw_fd()))
@@ -239,14 +239,14 @@ impl Empty {
     }
 }
 
-/// The path without its first part, which is where the filesystem is attached.
+/// Returns the path without its first part, which is where the filesystem is attached.
 fn inside(path: &CStr) -> &CStr {
     let bytes = path.to_bytes_with_nul();
     let start = bytes.iter().position(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     CStr::from_bytes_with_nul(&bytes[start..]).unwrap_or_default()
 }
 
-/// The filesystem that a path below the root belongs to, where it is one that is covered in parts.
+/// Returns the filesystem that a path below the root belongs to, where it is one that is covered in parts.
 pub(crate) fn covered(path: &CStr) -> FileSystem {
     if path.to_bytes().starts_with(b"sys/") { FileSystem::Sysfs } else { FileSystem::Proc }
 }

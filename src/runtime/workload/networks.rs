@@ -22,7 +22,7 @@ pub(crate) struct Networks {
     pub(crate) rules: Rules,
 }
 
-/// The way back to PID 1's own namespace; none where it was not left.
+/// The way back to PID 1's own namespace. `None` if it was not left.
 #[must_use]
 pub(crate) struct Away(Option<OwnedFd>);
 

@@ -36,7 +36,7 @@ pub(crate) const fn place(environment: Environment) -> &'static str {
     }
 }
 
-/// An empty folder that nobody can write to.
+/// Returns an empty folder that nobody can write to.
 pub(crate) const fn empty_folder(environment: Environment) -> &'static str {
     match environment {
         Environment::Machine => "/run/hilum/mask/folder",
@@ -74,7 +74,7 @@ pub(crate) fn prepare(environment: Environment) -> Result<(), Errno> {
     move_mount(mount.as_fd(), c"", CWD, Path(place), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-/// A /dev with the usual nodes and those of `devices`, which belong to `user`; not attached anywhere.
+/// Returns a /dev with the usual nodes and those of `devices`, which belong to `user`; not attached anywhere.
 pub(crate) fn with_devices(devices: &[Device<'_>], nodes: &Nodes, user: User) -> Result<OwnedFd, Errno> {
     let (filesystem, mount) = new_filesystem()?;
     fill(mount.as_fd())?;
@@ -102,7 +102,7 @@ pub(crate) fn with_devices(devices: &[Device<'_>], nodes: &Nodes, user: User) ->
     Ok(mount)
 }
 
-/// A filesystem in memory, and its mount. It has no limit of its size: nobody writes to it before it is sealed.
+/// Returns a filesystem in memory, and its mount. It has no limit of its size: nobody writes to it before it is sealed.
 fn new_filesystem() -> Result<(OwnedFd, OwnedFd), Errno> {
     let filesystem = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&filesystem, c"mode", c"0755")?;

@@ -32,7 +32,7 @@ const HOSTILE: [&str; 22] = [
 /// Keys that none of these images asks for.
 const INJECTED: [&str; 4] = ["privileged", "share", "seccomp", "mount"];
 
-/// The image in a folder of its own, with a passwd that has hostile lines as well.
+/// Returns the image in a folder of its own, with a passwd that has hostile lines as well.
 fn image(running: Value) -> Container {
     let folder = tempfile::tempdir().expect("a folder");
     let passwd = "root:x:0:0::/:\nweb:x:33:34::/:\nodd:x:0\u{1b}\rprivileged:0::/:\nwide:x:0 0:0::/:\n";
@@ -67,7 +67,7 @@ fn words(lines: &str) -> Vec<Vec<String>> {
     lines
 }
 
-/// The words of a line as the language says, written down once more.
+/// Returns the words of a line as the language says, written down once more.
 fn split(line: &str) -> Vec<String> {
     let (mut words, mut rest) = (Vec::new(), line);
     while !rest.is_empty() {

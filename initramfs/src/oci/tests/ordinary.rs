@@ -3,7 +3,7 @@
 use super::*;
 use hilum::config::{self, Config};
 
-/// The lines of an image with these settings, which `hilum check` takes.
+/// Returns the lines of an image with these settings, which `hilum check` takes.
 fn lines(running: &Value) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let passwd = "root:x:0:0::/:\nweb:x:33:34::/:\ncaddy:x:101:101::/:\n";

@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-/// The files of every release.
+/// Returns the files of every release.
 fn files() -> Vec<PathBuf> {
     let folder = project().join("qemu/tests/it/docs/corpus");
     let releases = std::fs::read_dir(folder).expect("the corpus").map(|entry| entry.expect("an entry").path());

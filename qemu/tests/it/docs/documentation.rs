@@ -14,13 +14,13 @@ pub(super) fn read(path: &str) -> String {
     std::fs::read_to_string(project().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The part of a page from a heading to the next one of the same level.
+/// Returns the part of a page from a heading to the next one of the same level.
 fn part<'a>(page: &'a str, heading: &str) -> &'a str {
     let (_, rest) = page.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no heading {heading}"));
     rest.split("\n## ").next().unwrap_or_default()
 }
 
-/// The code in the first column of a table's rows, behind a head whose first column is `head`.
+/// Returns the code in the first column of a table's rows, behind a head whose first column is `head`.
 fn first_column(text: &str, head: &str) -> Vec<String> {
     let (mut is_inside, mut found) = (false, Vec::new());
     for line in text.lines() {
@@ -93,7 +93,7 @@ pub(super) fn faults_of_manual(page: &str) -> Vec<String> {
     own.map(str::to_owned).collect()
 }
 
-/// A manual page as a terminal shows it, without fonts.
+/// Returns a manual page as a terminal shows it, without fonts.
 pub(super) fn shown_manual(page: &str) -> String {
     let mut plain = String::new();
     // Bold letters are struck twice.
@@ -217,7 +217,7 @@ fn worked_example_is_where_the_guide_says() {
     );
 }
 
-/// The pages that people read, with their folder.
+/// Returns the pages that people read, with their folder.
 fn pages() -> Vec<(String, String)> {
     let mut names: Vec<String> =
         ["README.md", "CONTRIBUTING.md", "ARCHITECTURE.md", "SECURITY.md", "CHANGELOG.md"].map(str::to_owned).into();
@@ -230,7 +230,7 @@ fn pages() -> Vec<(String, String)> {
     names.into_iter().map(|name| (read(&name), name)).map(|(text, name)| (name, text)).collect()
 }
 
-/// The links of a page: what stands in brackets, where it leads, and the title behind it.
+/// Returns the links of a page: what stands in brackets, where it leads, and the title behind it.
 fn links(text: &str) -> Vec<(&str, &str, &str)> {
     let mut links = Vec::new();
     for (at, _) in text.match_indices("](") {
@@ -243,7 +243,7 @@ fn links(text: &str) -> Vec<(&str, &str, &str)> {
     links
 }
 
-/// The anchor that a heading gets on the usual pages: lower case, blanks as hyphens, other signs left out.
+/// Returns the anchor that a heading gets on the usual pages: lower case, blanks as hyphens, other signs left out.
 fn anchor(heading: &str) -> String {
     let letters = heading.trim_start_matches('#').trim().to_lowercase();
     letters

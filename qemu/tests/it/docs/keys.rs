@@ -19,7 +19,7 @@ struct Entry {
     meaning: String,
 }
 
-/// The section and the name in the heading of a key.
+/// Returns the section and the name in the heading of a key.
 pub(super) fn key(heading: &str) -> Option<(Section, &str)> {
     let (section, name) = heading.split_once(' ')?;
     [(Section::System, "[system]"), (Section::Workload, "[workload]")]
@@ -113,7 +113,7 @@ root /images/web
 exec /bin/web
 ";
 
-/// A configuration with a line at its end, in place of one with the same key that may stand once.
+/// Returns a configuration with a line at its end, in place of one with the same key that may stand once.
 fn with(section: Section, line: &str) -> String {
     let name = line.split(' ').next().unwrap_or_default();
     let twice = |one: &str| {

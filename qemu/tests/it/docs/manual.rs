@@ -14,7 +14,7 @@ fn escaped(text: &str) -> String {
     text.replace('\\', "\\e").replace('-', "\\-").replace('^', "\\(ha").replace('~', "\\(ti")
 }
 
-/// A line with its fonts: bold for what is written as it is, italic for what stands for a value.
+/// Returns a line with its fonts: bold for what is written as it is, italic for what stands for a value.
 fn fonts(inlines: &[Inline], has_values: bool) -> String {
     let italic = |word: &str| {
         let is_value = word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase());
@@ -86,7 +86,7 @@ fn table(page: &mut String, rows: &[Vec<Vec<Inline>>], is_in_key: bool) {
     page.push_str(".TE\n");
 }
 
-/// The whole manual page of this date.
+/// Returns the whole manual page of this date.
 fn made(date: &str) -> String {
     let mut page = format!(
         "'\\\" t\n.\\\" Made of docs/config.md: HILUM_UPDATE=1 cargo test -p hilum-qemu docs::manual\n\
@@ -141,7 +141,7 @@ fn made(date: &str) -> String {
     page
 }
 
-/// The date in the head of the page that is there.
+/// Returns the date in the head of the page that is there.
 fn date_of(page: &str) -> Option<&str> {
     page.lines().find_map(|line| line.strip_prefix(".TH HILUM.CONF 5 "))?.split(' ').next()
 }

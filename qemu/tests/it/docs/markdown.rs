@@ -28,7 +28,7 @@ pub(super) enum Block {
     Table(Vec<Vec<Vec<Inline>>>),
 }
 
-/// The words of some inlines, without marks.
+/// Returns the words of some inlines, without marks.
 pub(super) fn plain(inlines: &[Inline]) -> String {
     let words = inlines.iter().map(|inline| match inline {
         Inline::Text(text) | Inline::Code(text) => text.as_str(),
@@ -44,7 +44,7 @@ pub(super) fn codes(inlines: &[Inline]) -> Vec<&str> {
     found.map(|inline| if let Inline::Code(text) = inline { text.as_str() } else { "" }).collect()
 }
 
-/// The blocks of a page.
+/// Returns the blocks of a page.
 pub(super) fn blocks(page: &str) -> Vec<Block> {
     let (mut blocks, mut line, mut rows) = (Vec::new(), Vec::new(), Vec::<Vec<Vec<Inline>>>::new());
     let mut is_item = false;

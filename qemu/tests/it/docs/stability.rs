@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// The fields of an object and their types, by the table of docs/stability.md behind this line.
+/// Returns the fields of an object and their types, by the table of docs/stability.md behind this line.
 fn fields_in_page(page: &str, before: &str) -> Vec<(String, String)> {
     let (_, rest) = page.split_once(before).expect(before);
     let table = rest.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
@@ -14,7 +14,7 @@ fn fields_in_page(page: &str, before: &str) -> Vec<(String, String)> {
     cells.map(|cells| (cells[1].clone(), cells[2].clone())).collect()
 }
 
-/// The tables of the page: of the whole object, and of one for a workload.
+/// Returns the tables of the page: of the whole object, and of one for a workload.
 fn tables() -> [Vec<(String, String)>; 2] {
     let page = include_str!("../../../../docs/stability.md");
     let tables = ["## status --json", "An object for a workload:"].map(|before| fields_in_page(page, before));
@@ -22,7 +22,7 @@ fn tables() -> [Vec<(String, String)>; 2] {
     tables
 }
 
-/// A configuration with a workload that runs and one that ended by a status.
+/// Returns a configuration with a workload that runs and one that ended by a status.
 fn two_workloads() -> String {
     let ended = "[workload b]\nroot ROOT\nexec /bin/probe exit 7\nrestart never\n";
     STAY.replace("[workload a]", &format!("[system]\ncontrol SOCKET\n{ended}[workload a]"))

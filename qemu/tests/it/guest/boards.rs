@@ -205,7 +205,7 @@ fn card_of_a_raspberry_pi_4_has_what_its_firmware_looks_for() {
     assert!(tool("sfdisk", &["--list", &card]).contains("W95 FAT32 (LBA)"));
 }
 
-/// An image with so many bytes of which nobody knows anything, after everything that matters.
+/// Returns an image with so many bytes of which nobody knows anything, after everything that matters.
 fn large(arch: Architecture, mebibytes: usize) -> hilum_initramfs::Image {
     let mut image =
         image(arch, "hilum 1\n[system]\nidle poweroff\n[workload a]\nroot /images/probe\nexec /bin/probe exit 0\n");

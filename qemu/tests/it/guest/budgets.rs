@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// A file of qemu/budget: a name and a number on each line.
+/// Returns a file of qemu/budget: a name and a number on each line.
 fn budget(file: &str) -> BTreeMap<String, u64> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("budget").join(file);
     let text = std::fs::read_to_string(&path).expect("a budget");

@@ -34,7 +34,7 @@ fn file(disk: &Path) -> String {
     disk.display().to_string()
 }
 
-/// A disk of which QEMU cannot read one sector (docs/devel/blkdebug.rst of QEMU).
+/// Returns a disk of which QEMU cannot read one sector (docs/devel/blkdebug.rst of QEMU).
 fn unreadable(disk: &Path, sector: u32) -> String {
     let config = disk.with_extension("blkdebug");
     let text = format!("[inject-error]\nevent = \"read_aio\"\nerrno = \"5\"\nsector = \"{sector}\"\n");

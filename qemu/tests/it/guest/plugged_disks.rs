@@ -21,7 +21,7 @@ fn expect(booted: &Booted, text: &str) {
     booted.vm.console.expect(text, BOOT).unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// A disk with a file that says which one it is.
+/// Returns a disk with a file that says which one it is.
 fn disk(scratch: &Path, label: &str, word: &str) -> PathBuf {
     let (disk, name) = (ext4(&scratch.join(word), label), scratch.join("name"));
     std::fs::write(&name, word).expect("a file");

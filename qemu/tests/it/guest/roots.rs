@@ -22,7 +22,7 @@ fn section(name: &str, root: &str, exec: &str, lines: &str) -> String {
     format!("[workload {name}]\nroot {root}\nexec {exec}\nrestart never\n{lines}\n")
 }
 
-/// An image file of a filesystem with the probe and the empty folders, all owned by user 0.
+/// Returns an image file of a filesystem with the probe and the empty folders, all owned by user 0.
 fn packed(arch: Architecture, kind: &str) -> Vec<u8> {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let root = scratch.path().join("root");
@@ -43,7 +43,7 @@ fn packed(arch: Architecture, kind: &str) -> Vec<u8> {
     std::fs::read(output).expect("the image")
 }
 
-/// An image with modules, whose configuration loads them, and the sections.
+/// Returns an image with modules, whose configuration loads them, and the sections.
 fn board(arch: Architecture, names: &[&str], sections: &[String]) -> Image {
     let mut with_modules = image(arch, "");
     let loads = modules(arch, USUAL, &mut with_modules, names);

@@ -10,7 +10,7 @@ on_both!(machine_that_goes_down_leaves_daemons_behind_a_shell_their_grace);
 const DAEMON: &str = "#!/bin/sh\ntrap 'echo flushing; sleep 1; echo flushed; exit 0' TERM\necho up\n\
     while :; do sleep 0.05; done\n";
 
-/// A root filesystem with a shell, that daemon, and a script that starts it.
+/// Returns a root filesystem with a shell, that daemon, and a script that starts it.
 fn with_scripts(script: &str) -> Option<Host> {
     let host_root = Host::new()?;
     let shell = built(&format!("image/{}/busybox/bin/busybox", host().name()));

@@ -23,7 +23,7 @@ on_both!(
 
 const MODULES: &str = "module virtio_pci\nmodule virtio_blk\n";
 
-/// A board with these lines in [system] and these sections, and what they need.
+/// Returns a board with these lines in [system] and these sections, and what they need.
 pub(super) fn board(arch: Architecture, system: &str, sections: &str) -> Image {
     let config = format!("hilum 1\n[system]\nidle poweroff\n{MODULES}{system}\n{sections}");
     let mut image = image(arch, &config);
@@ -36,7 +36,7 @@ pub(super) fn section(name: &str, exec: &str, lines: &str) -> String {
     format!("[workload {name}]\nroot /images/probe\nexec /bin/probe {exec}\nrestart never\n{lines}\n")
 }
 
-/// An ext4 filesystem of 32 MiB with this name, in a file.
+/// Returns an ext4 filesystem of 32 MiB with this name, in a file.
 pub(super) fn ext4(file: &Path, label: &str) -> PathBuf {
     let bytes = 32 << 20;
     std::fs::File::create(file).and_then(|file| file.set_len(bytes)).expect("a file");

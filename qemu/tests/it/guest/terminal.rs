@@ -222,7 +222,7 @@ fn prompt_takes_commands_over_the_serial_line(arch: Architecture) {
     vm.wait(BOOT).expect("it powers off");
 }
 
-/// The pids of PID 1, and of its prompt.
+/// Returns the pids of PID 1, and of its prompt.
 fn init_and_prompt(host_root: &Host) -> (i32, i32) {
     let path = host_root.scratch.path().join("hilum.conf");
     let path = path.to_str().expect("UTF-8");

@@ -70,7 +70,7 @@ resolv
 restart never
 "#;
 
-/// A router advertisement as a frame: name servers fd55::53 and, of the link, fe80::53, and the domain corp.test (RFC 8106).
+/// Returns a router advertisement as a frame: name servers fd55::53 and, of the link, fe80::53, and the domain corp.test (RFC 8106).
 fn advertisement() -> Vec<u8> {
     let address = |text: &str| text.parse::<std::net::Ipv6Addr>().expect("an address").octets();
     let mut body = [&[134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0, 25, 5, 0, 0, 0, 0, 14, 16][..]].concat();

@@ -16,7 +16,7 @@ const MODULES: [&str; 8] = ["loop", "libcrc32c", "netfs", "erofs", "dm-mod", "dm
 const FILE_BYTES: usize = 2 << 20;
 const BLOCK: usize = 4096;
 
-/// An erofs image with the probe and a file that is not compressed; its bytes without a tree.
+/// Returns an erofs image with the probe and a file that is not compressed; its bytes without a tree.
 fn packed(arch: Architecture) -> Vec<u8> {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let root = scratch.path().join("root");
@@ -39,7 +39,7 @@ fn section(name: &str, digest: &str, words: &str, lines: &str) -> String {
     )
 }
 
-/// A board with these images.
+/// Returns a board with these images.
 fn board(arch: Architecture, system: &str, sections: &[String], images: Vec<(&str, Vec<u8>)>) -> Image {
     let mut board = image(arch, "");
     let loads = modules(arch, USUAL, &mut board, &MODULES);

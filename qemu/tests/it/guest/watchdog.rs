@@ -4,7 +4,7 @@ use crate::support::{BOOT, Booted, USUAL, boot_with, has_in_order, has_line, ima
 use hilum_qemu::Architecture;
 use std::path::Path;
 
-/// A board with these modules, these lines of `[system]`, and these sections.
+/// Returns a board with these modules, these lines of `[system]`, and these sections.
 fn board(arch: Architecture, release: &str, names: &[&str], system: &str, sections: &str, more: &[&str]) -> Booted {
     let mut made = image(arch, "");
     let loads = modules(arch, release, &mut made, names);

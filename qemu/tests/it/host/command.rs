@@ -6,7 +6,7 @@ use std::process::Command;
 
 const DEMO_AUDIT: &str = "workload \"web\": publish 8080:80/tcp: reachable from any network of the host\nworkload \"clock\": nothing beyond the default\n";
 
-/// The exit status of hilum with these words, and what it says on standard output and standard error.
+/// Returns the exit status of hilum with these words, and what it says on standard output and standard error.
 fn run(words: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(crate::support::hilum(host())).args(words).output().expect("hilum");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -54,7 +54,7 @@ fn dhcp_lease_is_taken_renewed_and_asked_for_again() {
     until("another client's question", || Peer::count(&log, "DHCPDISCOVER") > found);
 }
 
-/// The host's pid of the DHCP client, and its status: the one child of PID 1 that runs as nobody, once it is confined and
+/// Returns the host's pid of the DHCP client, and its status: the one child of PID 1 that runs as nobody, once it is confined and
 /// the one before it is gone.
 fn client(namespace: &Namespace) -> (u32, String) {
     let status = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -115,7 +115,7 @@ impl Liar {
         Self { socket, client: EthernetAddress([0; 6]), id: 0 }
     }
 
-    /// Waits for a question; gives its kind, and the address that it wants.
+    /// Waits for a question. Returns its kind, and the address that it wants.
     #[track_caller]
     fn hear(&mut self) -> (DhcpMessageType, Option<Ipv4Addr>) {
         let mut bytes = [0; 1500];
@@ -144,7 +144,7 @@ impl Liar {
         while self.hear() != (DhcpMessageType::Request, None) {}
     }
 
-    /// An answer as it should be.
+    /// Returns an answer as it should be.
     fn answer(&self, message_type: DhcpMessageType, address: Ipv4Addr) -> DhcpRepr<'static> {
         DhcpRepr {
             message_type,

@@ -13,7 +13,7 @@ fn routes(namespace: &Namespace) -> String {
     inside(namespace, &["ip", "-4", "route", "show", "dev", "eth0"])
 }
 
-/// A board that has a lease of dnsmasq with these words for it.
+/// Returns a board that has a lease of dnsmasq with these words for it.
 fn leased(host: &Host, config: &str, words: &[&str]) -> (Namespace, Peer) {
     let namespace = start(host, config);
     let mut peer = Peer::new(&namespace);

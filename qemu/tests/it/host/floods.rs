@@ -184,7 +184,7 @@ fn changes_of_links_hold_nobody_up() {
     during(step, || look_on(&host, &mut namespace, "nlmsg_seq=0, nlmsg_pid=0}"));
 }
 
-/// The descriptors of a process that match, as ones of this process (pidfd_getfd(2)).
+/// Returns the descriptors of a process that match, as ones of this process (pidfd_getfd(2)).
 fn stolen(pid: u32, is_it: impl Fn(&str) -> bool) -> Vec<OwnedFd> {
     let process = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
     let pidfd = rustix::process::pidfd_open(process, rustix::process::PidfdFlags::empty()).expect("it runs");

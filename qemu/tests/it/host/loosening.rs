@@ -5,7 +5,7 @@ use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// The namespaces that the probe told of, by name.
+/// Returns the namespaces that the probe told of, by name.
 fn namespaces(console: &str, name: &str) -> BTreeMap<String, String> {
     let lines = facts(console, name, "namespace");
     lines.iter().filter_map(|line| line.split_once(' ')).map(|(name, link)| (name.into(), link.into())).collect()

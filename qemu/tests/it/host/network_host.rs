@@ -244,7 +244,7 @@ fn cost_of_a_link_is_printed() {
 
 const RESTARTS: usize = 21;
 
-/// Restarts a workload; gives the microseconds that the board's own clock counted from its start to its program.
+/// Restarts a workload. Returns the microseconds that the board's own clock counted from its start to its program.
 fn restart(host: &crate::support::Host, name: &str) -> u64 {
     assert_eq!(host.ask(&["restart", name, "-w"]), (0, String::new()));
     let (_, timeline) = host.ask(&["timeline"]);

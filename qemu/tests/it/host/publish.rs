@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 const BOARD: &str = "hilum 1\n[system]\ncontrol SOCKET\nlink eth0 192.168.9.2/24 fd09::2/64\nbridge br0 10.77.0.1/24 fd77::1/64\n\
      masquerade br0 eth0\n";
 
-/// A workload at 10.77.0.`number` that waits, with more lines.
+/// Returns a workload at 10.77.0.`number` that waits, with more lines.
 fn workload(name: &str, number: u8, lines: &str) -> String {
     format!(
         "[workload {name}]\nroot ROOT\nexec /bin/probe on-term\n\
@@ -45,7 +45,7 @@ fn pid_at(namespace: &Namespace, address: &str) -> u32 {
     found.expect("it was found")
 }
 
-/// A socket of the process with this pid that does not wait.
+/// Returns a socket of the process with this pid that does not wait.
 fn datagrams(pid: u32, own: &'static str) -> UdpSocket {
     let socket = within(pid, move || UdpSocket::bind(own)).expect("a port");
     socket.set_nonblocking(true).expect("a socket");

@@ -249,7 +249,7 @@ fn at_stop_workloads_run_one_after_the_other_when_all_is_over() {
     );
 }
 
-/// A root filesystem that has busybox as well.
+/// Returns a root filesystem that has busybox as well.
 fn with_busybox() -> Option<Host> {
     let host_root = Host::new()?;
     let busybox = crate::support::built(&format!("image/{}/busybox/bin/busybox", crate::support::host().name()));

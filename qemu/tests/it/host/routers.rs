@@ -7,7 +7,7 @@ use hilum_qemu::Namespace;
 const CONFIG: &str =
     "hilum 1\n[system]\ncontrol SOCKET\nlink eth0 slaac\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
 
-/// A board on a wire whose other end has an address of IPv6.
+/// Returns a board on a wire whose other end has an address of IPv6.
 fn board(host: &Host, config: &str) -> (Namespace, Peer) {
     let namespace = start(host, config);
     namespace.console.expect("workload \"a\": started", SOON).expect("it starts");

@@ -24,7 +24,7 @@ fn says(host: &Host, line: &str) {
     until(line, || uplinks(host).lines().any(|found| found == line));
 }
 
-/// The second network: 192.168.10.1/24 and fd10::1/64 at the other end of `eth1`.
+/// Returns the second network: 192.168.10.1/24 and fd10::1/64 at the other end of `eth1`.
 fn second(namespace: &Namespace) -> Peer {
     let peer = Peer::by(namespace, "eth1");
     peer.ip(&["address", "del", "192.168.9.1/24", "dev", "srv"]);

@@ -4,7 +4,7 @@ use crate::support::SOON;
 use crate::support::wire::{Peer, advertisements, beside, children, inside, net, start, until};
 use hilum_qemu::Namespace;
 
-/// The host's pid of PID 1.
+/// Returns the host's pid of PID 1.
 fn process_one(namespace: &Namespace) -> u32 {
     namespace.process_one().expect("it runs").as_raw_nonzero().get().unsigned_abs()
 }

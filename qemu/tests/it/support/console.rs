@@ -4,13 +4,13 @@ use super::BOOT;
 use hilum_qemu::Transcript;
 use std::time::Duration;
 
-/// The values of one kind of fact that workload `name` told, in order.
+/// Returns the values of one kind of fact that workload `name` told, in order.
 pub(crate) fn facts(console: &str, name: &str, key: &str) -> Vec<String> {
     let prefix = format!("{name} | fact {key} ");
     console.lines().filter_map(|line| line.strip_prefix(&prefix)).map(str::to_owned).collect()
 }
 
-/// The only value of a fact.
+/// Returns the only value of a fact.
 pub(crate) fn fact(console: &str, name: &str, key: &str) -> String {
     let values = facts(console, name, key);
     assert_eq!(values.len(), 1, "{name} told {key} so often: {values:?}\n{console}");
@@ -26,7 +26,7 @@ pub(crate) fn at_prompt(screen: &Transcript) {
     }
 }
 
-/// A console without what its prompt draws around the lines.
+/// Returns a console without what its prompt draws around the lines.
 pub(crate) fn without_prompt(console: &str) -> String {
     console.replace("\x1b[K", "").replace("hilum> ", "")
 }

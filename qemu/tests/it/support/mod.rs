@@ -17,7 +17,7 @@ pub(crate) const BOOT: Duration = Duration::from_secs(120);
 /// The same for PID 1 on the host.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// A file that `make test` built or fetched.
+/// Returns a file that `make test` built or fetched.
 pub(crate) fn built(path: &str) -> PathBuf {
     let build = std::env::var_os("HILUM_BUILD")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../build"), PathBuf::from);
@@ -34,12 +34,12 @@ pub(crate) fn probe(arch: Architecture) -> PathBuf {
     built(&format!("board/{}/probe", arch.name()))
 }
 
-/// The architecture that the tests themselves run on.
+/// Returns the architecture that the tests themselves run on.
 pub(crate) fn host() -> Architecture {
     Architecture::ALL.into_iter().find(|arch| arch.name() == std::env::consts::ARCH).expect("a supported architecture")
 }
 
-/// An image with hilum, a configuration, and a root filesystem at /images/probe that holds the probe and the empty
+/// Returns an image with hilum, a configuration, and a root filesystem at /images/probe that holds the probe and the empty
 /// folders.
 pub(crate) fn image(arch: Architecture, config: &str) -> Image {
     let mut image = Image::new();
@@ -88,7 +88,7 @@ pub(crate) const USUAL: &str = "bookworm";
 /// Releases with the oldest, the usual and the newest kernel: 5.10, 6.1 and 6.12.
 pub(crate) const RELEASES: [&str; 3] = ["bullseye", USUAL, "trixie"];
 
-/// A file that was fetched from a release of Debian.
+/// Returns a file that was fetched from a release of Debian.
 pub(crate) fn fetched(arch: Architecture, release: &str, name: &str) -> PathBuf {
     let suffix = if release == USUAL { String::new() } else { format!("-{release}") };
     built(&format!("debian/{}{suffix}/{name}", arch.name()))
@@ -119,12 +119,12 @@ pub(crate) fn boot(arch: Architecture, image: &Image, append: &str) -> Booted {
     boot_on(arch, USUAL, image, append, None)
 }
 
-/// The same with the kernel of a release, and with a disk.
+/// Returns the same with the kernel of a release, and with a disk.
 pub(crate) fn boot_on(arch: Architecture, release: &str, image: &Image, append: &str, disk: Option<&Path>) -> Booted {
     boot_with(arch, release, image, append, disk, &[])
 }
 
-/// The same with more words for QEMU.
+/// Returns the same with more words for QEMU.
 pub(crate) fn boot_with(
     arch: Architecture,
     release: &str,
@@ -136,7 +136,7 @@ pub(crate) fn boot_with(
     boot_bytes(arch, release, &image.write(Compression::Zstd).expect("an image"), append, disk, more)
 }
 
-/// The same with an initramfs that somebody else has written.
+/// Returns the same with an initramfs that somebody else has written.
 pub(crate) fn boot_bytes(
     arch: Architecture,
     release: &str,
@@ -201,12 +201,12 @@ fn build_of(board: &str, description: &Path, output: &Path) -> Vec<hilum_initram
     hilum_initramfs::build::build(&[board, description.to_owned()], &places, &mut |_| {}).expect("the builder takes it")
 }
 
-/// Boots an image until the machine ends; gives what its console showed.
+/// Boots an image until the machine ends. Returns what its console showed.
 pub(crate) fn run(arch: Architecture, image: &Image, append: &str) -> String {
     run_on(arch, USUAL, image, append)
 }
 
-/// The same with the kernel of a release.
+/// Returns the same with the kernel of a release.
 pub(crate) fn run_on(arch: Architecture, release: &str, image: &Image, append: &str) -> String {
     boot_on(arch, release, image, append, None).vm.wait(BOOT).expect("it ends by itself")
 }
@@ -252,7 +252,7 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// A root filesystem with the probe and the empty folders; none, loudly, where namespaces cannot be made.
+    /// Returns a root filesystem with the probe and the empty folders; none, loudly, where namespaces cannot be made.
     pub(crate) fn new() -> Option<Self> {
         if !Namespace::is_possible() {
             assert!(std::env::var_os("CI").is_none(), "these tests need root and namespaces, and CI is set");
@@ -284,7 +284,7 @@ impl Host {
         Namespace::start(&hilum(host()), &self.configure(config), wrap).expect("unshare")
     }
 
-    /// The same on a terminal of its own, as the leader of its session.
+    /// Returns the same on a terminal of its own, as the leader of its session.
     pub(crate) fn start_on_terminal(&self, config: &str) -> Terminal {
         let mut command = std::process::Command::new("setsid");
         command.args(["unshare", "--pid", "--fork", "--mount", "--kill-child=KILL", "--"]);
@@ -292,7 +292,7 @@ impl Host {
         Terminal::start(command, 24, 80).expect("a terminal")
     }
 
-    /// Writes the configuration; gives its path. SOCKET stands for the control socket of [`Self::command`].
+    /// Writes the configuration. Returns its path. SOCKET stands for the control socket of [`Self::command`].
     pub(crate) fn configure(&self, config: &str) -> PathBuf {
         let file = self.scratch.path().join("hilum.conf");
         let config = config.replace("ROOT", self.root().to_str().expect("UTF-8"));
@@ -304,7 +304,7 @@ impl Host {
         self.scratch.path().join("socket")
     }
 
-    /// A command that asks the PID 1 whose configuration says `control SOCKET`.
+    /// Returns a command that asks the PID 1 whose configuration says `control SOCKET`.
     pub(crate) fn command(&self, words: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new(hilum(host()));
         command.arg("--socket").arg(self.socket()).args(words);
@@ -318,7 +318,7 @@ impl Host {
         (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&text).into_owned())
     }
 
-    /// The status of one workload, as JSON.
+    /// Returns the status of one workload, as JSON.
     pub(crate) fn status(&self, name: &str) -> serde_json::Value {
         let (_, text) = self.ask(&["status", name, "--json"]);
         // It does not listen yet, or there is no such workload: that is no state.
@@ -335,7 +335,7 @@ impl Host {
         }
     }
 
-    /// Runs it until PID 1 ends; gives its status and what it showed.
+    /// Runs it until PID 1 ends. Returns its status and what it showed.
     pub(crate) fn run(&self, config: &str) -> (std::process::ExitStatus, String) {
         self.start(config).wait(SOON).expect("it ends by itself")
     }
@@ -346,13 +346,13 @@ pub(crate) fn processor_ticks(pid: i32) -> u32 {
     ticks_in(&std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("its state"))
 }
 
-/// The same in what /proc/PID/stat says.
+/// Returns the same in what /proc/PID/stat says.
 pub(crate) fn ticks_in(stat: &str) -> u32 {
     let fields = stat.rsplit(')').next().expect("what follows its name").split_whitespace();
     fields.skip(11).take(2).map(|ticks| ticks.parse::<u32>().expect("ticks")).sum()
 }
 
-/// A port of this machine that nobody uses.
+/// Returns a port of this machine that nobody uses.
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).expect("a port");
     listener.local_addr().expect("its address").port()

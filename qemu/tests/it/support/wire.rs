@@ -11,7 +11,7 @@ pub(crate) fn start(host: &Host, config: &str) -> Namespace {
     host.start_wrapped(config, &["unshare", "--net"])
 }
 
-/// Runs a command in the network namespace of PID 1; gives what it says.
+/// Runs a command in the network namespace of PID 1. Returns what it says.
 pub(crate) fn inside(namespace: &Namespace, words: &[&str]) -> String {
     beside(namespace.process_one().expect("it runs").as_raw_nonzero().get().unsigned_abs(), words)
 }
@@ -47,7 +47,7 @@ pub(crate) fn within<T: Send + 'static>(pid: u32, run: impl FnOnce() -> T + Send
     std::thread::spawn(enter).join().expect("it does not panic")
 }
 
-/// The host's pids of the children of PID 1.
+/// Returns the host's pids of the children of PID 1.
 pub(crate) fn children(namespace: &Namespace) -> Vec<u32> {
     let one = namespace.process_one().expect("it runs").as_raw_nonzero();
     let children = std::fs::read_to_string(format!("/proc/{one}/task/{one}/children")).expect("its children");
@@ -94,7 +94,7 @@ impl Peer {
         assert!(self.command("ip").args(words).status().expect("ip").success(), "ip {words:?}");
     }
 
-    /// The pid of what holds its namespace.
+    /// Returns the pid of what holds its namespace.
     pub(crate) fn pid(&self) -> u32 {
         self.holder.id()
     }
@@ -110,13 +110,13 @@ impl Peer {
         self.serve_range(folder, "192.168.9.50,192.168.9.50,120")
     }
 
-    /// The same with another range of addresses; the peer has one in it. It takes the place of the one that runs, and knows
+    /// Returns the same with another range of addresses; the peer has one in it. It takes the place of the one that runs, and knows
     /// that one's leases.
     pub(crate) fn serve_range(&mut self, folder: &std::path::Path, range: &str) -> std::path::PathBuf {
         self.serve_options(folder, range, &[])
     }
 
-    /// The same with further words for dnsmasq(8).
+    /// Returns the same with further words for dnsmasq(8).
     pub(crate) fn serve_options(
         &mut self,
         folder: &std::path::Path,

@@ -31,7 +31,7 @@ impl<'a> Arguments<'_, 'a> {
         Err(self.wrong(column, problem))
     }
 
-    /// The next word.
+    /// Returns the next word.
     #[inline(never)]
     pub(super) fn word(&mut self, expected: &'static str) -> Result<&'a str, Reported> {
         let Some(word) = self.line.words.get(self.next) else {
@@ -41,7 +41,7 @@ impl<'a> Arguments<'_, 'a> {
         Ok(word.text)
     }
 
-    /// The word that was taken last is not what is expected.
+    /// Returns the word that was taken last is not what is expected.
     #[cold]
     #[inline(never)]
     pub(super) fn unexpected(&mut self, expected: &'static str) -> Reported {
@@ -49,7 +49,7 @@ impl<'a> Arguments<'_, 'a> {
         self.wrong(word.column, Problem::Value(word.text, expected))
     }
 
-    /// The next word as a value.
+    /// Returns the next word as a value.
     pub(super) fn take<T>(
         &mut self,
         expected: &'static str,
@@ -62,13 +62,13 @@ impl<'a> Arguments<'_, 'a> {
         }
     }
 
-    /// The next word as one of a few; gives which.
+    /// Returns which of a few words the next one is.
     #[inline(never)]
     pub(super) fn choose(&mut self, expected: &'static str, words: &[&str]) -> Result<usize, Reported> {
         self.take(expected, |text| words.iter().position(|known| *known == text))
     }
 
-    /// The next word as a number in a range.
+    /// Returns the next word as a number in a range.
     #[inline(never)]
     pub(super) fn number(
         &mut self,
@@ -78,13 +78,13 @@ impl<'a> Arguments<'_, 'a> {
         self.take(expected, |text| values::signed(text).filter(|value| range.contains(value)))
     }
 
-    /// The next word as an amount.
+    /// Returns the next word as an amount.
     #[inline(never)]
     pub(super) fn amount(&mut self, expected: &'static str) -> Result<u64, Reported> {
         self.take(expected, values::amount)
     }
 
-    /// The next word as a path.
+    /// Returns the next word as a path.
     #[inline(never)]
     pub(super) fn path(&mut self) -> Result<&'a str, Reported> {
         self.take(values::PATH, values::path)

@@ -28,7 +28,7 @@ const CLASS: &str = "class= and a name of /sys/class such as tty";
 const LEVEL: &str = "a level from 0 to 7";
 
 impl<'a> Arguments<'_, 'a> {
-    /// Reads one of the keys that this file is about; gives whether it was one.
+    /// Reads one of the keys that this file is about. Returns whether it was one.
     pub(super) fn isolation(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
         match self.key.id {
             KeyId::Share => self.share(workload)?,
@@ -278,7 +278,7 @@ pub(super) fn place_volume<'a>(line: &Line<'a>, config: &mut Config<'a>, index: 
     Ok(())
 }
 
-/// What has to hold of a workload as a whole; gives what does not, and what to do.
+/// Checks the rules for a workload as a whole. Returns what is wrong, and what to do. `None` if nothing is.
 pub(super) fn broken_rule(workload: &Workload<'_>) -> Option<&'static str> {
     let (isolation, identity) = (&workload.isolation, &workload.identity);
     let shares_user = isolation.shared & Namespaces::flag("user") != 0;

@@ -68,7 +68,7 @@ fn limit(text: &str) -> Option<RestartLimit> {
     Some(RestartLimit { count, period_ms: values::duration_ms(period)?, on_limit: LimitAction::Stop })
 }
 
-/// The milliseconds that `count` restarts take when the program fails at once, if they are longer than the period:
+/// Returns the milliseconds that `count` restarts take when the program fails at once, if they are longer than the period:
 /// then a counter of a period never gets beyond the limit.
 fn unreachable(restart: &Restart) -> Option<u64> {
     let limit = restart.limit?;

@@ -55,7 +55,7 @@ fn rate(text: &str) -> Option<(u32, u32)> {
 }
 
 impl<'a> Arguments<'_, 'a> {
-    /// Reads one of the workload's keys that this file is about; gives whether it was one.
+    /// Reads one of the workload's keys that this file is about. Returns whether it was one.
     pub(super) fn supervision(&mut self, place: &mut Supervision<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
         match self.key.id {
             KeyId::Ready => (place.ready, place.ready_within_ms) = self.ready()?,

@@ -5,19 +5,19 @@ use super::super::limits;
 use super::super::signal::Signal;
 use super::super::source::Source;
 
-/// A whole number, digits alone.
+/// Returns a whole number, digits alone.
 pub(super) fn number(text: &str) -> Option<u32> {
     // `parse` would take a sign, which has no meaning anywhere in this file.
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
-/// A whole number that may be negative.
+/// Returns a whole number that may be negative.
 pub(super) fn signed(text: &str) -> Option<i64> {
     let (digits, sign) = text.strip_prefix('-').map_or((text, 1), |digits| (digits, -1));
     Some(sign * i64::from(number(digits)?))
 }
 
-/// An amount: digits and perhaps K, M or G (1024 each time), or `max`, which is `u64::MAX`.
+/// Returns an amount: digits and perhaps K, M or G (1024 each time), or `max`, which is `u64::MAX`.
 pub(super) fn amount(text: &str) -> Option<u64> {
     if text == "max" {
         return Some(u64::MAX);
@@ -35,7 +35,7 @@ pub(super) fn amount(text: &str) -> Option<u64> {
 /// What [`duration_ms`] expects, for errors.
 pub(super) const DURATION: &str = "a duration such as 100ms, 5s, 2m or 1h, up to a day";
 
-/// A duration in milliseconds: a number and `ms`, `s`, `m` or `h`.
+/// Returns a duration in milliseconds: a number and `ms`, `s`, `m` or `h`.
 pub(super) fn duration_ms(text: &str) -> Option<u32> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let unit_ms = match &text[digits..] {
@@ -51,7 +51,7 @@ pub(super) fn duration_ms(text: &str) -> Option<u32> {
 /// What [`path`] expects, for errors.
 pub(super) const PATH: &str = "an absolute path without .., of at most 255 bytes";
 
-/// An absolute path that cannot climb.
+/// Returns an absolute path that cannot climb.
 pub(super) fn path(text: &str) -> Option<&str> {
     let climbs = text.split('/').any(|part| part == "..");
     (text.starts_with('/') && text.len() <= limits::PATH_BYTES && !climbs).then_some(text)
@@ -71,7 +71,7 @@ pub(super) fn source(text: &str) -> Option<&str> {
 /// What [`name`] expects, for errors.
 pub(super) const NAME: &str = "a name of at most 32 lower-case letters, digits and -, starting with a letter";
 
-/// A workload's name.
+/// Returns a workload's name.
 pub(super) fn name(text: &str) -> Option<&str> {
     let fits = text.len() <= limits::NAME_BYTES && text.starts_with(|c: char| c.is_ascii_lowercase());
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
@@ -81,7 +81,7 @@ pub(super) fn name(text: &str) -> Option<&str> {
 /// What [`hostname`] expects, for errors.
 pub(super) const HOSTNAME: &str = "a host name of at most 64 letters, digits, - and .";
 
-/// A host name: labels of letters, digits and inner hyphens, separated by dots (RFC 1123 2.1).
+/// Returns a host name: labels of letters, digits and inner hyphens, separated by dots (RFC 1123 2.1).
 pub(super) fn hostname(text: &str) -> Option<&str> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let label =
@@ -89,7 +89,7 @@ pub(super) fn hostname(text: &str) -> Option<&str> {
     (text.len() <= limits::HOSTNAME_BYTES && text.split('.').all(label)).then_some(text)
 }
 
-/// A kernel module's name, which is also a file's.
+/// Returns a kernel module's name, which is also a file's.
 pub(super) fn module(text: &str) -> Option<&str> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     (!text.is_empty() && text.len() <= 64 && text.bytes().all(letter)).then_some(text)
@@ -98,7 +98,7 @@ pub(super) fn module(text: &str) -> Option<&str> {
 /// What [`device`] expects, for errors.
 pub(super) const DEVICE: &str = "a terminal below /dev such as ttyS0, or prompt, log or off";
 
-/// A terminal's name below /dev.
+/// Returns a terminal's name below /dev.
 pub(super) fn device(text: &str) -> Option<&str> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric();
     (text.starts_with("tty") || text.starts_with("hvc"))
@@ -109,7 +109,7 @@ pub(super) fn device(text: &str) -> Option<&str> {
 /// What [`user`] expects, for errors.
 pub(super) const USER: &str = "numbers, UID or UID:GID";
 
-/// A user and its group; the group has the user's number where it is not given.
+/// Returns a user and its group; the group has the user's number where it is not given.
 pub(super) fn user(text: &str) -> Option<User> {
     let id = |text: &str| number(text).filter(|id| limits::ID.contains(id));
     let (uid, gid) = text.split_once(':').unwrap_or((text, text));
@@ -119,7 +119,7 @@ pub(super) fn user(text: &str) -> Option<User> {
 /// What [`variable`] expects, for errors.
 pub(super) const VARIABLE: &str = "a name without =";
 
-/// The name of an environment variable.
+/// Returns the name of an environment variable.
 pub(super) fn variable(text: &str) -> Option<&str> {
     (!text.is_empty() && !text.contains('=')).then_some(text)
 }
@@ -127,7 +127,7 @@ pub(super) fn variable(text: &str) -> Option<&str> {
 /// What [`signal`] expects, for errors.
 pub(super) const SIGNAL: &str = "a signal such as TERM, INT, QUIT, HUP or USR1";
 
-/// A signal by its name, with or without SIG.
+/// Returns a signal by its name, with or without SIG.
 pub(super) fn signal(text: &str) -> Option<Signal> {
     Signal::from_name(text)
 }

@@ -13,7 +13,7 @@ fn with<T>(text: &str, look: impl FnOnce(&Config<'_>) -> T) -> T {
     look(&config)
 }
 
-/// The error line for `bytes`.
+/// Returns the error line for `bytes`.
 fn refusal(bytes: &[u8]) -> String {
     let mut config = Box::new(Config::EMPTY);
     match parse(bytes, &mut config) {

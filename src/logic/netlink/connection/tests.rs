@@ -1,7 +1,7 @@
 use super::super::tests::{CONFIG, config, written};
 use super::*;
 
-/// A tuple of the kernel: addresses of IPv4, protocol, ports.
+/// Returns a tuple of the kernel: addresses of IPv4, protocol, ports.
 fn tuple(kind: u16, from: ([u8; 4], u16), to: ([u8; 4], u16), protocol: u8) -> Vec<u8> {
     let attribute = |kind: u16, value: &[u8]| {
         let mut bytes = [(value.len() as u16 + 4).to_ne_bytes(), kind.to_ne_bytes()].concat();
@@ -17,7 +17,7 @@ fn tuple(kind: u16, from: ([u8; 4], u16), to: ([u8; 4], u16), protocol: u8) -> V
 
 type End = ([u8; 4], u16);
 
-/// A message of the kernel about a connection.
+/// Returns a message of the kernel about a connection.
 fn connection(forth: (End, End), back: (End, End), protocol: u8) -> Vec<u8> {
     let id = [8, 0, 12, 0, 1, 2, 3, 4];
     let (forth, back) = (tuple(1, forth.0, forth.1, protocol), tuple(2, back.0, back.1, protocol));

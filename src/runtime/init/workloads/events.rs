@@ -36,7 +36,7 @@ impl Workloads {
         }
     }
 
-    /// Reads one helping of what a workload wrote; gives whether there was any.
+    /// Reads one helping of what a workload wrote. Returns whether there was any.
     pub(super) fn read_output(&mut self, cx: &mut Context, index: usize) -> bool {
         let slot = cx.slot(index);
         let Some(process) = self.slots[slot].process.as_mut().filter(|process| process.has_writers) else {

@@ -93,7 +93,7 @@ impl Workloads {
         cx.events.come_back();
     }
 
-    /// Has a helper end what a workload left behind that shares process ids; gives whether one does. The workload has ended when
+    /// Has a helper end what a workload left behind that shares process ids. Returns whether one does. The workload has ended when
     /// that has.
     fn sweeps(&mut self, cx: &mut Context, index: usize) -> bool {
         let slot = cx.slot(index);
@@ -105,7 +105,7 @@ impl Workloads {
         self.launch.cgroups.is_populated(workload) != Some(false) && self.sweep(cx, index, &workload.stop)
     }
 
-    /// Kills what a workload left behind whose first process has ended; gives whether that is so.
+    /// Kills what a workload left behind whose first process has ended. Returns whether that is so.
     pub(super) fn sweep_at_once(&mut self, cx: &mut Context, index: usize) -> bool {
         let slot = cx.slot(index);
         let Some(sweeper) = self.slots[slot].sweeper.take() else { return false };

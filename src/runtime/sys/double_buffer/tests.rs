@@ -38,7 +38,7 @@ fn fill(buffer: &'static WordBuffer, text: &str) -> Result<ReadGuard<Words, 32>,
     )
 }
 
-/// The words of a guard, with blanks between them.
+/// Returns the words of a guard, with blanks between them.
 fn text(guard: &ReadGuard<Words, 32>) -> String {
     let words: Vec<_> = guard.get().iter().map(|word| std::str::from_utf8(word).expect("UTF-8")).collect();
     words.join(" ")

@@ -21,7 +21,7 @@ pub(crate) struct Program<'a> {
     pub(crate) words: &'a [&'a str],
     /// The lines of its environment.
     pub(crate) variables: &'a [Variable<'a>],
-    /// What kind of terminal it has; none where it has none.
+    /// What kind of terminal it has. `None` if it has none.
     pub(crate) term: Option<&'a str>,
 }
 
@@ -86,7 +86,7 @@ struct Strings {
 }
 
 impl Strings {
-    /// The parts as one C string; none where they do not fit or hold a NUL, which the parser rules out.
+    /// Returns the parts as one C string. `None` if they do not fit or hold a NUL, which the parser rules out.
     fn add(&mut self, parts: &[&str]) -> Option<&'static CStr> {
         let length = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
         let free = core::mem::take(&mut self.free);

@@ -36,7 +36,7 @@ pub(crate) struct Pipes<'a> {
     pub(crate) output: BorrowedFd<'a>,
     /// The step that failed.
     pub(crate) report: BorrowedFd<'a>,
-    /// Where what was opened outside comes from; none for a program that joins a workload.
+    /// Where what was opened outside comes from. `None` for a program that joins a workload.
     pub(crate) socket: Option<BorrowedFd<'a>>,
     /// What the program says by that it is ready, where it does so by a descriptor.
     pub(crate) ready: Option<BorrowedFd<'a>>,
@@ -286,14 +286,14 @@ impl Child<'_> {
         }
     }
 
-    /// The mount that a path below /proc or /sys belongs to.
+    /// Returns the mount that a path below /proc or /sys belongs to.
     fn filesystem(&self, path: &CStr) -> Result<&OwnedFd, Errno> {
         let mount = if mounts::covered(path) == FileSystem::Sysfs { &self.sys } else { &self.proc };
         mount.as_ref().ok_or(Errno::BADF)
     }
 }
 
-/// The socket that the program tells of itself by, non-blocking, with its path.
+/// Returns the socket that the program tells of itself by, non-blocking, with its path.
 fn notify_socket() -> Result<OwnedFd, Errno> {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

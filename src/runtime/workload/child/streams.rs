@@ -22,7 +22,7 @@ pub(crate) enum Streams {
     None,
     /// Pipes, or a terminal with so many rows and columns.
     Made {
-        /// The terminal; none for pipes.
+        /// The terminal. `None` for pipes.
         terminal: Option<(u16, u16)>,
         /// Whether standard error has a pipe of its own.
         is_split: bool,
@@ -84,7 +84,7 @@ fn owner(workload: &Workload<'_>) -> (Option<Uid>, Option<Gid>) {
     (Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)))
 }
 
-/// A pipe, its reading end first. It belongs to the workload's user: programs open /dev/stdout again by its name, which asks
+/// Returns a pipe, its reading end first. It belongs to the workload's user: programs open /dev/stdout again by its name, which asks
 /// for the pipe's own permissions.
 fn pipe_of(workload: &Workload<'_>) -> Result<(OwnedFd, OwnedFd), Errno> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
@@ -93,7 +93,7 @@ fn pipe_of(workload: &Workload<'_>) -> Result<(OwnedFd, OwnedFd), Errno> {
     Ok((reader, writer))
 }
 
-/// A terminal of the workload's own devpts, which becomes the session's: the side of whoever asked, and the program's.
+/// Returns a terminal of the workload's own devpts, which becomes the session's: the side of whoever asked, and the program's.
 ///
 /// Both sides are known by descriptors alone (CVE-2025-52565): the first comes from the devpts mount, which is looked
 /// at, the second from the first.

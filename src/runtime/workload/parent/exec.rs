@@ -32,7 +32,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, pidfd_send_signal, w
 struct Inside {
     /// The workload's control group.
     group: Option<OwnedFd>,
-    /// Its view of control groups, which is entered last; none where it has the board's.
+    /// Its view of control groups, which is entered last. `None` if it has the board's.
     group_namespace: Option<OwnedFd>,
 }
 

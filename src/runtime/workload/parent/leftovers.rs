@@ -18,7 +18,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 const END_MS: u64 = 2_000;
 const STEP_MS: u64 = 5;
 
-/// The mount namespace of a process, by the inode that stands for it; none where it has ended.
+/// Returns the mount namespace of a process, by the inode that stands for it. `None` if it has ended.
 pub(crate) fn mount_namespace(pid: Pid) -> Option<u64> {
     // A pid has at most seven digits.
     let path = text::<32>(format_args!("/proc/{}/ns/mnt", pid.as_raw_nonzero()));
@@ -46,7 +46,7 @@ pub(crate) fn end_all(namespace: u64, stop: &Stop, most: u32) -> u32 {
     }
 }
 
-/// Sends a signal to what is there now, or only looks; gives how many that were.
+/// Sends a signal to what is there now, or only looks. Returns how many that were.
 fn signal_all(namespace: u64, signal: Option<Signal>) -> Result<u32, Errno> {
     let folder = openat(CWD, c"/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut buffer = [core::mem::MaybeUninit::uninit(); 4096];

@@ -84,14 +84,14 @@ pub(crate) fn open_cached_dir(path: &str) -> Option<OwnedFd> {
     }
 }
 
-/// The root filesystem in an open folder.
+/// Returns the root filesystem in an open folder.
 pub(crate) fn in_folder(place: &OwnedFd, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
     let mount = clone_of(place)?;
     map_ids(mount.as_fd(), users);
     Ok(mount)
 }
 
-/// A mount of an open file or folder, attached nowhere. Not recursive: what is mounted below it on the board's side is
+/// Returns a mount of an open file or folder, attached nowhere. Not recursive: what is mounted below it on the board's side is
 /// not the workload's.
 fn clone_of(place: &OwnedFd) -> Result<OwnedFd, Errno> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
@@ -134,7 +134,7 @@ pub(crate) fn open_volume(
     Ok(mount)
 }
 
-/// Makes a folder that nobody may use yet; gives whether it is to be finished. One that the end of this process or of the power left
+/// Makes a folder that nobody may use yet. Returns whether it is to be finished. One that the end of this process or of the power left
 /// so is finished the next time: with its mode already, and root's, it would be closed to its workload for ever.
 fn begin_folder(parent: BorrowedFd<'_>, name: &str) -> Result<bool, Errno> {
     match mkdirat(parent, Path(name), Mode::empty()) {
@@ -158,7 +158,7 @@ pub(crate) fn map_ids(mount: BorrowedFd<'_>, users: Option<BorrowedFd<'_>>) -> b
     users.is_some_and(|users| hilum_sys::map_ids(mount, users).is_ok())
 }
 
-/// The filesystem on a block device, as it is or verified.
+/// Returns the filesystem on a block device, as it is or verified.
 fn on_device(path: &str, device: &OwnedFd, verity: Option<Verity<'_>>, name: &str) -> Result<OwnedFd, Errno> {
     match verity {
         Some(verity) => verified::open(device, verity.digest, name, filesystem),
@@ -166,7 +166,7 @@ fn on_device(path: &str, device: &OwnedFd, verity: Option<Verity<'_>>, name: &st
     }
 }
 
-/// A loop device with an image file behind it, its path first. It goes away with its last user.
+/// Returns a loop device with an image file behind it, its path first. It goes away with its last user.
 fn loop_device(path: &str) -> Result<(String<24>, OwnedFd), Errno> {
     /// Somebody else may take the free device first; more often than this it is something else.
     const TRIES: u32 = 8;
@@ -187,7 +187,7 @@ fn loop_device(path: &str) -> Result<(String<24>, OwnedFd), Errno> {
     Err(Errno::BUSY)
 }
 
-/// The filesystem on a block device, read-only, by what its superblock says.
+/// Returns the filesystem on a block device, read-only, by what its superblock says.
 fn filesystem(path: &str, device: &OwnedFd) -> Result<OwnedFd, Errno> {
     let mut start = [0; 2048];
     let length = rustix::io::pread(device, &mut start, 0)?;
@@ -203,7 +203,7 @@ fn filesystem(path: &str, device: &OwnedFd) -> Result<OwnedFd, Errno> {
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)
 }
 
-/// A filesystem by its magic number (include/uapi/linux/magic.h): squashfs at the start, erofs at 1024, ext4 at 1080.
+/// Returns a filesystem by its magic number (include/uapi/linux/magic.h): squashfs at the start, erofs at 1024, ext4 at 1080.
 fn kind(start: &[u8]) -> Option<&'static CStr> {
     let at = |offset: usize, magic: &[u8]| start.get(offset..offset + magic.len()) == Some(magic);
     if at(0, b"hsqs") {

@@ -236,12 +236,12 @@ fn limit_resource(pid: Pid, limit: ResourceLimit) -> Result<(), Errno> {
     prlimit(Some(pid), *resource, Rlimit { current: some(limit.soft), maximum: some(limit.hard) }).map(|_| ())
 }
 
-/// The id that the board gives to the workload's id 0.
+/// Returns the id that the board gives to the workload's id 0.
 fn first_id(workload: &Workload<'_>, plan: &Plan<'_>) -> u32 {
     if plan.namespaces.has("user") { workload.isolation.first_id } else { 0 }
 }
 
-/// The workload's user as the board counts.
+/// Returns the workload's user as the board counts.
 pub(crate) fn host_user(workload: &Workload<'_>, plan: &Plan<'_>) -> User {
     let (first, user) = (first_id(workload, plan), workload.identity.user);
     User { uid: first + user.uid, gid: first + user.gid }
@@ -281,7 +281,7 @@ fn prioritize(pid: Pid, identity: &Identity) -> Result<(), Errno> {
     identity.ioprio.map_or(Ok(()), |value| hilum_sys::set_io_priority(pid, value))
 }
 
-/// A file of /proc/PID. The process is there, as PID 1 has not reaped it or a copy has just seen, so its pid is nobody else's.
+/// Returns a file of /proc/PID. The process is there, as PID 1 has not reaped it or a copy has just seen, so its pid is nobody else's.
 pub(crate) fn process_file(pid: Pid, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     // A pid has at most seven digits, and the names are short.
     let path = text::<48>(format_args!("/proc/{}/{name}", pid.as_raw_nonzero()));

@@ -38,7 +38,7 @@ pub(crate) fn signal_below(first: Pid, number: u8) {
     }
 }
 
-/// Adds the children of a process (proc(5), /proc/PID/task/PID/children), as many as fit; gives whether it has some.
+/// Adds the children of a process (proc(5), /proc/PID/task/PID/children), as many as fit. Returns whether it has some.
 fn add_children(parent: Pid, waiting: &mut Vec<(Pid, Pid), MOST_BELOW>) -> bool {
     let (mut bytes, number) = ([0; FILE_BYTES], parent.as_raw_nonzero());
     let path = text::<48>(format_args!("/proc/{number}/task/{number}/children"));

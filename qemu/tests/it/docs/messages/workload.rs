@@ -101,7 +101,7 @@ fn stubborn(host: &Host) -> String {
     console.lines().find(|line| line.contains("stop timed out")).expect("its line").to_owned()
 }
 
-/// The first line of a boot that does not get to its workloads.
+/// Returns the first line of a boot that does not get to its workloads.
 fn boot(host: &Host, config: Option<&str>) -> String {
     let file = host.configure(config.unwrap_or_default());
     if config.is_none() {

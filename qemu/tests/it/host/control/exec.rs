@@ -212,7 +212,7 @@ fn programs_that_join_can_signal_their_own_workload_and_reach_its_sockets() {
     assert!(explained.contains("exec cannot signal it"), "{explained}");
 }
 
-/// The pid of a workload's first process as PID 1 sees it.
+/// Returns the pid of a workload's first process as PID 1 sees it.
 fn inner_pid(host_root: &Host, name: &str) -> u64 {
     host_root.status(name)["pid"].as_u64().expect("it runs")
 }

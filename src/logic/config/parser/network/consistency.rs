@@ -250,7 +250,7 @@ fn read_talk<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Resu
     Ok(())
 }
 
-/// What has to hold of a workload's network as a whole; gives what does not, and what to do.
+/// Checks the rules for a workload's network as a whole. Returns what is wrong, and what to do. `None` if nothing is.
 pub(in super::super) fn broken_rule<'a>(workload: &Workload<'a>, pools: &Pools<'a>) -> Option<&'static str> {
     let Network { links, publish, .. } = &workload.network;
     if workload.isolation.shared & Namespaces::flag("net") != 0 && !(links.is_empty() && publish.is_empty()) {

@@ -152,7 +152,7 @@ impl<'a> Arguments<'_, 'a> {
         Ok(())
     }
 
-    /// Reads one of the workload's keys that this file is about; gives whether it was one.
+    /// Reads one of the workload's keys that this file is about. Returns whether it was one.
     pub(super) fn network(&mut self, network: &mut Network<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
         match self.key.id {
             KeyId::WorkloadLink => {
@@ -189,7 +189,7 @@ impl<'a> Arguments<'_, 'a> {
         Ok(true)
     }
 
-    /// The words behind a link's name.
+    /// Returns the words behind a link's name.
     fn link_words(&mut self, expected: &'static str, is_inner: bool) -> Result<Words<'a>, Reported> {
         let mut words = Words::default();
         let mut is_up = is_inner;

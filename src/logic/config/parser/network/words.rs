@@ -6,14 +6,14 @@ use super::super::super::network::Publish;
 use super::super::values;
 use core::net::IpAddr;
 
-/// A link's name (dev_valid_name in net/core/dev.c, and nothing that a terminal or a path could misread).
+/// Returns a link's name (dev_valid_name in net/core/dev.c, and nothing that a terminal or a path could misread).
 pub(super) fn link_name(text: &str) -> Option<&str> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let fits = (1..=limits::LINK_BYTES).contains(&text.len()) && text.bytes().all(letter);
     (fits && !text.starts_with(['.', '-']) && text != "lo" && text != "all" && text != "default").then_some(text)
 }
 
-/// An address and the bits of its network; not the network itself, and not everybody in it.
+/// Returns an address and the bits of its network; not the network itself, and not everybody in it.
 #[inline(never)]
 pub(super) fn prefix(text: &str) -> Option<Prefix> {
     let (address, length) = text.split_once('/')?;
@@ -25,7 +25,7 @@ pub(super) fn prefix(text: &str) -> Option<Prefix> {
     ((1..=bits).contains(&prefix.length) && !is_whole).then_some(prefix)
 }
 
-/// An address of one host.
+/// Returns an address of one host.
 #[inline(never)]
 pub(super) fn ip(text: &str) -> Option<IpAddr> {
     let address = text.parse::<IpAddr>().ok()?;
@@ -33,7 +33,7 @@ pub(super) fn ip(text: &str) -> Option<IpAddr> {
     is_hosts.then_some(address)
 }
 
-/// A network, by its first address; `default` is everywhere.
+/// Returns a network, by its first address; `default` is everywhere.
 pub(super) fn network(text: &str) -> Option<Prefix> {
     let (address, length) = text.split_once('/')?;
     let address = address.parse::<IpAddr>().ok()?;
@@ -61,7 +61,7 @@ pub(super) fn port(text: &str) -> Option<u16> {
     values::number(text).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
 }
 
-/// A port, or the first and the last one of a range.
+/// Returns a port, or the first and the last one of a range.
 fn ports(text: &str) -> Option<(u16, u16)> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     Some((port(first)?, port(last)?)).filter(|(first, last)| first <= last)
@@ -88,7 +88,7 @@ pub(super) fn publish(text: &str) -> Option<Publish> {
     (!is_range || (port, last) == (to, last_to)).then_some(Publish { address, port, last, to, is_udp })
 }
 
-/// A setting's name: parts of letters, digits, `-` and `_`, separated by dots or slashes (sysctl(8)).
+/// Returns a setting's name: parts of letters, digits, `-` and `_`, separated by dots or slashes (sysctl(8)).
 pub(super) fn sysctl(text: &str) -> Option<&str> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let part = |part: &str| !part.is_empty() && part.bytes().all(letter);

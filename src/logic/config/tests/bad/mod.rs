@@ -10,12 +10,12 @@ use super::refusal;
 
 const WORKLOAD: &str = "[workload a]\nroot /r\nexec /x\n";
 
-/// The error for a file whose third line is `line`, in the system section.
+/// Returns the error for a file whose third line is `line`, in the system section.
 fn in_system(line: &str) -> String {
     refusal(format!("hilum 1\n[system]\n{line}\n").as_bytes())
 }
 
-/// The error for a file whose fifth line is `line`, in a workload that is complete.
+/// Returns the error for a file whose fifth line is `line`, in a workload that is complete.
 fn in_workload(line: &str) -> String {
     refusal(format!("hilum 1\n{WORKLOAD}{line}\n").as_bytes())
 }

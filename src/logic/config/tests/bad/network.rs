@@ -246,7 +246,7 @@ const OF_BOTH: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// A board with two bridges, and a workload on the first one.
+/// Returns a board with two bridges, and a workload on the first one.
 fn with_network(system: &str, lines: &str) -> String {
     refusal(
         format!(
