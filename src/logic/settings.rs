@@ -82,7 +82,7 @@ pub const BRIDGED: [Setting; 3] = [
 
 const ROUTED: &str = "keeps packet rules from what only passes a bridge";
 
-/// The IPv6 setting that a link has for itself and does not take over: a link that is there already is told of it as well.
+/// The IPv6 setting that a link has for itself and does not take over: a link that is there already gets it as well.
 pub const OF_EACH_LINK: &str = "accept_redirects";
 
 impl Setting {

@@ -1,4 +1,4 @@
-//! What the kernel tells of devices as they come, change and go (uevents): `ACTION@DEVPATH`, a zero byte, and properties
+//! What the kernel reports of devices as they come, change and go (uevents): `ACTION@DEVPATH`, a zero byte, and properties
 //! `KEY=VALUE` with a zero byte behind each (lib/kobject_uevent.c).
 //!
 //! | key | of which devices | what |
@@ -35,7 +35,7 @@ pub struct Uevent<'a> {
 }
 
 impl<'a> Uevent<'a> {
-    /// Reads a message of the kernel. `None` if it is not one, such as what udev tells its own listeners.
+    /// Reads a message of the kernel. `None` if it is not one, such as what udev sends to its own listeners.
     pub fn read(message: &'a [u8]) -> Option<Self> {
         let end = message.iter().position(|byte| *byte == 0)?;
         let (action, path) = core::str::from_utf8(&message[..end]).ok()?.split_once('@')?;

@@ -1,4 +1,4 @@
-//! Domains in which names are looked up, as networks tell of them: the `search` line of resolv.conf(5).
+//! Domains in which names are looked up, as networks report them: the `search` line of resolv.conf(5).
 //!
 //! What a server or a router says is a stranger's word: a domain has letters, digits, `-`, `_` and dots, or it is none.
 

@@ -43,7 +43,7 @@ impl Rate {
         }
     }
 
-    /// Lines that were not kept and not told of yet.
+    /// Lines that were not kept and not reported yet.
     pub fn take_suppressed(&mut self) -> u32 {
         self.lost = self.lost.saturating_add(self.suppressed);
         core::mem::take(&mut self.suppressed)
@@ -59,7 +59,7 @@ impl Rate {
         self.lost.saturating_add(self.suppressed)
     }
 
-    /// When the lines that were not kept have to be told of, if no other line comes before.
+    /// When the lines that were not kept have to be reported, if no other line comes before.
     pub fn due(&self, limit: Option<(u32, u32)>) -> Option<u64> {
         let (_, period_ms) = limit.filter(|_| self.suppressed > 0)?;
         Some(self.began + u64::from(period_ms))

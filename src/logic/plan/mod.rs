@@ -100,7 +100,7 @@ const SHM: Mount =
 const TMP: Mount = Mount { target: c"tmp", keeps_folders: true, ..SHM };
 const RUN: Mount = Mount { options: &[(c"mode", c"0755")], target: c"run", ..TMP };
 
-/// Where a program finds the socket that it tells of itself by (NOTIFY_SOCKET of `sd_notify(3)`).
+/// Where a program finds the socket by which it reports its state (NOTIFY_SOCKET of `sd_notify(3)`).
 pub const NOTIFY: &str = "/run/notify";
 
 /// The board's name servers, as DHCP gave them (resolv.conf(5)).

@@ -1,4 +1,4 @@
-//! Steps in words: for `hilum explain`, and for the one line that tells of a step that failed.
+//! Steps in words: for `hilum explain`, and for the one line that reports a step that failed.
 
 use super::{NOTIFY, Phase, Plan, Scope, Step, Value, last_id};
 use crate::config::{Attachment, IoLimit, OnCorruption, Overlay, RESOURCES, User};

@@ -87,7 +87,7 @@ pub enum Step<'a> {
     Bind(Bind<'a>),
     /// The root filesystem becomes `/`, and the old root is detached (pivot_root(2)).
     Pivot,
-    /// The socket that the program tells of itself by (`sd_notify(3)`), at /run/notify.
+    /// The socket on which the program reports its state (`sd_notify(3)`), at /run/notify.
     Notify,
     /// The working directory.
     Directory(&'a str),

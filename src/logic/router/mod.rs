@@ -48,7 +48,7 @@ pub struct Listener {
     tries: u32,
     id: u32,
     began: u64,
-    /// What was told last.
+    /// What was reported last.
     told: Names,
 }
 

@@ -1,9 +1,9 @@
-//! What a link's process tells PID 1 of its routers. PID 1 looks at it as at a stranger's word.
+//! What a link's process reports to PID 1 of its routers. PID 1 looks at it as at a stranger's word.
 
 use crate::domains::{SEARCH_BYTES, Search};
 use core::net::Ipv6Addr;
 
-/// Name servers that are told: as many as C libraries ask.
+/// Name servers that are reported: as many as C libraries ask.
 const SERVERS: usize = crate::config::limits::NAME_SERVERS;
 /// Bytes of it between the two processes.
 pub const NAMES_BYTES: usize = 16 * (SERVERS + 1) + SEARCH_BYTES;

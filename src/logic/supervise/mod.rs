@@ -1,6 +1,6 @@
 //! (state, event, now) -> actions: when workloads start, restart, stop and end, and when the board goes down.
 //!
-//! Nothing here touches a process: the running half tells what happened, carries out the actions it gets back, and asks
+//! Nothing here touches a process: the running half says what happened, carries out the actions it gets back, and asks
 //! [`Supervisor::deadline`] how long it may sleep. Time is milliseconds of a monotonic clock, handed in.
 //!
 //! The states of one workload; `Supervisor::handle_event` is this table as code:

@@ -28,7 +28,7 @@ pub enum Outcome {
 }
 
 impl Supervisor {
-    /// What is to be told of a request. `None` while it is on its way.
+    /// What is to be answered to a request. `None` while it is on its way.
     pub fn outcome(&self, config: &Config<'_>, index: usize, ask: WorkloadRequest) -> Option<Outcome> {
         let unit = &self.units[index];
         match (unit.state, ask) {

@@ -1,4 +1,4 @@
-//! What workloads do, as a table and as JSON. Process 1 tells states; what control groups count is read from their files
+//! What workloads do, as a table and as JSON. Process 1 reports states; what control groups count is read from their files
 //! here, so that process 1 does not have to.
 
 use super::client::Connection;

@@ -73,7 +73,7 @@ pub(super) fn boot(arguments: Arguments, prompt: prompt::Run) -> Init {
     }
     if options.doctor {
         if environment == Environment::Machine {
-            // What could not be made is told later on, as at every boot.
+            // What could not be made is reported later, as at every boot.
             kernel_settings::make(config);
         }
         crate::doctor::doctor(&mut |line| console.error(line));

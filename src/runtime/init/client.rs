@@ -55,7 +55,7 @@ pub(super) struct Client {
     pub(super) state: ClientState,
     /// Whether its buffer was full: then it gets no more until it has read.
     pub(super) is_full: bool,
-    /// Its number, which tells its age.
+    /// Its number. A lower one is older.
     pub(super) number: u32,
 }
 

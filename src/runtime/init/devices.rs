@@ -1,6 +1,6 @@
 //! The devices of workloads as they come and go, and the modules that new ones ask for.
 //!
-//! The kernel tells (`uevents.rs`), and two helpers look: one finds the nodes of each `device` line, which means to read what USB devices
+//! The kernel reports (`uevents.rs`), and two helpers look: one finds the nodes of each `device` line, which means to read what USB devices
 //! say of themselves, and one loads what the modaliases name, which can take a driver long. A workload whose devices are not there waits;
 //! when they are others than at its start, it starts again.
 
@@ -27,7 +27,7 @@ const LONGEST_MS: u64 = 1_000;
 /// Milliseconds that a look may take.
 const LOOK_MS: u64 = 10_000;
 
-/// What a look tells of one workload: its slot, the line whose devices are not there or [`NONE`], and their fingerprint.
+/// What a look reports of one workload: its slot, the line whose devices are not there or [`NONE`], and their fingerprint.
 const RECORD_BYTES: usize = 10;
 const NONE: u8 = u8::MAX;
 
@@ -66,13 +66,13 @@ impl Task {
 /// The service.
 pub(super) struct Devices {
     look: Task,
-    /// Where the helper tells what it has found, and until when.
+    /// Where the helper says what it has found, and until when.
     answer: Option<(OwnedFd, u64)>,
     load: Task,
     has_aliases: bool,
 }
 
-/// Whether anything has a use for what the kernel tells.
+/// Whether anything has a use for what the kernel reports.
 fn are_followed(environment: Environment, config: &Config<'_>) -> bool {
     environment == Environment::Machine
         && (modules::has_aliases() || config.workloads.iter().any(|workload| waits_for_devices(environment, workload)))
@@ -100,7 +100,7 @@ impl Devices {
         Self { look: Task::NEW, answer: None, load: Task::NEW, has_aliases: modules::has_aliases() }
     }
 
-    /// Takes note of what the kernel tells.
+    /// Takes note of what the kernel reports.
     pub(super) fn heard(&mut self, now: u64, heard: &Heard<'_>) {
         let (has_node, has_alias) = match heard {
             Heard::Lost => (true, true),
@@ -139,7 +139,7 @@ impl Devices {
         if let (Some(pid), Some((_, until))) = (self.look.helper, &mut self.answer)
             && *until <= now
         {
-            // It is told of its end like of any other.
+            // Its end is reported like any other.
             let _ = kill_process(pid, Signal::KILL);
             *until = now + LOOK_MS;
         }

@@ -26,7 +26,7 @@ use rustix::mount::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::system::RebootCommand;
 
-/// Targets that could not be mounted, to be told once there is a console.
+/// Targets that could not be mounted, to be reported once there is a console.
 pub(super) type Missing = heapless::Vec<(&'static str, Errno), 16>;
 
 /// The names that /proc gives the first namespaces of a machine (include/linux/proc_ns.h).

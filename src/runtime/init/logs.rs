@@ -163,7 +163,7 @@ impl Log {
         (at > 0).then_some(at)
     }
 
-    /// Nothing comes behind the lines above the rate: the last ones are shown, and the others are told of.
+    /// Nothing comes behind the lines above the rate: the last ones are shown, and the others are reported.
     fn show_held(&mut self, sink: &mut LineSink<'_>) {
         let suppressed = self.rate.take_suppressed();
         if suppressed == 0 {

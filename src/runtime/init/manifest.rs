@@ -2,7 +2,7 @@
 //!
 //! The kernel unpacks it into memory, and when there is too little of that it goes on with what it has: files are
 //! missing, or short, and nobody says so. The image builder puts a list of all files at the start of the archive, and an
-//! empty file at its very end: where the one is there and the other is not, the list tells what is missing.
+//! empty file at its very end: where the one is there and the other is not, the list says what is missing.
 
 use crate::console::Console;
 use crate::os::files::read_file;

@@ -120,7 +120,7 @@ fn terminal(environment: Environment, device: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let mut path: heapless::String<64> = heapless::String::new();
     let terminal = if device.is_empty() {
-        // /dev/console itself can be nobody's controlling terminal; the kernel tells which one it is.
+        // /dev/console itself can be nobody's controlling terminal; the kernel says which one it is.
         let mut bytes = [0; 64];
         let length = read_file("/sys/class/tty/console/active", &mut bytes).unwrap_or(0);
         let text = core::str::from_utf8(&bytes[..length]).unwrap_or_default();

@@ -98,7 +98,7 @@ pub(super) fn shut_down(
     console.error(format_args!("{down}"));
     console.drain(CONSOLE_MS);
     match (environment, down) {
-        // Whoever made the container reads this as "it is done"; a reboot is told as pid_namespaces(7) says.
+        // Whoever made the container reads this as "it is done"; a reboot is reported as pid_namespaces(7) says.
         (Environment::Container, ShutdownKind::Poweroff | ShutdownKind::Halt) => hilum_sys::exit(0),
         (Environment::Container, ShutdownKind::Reboot) => {
             let _ = rustix::system::reboot(RebootCommand::Restart);

@@ -55,7 +55,7 @@ impl Timeline {
         self.note_at(moment, boottime_us());
     }
 
-    /// Notes that something happened at this microsecond, which may be told of late: it goes before what happened later.
+    /// Notes that something happened at this microsecond, which may be reported late: it goes before what happened later.
     pub(super) fn note_at(&mut self, moment: Moment, us: u64) {
         if self.count >= self.events.len() {
             return;

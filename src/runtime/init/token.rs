@@ -78,7 +78,7 @@ impl Token {
             Self::Report(_) | Self::Ready(_) | Self::Dhcp(_) => EventFlags::IN | EventFlags::ET,
             Self::Client(_) => EventFlags::IN | EventFlags::RDHUP,
             Self::Console => EventFlags::OUT,
-            // It can always be read, and is told so of its changes (proc_pid_mounts(5)).
+            // It can always be read, and reports a change as an exceptional state (proc_pid_mounts(5)).
             Self::MountTable => EventFlags::PRI,
             _ => EventFlags::IN,
         }

@@ -1,4 +1,4 @@
-//! What the kernel tells of the board's devices as they come and go (uevents): heard here for as long as the board is up, and
+//! What the kernel reports of the board's devices as they come and go (uevents): heard here for as long as the board is up, and
 //! handed to whatever service has a use for it.
 //!
 //! Only the kernel is heard: a process with CAP_NET_ADMIN over the board's network may send to the same group, and its messages
@@ -52,12 +52,12 @@ impl Uevents {
         Ok(Self { socket: Some(socket) })
     }
 
-    /// Where the kernel tells.
+    /// The socket on which the kernel reports devices. `None` if nothing needs them.
     pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
         self.socket.as_ref().map(AsFd::as_fd)
     }
 
-    /// Reads a turn's share of what the kernel has told.
+    /// Reads a turn's share of what the kernel has reported.
     pub(super) fn read(&self, mut hear: impl FnMut(&Heard<'_>)) {
         let Some(socket) = &self.socket else { return };
         let mut message = [0; MESSAGE_BYTES];

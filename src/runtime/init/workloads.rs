@@ -75,7 +75,7 @@ pub(super) struct Workloads {
     shutdown: Option<ShutdownKind>,
     /// Whether the devices of workloads are to be looked for.
     wants_devices: bool,
-    /// Whether one of them has ended, and that is told when its devices were looked for.
+    /// Whether one of them has ended, which is reported once its devices were looked for.
     has_ended: bool,
     /// Whether what was found of them last is still so.
     are_devices_known: bool,
@@ -300,7 +300,7 @@ impl Workloads {
             return;
         }
         let workload = &cx.config.get().workloads[index];
-        // What runs as the board goes down has no time to wait: its set-up tells what it lacks.
+        // What runs as the board goes down has no time to wait: its set-up says what it lacks.
         if workload.supervision.at_stop_ms == 0 && self.missing_disk(cx.config.get(), workload).is_some() {
             return self.supervisor.put_back(cx.config.get(), index, Part::Disks, cx.now());
         }

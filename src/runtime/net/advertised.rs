@@ -19,7 +19,7 @@ pub(super) fn are_heard(config: &Config<'_>) -> bool {
 }
 
 impl HostLinks {
-    /// Takes away the route or address that the kernel tells of, if it was advertised and overlaps what something else has.
+    /// Takes away the route or address that the kernel reports, if it was advertised and overlaps what something else has.
     pub(super) fn hear_advertised(&mut self, config: &Config<'_>, kind: u16, body: &[u8], console: &mut Console) {
         let route = RouteEntry::read(kind, body).filter(RouteEntry::is_kernels);
         let address = AddressEntry::read(kind, body);

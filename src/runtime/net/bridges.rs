@@ -73,7 +73,7 @@ fn bridges<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
                 Err(errno) => return Err(errno),
             }
             let index = index_of(&socket, bridge.name)?;
-            // Its ports do not see each other: a shorter way that it tells of is none.
+            // Its ports do not see each other: a shorter way that it reports is none.
             let _ = set(&["net/ipv4/conf/", bridge.name, "/send_redirects"], "0");
             // Nobody behind it is a router.
             for setting in ["accept_ra", "autoconf"] {

@@ -3,7 +3,7 @@
 //!
 //! It reads what anybody on the wire sends. So it is a copy of PID 1 in namespaces of its own (but the network's), with
 //! an empty folder as its root, as nobody, without capabilities, and with a filter that leaves it nine system calls. It
-//! tells PID 1 what it was given, and PID 1 looks at that before it uses it. It ends when PID 1 closes its socket.
+//! reports to PID 1 what it was given, and PID 1 looks at that before it uses it. It ends when PID 1 closes its socket.
 
 use crate::os::clock::{boottime_us, monotonic_ms};
 use crate::os::helper::{self, Kept, Role};
@@ -241,7 +241,7 @@ fn run(task: &Task, host_name: HostName, sockets: &Sockets, other: &OwnedFd) -> 
 }
 
 impl State<'_> {
-    /// Sends what is to be sent, and tells what has come of the time that has passed. Returns when there is something to do
+    /// Sends what is to be sent, and says what has come of the time that has passed. Returns when there is something to do
     /// again. What cannot be sent, while a link is down or has no address yet, is sent again.
     fn turn(&mut self) -> u64 {
         let (now, mut at) = (monotonic_ms(), u64::MAX);

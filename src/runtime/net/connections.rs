@@ -26,7 +26,7 @@ pub(super) fn forget(is_stale: &dyn Fn(&Connection<'_>) -> bool) -> Result<(), E
     })
 }
 
-/// Forgets what goes to published ports and was sent before they led to a workload. A kernel that cannot was told of at boot.
+/// Forgets what goes to published ports and was sent before they led to a workload. The boot has reported a kernel that cannot.
 pub(crate) fn forget_missed(published: &[Publish]) {
     if published.iter().any(|publish| publish.is_udp) {
         let _ = forget(&|connection| connection.misses(published));

@@ -46,7 +46,7 @@ fn has_path(entry: &LinkEntry<'_>, path: &str) -> bool {
     let mut text = [0; 16];
     let length = read_file(&link, &mut text).unwrap_or(0);
     let index = core::str::from_utf8(&text[..length]).unwrap_or_default().trim_end().parse();
-    // What the kernel tells is of some time ago: another link may have the name by now.
+    // What the kernel reports may be old: another link may have the name by now.
     if index != Ok(entry.index) {
         return false;
     }
@@ -82,7 +82,7 @@ pub(super) fn set_up(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry
             }
         }
     })?;
-    // What it carries for VLANs; the kernel tells of each as of any other link. Before their module is loaded it makes none:
+    // What it carries for VLANs; the kernel reports each as of any other link. Before their module is loaded it makes none:
     // `make_vlans` does then.
     let is_parent =
         |other: &&HostLink<'_>| matches!(other.which, LinkMatch::Vlan { parent, .. } if parent == link.name);
@@ -112,7 +112,7 @@ pub(super) fn make_vlans(config: &Config<'_>, console: &mut Console) {
 /// Gives the link with this index a name. Another one that has it gets the name that this one had: two cards whose names
 /// the kernel has swapped, or three. A link can only be renamed while it is down, which it is at first.
 fn give_name(socket: &OwnedFd, index: u32, name: &str) -> Result<(), Errno> {
-    // What the kernel told may be of before another one was renamed.
+    // What the kernel reported may be from before another one was renamed.
     let own = index_to_name_inlined(socket, index)?;
     if own.as_str() == name {
         return Ok(());

@@ -18,7 +18,7 @@ impl HostLinks {
         taken(config, place, lease, &|other| self.known.get(other).filter(|known| known.has_carrier)?.lease)
     }
 
-    /// Takes what the client of the link at `place` was given, or tells why not.
+    /// Takes what the client of the link at `place` was given, or says why not.
     pub(super) fn given(&mut self, config: &Config<'_>, place: usize, lease: Lease, console: &mut Console) {
         let Some(link) = config.system.network.links.get(place) else { return };
         if let Some(fault) = lease.fault() {
@@ -42,14 +42,14 @@ impl HostLinks {
         }
     }
 
-    /// Takes the lease of the link at `place`, if it has one, and tells that.
+    /// Takes the lease of the link at `place`, if it has one, and says so.
     pub(super) fn end_lease(&mut self, place: usize, link: &HostLink<'_>, console: &mut Console) {
         if let Some(lease) = self.known[place].take_lease(link) {
             console.info(format_args!("link {}: the lease of {} expired", link.name, lease.prefix()));
         }
     }
 
-    /// Keeps a lease that is not taken, and tells why: once, and not more often than [`QUIET_MS`] allows.
+    /// Keeps a lease that is not taken, and says why: once, and not more often than [`QUIET_MS`] allows.
     fn refuse(
         &mut self,
         place: usize,

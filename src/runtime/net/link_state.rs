@@ -7,7 +7,7 @@ use hilum::dhcp::Lease;
 use hilum::router::Names;
 use rustix::fd::OwnedFd;
 
-/// Milliseconds between two lines about what one link refuses: anybody on the wire can have them told.
+/// Milliseconds between two lines about what one link refuses: anybody on the wire can cause them.
 pub(super) const QUIET_MS: u64 = 60_000;
 
 /// A lease that a link does not take.
@@ -25,7 +25,7 @@ pub(super) struct LinkState {
     pub(super) index: u32,
     pub(super) mac: Option<Mac>,
     pub(super) has_carrier: bool,
-    /// That something is missing was told.
+    /// That something is missing was reported.
     pub(super) is_reported: bool,
     /// Who asks for its address.
     pub(super) client: Option<Running>,
@@ -49,9 +49,9 @@ pub(super) struct LinkState {
     pub(super) mtu_before: Option<u32>,
     /// What its client was given last and the link does not take.
     pub(super) refused: Option<Refused>,
-    /// When the next refusal may be told, in milliseconds.
+    /// When the next refusal may be reported, in milliseconds.
     pub(super) quiet_until: u64,
-    /// The network of a router advertisement that was told last as refused.
+    /// The network of a router advertisement that was reported last as refused.
     pub(super) ignored: Option<Prefix>,
 }
 
@@ -83,9 +83,9 @@ pub(crate) struct HostLinks {
     pub(super) environment: Environment,
     /// An empty folder.
     pub(super) empty: &'static str,
-    /// Where the kernel tells of links. `None` if there is nothing to follow.
+    /// The socket on which the kernel reports links. `None` if there is nothing to follow.
     pub(super) socket: Option<OwnedFd>,
     pub(super) known: [LinkState; limits::HOST_LINKS],
-    /// When links without a carrier, or without a lease, are told of.
+    /// When links without a carrier, or without a lease, are reported.
     pub(super) report_at: Option<u64>,
 }

@@ -1,7 +1,7 @@
 //! The board's own links, as they appear.
 //!
-//! A link is set up when the kernel tells of it: at boot, or whenever it is plugged in. Nothing waits for one; a link
-//! that has no carrier in time, or no answer from a DHCP server, is told of once. A link with DHCP has a process of its own
+//! A link is set up when the kernel reports it: at boot, or whenever it is plugged in. Nothing waits for one; a link
+//! that has no carrier in time, or no answer from a DHCP server, is reported once. A link with DHCP has a process of its own
 //! that asks while there is a carrier ([`super::client`]); what it was given is set here.
 
 use super::advertised::are_heard;
@@ -27,7 +27,7 @@ use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 
-/// Milliseconds that a link has to get a carrier, or a lease, before that is told.
+/// Milliseconds that a link has to get a carrier, or a lease, before that is reported.
 const PATIENCE_MS: u64 = 10_000;
 /// Milliseconds until a client that ended is started again.
 const AGAIN_MS: u64 = 5_000;
@@ -70,7 +70,7 @@ impl HostLinks {
         links
     }
 
-    /// Where the kernel tells of links.
+    /// The socket on which the kernel reports links.
     pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
         self.socket.as_ref().map(AsFd::as_fd)
     }
@@ -91,7 +91,7 @@ impl HostLinks {
         }
     }
 
-    /// Reads what the kernel tells.
+    /// Reads what the kernel reports.
     pub(crate) fn read(&mut self, config: &Config<'_>, console: &mut Console) {
         let mut buffer = [0; 4096];
         for _ in 0..LINK_MESSAGES {
@@ -106,7 +106,7 @@ impl HostLinks {
                         }
                     }
                 }
-                // Some of what it told is lost: everything is looked at again.
+                // Some of what it reported is lost: everything is looked at again.
                 Err(Errno::NOBUFS) => return self.look(config, console),
                 Err(Errno::INTR) => {}
                 Err(_) => return,
@@ -114,7 +114,7 @@ impl HostLinks {
         }
     }
 
-    /// Starts clients whose time has come, and tells of links that have no carrier, or no lease, in time. `watch` has the
+    /// Starts clients whose time has come, and reports links that have no carrier, or no lease, in time. `watch` has the
     /// loop wait for a client's socket.
     pub(crate) fn turn(
         &mut self,
@@ -179,7 +179,7 @@ impl HostLinks {
                 ClientEvent::Names(names) => known.names = names,
                 ClientEvent::Silent(is_silent) => self.hear_probe(config, place, is_silent, console),
                 ClientEvent::Ended => {
-                    // The next one knows nothing of what this one has told.
+                    // The next one knows nothing of what this one has reported.
                     (known.client, known.names) = (None, Names::NOTHING);
                     known.start_at = Some(monotonic_ms() + AGAIN_MS);
                     console.info(format_args!("link {}: its {} exited; restarting it", link.name, helper_of(link)));
@@ -271,7 +271,7 @@ impl HostLinks {
         let is_good = |server: &IpAddr| {
             !server.is_unspecified() && !server.is_loopback() && !server.is_multicast() && !is_behind(server)
         };
-        // With the index of the link that told of each; 0 for a line.
+        // With the index of the link that reported each; 0 for a line.
         let mut servers: heapless::Vec<(IpAddr, u32), { limits::NAME_SERVERS }> =
             config.system.network.name_servers.iter().map(|server| (*server, 0)).collect();
         let (mut search, own) = (Search::EMPTY, servers.len());

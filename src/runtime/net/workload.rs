@@ -188,7 +188,7 @@ pub(crate) fn set_up(
         let _ = set(&["net/ipv6/conf/", name, "/", setting], "0");
     }
     if has_ipv6 && let Attachment::Bridge(_) = link.attachment {
-        // The board routes between its ports, and would tell of a shorter way that is none.
+        // The board routes between its ports, and would report a shorter way that is none.
         let _ = set(&["net/ipv6/conf/", name, "/accept_redirects"], "0");
     }
     exchange(&socket, &mut |writer| inner_link(writer, config, link, index, has_ipv6))

@@ -23,7 +23,7 @@ pub(crate) type Name = String<{ hilum::config::limits::PATH_BYTES }>;
 /// The block devices of the board, by name.
 const DEVICES: &str = "/sys/class/block";
 
-/// Milliseconds after which it looks again without having heard anything: a card that is put into its reader is told by
+/// Milliseconds after which it looks again without having heard anything: a card that is put into its reader is reported by
 /// nobody where the kernel does not poll for it.
 const LOOK_MS: u64 = 1_000;
 
@@ -55,7 +55,7 @@ pub(crate) fn find(source: Source<'_>, wait_ms: u64) -> Result<Name, Errno> {
     }
 }
 
-/// What the kernel tells of devices (`lib/kobject_uevent.c`). Their nodes are there before.
+/// A socket on which the kernel reports devices (`lib/kobject_uevent.c`). Their nodes are there before.
 pub(super) struct Arrivals(OwnedFd);
 
 impl Arrivals {

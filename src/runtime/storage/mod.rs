@@ -315,7 +315,7 @@ fn mount_device(mount: &SystemMount<'_>, device: &Name, console: &mut Console) -
     }
 }
 
-/// Repairs the filesystem on a device, and tells what came of it.
+/// Repairs the filesystem on a device, and says what came of it.
 fn repair(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut Console) {
     print_disk(console, mount, device, format_args!("{reason}; repairing it"));
     console.flush_blocking();

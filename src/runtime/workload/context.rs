@@ -48,7 +48,7 @@ impl Process {
         pidfd_send_signal(&self.pidfd, signal)
     }
 
-    /// What the set-up has reported so far; pending when it was told before.
+    /// What the set-up has reported so far; pending when it was reported before.
     pub(crate) fn outcome(&mut self) -> Outcome {
         let executed_us = &mut self.executed_us;
         let outcome = self.report.as_ref().map_or(Outcome::Pending, |report| receive(report, executed_us));

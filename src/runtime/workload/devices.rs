@@ -1,7 +1,7 @@
 //! The devices of a workload's `device` lines, as they are on the board now.
 //!
 //! What is plugged again gets another number, and udev is not here to make links that stay. So a line is looked up at each start, and
-//! whenever the kernel tells that a device came or went: its nodes are those that /sys has below the device that the line names.
+//! whenever the kernel says that a device came or went: its nodes are those that /sys has below the device that the line names.
 
 use crate::os::files::{each, read_text, sys_path};
 use crate::os::path::{Path, stat};

@@ -1,4 +1,4 @@
-//! Blocks of verified images that do not match their hashes: as the kernel tells of them, and in `hilum status`.
+//! Blocks of verified images that do not match their hashes: as the kernel reports them, and in `hilum status`.
 
 use super::Workloads;
 use crate::init::context::Context;
@@ -14,7 +14,7 @@ use hilum::uevent::Action;
 pub(super) const EIO: u16 = 5;
 
 impl Workloads {
-    /// Takes note of a block that does not match (`verity_handle_err` of drivers/md/dm-verity-target.c). The kernel tells of the
+    /// Takes note of a block that does not match (`verity_handle_err` of drivers/md/dm-verity-target.c). The kernel reports the
     /// first hundred of a device.
     pub(crate) fn heard(&mut self, cx: &mut Context, heard: &Heard<'_>) {
         let Heard::Event(event) = heard else { return };

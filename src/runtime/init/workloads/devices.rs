@@ -18,7 +18,7 @@ pub(crate) fn waits(environment: Environment, workload: &Workload<'_>) -> bool {
 pub(crate) fn seek(config: &Config<'_>, workload: &Workload<'_>) -> (Option<u8>, u64) {
     match find_devices(config.pools.of(workload.isolation.devices)) {
         Ok(nodes) => (None, fingerprint(&nodes)),
-        // Anything else is told by its start, which fails.
+        // Anything else is reported by its start, which fails.
         Err((_, errno)) if errno != Errno::NOENT => (None, 0),
         Err((line, _)) => (Some(line as u8), 0),
     }
@@ -30,7 +30,7 @@ impl Workloads {
         core::mem::take(&mut self.wants_devices)
     }
 
-    /// Whether a workload has ended, which is told when its devices were looked for; once.
+    /// Whether a workload has ended, which is reported when its devices were looked for; once.
     pub(crate) fn take_end_request(&mut self) -> bool {
         core::mem::take(&mut self.has_ended)
     }
@@ -47,7 +47,7 @@ impl Workloads {
         self.has_ended = true;
     }
 
-    /// Tells of the end of a workload that was not told of yet.
+    /// Reports the end of a workload, if that was not reported yet.
     pub(crate) fn tell_late_end(&mut self, cx: &mut Context, index: usize) {
         let slot = cx.slot(index);
         if let Some(end) = self.slots[slot].end.take() {
@@ -60,7 +60,7 @@ impl Workloads {
         self.wants_devices = true;
     }
 
-    /// Says whether what was found is still so, as far as the kernel has told.
+    /// Says whether what was found is still so, as far as the kernel has reported.
     pub(crate) fn set_devices_known(&mut self, are_known: bool) {
         self.are_devices_known = are_known;
     }
@@ -115,7 +115,7 @@ impl Workloads {
         self.carry_out(cx);
     }
 
-    /// Notes what was found, and tells what is not there.
+    /// Notes what was found, and says what is not there.
     fn note_devices(&mut self, cx: &mut Context, index: usize, missing: Option<u8>, found: u64) {
         let config = cx.config.clone();
         let workload = &config.get().workloads[index];

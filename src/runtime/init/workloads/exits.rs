@@ -75,7 +75,7 @@ impl Workloads {
         self.read_last(cx, index, LAST_HELPINGS);
     }
 
-    /// Reads on in the pipe of a workload that ended, for at most so many helpings; tells of its end when nothing is left.
+    /// Reads on in the pipe of a workload that ended, for at most so many helpings; reports its end when nothing is left.
     pub(super) fn read_last(&mut self, cx: &mut Context, index: usize, helpings: u32) {
         let slot = cx.slot(index);
         for _ in 0..helpings {
@@ -184,7 +184,7 @@ impl Workloads {
         self.launch.cgroups.remove(workload, &mut self.slots[slot].cgroup);
         cx.timeline.note(Moment::Ended(slot as u8));
         self.tell_end(cx, index, end);
-        // Before the next end is told: it may be that of what somebody is about to start for.
+        // Before the next end is reported: it may be that of what somebody is about to start for.
         self.carry_out(cx);
     }
 

@@ -40,7 +40,7 @@ pub(crate) struct Pipes<'a> {
     pub(crate) socket: Option<BorrowedFd<'a>>,
     /// What the program says by that it is ready, where it does so by a descriptor.
     pub(crate) ready: Option<BorrowedFd<'a>>,
-    /// Where the socket goes that the program tells of itself by.
+    /// Where the socket goes on which the program reports its state.
     pub(crate) notify: Option<BorrowedFd<'a>>,
     /// Whether the time of the program's start is reported.
     pub(crate) is_timed: bool,
@@ -293,7 +293,7 @@ impl Child<'_> {
     }
 }
 
-/// Returns the socket that the program tells of itself by, non-blocking, with its path.
+/// Returns the socket on which the program reports its state, non-blocking, with its path.
 fn notify_socket() -> Result<OwnedFd, Errno> {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

@@ -153,7 +153,7 @@ fn finish_folder(parent: BorrowedFd<'_>, name: &str, owner: Option<User>, mode: 
 }
 
 /// Maps owners where the filesystem can. Where it cannot, the files keep the board's owners: that takes nothing away
-/// from what protects them, and `hilum doctor` tells which kernels can. Gives whether it could.
+/// from what protects them, and `hilum doctor` says which kernels can. Returns whether it could.
 pub(crate) fn map_ids(mount: BorrowedFd<'_>, users: Option<BorrowedFd<'_>>) -> bool {
     users.is_some_and(|users| hilum_sys::map_ids(mount, users).is_ok())
 }

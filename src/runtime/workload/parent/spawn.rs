@@ -20,7 +20,7 @@ use rustix::process::{Gid, Uid};
 /// The highest descriptor that `ready fd` can name.
 const HIGHEST_READY: i32 = 63;
 
-/// Starts the workload at `index` in namespaces of its own; with `is_timed` it tells when it got to its program.
+/// Starts the workload at `index` in namespaces of its own; with `is_timed` it says when it got to its program.
 ///
 /// # Errors
 /// The kernel's, for a limit, the group, a pipe, or the clone. Nothing is left behind then but the empty group.

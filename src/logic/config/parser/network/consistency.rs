@@ -188,7 +188,7 @@ fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<
         let has = |addresses: &Addresses| addresses.iter().any(|other| other.address == own.address);
         if network.bridges.iter().any(|bridge| has(&bridge.addresses))
             || network.links.iter().any(|link| has(&link.addresses))
-            // Of two with the same one, the later is told.
+            // Of two with the same one, the later is reported.
             || others().any(|other| other.line.0 < line.number && has(&other.addresses))
         {
             return wrong(word, NEW_ADDRESS);
@@ -204,7 +204,7 @@ fn check_publish<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Resu
         let has_port = other.port <= own.last && own.port <= other.last;
         has_port && other.is_udp == own.is_udp && !is_apart
     };
-    // Up to this section this line is one of them; of two workloads with the same port the later is told.
+    // Up to this section this line is one of them; of two workloads with the same port the later is reported.
     let before = config.workloads[..=index].iter().flat_map(|workload| config.pools.of(workload.network.publish));
     if before.filter(|other| is_taken(other)).count() > 1 {
         return Err(at(line, word, NEW_PORT));
