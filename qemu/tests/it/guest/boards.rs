@@ -238,7 +238,7 @@ fn image_that_was_cut_off_is_said_and_nothing_starts(arch: Architecture) {
         .lines()
         .find(|line| line.starts_with("hilum: the image is incomplete: "))
         .unwrap_or_else(|| panic!("{console}"));
-    assert!(line.contains("1 file is missing or short, such as /images/zz;"), "{line}");
+    assert!(line.contains("1 file missing or truncated, such as /images/zz;"), "{line}");
     assert!(!console.contains("workload"), "{console}");
 }
 
