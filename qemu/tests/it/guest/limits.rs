@@ -103,7 +103,7 @@ fn missing_controller_is_refused_by_name_and_left_out_where_nobody_asked(arch: A
     let console = run(arch, &image(arch, &config), "cgroup_disable=memory");
     has_line(
         &console,
-        "hilum: workload \"asks\": limit memory.max: ENOENT (no such file or directory): the kernel has no memory controller here; put cgroup_enable=memory on its command line, and take cgroup_disable=memory off it",
+        "hilum: workload \"asks\": limit memory.max: ENOENT (no such file or directory): no memory cgroup controller; add cgroup_enable=memory to the kernel command line and remove cgroup_disable=memory",
     );
     assert!(!console.contains("\"asks\": started"), "{console}");
     for name in ["silent", "counts"] {
@@ -113,7 +113,7 @@ fn missing_controller_is_refused_by_name_and_left_out_where_nobody_asked(arch: A
     has_in_order(
         &console,
         &[
-            "hilum: workload \"counts\": limit pids.max: ENOENT (no such file or directory): the kernel has no pids controller",
+            "hilum: workload \"counts\": limit pids.max: ENOENT (no such file or directory): no pids cgroup controller",
         ],
     );
     has_line(&console, "hilum: workload \"asks\": exited with status 0");
