@@ -276,7 +276,7 @@ fn links_of_the_boards_own_wire(arch: Architecture) {
     let mut booted = boot(arch, crate::support::USUAL, &WIRE.replace("DEVICES", devices), &cards, &[]);
     let console = &booted.vm.console;
     console.expect("workload \"given\": gave up after 1 restart", BOOT).expect("it fails twice");
-    console.expect("link gone: is not there", BOOT).expect("that is told");
+    console.expect("link gone: not found", BOOT).expect("that is told");
     console.expect("shared | done", BOOT).expect("it is there");
     // The link that was given away is there again once its namespace is gone.
     let until = Instant::now() + BOOT;
@@ -289,10 +289,10 @@ fn links_of_the_boards_own_wire(arch: Architecture) {
         "link lan0            up         mtu 1400   52:54:00:00:00:01",
         "address 10.0.2.15/24 on lan0",
         "address fd02::15/64 on lan0",
-        "route default via 10.0.2.2 over lan0",
-        "route default via fd02::2 over lan0",
-        "route 10.9.0.0/16 via 10.0.2.9 over lan0",
-        "route fd09::/32 via fd02::9 over lan0",
+        "route default via 10.0.2.2 dev lan0",
+        "route default via fd02::2 dev lan0",
+        "route 10.9.0.0/16 via 10.0.2.9 dev lan0",
+        "route fd09::/32 via fd02::9 dev lan0",
     ] {
         assert!(net.contains(&format!("\n{line}")), "no line {line:?} in\n{net}");
     }
