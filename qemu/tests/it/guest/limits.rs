@@ -112,9 +112,7 @@ fn missing_controller_is_refused_by_name_and_left_out_where_nobody_asked(arch: A
     let console = run(arch, &image(arch, &config), "cgroup_disable=pids");
     has_in_order(
         &console,
-        &[
-            "hilum: workload \"counts\": limit pids.max: ENOENT (no such file or directory): no pids cgroup controller",
-        ],
+        &["hilum: workload \"counts\": limit pids.max: ENOENT (no such file or directory): no pids cgroup controller"],
     );
     has_line(&console, "hilum: workload \"asks\": exited with status 0");
 }

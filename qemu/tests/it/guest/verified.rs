@@ -10,7 +10,8 @@ use std::process::Command;
 
 on_both!(verified_image_runs_and_changed_blocks_cannot_be_read, corrupt_image_stops_its_workload_or_reboots_the_board,);
 
-const MODULES: [&str; 9] = ["loop", "libcrc32c", "netfs", "erofs", "dax", "dm-mod", "dm-bufio", "reed_solomon", "dm-verity"];
+const MODULES: [&str; 9] =
+    ["loop", "libcrc32c", "netfs", "erofs", "dax", "dm-mod", "dm-bufio", "reed_solomon", "dm-verity"];
 
 /// Bytes of the file whose blocks are changed: its blocks have leaves of their own in the tree.
 const FILE_BYTES: usize = 2 << 20;
