@@ -3,7 +3,7 @@
 //! systemd does the same for `RootImage=` with `RootHash=`; what a corrupt block leads to there is the program's own failure, or
 //! with `verity.usr`/`roothash=` and `restart_on_corruption` the kernel's reboot without a word.
 
-use crate::support::{BOOT, USUAL, boot_on, has_line, image, modules, probe, run};
+use crate::support::{BOOT, USUAL, boot_on, image, modules, probe, run};
 use hilum_initramfs::{Image, verity};
 use hilum_qemu::Architecture;
 use std::process::Command;
@@ -51,6 +51,11 @@ fn board(arch: Architecture, system: &str, sections: &[String], images: Vec<(&st
     board
 }
 
+/// Asserts that the console has a line. The kernel's own lines about corrupt blocks may begin behind it.
+fn says(console: &str, line: &str) {
+    assert!(console.contains(&format!("\n{line}")), "no line {line:?} in\n{console}");
+}
+
 /// Where the middle of the file lies in an image.
 fn middle(image: &[u8]) -> usize {
     let number = FILE_BYTES as u64 / 16;
@@ -87,32 +92,32 @@ fn verified_image_runs_and_changed_blocks_cannot_be_read(arch: Architecture) {
     let sections: Vec<String> =
         named.iter().chain(&further).map(|(name, digest)| section(name, digest, "", "")).collect();
     let console = run(arch, &board(arch, "idle poweroff\n", &sections, images), "");
-    has_line(&console, "good | did copy:/file:/tmp/copy 0");
+    says(&console, "good | did copy:/file:/tmp/copy 0");
     for name in ["data", "tree"] {
-        has_line(&console, &format!("{name} | did copy:/file:/tmp/copy 5"));
+        says(&console, &format!("{name} | did copy:/file:/tmp/copy 5"));
         // The kernel's own lines may begin behind it.
         let line = format!(
             "hilum: workload \"{name}\": /images/{name}: corrupt: a block does not match its hash; write the image anew"
         );
         assert!(console.contains(&line), "{console}");
-        has_line(&console, &format!("hilum: workload \"{name}\": exited with status 0"));
+        says(&console, &format!("hilum: workload \"{name}\": exited with status 0"));
     }
     assert!(!console.contains("hilum: workload \"good\": /images/good: corrupt"), "{console}");
     let padding = "hilum: workload \"padding\": /images/padding: corrupt";
     assert!(console.contains(padding), "{console}");
-    has_line(
+    says(
         &console,
         "hilum: workload \"swapped\": open root /images/swapped: EIO (input/output error): the image is not the one that the line's digest is of, or its disk fails",
     );
     for name in ["cut", "bare"] {
-        has_line(
+        says(
             &console,
             &format!(
                 "hilum: workload \"{name}\": open root /images/{name}: E2BIG (argument list too long): the image has no hash tree behind its filesystem, or it is cut"
             ),
         );
     }
-    has_line(
+    says(
         &console,
         "hilum: workload \"open\": open root /images/open: ENOKEY (required key not available): the image builder writes a digest in the place of verity=image",
     );

@@ -6,11 +6,11 @@ use crate::init::uevents::Heard;
 use crate::os::files::read_file;
 use hilum::config::Config;
 use hilum::fixed_string::text;
-use hilum::plan::{Step, plan};
+use hilum::plan::{Phase, Step, plan};
 use hilum::supervise::Event;
 use hilum::uevent::Action;
 
-/// Of a step that opens a verified image: its first block did not match.
+/// Of a step that reads a verified image: a block did not match.
 pub(super) const EIO: u16 = 5;
 
 impl Workloads {
@@ -47,8 +47,11 @@ impl Workloads {
     }
 }
 
-/// Whether a step of a workload's plan opens a verified image.
+/// Whether a step of a workload's plan reads its verified image: opens it, or is done inside of it. When such a step has failed,
+/// the device may be gone before the kernel's word on it is read.
 pub(super) fn is_verification(config: &Config<'_>, index: usize, step: usize) -> bool {
-    let plan = plan(&config.workloads[index], &config.pools);
-    matches!(plan.steps.get(step), Some(Step::OpenRoot(_, Some(_))))
+    let workload = &config.workloads[index];
+    let plan = plan(workload, &config.pools);
+    let reads = |step: &Step<'_>| matches!(step, Step::OpenRoot(..)) || step.phase() == Phase::Child;
+    workload.verity.is_some() && plan.steps.get(step).is_some_and(reads)
 }

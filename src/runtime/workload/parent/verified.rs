@@ -1,6 +1,7 @@
 //! Images whose blocks are verified as they are read: a dm-verity device over the image's own, for as long as it is mounted.
 
 use crate::os::path;
+use crate::os::wait::pause;
 use hilum::config::Verity;
 use hilum::fixed_string::text;
 use hilum::storage::START_BYTES;
@@ -9,6 +10,11 @@ use hilum_sys::{DeviceMapper, device_mapper};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, major as major_of, minor as minor_of};
 use rustix::io::Errno;
+
+/// How often a table is loaded, and the milliseconds between two tries. Devices that are made or removed at the same moment make
+/// each other fail with ENOMEM: their caches of one size have the same name in sysfs for an instant (mm/slub.c of 6.1).
+const LOAD_TRIES: u32 = 50;
+const LOAD_AGAIN_MS: u64 = 20;
 
 /// Mounts an image by `mount`, which gets the path of a device and the open device. The device is named for the workload and
 /// for this process, of which every start has its own: that of an earlier start may still be in use.
@@ -40,7 +46,16 @@ pub(super) fn open(
         device_mapper(control, what, &mut request).map(|()| request)
     };
     let device = minor(&ask(DeviceMapper::Create, request(&name))?);
-    let opened = ask(DeviceMapper::Load, load_request(&name, number, blocks, digest))
+    let load = || ask(DeviceMapper::Load, load_request(&name, number, blocks, digest));
+    let mut loaded = load();
+    for _ in 1..LOAD_TRIES {
+        if loaded.as_ref().err() != Some(&Errno::NOMEM) {
+            break;
+        }
+        pause(LOAD_AGAIN_MS);
+        loaded = load();
+    }
+    let opened = loaded
         .map_err(|errno| refused(errno, image.as_fd(), blocks))
         .and_then(|_| ask(DeviceMapper::Resume, request(&name)))
         .and_then(|_| {
