@@ -1,4 +1,4 @@
-//! MAC addresses, and IP addresses with their networks: what is computed of them, whoever has them.
+//! MAC addresses, and IP addresses with their networks: arithmetic on them, wherever they come from.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,14 +8,14 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct Mac(pub [u8; 6]);
 
 impl Mac {
-    /// Returns the address that somebody with these names always has: locally administered, for one station (IEEE 802 8.4).
+    /// Returns the fixed address for these names: locally administered, for one station (IEEE 802 8.4).
     pub fn of(names: &[&str], number: u8) -> Self {
         let [_, _, a, b, c, d, e, f] = hash(names, number).to_be_bytes();
         Self([(a & 0xfc) | 2, b, c, d, e, f])
     }
 }
 
-/// FNV-1a: it has to be the same for ever, and nothing else.
+/// FNV-1a, because the result must never change; there is no other requirement.
 pub(super) fn hash(names: &[&str], number: u8) -> u64 {
     let bytes = names.iter().flat_map(|name| name.bytes().chain([0])).chain([number]);
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
@@ -28,22 +28,22 @@ impl fmt::Display for Mac {
     }
 }
 
-/// An address and how many bits of it are its network's.
+/// An address and its prefix length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prefix {
     /// The address.
     pub address: IpAddr,
-    /// Bits: up to 32, or up to 128.
+    /// The prefix length in bits: up to 32 for IPv4, up to 128 for IPv6.
     pub length: u8,
 }
 
 impl Prefix {
-    /// Returns the address alone.
+    /// Returns the prefix that contains only this address.
     pub const fn host(address: IpAddr) -> Self {
         Self { address, length: if address.is_ipv4() { 32 } else { 128 } }
     }
 
-    /// Everywhere, in the family of `address`.
+    /// Returns the prefix of all addresses in the family of `address`.
     pub const fn everywhere(address: IpAddr) -> Self {
         let address = match address {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -52,7 +52,7 @@ impl Prefix {
         Self { address, length: 0 }
     }
 
-    /// Returns the bits that are the network's.
+    /// Returns the network mask.
     pub const fn mask(self) -> IpAddr {
         match self.address {
             IpAddr::V4(_) => {
@@ -62,7 +62,7 @@ impl Prefix {
         }
     }
 
-    /// Returns the network itself: its first address.
+    /// Returns the first address of the network.
     pub const fn first(self) -> IpAddr {
         match (self.address, self.mask()) {
             (IpAddr::V4(address), IpAddr::V4(mask)) => {
@@ -75,7 +75,7 @@ impl Prefix {
         }
     }
 
-    /// Its last address: that of everybody, in IPv4.
+    /// Returns the last address of the network: the broadcast address in IPv4.
     pub const fn last(self) -> IpAddr {
         match (self.address, self.mask()) {
             (IpAddr::V4(address), IpAddr::V4(mask)) => {
@@ -88,13 +88,13 @@ impl Prefix {
         }
     }
 
-    /// Whether the address is one of its network.
+    /// Returns whether the address is in this network.
     #[inline(never)]
     pub fn contains(self, address: IpAddr) -> bool {
         self.address.is_ipv4() == address.is_ipv4() && Self { address, length: self.length }.first() == self.first()
     }
 
-    /// Whether the two networks have an address in common.
+    /// Returns whether the two networks have an address in common.
     #[inline(never)]
     pub fn overlaps(self, other: Self) -> bool {
         let (wide, narrow) = if self.length <= other.length { (self, other) } else { (other, self) };

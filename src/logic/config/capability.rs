@@ -1,4 +1,5 @@
-//! Capabilities by the names of capabilities(7), without CAP_ and in lower case. A capability's number is its place.
+//! Capabilities by the names of capabilities(7), without CAP_ and in lower case. The index of a name is the
+//! capability's number.
 
 /// Every capability up to kernel 6.12 (include/uapi/linux/capability.h).
 pub const CAPABILITIES: [&str; 41] = [
@@ -58,22 +59,22 @@ impl Capabilities {
     /// None of them.
     pub const NONE: Self = Self(0);
 
-    /// Whether capability `number` is in the set.
+    /// Returns whether capability `number` is in the set.
     pub const fn contains(self, number: u8) -> bool {
         self.0 & (1 << number) != 0
     }
 
-    /// Whether there is none in it.
+    /// Returns whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The numbers in the set, lowest first.
+    /// Iterates over the numbers in the set, lowest first.
     pub fn iter(self) -> impl Iterator<Item = u8> {
         (0..64).filter(move |number| self.contains(*number))
     }
 
-    /// The names in the set.
+    /// Iterates over the names in the set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
         CAPABILITIES.iter().enumerate().filter(move |(number, _)| self.contains(*number as u8)).map(|(_, name)| *name)
     }

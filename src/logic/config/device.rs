@@ -1,51 +1,53 @@
-//! How a `device` line names what a workload may use: by a path below /dev, or by what does not change when it is plugged again.
+//! The `device` line: names a device by a path below /dev, or by a property that stays the same when it is plugged in
+//! again.
 
 use super::limits;
 use core::fmt;
 
-/// What a line says of devices.
+/// How a `device` line selects devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceSource<'a> {
-    /// A node below /dev, or a folder there, which stands for every node in it.
+    /// A node below /dev, or a folder there, which selects every node in it.
     Path(&'a str),
-    /// `usb=`: USB devices by what they say of themselves.
+    /// `usb=`: USB devices by their descriptor.
     Usb(UsbId<'a>),
-    /// `path=`: everything below this path of /sys/devices: a port of the board.
+    /// `path=`: everything below this path of /sys/devices, such as a port of the board.
     Port(&'a str),
 }
 
-/// What a USB device says of itself.
+/// The ids of a USB device's descriptor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsbId<'a> {
     /// idVendor, four hexadecimal digits.
     pub vendor: &'a str,
-    /// idProduct, the same.
+    /// idProduct, four hexadecimal digits.
     pub product: &'a str,
-    /// Its serial number; empty for any.
+    /// The serial number; empty for any.
     pub serial: &'a str,
 }
 
 /// One `device`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Device<'a> {
-    /// Which.
+    /// Which devices it selects.
     pub source: DeviceSource<'a>,
-    /// `class=`: the subsystem that a node belongs to, as in /sys/class; empty for every one but the device's own raw node.
+    /// `class=`: the subsystem of the nodes, as in /sys/class. Empty for nodes of every subsystem, except the raw USB
+    /// node.
     pub class: &'a str,
-    /// `as`: the path inside, below /dev; empty for the board's own.
+    /// `as`: the path inside of the workload, below /dev; empty for the path on the board.
     pub name: &'a str,
-    /// Whether it may be read.
+    /// Whether the workload may read it.
     pub read: bool,
-    /// Whether it may be written.
+    /// Whether the workload may write it.
     pub write: bool,
 }
 
-/// What is expected of the first word, for errors.
+/// What the first word may be, for errors.
 pub(super) const SOURCE: &str =
     "a path below /dev, usb=VENDOR:PRODUCT[:SERIAL] with four hexadecimal digits each, or path= and a path";
 const NO_LINKS: &str = "usb=VENDOR:PRODUCT[:SERIAL] or path=, because nothing makes links below by-... on this board";
 
-/// Whether a path is one below /dev that cannot climb.
+/// Returns whether `path` is below /dev and has no `..`.
 pub(super) fn is_below_dev(path: &str) -> bool {
     path.len() > 5 && path.len() <= limits::PATH_BYTES && path.starts_with("/dev/") && !climbs(path)
 }
@@ -55,10 +57,10 @@ fn climbs(path: &str) -> bool {
 }
 
 impl<'a> DeviceSource<'a> {
-    /// Returns a word of the configuration.
+    /// Parses a word of the configuration.
     ///
     /// # Errors
-    /// What is expected instead.
+    /// What was expected instead.
     #[inline(never)]
     pub(super) fn of(text: &'a str) -> Result<Self, &'static str> {
         if let Some(id) = text.strip_prefix("usb=") {
@@ -74,7 +76,7 @@ impl<'a> DeviceSource<'a> {
 }
 
 impl<'a> UsbId<'a> {
-    /// `VENDOR:PRODUCT[:SERIAL]`
+    /// Parses `VENDOR:PRODUCT[:SERIAL]`.
     fn of(text: &'a str) -> Option<Self> {
         let (vendor, rest) = text.split_at_checked(4)?;
         let (product, rest) = rest.strip_prefix(':')?.split_at_checked(4)?;
@@ -85,7 +87,7 @@ impl<'a> UsbId<'a> {
 }
 
 impl Device<'_> {
-    /// Whether /sys has to be searched for it.
+    /// Returns whether the device has to be looked up in /sys.
     pub fn is_searched(&self) -> bool {
         !matches!(self.source, DeviceSource::Path(_))
     }
@@ -105,7 +107,7 @@ impl fmt::Display for DeviceSource<'_> {
 }
 
 impl fmt::Display for Device<'_> {
-    /// Which, and under which name.
+    /// Writes the source, the class and the name inside, as in the file.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.source.fmt(formatter)?;
         for (before, word) in [(" class=", self.class), (" as ", self.name)] {

@@ -1,15 +1,15 @@
-//! What one configuration changes of another: which workloads go on as they are when a board reads its file again.
+//! Compares two configurations: which workloads keep running when a board reads its file again.
 //!
-//! Sections are compared by their words, not by what was made of them: that would be a line of code for each field, and
-//! one that is forgotten is a change that a board does not see.
+//! Sections are compared by their words, not by their parsed fields. A comparison of fields would need code for each of
+//! them, and a field that is forgotten there would be a change that a reload ignores.
 
 use super::lexer::{Line, Lines};
 use super::model::{Config, Workload};
 use super::workload_set::WorkloadSet;
 
-/// Returns the slots of the workloads that both configurations have with the same lines. Workloads are known by their names,
-/// whose slots the new configuration has kept ([`super::keep_slots`]); the order of the file does not matter, and neither does
-/// that of lines with different keys. Both have the same `[system]` section ([`has_same_system`]).
+/// Returns the slots of the workloads that have the same lines in both configurations. Workloads are identified by
+/// name; the new configuration has kept their slots ([`super::keep_slots`]). The order of sections does not matter, nor
+/// does the order of lines with different keys. Both must have the same `[system]` section ([`has_same_system`]).
 pub fn unchanged(old: &Config<'_>, new: &Config<'_>) -> WorkloadSet {
     let mut kept = WorkloadSet::EMPTY;
     for (index, workload) in new.workloads.iter().enumerate() {
@@ -21,13 +21,13 @@ pub fn unchanged(old: &Config<'_>, new: &Config<'_>) -> WorkloadSet {
     kept
 }
 
-/// Whether two configurations say the same of the board as a whole.
+/// Returns whether both configurations have the same `[system]` section.
 pub fn has_same_system(old: &Config<'_>, new: &Config<'_>) -> bool {
     SectionLines::of(old, old.system.line).has_same_lines(&SectionLines::of(new, new.system.line))
 }
 
 fn is_same(old: &Config<'_>, before: &Workload<'_>, new: &Config<'_>, after: &Workload<'_>) -> bool {
-    // Whom it may talk to is known by their addresses.
+    // `talk` is compared by the addresses of the workloads that it names.
     let has_same_addresses = |index: usize| {
         let peer = &old.workloads[index];
         let after = new.workloads.iter().find(|after| after.name == peer.name);
@@ -38,7 +38,7 @@ fn is_same(old: &Config<'_>, before: &Workload<'_>, new: &Config<'_>, after: &Wo
         && before.network.talk.iter().all(has_same_addresses)
 }
 
-/// The lines of a section that are still to come.
+/// The lines of a section that are not read yet.
 #[derive(Clone)]
 struct SectionLines<'a>(Lines<'a>);
 
@@ -50,7 +50,7 @@ impl<'a> SectionLines<'a> {
         Self(lines)
     }
 
-    /// Returns the next line, with this key where one is given; false where the section ends.
+    /// Reads the next line, or the next one with this key. Returns false at the end of the section.
     fn next(&mut self, key: Option<&str>, line: &mut Line<'a>) -> bool {
         while self.0.has_next(line) && !line.begins_section() {
             if key.is_none_or(|key| line.words[0].text == key) {
@@ -65,7 +65,7 @@ impl<'a> SectionLines<'a> {
         core::iter::from_fn(|| self.next(None, &mut line).then_some(())).count()
     }
 
-    /// Whether both have the same lines; those with the same key in the same order.
+    /// Returns whether both have the same lines. Only lines with the same key must be in the same order.
     fn has_same_lines(&self, other: &Self) -> bool {
         let (mut all, mut line) = (self.clone(), Line::NONE);
         while all.next(None, &mut line) {
@@ -76,7 +76,7 @@ impl<'a> SectionLines<'a> {
         self.clone().count() == other.clone().count()
     }
 
-    /// Whether both have the same lines with a key.
+    /// Returns whether both have the same lines with this key.
     fn has_same_lines_with(&self, key: &str, other: &Self) -> bool {
         let (mut left, mut right) = (self.clone(), other.clone());
         let (mut one, mut two) = (Line::NONE, Line::NONE);

@@ -1,31 +1,31 @@
-//! What is wrong with a configuration, where, and what to do: one line, as `LINE:COLUMN: ...` behind the file's name.
+//! Errors of a configuration: place, problem and remedy in one line, `LINE:COLUMN: ...` after the file's name.
 
 use super::keys::{self, Section};
 use super::limits;
 use core::fmt;
 
-/// A place in the file and what is wrong there.
+/// A place in the file and the problem there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Error<'a> {
     /// The line, from 1.
     pub line: u32,
     /// The column in characters, from 1.
     pub column: u32,
-    /// What is wrong.
+    /// The problem.
     pub problem: Problem<'a>,
 }
 
-/// Names of a cycle that are shown; the rest of a longer one is left out.
+/// How many names of a cycle are shown; a longer cycle is cut.
 pub(super) const CYCLE_NAMES: usize = 6;
 
-/// What can be wrong.
+/// Each problem that the parser reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem<'a> {
     /// More bytes than [`limits::FILE_BYTES`].
     FileTooLarge,
-    /// An UTF-8 byte order mark at the start.
+    /// A UTF-8 byte order mark at the start.
     ByteOrderMark,
-    /// This byte is not part of UTF-8 text.
+    /// This byte is not valid UTF-8.
     NotUtf8(u8),
     /// A control character.
     Control(char),
@@ -35,59 +35,59 @@ pub enum Problem<'a> {
     LineTooLong,
     /// A quoted word has no closing quote on its line.
     Unclosed(char),
-    /// Text right behind a closing quote.
+    /// Text directly after a closing quote.
     BehindQuote,
-    /// A quote inside of a bare word.
+    /// A quote inside of an unquoted word.
     QuoteInside,
-    /// The file is empty, or its first directive is not its version.
+    /// The file is empty, or its first directive is not the version.
     NoVersion,
-    /// A version that this parser does not know.
+    /// A version that this parser does not support.
     Version(&'a str),
     /// A directive before the first section.
     NoSection(&'a str),
-    /// A section that is not in the vocabulary, or not closed.
+    /// A section with an unknown name, or without a closing bracket.
     UnknownSection(&'a str),
     /// A second `[system]`.
     SystemTwice,
-    /// A key that is not in the vocabulary of its section, and the one that was probably meant.
+    /// A key that this section does not have, and the most similar one.
     UnknownKey(&'a str, Section, Option<&'static str>),
-    /// A key that may stand once, and the line of its first use.
+    /// A key that may appear only once, and the line of its first use.
     Twice(&'static str, u32),
-    /// A word is missing: the key, and what is expected.
+    /// A missing word: the key, and what is expected.
     Missing(&'static str, &'static str),
-    /// A word too many.
+    /// An extra word.
     Extra(&'a str),
-    /// A word that is not what is expected.
+    /// A word with an unexpected value, and what is expected.
     Value(&'a str, &'static str),
-    /// More of something than there is room for.
+    /// Too many of something, and the limit.
     TooMany(&'static str, u32),
-    /// A workload's name that was used before, and on which line.
+    /// A workload's name that is already in use, and its line.
     SameName(&'a str, u32),
     /// `ids` lines of two workloads whose ranges overlap.
     SameIds(&'a str, &'a str),
-    /// A variable that was set before.
+    /// A variable that is already set.
     SameVariable(&'a str),
-    /// A workload without a key that it has to have.
+    /// A workload without a required key.
     Incomplete(&'a str, &'static str),
-    /// A workload's keys do not go together: its name, and why and what to do.
+    /// Keys of a workload that contradict each other: the workload, and the reason with the remedy.
     Rule(&'a str, &'static str),
-    /// A `volume` without the board's line `volumes`.
+    /// A `volume` in a configuration without a `volumes` line.
     NoVolumes,
-    /// A name behind `needs`, `after` or `share net=` that is no workload.
+    /// A name after `needs`, `after` or `share net=` that no workload has.
     NoWorkload(&'a str),
-    /// A workload that waits for itself, or shares its own.
+    /// A workload that names itself.
     Itself(&'a str),
-    /// Workloads that wait for each other; unused places are empty.
+    /// Workloads that wait for each other; unused elements are empty.
     Cycle([&'a str; CYCLE_NAMES]),
     /// `max=` is below `delay=`.
     MaxBelowDelay,
     /// `else=` without `limit=`.
     ElseWithoutLimit,
-    /// A `limit=` that the delays never let it reach: so many milliseconds are needed for its restarts.
+    /// A `limit=` that can never be reached: its restarts take this many milliseconds.
     LimitNeverReached(u64),
 }
 
-/// A word of the file as it is shown: short, and without anything that could control a terminal.
+/// Formats a word of the file for an error: shortened, and without terminal control characters.
 struct Shown<'a>(&'a str);
 
 impl fmt::Display for Shown<'_> {
@@ -96,7 +96,7 @@ impl fmt::Display for Shown<'_> {
         let cut = self.0.floor_char_boundary(BYTES);
         let (shown, dots) = if cut < self.0.len() { (&self.0[..cut], "...") } else { (self.0, "") };
         formatter.write_str("\"")?;
-        // A quoted word may hold tabs; nothing else that controls a terminal gets past the lines.
+        // A quoted word may contain tabs. The lexer refuses all other control characters.
         for (index, part) in shown.split('\t').enumerate() {
             formatter.write_str(if index > 0 { " " } else { "" })?;
             formatter.write_str(part)?;
@@ -180,7 +180,7 @@ impl fmt::Display for Problem<'_> {
                     f.write_str(if index > 0 { " waits for " } else { "" })?;
                     write!(f, "{}", Shown(name))?;
                 }
-                // The names of a circle end with the first one again, unless there was no room for it.
+                // The list of a cycle ends with its first name again, unless it was cut.
                 let is_cut = names.last().is_some_and(|last| !last.is_empty() && *last != names[0]);
                 f.write_str(if is_cut { " ...; remove one of these lines" } else { "; remove one of these lines" })
             }

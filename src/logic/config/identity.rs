@@ -1,10 +1,10 @@
-//! Who a workload's program is: its user, its environment, and what the kernel knows of a process.
+//! The identity of a workload's program: user, environment, and attributes of the process.
 
 use super::limits;
 use super::span::Span;
 use heapless::Vec;
 
-/// Who the program is, and how the kernel treats it.
+/// The identity of the program, and its process attributes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Identity {
     /// `user`
@@ -27,7 +27,7 @@ pub struct Identity {
     pub personality: Option<u32>,
 }
 
-/// One `rlimit` (getrlimit(2)); `u64::MAX` stands for no limit.
+/// One `rlimit` (getrlimit(2)); `u64::MAX` means unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ResourceLimit {
     /// The resource's number (include/uapi/asm-generic/resource.h).
@@ -38,7 +38,7 @@ pub struct ResourceLimit {
     pub hard: u64,
 }
 
-/// The resources by number.
+/// The names of resources; the index is the number.
 pub const RESOURCES: [&str; 16] = [
     "cpu",
     "fsize",
@@ -58,21 +58,21 @@ pub const RESOURCES: [&str; 16] = [
     "rttime",
 ];
 
-/// Who a workload runs as.
+/// The user and group that a workload runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct User {
     /// User id.
     pub uid: u32,
-    /// Group id; the uid's number where the file gives none.
+    /// Group id; the same number as the uid by default.
     pub gid: u32,
 }
 
 impl User {
-    /// User 0 and its group.
+    /// User 0 and group 0.
     pub const ROOT: Self = Self { uid: 0, gid: 0 };
 }
 
-/// One line of the environment.
+/// One variable of the environment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Variable<'a> {
     /// The name, without `=`.

@@ -1,14 +1,16 @@
-//! Which ids of the host stand for the ids of a workload: each has a range of 65,536, and no two overlap. Two `ids` lines may say the
-//! very same range: those workloads share their ids, which `audit` tells.
+//! Assigns ranges of host ids to workloads: 65,536 ids each. Ranges do not overlap, except that two `ids` lines may
+//! name exactly the same range: those workloads share their ids, which `audit` reports.
 //!
-//! A range that anybody has had since the boot is given to nobody else: files that a workload left would become another's.
+//! A range is not reused before the next boot, because files that a removed workload left behind would belong to
+//! another one.
 
 use super::error::{Error, Problem};
 use super::limits::{FIRST_ID, IDS};
 use super::model::Config;
 use super::workload_set::WorkloadSet;
 
-/// Looks at the ranges of a whole configuration: those of `ids` lines may not overlap in part, and all others are laid beside them.
+/// Checks and assigns the ranges of a whole configuration. Ranges of `ids` lines must not overlap in part; all others
+/// are placed beside them.
 ///
 /// # Errors
 /// The second of two `ids` lines that overlap, at its workload.
@@ -31,7 +33,7 @@ pub(super) fn arrange<'a>(config: &mut Config<'a>) -> Result<(), Error<'a>> {
         settled.insert(index);
     }
     config.next_ids = IDS * (config.workloads.len() as u32 + 1);
-    // Those that lie where their place in the file says keep it; the others come behind.
+    // Workloads whose range by their place in the file is free get that one; the others are placed after all of them.
     let (own, mut late) = (settled, WorkloadSet::EMPTY);
     for index in (0..config.workloads.len()).filter(|index| !own.contains(*index)) {
         match overlapping(config, config.workloads[index].isolation.first_id, &own) {
@@ -43,8 +45,8 @@ pub(super) fn arrange<'a>(config: &mut Config<'a>) -> Result<(), Error<'a>> {
     Ok(())
 }
 
-/// Gives workloads without an `ids` line the ids that they had in the old configuration: in the file's order they would
-/// move when a workload comes before them. New ones get ranges that nobody had.
+/// Keeps the ids of the old configuration for workloads without an `ids` line. By their place in the file they would
+/// change when a workload is inserted before them. New workloads get ranges that were never in use.
 pub fn keep_ids(old: &Config<'_>, new: &mut Config<'_>) {
     let mut settled = WorkloadSet::EMPTY;
     for (index, workload) in new.workloads.iter().enumerate() {
@@ -68,17 +70,17 @@ pub fn keep_ids(old: &Config<'_>, new: &mut Config<'_>) {
     place(new, Some(old), late, settled);
 }
 
-/// Returns the one of `among` whose range overlaps that from `first` on.
+/// Returns the workload of `among` whose range overlaps the one that begins at `first`.
 fn overlapping(config: &Config<'_>, first: u32, among: &WorkloadSet) -> Option<usize> {
     among.iter().find(|other| config.workloads[*other].isolation.first_id.abs_diff(first) < IDS)
 }
 
-/// Gives each of `late` the next range that nobody has, or had before.
+/// Assigns to each of `late` the next range that is not and was not in use.
 fn place(config: &mut Config<'_>, old: Option<&Config<'_>>, late: WorkloadSet, mut settled: WorkloadSet) {
     for index in late.iter() {
         let mut first = config.next_ids;
         loop {
-            // After 65,000 new workloads since the boot it begins anew.
+            // After 65,000 new workloads since the boot, ranges are reused.
             if !FIRST_ID.contains(&first) {
                 first = *FIRST_ID.start();
             }

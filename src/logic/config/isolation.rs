@@ -1,4 +1,4 @@
-//! What a workload shares, may do and may use: the part of the model that is about its confinement.
+//! The confinement of a workload: what it shares, may do and may use.
 
 use super::capability::Capabilities;
 use super::device::Device;
@@ -7,24 +7,24 @@ use super::span::Span;
 use crate::seccomp::Seccomp;
 use heapless::Vec;
 
-/// What separates a workload from everything else. The default is everything that the kernel has.
+/// The isolation of a workload. By default it is isolated by everything that the kernel supports.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Isolation<'a> {
-    /// `share`: the namespaces that it does not have for itself, by their clone flags.
+    /// `share`: the namespaces that it shares with the host, as clone flags.
     pub shared: u64,
-    /// `share net=NAME`: the workload whose network namespace it uses, by its index.
+    /// `share net=NAME`: the index of the workload whose network namespace it uses.
     pub net_of: Option<u8>,
-    /// Whether another workload names this one in `share net=NAME`, or it names another one.
+    /// Whether it shares its network namespace with another workload, as the one that names or the one that is named.
     pub is_net_shared: bool,
-    /// `ids`: the first of its 65,536 user and group ids, as the host counts them.
+    /// `ids`: the first of its 65,536 user and group ids, as seen from the host.
     pub first_id: u32,
-    /// Whether an `ids` line says so.
+    /// Whether the range comes from an `ids` line.
     pub has_own_ids: bool,
     /// `capability`
     pub capabilities: Capabilities,
     /// `seccomp`
     pub seccomp: Seccomp,
-    /// `landlock`: whether access to files follows the plan's mounts a second time.
+    /// `landlock`: whether Landlock also restricts file access to the plan's mounts.
     pub has_landlock: bool,
     /// `tcp`
     pub tcp: Option<Tcp>,
@@ -40,27 +40,27 @@ pub struct Isolation<'a> {
     pub tmp_bytes: u64,
     /// `tmp ... exec`: whether programs in its /tmp may be executed.
     pub tmp_is_executable: bool,
-    /// `privileged`: what is otherwise refused because it opens a way out is allowed.
+    /// `privileged`: whether options that open a way out of the sandbox are accepted.
     pub is_privileged: bool,
 }
 
-/// What may be written over a root filesystem.
+/// The writable layer over a root filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Overlay<'a> {
-    /// Nothing: it is read-only.
+    /// No layer: the root filesystem is read-only.
     None,
-    /// A layer in memory, gone when the workload ends.
+    /// A layer in memory, which is lost when the workload exits.
     Memory,
-    /// A layer in this folder of the board, which stays.
+    /// A layer in this folder of the board, which is kept.
     Folder(&'a str),
 }
 
 /// `root ... verity=DIGEST`: how the blocks of an image are verified as they are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Verity<'a> {
-    /// The root hash of the image's tree (SHA-256, no salt): 64 hexadecimal digits; or [`Self::PLACEHOLDER`].
+    /// The root hash of the image's tree (SHA-256, no salt): 64 hexadecimal digits, or [`Self::PLACEHOLDER`].
     pub digest: &'a str,
-    /// What follows a block that does not match.
+    /// What happens when a block does not match.
     pub on_corruption: OnCorruption,
 }
 
@@ -69,18 +69,19 @@ impl Verity<'_> {
     pub const PLACEHOLDER: &'static str = "image";
 }
 
-/// `root ... corrupt=`: what follows a block of a verified image that does not match its hash. Reading it fails in any case.
+/// `root ... corrupt=`: what happens when a block of a verified image does not match its hash. The read fails in any
+/// case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnCorruption {
-    /// The workload runs on; `hilum status` says `corrupt`.
+    /// The workload keeps running; `hilum status` reports it as `corrupt`.
     Report,
-    /// The workload is stopped, and has failed.
+    /// The workload is stopped and counts as failed.
     Stop,
     /// The board reboots.
     Reboot,
 }
 
-/// The TCP ports of `tcp`, and no others (Landlock, from kernel 6.7 on).
+/// `tcp`: the only TCP ports that the workload may use (Landlock, kernel 6.7 or later).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tcp {
     /// Ports that it may bind.
@@ -89,53 +90,54 @@ pub struct Tcp {
     pub connect: Vec<u16, { limits::PORTS }>,
 }
 
-/// One `mount`: a folder or file of the board inside of the workload.
+/// One `mount`: a folder or file of the board that is visible inside of the workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bind<'a> {
     /// The path on the board.
     pub source: &'a str,
-    /// The path inside, which has to be there.
+    /// The path inside of the workload, which must exist.
     pub target: &'a str,
-    /// Whether it may be written.
+    /// Whether it is writable.
     pub is_writable: bool,
     /// Whether programs below it may be executed.
     pub is_executable: bool,
 }
 
-/// One `volume`: a folder of the board that is the workload's to write, and stays.
+/// One `volume`: a folder of the board that the workload may write to, and that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Volume<'a> {
-    /// The folder with the folders of all volumes, from the line `volumes` of the board.
+    /// The parent folder of all volumes, from the board's `volumes` line.
     pub folder: &'a str,
-    /// Its own folder there. Workloads that name the same one share it.
+    /// The volume's own folder there. Workloads that name the same volume share it.
     pub name: &'a str,
-    /// The path inside, which has to be there.
+    /// The path inside of the workload, which must exist.
     pub target: &'a str,
 }
 
 impl<'a> Volume<'a> {
-    /// How it is attached.
+    /// Returns the bind mount that attaches it.
     pub fn bind(&self) -> Bind<'a> {
         Bind { source: self.folder, target: self.target, is_writable: true, is_executable: false }
     }
 }
 
-/// What a workload may use (cgroups(7), version 2). `u64::MAX` stands for no limit, none for what no line sets.
+/// The resource limits of a workload (cgroups(7), version 2). `u64::MAX` means no limit; `None` means that no line sets
+/// it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Resources<'a> {
     /// `memory`: bytes.
     pub memory: Option<u64>,
-    /// `memory ... high=`: bytes from where on it is slowed down.
+    /// `memory ... high=`: bytes above which it is throttled.
     pub memory_high: Option<u64>,
-    /// `memory ... min=`: bytes that are kept for it.
+    /// `memory ... min=`: bytes that are reserved for it.
     pub memory_min: Option<u64>,
     /// `memory ... swap=`: bytes of swap.
     pub swap: Option<u64>,
-    /// `pids`: processes and threads.
+    /// `pids`: the maximum number of processes and threads.
     pub pids: Option<u64>,
     /// `cpu`: percent of one processor.
     pub cpu_percent: Option<u32>,
-    /// `cpu ... weight=`: its share when processors are short; 100 is usual.
+    /// `cpu ... weight=`: its share under contention; the kernel's default is 100.
     pub cpu_weight: Option<u32>,
     /// `cpuset`: the processors that it may use.
     pub cpuset: Option<&'a str>,
@@ -148,19 +150,19 @@ pub struct Resources<'a> {
 pub struct IoLimit<'a> {
     /// The device's path on the board.
     pub device: &'a str,
-    /// Bytes read and written each second, reads and writes each second, in the order of [`IoLimit::NAMES`].
+    /// Bytes read and written per second, read and write operations per second, in the order of [`IoLimit::NAMES`].
     pub limits: [Option<u64>; 4],
 }
 
 impl IoLimit<'_> {
-    /// The names of io.max.
+    /// The keys of io.max.
     pub const NAMES: [&'static str; 4] = ["rbps", "wbps", "riops", "wiops"];
 }
 
-/// Processes and threads of a workload without a `pids` line.
+/// The `pids` limit of a workload without a `pids` line.
 pub const DEFAULT_PIDS: u64 = 512;
-/// Percent of the board's memory that a workload without a `memory` line may use: a program that eats memory ends
-/// inside of its own group, before the kernel looks for a victim among all.
+/// The memory limit of a workload without a `memory` line, in percent of the board's memory. A program that leaks
+/// memory is then killed in its own cgroup, before the kernel looks for a victim on the whole system.
 pub const DEFAULT_MEMORY_PERCENT: u64 = 75;
-/// Bytes of each folder in memory that a workload gets.
+/// The size in bytes of each tmpfs that a workload gets.
 pub const DEFAULT_TMP_BYTES: u64 = 16 << 20;

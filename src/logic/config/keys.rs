@@ -1,8 +1,8 @@
-//! Every key that a configuration may hold: one table for the parser, the errors and the documentation's test.
+//! The table of all configuration keys, for the parser, for errors and for the test of the documentation.
 
 use crate::suggest;
 
-/// The two kinds of section.
+/// The kinds of section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Section {
     /// `[system]`
@@ -12,7 +12,7 @@ pub enum Section {
 }
 
 impl Section {
-    /// Its name as it is written.
+    /// Returns the name as it is written.
     pub const fn name(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -28,7 +28,7 @@ impl Section {
     }
 }
 
-/// What a key does.
+/// Identifies a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum KeyId {
     Hostname,
@@ -98,11 +98,11 @@ pub(super) enum KeyId {
 /// A key of the configuration.
 #[derive(Debug)]
 pub struct Key {
-    /// Where it stands.
+    /// The section that it belongs to.
     pub section: Section,
-    /// How it is written.
+    /// Its name.
     pub name: &'static str,
-    /// Whether it may stand more than once in its section.
+    /// Whether it may appear more than once in its section.
     pub repeats: bool,
     pub(super) id: KeyId,
 }
@@ -119,7 +119,7 @@ const fn repeated(name: &'static str, id: KeyId) -> Key {
     Key { section: Section::Workload, name, repeats: true, id }
 }
 
-/// The keys, those of `[system]` first.
+/// All keys; those of `[system]` come first.
 pub const KEYS: &[Key] = &[
     system("hostname", KeyId::Hostname),
     system("console", KeyId::Console),
@@ -185,17 +185,17 @@ pub const KEYS: &[Key] = &[
     workload("privileged", KeyId::Privileged),
 ];
 
-/// Returns the key with this name in this section.
+/// Returns the key with this name in this section, and its index.
 pub(super) fn find(section: Section, name: &str) -> Option<(usize, &'static Key)> {
     KEYS.iter().enumerate().find(|(_, key)| key.section == section && key.name == name)
 }
 
-/// Whether a section has a key of this name.
+/// Returns whether a section has a key with this name.
 pub(super) fn is_key(section: Section, name: &str) -> bool {
     find(section, name).is_some()
 }
 
-/// Returns the key of this section that differs from `name` by at most two letters; the nearest of several.
+/// Returns the key of this section that is most similar to `name`, with at most two edits.
 pub(super) fn nearest(section: Section, name: &str) -> Option<&'static str> {
     suggest::nearest(KEYS.iter().filter(|key| key.section == section).map(|key| key.name), name)
 }

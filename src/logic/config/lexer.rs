@@ -1,7 +1,7 @@
-//! A file as lines of words, with the place of each word.
+//! Splits a file into lines of words, and keeps the place of each word.
 //!
-//! Words are separated by spaces and tabs. `'...'` or `"..."` encloses a word that holds spaces or the other quote. A word is
-//! a part of the file as it stands there, so there are no escapes, and a quote encloses a whole word. `#` at the start of a
+//! Words are separated by spaces and tabs. `'...'` or `"..."` encloses a word that contains spaces or the other quote.
+//! A word is borrowed from the file, so there are no escapes, and quotes enclose a whole word. `#` at the start of a
 //! word begins a comment.
 
 use super::error::{Error, Problem};
@@ -9,7 +9,7 @@ use super::limits;
 use crate::fixed_string::is_hidden;
 use heapless::Vec;
 
-/// What encloses a word.
+/// The quotes that may enclose a word.
 const QUOTES: [char; 2] = ['"', '\''];
 
 /// A word and its column, counted in characters from 1.
@@ -17,24 +17,24 @@ const QUOTES: [char; 2] = ['"', '\''];
 pub(super) struct Word<'a> {
     pub(super) text: &'a str,
     pub(super) column: u32,
-    /// Whether it stood in quotes: then it is a value, whatever it looks like.
+    /// Whether it was quoted: then it is always a value.
     pub(super) quoted: bool,
 }
 
-/// One directive: its line, from 1, and its words; at least one.
+/// One directive: its line number, from 1, and its words; at least one.
 #[derive(Debug)]
 pub(super) struct Line<'a> {
     pub(super) number: u32,
     pub(super) words: Vec<Word<'a>, { limits::LINE_WORDS }>,
-    /// The column behind the last word, where a missing one would be.
+    /// The column after the last word, where a missing word would be.
     pub(super) end: u32,
 }
 
 impl Line<'_> {
-    /// No line yet.
+    /// Before the first line.
     pub(super) const NONE: Self = Self { number: 0, words: Vec::new(), end: 1 };
 
-    /// Whether it is `[system]` or the like.
+    /// Returns whether the line begins a section, such as `[system]`.
     pub(super) fn begins_section(&self) -> bool {
         !self.words[0].quoted && self.words[0].text.starts_with('[')
     }
@@ -48,13 +48,13 @@ pub(super) struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
-    /// Those of no file.
+    /// No directives.
     pub(super) const NONE: Self = Self { rest: None, number: 0 };
 
-    /// Looks at the file as a whole first.
+    /// Checks the file as a whole.
     ///
     /// # Errors
-    /// A file that is too large, has a byte order mark, or is not UTF-8.
+    /// The file is too large, has a byte order mark, or is not UTF-8.
     pub(super) fn of(bytes: &'a [u8]) -> Result<Self, Error<'a>> {
         let at_start = |problem| Err(Error { line: 1, column: 1, problem });
         if bytes.len() > limits::FILE_BYTES {
@@ -75,7 +75,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Returns the next line that is not empty, into `line`; false at the end of the file.
+    /// Reads the next line that is not empty into `line`. Returns false at the end of the file.
     pub(super) fn next_line(&mut self, line: &mut Line<'a>) -> Result<bool, Error<'a>> {
         while let Some(rest) = self.rest {
             let (text, rest) = rest.split_once('\n').map_or((rest, None), |(line, rest)| (line, Some(rest)));
@@ -89,13 +89,13 @@ impl<'a> Lines<'a> {
         Ok(false)
     }
 
-    /// Returns the same of a file that was read before, where there is nothing wrong any more.
+    /// Reads the next line of a file that was parsed before and therefore has no errors.
     pub(super) fn has_next(&mut self, line: &mut Line<'a>) -> bool {
         matches!(self.next_line(line), Ok(true))
     }
 }
 
-/// The words of one line.
+/// Splits one line into words.
 fn split<'a>(text: &'a str, number: u32, line: &mut Line<'a>) -> Result<(), Error<'a>> {
     let error = |column: u32, problem| Err(Error { line: number, column, problem });
     (line.number, line.end) = (number, 1);

@@ -1,7 +1,7 @@
-//! Every capacity and range of the configuration in one place.
+//! The capacities and ranges of the configuration.
 //!
-//! The tables on the board have a fixed size, so each limit is also a promise about memory; going over one is an
-//! error with a line and a column, never a truncation.
+//! The tables on the board have a fixed size, so each limit is also a limit on memory. Exceeding one is an error with
+//! line and column; nothing is truncated.
 
 use core::ops::RangeInclusive;
 
@@ -9,57 +9,58 @@ use core::ops::RangeInclusive;
 pub const FILE_BYTES: usize = 64 * 1024;
 /// Bytes of one line, without its newline.
 pub const LINE_BYTES: usize = 1024;
-/// Words of one line, the key included.
+/// Words of one line, including the key.
 pub const LINE_WORDS: usize = 40;
 /// Workloads; a set of them is one 32-bit word.
 pub const WORKLOADS: usize = 32;
-/// Bytes of a workload's name: it becomes a folder of the cgroup tree, a host name and a prefix on the console.
+/// Bytes of a workload's name. It is used as a cgroup's name, a host name and a prefix on the console.
 pub const NAME_BYTES: usize = 32;
 /// Words of `exec`: the program and its arguments.
 pub const EXEC_WORDS: usize = 32;
 /// `env` lines of one workload.
 pub const VARIABLES: usize = 32;
-/// Bytes of a path: it must fit a buffer of 256 with its closing NUL.
+/// Bytes of a path: it must fit into a buffer of 256 bytes with the terminating NUL.
 pub const PATH_BYTES: usize = 255;
 /// Bytes of a host name (`__NEW_UTS_LEN`, uname(2)).
 pub const HOSTNAME_BYTES: usize = 64;
-/// Milliseconds of any duration: up to one day.
+/// Milliseconds of any duration, up to one day.
 pub const DURATION_MS: RangeInclusive<u32> = 1..=86_400_000;
-/// Restarts that a `limit=` may count.
+/// Restarts in a `limit=`.
 pub const RESTARTS: RangeInclusive<u32> = 1..=1000;
-/// User and group ids: all but the last two, which stand for "no change" (setresuid(2)) and overflow on some systems.
+/// User and group ids: all but the last two, which mean "no change" (setresuid(2)) or are not supported on some
+/// systems.
 pub const ID: RangeInclusive<u32> = 0..=u32::MAX - 2;
-/// User and group ids that a workload has for itself; inside they count from 0.
+/// User and group ids of one workload; inside they count from 0.
 pub const IDS: u32 = 65_536;
-/// Where a range of ids of one's own may begin: above those of the board, and with room for the whole range.
+/// The first id of a workload's range: above the board's own ids, and with room for the whole range.
 pub const FIRST_ID: RangeInclusive<u32> = IDS..=u32::MAX - IDS - 1;
 /// `mount` lines of one workload.
 pub const MOUNTS: usize = 8;
-/// `device` lines, and `io` lines, of one workload.
+/// `device` lines of one workload, and also its `io` lines.
 pub const DEVICES: usize = 8;
-/// Device nodes of one workload, whatever its lines name.
+/// Device nodes of one workload, however its lines select them.
 pub const DEVICE_NODES: usize = 32;
 /// Supplementary groups of one workload.
 pub const GROUPS: usize = 16;
 /// `rlimit` lines of one workload: one for each resource.
 pub const RLIMITS: usize = 16;
-/// Ports behind `bind=` or `connect=`.
+/// Ports after `bind=` or `connect=`.
 pub const PORTS: usize = 8;
 /// Words of a health check's program.
 pub const CHECK_WORDS: usize = 8;
-/// Bytes of the control socket's path: `sun_path` of unix(7) has 108 with its closing NUL.
+/// Bytes of the control socket's path: `sun_path` in unix(7) has 108 with the terminating NUL.
 pub const SOCKET_BYTES: usize = 107;
 /// `mount` lines of the board; a set of them is one byte.
 pub const SYSTEM_MOUNTS: usize = 8;
-/// Bytes behind `LABEL=`, `UUID=` and `PARTUUID=`.
+/// Bytes after `LABEL=`, `UUID=` and `PARTUUID=`.
 pub const SOURCE_BYTES: usize = 40;
 /// `volume` lines of one workload.
 pub const VOLUMES: usize = 4;
-/// Bytes of what a workload says of itself.
+/// Bytes of the status text that a workload sends about itself.
 pub const STATUS_BYTES: usize = 64;
 /// `module` lines.
 pub const MODULES: usize = 32;
-/// Bytes of a link's name (IFNAMSIZ, with its closing NUL).
+/// Bytes of a link's name (IFNAMSIZ without the terminating NUL).
 pub const LINK_BYTES: usize = 15;
 /// Addresses of one link.
 pub const ADDRESSES: usize = 4;
@@ -71,7 +72,7 @@ pub const BRIDGES: usize = 4;
 pub const MASQUERADES: usize = 4;
 /// `route` lines.
 pub const ROUTES: usize = 8;
-/// Name servers behind `nameserver`: as many as C libraries ask (MAXNS, resolv.conf(5)).
+/// Name servers in `nameserver` lines: as many as C libraries use (MAXNS, resolv.conf(5)).
 pub const NAME_SERVERS: usize = 3;
 /// `sysctl` lines.
 pub const SYSCTLS: usize = 16;

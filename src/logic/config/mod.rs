@@ -1,7 +1,7 @@
-//! bytes -> Config: the vocabulary of hilum.conf, its limits, and errors with line and column.
+//! bytes -> Config: the keys of hilum.conf, their limits, and errors with line and column.
 //!
-//! [`parse`] is the one way in, on the board and on the host that builds an image for it. It fills a table that the
-//! caller owns and borrows every text from the bytes of the file.
+//! [`parse`] is the only entry point, on the board and on the host that builds its image. It fills a table that the
+//! caller owns; all text in it is borrowed from the bytes of the file.
 
 mod address;
 pub mod capability;

@@ -1,7 +1,7 @@
-//! What a configuration says, as plain data: the parser fills it, everything else only reads it.
+//! A configuration as plain data: the parser writes it, all other code only reads it.
 //!
-//! Text is borrowed from the bytes of the file. An empty [`Config`] is all zero bytes, so that the board's copy lies
-//! in `.bss` and costs only the pages that the file's own workloads fill.
+//! Text is borrowed from the bytes of the file. An empty [`Config`] is all zero bytes, so the board's table is in
+//! `.bss` and uses only the pages that the workloads of the file fill.
 
 use super::capability::{Capabilities, SETGID};
 use super::identity::{Identity, User, Variable};
@@ -19,7 +19,7 @@ use super::workload_set::WorkloadSet;
 use crate::seccomp::Seccomp;
 use heapless::Vec;
 
-/// A whole configuration. What every file fills comes first, in few pages of memory.
+/// A whole configuration. The fields that every file fills come first, so that they share few pages of memory.
 #[derive(Debug)]
 #[repr(C)]
 pub struct Config<'a> {
@@ -27,28 +27,28 @@ pub struct Config<'a> {
     pub(super) lines: Lines<'a>,
     /// The `[system]` section, or its defaults.
     pub system: System<'a>,
-    /// The workloads in the order of the file; a workload is known elsewhere by its index here, or by its slot.
+    /// The workloads in the order of the file. Other code refers to a workload by its index here, or by its slot.
     pub workloads: Vec<Workload<'a>, { limits::WORKLOADS }>,
-    /// What workloads have several of.
+    /// The lists of items of which a workload may have several.
     pub pools: Pools<'a>,
-    /// Where the next range of ids begins that nobody has had since the boot.
+    /// The first id of the next range that was not in use since the boot.
     pub(super) next_ids: u32,
-    /// Where the state of each workload is kept.
+    /// The slot of each workload's state.
     pub slots: Slots,
 }
 
 impl<'a> Config<'a> {
-    /// Returns the board's own filesystem that a path lies in. `None` for the initramfs.
+    /// Returns the `mount` of the board that contains `path`, or `None` if it is in the initramfs.
     pub fn mount_of(&self, path: &str) -> Option<&SystemMount<'a>> {
         self.system.mounts.get(self.mount_index(path)?)
     }
 
-    /// Where the `mount` line of a path stands among the others.
+    /// Returns the index of the `mount` line that contains `path`.
     pub fn mount_index(&self, path: &str) -> Option<usize> {
         self.system.mounts.iter().rposition(|mount| mount.holds(path))
     }
 
-    /// Returns the board's own filesystems that a workload has a path in: a bit for each `mount` line.
+    /// Returns a bit for each `mount` line of the board that contains a path of the workload.
     pub fn disks_of(&self, workload: &Workload<'_>) -> u8 {
         let isolation = &workload.isolation;
         let overlay = if let Overlay::Folder(path) = workload.overlay { Some(path) } else { None };
@@ -61,7 +61,7 @@ impl<'a> Config<'a> {
 }
 
 impl Config<'_> {
-    /// Makes it like [`Self::EMPTY`], without touching what it had room for.
+    /// Resets it to [`Self::EMPTY`] without writing to memory that was never used.
     pub fn clear(&mut self) {
         self.system = System::EMPTY;
         self.workloads.clear();
@@ -71,7 +71,7 @@ impl Config<'_> {
         self.slots = Slots::NONE;
     }
 
-    /// A configuration without workloads, all defaults.
+    /// A configuration without workloads and with all defaults.
     pub const EMPTY: Self = Self {
         lines: Lines::NONE,
         system: System::EMPTY,
@@ -82,12 +82,12 @@ impl Config<'_> {
     };
 }
 
-/// The board as a whole.
+/// The settings of the board.
 #[derive(Debug)]
 pub struct System<'a> {
-    /// The line of its `[system]`; 0 where there is none.
+    /// The line of its `[system]` section; 0 if there is none.
     pub line: u32,
-    /// `hostname`; none means that the kernel's stays.
+    /// `hostname`; `None` keeps the kernel's.
     pub hostname: Option<&'a str>,
     /// `console`
     pub console: Console<'a>,
@@ -111,18 +111,18 @@ pub struct System<'a> {
     pub volumes: Option<&'a str>,
     /// `link`, `bridge`, `masquerade`, `route`
     pub network: SystemNetwork<'a>,
-    /// `sysctl`, in the order in which they are written.
+    /// `sysctl`, in the order in which they are written to the kernel.
     pub sysctls: Vec<Sysctl<'a>, { limits::SYSCTLS }>,
 }
 
 impl System<'_> {
-    /// Whether modules are loaded before anything else: what counts boots, and the watchdog, need them.
+    /// Returns whether modules are loaded before everything else: the boot counter and the watchdog need them.
     pub fn modules_come_first(&self) -> bool {
         self.watchdog.is_some() || self.boots.is_some()
     }
 
-    /// Whether the board's disks are mounted before anything else: boots are counted on one of them, and the count decides
-    /// what is started.
+    /// Returns whether the board's disks are mounted before everything else: the boot counter is on one of them, and
+    /// the count decides which workloads start.
     pub fn disks_come_first(&self) -> bool {
         self.boots.is_some_and(|boots| self.mounts.iter().any(|mount| mount.holds(boots.path)))
     }
@@ -146,36 +146,36 @@ impl System<'_> {
     };
 }
 
-/// A kernel module that is loaded at boot.
+/// A kernel module to load at boot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Module<'a> {
-    /// Its name: the file is /lib/modules/NAME.ko.
+    /// Its name; the file is /lib/modules/NAME.ko.
     pub name: &'a str,
     /// Its parameters, as finit_module(2) takes them.
     pub parameters: &'a str,
 }
 
-/// Where event lines and workload lines go.
+/// The destination of event lines and workload lines.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Console<'a> {
-    /// A terminal below /dev, such as `ttyS0`; none is the kernel's own console, /dev/console.
+    /// A terminal below /dev, such as `ttyS0`; `None` is the kernel's console, /dev/console.
     pub device: Option<&'a str>,
-    /// What it is used for.
+    /// What the console shows.
     pub mode: ConsoleMode,
 }
 
-/// What the console is used for.
+/// What the console shows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConsoleMode {
     /// Event lines and the lines of workloads.
     Log,
-    /// The same, and a prompt below them that takes commands.
+    /// The same, and a prompt that accepts commands.
     Prompt,
-    /// Nothing after the banner but errors.
+    /// Only errors after the banner.
     Off,
 }
 
-/// What happens when every workload has finished.
+/// What the board does when every workload has finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Idle {
     /// The board stays up.
@@ -186,57 +186,57 @@ pub enum Idle {
     Reboot,
 }
 
-/// One isolated program that is started and supervised.
+/// An isolated program that is started and supervised.
 #[derive(Debug)]
 pub struct Workload<'a> {
     /// Its name: unique, lower-case letters, digits and `-`, starting with a letter.
     pub name: &'a str,
-    /// The line of its `[workload NAME]`, from 1: for messages about the whole section.
+    /// The line of its `[workload NAME]`, from 1, for messages about the whole section.
     pub line: u32,
-    /// `root`: the absolute path of the folder, image file or block device that becomes its root filesystem, or the
-    /// `LABEL=`, `UUID=` or `PARTUUID=` of one ([`super::Source`]).
+    /// `root`: the absolute path of the folder, image file or block device of its root filesystem, or its `LABEL=`,
+    /// `UUID=` or `PARTUUID=` ([`super::Source`]).
     pub root: &'a str,
-    /// `root ... overlay`: what may be written over it.
+    /// `root ... overlay`: the writable layer over it.
     pub overlay: Overlay<'a>,
     /// `root ... verity=`: how its blocks are verified; `None` if they are not.
     pub verity: Option<Verity<'a>>,
-    /// `exec`: the absolute path of the program inside the root filesystem, and its arguments.
+    /// `exec`: the absolute path of the program in the root filesystem, and its arguments.
     pub exec: Span<&'a str>,
-    /// `env`: its whole environment, but for the default PATH where none is given.
+    /// `env`: its whole environment. A default PATH is added if no line sets it.
     pub env: Span<Variable<'a>>,
-    /// `directory`: its working directory inside the root filesystem.
+    /// `directory`: its working directory in the root filesystem.
     pub directory: &'a str,
-    /// `hostname`: in its own UTS namespace; the workload's name where none is given.
+    /// `hostname`: in its own UTS namespace; the workload's name by default.
     pub hostname: &'a str,
-    /// Who the program is.
+    /// The identity of the program.
     pub identity: Identity,
-    /// What separates it from everything else.
+    /// Its isolation.
     pub isolation: Isolation<'a>,
-    /// What it may use.
+    /// Its resource limits.
     pub resources: Resources<'a>,
-    /// `needs`: the workloads that have to be up before this one starts.
+    /// `needs`: the workloads that must be ready before this one starts.
     pub needs: WorkloadSet,
-    /// `after`: the workloads that this one starts after, whether they came up or not.
+    /// `after`: the workloads that this one starts after, even if they failed.
     pub after: WorkloadSet,
     /// `restart`
     pub restart: Restart,
     /// `stop`
     pub stop: Stop,
-    /// When it is ready and healthy, and what follows if not.
+    /// Its readiness and health checks, and the reaction to failures.
     pub supervision: Supervision<'a>,
-    /// What its network has besides the loopback.
+    /// What its network namespace contains besides the loopback interface.
     pub network: Network<'a>,
 }
 
 impl Workload<'_> {
-    /// Whether its programs may change their supplementary groups.
+    /// Returns whether its programs may change their supplementary groups.
     pub fn may_set_groups(&self) -> bool {
         !self.identity.groups.is_empty() || self.isolation.capabilities.contains(SETGID)
     }
 }
 
 impl<'a> Workload<'a> {
-    /// Returns a workload with nothing but its name, on line `line`, and everything else at its default.
+    /// Returns a workload with this name, on line `line`, and with all defaults.
     pub fn new(name: &'a str, line: u32, first_id: u32) -> Self {
         Self {
             name,

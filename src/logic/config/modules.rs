@@ -1,11 +1,11 @@
-//! The kernel modules that lines of a configuration need. Loading them is PID 1's, and packing them the image builder's.
+//! The kernel modules that a configuration needs. PID 1 loads them; the image builder packs them.
 
 use super::isolation::Overlay;
 use super::model::Config;
 use super::network::{Attachment, LinkMatch};
 
-/// The kernel modules that the configuration's lines need, by their names in Debian's kernels. A kernel may have each of
-/// them built in, or (nft_counter from 5.17 on) as a part of another one.
+/// Iterates over the kernel modules that the configuration needs, by their names in Debian's kernels. In a kernel each
+/// of them may be built in, or be part of another one (nft_counter from 5.17 on).
 pub fn needed_modules<'a>(config: &'a Config<'_>) -> impl Iterator<Item = &'a str> {
     let links = || config.workloads.iter().flat_map(|workload| config.pools.of(workload.network.links));
     let has = |wanted: fn(&Attachment<'_>) -> bool| links().any(|link| wanted(&link.attachment));
@@ -34,7 +34,7 @@ pub fn needed_modules<'a>(config: &'a Config<'_>) -> impl Iterator<Item = &'a st
         (publishes, "nft_fib_inet"),
         (masquerades, "nft_masq"),
     ];
-    // A filesystem's module has its name.
+    // The module of a filesystem has the filesystem's name.
     let mounts = &config.system.mounts;
     let is_first = |index: usize| !mounts[..index].iter().any(|before| before.kind == mounts[index].kind);
     let filesystems = (0..mounts.len()).filter(move |index| is_first(*index)).map(|index| mounts[index].kind);

@@ -1,5 +1,5 @@
-//! What a configuration says about networks: the board's links and bridges, and what a workload's network namespace
-//! has in it.
+//! The network part of a configuration: the board's links and bridges, and the contents of a workload's network
+//! namespace.
 
 use super::address::{Mac, Prefix, hash};
 use super::limits;
@@ -10,7 +10,7 @@ use core::fmt;
 use core::net::IpAddr;
 use heapless::Vec;
 
-/// A line of the file. Two are always equal: what a line says does not depend on where it stands.
+/// A line number of the file. All values compare equal, because the meaning of a line does not depend on its place.
 #[derive(Debug, Clone, Copy)]
 pub struct LineNumber(pub u32);
 
@@ -24,21 +24,21 @@ impl Eq for LineNumber {}
 
 /// Addresses of one link.
 pub type Addresses = Vec<Prefix, { limits::ADDRESSES }>;
-/// Gateways of one link: one for each family.
+/// Gateways of one link: at most one of each family.
 pub type Gateways = Vec<IpAddr, 2>;
 
-/// Which of the board's links a line is about.
+/// Selects the link of the board that a line configures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkMatch<'a> {
-    /// The one with the line's own name.
+    /// The link that already has the line's name.
     Name,
-    /// The one with this MAC address, which gets the name.
+    /// The link with this MAC address, which gets the name.
     Mac(Mac),
-    /// The one whose device has this path below /sys/devices, which gets the name.
+    /// The link whose device has this path below /sys/devices, which gets the name.
     Path(&'a str),
-    /// One that is made: what a link of an earlier line carries with this VLAN's tag (IEEE 802.1Q).
+    /// A new link: the VLAN with this tag on the link of an earlier line (IEEE 802.1Q).
     Vlan {
-        /// That link's name.
+        /// The name of the parent link.
         parent: &'a str,
         /// The VLAN's number.
         id: u16,
@@ -52,41 +52,41 @@ pub struct HostLink<'a> {
     pub line: LineNumber,
     /// Its name.
     pub name: &'a str,
-    /// Which one it is.
+    /// Selects the link.
     pub which: LinkMatch<'a>,
-    /// Bytes of its largest packet; 0 for the kernel's choice.
+    /// The MTU in bytes; 0 for the kernel's default.
     pub mtu: u32,
     /// Whether it gets an address by DHCP.
     pub has_dhcp: bool,
-    /// Whether it takes an IPv6 address and routers from router advertisements (RFC 4862).
+    /// Whether it uses IPv6 router advertisements for its address and routers (RFC 4862).
     pub has_slaac: bool,
-    /// `probe`: who has to answer, or it stands back behind other uplinks.
+    /// `probe`: the address that must answer; otherwise other uplinks are preferred.
     pub probe: Option<IpAddr>,
     /// Its addresses.
     pub addresses: Addresses,
-    /// Where everything else goes.
+    /// Its default gateways.
     pub gateways: Gateways,
 }
 
-/// `bridge`: what workloads are connected to.
+/// `bridge`: a bridge that workloads are connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bridge<'a> {
     /// Its line in the file.
     pub line: LineNumber,
     /// Its name.
     pub name: &'a str,
-    /// Its addresses: the workloads' gateways.
+    /// Its addresses, which are the workloads' gateways.
     pub addresses: Addresses,
 }
 
 impl Bridge<'_> {
-    /// Its MAC address.
+    /// Returns its MAC address.
     pub fn mac(&self) -> Mac {
         Mac::of(&["bridge", self.name], 0)
     }
 }
 
-/// `masquerade`: what is behind a bridge may go out over a link, in the link's name.
+/// `masquerade`: connections from a bridge's network leave over a link with the link's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Masquerade<'a> {
     /// The bridge's name.
@@ -95,21 +95,21 @@ pub struct Masquerade<'a> {
     pub link: &'a str,
 }
 
-/// `route`: a network that is behind a gateway of one of the board's links.
+/// `route`: a network behind a gateway on one of the board's links.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
     /// The network.
     pub to: Prefix,
-    /// The gateway, which is a neighbour on one of the links.
+    /// The gateway, which must be on the network of one of the links.
     pub gateway: IpAddr,
 }
 
-/// `sysctl`: a setting of the kernel.
+/// `sysctl`: a kernel setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sysctl<'a> {
     /// Its name, with dots or slashes.
     pub name: &'a str,
-    /// What it is set to.
+    /// Its value.
     pub value: &'a str,
 }
 
@@ -124,12 +124,12 @@ pub struct SystemNetwork<'a> {
     pub masquerades: Vec<Masquerade<'a>, { limits::MASQUERADES }>,
     /// `route`
     pub routes: Vec<Route, { limits::ROUTES }>,
-    /// `nameserver`: they come before those that DHCP gives.
+    /// `nameserver`: these come before the ones that DHCP supplies.
     pub name_servers: Vec<IpAddr, { limits::NAME_SERVERS }>,
 }
 
 impl SystemNetwork<'_> {
-    /// None at all.
+    /// No networks.
     pub const EMPTY: Self = Self {
         links: Vec::new(),
         bridges: Vec::new(),
@@ -138,7 +138,7 @@ impl SystemNetwork<'_> {
         name_servers: Vec::new(),
     };
 
-    /// Whether the address is a neighbour's on a link with a fixed one.
+    /// Returns whether the address is on the network of a link with a static address.
     pub fn is_near(&self, address: IpAddr) -> bool {
         self.links.iter().any(|link| link.addresses.iter().any(|own| own.contains(address)))
     }
@@ -149,28 +149,28 @@ impl SystemNetwork<'_> {
     }
 }
 
-/// Where a workload's link leads.
+/// What a workload's link is connected to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Attachment<'a> {
-    /// To a bridge of the board.
+    /// A bridge of the board.
     Bridge(&'a str),
-    /// Out over a link of the board, with a MAC address of its own.
+    /// A link of the board, with a MAC address of its own.
     Macvlan(&'a str),
-    /// Out over a link of the board, with the link's MAC address.
+    /// A link of the board, with the link's MAC address.
     Ipvlan(&'a str),
-    /// It is a link of the board itself, given away.
+    /// A physical link of the board, which moves into the workload.
     Physical(&'a str),
 }
 
 impl<'a> Attachment<'a> {
-    /// Returns the name of what it leads to.
+    /// Returns the name of what it is connected to.
     pub const fn name(self) -> &'a str {
         match self {
             Self::Bridge(name) | Self::Macvlan(name) | Self::Ipvlan(name) | Self::Physical(name) => name,
         }
     }
 
-    /// Returns the word for it.
+    /// Returns the keyword.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Bridge(_) => "veth",
@@ -186,37 +186,37 @@ impl<'a> Attachment<'a> {
 pub struct WorkloadLink<'a> {
     /// Its line in the file.
     pub line: LineNumber,
-    /// Where it leads.
+    /// What it is connected to.
     pub attachment: Attachment<'a>,
     /// Its addresses.
     pub addresses: Addresses,
-    /// Where everything else goes.
+    /// Its default gateways.
     pub gateways: Gateways,
     /// `mac=`
     pub mac: Option<Mac>,
-    /// `mtu=`; 0 for the kernel's choice.
+    /// `mtu=`; 0 for the kernel's default.
     pub mtu: u32,
-    /// `spoof`: whether it may send with addresses that are not its own.
+    /// `spoof`: whether it may send from addresses that are not configured for it.
     pub may_spoof: bool,
 }
 
-/// `publish`: a port of the board that leads to the workload, or a range of them.
+/// `publish`: a port or a range of ports of the board that is forwarded to the workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Publish {
-    /// The board's address. `None` for each of them.
+    /// The board's address; `None` for all of them.
     pub address: Option<IpAddr>,
-    /// The board's port, the first one of a range.
+    /// The board's port, or the first one of a range.
     pub port: u16,
-    /// The last one of a range; the same without one.
+    /// The last port of the range; equal to `port` for a single one.
     pub last: u16,
-    /// The workload's port, the first one of a range. A range is the same on both sides.
+    /// The workload's port, or the first one of a range. For a range it equals `port`.
     pub to: u16,
-    /// UDP, and not TCP.
+    /// UDP if set, otherwise TCP.
     pub is_udp: bool,
 }
 
 impl fmt::Display for Publish {
-    /// As the file says it.
+    /// Writes it as in the file.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
             Some(IpAddr::V4(address)) => write!(formatter, "{address}:")?,
@@ -232,7 +232,7 @@ impl fmt::Display for Publish {
     }
 }
 
-/// What a workload's network namespace has in it besides its loopback.
+/// What a workload's network namespace contains besides the loopback interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Network<'a> {
     /// `link`; inside, they are eth0, eth1, and so on.
@@ -243,15 +243,15 @@ pub struct Network<'a> {
     pub talk: WorkloadSet,
     /// `talk board`: whether it may open connections to the board itself.
     pub talks_to_board: bool,
-    /// `resolv`: whether it has the board's name servers.
+    /// `resolv`: whether it gets the board's name servers.
     pub has_resolv: bool,
 }
 
-/// The names of links inside of a workload, in their order.
+/// The names of a workload's links inside, in order.
 const INNER_LINKS: [&str; limits::LINKS] = ["eth0", "eth1", "eth2", "eth3"];
 
 impl Network<'_> {
-    /// Nothing.
+    /// No links.
     pub const EMPTY: Self = Self {
         links: Span::NONE,
         publish: Span::NONE,
@@ -262,8 +262,8 @@ impl Network<'_> {
 }
 
 impl<'a> WorkloadLink<'a> {
-    /// Its name inside, as link `number` of its workload. A link that was given away keeps its own: it comes back to the
-    /// board under it.
+    /// Returns the name of the workload's link `number` inside. A physical link keeps its name, because it returns to
+    /// the board with it.
     pub fn inner_name(&self, number: u8) -> &'a str {
         match self.attachment {
             Attachment::Physical(name) => name,
@@ -271,21 +271,21 @@ impl<'a> WorkloadLink<'a> {
         }
     }
 
-    /// Returns the MAC address of link `number` of the workload with this name, inside; the same at each start. A link that
-    /// leads out of the board has one that depends on its parent's, so that boards differ.
+    /// Returns the MAC address of link `number` of the workload with this name, which is the same at each start. For a
+    /// link to the outside it depends on the parent's address too, so that it differs between boards.
     pub fn mac(&self, name: &str, number: u8, parent: Mac) -> Mac {
         self.mac.unwrap_or_else(|| match self.attachment {
             Attachment::Bridge(_) => Mac::of(&["veth", name], number),
-            // It has 17 letters.
+            // A MAC address has 17 characters.
             _ => Mac::of(&[&text::<18>(format_args!("{parent}")), name], number),
         })
     }
 }
 
-/// Returns the name of a bridge's port for link `number` of the workload with this name: `web.0`. Longer names are cut, and
-/// told apart by their hash; a link's name has at most 15 bytes (IFNAMSIZ).
+/// Returns the name of the bridge port for link `number` of the workload with this name, such as `web.0`. Longer names
+/// are cut and made unique by a hash, because a link's name has at most 15 bytes (IFNAMSIZ).
 pub fn port_name(name: &str, number: u8) -> heapless::String<15> {
-    // Both fit: 13 letters and 2, or 8 and 4 and 2.
+    // Both fit: 13 characters and 2, or 8 and 4 and 2.
     match name.len() {
         ..=13 => text(format_args!("{name}.{number}")),
         _ => text(format_args!("{}{:04x}.{number}", &name[..8], hash(&[name], 0) as u16)),

@@ -1,8 +1,8 @@
-//! What workloads have several of: one list of each kind for the whole configuration.
+//! Pools for items of which a workload may have several: one list of each kind for the whole configuration.
 //!
-//! A workload has room for 32 variables, 4 links, 16 limits and so on, and mostly has none. With that room in each
-//! workload, five kilobytes of PID 1's memory were written for every one of them; here they lie one after the other,
-//! and a workload knows where its own are.
+//! A workload may have 32 variables, 4 links, 16 limits and so on, and usually has none. If each workload reserved that
+//! space, PID 1 would write five kilobytes for each of them. Here all items of a kind are in one list, and a workload
+//! keeps the range of its own.
 
 use super::device::Device;
 use super::identity::{ResourceLimit, Variable};
@@ -27,7 +27,7 @@ pub struct Pools<'a> {
 }
 
 impl<'a> Pools<'a> {
-    /// Nothing at all.
+    /// Empty lists.
     pub(super) const EMPTY: Self = Self {
         words: Vec::new(),
         variables: Vec::new(),
@@ -40,27 +40,27 @@ impl<'a> Pools<'a> {
         publish: Vec::new(),
     };
 
-    /// Returns a workload's own.
+    /// Returns the items of a range.
     #[inline(never)]
     pub fn of<T: Pooled<'a>>(&self, part: Span<T>) -> &[T] {
-        // A part of another configuration may not fit.
+        // A range of another configuration may be out of bounds.
         T::list(self).get(part.range()).unwrap_or_default()
     }
 
-    /// Returns the same, to be changed.
+    /// Returns the items of a range for writing.
     pub(super) fn of_mut<T: Pooled<'a>>(&mut self, part: Span<T>) -> &mut [T] {
         T::list_mut(self).get_mut(part.range()).unwrap_or_default()
     }
 
-    /// Adds one to those of the workload that is being read, whose items are the last of their kind. Gives whether there
-    /// was room: a workload has at most `limit`.
+    /// Adds an item to the workload that is being read, whose items are the last ones of their kind. Returns whether
+    /// there was room: a workload has at most `limit`.
     #[inline(never)]
     pub(super) fn push<T: Pooled<'a>>(&mut self, part: &mut Span<T>, item: T, limit: usize) -> bool {
         let list = T::list_mut(self);
         part.grow(list.len(), limit) && list.push(item).is_ok()
     }
 
-    /// Empties them. Lists that are empty are only looked at: their memory was never written.
+    /// Empties all lists. Empty lists are not written, so memory that was never used stays unused.
     pub(super) fn clear(&mut self) {
         fn clear<T>(list: &mut VecView<T>) {
             if !list.is_empty() {
@@ -79,7 +79,7 @@ impl<'a> Pools<'a> {
     }
 }
 
-/// What there is a list of.
+/// An item that has a pool.
 pub trait Pooled<'a>: Sized {
     #[doc(hidden)]
     fn list<'l>(pools: &'l Pools<'a>) -> &'l [Self];

@@ -1,4 +1,4 @@
-//! The addresses by which workloads reach each other.
+//! The addresses at which workloads reach each other.
 
 use super::address::Prefix;
 use super::network::{Attachment, Network, WorkloadLink};
@@ -6,13 +6,14 @@ use super::pools::Pools;
 use core::net::IpAddr;
 
 impl<'a> Network<'a> {
-    /// Every address of its links.
+    /// Iterates over all addresses of its links.
     pub fn addresses<'l>(&self, pools: &'l Pools<'a>) -> impl Iterator<Item = Prefix> + use<'l, 'a> {
         pools.of(self.links).iter().flat_map(|link| link.addresses.iter().copied())
     }
 
-    /// The addresses by which it reaches a workload that it may talk to, each with the number of its own link that they are
-    /// reached by: those behind a bridge that both are connected to, or all of them, by the first link, where there is none.
+    /// Iterates over the addresses of a workload that it may talk to, each with the number of its own link to use.
+    /// These are the addresses on bridges that both are connected to. If there is no such bridge, these are all
+    /// addresses, by the first link.
     pub fn peer_addresses<'l>(
         &self,
         peer: &Network<'a>,
@@ -30,9 +31,9 @@ impl<'a> Network<'a> {
         })
     }
 
-    /// Returns the address of this family that published ports lead to: the first one behind a bridge with a gateway. From one
-    /// without, nobody outside would be answered, and would wait instead of trying the other family. Returns the bridge's name,
-    /// the address, and the board's address there, which is the only gateway.
+    /// Returns the target of published ports for this family: the bridge's name, the workload's first address on a
+    /// bridge with a gateway, and the board's address there, which is the only gateway. From a workload without a
+    /// gateway, replies would not reach other networks, and clients would wait instead of trying the other family.
     #[inline(never)]
     pub fn published_address(&self, pools: &Pools<'a>, is_ipv4: bool) -> Option<(&'a str, IpAddr, IpAddr)> {
         let is_same = |address: &IpAddr| address.is_ipv4() == is_ipv4;
@@ -42,7 +43,7 @@ impl<'a> Network<'a> {
         })
     }
 
-    /// Every address of its links to bridges, each with its link and that one's number.
+    /// Iterates over the addresses of its links to bridges, each with its link and the link's number.
     pub fn bridged<'l>(
         &self,
         pools: &'l Pools<'a>,

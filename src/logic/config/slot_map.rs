@@ -1,4 +1,4 @@
-//! The map from places in the file to slots.
+//! Maps the index of a workload in the file to its slot.
 
 use super::limits::WORKLOADS;
 
@@ -7,21 +7,21 @@ use super::limits::WORKLOADS;
 pub struct Slots([u8; WORKLOADS]);
 
 impl Slots {
-    /// All zero bytes: the slots of no configuration.
+    /// All zero bytes; used before there is a configuration.
     pub const NONE: Self = Self([0; WORKLOADS]);
 
-    /// Returns the slots of a board's first configuration: each workload has the slot of its index.
+    /// Returns the slots for the first configuration: each workload has the slot of its index.
     pub fn in_order() -> Self {
         Self(core::array::from_fn(|index| index as u8))
     }
 
     /// Returns the slot of the workload at `index`, below [`WORKLOADS`].
     pub fn of(&self, index: usize) -> usize {
-        // An index that no workload has wraps around, so that what is looked up by a slot needs no check of its own.
+        // An index that no workload has wraps around, so that a lookup by slot needs no check.
         usize::from(self.0[index % WORKLOADS]) % WORKLOADS
     }
 
-    /// Gives the workload at `index` a slot.
+    /// Sets the slot of the workload at `index`.
     pub(super) fn set(&mut self, index: usize, slot: usize) {
         self.0[index] = slot as u8;
     }

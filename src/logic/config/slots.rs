@@ -1,7 +1,7 @@
-//! Where the state of each workload is kept, whatever its place in the file.
+//! Assigns the slot of each workload's state, whatever its place in the file.
 //!
-//! A workload keeps its slot for as long as the configuration has its name: a reload moves no state, it takes over another map
-//! from places in the file to slots.
+//! A workload keeps its slot as long as the configuration contains its name. A reload therefore moves no state; it
+//! replaces the map from indexes to slots.
 
 use super::limits::WORKLOADS;
 use super::model::Config;
@@ -14,8 +14,8 @@ impl Config<'_> {
     }
 }
 
-/// Gives each workload of the new configuration the slot that its name has in the old one. The others get slots that are free
-/// once the workloads that the new configuration lacks have ended.
+/// Assigns to each workload of the new configuration the slot of the same name in the old one. New workloads get slots
+/// that are free once the removed ones have exited.
 pub fn keep_slots(old: &Config<'_>, new: &mut Config<'_>) {
     let mut taken = WorkloadSet::EMPTY;
     for (index, workload) in new.workloads.iter().enumerate() {

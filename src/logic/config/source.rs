@@ -1,22 +1,22 @@
-//! How a line names a filesystem: by a path, or by what is written in the filesystem or the partition table.
+//! The source of a filesystem: a path, or an id that is stored in the filesystem or the partition table.
 
 use super::limits;
 
-/// What a line says of a filesystem: where it is, or what is written in it.
+/// The source of a filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source<'a> {
     /// The path of a block device.
     Path(&'a str),
-    /// `LABEL=`: the filesystem's own name.
+    /// `LABEL=`: the filesystem's label.
     Label(&'a str),
-    /// `UUID=`: the filesystem's own id.
+    /// `UUID=`: the filesystem's UUID.
     Uuid(&'a str),
-    /// `PARTUUID=`: the id of its partition.
+    /// `PARTUUID=`: the UUID of its partition.
     PartUuid(&'a str),
 }
 
 impl<'a> Source<'a> {
-    /// Returns a word of the configuration.
+    /// Parses a word of the configuration.
     pub fn of(text: &'a str) -> Option<Self> {
         let (name, value) = match text.split_once('=') {
             _ if text.starts_with('/') => return Some(Self::Path(text)),
@@ -33,8 +33,8 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Whether what it names a filesystem by is read of the superblocks of filesystems of this kind. Those of others are not
-    /// known, squashfs has neither name nor id, and exFAT keeps its name in a folder.
+    /// Returns whether this id can be read from the superblock of a filesystem of this kind. Other superblocks are not
+    /// supported, squashfs has neither label nor UUID, and exFAT stores its label in a directory.
     pub fn is_kept_by(&self, kind: &str) -> bool {
         let is_known = ["ext4", "vfat", "erofs", "f2fs", "xfs"].contains(&kind);
         match self {

@@ -1,10 +1,10 @@
-//! Where a workload's own items are among those of all workloads (`pools.rs`).
+//! The range of a workload's items in a list of all workloads (`pools.rs`).
 
 use core::fmt;
 use core::marker::PhantomData;
 use core::ops::Range;
 
-/// Where a workload's own items are in the list of their kind.
+/// The range of a workload's items in the list of their kind.
 pub struct Span<T> {
     first: u16,
     count: u8,
@@ -12,20 +12,21 @@ pub struct Span<T> {
 }
 
 impl<T> Span<T> {
-    /// Nothing.
+    /// An empty range.
     pub const NONE: Self = Self { first: 0, count: 0, of: PhantomData };
 
-    /// How many there are.
+    /// Returns the number of items.
     pub const fn len(self) -> usize {
         self.count as usize
     }
 
-    /// Whether there are none.
+    /// Returns whether there are none.
     pub const fn is_empty(self) -> bool {
         self.count == 0
     }
 
-    /// Takes one more into it, the next one of a list that has so many; false where there are `limit`.
+    /// Extends the range by the next item of a list that has `all` items. Returns false if the range already has
+    /// `limit`.
     #[inline(never)]
     pub(super) fn grow(&mut self, all: usize, limit: usize) -> bool {
         if self.is_empty() {
@@ -36,7 +37,7 @@ impl<T> Span<T> {
         has_room
     }
 
-    /// Their places in the list.
+    /// Returns the range of indexes in the list.
     pub(super) const fn range(self) -> Range<usize> {
         let first = self.first as usize;
         first..first + self.len()
@@ -57,7 +58,7 @@ impl<T> Default for Span<T> {
     }
 }
 
-/// Whether it is the same part of the same configuration, where both are of one.
+/// Compares ranges; this is meaningful only within one configuration.
 impl<T> PartialEq for Span<T> {
     fn eq(&self, other: &Self) -> bool {
         (self.first, self.count) == (other.first, other.count)

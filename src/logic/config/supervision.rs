@@ -1,74 +1,74 @@
-//! What a configuration says about supervising a workload beyond its restarts: when it is ready, how its health is
-//! looked at, what the board does without it, and where its lines go.
+//! Supervision of a workload beyond its restarts: readiness, health, criticality and logging; and the board's watchdog,
+//! boot counter, disks and log file.
 
 use super::span::Span;
 
-/// What says that a workload is ready, so that what needs it can start.
+/// When a workload counts as ready, so that those that need it can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ready {
     /// Its program was executed.
     Exec,
     /// Its program exited with status 0.
     Exit,
-    /// It wrote a newline to this descriptor, which it inherits (the way of s6 and dinit).
+    /// It wrote a newline to this inherited descriptor, as with s6 and dinit.
     Fd(u8),
-    /// Something accepts connections to this port of its loopback address.
+    /// This port of its loopback address accepts connections.
     Tcp(u16),
-    /// It ran for so many milliseconds.
+    /// It ran for this many milliseconds.
     After(u32),
     /// It sent READY=1 to NOTIFY_SOCKET (`sd_notify(3)`).
     Notify,
 }
 
-/// How a workload's health is looked at.
+/// How a workload's health is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Health<'a> {
-    /// What is looked at.
+    /// The check.
     pub check: Check<'a>,
-    /// Milliseconds from one look to the next, and the longest that one may take.
+    /// Milliseconds between checks, which is also the timeout of a check.
     pub interval_ms: u32,
-    /// Bad looks in a row that make it unhealthy.
+    /// Consecutive failures that make it unhealthy.
     pub failures: u8,
 }
 
-/// What is looked at.
+/// A health check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Check<'a> {
-    /// Something accepts connections to this port of its loopback address.
+    /// This port of its loopback address accepts connections.
     Tcp(u16),
-    /// This file is there, as the workload sees it.
+    /// This file exists, as seen from the workload.
     File(&'a str),
-    /// This program, run inside of the workload as `hilum exec` does, exits with status 0.
+    /// This program, run in the workload as by `hilum exec`, exits with status 0.
     Exec(Span<&'a str>),
     /// It sends WATCHDOG=1 to NOTIFY_SOCKET at least once in each interval.
     Notify,
 }
 
-/// Everything of this file that a workload's section says.
+/// The supervision settings of a workload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Supervision<'a> {
     /// `ready`
     pub ready: Ready,
-    /// `ready ... within=`: milliseconds until it has to be ready; 0 for any number.
+    /// `ready ... within=`: the timeout in milliseconds; 0 for none.
     pub ready_within_ms: u32,
     /// `health`
     pub health: Option<Health<'a>>,
-    /// `critical`: milliseconds that it may be away until the watchdog is no longer fed; 0 where it is not critical.
+    /// `critical`: milliseconds that it may be down before the watchdog is no longer fed; 0 if it is not critical.
     pub critical_ms: u32,
-    /// `safe`: whether it starts on a board that booted badly too often.
+    /// `safe`: whether it also starts after too many bad boots.
     pub is_safe: bool,
-    /// `at-stop`: milliseconds that it has, when it runs as the board goes down; 0 where it runs at other times.
+    /// `at-stop`: its timeout in milliseconds if it runs at shutdown; 0 if it runs at other times.
     pub at_stop_ms: u32,
-    /// `reaper`: whether a copy of hilum is the first process of its PID namespace.
+    /// `reaper`: whether hilum runs as PID 1 of its PID namespace.
     pub has_reaper: bool,
-    /// `log quiet`: whether its lines stay away from the console.
+    /// `log quiet`: whether its lines are not shown on the console.
     pub is_quiet: bool,
-    /// `log rate=`: lines that are kept in so many milliseconds. `None` for any number.
+    /// `log rate=`: the number of lines that are kept per so many milliseconds; `None` for no limit.
     pub rate: Option<(u32, u32)>,
 }
 
 impl Supervision<'_> {
-    /// What holds where no line says otherwise.
+    /// The defaults.
     pub const DEFAULT: Self = Self {
         ready: Ready::Exec,
         ready_within_ms: 0,
@@ -81,46 +81,46 @@ impl Supervision<'_> {
         rate: None,
     };
 
-    /// Whether it has a socket for `sd_notify(3)`.
+    /// Returns whether it has a socket for `sd_notify(3)`.
     pub fn has_notify(&self) -> bool {
         self.ready == Ready::Notify || matches!(&self.health, Some(Health { check: Check::Notify, .. }))
     }
 }
 
-/// A watchdog device and how long the board may stand still.
+/// A watchdog device and its timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Watchdog<'a> {
     /// Its path.
     pub device: &'a str,
-    /// Milliseconds; the driver counts whole seconds, and may have a lower limit.
+    /// The timeout in milliseconds. The driver counts whole seconds, and may have a minimum.
     pub timeout_ms: u32,
 }
 
-/// Where boots that went badly are counted.
+/// The counter of bad boots.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Boots<'a> {
-    /// A file, or a block device whose first 512 bytes are nobody else's.
+    /// A file, or a block device whose first 512 bytes are reserved for the counter.
     pub path: &'a str,
-    /// So many in a row are too many.
+    /// The number of consecutive bad boots that is too many.
     pub limit: u32,
-    /// Milliseconds that every workload has to be well for the boot to count as a good one.
+    /// Milliseconds for which all workloads must be healthy before the boot counts as good.
     pub after_ms: u32,
 }
 
-/// A filesystem of a disk that the board mounts for itself; nosuid and nodev.
+/// A filesystem that the board mounts for itself, with nosuid and nodev.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SystemMount<'a> {
     /// The block device's path, or `LABEL=`, `UUID=` or `PARTUUID=` ([`super::Source`]).
     pub source: &'a str,
-    /// The folder, which is made where there is none.
+    /// The folder, which is created if it does not exist.
     pub target: &'a str,
     /// The filesystem's name in /proc/filesystems.
     pub kind: &'a str,
-    /// Whether nothing can be written.
+    /// Whether it is read-only.
     pub is_read_only: bool,
-    /// Whether programs there can be executed.
+    /// Whether programs on it may be executed.
     pub is_executable: bool,
-    /// `wait=`: milliseconds that the device may take to appear.
+    /// `wait=`: milliseconds to wait for the device.
     pub wait_ms: u32,
     /// `check=`
     pub check: OnDamage,
@@ -129,49 +129,49 @@ pub struct SystemMount<'a> {
 }
 
 impl SystemMount<'_> {
-    /// Whether a path of the board lies in this filesystem.
+    /// Returns whether a path of the board is in this filesystem.
     pub fn holds(&self, path: &str) -> bool {
         let target = self.target.trim_end_matches('/');
         path.strip_prefix(target).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }
 
-/// What is done with a filesystem that is not in order.
+/// What is done with a damaged filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnDamage {
-    /// It is repaired, where the image has the program for it.
+    /// It is repaired, if the image has the program for it.
     Repair,
-    /// It is only read.
+    /// It is mounted read-only.
     ReadOnly,
-    /// A new and empty one takes its place.
+    /// It is reformatted.
     Reformat,
 }
 
-/// What is there instead of a filesystem that could not be mounted.
+/// What takes the place of a filesystem that could not be mounted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MountFallback {
     /// Nothing: workloads with paths in it do not start.
     Stop,
-    /// Memory, which is empty at each boot.
+    /// A tmpfs, which is empty after each boot.
     Tmpfs,
 }
 
 /// Where the control socket is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Control<'a> {
-    /// At the usual place on a machine, and nowhere in a container.
+    /// The default path on a machine, and off in a container.
     Default,
-    /// Nowhere.
+    /// No socket.
     Off,
     /// At this path.
     At(&'a str),
 }
 
-/// A file that every line of the console goes to as well.
+/// A file that receives every line of the console as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogFile<'a> {
-    /// Its path; the one before it is kept as `PATH.1`.
+    /// Its path; the previous file is kept as `PATH.1`.
     pub path: &'a str,
-    /// Bytes after which a new one begins.
+    /// The size in bytes at which it is rotated.
     pub bytes: u64,
 }

@@ -11,17 +11,17 @@ impl WorkloadSet {
     /// No workload.
     pub const EMPTY: Self = Self(0);
 
-    /// Adds the workload at `index`, which is below [`limits::WORKLOADS`].
+    /// Adds the workload at `index`, which must be below [`limits::WORKLOADS`].
     pub fn insert(&mut self, index: usize) {
         self.0 |= 1 << index;
     }
 
-    /// Whether the workload at `index` is in the set.
+    /// Returns whether the workload at `index` is in the set.
     pub fn contains(self, index: usize) -> bool {
         index < limits::WORKLOADS && self.0 & (1 << index) != 0
     }
 
-    /// Takes the workload at `index` out.
+    /// Removes the workload at `index`.
     pub fn remove(&mut self, index: usize) {
         self.0 &= !(1 << index);
     }
@@ -38,12 +38,12 @@ impl WorkloadSet {
         Self(self.0 & other.0)
     }
 
-    /// Whether no workload is in the set.
+    /// Returns whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The indexes in the set, lowest first.
+    /// Iterates over the indexes in the set, lowest first.
     pub fn iter(self) -> impl Iterator<Item = usize> {
         (0..limits::WORKLOADS).filter(move |index| self.contains(*index))
     }

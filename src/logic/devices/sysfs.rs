@@ -1,18 +1,18 @@
-//! What the paths of /sys say of a device: what it hangs on, and in which order.
+//! Facts about a device from its paths in /sys: the USB device that it belongs to, and its order.
 
 use crate::config::{Device, DeviceSource, UsbId};
 
-/// Where a USB device is.
+/// The place of a USB device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsbPlace<'a> {
-    /// The path of the device itself, with its idVendor and so on.
+    /// The path of the device itself, which contains idVendor and so on.
     pub path: &'a str,
-    /// Its place among all: bus, ports and interface, in the order in which they are numbered. It stays when it is plugged again into
-    /// the same port.
+    /// A sort key: bus, ports and interface, in numerical order. It stays the same when the device is plugged into the
+    /// same port again.
     pub order: u64,
 }
 
-/// Returns the USB device that a path leads through, by the last interface in it, or by its end where that is a device
+/// Returns the USB device in a path: the one of the last interface in the path, or the one at its end
 /// (Documentation/driver-api/usb/usb.rst: BUS-PORT.PORT:CONFIGURATION.INTERFACE).
 pub fn usb_place(path: &str) -> Option<UsbPlace<'_>> {
     let mut end = path.len();
@@ -27,8 +27,8 @@ pub fn usb_place(path: &str) -> Option<UsbPlace<'_>> {
     None
 }
 
-/// `BUS-PORT.PORT`, and `:CONFIGURATION.INTERFACE` or not, as one number, and whether it is an interface. A chain has at most
-/// seven ports.
+/// Parses `BUS-PORT.PORT`, with or without `:CONFIGURATION.INTERFACE`, into one number, and returns whether it is an
+/// interface. A chain has at most seven ports.
 fn order_of(name: &str) -> Option<(u64, bool)> {
     const PORTS: usize = 7;
     // Bus, ports, configuration, interface.
@@ -51,15 +51,15 @@ fn order_of(name: &str) -> Option<(u64, bool)> {
         }
     }
     let is_whole = digits > 0 && at > 0 && (!is_interface || at == PORTS + 2);
-    // Ports and interfaces have at most six bits each.
+    // Numbers of ports and interfaces have at most six bits.
     let order = numbers.iter().fold(0, |order, number| order << 6 | u64::from((*number).min(63)));
     is_whole.then_some((order, is_interface))
 }
 
-/// What is known of a device node.
+/// Properties of a device node.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
-    /// Its path below /sys/devices, as the links of /sys/dev lead there.
+    /// Its path below /sys/devices, which the links of /sys/dev point to.
     pub path: &'a str,
     /// Its subsystem, such as `tty`.
     pub class: &'a str,
@@ -67,7 +67,7 @@ pub struct Facts<'a> {
     pub usb: Option<UsbId<'a>>,
 }
 
-/// Whether a line means a device node.
+/// Returns whether a line selects a device node.
 pub fn is_meant(device: &Device<'_>, facts: &Facts<'_>) -> bool {
     let is_its_class = match device.class {
         "" => facts.class != "usb",

@@ -1,18 +1,19 @@
-//! Domains in which names are looked up, as networks report them: the `search` line of resolv.conf(5).
+//! Search domains that networks announce, for the `search` line of resolv.conf(5).
 //!
-//! What a server or a router says is a stranger's word: a domain has letters, digits, `-`, `_` and dots, or it is none.
+//! Announcements of servers and routers are not trusted: a domain consists of letters, digits, `-`, `_` and dots;
+//! everything else is dropped.
 
-/// Bytes of the domains of one link, with a space between two.
+/// Bytes of the domains of one link, separated by spaces.
 pub const SEARCH_BYTES: usize = 128;
-/// Bytes of one domain that is kept.
+/// Maximum bytes of a domain.
 const DOMAIN_BYTES: usize = 64;
-/// Domains that are kept of one option.
+/// Maximum domains of one option.
 const DOMAINS: usize = 6;
 
 /// A domain.
 pub type Domain = heapless::String<DOMAIN_BYTES>;
 
-/// Domains with a space between two, then zero bytes.
+/// Domains separated by spaces, padded with zero bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Search(pub [u8; SEARCH_BYTES]);
 
@@ -20,7 +21,7 @@ impl Search {
     /// No domain.
     pub const EMPTY: Self = Self([0; SEARCH_BYTES]);
 
-    /// Adds a domain, if it is one, is not there yet and fits as a whole.
+    /// Adds a domain if it is valid, new, and fits as a whole.
     pub fn push(&mut self, domain: &str) {
         let used = self.text().len();
         let start = if used == 0 { 0 } else { used + 1 };
@@ -34,19 +35,19 @@ impl Search {
         }
     }
 
-    /// Returns the domains, with a space between two.
+    /// Returns the domains, separated by spaces.
     pub fn text(&self) -> &str {
         let end = self.0.iter().position(|byte| *byte == 0).unwrap_or(SEARCH_BYTES);
         core::str::from_utf8(&self.0[..end]).unwrap_or_default()
     }
 
-    /// Each domain. What another process wrote there is looked at again.
+    /// Iterates over the domains. Each is validated again, because another process wrote them.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.text().split(' ').filter(|domain| is_domain(domain))
     }
 }
 
-/// Whether a text is a domain of letters, digits, `-` and `_`, with single dots between its labels.
+/// Returns whether a text is a domain of letters, digits, `-` and `_`, with single dots between its labels.
 fn is_domain(text: &str) -> bool {
     let is_label = |label: &str| {
         (1..=63).contains(&label.len())
@@ -55,9 +56,9 @@ fn is_domain(text: &str) -> bool {
     text.len() <= DOMAIN_BYTES && text.split('.').all(is_label)
 }
 
-/// Gives the domains of a list of names as DNS writes them (RFC 1035 3.1), with the references to earlier places of
-/// 4.1.4. The list ends at the first name that is none, and at the zero bytes that fill up an option of RFC 8106 5.2. A
-/// name that is no domain for [`Search`] is left out.
+/// Calls `tell` for each domain of a list of names in DNS encoding (RFC 1035 3.1), with compression pointers (4.1.4).
+/// The list ends at the first malformed name, and at the zero bytes that pad an option of RFC 8106 5.2. A name that is
+/// not valid for [`Search`] is skipped.
 pub fn read(list: &[u8], tell: &mut dyn FnMut(&str)) {
     let mut at = 0;
     for _ in 0..DOMAINS {
@@ -70,9 +71,10 @@ pub fn read(list: &[u8], tell: &mut dyn FnMut(&str)) {
     }
 }
 
-/// Reads one name; returns where the next one begins. `None` where it ends outside, or refers to what is not before it.
+/// Reads one name and returns the offset of the next one. `None` if it ends outside of the list, or has a pointer that
+/// does not point backwards.
 fn read_one(list: &[u8], start: usize, domain: &mut Domain) -> Option<usize> {
-    // A reference leads to before where the part began that it ends, so that no name is endless.
+    // A pointer must point to before the current part, so a name cannot be endless.
     let (mut at, mut part, mut next) = (start, start, None);
     loop {
         let length = usize::from(*list.get(at)?);
@@ -82,7 +84,7 @@ fn read_one(list: &[u8], start: usize, domain: &mut Domain) -> Option<usize> {
                 let label = core::str::from_utf8(list.get(at + 1..at + 1 + length)?).unwrap_or("?");
                 let dot = if domain.is_empty() { "" } else { "." };
                 if domain.push_str(dot).is_err() || domain.push_str(label).is_err() {
-                    // Too long to be kept: it is no domain then.
+                    // Too long: treated as invalid.
                     domain.clear();
                     let _ = domain.push_str("?");
                 }

@@ -1,47 +1,47 @@
-//! Whether somebody answers to ICMP echo requests (RFC 792, RFC 4443 4): for `probe` of a link.
+//! Checks by ICMP echo requests (RFC 792, RFC 4443 4) whether an address answers, for `probe` of a link.
 //!
-//! | state | no answer, three in a row | answers, three in a row |
+//! | state | three consecutive losses | three consecutive answers |
 //! |---|---|---|
 //! | answering | silent | - |
 //! | silent | - | answering |
 //!
-//! At first it is answering: a link is used until it is known to be of no use.
+//! The initial state is "answering": a link is used until it is known to be useless.
 
-/// Bytes of a request: its header, and what tells it from those of others.
+/// Bytes of a request: the header, and a mark that identifies this process.
 pub const ECHO_BYTES: usize = 16;
-/// Milliseconds between two requests.
+/// Milliseconds between requests.
 const PAUSE_MS: u64 = 5_000;
-/// So many in a row change the state.
+/// Consecutive results that change the state.
 const IN_A_ROW: u8 = 3;
 
-/// Questions to one address.
+/// The echo requests to one address.
 #[derive(Debug)]
 pub struct Echo {
     is_ipv4: bool,
-    /// What requests of this process have, beside their number.
+    /// The mark in all requests of this process, besides the sequence number.
     mark: [u8; 8],
     number: u16,
     next_at: u64,
-    /// The last request was not answered yet.
+    /// Whether the last request is still unanswered.
     is_open: bool,
-    /// What was the same so many times in a row, against the state.
+    /// Consecutive results that contradict the state.
     count: u8,
     is_silent: bool,
 }
 
 impl Echo {
-    /// Begins at once. `chance` is any number that others do not know.
+    /// The first request is due at once. `chance` is any number that others do not know.
     pub const fn new(is_ipv4: bool, chance: u64, now: u64) -> Self {
         let mark = chance.to_ne_bytes();
         Self { is_ipv4, mark, number: 0, next_at: now, is_open: false, count: 0, is_silent: false }
     }
 
-    /// When [`Self::turn`] has something to do, in milliseconds.
+    /// Returns the time in milliseconds at which [`Self::turn`] must be called.
     pub const fn deadline(&self) -> u64 {
         self.next_at
     }
 
-    /// Time has passed: the request that is to be sent, if one is, and whether the state has changed.
+    /// Handles a deadline. Returns whether to send `request`, and whether the state has changed.
     pub fn turn(&mut self, now: u64, request: &mut [u8; ECHO_BYTES]) -> (bool, bool) {
         if now < self.next_at {
             return (false, false);
@@ -56,14 +56,14 @@ impl Echo {
         request[6..8].copy_from_slice(&self.number.to_be_bytes());
         request[8..].copy_from_slice(&self.mark);
         if self.is_ipv4 {
-            // The kernel does it for ICMPv6, whose sum is over addresses as well.
+            // For ICMPv6 the kernel computes the checksum, because it covers the addresses as well.
             let sum = sum(&[&request[..]]);
             request[2..4].copy_from_slice(&sum.to_be_bytes());
         }
         (true, has_changed)
     }
 
-    /// Something has come from the address, in IPv4 with its header (raw(7)): whether the state has changed.
+    /// Handles a packet from the address, in IPv4 including the header (raw(7)). Returns whether the state has changed.
     pub fn receive(&mut self, packet: &[u8]) -> bool {
         let header = if self.is_ipv4 { usize::from(packet.first().map_or(0, |byte| byte & 15)) * 4 } else { 0 };
         let Some(&[kind, _, _, _, a, b, c, d, ref rest @ ..]) = packet.get(header..) else { return false };
@@ -76,7 +76,7 @@ impl Echo {
         self.count_one(false)
     }
 
-    /// Whether nobody answers.
+    /// Returns whether the address does not answer.
     pub const fn is_silent(&self) -> bool {
         self.is_silent
     }
@@ -91,7 +91,7 @@ impl Echo {
     }
 }
 
-/// Returns the sum of RFC 1071 over all parts; each but the last has an even length.
+/// Returns the checksum of RFC 1071 over all parts. All parts but the last have an even length.
 pub(crate) fn sum(parts: &[&[u8]]) -> u16 {
     let words = parts.iter().flat_map(|part| part.chunks(2));
     let word = |word: &[u8]| u32::from(u16::from_be_bytes([word[0], word.get(1).copied().unwrap_or(0)]));

@@ -1,6 +1,6 @@
 use super::*;
 
-/// What a host answers to a request.
+/// Returns a host's reply to a request.
 fn answer(request: &[u8; ECHO_BYTES], is_ipv4: bool) -> Vec<u8> {
     let mut reply = request.to_vec();
     reply[0] = if is_ipv4 { 0 } else { 129 };
@@ -8,10 +8,10 @@ fn answer(request: &[u8; ECHO_BYTES], is_ipv4: bool) -> Vec<u8> {
 }
 
 #[test]
-fn three_lost_in_a_row_are_silence_and_three_answers_end_it() {
+fn three_losses_mean_silent_and_three_answers_end_it() {
     for is_ipv4 in [true, false] {
         let (mut echo, mut request, mut changes) = (Echo::new(is_ipv4, 7, 0), [0; ECHO_BYTES], Vec::new());
-        // An answer in between, and the count begins anew.
+        // An answer in between resets the count.
         let answers = [true, false, false, true, false, false, false, true, true, false, true, true, true, true];
         for (place, is_answered) in answers.into_iter().enumerate() {
             let now = echo.deadline();
@@ -28,11 +28,11 @@ fn three_lost_in_a_row_are_silence_and_three_answers_end_it() {
 }
 
 #[test]
-fn answer_of_somebody_else_does_not_count() {
+fn reply_to_another_process_does_not_count() {
     let (mut echo, mut request) = (Echo::new(true, 7, 0), [0; ECHO_BYTES]);
     echo.turn(0, &mut request);
     let good = answer(&request, true);
-    // Another kind, another process, an earlier number, another mark, cut short, and a header that is longer than all.
+    // Another type, another process, an earlier number, another mark, truncated, and a header longer than the packet.
     for (place, byte) in [(20, 8), (24, 9), (27, 0), (30, 1), (0, 0x4f)] {
         let mut bad = good.clone();
         bad[place] = byte;
@@ -43,7 +43,7 @@ fn answer_of_somebody_else_does_not_count() {
 }
 
 #[test]
-fn sum_of_a_request_is_what_a_host_looks_for() {
+fn checksum_of_request_is_valid() {
     let mut request = [0; ECHO_BYTES];
     Echo::new(true, 0x1234_5678_9abc_def0, 0).turn(0, &mut request);
     assert_eq!(sum(&[&request[..]]), 0, "RFC 1071: the sum over everything is 0");

@@ -1,14 +1,14 @@
-//! What a workload is allowed beyond the default: `hilum audit`, one line each, with what it means.
+//! `hilum audit`: what a workload may do beyond the default, one line each, with the consequence.
 //!
-//! It reads the same fields that the plan is made of, and `default_workload_has_nothing_to_audit` and its twin hold
-//! them together: a loosening without a line here fails a test.
+//! It reads the same fields as the plan. `default_workload_has_nothing_to_audit` and its twin keep them in step: an
+//! option that loosens the sandbox without a line here fails a test.
 
 use crate::config::{Attachment, Config, Overlay, Workload};
 use crate::namespaces::Namespaces;
 use crate::seccomp::Profile;
 use core::fmt;
 
-/// Tells each loosening of `workload`, which is one of `config`'s.
+/// Reports each loosening of `workload`, which is one of `config`'s.
 pub fn audit(workload: &Workload<'_>, config: &Config<'_>, mut tell: impl FnMut(fmt::Arguments<'_>)) {
     let tell = &mut tell;
     rights(workload, config, tell);
@@ -18,7 +18,7 @@ pub fn audit(workload: &Workload<'_>, config: &Config<'_>, mut tell: impl FnMut(
     shares(workload, config, tell);
 }
 
-/// Namespaces that it shares, and what it may ask the kernel for.
+/// Shared namespaces, and rights towards the kernel.
 fn rights(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
     let isolation = &workload.isolation;
     for (name, flag) in Namespaces::NAMES.iter().filter(|(_, flag)| isolation.shared & flag != 0) {
@@ -44,7 +44,7 @@ fn rights(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fm
     }
 }
 
-/// What of the board's files and devices it reaches, and what it can write.
+/// Access to files and devices of the board, and writable files.
 fn files(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
     let isolation = &workload.isolation;
     for device in config.pools.of(isolation.devices) {
@@ -73,7 +73,7 @@ fn files(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt
     }
 }
 
-/// Whom it reaches, and who reaches it.
+/// Network access in both directions.
 fn network(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
     for link in config.pools.of(workload.network.links) {
         let (word, name) = (link.attachment.word(), link.attachment.name());
@@ -95,7 +95,7 @@ fn network(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(f
     }
 }
 
-/// What it sees of the board, and what it may do to it.
+/// Visibility of the board, and power over it.
 fn board(workload: &Workload<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
     let isolation = &workload.isolation;
     if isolation.has_sys {
@@ -109,7 +109,7 @@ fn board(workload: &Workload<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
     }
 }
 
-/// What it has in common with others, and may take from them.
+/// Resources that it shares with other workloads, and may take from them.
 fn shares(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
     let first = workload.isolation.first_id;
     let is_other = |other: &&Workload<'_>| other.name != workload.name && other.isolation.first_id == first;
@@ -133,7 +133,7 @@ fn shares(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fm
     }
 }
 
-/// What sharing a namespace means.
+/// Returns the consequence of sharing a namespace.
 fn meaning(name: &str) -> &'static str {
     match name {
         "pid" => "sees all processes of the host",

@@ -1,14 +1,14 @@
-//! The plan's mounts once more as Landlock rules (landlock(7)): what is not writable by its mount is not writable by
-//! its path either, whatever a program makes of descriptors and mounts.
+//! The plan's mounts as Landlock rules (landlock(7)): a file that is not writable by its mount is not writable by its
+//! path either, whatever a program does with descriptors and mounts.
 //!
-//! Rules go down from a folder to everything below it, so the right to execute that the root filesystem has reaches the
-//! folders in memory as well; there the mounts' own noexec holds.
+//! A rule for a folder covers everything below it, so the execute right of the root filesystem also covers the tmpfs
+//! mounts. There the mounts' noexec applies.
 
 use crate::config::{Overlay, Pools, Tcp, Workload};
 use crate::namespaces::Namespaces;
 use heapless::Vec;
 
-/// Rights by their bits (include/uapi/linux/landlock.h, LANDLOCK_ACCESS_FS_*).
+/// Access rights as bits (include/uapi/linux/landlock.h, LANDLOCK_ACCESS_FS_*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rights(pub u64);
 
@@ -16,21 +16,21 @@ impl Rights {
     const EXECUTE: u64 = 1;
     const WRITE_FILE: u64 = 1 << 1;
     const READ: u64 = 1 << 2 | 1 << 3;
-    /// Removing and making of every kind but device nodes.
+    /// Creating and removing of everything except device nodes.
     const CHANGE: u64 = 1 << 4 | 1 << 5 | 1 << 7 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 12 | Self::REFER;
     const MAKE_DEVICE: u64 = 1 << 6 | 1 << 11;
-    /// From ABI 2, 3 and 5 on.
+    /// Available from ABI 2, 3 and 5.
     const REFER: u64 = 1 << 13;
     const TRUNCATE: u64 = 1 << 14;
     const IOCTL_DEVICE: u64 = 1 << 15;
 
-    /// Those that a rule for something that is no folder may hold.
+    /// Returns the rights that a rule for a file may contain.
     pub const fn of_file(self) -> Self {
         let of_file = Self::EXECUTE | Self::WRITE_FILE | 1 << 2 | Self::TRUNCATE | Self::IOCTL_DEVICE;
         Self(self.0 & of_file)
     }
 
-    /// Everything that an ABI can refuse.
+    /// Returns all rights that an ABI can restrict.
     pub const fn known(abi: u32) -> u64 {
         let mut rights = Self::EXECUTE | Self::WRITE_FILE | Self::READ | Self::CHANGE | Self::MAKE_DEVICE;
         if abi >= 3 {
@@ -43,7 +43,7 @@ impl Rights {
     }
 }
 
-/// What ends at a workload's border (LANDLOCK_SCOPE_*), from ABI 6 on.
+/// Actions that are restricted to the workload (LANDLOCK_SCOPE_*), from ABI 6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scope(pub u64);
 
@@ -52,53 +52,53 @@ impl Scope {
     pub const ABSTRACT: u64 = 1;
     /// Signals (LANDLOCK_SCOPE_SIGNAL).
     pub const SIGNAL: u64 = 2;
-    /// Everything that can.
+    /// All scopes.
     pub const ALL: Self = Self(Self::ABSTRACT | Self::SIGNAL);
 
-    /// What ends at the border of a further program in a workload with these namespaces of its own.
+    /// Returns the scope for a further program in a workload with these namespaces.
     ///
-    /// A process gets a domain of its own, and none can join another's: to such a program the workload itself is beyond its
-    /// border. So that it can signal the workload and reach its sockets, the namespace alone is the border where the
-    /// workload has one.
+    /// Each process gets its own domain and cannot join another's, so the workload itself is outside of the new
+    /// program's scope. The program must be able to signal the workload and to connect to its sockets; therefore a
+    /// scope is dropped if a namespace already has the same effect.
     pub(super) fn of_joining(namespaces: Namespaces) -> Self {
         let left = |name, scope| if namespaces.has(name) { 0 } else { scope };
         Self(left("net", Self::ABSTRACT) | left("pid", Self::SIGNAL))
     }
 
-    /// Whether this ends there.
+    /// Returns whether this action is restricted.
     pub const fn has(self, scope: u64) -> bool {
         self.0 & scope != 0
     }
 }
 
-/// The lowest ABI that is used: the first one (5.13 to 5.18) refuses every rename between folders.
+/// The lowest usable ABI: ABI 1 (5.13 to 5.18) refuses every rename between directories.
 const LOWEST_ABI: u32 = 2;
 
-/// What is allowed at a path and below.
+/// The access rights at a path and below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PathRule<'a> {
-    /// The path inside the workload.
+    /// The path inside of the workload.
     pub path: &'a str,
-    /// What is allowed there.
+    /// The rights.
     pub rights: Rights,
-    /// Whether it is a folder for sure: a mount of the plan's, and not what a line of the configuration names.
+    /// Whether it is known to be a directory: a mount of the plan, not a path from the configuration.
     pub is_folder: bool,
 }
 
-/// A whole ruleset for one kernel.
+/// A ruleset for one kernel.
 #[derive(Debug)]
 pub struct Ruleset<'a> {
-    /// Rights that are refused where no rule allows them.
+    /// Rights that are denied unless a rule allows them.
     pub handled: Rights,
-    /// Whether TCP ports are refused where no rule allows them (LANDLOCK_ACCESS_NET_BIND_TCP and CONNECT_TCP).
+    /// TCP rights that are denied unless a rule allows them (LANDLOCK_ACCESS_NET_BIND_TCP and CONNECT_TCP).
     pub handled_tcp: u64,
-    /// What ends at the workload's border.
+    /// Actions that are restricted to the workload.
     pub scoped: Scope,
-    /// What is allowed, by path.
+    /// The rules by path.
     pub rules: Vec<PathRule<'a>, 24>,
 }
 
-/// Returns the ruleset of a workload for a kernel's ABI. `None` if the kernel has no Landlock that is of use.
+/// Returns the ruleset of a workload for a kernel's ABI, or `None` if Landlock is missing or too old.
 pub fn rules<'a>(
     workload: &'a Workload<'a>,
     pools: &'a Pools<'a>,
@@ -112,7 +112,7 @@ pub fn rules<'a>(
     let known = Rights::known(abi);
     let mut rules = Vec::new();
     let mut add = |path, rights: u64, is_folder| {
-        // There is room for the fixed places and every `mount` and `volume`.
+        // There is room for the fixed paths and every `mount` and `volume`.
         let _ = rules.push(PathRule { path, rights: Rights(rights & known), is_folder });
     };
     let read_only = Rights::READ | Rights::EXECUTE;
@@ -129,7 +129,7 @@ pub fn rules<'a>(
         let execute = if bind.is_executable { Rights::EXECUTE } else { 0 };
         add(bind.target, execute | if bind.is_writable { writable } else { Rights::READ }, false);
     }
-    // Bind and connect, from ABI 4; abstract sockets and signals, from ABI 6.
+    // Bind and connect need ABI 4; abstract sockets and signals need ABI 6.
     let handled_tcp = if tcp.is_some() && abi >= 4 { 3 } else { 0 };
     let scoped = if abi >= 6 { scope } else { Scope(0) };
     Some(Ruleset { handled: Rights(known), handled_tcp, scoped, rules })

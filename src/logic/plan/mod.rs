@@ -1,16 +1,16 @@
-//! Workload -> Plan: the ordered steps that turn a copy of PID 1 into an isolated program.
+//! Workload -> Plan: the ordered steps that turn a helper process into an isolated program.
 //!
-//! A plan is data: it is printed by `hilum explain`, tested here, and carried out by the running half. Every side makes
-//! the plan from the same workload, so the index of a step that failed is enough to name it and its subject.
+//! A plan is data: `hilum explain` prints it, tests check it here, and src/runtime executes it. PID 1 and the helper
+//! make the same plan from the same workload, so the index of a failed step identifies it.
 //!
-//! Three parts follow each other. PID 1 sets the control group's limits before there is a process. Then the new process
-//! exists and waits, while what needs the board's privileges is done from outside: its ids, its priorities, the mounts
-//! that it cannot make in a user namespace of its own. The rest it does to itself. The order is part of what is decided:
+//! A plan has three phases. First PID 1 sets the limits of the cgroup, before there is a process. Then the new process
+//! waits while PID 1 performs the steps that need the host's privileges: ids, priorities, and mounts that a user
+//! namespace may not create. The process performs the remaining steps itself. The order matters:
 //! - The root filesystem is attached and filled before the pivot, by file descriptors below it, so that no symbolic
-//!   link inside it can lead a mount elsewhere.
-//! - Masks come after what they cover, and settings before /proc/sys becomes read-only.
-//! - Capabilities go after the last step that needs one, and before the program's first instruction.
-//! - Descriptors are closed late: the report of a failed step needs one until the very end. The filter comes last.
+//!   link in it can redirect a mount.
+//! - Masks come after the mounts that they cover, and settings before /proc/sys becomes read-only.
+//! - Capabilities are dropped after the last step that needs one, and before the program's first instruction.
+//! - Descriptors are closed late, because reporting a failed step needs one. The seccomp filter comes last.
 
 mod audit;
 mod landlock;
@@ -35,23 +35,23 @@ use heapless::Vec;
 /// Steps of the longest plan.
 pub const STEPS: usize = 128;
 
-/// Everything that is done to start one workload.
+/// All steps to start one workload.
 #[derive(Debug)]
 pub struct Plan<'a> {
-    /// The namespaces that the new process is born into.
+    /// The namespaces that the new process is created in.
     pub namespaces: Namespaces,
-    /// What is done, in order; the last step is the program itself.
+    /// The steps in order; the last one executes the program.
     pub steps: Vec<Step<'a>, STEPS>,
 }
 
 impl<'a> Plan<'a> {
-    /// The steps of one phase, with their index in the plan.
+    /// Iterates over the steps of one phase, with their index in the plan.
     pub fn of(&self, phase: Phase) -> impl Iterator<Item = (usize, &Step<'a>)> {
         self.steps.iter().enumerate().filter(move |(_, step)| step.phase() == phase)
     }
 }
 
-/// What is covered below /proc: what tells about the whole board, or reaches into its kernel (the list of moby).
+/// Paths below /proc to hide, which reveal facts about the whole board or reach into its kernel (moby's list).
 const PROC_MASKS: [Mask; 9] = [
     Mask { path: c"proc/kcore", is_folder: false },
     Mask { path: c"proc/keys", is_folder: false },
@@ -66,7 +66,7 @@ const PROC_MASKS: [Mask; 9] = [
 const SYS_MASKS: [Mask; 2] =
     [Mask { path: c"sys/firmware", is_folder: true }, Mask { path: c"sys/devices/virtual/powercap", is_folder: true }];
 
-/// What becomes read-only below /proc: its files change the kernel and not the process that writes them.
+/// Paths below /proc to make read-only: writing to them changes the kernel, not only the process.
 const PROC_READ_ONLY: [&core::ffi::CStr; 6] =
     [c"proc/bus", c"proc/fs", c"proc/irq", c"proc/pressure", c"proc/sys", c"proc/sysrq-trigger"];
 
@@ -88,34 +88,34 @@ const fn mount(filesystem: FileSystem, target: &'static core::ffi::CStr) -> Moun
 const PROC: Mount = Mount { is_held: true, ..mount(FileSystem::Proc, c"proc") };
 const SYS: Mount = Mount { read_only: true, is_held: true, ..mount(FileSystem::Sysfs, c"sys") };
 const GROUPS: Mount = Mount { read_only: true, ..mount(FileSystem::Cgroup2, c"sys/fs/cgroup") };
-/// The kernel has 3,072 terminals for all workloads together: each may have its share.
+/// The kernel has 3,072 pseudo terminals for all workloads together; each workload gets a share.
 const PTS: Mount = Mount {
     options: &[(c"mode", c"0620"), (c"ptmxmode", c"0666"), (c"max", c"64")],
     devices: true,
     ..mount(FileSystem::Devpts, c"dev/pts")
 };
-/// In memory, and writable by everybody inside.
+/// A tmpfs that every user of the workload may write to.
 const SHM: Mount =
     Mount { options: &[(c"mode", c"1777")], bytes: DEFAULT_TMP_BYTES, ..mount(FileSystem::Tmpfs, c"dev/shm") };
 const TMP: Mount = Mount { target: c"tmp", keeps_folders: true, ..SHM };
 const RUN: Mount = Mount { options: &[(c"mode", c"0755")], target: c"run", ..TMP };
 
-/// Where a program finds the socket by which it reports its state (NOTIFY_SOCKET of `sd_notify(3)`).
+/// The socket for state reports of the program (NOTIFY_SOCKET of `sd_notify(3)`).
 pub const NOTIFY: &str = "/run/notify";
 
-/// The board's name servers, as DHCP gave them (resolv.conf(5)).
+/// The board's name servers from the configuration and DHCP (resolv.conf(5)).
 pub const RESOLV: Bind<'static> =
     Bind { source: "/run/resolv.conf", target: "/etc/resolv.conf", is_writable: false, is_executable: false };
 
-/// Whether a workload has names to look up besides those of its root filesystem.
+/// Returns whether a workload gets names beyond those of its root filesystem.
 fn has_names<'a>(workload: &Workload<'a>, pools: &Pools<'a>) -> bool {
     workload.network.addresses(pools).next().is_some()
 }
 
-/// What /etc/hosts says in a workload (hosts(5)): itself, and those that it may talk to.
+/// Writes a workload's /etc/hosts (hosts(5)): its own name, and the names of workloads that it may talk to.
 ///
 /// # Errors
-/// The writer's.
+/// Those of the writer.
 pub fn write_hosts(
     workload: &Workload<'_>,
     config: &Config<'_>,
@@ -149,15 +149,15 @@ pub fn write_hosts(
     Ok(())
 }
 
-/// Returns the plan of one workload.
+/// Returns the plan of a workload.
 pub fn plan<'a>(workload: &'a Workload<'a>, pools: &'a Pools<'a>) -> Plan<'a> {
     let mut plan = Plan { namespaces: Namespaces(0), steps: Vec::new() };
     let steps = &mut plan.steps;
-    // A plan that does not fit is a fault of this file: `every_plan_fits` counts the steps of the longest one.
+    // A plan that does not fit is a bug of this file: `every_plan_fits` counts the steps of the longest one.
     let mut add = |step| assert!(steps.push(step).is_ok(), "a plan has at most {STEPS} steps");
     let mut namespaces = Namespaces(Namespaces::ALL.0 & !workload.isolation.shared);
     if workload.isolation.is_net_shared {
-        // PID 1 makes the one that several workloads share, and they are born into it.
+        // PID 1 creates the namespace that several workloads share; their processes start in it.
         namespaces.0 &= !Namespaces::flag("net");
     }
     group_limits(workload, pools, &mut add);
@@ -168,14 +168,15 @@ pub fn plan<'a>(workload: &'a Workload<'a>, pools: &'a Pools<'a>) -> Plan<'a> {
     plan
 }
 
-/// The control group, before there is a process in it.
+/// The limits of the cgroup, before it has a process.
 fn group_limits<'a>(workload: &'a Workload<'a>, pools: &'a Pools<'a>, add: &mut impl FnMut(Step<'a>)) {
     let resources = &workload.resources;
     let mut limit = |file, value, is_asked_for| add(Step::Limit(CgroupLimit { file, value, is_asked_for }));
     limit("pids.max", Value::Number(resources.pids.unwrap_or(DEFAULT_PIDS)), resources.pids.is_some());
     let memory = resources.memory.map_or(Value::MemoryPercent(DEFAULT_MEMORY_PERCENT), Value::Number);
     limit("memory.max", memory, resources.memory.is_some());
-    // What is over the limit does not go on in the swap space of everybody; and who runs out ends as a whole.
+    // Without a swap limit, memory above the limit would go to the board's swap. On an OOM kill, the whole workload is
+    // killed.
     limit("memory.swap.max", Value::Number(resources.swap.unwrap_or(0)), resources.swap.is_some());
     limit("memory.oom.group", Value::Number(1), resources.memory.is_some());
     for (file, value) in [("memory.high", resources.memory_high), ("memory.min", resources.memory_min)] {
@@ -200,7 +201,7 @@ fn group_limits<'a>(workload: &'a Workload<'a>, pools: &'a Pools<'a>, add: &mut 
     }
 }
 
-/// What needs the board's privileges, while the new process waits.
+/// Steps that need the host's privileges, while the new process waits.
 fn outside<'a>(
     workload: &'a Workload<'a>,
     pools: &'a Pools<'a>,
@@ -245,7 +246,7 @@ fn outside<'a>(
     add(Step::SendFds);
 }
 
-/// What the new process does to its namespaces, up to the pivot.
+/// Steps of the new process in its namespaces, up to the pivot.
 fn mounts<'a>(
     workload: &'a Workload<'a>,
     pools: &'a Pools<'a>,
@@ -262,7 +263,7 @@ fn mounts<'a>(
     if namespaces.has("uts") {
         add(Step::Hostname(workload.hostname));
     }
-    // A namespace that several workloads share was set up when it was made.
+    // A shared network namespace was configured when it was created.
     if namespaces.has("net") {
         add(Step::Loopback);
         SETTINGS.iter().for_each(|setting| add(Step::Setting(setting)));
@@ -288,7 +289,7 @@ fn mounts<'a>(
     add(Step::Mount(PTS));
     add(Step::Mount(SHM));
     add(Step::Mount(Mount { bytes: isolation.tmp_bytes, executable: isolation.tmp_is_executable, ..TMP }));
-    // A program that is not user 0 writes its process id and its sockets there.
+    // A program that does not run as user 0 writes its PID files and sockets there.
     add(Step::Mount(Mount { is_held: has_names, owner: workload.identity.user, ..RUN }));
     if has_names {
         add(Step::Hosts);
@@ -307,7 +308,7 @@ fn mounts<'a>(
     add(Step::Directory(workload.directory));
 }
 
-/// Who the program is, and what it may still do.
+/// Identity and remaining privileges of the program.
 fn identity<'a>(
     workload: &'a Workload<'a>,
     pools: &'a Pools<'a>,
@@ -324,7 +325,7 @@ fn identity<'a>(
         add(Step::Landlock(isolation.tcp.as_ref(), Scope::of_joining(namespaces)));
     }
     let has_denied_groups = namespaces.has("user") && !workload.may_set_groups();
-    // It is user 0 of its own ids already, without a group that it could give up.
+    // It is already user 0 of its user namespace, without groups that it could drop.
     if !has_denied_groups || identity.user != User::ROOT {
         add(Step::User {
             user: identity.user,

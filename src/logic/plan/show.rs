@@ -1,4 +1,4 @@
-//! Steps in words: for `hilum explain`, and for the one line that reports a step that failed.
+//! Steps in words: for `hilum explain`, and for the line that reports a failed step.
 
 use super::{NOTIFY, Phase, Plan, Scope, Step, Value, last_id};
 use crate::config::{Attachment, IoLimit, OnCorruption, Overlay, RESOURCES, User};
@@ -7,13 +7,13 @@ use crate::seccomp::Profile;
 use core::ffi::CStr;
 use core::fmt;
 
-/// Returns the text of a C string that this project wrote itself; all of them are ASCII.
+/// Returns the text of a C string of this project, which is always ASCII.
 fn text(string: &CStr) -> &str {
     string.to_str().unwrap_or_default()
 }
 
 impl Step<'_> {
-    /// What the step does, as a verb: `mount`.
+    /// Returns the verb, such as `mount`.
     pub fn verb(&self) -> &'static str {
         match self {
             Self::Limit(_) => "limit",
@@ -67,7 +67,7 @@ impl Step<'_> {
         }
     }
 
-    /// What helps when the step failed with this errno; the kernel's own words mislead there.
+    /// Returns a hint for a step that failed with this errno, if the kernel's own description would mislead.
     #[expect(clippy::too_many_lines, reason = "a table: one step and errno, one sentence")]
     pub fn hint(&self, errno: u16) -> Option<&'static str> {
         const EPERM: u16 = 1;
@@ -174,7 +174,7 @@ impl Step<'_> {
 }
 
 impl fmt::Display for Step<'_> {
-    /// The verb and its subject: `mount /proc`.
+    /// Writes the verb and its object: `mount /proc`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (before, subject) = match self {
             Self::Hostname(subject)
@@ -212,7 +212,7 @@ impl fmt::Display for Step<'_> {
 }
 
 impl Step<'_> {
-    /// What `hilum explain` adds behind the step: how exactly it is done.
+    /// Writes the details that `hilum explain` adds after the step.
     #[expect(clippy::too_many_lines, reason = "a table: one kind of step, its words")]
     fn detail(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -329,9 +329,9 @@ impl Step<'_> {
 }
 
 impl fmt::Display for Value<'_> {
-    /// As it is written into the control group's file, but for shares of the board's memory and devices.
+    /// Writes the value as in the cgroup's file, except for shares of the board's memory, and devices.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// Microseconds of cpu.max's period; the kernel's own default.
+        /// The period of cpu.max in microseconds; the kernel's default.
         const PERIOD_US: u32 = 100_000;
         match self {
             Self::Number(u64::MAX) => formatter.write_str("max"),
@@ -364,7 +364,7 @@ impl fmt::Display for Namespaces {
 }
 
 impl fmt::Display for Plan<'_> {
-    /// A line for each step, numbered as a failure report counts them, and one for the clone between them.
+    /// Writes a line for each step, numbered as in failure reports, and one for the clone between them.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut phase = Phase::Prepare;
         for (index, step) in self.steps.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! One step of a plan: what is done, to what, and by whom.
+//! A step of a plan: what is done, with what, and by which process.
 
 use super::landlock::Scope;
 use crate::config::{
@@ -8,141 +8,140 @@ use crate::config::{
 use crate::seccomp::Seccomp;
 use core::ffi::CStr;
 
-/// One thing that is done to start a workload.
+/// A step to start a workload.
 #[derive(Debug, Clone, Copy)]
 pub enum Step<'a> {
-    /// A limit of its control group.
+    /// Sets a limit of its cgroup.
     Limit(CgroupLimit<'a>),
-    /// The processes of its control group may use the usual devices alone. Where it has others, they are allowed when their nodes
-    /// are made.
+    /// Restricts its cgroup to the default devices. Further devices are allowed when their nodes are created.
     DeviceControl,
-    /// setgroups(2) is refused in its user namespace for ever (user_namespaces(7)).
+    /// Disables setgroups(2) in its user namespace permanently (user_namespaces(7)).
     DenyGroups,
-    /// Its ids from 0 to 65535 stand for those of the board from this one on.
+    /// Maps its ids from 0 to 65535 to those of the host from this one on.
     Ids(u32),
-    /// How likely the kernel chooses it when memory is short; it cannot go below without a capability of the board.
+    /// Sets its oom_score_adj; lowering it later needs a capability on the host.
     OomScore(i16),
-    /// A resource limit (getrlimit(2)).
+    /// Sets a resource limit (getrlimit(2)).
     ResourceLimit(ResourceLimit),
-    /// Its nice value, scheduler and input and output priority.
+    /// Sets its nice value, scheduler and I/O priority.
     Priority(&'a Identity),
-    /// The root filesystem, by an idmapped mount where the filesystem can.
+    /// Opens the root filesystem, by an idmapped mount if the filesystem supports it.
     OpenRoot(&'a str, Option<Verity<'a>>),
-    /// What may be written over the root filesystem.
+    /// Adds the writable layer over the root filesystem.
     Overlay(Overlay<'a>),
-    /// A filesystem of a namespace that the workload shares, which only the namespace's owner can make.
+    /// Creates a filesystem of a namespace that the workload shares, which only the namespace's owner can do.
     CreateMount(Mount),
-    /// A folder or file of the board, by an idmapped mount where the filesystem can.
+    /// Opens a folder or file of the board, by an idmapped mount if the filesystem supports it.
     OpenMount(Bind<'a>),
-    /// A folder of the board that is the workload's, made where there is none yet.
+    /// Opens a folder of the board that belongs to the workload, and creates it if it does not exist.
     OpenVolume(Volume<'a>),
-    /// A /dev of its own, with the usual nodes and more, which its control group may use.
+    /// Creates a /dev with the default nodes and further ones, and allows them in the cgroup.
     Devices(&'a [Device<'a>]),
-    /// A link of its network namespace is made, or given to it; its place among the workload's links.
+    /// Creates a link of its network namespace or moves one there; the number is the link's index in the workload.
     Connect(&'a WorkloadLink<'a>, u8),
-    /// What it may send, and the ports of the board that lead to it (nf_tables).
+    /// Filters what it may send, and forwards ports of the board to it (nf_tables).
     Rules(&'a [Publish]),
-    /// What was opened goes to the new process, which waits for it.
+    /// Sends the opened descriptors to the new process, which waits for them.
     SendFds,
-    /// The new process takes what was opened for it.
+    /// Receives the descriptors.
     ReceiveFds,
-    /// It becomes the first user of its user namespace.
+    /// Becomes the first user of its user namespace.
     BecomeNsRoot,
-    /// A session of its own, without a controlling terminal (setsid(2)).
+    /// Creates a session without a controlling terminal (setsid(2)).
     Session,
-    /// A session keyring of its own (keyctl(2)).
+    /// Creates a session keyring (keyctl(2)).
     Keyring,
-    /// Standard input from /dev/null, standard output and error to the log pipe.
+    /// Redirects standard input to /dev/null, standard output and error to the log pipe.
     Output,
-    /// The host name of its UTS namespace.
+    /// Sets the host name of its UTS namespace.
     Hostname(&'a str),
-    /// The loopback link of its network namespace is brought up.
+    /// Brings up the loopback interface of its network namespace.
     Loopback,
-    /// A link of its network namespace gets its addresses and routes, and is brought up.
+    /// Gives a link of its network namespace its addresses and routes, and brings it up.
     Link(&'a WorkloadLink<'a>, u8),
-    /// A setting of its network namespace.
+    /// Changes a setting of its network namespace.
     Setting(&'static Setting),
-    /// A limit of its user namespace, where the kernel has it (namespaces(7), /proc/sys/user).
+    /// Sets a limit of its user namespace, if the kernel supports it (namespaces(7), /proc/sys/user).
     Share(&'static Setting),
-    /// No mount of its namespace is seen outside of it, and none from outside appears in it.
+    /// Stops mount propagation in both directions.
     PrivateMounts,
-    /// What becomes the root filesystem is attached: nosuid, nodev, read-only unless there is an overlay.
+    /// Attaches the root filesystem: nosuid, nodev, and read-only unless there is an overlay.
     Root {
-        /// Whether it may be written.
+        /// Whether it is writable.
         is_writable: bool,
     },
-    /// A filesystem attached below the root filesystem.
+    /// Mounts a filesystem below the root filesystem.
     Mount(Mount),
-    /// The same, made outside.
+    /// Attaches a filesystem that the parent created.
     Attach(Mount),
-    /// Something below /proc or /sys becomes read-only: a mount of its own over itself.
+    /// Makes a path below /proc or /sys read-only by a bind mount over itself.
     ReadOnly(&'static CStr),
-    /// Something below /proc or /sys is covered by an empty file or folder.
+    /// Covers a path below /proc or /sys with an empty file or folder.
     Mask(Mask),
-    /// /dev with its nodes is attached, read-only.
+    /// Attaches /dev with its nodes, read-only.
     Dev,
-    /// The names of those that it may talk to: /etc/hosts, where the root filesystem has one.
+    /// Writes the names of workloads that it may talk to into /etc/hosts, if the root filesystem has one.
     Hosts,
-    /// A folder or file of the board is attached.
+    /// Attaches a folder or file of the board.
     Bind(Bind<'a>),
-    /// The root filesystem becomes `/`, and the old root is detached (pivot_root(2)).
+    /// Makes the root filesystem `/`, and detaches the old root (pivot_root(2)).
     Pivot,
-    /// The socket on which the program reports its state (`sd_notify(3)`), at /run/notify.
+    /// Attaches the socket for state reports (`sd_notify(3)`) at /run/notify.
     Notify,
-    /// The working directory.
+    /// Sets the working directory.
     Directory(&'a str),
-    /// The persona (personality(2)).
+    /// Sets the persona (personality(2)).
     Personality(u32),
-    /// The capability bounding set is cut down: no program can gain another one.
+    /// Reduces the capability bounding set, so that no program can gain other capabilities.
     DropBoundingSet(Capabilities),
-    /// No program gains privileges by set-user-id bits or file capabilities (PR_SET_NO_NEW_PRIVS).
+    /// Prevents programs from gaining privileges by set-user-id bits or file capabilities (PR_SET_NO_NEW_PRIVS).
     NoNewPrivileges,
-    /// Landlock: files a second time, by the plan's own mounts; signals and abstract sockets where the kernel can, of a
-    /// further program inside of the workload those of this scope.
+    /// Restricts access to files by Landlock, according to the plan's mounts, and signals and abstract sockets if the
+    /// kernel supports it. The scope applies to a further program inside of the workload.
     Landlock(Option<&'a Tcp>, Scope),
-    /// Supplementary groups, gid, uid.
+    /// Sets supplementary groups, gid and uid.
     User {
         /// The user and its group.
         user: User,
         /// The supplementary groups.
         groups: &'a [u32],
-        /// Whether setgroups(2) was refused before, which leaves none.
+        /// Whether setgroups(2) is disabled, so that there are no supplementary groups.
         has_denied_groups: bool,
-        /// Capabilities that outlive the change.
+        /// Capabilities that survive the change.
         capabilities: Capabilities,
     },
-    /// The other four capability sets.
+    /// Sets the other four capability sets.
     Capabilities(Capabilities),
-    /// The file mode creation mask.
+    /// Sets the file mode creation mask.
     Umask(u16),
-    /// Every descriptor but 0, 1 and 2 is closed when the program starts, and but the one that it says by that it is ready.
+    /// Closes all descriptors at exec except 0, 1, 2 and the one for readiness.
     Descriptors {
-        /// That one; 0 for none.
+        /// The descriptor for readiness; 0 for none.
         ready: u8,
     },
-    /// No signal is blocked and none ignored.
+    /// Unblocks all signals and resets their handlers.
     Signals,
-    /// A copy of hilum stays the first process, forwards signals and reaps; the program becomes its child.
+    /// Forks: hilum stays PID 1, forwards signals and reaps; the program becomes its child.
     Reaper,
-    /// The system call filter.
+    /// Installs the system call filter.
     Seccomp(&'a Seccomp, Capabilities),
-    /// The program, from its absolute path inside the root filesystem.
+    /// Executes the program by its absolute path in the root filesystem.
     Execute(&'a str),
 }
 
-/// Who does a step, and when.
+/// Which process performs a step, and when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// PID 1, before there is a process.
     Prepare,
-    /// PID 1, or a copy of it, to the new process, which waits.
+    /// PID 1 or a helper process, on behalf of the new process, which waits.
     Parent,
-    /// The new process to itself.
+    /// The new process itself.
     Child,
 }
 
 impl Step<'_> {
-    /// Whether it is done again for a further program inside of a workload that runs (`hilum exec`).
+    /// Returns whether the step also applies to a further program in a running workload (`hilum exec`).
     pub const fn is_for_exec(&self) -> bool {
         matches!(
             self,
@@ -164,7 +163,7 @@ impl Step<'_> {
         )
     }
 
-    /// Who does it, and when.
+    /// Returns the phase of the step.
     pub const fn phase(&self) -> Phase {
         match self {
             Self::Limit(_) | Self::DeviceControl => Phase::Prepare,
@@ -187,47 +186,47 @@ impl Step<'_> {
     }
 }
 
-/// A limit of a control group: a file and what is written into it (Documentation/admin-guide/cgroup-v2.rst).
+/// A limit of a cgroup: a file and its value (Documentation/admin-guide/cgroup-v2.rst).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CgroupLimit<'a> {
-    /// The file's name; the controller's name stands before the dot.
+    /// The file's name; it begins with the controller's name and a dot.
     pub file: &'static str,
-    /// What it is set to.
+    /// The value.
     pub value: Value<'a>,
-    /// Whether a line of the configuration asks for it: then a kernel that cannot is an error.
+    /// Whether a line of the configuration sets it. Then a kernel without it is an error.
     pub is_asked_for: bool,
 }
 
 impl CgroupLimit<'_> {
-    /// Returns the controller that the file belongs to.
+    /// Returns the controller of the file.
     pub fn controller(&self) -> &'static str {
         self.file.split_once('.').map_or(self.file, |(controller, _)| controller)
     }
 }
 
-/// What a limit is set to.
+/// The value of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value<'a> {
-    /// A number; `u64::MAX` is `max`.
+    /// A number; `u64::MAX` is written as `max`.
     Number(u64),
-    /// So many percent of the board's memory, in bytes.
+    /// A percentage of the board's memory, written in bytes.
     MemoryPercent(u64),
-    /// So many percent of one processor.
+    /// A percentage of one processor.
     CpuPercent(u32),
-    /// Text as it is.
+    /// Verbatim text.
     Text(&'a str),
     /// Limits of a block device.
     Io(IoLimit<'a>),
 }
 
-/// A kind of filesystem that the kernel makes up by itself.
+/// A kernel filesystem without a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileSystem {
-    /// proc(5), of the workload's own PID namespace.
+    /// /proc(5) of the workload's own PID namespace.
     Proc,
-    /// sysfs(5), of its own network namespace.
+    /// sysfs(5) of its own network namespace.
     Sysfs,
-    /// Control groups, version 2, from its own group down.
+    /// cgroup version 2, from its own cgroup down.
     Cgroup2,
     /// tmpfs(5)
     Tmpfs,
@@ -236,7 +235,7 @@ pub enum FileSystem {
 }
 
 impl FileSystem {
-    /// Its name in /proc/filesystems.
+    /// Returns its name in /proc/filesystems.
     pub const fn name(self) -> &'static CStr {
         match self {
             Self::Proc => c"proc",
@@ -248,45 +247,45 @@ impl FileSystem {
     }
 }
 
-/// A filesystem and where it is attached. Every one is nosuid.
+/// A filesystem and its mount point. All are nosuid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mount {
-    /// What kind.
+    /// The type.
     pub filesystem: FileSystem,
-    /// Where, relative to the root filesystem.
+    /// The mount point, relative to the root filesystem.
     pub target: &'static CStr,
-    /// The filesystem's own options, name and value.
+    /// Names and values of mount options.
     pub options: &'static [(&'static CStr, &'static CStr)],
-    /// Bytes that it may hold; 0 where it has no such option.
+    /// The size limit in bytes; 0 if it has no such option.
     pub bytes: u64,
-    /// Whether nothing below it can be written.
+    /// Whether it is read-only.
     pub read_only: bool,
-    /// Whether programs below it can be executed.
+    /// Whether programs on it may be executed.
     pub executable: bool,
-    /// Whether device nodes below it work.
+    /// Whether device nodes on it work.
     pub devices: bool,
-    /// Whether later steps name what is below it: they do so from a descriptor of it, not by its path.
+    /// Whether later steps access it by a descriptor instead of by its path.
     pub is_held: bool,
-    /// Whether the folders that it covers are made in it, with their owners and modes.
+    /// Whether the folders that it covers are recreated in it, with their owners and modes.
     pub keeps_folders: bool,
-    /// Who owns it: user 0, unless something else is said.
+    /// The owner; user 0 by default.
     pub owner: User,
 }
 
-/// Something that is covered.
+/// A path to cover.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mask {
-    /// Where, relative to the root filesystem. What the kernel does not have is left out.
+    /// The path, relative to the root filesystem. It is skipped if the kernel does not have it.
     pub path: &'static CStr,
     /// Whether it is a folder.
     pub is_folder: bool,
 }
 
-/// A setting of a namespace and what it is set to.
+/// A setting of a namespace and its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Setting {
-    /// Its file in the board's own /proc.
+    /// Its file in the host's /proc.
     pub path: &'static CStr,
-    /// What is written.
+    /// The value.
     pub value: &'static str,
 }

@@ -1,9 +1,9 @@
-//! The plan of a workload, step by step.
+//! Plans of workloads, step by step.
 
 use super::*;
 use crate::config::{Config, parse};
 
-/// Parses a configuration with one workload `web` that has `lines`, and hands it on.
+/// Parses a configuration with one workload `web` that has `lines`, and passes it to `look`.
 fn with<T>(lines: &str, look: impl FnOnce(&Workload<'_>, &Config<'_>) -> T) -> T {
     let text = format!(
         "hilum 1\n[system]\nbridge br0 10.0.0.1/24\n[workload web]\nroot /images/web\nexec /bin/httpd\ndirectory /srv\nhostname front\nuser 1000:50\n{lines}\n\
@@ -30,7 +30,7 @@ fn position(plan: &Plan<'_>, wanted: impl Fn(&Step<'_>) -> bool) -> usize {
     plan.steps.iter().position(wanted).expect("the step is in the plan")
 }
 
-/// Returns a line of every key that adds steps, as often as it may stand.
+/// Returns a line of every key that adds steps, as often as each may be repeated.
 fn everything() -> String {
     let mut lines = String::from(
         "memory 1M high=1M min=1M swap=1M\npids 1\ncpu 1% weight=1\ncpuset 0\nscheduler idle\npersonality linux32\nsys\n\
@@ -56,7 +56,7 @@ fn every_plan_fits() {
 }
 
 #[test]
-fn workload_has_every_namespace_for_itself() {
+fn workload_gets_all_namespaces_by_default() {
     with("", |workload, config| {
         assert_eq!(plan(workload, &config.pools).namespaces.to_string(), "pid mnt uts ipc net cgroup user time");
     });
@@ -66,7 +66,7 @@ fn workload_has_every_namespace_for_itself() {
 }
 
 #[test]
-fn shared_network_is_made_by_process_1_for_both_sides() {
+fn shared_network_namespace_is_created_by_pid_1() {
     let text = "hilum 1\n[workload a]\nroot /r\nexec /x\nshare net=b\n[workload b]\nroot /r\nexec /x\n";
     let mut config = Box::new(Config::EMPTY);
     parse(text.as_bytes(), &mut config).expect("it is good");
@@ -78,7 +78,7 @@ fn shared_network_is_made_by_process_1_for_both_sides() {
 }
 
 #[test]
-fn phases_follow_each_other() {
+fn phases_are_in_order() {
     for lines in ["", &everything()] {
         with(lines, |workload, config| {
             let phases: std::vec::Vec<_> =
@@ -98,7 +98,7 @@ fn new_process_waits_before_it_does_anything() {
 }
 
 #[test]
-fn what_is_opened_outside_is_attached_in_the_same_order() {
+fn mounts_are_attached_in_the_order_in_which_the_parent_opens_them() {
     let lines = "share pid net\nsys\ndevice /dev/a\nmount /a /a\nmount /b /b";
     with(lines, |workload, config| {
         let plan = plan(workload, &config.pools);
@@ -130,7 +130,7 @@ fn what_is_opened_outside_is_attached_in_the_same_order() {
 }
 
 #[test]
-fn groups_are_denied_before_ids_are_mapped_and_only_where_there_are_none() {
+fn setgroups_is_denied_before_ids_are_mapped_unless_groups_are_needed() {
     with("", |workload, config| {
         let plan = plan(workload, &config.pools);
         let denied = position(&plan, |step| matches!(step, Step::DenyGroups));
@@ -160,7 +160,7 @@ fn nothing_is_attached_after_the_pivot() {
 }
 
 #[test]
-fn settings_come_before_their_folder_is_read_only_and_masks_after_their_filesystem() {
+fn settings_precede_read_only_remounts_and_masks_follow_their_filesystem() {
     with("sys", |workload, config| {
         let plan = plan(workload, &config.pools);
         let setting = plan.steps.iter().rposition(|step| matches!(step, Step::Setting(_))).expect("settings");
@@ -177,7 +177,7 @@ fn settings_come_before_their_folder_is_read_only_and_masks_after_their_filesyst
 }
 
 #[test]
-fn privileges_end_in_the_order_that_each_drop_needs() {
+fn privileges_are_dropped_in_a_working_order() {
     with("personality linux32", |workload, config| {
         let plan = plan(workload, &config.pools);
         let order: [fn(&Step<'_>) -> bool; 12] = [
@@ -201,7 +201,7 @@ fn privileges_end_in_the_order_that_each_drop_needs() {
 }
 
 #[test]
-fn every_mount_but_the_terminals_is_without_devices_and_programs() {
+fn all_mounts_except_devpts_are_nodev_and_noexec() {
     with("", |workload, config| {
         for step in &plan(workload, &config.pools).steps {
             if let Step::Mount(mount) = step {
@@ -243,7 +243,7 @@ fn explain_shows_every_step_with_its_detail() {
 #[test]
 fn default_workload_has_nothing_to_audit() {
     assert_eq!(audited("").as_slice(), [""; 0]);
-    // What only tightens is no loosening.
+    // Options that tighten the sandbox are not audited.
     assert_eq!(audited("seccomp strict -kill\nmemory 1M\npids 5\ntcp none\nnice 5\numask 077").as_slice(), [""; 0]);
 }
 
@@ -272,9 +272,9 @@ fn every_loosening_is_audited() {
     }
 }
 
-/// A domain cannot be joined: to what joins a workload the workload itself would be beyond the border.
+/// A domain cannot be joined: the workload itself is outside of the scope of a program that joins it.
 #[test]
-fn what_joins_a_workload_is_held_by_namespaces_where_landlock_would_shut_it_out() {
+fn exec_is_not_separated_from_its_workload_by_landlock() {
     let joining = |lines| {
         with(lines, |workload, config| {
             let plan = plan(workload, &config.pools);
@@ -291,7 +291,7 @@ fn what_joins_a_workload_is_held_by_namespaces_where_landlock_would_shut_it_out(
 }
 
 #[test]
-fn what_all_workloads_share_is_enough_for_the_share_of_each() {
+fn board_limits_cover_the_shares_of_all_workloads() {
     for (share, all) in SHARES.iter().zip(SHARES_OF_ALL) {
         let number = |setting: &Setting| setting.value.parse::<usize>().expect("a number");
         assert_eq!(number(&all), number(share) * (limits::WORKLOADS + 1));
@@ -299,8 +299,8 @@ fn what_all_workloads_share_is_enough_for_the_share_of_each() {
 }
 
 #[test]
-fn no_workload_can_take_all_terminals_of_the_board() {
-    // What the kernel leaves to all instances of devpts but the board's own (NR_UNIX98_PTY_DEFAULT without the reserve).
+fn all_workloads_together_cannot_exhaust_pseudo_terminals() {
+    // What the kernel leaves to all devpts instances but the board's own (NR_UNIX98_PTY_DEFAULT without the reserve).
     const ALL: usize = 4096 - 1024;
     let most = PTS.options.iter().find(|(name, _)| *name == c"max").expect("it has a limit").1;
     let most: usize = most.to_str().expect("a number").parse().expect("a number");
@@ -308,7 +308,7 @@ fn no_workload_can_take_all_terminals_of_the_board() {
 }
 
 #[test]
-fn landlock_writes_only_where_a_mount_does() {
+fn landlock_allows_writing_only_below_writable_mounts() {
     with("mount /a /ro\nmount /b /rw rw\nmount /c /programs ro,exec", |workload, config| {
         assert!(
             rules(workload, &config.pools, None, Scope::ALL, 1).is_none(),
@@ -323,7 +323,7 @@ fn landlock_writes_only_where_a_mount_does() {
                 assert_eq!(makes, ["/dev/shm", "/tmp", "/run", "/rw"].contains(&rule.path), "{}", rule.path);
                 let executes = rule.rights.0 & 1 != 0;
                 assert_eq!(executes, ["/", "/programs"].contains(&rule.path), "{}", rule.path);
-                // Nobody makes device nodes.
+                // No rule allows to create device nodes.
                 assert_eq!(rule.rights.0 & (1 << 6 | 1 << 11), 0, "{}", rule.path);
             }
         }
@@ -343,7 +343,7 @@ fn landlock_writes_only_where_a_mount_does() {
 }
 
 #[test]
-fn failed_step_has_a_hint_where_the_kernel_misleads() {
+fn failed_step_has_a_hint_if_its_errno_misleads() {
     assert_eq!(Step::Execute("/x").hint(8), Some("wrong architecture, or not a program; a script begins with #!"));
     assert_eq!(Step::Execute("/x").hint(1), None);
     let memory = Step::Limit(CgroupLimit { file: "memory.max", value: Value::Number(1), is_asked_for: true });
@@ -351,7 +351,7 @@ fn failed_step_has_a_hint_where_the_kernel_misleads() {
 }
 
 #[test]
-fn link_is_made_outside_and_set_up_inside_before_the_pivot() {
+fn link_is_created_by_the_parent_and_configured_before_the_pivot() {
     with("link veth br0 10.0.0.2/24 via 10.0.0.1\npublish 80:80/tcp\nresolv", |workload, config| {
         let plan = plan(workload, &config.pools);
         let connect = position(&plan, |step| matches!(step, Step::Connect(..)));
@@ -359,7 +359,7 @@ fn link_is_made_outside_and_set_up_inside_before_the_pivot() {
         let hand = position(&plan, |step| matches!(step, Step::SendFds));
         let link = position(&plan, |step| matches!(step, Step::Link(..)));
         let pivot = position(&plan, |step| matches!(step, Step::Pivot));
-        // Nothing of it can send before its rules are there.
+        // The link cannot send before its rules are in place.
         assert!(connect < rules && rules < hand && hand < link && link < pivot);
         let text = plan.to_string();
         for line in [

@@ -1,32 +1,32 @@
-//! Router advertisements as whole frames (RFC 4861 4.2), and DHCPv6 messages (RFC 8415 8) as bytes.
+//! Encodes and decodes router advertisements as whole frames (RFC 4861 4.2), and DHCPv6 messages (RFC 8415 8).
 
 use crate::config::Mac;
 use core::net::Ipv6Addr;
 
-/// Bytes of a question to DHCPv6 servers.
+/// Bytes of a request to DHCPv6 servers.
 pub const QUESTION_BYTES: usize = 40;
-/// Bytes of a router solicitation with its headers.
+/// Bytes of a router solicitation including headers.
 pub const SOLICITATION_BYTES: usize = 14 + 40 + 8;
 
 /// Options of a router advertisement (RFC 8106 5).
 pub(super) const NAME_SERVERS: u8 = 25;
 pub(super) const DOMAINS: u8 = 31;
 
-/// What a router advertisement says.
+/// The contents of a router advertisement.
 pub(super) struct Advertisement<'a> {
-    /// Who says it.
+    /// The router's address.
     pub(super) router: Ipv6Addr,
-    /// Seconds for which it is a router for everywhere; 0 where it is none.
+    /// Seconds for which it is a default router; 0 if it is none.
     pub(super) lifetime_s: u16,
-    /// DHCPv6 servers know more, or everything.
+    /// Whether DHCPv6 servers have more information, or all of it.
     pub(super) has_server: bool,
     pub(super) options: &'a [u8],
 }
 
-/// Reads an Ethernet frame. `None` where it is no router advertisement from the link itself (RFC 4861 6.1.2): its hop limit
-/// is 255, its source is of the link.
+/// Parses an Ethernet frame. Returns `None` if it is not a router advertisement from the link itself (RFC 4861 6.1.2):
+/// its hop limit is 255, and its source is a link-local address.
 ///
-/// The kernel may hand a frame over before anybody has filled in its sum, so that is not looked at.
+/// The checksum is not verified, because the kernel may deliver a frame before the checksum is filled in.
 pub(super) fn read_advertisement(frame: &[u8]) -> Option<Advertisement<'_>> {
     let packet = frame.get(12..)?.strip_prefix(&[0x86, 0xdd])?;
     let (header, rest) = packet.split_first_chunk::<40>()?;
@@ -42,8 +42,8 @@ pub(super) fn read_advertisement(frame: &[u8]) -> Option<Advertisement<'_>> {
     })
 }
 
-/// Returns a router solicitation (RFC 4861 4.1) from nobody to all routers, so that its sum is always the same. The answer goes to
-/// all nodes.
+/// Returns a router solicitation (RFC 4861 4.1) from the unspecified address to all routers, so that its checksum is
+/// constant. The reply goes to all nodes.
 pub(super) fn solicitation(mac: Mac) -> [u8; SOLICITATION_BYTES] {
     let mut frame = [0; SOLICITATION_BYTES];
     let parts: [(usize, &[u8]); 5] = [
@@ -60,27 +60,28 @@ pub(super) fn solicitation(mac: Mac) -> [u8; SOLICITATION_BYTES] {
     frame
 }
 
-/// Takes an option of a router advertisement from the front: its kind, and what comes behind its length.
+/// Takes the first option of a router advertisement: its type, and the bytes after its length.
 pub(super) fn next_option<'a>(options: &mut &'a [u8]) -> Option<(u8, &'a [u8])> {
     let [kind, length, ..] = **options else { return None };
-    // One of length 0 makes all of them void.
+    // An option of length 0 invalidates the whole message.
     let (option, rest) = options.split_at_checked(usize::from(length) * 8).filter(|_| length > 0)?;
     *options = rest;
     Some((kind, &option[2..]))
 }
 
-/// Returns the lifetime of such an option, in seconds, and what comes behind it.
+/// Splits an option into its lifetime in seconds and the bytes after it.
 pub(super) fn lifetime(option: &[u8]) -> Option<(u32, &[u8])> {
     let rest = option.get(2..)?;
     Some((seconds(rest)?, &rest[4..]))
 }
 
-/// Returns a number of seconds at the front.
+/// Reads seconds from the first four bytes.
 pub(super) fn seconds(bytes: &[u8]) -> Option<u32> {
     bytes.first_chunk().map(|bytes| u32::from_be_bytes(*bytes))
 }
 
-/// Reads a reply to the question with this number. `None` where it is none, or where it is for another client; its options.
+/// Parses a reply to the request with this number, and returns its options. `None` if it is malformed or for another
+/// client.
 pub(super) fn read_reply(mac: Mac, id: u32, datagram: &[u8]) -> Option<&[u8]> {
     const REPLY: u32 = 7 << 24;
     let (head, options) = datagram.split_first_chunk::<4>()?;
@@ -90,7 +91,7 @@ pub(super) fn read_reply(mac: Mac, id: u32, datagram: &[u8]) -> Option<&[u8]> {
         match kind {
             1 if data != duid(mac) => return None,
             2 => has_server = true,
-            // A status that is not success.
+            // A status other than success.
             13 if data.get(..2) != Some(&[0, 0]) => return None,
             _ => {}
         }
@@ -98,7 +99,7 @@ pub(super) fn read_reply(mac: Mac, id: u32, datagram: &[u8]) -> Option<&[u8]> {
     has_server.then_some(options)
 }
 
-/// Takes an option of DHCPv6 from the front: its kind, and what it holds.
+/// Takes the first DHCPv6 option: its code and its data.
 pub(super) fn next_option_6<'a>(options: &mut &'a [u8]) -> Option<(u16, &'a [u8])> {
     let ([a, b, c, d], rest) = options.split_first_chunk::<4>()?;
     let (data, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes([*c, *d])))?;
@@ -106,14 +107,14 @@ pub(super) fn next_option_6<'a>(options: &mut &'a [u8]) -> Option<(u16, &'a [u8]
     Some((u16::from_be_bytes([*a, *b]), data))
 }
 
-/// Returns the name of a client: that of its link (RFC 8415 11.4).
+/// Returns the client's DUID, made of the link's MAC address (RFC 8415 11.4).
 fn duid(mac: Mac) -> [u8; 10] {
     let [a, b, c, d, e, f] = mac.0;
     [0, 3, 0, 1, a, b, c, d, e, f]
 }
 
-/// Writes an information request (RFC 8415 18.2.6): who asks, for how long, and what for: name servers, domains, and how
-/// long they are good for. Returns its length.
+/// Writes an information request (RFC 8415 18.2.6) for name servers, domains and their refresh time, with the elapsed
+/// time. Returns its length.
 pub(super) fn write_question(mac: Mac, id: u32, waited_ms: u64, question: &mut [u8; QUESTION_BYTES]) -> usize {
     const INFORMATION_REQUEST: u32 = 11 << 24;
     let hundredths = u16::try_from(waited_ms / 10).unwrap_or(u16::MAX);

@@ -1,8 +1,8 @@
-//! What routers and DHCPv6 servers say of a link beside addresses and routes, which the kernel takes by itself: name servers
-//! and domains (RFC 8106), and that a DHCPv6 server knows more (the flags of RFC 4861 4.2). That one is asked for it, and for
-//! nothing else (RFC 8415 6.1).
+//! Reads what routers and DHCPv6 servers announce on a link besides addresses and routes, which the kernel handles:
+//! name servers and domains (RFC 8106), and whether a DHCPv6 server has more information (the flags of RFC 4861 4.2).
+//! Such a server is only asked for that information (RFC 8415 6.1).
 //!
-//! It is part of the confined process of a link: it reads what anybody on the wire sends.
+//! This code runs in the sandboxed process of a link, because it reads untrusted input from the network.
 
 mod frame;
 mod names;
@@ -15,45 +15,45 @@ use crate::domains::{self, Domain};
 use core::net::Ipv6Addr;
 use heapless::Vec;
 
-/// Name servers, and domains, that are kept with their times.
+/// Maximum name servers, and maximum domains, that are kept with their lifetimes.
 const KEPT: usize = 6;
-/// Milliseconds between the first two questions, and at most (`INF_TIMEOUT` and `INF_MAX_RT` of RFC 8415 7.6).
+/// The first and the longest delay in milliseconds between requests (`INF_TIMEOUT` and `INF_MAX_RT` of RFC 8415 7.6).
 const FIRST_PAUSE_MS: u64 = 1_000;
 const LONGEST_PAUSE_MS: u64 = 3_600_000;
-/// How often routers are asked to advertise themselves until one does, and milliseconds between (RFC 4861 10), and before
-/// the first time.
+/// How often routers are solicited until one answers, the milliseconds between two solicitations (RFC 4861 10), and
+/// those before the first one.
 const SOLICITATIONS: u32 = 3;
 const SOLICIT_PAUSE_MS: u64 = 4_000;
 const SOLICIT_DELAY_MS: u64 = 500;
-/// Seconds after which a server is asked again: where it does not say, and at least (RFC 8415 7.6).
+/// Seconds after which a server is asked again: the default and the minimum (RFC 8415 7.6).
 const REFRESH_S: u32 = 86_400;
 const SHORTEST_REFRESH_S: u32 = 600;
 
-/// What routers of one link have said.
+/// The state of the routers of one link.
 #[derive(Debug)]
 pub struct Listener {
     mac: Mac,
-    /// Name servers, and the millisecond at which each is forgotten.
+    /// Name servers, and the time in milliseconds at which each expires.
     servers: Vec<(Ipv6Addr, u64), KEPT>,
     domains: Vec<(Domain, u64), KEPT>,
-    /// The router for everywhere.
+    /// The default router, and when it expires.
     router: Option<(Ipv6Addr, u64)>,
-    /// When routers are asked to say it, and how often they are asked still.
+    /// When routers are solicited next, and how many times more.
     solicit_at: u64,
     solicitations: u32,
-    /// A router has said that DHCPv6 servers know more.
+    /// A router has announced that DHCPv6 servers have more information.
     has_server: bool,
-    /// When they are asked; how often they were; the number of the exchange.
+    /// When servers are asked next; how often they were asked; the transaction id.
     ask_at: Option<u64>,
     tries: u32,
     id: u32,
     began: u64,
-    /// What was reported last.
+    /// The last reported state.
     told: Names,
 }
 
 impl Listener {
-    /// Nothing was heard yet. `chance` is any number; it makes exchanges differ.
+    /// Nothing has been received yet. `chance` is any number; it makes transaction ids differ.
     pub fn new(mac: Mac, chance: u32, now: u64) -> Self {
         Self {
             mac,
@@ -71,7 +71,7 @@ impl Listener {
         }
     }
 
-    /// When [`Self::turn`] or [`Self::news`] has something to do, in milliseconds; `None` for never.
+    /// Returns the time in milliseconds at which [`Self::turn`] or [`Self::news`] must be called; `None` for never.
     pub fn deadline(&self) -> Option<u64> {
         let servers = self.servers.iter().map(|(_, at)| *at);
         let domains = self.domains.iter().map(|(_, at)| *at);
@@ -79,12 +79,12 @@ impl Listener {
         servers.chain(domains).chain(self.router.map(|(_, at)| at)).chain(self.ask_at).chain(solicit_at).min()
     }
 
-    /// Asks routers anew, soon: what the kernel makes of their advertisements is to be made again.
+    /// Solicits routers again soon, so that the kernel processes their advertisements again.
     pub const fn ask_routers(&mut self, now: u64) {
         (self.solicit_at, self.solicitations) = (now + SOLICIT_DELAY_MS, SOLICITATIONS);
     }
 
-    /// Time has passed: the length of the frame to routers that is to be sent; 0 for none.
+    /// Handles a deadline. Returns the length of the solicitation to send; 0 for none.
     pub fn solicit(&mut self, now: u64, frame: &mut [u8; SOLICITATION_BYTES]) -> usize {
         if self.solicitations == 0 || now < self.solicit_at {
             return 0;
@@ -95,7 +95,7 @@ impl Listener {
         frame.len()
     }
 
-    /// A frame has come that may be a router advertisement.
+    /// Handles a frame that may be a router advertisement.
     pub fn hear(&mut self, now: u64, frame: &[u8]) {
         let Some(said) = frame::read_advertisement(frame) else { return };
         self.solicitations = 0;
@@ -124,7 +124,7 @@ impl Listener {
         }
     }
 
-    /// A datagram has come from a DHCPv6 server.
+    /// Handles a datagram from a DHCPv6 server.
     pub fn answer(&mut self, now: u64, datagram: &[u8]) {
         if !self.has_server || self.tries == 0 {
             return;
@@ -140,14 +140,14 @@ impl Listener {
                 _ => {}
             }
         }
-        // What it said is good for as long as it takes to ask again, and once more for that.
+        // The information is kept for twice the refresh time, so that one lost refresh does no harm.
         let seconds = refresh_s.saturating_mul(2);
         servers.as_chunks::<16>().0.iter().for_each(|server| self.keep_server((*server).into(), now, seconds));
         domains::read(list, &mut |domain| self.keep_domain(domain, now, seconds));
         self.begin(ends(now, refresh_s));
     }
 
-    /// Time has passed: the length of the question that is to be sent; 0 for none.
+    /// Handles a deadline. Returns the length of the request to send; 0 for none.
     pub fn turn(&mut self, now: u64, question: &mut [u8; QUESTION_BYTES]) -> usize {
         if self.ask_at.is_none_or(|at| now < at) {
             return 0;
@@ -156,13 +156,13 @@ impl Listener {
             self.began = now;
         }
         let pause = (FIRST_PAUSE_MS << self.tries.min(12)).min(LONGEST_PAUSE_MS);
-        // A tenth more by chance.
+        // Up to a tenth of random jitter.
         self.ask_at = Some(now + pause + pause / 10 * u64::from(self.id & 7) / 7);
         self.tries += 1;
         frame::write_question(self.mac, self.id, now - self.began, question)
     }
 
-    /// Forgets what is over, and gives what is known where that is something else than was given last.
+    /// Removes expired information. Returns the current state if it differs from the one last returned.
     pub fn news(&mut self, now: u64) -> Option<Names> {
         self.servers.retain(|(_, at)| now < *at);
         self.domains.retain(|(_, at)| now < *at);
@@ -196,7 +196,7 @@ impl Listener {
     }
 }
 
-/// Keeps something for so many seconds, 0 to forget it; where everything is taken, it is left out.
+/// Keeps a value for the given seconds; 0 removes it. If the list is full, the value is dropped.
 fn keep<T: PartialEq>(list: &mut Vec<(T, u64), KEPT>, new: T, now: u64, seconds: u32) {
     list.retain(|(known, _)| seconds > 0 || *known != new);
     match list.iter_mut().find(|(known, _)| *known == new) {
@@ -206,7 +206,7 @@ fn keep<T: PartialEq>(list: &mut Vec<(T, u64), KEPT>, new: T, now: u64, seconds:
     }
 }
 
-/// When something is over that is good for so many seconds; `u32::MAX` for ever.
+/// Returns when a lifetime in seconds ends; `u32::MAX` never ends.
 fn ends(now: u64, seconds: u32) -> u64 {
     if seconds == u32::MAX { u64::MAX } else { now + u64::from(seconds) * 1_000 }
 }

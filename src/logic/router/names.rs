@@ -1,30 +1,30 @@
-//! What a link's process reports to PID 1 of its routers. PID 1 looks at it as at a stranger's word.
+//! The report of a link's process about its routers. PID 1 treats it as untrusted input.
 
 use crate::domains::{SEARCH_BYTES, Search};
 use core::net::Ipv6Addr;
 
-/// Name servers that are reported: as many as C libraries ask.
+/// Name servers in the report: as many as C libraries use.
 const SERVERS: usize = crate::config::limits::NAME_SERVERS;
-/// Bytes of it between the two processes.
+/// Bytes of the report between the two processes.
 pub const NAMES_BYTES: usize = 16 * (SERVERS + 1) + SEARCH_BYTES;
 
-/// Who knows names.
+/// Name servers, router and domains of a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Names {
-    /// Name servers; unused places are `::`.
+    /// Name servers; unused elements are `::`.
     pub servers: [Ipv6Addr; SERVERS],
-    /// The router for everywhere; `::` for none.
+    /// The default router; `::` for none.
     pub router: Ipv6Addr,
-    /// Domains in which names are looked up.
+    /// The search domains.
     pub search: Search,
 }
 
 impl Names {
-    /// Nobody.
+    /// No information.
     pub const NOTHING: Self =
         Self { servers: [Ipv6Addr::UNSPECIFIED; SERVERS], router: Ipv6Addr::UNSPECIFIED, search: Search::EMPTY };
 
-    /// As it is written.
+    /// Encodes it.
     pub fn bytes(&self) -> [u8; NAMES_BYTES] {
         let mut bytes = [0; NAMES_BYTES];
         let addresses = self.servers.iter().chain([&self.router]);
@@ -35,7 +35,7 @@ impl Names {
         bytes
     }
 
-    /// Reads what another process wrote.
+    /// Decodes the report of another process.
     pub fn read(bytes: &[u8; NAMES_BYTES]) -> Self {
         let mut names = Self::NOTHING;
         let addresses = names.servers.iter_mut().chain([&mut names.router]);

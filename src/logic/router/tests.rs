@@ -32,7 +32,7 @@ fn told(names: &Names) -> (Vec<Ipv6Addr>, &str) {
 }
 
 #[test]
-fn name_servers_and_domains_are_known_for_their_time() {
+fn name_servers_and_domains_expire() {
     let mut listener = Listener::new(MAC, 7, 0);
     let domains = [&[31, 3, 0, 0, 0, 0, 0, 60][..], b"\x03eng\x04corp\x00\x00\x00\x00\x00\x00\x00"].concat();
     let options = [servers(30, &[address(1), address(2)]), domains].concat();
@@ -44,7 +44,7 @@ fn name_servers_and_domains_are_known_for_their_time() {
     assert!(listener.news(10_000).is_none(), "the same again is not told");
     assert_eq!(listener.deadline(), Some(30_000));
     assert_eq!(told(&listener.news(30_000).expect("one is over")), (vec![address(1)], "eng.corp"));
-    // A lifetime of 0 ends it at once, and so does one of a router.
+    // A lifetime of 0 ends an entry at once, for name servers as for routers.
     listener.hear(31_000, &advertisement(0, 0, &servers(0, &[address(1)])));
     let names = listener.news(31_000).expect("it is gone");
     assert_eq!((told(&names), names.router), ((vec![], "eng.corp"), Ipv6Addr::UNSPECIFIED));
@@ -53,9 +53,9 @@ fn name_servers_and_domains_are_known_for_their_time() {
 }
 
 #[test]
-fn what_is_no_advertisement_of_the_link_is_not_heard() {
+fn invalid_advertisements_are_ignored() {
     let good = advertisement(0, 1_800, &servers(30, &[address(1)]));
-    // Another protocol, version, next header, hop limit, kind and code; from somewhere else; longer than it is.
+    // Another protocol, version, next header, hop limit, type and code; from another source; truncated.
     for (place, byte) in [(13, 0), (14, 0x40), (20, 17), (21, 254), (54, 136), (55, 1), (22, 0xfd), (18, 1)] {
         let mut listener = Listener::new(MAC, 7, 0);
         let mut bad = good.clone();
@@ -70,7 +70,7 @@ fn what_is_no_advertisement_of_the_link_is_not_heard() {
     }
 }
 
-/// What a server answers to a question.
+/// Returns a server's reply to a request.
 fn reply(question: &[u8], options: &[u8]) -> Vec<u8> {
     let id = &question[1..4];
     let own = &question[4..18];
@@ -78,7 +78,7 @@ fn reply(question: &[u8], options: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn server_is_asked_where_a_router_says_so_and_again_in_time() {
+fn dhcpv6_server_is_asked_and_refreshed_when_a_router_announces_it() {
     let (mut listener, mut question) = (Listener::new(MAC, 7, 0), [0; QUESTION_BYTES]);
     listener.hear(0, &advertisement(0, 1_800, &[]));
     assert_eq!(listener.turn(0, &mut question), 0, "nobody said so");
@@ -88,7 +88,7 @@ fn server_is_asked_where_a_router_says_so_and_again_in_time() {
         question[4..length],
         [0, 1, 0, 10, 0, 3, 0, 1, 2, 0, 0, 0, 0, 1, 0, 8, 0, 2, 0, 0, 0, 6, 0, 6, 0, 23, 0, 24, 0, 32]
     );
-    // Later each time, and with the time that has passed.
+    // The delay grows, and the request contains the elapsed time.
     let mut pauses = Vec::new();
     let mut now = 0;
     for _ in 0..5 {
@@ -105,7 +105,7 @@ fn server_is_asked_where_a_router_says_so_and_again_in_time() {
     let options =
         [&[0, 23, 0, 16][..], &address(9).octets(), b"\x00\x18\x00\x06\x04corp\x00", &[0, 32, 0, 4, 0, 0, 3, 32]]
             .concat();
-    // Not for this question, this client, or from no server.
+    // For another request, for another client, or without a server id.
     let good = reply(&question[..length], &options);
     for place in [0, 3, 17, 19] {
         let mut bad = good.clone();
@@ -118,13 +118,13 @@ fn server_is_asked_where_a_router_says_so_and_again_in_time() {
     assert_eq!(listener.ask_at, Some(now + 800_000), "it is asked again after the time that it said");
     listener.answer(now, &good);
     assert_eq!(listener.ask_at, Some(now + 800_000), "an answer counts once");
-    // The router takes it back.
+    // The router withdraws the flag.
     listener.hear(now, &advertisement(0, 1_800, &[]));
     assert_eq!(listener.ask_at, None);
 }
 
 #[test]
-fn routers_are_asked_until_one_answers() {
+fn routers_are_solicited_until_one_answers() {
     let (mut listener, mut frame) = (Listener::new(MAC, 7, 0), [0; SOLICITATION_BYTES]);
     let mut times = Vec::new();
     while let Some(at) = listener.deadline() {
@@ -132,7 +132,7 @@ fn routers_are_asked_until_one_answers() {
         times.push(at);
     }
     assert_eq!(times, [0, 4_000, 8_000]);
-    // The sum of RFC 4443 2.3: over both addresses, the length, the protocol and the message.
+    // The checksum of RFC 4443 2.3: over both addresses, the length, the protocol and the message.
     let words = [&frame[22..54], &[0, 8, 0, 58], &frame[54..]].concat();
     let sum: u32 = words.as_chunks::<2>().0.iter().map(|word| u32::from(u16::from_be_bytes(*word))).sum();
     assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff);
@@ -144,7 +144,7 @@ fn routers_are_asked_until_one_answers() {
 
 proptest::proptest! {
     #[test]
-    fn anything_is_heard_or_not(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
+    fn any_input_is_accepted_or_ignored(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
         let mut listener = Listener::new(MAC, 7, 0);
         listener.hear(0, &bytes);
         listener.hear(0, &advertisement(0x40, 9, &bytes));

@@ -1,32 +1,32 @@
-//! Answers by number -> a BPF program (bpf(4), Documentation/userspace-api/seccomp_filter.rst).
+//! Actions by number -> a BPF program (bpf(4), Documentation/userspace-api/seccomp_filter.rst).
 
 use super::profiles::index_of;
 use super::{Call, Check, FilterAction, Seccomp, action_for};
 use crate::Architecture;
 use heapless::Vec;
 
-/// Instructions of the longest program: every other number of the table with an answer of its own. The kernel's limit
-/// is 4,096 (BPF_MAXINSNS).
+/// Instructions of the longest program: every second number of the table has a different action. The kernel's limit is
+/// 4,096 (BPF_MAXINSNS).
 pub const INSTRUCTIONS: usize = 1024;
 
-/// A program that seccomp(2) takes: [`Instruction`]s as the kernel reads them.
+/// A program for seccomp(2): [`Instruction`]s in the kernel's layout.
 pub type Program = Vec<[u8; 8], INSTRUCTIONS>;
 
-/// One instruction, by the fields of `struct sock_filter` (include/uapi/linux/filter.h).
+/// One instruction, with the fields of `struct sock_filter` (include/uapi/linux/filter.h).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Instruction {
-    /// What it does.
+    /// The operation.
     pub code: u16,
-    /// Instructions to skip when a comparison holds.
+    /// Instructions to skip if a comparison is true.
     pub jump_true: u8,
-    /// Instructions to skip when it does not.
+    /// Instructions to skip if it is false.
     pub jump_false: u8,
-    /// The value.
+    /// The operand.
     pub value: u32,
 }
 
 impl Instruction {
-    /// Its bytes; both architectures are little-endian.
+    /// Returns its bytes; both architectures are little-endian.
     pub const fn bytes(self) -> [u8; 8] {
         let ([code_low, code_high], [a, b, c, d]) = (self.code.to_le_bytes(), self.value.to_le_bytes());
         [code_low, code_high, self.jump_true, self.jump_false, a, b, c, d]
@@ -42,12 +42,12 @@ pub(super) const JUMP_ANY_BIT: u16 = 0x45;
 pub(super) const AND: u16 = 0x54;
 pub(super) const RETURN: u16 = 0x06;
 
-/// What the program returns (seccomp(2)); the errno stands in the low 16 bits.
+/// Results of the program (seccomp(2)); the errno is in the low 16 bits.
 pub(super) const ALLOW: u32 = 0x7fff_0000;
 pub(super) const KILL_PROCESS: u32 = 0x8000_0000;
 pub(super) const REFUSE: u32 = 0x0005_0000 | 1;
 pub(super) const UNKNOWN: u32 = 0x0005_0000 | 38;
-/// EPROTONOSUPPORT, as a kernel without that protocol.
+/// EPROTONOSUPPORT, as from a kernel without that protocol.
 pub(super) const NO_PROTOCOL: u32 = 0x0005_0000 | 93;
 
 /// Offsets in `struct seccomp_data`; both architectures are little-endian, so the low half of an argument comes first.
@@ -57,17 +57,17 @@ const ARGUMENT_0: u32 = 16;
 const ARGUMENT_1: u32 = 24;
 const ARGUMENT_2: u32 = 32;
 
-/// Numbers from here on are those of x32 (`__X32_SYSCALL_BIT`).
+/// Numbers from this one on belong to x32 (`__X32_SYSCALL_BIT`).
 const X32: u32 = 0x4000_0000;
 
-/// One more than the highest number of any table.
+/// The highest number of any table, plus one.
 const NUMBERS: usize = 512;
 
-/// Looked for first: what programs call in their inner loops.
+/// Checked first: the calls that programs make in their inner loops.
 const FREQUENT: [Call; 4] =
     [Call(index_of("read")), Call(index_of("write")), Call(index_of("futex")), Call(index_of("ppoll"))];
 
-/// Numbers from `start` to the next range, and what is answered to them.
+/// An action for the numbers from `start` to the next range.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Range {
     pub(super) start: u16,
@@ -104,7 +104,7 @@ pub fn assemble(arch: Architecture, seccomp: &Seccomp, capabilities: u64) -> Pro
     let mut ranges: Vec<Range, NUMBERS> = Vec::new();
     for (start, action) in (0..).zip(answers) {
         if ranges.last().is_none_or(|range| range.action != action) {
-            // There is room for one range a number.
+            // There is room for one range per number.
             let _ = ranges.push(Range { start, action });
         }
     }
@@ -112,7 +112,7 @@ pub fn assemble(arch: Architecture, seccomp: &Seccomp, capabilities: u64) -> Pro
     program
 }
 
-/// The calls of a part of hilum itself that reads what strangers send.
+/// The system calls that a sandboxed helper of hilum needs to process untrusted input.
 const OWN_PART: [Call; 9] = [
     Call(index_of("clock_gettime")),
     Call(index_of("exit_group")),
@@ -125,7 +125,7 @@ const OWN_PART: [Call; 9] = [
     Call(index_of("write")),
 ];
 
-/// Returns the program of a process that waits, reads and writes what is open, and nothing else: any other call ends it.
+/// Returns the program for a process that only waits, reads and writes open descriptors. Any other call kills it.
 pub fn assemble_only(arch: Architecture) -> Program {
     let mut program = Program::new();
     let mut add = |instruction| push(&mut program, instruction);
@@ -142,11 +142,11 @@ pub fn assemble_only(arch: Architecture) -> Program {
 }
 
 fn push(program: &mut Program, instruction: Instruction) {
-    // `longest_program_fits` assembles the longest one.
+    // `longest_program_fits` assembles the longest program.
     assert!(program.push(instruction.bytes()).is_ok(), "a seccomp program has at most {INSTRUCTIONS} instructions");
 }
 
-/// Finds the range of the number in the accumulator, in halves.
+/// Adds a binary search for the range of the number in the accumulator.
 pub(super) fn search(program: &mut Program, ranges: &[Range]) {
     match ranges {
         [] => {}
@@ -168,7 +168,7 @@ pub(super) fn search(program: &mut Program, ranges: &[Range]) {
     }
 }
 
-/// Instructions that [`search`] adds.
+/// Returns the number of instructions that [`search`] adds.
 fn length(ranges: &[Range]) -> usize {
     match ranges {
         [] => 0,
@@ -188,13 +188,15 @@ fn length(ranges: &[Range]) -> usize {
 const CHECK: usize = 24;
 
 impl Check {
-    /// What looks at the arguments. The kernel reads the low 32 bits of each of them, and so does this.
+    /// Returns the instructions that check the arguments. The kernel uses the low 32 bits of these arguments, and so
+    /// does the check.
     fn instructions(self) -> Vec<Instruction, CHECK> {
-        /// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET; the bit of NEWTIME is a signal's in clone(2).
+        /// CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET. The bit of NEWTIME is part of the signal
+        /// number in clone(2).
         const NAMESPACES: u32 = 0x7e02_0000;
         const TIOCSTI: u32 = 0x5412;
         const TIOCLINUX: u32 = 0x541c;
-        /// PER_LINUX, PER_LINUX32, UNAME26 with each, and the question.
+        /// PER_LINUX and PER_LINUX32, each also with UNAME26, and the query.
         const PERSONALITIES: [u32; 5] = [0, 8, 0x2_0000, 0x2_0008, 0xffff_ffff];
         let mut code = Vec::new();
         match self {
@@ -218,14 +220,15 @@ const AF_INET: u32 = 2;
 const AF_INET6: u32 = 10;
 const AF_NETLINK: u32 = 16;
 
-/// The netlink protocols that programs use (netlink(7)): NETLINK_ROUTE and KOBJECT_UEVENT; and those that configure a
-/// network of one's own: XFRM, NETFILTER and GENERIC, and SOCK_DIAG.
+/// The netlink protocols that programs need (netlink(7)): NETLINK_ROUTE and KOBJECT_UEVENT. With CAP_NET_ADMIN also
+/// those that configure a network: XFRM, NETFILTER, GENERIC and SOCK_DIAG.
 const NETLINK: [u32; 2] = [0, 15];
 const NETLINK_OF_ADMIN: [u32; 4] = [4, 6, 12, 16];
 
-/// socket(2): which family, and what else of it.
+/// Checks the family, type and protocol of socket(2).
 fn sockets(code: &mut Vec<Instruction, CHECK>, has_net_admin: bool) {
-    /// The kernel makes a packet socket of AF_INET with this type (__sock_create in net/socket.c). Flags stand above.
+    /// The kernel creates a packet socket for AF_INET with this type (__sock_create in net/socket.c). Flags are in
+    /// higher bits.
     const SOCK_PACKET: u32 = 10;
     const TYPE: u32 = 0xf;
     add(code, load(ARGUMENT_0));
@@ -246,7 +249,7 @@ fn sockets(code: &mut Vec<Instruction, CHECK>, has_net_admin: bool) {
     one_of(code, ARGUMENT_2, &protocols, ALLOW, NO_PROTOCOL);
 }
 
-/// Answers `listed` where an argument is one of the values, and `other` where not.
+/// Returns the action `listed` if the argument is one of the values, otherwise `other`.
 fn one_of(code: &mut Vec<Instruction, CHECK>, argument: u32, values: &[u32], listed: u32, other: u32) {
     add(code, load(argument));
     for (index, value) in values.iter().enumerate() {
@@ -257,11 +260,11 @@ fn one_of(code: &mut Vec<Instruction, CHECK>, argument: u32, values: &[u32], lis
 }
 
 fn add(code: &mut Vec<Instruction, CHECK>, instruction: Instruction) {
-    // `every_number_gets_the_answer_of_its_name` assembles each of them.
+    // `every_number_gets_the_action_of_its_call` assembles each check.
     assert!(code.push(instruction).is_ok(), "a check has at most {CHECK} instructions");
 }
 
-/// Answers, after a look at the arguments where that is needed.
+/// Adds the instructions of an action, including checks of arguments.
 fn leaf(program: &mut Program, action: FilterAction) {
     match action {
         FilterAction::Allow => push(program, give(ALLOW)),

@@ -1,12 +1,13 @@
 //! A profile -> a BPF program for seccomp(2), assembled from one table of names for both architectures.
 //!
-//! The program refuses with EPERM what its profile does not allow, and with ENOSYS what no kernel of its time has, so
-//! that a C library falls back to an older call instead of failing. It kills the process for a call under another
-//! architecture's or x32's numbers, which would otherwise get around the table. What the kernel cannot read (memory
-//! behind a pointer) is not checked: clone3(2) is therefore ENOSYS, and C libraries use clone(2) instead.
+//! The program returns EPERM for calls that the profile does not allow, and ENOSYS for unknown calls, so that a C
+//! library falls back to an older call. A call with the numbers of another architecture or of x32 would bypass the
+//! table; it kills the process. Memory behind pointers cannot be checked. Therefore clone3(2) returns ENOSYS, and C
+//! libraries use clone(2) instead.
 //!
-//! Neighbouring numbers with the same answer are one range; the ranges are searched in halves, after the few calls that
-//! programs make most. On kernels from 5.11 on, calls that are allowed with every argument do not run it at all.
+//! Neighbouring numbers with the same action form a range. The most frequent calls are checked first, the others by
+//! binary search over the ranges. From kernel 5.11 on, the program does not run for calls that are allowed with all
+//! arguments.
 
 mod assembler;
 mod profiles;
@@ -19,83 +20,83 @@ use crate::Architecture;
 use heapless::Vec;
 use profiles::{CLASSES, Class, OPENED};
 
-/// Words behind a profile that change single calls.
+/// Maximum changes of single calls after a profile.
 pub const CHANGES: usize = 16;
 
 /// A workload's `seccomp` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seccomp {
-    /// The profile it starts from.
+    /// The base profile.
     pub profile: Profile,
-    /// Changes to it: whether the call is allowed, and which.
+    /// Changes to it: whether the call is allowed, and the call.
     pub changes: Vec<(bool, Call), CHANGES>,
 }
 
 impl Seccomp {
-    /// The default profile as it is.
+    /// The unchanged default profile.
     pub const DEFAULT: Self = Self { profile: Profile::Default, changes: Vec::new() };
 }
 
-/// A list of calls with a name.
+/// A named list of system calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Profile {
-    /// What programs need that mind their own business.
+    /// The calls that ordinary programs need.
     Default,
-    /// What a server needs that was written with care.
+    /// The calls that a carefully written server needs.
     Strict,
     /// No filter.
     Off,
 }
 
-/// A system call, by its place in the table.
+/// A system call, by its index in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Call(u16);
 
 impl Call {
-    /// Returns the call with this name, as in the kernel's tables. `None` if no architecture has it.
+    /// Returns the call with this name in the kernel's tables. `None` if no architecture has it.
     pub fn named(name: &str) -> Option<Self> {
         profiles::all().position(|known| known == name).map(|index| Self(index as u16))
     }
 
-    /// Every call.
+    /// Iterates over all calls.
     pub fn all() -> impl Iterator<Item = Self> {
         (0..CLASSES.len() as u16).map(Self)
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(self) -> &'static str {
         profiles::all().nth(self.0.into()).unwrap_or_default()
     }
 
-    /// Its number. `None` if the architecture does not have it.
+    /// Returns its number, or `None` if the architecture does not have it.
     pub fn number(self, arch: Architecture) -> Option<u16> {
         Some(profiles::numbers(arch)[usize::from(self.0)]).filter(|number| *number != table::NONE)
     }
 }
 
-/// What the filter answers to a call.
+/// The action of the filter for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FilterAction {
-    /// It goes on.
+    /// Allow it.
     Allow,
-    /// EPERM
+    /// Return EPERM.
     Refuse,
-    /// ENOSYS
+    /// Return ENOSYS.
     Unknown,
-    /// It depends on the arguments; EPERM otherwise, or EPROTONOSUPPORT for a protocol.
+    /// Check the arguments; if they are refused return EPERM, or EPROTONOSUPPORT for a protocol.
     Check(Check),
 }
 
 /// CAP_NET_ADMIN
 const NET_ADMIN: u32 = 12;
 
-/// What a profile answers to a call, with the capabilities (bit N for capability N) of its workload.
+/// Returns the action of a profile for a call. `capabilities` has bit N for capability N of the workload.
 pub fn action_for(seccomp: &Seccomp, capabilities: u64, call: Call) -> FilterAction {
     if let Some((is_allowed, _)) = seccomp.changes.iter().rev().find(|(_, changed)| *changed == call) {
         return if *is_allowed { FilterAction::Allow } else { FilterAction::Refuse };
     }
     let opens = |(capability, opened): &(u8, u16)| *opened == call.0 && capabilities & (1 << capability) != 0;
-    // Most workloads keep none, and the list is long.
+    // Most workloads have no capabilities, and the list is long.
     if capabilities != 0 && OPENED.iter().any(opens) {
         return FilterAction::Allow;
     }

@@ -1,32 +1,33 @@
-//! Which system calls a workload may use: the profiles as lists of names, and what capabilities add.
+//! The profiles as lists of system calls, and the calls that capabilities add.
 //!
-//! The default profile is Docker's (profiles/seccomp/default.json of moby) without what an appliance does not need:
-//! ptrace(2) and its relatives, mounts and namespaces under any flag, old interfaces. What is in no list is refused.
+//! The default profile is Docker's (profiles/seccomp/default.json of moby), without the calls that an appliance does
+//! not need: ptrace(2) and similar ones, all mounts and namespaces, obsolete interfaces. A call that is in no list is
+//! refused.
 
 use super::table::{NONE, TABLE};
 use crate::Architecture;
 
-/// What is looked at in the arguments of a call.
+/// Checks of arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Check {
     /// clone(2) without a new namespace.
     NoNamespaces,
-    /// ioctl(2) but TIOCSTI and TIOCLINUX, which type into a terminal. The kernel reads the low 32 bits of a request,
-    /// and so does the filter (CVE-2019-10063).
+    /// ioctl(2) except TIOCSTI and TIOCLINUX, which inject input into a terminal. The kernel uses the low 32 bits of a
+    /// request, and so does the filter (CVE-2019-10063).
     NoTerminalInput,
-    /// personality(2) that only asks, or sets what Docker allows.
+    /// personality(2) for the query, and for the values that Docker allows.
     HarmlessPersonality,
-    /// socket(2) of the families unix, inet, inet6 and netlink, the last of which with the protocols that programs use: more
-    /// of them for one that may configure its network (CAP_NET_ADMIN).
+    /// socket(2) of the families unix, inet, inet6 and netlink. For netlink only the protocols that programs need are
+    /// allowed; there are more of them for a workload with CAP_NET_ADMIN.
     Sockets {
-        /// Whether it may.
+        /// Whether the workload has CAP_NET_ADMIN.
         has_net_admin: bool,
     },
     /// socketpair(2) of the family unix.
     UnixPair,
 }
 
-/// Allowed with every argument by the default profile. Sorted, as the table is.
+/// Calls that the default profile allows with all arguments. Sorted, as the table is.
 #[rustfmt::skip]
 const DEFAULT: [&str; 289] = [
     "accept", "accept4", "access", "adjtimex", "alarm", "arch_prctl", "bind", "brk", "cachestat", "capget",
@@ -66,8 +67,8 @@ const DEFAULT: [&str; 289] = [
     "utimes", "vfork", "vmsplice", "wait4", "waitid", "write", "writev",
 ];
 
-/// Of those, what the strict profile refuses: owners and modes of files, other users, System V and POSIX queues,
-/// scheduling, pinned memory, older asynchronous input and output. Sorted.
+/// The calls among these that the strict profile refuses: owners and modes of files, other users, System V and POSIX
+/// message queues, scheduling, locked memory, old asynchronous I/O. Sorted.
 #[rustfmt::skip]
 const NOT_STRICT: [&str; 85] = [
     "adjtimex", "capset", "chmod", "chown", "clock_adjtime", "fchmod", "fchmodat", "fchmodat2", "fchown",
@@ -83,7 +84,7 @@ const NOT_STRICT: [&str; 85] = [
     "shmctl", "shmdt", "shmget", "sync", "syncfs", "tee", "vmsplice",
 ];
 
-/// Allowed with some arguments.
+/// Calls that are allowed with some arguments.
 const CHECKED: [(&str, Check); 5] = [
     ("clone", Check::NoNamespaces),
     ("ioctl", Check::NoTerminalInput),
@@ -92,7 +93,7 @@ const CHECKED: [(&str, Check); 5] = [
     ("socketpair", Check::UnixPair),
 ];
 
-/// What a capability is of no use without (moby opens the same calls with the same capabilities).
+/// Calls that a capability needs (moby allows the same calls for the same capabilities).
 #[rustfmt::skip]
 const WITH_CAPABILITY: [(u8, &[&str]); 13] = [
     (2, &["open_by_handle_at"]),
@@ -112,7 +113,7 @@ const WITH_CAPABILITY: [(u8, &[&str]); 13] = [
     (38, &["perf_event_open"]),
 ];
 
-/// What a profile says of one call.
+/// The class of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     /// In no list.
@@ -123,7 +124,7 @@ pub(super) enum Class {
     Strict,
     /// Allowed with some arguments.
     Checked(Check),
-    /// Answered as if the kernel did not have it: its arguments lie behind a pointer, and there is an older call.
+    /// Answered as by a kernel without it: its arguments are behind a pointer, and an older call exists.
     Unknown,
 }
 
@@ -133,7 +134,7 @@ pub(super) static CLASSES: [Class; TABLE.len()] = classes();
 const fn classes() -> [Class; TABLE.len()] {
     let mut classes = [Class::Refused; TABLE.len()];
     let (mut index, mut default, mut loose) = (0, 0, 0);
-    // The lists and the table are sorted, so one pass finds every name.
+    // The lists and the table are sorted, so one pass finds all names.
     while index < TABLE.len() {
         let name = TABLE[index].0;
         if default < DEFAULT.len() && same(DEFAULT[default], name) {
@@ -160,7 +161,7 @@ const fn classes() -> [Class; TABLE.len()] {
     classes
 }
 
-/// Pairs of a capability and the index of a call that it opens.
+/// Pairs of a capability and the index of a call that it allows.
 pub(super) static OPENED: [(u8, u16); opened_count()] = opened();
 
 const fn opened_count() -> usize {
@@ -188,7 +189,7 @@ const fn opened() -> [(u8, u16); opened_count()] {
     pairs
 }
 
-/// Returns the index of a name in the table, found when this is compiled.
+/// Returns the index of a name in the table, at compile time.
 pub(super) const fn index_of(name: &str) -> u16 {
     let mut index = 0;
     while index < TABLE.len() {
@@ -224,7 +225,7 @@ const fn column(arch: Architecture) -> [u16; TABLE.len()] {
     numbers
 }
 
-/// The names in one piece, a blank behind each: without a pointer and a length for each they take a third of the bytes.
+/// All names in one string, each followed by a space. Pointers and lengths would triple the size.
 static NAMES: [u8; names_bytes()] = names();
 
 const fn names_bytes() -> usize {
@@ -262,7 +263,7 @@ const fn same(left: &str, right: &str) -> bool {
     index == left.len() && index == right.len()
 }
 
-/// Every name, in the order of the table.
+/// Iterates over all names, in the order of the table.
 pub(super) fn all() -> impl Iterator<Item = &'static str> {
     // All of them are ASCII.
     core::str::from_utf8(&NAMES).unwrap_or_default().split_ascii_whitespace()

@@ -1,9 +1,8 @@
-//! Every system call by its name, with its number on each architecture: what the profiles and the words of a
-//! configuration are made of.
+//! All system calls by name, with their number on each architecture.
 //!
-//! From the kernel's own tables (arch/x86/entry/syscalls/syscall_64.tbl, scripts/syscall.tbl), sorted by name.
+//! From the kernel's tables (arch/x86/entry/syscalls/syscall_64.tbl, scripts/syscall.tbl), sorted by name.
 
-/// Stands for the number of a call that an architecture does not have.
+/// The number of a call that an architecture does not have.
 pub(super) const NONE: u16 = u16::MAX;
 
 /// Name, number on x86_64, number on aarch64.

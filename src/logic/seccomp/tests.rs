@@ -1,4 +1,4 @@
-//! The programs, run by an interpreter of the few instructions that they use.
+//! Runs the programs in an interpreter of the few instructions that they use.
 
 use super::assembler::{
     ALLOW, AND, JUMP, JUMP_ANY_BIT, JUMP_AT_LEAST, JUMP_EQUAL, KILL_PROCESS, LOAD, NO_PROTOCOL, REFUSE, RETURN, Range,
@@ -6,7 +6,7 @@ use super::assembler::{
 };
 use super::*;
 
-/// What seccomp hands to a filter (`struct seccomp_data`).
+/// The input of a filter (`struct seccomp_data`).
 #[derive(Clone, Copy, Default)]
 struct Data {
     number: u32,
@@ -28,7 +28,8 @@ impl Data {
     }
 }
 
-/// Runs a program. Returns what it returns and how many instructions that took. Every jump has to stay inside.
+/// Runs a program. Returns its result and the number of executed instructions. Asserts that all jumps stay inside of
+/// the program.
 fn run(program: &Program, data: &Data) -> (u32, usize) {
     let (mut at, mut accumulator, mut count) = (0, 0, 0);
     loop {
@@ -73,7 +74,7 @@ fn verdict(arch: Architecture, seccomp: &Seccomp, name: &str, arguments: [u64; 6
 }
 
 #[test]
-fn every_number_gets_the_answer_of_its_name() {
+fn every_number_gets_the_action_of_its_call() {
     for arch in Architecture::ALL {
         for kind in [Profile::Default, Profile::Strict] {
             let seccomp = profile(kind);
@@ -99,7 +100,7 @@ fn every_number_gets_the_answer_of_its_name() {
 }
 
 #[test]
-fn names_and_places_belong_together() {
+fn call_names_match_their_indexes() {
     for known in Call::all() {
         assert_eq!(Call::named(known.name()), Some(known));
     }
@@ -110,7 +111,7 @@ fn names_and_places_belong_together() {
 }
 
 #[test]
-fn what_breaks_out_of_containers_is_refused() {
+fn calls_used_for_container_escapes_are_refused() {
     let refused = [
         "mount",
         "umount2",
@@ -169,7 +170,7 @@ fn what_breaks_out_of_containers_is_refused() {
 }
 
 #[test]
-fn other_architectures_numbers_kill() {
+fn numbers_of_other_architectures_kill_the_process() {
     let pairs = Architecture::ALL.into_iter().flat_map(|arch| Architecture::ALL.map(|other| (arch, other)));
     for (arch, other) in pairs.filter(|(arch, other)| arch != other) {
         let program = assemble(arch, &Seccomp::DEFAULT, 0);
@@ -184,10 +185,10 @@ fn other_architectures_numbers_kill() {
 }
 
 #[test]
-fn clone_makes_no_namespace_and_clone3_falls_back() {
+fn clone_creates_no_namespace_and_clone3_falls_back() {
     for arch in Architecture::ALL {
         let clone = |flags| verdict(arch, &Seccomp::DEFAULT, "clone", [flags, 0, 0, 0, 0, 0]);
-        // What pthread_create and fork pass.
+        // The flags of pthread_create and fork.
         assert_eq!(clone(0x003d_0f00), ALLOW);
         assert_eq!(clone(17), ALLOW);
         for bit in [0x0002_0000_u64, 0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000] {
@@ -198,7 +199,7 @@ fn clone_makes_no_namespace_and_clone3_falls_back() {
 }
 
 #[test]
-fn typing_into_a_terminal_is_refused_whatever_the_high_half_says() {
+fn terminal_injection_is_refused_with_any_high_bits() {
     for arch in Architecture::ALL {
         let ioctl = |request| verdict(arch, &Seccomp::DEFAULT, "ioctl", [0, request, 0, 0, 0, 0]);
         for request in [0x5412, 0x541c] {
@@ -211,7 +212,7 @@ fn typing_into_a_terminal_is_refused_whatever_the_high_half_says() {
 }
 
 #[test]
-fn personalities_and_families_are_those_of_the_list() {
+fn only_listed_personalities_and_socket_families_are_allowed() {
     for arch in Architecture::ALL {
         let one = |name, value| verdict(arch, &Seccomp::DEFAULT, name, [value, 0, 0, 0, 0, 0]);
         for (value, expected) in [(0, ALLOW), (8, ALLOW), (0xffff_ffff, ALLOW), (0x004_0000, REFUSE), (3, REFUSE)] {
@@ -226,7 +227,7 @@ fn personalities_and_families_are_those_of_the_list() {
     }
 }
 
-/// What a profile with these capabilities answers to socket(2).
+/// Returns the action for socket(2) of a profile with these capabilities.
 fn socket(arch: Architecture, capabilities: u64, arguments: [u64; 3]) -> u32 {
     let [family, kind, protocol] = arguments;
     let program = assemble(arch, &Seccomp::DEFAULT, capabilities);
@@ -234,26 +235,26 @@ fn socket(arch: Architecture, capabilities: u64, arguments: [u64; 3]) -> u32 {
 }
 
 #[test]
-fn netlink_protocols_that_no_program_needs_are_not_there() {
+fn unneeded_netlink_protocols_are_refused() {
     for arch in Architecture::ALL {
         for protocol in 0..40 {
             let expected = |listed: &[u64]| if listed.contains(&protocol) { ALLOW } else { NO_PROTOCOL };
             // ROUTE and KOBJECT_UEVENT; with CAP_NET_ADMIN SOCK_DIAG, XFRM, NETFILTER and GENERIC as well.
             assert_eq!(socket(arch, 0, [16, 3, protocol]), expected(&[0, 15]), "{protocol}");
             assert_eq!(socket(arch, 1 << 12, [16, 3, protocol]), expected(&[0, 4, 6, 12, 15, 16]), "{protocol}");
-            // The kernel reads an int: what stands above opens nothing and closes nothing.
+            // The kernel reads an int: higher bits must not change the result.
             let above = 1 << 32 | protocol;
             assert_eq!(socket(arch, 0, [16 | 1 << 40, 3, above]), expected(&[0, 15]), "{above:#x}");
-            // Of other families no protocol is looked at.
+            // For other families the protocol is not checked.
             assert_eq!(socket(arch, 0, [2, 1, protocol]), ALLOW);
         }
     }
 }
 
 #[test]
-fn packet_sockets_are_not_had_by_their_old_name() {
+fn packet_sockets_are_refused_by_their_old_type_too() {
     for arch in Architecture::ALL {
-        // The kernel makes AF_PACKET of AF_INET with SOCK_PACKET, whatever flags stand beside it.
+        // The kernel turns AF_INET with SOCK_PACKET into AF_PACKET, with any flags.
         for kind in [10, 10 | 0x800, 10 | 0x8_0000, 10 | 0x8_0800, 10 | 1 << 32] {
             assert_eq!(socket(arch, 1 << 13, [2, kind, 0x300]), REFUSE, "{kind:#x}");
         }
@@ -264,7 +265,7 @@ fn packet_sockets_are_not_had_by_their_old_name() {
 }
 
 #[test]
-fn pairs_of_sockets_are_of_the_family_unix() {
+fn socketpair_allows_only_unix_sockets() {
     for arch in Architecture::ALL {
         for family in 0..46 {
             let expected = if family == 1 { ALLOW } else { REFUSE };
@@ -274,7 +275,7 @@ fn pairs_of_sockets_are_of_the_family_unix() {
 }
 
 #[test]
-fn changes_and_capabilities_open_and_close() {
+fn changes_and_capabilities_allow_and_refuse_calls() {
     let named = |name| Call::named(name).expect("a call");
     let mut seccomp = Seccomp::DEFAULT;
     for change in [(true, named("ptrace")), (false, named("kill")), (true, named("socket"))] {
@@ -283,7 +284,7 @@ fn changes_and_capabilities_open_and_close() {
     for arch in Architecture::ALL {
         assert_eq!(verdict(arch, &seccomp, "ptrace", [0; 6]), ALLOW);
         assert_eq!(verdict(arch, &seccomp, "kill", [0; 6]), REFUSE);
-        // A change opens every argument.
+        // A change allows all arguments.
         assert_eq!(verdict(arch, &seccomp, "socket", [40, 0, 0, 0, 0, 0]), ALLOW);
         let sys_time = assemble(arch, &Seccomp::DEFAULT, 1 << 25);
         assert_eq!(run(&sys_time, &call(arch, "clock_settime", [0; 6])).0, ALLOW);
@@ -292,7 +293,7 @@ fn changes_and_capabilities_open_and_close() {
 }
 
 #[test]
-fn strict_is_a_part_of_default() {
+fn strict_profile_is_a_subset_of_default() {
     let (strict, default) = (profile(Profile::Strict), profile(Profile::Default));
     let mut closed = 0;
     for known in Call::all() {
@@ -335,8 +336,8 @@ fn longest_program_fits() {
 }
 
 #[test]
-fn far_jumps_reach_their_place() {
-    // As many ranges as there are numbers: the left half is longer than a comparison can skip.
+fn far_jumps_reach_their_target() {
+    // As many ranges as there are numbers, so that the left half is longer than a comparison can skip.
     let action = |number: u16| if number.is_multiple_of(2) { FilterAction::Allow } else { FilterAction::Refuse };
     let ranges: std::vec::Vec<_> = (0..480).map(|start| Range { start, action: action(start) }).collect();
     let mut program = Program::new();
@@ -349,20 +350,20 @@ fn far_jumps_reach_their_place() {
     }
 }
 
-/// The crate `syscalls` is made from the kernel's own tables.
+/// The crate `syscalls` is generated from the kernel's tables.
 #[test]
 fn table_has_the_numbers_of_the_kernel() {
     use syscalls::{aarch64, x86_64};
     for (name, on_x86_64, on_aarch64) in super::table::TABLE {
         let known = name.parse::<x86_64::Sysno>().map_or(super::table::NONE, |call| call.id() as u16);
         assert_eq!(on_x86_64, known, "{name} on x86_64");
-        // The crate has the name of include/uapi/asm-generic/unistd.h, which 64-bit programs see as newfstatat.
+        // The crate uses the name of include/uapi/asm-generic/unistd.h; 64-bit programs call it newfstatat.
         let generic = if name == "newfstatat" { "fstatat" } else { name };
         let known = generic.parse::<aarch64::Sysno>().map_or(super::table::NONE, |call| call.id() as u16);
         assert_eq!(on_aarch64, known, "{name} on aarch64");
     }
-    // Nothing is left out but what the kernel's own trampolines call: a call that is not there cannot be named in a
-    // configuration. (The crate's list of aarch64 has calls of 32-bit programs as well.)
+    // Only calls for the kernel's own trampolines are missing. Other missing calls could not be named in a
+    // configuration. (The crate's list for aarch64 contains calls of 32-bit programs as well.)
     let is_known = |name: &str| super::table::TABLE.iter().any(|(known, ..)| *known == name);
     let missing: std::vec::Vec<_> =
         x86_64::Sysno::iter().map(|call| call.name()).filter(|name| !is_known(name)).collect();

@@ -1,15 +1,15 @@
-//! What follows the end of a workload: rest, another run, or the board's way down.
+//! The reaction to a workload's exit: stay down, restart, or shut down the board.
 
 use super::unit::StopReason;
 use super::{Action, AfterExit, DEPENDENTS_FROM, ExitReason, Notice, Part, ShutdownKind, State, Supervisor, Unit};
 use crate::config::{Config, LimitAction, OnCorruption, Ready, Workload};
 
 impl Supervisor {
-    /// A workload that had a process has ended.
+    /// Handles the exit of a workload that had a process.
     pub(super) fn exited(&mut self, config: &Config<'_>, index: usize, end: ExitReason, now: u64) {
         let Unit { state, reason, .. } = self.units[index];
         let was_asked = !matches!(state, State::Starting(_) | State::Ready);
-        // One that lacked something before it had a process has not ended.
+        // A workload that lacked a part of the board before its start did not exit.
         if reason != StopReason::Lack || end != ExitReason::NoProcess {
             self.units[index].record_exit(end);
         }
@@ -30,8 +30,8 @@ impl Supervisor {
         self.units[index].transition(next, now);
     }
 
-    /// A part of the board that a workload uses is not there. Its end is not its own fault then, nor was one shortly before: it
-    /// begins anew when the part comes, unless a person has stopped it.
+    /// A part of the board that a workload uses is missing. Its exit is then no failure of its own, nor was one shortly
+    /// before. It starts afresh when the part appears, unless a person has stopped it.
     pub(super) fn lack(&mut self, config: &Config<'_>, index: usize, part: Part, now: u64) {
         let unit = &mut self.units[index];
         unit.lacks |= part as u8;
@@ -46,8 +46,8 @@ impl Supervisor {
         }
     }
 
-    /// A block of a workload's verified image does not match its hash: does what its line says. Another start would read the same
-    /// block, so it is no case for a restart.
+    /// Handles a block of a workload's verified image that does not match its hash, as its line says. A restart would
+    /// read the same block, so there is none.
     pub(super) fn corrupt(&mut self, config: &Config<'_>, index: usize, state: State, now: u64) {
         let workload = &config.workloads[index];
         match workload.verity.map(|verity| verity.on_corruption) {
@@ -62,24 +62,24 @@ impl Supervisor {
         }
     }
 
-    /// Whether a workload is not ready yet, and its line waits for more than its start or its end.
+    /// Returns whether a workload is not ready yet, and its `ready` line waits for more than its start or its exit.
     fn is_early(&self, workload: &Workload<'_>, index: usize) -> bool {
         let is_ready_by_itself = matches!(workload.supervision.ready, Ready::Exec | Ready::Exit);
         matches!(self.units[index].state, State::Starting(_)) && !is_ready_by_itself
     }
 
-    /// Returns the state of a workload that starts again because it was asked to.
+    /// Returns the state of a workload that starts again on request.
     fn again(&mut self, index: usize) -> State {
         self.units[index].restarts += 1;
         State::Waiting
     }
 
-    /// What follows the end of a workload that was not asked to end.
+    /// Handles an exit that was not requested.
     fn after_exit(&mut self, config: &Config<'_>, index: usize, end: ExitReason, now: u64) -> State {
         let workload = &config.workloads[index];
         self.units[index].record_exit(end);
         match self.units[index].backoff.decide(&workload.restart, end, now, &mut self.seed) {
-            // `ready exit` is about this very end, which is news.
+            // With `ready exit`, this exit makes the workload ready.
             AfterExit::StayDown if end.is_success() => {
                 if workload.supervision.ready == Ready::Exit {
                     self.push_action(Action::Report(Notice::Ready(index)));
@@ -97,7 +97,7 @@ impl Supervisor {
             }
             AfterExit::GiveUp(on_limit) => {
                 self.push_action(Action::Report(Notice::LimitReached(index)));
-                // The state first: what the way down finds must not be a workload that still seems to run.
+                // The state changes first: the shutdown must not see a workload that seems to run.
                 self.units[index].transition(State::Failed, now);
                 self.is_escalated |= on_limit != LimitAction::Stop && !self.is_shutting_down;
                 match on_limit {
@@ -110,7 +110,8 @@ impl Supervisor {
         }
     }
 
-    /// Restarts what needs a workload that keeps failing: it may be what makes it fail, or hold on to what is gone.
+    /// Restarts the workloads that need one that keeps failing, because they may cause the failures, or hold stale
+    /// connections.
     fn restart_dependents(&mut self, config: &Config<'_>, failing: usize, now: u64) {
         for (index, workload) in config.workloads.iter().enumerate() {
             let runs = matches!(self.units[index].state, State::Starting(_) | State::Ready);

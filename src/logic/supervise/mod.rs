@@ -1,43 +1,44 @@
-//! (state, event, now) -> actions: when workloads start, restart, stop and end, and when the board goes down.
+//! (state, event, now) -> actions: when workloads start, restart and stop, and when the board shuts down.
 //!
-//! Nothing here touches a process: the running half says what happened, carries out the actions it gets back, and asks
-//! [`Supervisor::deadline`] how long it may sleep. Time is milliseconds of a monotonic clock, handed in.
+//! This module does not touch processes. The caller reports events, executes the returned actions, and sleeps until
+//! [`Supervisor::deadline`]. Times are milliseconds of a monotonic clock, passed by the caller.
 //!
-//! The states of one workload; `Supervisor::handle_event` is this table as code:
+//! The states of a workload; `Supervisor::handle_event` is this table as code:
 //!
 //! | state | event | next state | actions |
 //! |---|---|---|---|
 //! | Waiting | what it needs is up, it is its turn, and a set-up is free | Starting | Start |
 //! | Waiting | what it needs has failed | Failed | Report(NeedFailed) |
 //! | Starting | program executed | Starting, or Ready with `ready exec` | |
-//! | Starting | said to be ready | Ready | Report(Ready) |
-//! | Starting | its `within` is over | Unhealthy | Report(NotReady), Signal |
-//! | Starting | ended well, but its `ready` line says otherwise | as if it ended badly | Report(ExitedEarly) |
-//! | Ready | one bad check too many | Unhealthy | Report(Unhealthy), Signal |
-//! | Starting, Ready, Unhealthy | ended, a restart is due | BackingOff | Report(Restart) |
-//! | Starting, Ready, Unhealthy | ended, one restart too many | Failed | Report(LimitReached), the limit's `else` |
-//! | Starting, Ready | ended well, no restart | Finished | |
-//! | Starting, Ready, Unhealthy | ended badly, no restart | Failed | |
-//! | BackingOff | its delay is over | Waiting, with its count of restarts | |
-//! | Waiting, BackingOff | asked to stop, or board goes down | Stopped | |
-//! | Starting, Ready | asked to stop, or board goes down and nothing that runs depends on it | Stopping | Signal |
-//! | Starting, Ready | asked to restart | Stopping, then Waiting | Signal |
-//! | Unhealthy, Stopping, Killing, Lost | asked to start or restart | the same, then Waiting | |
-//! | Unhealthy, Stopping, Killing, Lost | asked to stop | the same, then Stopped | |
-//! | Unhealthy, Stopping | its grace is over | Killing | Kill |
-//! | Stopping, Killing, Lost | ended | Stopped, or what was asked for meanwhile | |
-//! | Killing | [`KILL_MS`] are over | Lost | Report(NotKilled) |
-//! | BackingOff, Finished, Failed, Stopped | asked to start or restart | Waiting | |
-//! | Starting, Ready, Unhealthy | a part of the board that it uses goes | Stopping, then Waiting | Signal |
+//! | Starting | reported as ready | Ready | Report(Ready) |
+//! | Starting | its `within` has expired | Unhealthy | Report(NotReady), Signal |
+//! | Starting | exited with success, but its `ready` line waits for something else | as after a failure | Report(ExitedEarly) |
+//! | Ready | one failed check too many | Unhealthy | Report(Unhealthy), Signal |
+//! | Starting, Ready, Unhealthy | exited, a restart is due | BackingOff | Report(Restart) |
+//! | Starting, Ready, Unhealthy | exited, one restart too many | Failed | Report(LimitReached), the limit's `else` |
+//! | Starting, Ready | exited with success, no restart | Finished | |
+//! | Starting, Ready, Unhealthy | exited with failure, no restart | Failed | |
+//! | BackingOff | its delay has expired | Waiting, keeping its count of restarts | |
+//! | Waiting, BackingOff | stop requested, or shutdown | Stopped | |
+//! | Starting, Ready | stop requested, or shutdown and nothing that runs depends on it | Stopping | Signal |
+//! | Starting, Ready | restart requested | Stopping, then Waiting | Signal |
+//! | Unhealthy, Stopping, Killing, Lost | start or restart requested | the same, then Waiting | |
+//! | Unhealthy, Stopping, Killing, Lost | stop requested | the same, then Stopped | |
+//! | Unhealthy, Stopping | its grace period has expired | Killing | Kill |
+//! | Stopping, Killing, Lost | exited | Stopped, or what was requested meanwhile | |
+//! | Killing | [`KILL_MS`] have passed | Lost | Report(NotKilled) |
+//! | BackingOff, Finished, Failed, Stopped | start or restart requested | Waiting | |
+//! | Starting, Ready, Unhealthy | a part of the board that it uses disappears | Stopping, then Waiting | Signal |
 //! | BackingOff, Finished, Failed | the same | Waiting, as if it had never been started | |
 //! | Starting, Ready | its image is corrupt, with `corrupt=stop` | Stopping, then Failed | Signal |
-//! | any | its image is corrupt, with `corrupt=reboot` | as when the board goes down | the way down, to reboot |
-//! | BackingOff, Failed, Stopped, and those on their way down | what needs it is asked to start or restart | as if it was asked itself | |
+//! | any | its image is corrupt, with `corrupt=reboot` | as at shutdown | shutdown, then reboot |
+//! | BackingOff, Failed, Stopped, Stopping and similar | start or restart of a workload that needs it requested | as if requested for itself | |
 //!
-//! Starting is entered from Waiting alone (`order.rs`), and by an `at-stop` workload when its time has come. So nothing starts
-//! while what it needs is not up, or a part of the board is not there, and waiting counts as no restart. What needs a workload is what needs it directly or through others.
+//! A workload enters Starting only from Waiting (`order.rs`); an `at-stop` workload does so when its time has come.
+//! Therefore no workload starts before what it needs is up and all its parts of the board are present, and waiting does
+//! not count as a restart. "Needs" includes indirect needs.
 //!
-//! The ladder of escalation is in `policy.rs`.
+//! The escalation ladder is in `policy.rs`.
 
 mod exits;
 mod order;
@@ -56,51 +57,50 @@ pub use unit::Unit;
 
 use core::fmt;
 
-/// Milliseconds that a killed workload has to be gone; after that it is given up (a process in state D cannot be
-/// killed by anybody).
+/// Milliseconds that a killed workload has to exit before it is given up: a process in state D cannot be killed.
 pub const KILL_MS: u64 = 2_000;
 
-/// Milliseconds that a set-up may keep others from beginning theirs.
+/// Milliseconds that a set-up may keep others from starting theirs.
 pub const SET_UP_MS: u64 = 200;
 
-/// Milliseconds before the next try when the kernel could not make a process (EAGAIN, ENOMEM).
+/// Milliseconds to the next attempt if the kernel could not create a process (EAGAIN, ENOMEM).
 pub const NO_PROCESS_MS: u64 = 1_000;
 
-/// Milliseconds from one try to connect to a workload that is not ready yet to the next.
+/// Milliseconds between attempts to connect to a workload that is not ready yet.
 pub const READY_CHECK_MS: u64 = 100;
 
-/// Milliseconds from a look that was good to the one that has to be good as well.
+/// Milliseconds from a successful check to the second one that confirms it.
 pub const READY_AGAIN_MS: u64 = 50;
 
-/// Where one workload is.
+/// The state of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Not started yet: what it needs is not ready, or it waits for its turn.
+    /// Not started yet: what it needs is not ready, or it is not its turn.
     Waiting,
-    /// Its process is there, and has until this time to be ready; 0 is any time.
+    /// Its process exists, and must be ready by this time; 0 for no timeout.
     Starting(u64),
-    /// It does what it is there for.
+    /// It serves.
     Ready,
-    /// It is not well; it got its stop signal and has until this time.
+    /// It is unhealthy; it was sent its stop signal and has until this time.
     Unhealthy(u64),
-    /// It ended and will be started again at this time.
+    /// It exited and will be restarted at this time.
     BackingOff(u64),
-    /// It got its stop signal and has until this time.
+    /// It was sent its stop signal and has until this time.
     Stopping(u64),
-    /// It was killed and has until this time to be gone.
+    /// It was killed and has to exit until this time.
     Killing(u64),
-    /// It ended well and stays down.
+    /// It exited with success and stays down.
     Finished,
-    /// It ended badly, or could not start, and stays down.
+    /// It exited with failure, or could not start, and stays down.
     Failed,
-    /// It ended because it was asked to.
+    /// It exited on request.
     Stopped,
-    /// It could not even be killed.
+    /// It did not exit even after SIGKILL.
     Lost,
 }
 
 impl State {
-    /// The names, by [`Self::number`].
+    /// The names of states, indexed by [`Self::number`].
     pub const NAMES: [&'static str; 11] = [
         "waiting",
         "starting",
@@ -115,7 +115,7 @@ impl State {
         "lost",
     ];
 
-    /// Its place in the order of the declaration: how the control protocol tells it.
+    /// Returns the number of the state in the control protocol.
     pub const fn number(self) -> u8 {
         match self {
             Self::Waiting => 0,
@@ -132,17 +132,17 @@ impl State {
         }
     }
 
-    /// Whether it has a process.
+    /// Returns whether it has a process.
     pub const fn is_running(self) -> bool {
         matches!(self, Self::Starting(_) | Self::Ready | Self::Unhealthy(_) | Self::Stopping(_) | Self::Killing(_))
     }
 
-    /// Whether it stays as it is until somebody asks for something else.
+    /// Returns whether it stays in this state until the next request.
     pub const fn is_over(self) -> bool {
         matches!(self, Self::Finished | Self::Failed | Self::Stopped | Self::Lost)
     }
 
-    /// When something has to be done about it, if nothing happens before.
+    /// Returns the time of the next action, if nothing happens before.
     const fn deadline(self) -> Option<u64> {
         match self {
             Self::Starting(0) => None,
@@ -156,86 +156,87 @@ impl State {
     }
 }
 
-/// What happened to one workload.
+/// An event of a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// Its program was executed.
     Executed,
-    /// It said that it is ready.
+    /// It reported that it is ready.
     Ready,
-    /// A check that [`Action::Check`] asked for came out well or not.
+    /// The result of a check that [`Action::Check`] requested: whether it passed.
     Checked(bool),
-    /// It said that it is alive.
+    /// It reported that it is alive.
     Alive,
-    /// Its process ended, or could not be made.
+    /// Its process exited, or could not be created.
     Exited(ExitReason),
-    /// A person asks for something.
+    /// A person requested something.
     Requested(WorkloadRequest),
-    /// A part of the board that it uses is not there, or has gone.
+    /// A part of the board that it uses is missing or has disappeared.
     Lacks(Part),
-    /// That part is there.
+    /// That part is present.
     Has(Part),
     /// A block of its verified image does not match its hash.
     Corrupt,
 }
 
-/// What a workload uses of the board and what comes and goes. A workload that lacks one waits, and is started when it comes.
+/// A part of the board that a workload uses and that may come and go. A workload without it waits, and starts when it
+/// appears.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
     /// The devices of its `device` lines.
     Devices = 1,
-    /// The disks that its paths lie on.
+    /// The disks that contain its paths.
     Disks = 2,
 }
 
-/// What a person can ask of one workload.
+/// A request for one workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkloadRequest {
-    /// To run, and what it needs with it.
+    /// Start it, and what it needs.
     Start,
-    /// To stop, and to stay down.
+    /// Stop it; it stays down.
     Stop,
-    /// To stop, and to start again at once.
+    /// Stop it, and start it again at once.
     Restart,
 }
 
-/// How a workload ended.
+/// Why a workload exited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ExitReason {
     /// Its program, or its set-up, exited with this status.
     Exit(u8),
-    /// A signal with this number killed it.
+    /// It was killed by this signal.
     Signal(u8),
-    /// The kernel could not make a process for it; nobody's fault, so it is tried again whatever its policy says.
+    /// The kernel could not create its process. This is nobody's fault, so it is tried again with any restart policy.
     NoProcess,
-    /// It was not ready in time, and was stopped for that.
+    /// It was not ready in time, and was stopped.
     NotReady,
-    /// It was unhealthy, and was stopped for that.
+    /// It was unhealthy, and was stopped.
     Unhealthy,
-    /// It exited with status 0 before it was ready, although its `ready` line waits for more than that.
+    /// It exited with status 0 before it was ready, although its `ready` line waits for more than its exit.
     Early,
 }
 
 impl ExitReason {
-    /// Whether `restart on-failure` leaves it down.
+    /// Returns whether `restart on-failure` leaves it down.
     pub fn is_success(self) -> bool {
         self == Self::Exit(0)
     }
 }
 
-/// How the board goes down.
+/// How the board shuts down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShutdownKind {
     /// Power off.
     Poweroff,
     /// Reboot.
     Reboot,
-    /// Stop the processor with the power on.
+    /// Stop the processor without powering off.
     Halt,
 }
 
 impl ShutdownKind {
-    /// Returns the command that asks for it.
+    /// Returns the name of its command.
     pub const fn command(self) -> &'static str {
         match self {
             Self::Poweroff => "poweroff",
@@ -255,27 +256,27 @@ impl fmt::Display for ShutdownKind {
     }
 }
 
-/// What the running half has to do. Workloads are named by their index in the configuration.
+/// What the caller has to do. Workloads are identified by their index in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
     /// Start it.
     Start(usize),
     /// Send it its stop signal.
     Signal(usize),
-    /// Kill everything in it.
+    /// Kill all its processes.
     Kill(usize),
-    /// Look whether it is ready or healthy, and tell by [`Event::Checked`].
+    /// Check whether it is ready or healthy, and report [`Event::Checked`].
     Check(usize),
     /// Report something to the console.
     Report(Notice),
-    /// Every workload is over: shut the system down now.
+    /// All workloads are down: power off, reboot or halt now.
     Shutdown(ShutdownKind),
 }
 
-/// What [`Action::Report`] reports. Workloads are named by their index in the configuration.
+/// The contents of an [`Action::Report`]. Workloads are identified by their index in the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice {
-    /// It is ready, where that is more than being started.
+    /// It is ready; reported only if that is more than being started.
     Ready(usize),
     /// It was not ready in time.
     NotReady(usize),
@@ -291,7 +292,7 @@ pub enum Notice {
     LimitReached(usize),
     /// It will not start, because the workload of the second index, which it needs, did not come up.
     NeedFailed(usize, usize),
-    /// SIGKILL did not end it in time; it is left behind.
+    /// SIGKILL did not end it in time; it is given up.
     NotKilled(usize),
     /// The system begins to shut down, with this many workloads running.
     ShutDown(ShutdownKind, usize),

@@ -1,11 +1,11 @@
-//! In which order workloads start and stop: what they wait for, how many at a time, the way down.
+//! The order in which workloads start and stop: dependencies, parallel starts, shutdown.
 
 use super::unit::StopReason;
 use super::{Action, Notice, SET_UP_MS, ShutdownKind, State, Supervisor, Unit};
 use crate::config::{Config, Idle, Workload};
 
 impl Supervisor {
-    /// Carries every change on to the workloads that it concerns, until nothing changes any more.
+    /// Applies changes to the workloads that depend on them, until nothing changes.
     pub(super) fn propagate(&mut self, config: &Config<'_>, now: u64) {
         self.start_blocked_until = 0;
         if self.is_shutting_down {
@@ -23,7 +23,7 @@ impl Supervisor {
                 break;
             }
         }
-        // One that a person stopped may be wanted again: that board is not idle.
+        // A workload that a person stopped may be started again, so the board is not idle.
         let is_done = |unit: &Unit| unit.state.is_over() && unit.state != State::Stopped;
         let over = self.of(config).all(|(workload, unit)| workload.supervision.at_stop_ms > 0 || is_done(unit));
         if over && !self.idle {
@@ -36,7 +36,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts a waiting workload whose turn it is, or fails it with what it needs. Returns whether it did.
+    /// Starts a waiting workload whose turn it is, or fails it if a need has failed. Returns whether its state changed.
     fn leave_waiting(&mut self, config: &Config<'_>, index: usize, workload: &Workload<'_>, now: u64) -> bool {
         let is_there = |unit: &Unit| matches!(unit.state, State::Ready | State::Finished);
         if let Some(need) = workload.needs.iter().find(|need| self.units[*need].state == State::Failed) {
@@ -46,7 +46,7 @@ impl Supervisor {
             return true;
         }
         let has_needs = workload.needs.iter().all(|need| is_there(&self.units[need]));
-        // One that does not come up by itself is not waited for.
+        // Do not wait for a workload that will not come up by itself.
         let is_before = |before: usize| match self.units[before].state {
             State::Waiting => !self.is_at_stop(config, before) && self.held_by(config, before).is_none(),
             state => matches!(state, State::Starting(_)),
@@ -60,7 +60,7 @@ impl Supervisor {
         can_start
     }
 
-    /// Whether one more workload may set itself up now; if not, until when it has to wait at most.
+    /// Returns whether another workload may start its set-up now. Otherwise, sets until when it has to wait at most.
     fn has_free_slot(&mut self, config: &Config<'_>, now: u64) -> bool {
         let (mut count, mut until) = (0, u64::MAX);
         for (_, unit) in self.of(config).filter(|(_, unit)| unit.is_setting_up(now, SET_UP_MS)) {
@@ -82,8 +82,8 @@ impl Supervisor {
         self.push_action(Action::Start(index));
     }
 
-    /// On the way down: stops every workload that nothing running depends on, has those that are there for it run, one
-    /// after the other, and leaves when all are over.
+    /// During shutdown: stops each workload that no running one depends on, then runs the `at-stop` workloads one after
+    /// the other, and shuts down when all have exited.
     fn stop_next(&mut self, config: &Config<'_>, now: u64) {
         for (index, workload) in config.workloads.iter().enumerate() {
             let depends = |(other, user): (usize, &Workload<'_>)| {

@@ -1,34 +1,34 @@
-//! What a person who has asked for something is told, and when.
+//! The reply to a request, and when it is known.
 
 use super::{State, Supervisor, Unit, WorkloadRequest};
 use crate::config::{Config, Workload, WorkloadSet};
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// What was asked for is so.
+    /// The requested state is reached.
     Done,
-    /// It failed, and stays down.
+    /// The workload failed and stays down.
     Failed,
     /// It was not started, because the workload with this index, which it needs, failed.
     Need(usize),
-    /// It exited before it was ready, and is tried again.
+    /// It exited before it was ready, and is retried.
     Retried,
-    /// Somebody asked it to stop meanwhile.
+    /// Another request stopped it meanwhile.
     Stopped,
-    /// Somebody asked it to start meanwhile.
+    /// Another request started it meanwhile.
     Started,
     /// It cannot be killed.
     Lost,
     /// It runs only at shutdown.
     AtStop,
-    /// It waits for the workload with this index, which does not come up by itself, or failed and is tried again. With its own
-    /// index it waits for a part of the board, as [`Unit::lacks`] says.
+    /// It waits for the workload with this index, which does not come up by itself, or failed and is retried. If this
+    /// is its own index, it waits for a part of the board ([`Unit::lacks`]).
     Waits(usize),
 }
 
 impl Supervisor {
-    /// What is to be answered to a request. `None` while it is on its way.
+    /// Returns the outcome of a request, or `None` while it is in progress.
     pub fn outcome(&self, config: &Config<'_>, index: usize, ask: WorkloadRequest) -> Option<Outcome> {
         let unit = &self.units[index];
         match (unit.state, ask) {
@@ -47,7 +47,7 @@ impl Supervisor {
             (State::BackingOff(_), _) => Some(Outcome::Retried),
             (State::Stopped, _) => Some(Outcome::Stopped),
             (State::Waiting, _) if config.workloads[index].supervision.at_stop_ms > 0 => Some(Outcome::AtStop),
-            // On its way down as well: what it needs may fail each time before it is ready.
+            // Also while it stops: what it needs may fail each time before it becomes ready.
             (state, _) if waits(state) => {
                 self.held_by(config, index).or_else(|| self.failing(config, index)).map(Outcome::Waits)
             }
@@ -55,14 +55,14 @@ impl Supervisor {
         }
     }
 
-    /// Why a restart is not begun: what it needs would not come up, so that it would be down for ever.
+    /// Returns why a restart is refused: a need would not come up, so the workload would stay down.
     pub fn refusal(&self, config: &Config<'_>, index: usize) -> Option<Outcome> {
         let is_down = |unit: &Unit| !matches!(unit.state, State::Ready | State::Finished);
         let never_comes = |need: &usize| self.units[*need].state == State::Lost || self.is_at_stop(config, *need);
         self.needed(config, index, is_down).iter().find(never_comes).map(Outcome::Waits)
     }
 
-    /// What keeps a workload waiting, perhaps through others, because it failed and is tried again.
+    /// Returns the workload that a waiting one waits for, directly or through others, because it failed and is retried.
     fn failing(&self, config: &Config<'_>, index: usize) -> Option<usize> {
         let with = |mut set: WorkloadSet, other| {
             set.insert(other);
@@ -76,7 +76,8 @@ impl Supervisor {
         waits_for.iter().find(|need| matches!(self.units[*need].state, State::BackingOff(_)))
     }
 
-    /// What a workload that waits will wait for until a person does something: itself where it lacks a part of the board.
+    /// Returns the workload for which a waiting one waits until somebody intervenes. It is itself if it lacks a part of
+    /// the board.
     pub(super) fn held_by(&self, config: &Config<'_>, index: usize) -> Option<usize> {
         let lacks = |index: usize| waits(self.units[index].state) && self.units[index].lacks & !self.awaited > 0;
         let holds = |need: &usize| {
@@ -92,7 +93,7 @@ impl Supervisor {
         config.workloads[index].supervision.at_stop_ms > 0
     }
 
-    /// What a workload needs, and what those need for which `goes_on` holds.
+    /// Returns the needs of a workload, and recursively the needs of those for which `goes_on` holds.
     pub(super) fn needed(&self, config: &Config<'_>, index: usize, goes_on: impl Fn(&Unit) -> bool) -> WorkloadSet {
         reached(index, |other| {
             let is_followed = other == index || goes_on(&self.units[other]);
@@ -101,12 +102,12 @@ impl Supervisor {
     }
 }
 
-/// Whether a workload with a process to come waits for others, or will.
+/// Returns whether a workload waits for others before its next start, or will.
 fn waits(state: State) -> bool {
     matches!(state, State::Waiting | State::Stopping(_) | State::Killing(_))
 }
 
-/// What `next` leads to from a workload on, in any number of steps.
+/// Returns all workloads that can be reached from one by `next`.
 fn reached(index: usize, next: impl Fn(usize) -> WorkloadSet) -> WorkloadSet {
     let mut found = next(index);
     // Each round but the last one finds at least one more.

@@ -1,39 +1,39 @@
-//! The ladder of escalation: restart or not, after how long, and what follows when that does not help.
+//! The escalation ladder: whether to restart, after which delay, and what to do if that does not help.
 //!
-//! 1. A workload that ended is restarted, after a delay that doubles.
-//! 2. From the third restart in a row on, the workloads that need it are restarted with it.
-//! 3. At its limit it stays down, or the board reboots or powers off, as its line says.
-//! 4. A board that boots badly too often starts only workloads that are marked `safe` (`boots`).
-//! 5. A critical workload that is away for too long, or a PID 1 that stands still, is left to the watchdog.
+//! 1. A workload that exited is restarted after a delay that doubles.
+//! 2. From the third restart in a row on, the workloads that need it are restarted too.
+//! 3. At its limit it stays down, or the board reboots or powers off, as configured.
+//! 4. A board with too many bad boots starts only workloads that are marked `safe` (`boots`).
+//! 5. If a critical workload is down for too long, or PID 1 hangs, the watchdog resets the board.
 
 use super::{ExitReason, NO_PROCESS_MS};
 use crate::config::{LimitAction, Restart, When};
 
-/// Milliseconds a program has to run for its delays to start from the beginning again, where no limit gives a period.
+/// Milliseconds that a program has to run to reset its delay, if no limit sets a period.
 const STEADY_MS: u64 = 60_000;
 
-/// The restart in a row from which on the workloads that need this one are restarted as well.
+/// From this restart in a row on, the workloads that need this one are restarted as well.
 pub const DEPENDENTS_FROM: u32 = 3;
 
-/// What follows an end.
+/// What to do after an exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterExit {
     /// It stays down.
     StayDown,
-    /// It is started again: the count of restarts in a row, and the delay in milliseconds.
+    /// Restart it: the number of restarts in a row, and the delay in milliseconds.
     Restart(u32, u64),
     /// Its limit is reached.
     GiveUp(LimitAction),
 }
 
-/// What one workload's restarts so far say about the next one.
+/// The restart history of a workload.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
     /// When the program was last started.
     started: u64,
     /// Restarts in a row.
     row: u32,
-    /// The first restart of the period that is being counted.
+    /// The first restart of the current period.
     period_began: u64,
     /// Restarts in that period.
     counted: u32,
@@ -43,22 +43,22 @@ impl Backoff {
     /// No restart yet.
     pub const NONE: Self = Self { started: 0, row: 0, period_began: 0, counted: 0 };
 
-    /// Notes that it was started.
+    /// Records a start.
     pub fn start(&mut self, now: u64) {
         self.started = now;
     }
 
-    /// When it was last started.
+    /// Returns the time of the last start.
     pub(super) const fn started_at(&self) -> u64 {
         self.started
     }
 
-    /// Decides what follows `end`.
+    /// Decides what to do after `end`.
     ///
-    /// The delay doubles from `delay` to `max` with each restart in a row. The row is over once the program ran for the
-    /// limit's period, or a minute where there is no limit. From the second restart on, a share of chance of at most an
-    /// eighth is added, drawn from `seed`, which is 0 where there shall be none. Restarts are counted in periods that begin with a restart
-    /// and do not overlap, as systemd counts them: one counter is enough, however large the limit.
+    /// The delay doubles from `delay` to `max` with each restart in a row. The row ends when the program has run for
+    /// the limit's period, or for a minute if there is no limit. From the second restart on, random jitter of up to an
+    /// eighth is added, drawn from `seed`; a seed of 0 disables it. Restarts are counted in periods that begin with a
+    /// restart and do not overlap, as in systemd: this needs one counter, however large the limit.
     pub fn decide(&mut self, restart: &Restart, end: ExitReason, now: u64, seed: &mut u32) -> AfterExit {
         if end == ExitReason::NoProcess {
             return AfterExit::Restart(self.row, NO_PROCESS_MS);
@@ -88,13 +88,14 @@ impl Backoff {
         let delay = u64::from(restart.delay_ms).checked_shl(self.row.min(31)).unwrap_or(u64::MAX);
         self.row = self.row.saturating_add(1);
         let delay = delay.min(u64::from(restart.max_ms));
-        // The first restart comes as soon as the line says.
+        // The first restart has no jitter.
         let spread = if self.row > 1 { delay / 8 } else { 0 };
         AfterExit::Restart(self.row, delay + share(spread, seed))
     }
 }
 
-/// Returns a number from 0 to `most`, and the next seed (xorshift, Marsaglia 2003); 0 where the seed is 0.
+/// Returns a random number from 0 to `most` and updates the seed (xorshift, Marsaglia 2003). Returns 0 if the seed is
+/// 0.
 fn share(most: u64, seed: &mut u32) -> u64 {
     *seed ^= *seed << 13;
     *seed ^= *seed >> 17;

@@ -1,12 +1,12 @@
-//! What says that a workload is ready, and how it is looked at from then on.
+//! Readiness and health checks.
 
 use super::unit::StopReason;
 use super::{Action, Notice, READY_AGAIN_MS, READY_CHECK_MS, State, Supervisor};
 use crate::config::{Check, Health, Ready, Workload};
 
 impl Supervisor {
-    /// What a look at a workload that is not ready yet came to. A program that goes to the background accepts connections
-    /// for a moment before it ends, so what looks good is looked at once more.
+    /// Handles the result of a readiness check. A program that daemonizes accepts connections for a moment before it
+    /// exits, so a success is confirmed by a second check.
     pub(super) fn looked(&mut self, workload: &Workload<'_>, index: usize, is_ready: bool, now: u64) {
         let unit = &mut self.units[index];
         let was_ready = core::mem::replace(&mut unit.looks_ready, is_ready);
@@ -41,7 +41,7 @@ impl Supervisor {
         }
     }
 
-    /// The deadline of a workload that is starting has come.
+    /// Handles an expired deadline of a starting workload.
     pub(super) fn late(&mut self, workload: &Workload<'_>, index: usize, now: u64) {
         if workload.supervision.at_stop_ms > 0 {
             self.kill(index, now);
@@ -53,7 +53,7 @@ impl Supervisor {
         }
     }
 
-    /// A check is due.
+    /// Handles a due check.
     pub(super) fn check(&mut self, workload: &Workload<'_>, index: usize, now: u64) {
         self.units[index].check_at = 0;
         let waits_for_word = |health: &Health<'_>| matches!(health.check, Check::Notify);

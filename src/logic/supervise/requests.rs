@@ -1,4 +1,4 @@
-//! What a person asks of one workload. What it needs comes with it, directly or through others.
+//! Requests for a workload. Its needs are started with it, direct and indirect ones.
 
 use super::unit::StopReason;
 use super::{Backoff, State, Supervisor, WorkloadRequest};
@@ -13,7 +13,7 @@ impl Supervisor {
             self.request_stop(config, index, StopReason::Restart, now);
         }
         self.bring_up(index, true, now);
-        // A need that has finished well counts as up, and asks for nothing more.
+        // A need that has finished with success counts as up; its own needs are not started.
         for need in self.needed(config, index, |unit| unit.state != State::Finished).iter() {
             if config.workloads[need].supervision.at_stop_ms == 0 {
                 self.bring_up(need, false, now);
@@ -21,13 +21,13 @@ impl Supervisor {
         }
     }
 
-    /// Has a workload that is down, or on its way down, start as soon as it can. With `is_asked` a person means this very one,
-    /// and it begins anew whatever its `restart` line says; what others need goes on with the failures that it had.
+    /// Starts a workload that is down or stopping as soon as possible. `is_asked` means that the request names this
+    /// workload: then its restart count is reset. A workload that is only needed keeps its count.
     fn bring_up(&mut self, index: usize, is_asked: bool, now: u64) {
         let unit = &mut self.units[index];
         let is_wanted = is_asked || unit.reason == StopReason::Requested;
         match unit.state {
-            // What it was stopped for is not wanted any more.
+            // The reason for which it was stopped no longer applies.
             State::Unhealthy(_) | State::Stopping(_) | State::Killing(_) | State::Lost if is_wanted => {
                 unit.reason = StopReason::Restart;
             }
@@ -52,7 +52,7 @@ impl Supervisor {
 }
 
 impl super::Unit {
-    /// As if it had never been started.
+    /// Resets it to the state before the first start.
     pub(super) fn wait_anew(&mut self, now: u64) {
         self.transition(State::Waiting, now);
         (self.backoff, self.failed_need) = (Backoff::NONE, 0);

@@ -1,8 +1,8 @@
-//! Whole lives of boards: random configurations, programs that behave in every way, people who ask for anything.
+//! Property test of whole lifetimes: random configurations, programs with any behaviour, and random requests.
 //!
-//! What has to hold at every moment: no workload is started twice at once, none is without a way out of its state, no
-//! deadline is passed over, and a board that is told to go down is gone in a time that its configuration bounds. Nobody starts
-//! while what it needs is not up, a stop gives every process its grace, and every request ends in an answer that is true.
+//! Invariants at every moment: no workload is started twice at once, each state can be left, no deadline is missed, and
+//! a shutdown ends within a time that the configuration bounds. No workload starts while what it needs is down, a stop
+//! grants each process its grace period, and every request gets a correct reply.
 
 use super::*;
 use crate::config::{
@@ -13,21 +13,21 @@ use proptest::prelude::*;
 
 const WORKLOADS: usize = 5;
 
-/// How a program behaves.
+/// The behaviour of a program.
 #[derive(Debug, Clone, Copy)]
 struct Program {
-    /// Milliseconds until its set-up is done. `None` if that fails.
+    /// Milliseconds until its set-up is done; `None` if the set-up fails.
     executed_ms: Option<u64>,
-    /// Milliseconds until it says that it is ready.
+    /// Milliseconds until it reports that it is ready.
     ready_ms: Option<u64>,
-    /// Milliseconds until it ends by itself.
+    /// Milliseconds until it exits by itself.
     ends_ms: Option<u64>,
     status: u8,
-    /// Whether its checks are good.
+    /// Whether its checks pass.
     is_well: bool,
-    /// Milliseconds until it ends when it is asked to. `None` if it does not.
+    /// Milliseconds until it exits after its stop signal; `None` if it ignores the signal.
     stops_ms: Option<u64>,
-    /// Milliseconds until a kill ends it. `None` if it does not even do that (state D).
+    /// Milliseconds until it exits after SIGKILL; `None` if it does not (state D).
     killed_ms: Option<u64>,
 }
 
@@ -68,7 +68,7 @@ fn workload(index: usize) -> impl Strategy<Value = Workload<'static>> {
     let health = prop::option::of((1_u8..3, prop::bool::ANY));
     (when, limit, (ready, 0_u32..1_500), health, 0_u8..8, any::<u8>(), any::<u8>()).prop_map(
         move |(when, limit, (ready, within), health, kind, needs, after)| {
-            // A need points back only, so there is no cycle.
+            // Needs only refer to earlier workloads, so there is no cycle.
             let set = |bits: u8| {
                 let mut set = WorkloadSet::EMPTY;
                 (0..index).filter(|other| bits & (1 << other) != 0).for_each(|other| set.insert(other));
@@ -100,7 +100,7 @@ fn workload(index: usize) -> impl Strategy<Value = Workload<'static>> {
     )
 }
 
-/// What is going to happen, and when.
+/// Pending events and their times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Due {
     Tell(usize, Event),
@@ -116,17 +116,17 @@ struct World<'c> {
     due: Vec<(u64, Due)>,
     left: u32,
     starts: [u32; WORKLOADS],
-    /// When each was sent its stop signal in this run.
+    /// When each workload was sent its stop signal in this run.
     signalled: [Option<u64>; WORKLOADS],
-    /// How often each was asked to stop.
+    /// How often each was requested to stop.
     stops: [u32; WORKLOADS],
-    /// Which lack a device.
+    /// Which workloads lack a device.
     lacks: [bool; WORKLOADS],
-    /// What was asked for and has no answer yet, with the stops before it.
+    /// Requests without a reply, with the number of stops before each.
     requests: Vec<(usize, WorkloadRequest, [u32; WORKLOADS])>,
 }
 
-/// What `next` leads to from a workload on, which comes back to none.
+/// Returns the workloads reachable by `next`, which has no cycles.
 fn chain(index: usize, next: &dyn Fn(usize) -> WorkloadSet) -> Vec<usize> {
     next(index).iter().flat_map(|other| chain(other, next).into_iter().chain([other])).collect()
 }
@@ -185,7 +185,7 @@ impl World<'_> {
         }
     }
 
-    /// Everything up to a moment.
+    /// Runs the simulation up to a time.
     fn until(&mut self, end: u64) {
         for _ in 0..100_000 {
             self.carry_out();
@@ -203,7 +203,7 @@ impl World<'_> {
                     }
                     Due::Ends(index, status) if self.alive[index] => {
                         self.alive[index] = false;
-                        // What was due of this run is about nobody any more.
+                        // Pending events belong to a run that is over.
                         self.due.retain(
                             |(_, due)| !matches!(due, Due::Tell(other, _) | Due::Ends(other, _) if *other == index),
                         );
@@ -225,7 +225,7 @@ impl World<'_> {
         panic!("no end of things to do at {} ms: a storm", self.now);
     }
 
-    /// Somebody asks for something, and waits for the answer.
+    /// Sends a request that waits for a reply.
     fn ask(&mut self, index: usize, ask: WorkloadRequest) {
         let refusal = self.supervisor.refusal(self.config, index).filter(|_| ask == WorkloadRequest::Restart);
         if let Some(refusal) = refusal {
@@ -238,17 +238,17 @@ impl World<'_> {
         }
     }
 
-    /// Everything that a workload waits for before it starts.
+    /// Returns all workloads that this one waits for before its start.
     fn before(&self, index: usize) -> Vec<usize> {
         chain(index, &|index| self.config.workloads[index].needs.union(self.config.workloads[index].after))
     }
 
-    /// Everything that a workload needs, directly or through others.
+    /// Returns all direct and indirect needs.
     fn needed(&self, index: usize) -> Vec<usize> {
         chain(index, &|index| self.config.workloads[index].needs)
     }
 
-    /// Compares an answer with what is so.
+    /// Compares a reply with the actual state.
     fn is_true(&self, index: usize, ask: WorkloadRequest, answer: Outcome, stops: &[u32; WORKLOADS]) {
         let is_shutting_down = self.supervisor.shutting_down().is_some();
         let was_stopped = |index: usize| self.stops[index] > stops[index] || is_shutting_down;
@@ -277,7 +277,7 @@ impl World<'_> {
         assert!(is_true, "{answer:?} to {ask:?} of {index}, which is {state:?}, alive: {alive}");
     }
 
-    /// Takes the answers that there are by now.
+    /// Collects the replies that are available.
     fn hear(&mut self) {
         let requests = std::mem::take(&mut self.requests);
         for (index, ask, stops) in requests {
@@ -288,7 +288,7 @@ impl World<'_> {
         }
     }
 
-    /// What holds at every moment.
+    /// Checks the invariants.
     fn look(&mut self) {
         self.hear();
         assert!(self.supervisor.deadline().is_none_or(|at| at > self.now), "a deadline was passed over");
@@ -310,7 +310,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_life_of_a_board_keeps_the_rules_and_ends(
+    fn every_simulated_lifetime_keeps_the_invariants_and_ends(
         workloads in (workload(0), workload(1), workload(2), workload(3), workload(4)),
         programs in prop::collection::vec(program(), WORKLOADS),
         asks in prop::collection::vec((0_u64..2_000, 0..WORKLOADS, 0_u8..8), 0..20),
@@ -357,10 +357,10 @@ proptest! {
             world.look();
             let _ = world.supervisor.may_feed_watchdog(&config, now);
         }
-        // No storm: each start but those that were asked for waits for a delay of at least 50 ms, or for a person.
+        // No restart storm: each start waits for a delay of at least 50 ms, except requested ones.
         let most = (world.now - 1_000) / 50 + 60;
         prop_assert!(world.starts.iter().all(|count| u64::from(*count) <= most), "{:?} in {} ms", world.starts, world.now);
-        // Who asks is answered, unless something is being set up or becomes ready and has any time for it.
+        // Each request is answered, except while a workload is being set up or becomes ready without a timeout.
         world.until(world.now + 20_000);
         for &(index, ask, _) in &world.requests {
             let mut before = world.before(index);
@@ -371,7 +371,8 @@ proptest! {
         }
         let now = world.now;
         world.supervisor.shut_down(&config, ShutdownKind::Poweroff, now);
-        // Each in the longest chain has its grace and its kill; then each at-stop workload has its time and its kill.
+        // Each workload of the longest chain has its grace period and its kill; then each at-stop workload has its time
+        // and its kill.
         let bound = now + WORKLOADS as u64 * (500 + KILL_MS + 700 + KILL_MS + 100);
         world.until(bound);
         prop_assert_eq!(world.left, 1, "it has not left by {}", bound);

@@ -1,6 +1,5 @@
-//! All workloads of a board together: what happened to one of them, and what follows. In which order they start and stop
-//! is in `order.rs`, when they are ready in `readiness.rs`, what follows an exit in `exits.rs`, and what a person asks for in
-//! `requests.rs` and `outcome.rs`.
+//! The state of all workloads, and the reactions to events. The order of starts and stops is in `order.rs`, readiness
+//! in `readiness.rs`, the reaction to exits in `exits.rs`, and requests in `requests.rs` and `outcome.rs`.
 
 use super::unit::StopReason;
 use super::units::Units;
@@ -8,30 +7,32 @@ use super::{Action, Event, KILL_MS, Notice, Part, ShutdownKind, State, Unit};
 use crate::config::{Config, Workload, WorkloadSet, limits::WORKLOADS};
 use heapless::Deque;
 
-/// Actions that can wait: no event makes more than five of them for each workload.
+/// Pending actions: no event causes more than five of them for each workload.
 const ACTIONS: usize = 6 * WORKLOADS;
 
-/// The state of every workload, and the actions not carried out yet.
+/// The state of all workloads, and the pending actions.
 #[derive(Debug)]
 pub struct Supervisor {
     pub(super) units: Units,
     actions: Deque<Action, ACTIONS>,
-    /// Whether the board goes down, and how; two fields, because a table that starts as all zero bytes lies in `.bss`.
+    /// Whether the board shuts down, and how. These are two fields because the table has to start as all zero bytes, to
+    /// be in `.bss`.
     pub(super) is_shutting_down: bool,
     pub(super) shutdown_kind: ShutdownKind,
-    /// Whether [`Action::Shutdown`] was given: it is given once.
+    /// Whether [`Action::Shutdown`] was issued; it is issued once.
     pub(super) has_shut_down: bool,
-    /// Whether the board goes down because a limit was reached.
+    /// Whether the shutdown is due to a restart limit.
     pub(super) is_escalated: bool,
-    /// Whether `idle` was acted on.
+    /// Whether `idle` has been handled.
     pub(super) idle: bool,
-    /// How many set-ups may go on at a time; 0 is any number.
+    /// The maximum number of parallel set-ups; 0 for no limit.
     pub(super) max_parallel_starts: usize,
-    /// Until when a workload that could start waits for a free one.
+    /// Until when a workload that could start waits for a free set-up.
     pub(super) start_blocked_until: u64,
-    /// The parts of the board that are still on their way at boot, a bit each: who lacks one comes up by itself.
+    /// A bit for each part of the board that may still appear during boot: a workload without it is expected to come
+    /// up.
     pub(super) awaited: u8,
-    /// What the next delay's share of chance is drawn from; 0 for none.
+    /// The state of the random jitter; 0 for none.
     pub(super) seed: u32,
 }
 
@@ -42,7 +43,7 @@ impl Default for Supervisor {
 }
 
 impl Supervisor {
-    /// Every workload waits.
+    /// Creates a supervisor in which all workloads wait.
     pub const fn new() -> Self {
         Self {
             units: Units::NEW,
@@ -59,25 +60,26 @@ impl Supervisor {
         }
     }
 
-    /// Has at most so many workloads set themselves up at a time: more than there are processors make each of them late.
-    /// One that takes longer than [`super::SET_UP_MS`], because it waits for a disk or a server, does not hold the others up.
+    /// Limits the number of parallel set-ups: more of them than processors delay each other. A set-up that takes longer
+    /// than [`super::SET_UP_MS`], because it waits for a disk or a server, does not count.
     pub fn set_max_parallel_starts(&mut self, count: usize) {
         self.max_parallel_starts = count;
     }
 
-    /// A part of the board is on its way, or no longer: what comes after a workload that lacks it waits until then.
+    /// Sets whether a part of the board may still appear. While it may, workloads that start after one that lacks it
+    /// wait.
     pub fn set_awaited(&mut self, part: Part, is_awaited: bool) {
         self.awaited = if is_awaited { self.awaited | part as u8 } else { self.awaited & !(part as u8) };
     }
 
-    /// A workload that was to be started lacks a part of the board: it has no process, and waits.
+    /// A workload that was about to start lacks a part of the board: it has no process, and waits.
     pub fn put_back(&mut self, config: &Config<'_>, index: usize, part: Part, now: u64) {
         self.units[index].lacks |= part as u8;
         self.units[index].transition(State::Waiting, now);
         self.propagate(config, now);
     }
 
-    /// A part of the board is there again for all of these workloads, by index: they start in their order.
+    /// A part of the board is present again for these workloads, by index. They start in their order.
     pub fn has_part(&mut self, config: &Config<'_>, whole: WorkloadSet, part: Part, now: u64) {
         for index in whole.iter() {
             self.units[index].lacks &= !(part as u8);
@@ -85,32 +87,32 @@ impl Supervisor {
         self.propagate(config, now);
     }
 
-    /// Lengthens each delay by a share of chance, so that workloads which fell together do not go on together.
+    /// Seeds the jitter of delays, so that workloads that failed together do not restart together.
     pub fn seed(&mut self, seed: u32) {
         self.seed = seed | 1;
     }
 
-    /// Where the workload at `index` is.
+    /// Returns the state of the workload at `index`.
     pub fn state(&self, index: usize) -> State {
         self.units[index].state
     }
 
-    /// What is known of the workload at `index`.
+    /// Returns the record of the workload at `index`.
     pub fn unit(&self, index: usize) -> &Unit {
         &self.units[index]
     }
 
-    /// How the board goes down, once it does.
+    /// Returns how the board shuts down, or `None` if it does not.
     pub fn shutting_down(&self) -> Option<ShutdownKind> {
         self.is_shutting_down.then_some(self.shutdown_kind)
     }
 
-    /// Whether the board goes down because a workload reached its limit, and not because anybody asked for it.
+    /// Returns whether the shutdown is due to a restart limit, and not to a request.
     pub fn is_escalated(&self) -> bool {
         self.is_escalated
     }
 
-    /// Whether the set-up of every workload that is going to start has come to its end.
+    /// Returns whether every workload that starts at boot has completed its set-up.
     pub fn is_boot_complete(&self, config: &Config<'_>) -> bool {
         let is_before = |(index, unit): (usize, &Unit)| match unit.state {
             State::Waiting => self.held_by(config, index).is_none(),
@@ -121,13 +123,13 @@ impl Supervisor {
         all.all(|(index, (workload, unit))| workload.supervision.at_stop_ms > 0 || !is_before((index, unit)))
     }
 
-    /// Whether every workload is as it should be.
+    /// Returns whether every workload is in its intended state.
     pub fn all_healthy(&self, config: &Config<'_>) -> bool {
         let is_well = |unit: &Unit| matches!(unit.state, State::Ready | State::Finished | State::Stopped);
         self.of(config).all(|(workload, unit)| workload.supervision.at_stop_ms > 0 || is_well(unit))
     }
 
-    /// Whether the watchdog may be fed: no critical workload is away for longer than its line allows.
+    /// Returns whether the watchdog may be fed: no critical workload has been down for longer than its line allows.
     pub fn may_feed_watchdog(&self, config: &Config<'_>, now: u64) -> bool {
         self.of(config).all(|(workload, unit)| {
             let is_fine = matches!(unit.state, State::Ready | State::Finished | State::Stopped);
@@ -140,18 +142,19 @@ impl Supervisor {
         config.workloads.iter().enumerate().map(|(index, workload)| (workload, &self.units[index]))
     }
 
-    /// Returns the next thing to do. `None` if everything is done.
+    /// Returns the next action, or `None` if all are done.
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// When [`Self::tick`] has to be called, if nothing happens before.
+    /// Returns when [`Self::tick`] must be called, if nothing happens before.
     pub fn deadline(&self) -> Option<u64> {
         let blocked = (self.start_blocked_until > 0).then_some(self.start_blocked_until);
         self.units.all().filter_map(Unit::deadline).chain(blocked).min()
     }
 
-    /// Starts what can start. The first call of all. With `is_safe` only workloads that are marked `safe` start, and what they need.
+    /// Starts the workloads; must be called first. With `is_safe`, only workloads that are marked `safe` start, and
+    /// what they need.
     pub fn begin(&mut self, config: &Config<'_>, is_safe: bool, now: u64) {
         let mut wanted = WorkloadSet::EMPTY;
         for (index, _) in config.workloads.iter().enumerate().filter(|(_, one)| !is_safe || one.supervision.is_safe) {
@@ -165,26 +168,26 @@ impl Supervisor {
         self.propagate(config, now);
     }
 
-    /// Goes over to another configuration. The workloads whose slots are in `kept` go on unchanged; the others are new, and wait
-    /// for their start. What the new configuration lacks, or has changed, is over by now.
+    /// Changes to another configuration. Workloads whose slots are in `kept` keep running; the others are new and wait
+    /// for their start. Workloads that were removed or changed must have exited before.
     pub fn adopt(&mut self, config: &Config<'_>, kept: WorkloadSet, now: u64) {
         self.units.adopt(config, kept, now);
         self.idle = false;
         self.propagate(config, now);
     }
 
-    /// Something happened to the workload at `index`.
+    /// Handles an event of the workload at `index`.
     pub fn handle_event(&mut self, config: &Config<'_>, index: usize, event: Event, now: u64) {
         let workload = &config.workloads[index];
         match (self.units[index].state, event) {
             (State::Starting(_), Event::Executed) => self.executed(workload, index, now),
-            // What runs as the board goes down is there to end: being ready would take its deadline away.
+            // An `at-stop` workload is expected to exit: becoming ready would remove its deadline.
             (State::Starting(_), Event::Ready | Event::Checked(_)) if workload.supervision.at_stop_ms > 0 => {}
             (State::Starting(_), Event::Ready) => self.become_ready(workload, index, now),
             (State::Starting(_), Event::Checked(is_ready)) => self.looked(workload, index, is_ready, now),
             (State::Ready, Event::Checked(is_good)) => self.checked(workload, index, is_good, now),
             (State::Ready, Event::Alive) => self.checked(workload, index, true, now),
-            // One that could not be killed may end after all.
+            // A workload that could not be killed may exit later.
             (state, Event::Exited(end)) if state.is_running() || state == State::Lost => {
                 self.exited(config, index, end, now);
             }
@@ -193,13 +196,13 @@ impl Supervisor {
             (_, Event::Corrupt | Event::Requested(_)) if self.is_shutting_down => {}
             (state, Event::Corrupt) => self.corrupt(config, index, state, now),
             (_, Event::Requested(ask)) => self.request(config, index, ask, now),
-            // What comes late is about a run that is over.
+            // Late events belong to a run that is over.
             (_, Event::Executed | Event::Ready | Event::Checked(_) | Event::Alive | Event::Exited(_)) => {}
         }
         self.propagate(config, now);
     }
 
-    /// Time went on: acts on every deadline that `now` has reached.
+    /// Handles all deadlines up to `now`.
     pub fn tick(&mut self, config: &Config<'_>, now: u64) {
         for (index, workload) in config.workloads.iter().enumerate() {
             match self.units[index].state {
@@ -219,7 +222,7 @@ impl Supervisor {
         self.propagate(config, now);
     }
 
-    /// Takes the board down. Asked again it changes where to, and starts nothing anew.
+    /// Shuts the board down. A second call changes how, and starts nothing.
     pub fn shut_down(&mut self, config: &Config<'_>, down: ShutdownKind, now: u64) {
         let first = !core::mem::replace(&mut self.is_shutting_down, true);
         self.shutdown_kind = down;
@@ -236,7 +239,7 @@ impl Supervisor {
         self.propagate(config, now);
     }
 
-    /// Sends a workload its stop signal; `reason` decides what follows its end.
+    /// Sends a workload its stop signal; `reason` decides what happens after its exit.
     pub(super) fn stop(&mut self, workload: &Workload<'_>, index: usize, reason: StopReason, now: u64) {
         let until = now + u64::from(workload.stop.grace_ms);
         let unit = &mut self.units[index];

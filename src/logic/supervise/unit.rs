@@ -1,51 +1,51 @@
-//! What is remembered of one workload besides its state.
+//! The record of a workload in the supervisor.
 
 use super::{Backoff, ExitReason, Part, State};
 
-/// Why a workload was told to stop, which decides what follows its end.
+/// Why a workload was told to stop, which decides what happens after its exit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StopReason {
-    /// Somebody asked for it, or the board goes down: it stays down.
+    /// On request or at shutdown: it stays down.
     Requested,
-    /// It is to start again at once.
+    /// To be started again at once.
     Restart,
     /// It was not ready in time.
     NotReady,
     /// It was unhealthy.
     Unhealthy,
-    /// A part of the board went away: it is to start again when that is back.
+    /// A part of the board disappeared: it starts again when the part returns.
     Lack,
-    /// Its image is corrupt: it stays down, as failed.
+    /// Its image is corrupt: it stays down as failed.
     Corrupt,
 }
 
-/// One workload as the supervisor knows it. A new one is all zero bytes, so that a table of them lies in `.bss`.
+/// The record of a workload. A new one is all zero bytes, so that a table of them is in `.bss`.
 #[derive(Debug, Clone, Copy)]
 pub struct Unit {
-    /// Where it is.
+    /// Its state.
     pub state: State,
-    /// Since when it is there, in milliseconds; 0 where it was never anywhere else.
+    /// When it entered the state, in milliseconds; 0 for the initial state.
     pub since: u64,
-    /// How often it was started again since the board is up.
+    /// The number of its restarts since the boot.
     pub restarts: u32,
-    /// How it ended last, and whether it ever did: two fields, because an optional one is not all zero bytes.
+    /// Its last exit, and whether there was one. These are two fields because an `Option` is not all zero bytes.
     last: ExitReason,
     has_ended: bool,
-    /// The slot of the workload that it needs and that failed, plus one; 0 for none.
+    /// The slot of the failed workload that it needs, plus one; 0 for none.
     pub(super) failed_need: u8,
-    /// The parts of the board that it lacks, a bit each.
+    /// A bit for each part of the board that it lacks.
     pub(super) lacks: u8,
-    /// Bad checks in a row.
+    /// Failed checks in a row.
     pub(super) failures: u8,
-    /// Whether it looked ready when it was looked at last.
+    /// Whether its last readiness check passed.
     pub(super) looks_ready: bool,
     /// Whether its program was executed.
     pub(super) is_executed: bool,
     pub(super) reason: StopReason,
     pub(super) backoff: Backoff,
-    /// When the next check is due; 0 while none is.
+    /// When the next check is due; 0 if none is.
     pub(super) check_at: u64,
-    /// Since when it is not ready; 0 while it is.
+    /// Since when it is not ready; 0 if it is.
     pub(super) away_since: u64,
 }
 
@@ -68,7 +68,7 @@ impl Unit {
         away_since: 0,
     };
 
-    /// How it ended last. `None` before its first end.
+    /// Returns how it exited last, or `None` if it never exited.
     pub fn last_exit(&self) -> Option<ExitReason> {
         self.has_ended.then_some(self.last)
     }
@@ -77,17 +77,17 @@ impl Unit {
         (self.last, self.has_ended) = (end, true);
     }
 
-    /// Returns the slot of the workload that it needs and that failed, which is why it failed.
+    /// Returns the slot of the failed workload that it needs and that made it fail.
     pub fn failed_need(&self) -> Option<usize> {
         usize::from(self.failed_need).checked_sub(1)
     }
 
-    /// Whether it lacks a part of the board.
+    /// Returns whether it lacks a part of the board.
     pub fn lacks(&self, part: Part) -> bool {
         self.lacks & part as u8 != 0
     }
 
-    /// Whether it stays down once it has ended.
+    /// Returns whether it stays down after its exit.
     pub(super) fn is_to_stay_down(&self) -> bool {
         self.reason == StopReason::Requested
     }
@@ -107,12 +107,12 @@ impl Unit {
         self.state = state;
     }
 
-    /// Whether its set-up is going on, and began less than `patience_ms` ago.
+    /// Returns whether its set-up is in progress, and began less than `patience_ms` ago.
     pub(super) fn is_setting_up(&self, now: u64, patience_ms: u64) -> bool {
         matches!(self.state, State::Starting(_)) && !self.is_executed && self.backoff.started_at() + patience_ms > now
     }
 
-    /// When something has to be done about it, if nothing happens before.
+    /// Returns the time of its next action, if nothing happens before.
     pub(super) fn deadline(&self) -> Option<u64> {
         let check = (self.check_at > 0).then_some(self.check_at);
         self.state.deadline().into_iter().chain(check).min()

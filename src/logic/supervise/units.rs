@@ -1,10 +1,10 @@
-//! The workloads' units, kept by slot and named by index.
+//! The records of all workloads, stored by slot and accessed by index.
 
 use super::Unit;
 use crate::config::{Config, Slots, WorkloadSet, limits::WORKLOADS};
 use core::ops::{Index, IndexMut};
 
-/// One unit for each workload. All zero bytes at first.
+/// One record for each slot. Initially all zero bytes.
 #[derive(Debug)]
 pub(super) struct Units {
     units: [Unit; WORKLOADS],
@@ -14,7 +14,7 @@ pub(super) struct Units {
 impl Units {
     pub(super) const NEW: Self = Self { units: [Unit::NEW; WORKLOADS], slots: Slots::NONE };
 
-    /// Goes over to the slots of a configuration. Those that are not in `kept` begin anew at `now`.
+    /// Changes to the slots of another configuration. Records that are not in `kept` are reset at `now`.
     pub(super) fn adopt(&mut self, config: &Config<'_>, kept: WorkloadSet, now: u64) {
         self.slots = config.slots;
         for (slot, unit) in self.units.iter_mut().enumerate() {
@@ -32,7 +32,7 @@ impl Units {
         self.slots.of(index)
     }
 
-    /// Returns the units in the order of the slots, those of no workload among them.
+    /// Iterates over all records in the order of slots, including unused ones.
     pub(super) fn all(&self) -> impl Iterator<Item = &Unit> {
         self.units.iter()
     }

@@ -20,7 +20,7 @@ fn places(old: &str, new: &str) -> Vec<Option<usize>> {
 }
 
 #[test]
-fn another_network_is_a_change_and_another_line_is_none() {
+fn changed_network_is_a_change_but_moved_line_is_not() {
     let board = "hilum 1\n[system]\nbridge br0 10.0.0.1/24\n";
     let link = "link veth br0 10.0.0.2/24 via 10.0.0.1\n";
     let two = |first: &str, second: &str| format!("{board}{}{}", section("a", first), section("b", second));
@@ -28,12 +28,12 @@ fn another_network_is_a_change_and_another_line_is_none() {
     let old = two(link, talks);
     assert_eq!(places(&old, &old.replace("[system]", "# a comment\n[system]")), [Some(0), Some(1)]);
     assert_eq!(places(&old, &two(&format!("{link}publish 80:80/tcp"), talks)), [None, Some(1)]);
-    // Whoever talks to it has its address in rules and in /etc/hosts.
+    // The workload that talks to it has its address in rules and in /etc/hosts.
     assert_eq!(places(&old, &two("link veth br0 10.0.0.4/24 via 10.0.0.1", talks)), [None, None]);
 }
 
 #[test]
-fn what_did_not_change_goes_on_wherever_it_stands() {
+fn unchanged_workload_keeps_running_when_its_section_moves() {
     let (a, b, c) = (section("a", ""), section("b", "needs a"), section("c", "share net=a"));
     let old = format!("hilum 1\n{a}{b}{c}");
     assert_eq!(places(&old, &old), [Some(0), Some(1), Some(2)]);
@@ -42,7 +42,7 @@ fn what_did_not_change_goes_on_wherever_it_stands() {
 }
 
 #[test]
-fn lines_with_different_keys_may_change_places() {
+fn order_of_different_keys_does_not_matter() {
     let section = |lines: &str| format!("hilum 1\n{}", section("a", lines));
     let old = section("memory 1M\nenv A 1\nenv B 2\ncritical");
     assert_eq!(places(&old, &section("critical # a word\n\nenv \"A\" 1\nmemory 1M\nenv B 2")), [Some(0)]);
@@ -52,7 +52,7 @@ fn lines_with_different_keys_may_change_places() {
 }
 
 #[test]
-fn a_change_of_the_board_is_seen() {
+fn change_of_system_section_is_noticed() {
     let same = |old: &str, new: &str| has_same_system(&read(old), &read(new));
     let (none, set) = ("hilum 1\n", "hilum 1\n[system]\nhostname a\nidle poweroff\n");
     assert!(same(none, none) && same(none, &format!("{none}{}", section("a", ""))) && same(set, set));
@@ -62,7 +62,7 @@ fn a_change_of_the_board_is_seen() {
 }
 
 #[test]
-fn every_kind_of_line_is_a_change() {
+fn change_of_any_key_is_noticed() {
     for line in [
         "env A 1",
         "directory /x",

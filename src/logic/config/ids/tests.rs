@@ -30,13 +30,13 @@ fn no_two_workloads_get_the_same_ids() {
 }
 
 #[test]
-fn two_lines_that_say_the_same_ids_share_them() {
+fn equal_ids_lines_share_a_range() {
     let text = text(&[("a", "ids 200000"), ("b", "ids 200000"), ("c", "")]);
     assert_eq!(ids(&read(&text))[..2], [200_000, 200_000]);
 }
 
 #[test]
-fn ids_of_a_line_move_those_of_the_others_out_of_the_way() {
+fn ids_line_moves_automatic_ranges() {
     let text = text(&[("a", "ids 131072"), ("b", ""), ("c", "ids 250000"), ("d", "")]);
     let config = read(&text);
     assert_eq!(ids(&config)[..3], [131_072, 327_680, 250_000]);
@@ -44,7 +44,7 @@ fn ids_of_a_line_move_those_of_the_others_out_of_the_way() {
 }
 
 #[test]
-fn ids_of_a_workload_that_is_gone_are_given_to_nobody() {
+fn ids_of_removed_workload_are_not_reused() {
     let texts = [text(&[("a", ""), ("b", "")]), text(&[("b", "")]), text(&[("b", ""), ("c", "")])];
     let mut all = vec![read(&texts[0])];
     for next in &texts[1..] {
@@ -52,13 +52,13 @@ fn ids_of_a_workload_that_is_gone_are_given_to_nobody() {
         keep_ids(all.last().expect("one"), &mut next);
         all.push(next);
     }
-    // Two reloads later nobody knows of "a" any more, and its ids are still nobody else's.
+    // Two reloads later "a" is not in any configuration, and its ids are still not reused.
     assert_eq!(ids(&all[2])[0], ids(&all[0])[1]);
     assert!(!ids(&all[0]).contains(&ids(&all[2])[1]), "{:?}", ids(&all[2]));
 }
 
 #[test]
-fn ids_that_a_new_line_takes_are_not_kept_by_another() {
+fn new_ids_line_displaces_automatic_range() {
     let (old, text) = (text(&[("a", "")]), text(&[("a", ""), ("b", "ids 70000")]));
     let (old, mut new) = (read(&old), read(&text));
     keep_ids(&old, &mut new);

@@ -1,21 +1,21 @@
-//! The words behind a key, taken one after the other.
+//! The words after a key, read one after the other.
 
 use super::super::error::Problem;
 use super::super::keys::Key;
 use super::super::lexer::Line;
 use super::values;
 
-/// Something is wrong: what, [`Arguments::problem`] holds. An error by value would be copied at each of the many places
-/// that hand it on, and those copies were a tenth of the board's program.
+/// An error, whose details are in [`Arguments::problem`]. Returning the details by value would copy them at each `?`;
+/// those copies made up a tenth of the board's program.
 #[derive(Debug)]
 pub(super) struct Reported;
 
-/// The words behind a key, taken one after the other.
+/// The words after a key, read one after the other.
 pub(super) struct Arguments<'l, 'a> {
     pub(super) line: &'l Line<'a>,
     pub(super) key: &'static Key,
     pub(super) next: usize,
-    /// What is wrong, and in which column.
+    /// The column and the problem.
     pub(super) problem: Option<(u32, Problem<'a>)>,
 }
 
@@ -41,7 +41,7 @@ impl<'a> Arguments<'_, 'a> {
         Ok(word.text)
     }
 
-    /// Returns the word that was taken last is not what is expected.
+    /// Reports that the last word is not what is expected.
     #[cold]
     #[inline(never)]
     pub(super) fn unexpected(&mut self, expected: &'static str) -> Reported {
@@ -49,7 +49,7 @@ impl<'a> Arguments<'_, 'a> {
         self.wrong(word.column, Problem::Value(word.text, expected))
     }
 
-    /// Returns the next word as a value.
+    /// Returns the next word, parsed by a function.
     pub(super) fn take<T>(
         &mut self,
         expected: &'static str,
@@ -62,7 +62,7 @@ impl<'a> Arguments<'_, 'a> {
         }
     }
 
-    /// Returns which of a few words the next one is.
+    /// Returns the index of the next word in `words`.
     #[inline(never)]
     pub(super) fn choose(&mut self, expected: &'static str, words: &[&str]) -> Result<usize, Reported> {
         self.take(expected, |text| words.iter().position(|known| *known == text))
@@ -90,12 +90,12 @@ impl<'a> Arguments<'_, 'a> {
         self.take(values::PATH, values::path)
     }
 
-    /// Whether there is a further word.
+    /// Returns whether there is another word.
     pub(super) fn has_more(&self) -> bool {
         self.next < self.line.words.len()
     }
 
-    /// More of this line than there is room for.
+    /// Reports more lines or words than there is room for.
     pub(super) fn too_many<T>(&mut self, what: &'static str, limit: usize) -> Result<T, Reported> {
         self.error(self.line.words[0].column, Problem::TooMany(what, limit as u32))
     }

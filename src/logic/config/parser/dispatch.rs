@@ -1,4 +1,4 @@
-//! Every key to the file that reads it, and the keys that are in no other one.
+//! Passes each key to the function that reads it, and reads the keys that have no file of their own.
 
 use super::super::error::{Error, Problem};
 use super::super::identity::Variable;
@@ -11,10 +11,10 @@ use super::super::span::Span;
 use super::arguments::{Arguments, Reported};
 use super::{restart, values};
 
-/// What may follow the path of a root filesystem.
+/// The words that may follow the path of a root filesystem.
 const ROOT_WORDS: &str = "overlay or overlay=FOLDER, verity=DIGEST with 64 hexadecimal digits or verity=image, or behind that corrupt=stop or corrupt=reboot";
 
-/// Takes one word behind the path of a root filesystem; each of them once.
+/// Reads one word after the path of a root filesystem; each may appear once.
 fn root_word<'a>(workload: &mut Workload<'a>, text: &'a str) -> Option<()> {
     let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
     match (name, value) {
@@ -44,7 +44,7 @@ fn root_word<'a>(workload: &mut Workload<'a>, text: &'a str) -> Option<()> {
 }
 
 impl<'a> Arguments<'_, 'a> {
-    /// Reads the line into what it is about.
+    /// Reads the line into `config`.
     pub(super) fn read(mut self, config: &mut Config<'a>) -> Result<(), Error<'a>> {
         let line = self.line.number;
         if self.key.id == KeyId::Restart {
@@ -77,7 +77,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Sysctl | KeyId::Link | KeyId::Bridge | KeyId::Masquerade | KeyId::Route | KeyId::Nameserver => {
                 self.system_network(&mut config.system)?
             }
-            // The names are looked up when every workload is known.
+            // Names are resolved when all workloads are known.
             KeyId::Needs | KeyId::After => return Ok(()),
             _ => {
                 if let Some(workload) = config.workloads.last_mut() {

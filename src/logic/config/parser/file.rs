@@ -1,7 +1,7 @@
-//! The file from its first line to its last: version, sections, and what a section must have.
+//! Reads the whole file: version, sections, and the required keys of each section.
 //!
-//! The file is read twice: `needs` and `after` may name a workload that comes later, so they are looked at when every
-//! section is known.
+//! The file is read twice: names in `needs` and `after` may refer to later workloads, so they are resolved when all
+//! sections are known.
 
 use super::super::error::{Error, Problem};
 use super::super::keys::{self, KEYS, Section};
@@ -12,10 +12,10 @@ use super::super::{ids, limits};
 use super::arguments::Arguments;
 use super::{isolation, network, order, values};
 
-/// Reads a configuration into `config`, which holds none yet.
+/// Parses a configuration into `config`, which must be empty.
 ///
 /// # Errors
-/// The first thing that is wrong; `config` is then of no use.
+/// The first problem in the file; the contents of `config` are then unspecified.
 pub fn parse<'a>(bytes: &'a [u8], config: &mut Config<'a>) -> Result<(), Error<'a>> {
     let mut lines = Lines::of(bytes)?;
     read_version(&mut lines)?;
@@ -47,7 +47,7 @@ fn read_version<'a>(lines: &mut Lines<'a>) -> Result<(), Error<'a>> {
     }
 }
 
-/// The second reading: which workload waits for which.
+/// The second pass: resolves the names of other workloads.
 fn read_order<'a>(mut lines: Lines<'a>, config: &mut Config<'a>) -> Result<(), Error<'a>> {
     let (mut section, mut line) = (None, Line::NONE);
     while lines.next_line(&mut line)? {
@@ -69,7 +69,7 @@ fn read_order<'a>(mut lines: Lines<'a>, config: &mut Config<'a>) -> Result<(), E
     Ok(())
 }
 
-/// Where the next directive belongs.
+/// The section of the next directive.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum CurrentSection {
     Start,
@@ -80,7 +80,7 @@ enum CurrentSection {
 
 struct Parser {
     place: CurrentSection,
-    /// The line in which each key of the vocabulary was first used in this section; 0 for not yet.
+    /// The line of the first use of each key in this section; 0 if it was not used.
     first_lines: [u32; KEYS.len()],
 }
 
@@ -144,7 +144,7 @@ impl Parser {
         }
     }
 
-    /// Looks at a section that ends here: what it has to have.
+    /// Checks a section at its end for required keys.
     fn finish_section<'a>(&mut self, config: &Config<'a>) -> Result<(), Error<'a>> {
         let (CurrentSection::Workload, Some(workload)) = (self.place, config.workloads.last()) else { return Ok(()) };
         let missing = if workload.root.is_empty() { "root" } else { "exec" };

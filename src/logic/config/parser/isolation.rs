@@ -1,4 +1,4 @@
-//! The keys about what a workload shares, may do, and runs as.
+//! The keys about sharing, confinement and identity of a workload.
 
 use super::super::capability::{self, SYS_ADMIN};
 use super::super::device::{Device, DeviceSource, SOURCE, is_below_dev};
@@ -28,7 +28,7 @@ const CLASS: &str = "class= and a name of /sys/class such as tty";
 const LEVEL: &str = "a level from 0 to 7";
 
 impl<'a> Arguments<'_, 'a> {
-    /// Reads one of the keys that this file is about. Returns whether it was one.
+    /// Reads a key of this file. Returns false if the key belongs elsewhere.
     pub(super) fn isolation(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
         match self.key.id {
             KeyId::Share => self.share(workload)?,
@@ -78,7 +78,7 @@ impl<'a> Arguments<'_, 'a> {
         Ok(true)
     }
 
-    /// Every further word as a value, at least one; `keep` says whether there was room.
+    /// Reads all further words, at least one, as values. `keep` returns false if there is no room.
     fn each<T>(
         &mut self,
         expected: &'static str,
@@ -96,7 +96,7 @@ impl<'a> Arguments<'_, 'a> {
         }
     }
 
-    /// `share NAMESPACE...`; the name behind `net=` is looked up when every workload is known.
+    /// `share NAMESPACE...`; the name after `net=` is resolved when all workloads are known.
     fn share(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
         let flag = |text: &str| {
             let name = if text.starts_with("net=") { "net" } else { text };
@@ -194,7 +194,7 @@ impl<'a> Arguments<'_, 'a> {
         Ok(())
     }
 
-    /// Where something of the board is attached.
+    /// Reads the path inside of the workload.
     fn target(&mut self) -> Result<&'a str, Reported> {
         self.take("an absolute path, not / and not below /proc, /sys or /dev", |text| {
             let first = text.split('/').find(|part| !part.is_empty())?;
@@ -202,7 +202,7 @@ impl<'a> Arguments<'_, 'a> {
         })
     }
 
-    /// `volume NAME TARGET`; the folder that it lies in is filled in when every section is known.
+    /// `volume NAME TARGET`; the parent folder is filled in when all sections are known.
     fn volume(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<(), Reported> {
         let name = self.take(values::NAME, values::name)?;
         let target = self.target()?;
@@ -224,7 +224,7 @@ impl<'a> Arguments<'_, 'a> {
             let expected = if soft > hard { "a soft limit below the hard one" } else { "each resource only once" };
             return self.error(word.column, Problem::Value(word.text, expected));
         }
-        // Each resource stands there once, so there is room for all.
+        // Each resource may appear once, so there is room for all.
         let _ = pools.push(limits, ResourceLimit { resource, soft, hard }, limits::RLIMITS);
         Ok(())
     }
@@ -242,13 +242,13 @@ impl<'a> Arguments<'_, 'a> {
     fn ioprio(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
         let class = self.choose("realtime, best-effort or idle", &["realtime", "best-effort", "idle"])?;
         let level = if class == 2 { 0 } else { self.number(LEVEL, 0..=7)? };
-        // The class stands in the upper three bits of sixteen (include/uapi/linux/ioprio.h).
+        // The class is in the upper three bits of sixteen (include/uapi/linux/ioprio.h).
         workload.identity.ioprio = Some(((class as u16 + 1) << 13) | level as u16);
         Ok(())
     }
 }
 
-/// The second reading of `share net=NAME`.
+/// The second pass over `share net=NAME`.
 pub(super) fn read_net<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Result<(), Error<'a>> {
     for word in &line.words[1..] {
         let Some(name) = word.text.strip_prefix("net=") else { continue };
@@ -269,7 +269,7 @@ pub(super) fn read_net<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usiz
     Ok(())
 }
 
-/// The second reading of `volume`: the board's line says where they are.
+/// The second pass over `volume`: fills in the parent folder from the board's line.
 pub(super) fn place_volume<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Result<(), Error<'a>> {
     let Some(folder) = config.system.volumes else {
         return Err(Error { line: line.number, column: line.words[0].column, problem: Problem::NoVolumes });
@@ -278,7 +278,7 @@ pub(super) fn place_volume<'a>(line: &Line<'a>, config: &mut Config<'a>, index: 
     Ok(())
 }
 
-/// Checks the rules for a workload as a whole. Returns what is wrong, and what to do. `None` if nothing is.
+/// Checks the rules for a workload as a whole. Returns the problem and the remedy, or `None`.
 pub(super) fn broken_rule(workload: &Workload<'_>) -> Option<&'static str> {
     let (isolation, identity) = (&workload.isolation, &workload.identity);
     let shares_user = isolation.shared & Namespaces::flag("user") != 0;

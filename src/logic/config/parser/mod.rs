@@ -1,4 +1,4 @@
-//! Directives in order: sections, keys, and what each key's words have to be.
+//! Parses directives: sections, keys, and the words of each key.
 
 mod arguments;
 mod dispatch;

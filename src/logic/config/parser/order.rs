@@ -1,11 +1,11 @@
-//! `needs` and `after`: names become sets of indexes, and no workload may wait for itself, on whatever way.
+//! `needs` and `after`: resolves names to sets of indexes, and refuses cycles.
 
 use super::super::error::{CYCLE_NAMES, Error, Problem};
 use super::super::lexer::Line;
 use super::super::model::Config;
 use super::super::workload_set::WorkloadSet;
 
-/// Reads a `needs` or `after` line of the workload at `index`; every section is known by now.
+/// Reads a `needs` or `after` line of the workload at `index`, when all sections are known.
 pub(super) fn read<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize, is_need: bool) -> Result<(), Error<'a>> {
     let key = if is_need { "needs" } else { "after" };
     let error = |column, problem| Error { line: line.number, column, problem };
@@ -24,16 +24,16 @@ pub(super) fn read<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize, i
     Ok(())
 }
 
-/// Refuses workloads that wait for each other in a circle.
+/// Refuses cycles of workloads that wait for each other.
 pub(super) fn refuse_cycles<'a>(config: &Config<'a>) -> Result<(), Error<'a>> {
     let waits_for = |index: usize| config.workloads[index].needs.union(config.workloads[index].after);
-    // Take away whoever waits for nobody that is left, until only circles, and who waits for them, are left.
+    // Remove workloads that wait for no remaining one, until only cycles are left, and workloads that wait for them.
     let mut left = WorkloadSet::EMPTY;
     (0..config.workloads.len()).for_each(|index| left.insert(index));
     while let Some(free) = left.iter().find(|index| waits_for(*index).intersection(left).is_empty()) {
         left.remove(free);
     }
-    // From anywhere in there, going on from name to name ends in a circle.
+    // From any of these, following the names ends in a cycle.
     let Some(mut at) = left.iter().next() else { return Ok(()) };
     let next = |at| waits_for(at).intersection(left).iter().next().unwrap_or(at);
     (0..config.workloads.len()).for_each(|_| at = next(at));

@@ -1,4 +1,4 @@
-//! The keys about what a workload may use: control group limits.
+//! The keys about resource limits (cgroups).
 
 use super::super::isolation::{IoLimit, Resources};
 use super::super::keys::KeyId;
@@ -16,7 +16,7 @@ const MEMORY_OPTION: &str = "high=, min= or swap= and a number of bytes";
 const IO_OPTION: &str = "rbps=, wbps=, riops= or wiops= and a number";
 
 impl<'a> Arguments<'_, 'a> {
-    /// Reads one of the keys that this file is about. Returns whether it was one.
+    /// Reads a key of this file. Returns false if the key belongs elsewhere.
     pub(super) fn resources(&mut self, resources: &mut Resources<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
         match self.key.id {
             KeyId::Memory => {
@@ -62,7 +62,7 @@ impl<'a> Arguments<'_, 'a> {
     }
 }
 
-/// `NAME=AMOUNT` with one of `names`. Returns which.
+/// Parses `NAME=AMOUNT` with one of `names`. Returns the index of the name.
 fn option(text: &str, names: &[&str]) -> Option<(usize, u64)> {
     let (name, amount) = text.split_once('=')?;
     Some((names.iter().position(|known| *known == name)?, values::amount(amount)?))

@@ -68,8 +68,8 @@ fn limit(text: &str) -> Option<RestartLimit> {
     Some(RestartLimit { count, period_ms: values::duration_ms(period)?, on_limit: LimitAction::Stop })
 }
 
-/// Returns the milliseconds that `count` restarts take when the program fails at once, if they are longer than the period:
-/// then a counter of a period never gets beyond the limit.
+/// Returns the time in milliseconds that `count` restarts take if the program fails at once, if it exceeds the period.
+/// In that case the limit can never be reached.
 fn unreachable(restart: &Restart) -> Option<u64> {
     let limit = restart.limit?;
     let (mut delay_ms, mut needed_ms) = (u64::from(restart.delay_ms), 0);

@@ -1,4 +1,4 @@
-//! The keys about supervising a workload, and about what watches the board itself.
+//! The keys about supervising a workload, and about the watchdog and boot counter of the board.
 
 use super::super::error::Problem;
 use super::super::keys::KeyId;
@@ -26,18 +26,18 @@ const NAMELESS: &str = "a path or PARTUUID=: the name of this filesystem is not 
 const MOUNT_OPTION: &str = "ro, exec, wait=DURATION, check=repair|ro|reformat or else=tmpfs|stop";
 const FD: &str = "a descriptor from 3 to 63";
 
-/// Milliseconds that hold where a line gives none.
+/// Defaults in milliseconds.
 const READY_WITHIN_MS: u32 = 60_000;
 const CRITICAL_MS: u32 = 60_000;
 const DISK_MS: u32 = 5_000;
 const AT_STOP_MS: u32 = 10_000;
 const INTERVAL_MS: u32 = 10_000;
 const FAILURES: u8 = 3;
-/// Bytes of a log file before it is turned over.
+/// The default size in bytes at which a log file is rotated.
 const LOG_BYTES: u64 = 1 << 20;
-/// Bad boots in a row that are too many.
+/// The default limit of consecutive bad boots.
 const BOOTS: u32 = 3;
-/// Milliseconds until a boot counts as a good one.
+/// The default time in milliseconds until a boot counts as good.
 const WELL_MS: u32 = 60_000;
 
 fn port(text: &str) -> Option<u16> {
@@ -55,7 +55,7 @@ fn rate(text: &str) -> Option<(u32, u32)> {
 }
 
 impl<'a> Arguments<'_, 'a> {
-    /// Reads one of the workload's keys that this file is about. Returns whether it was one.
+    /// Reads a workload's key of this file. Returns false if the key belongs elsewhere.
     pub(super) fn supervision(&mut self, place: &mut Supervision<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
         match self.key.id {
             KeyId::Ready => (place.ready, place.ready_within_ms) = self.ready()?,
@@ -81,7 +81,7 @@ impl<'a> Arguments<'_, 'a> {
         Ok(true)
     }
 
-    /// Reads one of the board's keys that this file is about.
+    /// Reads a key of the board's section that belongs to this file.
     pub(super) fn system(&mut self, system: &mut System<'a>) -> Result<(), Reported> {
         match self.key.id {
             KeyId::Watchdog => {
@@ -181,7 +181,7 @@ impl<'a> Arguments<'_, 'a> {
         }
     }
 
-    /// `within=DURATION`, or the usual one.
+    /// `within=DURATION`, or the default.
     fn or_within(&mut self, usual_ms: u32) -> Result<u32, Reported> {
         if self.has_more() { self.take(WITHIN, within) } else { Ok(usual_ms) }
     }
@@ -208,7 +208,7 @@ impl<'a> Arguments<'_, 'a> {
             1 => health.check = Check::File(self.path()?),
             2 => {
                 let mut words = Span::NONE;
-                // The first word always fits: the table is empty.
+                // The first word always fits, because the list is empty.
                 let _ = pools.push(&mut words, self.path()?, limits::CHECK_WORDS);
                 while let Some(word) = self.line.words.get(self.next).filter(|word| !is_option(word.text)) {
                     self.next += 1;

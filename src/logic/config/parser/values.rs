@@ -1,23 +1,23 @@
-//! Words as values: numbers, durations, paths, names, signals, users. A value is the whole word or nothing.
+//! Words as values: numbers, durations, paths, names, signals, users. A function parses the whole word or refuses it.
 
 use super::super::identity::User;
 use super::super::limits;
 use super::super::signal::Signal;
 use super::super::source::Source;
 
-/// Returns a whole number, digits alone.
+/// Parses a whole number of digits only.
 pub(super) fn number(text: &str) -> Option<u32> {
-    // `parse` would take a sign, which has no meaning anywhere in this file.
+    // `parse` would accept a sign.
     (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
 }
 
-/// Returns a whole number that may be negative.
+/// Parses a whole number that may be negative.
 pub(super) fn signed(text: &str) -> Option<i64> {
     let (digits, sign) = text.strip_prefix('-').map_or((text, 1), |digits| (digits, -1));
     Some(sign * i64::from(number(digits)?))
 }
 
-/// Returns an amount: digits and perhaps K, M or G (1024 each time), or `max`, which is `u64::MAX`.
+/// Parses an amount: digits with an optional K, M or G (powers of 1024), or `max`, which is `u64::MAX`.
 pub(super) fn amount(text: &str) -> Option<u64> {
     if text == "max" {
         return Some(u64::MAX);
@@ -35,7 +35,7 @@ pub(super) fn amount(text: &str) -> Option<u64> {
 /// What [`duration_ms`] expects, for errors.
 pub(super) const DURATION: &str = "a duration such as 100ms, 5s, 2m or 1h, up to a day";
 
-/// Returns a duration in milliseconds: a number and `ms`, `s`, `m` or `h`.
+/// Parses a duration into milliseconds: a number and `ms`, `s`, `m` or `h`.
 pub(super) fn duration_ms(text: &str) -> Option<u32> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let unit_ms = match &text[digits..] {
@@ -51,7 +51,7 @@ pub(super) fn duration_ms(text: &str) -> Option<u32> {
 /// What [`path`] expects, for errors.
 pub(super) const PATH: &str = "an absolute path without .., of at most 255 bytes";
 
-/// Returns an absolute path that cannot climb.
+/// Returns an absolute path without `..`.
 pub(super) fn path(text: &str) -> Option<&str> {
     let climbs = text.split('/').any(|part| part == "..");
     (text.starts_with('/') && text.len() <= limits::PATH_BYTES && !climbs).then_some(text)
@@ -60,7 +60,7 @@ pub(super) fn path(text: &str) -> Option<&str> {
 /// What [`source`] expects, for errors.
 pub(super) const SOURCE: &str = "an absolute path, or LABEL=, UUID= or PARTUUID= with up to 40 bytes";
 
-/// Where a filesystem is.
+/// Returns the source of a filesystem.
 pub(super) fn source(text: &str) -> Option<&str> {
     match Source::of(text)? {
         Source::Path(text) => path(text),
@@ -89,7 +89,7 @@ pub(super) fn hostname(text: &str) -> Option<&str> {
     (text.len() <= limits::HOSTNAME_BYTES && text.split('.').all(label)).then_some(text)
 }
 
-/// Returns a kernel module's name, which is also a file's.
+/// Returns a kernel module's name, which is also a file name.
 pub(super) fn module(text: &str) -> Option<&str> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
     (!text.is_empty() && text.len() <= 64 && text.bytes().all(letter)).then_some(text)
@@ -109,7 +109,7 @@ pub(super) fn device(text: &str) -> Option<&str> {
 /// What [`user`] expects, for errors.
 pub(super) const USER: &str = "numbers, UID or UID:GID";
 
-/// Returns a user and its group; the group has the user's number where it is not given.
+/// Parses a user and its group; the default group has the user's number.
 pub(super) fn user(text: &str) -> Option<User> {
     let id = |text: &str| number(text).filter(|id| limits::ID.contains(id));
     let (uid, gid) = text.split_once(':').unwrap_or((text, text));

@@ -14,7 +14,7 @@ fn text(names: &[u8]) -> String {
 }
 
 #[test]
-fn a_workload_keeps_its_slot_wherever_it_is_in_the_file() {
+fn workload_keeps_its_slot_when_its_section_moves() {
     let (old, new) = (text(&[1, 2, 3]), text(&[4, 3, 1]));
     let (old, mut new) = (read(&old), read(&new));
     keep_slots(&old, &mut new);
@@ -24,7 +24,7 @@ fn a_workload_keeps_its_slot_wherever_it_is_in_the_file() {
 
 proptest! {
     #[test]
-    fn names_keep_their_slots_and_share_none(lives in prop::collection::vec(prop::collection::btree_set(0_u8..60, 1..WORKLOADS), 2..6)) {
+    fn names_keep_distinct_slots_across_reloads(lives in prop::collection::vec(prop::collection::btree_set(0_u8..60, 1..WORKLOADS), 2..6)) {
         let texts: Vec<String> = lives.iter().map(|names| text(&names.iter().copied().collect::<Vec<_>>())).collect();
         let mut old = read(&texts[0]);
         for next in &texts[1..] {

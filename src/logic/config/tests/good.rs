@@ -1,4 +1,4 @@
-//! What is taken, and what it becomes.
+//! Accepted files, and the configuration that they result in.
 
 use super::super::{
     Check, Config, ConsoleMode, DeviceSource::Path, Health, Idle, KEYS, LimitAction, RESOURCES, Restart, RestartLimit,
@@ -26,7 +26,7 @@ fn smallest_file_has_the_documented_defaults() {
     });
 }
 
-/// As much of everything as is promised to each workload, for as many as there may be.
+/// Returns a file with the maximum of everything for each workload.
 fn full(names: &[String]) -> String {
     let lines = |(number, name): (usize, &String)| {
         let each =
@@ -48,7 +48,7 @@ fn full(names: &[String]) -> String {
 }
 
 #[test]
-fn every_workload_has_room_for_its_own_after_a_reload_as_well() {
+fn every_workload_has_full_capacity_after_reload() {
     let names: std::vec::Vec<_> = (0..limits::WORKLOADS).map(|number| format!("w{number}")).collect();
     let text = full(&names);
     assert!(text.len() < limits::FILE_BYTES);
@@ -88,7 +88,7 @@ fn every_workload_has_room_for_its_own_after_a_reload_as_well() {
 }
 
 #[test]
-fn version_alone_is_a_board_without_workloads() {
+fn file_with_only_a_version_has_no_workloads() {
     with("hilum 1", |config| assert!(config.workloads.is_empty()));
 }
 
@@ -120,7 +120,7 @@ fn every_key_is_read() {
 }
 
 #[test]
-fn everything_at_its_limit_is_taken() {
+fn values_at_their_limit_are_accepted() {
     let mut text = String::from("hilum 1\n");
     for index in 0..limits::WORKLOADS {
         let name = format!("w{index:0width$}", width = limits::NAME_BYTES - 1);
@@ -137,16 +137,16 @@ fn everything_at_its_limit_is_taken() {
 }
 
 #[test]
-fn line_with_as_many_words_as_fit_is_split() {
-    // That is more than any key takes, so it is the key that refuses, not the line.
+fn line_with_most_words_is_split() {
+    // No key accepts that many words, so the error is about the key, not about the line.
     let words = " a".repeat(limits::LINE_WORDS - 2);
     let found = super::refusal(format!("hilum 1\n[workload a]\nuser 1{words}\n").as_bytes());
     assert_eq!(found, "3:8: unexpected word \"a\"; remove it, or quote words that belong together");
 }
 
 #[test]
-fn empty_table_is_all_zero_bytes_so_that_it_lies_in_bss() {
-    // The first words of a section without text: no pointer, no default that is not zero.
+fn empty_config_is_all_zero_bytes() {
+    // The first words of an empty section: no pointer, and no default that is not zero.
     let empty = &Config::EMPTY;
     assert!(empty.system.hostname.is_none() && empty.system.console.device.is_none());
     assert_eq!((empty.system.console.mode as u8, empty.system.idle as u8, empty.workloads.len()), (0, 0, 0));
@@ -162,7 +162,7 @@ fn every_key_is_in_the_documentation() {
 }
 
 #[test]
-fn example_of_the_documentation_is_taken() {
+fn example_in_documentation_is_accepted() {
     let documentation = include_str!("../../../../docs/config.md");
     let mut blocks = documentation.split("```conf").filter_map(|block| block.split("```").next());
     let example = blocks.find(|block| block.starts_with("\nhilum 1")).expect("there is an example");
@@ -170,7 +170,7 @@ fn example_of_the_documentation_is_taken() {
 }
 
 #[test]
-fn words_behind_a_root_come_in_any_order() {
+fn words_after_root_may_be_in_any_order() {
     use super::super::{OnCorruption, Overlay, Verity};
     let digest = "0123456789abcdefABCDEF0123456789abcdef0123456789abcdef0123456789";
     let text = format!(
@@ -302,7 +302,7 @@ fn mac_addresses_are_the_same_at_each_start_and_differ_between_boards() {
 
 proptest::proptest! {
     #[test]
-    fn networks_contain_their_edges_and_nothing_else(bits in proptest::prelude::any::<u32>(), length in 0_u8..=32) {
+    fn network_contains_its_first_and_last_address_and_no_others(bits in proptest::prelude::any::<u32>(), length in 0_u8..=32) {
         use super::super::Prefix;
         let prefix = Prefix { address: core::net::Ipv4Addr::from_bits(bits).into(), length };
         proptest::prop_assert!(prefix.contains(prefix.first()) && prefix.contains(prefix.last()));
@@ -317,7 +317,7 @@ proptest::proptest! {
 }
 
 #[test]
-fn device_is_named_by_what_stays_when_it_is_plugged_again() {
+fn device_is_selected_by_usb_ids_or_port() {
     use super::super::{DeviceSource, UsbId};
     let device = |line: &str| {
         let text = format!("{SMALLEST}{line}\n");

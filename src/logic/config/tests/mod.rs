@@ -1,4 +1,4 @@
-//! What the parser takes, what it refuses, and the exact line that it gives for each.
+//! What the parser accepts and refuses, with exact errors.
 
 mod bad;
 mod good;
@@ -6,7 +6,7 @@ mod properties;
 
 use super::{Config, parse};
 
-/// Parses `text`, and hands the configuration on.
+/// Parses `text` and passes the configuration to `look`.
 fn with<T>(text: &str, look: impl FnOnce(&Config<'_>) -> T) -> T {
     let mut config = Box::new(Config::EMPTY);
     parse(text.as_bytes(), &mut config).unwrap_or_else(|error| panic!("{error}\n{text}"));

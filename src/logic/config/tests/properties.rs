@@ -1,4 +1,4 @@
-//! Whatever the bytes are: no panic, and an error that points into the file and fits a line of the console.
+//! For any bytes: no panic, and an error that points into the file and fits a line of the console.
 
 use super::super::{Config, limits, parse};
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ const GOOD: &str = "hilum 1\n[system]\nhostname sensor-7\nconsole ttyS0 log\nidl
     link macvlan lan0 10.0.0.3/24 mac=02:00:00:00:00:01\nlink move eth9\npublish 10.0.0.2:80:80/tcp\ntalk board\nresolv\n";
 
 #[test]
-fn the_file_that_is_mutated_is_good() {
+fn file_before_mutation_is_valid() {
     let mut config = Box::new(Config::EMPTY);
     parse(GOOD.as_bytes(), &mut config).unwrap_or_else(|error| panic!("{error}"));
 }
@@ -35,12 +35,12 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
     #[test]
-    fn any_bytes_are_taken_or_refused_in_place(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+    fn any_bytes_are_accepted_or_refused_with_place(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
         check(&bytes)?;
     }
 
     #[test]
-    fn any_words_are_taken_or_refused_in_place(
+    fn any_words_are_accepted_or_refused_with_place(
         words in prop::collection::vec(prop::sample::select(&[
             "hilum", "1", "\n", "[system]", "[workload", "a]", "b]", "root", "/r", "exec", "needs", "a", "b", "after",
             "restart", "always", "limit=5/60s", "else=stop", "delay=1s", "\"", "\"x y\"", "'", "'x \"y'", "#", "env", "user", "1:2", "\t",
@@ -56,7 +56,7 @@ proptest! {
     }
 
     #[test]
-    fn quoted_word_is_the_argument_as_it_stands_there(
+    fn quoted_word_is_the_argument_verbatim(
         words in prop::collection::vec(("[a-c #'\"\\\\äö$\t]{0,12}", any::<bool>()), 1..6)
     ) {
         let quote = |word: &str, prefers_single: bool| {
@@ -76,7 +76,7 @@ proptest! {
     }
 
     #[test]
-    fn mutated_file_is_taken_or_refused_in_place(at in 0..GOOD.len(), byte in any::<u8>(), cut in 0..GOOD.len()) {
+    fn mutated_file_is_accepted_or_refused_with_place(at in 0..GOOD.len(), byte in any::<u8>(), cut in 0..GOOD.len()) {
         let mut bytes = GOOD.as_bytes().to_vec();
         bytes[at] = byte;
         check(&bytes)?;
@@ -85,7 +85,7 @@ proptest! {
     }
 
     #[test]
-    fn file_as_large_as_it_may_be_is_refused_in_place(byte in any::<u8>()) {
+    fn error_in_largest_file_has_its_place(byte in any::<u8>()) {
         check(&std::vec![byte; limits::FILE_BYTES])?;
     }
 }

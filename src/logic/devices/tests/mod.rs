@@ -1,4 +1,4 @@
-//! The device programs, run by an interpreter of the few instructions that they use.
+//! Runs the device programs in an interpreter of the few instructions that they use.
 
 mod sysfs;
 
@@ -28,7 +28,7 @@ fn run(program: &[Instruction], kind: i32, access: i32, major: u32, minor: u32) 
 }
 
 #[test]
-fn usual_devices_can_be_used_and_none_be_made() {
+fn default_devices_can_be_used_but_not_created() {
     let program = program(&mut core::iter::empty());
     for (major, minor) in [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2), (136, 0), (136, 77)] {
         assert_eq!(run(&program, KIND_CHARACTER, ACCESS_READ | ACCESS_WRITE, major, minor), 1, "{major}:{minor}");
@@ -44,7 +44,7 @@ fn usual_devices_can_be_used_and_none_be_made() {
 }
 
 #[test]
-fn device_of_the_configuration_can_be_used_as_it_says() {
+fn configured_device_allows_the_configured_access() {
     let serial = Allowed { is_block: false, major: 4, minor: Some(65), read: true, write: false };
     let disk = Allowed { is_block: true, major: 254, minor: Some(0), read: true, write: true };
     let program = program(&mut [serial, disk].into_iter());

@@ -8,14 +8,14 @@ fn place(path: &str) -> Option<(String, u64)> {
 }
 
 #[test]
-fn path_leads_to_the_usb_device_that_it_goes_through() {
+fn usb_device_is_found_in_path_of_its_node() {
     let path = |rest: &str| format!("{CONTROLLER}/{rest}");
     let device = |rest: &str| place(&path(rest)).map(|(path, _)| path);
     assert_eq!(device("1-1/1-1:1.0/ttyUSB0/tty/ttyUSB0"), Some(path("1-1")));
-    // Behind a hub: the last one counts, not the hub.
+    // Behind a hub: the last device counts, not the hub.
     assert_eq!(device("1-1/1-1.2/1-1.2:1.3/sound/card1/pcmC1D0p"), Some(path("1-1/1-1.2")));
     assert_eq!(device("1-1/1-1.2/1-1.2:1.0/0003:046D:C52B.0001/hidraw/hidraw0"), Some(path("1-1/1-1.2")));
-    // The raw node of a device is the device itself.
+    // The raw node belongs to the device itself.
     assert_eq!(device("1-1/1-1.2"), Some(path("1-1/1-1.2")));
     for none in
         ["", "/", "/virtual/mem/null", "/pci0000:00/0000:00:1f.2/ata1/block/sda", "/platform/i2c-1/1-0050/x", "/x:1.0"]
@@ -25,7 +25,7 @@ fn path_leads_to_the_usb_device_that_it_goes_through() {
 }
 
 #[test]
-fn nodes_are_in_the_order_of_ports_and_interfaces() {
+fn nodes_are_sorted_by_port_and_interface() {
     let names =
         ["1-1:1.0", "1-1:1.2", "1-1:1.10", "1-1.1:1.0", "1-1.2:1.0", "1-2:1.0", "1-10:1.0", "2-1:1.0", "10-1:1.0"];
     let orders: Vec<u64> = names.iter().map(|name| place(name).expect("an interface").1).collect();
@@ -39,7 +39,7 @@ fn line(source: DeviceSource<'static>, class: &'static str) -> Device<'static> {
 }
 
 #[test]
-fn line_means_the_nodes_of_its_device() {
+fn line_selects_all_nodes_of_its_device() {
     let id = |serial| UsbId { vendor: "0403", product: "60aF", serial };
     let usb = |serial| DeviceSource::Usb(id(serial));
     let path = "/pci0000:00/0000:00:04.0/usb1/1-1/1-1:1.0/ttyUSB0/tty/ttyUSB0";
@@ -54,7 +54,7 @@ fn line_means_the_nodes_of_its_device() {
         (line(usb(""), "usb"), false, true),
         (line(DeviceSource::Port("/sys/devices/pci0000:00/0000:00:04.0/usb1/1-1"), ""), true, false),
         (line(DeviceSource::Port("pci0000:00/0000:00:04.0/usb1/1-1/"), "usb"), false, true),
-        // Another port whose name begins alike.
+        // Another port whose name has the same prefix.
         (line(DeviceSource::Port("pci0000:00/0000:00:04.0/usb1/1"), ""), false, false),
         (line(DeviceSource::Path("/dev/ttyUSB0"), ""), false, false),
     ] {

@@ -1,10 +1,10 @@
-//! Random histories.
+//! Random sequences of events.
 
 use super::*;
 use crate::config::{LimitAction, RestartLimit};
 use proptest::prelude::*;
 
-/// One step of a random history.
+/// One random event.
 #[derive(Debug, Clone)]
 enum Happens {
     Executed(usize),
@@ -14,9 +14,10 @@ enum Happens {
 }
 
 proptest! {
-    /// Whatever happens: no process is started twice at once, a stop always ends, and the board leaves exactly once.
+    /// For any sequence: no process is started twice at once, a stop always completes, and the board shuts down exactly
+    /// once.
     #[test]
-    fn every_history_ends_when_the_board_goes_down(
+    fn every_history_ends_at_shutdown(
         needs in prop::collection::vec(prop::option::of(0_usize..6), 6),
         happens in prop::collection::vec(prop_oneof![
             (0_usize..6).prop_map(Happens::Executed),
@@ -26,7 +27,7 @@ proptest! {
         ], 0..200)
     ) {
         let limit = Some(RestartLimit { count: 3, period_ms: 5_000, on_limit: LimitAction::Reboot });
-        // A need points back only, so there is no cycle.
+        // Needs only refer to earlier workloads, so there is no cycle.
         let config = board(needs.iter().enumerate().map(|(index, need)| {
             let needs: Vec<usize> = need.iter().copied().filter(|need| *need < index).collect();
             workload(Restart { limit, ..ALWAYS }, &needs, &[])
@@ -74,7 +75,7 @@ proptest! {
 }
 
 #[test]
-fn what_goes_on_over_a_reload_keeps_its_history_wherever_it_is_in_the_file() {
+fn workload_keeps_its_history_when_a_reload_moves_its_section() {
     use crate::config::{keep_slots, parse};
     let text = |names: &[&str]| {
         let section = |name: &&str| format!("[workload {name}]\nroot /r\nexec /b\n");
@@ -91,7 +92,7 @@ fn what_goes_on_over_a_reload_keeps_its_history_wherever_it_is_in_the_file() {
     while supervisor.next_action().is_some() {}
     keep_slots(&old, &mut new);
     let mut kept = crate::config::WorkloadSet::EMPTY;
-    // "c" has not changed, "b" has.
+    // "c" is unchanged, "b" is not.
     kept.insert(old.slots.of(2));
     supervisor.adopt(&new, kept, 20);
     let states = [0, 1, 2].map(|index| supervisor.state(index));

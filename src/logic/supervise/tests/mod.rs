@@ -1,4 +1,4 @@
-//! Histories of a board, told as events, with the actions that follow. Here: what the files share, and the order of starts.
+//! Sequences of events with the expected actions. This file has the shared helpers, and the order of starts.
 
 mod corruption;
 mod history;
@@ -52,7 +52,7 @@ fn started(config: &Config<'_>) -> Supervisor {
 }
 
 #[test]
-fn no_more_set_ups_go_on_than_there_are_slots() {
+fn set_ups_in_parallel_are_limited() {
     let config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[], &[]), workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
     supervisor.set_max_parallel_starts(1);
@@ -62,7 +62,7 @@ fn no_more_set_ups_go_on_than_there_are_slots() {
     assert_eq!(actions(&mut supervisor), []);
     supervisor.handle_event(&config, 0, Event::Executed, 1_060);
     assert_eq!(actions(&mut supervisor), [Action::Start(1)]);
-    // One that waits for something does not hold the others up for ever, and the loop wakes up in time.
+    // A set-up that waits for something does not block the others for ever, and the loop wakes up in time.
     assert_eq!(supervisor.deadline(), Some(1_060 + SET_UP_MS));
     supervisor.tick(&config, 1_060 + SET_UP_MS);
     assert_eq!(actions(&mut supervisor), [Action::Start(2)]);
@@ -70,7 +70,7 @@ fn no_more_set_ups_go_on_than_there_are_slots() {
 }
 
 #[test]
-fn independent_workloads_start_at_once() {
+fn independent_workloads_start_together() {
     let config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
     supervisor.begin(&config, false, 0);
@@ -78,7 +78,7 @@ fn independent_workloads_start_at_once() {
 }
 
 #[test]
-fn workload_starts_when_what_it_needs_is_up() {
+fn workload_starts_when_its_needs_are_ready() {
     let config = board(vec![workload(NEVER, &[1], &[]), workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
     supervisor.begin(&config, false, 0);
@@ -88,7 +88,7 @@ fn workload_starts_when_what_it_needs_is_up() {
 }
 
 #[test]
-fn failed_need_fails_what_needs_it_and_says_so() {
+fn failed_need_fails_its_dependents_with_a_reason() {
     let config = board(vec![workload(NEVER, &[1], &[]), workload(NEVER, &[2], &[]), workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
     supervisor.begin(&config, false, 0);
@@ -111,7 +111,7 @@ fn finished_need_counts_as_up() {
 }
 
 #[test]
-fn after_is_order_alone() {
+fn after_only_orders_starts() {
     let config = board(vec![workload(NEVER, &[], &[1]), workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
     supervisor.begin(&config, false, 0);

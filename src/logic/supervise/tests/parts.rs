@@ -12,9 +12,10 @@ const LIMITED: Restart = Restart {
     ..ALWAYS
 };
 
-/// systemd: a service with `BindsTo=` on a device unit is stopped when that goes, and udev starts it when it comes back.
+/// In systemd, a service with `BindsTo=` on a device unit is stopped when the device disappears, and udev starts it
+/// when the device returns.
 #[test]
-fn workload_whose_device_goes_is_stopped_and_starts_when_it_is_back_without_a_restart_of_its_limit() {
+fn unplugged_device_stops_workload_and_its_return_starts_it_without_counting_a_restart() {
     let config = board(vec![workload(LIMITED, &[], &[])]);
     let mut supervisor = started(&config);
     for now in [1_000, 2_000, 3_000] {
@@ -34,9 +35,9 @@ fn workload_whose_device_goes_is_stopped_and_starts_when_it_is_back_without_a_re
     assert_eq!(supervisor.unit(0).restarts, 0);
 }
 
-/// A program that reads from a device which is pulled sees its end before PID 1 hears of it.
+/// A program that reads from an unplugged device fails before PID 1 is notified.
 #[test]
-fn end_that_came_before_the_word_of_the_device_counts_for_nothing() {
+fn exit_shortly_before_unplug_event_does_not_count_as_failure() {
     for (restart, status) in [(LIMITED, 1), (NEVER, 0), (NEVER, 1)] {
         let config = board(vec![workload(restart, &[], &[])]);
         let mut supervisor = started(&config);
@@ -57,24 +58,24 @@ fn end_that_came_before_the_word_of_the_device_counts_for_nothing() {
 }
 
 #[test]
-fn start_that_finds_no_device_waits_and_is_no_end() {
+fn start_without_device_waits_and_does_not_count_as_exit() {
     let config = board(vec![workload(LIMITED, &[], &[]), workload(NEVER, &[0], &[]), workload(NEVER, &[], &[0])]);
     let mut supervisor = Supervisor::new();
     supervisor.begin(&config, false, 0);
     assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
     supervisor.handle_event(&config, 0, Event::Lacks(Part::Devices), 0);
     supervisor.handle_event(&config, 0, Event::Exited(ExitReason::NoProcess), 0);
-    // What comes after it does not wait for a device that may never come, and the boot is over.
+    // A workload that comes after it does not wait for a device that may never appear, and the boot is complete.
     assert_eq!(actions(&mut supervisor), [Action::Signal(0), Action::Start(2)]);
     supervisor.handle_event(&config, 2, Event::Executed, 1);
     assert_eq!((supervisor.state(0), supervisor.unit(0).last_exit()), (State::Waiting, None));
     assert!(supervisor.is_boot_complete(&config) && !supervisor.all_healthy(&config));
-    // Who asks is told, of itself and of what needs it.
+    // Requests for it, and for a workload that needs it, are answered.
     for index in [0, 1] {
         supervisor.handle_event(&config, index, Event::Requested(WorkloadRequest::Start), 2);
         assert_eq!(supervisor.outcome(&config, index, WorkloadRequest::Start), Some(Outcome::Waits(0)));
     }
-    // Both parts have to be there.
+    // Both parts must be present.
     supervisor.handle_event(&config, 0, Event::Lacks(Part::Disks), 3);
     supervisor.handle_event(&config, 0, Event::Has(Part::Devices), 3);
     assert!(!supervisor.unit(0).lacks(Part::Devices) && supervisor.unit(0).lacks(Part::Disks));
@@ -84,7 +85,7 @@ fn start_that_finds_no_device_waits_and_is_no_end() {
 }
 
 #[test]
-fn workload_that_a_person_stopped_is_not_started_by_its_device() {
+fn stopped_workload_is_not_started_by_its_device() {
     let config = board(vec![workload(ALWAYS, &[], &[])]);
     let mut supervisor = started(&config);
     supervisor.handle_event(&config, 0, Event::Lacks(Part::Devices), 1);
@@ -94,9 +95,9 @@ fn workload_that_a_person_stopped_is_not_started_by_its_device() {
     assert_eq!((supervisor.state(0), actions(&mut supervisor)), (State::Stopped, vec![Action::Signal(0)]));
 }
 
-/// Replugged before its program has ended: it starts again as soon as that has.
+/// If the device returns before the program has exited, the workload starts again right after the exit.
 #[test]
-fn device_that_is_back_before_the_end_leads_to_a_start_at_the_end() {
+fn device_that_returns_before_the_exit_causes_a_start_after_it() {
     let config = board(vec![workload(NEVER, &[], &[])]);
     let mut supervisor = started(&config);
     supervisor.handle_event(&config, 0, Event::Lacks(Part::Devices), 1);
@@ -107,7 +108,7 @@ fn device_that_is_back_before_the_end_leads_to_a_start_at_the_end() {
 }
 
 #[test]
-fn way_down_does_not_wait_for_a_device() {
+fn shutdown_does_not_wait_for_a_device() {
     let config = board(vec![workload(ALWAYS, &[], &[]), workload(ALWAYS, &[], &[])]);
     let mut supervisor = started(&config);
     supervisor.handle_event(&config, 0, Event::Lacks(Part::Devices), 1);
@@ -118,9 +119,9 @@ fn way_down_does_not_wait_for_a_device() {
     assert!(actions(&mut supervisor).contains(&Action::Shutdown(ShutdownKind::Poweroff)));
 }
 
-/// At boot a disk may be a moment away: the order of `after` holds, and who asks waits.
+/// At boot a disk may appear a moment later: the order of `after` is kept, and requests wait.
 #[test]
-fn what_comes_after_a_workload_waits_for_a_disk_that_is_on_its_way() {
+fn after_waits_for_a_disk_that_is_expected() {
     let config = board(vec![workload(NEVER, &[], &[1]), workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
     supervisor.set_awaited(Part::Disks, true);
@@ -137,7 +138,7 @@ fn what_comes_after_a_workload_waits_for_a_disk_that_is_on_its_way() {
     assert_eq!(actions(&mut supervisor), [Action::Start(1)], "in their order");
     supervisor.put_back(&config, 1, Part::Disks, 2);
     assert_eq!(actions(&mut supervisor), []);
-    // It will not come for now.
+    // The disk is no longer expected.
     supervisor.set_awaited(Part::Disks, false);
     supervisor.tick(&config, 3);
     assert_eq!(actions(&mut supervisor), [Action::Start(0)]);

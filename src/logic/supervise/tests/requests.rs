@@ -1,4 +1,4 @@
-//! What a person asks for, and what comes up with it; what waits for what it needs.
+//! Requests, the needs that are started with them, and waiting for needs.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn starts(supervisor: &mut Supervisor) -> Vec<usize> {
     starts.filter_map(|action| if let Action::Start(index) = action { Some(index) } else { None }).collect()
 }
 
-/// `2` needs `1`, which needs `0`; all of them are ready.
+/// `2` needs `1`, which needs `0`; all are ready.
 fn chain() -> (Config<'static>, Supervisor) {
     let config = board(vec![workload(ALWAYS, &[], &[]), workload(ALWAYS, &[0], &[]), workload(ALWAYS, &[1], &[])]);
     let mut supervisor = started(&config);
@@ -18,7 +18,7 @@ fn chain() -> (Config<'static>, Supervisor) {
 }
 
 #[test]
-fn delay_that_is_over_ends_in_waiting_for_what_is_needed() {
+fn workload_waits_for_its_needs_after_the_delay() {
     let (config, mut supervisor) = chain();
     supervisor.handle_event(&config, 1, Event::Exited(ExitReason::Exit(1)), 1_000);
     supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(1)), 1_050);
@@ -30,13 +30,13 @@ fn delay_that_is_over_ends_in_waiting_for_what_is_needed() {
     assert_eq!(starts(&mut supervisor), [0]);
     supervisor.handle_event(&config, 0, Event::Executed, 1_160);
     assert_eq!(starts(&mut supervisor), [1]);
-    // The row of restarts goes on where it was.
+    // The count of restarts in a row continues.
     supervisor.handle_event(&config, 1, Event::Exited(ExitReason::Exit(1)), 1_170);
     assert_eq!(actions(&mut supervisor), [Action::Report(Notice::Restart(1, 2, 200))]);
 }
 
 #[test]
-fn delays_that_end_together_take_turns_at_their_set_ups() {
+fn delays_that_end_together_respect_the_limit_of_set_ups() {
     let config = board(vec![workload(ALWAYS, &[], &[]), workload(ALWAYS, &[], &[])]);
     let mut supervisor = started(&config);
     supervisor.set_max_parallel_starts(1);
@@ -48,7 +48,7 @@ fn delays_that_end_together_take_turns_at_their_set_ups() {
 }
 
 #[test]
-fn request_brings_up_what_is_needed_whatever_it_is_doing() {
+fn request_starts_needs_in_any_state() {
     for ask in [WorkloadRequest::Start, WorkloadRequest::Restart] {
         for state in [State::Stopping(500), State::Killing(2_500), State::Lost, State::Stopped, State::Failed] {
             let (config, mut supervisor) = chain();
@@ -75,7 +75,7 @@ fn request_brings_up_what_is_needed_whatever_it_is_doing() {
 }
 
 #[test]
-fn start_does_not_forgive_the_failures_of_what_it_needs() {
+fn start_keeps_the_restart_count_of_needs() {
     let (config, mut supervisor) = chain();
     supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(1)), 1_000);
     supervisor.handle_event(&config, 2, Event::Requested(WorkloadRequest::Start), 1_001);
@@ -85,7 +85,7 @@ fn start_does_not_forgive_the_failures_of_what_it_needs() {
 }
 
 #[test]
-fn restart_that_would_never_come_up_again_is_refused() {
+fn restart_is_refused_if_a_need_would_not_come_up() {
     let (config, mut supervisor) = chain();
     supervisor.units[0].state = State::Lost;
     assert_eq!(supervisor.refusal(&config, 1), Some(Outcome::Waits(0)));
@@ -93,7 +93,7 @@ fn restart_that_would_never_come_up_again_is_refused() {
 }
 
 #[test]
-fn what_could_not_be_killed_and_ends_after_all_can_be_started() {
+fn lost_workload_that_exits_later_can_be_started() {
     let (config, mut supervisor) = chain();
     supervisor.handle_event(&config, 2, Event::Requested(WorkloadRequest::Stop), 0);
     supervisor.tick(&config, 500);
@@ -107,7 +107,7 @@ fn what_could_not_be_killed_and_ends_after_all_can_be_started() {
 }
 
 #[test]
-fn nobody_waits_by_after_for_what_a_person_has_stopped() {
+fn after_does_not_wait_for_a_stopped_workload() {
     let mut config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[0], &[]), workload(NEVER, &[], &[1])]);
     config.workloads[0].supervision.ready = crate::config::Ready::Notify;
     let mut supervisor = started(&config);
@@ -119,7 +119,7 @@ fn nobody_waits_by_after_for_what_a_person_has_stopped() {
 }
 
 #[test]
-fn safe_board_starts_what_safe_workloads_need() {
+fn safe_mode_starts_the_needs_of_safe_workloads() {
     let mut config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[0], &[]), workload(NEVER, &[], &[])]);
     config.workloads[1].supervision.is_safe = true;
     let mut supervisor = Supervisor::new();
@@ -131,7 +131,7 @@ fn safe_board_starts_what_safe_workloads_need() {
 }
 
 #[test]
-fn end_before_the_readiness_that_a_line_waits_for_is_a_failure() {
+fn successful_exit_before_readiness_is_a_failure() {
     use crate::config::Ready;
     let on_failure = Restart { when: When::OnFailure, ..ALWAYS };
     for ready in [Ready::Exec, Ready::Exit, Ready::Fd(3), Ready::Tcp(80), Ready::Notify, Ready::After(500)] {
@@ -144,7 +144,7 @@ fn end_before_the_readiness_that_a_line_waits_for_is_a_failure() {
         assert_eq!(supervisor.state(0) == State::Finished, is_fine, "{ready:?}");
         assert_eq!(actions(&mut supervisor).contains(&Action::Report(Notice::ExitedEarly(0))), !is_fine, "{ready:?}");
         assert_eq!(supervisor.state(1) == State::Waiting, !is_fine, "{ready:?}");
-        // Once it was ready it may end well.
+        // Once it was ready, it may exit with success.
         if !is_fine {
             supervisor.tick(&config, 200);
             supervisor.handle_event(&config, 0, Event::Executed, 200);
@@ -156,7 +156,7 @@ fn end_before_the_readiness_that_a_line_waits_for_is_a_failure() {
 }
 
 #[test]
-fn connection_that_is_accepted_once_before_the_program_goes_to_the_background_is_not_enough() {
+fn one_accepted_connection_before_daemonizing_does_not_make_ready() {
     let mut config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[0], &[])]);
     config.workloads[0].supervision.ready = crate::config::Ready::Tcp(80);
     let mut supervisor = started(&config);

@@ -1,10 +1,10 @@
-//! What follows when a workload ends, and what watches those that should not: restarts, delays, limits, the watchdog.
+//! Exits of workloads, and the reactions: restarts, delays, limits, the watchdog.
 
 use super::*;
 use crate::config::{LimitAction, RestartLimit};
 
 #[test]
-fn never_leaves_it_down() {
+fn restart_never_leaves_it_down() {
     let config = board(vec![workload(NEVER, &[], &[])]);
     for (end, state) in [(ExitReason::Exit(0), State::Finished), (ExitReason::Exit(3), State::Failed)] {
         let mut supervisor = started(&config);
@@ -14,7 +14,7 @@ fn never_leaves_it_down() {
 }
 
 #[test]
-fn on_failure_means_exit_code_and_signal() {
+fn restart_on_failure_reacts_to_status_and_signal() {
     let config = board(vec![workload(Restart { when: When::OnFailure, ..ALWAYS }, &[], &[])]);
     let follows = |end| {
         let mut supervisor = started(&config);
@@ -45,7 +45,7 @@ fn delay_doubles_up_to_its_maximum() {
 }
 
 #[test]
-fn delay_starts_anew_after_a_steady_run() {
+fn delay_resets_after_a_steady_run() {
     let config = board(vec![workload(ALWAYS, &[], &[])]);
     let mut supervisor = started(&config);
     supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 0);
@@ -57,7 +57,7 @@ fn delay_starts_anew_after_a_steady_run() {
 }
 
 #[test]
-fn limit_ends_the_restarts_and_does_what_it_says() {
+fn reached_limit_ends_restarts_with_its_action() {
     for (on_limit, down) in [
         (LimitAction::Stop, None),
         (LimitAction::Reboot, Some(ShutdownKind::Reboot)),
@@ -83,7 +83,7 @@ fn limit_ends_the_restarts_and_does_what_it_says() {
 }
 
 #[test]
-fn limit_counts_within_its_period_only() {
+fn limit_counts_only_within_its_period() {
     let limit = Some(RestartLimit { count: 1, period_ms: 1_000, on_limit: LimitAction::Stop });
     let config = board(vec![workload(Restart { limit, ..ALWAYS }, &[], &[])]);
     let mut supervisor = started(&config);
@@ -96,7 +96,7 @@ fn limit_counts_within_its_period_only() {
 }
 
 #[test]
-fn process_that_cannot_be_made_is_tried_again_whatever_the_policy() {
+fn failed_process_creation_is_retried_with_any_policy() {
     let config = board(vec![workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
     supervisor.begin(&config, false, 0);
@@ -108,7 +108,7 @@ fn process_that_cannot_be_made_is_tried_again_whatever_the_policy() {
 }
 
 #[test]
-fn watchdog_is_not_fed_when_a_critical_workload_is_away_for_too_long() {
+fn watchdog_is_not_fed_if_a_critical_workload_is_down_too_long() {
     let mut critical = workload(ALWAYS, &[], &[]);
     critical.supervision.critical_ms = 1_000;
     let config = board(vec![critical, workload(ALWAYS, &[], &[])]);
@@ -123,7 +123,7 @@ fn watchdog_is_not_fed_when_a_critical_workload_is_away_for_too_long() {
 }
 
 #[test]
-fn delays_of_workloads_that_fell_together_differ_but_the_first_one() {
+fn delays_have_jitter_from_the_second_restart_on() {
     let steep = Restart { delay_ms: 8_000, max_ms: 8_000, ..ALWAYS };
     let config = board(vec![workload(steep, &[], &[]), workload(steep, &[], &[])]);
     let mut supervisor = started(&config);

@@ -1,10 +1,10 @@
-//! The way down: in which order, with which deadlines, and what it does to those that have not started.
+//! Shutdown: its order and deadlines, and its effect on workloads that have not started.
 
 use super::*;
 use crate::config::Idle;
 
 #[test]
-fn board_goes_down_in_reverse_order_of_needs() {
+fn shutdown_is_in_reverse_order_of_needs() {
     let config = board(vec![workload(ALWAYS, &[], &[]), workload(ALWAYS, &[0], &[]), workload(ALWAYS, &[], &[1])]);
     let mut supervisor = started(&config);
     supervisor.handle_event(&config, 1, Event::Executed, 0);
@@ -24,7 +24,7 @@ fn board_goes_down_in_reverse_order_of_needs() {
 }
 
 #[test]
-fn stop_that_is_ignored_ends_in_a_kill_and_then_without_it() {
+fn ignored_stop_leads_to_kill_and_then_to_giving_up() {
     let config = board(vec![workload(ALWAYS, &[], &[])]);
     let mut supervisor = started(&config);
     supervisor.shut_down(&config, ShutdownKind::Reboot, 0);
@@ -40,7 +40,7 @@ fn stop_that_is_ignored_ends_in_a_kill_and_then_without_it() {
 }
 
 #[test]
-fn asked_twice_the_board_goes_where_it_was_asked_last() {
+fn last_shutdown_request_decides_how() {
     let config = board(vec![workload(ALWAYS, &[], &[])]);
     let mut supervisor = started(&config);
     supervisor.shut_down(&config, ShutdownKind::Reboot, 0);
@@ -58,7 +58,7 @@ fn asked_twice_the_board_goes_where_it_was_asked_last() {
 }
 
 #[test]
-fn nothing_starts_on_the_way_down() {
+fn nothing_starts_during_shutdown() {
     let config = board(vec![workload(ALWAYS, &[], &[]), workload(ALWAYS, &[0], &[])]);
     let mut supervisor = Supervisor::new();
     supervisor.begin(&config, false, 0);
@@ -70,7 +70,7 @@ fn nothing_starts_on_the_way_down() {
 }
 
 #[test]
-fn idle_board_does_what_its_config_says_once() {
+fn idle_action_happens_once() {
     for (idle, down) in
         [(Idle::Stay, None), (Idle::Poweroff, Some(ShutdownKind::Poweroff)), (Idle::Reboot, Some(ShutdownKind::Reboot))]
     {
@@ -86,7 +86,7 @@ fn idle_board_does_what_its_config_says_once() {
 }
 
 #[test]
-fn board_that_goes_down_while_workloads_wait_for_a_slot_has_no_deadline_in_the_past() {
+fn shutdown_while_workloads_wait_has_no_deadline_in_the_past() {
     let config = board(vec![workload(NEVER, &[], &[]), workload(NEVER, &[], &[])]);
     let mut supervisor = Supervisor::new();
     supervisor.set_max_parallel_starts(1);
@@ -98,7 +98,7 @@ fn board_that_goes_down_while_workloads_wait_for_a_slot_has_no_deadline_in_the_p
 }
 
 #[test]
-fn at_stop_workload_that_says_it_is_ready_keeps_its_deadline() {
+fn at_stop_workload_keeps_its_deadline_when_ready() {
     let mut last = workload(NEVER, &[], &[]);
     last.supervision.at_stop_ms = 700;
     last.supervision.ready = crate::config::Ready::Notify;

@@ -1,4 +1,4 @@
-//! What a line about networks says about other lines: looked at when every line is known.
+//! Checks lines about networks against other lines, when all lines are known.
 
 use super::super::super::address::Prefix;
 use super::super::super::error::{Error, Problem};
@@ -25,7 +25,7 @@ pub(super) const NEW_ROUTE: &str = "a network without another route line";
 const NEAR: &str = "a gateway in the network of a link's address";
 const NEW_PORT: &str = "a host port that no other line publishes";
 
-/// What the other lines say about a line of the board's section.
+/// Checks a line of the board's section.
 pub(in super::super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -> Result<(), Error<'a>> {
     let wrong = |word: &Word<'a>, expected| Err(at(line, word, expected));
     let network = &config.system.network;
@@ -33,7 +33,7 @@ pub(in super::super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -
     let Some(name) = name else { return Ok(()) };
     match key {
         "link" | "bridge" => {
-            // What an earlier line has of this one: its name, or a network of it.
+            // An earlier line with the same name, or with an overlapping network.
             let clash = |number: u32, other: &str, addresses: &Addresses| {
                 if number >= line.number {
                     return None;
@@ -56,13 +56,13 @@ pub(in super::super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -
                 check_vlan(line, link, &network.links)?;
             }
         }
-        // It is set with the link that its gateway is a neighbour on; with none it never would be.
+        // A route is set together with the link of its gateway, so a gateway on no link would never be used.
         "route" => {
             let gateway = &line.words[line.words.len() - 1];
             if ip(gateway.text).is_none_or(|address| !network.is_near(address)) {
                 return wrong(gateway, NEAR);
             }
-            // A wider one leaves them their own networks.
+            // A wider network does not hide the bridges' own networks.
             let bridges = network.bridges.iter().flat_map(|bridge| &bridge.addresses);
             let mut behind = bridges.chain(network.links.iter().flat_map(|link| &link.addresses));
             let takes = |to: Prefix| behind.any(|own| own.length <= to.length && own.overlaps(to));
@@ -85,7 +85,7 @@ pub(in super::super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -
     Ok(())
 }
 
-/// Refuses a VLAN whose parent has no line above, and one that is there already.
+/// Refuses a VLAN without a line of its parent above, and a duplicate one.
 fn check_vlan<'a>(line: &Line<'a>, link: &HostLink<'a>, links: &[HostLink<'a>]) -> Result<(), Error<'a>> {
     let LinkMatch::Vlan { parent, .. } = link.which else { return Ok(()) };
     let earlier = || links.iter().take_while(|other| other.line.0 < line.number);
@@ -98,12 +98,12 @@ fn check_vlan<'a>(line: &Line<'a>, link: &HostLink<'a>, links: &[HostLink<'a>]) 
     Ok(())
 }
 
-/// The words of a line that are addresses with a network.
+/// Iterates over the words of a line that are addresses with a prefix length.
 fn prefixes<'l, 'a>(line: &'l Line<'a>) -> impl Iterator<Item = (&'l Word<'a>, Prefix)> {
     line.words.iter().skip(2).filter_map(|word| Some((word, prefix(word.text)?)))
 }
 
-/// The gateways of a line: the words behind `via`.
+/// Iterates over the gateways of a line: the words after `via`.
 fn gateways<'l, 'a>(line: &'l Line<'a>) -> impl Iterator<Item = (&'l Word<'a>, IpAddr)> {
     let behind = line.words.iter().zip(line.words.iter().skip(1)).filter(|(via, _)| via.text == "via");
     behind.filter_map(|(_, word)| Some((word, ip(word.text)?)))
@@ -122,7 +122,7 @@ fn at<'a>(line: &Line<'a>, word: &Word<'a>, expected: &'static str) -> Error<'a>
     Error { line: line.number, column: word.column, problem: Problem::Value(word.text, expected) }
 }
 
-/// What the other lines say about a line of the section of the workload at `index`; `talk` is read only now.
+/// Checks a line of the workload at `index`, and reads `talk`.
 pub(in super::super) fn check_workload<'a>(
     line: &Line<'a>,
     config: &mut Config<'a>,
@@ -168,7 +168,8 @@ fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<
         }
         Attachment::Physical(name) => {
             let boards = config.system.network.links.iter().find(|link| link.name == name);
-            // A line that only gives it its name is how one knows which it is. A VLAN would end with the workload's network.
+            // A line that only names a link is allowed, because it identifies the link. A VLAN would be deleted with
+            // the workload's network namespace.
             let is_vlan = |link: &HostLink<'_>| matches!(link.which, LinkMatch::Vlan { .. });
             let is_used =
                 |link: &HostLink<'_>| link.has_dhcp || link.has_slaac || !link.addresses.is_empty() || is_vlan(link);
@@ -188,7 +189,7 @@ fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<
         let has = |addresses: &Addresses| addresses.iter().any(|other| other.address == own.address);
         if network.bridges.iter().any(|bridge| has(&bridge.addresses))
             || network.links.iter().any(|link| has(&link.addresses))
-            // Of two with the same one, the later is reported.
+            // Of two lines with the same address, the later one is reported.
             || others().any(|other| other.line.0 < line.number && has(&other.addresses))
         {
             return wrong(word, NEW_ADDRESS);
@@ -204,7 +205,8 @@ fn check_publish<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Resu
         let has_port = other.port <= own.last && own.port <= other.last;
         has_port && other.is_udp == own.is_udp && !is_apart
     };
-    // Up to this section this line is one of them; of two workloads with the same port the later is reported.
+    // The sections up to this one include the line itself. Of two workloads with the same port, the later one is
+    // reported.
     let before = config.workloads[..=index].iter().flat_map(|workload| config.pools.of(workload.network.publish));
     if before.filter(|other| is_taken(other)).count() > 1 {
         return Err(at(line, word, NEW_PORT));
@@ -221,7 +223,7 @@ fn check_publish<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Resu
     Ok(())
 }
 
-/// `talk NAME...`, where `board` is the board itself.
+/// `talk NAME...`, where `board` means the board itself.
 fn read_talk<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Result<(), Error<'a>> {
     const BRIDGED: &str = "a workload with a link veth, or board for the host";
     for word in &line.words[1..] {
@@ -250,7 +252,7 @@ fn read_talk<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Resu
     Ok(())
 }
 
-/// Checks the rules for a workload's network as a whole. Returns what is wrong, and what to do. `None` if nothing is.
+/// Checks the rules for a workload's network as a whole. Returns the problem and the remedy, or `None`.
 pub(in super::super) fn broken_rule<'a>(workload: &Workload<'a>, pools: &Pools<'a>) -> Option<&'static str> {
     let Network { links, publish, .. } = &workload.network;
     if workload.isolation.shared & Namespaces::flag("net") != 0 && !(links.is_empty() && publish.is_empty()) {

@@ -1,5 +1,4 @@
-//! The keys about networks: what a line says by itself. What it says about other lines is looked at when every line is
-//! known (`consistency.rs`).
+//! The keys about networks, each line by itself. `consistency.rs` checks a line against other lines when all are known.
 
 mod consistency;
 mod words;
@@ -33,7 +32,7 @@ const KIND: &str = "veth, macvlan, ipvlan or move";
 const PUBLISH: &str = "[ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp, or one range of ports on both sides";
 const SYSCTL: &str = "the name of a setting such as net.ipv4.ip_forward";
 
-/// What both kinds of links have.
+/// The options that links of boards and of workloads have in common.
 #[derive(Default)]
 struct Words<'a> {
     addresses: Addresses,
@@ -47,13 +46,13 @@ struct Words<'a> {
     may_spoof: bool,
 }
 
-/// Whether a host somewhere else can have the address.
+/// Returns whether a remote host can have the address.
 fn can_answer(address: &IpAddr) -> bool {
     !address.is_unspecified() && !address.is_loopback() && !address.is_multicast()
 }
 
 impl<'a> Arguments<'_, 'a> {
-    /// Reads one of the board's keys that this file is about.
+    /// Reads a key of the board's section that belongs to this file.
     pub(super) fn system_network(&mut self, system: &mut System<'a>) -> Result<(), Reported> {
         let network = &mut system.network;
         match self.key.id {
@@ -107,7 +106,7 @@ impl<'a> Arguments<'_, 'a> {
         if is_vlan {
             self.next += 1;
             let parent = self.take(LINK, link_name)?;
-            // 0 stands for no VLAN, and the last number is reserved.
+            // 0 means no VLAN, and the last number is reserved.
             let id = self.take("a VLAN's number from 1 to 4094", |text| {
                 values::number(text).filter(|id| (1..4095).contains(id))
             })?;
@@ -152,7 +151,7 @@ impl<'a> Arguments<'_, 'a> {
         Ok(())
     }
 
-    /// Reads one of the workload's keys that this file is about. Returns whether it was one.
+    /// Reads a workload's key that belongs to this file. Returns false if the key belongs elsewhere.
     pub(super) fn network(&mut self, network: &mut Network<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
         match self.key.id {
             KeyId::WorkloadLink => {
@@ -165,7 +164,7 @@ impl<'a> Arguments<'_, 'a> {
                     _ => Attachment::Physical(parent),
                 };
                 let Words { addresses, gateways, mac, mtu, may_spoof, .. } = self.link_words(INNER_LINK, true)?;
-                // One that is given away may be set up by the program itself.
+                // The program itself may configure a physical link.
                 if addresses.is_empty() && !matches!(attachment, Attachment::Physical(_)) {
                     return self.error(self.line.end, Problem::Missing(self.key.name, INNER_LINK));
                 }
@@ -182,14 +181,14 @@ impl<'a> Arguments<'_, 'a> {
                 }
             }
             KeyId::Resolv => network.has_resolv = true,
-            // The names are looked up when every workload is known.
+            // Names are resolved when all workloads are known.
             KeyId::Talk => self.next = self.line.words.len(),
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// Returns the words behind a link's name.
+    /// Reads the words after a link's name.
     fn link_words(&mut self, expected: &'static str, is_inner: bool) -> Result<Words<'a>, Reported> {
         let mut words = Words::default();
         let mut is_up = is_inner;

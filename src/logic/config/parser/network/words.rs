@@ -1,4 +1,4 @@
-//! Single words of the lines about networks: names, addresses, ports. Whether they go with other words, others decide.
+//! Single words of lines about networks: names, addresses, ports.
 
 use super::super::super::address::{Mac, Prefix};
 use super::super::super::limits;
@@ -6,14 +6,15 @@ use super::super::super::network::Publish;
 use super::super::values;
 use core::net::IpAddr;
 
-/// Returns a link's name (dev_valid_name in net/core/dev.c, and nothing that a terminal or a path could misread).
+/// Returns a link's name (dev_valid_name in net/core/dev.c), without characters that are special in a terminal or a
+/// path.
 pub(super) fn link_name(text: &str) -> Option<&str> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let fits = (1..=limits::LINK_BYTES).contains(&text.len()) && text.bytes().all(letter);
     (fits && !text.starts_with(['.', '-']) && text != "lo" && text != "all" && text != "default").then_some(text)
 }
 
-/// Returns an address and the bits of its network; not the network itself, and not everybody in it.
+/// Returns a host address with its prefix length; refuses the network address and the broadcast address.
 #[inline(never)]
 pub(super) fn prefix(text: &str) -> Option<Prefix> {
     let (address, length) = text.split_once('/')?;
@@ -25,7 +26,7 @@ pub(super) fn prefix(text: &str) -> Option<Prefix> {
     ((1..=bits).contains(&prefix.length) && !is_whole).then_some(prefix)
 }
 
-/// Returns an address of one host.
+/// Returns the address of a single host.
 #[inline(never)]
 pub(super) fn ip(text: &str) -> Option<IpAddr> {
     let address = text.parse::<IpAddr>().ok()?;
@@ -33,7 +34,7 @@ pub(super) fn ip(text: &str) -> Option<IpAddr> {
     is_hosts.then_some(address)
 }
 
-/// Returns a network, by its first address; `default` is everywhere.
+/// Returns a network, by its first address; `default` means all addresses.
 pub(super) fn network(text: &str) -> Option<Prefix> {
     let (address, length) = text.split_once('/')?;
     let address = address.parse::<IpAddr>().ok()?;
@@ -48,11 +49,11 @@ pub(super) fn mac(text: &str) -> Option<Mac> {
         let part = parts.next().filter(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
         *place = u8::from_str_radix(part, 16).ok()?;
     }
-    // The lowest bit of the first byte stands for several stations.
+    // The lowest bit of the first byte marks a multicast address.
     (parts.next().is_none() && mac[0] & 1 == 0 && mac != [0; 6]).then_some(Mac(mac))
 }
 
-/// Bytes of a packet: as few as IPv4 allows (RFC 791), as many as a link can have.
+/// Returns an MTU: at least the minimum of IPv4 (RFC 791), at most the maximum of a link.
 pub(super) fn mtu(text: &str) -> Option<u32> {
     values::number(text).filter(|mtu| (68..=65_535).contains(mtu))
 }
@@ -61,14 +62,14 @@ pub(super) fn port(text: &str) -> Option<u16> {
     values::number(text).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
 }
 
-/// Returns a port, or the first and the last one of a range.
+/// Returns the first and the last port of a range; a single port is both.
 fn ports(text: &str) -> Option<(u16, u16)> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     Some((port(first)?, port(last)?)).filter(|(first, last)| first <= last)
 }
 
-/// `[ADDRESS:]PORT[-PORT]:PORT[-PORT]/tcp|udp`: a range is the same on both sides, because the kernel keeps a port that it is
-/// not told to change.
+/// `[ADDRESS:]PORT[-PORT]:PORT[-PORT]/tcp|udp`. A range must be the same on both sides, because a rule without a port
+/// makes the kernel keep the original one.
 pub(super) fn publish(text: &str) -> Option<Publish> {
     let (text, protocol) = text.rsplit_once('/')?;
     let is_udp = ["tcp", "udp"].iter().position(|known| *known == protocol)? == 1;
@@ -81,14 +82,14 @@ pub(super) fn publish(text: &str) -> Option<Publish> {
         }
         None => (None, rest),
     };
-    // An address that was there and is none is no address for all.
+    // An address that does not parse must not turn into "all addresses".
     (address.is_some() == rest.contains(':')).then_some(())?;
     let ((port, last), (to, last_to)) = (ports(from)?, ports(to)?);
     let is_range = port < last || to < last_to;
     (!is_range || (port, last) == (to, last_to)).then_some(Publish { address, port, last, to, is_udp })
 }
 
-/// Returns a setting's name: parts of letters, digits, `-` and `_`, separated by dots or slashes (sysctl(8)).
+/// Returns the name of a setting: parts of letters, digits, `-` and `_`, separated by dots or slashes (sysctl(8)).
 pub(super) fn sysctl(text: &str) -> Option<&str> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let part = |part: &str| !part.is_empty() && part.bytes().all(letter);

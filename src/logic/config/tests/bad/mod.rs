@@ -1,5 +1,5 @@
-//! What is refused, with the exact line: here files, sections, keys and what is above its limit. Every table of a board
-//! has its "one too many" here; what the words of single keys have to be is in a file for each kind of key.
+//! Refused files, with the exact error: encoding, sections, keys and exceeded limits. Each table of a board is exceeded
+//! by one here. The words of single keys are in a file for each kind of key.
 
 mod network;
 mod order;
@@ -15,13 +15,13 @@ fn in_system(line: &str) -> String {
     refusal(format!("hilum 1\n[system]\n{line}\n").as_bytes())
 }
 
-/// Returns the error for a file whose fifth line is `line`, in a workload that is complete.
+/// Returns the error for a file whose fifth line is `line`, in a complete workload.
 fn in_workload(line: &str) -> String {
     refusal(format!("hilum 1\n{WORKLOAD}{line}\n").as_bytes())
 }
 
 #[test]
-fn file_that_is_no_text_is_refused() {
+fn file_that_is_not_text_is_refused() {
     for (bytes, expected) in [
         (&b""[..], "1:1: the first line must be: hilum 1"),
         (b"\n \n# only a comment\n", "1:1: the first line must be: hilum 1"),
@@ -100,7 +100,7 @@ fn malformed_word_or_section_is_refused() {
 }
 
 #[test]
-fn unknown_key_is_refused_with_the_one_that_was_meant() {
+fn unknown_key_is_refused_with_a_suggestion() {
     assert_eq!(in_workload("memroy 3"), "5:1: unknown key \"memroy\" in [workload]; did you mean \"memory\"?");
     assert_eq!(in_workload("  restrat never"), "5:3: unknown key \"restrat\" in [workload]; did you mean \"restart\"?");
     assert_eq!(in_workload("colour blue"), "5:1: unknown key \"colour\" in [workload]; see docs/config.md");
@@ -109,24 +109,24 @@ fn unknown_key_is_refused_with_the_one_that_was_meant() {
 }
 
 #[test]
-fn volume_without_the_folder_of_all_volumes_is_refused() {
+fn volume_without_volumes_line_is_refused() {
     assert_eq!(in_workload("volume data /var/lib/x"), "5:1: volume needs a line in [system]: volumes FOLDER");
 }
 
 #[test]
-fn key_that_stands_twice_is_refused_with_its_first_line() {
+fn duplicate_key_is_refused_with_its_first_line() {
     assert_eq!(in_workload("root /other"), "5:1: duplicate \"root\", first on line 3; remove one of them");
     assert_eq!(in_system("idle stay\nidle stay"), "4:1: duplicate \"idle\", first on line 3; remove one of them");
     assert_eq!(in_workload("env A 1\nenv A 2"), "6:5: variable \"A\" is set twice; remove one of the lines");
 }
 
 #[test]
-fn duplicate_workload_name_is_rejected() {
+fn duplicate_workload_name_is_refused() {
     assert_eq!(in_workload("[workload a]"), "5:11: workload \"a\" is already on line 2; choose another name");
 }
 
 #[test]
-fn everything_above_its_limit_is_refused() {
+fn exceeding_any_limit_is_refused() {
     let mut text = String::from("hilum 1\n");
     for index in 0..=limits::WORKLOADS {
         text.push_str(&format!("[workload w{index}]\nroot /r\nexec /x\n"));
@@ -154,7 +154,7 @@ fn everything_above_its_limit_is_refused() {
 }
 
 #[test]
-fn long_word_is_shown_in_part() {
+fn long_word_is_shortened_in_error() {
     let found = in_workload(&"ä".repeat(100));
     assert_eq!(found, format!("5:1: unknown key \"{}...\" in [workload]; see docs/config.md", "ä".repeat(20)));
 }

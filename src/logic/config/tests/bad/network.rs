@@ -1,10 +1,10 @@
-//! Lines about networks: what is wrong in one by itself, and what does not go with other lines.
+//! Lines about networks: errors in a single line, and conflicts with other lines.
 
 use super::super::refusal;
 use super::{in_system, in_workload};
 
-/// Lines of [system], and what is said to them.
-const OF_THE_BOARD: &[(&str, &str)] = &[
+/// Lines of [system], and their errors.
+const SYSTEM_LINES: &[(&str, &str)] = &[
     ("link", "3:5: \"link\" needs a link's name of at most 15 letters, digits, -, _ and ."),
     (
         "link eth0",
@@ -83,8 +83,8 @@ const OF_THE_BOARD: &[(&str, &str)] = &[
     ("sysctl net.ipv4.ip_forward", "3:27: \"sysctl\" needs a value"),
 ];
 
-/// Lines of a workload, and what is said to them.
-const OF_A_WORKLOAD: &[(&str, &str)] = &[
+/// Lines of a workload, and their errors.
+const WORKLOAD_LINES: &[(&str, &str)] = &[
     ("link br0 10.0.0.2/24", "5:6: found \"br0\", expected veth, macvlan, ipvlan or move"),
     (
         "link veth br0 dhcp",
@@ -131,17 +131,17 @@ const OF_A_WORKLOAD: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn network_line_that_is_wrong_by_itself_is_refused() {
-    for (line, expected) in OF_THE_BOARD {
+fn invalid_network_line_is_refused() {
+    for (line, expected) in SYSTEM_LINES {
         assert_eq!(in_system(line), *expected, "{line}");
     }
-    for (line, expected) in OF_A_WORKLOAD {
+    for (line, expected) in WORKLOAD_LINES {
         assert_eq!(in_workload(line), *expected, "{line}");
     }
 }
 
-/// Lines of [system], lines of workload b, and what is said to one of them.
-const OF_BOTH: &[(&str, &str, &str)] = &[
+/// Lines of [system], lines of workload b, and the error for one of them.
+const CONFLICTS: &[(&str, &str, &str)] = &[
     (
         "bridge br1 10.77.0.128/25",
         "",
@@ -213,7 +213,7 @@ const OF_BOTH: &[(&str, &str, &str)] = &[
         "",
         "5:23: found \"10.3.0.1\", expected a gateway in the network of a link's address",
     ),
-    // A part of a link's own network, and one that another line has.
+    // A part of a link's own network, and the network of another line.
     (
         "route 10.0.2.128/25 via 10.0.2.2",
         "",
@@ -229,7 +229,7 @@ const OF_BOTH: &[(&str, &str, &str)] = &[
         "",
         "6:7: found \"10.9.0.0/16\", expected a network without another route line",
     ),
-    // A link that workloads have is none of the board's.
+    // A workload's link is not one of the board's.
     (
         "route 10.9.0.0/16 via 10.77.0.2",
         "",
@@ -238,7 +238,7 @@ const OF_BOTH: &[(&str, &str, &str)] = &[
     ("link eth1 10.1.0.2/24 10.1.0.3/24 10.1.0.2/24", "", "5:35: found \"10.1.0.2/24\", expected an unused address"),
     ("bridge br1 fd01::1/64 fd01::1/64", "", "5:23: found \"fd01::1/64\", expected an unused address"),
     ("", "link veth br0 10.77.0.3/24 10.77.0.3/24", "14:28: found \"10.77.0.3/24\", expected an unused address"),
-    // Nobody who comes from outside would be answered.
+    // Replies would not reach clients on other networks.
     (
         "",
         "link veth br0 10.77.0.3/24 fd77::3/64 via 10.77.0.1\npublish [fd77::1]:90:90/tcp",
@@ -259,8 +259,8 @@ fn with_network(system: &str, lines: &str) -> String {
 }
 
 #[test]
-fn network_line_that_does_not_go_with_others_is_refused() {
-    for (system, lines, expected) in OF_BOTH {
+fn conflicting_network_lines_are_refused() {
+    for (system, lines, expected) in CONFLICTS {
         assert_eq!(with_network(system, lines), *expected, "{system} {lines}");
     }
     let expected = "14:15: found \"10.77.0.2/24\", expected an unused address";

@@ -1,18 +1,18 @@
-//! Names of other workloads that are none, and workloads that wait for each other.
+//! Unknown names of workloads, and workloads that wait for each other.
 
 use super::super::super::limits;
 use super::super::refusal;
 use super::in_workload;
 
 #[test]
-fn name_that_is_no_workload_is_refused() {
+fn unknown_workload_name_is_refused() {
     assert_eq!(in_workload("needs b"), "5:7: unknown workload \"b\"; correct the name, or add its section");
     assert_eq!(in_workload("after"), "5:6: \"after\" needs the name of a workload");
     assert_eq!(in_workload("needs a"), "5:7: workload \"a\" cannot refer to itself; remove the name");
 }
 
 #[test]
-fn ids_of_two_workloads_that_overlap_are_refused() {
+fn overlapping_ids_are_refused() {
     let section = |name: &str, line: &str| format!("[workload {name}]\nroot /r\nexec /x\n{line}\n");
     for second in ["ids 200001", "ids 134465", "ids 265535"] {
         let two = format!("hilum 1\n{}{}", section("a", "ids 200000"), section("b", second));
@@ -31,7 +31,7 @@ fn cycle_is_refused_with_its_path() {
         refusal(two.as_bytes()),
         "2:1: dependency cycle: \"a\" waits for \"b\" waits for \"a\"; remove one of these lines"
     );
-    // Who only waits for a circle is not part of it.
+    // A workload that only waits for a cycle is not part of it.
     let three = format!("hilum 1\n{}{}{}", section("out", "needs b"), section("b", "needs c"), section("c", "needs b"));
     assert_eq!(
         refusal(three.as_bytes()),
@@ -40,7 +40,7 @@ fn cycle_is_refused_with_its_path() {
 }
 
 #[test]
-fn longest_cycle_is_refused_in_one_line() {
+fn error_for_longest_cycle_fits_one_line() {
     let mut text = String::from("hilum 1\n");
     for index in 0..limits::WORKLOADS {
         let next = (index + 1) % limits::WORKLOADS;

@@ -1,9 +1,9 @@
-//! Words behind a key that are none of those that it takes: of the board, of supervision, of confinement.
+//! Values that a key does not accept: of the board, of supervision, of confinement.
 
 use super::{in_system, in_workload};
 
-/// Lines of [system], and what is said to them.
-const OF_THE_BOARD: &[(&str, &str)] = &[
+/// Lines of [system], and their errors.
+const SYSTEM_LINES: &[(&str, &str)] = &[
     ("hostname -a", "3:10: found \"-a\", expected a host name of at most 64 letters, digits, - and ."),
     ("hostname a..b", "3:10: found \"a..b\", expected a host name of at most 64 letters, digits, - and ."),
     ("hostname", "3:9: \"hostname\" needs a host name of at most 64 letters, digits, - and ."),
@@ -49,8 +49,8 @@ const OF_THE_BOARD: &[(&str, &str)] = &[
     ("idle sleep", "3:6: found \"sleep\", expected stay, poweroff or reboot"),
 ];
 
-/// Words behind `root /r`, and what is said to them.
-const BEHIND_A_ROOT: &[(&str, &str)] = &[
+/// Words after `root /r`, and their errors.
+const AFTER_ROOT: &[(&str, &str)] = &[
     (
         "verity=abc",
         "3:9: found \"verity=abc\", expected overlay or overlay=FOLDER, verity=DIGEST with 64 hexadecimal digits or verity=image, or behind that corrupt=stop or corrupt=reboot",
@@ -86,15 +86,15 @@ const BEHIND_A_ROOT: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn words_behind_a_root_that_it_does_not_take() {
-    for (words, expected) in BEHIND_A_ROOT {
+fn invalid_words_after_root_are_refused() {
+    for (words, expected) in AFTER_ROOT {
         let text = format!("hilum 1\n[workload a]\nroot /r {words}\nexec /x\n");
         assert_eq!(super::super::refusal(text.as_bytes()), *expected, "{words}");
     }
 }
 
-/// Lines of a workload, and what is said to them.
-const OF_A_WORKLOAD: &[(&str, &str)] = &[
+/// Lines of a workload, and their errors.
+const WORKLOAD_LINES: &[(&str, &str)] = &[
     ("ready", "5:6: \"ready\" needs exec, exit, fd, tcp, after or notify"),
     ("ready soon", "5:7: found \"soon\", expected exec, exit, fd, tcp, after or notify"),
     ("ready fd 2", "5:10: found \"2\", expected a descriptor from 3 to 63"),
@@ -139,17 +139,17 @@ const OF_A_WORKLOAD: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn value_that_is_none_is_refused_with_what_was_expected() {
-    for (line, expected) in OF_THE_BOARD {
+fn invalid_value_is_refused_with_expected_form() {
+    for (line, expected) in SYSTEM_LINES {
         assert_eq!(in_system(line), *expected, "{line}");
     }
-    for (line, expected) in OF_A_WORKLOAD {
+    for (line, expected) in WORKLOAD_LINES {
         assert_eq!(in_workload(line), *expected, "{line}");
     }
 }
 
 #[test]
-fn restart_line_that_makes_no_sense_is_refused() {
+fn contradictory_restart_line_is_refused() {
     const LIMIT: &str = "limit=COUNT/DURATION such as limit=5/60s, with a count from 1 to 1000";
     for (line, expected) in [
         ("restart", String::from("5:8: \"restart\" needs never, on-failure or always")),
@@ -181,7 +181,7 @@ fn restart_line_that_makes_no_sense_is_refused() {
 }
 
 #[test]
-fn device_that_cannot_be_named_so_is_refused_with_what_was_expected() {
+fn invalid_device_is_refused_with_expected_form() {
     for (line, expected) in [
         (
             "device /tmp/x",
@@ -195,7 +195,7 @@ fn device_that_cannot_be_named_so_is_refused_with_what_was_expected() {
             "device usb=0403:6001:",
             "5:8: found \"usb=0403:6001:\", expected a path below /dev, usb=VENDOR:PRODUCT[:SERIAL] with four hexadecimal digits each, or path= and a path",
         ),
-        // udev makes these links; without it such a line could only fail when the workload starts.
+        // udev creates these links. Without udev the line could only fail when the workload starts.
         (
             "device /dev/serial/by-id/usb-FTDI",
             "5:8: found \"/dev/serial/by-id/usb-FTDI\", expected usb=VENDOR:PRODUCT[:SERIAL] or path=, because nothing makes links below by-... on this board",
@@ -210,7 +210,7 @@ fn device_that_cannot_be_named_so_is_refused_with_what_was_expected() {
 }
 
 #[test]
-fn confinement_that_is_none_is_refused_with_what_was_expected() {
+fn invalid_confinement_value_is_refused_with_expected_form() {
     for (line, expected) in [
         ("share mnt", "5:7: found \"mnt\", expected cgroup, ipc, net, net=NAME, pid, time, user or uts"),
         ("share", "5:6: \"share\" needs cgroup, ipc, net, net=NAME, pid, time, user or uts"),
