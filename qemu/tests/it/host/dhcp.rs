@@ -1,7 +1,7 @@
 //! DHCP on a wire: a real server, a silent one, and one that lies.
 
-use crate::support::SOON;
-use crate::support::wire::{Peer, children, inside, net, start, until, within};
+use crate::support::wire::{DHCP, Peer, children, inside, net, start, until, within};
+use crate::support::{Host, SOON};
 use hilum_qemu::Namespace;
 use smoltcp::wire::{DhcpMessageType, DhcpOption, DhcpPacket, DhcpRepr, EthernetAddress};
 use std::net::{Ipv4Addr, UdpSocket};
@@ -9,8 +9,7 @@ use std::net::{Ipv4Addr, UdpSocket};
 #[test]
 fn dhcp_lease_is_taken_renewed_and_asked_for_again() {
     let host = host_or_return!();
-    let config = "hilum 1\n[system]\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
-    let namespace = start(&host, config);
+    let namespace = start(&host, DHCP);
     let console = &namespace.console;
     // A board without a cable: it says so, and everything else goes on.
     console.expect("workload \"a\": started", SOON).expect("it does not wait");
@@ -219,10 +218,7 @@ fn lies(server: &Liar, kind: DhcpMessageType) -> Vec<Vec<u8>> {
 #[test]
 fn server_that_lies_is_not_believed() {
     let host = host_or_return!();
-    let config = "hilum 1\n[system]\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
-    let namespace = start(&host, config);
-    let peer = Peer::new(&namespace);
-    let mut server = Liar::new(&peer);
+    let (namespace, _peer, mut server) = board(&host);
     let console = &namespace.console;
 
     // None of these offers is taken: it asks everybody again.
@@ -267,6 +263,14 @@ fn server_that_lies_is_not_believed() {
     assert_eq!(console.text().matches("link eth0: its DHCP client ended").count(), 0, "{}", console.text());
 }
 
+/// Returns a board that asks for an address, and who is asked.
+fn board(host: &Host) -> (Namespace, Peer, Liar) {
+    let namespace = start(host, DHCP);
+    let peer = Peer::new(&namespace);
+    let server = Liar::new(&peer);
+    (namespace, peer, server)
+}
+
 /// Gives a client the good address, for so many seconds.
 fn give(server: &mut Liar, seconds: u32) {
     assert_eq!(server.hear().0, DhcpMessageType::Discover);
@@ -278,11 +282,8 @@ fn give(server: &mut Liar, seconds: u32) {
 #[test]
 fn lease_of_a_server_that_went_is_taken_over_by_another_one() {
     let host = host_or_return!();
-    let namespace =
-        start(&host, "hilum 1\n[system]\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n");
-    let peer = Peer::new(&namespace);
+    let (namespace, peer, mut server) = board(&host);
     peer.ip(&["addr", "add", "192.168.9.66/24", "dev", "srv"]);
-    let mut server = Liar::new(&peer);
     give(&mut server, 60);
     server.hear_renewal();
     // Each question of one kind has the same number; that of everybody is another one.
@@ -303,10 +304,7 @@ fn lease_of_a_server_that_went_is_taken_over_by_another_one() {
 #[test]
 fn lease_that_nobody_renews_is_over_in_time() {
     let host = host_or_return!();
-    let namespace =
-        start(&host, "hilum 1\n[system]\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n");
-    let peer = Peer::new(&namespace);
-    let mut server = Liar::new(&peer);
+    let (namespace, _peer, mut server) = board(&host);
     give(&mut server, 25);
     let console = &namespace.console;
     console.expect("from 192.168.9.1 for 25 s", SOON).expect("it is taken");
@@ -320,10 +318,7 @@ fn lease_that_nobody_renews_is_over_in_time() {
 #[test]
 fn renewal_that_brings_another_subnet_replaces_address_and_routes() {
     let host = host_or_return!();
-    let namespace =
-        start(&host, "hilum 1\n[system]\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n");
-    let peer = Peer::new(&namespace);
-    let mut server = Liar::new(&peer);
+    let (namespace, _peer, mut server) = board(&host);
     // An answer that comes late is one: every question of one exchange has the same number.
     assert_eq!(server.hear().0, DhcpMessageType::Discover);
     assert_eq!(server.hear().0, DhcpMessageType::Discover);
@@ -344,10 +339,7 @@ fn renewal_that_brings_another_subnet_replaces_address_and_routes() {
 #[test]
 fn lease_that_ends_while_the_cable_is_out_is_told_and_taken_away() {
     let host = host_or_return!();
-    let namespace =
-        start(&host, "hilum 1\n[system]\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n");
-    let peer = Peer::new(&namespace);
-    let mut server = Liar::new(&peer);
+    let (namespace, peer, mut server) = board(&host);
     give(&mut server, 25);
     let console = &namespace.console;
     console.expect("from 192.168.9.1 for 25 s", SOON).expect("it is taken");

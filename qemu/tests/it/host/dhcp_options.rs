@@ -1,13 +1,11 @@
-//! What DHCP servers say beside an address: routes, the largest packet, domains, time servers. The judges are dnsmasq and
-//! ISC dhcpd.
+//! What DHCP servers say beside an address: routes, the largest packet, domains, time servers. The judge is
+//! dnsmasq; for the others see `dhcp_servers.rs`.
 
-use crate::support::wire::{Peer, inside, net, start, until};
+use crate::support::wire::{DHCP, Peer, inside, net, start, until};
 use crate::support::{Host, SOON};
 use hilum_qemu::Namespace;
 
 const RANGE: &str = "192.168.9.50,192.168.9.50,120";
-const CONFIG: &str =
-    "hilum 1\n[system]\ncontrol SOCKET\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
 
 fn routes(namespace: &Namespace) -> String {
     inside(namespace, &["ip", "-4", "route", "show", "dev", "eth0"])
@@ -34,7 +32,7 @@ fn has(namespace: &Namespace, lines: &[&str]) {
 fn classless_routes_go_before_the_router() {
     let host = host_or_return!();
     let option = "--dhcp-option=121,0.0.0.0/0,172.16.0.1,172.16.0.1/32,0.0.0.0,10.9.0.0/16,192.168.9.7";
-    let (namespace, _peer) = leased(&host, CONFIG, &[option]);
+    let (namespace, _peer) = leased(&host, DHCP, &[option]);
     has(
         &namespace,
         &[
@@ -52,7 +50,7 @@ fn classless_routes_go_before_the_router() {
 #[test]
 fn router_outside_of_the_leases_network_is_reached_over_the_link() {
     let host = host_or_return!();
-    let (namespace, peer) = leased(&host, CONFIG, &["--dhcp-option=3,192.168.77.1"]);
+    let (namespace, peer) = leased(&host, DHCP, &["--dhcp-option=3,192.168.77.1"]);
     has(
         &namespace,
         &["default via 192.168.77.1 proto static metric 100", "192.168.77.1 proto static scope link metric 100"],
@@ -67,7 +65,7 @@ fn router_outside_of_the_leases_network_is_reached_over_the_link() {
 #[test]
 fn classless_route_into_a_bridges_network_is_refused_and_told() {
     let host = host_or_return!();
-    let config = CONFIG.replace("link eth0", "bridge br0 10.77.0.1/24\nlink eth0");
+    let config = DHCP.replace("link eth0", "bridge br0 10.77.0.1/24\nlink eth0");
     let (namespace, _peer) = leased(&host, &config, &["--dhcp-option=121,10.77.0.0/25,192.168.9.1"]);
     let line = "link eth0: 192.168.9.50/24 from 192.168.9.1 refused: it overlaps 10.77.0.1/24 of bridge br0";
     namespace.console.expect(line, SOON).expect("that is told");
@@ -84,7 +82,7 @@ fn classless_route_into_a_bridges_network_is_refused_and_told() {
 #[test]
 fn host_name_is_sent_and_mtu_domains_and_time_servers_are_used() {
     let host = host_or_return!();
-    let config = CONFIG.replace("control", "hostname board-7\ncontrol");
+    let config = DHCP.replace("control", "hostname board-7\ncontrol");
     let namespace = host.start_wrapped(&config, &["unshare", "--net", "--uts"]);
     let mut peer = Peer::new(&namespace);
     let mtu_is = |wanted: &str| until(wanted, || net(&namespace).contains(&format!(" mtu {wanted} ")));
@@ -110,7 +108,7 @@ fn host_name_is_sent_and_mtu_domains_and_time_servers_are_used() {
 #[test]
 fn lease_by_a_relay_agent_is_renewed_at_the_server_itself() {
     let host = host_or_return!();
-    let namespace = start(&host, CONFIG);
+    let namespace = start(&host, DHCP);
     let mut relay = Peer::new(&namespace);
     // A link of the board that nobody asked for; its peer is the server's network.
     let mut server = Peer::by(&namespace, "unused");
@@ -150,35 +148,4 @@ fn lease_by_a_relay_agent_is_renewed_at_the_server_itself() {
     until("a renewal", || Peer::count(&log, "DHCPACK") > given);
     assert_eq!(Peer::count(&log, "DHCPDISCOVER"), Peer::count(&log, "DHCPOFFER"));
     assert!(!namespace.console.text().contains(" expired"), "{}", namespace.console.text());
-}
-
-/// systemd-networkd: takes all of it. The other server of the two that boards meet most often.
-#[test]
-fn lease_of_isc_dhcpd_is_taken_with_its_routes() {
-    let host = host_or_return!();
-    let namespace = start(&host, CONFIG);
-    let mut peer = Peer::new(&namespace);
-    let folder = host.scratch.path();
-    let text = "option classless code 121 = array of unsigned integer 8;\n\
-                subnet 192.168.9.0 netmask 255.255.255.0 {\n  range 192.168.9.50 192.168.9.50;\n\
-                option routers 192.168.9.1;\n  option classless 0, 192, 168, 9, 9, 24, 10, 9, 8, 192, 168, 9, 7;\n\
-                option domain-search \"eng.corp.test\", \"corp.test\";\n  option ntp-servers 192.168.9.4;\n\
-                default-lease-time 120;\n  min-lease-time 60;\n  option dhcp-renewal-time 10;\n}\nauthoritative;\n";
-    std::fs::write(folder.join("dhcpd.conf"), text).expect("a file");
-    std::fs::write(folder.join("dhcpd.leases"), "").expect("a file");
-    let mut command = peer.command("/usr/sbin/dhcpd");
-    command.args(["-4", "-d", "-user", "root", "-group", "root", "-cf"]).arg(folder.join("dhcpd.conf"));
-    command.arg("-lf").arg(folder.join("dhcpd.leases")).arg("-pf").arg(folder.join("dhcpd.pid")).arg("srv");
-    let log = folder.join("dhcpd.log");
-    peer.run_server(command, &log);
-    let line = "link eth0: 192.168.9.50/24 via 192.168.9.9 from 192.168.9.1 for 120 s";
-    namespace.console.expect(line, SOON).expect("a lease");
-    has(
-        &namespace,
-        &["default via 192.168.9.9 proto static metric 100", "10.9.8.0/24 via 192.168.9.7 proto static metric 100"],
-    );
-    let told = host.ask(&["net"]).1;
-    assert!(told.contains(", time server 192.168.9.4, search eng.corp.test, search corp.test\n"), "{told}");
-    let given = Peer::count(&log, "DHCPACK");
-    until("a renewal", || Peer::count(&log, "DHCPACK") > given);
 }

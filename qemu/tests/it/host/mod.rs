@@ -4,6 +4,7 @@ mod command;
 mod control;
 mod dhcp;
 mod dhcp_options;
+mod dhcp_servers;
 mod faults;
 mod floods;
 mod isolation;

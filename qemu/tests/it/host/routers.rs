@@ -84,13 +84,7 @@ fn dhcpv6_server_of_isc_is_asked_where_a_router_says_so_and_not_otherwise() {
     let folder = host.scratch.path();
     let text = "subnet6 fd55::/64 { }\noption dhcp6.name-servers fd55::53, fd55::54;\n\
                 option dhcp6.domain-search \"eng.corp.test\", \"corp.test\";\noption dhcp6.info-refresh-time 900;\n";
-    std::fs::write(folder.join("dhcpd6.conf"), text).expect("a file");
-    std::fs::write(folder.join("dhcpd6.leases"), "").expect("a file");
-    let mut command = peer.command("/usr/sbin/dhcpd");
-    command.args(["-6", "-d", "-user", "root", "-group", "root", "-cf"]).arg(folder.join("dhcpd6.conf"));
-    command.arg("-lf").arg(folder.join("dhcpd6.leases")).arg("-pf").arg(folder.join("dhcpd6.pid")).arg("srv");
-    let log = folder.join("dhcpd6.log");
-    peer.run_server(command, &log);
+    let log = peer.serve_isc(folder, "-6", text);
     until("a server", || Peer::count(&log, "Server starting service") > 0);
     peer.advertise(folder, "prefix fd55::/64 { };");
     hears(&host, "router eth0:");

@@ -6,6 +6,10 @@ use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+/// One link with a lease, and one workload.
+pub(crate) const DHCP: &str =
+    "hilum 1\n[system]\ncontrol SOCKET\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
+
 /// PID 1 in a network namespace of its own.
 pub(crate) fn start(host: &Host, config: &str) -> Namespace {
     host.start_wrapped(config, &["unshare", "--net"])
@@ -138,6 +142,38 @@ impl Peer {
         command.arg(format!("--dhcp-leasefile={}", folder.join("leases").display())).args(words);
         self.run_server(command, &log);
         log
+    }
+
+    /// Starts ISC dhcpd, for `-4` or `-6`; the text is that of dhcpd.conf(5).
+    pub(crate) fn serve_isc(&mut self, folder: &std::path::Path, family: &str, text: &str) -> std::path::PathBuf {
+        let at = |name: &str| folder.join(format!("dhcpd{family}.{name}"));
+        std::fs::write(at("conf"), text).expect("a file");
+        std::fs::write(at("leases"), "").expect("a file");
+        let mut command = self.command("/usr/sbin/dhcpd");
+        command.args([family, "-d", "-user", "root", "-group", "root", "-cf"]).arg(at("conf"));
+        command.arg("-lf").arg(at("leases")).arg("-pf").arg(at("pid")).arg("srv");
+        self.run_server(command, &at("log"));
+        at("log")
+    }
+
+    /// Starts Kea for DHCPv4; the text is what stands in `Dhcp4` beside interfaces, leases and logs. It knows the leases of the one
+    /// before it.
+    pub(crate) fn serve_kea(&mut self, folder: &std::path::Path, text: &str) -> std::path::PathBuf {
+        let at = |name: &str| folder.join(format!("kea.{name}"));
+        let config = format!(
+            "{{ \"Dhcp4\": {{ \"interfaces-config\": {{ \"interfaces\": [ \"srv\" ] }}, \"authoritative\": true,\n\
+             \"lease-database\": {{ \"type\": \"memfile\", \"name\": \"{}\" }},\n\
+             \"loggers\": [ {{ \"name\": \"kea-dhcp4\", \"severity\": \"DEBUG\", \"debuglevel\": 50,\n\
+             \"output_options\": [ {{ \"output\": \"stdout\" }} ] }} ],\n{text} }} }}\n",
+            at("leases").display()
+        );
+        std::fs::write(at("conf"), config).expect("a file");
+        // It serves no link without a carrier, and does not look again.
+        until("a carrier", || beside(self.pid(), &["ip", "link", "show", "srv"]).contains(",LOWER_UP"));
+        let mut command = self.command("/usr/sbin/kea-dhcp4");
+        command.arg("-c").arg(at("conf")).env("KEA_PIDFILE_DIR", folder).env("KEA_LOCKFILE_DIR", "none");
+        self.run_server(command, &at("log"));
+        at("log")
     }
 
     /// Runs a server there in the place of the one that runs; what it logs goes to a file.
