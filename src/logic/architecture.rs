@@ -1,7 +1,7 @@
-//! The architectures that hilum supports, and what others call them.
+//! The supported architectures, and their names in other systems.
 //!
 //! The library, the image builder, the tests and the benchmarks match on [`Architecture`] without a catch-all arm, so
-//! that the compiler lists what a further architecture needs.
+//! the compiler lists what a new architecture needs.
 
 use core::str::FromStr;
 
@@ -18,10 +18,10 @@ impl Architecture {
     /// Every supported architecture.
     pub const ALL: [Self; 2] = [Self::X86_64, Self::Aarch64];
 
-    /// The architecture that this code was compiled for. Missing on an architecture that boards do not have.
+    /// The architecture that this code was compiled for. It does not exist on other architectures.
     #[cfg(target_arch = "x86_64")]
     pub const OWN: Self = Self::X86_64;
-    /// The architecture that this code was compiled for. Missing on an architecture that boards do not have.
+    /// The architecture that this code was compiled for. It does not exist on other architectures.
     #[cfg(target_arch = "aarch64")]
     pub const OWN: Self = Self::Aarch64;
 

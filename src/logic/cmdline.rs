@@ -1,15 +1,15 @@
-//! The kernel command line's words for hilum: `hilum.config=PATH`, `hilum.fail=POLICY`, `hilum.safe`, `hilum.panic`,
-//! `hilum.doctor`.
+//! The words of the kernel command line for hilum: `hilum.config=PATH`, `hilum.fail=POLICY`, `hilum.safe`,
+//! `hilum.panic`, `hilum.doctor`.
 //!
-//! A board whose configuration is broken still listens to these, so they are read before it.
+//! They are parsed before the configuration, so they also work on a board whose configuration is broken.
 
-/// Where the configuration is, unless a word says otherwise.
+/// The default path of the configuration.
 pub const DEFAULT_CONFIG: &str = "/etc/hilum.conf";
 
-/// Seconds between an error that ends the boot and what its policy does: time to read the line.
+/// Seconds between an error that ends the boot and the action of its policy: time to read the message.
 pub const FAIL_SECONDS: u64 = 10;
 
-/// What the kernel command line says to hilum.
+/// The settings of the kernel command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CommandLine<'a> {
     /// `hilum.config=PATH`
@@ -18,11 +18,11 @@ pub struct CommandLine<'a> {
     pub fail: Fail,
     /// `hilum.safe`: start only workloads that are marked `safe`.
     pub safe: bool,
-    /// `hilum.panic`: panic once after the boot, to try what the board then does.
+    /// `hilum.panic`: panic once after the boot, to test the board's reaction.
     pub panic: bool,
-    /// `hilum.doctor`: say at boot what the kernel can enforce.
+    /// `hilum.doctor`: report at boot which features the kernel supports.
     pub doctor: bool,
-    /// The first word that starts with `hilum.` and is none of these.
+    /// The first word that starts with `hilum.` and is unknown or malformed.
     pub unknown: Option<&'a str>,
 }
 
@@ -33,12 +33,12 @@ pub enum Fail {
     Reboot,
     /// Power off after [`FAIL_SECONDS`].
     Poweroff,
-    /// Stay, with the line on the console.
+    /// Stay on, with the message on the console.
     Stay,
 }
 
-/// Reads a command line as /proc/cmdline gives it. Words of others are passed over; of two, the last one counts, as
-/// with the kernel's own.
+/// Parses the contents of /proc/cmdline. Other words are ignored. If a word is repeated, the last one counts, as for
+/// the kernel's own parameters.
 pub fn parse(line: &str) -> CommandLine<'_> {
     let mut found = CommandLine {
         config: DEFAULT_CONFIG,

@@ -1,15 +1,16 @@
-//! Error numbers as people read them: `EPERM (operation not permitted)`.
+//! Error numbers as text: `EPERM (operation not permitted)`.
 //!
-//! The numbers are those of include/uapi/asm-generic/errno.h, which x86_64 and aarch64 share. The table holds those
-//! that the calls of this project give; another number is shown as a number.
+//! The numbers are those of include/uapi/asm-generic/errno.h, which x86_64 and aarch64 share. The table contains those
+//! that this project's calls can return; others are shown as a number.
 
 use core::fmt;
 
-/// An error number of the kernel, positive.
+/// A positive error number of the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Errno(pub u16);
 
-/// Number, name, and the words of strerror(3), a line each. As one string the table needs no pointers and lengths.
+/// Number, name, and the text of strerror(3), one line each. As a single string the table needs no pointers and
+/// lengths.
 const TABLE: &str = "\
 1 EPERM operation not permitted
 2 ENOENT no such file or directory

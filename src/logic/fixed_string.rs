@@ -1,15 +1,15 @@
-//! Writing into texts of a fixed room.
+//! Formatting into strings of fixed capacity.
 //!
-//! `write!` makes its four functions anew for each size of [`String`]; here one function serves all of them.
+//! `write!` compiles its four functions again for each size of [`String`]; here all sizes share one function.
 
 use core::fmt::{Arguments, Result, Write};
 use heapless::String;
 use heapless::string::StringView;
 
-/// Writes behind what a text holds already.
+/// Appends formatted text.
 ///
 /// # Errors
-/// There is no room for all of it; the beginning is there, cut between two characters.
+/// It does not fit. The text is then cut between two characters.
 pub fn append<const N: usize>(text: &mut String<N>, arguments: Arguments<'_>) -> Result {
     append_to(text.as_mut_view(), arguments)
 }
@@ -19,7 +19,7 @@ fn append_to(text: &mut StringView, arguments: Arguments<'_>) -> Result {
     Cut(text).write_fmt(arguments)
 }
 
-/// A text that takes of a piece what it has room for.
+/// A writer that truncates.
 struct Cut<'a>(&'a mut StringView);
 
 impl Write for Cut<'_> {
@@ -31,9 +31,9 @@ impl Write for Cut<'_> {
     }
 }
 
-/// Whether a character shows nothing of its own and changes what is read around it: the control characters, and the format
-/// characters of Unicode (marks for the direction of writing, joiners, separators of lines, tags). What others wrote is
-/// shown without them; a configuration has none.
+/// Returns whether a character is invisible and changes how the text around it is read: control characters, and
+/// Unicode's format characters (direction marks, joiners, line separators, tags). Text of others is printed without
+/// them; a configuration may not contain them.
 pub const fn is_hidden(found: char) -> bool {
     matches!(found,
         '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
@@ -41,10 +41,10 @@ pub const fn is_hidden(found: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Returns a new text, as much of it as there is room for.
+/// Returns formatted text, truncated to the capacity.
 pub fn text<const N: usize>(arguments: Arguments<'_>) -> String<N> {
     let mut text = String::new();
-    // What has no room is cut off.
+    // Text that does not fit is cut off.
     let _ = append(&mut text, arguments);
     text
 }

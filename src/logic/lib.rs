@@ -1,8 +1,8 @@
-//! The pure half of hilum: it decides, and never calls the kernel.
+//! The library of hilum: it makes all decisions, and never calls the kernel.
 //!
-//! Data flows one way: bytes become a [`config::Config`], a workload of it becomes a plan, events become actions. The
-//! running half carries all of that out. Everything here works without a heap and is tested on the host; the host's
-//! tools use the same code, so that a configuration is checked by the very parser that the board runs.
+//! Data flows one way: bytes become a [`config::Config`], each of its workloads becomes a plan, events become actions.
+//! src/runtime executes them. The library works without a heap and is tested on the host. The host's tools use the same
+//! code, so a configuration is checked by the parser that the board uses.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]

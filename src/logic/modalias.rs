@@ -1,11 +1,13 @@
-//! Which kernel modules a device asks for: its modalias against the patterns of the modules (modules.alias of depmod(8)).
+//! Finds the kernel modules for a device: compares its modalias with the patterns of the modules (modules.alias of
+//! depmod(8)).
 
-/// Whether a pattern of fnmatch(3) fits all of a text. `*`, `?` and `[...]` mean something; the work is at most the product of both
-/// lengths.
+/// Returns whether a pattern of fnmatch(3) with `*`, `?` and `[...]` matches a whole text. The time is at most
+/// proportional to the product of both lengths.
 pub fn fits(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
     let (mut at, mut seen) = (0, 0);
-    // Behind the last star, and where in the text what follows it was tried: an earlier star never has to be tried again.
+    // The position after the last star, and the position in the text where its match was tried. Earlier stars never
+    // need another attempt.
     let mut again = None;
     while seen < text.len() {
         if pattern.get(at) == Some(&b'*') {
@@ -23,7 +25,7 @@ pub fn fits(pattern: &str, text: &str) -> bool {
     pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
-/// Returns the bytes of the pattern that stand for one byte, where they do.
+/// Returns the length of the pattern element that matches this byte, or `None`.
 fn one(pattern: &[u8], byte: u8) -> Option<usize> {
     match pattern.first()? {
         b'?' => Some(1),
@@ -42,7 +44,7 @@ fn one(pattern: &[u8], byte: u8) -> Option<usize> {
     }
 }
 
-/// Returns the module of a line of the image's list, `PATTERN MODULE`, where its pattern fits.
+/// Returns the module of a line `PATTERN MODULE` of the image's list, if its pattern matches.
 pub fn module_of<'a>(line: &'a str, modalias: &str) -> Option<&'a str> {
     let (pattern, module) = line.rsplit_once(' ')?;
     fits(pattern, modalias).then_some(module)

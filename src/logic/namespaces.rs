@@ -17,15 +17,15 @@ impl Namespaces {
         ("time", 0x0000_0080),
     ];
 
-    /// Every one of them: what a workload has for itself unless its lines share some.
+    /// All namespaces: the default of a workload.
     pub const ALL: Self = Self(0x7e02_0080);
 
-    /// Returns the flag of a namespace by its name; 0 for none.
+    /// Returns the flag of a namespace by its name; 0 if there is none.
     pub fn flag(name: &str) -> u64 {
         Self::NAMES.iter().find(|(known, _)| *known == name).map_or(0, |(_, flag)| *flag)
     }
 
-    /// Whether the namespace with this name is among them.
+    /// Returns whether the set contains the namespace with this name.
     pub fn has(self, name: &str) -> bool {
         self.0 & Self::flag(name) != 0
     }

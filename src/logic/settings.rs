@@ -1,15 +1,15 @@
-//! Settings of a machine's kernel that distributions make and the kernel does not: what process 1 makes at boot, and what
-//! `hilum doctor` looks at.
+//! Kernel settings that distributions change from the kernel's defaults. PID 1 sets them at boot, and `hilum doctor`
+//! checks them.
 //!
-//! They come from systemd's 50-default.conf, from Debian, and from what the Kernel Self-Protection Project recommends.
-//! Left out is `net.core.bpf_jit_harden`: it has the kernel rewrite each workload's filter, which makes a start half as long
-//! again. A `sysctl` line for the same name takes the place of an entry.
+//! They are those of systemd's 50-default.conf, of Debian, and of the Kernel Self-Protection Project.
+//! `net.core.bpf_jit_harden` is omitted: it makes the kernel rewrite each seccomp filter, which makes a start 50 %
+//! slower. A `sysctl` line with the same name overrides an entry.
 
 use crate::config::Sysctl;
 use core::ops::RangeInclusive;
 use heapless::String;
 
-/// Bytes of a setting's path.
+/// Maximum bytes of a setting's path.
 pub const PATH_BYTES: usize = 256 + 16;
 
 /// One setting.
@@ -17,11 +17,11 @@ pub const PATH_BYTES: usize = 256 + 16;
 pub struct Setting {
     /// Its name (sysctl(8)).
     pub name: &'static str,
-    /// What is written where the present value is not good.
+    /// The value that is written if the current one is not good.
     pub value: &'static str,
-    /// What is good: a kernel may be built with a value that is stricter.
+    /// The good values. A kernel may be built with a stricter one.
     pub good: RangeInclusive<i32>,
-    /// What it is for.
+    /// Its purpose.
     pub why: &'static str,
 }
 
@@ -40,7 +40,7 @@ const SECONDARY: &str = "keeps secondary addresses when the primary one is remov
 const LINKS: &str = "restricts links in shared folders";
 const SHARED: &str = "restricts writes to others' files in shared folders";
 
-/// Every one of them. A link that is there already takes what `default` says of IPv4.
+/// All settings. For IPv4, links that already exist take over the value of `default`.
 pub const SETTINGS: [Setting; 26] = [
     within("net.ipv4.conf.all.rp_filter", "2", 1..=2, SPOOFED),
     within("net.ipv4.conf.default.rp_filter", "2", 1..=2, SPOOFED),
@@ -70,10 +70,10 @@ pub const SETTINGS: [Setting; 26] = [
     exactly("kernel.sysrq", "16", 16, "allows only sync by SysRq"),
 ];
 
-/// What a kernel with br_netfilter has besides (Documentation/networking/ip-sysctl.rst): whether frames that pass a bridge
-/// meet the rules for packets, and connections' changed addresses, as well. Each workload is behind the board, which routes;
-/// a frame whose destination a bridge has changed would go from port to port, where ports are isolated. A bridge's own
-/// switch of that name only adds to this one (br_nf_pre_routing in net/bridge/br_netfilter_hooks.c).
+/// Further settings of a kernel with br_netfilter (Documentation/networking/ip-sysctl.rst): whether frames on a bridge
+/// pass the packet rules, and NAT, too. They must be off, because workloads are routed by the board; a frame whose
+/// destination changed on the bridge would go from port to port despite isolation. A bridge's own switch of that name
+/// can only enable it (br_nf_pre_routing in net/bridge/br_netfilter_hooks.c).
 pub const BRIDGED: [Setting; 3] = [
     exactly("net.bridge.bridge-nf-call-iptables", "0", 0, ROUTED),
     exactly("net.bridge.bridge-nf-call-ip6tables", "0", 0, ROUTED),
@@ -82,19 +82,19 @@ pub const BRIDGED: [Setting; 3] = [
 
 const ROUTED: &str = "keeps packet rules from what only passes a bridge";
 
-/// The IPv6 setting that a link has for itself and does not take over: a link that is there already gets it as well.
+/// The IPv6 setting that existing links do not take over from `default`, so it is set for each link.
 pub const OF_EACH_LINK: &str = "accept_redirects";
 
 impl Setting {
-    /// Whether the setting's file says a good value.
+    /// Returns whether the contents of the setting's file are a good value.
     pub fn is_good(&self, text: &[u8]) -> bool {
         let number = core::str::from_utf8(text).ok().and_then(|text| text.trim_ascii().parse().ok());
         number.is_some_and(|number: i32| self.good.contains(&number))
     }
 }
 
-/// Where a setting's file is. `None` if that is too long. `net.ipv4.ip_forward` or `net/ipv4/ip_forward`: in the second way
-/// a part may have dots (sysctl(8)).
+/// Returns the path of a setting's file. `None` if it is too long. The name is `net.ipv4.ip_forward` or
+/// `net/ipv4/ip_forward`; in the second form a part may contain dots (sysctl(8)).
 pub fn path(name: &str) -> Option<String<PATH_BYTES>> {
     let mut path = String::new();
     path.push_str("/proc/sys/").ok()?;
@@ -105,7 +105,7 @@ pub fn path(name: &str) -> Option<String<PATH_BYTES>> {
     Some(path)
 }
 
-/// Whether a line of the configuration is about this setting.
+/// Returns whether a line of the configuration sets it.
 pub fn is_set_by(sysctls: &[Sysctl<'_>], name: &str) -> bool {
     let wanted = path(name);
     sysctls.iter().any(|sysctl| path(sysctl.name) == wanted)

@@ -1,14 +1,14 @@
-//! Whether a process would hear of a signal, by what `/proc/PID/status` says of it (proc(5)).
+//! Determines from `/proc/PID/status` (proc(5)) whether a process would react to a signal.
 
 const KILL: u8 = 9;
 const CONT: u8 = 18;
 const STOP: u8 = 19;
 
-/// Whether a signal to the process with this status does anything.
+/// Returns whether a signal has any effect on the process with this status.
 ///
-/// The kernel keeps from the first process of a PID namespace (`is_first`) what that has no handler for, though it would end any
-/// other one (pid_namespaces(7)). What is blocked waits, and may be taken without a handler. A status that says nothing hides
-/// nothing.
+/// The kernel ignores signals without a handler for PID 1 of a PID namespace (`is_first`), even if they would kill
+/// another process (pid_namespaces(7)). A blocked signal stays pending and may be read without a handler. If the status
+/// is unreadable, the signal is assumed to have an effect.
 pub fn reacts_to(status: &str, signal: u8, is_first: bool) -> bool {
     let has = |key: &str| {
         let set = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));

@@ -1,18 +1,18 @@
-//! What `hilum status` prints of a workload, for people and as JSON.
+//! Formats `hilum status` for a workload, as text and as JSON.
 
 use crate::config::Signal;
 use crate::supervise::{ExitReason, State};
 use crate::wire::WorkloadStatus;
 use core::fmt;
 
-/// What a workload's control group counts. `None` if there is no group, or no such controller.
+/// The counters of a workload's cgroup; `None` if the cgroup or its controller does not exist.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
     /// Bytes of memory in use.
     pub memory: Option<u64>,
-    /// The most bytes of memory that were in use.
+    /// Peak memory in bytes.
     pub peak: Option<u64>,
-    /// The limit of its memory in bytes; `u64::MAX` for none.
+    /// The memory limit in bytes; `u64::MAX` for none.
     pub limit: Option<u64>,
     /// Microseconds of processor time.
     pub cpu_us: Option<u64>,
@@ -22,18 +22,18 @@ pub struct Usage {
     pub is_frozen: bool,
 }
 
-/// Returns a number of a control group's file: behind `key`, where lines have keys. `max` is `u64::MAX`.
+/// Reads a number from a cgroup's file: the value after `key`, if lines have keys. `max` is returned as `u64::MAX`.
 pub fn counter(text: &str, key: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(key))?.trim();
     if value == "max" { Some(u64::MAX) } else { value.parse().ok() }
 }
 
-/// Returns the name of a state by its number in the control protocol; `?` for one that this version does not know.
+/// Returns the name of a state by its number in the control protocol; `?` if the number is unknown to this version.
 pub fn state_name(number: u8) -> &'static str {
     State::NAMES.get(usize::from(number)).copied().unwrap_or("?")
 }
 
-/// How it ended last, what it waits for, and what it says of itself.
+/// The last exit, what it waits for, and its status text.
 #[derive(Debug)]
 pub struct Details<'a>(pub &'a WorkloadStatus<'a>);
 
@@ -80,7 +80,7 @@ impl fmt::Display for Details<'_> {
     }
 }
 
-/// Bytes for people.
+/// Formats bytes for people.
 #[derive(Debug)]
 pub struct Bytes(pub Option<u64>);
 
@@ -95,7 +95,7 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// Milliseconds for people.
+/// Formats milliseconds for people.
 #[derive(Debug)]
 pub struct Uptime(pub u64);
 
@@ -111,7 +111,7 @@ impl fmt::Display for Uptime {
     }
 }
 
-/// One workload as a JSON object (RFC 8259); what is not known is null.
+/// Formats a workload as a JSON object (RFC 8259); unknown values are null.
 #[derive(Debug)]
 pub struct Json<'a>(pub &'a WorkloadStatus<'a>, pub &'a Usage);
 
@@ -160,7 +160,7 @@ impl fmt::Display for Json<'_> {
     }
 }
 
-/// A number, or what stands for none.
+/// A number or null.
 #[derive(Debug)]
 pub struct Number(pub Option<u64>, pub &'static str);
 
@@ -173,7 +173,7 @@ impl fmt::Display for Number {
     }
 }
 
-/// A text; control characters do not get this far, so two characters are all that is escaped.
+/// A string. Control characters were removed before, so only two characters need escapes.
 #[derive(Debug)]
 pub struct Text<'a>(pub &'a str);
 

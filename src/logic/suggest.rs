@@ -1,13 +1,13 @@
-//! The word that somebody probably meant who wrote another one.
+//! Suggests the word that was probably meant.
 
-/// Returns the one of some words that differs from `name` by at most two letters; the nearest of several.
+/// Returns the word that is most similar to `name`, with at most two edits.
 pub fn nearest(words: impl Iterator<Item = &'static str>, name: &str) -> Option<&'static str> {
     let distances = words.filter_map(|word| Some((distance(word.as_bytes(), name.as_bytes())?, word)));
     let (distance, near) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= 2 && near.len() > 2 && 2 * distance <= near.len()).then_some(near)
 }
 
-/// Letters to insert, delete or replace to get from one word to the other (Levenshtein). `None` for long words.
+/// Returns the edit distance (Levenshtein). `None` for long words.
 fn distance(left: &[u8], right: &[u8]) -> Option<usize> {
     const LONGEST: usize = 16;
     if left.len().max(right.len()) >= LONGEST {

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn name_is_parsed_and_no_two_architectures_share_one() {
+fn names_are_parsed_and_unique() {
     for known in Architecture::ALL {
         assert_eq!(known.name().parse(), Ok(known));
         let mistake = "riscv64".parse::<Architecture>().expect_err("not supported");
@@ -18,7 +18,7 @@ fn name_is_parsed_and_no_two_architectures_share_one() {
 }
 
 #[test]
-fn compiler_and_kernel_use_the_same_names() {
+fn names_match_compiler_and_kernel() {
     assert_eq!(Architecture::OWN.name(), std::env::consts::ARCH);
     // AUDIT_ARCH_X86_64 and AUDIT_ARCH_AARCH64 in include/uapi/linux/audit.h.
     assert_eq!(Architecture::ALL.map(Architecture::audit), [0xc000_003e, 0xc000_00b7]);

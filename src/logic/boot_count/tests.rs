@@ -1,14 +1,14 @@
 use super::*;
 
 #[test]
-fn count_that_was_written_is_read() {
+fn written_count_is_read_back() {
     for count in [0, 1, 250, u32::MAX] {
         assert_eq!(read(&sector(count)), count);
     }
 }
 
 #[test]
-fn what_is_no_count_is_none_yet() {
+fn invalid_count_is_read_as_zero() {
     for bytes in
         [&b""[..], &[0; SECTOR], b"hilum boots\n", b"hilum boots x\n", b"boots 3\n", b"hilum boots 3 \n", b"\xff\n"]
     {

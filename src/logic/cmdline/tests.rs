@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn words_of_hilum_are_found_among_others() {
+fn hilum_words_are_found_among_others() {
     let found = parse("console=ttyS0 hilum.config=/a.conf quiet hilum.fail=stay hilum.panic hilum.doctor hilum.safe\n");
     assert_eq!(
         found,
@@ -10,7 +10,7 @@ fn words_of_hilum_are_found_among_others() {
 }
 
 #[test]
-fn defaults_hold_without_a_word() {
+fn defaults_apply_without_words() {
     let found = parse("");
     assert_eq!(
         found,
@@ -31,7 +31,7 @@ fn last_word_counts() {
 }
 
 #[test]
-fn unknown_or_malformed_word_is_reported_and_changes_nothing() {
+fn unknown_or_malformed_word_is_reported_and_ignored() {
     for word in ["hilum.fial=stay", "hilum.fail=never", "hilum.config=relative", "hilum.panic=1", "hilum."] {
         let found = parse(word);
         assert_eq!(found, CommandLine { unknown: Some(word), ..parse("") });

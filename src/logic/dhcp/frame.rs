@@ -1,5 +1,5 @@
-//! DHCP messages as whole frames (RFC 2131, RFC 2132): Ethernet, IPv4, UDP. The client has no address while it asks, so
-//! that it cannot leave any of them to the kernel. What comes in is read by smoltcp.
+//! DHCP messages as whole frames (RFC 2131, RFC 2132): Ethernet, IPv4, UDP. Without an address the client cannot use
+//! the kernel's IP stack, so it writes all headers itself. Received frames are parsed by smoltcp.
 
 use super::lease::{Lease, LeaseRoute, NAME_SERVERS};
 use crate::config::Mac;
@@ -8,53 +8,53 @@ use crate::echo::sum;
 use core::net::Ipv4Addr;
 use smoltcp::wire::{DhcpPacket, EthernetAddress, EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, UdpPacket};
 
-/// Bytes of a frame with any message of ours.
+/// Bytes of the longest frame that the client sends.
 pub const FRAME_BYTES: usize = 400;
 
-/// Bytes of the shortest message that every server and relay agent takes (RFC 1542 2.1).
+/// Minimum bytes of a message that every server and relay agent accepts (RFC 1542 2.1).
 const SHORTEST: usize = 300;
-/// Bytes of the options 119 and 121 that are read: what is longer comes in pieces (RFC 3396).
+/// Maximum bytes of the options 119 and 121. A longer option is split (RFC 3396).
 const LONG_OPTION: usize = 512;
 
-/// Where a message and its options are in a frame of ours.
+/// The offsets of the message and its options in a sent frame.
 const MESSAGE: usize = 14 + 20 + 8;
 const OPTIONS: usize = MESSAGE + 240;
-/// The four bytes before the options (RFC 2131 3).
+/// The magic cookie before the options (RFC 2131 3).
 const COOKIE: u32 = 0x6382_5363;
 
 const SERVER_PORT: u16 = 67;
 const CLIENT_PORT: u16 = 68;
 
-/// What a client says.
+/// A message of the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) is_discover: bool,
-    /// Of this exchange.
+    /// The transaction id.
     pub(super) id: u32,
-    /// Seconds since it began.
+    /// Seconds since the transaction began.
     pub(super) seconds: u16,
-    /// The address that it has already.
+    /// The client's current address.
     pub(super) own: Option<Ipv4Addr>,
-    /// The address that it asks for.
+    /// The requested address.
     pub(super) wanted: Option<Ipv4Addr>,
-    /// The server whose offer it takes.
+    /// The server whose offer is accepted.
     pub(super) server: Option<Ipv4Addr>,
-    /// The one server that it asks, and its MAC address. `None` for everybody.
+    /// The server to send it to, and its MAC address; `None` to broadcast.
     pub(super) to: Option<(Ipv4Addr, Mac)>,
 }
 
-/// Writes a frame. Returns its length.
+/// Writes the frame. Returns its length.
 pub(super) fn write(mac: Mac, host_name: &str, request: &Request, frame: &mut [u8; FRAME_BYTES]) -> Option<usize> {
-    /// What is asked for: mask, routes (before the router, as RFC 3442 wants it), router, name servers, domain, MTU, time
-    /// servers, domains.
+    /// The parameter request list: mask, classless routes (before the router, as RFC 3442 requires), router, name
+    /// servers, domain, MTU, time servers, search domains.
     const WANTED: [u8; 8] = [1, 121, 3, 6, 15, 26, 42, 119];
-    /// One frame of 1,500 bytes without its headers: a server need not leave anything out (RFC 2132 9.10).
+    /// The payload of one frame of 1,500 bytes, so that the server need not omit options (RFC 2132 9.10).
     const LARGEST: [u8; 2] = 1_472_u16.to_be_bytes();
     let address = |address: Option<Ipv4Addr>| address.unwrap_or(Ipv4Addr::UNSPECIFIED).octets();
     let (own, [a, b, c, d, e, f]) = (address(request.own), mac.0);
     let (to, to_mac) = request.to.unwrap_or((Ipv4Addr::BROADCAST, Mac([0xff; 6])));
     let (to, wanted, server) = (to.octets(), address(request.wanted), address(request.server));
-    // Discover and request of RFC 2132 9.6.
+    // DHCPDISCOVER or DHCPREQUEST (RFC 2132 9.6).
     let kind = [if request.is_discover { 1 } else { 3 }];
     let options: [(u8, &[u8]); 7] = [
         (53, &kind),
@@ -76,7 +76,7 @@ pub(super) fn write(mac: Mac, host_name: &str, request: &Request, frame: &mut [u
     *frame.get_mut(end)? = 255;
     let length = (end + 1).max(MESSAGE + SHORTEST);
     let (packet, datagram) = ((length - 14) as u16, (length - 34) as u16);
-    // Where each part is, in the order of Ethernet, IPv4, UDP and the message.
+    // The parts and their offsets: Ethernet, IPv4, UDP, message.
     let parts: [(usize, &[u8]); 15] = [
         (0, &to_mac.0),
         (6, &mac.0),
@@ -100,26 +100,26 @@ pub(super) fn write(mac: Mac, host_name: &str, request: &Request, frame: &mut [u
     let header = sum(&[&frame[14..34]]).to_be_bytes();
     frame[24..26].copy_from_slice(&header);
     let whole = sum(&[&frame[26..34], &[0, 17], &datagram.to_be_bytes(), &frame[34..length]]);
-    // 0 would stand for no sum (RFC 768).
+    // A checksum of 0 would mean "no checksum" (RFC 768).
     frame[40..42].copy_from_slice(&if whole == 0 { u16::MAX } else { whole }.to_be_bytes());
     Some(length)
 }
 
-/// What a server says.
+/// A message of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ServerMessage {
     pub(super) kind: MessageKind,
     pub(super) id: u32,
-    /// What it offers, or gives.
+    /// The offered or granted lease.
     pub(super) lease: Lease,
-    /// Milliseconds until the lease is to be renewed, and until anybody is to be asked, where it says so.
+    /// Milliseconds until the lease must be renewed, and until it must be rebound, if the server specifies them.
     pub(super) renew_ms: Option<u64>,
     pub(super) rebind_ms: Option<u64>,
-    /// The MAC address that the frame came from.
+    /// The source MAC address of the frame.
     pub(super) from: Mac,
 }
 
-/// What kind of answer.
+/// The type of the message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MessageKind {
     Offer,
@@ -127,11 +127,11 @@ pub(super) enum MessageKind {
     Refused,
 }
 
-/// Reads a frame. `None` if it is no answer to the client with this MAC address.
+/// Parses a frame. Returns `None` if it is not a reply to the client with this MAC address.
 pub(super) fn read(mac: Mac, frame: &[u8]) -> Option<ServerMessage> {
     let outer = EthernetFrame::new_checked(frame).ok().filter(|frame| frame.ethertype() == EthernetProtocol::Ipv4)?;
     let packet = Ipv4Packet::new_checked(outer.payload()).ok()?;
-    // The kernel may hand a frame over before anybody has filled in its inner sum; the header's is always there.
+    // The kernel may deliver a frame before the UDP checksum is filled in; the IPv4 header's checksum is always valid.
     let is_udp = packet.next_header() == IpProtocol::Udp && packet.verify_checksum();
     if !is_udp || packet.more_frags() || packet.frag_offset() != 0 {
         return None;
@@ -142,14 +142,14 @@ pub(super) fn read(mac: Mac, frame: &[u8]) -> Option<ServerMessage> {
         return None;
     }
     let message = DhcpPacket::new_checked(datagram.payload()).ok()?;
-    // Of a BOOTREPLY.
+    // A BOOTREPLY.
     let is_ours = message.client_hardware_address() == EthernetAddress(mac.0) && message.magic_number() == COOKIE;
     if !is_ours || message.hardware_len() != 6 || datagram.payload().first() != Some(&2) {
         return None;
     }
     let (mut lease, kind, renew, rebind) = read_options(&message);
     if lease.length == 0 {
-        // A server need not say: then it is that of the address's class (RFC 2132 3.3).
+        // Without a mask, the prefix length is that of the address class (RFC 2132 3.3).
         lease.length = match lease.address.octets()[0] {
             ..=127 => 8,
             128..=191 => 16,
@@ -167,7 +167,7 @@ pub(super) fn read(mac: Mac, frame: &[u8]) -> Option<ServerMessage> {
     })
 }
 
-/// What the options say, as far as they do: the lease, the kind of answer, seconds until it is renewed and asked for anew.
+/// Reads the options: the lease, the message type, and the seconds until renewing and rebinding.
 fn read_options(message: &DhcpPacket<&[u8]>) -> (Lease, Option<MessageKind>, Option<u32>, Option<u32>) {
     let address = |data: &[u8]| data.first_chunk::<4>().map(|bytes| Ipv4Addr::from(*bytes));
     let number = |data: &[u8]| data.first_chunk::<4>().map(|bytes| u32::from_be_bytes(*bytes));
@@ -184,7 +184,7 @@ fn read_options(message: &DhcpPacket<&[u8]>) -> (Lease, Option<MessageKind>, Opt
             15 => {
                 lease.search.push(core::str::from_utf8(option.data).unwrap_or_default().trim_end_matches(['\0', '.']))
             }
-            // Less than 68 bytes no link has (RFC 2132 5.1).
+            // No link has an MTU of less than 68 bytes (RFC 2132 5.1).
             26 => lease.mtu = option.data.first_chunk().map_or(0, |mtu| u16::from_be_bytes(*mtu)),
             42 => read_servers(option.data, &mut lease.time_servers),
             51 => lease.seconds = number(option.data).unwrap_or(0),
@@ -206,25 +206,25 @@ fn read_options(message: &DhcpPacket<&[u8]>) -> (Lease, Option<MessageKind>, Opt
         lease.mtu = 0;
     }
     read_routes(&whole(message, 121), &mut lease);
-    // The list goes before the one domain.
+    // The list of search domains takes precedence over the single domain.
     let one = core::mem::replace(&mut lease.search, domains::Search::EMPTY);
     domains::read(&whole(message, 119), &mut |domain| lease.search.push(domain));
     one.iter().for_each(|domain| lease.search.push(domain));
     (lease, kind, renew, rebind)
 }
 
-/// Returns an option that may come in pieces, put together (RFC 3396).
+/// Returns an option, with its parts concatenated (RFC 3396).
 fn whole(message: &DhcpPacket<&[u8]>, kind: u8) -> heapless::Vec<u8, LONG_OPTION> {
     let mut whole = heapless::Vec::new();
     for option in message.options().filter(|option| option.kind == kind) {
-        // What does not fit is left out.
+        // Data that does not fit is dropped.
         let _ = whole.extend_from_slice(option.data);
     }
     whole
 }
 
-/// Reads option 121: the bits of a network, as many bytes of its address as they need, and a router (RFC 3442). One that is
-/// not as it should be is as if it were not there.
+/// Parses option 121 (RFC 3442): prefix length, the significant bytes of the address, and a router, repeatedly. A
+/// malformed option is ignored as a whole.
 fn read_routes(mut bytes: &[u8], lease: &mut Lease) {
     let mut routes = [LeaseRoute::NONE; super::lease::ROUTES];
     let mut places = routes.iter_mut();
@@ -235,7 +235,7 @@ fn read_routes(mut bytes: &[u8], lease: &mut Lease) {
         let mut octets = [0; 4];
         octets[..count].copy_from_slice(to);
         let given = LeaseRoute { to: octets.into(), length: *length, gateway: (*gateway).into() };
-        // Bits behind the network's mean nothing.
+        // Bits after the prefix are ignored.
         if let core::net::IpAddr::V4(to) = given.prefix().first()
             && let Some(place) = places.next()
         {
@@ -248,7 +248,7 @@ fn read_routes(mut bytes: &[u8], lease: &mut Lease) {
     }
 }
 
-/// Reads a list of addresses, as many as there are places.
+/// Reads addresses into `places`, as many as fit.
 fn read_servers(data: &[u8], places: &mut [Ipv4Addr; NAME_SERVERS]) {
     for (place, bytes) in places.iter_mut().zip(data.as_chunks::<4>().0) {
         *place = Some(Ipv4Addr::from(*bytes)).filter(|server| is_server(*server)).unwrap_or(Ipv4Addr::UNSPECIFIED);

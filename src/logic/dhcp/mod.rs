@@ -1,14 +1,14 @@
-//! The DHCPv4 client as one table: (state, event, now) -> what is sent and what has come of it (RFC 2131 4.4).
+//! The DHCPv4 client as a table: (state, event, now) -> the frame to send and the result (RFC 2131 4.4).
 //!
-//! | state | time | an offer | given | refused |
+//! | state | timeout | DHCPOFFER | DHCPACK | DHCPNAK |
 //! |---|---|---|---|---|
-//! | selecting | asks everybody again, later each time | requesting | - | - |
-//! | requesting | asks again, four times; then selecting | - | bound: new lease | selecting |
+//! | selecting | broadcast again, with growing delays | requesting | - | - |
+//! | requesting | ask again, four times; then selecting | - | bound: new lease | selecting |
 //! | bound | renewing | - | - | - |
-//! | renewing | asks its server again; then rebinding | - | bound: lease again | selecting: lost |
-//! | rebinding | asks everybody again; at the end selecting: lost | - | bound: lease again | selecting: lost |
+//! | renewing | ask the server again; then rebinding | - | bound: lease extended | selecting: lost |
+//! | rebinding | broadcast again; at expiry selecting: lost | - | bound: lease extended | selecting: lost |
 //!
-//! Time is that of a clock that only goes forward, in milliseconds.
+//! Times are milliseconds of a monotonic clock.
 
 mod frame;
 mod lease;
@@ -22,14 +22,14 @@ use crate::config::Mac;
 use core::net::Ipv4Addr;
 use frame::{MessageKind, Request, ServerMessage};
 
-/// The first and the longest pause between two questions, in milliseconds (RFC 2131 4.1).
+/// The first and the longest delay between requests, in milliseconds (RFC 2131 4.1).
 const FIRST_PAUSE_MS: u64 = 2_000;
 const LONGEST_PAUSE_MS: u64 = 64_000;
-/// The shortest pause while a lease is renewed (RFC 2131 4.4.5), and while time for that runs out.
+/// The shortest delay while renewing (RFC 2131 4.4.5), and near the end of the lease.
 const RENEW_PAUSE_MS: u64 = 60_000;
 /// Requests for one offer.
 const REQUESTS: u32 = 4;
-/// The shortest lease that is taken at its word: a server that gives less is not asked more often for that.
+/// The shortest lease time that is honoured: a shorter lease does not cause more frequent requests.
 const SHORTEST_MS: u64 = 20_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ enum State {
     Rebinding,
 }
 
-/// What the client has, while it has something.
+/// The client's lease and its deadlines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct ActiveLease {
     lease: Lease,
@@ -51,19 +51,19 @@ struct ActiveLease {
     ends_at: u64,
 }
 
-/// The name of the host that asks.
+/// The host name that the client sends.
 pub type HostName = heapless::String<{ crate::config::limits::HOSTNAME_BYTES }>;
 
-/// What has come of an event.
+/// The result of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LeaseEvent {
     /// Nothing.
     None,
-    /// This lease, again or anew.
+    /// The lease was granted or extended.
     Given(Lease),
-    /// A server answered with what no link can have ([`Lease::fault`]): at most once for each question.
+    /// A server offered an unusable lease ([`Lease::fault`]). Reported at most once per request.
     Refused(Lease),
-    /// The address is not to be used any more.
+    /// The address must no longer be used.
     Lost,
 }
 
@@ -74,20 +74,20 @@ pub struct Client {
     host_name: HostName,
     state: State,
     held: Option<ActiveLease>,
-    /// Of the exchange that is going on, and when it began.
+    /// The transaction id, and when the transaction began.
     id: u32,
     began: u64,
-    /// How often was asked in this state, and when is asked next.
+    /// The number of requests in this state, and when the next one is due.
     tries: u32,
     ask_at: u64,
     chance: u32,
-    /// An answer to the question was refused.
+    /// Whether a reply to this request was refused.
     has_refused: bool,
 }
 
 impl Client {
-    /// Returns a client that begins to ask. It says that the host has the name `host_name`, unless that is empty. `chance` is any
-    /// number; it makes exchanges differ.
+    /// Creates a client that starts to look for a server. It sends the host name unless it is empty. `chance` is any
+    /// number; it makes transaction ids differ.
     pub fn new(mac: Mac, host_name: HostName, chance: u32, now: u64) -> Self {
         let mut client = Self {
             mac,
@@ -105,7 +105,7 @@ impl Client {
         client
     }
 
-    /// When [`Self::turn`] has something to do.
+    /// Returns when [`Self::turn`] must be called.
     pub fn deadline(&self) -> u64 {
         match (self.state, &self.held) {
             (State::Bound, Some(held)) => held.renew_at,
@@ -115,7 +115,7 @@ impl Client {
         }
     }
 
-    /// Time has passed: what has come of it, and the length of the frame that is to be sent; 0 for none.
+    /// Handles a deadline. Returns the result, and the length of the frame to send; 0 for none.
     pub fn turn(&mut self, now: u64, frame: &mut [u8; FRAME_BYTES]) -> (LeaseEvent, usize) {
         let mut news = LeaseEvent::None;
         match (self.state, self.held) {
@@ -143,7 +143,7 @@ impl Client {
         (news, frame::write(self.mac, &self.host_name, &request, frame).unwrap_or(0))
     }
 
-    /// Returns a frame has come: what has come of it. A frame may follow at once; see [`Self::deadline`].
+    /// Handles a received frame. Another frame may have to be sent at once; see [`Self::deadline`].
     pub fn receive(&mut self, now: u64, frame: &[u8]) -> LeaseEvent {
         let Some(answer) = frame::read(self.mac, frame).filter(|answer| answer.id == self.id) else {
             return LeaseEvent::None;
@@ -160,7 +160,7 @@ impl Client {
             (State::Selecting, MessageKind::Offer) if !answer.lease.server.is_unspecified() => {
                 let id = self.id;
                 self.enter(State::Requesting { address: answer.lease.address, server: answer.lease.server }, now);
-                // Offer and request are one exchange.
+                // Offer and request use the same transaction id.
                 self.id = id;
                 LeaseEvent::None
             }
@@ -185,14 +185,15 @@ impl Client {
         }
     }
 
-    /// Whether a lease is extended by who gave it; once it looks for anybody, by anybody who says who it is.
+    /// Returns whether a reply may extend the lease: while renewing it must come from the lease's server; while
+    /// rebinding, from any server that identifies itself.
     fn is_from_its_server(&self, answer: &ServerMessage) -> bool {
         let server = answer.lease.server;
         let is_held = self.held.is_some_and(|held| held.lease.server == server);
         is_held || (self.state == State::Rebinding && !server.is_unspecified())
     }
 
-    /// Begins again, not at once: a server that always refuses would be asked without end.
+    /// Starts over after a delay, because a server that always refuses would be asked without end.
     fn refused(&mut self, now: u64) {
         self.enter(State::Selecting, now);
         self.ask_at = now + FIRST_PAUSE_MS;
@@ -239,8 +240,7 @@ impl Client {
         }
     }
 
-    /// Milliseconds until the next question: twice as long each time, and a bit of chance; a part of what is left of a
-    /// lease.
+    /// Returns the delay to the next request: exponential with jitter, or a fraction of the remaining lease time.
     fn pause(&mut self, now: u64) -> u64 {
         let left =
             |until: u64| (until.saturating_sub(now) / 2).clamp(RENEW_PAUSE_MS.min(SHORTEST_MS / 4), RENEW_PAUSE_MS);

@@ -1,33 +1,33 @@
-//! What the network of a lease may not overlap: a server on the outer wire would take over what goes to a bridge, to
-//! another link or by a `route` line.
+//! Refuses leases that overlap networks of the board: a server on an outer network could otherwise take over traffic to
+//! a bridge, to another link, or of a `route` line.
 
 use super::{Lease, LeaseRoute};
 use crate::config::{Config, Prefix};
 use core::fmt;
 use core::net::IpAddr;
 
-/// Who has a part of a lease's network already.
+/// The owner of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum By<'a> {
     /// The bridge with this name.
     Bridge(&'a str),
-    /// The link with this name, by its line or by a lease.
+    /// The link with this name; the network is from its line or its lease.
     Link(&'a str),
     /// A `route` line.
     Route,
 }
 
-/// A network that a lease overlaps, and who has it.
+/// An overlap: the owner and its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Taken<'a> {
-    /// Who has it.
+    /// The owner.
     pub by: By<'a>,
-    /// The network, by the owner's address in it.
+    /// The network, as the owner's address with its prefix length.
     pub prefix: Prefix,
 }
 
 impl fmt::Display for Taken<'_> {
-    /// Why the lease is refused, and what to do.
+    /// Writes why the lease is refused, and what to do.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         const ADVICE: &str = "renumber one of them";
         let prefix = self.prefix;
@@ -41,11 +41,12 @@ impl fmt::Display for Taken<'_> {
     }
 }
 
-/// Returns whose network a lease for the link at `place` overlaps, or has its router in. None if the link can have it.
+/// Returns the network that a lease for the link at `place` overlaps, or that contains its router; `None` if there is
+/// none.
 ///
-/// For bridges and links in both directions: a wider network from outside would hide what is behind the bridge from those
-/// who are in it. A `route` line goes before what is wider than its network, so only a lease in that network counts; a
-/// line for everywhere else has no network of its own. `leases` returns what the other links have.
+/// For bridges and links an overlap counts in both directions: a wider network outside would hide the network of the
+/// bridge from hosts on it. A `route` line takes precedence over wider networks, so only a lease within its network
+/// counts; a default `route` line has no network. `leases` returns the leases of the other links.
 pub fn taken<'a>(
     config: &'a Config<'_>,
     place: usize,
@@ -59,8 +60,8 @@ pub fn taken<'a>(
     own.or_else(|| routes.find_map(|route| owner_of_route(config, place, route, &given)))
 }
 
-/// Returns whose network a route of a lease takes something of, or has its router in. A route that is wider than a network
-/// leaves that as it is: the kernel takes the narrower one.
+/// Returns the network that a route of a lease takes over, or that contains its router. A route that is wider than a
+/// network does no harm, because the kernel prefers the longer prefix.
 fn owner_of_route<'a>(
     config: &'a Config<'_>,
     place: usize,
@@ -73,8 +74,8 @@ fn owner_of_route<'a>(
     owner(config, place, &|prefix| takes(prefix) || is_behind(prefix), to.length, given)
 }
 
-/// Returns whose network one overlaps that a router advertises on the link at `place`, as [`taken`] does for leases. None
-/// if the link can have it; the default route and link-local networks are everybody's.
+/// Returns the network that a prefix from a router advertisement on the link at `place` overlaps, as [`taken`] does for
+/// leases; `None` if there is none. The default route and link-local networks never overlap.
 pub fn advertised<'a>(config: &'a Config<'_>, place: usize, prefix: Prefix) -> Option<Taken<'a>> {
     let is_own = match prefix.address {
         IpAddr::V4(_) => true,
@@ -88,8 +89,8 @@ pub fn advertised<'a>(config: &'a Config<'_>, place: usize, prefix: Prefix) -> O
     }
 }
 
-/// Returns the first bridge, link or `route` line with a network for which `is_in` holds; a line only if its network has at most
-/// `length` bits and does not lead everywhere.
+/// Returns the first bridge, link or `route` line with a network for which `is_in` is true. A line only counts if its
+/// prefix length is at most `length` and it is not a default route.
 fn owner<'a>(
     config: &'a Config<'_>,
     place: usize,

@@ -1,4 +1,4 @@
-//! The client against a server of a few lines, and against noise.
+//! Runs the client against a minimal server, and against random input.
 
 use super::frame::{self, Request};
 use super::*;
@@ -41,7 +41,7 @@ fn asked(bytes: &[u8]) -> Asked {
     }
 }
 
-/// Returns a server's answer as a frame.
+/// Returns a server's reply as a frame.
 fn answer(kind: DhcpMessageType, id: u32, seconds: u32, more: &[DhcpOption<'_>]) -> Vec<u8> {
     let message = DhcpRepr {
         message_type: kind,
@@ -99,7 +99,7 @@ fn answer(kind: DhcpMessageType, id: u32, seconds: u32, more: &[DhcpOption<'_>])
     bytes
 }
 
-/// Returns the next thing that the client asks, and when.
+/// Returns the client's next request, and when it is due.
 fn next(client: &mut Client, frame: &mut [u8; FRAME_BYTES]) -> (u64, LeaseEvent, Option<Asked>) {
     let now = client.deadline();
     let (news, length) = client.turn(now, frame);
@@ -126,7 +126,7 @@ fn bound(seconds: u32) -> (Client, u64, LeaseEvent) {
 }
 
 #[test]
-fn lease_is_asked_for_and_taken() {
+fn lease_is_requested_and_accepted() {
     let (client, now, news) = bound(3_600);
     let LeaseEvent::Given(lease) = news else { panic!("{news:?}") };
     assert_eq!(lease.prefix().to_string(), "10.0.2.15/24");
@@ -137,7 +137,7 @@ fn lease_is_asked_for_and_taken() {
 }
 
 #[test]
-fn silent_server_is_asked_later_each_time() {
+fn requests_to_silent_server_back_off() {
     let (mut client, mut frame) = (Client::new(MAC, name("board"), 7, 0), [0; FRAME_BYTES]);
     let mut before = 0;
     let mut pauses = Vec::new();
@@ -152,14 +152,14 @@ fn silent_server_is_asked_later_each_time() {
 }
 
 #[test]
-fn lease_is_renewed_by_its_server_then_by_anybody_then_lost() {
+fn lease_is_renewed_then_rebound_then_lost() {
     let (mut client, _, _) = bound(3_600);
     let mut frame = [0; FRAME_BYTES];
     let (now, _, renewal) = next(&mut client, &mut frame);
     let renewal = renewal.expect("it asks");
     assert_eq!((renewal.to, renewal.own, renewal.wanted), (SERVER, ADDRESS, None));
     assert!(matches!(client.receive(now, &answer(DhcpMessageType::Ack, renewal.id, 3_600, &[])), LeaseEvent::Given(_)));
-    // Now nobody answers.
+    // The server stops answering.
     let (mut to_server, mut to_all, mut ended) = (0, 0, 0);
     let begin = now;
     for _ in 0..200 {
@@ -179,7 +179,7 @@ fn lease_is_renewed_by_its_server_then_by_anybody_then_lost() {
 }
 
 #[test]
-fn refusal_ends_a_lease_and_does_not_storm() {
+fn nak_ends_lease_without_a_request_storm() {
     let (mut client, _, _) = bound(3_600);
     let mut frame = [0; FRAME_BYTES];
     let (now, _, renewal) = next(&mut client, &mut frame);
@@ -192,27 +192,28 @@ fn name(text: &str) -> HostName {
     HostName::try_from(text).expect("it fits")
 }
 
-/// One route of option 121.
+/// Returns a single route of option 121.
 fn by(to: [u8; 4], length: u8, gateway: [u8; 4]) -> [LeaseRoute; ROUTES] {
     let mut routes = [LeaseRoute::NONE; ROUTES];
     routes[0] = LeaseRoute { to: to.into(), length, gateway: gateway.into() };
     routes
 }
 
-/// Returns a router for everywhere.
+/// Returns a default route.
 fn router(gateway: Ipv4Addr) -> [LeaseRoute; ROUTES] {
     by([0; 4], 0, gateway.octets())
 }
 
-/// What comes of an offer with these options.
+/// Returns the lease that results from an offer with these options.
 fn given(more: &[DhcpOption<'_>]) -> Lease {
     let bytes = answer(DhcpMessageType::Ack, 7, 60, more);
     frame::read(MAC, &bytes).expect("an answer").lease
 }
 
 #[test]
-fn routes_of_option_121_go_before_the_router() {
-    // To a router on the link outside of its network, and everywhere by it; bits behind a network's mean nothing.
+fn routes_of_option_121_override_the_router() {
+    // A route to a router that is on the link but outside of its network, and the default route by it; bits after a
+    // prefix are ignored.
     let routes = [32, 172, 16, 0, 1, 0, 0, 0, 0, 0, 172, 16, 0, 1, 12, 10, 31, 10, 0, 2, 3];
     let router = DhcpOption { kind: 3, data: &[10, 0, 2, 2] };
     let lease = given(&[router, DhcpOption { kind: 121, data: &routes }]);
@@ -221,22 +222,22 @@ fn routes_of_option_121_go_before_the_router() {
     assert_eq!(told, ["172.16.0.1/32 None", "0.0.0.0/0 Some(172.16.0.1)", "10.16.0.0/12 Some(10.0.2.3)"]);
     assert_eq!(lease.default_router(), Some(Ipv4Addr::new(172, 16, 0, 1)));
     assert!(lease.is_sane() && Lease::read(&lease.bytes()) == lease, "it goes over whole");
-    // In two pieces (RFC 3396).
+    // Split into two parts (RFC 3396).
     let (first, second) = routes.split_at(7);
     let pieces = [DhcpOption { kind: 121, data: first }, router, DhcpOption { kind: 121, data: second }];
     assert_eq!(given(&pieces), lease);
-    // One that is not as it should be is as if it were not there.
+    // A malformed option is ignored.
     for bad in [&routes[..20], &[33, 1, 2, 3, 4, 5, 6, 7, 8, 9], &[0, 10, 0, 2]] {
         let lease = given(&[router, DhcpOption { kind: 121, data: bad }]);
         assert_eq!(lease.default_router(), Some(SERVER), "{bad:?}");
     }
-    // Without a default route there is none.
+    // Option 121 without a default route results in none.
     let only = given(&[router, DhcpOption { kind: 121, data: &[16, 10, 9, 10, 0, 2, 3] }]);
     assert_eq!((only.default_router(), only.all_routes().count()), (None, 1));
 }
 
 #[test]
-fn further_options_are_read_and_go_over_whole() {
+fn further_options_are_read_and_survive_encoding() {
     let more = [
         DhcpOption { kind: 15, data: b"lan.test\0" },
         DhcpOption { kind: 26, data: &[5, 120] },
@@ -253,7 +254,7 @@ fn further_options_are_read_and_go_over_whole() {
 }
 
 #[test]
-fn question_says_the_hosts_name_and_is_as_long_as_relays_want_it() {
+fn request_has_host_name_and_minimum_length() {
     let request = Client::new(MAC, name("board-7"), 7, 0).request(0);
     for host_name in ["board-7", ""] {
         let mut bytes = [0; FRAME_BYTES];
@@ -267,7 +268,7 @@ fn question_says_the_hosts_name_and_is_as_long_as_relays_want_it() {
 }
 
 #[test]
-fn lease_that_no_link_can_have_is_not_taken() {
+fn unusable_lease_is_refused() {
     let good =
         Lease { address: ADDRESS, length: 24, routes: router(SERVER), server: SERVER, seconds: 60, ..Lease::NOTHING };
     assert!(good.is_sane());
@@ -296,10 +297,10 @@ fn lease_that_no_link_can_have_is_not_taken() {
 }
 
 #[test]
-fn answer_that_is_refused_is_told_once_for_each_question() {
+fn refused_reply_is_reported_once_per_request() {
     let (mut client, mut frame) = (Client::new(MAC, name("board"), 7, 0), [0; FRAME_BYTES]);
     let (_, _, discover) = next(&mut client, &mut frame);
-    // It is for 0 seconds.
+    // A lease time of 0 seconds.
     let bad = |id| answer(DhcpMessageType::Offer, id, 0, &[]);
     let id = discover.expect("it asks").id;
     let LeaseEvent::Refused(lease) = client.receive(5, &bad(id)) else { panic!("not refused") };
@@ -313,13 +314,13 @@ fn answer_that_is_refused_is_told_once_for_each_question() {
 }
 
 #[test]
-fn answers_to_others_are_not_taken() {
+fn replies_to_other_clients_are_ignored() {
     let (mut client, mut frame) = (Client::new(MAC, name("board"), 7, 0), [0; FRAME_BYTES]);
     let (_, _, discover) = next(&mut client, &mut frame);
     let id = discover.expect("it asks").id;
     let offer = answer(DhcpMessageType::Offer, id, 60, &[]);
     let mut other = offer.clone();
-    // The last byte of chaddr, in the message behind three headers.
+    // The last byte of chaddr, in the message after three headers.
     other[14 + 20 + 8 + 33] ^= 1;
     let later = client.deadline();
     client.receive(5, &other);
@@ -332,7 +333,7 @@ fn answers_to_others_are_not_taken() {
 
 proptest::proptest! {
     #[test]
-    fn any_frame_is_read_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600)) {
+    fn any_frame_is_accepted_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..600)) {
         let _ = frame::read(MAC, &bytes);
         if let Some(bytes) = bytes.first_chunk() {
             let _ = Lease::read(bytes).fault();
@@ -340,7 +341,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn any_damage_to_a_good_answer_is_survived(at in 0_usize..290, value in 0_u8..=255, cut in 0_usize..300) {
+    fn damaged_reply_never_panics(at in 0_usize..290, value in 0_u8..=255, cut in 0_usize..300) {
         let (mut client, mut frame) = (Client::new(MAC, name("board"), 7, 0), [0; FRAME_BYTES]);
         let (_, _, discover) = next(&mut client, &mut frame);
         let mut bytes = answer(DhcpMessageType::Offer, discover.expect("it asks").id, 60, &[]);
@@ -352,7 +353,7 @@ proptest::proptest! {
 }
 
 #[test]
-fn every_question_fits_its_frame() {
+fn every_request_fits_its_frame() {
     let some = Some(Ipv4Addr::BROADCAST);
     let request = Request {
         is_discover: false,

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn errno_is_shown_with_name_and_words() {
+fn errno_is_shown_with_name_and_description() {
     assert_eq!(Errno(1).to_string(), "EPERM (operation not permitted)");
     assert_eq!(Errno(110).to_string(), "ETIMEDOUT (connection timed out)");
 }
@@ -12,7 +12,7 @@ fn unknown_errno_is_shown_as_a_number() {
 }
 
 #[test]
-fn names_are_those_of_the_kernel_and_words_those_of_strerror() {
+fn names_match_kernel_and_descriptions_match_strerror() {
     for line in TABLE.lines() {
         let (number, rest) = line.split_once(' ').expect("a number");
         let (name, words) = rest.split_once(' ').expect("a name");

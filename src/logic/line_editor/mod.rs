@@ -1,7 +1,7 @@
-//! One line that a person types at a terminal: its bytes become a line, with a cursor and a history.
+//! A line editor for a terminal: bytes become a line, with a cursor and a history.
 //!
-//! The terminal is taken to understand the four control sequences of [`Editor`]'s drawing (ECMA-48: carriage return, CUB,
-//! EL), as every terminal program and serial console does. Bytes may come one at a time, cut anywhere.
+//! The terminal must support the four control functions that [`Editor`] uses (ECMA-48: carriage return, CUB, EL), as
+//! all terminal emulators and serial consoles do. Input may be split at any byte.
 
 mod prefix_filter;
 mod window;
@@ -12,64 +12,64 @@ pub use words::words;
 
 use heapless::{Deque, String};
 
-/// Bytes of a line; a longer one is refused as a whole.
+/// Maximum bytes of a line; a longer one is refused as a whole.
 pub const LINE_BYTES: usize = 1024;
-/// Columns of a terminal that does not tell how many it has.
+/// Columns of a terminal whose size is unknown.
 const COLUMNS: usize = 80;
-/// Lines that are remembered.
+/// Lines in the history.
 const HISTORY: usize = 16;
 
-/// What came of a byte.
+/// The effect of a byte.
 #[expect(clippy::large_enum_variant, reason = "there is no heap to put the line on")]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Typed {
-    /// Nothing that can be seen.
+    /// No visible change.
     Nothing,
-    /// The line is to be drawn again.
+    /// The line must be redrawn.
     Changed,
     /// The line is complete.
     Line(String<LINE_BYTES>),
-    /// This character was added at the end: to show it is enough.
+    /// This character was added at the end; printing it is enough.
     Added(char),
-    /// The line is complete, but was longer than [`LINE_BYTES`]: it is not to be run.
+    /// The line is complete, but exceeds [`LINE_BYTES`] and must not be executed.
     TooLong,
-    /// Ctrl-C: the line was given up.
+    /// Ctrl-C: the line was discarded.
     GivenUp,
     /// Ctrl-D on an empty line.
     End,
 }
 
-/// Where the bytes of an escape sequence are.
+/// The state of an escape sequence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Escape {
     None,
     Started,
-    /// Behind ESC [ or ESC O, with the digit that came.
+    /// After ESC [ or ESC O, with the digit so far.
     Inside(u8),
 }
 
-/// The line, the cursor, and the lines before.
+/// The line, the cursor and the history.
 #[derive(Debug)]
 pub struct Editor {
     prompt: &'static str,
     /// Columns of the terminal.
     columns: usize,
     line: String<LINE_BYTES>,
-    /// A byte index, at a character's start.
+    /// A byte index on a character boundary.
     cursor: usize,
     history: Deque<String<LINE_BYTES>, HISTORY>,
-    /// How far back in the history the line comes from; 0 for a new one.
+    /// The position in the history; 0 for a new line.
     back: usize,
     /// Whether something did not fit.
     is_too_long: bool,
     escape: Escape,
-    /// The bytes of a character that is not complete.
+    /// The bytes of an incomplete character.
     partial: [u8; 4],
     partial_length: usize,
 }
 
 impl Editor {
-    /// Returns an empty line behind `prompt`.
+    /// Creates an editor with an empty line after `prompt`.
     pub const fn new(prompt: &'static str) -> Self {
         Self {
             prompt,
@@ -85,12 +85,12 @@ impl Editor {
         }
     }
 
-    /// Sets how many columns the terminal has; 0 where that is not known.
+    /// Sets the number of columns; 0 for unknown.
     pub fn set_columns(&mut self, columns: u16) {
         self.columns = if columns == 0 { COLUMNS } else { columns.into() };
     }
 
-    /// Takes one byte from the terminal.
+    /// Handles one byte from the terminal.
     pub fn type_byte(&mut self, byte: u8) -> Typed {
         match (self.escape, byte) {
             (Escape::None, 0x1b) => self.escape = Escape::Started,
@@ -151,7 +151,7 @@ impl Editor {
                 let start = before.rfind(' ').map_or(0, |at| at + 1);
                 self.delete(start, self.cursor);
             }
-            // Drawn again; the terminal was perhaps cleared by somebody else.
+            // Redraws the line, in case something else has cleared the terminal.
             0x0c => {}
             0..0x20 => return Typed::Nothing,
             _ => return self.insert(byte),
@@ -159,7 +159,7 @@ impl Editor {
         Typed::Changed
     }
 
-    /// Returns a byte of a character; the character is taken when it is complete.
+    /// Handles a byte of a character, which is inserted when it is complete.
     fn insert(&mut self, byte: u8) -> Typed {
         self.partial[self.partial_length] = byte;
         self.partial_length += 1;
@@ -169,7 +169,7 @@ impl Editor {
                 self.partial_length = 0;
                 self.insert_character(character)
             }
-            // More may come; what cannot become a character is forgotten.
+            // The character is still incomplete; invalid bytes are dropped.
             Err(error) => {
                 if error.error_len().is_some() || self.partial_length == 4 {
                     self.partial_length = 0;
@@ -183,7 +183,7 @@ impl Editor {
         if crate::fixed_string::is_hidden(character) {
             return Typed::Nothing;
         }
-        // What came behind a gap would make another line of it.
+        // Characters after a dropped one would form another line.
         if self.is_too_long || self.line.len() + character.len_utf8() > LINE_BYTES {
             self.is_too_long = true;
             return Typed::Nothing;
@@ -213,13 +213,13 @@ impl Editor {
 
     fn delete(&mut self, from: usize, to: usize) {
         let mut line = String::new();
-        // It is shorter than the line that it comes from.
+        // It is shorter than the line that it is taken from.
         let _ = line.push_str(&self.line[..from]).and_then(|()| line.push_str(&self.line[to..]));
         self.line = line;
         self.cursor = from;
     }
 
-    /// Shows the line that is so many lines back.
+    /// Shows the line at this position of the history.
     fn recall(&mut self, back: usize) {
         let back = back.min(self.history.len());
         self.line = match back.checked_sub(1).and_then(|at| self.history.iter().rev().nth(at)) {

@@ -1,17 +1,17 @@
-//! Lines without those that begin in a certain way.
+//! Filters out lines with a certain prefix.
 
-/// Where a line is.
+/// The state within a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
-    /// So many of its bytes were those of the beginning.
+    /// This many of its bytes matched the prefix.
     Start(usize),
-    /// It is left out.
+    /// The line is left out.
     LeftOut,
-    /// It is shown.
+    /// The line is shown.
     Shown,
 }
 
-/// Leaves out the lines that begin with `start`, of bytes that come cut anywhere.
+/// Filters out the lines that begin with `start` from bytes that may be split anywhere.
 #[derive(Debug)]
 pub struct PrefixFilter<'a> {
     start: &'a [u8],
@@ -19,12 +19,12 @@ pub struct PrefixFilter<'a> {
 }
 
 impl<'a> PrefixFilter<'a> {
-    /// `start` holds no newline; an empty one leaves nothing out.
+    /// `start` must not contain a newline. An empty one filters nothing.
     pub const fn new(start: &'a [u8]) -> Self {
         Self { start, at: if start.is_empty() { At::Shown } else { At::Start(0) } }
     }
 
-    /// Takes bytes, and gives those that are to be shown.
+    /// Takes bytes, and passes those of other lines to `show`.
     pub fn feed(&mut self, bytes: &[u8], mut show: impl FnMut(&[u8])) {
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
             let mut rest = line;

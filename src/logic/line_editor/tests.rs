@@ -1,4 +1,4 @@
-//! What a person types, and what becomes of it.
+//! Typed bytes and the resulting lines.
 
 use super::*;
 use proptest::prelude::*;
@@ -18,7 +18,7 @@ fn lines(bytes: &[u8]) -> Vec<std::string::String> {
 }
 
 #[test]
-fn line_is_edited_where_the_cursor_is() {
+fn line_is_edited_at_the_cursor() {
     assert_eq!(lines(b"stats\x1b[Du\x1b[C\x7fs\r"), ["status"]);
     assert_eq!(lines(b"lgo\x02\x02\x04\x05g\x1b[D\x1b[D\x1b[D\r"), ["log"]);
     assert_eq!(lines(b"web\x01log \x05!\r"), ["log web!"]);
@@ -37,7 +37,7 @@ fn history_goes_back_and_forth() {
 }
 
 #[test]
-fn ctrl_c_gives_the_line_up_and_ctrl_d_ends_an_empty_one() {
+fn ctrl_c_discards_line_and_ctrl_d_ends_on_empty_line() {
     let mut editor = Editor::new("> ");
     for byte in b"half a li" {
         editor.type_byte(*byte);
@@ -48,7 +48,7 @@ fn ctrl_c_gives_the_line_up_and_ctrl_d_ends_an_empty_one() {
 }
 
 #[test]
-fn cursor_is_drawn_in_its_place() {
+fn cursor_is_drawn_at_its_position() {
     assert_eq!(format!("{}", typed(b"status\x1b[D\x1b[D").0), "\r\x1b[K> status\x1b[2D");
 }
 
@@ -73,7 +73,7 @@ fn line_wider_than_the_terminal_is_drawn_around_the_cursor() {
 }
 
 #[test]
-fn key_in_a_long_line_costs_one_row_at_most() {
+fn key_in_a_long_line_redraws_at_most_one_row() {
     for columns in [0, 1, 20, 80, 200] {
         let (mut editor, _) = typed(&[b'x'; 900]);
         editor.set_columns(columns);
@@ -81,7 +81,7 @@ fn key_in_a_long_line_costs_one_row_at_most() {
         let keys = [&b"\x01"[..], &b"y\x1b[C\x04\x08".repeat(200), b"\x05", &b"\x1b[D\x7fz".repeat(200)].concat();
         for key in keys {
             editor.type_byte(key);
-            // A row, and two sequences.
+            // A row, and two escape sequences.
             let bytes = format!("{editor}").len();
             assert!(bytes <= row + 16, "{bytes} bytes for {columns} columns");
         }
@@ -89,13 +89,13 @@ fn key_in_a_long_line_costs_one_row_at_most() {
 }
 
 #[test]
-fn line_that_is_too_long_is_refused_and_not_cut() {
+fn too_long_line_is_refused_not_cut() {
     let mut editor = Editor::new("> ");
     for byte in [b'x'; LINE_BYTES + 1] {
         editor.type_byte(byte);
     }
     assert_eq!(editor.type_byte(b'\r'), Typed::TooLong);
-    // Not even when it was shortened behind the gap, and the next line is fine.
+    // It stays refused after it was shortened; the next line is accepted.
     let long = [&[b'x'; LINE_BYTES + 9][..], b"\x7f\x7f\r", b"ok\r"].concat();
     assert_eq!(lines(&long), ["ok"]);
     assert_eq!(lines(&[&[b'x'; LINE_BYTES + 9][..], b"\x15ok\r"].concat()), ["ok"]);
@@ -103,7 +103,7 @@ fn line_that_is_too_long_is_refused_and_not_cut() {
 }
 
 #[test]
-fn character_at_the_end_is_all_that_is_shown_of_it() {
+fn character_at_the_end_is_printed_without_redraw() {
     let mut editor = Editor::new("> ");
     assert!((0..900).all(|_| editor.type_byte(b'x') == Typed::Added('x')));
     editor.type_byte(2);
@@ -136,14 +136,14 @@ fn quotes_are_those_of_a_shell() {
 
 proptest! {
     #[test]
-    fn any_bytes_leave_a_line_that_can_be_drawn(bytes in prop::collection::vec(any::<u8>(), 0..1_200)) {
+    fn any_bytes_leave_a_drawable_line(bytes in prop::collection::vec(any::<u8>(), 0..1_200)) {
         let (editor, _) = typed(&bytes);
         prop_assert!(editor.line.is_char_boundary(editor.cursor));
         prop_assert!(!editor.line.contains(char::is_control));
     }
 
     #[test]
-    fn cursor_is_always_inside_of_what_is_drawn(
+    fn cursor_is_always_inside_the_drawn_window(
         text in "[a-zäöü€]{0,200}", left in 0..210_usize, columns in 0..90_u16
     ) {
         let (mut editor, _) = typed(text.as_bytes());
@@ -162,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_typed_plainly_is_the_line(text in "[a-z0-9 äöü€]{0,60}") {
+    fn plain_typing_results_in_the_same_line(text in "[a-z0-9 äöü€]{0,60}") {
         prop_assert_eq!(lines(format!("{text}\r").as_bytes()), [text]);
     }
 }

@@ -1,18 +1,19 @@
-//! The part of a line that fits the terminal.
+//! The visible part of a line.
 
 use super::Editor;
 use core::fmt;
 
-/// Columns that are left for the line on a terminal that is very narrow.
+/// Minimum columns for the line on a very narrow terminal.
 const LEAST: usize = 8;
 
 impl fmt::Display for Editor {
-    /// The line as it is drawn over what the terminal's last line shows, with the cursor in its place.
+    /// Redraws the line over the terminal's last row, and places the cursor.
     ///
-    /// Of a line that is wider than the terminal this is a window around the cursor, with `<` and `>` where it is cut: a key
-    /// costs no more than one row, however long the line is. A character counts as one column.
+    /// If the line is wider than the terminal, only a window around the cursor is drawn, with `<` and `>` where it is
+    /// cut. A key therefore costs at most one row of output, however long the line is. Each character counts as one
+    /// column.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The last column stays free: behind it a terminal begins another row.
+        // The last column stays free, because a terminal would wrap after it.
         let room = self.columns.saturating_sub(self.prompt.chars().count() + 1).max(LEAST);
         let (length, cursor) = (self.line.chars().count(), self.line[..self.cursor].chars().count());
         let start = start(length, cursor, room);
@@ -33,8 +34,8 @@ impl fmt::Display for Editor {
     }
 }
 
-/// Returns the first character of a line of `length` that is shown in `room` columns. It moves by half a window, and the cursor never
-/// stands on a mark.
+/// Returns the index of the first visible character, if `length` characters are shown in `room` columns. It moves by
+/// half a window, and the cursor is never on a `<` or `>` mark.
 fn start(length: usize, cursor: usize, room: usize) -> usize {
     let half = (room - 1) / 2;
     if length <= room || cursor < room - 1 { 0 } else { (cursor / half - 1) * half }

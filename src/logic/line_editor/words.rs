@@ -1,14 +1,14 @@
-//! The words of a typed line.
+//! Splits a typed line into words.
 
 use super::LINE_BYTES;
 use heapless::{String, Vec};
 
-/// Words of a typed line, quoted as in sh(1) but without any expansion: blanks separate words, `'...'` takes everything
-/// as it is, `"..."` everything but `\"` and `\\`, and outside of quotes `\` takes the next character as it is. The words
-/// lie in `room`.
+/// Splits a typed line into words, quoted as in sh(1) but without expansion. Blanks separate words. `'...'` is literal;
+/// in `"..."` only `\"` and `\\` are special; outside of quotes `\` makes the next character literal. The words are
+/// stored in `room`.
 ///
 /// # Errors
-/// A quote is not closed, or the words are too many.
+/// A quote is not closed, or there are too many words.
 pub fn words<'a, const N: usize>(
     line: &str,
     room: &'a mut String<LINE_BYTES>,
@@ -17,7 +17,7 @@ pub fn words<'a, const N: usize>(
     let mut ends = Vec::<usize, N>::new();
     let (mut rest, mut is_inside) = (line.chars(), false);
     room.clear();
-    // Quotes only take characters away, so a line always fits.
+    // Removing quotes only shortens a line, so it always fits.
     while let Some(character) = rest.next() {
         let is_blank = matches!(character, ' ' | '\t');
         if is_blank && is_inside {
@@ -42,7 +42,7 @@ pub fn words<'a, const N: usize>(
     Ok(ends.iter().map(|end| &room[core::mem::replace(&mut start, *end)..*end]).collect())
 }
 
-/// Takes what is left of a quoted part, with the quote that ends it.
+/// Reads the rest of a quoted part, including the closing quote.
 fn quoted(quote: char, rest: &mut core::str::Chars<'_>, room: &mut String<LINE_BYTES>) -> Result<(), &'static str> {
     loop {
         let character = match rest.next() {

@@ -1,30 +1,30 @@
-//! A workload's output, cut into lines and made safe to show.
+//! Splits a workload's output into lines that are safe to print.
 //!
-//! A workload may write anything; the console is a person's terminal. So control characters, escape sequences, characters
-//! that reorder or hide others, and bytes that are not UTF-8 are shown as `?`.
+//! A workload may write anything, and the console is a person's terminal. Control characters, escape sequences,
+//! characters that reorder or hide text, and bytes that are not UTF-8 are therefore replaced by `?`.
 
 use core::fmt;
 
-/// Bytes of a line that are kept together; a longer one is shown in pieces.
+/// Maximum bytes of a line; a longer one is printed in parts.
 pub const LINE_BYTES: usize = 4096;
-/// What a piece ends with that is not the end of its line, and the next piece begins with.
+/// Marks the end of a part whose line continues, and the start of the next part.
 pub const MARK: &[u8; 3] = b"...";
 
-/// The unfinished last line of one workload. A line that comes whole never touches its bytes, which are last.
+/// The unfinished last line of a workload. A line that arrives whole never touches `bytes`, which is the last field.
 #[derive(Debug)]
 #[repr(C)]
 pub struct LineBuffer {
     length: usize,
-    /// Whether the beginning of the line was shown, and [`MARK`] stands for it.
+    /// Whether the start of the line was already printed; the rest begins with [`MARK`].
     is_continued: bool,
     bytes: [u8; LINE_BYTES + MARK.len()],
 }
 
 impl LineBuffer {
-    /// A buffer without a line.
+    /// An empty buffer.
     pub const EMPTY: Self = Self { length: 0, is_continued: false, bytes: [0; LINE_BYTES + MARK.len()] };
 
-    /// Takes `input` and gives each line that is complete, without its newline, to `show`.
+    /// Takes `input`, and passes each complete line without its newline to `show`.
     pub fn feed(&mut self, mut input: &[u8], mut show: impl FnMut(&[u8])) {
         while let Some(end) = input.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = (&input[..end], &input[end + 1..]);
@@ -39,19 +39,19 @@ impl LineBuffer {
         self.add(input, &mut show);
     }
 
-    /// Whether a line has begun of which something was not shown.
+    /// Returns whether a line has begun that is not fully printed.
     pub fn is_waiting(&self) -> bool {
         self.length > if self.is_continued { MARK.len() } else { 0 }
     }
 
-    /// Gives what there is of a line whose end keeps waiting; what comes later continues it.
+    /// Passes an unfinished line that has waited too long to `show`. Later input continues it.
     pub fn show_unfinished(&mut self, mut show: impl FnMut(&[u8])) {
         if self.is_waiting() {
             self.cut(self.length, &mut show);
         }
     }
 
-    /// Gives what is left of a line that never got its newline.
+    /// Passes the rest of a line that never got a newline to `show`.
     pub fn finish(&mut self, mut show: impl FnMut(&[u8])) {
         self.flush_waiting(&mut show);
     }
@@ -61,7 +61,7 @@ impl LineBuffer {
             if self.length == LINE_BYTES {
                 self.split(show);
             }
-            // A bare return at the start of a line moves a cursor that the console does not share.
+            // A carriage return at the start of a line would move a cursor that lines of several workloads share.
             if byte != b'\r' || self.length > 0 {
                 self.bytes[self.length] = byte;
                 self.length += 1;
@@ -85,14 +85,14 @@ impl LineBuffer {
         (self.length, self.is_continued) = (0, false);
     }
 
-    /// Shows a full buffer up to the last character that is whole, and keeps the bytes of the broken one.
+    /// Passes the full buffer up to the last complete character to `show`, and keeps the bytes of an incomplete one.
     fn split(&mut self, show: &mut impl FnMut(&[u8])) {
         let started = |at: &usize| self.bytes[*at] & 0xc0 == 0xc0;
         let cut = (LINE_BYTES - 3..LINE_BYTES).rev().find(started).unwrap_or(LINE_BYTES);
         self.cut(cut, show);
     }
 
-    /// Shows the first `cut` bytes as a piece, and goes on with the others.
+    /// Passes the first `cut` bytes as a part, and continues with the rest.
     fn cut(&mut self, cut: usize, show: &mut impl FnMut(&[u8])) {
         let mut kept = [0; 4];
         let count = (self.length - cut).min(kept.len());
@@ -105,7 +105,7 @@ impl LineBuffer {
     }
 }
 
-/// Returns a line without the returns around it.
+/// Returns a line without carriage returns at either end.
 fn without_returns(mut line: &[u8]) -> &[u8] {
     line = line.strip_suffix(b"\r").unwrap_or(line);
     while let Some(rest) = line.strip_prefix(b"\r") {
@@ -114,7 +114,7 @@ fn without_returns(mut line: &[u8]) -> &[u8] {
     line
 }
 
-/// Bytes as text that cannot move a cursor, change a colour or answer for a terminal.
+/// Text that cannot move a cursor, change a colour, or make a terminal answer.
 pub struct Printable<'a>(pub &'a [u8]);
 
 impl fmt::Display for Printable<'_> {

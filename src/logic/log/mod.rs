@@ -1,5 +1,5 @@
-//! Text on its way to the console and to whoever asks for it: lines cut from a byte stream, a queue and rings of fixed
-//! size that keep the tail, a limit for floods.
+//! Text for the console and for readers of logs: splits a byte stream into lines, keeps the latest ones in queues and
+//! rings of fixed size, and limits the rate.
 
 mod line_buffer;
 mod queue;

@@ -1,4 +1,4 @@
-//! How many lines of a workload are kept in a time: what is above it is counted and told.
+//! Limits the rate of a workload's lines; those above it are counted and reported.
 
 /// The count of one workload.
 #[derive(Debug, Clone, Copy)]
@@ -9,14 +9,14 @@ pub struct Rate {
     lost: u32,
 }
 
-/// What becomes of a line.
+/// What happens to a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passes {
     /// It is kept.
     Yes,
-    /// It is kept, and so many before it were not.
+    /// It is kept; this many lines before it were suppressed.
     After(u32),
-    /// It is not kept.
+    /// It is suppressed.
     No,
 }
 
@@ -24,7 +24,7 @@ impl Rate {
     /// No line yet.
     pub const NEW: Self = Self { began: 0, count: 0, suppressed: 0, lost: 0 };
 
-    /// Counts a line that comes at `now` milliseconds; `limit` is so many lines in so many milliseconds.
+    /// Counts a line at `now` milliseconds. `limit` is the number of lines, and the period in milliseconds.
     pub fn pass(&mut self, limit: Option<(u32, u32)>, now: u64) -> Passes {
         let Some((most, period_ms)) = limit else { return Passes::Yes };
         let mut before = 0;
@@ -43,23 +43,23 @@ impl Rate {
         }
     }
 
-    /// Lines that were not kept and not reported yet.
+    /// Returns the number of suppressed lines that are not reported yet.
     pub fn take_suppressed(&mut self) -> u32 {
         self.lost = self.lost.saturating_add(self.suppressed);
         core::mem::take(&mut self.suppressed)
     }
 
-    /// So many of the lines that [`Self::take_suppressed`] gave were kept after all.
+    /// Corrects the count: this many lines of [`Self::take_suppressed`] were kept after all.
     pub fn keep(&mut self, lines: u32) {
         self.lost = self.lost.saturating_sub(lines);
     }
 
-    /// Lines that were not kept, of all that ever came.
+    /// Returns the total number of suppressed lines.
     pub fn lost(&self) -> u32 {
         self.lost.saturating_add(self.suppressed)
     }
 
-    /// When the lines that were not kept have to be reported, if no other line comes before.
+    /// Returns when suppressed lines must be reported, if no other line comes before.
     pub fn due(&self, limit: Option<(u32, u32)>) -> Option<u64> {
         let (_, period_ms) = limit.filter(|_| self.suppressed > 0)?;
         Some(self.began + u64::from(period_ms))

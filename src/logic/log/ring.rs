@@ -1,23 +1,23 @@
-//! The last lines of one workload, in memory of fixed size, each with its time and number.
+//! The last lines of a workload, in a buffer of fixed size, each with its time and number.
 //!
-//! A reader keeps a [`Cursor`] and is never waited for: a line that it has not read when the room is needed is gone, and
-//! the numbers of the lines that it does read tell how many went.
+//! A reader keeps a [`Cursor`]. A slow reader does not block the writer: lines may be overwritten before they are read,
+//! and the gap in the numbers shows how many.
 
 /// Bytes before each line: its number, its time, its length.
 const HEAD: usize = 14;
 
-/// Where a reader is: a count of bytes since the first line.
+/// The position of a reader, in bytes since the first line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor(u64);
 
-/// A line as it is read.
+/// A line that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Entry {
-    /// Its number: 0 for the first line of all, and one more for each further one.
+    /// Its number, from 0.
     pub number: u32,
     /// Milliseconds of the monotonic clock when it was written.
     pub ms: u64,
-    /// Bytes of it that were copied.
+    /// The number of bytes that were copied.
     pub length: usize,
 }
 
@@ -25,23 +25,23 @@ pub struct Entry {
 #[derive(Debug)]
 #[repr(C)]
 pub struct Ring<const N: usize> {
-    /// The oldest line that is kept.
+    /// The position of the oldest line.
     head: u64,
-    /// Where the next line goes.
+    /// The position of the next line.
     tail: u64,
     /// The number of the next line.
     next: u32,
-    /// The number of the oldest line that is kept.
+    /// The number of the oldest line.
     oldest: u32,
-    /// Last: pages of it that were never written cost nothing.
+    /// The last field: pages that were never written cost no memory.
     bytes: [u8; N],
 }
 
 impl<const N: usize> Ring<N> {
-    /// A ring without a line.
+    /// An empty ring.
     pub const EMPTY: Self = Self { bytes: [0; N], head: 0, tail: 0, next: 0, oldest: 0 };
 
-    /// Keeps a line, and forgets the oldest ones where there is no room for it. What is longer than the ring is cut.
+    /// Adds a line, and drops the oldest ones if there is no room. A line that is longer than the ring is cut.
     pub fn push(&mut self, ms: u64, line: &[u8]) {
         let line = &line[..line.len().min(N - HEAD).min(usize::from(u16::MAX))];
         let needed = (HEAD + line.len()) as u64;
@@ -61,17 +61,17 @@ impl<const N: usize> Ring<N> {
         self.next = self.next.wrapping_add(1);
     }
 
-    /// Forgets every line, without touching their bytes.
+    /// Drops all lines without touching their bytes.
     pub fn clear(&mut self) {
         (self.head, self.tail, self.next, self.oldest) = (0, 0, 0, 0);
     }
 
-    /// Lines that are kept.
+    /// Returns the number of lines.
     pub fn count(&self) -> u32 {
         self.next.wrapping_sub(self.oldest)
     }
 
-    /// Where the last `lines` lines begin.
+    /// Returns the position of the last `lines` lines.
     pub fn last(&self, lines: u32) -> Cursor {
         let mut at = self.head;
         for _ in 0..self.count().saturating_sub(lines) {
@@ -80,7 +80,7 @@ impl<const N: usize> Ring<N> {
         Cursor(at)
     }
 
-    /// Copies the line at `cursor`, as much as fits, and moves on to the next one; none behind the last one.
+    /// Copies the line at `cursor`, as much as fits, and moves on to the next one. Returns `None` after the last line.
     pub fn read(&self, cursor: &mut Cursor, buffer: &mut [u8]) -> Option<Entry> {
         cursor.0 = cursor.0.max(self.head);
         if cursor.0 >= self.tail {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 const METER: &str = "usb:v0403p6001d0600dc00dsc00dp00icFFiscFFipFFin00";
 
 #[test]
-fn patterns_of_depmod_fit_what_the_kernel_says() {
+fn depmod_patterns_match_kernel_modaliases() {
     for (pattern, fitting) in [
         ("usb:v0403p6001d*dc*dsc*dp*ic*isc*ip*in*", true),
         ("usb:v0403p6001d*", true),
@@ -31,13 +31,13 @@ fn patterns_of_depmod_fit_what_the_kernel_says() {
 
 /// A naive matcher takes 2^n steps for such a pattern; kmod uses the C library's.
 #[test]
-fn pattern_of_many_stars_does_not_take_for_ever() {
+fn pattern_with_many_stars_is_fast() {
     let (pattern, text) = ("*a".repeat(400) + "b", "a".repeat(1_000));
     assert!(!fits(&pattern, &text));
     assert!(fits(&"*a".repeat(400), &text));
 }
 
-/// What fnmatch(3) says by its definition.
+/// Returns the result by the definition of fnmatch(3).
 fn by_definition(pattern: &[u8], text: &[u8]) -> bool {
     match (pattern, text) {
         ([], _) => text.is_empty(),
@@ -50,12 +50,12 @@ fn by_definition(pattern: &[u8], text: &[u8]) -> bool {
 
 proptest! {
     #[test]
-    fn every_pattern_fits_what_its_definition_says(pattern in "[ab*?]{0,8}", text in "[ab]{0,8}") {
+    fn every_pattern_matches_by_its_definition(pattern in "[ab*?]{0,8}", text in "[ab]{0,8}") {
         prop_assert_eq!(fits(&pattern, &text), by_definition(pattern.as_bytes(), text.as_bytes()));
     }
 
     #[test]
-    fn no_pattern_makes_it_panic(pattern in "\\PC{0,30}|[\\[\\]*?a-]{0,12}", text in "\\PC{0,30}") {
+    fn no_pattern_panics(pattern in "\\PC{0,30}|[\\[\\]*?a-]{0,12}", text in "\\PC{0,30}") {
         let _ = fits(&pattern, &text);
     }
 }

@@ -3,7 +3,7 @@ use super::*;
 const NEEDS: &str = "ext4: crc16 mbcache jbd2\nloop: (built in)\next: other\nveth:\n";
 
 #[test]
-fn needs_are_those_of_the_very_module() {
+fn needs_are_found_by_exact_module_name() {
     let needs = |name| needs_of(NEEDS, name).map(|others| others.collect::<Vec<_>>());
     assert_eq!(needs("ext4"), Some(vec!["crc16", "mbcache", "jbd2"]));
     assert_eq!(needs("ext"), Some(vec!["other"]));

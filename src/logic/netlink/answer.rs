@@ -1,36 +1,36 @@
-//! What the kernel answers: acknowledgements, and the entries of a dump. An answer that is shorter than it says is an
-//! error, never a read past its end.
+//! Parses replies of the kernel: acknowledgements, and the entries of a dump. A truncated reply is an error; nothing is
+//! read past the end.
 
 use super::kernel::*;
 use super::writer::HEADER;
 use crate::errno::Errno;
 
-/// Why an answer is not an acknowledgement.
+/// Why a reply is not an acknowledgement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The kernel said no.
+    /// The kernel refused the request.
     Kernel(Errno),
-    /// The bytes are no answer to these requests.
+    /// The bytes are not a reply to these requests.
     Malformed,
 }
 
-/// One message that came in.
+/// A received message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// An answer to the request with this number: done, or why not.
+    /// The result of the request with this number.
     Answer(u32, Result<(), Errno>),
     /// The end of a dump.
     Done,
-    /// Something of this kind, and what it says.
+    /// An entry of this message type, with its contents.
     Entry(u16, &'a [u8]),
 }
 
-/// The messages of one datagram.
+/// Iterates over the messages of a datagram.
 #[derive(Debug, Clone)]
 pub struct Messages<'a>(&'a [u8]);
 
 impl<'a> Messages<'a> {
-    /// Those of `bytes`.
+    /// Creates an iterator over the messages in `bytes`.
     pub const fn of(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
@@ -48,7 +48,7 @@ impl<'a> Iterator for Messages<'a> {
         let (Some(kind), Some(number), true) = (half(bytes, 4), word(bytes, 8), length >= HEADER) else {
             return Some(Err(Refusal::Malformed));
         };
-        // A refusal repeats the whole request, which nobody needs to have room for.
+        // A refusal contains a copy of the request, which may be truncated without harm.
         let length = if kind == NLMSG_ERROR { length.min(bytes.len()) } else { length };
         let Some(body) = bytes.get(HEADER..length) else { return Some(Err(Refusal::Malformed)) };
         self.0 = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
@@ -65,11 +65,11 @@ impl<'a> Iterator for Messages<'a> {
     }
 }
 
-/// Reads the kernel's answers to requests 1 to `requests`, all of them in `bytes` or in datagrams before it: counts
-/// those that were done into `done`.
+/// Reads acknowledgements of the requests 1 to `requests`, which may be spread over several datagrams, and counts them
+/// in `done`.
 ///
 /// # Errors
-/// The first refusal, with the number of its request; [`Refusal::Malformed`] where the bytes are something else.
+/// The first refusal, with the number of its request; [`Refusal::Malformed`] if the bytes are something else.
 pub fn acknowledge(bytes: &[u8], requests: u32, done: &mut u32) -> Result<(), (u32, Refusal)> {
     for message in Messages::of(bytes) {
         match message {
@@ -81,7 +81,7 @@ pub fn acknowledge(bytes: &[u8], requests: u32, done: &mut u32) -> Result<(), (u
     Ok(())
 }
 
-/// The attributes behind the fixed part of a message, type and value. It ends at the first that does not fit.
+/// Iterates over the attributes after the fixed part of a message: type and value. Ends at the first malformed one.
 pub(super) fn attributes(bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     let mut rest = bytes;
     core::iter::from_fn(move || {
@@ -98,12 +98,12 @@ pub(super) fn attribute(bytes: &[u8], kind: u16) -> Option<&[u8]> {
     attributes(bytes).find(|(found, _)| *found == kind).map(|(_, value)| value)
 }
 
-/// Returns a number of 16 bits at this place.
+/// Reads a 16-bit number at an offset.
 pub(super) fn half(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|bytes| u16::from_ne_bytes(*bytes))
 }
 
-/// Returns a number of 32 bits at this place.
+/// Reads a 32-bit number at an offset.
 pub(super) fn word(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))
 }

@@ -1,11 +1,11 @@
-//! The kernel's table of connections, by ctnetlink (include/uapi/linux/netfilter/nfnetlink_conntrack.h): which of them are
-//! forgotten when a workload comes or goes.
+//! The kernel's connection table, by ctnetlink (include/uapi/linux/netfilter/nfnetlink_conntrack.h): selects the
+//! entries to delete when a workload starts or exits.
 //!
-//! The kernel looks at rules that change addresses for a connection's first packet alone, and remembers what they said for
-//! every further one (net/netfilter/nf_nat_core.c). Each datagram renews that memory, so a sender that goes
-//! on would never meet a rule that is newer than its first datagram, and would follow one that is gone.
-//! Which filters a kernel takes for deleting differs (CTA_FILTER, ctnetlink_flush_conntrack in
-//! net/netfilter/nf_conntrack_netlink.c): all are listed, and each one is deleted by what the kernel calls it.
+//! The kernel applies NAT rules only to the first packet of a connection, and remembers the result
+//! (net/netfilter/nf_nat_core.c). Each datagram renews the entry. A sender that does not pause would therefore never
+//! see a new rule, and keep using a removed one.
+//! Kernels differ in the filters that they support for deletion (CTA_FILTER, ctnetlink_flush_conntrack in
+//! net/netfilter/nf_conntrack_netlink.c). Therefore all entries are listed, and each is deleted by its tuple.
 
 use super::answer::attribute;
 use super::filter::header;
@@ -20,32 +20,32 @@ const UDP: u8 = 17;
 const FROM: u16 = 1;
 const TO: u16 = 2;
 
-/// Asks for every connection; they come as [`Connection`].
+/// Requests a list of all connections; they are returned as [`Connection`].
 pub fn list_connections(writer: &mut Writer<'_>) {
     writer.silent(CTNETLINK | IPCTNL_MSG_CT_GET, NLM_F_REQUEST | NLM_F_DUMP, |writer| header(writer, 0, 0));
 }
 
-/// A connection, or what the kernel takes for one: packets between two ports.
+/// An entry of the connection table.
 #[derive(Debug, Clone, Copy)]
 pub struct Connection<'a> {
     family: u8,
     id: &'a [u8],
-    /// As the kernel wrote it, to name it again: the packets of who began.
+    /// The tuple of the original direction, as the kernel encoded it.
     forth: &'a [u8],
-    /// The packets that answer.
+    /// The tuple of the reply direction.
     back: &'a [u8],
 }
 
-/// Returns a part of a tuple: CTA_IP_V4_SRC and so on of CTA_TUPLE_IP, or CTA_PROTO_NUM and so on of CTA_TUPLE_PROTO. Empty where there
-/// is none.
+/// Returns a part of a tuple: CTA_IP_V4_SRC and so on of CTA_TUPLE_IP, or CTA_PROTO_NUM and so on of CTA_TUPLE_PROTO.
+/// Empty if it is missing.
 fn part(tuple: &[u8], outer: u16, inner: u16) -> &[u8] {
     attribute(tuple, outer).and_then(|nested| attribute(nested, inner)).unwrap_or_default()
 }
 
-/// Returns the address and the port that a tuple's packets come from (1), or go to (2), as they lie in a packet.
+/// Returns the source (1) or destination (2) address and port of a tuple, in network byte order.
 #[inline(never)]
 fn end(tuple: &[u8], which: u16) -> [&[u8]; 2] {
-    // Those of IPv6 have the next two numbers.
+    // The IPv6 attributes have the next two numbers.
     let address = part(tuple, 1, which);
     [if address.is_empty() { part(tuple, 1, which + 2) } else { address }, part(tuple, 2, which + 1)]
 }
@@ -58,7 +58,7 @@ fn is_same(bytes: &[u8], address: IpAddr) -> bool {
 }
 
 impl<'a> Connection<'a> {
-    /// Reads a message of this kind.
+    /// Parses a message of this type.
     pub fn read(kind: u16, body: &'a [u8]) -> Option<Self> {
         (kind == CTNETLINK | IPCTNL_MSG_CT_NEW).then_some(())?;
         let rest = body.get(4..)?;
@@ -66,16 +66,16 @@ impl<'a> Connection<'a> {
         Some(Self { family: body[0], id: id?, forth: forth?, back: back? })
     }
 
-    /// Whether it began at an address of a workload's links to bridges, or ends at one: what is forgotten when the workload
-    /// has ended.
+    /// Returns whether a link address of the workload on a bridge is an end of the connection. Such entries are deleted
+    /// after the workload exits.
     pub fn is_of<'c>(&self, network: &Network<'c>, pools: &Pools<'c>) -> bool {
-        // Where a published port was asked for, the answers' sender alone is the workload.
+        // For a published port, only the source of the reply direction is the workload's address.
         let ends = [self.forth, self.back].map(|tuple| end(tuple, FROM)[0]);
         network.bridged(pools).any(|(.., own)| ends.iter().any(|bytes| is_same(bytes, own.address)))
     }
 
-    /// Whether its datagrams go to one of these ports of the board and to nobody that a rule has named: what is forgotten
-    /// when the ports begin to lead to a workload. A connection of TCP that is open goes on where it began.
+    /// Returns whether it is a flow of datagrams to one of these ports of the board that was not redirected. Such
+    /// entries are deleted when the port is published. Open TCP connections stay as they are.
     pub fn misses(&self, published: &[Publish]) -> bool {
         let to @ [address, port] = end(self.forth, TO);
         let Some(port) = port.first_chunk().map(|bytes| u16::from_be_bytes(*bytes)) else { return false };
@@ -88,7 +88,7 @@ impl<'a> Connection<'a> {
         is_unchanged && *part(self.forth, 2, 1) == [UDP] && published.iter().any(is_to)
     }
 
-    /// Asks to delete it. The kernel answers ENOENT where it is gone, or another one has its place.
+    /// Requests its deletion. The kernel answers ENOENT if the entry is gone or was replaced.
     pub fn delete(&self, writer: &mut Writer<'_>) {
         writer.message(CTNETLINK | IPCTNL_MSG_CT_DELETE, 0, |writer| {
             header(writer, self.family, 0);

@@ -1,5 +1,5 @@
-//! The entries of a list, read: links, addresses, routes, rules. What an entry does not say is left at its default, and
-//! bytes that are no such entry give none.
+//! Parses the entries of a dump: links, addresses, routes, rules. Missing attributes keep their default; malformed
+//! entries yield `None`.
 
 use super::answer::{attribute, attributes, word};
 use super::kernel::*;
@@ -15,23 +15,23 @@ pub struct LinkEntry<'a> {
     pub name: &'a str,
     /// Whether it is up (IFF_UP).
     pub is_up: bool,
-    /// Whether its wire carries something (IFF_LOWER_UP).
+    /// Whether it has a carrier (IFF_LOWER_UP).
     pub has_carrier: bool,
-    /// Its MAC address, where it has one.
+    /// Its MAC address, if it has one.
     pub mac: Option<Mac>,
-    /// Bytes of its largest packet.
+    /// Its MTU.
     pub mtu: u32,
-    /// The index of the bridge that it is a port of; 0 for none.
+    /// The index of its bridge; 0 for none.
     pub master: u32,
-    /// What it received and sent: packets and bytes.
+    /// Received packets and bytes.
     pub received: (u64, u64),
-    /// The same, sent.
+    /// Sent packets and bytes.
     pub sent: (u64, u64),
-    /// Whether it goes away.
+    /// Whether it was deleted.
     pub is_gone: bool,
 }
 
-/// Text with its closing NUL.
+/// Returns text without its terminating NUL.
 fn text(bytes: &[u8]) -> &str {
     core::str::from_utf8(bytes.split(|byte| *byte == 0).next().unwrap_or_default()).unwrap_or_default()
 }
@@ -48,7 +48,7 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 }
 
 impl<'a> LinkEntry<'a> {
-    /// Reads a message of this kind.
+    /// Parses a message of this type.
     pub fn read(kind: u16, body: &'a [u8]) -> Option<Self> {
         if kind != RTM_NEWLINK && kind != RTM_DELLINK {
             return None;
@@ -82,10 +82,10 @@ pub struct AddressEntry {
 }
 
 impl AddressEntry {
-    /// Reads a message of this kind.
+    /// Parses a message of this type.
     pub fn read(kind: u16, body: &[u8]) -> Option<Self> {
         let (length, rest) = (*body.get(1)?, body.get(8..)?);
-        // IFA_LOCAL, or IFA_ADDRESS where there is no other end.
+        // IFA_LOCAL, or IFA_ADDRESS if there is no peer address.
         let found = attribute(rest, IFA_LOCAL).or_else(|| attribute(rest, IFA_ADDRESS))?;
         (kind == RTM_NEWADDR).then_some(())?;
         Some(Self { index: word(body, 4)?, prefix: Prefix { address: address(found)?, length } })
@@ -95,23 +95,23 @@ impl AddressEntry {
 /// A route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RouteEntry {
-    /// Where to. `None` for everywhere.
+    /// The destination; `None` for a default route.
     pub to: Option<Prefix>,
     /// The gateway.
     pub gateway: Option<IpAddr>,
     /// The index of the link.
     pub index: u32,
-    /// Who made it (RTPROT_KERNEL 2, RTPROT_STATIC 4, RTPROT_RA 9; rtnetlink(7)).
+    /// Its origin (RTPROT_KERNEL 2, RTPROT_STATIC 4, RTPROT_RA 9; rtnetlink(7)).
     pub protocol: u8,
 }
 
 impl RouteEntry {
-    /// Returns whether the kernel made it by itself: for an address, or by a router advertisement.
+    /// Returns whether the kernel created it, for an address or a router advertisement.
     pub const fn is_kernels(&self) -> bool {
         matches!(self.protocol, RTPROT_KERNEL | RTPROT_RA)
     }
 
-    /// Reads a message of this kind, where it is a route of the main table to somewhere else.
+    /// Parses a message of this type, if it is a unicast route of the main table.
     pub fn read(kind: u16, body: &[u8]) -> Option<Self> {
         let [_, length, _, _, table, protocol, _, what, ..] = *body else { return None };
         (kind == RTM_NEWROUTE && table == RT_TABLE_MAIN && what == RTN_UNICAST).then_some(())?;
@@ -132,14 +132,14 @@ pub struct RuleEntry<'a> {
     pub table: &'a str,
     /// Its chain.
     pub chain: &'a str,
-    /// What it says of itself.
+    /// Its comment.
     pub words: &'a str,
-    /// Packets and bytes that it counted. `None` if it does not count.
+    /// Its counters of packets and bytes, if it has any.
     pub counted: Option<(u64, u64)>,
 }
 
 impl<'a> RuleEntry<'a> {
-    /// Reads a message of this kind.
+    /// Parses a message of this type.
     pub fn read(kind: u16, body: &'a [u8]) -> Option<Self> {
         (kind == NFTABLES | NFT_MSG_NEWRULE).then_some(())?;
         let rest = body.get(4..)?;

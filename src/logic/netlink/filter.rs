@@ -1,18 +1,17 @@
-//! nf_tables over netlink (include/uapi/linux/netfilter/nf_tables.h): tables, chains and rules in one batch, which the
-//! kernel takes as a whole or not at all. What a rule looks at and does is in `rule.rs`; which rules there are, in
-//! `wiring.rs`.
+//! nf_tables over netlink (include/uapi/linux/netfilter/nf_tables.h): tables, chains and rules in one atomic batch.
+//! `rule.rs` has the expressions of rules, `wiring.rs` the rules themselves.
 
 use super::kernel::*;
 use super::rule::{Rule, Verdict};
 use super::writer::Writer;
 use heapless::String;
 
-/// Which packets a table sees.
+/// The family of a table: the packets that it sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
     /// IPv4 and IPv6.
     Inet,
-    /// Frames, as a device gets them.
+    /// Frames on a device.
     Netdev,
 }
 
@@ -25,24 +24,24 @@ impl Family {
     }
 }
 
-/// Where a chain hooks in.
+/// The hook of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Hook<'a> {
     /// Packets for the board itself.
     Input,
-    /// Packets that pass through.
+    /// Forwarded packets.
     Forward,
-    /// Destinations, before the way is decided.
+    /// Destination NAT, before routing.
     Destination,
-    /// Destinations of what the board itself sends.
+    /// Destination NAT for packets of the board itself.
     OwnDestination,
-    /// Sources, when the way is decided.
+    /// Source NAT, after routing.
     Source,
     /// Frames that come in over this device.
     Ingress(&'a str),
 }
 
-/// nfgenmsg: family, version, and the subsystem where a batch begins or ends.
+/// nfgenmsg: family, version, and the subsystem at the start and end of a batch.
 pub(super) fn header(writer: &mut Writer<'_>, family: u8, resource: u16) {
     let [high, low] = resource.to_be_bytes();
     writer.put(&[family, 0, high, low]);
@@ -56,12 +55,12 @@ pub(super) fn batch<'b>(writer: &mut Writer<'b>, body: impl FnOnce(&mut Batch<'_
     edge(writer, NFNL_MSG_BATCH_END);
 }
 
-/// Asks for every rule of every table; they come as [`super::RuleEntry`].
+/// Requests a list of all rules of all tables; they are returned as [`super::RuleEntry`].
 pub fn list_rules(writer: &mut Writer<'_>) {
     writer.silent(NFTABLES | NFT_MSG_GETRULE, NLM_F_REQUEST | NLM_F_DUMP, |writer| header(writer, 0, 0));
 }
 
-/// A batch, and the table that the next chains and rules belong to.
+/// A batch, and the table of the following chains and rules.
 #[derive(Debug)]
 pub(super) struct Batch<'w, 'b> {
     writer: &'w mut Writer<'b>,
@@ -70,29 +69,29 @@ pub(super) struct Batch<'w, 'b> {
 }
 
 impl Batch<'_, '_> {
-    /// Removes a table with everything in it, whether it is there or not.
+    /// Removes a table with its contents, if it exists.
     pub(super) fn remove_table(&mut self, family: Family, name: &str) {
         self.family = family;
         self.table.clear();
-        // A workload's name has at most 32 bytes, and what stands before it 6.
+        // A workload's name has at most 32 bytes, and the prefix 6.
         let _ = self.table.push_str(name);
         self.remove();
     }
 
-    /// Makes an empty table, whatever there was under its name.
+    /// Creates an empty table, and replaces one of the same name.
     pub(super) fn table(&mut self, family: Family, name: &str) {
         self.remove_table(family, name);
         self.whole(NFTABLES | NFT_MSG_NEWTABLE, NLM_F_CREATE);
     }
 
-    /// Makes a chain that hooks in, and what happens at its end.
+    /// Creates a chain with a hook and a policy.
     #[inline(never)]
     pub(super) fn chain(&mut self, name: &str, hook: Hook<'_>, policy: Verdict) {
         const NAME: u16 = 3;
         const HOOK: u16 = 4;
         const POLICY: u16 = 5;
         const TYPE: u16 = 7;
-        // The hook's number, and the priority that nft(8) gives such chains.
+        // The hook's number, and the priority that nft(8) uses for it.
         let (number, priority, kind) = match hook {
             Hook::Ingress(_) => (NF_NETDEV_INGRESS, 0, "filter"),
             Hook::Input => (NF_INET_LOCAL_IN, 0, "filter"),
@@ -116,7 +115,7 @@ impl Batch<'_, '_> {
         writer.end();
     }
 
-    /// Adds a rule at a chain's end. `words` say what it is, for whoever lists it.
+    /// Appends a rule to a chain. `words` is its comment in listings.
     pub(super) fn rule(&mut self, chain: &str, words: &str, body: impl FnOnce(&mut Rule<'_, '_>)) {
         let at = self.begin_rule(chain);
         body(&mut Rule { writer: self.writer });
@@ -136,7 +135,7 @@ impl Batch<'_, '_> {
         const EXPRESSIONS: u16 = 4;
         const USERDATA: u16 = 7;
         self.writer.close(at, EXPRESSIONS);
-        // As nft(8) keeps comments: their type (0) and length, and the text with its NUL.
+        // Comments as nft(8) stores them: type (0), length, and text with NUL.
         let mut comment = [0; 64];
         let length = words.len().min(comment.len() - 3);
         comment[1] = length as u8 + 1;
@@ -147,7 +146,7 @@ impl Batch<'_, '_> {
 
     #[inline(never)]
     fn remove(&mut self) {
-        // It is made where it is not there: what is not there cannot be deleted, and would fail the whole batch.
+        // Create it first, because deleting a table that does not exist fails the whole batch.
         self.whole(NFTABLES | NFT_MSG_NEWTABLE, NLM_F_CREATE);
         self.whole(NFTABLES | NFT_MSG_DELTABLE, 0);
     }

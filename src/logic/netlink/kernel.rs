@@ -1,7 +1,7 @@
-//! Numbers of the kernel's interfaces, under its own names. Where a crate has them, made from the
-//! kernel's headers, a test compares them with it.
+//! Constants of the kernel's interfaces, under the kernel's names. Tests compare them with a crate that is generated
+//! from the kernel's headers, as far as it has them.
 
-/// Defines constants, and a test that compares each with the one of the same name in another crate.
+/// Defines constants, and a test that compares each with the constant of the same name in another crate.
 macro_rules! constants {
     ($test:ident, $($part:ident)::+: $($name:ident: $kind:ty = $value:expr,)*) => {
         $(pub(super) const $name: $kind = $value;)*
@@ -14,9 +14,9 @@ macro_rules! constants {
     };
 }
 
-/// The subsystem of nf_tables, in the upper byte of a message's kind (include/uapi/linux/netfilter/nfnetlink.h).
+/// The subsystem of nf_tables, in the upper byte of a message type (include/uapi/linux/netfilter/nfnetlink.h).
 pub(super) const NFTABLES: u16 = 10 << 8;
-/// The subsystem of connections, the same way.
+/// The subsystem of connection tracking, in the same byte.
 pub(super) const CTNETLINK: u16 = 1 << 8;
 
 // Connections (include/uapi/linux/netfilter/nfnetlink_conntrack.h).
@@ -78,7 +78,7 @@ constants! { links_as_in_the_headers, linux_raw_sys::netlink:
     IFLA_BRPORT_MCAST_FLOOD: u16 = 27,
     IFLA_BRPORT_BCAST_FLOOD: u16 = 30,
     IFLA_BRPORT_ISOLATED: u16 = 33,
-    // The link makes no link-local address.
+    // The link does not create a link-local address.
     IFLA_INET6_ADDR_GEN_MODE: u16 = 8,
 }
 

@@ -1,6 +1,6 @@
-//! Netlink messages as bytes: route netlink, nf_tables and ctnetlink.
+//! Netlink messages: rtnetlink, nf_tables and ctnetlink.
 //!
-//! Requests are built and answers are read here; the sockets belong to the running half.
+//! This module encodes requests and parses replies; src/runtime has the sockets.
 
 mod answer;
 mod connection;

@@ -1,26 +1,26 @@
-//! Requests of route netlink: links, addresses, routes, neighbours (rtnetlink(7), include/uapi/linux/if_link.h).
+//! Requests of rtnetlink: links, addresses, routes, neighbours (rtnetlink(7), include/uapi/linux/if_link.h).
 
 use super::kernel::*;
 use super::writer::Writer;
 use crate::config::{Mac, Prefix};
 use core::net::IpAddr;
 
-/// What kinds of links are made.
+/// The kind of a new link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Make<'a> {
-    /// A pair: this end stays and becomes a port of the bridge with this index; the other one goes into the namespace.
+    /// A veth pair: one end stays as a port of this bridge, the other one moves into the namespace.
     Veth {
         /// The bridge's index.
         bridge: u32,
         /// The name of the end that stays.
         port: &'a str,
     },
-    /// A link of its own with the parent's wire, private: its siblings are not reached.
+    /// A macvlan on the parent in private mode: it cannot reach its siblings.
     Macvlan {
         /// The parent's index.
         parent: u32,
     },
-    /// The same with the parent's MAC address.
+    /// An ipvlan, which has the parent's MAC address.
     Ipvlan {
         /// The parent's index.
         parent: u32,
@@ -32,15 +32,15 @@ pub enum Make<'a> {
 pub struct Inner<'a> {
     /// Its name there.
     pub name: &'a str,
-    /// Its MAC address. `None` for the kernel's choice.
+    /// Its MAC address; `None` for the kernel's choice.
     pub mac: Option<Mac>,
-    /// Bytes of its largest packet; 0 for the kernel's choice.
+    /// Its MTU; 0 for the kernel's default.
     pub mtu: u32,
-    /// The namespace, as a descriptor.
+    /// The descriptor of the namespace.
     pub namespace: u32,
 }
 
-/// ifinfomsg: family, index, flags and those to change.
+/// ifinfomsg: family, index, flags, and the mask of flags to change.
 fn link_header(writer: &mut Writer<'_>, family: u8, index: u32, flags: u32) {
     let mut header = [0; 16];
     header[0] = family;
@@ -59,7 +59,7 @@ fn mac_and_mtu(writer: &mut Writer<'_>, mac: Option<Mac>, mtu: u32) {
     }
 }
 
-/// Makes a link in a namespace.
+/// Creates a link in a namespace.
 pub fn make_link(writer: &mut Writer<'_>, make: Make<'_>, inner: &Inner<'_>) {
     writer.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, |writer| {
         link_header(writer, 0, 0, 0);
@@ -106,7 +106,7 @@ pub fn make_link(writer: &mut Writer<'_>, make: Make<'_>, inner: &Inner<'_>) {
     });
 }
 
-/// Makes a bridge, down.
+/// Creates a bridge, which is down.
 pub fn make_bridge(writer: &mut Writer<'_>, name: &str, mac: Mac) {
     writer.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, |writer| {
         link_header(writer, 0, 0, 0);
@@ -116,7 +116,7 @@ pub fn make_bridge(writer: &mut Writer<'_>, name: &str, mac: Mac) {
     });
 }
 
-/// Makes a link, down, of what the link with the index `parent` carries with the tag of a VLAN.
+/// Creates a VLAN link on the link with the index `parent`; it is down.
 pub fn make_vlan(writer: &mut Writer<'_>, name: &str, parent: u32, id: u16) {
     writer.message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, |writer| {
         link_header(writer, 0, 0, 0);
@@ -129,8 +129,8 @@ pub fn make_vlan(writer: &mut Writer<'_>, name: &str, parent: u32, id: u16) {
     });
 }
 
-/// Brings a bridge's port up. It reaches the bridge and no other port; nothing is learnt from what it sends, and what
-/// the bridge does not know does not reach it, unless it `may_spoof`.
+/// Brings a bridge port up in isolation: it reaches only the bridge itself. Unless it `may_spoof`, MAC addresses are
+/// not learned from it, and unknown destinations are not flooded to it.
 pub fn isolate_port(writer: &mut Writer<'_>, name: &str, may_spoof: bool) {
     const OFF: [u16; 4] =
         [IFLA_BRPORT_LEARNING, IFLA_BRPORT_UNICAST_FLOOD, IFLA_BRPORT_MCAST_FLOOD, IFLA_BRPORT_BCAST_FLOOD];
@@ -147,7 +147,7 @@ pub fn isolate_port(writer: &mut Writer<'_>, name: &str, may_spoof: bool) {
     });
 }
 
-/// Brings a link up, with these changes.
+/// Brings a link up, and sets its MTU.
 pub fn set_link(writer: &mut Writer<'_>, index: u32, mtu: u32) {
     writer.message(RTM_NEWLINK, 0, |writer| {
         link_header(writer, 0, index, IFF_UP);
@@ -155,9 +155,9 @@ pub fn set_link(writer: &mut Writer<'_>, index: u32, mtu: u32) {
     });
 }
 
-/// Has the link make no link-local IPv6 address for itself. To be said while it is down, to a kernel that has IPv6; where a
-/// link is made the kernel does not take it (EAFNOSUPPORT). It does not stop addresses and routes of router advertisements:
-/// `accept_ra` and `autoconf` of net/ipv6/conf do (addrconf_prefix_rcv in net/ipv6/addrconf.c).
+/// Stops a link from creating a link-local IPv6 address. This must be set while the link is down, on a kernel with
+/// IPv6; the kernel refuses it when a link is created (EAFNOSUPPORT). It does not affect addresses and routes of router
+/// advertisements; `accept_ra` and `autoconf` of net/ipv6/conf do (addrconf_prefix_rcv in net/ipv6/addrconf.c).
 pub fn stop_addresses(writer: &mut Writer<'_>, index: u32) {
     writer.message(RTM_NEWLINK, 0, |writer| {
         link_header(writer, 0, index, 0);
@@ -170,7 +170,7 @@ pub fn stop_addresses(writer: &mut Writer<'_>, index: u32) {
 /// Takes a link down.
 pub fn take_down(writer: &mut Writer<'_>, index: u32) {
     writer.message(RTM_NEWLINK, 0, |writer| {
-        // The flags that it is to have, and which of them change.
+        // The new flags, and the mask of those to change.
         let mut header = [0; 16];
         header[4..8].copy_from_slice(&index.to_ne_bytes());
         header[12..16].copy_from_slice(&IFF_UP.to_ne_bytes());
@@ -178,7 +178,7 @@ pub fn take_down(writer: &mut Writer<'_>, index: u32) {
     });
 }
 
-/// Gives a link another name; it has to be down.
+/// Renames a link, which must be down.
 pub fn rename_link(writer: &mut Writer<'_>, index: u32, name: &str) {
     writer.message(RTM_NEWLINK, 0, |writer| {
         link_header(writer, 0, index, 0);
@@ -186,7 +186,7 @@ pub fn rename_link(writer: &mut Writer<'_>, index: u32, name: &str) {
     });
 }
 
-/// Gives a link away to a namespace.
+/// Moves a link into a namespace.
 pub fn move_link(writer: &mut Writer<'_>, index: u32, inner: &Inner<'_>) {
     writer.message(RTM_NEWLINK, 0, |writer| {
         link_header(writer, 0, index, 0);
@@ -195,7 +195,7 @@ pub fn move_link(writer: &mut Writer<'_>, index: u32, inner: &Inner<'_>) {
     });
 }
 
-/// Removes a link, and the other end of a pair with it.
+/// Deletes a link; for a veth pair both ends.
 pub fn delete_link(writer: &mut Writer<'_>, name: &str) {
     writer.message(RTM_DELLINK, 0, |writer| {
         link_header(writer, 0, 0, 0);
@@ -210,7 +210,7 @@ const fn family(address: IpAddr) -> u8 {
     }
 }
 
-/// What an address in an attribute takes.
+/// Writes an address attribute.
 fn put_address(writer: &mut Writer<'_>, kind: u16, address: IpAddr) {
     match address {
         IpAddr::V4(address) => writer.attribute(kind, &address.octets()),
@@ -218,16 +218,16 @@ fn put_address(writer: &mut Writer<'_>, kind: u16, address: IpAddr) {
     }
 }
 
-/// Whose route to the rest of its network an address brings along.
+/// Whether an address implies a route to its network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Neighbours {
-    /// Everybody of its network is on the link.
+    /// The network is reachable on the link.
     OnLink,
-    /// Nobody is, but who has a route of its own.
+    /// No route is added for the network.
     Nobody,
 }
 
-/// Gives a link an address, for `lifetime_s` seconds where that is not 0.
+/// Adds an address to a link, with a lifetime in seconds unless `lifetime_s` is 0.
 pub fn add_address(writer: &mut Writer<'_>, index: u32, prefix: Prefix, neighbours: Neighbours, lifetime_s: u32) {
     writer.message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, |writer| {
         let mut header = [family(prefix.address), prefix.length, 0, 0, 0, 0, 0, 0];
@@ -240,7 +240,7 @@ pub fn add_address(writer: &mut Writer<'_>, index: u32, prefix: Prefix, neighbou
         }
         writer.number(IFA_FLAGS, IFA_F_NODAD | if neighbours == Neighbours::Nobody { IFA_F_NOPREFIXROUTE } else { 0 });
         if lifetime_s > 0 {
-            // ifa_cacheinfo: preferred, valid, and two times that the kernel fills in.
+            // ifa_cacheinfo: preferred and valid lifetime, and two times that the kernel fills in.
             let mut times = [0; 16];
             times[..4].copy_from_slice(&lifetime_s.to_ne_bytes());
             times[4..8].copy_from_slice(&lifetime_s.to_ne_bytes());
@@ -249,7 +249,7 @@ pub fn add_address(writer: &mut Writer<'_>, index: u32, prefix: Prefix, neighbou
     });
 }
 
-/// Takes an address from a link.
+/// Removes an address from a link.
 pub fn delete_address(writer: &mut Writer<'_>, index: u32, prefix: Prefix) {
     writer.message(RTM_DELADDR, 0, |writer| {
         let mut header = [family(prefix.address), prefix.length, 0, 0, 0, 0, 0, 0];
@@ -259,17 +259,18 @@ pub fn delete_address(writer: &mut Writer<'_>, index: u32, prefix: Prefix) {
     });
 }
 
-/// A route over a link: to this network (to everywhere where it has length 0), by this gateway or directly. Of several to the same network the one with the lowest `metric` is taken.
+/// Adds a route over a link: to a network (all addresses for length 0), by a gateway or directly. Of several routes to
+/// a network the kernel uses the one with the lowest `metric`.
 pub fn add_route(writer: &mut Writer<'_>, index: u32, to: Prefix, gateway: Option<IpAddr>, metric: u32) {
     route(writer, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, index, to, gateway, metric);
 }
 
-/// Takes such a route away.
+/// Removes such a route.
 pub fn delete_route(writer: &mut Writer<'_>, index: u32, to: Prefix, gateway: Option<IpAddr>, metric: u32) {
     route(writer, RTM_DELROUTE, 0, index, to, gateway, metric);
 }
 
-/// Takes a route away that the kernel has made by itself, as `entry` tells.
+/// Removes a route that the kernel created.
 pub fn delete_kernel_route(writer: &mut Writer<'_>, entry: &super::RouteEntry) {
     let Some(to) = entry.to.or_else(|| entry.gateway.map(Prefix::everywhere)) else { return };
     writer.message(RTM_DELROUTE, 0, |writer| {
@@ -314,7 +315,7 @@ fn route(writer: &mut Writer<'_>, kind: u16, flags: u16, index: u32, to: Prefix,
     });
 }
 
-/// Says for good which MAC address somebody on a link has: nobody is asked, and nobody else's answer counts.
+/// Adds a permanent neighbour entry: the kernel does not ask for this MAC address, and ignores replies.
 pub(super) fn add_neighbour(writer: &mut Writer<'_>, index: u32, address: IpAddr, mac: Mac) {
     neighbour(writer, family(address), index, NUD_PERMANENT, 0, |writer| {
         put_address(writer, NDA_DST, address);
@@ -322,7 +323,7 @@ pub(super) fn add_neighbour(writer: &mut Writer<'_>, index: u32, address: IpAddr
     });
 }
 
-/// Says for good behind which of a bridge's ports a MAC address is.
+/// Adds a permanent entry to a bridge's forwarding table: this MAC address is behind this port.
 pub fn add_forwarding(writer: &mut Writer<'_>, port: u32, mac: Mac) {
     neighbour(writer, AF_BRIDGE, port, NUD_NOARP, NTF_MASTER, |writer| writer.attribute(NDA_LLADDR, &mac.0));
 }
@@ -343,7 +344,7 @@ fn neighbour(
     });
 }
 
-/// What can be listed.
+/// The lists that can be requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum List {
     /// Links, as [`super::LinkEntry`].
@@ -354,7 +355,7 @@ pub enum List {
     Routes,
 }
 
-/// Asks for a list; its end is a message of its own.
+/// Requests a list; it ends with a message of its own.
 pub fn list(writer: &mut Writer<'_>, what: List) {
     let kind = match what {
         List::Links => RTM_GETLINK,

@@ -1,18 +1,19 @@
-//! One rule of nf_tables: a row of expressions that work on registers; the first that does not match ends it.
+//! A rule of nf_tables: expressions that work on registers. The first one that does not match ends the rule.
 //!
-//! Numbers are in the network's byte order, but for values that are compared with what the kernel keeps in its own.
+//! Numbers are in network byte order, except those that are compared with values that the kernel keeps in host byte
+//! order.
 
 use super::kernel::*;
 use super::writer::Writer;
 use crate::config::Prefix;
 use core::net::{IpAddr, Ipv6Addr};
 
-/// What happens to a packet that comes to the end of a chain, or of a rule.
+/// The verdict of a rule, or the policy of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is gone.
+    /// Drop the packet.
     Drop,
-    /// It goes on.
+    /// Accept the packet.
     Accept,
 }
 
@@ -25,14 +26,14 @@ impl Verdict {
     }
 }
 
-/// What a rule is put together of. The order is that of the packet's way through it.
+/// Builds a rule. The methods add expressions in the order in which they are evaluated.
 #[derive(Debug)]
 pub(super) struct Rule<'w, 'b> {
     pub(super) writer: &'w mut Writer<'b>,
 }
 
 impl Rule<'_, '_> {
-    /// One expression: its name, and its attributes.
+    /// Adds an expression: its name and attributes.
     fn expression(&mut self, name: &str, body: impl FnOnce(&mut Writer<'_>)) -> &mut Self {
         let outer = self.writer.open();
         self.writer.text(1, name);
@@ -43,12 +44,12 @@ impl Rule<'_, '_> {
         self
     }
 
-    /// Compares the first register with `value`.
+    /// Compares register 1 with `value`.
     fn compare(&mut self, is_equal: bool, value: &[u8]) -> &mut Self {
         self.compare_by(if is_equal { NFT_CMP_EQ } else { NFT_CMP_NEQ }, value)
     }
 
-    /// Compares the first register with `value` by one of the kernel's operators.
+    /// Compares register 1 with `value` by an operator of the kernel.
     #[inline(never)]
     fn compare_by(&mut self, operator: u32, value: &[u8]) -> &mut Self {
         self.expression("cmp", |writer| {
@@ -58,7 +59,7 @@ impl Rule<'_, '_> {
         })
     }
 
-    /// Loads something of the packet's circumstances, by its key.
+    /// Loads metadata of the packet by key.
     #[inline(never)]
     fn load(&mut self, name: &str, destination: u16, key: u16, value: u32) -> &mut Self {
         self.expression(name, |writer| {
@@ -71,7 +72,7 @@ impl Rule<'_, '_> {
         self.load("meta", 1, 2, key)
     }
 
-    /// Loads bytes of the packet: of its link, network or transport header (0, 1, 2).
+    /// Loads bytes of the link, network or transport header (0, 1, 2).
     #[inline(never)]
     fn payload(&mut self, base: u32, offset: u32, length: u32) -> &mut Self {
         self.expression("payload", |writer| {
@@ -81,7 +82,7 @@ impl Rule<'_, '_> {
         })
     }
 
-    /// Keeps the bits of `mask` in the first register.
+    /// Applies `mask` to register 1.
     #[inline(never)]
     fn mask(&mut self, mask: &[u8]) -> &mut Self {
         self.expression("bitwise", |writer| {
@@ -102,17 +103,17 @@ impl Rule<'_, '_> {
         self.meta(key).compare(true, &value)
     }
 
-    /// It came in over this link.
+    /// Matches packets that arrive on this link.
     pub(super) fn incoming(&mut self, link: &str) -> &mut Self {
         self.device(NFT_META_IIFNAME, link)
     }
 
-    /// It goes out over this link.
+    /// Matches packets that leave by this link.
     pub(super) fn outgoing(&mut self, link: &str) -> &mut Self {
         self.device(NFT_META_OIFNAME, link)
     }
 
-    /// It belongs to something that was allowed before.
+    /// Matches packets of connections that were allowed before.
     #[inline(never)]
     pub(super) fn established(&mut self) -> &mut Self {
         /// NF_CT_STATE_BIT of IP_CT_ESTABLISHED and of IP_CT_RELATED
@@ -120,7 +121,7 @@ impl Rule<'_, '_> {
         self.load("ct", 1, 2, NFT_CT_STATE).mask(&STATES.to_ne_bytes()).compare(false, &[0; 4])
     }
 
-    /// Its destination was another one.
+    /// Matches packets whose destination was changed by NAT.
     #[inline(never)]
     pub(super) fn redirected(&mut self) -> &mut Self {
         /// IPS_DST_NAT
@@ -128,13 +129,13 @@ impl Rule<'_, '_> {
         self.load("ct", 1, 2, NFT_CT_STATUS).mask(&DESTINATION.to_ne_bytes()).compare(false, &[0; 4])
     }
 
-    /// Somebody before has put this mark on it.
+    /// Matches packets with this mark.
     #[inline(never)]
     pub(super) fn marked(&mut self, mark: u32) -> &mut Self {
         self.meta(NFT_META_MARK).compare(true, &mark.to_ne_bytes())
     }
 
-    /// It gets this mark.
+    /// Sets the mark.
     #[inline(never)]
     pub(super) fn mark_as(&mut self, mark: u32) -> &mut Self {
         self.immediate(NFT_REG_1, &mark.to_ne_bytes());
@@ -144,40 +145,40 @@ impl Rule<'_, '_> {
         })
     }
 
-    /// It is of this address's family; in a table of frames as in one of packets.
+    /// Matches packets of this address's family, in tables of frames and of packets.
     pub(super) fn family_of(&mut self, address: IpAddr) -> &mut Self {
         self.family(true, address.is_ipv4())
     }
 
-    /// It is of this family, or is not.
+    /// Matches packets of this family, or of the other one.
     #[inline(never)]
     pub(super) fn family(&mut self, is_equal: bool, is_ipv4: bool) -> &mut Self {
         let kind: u16 = if is_ipv4 { 0x0800 } else { 0x86dd };
         self.meta(NFT_META_PROTOCOL).compare(is_equal, &kind.to_be_bytes())
     }
 
-    /// Its frame does not come from this MAC address.
+    /// Matches frames that do not come from this MAC address.
     #[inline(never)]
     pub(super) fn not_sender(&mut self, mac: [u8; 6]) -> &mut Self {
         self.payload(NFT_PAYLOAD_LL_HEADER, 6, 6).compare(false, &mac)
     }
 
-    /// It does not come from this address. Its family was looked at before.
+    /// Matches packets that do not come from this address; the family must be matched before.
     pub(super) fn not_source(&mut self, address: IpAddr) -> &mut Self {
         self.address(Prefix::host(address), 12, 8, false)
     }
 
-    /// It comes from this network. Its family was looked at before.
+    /// Matches packets from this network; the family must be matched before.
     pub(super) fn source(&mut self, network: Prefix) -> &mut Self {
         self.address(network, 12, 8, true)
     }
 
-    /// It goes to this network. Its family was looked at before.
+    /// Matches packets to this network; the family must be matched before.
     pub(super) fn destination(&mut self, network: Prefix) -> &mut Self {
         self.address(network, 16, 24, true)
     }
 
-    /// In the family of `address`, it does not go to ::1.
+    /// If `address` is IPv6, matches packets whose destination is not ::1.
     pub(super) fn not_loopback_6(&mut self, address: IpAddr) -> &mut Self {
         match address {
             IpAddr::V4(_) => self,
@@ -206,7 +207,7 @@ impl Rule<'_, '_> {
         }
     }
 
-    /// It goes to an address of the board itself.
+    /// Matches packets to an address of the board.
     #[inline(never)]
     pub(super) fn at_board(&mut self) -> &mut Self {
         /// NFTA_FIB_F_DADDR, NFT_FIB_RESULT_ADDRTYPE, RTN_LOCAL
@@ -220,13 +221,13 @@ impl Rule<'_, '_> {
         .compare(true, &RTN_LOCAL.to_ne_bytes())
     }
 
-    /// It is of this transport protocol (IPPROTO_TCP, ...).
+    /// Matches packets of this transport protocol (IPPROTO_TCP, ...).
     #[inline(never)]
     pub(super) fn protocol(&mut self, number: u8) -> &mut Self {
         self.meta(NFT_META_L4PROTO).compare(true, &[number])
     }
 
-    /// It goes to one of these ports. Its protocol was looked at before.
+    /// Matches packets to one of these ports; the protocol must be matched before.
     #[inline(never)]
     pub(super) fn ports(&mut self, first: u16, last: u16) -> &mut Self {
         self.payload(NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2);
@@ -236,7 +237,7 @@ impl Rule<'_, '_> {
         self.compare_by(NFT_CMP_GTE, &first.to_be_bytes()).compare_by(NFT_CMP_LTE, &last.to_be_bytes())
     }
 
-    /// It is an echo request. Its protocol, ICMP or ICMPv6, was looked at before.
+    /// Matches echo requests; ICMP or ICMPv6 must be matched before.
     #[inline(never)]
     pub(super) fn echo_request(&mut self, number: u8) -> &mut Self {
         self.payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1).compare(true, &[number])
@@ -250,17 +251,17 @@ impl Rule<'_, '_> {
         })
     }
 
-    /// Its destination becomes this address, and this port; 0 leaves the port as it is.
+    /// Changes the destination to this address, and to this port unless it is 0.
     pub(super) fn redirect(&mut self, address: IpAddr, port: u16) {
         self.change(NFT_NAT_DNAT, address, port);
     }
 
-    /// Its source becomes this address.
+    /// Changes the source to this address.
     pub(super) fn send_from(&mut self, address: IpAddr) {
         self.change(NFT_NAT_SNAT, address, 0);
     }
 
-    /// Changes its destination or source; a port of 0 leaves that as it is.
+    /// Changes the destination or source; a port of 0 is left as it is.
     #[inline(never)]
     fn change(&mut self, what: u32, address: IpAddr, port: u16) {
         let family = match address {
@@ -284,18 +285,18 @@ impl Rule<'_, '_> {
         });
     }
 
-    /// Its source becomes the address of the link that it goes out by.
+    /// Changes the source to the address of the outgoing link.
     pub(super) fn masquerade(&mut self) {
         self.expression("masq", |_| {});
     }
 
-    /// It is counted.
+    /// Counts packets and bytes.
     #[inline(never)]
     pub(super) fn count(&mut self) -> &mut Self {
         self.expression("counter", |_| {})
     }
 
-    /// That is what happens to it.
+    /// Ends the rule with a verdict.
     #[inline(never)]
     pub(super) fn verdict(&mut self, verdict: Verdict) {
         self.expression("immediate", |writer| {

@@ -1,4 +1,4 @@
-//! Messages as the kernel's headers have them, answers that lie, and how much is said for one workload.
+//! Messages in the layout of the kernel's headers, malformed replies, and the number of messages for a workload.
 
 use super::answer::attribute;
 use super::*;
@@ -16,7 +16,7 @@ pub(super) fn config(text: &str) -> Config<'_> {
     config
 }
 
-/// Returns the messages that `write` writes: kind, flags, body.
+/// Returns the messages that `write` writes: type, flags, body.
 pub(super) fn written(write: impl FnOnce(&mut Writer<'_>)) -> Vec<(u16, u16, Vec<u8>)> {
     let mut buffer = vec![0; 64 * 1024];
     let mut writer = Writer::new(&mut buffer);
@@ -56,7 +56,7 @@ fn link_request_has_the_layout_of_rtnetlink() {
 }
 
 #[test]
-fn pair_of_links_has_its_peer_nested_three_deep() {
+fn veth_request_has_its_peer_nested_three_deep() {
     let inner = Inner { name: "eth0", mac: Some(Mac([2, 0, 0, 0, 0, 1])), mtu: 0, namespace: 9 };
     let messages = written(|writer| make_link(writer, Make::Veth { bridge: 3, port: "web.0" }, &inner));
     let rest = &messages[0].2[16..];
@@ -87,14 +87,15 @@ fn address_and_route_have_the_layout_of_rtnetlink() {
 }
 
 #[test]
-fn what_is_said_for_one_workload_is_counted() {
+fn number_of_messages_for_a_workload_is_fixed() {
     let config = config(CONFIG);
     let web = &config.workloads[0];
     let link = &config.pools.of(web.network.links)[0];
-    // Outside: the pair; its port, without addresses, isolated, and who is behind it. Inside: no addresses, up, one address,
-    // the board as a neighbour, the ways to it, to its network and to everywhere.
+    // Parent side: the pair; its port, without addresses and isolated; the neighbour behind it. Inside: no automatic
+    // addresses, up, one address, the board as a neighbour, and routes to the board, to its network and to everything
+    // else.
     assert_eq!(written(|writer| inner_link(writer, &config, link, 2, true)).len(), 7);
-    // Two tables made anew (3 messages each), a chain with four rules, two chains with one, one with two, and the batch
+    // Two new tables (3 messages each), a chain with four rules, two chains with one rule, one with two, and the batch
     // around them.
     assert_eq!(
         written(|writer| workload_rules(writer, &config, web)).len(),
@@ -104,7 +105,7 @@ fn what_is_said_for_one_workload_is_counted() {
 }
 
 #[test]
-fn port_is_published_in_the_families_in_which_an_answer_finds_its_way() {
+fn port_is_published_in_families_with_a_return_path() {
     let count = |link: &str| {
         let text = CONFIG.replace("link veth br0 10.77.0.2/24 via 10.77.0.1", link);
         let config = config(&text);
@@ -123,7 +124,7 @@ fn port_is_published_in_the_families_in_which_an_answer_finds_its_way() {
 }
 
 #[test]
-fn rules_begin_and_end_a_batch_and_name_their_table() {
+fn rules_are_in_a_batch_and_name_their_table() {
     let config = config(CONFIG);
     for messages in [
         written(|writer| board_rules(writer, &config, false)),
@@ -140,19 +141,19 @@ fn rules_begin_and_end_a_batch_and_name_their_table() {
 }
 
 #[test]
-fn rules_are_attributes_to_their_end() {
+fn rules_consist_of_valid_attributes() {
     let config = config(CONFIG);
     let mut messages = written(|writer| board_rules(writer, &config, false));
     for workload in &config.workloads {
         messages.extend(written(|writer| workload_rules(writer, &config, workload)));
     }
     messages.extend(written(|writer| try_rules(writer, true)));
-    // struct nfgenmsg is before them.
+    // They follow a struct nfgenmsg.
     assert!(messages.iter().all(|(_, _, body)| are_attributes(&body[4..])));
 }
 
 #[test]
-fn board_lets_nothing_through_that_is_no_workloads() {
+fn board_forwards_only_traffic_of_workloads() {
     let policies = |is_router| {
         let config = config(CONFIG);
         let messages = written(|writer| board_rules(writer, &config, is_router));
@@ -208,8 +209,8 @@ fn largest_configuration_fits_its_buffers() {
 }
 
 #[test]
-fn attribute_that_is_too_long_is_never_sent() {
-    // CVE-2021-43784: a length of more than sixteen bits was read as a shorter one.
+fn too_long_attribute_is_never_sent() {
+    // CVE-2021-43784: a length of more than 16 bits was read as a shorter one.
     let (mut buffer, long) = (vec![0; 256 * 1024], vec![0; 70_000]);
     let mut writer = Writer::new(&mut buffer);
     writer.message(16, 0, |writer| writer.attribute(1, &long));
@@ -224,7 +225,7 @@ fn attribute_that_is_too_long_is_never_sent() {
 }
 
 #[test]
-fn acknowledgements_are_counted_and_refusals_named() {
+fn acknowledgements_are_counted_and_refusals_reported() {
     let mut done = 0;
     let both = [answer(2, 1, 0), answer(2, 2, 0)].concat();
     assert_eq!(acknowledge(&both, 2, &mut done), Ok(()));
@@ -234,7 +235,7 @@ fn acknowledgements_are_counted_and_refusals_named() {
 }
 
 #[test]
-fn answers_that_lie_are_refused() {
+fn malformed_replies_are_refused() {
     for (bytes, what) in [
         (answer(2, 8, 0), "the number of no request"),
         (answer(3, 1, 0), "the end of a list"),
@@ -249,13 +250,13 @@ fn answers_that_lie_are_refused() {
     }
 }
 
-/// Whether `bytes` are attributes to their end, and those of them that hold attributes as well.
+/// Checks that `bytes` consists of attributes, including nested ones.
 fn are_attributes(mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         let half = |at: usize| bytes.get(at..at + 2).map(|half| u16::from_ne_bytes([half[0], half[1]]));
         let (Some(length), Some(kind)) = (half(0).map(usize::from), half(2)) else { return false };
         let Some(value) = bytes.get(4..length) else { return false };
-        // NLA_F_NESTED; VETH_INFO_PEER alone begins with an ifinfomsg.
+        // NLA_F_NESTED; only VETH_INFO_PEER begins with an ifinfomsg.
         if kind & 0x8000 != 0 && !are_attributes(value) && !value.get(16..).is_some_and(are_attributes) {
             return false;
         }
@@ -266,7 +267,7 @@ fn are_attributes(mut bytes: &[u8]) -> bool {
 
 proptest::proptest! {
     #[test]
-    fn any_request_is_messages_and_attributes_to_its_end(
+    fn every_request_consists_of_valid_messages_and_attributes(
         name in "[a-z]{1,15}", bits in proptest::prelude::any::<u128>(), is_4 in proptest::prelude::any::<bool>(),
         (index, mtu, lifetime) in proptest::prelude::any::<(u32, u32, u32)>(), mac in proptest::prelude::any::<[u8; 6]>(),
     ) {
@@ -299,7 +300,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn any_answer_is_read_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+    fn any_reply_is_accepted_or_refused(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
         for message in Messages::of(&bytes).take(64) {
             if let Ok(Message::Entry(kind, body)) = message {
                 for kind in [kind, 16, 20, 24, (10 << 8) | 6] {
@@ -312,7 +313,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn any_entry_is_read_or_refused(kind in 16_u16..32, bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+    fn any_entry_is_accepted_or_refused(kind in 16_u16..32, bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
         let _ = (LinkEntry::read(kind, &bytes), AddressEntry::read(kind, &bytes), RouteEntry::read(kind, &bytes));
         let _ = RuleEntry::read((10 << 8) | 6, &bytes);
     }

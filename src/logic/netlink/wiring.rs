@@ -1,13 +1,14 @@
-//! Which messages wire what: the board's bridges and rules, a workload's links, seen from outside and from inside.
+//! The messages that set up the network: the board's bridges and rules, and the links of workloads, on both sides.
 //!
-//! A workload's link is the inner end of a pair whose outer end is a port of a bridge. Ports are isolated: a frame
-//! reaches the board and no other port. Whatever goes to somebody else is routed by the board, and there the rules see
-//! it, for both families and with connections. Nobody asks for MAC addresses and nobody answers: both ends have them as
-//! permanent neighbours, so there is nothing to poison.
+//! A workload's link is one end of a veth pair whose other end is a port of a bridge. Ports are isolated: a frame
+//! reaches the board and no other port. Traffic to other destinations is routed by the board, where the rules see it,
+//! for both families and with connection tracking. There is no ARP or neighbour discovery: both ends have permanent
+//! neighbour entries, which cannot be poisoned.
 //!
-//! What a workload sends is looked at first as it leaves its port: with another address than its own it is dropped, and
-//! where it may go is put on it as a mark. A table of its own holds that, and another one the ports that lead to it; both go
-//! when it goes. The board's table decides by mark, connection and link alone, and does not change.
+//! Outgoing packets of a workload are checked at its port: a packet with a foreign source address is dropped, and
+//! allowed destinations are recorded as a mark. These rules are in a table of the workload. Another table of the
+//! workload has its published ports. Both are removed when it exits. The board's table decides only by mark, connection
+//! and link, and does not change.
 
 use super::filter::{self, Family, Hook};
 use super::route::{self, Neighbours};
@@ -21,13 +22,13 @@ use heapless::String;
 /// The board's table.
 const TABLE: &str = "hilum";
 
-/// Bytes of the largest rules of one workload: up to 31 others to talk to over four links, and 8 ports.
+/// Bytes of the largest rules of a workload: 31 peers over four links, and 8 ports.
 pub const WORKLOAD_RULES_BYTES: usize = 128 * 1024;
 
-/// Addresses of a machine's loopback (RFC 1122, section 3.2.1.3).
+/// Loopback addresses (RFC 1122, section 3.2.1.3).
 const LOOPBACK: Prefix = Prefix { address: IpAddr::V4(Ipv4Addr::LOCALHOST), length: 8 };
 
-/// The marks: it may go to another workload, or to the board itself.
+/// The marks: the packet may go to another workload, or to the board itself.
 const TO_PEER: u32 = 0x6869_6c01;
 const TO_BOARD: u32 = 0x6869_6c02;
 
@@ -42,20 +43,21 @@ fn table_name(workload: &str) -> String<40> {
     text(format_args!("{TABLE}-{workload}"))
 }
 
-/// Whether a workload needs tables of its own.
+/// Returns whether a workload needs tables.
 pub fn has_tables<'a>(network: &Network<'a>, pools: &Pools<'a>) -> bool {
     network.bridged(pools).next().is_some()
 }
 
-/// What a link's rules are called where they are listed.
+/// Returns the comment of a rule.
 fn words(parts: &[&str]) -> String<60> {
     let mut text = String::new();
-    // What does not fit is left out: nobody reads it but people.
+    // Text that does not fit is dropped; it is only informative.
     parts.iter().for_each(|part| _ = text.push_str(part));
     text
 }
 
-/// The board's table, for the whole configuration. `is_router` says that the board may pass on what is no workload's.
+/// Writes the board's table for the whole configuration. `is_router` means that the board may forward other packets as
+/// well.
 pub fn board_rules(writer: &mut Writer<'_>, config: &Config<'_>, is_router: bool) {
     let network = &config.system.network;
     filter::batch(writer, |batch| {
@@ -65,7 +67,7 @@ pub fn board_rules(writer: &mut Writer<'_>, config: &Config<'_>, is_router: bool
         batch.chain("forward", Hook::Forward, policy);
         batch.rule("forward", "established", |rule| rule.established().verdict(Verdict::Accept));
         for Bridge { name, .. } in &network.bridges {
-            // To a bridge alone: the address of a peer may be somewhere else by a route from outside.
+            // Only to a bridge: a route from outside may lead the peer's address elsewhere.
             batch.rule("forward", &words(&["talk behind ", name]), |rule| {
                 rule.marked(TO_PEER).outgoing(name).count().verdict(Verdict::Accept);
             });
@@ -91,8 +93,8 @@ pub fn board_rules(writer: &mut Writer<'_>, config: &Config<'_>, is_router: bool
             batch.rule("input", &words(&["established ", name]), |rule| {
                 rule.incoming(name).established().verdict(Verdict::Accept);
             });
-            // A bridge that ports are published behind takes packets to the board's loopback (`route_localnet`): answers to who
-            // asked there, and nothing else.
+            // A bridge with published ports accepts packets to the board's loopback (`route_localnet`): allow only
+            // replies.
             batch.rule("input", &words(&["not to loopback ", name]), |rule| {
                 rule.incoming(name).family_of(LOOPBACK.address).destination(LOOPBACK).count().verdict(Verdict::Drop);
             });
@@ -122,7 +124,7 @@ pub fn board_rules(writer: &mut Writer<'_>, config: &Config<'_>, is_router: bool
     });
 }
 
-/// A workload's own tables: what it may send, and the ports that lead to it.
+/// Writes the tables of a workload: outgoing rules and published ports.
 pub fn workload_rules(writer: &mut Writer<'_>, config: &Config<'_>, workload: &Workload<'_>) {
     let network = &workload.network;
     let table = table_name(workload.name);
@@ -150,8 +152,8 @@ pub fn workload_rules(writer: &mut Writer<'_>, config: &Config<'_>, workload: &W
                     publish_rules(batch, publish, own);
                 }
             }
-            // Asking itself, it would take an answer from its own address for none; and what comes from the board's loopback has
-            // no way back.
+            // A workload that connects to its own published port would drop replies from its own address; and packets
+            // from the board's loopback have no return path.
             let own = Prefix::host(own);
             for source in &[own, LOOPBACK][..if is_ipv4 { 2 } else { 1 }] {
                 batch.rule(HAIRPIN, &text::<60>(format_args!("from {source}")), |rule| {
@@ -162,12 +164,12 @@ pub fn workload_rules(writer: &mut Writer<'_>, config: &Config<'_>, workload: &W
     });
 }
 
-/// The chains of published ports: for packets from outside and from workloads, and for the board's own.
+/// The chains of published ports: for packets from outside and from workloads, and for packets of the board.
 const PUBLISHED: [(&str, Hook<'_>); 2] = [("publish", Hook::Destination), ("publish-own", Hook::OwnDestination)];
-/// The chain of published ports that are asked for where an answer would go astray.
+/// The chain for connections to published ports whose replies would take another path.
 const HAIRPIN: &str = "hairpin";
 
-/// A published port that leads to an address.
+/// Redirects a published port to an address.
 #[inline(never)]
 fn publish_rules(batch: &mut filter::Batch<'_, '_>, publish: &Publish, own: IpAddr) {
     let words = text::<60>(format_args!("publish {publish}"));
@@ -176,18 +178,18 @@ fn publish_rules(batch: &mut filter::Batch<'_, '_>, publish: &Publish, own: IpAd
             rule.family_of(own);
             match publish.address {
                 Some(address) => rule.destination(Prefix::host(address)),
-                // An answer to ::1 would come in by a bridge, from where the kernel has no way there (rt6_need_strict in
+                // A reply to ::1 would arrive on a bridge, where the kernel cannot route it (rt6_need_strict in
                 // net/ipv6/route.c).
                 None => rule.at_board().not_loopback_6(own),
             };
             rule.protocol(if publish.is_udp { UDP } else { TCP }).ports(publish.port, publish.last).count();
-            // In a range each one stays as it is.
+            // In a range, the port is not changed.
             rule.redirect(own, if publish.port == publish.last { publish.to } else { 0 });
         });
     }
 }
 
-/// What may come from a port, and where to.
+/// Writes the rules for what a port may send, and where to.
 fn sending_rules(
     batch: &mut filter::Batch<'_, '_>,
     port: &str,
@@ -214,7 +216,7 @@ fn sending_rules(
         }
         refuse("neither IPv4 nor IPv6", &|rule| _ = rule.family(false, true).family(false, false));
     } else {
-        // The board would take it for its own.
+        // The board would take it for its own packet.
         refuse("from loopback", &|rule| _ = rule.family(true, true).source(LOOPBACK));
     }
     for peer in workload.network.talk.iter().filter_map(|peer| config.workloads.get(peer)) {
@@ -231,7 +233,7 @@ fn sending_rules(
     }
 }
 
-/// One rule of each kind that the others are made of: with those that change addresses, or without.
+/// Writes one rule of each kind, with or without NAT, to probe the kernel.
 pub fn try_rules(writer: &mut Writer<'_>, has_nat: bool) {
     filter::batch(writer, |batch| {
         batch.table(Family::Inet, TABLE);
@@ -254,7 +256,7 @@ pub fn try_rules(writer: &mut Writer<'_>, has_nat: bool) {
     });
 }
 
-/// Takes a workload's own tables away.
+/// Removes the tables of a workload.
 pub fn remove_workload_rules(writer: &mut Writer<'_>, workload: &str) {
     let table = table_name(workload);
     filter::batch(writer, |batch| {
@@ -263,7 +265,7 @@ pub fn remove_workload_rules(writer: &mut Writer<'_>, workload: &str) {
     });
 }
 
-/// Brings a bridge that has this index up, with its addresses.
+/// Brings up the bridge with this index, and adds its addresses.
 pub fn set_up_bridge(writer: &mut Writer<'_>, bridge: &Bridge<'_>, index: u32, has_ipv6: bool) {
     if has_ipv6 {
         route::stop_addresses(writer, index);
@@ -274,11 +276,12 @@ pub fn set_up_bridge(writer: &mut Writer<'_>, bridge: &Bridge<'_>, index: u32, h
     }
 }
 
-/// Makes a workload known behind a bridge that has this index, whether it runs or not.
+/// Adds neighbour entries and routes for a workload behind the bridge with this index, whether it runs or not.
 ///
-/// Each IPv6 address gets a route of its own besides. Of two routes the kernel takes the narrower one, and of two as narrow
-/// the one with the lower metric; those of a router advertisement have 256 and more (`IP6_RT_PRIO_ADDRCONF`). So whatever
-/// network is advertised on a link with `slaac`, the way to the workload stays. For IPv4 PID 1 looks at leases itself.
+/// Each IPv6 address also gets its own route. The kernel prefers the longer prefix, and among equal ones the lower
+/// metric; routes of router advertisements have a metric of at least 256 (`IP6_RT_PRIO_ADDRCONF`). The route to the
+/// workload therefore stays valid whatever network is advertised on a link with `slaac`. For IPv4, PID 1 checks the
+/// leases itself.
 pub fn bridge_neighbours<'a>(
     writer: &mut Writer<'_>,
     workload: &Workload<'a>,
@@ -297,7 +300,7 @@ pub fn bridge_neighbours<'a>(
     }
 }
 
-/// What a link gets inside of its namespace, where it has this index.
+/// Configures a link inside of its namespace, where it has this index.
 pub fn inner_link(writer: &mut Writer<'_>, config: &Config<'_>, link: &WorkloadLink<'_>, index: u32, has_ipv6: bool) {
     if has_ipv6 {
         route::stop_addresses(writer, index);
@@ -313,7 +316,7 @@ pub fn inner_link(writer: &mut Writer<'_>, config: &Config<'_>, link: &WorkloadL
     }
     if let Some(bridge) = bridge {
         for prefix in &link.addresses {
-            // Its network is reached by way of the board, which is the only one that hears it.
+            // Its network is routed by the board, the only neighbour.
             if let Some(board) = bridge.addresses.iter().find(|board| board.contains(prefix.address)) {
                 route::add_neighbour(writer, index, board.address, bridge.mac());
                 route::add_route(writer, index, Prefix::host(board.address), None, 0);

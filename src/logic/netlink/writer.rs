@@ -1,7 +1,7 @@
-//! Netlink messages put together one after the other in a buffer of fixed size (netlink(7), include/uapi/linux/netlink.h).
+//! Encodes a sequence of netlink messages into a buffer of fixed size (netlink(7), include/uapi/linux/netlink.h).
 //!
-//! Every length is checked where it is written: an attribute's length has sixteen bits, and one that did not fit would
-//! be read as a shorter one (CVE-2021-43784). What does not fit the buffer is remembered, and then nothing is sent.
+//! Every length is checked when it is written: an attribute has a length of 16 bits, and a longer one would be read as
+//! a shorter one (CVE-2021-43784). If something does not fit, [`Writer::finish`] returns `None` and nothing is sent.
 
 use super::kernel::*;
 
@@ -9,29 +9,29 @@ use super::kernel::*;
 pub(super) const HEADER: usize = 16;
 const REQUEST_AND_ACKNOWLEDGE: u16 = NLM_F_REQUEST | NLM_F_ACK;
 
-/// A row of messages, numbered from 1.
+/// A sequence of messages, numbered from 1.
 #[derive(Debug)]
 pub struct Writer<'b> {
     bytes: &'b mut [u8],
     length: usize,
-    /// Where the message that is being written begins.
+    /// The start of the current message.
     start: usize,
     messages: u32,
     is_full: bool,
 }
 
 impl<'b> Writer<'b> {
-    /// Writes into `bytes`, from its start.
+    /// Writes to the start of `bytes`.
     pub fn new(bytes: &'b mut [u8]) -> Self {
         Self { bytes, length: 0, start: 0, messages: 0, is_full: false }
     }
 
-    /// Returns the messages, and how many of them are answered. `None` if they did not fit.
+    /// Returns the messages, and the number of acknowledgements to expect. `None` if they did not fit.
     pub fn finish(&self) -> Option<(&[u8], u32)> {
         if self.is_full { None } else { Some((&self.bytes[..self.length], self.messages)) }
     }
 
-    /// One message that is answered: its kind, further flags, and what comes behind its header.
+    /// Writes a message that requests an acknowledgement: its type, further flags, and the contents after its header.
     pub(super) fn message(&mut self, kind: u16, flags: u16, body: impl FnOnce(&mut Self)) {
         self.begin(kind, flags);
         body(self);
@@ -45,14 +45,14 @@ impl<'b> Writer<'b> {
         self.begin_silent(kind, REQUEST_AND_ACKNOWLEDGE | flags);
     }
 
-    /// One message with all of its flags.
+    /// Writes a message with exactly these flags.
     pub(super) fn silent(&mut self, kind: u16, flags: u16, body: impl FnOnce(&mut Self)) {
         self.begin_silent(kind, flags);
         body(self);
         self.end();
     }
 
-    // What is generic is kept to calls: it would be repeated for each of some hundred messages and attributes.
+    // Generic code only consists of calls, because it is instantiated for some hundred messages and attributes.
     #[inline(never)]
     fn begin_silent(&mut self, kind: u16, flags: u16) {
         self.start = self.length;
@@ -69,7 +69,7 @@ impl<'b> Writer<'b> {
         self.patch(self.start, &length.to_ne_bytes());
     }
 
-    /// Bytes as they are, and zeros up to the next multiple of four.
+    /// Writes bytes, padded with zeros to a multiple of four.
     #[inline(never)]
     pub(super) fn put(&mut self, bytes: &[u8]) {
         let padded = bytes.len().next_multiple_of(4);
@@ -89,7 +89,7 @@ impl<'b> Writer<'b> {
         }
     }
 
-    /// An attribute: its type and its value (struct nlattr).
+    /// Writes an attribute: its type and its value (struct nlattr).
     #[inline(never)]
     pub(super) fn attribute(&mut self, kind: u16, value: &[u8]) {
         let Ok(length) = u16::try_from(value.len() + 4) else {
@@ -101,7 +101,7 @@ impl<'b> Writer<'b> {
         self.put(value);
     }
 
-    /// An attribute that holds text, with its closing NUL.
+    /// Writes a text attribute with a terminating NUL.
     #[inline(never)]
     pub(super) fn text(&mut self, kind: u16, text: &str) {
         const BYTES: usize = 64;
@@ -115,26 +115,26 @@ impl<'b> Writer<'b> {
         }
     }
 
-    /// An attribute that holds a number of this machine's byte order.
+    /// Writes a number attribute in host byte order.
     #[inline(never)]
     pub(super) fn number(&mut self, kind: u16, value: u32) {
         self.attribute(kind, &value.to_ne_bytes());
     }
 
-    /// An attribute that holds a number of the network's byte order, as nf_tables has them.
+    /// Writes a number attribute in network byte order, as nf_tables requires.
     #[inline(never)]
     pub(super) fn network_number(&mut self, kind: u16, value: u32) {
         self.attribute(kind, &value.to_be_bytes());
     }
 
-    /// An attribute that holds attributes.
+    /// Writes an attribute that contains attributes.
     pub(super) fn nest(&mut self, kind: u16, inside: impl FnOnce(&mut Self)) {
         let at = self.open();
         inside(self);
         self.close(at, kind);
     }
 
-    /// Begins an attribute that holds attributes.
+    /// Begins an attribute that contains attributes.
     #[inline(never)]
     pub(super) fn open(&mut self) -> usize {
         let at = self.length;
@@ -142,7 +142,7 @@ impl<'b> Writer<'b> {
         at
     }
 
-    /// Ends an attribute that began at this place.
+    /// Ends the attribute that began at this offset.
     #[inline(never)]
     pub(super) fn close(&mut self, at: usize, kind: u16) {
         let Ok(length) = u16::try_from(self.length - at) else {

@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 #[test]
-fn lines_that_mean_something_are_found_among_others() {
+fn known_lines_are_found_among_others() {
     let notice = read(b"MAINPID=4711\nREADY=1\nSTATUS=up \x1b[2J and well\nWATCHDOG=1", false);
     assert!(notice.is_ready && notice.is_alive);
     assert_eq!(notice.status.as_deref(), Some("up [2J and well"));
@@ -10,13 +10,13 @@ fn lines_that_mean_something_are_found_among_others() {
 }
 
 #[test]
-fn empty_and_foreign_datagrams_say_nothing() {
+fn empty_and_unknown_datagrams_are_ignored() {
     assert_eq!(read(b"", false), Notification::default());
     assert_eq!(read(b"\xff\xfeREADY=1", false), Notification::default());
 }
 
 #[test]
-fn line_that_is_not_utf_8_costs_that_line_alone() {
+fn only_the_line_that_is_not_utf_8_is_skipped() {
     for datagram in [&b"READY=1\nSTATUS=\xff"[..], b"STATUS=\xff\nREADY=1", b"X\xffY\r\nREADY=1\r\n\xfe=\n"] {
         assert_eq!(read(datagram, false), Notification { is_ready: true, ..Notification::default() });
     }
@@ -26,7 +26,7 @@ fn line_that_is_not_utf_8_costs_that_line_alone() {
 }
 
 #[test]
-fn last_line_of_a_cut_datagram_says_nothing() {
+fn last_line_of_truncated_datagram_is_ignored() {
     assert_eq!(read(b"READY=1\nSTATUS=half", true), Notification { is_ready: true, ..Notification::default() });
     assert_eq!(read(b"READY=1", true), Notification::default());
 }

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn value_that_is_written_is_good_and_names_are_there_once() {
+fn written_values_are_good_and_names_are_unique() {
     for (index, setting) in SETTINGS.iter().enumerate() {
         assert!(setting.is_good(setting.value.as_bytes()), "{setting:?}");
         assert!(!setting.is_good(b"") && !setting.is_good(b"x") && !setting.is_good(b"-2"), "{setting:?}");
@@ -16,7 +16,7 @@ fn stricter_value_of_the_kernel_is_left_alone() {
 }
 
 #[test]
-fn line_with_dots_or_slashes_takes_the_place_of_a_setting() {
+fn line_with_dots_or_slashes_overrides_a_setting() {
     let line = |name| [Sysctl { name, value: "0" }];
     assert!(is_set_by(&line("net.ipv4.conf.all.rp_filter"), "net.ipv4.conf.all.rp_filter"));
     assert!(is_set_by(&line("net/ipv4/conf/all/rp_filter"), "net.ipv4.conf.all.rp_filter"));

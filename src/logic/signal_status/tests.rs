@@ -4,7 +4,7 @@ const STATUS: &str = "Name:\tsh\nSigPnd:\t0000000000000000\nShdPnd:\t00000000000
         SigBlk:\t0000000000000200\nSigIgn:\t0000000000001000\nSigCgt:\t0000000000004001\n";
 
 #[test]
-fn first_process_hears_what_it_catches_or_blocks() {
+fn pid_1_reacts_to_caught_and_blocked_signals() {
     for (signal, first, other) in [
         (1, true, true),    // caught
         (15, true, true),   // caught
@@ -21,7 +21,7 @@ fn first_process_hears_what_it_catches_or_blocks() {
 }
 
 #[test]
-fn status_that_cannot_be_read_hides_nothing() {
+fn unreadable_status_counts_as_reacting() {
     for status in ["", "SigBlk:\t0\n", "SigBlk:\tx\nSigIgn:\t0\nSigCgt:\t0\n"] {
         assert!(reacts_to(status, 15, true), "{status}");
     }

@@ -17,7 +17,7 @@ const STATUS: WorkloadStatus<'_> = WorkloadStatus {
 };
 
 #[test]
-fn json_has_every_field_and_null_for_what_is_not_known() {
+fn json_has_all_fields_and_null_for_unknown_values() {
     let known = "{\"name\":\"web\",\"state\":\"ready\",\"frozen\":false,\"pid\":7,\"since_ms\":61500,\"restarts\":1,\
             \"exit\":null,\"signal\":null,\"reason\":null,\"memory\":null,\"memory_peak\":null,\"memory_limit\":null,\
             \"cpu_us\":null,\"pids\":null,\"corrupt\":false,\"dropped_lines\":0,\"addresses\":[],\"need\":null,\"status\":null}";
@@ -46,7 +46,7 @@ fn json_has_every_field_and_null_for_what_is_not_known() {
 }
 
 #[test]
-fn details_say_how_it_ended_and_what_it_waits_for() {
+fn details_show_last_exit_and_what_it_waits_for() {
     assert_eq!(Details(&STATUS).to_string(), "-");
     let ended = WorkloadStatus { last: Some(ExitReason::Exit(3)), dropped: 2, text: "up", ..STATUS };
     assert_eq!(Details(&ended).to_string(), "status 3, 2 log lines dropped, \"up\"");

@@ -1,33 +1,33 @@
-//! A new and empty filesystem as the bytes that make it: what the image builder has kept of mke2fs(8).
+//! An empty filesystem as a list of blocks, which the image builder extracts from the output of mke2fs(8).
 //!
-//! A board has no mkfs. Making a filesystem is writing some blocks, and which ones they are does not depend on the
-//! board; the kernel lets it grow to the size of its partition afterwards. All numbers are little-endian:
+//! A board has no mkfs. Formatting means writing a few blocks, which are the same for every board; the kernel then
+//! grows the filesystem to the size of its partition. All numbers are little-endian:
 //!
-//! | bytes | what |
+//! | bytes | contents |
 //! |---|---|
 //! | 8 | `hilumfs1` |
-//! | 8 | bytes that the filesystem has at first; a device has to have as many |
-//! | 8, 4, 4 | for each part: where it begins, how many bytes it has, and how many of them follow; the others are zero |
+//! | 8 | the initial size of the filesystem in bytes, which is the minimum for the device |
+//! | 8, 4, 4 | for each part: its offset, its length, and the number of bytes that follow; the rest of the part is zero |
 
-/// What a file begins with.
+/// The magic bytes of the file.
 const MAGIC: &[u8; 8] = b"hilumfs1";
 
-/// A file's parts, one after the other.
+/// Iterates over the parts of a file.
 #[derive(Debug, Clone, Copy)]
 pub struct Blueprint<'a> {
-    /// Bytes that the filesystem has at first.
+    /// The initial size of the filesystem in bytes.
     pub bytes: u64,
     rest: &'a [u8],
 }
 
-/// Some bytes of the filesystem.
+/// A part of the filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Extent<'a> {
-    /// Where they begin.
+    /// Its offset.
     pub at: u64,
-    /// How many there are; behind those of `bytes` they are zero.
+    /// Its length; bytes after those of `bytes` are zero.
     pub length: u32,
-    /// The first of them.
+    /// Its first bytes.
     pub bytes: &'a [u8],
 }
 
@@ -38,7 +38,7 @@ fn take<'a, const COUNT: usize>(rest: &mut &'a [u8]) -> Option<&'a [u8; COUNT]> 
 }
 
 impl<'a> Blueprint<'a> {
-    /// Reads a file. `None` if it is not whole, or a part lies outside of the filesystem.
+    /// Parses a file. `None` if it is truncated, or a part is outside of the filesystem.
     pub fn read(file: &'a [u8]) -> Option<Self> {
         let mut rest = file;
         (take(&mut rest)? == MAGIC).then_some(())?;
@@ -51,7 +51,7 @@ impl<'a> Blueprint<'a> {
         Some(whole)
     }
 
-    /// Returns the bytes of a file for these parts.
+    /// Returns the header of a file for a filesystem of this size.
     pub fn head(bytes: u64) -> [u8; 16] {
         let mut head = [0; 16];
         head[..8].copy_from_slice(MAGIC);
@@ -59,7 +59,7 @@ impl<'a> Blueprint<'a> {
         head
     }
 
-    /// Returns the bytes that stand before those of a part.
+    /// Returns the header of a part.
     pub fn part_head(at: u64, length: u32, count: u32) -> [u8; 16] {
         let mut head = [0; 16];
         head[..8].copy_from_slice(&at.to_le_bytes());

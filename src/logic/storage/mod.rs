@@ -1,6 +1,6 @@
-//! Disks as bytes: which one a line means, what lies on it, and what is done when that is not in order.
+//! Disks: which one a line selects, its contents, and what to do if it is damaged.
 //!
-//! It reads what was read from devices, and decides; the running half looks at devices, mounts and repairs.
+//! This module decides from bytes of devices; src/runtime reads, mounts and repairs devices.
 
 mod blueprint;
 mod mount_table;
@@ -16,37 +16,37 @@ pub use superblock::{FilesystemHealth, FilesystemKind, START_BYTES, Superblock};
 use crate::config::{OnDamage, SystemMount};
 use core::fmt;
 
-/// What is done with a filesystem that was looked at.
+/// What to do with a filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MountDecision {
-    /// It is mounted as the line says.
+    /// Mount it as configured.
     Mount,
-    /// It is mounted, and nothing is written to it.
+    /// Mount it read-only.
     MountReadOnly(Reason),
-    /// It is repaired, looked at again, and mounted.
+    /// Repair it, check it again, and mount it.
     Repair(Reason),
-    /// A new and empty one takes its place.
+    /// Replace it by a new, empty filesystem.
     Reformat(Reason),
-    /// It is not mounted.
+    /// Do not mount it.
     Refuse(Reason),
 }
 
-/// What is not in order.
+/// What is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// No filesystem that is known.
+    /// No known filesystem.
     Nothing,
-    /// Another one than the line says.
+    /// Another filesystem than configured.
     Other(FilesystemKind),
-    /// The kernel has found errors in it before.
+    /// The kernel has recorded errors in it.
     Errors,
     /// Its superblock is damaged.
     Damaged,
-    /// The kernel has found it damaged.
+    /// The kernel refused it as damaged.
     Refused,
-    /// The kernel does not mount it to be written, and nothing of it is damaged: it has features unknown to this kernel.
+    /// The kernel cannot mount it read-write because of unknown features; it is not damaged.
     Features,
-    /// The device cannot be written.
+    /// The device is read-only.
     Protected,
 }
 
@@ -65,9 +65,10 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What is done with what was found for a line; `has_repaired` says that it was repaired or made anew already.
+/// Decides what to do with the filesystem that was found for a line. `has_repaired` means that it was already repaired
+/// or formatted.
 pub fn decide(mount: &SystemMount<'_>, found: Option<&Superblock>, has_repaired: bool) -> MountDecision {
-    // What is not known here is the kernel's to judge.
+    // The kernel decides about unknown filesystems.
     let Some(wanted) = FilesystemKind::named(mount.kind) else { return MountDecision::Mount };
     let reason = match found {
         None => Reason::Nothing,
@@ -78,12 +79,12 @@ pub fn decide(mount: &SystemMount<'_>, found: Option<&Superblock>, has_repaired:
             FilesystemHealth::Damaged => Reason::Damaged,
         },
     };
-    // What nobody writes to is read as far as it goes.
+    // A read-only filesystem is used as far as it can be read.
     if reason == Reason::Errors && mount.is_read_only {
         return MountDecision::Mount;
     }
     match (mount.check, reason) {
-        // What is in there may be good: only who has the key knows.
+        // The encrypted contents may be intact; only the owner of the key can tell.
         (_, Reason::Other(FilesystemKind::Luks)) => MountDecision::Refuse(reason),
         (_, Reason::Errors) if has_repaired => MountDecision::MountReadOnly(reason),
         _ if has_repaired => MountDecision::Refuse(reason),
@@ -98,19 +99,19 @@ pub fn decide(mount: &SystemMount<'_>, found: Option<&Superblock>, has_repaired:
     }
 }
 
-/// What the kernel's refusal to mount a filesystem says of it, whose superblock is in order.
+/// What the kernel's refusal to mount a filesystem with an intact superblock means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
     /// It is damaged (EUCLEAN, EBADMSG).
     Damage,
-    /// The kernel does not take it as it is (EINVAL), which is no verdict: it may have features unknown to this kernel.
+    /// The kernel does not support it (EINVAL), for example because of unknown features; it may be intact.
     Unknown,
-    /// The device cannot be written (EACCES, EROFS).
+    /// The device is read-only (EACCES, EROFS).
     Protected,
 }
 
-/// What is done after the kernel has refused it; `is_read_only` says how it was asked to mount it, and `has_repaired` as in
-/// [`decide`]. A new filesystem is never made of what is not known to be damaged.
+/// Decides what to do after the kernel refused to mount it. `is_read_only` says how it was mounted; for `has_repaired`
+/// see [`decide`]. Only a filesystem that is known to be damaged is reformatted.
 pub fn decide_refused(
     mount: &SystemMount<'_>,
     refusal: Refusal,

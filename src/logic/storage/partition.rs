@@ -1,24 +1,24 @@
-//! Partition tables, as far as a partition's id: GPT (UEFI specification 5.3) and the DOS table.
+//! Partition tables, as far as needed to find a partition by id: GPT (UEFI specification 5.3) and the DOS table.
 
 use super::superblock::{UUID_DASHES, is_hexadecimal};
 
-/// What the start of a disk says.
+/// The partition table at the start of a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PartitionTable {
-    /// A GUID partition table: the byte where its entries begin, the bytes of each, and how many there are.
+    /// A GUID partition table: the offset of its entries, the size of an entry, and their number.
     Gpt {
-        /// Where the first entry lies.
+        /// The offset of the first entry.
         at: u64,
         /// Bytes of one entry.
         entry: u32,
-        /// Entries.
+        /// The number of entries.
         count: u32,
     },
-    /// A DOS table and the disk's signature.
+    /// A DOS table with the disk's signature.
     Dos(u32),
 }
 
-/// Reads the first bytes of a disk, at least 4 KiB and one sector. `None` if there is no table.
+/// Parses the first bytes of a disk, at least 4 KiB and one sector. `None` if there is no table.
 pub fn table(start: &[u8]) -> Option<PartitionTable> {
     let word = |at: usize| start.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
     for sector in [512, 4096] {
@@ -35,7 +35,8 @@ pub fn table(start: &[u8]) -> Option<PartitionTable> {
 }
 
 impl PartitionTable {
-    /// Where the first 32 bytes of the entry of partition `number`, from 1, lie. `None` if nothing is to be read.
+    /// Returns the offset of the first 32 bytes of the entry for partition `number`, from 1. `None` if no entry has to
+    /// be read.
     pub fn entry(&self, number: u32) -> Option<u64> {
         match *self {
             Self::Gpt { at, entry, count } if (1..=count).contains(&number) => {
@@ -45,7 +46,7 @@ impl PartitionTable {
         }
     }
 
-    /// Whether partition `number`, whose entry these bytes are, has the id `text`.
+    /// Returns whether partition `number`, with this entry, has the id `text`.
     pub fn is(&self, number: u32, entry: &[u8; 32], text: &str) -> bool {
         match *self {
             Self::Gpt { .. } => {

@@ -1,18 +1,19 @@
-//! Superblocks: what a filesystem says of itself in its first bytes.
+//! Superblocks: filesystem type, label, UUID and state from the first bytes of a device.
 //!
 //! Layouts: ext4 by Documentation/filesystems/ext4/super.rst, erofs by fs/erofs/erofs_fs.h, squashfs by
 //! fs/squashfs/squashfs_fs.h, FAT by Microsoft's specification of 2000 ("fatgen103"), exFAT by that of 2019, f2fs by
-//! include/linux/f2fs_fs.h, xfs by fs/xfs/libxfs/xfs_format.h, LUKS by its own specifications (1 and 2 begin alike).
+//! include/linux/f2fs_fs.h, xfs by fs/xfs/libxfs/xfs_format.h, LUKS by its own specifications (versions 1 and 2 begin
+//! alike).
 
 use crate::config::Source;
 
-/// Bytes from the start of a device that hold every superblock that is known here.
+/// Bytes from the start of a device that contain all known superblocks.
 pub const START_BYTES: usize = 2048;
 
-/// A filesystem that is known here.
+/// A known filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FilesystemKind {
-    /// ext2, ext3 and ext4, which the kernel's ext4 mounts all.
+    /// ext2, ext3 and ext4; the kernel's ext4 driver mounts all of them.
     Ext4,
     /// FAT with 12, 16 or 32 bits.
     Vfat,
@@ -26,7 +27,7 @@ pub enum FilesystemKind {
     Xfs,
     /// exFAT
     Exfat,
-    /// What LUKS has encrypted: nothing is known of what is inside.
+    /// LUKS; the encrypted contents are unknown.
     Luks,
 }
 
@@ -45,7 +46,7 @@ impl FilesystemKind {
         }
     }
 
-    /// Returns the one with this name.
+    /// Returns the filesystem with this name.
     pub fn named(name: &str) -> Option<Self> {
         const MOUNTED: [FilesystemKind; 7] = [
             FilesystemKind::Ext4,
@@ -60,31 +61,31 @@ impl FilesystemKind {
     }
 }
 
-/// How a filesystem is, as far as its superblock tells.
+/// The state of a filesystem, according to its superblock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FilesystemHealth {
-    /// In order; a journal that has to be replayed is the kernel's own business.
+    /// Intact. The kernel replays the journal if necessary.
     Good,
-    /// The kernel has found errors in it.
+    /// The kernel has recorded errors in it.
     Errors,
-    /// The superblock itself is not in order.
+    /// The superblock is damaged.
     Damaged,
 }
 
-/// What a superblock says.
+/// The contents of a superblock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Superblock {
     /// The filesystem.
     pub kind: FilesystemKind,
-    /// How it is.
+    /// Its state.
     pub health: FilesystemHealth,
-    /// Whether it was not unmounted: the kernel replays its journal when it mounts it.
+    /// Whether it was not unmounted; then the kernel replays its journal at mount.
     pub has_journal: bool,
     pub(super) label: [u8; 16],
     pub(super) id: [u8; 16],
 }
 
-/// The superblock lies here, but for squashfs and FAT, which begin at 0.
+/// The offset of most superblocks; squashfs and FAT begin at 0.
 const AT: usize = 1024;
 
 fn bytes<const COUNT: usize>(start: &[u8], at: usize) -> Option<[u8; COUNT]> {
@@ -95,7 +96,7 @@ fn word(start: &[u8], at: usize) -> Option<u32> {
     bytes(start, at).map(u32::from_le_bytes)
 }
 
-/// CRC-32C without the final inversion, as ext4 writes it (`crc32c(~0, ...)` in fs/ext4/super.c).
+/// CRC-32C without the final inversion, as ext4 uses it (`crc32c(~0, ...)` in fs/ext4/super.c).
 fn crc32c(bytes: &[u8]) -> u32 {
     /// Castagnoli's polynomial, reflected.
     const POLYNOMIAL: u32 = 0x82f6_3b78;
@@ -105,7 +106,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 }
 
 impl Superblock {
-    /// Reads the first [`START_BYTES`] of a device. `None` if no filesystem is known by them.
+    /// Parses the first [`START_BYTES`] of a device. `None` if no known filesystem is found.
     pub fn read(start: &[u8]) -> Option<Self> {
         let named = |kind, label, id| Self { kind, health: FilesystemHealth::Good, has_journal: false, label, id };
         let mut label = [0; 16];
@@ -121,7 +122,7 @@ impl Superblock {
         match word(start, AT)? {
             0xe0f5_e1e2 => return Some(named(FilesystemKind::Erofs, bytes(start, AT + 64)?, bytes(start, AT + 48)?)),
             0xf2f5_2010 => {
-                // UTF-16; what is no ASCII is no label that a line could have.
+                // UTF-16; a label that is not ASCII cannot match a line.
                 for (letter, unit) in label.iter_mut().zip(start.get(AT + 124..)?.as_chunks::<2>().0) {
                     *letter = if unit[1] == 0 { unit[0] } else { u8::MAX };
                 }
@@ -132,7 +133,7 @@ impl Superblock {
         ext4(start).or_else(|| fat(start))
     }
 
-    /// Whether it is what a line means by label or id; never by a path or a partition's id, which it does not know.
+    /// Returns whether a line selects it by label or UUID. It does not know its path and its partition's id.
     pub fn is(&self, source: Source<'_>) -> bool {
         match source {
             Source::Label(text) => {
@@ -149,10 +150,10 @@ impl Superblock {
     }
 }
 
-/// Behind how many bytes of a UUID its text has a dash (RFC 4122 3).
+/// The byte counts after which the text of a UUID has a dash (RFC 4122 3).
 pub(super) const UUID_DASHES: [usize; 4] = [4, 6, 8, 10];
 
-/// Whether `text` is these bytes in hexadecimal digits, large or small, with dashes behind so many of them.
+/// Returns whether `text` is these bytes in hexadecimal digits of either case, with dashes after these byte counts.
 pub(super) fn is_hexadecimal(bytes: &[u8], dashes: &[usize], text: &str) -> bool {
     let mut letters = text.bytes();
     let mut is_next = |wanted: u8| letters.next().is_some_and(|letter| letter.to_ascii_lowercase() == wanted);
@@ -166,7 +167,7 @@ pub(super) fn is_hexadecimal(bytes: &[u8], dashes: &[usize], text: &str) -> bool
 }
 
 fn ext4(start: &[u8]) -> Option<Superblock> {
-    /// The whole structure, with its checksum at the end.
+    /// The size of the structure, including the checksum at the end.
     const BYTES: usize = 1024;
     /// s_state: errors were found.
     const ERROR_FS: u16 = 2;
@@ -201,7 +202,7 @@ fn fat(start: &[u8]) -> Option<Superblock> {
     if bytes(start, 510)? != [0x55, 0xaa] || !matches!(start.first()?, 0xe9 | 0xeb) {
         return None;
     }
-    // What is left of a boot sector is in a disk's first one as well; only a filesystem names itself.
+    // The remains of a boot sector are also in the first sector of a disk; only a filesystem contains its own name.
     let (kind, serial_at, label_at) = match (start.get(82..87)?, start.get(54..57)?, start.get(3..8)?) {
         (b"FAT32", ..) => (FilesystemKind::Vfat, 67, Some(71)),
         (_, b"FAT", _) => (FilesystemKind::Vfat, 39, Some(43)),

@@ -1,11 +1,11 @@
-//! Superblocks and partition tables as the real programs write them, and every decision.
+//! Superblocks and partition tables as the real programs write them, and all decisions.
 
 use super::*;
 use crate::config::Source;
 use crate::config::{Config, parse};
 
 fn mount(options: &str) -> SystemMount<'_> {
-    // The text of the options is the caller's, and everything else is constant.
+    // The text of the options is the caller's; everything else is constant.
     let mut mount = SystemMount {
         source: "/dev/vda",
         target: "/data",
@@ -43,7 +43,7 @@ fn read(start: &[u8]) -> Superblock {
 }
 
 #[test]
-fn source_is_a_path_or_a_name_with_a_value() {
+fn source_is_a_path_or_an_id() {
     assert_eq!(Source::of("/dev/a=b"), Some(Source::Path("/dev/a=b")));
     assert_eq!(Source::of("LABEL=data"), Some(Source::Label("data")));
     assert_eq!(Source::of("UUID=1-2"), Some(Source::Uuid("1-2")));
@@ -76,7 +76,7 @@ fn ext4_is_found_by_label_and_uuid() {
 }
 
 #[test]
-fn ext4_with_errors_or_a_wrong_checksum_is_not_good() {
+fn ext4_with_errors_or_wrong_checksum_is_damaged() {
     let mut start = ext4();
     start[1024 + 0x3a] = 2;
     assert_eq!(read(&start).health, FilesystemHealth::Errors);
@@ -86,14 +86,14 @@ fn ext4_with_errors_or_a_wrong_checksum_is_not_good() {
     let mut start = ext4();
     start[1024 + 4] = 0;
     assert_eq!(read(&start).health, FilesystemHealth::Damaged);
-    // With checksums (s_feature_ro_compat), this one does not fit.
+    // With checksums enabled (s_feature_ro_compat), this one does not match.
     let mut start = ext4();
     start[1024 + 0x65] = 4;
     assert_eq!(read(&start).health, FilesystemHealth::Damaged);
 }
 
 #[test]
-fn fat_erofs_and_squashfs_are_told_apart() {
+fn fat_erofs_and_squashfs_are_distinguished() {
     let mut fat = [0; START_BYTES];
     fat[0] = 0xeb;
     fat[510..512].copy_from_slice(&[0x55, 0xaa]);
@@ -145,7 +145,7 @@ fn partition_is_found_by_its_id() {
 }
 
 #[test]
-fn table_with_absurd_numbers_is_not_followed() {
+fn partition_table_with_absurd_numbers_is_ignored() {
     let mut disk = [0xff; 4096];
     disk[512..520].copy_from_slice(b"EFI PART");
     assert_eq!(table(&disk), None, "entries beyond any disk");
@@ -155,7 +155,7 @@ fn table_with_absurd_numbers_is_not_followed() {
 }
 
 #[test]
-fn verdict_follows_the_line() {
+fn decision_follows_the_configuration() {
     let good = read(&ext4());
     let errors = Superblock { health: FilesystemHealth::Errors, ..good };
     let damaged = Superblock { health: FilesystemHealth::Damaged, ..good };
@@ -204,9 +204,10 @@ fn verdict_follows_the_line() {
     }
 }
 
-/// An ext4 with a feature that the kernel does not know is not damaged: it is read where that works, and never made anew.
+/// An ext4 with a feature that the kernel does not know is not damaged: it is mounted read-only if possible, and never
+/// reformatted.
 #[test]
-fn sound_filesystem_that_the_kernel_does_not_know_is_never_made_anew() {
+fn unsupported_but_intact_filesystem_is_never_reformatted() {
     use MountDecision::{MountReadOnly, Refuse, Repair};
     for options in ["", "check=ro", "check=reformat", "check=reformat ro", "vfat"] {
         let mount = mount(options);
@@ -254,7 +255,7 @@ fn names_of_f2fs_xfs_and_exfat_are_found() {
 }
 
 #[test]
-fn table_of_mounts_is_read() {
+fn mount_table_is_parsed() {
     let table = "21 27 0:19 / /sys rw,nosuid,nodev,noexec,relatime shared:7 - sysfs sysfs rw\n\
                  36 35 98:0 /mnt1 /mnt/a\\040b rw,noatime master:1 - ext3 /dev/root ro,errors=continue\n\
                  37 35 8:1 / /data ro,nosuid - ext4 /dev/sda1 rw\nnonsense\n38 35 8:x / /data - ext4 a rw\n";
@@ -269,7 +270,7 @@ fn table_of_mounts_is_read() {
 }
 
 #[test]
-fn blueprint_is_read_back_and_one_that_is_not_whole_is_refused() {
+fn blueprint_is_read_back_and_truncated_one_is_refused() {
     let mut file = Blueprint::head(8192).to_vec();
     file.extend(Blueprint::part_head(1024, 4096, 3));
     file.extend(b"abc");
@@ -290,7 +291,7 @@ fn blueprint_is_read_back_and_one_that_is_not_whole_is_refused() {
 }
 
 #[test]
-fn workload_needs_disks_when_a_path_of_it_lies_there() {
+fn workload_needs_the_disks_that_contain_its_paths() {
     let needs = |lines: &str| {
         let text = format!(
             "hilum 1\n[system]\nmount LABEL=d /data ext4\nvolumes /data/volumes\n[workload a]\nexec /x\n{lines}\n"

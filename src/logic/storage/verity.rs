@@ -1,41 +1,41 @@
 //! dm-verity: a block device whose blocks are verified by a hash tree as they are read.
 //!
-//! An image has its tree behind its filesystem, so one device holds both. The tree is that of format 1 with SHA-256, no salt,
-//! and blocks of 4,096 bytes (Documentation/admin-guide/device-mapper/verity.rst); its root hash is in the configuration.
-//! The requests that make the device are those of include/uapi/linux/dm-ioctl.h, version 4.
+//! The hash tree follows the filesystem in the image, so one device contains both. It has format 1 with SHA-256, no
+//! salt, and blocks of 4,096 bytes (Documentation/admin-guide/device-mapper/verity.rst). Its root hash is in the
+//! configuration. The requests that create the device are those of include/uapi/linux/dm-ioctl.h, version 4.
 
 use super::{FilesystemKind, Superblock};
 use crate::fixed_string::text;
 
-/// Bytes of a block, of the data and of the tree.
+/// Bytes of a block, for data and tree.
 pub const BLOCK_BYTES: u64 = 4096;
 
-/// Bytes of a request to the device mapper, with room for one target and its words.
+/// Bytes of a request to the device mapper, with room for one target and its parameters.
 pub const REQUEST_BYTES: usize = 640;
 
 /// Bytes of `struct dm_ioctl`.
 const HEADER_BYTES: usize = 312;
 /// Bytes of `struct dm_target_spec`.
 const TARGET_BYTES: usize = 40;
-/// The most bytes of a device's name (DM_NAME_LEN, with the zero byte).
+/// Maximum bytes of a device's name (DM_NAME_LEN, including NUL).
 const NAME_BYTES: usize = 128;
-/// Bytes of a sector, in which the device mapper counts.
+/// Bytes of a sector, the device mapper's unit.
 const SECTOR_BYTES: u64 = 512;
 
 /// DM_READONLY_FLAG
 const READ_ONLY: u32 = 1;
-/// DM_DEFERRED_REMOVE: the device goes when its last user closes it.
+/// DM_DEFERRED_REMOVE: the device is removed when its last user closes it.
 const DEFERRED_REMOVE: u32 = 1 << 17;
 
-/// Returns how many blocks the filesystem has whose first bytes ([`super::START_BYTES`]) are `start`; its tree begins behind
-/// them. `None` if the filesystem is not known, or has no block.
+/// Returns the number of blocks of the filesystem that begins with `start` ([`super::START_BYTES`]); its tree follows
+/// them. `None` if the filesystem is unknown or empty.
 ///
-/// The number is not verified yet. A wrong one makes another tree, whose root hash does not match.
+/// The number is not verified. A wrong one leads to another tree, whose root hash does not match.
 pub fn data_blocks(start: &[u8]) -> Option<u64> {
     let word = |at: usize| start.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes).map(u64::from);
     let bytes = match Superblock::read(start)?.kind {
         FilesystemKind::Squashfs => word(40)? | word(44)? << 32,
-        // The bits of its block's size, and how many blocks (fs/erofs/erofs_fs.h).
+        // The block size as a power of two, and the number of blocks (fs/erofs/erofs_fs.h).
         FilesystemKind::Erofs => word(1024 + 36)?.checked_shl(u32::from(*start.get(1024 + 12)?))?,
         // s_log_block_size, s_blocks_count_lo, and s_blocks_count_hi with the feature 64bit.
         FilesystemKind::Ext4 => {
@@ -57,8 +57,8 @@ pub fn request(name: &str) -> Option<[u8; REQUEST_BYTES]> {
     (name.len() < NAME_BYTES).then_some(request)
 }
 
-/// Returns a request that gives the device its table: `blocks` blocks of the block device `major`:`minor`, with the tree behind them
-/// and its root hash, `digest`.
+/// Returns a request that loads the device's table: `blocks` blocks of the block device `major`:`minor`, followed by
+/// the tree, with the root hash `digest`.
 pub fn load_request(name: &str, (major, minor): (u32, u32), blocks: u64, digest: &str) -> Option<[u8; REQUEST_BYTES]> {
     let mut request = request(name)?;
     put(&mut request, 20, &1_u32.to_le_bytes());
@@ -66,7 +66,7 @@ pub fn load_request(name: &str, (major, minor): (u32, u32), blocks: u64, digest:
     let sectors = blocks.checked_mul(BLOCK_BYTES / SECTOR_BYTES)?;
     put(&mut request, HEADER_BYTES + 8, &sectors.to_le_bytes());
     put(&mut request, HEADER_BYTES + 24, b"verity");
-    // Two numbers of a device twice, two of blocks, and a digest of 64 digits fit.
+    // Two device numbers, two block counts, and a digest of 64 digits fit.
     let device = text::<24>(format_args!("{major}:{minor}"));
     let words = text::<240>(format_args!(
         "1 {device} {device} {BLOCK_BYTES} {BLOCK_BYTES} {blocks} {blocks} sha256 {digest} -"
@@ -75,15 +75,15 @@ pub fn load_request(name: &str, (major, minor): (u32, u32), blocks: u64, digest:
     Some(request)
 }
 
-/// Returns a request that removes the device once nobody uses it any more.
+/// Returns a request that removes the device when nobody uses it any more.
 pub fn remove_request(name: &str) -> Option<[u8; REQUEST_BYTES]> {
     let mut request = request(name)?;
     put(&mut request, 28, &DEFERRED_REMOVE.to_le_bytes());
     Some(request)
 }
 
-/// Returns the minor number of the device that a request has made, from the kernel's answer. The kernel packs it around the
-/// major one (`new_encode_dev` of include/linux/kdev_t.h).
+/// Returns the minor number of the new device from the kernel's reply. The kernel packs it around the major number
+/// (`new_encode_dev` of include/linux/kdev_t.h).
 pub fn minor(answer: &[u8; REQUEST_BYTES]) -> u32 {
     let packed = u32::from_le_bytes([answer[40], answer[41], answer[42], answer[43]]);
     (packed & 0xff) | (packed >> 12 & 0xf_ff00)

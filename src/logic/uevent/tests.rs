@@ -13,7 +13,7 @@ fn disk_and_its_numbers_are_read() {
     assert!(event.is_of("block") && !event.is_of("bloc") && !event.is_of("blocks"));
     assert_eq!(event.device(), Some((8, 1)));
     assert_eq!((event.value("DEVNAME"), event.value("DEVTYPE")), (Some("sda1"), Some("partition")));
-    // The end of another key is not a key.
+    // The suffix of another key is not a key.
     assert_eq!((event.value("NAME"), event.value("DEV")), (None, None));
 }
 
@@ -28,15 +28,15 @@ PRODUCT=67b/2303/300\0MODALIAS=usb:v067Bp2303d0300dc00dsc00dp00icFFisc00ip00in00
 }
 
 #[test]
-fn name_that_is_not_utf_8_costs_that_property_alone() {
+fn only_the_property_that_is_not_utf_8_is_skipped() {
     let event = Uevent::read(b"remove@/devices/x\0NAME=\"\xfc\"\0SUBSYSTEM=input\0").expect("the kernel's");
     assert_eq!((event.action, event.value("NAME")), (Action::Remove, None));
     assert!(event.is_of("input"));
 }
 
 #[test]
-fn what_others_send_is_no_uevent() {
-    // systemd-udevd begins its own so (libudev, src/libsystemd/sd-device/device-monitor.c).
+fn messages_of_other_senders_are_ignored() {
+    // systemd-udevd uses another prefix (libudev, src/libsystemd/sd-device/device-monitor.c).
     for message in [&b"libudev\0\xfe\xed\xca\xfeACTION=add\0"[..], b"", b"\0", b"add@/devices/x", b"add@relative\0"] {
         assert_eq!(Uevent::read(message), None);
     }

@@ -1,15 +1,15 @@
-//! Uplinks: links with a default route. Which of them packets take, and why the others are not taken.
+//! Uplinks: links with a default route. Selects the one in use, and says why the others are not.
 //!
-//! The order of the `link` lines is the order of preference: each link's default routes have a metric of their own. A link
-//! without a carrier has none. One that does not answer its `probe`, or whose lease is not confirmed since its carrier
-//! returned, has them behind those of all others: it is better than nothing.
+//! The order of the `link` lines is the order of preference: the default routes of each link have their own metric. A
+//! link without a carrier has no routes. If a link does not answer its `probe`, or its lease is not confirmed since the
+//! carrier returned, its routes come after those of all others.
 
 /// The metric of the first link's default routes.
 const METRIC: u32 = 100;
-/// How much higher it is for a link that stands back.
+/// How much is added to the metric of a link with low preference.
 const BACK: u32 = 1_000;
 
-/// Returns the metric of default routes of the link at `place`; `None` for no routes.
+/// Returns the metric for default routes of the link at `place`, or `None` for no routes.
 pub const fn metric(place: usize, has_carrier: bool, stands_back: bool) -> Option<u32> {
     match (has_carrier, stands_back) {
         (false, _) => None,
@@ -18,29 +18,29 @@ pub const fn metric(place: usize, has_carrier: bool, stands_back: bool) -> Optio
     }
 }
 
-/// What is known of one link, in one family of addresses.
+/// The state of one link, for one address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Uplink {
-    /// It is there.
+    /// It exists.
     pub is_there: bool,
-    /// Its wire carries something.
+    /// It has a carrier.
     pub has_carrier: bool,
     /// It has a router.
     pub has_router: bool,
     /// It does not answer its `probe`.
     pub is_silent: bool,
-    /// Its router is by a lease that nobody has confirmed since its carrier returned.
+    /// Its router is from a lease that was not confirmed since its carrier returned.
     pub is_unconfirmed: bool,
 }
 
-/// Whether packets take a link, or why not.
+/// Whether a link is used, or why not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// They do.
+    /// It is used.
     Used,
-    /// The link at this place goes before it.
+    /// The link at this place is preferred.
     After(usize),
-    /// It is not there.
+    /// It does not exist.
     Gone,
     /// It has no carrier.
     NoCarrier,
@@ -53,7 +53,7 @@ pub enum Standing {
 }
 
 impl Standing {
-    /// Why packets do not take it, in words.
+    /// Returns why it is not used, in words.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Used => "",
@@ -67,7 +67,7 @@ impl Standing {
     }
 }
 
-/// Returns how the link at `place` stands among `all`, which are in the order of their lines.
+/// Returns the standing of the link at `place` among `all`, which are in the order of their lines.
 pub fn standing(all: &[Uplink], place: usize) -> Standing {
     let Some(own) = all.get(place).filter(|own| own.is_there) else { return Standing::Gone };
     if !own.has_carrier {

@@ -4,7 +4,7 @@ const GOOD: Uplink =
     Uplink { is_there: true, has_carrier: true, has_router: true, is_silent: false, is_unconfirmed: false };
 
 #[test]
-fn first_line_that_is_good_is_used_and_the_others_say_why_not() {
+fn first_usable_link_is_used_and_others_have_a_reason() {
     let standings = |all: &[Uplink]| (0..all.len()).map(|place| standing(all, place)).collect::<Vec<_>>();
     assert_eq!(standings(&[GOOD, GOOD]), [Standing::Used, Standing::After(0)]);
     let unplugged = Uplink { has_carrier: false, ..GOOD };
@@ -18,7 +18,7 @@ fn first_line_that_is_good_is_used_and_the_others_say_why_not() {
 }
 
 #[test]
-fn metrics_are_in_the_order_of_the_lines_and_those_that_stand_back_come_last() {
+fn metrics_follow_line_order_with_low_preference_links_last() {
     let last = crate::config::limits::HOST_LINKS - 1;
     assert_eq!((metric(0, true, false), metric(0, false, true)), (Some(100), None));
     assert!(metric(last, true, false) < metric(0, true, true));

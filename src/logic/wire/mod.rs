@@ -1,8 +1,8 @@
-//! The control protocol <-> bytes: what a command asks PID 1 for, and what comes back.
+//! Encodes and decodes the control protocol: requests of commands to PID 1, and its replies.
 //!
-//! One connection of a SOCK_SEQPACKET socket carries one request and its answers; the kernel keeps messages apart, so
-//! there is no framing to get wrong. A request begins with `h` and the version of the protocol. Numbers are
-//! little-endian; texts are the rest of a message, or end with a NUL.
+//! Each connection of a SOCK_SEQPACKET socket carries one request and its replies. The kernel preserves message
+//! boundaries, so no framing is needed. A request begins with `h` and the protocol version. Numbers are little-endian;
+//! a text is the rest of a message, or ends with a NUL.
 
 mod parts;
 mod reply;
@@ -11,29 +11,29 @@ mod request;
 pub use reply::{Reply, SystemStatus, WorkloadStatus};
 pub use request::{Command, Request};
 
-/// The version that both sides speak.
+/// The version of the protocol.
 pub const VERSION: u8 = 1;
-/// Bytes of the longest message: a line of a log, with its number and time.
+/// Bytes of the longest message: a line of a log with its number and time.
 pub const MESSAGE_BYTES: usize = crate::log::LINE_BYTES + 64;
-/// Words of the longest request.
+/// Maximum words of a request.
 pub const WORDS: usize = 32;
 
-/// A message while it is put together.
+/// A message that is being encoded.
 pub type Message = heapless::Vec<u8, MESSAGE_BYTES>;
 
-/// Why bytes are no message.
+/// Why a message is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Malformed {
-    /// It ends too early, or holds a number that means nothing.
+    /// It is truncated, or contains an invalid number.
     Bytes,
-    /// It is of another version of the protocol.
+    /// It has another version of the protocol.
     Version(u8),
     /// It is too long.
     Long,
 }
 
 impl Malformed {
-    /// In words, for the other side.
+    /// Returns the reason as text, for the peer.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Bytes => "malformed message",

@@ -1,8 +1,8 @@
-//! The parts of a message: numbers and texts, each taken only if it is there as a whole.
+//! The parts of a message: numbers and texts. A truncated one is an error.
 
 use super::{Malformed, Message};
 
-/// The rest of a message that is being read.
+/// The unread rest of a message.
 pub(super) struct Parts<'a>(pub(super) &'a [u8]);
 
 impl<'a> Parts<'a> {
@@ -32,18 +32,18 @@ impl<'a> Parts<'a> {
         Ok(text)
     }
 
-    /// Everything that is left, as text.
+    /// Returns the rest as text.
     pub(super) fn rest(&mut self) -> Result<&'a str, Malformed> {
         core::str::from_utf8(core::mem::take(&mut self.0)).map_err(|_| Malformed::Bytes)
     }
 }
 
-/// Adds bytes to a message.
+/// Appends bytes to a message.
 pub(super) fn put(message: &mut Message, bytes: &[u8]) -> Result<(), Malformed> {
     message.extend_from_slice(bytes).map_err(|_| Malformed::Long)
 }
 
-/// Adds a text and its NUL. A text with a NUL inside would read as two.
+/// Appends a text and its NUL. A text that contains a NUL is refused, because it would be read as two.
 pub(super) fn put_text(message: &mut Message, text: &str) -> Result<(), Malformed> {
     if text.contains('\0') {
         return Err(Malformed::Bytes);

@@ -1,74 +1,74 @@
-//! What comes back.
+//! Replies of PID 1.
 
 use super::parts::{Parts, put, put_text};
 use super::{Malformed, Message};
 use crate::supervise::ExitReason;
 
-/// Stands for the time since something that has not happened.
+/// The duration since an event that has not happened.
 const NEVER: u64 = u64::MAX;
 
-/// The board as a whole.
+/// The state of the board.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SystemStatus {
     /// Milliseconds of the monotonic clock.
     pub now_ms: u64,
-    /// Whether it goes down.
+    /// Whether it is shutting down.
     pub is_going_down: bool,
     /// Whether only workloads that are marked `safe` were started.
     pub is_safe: bool,
-    /// Boots in a row that went badly, before this one.
+    /// Consecutive bad boots before this one.
     pub bad_boots: u32,
 }
 
-/// One workload.
+/// The state of one workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkloadStatus<'a> {
     /// Its name.
     pub name: &'a str,
     /// Its state by [`crate::supervise::State::number`].
     pub state: u8,
-    /// Its first process; 0 for none.
+    /// The PID of its first process; 0 for none.
     pub pid: u32,
-    /// Milliseconds since its state changed. `None` before it did for the first time.
+    /// Milliseconds since its last change of state; `None` before the first one.
     pub since_ms: Option<u64>,
     /// How often it was restarted.
     pub restarts: u32,
-    /// How it ended last.
+    /// Its last exit.
     pub last: Option<ExitReason>,
-    /// The kernel ended it for its memory: the most that it had, and its limit, in bytes; 0 for unknown.
+    /// If it was killed by the OOM killer: its peak memory and its limit in bytes; 0 for unknown.
     pub out_of_memory: Option<(u64, u64)>,
     /// Whether a block of its verified image did not match its hash.
     pub is_corrupt: bool,
-    /// Lines of it that were dropped from its log.
+    /// The number of lines that were dropped from its log.
     pub dropped: u32,
-    /// What it needs and what failed, for a workload that was not started for that; or what it waits for.
+    /// The failed workload that it needs and that kept it from starting, or what it waits for.
     pub need: &'a str,
-    /// The addresses of its links, with a comma between two.
+    /// The addresses of its links, separated by commas.
     pub addresses: &'a str,
-    /// What it last said of itself (STATUS= of `sd_notify(3)`).
+    /// Its last status text (STATUS= of `sd_notify(3)`).
     pub text: &'a str,
 }
 
 /// A message from PID 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reply<'a> {
-    /// The board as a whole.
+    /// The state of the board.
     System(SystemStatus),
-    /// One workload.
+    /// The state of one workload.
     Status(WorkloadStatus<'a>),
     /// A line of a log: its number, its time in milliseconds, its bytes.
     Line(u32, u64, &'a [u8]),
-    /// Something that happened, at this microsecond since the kernel's start.
+    /// An event, with its time in microseconds since the kernel's start.
     Event(u64, &'a str),
-    /// With this message come the other ends of a program's standard descriptors: its terminal, or where its input is
-    /// written and its output read; then where its errors are read, where they go another way.
+    /// Carries descriptors for a program's standard streams: its terminal, or the ends of its input and output; and the
+    /// end of its errors, if they are separate.
     Streams,
-    /// It is over: an exit status, and why where it is not 0.
+    /// The last reply: an exit status, and the reason if it is not 0.
     Done(u8, &'a str),
 }
 
 impl Reply<'_> {
-    /// As it is sent. A text that is too long is cut by who makes it.
+    /// Encodes the reply. The caller must truncate long texts.
     ///
     /// # Errors
     /// It does not fit.
@@ -118,10 +118,10 @@ impl Reply<'_> {
 }
 
 impl<'a> Reply<'a> {
-    /// As it was received.
+    /// Decodes a reply.
     ///
     /// # Errors
-    /// The bytes are no reply.
+    /// The bytes are not a valid reply.
     pub fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut parts = Parts(bytes);
         let reply = match parts.byte()? {

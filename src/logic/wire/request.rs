@@ -1,4 +1,4 @@
-//! What a command asks for.
+//! Requests of commands.
 
 use super::parts::{Parts, put, put_text};
 use super::{Malformed, Message, VERSION, WORDS};
@@ -7,9 +7,9 @@ use heapless::Vec;
 /// The commands, by their number in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// The state of the board and of one workload, or of all.
+    /// The state of the board, and of one or all workloads.
     Status,
-    /// The last lines of a workload; `number` is how many.
+    /// The last `number` lines of a workload.
     Log,
     /// Start a workload.
     Start,
@@ -17,18 +17,18 @@ pub enum Command {
     Stop,
     /// Stop a workload and start it again.
     Restart,
-    /// Send a signal to a workload's first process; `number` is which.
+    /// Send signal `number` to a workload's first process.
     Signal,
-    /// Stop every process of a workload where it is.
+    /// Freeze all processes of a workload.
     Freeze,
-    /// Let them go on.
+    /// Unfreeze them.
     Thaw,
-    /// Run a program inside of a workload: its name, the kind of terminal, then the program's words. No descriptor comes
-    /// with the request: the answer brings the other ends of the program's standard input, output and error.
+    /// Run a program inside of a workload. The words are the workload's name, the terminal type, and the program with
+    /// its arguments. The request carries no descriptors; the reply carries the ends of the program's standard streams.
     Exec,
     /// Read the configuration again.
     Reload,
-    /// What happened since the start of the kernel.
+    /// The timeline of events since the kernel's start.
     Timeline,
     /// Power off.
     Poweroff,
@@ -36,16 +36,16 @@ pub enum Command {
     Reboot,
     /// Stop the processor.
     Halt,
-    /// Keep the lines of a workload, or of all, away from the console.
+    /// Stop showing the lines of one or all workloads on the console.
     Mute,
-    /// Show them there again.
+    /// Show them again.
     Unmute,
     /// The board's uplinks and leases.
     Uplinks,
 }
 
 impl Command {
-    /// Every command, in the order of their numbers, which begin with 1.
+    /// All commands, in the order of their numbers, which begin with 1.
     pub const ALL: [Self; 17] = [
         Self::Status,
         Self::Log,
@@ -70,14 +70,14 @@ impl Command {
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// What is asked for.
+    /// The command.
     pub command: Command,
-    /// Whether the answer waits until it is done; for `Log`, whether it goes on with further lines; for `Exec`, whether
-    /// the program gets a terminal.
+    /// Whether the reply waits for completion. For `Log`: whether to follow further lines. For `Exec`: whether the
+    /// program gets a terminal.
     pub is_waiting: bool,
-    /// For `Exec`, whether standard error goes another way than standard output.
+    /// For `Exec`: whether standard error is separate from standard output.
     pub is_split: bool,
-    /// What the command says that it is; for `Exec` with a terminal its rows and columns, 16 bits each.
+    /// The command's number; for `Exec` with a terminal its rows and columns, 16 bits each.
     pub number: u32,
     /// The workload's name and further words.
     pub words: Vec<&'a str, WORDS>,
@@ -89,10 +89,10 @@ impl<'a> Request<'a> {
         Self { command, is_waiting: false, is_split: false, number: 0, words: Vec::new() }
     }
 
-    /// As it is sent.
+    /// Encodes the request.
     ///
     /// # Errors
-    /// The words do not fit, or one holds a NUL.
+    /// The words do not fit, or one contains a NUL.
     pub fn message(&self) -> Result<Message, Malformed> {
         let mut message = Message::new();
         let number = Command::ALL.iter().position(|known| *known == self.command).map_or(0, |at| at as u8 + 1);
@@ -103,10 +103,10 @@ impl<'a> Request<'a> {
         Ok(message)
     }
 
-    /// As it was received.
+    /// Decodes a request.
     ///
     /// # Errors
-    /// The bytes are no request of this version.
+    /// The bytes are not a request of this version.
     pub fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut parts = Parts(bytes);
         let [mark, version, command, flags] = parts.bytes()?;

@@ -1,4 +1,4 @@
-//! What goes in comes out, and bytes of anybody are refused without harm.
+//! Messages survive a round trip, and arbitrary bytes are refused without harm.
 
 use super::*;
 use crate::supervise::ExitReason;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 proptest! {
     #[test]
-    fn request_comes_out_as_it_went_in(
+    fn request_survives_a_round_trip(
         command in 0..Command::ALL.len(), is_waiting: bool, is_split: bool, number: u32,
         words in prop::collection::vec("[^\0]{0,40}", 0..8)
     ) {
@@ -17,7 +17,7 @@ proptest! {
     }
 
     #[test]
-    fn status_comes_out_as_it_went_in(
+    fn status_survives_a_round_trip(
         name in "[a-z]{1,32}", text in "[^\0]{0,60}", state in 0_u8..11, numbers: (u32, u64, u32, u32),
         last in prop_oneof![Just(None), any::<u8>().prop_map(|s| Some(ExitReason::Exit(s))), Just(Some(ExitReason::Unhealthy)), Just(Some(ExitReason::Early))],
         out_of_memory: Option<(u64, u64)>
@@ -31,7 +31,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+    fn any_bytes_are_accepted_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
         if let Ok(request) = Request::read(&bytes) {
             let again = request.message().expect("what was read can be written");
             prop_assert_eq!(Request::read(&again), Ok(request.clone()));
@@ -40,7 +40,7 @@ proptest! {
     }
 
     #[test]
-    fn bytes_behind_a_good_start_are_read_or_refused(
+    fn any_bytes_after_a_valid_start_are_accepted_or_refused(
         command: u8, flags in 0_u8..5, bytes in prop::collection::vec(any::<u8>(), 0..60)
     ) {
         let message: Vec<u8> = [b'h', VERSION, command, flags].into_iter().chain(bytes).collect();
@@ -58,7 +58,7 @@ proptest! {
 }
 
 #[test]
-fn empty_cut_and_foreign_messages_are_refused() {
+fn empty_truncated_and_foreign_messages_are_refused() {
     assert_eq!(Request::read(b""), Err(Malformed::Bytes));
     assert_eq!(Request::read(b"h\x01\x01"), Err(Malformed::Bytes));
     assert_eq!(Request::read(b"h\x02\x01\0\0\0\0\0"), Err(Malformed::Version(2)));
@@ -71,7 +71,7 @@ fn empty_cut_and_foreign_messages_are_refused() {
 }
 
 #[test]
-fn word_with_a_nul_is_not_sent_as_two() {
+fn word_with_a_nul_is_refused() {
     let mut request = Request::new(Command::Start);
     request.words.push("a\0b").expect("there is room");
     assert_eq!(request.message(), Err(Malformed::Bytes));

@@ -10,23 +10,23 @@ fn lease(address: [u8; 4], length: u8, router: Option<[u8; 4]>) -> Lease {
 }
 
 #[test]
-fn lease_that_overlaps_a_bridge_another_link_or_a_route_is_taken() {
+fn lease_that_overlaps_a_bridge_link_or_route_is_refused() {
     let mut config = Config::EMPTY;
     crate::config::parse(CONFIG.as_bytes(), &mut config).expect("a good configuration");
     let third = |other: usize| (other == 2).then(|| lease([172, 16, 4, 5], 16, None));
     for (address, length, router, by) in [
-        // Inside of the bridge's network, around it, and the same.
+        // Inside of the bridge's network, around it, and equal to it.
         ([10, 77, 0, 50], 25, None, Some("br0")),
         ([10, 9, 0, 50], 8, None, Some("br0")),
         ([10, 77, 0, 50], 24, Some([10, 77, 0, 1]), Some("br0")),
-        // A router there that has a route of its own.
+        // A router in it, with a route of its own.
         ([203, 0, 113, 5], 32, Some([10, 77, 0, 2]), Some("br0")),
         ([192, 168, 8, 77], 24, None, Some("eth1")),
         ([192, 168, 0, 77], 16, None, Some("eth1")),
         ([172, 16, 9, 9], 24, None, Some("eth2")),
-        // The same network by another cable.
+        // The same network on another link.
         ([172, 16, 9, 9], 16, None, Some("eth2")),
-        // Inside of a route's network, and the same; a wider one leaves the route what it has.
+        // Inside of a route's network, and equal to it; a wider one is harmless.
         ([10, 9, 5, 5], 24, None, Some("route")),
         ([10, 9, 5, 5], 16, None, Some("route")),
         ([10, 9, 5, 5], 10, None, None),
@@ -42,7 +42,7 @@ fn lease_that_overlaps_a_bridge_another_link_or_a_route_is_taken() {
 }
 
 #[test]
-fn route_of_a_lease_into_the_network_of_a_bridge_or_a_link_is_taken() {
+fn route_of_lease_into_a_bridge_or_link_network_is_refused() {
     let mut config = Config::EMPTY;
     crate::config::parse(CONFIG.as_bytes(), &mut config).expect("a good configuration");
     let third = |other: usize| (other == 2).then(|| lease([172, 16, 4, 5], 16, None));
@@ -53,9 +53,9 @@ fn route_of_a_lease_into_the_network_of_a_bridge_or_a_link_is_taken() {
         ([192, 168, 8, 0], 24, [192, 168, 9, 1], Some("eth1")),
         ([172, 16, 7, 0], 24, [192, 168, 9, 1], Some("eth2")),
         ([10, 9, 1, 0], 24, [192, 168, 9, 1], Some("route")),
-        // Its router is there.
+        // Its router is in the network.
         ([172, 20, 0, 0], 16, [10, 77, 0, 2], Some("br0")),
-        // A wider one leaves all of them what they have.
+        // A wider route is harmless.
         ([10, 0, 0, 0], 8, [192, 168, 9, 1], None),
         ([0, 0, 0, 0], 0, [192, 168, 9, 1], None),
         ([172, 20, 0, 0], 16, [192, 168, 9, 1], None),
@@ -71,7 +71,7 @@ fn route_of_a_lease_into_the_network_of_a_bridge_or_a_link_is_taken() {
 }
 
 #[test]
-fn network_that_a_router_advertises_over_a_bridges_is_taken() {
+fn advertised_network_that_overlaps_a_bridge_is_refused() {
     let mut config = Config::EMPTY;
     crate::config::parse(CONFIG.as_bytes(), &mut config).expect("a good configuration");
     for (address, length, is_taken) in [

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn lines_of_one_workload_are_left_out_however_they_are_cut() {
+fn lines_of_one_workload_are_filtered_out_however_split() {
     let text = b"web | one\nwebs | two\nhilum: three\n\nweb | four\nwe\nw | five\n";
     for size in 1..text.len() {
         let (mut without, mut seen) = (PrefixFilter::new(b"web | "), Vec::new());

@@ -21,12 +21,12 @@ fn lines_come_out_in_order() {
 }
 
 #[test]
-fn queue_that_is_emptied_again_and_again_is_written_in_its_beginning_alone() {
+fn repeatedly_emptied_queue_uses_only_its_first_bytes() {
     let mut queue = Queue::<16>::EMPTY;
     for _ in 0..10 {
         queue.push(b"one");
         queue.push(b"two");
-        // In two pieces, as a slow console takes them.
+        // In two parts, as with a slow console.
         queue.advance(5);
         queue.advance(3);
     }
@@ -34,7 +34,7 @@ fn queue_that_is_emptied_again_and_again_is_written_in_its_beginning_alone() {
 }
 
 #[test]
-fn full_queue_keeps_the_tail_and_counts_what_it_dropped() {
+fn full_queue_keeps_latest_lines_and_counts_dropped_ones() {
     let mut queue = Queue::<16>::EMPTY;
     for line in [b"one", b"two", b"six", b"ten", b"end"] {
         queue.push(line);
@@ -45,7 +45,7 @@ fn full_queue_keeps_the_tail_and_counts_what_it_dropped() {
 }
 
 #[test]
-fn line_that_was_begun_is_not_dropped() {
+fn partly_written_line_is_not_dropped() {
     let mut queue = Queue::<16>::EMPTY;
     queue.push(b"begun-line");
     queue.advance(5);

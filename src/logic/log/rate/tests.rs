@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn lines_above_the_rate_are_counted_and_told_with_the_next_one() {
+fn lines_above_the_rate_are_counted_and_reported_with_the_next() {
     let (mut rate, limit) = (Rate::NEW, Some((2, 1_000)));
     let seen: Vec<Passes> = [10, 20, 30, 40, 1_010, 1_020].iter().map(|now| rate.pass(limit, *now)).collect();
     assert_eq!(seen, [Passes::Yes, Passes::Yes, Passes::No, Passes::No, Passes::After(2), Passes::Yes]);

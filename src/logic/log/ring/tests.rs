@@ -9,7 +9,7 @@ fn lines<const N: usize>(ring: &Ring<N>, last: u32) -> Vec<(u32, String)> {
 }
 
 #[test]
-fn tail_is_kept_and_what_went_is_counted() {
+fn latest_lines_are_kept_and_dropped_ones_counted() {
     let mut ring = Ring::<64>::EMPTY;
     ["one", "two", "three", "crash"].iter().zip(0..).for_each(|(line, ms)| ring.push(ms, line.as_bytes()));
     assert_eq!(lines(&ring, 9), [(1, "two".into()), (2, "three".into()), (3, "crash".into())]);
@@ -19,7 +19,7 @@ fn tail_is_kept_and_what_went_is_counted() {
 }
 
 #[test]
-fn slow_reader_sees_by_the_numbers_what_it_missed() {
+fn slow_reader_sees_gap_in_line_numbers() {
     let mut ring = Ring::<64>::EMPTY;
     ring.push(0, b"first");
     let (mut cursor, mut buffer) = (ring.last(1), [0; 8]);
@@ -37,7 +37,7 @@ fn line_longer_than_the_ring_is_cut() {
 
 proptest! {
     #[test]
-    fn last_lines_are_the_last_lines(lines_in in prop::collection::vec("[a-z]{0,20}", 0..60), wanted in 0_u32..10) {
+    fn last_returns_the_last_lines(lines_in in prop::collection::vec("[a-z]{0,20}", 0..60), wanted in 0_u32..10) {
         let mut ring = Ring::<128>::EMPTY;
         lines_in.iter().for_each(|line| ring.push(1, line.as_bytes()));
         let seen: Vec<String> = lines(&ring, wanted).into_iter().map(|(_, line)| line).collect();

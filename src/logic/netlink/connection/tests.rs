@@ -1,7 +1,7 @@
 use super::super::tests::{CONFIG, config, written};
 use super::*;
 
-/// Returns a tuple of the kernel: addresses of IPv4, protocol, ports.
+/// Returns a tuple in the kernel's encoding: IPv4 addresses, protocol, ports.
 fn tuple(kind: u16, from: ([u8; 4], u16), to: ([u8; 4], u16), protocol: u8) -> Vec<u8> {
     let attribute = |kind: u16, value: &[u8]| {
         let mut bytes = [(value.len() as u16 + 4).to_ne_bytes(), kind.to_ne_bytes()].concat();
@@ -30,7 +30,7 @@ const WEB: End = ([10, 77, 0, 2], 80);
 const UDP: u8 = 17;
 
 #[test]
-fn connection_is_forgotten_with_the_workload_that_it_began_at_or_ends_at() {
+fn connection_is_deleted_with_the_workload_at_either_end() {
     let config = config(CONFIG);
     let [web, db] = &config.workloads[..] else { panic!("two workloads") };
     for (message, is_its) in [
@@ -50,7 +50,7 @@ fn connection_is_forgotten_with_the_workload_that_it_began_at_or_ends_at() {
 }
 
 #[test]
-fn datagrams_that_a_published_port_missed_are_found() {
+fn unredirected_datagram_flows_to_published_ports_are_found() {
     let misses = |publish: &str, forth: (End, End), back: (End, End), protocol: u8| {
         let text = CONFIG.replace("publish 8080:80/tcp", publish);
         let config = config(&text);
@@ -76,7 +76,7 @@ fn datagrams_that_a_published_port_missed_are_found() {
 }
 
 #[test]
-fn connection_that_is_cut_is_none() {
+fn truncated_connection_is_refused() {
     let message = connection((PEER, BOARD), (WEB, PEER), UDP);
     for length in 0..message.len() {
         assert!(Connection::read(0x100, &message[..length]).is_none(), "{length}");

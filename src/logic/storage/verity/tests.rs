@@ -2,7 +2,7 @@ use super::*;
 
 const DIGEST: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
-/// Returns the start of an image with these bytes in it.
+/// Returns the start of an image with these bytes.
 fn start(parts: &[(usize, &[u8])]) -> Vec<u8> {
     let mut start = vec![0; super::super::START_BYTES];
     for (at, bytes) in parts {
@@ -12,7 +12,7 @@ fn start(parts: &[(usize, &[u8])]) -> Vec<u8> {
 }
 
 #[test]
-fn tree_begins_behind_the_last_block_of_the_filesystem() {
+fn tree_follows_the_last_block_of_the_filesystem() {
     let erofs = |bits: u8, blocks: u32| {
         start(&[(1024, &[0xe2, 0xe1, 0xf5, 0xe0]), (1024 + 12, &[bits]), (1024 + 36, &blocks.to_le_bytes())])
     };
@@ -38,7 +38,7 @@ fn tree_begins_behind_the_last_block_of_the_filesystem() {
 }
 
 #[test]
-fn numbers_that_the_disk_made_up_do_not_overflow() {
+fn absurd_numbers_on_disk_do_not_overflow() {
     let erofs = start(&[(1024, &[0xe2, 0xe1, 0xf5, 0xe0]), (1024 + 12, &[255]), (1024 + 36, &[255; 4])]);
     assert_eq!(data_blocks(&erofs), None);
     assert_eq!(data_blocks(&start(&[(0, b"hsqs"), (40, &[255; 8])])), None);
@@ -46,7 +46,7 @@ fn numbers_that_the_disk_made_up_do_not_overflow() {
 }
 
 #[test]
-fn table_is_the_one_that_the_kernel_documents() {
+fn table_matches_the_kernel_documentation() {
     let request = load_request("web.123", (7, 3), 1000, DIGEST).expect("a short name");
     assert_eq!(request[..12], [4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "version 4.0.0");
     assert_eq!(request[12..24], [0x80, 2, 0, 0, 0x38, 1, 0, 0, 1, 0, 0, 0], "its size, where data begins, one target");
