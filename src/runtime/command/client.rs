@@ -1,4 +1,4 @@
-//! One request to process 1 and its answers; and the commands that are no more than that.
+//! A request to PID 1 and its replies; and the commands that consist of one request.
 
 use super::output::show;
 use super::usage::{FAILED, MISUSED, misused_as};
@@ -14,7 +14,7 @@ use rustix::net::{
     SocketType, connect, recvmsg, send, socket_with,
 };
 
-/// Descriptors that come with an answer.
+/// Descriptors in a reply.
 pub(super) type Descriptors = heapless::Vec<OwnedFd, 3>;
 
 /// Why a request was not sent.
@@ -23,11 +23,11 @@ pub(super) enum Refused {
     Kernel(Errno),
 }
 
-/// A connection to process 1.
+/// A connection to PID 1.
 pub(super) struct Connection(OwnedFd);
 
 impl Connection {
-    /// Sends a request; says what is wrong where that is not possible.
+    /// Sends a request. If that is not possible, prints why and returns `None`.
     pub(super) fn ask(path: &str, request: &Request<'_>) -> Option<Self> {
         match Self::open(path, request) {
             Ok(connection) => Some(connection),
@@ -56,7 +56,7 @@ impl Connection {
         open(path).and_then(send_to).map_err(Refused::Kernel)
     }
 
-    /// Returns the next answer, with the descriptors that come along. None when the other side is gone.
+    /// Returns the next reply with its descriptors, or `None` if the connection was closed.
     pub(super) fn next<'b>(&self, buffer: &'b mut [u8; MESSAGE_BYTES]) -> Option<(Reply<'b>, Descriptors)> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -70,16 +70,17 @@ impl Connection {
         let mut descriptors = Descriptors::new();
         for part in control.drain() {
             if let RecvAncillaryMessage::ScmRights(sent) = part {
-                // What does not fit is closed.
+                // Descriptors that do not fit are closed.
                 sent.for_each(|descriptor| drop(descriptors.push(descriptor)));
             }
         }
-        // No message is empty: this is the end.
+        // An empty message is the end of the connection.
         let reply = Reply::read(buffer.get(..length)?).ok()?;
         Some((reply, descriptors))
     }
 
-    /// Every answer up to the last one, whose exit status it gives, or `lost` where there is none; what is wrong is said.
+    /// Passes every reply to `each`. Returns the exit status of the last one, or `lost` if there is none; prints
+    /// errors.
     pub(super) fn finish(&self, lost: i32, each: &mut dyn FnMut(&Reply<'_>)) -> i32 {
         let mut buffer = [0; MESSAGE_BYTES];
         loop {
@@ -99,7 +100,7 @@ impl Connection {
         }
     }
 
-    /// Returns the socket, to wait on.
+    /// Returns the socket for polling.
     pub(super) fn fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -111,7 +112,7 @@ fn open(path: &str) -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
-/// Runs a command that is one request.
+/// Runs a command that consists of one request.
 pub(super) fn ask(socket: &str, name: &str, words: &[&str]) -> i32 {
     if let ("signal", [_, signal]) = (name, words)
         && hilum::config::Signal::from_name(signal).is_none()
@@ -135,7 +136,7 @@ pub(super) fn ask(socket: &str, name: &str, words: &[&str]) -> i32 {
     })
 }
 
-/// Returns the request that the words stand for. `None` if they are not understood.
+/// Returns the request for these words, or `None` if they are invalid.
 fn request<'a>(name: &str, words: &[&'a str]) -> Option<Request<'a>> {
     let plain = |command, words: &[&'a str]| {
         let mut request = Request::new(command);
@@ -183,7 +184,7 @@ fn log_request<'a>(words: &[&'a str]) -> Option<Request<'a>> {
     (!request.words.is_empty()).then_some(request)
 }
 
-/// Prints lines with their time, and how many are missing between them.
+/// Prints lines with their time, and the number of missing lines between them.
 fn log(socket: &str, request: &Request<'_>) -> i32 {
     let Some(connection) = Connection::ask(socket, request) else { return FAILED };
     let (mut expected, mut status) = (None, 0);
@@ -196,7 +197,7 @@ fn log(socket: &str, request: &Request<'_>) -> i32 {
             expected = Some(number.wrapping_add(1));
             status |= show(format_args!("{:>5}.{:03} {}\n", ms / 1_000, ms % 1_000, Printable(line)));
             if status != 0 {
-                // Nobody reads any more.
+                // The reader of standard output is gone.
                 hilum_sys::exit(FAILED)
             }
         }

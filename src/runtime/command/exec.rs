@@ -1,8 +1,9 @@
-//! `hilum exec NAME PROGRAM...`: a program inside of a workload, with a terminal or with pipes.
+//! `hilum exec NAME PROGRAM...`: runs a program inside of a workload, with a terminal or with pipes.
 //!
-//! Nothing that is open here goes inside. The program gets pipes, or a terminal of the workload's own devpts, whose other
-//! ends come back; bytes are carried between those and what is open here. So a program that is left behind can neither
-//! write to the board's terminal nor read from it (CVE-2017-5226), and has no file or folder of the board.
+//! The program gets none of this process's descriptors. It gets pipes, or a terminal of the workload's own devpts. The
+//! reply has the other ends, and this process copies bytes between them and its own descriptors. A process that is left
+//! behind can therefore neither write to the board's terminal nor read from it (CVE-2017-5226), and has no file or
+//! folder of the board.
 
 use super::client::{Connection, Descriptors};
 use super::relay::{Flow, Way, carry};
@@ -18,7 +19,7 @@ use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize,
 
 /// Runs it. Returns the program's exit status.
 pub(super) fn exec(socket: &str, words: &[&str], term: &str) -> i32 {
-    // One that is closed here would be the next that is opened.
+    // A closed standard descriptor would be reused by the next open.
     fill_standard_descriptors();
     let both = isatty(standard_input()) && isatty(standard_output());
     let (name, has_terminal, program) = match words {
@@ -65,7 +66,7 @@ pub(super) fn exec(socket: &str, words: &[&str], term: &str) -> i32 {
     }
 }
 
-/// Whether standard output and error go to one place: then the order of what the program writes is kept.
+/// Returns whether standard output and error are the same file. Then the order of the output is preserved.
 fn is_one_place() -> bool {
     let (output, error) = (standard_output(), standard_error());
     match (isatty(output), isatty(error)) {
@@ -77,7 +78,7 @@ fn is_one_place() -> bool {
     }
 }
 
-/// Rows and columns of the terminal here; a serial line has no size of its own.
+/// Returns rows and columns of the terminal; a serial line has no size.
 fn size() -> (u16, u16) {
     [standard_output(), standard_input(), standard_error()]
         .iter()
@@ -87,7 +88,7 @@ fn size() -> (u16, u16) {
         .unwrap_or((24, 80))
 }
 
-/// What is carried: input, output, and errors where they go another way.
+/// Returns the streams to copy: input, output, and errors if they are separate.
 fn flows(ends: Descriptors, request: &Request<'_>) -> Result<[Flow; 3], Errno> {
     for end in &ends {
         rustix::io::ioctl_fionbio(end, true)?;
@@ -95,7 +96,7 @@ fn flows(ends: Descriptors, request: &Request<'_>) -> Result<[Flow; 3], Errno> {
     let mut ends = ends.into_iter();
     let first = ends.next().ok_or(Errno::PROTO)?;
     let second = match request.is_waiting {
-        // A terminal is both.
+        // A terminal is both input and output.
         true => rustix::io::fcntl_dupfd_cloexec(first.as_fd(), 3)?,
         false => ends.next().ok_or(Errno::PROTO)?,
     };
@@ -107,7 +108,7 @@ fn flows(ends: Descriptors, request: &Request<'_>) -> Result<[Flow; 3], Errno> {
     ])
 }
 
-/// The terminal gives bytes as they are typed, until this is dropped.
+/// Puts the terminal into raw mode until this is dropped.
 struct Raw(Option<Termios>);
 
 impl Raw {

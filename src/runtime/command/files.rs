@@ -1,4 +1,4 @@
-//! Commands about a configuration and about the kernel. They need no process 1.
+//! Commands about a configuration file and about the kernel, which work without PID 1.
 
 use super::output::show;
 use super::usage::{DONE, FAILED, misused_as};
@@ -45,7 +45,7 @@ fn explain(name: &str, path: &str) -> i32 {
     }
 }
 
-/// The names of workloads, each behind a blank.
+/// The names of workloads, each after a blank.
 struct Names<'a>(&'a Config<'a>);
 
 impl fmt::Display for Names<'_> {
@@ -77,7 +77,7 @@ fn audit(path: &str) -> i32 {
     status
 }
 
-/// Reads and parses a configuration; says what is wrong with it.
+/// Reads and parses a configuration, and prints errors.
 pub(super) fn read(path: &str) -> Option<&'static Config<'static>> {
     let (buffer, config) = (FILE.take()?, CONFIG.take()?);
     match read_file(path, buffer) {

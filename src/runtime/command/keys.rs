@@ -1,10 +1,10 @@
-//! Keys of a terminal one by one, as they are pressed.
+//! Reads single keys from a terminal.
 
 use hilum_sys::standard_input;
 use rustix::termios::{InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 
-/// Has keys come one by one on standard input, Ctrl-C among them, and not shown by the terminal itself. What is written
-/// still gets its carriage returns. `cooked` is how the terminal is otherwise.
+/// Makes the terminal deliver single keys on standard input, including Ctrl-C, without echo. Output still gets carriage
+/// returns. `cooked` is the terminal's normal mode.
 pub(super) fn take(cooked: &Termios) {
     let mut modes = cooked.clone();
     modes.local_modes &= !(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG | LocalModes::IEXTEN);
@@ -14,18 +14,18 @@ pub(super) fn take(cooked: &Termios) {
     let _ = tcsetattr(standard_input(), OptionalActions::Now, &modes);
 }
 
-/// The same until it is dropped.
+/// The same mode until this is dropped.
 pub(super) struct Keys(Termios);
 
 impl Keys {
-    /// None where standard input is no terminal.
+    /// Returns `None` if standard input is not a terminal.
     pub(super) fn new() -> Option<Self> {
         let cooked = tcgetattr(standard_input()).ok()?;
         take(&cooked);
         Some(Self(cooked))
     }
 
-    /// Takes the key that was pressed, and what came with it.
+    /// Reads and discards the key, and others that arrived with it.
     pub(super) fn read(&self) {
         let _ = rustix::io::read(standard_input(), &mut [0; 64]);
     }

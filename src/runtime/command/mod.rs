@@ -1,5 +1,5 @@
-//! The command line: what a person runs, on the board or on a host. Commands about files read them and talk; commands
-//! about workloads ask process 1 over its control socket.
+//! The command line on a board or a host. Some commands only read files; those about workloads ask PID 1 over its
+//! control socket.
 
 mod client;
 mod exec;

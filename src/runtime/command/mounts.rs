@@ -1,5 +1,5 @@
-//! The board's disks as a table and as JSON: what is mounted, and why the rest is not. It is read from the kernel and from the
-//! disks here, so that PID 1 does not have to.
+//! The board's disks as a table and as JSON: what is mounted, and why the rest is not. This command reads the kernel's
+//! table and the disks itself, which saves work in PID 1.
 
 use super::files::read;
 use super::output::show;
@@ -31,7 +31,7 @@ pub(super) fn run(words: &[&str]) -> i32 {
         ));
     }
     for (index, mount) in config.system.mounts.iter().enumerate() {
-        // The upper one of two on one folder stands behind the lower one.
+        // If two mounts are on one folder, the upper one comes later.
         let (mut count, mut seen) = (0_u32, 0);
         let counted = storage::each_mount(&mut |entry| count += u32::from(entry.is_at(mount.target)));
         let printed = storage::each_mount(&mut |entry| {

@@ -1,5 +1,5 @@
-//! `hilum net`: the board's links, addresses, routes and rules, as the kernel has them. It asks the kernel itself, and needs
-//! no process 1; one that runs says which uplink is used, and what DHCP servers gave.
+//! `hilum net`: the links, addresses, routes and rules of the board. This command asks the kernel itself and works
+//! without PID 1. A running PID 1 adds which uplink is in use, and the leases.
 
 use super::client::Connection;
 use super::output::show;
@@ -15,10 +15,10 @@ use hilum::wire::{Command, Reply, Request};
 use hilum_sys::print;
 use rustix::io::Errno;
 
-/// Links whose names are known by their index; the board's own and one for each workload's link fit.
+/// Links by index: the board's own, and one for each link of a workload.
 type Names = Vec<(u32, String<16>), 160>;
 
-/// Shows everything. Returns the exit status.
+/// Prints everything. Returns the exit status.
 pub(super) fn net(socket: &str) -> i32 {
     let mut uplinks = |reply: &Reply<'_>| {
         if let Reply::Event(_, line) = reply {
@@ -37,7 +37,7 @@ pub(super) fn net(socket: &str) -> i32 {
     }
 }
 
-/// How many packets, and of how many bytes.
+/// Packets and bytes.
 struct Count((u64, u64));
 
 impl fmt::Display for Count {
@@ -55,7 +55,7 @@ fn links() -> Result<Names, Errno> {
     let socket = route_socket()?;
     let mut names = Names::new();
     each_link(&socket, &mut |link| {
-        // One that finds no room has no name further below.
+        // A link for which there is no room has no name further below.
         let _ = names.push((link.index, String::try_from(link.name).unwrap_or_default()));
     })?;
     each_link(&socket, &mut |link| {
@@ -64,7 +64,7 @@ fn links() -> Result<Names, Errno> {
             (true, false) => "no carrier",
             _ => "down",
         };
-        // Anybody with the right to may have given it a name that controls a terminal.
+        // Any privileged program may have chosen a name that controls a terminal.
         let name = text::<64>(format_args!("{}", Printable(link.name.as_bytes())));
         show(format_args!("link {name:<15} {state:<10} mtu {:<6}", link.mtu));
         match link.mac {

@@ -1,11 +1,11 @@
-//! Answers on standard output, a line at a time: one system call each.
+//! Prints to standard output, one line per system call.
 
 use super::usage::{DONE, FAILED};
 use core::fmt::{self, Write};
 use heapless::String;
 use hilum_sys::{print_to, standard_output};
 
-/// Prints an answer. What is longer than a page is printed in parts.
+/// Prints text. Text that is longer than a page is printed in parts.
 pub(super) fn show(text: fmt::Arguments<'_>) -> i32 {
     let mut page = Page { text: String::new(), is_written: true };
     let _ = page.write_fmt(text);
@@ -29,7 +29,7 @@ impl Write for Page {
     fn write_str(&mut self, mut text: &str) -> fmt::Result {
         while !text.is_empty() {
             let cut = text.floor_char_boundary(self.text.capacity() - self.text.len());
-            // It fits: the cut says so.
+            // It fits, because `cut` is computed for that.
             let _ = self.text.push_str(&text[..cut]);
             text = &text[cut..];
             if !text.is_empty() {

@@ -1,7 +1,7 @@
-//! `hilum>`: the console's prompt. A process of its own, so that nothing that is typed can hold process 1 up; it asks
-//! over the control socket like every other command.
+//! `hilum>`: the console's prompt. It is a separate process that uses the control socket like any command, so input
+//! cannot block PID 1.
 //!
-//! Process 1 hands it the lines of the console over a socket; they are shown above the line that is being typed.
+//! PID 1 sends it the lines of the console over a socket; they are printed above the line that is being typed.
 
 use super::run::run_line;
 use hilum::line_editor::{Editor, LINE_BYTES, PrefixFilter, Typed};
@@ -12,22 +12,22 @@ use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
-/// The request that gives the controlling terminal up (`ioctl_tty(2)`).
+/// The request that gives up the controlling terminal (`ioctl_tty(2)`).
 const TIOCNOTTY: usize = 0x5422;
-/// What the terminals of boards understand.
+/// The terminal type of boards.
 const TERM: &str = "vt100";
 
-/// Reads commands from the terminal that is this process's standard input and output, until it or process 1 is gone.
+/// Reads commands from the terminal on standard input and output until the terminal or PID 1 is gone.
 ///
-/// `is_own` says whether the terminal is this session's: otherwise Ctrl-C would be a signal to somebody else, and stays a
-/// character.
+/// `is_own` means that it is the controlling terminal of this session. Otherwise Ctrl-C would signal another session's
+/// processes, so it remains a character.
 pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
     let mut cooked = tcgetattr(standard_input()).ok();
     if let Some(modes) = cooked.as_mut().filter(|_| !is_own) {
         modes.local_modes &= !rustix::termios::LocalModes::ISIG;
     }
     let mut editor = Editor::new("hilum> ");
-    // Bytes that come before the prompt can be seen were meant for nobody.
+    // Discard input from before the prompt was visible.
     enter(cooked.as_ref());
     draw(&editor);
     loop {
@@ -44,7 +44,7 @@ pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
             let _ = print_to(standard_output(), format_args!("\r\x1b[K"));
             if !show(lines.as_fd(), &mut PrefixFilter::new(b"")) {
                 leave(cooked.as_ref());
-                // The end of a session that has a terminal hangs it up, for process 1 as well.
+                // When the leader of a session with a terminal exits, the terminal hangs up, for PID 1 too.
                 let _ = hilum_sys::attempt_ioctl(standard_input(), TIOCNOTTY);
                 exit(0)
             }
@@ -70,9 +70,9 @@ pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
     }
 }
 
-/// Takes keys that came at once; `run` is for each line that they complete.
+/// Handles keys that arrived together; calls `run` for each completed line.
 fn type_keys(editor: &mut Editor, keys: &[u8], run: impl Fn(&heapless::String<LINE_BYTES>)) {
-    // However many keys come at once, what they changed is drawn once.
+    // Redraw once, however many keys arrive together.
     let mut has_changed = false;
     for byte in keys {
         if matches!(byte, b'\r' | b'\n') && core::mem::take(&mut has_changed) {
@@ -108,12 +108,12 @@ fn type_keys(editor: &mut Editor, keys: &[u8], run: impl Fn(&heapless::String<LI
 }
 
 fn draw(editor: &Editor) {
-    // A line and two sequences fit.
+    // A line and two escape sequences fit.
     let text = hilum::fixed_string::text::<{ LINE_BYTES + 64 }>(format_args!("{editor}"));
     let _ = print_to(standard_output(), format_args!("{text}"));
 }
 
-/// Keys come one by one, and are not shown by the terminal itself; what is written still gets its carriage returns.
+/// Makes the terminal deliver single keys without echo; output still gets carriage returns.
 fn enter(cooked: Option<&Termios>) {
     if let Some(modes) = cooked {
         super::keys::take(modes);
@@ -126,7 +126,7 @@ fn leave(cooked: Option<&Termios>) {
     }
 }
 
-/// Shows what process 1 has to say; false where it says nothing any more.
+/// Prints what PID 1 sent. Returns false if PID 1 closed the connection.
 fn show(lines: BorrowedFd<'_>, without: &mut PrefixFilter<'_>) -> bool {
     let mut bytes = [0; 2048];
     match rustix::io::read(lines, &mut bytes) {
@@ -151,7 +151,7 @@ fn write_all(mut rest: &[u8]) -> bool {
     true
 }
 
-/// How the console's lines begin that a command shows itself: those of the workload that `log NAME -f` follows.
+/// Returns the prefix of console lines that a command prints itself: those of the workload that `log NAME -f` follows.
 fn shown_by(line: &heapless::String<LINE_BYTES>) -> heapless::String<64> {
     let mut room = heapless::String::new();
     let words = hilum::line_editor::words::<8>(line, &mut room).unwrap_or_default();
@@ -165,7 +165,7 @@ fn shown_by(line: &heapless::String<LINE_BYTES>) -> heapless::String<64> {
     }
 }
 
-/// Says how a command ended that did not end well, with the number that sh(1) has for it.
+/// Reports how a command failed, with the status that sh(1) uses.
 fn print_failure(ended: rustix::io::Result<Option<(Pid, WaitStatus)>>) {
     let Ok(Some((_, status))) = ended else { return };
     let number = status.exit_status().or_else(|| Some(128 + status.terminating_signal()?)).unwrap_or(0);
@@ -174,7 +174,7 @@ fn print_failure(ended: rustix::io::Result<Option<(Pid, WaitStatus)>>) {
     }
 }
 
-/// Runs a command in a process of its own, which Ctrl-C ends; the console's lines go on meanwhile.
+/// Runs a command in a child process, which Ctrl-C ends. Console lines are still printed meanwhile.
 fn command(line: &heapless::String<LINE_BYTES>, lines: &OwnedFd, socket: &str) {
     let Ok(cloned) = hilum_sys::clone(0, None) else { return };
     match cloned {
@@ -186,7 +186,7 @@ fn command(line: &heapless::String<LINE_BYTES>, lines: &OwnedFd, socket: &str) {
             exit(run_line(line, socket, TERM))
         }
         Cloned::Parent { pid, pidfd } => {
-            // Both sides do it, so that it is done whoever comes first.
+            // Both processes do it, because either may run first.
             let _ = rustix::process::setpgid(Some(pid), Some(pid));
             let _ = rustix::termios::tcsetpgrp(standard_input(), pid);
             let start = shown_by(line);

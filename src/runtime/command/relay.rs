@@ -1,7 +1,7 @@
-//! Bytes between what is open here and the ends of what a program inside of a workload has.
+//! Copies bytes between this process's standard descriptors and those of a program inside of a workload.
 //!
-//! The three ways are independent of each other: each has some bytes under way, and waits for its own two sides alone. So
-//! a reader who is slow with one of them holds up that one.
+//! The three streams are independent: each has its own buffer and waits only for its own two ends. A slow reader blocks
+//! only its own stream.
 
 use super::client::Connection;
 
@@ -13,9 +13,9 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::termios::{tcgetwinsize, tcsetwinsize};
 
-/// Bytes under way: what a pipe takes at once when it takes anything (PIPE_BUF), so that a write after a poll does not wait.
+/// Buffer size: PIPE_BUF, which a writable pipe always accepts, so that a write after poll(2) does not block.
 const ROOM: usize = 4096;
-/// The most that a terminal keeps of what was written last.
+/// The maximum number of unread bytes in a terminal.
 const TERMINAL_ROOM: u64 = 128 * 1024;
 
 const HANG_UP: u32 = 1;
@@ -25,32 +25,32 @@ const PIPE: u32 = 13;
 const TERMINATE: u32 = 15;
 const WINDOW_CHANGED: u32 = 28;
 
-/// Where bytes go.
+/// The direction of a stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Way {
-    /// To the program's input, which is a pipe: its end is the end of input.
+    /// To the program's input pipe; closing it is the end of input.
     ToPipe,
-    /// To the program's terminal, which is told the end of input as a person does.
+    /// To the program's terminal, where Ctrl-D is the end of input.
     ToTerminal,
     /// From the program.
     Out,
 }
 
-/// One way, and what is on it.
+/// A stream and its buffer.
 pub(super) struct Flow {
     way: Way,
-    /// What is open here.
+    /// The descriptor of this process.
     outer: BorrowedFd<'static>,
-    /// The program's end, which does not wait. `None` if this way has ended.
+    /// The program's end, which is non-blocking; `None` after the end of the stream.
     inner: Option<OwnedFd>,
     bytes: [u8; ROOM],
     start: usize,
     end: usize,
-    /// The byte that was read last.
+    /// The last byte that was read.
     last: u8,
-    /// Whether it ends when what is under way has arrived.
+    /// Whether the stream ends once the buffer is empty.
     is_ending: bool,
-    /// What the kernel said of what is open here.
+    /// The error of this process's descriptor.
     failed: Option<Errno>,
 }
 
@@ -59,7 +59,7 @@ impl Flow {
         Self { way, outer, inner, bytes: [0; ROOM], start: 0, end: 0, last: b'\n', is_ending: false, failed: None }
     }
 
-    /// What to wait for. `None` if it has ended.
+    /// Returns what to poll for, or `None` after the end of the stream.
     fn wanted(&self) -> Option<PollFd<'_>> {
         let inner = self.inner.as_ref()?.as_fd();
         let (from, to) = if self.way == Way::Out { (inner, self.outer) } else { (self.outer, inner) };
@@ -69,7 +69,7 @@ impl Flow {
         })
     }
 
-    /// Reads once, or writes once; to be called when what it waited for is there. Gives how many bytes were read.
+    /// Reads once, or writes once, when the descriptor is ready. Returns the number of bytes that were read.
     fn go_on(&mut self) -> Result<usize, Errno> {
         let Some(inner) = &self.inner else { return Ok(0) };
         let (from, to) = if self.way == Way::Out { (inner.as_fd(), self.outer) } else { (self.outer, inner.as_fd()) };
@@ -97,8 +97,8 @@ impl Flow {
                 Ok(0)
             }
             Err(errno) => {
-                // A program that does not read to the end, and a terminal that nobody has open any more, are no failures;
-                // neither is a reader here who has read enough: the program hears of it by its own pipe.
+                // It is no error if the program does not read its whole input, or if nobody has the terminal open. It
+                // is no error either if a reader here has closed its pipe: the program gets a SIGPIPE of its own.
                 if is_reading != (self.way == Way::Out) && errno != Errno::PIPE {
                     self.failed = Some(errno);
                 }
@@ -111,19 +111,19 @@ impl Flow {
         }
     }
 
-    /// There is nothing more to read.
+    /// Handles the end of input.
     fn end_of_input(&mut self) {
         if self.way != Way::ToTerminal {
             self.inner = None;
             return;
         }
-        // In the middle of a line the first one only ends the line.
+        // In the middle of a line the first Ctrl-D only ends the line.
         (self.start, self.end) = (0, if self.last == b'\n' { 1 } else { 2 });
         self.bytes[..2].copy_from_slice(b"\x04\x04");
         self.is_ending = true;
     }
 
-    /// The program has ended: what it wrote last is still to come, and what those write that it has left behind is not.
+    /// The program has exited: copies its remaining output, but not that of processes that it left behind.
     fn finish(&mut self) {
         let Some(inner) = &self.inner else { return };
         let mut left = rustix::io::ioctl_fionread(inner).unwrap_or(0).max(TERMINAL_ROOM);
@@ -134,7 +134,7 @@ impl Flow {
             }
             match self.go_on() {
                 Ok(count) => left = left.saturating_sub(count as u64),
-                // Somebody has asked for that of what is open here.
+                // Reading failed on a descriptor of this process, and must be reported.
                 Err(_) if is_writing => {
                     let _ = poll(&mut [PollFd::from_borrowed_fd(self.outer, PollFlags::OUT)], None);
                 }
@@ -147,9 +147,9 @@ impl Flow {
     }
 }
 
-/// Carries bytes, and the window's size where there is a terminal, until the program has ended. Returns its exit status.
+/// Copies bytes, and the window size of a terminal, until the program has exited. Returns its exit status.
 pub(super) fn carry(connection: &Connection, flows: &mut [Flow; 3], has_terminal: bool) -> i32 {
-    // A reader here who has gone is an errno. Where the terminal's modes were changed, they are put back whatever ends this.
+    // A closed pipe on this side is reported as an errno. Changed terminal modes are restored in any case.
     let ends = SignalSet::of(HANG_UP).and(INTERRUPT).and(QUIT).and(TERMINATE).and(WINDOW_CHANGED);
     let blocked = if has_terminal { ends.and(PIPE) } else { SignalSet::of(PIPE) };
     hilum_sys::mask(blocked);
@@ -189,7 +189,7 @@ pub(super) fn carry(connection: &Connection, flows: &mut [Flow; 3], has_terminal
     }
 }
 
-/// Another size goes to the program's terminal; every other signal ends this command: gives its status.
+/// Forwards a new window size to the program's terminal. Any other signal ends this command: returns its exit status.
 fn heed(signal: u32, output: &Flow) -> Option<i32> {
     if signal != WINDOW_CHANGED {
         return Some(128 + signal as i32);
@@ -200,7 +200,7 @@ fn heed(signal: u32, output: &Flow) -> Option<i32> {
     None
 }
 
-/// What is still to be shown, and the exit status.
+/// Copies the remaining output, and returns the exit status.
 fn finish(connection: &Connection, flows: &mut [Flow; 3]) -> i32 {
     flows.iter_mut().filter(|flow| flow.way == Way::Out).for_each(Flow::finish);
     let status = connection.finish(NOT_ENTERED, &mut |_| {});
@@ -208,7 +208,7 @@ fn finish(connection: &Connection, flows: &mut [Flow; 3]) -> i32 {
     let failed = flows.iter().zip(names).filter_map(|(flow, name)| Some((name, flow.failed?)));
     let count =
         failed.map(|(name, errno)| print(format_args!("hilum: standard {name}: {}\n", describe(errno)))).count();
-    // A program that still writes when its output cannot be passed on gets a SIGPIPE for that.
+    // If its output cannot be written, the program gets a SIGPIPE.
     let is_ours = status == DONE || status == 128 + PIPE as i32;
     if is_ours && count > 0 { FAILED } else { status }
 }

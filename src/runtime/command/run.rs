@@ -1,4 +1,4 @@
-//! From the words of a command line to the command.
+//! Parses the command line and runs the command.
 
 use super::output::show;
 use super::usage::{COMMANDS, misused, misused_for, unknown};
@@ -7,7 +7,7 @@ use crate::os::environment::DEFAULT_SOCKET;
 use hilum::line_editor::LINE_BYTES;
 use hilum_sys::Arguments;
 
-/// Words of a command line, at most.
+/// The maximum number of words.
 pub(super) const WORDS: usize = 40;
 
 /// Runs the command that the arguments name. Returns the exit status.
@@ -73,7 +73,7 @@ fn help_for(name: &str) -> i32 {
     }
 }
 
-/// Returns a typed line as words and their exit status.
+/// Splits a typed line into words, runs it, and returns its exit status.
 pub(super) fn run_line(line: &heapless::String<LINE_BYTES>, socket: &str, term: &str) -> i32 {
     let mut room = heapless::String::new();
     match hilum::line_editor::words::<{ WORDS - 2 }>(line, &mut room) {

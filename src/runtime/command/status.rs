@@ -1,5 +1,5 @@
-//! What workloads do, as a table and as JSON. Process 1 reports states; what control groups count is read from their files
-//! here, so that process 1 does not have to.
+//! The state of workloads as a table and as JSON. PID 1 reports states; cgroup counters are read here, which saves work
+//! in PID 1.
 
 use super::client::Connection;
 use super::keys::Keys;
@@ -29,13 +29,13 @@ pub(super) fn status(socket: &str, words: &[&str]) -> i32 {
 fn connect(socket: &str, name: Option<&str>) -> Option<Connection> {
     let mut request = Request::new(Command::Status);
     if let Some(name) = name {
-        // There is room: it is the first word.
+        // It fits, because it is the first word.
         let _ = request.words.push(name);
     }
     Connection::ask(socket, &request)
 }
 
-/// Whether a single workload that was asked for runs, as an exit status.
+/// Returns the exit status: whether the single requested workload runs.
 fn running(name: Option<&str>, state: &WorkloadStatus<'_>) -> i32 {
     let is_fine = [State::Ready.number(), State::Finished.number()].contains(&state.state);
     if name.is_none() || is_fine { DONE } else { NOT_RUNNING }
@@ -68,10 +68,10 @@ fn head(system: &SystemStatus) {
     ));
 }
 
-/// One workload; `cpu_percent` in tenths where it was measured, the processor's seconds otherwise.
+/// Prints one workload. `cpu_permille` is its load, if it was measured; otherwise the total processor time is printed.
 fn line(status: &WorkloadStatus<'_>, cpu_permille: Option<u64>) {
     let usage = usage(status.name);
-    // Sixteen characters are enough for each.
+    // Sixteen characters are enough for each value.
     let cpu: String<16> = match (cpu_permille, usage.cpu_us) {
         (Some(permille), _) => text(format_args!("{}.{}%", permille / 10, permille % 10)),
         (None, Some(us)) => text(format_args!("{}.{}s", us / 1_000_000, us / 100_000 % 10)),
@@ -135,7 +135,7 @@ fn json(socket: &str, name: Option<&str>) -> i32 {
     found
 }
 
-/// `top [-n TIMES]`: until a key is pressed, where standard input is a terminal.
+/// `top [-n TIMES]`: runs until a key is pressed, if standard input is a terminal.
 pub(super) fn top(socket: &str, words: &[&str]) -> i32 {
     const PERIOD_MS: u64 = 1_000;
     let times: u32 = match words {
@@ -150,7 +150,7 @@ pub(super) fn top(socket: &str, words: &[&str]) -> i32 {
     let mut before: Vec<u64, { limits::WORKLOADS }> = Vec::new();
     for turn in 0..times {
         let Some(connection) = connect(socket, None) else { return FAILED };
-        // The cursor goes home, and what was there is cleared.
+        // Move the cursor home, and clear the screen.
         show(format_args!("\x1b[H\x1b[J"));
         let mut now: Vec<u64, { limits::WORKLOADS }> = Vec::new();
         let answer = connection.finish(FAILED, &mut |reply| match reply {
@@ -171,7 +171,7 @@ pub(super) fn top(socket: &str, words: &[&str]) -> i32 {
         let mut keys = [PollFd::from_borrowed_fd(hilum_sys::standard_input(), PollFlags::IN)];
         let waited = if typed.is_some() { &mut keys[..] } else { &mut [] };
         if turn + 1 < times && poll(waited, Some(&timespec_from_ms(PERIOD_MS))) == Ok(1) {
-            // The key that ends it is nobody else's.
+            // Discard the key that ended it.
             if let Some(typed) = &typed {
                 typed.read();
             }

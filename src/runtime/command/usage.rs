@@ -2,8 +2,8 @@
 
 use hilum_sys::print;
 
-/// Exit statuses: a command that did its work, one that found something wrong or could not, one that was misused
-/// (sysexits.h calls the last one 64; shells and most tools use 2), and a workload that does not run (the LSB's).
+/// Exit statuses: success; an error or a negative result; wrong usage (sysexits.h has 64, shells and most tools use 2);
+/// and a workload that is not running (as in the LSB).
 pub(super) const DONE: i32 = 0;
 pub(super) const FAILED: i32 = 1;
 pub(super) const MISUSED: i32 = 2;
@@ -11,7 +11,7 @@ pub(super) const NOT_RUNNING: i32 = 3;
 /// The exit status of `exec` if the workload could not be entered.
 pub(super) const NOT_ENTERED: i32 = 125;
 
-/// Every command: its name, its words, and what it does.
+/// All commands: name, words, and description.
 pub(super) const COMMANDS: [(&str, &str, &str); 25] = [
     ("status", "[NAME] [--json]", "show state, uptime, restarts, memory, CPU time and last exit"),
     ("top", "[-n TIMES]", "the same, every second"),
@@ -40,19 +40,19 @@ pub(super) const COMMANDS: [(&str, &str, &str); 25] = [
     ("help", "", "this"),
 ];
 
-/// Says how a command is used that was used otherwise.
+/// Prints the usage of a command after wrong usage.
 pub(super) fn misused_for(name: &str, usage: &str) -> i32 {
     print(format_args!("hilum: usage: hilum {name} {usage}\n"));
     MISUSED
 }
 
-/// Returns the same, by the command's name alone.
+/// The same, by the command's name.
 pub(super) fn misused_as(name: &str) -> i32 {
     let usage = COMMANDS.iter().find(|(known, ..)| *known == name).map_or("", |(_, usage, _)| usage);
     misused_for(name, usage)
 }
 
-/// Says that there is no such command, and which one was probably meant.
+/// Reports an unknown command, and suggests a similar one.
 pub(super) fn unknown(name: &str) -> i32 {
     match hilum::suggest::nearest(COMMANDS.iter().map(|(known, ..)| *known), name) {
         Some(near) => print(format_args!("hilum: unknown command \"{name}\"; did you mean \"{near}\"?\n")),

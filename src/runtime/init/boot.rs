@@ -1,4 +1,4 @@
-//! The boot, in the order in which it happens, up to the event loop.
+//! The boot in chronological order, up to the event loop.
 //!
 //! An error prints one line and follows the policy of the kernel command line.
 
@@ -19,13 +19,13 @@ use hilum::cmdline;
 use hilum::log::Printable;
 use hilum_sys::{Arguments, SignalSet};
 
-/// Bytes of the kernel's command line: both architectures have 2048 (COMMAND_LINE_SIZE), and a bootconfig may add to them.
+/// Bytes of the kernel command line: 2048 on both architectures (COMMAND_LINE_SIZE), and a bootconfig may add to it.
 const COMMAND_LINE_BYTES: usize = 4096;
 
-/// Everything before the event loop; comes back only if that can begin.
+/// Does everything before the event loop. Returns only if the loop can start.
 #[inline(never)]
 pub(super) fn boot(arguments: Arguments, prompt: prompt::Run) -> Init {
-    // First of all: from here on a signal waits until it is read, instead of being lost.
+    // First of all, block signals, so that they stay pending until they are read.
     hilum_sys::mask(SignalSet::ALL);
     let mut timeline = Timeline::new();
     timeline.note(Moment::Entered);
@@ -34,7 +34,7 @@ pub(super) fn boot(arguments: Arguments, prompt: prompt::Run) -> Init {
 
     let (environment, missing) = early::prepare();
     if environment == Environment::Container {
-        // What whoever started it ignores, workloads would ignore as well. The kernel starts its first process clean.
+        // Workloads would inherit ignored signals from the parent. The kernel starts its first process without any.
         hilum_sys::reset_signals();
     }
     timeline.note(Moment::Prepared);
@@ -73,7 +73,7 @@ pub(super) fn boot(arguments: Arguments, prompt: prompt::Run) -> Init {
     }
     if options.doctor {
         if environment == Environment::Machine {
-            // What could not be made is reported later, as at every boot.
+            // Settings that fail are reported later, as at every boot.
             kernel_settings::make(config);
         }
         crate::doctor::doctor(&mut |line| console.error(line));
@@ -94,7 +94,7 @@ pub(super) fn boot(arguments: Arguments, prompt: prompt::Run) -> Init {
     }
 }
 
-/// Returns the path behind `--config`, for a PID 1 that a container engine or a test started.
+/// Returns the path after `--config`, for a PID 1 that a container engine or a test starts.
 fn config_argument(arguments: Arguments) -> Option<&'static str> {
     let mut words = arguments.iter().skip(1);
     words.find(|word| *word == c"--config")?;

@@ -1,4 +1,4 @@
-//! The count of boots in a row that went badly, in a file or on a device.
+//! The count of consecutive bad boots, in a file or on a device.
 
 use crate::console::Console;
 use crate::os::deadline::{MAX_ANSWER, in_background, with_timeout};
@@ -10,36 +10,36 @@ use hilum::supervise::Supervisor;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-/// Milliseconds that the place of the count has to answer.
+/// The timeout for the file or device in milliseconds.
 const TIMEOUT_MS: u64 = 3_000;
 
-/// The count, and whether this boot is one that went badly so far.
+/// The count, and whether this boot still counts as bad.
 pub(super) struct BootCount {
     is_safe: bool,
     bad_boots: u32,
-    /// Whether this boot counts as a bad one so far.
+    /// Whether this boot still counts as bad.
     is_counted: bool,
-    /// Since when every workload is healthy; `None` while one is not.
+    /// Since when all workloads are healthy; `None` while one is not.
     healthy_since: Option<u64>,
 }
 
 impl BootCount {
-    /// Nothing is counted. `is_safe` is what the kernel command line says.
+    /// Counts nothing yet. `is_safe` is from the kernel command line.
     pub(super) const fn new(is_safe: bool) -> Self {
         Self { is_safe, bad_boots: 0, is_counted: false, healthy_since: None }
     }
 
-    /// Whether only workloads that are marked `safe` start.
+    /// Returns whether only workloads that are marked `safe` start.
     pub(super) fn is_safe(&self) -> bool {
         self.is_safe
     }
 
-    /// Returns how many failed boots in a row before this one.
+    /// Returns the number of consecutive bad boots before this one.
     pub(super) fn bad_boots(&self) -> u32 {
         self.bad_boots
     }
 
-    /// Counts this boot as one that goes badly, until it is known to have gone well.
+    /// Counts this boot as bad until it is known to be good.
     pub(super) fn count_boot(&mut self, boots: Option<Boots<'_>>, console: &mut Console) {
         let Some(Boots { path, limit, .. }) = boots else { return };
         match with_timeout(TIMEOUT_MS, &mut || add_one(path)) {
@@ -58,13 +58,13 @@ impl BootCount {
         }
     }
 
-    /// Returns when [`Self::tick`] has something to do.
+    /// Returns when [`Self::tick`] must be called.
     pub(super) fn deadline(&self, config: &Config<'_>) -> Option<u64> {
         let boots = config.system.boots.filter(|_| self.is_counted)?;
         Some(self.healthy_since? + u64::from(boots.after_ms))
     }
 
-    /// Resets the count once every workload was healthy for long enough.
+    /// Resets the count once all workloads were healthy for long enough.
     pub(super) fn tick(&mut self, config: &Config<'_>, supervisor: &Supervisor, now: u64) {
         if !self.is_counted {
             return;
@@ -76,7 +76,7 @@ impl BootCount {
         } else if self.deadline(config).is_some_and(|at| at <= now)
             && let Some(boots) = config.system.boots
         {
-            // The disk may not answer, and the loop does not wait.
+            // The disk may hang, and the loop must not wait for it.
             self.is_counted = in_background(&mut || {
                 let _ = write_count(boots.path, 0);
             })
@@ -84,7 +84,7 @@ impl BootCount {
         }
     }
 
-    /// The board goes down now: one that somebody asked to has not gone badly.
+    /// Handles the shutdown: a boot that ends on request is not bad.
     pub(super) fn finish(&self, config: &Config<'_>, is_requested: bool) {
         if let Some(boots) = config.system.boots.filter(|_| is_requested && self.is_counted) {
             let _ = with_timeout(TIMEOUT_MS, &mut || write_count(boots.path, 0).map(|()| 0));
@@ -92,7 +92,7 @@ impl BootCount {
     }
 }
 
-/// Reads the count and writes it one higher.
+/// Increments the stored count.
 fn add_one(path: &str) -> Result<u32, Errno> {
     let mut bytes = [0; SECTOR];
     let read = open_plain(path, OFlags::RDONLY, Mode::empty()).and_then(|file| rustix::io::read(&file, &mut bytes));

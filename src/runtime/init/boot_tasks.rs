@@ -1,8 +1,8 @@
-//! What some workloads wait for: settings, kernel modules, bridges and rules.
+//! Settings, kernel modules, bridges and rules, which some workloads wait for.
 //!
-//! A helper does it, because loading modules takes longer than everything else of a boot together. Workloads that need none of
-//! it start meanwhile; the others wait, each in the helper that sets it up, for the end of a pipe that this helper holds. So does
-//! the helper that mounts disks (`disks.rs`).
+//! A helper process does this work, because loading modules takes longer than the rest of the boot. Workloads that do
+//! not depend on it start meanwhile. The set-up helper of each of the others waits for the end of a pipe that this
+//! helper holds, and so does the helper that mounts disks (`disks.rs`).
 
 use super::context::Context;
 use super::timeline::Moment;
@@ -21,13 +21,13 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
-/// How often it is tried.
+/// The number of attempts.
 const MAX_TRIES: u8 = 3;
 
-/// What needs none of it goes first.
+/// Workloads that do not depend on it have priority.
 const ROLE: Role = Role { nice: 10, ..Role::new(c"hilum-modules") };
 
-/// The tasks of one boot.
+/// The tasks of a boot.
 pub(super) struct BootTasks {
     helper: Option<Pid>,
     tries: u8,
@@ -40,7 +40,7 @@ fn processors() -> usize {
 
 fn run(environment: Environment, config: &Config<'_>, console: &mut Console) {
     if environment == Environment::Machine {
-        // Before a module brings a link: it takes over what is set by then.
+        // This comes before modules create links, which inherit the current settings.
         kernel_settings::make(config).print(console);
     }
     if environment == Environment::Machine && !config.system.modules_come_first() {
@@ -50,20 +50,20 @@ fn run(environment: Environment, config: &Config<'_>, console: &mut Console) {
         modules::load_by_alias(console);
     }
     if environment == Environment::Machine && uses_own_network(config) {
-        // It is down at first, and workloads that share the board's network expect it.
+        // It is down initially, and workloads that share the host's network expect it to be up.
         let _ = net::loopback_up();
     }
     net::prepare(config, console);
 }
 
-/// Whether the helper does more than make settings: the timeline has a moment for that.
+/// Returns whether the helper does more than change settings, which is an event of the timeline.
 fn waits_for_modules(environment: Environment, config: &Config<'_>) -> bool {
     let loads = !config.system.modules_come_first() && modules::has_any(config);
     (environment == Environment::Machine && (loads || uses_own_network(config)))
         || !config.system.network.bridges.is_empty()
 }
 
-/// Whether anything but PID 1 uses the board's own network.
+/// Returns whether anything but PID 1 uses the host's network.
 fn uses_own_network(config: &Config<'_>) -> bool {
     let net = Namespaces::flag("net");
     let shares = |workload: &Workload<'_>| workload.isolation.shared & net != 0 && workload.isolation.net_of.is_none();
@@ -71,12 +71,12 @@ fn uses_own_network(config: &Config<'_>) -> bool {
 }
 
 impl BootTasks {
-    /// Nothing has begun.
+    /// Creates the service before the boot.
     pub(super) const fn new() -> Self {
         Self { helper: None, tries: 0 }
     }
 
-    /// Begins: at once, or after the first workload.
+    /// Starts the tasks: at once, or after the first workload.
     pub(super) fn begin(&mut self, cx: &mut Context, workloads: &mut Workloads) {
         let config = cx.config.clone();
         workloads.supervisor.set_max_parallel_starts(processors());
@@ -89,19 +89,19 @@ impl BootTasks {
         }
     }
 
-    /// Begins what waited for the first workload: that one runs, or will not.
+    /// Starts deferred tasks: the first workload runs, or will not run.
     pub(super) fn begin_deferred(&mut self, cx: &mut Context, workloads: &mut Workloads) {
         workloads.supervisor.set_max_parallel_starts(processors());
         self.start(cx, workloads);
     }
 
-    /// Takes note of the exit of a process. Returns whether it was the helper.
+    /// Handles the exit of a process. Returns whether it was the helper.
     pub(super) fn exited(&mut self, cx: &mut Context, workloads: &mut Workloads, pid: Pid, end: ExitReason) -> bool {
         if self.helper.take_if(|helper| *helper == pid).is_none() {
             return false;
         }
         if end != ExitReason::Exit(0) && self.tries < MAX_TRIES {
-            // Something has killed it, or memory was short. What it has done can be done again.
+            // It was killed, or memory was short. All its work can be repeated.
             self.start(cx, workloads);
             return true;
         }
@@ -118,7 +118,7 @@ impl BootTasks {
     fn start(&mut self, cx: &mut Context, workloads: &mut Workloads) {
         let config = cx.config.clone();
         let config = config.get();
-        // A machine always has settings to make.
+        // On a machine there are always settings to change.
         if cx.environment == Environment::Container && config.system.network.bridges.is_empty() {
             return;
         }
@@ -126,7 +126,7 @@ impl BootTasks {
             Ok((pid, ready)) => {
                 (self.helper, self.tries) = (Some(pid), self.tries + 1);
                 workloads.set_gate(Some(ready));
-                // Those that wait use no processor, and may not keep others from starting.
+                // Waiting set-ups use no processor, and must not keep others from starting.
                 workloads.supervisor.set_max_parallel_starts(limits::WORKLOADS);
             }
             Err(errno) => {
@@ -138,8 +138,8 @@ impl BootTasks {
     }
 }
 
-/// Whether there is one processor alone, and a workload that waits for nothing: it starts before everything that it does not
-/// need. Loading modules takes the kernel long, and some of it cannot be interrupted.
+/// Returns whether there is a single processor, and a workload that does not wait for anything. That workload starts
+/// first, because loading modules takes long and cannot always be preempted.
 fn has_a_first(config: &Config<'_>, workloads: &Workloads) -> bool {
     let is_free = |workload: &Workload<'_>| {
         let waits_for_others = !workload.needs.is_empty() || !workload.after.is_empty();

@@ -1,6 +1,6 @@
-//! One connection to the control socket.
+//! A connection to the control socket.
 //!
-//! PID 1 never waits for it: one that does not read loses its answers.
+//! PID 1 never blocks on it: a client that does not read loses its replies.
 
 use core::mem::MaybeUninit;
 use heapless::{String, Vec};
@@ -11,40 +11,40 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::{Errno, IoSliceMut};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg};
 
-/// Descriptors that come with a request.
+/// Descriptors in a request.
 pub(super) type Descriptors = Vec<OwnedFd, 3>;
 
-/// The text of an answer: two names of workloads, one of them twice, and a sentence.
+/// The text of a reply: two names of workloads, one of them twice, and a sentence.
 pub(super) type AnswerText = String<192>;
 
 /// What a connection waits for.
 pub(super) enum ClientState {
-    /// It has not asked yet.
+    /// It has not sent a request yet.
     New,
-    /// It gets lines of the workload in this slot; `None` once that is not part of the configuration any more.
+    /// It receives lines of the workload in this slot; `None` once the workload was removed from the configuration.
     Lines { slot: Option<usize>, cursor: Cursor, is_following: bool },
-    /// It hears when another configuration is taken over.
+    /// It waits until another configuration is adopted.
     Reloading,
-    /// It hears when what it asked for is done.
+    /// It waits until its request has completed.
     Waiting { slot: Option<usize>, ask: WorkloadRequest },
 }
 
-/// What becomes of a connection.
+/// The result of a request.
 pub(super) enum Response {
-    /// It ends, with this exit status and this text.
+    /// Close the connection with this exit status and text.
     Done(u8, AnswerText),
-    /// It waits.
+    /// Keep the connection waiting.
     Pending(ClientState),
-    /// A helper answers, or nobody.
+    /// A helper replies, or nobody.
     Delegated,
 }
 
-/// Returns the response to a request that was carried out.
+/// Returns the response to a successful request.
 pub(super) fn done() -> Response {
     Response::Done(0, AnswerText::new())
 }
 
-/// Returns the response to a request that was not carried out, and why.
+/// Returns the response to a failed request, with the reason.
 pub(super) fn failed(why: core::fmt::Arguments<'_>) -> Response {
     Response::Done(1, hilum::fixed_string::text(why))
 }
@@ -53,22 +53,22 @@ pub(super) fn failed(why: core::fmt::Arguments<'_>) -> Response {
 pub(super) struct Client {
     pub(super) socket: OwnedFd,
     pub(super) state: ClientState,
-    /// Whether its buffer was full: then it gets no more until it has read.
+    /// Whether its buffer was full. It gets no more until it has read.
     pub(super) is_full: bool,
     /// Its number. A lower one is older.
     pub(super) number: u32,
 }
 
 impl Client {
-    /// Sends a message. Returns false if it was not taken, because the other side is gone or does not read.
+    /// Sends a message. Returns false if the client is gone or does not read.
     pub(super) fn send(&self, reply: &Reply<'_>) -> bool {
         send(self.socket.as_fd(), reply)
     }
 
-    /// Receives a request into `buffer`, with the descriptors that come with it. None where there is none yet.
+    /// Receives a request into `buffer`, with its descriptors. Returns `None` if there is none yet.
     ///
     /// # Errors
-    /// The other side is gone, or sent an empty message; EMSGSIZE for one that is too long.
+    /// The client is gone or sent an empty message; EMSGSIZE for a message that is too long.
     pub(super) fn receive(&self, buffer: &mut [u8; MESSAGE_BYTES]) -> Result<Option<(usize, Descriptors)>, Errno> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -80,7 +80,7 @@ impl Client {
         let mut descriptors = Descriptors::new();
         for part in control.drain() {
             if let RecvAncillaryMessage::ScmRights(sent) = part {
-                // What does not fit is closed.
+                // Descriptors that do not fit are closed.
                 sent.for_each(|descriptor| drop(descriptors.push(descriptor)));
             }
         }
@@ -91,7 +91,7 @@ impl Client {
     }
 }
 
-/// Sends a message to a connection. Returns false if it was not taken.
+/// Sends a message to a connection. Returns false if it was not accepted.
 pub(super) fn send(socket: BorrowedFd<'_>, reply: &Reply<'_>) -> bool {
     let Ok(message) = reply.message() else { return true };
     rustix::net::send(socket, &message, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).is_ok()

@@ -1,4 +1,4 @@
-//! The configuration that is in use, and the reading of another one.
+//! The current configuration, and reading another one.
 
 use crate::os::errno::describe;
 use crate::os::files::read_file;
@@ -6,10 +6,10 @@ use core::fmt;
 use hilum::config::{self, Config, limits};
 use hilum_sys::{Covariant, DoubleBuffer, ReadGuard};
 
-/// Bytes that a file is read into: one more than it may have, so that a longer one is seen.
+/// Bytes of the buffer for a file: one more than the limit, to detect a longer one.
 const BYTES: usize = limits::FILE_BYTES + 1;
 
-/// A configuration and the bytes that its texts are borrowed from.
+/// A configuration and the bytes from which its texts are borrowed.
 pub(crate) struct ConfigText;
 
 impl Covariant for ConfigText {
@@ -34,7 +34,7 @@ fn buffer() -> &'static DoubleBuffer<ConfigText, BYTES> {
     &BUFFER
 }
 
-/// Each test, which is a thread, has a shelf of its own.
+/// Each test thread has its own buffers.
 #[cfg(test)]
 fn buffer() -> &'static DoubleBuffer<ConfigText, BYTES> {
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -47,8 +47,8 @@ fn buffer() -> &'static DoubleBuffer<ConfigText, BYTES> {
     &BUFFERS[OWN.with(|own| *own)]
 }
 
-/// Reads and parses the file at `path`; has `tell` say what is wrong with it in one line. What the board has in use
-/// already goes on with the same ids.
+/// Reads and parses the file at `path`; calls `tell` with an error in one line. Workloads of the current configuration
+/// keep their ids.
 pub(super) fn read(
     path: &str,
     in_use: Option<&Configuration>,

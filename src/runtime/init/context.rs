@@ -1,4 +1,4 @@
-//! What every service of PID 1 uses.
+//! State that all services of PID 1 share.
 
 use super::configuration::Configuration;
 use super::event_loop::EventLoop;
@@ -8,11 +8,11 @@ use crate::os::clock::monotonic_ms;
 use crate::os::environment::{DEFAULT_SOCKET, Environment};
 use hilum::config::Control;
 
-/// Milliseconds that the first workload has the only processor for itself: several times what a start takes where the
-/// processor is emulated.
+/// Milliseconds for which the first workload has the only processor to itself: several times the duration of a start on
+/// an emulated processor.
 const FIRST_WORKLOAD_MS: u64 = 500;
-/// Milliseconds that it still has when its program is executed: what PID 1 does next would come before the program's first
-/// instruction, because the kernel wakes PID 1 in the middle of execve(2).
+/// Milliseconds that remain after its program was executed. The kernel wakes PID 1 in the middle of execve(2), so PID
+/// 1's next work would otherwise run before the program's first instruction.
 const EXEC_GRACE_MS: u64 = 20;
 
 /// The parts of PID 1 that belong to no service.
@@ -22,7 +22,8 @@ pub(super) struct Context {
     pub(super) console: Console,
     pub(super) timeline: Timeline,
     pub(super) events: EventLoop,
-    /// Until when everything waits that the first workload does not need, on the only processor; `None` once that one runs.
+    /// Until when work that the first workload does not need is deferred, on a single processor; `None` once that
+    /// workload runs.
     defer_until: Option<u64>,
 }
 
@@ -37,7 +38,7 @@ impl Context {
         Self { environment, config, console, timeline, events, defer_until: None }
     }
 
-    /// Returns the millisecond in which this turn began.
+    /// Returns the time at the start of this turn in milliseconds.
     pub(super) fn now(&self) -> u64 {
         self.events.now()
     }
@@ -47,7 +48,7 @@ impl Context {
         self.config.get().slots.of(index)
     }
 
-    /// Returns the path of the control socket; `None` if the configuration wants none, or says nothing in a container.
+    /// Returns the path of the control socket; `None` if it is off, which is the default in a container.
     pub(super) fn control_socket(&self) -> Option<&str> {
         match self.config.get().system.control {
             Control::At(path) => Some(path),
@@ -56,12 +57,12 @@ impl Context {
         }
     }
 
-    /// Defers what the first workload does not need.
+    /// Starts the deferral of work that the first workload does not need.
     pub(super) fn defer(&mut self) {
         self.defer_until = Some(monotonic_ms() + FIRST_WORKLOAD_MS);
     }
 
-    /// Whether what the first workload does not need is deferred.
+    /// Returns whether such work is deferred.
     pub(super) fn is_deferring(&self) -> bool {
         self.defer_until.is_some()
     }
@@ -71,12 +72,12 @@ impl Context {
         self.defer_until
     }
 
-    /// The first workload's program is about to run: the deferral ends soon.
+    /// Ends the deferral soon, because the first workload's program is about to run.
     pub(super) fn end_deferral_soon(&mut self) {
         self.defer_until = self.defer_until.and(Some(monotonic_ms() + EXEC_GRACE_MS));
     }
 
-    /// The first workload has ended: the deferral ends in this turn.
+    /// Ends the deferral in this turn, because the first workload has exited.
     pub(super) fn end_deferral_now(&mut self) {
         self.defer_until = self.defer_until.and(Some(0));
     }

@@ -1,7 +1,7 @@
-//! The control socket and its connections. What a request asks for is done in `requests.rs`.
+//! The control socket and its connections. `requests.rs` executes the requests.
 //!
-//! A path socket with mode 0600; only this process's own user is listened to (CVE-2020-15257: no abstract socket). When there
-//! are too many connections the oldest one is closed.
+//! It is a path socket with mode 0600, not an abstract one (CVE-2020-15257), and accepts only clients with PID 1's own
+//! uid. If there are too many connections, the oldest one is closed.
 
 use super::client::{Client, ClientState, Response, done, failed};
 use super::context::Context;
@@ -16,13 +16,13 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with};
 
-/// Connections at a time.
+/// The maximum number of connections.
 const CLIENTS: usize = 8;
 /// Milliseconds without new connections after PID 1 ran out of descriptors.
 const PAUSE_MS: u64 = 1_000;
-/// Bytes of a line that are sent.
+/// Maximum bytes of a line that is sent.
 const LINE_BYTES: usize = hilum::log::LINE_BYTES + 2 * hilum::log::MARK.len();
-/// The exit status of `exec` if the workload is not entered.
+/// The exit status of `exec` if the program could not be run.
 const STATUS_NOT_ENTERED: u8 = 125;
 
 /// The socket and its connections.
@@ -31,15 +31,15 @@ pub(super) struct Control {
     /// Whether the loop waits for connections.
     is_watched: bool,
     clients: [Option<Client>; CLIENTS],
-    /// Until when connections are left waiting, because there were no descriptors for them; 0 if they are not.
+    /// Until when new connections are left pending because of a lack of descriptors; 0 if they are not.
     paused_until: u64,
     count: u32,
-    /// The user of this process.
+    /// The uid of this process.
     user: u32,
 }
 
 impl Control {
-    /// No socket yet.
+    /// Creates the service without a socket.
     pub(super) const fn closed() -> Self {
         Self {
             listener: None,
@@ -61,7 +61,7 @@ impl Control {
         Ok(())
     }
 
-    /// Waits for connections, but not while there are no descriptors for them: the loop would never sleep.
+    /// Watches for connections, unless descriptors are short: the loop would never sleep.
     pub(super) fn register(&mut self, cx: &Context) {
         if self.paused_until <= cx.now() {
             self.paused_until = 0;
@@ -76,7 +76,7 @@ impl Control {
         }
     }
 
-    /// Returns when [`Self::register`] has something to do.
+    /// Returns when [`Self::register`] must be called.
     pub(super) fn deadline(&self) -> Option<u64> {
         (self.paused_until > 0).then_some(self.paused_until)
     }
@@ -90,7 +90,7 @@ impl Control {
         }
     }
 
-    /// Goes on with every connection that waits for something.
+    /// Continues with every waiting connection.
     pub(super) fn tick(&mut self, requests: &mut Requests<'_>) {
         for place in 0..CLIENTS {
             let Some(client) = &mut self.clients[place] else { continue };
@@ -114,8 +114,8 @@ impl Control {
         }
     }
 
-    /// Another configuration was taken over. Who listens to a workload that is gone, or has changed, hears of its end by that;
-    /// one that has changed is still the one that a request waits for.
+    /// Handles a new configuration. A client that follows a workload that was removed or changed is told of its end; a
+    /// client that waits for a changed workload continues to wait.
     pub(super) fn adopt(&mut self, old: &Config<'_>, new: &Config<'_>, kept: WorkloadSet) {
         let is_same = |slot: usize| match (old.index_of(slot), new.index_of(slot)) {
             (Some(before), Some(after)) => old.workloads[before].name == new.workloads[after].name,
@@ -130,7 +130,7 @@ impl Control {
         }
     }
 
-    /// Accepts one connection: the next one that waits has the loop turn again.
+    /// Accepts one connection; if more are pending, the loop takes another turn.
     fn accept(&mut self, cx: &mut Context) {
         let Some(listener) = &self.listener else { return };
         let socket = match accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
@@ -159,7 +159,7 @@ impl Control {
         }
     }
 
-    /// Something came on a connection, or it can be written again, or it ended.
+    /// Handles an event of a connection: a message, free space in its buffer, or its end.
     fn read_client(&mut self, place: usize, requests: &mut Requests<'_>) {
         let Some(client) = &mut self.clients[place] else { return };
         client.is_full = false;
@@ -168,7 +168,7 @@ impl Control {
         let is_new = matches!(client.state, ClientState::New);
         match received {
             Ok(None) => {}
-            // One request is what a connection is for.
+            // Each connection may send only one request.
             Ok(Some(_)) if !is_new => self.hang_up(place, requests.cx),
             Ok(Some((length, descriptors))) => {
                 let response = match Request::read(&buffer[..length]) {
@@ -220,7 +220,7 @@ impl Control {
             let Some(entry) = requests.workloads.logs.read(slot, cursor, &mut line) else { break };
             let reply = Reply::Line(entry.number, entry.ms, &line[..entry.length]);
             if !super::client::send(client.socket.as_fd(), &reply) {
-                // It is asked again when it has read; one that is gone ends by its own event.
+                // It is tried again after the client has read; a closed connection is handled by its own event.
                 *cursor = before;
                 is_full = true;
                 break;
@@ -238,9 +238,9 @@ impl Control {
 fn open(path: &str) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-    // What is left of an earlier one is nobody's: there is one process 1.
+    // A leftover socket of an earlier PID 1 is unused.
     let _ = rustix::fs::unlink(crate::os::path::Path(path));
-    // The umask of this process is 0; the mode of the socket's file is that of its inode at bind.
+    // The umask of this process is 0, and the socket's mode is set at bind.
     rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(0o600))?;
     bind(&socket, &SocketAddrUnix::new(crate::os::path::Path(path))?)?;
     listen(&socket, 16)?;

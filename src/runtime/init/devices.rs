@@ -1,8 +1,8 @@
-//! The devices of workloads as they come and go, and the modules that new ones ask for.
+//! Devices of workloads that come and go, and modules for new devices.
 //!
-//! The kernel reports (`uevents.rs`), and two helpers look: one finds the nodes of each `device` line, which means to read what USB devices
-//! say of themselves, and one loads what the modaliases name, which can take a driver long. A workload whose devices are not there waits;
-//! when they are others than at its start, it starts again.
+//! The kernel reports events (`uevents.rs`), and two helpers do the slow work: one finds the nodes of each `device`
+//! line, which includes reading descriptors of USB devices; the other one loads modules by modalias, where a driver may
+//! take long. A workload without its devices waits. If its devices change, it is restarted.
 
 use super::context::Context;
 use super::modules;
@@ -20,33 +20,34 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Milliseconds without a further event after which it looks: the nodes of one device come one after the other.
+/// Milliseconds without an event before the helper looks, because the nodes of a device appear one after the other.
 const SETTLE_MS: u64 = 100;
-/// Milliseconds after which it looks anyway.
+/// Milliseconds after which the helper looks in any case.
 const LONGEST_MS: u64 = 1_000;
-/// Milliseconds that a look may take.
+/// The helper's timeout in milliseconds.
 const LOOK_MS: u64 = 10_000;
 
-/// What a look reports of one workload: its slot, the line whose devices are not there or [`NONE`], and their fingerprint.
+/// A record of the helper for a workload: its slot, the line without a device or [`NONE`], and a fingerprint of all its
+/// devices.
 const RECORD_BYTES: usize = 10;
 const NONE: u8 = u8::MAX;
 
 const LOOK: Role = Role::new(c"hilum-devices");
 const LOAD: Role = Role { nice: 10, ..Role::new(c"hilum-modules") };
 
-/// Something that is done by a helper when devices have come or gone.
+/// A task that a helper performs after device events.
 struct Task {
     helper: Option<Pid>,
-    /// When it is done next.
+    /// When it is due.
     due_at: Option<u64>,
-    /// When it is done although further events come.
+    /// When it is due even if further events arrive.
     latest_at: u64,
 }
 
 impl Task {
     const NEW: Self = Self { helper: None, due_at: None, latest_at: 0 };
 
-    /// Something has happened: it is done when nothing more does.
+    /// Postpones the task, because of another event.
     fn put_off(&mut self, now: u64) {
         if self.due_at.is_none() {
             self.latest_at = now + LONGEST_MS;
@@ -66,19 +67,19 @@ impl Task {
 /// The service.
 pub(super) struct Devices {
     look: Task,
-    /// Where the helper says what it has found, and until when.
+    /// The pipe of the helper, and its deadline.
     answer: Option<(OwnedFd, u64)>,
     load: Task,
     has_aliases: bool,
 }
 
-/// Whether anything has a use for what the kernel reports.
+/// Returns whether anything needs device events.
 fn are_followed(environment: Environment, config: &Config<'_>) -> bool {
     environment == Environment::Machine
         && (modules::has_aliases() || config.workloads.iter().any(|workload| waits_for_devices(environment, workload)))
 }
 
-/// Hears of devices from now on, where anything of the configuration has a use for that.
+/// Starts to listen for device events, if the configuration needs them.
 pub(super) fn listen(cx: &mut Context, uevents: &mut Uevents) {
     if uevents.socket().is_some() {
         return;
@@ -95,12 +96,12 @@ pub(super) fn listen(cx: &mut Context, uevents: &mut Uevents) {
 }
 
 impl Devices {
-    /// Nothing is known of any.
+    /// Creates the service before any event.
     pub(super) fn new() -> Self {
         Self { look: Task::NEW, answer: None, load: Task::NEW, has_aliases: modules::has_aliases() }
     }
 
-    /// Takes note of what the kernel reports.
+    /// Handles device events.
     pub(super) fn heard(&mut self, now: u64, heard: &Heard<'_>) {
         let (has_node, has_alias) = match heard {
             Heard::Lost => (true, true),
@@ -118,13 +119,13 @@ impl Devices {
         }
     }
 
-    /// When [`Self::tick`] has something to do.
+    /// Returns when [`Self::tick`] must be called.
     pub(super) fn deadline(&self) -> Option<u64> {
         let until = self.answer.as_ref().map(|(_, until)| *until);
         self.look.deadline().into_iter().chain(self.load.deadline()).chain(until).min()
     }
 
-    /// Has helpers do what is due.
+    /// Starts helpers for due tasks.
     pub(super) fn tick(&mut self, cx: &mut Context, workloads: &mut Workloads) {
         let now = cx.now();
         if workloads.take_end_request() {
@@ -139,7 +140,7 @@ impl Devices {
         if let (Some(pid), Some((_, until))) = (self.look.helper, &mut self.answer)
             && *until <= now
         {
-            // Its end is reported like any other.
+            // Its exit is handled like any other.
             let _ = kill_process(pid, Signal::KILL);
             *until = now + LOOK_MS;
         }
@@ -172,7 +173,7 @@ impl Devices {
         }
     }
 
-    /// Takes note of the exit of a process. Returns whether it was one of the helpers.
+    /// Handles the exit of a process. Returns whether it was one of the helpers.
     pub(super) fn exited(&mut self, cx: &mut Context, workloads: &mut Workloads, pid: Pid, end: ExitReason) -> bool {
         if self.load.helper == Some(pid) {
             self.load.helper = None;
@@ -202,7 +203,7 @@ impl Devices {
     }
 }
 
-/// Has a helper look for the devices of every workload.
+/// Starts a helper that looks for the devices of all workloads.
 fn look(cx: &Context) -> Result<(Pid, OwnedFd), Errno> {
     let (answer, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     let config = cx.config.clone();
@@ -215,7 +216,7 @@ fn look(cx: &Context) -> Result<(Pid, OwnedFd), Errno> {
             let mut record = [0; RECORD_BYTES];
             (record[0], record[1]) = (config.slots.of(index) as u8, missing.unwrap_or(NONE));
             record[2..].copy_from_slice(&found.to_le_bytes());
-            // All of them fit into the pipe.
+            // All records fit into the pipe.
             let _ = rustix::io::write(&writer, &record);
         }
         0

@@ -1,8 +1,8 @@
-//! The board's own disks, as they come and go.
+//! The board's own disks, which may come and go.
 //!
-//! What is mounted, the kernel's table of mounts says, and nothing else: a change of it comes as an event, whoever made it. It
-//! decides what workloads have. Mounting is a helper's work, because it waits for disks, and so is taking a mount away whose
-//! device is gone; the kernel's word on devices (`uevents.rs`) says when to look.
+//! The kernel's mount table is the only record of what is mounted, and decides which workloads can run; a change of it
+//! is an event, whoever caused it. A helper mounts, because that may wait for disks, and another one unmounts
+//! filesystems whose device is gone. Device events (`uevents.rs`) say when to look.
 
 use super::context::Context;
 use super::log_file::LogFile;
@@ -23,53 +23,53 @@ use hilum_sys::{SignalFd, SignalSet};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Milliseconds that disks have to finish what was begun, when the board goes down.
+/// Milliseconds that the helper has to finish at shutdown.
 const FINISH_MS: u64 = 10_000;
 const FINISH_STEP_MS: u64 = 50;
-/// How often a helper is made anew that was killed.
+/// How often a killed helper is started again.
 const MAX_TRIES: u8 = 3;
-/// Milliseconds until a helper is tried again that could not be made.
+/// Milliseconds until another attempt if a helper could not be created.
 const AGAIN_MS: u64 = 1_000;
-/// Milliseconds from one look at the devices to the next, however many of them come and go.
+/// Minimum milliseconds between two looks at the devices.
 const PAUSE_MS: u64 = 200;
 
-/// What needs no disk goes first.
+/// Workloads that need no disk have priority.
 const MOUNTER: Role = Role { nice: 10, ..Role::new(c"hilum-disks") };
 const DETACHER: Role = Role::new(c"hilum-detach");
 
-/// The device of a `mount` line: major and minor number, where something is mounted there.
+/// The device that is mounted for a `mount` line: major and minor number.
 type Device = Option<(u32, u32)>;
 
-/// The disks. What is a set of `mount` lines has a bit for each.
+/// The disks. A set of `mount` lines is a bit mask.
 pub(super) struct Disks {
     /// The helper that mounts.
     mounter: Option<Pid>,
-    /// Whether that is the boot's, which waits as the lines say; and how often it was killed.
+    /// Whether it is the helper of the boot, which waits as configured; and how often it was killed.
     is_boot: bool,
     tries: u8,
-    /// The helper that takes mounts away, and which.
+    /// The helper that unmounts, and its lines.
     detacher: Option<Pid>,
     detaching: u8,
-    /// Tells of a change of the table of mounts.
+    /// Reports changes of the mount table.
     table: Option<OwnedFd>,
-    /// What is mounted, and which of it has a device that was there.
+    /// What is mounted, by line, if its device exists.
     devices: [Device; limits::SYSTEM_MOUNTS],
     present: u8,
-    /// Those whose device is gone and whose mount is not yet.
+    /// Lines whose device is gone, but whose mount is not.
     leaving: u8,
-    /// Those whose device was found and cannot be mounted: not tried again before a device has gone.
+    /// Lines whose device was found and cannot be mounted; they are not tried again before a device was removed.
     refused: u8,
-    /// Those that have memory instead of their disk.
+    /// Lines with a tmpfs instead of the disk.
     in_memory: u8,
-    /// Whether something has changed: looked at once a turn.
+    /// Whether something has changed; handled once per turn.
     has_news: bool,
-    /// Whether devices are to be looked at, and not before when.
+    /// Whether to look at the devices, and the earliest time for it.
     is_wanted: bool,
     not_before: u64,
 }
 
 impl Disks {
-    /// Nothing is mounted.
+    /// Creates the service before anything is mounted.
     pub(super) const fn none() -> Self {
         Self {
             mounter: None,
@@ -89,7 +89,7 @@ impl Disks {
         }
     }
 
-    /// Looks, before the first workload starts, at what is mounted by now. The rest is mounted from the next turn on.
+    /// Checks before the first workload starts what is mounted. Missing disks are mounted from the next turn on.
     pub(super) fn begin(&mut self, cx: &mut Context, workloads: &mut Workloads) {
         let config = cx.config.clone();
         let system = &config.get().system;
@@ -109,7 +109,7 @@ impl Disks {
         workloads.supervisor.set_awaited(Part::Disks, self.is_boot);
     }
 
-    /// Takes note of the kernel's word on a device.
+    /// Handles a device event.
     pub(super) fn heard(&mut self, heard: &Heard<'_>) {
         let action = match heard {
             Heard::Event(event) if event.is_of("block") => event.action,
@@ -122,12 +122,12 @@ impl Disks {
         (self.has_news, self.is_wanted) = (true, true);
     }
 
-    /// Takes note of a change of the table of mounts.
+    /// Handles a change of the mount table.
     pub(super) fn table_changed(&mut self) {
         self.has_news = true;
     }
 
-    /// Returns when [`Self::tick`] has something to do.
+    /// Returns when [`Self::tick`] must be called.
     pub(super) fn deadline(&self, cx: &Context) -> Option<u64> {
         let detaches = self.leaving != 0 && self.detacher.is_none();
         (!cx.is_deferring() && (self.has_news || detaches || self.may_mount())).then_some(self.not_before)
@@ -137,7 +137,7 @@ impl Disks {
         self.is_wanted && self.mounter.is_none() && self.leaving == 0 && self.table.is_some()
     }
 
-    /// Acts on what has changed since the last turn.
+    /// Handles changes since the last turn.
     pub(super) fn tick(&mut self, cx: &mut Context, workloads: &mut Workloads) {
         if core::mem::take(&mut self.has_news) {
             let before = self.devices;
@@ -159,7 +159,7 @@ impl Disks {
         }
     }
 
-    /// Looks at what is mounted, and at its devices. Returns the lines that have nothing, or whose device is gone.
+    /// Checks what is mounted, and the devices. Returns the lines without a mount or with a removed device.
     fn look(&mut self, cx: &mut Context) -> u8 {
         let (config, console) = (cx.config.clone(), &mut cx.console);
         let mounts = &config.get().system.mounts;
@@ -190,7 +190,7 @@ impl Disks {
         missing.fold(self.leaving, |all, index| all | 1 << index)
     }
 
-    /// Has a helper mount what is there and is not mounted.
+    /// Starts a helper that mounts what is present and not mounted.
     fn mount(&mut self, cx: &mut Context, workloads: &Workloads) {
         let (config, ready) = (cx.config.clone(), workloads.gate());
         let (waits, refused) = (self.is_boot, self.refused);
@@ -202,7 +202,7 @@ impl Disks {
             if let Some(ready) = ready {
                 wait(ready, LONGEST_MS);
             }
-            // Every signal waits from the first instruction of PID 1 on; here one says that the board goes down.
+            // PID 1 blocks all signals from its first instruction on. In this helper, SIGTERM means shutdown.
             let signals = SignalFd::open(SignalSet::of(Signal::TERM.as_raw().unsigned_abs())).ok();
             let down = signals.as_ref().map(SignalFd::fd);
             let found = storage::mount_all(config.get(), waits, refused, down, console);
@@ -219,7 +219,7 @@ impl Disks {
         }
     }
 
-    /// Has a helper take away the mounts whose device is gone: nothing starts on them any more.
+    /// Starts a helper that unmounts the lines whose device is gone, so that nothing starts on them any more.
     fn detach(&mut self, cx: &Context) {
         let (config, leaving) = (cx.config.clone(), self.leaving);
         let mut work = || {
@@ -233,7 +233,7 @@ impl Disks {
         }
     }
 
-    /// Takes note of the exit of a process. Returns whether it was a helper of the disks.
+    /// Handles the exit of a process. Returns whether it was one of the helpers.
     pub(super) fn exited(
         &mut self,
         cx: &mut Context,
@@ -245,7 +245,7 @@ impl Disks {
         let is_it = |helper: &mut Pid| *helper == pid;
         if self.detacher.take_if(is_it).is_some() {
             self.leaving &= !self.detaching;
-            // The next one may be there already.
+            // The next device may already be there.
             (self.has_news, self.is_wanted) = (true, true);
             log_file.disk_left(cx.config.get(), self.detaching, &mut cx.console);
             return true;
@@ -256,7 +256,7 @@ impl Disks {
         self.has_news = true;
         match end {
             ExitReason::Exit(refused) => self.refused |= refused,
-            // Something has killed it, or memory was short. What it has done can be done again.
+            // It was killed, or memory was short. All its work can be repeated.
             _ if self.tries < MAX_TRIES => {
                 self.tries += 1;
                 self.is_wanted = true;
@@ -272,8 +272,7 @@ impl Disks {
         true
     }
 
-    /// Lets the helper that mounts finish what it is doing, and no more: a repair that is killed leaves more behind than it
-    /// found.
+    /// Lets the helper that mounts complete its current disk: a repair that is killed may cause more damage.
     pub(super) fn finish(&mut self) {
         let Some(pid) = self.mounter else { return };
         let _ = kill_process(pid, Signal::TERM);

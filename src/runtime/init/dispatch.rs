@@ -1,8 +1,8 @@
-//! The event loop: it waits, hands each event to the service that it belongs to, and gives each service its turn.
+//! The event loop: waits, passes each event to its service, and gives each service its turn.
 //!
-//! A service owns its state and has the same few methods: `handle` for an event of one of its descriptors, `tick` once a turn,
-//! `deadline` for when that has something to do, `exited` where it has processes, and `register` or the like where what it waits
-//! on changes. A new source of events is a file of its own, a token, and a line in each list here.
+//! A service owns its state and has a common set of methods: `handle` for an event of its descriptors, `tick` once per
+//! turn, `deadline` for its next `tick`, `exited` if it has processes, and `register` or similar if its descriptors
+//! change. A new event source needs a file of its own, a token, and a line in each list here.
 
 use super::boot_count::BootCount;
 use super::boot_tasks::BootTasks;
@@ -33,14 +33,14 @@ use rustix::event::epoll::{Event, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
-/// The longest sleep, in milliseconds: a deadline further away is looked at again then.
+/// The longest sleep in milliseconds; a later deadline is checked again then.
 const MAX_SLEEP_MS: u64 = 60_000;
-/// Milliseconds until a control group that was busy is removed again.
+/// Milliseconds until another attempt to remove a busy cgroup.
 const CGROUPS_MS: u64 = 50;
-/// Milliseconds after which memory that was needed for a moment is given back.
+/// Milliseconds after which unused memory is returned.
 const MEMORY_TRIM_MS: u64 = 500;
 
-/// What the boot has made.
+/// The results of the boot.
 pub(super) struct Parts {
     pub(super) cx: Context,
     pub(super) workloads: Workloads,
@@ -50,7 +50,7 @@ pub(super) struct Parts {
     pub(super) log_file: LogFile,
 }
 
-/// PID 1: its services, and what is left of its own.
+/// PID 1: its services, and its remaining state.
 pub(super) struct Init {
     pub(super) cx: Context,
     pub(super) workloads: Workloads,
@@ -65,15 +65,15 @@ pub(super) struct Init {
     boot_tasks: BootTasks,
     disks: Disks,
     prompt: Prompt,
-    /// A descriptor of the console, the one that the epoll set holds: only while lines wait for it.
+    /// A copy of the console's descriptor in the epoll set, while lines wait for it.
     watched_console: Option<OwnedFd>,
-    /// When memory is given back that a start, a command or the like has needed; `None` if there was none.
+    /// When unused memory of a start or a command is returned; `None` if there is none.
     pub(super) trim_memory_at: Option<u64>,
-    /// Whether processes may have exited that are not reaped: done once a turn.
+    /// Whether exited processes may be unreaped; handled once per turn.
     pub(super) has_exits: bool,
-    /// Whether every workload has started once, and what comes after that was done.
+    /// Whether all workloads have started, and the follow-up work is done.
     is_boot_complete: bool,
-    /// Whether to panic when the workloads were started, to see what follows.
+    /// Whether to panic after the workloads were started, as a test.
     panics_once: bool,
 }
 
@@ -102,9 +102,9 @@ impl Init {
         }
     }
 
-    /// Starts the workloads and supervises them until the board goes down.
+    /// Starts the workloads and supervises them until shutdown.
     ///
-    /// Only the wait itself is done from here: what a turn does may need much of the stack, and has given it back then.
+    /// Only the wait itself is in this function. A turn may use much stack, which is returned before the next wait.
     pub(super) fn supervise(&mut self) -> ! {
         self.begin();
         loop {
@@ -126,19 +126,19 @@ impl Init {
         self.turn();
     }
 
-    /// What comes before the first wait.
+    /// Does what comes before the first wait.
     #[inline(never)]
     pub(super) fn begin(&mut self) {
         let Self { cx, workloads, .. } = self;
         workloads.supervisor.seed(boottime_us() as u32);
         cx.timeline.note(Moment::Arranged);
-        // Before the disks are looked at, so that none that comes or goes is missed.
+        // Before the disks are checked, so that no event is missed.
         devices::listen(cx, &mut self.uevents);
         self.disks.begin(cx, workloads);
         self.boot_tasks.begin(cx, workloads);
         let is_deferring = cx.is_deferring();
         if !is_deferring {
-            // It makes the file of name servers that workloads with `resolv` have.
+            // It creates the file of name servers for workloads with `resolv`.
             self.links = follow_links(cx);
         }
         workloads.supervisor.begin(cx.config.get(), self.boots.is_safe(), cx.now());
@@ -151,7 +151,7 @@ impl Init {
         assert!(!self.panics_once, "asked for by hilum.panic on the kernel command line");
     }
 
-    /// Hands an event to the service that it belongs to.
+    /// Passes an event to its service.
     #[inline(never)]
     fn dispatch(&mut self, token: Token) {
         let Self { cx, workloads, .. } = self;
@@ -217,7 +217,7 @@ impl Init {
         self.control.tick(&mut Requests { cx, workloads, reload, boots, links });
         self.devices.tick(cx, workloads);
         self.links.turn(cx.config.get(), now, &mut cx.console, |socket, place| {
-            // A client that cannot be heard is as good as none: its lease is not set, and that is printed.
+            // A DHCP client that cannot be watched counts as missing: no lease is set, and an error is printed.
             let _ = cx.events.watch(socket, Token::Dhcp(place));
         });
         self.watchdog.tick(cx.config.get(), workloads.supervisor, now, &mut cx.console);
@@ -231,7 +231,7 @@ impl Init {
         self.follow_shutdown();
     }
 
-    /// Returns how long the next wait may take, after each service has registered what it waits on.
+    /// Returns how long the next wait may take, after each service has registered its descriptors.
     #[inline(never)]
     pub(super) fn sleep_ms(&mut self) -> u64 {
         self.watch_console();
@@ -253,13 +253,13 @@ impl Init {
             self.prompt.deadline(),
             cx.deferred_until(),
         ];
-        // The turn may have taken long. The memory trim may be late by that: a clock that is read costs a system call.
+        // The turn may have taken long. The memory trim may be that late; reading the clock costs a system call.
         let left = |at: u64| at.saturating_sub(monotonic_ms()).min(longest_ms);
         let sleep_ms = at.into_iter().flatten().min().map_or(longest_ms, left);
         self.trim_memory_at.map_or(sleep_ms, |at| at.saturating_sub(cx.now()).min(sleep_ms))
     }
 
-    /// Opens PID 1 to commands and to the links of the network. No workload waits for it.
+    /// Starts to listen for commands and to network links. No workload waits for this.
     fn open(&mut self) {
         let Self { cx, .. } = self;
         if let Err(errno) = self.control.open(cx) {
@@ -271,7 +271,7 @@ impl Init {
         }
     }
 
-    /// Does what waited for the first workload.
+    /// Does the work that was deferred for the first workload.
     fn end_deferral(&mut self) {
         let Self { cx, workloads, .. } = self;
         if !cx.take_deferral() || workloads.supervisor.shutting_down().is_some() {
@@ -283,8 +283,8 @@ impl Init {
         self.open();
     }
 
-    /// Waits for the console while lines wait for it, and only then: a terminal that is ready would never let the loop
-    /// sleep.
+    /// Watches the console only while lines wait for it, because a terminal that is ready would wake the loop all the
+    /// time.
     fn watch_console(&mut self) {
         let Self { cx, .. } = self;
         let wanted = cx.console.has_waiting() && !cx.is_deferring();
@@ -295,9 +295,9 @@ impl Init {
         }
         if wanted && self.watched_console.is_none() {
             use rustix::fd::AsFd;
-            // A descriptor of its own: what the console writes to may be another one when it is taken out of the set.
+            // A copy of the descriptor, because the console may have another one when the copy is removed from the set.
             let watched = cx.console.fd().try_clone_to_owned();
-            // What cannot be waited for (a plain file) is never slow either.
+            // A file that cannot be watched (a regular file) is never slow.
             self.watched_console = watched.ok().filter(|fd| cx.events.watch(fd.as_fd(), Token::Console).is_ok());
         }
     }
@@ -319,10 +319,10 @@ impl Init {
         }
     }
 
-    /// Reaps processes that exited, workloads and orphans alike: so many a turn, until there is none left.
+    /// Reaps exited children, workloads and orphans alike; a limited number per turn, until none are left.
     ///
-    /// There is one place that reaps, so nobody can steal a status; and until it reaps a pid, that pid is nobody else's.
-    /// SIGCHLD coalesces, so one signal may stand for any number of exits.
+    /// Only this function reaps, so no exit status is lost, and a PID is not reused before it is reaped. SIGCHLD
+    /// coalesces: one signal may stand for any number of exits.
     fn reap(&mut self) {
         for _ in 0..ENDS {
             match reap() {
@@ -344,7 +344,7 @@ impl Init {
         self.has_exits = true;
     }
 
-    /// Once every workload has started: does what could wait until then.
+    /// Does the remaining work once all workloads have started.
     fn complete_boot(&mut self) {
         let Self { cx, workloads, .. } = self;
         let is_going_down = workloads.supervisor.shutting_down().is_some();
@@ -355,17 +355,17 @@ impl Init {
         if let Err(errno) = workloads.finish_cgroups(cx.config.get()) {
             cx.console.error(format_args!("cgroups: own cgroup: {}", describe(errno)));
         }
-        // What it keeps, and not what the starts needed.
+        // Measures what stays, without the memory that starts needed.
         memory::release_memory();
         event_lines::memory(&mut cx.console, cx.config.get());
         self.prompt.start(cx);
     }
 
-    /// Goes down once every workload is over.
+    /// Shuts down once all workloads have exited.
     fn follow_shutdown(&mut self) {
         let Some(down) = self.workloads.shutdown() else { return };
         let Self { cx, .. } = self;
-        // A board whose workloads are all over in one turn of the loop never completed its boot.
+        // If all workloads exit in one turn of the loop, the boot was never completed.
         if !self.is_boot_complete {
             event_lines::memory(&mut cx.console, cx.config.get());
         }
@@ -377,7 +377,7 @@ impl Init {
     }
 }
 
-/// Hears of the board's links from now on.
+/// Starts to follow the board's links.
 fn follow_links(cx: &mut Context) -> HostLinks {
     HostLinks::follow(cx.environment, cx.config.get(), empty_folder(cx.environment), &mut cx.console)
 }

@@ -1,8 +1,8 @@
-//! What the kernel leaves to PID 1 before anything can be started: descriptors, filesystems, a root that can be pivoted.
+//! What PID 1 needs before it can start anything: descriptors, filesystems, and a root that can be pivoted.
 //!
-//! Two kinds of surroundings: a machine (the first PID namespace, whose root is the initramfs), and a container (any
-//! other PID namespace, made by an engine or a test). In a container everything is done inside a mount namespace of
-//! its own, and nothing that belongs to the host is touched.
+//! There are two environments: a machine (the first PID namespace, with the initramfs as root), and a container (any
+//! other PID namespace, created by an engine or a test). In a container PID 1 uses a mount namespace of its own, and
+//! changes nothing of the host.
 
 use super::modules;
 use crate::console::Console;
@@ -26,14 +26,14 @@ use rustix::mount::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::system::RebootCommand;
 
-/// Targets that could not be mounted, to be reported once there is a console.
+/// Mounts that failed, to be reported once there is a console.
 pub(super) type Missing = heapless::Vec<(&'static str, Errno), 16>;
 
-/// The names that /proc gives the first namespaces of a machine (include/linux/proc_ns.h).
+/// The names of a machine's initial namespaces in /proc (include/linux/proc_ns.h).
 const FIRST_PID_NAMESPACE: &[u8] = b"pid:[4026531836]";
 const FIRST_UTS_NAMESPACE: &[u8] = b"uts:[4026531838]";
 
-/// A filesystem that the kernel makes up, and where it belongs.
+/// A kernel filesystem and its mount point.
 struct Early {
     kind: &'static CStr,
     target: &'static str,
@@ -44,7 +44,7 @@ struct Early {
 const NO_PROGRAMS: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 const PROC: &str = "/proc";
 
-/// In this order: each may lie below one before it.
+/// In this order, because some are below others.
 const EARLY: [Early; 6] = [
     Early { kind: c"sysfs", target: "/sys", flags: NO_PROGRAMS, options: None },
     Early { kind: c"devtmpfs", target: "/dev", flags: MountFlags::NOSUID, options: Some(c"mode=0755") },
@@ -69,24 +69,24 @@ const EARLY: [Early; 6] = [
     Early { kind: c"cgroup2", target: "/sys/fs/cgroup", flags: NO_PROGRAMS, options: Some(c"nsdelegate") },
 ];
 
-/// Makes sure that descriptors 0, 1 and 2 are something, and that nothing else was handed down.
+/// Makes sure that descriptors 0, 1 and 2 are open, and no others.
 ///
-/// The kernel opens /dev/console for them where the initramfs has that node, and gives none where not; an engine may
-/// have closed some. Otherwise the next file that is opened becomes the standard output of everything.
+/// The kernel opens /dev/console for them only if the initramfs has that node; an engine may have closed some.
+/// Otherwise the next opened file would become everybody's standard output.
 pub(super) fn open_standard_descriptors() {
-    // Before anything is opened: from 3 up there are only strangers. It fails on a kernel without the call (before
-    // 5.9), and then they stay, but no workload gets them: it runs into the same failure, and says so.
+    // Before anything is opened, descriptors from 3 on are inherited ones. On a kernel before 5.9 this call fails and
+    // they stay open. No workload gets them, because its start fails at the same call with an error.
     let _ = hilum_sys::close_range(3, u32::MAX);
     fill_standard_descriptors();
 }
 
-/// Makes this process less of a target: what a new process takes over from it cannot be read or traced before it is
-/// confined (CVE-2016-9962), it has no supplementary groups to hand down, and it is not what the kernel kills when
-/// memory is short. It raises the limit of files that programs may raise their own to. Nothing of it is needed for the boot.
+/// Protects this process and its children. New processes cannot be read or traced before they are confined
+/// (CVE-2016-9962); there are no supplementary groups to inherit; the OOM killer spares PID 1. Also raises the limit of
+/// open files for programs. The boot does not depend on any of this.
 fn protect(environment: Environment) {
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let _ = rustix::thread::set_thread_groups(&[]);
-    // What it makes has the modes that it says.
+    // New files and folders get exactly the mode that is requested.
     rustix::process::umask(Mode::empty());
     raise_file_limit();
     if environment == Environment::Machine
@@ -96,8 +96,8 @@ fn protect(environment: Environment) {
     }
 }
 
-/// Raises the hard limit of open files from the kernel's 4096 (INR_OPEN_MAX) to what systemd gives to services since version
-/// 240: workloads inherit it. The soft one stays: programs that use select(2) count on 1024.
+/// Raises the hard limit of open files from the kernel's 4096 (INR_OPEN_MAX) to that of systemd services since version
+/// 240; workloads inherit it. The soft limit stays at 1024, because programs with select(2) depend on it.
 fn raise_file_limit() {
     const FILES: u64 = 524_288;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
@@ -106,23 +106,24 @@ fn raise_file_limit() {
     }
 }
 
-/// Finds out where this runs, mounts what is missing, and makes the root one that can be pivoted.
+/// Detects the environment, mounts what is missing, and makes the root pivotable.
 pub(super) fn prepare() -> (Environment, Missing) {
     let mut missing = Missing::new();
     let mut note = |target, result: Result<(), Errno>| {
         if let Err(errno) = result {
-            // It cannot overflow: there are fewer targets than places, and each is tried once.
+            // It fits: each target is tried once.
             let _ = missing.push((target, errno));
         }
     };
-    // A machine has no /proc yet. It is looked at before it is attached: taking a mount away again costs a grace period.
+    // A machine has no /proc yet. It is inspected before it is attached, because detaching it again costs an RCU grace
+    // period.
     let proc = make_proc();
     let is_first = proc.as_ref().ok().and_then(|proc| link_is(proc.as_fd(), c"self/ns/pid", FIRST_PID_NAMESPACE));
-    // Where it cannot be made there is one already: a confined container.
+    // In a confined container it cannot be created, but one is already mounted.
     let is_first = is_first.or_else(|| link_is(CWD, c"/proc/self/ns/pid", FIRST_PID_NAMESPACE));
     if is_first == Some(false) {
         note("/", hilum_sys::unshare_mount().and_then(|()| root::make_private()));
-        // A /proc of another PID namespace says nothing about the processes of this one.
+        // The /proc of another PID namespace does not show the processes of this one.
         if link_is(CWD, c"/proc/self", b"1") != Some(true) {
             note(PROC, proc.and_then(attach_proc));
         }
@@ -138,16 +139,16 @@ pub(super) fn prepare() -> (Environment, Missing) {
     protect(Environment::Machine);
     note("workload template", prepare_template(Environment::Machine));
     for share in &hilum::plan::SHARES_OF_ALL {
-        // A kernel without it has nothing to share.
+        // A kernel without the setting has no such limit.
         let _ = rustix::fs::open(share.path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())
             .and_then(|file| rustix::io::write(file, share.value.as_bytes()));
     }
-    // Ctrl-Alt-Del becomes a SIGINT to this process instead of an immediate reset (reboot(2)).
+    // Ctrl-Alt-Del sends SIGINT to this process instead of resetting at once (reboot(2)).
     note("Ctrl-Alt-Del", rustix::system::reboot(RebootCommand::CadOff));
     (Environment::Machine, missing)
 }
 
-/// Returns a proc filesystem of this PID namespace, not attached anywhere yet.
+/// Creates a proc filesystem of this PID namespace, not attached yet.
 fn make_proc() -> Result<OwnedFd, Errno> {
     let kind = fsopen(c"proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_create(&kind)?;
@@ -161,15 +162,14 @@ fn attach_proc(proc: OwnedFd) -> Result<(), Errno> {
     move_mount(proc, c"", CWD, Path(PROC), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-/// Says what [`prepare`] could not do.
+/// Reports what [`prepare`] could not do.
 pub(super) fn print(missing: &Missing, console: &mut Console) {
     for (target, errno) in missing {
         console.error(format_args!("boot: {target}: {}", describe(*errno)));
     }
 }
 
-/// Does what the system section asks of a machine. A container's settings belong to whoever made it, unless it has a
-/// namespace of its own for them.
+/// Applies the system section. A container's settings belong to its creator, except those of its own namespaces.
 pub(super) fn configure(environment: Environment, config: &Config<'_>, console: &mut Console) {
     let system = &config.system;
     if environment == Environment::Machine && system.modules_come_first() {
@@ -187,7 +187,7 @@ pub(super) fn configure(environment: Environment, config: &Config<'_>, console: 
     }
 }
 
-/// Returns the kernel command line; empty in a container, whose host's it would be.
+/// Returns the kernel command line. It is empty in a container, where it would be the host's.
 pub(super) fn command_line(environment: Environment, buffer: &mut [u8]) -> &str {
     if environment == Environment::Container {
         return "";
@@ -196,35 +196,34 @@ pub(super) fn command_line(environment: Environment, buffer: &mut [u8]) -> &str 
     core::str::from_utf8(&buffer[..length]).unwrap_or_default()
 }
 
-/// Mounts one of the kernel's own filesystems, on a folder that is made where there is none.
+/// Mounts a kernel filesystem, and creates the folder if it does not exist.
 fn mount(early: &Early) -> Result<(), Errno> {
     make_folder(early.target);
     rustix::mount::mount(early.kind, Path(early.target), early.kind, early.flags, early.options)
 }
 
 fn make_folder(path: &str) {
-    // That it exists already is the usual case, and that it could not be made shows at the mount.
+    // Usually the folder exists; a real failure shows at the mount.
     let _ = crate::os::path::mkdir(path, Mode::from_raw_mode(0o755));
 }
 
-/// Puts a copy of the root mount over itself and moves into it.
+/// Bind-mounts the root over itself and moves there.
 ///
-/// pivot_root(2) refuses the initial ramfs (EINVAL): it has no parent mount that the old root could move to. The copy
-/// is a bind mount, so no byte is copied, and it has the initial ramfs as its parent. Only a root that is a ramfs or
-/// tmpfs can be the initial one.
+/// pivot_root(2) refuses the initial ramfs (EINVAL), because it has no parent mount. The bind mount has the initial
+/// ramfs as its parent, and copies no data. Only a ramfs or tmpfs can be the initial root.
 fn re_root() -> Result<(), Errno> {
     if !root::is_in_memory()? {
         return Ok(());
     }
     let copy = open_tree(CWD, c"/", OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC)?;
     move_mount(&copy, c"", CWD, c"/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
-    // "/" still names the mount below; the descriptor names the copy.
+    // "/" still refers to the lower mount; the descriptor refers to the new one.
     rustix::process::fchdir(&copy)?;
     rustix::process::chroot(c".")?;
     rustix::process::chdir(c"/")
 }
 
-/// Whether the symbolic link at `path`, relative to `folder`, says `expected`. `None` if it cannot be read.
+/// Returns whether the symbolic link at `path`, relative to `folder`, is `expected`. `None` if it cannot be read.
 fn link_is(folder: BorrowedFd<'_>, path: &CStr, expected: &[u8]) -> Option<bool> {
     let mut buffer = [MaybeUninit::uninit(); 64];
     let (text, _) = rustix::fs::readlinkat_raw(folder, path, &mut buffer[..]).ok()?;

@@ -1,4 +1,4 @@
-//! The event lines: what the supervisor decided and what a set-up reported, in words.
+//! Formats event lines: decisions of the supervisor, and reports of set-ups.
 
 use crate::console::Console;
 use crate::console::plural;
@@ -8,7 +8,7 @@ use hilum::config::{Config, LimitAction, Workload};
 use hilum::plan::plan;
 use hilum::supervise::Notice;
 
-/// Prints what the supervisor has decided.
+/// Prints a decision of the supervisor.
 pub(super) fn print(console: &mut Console, config: &Config<'_>, notice: Notice) {
     let name = |index: usize| config.workloads[index].name;
     match notice {
@@ -57,7 +57,7 @@ pub(super) fn print(console: &mut Console, config: &Config<'_>, notice: Notice) 
     }
 }
 
-/// Prints what PID 1 keeps in memory.
+/// Prints the memory that PID 1 uses.
 pub(super) fn memory(console: &mut Console, config: &Config<'_>) {
     let workloads = config.workloads.len();
     if let Some(memory) = memory::own() {
@@ -69,17 +69,17 @@ pub(super) fn memory(console: &mut Console, config: &Config<'_>) {
     }
 }
 
-/// Tells which step of a workload's set-up failed, on what, and what helps.
+/// Prints which step of a workload's set-up failed, its object, and a hint.
 pub(super) fn failed_step(console: &mut Console, config: &Config<'_>, index: usize, report: Report) {
     let workload = &config.workloads[index];
     let plan = plan(workload, &config.pools);
-    // The child made the same plan from the same workload, so the index is inside of it.
+    // The child made the same plan from the same workload, so the index is valid.
     let Some(step) = plan.steps.get(report.step) else { return };
     let (before, hint) = step.hint(report.errno.0).map_or(("", ""), |hint| (": ", hint));
     console.info(format_args!("workload \"{}\": {step}: {}{before}{hint}", workload.name, report.errno));
 }
 
-/// Tells which signal killed a workload, and why where it was the kernel.
+/// Prints which signal killed a workload, and the reason if it was the OOM killer.
 pub(super) fn killed(console: &mut Console, name: &str, signal: u8, out_of_memory: Option<&OutOfMemory>) {
     const SIGSYS: u8 = 31;
     let signal_name = hilum::config::Signal(signal);

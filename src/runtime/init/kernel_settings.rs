@@ -1,4 +1,4 @@
-//! The settings of a machine's kernel (`hilum::settings`): made at boot, before the board's links come up.
+//! The kernel settings of a machine (`hilum::settings`), which are applied at boot before the board's links come up.
 
 use crate::console::Console;
 use crate::net;
@@ -8,7 +8,7 @@ use hilum::config::Config;
 use hilum::settings::{OF_EACH_LINK, SETTINGS, is_set_by};
 use rustix::io::Errno;
 
-/// Settings that could not be made, by their index.
+/// Settings that could not be changed, by index.
 #[derive(Default)]
 pub(super) struct Unmade {
     missing: u32,
@@ -16,7 +16,7 @@ pub(super) struct Unmade {
 }
 
 impl Unmade {
-    /// One line for all of them; nothing where there are none.
+    /// Prints one line for all of them, if there are any.
     pub(super) fn print(&self, console: &mut Console) {
         if self.missing | self.refused != 0 {
             console.error(format_args!("kernel settings not applied: {self}"));
@@ -43,13 +43,13 @@ impl fmt::Display for Unmade {
     }
 }
 
-/// Makes those that no `sysctl` line is about, where the present value is not good. It can be done again.
+/// Applies the settings that have no `sysctl` line and no good value yet. May be repeated.
 pub(super) fn make(config: &Config<'_>) -> Unmade {
     let mut unmade = Unmade::default();
     let sysctls = &config.system.sysctls;
     let has_ipv6 = net::has_ipv6();
     for (index, setting) in SETTINGS.iter().enumerate() {
-        // A kernel without IPv6 has nothing that it would protect.
+        // A kernel without IPv6 does not need its settings.
         if is_set_by(sysctls, setting.name) || (!has_ipv6 && setting.name.starts_with("net.ipv6.")) {
             continue;
         }
@@ -70,7 +70,7 @@ pub(super) fn make(config: &Config<'_>) -> Unmade {
     unmade
 }
 
-/// Tells the links that are there already. One that has gone meanwhile needs nothing.
+/// Applies settings to existing links. A link that has disappeared needs none.
 fn links(config: &Config<'_>) {
     let Ok(socket) = net::route_socket() else { return };
     let _ = net::each_link(&socket, &mut |link| {

@@ -1,6 +1,6 @@
-//! The console's lines in a file, which a helper writes: a disk that does not answer holds nobody up.
+//! The log file, written by a helper process so that a hanging disk blocks nothing.
 //!
-//! Lines go to it through a pipe that is never waited for ([`LogPipe`]).
+//! Lines are sent through a pipe that never blocks ([`LogPipe`]).
 
 use crate::console::{Console, LogPipe};
 use crate::os::errno::describe;
@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
-/// Milliseconds that the writer has for the last lines, and from one look whether it has exited to the next.
+/// Milliseconds that the writer has for the last lines, and between two checks for its exit.
 const FINISH_MS: u64 = 1_000;
 const FINISH_STEP_MS: u64 = 2;
 
@@ -29,9 +29,8 @@ pub(super) struct LogFile {
 }
 
 impl LogFile {
-    /// Has lines go where the configuration wants them beside the console: to the kernel's log, and to a file, which a writer is
-    /// made for. The file may be on a disk that is mounted later: until then lines
-    /// wait in the pipe.
+    /// Sends lines where the configuration wants them besides the console: to the kernel log, and to a file by a new
+    /// writer. If the file is on a disk that is mounted later, lines wait in the pipe.
     pub(super) fn start(config: &Config<'_>, console: &mut Console) -> Self {
         if config.system.has_kmsg {
             console.log_to_kernel();
@@ -52,19 +51,19 @@ impl LogFile {
         }
     }
 
-    /// Disks have gone, a bit for each `mount` line: where the file was on one of them, another writer waits for its return. The
-    /// lines until then wait in its pipe, as many as fit.
+    /// Handles disks that disappeared (a bit for each `mount` line). If the file was on one of them, a new writer waits
+    /// for its return. Lines wait in its pipe, as many as fit.
     pub(super) fn disk_left(&mut self, config: &Config<'_>, left: u8, console: &mut Console) {
         let file = config.system.log_file.and_then(|file| config.mount_index(file.path));
         if file.is_some_and(|index| left & 1 << index != 0) {
-            // The writer before ends with its pipe, and is reaped with the orphans.
+            // The previous writer exits when its pipe is closed, and is reaped as an orphan.
             self.writer = None;
             console.log_to_file(None);
             self.open(config, console);
         }
     }
 
-    /// Takes note of the exit of a process. Returns whether it was the writer.
+    /// Handles the exit of a process. Returns whether it was the writer.
     pub(super) fn exited(&mut self, pid: Pid, console: &mut Console) -> bool {
         let is_writer = self.writer.take_if(|writer| *writer == pid).is_some();
         if is_writer {
@@ -74,9 +73,9 @@ impl LogFile {
         is_writer
     }
 
-    /// Lets the writer finish what it was sent, for at most [`FINISH_MS`]. Later lines are on the terminal alone.
+    /// Waits for the writer, for at most [`FINISH_MS`]. Later lines are only on the terminal.
     pub(super) fn finish(&mut self, console: &mut Console) {
-        // It exits at the end of the pipe.
+        // The writer exits at the end of its input.
         console.log_to_file(None);
         if let Some(writer) = self.writer.take() {
             await_exit(writer, FINISH_MS, FINISH_STEP_MS);
@@ -97,14 +96,14 @@ fn start(file: config::LogFile<'_>, disk: Option<&config::SystemMount<'_>>) -> R
     Ok((writer.pid, LogPipe::new(pipe)))
 }
 
-/// Writes what comes, until PID 1 is gone. When the file is large enough it becomes `PATH.1`, and a new one begins.
+/// Writes lines until PID 1 closes the pipe. A full file is renamed to `PATH.1`, and a new one begins.
 fn write_all(reader: &OwnedFd, file: config::LogFile<'_>) -> Result<(), Errno> {
     let mut old: String<260> = String::new();
     append(&mut old, format_args!("{}.1", file.path)).map_err(|_| Errno::NAMETOOLONG)?;
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::APPEND | OFlags::CLOEXEC;
     let mut log = open_plain(file.path, flags, Mode::from_raw_mode(0o600))?;
     let mut size = fstat(&log)?.st_size as u64;
-    // The power was cut while the last line was written: mark it, and begin a line of our own.
+    // If the last line is incomplete after a power loss, mark it and begin a new line.
     let mut last = *b"\n";
     if size > 0 && rustix::io::pread(&log, &mut last, size - 1)? == 1 && last != *b"\n" {
         size += rustix::io::write(&log, b"...\n")? as u64;

@@ -1,18 +1,18 @@
-//! What workloads write: cut into lines, held to their rate, kept in a ring for each, shown on the console.
+//! Output of workloads: split into lines, rate-limited, kept in a ring per workload, shown on the console.
 
 use crate::console::Console;
 use hilum::config::{Config, Workload, WorkloadSet, limits::WORKLOADS};
 use hilum::log::{Cursor, Entry, LINE_BYTES, LineBuffer, MARK, Passes, Rate, Ring};
 
-/// Bytes of the lines that are kept of each workload: about two hundred lines. Pages that were never written cost nothing.
+/// Bytes of a workload's ring: about two hundred lines. Pages that were never written cost nothing.
 const RING_BYTES: usize = 16 * 1024;
-/// Bytes, and lines, above the rate that are held back: they are shown when nothing comes behind them.
+/// Bytes, and lines, above the rate that are held back; they are shown if no more follow.
 const HELD_BYTES: usize = LINE_BYTES + 1024;
 const HELD_LINES: u32 = 8;
-/// Milliseconds until a line without its newline is shown.
+/// Milliseconds until an unfinished line is shown.
 const UNFINISHED_MS: u64 = 500;
 
-/// One workload's lines. What is always written comes first, in one page with the first lines.
+/// The lines of a workload. The fields that are always written come first, in one page with the first lines.
 #[repr(C)]
 struct Log {
     rate: Rate,
@@ -23,18 +23,18 @@ struct Log {
     held: Ring<HELD_BYTES>,
 }
 
-/// The lines of every workload.
+/// The lines of all workloads.
 #[repr(C)]
 pub(super) struct Logs {
-    /// When [`Self::turn`] has something to do; 0 for never.
+    /// When [`Self::turn`] must be called; 0 for never.
     due: u64,
-    /// Whose lines people keep away from the console, and whether those of workloads that a reload adds are.
+    /// The workloads that people have muted on the console, and whether workloads that a reload adds are muted.
     muted: [bool; WORKLOADS],
     mutes_new: bool,
     logs: [Log; WORKLOADS],
 }
 
-/// Of whom a line is, and where it is shown.
+/// The workload of a line, and where it is shown.
 struct LineSink<'a> {
     workload: &'a Workload<'a>,
     is_muted: bool,
@@ -43,11 +43,11 @@ struct LineSink<'a> {
 }
 
 impl Logs {
-    /// Nothing was written yet.
+    /// No lines yet.
     pub(super) const EMPTY: Self =
         Self { due: 0, muted: [false; WORKLOADS], mutes_new: false, logs: [const { Log::EMPTY }; WORKLOADS] };
 
-    /// Takes what the workload in this slot wrote; `now` is the millisecond of this turn.
+    /// Takes output of the workload in this slot; `now` is the time of this turn in milliseconds.
     pub(super) fn feed(&mut self, workload: &Workload<'_>, slot: usize, bytes: &[u8], now: u64, console: &mut Console) {
         let log = &mut self.logs[slot];
         let mut sink = LineSink { workload, is_muted: self.muted[slot], now, console };
@@ -66,7 +66,7 @@ impl Logs {
         self.due = earliest([Some(self.due), log.due(workload)]);
     }
 
-    /// The workload ended: what is left of a line that never got its newline is one.
+    /// Handles the exit of a workload: an unfinished line ends.
     pub(super) fn finish(&mut self, workload: &Workload<'_>, slot: usize, now: u64, console: &mut Console) {
         let mut sink = LineSink { workload, is_muted: self.muted[slot], now, console };
         let log = &mut self.logs[slot];
@@ -78,7 +78,8 @@ impl Logs {
         log.show_held(&mut sink);
     }
 
-    /// Shows what has waited for long enough: a line without its end, the last lines above a rate. Gives whether it looked.
+    /// Shows what has waited for long enough: an unfinished line, the last lines above the rate. Returns whether it
+    /// checked.
     pub(super) fn turn(&mut self, config: &Config<'_>, now: u64, console: &mut Console) -> bool {
         if self.due == 0 || self.due > now {
             return false;
@@ -101,39 +102,39 @@ impl Logs {
         true
     }
 
-    /// When [`Self::turn`] has something to do.
+    /// Returns when [`Self::turn`] must be called.
     pub(super) fn deadline(&self) -> Option<u64> {
         (self.due > 0).then_some(self.due)
     }
 
-    /// Where the last `lines` lines begin.
+    /// Returns the position of the last `lines` lines.
     pub(super) fn last(&self, slot: usize, lines: u32) -> Cursor {
         self.logs[slot].ring.last(lines)
     }
 
-    /// Returns the line at `cursor`, which moves on.
+    /// Returns the line at `cursor`, and advances it.
     pub(super) fn read(&self, slot: usize, cursor: &mut Cursor, buffer: &mut [u8]) -> Option<Entry> {
         self.logs[slot].ring.read(cursor, buffer)
     }
 
-    /// Lines that the rate did not let through.
+    /// Returns the number of lines that the rate suppressed.
     pub(super) fn dropped(&self, slot: usize) -> u32 {
         self.logs[slot].rate.lost()
     }
 
-    /// Keeps the lines of one workload away from the console, or shows them there again.
+    /// Mutes or unmutes a workload on the console.
     pub(super) fn mute(&mut self, slot: usize, is_muted: bool) {
         self.muted[slot] = is_muted;
     }
 
-    /// The same for every workload, and for those that a reload adds.
+    /// The same for all workloads, including those that a reload adds.
     pub(super) fn mute_all(&mut self, is_muted: bool) {
         self.muted = [is_muted; WORKLOADS];
         self.mutes_new = is_muted;
     }
 
-    /// Goes over to another configuration: the slots that are not in `kept` have new workloads, or changed ones. A workload
-    /// that changed stays muted; one that is new is muted if all were.
+    /// Handles a new configuration: slots that are not in `kept` belong to new or changed workloads. A changed workload
+    /// stays muted; a new one is muted if all were.
     pub(super) fn adopt(&mut self, old: &Config<'_>, new: &Config<'_>, kept: WorkloadSet) {
         for (index, workload) in new.workloads.iter().enumerate() {
             let slot = new.slots.of(index);
@@ -163,7 +164,7 @@ impl Log {
         (at > 0).then_some(at)
     }
 
-    /// Nothing comes behind the lines above the rate: the last ones are shown, and the others are reported.
+    /// Shows the last lines above the rate, because no more followed, and reports the number of the others.
     fn show_held(&mut self, sink: &mut LineSink<'_>) {
         let suppressed = self.rate.take_suppressed();
         if suppressed == 0 {
@@ -186,7 +187,7 @@ impl<'a> LineSink<'a> {
     }
 }
 
-/// Returns the earliest of two times, of which 0 is never.
+/// Returns the earlier of two times, or 0 for never.
 fn earliest(times: [Option<u64>; 2]) -> u64 {
     times.into_iter().flatten().filter(|at| *at > 0).min().unwrap_or(0)
 }

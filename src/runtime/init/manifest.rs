@@ -1,8 +1,8 @@
-//! Whether the whole initramfs is there.
+//! Checks whether the initramfs is complete.
 //!
-//! The kernel unpacks it into memory, and when there is too little of that it goes on with what it has: files are
-//! missing, or short, and nobody says so. The image builder puts a list of all files at the start of the archive, and an
-//! empty file at its very end: where the one is there and the other is not, the list says what is missing.
+//! The kernel unpacks it into memory. If memory is short, it continues with missing or truncated files, and without an
+//! error. The image builder puts a list of all files at the start of the archive, and an empty file at its end. If the
+//! list exists and that file does not, the list shows what is missing.
 
 use crate::console::Console;
 use crate::os::files::read_file;
@@ -12,14 +12,14 @@ use hilum::fixed_string::append;
 use hilum::log::Printable;
 use rustix::fs::Access;
 
-/// The list: a line for each file, its bytes or `-`, and its path.
+/// The list: a line for each file, with its size or `-`, and its path.
 const MANIFEST: &str = "/etc/hilum.manifest";
-/// What comes last.
+/// The last file.
 const END: &str = "/etc/hilum.end";
-/// Bytes of the list that are looked at.
+/// Maximum bytes of the list that are read.
 const BYTES: usize = 48 * 1024;
 
-/// Says what is missing. Returns whether everything is there, as far as anybody can say.
+/// Prints what is missing. Returns whether the initramfs is complete, as far as known.
 pub(super) fn is_whole(console: &mut Console) -> bool {
     if access(END, Access::EXISTS).is_ok() || access(MANIFEST, Access::EXISTS).is_err() {
         return true;
@@ -28,7 +28,7 @@ pub(super) fn is_whole(console: &mut Console) -> bool {
     false
 }
 
-/// In a frame of its own: PID 1 keeps no page of this buffer.
+/// A separate stack frame, so that PID 1 keeps no page of this buffer.
 #[inline(never)]
 fn print(console: &mut Console) {
     let mut bytes = [0; BYTES];
@@ -44,7 +44,7 @@ fn print(console: &mut Console) {
         }
     }
     let mut what: String<320> = String::new();
-    // A path of the list that does not fit is left out.
+    // A path that does not fit is skipped.
     let _ = match first {
         Some((path, None)) => append(&mut what, format_args!(", such as {}", Printable(path.as_bytes()))),
         Some((path, Some(size))) => {

@@ -1,6 +1,6 @@
 //! PID 1: the boot in `boot.rs`, then the event loop in `dispatch.rs`, which never ends.
 //!
-//! After the loop has begun nothing is fatal. This process never exits on a machine: what cannot go on ends in a reboot.
+//! Once the loop runs, no error is fatal. On a machine this process never exits: if it cannot continue, it reboots.
 
 mod boot;
 mod boot_count;
@@ -38,9 +38,9 @@ pub(crate) use prompt::Run as Prompt;
 
 use hilum_sys::Arguments;
 
-/// Boots, and supervises for ever. `prompt` is what the console's prompt does.
+/// Boots, and supervises for ever. `prompt` is the function of the console's prompt.
 ///
-/// What booting needs of the stack is given back: nothing of it lies below the loop that waits.
+/// The stack that the boot uses is returned before the loop.
 pub(crate) fn run(arguments: Arguments, prompt: Prompt) -> ! {
     let mut init = boot::boot(arguments, prompt);
     init.supervise()

@@ -1,7 +1,7 @@
-//! Kernel modules: those that lines name, with what they need before them.
+//! Loads kernel modules with their dependencies.
 //!
-//! There is no modprobe. The image builder has put the files flat into /lib/modules, and what each of them needs into one
-//! file there, a line each: the module, and the others in the order in which they are loaded.
+//! There is no modprobe. The image builder puts the files directly into /lib/modules, and their dependencies into one
+//! file there: a line for each module, with the others in the order in which they are loaded.
 
 use crate::console::Console;
 use crate::os::errno::describe;
@@ -15,12 +15,12 @@ use hilum::module_list;
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
-/// What needs what.
+/// The file of dependencies.
 const NEEDS: &str = "/lib/modules/needs";
-/// Bytes of that file: 200 modules with a few others each.
+/// Bytes of that file: 200 modules with a few dependencies each.
 const NEEDS_BYTES: usize = 16 * 1024;
 
-/// What the board of the image needs: a line each, a name and perhaps parameters.
+/// The modules that the image's board needs: a line each, a name with optional parameters.
 const LOAD: &str = "/lib/modules/load";
 /// Bytes of that file.
 const LOAD_BYTES: usize = 4 * 1024;
@@ -30,21 +30,21 @@ fn text_of<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
     core::str::from_utf8(&buffer[..length]).unwrap_or_default()
 }
 
-/// Which of the image's modules the board's devices may ask for: a line each, `PATTERN MODULE`.
+/// The modules that the board's devices may need: lines of `PATTERN MODULE`.
 const ALIASES: &str = "/lib/modules/aliases";
-/// Where the kernel has its devices, by bus.
+/// The kernel's devices by bus.
 const BUSES: &str = "/sys/bus";
 
-/// Why a module was not loaded, and what helps.
+/// Why a module was not loaded, and a hint.
 type Failure = (Errno, &'static str);
 
-/// Whether there is any to load.
+/// Returns whether there are modules to load.
 pub(super) fn has_any(config: &Config<'_>) -> bool {
     !config.system.modules.is_empty() || needed_modules(config).next().is_some() || access(LOAD, Access::EXISTS).is_ok()
 }
 
-/// Loads the modules of the configuration's lines, and those that its other lines need where the image has them: what
-/// is built into the kernel is in no file.
+/// Loads the modules of `module` lines, and those that other lines need if the image has them; modules that are built
+/// into the kernel have no file.
 pub(super) fn load_all(config: &Config<'_>, console: &mut Console) {
     if !has_any(config) {
         return;
@@ -67,7 +67,7 @@ pub(super) fn load_all(config: &Config<'_>, console: &mut Console) {
     }
 }
 
-/// Loads a module after those that it needs.
+/// Loads a module after its dependencies.
 #[inline(never)]
 fn load_with(needs: &str, name: &str, parameters: &str) -> Result<(), Failure> {
     let Some(others) = module_list::needs_of(needs, name) else { return Ok(()) };
@@ -79,9 +79,9 @@ fn load_with(needs: &str, name: &str, parameters: &str) -> Result<(), Failure> {
 
 const MISSING: &str = "not in /lib/modules";
 
-/// Loads one module; that it is loaded, or built in under the same name, is as good.
+/// Loads one module. It may already be loaded or built in under the same name.
 fn load(name: &str, parameters: &str) -> Result<(), Failure> {
-    // A name has at most 64 bytes, and parameters stand on one line.
+    // A name has at most 64 bytes, and parameters fit on one line.
     let path = text::<96>(format_args!("/lib/modules/{name}.ko"));
     let text = text::<{ limits::LINE_BYTES }>(format_args!("{parameters}\0"));
     let file = open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
@@ -95,12 +95,13 @@ fn load(name: &str, parameters: &str) -> Result<(), Failure> {
     }
 }
 
-/// Whether the image has modules that devices ask for.
+/// Returns whether the image has modules for devices.
 pub(super) fn has_aliases() -> bool {
     access(ALIASES, Access::EXISTS).is_ok()
 }
 
-/// Loads the modules that devices without a driver ask for, as far as the image has them. udev does the same by kmod(8), for each device.
+/// Loads the modules for devices without a driver, if the image has them. udev does the same by kmod(8), for each
+/// device.
 pub(super) fn load_by_alias(console: &mut Console) {
     let mut buffer = [0; NEEDS_BYTES];
     let needs = text_of(NEEDS, &mut buffer);
@@ -119,7 +120,7 @@ pub(super) fn load_by_alias(console: &mut Console) {
     });
 }
 
-/// Loads what one device asks for.
+/// Loads the modules for one device.
 fn load_for(needs: &str, modalias: &str, console: &mut Console) {
     let Ok(file) = open(ALIASES, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) else { return };
     let mut buffer = [0; 4096];

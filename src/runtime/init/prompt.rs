@@ -1,4 +1,4 @@
-//! The console's prompt: a helper with a session and the terminal of its own, made again when it exits.
+//! The console's prompt: a helper process with its own session and terminal, which is restarted when it exits.
 
 use super::context::Context;
 use crate::os::environment::Environment;
@@ -12,17 +12,17 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::Pid;
 
-/// Milliseconds until a prompt that exited is made again.
+/// Milliseconds until a prompt that exited is restarted.
 const RESTART_MS: u64 = 1_000;
 
-/// A person runs commands from it: the kernel may kill it, unlike PID 1.
+/// People run commands from it: unlike PID 1, it may be killed by the OOM killer.
 const ROLE: Role = Role { is_killable: true, ..Role::new(c"hilum-prompt") };
 
-/// What the prompt does: it reads commands from standard input, sends them to the control socket at the path, and prints the
-/// console's lines, which come over the socket. The flag says whether the terminal is its session's own.
+/// The function of the prompt: reads commands from standard input, sends them to the control socket at the path, and
+/// prints console lines that arrive over the socket. The flag says whether the terminal belongs to its session.
 pub(crate) type Run = fn(&OwnedFd, &str, bool) -> !;
 
-/// The prompt of one console.
+/// The prompt of a console.
 pub(super) struct Prompt {
     run: Run,
     state: State,
@@ -31,17 +31,17 @@ pub(super) struct Prompt {
 enum State {
     Off,
     Running(Pid),
-    /// It is made again at this millisecond.
+    /// It is restarted at this time in milliseconds.
     RestartAt(u64),
 }
 
 impl Prompt {
-    /// None yet.
+    /// Creates the service without a prompt.
     pub(super) const fn new(run: Run) -> Self {
         Self { run, state: State::Off }
     }
 
-    /// Makes the prompt if the configuration wants one.
+    /// Starts the prompt if it is configured.
     pub(super) fn start(&mut self, cx: &mut Context) {
         self.state = State::Off;
         if !cx.console.wants_prompt() {
@@ -60,22 +60,22 @@ impl Prompt {
         }
     }
 
-    /// Makes it again when it is time.
+    /// Restarts it when due.
     pub(super) fn tick(&mut self, cx: &mut Context) {
         match self.state {
             State::RestartAt(at) if at <= cx.now() => self.start(cx),
-            // It takes no lines any more.
+            // It no longer accepts lines.
             State::Running(_) if !cx.console.has_prompt() => self.state = State::RestartAt(cx.now() + RESTART_MS),
             _ => {}
         }
     }
 
-    /// Returns when [`Self::tick`] has something to do.
+    /// Returns when [`Self::tick`] must be called.
     pub(super) fn deadline(&self) -> Option<u64> {
         if let State::RestartAt(at) = self.state { Some(at) } else { None }
     }
 
-    /// Takes note of the exit of a process. Returns whether it was the prompt.
+    /// Handles the exit of a process. Returns whether it was the prompt.
     pub(super) fn exited(&mut self, cx: &mut Context, pid: Pid) -> bool {
         let is_prompt = matches!(self.state, State::Running(known) if known == pid);
         if is_prompt {
@@ -86,19 +86,19 @@ impl Prompt {
     }
 }
 
-/// Makes it on the terminal at `device`; if that is empty on the kernel's console, or in a container on standard input. Returns
-/// its pid and where lines for it go.
+/// Starts it on the terminal at `device`. If that is empty, uses the kernel's console, or in a container standard
+/// input. Returns its PID, and the socket for lines.
 ///
 /// # Errors
-/// ENOTTY if that is no terminal; the kernel's.
+/// ENOTTY if that is not a terminal; those of the kernel.
 fn start(environment: Environment, device: &str, socket: &str, run: Run) -> Result<(Pid, OwnedFd), Errno> {
     let terminal = terminal(environment, device)?;
     let (own, other) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     rustix::io::ioctl_fionbio(&own, true)?;
     let keep = Kept::of([Some(terminal.as_fd()), Some(other.as_fd())]);
     let mut work = || {
-        // A session of its own, so that Ctrl-C is about what runs in it. On a container's terminal that belongs to another
-        // session it stays without one.
+        // A session of its own, so that Ctrl-C affects only its commands. On a container's terminal that belongs to
+        // another session it has no controlling terminal.
         let _ = rustix::process::setsid();
         let is_own = rustix::process::ioctl_tiocsctty(&terminal).is_ok();
         let streams = [
@@ -120,7 +120,7 @@ fn terminal(environment: Environment, device: &str) -> Result<OwnedFd, Errno> {
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
     let mut path: heapless::String<64> = heapless::String::new();
     let terminal = if device.is_empty() {
-        // /dev/console itself can be nobody's controlling terminal; the kernel says which one it is.
+        // /dev/console cannot be a controlling terminal; the kernel names the device behind it.
         let mut bytes = [0; 64];
         let length = read_file("/sys/class/tty/console/active", &mut bytes).unwrap_or(0);
         let text = core::str::from_utf8(&bytes[..length]).unwrap_or_default();

@@ -1,5 +1,5 @@
-//! Another configuration while PID 1 runs: what is gone or changed stops, then what is new or changed starts, and nothing
-//! else is touched. A file that is wrong changes nothing.
+//! Replaces the configuration while PID 1 runs: removed and changed workloads stop, then new and changed ones start;
+//! all others keep running. An invalid file changes nothing.
 
 use super::client::AnswerText;
 use super::configuration::{self, Configuration};
@@ -10,45 +10,45 @@ use hilum::config::{WorkloadSet, has_same_system, unchanged};
 use hilum::fixed_string::text;
 use hilum::supervise::{Event, WorkloadRequest};
 
-/// Milliseconds that control groups of what stopped have to be removed.
+/// Milliseconds that cgroups of stopped workloads have to be removed.
 const CGROUPS_MS: u64 = 2_000;
 
-/// A configuration that waits until what is gone or changed has stopped.
+/// A configuration that waits until removed and changed workloads have stopped.
 pub(super) struct Pending {
     pub(super) config: Configuration,
-    /// The slots of the workloads that go on.
+    /// The slots of workloads that keep running.
     pub(super) kept: WorkloadSet,
-    /// Until when control groups are waited for; 0 while workloads are.
+    /// Until when to wait for cgroups; 0 while waiting for workloads.
     cgroups_until: u64,
 }
 
 /// Reading the configuration again.
 pub(super) struct Reload {
-    /// Where the configuration was read from.
+    /// The path of the configuration.
     path: heapless::String<256>,
     pub(super) pending: Option<Pending>,
 }
 
-/// A configuration that was taken over.
+/// A configuration that was adopted.
 pub(super) struct Adopted {
     pub(super) old: Configuration,
-    /// The slots of the workloads that went on.
+    /// The slots of workloads that kept running.
     pub(super) kept: WorkloadSet,
 }
 
 impl Reload {
-    /// Nothing is pending. `path` is where the configuration was read from.
+    /// Creates the service without a pending configuration. `path` is the path of the current one.
     pub(super) fn new(path: &str) -> Self {
-        // It fits: no path is longer than that.
+        // No path is longer.
         Self { path: heapless::String::try_from(path).unwrap_or_default(), pending: None }
     }
 
-    /// Whether another configuration waits to be taken over.
+    /// Returns whether a configuration is pending.
     pub(super) fn is_pending(&self) -> bool {
         self.pending.is_some()
     }
 
-    /// Reads the file again, for the end of this turn. Returns what is wrong, in one line; then nothing is changed.
+    /// Reads the file again, to be adopted at the end of this turn. Returns an error in one line; then nothing changes.
     pub(super) fn begin(&mut self, cx: &Context, workloads: &Workloads) -> Option<AnswerText> {
         if workloads.supervisor.shutting_down().is_some() {
             return Some(text(format_args!("shutting down")));
@@ -70,7 +70,7 @@ impl Reload {
         None
     }
 
-    /// Stops what is not part of a waiting configuration, and takes that over once it has stopped. Returns what was taken over.
+    /// Stops workloads for a pending configuration, and adopts it once they have stopped. Returns the previous one.
     pub(super) fn tick(&mut self, cx: &mut Context, workloads: &mut Workloads) -> Option<Adopted> {
         if workloads.supervisor.shutting_down().is_some() {
             self.pending = None;
@@ -79,7 +79,7 @@ impl Reload {
         let mut is_running = false;
         for index in 0..cx.config.get().workloads.len() {
             if !kept.contains(cx.slot(index)) {
-                // In every turn: somebody may have asked for it again meanwhile.
+                // In every turn, because a request may have started it meanwhile.
                 workloads.report(cx, index, Event::Requested(WorkloadRequest::Stop));
                 workloads.carry_out(cx);
                 is_running |= workloads.supervisor.state(index).is_running();
@@ -88,7 +88,7 @@ impl Reload {
         if is_running {
             return None;
         }
-        // A group that is still there would be another workload's.
+        // A remaining cgroup would be reused by another workload.
         let (now, pending) = (monotonic_ms(), self.pending.as_mut()?);
         if workloads.has_busy_cgroups() {
             if pending.cgroups_until == 0 {

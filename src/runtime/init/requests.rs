@@ -1,4 +1,4 @@
-//! What requests ask for, done: each gets its response at once, or waits without PID 1 waiting for anything.
+//! Executes requests: each gets its response at once, or waits without blocking PID 1.
 
 use super::boot_count::BootCount;
 use super::client::{Client, ClientState, Descriptors, Response, done, failed};
@@ -22,7 +22,7 @@ const ADDRESSES_BYTES: usize = 160;
 
 const EXEC: Role = Role::lasting(c"hilum-exec");
 
-/// What requests are answered with.
+/// The state that requests need.
 pub(super) struct Requests<'a> {
     pub(super) cx: &'a mut Context,
     pub(super) workloads: &'a mut Workloads,
@@ -138,7 +138,7 @@ impl Requests<'_> {
             let owner = workload.isolation.net_of.map_or(index, usize::from);
             for prefix in workloads.get(owner).iter().flat_map(|owner| owner.network.addresses(&config.get().pools)) {
                 let before = if addresses.is_empty() { "" } else { "," };
-                // Those that do not fit are left out.
+                // Addresses that do not fit are omitted.
                 let _ = append(&mut addresses, format_args!("{before}{}", prefix.address));
             }
             let part = self.missing_part(index);
@@ -163,7 +163,7 @@ impl Requests<'_> {
         done()
     }
 
-    /// What a workload lacks of the board; long paths are cut.
+    /// Returns which part of the board a workload lacks; long paths are cut.
     fn missing_part(&self, index: usize) -> heapless::String<{ limits::PATH_BYTES + 16 }> {
         let config = self.cx.config.get();
         let unit = self.workloads.supervisor.unit(index);
@@ -193,7 +193,7 @@ impl Requests<'_> {
         done()
     }
 
-    /// Has a helper run a program inside of a workload and answer.
+    /// Starts a helper that runs a program inside of a workload and replies.
     fn execute(&mut self, client: &Client, index: usize, request: &Request<'_>, descriptors: &Descriptors) -> Response {
         let config = self.cx.config.clone();
         let workload = &config.get().workloads[index];
@@ -207,7 +207,7 @@ impl Requests<'_> {
             return failed(format_args!("workload \"{}\" is still being started", workload.name));
         }
         if self.workloads.cgroups().is_frozen(workload) {
-            // The program would be born frozen.
+            // The program would start frozen.
             return failed(format_args!("workload \"{0}\" is frozen; resume it with: hilum thaw {0}", workload.name));
         }
         let [_, term, words @ ..] = request.words.as_slice() else {
@@ -216,7 +216,7 @@ impl Requests<'_> {
         if words.is_empty() || words.len() > hilum::config::limits::EXEC_WORDS {
             return failed(format_args!("at most {} arguments of a program", hilum::config::limits::EXEC_WORDS - 1));
         }
-        // Nothing that is open outside goes inside, whoever sends it: not even what looks harmless.
+        // No outside descriptor is passed inside, whoever sends it, not even a harmless one.
         if !descriptors.is_empty() {
             return failed(format_args!("descriptors are refused; use the hilum that runs as PID 1"));
         }
@@ -243,7 +243,7 @@ impl Requests<'_> {
     }
 }
 
-/// Returns the response to a request that the kernel refused to carry out on a workload.
+/// Returns the response if the kernel refused a request for a workload.
 pub(super) fn not_done(name: &str, errno: Errno) -> Response {
     match errno {
         Errno::SRCH | Errno::NOENT => {

@@ -1,6 +1,6 @@
-//! The way out: what ends a boot, a session of the board, or a panic. Nothing here returns.
+//! The end of PID 1: after a failed boot, at shutdown, and after a panic. None of these functions return.
 //!
-//! Each step has a deadline, because the board has to come back even when a disk or a driver does not answer.
+//! Each step has a deadline, because the board must restart even if a disk or a driver hangs.
 
 use crate::console::Console;
 use crate::os::clock::monotonic_ms;
@@ -21,13 +21,13 @@ use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
 use rustix::process::{Pid, WaitOptions};
 use rustix::system::RebootCommand;
 
-/// Milliseconds that file systems have to write what they hold.
+/// Milliseconds for filesystems to write cached data.
 const SYNC_MS: u64 = 10_000;
-/// Milliseconds that a slow console has to show its last lines.
+/// Milliseconds for a slow console to print its last lines.
 const CONSOLE_MS: u64 = 1_000;
 
-/// Follows the policy after an error that ended the boot; its line is on the console already. A person who presses
-/// Ctrl-Alt-Del, or an engine that asks for the end, does not have to wait for it.
+/// Follows the policy after an error that ended the boot and that was already printed. Ctrl-Alt-Del, or a signal from a
+/// container engine, ends the wait.
 pub(super) fn give_up(environment: Environment, fail: Fail, console: &mut Console) -> ! {
     let down = match fail {
         Fail::Reboot => Some(ShutdownKind::Reboot),
@@ -62,32 +62,32 @@ pub(super) fn give_up(environment: Environment, fail: Fail, console: &mut Consol
     }
 }
 
-/// What a signal to PID 1 asks for. `None` for a signal that asks for nothing.
+/// Returns what a signal to PID 1 requests, or `None`.
 pub(super) fn requested_by(caught: SignalInfo) -> Option<ShutdownKind> {
     match InitSignal::of(caught.signal)? {
-        // Ctrl-Alt-Del, once the kernel was told to send it here.
+        // Ctrl-Alt-Del, since the kernel was told to send it here.
         InitSignal::Interrupt => Some(ShutdownKind::Reboot),
         InitSignal::Terminate | InitSignal::Power => Some(ShutdownKind::Poweroff),
         InitSignal::Child => None,
     }
 }
 
-/// Whether the sender of a signal may ask for what that asks for: the kernel, whoever is outside of PID 1's PID namespace,
-/// and processes beside it. A workload that shares process ids may send signals to PID 1 where it has the right to
-/// (kill(2)); it is in another mount namespace. One that has ended meanwhile cannot be told from such a workload.
+/// Returns whether the sender of a signal may request a shutdown: the kernel, processes outside of PID 1's PID
+/// namespace, and host processes. A workload that shares the PID namespace may signal PID 1 if it has the right to
+/// (kill(2)); it is recognised by its mount namespace. A sender that has exited is treated like a workload.
 pub(super) fn may_request(caught: SignalInfo) -> bool {
     let Some(sender) = Pid::from_raw(caught.sender.cast_signed()) else { return true };
     mount_namespace(sender).is_some_and(|found| Some(found) == mount_namespace(Pid::INIT))
 }
 
-/// Takes the board down: every workload is over.
+/// Shuts the board down, when all workloads have exited.
 pub(super) fn shut_down(
     environment: Environment,
     down: ShutdownKind,
     mounts: &[SystemMount<'_>],
     console: &mut Console,
 ) -> ! {
-    // What escaped from its workload, or was never in one.
+    // Processes that escaped from their workload, or were never in one.
     hilum_sys::kill_everything();
     if environment == Environment::Machine {
         unmount_all(mounts, console);
@@ -98,22 +98,22 @@ pub(super) fn shut_down(
     console.error(format_args!("{down}"));
     console.drain(CONSOLE_MS);
     match (environment, down) {
-        // Whoever made the container reads this as "it is done"; a reboot is reported as pid_namespaces(7) says.
+        // The container's creator sees exit status 0; a reboot is reported as pid_namespaces(7) describes.
         (Environment::Container, ShutdownKind::Poweroff | ShutdownKind::Halt) => hilum_sys::exit(0),
         (Environment::Container, ShutdownKind::Reboot) => {
             let _ = rustix::system::reboot(RebootCommand::Restart);
-            // Without CAP_SYS_BOOT it cannot be told so; whoever made the container sees a failure.
+            // Without CAP_SYS_BOOT the reboot cannot be reported; the container's creator sees a failure.
             hilum_sys::exit(1)
         }
         _ => reboot(down),
     }
 }
 
-/// Unmounts the board's own mounts, the last one first; what is still in use becomes read-only.
+/// Unmounts the board's own mounts, the last one first; a busy one becomes read-only.
 fn unmount_all(mounts: &[SystemMount<'_>], console: &mut Console) {
     for disk in mounts.iter().rev() {
         let unmounted = with_timeout(SYNC_MS, &mut || {
-            // Whatever used it was killed, and is gone in a moment.
+            // The processes that used it were killed, and disappear in a moment.
             for _ in 0..50 {
                 match unmount(Path(disk.target), UnmountFlags::empty()) {
                     Err(Errno::BUSY) => pause(20),
@@ -122,7 +122,7 @@ fn unmount_all(mounts: &[SystemMount<'_>], console: &mut Console) {
             }
             mount_remount(Path(disk.target), MountFlags::RDONLY, c"").map(|()| 0)
         });
-        // One that could not be mounted is not there to be unmounted.
+        // A filesystem that was never mounted is not an error.
         if let Err(errno) = unmounted
             && !matches!(errno, Errno::INVAL | Errno::NOENT)
         {
@@ -131,7 +131,7 @@ fn unmount_all(mounts: &[SystemMount<'_>], console: &mut Console) {
     }
 }
 
-/// The way out of a panic, whose line is on standard error already.
+/// Ends PID 1 after a panic, which was already printed to standard error.
 pub(super) fn after_panic() -> ! {
     let is_child = rustix::process::getpid() != rustix::process::Pid::INIT;
     if is_child {
@@ -141,7 +141,7 @@ pub(super) fn after_panic() -> ! {
     reboot(ShutdownKind::Reboot)
 }
 
-/// reboot(2), and what is left when that fails: the kernel's own emergency restart, then waiting for the watchdog.
+/// Calls reboot(2). If that fails, tries the kernel's emergency restart, then waits for the watchdog.
 fn reboot(down: ShutdownKind) -> ! {
     let command = match down {
         ShutdownKind::Poweroff => RebootCommand::PowerOff,
@@ -151,7 +151,7 @@ fn reboot(down: ShutdownKind) -> ! {
     for command in [command, RebootCommand::Restart] {
         let _ = rustix::system::reboot(command);
     }
-    // The kernel's own restart, and then its panic, which restarts where the command line says so (panic=).
+    // The kernel's emergency restart, and then a kernel panic, which restarts if the command line says so (panic=).
     for key in [b"b", b"c"] {
         if let Ok(trigger) = open("/proc/sysrq-trigger", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
             let _ = rustix::io::write(&trigger, key);
@@ -160,7 +160,8 @@ fn reboot(down: ShutdownKind) -> ! {
     hilum_sys::hang_forever()
 }
 
-/// Has a helper call sync(2), which can wait for ever for a disk that does not answer. Returns whether it was done in time.
+/// Calls sync(2) in a helper, because it can hang with a disk that does not answer. Returns whether it completed in
+/// time.
 fn sync_with_timeout() -> bool {
     let sync = &mut || {
         rustix::fs::sync();

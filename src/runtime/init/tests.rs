@@ -1,6 +1,6 @@
-//! PID 1's services against a fake kernel: the test moves the clock, and holds the other ends of the workloads' pipes.
+//! PID 1's services with a fake kernel: a test sets the clock, and has the other ends of the workloads' pipes.
 //!
-//! What needs the supervisor alone is tested in the library; what needs a real kernel, in `qemu/tests`.
+//! The library tests the supervisor alone; `qemu/tests` tests with a real kernel.
 
 use super::boot_count::BootCount;
 use super::configuration;
@@ -24,7 +24,7 @@ use rustix::net::{
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// PID 1 in a folder of its own.
+/// PID 1 with a folder of its own.
 struct Board {
     init: Init,
     folder: PathBuf,
@@ -37,7 +37,7 @@ impl Drop for Board {
 }
 
 impl Board {
-    /// Boots with these sections. FOLDER in them is the board's folder.
+    /// Boots with these sections. FOLDER in them is replaced by the board's folder.
     fn boot(text: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -59,11 +59,11 @@ impl Board {
         board
     }
 
-    /// Turns the loop until it would sleep. Returns for how long it would.
+    /// Runs the loop until it would sleep. Returns for how long.
     fn settle(&mut self) -> u64 {
         for _ in 0..200 {
             self.init.turn_once(0);
-            // What is given back with it is a real process's.
+            // A real process would return its memory here.
             self.init.trim_memory_at = None;
             let sleep_ms = self.init.sleep_ms();
             if sleep_ms > 0 && !self.init.cx.events.has_events() {
@@ -79,7 +79,7 @@ impl Board {
         self.init.workloads.supervisor.state(index.unwrap_or_else(|| panic!("no workload {name}")))
     }
 
-    /// Lets the workloads' programs begin, one after the other: no more are set up at a time than there are processors.
+    /// Lets the programs of workloads start, one after the other, because the number of parallel set-ups is limited.
     fn execute(&mut self, names: &[&str]) {
         for name in names {
             execute(name);
@@ -122,7 +122,7 @@ fn section(name: &str, lines: &str) -> String {
     format!("[workload {name}]\nroot /r\nexec /b\n{lines}\n")
 }
 
-/// Lets a workload's program begin.
+/// Lets a workload's program start.
 fn execute(name: &str) {
     fake::with_process(name, |process| process.report = None);
 }
@@ -138,7 +138,7 @@ fn end(name: &str, end: ExitReason) {
     fake::exit(fake::pid_of(name).expect("it has a process"), end);
 }
 
-/// What a client was told at the end: its exit status and the text; `None` while it waits.
+/// Returns the exit status and text that a client received; `None` while it waits.
 fn answer(socket: &OwnedFd) -> Option<(u8, String)> {
     let mut bytes = [0; hilum::wire::MESSAGE_BYTES];
     loop {
@@ -226,7 +226,7 @@ fn reload_moves_nothing_of_what_goes_on() {
     let pids = ["a", "b"].map(|name| fake::pid_of(name).expect("it runs"));
     let following = board.ask(Command::Log, &["b"], true);
     board.settle();
-    // "a" goes to the end, "c" changes, "d" is new and first.
+    // "a" moves to the end, "c" changes, "d" is new and first.
     write(&board.folder, &format!("{}{}{b}{a}", section("d", ""), section("c", "env X two")));
     let reload = board.ask(Command::Reload, &[], true);
     board.settle();
@@ -239,7 +239,7 @@ fn reload_moves_nothing_of_what_goes_on() {
     board.execute(&["c", "d"]);
     let lines = board.lines();
     assert!(lines.contains("configuration reloaded: 1 stopped, 2 started, 2 unchanged"), "{lines}");
-    // What comes from a workload whose place in the file is another one is still its own.
+    // Output of a workload whose place in the file has changed is still its own.
     for name in ["a", "b", "c", "d"] {
         say(name, &format!("of {name}\n"));
         board.settle();

@@ -1,17 +1,17 @@
-//! What happened and when, in microseconds since the kernel's start: for `hilum timeline`.
+//! Events with their time in microseconds since the kernel's start, for `hilum timeline`.
 
 use crate::os::clock::boottime_us;
 use hilum::config::{WorkloadSet, limits};
 use hilum_sys::TakeCell;
 
-/// Events that are kept: the first ones, which are the boot, with four for each workload. Memory is taken by those alone
-/// that there are.
+/// The number of events that are kept: the first ones, which are those of the boot, and four for each workload. Unused
+/// entries take no memory.
 const COUNT: usize = 64 + 4 * limits::WORKLOADS;
 
-/// What happened.
+/// An event.
 #[derive(Clone, Copy)]
 pub(super) enum Moment {
-    /// Where the clock begins.
+    /// The start of the clock.
     Kernel,
     /// /init was entered.
     Entered,
@@ -19,43 +19,43 @@ pub(super) enum Moment {
     Prepared,
     /// The configuration is read.
     Configured,
-    /// Console, watchdog and control groups are there; preparation and workloads begin.
+    /// Console, watchdog and cgroups are ready; boot tasks and workloads start.
     Arranged,
-    /// Modules are loaded, bridges and rules are there.
+    /// Modules are loaded, and bridges and rules exist.
     NetworkReady,
-    /// The board's disks are mounted, or cannot be.
+    /// The board's disks are mounted, or cannot be mounted.
     DisksReady,
-    /// The workload in this slot gets a process.
+    /// The process of the workload in this slot is created.
     Start(u8),
     /// Its program was executed.
     Executed(u8),
     /// It is ready.
     Ready(u8),
-    /// It ended.
+    /// It exited.
     Ended(u8),
 }
 
 static EVENTS: TakeCell<[(u64, Moment); COUNT]> = TakeCell::new([(0, Moment::Kernel); COUNT]);
 
-/// The events so far.
+/// The recorded events.
 pub(super) struct Timeline {
     events: &'static mut [(u64, Moment)],
     count: usize,
 }
 
 impl Timeline {
-    /// The kernel's start, at 0, is in it already.
+    /// Creates a timeline with the kernel's start, at 0.
     pub(super) fn new() -> Self {
         let events = EVENTS.take().map_or(&mut [][..], |events| &mut events[..]);
         Self { count: events.len().min(1), events }
     }
 
-    /// Notes that something happens now.
+    /// Records an event that happens now.
     pub(super) fn note(&mut self, moment: Moment) {
         self.note_at(moment, boottime_us());
     }
 
-    /// Notes that something happened at this microsecond, which may be reported late: it goes before what happened later.
+    /// Records an event at this microsecond, in chronological order even if it is reported late.
     pub(super) fn note_at(&mut self, moment: Moment, us: u64) {
         if self.count >= self.events.len() {
             return;
@@ -67,7 +67,7 @@ impl Timeline {
         self.count += 1;
     }
 
-    /// Forgets what happened to workloads whose slots are not in `slots`.
+    /// Removes the events of workloads whose slots are not in `slots`.
     pub(super) fn keep(&mut self, slots: WorkloadSet) {
         let mut kept = 0;
         for at in 0..self.count {
@@ -80,7 +80,7 @@ impl Timeline {
         self.count = kept;
     }
 
-    /// When the first event after the kernel's start happened: /init was entered.
+    /// Returns the time of the first event after the kernel's start: /init was entered.
     pub(super) fn entered_us(&self) -> Option<u64> {
         self.events.get(1).map(|(us, _)| *us)
     }
@@ -91,7 +91,7 @@ impl Timeline {
 }
 
 impl Moment {
-    /// Returns what it is about, and the slot of the workload.
+    /// Returns the event's text, and the slot of the workload.
     pub(super) const fn words(self) -> (&'static str, Option<u8>) {
         match self {
             Self::Kernel => ("kernel started", None),

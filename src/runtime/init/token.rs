@@ -1,36 +1,36 @@
-//! What an event of the loop's epoll set is about, packed into the 64 bits that epoll(7) hands back.
+//! Identifies a descriptor in the epoll set, packed into the 64 bits that epoll(7) returns.
 
 use rustix::event::epoll::{EventData, EventFlags};
 
-/// What a descriptor in the epoll set belongs to, and of which slot or connection.
+/// The owner of a descriptor in the epoll set, with its slot or number.
 #[derive(Clone, Copy)]
 pub(super) enum Token {
     Signals,
     Console,
-    /// What the workload in this slot writes.
+    /// Output of the workload in this slot.
     Output(usize),
-    /// How far its set-up got.
+    /// The progress report of its set-up.
     Report(usize),
-    /// Where it writes a newline when it is ready.
+    /// Its readiness pipe, where it writes a newline.
     Ready(usize),
-    /// What it says to NOTIFY_SOCKET.
+    /// Its NOTIFY_SOCKET.
     Notify(usize),
     /// New connections to the control socket.
     Control,
     /// The connection with this number.
     Client(usize),
-    /// What the kernel says about links.
+    /// The kernel's events about links.
     Links,
-    /// What the kernel says about devices.
+    /// The kernel's events about devices.
     Uevents,
-    /// That the table of mounts has changed.
+    /// Changes of the mount table.
     MountTable,
     /// The DHCP client of the link with this number.
     Dhcp(usize),
 }
 
 impl Token {
-    /// Returns the token as the kernel keeps it.
+    /// Encodes the token for the kernel.
     pub(super) fn data(self) -> EventData {
         let (kind, index) = match self {
             Self::Signals => (0, 0),
@@ -49,7 +49,7 @@ impl Token {
         EventData::new_u64((kind << 32) | index as u64)
     }
 
-    /// Returns the token that was given to the kernel.
+    /// Decodes a token from the kernel.
     pub(super) fn from(data: EventData) -> Self {
         let data = data.u64();
         let index = (data & 0xffff_ffff) as usize;
@@ -69,22 +69,22 @@ impl Token {
         }
     }
 
-    /// Returns what is waited for on the descriptor.
+    /// Returns the events to wait for.
     ///
-    /// What a handler reads to its end, and then closes, is reported once (EPOLLET): a process that is being set up may hold
-    /// it as well, and it would be reported in every turn for as long as that one lives.
+    /// Descriptors that a handler reads to the end and then closes are edge-triggered (EPOLLET): a process in set-up
+    /// may hold a copy, and would cause an event in every turn while it exists.
     pub(super) fn interest(self) -> EventFlags {
         match self {
             Self::Report(_) | Self::Ready(_) | Self::Dhcp(_) => EventFlags::IN | EventFlags::ET,
             Self::Client(_) => EventFlags::IN | EventFlags::RDHUP,
             Self::Console => EventFlags::OUT,
-            // It can always be read, and reports a change as an exceptional state (proc_pid_mounts(5)).
+            // It is always readable, and reports a change as an exceptional condition (proc_pid_mounts(5)).
             Self::MountTable => EventFlags::PRI,
             _ => EventFlags::IN,
         }
     }
 
-    /// Whether its handler needs little memory: a line that is passed on.
+    /// Returns whether its handler needs little memory, because it only forwards a line.
     pub(super) fn is_light(self) -> bool {
         matches!(self, Self::Console | Self::Output(_) | Self::Notify(_))
     }

@@ -1,8 +1,8 @@
-//! What the kernel reports of the board's devices as they come and go (uevents): heard here for as long as the board is up, and
-//! handed to whatever service has a use for it.
+//! Listens for device events of the kernel (uevents) while the board is up, and passes them to the services that need
+//! them.
 //!
-//! Only the kernel is heard: a process with CAP_NET_ADMIN over the board's network may send to the same group, and its messages
-//! have its number as their sender (netlink(7)). udev does the same.
+//! Only messages from the kernel are accepted. A process with CAP_NET_ADMIN over the host's network may send to the
+//! same group, but its messages have its port id as sender (netlink(7)). udev checks this in the same way.
 
 use crate::os::environment::Environment;
 use crate::os::turn::UEVENTS;
@@ -13,14 +13,14 @@ use rustix::io::Errno;
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recvfrom, socket_with};
 
-/// Bytes of a message: the kernel's own buffer has 2 KiB for the properties (UEVENT_BUFFER_SIZE), and a path stands before.
+/// Bytes of a message: the kernel's buffer has 2 KiB for the properties (UEVENT_BUFFER_SIZE), preceded by a path.
 const MESSAGE_BYTES: usize = 4096;
 
-/// What was heard.
+/// A received message.
 pub(super) enum Heard<'a> {
-    /// Something happened to a device.
+    /// A device event.
     Event(Uevent<'a>),
-    /// More happened than was kept (ENOBUFS): everything is to be looked at again.
+    /// Events were lost (ENOBUFS): everything must be checked again.
     Lost,
 }
 
@@ -30,12 +30,12 @@ pub(super) struct Uevents {
 }
 
 impl Uevents {
-    /// Hears nothing.
+    /// Creates a listener without a socket.
     pub(super) const fn none() -> Self {
         Self { socket: None }
     }
 
-    /// Listens from now on, on a machine on which something has a use for it.
+    /// Starts to listen, on a machine where something needs device events.
     ///
     /// # Errors
     /// Those of socket(2) and bind(2).
@@ -52,12 +52,12 @@ impl Uevents {
         Ok(Self { socket: Some(socket) })
     }
 
-    /// The socket on which the kernel reports devices. `None` if nothing needs them.
+    /// Returns the socket, or `None` if nothing needs device events.
     pub(super) fn socket(&self) -> Option<BorrowedFd<'_>> {
         self.socket.as_ref().map(AsFd::as_fd)
     }
 
-    /// Reads a turn's share of what the kernel has reported.
+    /// Reads a turn's share of events.
     pub(super) fn read(&self, mut hear: impl FnMut(&Heard<'_>)) {
         let Some(socket) = &self.socket else { return };
         let mut message = [0; MESSAGE_BYTES];

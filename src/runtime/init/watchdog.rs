@@ -1,8 +1,7 @@
-//! The watchdog (Documentation/watchdog/watchdog-api.rst).
+//! The hardware watchdog (Documentation/watchdog/watchdog-api.rst).
 //!
-//! It is fed only here, by the loop that does all the rest, and only while no critical workload is away for too long: a PID 1
-//! that stands still, or a board that does not do what it is there for, is reset. It stays armed on the way down, so that a
-//! shutdown that hangs ends as well.
+//! Only the event loop feeds it, and only while no critical workload has been down for too long. It therefore resets a
+//! board whose PID 1 hangs, or that does not serve its purpose. It stays armed during shutdown, in case that hangs.
 
 use crate::console::Console;
 use crate::os::errno::describe;
@@ -27,12 +26,13 @@ struct Armed {
 }
 
 impl Watchdog {
-    /// It is not armed yet.
+    /// Creates the service, not armed yet.
     pub(super) const fn new() -> Self {
         Self { armed: None }
     }
 
-    /// Arms the watchdog; prints nothing if the device is not there yet and this is not the last try, because a module may bring it.
+    /// Arms the watchdog. If the device does not exist and this is not the last attempt, prints nothing, because a
+    /// module may create it.
     pub(super) fn arm(&mut self, watchdog: Option<config::Watchdog<'_>>, is_last_try: bool, console: &mut Console) {
         let Some(config::Watchdog { device, timeout_ms }) = watchdog.filter(|_| self.armed.is_none()) else { return };
         let opened = open(device, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty());
@@ -51,12 +51,12 @@ impl Watchdog {
         }
     }
 
-    /// Returns when [`Self::tick`] has something to do.
+    /// Returns when [`Self::tick`] must be called.
     pub(super) fn deadline(&self) -> Option<u64> {
         self.armed.as_ref().map(|armed| armed.feed_at)
     }
 
-    /// Feeds it when it is time.
+    /// Feeds it when due.
     pub(super) fn tick(&mut self, config: &Config<'_>, supervisor: &Supervisor, now: u64, console: &mut Console) {
         let Some(armed) = self.armed.as_mut().filter(|armed| armed.feed_at <= now) else { return };
         armed.feed_at = now + armed.every_ms;
@@ -69,7 +69,7 @@ impl Watchdog {
         armed.is_fed = is_sane;
     }
 
-    /// Feeds it for the last time: what is left to do has the whole of its time.
+    /// Feeds it for the last time, so that the shutdown has the full timeout.
     pub(super) fn feed_last(&self) {
         if let Some(armed) = &self.armed {
             armed.feed();

@@ -1,4 +1,4 @@
-//! Starts, stops, restarts and signals that people ask for, and the responses.
+//! Requests to start, stop, restart or signal a workload, and their responses.
 
 use super::client::{ClientState, Response, done, failed};
 use super::reload::Pending;
@@ -18,7 +18,7 @@ impl Requests<'_> {
             self.reload.pending.as_ref().filter(|pending| ask != WorkloadRequest::Stop && !is_kept(pending))
         {
             let name = self.cx.config.get().workloads[index].name;
-            // One that has changed is about to start again, with what is said of it now.
+            // A changed workload is about to start again, with its new section.
             return match pending.config.get().workloads.iter().any(|workload| workload.name == name) {
                 true if is_waiting => Response::Pending(ClientState::Waiting { slot: Some(slot), ask }),
                 true => done(),
@@ -32,23 +32,24 @@ impl Requests<'_> {
         }
         self.workloads.report(self.cx, index, Event::Requested(ask));
         match self.outcome(index, ask) {
-            // It is so already, or cannot be.
+            // It is already in that state, or cannot reach it.
             Some(answer) => answer,
             None if is_waiting => Response::Pending(ClientState::Waiting { slot: Some(slot), ask }),
             None => done(),
         }
     }
 
-    /// Returns the same of the workload in a slot.
+    /// The same for the workload in a slot.
     pub(super) fn outcome_of(&self, slot: usize, ask: WorkloadRequest) -> Option<Response> {
         self.cx.config.get().index_of(slot).and_then(|index| self.outcome(index, ask))
     }
 
-    /// Whether what was asked of a workload has come to its end, and to which.
+    /// Returns the outcome of a request, if it has completed.
     pub(super) fn outcome(&self, index: usize, ask: WorkloadRequest) -> Option<Response> {
         let slot = self.cx.slot(index);
         let told = self.workloads.supervisor.outcome(self.cx.config.get(), index, ask)?;
-        // What is stopped for another configuration may be started by that one, or is not part of it: that is the answer then.
+        // A workload that stops for another configuration may be started by that one, or may not exist in it: that is
+        // the outcome.
         let is_replaced = |pending: &Pending| ask != WorkloadRequest::Stop && !pending.kept.contains(slot);
         let is_for_now = self
             .reload
@@ -98,7 +99,7 @@ impl Requests<'_> {
         }
     }
 
-    /// Sends the first process of a workload a signal that it hears of.
+    /// Sends a signal to the first process of a workload, if it would react to it.
     pub(super) fn ask_signal(&mut self, index: usize, number: u32) -> Response {
         let slot = self.cx.slot(index);
         let name = self.cx.config.get().workloads[index].name;

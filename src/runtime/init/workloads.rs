@@ -1,5 +1,5 @@
-//! The workloads: their state, and what is done to them. What comes from them is in `events.rs`, what is checked of
-//! them in `checks.rs`, corrupt images in `corruption.rs`, how they stop in `stops.rs`, and what follows an exit in `exits.rs`.
+//! The workloads: their state, and the actions on them. Their events are handled in `events.rs`, checks in `checks.rs`,
+//! corrupt images in `corruption.rs`, stopping in `stops.rs`, and exits in `exits.rs`.
 
 mod checks;
 mod corruption;
@@ -32,11 +32,11 @@ use slots::Slot;
 
 pub(super) use devices::{seek as seek_devices, waits as waits_for_devices};
 
-/// What is too large for the stack.
+/// State that is too large for the stack.
 #[repr(C)]
 struct Tables {
     supervisor: Supervisor,
-    /// Last, because of most of it nothing is ever written.
+    /// Last, because most of it is never written.
     logs: Logs,
 }
 
@@ -50,39 +50,39 @@ fn tables() -> Option<&'static mut Tables> {
     TABLES.take()
 }
 
-/// Each test has tables of its own.
+/// Each test has its own tables.
 #[cfg(test)]
 fn tables() -> Option<&'static mut Tables> {
     static TABLES: [TakeCell<Tables>; 32] = [const { TakeCell::new(Tables::EMPTY) }; 32];
     TABLES.iter().find_map(TakeCell::take)
 }
 
-/// The workloads and what decides about them.
+/// The workloads and their supervisor.
 ///
-/// The supervisor and the lines have private state of their own; everything else is reached by methods.
+/// The supervisor and the lines have private state; everything else is accessed by methods.
 pub(super) struct Workloads {
     pub(super) supervisor: &'static mut Supervisor,
     pub(super) logs: &'static mut Logs,
     slots: [Slot; limits::WORKLOADS],
     launch: LaunchContext,
-    /// The board's disks that are not there, a bit for each `mount` line.
+    /// Missing disks of the board, a bit for each `mount` line.
     missing_disks: u8,
     /// When this process was entered; `None` once the time to the first workload was printed.
     entered_us: Option<u64>,
-    /// The helpers that have the kernel forget connections.
+    /// The helpers that delete entries of the kernel's connection table.
     forgetters: heapless::Vec<Pid, { limits::WORKLOADS }>,
-    /// How PID 1 goes down now: every workload is over.
+    /// How PID 1 shuts down now, when all workloads have exited.
     shutdown: Option<ShutdownKind>,
-    /// Whether the devices of workloads are to be looked for.
+    /// Whether the devices of workloads must be looked up.
     wants_devices: bool,
-    /// Whether one of them has ended, which is reported once its devices were looked for.
+    /// Whether a workload has exited; reported after its devices were looked up.
     has_ended: bool,
-    /// Whether what was found of them last is still so.
+    /// Whether the result of the last look-up is still valid.
     are_devices_known: bool,
 }
 
 impl Workloads {
-    /// Prepares for workloads. To be called once.
+    /// Prepares for workloads. Must be called once.
     ///
     /// # Errors
     /// EBUSY at the second call.
@@ -121,63 +121,63 @@ impl Workloads {
         })
     }
 
-    /// Returns how PID 1 goes down now, once every workload is over.
+    /// Returns how PID 1 shuts down now, once all workloads have exited.
     pub(super) fn shutdown(&self) -> Option<ShutdownKind> {
         self.shutdown
     }
 
-    /// Returns the process in a slot, from the clone until everything that it wrote is read.
+    /// Returns the process in a slot, from clone(2) until all its output is read.
     pub(super) fn process(&self, slot: usize) -> Option<&Process> {
         self.slots[slot].process.as_ref()
     }
 
-    /// Returns what the workload in a slot last said of itself; empty where it said nothing.
+    /// Returns the last status text of the workload in a slot; empty if there is none.
     pub(super) fn status_text(&self, slot: usize) -> &str {
         &self.slots[slot].text
     }
 
-    /// Returns the most memory that the workload in a slot had, and its limit, in bytes, where the kernel killed it for that.
+    /// Returns peak memory and limit in bytes of the workload in a slot, if it was killed by the OOM killer.
     pub(super) fn out_of_memory(&self, slot: usize) -> Option<(u64, u64)> {
         self.slots[slot].out_of_memory
     }
 
-    /// Whether a block of the verified image of the workload in a slot did not match its hash in this run.
+    /// Returns whether a block of the workload's verified image did not match its hash in this run.
     pub(super) fn is_corrupt(&self, slot: usize) -> bool {
         self.slots[slot].is_corrupt
     }
 
-    /// Returns the control groups.
+    /// Returns the cgroups.
     pub(super) fn cgroups(&self) -> &Cgroups {
         &self.launch.cgroups
     }
 
-    /// Does what control groups need once everything has started, because it costs a start too much: sets up the controller of
-    /// devices, and moves PID 1 into its own group.
+    /// Completes the cgroups once everything has started, because this would delay the starts: sets up the device
+    /// controller, and moves PID 1 into a cgroup of its own.
     ///
     /// # Errors
-    /// The kernel's, of the move.
+    /// Those of the kernel for the move.
     pub(super) fn finish_cgroups(&mut self, config: &Config<'_>) -> Result<(), Errno> {
         self.launch.cgroups.control_devices(&config.workloads);
         self.launch.cgroups.move_self()
     }
 
-    /// Has set-ups wait until the other end of a pipe is closed, for modules, bridges and rules, or no longer.
+    /// Makes set-ups wait until the other end of a pipe is closed (for modules, bridges and rules), or ends that.
     pub(super) fn set_gate(&mut self, pipe: Option<OwnedFd>) {
         self.launch.ready = pipe;
     }
 
-    /// Returns what set-ups wait for the end of; `None` where they need not wait.
+    /// Returns the pipe that set-ups wait for, or `None`.
     pub(super) fn gate(&self) -> Option<&OwnedFd> {
         self.launch.ready.as_ref()
     }
 
-    /// Notes before the first start which of the board's disks are not there, a bit for each `mount` line.
+    /// Sets the missing disks before the first start, a bit for each `mount` line.
     pub(super) fn begin_disks(&mut self, missing: u8) {
         self.missing_disks = missing;
     }
 
-    /// Some of the board's disks are there and others are not: what has paths on one that went, or on one that is another now,
-    /// stops, and what has all its disks starts.
+    /// Updates the disks: a workload with paths on a disk that disappeared or was replaced stops, and a workload that
+    /// has all its disks starts.
     pub(super) fn set_disks(&mut self, cx: &Context, missing: u8, replaced: u8) {
         let changed = self.missing_disks ^ missing | replaced;
         self.missing_disks = missing;
@@ -195,23 +195,23 @@ impl Workloads {
         self.supervisor.has_part(config.get(), whole, Part::Disks, cx.now());
     }
 
-    /// Returns where the first disk that a workload lacks stands among the `mount` lines.
+    /// Returns the index of the first `mount` line whose disk a workload lacks.
     pub(super) fn missing_disk(&self, config: &Config<'_>, workload: &Workload<'_>) -> Option<usize> {
         let lacks = config.disks_of(workload) & self.missing_disks;
         (lacks != 0).then(|| lacks.trailing_zeros() as usize)
     }
 
-    /// Whether a helper sets a workload up, and not PID 1 itself.
+    /// Returns whether a helper sets a workload up, and not PID 1 itself.
     pub(super) fn needs_helper(&self, config: &Config<'_>, workload: &Workload<'_>) -> bool {
         needs_helper(config, workload, self.launch.has_disks)
     }
 
-    /// Whether the control group of a workload that ended is still busy.
+    /// Returns whether the cgroup of an exited workload is still busy.
     pub(super) fn has_busy_cgroups(&self) -> bool {
         self.slots.iter().any(|slot| slot.cgroup.is_busy())
     }
 
-    /// Tries again to remove the control groups that were busy.
+    /// Tries again to remove busy cgroups.
     pub(super) fn sweep_cgroups(&mut self, cx: &Context) {
         for (index, workload) in cx.config.get().workloads.iter().enumerate() {
             let cgroup = &mut self.slots[cx.slot(index)].cgroup;
@@ -221,12 +221,12 @@ impl Workloads {
         }
     }
 
-    /// Reports to the supervisor what happened to a workload.
+    /// Reports an event of a workload to the supervisor.
     pub(super) fn report(&mut self, cx: &Context, index: usize, event: Event) {
         self.supervisor.handle_event(cx.config.get(), index, event, cx.now());
     }
 
-    /// Does everything that the supervisor has decided.
+    /// Executes all actions of the supervisor.
     pub(super) fn carry_out(&mut self, cx: &mut Context) {
         while let Some(action) = self.supervisor.next_action() {
             match action {
@@ -237,7 +237,7 @@ impl Workloads {
                 Action::Shutdown(down) => self.shutdown = Some(down),
                 Action::Report(notice) => {
                     if let Notice::ShutDown(..) = notice {
-                        // The prompt's exit hangs the terminal up, which is better now than in the middle of the last lines.
+                        // When the prompt exits the terminal hangs up, which is better now than during the last lines.
                         cx.console.end_prompt();
                     }
                     if let Notice::Ready(index) = notice {
@@ -249,7 +249,7 @@ impl Workloads {
         }
     }
 
-    /// Goes over to the configuration of `cx`: the slots of `kept` go on, the others begin anew.
+    /// Changes to the configuration of `cx`: the slots in `kept` continue, the others are reset.
     pub(super) fn adopt(&mut self, cx: &mut Context, old: &Configuration, kept: WorkloadSet, now: u64) {
         let config = cx.config.clone();
         let (old, new) = (old.get(), config.get());
@@ -268,7 +268,7 @@ impl Workloads {
         self.carry_out(cx);
     }
 
-    /// Starts the workloads whose start waits, as far as it need not wait any longer.
+    /// Starts the workloads whose start was deferred and is now possible.
     pub(super) fn start_deferred(&mut self, cx: &mut Context) {
         for index in 0..cx.config.get().workloads.len() {
             if core::mem::take(&mut self.slots[cx.slot(index)].is_deferred) {
@@ -277,10 +277,10 @@ impl Workloads {
         }
     }
 
-    /// Whether a start waits: for modules, because PID 1 itself makes the network that the workload shares with others, and sets
-    /// limits for its disks; for the first workload, beside which it would only wait; for the helper that set up an earlier
-    /// run, which may wait for a server for as long as that is away: helpers would pile up; or for one that has the kernel
-    /// forget connections, which would forget those of this run.
+    /// Returns whether a start must wait: for modules, because PID 1 itself creates a shared network namespace and sets
+    /// limits for disks; for the first workload, because on one processor it would only slow that down; for the set-up
+    /// helper of an earlier run, which may wait for a server for long, because helpers would pile up; or for a helper
+    /// that deletes connections, which would delete those of this run.
     pub(super) fn must_wait(&self, cx: &Context, index: usize) -> bool {
         let config = cx.config.get();
         let workload = &config.workloads[index];
@@ -292,7 +292,7 @@ impl Workloads {
             || (is_deferring && (workload.network.has_resolv || self.needs_helper(config, workload)))
     }
 
-    /// Starts a workload, or has it wait for what must come first.
+    /// Starts a workload, or defers it.
     pub(super) fn start(&mut self, cx: &mut Context, index: usize) {
         let slot = cx.slot(index);
         if self.must_wait(cx, index) {
@@ -300,13 +300,13 @@ impl Workloads {
             return;
         }
         let workload = &cx.config.get().workloads[index];
-        // What runs as the board goes down has no time to wait: its set-up says what it lacks.
+        // An `at-stop` workload has no time to wait: its set-up reports what is missing.
         if workload.supervision.at_stop_ms == 0 && self.missing_disk(cx.config.get(), workload).is_some() {
             return self.supervisor.put_back(cx.config.get(), index, Part::Disks, cx.now());
         }
         if !self.has_devices(cx, index) {
             self.slots[slot].is_deferred = true;
-            // Modules may bring them; then this start goes on.
+            // Modules may create them; then this start continues.
             if self.launch.ready.is_none() {
                 self.report(cx, index, Event::Lacks(Part::Devices));
             }
@@ -335,7 +335,7 @@ impl Workloads {
                 self.slots[slot].process = Some(process);
             }
             Err(Failure { step: Some(step), errno, .. }) => {
-                // What a line asks for and the kernel cannot will not be otherwise in a second: it is a failed start.
+                // A configured feature that the kernel lacks will not appear later: the start fails.
                 event_lines::failed_step(&mut cx.console, config.get(), index, Report { step, errno: describe(errno) });
                 self.launch.cgroups.remove(workload, &mut self.slots[slot].cgroup);
                 self.report(cx, index, Event::Exited(ExitReason::Exit(SET_UP_FAILED)));

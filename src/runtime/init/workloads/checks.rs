@@ -1,4 +1,4 @@
-//! Whether workloads are ready, and healthy.
+//! Readiness and health checks of workloads.
 
 use super::Workloads;
 use crate::init::context::Context;
@@ -8,13 +8,13 @@ use hilum::config::{Check, Ready};
 use hilum::supervise::{Event, State};
 use rustix::fd::AsFd;
 
-/// Milliseconds that one check for readiness may take.
+/// The timeout of a readiness check in milliseconds.
 const READY_CHECK_MS: u64 = 1_000;
 
 const CHECK: Role = Role::new(c"hilum-check");
 
 impl Workloads {
-    /// Has a helper check whether a workload is ready, or healthy.
+    /// Starts a helper that checks whether a workload is ready or healthy.
     pub(super) fn check(&mut self, cx: &mut Context, index: usize) {
         let slot = cx.slot(index);
         let config = cx.config.clone();
@@ -35,11 +35,11 @@ impl Workloads {
                 pidfd: process.pidfd.as_fd(),
                 cgroups: &self.launch.cgroups,
             };
-            // What a person has frozen does not answer, and is not unhealthy for that.
+            // A frozen workload does not answer, and is not unhealthy because of that.
             i32::from(!(is_good(&target, &check, within_ms) || (is_ready && target.is_frozen())))
         };
         match helper::spawn(&CHECK, keep, &mut work) {
-            // Its exit status is the answer.
+            // Its exit status is the result.
             Ok(helper) => self.slots[slot].check = Some(helper.pid),
             Err(_) => self.report(cx, index, Event::Checked(false)),
         }

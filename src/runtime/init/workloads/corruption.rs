@@ -1,4 +1,4 @@
-//! Blocks of verified images that do not match their hashes: as the kernel reports them, and in `hilum status`.
+//! Blocks of verified images that do not match their hashes, as reported by the kernel.
 
 use super::Workloads;
 use crate::init::context::Context;
@@ -10,19 +10,19 @@ use hilum::plan::{Phase, Step, plan};
 use hilum::supervise::Event;
 use hilum::uevent::Action;
 
-/// Of a step that reads a verified image: a block did not match.
+/// The errno of a step that read a block that did not match.
 pub(super) const EIO: u16 = 5;
 
 impl Workloads {
-    /// Takes note of a block that does not match (`verity_handle_err` of drivers/md/dm-verity-target.c). The kernel reports the
-    /// first hundred of a device.
+    /// Handles an event about a block that does not match (`verity_handle_err` of drivers/md/dm-verity-target.c). The
+    /// kernel reports the first hundred of a device.
     pub(crate) fn heard(&mut self, cx: &mut Context, heard: &Heard<'_>) {
         let Heard::Event(event) = heard else { return };
         let (Some(_), Some(node)) = (event.value("DM_VERITY_ERR_BLOCK_NR"), event.value("DEVNAME")) else { return };
         if event.action != Action::Change || node.contains('/') {
             return;
         }
-        // The name of the device is the workload's, a dot, and a number (`workload/parent/verified.rs`).
+        // The device's name consists of the workload's name, a dot, and a number (`workload/parent/verified.rs`).
         let mut name = [0; 64];
         let length = read_file(&text::<64>(format_args!("/sys/block/{node}/dm/name")), &mut name).unwrap_or(0);
         let name = name.get(..length).and_then(|name| core::str::from_utf8(name).ok()).unwrap_or_default();
@@ -32,7 +32,7 @@ impl Workloads {
         }
     }
 
-    /// Prints once in a run that a workload's image is corrupt, and does what its line says.
+    /// Reports once per run that a workload's image is corrupt, and does what its line says.
     pub(super) fn note_corrupt(&mut self, cx: &mut Context, index: usize) {
         let slot = cx.slot(index);
         if core::mem::replace(&mut self.slots[slot].is_corrupt, true) {
@@ -47,8 +47,8 @@ impl Workloads {
     }
 }
 
-/// Whether a step of a workload's plan reads its verified image: opens it, or is done inside of it. When such a step has failed,
-/// the device may be gone before the kernel's word on it is read.
+/// Returns whether a step of a workload's plan reads its verified image: it opens the image, or runs inside of it. If
+/// such a step failed, the device may be gone before the kernel's event is read.
 pub(super) fn is_verification(config: &Config<'_>, index: usize, step: usize) -> bool {
     let workload = &config.workloads[index];
     let plan = plan(workload, &config.pools);

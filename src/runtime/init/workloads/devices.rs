@@ -1,4 +1,4 @@
-//! What a workload's `device` lines need of the board: whether it is there, what follows when it is not.
+//! The devices of workloads: whether they are present, and the reaction if not.
 
 use super::Workloads;
 use super::slots::Slot;
@@ -9,34 +9,34 @@ use hilum::config::{Config, Device, Workload};
 use hilum::supervise::{Event, ExitReason, Part, State};
 use rustix::io::Errno;
 
-/// Whether a workload waits for devices that are not there, and does not fail: a container hears nothing of any.
+/// Returns whether a workload without its devices waits instead of failing. In a container there are no device events.
 pub(crate) fn waits(environment: Environment, workload: &Workload<'_>) -> bool {
     environment == Environment::Machine && !workload.isolation.devices.is_empty()
 }
 
-/// Looks for the devices of a workload: the line whose devices are not there, and the fingerprint of all.
+/// Looks up the devices of a workload: returns the line without a device, and a fingerprint of all devices.
 pub(crate) fn seek(config: &Config<'_>, workload: &Workload<'_>) -> (Option<u8>, u64) {
     match find_devices(config.pools.of(workload.isolation.devices)) {
         Ok(nodes) => (None, fingerprint(&nodes)),
-        // Anything else is reported by its start, which fails.
+        // Any other error is reported when its start fails.
         Err((_, errno)) if errno != Errno::NOENT => (None, 0),
         Err((line, _)) => (Some(line as u8), 0),
     }
 }
 
 impl Workloads {
-    /// Whether somebody wants to know what devices are there; once.
+    /// Returns whether devices must be looked up, and resets that.
     pub(crate) fn take_device_request(&mut self) -> bool {
         core::mem::take(&mut self.wants_devices)
     }
 
-    /// Whether a workload has ended, which is reported when its devices were looked for; once.
+    /// Returns whether a workload has exited whose devices must be looked up first, and resets that.
     pub(crate) fn take_end_request(&mut self) -> bool {
         core::mem::take(&mut self.has_ended)
     }
 
-    /// Tells the supervisor of the end of a workload. With devices it is looked first whether one has gone: a program that reads from it
-    /// has ended before PID 1 hears of that, and it is not its fault.
+    /// Reports the exit of a workload to the supervisor. If it has devices, they are looked up first: a program that
+    /// uses an unplugged device may exit before PID 1 gets the event, which is not its fault.
     pub(super) fn tell_end(&mut self, cx: &mut Context, index: usize, end: ExitReason) {
         let runs = matches!(self.supervisor.state(index), State::Starting(_) | State::Ready);
         let is_late = !runs || self.supervisor.shutting_down().is_some();
@@ -47,7 +47,7 @@ impl Workloads {
         self.has_ended = true;
     }
 
-    /// Reports the end of a workload, if that was not reported yet.
+    /// Reports the exit of a workload, if that is still pending.
     pub(crate) fn tell_late_end(&mut self, cx: &mut Context, index: usize) {
         let slot = cx.slot(index);
         if let Some(end) = self.slots[slot].end.take() {
@@ -55,24 +55,24 @@ impl Workloads {
         }
     }
 
-    /// Has the devices be looked for.
+    /// Requests a look-up of devices.
     pub(crate) fn request_devices(&mut self) {
         self.wants_devices = true;
     }
 
-    /// Says whether what was found is still so, as far as the kernel has reported.
+    /// Sets whether the last look-up is still valid, according to device events.
     pub(crate) fn set_devices_known(&mut self, are_known: bool) {
         self.are_devices_known = are_known;
     }
 
-    /// Returns the line whose devices are not there, for a workload that waits for them.
+    /// Returns the line without a device, if the workload waits for it.
     pub(crate) fn missing_device<'c>(&self, config: &'c Config<'_>, index: usize) -> Option<&'c Device<'c>> {
         let line = self.slots[config.slots.of(index)].devices.missing?;
         let lines = config.pools.of(config.workloads[index].isolation.devices);
         lines.get(usize::from(line)).filter(|_| self.supervisor.unit(index).lacks(Part::Devices))
     }
 
-    /// Whether the devices of a workload are there, as far as that is known; else it is found out.
+    /// Returns whether the devices of a workload are present, as far as known; looks them up if necessary.
     pub(super) fn has_devices(&mut self, cx: &mut Context, index: usize) -> bool {
         let config = cx.config.clone();
         let (config, slot) = (config.get(), cx.slot(index));
@@ -82,7 +82,7 @@ impl Workloads {
         }
         let devices = config.pools.of(workload.isolation.devices);
         if devices.iter().all(|device| !device.is_searched()) {
-            // Nothing of it can make PID 1 wait.
+            // This look-up cannot block PID 1.
             let (missing, found) = seek(config, workload);
             self.note_devices(cx, index, missing, found);
         } else if !self.slots[slot].devices.is_known || !self.are_devices_known {
@@ -94,7 +94,7 @@ impl Workloads {
         state.are_there()
     }
 
-    /// What a look has found: stops a workload whose devices are gone, starts it when they are there.
+    /// Handles the result of a look-up: stops a workload whose devices are gone, starts one whose devices are present.
     pub(crate) fn found_devices(&mut self, cx: &mut Context, index: usize, missing: Option<u8>, found: u64) {
         self.note_devices(cx, index, missing, found);
         let runs = matches!(self.supervisor.state(index), State::Starting(_) | State::Ready);
@@ -115,7 +115,7 @@ impl Workloads {
         self.carry_out(cx);
     }
 
-    /// Notes what was found, and says what is not there.
+    /// Stores the result, and reports missing devices.
     fn note_devices(&mut self, cx: &mut Context, index: usize, missing: Option<u8>, found: u64) {
         let config = cx.config.clone();
         let workload = &config.get().workloads[index];

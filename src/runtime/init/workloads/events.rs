@@ -1,4 +1,4 @@
-//! What comes from workloads: output, how far a set-up got, readiness, notifications.
+//! Events of workloads: output, progress of the set-up, readiness, notifications.
 
 use super::Workloads;
 use super::corruption::{EIO, is_verification};
@@ -16,11 +16,11 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::Pid;
 
-/// Bytes of a datagram to NOTIFY_SOCKET that are read. systemd reads as many, and nothing of a longer one.
+/// Maximum bytes of a datagram to NOTIFY_SOCKET, as in systemd, which drops a longer one.
 const NOTICE_BYTES: usize = 4096;
 
 impl Workloads {
-    /// Handles an event of a workload's descriptor. One whose workload is gone comes too late.
+    /// Handles an event of a workload's descriptor. It is ignored if the workload is gone.
     pub(crate) fn handle(&mut self, cx: &mut Context, token: Token) {
         let (Token::Output(slot) | Token::Report(slot) | Token::Ready(slot) | Token::Notify(slot)) = token else {
             return;
@@ -36,7 +36,7 @@ impl Workloads {
         }
     }
 
-    /// Reads one helping of what a workload wrote. Returns whether there was any.
+    /// Reads one chunk of a workload's output. Returns whether there was any.
     pub(super) fn read_output(&mut self, cx: &mut Context, index: usize) -> bool {
         let slot = cx.slot(index);
         let Some(process) = self.slots[slot].process.as_mut().filter(|process| process.has_writers) else {
@@ -45,7 +45,7 @@ impl Workloads {
         let mut room = [const { MaybeUninit::<u8>::uninit() }; OUTPUT_BYTES];
         match rustix::io::read(&process.output, &mut room) {
             Ok(([], _)) => {
-                // Every writer is gone, the process perhaps not: there is nothing to wait for here any more.
+                // All writers are gone, though perhaps not the process: there will be no more output.
                 process.has_writers = false;
                 cx.events.forget(process.output.as_fd());
                 false
@@ -53,7 +53,8 @@ impl Workloads {
             Ok((bytes, _)) => {
                 self.logs.feed(&cx.config.get().workloads[index], slot, bytes, cx.now(), &mut cx.console);
                 if !cx.is_deferring() {
-                    // In a turn in which many write, or end, more comes than waits for the terminal.
+                    // If many workloads write or exit in one turn, more output accumulates than fits into the console's
+                    // queue.
                     cx.console.flush();
                 }
                 true
@@ -62,7 +63,7 @@ impl Workloads {
         }
     }
 
-    /// Hears whether the set-up of a workload got to its program.
+    /// Handles the report of a set-up: the program was executed, or a step failed.
     pub(super) fn read_report(&mut self, cx: &mut Context, index: usize) {
         let slot = cx.slot(index);
         let Some(process) = &mut self.slots[slot].process else { return };
@@ -78,7 +79,7 @@ impl Workloads {
                 let Some(process) = &self.slots[slot].process else { return };
                 let (pid, executed_us) = (process.pid, process.executed_us);
                 if let Some(notify) = &process.notify {
-                    // Its lines wait in the socket for the next turn.
+                    // Its messages wait in the socket for the next turn.
                     let _ = cx.events.watch(notify.as_fd(), Token::Notify(slot));
                 }
                 self.print_start(cx, index, pid, executed_us);
@@ -94,7 +95,7 @@ impl Workloads {
         }
     }
 
-    /// A newline says that it is ready; the end of the pipe says nothing.
+    /// Handles the readiness pipe. A newline means ready; the end of the pipe means nothing.
     pub(super) fn read_ready(&mut self, cx: &mut Context, index: usize) {
         let slot = cx.slot(index);
         let Some(Process { ready: Some(ready), .. }) = &self.slots[slot].process else { return };
@@ -113,13 +114,13 @@ impl Workloads {
         }
     }
 
-    /// Reads what a workload says of itself.
+    /// Reads notifications of a workload.
     pub(super) fn read_notify(&mut self, cx: &mut Context, index: usize) {
         let slot = cx.slot(index);
         for _ in 0..DATAGRAMS {
             let Some(Process { report: None, notify: Some(socket), .. }) = &self.slots[slot].process else { return };
             let mut bytes = [0_u8; NOTICE_BYTES];
-            // Descriptors that come along are closed with the datagram: BARRIER=1 needs no more.
+            // Received descriptors are closed with the datagram, which is all that BARRIER=1 needs.
             let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC;
             let Ok((count, length)) = rustix::net::recv(socket, &mut bytes, flags) else { return };
             let is_cut = length > NOTICE_BYTES;

@@ -1,4 +1,4 @@
-//! The exits of workloads and of their helpers: what a workload left in its pipe, and what it left behind.
+//! Exits of workloads and their helpers: remaining output, and remaining processes.
 
 use super::Workloads;
 use super::slots::Slot;
@@ -15,13 +15,13 @@ use hilum::supervise::{Event, ExitReason};
 use rustix::fd::AsFd;
 use rustix::process::{Pid, Signal};
 
-/// The most processes left behind that are counted: an exit status carries their number.
+/// The maximum of counted remaining processes, because an exit status carries the number.
 const MAX_LEFT: u32 = 100;
 
 const SWEEPER: Role = Role::new(c"hilum-sweep");
 
 impl Workloads {
-    /// Reads on in the pipes of workloads that exited.
+    /// Continues to read the output of exited workloads.
     pub(crate) fn read_on(&mut self, cx: &mut Context) {
         for index in 0..cx.config.get().workloads.len() {
             let process = &self.slots[cx.slot(index)].process;
@@ -31,7 +31,7 @@ impl Workloads {
         }
     }
 
-    /// Takes note of the exit of a process: of a workload's first one, or of a helper.
+    /// Handles the exit of a process: the first one of a workload, or a helper.
     pub(crate) fn exited(&mut self, cx: &mut Context, pid: Pid, end: ExitReason) {
         let find = |slots: &[Slot], is_it: &dyn Fn(&Slot) -> bool| slots.iter().position(is_it);
         if let Some(slot) = find(&self.slots, &|slot| slot.check == Some(pid)) {
@@ -58,12 +58,12 @@ impl Workloads {
                 self.set_up_exited(cx, index);
             }
         }
-        // One that is reaped already has no pid any more.
+        // A reaped process has no PID any more.
         let is_its = |process: &Process| process.pid == pid && process.ended.is_none();
         let slot = find(&self.slots, &|slot| slot.process.as_ref().is_some_and(is_its));
         let Some((slot, index)) = slot.and_then(|slot| Some((slot, cx.config.get().index_of(slot)?))) else { return };
         cx.end_deferral_now();
-        // What it wrote and reported before it exited comes first.
+        // Its output and reports come before its exit.
         self.read_report(cx, index);
         self.read_ready(cx, index);
         self.read_notify(cx, index);
@@ -75,7 +75,8 @@ impl Workloads {
         self.read_last(cx, index, LAST_HELPINGS);
     }
 
-    /// Reads on in the pipe of a workload that ended, for at most so many helpings; reports its end when nothing is left.
+    /// Reads the remaining output of an exited workload, at most this many chunks; reports its exit when nothing is
+    /// left.
     pub(super) fn read_last(&mut self, cx: &mut Context, index: usize, helpings: u32) {
         let slot = cx.slot(index);
         for _ in 0..helpings {
@@ -93,8 +94,8 @@ impl Workloads {
         cx.events.come_back();
     }
 
-    /// Has a helper end what a workload left behind that shares process ids. Returns whether one does. The workload has ended when
-    /// that has.
+    /// Starts a helper that kills the remaining processes of an exited workload that shares the PID namespace. Returns
+    /// whether one is needed. The workload has exited when the helper is done.
     fn sweeps(&mut self, cx: &mut Context, index: usize) -> bool {
         let slot = cx.slot(index);
         if self.slots[slot].sweeper.is_some() {
@@ -105,11 +106,11 @@ impl Workloads {
         self.launch.cgroups.is_populated(workload) != Some(false) && self.sweep(cx, index, &workload.stop)
     }
 
-    /// Kills what a workload left behind whose first process has ended. Returns whether that is so.
+    /// Kills the remaining processes of a workload whose first process has exited. Returns whether it has.
     pub(super) fn sweep_at_once(&mut self, cx: &mut Context, index: usize) -> bool {
         let slot = cx.slot(index);
         let Some(sweeper) = self.slots[slot].sweeper.take() else { return false };
-        // It is not reaped yet, so nobody else has its pid.
+        // It is not reaped yet, so its PID is not reused.
         let _ = rustix::process::kill_process(sweeper, Signal::KILL);
         self.sweep(cx, index, &Stop { signal: hilum::config::Signal(Signal::KILL.as_raw() as u8), grace_ms: 0 })
     }
@@ -136,7 +137,7 @@ impl Workloads {
         }
     }
 
-    /// What a workload left behind has ended, or will not.
+    /// The remaining processes of a workload have exited, or will not.
     fn swept(&mut self, cx: &mut Context, index: usize, end: ExitReason) {
         let slot = cx.slot(index);
         self.slots[slot].sweeper = None;
@@ -155,7 +156,7 @@ impl Workloads {
         self.read_last(cx, index, LAST_HELPINGS);
     }
 
-    /// A workload has ended, and everything that it wrote is read.
+    /// Handles a workload that has exited and whose output is read.
     fn end(&mut self, cx: &mut Context, index: usize, end: ExitReason) {
         let slot = cx.slot(index);
         let config = cx.config.clone();
@@ -163,7 +164,7 @@ impl Workloads {
         self.logs.finish(workload, slot, cx.now(), &mut cx.console);
         let set_up = self.slots[slot].process.take().is_some_and(|process| {
             let output = process.has_writers.then_some(&process.output);
-            // Before that it is the way that the socket comes, and not waited on.
+            // Before that it is the socket for receiving the notify socket, and is not watched.
             let notify = process.notify.as_ref().filter(|_| process.report.is_none());
             output.into_iter().chain(notify).for_each(|fd| cx.events.forget(fd.as_fd()));
             !process.has_failed
@@ -184,11 +185,11 @@ impl Workloads {
         self.launch.cgroups.remove(workload, &mut self.slots[slot].cgroup);
         cx.timeline.note(Moment::Ended(slot as u8));
         self.tell_end(cx, index, end);
-        // Before the next end is reported: it may be that of what somebody is about to start for.
+        // Before the next exit is reported: it may be that of a workload which is about to be started on request.
         self.carry_out(cx);
     }
 
-    /// The helper that set a workload up has exited, perhaps after the workload itself did.
+    /// Handles the exit of a set-up helper, which may come after the exit of the workload.
     fn set_up_exited(&mut self, cx: &mut Context, index: usize) {
         let slot = cx.slot(index);
         if self.slots[slot].process.is_none() {
@@ -199,19 +200,19 @@ impl Workloads {
         }
     }
 
-    /// Takes away what leads to a workload that ended, the kernel's memory of connections included. What leads to a network
-    /// that several share stays with that.
+    /// Removes the rules and connections of an exited workload. Those of a shared network namespace stay as long as it
+    /// does.
     fn remove_rules(&mut self, cx: &mut Context, index: usize) {
         let config = cx.config.clone();
         let Some(workload) = config.get().workloads.get(index) else { return };
         if !has_tables(&workload.network, &config.get().pools) || workload.isolation.is_net_shared {
             return;
         }
-        // As long as it is being set up, rules may come: then this is done once more.
+        // While a set-up is in progress, it may add rules: then this is repeated.
         let is_over = self.slots[cx.slot(index)].set_up.is_none() && self.supervisor.shutting_down().is_none();
         let rules = &mut self.launch.networks.rules;
         if let Some(forgetter) = remove_rules(rules, config.get(), workload, is_over, &mut cx.console) {
-            // There is room: each workload has one at most, and starts again when all have ended.
+            // There is room: each workload has at most one, and starts again only when all have exited.
             let _ = self.forgetters.push(forgetter);
         }
     }
