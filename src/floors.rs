@@ -1,12 +1,12 @@
-//! Checks that modules use only what stands below them.
+//! Checks that modules use only modules on lower floors.
 //!
-//! A folder of sources may have a file `floors`. Each of its lines is a floor, the highest one first, with the names of
-//! the files and folders on it; a name may use only names on lower lines. `mod` stands for what the folder's `mod.rs`
-//! defines itself. A crate is checked once its root has such a file; its folders without one must be free of circles.
+//! A source folder may have a file `floors`. Each line is a floor, the highest one first, with the names of its files
+//! and folders. A name may only use names on lower lines. `mod` stands for what the folder's `mod.rs` defines itself. A
+//! crate is checked if its root has such a file; its folders without one must be free of cycles.
 //!
-//! The arrows come from the paths in the sources: `use` declarations, and paths in code that begin with `crate`, `super`,
-//! `self` or a child module. A path leads to the file that defines the name, so what a `mod.rs` only republishes is no
-//! arrow. Tests are left out: they may look up.
+//! Dependencies are found in the paths of the sources: `use` declarations, and paths in code that begin with `crate`,
+//! `super`, `self` or a child module. A path counts for the file that defines the name; re-exports of a `mod.rs` do not
+//! count. Tests are exempt.
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ type Module = Vec<String>;
 #[derive(Debug)]
 struct Found {
     path: Vec<String>,
-    /// Whether it stands in a `pub use`.
+    /// Whether it is in a `pub use`.
     is_published: bool,
 }
 
@@ -62,7 +62,7 @@ impl Crate {
         self.paths.contains_key(&child).then_some(child)
     }
 
-    /// Returns the module that defines what `path` names in the module `from`. `None` if it is another crate's.
+    /// Returns the module that defines what `path` refers to in the module `from`; `None` if it is in another crate.
     fn resolve(&self, from: &Module, path: &[String], depth: usize) -> Option<Module> {
         let mut at = match path.first()?.as_str() {
             "crate" => Module::new(),
@@ -82,7 +82,7 @@ impl Crate {
         Some(at)
     }
 
-    /// Returns the module that a name comes from which `module` republishes.
+    /// Returns the module from which `module` re-exports a name.
     fn publisher(&self, module: &Module, path: &[String], depth: usize) -> Option<Module> {
         let mut published = self.paths[module].iter().filter(|found| found.is_published && depth < 8);
         published.find_map(|found| match found.path.last() {
@@ -95,7 +95,7 @@ impl Crate {
         })
     }
 
-    /// Returns who uses whom among the names in a folder.
+    /// Returns the dependencies between the names in a folder.
     fn arrows(&self, folder: &Module) -> BTreeMap<String, BTreeSet<String>> {
         let name = |module: &Module| {
             let inside = module.strip_prefix(folder.as_slice())?;
@@ -104,20 +104,20 @@ impl Crate {
         let mut arrows = BTreeMap::<String, BTreeSet<String>>::new();
         for (from, paths) in &self.paths {
             let Some(user) = name(from) else { continue };
-            // What a module publishes of its own children is no arrow.
+            // Re-exports of a module's own children do not count.
             let targets = paths.iter().filter_map(|found| Some((found, self.resolve(from, &found.path, 0)?)));
             let targets = targets.filter(|(found, target)| !found.is_published || !target.starts_with(from));
             let used = targets.filter_map(|(_, target)| name(&target));
             arrows.entry(user.clone()).or_default().extend(used.filter(|used| *used != user));
         }
-        // A `mod.rs` that only declares and publishes is on no floor.
+        // A `mod.rs` that only declares and re-exports is on no floor.
         if arrows.get("mod").is_some_and(BTreeSet::is_empty) && !arrows.values().any(|used| used.contains("mod")) {
             arrows.remove("mod");
         }
         arrows
     }
 
-    /// Returns what is wrong in one folder.
+    /// Returns the violations in one folder.
     fn faults_of(&self, folder: &Module, place: &str) -> Vec<String> {
         let arrows = self.arrows(folder);
         let Some(floors) = self.floors.get(folder) else {
@@ -142,7 +142,7 @@ impl Crate {
         faults
     }
 
-    /// Returns what is wrong in the crate that is at `place`.
+    /// Returns the violations in the crate at `place`.
     fn faults(&self, place: &str) -> Vec<String> {
         let folders: BTreeSet<Module> =
             self.paths.keys().flat_map(|module| (0..module.len()).map(|count| module[..count].to_vec())).collect();
@@ -151,7 +151,7 @@ impl Crate {
     }
 }
 
-/// Makes words of the tokens, without literals and without what stands behind `#[cfg(test)]`.
+/// Flattens tokens into words, without literals and without items after `#[cfg(test)]`.
 fn flatten(tokens: TokenStream, words: &mut Vec<String>) {
     let mut is_test = false;
     for token in tokens {
@@ -190,7 +190,7 @@ fn paths(words: &[String]) -> Vec<Found> {
     found
 }
 
-/// Reads a path, or a tree of paths as in `use`. Returns the index behind it.
+/// Reads a path, or a tree of paths as in `use`. Returns the index after it.
 fn tree(words: &[String], mut at: usize, before: &[String], found: &mut dyn FnMut(Vec<String>)) -> usize {
     let word = |at: usize| words.get(at).map_or("", String::as_str);
     let mut path = before.to_vec();
@@ -217,7 +217,7 @@ fn tree(words: &[String], mut at: usize, before: &[String], found: &mut dyn FnMu
     at
 }
 
-/// Returns the names that use each other in circles, and those between two circles.
+/// Returns the names that form cycles, and those between two cycles.
 fn circles(arrows: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     let mut left: BTreeSet<&String> = arrows.keys().collect();
     loop {
@@ -231,14 +231,14 @@ fn circles(arrows: &BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
     }
 }
 
-/// Adds the files below `folder` to `sources`, where it is called `inside`. Those that modules are named by come last.
+/// Adds the files below `folder` to `sources` under the name `inside`; the files that define modules come last.
 fn read(folder: &Path, inside: &str, sources: &mut Crate) {
     let mut entries: Vec<_> = fs::read_dir(folder).expect("a folder of sources").flatten().collect();
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
         let name = entry.file_name().into_string().expect("a name in UTF-8");
         let path = if inside.is_empty() { name } else { format!("{inside}/{name}") };
-        // A package of its own below this one, such as src/runtime/sys, is another crate.
+        // A package below this one, such as src/runtime/sys, is another crate.
         if entry.path().is_dir() && !entry.path().join("Cargo.toml").exists() {
             read(&entry.path(), &path, sources);
         } else if entry.path().is_file() {
@@ -248,7 +248,7 @@ fn read(folder: &Path, inside: &str, sources: &mut Crate) {
 }
 
 #[test]
-fn every_module_uses_only_what_stands_below_it() {
+fn every_module_uses_only_lower_modules() {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut faults = Vec::new();
     for place in ["src/logic", "src/runtime", "initramfs/src"] {
@@ -261,7 +261,7 @@ fn every_module_uses_only_what_stands_below_it() {
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 
-/// Returns what is wrong in a crate of these files.
+/// Returns the violations in a crate of these files.
 fn faults(files: &[(&str, &str)]) -> String {
     let mut sources = Crate::default();
     files.iter().for_each(|(path, text)| sources.add(path, text));
@@ -277,13 +277,13 @@ const HOUSE: [(&str, &str); 5] = [
 ];
 
 #[test]
-fn arrows_that_run_down_are_good() {
+fn downward_dependencies_are_accepted() {
     let files = [("side.rs", "struct Wall;"), ("middle/beam.rs", "use crate::low::stone; pub struct Beam;")];
     assert_eq!(faults(&[&HOUSE[..], &files].concat()), "");
 }
 
 #[test]
-fn arrow_up_or_to_the_same_floor_is_found_however_it_is_written() {
+fn upward_or_level_dependency_is_found_in_any_form() {
     for (file, text, fault) in [
         ("side.rs", "use crate::high::roof;", "src: side uses high, which is not on a lower floor"),
         (
@@ -312,7 +312,7 @@ fn arrow_up_or_to_the_same_floor_is_found_however_it_is_written() {
 }
 
 #[test]
-fn name_that_is_republished_leads_to_the_file_that_defines_it() {
+fn re_exported_name_counts_for_its_defining_file() {
     let files = [("side.rs", ""), ("middle/beam.rs", "pub struct Beam; use super::stone; use super::nail::Nail;")];
     let with = |nail| faults(&[&HOUSE[..], &files, &[("middle/nail.rs", nail)]].concat());
     assert_eq!(with("pub struct Nail; use crate::middle::stone;"), "");

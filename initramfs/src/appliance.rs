@@ -145,7 +145,7 @@ pub fn add_modules(
     Ok(())
 }
 
-/// Whether a path is below what the kernel fills by itself.
+/// Returns whether a path is below what the kernel fills by itself.
 fn is_made_at_boot(path: &str) -> bool {
     let below = |place: &&str| path.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     ["/dev", "/proc", "/sys", "/run"].iter().any(below)

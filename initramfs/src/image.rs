@@ -154,7 +154,7 @@ impl Image {
         self.entries.len()
     }
 
-    /// Whether nothing was added.
+    /// Returns whether nothing was added.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }

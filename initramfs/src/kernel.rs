@@ -178,12 +178,12 @@ impl Kernel {
         })
     }
 
-    /// Whether it came with a list of what is built in.
+    /// Returns whether it came with a list of what is built in.
     pub fn has_list(&self) -> bool {
         !self.built_in.is_empty()
     }
 
-    /// Whether a module needs no file.
+    /// Returns whether a module needs no file.
     pub fn is_built_in(&self, name: &str) -> bool {
         self.built_in.contains(name)
     }

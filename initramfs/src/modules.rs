@@ -74,7 +74,7 @@ fn depends(module: &[u8], kernel: &Kernel) -> Vec<String> {
     names
 }
 
-/// Whether the image has a module, or says that it needs no file.
+/// Returns whether the image has a module, or says that it needs no file.
 pub fn has(image: &Image, name: &str) -> bool {
     let name = name.replace('-', "_");
     let line = format!("{name}: {BUILT_IN}");

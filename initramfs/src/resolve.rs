@@ -19,7 +19,7 @@ pub struct UserLine<'a> {
 }
 
 impl UserLine<'_> {
-    /// Whether the board takes it as it is: one or two numbers.
+    /// Returns whether the board takes it as it is: one or two numbers.
     pub fn is_resolved(&self) -> bool {
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let (user, group) = self.user.split_once(':').unwrap_or((self.user, "0"));

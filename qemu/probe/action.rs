@@ -350,7 +350,7 @@ fn read(path: &str) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Whether a file holds a text.
+/// Returns whether a file holds a text.
 fn find(path: &str, wanted: &str) -> Result<(), Errno> {
     let file = open_as(path, "r")?;
     let mut bytes = [0; 16 * 1024];

@@ -165,7 +165,7 @@ fn folder(path: &str, key: &str, wanted: impl Fn(&str) -> bool) {
     }
 }
 
-/// Whether something can be made in a folder, or a file be opened for writing.
+/// Returns whether something can be made in a folder, or a file be opened for writing.
 fn writable(path: &str) {
     let made = openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
         .and_then(|folder| rustix::fs::mkdirat(&folder, "probe-was-here", Mode::RWXU));

@@ -18,7 +18,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Whether this process may make namespaces: root, outside of a confined container.
+    /// Returns whether this process may make namespaces: root, outside of a confined container.
     pub fn is_possible() -> bool {
         let unshare = Command::new("unshare").args(["--pid", "--fork", "--mount", "true"]).status();
         rustix::process::geteuid().is_root() && unshare.is_ok_and(|status| status.success())

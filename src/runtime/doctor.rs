@@ -1,7 +1,8 @@
-//! `hilum doctor`, and `hilum.doctor` on the kernel command line: what this kernel can and cannot enforce of what the plans ask for, and what mends it.
+//! `hilum doctor`, and `hilum.doctor` on the kernel command line: reports which features of the plans this kernel
+//! supports, and how to enable the others.
 //!
-//! Each line is a test of the thing itself where that changes nothing, else of where the kernel says that it has it. The
-//! list follows the plan's steps: whatever a step leaves out where the kernel cannot is a line here.
+//! Each check uses the feature itself if that has no side effects, otherwise the kernel's own report. The list follows
+//! the steps of a plan: each step that is skipped on a kernel without support has a line here.
 
 use crate::os::files::read_file;
 use crate::os::helper::{self, Kept, Role};
@@ -14,7 +15,7 @@ use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, waitpid};
 
-/// The controllers of control groups that lines need, and what each needs.
+/// The cgroup controllers that lines need, and the kernel option of each.
 const CONTROLLERS: [(&str, &str); 5] = [
     ("memory", "cgroup_enable=memory and no cgroup_disable=memory on the kernel command line; CONFIG_MEMCG"),
     ("pids", "CONFIG_CGROUP_PIDS, and no cgroup_disable=pids"),
@@ -23,7 +24,7 @@ const CONTROLLERS: [(&str, &str); 5] = [
     ("io", "CONFIG_BLK_CGROUP and CONFIG_BLK_DEV_THROTTLING"),
 ];
 
-/// Says one line each. Returns whether everything is there.
+/// Prints one line for each check. Returns whether all passed.
 pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
     let mut has_all = true;
     let mut tell = |is_there: bool, what: &str, name: &str, otherwise: &str| {
@@ -55,7 +56,8 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
     let is_new = |call: Result<(), Errno>| !matches!(call, Err(Errno::NOSYS));
     let bad = hilum_sys::restrict_mount(rustix::fs::CWD, u32::MAX);
     tell(is_new(bad), "idmapped mounts", "", "kernel 5.12; without it files keep the host's owners");
-    // The initial ramfs and the mounts made of it map no owners on any kernel (init/do_mounts.c, rootfs_fs_type).
+    // The initial ramfs and its bind mounts support no idmapped mounts on any kernel (init/do_mounts.c,
+    // rootfs_fs_type).
     let is_initramfs = crate::os::root::is_in_memory() == Ok(true);
     let mend = "pack roots as erofs or ext4 images; files in folders keep the host's owners";
     tell(!is_initramfs, "idmapped mounts of folders in /", "", mend);
@@ -72,7 +74,7 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
             "its module, or CONFIG_SQUASHFS, CONFIG_EROFS_FS, CONFIG_EXT4_FS, CONFIG_OVERLAY_FS",
         );
     }
-    // Each kind of link and the rules are made in a network namespace that goes away with a child.
+    // Links and rules are probed in a network namespace that is deleted with a child process.
     for (which, (name, mend)) in crate::net::PROBES.iter().enumerate() {
         let is_there = in_helper(&mut || crate::net::supports(which));
         tell(is_there, "network ", name, mend);
@@ -81,12 +83,12 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
     has_all
 }
 
-/// The settings of the kernel, each with its present value.
+/// Checks the kernel's settings.
 fn check_settings(tell: &mut dyn FnMut(bool, &str, &str, &str)) {
     for setting in SETTINGS.iter().chain(&BRIDGED) {
         let mut text = [0; 16];
         let present = sysctl::get(setting.name, &mut text);
-        // A kernel without br_netfilter has nothing that it would have to be kept from.
+        // A kernel without br_netfilter does not need these settings.
         if present == Err(Errno::NOENT) && setting.name.starts_with("net.bridge.") {
             continue;
         }
@@ -100,7 +102,7 @@ fn check_settings(tell: &mut dyn FnMut(bool, &str, &str, &str)) {
     }
 }
 
-/// What a kernel without this kind of namespace lacks.
+/// Returns how to enable this kind of namespace.
 fn namespace_mend(name: &str) -> &'static str {
     match name {
         "user" => "CONFIG_USER_NS; without it write: share user",
@@ -110,7 +112,7 @@ fn namespace_mend(name: &str) -> &'static str {
     }
 }
 
-/// Asks a question that may change things, in a helper with a network namespace of its own.
+/// Runs a check with side effects in a helper with its own network namespace.
 fn in_helper(ask: &mut dyn FnMut() -> bool) -> bool {
     let role = Role { namespaces: Namespaces::flag("net"), ..Role::new(c"hilum-doctor") };
     helper::spawn(&role, Kept::none(), &mut || i32::from(!ask())).is_ok_and(|helper| {
@@ -119,7 +121,7 @@ fn in_helper(ask: &mut dyn FnMut() -> bool) -> bool {
     })
 }
 
-/// Whether the kernel has filters: the list of what they can do is there.
+/// Returns whether the kernel supports seccomp filters.
 fn has_call_seccomp() -> bool {
     access("/proc/sys/kernel/seccomp/actions_avail", Access::EXISTS).is_ok()
 }

@@ -1,5 +1,5 @@
-//! hilum, the program. The kernel, or a container engine, starts it as process 1: then it is the init. Started as any other
-//! process it is a command that talks to a person.
+//! The hilum program. As PID 1, started by the kernel or a container engine, it is the init; otherwise it is a
+//! command-line client.
 
 #![no_std]
 #![no_main]

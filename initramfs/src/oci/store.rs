@@ -58,7 +58,7 @@ impl Store {
         Ok(Self::Archive { file, places, links })
     }
 
-    /// Whether it is an archive that looks like a root filesystem.
+    /// Returns whether it is an archive that looks like a root filesystem.
     pub(super) fn is_root_filesystem(&self) -> bool {
         let is_one = |name: &String| {
             let first = name.split('/').next().unwrap_or_default();

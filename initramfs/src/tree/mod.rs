@@ -216,7 +216,7 @@ impl Tree {
     }
 }
 
-/// Whether a path, or something below it, is in a set.
+/// Returns whether a path, or something below it, is in a set.
 fn has(set: &BTreeSet<String>, path: &str) -> bool {
     let below = format!("{path}/");
     set.contains(path) || set.range(below.clone()..).next().is_some_and(|next| next.starts_with(&below))

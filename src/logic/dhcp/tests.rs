@@ -217,9 +217,9 @@ fn routes_of_option_121_override_the_router() {
     let routes = [32, 172, 16, 0, 1, 0, 0, 0, 0, 0, 172, 16, 0, 1, 12, 10, 31, 10, 0, 2, 3];
     let router = DhcpOption { kind: 3, data: &[10, 0, 2, 2] };
     let lease = given(&[router, DhcpOption { kind: 121, data: &routes }]);
-    let told: Vec<String> =
+    let shown: Vec<String> =
         lease.all_routes().map(|route| format!("{} {:?}", route.prefix(), route.router())).collect();
-    assert_eq!(told, ["172.16.0.1/32 None", "0.0.0.0/0 Some(172.16.0.1)", "10.16.0.0/12 Some(10.0.2.3)"]);
+    assert_eq!(shown, ["172.16.0.1/32 None", "0.0.0.0/0 Some(172.16.0.1)", "10.16.0.0/12 Some(10.0.2.3)"]);
     assert_eq!(lease.default_router(), Some(Ipv4Addr::new(172, 16, 0, 1)));
     assert!(lease.is_sane() && Lease::read(&lease.bytes()) == lease, "it goes over whole");
     // Split into two parts (RFC 3396).

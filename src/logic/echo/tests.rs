@@ -17,9 +17,9 @@ fn three_losses_mean_silent_and_three_answers_end_it() {
             let now = echo.deadline();
             let (is_sent, lost) = echo.turn(now, &mut request);
             assert!(is_sent && !echo.turn(now, &mut [0; ECHO_BYTES]).0, "one at a time");
-            let heard = is_answered && echo.receive(&answer(&request, is_ipv4));
+            let answered = is_answered && echo.receive(&answer(&request, is_ipv4));
             assert!(!is_answered || !echo.receive(&answer(&request, is_ipv4)), "an answer counts once");
-            if lost || heard {
+            if lost || answered {
                 changes.push((place, echo.is_silent()));
             }
         }

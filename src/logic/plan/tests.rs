@@ -20,9 +20,9 @@ fn explained(lines: &str) -> String {
 
 fn audited(lines: &str) -> Vec<String, 40> {
     with(lines, |workload, config| {
-        let mut told = Vec::new();
-        audit(workload, config, |line| told.push(line.to_string()).expect("room"));
-        told
+        let mut lines = Vec::new();
+        audit(workload, config, |line| lines.push(line.to_string()).expect("room"));
+        lines
     })
 }
 
@@ -379,12 +379,12 @@ fn link_is_created_by_the_parent_and_configured_before_the_pivot() {
 
 #[test]
 fn loosened_network_is_audited() {
-    let told = audited("link veth br0 10.0.0.2/24 via 10.0.0.1 spoof\npublish 80:80/tcp\ntalk board");
+    let lines = audited("link veth br0 10.0.0.2/24 via 10.0.0.1 spoof\npublish 80:80/tcp\ntalk board");
     let expected = [
         "link veth br0 spoof: may send from any address",
         "publish 80:80/tcp: reachable from any network of the host",
         "talk board: may connect to all ports of the host",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(lines, expected);
     assert!(audited("link veth br0 10.0.0.2/24").is_empty(), "a link of its own is no loosening");
 }

@@ -49,7 +49,7 @@ pub struct Listener {
     id: u32,
     began: u64,
     /// The last reported state.
-    told: Names,
+    reported: Names,
 }
 
 impl Listener {
@@ -67,7 +67,7 @@ impl Listener {
             tries: 0,
             id: chance & 0xff_ffff,
             began: 0,
-            told: Names::NOTHING,
+            reported: Names::NOTHING,
         }
     }
 
@@ -96,7 +96,7 @@ impl Listener {
     }
 
     /// Handles a frame that may be a router advertisement.
-    pub fn hear(&mut self, now: u64, frame: &[u8]) {
+    pub fn receive_frame(&mut self, now: u64, frame: &[u8]) {
         let Some(said) = frame::read_advertisement(frame) else { return };
         self.solicitations = 0;
         if said.lifetime_s > 0 {
@@ -173,8 +173,8 @@ impl Listener {
         }
         names.router = self.router.map_or(Ipv6Addr::UNSPECIFIED, |(router, _)| router);
         self.domains.iter().for_each(|(domain, _)| names.search.push(domain));
-        let is_new = names != self.told;
-        self.told = names;
+        let is_new = names != self.reported;
+        self.reported = names;
         is_new.then_some(names)
     }
 

@@ -27,7 +27,7 @@ fn address(last: u16) -> Ipv6Addr {
     Ipv6Addr::new(0xfd55, 0, 0, 0, 0, 0, 0, last)
 }
 
-fn told(names: &Names) -> (Vec<Ipv6Addr>, &str) {
+fn shown(names: &Names) -> (Vec<Ipv6Addr>, &str) {
     (names.servers.into_iter().filter(|server| !server.is_unspecified()).collect(), names.search.text())
 }
 
@@ -36,19 +36,19 @@ fn name_servers_and_domains_expire() {
     let mut listener = Listener::new(MAC, 7, 0);
     let domains = [&[31, 3, 0, 0, 0, 0, 0, 60][..], b"\x03eng\x04corp\x00\x00\x00\x00\x00\x00\x00"].concat();
     let options = [servers(30, &[address(1), address(2)]), domains].concat();
-    listener.hear(0, &advertisement(0, 1_800, &options));
+    listener.receive_frame(0, &advertisement(0, 1_800, &options));
     let names = listener.news(0).expect("something new");
-    assert_eq!(told(&names), (vec![address(1), address(2)], "eng.corp"));
+    assert_eq!(shown(&names), (vec![address(1), address(2)], "eng.corp"));
     assert_eq!((names.router, Names::read(&names.bytes())), (ROUTER, names));
-    listener.hear(10_000, &advertisement(0, 1_800, &servers(30, &[address(1)])));
+    listener.receive_frame(10_000, &advertisement(0, 1_800, &servers(30, &[address(1)])));
     assert!(listener.news(10_000).is_none(), "the same again is not told");
     assert_eq!(listener.deadline(), Some(30_000));
-    assert_eq!(told(&listener.news(30_000).expect("one is over")), (vec![address(1)], "eng.corp"));
+    assert_eq!(shown(&listener.news(30_000).expect("one is over")), (vec![address(1)], "eng.corp"));
     // A lifetime of 0 ends an entry at once, for name servers as for routers.
-    listener.hear(31_000, &advertisement(0, 0, &servers(0, &[address(1)])));
+    listener.receive_frame(31_000, &advertisement(0, 0, &servers(0, &[address(1)])));
     let names = listener.news(31_000).expect("it is gone");
-    assert_eq!((told(&names), names.router), ((vec![], "eng.corp"), Ipv6Addr::UNSPECIFIED));
-    assert_eq!(told(&listener.news(60_000).expect("nothing is left")), (vec![], ""));
+    assert_eq!((shown(&names), names.router), ((vec![], "eng.corp"), Ipv6Addr::UNSPECIFIED));
+    assert_eq!(shown(&listener.news(60_000).expect("nothing is left")), (vec![], ""));
     assert_eq!(listener.deadline(), None);
 }
 
@@ -60,12 +60,12 @@ fn invalid_advertisements_are_ignored() {
         let mut listener = Listener::new(MAC, 7, 0);
         let mut bad = good.clone();
         bad[place] = byte;
-        listener.hear(0, &bad);
+        listener.receive_frame(0, &bad);
         assert!(listener.news(0).is_none(), "{place}");
     }
     for server in [Ipv6Addr::UNSPECIFIED, Ipv6Addr::LOCALHOST, Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1)] {
         let mut listener = Listener::new(MAC, 7, 0);
-        listener.hear(0, &advertisement(0, 0, &servers(30, &[server])));
+        listener.receive_frame(0, &advertisement(0, 0, &servers(30, &[server])));
         assert!(listener.news(0).is_none(), "{server}");
     }
 }
@@ -80,9 +80,9 @@ fn reply(question: &[u8], options: &[u8]) -> Vec<u8> {
 #[test]
 fn dhcpv6_server_is_asked_and_refreshed_when_a_router_announces_it() {
     let (mut listener, mut question) = (Listener::new(MAC, 7, 0), [0; QUESTION_BYTES]);
-    listener.hear(0, &advertisement(0, 1_800, &[]));
+    listener.receive_frame(0, &advertisement(0, 1_800, &[]));
     assert_eq!(listener.turn(0, &mut question), 0, "nobody said so");
-    listener.hear(0, &advertisement(0x40, 1_800, &[]));
+    listener.receive_frame(0, &advertisement(0x40, 1_800, &[]));
     let length = listener.turn(0, &mut question);
     assert_eq!(
         question[4..length],
@@ -114,12 +114,12 @@ fn dhcpv6_server_is_asked_and_refreshed_when_a_router_announces_it() {
         assert_eq!(listener.servers.len(), 0, "{place}");
     }
     listener.answer(now, &good);
-    assert_eq!(told(&listener.news(now).expect("news")), (vec![address(9)], "corp"));
+    assert_eq!(shown(&listener.news(now).expect("news")), (vec![address(9)], "corp"));
     assert_eq!(listener.ask_at, Some(now + 800_000), "it is asked again after the time that it said");
     listener.answer(now, &good);
     assert_eq!(listener.ask_at, Some(now + 800_000), "an answer counts once");
     // The router withdraws the flag.
-    listener.hear(now, &advertisement(0, 1_800, &[]));
+    listener.receive_frame(now, &advertisement(0, 1_800, &[]));
     assert_eq!(listener.ask_at, None);
 }
 
@@ -138,7 +138,7 @@ fn routers_are_solicited_until_one_answers() {
     assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff);
     listener.ask_routers(20_000);
     assert_eq!(listener.deadline(), Some(20_500));
-    listener.hear(20_100, &advertisement(0, 1_800, &[]));
+    listener.receive_frame(20_100, &advertisement(0, 1_800, &[]));
     assert_eq!(listener.solicit(20_500, &mut frame), 0);
 }
 
@@ -146,8 +146,8 @@ proptest::proptest! {
     #[test]
     fn any_input_is_accepted_or_ignored(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
         let mut listener = Listener::new(MAC, 7, 0);
-        listener.hear(0, &bytes);
-        listener.hear(0, &advertisement(0x40, 9, &bytes));
+        listener.receive_frame(0, &bytes);
+        listener.receive_frame(0, &advertisement(0x40, 9, &bytes));
         let mut question = [0; QUESTION_BYTES];
         let length = listener.turn(0, &mut question);
         listener.answer(1, &reply(&question[..length], &bytes));

@@ -278,7 +278,7 @@ impl World<'_> {
     }
 
     /// Collects the replies that are available.
-    fn hear(&mut self) {
+    fn collect_replies(&mut self) {
         let requests = std::mem::take(&mut self.requests);
         for (index, ask, stops) in requests {
             match self.supervisor.outcome(self.config, index, ask) {
@@ -290,7 +290,7 @@ impl World<'_> {
 
     /// Checks the invariants.
     fn look(&mut self) {
-        self.hear();
+        self.collect_replies();
         assert!(self.supervisor.deadline().is_none_or(|at| at > self.now), "a deadline was passed over");
         for index in 0..WORKLOADS {
             let state = self.supervisor.state(index);

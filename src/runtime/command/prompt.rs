@@ -86,8 +86,8 @@ fn type_keys(editor: &mut Editor, keys: &[u8], run: impl Fn(&heapless::String<LI
                 let _ = print_to(standard_output(), format_args!("{character}"));
             }
             Typed::TooLong => {
-                let told = format_args!("\nhilum: line longer than {LINE_BYTES} bytes; not run\n");
-                let _ = print_to(standard_output(), told);
+                let message = format_args!("\nhilum: line longer than {LINE_BYTES} bytes; not run\n");
+                let _ = print_to(standard_output(), message);
                 draw(editor);
             }
             Typed::Line(line) => {
@@ -190,13 +190,13 @@ fn command(line: &heapless::String<LINE_BYTES>, lines: &OwnedFd, socket: &str) {
             let _ = rustix::process::setpgid(Some(pid), Some(pid));
             let _ = rustix::termios::tcsetpgrp(standard_input(), pid);
             let start = shown_by(line);
-            let (mut hears, mut without) = (true, PrefixFilter::new(start.as_bytes()));
+            let (mut is_listening, mut without) = (true, PrefixFilter::new(start.as_bytes()));
             loop {
-                let wanted = if hears { PollFlags::IN } else { PollFlags::empty() };
+                let wanted = if is_listening { PollFlags::IN } else { PollFlags::empty() };
                 let mut events = [PollFd::new(&pidfd, PollFlags::IN), PollFd::from_borrowed_fd(lines.as_fd(), wanted)];
                 let _ = poll(&mut events, None);
-                if hears && !events[1].revents().is_empty() {
-                    hears = show(lines.as_fd(), &mut without);
+                if is_listening && !events[1].revents().is_empty() {
+                    is_listening = show(lines.as_fd(), &mut without);
                 }
                 if !events[0].revents().is_empty() {
                     break;

@@ -4,7 +4,7 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, IoSlice};
 
-/// Bytes of a piece of a line in the kernel's log: LOG_LINE_MAX of kernel/printk, the rest for what is put around it.
+/// Bytes of a part of a line in the kernel's log: LOG_LINE_MAX of kernel/printk, minus what is added around it.
 const PIECE_BYTES: usize = 880;
 
 /// Opens it.
@@ -16,8 +16,8 @@ pub(super) fn open() -> Result<OwnedFd, Errno> {
     crate::os::path::open("/dev/kmsg", flags, Mode::empty())
 }
 
-/// Hands a line to the kernel's log, of which one write is one line and takes about 1,000 bytes; a longer line goes there in
-/// pieces, each with the beginning that says whose it is. What the kernel does not take now is lost there alone.
+/// Writes a line to the kernel's log. One write is one record of about 1,000 bytes; a longer line is split, and each
+/// part repeats the prefix. A record that the kernel does not accept at once is lost there.
 pub(super) fn write(log: &OwnedFd, line: &[u8]) {
     let Ok(mut rest) = core::str::from_utf8(line) else { return };
     let whose = &rest[..rest.find(" | ").map_or(0, |at| at + 3).min(64)];

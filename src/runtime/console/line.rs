@@ -2,10 +2,10 @@
 
 use core::fmt::{self, Write};
 
-/// Bytes of one line, its prefix included; the rest of a longer one is cut off.
+/// Maximum bytes of a line including its prefix; a longer one is cut.
 const LINE_BYTES: usize = hilum::log::LINE_BYTES + 128;
 
-/// A line while it is put together.
+/// A line that is being composed.
 pub(super) struct Line(pub(super) heapless::Vec<u8, LINE_BYTES>);
 
 impl Write for Line {
@@ -15,7 +15,7 @@ impl Write for Line {
     }
 }
 
-/// Returns the plural's ending for a count.
+/// Returns the plural ending for a count.
 pub(crate) fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }

@@ -1,4 +1,4 @@
-//! The way of lines to the process that writes the log file: a pipe that is never waited for.
+//! The pipe to the process that writes the log file. Writing to it never blocks.
 
 use crate::os::clock::monotonic_ms;
 use heapless::String;
@@ -6,14 +6,14 @@ use hilum::fixed_string::append;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::IoSlice;
 
-/// Bytes that a pipe takes whole: PIPE_BUF, less what closes a line that was torn.
+/// Bytes that a pipe accepts atomically: PIPE_BUF, minus the end of a torn line.
 const PIPE_BUF: usize = 4096 - 4;
 
-/// The pipe, non-blocking. What does not fit is counted, and the count is written when there is room.
+/// The non-blocking pipe. Lines that do not fit are counted; the count is written when there is room.
 pub(crate) struct LogPipe {
     pipe: OwnedFd,
     dropped: u32,
-    /// Whether the last line is there without its end.
+    /// Whether the last line was written without its end.
     is_torn: bool,
 }
 
@@ -27,7 +27,7 @@ impl LogPipe {
         self.pipe.as_fd()
     }
 
-    /// Hands a line over, with its time in seconds since the boot.
+    /// Writes a line with its time in seconds since the boot.
     pub(super) fn write(&mut self, line: &[u8]) {
         let now_ms = monotonic_ms();
         let mut head: String<80> = String::new();
@@ -37,8 +37,8 @@ impl LogPipe {
         }
         let _ = append(&mut head, format_args!("{}.{:03} ", now_ms / 1_000, now_ms % 1_000));
         let whole = head.len() + line.len() + 1;
-        // What is not longer than PIPE_BUF is taken whole or not at all (pipe(7)); the rest of a longer line may get lost, and
-        // the next one begins a line of its own.
+        // Up to PIPE_BUF is written as a whole or not at all (pipe(7)). The rest of a longer line may be lost; then the
+        // next write starts a new line.
         let (first, rest) = line.split_at(line.len() - whole.saturating_sub(PIPE_BUF));
         let newline: &[u8] = if rest.is_empty() { b"\n" } else { b"" };
         let torn: &[u8] = if self.is_torn { b"...\n" } else { b"" };

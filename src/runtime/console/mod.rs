@@ -1,8 +1,10 @@
-//! The console: whole lines, never blocking, to the terminal or the prompt, the kernel's log and the log file.
+//! The console: writes whole lines, without blocking, to the terminal or the prompt, to the kernel's log and to the log
+//! file.
 //!
-//! Lines wait in a queue until the event loop has nothing more urgent to do, or until the terminal takes them; when the
-//! queue is full, the oldest lines go and their number is printed. Nothing that a workload writes can control the terminal.
-//! Processes behind it (the prompt, the log file's writer) are made by `init/`, which hands over their descriptors.
+//! Lines are queued until the event loop has nothing more urgent to do, or until the terminal accepts them. If the
+//! queue is full, the oldest lines are dropped and their number is printed. Output of workloads cannot control the
+//! terminal. `init/` starts the processes behind it (the prompt, the writer of the log file) and passes their
+//! descriptors.
 
 mod kernel_log;
 mod line;
@@ -27,38 +29,38 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
 
-/// Bytes that wait for a slow terminal: about one and a half seconds of a serial line at 115,200 baud.
+/// Bytes of the queue for a slow terminal: about one and a half seconds of a serial line at 115,200 baud.
 const QUEUE_BYTES: usize = 16 * 1024;
-/// Milliseconds until a slow terminal is tried again.
+/// Milliseconds between attempts on a slow terminal.
 const STEP_MS: u64 = 50;
-/// Milliseconds that a slow terminal has for the lines of a helper process.
+/// Milliseconds that a helper process waits for a slow terminal.
 const HELPER_MS: u64 = 2_000;
 
 static QUEUE: TakeCell<Queue<QUEUE_BYTES>> = TakeCell::new(Queue::EMPTY);
 
-/// Where every line goes.
+/// The destinations of lines.
 pub(crate) struct Console {
     environment: Environment,
-    /// The terminal opened for itself, so that its non-blocking mode concerns nobody else; standard error where that
-    /// is not possible.
+    /// The terminal, opened again so that its non-blocking mode affects no other process; standard error if that is not
+    /// possible.
     terminal: Option<OwnedFd>,
     queue: Option<&'static mut Queue<QUEUE_BYTES>>,
     mode: ConsoleMode,
-    /// The terminal's path below /dev; empty where the configuration names none.
+    /// The terminal's path below /dev; empty for the default.
     device: heapless::String<64>,
-    /// The prompt's socket: while there is one, lines go to it instead of the terminal.
+    /// The prompt's socket. If there is one, lines are sent to it instead of the terminal.
     prompt: Option<OwnedFd>,
-    /// Whether another descriptor is written to than the loop knows of.
+    /// Whether the descriptor in use has changed since the loop asked.
     has_changed: bool,
-    /// Whether this process is a helper, which has no loop.
+    /// Whether this process is a helper, which has no event loop.
     is_helper: bool,
-    /// Whether lines go to the kernel's log as well.
+    /// The kernel's log, if lines are written to it.
     kernel_log: Option<OwnedFd>,
     log_file: Option<LogPipe>,
 }
 
 impl Console {
-    /// Opens the kernel's console, or, inside of a container, what standard error already is.
+    /// Opens the kernel's console; in a container, uses standard error.
     pub(crate) fn open(environment: Environment) -> Self {
         let path = match environment {
             Environment::Machine => "/dev/console",
@@ -80,7 +82,7 @@ impl Console {
         console
     }
 
-    /// Returns a console of a test: its terminal is a file in memory.
+    /// Creates a console for tests, with a file in memory as terminal.
     #[cfg(test)]
     pub(crate) fn kept() -> Self {
         let terminal = rustix::fs::memfd_create(c"console", rustix::fs::MemfdFlags::CLOEXEC).expect("a file in memory");
@@ -111,7 +113,7 @@ impl Console {
         std::string::String::from_utf8_lossy(&bytes[..length]).into_owned()
     }
 
-    /// Follows the `console` line of the configuration.
+    /// Applies the `console` line of the configuration.
     pub(crate) fn configure(&mut self, wanted: &config::Console<'_>) {
         self.mode = wanted.mode;
         let Some(device) = wanted.device else { return };
@@ -126,7 +128,7 @@ impl Console {
         }
     }
 
-    /// Follows `log kmsg`: every line goes to the kernel's log as well.
+    /// Applies `log kmsg`: lines are also written to the kernel's log.
     pub(crate) fn log_to_kernel(&mut self) {
         match kernel_log::open() {
             Ok(log) => self.kernel_log = Some(log),
@@ -134,39 +136,39 @@ impl Console {
         }
     }
 
-    /// Has every line go to the writer of the log file as well; `None` ends that.
+    /// Sends lines also to the writer of the log file; `None` ends that.
     pub(crate) fn log_to_file(&mut self, pipe: Option<LogPipe>) {
         self.log_file = pipe;
     }
 
-    /// Whether the configuration wants a prompt.
+    /// Returns whether the configuration wants a prompt.
     pub(crate) fn wants_prompt(&self) -> bool {
         self.mode == ConsoleMode::Prompt
     }
 
-    /// Returns the terminal's path; empty where the configuration names none.
+    /// Returns the terminal's path; empty for the default.
     pub(crate) fn device(&self) -> &str {
         &self.device
     }
 
-    /// Sends lines to the prompt's socket from now on; with `None` to the terminal again.
+    /// Sends lines to the prompt's socket from now on; with `None`, to the terminal again.
     pub(crate) fn attach_prompt(&mut self, socket: Option<OwnedFd>) {
         self.prompt = socket;
         self.has_changed = true;
     }
 
-    /// PID 1 goes down: lines go to the terminal itself from now on, and the prompt exits.
+    /// Detaches the prompt at shutdown: lines go to the terminal from now on, and the prompt exits.
     pub(crate) fn end_prompt(&mut self) {
         self.flush();
         self.attach_prompt(None);
     }
 
-    /// Whether lines go to a prompt. It is lost when it takes none any more.
+    /// Returns whether lines go to a prompt. It is detached if it no longer accepts lines.
     pub(crate) fn has_prompt(&self) -> bool {
         self.prompt.is_some()
     }
 
-    /// Opens the terminal anew; where that is not possible the old one stays.
+    /// Opens the terminal again; if that fails, the old descriptor stays in use.
     fn open_again(&mut self) {
         let path = match (self.device.is_empty(), self.environment) {
             (true, Environment::Machine) => "/dev/console",
@@ -176,18 +178,18 @@ impl Console {
         self.has_changed |= self.switch_to(path).is_none();
     }
 
-    /// Whether another descriptor than before is to be waited on; asked once for each change.
+    /// Returns whether the descriptor to poll has changed since the last call.
     pub(crate) fn has_changed(&mut self) -> bool {
         core::mem::take(&mut self.has_changed)
     }
 
-    /// Makes the terminal at `path` the console and this process's own output. Returns the errno where it cannot.
+    /// Makes the terminal at `path` the console and this process's standard output. Returns the errno of a failure.
     fn switch_to(&mut self, path: &str) -> Option<Errno> {
         // NOCTTY: a controlling terminal would turn Ctrl-C into a signal to PID 1.
         let flags = OFlags::WRONLY | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         match open(path, flags, Mode::empty()) {
             Ok(terminal) => {
-                // A panic's line goes to standard error, which has to be the same place.
+                // A panic is printed to standard error, which must be the same terminal.
                 for result in [rustix::stdio::dup2_stdout(&terminal), rustix::stdio::dup2_stderr(&terminal)] {
                     if let Err(errno) = result {
                         return Some(errno);
@@ -200,17 +202,17 @@ impl Console {
         }
     }
 
-    /// Returns the descriptor to wait on until it can be written.
+    /// Returns the descriptor to poll until it is writable.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.prompt.as_ref().or(self.terminal.as_ref()).map_or(standard_error(), AsFd::as_fd)
     }
 
-    /// Whether lines wait for the terminal.
+    /// Returns whether lines are queued.
     pub(crate) fn has_waiting(&self) -> bool {
         self.queue.as_ref().is_some_and(|queue| !queue.front().is_empty())
     }
 
-    /// The one line at the start: who this is, on what, with what.
+    /// Prints the first line: version, kernel, memory and configuration.
     pub(crate) fn banner(&mut self, workloads: usize, config: &str) {
         let name = rustix::system::uname();
         self.write(format_args!(
@@ -222,19 +224,19 @@ impl Console {
         ));
     }
 
-    /// An event line: `hilum: ...`.
+    /// Prints an event line: `hilum: ...`.
     pub(crate) fn error(&mut self, text: fmt::Arguments<'_>) {
         self.write(format_args!("hilum: {text}"));
     }
 
-    /// An event line that `console off` keeps to itself.
+    /// Prints an event line that `console off` suppresses.
     pub(crate) fn info(&mut self, text: fmt::Arguments<'_>) {
         if self.mode != ConsoleMode::Off {
             self.error(text);
         }
     }
 
-    /// A line that a workload wrote: `NAME | ...`.
+    /// Prints a line of a workload: `NAME | ...`.
     pub(crate) fn workload_line(&mut self, name: &str, line: &[u8]) {
         if self.mode != ConsoleMode::Off {
             self.write(format_args!("{name} | {}", Printable(line)));
@@ -243,7 +245,7 @@ impl Console {
 
     fn write(&mut self, text: fmt::Arguments<'_>) {
         let mut line = Line(heapless::Vec::new());
-        // A line that is too long is cut, and there is no other way for this to fail.
+        // A line that is too long is cut; there is no other error.
         let _ = line.write_fmt(text);
         let line = &line.0;
         if let Some(log) = &self.kernel_log {
@@ -256,7 +258,7 @@ impl Console {
         queue.push(line);
     }
 
-    /// Returns the descriptors that its lines go to: the terminal, the kernel's log, the log file's writer.
+    /// Returns the descriptors of its destinations: the terminal, the kernel's log, the writer of the log file.
     pub(crate) fn descriptors(&self) -> [BorrowedFd<'_>; 3] {
         let terminal = self.fd();
         let kernel_log = self.kernel_log.as_ref().map_or(terminal, AsFd::as_fd);
@@ -264,7 +266,7 @@ impl Console {
         [terminal, kernel_log, file]
     }
 
-    /// Leaves the lines that wait to PID 1: this process is a helper.
+    /// Leaves queued lines to PID 1, because this process is a helper.
     pub(crate) fn become_helper(&mut self) {
         self.is_helper = true;
         if let Some(queue) = &mut self.queue {
@@ -274,25 +276,26 @@ impl Console {
         }
     }
 
-    /// Writes everything that waits, and waits up to `limit_ms` milliseconds for a slow terminal: on the way down, and in
-    /// helper processes.
+    /// Writes all queued lines, and waits up to `limit_ms` milliseconds for a slow terminal: at shutdown, and in helper
+    /// processes.
     pub(crate) fn drain(&mut self, limit_ms: u64) {
         let until = monotonic_ms() + limit_ms;
         self.flush();
         while self.has_waiting() && monotonic_ms() < until {
             let _ = poll_fd(self.fd(), PollFlags::OUT, STEP_MS);
-            // While another process writes, it is ready and takes nothing all the same (n_tty_write(), O_NONBLOCK).
+            // While another process writes to the terminal, it polls as writable but accepts nothing (n_tty_write(),
+            // O_NONBLOCK).
             pause(1);
             self.flush();
         }
     }
 
-    /// Shows what waits before something that takes long: a helper has no loop that would show it meanwhile.
+    /// Writes queued lines before a long operation, because a helper has no event loop to do so meanwhile.
     pub(crate) fn flush_blocking(&mut self) {
         self.drain(if self.is_helper { HELPER_MS } else { 0 });
     }
 
-    /// Writes what the terminal takes now.
+    /// Writes what the terminal accepts now.
     pub(crate) fn flush(&mut self) {
         let mut is_new = false;
         loop {
@@ -302,7 +305,7 @@ impl Console {
             let terminal = prompt.as_ref().or(own.as_ref()).map_or(standard_error(), AsFd::as_fd);
             while !queue.front().is_empty() {
                 let written = match is_prompt {
-                    // SIGPIPE is blocked here, but it would wait for ever.
+                    // SIGPIPE is blocked here, but would stay pending.
                     true => rustix::net::send(terminal, queue.front(), SendFlags::NOSIGNAL),
                     false => rustix::io::write(terminal, queue.front()),
                 };
@@ -310,14 +313,15 @@ impl Console {
                     Ok(count) if count > 0 => queue.advance(count),
                     Err(Errno::INTR) => {}
                     Err(Errno::AGAIN) => return,
-                    // The prompt is gone, and the terminal takes over.
+                    // The prompt is gone: use the terminal.
                     Err(_) if is_prompt => return self.attach_prompt(None),
-                    // A terminal hangs up when the session that it belongs to ends, the prompt's: it is opened anew, once.
+                    // A terminal hangs up when the prompt's session ends; open it again, once.
                     Err(_) if !is_new => {
                         is_new = true;
                         break;
                     }
-                    // What hung up for good takes nothing any more; the loop must not turn for it.
+                    // A terminal that hung up for good accepts nothing; discard the lines so that the loop does not
+                    // spin.
                     _ => queue.advance(queue.front().len()),
                 }
             }

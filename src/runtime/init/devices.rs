@@ -7,7 +7,7 @@
 use super::context::Context;
 use super::modules;
 use super::token::Token;
-use super::uevents::{Heard, Uevents};
+use super::uevents::{Received, Uevents};
 use super::workloads::{Workloads, seek_devices, waits_for_devices};
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
@@ -85,7 +85,7 @@ pub(super) fn listen(cx: &mut Context, uevents: &mut Uevents) {
         return;
     }
     match Uevents::listen(cx.environment, cx.config.get(), are_followed(cx.environment, cx.config.get())) {
-        Ok(heard) => *uevents = heard,
+        Ok(received) => *uevents = received,
         Err(errno) => {
             cx.console.error(format_args!("devices: {}; devices added later are not noticed", describe(errno)))
         }
@@ -102,10 +102,10 @@ impl Devices {
     }
 
     /// Handles device events.
-    pub(super) fn heard(&mut self, now: u64, heard: &Heard<'_>) {
-        let (has_node, has_alias) = match heard {
-            Heard::Lost => (true, true),
-            Heard::Event(event) => {
+    pub(super) fn handle_uevent(&mut self, now: u64, received: &Received<'_>) {
+        let (has_node, has_alias) = match received {
+            Received::Lost => (true, true),
+            Received::Event(event) => {
                 let is_new = event.action == Action::Add;
                 let is_change = is_new || event.action == Action::Remove;
                 (is_change && event.device().is_some(), is_new && event.value("MODALIAS").is_some())
@@ -133,7 +133,7 @@ impl Devices {
         }
         if workloads.supervisor.shutting_down().is_some() {
             (self.look.due_at, self.load.due_at) = (None, None);
-            (0..cx.config.get().workloads.len()).for_each(|index| workloads.tell_late_end(cx, index));
+            (0..cx.config.get().workloads.len()).for_each(|index| workloads.report_late_end(cx, index));
         } else if workloads.take_device_request() && self.look.due_at.is_none() {
             self.look.due_at = Some(now);
         }

@@ -8,7 +8,7 @@ use super::context::Context;
 use super::log_file::LogFile;
 use super::timeline::Moment;
 use super::token::Token;
-use super::uevents::Heard;
+use super::uevents::Received;
 use super::workloads::Workloads;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
@@ -110,11 +110,11 @@ impl Disks {
     }
 
     /// Handles a device event.
-    pub(super) fn heard(&mut self, heard: &Heard<'_>) {
-        let action = match heard {
-            Heard::Event(event) if event.is_of("block") => event.action,
-            Heard::Event(_) => return,
-            Heard::Lost => Action::Remove,
+    pub(super) fn handle_uevent(&mut self, received: &Received<'_>) {
+        let action = match received {
+            Received::Event(event) if event.is_of("block") => event.action,
+            Received::Event(_) => return,
+            Received::Lost => Action::Remove,
         };
         if action != Action::Add {
             self.refused = 0;

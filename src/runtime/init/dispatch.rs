@@ -170,10 +170,10 @@ impl Init {
                 }
             }
             Token::Links => self.links.read(cx.config.get(), &mut cx.console),
-            Token::Uevents => self.uevents.read(|heard| {
-                self.devices.heard(cx.now(), heard);
-                self.disks.heard(heard);
-                workloads.heard(cx, heard);
+            Token::Uevents => self.uevents.read(|received| {
+                self.devices.handle_uevent(cx.now(), received);
+                self.disks.handle_uevent(received);
+                workloads.handle_uevent(cx, received);
             }),
             Token::MountTable => self.disks.table_changed(),
             Token::Control | Token::Client(_) => {

@@ -78,7 +78,7 @@ impl Requests<'_> {
         let config = self.cx.config.clone();
         let workload = &config.get().workloads[index];
         let name = workload.name;
-        let told = |result: Result<(), Errno>| result.map_or_else(|errno| not_done(name, errno), |()| done());
+        let respond = |result: Result<(), Errno>| result.map_or_else(|errno| not_done(name, errno), |()| done());
         match request.command {
             Command::Log => {
                 let slot = self.cx.slot(index);
@@ -89,8 +89,8 @@ impl Requests<'_> {
             Command::Stop => self.ask(index, WorkloadRequest::Stop, request.is_waiting),
             Command::Restart => self.ask(index, WorkloadRequest::Restart, request.is_waiting),
             Command::Signal => self.ask_signal(index, request.number),
-            Command::Freeze => told(self.workloads.cgroups().freeze(workload, true)),
-            Command::Thaw => told(self.workloads.cgroups().freeze(workload, false)),
+            Command::Freeze => respond(self.workloads.cgroups().freeze(workload, true)),
+            Command::Thaw => respond(self.workloads.cgroups().freeze(workload, false)),
             Command::Mute | Command::Unmute => {
                 self.workloads.logs.mute(self.cx.slot(index), request.command == Command::Mute);
                 done()

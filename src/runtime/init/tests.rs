@@ -153,7 +153,7 @@ fn answer(socket: &OwnedFd) -> Option<(u8, String)> {
 }
 
 #[test]
-fn due_restart_comes_at_its_time_and_not_before() {
+fn due_restart_happens_on_time() {
     let mut board = Board::boot(&section("a", "restart always delay=500ms max=10s"));
     execute("a");
     board.settle();
@@ -173,7 +173,7 @@ fn due_restart_comes_at_its_time_and_not_before() {
 }
 
 #[test]
-fn last_words_come_before_the_exit() {
+fn remaining_output_is_printed_before_the_exit() {
     let mut board = Board::boot(&section("a", "restart never"));
     execute("a");
     board.settle();
@@ -187,7 +187,7 @@ fn last_words_come_before_the_exit() {
 }
 
 #[test]
-fn stop_is_answered_when_the_workload_has_ended() {
+fn stop_is_answered_when_the_workload_has_exited() {
     let mut board = Board::boot(&section("a", ""));
     execute("a");
     board.settle();
@@ -202,7 +202,7 @@ fn stop_is_answered_when_the_workload_has_ended() {
 }
 
 #[test]
-fn what_gets_no_process_is_tried_again() {
+fn failed_clone_is_retried() {
     let mut board = Board::boot(&section("a", ""));
     execute("a");
     board.settle();
@@ -219,7 +219,7 @@ fn what_gets_no_process_is_tried_again() {
 }
 
 #[test]
-fn reload_moves_nothing_of_what_goes_on() {
+fn reload_keeps_state_of_unchanged_workloads() {
     let (a, b, c) = (section("a", ""), section("b", ""), section("c", "env X one"));
     let mut board = Board::boot(&format!("{a}{b}{c}"));
     board.execute(&["a", "b", "c"]);
@@ -257,7 +257,7 @@ fn reload_moves_nothing_of_what_goes_on() {
 }
 
 #[test]
-fn who_follows_a_workload_that_is_gone_is_told() {
+fn log_follower_is_told_when_its_workload_is_removed() {
     let mut board = Board::boot(&format!("{}{}", section("a", ""), section("b", "")));
     board.execute(&["a", "b"]);
     let following = board.ask(Command::Log, &["b"], true);
@@ -274,7 +274,7 @@ fn who_follows_a_workload_that_is_gone_is_told() {
 }
 
 #[test]
-fn oldest_client_goes_when_there_are_too_many() {
+fn oldest_client_is_closed_when_there_are_too_many() {
     let mut board = Board::boot(&section("a", ""));
     execute("a");
     board.settle();
@@ -290,7 +290,7 @@ fn oldest_client_goes_when_there_are_too_many() {
 }
 
 #[test]
-fn client_that_does_not_read_holds_nobody_up() {
+fn slow_client_blocks_nobody() {
     let mut board = Board::boot(&section("a", "log quiet"));
     execute("a");
     board.settle();
@@ -313,7 +313,7 @@ fn client_that_does_not_read_holds_nobody_up() {
 }
 
 #[test]
-fn boot_task_that_is_killed_is_tried_three_times_and_then_holds_nobody_up() {
+fn killed_boot_task_is_tried_three_times_then_blocks_nobody() {
     let name = c"hilum-modules";
     let network = "bridge br0 10.77.0.1/24\n";
     let mut board = Board::boot(&format!("{network}{}", section("a", "link veth br0 10.77.0.2/24")));

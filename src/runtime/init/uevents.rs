@@ -17,7 +17,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recvf
 const MESSAGE_BYTES: usize = 4096;
 
 /// A received message.
-pub(super) enum Heard<'a> {
+pub(super) enum Received<'a> {
     /// A device event.
     Event(Uevent<'a>),
     /// Events were lost (ENOBUFS): everything must be checked again.
@@ -58,7 +58,7 @@ impl Uevents {
     }
 
     /// Reads a turn's share of events.
-    pub(super) fn read(&self, mut hear: impl FnMut(&Heard<'_>)) {
+    pub(super) fn read(&self, mut handle: impl FnMut(&Received<'_>)) {
         let Some(socket) = &self.socket else { return };
         let mut message = [0; MESSAGE_BYTES];
         for _ in 0..UEVENTS {
@@ -68,10 +68,10 @@ impl Uevents {
                         SocketAddrNetlink::try_from(sender).is_ok_and(|sender| sender.pid() == 0)
                     });
                     if let Some(event) = message.get(..length).filter(|_| is_kernel).and_then(Uevent::read) {
-                        hear(&Heard::Event(event));
+                        handle(&Received::Event(event));
                     }
                 }
-                Err(Errno::NOBUFS) => hear(&Heard::Lost),
+                Err(Errno::NOBUFS) => handle(&Received::Lost),
                 Err(Errno::INTR) => {}
                 Err(_) => return,
             }

@@ -47,7 +47,7 @@ impl Requests<'_> {
     /// Returns the outcome of a request, if it has completed.
     pub(super) fn outcome(&self, index: usize, ask: WorkloadRequest) -> Option<Response> {
         let slot = self.cx.slot(index);
-        let told = self.workloads.supervisor.outcome(self.cx.config.get(), index, ask)?;
+        let outcome = self.workloads.supervisor.outcome(self.cx.config.get(), index, ask)?;
         // A workload that stops for another configuration may be started by that one, or may not exist in it: that is
         // the outcome.
         let is_replaced = |pending: &Pending| ask != WorkloadRequest::Stop && !pending.kept.contains(slot);
@@ -55,15 +55,15 @@ impl Requests<'_> {
             .reload
             .pending
             .as_ref()
-            .is_some_and(|pending| matches!(told, Outcome::Waits(_)) || is_replaced(pending));
-        (!is_for_now).then(|| self.in_words(index, told))
+            .is_some_and(|pending| matches!(outcome, Outcome::Waits(_)) || is_replaced(pending));
+        (!is_for_now).then(|| self.in_words(index, outcome))
     }
 
-    fn in_words(&self, index: usize, told: Outcome) -> Response {
+    fn in_words(&self, index: usize, outcome: Outcome) -> Response {
         let workloads = &self.cx.config.get().workloads;
         let name = |index: usize| workloads.get(index).map_or("", |workload| workload.name);
         let own = name(index);
-        match told {
+        match outcome {
             Outcome::Done => done(),
             Outcome::Failed => failed(format_args!("workload \"{own}\" failed; see: hilum log {own}")),
             Outcome::Need(need) => failed(format_args!(
@@ -106,7 +106,7 @@ impl Requests<'_> {
         let is_set_up = self.workloads.process(slot).is_none_or(|process| process.report.is_none());
         let sent = match u8::try_from(number) {
             Ok(_) if !is_set_up => return failed(format_args!("workload \"{name}\" is still being started")),
-            Ok(number) if !self.workloads.hears(self.cx, index, number) => {
+            Ok(number) if !self.workloads.reacts_to(self.cx, index, number) => {
                 return failed(format_args!(
                     "workload \"{name}\": its first process does not handle {}, so the kernel discards it",
                     Signal(number)

@@ -1,8 +1,8 @@
-//! What routers advertise on the board's links and the links do not take: networks that something else has.
+//! Networks in router advertisements that overlap others.
 //!
-//! The kernel takes what is advertised as a whole, with no word for "but for these networks" (ip-sysctl.rst). So PID 1
-//! hears of the routes and addresses that it makes, and takes away those that overlap. Meanwhile the workloads' own routes
-//! go before them ([`hilum::netlink::bridge_neighbours`]).
+//! The kernel cannot be told to ignore single networks in an advertisement (ip-sysctl.rst). Therefore PID 1 follows the
+//! routes and addresses that the kernel creates, and deletes those that overlap. Until then, the workloads' own routes
+//! take precedence ([`hilum::netlink::bridge_neighbours`]).
 
 use super::link_state::{HostLinks, QUIET_MS};
 use super::{each, exchange, route_socket};
@@ -13,14 +13,14 @@ use hilum::dhcp::{Taken, advertised};
 use hilum::netlink::{AddressEntry, List, RouteEntry, delete_address, delete_kernel_route, list};
 use rustix::io::Errno;
 
-/// Returns whether a link of the configuration listens to routers.
-pub(super) fn are_heard(config: &Config<'_>) -> bool {
+/// Returns whether a link of the configuration uses router advertisements.
+pub(super) fn use_advertisements(config: &Config<'_>) -> bool {
     config.system.network.links.iter().any(|link| link.has_slaac)
 }
 
 impl HostLinks {
-    /// Takes away the route or address that the kernel reports, if it was advertised and overlaps what something else has.
-    pub(super) fn hear_advertised(&mut self, config: &Config<'_>, kind: u16, body: &[u8], console: &mut Console) {
+    /// Deletes the route or address that the kernel reports, if it was advertised and overlaps another network.
+    pub(super) fn check_advertised(&mut self, config: &Config<'_>, kind: u16, body: &[u8], console: &mut Console) {
         let route = RouteEntry::read(kind, body).filter(RouteEntry::is_kernels);
         let address = AddressEntry::read(kind, body);
         let (index, prefix) = match (route, address) {
@@ -32,7 +32,7 @@ impl HostLinks {
         let found = known.find(|(_, (link, known))| link.has_slaac && known.index == index);
         let Some((place, (link, _))) = found else { return };
         let Some(taken) = advertised(config, place, prefix) else { return };
-        // One that has gone by itself is gone.
+        // It may already be gone.
         let _ = route_socket().and_then(|socket| {
             exchange(&socket, &mut |writer| match route {
                 Some(route) => delete_kernel_route(writer, &route),
@@ -42,7 +42,7 @@ impl HostLinks {
         self.print_advertised(place, link, prefix, taken, console);
     }
 
-    /// Tells of a network once, and not more often than [`QUIET_MS`] allows.
+    /// Reports a network once, and not more often than [`QUIET_MS`] allows.
     fn print_advertised(
         &mut self,
         place: usize,
@@ -61,14 +61,14 @@ impl HostLinks {
         console.info(format_args!("link {}: {network} of a router advertisement refused: {taken}", link.name));
     }
 
-    /// Looks at all routes and addresses.
+    /// Checks all routes and addresses.
     ///
     /// # Errors
-    /// The kernel's.
+    /// Those of the kernel.
     pub(super) fn sweep(&mut self, config: &Config<'_>, console: &mut Console) -> Result<(), Errno> {
         for what in [List::Addresses, List::Routes] {
             each(&route_socket()?, &mut |writer| list(writer, what), &mut |kind, body| {
-                self.hear_advertised(config, kind, body, console);
+                self.check_advertised(config, kind, body, console);
             })?;
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What workloads need of the board before they start: settings, bridges, rules.
+//! The host's side of workload networks: settings, bridges, rules.
 
 use super::{exchange, filter_socket, has_ipv6, index_of, request, route_socket};
 use crate::console::Console;
@@ -10,10 +10,10 @@ use hilum::settings::BRIDGED;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
-/// Bytes of the board's rules: each takes less than 600; 4 bridges and 4 masquerades have 40.
+/// Bytes of the board's rules: each takes less than 600, and 4 bridges with 4 masquerades have 40 rules.
 const RULES_BYTES: usize = 32 * 1024;
 
-/// Writes the configuration's settings.
+/// Applies the `sysctl` lines.
 pub(crate) fn set_all(config: &Config<'_>, console: &mut Console) {
     for Sysctl { name, value } in &config.system.sysctls {
         if let Err(errno) = set_by_name(name, value) {
@@ -22,14 +22,14 @@ pub(crate) fn set_all(config: &Config<'_>, console: &mut Console) {
     }
 }
 
-/// Makes the board's rules and the bridges, with everybody who will be behind them; what is there is brought up to date.
+/// Creates the board's rules and the bridges with entries for all workloads behind them. Existing ones are updated.
 pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) {
     super::host_link::make_vlans(config, console);
     if config.system.network.bridges.is_empty() {
         return;
     }
     leave_bridged_packets(config);
-    // Rules come first, and without them nothing is passed on.
+    // Rules come first; without them packets are not forwarded.
     let ruled = rules(config);
     if let Err(errno) = ruled {
         console.error(format_args!(
@@ -55,14 +55,14 @@ pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) {
     }
 }
 
-/// Keeps the packet rules from frames that pass a bridge, where the kernel has br_netfilter by now.
+/// Disables packet rules for bridged frames, if br_netfilter is loaded by now.
 pub(crate) fn leave_bridged_packets(config: &Config<'_>) {
     for setting in &BRIDGED {
         set_unless_configured(config, &[setting.name], setting.value);
     }
 }
 
-/// Makes the bridges, with everybody who will be behind them.
+/// Creates the bridges with entries for all workloads behind them.
 fn bridges<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
     let has_ipv6 = has_ipv6();
     for bridge in &config.system.network.bridges {
@@ -73,9 +73,9 @@ fn bridges<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
                 Err(errno) => return Err(errno),
             }
             let index = index_of(&socket, bridge.name)?;
-            // Its ports do not see each other: a shorter way that it reports is none.
+            // Ports cannot reach each other, so ICMP redirects would be wrong.
             let _ = set(&["net/ipv4/conf/", bridge.name, "/send_redirects"], "0");
-            // Nobody behind it is a router.
+            // There is no router behind it.
             for setting in ["accept_ra", "autoconf"] {
                 set_unless_configured(config, &["net/ipv6/conf/", bridge.name, "/", setting], "0");
             }
@@ -87,7 +87,7 @@ fn bridges<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
     Ok(())
 }
 
-/// Makes everybody known who will be behind a bridge. A workload at a time: with all of them it would be much at once.
+/// Adds entries for all workloads behind a bridge, one workload at a time to limit the buffer.
 fn neighbours(socket: &OwnedFd, config: &Config<'_>, bridge: &Bridge<'_>, index: u32) -> Result<(), Errno> {
     let mut all = config.workloads.iter();
     all.try_for_each(|workload| {
@@ -95,7 +95,7 @@ fn neighbours(socket: &OwnedFd, config: &Config<'_>, bridge: &Bridge<'_>, index:
     })
 }
 
-/// Makes workloads that are new known behind their bridges.
+/// Adds entries for new workloads behind their bridges.
 pub(crate) fn adopt(config: &Config<'_>, console: &mut Console) {
     for bridge in &config.system.network.bridges {
         let made = route_socket().and_then(|socket| {
@@ -108,7 +108,7 @@ pub(crate) fn adopt(config: &Config<'_>, console: &mut Console) {
     }
 }
 
-/// Lets the board pass packets on: what goes to and comes from bridges, by its rules.
+/// Enables forwarding, which the rules restrict to and from bridges.
 fn forward<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
     let network = &config.system.network;
     let all = network.bridges.iter().flat_map(|bridge| &bridge.addresses);
@@ -121,19 +121,20 @@ fn forward<'a>(config: &'a Config<'_>) -> Result<(), (&'a str, Errno)> {
     Ok(())
 }
 
-/// Whether lines of the configuration make the board a router of what is no workload's.
+/// Returns whether the configuration makes the board a router for traffic other than its workloads'.
 fn is_router(config: &Config<'_>) -> bool {
     const NAMES: [&str; 4] =
         ["net.ipv4.ip_forward", "net/ipv4/ip_forward", "net.ipv6.conf.all.forwarding", "net/ipv6/conf/all/forwarding"];
     config.system.sysctls.iter().any(|sysctl| NAMES.contains(&sysctl.name) && sysctl.value != "0")
 }
 
-/// Makes the board's table where there are bridges.
+/// Creates the board's table if there are bridges.
 fn rules(config: &Config<'_>) -> Result<(), Errno> {
     let mut buffer = [0; RULES_BYTES];
     let mut writer = Writer::new(&mut buffer);
     board_rules(&mut writer, config, is_router(config));
-    // Not closed before the helper that does this exits: whoever waits for the rules would wait for that (`Rules`).
+    // It is closed only by the exit of this helper; otherwise all who wait for the rules would wait for the close too
+    // (`Rules`).
     let socket = core::mem::ManuallyDrop::new(filter_socket()?);
     request(&socket, &writer)
 }

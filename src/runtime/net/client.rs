@@ -1,9 +1,9 @@
-//! The process of one link: it asks DHCP servers, hears routers and sends pings, and can do nothing but read and write its
+//! The process of one link: it runs the DHCP client, listens to routers and sends pings. It can only read and write its
 //! sockets.
 //!
-//! It reads what anybody on the wire sends. So it is a copy of PID 1 in namespaces of its own (but the network's), with
-//! an empty folder as its root, as nobody, without capabilities, and with a filter that leaves it nine system calls. It
-//! reports to PID 1 what it was given, and PID 1 looks at that before it uses it. It ends when PID 1 closes its socket.
+//! Because it processes untrusted input from the network, it runs in namespaces of its own (except the network
+//! namespace), with an empty folder as root, as user "nobody", without capabilities, and with a filter that allows nine
+//! system calls. It reports results to PID 1, which validates them. It exits when PID 1 closes its socket.
 
 use crate::os::clock::{boottime_us, monotonic_ms};
 use crate::os::helper::{self, Kept, Role};
@@ -28,12 +28,13 @@ use rustix::net::{
 use rustix::process::{Gid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
-/// What says that the address is lost.
+/// The message that the lease is lost.
 const LOST: &[u8] = b"lost";
-/// Nobody, as Debian counts; no workload has it, because theirs begin above.
+/// Debian's user "nobody"; no workload has this id, because theirs begin above.
 const NOBODY: u32 = 65_534;
 
-/// UDP to port 68 over IPv4, whole (bpf(4), as tcpdump -ddd has it: ether proto, ip proto, no fragment, port).
+/// Packets to UDP port 68 over IPv4, unfragmented (bpf(4), as printed by tcpdump -ddd: ether proto, ip proto, no
+/// fragment, port).
 const FILTER: [[u8; 8]; 11] = [
     instruction(0x28, 0, 0, 12),
     instruction(0x15, 0, 8, 0x0800),
@@ -48,7 +49,7 @@ const FILTER: [[u8; 8]; 11] = [
     instruction(0x06, 0, 0, 0),
 ];
 
-/// Router advertisements over IPv6: the next header is ICMPv6, the hop limit 255, the kind 134 (RFC 4861 6.1.2).
+/// Router advertisements over IPv6: next header ICMPv6, hop limit 255, type 134 (RFC 4861 6.1.2).
 const ADVERTISEMENTS: [[u8; 8]; 8] = [
     instruction(0x30, 0, 0, 20),
     instruction(0x15, 0, 5, 58),
@@ -59,14 +60,14 @@ const ADVERTISEMENTS: [[u8; 8]; 8] = [
     instruction(0x06, 0, 0, 0xffff),
     instruction(0x06, 0, 0, 0),
 ];
-/// Numbers of protocols of Ethernet.
+/// EtherTypes.
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
-/// All DHCPv6 servers and relay agents of a link, and the ports of both sides (RFC 8415 7).
+/// The multicast group of DHCPv6 servers and relay agents, and the ports of both sides (RFC 8415 7).
 const SERVERS_6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
 const SERVER_PORT_6: u16 = 547;
 const CLIENT_PORT_6: u16 = 546;
-/// What says whether the probe is answered.
+/// The message about the state of the probe.
 const SILENT: &[u8] = b"silent";
 const ANSWERED: &[u8] = b"answered";
 
@@ -74,33 +75,33 @@ const fn instruction(code: u16, jump_true: u8, jump_false: u8, value: u32) -> [u
     Instruction { code, jump_true, jump_false, value }.bytes()
 }
 
-/// What a client says.
+/// A message from a client.
 pub(super) enum ClientEvent {
-    /// It was given this, or offered it: whether a link can have it is to be looked at.
+    /// A lease that was granted or offered, and must be validated.
     Given(Lease),
-    /// What it was given is not to be used any more.
+    /// The lease must no longer be used.
     Lost,
-    /// Routers and DHCPv6 servers say this.
+    /// Names from routers and DHCPv6 servers.
     Names(Names),
-    /// Whether the probe has no answer.
+    /// Whether the probe gets no answer.
     Silent(bool),
-    /// Nothing that means anything.
+    /// A malformed message.
     Nothing,
-    /// It has ended.
+    /// The client has exited.
     Ended,
 }
 
-/// What a client is to do.
+/// The configuration of a client.
 pub(super) struct Task {
     /// Its link's index.
     pub(super) index: u32,
-    /// Its link's MAC address. Without one it asks no servers and hears no routers.
+    /// Its link's MAC address. Without one, DHCP and router advertisements are not used.
     pub(super) mac: Option<Mac>,
-    /// Whether it asks DHCP servers.
+    /// Whether it uses DHCP.
     pub(super) has_dhcp: bool,
-    /// Whether it hears routers.
+    /// Whether it uses router advertisements.
     pub(super) has_slaac: bool,
-    /// Who is to answer.
+    /// The address to ping.
     pub(super) probe: Option<IpAddr>,
 }
 
@@ -110,7 +111,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// What it has said since. `None` for nothing.
+    /// Returns the next message, or `None` if there is none.
     pub(super) fn recv(&self) -> Option<ClientEvent> {
         let mut bytes = [0; LEASE_BYTES];
         let length = match recv(&self.socket, &mut bytes[..], RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
@@ -119,7 +120,7 @@ impl Running {
             Err(Errno::INTR) => return Some(ClientEvent::Nothing),
             Err(_) => 0,
         };
-        // Each has a length of its own; what is longer than all is nothing.
+        // Each type of message has a different length; any other length is malformed.
         Some(match (length, bytes.first_chunk()) {
             (0, _) => ClientEvent::Ended,
             (LEASE_BYTES, _) => ClientEvent::Given(Lease::read(&bytes)),
@@ -137,7 +138,7 @@ impl Running {
 /// Starts a client. `root` is an empty folder.
 ///
 /// # Errors
-/// The kernel's.
+/// Those of the kernel.
 pub(super) fn start(task: &Task, root: &str) -> Result<Running, Errno> {
     const OWN: [&str; 5] = ["mnt", "pid", "ipc", "uts", "cgroup"];
     let namespaces = OWN.iter().fold(0, |flags, name| flags | Namespaces::flag(name));
@@ -150,12 +151,12 @@ pub(super) fn start(task: &Task, root: &str) -> Result<Running, Errno> {
             Err(errno) => errno.raw_os_error().clamp(1, 127),
         }
     };
-    // It is reaped with the orphans: the end of its socket says that it is gone.
+    // It is reaped as an orphan; the closed socket shows that it has exited.
     helper::spawn(&role, Kept::of([Some(other.as_fd())]), &mut work)?;
     Ok(Running { socket })
 }
 
-/// The sockets of a client, in the order of [`run`]: frames of DHCP, frames of routers, datagrams of DHCPv6, pings.
+/// The sockets of a client, in the order of [`run`]: DHCP frames, router advertisements, DHCPv6 datagrams, pings.
 type Sockets = [Option<OwnedFd>; 4];
 
 fn open_sockets(task: &Task) -> Result<Sockets, Errno> {
@@ -167,7 +168,7 @@ fn open_sockets(task: &Task) -> Result<Sockets, Errno> {
     };
     let dhcp = has(has_dhcp).then(|| hilum_sys::packet_socket(index, IPV4, &FILTER)).transpose()?;
     let routers = has(has_slaac).then(|| hilum_sys::packet_socket(index, IPV6, &ADVERTISEMENTS)).transpose()?;
-    // A kernel without IPv6 has no such sockets, and no such routers either.
+    // A kernel without IPv6 has neither these sockets nor such routers.
     let servers = has(has_slaac).then(|| {
         let socket = bound(AddressFamily::INET6, SocketType::DGRAM, None)?;
         bind(&socket, &SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, CLIENT_PORT_6, 0, 0)).map(|()| socket)
@@ -179,7 +180,7 @@ fn open_sockets(task: &Task) -> Result<Sockets, Errno> {
     Ok([dhcp, routers, servers.and_then(Result::ok), pings.transpose()?])
 }
 
-/// Gives up everything but the sockets.
+/// Drops all privileges; only the sockets stay usable.
 fn confine(root: &str) -> Result<(), Errno> {
     let _ = rustix::process::setsid();
     rustix::process::chroot(crate::os::path::Path(root))?;
@@ -194,7 +195,7 @@ fn confine(root: &str) -> Result<(), Errno> {
     hilum_sys::filter_system_calls(&assemble_only(Architecture::OWN))
 }
 
-/// What a client knows.
+/// The state of a client.
 struct State<'a> {
     task: &'a Task,
     sockets: &'a Sockets,
@@ -204,7 +205,7 @@ struct State<'a> {
     echo: Echo,
 }
 
-/// Asks, hears, and tells; for ever.
+/// Runs the client; never returns.
 fn run(task: &Task, host_name: HostName, sockets: &Sockets, other: &OwnedFd) -> ! {
     let mac = task.mac.unwrap_or(Mac([0; 6]));
     let chance = boottime_us() as u32 ^ u32::from_ne_bytes([mac.0[2], mac.0[3], mac.0[4], mac.0[5]]);
@@ -217,7 +218,7 @@ fn run(task: &Task, host_name: HostName, sockets: &Sockets, other: &OwnedFd) -> 
         listener: Listener::new(mac, chance, now),
         echo: Echo::new(is_ipv4, boottime_us() ^ u64::from(chance), now),
     };
-    let mut heard = [0; 1600];
+    let mut buffer = [0; 1600];
     loop {
         let left = state.turn().saturating_sub(monotonic_ms());
         let mut waits = [other; 5].map(|socket| PollFd::new(socket, PollFlags::IN));
@@ -233,16 +234,16 @@ fn run(task: &Task, host_name: HostName, sockets: &Sockets, other: &OwnedFd) -> 
         }
         for (which, socket) in sockets.iter().enumerate().filter(|(which, _)| ready[1 + which]) {
             let Some(socket) = socket else { continue };
-            if let Ok((length, _)) = recv(socket, &mut heard[..], RecvFlags::DONTWAIT) {
-                state.hear(which, &heard[..length.min(heard.len())]);
+            if let Ok((length, _)) = recv(socket, &mut buffer[..], RecvFlags::DONTWAIT) {
+                state.receive_frame(which, &buffer[..length.min(buffer.len())]);
             }
         }
     }
 }
 
 impl State<'_> {
-    /// Sends what is to be sent, and says what has come of the time that has passed. Returns when there is something to do
-    /// again. What cannot be sent, while a link is down or has no address yet, is sent again.
+    /// Handles deadlines: sends what is due, and reports changes. Returns the next deadline. What cannot be sent while
+    /// a link is down or has no address is sent again later.
     fn turn(&mut self) -> u64 {
         let (now, mut at) = (monotonic_ms(), u64::MAX);
         let [dhcp, routers, servers, pings] = self.sockets;
@@ -274,7 +275,7 @@ impl State<'_> {
             let mut request = [0; ECHO_BYTES];
             let (is_sent, has_changed) = self.echo.turn(now, &mut request);
             if has_changed {
-                self.tell_echo();
+                self.report_echo();
             }
             if is_sent {
                 self.send_ping(pings, address, &request);
@@ -284,16 +285,16 @@ impl State<'_> {
         at
     }
 
-    /// Something has come by the socket at this place.
-    fn hear(&mut self, which: usize, bytes: &[u8]) {
+    /// Handles input from the socket at this place.
+    fn receive_frame(&mut self, which: usize, bytes: &[u8]) {
         let now = monotonic_ms();
         match which {
             0 => report(self.other, self.client.receive(now, bytes)),
-            1 => self.listener.hear(now, bytes),
+            1 => self.listener.receive_frame(now, bytes),
             2 => self.listener.answer(now, bytes),
             _ => {
                 if self.echo.receive(bytes) {
-                    self.tell_echo();
+                    self.report_echo();
                 }
             }
         }
@@ -309,14 +310,15 @@ impl State<'_> {
         };
     }
 
-    /// Tells whether the probe is answered. The kernel is to make the routes of routers anew, with other metrics.
-    fn tell_echo(&mut self) {
+    /// Reports the state of the probe, and solicits routers so that the kernel adds their routes again with another
+    /// metric.
+    fn report_echo(&mut self) {
         tell(self.other, if self.echo.is_silent() { SILENT } else { ANSWERED });
         self.listener.ask_routers(monotonic_ms());
     }
 }
 
-/// Returns the host's name, for the server's lists. `None` while the kernel has `(none)`, and for one that every host has.
+/// Returns the host name for the DHCP server; empty if it is unset (`(none)`) or a common default.
 fn host_name() -> HostName {
     let names = rustix::system::uname();
     let name = names.nodename().to_str().unwrap_or_default();
@@ -332,7 +334,7 @@ fn report(other: &OwnedFd, news: LeaseEvent) {
     }
 }
 
-/// PID 1 reads; if it did not, what comes next says the same.
+/// If PID 1 does not read this message, a later one repeats it.
 fn tell(other: &OwnedFd, bytes: &[u8]) {
     let _ = send(other, bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT);
 }

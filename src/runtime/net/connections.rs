@@ -1,6 +1,7 @@
-//! The kernel's memory of connections, where a workload's rules come or go ([`hilum::netlink::Connection`]).
+//! Deletes entries of the kernel's connection table when rules of a workload are added or removed
+//! ([`hilum::netlink::Connection`]).
 //!
-//! It may have some hundred thousand of them (`nf_conntrack_max`), so a helper process looks through it, and not PID 1.
+//! The table may have some hundred thousand entries (`nf_conntrack_max`), so this is done by a helper process.
 
 use super::{each, exchange, filter_socket};
 use crate::os::helper::{self, Helper, Kept, Role};
@@ -11,29 +12,30 @@ use rustix::io::Errno;
 
 const FORGETTER: Role = Role::new(c"hilum-forget");
 
-/// Has the kernel forget the connections of this process's network namespace that `is_stale` returns true for.
+/// Deletes the connections in this process's network namespace for which `is_stale` returns true.
 ///
 /// # Errors
-/// The kernel's: EINVAL where it lacks ctnetlink.
+/// Those of the kernel: EINVAL without ctnetlink.
 pub(super) fn forget(is_stale: &dyn Fn(&Connection<'_>) -> bool) -> Result<(), Errno> {
-    // Not closed before this process exits (`Rules`).
+    // Closed only at the exit of this process (`Rules`).
     let [list, delete] = [ManuallyDrop::new(filter_socket()?), ManuallyDrop::new(filter_socket()?)];
     each(&list, &mut list_connections, &mut |kind, body| {
         if let Some(connection) = Connection::read(kind, body).filter(is_stale) {
-            // It may be over by now.
+            // It may have ended by now.
             let _ = exchange(&delete, &mut |writer| connection.delete(writer));
         }
     })
 }
 
-/// Forgets what goes to published ports and was sent before they led to a workload. The boot has reported a kernel that cannot.
+/// Deletes flows to published ports from before the ports were redirected. A kernel without support was reported at
+/// boot.
 pub(crate) fn forget_missed(published: &[Publish]) {
     if published.iter().any(|publish| publish.is_udp) {
         let _ = forget(&|connection| connection.misses(published));
     }
 }
 
-/// Has a helper process do that.
+/// Does the same in a helper process.
 pub(crate) fn spawn_forget_missed(published: &[Publish]) {
     if published.iter().any(|publish| publish.is_udp) {
         let _ = helper::spawn(&FORGETTER, Kept::none(), &mut || {
@@ -43,7 +45,7 @@ pub(crate) fn spawn_forget_missed(published: &[Publish]) {
     }
 }
 
-/// Has a helper process forget the connections of a workload that has ended, or whose rules are gone.
+/// Starts a helper that deletes the connections of a workload that has exited, or whose rules were removed.
 ///
 /// # Errors
 /// Those of clone3(2).

@@ -1,4 +1,4 @@
-//! One of the board's links: whether a line means it, and what is set before and when it comes up.
+//! A link of the board: whether a line selects it, and its settings.
 
 use super::uplinks::prefer_routers;
 use super::{exchange, index_of, route_socket};
@@ -13,32 +13,32 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::netdevice::index_to_name_inlined;
 
-/// How often a name is tried that cards take which come meanwhile.
+/// How often a rename is tried if new network cards take the name meanwhile.
 const NAME_TRIES: usize = 4;
 
-/// Whether a line means this link. One that another line means by its device gets that line's name, and is not meant by the
-/// name that it has now.
+/// Returns whether a line selects this link. A link that another line selects by its device gets that line's name, so
+/// its current name does not count.
 pub(super) fn is_meant(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry<'_>) -> bool {
     let mut others = config.system.network.links.iter();
     match link.which {
         LinkMatch::Name => entry.name == link.name && !others.any(|other| has_device(other, entry)),
-        // It has its parent's MAC address.
+        // A VLAN has its parent's MAC address.
         LinkMatch::Vlan { .. } => entry.name == link.name,
         _ => has_device(link, entry),
     }
 }
 
-/// Whether a line names the device of this link.
+/// Returns whether a line selects this link by its device.
 fn has_device(link: &HostLink<'_>, entry: &LinkEntry<'_>) -> bool {
     match link.which {
         LinkMatch::Name | LinkMatch::Vlan { .. } => false,
-        // A port of something else may have the same one, as a macvlan's parent has it.
+        // Another link may have the same address, such as a bridge port or a macvlan on it.
         LinkMatch::Mac(mac) => entry.mac == Some(mac) && entry.master == 0,
         LinkMatch::Path(path) => has_path(entry, path),
     }
 }
 
-/// Whether the device of the link with this name has this path: /sys/class/net/NAME is a symbolic link to it.
+/// Returns whether the device of the link has this path: /sys/class/net/NAME is a symbolic link to it.
 fn has_path(entry: &LinkEntry<'_>, path: &str) -> bool {
     let name = entry.name;
     // A link's name has at most 15 bytes.
@@ -46,7 +46,7 @@ fn has_path(entry: &LinkEntry<'_>, path: &str) -> bool {
     let mut text = [0; 16];
     let length = read_file(&link, &mut text).unwrap_or(0);
     let index = core::str::from_utf8(&text[..length]).unwrap_or_default().trim_end().parse();
-    // What the kernel reports may be old: another link may have the name by now.
+    // The kernel's event may be outdated: another link may have the name by now.
     if index != Ok(entry.index) {
         return false;
     }
@@ -62,7 +62,7 @@ fn has_path(entry: &LinkEntry<'_>, path: &str) -> bool {
     device.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Brings a link up, under its name and with its addresses and routes.
+/// Configures a link: name, addresses, routes, and brings it up.
 pub(super) fn set_up(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry<'_>) -> Result<(), Errno> {
     let socket = route_socket()?;
     give_name(&socket, entry.index, link.name)?;
@@ -82,22 +82,22 @@ pub(super) fn set_up(config: &Config<'_>, link: &HostLink<'_>, entry: &LinkEntry
             }
         }
     })?;
-    // What it carries for VLANs; the kernel reports each as of any other link. Before their module is loaded it makes none:
-    // `make_vlans` does then.
+    // Create its VLANs, each of which the kernel reports like any other link. Before the kernel module is loaded this
+    // fails; `make_vlans` retries.
     let is_parent =
         |other: &&HostLink<'_>| matches!(other.which, LinkMatch::Vlan { parent, .. } if parent == link.name);
     config.system.network.links.iter().filter(is_parent).for_each(|vlan| _ = make_vlan(&socket, vlan));
     Ok(())
 }
 
-/// Makes the link of a line about a VLAN, if there is none.
+/// Creates the link of a VLAN line if it does not exist.
 fn make_vlan(socket: &OwnedFd, link: &HostLink<'_>) -> Result<(), Errno> {
     let LinkMatch::Vlan { parent, id } = link.which else { return Ok(()) };
     let parent = index_of(socket, parent)?;
     exchange(socket, &mut |writer| netlink::make_vlan(writer, link.name, parent, id))
 }
 
-/// Makes the links of VLANs whose parents are there already. The others follow their parents.
+/// Creates the VLANs whose parents exist. The others are created with their parents.
 pub(super) fn make_vlans(config: &Config<'_>, console: &mut Console) {
     for link in &config.system.network.links {
         match route_socket().and_then(|socket| make_vlan(&socket, link)) {
@@ -109,10 +109,10 @@ pub(super) fn make_vlans(config: &Config<'_>, console: &mut Console) {
     }
 }
 
-/// Gives the link with this index a name. Another one that has it gets the name that this one had: two cards whose names
-/// the kernel has swapped, or three. A link can only be renamed while it is down, which it is at first.
+/// Renames the link with this index. If another link has the name, that one gets this link's previous name, for network
+/// cards whose names the kernel has swapped. A link can only be renamed while it is down, as it is initially.
 fn give_name(socket: &OwnedFd, index: u32, name: &str) -> Result<(), Errno> {
-    // What the kernel reported may be from before another one was renamed.
+    // The name in the kernel's event may be outdated.
     let own = index_to_name_inlined(socket, index)?;
     if own.as_str() == name {
         return Ok(());
@@ -128,36 +128,36 @@ fn give_name(socket: &OwnedFd, index: u32, name: &str) -> Result<(), Errno> {
             Err(Errno::EXIST) => {}
             done => return done,
         }
-        // A card may get the name, or lose it, while this looks.
+        // A network card may get or lose the name meanwhile.
         let Ok(other) = index_of(socket, name) else { continue };
         rename(other, &text::<15>(format_args!("rename{other}")))?;
         rename(index, name)?;
-        // A card that has just come may have this one's name by now; the other one keeps its temporary name then.
+        // A new network card may have taken this link's previous name; then the other link keeps its temporary name.
         return rename(other, own.as_str()).or_else(|errno| if errno == Errno::EXIST { Ok(()) } else { Err(errno) });
     }
     Err(Errno::EXIST)
 }
 
-/// Before a link is up: it takes no route, no address and no shorter way from whoever is on its wire but what its line asks
-/// for (ip-sysctl.rst). A kernel without IPv6 has none of the second ones.
-/// What a `sysctl` line says of the link stays.
+/// Restricts a link before it is up: it accepts no routes, addresses or redirects from the network except what its line
+/// allows (ip-sysctl.rst). A kernel without IPv6 lacks some of these settings. Settings of `sysctl` lines are not
+/// changed.
 fn harden(config: &Config<'_>, link: &HostLink<'_>) {
     let set = |parts: &[&str], value: &str| set_unless_configured(config, parts, value);
     for name in ["accept_redirects", "secure_redirects", "accept_source_route", "send_redirects"] {
         set(&["net/ipv4/conf/", link.name, "/", name], "0");
     }
-    // Answers may come by another link than they would go by: two uplinks.
+    // Replies may arrive on another link than the route back uses, if there are two uplinks.
     set(&["net/ipv4/conf/", link.name, "/rp_filter"], "2");
-    // The kernel passes over all of a link's routes while it has no carrier, those to its own network as well.
+    // Routes of a link without a carrier are ignored, including those to its own network.
     for family in ["net/ipv4/conf/", "net/ipv6/conf/"] {
         set(&[family, link.name, "/ignore_routes_with_linkdown"], "1");
     }
-    // With 2 a board that forwards listens to routers as well.
+    // With 2, a board that forwards also accepts router advertisements.
     let (advertised, own) = if link.has_slaac { ("2", "1") } else { ("0", "0") };
     for (name, value) in [
         ("accept_ra", advertised),
         ("autoconf", own),
-        // No more specific routes than the default one (RFC 4191).
+        // No routes that are more specific than the default route (RFC 4191).
         ("accept_ra_rt_info_max_plen", "0"),
         ("accept_redirects", "0"),
         ("accept_source_route", "0"),

@@ -1,4 +1,4 @@
-//! What a DHCP server gave a link: set on the link, taken from it, and told.
+//! Applies DHCP leases to links, removes and reports them.
 
 use super::link_state::{HostLinks, LinkState, QUIET_MS, Refused};
 use super::{exchange, route_socket};
@@ -12,17 +12,17 @@ use hilum::netlink::{Neighbours, add_address, delete_address, set_link};
 use rustix::io::Errno;
 
 impl HostLinks {
-    /// Returns whose network a lease for the link at `place` overlaps. A link without a carrier has nobody to speak to: what
-    /// it was given is free for a link that has one.
+    /// Returns the network that a lease for the link at `place` overlaps. The lease of a link without a carrier does
+    /// not count, because the network is unreachable there.
     fn taken<'a>(&self, config: &'a Config<'_>, place: usize, lease: &Lease) -> Option<Taken<'a>> {
         taken(config, place, lease, &|other| self.known.get(other).filter(|known| known.has_carrier)?.lease)
     }
 
-    /// Takes what the client of the link at `place` was given, or says why not.
+    /// Applies a lease to the link at `place`, or reports why not.
     pub(super) fn given(&mut self, config: &Config<'_>, place: usize, lease: Lease, console: &mut Console) {
         let Some(link) = config.system.network.links.get(place) else { return };
         if let Some(fault) = lease.fault() {
-            // What it has is still good.
+            // The current lease stays valid.
             return self.refuse(place, link, lease, format_args!("{fault}; correct the DHCP server"), console);
         }
         if let Some(taken) = self.taken(config, place, &lease) {
@@ -42,14 +42,14 @@ impl HostLinks {
         }
     }
 
-    /// Takes the lease of the link at `place`, if it has one, and says so.
+    /// Removes the lease of the link at `place`, if it has one, and reports it.
     pub(super) fn end_lease(&mut self, place: usize, link: &HostLink<'_>, console: &mut Console) {
         if let Some(lease) = self.known[place].take_lease(link) {
             console.info(format_args!("link {}: the lease of {} expired", link.name, lease.prefix()));
         }
     }
 
-    /// Keeps a lease that is not taken, and says why: once, and not more often than [`QUIET_MS`] allows.
+    /// Stores a refused lease, and reports why: once, and not more often than [`QUIET_MS`] allows.
     fn refuse(
         &mut self,
         place: usize,
@@ -69,11 +69,11 @@ impl HostLinks {
         }
     }
 
-    /// Takes from links without a carrier what they still have of the network of a lease for the link at `place`.
+    /// Removes the addresses of links without a carrier that overlap a lease for the link at `place`.
     fn clear(&mut self, config: &Config<'_>, place: usize, lease: &Lease, console: &mut Console) {
         for (other, link) in config.system.network.links.iter().enumerate() {
             let known = &self.known[other];
-            // One with a carrier would have had the lease refused.
+            // With a carrier, the lease would have been refused.
             let is_hers = known.lease.is_some_and(|old| old.prefix().overlaps(lease.prefix()));
             if other != place && !known.has_carrier && is_hers {
                 self.end_lease(other, link, console);
@@ -81,7 +81,7 @@ impl HostLinks {
         }
     }
 
-    /// Looks again at what was refused: the link that had the network may have lost it.
+    /// Reconsiders refused leases: the link that had the network may have lost it.
     pub(super) fn retry(&mut self, config: &Config<'_>, console: &mut Console) {
         for place in 0..self.known.len() {
             let Some(Refused { lease, at, .. }) = self.known[place].refused else { continue };
@@ -95,12 +95,12 @@ impl HostLinks {
     }
 }
 
-/// Tells what a link was given.
+/// Reports a lease.
 fn print_lease(link: &HostLink<'_>, lease: &Lease, console: &mut Console) {
     let (name, prefix, server) = (link.name, lease.prefix(), lease.server);
     let mut router: heapless::String<24> = heapless::String::new();
     if let Some(address) = lease.default_router() {
-        // An address has at most 15 letters.
+        // An address has at most 15 characters.
         let _ = append(&mut router, format_args!(" via {address}"));
     }
     match lease.seconds {
@@ -109,15 +109,15 @@ fn print_lease(link: &HostLink<'_>, lease: &Lease, console: &mut Console) {
     }
 }
 
-/// The least that a link with IPv6 may have (RFC 8200 5).
+/// The minimum MTU for IPv6 (RFC 8200 5).
 const LEAST_MTU: u32 = 1_280;
 
 impl LinkState {
-    /// Gives the link what its client was given, and takes what it had before. The routes are set by what has become of the
-    /// link then ([`HostLinks::set_routes`]).
+    /// Applies a lease to a link, and removes the previous one. The routes depend on the state of the link and are set
+    /// later ([`HostLinks::set_routes`]).
     ///
     /// # Errors
-    /// The kernel's.
+    /// Those of the kernel.
     fn give(&mut self, link: &HostLink<'_>, lease: Lease) -> Result<(), Errno> {
         if let Some(before) = self.lease {
             if before.prefix() != lease.prefix() {
@@ -128,7 +128,7 @@ impl LinkState {
         }
         self.lease = Some(lease);
         self.is_confirmed = true;
-        // The kernel takes the address away when its time is over, even if nobody is left to do so.
+        // The kernel removes the address at the end of the lease even if PID 1 does not.
         let seconds = if lease.seconds == u32::MAX { 0 } else { lease.seconds };
         self.lease_ends_at = (seconds > 0).then(|| monotonic_ms() + u64::from(seconds) * 1_000);
         self.set_mtu(link);
@@ -138,19 +138,19 @@ impl LinkState {
         })
     }
 
-    /// Takes from the link what its client was given. Returns that.
+    /// Removes the lease of a link, and returns it.
     pub(super) fn take_lease(&mut self, link: &HostLink<'_>) -> Option<Lease> {
         let lease = self.lease.take()?;
         self.lease_ends_at = None;
         self.remove_routes(link, &lease);
         self.set_mtu(link);
-        // It may have gone with the link.
+        // It may have disappeared with the link.
         let _ = route_socket()
             .and_then(|socket| exchange(&socket, &mut |writer| delete_address(writer, self.index, lease.prefix())));
         Some(lease)
     }
 
-    /// Sets the largest packet by the lease, unless the line says it; without a lease as it was before.
+    /// Sets the MTU of the lease, unless the line sets it; without a lease, the original one.
     fn set_mtu(&mut self, link: &HostLink<'_>) {
         let by_lease = self.lease.map_or(0, |lease| u32::from(lease.mtu));
         let wanted = match (by_lease, self.mtu_before) {
@@ -161,8 +161,8 @@ impl LinkState {
         if link.mtu > 0 || wanted == self.mtu {
             return;
         }
-        // Some drivers lose the carrier for that, and then have another lease: it is set only where it differs. One that the
-        // driver cannot have is not set.
+        // Some drivers drop the carrier when the MTU changes, which would lead to another lease: it is only set if it
+        // differs. An MTU that the driver does not support is not set.
         let set =
             route_socket().and_then(|socket| exchange(&socket, &mut |writer| set_link(writer, self.index, wanted)));
         if set.is_ok() {

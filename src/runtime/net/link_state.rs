@@ -1,4 +1,4 @@
-//! What PID 1 knows of the board's links.
+//! The state of the board's links in PID 1.
 
 use super::client::Running;
 use crate::os::environment::Environment;
@@ -7,51 +7,51 @@ use hilum::dhcp::Lease;
 use hilum::router::Names;
 use rustix::fd::OwnedFd;
 
-/// Milliseconds between two lines about what one link refuses: anybody on the wire can cause them.
+/// Minimum milliseconds between two messages about refusals of a link, because anybody on the network can cause them.
 pub(super) const QUIET_MS: u64 = 60_000;
 
-/// A lease that a link does not take.
+/// A refused lease.
 #[derive(Clone, Copy)]
 pub(super) struct Refused {
     pub(super) lease: Lease,
-    /// When it was given, in milliseconds.
+    /// When it was granted, in milliseconds.
     pub(super) at: u64,
     pub(super) is_reported: bool,
 }
 
-/// The state of one link of the configuration.
+/// The state of a link of the configuration.
 pub(super) struct LinkState {
-    /// Its index; 0 while it is not there.
+    /// Its index; 0 if it does not exist.
     pub(super) index: u32,
     pub(super) mac: Option<Mac>,
     pub(super) has_carrier: bool,
-    /// That something is missing was reported.
+    /// Whether a missing carrier or lease was reported.
     pub(super) is_reported: bool,
-    /// Who asks for its address.
+    /// Its client process.
     pub(super) client: Option<Running>,
-    /// When the next one starts.
+    /// When the next client starts.
     pub(super) start_at: Option<u64>,
-    /// What it was given.
+    /// Its lease.
     pub(super) lease: Option<Lease>,
-    /// When that is over, in milliseconds; `None` for never.
+    /// When the lease ends, in milliseconds; `None` for never.
     pub(super) lease_ends_at: Option<u64>,
-    /// It was given, or given again, since the carrier came.
+    /// Whether the lease was granted or extended since the carrier returned.
     pub(super) is_confirmed: bool,
-    /// Who knows names, by routers and DHCPv6 servers.
+    /// Names from routers and DHCPv6 servers.
     pub(super) names: Names,
-    /// It does not answer its `probe`.
+    /// Whether its `probe` gets no answer.
     pub(super) is_silent: bool,
-    /// The metrics of the routes of its line and of its lease, while they are set.
+    /// The metrics of the routes of its line and of its lease, if they are set.
     pub(super) own_metric: Option<u32>,
     pub(super) lease_metric: Option<u32>,
-    /// Bytes of its largest packet: as it is, and as it was before a lease changed it.
+    /// Its current MTU, and its MTU before a lease changed it.
     pub(super) mtu: u32,
     pub(super) mtu_before: Option<u32>,
-    /// What its client was given last and the link does not take.
+    /// The last lease that was refused.
     pub(super) refused: Option<Refused>,
     /// When the next refusal may be reported, in milliseconds.
     pub(super) quiet_until: u64,
-    /// The network of a router advertisement that was reported last as refused.
+    /// The last network of a router advertisement that was reported as refused.
     pub(super) ignored: Option<Prefix>,
 }
 
@@ -81,11 +81,11 @@ impl LinkState {
 /// The board's links, as PID 1 follows them.
 pub(crate) struct HostLinks {
     pub(super) environment: Environment,
-    /// An empty folder.
+    /// The path of an empty folder.
     pub(super) empty: &'static str,
-    /// The socket on which the kernel reports links. `None` if there is nothing to follow.
+    /// The socket for link events; `None` if there is nothing to follow.
     pub(super) socket: Option<OwnedFd>,
     pub(super) known: [LinkState; limits::HOST_LINKS],
-    /// When links without a carrier, or without a lease, are reported.
+    /// When to report links without a carrier or a lease.
     pub(super) report_at: Option<u64>,
 }

@@ -1,10 +1,10 @@
-//! The board's own links, as they appear.
+//! The board's own links, which may come and go.
 //!
-//! A link is set up when the kernel reports it: at boot, or whenever it is plugged in. Nothing waits for one; a link
-//! that has no carrier in time, or no answer from a DHCP server, is reported once. A link with DHCP has a process of its own
-//! that asks while there is a carrier ([`super::client`]); what it was given is set here.
+//! A link is configured when the kernel reports it: at boot, or when it is plugged in. Nothing waits for links. A link
+//! without a carrier or a lease is reported once after a delay. A link with DHCP has a client process while it has a
+//! carrier ([`super::client`]); its leases are applied here.
 
-use super::advertised::are_heard;
+use super::advertised::use_advertisements;
 use super::client::{self, ClientEvent, Running, Task};
 use super::host_link::{is_meant, set_up};
 use super::link_state::{HostLinks, LinkState};
@@ -27,15 +27,15 @@ use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 
-/// Milliseconds that a link has to get a carrier, or a lease, before that is reported.
+/// Milliseconds after which a missing carrier or lease is reported.
 const PATIENCE_MS: u64 = 10_000;
-/// Milliseconds until a client that ended is started again.
+/// Milliseconds until a client that exited is restarted.
 const AGAIN_MS: u64 = 5_000;
 /// Bytes of the file of name servers: three lines of at most 80 bytes, and one with domains.
 const RESOLV_BYTES: usize = 3 * 80 + SEARCH_BYTES + 16;
 
 impl HostLinks {
-    /// Follows nothing.
+    /// Creates the service without links.
     pub(crate) const fn none() -> Self {
         Self {
             environment: Environment::Container,
@@ -46,7 +46,7 @@ impl HostLinks {
         }
     }
 
-    /// Follows the links of the configuration; those that are there are to be looked at.
+    /// Follows the links of the configuration; existing ones must be checked by [`Self::look`].
     pub(crate) fn follow(
         environment: Environment,
         config: &Config<'_>,
@@ -55,7 +55,7 @@ impl HostLinks {
     ) -> Self {
         let mut links = Self { environment, empty, ..Self::none() };
         if !config.system.network.links.is_empty() {
-            match follow(are_heard(config)) {
+            match follow(use_advertisements(config)) {
                 Ok(socket) => {
                     links.socket = Some(socket);
                     links.report_at = Some(monotonic_ms() + PATIENCE_MS);
@@ -70,28 +70,29 @@ impl HostLinks {
         links
     }
 
-    /// The socket on which the kernel reports links.
+    /// Returns the socket for link events.
     pub(crate) fn socket(&self) -> Option<BorrowedFd<'_>> {
         self.socket.as_ref().map(AsFd::as_fd)
     }
 
-    /// When [`Self::turn`] has something to do.
+    /// Returns when [`Self::turn`] must be called.
     pub(crate) fn deadline(&self) -> Option<u64> {
         let starts = self.known.iter().filter_map(|known| known.start_at);
         starts.chain(self.known.iter().filter_map(|known| known.lease_ends_at)).chain(self.report_at).min()
     }
 
-    /// Sets up what is there.
+    /// Configures existing links.
     pub(crate) fn look(&mut self, config: &Config<'_>, console: &mut Console) {
         let result =
             route_socket().and_then(|socket| each_link(&socket, &mut |entry| self.handle_link(config, entry, console)));
-        let result = result.and_then(|()| if are_heard(config) { self.sweep(config, console) } else { Ok(()) });
+        let result =
+            result.and_then(|()| if use_advertisements(config) { self.sweep(config, console) } else { Ok(()) });
         if let Err(errno) = result {
             console.error(format_args!("links: {}", describe(errno)));
         }
     }
 
-    /// Reads what the kernel reports.
+    /// Reads link events.
     pub(crate) fn read(&mut self, config: &Config<'_>, console: &mut Console) {
         let mut buffer = [0; 4096];
         for _ in 0..LINK_MESSAGES {
@@ -102,11 +103,11 @@ impl HostLinks {
                         let Ok(Message::Entry(kind, body)) = message else { continue };
                         match LinkEntry::read(kind, body) {
                             Some(entry) => self.handle_link(config, &entry, console),
-                            None => self.hear_advertised(config, kind, body, console),
+                            None => self.check_advertised(config, kind, body, console),
                         }
                     }
                 }
-                // Some of what it reported is lost: everything is looked at again.
+                // Events were lost: check everything again.
                 Err(Errno::NOBUFS) => return self.look(config, console),
                 Err(Errno::INTR) => {}
                 Err(_) => return,
@@ -114,8 +115,8 @@ impl HostLinks {
         }
     }
 
-    /// Starts clients whose time has come, and reports links that have no carrier, or no lease, in time. `watch` has the
-    /// loop wait for a client's socket.
+    /// Starts clients that are due, and reports links that lack a carrier or a lease for too long. `watch` adds a
+    /// client's socket to the event loop.
     pub(crate) fn turn(
         &mut self,
         config: &Config<'_>,
@@ -159,12 +160,12 @@ impl HostLinks {
         }
     }
 
-    /// Where the client of a link speaks.
+    /// Returns the socket of a link's client.
     pub(crate) fn client(&self, place: usize) -> Option<BorrowedFd<'_>> {
         self.known.get(place)?.client.as_ref().map(|client| client.socket.as_fd())
     }
 
-    /// Reads what the client of a link says. Returns whether there may be more.
+    /// Reads a message from the client of a link. Returns whether there may be more.
     pub(crate) fn read_client(&mut self, config: &Config<'_>, place: usize, console: &mut Console) -> bool {
         let Some(link) = config.system.network.links.get(place) else { return false };
         for _ in 0..LEASES {
@@ -177,9 +178,9 @@ impl HostLinks {
                     self.end_lease(place, link, console);
                 }
                 ClientEvent::Names(names) => known.names = names,
-                ClientEvent::Silent(is_silent) => self.hear_probe(config, place, is_silent, console),
+                ClientEvent::Silent(is_silent) => self.set_probe_state(config, place, is_silent, console),
                 ClientEvent::Ended => {
-                    // The next one knows nothing of what this one has reported.
+                    // The next client does not have the reports of this one.
                     (known.client, known.names) = (None, Names::NOTHING);
                     known.start_at = Some(monotonic_ms() + AGAIN_MS);
                     console.info(format_args!("link {}: its {} exited; restarting it", link.name, helper_of(link)));
@@ -216,7 +217,7 @@ impl HostLinks {
                 }
                 continue;
             }
-            // One that is known goes before another one with the same MAC address.
+            // A known link takes precedence over a new one with the same MAC address.
             let is_another = known.index != 0 && !matches!(link.which, LinkMatch::Name);
             if known.index != entry.index && (is_another || !is_meant(config, link, entry)) {
                 continue;
@@ -230,19 +231,20 @@ impl HostLinks {
             (known.mac, known.mtu) = (entry.mac, entry.mtu);
             if known.has_carrier != entry.has_carrier {
                 known.has_carrier = entry.has_carrier;
-                // At first it comes and goes with what the driver does.
+                // Initially the carrier comes and goes with the driver's set-up.
                 if known.is_reported || (is_settled && !entry.has_carrier) {
                     known.is_reported = true;
                     let what = if entry.has_carrier { "carrier up" } else { "carrier lost" };
                     console.info(format_args!("link {}: {what}", link.name));
                 }
-                // A client that its socket leaves ends. Another wire may lead to another network, so the next one asks anew.
-                // What was given stays until then, or until its time is over; its routes are the last until it is confirmed.
+                // Closing the socket ends the client. The cable may have been moved to another network, so a new client
+                // starts over. The lease stays until then, or until it ends; its routes have the lowest preference
+                // until it is confirmed.
                 known.client = None;
                 known.refused = None;
                 (known.is_confirmed, known.names) = (false, Names::NOTHING);
                 has_changed = true;
-                // A link that has no MAC address has nothing to ask servers and routers with.
+                // Without a MAC address, a link cannot use DHCP and router advertisements.
                 let asks = (link.has_dhcp || link.has_slaac) && known.mac.is_some();
                 known.start_at = (entry.has_carrier && (asks || link.probe.is_some())).then(monotonic_ms);
                 if core::mem::take(&mut known.is_silent) {
@@ -257,13 +259,13 @@ impl HostLinks {
         }
     }
 
-    /// Writes the name servers for workloads that say `resolv`. In place: they have this very file.
+    /// Writes the file of name servers for workloads with `resolv`, in place, because it is bind-mounted.
     pub(super) fn write_name_servers(&self, config: &Config<'_>, console: &mut Console) {
         if self.environment == Environment::Container {
             return;
         }
         let mut text: heapless::String<RESOLV_BYTES> = heapless::String::new();
-        // Nobody outside makes a workload the one who is asked.
+        // A server from outside cannot make workloads of this board its name servers.
         let is_behind = |server: &IpAddr| {
             let mut prefixes = config.system.network.bridges.iter().flat_map(|bridge| &bridge.addresses);
             prefixes.any(|prefix| prefix.contains(*server))
@@ -271,11 +273,11 @@ impl HostLinks {
         let is_good = |server: &IpAddr| {
             !server.is_unspecified() && !server.is_loopback() && !server.is_multicast() && !is_behind(server)
         };
-        // With the index of the link that reported each; 0 for a line.
+        // With the index of the reporting link; 0 for a line of the configuration.
         let mut servers: heapless::Vec<(IpAddr, u32), { limits::NAME_SERVERS }> =
             config.system.network.name_servers.iter().map(|server| (*server, 0)).collect();
         let (mut search, own) = (Search::EMPTY, servers.len());
-        // Those of links that stand back count where there are no others.
+        // Servers of links with low preference are only used if there are no others.
         for stands_back in [false, true] {
             for known in self.known.iter().filter(|known| known.stands_back() == Some(stands_back)) {
                 let lease = known.lease.as_ref();
@@ -306,7 +308,7 @@ impl HostLinks {
         if !search.text().is_empty() {
             let _ = append(&mut text, format_args!("search {}\n", search.text()));
         }
-        // Never empty in between: whoever reads it then would have nobody to ask.
+        // The file is never empty in between, because a reader would then have no name server.
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = crate::os::path::open(hilum::plan::RESOLV.source, flags, Mode::from_raw_mode(0o644));
         let written = file.and_then(|file| {
@@ -319,13 +321,13 @@ impl HostLinks {
     }
 }
 
-/// What the process of a link is called.
+/// Returns the name of a link's client process in messages.
 const fn helper_of(link: &HostLink<'_>) -> &'static str {
     if link.has_dhcp { "DHCP client" } else { "helper process" }
 }
 
-/// Returns a socket that hears of links (RTNLGRP_LINK), and of IPv6 addresses and routes (RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE)
-/// if there are routers to be heard.
+/// Returns a socket for link events (RTNLGRP_LINK), and for IPv6 addresses and routes (RTNLGRP_IPV6_IFADDR,
+/// RTNLGRP_IPV6_ROUTE) if router advertisements are used.
 fn follow(has_routers: bool) -> Result<OwnedFd, Errno> {
     const LINKS: u32 = 1;
     const ADVERTISED: u32 = 1 << 8 | 1 << 10;

@@ -1,6 +1,6 @@
-//! Networking over netlink sockets; the messages are built and read by the library.
+//! Networking over netlink sockets; the library encodes and decodes the messages.
 //!
-//! Every exchange is one send and the answers to it, which the kernel gives inside of send: nothing here waits.
+//! Each exchange is one send(2) and the replies to it, which the kernel produces during the send. Nothing here blocks.
 
 mod advertised;
 mod bridges;
@@ -26,16 +26,16 @@ use rustix::io::Errno;
 use rustix::net::netlink::NETFILTER;
 use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, recv, send, socket_with};
 
-/// Bytes of one datagram of answers. The kernel puts at least so much into one of a list (NLMSG_GOODSIZE), and more only
-/// for whoever has read with more room before (netlink_dump in net/netlink/af_netlink.c).
+/// Bytes of a datagram of replies. The kernel fills at least this size in a dump (NLMSG_GOODSIZE), and more only for
+/// readers that used a larger buffer before (netlink_dump in net/netlink/af_netlink.c).
 const ANSWER_BYTES: usize = 8192;
 
-/// Returns a route netlink socket of this process's network namespace (rtnetlink(7)).
+/// Returns an rtnetlink socket in this process's network namespace (rtnetlink(7)).
 pub(crate) fn route_socket() -> Result<OwnedFd, Errno> {
     netlink(None)
 }
 
-/// Returns a netfilter netlink socket of this process's network namespace.
+/// Returns a netfilter netlink socket in this process's network namespace.
 pub(crate) fn filter_socket() -> Result<OwnedFd, Errno> {
     netlink(Some(NETFILTER))
 }
@@ -44,10 +44,10 @@ fn netlink(protocol: Option<Protocol>) -> Result<OwnedFd, Errno> {
     socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)
 }
 
-/// Sends what was written, and reads the answers until all are there.
+/// Sends requests, and reads all replies.
 ///
 /// # Errors
-/// The kernel's first refusal; ENOBUFS where the messages did not fit their buffer.
+/// The first refusal of the kernel; ENOBUFS if the messages did not fit into the buffer.
 pub(crate) fn request(socket: &OwnedFd, writer: &Writer<'_>) -> Result<(), Errno> {
     let (bytes, requests) = writer.finish().ok_or(Errno::NOBUFS)?;
     if requests == 0 {
@@ -66,11 +66,11 @@ pub(crate) fn request(socket: &OwnedFd, writer: &Writer<'_>) -> Result<(), Errno
     Ok(())
 }
 
-/// Bytes of the messages of one exchange: each takes less than 256, and there are at most sixteen; or half of that, and
-/// twice as many.
+/// Bytes of the messages of an exchange: at most sixteen messages of less than 256 bytes, or twice as many of half the
+/// size.
 const EXCHANGE_BYTES: usize = 4096;
 
-/// Writes messages and sends them.
+/// Encodes messages and sends them.
 fn exchange(socket: &OwnedFd, write: &mut dyn FnMut(&mut Writer<'_>)) -> Result<(), Errno> {
     let mut buffer = [0; EXCHANGE_BYTES];
     let mut writer = Writer::new(&mut buffer);
@@ -78,10 +78,10 @@ fn exchange(socket: &OwnedFd, write: &mut dyn FnMut(&mut Writer<'_>)) -> Result<
     request(socket, &writer)
 }
 
-/// Asks for a list, and gives each of its messages, kind and body.
+/// Requests a list, and passes the type and body of each message to a function.
 ///
 /// # Errors
-/// The kernel's.
+/// Those of the kernel.
 pub(crate) fn each(
     socket: &OwnedFd,
     ask: &mut dyn FnMut(&mut Writer<'_>),
@@ -106,10 +106,10 @@ pub(crate) fn each(
     }
 }
 
-/// Gives each link of this process's network namespace.
+/// Passes each link of this process's network namespace to `tell`.
 ///
 /// # Errors
-/// The kernel's.
+/// Those of the kernel.
 pub(crate) fn each_link(socket: &OwnedFd, tell: &mut dyn FnMut(&LinkEntry<'_>)) -> Result<(), Errno> {
     each(socket, &mut |writer| list(writer, List::Links), &mut |kind, body| {
         if let Some(entry) = LinkEntry::read(kind, body) {
@@ -121,19 +121,19 @@ pub(crate) fn each_link(socket: &OwnedFd, tell: &mut dyn FnMut(&LinkEntry<'_>)) 
 /// Returns the index of the link with this name (netdevice(7)).
 ///
 /// # Errors
-/// ENODEV where there is none.
+/// ENODEV if there is none.
 pub(crate) fn index_of(socket: &OwnedFd, name: &str) -> Result<u32, Errno> {
     rustix::net::netdevice::name_to_index(socket, name)
 }
 
-/// Brings the loopback link of this process's network namespace up. By the older request (netdevice(7)): it needs no
-/// message, no answer, and no netlink socket, which together cost more than the link itself.
+/// Brings up the loopback interface of this process's network namespace, by the older ioctl (netdevice(7)). It needs no
+/// netlink socket and no messages, which would cost more than the change itself.
 pub(crate) fn loopback_up() -> Result<(), Errno> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
     hilum_sys::loopback_up(socket.as_fd())
 }
 
-/// Whether the kernel has IPv6.
+/// Returns whether the kernel has IPv6.
 pub(crate) fn has_ipv6() -> bool {
     crate::os::path::access("/proc/sys/net/ipv6", rustix::fs::Access::EXISTS).is_ok()
 }

@@ -1,4 +1,4 @@
-//! What of networking the kernel can, found out by doing it: in a network namespace that is of no other use.
+//! Probes network features of the kernel by using them in a throw-away network namespace.
 
 use super::connections::forget;
 use super::{exchange, filter_socket, index_of, request, route_socket};
@@ -9,7 +9,7 @@ use rustix::fd::AsRawFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-/// What is looked at, and what mends it.
+/// The features, and how to enable each.
 pub(crate) const PROBES: [(&str, &str); 7] = [
     ("bridges (bridge)", "module bridge, or CONFIG_BRIDGE"),
     ("veth pairs (link veth)", "module veth, or CONFIG_VETH"),
@@ -23,7 +23,7 @@ pub(crate) const PROBES: [(&str, &str); 7] = [
     ("connections that rules concern (ctnetlink)", "module nf_conntrack_netlink, or CONFIG_NF_CT_NETLINK"),
 ];
 
-/// Whether the kernel can do the one with this index. It leaves traces in the network namespace that it is called in.
+/// Returns whether the kernel supports the feature with this index. This changes the current network namespace.
 pub(crate) fn supports(which: usize) -> bool {
     attempt(which).is_ok()
 }
@@ -36,7 +36,7 @@ fn attempt(which: usize) -> Result<(), Errno> {
         let inner = Inner { name, mac: Some(MAC), mtu: 0, namespace: namespace.as_raw_fd().unsigned_abs() };
         exchange(&socket, &mut |writer| make_link(writer, make, &inner))
     };
-    // In no bridge: its index is 0.
+    // Without a bridge: the index is 0.
     let pair = || make(Make::Veth { bridge: 0, port: "parent" }, "other");
     match which {
         0 => exchange(&socket, &mut |writer| make_bridge(writer, "bridge", MAC)),

@@ -1,5 +1,5 @@
-//! The default routes of the board's links: set while a link has a carrier, taken back when it loses it, in the order of
-//! the lines ([`hilum::uplink`]). And what `hilum net` says of that.
+//! The default routes of the board's links: set while a link has a carrier, removed when it loses it, with metrics in
+//! the order of the lines ([`hilum::uplink`]). Also the corresponding part of `hilum net`.
 
 use super::link_state::{HostLinks, LinkState};
 use super::{each, exchange, route_socket};
@@ -17,13 +17,14 @@ use hilum::router::Names;
 use hilum::uplink::{Standing, Uplink, metric, standing};
 use rustix::io::Errno;
 
-/// Bytes of a line that `hilum net` prints: a lease with its three time servers and its domains.
+/// Bytes of a line of `hilum net`: a lease with three time servers and its domains.
 const LINE_BYTES: usize = 384;
-/// Routers of one link whose routes are moved.
+/// Maximum routers of a link whose routes are changed.
 const ROUTERS: usize = 8;
 
-/// Gives each route of a lease, in the order in which the kernel takes them: first those to what is on the link, among them
-/// routers outside of the lease's network. A link with a gateway of its own has no default route by a lease.
+/// Passes each route of a lease to `tell`, in an order that the kernel accepts: first on-link routes, which may include
+/// routers outside of the lease's network. If the link has a gateway of its own, default routes of the lease are
+/// skipped.
 fn each_route(link: &HostLink<'_>, lease: &Lease, tell: &mut dyn FnMut(Prefix, Option<IpAddr>)) {
     for route in lease.all_routes() {
         match route.router() {
@@ -41,20 +42,20 @@ fn each_route(link: &HostLink<'_>, lease: &Lease, tell: &mut dyn FnMut(Prefix, O
 }
 
 impl LinkState {
-    /// Whether the routes of its lease are not to be counted on.
+    /// Returns whether its lease is unconfirmed.
     const fn is_unconfirmed(&self) -> bool {
         self.lease.is_some() && !self.is_confirmed
     }
 
-    /// Whether it stands back behind others; `None` without a carrier.
+    /// Returns whether it has low preference; `None` without a carrier.
     pub(super) fn stands_back(&self) -> Option<bool> {
         self.has_carrier.then_some(self.is_silent || self.is_unconfirmed())
     }
 
-    /// Takes the lease's routes away.
+    /// Removes the routes of the lease.
     pub(super) fn remove_routes(&mut self, link: &HostLink<'_>, lease: &Lease) {
         if let Some(metric) = self.lease_metric.take() {
-            // What the kernel has taken away by itself is gone.
+            // The kernel may have removed some itself.
             let _ = route_socket().and_then(|socket| {
                 exchange(&socket, &mut |writer| {
                     each_route(link, lease, &mut |to, via| delete_route(writer, self.index, to, via, metric));
@@ -63,11 +64,11 @@ impl LinkState {
         }
     }
 
-    /// Sets the routes of its line and of its lease with the metrics that its state asks for: new ones first, so that there
-    /// is always one.
+    /// Sets the routes of its line and of its lease with the metrics for its state: new ones first, so that there is
+    /// always one.
     ///
     /// # Errors
-    /// The kernel's.
+    /// Those of the kernel.
     fn set_routes(&mut self, link: &HostLink<'_>, place: usize) -> Result<(), Errno> {
         let own = metric(place, self.has_carrier, self.is_silent);
         let leased = self.lease.and_then(|_| metric(place, self.has_carrier, self.is_silent || self.is_unconfirmed()));
@@ -104,7 +105,7 @@ impl LinkState {
         added
     }
 
-    /// What is known of it as an uplink in one family.
+    /// Returns its state as an uplink for one address family.
     fn uplink(&self, link: &HostLink<'_>, is_ipv4: bool) -> Uplink {
         let by_router = !is_ipv4 && !self.names.router.is_unspecified();
         let by_lease = is_ipv4 && self.lease.is_some_and(|lease| lease.default_router().is_some());
@@ -119,7 +120,7 @@ impl LinkState {
     }
 }
 
-/// Gives default routes of router advertisements that come from now on the metric of the link at `place`.
+/// Sets the metric of the link at `place` for future router advertisements.
 pub(super) fn prefer_routers(config: &Config<'_>, place: usize, stands_back: bool) {
     let link = config.system.network.links.get(place).filter(|link| link.has_slaac);
     if let (Some(link), Some(metric)) = (link, metric(place, true, stands_back)) {
@@ -129,7 +130,7 @@ pub(super) fn prefer_routers(config: &Config<'_>, place: usize, stands_back: boo
 }
 
 impl HostLinks {
-    /// Sets the default routes of the link at `place` as its state asks for.
+    /// Sets the default routes of the link at `place` according to its state.
     pub(super) fn set_routes(&mut self, config: &Config<'_>, place: usize, console: &mut Console) {
         let (Some(link), Some(known)) = (config.system.network.links.get(place), self.known.get_mut(place)) else {
             return;
@@ -139,8 +140,14 @@ impl HostLinks {
         }
     }
 
-    /// The probe of the link at `place` has no answer, or has one again: it stands back, or returns.
-    pub(super) fn hear_probe(&mut self, config: &Config<'_>, place: usize, is_silent: bool, console: &mut Console) {
+    /// Handles a change of the probe of the link at `place`: changes its preference.
+    pub(super) fn set_probe_state(
+        &mut self,
+        config: &Config<'_>,
+        place: usize,
+        is_silent: bool,
+        console: &mut Console,
+    ) {
         let Some((link, probe)) = config.system.network.links.get(place).and_then(|link| Some((link, link.probe?)))
         else {
             return;
@@ -152,9 +159,8 @@ impl HostLinks {
         self.move_advertised(config, place);
     }
 
-    /// Has the default routes of router advertisements come with the metric that the link's state asks for. Those that are
-    /// there are taken away: the link's process has asked its routers to say the same again. A kernel before 5.12 has no
-    /// such setting.
+    /// Sets the metric for router advertisements according to the link's state. Existing default routes are deleted,
+    /// because the link's process has solicited its routers again. A kernel before 5.12 does not have the setting.
     pub(super) fn move_advertised(&self, config: &Config<'_>, place: usize) {
         let (Some(link), Some(known)) = (config.system.network.links.get(place), self.known.get(place)) else { return };
         if !link.has_slaac {
@@ -168,14 +174,14 @@ impl HostLinks {
                 let _ = gone.push(route);
             }
         };
-        // What has gone by itself is gone.
+        // It may already be gone.
         let _ = route_socket().and_then(|socket| each(&socket, &mut |writer| list(writer, List::Routes), &mut find));
         let _ = route_socket().and_then(|socket| {
             exchange(&socket, &mut |writer| gone.iter().for_each(|route| delete_kernel_route(writer, route)))
         });
     }
 
-    /// Ends leases whose time is over, which nobody has renewed: a link without a carrier has no client.
+    /// Ends leases that have expired without being renewed: a link without a carrier has no client.
     pub(super) fn end_leases(&mut self, config: &Config<'_>, now: u64, console: &mut Console) {
         let mut has_changed = false;
         for (place, link) in config.system.network.links.iter().enumerate() {
@@ -190,7 +196,7 @@ impl HostLinks {
         }
     }
 
-    /// Gives a line for each uplink and each lease.
+    /// Passes a line for each uplink and each lease to `tell`.
     pub(crate) fn describe(&self, config: &Config<'_>, tell: &mut dyn FnMut(&str)) {
         let mut say = |words: Arguments<'_>| tell(&text::<LINE_BYTES>(words));
         let links = &config.system.network.links;
@@ -219,7 +225,7 @@ impl HostLinks {
             let Some(lease) = &known.lease else { continue };
             let mut line =
                 text::<LINE_BYTES>(format_args!("lease {}: {} from {}", link.name, lease.prefix(), lease.server));
-            // What does not fit is cut off.
+            // Text that does not fit is cut off.
             let mut add = |words: Arguments<'_>| _ = append(&mut line, words);
             if let Some(ends_at) = known.lease_ends_at {
                 add(format_args!(", {} s left", ends_at.saturating_sub(monotonic_ms()) / 1_000));

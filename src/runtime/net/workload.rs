@@ -1,4 +1,4 @@
-//! One workload's links and rules: from outside, in the board's network namespace, and from inside.
+//! The links and rules of a workload, on the host's side and inside of its network namespace.
 
 use super::{each_link, exchange, filter_socket, has_ipv6, index_of, request, route_socket};
 use crate::os::sysctl::{set, set_unless_configured};
@@ -13,19 +13,21 @@ use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-/// How often a name is tried that is still taken by the same workload's link of before, and milliseconds between.
+/// How often a name is tried that a link of the same workload's previous run still has, and the milliseconds between
+/// attempts.
 const TRIES: usize = 50;
-/// The same for a link of the board that is not there yet: ten seconds.
+/// The same for a link of the board that does not exist yet: ten seconds.
 const PARENT_TRIES: usize = 500;
 const TRY_MS: u64 = 20;
 
-/// Makes link `number` of `workload`, or gives it away, into the namespace.
+/// Creates link `number` of `workload` in the namespace, or moves a physical one there.
 ///
-/// The kernel takes a namespace apart some time after its last process ended, and with it the pair whose other end has
-/// this link's name on the board. It is removed here where that has not happened yet.
+/// The kernel deletes a namespace some time after its last process exited, and with it the veth pair whose other end
+/// has this name on the host. If that has not happened yet, the pair is deleted here.
 ///
 /// # Errors
-/// The kernel's: EOPNOTSUPP for a kind of link that it has not, ENODEV where the bridge or the parent is not there.
+/// Those of the kernel: EOPNOTSUPP if it does not support this kind of link, ENODEV if the bridge or parent does not
+/// exist.
 pub(crate) fn connect(
     workload: &Workload<'_>,
     link: &WorkloadLink<'_>,
@@ -44,8 +46,8 @@ pub(crate) fn connect(
     }
     let mac = link.mac(workload.name, number, parent_mac);
     let port = port_name(workload.name, number);
-    // The kernel looks for a link's name where the request comes from, even if it is made elsewhere: of these names the
-    // board has none. Inside it gets its own.
+    // The kernel looks up names where the request is sent, even if the link is created in another namespace. The host
+    // has none with these names. Inside it gets its final name.
     let name = match link.attachment {
         Attachment::Macvlan(_) | Attachment::Ipvlan(_) => &port,
         _ => link.inner_name(number),
@@ -60,12 +62,12 @@ pub(crate) fn connect(
     for _ in 0..TRIES {
         match exchange(&socket, &mut |writer| make_link(writer, make, &inner)) {
             Err(Errno::EXIST) if matches!(make, Make::Veth { .. }) => {
-                // Its name is free at once. Who else removes it meanwhile does the same, and is waited for.
+                // Its name is free at once. If somebody else deletes it at the same time, this waits for that.
                 if exchange(&socket, &mut |writer| delete_link(writer, &port)).is_err() {
                     pause(TRY_MS);
                 }
             }
-            // A parent that another kind of link had until now, in a namespace that is still taken apart.
+            // Until now the parent had a link of another kind, in a namespace that is still being deleted.
             Err(Errno::BUSY) => {
                 pause(TRY_MS);
             }
@@ -85,7 +87,7 @@ pub(crate) fn connect(
     Err(Errno::BUSY)
 }
 
-/// Returns the index of what a link leads to. A bridge is there by now; a link of the board may still be on its way.
+/// Returns the index of the parent of a link. A bridge exists by now; a link of the board may still appear.
 fn parent_index(socket: &OwnedFd, link: &WorkloadLink<'_>) -> Result<u32, Errno> {
     for _ in 0..PARENT_TRIES {
         match (index_of(socket, link.attachment.name()), link.attachment) {
@@ -98,30 +100,30 @@ fn parent_index(socket: &OwnedFd, link: &WorkloadLink<'_>) -> Result<u32, Errno>
     Err(Errno::NODEV)
 }
 
-/// A socket to nf_tables that is not closed before its process exits.
+/// A socket for nf_tables that is not closed before its process exits.
 ///
-/// The kernel waits for a grace period where such a socket is closed (`nft_rcv_nl_event` in net/netfilter/nf_tables_api.c):
-/// 5 to 20 ms, in which PID 1 would do nothing else. So PID 1 keeps one, and a helper hands over first and exits then.
+/// Closing such a socket waits for an RCU grace period (`nft_rcv_nl_event` in net/netfilter/nf_tables_api.c) of 5 to 20
+/// ms, which would block PID 1. So PID 1 keeps one open, and a helper completes its work before it exits.
 pub(crate) struct Rules(Option<ManuallyDrop<OwnedFd>>);
 
 impl Rules {
-    /// It is opened when it is needed, in the network namespace of that moment.
+    /// Creates it without a socket. It is opened on first use, in the network namespace of that moment.
     pub(crate) const fn none() -> Self {
         Self(None)
     }
 
-    /// Makes the tables of `workload`; they replace those of before. Who sent to its ports before that is heard when
-    /// [`super::connections::forget_missed`] is done.
+    /// Creates the tables of `workload`, and replaces previous ones. Flows to its ports from before are redirected
+    /// after [`super::connections::forget_missed`].
     ///
     /// # Errors
-    /// The kernel's: EPROTONOSUPPORT, ENOENT or EOPNOTSUPP where it lacks nf_tables or a part of it.
+    /// Those of the kernel: EPROTONOSUPPORT, ENOENT or EOPNOTSUPP if it lacks nf_tables or a part of it.
     pub(crate) fn make(&mut self, config: &Config<'_>, workload: &Workload<'_>) -> Result<(), Errno> {
         let mut buffer = [0; WORKLOAD_RULES_BYTES];
         let mut writer = Writer::new(&mut buffer);
         workload_rules(&mut writer, config, workload);
         self.request(&writer)?;
-        // Who asks for a published port at 127.0.0.1 of the board has that as its address until the bridge's takes its place
-        // (__mkroute_output and ip_route_input_slow in net/ipv4/route.c). The board's rules let nothing else through.
+        // A connection to a published port at 127.0.0.1 of the board has that source address until it is masqueraded
+        // (__mkroute_output and ip_route_input_slow in net/ipv4/route.c). The board's rules drop other packets with it.
         let published = workload.network.published_address(&config.pools, true);
         if let Some((bridge, ..)) = published.filter(|_| !workload.network.publish.is_empty()) {
             set_unless_configured(config, &["net/ipv4/conf/", bridge, "/route_localnet"], "1");
@@ -129,29 +131,29 @@ impl Rules {
         Ok(())
     }
 
-    /// Takes the tables of a workload away.
+    /// Removes the tables of a workload.
     ///
     /// # Errors
-    /// The kernel's.
+    /// Those of the kernel.
     pub(crate) fn remove(&mut self, name: &str) -> Result<(), Errno> {
         let mut buffer = [0; 1024];
         let mut writer = Writer::new(&mut buffer);
         remove_workload_rules(&mut writer, name);
         match self.request(&writer) {
-            // A kernel without nf_tables has none.
+            // A kernel without nf_tables has no tables.
             Err(Errno::PROTONOSUPPORT) => Ok(()),
             result => result,
         }
     }
 
     fn request(&mut self, writer: &Writer<'_>) -> Result<(), Errno> {
-        /// More answers than a request that was given up can have left: each takes a buffer of the socket.
+        /// An upper bound of the replies that a failed request can leave behind; each takes a buffer of the socket.
         const LEFT: usize = 512;
         let socket = match &mut self.0 {
             Some(socket) => socket,
             none => none.insert(ManuallyDrop::new(filter_socket()?)),
         };
-        // What is left of a request that failed is no answer to this one.
+        // Discard replies of an earlier request that failed.
         let mut answer = [0; 64];
         for _ in 0..LEFT {
             if matches!(recv(&**socket, &mut answer[..], RecvFlags::DONTWAIT), Err(Errno::AGAIN)) {
@@ -162,10 +164,10 @@ impl Rules {
     }
 }
 
-/// Gives link `number` its addresses and routes, from inside.
+/// Sets the addresses and routes of link `number`, inside of the namespace.
 ///
 /// # Errors
-/// The kernel's.
+/// Those of the kernel.
 pub(crate) fn set_up(
     config: &Config<'_>,
     workload: &Workload<'_>,
@@ -183,12 +185,12 @@ pub(crate) fn set_up(
         _ => index_of(&socket, name)?,
     };
     let has_ipv6 = has_ipv6();
-    // Before it is up: it has what its line says, and nothing that somebody on its wire advertises.
+    // Before it is up, so that it uses only its line, and nothing that is advertised on the network.
     for setting in ["accept_ra", "autoconf"] {
         let _ = set(&["net/ipv6/conf/", name, "/", setting], "0");
     }
     if has_ipv6 && let Attachment::Bridge(_) = link.attachment {
-        // The board routes between its ports, and would report a shorter way that is none.
+        // The board routes between its ports, so ICMP redirects would be wrong.
         let _ = set(&["net/ipv6/conf/", name, "/accept_redirects"], "0");
     }
     exchange(&socket, &mut |writer| inner_link(writer, config, link, index, has_ipv6))

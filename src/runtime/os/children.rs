@@ -1,4 +1,4 @@
-//! Children of PID 1 that have exited.
+//! Reaping of children.
 
 use hilum::supervise::ExitReason;
 use rustix::io::Errno;

@@ -1,4 +1,4 @@
-//! Work that a disk can hold up for ever, done by a helper with a deadline.
+//! Work that may hang on a disk, done by a helper with a timeout.
 
 use super::helper::{Kept, Role, spawn};
 use super::wait::poll_fd_until;
@@ -8,15 +8,15 @@ use rustix::fd::AsFd;
 use rustix::io::Errno;
 use rustix::process::{Signal, WaitOptions, pidfd_send_signal, waitpid};
 
-/// The highest answer: an exit status carries it.
+/// The largest result, because an exit status carries it.
 pub(crate) const MAX_ANSWER: u32 = 100;
 
-/// The exit status of a helper that failed is this and the error number.
+/// The exit status of a failed helper is this plus the errno.
 const FAILED: i32 = 128;
 
 const ROLE: Role = Role::new(c"hilum-deadline");
 
-/// Has a helper do the work, and does not wait for it: it is reaped with the orphans.
+/// Does the work in a helper and does not wait for it; the helper is reaped as an orphan.
 ///
 /// # Errors
 /// Those of clone3(2).
@@ -28,10 +28,10 @@ pub(crate) fn in_background(work: &mut dyn FnMut()) -> Result<(), Errno> {
     spawn(&ROLE, Kept::none(), &mut run).map(|_| ())
 }
 
-/// Has a helper do the work. Returns its answer, up to [`MAX_ANSWER`]. The helper has none of this process's descriptors.
+/// Does the work in a helper, which has none of this process's descriptors. Returns its result, up to [`MAX_ANSWER`].
 ///
 /// # Errors
-/// Those of the work, and ETIMEDOUT after `limit_ms` milliseconds: then the helper is killed, and reaped with the orphans.
+/// Those of the work, and ETIMEDOUT after `limit_ms` milliseconds: then the helper is killed, and reaped as an orphan.
 pub(crate) fn with_timeout(limit_ms: u64, work: &mut dyn FnMut() -> Result<u32, Errno>) -> Result<u32, Errno> {
     let mut run = || match work() {
         Ok(answer) => answer.min(MAX_ANSWER) as i32,

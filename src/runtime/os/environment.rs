@@ -1,13 +1,13 @@
-//! Where PID 1 runs, which decides what is its to mount, to configure and to reboot.
+//! The environment of PID 1, which decides what it may mount, configure and reboot.
 
-/// What this process is the first process of.
+/// The environment of this process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Environment {
-    /// A machine: the first PID namespace. Nobody else mounts, configures or reboots it.
+    /// A machine: this is the initial PID namespace, and PID 1 is responsible for mounts, settings and reboot.
     Machine,
-    /// A PID namespace of somebody else's machine.
+    /// A PID namespace on another system's machine.
     Container,
 }
 
-/// Where the control socket is on a machine, unless the configuration says otherwise.
+/// The default path of the control socket on a machine.
 pub(crate) const DEFAULT_SOCKET: &str = "/run/hilum.sock";

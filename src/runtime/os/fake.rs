@@ -1,5 +1,5 @@
-//! The kernel of the tests: time that the test moves, processes that exist by name alone. Pipes, sockets and epoll(7) are the
-//! host's own.
+//! A fake kernel for tests: the test controls the clock, and processes exist only by name. Pipes, sockets and epoll(7)
+//! are real.
 
 use super::helper::Helper;
 use core::cell::RefCell;
@@ -10,10 +10,10 @@ use rustix::io::Errno;
 use rustix::process::Pid;
 use std::collections::{HashMap, VecDeque};
 
-/// Above what a kernel gives to real processes (PID_MAX_LIMIT, include/linux/threads.h).
+/// Above the PIDs of a real kernel (PID_MAX_LIMIT, include/linux/threads.h).
 const FIRST_PID: i32 = 5_000_000;
 
-/// What a test holds of a workload's process: the other ends of its pipes.
+/// The test's ends of a workload's pipes.
 pub(crate) struct FakeProcess {
     pub(crate) name: String,
     pub(crate) output: Option<OwnedFd>,
@@ -47,7 +47,7 @@ pub(crate) fn boottime_us() -> u64 {
     monotonic_ms() * 1_000
 }
 
-/// Lets time pass.
+/// Advances the clock.
 pub(crate) fn pass_ms(ms: u64) {
     with(|kernel| kernel.now_ms += ms);
 }
@@ -61,12 +61,12 @@ fn next_pid(kernel: &mut Kernel) -> Pid {
     Pid::from_raw(FIRST_PID + kernel.pids).expect("above zero")
 }
 
-/// Has every clone fail from now on, or no longer.
+/// Makes every clone fail from now on, or succeed again.
 pub(crate) fn fail_clones(fails: bool) {
     with(|kernel| kernel.fails_clone = fails);
 }
 
-/// Makes a helper that does nothing.
+/// Creates a helper that does nothing.
 pub(crate) fn spawn_helper(name: &'static CStr) -> Result<Helper, Errno> {
     let (pidfd, _) = rustix::pipe::pipe()?;
     with(|kernel| {
@@ -79,7 +79,7 @@ pub(crate) fn spawn_helper(name: &'static CStr) -> Result<Helper, Errno> {
     })
 }
 
-/// Makes a process for a workload.
+/// Creates a process for a workload.
 pub(crate) fn spawn_process(name: &str, output: OwnedFd, report: OwnedFd) -> Result<Pid, Errno> {
     with(|kernel| {
         if kernel.fails_clone {
@@ -97,23 +97,23 @@ pub(crate) fn signal(pid: Pid, number: u8) -> Result<(), Errno> {
     with(|kernel| kernel.processes.get_mut(&pid).ok_or(Errno::SRCH).map(|process| process.signals.push(number)))
 }
 
-/// Returns the pids of helpers with this name that have not exited.
+/// Returns the PIDs of running helpers with this name.
 pub(crate) fn helpers(name: &CStr) -> Vec<Pid> {
     with(|kernel| kernel.helpers.iter().filter(|(known, _)| *known == name).map(|(_, pid)| *pid).collect())
 }
 
-/// Returns the pid of a workload's process that has not exited; `None` if it has none.
+/// Returns the PID of a workload's running process, or `None`.
 pub(crate) fn pid_of(name: &str) -> Option<Pid> {
     with(|kernel| kernel.processes.iter().find(|(_, process)| process.name == name).map(|(pid, _)| *pid))
 }
 
-/// Does something with a workload's process.
+/// Gives `work` access to a workload's process.
 pub(crate) fn with_process<T>(name: &str, work: impl FnOnce(&mut FakeProcess) -> T) -> T {
     let pid = pid_of(name).unwrap_or_else(|| panic!("workload {name} has no process"));
     with(|kernel| work(kernel.processes.get_mut(&pid).expect("it was found")))
 }
 
-/// Has a process exit; PID 1 is to reap it.
+/// Makes a process exit; PID 1 must reap it.
 pub(crate) fn exit(pid: Pid, end: ExitReason) {
     with(|kernel| {
         kernel.processes.remove(&pid);

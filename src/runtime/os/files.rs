@@ -1,4 +1,4 @@
-//! Small files, read whole.
+//! Small files that are read as a whole.
 
 use super::path::open;
 use core::mem::MaybeUninit;
@@ -6,7 +6,7 @@ use rustix::fd::{AsFd, AsRawFd};
 use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
-/// Reads a file into `buffer`, as much of it as fits. Returns the number of bytes.
+/// Reads a file into `buffer`, as much as fits. Returns the number of bytes.
 ///
 /// # Errors
 /// Those of open(2) and read(2).
@@ -24,13 +24,13 @@ pub(crate) fn read_file(path: &str, buffer: &mut [u8]) -> Result<usize, Errno> {
     Ok(length)
 }
 
-/// Returns a path below /sys or /dev; what is longer than those are is cut, and leads nowhere.
+/// Returns a path below /sys or /dev; a longer one is cut, and does not exist.
 #[inline(never)]
 pub(crate) fn sys_path(arguments: core::fmt::Arguments<'_>) -> heapless::String<512> {
     hilum::fixed_string::text(arguments)
 }
 
-/// Returns the text of a short file, without its newline; empty where there is none.
+/// Returns the text of a short file without its newline; empty if the file does not exist.
 pub(crate) fn read_text<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
     let length = read_file(path, buffer).unwrap_or(0);
     core::str::from_utf8(&buffer[..length]).unwrap_or_default().trim_end_matches('\n')
@@ -55,12 +55,12 @@ pub(crate) fn each(folder: &str, work: &mut dyn FnMut(&str) -> Result<(), Errno>
     Ok(())
 }
 
-/// Makes sure that descriptors 0, 1 and 2 are something.
+/// Makes sure that descriptors 0, 1 and 2 are open.
 pub(crate) fn fill_standard_descriptors() {
-    // Open takes the lowest free number, so this fills each gap; what comes to lie above 2 is closed again.
+    // open(2) uses the lowest free number, so this fills the gaps; descriptors above 2 are closed again.
     for _ in 0..3 {
         let opened = open("/dev/null", OFlags::RDWR | OFlags::NOCTTY, Mode::empty());
-        // Without a /dev yet, a descriptor that can do nothing still keeps the number taken.
+        // Without /dev, an O_PATH descriptor still occupies the number.
         let Ok(opened) = opened.or_else(|_| open("/", OFlags::PATH, Mode::empty())) else { return };
         if opened.as_raw_fd() > 2 {
             return;

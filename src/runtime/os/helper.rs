@@ -1,8 +1,8 @@
 //! Helper processes: copies of PID 1 that do one thing and exit.
 //!
-//! PID 1 never waits. What may not answer (a disk, a server, a driver, a person) is done by a helper, and PID 1 hears of its
-//! exit. Every helper is made here, so that none keeps a descriptor that it has no use for: one that a helper keeps stays in
-//! PID 1's epoll set after PID 1 has closed it, and the loop would never sleep (epoll(7), the sixth question).
+//! PID 1 never blocks. Work that may hang (on a disk, a server, a driver, a person) is done by a helper, whose exit PID
+//! 1 handles. All helpers are created here, which closes unneeded descriptors. A descriptor that a helper keeps would
+//! stay in PID 1's epoll set after PID 1 has closed it, and the loop would never sleep (epoll(7), question 6).
 
 use super::path::open;
 use core::ffi::CStr;
@@ -13,48 +13,48 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::{Pid, setpriority_process};
 
-/// The most descriptors that a helper keeps beside standard input, output and error.
+/// Maximum descriptors that a helper keeps besides standard input, output and error.
 const MAX_KEPT: usize = 8;
 
-/// What a helper is made with.
+/// The attributes of a helper.
 pub(crate) struct Role {
     /// Its name in the process table, at most 15 bytes (PR_SET_NAME, prctl(2)).
     pub(crate) name: &'static CStr,
-    /// Namespaces of its own, as flags of clone3(2).
+    /// New namespaces for it, as flags of clone3(2).
     pub(crate) namespaces: u64,
     /// Its nice value (nice(2)).
     pub(crate) nice: i32,
-    /// Whether the kernel may kill it when memory is short (`oom_score_adj` 0 instead of PID 1's, proc_pid_oom_score_adj(5)).
+    /// Whether the OOM killer may kill it (`oom_score_adj` 0 instead of PID 1's, proc_pid_oom_score_adj(5)).
     pub(crate) is_killable: bool,
     /// Whether its standard input, output and error are /dev/null instead of the console.
     pub(crate) is_detached: bool,
 }
 
 impl Role {
-    /// Returns a helper that PID 1 cannot do without, with the console as its output.
+    /// Returns the attributes of a helper that PID 1 depends on, with the console as output.
     pub(crate) const fn new(name: &'static CStr) -> Self {
         Self { name, namespaces: 0, nice: 0, is_killable: false, is_detached: false }
     }
 
-    /// Returns a helper that outlives the moment: one like any other process.
+    /// Returns the attributes of a long-running helper, which is like any other process.
     pub(crate) const fn lasting(name: &'static CStr) -> Self {
         Self { is_killable: true, is_detached: true, ..Self::new(name) }
     }
 }
 
-/// A helper as PID 1 holds it.
+/// A running helper.
 pub(crate) struct Helper {
-    /// It stays taken until the helper is reaped.
+    /// It is not reused until the helper is reaped.
     pub(crate) pid: Pid,
     /// It becomes readable when the helper exits (pidfd_open(2)).
     pub(crate) pidfd: OwnedFd,
 }
 
-/// The descriptors that a helper keeps beside standard input, output and error.
+/// The descriptors that a helper keeps besides standard input, output and error.
 pub(crate) struct Kept(Vec<u32, MAX_KEPT>);
 
 impl Kept {
-    /// Keeps those that are there, at most [`MAX_KEPT`]; the others are closed.
+    /// Keeps those that are present, at most [`MAX_KEPT`]; the others are closed.
     pub(crate) fn of<'a>(fds: impl IntoIterator<Item = Option<BorrowedFd<'a>>>) -> Self {
         Self(fds.into_iter().flatten().map(|fd| fd.as_raw_fd().unsigned_abs()).take(MAX_KEPT).collect())
     }
@@ -65,8 +65,8 @@ impl Kept {
     }
 }
 
-/// Makes a helper that does `work` and exits with the status that it returns. It has the descriptors of `keep`, and
-/// standard input, output and error; everything else is closed before `work` begins.
+/// Creates a helper that does `work` and exits with the status that it returns. It has the descriptors of `keep`, and
+/// standard input, output and error; all others are closed before `work` begins.
 ///
 /// # Errors
 /// Those of clone3(2).
@@ -88,7 +88,7 @@ pub(crate) fn spawn(role: &Role, mut keep: Kept, work: &mut dyn FnMut() -> i32) 
                 make_killable();
             }
             if role.is_detached && detach().is_err() {
-                // Its output would be the console's.
+                // Its output would go to the console.
                 exit(1)
             }
             exit(work())
@@ -96,7 +96,7 @@ pub(crate) fn spawn(role: &Role, mut keep: Kept, work: &mut dyn FnMut() -> i32) 
     }
 }
 
-/// Lets the kernel kill this process when memory is short: what it does can be done again, what PID 1 does cannot.
+/// Allows the OOM killer to kill this process: its work can be repeated, unlike PID 1's.
 fn make_killable() {
     if let Ok(score) = open("/proc/self/oom_score_adj", OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()) {
         let _ = rustix::io::write(&score, b"0");

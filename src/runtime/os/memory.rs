@@ -1,26 +1,26 @@
-//! What this process holds in memory, as the kernel counts it (/proc/PID/status, proc(5)).
+//! The memory of this process, as the kernel counts it (/proc/PID/status, proc(5)).
 
 use super::files::read_file;
 
 #[cfg(not(test))]
 pub(crate) use hilum_sys::release_memory;
 
-/// A test has threads, whose stacks are not where a program's is.
+/// A test has threads, whose stacks are elsewhere.
 #[cfg(test)]
 pub(crate) fn release_memory() {}
 
-/// Kilobytes of memory.
+/// Memory in kilobytes.
 pub(crate) struct Memory {
-    /// Everything resident, pages of the file included.
+    /// All resident memory, including pages of the file.
     pub(crate) resident_kb: u32,
-    /// What is this process's own: stack and written tables.
+    /// Private memory: stack and written tables.
     pub(crate) anonymous_kb: u32,
 }
 
-/// This process's memory. `None` if /proc does not tell.
+/// Returns this process's memory, or `None` if /proc does not have it.
 ///
-/// smaps_rollup counts pages. The VmRSS and RssAnon of /proc/self/status, which mean the same, lag behind by up to 64
-/// pages on kernels before 6.2, which is more than this process has; they serve where the other is not compiled in.
+/// smaps_rollup counts pages. VmRSS and RssAnon of /proc/self/status have the same meaning, but before kernel 6.2 they
+/// lag behind by up to 64 pages, which is more than this process uses; they are used if the kernel lacks smaps_rollup.
 pub(crate) fn own() -> Option<Memory> {
     read("/proc/self/smaps_rollup", "Rss:", "Anonymous:").or_else(|| read("/proc/self/status", "VmRSS:", "RssAnon:"))
 }

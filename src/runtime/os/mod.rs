@@ -1,4 +1,4 @@
-//! The ground floor: what every room of the running half uses, and what uses none of them.
+//! The lowest layer of the runtime, which all other modules use.
 
 pub(crate) mod children;
 pub(crate) mod clock;

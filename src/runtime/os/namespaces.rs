@@ -12,8 +12,8 @@ pub(crate) fn enter_network(namespace: BorrowedFd<'_>) -> Result<(), Errno> {
     move_into_link_name_space(namespace, Some(LinkNameSpaceType::Network))
 }
 
-/// Moves this process into the namespaces (CLONE_NEW* flags) of the process behind a pidfd, all or none. Its children, and not
-/// itself, are in the PID namespace.
+/// Moves this process into the namespaces (CLONE_NEW* flags) of the process behind a pidfd, all or none. The PID
+/// namespace applies to its children, not to itself.
 ///
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN over them, ESRCH if the process is gone, EINVAL before kernel 5.8.

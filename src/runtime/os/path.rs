@@ -1,8 +1,8 @@
-//! Paths as the kernel takes them: with a zero byte behind them.
+//! Paths for system calls, with a terminating NUL.
 //!
-//! rustix copies a `&str` into a buffer inside of each of its functions, twice over for each kind of argument; all of
-//! that together was a fiftieth of the board's program. Here is one place that copies. A path that is known beforehand
-//! is a `c"..."` and needs no copy.
+//! rustix copies a `&str` into a buffer in each of its functions, twice for each kind of argument; together this made
+//! up a fiftieth of the board's program. Here is a single place that copies. A constant path is a `c"..."` and needs no
+//! copy.
 
 use core::ffi::CStr;
 use heapless::Vec;
@@ -11,10 +11,10 @@ use rustix::fs::{Access, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 use rustix::path::Arg;
 
-/// Bytes of a path, its zero byte included: four times what a configuration may have.
+/// Bytes of a path including NUL: four times the limit of the configuration.
 const BYTES: usize = 1024;
 
-/// A path, or another text, for a function of rustix.
+/// A path or other text for a function of rustix.
 pub(crate) struct Path<'a>(pub(crate) &'a str);
 
 impl Arg for Path<'_> {
@@ -22,7 +22,7 @@ impl Arg for Path<'_> {
         Ok(self.0)
     }
 
-    // Not a part of its callers: the buffer would be a part of their stacks.
+    // Not inlined, because the buffer would become part of the callers' stack frames.
     #[inline(never)]
     fn into_with_c_str<T, F: FnOnce(&CStr) -> Result<T, Errno>>(self, work: F) -> Result<T, Errno> {
         work(terminated(self.0, &mut Vec::new())?)
@@ -42,8 +42,9 @@ pub(crate) fn open(path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd, Err
     rustix::fs::open(Path(path), flags, mode)
 }
 
-/// Opens a file of the board that PID 1 writes, a regular one or a block device, which no symbolic link may lead to
-/// (openat2(2), RESOLVE_NO_SYMLINKS): a folder on its way may belong to a workload. It does not wait for a FIFO's reader.
+/// Opens a file of the board that PID 1 writes: a regular file or block device, without following symbolic links in any
+/// part of the path (openat2(2), RESOLVE_NO_SYMLINKS), because a folder on the way may belong to a workload. Does not
+/// wait for the reader of a FIFO.
 ///
 /// # Errors
 /// ELOOP for a link, EINVAL for another kind of file.
@@ -56,13 +57,13 @@ pub(crate) fn open_plain(path: &str, flags: OFlags, mode: Mode) -> Result<OwnedF
     }
 }
 
-/// How often a path is looked for before it is given up that somebody always moves something meanwhile.
+/// Maximum attempts to open a path if other processes mount or rename at the same time.
 const TRIES: usize = 128;
 
-/// openat2(2) for a path in a root filesystem, whose links lead to places in there (RESOLVE_IN_ROOT).
+/// openat2(2) for a path in a root filesystem, whose links are resolved inside of it (RESOLVE_IN_ROOT).
 ///
-/// For a `..` the kernel has to know that nothing was mounted or renamed, anywhere, since it began; where something was, it says
-/// EAGAIN, and wants to be asked again.
+/// For a `..`, the kernel must be sure that nothing was mounted or renamed anywhere meanwhile. If something was, it
+/// returns EAGAIN, and the call must be repeated.
 #[inline(never)]
 pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;

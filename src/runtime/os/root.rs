@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
 
-/// Returns whether the root can be the initial one of a machine: a ramfs or a tmpfs (statfs(2)).
+/// Returns whether the root can be the initial one of a machine, which is a ramfs or a tmpfs (statfs(2)).
 ///
 /// # Errors
 /// Those of statfs(2).
@@ -14,7 +14,7 @@ pub(crate) fn is_in_memory() -> Result<bool, Errno> {
     Ok(matches!(kind, RAMFS | TMPFS))
 }
 
-/// Keeps what is mounted here from other mount namespaces, and what is mounted there from this one (mount_namespaces(7)).
+/// Makes the mounts private: changes are not propagated to or from other mount namespaces (mount_namespaces(7)).
 ///
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN.

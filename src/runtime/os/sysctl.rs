@@ -1,5 +1,5 @@
-//! Settings of the kernel below /proc/sys (proc_sys(5)). Those of the network are of the network namespace of whoever opens
-//! them.
+//! Kernel settings below /proc/sys (proc_sys(5)). Network settings belong to the network namespace of the process that
+//! opens them.
 
 use super::files::read_file;
 use super::path::open;
@@ -19,10 +19,10 @@ pub(crate) fn get<'a>(name: &str, text: &'a mut [u8]) -> Result<&'a [u8], Errno>
     Ok(text[..length].trim_ascii_end())
 }
 
-/// Writes a setting whose path below /proc/sys is in parts.
+/// Writes a setting. `parts` is its path below /proc/sys.
 ///
 /// # Errors
-/// ENOENT if the kernel has no such setting, EINVAL for a value that it does not take.
+/// ENOENT if the kernel has no such setting, EINVAL for an invalid value.
 pub(crate) fn set(parts: &[&str], value: &str) -> Result<(), Errno> {
     let mut path: heapless::String<PATH_BYTES> = heapless::String::new();
     let _ = path.write_str("/proc/sys/");
@@ -40,7 +40,8 @@ pub(crate) fn set_by_name(name: &str, value: &str) -> Result<(), Errno> {
     write(&path(name).ok_or(Errno::NAMETOOLONG)?, value)
 }
 
-/// Writes a link's own setting, unless a `sysctl` line sets it. A kernel without it, or a link that has gone, needs nothing.
+/// Writes a setting of a link, unless a `sysctl` line sets it. Errors are ignored: the kernel may lack it, or the link
+/// may be gone.
 pub(crate) fn set_unless_configured(config: &Config<'_>, parts: &[&str], value: &str) {
     let mut name = heapless::String::<64>::new();
     let fits = parts.iter().all(|part| name.push_str(part).is_ok());
@@ -50,7 +51,7 @@ pub(crate) fn set_unless_configured(config: &Config<'_>, parts: &[&str], value: 
 }
 
 fn write(path: &str, value: &str) -> Result<(), Errno> {
-    // A test leaves the host's settings alone.
+    // Tests must not change the host's settings.
     if cfg!(test) {
         return Ok(());
     }

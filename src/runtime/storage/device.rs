@@ -1,4 +1,4 @@
-//! Block devices: which one is meant, and waiting for it by the kernel's own messages (uevents).
+//! Finds block devices, and waits for them by device events (uevents).
 
 use crate::os::clock::monotonic_ms;
 use crate::os::files::read_file;
@@ -17,23 +17,24 @@ use rustix::io::Errno;
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 
-/// A device's path: that of a line of the configuration, or a short one below /dev.
+/// A device's path: from the configuration, or a short one below /dev.
 pub(crate) type Name = String<{ hilum::config::limits::PATH_BYTES }>;
 
 /// The block devices of the board, by name.
 const DEVICES: &str = "/sys/class/block";
 
-/// Milliseconds after which it looks again without having heard anything: a card that is put into its reader is reported by
-/// nobody where the kernel does not poll for it.
+/// Milliseconds after which it looks again without an event: a card reader does not report a new card if the kernel
+/// does not poll it.
 const LOOK_MS: u64 = 1_000;
 
-/// The block devices that a line means: one, none, or the first two of several. Who takes one of several may take the wrong one.
+/// The block devices that a line selects: one, none, or the first two. If there are several, using one could be the
+/// wrong choice.
 pub(super) type Devices = Vec<Name, 2>;
 
-/// Gives the path of the block device that is meant, when it is there.
+/// Returns the path of the selected block device.
 ///
 /// # Errors
-/// ENOENT where it has not appeared in `wait_ms` milliseconds, ENOTUNIQ where there are two of it; the kernel's.
+/// ENOENT if it did not appear in `wait_ms` milliseconds, ENOTUNIQ if there are two; those of the kernel.
 pub(crate) fn find(source: Source<'_>, wait_ms: u64) -> Result<Name, Errno> {
     let until = monotonic_ms() + wait_ms;
     let mut arrivals = None;
@@ -48,22 +49,22 @@ pub(crate) fn find(source: Source<'_>, wait_ms: u64) -> Result<Name, Errno> {
             return Err(Errno::NOENT);
         }
         match &arrivals {
-            // From here on nothing is missed: what comes while it looks a second time waits in the socket.
-            None => arrivals = Some(Arrivals::hear()?),
+            // From here on no event is lost: those during the second look are queued in the socket.
+            None => arrivals = Some(Arrivals::listen()?),
             Some(arrivals) => arrivals.wait(until, None),
         }
     }
 }
 
-/// A socket on which the kernel reports devices (`lib/kobject_uevent.c`). Their nodes are there before.
+/// A socket for device events (`lib/kobject_uevent.c`). The device's node exists before its event.
 pub(super) struct Arrivals(OwnedFd);
 
 impl Arrivals {
-    /// Hears from now on.
+    /// Starts to listen.
     ///
     /// # Errors
-    /// The kernel's.
-    pub(super) fn hear() -> Result<Self, Errno> {
+    /// Those of the kernel.
+    pub(super) fn listen() -> Result<Self, Errno> {
         let socket =
             socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, Some(KOBJECT_UEVENT))?;
         // The kernel's own group.
@@ -71,7 +72,7 @@ impl Arrivals {
         Ok(Self(socket))
     }
 
-    /// Waits until a block device may be there that was not, until `until` at most, or until `down` can be read.
+    /// Waits until a new block device may exist, until `until` at most, or until `down` is readable.
     pub(super) fn wait(&self, until: u64, down: Option<BorrowedFd<'_>>) {
         let look_at = until.min(monotonic_ms() + LOOK_MS);
         while let Some(left) = look_at.checked_sub(monotonic_ms()).filter(|left| *left > 0) {
@@ -85,7 +86,7 @@ impl Arrivals {
         }
     }
 
-    /// Reads what waits. Returns whether any of it is about a block device. A message that was lost counts as one.
+    /// Reads pending events. Returns whether one is about a block device. A lost event counts as one.
     fn has_block_device(&self) -> bool {
         let mut found = false;
         loop {
@@ -103,7 +104,7 @@ impl Arrivals {
     }
 }
 
-/// What is there now of the devices that are meant.
+/// Returns the selected devices that exist now.
 pub(super) fn look(source: Source<'_>) -> Devices {
     let mut found = Devices::new();
     if let Source::Path(path) = source {
@@ -119,7 +120,7 @@ pub(super) fn look(source: Source<'_>) -> Devices {
     let mut entries = RawDir::new(&folder, &mut buffer);
     while let Some(Ok(entry)) = entries.next() {
         let Ok(name) = entry.file_name().to_str() else { continue };
-        // A floppy drive takes seconds to say that it is empty.
+        // A floppy drive takes seconds to report that it is empty.
         if name.starts_with('.') || name.starts_with("fd") {
             continue;
         }
@@ -143,14 +144,14 @@ pub(super) fn look(source: Source<'_>) -> Devices {
 /// Reads the first bytes of a device.
 ///
 /// # Errors
-/// The kernel's, and EIO where a part of them cannot be read.
+/// Those of the kernel, and EIO if only a part can be read.
 pub(super) fn start_of(path: &str, start: &mut [u8]) -> Result<usize, Errno> {
     let device = open(path, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty())?;
     let length = rustix::io::pread(&device, &mut *start, 0)?;
     if length < start.len() { Err(Errno::IO) } else { Ok(length) }
 }
 
-/// Whether the device with this name is a partition with this id.
+/// Returns whether the device with this name is a partition with this id.
 fn is_partition(name: &str, id: &str) -> bool {
     partition(name, id).unwrap_or(false)
 }

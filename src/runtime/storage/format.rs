@@ -1,4 +1,5 @@
-//! Repair by the image's own e2fsck, and new filesystems from what the image builder has kept of mke2fs(8).
+//! Repairs by the image's e2fsck, and formats by the blueprint that the image builder extracts from the output of
+//! mke2fs(8).
 
 use super::device::Name;
 use crate::os::files::read_file;
@@ -10,32 +11,32 @@ use hilum::storage::Blueprint;
 use rustix::fs::{Access, Mode, OFlags, SeekFrom, fsync, seek};
 use rustix::io::{Errno, pwrite};
 
-/// The program that repairs, where the image has it: Debian's e2fsck-static.
+/// The repair program, if the image has it: Debian's e2fsck-static.
 pub(super) const REPAIR: &str = "/sbin/e2fsck";
-/// Where the builder puts blueprints, by the folders that they are mounted on.
+/// The folder of blueprints, by mount point.
 const BLUEPRINTS: &str = "/lib/filesystems";
 
-/// Becomes the program that repairs. Returns its status where it could not.
+/// Executes the repair program in this process. Returns only on failure.
 ///
 /// # Errors
-/// ENOENT where the image has none.
+/// ENOENT if the image does not have it.
 pub(super) fn repair(device: &Name) -> Result<u32, Errno> {
     access(REPAIR, Access::EXEC_OK)?;
     let mut path: String<256> = String::new();
     append(&mut path, format_args!("{device}\0")).map_err(|_| Errno::NAMETOOLONG)?;
     let path = core::ffi::CStr::from_bytes_with_nul(path.as_bytes()).map_err(|_| Errno::INVAL)?;
-    // Even if it looks clean, and yes to every question: nobody is there to be asked.
+    // Check even if it looks clean, and answer yes to every question: there is nobody to ask.
     let words = [Some(c"e2fsck"), Some(c"-f"), Some(c"-y"), Some(path), None];
     Err(hilum_sys::execute(c"/sbin/e2fsck", &words, &[None]))
 }
 
-/// Writes a new and empty filesystem.
+/// Writes a new, empty filesystem.
 ///
 /// # Errors
-/// ENOENT where the image has no blueprint of it, ENOSPC where the device is too small, the device's own: then nothing was
-/// written.
+/// ENOENT if the image has no blueprint for it, ENOSPC if the device is too small; those of the device. Nothing is
+/// written before these errors.
 pub(super) fn format(mount: &SystemMount<'_>, device: &Name) -> Result<u32, Errno> {
-    /// Zeros are written in helpings of so many bytes.
+    /// Zeros are written in chunks of this size.
     const HELPING: usize = 16 * 1024;
     let mut path: String<288> = String::new();
     append(&mut path, format_args!("{BLUEPRINTS}{}", mount.target)).map_err(|_| Errno::NAMETOOLONG)?;
@@ -46,8 +47,8 @@ pub(super) fn format(mount: &SystemMount<'_>, device: &Name) -> Result<u32, Errn
     if seek(&disk, SeekFrom::End(0))? < blueprint.bytes {
         return Err(Errno::NOSPC);
     }
-    // A device that cannot be read may only have a bad cable, and what is on it may be good: nothing is written before
-    // everything was read that it is written over.
+    // A device that cannot be read may only have a bad cable, and its contents may be intact: read everything that
+    // would be overwritten before the first write.
     let mut old = [0; HELPING];
     for part in blueprint {
         let (mut at, end) = (part.at, part.at + u64::from(part.length));
@@ -72,12 +73,12 @@ pub(super) fn format(mount: &SystemMount<'_>, device: &Name) -> Result<u32, Errn
     Ok(0)
 }
 
-/// Lets a new filesystem grow to the size of its device.
+/// Grows a new filesystem to the size of its device.
 ///
 /// # Errors
-/// The kernel's.
+/// Those of the kernel.
 pub(super) fn grow(mount: &SystemMount<'_>, device: &Name) -> Result<(), Errno> {
-    /// Bytes of a block of the blueprint's filesystem.
+    /// Bytes of a block in the blueprint's filesystem.
     const BLOCK: u64 = 4096;
     let disk = open(device.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let blocks = seek(&disk, SeekFrom::End(0))? / BLOCK;

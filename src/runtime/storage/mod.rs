@@ -1,7 +1,6 @@
-//! The board's own filesystems: found, looked at, repaired where a line says so, mounted, and said.
+//! The board's own filesystems: finds, checks, repairs, mounts and reports them.
 //!
-//! Everything here may wait for a disk, so it is done by a helper and never by itself; what is done with what was
-//! found is decided by the library.
+//! Any of this may block on a disk, so it runs in a helper. The library decides what to do with a filesystem.
 
 mod device;
 mod format;
@@ -29,30 +28,30 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, statfs
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, unmount};
 
-/// Milliseconds that the kernel has for a mount: it may have a journal to replay.
+/// The timeout of a mount in milliseconds, which may have to replay a journal.
 const MOUNT_MS: u64 = 30_000;
-/// Milliseconds that a repair may take, or the writing of a new filesystem.
+/// The timeout of a repair, or of formatting, in milliseconds.
 const REPAIR_MS: u64 = 120_000;
-/// Milliseconds that a workload's own disk may take to appear.
+/// Milliseconds to wait for the disk of a workload's root filesystem.
 pub(crate) const ROOT_MS: u64 = 5_000;
 
-/// One look at all lines. What is a set of them has a bit for each.
+/// One pass over all lines. A set of lines is a bit mask.
 struct Pass<'a> {
     mounts: &'a [SystemMount<'a>],
-    /// When it began, and whether a device that is not there is waited for.
+    /// When it began, and whether to wait for missing devices.
     began: u64,
     waits: bool,
-    /// Lines of which it was said that they wait, and those that need not be spoken of any more.
+    /// Lines that were reported as waiting, and lines that need no further report.
     waiting: u8,
     told: u8,
-    /// Lines whose device is there and cannot be mounted.
+    /// Lines whose device exists and cannot be mounted.
     refused: u8,
     arrivals: Option<Arrivals>,
 }
 
-/// Mounts every filesystem of the board that can be had, but for those of `refused`, a bit for each line, until `down` can be
-/// read: then what has begun is finished, and nothing more is. With `waits` a device that is not there is waited for, as long as
-/// its line says. Returns `refused` and the lines whose device is there and cannot be mounted.
+/// Mounts all filesystems of the board, except those in `refused`, until `down` is readable; then it completes the
+/// current one and stops. With `waits`, it waits for missing devices as configured. Returns `refused` and the lines
+/// whose device exists and cannot be mounted.
 pub(crate) fn mount_all(
     config: &Config<'_>,
     waits: bool,
@@ -67,7 +66,7 @@ pub(crate) fn mount_all(
         for index in 0..mounts.len() {
             if !is_readable(down) {
                 until = until.min(pass.mount(index, console));
-                // The next one may be waited for.
+                // The next line may have to wait.
                 console.flush_blocking();
             }
         }
@@ -78,8 +77,8 @@ pub(crate) fn mount_all(
         }
         match &pass.arrivals {
             _ if until == u64::MAX => return pass.refused,
-            // From here on nothing is missed: what comes while it looks a second time waits in the socket.
-            None => match Arrivals::hear() {
+            // From here on no event is lost: those during the second look are queued in the socket.
+            None => match Arrivals::listen() {
                 Ok(arrivals) => pass.arrivals = Some(arrivals),
                 Err(_) => return pass.refused,
             },
@@ -89,11 +88,12 @@ pub(crate) fn mount_all(
 }
 
 impl Pass<'_> {
-    /// Mounts what a line says, where it is there. Returns until when it waits for it; `u64::MAX` if it does not.
+    /// Mounts a line if its device exists. Returns until when to wait for it; `u64::MAX` if there is nothing to wait
+    /// for.
     fn mount(&mut self, index: usize, console: &mut Console) -> u64 {
         let (mount, bit) = (&self.mounts[index], 1 << index);
         let is_memory = is_memory(mount);
-        // A folder of a filesystem that is not there would be covered by that later.
+        // A folder in a filesystem that is not mounted yet would be hidden by it later.
         let lacks_outer = || self.mounts[..index].iter().any(|outer| outer.holds(mount.target) && !is_mounted(outer));
         if self.refused & bit != 0 || (is_mounted(mount) && !is_memory) || lacks_outer() {
             return u64::MAX;
@@ -101,7 +101,7 @@ impl Pass<'_> {
         let found = Source::of(mount.source).map_or(Devices::new(), look);
         let is_good = match found.as_slice() {
             [device] => {
-                // That it exists already is the usual case, and that it could not be made shows at the mount.
+                // Usually the folder exists; a real failure shows at the mount.
                 let _ = crate::os::path::mkdir(mount.target, Mode::from_raw_mode(0o755));
                 if is_memory {
                     detach(mount);
@@ -125,7 +125,7 @@ impl Pass<'_> {
         u64::MAX
     }
 
-    /// Returns the device of a line is not there. Returns until when it is waited for.
+    /// Handles a missing device. Returns until when to wait for it.
     fn missing(&mut self, mount: &SystemMount<'_>, bit: u8, is_memory: bool, console: &mut Console) -> u64 {
         let until = self.began + u64::from(mount.wait_ms);
         if self.waits && until > monotonic_ms() {
@@ -152,7 +152,7 @@ fn is_readable(down: Option<BorrowedFd<'_>>) -> bool {
     down.is_some_and(|down| poll_fd(down, PollFlags::IN, 0) == Ok(true))
 }
 
-/// Does what the line says for the case that it cannot be had.
+/// Does what the line says if the filesystem cannot be mounted.
 fn fall_back(mount: &SystemMount<'_>, console: &mut Console) {
     let target = mount.target;
     if mount.fallback == MountFallback::Stop {
@@ -167,19 +167,19 @@ fn fall_back(mount: &SystemMount<'_>, console: &mut Console) {
     }
 }
 
-/// Takes away what is mounted on the folder of this line, with all that is mounted in it: at once for who looks there now, and
-/// for whoever has something open when that is closed (MNT_DETACH, umount2(2)).
+/// Unmounts the folder of this line, with everything that is mounted below it. The path is free at once; open files
+/// stay usable until they are closed (MNT_DETACH, umount2(2)).
 pub(crate) fn detach(mount: &SystemMount<'_>) {
     let _ = unmount(Path(mount.target), UnmountFlags::DETACH);
 }
 
-/// Whether something is mounted on the folder of this line.
+/// Returns whether something is mounted on the folder of this line.
 pub(crate) fn is_mounted(mount: &SystemMount<'_>) -> bool {
     let found = statx(CWD, Path(mount.target), AtFlags::empty(), StatxFlags::BASIC_STATS);
     found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
 }
 
-/// Whether it has memory there instead of its disk.
+/// Returns whether a tmpfs is mounted instead of the disk.
 fn is_memory(mount: &SystemMount<'_>) -> bool {
     /// TMPFS_MAGIC (linux/magic.h)
     const TMPFS: i64 = 0x0102_1994;
@@ -188,15 +188,15 @@ fn is_memory(mount: &SystemMount<'_>) -> bool {
         && statfs(Path(mount.target)).is_ok_and(|found| found.f_type == TMPFS)
 }
 
-/// Reads the table of mounts of this process, and hands each of them over. It waits for no disk.
+/// Reads this process's mount table, and passes each entry to `work`. Does not block on disks.
 ///
 /// # Errors
-/// The kernel's.
+/// Those of the kernel.
 pub(crate) fn each_mount(work: &mut dyn FnMut(&MountEntry<'_>)) -> Result<(), Errno> {
     let table = open("/proc/self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     let mut lines = [0; 4096];
     loop {
-        // A page holds whole lines: the kernel ends each answer with one (fs/seq_file.c).
+        // A page contains only whole lines, because the kernel ends each read after a line (fs/seq_file.c).
         let count = rustix::io::read(&table, &mut lines)?;
         if count == 0 {
             return Ok(());
@@ -205,12 +205,12 @@ pub(crate) fn each_mount(work: &mut dyn FnMut(&MountEntry<'_>)) -> Result<(), Er
     }
 }
 
-/// What tells by its exceptional state (POLLPRI) that something was mounted (proc(5), /proc/PID/mounts).
+/// Opens the mount table, which reports changes by POLLPRI (proc(5), /proc/PID/mounts).
 pub(crate) fn mount_table() -> Result<OwnedFd, Errno> {
     open("/proc/self/mounts", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Says why nothing is mounted for a line, as far as it can be seen by now.
+/// Returns why nothing is mounted for a line, as far as known.
 pub(crate) fn why_missing(mount: &SystemMount<'_>) -> String<160> {
     let found = Source::of(mount.source).map_or(Devices::new(), look);
     let device = match found.as_slice() {
@@ -228,14 +228,14 @@ pub(crate) fn why_missing(mount: &SystemMount<'_>) -> String<160> {
     }
 }
 
-/// Waits until something is mounted on the folder of this line, by what the kernel says of the table of mounts.
+/// Waits until something is mounted on the folder of this line.
 ///
 /// # Errors
-/// ECANCELED when nobody writes to the pipe `reader` any more; the kernel's.
+/// ECANCELED if the last writer of the pipe `reader` is gone; those of the kernel.
 pub(crate) fn await_mount(mount: &SystemMount<'_>, reader: BorrowedFd<'_>) -> Result<(), Errno> {
     let table = mount_table()?;
     while !is_mounted(mount) {
-        // A pipe without writers is told whatever is asked for (poll(2)).
+        // A pipe without writers is always reported (poll(2)).
         let places = &mut [PollFd::new(&table, PollFlags::PRI), PollFd::from_borrowed_fd(reader, PollFlags::empty())];
         if poll(places, None).is_ok() && !places[1].revents().is_empty() {
             return Err(Errno::CANCELED);
@@ -244,7 +244,7 @@ pub(crate) fn await_mount(mount: &SystemMount<'_>, reader: BorrowedFd<'_>) -> Re
     Ok(())
 }
 
-/// Whether a device, by its major and minor number, is there and has a medium.
+/// Returns whether a device, by its major and minor number, exists and has a medium.
 pub(crate) fn has_medium((major, minor): (u32, u32)) -> bool {
     let mut digits = [0; 4];
     // Two numbers of at most ten digits fit.
@@ -259,7 +259,7 @@ fn flags(mount: &SystemMount<'_>, is_read_only: bool) -> MountFlags {
     flags
 }
 
-/// Mounts what is on a device. Returns whether it is mounted now.
+/// Mounts the filesystem on a device. Returns whether it is mounted now.
 fn mount_device(mount: &SystemMount<'_>, device: &Name, console: &mut Console) -> bool {
     let target = mount.target;
     let (mut has_repaired, mut is_new) = (false, false);
@@ -315,7 +315,7 @@ fn mount_device(mount: &SystemMount<'_>, device: &Name, console: &mut Console) -
     }
 }
 
-/// Repairs the filesystem on a device, and says what came of it.
+/// Repairs the filesystem on a device, and reports the result.
 fn repair(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut Console) {
     print_disk(console, mount, device, format_args!("{reason}; repairing it"));
     console.flush_blocking();
@@ -332,7 +332,7 @@ fn repair(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut 
     }
 }
 
-/// Makes a new filesystem on a device. Returns whether it is there.
+/// Formats a device. Returns whether that succeeded.
 fn reformat(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mut Console) -> bool {
     print_disk(console, mount, device, format_args!("{reason}; reformatting it as {}", mount.kind));
     console.flush_blocking();
@@ -345,7 +345,7 @@ fn reformat(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mu
     }
 }
 
-/// Says something about a mount and the device that it is made of.
+/// Prints a message about a mount and its device.
 #[inline(never)]
 fn print_disk(console: &mut Console, mount: &SystemMount<'_>, device: &Name, what: fmt::Arguments<'_>) {
     console.error(format_args!("mount {}: {device}: {what}", mount.target));
@@ -356,7 +356,8 @@ fn attach(mount: &SystemMount<'_>, device: &Name, is_read_only: bool) -> Result<
         .map(|()| 0)
 }
 
-/// What the kernel's answer says of a filesystem. `None` if it is about something else, such as a read that failed.
+/// Returns what the errno of mount(2) means for a filesystem; `None` if it is about something else, such as a read
+/// error.
 fn refusal(errno: Errno) -> Option<Refusal> {
     match errno {
         Errno::UCLEAN | Errno::BADMSG => Some(Refusal::Damage),
@@ -366,7 +367,7 @@ fn refusal(errno: Errno) -> Option<Refusal> {
     }
 }
 
-/// Says that the device of a line cannot be had.
+/// Reports that the device of a line is not available.
 fn print_source(console: &mut Console, mount: &SystemMount<'_>, errno: Errno, why: &str) {
     console.error(format_args!("mount {}: {}: {}{why}", mount.target, mount.source, describe(errno)));
 }

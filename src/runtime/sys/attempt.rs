@@ -1,4 +1,4 @@
-//! A system call that is only tried: what a test program needs to find out what is allowed, without doing it.
+//! Trying system calls: test programs need to find out what is allowed, without any effect.
 
 use crate::call::call;
 use crate::process::{Cloned, exit};
@@ -11,7 +11,7 @@ use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, pidfd_send_signal, waitpid};
 
-/// What came of it.
+/// The result of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Attempt {
     /// It did not fail.
@@ -24,7 +24,7 @@ pub enum Attempt {
     Waited,
 }
 
-/// Makes a copy of this process by the older clone(2), as C libraries do where a filter refuses clone3(2).
+/// Forks by the older clone(2), as C libraries do if a filter refuses clone3(2).
 ///
 /// # Errors
 /// EAGAIN at the limit of processes.
@@ -42,16 +42,16 @@ pub fn fork() -> Result<Cloned, Errno> {
     Ok(Cloned::Parent { pid, pidfd })
 }
 
-/// Tries system call `number` in a process of its own with arguments that no call can do anything with: -1 each. It has
-/// 200 ms.
+/// Tries system call `number` in a process of its own with arguments that have no effect in any call: -1 each. The
+/// timeout is 200 ms.
 ///
 /// # Errors
-/// No process could be made.
+/// The process could not be created.
 pub fn attempt(number: u32) -> Result<Attempt, Errno> {
     const DEADLINE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
     let Cloned::Parent { pid, pidfd } = fork()? else {
-        // SAFETY: whatever the call does, it does to a process that has a copy of the memory and ends right after it;
-        // as a pointer, -1 is refused by the kernel.
+        // SAFETY: the call only affects a process that has a copy of the memory and exits right after it; the kernel
+        // refuses -1 as a pointer.
         let result = unsafe { call(number, [usize::MAX; 6]) };
         exit(result.map_or_else(|errno| errno.raw_os_error() & 0xff, |_| 0))
     };
@@ -68,10 +68,10 @@ pub fn attempt(number: u32) -> Result<Attempt, Errno> {
     })
 }
 
-/// Tries ioctl(2) with `request`, all its 64 bits, on a descriptor, and no argument.
+/// Tries ioctl(2) with a `request` of 64 bits on a descriptor, without an argument.
 ///
 /// # Errors
-/// The kernel's.
+/// Those of the kernel.
 pub fn attempt_ioctl(descriptor: BorrowedFd<'_>, request: usize) -> Result<(), Errno> {
     let arguments = [descriptor.as_raw_fd() as usize, request, 0, 0, 0, 0];
     // SAFETY: the argument is a null pointer, which no request can read or write.
@@ -84,20 +84,20 @@ pub fn attempt_ioctl(descriptor: BorrowedFd<'_>, request: usize) -> Result<(), E
 /// EPERM without CAP_SYS_ADMIN and CAP_SYS_CHROOT.
 pub fn enter_mount_namespace(namespace: BorrowedFd<'_>) -> Result<(), Errno> {
     let flag = CLONE_NEWNS as usize;
-    // SAFETY: the call takes numbers alone, and changes what paths mean, not memory or descriptors.
+    // SAFETY: the call takes only numbers, and changes the meaning of paths, not memory or descriptors.
     unsafe { call(__NR_setns, [namespace.as_raw_fd() as usize, flag, 0, 0, 0, 0]) }.map(|_| ())
 }
 
-/// Makes namespaces (CLONE_NEW* flags of unshare(2)) for this process.
+/// Creates namespaces (CLONE_NEW* flags of unshare(2)) for this process.
 ///
 /// # Errors
-/// EPERM where that is not allowed.
+/// EPERM if that is not allowed.
 pub fn unshare(namespaces: u32) -> Result<(), Errno> {
     // SAFETY: the namespace flags change neither memory nor descriptors.
     unsafe { call(__NR_unshare, [namespaces as usize, 0, 0, 0, 0, 0]) }.map(|_| ())
 }
 
-/// This process's scheduling policy and priority (sched_getscheduler(2), sched_getparam(2)).
+/// Returns this process's scheduling policy and priority (sched_getscheduler(2), sched_getparam(2)).
 pub fn scheduler() -> (usize, i32) {
     let mut priority = 0_i32;
     let address = &raw mut priority;
@@ -108,7 +108,7 @@ pub fn scheduler() -> (usize, i32) {
     (policy.unwrap_or(usize::MAX), priority)
 }
 
-/// This process's input and output class and level (ioprio_get(2)).
+/// Returns this process's I/O class and level (ioprio_get(2)).
 pub fn io_priority() -> usize {
     const IOPRIO_WHO_PROCESS: usize = 1;
     // SAFETY: the call takes numbers, 0 for this process.

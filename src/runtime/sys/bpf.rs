@@ -1,11 +1,11 @@
-//! The device filters of control groups (bpf(2)).
+//! The device filters of cgroups (bpf(2)).
 
 use crate::call::call;
 use linux_raw_sys::general::__NR_bpf;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 
-/// Commands, kinds and places of bpf(2) (include/uapi/linux/bpf.h).
+/// Commands, types and attach points of bpf(2) (include/uapi/linux/bpf.h).
 const BPF_PROG_LOAD: usize = 5;
 const BPF_PROG_ATTACH: usize = 8;
 const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
@@ -34,10 +34,10 @@ struct ProgramAttach {
     flags: u32,
 }
 
-/// Loads a BPF program that decides which devices may be used. `program` holds `struct bpf_insn`s.
+/// Loads a BPF program that decides which devices may be used. `program` consists of `struct bpf_insn`s.
 ///
 /// # Errors
-/// EINVAL without CONFIG_CGROUP_BPF or for a program that the verifier refuses, EPERM without CAP_BPF.
+/// EINVAL without CONFIG_CGROUP_BPF or if the verifier refuses it, EPERM without CAP_BPF.
 pub fn load_device_filter(program: &[[u8; 8]]) -> Result<OwnedFd, Errno> {
     let load = ProgramLoad {
         kind: BPF_PROG_TYPE_CGROUP_DEVICE,
@@ -54,11 +54,11 @@ pub fn load_device_filter(program: &[[u8; 8]]) -> Result<OwnedFd, Errno> {
     // SAFETY: the kernel reads the structure of the size that is passed, and behind it `count` instructions of eight
     // bytes and a C string, which all outlive the call.
     let loaded = unsafe { call(__NR_bpf, [BPF_PROG_LOAD, address as usize, size_of::<ProgramLoad>(), 0, 0, 0]) }?;
-    // SAFETY: the call gave a new descriptor that nobody else owns; it is close-on-exec.
+    // SAFETY: the call returned a new descriptor that nobody else owns; it is close-on-exec.
     Ok(unsafe { OwnedFd::from_raw_fd(loaded as i32) })
 }
 
-/// Has a loaded program decide for the processes of an open control group, as long as the group is there.
+/// Attaches a loaded program to an open cgroup, for the lifetime of the cgroup.
 ///
 /// # Errors
 /// EPERM without CAP_NET_ADMIN, EBADF for another kind of descriptor.

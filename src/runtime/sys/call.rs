@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-/// Enters the kernel and turns its answer into a result.
+/// Enters the kernel, and converts its return value into a result.
 ///
 /// # Safety
 /// As for `arch::syscall`: the arguments are valid for system call `number`.

@@ -1,4 +1,4 @@
-//! What a process gives up for good: system calls (seccomp(2)), files (landlock(7)), keys (keyctl(2)).
+//! Irreversible restrictions of a process: system calls (seccomp(2)), files (landlock(7)), keys (keyctl(2)).
 
 use crate::call::call;
 use core::ffi::CStr;
@@ -25,10 +25,10 @@ struct FilterProgram {
     instructions: *const [u8; 8],
 }
 
-/// Filters every further system call of this process and its children by a BPF program, one `struct sock_filter` each.
+/// Installs a seccomp filter for this process and its children: a BPF program of `struct sock_filter`s.
 ///
 /// # Errors
-/// EINVAL for a program that the kernel does not take, EACCES without no_new_privs and without CAP_SYS_ADMIN.
+/// EINVAL if the kernel refuses the program, EACCES without no_new_privs and without CAP_SYS_ADMIN.
 pub fn filter_system_calls(program: &[[u8; 8]]) -> Result<(), Errno> {
     let length = u16::try_from(program.len()).map_err(|_| Errno::INVAL)?;
     let program = FilterProgram { length, instructions: program.as_ptr() };
@@ -37,20 +37,20 @@ pub fn filter_system_calls(program: &[[u8; 8]]) -> Result<(), Errno> {
     unsafe { call(__NR_seccomp, [SET_MODE_FILTER, 0, address as usize, 0, 0, 0]) }.map(|_| ())
 }
 
-/// Returns the version of Landlock's interface; 0 where the kernel has none, or has it turned off.
+/// Returns the ABI version of Landlock; 0 if the kernel does not have it or it is disabled.
 pub fn landlock_abi() -> u32 {
     let flags = LANDLOCK_CREATE_RULESET_VERSION as usize;
-    // SAFETY: with this flag the kernel reads no memory and only gives a number.
+    // SAFETY: with this flag the kernel reads no memory and only returns a number.
     let abi = unsafe { call(__NR_landlock_create_ruleset, [0, 0, flags, 0, 0, 0]) };
     abi.map_or(0, |abi| abi as u32)
 }
 
-/// A Landlock ruleset that is being made.
+/// A Landlock ruleset under construction.
 pub struct LandlockRules(OwnedFd);
 
 impl LandlockRules {
-    /// Returns a ruleset that refuses what of `files`, `tcp` and `scoped` no rule allows. A kernel of an older interface reads
-    /// only the part that it knows, so the rest has to be 0 there.
+    /// Creates a ruleset that denies the given rights unless a rule allows them. A kernel with an older ABI only reads
+    /// the fields that it knows, so the others must be 0.
     ///
     /// # Errors
     /// EINVAL for a right that the kernel does not know, EOPNOTSUPP without Landlock.
@@ -64,11 +64,11 @@ impl LandlockRules {
         };
         // SAFETY: the kernel reads `size` bytes of the structure, which has at least as many.
         let descriptor = unsafe { call(__NR_landlock_create_ruleset, [address as usize, size, 0, 0, 0, 0]) }?;
-        // SAFETY: the call gave a new descriptor that nobody else owns; it is close-on-exec.
+        // SAFETY: the call returned a new descriptor that nobody else owns; it is close-on-exec.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(descriptor as i32) }))
     }
 
-    /// Allows `rights` at an open file or folder, and below it.
+    /// Allows `rights` for an open file or folder, and everything below it.
     ///
     /// # Errors
     /// EINVAL for rights outside of the ruleset's, or a folder's rights for a file.
@@ -88,21 +88,21 @@ impl LandlockRules {
 
     fn add(&self, kind: landlock_rule_type, rule: *const u8) -> Result<(), Errno> {
         let descriptor = self.0.as_raw_fd() as usize;
-        // SAFETY: the two callers above pass the structure that belongs to their kind of rule, and it outlives the call.
+        // SAFETY: the two callers above pass the structure of their type of rule, and it outlives the call.
         unsafe { call(__NR_landlock_add_rule, [descriptor, kind as usize, rule as usize, 0, 0, 0]) }.map(|_| ())
     }
 
-    /// Holds this process and its children to the ruleset for ever.
+    /// Enforces the ruleset for this process and its children permanently.
     ///
     /// # Errors
-    /// EPERM without no_new_privs and without CAP_SYS_ADMIN, E2BIG for more than 16 rulesets on top of each other.
+    /// EPERM without no_new_privs and without CAP_SYS_ADMIN, E2BIG for more than 16 nested rulesets.
     pub fn restrict(self) -> Result<(), Errno> {
         // SAFETY: the call takes a descriptor and a number.
         unsafe { call(__NR_landlock_restrict_self, [self.0.as_raw_fd() as usize, 0, 0, 0, 0, 0]) }.map(|_| ())
     }
 }
 
-/// Gives this process a new, empty session keyring (keyctl(2)), so that it does not have its starter's keys.
+/// Creates a new, empty session keyring for this process (keyctl(2)), so that it does not inherit its parent's keys.
 ///
 /// # Errors
 /// ENOSYS without CONFIG_KEYS, EDQUOT above the user's quota.
@@ -114,7 +114,7 @@ pub fn own_keyring(name: &CStr) -> Result<(), Errno> {
 /// Sets this process's persona (personality(2)).
 ///
 /// # Errors
-/// EINVAL where the kernel cannot change it.
+/// EINVAL if the kernel does not support it.
 pub fn set_personality(persona: u32) -> Result<(), Errno> {
     // SAFETY: the call takes a number; the personas of the configuration change neither addresses nor memory.
     unsafe { call(__NR_personality, [persona as usize, 0, 0, 0, 0, 0]) }.map(|_| ())

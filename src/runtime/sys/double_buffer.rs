@@ -1,7 +1,7 @@
-//! Two places for a value and the bytes that it borrows from: one is in use while the other is filled.
+//! Two buffers for a value and the bytes that it borrows from: one is in use while the other is filled.
 //!
-//! A program without a heap cannot drop a table and make a new one. Here a place is filled only while nobody reads it,
-//! which is counted: a [`ReadGuard`] is a reader, and no reference outlives the lease that it was taken from.
+//! A program without a heap cannot drop a table and allocate a new one. Here a buffer is filled only while it has no
+//! readers, which are counted: a [`ReadGuard`] is a reader, and no reference outlives its guard.
 
 use core::cell::UnsafeCell;
 use core::marker::PhantomData;
@@ -10,45 +10,45 @@ use core::sync::atomic::{AtomicU32, Ordering};
 #[cfg(test)]
 mod tests;
 
-/// A type with a lifetime, and how to make a used value fit to be filled again.
+/// A type with a lifetime, and how to reset a value for reuse.
 pub trait Covariant {
     /// The type.
     type Of<'a>;
 
-    /// Empties a value; what it borrowed is gone.
+    /// Resets a value; the bytes that it borrowed are no longer valid.
     fn clear(value: &mut Self::Of<'_>);
 
-    /// Returns the same value for a shorter time. For a type that is covariant, the value itself is all there is to write, and
-    /// no other type can be used here.
+    /// Returns the same value with a shorter lifetime. For a covariant type the body is just the value, and other types
+    /// do not compile.
     fn shorten<'short, 'long: 'short>(value: &'short Self::Of<'long>) -> &'short Self::Of<'short>;
 }
 
-/// The two places.
+/// The two buffers.
 pub struct DoubleBuffer<F: Covariant, const BYTES: usize> {
     places: [Half<F, BYTES>; 2],
 }
 
 #[repr(C)]
 struct Half<F: Covariant, const BYTES: usize> {
-    /// How many leases there are, beside `UNUSED`; or one of the words for a place without any.
+    /// The number of guards plus `UNUSED`, or a special value for a buffer without guards.
     readers: AtomicU32,
     value: UnsafeCell<F::Of<'static>>,
     bytes: UnsafeCell<[u8; BYTES]>,
 }
 
-// SAFETY: a place is written only while `readers` was raised from `FRESH` or `UNUSED` to `FILLING`, which one caller can do;
-// it is read only through leases, which exist only while `readers` counts them.
+// SAFETY: a buffer is written only by the one caller that changed `readers` from `FRESH` or `UNUSED` to `FILLING`; it
+// is read only through guards, which exist only while `readers` counts them.
 unsafe impl<F: Covariant, const BYTES: usize> Sync for DoubleBuffer<F, BYTES> where F::Of<'static>: Send + Sync {}
 
-/// What the count is of a place that was never filled.
+/// The count of a buffer that was never filled.
 const FRESH: u32 = 0;
-/// What it is of one that was filled, and that nobody reads.
+/// The count of a buffer that was filled and has no readers.
 const UNUSED: u32 = 1;
-/// What it is while a place is filled.
+/// The count of a buffer that is being filled.
 const FILLING: u32 = u32::MAX;
 
 impl<F: Covariant, const BYTES: usize> DoubleBuffer<F, BYTES> {
-    /// Two places with their first contents; all-zero contents cost no bytes in the file.
+    /// Creates two buffers with their initial contents; all-zero contents take no bytes in the file.
     pub const fn new(first: F::Of<'static>, second: F::Of<'static>) -> Self {
         Self {
             places: [
@@ -66,11 +66,11 @@ impl<F: Covariant, const BYTES: usize> DoubleBuffer<F, BYTES> {
         }
     }
 
-    /// Fills a place that nobody reads: `read` gives the number of bytes that it put there, `parse` makes the value of
-    /// them.
+    /// Fills a buffer without readers: `read` writes bytes there and returns their number, `parse` creates the value
+    /// from them.
     ///
     /// # Errors
-    /// Those of `read` and `parse`. `None` if both places are read.
+    /// Those of `read` and `parse`. `None` if both buffers have readers.
     pub fn fill<E>(
         &'static self,
         read: impl FnOnce(&mut [u8; BYTES]) -> Result<usize, E>,
@@ -83,13 +83,13 @@ impl<F: Covariant, const BYTES: usize> DoubleBuffer<F, BYTES> {
         let used = found(UNUSED);
         let place = used.or_else(|| found(FRESH)).ok_or(None)?;
         let (bytes, value) = (place.bytes.get(), place.value.get());
-        // SAFETY: the exchange above let this caller alone pass, and no lease of this place exists.
+        // SAFETY: only one caller passes the exchange above, and no guard of this buffer exists.
         let value = unsafe { &mut *value };
-        // What was never filled is empty, and emptying it would only make memory of it.
+        // A buffer that was never filled is empty; resetting it would only touch its memory.
         if used.is_some() {
             F::clear(value);
         }
-        // SAFETY: as above; the value, which borrowed from here, has just been emptied.
+        // SAFETY: as above; the value that borrowed from here was just reset.
         let bytes = unsafe { &mut *bytes };
         let filled = read(bytes).and_then(|length| parse(&bytes[..length.min(BYTES)], value));
         match filled {
@@ -105,7 +105,7 @@ impl<F: Covariant, const BYTES: usize> DoubleBuffer<F, BYTES> {
     }
 }
 
-/// The right to read a place, as long as it is kept. A copy of it is a further one.
+/// The right to read a buffer. A copy counts as another reader.
 pub struct ReadGuard<F: Covariant + 'static, const BYTES: usize> {
     place: &'static Half<F, BYTES>,
     family: PhantomData<F>,
@@ -115,7 +115,8 @@ impl<F: Covariant, const BYTES: usize> ReadGuard<F, BYTES> {
     /// Returns the value.
     pub fn get(&self) -> &F::Of<'_> {
         let value = self.place.value.get();
-        // SAFETY: while this lease exists nobody writes the place, and the reference ends with the borrow of the lease.
+        // SAFETY: while this guard exists nobody writes to the buffer, and the reference ends with the borrow of the
+        // guard.
         let value: &F::Of<'static> = unsafe { &*value };
         F::shorten(value)
     }

@@ -1,7 +1,7 @@
 //! From the kernel's initial stack to the program's main function.
 //!
-//! It reads the vector that execve(2) leaves there and hands it on as C strings; it starts no thread, runs no
-//! constructor and sets up no stack guard: there is nothing of a C runtime here.
+//! Reads the vector that execve(2) leaves there, and passes it on as C strings. There is no C runtime: no threads, no
+//! constructors, no stack guard.
 
 use core::ffi::{CStr, c_char};
 
@@ -33,28 +33,28 @@ pub struct Arguments {
 }
 
 impl Arguments {
-    /// Argument number `index`, 0 being the name the program was started by; none past the last one.
+    /// Returns argument number `index`; 0 is the program's name. `None` after the last one.
     pub fn get(&self, index: usize) -> Option<&'static CStr> {
         if index < self.count { string(self.first, index) } else { None }
     }
 
-    /// The arguments in order, the program's name first.
+    /// Iterates over the arguments, beginning with the program's name.
     pub fn iter(&self) -> impl Iterator<Item = &'static CStr> {
         let arguments = *self;
         (0..arguments.count).map_while(move |index| arguments.get(index))
     }
 
-    /// The environment, `NAME=value` each.
+    /// Iterates over the environment, `NAME=value` each.
     pub fn environment(&self) -> impl Iterator<Item = &'static CStr> {
         let first = self.first.wrapping_add(self.count).wrapping_add(1);
         (0..).map_while(move |index| string(first, index))
     }
 }
 
-/// Returns the C string that entry `index` of a vector on the initial stack points to. `None` for its closing null.
+/// Returns the C string that entry `index` of a vector on the initial stack points to; `None` for the terminating null.
 fn string(first: *const *const c_char, index: usize) -> Option<&'static CStr> {
     let entry = first.wrapping_add(index);
-    // SAFETY: callers count within argc, or stop at the null that ends envp, so the entry lies on the initial stack.
+    // SAFETY: callers count within argc, or stop at the null that ends envp, so the entry is on the initial stack.
     let pointer = unsafe { entry.read() };
     if pointer.is_null() {
         return None;

@@ -1,9 +1,9 @@
-//! The only home of `unsafe`: entry per architecture, raw system calls, and what rustix lacks.
+//! The only crate with `unsafe` code: entry points, raw system calls, and what rustix lacks.
 //!
-//! Everything public here is safe to call. What rustix offers safely is not repeated here; rustix's own `runtime`
-//! module is left alone, because its name and contents change between minor versions.
+//! All public items are safe to call. Safe functions of rustix are not duplicated here. rustix's own `runtime` module
+//! is not used, because its name and contents change between minor versions.
 
-// The tests of the cells and leases run on the host, with threads.
+// The tests of cells and guards run on the host, with threads.
 #![cfg_attr(not(test), no_std)]
 
 mod arch;
@@ -49,10 +49,10 @@ pub use take_cell::TakeCell;
 pub use time::{boottime_us, monotonic_ms};
 pub use watchdog::set_watchdog;
 
-/// Names the function that `_start` calls: `hilum_sys::entry!(main)` for `fn main(arguments: Arguments) -> i32`.
+/// Sets the function that `_start` calls: `hilum_sys::entry!(main)` for `fn main(arguments: Arguments) -> i32`.
 ///
-/// Expands to the one symbol that the entry code refers to and to the panic handler. A program has one of each, so this crate
-/// has neither, and its tests run with those of the standard library. What the function returns is the exit status.
+/// Expands to the symbol that the entry code refers to, and to the panic handler. A program has exactly one of each, so
+/// this crate defines neither, and its tests use those of the standard library. The function returns the exit status.
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {

@@ -1,4 +1,4 @@
-//! Links of the network where rustix has no call: whole frames of one (packet(7)), and bringing one up (netdevice(7)).
+//! Network links where rustix has no call: raw frames (packet(7)), and bringing a link up (netdevice(7)).
 
 use crate::call::call;
 use core::mem::size_of;
@@ -12,10 +12,10 @@ use rustix::io::Errno;
 const CLOEXEC: u32 = 0o2_000_000;
 const NONBLOCK: u32 = 0o4_000;
 
-/// Opens a socket that gets the frames of the link with this index that are of `protocol` and that `filter` lets pass, and
-/// sends whole frames. `protocol` is a number of Ethernet, such as 0x0800 for IPv4.
+/// Opens a socket that receives the frames of the link with this index that have the EtherType `protocol` (0x0800 for
+/// IPv4) and pass `filter`, and that sends whole frames.
 ///
-/// `filter` is a program of classic BPF, an instruction of eight bytes each (struct sock_filter).
+/// `filter` is a classic BPF program, with eight bytes per instruction (struct sock_filter).
 ///
 /// # Errors
 /// EPERM without CAP_NET_RAW, EAFNOSUPPORT without packet sockets (CONFIG_PACKET), ENODEV without such a link.
@@ -26,15 +26,14 @@ pub fn packet_socket(index: u32, protocol: u16, filter: &[[u8; 8]]) -> Result<Ow
         instructions: *const [u8; 8],
     }
     let kind = SOCK_RAW | CLOEXEC | NONBLOCK;
-    // Without a protocol it gets nothing before it is filtered and bound.
-    // SAFETY: the call takes numbers.
+    // Without a protocol it receives nothing before it is filtered and bound. SAFETY: the call takes numbers.
     let number = unsafe { call(__NR_socket, [AF_PACKET as usize, kind as usize, 0, 0, 0, 0]) }?;
-    // SAFETY: the call gave a new descriptor that nobody else owns.
+    // SAFETY: the call returned a new descriptor that nobody else owns.
     let socket = unsafe { OwnedFd::from_raw_fd(number as i32) };
     let length = u16::try_from(filter.len()).map_err(|_| Errno::INVAL)?;
     let program = Program { length, instructions: filter.as_ptr() };
     let (address, size) = (&raw const program as usize, size_of::<Program>());
-    // SAFETY: the kernel reads the structure and `length` instructions behind its pointer; both outlive the call.
+    // SAFETY: the kernel reads the structure and the `length` instructions that it points to; both outlive the call.
     unsafe { call(__NR_setsockopt, [number, SOL_SOCKET as usize, SO_ATTACH_FILTER as usize, address, size, 0]) }?;
     let place = sockaddr_ll {
         sll_family: AF_PACKET as u16,
@@ -51,7 +50,7 @@ pub fn packet_socket(index: u32, protocol: u16, filter: &[[u8; 8]]) -> Result<Ow
     Ok(socket)
 }
 
-/// Has a socket send and receive over the link with this index alone.
+/// Restricts a socket to the link with this index.
 ///
 /// # Errors
 /// ENOPROTOOPT before Linux 5.0, ENODEV without such a link.
@@ -64,7 +63,7 @@ pub fn bind_to_link(socket: BorrowedFd<'_>, index: u32) -> Result<(), Errno> {
     unsafe { call(__NR_setsockopt, [number, SOL_SOCKET as usize, SO_BINDTOIFINDEX, address, 4, 0]) }.map(|_| ())
 }
 
-/// Brings the loopback link up in the network namespace that `socket` was made in. Any socket will do.
+/// Brings up the loopback interface of the network namespace that `socket` was created in. Any socket will do.
 ///
 /// # Errors
 /// EPERM without CAP_NET_ADMIN over the namespace.
@@ -72,7 +71,7 @@ pub fn loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     /// SIOCSIFFLAGS and IFF_UP (include/uapi/linux/sockios.h, if.h).
     const SET_FLAGS: usize = 0x8914;
     const UP: u16 = 1;
-    /// `struct ifreq` with the member that this request reads.
+    /// `struct ifreq` with the field that this request uses.
     #[repr(C, align(8))]
     struct Flags {
         name: [u8; 16],
@@ -82,6 +81,6 @@ pub fn loopback_up(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut request = Flags { name: [0; 16], flags: UP, rest: [0; 22] };
     request.name[..2].copy_from_slice(b"lo");
     let address = &raw const request as usize;
-    // SAFETY: the kernel reads a structure of the size of its own, with a name that ends; it outlives the call.
+    // SAFETY: the kernel reads a structure of this size, with a terminated name; it outlives the call.
     unsafe { call(__NR_ioctl, [socket.as_raw_fd() as usize, SET_FLAGS, address, 0, 0, 0]) }.map(|_| ())
 }

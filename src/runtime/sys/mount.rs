@@ -8,11 +8,11 @@ use linux_raw_sys::loop_device::{
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
-/// Shows the files of a detached mount with the owners that `users`, an open user namespace, maps them to.
+/// Makes a detached mount idmapped, according to `users`, an open user namespace.
 ///
 /// # Errors
-/// EINVAL or EOPNOTSUPP where the filesystem cannot, ENOSYS before kernel 5.12, EPERM without CAP_SYS_ADMIN over the
-/// filesystem.
+/// EINVAL or EOPNOTSUPP if the filesystem does not support it, ENOSYS before kernel 5.12, EPERM without CAP_SYS_ADMIN
+/// over the filesystem.
 pub fn map_ids(mount: BorrowedFd<'_>, users: BorrowedFd<'_>) -> Result<(), Errno> {
     const MOUNT_ATTR_IDMAP: u64 = 0x0010_0000;
     set_attributes(mount, MOUNT_ATTR_IDMAP, users.as_raw_fd() as u64)
@@ -35,22 +35,22 @@ fn set_attributes(mount: BorrowedFd<'_>, set: u64, userns_fd: u64) -> Result<(),
     unsafe { call(__NR_mount_setattr, arguments) }.map(|_| ())
 }
 
-/// Returns the number of a loop device that is free now, from an open /dev/loop-control. Somebody else may take it first.
+/// Returns the number of a free loop device, from an open /dev/loop-control. Another process may take it first.
 ///
 /// # Errors
-/// The kernel's.
+/// Those of the kernel.
 pub fn free_loop(control: BorrowedFd<'_>) -> Result<u32, Errno> {
-    // SAFETY: the request takes no argument and gives a number.
+    // SAFETY: the request takes no argument and returns a number.
     unsafe { call(__NR_ioctl, [control.as_raw_fd() as usize, LOOP_CTL_GET_FREE as usize, 0, 0, 0, 0]) }
         .map(|number| number as u32)
 }
 
-/// Puts an open file behind an open loop device, read-only; it lets go of it when the last user is gone.
+/// Attaches an open file to an open loop device, read-only and with autoclear.
 ///
 /// # Errors
-/// EBUSY where the device was taken meanwhile, EINVAL or ENOTTY before kernel 5.8.
+/// EBUSY if the device was taken meanwhile, EINVAL or ENOTTY before kernel 5.8.
 pub fn attach_loop(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<(), Errno> {
-    // SAFETY: every field is a number or an array of numbers, for which zero is a value.
+    // SAFETY: all fields are numbers or arrays of numbers, for which zero is valid.
     let mut config: loop_config = unsafe { core::mem::zeroed() };
     config.fd = file.as_raw_fd().unsigned_abs();
     config.info.lo_flags = LO_FLAGS_READ_ONLY as u32 | LO_FLAGS_AUTOCLEAR as u32;
@@ -63,22 +63,22 @@ pub fn attach_loop(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<(), E
 /// A request to the device mapper: its number in include/uapi/linux/dm-ioctl.h.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum DeviceMapper {
-    /// Make a device without a table (DM_DEV_CREATE).
+    /// Create a device without a table (DM_DEV_CREATE).
     Create = 3,
-    /// Remove one (DM_DEV_REMOVE).
+    /// Remove a device (DM_DEV_REMOVE).
     Remove = 4,
-    /// Let it go on with the table that was loaded (DM_DEV_SUSPEND).
+    /// Resume a device with the loaded table (DM_DEV_SUSPEND).
     Resume = 6,
-    /// Load its next table (DM_TABLE_LOAD).
+    /// Load the next table of a device (DM_TABLE_LOAD).
     Load = 9,
 }
 
-/// Asks the device mapper, by an open /dev/mapper/control; the answer takes the place of the request. The field of the
-/// request that has its size in bytes is set here.
+/// Sends a request to the device mapper, by an open /dev/mapper/control; the reply replaces the request. Sets the field
+/// with the request's size in bytes.
 ///
 /// # Errors
-/// EINVAL for a request that is shorter than its header of 312 bytes, for a target that the kernel lacks, and for words that it
-/// refuses; EBUSY for a name that is taken; the kernel's.
+/// EINVAL for a request that is shorter than its header of 312 bytes, for an unknown target, and for invalid
+/// parameters; EBUSY for a name in use; those of the kernel.
 pub fn device_mapper(control: BorrowedFd<'_>, what: DeviceMapper, request: &mut [u8]) -> Result<(), Errno> {
     /// _IOWR(0xfd, 0, struct dm_ioctl)
     const FIRST: usize = 0xc138_fd00;
@@ -89,16 +89,16 @@ pub fn device_mapper(control: BorrowedFd<'_>, what: DeviceMapper, request: &mut 
     let size = u32::try_from(request.len()).map_err(|_| Errno::INVAL)?;
     request[12..16].copy_from_slice(&size.to_ne_bytes());
     let arguments = [control.as_raw_fd() as usize, FIRST | what as usize, request.as_mut_ptr() as usize, 0, 0, 0];
-    // SAFETY: the kernel reads and writes as many bytes as the request says it has, and it has just been told their number; the
-    // slice is borrowed for the call alone.
+    // SAFETY: the kernel reads and writes as many bytes as the request says, which was just set to its length; the
+    // slice is borrowed for the call.
     unsafe { call(__NR_ioctl, arguments) }.map(|_| ())
 }
 
-/// Lets a mounted ext4 grow to so many of its blocks; `folder` is an open folder in it (EXT4_IOC_RESIZE_FS of
+/// Grows a mounted ext4 to this many of its blocks; `folder` is an open folder in it (EXT4_IOC_RESIZE_FS of
 /// include/uapi/linux/ext4.h).
 ///
 /// # Errors
-/// EPERM without CAP_SYS_RESOURCE, EOPNOTSUPP or EINVAL for a filesystem that cannot.
+/// EPERM without CAP_SYS_RESOURCE, EOPNOTSUPP or EINVAL for a filesystem that does not support it.
 pub fn grow_ext4(folder: BorrowedFd<'_>, blocks: u64) -> Result<(), Errno> {
     /// _IOW('f', 16, __u64)
     const EXT4_IOC_RESIZE_FS: usize = 0x4008_6610;

@@ -1,4 +1,4 @@
-//! Namespaces of this process's own (unshare(2)). rustix joins those of others.
+//! New namespaces for this process (unshare(2)). rustix joins those of others.
 
 use rustix::io::Errno;
 use rustix::thread::{UnshareFlags, unshare_unsafe};
@@ -8,7 +8,7 @@ use rustix::thread::{UnshareFlags, unshare_unsafe};
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN, ENOSPC at the limit of namespaces.
 pub fn unshare_network() -> Result<(), Errno> {
-    // SAFETY: the flag concerns sockets that are made later; neither memory nor descriptors change.
+    // SAFETY: the flag affects sockets that are created later; neither memory nor descriptors change.
     unsafe { unshare_unsafe(UnshareFlags::NEWNET) }
 }
 
@@ -17,6 +17,6 @@ pub fn unshare_network() -> Result<(), Errno> {
 /// # Errors
 /// EPERM without CAP_SYS_ADMIN, ENOSPC at the limit of namespaces.
 pub fn unshare_mount() -> Result<(), Errno> {
-    // SAFETY: the flag concerns mounts alone; neither memory nor descriptors change.
+    // SAFETY: the flag affects only mounts; neither memory nor descriptors change.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }
 }

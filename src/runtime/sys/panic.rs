@@ -1,27 +1,28 @@
-//! What happens when the program finds itself wrong: one line, then the way out that the role chose.
+//! The panic handler: prints one line, then calls the exit function that the program has set.
 //!
-//! The file has no names of sources: they and the places of panics took 16 KB. The line has addresses instead, which the same build
-//! with symbols turns into functions (CONTRIBUTING.md).
+//! The file contains no source locations, because these took 16 KB. The line has addresses instead, which a build with
+//! symbols maps to functions (CONTRIBUTING.md).
 //!
-//! A panic inside the panic handler (a message that panics while it is formatted) goes straight to the way out.
+//! A panic inside the panic handler (a message that panics while it is formatted) calls the exit function at once.
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use rustix::fd::BorrowedFd;
 
-/// The way out: a function pointer kept as a data pointer, null before a role chose one.
+/// The exit function: a function pointer stored as a data pointer, null if none was set.
 static WAY_OUT: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
 static PANICKING: AtomicBool = AtomicBool::new(false);
 
-/// Chooses what ends the process after a panic's line. Without a choice it exits with status 101, as Rust's own does.
+/// Sets the function that ends the process after a panic. Without one it exits with status 101, as Rust's own handler
+/// does.
 pub fn on_panic(way_out: fn() -> !) {
     WAY_OUT.store(way_out as *mut (), Ordering::Release);
 }
 
-/// Writes formatted text to standard error as far as it takes it; what does not fit is lost.
+/// Writes formatted text to standard error; what does not fit is lost.
 pub fn print(text: fmt::Arguments<'_>) {
-    // There is nobody left to tell when standard error cannot be written.
+    // There is no other place to report to if standard error cannot be written.
     let _ = print_to(crate::stdio::standard_error(), text);
 }
 
@@ -49,7 +50,7 @@ impl Write for Output<'_> {
     }
 }
 
-/// Addresses that a panic's line shows. Core's own functions on the way here are the first ones.
+/// Addresses in the line of a panic. Functions of core that led here come first.
 const CALLERS: usize = 6;
 
 /// Addresses of code.
@@ -61,21 +62,22 @@ impl fmt::Display for Callers {
     }
 }
 
-/// Looks for the addresses of code on the stack, the innermost first: who called this, and now and then what an earlier call has
-/// left there. There are no tables for unwinding in the file.
+/// Finds addresses of code on the stack, innermost first: the callers, and sometimes remains of earlier calls. The file
+/// has no unwind tables.
 #[inline(never)]
 fn callers() -> Callers {
-    /// Words of the stack that are looked at.
+    /// Words of the stack to inspect.
     const WORDS: usize = 96;
     let mut found = Callers([0; CALLERS]);
     let mut room = found.0.iter_mut();
     let here = 0_usize;
-    // As a number that the compiler knows nothing of: the words above are no part of the variable.
+    // As an integer that the compiler knows nothing about: the words above are not part of the variable.
     let stack = core::hint::black_box((&raw const here).expose_provenance());
     let stack = core::ptr::with_exposed_provenance::<usize>(stack);
     for at in 0..WORDS {
-        // SAFETY: above this frame lie those of its callers up to `_start`, and above them the arguments, the environment and the
-        // auxiliary vector of the process: more words than these. A word there is initialised or never compared by value alone.
+        // SAFETY: above this frame are the frames of its callers up to `_start`, and above them the arguments, the
+        // environment and the auxiliary vector of the process: more words than these. A word there is initialised, or
+        // only compared by value.
         let word = unsafe { stack.wrapping_add(at).read_volatile() };
         if crate::memory::code().contains(&word) {
             let Some(place) = room.next() else { break };
@@ -85,8 +87,8 @@ fn callers() -> Callers {
     found
 }
 
-/// Ends the process because of a panic: one line on standard error, then the way out. [`entry!`](macro@crate::entry) makes it the
-/// program's panic handler.
+/// Ends the process because of a panic: prints one line to standard error, then calls the exit function.
+/// [`entry!`](macro@crate::entry) makes it the program's panic handler.
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
     if !PANICKING.swap(true, Ordering::AcqRel) {
         print(format_args!("hilum: panic at{}: {}\n", callers(), info.message()));

@@ -1,4 +1,4 @@
-//! Signal masks, dispositions, and signalfd: a process here reads its signals, it never runs a handler.
+//! Signal masks, dispositions, and signalfd: processes here read signals and have no handlers.
 
 use crate::call::call;
 use linux_raw_sys::general::{
@@ -8,22 +8,22 @@ use linux_raw_sys::general::{
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 
-/// A set of signals: bit N-1 stands for signal N, as the kernel keeps it on both architectures.
+/// A set of signals: bit N-1 is signal N, as in the kernel on both architectures.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SignalSet(u64);
 
 impl SignalSet {
     /// No signal.
     pub const EMPTY: Self = Self(0);
-    /// Every signal, the real-time ones included; the kernel leaves SIGKILL and SIGSTOP out by itself.
+    /// All signals, including real-time ones; the kernel ignores SIGKILL and SIGSTOP.
     pub const ALL: Self = Self(u64::MAX);
 
-    /// Returns the signal with this number alone, which is from 1 to 64.
+    /// Returns the set of the signal with this number, which must be from 1 to 64.
     pub const fn of(number: u32) -> Self {
         Self(1 << (number - 1))
     }
 
-    /// These, and the signal with this number.
+    /// Returns this set with one more signal.
     #[must_use]
     pub const fn and(self, number: u32) -> Self {
         Self(self.0 | Self::of(number).0)
@@ -35,12 +35,12 @@ pub fn mask(set: SignalSet) {
     let address = &raw const set.0;
     let size = size_of::<u64>();
     // SAFETY: the kernel reads a set of 8 bytes through the pointer and writes no old set. With these arguments the
-    // call has no way to fail.
+    // call cannot fail.
     let _ = unsafe { call(__NR_rt_sigprocmask, [SIG_SETMASK as usize, address as usize, 0, size, 0, 0]) };
 }
 
-/// Gives every signal its default disposition (sigaction(2)): an ignored one would stay ignored in each process that
-/// is started from here.
+/// Resets all signals to their default disposition (sigaction(2)): an ignored signal would stay ignored in all child
+/// processes.
 pub fn reset_signals() {
     // The kernel's struct: SIG_DFL, no flags, an empty mask, all of them zero.
     let action = [0_usize; size_of::<kernel_sigaction>() / size_of::<usize>()];
@@ -48,17 +48,17 @@ pub fn reset_signals() {
     let size = size_of::<kernel_sigset_t>();
     for signal in 1..=64 {
         // SAFETY: the kernel reads one kernel_sigaction through the pointer and writes no old action. It refuses
-        // SIGKILL and SIGSTOP, whose disposition cannot be anything else.
+        // SIGKILL and SIGSTOP, which always have the default disposition.
         let _ = unsafe { call(__NR_rt_sigaction, [signal, address as usize, 0, size, 0, 0]) };
     }
 }
 
-/// What one record of a signalfd says (signalfd(2), struct signalfd_siginfo).
+/// A record of a signalfd (signalfd(2), struct signalfd_siginfo).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SignalInfo {
     /// The signal's number.
     pub signal: u32,
-    /// The pid of the sender as this process's namespace sees it; 0 for the kernel and for outer namespaces.
+    /// The PID of the sender in this process's namespace; 0 for the kernel and for outer namespaces.
     pub sender: u32,
 }
 
@@ -66,21 +66,21 @@ pub struct SignalInfo {
 pub struct SignalFd(OwnedFd);
 
 impl SignalFd {
-    /// Opens one for the signals of `set`, which the caller has blocked.
+    /// Opens a signalfd for the signals of `set`, which the caller must have blocked.
     ///
     /// # Errors
-    /// What signalfd4(2) says: EMFILE, ENFILE, ENOMEM.
+    /// Those of signalfd4(2): EMFILE, ENFILE, ENOMEM.
     pub fn open(set: SignalSet) -> Result<Self, Errno> {
         let address = &raw const set.0;
         // SFD_CLOEXEC and SFD_NONBLOCK are these two flags (include/uapi/linux/signalfd.h).
         let flags = (O_CLOEXEC | O_NONBLOCK) as usize;
-        // SAFETY: the kernel reads a set of 8 bytes through the pointer; -1 asks for a new descriptor.
+        // SAFETY: the kernel reads a set of 8 bytes through the pointer; -1 requests a new descriptor.
         let fd = unsafe { call(__NR_signalfd4, [usize::MAX, address as usize, size_of::<u64>(), flags, 0, 0]) }?;
-        // SAFETY: the kernel just made this descriptor and nobody else owns it.
+        // SAFETY: the call returned a new descriptor that nobody else owns.
         Ok(Self(unsafe { OwnedFd::from_raw_fd(fd as i32) }))
     }
 
-    /// Returns the descriptor, to wait on.
+    /// Returns the descriptor for polling.
     pub fn fd(&self) -> BorrowedFd<'_> {
         use rustix::fd::AsFd;
         self.0.as_fd()
@@ -102,21 +102,21 @@ impl SignalFd {
     }
 }
 
-/// The signals that mean something to PID 1.
+/// The signals that PID 1 reacts to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum InitSignal {
-    /// SIGCHLD: a child ended.
+    /// SIGCHLD: a child exited.
     Child,
-    /// SIGINT: from the kernel it is Ctrl-Alt-Del.
+    /// SIGINT: if it is from the kernel, Ctrl-Alt-Del.
     Interrupt,
-    /// SIGTERM: what a container engine sends.
+    /// SIGTERM: sent by container engines.
     Terminate,
     /// SIGPWR: the power is about to fail.
     Power,
 }
 
 impl InitSignal {
-    /// Returns the signal with this number. `None` for every other one.
+    /// Returns the signal with this number, or `None` for any other.
     pub fn of(number: u32) -> Option<Self> {
         match number {
             SIGCHLD => Some(Self::Child),

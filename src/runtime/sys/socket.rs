@@ -1,4 +1,4 @@
-//! Who is on the other side of a socket.
+//! The peer of a socket.
 
 use crate::call::call;
 use linux_raw_sys::general::__NR_getsockopt;
@@ -6,8 +6,8 @@ use linux_raw_sys::net::{SO_PEERCRED, SOL_SOCKET};
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
-/// Returns the user on the other side of a connected path socket (SO_PEERCRED of unix(7)). rustix's own call cannot be used: it
-/// has no pid for a peer outside of this PID namespace.
+/// Returns the uid of the peer of a connected path socket (SO_PEERCRED of unix(7)). rustix's own function cannot be
+/// used: it requires a PID, which a peer outside of this PID namespace does not have.
 ///
 /// # Errors
 /// ENOPROTOOPT for another kind of socket.

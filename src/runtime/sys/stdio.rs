@@ -1,7 +1,7 @@
 //! The three standard descriptors as borrowed ones.
 //!
-//! Every program built on this crate keeps fds 0 to 2 open for its whole life (PID 1 opens them first of all, and a
-//! shell or a supervisor gives them to everything else), and no `OwnedFd` here ever names one of them.
+//! All programs with this crate keep descriptors 0 to 2 open for their whole life: PID 1 opens them first, and other
+//! programs inherit them. No `OwnedFd` here ever owns one of them.
 
 use rustix::fd::BorrowedFd;
 

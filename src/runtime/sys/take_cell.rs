@@ -1,4 +1,4 @@
-//! A table in `.bss` that is handed out once: how a program without a heap gets long-lived writable memory.
+//! A static table that is handed out once: long-lived writable memory without a heap.
 
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -8,30 +8,30 @@ mod tests;
 
 /// Static memory that exactly one caller may take for the rest of the process's life.
 ///
-/// The mark lies before the value: one behind a large table would be alone in a page.
+/// The flag comes before the value, because a flag after a large table would occupy a page of its own.
 #[repr(C)]
 pub struct TakeCell<T> {
     taken: AtomicBool,
     value: UnsafeCell<T>,
 }
 
-// SAFETY: `take` lets one caller through, ever; no other path reaches the value, so it is never shared.
+// SAFETY: `take` succeeds once; there is no other access to the value, so it is never shared.
 unsafe impl<T: Send> Sync for TakeCell<T> {}
 
 impl<T> TakeCell<T> {
-    /// Returns a table with its first contents; all-zero contents cost no bytes in the file.
+    /// Creates a table with its initial contents; all-zero contents take no bytes in the file.
     pub const fn new(value: T) -> Self {
         Self { taken: AtomicBool::new(false), value: UnsafeCell::new(value) }
     }
 
-    /// Returns the table, writable for ever. None at the second call.
+    /// Returns the table, writable for ever; `None` at the second call.
     #[expect(clippy::mut_from_ref, reason = "the swap makes sure that this happens once")]
     pub fn take(&'static self) -> Option<&'static mut T> {
         if self.taken.swap(true, Ordering::AcqRel) {
             return None;
         }
         let value = self.value.get();
-        // SAFETY: the swap above let this caller alone pass, so this is the only reference there will ever be.
+        // SAFETY: only one caller passes the swap above, so this is the only reference there will ever be.
         Some(unsafe { &mut *value })
     }
 }

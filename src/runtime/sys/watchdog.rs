@@ -5,11 +5,11 @@ use linux_raw_sys::general::__NR_ioctl;
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::io::Errno;
 
-/// Sets a watchdog's timeout in seconds. Returns the one that its driver took (WDIOC_SETTIMEOUT of
+/// Sets a watchdog's timeout in seconds. Returns the one that the driver chose (WDIOC_SETTIMEOUT of
 /// Documentation/watchdog/watchdog-api.rst).
 ///
 /// # Errors
-/// ENOTTY where it is no watchdog.
+/// ENOTTY if it is not a watchdog.
 pub fn set_watchdog(device: &OwnedFd, seconds: u32) -> Result<u32, Errno> {
     /// `_IOWR('W', 6, int)` and `_IOR('W', 7, int)`.
     const SET_TIMEOUT: usize = 0xc004_5706;
@@ -21,7 +21,7 @@ pub fn set_watchdog(device: &OwnedFd, seconds: u32) -> Result<u32, Errno> {
         unsafe { call(__NR_ioctl, [device.as_raw_fd() as usize, request, address as usize, 0, 0, 0]) }
     };
     match ioctl(SET_TIMEOUT) {
-        // One that is beyond what the hardware can count to leaves the driver's own.
+        // If the hardware does not support this timeout, the driver's default stays in effect.
         Err(Errno::OPNOTSUPP | Errno::NOTTY | Errno::INVAL) => ioctl(GET_TIMEOUT)?,
         result => result?,
     };

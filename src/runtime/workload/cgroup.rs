@@ -1,8 +1,8 @@
-//! Control groups (version 2, cgroups(7)): one for PID 1, one for each workload.
+//! cgroups (version 2, cgroups(7)): one for PID 1, one for each workload.
 //!
-//! `/sys/fs/cgroup/init` holds PID 1, away from the workloads' accounting and with memory that is kept for it;
-//! `/sys/fs/cgroup/workload/NAME` holds one workload. Inside of a container the hierarchy belongs to the host, so there
-//! are no groups then, and a limit that a line asks for is refused.
+//! `/sys/fs/cgroup/init` contains PID 1, so that it is not accounted to workloads and has reserved memory;
+//! `/sys/fs/cgroup/workload/NAME` contains one workload. In a container the hierarchy belongs to the host: there are no
+//! cgroups, and a limit in the configuration is refused.
 
 use super::devices::Nodes;
 use crate::console::Console;
@@ -17,34 +17,34 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
 
-/// How a group is opened that processes are born into and programs are attached to.
+/// Flags to open a cgroup for starting processes in it and attaching programs to it.
 const GROUP: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 const FOLDER: Mode = Mode::from_raw_mode(0o755);
 
-/// Bytes that are kept for PID 1 when memory is short: several times what it has.
+/// Bytes that are reserved for PID 1 under memory pressure: several times its size.
 const OWN_MEMORY: &[u8] = b"1048576";
 
-/// The workloads' groups.
+/// The cgroups of the workloads.
 pub(crate) struct Cgroups {
-    /// The folder that holds them. `None` if there are no groups.
+    /// Their parent folder; `None` if there are no cgroups.
     folder: Option<OwnedFd>,
-    /// The program that decides about the usual devices. `None` until it was needed.
+    /// The program for the default devices; `None` until it was needed.
     usual_devices: Option<OwnedFd>,
 }
 
-/// What is kept of one workload's group.
+/// The state of a workload's cgroup.
 #[derive(Clone, Copy)]
 pub(crate) struct CgroupState {
     /// Whether it could not be removed yet: it is busy for a moment after the last process has exited.
     is_busy: bool,
-    /// How often the kernel had killed in it before its last start, if it is used again.
+    /// The count of OOM kills before the last start, if the cgroup is reused.
     killed: u32,
 }
 
 impl CgroupState {
     pub(crate) const NONE: Self = Self { is_busy: false, killed: 0 };
 
-    /// Whether the group waits for its removal.
+    /// Returns whether the cgroup waits for its removal.
     pub(crate) fn is_busy(self) -> bool {
         self.is_busy
     }
@@ -52,19 +52,19 @@ impl CgroupState {
 
 /// A workload that ran out of memory.
 pub(crate) struct OutOfMemory {
-    /// The most that it had, in bytes. `None` before kernel 5.19.
+    /// Peak memory in bytes; `None` before kernel 5.19.
     pub(crate) peak: Option<u64>,
-    /// What it may have.
+    /// The memory limit in bytes.
     pub(crate) limit: u64,
 }
 
 impl Cgroups {
-    /// No groups: not this process's hierarchy.
+    /// No cgroups: the hierarchy belongs to somebody else.
     pub(crate) const fn none() -> Self {
         Self { folder: None, usual_devices: None }
     }
 
-    /// Makes the folder for the workloads' groups, with the controllers that their lines need; says what failed.
+    /// Creates the parent folder with the controllers that lines need; reports failures.
     pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) -> Self {
         let mut groups = Self::none();
         match make(config) {
@@ -74,7 +74,7 @@ impl Cgroups {
         groups
     }
 
-    /// Goes over to another configuration, which may need further controllers.
+    /// Enables further controllers that another configuration needs.
     pub(crate) fn adopt(&self, config: &Config<'_>, console: &mut Console) {
         if self.folder.is_none() {
             return;
@@ -84,20 +84,20 @@ impl Cgroups {
         }
     }
 
-    /// Moves PID 1 into its own group. To be called when the board has started: moving a process waits for a grace
-    /// period of the kernel (cgroup_threadgroup_rwsem), which no workload has to wait for.
+    /// Moves PID 1 into its own cgroup. Called after the boot: moving a process waits for an RCU grace period
+    /// (cgroup_threadgroup_rwsem), which must not delay workloads.
     pub(crate) fn move_self(&self) -> Result<(), Errno> {
         if self.folder.is_none() {
             return Ok(());
         }
         let own = open_folder(open_root()?.as_fd(), "init")?;
-        // A kernel without the memory controller keeps nothing for anybody.
+        // A kernel without the memory controller cannot reserve memory.
         let _ = write(own.as_fd(), "memory.min", OWN_MEMORY);
         write(own.as_fd(), "cgroup.procs", b"0")
     }
 
-    /// Returns the group of a workload, made where it is not there: the last run's may still be on its way out, and then it
-    /// is used again.
+    /// Returns the cgroup of a workload, and creates it if necessary. The one of the previous run may not be removed
+    /// yet; then it is reused.
     pub(crate) fn open(&self, workload: &Workload<'_>, state: &mut CgroupState) -> Result<Option<OwnedFd>, Errno> {
         let Some(folder) = &self.folder else { return Ok(None) };
         let group = open_folder(folder.as_fd(), workload.name)?;
@@ -107,17 +107,17 @@ impl Cgroups {
         Ok(Some(group))
     }
 
-    /// Carries out a step that concerns the group.
+    /// Executes a step about the cgroup.
     ///
-    /// The filter of the usual devices is the second lock on what a workload with a user namespace of its own cannot
-    /// open anyway: every mount that it sees devices on is PID 1's. The kernel takes longer to check the first such
-    /// program than to start a workload, so it comes when the board has started, and from then on at each start.
+    /// The filter for the default devices backs up the user namespace: all mounts with devices in a workload are
+    /// created by PID 1. Verifying the first such program takes the kernel longer than starting a workload, so the
+    /// filter is attached after the boot, and from then on at each start.
     pub(crate) fn limit(&self, group: Option<&OwnedFd>, step: &Step<'_>, has_own_users: bool) -> Result<(), Errno> {
         match (step, group) {
             (Step::Limit(limit), Some(group)) => match write_limit(group.as_fd(), limit) {
-                // What no line asked for is left out where the kernel cannot; `hilum doctor` tells.
+                // An optional limit that the kernel does not support is skipped; `hilum doctor` reports it.
                 Err(_) if !limit.is_asked_for => Ok(()),
-                // Nothing can be swapped where there is no swap accounting, and that is what was asked for.
+                // Without swap accounting nothing can be swapped, which is what the limit demands.
                 Err(Errno::NOENT) if limit.file == "memory.swap.max" && limit.value == Value::Number(0) => Ok(()),
                 result => result,
             },
@@ -134,7 +134,7 @@ impl Cgroups {
         }
     }
 
-    /// Allows a workload, which has not begun to run, its own devices beside the usual ones, and no others.
+    /// Allows a workload, before it runs, its own devices besides the default ones, and no others.
     pub(crate) fn allow_devices(&self, workload: &Workload<'_>, devices: &[Device<'_>], nodes: &Nodes) {
         let Ok(Some(group)) = self.of(workload) else { return };
         let mut allowed = nodes.iter().filter_map(|node| {
@@ -150,10 +150,10 @@ impl Cgroups {
         attach(group.as_fd(), &mut allowed);
     }
 
-    /// Has the filter of the usual devices decide for every workload that started without one.
+    /// Attaches the filter for the default devices to all workloads that started without one.
     pub(crate) fn control_devices(&mut self, workloads: &[Workload<'_>]) {
         let Some(folder) = &self.folder else { return };
-        // A kernel without it (CONFIG_CGROUP_BPF) has the first lock.
+        // Without CONFIG_CGROUP_BPF, only the mounts restrict devices.
         let Ok(filter) = hilum_sys::load_device_filter(&program(&mut core::iter::empty())) else { return };
         for workload in workloads.iter().filter(|workload| workload.isolation.devices.is_empty()) {
             if let Ok(group) = openat(folder.as_fd(), Path(workload.name), GROUP, Mode::empty()) {
@@ -163,36 +163,36 @@ impl Cgroups {
         self.usual_devices = Some(filter);
     }
 
-    /// Returns the descriptor that a helper needs for them; `None` if there are no groups.
+    /// Returns the descriptor that a helper needs for cgroups; `None` if there are none.
     pub(crate) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.folder.as_ref().map(AsFd::as_fd)
     }
 
-    /// Returns the group of a workload that runs. `None` if there are no groups.
+    /// Returns the cgroup of a running workload; `None` if there are no cgroups.
     pub(crate) fn of(&self, workload: &Workload<'_>) -> Result<Option<OwnedFd>, Errno> {
         self.folder.as_ref().map(|folder| openat(folder.as_fd(), Path(workload.name), GROUP, Mode::empty())).transpose()
     }
 
-    /// Stops every process of a workload where it is, or lets them go on (cgroup.freeze).
+    /// Freezes or thaws all processes of a workload (cgroup.freeze).
     pub(crate) fn freeze(&self, workload: &Workload<'_>, is_frozen: bool) -> Result<(), Errno> {
         let folder = self.folder.as_ref().ok_or(Errno::OPNOTSUPP)?;
         let text = if is_frozen { b"1" } else { b"0" };
         write(existing(folder, workload.name)?.as_fd(), "cgroup.freeze", text)
     }
 
-    /// Whether what is in the group of a workload is stopped, or about to be.
+    /// Returns whether a workload is frozen, or about to be.
     pub(crate) fn is_frozen(&self, workload: &Workload<'_>) -> bool {
         let group = self.folder.as_ref().and_then(|folder| existing(folder, workload.name).ok());
         group.is_some_and(|group| read_number(group.as_fd(), "cgroup.freeze") == Some(1))
     }
 
-    /// Kills everything in the group of a workload (cgroup.kill, from kernel 5.14 on).
+    /// Kills all processes of a workload (cgroup.kill, kernel 5.14 or later).
     pub(crate) fn kill(&self, workload: &Workload<'_>) -> Result<(), Errno> {
         let folder = self.folder.as_ref().ok_or(Errno::OPNOTSUPP)?;
         write(existing(folder, workload.name)?.as_fd(), "cgroup.kill", b"1")
     }
 
-    /// Whether a process is left in the group of a workload (cgroup.events). `None` if nobody counts.
+    /// Returns whether a process is left in the cgroup of a workload (cgroup.events); `None` if that is unknown.
     pub(crate) fn is_populated(&self, workload: &Workload<'_>) -> Option<bool> {
         let group = existing(self.folder.as_ref()?, workload.name).ok()?;
         let mut text = [0; 64];
@@ -200,7 +200,7 @@ impl Cgroups {
         Some(!core::str::from_utf8(&text[..length]).unwrap_or_default().contains("populated 0"))
     }
 
-    /// Whether the kernel killed in the group of a workload because its memory was used up.
+    /// Returns whether the OOM killer killed in the cgroup of a workload, with its memory.
     pub(crate) fn out_of_memory(&self, workload: &Workload<'_>, state: &CgroupState) -> Option<OutOfMemory> {
         let group = existing(self.folder.as_ref()?, workload.name).ok()?;
         if kills(group.as_fd()) <= state.killed {
@@ -210,8 +210,8 @@ impl Cgroups {
         Some(OutOfMemory { peak: number("memory.peak"), limit: number("memory.max").unwrap_or(u64::MAX) })
     }
 
-    /// Removes the group of a workload that ended, and whatever of it is left in there: a process that shared the
-    /// board's PID namespace outlives its first one. It may be busy for a moment; then it is tried again.
+    /// Removes the cgroup of an exited workload, and kills what is left in it: a process in the host's PID namespace
+    /// survives the workload's first process. It may be busy for a moment; then this is repeated.
     pub(crate) fn remove(&self, workload: &Workload<'_>, state: &mut CgroupState) {
         if workload.isolation.shared != 0 {
             let _ = self.kill(workload);
@@ -220,7 +220,7 @@ impl Cgroups {
         self.sweep(workload, state);
     }
 
-    /// Tries to remove the group of a workload that ended. If it is busy, it stays so.
+    /// Tries to remove the cgroup of an exited workload. If it is busy, it stays marked as busy.
     pub(crate) fn sweep(&self, workload: &Workload<'_>, state: &mut CgroupState) {
         let Some(folder) = &self.folder else {
             *state = CgroupState::NONE;
@@ -232,14 +232,14 @@ impl Cgroups {
     }
 }
 
-/// Has the usual devices and these be all that the processes of a group may use. The second lock: nodev mounts and the missing right
-/// to make nodes hold on a kernel without it.
+/// Attaches a device filter to a cgroup: the default devices and these. On a kernel without it, nodev mounts and the
+/// missing right to create nodes still apply.
 fn attach(group: BorrowedFd<'_>, devices: &mut dyn Iterator<Item = Allowed>) {
     let _ = hilum_sys::load_device_filter(&program(devices))
         .and_then(|filter| hilum_sys::attach_device_filter(group, filter.as_fd()));
 }
 
-/// Makes the folder of the workloads, and hands the controllers down that their plans set limits of.
+/// Creates the parent folder, and enables the controllers that plans need.
 fn make(config: &Config<'_>) -> Result<OwnedFd, Errno> {
     let root = open_root()?;
     let mut text = [0; 256];
@@ -288,12 +288,12 @@ fn write_limit(group: BorrowedFd<'_>, limit: &CgroupLimit<'_>) -> Result<(), Err
         }
         value => append(&mut line, format_args!("{value}")),
     };
-    // Five numbers of at most twenty digits and their names fit; a list of processors that does not is refused.
+    // Five numbers of at most twenty digits with their names fit; a longer list of processors is refused.
     put.map_err(|_| Errno::NAMETOOLONG)?;
     write(group, limit.file, line.as_bytes())
 }
 
-/// How often the kernel has killed in a group because memory was used up (memory.events).
+/// Returns the number of OOM kills in a cgroup (memory.events).
 fn kills(group: BorrowedFd<'_>) -> u32 {
     let mut text = [0; 256];
     let length = read(group, "memory.events", &mut text).unwrap_or(0);

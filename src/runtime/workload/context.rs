@@ -1,4 +1,4 @@
-//! What a start needs of PID 1, and what it leaves there.
+//! What a start needs from PID 1, and the resulting process.
 
 use super::cgroup::Cgroups;
 use super::handover;
@@ -11,29 +11,29 @@ use rustix::process::{Pid, Signal, pidfd_send_signal};
 
 /// A workload's process as PID 1 holds it.
 pub(crate) struct Process {
-    /// Its pid here; it cannot be another's until this process is reaped.
+    /// Its PID on the host; not reused until this process is reaped.
     pub(crate) pid: Pid,
-    /// For signals, which through it cannot reach a stranger, and to hear of its end.
+    /// For signals, which cannot reach another process through it, and to be notified of its exit.
     pub(crate) pidfd: OwnedFd,
-    /// What it writes to standard output and standard error, in the order in which it writes.
+    /// Its standard output and error, in the order in which they are written.
     pub(crate) output: OwnedFd,
-    /// Whether anybody can still write there.
+    /// Whether the pipe still has writers.
     pub(crate) has_writers: bool,
-    /// Where its set-up reports; none once it has.
+    /// The report pipe of its set-up; `None` after the report.
     pub(crate) report: Option<OwnedFd>,
-    /// When it was about to execute its program, where that was asked for.
+    /// When it was about to execute its program, if that was requested.
     pub(crate) executed_us: Option<u64>,
     /// Whether its set-up failed: its exit status is then hilum's own.
     pub(crate) has_failed: bool,
-    /// Where it writes a newline when it is ready.
+    /// The pipe of `ready fd`.
     pub(crate) ready: Option<OwnedFd>,
-    /// The helper that does the outside of its set-up.
+    /// The helper that performs the parent's part of its set-up.
     pub(crate) helper: Option<Pid>,
-    /// Before its program is executed, where its own socket comes from; then that socket.
+    /// Until its program is executed, the socket for receiving the notify socket; then the notify socket.
     pub(crate) notify: Option<OwnedFd>,
-    /// How it ended, while what it left in its pipe is still read; and how many helpings that may take.
+    /// How it exited, while its remaining output is read; and the remaining chunks.
     pub(crate) ended: Option<(ExitReason, u32)>,
-    /// Its mount namespace, where processes may be left in there when it has ended: it shares process ids.
+    /// Its mount namespace, if processes may remain after its exit because it shares the host's PID namespace.
     pub(crate) mount_namespace: Option<u64>,
 }
 
@@ -48,14 +48,14 @@ impl Process {
         pidfd_send_signal(&self.pidfd, signal)
     }
 
-    /// What the set-up has reported so far; pending when it was reported before.
+    /// Returns the report of the set-up; pending if it was already returned.
     pub(crate) fn outcome(&mut self) -> Outcome {
         let executed_us = &mut self.executed_us;
         let outcome = self.report.as_ref().map_or(Outcome::Pending, |report| receive(report, executed_us));
         if !matches!(outcome, Outcome::Pending | Outcome::More) {
             self.report = None;
             self.has_failed = matches!(outcome, Outcome::Failed(_));
-            // The socket was sent before the program was executed, so this does not wait.
+            // The socket was sent before the program was executed, so this does not block.
             let sent = self.notify.take().and_then(|socket| handover::receive_fds(socket.as_fd()).ok()?);
             self.notify = sent.and_then(|mut sent| sent.pop());
         }
@@ -63,27 +63,27 @@ impl Process {
     }
 }
 
-/// What every start needs of PID 1.
+/// State of PID 1 that every start needs.
 pub(crate) struct LaunchContext {
-    /// The workloads' control groups.
+    /// The workloads' cgroups.
     pub(crate) cgroups: Cgroups,
     /// Network namespaces that several workloads share.
     pub(crate) networks: Networks,
-    /// Where the template lies.
+    /// The path of the template.
     pub(crate) template: &'static str,
-    /// The kernel's version of Landlock; 0 where it has none.
+    /// The kernel's ABI version of Landlock; 0 if it does not have it.
     pub(crate) landlock_abi: u32,
-    /// It ends when modules, bridges and rules are there. `None` if that is so.
+    /// A pipe that is closed when modules, bridges and rules are ready; `None` if they are.
     pub(crate) ready: Option<OwnedFd>,
-    /// Whether the board's disks are this process's to mount.
+    /// Whether this process mounts the board's disks.
     pub(crate) has_disks: bool,
 }
 
-/// A start that made no process: the step of the plan, where it was one, and what the kernel said.
+/// A start that created no process: the step of the plan, if it was one, and the errno.
 pub(crate) struct Failure {
     pub(crate) step: Option<usize>,
     pub(crate) errno: Errno,
-    /// What helps.
+    /// A hint.
     pub(crate) hint: Option<&'static str>,
 }
 

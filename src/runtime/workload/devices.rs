@@ -1,7 +1,7 @@
-//! The devices of a workload's `device` lines, as they are on the board now.
+//! Looks up the devices of `device` lines on the board.
 //!
-//! What is plugged again gets another number, and udev is not here to make links that stay. So a line is looked up at each start, and
-//! whenever the kernel says that a device came or went: its nodes are those that /sys has below the device that the line names.
+//! A device that is plugged in again gets another number, and there is no udev to create stable links. Therefore lines
+//! are looked up at each start and at each device event: they select the nodes that /sys lists below the device.
 
 use crate::os::files::{each, read_text, sys_path};
 use crate::os::path::{Path, stat};
@@ -11,28 +11,28 @@ use hilum::devices::{Facts, UsbPlace, is_meant, usb_place};
 use rustix::fs::{CWD, FileType, readlinkat_raw};
 use rustix::io::Errno;
 
-/// The most bytes of a node's name below /dev.
+/// Maximum bytes of a node's name below /dev.
 const NAME_BYTES: usize = 96;
-/// Bytes of what is read from /sys.
+/// Bytes of a buffer for files of /sys.
 const BYTES: usize = 512;
-/// Folders below one that a line names, such as 001 below /dev/bus/usb.
+/// Maximum depth of folders below a line's path, such as 001 below /dev/bus/usb.
 const DEPTH: usize = 3;
 
 /// A device node of a workload.
 pub(crate) struct Node {
-    /// The line that means it, as its place among the workload's.
+    /// The index of the line that selects it.
     pub(crate) line: usize,
-    /// Its place among those of the line.
+    /// Its number among the nodes of the line.
     pub(crate) number: usize,
     /// Its name below /dev on the board.
     pub(crate) name: String<NAME_BYTES>,
-    /// A block or a character device.
+    /// Whether it is a block or a character device.
     pub(crate) kind: FileType,
-    /// Its numbers.
+    /// Its major and minor number.
     pub(crate) device: u64,
-    /// What is another when it was plugged again under the same number: the inode in the kernel's own /dev.
+    /// The inode in the kernel's own /dev, which changes if the device is plugged in again under the same number.
     inode: u64,
-    /// What the nodes of a line are sorted by.
+    /// The sort key within a line.
     order: u64,
 }
 
@@ -42,8 +42,8 @@ pub(crate) type Nodes = Vec<Node, { limits::DEVICE_NODES }>;
 /// Finds the nodes of `device` lines.
 ///
 /// # Errors
-/// The line's place, and ENOENT where the board has nothing that it means, ENODEV for what is no device, 2BIG for more than
-/// [`limits::DEVICE_NODES`]; the kernel's.
+/// The index of the line, with ENOENT if the board has no such device, ENODEV if the path is not a device, TOOBIG for
+/// more than [`limits::DEVICE_NODES`]; those of the kernel.
 pub(crate) fn find(devices: &[Device<'_>]) -> Result<Nodes, (usize, Errno)> {
     let mut nodes = Nodes::new();
     for (line, device) in devices.iter().enumerate() {
@@ -65,7 +65,7 @@ pub(crate) fn find(devices: &[Device<'_>]) -> Result<Nodes, (usize, Errno)> {
     Ok(nodes)
 }
 
-/// Adds a node to those of its line, which are in order.
+/// Inserts a node in order among those of its line.
 fn add(nodes: &mut Nodes, node: Node) -> Result<(), Errno> {
     let mut at = nodes.len();
     nodes.push(node).map_err(|_| Errno::TOOBIG)?;
@@ -77,20 +77,20 @@ fn add(nodes: &mut Nodes, node: Node) -> Result<(), Errno> {
     Ok(())
 }
 
-/// What changes when a node comes, goes, or is plugged again: one number for all nodes (FNV-1a).
+/// Returns a hash over all nodes that changes when a device is added, removed, or plugged in again (FNV-1a).
 pub(crate) fn fingerprint(nodes: &Nodes) -> u64 {
     let numbers = nodes.iter().flat_map(|node| [node.line as u64, node.device, node.inode]);
     numbers.fold(0xcbf2_9ce4_8422_2325, |sum, number| (sum ^ number).wrapping_mul(0x100_0000_01b3))
 }
 
-/// Adds the node at a path of /dev, or all below it.
+/// Adds the node at a path of /dev, or all nodes below it.
 fn in_dev(path: &str, line: usize, depth: usize, nodes: &mut Nodes) -> Result<(), Errno> {
     let found = stat(path)?;
     let kind = FileType::from_raw_mode(found.st_mode);
     if kind == FileType::Directory && depth > 0 {
         return each(path, &mut |name| {
             match in_dev(&sys_path(format_args!("{path}/{name}")), line, depth - 1, nodes) {
-                // It went meanwhile, or is none.
+                // It disappeared meanwhile, or is not a device.
                 Err(Errno::NOENT | Errno::NODEV) => Ok(()),
                 result => result,
             }
@@ -104,7 +104,7 @@ fn in_dev(path: &str, line: usize, depth: usize, nodes: &mut Nodes) -> Result<()
     add(nodes, Node { line, number: 0, name, kind, device: found.st_rdev, inode: found.st_ino, order: 0 })
 }
 
-/// Adds the nodes of one kind that a line means: /sys/dev has a link for each node, by its numbers.
+/// Adds the selected nodes of one type: /sys/dev has a link for each node, by number.
 #[inline(never)]
 fn in_sys(device: &Device<'_>, kind: FileType, line: usize, nodes: &mut Nodes) -> Result<(), Errno> {
     let folder = if kind == FileType::BlockDevice { "/sys/dev/block" } else { "/sys/dev/char" };
@@ -125,7 +125,7 @@ fn in_sys(device: &Device<'_>, kind: FileType, line: usize, nodes: &mut Nodes) -
         }
         let events = read_text(&at("uevent"), &mut events);
         let name = events.lines().find_map(|line| line.strip_prefix("DEVNAME=")).unwrap_or_default();
-        // It is not there yet, or no more.
+        // It does not exist yet, or no more.
         let Ok(found) = stat(&sys_path(format_args!("/dev/{name}"))) else { return Ok(()) };
         if FileType::from_raw_mode(found.st_mode) != kind {
             return Ok(());
@@ -136,7 +136,8 @@ fn in_sys(device: &Device<'_>, kind: FileType, line: usize, nodes: &mut Nodes) -
     })
 }
 
-/// What a USB device says of itself. Its serial number only where that is wanted: for that the kernel waits for whoever is at the device.
+/// Returns the ids of a USB device. The serial number is only read if it is needed, because reading it waits for other
+/// users of the device.
 fn usb_id<'b>(place: &UsbPlace<'_>, with_serial: bool, buffers: &'b mut [[u8; 128]; 3]) -> UsbId<'b> {
     let [vendor, product, serial] = buffers;
     let read = |name, buffer| read_text(&sys_path(format_args!("/sys/devices{}/{name}", place.path)), buffer);
@@ -144,7 +145,7 @@ fn usb_id<'b>(place: &UsbPlace<'_>, with_serial: bool, buffers: &'b mut [[u8; 12
     UsbId { vendor, product: read("idProduct", product), serial: if with_serial { read("serial", serial) } else { "" } }
 }
 
-/// Where a symbolic link leads; empty where there is none.
+/// Returns the target of a symbolic link; empty if there is none.
 fn link<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
     let length = readlinkat_raw(CWD, Path(path), &mut *buffer).unwrap_or(0);
     core::str::from_utf8(&buffer[..length]).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Starts of the tests: a process that exists by name alone, with pipes of which the test holds the other ends.
+//! Starts in tests: a process that exists only by name; the test has the other ends of its pipes.
 
 use super::{CgroupState, Failure, LaunchContext, Process};
 use crate::os::fake;

@@ -1,7 +1,7 @@
-//! How what was opened outside gets to the new process: one message over a socket, with the descriptors in it.
+//! Passes descriptors of opened mounts to the new process, in one message over a socket.
 //!
-//! The new process waits for the message, so it does nothing before its ids are mapped. If the other side fails or
-//! dies, the socket ends without a message, and so does the process.
+//! The new process waits for the message, so it does nothing before its ids are mapped. If the parent fails or dies,
+//! the socket is closed without a message, and the process exits.
 
 use core::mem::MaybeUninit;
 use heapless::Vec;
@@ -13,22 +13,21 @@ use rustix::net::{
     SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
 };
 
-/// The root filesystem, /proc and /sys where they are shared, a /dev of its own, the folders of `mount`, and
-/// /etc/resolv.conf.
+/// The root filesystem, /proc and /sys if they are shared, /dev, the folders of `mount` lines, and /etc/resolv.conf.
 const MAX_FDS: usize = limits::MOUNTS + 5;
 
-/// What was opened, in the order of the plan's steps.
+/// Opened mounts, in the order of the plan's steps.
 pub(crate) type FdList = Vec<OwnedFd, MAX_FDS>;
 
 /// Bytes of a control message with that many descriptors (cmsg(3)).
 const CMSG_SPACE: usize = rustix::cmsg_space!(ScmRights(MAX_FDS));
 
-/// Returns the two ends: PID 1's and the new process's.
+/// Creates the socket pair: PID 1's end, and the new process's.
 pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
     socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
 }
 
-/// Sends what was opened. It fits into the socket's buffer, so it does not wait.
+/// Sends descriptors. The message fits into the socket's buffer, so this does not block.
 pub(crate) fn send_fds(socket: BorrowedFd<'_>, opened: &FdList) -> Result<(), Errno> {
     send(socket, b"!", opened)
 }
@@ -45,7 +44,7 @@ pub(crate) fn send(socket: BorrowedFd<'_>, message: &[u8], opened: &FdList) -> R
     sendmsg(socket, &[IoSlice::new(message)], &mut control, SendFlags::NOSIGNAL).map(|_| ())
 }
 
-/// Waits for the message, unless the socket does not wait. `None` if the other side ended without one.
+/// Receives the message; waits for it if the socket is blocking. `None` if the other end was closed without one.
 pub(crate) fn receive_fds(socket: BorrowedFd<'_>) -> Result<Option<FdList>, Errno> {
     let mut space = [MaybeUninit::uninit(); CMSG_SPACE];
     let mut control = RecvAncillaryBuffer::new(&mut space);

@@ -1,9 +1,9 @@
-//! One workload: its process, from the clone to the exit.
+//! A workload's process, from clone(2) to its exit.
 //!
-//! `parent/` is the host's side: [`spawn`] before and after the clone, `set_up.rs` what is done to the process that waits, and
-//! `exec.rs` a further process inside of a workload that runs. `child/` is the side of the new process. All of them carry out
-//! parts of one plan. Two pipes go to PID 1, one for what the workload writes, one for the step that failed; over a socket
-//! comes what was opened on the host (`handover.rs`).
+//! `parent/` is the host's side: [`spawn`] creates the process, `set_up.rs` prepares it while it waits, and `exec.rs`
+//! starts a further process inside of a running workload. `child/` is the new process. Each executes its part of the
+//! same plan. Two pipes lead to PID 1, for output and for the failed step; a socket carries mounts that the parent
+//! opened (`handover.rs`).
 
 mod cgroup;
 mod child;
@@ -31,6 +31,6 @@ pub(crate) use parent::leftovers::{end_all, mount_namespace};
 pub(crate) use parent::set_up::{LONGEST_MS, needs_helper, wait};
 #[cfg(not(test))]
 pub(crate) use parent::spawn::spawn;
-pub(crate) use parent::stop_signal::{hears, signal_below};
+pub(crate) use parent::stop_signal::{process_reacts_to, signal_below};
 pub(crate) use report::{Outcome, Report, SET_UP_FAILED};
 pub(crate) use template::{empty_folder, place as template_place, prepare as prepare_template};

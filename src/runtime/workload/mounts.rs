@@ -1,11 +1,11 @@
 //! A workload's mounts (fsopen(2), openat2(2), pivot_root(2)).
 //!
-//! The working directory is the root filesystem from [`attach_root`] on. Every place below it is opened without
-//! following a symbolic link and without leaving it, and a filesystem is attached to what was opened: a root filesystem
-//! cannot lead a mount elsewhere, whatever it holds and whoever changes it meanwhile. What is covered below /proc is
-//! named from the mount that was just made, not by a path through the root filesystem.
+//! The working directory is the root filesystem from [`attach_root`] on. Each mount point below it is opened without
+//! following symbolic links and without leaving it, and a filesystem is attached to that descriptor. A root filesystem
+//! therefore cannot redirect a mount, whatever it contains and whoever changes it meanwhile. Paths below /proc are
+//! covered by the descriptor of the new mount, not by a path through the root filesystem.
 //!
-//! Nothing that is opened here is closed one by one: a later step closes all descriptors with two calls.
+//! Descriptors are not closed one by one here: a later step closes all of them with two calls.
 
 use super::template;
 use crate::os::path::{Path, open, open_in_root};
@@ -28,7 +28,7 @@ const BY_DESCRIPTORS: MoveMountFlags =
     MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH.union(MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH);
 const CLONE: OpenTreeFlags = OpenTreeFlags::OPEN_TREE_CLONE.union(OpenTreeFlags::OPEN_TREE_CLOEXEC);
 
-/// Attaches the root filesystem over the old root, where this process still is, and enters it.
+/// Attaches the root filesystem over the old root and enters it.
 pub(crate) fn attach_root(root: &OwnedFd, is_writable: bool) -> Result<(), Errno> {
     move_mount(root, c"", CWD, c"/", MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
     rustix::process::fchdir(root)?;
@@ -37,7 +37,7 @@ pub(crate) fn attach_root(root: &OwnedFd, is_writable: bool) -> Result<(), Errno
     restrict(root.as_fd(), attributes)
 }
 
-/// Makes a filesystem. Returns its mount, which is not attached.
+/// Creates a filesystem. Returns its mount, not attached yet.
 pub(crate) fn make(wanted: &plan::Mount) -> Result<OwnedFd, Errno> {
     let kind = fsopen(wanted.filesystem.name(), FsOpenFlags::FSOPEN_CLOEXEC)?;
     for (name, value) in wanted.options {
@@ -58,8 +58,8 @@ pub(crate) fn make(wanted: &plan::Mount) -> Result<OwnedFd, Errno> {
     mount
 }
 
-/// Makes a filesystem and attaches it: one call for what [`make`] and [`attach`] take seven for, but there is no
-/// descriptor of it afterwards. The folder is named by the descriptor that [`below`] gave, which the board's own /proc knows.
+/// Creates a filesystem and attaches it with one call, instead of seven by [`make`] and [`attach`]; but it returns no
+/// descriptor. The mount point is given by a descriptor of [`below`] in the host's /proc.
 pub(crate) fn make_at(wanted: &plan::Mount) -> Result<(), Errno> {
     let place = below(CWD, wanted.target, OFlags::DIRECTORY)?;
     let mut options: String<80> = String::new();
@@ -70,7 +70,7 @@ pub(crate) fn make_at(wanted: &plan::Mount) -> Result<(), Errno> {
     if wanted.bytes > 0 {
         let _ = write!(options, "size={},", wanted.bytes);
     }
-    // The last comma becomes the end of the string.
+    // Replace the last comma by the end of the string.
     options.pop();
     let _ = options.push('\0');
     let options = CStr::from_bytes_with_nul(options.as_bytes()).map_err(|_| Errno::INVAL)?;
@@ -83,16 +83,16 @@ pub(crate) fn make_at(wanted: &plan::Mount) -> Result<(), Errno> {
     made.and_then(|()| furnish(wanted, place))
 }
 
-/// Attaches a filesystem that was made for the plan.
+/// Attaches a filesystem that was created for the plan.
 pub(crate) fn attach_made(mount: &OwnedFd, wanted: &plan::Mount) -> Result<(), Errno> {
     let place = below(CWD, wanted.target, OFlags::DIRECTORY)?;
     move_mount(mount, c"", &place, c"", BY_DESCRIPTORS)?;
     furnish(wanted, place)
 }
 
-/// Gives a filesystem to its owner, and makes the folders in it that it covers; `covered` is what it is attached to.
+/// Sets the owner of a filesystem, and recreates the folders that it covers; `covered` is the mount point.
 fn furnish(wanted: &plan::Mount, covered: OwnedFd) -> Result<(), Errno> {
-    // Each folder inside is a link to it, where the filesystem counts them.
+    // Each subfolder adds a link to its parent, on filesystems that count them.
     let has_folders = wanted.keeps_folders && rustix::fs::fstat(&covered)?.st_nlink != 2;
     if has_folders || wanted.owner != User::ROOT {
         let made = open_folder(CWD, wanted.target)?;
@@ -103,19 +103,19 @@ fn furnish(wanted: &plan::Mount, covered: OwnedFd) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Gives a folder to somebody.
+/// Changes the owner of a folder.
 fn give(folder: &OwnedFd, owner: User) -> Result<(), Errno> {
     rustix::fs::fchown(folder, Some(Uid::from_raw(owner.uid)), Some(Gid::from_raw(owner.gid)))
 }
 
-/// Opens a folder to read it. Links on the way are none: what is attached at the place was looked for without them.
+/// Opens a folder for reading. No part of the path is a link, because the mount point was opened without following any.
 fn open_folder(parent: BorrowedFd<'_>, path: &CStr) -> Result<OwnedFd, Errno> {
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(parent, path, flags, Mode::empty())
 }
 
-/// Makes the folders below one in another, with their owners and modes. Files and links are left where they are. What the
-/// filesystem may hold, and the descriptors that a process may have, bound it.
+/// Recreates the folders below one folder in another, with owners and modes; files and links are skipped. The limits of
+/// the filesystem and of descriptors bound this.
 fn copy_folders(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
     let mut buffer = [MaybeUninit::uninit(); 1024];
     let mut entries = RawDir::new(from, &mut buffer);
@@ -130,7 +130,7 @@ fn copy_folders(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
             source => source?,
         };
         let status = rustix::fs::fstat(&source)?;
-        // The file mode creation mask is empty.
+        // The umask is 0.
         rustix::fs::mkdirat(to, name, Mode::from_raw_mode(status.st_mode))?;
         let made = open_folder(to.as_fd(), name)?;
         give(&made, User { uid: status.st_uid, gid: status.st_gid })?;
@@ -139,13 +139,13 @@ fn copy_folders(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Returns the path of an open descriptor in the board's /proc.
+/// Returns the path of an open descriptor in the host's /proc.
 fn own_path(descriptor: BorrowedFd<'_>) -> String<32> {
     // Ten digits fit.
     text(format_args!("/proc/self/fd/{}", descriptor.as_raw_fd()))
 }
 
-/// Attaches a filesystem that was made.
+/// Attaches a created filesystem.
 pub(crate) fn attach(mount: &OwnedFd, target: &CStr) -> Result<(), Errno> {
     attach_to(mount, below(CWD, target, OFlags::DIRECTORY)?)
 }
@@ -156,15 +156,15 @@ fn attach_to(mount: &OwnedFd, place: OwnedFd) -> Result<(), Errno> {
     attached
 }
 
-/// Opens the template in this process's mounts; parts of it are attached later.
+/// Opens the template in this process's mount namespace; parts of it are attached later.
 pub(crate) fn open_template(path: &str) -> Result<OwnedFd, Errno> {
     open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// Attaches a folder or file of the board that was opened outside.
+/// Attaches a folder or file of the board that the parent opened.
 pub(crate) fn attach_bind(mount: &OwnedFd, bind: &Bind<'_>) -> Result<(), Errno> {
     let mut path: String<256> = String::new();
-    // A path of the configuration is shorter; the parser saw to it.
+    // The parser limits the length of paths.
     let _ = path.push_str(bind.target.trim_start_matches('/'));
     attach_to(mount, below(CWD, Path(&path), OFlags::empty())?)?;
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
@@ -173,8 +173,7 @@ pub(crate) fn attach_bind(mount: &OwnedFd, bind: &Bind<'_>) -> Result<(), Errno>
     restrict(mount.as_fd(), attributes)
 }
 
-/// Attaches a file of a filesystem that is attached, read-only, over another one below the root. Where that is not there,
-/// nothing is done.
+/// Attaches a file of a mounted filesystem, read-only, over a file below the root; does nothing if that does not exist.
 pub(crate) fn attach_where_there(filesystem: &OwnedFd, file: &CStr, target: &CStr) -> Result<(), Errno> {
     let place = match below(CWD, target, OFlags::empty()) {
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
@@ -191,7 +190,7 @@ pub(crate) fn attach_where_there(filesystem: &OwnedFd, file: &CStr, target: &CSt
     restricted
 }
 
-/// Makes something of a filesystem read-only, by a mount of it over itself. What is not there needs no cover.
+/// Makes a path of a filesystem read-only by a bind mount over itself. A path that does not exist is skipped.
 pub(crate) fn cover_read_only(filesystem: &OwnedFd, path: &CStr) -> Result<(), Errno> {
     let copy = match open_tree(filesystem, inside(path), CLONE) {
         Err(Errno::NOENT) => return Ok(()),
@@ -207,7 +206,7 @@ pub(crate) fn cover_read_only(filesystem: &OwnedFd, path: &CStr) -> Result<(), E
     restricted
 }
 
-/// Something empty to cover the next file with, and the next folder: a mount each, not attached yet.
+/// An empty file and an empty folder for covering others: a detached mount of each.
 #[derive(Default)]
 pub(crate) struct Empty {
     file: Option<OwnedFd>,
@@ -215,7 +214,7 @@ pub(crate) struct Empty {
 }
 
 impl Empty {
-    /// Covers something of a filesystem. What is not there needs no cover, and the empty mount is the next one's.
+    /// Covers a path of a filesystem. If it does not exist, the empty mount is kept for the next one.
     pub(crate) fn cover(&mut self, filesystem: &OwnedFd, mask: &Mask, template: &OwnedFd) -> Result<(), Errno> {
         let (kept, path) = match mask.is_folder {
             true => (&mut self.folder, template::EMPTY_FOLDER),
@@ -225,7 +224,7 @@ impl Empty {
             Some(empty) => empty,
             None => open_tree(template, path, CLONE)?,
         };
-        // The kernel's own names: none of them is a link, and nobody else can change them.
+        // These are names of the kernel: none is a link, and nobody else can change them.
         match move_mount(&empty, c"", filesystem, inside(mask.path), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH) {
             Err(Errno::NOENT) => {
                 *kept = Some(empty);
@@ -239,31 +238,31 @@ impl Empty {
     }
 }
 
-/// Returns the path without its first part, which is where the filesystem is attached.
+/// Returns the path without its first part, which is the mount point.
 fn inside(path: &CStr) -> &CStr {
     let bytes = path.to_bytes_with_nul();
     let start = bytes.iter().position(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     CStr::from_bytes_with_nul(&bytes[start..]).unwrap_or_default()
 }
 
-/// Returns the filesystem that a path below the root belongs to, where it is one that is covered in parts.
+/// Returns the filesystem of a path below the root, if parts of it are covered.
 pub(crate) fn covered(path: &CStr) -> FileSystem {
     if path.to_bytes().starts_with(b"sys/") { FileSystem::Sysfs } else { FileSystem::Proc }
 }
 
-/// Opens a place below a folder: not through a symbolic link, and not outside of it (openat2(2)).
+/// Opens a path below a folder, without following symbolic links and without leaving the folder (openat2(2)).
 fn below(folder: BorrowedFd<'_>, path: impl rustix::path::Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
     let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     openat2(folder, path, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty(), how)
 }
 
-/// Adds attributes to a mount that is attached.
+/// Adds attributes to an attached mount.
 fn restrict(mount: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<(), Errno> {
     match hilum_sys::restrict_mount(mount, attributes.bits()) {
         Err(Errno::NOSYS) => {}
         result => return result,
     }
-    // Before kernel 5.12 by a path, which the board's own /proc gives to what is open already.
+    // Before kernel 5.12, use the path of the open descriptor in the host's /proc.
     let mut flags = MountFlags::BIND;
     for (attribute, flag) in [
         (MountAttrFlags::MOUNT_ATTR_RDONLY, MountFlags::RDONLY),
@@ -278,15 +277,15 @@ fn restrict(mount: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<(), Err
 
 /// Makes the working directory the root, and detaches the old root from this namespace.
 ///
-/// With both names "." the old root comes to lie over the new one, so no folder has to be there to put it in
-/// (pivot_root(2), "pivot_root(".", ".")"). The working directory is the root afterwards.
+/// With "." for both arguments the old root is mounted over the new one, so no folder is needed for it (pivot_root(2),
+/// "pivot_root(".", ".")"). Afterwards the working directory is the root.
 pub(crate) fn pivot() -> Result<(), Errno> {
     rustix::process::pivot_root(c".", c".")?;
     unmount(c".", UnmountFlags::DETACH)
 }
 
-/// Enters the working directory, inside of the root. Not through what /proc says of open descriptors: the copies of
-/// PID 1's are closed only later, and one of them may be a folder of the board (CVE-2024-21626).
+/// Enters the working directory inside of the root, but not through descriptors in /proc: copies of PID 1's descriptors
+/// are closed only later, and one of them may be a folder of the board (CVE-2024-21626).
 pub(crate) fn enter(path: &str) -> Result<(), Errno> {
     if path == "/" {
         return rustix::process::chdir(c"/");

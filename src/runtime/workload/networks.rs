@@ -1,7 +1,7 @@
 //! Network namespaces that several workloads share (`share net=NAME`).
 //!
-//! PID 1 makes one when the first of them starts, and keeps it: it outlives restarts of each, and no workload owns it, so
-//! none can change its addresses or routes whatever capabilities it has. The clone happens while PID 1 is in there.
+//! PID 1 creates one when the first of them starts, and keeps it, so it survives restarts. No workload owns it, so none
+//! can change its addresses or routes, whatever its capabilities. PID 1 enters it for the clone.
 
 use crate::console::Console;
 use crate::net::Rules;
@@ -15,14 +15,14 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-/// The shared namespaces, by the slot of the workload that the others name.
+/// The shared namespaces, by the slot of the workload that is named.
 pub(crate) struct Networks {
     shared: [Option<OwnedFd>; limits::WORKLOADS],
-    /// PID 1's own way to packet rules.
+    /// PID 1's own socket for packet rules.
     pub(crate) rules: Rules,
 }
 
-/// The way back to PID 1's own namespace. `None` if it was not left.
+/// The way back to PID 1's own network namespace; `None` if it was not left.
 #[must_use]
 pub(crate) struct Away(Option<OwnedFd>);
 
@@ -31,7 +31,7 @@ impl Networks {
         Self { shared: [const { None }; limits::WORKLOADS], rules: Rules::none() }
     }
 
-    /// Goes over to another configuration: the namespaces of slots that are not in `kept` go, with the rules that lead to them.
+    /// Handles another configuration: deletes the namespaces of slots that are not in `kept`, with their rules.
     pub(crate) fn adopt(&mut self, old: &Config<'_>, kept: WorkloadSet, console: &mut Console) {
         for (slot, place) in self.shared.iter_mut().enumerate().filter(|(slot, _)| !kept.contains(*slot)) {
             let Some(workload) = place.take().and(old.index_of(slot)).and_then(|index| old.workloads.get(index)) else {
@@ -43,7 +43,7 @@ impl Networks {
         }
     }
 
-    /// Whether the workload at `index` shares a namespace with links that is not there yet.
+    /// Returns whether the workload at `index` shares a namespace with links that does not exist yet.
     pub(crate) fn lacks(&self, config: &Config<'_>, index: usize) -> bool {
         let isolation = &config.workloads[index].isolation;
         let owner = isolation.net_of.map_or(index, usize::from);
@@ -51,10 +51,10 @@ impl Networks {
         isolation.is_net_shared && has_links && matches!(self.shared.get(config.slots.of(owner)), Some(None))
     }
 
-    /// Enters the namespace that the workload at `index` shares; stays where it has one of its own, or the board's.
+    /// Enters the network namespace that the workload at `index` shares with another; otherwise does nothing.
     ///
     /// # Errors
-    /// The kernel's.
+    /// Those of the kernel.
     pub(crate) fn enter(&mut self, config: &Config<'_>, index: usize) -> Result<Away, Errno> {
         let workload = &config.workloads[index];
         if !workload.isolation.is_net_shared {
@@ -87,14 +87,14 @@ impl Networks {
 }
 
 impl Away {
-    /// Goes back.
+    /// Returns to the previous namespace.
     pub(crate) fn leave(self) -> Result<(), Errno> {
         self.0.map_or(Ok(()), |own| crate::os::namespaces::enter_network(own.as_fd()))
     }
 }
 
-/// Takes the rules that lead to a workload away, and has a helper make the kernel forget its connections if it `is_over`;
-/// returns that helper.
+/// Removes the rules of a workload. If `is_over`, starts a helper that deletes its connections, and returns that
+/// helper.
 #[inline(never)]
 pub(crate) fn remove_rules(
     rules: &mut Rules,
@@ -114,7 +114,7 @@ pub(crate) fn remove_rules(
     }
 }
 
-/// Connects the namespace with what its owner's lines say: links are made on the board's side, and set up inside.
+/// Connects the namespace according to its owner's lines: creates links on the host's side, and configures them inside.
 fn connect(
     rules: &mut Rules,
     config: &Config<'_>,
@@ -140,7 +140,7 @@ fn current() -> Result<OwnedFd, Errno> {
     open("/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
 }
 
-/// What a workload does to a namespace of its own.
+/// Creates and prepares the namespace, as a workload does with its own.
 fn set_up() -> Result<OwnedFd, Errno> {
     crate::net::loopback_up()?;
     for setting in &SETTINGS {

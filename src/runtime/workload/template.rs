@@ -1,12 +1,12 @@
-//! What PID 1 makes for workloads in memory: a /dev for each, and for all something empty to cover files with.
+//! Filesystems in memory that PID 1 creates for workloads: a /dev for each, and an empty file and folder for all of
+//! them, to cover others.
 //!
-//! Both are read-only once they are made, superblock and all. A workload could not make the nodes of its /dev itself:
-//! in a user namespace of its own nobody can. Nor do workloads share them: locks and watches belong to inodes, and one
-//! workload would see or hold up another on /dev/null.
+//! They are read-only once they are complete, including the superblock. A workload could not create device nodes
+//! itself, because that is not possible in a user namespace. Workloads do not share a /dev either: locks and watches
+//! belong to inodes, and one workload could see or block another on /dev/null.
 //!
-//! What covers is made once, before the first workload, and all attach it. Because the empty file is this filesystem's
-//! own, a mask cannot be led to something else, as one that is bound from a root filesystem's /dev/null can
-//! (CVE-2025-31133).
+//! The empty file and folder are created once, before the first workload. Because they are in this filesystem, a mask
+//! cannot be redirected, unlike one that is bound from a root filesystem's /dev/null (CVE-2025-31133).
 
 use crate::os::environment::Environment;
 use crate::os::path::Path;
@@ -27,8 +27,8 @@ use rustix::mount::{
 pub(crate) const EMPTY_FILE: &CStr = c"mask/file";
 pub(crate) const EMPTY_FOLDER: &CStr = c"mask/folder";
 
-/// Where it is attached: below /run on a machine; in a container over a folder that PID 1 itself has no use for, in its
-/// own mount namespace, because nothing may be made in the host's.
+/// Returns where it is attached: below /run on a machine; in a container over a folder that PID 1 does not use, in its
+/// own mount namespace, because nothing may be created on the host.
 pub(crate) const fn place(environment: Environment) -> &'static str {
     match environment {
         Environment::Machine => "/run/hilum",
@@ -36,7 +36,7 @@ pub(crate) const fn place(environment: Environment) -> &'static str {
     }
 }
 
-/// Returns an empty folder that nobody can write to.
+/// Returns the path of an empty, read-only folder.
 pub(crate) const fn empty_folder(environment: Environment) -> &'static str {
     match environment {
         Environment::Machine => "/run/hilum/mask/folder",
@@ -44,7 +44,7 @@ pub(crate) const fn empty_folder(environment: Environment) -> &'static str {
     }
 }
 
-/// The six usual nodes (Documentation/admin-guide/devices.txt).
+/// The six default nodes (Documentation/admin-guide/devices.txt).
 const NODES: [(&CStr, u32, u32); 6] =
     [(c"null", 1, 3), (c"zero", 1, 5), (c"full", 1, 7), (c"random", 1, 8), (c"urandom", 1, 9), (c"tty", 5, 0)];
 
@@ -59,7 +59,7 @@ const LINKS: [(&CStr, &CStr); 5] = [
 
 const FOLDER: Mode = Mode::from_raw_mode(0o755);
 
-/// Makes and attaches it.
+/// Creates and attaches it.
 pub(crate) fn prepare(environment: Environment) -> Result<(), Errno> {
     let place = place(environment);
     if environment == Environment::Machine {
@@ -74,7 +74,7 @@ pub(crate) fn prepare(environment: Environment) -> Result<(), Errno> {
     move_mount(mount.as_fd(), c"", CWD, Path(place), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
 
-/// Returns a /dev with the usual nodes and those of `devices`, which belong to `user`; not attached anywhere.
+/// Returns a /dev with the default nodes and those of `devices`, which belong to `user`; it is not attached.
 pub(crate) fn with_devices(devices: &[Device<'_>], nodes: &Nodes, user: User) -> Result<OwnedFd, Errno> {
     let (filesystem, mount) = new_filesystem()?;
     fill(mount.as_fd())?;
@@ -102,7 +102,8 @@ pub(crate) fn with_devices(devices: &[Device<'_>], nodes: &Nodes, user: User) ->
     Ok(mount)
 }
 
-/// Returns a filesystem in memory, and its mount. It has no limit of its size: nobody writes to it before it is sealed.
+/// Creates a filesystem in memory, and returns it with its mount. It has no size limit, because nobody writes to it
+/// before it is sealed.
 fn new_filesystem() -> Result<(OwnedFd, OwnedFd), Errno> {
     let filesystem = fsopen(c"tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
     fsconfig_set_string(&filesystem, c"mode", c"0755")?;
@@ -112,7 +113,7 @@ fn new_filesystem() -> Result<(OwnedFd, OwnedFd), Errno> {
     Ok((filesystem, mount))
 }
 
-/// Makes the usual nodes, links and folders.
+/// Creates the default nodes, links and folders.
 fn fill(folder: BorrowedFd<'_>) -> Result<(), Errno> {
     for name in [c"pts", c"shm"] {
         mkdirat(folder, name, FOLDER)?;
@@ -124,11 +125,11 @@ fn fill(folder: BorrowedFd<'_>) -> Result<(), Errno> {
     LINKS.into_iter().try_for_each(|(name, target)| symlinkat(target, folder, name))
 }
 
-/// Makes the mount read-only, and the filesystem itself, whatever other mounts of it say.
+/// Makes the mount read-only, and the filesystem itself, for all its mounts.
 fn seal(filesystem: OwnedFd, mount: BorrowedFd<'_>) -> Result<(), Errno> {
-    // Kernels before 5.12 cannot, and the filesystem holds anyway.
+    // Kernels before 5.12 do not support this, but the filesystem is read-only in any case.
     let _ = hilum_sys::restrict_mount(mount, MountAttrFlags::MOUNT_ATTR_RDONLY.bits());
-    // Once mounted, the context that made the filesystem changes it; fspick(2) would open a second one.
+    // After mounting, the context that created the filesystem can reconfigure it; fspick(2) would open a second one.
     fsconfig_set_flag(filesystem.as_fd(), c"ro")?;
     fsconfig_reconfigure(filesystem.as_fd())
 }

@@ -94,7 +94,7 @@ fn values(good: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Whether a line can hold it.
+/// Returns whether a line can hold it.
 fn is_word(value: &str) -> bool {
     let has_both = value.contains('"') && value.contains('\'');
     !has_both && !value.chars().any(|found| is_hidden(found) && found != '\t')

@@ -105,7 +105,7 @@ fn boots_that_go_badly_end_in_safe_mode_and_a_good_one_ends_that(arch: Architect
     }
 }
 
-/// Whether an ext4 filesystem was left without being unmounted.
+/// Returns whether an ext4 filesystem was left without being unmounted.
 fn needs_recovery(disk: &Path) -> bool {
     let output = std::process::Command::new("dumpe2fs").arg("-h").arg(disk).output().expect("dumpe2fs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -130,11 +130,11 @@ fn delays_have_jitter_from_the_second_restart_on() {
     supervisor.seed(4_711);
     let mut delays = |now: u64| -> Vec<u64> {
         (0..2).for_each(|index| supervisor.handle_event(&config, index, Event::Exited(ExitReason::Exit(1)), now));
-        let told = actions(&mut supervisor);
+        let done = actions(&mut supervisor);
         supervisor.tick(&config, now + 10_000);
         actions(&mut supervisor);
         (0..2).for_each(|index| supervisor.handle_event(&config, index, Event::Executed, now + 10_000));
-        told.iter()
+        done.iter()
             .filter_map(|action| if let Action::Report(Notice::Restart(_, _, ms)) = action { Some(*ms) } else { None })
             .collect()
     };

@@ -12,7 +12,7 @@ fn times(timeline: &Timeline) -> Vec<u64> {
 }
 
 #[test]
-fn event_that_is_reported_late_goes_before_what_happened_after_it() {
+fn late_event_is_inserted_in_chronological_order() {
     let mut timeline = timeline(8);
     timeline.note_at(Moment::Start(0), 10);
     timeline.note_at(Moment::Ready(0), 30);
@@ -22,14 +22,14 @@ fn event_that_is_reported_late_goes_before_what_happened_after_it() {
 }
 
 #[test]
-fn events_beyond_the_room_are_left_out() {
+fn events_beyond_the_capacity_are_dropped() {
     let mut timeline = timeline(3);
     (1..10).for_each(|us| timeline.note_at(Moment::Start(0), us));
     assert_eq!(times(&timeline), [0, 1, 2]);
 }
 
 #[test]
-fn reload_forgets_the_events_of_slots_that_begin_anew_and_no_others() {
+fn reload_removes_events_of_reused_slots_only() {
     let mut timeline = timeline(8);
     timeline.note_at(Moment::Entered, 1);
     timeline.note_at(Moment::Start(2), 2);

@@ -2,7 +2,7 @@ use super::Token;
 use rustix::event::epoll::EventFlags;
 
 #[test]
-fn every_token_comes_back_from_the_kernel_as_it_was() {
+fn every_token_survives_encoding() {
     let indexed = [Token::Output, Token::Report, Token::Ready, Token::Notify, Token::Client, Token::Dhcp];
     let tokens = [Token::Signals, Token::Console, Token::Control, Token::Links]
         .into_iter()
@@ -18,7 +18,7 @@ fn every_token_comes_back_from_the_kernel_as_it_was() {
 }
 
 #[test]
-fn descriptor_that_a_process_in_set_up_may_hold_is_reported_once() {
+fn descriptors_shared_with_set_ups_are_edge_triggered() {
     for token in [Token::Report(0), Token::Ready(0), Token::Dhcp(0)] {
         assert!(token.interest().contains(EventFlags::ET));
     }

@@ -2,7 +2,7 @@
 
 use super::Workloads;
 use crate::init::context::Context;
-use crate::init::uevents::Heard;
+use crate::init::uevents::Received;
 use crate::os::files::read_file;
 use hilum::config::Config;
 use hilum::fixed_string::text;
@@ -16,8 +16,8 @@ pub(super) const EIO: u16 = 5;
 impl Workloads {
     /// Handles an event about a block that does not match (`verity_handle_err` of drivers/md/dm-verity-target.c). The
     /// kernel reports the first hundred of a device.
-    pub(crate) fn heard(&mut self, cx: &mut Context, heard: &Heard<'_>) {
-        let Heard::Event(event) = heard else { return };
+    pub(crate) fn handle_uevent(&mut self, cx: &mut Context, received: &Received<'_>) {
+        let Received::Event(event) = received else { return };
         let (Some(_), Some(node)) = (event.value("DM_VERITY_ERR_BLOCK_NR"), event.value("DEVNAME")) else { return };
         if event.action != Action::Change || node.contains('/') {
             return;

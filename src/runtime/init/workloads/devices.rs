@@ -37,7 +37,7 @@ impl Workloads {
 
     /// Reports the exit of a workload to the supervisor. If it has devices, they are looked up first: a program that
     /// uses an unplugged device may exit before PID 1 gets the event, which is not its fault.
-    pub(super) fn tell_end(&mut self, cx: &mut Context, index: usize, end: ExitReason) {
+    pub(super) fn report_end(&mut self, cx: &mut Context, index: usize, end: ExitReason) {
         let runs = matches!(self.supervisor.state(index), State::Starting(_) | State::Ready);
         let is_late = !runs || self.supervisor.shutting_down().is_some();
         if is_late || !waits(cx.environment, &cx.config.get().workloads[index]) {
@@ -48,7 +48,7 @@ impl Workloads {
     }
 
     /// Reports the exit of a workload, if that is still pending.
-    pub(crate) fn tell_late_end(&mut self, cx: &mut Context, index: usize) {
+    pub(crate) fn report_late_end(&mut self, cx: &mut Context, index: usize) {
         let slot = cx.slot(index);
         if let Some(end) = self.slots[slot].end.take() {
             self.report(cx, index, Event::Exited(end));
@@ -111,7 +111,7 @@ impl Workloads {
         if missing.is_none() {
             self.report(cx, index, Event::Has(Part::Devices));
         }
-        self.tell_late_end(cx, index);
+        self.report_late_end(cx, index);
         self.carry_out(cx);
     }
 

@@ -184,7 +184,7 @@ impl Workloads {
         self.remove_rules(cx, index);
         self.launch.cgroups.remove(workload, &mut self.slots[slot].cgroup);
         cx.timeline.note(Moment::Ended(slot as u8));
-        self.tell_end(cx, index, end);
+        self.report_end(cx, index, end);
         // Before the next exit is reported: it may be that of a workload which is about to be started on request.
         self.carry_out(cx);
     }

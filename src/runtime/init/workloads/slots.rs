@@ -5,53 +5,53 @@ use hilum::config::limits;
 use hilum::supervise::ExitReason;
 use rustix::process::Pid;
 
-/// What PID 1 keeps of one workload beside its unit, which the supervisor has, and its lines, which lie in a table of their
-/// own: this is written on every board, and they are not. All three are found by the workload's slot, which a reload does not
+/// The state of a workload in PID 1, besides its record in the supervisor and its lines, which are in separate tables
+/// because they are not written on every board. All three are found by the workload's slot, which a reload does not
 /// change (`hilum::config::Slots`).
 pub(super) struct Slot {
-    /// Its process, from the clone until everything that it wrote is read.
+    /// Its process, from clone(2) until all its output is read.
     pub(super) process: Option<Process>,
-    /// Its control group.
+    /// Its cgroup.
     pub(super) cgroup: CgroupState,
-    /// Whether its start waits ([`super::Workloads::must_wait`]).
+    /// Whether its start is deferred ([`super::Workloads::must_wait`]).
     pub(super) is_deferred: bool,
     /// The helper that checks whether it is ready or healthy.
     pub(super) check: Option<Pid>,
-    /// The helper that sets it up from outside.
+    /// The helper that performs the parent's part of its set-up.
     pub(super) set_up: Option<Pid>,
-    /// The helper that ends what it left behind.
+    /// The helper that kills its remaining processes.
     pub(super) sweeper: Option<Pid>,
-    /// What it last said of itself.
+    /// Its last status text.
     pub(super) text: heapless::String<{ limits::STATUS_BYTES }>,
-    /// Whether a line said that a datagram of it was too long.
+    /// Whether a truncated datagram was reported.
     pub(super) is_cut: bool,
-    /// How it ended, while it is not known yet whether its devices went before.
+    /// How it exited, while its devices are being looked up.
     pub(super) end: Option<ExitReason>,
-    /// What is known of its devices.
+    /// The state of its devices.
     pub(super) devices: DeviceState,
     /// Whether a block of its verified image did not match its hash.
     pub(super) is_corrupt: bool,
-    /// The kernel killed it for its memory: the most that it had, and its limit, in bytes.
+    /// Peak memory and limit in bytes, if it was killed by the OOM killer.
     pub(super) out_of_memory: Option<(u64, u64)>,
 }
 
-/// What is known of the devices of a workload's `device` lines.
+/// The state of a workload's devices.
 #[derive(Clone, Copy)]
 pub(super) struct DeviceState {
-    /// Whether they were looked for.
+    /// Whether they were looked up.
     pub(super) is_known: bool,
-    /// The line whose devices are not there, as its place among the workload's.
+    /// The index of the line without a device.
     pub(super) missing: Option<u8>,
-    /// What they were when they were looked for last ([`crate::workload::fingerprint`]).
+    /// Their fingerprint at the last look-up ([`crate::workload::fingerprint`]).
     pub(super) found: u64,
-    /// What they were at the last start.
+    /// Their fingerprint at the last start.
     pub(super) used: u64,
 }
 
 impl DeviceState {
     const UNKNOWN: Self = Self { is_known: false, missing: None, found: 0, used: 0 };
 
-    /// Whether all are there.
+    /// Returns whether all are present.
     pub(super) fn are_there(&self) -> bool {
         self.is_known && self.missing.is_none()
     }
@@ -73,7 +73,7 @@ impl Slot {
         out_of_memory: None,
     };
 
-    /// Forgets the last run.
+    /// Resets the state of the last run.
     pub(super) fn begin_run(&mut self) {
         self.text.clear();
         (self.is_cut, self.is_corrupt, self.out_of_memory) = (false, false, None);

@@ -1,9 +1,9 @@
-//! How workloads stop: the signal, the grace, the end of everything in them.
+//! Stopping workloads: stop signal, grace period, SIGKILL.
 
 use super::Workloads;
 use crate::init::context::Context;
 use crate::os::errno::describe;
-use crate::workload::{hears, signal_below};
+use crate::workload::{process_reacts_to, signal_below};
 use hilum::namespaces::Namespaces;
 use hilum::supervise::{Event, ExitReason};
 use rustix::io::Errno;
@@ -12,23 +12,23 @@ use rustix::io::Errno;
 const KILL: u8 = 9;
 
 impl Workloads {
-    /// Sends a workload's first process a signal.
+    /// Sends a signal to a workload's first process.
     ///
     /// # Errors
-    /// ESRCH where it has ended, or never ran.
+    /// ESRCH if it has exited, or never ran.
     pub(crate) fn signal(&self, cx: &Context, index: usize, signal: u8) -> Result<(), Errno> {
         let slot = cx.slot(index);
         self.slots[slot].process.as_ref().ok_or(Errno::SRCH)?.signal(signal)
     }
 
-    /// Whether the first process of a workload would hear of a signal: the first one of a PID namespace hears only of what it has
-    /// a handler for.
-    pub(crate) fn hears(&self, cx: &Context, index: usize, signal: u8) -> bool {
+    /// Returns whether the first process of a workload would react to a signal: PID 1 of a PID namespace only receives
+    /// signals that it has a handler for.
+    pub(crate) fn reacts_to(&self, cx: &Context, index: usize, signal: u8) -> bool {
         let slot = cx.slot(index);
         let isolation = &cx.config.get().workloads[index].isolation;
         let is_first = isolation.shared & Namespaces::flag("pid") == 0;
         let process = self.slots[slot].process.as_ref().filter(|process| process.ended.is_none());
-        process.is_none_or(|process| hears(process.pid, signal, is_first))
+        process.is_none_or(|process| process_reacts_to(process.pid, signal, is_first))
     }
 
     /// Sends a workload its stop signal.
@@ -39,20 +39,22 @@ impl Workloads {
         }
         let config = cx.config.clone();
         let workload = &config.get().workloads[index];
-        // What is frozen would get the signal when it is too late.
+        // A frozen workload would receive the signal too late.
         let _ = self.launch.cgroups.freeze(workload, false);
-        // While it is being set up every other signal waits, and its program would never see it: the kernel keeps from the
-        // first process of a PID namespace what that has no handler for.
+        // During the set-up all other signals are blocked and would be lost: the kernel discards signals for PID 1 of a
+        // PID namespace that have no handler.
         self.read_report(cx, index);
         let is_set_up = self.slots[slot].process.as_ref().is_none_or(|process| process.report.is_none());
-        // What a shell has started that will not hear of it itself.
-        if let Some(process) =
-            self.slots[slot].process.as_ref().filter(|_| is_set_up && !self.hears(cx, index, workload.stop.signal.0))
+        // Processes that a shell has started and that will not be signalled by it.
+        if let Some(process) = self.slots[slot]
+            .process
+            .as_ref()
+            .filter(|_| is_set_up && !self.reacts_to(cx, index, workload.stop.signal.0))
         {
             signal_below(process.pid, workload.stop.signal.0);
         }
         match self.signal(cx, index, if is_set_up { workload.stop.signal.0 } else { KILL }) {
-            // It ended already: its end is about to be read.
+            // It has already exited; its exit is about to be handled.
             Ok(()) | Err(Errno::SRCH) => {}
             Err(errno) => {
                 cx.console.info(format_args!("workload \"{}\": signal: {}", workload.name, describe(errno)));
@@ -60,22 +62,23 @@ impl Workloads {
         }
     }
 
-    /// Kills everything in a workload.
+    /// Kills all processes of a workload.
     pub(super) fn kill(&mut self, cx: &mut Context, index: usize) {
         let config = cx.config.clone();
         let workload = &config.get().workloads[index];
         let (name, signal) = (workload.name, workload.stop.signal);
         let late = format_args!("workload \"{name}\": stop timed out, sending SIGKILL");
-        // Nobody asks those that run as the board goes down.
-        if self.hears(cx, index, signal.0) || workload.supervision.at_stop_ms > 0 {
+        // `at-stop` workloads are not asked to stop.
+        if self.reacts_to(cx, index, signal.0) || workload.supervision.at_stop_ms > 0 {
             cx.console.info(late);
         } else {
             cx.console.info(format_args!(
                 "{late}; its first process does not handle {signal}; if it is a shell, start the program with exec, or add: reaper"
             ));
         }
-        // Without cgroup.kill (before kernel 5.14, in a container) its first process takes the others with it: they
-        // share a PID namespace. What a workload that shares one left behind is found by a helper.
+        // Without cgroup.kill (before kernel 5.14, in a container), the kernel kills the other processes with the first
+        // one: they share a PID namespace. A helper finds the remaining processes of a workload in the host's PID
+        // namespace.
         if self.launch.cgroups.kill(workload).is_err() && !self.sweep_at_once(cx, index) {
             let _ = self.signal(cx, index, KILL);
         }

@@ -5,8 +5,8 @@ use core::arch::asm;
 use core::arch::naked_asm;
 
 /// The first instructions of the process. The kernel leaves argc, argv, envp and the auxiliary vector at the stack
-/// pointer, 16-byte aligned, and nothing in the link register that could be returned to: clear the frame pointer and
-/// the link register to end back-traces, and hand the vector over.
+/// pointer, 16-byte aligned, and no return address in the link register. Clear the frame pointer and the link register
+/// to end backtraces, and pass the vector on.
 #[cfg(panic = "abort")]
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
@@ -21,7 +21,7 @@ unsafe extern "C" fn _start() -> ! {
 #[inline]
 pub(crate) unsafe fn syscall(number: u32, args: [usize; 6]) -> isize {
     let result;
-    // SAFETY: the kernel preserves every register but x0; the arguments are the caller's promise.
+    // SAFETY: the kernel preserves all registers but x0; the caller guarantees the arguments.
     unsafe {
         asm!(
             "svc 0",

@@ -5,8 +5,8 @@ use core::arch::asm;
 use core::arch::naked_asm;
 
 /// The first instructions of the process. The kernel leaves argc, argv, envp and the auxiliary vector at the stack
-/// pointer, and no return address: clear the frame pointer to end back-traces, hand the vector over, keep the stack
-/// 16-byte aligned as a call expects.
+/// pointer, and no return address. Clear the frame pointer to end backtraces, pass the vector on, and keep the stack
+/// 16-byte aligned as for a call.
 #[cfg(panic = "abort")]
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
@@ -21,7 +21,7 @@ unsafe extern "C" fn _start() -> ! {
 #[inline]
 pub(crate) unsafe fn syscall(number: u32, args: [usize; 6]) -> isize {
     let result;
-    // SAFETY: the kernel clobbers rcx and r11 alone; the arguments are the caller's promise.
+    // SAFETY: the kernel clobbers only rcx and r11; the caller guarantees the arguments.
     unsafe {
         asm!(
             "syscall",

@@ -2,7 +2,8 @@ use super::{Covariant, DoubleBuffer, ReadGuard};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// Words that borrow from the bytes of their place. They are on the heap, so that a sanitizer sees a use after `clear`.
+/// Words that borrow from the bytes of their buffer. They are on the heap, so that a sanitizer detects a use after
+/// `clear`.
 struct Words;
 
 impl Covariant for Words {
@@ -23,7 +24,7 @@ const fn buffer() -> WordBuffer {
     DoubleBuffer::new(Vec::new(), Vec::new())
 }
 
-/// Fills a place with a text, split at its blanks. An empty text is refused by the parser.
+/// Fills a buffer with a text, split at blanks. The parser refuses an empty text.
 fn fill(buffer: &'static WordBuffer, text: &str) -> Result<ReadGuard<Words, 32>, Option<&'static str>> {
     buffer.fill(
         |bytes| {
@@ -38,14 +39,14 @@ fn fill(buffer: &'static WordBuffer, text: &str) -> Result<ReadGuard<Words, 32>,
     )
 }
 
-/// Returns the words of a guard, with blanks between them.
+/// Returns the words of a guard, separated by blanks.
 fn text(guard: &ReadGuard<Words, 32>) -> String {
     let words: Vec<_> = guard.get().iter().map(|word| std::str::from_utf8(word).expect("UTF-8")).collect();
     words.join(" ")
 }
 
 #[test]
-fn value_borrows_from_the_bytes_of_its_place() {
+fn value_borrows_from_its_buffer() {
     static BUFFER: WordBuffer = buffer();
     let guard = fill(&BUFFER, "one two three").expect("a free place");
     assert_eq!(guard.get().len(), 3);
@@ -53,7 +54,7 @@ fn value_borrows_from_the_bytes_of_its_place() {
 }
 
 #[test]
-fn other_place_is_filled_while_the_first_is_read() {
+fn second_buffer_is_filled_while_the_first_is_read() {
     static BUFFER: WordBuffer = buffer();
     let old = fill(&BUFFER, "old words").expect("a free place");
     let new = fill(&BUFFER, "new words").expect("the other place");
@@ -72,7 +73,7 @@ fn third_value_is_refused_until_a_guard_ends() {
 }
 
 #[test]
-fn copy_of_a_guard_keeps_its_place() {
+fn copy_of_a_guard_keeps_its_buffer() {
     static BUFFER: WordBuffer = buffer();
     let first = fill(&BUFFER, "first").expect("a free place");
     let copy = first.clone();
@@ -85,7 +86,7 @@ fn copy_of_a_guard_keeps_its_place() {
 }
 
 #[test]
-fn place_is_free_again_when_reading_or_parsing_fails() {
+fn buffer_is_free_again_when_reading_or_parsing_fails() {
     static BUFFER: WordBuffer = buffer();
     let kept = fill(&BUFFER, "kept").expect("a free place");
     for _ in 0..3 {
@@ -97,7 +98,7 @@ fn place_is_free_again_when_reading_or_parsing_fails() {
 }
 
 #[test]
-fn length_beyond_the_place_is_cut() {
+fn length_beyond_the_buffer_is_cut() {
     static BUFFER: WordBuffer = buffer();
     let guard = BUFFER.fill(
         |bytes| {
@@ -112,9 +113,9 @@ fn length_beyond_the_place_is_cut() {
     assert_eq!(guard.expect("a free place").get(), &[&[b'x'; 32][..]]);
 }
 
-/// A writer that overtakes a reader would show one word of another text.
+/// A writer that overtakes a reader would show a word of another text.
 #[test]
-fn readers_and_writers_of_several_threads_never_see_half_a_text() {
+fn concurrent_readers_and_writers_never_see_half_a_text() {
     static BUFFER: WordBuffer = buffer();
     static FILLED: AtomicUsize = AtomicUsize::new(0);
     let rounds = if cfg!(miri) { 30 } else { 3000 };

@@ -11,7 +11,7 @@ fn table_is_handed_out_once() {
 }
 
 #[test]
-fn one_of_several_threads_gets_the_table() {
+fn only_one_of_several_threads_gets_the_table() {
     static TABLE: TakeCell<[u64; 64]> = TakeCell::new([0; 64]);
     let takers: Vec<_> = (1..=4)
         .map(|number| {
@@ -29,6 +29,6 @@ fn one_of_several_threads_gets_the_table() {
 }
 
 #[test]
-fn mark_lies_before_the_table() {
+fn flag_is_before_the_table() {
     assert_eq!(core::mem::offset_of!(TakeCell<[u8; 100_000]>, taken), 0);
 }

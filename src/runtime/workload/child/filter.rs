@@ -4,7 +4,7 @@ use hilum::Architecture;
 use hilum::seccomp::{Seccomp, assemble};
 use rustix::io::Errno;
 
-/// Assembles and installs the filter: nothing but execve(2), and what reports its failure, comes after it.
+/// Assembles and installs the filter. After it there is only execve(2), and reporting its failure.
 ///
 /// # Errors
 /// Those of seccomp(2).

@@ -1,4 +1,4 @@
-//! Who the program is: ids and capabilities (capabilities(7), credentials(7)).
+//! The identity of the program: ids and capabilities (capabilities(7), credentials(7)).
 
 use heapless::Vec;
 use hilum::config::{Capabilities, User, limits};
@@ -9,13 +9,13 @@ use rustix::thread::{
     set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
 
-/// Becomes user 0 of a new user namespace, in which it is nobody so far: what it makes gets an owner that is mapped.
+/// Becomes user 0 of a new user namespace, so that new files get a mapped owner.
 pub(crate) fn become_zero() -> Result<(), Errno> {
     set_thread_res_gid(Gid::ROOT, Gid::ROOT, Gid::ROOT)?;
     set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)
 }
 
-/// The supplementary groups, then the group, then the user: each needs what the next one gives away.
+/// Sets supplementary groups, then group, then user; each step needs a privilege that the next one drops.
 pub(crate) fn become_user(
     user: User,
     groups: &[u32],
@@ -35,11 +35,11 @@ pub(crate) fn become_user(
     set_thread_res_uid(uid, uid, uid)
 }
 
-/// Leaves nothing but `kept` in the effective and permitted sets, and nothing in the others.
+/// Reduces the effective and permitted sets to `kept`, and empties the other sets.
 ///
-/// A program with another uid than 0 keeps capabilities over its start only if they are in the ambient set, which may
-/// hold only what is inheritable; for uid 0 the bounding set is enough, and the inheritable set stays empty. What is not
-/// inheritable any more leaves the ambient set by itself (cap_capset in security/commoncap.c).
+/// A program with a uid other than 0 keeps capabilities at exec only if they are in the ambient set, which requires
+/// them in the inheritable set. For uid 0 the bounding set suffices, and the inheritable set stays empty. A capability
+/// that is no longer inheritable also leaves the ambient set (cap_capset in security/commoncap.c).
 pub(crate) fn drop_capabilities(kept: Capabilities) -> Result<(), Errno> {
     let set = CapabilitySet::from_bits_retain(kept.0);
     let is_zero = kept.is_empty() || rustix::process::getuid().is_root();

@@ -1,4 +1,4 @@
-//! Carries out a plan's Landlock rules, after the pivot: paths are those that the program sees.
+//! Applies a plan's Landlock rules after the pivot, so that paths are those that the program sees.
 
 use crate::os::path::open;
 use hilum::config::{Pools, Tcp, Workload};
@@ -12,8 +12,8 @@ use rustix::io::Errno;
 const BIND: u64 = 1;
 const CONNECT: u64 = 2;
 
-/// Holds this process to its rules. A kernel without Landlock leaves files to the mounts; ports that were asked for are
-/// an error there. `held` has descriptors of places that need not be opened again; `abi` is the kernel's
+/// Restricts this process. On a kernel without Landlock, files are only restricted by the mounts, and configured ports
+/// are an error. `held` has descriptors that need not be opened again; `abi` is the kernel's
 /// (`hilum_sys::landlock_abi`).
 pub(crate) fn restrict(
     workload: &Workload<'_>,

@@ -1,4 +1,4 @@
-//! The new process's side: it carries out the plan on itself and becomes the program.
+//! The new process: it executes the plan and becomes the program.
 
 mod filter;
 mod identity;

@@ -1,4 +1,4 @@
-//! A program with its arguments and its environment: the last step of the new process. What was done before, `child.rs` says.
+//! A program with its arguments and environment: the last step of the new process.
 
 use crate::os::path::access;
 use core::ffi::CStr;
@@ -11,22 +11,22 @@ use rustix::io::Errno;
 /// The environment of a program whose workload sets no PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The program's strings: every word of `exec` and every variable, each on a line of the configuration.
+/// Bytes of the program's strings: all words of `exec` and all variables.
 const STRINGS_BYTES: usize = limits::LINE_BYTES * (limits::VARIABLES + 2);
 static STRINGS: TakeCell<[u8; STRINGS_BYTES]> = TakeCell::new([0; STRINGS_BYTES]);
 
 /// A program and its environment.
 pub(crate) struct Program<'a> {
-    /// Its path, or its name alone, and its arguments.
+    /// Its path, or only its name, and its arguments.
     pub(crate) words: &'a [&'a str],
-    /// The lines of its environment.
+    /// Its environment.
     pub(crate) variables: &'a [Variable<'a>],
-    /// What kind of terminal it has. `None` if it has none.
+    /// The type of its terminal; `None` if it has none.
     pub(crate) term: Option<&'a str>,
 }
 
 impl Program<'_> {
-    /// Becomes the program; returns only when that fails.
+    /// Executes the program; returns only on failure.
     pub(crate) fn execute(&self, workload: &Workload<'_>) -> Errno {
         let Some(memory) = STRINGS.take() else { return Errno::NOMEM };
         let mut strings = Strings { free: memory };
@@ -75,18 +75,18 @@ impl Program<'_> {
             return errno;
         }
         let errno = hilum_sys::execute(program, arguments, environment);
-        // The kernel says ENOENT for a missing dynamic loader too, as if the program were not there.
+        // The kernel also returns ENOENT if the dynamic loader is missing.
         if errno == Errno::NOENT && access(name, Access::EXISTS).is_ok() { Errno::LIBACC } else { errno }
     }
 }
 
-/// Memory that C strings are put together in.
+/// Memory for C strings.
 struct Strings {
     free: &'static mut [u8],
 }
 
 impl Strings {
-    /// Returns the parts as one C string. `None` if they do not fit or hold a NUL, which the parser rules out.
+    /// Concatenates the parts into a C string. `None` if they do not fit or contain a NUL, which the parser excludes.
     fn add(&mut self, parts: &[&str]) -> Option<&'static CStr> {
         let length = parts.iter().map(|part| part.len()).sum::<usize>() + 1;
         let free = core::mem::take(&mut self.free);

@@ -1,7 +1,7 @@
-//! The first process of a PID namespace for a program that is a bad one: it forwards signals, and reaps.
+//! A minimal init for programs that cannot act as PID 1: forwards signals and reaps orphans.
 //!
-//! It is the process that the set-up was done by: everything that confines the program confines it as well. It cannot
-//! be read or traced, and ends after the program, which ends everything else in there.
+//! It is the process that did the set-up, with the same restrictions as the program. It cannot be read or traced. It
+//! exits after the program, which kills all other processes of the PID namespace.
 
 use super::filter::filter;
 use crate::os::clock::monotonic_ms;
@@ -13,9 +13,9 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 
-/// Gives the copy that becomes the program. The caller's own process stays the first one, and does not return.
+/// Forks: returns in the child, which becomes the program. The caller stays PID 1 and does not return.
 pub(crate) fn stay(workload: &Workload<'_>, pools: &Pools<'_>) -> Result<(), Errno> {
-    // Before there is a program whose end could be missed. What is blocked here is unblocked in the copy.
+    // Block signals before the program exists, so that its exit is not missed. They are unblocked in the child.
     hilum_sys::mask(SignalSet::ALL);
     match hilum_sys::clone(0, None)? {
         Cloned::Child => {
@@ -24,13 +24,13 @@ pub(crate) fn stay(workload: &Workload<'_>, pools: &Pools<'_>) -> Result<(), Err
         }
         Cloned::Parent { pid, pidfd } => {
             drop(pidfd);
-            // The report among them: PID 1 waits for its end.
+            // This includes the report pipe, whose end PID 1 waits for.
             let _ = hilum_sys::close_range(3, u32::MAX);
             let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
             let signals = SignalFd::open(SignalSet::ALL)?;
             for step in &plan(workload, pools).steps {
                 if let Step::Seccomp(seccomp, capabilities) = step {
-                    // Without it the program would have a neighbour that is less confined.
+                    // Otherwise the program would have a less restricted neighbour.
                     filter(seccomp, capabilities.0)?;
                 }
             }
@@ -39,12 +39,12 @@ pub(crate) fn stay(workload: &Workload<'_>, pools: &Pools<'_>) -> Result<(), Err
     }
 }
 
-/// Forwards signals to the program, and reaps. When the program has ended, what is left gets the workload's stop signal and its
-/// grace; the kernel ends it with this process.
+/// Forwards signals to the program, and reaps. After the program has exited, the remaining processes get the workload's
+/// stop signal and grace period; then the kernel kills them with this process.
 fn reap(program: Pid, signals: &SignalFd, stop: &Stop) -> ! {
-    /// What shells add to the number of a signal that ended a program.
+    /// Added by shells to the number of a signal that killed a program.
     const SIGNALLED: i32 = 128;
-    // Of the program, once it has ended.
+    // Set once the program has exited.
     let (mut status, mut until) = (None, 0_u64);
     loop {
         let left_ms = until.saturating_sub(monotonic_ms());
@@ -67,7 +67,7 @@ fn reap(program: Pid, signals: &SignalFd, stop: &Stop) -> ! {
                 }
                 Ok(Some(_)) | Err(Errno::INTR) => {}
                 Ok(None) => break,
-                // Nobody is left.
+                // No process is left.
                 Err(_) => exit(status.unwrap_or(0)),
             }
         }

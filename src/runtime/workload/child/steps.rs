@@ -1,7 +1,7 @@
-//! The new process: it carries out the plan on itself and becomes the program.
+//! The new process: it executes the plan and becomes the program.
 //!
-//! It is a copy of PID 1 that owns nothing of it. It never returns: a step that fails is reported, and the process
-//! ends with a status that shells and engines use for the same thing.
+//! It is a copy of PID 1 without any of its resources. It never returns: a failed step is reported, and the process
+//! exits with the status that shells and container engines use for this.
 
 use super::filter::filter;
 use super::program::Program;
@@ -21,44 +21,44 @@ use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-/// Statuses of a start that failed, as shells (POSIX 2.8.2) and container engines give them.
+/// Exit statuses of a failed start, as in shells (POSIX 2.8.2) and container engines.
 const STATUS_NOT_FOUND: i32 = 127;
 const STATUS_NOT_EXECUTABLE: i32 = 126;
 
-/// The file of /run that becomes /etc/hosts.
+/// The file in /run that is mounted on /etc/hosts.
 const HOSTS: &CStr = c"hosts";
-/// Bytes of it: 32 workloads with one or two addresses each.
+/// Maximum bytes of it: 32 workloads with one or two addresses each.
 const HOSTS_BYTES: usize = 4096;
 
-/// What the new process shares with PID 1.
+/// Descriptors and context of the new process.
 pub(crate) struct Pipes<'a> {
     /// Standard output and standard error.
     pub(crate) output: BorrowedFd<'a>,
-    /// The step that failed.
+    /// The report pipe.
     pub(crate) report: BorrowedFd<'a>,
-    /// Where what was opened outside comes from. `None` for a program that joins a workload.
+    /// The socket for descriptors from the parent; `None` for a program that joins a workload.
     pub(crate) socket: Option<BorrowedFd<'a>>,
-    /// What the program says by that it is ready, where it does so by a descriptor.
+    /// The pipe of `ready fd`, if it is configured.
     pub(crate) ready: Option<BorrowedFd<'a>>,
-    /// Where the socket goes on which the program reports its state.
+    /// The socket for sending the notify socket to PID 1.
     pub(crate) notify: Option<BorrowedFd<'a>>,
-    /// Whether the time of the program's start is reported.
+    /// Whether to report the time of the program's start.
     pub(crate) is_timed: bool,
-    /// Where the template lies.
+    /// The path of the template.
     pub(crate) template: &'static str,
-    /// The kernel's version of Landlock.
+    /// The kernel's ABI version of Landlock.
     pub(crate) landlock_abi: u32,
-    /// The configuration that the workload is one of.
+    /// The configuration of the workload.
     pub(crate) config: &'a Config<'a>,
 }
 
-/// The process on its way to becoming the program.
+/// The new process.
 struct Child<'a> {
     workload: &'a Workload<'a>,
     pipes: &'a Pipes<'a>,
-    /// What was opened outside, in the order in which it is attached.
+    /// Descriptors from the parent, in the order in which they are attached.
     opened: FdList,
-    /// How much of it is attached.
+    /// How many of them are attached.
     attached: usize,
     proc: Option<OwnedFd>,
     sys: Option<OwnedFd>,
@@ -85,22 +85,21 @@ impl<'a> Child<'a> {
     }
 }
 
-/// Carries out the inside of `plan` and does not return.
+/// Executes the child's steps of `plan` and does not return.
 pub(crate) fn run(workload: &Workload<'_>, plan: &Plan<'_>, pipes: &Pipes<'_>) -> ! {
-    // A panic in here has a line on the console and ends this process alone (see `after_panic`). The file mode creation
-    // mask is PID 1's, which is empty.
+    // A panic here prints a line and ends only this process (see `after_panic`). The umask is PID 1's, which is 0.
     let mut child = Child::new(workload, pipes);
     for (index, step) in plan.of(Phase::Child) {
         if let Err(errno) = child.apply(step) {
             child.fail(index, step, errno);
         }
     }
-    // The last step of every plan is the program, so this is not reached.
+    // Not reached, because the last step of every plan executes the program.
     exit(SET_UP_FAILED.into())
 }
 
-/// Carries out what `plan` holds for a further program inside of the workload, and becomes that program. `connect` makes
-/// its standard descriptors, once the process is the workload's user 0.
+/// Executes the steps of `plan` for a further program inside of the workload, and becomes that program. `connect`
+/// creates its standard descriptors after the process has become the workload's user 0.
 pub(crate) fn run_program(
     workload: &Workload<'_>,
     plan: &Plan<'_>,
@@ -111,7 +110,7 @@ pub(crate) fn run_program(
     let mut child = Child::new(workload, pipes);
     let mut connect = Some(connect);
     for (index, step) in plan.of(Phase::Child).filter(|(_, step)| step.is_for_exec()) {
-        // The last thing before rights are given up.
+        // The last step before privileges are dropped.
         if matches!(step, Step::Directory(_))
             && let Some(connect) = connect.take()
             && let Err((joining, errno)) = connect()
@@ -130,7 +129,7 @@ pub(crate) fn run_program(
 }
 
 impl Child<'_> {
-    /// Reports a step that failed, and ends.
+    /// Reports a failed step, and exits.
     fn fail(&self, index: usize, step: &Step<'_>, errno: Errno) -> ! {
         Report { step: index, errno: describe(errno) }.send(self.pipes.report);
         exit(match (step, errno) {
@@ -140,7 +139,7 @@ impl Child<'_> {
         })
     }
 
-    /// Does one step.
+    /// Executes one step.
     #[expect(clippy::too_many_lines, reason = "a table: one kind of step, the call that does it")]
     fn apply(&mut self, step: &Step<'_>) -> Result<(), Errno> {
         match *step {
@@ -149,13 +148,13 @@ impl Child<'_> {
                     self.opened = opened;
                     Ok(())
                 }
-                // The other side failed, and has said why.
+                // The parent failed, and has reported why.
                 None => exit(SET_UP_FAILED.into()),
             },
             Step::BecomeNsRoot => identity::become_zero(),
             Step::Session => rustix::process::setsid().map(|_| ()),
             Step::Keyring => match hilum_sys::own_keyring(c"hilum") {
-                // A kernel without keys has none to take over.
+                // A kernel without keyrings has none to inherit.
                 Err(Errno::NOSYS) => Ok(()),
                 result => result,
             },
@@ -165,7 +164,7 @@ impl Child<'_> {
             Step::Link(link, number) => crate::net::set_up(self.pipes.config, self.workload, link, number),
             Step::Hosts => self.write_hosts(),
             Step::Setting(setting) => write(setting),
-            // A kernel without inotify has nothing to share, and in a container /proc/sys may be read-only.
+            // A kernel without inotify has no such limit, and in a container /proc/sys may be read-only.
             Step::Share(share) => {
                 let _ = write(share);
                 Ok(())
@@ -242,13 +241,12 @@ impl Child<'_> {
                     Program { words: pools.of(self.workload.exec), variables: pools.of(self.workload.env), term: None };
                 Err(program.execute(self.workload))
             }
-            // The rest is done outside.
+            // The other steps are done by the parent.
             _ => Ok(()),
         }
     }
 
-    /// Closes every descriptor but 0, 1, 2, the report, which the program's start closes, and the one that the program
-    /// says by that it is ready.
+    /// Closes all descriptors except 0, 1, 2, the report pipe, which is closed at exec, and the one for readiness.
     fn close_descriptors(&self, ready: u8) -> Result<(), Errno> {
         let (report, ready) = (self.pipes.report.as_raw_fd().unsigned_abs(), u32::from(ready));
         let Some(writer) = self.pipes.ready.filter(|_| ready > 0) else {
@@ -258,10 +256,10 @@ impl Child<'_> {
         hilum_sys::close_all_but(&mut [ready, report])
     }
 
-    /// Its /etc/hosts is a file of its /run: the root filesystem cannot be written.
+    /// Its /etc/hosts is a file in /run, because the root filesystem is read-only.
     fn write_hosts(&self) -> Result<(), Errno> {
         let mut text: heapless::String<HOSTS_BYTES> = heapless::String::new();
-        // Whoever has more names than fit gets those of the first.
+        // Names that do not fit are omitted.
         let _ = plan::write_hosts(self.workload, self.pipes.config, &mut text);
         let run = self.run.as_ref().ok_or(Errno::BADF)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -270,13 +268,13 @@ impl Child<'_> {
         mounts::attach_where_there(run, HOSTS, c"etc/hosts")
     }
 
-    /// What is to be attached next of what was opened outside.
+    /// Returns the next descriptor from the parent to attach.
     fn next_opened(&mut self) -> Result<&OwnedFd, Errno> {
         self.attached += 1;
         self.opened.get(self.attached - 1).ok_or(Errno::BADF)
     }
 
-    /// Keeps a filesystem of which parts are covered later.
+    /// Stores a filesystem of which parts are covered later.
     fn keep(&mut self, mount: &plan::Mount, made: OwnedFd) {
         match mount.filesystem {
             FileSystem::Proc => self.proc = Some(made),
@@ -286,14 +284,14 @@ impl Child<'_> {
         }
     }
 
-    /// Returns the mount that a path below /proc or /sys belongs to.
+    /// Returns the mount that contains a path below /proc or /sys.
     fn filesystem(&self, path: &CStr) -> Result<&OwnedFd, Errno> {
         let mount = if mounts::covered(path) == FileSystem::Sysfs { &self.sys } else { &self.proc };
         mount.as_ref().ok_or(Errno::BADF)
     }
 }
 
-/// Returns the socket on which the program reports its state, non-blocking, with its path.
+/// Creates the non-blocking socket for the program's state reports, with its path.
 fn notify_socket() -> Result<OwnedFd, Errno> {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
@@ -302,7 +300,7 @@ fn notify_socket() -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
-/// Writes a setting. /proc/sys/net is that of the network namespace of whoever opens it (proc_sys(5)).
+/// Writes a setting. /proc/sys/net is that of the network namespace of the process that opens it (proc_sys(5)).
 fn write(setting: &Setting) -> Result<(), Errno> {
     let file = rustix::fs::open(setting.path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
     let written = rustix::io::write(&file, setting.value.as_bytes());
@@ -311,10 +309,10 @@ fn write(setting: &Setting) -> Result<(), Errno> {
     written.map(|_| ())
 }
 
-/// Standard input is empty, standard output and error are the log pipe.
+/// Connects standard input to /dev/null, and standard output and error to the log pipe.
 fn connect(dev: &OwnedFd, output: BorrowedFd<'_>) -> Result<(), Errno> {
-    // From the mount itself: by its path, somebody who swaps folders of the root filesystem could have put another file
-    // there.
+    // Open it from the mount itself: a path could be redirected by a process that renames folders of the root
+    // filesystem.
     let null = rustix::fs::openat(dev, c"null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     rustix::stdio::dup2_stdin(&null)?;
     forget(null);

@@ -1,8 +1,8 @@
 //! The standard descriptors of a program that joins a workload.
 //!
-//! They are made inside, pipes or a terminal of the workload's own, and whoever asked gets the other ends. Nothing that is
-//! open outside goes inside: neither a terminal, which could be typed into and read (CVE-2017-5226), nor a folder, which
-//! would be a way out (CVE-2024-21626). What is left behind inside has the ends of nothing when the one who asked is gone.
+//! Pipes or a terminal are created inside of the workload, and the client gets the other ends. No outside descriptor is
+//! passed inside: a terminal could be typed into and read (CVE-2017-5226), and a folder would be a way out
+//! (CVE-2024-21626). When the client is gone, processes that it left behind hold only useless ends.
 
 use crate::workload::handover::{self, FdList};
 use crate::workload::report::Joining;
@@ -15,21 +15,21 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Uid};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
 
-/// What a program that joins gets as its standard input, output and error.
+/// The standard input, output and error of a program that joins.
 #[derive(Clone, Copy)]
 pub(crate) enum Streams {
-    /// Nothing, and what it writes goes nowhere.
+    /// No input; output is discarded.
     None,
-    /// Pipes, or a terminal with so many rows and columns.
+    /// Pipes, or a terminal with this many rows and columns.
     Made {
-        /// The terminal. `None` for pipes.
+        /// The size of the terminal; `None` for pipes.
         terminal: Option<(u16, u16)>,
-        /// Whether standard error has a pipe of its own.
+        /// Whether standard error has a separate pipe.
         is_split: bool,
     },
 }
 
-/// Makes the standard descriptors what they are to be; their other ends go over the connection.
+/// Creates the standard descriptors, and sends their other ends over the connection.
 pub(crate) fn connect(
     workload: &Workload<'_>,
     streams: Streams,
@@ -84,8 +84,8 @@ fn owner(workload: &Workload<'_>) -> (Option<Uid>, Option<Gid>) {
     (Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)))
 }
 
-/// Returns a pipe, its reading end first. It belongs to the workload's user: programs open /dev/stdout again by its name, which asks
-/// for the pipe's own permissions.
+/// Creates a pipe, read end first. It belongs to the workload's user, because programs may open /dev/stdout by name,
+/// which checks the pipe's permissions.
 fn pipe_of(workload: &Workload<'_>) -> Result<(OwnedFd, OwnedFd), Errno> {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;
     let (user, group) = owner(workload);
@@ -93,10 +93,11 @@ fn pipe_of(workload: &Workload<'_>) -> Result<(OwnedFd, OwnedFd), Errno> {
     Ok((reader, writer))
 }
 
-/// Returns a terminal of the workload's own devpts, which becomes the session's: the side of whoever asked, and the program's.
+/// Creates a terminal of the workload's own devpts, which becomes the session's controlling terminal: the client's
+/// side, and the program's.
 ///
-/// Both sides are known by descriptors alone (CVE-2025-52565): the first comes from the devpts mount, which is looked
-/// at, the second from the first.
+/// Both sides are opened by descriptor only (CVE-2025-52565): the first one from the devpts mount, whose type is
+/// checked, the second one from the first.
 fn terminal_of(workload: &Workload<'_>, rows: u16, columns: u16) -> Result<(OwnedFd, OwnedFd), Errno> {
     const DEVPTS: u64 = 0x1cd1;
     let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;

@@ -1,5 +1,5 @@
-//! Looking whether a workload is ready or healthy. It is done by a helper, which ends with status 0 for yes: what
-//! is looked at may never answer, and PID 1 does not wait.
+//! Readiness and health checks. They run in a helper, which exits with status 0 for success, because a check may hang
+//! and PID 1 must not wait.
 
 use super::exec::Target;
 use crate::os::clock::monotonic_ms;
@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, ipproto, socket_with, sockopt};
 use rustix::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
-/// Looks, for at most `within_ms` milliseconds.
+/// Performs a check, for at most `within_ms` milliseconds.
 pub(crate) fn is_good(target: &Target<'_>, check: &Check<'_>, within_ms: u64) -> bool {
     let until_ms = monotonic_ms() + within_ms;
     match check {
@@ -22,17 +22,17 @@ pub(crate) fn is_good(target: &Target<'_>, check: &Check<'_>, within_ms: u64) ->
             let flag = hilum::namespaces::Namespaces::flag("net");
             crate::os::namespaces::enter(target.pidfd, flag).is_ok() && accepts(*port, until_ms)
         }
-        // A disk may not answer: a process of its own asks it.
+        // A disk may hang, so this is done in another process.
         Check::File(path) => with_timeout(within_ms, &mut || has_file(target.pid, path)).is_ok(),
         Check::Exec(words) => {
             target.run(target.config.pools.of(*words), "", Streams::None, None, Some(until_ms)).0 == 0
         }
-        // It speaks for itself.
+        // The workload reports by itself.
         Check::Notify => true,
     }
 }
 
-/// Whether something accepts connections to the port, on either loopback address.
+/// Returns whether the port accepts connections on a loopback address of either family.
 fn accepts(port: u16, until_ms: u64) -> bool {
     let four = || {
         let socket = stream(AddressFamily::INET)?;
@@ -62,7 +62,7 @@ fn finish(socket: rustix::fd::BorrowedFd<'_>, started: Result<(), Errno>, until_
     }
 }
 
-/// Finds the file as the workload's first process sees it. That process is not reaped, so its pid is its own.
+/// Looks for the file as the workload's first process sees it. That process is not reaped, so its PID is not reused.
 fn has_file(pid: rustix::process::Pid, path: &str) -> Result<u32, Errno> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let root = super::set_up::process_file(pid, "root", flags | OFlags::DIRECTORY)?;

@@ -1,10 +1,9 @@
-//! A further program inside of a workload that runs: `hilum exec`, and health checks.
+//! A further program inside of a running workload: `hilum exec`, and health checks.
 //!
-//! A helper enters the workload's namespaces and makes a process there, which carries out the same steps of the
-//! plan as the workload's own program: control group, identity, capabilities, Landlock, seccomp. That process is born in
-//! the workload's control group. Neither it nor the copy can be read or traced by anybody inside (they are not
-//! dumpable, and their memory belongs to the board's user namespace, CVE-2016-9962), and neither runs anything of the
-//! workload before the rights are given up.
+//! A helper enters the workload's namespaces and creates a process in the workload's cgroup. That process executes the
+//! same steps of the plan as the workload's own program: identity, capabilities, Landlock, seccomp. Processes inside
+//! can neither read nor trace these two (they are not dumpable, and their memory belongs to the host's user namespace,
+//! CVE-2016-9962), and they execute nothing of the workload before privileges are dropped.
 
 use super::set_up;
 use crate::os::clock::monotonic_ms;
@@ -28,18 +27,18 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, pidfd_send_signal, waitpid};
 
-/// What the new process needs of the outside.
+/// What the new process needs from the host.
 struct Inside {
-    /// The workload's control group.
+    /// The workload's cgroup.
     group: Option<OwnedFd>,
-    /// Its view of control groups, which is entered last. `None` if it has the board's.
+    /// Its cgroup namespace, which is entered last; `None` if it shares the host's.
     group_namespace: Option<OwnedFd>,
 }
 
-/// Milliseconds that a program has to end when whoever asked for it is gone.
+/// Milliseconds that a program has to exit after its client is gone.
 const HANG_UP_MS: u64 = 2_000;
 
-/// The workload that is entered, as PID 1 knows it.
+/// The workload to enter.
 pub(crate) struct Target<'a> {
     pub(crate) config: &'a Config<'a>,
     pub(crate) workload: &'a Workload<'a>,
@@ -50,15 +49,16 @@ pub(crate) struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// Whether its processes are stopped where they are.
+    /// Returns whether it is frozen.
     pub(crate) fn is_frozen(&self) -> bool {
         self.cgroups.is_frozen(self.workload)
     }
 
-    /// Runs `words` inside and gives the exit status with what went wrong. To be called in a helper, which is of no
-    /// other use after it.
+    /// Runs `words` inside. Returns the exit status, and stores an error message. Must be called in a helper, which
+    /// must exit afterwards.
     ///
-    /// `connection` hears of the terminal, and its end ends the program; `until_ms` of the monotonic clock does as well.
+    /// `connection` receives the standard descriptors; the program is killed when it is closed, and at `until_ms` of
+    /// the monotonic clock.
     pub(crate) fn run(
         &self,
         words: &[&str],
@@ -89,11 +89,11 @@ impl Target<'_> {
         }
     }
 
-    /// Takes over what a process inside has from its parent, and enters every namespace but the control group's: there
-    /// the new process could not be born into the workload's group.
+    /// Takes over attributes that a process inside inherits from its parent, and enters all namespaces except the
+    /// cgroup namespace, from which the new process could not be started in the workload's cgroup.
     fn enter(&self, plan: &Plan<'_>) -> Result<Inside, Errno> {
         let group = self.cgroups.of(self.workload)?;
-        // FdList with the board's privileges: of a process that cannot be read it could not be opened from inside.
+        // Opened with the host's privileges, because a process that is not dumpable cannot be opened from inside.
         let group_namespace = match plan.namespaces.has("cgroup") {
             true => Some(set_up::process_file(self.pid, "ns/cgroup", OFlags::RDONLY)?),
             false => None,
@@ -155,7 +155,7 @@ impl Target<'_> {
     }
 }
 
-/// Says which step of joining failed, and why.
+/// Writes which step of joining failed, and why.
 fn describe_failure(text: &mut String<256>, plan: &Plan<'_>, report: Report, program: &str) -> core::fmt::Result {
     let errno = report.errno;
     let step = plan.steps.get(report.step);
@@ -168,7 +168,8 @@ fn describe_failure(text: &mut String<256>, plan: &Plan<'_>, report: Report, pro
     hint.map_or(Ok(()), |hint| append(text, format_args!(": {hint}")))
 }
 
-/// Waits for the program; ends it when the connection ends, or when its time is over. None where it was its time.
+/// Waits for the program; kills it when the connection is closed or its time has expired. Returns `None` if it timed
+/// out.
 fn wait(pid: Pid, pidfd: OwnedFd, connection: Option<BorrowedFd<'_>>, until_ms: Option<u64>) -> Option<WaitStatus> {
     hilum_sys::mask(SignalSet::ALL);
     let (mut until_ms, mut is_late, mut has_hung_up) = (until_ms, false, false);

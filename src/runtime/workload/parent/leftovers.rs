@@ -1,9 +1,9 @@
-//! What a workload with `share pid` leaves behind when its first process has ended: it gets the stop signal and the grace of its
-//! workload, and is killed then.
+//! Processes of a workload with `share pid` that remain after its first process has exited: they get the workload's
+//! stop signal and grace period, and then SIGKILL.
 //!
-//! Without a PID namespace of its own nothing ends with its first process. But every process of it is in its mount
-//! namespace, and no other one is: it has one of its own always, and cannot leave it. So they are found by that, as
-//! /proc/PID/ns/mnt names it (namespaces(7)).
+//! Without a PID namespace of its own, nothing is killed with the first process. But all processes of the workload, and
+//! no others, are in its mount namespace, which they cannot leave. They are found by its id in /proc/PID/ns/mnt
+//! (namespaces(7)).
 
 use crate::os::clock::monotonic_ms;
 use crate::os::path::stat;
@@ -14,19 +14,19 @@ use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-/// Milliseconds that they have to be gone.
+/// Milliseconds that they have to exit after SIGKILL.
 const END_MS: u64 = 2_000;
 const STEP_MS: u64 = 5;
 
-/// Returns the mount namespace of a process, by the inode that stands for it. `None` if it has ended.
+/// Returns the mount namespace of a process, as an inode number; `None` if it has exited.
 pub(crate) fn mount_namespace(pid: Pid) -> Option<u64> {
-    // A pid has at most seven digits.
+    // A PID has at most seven digits.
     let path = text::<32>(format_args!("/proc/{}/ns/mnt", pid.as_raw_nonzero()));
     stat(&path).ok().map(|found| found.st_ino)
 }
 
-/// Asks every process in a mount namespace to end, and kills those that are there when their grace is over, until none is left.
-/// Gives how many are, up to `most`. It waits: to be called in a helper.
+/// Stops all processes in a mount namespace, and kills those that remain after the grace period. Returns how many are
+/// left, up to `most`. Blocks, so it must be called in a helper.
 pub(crate) fn end_all(namespace: u64, stop: &Stop, most: u32) -> u32 {
     let grace_until = monotonic_ms() + u64::from(stop.grace_ms);
     let mut left = Signal::from_named_raw(stop.signal.0.into())
@@ -37,7 +37,7 @@ pub(crate) fn end_all(namespace: u64, stop: &Stop, most: u32) -> u32 {
     }
     let until = monotonic_ms() + END_MS;
     loop {
-        // What cannot be looked at is not known to be gone.
+        // If they cannot be counted, they are not known to be gone.
         let left = signal_all(namespace, Some(Signal::KILL)).unwrap_or(1);
         if left == 0 || monotonic_ms() >= until {
             return left.min(most);
@@ -46,7 +46,7 @@ pub(crate) fn end_all(namespace: u64, stop: &Stop, most: u32) -> u32 {
     }
 }
 
-/// Sends a signal to what is there now, or only looks. Returns how many that were.
+/// Sends a signal to all current processes, or only counts them. Returns their number.
 fn signal_all(namespace: u64, signal: Option<Signal>) -> Result<u32, Errno> {
     let folder = openat(CWD, c"/proc", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
     let mut buffer = [core::mem::MaybeUninit::uninit(); 4096];
@@ -60,7 +60,7 @@ fn signal_all(namespace: u64, signal: Option<Signal>) -> Result<u32, Errno> {
             continue;
         }
         count += 1;
-        // By a descriptor, and looked at once more: the number may be somebody else's by now.
+        // By a pidfd, and checked again, because the PID may have been reused.
         if let Some(signal) = signal
             && let Ok(process) = pidfd_open(pid, PidfdFlags::empty())
             && mount_namespace(pid) == Some(namespace)

@@ -1,4 +1,4 @@
-//! The host's side: what PID 1 and its helpers do for a workload and to it.
+//! The host's side: what PID 1 and its helpers do for a workload.
 
 pub(crate) mod check;
 pub(crate) mod exec;

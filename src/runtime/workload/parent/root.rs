@@ -1,5 +1,4 @@
-//! Root filesystems as mounts that are attached nowhere yet: folders, image files through a loop device, block devices,
-//! and what may be written over them.
+//! Root filesystems as detached mounts: folders, image files through a loop device, block devices, and writable layers.
 
 use super::verified;
 use crate::os::path::Path;
@@ -21,9 +20,9 @@ use rustix::mount::{
 };
 use rustix::thread::{CapabilitySets, capabilities, set_capabilities};
 
-/// Opens the root filesystem at `path`: a folder, an image file or a block device; with the blocks of the latter two verified
-/// where a digest is given. The owners of its files are mapped to those of `users` where the filesystem can do that; elsewhere
-/// they are nobody's inside, which only reads. `name` is the workload's.
+/// Opens the root filesystem at `path`: a folder, an image file or a block device. The blocks of images and devices are
+/// verified if there is a digest. Owners are mapped to `users` if the filesystem supports it; otherwise files belong to
+/// nobody inside, and are read-only. `name` is the workload's.
 pub(crate) fn open(
     path: &str,
     verity: Option<Verity<'_>>,
@@ -57,26 +56,26 @@ pub(crate) fn open(
     Ok(mount)
 }
 
-/// Opens a path of the board, not through a symbolic link: a folder above it may be one that another workload writes to,
-/// and what it put there must not lead this one to other files of the board.
+/// Opens a path of the board without following symbolic links: a folder on the way may be writable for another
+/// workload, which must not redirect this one to other files of the board.
 fn without_links(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     openat2(CWD, Path(path), flags | OFlags::CLOEXEC, Mode::empty(), NO_LINKS)
 }
 
 const NO_LINKS: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS);
 
-/// Opens a path that can be opened without waiting for a disk or a server: every part of it is in the kernel's memory
-/// (RESOLVE_CACHED of openat2(2)).
+/// Opens a path without blocking on a disk or a server: all parts must be cached in memory (RESOLVE_CACHED of
+/// openat2(2)).
 ///
 /// # Errors
-/// EINVAL on a kernel before 5.12 that cannot tell (Debian 11's 5.10 can); EAGAIN where it is not at hand, or where something
-/// was mounted on the machine meanwhile.
+/// EINVAL on a kernel before 5.12 without support (Debian 11's 5.10 has it); EAGAIN if it is not cached, or if
+/// something was mounted meanwhile.
 pub(crate) fn open_cached(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
     openat2(CWD, Path(path), flags, Mode::empty(), NO_LINKS | ResolveFlags::CACHED)
 }
 
-/// Opens the folder of a root filesystem where nobody has to be waited for.
+/// Opens the folder of a root filesystem, if that does not block.
 pub(crate) fn open_cached_dir(path: &str) -> Option<OwnedFd> {
     match open_cached(path, OFlags::DIRECTORY) {
         Err(Errno::INVAL) => without_links(path, OFlags::PATH | OFlags::DIRECTORY).ok(),
@@ -91,20 +90,20 @@ pub(crate) fn in_folder(place: &OwnedFd, users: Option<BorrowedFd<'_>>) -> Resul
     Ok(mount)
 }
 
-/// Returns a mount of an open file or folder, attached nowhere. Not recursive: what is mounted below it on the board's side is
-/// not the workload's.
+/// Returns a detached mount of an open file or folder. It is not recursive: mounts of the board below it are not for
+/// the workload.
 fn clone_of(place: &OwnedFd) -> Result<OwnedFd, Errno> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     open_tree(place, c"", flags)
 }
 
-/// Opens a folder or file of the board for `mount`, with its owners mapped where the filesystem can.
+/// Opens a folder or file of the board for `mount`, with mapped owners if the filesystem supports it.
 pub(crate) fn open_bind(path: &str, users: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
     in_folder(&without_links(path, OFlags::PATH)?, users)
 }
 
-/// Opens a workload's own folder on the board, and makes it where there is none yet. Its owner is the workload's user: as
-/// the disk counts where the filesystem maps owners, and else as the board does.
+/// Opens a volume on the board, and creates it if it does not exist. It belongs to the workload's user: by its id
+/// inside if the filesystem maps owners, otherwise by its id on the host.
 pub(crate) fn open_volume(
     volume: &Volume<'_>,
     on_disk: User,
@@ -113,10 +112,10 @@ pub(crate) fn open_volume(
 ) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::DIRECTORY;
     let folder = match without_links(volume.folder, flags) {
-        // Its own folder is a disk's, which is mounted by now.
+        // The parent folder is on a disk, which is mounted by now.
         Err(Errno::NOENT) => {
             match crate::os::path::mkdir(volume.folder, Mode::from_raw_mode(0o755)) {
-                // Another workload's copy was faster.
+                // Another workload's helper was faster.
                 Ok(()) | Err(Errno::EXIST) => without_links(volume.folder, flags)?,
                 Err(errno) => return Err(errno),
             }
@@ -128,14 +127,15 @@ pub(crate) fn open_volume(
     let mount = clone_of(&openat2(folder.as_fd(), Path(volume.name), flags | OFlags::CLOEXEC, Mode::empty(), how)?)?;
     let is_mapped = map_ids(mount.as_fd(), users);
     if is_new {
-        // Not through the mount, which maps this process's ids as well.
+        // Not through the mount, which also maps this process's ids.
         finish_folder(folder.as_fd(), volume.name, Some(if is_mapped { on_disk } else { on_board }), 0o700)?;
     }
     Ok(mount)
 }
 
-/// Makes a folder that nobody may use yet. Returns whether it is to be finished. One that the end of this process or of the power left
-/// so is finished the next time: with its mode already, and root's, it would be closed to its workload for ever.
+/// Creates a folder with no permissions. Returns whether it must be completed. A folder that was interrupted by a crash
+/// or power loss is completed the next time. If it had its final mode from the start, it would remain root's, and
+/// inaccessible for its workload.
 fn begin_folder(parent: BorrowedFd<'_>, name: &str) -> Result<bool, Errno> {
     match mkdirat(parent, Path(name), Mode::empty()) {
         Err(Errno::EXIST) => Ok(statat(parent, Path(name), AtFlags::SYMLINK_NOFOLLOW)?.st_mode & 0o777 == 0),
@@ -143,7 +143,7 @@ fn begin_folder(parent: BorrowedFd<'_>, name: &str) -> Result<bool, Errno> {
     }
 }
 
-/// Gives it its owner, and then its mode.
+/// Sets the owner, and then the mode.
 fn finish_folder(parent: BorrowedFd<'_>, name: &str, owner: Option<User>, mode: u32) -> Result<(), Errno> {
     if let Some(User { uid, gid }) = owner {
         let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
@@ -152,13 +152,13 @@ fn finish_folder(parent: BorrowedFd<'_>, name: &str, owner: Option<User>, mode: 
     chmodat(parent, Path(name), Mode::from_raw_mode(mode), AtFlags::empty())
 }
 
-/// Maps owners where the filesystem can. Where it cannot, the files keep the board's owners: that takes nothing away
-/// from what protects them, and `hilum doctor` says which kernels can. Returns whether it could.
+/// Maps owners if the filesystem supports it. Otherwise files keep the host's owners, which are as protected as before;
+/// `hilum doctor` reports support. Returns whether owners are mapped.
 pub(crate) fn map_ids(mount: BorrowedFd<'_>, users: Option<BorrowedFd<'_>>) -> bool {
     users.is_some_and(|users| hilum_sys::map_ids(mount, users).is_ok())
 }
 
-/// Returns the filesystem on a block device, as it is or verified.
+/// Returns the filesystem on a block device, with or without verification.
 fn on_device(path: &str, device: &OwnedFd, verity: Option<Verity<'_>>, name: &str) -> Result<OwnedFd, Errno> {
     match verity {
         Some(verity) => verified::open(device, verity.digest, name, filesystem),
@@ -166,9 +166,9 @@ fn on_device(path: &str, device: &OwnedFd, verity: Option<Verity<'_>>, name: &st
     }
 }
 
-/// Returns a loop device with an image file behind it, its path first. It goes away with its last user.
+/// Attaches an image file to a loop device, and returns its path and descriptor. It disappears with its last user.
 fn loop_device(path: &str) -> Result<(String<24>, OwnedFd), Errno> {
-    /// Somebody else may take the free device first; more often than this it is something else.
+    /// Another process may take the free device first; after this many attempts the cause is something else.
     const TRIES: u32 = 8;
     let file = without_links(path, OFlags::RDONLY)?;
     let control = crate::os::path::open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
@@ -187,7 +187,7 @@ fn loop_device(path: &str) -> Result<(String<24>, OwnedFd), Errno> {
     Err(Errno::BUSY)
 }
 
-/// Returns the filesystem on a block device, read-only, by what its superblock says.
+/// Mounts the filesystem on a block device read-only, by its superblock.
 fn filesystem(path: &str, device: &OwnedFd) -> Result<OwnedFd, Errno> {
     let mut start = [0; 2048];
     let length = rustix::io::pread(device, &mut start, 0)?;
@@ -196,14 +196,15 @@ fn filesystem(path: &str, device: &OwnedFd) -> Result<OwnedFd, Errno> {
     fsconfig_set_string(context.as_fd(), c"source", Path(path))?;
     fsconfig_set_flag(context.as_fd(), c"ro")?;
     if name == c"ext4" {
-        // A journal that was not closed would be replayed, which a read-only device refuses.
+        // An unclosed journal would be replayed, which a read-only device refuses.
         fsconfig_set_flag(context.as_fd(), c"noload")?;
     }
     fsconfig_create(context.as_fd())?;
     fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)
 }
 
-/// Returns a filesystem by its magic number (include/uapi/linux/magic.h): squashfs at the start, erofs at 1024, ext4 at 1080.
+/// Returns a filesystem's name by its magic number (include/uapi/linux/magic.h): squashfs at 0, erofs at 1024, ext4 at
+/// 1080.
 fn kind(start: &[u8]) -> Option<&'static CStr> {
     let at = |offset: usize, magic: &[u8]| start.get(offset..offset + magic.len()) == Some(magic);
     if at(0, b"hsqs") {
@@ -215,8 +216,8 @@ fn kind(start: &[u8]) -> Option<&'static CStr> {
     }
 }
 
-/// Puts a layer that can be written over `lower`. It works in a mount namespace that it does not leave, so it is for a
-/// helper that ends soon; the overlay itself holds on to its layers.
+/// Adds a writable layer over `lower`. This needs a mount namespace that the process does not leave, so it must run in
+/// a helper; the overlay itself keeps its layers.
 pub(crate) fn overlay(
     lower: OwnedFd,
     overlay: Overlay<'_>,
@@ -233,12 +234,12 @@ pub(crate) fn overlay(
     if let Overlay::Folder(path) = overlay {
         let folder = without_links(path, OFlags::PATH | OFlags::DIRECTORY)?;
         let mount = clone_of(&folder)?;
-        // Where the filesystem maps owners, the board's user 0 is the workload's on the disk.
+        // If the filesystem maps owners, user 0 of the host becomes the workload's user 0 on the disk.
         is_mapped = map_ids(mount.as_fd(), users);
         make_layer(&folder, (!is_mapped).then_some(first_id))?;
         layer = Some(mount);
     }
-    // Nothing here needs the board's /dev any more. Layers are named by paths, so they have to be attached somewhere.
+    // The host's /dev is no longer needed here. Layers are named by paths, so they must be attached somewhere.
     attach(&scratch, c"/dev")?;
     for name in ["/dev/lower", "/dev/layer"] {
         crate::os::path::mkdir(name, Mode::from_raw_mode(0o755))?;
@@ -257,29 +258,29 @@ pub(crate) fn overlay(
     {
         fsconfig_set_string(context.as_fd(), option, value)?;
     }
-    // The kernel makes a folder there as who asks for the overlay. The board's user 0 is nobody on a disk whose owners are mapped:
-    // then it would be mounted read-only (EOVERFLOW of work/work in the kernel's log).
+    // The kernel creates a folder there with the credentials of the caller. User 0 of the host is not mapped on a disk
+    // with mapped owners: the overlay would be read-only (EOVERFLOW of work/work in the kernel's log).
     set_fs_owner(if is_mapped { first_id } else { 0 })?;
     let created = fsconfig_create(context.as_fd());
     set_fs_owner(0)?;
     created?;
     let flags = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let mount = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, flags)?;
-    // Nor does the kernel say by an error that another layer cannot be written.
+    // The kernel does not report an error if a layer is read-only.
     if rustix::fs::fstatvfs(&mount)?.f_flag.contains(StatVfsMountFlags::RDONLY) {
         return Err(Errno::ROFS);
     }
     Ok(mount)
 }
 
-/// Makes files as this user from now on, with every right that this process has.
+/// Creates files as this user from now on, with all other privileges of this process.
 fn set_fs_owner(id: u32) -> Result<(), Errno> {
     hilum_sys::set_file_ids(id);
     let sets = capabilities(None)?;
     set_capabilities(None, CapabilitySets { effective: sets.permitted, ..sets })
 }
 
-/// The folders of a layer: what was written, and where it is prepared. Their owner is the workload's user 0.
+/// Creates the folders of a layer: upper and work directory. Their owner is the workload's user 0.
 fn make_layer(layer: &OwnedFd, owner: Option<u32>) -> Result<(), Errno> {
     for name in ["upper", "work"] {
         if begin_folder(layer.as_fd(), name)? {

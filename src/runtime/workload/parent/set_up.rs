@@ -1,9 +1,9 @@
-//! What is done to a new process from outside, with the board's privileges, while it waits: ids, priorities, and the
-//! mounts that it cannot make in a user namespace of its own.
+//! The parent's part of a start, with the host's privileges, while the new process waits: ids, priorities, and mounts
+//! that a user namespace cannot create.
 //!
-//! PID 1 does it itself where nothing can make it wait. A disk or a server can: what is not in the kernel's memory, an image
-//! file, a block device and an overlay are opened by a helper, which ends when it is done. So can the kernel's one
-//! lock for all links.
+//! PID 1 performs it itself if nothing can block. What may block on a disk or a server is done by a helper: paths that
+//! are not cached in memory, image files, block devices and overlays; also links, because of the kernel's single lock
+//! for all of them.
 
 use super::root;
 use crate::net::Rules;
@@ -29,19 +29,19 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit, setpriority_process};
 
 const SET_UP: Role = Role::new(c"hilum-setup");
 
-/// The new process and the way to it.
+/// The new process, which waits.
 pub(crate) struct Waiting<'a> {
-    /// Its pid here.
+    /// Its PID on the host.
     pub(crate) pid: Pid,
-    /// Where it waits for what was opened.
+    /// The socket on which it waits for descriptors.
     pub(crate) socket: BorrowedFd<'a>,
-    /// Where a step that failed is reported.
+    /// The pipe for reporting a failed step.
     pub(crate) report: BorrowedFd<'a>,
-    /// Whether the board's disks are mounted here, and not by somebody else.
+    /// Whether this PID 1 mounts the board's disks.
     pub(crate) has_disks: bool,
 }
 
-/// Does the plan's outside steps, or has a helper do them. Returns the helper.
+/// Performs the parent's steps of the plan, or starts a helper for them. Returns the helper.
 pub(crate) fn run(
     config: &Config<'_>,
     workload: &Workload<'_>,
@@ -76,12 +76,12 @@ pub(crate) fn run(
     }
 }
 
-/// Whether something of it can make PID 1 wait, or has to wait itself for what is prepared at boot.
+/// Returns whether a step may block PID 1, or must wait for boot tasks.
 pub(crate) fn needs_helper(config: &Config<'_>, workload: &Workload<'_>, has_disks: bool) -> bool {
     cached_root(config, workload, has_disks).is_none()
 }
 
-/// Its root filesystem's folder, open, where nothing can make PID 1 wait.
+/// Returns the open folder of its root filesystem, if opening it does not block.
 fn cached_root(config: &Config<'_>, workload: &Workload<'_>, has_disks: bool) -> Option<OwnedFd> {
     let mut binds = config.pools.of(workload.isolation.mounts).iter();
     let waits = workload.overlay != Overlay::None
@@ -93,15 +93,15 @@ fn cached_root(config: &Config<'_>, workload: &Workload<'_>, has_disks: bool) ->
     if waits { None } else { root::open_cached_dir(workload.root) }
 }
 
-/// Milliseconds that a workload waits for what is prepared at boot.
+/// Maximum milliseconds that a workload waits for boot tasks.
 pub(crate) const LONGEST_MS: u64 = 180_000;
 
-/// Waits for the end of the pipe; not for ever, and then what is missing shows in the step that needs it.
+/// Waits until the pipe is closed, with a timeout; missing parts are then reported by the step that needs them.
 pub(crate) fn wait(ready: &OwnedFd, limit_ms: u64) {
     poll_fd_until(ready.as_fd(), PollFlags::IN, monotonic_ms() + limit_ms);
 }
 
-/// Does the outside steps; with the open folder of its root filesystem where it is known already, as PID 1 does it itself.
+/// Performs the parent's steps; with the open folder of the root filesystem if PID 1 does it itself.
 fn all(
     config: &Config<'_>,
     workload: &Workload<'_>,
@@ -111,13 +111,13 @@ fn all(
     root: Option<&OwnedFd>,
 ) {
     let mut opened = FdList::new();
-    // An open user namespace to map the owners of files with; none where the workload has the board's ids.
+    // The user namespace for mapping owners; `None` if the workload shares the host's ids.
     let users =
         if plan.namespaces.has("user") { process_file(waiting.pid, "ns/user", OFlags::RDONLY).ok() } else { None };
     let users = users.as_ref().map(AsFd::as_fd);
     for (index, step) in plan.of(Phase::Parent) {
-        // A copy may have waited long. The other end of the socket is closed when the process is gone, and its pid may be
-        // somebody else's then.
+        // A helper may have waited long. If the process has exited, its end of the socket is closed, and its PID may be
+        // reused.
         if root.is_none() && poll_fd(waiting.socket, PollFlags::IN, 0) == Ok(true) {
             return;
         }
@@ -129,7 +129,7 @@ fn all(
             _ => apply(step, config, workload, plan, waiting, users, &mut opened),
         };
         if let Err(errno) = done {
-            // The process ends when the socket does.
+            // Closing the socket ends the process.
             return Report { step: index, errno: describe(errno) }.send(waiting.report);
         }
     }
@@ -172,7 +172,7 @@ fn apply(
             let namespace = process_file(pid, "ns/net", OFlags::RDONLY)?;
             crate::net::connect(workload, link, number, namespace.as_fd())
         }
-        // In a helper: PID 1 makes no links itself.
+        // In a helper: PID 1 creates no links itself.
         Step::Rules(published) => {
             Rules::none().make(config, workload)?;
             crate::net::forget_missed(published);
@@ -183,7 +183,7 @@ fn apply(
     }
 }
 
-/// Makes the workload's /dev, and allows it what is in there.
+/// Creates the workload's /dev, and allows its devices.
 fn devices_of(
     workload: &Workload<'_>,
     devices: &[Device<'_>],
@@ -197,8 +197,8 @@ fn devices_of(
     template::with_devices(devices, &nodes, host_user(workload, plan))
 }
 
-/// Refuses a path in one of the board's own filesystems that is not mounted: what is written there would be gone with
-/// the power, and nobody would know.
+/// Refuses a path in a filesystem of the board that is not mounted: data written there would be lost at power off,
+/// unnoticed.
 fn require_mounts(step: &Step<'_>, config: &Config<'_>, waiting: &Waiting<'_>) -> Result<(), Errno> {
     let path = match *step {
         Step::OpenRoot(path, _) | Step::Overlay(Overlay::Folder(path)) => path,
@@ -212,7 +212,7 @@ fn require_mounts(step: &Step<'_>, config: &Config<'_>, waiting: &Waiting<'_>) -
     }
 }
 
-/// Gives this process itself what a workload's process gets from outside: its limits and priorities.
+/// Applies to this process itself what the parent applies to a workload: limits and priorities.
 pub(crate) fn apply_to_self(plan: &Plan<'_>) -> Result<(), Errno> {
     let own = rustix::process::getpid();
     for (_, step) in plan.of(Phase::Parent) {
@@ -236,12 +236,12 @@ fn limit_resource(pid: Pid, limit: ResourceLimit) -> Result<(), Errno> {
     prlimit(Some(pid), *resource, Rlimit { current: some(limit.soft), maximum: some(limit.hard) }).map(|_| ())
 }
 
-/// Returns the id that the board gives to the workload's id 0.
+/// Returns the host's id for the workload's id 0.
 fn first_id(workload: &Workload<'_>, plan: &Plan<'_>) -> u32 {
     if plan.namespaces.has("user") { workload.isolation.first_id } else { 0 }
 }
 
-/// Returns the workload's user as the board counts.
+/// Returns the workload's user as host ids.
 pub(crate) fn host_user(workload: &Workload<'_>, plan: &Plan<'_>) -> User {
     let (first, user) = (first_id(workload, plan), workload.identity.user);
     User { uid: first + user.uid, gid: first + user.gid }
@@ -251,7 +251,7 @@ fn push(opened: &mut FdList, mount: OwnedFd) -> Result<(), Errno> {
     opened.push(mount).map_err(|_| Errno::MFILE)
 }
 
-/// Resources in the order of their numbers, which the configuration's table has as well.
+/// Resources in the order of their numbers, as in the configuration's table.
 const RESOURCES: [Resource; 16] = [
     Resource::Cpu,
     Resource::Fsize,
@@ -281,9 +281,10 @@ fn prioritize(pid: Pid, identity: &Identity) -> Result<(), Errno> {
     identity.ioprio.map_or(Ok(()), |value| hilum_sys::set_io_priority(pid, value))
 }
 
-/// Returns a file of /proc/PID. The process is there, as PID 1 has not reaped it or a copy has just seen, so its pid is nobody else's.
+/// Returns a file of /proc/PID. The process exists, because PID 1 has not reaped it, or a helper has just checked it;
+/// so its PID is not reused.
 pub(crate) fn process_file(pid: Pid, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-    // A pid has at most seven digits, and the names are short.
+    // A PID has at most seven digits, and the names are short.
     let path = text::<48>(format_args!("/proc/{}/{name}", pid.as_raw_nonzero()));
     open(path.as_str(), flags | OFlags::CLOEXEC, Mode::empty())
 }

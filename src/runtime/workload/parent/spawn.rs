@@ -1,4 +1,4 @@
-//! PID 1's side of a start: group, pipes, clone. It returns as soon as the process exists and never waits for it.
+//! PID 1's part of a start: cgroup, pipes, clone. It returns as soon as the process exists and never waits for it.
 
 use super::leftovers::mount_namespace;
 use super::set_up;
@@ -17,13 +17,13 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Uid};
 
-/// The highest descriptor that `ready fd` can name.
+/// The highest descriptor of `ready fd`.
 const HIGHEST_READY: i32 = 63;
 
-/// Starts the workload at `index` in namespaces of its own; with `is_timed` it says when it got to its program.
+/// Starts the workload at `index` in new namespaces. With `is_timed`, it reports the time of the program's start.
 ///
 /// # Errors
-/// The kernel's, for a limit, the group, a pipe, or the clone. Nothing is left behind then but the empty group.
+/// Those of the kernel, for a limit, the cgroup, a pipe, or the clone. Only the empty cgroup remains then.
 #[expect(
     clippy::too_many_lines,
     reason = "its pipes in functions of their own took 300 bytes more of the board's file"
@@ -46,14 +46,14 @@ pub(crate) fn spawn(
         })?;
     }
     let (output, output_writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    // Programs open /dev/stdout again by its name, which asks for the pipe's own permissions.
+    // Programs may open /dev/stdout by name, which checks the pipe's permissions.
     let user = set_up::host_user(workload, &plan);
     rustix::fs::fchown(&output_writer, Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)))?;
     let (report, report_writer) = pipe_with(PipeFlags::CLOEXEC)?;
     for reader in [&output, &report] {
         rustix::io::ioctl_fionbio(reader, true)?;
     }
-    // Away from the number that the program is to find its own one at.
+    // At another number than the program's descriptor for readiness.
     let report_writer = match workload.supervision.ready {
         Ready::Fd(_) => rustix::io::fcntl_dupfd_cloexec(report_writer, HIGHEST_READY + 1)?,
         _ => report_writer,
@@ -78,7 +78,7 @@ pub(crate) fn spawn(
     let network = launch.networks.enter(config, index)?;
     let cloned = hilum_sys::clone(plan.namespaces.0, group.as_ref().map(AsFd::as_fd));
     if matches!(cloned, Ok(Cloned::Child)) {
-        // The other end has to be PID 1's alone, so that its end can be heard.
+        // Only PID 1 must hold the other end, so that its closing is noticed.
         drop(socket);
         let pipes = child::Pipes {
             output: output_writer.as_fd(),
@@ -97,7 +97,7 @@ pub(crate) fn spawn(
     match cloned.map_err(|errno| Failure { step: None, errno, hint: hint(plan.namespaces, errno) })? {
         Cloned::Child => Err(Errno::CHILD.into()),
         Cloned::Parent { pid, pidfd } => {
-            // It waits for its root filesystem, so it is there.
+            // The process waits for its root filesystem, so it exists.
             let mount_namespace = if plan.namespaces.has("pid") { None } else { mount_namespace(pid) };
             let waiting = set_up::Waiting {
                 pid,
@@ -124,7 +124,7 @@ pub(crate) fn spawn(
     }
 }
 
-/// What helps when the clone failed: the kernel's own answer does not say which of eight namespaces it is about.
+/// Returns a hint for a failed clone: the errno does not say which of eight namespaces is the cause.
 fn hint(namespaces: Namespaces, errno: Errno) -> Option<&'static str> {
     let lacks = |name: &str, path: &str| namespaces.has(name) && access(path, Access::EXISTS) == Err(Errno::NOENT);
     match errno {

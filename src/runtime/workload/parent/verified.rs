@@ -1,4 +1,4 @@
-//! Images whose blocks are verified as they are read: a dm-verity device over the image's own, for as long as it is mounted.
+//! Verified images: a dm-verity device over the image's block device, which exists while it is mounted.
 
 use crate::os::path;
 use crate::os::wait::pause;
@@ -11,17 +11,19 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, major as major_of, minor as minor_of};
 use rustix::io::Errno;
 
-/// How often a table is loaded, and the milliseconds between two tries. Devices that are made or removed at the same moment make
-/// each other fail with ENOMEM: their caches of one size have the same name in sysfs for an instant (mm/slub.c of 6.1).
+/// How often loading a table is tried, and the milliseconds between attempts. Devices that are created or removed at
+/// the same moment can make each other fail with ENOMEM, because their caches of the same size have the same name in
+/// sysfs for an instant (mm/slub.c of 6.1).
 const LOAD_TRIES: u32 = 50;
 const LOAD_AGAIN_MS: u64 = 20;
 
-/// Mounts an image by `mount`, which gets the path of a device and the open device. The device is named for the workload and
-/// for this process, of which every start has its own: that of an earlier start may still be in use.
+/// Mounts an image by `mount`, which gets the path and descriptor of a device. The device is named after the workload
+/// and this process, which differs between starts: the device of an earlier start may still be in use.
 ///
 /// # Errors
-/// ENOKEY if the digest was never filled in; EIO if the first block does not match `digest`; E2BIG if no tree can be behind the filesystem; EOPNOTSUPP if the kernel has
-/// no device mapper, or not its target verity; those of `mount`, and the kernel's.
+/// ENOKEY if the digest was never filled in; EIO if the first block does not match `digest`; E2BIG if there is no room
+/// for a tree after the filesystem; EOPNOTSUPP if the kernel has no device mapper, or no verity target; those of
+/// `mount` and the kernel.
 pub(super) fn open(
     image: &OwnedFd,
     digest: &str,
@@ -64,13 +66,13 @@ pub(super) fn open(
             let device = path::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
             mount(&path, &device)
         });
-    // It goes with its last user: the mount, or nobody.
+    // It disappears with its last user: the mount, or at once if there is none.
     let _ = ask(DeviceMapper::Remove, remove_request(&name));
     opened
 }
 
-/// What it means that a table was refused. The kernel says E2BIG where the tree is cut, and EINVAL both to a target that it
-/// lacks and where the data are cut.
+/// Returns the meaning of a refused table. The kernel returns E2BIG if the tree is truncated, and EINVAL both for an
+/// unknown target and for truncated data.
 fn refused(errno: Errno, image: BorrowedFd<'_>, blocks: u64) -> Errno {
     let end = || rustix::fs::seek(image, rustix::fs::SeekFrom::End(0)).ok();
     match errno {
