@@ -1,26 +1,26 @@
-//! Users and groups of a root filesystem by its own /etc/passwd and /etc/group (passwd(5), group(5)), wherever links lead
-//! inside of it.
+//! Users and groups of a root filesystem, from its own /etc/passwd and /etc/group (passwd(5), group(5)). Symbolic links
+//! are followed inside of it.
 
 use crate::tree::{Entry, Kind, Tree};
 use crate::untrusted::escaped;
 use anyhow::{Context, Result, bail, ensure};
 use std::sync::Arc;
 
-/// Who `NAME[:GROUP]` is, each by name or by number.
+/// The result of looking up `NAME[:GROUP]`, each a name or a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     /// User id.
     pub uid: u32,
-    /// Group id: the one that is said, the user's own one, or none for a number without a line.
+    /// Group id: the given one, or the user's own; `None` for a number without a line.
     pub gid: Option<u32>,
     /// The user's name, if it has one.
     pub name: Option<String>,
 }
 
-/// Looks up `NAME[:GROUP]`. Numbers need no line.
+/// Looks up `NAME[:GROUP]`. A number needs no line.
 ///
 /// # Errors
-/// A name that is not there, or whose line has no numbers.
+/// An unknown name, or one whose line has no valid numbers.
 pub fn account(tree: &Tree, text: &str) -> Result<Account> {
     let (name, group) = text.split_once(':').map_or((text, None), |(name, group)| (name, Some(group)));
     let users = table(tree, PASSWD);
@@ -41,17 +41,17 @@ pub fn account(tree: &Tree, text: &str) -> Result<Account> {
     Ok(Account { uid, gid, name: line.map(|line| line[0].clone()).filter(|name| !name.is_empty()) })
 }
 
-/// Returns the groups that a user is a further member of, in the order of /etc/group.
+/// Returns the supplementary groups of a user, in the order of /etc/group.
 pub fn groups_of(tree: &Tree, user: &str) -> Vec<u32> {
     let lines = table(tree, GROUP);
     let is_member = |line: &&Vec<String>| line.get(3).is_some_and(|members| members.split(',').any(|one| one == user));
     lines.iter().filter(is_member).filter_map(|line| number(line.get(2)?)).collect()
 }
 
-/// Adds a user and a group of this name and number, if the files do not have them.
+/// Adds a user and a group with this name and number to the files that lack them.
 ///
 /// # Errors
-/// A name that no line can hold, a file that cannot be added.
+/// A name that no line can contain, or a file that cannot be added.
 pub fn add(tree: &mut Tree, name: &str, id: u32) -> Result<()> {
     let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
     ensure!(!name.is_empty() && name.len() <= 32 && name.bytes().all(is_good), "{name:?}: no name of a user");

@@ -1,4 +1,4 @@
-//! A configuration against the image that it is packed into: what would fail on the board fails here, with its line.
+//! Checks a configuration against its image: what would fail on the board fails here, with the line.
 
 use crate::elf;
 use crate::image::Image;
@@ -12,29 +12,29 @@ use hilum::config::{self, Config, DeviceSource, Workload};
 use hilum::namespaces::Namespaces;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Folders that PID 1 attaches something to in every root filesystem.
+/// Mount points that PID 1 needs in every root filesystem.
 const MOUNT_POINTS: [&str; 4] = ["dev", "proc", "run", "tmp"];
 
-/// The file that says which modules are loaded for which device: a line each, `PATTERN MODULE`.
+/// The list of modules to load for devices, with lines `PATTERN MODULE`.
 const ALIASES: &str = "lib/modules/aliases";
 
-/// Root filesystems that were packed.
+/// The root filesystems that were packed.
 #[derive(Debug, Default)]
 pub struct Roots {
-    /// Those that are image files, by the path that a configuration names them by; each as an image with the root at its own
+    /// Those that are image files, by the path in the configuration. Each is an `Image` whose root is the filesystem's
     /// root.
     pub images: BTreeMap<String, Image>,
-    /// Paths of those whose programs nobody looks at (`check = false`).
+    /// Paths of root filesystems whose programs are not checked (`check = false`).
     pub unchecked: BTreeSet<String>,
 }
 
-/// Checks a configuration by the board's own parser, and every path that it names against the image.
+/// Parses a configuration as the board does, and checks every path in it against the image.
 ///
-/// `name` is the file's name for error messages; `init` is the ELF file that will be PID 1; `roots` are root filesystems
-/// that were packed as image files.
+/// `name` is the file's name in error messages; `init` is the ELF file for PID 1; `roots` are the root filesystems that
+/// were packed as image files.
 ///
 /// # Errors
-/// One line: the file, the line, what is wrong and what to do.
+/// One line: the file, the line, the problem and the remedy.
 pub fn check(name: &str, bytes: &[u8], init: &[u8], image: &Image, roots: &Roots) -> Result<()> {
     let mut config = Box::new(Config::EMPTY);
     if let Err(error) = config::parse(bytes, &mut config) {
@@ -64,7 +64,7 @@ fn line_of_module(bytes: &[u8], name: &str) -> usize {
     text.lines().position(is_it).map_or(1, |line| line + 1)
 }
 
-/// The modules that devices of a class are served by, whoever made them; a device with a driver of its own has one more.
+/// Generic modules for a class of devices; a device may have a specific driver besides.
 const CLASSES: [(&str, &[&str]); 6] = [
     ("tty", &["cdc_acm"]),
     ("sound", &["snd_usb_audio"]),
@@ -74,12 +74,12 @@ const CLASSES: [(&str, &[&str]); 6] = [
     ("block", &["usb_storage", "uas", "sd_mod"]),
 ];
 
-/// Packs the kernel modules that a configuration names, or that its other lines need, and `more`: names, each with
-/// parameters behind it or not, which PID 1 loads as well. What is loaded when a device asks for it are `hotplug` and the modules of
-/// `device usb=` lines: those that are made for that very device, and those of the line's class.
+/// Packs the kernel modules that a configuration names or needs, and those in `more`: names with optional parameters,
+/// which PID 1 loads as well. Modules that are loaded on demand are those in `hotplug` and those of `device usb=`
+/// lines: the drivers of that device, and those of the line's class.
 ///
 /// # Errors
-/// A file that cannot be read, a module of `more` or `hotplug` that there is none of. A configuration that is wrong is found by
+/// A file that cannot be read, a missing module of `more` or `hotplug`. Errors in the configuration are reported by
 /// [`check`].
 pub fn add_modules(
     bytes: &[u8],
@@ -99,7 +99,7 @@ pub fn add_modules(
     for name in config::needed_modules(&config) {
         modules.add(image, kernel, name)?;
     }
-    // A kernel without a list of what it has built in may have anything.
+    // A kernel without a list of built-in modules may have any of them built in.
     for mount in config.system.mounts.iter().filter(|_| kernel.has_list()) {
         ensure!(
             modules::has(image, mount.kind),
@@ -118,7 +118,7 @@ pub fn add_modules(
     for device in config.workloads.iter().flat_map(|workload| config.pools.of(workload.isolation.devices)) {
         let DeviceSource::Usb(id) = device.source else { continue };
         by_name.extend(CLASSES.iter().filter(|(class, _)| *class == device.class).flat_map(|(_, names)| *names));
-        // As it is written in drivers' tables (scripts/mod/file2alias.c).
+        // The form of modaliases in drivers' tables (scripts/mod/file2alias.c).
         let own = format!("usb:v{}p{}", id.vendor.to_ascii_uppercase(), id.product.to_ascii_uppercase());
         lines.extend(kernel.patterns().iter().filter(|(pattern, _)| pattern.starts_with(&own)));
     }
@@ -145,7 +145,7 @@ pub fn add_modules(
     Ok(())
 }
 
-/// Returns whether a path is below what the kernel fills by itself.
+/// Returns whether a path is in a filesystem that the kernel fills itself.
 fn is_made_at_boot(path: &str) -> bool {
     let below = |place: &&str| path.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     ["/dev", "/proc", "/sys", "/run"].iter().any(below)
@@ -158,7 +158,7 @@ fn check_workload(
     image: &Image,
     roots: &Roots,
 ) -> Result<()> {
-    // What is on a disk shows when it is mounted.
+    // The contents of a disk are checked when it is mounted.
     let is_here = |path: &str| !is_made_at_boot(path) && config.mount_of(path).is_none();
     for bind in config.pools.of(workload.isolation.mounts).iter().filter(|bind| is_here(bind.source)) {
         ensure!(
@@ -172,7 +172,7 @@ fn check_workload(
     let is_disk = workload.root.starts_with("/dev/") || !workload.root.starts_with('/') || !is_here(workload.root);
     match image.get(root) {
         _ if packed.is_some() => {}
-        // What is inside shows when it is mounted.
+        // The contents are checked when it is mounted.
         Some((_, Node::File(_))) => return Ok(()),
         None if is_disk => return Ok(()),
         Some((_, Node::Folder)) => {}
@@ -186,7 +186,7 @@ fn check_workload(
     check_program(config, workload, machine, image, root)
 }
 
-/// Looks for what something is attached to, and for the folder that the program begins in.
+/// Checks the mount points and the working directory.
 fn check_places(config: &Config<'_>, workload: &Workload<'_>, image: &Image, root: &str) -> Result<()> {
     let at = |path: &str| image.get(&format!("{root}/{path}"));
     for place in MOUNT_POINTS {
@@ -210,7 +210,7 @@ fn check_places(config: &Config<'_>, workload: &Workload<'_>, image: &Image, roo
         let place = followed(image, root, bind.target)?;
         let is_there = at(&place).is_some();
         let target = bind.target.trim_matches('/');
-        // On the board nothing is attached by way of a link.
+        // The board does not follow links to mount points.
         ensure!(
             place == target || !is_there,
             "mount {}: leads over a symbolic link to /{place}; write that path",
@@ -241,7 +241,7 @@ fn check_places(config: &Config<'_>, workload: &Workload<'_>, image: &Image, roo
     Ok(())
 }
 
-/// Looks for owners that a workload has no ids for: nobody could use their files.
+/// Refuses owners without a mapped id in the workload: nobody could use their files.
 fn check_owners(workload: &Workload<'_>, image: &Image, root: &str) -> Result<()> {
     if workload.isolation.shared & Namespaces::flag("user") != 0 {
         return Ok(());
@@ -261,7 +261,7 @@ fn check_owners(workload: &Workload<'_>, image: &Image, root: &str) -> Result<()
     Ok(())
 }
 
-/// Looks whether the program can be executed: its mode, its machine, its interpreter, its libraries.
+/// Checks whether the program can be executed: mode, machine, interpreter, libraries.
 fn check_program(config: &Config<'_>, workload: &Workload<'_>, machine: u16, image: &Image, root: &str) -> Result<()> {
     let program = config.pools.of(workload.exec)[0];
     let Some((mode, contents)) = find(image, root, program) else {
@@ -277,7 +277,7 @@ fn check_program(config: &Config<'_>, workload: &Workload<'_>, machine: u16, ima
         facts.interpreter
     } else if let Some(line) = contents.strip_prefix(b"#!") {
         let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
-        // The kernel takes it for a part of the name (ENOENT).
+        // The kernel takes the CR as a part of the name (ENOENT).
         ensure!(!line.ends_with(b"\r"), "exec {program}: its lines end in CR LF; save it with LF alone");
         String::from_utf8_lossy(line).split_whitespace().next().map(str::to_owned)
     } else {
@@ -299,8 +299,8 @@ fn check_program(config: &Config<'_>, workload: &Workload<'_>, machine: u16, ima
     Ok(())
 }
 
-/// Returns the first shared library that a program needs, or that one of its libraries needs, and that is nowhere where loaders
-/// look (ld.so(8)): `more` are the folders of LD_LIBRARY_PATH. What says itself where its libraries are is taken at its word.
+/// Returns the first shared library of a program, directly or through other libraries, that is in none of the loader's
+/// folders (ld.so(8)). `more` are the folders of LD_LIBRARY_PATH. A program with its own search path is not checked.
 fn missing_library(image: &Image, root: &str, more: &str, program: &elf::Facts) -> Option<String> {
     let known = Architecture::ALL.into_iter().find(|known| known.elf_machine() == program.machine);
     let folders = ["usr/lib", "lib", "usr/local/lib", "usr/lib64", "lib64"].into_iter().flat_map(|folder| {
@@ -325,7 +325,7 @@ fn missing_library(image: &Image, root: &str, more: &str, program: &elf::Facts) 
     None
 }
 
-/// Returns the folders that the files of the loader name: /etc/ld.so.conf, what is beside it, and musl's.
+/// Returns the folders in the loader's configuration: /etc/ld.so.conf, the files next to it, and musl's.
 fn configured_folders(image: &Image, root: &str) -> Vec<String> {
     let prefix = if root.is_empty() { String::new() } else { format!("{root}/") };
     let is_one = |path: &str| {
@@ -342,7 +342,7 @@ fn configured_folders(image: &Image, root: &str) -> Vec<String> {
     texts.iter().flat_map(|text| text.split(['\n', ':'])).map(|line| line.trim().to_owned()).collect()
 }
 
-/// Returns the path to which symbolic links lead, as a process with that root would follow them.
+/// Resolves symbolic links as a process with that root would.
 fn followed(image: &Image, root: &str, path: &str) -> Result<String> {
     links::follow(path, &mut |here| {
         Ok(match image.get(&format!("{root}/{here}")) {
@@ -352,7 +352,7 @@ fn followed(image: &Image, root: &str, path: &str) -> Result<String> {
     })
 }
 
-/// Returns the file at `path` inside of the root filesystem at `root`, as a process with that root would find it.
+/// Finds the file at `path` as a process in the root filesystem at `root` would.
 fn find<'a>(image: &'a Image, root: &str, path: &str) -> Option<(u32, &'a [u8])> {
     let place = links::follow(path, &mut |here| match image.get(&format!("{root}/{here}")) {
         Some((_, Node::Link(target))) => Ok(Some(target.clone())),

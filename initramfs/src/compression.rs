@@ -1,12 +1,12 @@
-//! Archives as they come: plain, or packed by gzip, zstd or xz, which their first bytes say.
+//! Compressed input: plain, gzip, zstd or xz, detected by the first bytes.
 
 use anyhow::{Context, Result, bail};
 use std::io::{self, Read};
 
-/// Bytes that anything may unpack to: what has more is an attack, or fits no board.
+/// Maximum bytes of unpacked data; more is an attack or fits no board.
 const BYTES: u64 = 16 << 30;
 
-/// What files of other kinds begin with, and what to do.
+/// The first bytes of unsupported formats, and what to do.
 const OTHERS: [(&[u8], &str); 6] = [
     (b"BZh", "packed by bzip2, which is not read: unpack it with bunzip2"),
     (b"LZIP", "packed by lzip, which is not read: unpack it with lzip -d"),
@@ -16,7 +16,7 @@ const OTHERS: [(&[u8], &str); 6] = [
     (&[0x7f, b'E', b'L', b'F'], "a program, and no archive"),
 ];
 
-/// How something is packed.
+/// A compression format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Packing {
     /// Not at all.
@@ -30,10 +30,10 @@ pub enum Packing {
 }
 
 impl Packing {
-    /// What the first bytes say.
+    /// Detects the format by the first bytes.
     ///
     /// # Errors
-    /// A form that is not read, with its name.
+    /// An unsupported format, with its name.
     pub fn of(start: &[u8]) -> Result<Self> {
         if let Some((_, what)) = OTHERS.iter().find(|(magic, _)| start.starts_with(magic)) {
             bail!("{what}");
@@ -41,7 +41,7 @@ impl Packing {
         Ok(match start {
             [0x1f, 0x8b, ..] => Self::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd, ..] => Self::Zstd,
-            // A frame that is skipped, as pzstd(1) and estargz write them.
+            // A skippable frame, as written by pzstd(1) and estargz.
             [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
             [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
             _ => Self::Plain,
@@ -49,10 +49,10 @@ impl Packing {
     }
 }
 
-/// Reads what something unpacks to; a plain file as it is.
+/// Returns a reader of the unpacked data; plain data is returned unchanged.
 ///
 /// # Errors
-/// A form that is not read. What is damaged, and what unpacks to more than 16 GiB, is an error of reading.
+/// An unsupported format. Damaged data, and more than 16 GiB, are errors while reading.
 pub fn unpacked<'a>(mut input: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
     let mut start = Vec::new();
     input.by_ref().take(6).read_to_end(&mut start).context("it cannot be read")?;
@@ -67,7 +67,7 @@ pub fn unpacked<'a>(mut input: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
     Ok(Box::new(Bounded { input: unpacked, left: BYTES }))
 }
 
-/// Input that ends in an error where it is longer than it may be.
+/// A reader that fails beyond a maximum size.
 struct Bounded<R> {
     input: R,
     left: u64,

@@ -1,7 +1,7 @@
-//! What an image is made of: description files in TOML, of which later ones add to earlier ones. A board and an appliance
-//! are two such files; one file may say everything.
+//! Description files of an image, in TOML; later files add to earlier ones. Usually there is one file for the board and
+//! one for the appliance; a single file is also possible.
 //!
-//! Paths in a file are relative to the folder that it is in.
+//! Paths in a file are relative to its folder.
 
 use crate::pack::Format;
 use anyhow::{Context, Result, ensure};
@@ -9,27 +9,27 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Everything that the files say together.
+/// The combined contents of all files.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Description {
     /// `x86_64` or `aarch64`.
     pub architecture: Option<String>,
-    /// The release of Debian that packages are from.
+    /// The Debian release of packages.
     pub release: Option<String>,
     /// A package such as `linux-image-cloud-arm64`, or a path with a `/` in it.
     pub kernel: Option<String>,
     /// The modules of a kernel that is a file.
     pub kernel_modules: Option<PathBuf>,
-    /// Words for the kernel command line.
+    /// Words of the kernel command line.
     #[serde(default)]
     pub command_line: Vec<String>,
     /// hilum.conf
     pub config: Option<PathBuf>,
-    /// Modules that PID 1 loads on this board, each with its parameters.
+    /// Modules that PID 1 loads on this board, with parameters.
     #[serde(default)]
     pub modules: Vec<String>,
-    /// Kernel modules that PID 1 loads when a device asks for one of them.
+    /// Kernel modules that PID 1 loads when a device needs them.
     #[serde(default)]
     pub hotplug_modules: Vec<String>,
     /// Root filesystems.
@@ -38,37 +38,37 @@ pub struct Description {
     /// Further files.
     #[serde(default, rename = "file")]
     pub files: Vec<ExtraFile>,
-    /// What is written.
+    /// The output formats.
     #[serde(default)]
     pub outputs: Vec<Output>,
-    /// The package with the firmware of a Raspberry Pi, and the files of it that go onto the card.
+    /// The package with a Raspberry Pi's firmware, and its files for the SD card.
     pub firmware: Option<Firmware>,
-    /// Device trees of the kernel's package that go onto the card.
+    /// Device trees of the kernel's package for the SD card.
     #[serde(default)]
     pub device_trees: Vec<String>,
-    /// Lines for a Raspberry Pi's config.txt, besides those that name the kernel and the initramfs.
+    /// Lines for a Raspberry Pi's config.txt, besides those for the kernel and the initramfs.
     #[serde(default)]
     pub config_txt: Vec<String>,
     /// The partition for data.
     pub data: Option<Data>,
-    /// The files by name, and their texts.
+    /// The names of the files, and their contents.
     #[serde(skip)]
     texts: Vec<(String, String)>,
 }
 
-/// A root filesystem: its sources are laid over each other in the order of the fields.
+/// A root filesystem. Its sources are combined in the order of the fields; later ones replace files of earlier ones.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Root {
-    /// The path that the configuration's `root` names. Below a `mount` of the board it goes onto the data partition.
+    /// The path in the configuration's `root` line. Below a `mount` of the board it is on the data partition.
     pub path: String,
     /// Debian packages.
     #[serde(default)]
     pub packages: Vec<String>,
-    /// What is taken of the packages: paths, and what is below them; all where none is named.
+    /// Paths to take from the packages, including everything below; all if empty.
     #[serde(default)]
     pub keep: Vec<String>,
-    /// What is left out of the packages: whatever has one of these names, and what is below it.
+    /// Names of files and folders to omit from the packages.
     #[serde(default)]
     pub drop: Vec<String>,
     /// A tar archive, plain or packed by gzip or zstd.
@@ -79,18 +79,18 @@ pub struct Root {
     pub reference: Option<String>,
     /// A folder.
     pub folder: Option<PathBuf>,
-    /// An image file of squashfs or erofs that is there already; nothing else can be said with it.
+    /// An existing squashfs or erofs image file; it excludes all other sources.
     pub packed: Option<PathBuf>,
-    /// Symbolic links: the path, and where it leads.
+    /// Symbolic links: path and target.
     #[serde(default)]
     pub links: BTreeMap<String, String>,
-    /// Users that are added to its /etc/passwd and /etc/group, with their numbers.
+    /// Users to add to its /etc/passwd and /etc/group, with their numbers.
     #[serde(default)]
     pub users: BTreeMap<String, u32>,
-    /// Whether programs and their libraries are looked for; without it the board will tell.
+    /// Whether programs and their libraries are checked; otherwise errors only show on the board.
     #[serde(default = "yes")]
     pub check: bool,
-    /// How it is packed.
+    /// The format of its image.
     #[serde(default)]
     pub format: Format,
 }
@@ -103,11 +103,11 @@ fn yes() -> bool {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ExtraFile {
-    /// Where it goes.
+    /// Its path.
     pub path: String,
-    /// A file of this machine, or of the package.
+    /// Its source on this machine, or in the package.
     pub from: PathBuf,
-    /// The package that it is in.
+    /// The package that contains it.
     pub package: Option<String>,
     /// Its permission bits, in octal digits.
     #[serde(default)]
@@ -124,35 +124,35 @@ pub struct Firmware {
     pub files: Vec<String>,
 }
 
-/// The partition that a board writes to.
+/// The partition for the board's data.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Data {
-    /// The name of its filesystem.
+    /// The filesystem's label.
     pub label: String,
     /// Its size, in MiB.
     pub size_mib: u32,
 }
 
-/// What is written.
+/// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Output {
-    /// The initramfs alone.
+    /// Only the initramfs.
     Initramfs,
     /// Kernel, initramfs, command line and data disk for QEMU.
     Direct,
-    /// A card for a Raspberry Pi.
+    /// An SD card for a Raspberry Pi.
     SdCard,
-    /// A disk for machines with UEFI.
+    /// A disk for UEFI machines.
     UefiDisk,
 }
 
 impl Description {
-    /// Reads files; later ones add to earlier ones, and replace what can be said once.
+    /// Reads files; later ones add to earlier ones, and replace single values.
     ///
     /// # Errors
-    /// A file that cannot be read or has something unknown in it, with its line.
+    /// A file that cannot be read or contains something unknown, with its line.
     pub fn read(files: &[PathBuf]) -> Result<Self> {
         let mut all = Self::default();
         for file in files {
@@ -178,7 +178,7 @@ impl Description {
         Ok(all)
     }
 
-    /// The names that other programs get as words: of packages (Debian's policy, 5.6.7), and of a release.
+    /// Checks names that are passed to other programs: packages (Debian policy, 5.6.7), and the release.
     fn check_names(&self) -> Result<()> {
         for name in self.packages().into_iter().chain(self.release.as_deref()) {
             let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
@@ -188,7 +188,7 @@ impl Description {
         Ok(())
     }
 
-    /// Where a value stands, as `FILE:LINE`: the first line that has it in quotes.
+    /// Returns the place of a value as `FILE:LINE`: the first line that contains it in quotes.
     pub fn place_of(&self, value: &str) -> String {
         let quoted = format!("\"{value}\"");
         for (name, text) in &self.texts {
@@ -199,7 +199,7 @@ impl Description {
         self.texts.last().map_or_else(String::new, |(name, _)| name.clone())
     }
 
-    /// Where a key stands, as `FILE:LINE`.
+    /// Returns the place of a key as `FILE:LINE`.
     pub fn place_of_key(&self, key: &str) -> String {
         let is_it = |line: &str| line.split_once('=').is_some_and(|(before, _)| before.trim() == key);
         let mut texts = self.texts.iter().rev();
@@ -244,7 +244,7 @@ impl Description {
         self.config_txt.extend(other.config_txt);
     }
 
-    /// Returns the packages that have to be there.
+    /// Returns the required packages.
     pub fn packages(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         names.extend(self.kernel.as_deref().filter(|kernel| !kernel.contains('/')));

@@ -1,4 +1,4 @@
-//! Disks and cards: partition tables by the crate `gpt`, and the partitions behind them. The same parts give the same bytes.
+//! Disks and SD cards: partition tables by the crate `gpt`, and partitions. The output is reproducible.
 
 use crate::filesystem::uuid;
 use anyhow::{Context, Result, ensure};
@@ -10,22 +10,22 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// Bytes of a mebibyte, to which partitions are aligned.
+/// Bytes of a mebibyte, the alignment of partitions.
 const MIB: u64 = 1 << 20;
 /// Bytes of a sector.
 const SECTOR: u64 = 512;
 
-/// What a partition is for.
+/// The role of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// What firmware reads: FAT32.
+    /// Read by the firmware: FAT32.
     Boot,
-    /// What the board writes: a filesystem of Linux.
+    /// Written by the board: a Linux filesystem.
     Data,
 }
 
 impl Role {
-    /// Returns the name in a GPT.
+    /// Returns the partition's name in a GPT.
     const fn name(self) -> &'static str {
         match self {
             Self::Boot => "boot",
@@ -33,7 +33,7 @@ impl Role {
         }
     }
 
-    /// Returns the type in a GPT.
+    /// Returns the partition's type in a GPT.
     fn guid(self) -> partition_types::Type {
         match self {
             Self::Boot => partition_types::EFI,
@@ -41,7 +41,7 @@ impl Role {
         }
     }
 
-    /// Returns the type in a DOS table: FAT32 by logical block addresses, or Linux.
+    /// Returns the partition's type in a DOS table: FAT32 (LBA) or Linux.
     const fn dos_type(self) -> u8 {
         match self {
             Self::Boot => 0x0c,
@@ -52,30 +52,30 @@ impl Role {
 
 /// A partition.
 pub struct Partition {
-    /// What it is for.
+    /// Its role.
     pub role: Role,
-    /// What it holds.
+    /// Its contents.
     pub bytes: Vec<u8>,
 }
 
-/// How partitions are written down.
+/// The type of the partition table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Table {
     /// A GUID partition table.
     Gpt,
-    /// A DOS table, which the Raspberry Pi's firmware reads on every model.
+    /// A DOS table, which the Raspberry Pi's firmware supports on every model.
     Dos,
 }
 
-/// Where a partition is on the disk, in sectors.
+/// The place of a partition on the disk, in sectors.
 struct Place {
     role: Role,
     start: u64,
     sectors: u64,
 }
 
-/// Writes a disk with these partitions, of `size` bytes or of what they need, and returns its size. What identifies the disk and
-/// its partitions depends on `name` alone.
+/// Writes a disk with these partitions, of `size` bytes or the minimum, and returns its size. The ids of the disk and
+/// its partitions depend only on `name`.
 ///
 /// # Errors
 /// Partitions that do not fit, or a file that cannot be written.
@@ -86,7 +86,7 @@ pub fn disk(output: &Path, table: Table, name: &str, partitions: &[Partition], s
         places.push(Place { role: partition.role, start: at / SECTOR, sectors: bytes / SECTOR });
         at += bytes;
     }
-    // A GPT has a copy of itself at the end.
+    // A GPT has a backup copy at the end.
     let size = size.unwrap_or(at + MIB);
     ensure!(size > at, "{} bytes do not fit on a disk of {size}", at + MIB);
     let mut options = File::options();
@@ -104,7 +104,7 @@ pub fn disk(output: &Path, table: Table, name: &str, partitions: &[Partition], s
     Ok(size)
 }
 
-/// Writes a GUID partition table and its copy at the end (UEFI specification 2.10, chapter 5).
+/// Writes a GUID partition table and its backup at the end (UEFI specification 2.10, chapter 5).
 fn write_gpt(file: &mut File, name: &str, size: u64, places: &[Place]) -> Result<()> {
     let protected = u32::try_from(size / SECTOR - 1).unwrap_or(u32::MAX);
     ProtectiveMBR::with_lb_size(protected).overwrite_lba0(file)?;
@@ -149,8 +149,8 @@ fn write_dos(file: &mut File, name: &str, places: &[Place]) -> Result<()> {
     Ok(())
 }
 
-/// Returns a sector's old address on a disk of 255 heads and 63 sectors a track: head; sector, with the upper two bits of the
-/// cylinder; the cylinder's lower eight. The last address stands for all sectors that are too far away.
+/// Returns a sector's CHS address for 255 heads and 63 sectors per track: head; sector, with the upper two bits of the
+/// cylinder; the lower eight bits of the cylinder. Sectors beyond the range have the last address.
 fn cylinder_head_sector(sector: u64) -> [u8; 3] {
     let (cylinder, head, sector) = (sector / (255 * 63), sector / 63 % 255, sector % 63 + 1);
     match cylinder {

@@ -1,5 +1,5 @@
-//! What an ELF file is, and whether it may be PID 1: static, no loader, no undefined symbol, write or execute but never
-//! both, no build path, inside its budget.
+//! Properties of ELF files, and whether a file can be PID 1: static, no loader, no undefined symbol, no segment that is
+//! both writable and executable, no build path, within its size budget.
 
 use anyhow::{Context, Result};
 use hilum::Architecture;
@@ -8,16 +8,16 @@ use object::read::elf::{FileHeader, ProgramHeader};
 
 type Header = elf::FileHeader64<object::Endianness>;
 
-/// What has to be inside of an image for this file to run there.
+/// What an image must contain for this file to run.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Facts {
-    /// The machine it is built for, by its ELF number (e_machine).
+    /// Its machine, as ELF number (e_machine).
     pub machine: u16,
-    /// The dynamic loader that it asks for.
+    /// Its dynamic loader.
     pub interpreter: Option<String>,
-    /// The shared libraries that it asks for, by name (DT_NEEDED).
+    /// Its shared libraries, by name (DT_NEEDED).
     pub libraries: Vec<String>,
-    /// Whether it says itself where they are (DT_RUNPATH, DT_RPATH).
+    /// Whether it contains a search path for them (DT_RUNPATH, DT_RPATH).
     pub has_own_path: bool,
 }
 
@@ -33,7 +33,7 @@ pub fn machine_name(machine: u16) -> String {
     }
 }
 
-/// Returns the facts of an ELF file. `None` for a file that is no 64-bit ELF file.
+/// Returns the properties of an ELF file; `None` if it is not a 64-bit ELF file.
 pub fn facts(bytes: &[u8]) -> Option<Facts> {
     let header = Header::parse(bytes).ok()?;
     let endian = header.endian().ok()?;
@@ -44,7 +44,7 @@ pub fn facts(bytes: &[u8]) -> Option<Facts> {
     Some(Facts { machine: header.e_machine.get(endian), interpreter, libraries, has_own_path })
 }
 
-/// What a dynamic section asks for. `None` for a file without one.
+/// Returns the libraries in the dynamic section; `None` if the file has none.
 fn libraries(bytes: &[u8]) -> Option<(Vec<String>, bool)> {
     use object::read::elf::Dyn;
     let header = Header::parse(bytes).ok()?;
@@ -67,12 +67,12 @@ fn libraries(bytes: &[u8]) -> Option<(Vec<String>, bool)> {
     Some((names, has_own_path))
 }
 
-/// Everything that keeps an ELF file from being PID 1 of a board, a line each; empty for a good one.
+/// Returns all reasons why an ELF file cannot be PID 1 of a board, one per line; empty if it can.
 ///
-/// `forbidden` are texts that may not occur in it, such as the folder it was built in; `budget` is its limit in bytes.
+/// `forbidden` are texts that must not occur in it, such as the build folder; `budget` is the maximum size in bytes.
 ///
 /// # Errors
-/// The file is no 64-bit ELF file, or its tables are broken.
+/// The file is not a 64-bit ELF file, or its tables are damaged.
 pub fn faults(bytes: &[u8], forbidden: &[String], budget: Option<usize>) -> Result<Vec<String>> {
     let header = Header::parse(bytes).context("not a 64-bit ELF file")?;
     let endian = header.endian().context("its byte order")?;
@@ -114,7 +114,7 @@ pub fn faults(bytes: &[u8], forbidden: &[String], budget: Option<usize>) -> Resu
     Ok(faults)
 }
 
-/// Symbols that somebody else would have to define.
+/// Returns symbols that are not defined in the file.
 fn undefined_symbols(bytes: &[u8]) -> Result<Vec<String>> {
     use object::{Object, ObjectSymbol};
     let file = object::read::elf::ElfFile64::<object::Endianness>::parse(bytes).context("its sections")?;

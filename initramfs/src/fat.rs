@@ -1,4 +1,4 @@
-//! Boot partitions: FAT filesystems by the crate `fatfs`, with a clock that stands still. The same files give the same bytes.
+//! Boot partitions: FAT filesystems by the crate `fatfs`, with a fixed clock. The output is reproducible.
 
 use crate::filesystem::uuid;
 use anyhow::{Context, Result, ensure};
@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 use std::sync::Arc;
 
-/// Bytes of a mebibyte, to which partitions are aligned.
+/// Bytes of a mebibyte, the alignment of partitions.
 const MIB: u64 = 1 << 20;
-/// Bytes of a sector, and here of a cluster.
+/// Bytes of a sector, and of a cluster here.
 const SECTOR: usize = 512;
 
-/// Files of a boot partition by their paths.
+/// Files of a boot partition by path.
 pub type Files = BTreeMap<String, Arc<Vec<u8>>>;
 
-/// The clock of a boot partition: 1980-01-01 00:00:00, before which FAT has no time.
+/// The clock of a boot partition: 1980-01-01 00:00:00, the earliest time in FAT.
 #[derive(Debug)]
 struct Epoch;
 
@@ -29,13 +29,13 @@ impl TimeProvider for Epoch {
     }
 }
 
-/// Returns a FAT32 filesystem with these files, as large as they need and half as much again for the next version.
+/// Returns a FAT32 filesystem with these files, with 50 % free space for the next version.
 ///
 /// # Errors
-/// A label of more than 11 bytes, or a path that FAT cannot hold.
+/// A label of more than 11 bytes, or a path that FAT does not support.
 pub fn fat(files: &Files, label: &str) -> Result<Vec<u8>> {
     let bytes: u64 = files.values().map(|bytes| bytes.len() as u64 + 64 * 1024).sum();
-    // FAT32, which every firmware reads, has at least 65,525 clusters of 512 bytes.
+    // FAT32, which every firmware supports, has at least 65,525 clusters of 512 bytes.
     let size = (bytes + bytes / 2).next_multiple_of(MIB).max(40 * MIB);
     let mut name = [b' '; 11];
     ensure!(label.len() <= name.len(), "label {label} is longer than the {} bytes of FAT", name.len());
@@ -46,7 +46,7 @@ pub fn fat(files: &Files, label: &str) -> Result<Vec<u8>> {
     fatfs::format_volume(&mut image, options.volume_id(serial).volume_label(name)).context("a FAT filesystem")?;
     {
         let filesystem = FileSystem::new(&mut image, FsOptions::new().time_provider(&Epoch))?;
-        // Counts the free clusters, which then stand in the filesystem.
+        // Counts the free clusters, and stores the number in the filesystem.
         filesystem.stats()?;
         let root = filesystem.root_dir();
         for (path, bytes) in files {
@@ -65,21 +65,21 @@ pub fn fat(files: &Files, label: &str) -> Result<Vec<u8>> {
     Ok(image)
 }
 
-/// The attribute of a folder, and those of a part of a long name.
+/// The attributes of a folder, and of a part of a long name.
 const FOLDER: u8 = 0x10;
 const LONG_NAME: u8 = 0x0f;
-/// The first byte of an entry that is not in use.
+/// The first byte of an unused entry.
 const DELETED: u8 = 0xe5;
 /// Bytes of an entry.
 const ENTRY: usize = 32;
 
-/// Where things are in a filesystem whose clusters are sectors.
+/// The layout of a filesystem whose clusters are sectors.
 struct Volume {
-    /// The first byte of the first allocation table.
+    /// The offset of the first allocation table.
     table: usize,
-    /// The first byte of cluster 2, which is the first one.
+    /// The offset of cluster 2, the first one.
     clusters: usize,
-    /// The root's first cluster.
+    /// The first cluster of the root.
     root: usize,
 }
 
@@ -95,11 +95,11 @@ impl Volume {
         self.clusters + (number - 2) * SECTOR
     }
 
-    /// Makes the first two entries of each folder below a folder what they should be: `.`, and `..`, which names cluster 0 where
-    /// it means the root. fatfs 0.3.6 writes long names before both, and the root's own cluster; fsck.vfat(8) rejects that.
+    /// Corrects the first two entries of each folder below a folder: `.`, and `..`, which must refer to cluster 0 for
+    /// the root. fatfs 0.3.6 writes long names before both, and the root's real cluster, which fsck.vfat(8) rejects.
     fn correct_folders(&self, image: &mut [u8], folder: usize) {
         let mut cluster = folder;
-        // From 0x0ffffff8 on, a cluster is the last one.
+        // Values from 0x0ffffff8 mark the last cluster.
         while cluster < 0x0fff_fff8 {
             for entry in (self.cluster(cluster)..self.cluster(cluster) + SECTOR).step_by(ENTRY) {
                 if image[entry + 11] != FOLDER || matches!(image[entry], b'.' | DELETED) {
@@ -114,7 +114,7 @@ impl Volume {
                     image[first + 3 * ENTRY] = DELETED;
                 }
                 if folder == self.root {
-                    // The upper and the lower half of the cluster.
+                    // The upper and lower half of the cluster number.
                     image[first + ENTRY + 20..][..2].fill(0);
                     image[first + ENTRY + 26..][..2].fill(0);
                 }

@@ -1,6 +1,6 @@
-//! New ext4 filesystems by mke2fs(8): as images of partitions, and as blueprints that a board makes its own from.
+//! Creates ext4 filesystems by mke2fs(8): images of partitions, and blueprints from which a board formats its own.
 //!
-//! The bytes depend on the name, the id and the size alone, and not on the clock.
+//! The output depends only on name, id and size, not on the time.
 
 use anyhow::{Context, Result, ensure};
 use hilum::storage::Blueprint;
@@ -14,21 +14,21 @@ const BLUEPRINT_BYTES: u64 = 16 << 20;
 /// Bytes of a block.
 const BLOCK: usize = 4096;
 
-/// What mke2fs.conf of e2fsprogs 1.47.0 turns on for ext4, and the ext4 of every kernel from 4.4 on mounts and lets grow. That
-/// file is not read, because a host may have another one. `metadata_csum_seed` and `orphan_file` came later, and Debian 12 leaves
-/// both out.
+/// The features that mke2fs.conf of e2fsprogs 1.47.0 enables for ext4, and that every kernel from 4.4 on can mount and
+/// grow. That file is not used, because hosts may have other versions. The later features `metadata_csum_seed` and
+/// `orphan_file` are omitted, as in Debian 12.
 const FEATURES: &str = "sparse_super,large_file,filetype,resize_inode,dir_index,ext_attr,has_journal,extent,huge_file,flex_bg,metadata_csum,64bit,dir_nlink,extra_isize";
 
-/// Returns an id that depends on a text alone: a UUID of version 8 (RFC 9562 5.8).
+/// Returns a UUID that depends only on a text (version 8, RFC 9562 5.8).
 pub fn uuid(text: &str) -> Uuid {
     let hash = sha2::Sha256::digest(text);
     Uuid::new_v8(std::array::from_fn(|index| hash[index]))
 }
 
-/// Makes an ext4 filesystem with this name in a file of so many bytes, which is there already.
+/// Creates an ext4 filesystem with this label and size in an existing file.
 ///
 /// # Errors
-/// mke2fs's, or that there is none.
+/// Those of mke2fs, or that it is not installed.
 pub fn make_ext4(file: &Path, label: &str, bytes: u64) -> Result<()> {
     ensure!(label.len() <= 16, "label {label} is longer than the 16 bytes of ext4");
     let id = uuid(&format!("ext4 {label}")).to_string();
@@ -36,7 +36,7 @@ pub fn make_ext4(file: &Path, label: &str, bytes: u64) -> Result<()> {
         format!("lazy_itable_init=0,lazy_journal_init=0,nodiscard,resize=16777216,root_owner=0:0,hash_seed={id}");
     let mut command = Command::new("mke2fs");
     command.args(["-F", "-q", "-t", "ext4", "-O", FEATURES, "-b", "4096", "-N"]);
-    // As many for each 128 MiB that it grows by.
+    // The same number for each 128 MiB by which it grows.
     command.arg((8192 * bytes.div_ceil(128 << 20)).to_string());
     command.args(["-I", "256", "-J", "size=4", "-m", "0", "-E", &extended, "-U", &id, "-L", label]);
     command.arg(file).arg((bytes / BLOCK as u64).to_string());
@@ -47,18 +47,18 @@ pub fn make_ext4(file: &Path, label: &str, bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// Makes a folder of an ext4 filesystem in a file, of user 0.
+/// Creates a folder of user 0 in an ext4 filesystem in a file.
 ///
 /// # Errors
-/// debugfs's.
+/// Those of debugfs.
 pub fn make_folder(file: &Path, path: &str) -> Result<()> {
     debugfs(file, &[&format!("mkdir {path}")])
 }
 
-/// Puts a file into an ext4 filesystem in a file, of user 0; `scratch` is a folder for what debugfs(8) reads.
+/// Adds a file of user 0 to an ext4 filesystem in a file; `scratch` is a folder for debugfs(8)'s input.
 ///
 /// # Errors
-/// debugfs's, such as that there is no room.
+/// Those of debugfs, such as a lack of space.
 pub fn put(file: &Path, path: &str, contents: &[u8], scratch: &Path) -> Result<()> {
     let source = scratch.join("contents");
     std::fs::write(&source, contents)?;
@@ -74,27 +74,27 @@ pub fn put(file: &Path, path: &str, contents: &[u8], scratch: &Path) -> Result<(
     )
 }
 
-/// Gives debugfs(8) commands, which it says on standard error that it could not do.
+/// Runs commands in debugfs(8), which reports failures on standard error.
 fn debugfs(file: &Path, commands: &[&str]) -> Result<()> {
     for command in commands {
         let mut debugfs = Command::new("debugfs");
         debugfs.args(["-w", "-R", command]).arg(file).env("E2FSPROGS_FAKE_TIME", "1").env("DEBUGFS_PAGER", "cat");
         debugfs.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
         let output = debugfs.output().context("debugfs: install e2fsprogs")?;
-        // Its first line there is its version.
+        // The first line is its version.
         let said = String::from_utf8_lossy(&output.stderr).lines().skip(1).collect::<Vec<_>>().join("; ");
         ensure!(output.status.success() && said.is_empty(), "debugfs {command}: {said}");
     }
     Ok(())
 }
 
-/// Returns the blueprint of an ext4 filesystem with this name.
+/// Returns the blueprint of an ext4 filesystem with this label.
 ///
 /// # Errors
-/// mke2fs's.
+/// Those of mke2fs.
 pub fn blueprint(label: &str) -> Result<Vec<u8>> {
     let folder = tempfile::tempdir()?;
-    // What it writes is the same in both, and what it leaves alone is not: a board's device is not empty either.
+    // Bytes that mke2fs writes are the same in both, others are not: a board's device is not empty either.
     let mut made = [0_u8, 0xff].map(|filler| (filler, Vec::new()));
     for (filler, bytes) in &mut made {
         let file = folder.path().join("filesystem");
@@ -119,7 +119,7 @@ pub fn blueprint(label: &str) -> Result<Vec<u8>> {
     let mut file = Blueprint::head(BLUEPRINT_BYTES).to_vec();
     for (at, bytes, is_zero) in parts {
         let length = u32::try_from(bytes.len())?;
-        // What is zero at its end need not be kept either.
+        // Zeros at the end are omitted as well.
         let kept = if is_zero { 0 } else { bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1) };
         file.extend(Blueprint::part_head(at, length, u32::try_from(kept)?));
         file.extend(&bytes[..kept]);

@@ -1,6 +1,7 @@
-//! An initramfs archive, entry by entry (Documentation/driver-api/early-userspace/buffer-format.rst in the kernel).
+//! An initramfs archive (Documentation/driver-api/early-userspace/buffer-format.rst in the kernel).
 //!
-//! The bytes depend on the contents alone: PID 1 first, then entries in the order of their paths, time 0, inode numbers counted from 1. What the host's files say about owners, times and inode numbers is left out.
+//! The bytes depend only on the contents: PID 1 first, then entries in the order of their paths, with time 0 and inode
+//! numbers from 1. Owners, times and inode numbers of the host's files are ignored.
 
 use crate::node::Node;
 use crate::tree::{Kind, Tree};
@@ -10,32 +11,32 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
-/// The list of all files (src/runtime/init/manifest.rs), what comes last, and the configuration.
+/// The list of all files (src/runtime/init/manifest.rs), the last entry, and the configuration.
 const MANIFEST: &str = "etc/hilum.manifest";
 const END: &str = "etc/hilum.end";
 const CONFIG: &str = "etc/hilum.conf";
 
-/// How the archive is compressed.
+/// The compression of the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Compression {
     /// Not at all.
     None,
-    /// zstd, which Debian's kernels read from 5.10 on (CONFIG_RD_ZSTD).
+    /// zstd, which Debian's kernels support from 5.10 on (CONFIG_RD_ZSTD).
     Zstd,
 }
 
-/// An archive that is being put together.
+/// An archive under construction.
 #[derive(Debug, Clone, Default)]
 pub struct Image {
-    /// By path without a leading slash; the permission bits and what it is.
+    /// Permission bits and contents, by path without a leading slash.
     entries: BTreeMap<String, (u32, Node)>,
-    /// Owner and group of what is not user 0's.
+    /// Owner and group of entries that do not belong to user 0.
     owners: BTreeMap<String, (u32, u32)>,
 }
 
 impl Image {
-    /// Returns an archive with what every board needs before PID 1 has mounted anything: /dev/console, which the kernel opens
-    /// for it, and /dev/null.
+    /// Creates an archive with the nodes that PID 1 needs before it has mounted anything: /dev/console, which the
+    /// kernel opens for it, and /dev/null.
     pub fn new() -> Self {
         let mut image = Self::default();
         image.put("dev/console", 0o600, Node::Character(5, 1));
@@ -58,7 +59,7 @@ impl Image {
         self.put(path, 0o777, Node::Link(target.to_owned()));
     }
 
-    /// Adds anything, with its owner and group.
+    /// Adds an entry with its owner and group.
     pub fn add(&mut self, path: &str, mode: u32, owner: (u32, u32), node: Node) {
         self.put(path, mode, node);
         match owner {
@@ -67,11 +68,11 @@ impl Image {
         };
     }
 
-    /// Adds a folder of the host at a path of the archive. What was added there before is replaced.
+    /// Adds a folder of the host at a path of the archive. Existing entries are replaced.
     ///
     /// # Errors
     /// A file that cannot be read, a name that is not UTF-8, or a device, socket or pipe, which a root filesystem on a
-    /// board has no use for.
+    /// board does not need.
     pub fn add_host_folder(&mut self, source: &Path, at: &str) -> Result<()> {
         self.add_tree(&Tree::read_folder(source)?, at)
     }
@@ -79,7 +80,7 @@ impl Image {
     /// Adds a tree at a path of the archive.
     ///
     /// # Errors
-    /// A block device or a pipe, which have no place in an initramfs.
+    /// A block device or a pipe, which is not supported in an initramfs.
     pub fn add_tree(&mut self, tree: &Tree, at: &str) -> Result<()> {
         let at = at.trim_end_matches('/');
         for (path, entry) in tree.iter() {
@@ -97,8 +98,9 @@ impl Image {
         Ok(())
     }
 
-    /// Adds the list of all files, and what comes last: by them PID 1 knows whether the kernel has unpacked everything. The
-    /// configuration is in the list without its size, because a site may bring its own; a name of several lines is left out.
+    /// Adds the list of all files, and the last entry, by which PID 1 detects whether the kernel has unpacked
+    /// everything. The list omits the size of the configuration, because a site may replace it, and names that contain
+    /// a newline.
     pub fn seal(&mut self) {
         self.entries.remove(MANIFEST);
         let files = self.entries.iter().filter_map(|(path, (_, node))| match node {
@@ -112,7 +114,8 @@ impl Image {
         self.file(END, 0o644, Vec::new());
     }
 
-    /// The entries in the order of the archive: PID 1 and the list before everything that may not fit.
+    /// Iterates over the entries in the order of the archive: PID 1 and the list come before everything that may not
+    /// fit.
     fn in_order(&self) -> impl Iterator<Item = (&String, &(u32, Node))> {
         let rank = |path: &str| match path {
             "init" => 0,
@@ -126,17 +129,17 @@ impl Image {
         entries.into_iter()
     }
 
-    /// What is at a path of the archive, and its permission bits.
+    /// Returns the permission bits and contents of a path.
     pub fn get(&self, path: &str) -> Option<(u32, &Node)> {
         self.entries.get(path.trim_matches('/')).map(|(mode, node)| (*mode, node))
     }
 
-    /// What belongs to somebody else than user 0: by path, owner and group.
+    /// Iterates over entries that do not belong to user 0: path, owner and group.
     pub fn owners(&self) -> impl Iterator<Item = (&str, (u32, u32))> {
         self.owners.iter().map(|(path, owner)| (path.as_str(), *owner))
     }
 
-    /// The files, by path, and their bytes.
+    /// Iterates over the files: path and size in bytes.
     pub fn files(&self) -> impl Iterator<Item = (&str, usize)> {
         self.entries.iter().filter_map(|(path, (_, node))| match node {
             Node::File(bytes) => Some((path.as_str(), bytes.len())),
@@ -144,7 +147,7 @@ impl Image {
         })
     }
 
-    /// Bytes of memory that the files take on the board, in whole pages.
+    /// Returns the memory in bytes that the files use on the board, in whole pages.
     pub fn unpacked_bytes(&self) -> u64 {
         self.files().map(|(_, bytes)| (bytes as u64).next_multiple_of(4096)).sum()
     }
@@ -162,7 +165,7 @@ impl Image {
     /// Returns the archive as bytes.
     ///
     /// # Errors
-    /// A file of 4 GiB or more, which the format cannot hold.
+    /// A file of 4 GiB or more, which the format does not support.
     pub fn write(&self, compression: Compression) -> Result<Vec<u8>> {
         let mut archive = Vec::new();
         for (number, (path, (mode, node))) in (1..).zip(self.in_order()) {
@@ -186,12 +189,12 @@ impl Image {
         trailer(&mut archive)?;
         Ok(match compression {
             Compression::None => archive,
-            // 19 is the strongest level that needs no more than the kernel's window of 8 MiB.
+            // 19 is the highest level that needs no more than the kernel's window of 8 MiB.
             Compression::Zstd => zstd::encode_all(archive.as_slice(), 19)?,
         })
     }
 
-    /// Adds an entry, and the folders above it that are not there yet.
+    /// Adds an entry, and the missing folders above it.
     fn put(&mut self, path: &str, mode: u32, node: Node) {
         let path = path.trim_matches('/');
         for (at, _) in path.match_indices('/') {

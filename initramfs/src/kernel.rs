@@ -1,4 +1,4 @@
-//! A kernel, the modules that belong to it, and what else its package has: from a Debian package, or from files.
+//! A kernel with its modules and device trees, from a Debian package or from files.
 
 use crate::tree::{Kind, Tree};
 use anyhow::{Context, Result, ensure};
@@ -12,32 +12,32 @@ use std::sync::Arc;
 /// A kernel and its modules.
 #[derive(Debug, Clone, Default)]
 pub struct Kernel {
-    /// The file that is booted.
+    /// The kernel image.
     pub image: Vec<u8>,
-    /// What uname(2) will say, such as `6.1.0-50-arm64`. `None` if the image does not tell.
+    /// The release that uname(2) returns, such as `6.1.0-50-arm64`; `None` if it cannot be determined.
     pub release: Option<String>,
     /// Device trees by file name.
     pub device_trees: BTreeMap<String, Arc<Vec<u8>>>,
     /// Modules by name, each with its file's name.
     modules: BTreeMap<String, (String, Arc<Vec<u8>>)>,
     built_in: BTreeSet<String>,
-    /// What modules are called besides their names, made when it is asked for.
+    /// Aliases of modules, computed on first use.
     aliases: OnceCell<BTreeMap<String, String>>,
-    /// The patterns of modalias that modules are for, each with its module: of depmod's list, or made when it is asked for.
+    /// Modalias patterns with their modules: from depmod's list, or computed on first use.
     patterns: OnceCell<Vec<(String, String)>>,
 }
 
-/// Where a kernel has the modules of devices that are plugged in, in the folders of its source.
+/// Folders of the kernel's source that contain modules of pluggable devices.
 const PLUGGED: [&str; 5] = ["/usb/", "/hid/", "/bluetooth/", "/input/", "/scsi/"];
 
-/// Reads modules.alias of depmod(8): `alias PATTERN MODULE` on each line.
+/// Parses modules.alias of depmod(8): lines of `alias PATTERN MODULE`.
 fn read_patterns(text: &str) -> Vec<(String, String)> {
     let lines = text.lines().filter_map(|line| line.strip_prefix("alias ")?.rsplit_once(' '));
     lines.map(|(pattern, module)| (pattern.to_owned(), module.replace('-', "_"))).collect()
 }
 
-/// Returns a module's name: what stands before `.ko`, with `_` for `-`, as the kernel does. `None` for what would be more than a word of
-/// the lists that the board reads.
+/// Returns a module's name: the part before `.ko`, with `_` for `-`, as in the kernel. `None` if it is not a single
+/// word, which the board's lists require.
 fn module_name(path: &str) -> Option<String> {
     let file = path.rsplit('/').next()?;
     let name = file.strip_suffix(".ko").or_else(|| file.strip_suffix(".ko.xz"))?;
@@ -49,7 +49,7 @@ impl Kernel {
     /// Reads the archive of a package `linux-image-...`.
     ///
     /// # Errors
-    /// A file that cannot be read, or holds no kernel.
+    /// A file that cannot be read or does not contain a kernel.
     pub fn of_package(archive: &Path) -> Result<Self> {
         let place = || archive.display().to_string();
         let mut tree = Tree::new();
@@ -76,7 +76,7 @@ impl Kernel {
         Ok(kernel)
     }
 
-    /// Takes a kernel's file and a folder with modules, flat or in folders, which may hold a list `builtin` or
+    /// Reads a kernel file and a folder with modules, flat or in subfolders, which may contain a list `builtin` or
     /// `modules.builtin`.
     ///
     /// # Errors
@@ -90,7 +90,7 @@ impl Kernel {
         Ok(kernel)
     }
 
-    /// Modules of a folder without their kernel.
+    /// Reads the modules of a folder without a kernel.
     ///
     /// # Errors
     /// A file that cannot be read.
@@ -123,7 +123,7 @@ impl Kernel {
         Ok(())
     }
 
-    /// Returns a module's bytes, unpacked. `None` if there is no such file.
+    /// Returns a module's bytes, unpacked; `None` if there is no such file.
     ///
     /// # Errors
     /// It was built for another kernel, or cannot be unpacked.
@@ -137,7 +137,7 @@ impl Kernel {
         Ok(Some(bytes))
     }
 
-    /// Returns the module that a name or an alias means: of several the general one, which every machine can use.
+    /// Returns the module for a name or an alias; if there are several, the generic one, which works on every machine.
     pub fn resolve(&self, name: &str) -> Option<&str> {
         if let Some((name, _)) = self.modules.get_key_value(name) {
             return Some(name);
@@ -145,7 +145,7 @@ impl Kernel {
         let aliases = self.aliases.get_or_init(|| {
             let mut aliases: BTreeMap<String, String> = BTreeMap::new();
             for (name, (path, bytes)) in &self.modules {
-                // Aliases of hardware are patterns, and nobody asks for them here.
+                // Hardware aliases are patterns, which are not looked up here.
                 if !path.contains("/crypto/") {
                     continue;
                 }
@@ -161,8 +161,8 @@ impl Kernel {
         aliases.get(name).map(String::as_str)
     }
 
-    /// Returns the patterns of modalias (modules.alias, depmod(8)) with their modules. A package has no such list, because depmod
-    /// makes it where the package is installed; then the modules say it themselves, those of what is plugged in.
+    /// Returns the modalias patterns (modules.alias, depmod(8)) with their modules. A package lacks that list, because
+    /// depmod creates it at installation. In that case they are read from the modules of pluggable devices.
     pub fn patterns(&self) -> &[(String, String)] {
         self.patterns.get_or_init(|| {
             let mut patterns = Vec::new();
@@ -178,18 +178,19 @@ impl Kernel {
         })
     }
 
-    /// Returns whether it came with a list of what is built in.
+    /// Returns whether there is a list of built-in modules.
     pub fn has_list(&self) -> bool {
         !self.built_in.is_empty()
     }
 
-    /// Returns whether a module needs no file.
+    /// Returns whether a module is built in.
     pub fn is_built_in(&self, name: &str) -> bool {
         self.built_in.contains(name)
     }
 }
 
-/// Returns the values of this name in a module's .modinfo section, which holds NAME=VALUE strings, each with a NUL behind it.
+/// Returns the values of this key in a module's .modinfo section, which contains NAME=VALUE strings, each terminated by
+/// a NUL.
 pub(crate) fn modinfo(module: &[u8], name: &str) -> Vec<String> {
     use object::{Object, ObjectSection};
     let file = object::read::elf::ElfFile64::<object::Endianness>::parse(module).ok();
@@ -199,13 +200,13 @@ pub(crate) fn modinfo(module: &[u8], name: &str) -> Vec<String> {
     values.map(|value| String::from_utf8_lossy(value).into_owned()).collect()
 }
 
-/// What a kernel's file says of its release: the header of x86 (Documentation/arch/x86/boot.rst, kernel_version), and the
-/// banner in an image that is not compressed.
+/// Returns the release in a kernel image: from the x86 header (Documentation/arch/x86/boot.rst, kernel_version), or
+/// from the banner in an uncompressed image.
 fn release(image: &[u8]) -> Option<String> {
     const BANNER: &[u8] = b"Linux version ";
     let at = match image.get(0x202..0x206) {
         Some(b"HdrS") => usize::from(u16::from_le_bytes([*image.get(0x20e)?, *image.get(0x20f)?])) + 0x200,
-        // Only what looks like a version: the text stands elsewhere as well.
+        // Only what looks like a version, because the text also occurs elsewhere.
         _ => {
             let mut banners = image.windows(BANNER.len() + 1).enumerate();
             banners.find(|(_, text)| text.starts_with(BANNER) && text[BANNER.len()].is_ascii_digit())?.0 + BANNER.len()
@@ -215,7 +216,7 @@ fn release(image: &[u8]) -> Option<String> {
     (text.len() < 64).then(|| String::from_utf8_lossy(text).into_owned())
 }
 
-/// Returns what xz(1) packed.
+/// Unpacks xz(1) data.
 fn unpack(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut plain = Vec::new();
     XzReader::new(bytes, true).read_to_end(&mut plain).context("cannot unpack it")?;

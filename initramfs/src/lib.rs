@@ -1,7 +1,6 @@
-//! The image builder: an initramfs as a value, what it must hold, and what the board's ELF files must be.
+//! The image builder: builds initramfs images, and checks their contents and the board's ELF files.
 //!
-//! It runs on the machine that builds an appliance, as an ordinary user: device nodes and owners are bytes in an
-//! archive here, never files.
+//! It runs on the build machine as an ordinary user: device nodes and owners are bytes in an archive, never files.
 
 #![forbid(unsafe_code)]
 

@@ -1,12 +1,12 @@
-//! Symbolic links as a process follows them whose root is at the top: none leads out.
+//! Resolves symbolic links inside of a root filesystem.
 
 use anyhow::{Result, ensure};
 
-/// Symbolic links that one path may lead over, as in the kernel (MAXSYMLINKS).
+/// Maximum symbolic links in one path, as in the kernel (MAXSYMLINKS).
 const LINKS: usize = 40;
 
-/// Returns a path with every symbolic link followed, the last one as well. `target` looks at what is on the way, gives a link's target,
-/// and none for what is no link.
+/// Resolves all symbolic links of a path, including the last component. `target` returns the target of a path that is a
+/// link, otherwise `None`.
 ///
 /// # Errors
 /// Too many links, and those of `target`.
@@ -17,7 +17,7 @@ pub(crate) fn follow(path: &str, target: &mut dyn FnMut(&str) -> Result<Option<S
     while let Some(part) = rest.pop() {
         match part.as_str() {
             "" | "." => continue,
-            // At the root it stays there.
+            // `..` of the root is the root.
             ".." => {
                 at.pop();
                 continue;

@@ -1,4 +1,4 @@
-//! The builder's command: `image` makes what boards boot, `check-elf` says whether a file may be PID 1.
+//! The builder's command line: `image` builds images, `check-elf` checks whether a file can be PID 1.
 
 #![forbid(unsafe_code)]
 
@@ -207,14 +207,14 @@ fn write_sbom(of: &Sbom) -> Result<()> {
             let architecture = description.architecture.as_deref().context("no description sets the architecture")?;
             let release = description.release.as_deref().unwrap_or("bookworm");
             let mut parts = sbom::packages(&string(lock)?, architecture, release, &description.packages())?;
-            // What is in that one, its own document says.
+            // Its contents are in a document of its own.
             parts.push(sbom::whole("firmware", &format!("hilum-{architecture}"), None)?);
             write(output, &sbom::document(&sbom::whole("firmware", name, None)?, &parts, None)?)
         }
     }
 }
 
-/// An archive with nothing but a configuration: the kernel lays it over what it is appended to.
+/// Writes an archive with only a configuration, which the kernel unpacks over the previous archive.
 fn site(config: &Path, output: &Path) -> Result<()> {
     let text = read(config)?;
     let mut parsed = Box::new(hilum::config::Config::EMPTY);
@@ -224,7 +224,7 @@ fn site(config: &Path, output: &Path) -> Result<()> {
     let mut image = Image::default();
     image.file("etc/hilum.conf", 0o644, text.clone());
     let mut bytes = image.write(Compression::Zstd)?;
-    // The kernel looks for the next archive at a multiple of four.
+    // The kernel expects the next archive at a multiple of four bytes.
     bytes.resize(bytes.len().next_multiple_of(4), 0);
     std::fs::write(output, &bytes).with_context(|| output.display().to_string())?;
     println!("{}: {} bytes", output.display(), bytes.len());

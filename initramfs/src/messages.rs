@@ -1,27 +1,27 @@
-//! The catalogue of messages, docs/messages.md: finds the entry of a line that a program printed.
+//! The catalogue of messages, docs/messages.md: finds the entry for a line that a program printed.
 //!
 //! An entry begins with `### ID`. Indented lines are the texts that it explains, with `{}` for values; the rest is the
-//! explanation. A board has no room for it, so the image builder finds entries for it.
+//! explanation. A board has no room for the catalogue, so the image builder contains it.
 
 use std::fmt;
 
-/// The page as it was when the builder was compiled.
+/// The page at the time of compilation.
 pub const PAGE: &str = include_str!("../../docs/messages.md");
 
-/// What comes after the entries.
+/// The heading after the entries.
 const EXAMPLES: &str = "\n## Examples\n";
 
-/// Bytes of a text that have to be in a line, at least: shorter texts are in too many lines.
+/// Minimum bytes of a text that must occur in a line, because shorter texts occur in too many lines.
 const MIN_LITERAL: usize = 7;
 
 /// One entry of the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry<'a> {
-    /// Its name, which never changes its meaning.
+    /// Its id, whose meaning never changes.
     pub id: &'a str,
     /// What the programs print, with `{}` for values.
     pub texts: Vec<&'a str>,
-    /// What that means, and what to do.
+    /// The meaning, and what to do.
     pub explanation: Vec<&'a str>,
 }
 
@@ -33,7 +33,7 @@ impl fmt::Display for Entry<'_> {
     }
 }
 
-/// Returns the entries of a page, in its order.
+/// Returns the entries of a page, in order.
 pub fn entries(page: &str) -> Vec<Entry<'_>> {
     let mut entries: Vec<Entry<'_>> = Vec::new();
     for line in page.split(EXAMPLES).next().unwrap_or_default().lines() {
@@ -51,20 +51,19 @@ pub fn entries(page: &str) -> Vec<Entry<'_>> {
     entries
 }
 
-/// Returns the entry with this id, or else the one with the text that most of the line consists of. `None` if the line has
-/// no known text.
+/// Returns the entry with this id, or else the one whose text matches most of the line; `None` if there is none.
 pub fn find<'a>(page: &'a str, wanted: &str) -> Option<Entry<'a>> {
     let mut entries = entries(page);
     let place = entries.iter().position(|entry| entry.id == wanted).or_else(|| {
         let best = |entry: &Entry<'_>| entry.texts.iter().filter_map(|text| matched(text, wanted)).max();
-        // Of equal ones the first: the page has the more particular texts first.
+        // The first one of equal matches, because more specific texts come first on the page.
         let scores = entries.iter().enumerate().filter_map(|(place, entry)| Some((best(entry)?, place)));
         scores.max_by_key(|(score, place)| (*score, usize::MAX - place)).map(|(_, place)| place)
     })?;
     Some(entries.swap_remove(place))
 }
 
-/// Returns how many bytes of `line` are those of `text`, if it has all parts of that in their order.
+/// Returns how many bytes of `line` match `text`, if the line contains all its literal parts in order.
 fn matched(text: &str, line: &str) -> Option<usize> {
     let mut rest = line;
     let mut bytes = 0;

@@ -1,6 +1,6 @@
-//! Kernel modules of an image, with everything that they need.
+//! Kernel modules of an image, with their dependencies.
 //!
-//! The board has no modprobe and looks nothing up: it loads files of one folder in the order that is written down here.
+//! The board has no modprobe and resolves nothing: it loads files of one folder in the order that is listed here.
 
 use crate::image::Image;
 use crate::kernel::{Kernel, modinfo};
@@ -8,21 +8,21 @@ use crate::node::Node;
 use anyhow::Result;
 use std::collections::BTreeMap;
 
-/// The file that says what each module needs.
+/// The file of dependencies.
 const NEEDS: &str = "lib/modules/needs";
 
-/// Modules that are packed, each with those that it needs in the order in which they are loaded.
+/// The packed modules, each with its dependencies in the order in which they are loaded.
 #[derive(Debug, Default)]
 pub struct Modules {
     needs: BTreeMap<String, Vec<String>>,
 }
 
-/// What is said of a module that is built into the kernel.
+/// The mark of a module that is built into the kernel.
 const BUILT_IN: &str = "(built in)";
 
 impl Modules {
-    /// Packs a module and what it needs into the image. Returns whether there is a file of it. What it needs and has no
-    /// file is built into the kernel.
+    /// Packs a module and its dependencies into the image. Returns whether there is a file for it. A dependency without
+    /// a file is built into the kernel.
     ///
     /// # Errors
     /// A file that cannot be read, or was built for another kernel.
@@ -59,9 +59,8 @@ impl Modules {
     }
 }
 
-/// Returns the names in a module's own `depends=`,
-/// and those that its `softdep=` wants before it, where there are any: without them it fails later, as
-/// libcrc32c does without a module for crc32c.
+/// Returns the names in a module's `depends=`, and existing ones of the "pre" part of `softdep=`: without these it
+/// fails later, as libcrc32c does without a module for crc32c.
 fn depends(module: &[u8], kernel: &Kernel) -> Vec<String> {
     let lists = modinfo(module, "depends");
     let names = lists.iter().flat_map(|list| list.split(',')).filter(|name| !name.is_empty());
@@ -74,7 +73,7 @@ fn depends(module: &[u8], kernel: &Kernel) -> Vec<String> {
     names
 }
 
-/// Returns whether the image has a module, or says that it needs no file.
+/// Returns whether the image has a module, or lists it as built in.
 pub fn has(image: &Image, name: &str) -> bool {
     let name = name.replace('-', "_");
     let line = format!("{name}: {BUILT_IN}");

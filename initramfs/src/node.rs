@@ -1,6 +1,6 @@
-//! What the entries of an initramfs are.
+//! Contents of the entries of an initramfs.
 
-/// What one path of the archive is.
+/// The type and contents of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
     /// A folder.

@@ -1,8 +1,8 @@
-//! Container images: OCI image layouts (a folder, or a tar archive of one), and archives of `docker save` and
-//! `podman save`.
+//! Container images: OCI image layouts (a folder, or a tar archive of one), and archives of `docker save` and `podman
+//! save`.
 //!
-//! Every blob is compared with its digest before anything of it is used, and every layer with the digest of its contents
-//! that the image's configuration gives. What it says about running it, `lines.rs` puts into words of the board.
+//! Every blob is verified by its digest before it is used, and every layer by the digest of its contents in the image's
+//! configuration. `lines.rs` translates the settings for running it into configuration lines.
 
 mod choice;
 mod lines;
@@ -17,42 +17,42 @@ use oci_spec::image::{Arch, ImageConfiguration, Os};
 use std::path::Path;
 use store::{Digesting, Store, no_image};
 
-/// A container image: its root filesystem, and what it says about running it.
+/// A container image: its root filesystem, and its settings.
 #[derive(Debug)]
 pub struct Container {
     /// The root filesystem.
     pub tree: Tree,
     /// Its configuration.
     pub configuration: ImageConfiguration,
-    /// What docker adds to that for checks of health, if it can be read.
+    /// Docker's health check extension, if it can be parsed.
     pub healthcheck: Option<Healthcheck>,
 }
 
-/// A check of health (Docker's image specification 1.2, "Healthcheck").
+/// A health check (Docker's image specification 1.2, "Healthcheck").
 #[derive(Debug, Clone, serde::Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Healthcheck {
     /// `CMD` and words, `CMD-SHELL` and a text, or `NONE`.
     #[serde(default)]
     pub test: Vec<String>,
-    /// Nanoseconds between checks; 0 stands for 30 s.
+    /// Nanoseconds between checks; 0 means 30 s.
     #[serde(default)]
     pub interval: u64,
-    /// Failures in a row until it is unhealthy; 0 stands for 3.
+    /// Consecutive failures until it is unhealthy; 0 means 3.
     #[serde(default)]
     pub retries: u64,
 }
 
-/// Returns the check of health in an image's configuration.
+/// Returns the health check in an image's configuration.
 fn healthcheck(configuration: &[u8]) -> Option<Healthcheck> {
     let mut whole: serde_json::Value = serde_json::from_slice(configuration).ok()?;
     serde_json::from_value(whole.get_mut("config")?.get_mut("Healthcheck")?.take()).ok()
 }
 
-/// Reads an image for an architecture. `reference` chooses one of several by its name.
+/// Reads an image for an architecture. `reference` selects one of several by name.
 ///
 /// # Errors
-/// A file that is no image, lacks this architecture, or is not what its digests say.
+/// A file that is not an image, does not support this architecture, or does not match its digests.
 pub fn read(path: &Path, architecture: Architecture, reference: Option<&str>) -> Result<Container> {
     read_from(path, architecture, reference).with_context(|| path.display().to_string())
 }
@@ -80,8 +80,8 @@ fn read_from(path: &Path, architecture: Architecture, reference: Option<&str>) -
     Ok(Container { tree, configuration, healthcheck })
 }
 
-/// Lays a layer over the tree. That its contents are those of the digest shows when all of them were read: until then the
-/// tree is nothing that anybody sees.
+/// Applies a layer to the tree. Its digest can only be verified when all of it was read; until then nobody uses the
+/// tree.
 fn apply(store: &Store, layer: &str, digest: &str, tree: &mut Tree) -> Result<()> {
     let mut contents = Digesting::new(unpacked(store.file(layer)?)?);
     let applied = tree.apply(&mut contents, true);

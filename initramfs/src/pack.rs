@@ -1,4 +1,5 @@
-//! A root filesystem as an image file: erofs by mkfs.erofs(1), squashfs by sqfstar(1). The same tree gives the same bytes.
+//! Packs a root filesystem into an image file: erofs by mkfs.erofs(1), squashfs by sqfstar(1). The output is
+//! reproducible.
 
 use crate::filesystem::uuid;
 use crate::tree::Tree;
@@ -7,23 +8,23 @@ use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// How a root filesystem is packed.
+/// The format of a packed root filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
-    /// erofs, compressed by LZ4: mounted in place, and quick to read.
+    /// erofs, compressed by LZ4: fast to read.
     #[default]
     Erofs,
     /// squashfs, compressed by zstd: smaller, and slower to read.
     Squashfs,
-    /// Files of the initramfs itself: all of them lie in memory.
+    /// Files in the initramfs itself, which are all in memory.
     Folder,
 }
 
-/// Packs a tree; `name` becomes the filesystem's label where it can have one.
+/// Packs a tree; `name` becomes the label if the filesystem supports one.
 ///
 /// # Errors
-/// The program's, or that it is not installed.
+/// Those of the program, or that it is not installed.
 pub fn pack(tree: &Tree, format: Format, name: &str) -> Result<Vec<u8>> {
     let scratch = tempfile::tempdir()?;
     let (archive, output) = (scratch.path().join("archive"), scratch.path().join("image"));
@@ -32,8 +33,8 @@ pub fn pack(tree: &Tree, format: Format, name: &str) -> Result<Vec<u8>> {
         Format::Erofs => {
             let root = scratch.path().join("root");
             std::fs::create_dir(&root)?;
-            // mkfs.erofs takes archives from version 1.7 on. Before, it takes a folder, whose owners only root can set, and
-            // fakeroot(1) keeps, but no attributes.
+            // mkfs.erofs reads archives from version 1.7 on. Older versions read a folder; its owners would need root,
+            // so fakeroot(1) records them, but not extended attributes.
             let script = "tar -x -p --numeric-owner --xattrs --xattrs-include='*' -C \"$1\" -f \"$2\" && \
                           exec mkfs.erofs --quiet -zlz4hc -T 0 -U \"$4\" \"$3\" \"$1\"";
             let is_root = rustix::process::geteuid().is_root();
@@ -68,10 +69,10 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 /// Runs a program to its end.
 ///
 /// # Errors
-/// What it said, where it failed; `what` where it is not there.
+/// Its output, if it failed; `what` if it is not installed.
 fn run(mut command: Command, what: &str) -> Result<()> {
     command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
-    // What depends on these would be other bytes on another machine.
+    // Settings that would make the output differ between machines.
     command.env("LC_ALL", "C").env("TZ", "UTC").stdout(Stdio::null());
     let output = command.output().with_context(|| what.to_owned())?;
     let program = command.get_program().to_string_lossy().into_owned();

@@ -1,25 +1,25 @@
-//! Names in a configuration that only the image knows: `user NAME[:GROUP]` becomes numbers, by the root filesystem that the
-//! workload names. Everything else stays as it is, line by line.
+//! Resolves names in a configuration: `user NAME[:GROUP]` becomes numbers, according to the root filesystem of the
+//! workload. Everything else stays unchanged, line by line.
 
 use anyhow::Result;
 
-/// A `user` line, and what surrounds it.
+/// A `user` line, and its context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UserLine<'a> {
     /// Its line, from 1.
     pub line: usize,
     /// The workload.
     pub workload: &'a str,
-    /// The path behind `root`; empty where there is none.
+    /// The path after `root`; empty if there is none.
     pub root: &'a str,
-    /// What is said: `NAME[:GROUP]` or numbers.
+    /// The value: `NAME[:GROUP]` or numbers.
     pub user: &'a str,
-    /// Where it stands in the text.
+    /// Its offset in the text.
     at: usize,
 }
 
 impl UserLine<'_> {
-    /// Returns whether the board takes it as it is: one or two numbers.
+    /// Returns whether the board accepts it unchanged: one or two numbers.
     pub fn is_resolved(&self) -> bool {
         let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let (user, group) = self.user.split_once(':').unwrap_or((self.user, "0"));
@@ -27,7 +27,7 @@ impl UserLine<'_> {
     }
 }
 
-/// Returns the `user` lines of a configuration. Lines that are no configuration are left to the board's parser.
+/// Returns the `user` lines of a configuration. Errors are left to the board's parser.
 pub fn user_lines(text: &str) -> Vec<UserLine<'_>> {
     let (mut all, mut section): (Vec<UserLine<'_>>, Vec<UserLine<'_>>) = (Vec::new(), Vec::new());
     let (mut workload, mut root, mut at) = ("", "", 0);
@@ -53,7 +53,7 @@ pub fn user_lines(text: &str) -> Vec<UserLine<'_>> {
     all
 }
 
-/// Returns the configuration with what `number` gives for each `user` line that has names.
+/// Returns the configuration with the result of `number` for each `user` line with names.
 ///
 /// # Errors
 /// Those of `number`.
@@ -68,7 +68,7 @@ pub fn resolved(text: &str, number: &mut dyn FnMut(&UserLine<'_>) -> Result<Stri
     Ok(new)
 }
 
-/// Returns the words of a line, as far as it is one (src/logic/config/lexer.rs).
+/// Returns the words of a line, as far as it is valid (src/logic/config/lexer.rs).
 fn words(line: &str) -> Vec<&str> {
     let (mut words, mut rest) = (Vec::new(), line.trim_start_matches([' ', '\t']));
     while !rest.is_empty() && !rest.starts_with('#') {

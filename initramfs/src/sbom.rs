@@ -1,8 +1,8 @@
-//! What is in a release, as CycloneDX 1.5 documents (ECMA-424) and as the licences' texts.
+//! Software bills of materials of a release, as CycloneDX 1.5 documents (ECMA-424), and licence texts.
 //!
-//! The crates of an ELF file are those that cargo resolves for its target, without build scripts' and tests' own; the packages of
-//! an image are those of its description files, in the versions of initramfs/debian/lock. Nothing in a document depends on when
-//! and where it is made.
+//! The crates of an ELF file are those that cargo resolves for its target, without build and test dependencies. The
+//! packages of an image are those of its description files, in the versions of initramfs/debian/lock. A document does
+//! not depend on when and where it is made.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -10,31 +10,31 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
-/// A part of something, or the whole.
+/// A component, or the whole.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Component {
     /// `application`, `library` or `firmware`, as CycloneDX names them.
     pub kind: &'static str,
-    /// Its name where it comes from.
+    /// Its name at its origin.
     pub name: String,
-    /// Its version there.
+    /// Its version at its origin.
     pub version: String,
-    /// Its package URL, which is its name inside of a document.
+    /// Its package URL, which identifies it in a document.
     pub purl: String,
-    /// Its licences as an SPDX expression. `None` if a package has many files with licences of their own.
+    /// Its licences as an SPDX expression; `None` for a package whose files have various licences.
     pub license: Option<String>,
-    /// The SHA-256 of its archive or file, in hexadecimal digits.
+    /// The SHA-256 digest of its archive or file, in hexadecimal digits.
     pub sha256: Option<String>,
 }
 
-/// The crates of a program, and who needs whom.
+/// The crates of a program, and their dependencies.
 #[derive(Debug)]
 pub struct Crates {
-    /// All of them, sorted; the program itself is not among them.
+    /// All crates, sorted, without the program itself.
     pub components: Vec<Component>,
-    /// Package URLs of what each one needs, by its own; the program's is "".
+    /// Package URLs of dependencies by package URL; that of the program is "".
     needs: BTreeMap<String, BTreeSet<String>>,
-    /// The folder of each crate's source, by name and version.
+    /// The source folder of each crate, by name and version.
     folders: BTreeMap<String, String>,
 }
 
@@ -47,10 +47,10 @@ fn array<'a>(value: &'a Value, key: &str) -> Result<&'a Vec<Value>> {
 }
 
 impl Crates {
-    /// Reads what `cargo metadata` prints, and the lock file with the archives' checksums.
+    /// Parses the output of `cargo metadata`, and the lock file with checksums of archives.
     ///
     /// # Errors
-    /// The text is no such output, or `program` is no package in it.
+    /// The text has another format, or `program` is not a package in it.
     pub fn read(metadata: &str, lock: &str, program: &str) -> Result<Self> {
         let metadata: Value = serde_json::from_str(metadata).context("cargo metadata")?;
         let lock: toml::Table = lock.parse().context("Cargo.lock")?;
@@ -69,7 +69,7 @@ impl Crates {
                 root = Some(id.to_owned());
             }
             let purl = if name == program { String::new() } else { format!("pkg:cargo/{name}@{version}") };
-            // Before SPDX, a slash stood for OR.
+            // Before SPDX, a slash meant OR.
             let license = text(package, "license")?.replace('/', " OR ");
             let folder = text(package, "manifest_path")?.rsplit_once('/').map_or("", |(folder, _)| folder);
             folders.insert(format!("{name} {version}"), folder.to_owned());
@@ -87,7 +87,7 @@ impl Crates {
             let node = nodes.iter().find(|node| node["id"] == id).with_context(|| format!("no node {id}"))?;
             let mut own = BTreeSet::new();
             for dependency in array(node, "deps")? {
-                // A build script's and a test's own have a kind.
+                // Build and test dependencies have a kind.
                 if array(dependency, "dep_kinds")?.iter().any(|kind| kind["kind"].is_null()) {
                     let other = text(dependency, "pkg")?;
                     own.insert(all.get(other).with_context(|| format!("cargo metadata without {other}"))?.purl.clone());
@@ -102,10 +102,10 @@ impl Crates {
         Ok(Self { components: components.into_values().collect(), needs, folders })
     }
 
-    /// Adds the part of Rust's library that is built for the program, by what `rustc --version` prints.
+    /// Adds Rust's core library, which is compiled into the program, according to the output of `rustc --version`.
     ///
     /// # Errors
-    /// The text is something else.
+    /// The text has another format.
     pub fn add_core(&mut self, rustc: &str) -> Result<()> {
         let version = rustc.strip_prefix("rustc ").and_then(|rest| rest.split_whitespace().next());
         let version = version.with_context(|| format!("{rustc:?} is not what rustc --version prints"))?.to_owned();
@@ -117,10 +117,10 @@ impl Crates {
         Ok(())
     }
 
-    /// Returns the licences' texts, as the crates' own archives have them.
+    /// Returns the licence texts from the crates' archives.
     ///
     /// # Errors
-    /// A folder that cannot be read, or a crate of others without such a text.
+    /// A folder that cannot be read, or a third-party crate without a licence text.
     pub fn licenses(&self) -> Result<String> {
         let mut all = String::from(
             "The ELF files of hilum contain the crates below, and core of Rust's library (MIT OR Apache-2.0).\n",
@@ -149,10 +149,10 @@ impl Crates {
     }
 }
 
-/// Debian packages of an image, by initramfs/debian/lock.
+/// Returns Debian packages of an image, according to initramfs/debian/lock.
 ///
 /// # Errors
-/// One of them is not in the list.
+/// A package is not in the list.
 pub fn packages(lock: &str, architecture: &str, release: &str, names: &[&str]) -> Result<Vec<Component>> {
     let mut components = Vec::new();
     for name in names {
@@ -161,7 +161,7 @@ pub fn packages(lock: &str, architecture: &str, release: &str, names: &[&str]) -
         let line = line.with_context(|| format!("{key}is not in initramfs/debian/lock"))?;
         let words: Vec<&str> = line.split(' ').collect();
         let [version, sum, _date, file] = words[..] else { anyhow::bail!("initramfs/debian/lock: {line}") };
-        // A kernel's package is listed by a name without its version; the file has the whole one.
+        // The kernel's package is listed by a name without version; the file's name has the version.
         let file = file.rsplit('/').next().unwrap_or_default().trim_end_matches(".deb");
         let (real, debian) = (file.split('_').next().unwrap_or(name), file.rsplit('_').next().unwrap_or_default());
         let encoded = version.replace('+', "%2B").replace(':', "%3A").replace('~', "%7E");
@@ -189,10 +189,11 @@ fn shown(component: &Component) -> Value {
     value
 }
 
-/// Returns a document about a whole and its parts. `crates` says who needs whom; without it the whole needs each part.
+/// Returns a document about a whole and its components. `crates` has the dependencies; without it the whole depends on
+/// all components.
 ///
 /// # Errors
-/// Two parts are the same.
+/// A component occurs twice.
 pub fn document(whole: &Component, parts: &[Component], crates: Option<&Crates>) -> Result<String> {
     let names: BTreeSet<&str> = parts.iter().map(|part| part.purl.as_str()).collect();
     ensure!(names.len() == parts.len(), "{}: a part stands there twice", whole.name);
@@ -216,7 +217,7 @@ pub fn document(whole: &Component, parts: &[Component], crates: Option<&Crates>)
     Ok(format!("{document:#}\n"))
 }
 
-/// Returns the whole that a document is about: an ELF file or an image of this version, and the file whose checksum it gets.
+/// Returns the subject of a document: an ELF file or an image of this version, with the checksum of `file`.
 ///
 /// # Errors
 /// The file cannot be read.

@@ -1,4 +1,4 @@
-//! Where the bytes of an ELF file are, from its symbol table: by family of functions, and the largest functions.
+//! Sizes of the parts of an ELF file, from its symbol table: by family of functions, and the largest functions.
 
 use crate::untrusted::escaped;
 use anyhow::{Context, Result, ensure};
@@ -7,23 +7,23 @@ use object::{Endianness, Object, ObjectSection, ObjectSymbol, SymbolKind};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-/// Bytes, and how many functions they belong to.
+/// Bytes, and the number of functions.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Share {
     bytes: u64,
     functions: usize,
 }
 
-/// Returns the sections, the families from large to small, and the `largest` functions, as text.
+/// Returns the sections, the families by size, and the `largest` functions, as text.
 ///
 /// # Errors
-/// No ELF file of 64 bits, or one without symbols.
+/// The file is not a 64-bit ELF file, or has no symbols.
 pub fn table(bytes: &[u8], largest: usize) -> Result<String> {
     let file = ElfFile64::<Endianness>::parse(bytes).context("not a 64-bit ELF file")?;
     let mut functions: BTreeMap<u64, (u64, String)> = BTreeMap::new();
     for symbol in file.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.size() > 0) {
         let name = escaped(&format!("{:#}", rustc_demangle::demangle(symbol.name().unwrap_or_default())));
-        // Several names at one address are one function.
+        // Several names of one address are one function.
         functions.entry(symbol.address()).or_insert((symbol.size(), name));
     }
     ensure!(!functions.is_empty(), "no symbols; build it with: linker/build ARCH symbols");
@@ -53,9 +53,10 @@ pub fn table(bytes: &[u8], largest: usize) -> Result<String> {
     Ok(text)
 }
 
-/// Returns the module that a function belongs to: of hilum and core the first two names of its path, of other crates the first.
+/// Returns the family of a function: for hilum and core the first two names of its path, for other crates the first
+/// one.
 fn family(name: &str) -> String {
-    // `<A as B>::f` belongs to A, or to B where A is a type of the language, such as `usize`.
+    // `<A as B>::f` belongs to A, or to B if A is a primitive type such as `usize`.
     let path = |text: &str| {
         let text = text.trim_start_matches(|mark| "<&[(*".contains(mark));
         let text = text.strip_prefix("mut ").or_else(|| text.strip_prefix("const ")).unwrap_or(text);

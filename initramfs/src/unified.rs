@@ -1,7 +1,8 @@
-//! Unified kernel images: systemd's stub with the kernel, the initramfs and the command line as sections of it (systemd-stub(7)).
+//! Unified kernel images: systemd's stub with the kernel, the initramfs and the command line as additional sections
+//! (systemd-stub(7)).
 //!
-//! The sections are appended behind what the stub's file holds, as systemd's own ukify does, so that the stub stays what Debian
-//! ships. A writer of PE files, such as the one of the crate `object`, would lay out the whole file anew from its parts.
+//! The sections are appended to the stub's file, as systemd's ukify does, so that the stub stays as Debian ships it. A
+//! PE writer, such as that of the crate `object`, would lay out the whole file again.
 
 use anyhow::{Context, Result, ensure};
 use object::LittleEndian as LE;
@@ -10,16 +11,16 @@ use object::pe::{self, ImageNtHeaders64, ImageSectionHeader};
 use object::pod::{bytes_of, from_bytes_mut};
 use object::read::pe::{ImageNtHeaders, ImageOptionalHeader};
 
-/// The address of the first appended section: above everything of the stub.
+/// The address of the first appended section, above all sections of the stub.
 const FIRST_ADDRESS: u64 = 0x200_0000;
-/// What addresses of appended sections are multiples of.
+/// The alignment of addresses of appended sections.
 const ADDRESS_STEP: u64 = 0x10_0000;
 
-/// What the stub says of itself.
+/// The layout of the stub.
 struct Layout {
-    /// Where the NT headers begin.
+    /// The offset of the NT headers.
     headers: usize,
-    /// Where the next section header goes.
+    /// The offset of the next section header.
     next_section: usize,
     file_alignment: usize,
     section_alignment: u64,
@@ -29,7 +30,7 @@ struct Layout {
 /// Returns a unified kernel image; `words` become the kernel command line.
 ///
 /// # Errors
-/// A stub that is no 64-bit PE file or has no room for four more section headers, or parts of 4 GiB.
+/// A stub that is not a 64-bit PE file or has no room for four more section headers, or parts of 4 GiB.
 pub fn unified(stub: &[u8], kernel: &[u8], initramfs: &[u8], words: &str) -> Result<Vec<u8>> {
     const RELEASE: &str = "ID=hilum\nNAME=hilum\nPRETTY_NAME=hilum\n";
     let parts: [(&str, &[u8]); 4] =
@@ -45,7 +46,7 @@ pub fn unified(stub: &[u8], kernel: &[u8], initramfs: &[u8], words: &str) -> Res
         file[layout.next_section + index * header.len()..][..header.len()].copy_from_slice(header);
         file.extend(bytes);
         end = address + bytes.len() as u64;
-        // Each behind the one before it.
+        // After the previous section.
         address = (end + 1).next_multiple_of(ADDRESS_STEP);
     }
     file.resize(file.len().next_multiple_of(layout.file_alignment), 0);
@@ -55,12 +56,12 @@ pub fn unified(stub: &[u8], kernel: &[u8], initramfs: &[u8], words: &str) -> Res
     headers.file_header.number_of_sections = U16::new(LE, sections);
     let size = end.next_multiple_of(layout.section_alignment);
     headers.optional_header.size_of_image = U32::new(LE, u32::try_from(size)?);
-    // None: UEFI does not look at it.
+    // No checksum: UEFI does not verify it.
     headers.optional_header.check_sum = U32::new(LE, 0);
     Ok(file)
 }
 
-/// Reads the headers of a stub that is to have `more` sections.
+/// Reads the headers of a stub that gets `more` additional sections.
 fn layout(stub: &[u8], more: usize) -> Result<Layout> {
     let headers = pe::ImageDosHeader::parse(stub)?.nt_headers_offset();
     let mut offset = headers.into();
@@ -83,7 +84,7 @@ fn layout(stub: &[u8], more: usize) -> Result<Layout> {
     })
 }
 
-/// Returns the header of a section that is only read.
+/// Returns the header of a read-only section.
 fn section(name: &str, address: u64, at: usize, bytes: usize, alignment: usize) -> Result<ImageSectionHeader> {
     let word = |value: usize| anyhow::Ok(U32::new(LE, u32::try_from(value).context("4 GiB or more")?));
     let mut padded = [0; 8];

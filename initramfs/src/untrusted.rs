@@ -1,9 +1,9 @@
-//! Text from others (names in archives, fields of container images, output of programs) made safe to print.
+//! Makes untrusted text safe to print: names in archives, fields of container images, output of programs.
 
 use hilum::fixed_string::is_hidden;
 
-/// Returns a text as one line that cannot control a terminal or change the reading order: hidden characters, line breaks
-/// among them, are escaped as in Rust.
+/// Returns a text as one line that cannot control a terminal or change the reading order: hidden characters and line
+/// breaks are escaped as in Rust.
 pub fn escaped(text: &str) -> String {
     let escape = |found: char| -> Box<dyn Iterator<Item = char>> {
         if is_hidden(found) { Box::new(found.escape_default()) } else { Box::new(std::iter::once(found)) }

@@ -1,5 +1,6 @@
-//! Hash trees of image files, for dm-verity: format 1, SHA-256, no salt, blocks of 4,096 bytes
-//! (Documentation/admin-guide/device-mapper/verity.rst). veritysetup(8) with `--no-superblock --salt=-` writes the same.
+//! Hash trees of image files for dm-verity: format 1, SHA-256, no salt, blocks of 4,096 bytes
+//! (Documentation/admin-guide/device-mapper/verity.rst). veritysetup(8) with `--no-superblock --salt=-` creates the
+//! same.
 
 use anyhow::{Context, Result};
 use hilum::storage::START_BYTES;
@@ -8,11 +9,11 @@ use sha2::{Digest, Sha256};
 
 const BLOCK: usize = BLOCK_BYTES as usize;
 
-/// Puts the tree behind an image, in the place of what was there behind its filesystem, and returns the root hash in
-/// hexadecimal digits.
+/// Appends the tree to an image, replacing anything after its filesystem, and returns the root hash in hexadecimal
+/// digits.
 ///
 /// # Errors
-/// What the image has is no filesystem that is known, or it ends before that does.
+/// The filesystem is unknown, or the image is shorter than its filesystem.
 pub fn add_tree(image: &mut Vec<u8>) -> Result<String> {
     let start = &image[..image.len().min(START_BYTES)];
     let blocks = data_blocks(start).context("verity: no image of erofs, squashfs or ext4")?;
@@ -35,10 +36,10 @@ pub fn add_tree(image: &mut Vec<u8>) -> Result<String> {
     }
 }
 
-/// What a configuration says instead of a digest, for the builder to fill in.
+/// The word in a configuration in place of a digest that the builder fills in.
 pub const PLACEHOLDER: &str = hilum::config::Verity::PLACEHOLDER;
 
-/// Returns the configuration with the digest of the image at `path` in the place of `verity=image`.
+/// Returns the configuration with the digest of the image at `path` in place of `verity=image`.
 pub fn fill_in(text: &str, path: &str, digest: &str) -> String {
     let mut filled = String::with_capacity(text.len() + digest.len());
     for line in text.split_inclusive('\n') {

@@ -1,4 +1,4 @@
-//! Every supported architecture has its place in the files that no compiler looks at.
+//! Checks that files that no compiler looks at mention every supported architecture.
 
 use hilum::Architecture;
 use hilum_initramfs::description::Description;
@@ -12,7 +12,7 @@ fn text(path: &str) -> String {
     std::fs::read_to_string(source(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-/// The line of a file that begins with these words.
+/// Returns the line of a file that begins with these words.
 fn line(path: &str, start: &str) -> String {
     let text = text(path);
     let found = text.lines().map(str::trim).find(|line| line.starts_with(start));
@@ -20,7 +20,7 @@ fn line(path: &str, start: &str) -> String {
 }
 
 #[test]
-fn build_files_name_exactly_the_architectures_that_the_library_knows() {
+fn build_files_name_exactly_the_known_architectures() {
     let names = Architecture::ALL.map(Architecture::name);
     assert_eq!(line("Makefile", "ARCHS :=").split_whitespace().skip(2).collect::<Vec<_>>(), names, "Makefile: ARCHS");
     let targets = line("deny.toml", "targets = ");
@@ -41,7 +41,7 @@ fn build_files_name_exactly_the_architectures_that_the_library_knows() {
 }
 
 #[test]
-fn every_board_has_a_known_architecture_and_every_architecture_the_boards_of_qemu_and_uefi() {
+fn boards_and_architectures_match() {
     for known in Architecture::ALL {
         for kind in ["qemu", "uefi"] {
             let board = source(&format!("initramfs/boards/{kind}-{}.toml", known.name()));

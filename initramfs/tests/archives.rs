@@ -71,7 +71,7 @@ fn read(archive: &Path) -> anyhow::Result<Tree> {
 }
 
 #[test]
-fn sparse_files_links_and_owners_are_read_as_they_were_whatever_wrote_them() {
+fn archives_of_gnu_tar_and_bsdtar_are_read_alike() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let (folder, archive) = (scratch.path().join("files"), scratch.path().join("archive"));
     files(&folder);
@@ -133,7 +133,7 @@ fn attribute_with_a_newline_is_read_and_packed() {
 }
 
 #[test]
-fn access_control_lists_are_read_as_the_kernel_has_them() {
+fn access_control_lists_match_the_kernels() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let (folder, archive) = (scratch.path().join("files"), scratch.path().join("archive"));
     files(&folder);
@@ -156,7 +156,7 @@ fn access_control_lists_are_read_as_the_kernel_has_them() {
 }
 
 #[test]
-fn archive_of_another_kind_is_named_with_what_to_do() {
+fn unsupported_archive_is_refused_with_a_remedy() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let folder = scratch.path().join("files");
     files(&folder);

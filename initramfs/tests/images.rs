@@ -137,7 +137,7 @@ fn image_is_unpacked_as_umoci_does() {
 }
 
 #[test]
-fn packed_image_holds_what_was_packed_and_the_same_bytes_each_time() {
+fn packed_image_is_complete_and_reproducible() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let tree = read(&layout(scratch.path())).tree;
     for (format, unpack) in [(Format::Erofs, "fsck.erofs"), (Format::Squashfs, "unsquashfs")] {

@@ -88,7 +88,7 @@ impl Checkout {
 }
 
 #[test]
-fn package_is_the_listed_one_from_the_mirror_or_the_snapshot_or_none() {
+fn package_is_the_locked_one_from_mirror_or_snapshot() {
     let checkout = Checkout::new();
     for (index, expected) in ["first", "second", "first"].into_iter().enumerate() {
         let fetched = checkout.unpack(&checkout.sums[index % 2]);

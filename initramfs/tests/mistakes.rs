@@ -25,7 +25,7 @@ fn refusal(folder: &Path, lines: &str) -> String {
 }
 
 #[test]
-fn what_is_not_there_is_named_with_its_line() {
+fn missing_input_is_reported_with_its_line() {
     let folder = tempfile::tempdir().expect("a folder");
     for (lines, expected) in [
         ("modules = [\n\"nothing\"]\n", "board.toml:5: module nothing: the kernel has no such module"),
@@ -76,7 +76,7 @@ fn saved(file: &Path, signal: &str, layers: &[&str]) {
 }
 
 #[test]
-fn inspect_prints_no_line_of_the_images_own_making() {
+fn inspect_prints_no_injected_line() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("image.tar");
     let inspect = || {

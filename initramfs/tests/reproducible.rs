@@ -83,17 +83,17 @@ fn assert_same(board: &str, architecture: &str) {
 }
 
 #[test]
-fn card_has_the_same_bytes_from_everywhere() {
+fn sd_card_is_reproducible() {
     assert_same("rpi3", "aarch64");
 }
 
 #[test]
-fn uefi_disks_have_the_same_bytes_from_everywhere() {
+fn uefi_disks_are_reproducible() {
     assert_same("uefi-x86_64", "x86_64");
     assert_same("uefi-aarch64", "aarch64");
 }
 
 #[test]
-fn parts_of_a_direct_boot_have_the_same_bytes_from_everywhere() {
+fn direct_boot_files_are_reproducible() {
     assert_same("qemu-x86_64", "x86_64");
 }

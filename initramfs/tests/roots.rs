@@ -69,7 +69,7 @@ fn archive(folder: &Path, more: &[(&str, tar::EntryType, &str)]) {
 }
 
 #[test]
-fn user_is_said_by_name_and_packed_by_number() {
+fn user_name_is_packed_as_number() {
     let folder = tempfile::tempdir().expect("a folder");
     archive(folder.path(), &[]);
     for (user, packed) in [("www", "33:34"), ("www:staff", "33:50"), ("5:staff", "5:50"), ("www:7", "33:7")] {
@@ -90,7 +90,7 @@ fn user_is_said_by_name_and_packed_by_number() {
 }
 
 #[test]
-fn number_without_a_name_is_told_and_a_name_can_be_added() {
+fn number_without_a_name_is_reported_and_a_user_can_be_added() {
     let folder = tempfile::tempdir().expect("a folder");
     archive(folder.path(), &[]);
     let line = "hilum.conf:5: workload \"web\": user 101 has no name in /images/web, which some programs ask for; add to its \
@@ -106,7 +106,7 @@ fn number_without_a_name_is_told_and_a_name_can_be_added() {
 }
 
 #[test]
-fn links_where_the_board_attaches_something_become_folders_and_files() {
+fn links_at_mount_points_become_folders_and_files() {
     use tar::EntryType::{Directory, Symlink};
     let folder = tempfile::tempdir().expect("a folder");
     archive(

@@ -11,7 +11,7 @@ fn tree() -> Tree {
 }
 
 #[test]
-fn user_is_found_by_name_and_by_number_wherever_the_file_is() {
+fn user_is_found_by_name_and_number_behind_links() {
     let tree = tree();
     let found = |text| account(&tree, text).map(|found| (found.uid, found.gid));
     for (text, expected) in [
@@ -21,7 +21,7 @@ fn user_is_found_by_name_and_by_number_wherever_the_file_is() {
         ("5:staff", (5, Some(50))),
         ("5:6", (5, Some(6))),
         ("5", (5, None)),
-        // A name wins, whatever it looks like.
+        // A name takes precedence, even if it looks like a number.
         ("101", (7, Some(8))),
     ] {
         assert_eq!(found(text).expect(text), expected, "{text}");
@@ -33,7 +33,7 @@ fn user_is_found_by_name_and_by_number_wherever_the_file_is() {
 }
 
 #[test]
-fn user_that_is_added_has_a_line_in_both_files_behind_their_links() {
+fn added_user_has_a_line_in_passwd_and_group() {
     let mut tree = tree();
     add(&mut tree, "app", 101).expect("good");
     add(&mut tree, "app", 101).expect("it is there already");

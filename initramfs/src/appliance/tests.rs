@@ -4,7 +4,7 @@ fn own() -> Vec<u8> {
     std::fs::read("/proc/self/exe").expect("it runs")
 }
 
-/// Returns an image with a root filesystem at /r that has everything.
+/// Returns an image with a complete root filesystem at /r.
 fn image() -> Image {
     let mut image = Image::new();
     MOUNT_POINTS.iter().for_each(|place| image.folder(&format!("r/{place}"), 0o755));
@@ -33,11 +33,11 @@ fn verdict(image: &Image, lines: &str) -> String {
 }
 
 #[test]
-fn complete_appliance_is_good() {
+fn complete_appliance_is_accepted() {
     assert_eq!(verdict(&image(), "root /r/bin/data\nexec /x"), "good");
     assert_eq!(verdict(&image(), "root /dev/mmcblk0p2\nexec /x"), "good");
     assert_eq!(verdict(&image(), "root /r\nexec /bin/sh\nmount /sys/block /run\nmount /r /tmp"), "good");
-    // What the board makes below /run and /tmp, and what it attaches.
+    // Paths that the board creates below /run and /tmp, and mount points.
     for lines in [
         "mount /r /run/app",
         "directory /run/app",
@@ -63,7 +63,7 @@ fn mistake_in_the_configuration_has_its_line() {
 }
 
 #[test]
-fn what_is_not_in_the_image_is_refused() {
+fn paths_missing_from_the_image_are_refused() {
     for (lines, expected) in [
         (
             "root /nowhere\nexec /x",
@@ -97,7 +97,7 @@ fn what_is_not_in_the_image_is_refused() {
 }
 
 #[test]
-fn module_that_is_not_in_the_image_is_refused() {
+fn module_missing_from_the_image_is_refused() {
     let text = b"hilum 1\n[system]\nmodule loop\n";
     let refused =
         check("demo.conf", text, &own(), &image(), &Roots::default()).expect_err("it is not there").to_string();
@@ -111,7 +111,7 @@ fn module_that_is_not_in_the_image_is_refused() {
 }
 
 #[test]
-fn root_filesystem_without_a_place_to_attach_to_is_refused() {
+fn root_filesystem_without_mount_points_is_refused() {
     let mut image = Image::new();
     image.file("r/bin/script", 0o755, *b"#!/bin/script\n");
     let expected = "demo.conf:2:1: workload \"a\": root /r needs an empty folder /dev";
@@ -119,7 +119,7 @@ fn root_filesystem_without_a_place_to_attach_to_is_refused() {
 }
 
 #[test]
-fn link_where_something_is_attached_is_named() {
+fn link_at_a_mount_point_is_reported() {
     let mut image = image();
     image.link("r/tmp", "var/tmp");
     let expected = "demo.conf:2:1: workload \"a\": root /r: /tmp is a symbolic link to var/tmp; make it a folder";
@@ -127,7 +127,7 @@ fn link_where_something_is_attached_is_named() {
 }
 
 #[test]
-fn owner_that_a_workload_has_no_id_for_is_refused() {
+fn owner_without_a_mapped_id_is_refused() {
     let mut image = image();
     image.add("r/srv", 0o755, (65_535, 65_535), Node::Folder);
     assert_eq!(verdict(&image, "root /r\nexec /bin/sh"), "good");
@@ -158,7 +158,7 @@ fn program_for_another_machine_or_without_its_loader_is_refused() {
         missing.contains("exec /bin/own: the library lib") && missing.ends_with("write in its [[root]]: check = false"),
         "{missing}"
     );
-    // Where the loader is told, whoever tells it.
+    // In all places that the loader may be configured to search.
     let mut facts = elf::facts(&own()).expect("an ELF file").libraries;
     facts.extend(
         ["libc.so.6", "libm.so.6", "libgcc_s.so.1", "ld-linux-x86-64.so.2", "ld-linux-aarch64.so.1"].map(str::to_owned),
@@ -179,9 +179,9 @@ fn program_for_another_machine_or_without_its_loader_is_refused() {
     assert!(refused.contains("exec /bin/foreign: built for ELF machine 243, the board is "), "{refused}");
 }
 
-/// depmod(8) writes modules.alias where a kernel is installed; a package has the modules alone.
+/// depmod(8) writes modules.alias where a kernel is installed; a package only contains the modules.
 #[test]
-fn modules_of_usb_lines_are_packed_with_the_patterns_that_ask_for_them() {
+fn modules_of_usb_lines_are_packed_with_their_patterns() {
     use crate::modules::tests::module;
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, bytes: Vec<u8>| std::fs::write(folder.path().join(name), bytes).expect("a file");

@@ -1,4 +1,4 @@
-//! What goes into an initramfs: root filesystems from all their sources, files, blueprints of filesystems.
+//! Collects the contents of an initramfs: root filesystems from all sources, files, blueprints of filesystems.
 
 use super::mount_points;
 use super::packages::{Places, file_of, package_tree};
@@ -14,20 +14,20 @@ use hilum::config::Source;
 use hilum::config::{Config, OnDamage};
 use std::sync::Arc;
 
-/// What is gathered for the initramfs, and what of it other parts look at.
+/// The collected contents, and what other parts need to know about them.
 pub(super) struct Contents<'a> {
     pub(super) description: &'a Description,
     pub(super) places: &'a Places,
     pub(super) config: &'a Config<'a>,
     pub(super) image: Image,
     pub(super) roots: Roots,
-    /// Paths of images that are verified, with the root hash of each.
+    /// Paths of verified images, with their root hashes.
     pub(super) digests: Vec<(String, String)>,
 }
 
 impl Contents<'_> {
-    /// Puts one root filesystem where the configuration looks for it; `tree` is what is packed, and none for what is packed
-    /// already.
+    /// Adds one root filesystem at the path in the configuration. `tree` is its contents; `None` for an existing image
+    /// file.
     pub(super) fn add_root(
         &mut self,
         root: &Root,
@@ -61,7 +61,7 @@ impl Contents<'_> {
                 return self.image.add_tree(&tree, &root.path).with_context(place);
             }
             let mut view = Image::default();
-            // Devices and pipes of an image file are nothing that the checks look at.
+            // The checks do not need devices and pipes of an image file.
             let mut plain = Tree::new();
             for (path, entry) in tree.iter().filter(|(_, entry)| !matches!(entry.kind, Kind::Block(..) | Kind::Pipe)) {
                 plain.add(path, entry.clone())?;
@@ -84,10 +84,10 @@ impl Contents<'_> {
         }
     }
 
-    /// Puts a hash tree behind an image that a workload verifies.
+    /// Appends a hash tree to an image that a workload verifies.
     ///
     /// # Errors
-    /// The workload has the digest of another image.
+    /// The workload's digest is that of another image.
     fn add_tree(&mut self, root: &Root, bytes: &mut Vec<u8>) -> Result<()> {
         let workloads = self.config.workloads.iter().filter(|workload| workload.root == root.path);
         let wanted: Vec<&str> = workloads.filter_map(|workload| Some(workload.verity?.digest)).collect();
@@ -132,7 +132,7 @@ impl Contents<'_> {
         Ok(())
     }
 
-    /// Blueprints of the filesystems that a board may have to make.
+    /// Adds blueprints of filesystems that a board may have to create.
     pub(super) fn add_filesystems(&mut self) -> Result<()> {
         for mount in &self.config.system.mounts {
             if mount.check == OnDamage::Reformat && mount.kind == "ext4" {

@@ -1,5 +1,5 @@
-//! From description files to images: everything is checked before anything is written. What goes into the initramfs,
-//! `contents.rs` gathers; what is made of it, `outputs.rs` writes.
+//! Builds images from description files: checks everything before anything is written. `contents.rs` collects the
+//! contents of the initramfs; `outputs.rs` writes the outputs.
 
 mod contents;
 mod mount_points;
@@ -26,10 +26,10 @@ use outputs::Outputs;
 use packages::package;
 use std::path::{Path, PathBuf};
 
-/// Builds everything that the descriptions ask for; `progress` is called with a line for each step.
+/// Builds all outputs of the descriptions; calls `progress` with a line for each step.
 ///
 /// # Errors
-/// One line that says what is wrong, where, and what to do.
+/// One line with the problem, its place, and the remedy.
 pub fn build(descriptions: &[PathBuf], places: &Places, progress: &mut dyn FnMut(&str)) -> Result<Vec<Written>> {
     let description = Description::read(descriptions)?;
     let architecture = architecture(&description)?;
@@ -71,7 +71,7 @@ pub fn build(descriptions: &[PathBuf], places: &Places, progress: &mut dyn FnMut
     appliance::check(&name, &text, &init, &image, &roots)?;
     image.file("init", 0o755, init);
     image.file("etc/hilum.conf", 0o644, text.clone());
-    // What only some outputs need has to be there as well.
+    // Requirements of some outputs only.
     ensure!(description.data.is_some() || data.iter().count() == 1, "a root on a disk needs [data] in a description");
     outputs::check(&description, places, &kernel, architecture)?;
     image.seal();
@@ -93,18 +93,19 @@ pub fn build(descriptions: &[PathBuf], places: &Places, progress: &mut dyn FnMut
     Ok(outputs.written)
 }
 
-/// MiB of memory that a board needs to unpack an initramfs and to run on: its files may take half of the memory (the limit of
-/// a tmpfs, which the first root filesystem is), and the archive is in memory beside them until they are unpacked.
+/// Returns the memory in MiB that a board needs to unpack and run an initramfs. The files may use half of the memory
+/// (the limit of the tmpfs that is the first root filesystem), and the archive is in memory as well until it is
+/// unpacked.
 fn memory_mib(unpacked: u64, archive: u64) -> u64 {
-    /// The kernel and its own needs, and what programs need at least.
+    /// For the kernel, and the minimum for programs.
     const REST: u64 = 64 << 20;
     ((2 * unpacked).max(unpacked + archive) + REST).div_ceil(1 << 20).next_multiple_of(16)
 }
 
-/// Returns the configuration with the digests of the images that were packed.
+/// Returns the configuration with the digests of the packed images filled in.
 ///
 /// # Errors
-/// A line asks for the digest of an image that no description makes.
+/// A line needs the digest of an image that no description creates.
 fn filled_in(path: &Path, config: &Config<'_>, text: Vec<u8>, digests: &[(String, String)]) -> Result<Vec<u8>> {
     for workload in &config.workloads {
         let is_open = workload.verity.is_some_and(|verity| verity.digest == verity::PLACEHOLDER);
@@ -133,7 +134,7 @@ fn architecture(description: &Description) -> Result<Architecture> {
     known.with_context(|| format!("{}: architecture {name}", description.place_of(name)))
 }
 
-/// The configuration's path and its bytes.
+/// Returns the configuration's path and its contents.
 fn configuration(description: &Description) -> Result<(&Path, Vec<u8>)> {
     let path = description
         .config
@@ -156,10 +157,10 @@ fn kernel(description: &Description, places: &Places, progress: &mut dyn FnMut(&
     }
 }
 
-/// The lines of the modules that the descriptions ask for, and those that mount the image files.
+/// Returns the modules of the descriptions, and those that mount the image files.
 fn modules(description: &Description, kernel: &Kernel) -> Result<Vec<String>> {
     let mut modules = description.modules.clone();
-    // Whether it is built in, the kernel's own list says.
+    // The kernel's list says whether they are built in.
     let kinds = description.roots.iter().filter_map(|root| match root.format {
         Format::Folder if root.packed.is_none() => None,
         Format::Squashfs => Some("squashfs"),
@@ -182,7 +183,7 @@ fn modules(description: &Description, kernel: &Kernel) -> Result<Vec<String>> {
     Ok(modules)
 }
 
-/// What an initramfs consists of, in bytes before it is compressed.
+/// Formats the size of an initramfs by its contents, in bytes before compression.
 fn size_summary(image: &Image) -> String {
     let mut shares = [("init", 0_usize, 0_usize), ("modules", 0, 0), ("root filesystems", 0, 0), ("other files", 0, 0)];
     for (path, bytes) in image.files() {

@@ -1,4 +1,4 @@
-//! What a board attaches something to has to be in its root filesystem: it cannot be made at run time.
+//! Adds mount points to root filesystems, because a board cannot create them at run time.
 
 use crate::description::Root;
 use crate::tree::{Entry, Kind, Tree};
@@ -6,11 +6,11 @@ use anyhow::{Result, bail};
 use hilum::config::Config;
 use std::sync::Arc;
 
-/// Folders that PID 1 attaches a filesystem to.
+/// Mount points that PID 1 uses.
 const PLACES: [&str; 5] = ["dev", "proc", "run", "sys", "tmp"];
 
-/// Adds what PID 1 attaches something to and the root filesystem does not have. A link there is replaced, and told:
-/// something is attached over it in any case.
+/// Adds the missing mount points of a root filesystem. A symbolic link at a mount point is replaced and reported,
+/// because it would be covered in any case.
 ///
 /// # Errors
 /// A file where a folder is needed.
@@ -29,7 +29,7 @@ pub(super) fn add(config: &Config<'_>, root: &Root, tree: &mut Tree, progress: &
     }
     let mode = tree.get("").map_or(0o755, |top| top.mode);
     if mode & 0o555 != 0o555 {
-        // As mktemp(1) and others leave the folder that an archive was made of.
+        // mktemp(1) and others leave this mode on the folder of which an archive was made.
         progress(&format!(
             "root {}: its top folder has mode {:o} now: with {mode:o}, only its owner could enter",
             root.path,

@@ -1,4 +1,4 @@
-//! What is written: the initramfs with its kernel, cards, disks, and the data partition that they have.
+//! Writes the outputs: the initramfs with its kernel, SD cards, disks, and their data partition.
 
 use super::packages::{Places, file_of, package_tree};
 use crate::description::{Data, Description, Output, STUB_PACKAGE};
@@ -16,13 +16,13 @@ use std::sync::Arc;
 /// A file that was written.
 #[derive(Debug)]
 pub struct Written {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// Its bytes.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 
-/// Looks whether what the outputs need is there, before anything is written.
+/// Checks the requirements of the outputs before anything is written.
 pub(super) fn check(
     description: &Description,
     places: &Places,
@@ -38,7 +38,7 @@ pub(super) fn check(
     Ok(())
 }
 
-/// The data partition: an ext4 filesystem with what lies on it from the start.
+/// Returns the data partition: an ext4 filesystem with its initial contents.
 fn data_partition(partition: &Data, data: &Tree) -> Result<Vec<u8>> {
     let bytes = u64::from(partition.size_mib) << 20;
     let folder = tempfile::tempdir()?;
@@ -54,7 +54,7 @@ fn data_partition(partition: &Data, data: &Tree) -> Result<Vec<u8>> {
     Ok(std::fs::read(&file)?)
 }
 
-/// The boot partition of a Raspberry Pi's card (config.txt as in the documentation of the firmware).
+/// Returns the files of a Raspberry Pi's boot partition (config.txt as in the firmware's documentation).
 fn card_files(
     description: &Description,
     places: &Places,
@@ -89,27 +89,27 @@ fn card_files(
     Ok(files)
 }
 
-/// Systemd's stub for this architecture.
+/// Returns systemd's stub for this architecture.
 fn stub(places: &Places, architecture: Architecture) -> Result<Vec<u8>> {
     let tree = package_tree(places, STUB_PACKAGE)?;
     let path = format!("usr/lib/systemd/boot/efi/{}", architecture.efi_stub());
     Ok(file_of(&tree, &path).with_context(|| format!("package {STUB_PACKAGE} has no /{path}"))?.to_vec())
 }
 
-/// The outputs of one build, and what they are made of.
+/// The outputs of a build, and their inputs.
 pub(super) struct Outputs<'a> {
     pub(super) description: &'a Description,
     pub(super) places: &'a Places,
     pub(super) architecture: Architecture,
     pub(super) kernel: &'a Kernel,
     pub(super) initramfs: &'a [u8],
-    /// What a board needs, in MiB.
+    /// The memory that a board needs, in MiB.
     pub(super) memory_mib: u64,
     pub(super) written: Vec<Written>,
 }
 
 impl Outputs<'_> {
-    /// Writes everything that the descriptions ask for; `data` is what lies on the data partition.
+    /// Writes all outputs of the descriptions; `data` is the contents of the data partition.
     pub(super) fn write_all(&mut self, data: &Tree, progress: &mut dyn FnMut(&str)) -> Result<()> {
         let Self { description, places, architecture, kernel, initramfs, .. } = *self;
         let words = description.command_line.join(" ");
@@ -130,7 +130,7 @@ impl Outputs<'_> {
                     progress("sd card");
                     let files = card_files(description, places, kernel, initramfs, &words)?;
                     let boot = fat(&files, "HILUM")?;
-                    // QEMU takes cards of a power of two alone.
+                    // QEMU accepts only SD cards whose size is a power of two.
                     self.disk("sd-card.img", Table::Dos, boot, partition.clone(), u64::next_power_of_two)?;
                 }
                 Output::UefiDisk => {

@@ -1,22 +1,22 @@
-//! Where the packages and files of this machine are that an image is made of.
+//! The packages and files on this machine from which an image is built.
 
 use crate::tree::{Kind, Tree};
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Where things are on the machine that builds.
+/// Paths on the build machine.
 #[derive(Debug)]
 pub struct Places {
     /// The ELF file that becomes /init.
     pub init: PathBuf,
-    /// The folder with the archives of packages, as initramfs/debian/unpack leaves them.
+    /// The folder of package archives, as created by initramfs/debian/unpack.
     pub packages: PathBuf,
-    /// The folder that the outputs go to.
+    /// The output folder.
     pub output: PathBuf,
 }
 
-/// The archive of a package.
+/// Returns the path of a package's archive.
 pub(super) fn package(places: &Places, name: &str) -> Result<PathBuf> {
     let archive = places.packages.join(format!("{name}.tar"));
     ensure!(

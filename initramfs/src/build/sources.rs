@@ -9,10 +9,10 @@ use crate::tree::{Entry, Kind, Tree};
 use anyhow::{Context, Result, ensure};
 use hilum::Architecture;
 
-/// The files of a root filesystem, from all its sources.
+/// Combines the files of a root filesystem from all its sources.
 ///
 /// # Errors
-/// A source that is not there or cannot be read, a user that the tree has with another number.
+/// A source that does not exist or cannot be read; a user that already has another number.
 pub(super) fn tree(
     root: &Root,
     places: &Places,
@@ -29,7 +29,7 @@ pub(super) fn tree(
             })
         };
         for (path, entry) in package.iter().filter(|(path, _)| !path.is_empty()) {
-            // Documentation is for people, and takes half of many packages.
+            // Documentation makes up half of many packages.
             let is_text =
                 ["usr/share/doc", "usr/share/man", "usr/share/locale"].iter().any(|text| path.starts_with(text));
             let is_dropped = path.split('/').any(|part| root.drop.iter().any(|dropped| dropped == part));

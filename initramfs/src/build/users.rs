@@ -1,4 +1,4 @@
-//! `user NAME[:GROUP]` of a configuration by the root filesystems that it is packed with.
+//! Resolves `user NAME[:GROUP]` lines of a configuration by the root filesystems in the image.
 
 use crate::accounts::account;
 use crate::description::Description;
@@ -7,10 +7,10 @@ use crate::tree::Tree;
 use anyhow::{Context, Result, bail};
 use hilum::config::{self, Config};
 
-/// Looks for mistakes before anything is read that takes long: with some number in the place of each name.
+/// Finds errors before slow inputs are read, with a dummy number in place of each name.
 ///
 /// # Errors
-/// The parser's, with the file's name.
+/// Those of the parser, with the file's name.
 pub(super) fn check(name: &str, text: &[u8]) -> Result<()> {
     let with_some = std::str::from_utf8(text).map(|text| with_numbers(text, &mut |_| Ok("0".to_owned())));
     let with_some = with_some.map_or_else(|_| Ok(text.to_vec()), |text| text.map(String::into_bytes))?;
@@ -21,8 +21,8 @@ pub(super) fn check(name: &str, text: &[u8]) -> Result<()> {
     }
 }
 
-/// The configuration with numbers for names; `trees` are those of the description's roots. A number that has no name where
-/// there are names is told.
+/// Returns the configuration with numbers in place of names; `trees` are the root filesystems of the description. A
+/// number without a name is reported if the root filesystem has names.
 ///
 /// # Errors
 /// A name that the root filesystem does not have, with its line.
@@ -33,7 +33,7 @@ pub(super) fn resolved(
     trees: &[Option<Tree>],
     progress: &mut dyn FnMut(&str),
 ) -> Result<Vec<u8>> {
-    // What is no text, the board's parser tells better.
+    // The board's parser reports text that is not UTF-8.
     let Ok(text) = std::str::from_utf8(text) else { return Ok(text.to_vec()) };
     let tree_of = |user: &UserLine<'_>| {
         let at = description.roots.iter().rposition(|root| root.path == user.root)?;

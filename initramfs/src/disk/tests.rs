@@ -4,7 +4,7 @@ use super::*;
 use serde_json::Value;
 use std::process::Command;
 
-/// What sfdisk says of a disk with a boot partition of 3 MiB and a data partition of 2 MiB and a bit.
+/// Returns sfdisk's output for a disk with a boot partition of 3 MiB and a data partition of slightly more than 2 MiB.
 fn dumped(table: Table, size: Option<u64>) -> (Value, Vec<u8>) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("disk");
@@ -25,7 +25,7 @@ fn dumped(table: Table, size: Option<u64>) -> (Value, Vec<u8>) {
     assert!(contents[4 << 20..=6 << 20].iter().all(|byte| *byte == 0xda));
     let mut all: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let mut found = all["partitiontable"].take();
-    // The name of the file is in the name of each partition.
+    // The name of each partition contains the file's name.
     for partition in found["partitions"].as_array_mut().expect("partitions") {
         partition.as_object_mut().expect("an object").remove("node");
     }
@@ -33,7 +33,7 @@ fn dumped(table: Table, size: Option<u64>) -> (Value, Vec<u8>) {
 }
 
 #[test]
-fn guid_table_is_what_sfdisk_reads() {
+fn guid_table_is_read_by_sfdisk() {
     let (found, contents) = dumped(Table::Gpt, None);
     assert_eq!((found["label"].as_str(), contents.len()), (Some("gpt"), 8 << 20), "{found}");
     assert_eq!(found["id"], uuid("disk card").to_string().to_uppercase());
@@ -48,14 +48,14 @@ fn guid_table_is_what_sfdisk_reads() {
         },
     ]);
     assert_eq!(found["partitions"], expected);
-    // The copy at the end is as good: without the first one sfdisk takes it.
+    // The backup at the end is equivalent: sfdisk uses it if the first table is missing.
     assert_eq!(&contents[512..520], b"EFI PART");
     assert_eq!(&contents[contents.len() - 512..][..8], b"EFI PART");
     assert!(contents == dumped(Table::Gpt, None).1, "the same bytes each time");
 }
 
 #[test]
-fn dos_table_is_what_sfdisk_reads() {
+fn dos_table_is_read_by_sfdisk() {
     let (found, contents) = dumped(Table::Dos, Some(16 << 20));
     let (id, ..) = uuid("disk card").as_fields();
     assert_eq!((found["label"].as_str(), contents.len()), (Some("dos"), 16 << 20), "{found}");
@@ -67,8 +67,8 @@ fn dos_table_is_what_sfdisk_reads() {
 }
 
 #[test]
-fn old_addresses_are_those_of_255_heads_and_63_sectors() {
-    // 2048 is what fdisk(8) writes for the first mebibyte: head 32, sector 33, cylinder 0.
+fn chs_addresses_match_fdisk() {
+    // fdisk(8) writes this for sector 2048, at the first mebibyte: head 32, sector 33, cylinder 0.
     assert_eq!(cylinder_head_sector(2048), [32, 33, 0]);
     assert_eq!(cylinder_head_sector(0), [0, 1, 0]);
     assert_eq!(cylinder_head_sector(1024 * 255 * 63 - 1), [254, 0xff, 0xff]);

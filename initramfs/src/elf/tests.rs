@@ -28,7 +28,7 @@ fn found(kind: u16, segments: &[(u32, u32)]) -> String {
 const STACK: (u32, u32) = (elf::PT_GNU_STACK, elf::PF_R | elf::PF_W);
 
 #[test]
-fn good_file_has_no_fault() {
+fn valid_file_has_no_fault() {
     let load = (elf::PT_LOAD, elf::PF_R | elf::PF_X);
     assert_eq!(found(elf::ET_EXEC, &[load, (elf::PT_LOAD, elf::PF_R | elf::PF_W), STACK]), "");
 }
@@ -49,7 +49,7 @@ fn each_fault_is_found() {
 }
 
 #[test]
-fn file_above_its_budget_or_with_a_build_path_is_found() {
+fn file_above_its_budget_or_with_a_build_path_is_rejected() {
     let mut bytes = file(elf::ET_EXEC, &[STACK]);
     bytes.extend(b"/home/me/hilum/src/main.rs");
     let found = faults(&bytes, &["/home/me".to_owned()], Some(bytes.len() - 1)).expect("an ELF file");
@@ -60,14 +60,14 @@ fn file_above_its_budget_or_with_a_build_path_is_found() {
 
 #[test]
 fn undefined_symbol_is_found() {
-    // The test program itself is linked against the C library.
+    // The test program itself is linked with the C library.
     let own = std::fs::read("/proc/self/exe").expect("it runs");
     let found = faults(&own, &[], None).expect("an ELF file").join("\n");
     assert!(found.contains("undefined symbol"), "{found}");
 }
 
 #[test]
-fn facts_tell_machine_and_loader() {
+fn facts_contain_machine_and_loader() {
     let own = facts(&std::fs::read("/proc/self/exe").expect("it runs")).expect("an ELF file");
     assert_eq!(machine_name(own.machine), std::env::consts::ARCH);
     let numbers = Architecture::ALL.map(Architecture::elf_machine);

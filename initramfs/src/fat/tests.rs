@@ -1,4 +1,4 @@
-//! Boot partitions as fsck.vfat(8) and mtools(1) see them.
+//! Boot partitions, checked by fsck.vfat(8) and mtools(1).
 
 use super::*;
 use std::process::Command;
@@ -23,7 +23,7 @@ fn files() -> Files {
         ("bcm2837-rpi-3-b.dtb".to_owned(), bytes(17)),
         ("cmdline.txt".to_owned(), bytes(0)),
     ]);
-    // More than one cluster of the root has room for, before and behind a folder.
+    // More entries than fit into a cluster of the root, before and after a folder.
     let more = (0..40).map(|number| (format!("Z{}a longer name {number}", number % 2), bytes(number)));
     files.extend(more);
     files.insert("overlays/a.dtbo".to_owned(), bytes(1));
@@ -31,7 +31,7 @@ fn files() -> Files {
 }
 
 #[test]
-fn other_programs_find_no_fault_and_the_same_files() {
+fn fsck_and_mtools_accept_the_filesystem() {
     let folder = tempfile::tempdir().expect("a folder");
     let image = folder.path().join("fat");
     std::fs::write(&image, fat(&files(), "HILUM").expect("it fits")).expect("a file");
@@ -56,7 +56,7 @@ fn same_files_give_the_same_bytes() {
 }
 
 #[test]
-fn names_that_fat_has_no_room_for_are_refused() {
+fn names_that_fat_cannot_store_are_refused() {
     let error = fat(&files(), "TWELVE-BYTES").expect_err("too long").to_string();
     assert_eq!(error, "label TWELVE-BYTES is longer than the 11 bytes of FAT");
     let error = format!("{:#}", fat(&Files::from([("a/b?".to_owned(), Arc::default())]), "A").expect_err("refused"));

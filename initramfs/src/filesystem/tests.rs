@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn blueprint_makes_the_filesystem_on_any_device() {
+fn blueprint_creates_the_filesystem_on_any_device() {
     let file = blueprint("data").expect("mke2fs");
     assert_eq!(file, blueprint("data").expect("mke2fs"), "the same bytes each time");
     assert!(file.len() < 64 * 1024, "a board reads at most 64 KiB: {}", file.len());
@@ -27,6 +27,6 @@ fn blueprint_makes_the_filesystem_on_any_device() {
 }
 
 #[test]
-fn name_that_is_too_long_is_refused() {
+fn too_long_name_is_refused() {
     assert!(blueprint("seventeen-letters").expect_err("too long").to_string().contains("16 bytes"));
 }

@@ -9,7 +9,7 @@ fn small() -> Image {
 }
 
 #[test]
-fn archive_is_read_back_as_it_was_put_in() {
+fn archive_survives_a_round_trip() {
     let bytes = small().write(Compression::None).expect("it fits");
     let mut rest = bytes.as_slice();
     let mut seen = Vec::new();
@@ -42,7 +42,7 @@ fn archive_is_read_back_as_it_was_put_in() {
 }
 
 #[test]
-fn name_of_a_file_adds_no_line_to_the_list() {
+fn newline_in_a_name_adds_no_line_to_the_manifest() {
     let mut image = small();
     image.file("images/a/b\n7 /etc/passwd", 0o644, *b"x");
     image.seal();
@@ -51,7 +51,7 @@ fn name_of_a_file_adds_no_line_to_the_list() {
 }
 
 #[test]
-fn order_of_adding_does_not_show_in_the_bytes() {
+fn bytes_do_not_depend_on_order_of_adding() {
     let mut other = Image::new();
     other.folder("images/a/tmp", 0o1777);
     other.link("images/a/bin/sh", "busybox");
@@ -62,7 +62,7 @@ fn order_of_adding_does_not_show_in_the_bytes() {
 }
 
 #[test]
-fn times_and_owners_of_the_host_do_not_show_in_the_bytes() {
+fn bytes_do_not_depend_on_times_and_owners_of_the_host() {
     let folder = std::env::temp_dir().join(format!("hilum-image-{}", std::process::id()));
     let bytes = || {
         std::fs::create_dir_all(folder.join("bin")).expect("a folder");
@@ -79,7 +79,7 @@ fn times_and_owners_of_the_host_do_not_show_in_the_bytes() {
 }
 
 #[test]
-fn compressed_archive_holds_the_same_bytes() {
+fn compressed_archive_has_the_same_contents() {
     let plain = small().write(Compression::None).expect("it fits");
     let packed = small().write(Compression::Zstd).expect("it fits");
     assert_eq!(zstd::decode_all(packed.as_slice()).expect("it is zstd"), plain);

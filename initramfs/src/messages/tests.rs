@@ -10,7 +10,7 @@ fn id(line: &str) -> Option<&str> {
 }
 
 #[test]
-fn line_is_found_by_the_text_that_it_has_most_of() {
+fn line_is_found_by_its_best_matching_text() {
     assert_eq!(id("hilum: mount /data: not mounted"), Some("disk-missing"));
     assert_eq!(id("hilum: mount /data: EIO (input/output error)"), Some("disk"));
     assert_eq!(id("hilum: mount /data: no such device"), Some("disk-missing"));
@@ -29,7 +29,7 @@ fn entry_is_printed_with_its_texts_and_explanation() {
 }
 
 #[test]
-fn every_entry_has_an_id_of_its_own_a_text_and_an_explanation() {
+fn every_entry_has_a_unique_id_a_text_and_an_explanation() {
     let entries = entries(PAGE);
     let mut ids: Vec<&str> = entries.iter().map(|entry| entry.id).collect();
     for entry in &entries {

@@ -1,6 +1,6 @@
 use super::*;
 
-/// Returns a module with nothing but its .modinfo.
+/// Returns a module that only consists of its .modinfo.
 pub(crate) fn module(lines: &[&str]) -> Vec<u8> {
     use object::write::Object;
     use object::{Architecture, BinaryFormat, Endianness, SectionKind};
@@ -12,7 +12,7 @@ pub(crate) fn module(lines: &[&str]) -> Vec<u8> {
 }
 
 #[test]
-fn what_a_module_needs_is_packed_and_loaded_before_it() {
+fn dependencies_of_a_module_are_packed_and_loaded_before_it() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::create_dir(folder.path().join("crypto")).expect("a folder");
     for (name, lines) in [

@@ -1,4 +1,4 @@
-//! Which image of a file is meant: by its architecture, and by its name where there are several.
+//! Selects an image of a file: by architecture, and by name if there are several.
 
 use super::store::{Store, sha256};
 use crate::untrusted::escaped;
@@ -7,16 +7,16 @@ use hilum::Architecture;
 use oci_spec::image::{Arch, Descriptor, ImageIndex, ImageManifest, MediaType, Os};
 use std::collections::BTreeSet;
 
-/// An image's configuration, and the names of the files with its layers, lowest first.
+/// An image's configuration, and the file names of its layers, lowest first.
 pub(super) type Parts = (Vec<u8>, Vec<String>);
 
-/// Annotations that hold a name: OCI's own, and that of containerd, which docker save writes as well. With two images of
-/// one tag the first one does not tell them apart.
+/// Annotations that contain a name: OCI's own, and containerd's, which docker save writes too. OCI's is ambiguous if
+/// two images have the same tag.
 const NAMES: [&str; 2] = ["io.containerd.image.name", "org.opencontainers.image.ref.name"];
 
-/// Returns the image of an OCI layout.
+/// Returns the selected image of an OCI layout.
 pub(super) fn from_layout(store: &Store, architecture: Architecture, reference: Option<&str>) -> Result<Parts> {
-    /// An index that names another one, and perhaps once more.
+    /// Maximum nesting of indexes.
     const DEPTH: usize = 4;
     let mut index = ImageIndex::from_reader(store.json("index.json")?.as_slice()).context("index.json")?;
     let mut reference = reference;
@@ -25,7 +25,7 @@ pub(super) fn from_layout(store: &Store, architecture: Architecture, reference: 
             Some(platform) => *platform.architecture() == Arch::from(architecture.oci()) && *platform.os() == Os::Linux,
             None => true,
         };
-        // Statements about an image, such as where it was built.
+        // Attestations about an image, such as its provenance, are not images.
         let is_image = |descriptor: &&Descriptor| {
             let annotations = descriptor.annotations().as_ref();
             annotations.is_none_or(|all| !all.contains_key("vnd.docker.reference.type"))
@@ -61,7 +61,7 @@ fn names(descriptor: &Descriptor) -> Vec<String> {
     NAMES.iter().filter_map(|name| all.get(*name)).cloned().collect()
 }
 
-/// Returns the image of an archive of docker save.
+/// Returns the selected image of a docker save archive.
 pub(super) fn from_docker(store: &Store, reference: Option<&str>) -> Result<Parts> {
     #[derive(serde::Deserialize)]
     #[serde(rename_all = "PascalCase")]
@@ -76,7 +76,7 @@ pub(super) fn from_docker(store: &Store, reference: Option<&str>) -> Result<Part
         saved.iter().map(|image| (image, image.repo_tags.clone().unwrap_or_default())).collect();
     let image = chosen(&named, reference, |image| image.config.clone()).context("of manifest.json")?;
     let configuration = store.json(&image.config)?;
-    // The name of the configuration is its digest, with or without an ending.
+    // The name of the configuration is its digest, with or without an extension.
     let name = image.config.rsplit('/').next().unwrap_or_default().trim_end_matches(".json");
     ensure!(name.len() != 64 || sha256(&configuration) == name, "{}: contents do not match", image.config);
     for layer in &image.layers {
@@ -85,7 +85,7 @@ pub(super) fn from_docker(store: &Store, reference: Option<&str>) -> Result<Part
     Ok((configuration, image.layers.clone()))
 }
 
-/// Returns the image that is meant: the only one, or the only one with this name. A name that is written out wins over a short one.
+/// Returns the only image, or the only one with this name. A full name takes precedence over a short one.
 fn chosen<'a, T>(
     images: &[(&'a T, Vec<String>)],
     reference: Option<&str>,
@@ -100,7 +100,7 @@ fn chosen<'a, T>(
     only(&found, images, &format!(" with the name {}", escaped(reference)), &identity)
 }
 
-/// Returns the only image of `found`; the error lists those that there are.
+/// Returns the only image of `found`; the error lists all of them.
 fn only<'a, T>(
     found: &[(&'a T, Vec<String>)],
     all: &[(&'a T, Vec<String>)],
@@ -112,7 +112,7 @@ fn only<'a, T>(
         return Ok(one);
     }
     let list = if found.is_empty() { all } else { found };
-    // The first name is the one that tells most; what has none is known by its digest.
+    // The first name is the most specific one; an image without a name is listed by digest.
     let names = list.iter().map(|(one, names)| names.first().cloned().unwrap_or_else(|| identity(one)));
     let names: BTreeSet<String> = names.map(|name| escaped(&name)).collect();
     let names = names.into_iter().collect::<Vec<_>>().join(", ");
@@ -122,7 +122,7 @@ fn only<'a, T>(
     }
 }
 
-/// Returns a name with its registry and its tag, as docker(1) and podman(1) complete it.
+/// Completes a name with registry and tag, as docker(1) and podman(1) do.
 fn full_name(name: &str) -> String {
     let name = name.strip_prefix("docker.io/").unwrap_or(name);
     let name = name.strip_prefix("library/").or_else(|| name.strip_prefix("localhost/")).unwrap_or(name);

@@ -1,8 +1,8 @@
-//! What an image says about running it, as lines of a `[workload]`.
+//! Translates an image's settings into lines of a `[workload]`.
 //!
-//! Whoever made the image does not write the board's configuration: no value of the image may become a line, or a word, of
-//! its own. So every value is one word in quotes where it needs them, and a line is given only if the board's own parser
-//! takes it behind the lines before it. What cannot be said so is a comment that names the field.
+//! An image is untrusted: no value may become a line or a word of its own. Every value is one word, quoted if
+//! necessary, and a line is only emitted if the board's parser accepts it after the previous ones. A setting that
+//! cannot be expressed becomes a comment that names the field.
 
 use super::{Container, Healthcheck};
 use crate::accounts::{account, groups_of};
@@ -14,11 +14,11 @@ use hilum::fixed_string::is_hidden;
 /// PATH of a workload without an `env PATH` line (src/runtime/workload/child/program.rs).
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// What makes the lines a whole configuration, before and behind them.
+/// What precedes and follows the lines in a complete configuration.
 const HEAD: &str = "hilum 1\n[workload a]\nroot /r\n";
 const PROGRAM: &str = "exec /x\n";
 
-/// Lines that the parser takes, and comments.
+/// Accepted lines, and comments.
 #[derive(Default)]
 struct Lines {
     text: String,
@@ -26,7 +26,7 @@ struct Lines {
 }
 
 impl Lines {
-    /// Adds a line with these words, or a comment that says why there is none; `field` is their place in the image.
+    /// Adds a line with these words, or a comment that says why not; `field` is their place in the image.
     fn add(&mut self, field: &str, key: &str, words: &[&str]) {
         match self.line(key, words) {
             Ok(line) => {
@@ -37,7 +37,7 @@ impl Lines {
         }
     }
 
-    /// Returns the line, if it is one.
+    /// Returns the line, if the parser accepts it.
     fn line(&self, key: &str, words: &[&str]) -> Result<String, String> {
         let words: Vec<String> = words.iter().map(|word| quoted(word)).collect::<Result<_, _>>()?;
         let line = format!("{key} {}\n", words.join(" "));
@@ -51,7 +51,7 @@ impl Lines {
     }
 
     fn leave_out(&mut self, field: &str, words: &[&str], why: &str) {
-        /// Bytes of what is shown: a comment is a line as well, and has a limit.
+        /// Maximum bytes to show, because a comment is also limited in length.
         const BYTES: usize = 300;
         let value = escaped(&format!("{words:?}"));
         let cut = &value[..value.floor_char_boundary(BYTES)];
@@ -60,10 +60,10 @@ impl Lines {
     }
 }
 
-/// Returns a value as one word of the configuration, in quotes where it needs them.
+/// Returns a value as one word of the configuration, quoted if necessary.
 ///
 /// # Errors
-/// Why it cannot be one.
+/// Why that is not possible.
 fn quoted(word: &str) -> Result<String, String> {
     if let Some(found) = word.chars().find(|found| is_hidden(*found) && *found != '\t') {
         return Err(format!("a line cannot contain {found:?}"));
@@ -78,8 +78,8 @@ fn quoted(word: &str) -> Result<String, String> {
 }
 
 impl Container {
-    /// What the image says about running it, as lines of a `[workload]`. Each of them is one that the board's parser takes;
-    /// what no line can say is a comment.
+    /// Returns the image's settings as lines of a `[workload]`. The board's parser accepts each of them; settings that
+    /// cannot be expressed are comments.
     pub fn lines(&self) -> String {
         let mut lines = Lines::default();
         let Some(config) = self.configuration.config() else { return String::new() };
@@ -96,7 +96,7 @@ impl Container {
         for (number, variable) in env.iter().enumerate() {
             let field = format!("Env[{number}]");
             match variable.split_once('=') {
-                // What a workload has without a line.
+                // The default of a workload.
                 Some(("PATH", PATH)) => {}
                 Some((name, value)) => lines.add(&field, "env", &[name, value]),
                 None => lines.leave_out(&field, &[variable], "no ="),
@@ -120,8 +120,8 @@ impl Container {
         lines.text
     }
 
-    /// Returns the path of a program, as execvp(3) of a container engine finds it: by PATH, or below the working directory. What is
-    /// not there stays as it is.
+    /// Returns the path of a program as a container engine's execvp(3) finds it: by PATH, or relative to the working
+    /// directory. If it does not exist, it is returned unchanged.
     fn program(&self, program: &str, path: &str, directory: &str) -> String {
         let is_program = |path: &String| {
             let found = self.tree.at(path);
@@ -140,7 +140,7 @@ impl Container {
     /// `user` and `groups`: names are looked up in the image.
     fn add_user(&self, user: &str, lines: &mut Lines) {
         match account(&self.tree, user) {
-            // Without a line of its own, a user of a container has group 0.
+            // A container's user without a passwd line has group 0.
             Ok(found) => {
                 lines.add("User", "user", &[&format!("{}:{}", found.uid, found.gid.unwrap_or(0))]);
                 let name = found.name.filter(|_| !user.contains(':'));
@@ -157,7 +157,7 @@ impl Container {
         }
     }
 
-    /// `health exec`: what docker runs, in the same words.
+    /// `health exec`: the command that docker would run.
     fn add_health(&self, check: &Healthcheck, path: &str, directory: &str, lines: &mut Lines) {
         let words: Vec<String> = match check.test.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["CMD", program, ref rest @ ..] => {
@@ -165,7 +165,7 @@ impl Container {
                 [&[program], &rest.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>()[..]].concat()
             }
             ["CMD-SHELL", script] => ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
-            // The image has none, or takes away that of the one below.
+            // The image has no check, or disables that of its base image.
             [] | ["NONE"] => return,
             _ => {
                 let words: Vec<&str> = check.test.iter().map(String::as_str).collect();
@@ -183,7 +183,7 @@ impl Container {
         lines.add("Healthcheck", "health", &words);
     }
 
-    /// Ports and volumes: comments to uncomment, because only the board knows what it has.
+    /// Ports and volumes: comments to uncomment, because they depend on the board.
     fn add_hints(&self, ports: &[String], volumes: &[String], lines: &mut Lines) {
         let (mut ports, mut volumes) = (ports.to_vec(), volumes.to_vec());
         ports.sort();
@@ -199,7 +199,7 @@ impl Container {
         }
         for (number, volume) in (1..).zip(volumes) {
             let volume = absolute(&volume);
-            // A volume needs a line of the board, so a mount of the same form stands for it.
+            // A volume needs a `volumes` line, so the parser checks a mount of the same form instead.
             match lines.line("mount", &["/x", &volume]) {
                 Ok(_) => {
                     let target = quoted(&volume).unwrap_or_default();
@@ -211,7 +211,7 @@ impl Container {
     }
 }
 
-/// Returns a path from the root, without `.` and doubled slashes.
+/// Returns a normalised path from the root.
 fn absolute(path: &str) -> String {
     let parts: Vec<&str> = path.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     format!("/{}", parts.join("/"))

@@ -1,4 +1,4 @@
-//! Where the files of an image are: in a folder, or in a tar archive, plain or packed.
+//! Access to the files of an image, in a folder or in a tar archive, plain or compressed.
 
 use crate::compression::{self, Packing};
 use crate::tar_reader::{MemberKind, Reader};
@@ -13,13 +13,13 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Bytes of a manifest, an index or a configuration; real ones have some thousand.
+/// Maximum bytes of a manifest, an index or a configuration; real ones have some thousand.
 const JSON_BYTES: u64 = 4 << 20;
 
-/// Where files of an image are.
+/// The files of an image.
 pub(super) enum Store {
     Folder(PathBuf),
-    /// Files of an archive by name, and the names that are links to others.
+    /// Files of an archive by name, and names that are links to others.
     Archive {
         file: Arc<File>,
         places: BTreeMap<String, (u64, u64)>,
@@ -36,7 +36,7 @@ impl Store {
         let mut start = Vec::new();
         file.by_ref().take(6).read_to_end(&mut start)?;
         if Packing::of(&start)? != Packing::Plain {
-            // Its parts are read in another order than they stand there.
+            // Its parts are not read in the order of the archive.
             let mut plain = tempfile::tempfile()?;
             io::copy(&mut compression::unpacked(File::open(path)?)?, &mut plain)?;
             file = plain;
@@ -79,13 +79,13 @@ impl Store {
         match self {
             Self::Folder(folder) => {
                 let path = folder.join(name);
-                // A link in a layout could name any file of this machine.
+                // A link in a layout could refer to any file of this machine.
                 let kind = path.symlink_metadata().with_context(|| format!("{name}: not in the image"))?.file_type();
                 ensure!(kind.is_file(), "{name}: not a regular file");
                 Ok(Box::new(File::open(path)?))
             }
             Self::Archive { file, places, links } => {
-                // docker(1) of old has layers that are links to those of other images: ../DIGEST/layer.tar
+                // Old versions of docker(1) have layers that are links to those of other images: ../DIGEST/layer.tar
                 let target = links.get(name).map_or(name, |target| target.trim_start_matches("../"));
                 let (at, left) = *places.get(target).with_context(|| format!("{name}: not in the image"))?;
                 Ok(Box::new(Part { file: Arc::clone(file), at, left }))
@@ -100,7 +100,7 @@ impl Store {
         Ok(bytes)
     }
 
-    /// Returns the name of the file of a blob, which has been compared with its digest and its size.
+    /// Returns the name of a blob's file after verifying digest and size.
     pub(super) fn blob(&self, descriptor: &Descriptor) -> Result<String> {
         let digest = descriptor.digest().to_string();
         let hex = digest.strip_prefix("sha256:").with_context(|| format!("{digest}: only sha256 is supported"))?;
@@ -114,7 +114,7 @@ impl Store {
         Ok(name)
     }
 
-    /// Returns a blob that is JSON.
+    /// Returns a JSON blob.
     pub(super) fn json_blob(&self, descriptor: &Descriptor) -> Result<Vec<u8>> {
         self.json(&self.blob(descriptor)?)
     }
@@ -137,7 +137,7 @@ impl Read for Part {
     }
 }
 
-/// Input whose digest is made while it is read.
+/// A reader that computes the digest of what it reads.
 pub(super) struct Digesting<R> {
     input: R,
     digest: Sha256,
@@ -148,12 +148,12 @@ impl<R: Read> Digesting<R> {
         Self { input, digest: Sha256::new() }
     }
 
-    /// Reads what is left, and gives its bytes.
+    /// Reads the rest, and returns its size.
     pub(super) fn drain(&mut self) -> Result<u64> {
         Ok(io::copy(self, &mut io::sink())?)
     }
 
-    /// Returns the SHA-256 of what was read, in hexadecimal digits.
+    /// Returns the SHA-256 digest of what was read, in hexadecimal digits.
     pub(super) fn digest(self) -> String {
         hex(&self.digest.finalize())
     }
@@ -167,7 +167,7 @@ impl<R: Read> Read for Digesting<R> {
     }
 }
 
-/// Returns the SHA-256 of bytes, in hexadecimal digits.
+/// Returns the SHA-256 digest of bytes, in hexadecimal digits.
 pub(super) fn sha256(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
@@ -176,7 +176,7 @@ fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Says why a file is no image, and what to do with it.
+/// Returns an error that says why a file is not an image, and what to do.
 pub(super) fn no_image(store: &Store) -> Result<std::convert::Infallible> {
     if store.is_root_filesystem() {
         bail!("a root filesystem, as docker export writes it, and no image: name it by the key tar instead of image");

@@ -1,4 +1,4 @@
-//! Container images that are made here, whole and tampered with.
+//! Container images that are created here, intact and tampered with.
 
 use super::store::sha256;
 use super::*;
@@ -28,7 +28,7 @@ fn configuration(layers: &[Vec<u8>]) -> Vec<u8> {
     configuration_of(layers, running())
 }
 
-/// What the image says about running it.
+/// Returns the image's settings.
 fn running() -> Value {
     serde_json::json!({
         "User": "web:staff", "Env": ["PATH=/bin", "A=b c", "EMPTY="], "Entrypoint": ["/bin/web"], "Cmd": ["-p", "80 81"],
@@ -58,13 +58,13 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("it fits")
 }
 
-/// Returns an OCI layout in a folder; `spoil` may change a blob before it is written.
+/// Creates an OCI layout in a folder; `spoil` may change a blob before it is written.
 fn layout(folder: &Path, spoil: impl Fn(&str, Vec<u8>) -> Vec<u8>) {
     let plain = layers();
     layout_of(folder, configuration(&plain), &plain, spoil);
 }
 
-/// Returns an OCI layout with this configuration and these layers.
+/// Creates an OCI layout with this configuration and these layers.
 fn layout_of(folder: &Path, config: Vec<u8>, plain: &[Vec<u8>], spoil: impl Fn(&str, Vec<u8>) -> Vec<u8>) {
     std::fs::create_dir_all(folder.join("blobs/sha256")).expect("a folder");
     let put = |what: &str, kind: &str, bytes: Vec<u8>| {
@@ -97,7 +97,7 @@ fn paths(container: &Container) -> Vec<&str> {
 const PATHS: [&str; 7] = ["", "bin", "bin/more", "bin/web", "etc", "etc/group", "etc/passwd"];
 
 #[test]
-fn layout_becomes_a_tree_and_lines() {
+fn oci_layout_becomes_a_tree_and_lines() {
     let folder = tempfile::tempdir().expect("a folder");
     layout(folder.path(), |_, bytes| bytes);
     let container = read(folder.path(), Architecture::X86_64, Some("web:1")).expect("good");
@@ -105,7 +105,7 @@ fn layout_becomes_a_tree_and_lines() {
     let expected = "exec /bin/web -p \"80 81\"\nenv PATH /bin\nenv A \"b c\"\nenv EMPTY \"\"\nuser 33:50\ndirectory /srv\nstop SIGQUIT 5s\n\
                     # publish 80:80/tcp\n";
     assert_eq!(container.lines(), expected);
-    // The board's own parser takes them.
+    // The board's own parser accepts them.
     let text = format!("hilum 1\n[workload a]\nroot /r\n{expected}");
     let mut config = hilum::config::Config::EMPTY;
     hilum::config::parse(text.as_bytes(), &mut config).expect("a good configuration");
@@ -125,7 +125,7 @@ fn layout_becomes_a_tree_and_lines() {
 }
 
 #[test]
-fn archive_of_docker_save_becomes_a_tree() {
+fn docker_save_archive_becomes_a_tree() {
     let folder = tempfile::tempdir().expect("a folder");
     let plain = layers();
     let config = configuration(&plain);
@@ -167,7 +167,7 @@ fn archive_of_docker_save_becomes_a_tree() {
 }
 
 #[test]
-fn blob_that_is_not_what_its_digest_says_is_refused() {
+fn blob_with_a_wrong_digest_is_refused() {
     for what in ["config", "layer", "manifest"] {
         let folder = tempfile::tempdir().expect("a folder");
         layout(folder.path(), |found, mut bytes| {
@@ -191,7 +191,7 @@ fn blob_that_is_not_what_its_digest_says_is_refused() {
 }
 
 #[test]
-fn image_for_another_machine_or_no_image_is_refused() {
+fn image_for_another_machine_and_other_files_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     layout(folder.path(), |_, bytes| bytes);
     let error = format!("{:#}", read(folder.path(), Architecture::Aarch64, None).expect_err("refused"));
@@ -212,7 +212,7 @@ fn image_for_another_machine_or_no_image_is_refused() {
     assert!(error.contains("not a regular file"), "{error}");
 }
 
-/// Everything below a folder, with its bytes.
+/// Returns all files below a folder, with their contents.
 fn everything(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let files = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().filter_map(Result::ok);
     files
@@ -225,7 +225,7 @@ proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(128))]
 
     #[test]
-    fn damaged_image_is_read_as_it_was_or_refused_and_nothing_is_written(
+    fn damaged_image_is_refused_or_harmless_and_nothing_is_written(
         which in 0_usize..16, at in proptest::num::usize::ANY, byte in proptest::num::u8::ANY,
     ) {
         let folder = tempfile::tempdir().expect("a folder");

@@ -4,7 +4,7 @@ const TEXT: &str = "hilum 1\n[system]\nuser web\n[workload a]   # user web\nuser
     exec /bin/user web\nuser 5\n[workload b]\nroot '/images/b c'\n\tuser  'web'\n\n[workload c]\nuser web x\nuser \"web\n";
 
 #[test]
-fn user_lines_are_found_with_their_root_wherever_that_stands() {
+fn user_lines_are_found_with_their_root() {
     let lines = user_lines(TEXT);
     let found: Vec<_> = lines.iter().map(|user| (user.line, user.workload, user.root, user.user)).collect();
     let expected = [
@@ -18,7 +18,7 @@ fn user_lines_are_found_with_their_root_wherever_that_stands() {
 }
 
 #[test]
-fn names_become_numbers_and_nothing_else_changes() {
+fn only_names_are_replaced_by_numbers() {
     let new = resolved(TEXT, &mut |user| Ok(format!("{}:{}", user.line, user.line))).expect("good");
     let expected = TEXT.replace("user web:staff #", "user 5:5 #").replace("\tuser  'web'", "\tuser  '11:11'");
     assert_eq!(new, expected.replace("user \"web\n", "user \"15:15\n"));

@@ -1,7 +1,7 @@
 use super::{family, table};
 
 #[test]
-fn functions_belong_to_modules() {
+fn functions_are_assigned_to_families() {
     for (name, wanted) in [
         ("hilum::plan::plan", "hilum::plan"),
         ("<hilum::init::board::Board>::supervise", "hilum::init"),

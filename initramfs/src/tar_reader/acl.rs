@@ -1,15 +1,16 @@
-//! Access control lists: from their text (acl(5)) to the attribute that holds them (include/uapi/linux/posix_acl_xattr.h).
+//! Access control lists: converts their text form (acl(5)) to the extended attribute
+//! (include/uapi/linux/posix_acl_xattr.h).
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// The version of the attribute, and what stands for no id.
+/// The version of the attribute, and the value for "no id".
 const VERSION: u32 = 2;
 const NO_ID: u32 = u32::MAX;
 
-/// Returns the attribute for a list. `None` for one that says no more than a file's mode, unless it is what a folder gives to new files.
+/// Returns the attribute for a list; `None` if the list is equivalent to the file's mode and is not a default ACL.
 ///
 /// # Errors
-/// A list that is damaged, or that names a user or group without a number.
+/// A malformed list, or a user or group without a number.
 pub(super) fn attribute(text: &[u8], is_default: bool) -> Result<Option<Vec<u8>>> {
     let text = std::str::from_utf8(text).context("an access control list is not UTF-8")?;
     let mut entries = Vec::new();
@@ -17,7 +18,7 @@ pub(super) fn attribute(text: &[u8], is_default: bool) -> Result<Option<Vec<u8>>
         let entry = entry.strip_prefix("default:").unwrap_or(entry);
         let parts: Vec<&str> = entry.split(':').map(str::trim).collect();
         let (kind, name, rights, number) = match parts[..] {
-            // Without a name, as star(1) writes it.
+            // Without a name field, as star(1) writes it.
             [kind @ ("mask" | "m" | "other" | "o"), rights] => (kind, "", rights, None),
             [kind, name, rights] => (kind, name, rights, None),
             [kind, name, rights, number] => (kind, name, rights, Some(number)),
@@ -47,7 +48,7 @@ pub(super) fn attribute(text: &[u8], is_default: bool) -> Result<Option<Vec<u8>>
     if !is_default && entries.iter().all(|(tag, ..)| matches!(tag, 0x01 | 0x04 | 0x20)) {
         return Ok(None);
     }
-    // The kernel takes them in this order alone.
+    // The kernel requires this order.
     entries.sort_unstable();
     let mut bytes = VERSION.to_le_bytes().to_vec();
     for (tag, id, rights) in entries {

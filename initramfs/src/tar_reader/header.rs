@@ -1,33 +1,33 @@
-//! The block in front of each member (tar(5); tar.h of GNU tar).
+//! The header block of each member (tar(5); tar.h of GNU tar).
 
 use super::input::BLOCK;
 use anyhow::{Context, Result, ensure};
 use std::ops::Range;
 
-/// A header whose checksum is right.
+/// A header with a valid checksum.
 pub(super) struct Header([u8; BLOCK]);
 
 impl Header {
-    /// Returns a block as a header, if its checksum says that it is one.
+    /// Returns a block as a header, if its checksum is valid.
     pub(super) fn of(block: [u8; BLOCK]) -> Option<Self> {
         const CHECKSUM: Range<usize> = 148..156;
         let said = number(&block[CHECKSUM]).ok()?;
         let with_blanks = |at: usize| if CHECKSUM.contains(&at) { b' ' } else { block[at] };
         let sum: u64 = (0..BLOCK).map(|at| u64::from(with_blanks(at))).sum();
-        // Some old programs added signed characters.
+        // Some old programs summed signed characters.
         let signed: i64 = (0..BLOCK).map(|at| i64::from(with_blanks(at).cast_signed())).sum();
         (sum == said || i64::try_from(said).is_ok_and(|said| said == signed)).then_some(Self(block))
     }
 
-    /// Returns the letter that says what it is.
+    /// Returns the type character.
     pub(super) fn kind(&self) -> u8 {
         self.0[156]
     }
 
-    /// Returns the name, with its prefix where the format has one.
+    /// Returns the name, including the prefix if the format has one.
     pub(super) fn name(&self) -> Vec<u8> {
         let name = self.text(0..100);
-        // GNU tar has times there, and star(1) below its own magic a shorter one.
+        // GNU tar stores times there, and star(1), with its own magic, a shorter prefix.
         let is_ustar = self.0[257..263] == *b"ustar\0";
         let prefix = match &self.0[508..512] {
             _ if !is_ustar => Vec::new(),
@@ -54,12 +54,12 @@ impl Header {
         self.field(116..124, "gid")
     }
 
-    /// Bytes that are stored behind the header.
+    /// Returns the number of bytes after the header.
     pub(super) fn size(&self) -> Result<u64> {
         self.field(124..136, "size")
     }
 
-    /// Major and minor number of a device; 0 where the format has none.
+    /// Returns major and minor number of a device; 0 if the format has none.
     pub(super) fn device(&self) -> Result<(u32, u32)> {
         if self.0[257..262] != *b"ustar" || !matches!(self.kind(), b'3' | b'4') {
             return Ok((0, 0));
@@ -70,7 +70,7 @@ impl Header {
         Ok((part(329..337, "major number")?, part(337..345, "minor number")?))
     }
 
-    /// Returns a part of a header that only GNU tar writes: its magic says so.
+    /// Returns a field that only GNU tar writes, as indicated by its magic.
     pub(super) fn of_gnu(&self, place: Range<usize>) -> Result<&[u8]> {
         ensure!(self.0[257..265] == *b"ustar  \0", "an unsupported kind of sparse file; pack it without holes");
         Ok(&self.0[place])
@@ -85,10 +85,10 @@ impl Header {
     }
 }
 
-/// Returns a number: octal digits with blanks around them, or the bytes themselves behind a first bit that is set.
+/// Parses a number: octal digits padded with blanks, or binary if the first bit is set.
 ///
 /// # Errors
-/// Anything else, and a negative one.
+/// Anything else, and negative numbers.
 pub(super) fn number(field: &[u8]) -> Result<u64> {
     let Some((first, rest)) = field.split_first() else { return Ok(0) };
     if first & 0x80 != 0 {
@@ -105,7 +105,7 @@ pub(super) fn number(field: &[u8]) -> Result<u64> {
     Ok(u64::from_str_radix(text, 8)?)
 }
 
-/// Returns a text that a NUL may end.
+/// Returns a text up to the first NUL.
 pub(super) fn until_nul(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes.truncate(bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len()));
     bytes

@@ -1,4 +1,4 @@
-//! The bytes of an archive, and how many of them belong to the present member.
+//! The bytes of an archive, and how many of them belong to the current member.
 
 use anyhow::{Context, Result, ensure};
 use std::io::Read;
@@ -13,9 +13,9 @@ pub(super) struct Input<R> {
     input: R,
     /// Bytes read so far.
     at: u64,
-    /// Bytes of the present member's contents that are not read yet.
+    /// Unread bytes of the current member.
     left: u64,
-    /// Bytes that fill its last block.
+    /// Padding of its last block.
     padding: u64,
 }
 
@@ -24,24 +24,24 @@ impl<R: Read> Input<R> {
         Self { input, at: 0, left: 0, padding: 0 }
     }
 
-    /// Begins a member with so many bytes.
+    /// Begins a member of this size.
     pub(super) fn begin(&mut self, bytes: u64) {
-        // The largest size has no multiple above it, and no archive has so much.
+        // The maximum size has no larger multiple; no archive is that large.
         let whole = bytes.checked_next_multiple_of(BLOCK as u64).unwrap_or(bytes);
         (self.left, self.padding) = (bytes, whole - bytes);
     }
 
-    /// Bytes read so far.
+    /// Returns the number of bytes read so far.
     pub(super) fn at(&self) -> u64 {
         self.at
     }
 
-    /// Bytes of the present member's contents that are not read yet.
+    /// Returns the number of unread bytes of the current member.
     pub(super) fn left(&self) -> u64 {
         self.left
     }
 
-    /// Reads a part of the present member's contents.
+    /// Reads a part of the current member.
     pub(super) fn read(&mut self, bytes: &mut [u8]) -> Result<()> {
         let needed = bytes.len() as u64;
         ensure!(needed <= self.left, "its size differs from that of its parts");
@@ -50,7 +50,7 @@ impl<R: Read> Input<R> {
         Ok(())
     }
 
-    /// Skips what is left of the present member; what fills its last block may be missing with `may_lack_end`.
+    /// Skips the rest of the current member; with `may_lack_end` the padding of its last block may be missing.
     pub(super) fn skip(&mut self, may_lack_end: bool) -> Result<()> {
         let needed = self.left + self.padding;
         let found = std::io::copy(&mut (&mut self.input).take(needed), &mut std::io::sink()).context(UNREADABLE)?;
@@ -61,7 +61,7 @@ impl<R: Read> Input<R> {
         Ok(())
     }
 
-    /// Reads until the buffer is full or the archive ends. Returns the bytes that were read.
+    /// Reads until the buffer is full or the archive ends. Returns the number of bytes.
     pub(super) fn fill(&mut self, buffer: &mut [u8]) -> Result<usize> {
         let mut found = 0;
         while found < buffer.len() {

@@ -1,8 +1,8 @@
-//! Tar archives, member by member (pax(1) of POSIX.1-2017; tar(5) of libarchive; "Tar Internals" of the manual of GNU tar).
+//! A reader for tar archives (pax(1) of POSIX.1-2017; tar(5) of libarchive; "Tar Internals" in the manual of GNU tar).
 //!
-//! It reads ustar, GNU and PAX archives, with sparse files of all four forms that GNU tar writes (`sparse.rs`), extended
-//! attributes (`pax.rs`) and access control lists (`acl.rs`). What it does not know is never guessed: a member whose name or
-//! contents it would read wrongly is an error that names the member.
+//! It supports ustar, GNU and PAX archives, with sparse files in all four formats of GNU tar (`sparse.rs`), extended
+//! attributes (`pax.rs`) and access control lists (`acl.rs`). Unknown features are never guessed: if a member's name or
+//! contents would be read incorrectly, that is an error that names the member.
 
 mod acl;
 mod header;
@@ -19,17 +19,17 @@ use sparse::Piece;
 use std::collections::BTreeMap;
 use std::io::Read;
 
-/// Bytes of a name in a header of its own, or of a member's extended header; real ones have some thousand.
+/// Maximum bytes of a long name, or of an extended header; real ones have some thousand.
 const EXTENSION_BYTES: u64 = 1 << 20;
-/// Bytes that are read at once.
+/// Bytes of the read buffer.
 const BUFFER_BYTES: usize = 1 << 16;
 
-/// What a member is.
+/// The type of a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MemberKind {
     /// A regular file.
     File,
-    /// Another name of a file that is there already.
+    /// A hard link to an earlier file.
     HardLink,
     /// A symbolic link.
     Link,
@@ -46,13 +46,13 @@ pub enum MemberKind {
 /// A member of an archive.
 #[derive(Debug)]
 pub struct Member {
-    /// Its name, as it stands there.
+    /// Its name in the archive.
     pub path: String,
-    /// The target of a link; empty for what is none.
+    /// The target of a link; otherwise empty.
     pub target: String,
-    /// What it is.
+    /// Its type.
     pub kind: MemberKind,
-    /// Permission bits, those for set-id included.
+    /// Permission bits, including set-id bits.
     pub mode: u32,
     /// Owner.
     pub uid: u32,
@@ -60,11 +60,11 @@ pub struct Member {
     pub gid: u32,
     /// Major and minor number of a device.
     pub device: (u32, u32),
-    /// Bytes of a file, its holes included.
+    /// The size of a file in bytes, including holes.
     pub size: u64,
-    /// Extended attributes, access control lists among them.
+    /// Extended attributes, including access control lists.
     pub xattrs: BTreeMap<String, Vec<u8>>,
-    /// Where the contents begin in the archive. `None` for a file with holes.
+    /// The offset of the contents in the archive; `None` for a sparse file.
     pub place: Option<u64>,
     pieces: Vec<Piece>,
 }
@@ -72,28 +72,28 @@ pub struct Member {
 /// An archive that is being read.
 pub struct Reader<R> {
     input: Input<R>,
-    /// Records of global headers, which concern every member behind them.
+    /// Records of global headers, which apply to all later members.
     globals: Records,
     may_lack_end: bool,
     has_ended: bool,
 }
 
 impl<R: Read> Reader<R> {
-    /// Returns an archive that ends with the empty blocks that say so: one without them was cut short.
+    /// Creates a reader. The archive must end with empty blocks; without them it is truncated.
     pub fn new(input: R) -> Self {
         Self { input: Input::new(input), globals: Records::default(), may_lack_end: false, has_ended: false }
     }
 
-    /// Returns an archive that somebody else vouches for, such as a layer by its digest: it may lack its end, and what fills its
-    /// last block, as those of umoci(1) do.
+    /// Creates a reader for an archive that is verified otherwise, such as a layer by its digest. Its end and the
+    /// padding of its last block may be missing, as in those of umoci(1).
     pub fn of_layer(input: R) -> Self {
         Self { may_lack_end: true, ..Self::new(input) }
     }
 
-    /// Returns the next member; none at the end. What was not read of the last one is skipped.
+    /// Returns the next member, or `None` at the end. Unread contents of the current member are skipped.
     ///
     /// # Errors
-    /// An archive that is damaged or cut short, a member that cannot be read rightly.
+    /// An archive that is damaged or truncated, or a member that cannot be read correctly.
     pub fn next_member(&mut self) -> Result<Option<Member>> {
         self.input.skip(self.may_lack_end)?;
         let (mut name, mut target, mut records) = (None, None, None);
@@ -105,7 +105,7 @@ impl<R: Read> Reader<R> {
                     ensure!(records.is_none(), "two extended headers for one member");
                     records = Some(Records::read(&self.extension(&header)?)?);
                 }
-                // The label of a volume (GNU tar).
+                // A volume label (GNU tar).
                 b'V' => drop(self.extension(&header)?),
                 b'g' => {
                     let more = Records::read(&self.extension(&header)?)?;
@@ -125,11 +125,11 @@ impl<R: Read> Reader<R> {
         Ok(None)
     }
 
-    /// Gives the contents of the member that [`Self::next_member`] gave last to `put`, piece by piece with its place in the
-    /// file. What no piece covers is a hole, which reads as zeros.
+    /// Passes the contents of the current member to `put` in pieces, each with its offset in the file. Gaps are holes,
+    /// which read as zeros.
     ///
     /// # Errors
-    /// An archive that ends before, and those of `put`.
+    /// A truncated archive, and those of `put`.
     pub fn contents(&mut self, member: &Member, put: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<()> {
         let mut buffer = vec![0; BUFFER_BYTES];
         for piece in &member.pieces {
@@ -152,7 +152,7 @@ impl<R: Read> Reader<R> {
         records.check()?;
         let stored = records.number("size")?.map_or_else(|| header.size(), Ok)?;
         let kind = match header.kind() {
-            // Before POSIX, a name's last character said it.
+            // Before POSIX, a trailing slash marked a folder.
             0 if path.ends_with('/') => MemberKind::Folder,
             0 | b'0' | b'7' | b'S' => MemberKind::File,
             b'1' => MemberKind::HardLink,
@@ -165,7 +165,7 @@ impl<R: Read> Reader<R> {
         };
         let is_link = matches!(kind, MemberKind::HardLink | MemberKind::Link);
         ensure!(!is_link || !target.is_empty(), "a link without a target");
-        // Of a folder it is what it may grow to, and nothing follows.
+        // For a folder this is a size limit, and there are no contents.
         let stored = if kind == MemberKind::Folder { 0 } else { stored };
         ensure!(kind == MemberKind::File || stored == 0, "contents after an entry that is not a file");
         self.input.begin(stored);
@@ -195,7 +195,7 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    /// Returns the next header; none at the end.
+    /// Returns the next header, or `None` at the end.
     fn header(&mut self) -> Result<Option<Header>> {
         if self.has_ended {
             return Ok(None);
@@ -225,7 +225,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Returns the contents of a header that says more about the next member.
+    /// Returns the contents of a header that extends the next member's.
     fn extension(&mut self, header: &Header) -> Result<Vec<u8>> {
         let size = header.size()?;
         ensure!(size <= EXTENSION_BYTES, "{size} bytes about one member are too many");
@@ -237,7 +237,7 @@ impl<R: Read> Reader<R> {
     }
 }
 
-/// Returns a name of an archive, short and without anything that could control a terminal.
+/// Returns a name of an archive, shortened and without terminal control characters.
 fn shown(path: &str) -> String {
     escaped(&path.chars().take(80).collect::<String>())
 }

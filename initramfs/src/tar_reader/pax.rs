@@ -1,23 +1,23 @@
 //! Extended headers: records of `LENGTH KEY=VALUE` and a newline ("pax Extended Header" in pax(1) of POSIX.1-2017).
 //!
-//! The length says where a value ends, so it may have any bytes.
+//! The length delimits the value, which may therefore contain any bytes.
 
 use super::acl;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::BTreeMap;
 
-/// What attributes of Linux begin with (xattr(7)). Others, such as those of macOS, have no place on a board.
+/// Prefixes of Linux extended attributes (xattr(7)). Others, such as those of macOS, are dropped.
 const NAMESPACES: [&str; 4] = ["security.", "system.", "trusted.", "user."];
 
-/// Records in their order.
+/// Records in order.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Records(Vec<(String, Vec<u8>)>);
 
 impl Records {
-    /// Reads the contents of an extended header.
+    /// Parses the contents of an extended header.
     ///
     /// # Errors
-    /// Anything that is no record.
+    /// A malformed record.
     pub(super) fn read(mut bytes: &[u8]) -> Result<Self> {
         const DAMAGED: &str = "an extended header is damaged";
         let mut records = Vec::new();
@@ -36,32 +36,32 @@ impl Records {
         Ok(Self(records))
     }
 
-    /// These, and behind them others, which win.
+    /// Returns these records followed by others, which take precedence.
     pub(super) fn followed_by(&self, others: &Self) -> Self {
         Self(self.0.iter().chain(&others.0).cloned().collect())
     }
 
-    /// All records, in their order.
+    /// Iterates over all records, in order.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_slice()))
     }
 
-    /// Returns the value of a key: the last one. An empty one says that there is none.
+    /// Returns the last value of a key. An empty value means that there is none.
     pub(super) fn value(&self, key: &str) -> Option<&[u8]> {
         let found = self.0.iter().rev().find(|(found, _)| found == key);
         found.map(|(_, value)| value.as_slice()).filter(|value| !value.is_empty())
     }
 
-    /// Returns a value that is a number.
+    /// Returns a numeric value.
     ///
     /// # Errors
-    /// Another value.
+    /// Any other value.
     pub(super) fn number(&self, key: &str) -> Result<Option<u64>> {
         self.value(key).map(|value| number(value).with_context(|| format!("its {key} is not a number"))).transpose()
     }
 
-    /// Looks for records that say that the member is something else than it seems. All other keys that are not known may be
-    /// ignored, as POSIX says.
+    /// Refuses records that change the meaning of a member in an unsupported way. POSIX allows to ignore all other
+    /// unknown keys.
     ///
     /// # Errors
     /// Such a record.
@@ -73,7 +73,7 @@ impl Records {
                 "SCHILY.realsize" | "SUN.holesdata" => true,
                 "hdrcharset" => !matches!(value, b"" | b"BINARY" | b"ISO-IR 10646 2000 UTF-8"),
                 "SCHILY.acl.ace" => true,
-                // A part of a file that goes on in another archive.
+                // A part of a file that continues in another archive.
                 "GNU.volume.filename" | "GNU.volume.size" | "GNU.volume.offset" => true,
                 _ => false,
             };
@@ -82,14 +82,14 @@ impl Records {
         Ok(())
     }
 
-    /// Extended attributes, and access control lists as the attributes that hold them.
+    /// Returns extended attributes, including access control lists in attribute form.
     ///
     /// # Errors
-    /// A list or a value that is damaged.
+    /// A malformed list or value.
     pub(super) fn xattrs(&self) -> Result<BTreeMap<String, Vec<u8>>> {
         let mut all = BTreeMap::new();
         for (key, value) in self.iter() {
-            // libarchive writes both forms, or this one alone.
+            // libarchive writes both forms, or only this one.
             if let Some(name) = key.strip_prefix("LIBARCHIVE.xattr.") {
                 let name = String::from_utf8(unescaped(name)?).ok().context("an attribute is not UTF-8")?;
                 all.insert(name, base64(value)?);
@@ -114,13 +114,13 @@ impl Records {
     }
 }
 
-/// Returns a number in decimal digits.
+/// Parses a decimal number.
 pub(super) fn number(text: &[u8]) -> Result<u64> {
     ensure!(!text.is_empty() && text.iter().all(u8::is_ascii_digit), "no digits");
     Ok(std::str::from_utf8(text)?.parse()?)
 }
 
-/// Returns a name in which libarchive has written characters as `%XX`.
+/// Decodes a name in which libarchive has encoded characters as `%XX`.
 fn unescaped(name: &str) -> Result<Vec<u8>> {
     let (mut bytes, mut rest) = (Vec::new(), name.as_bytes());
     while let Some((first, behind)) = rest.split_first() {
@@ -136,7 +136,7 @@ fn unescaped(name: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Bytes that are written in base64 (RFC 4648), without `=` at the end or with it.
+/// Decodes base64 (RFC 4648), with or without padding.
 fn base64(text: &[u8]) -> Result<Vec<u8>> {
     let (mut bytes, mut bits, mut count) = (Vec::new(), 0_u32, 0);
     for character in text.iter().filter(|character| **character != b'=') {

@@ -1,5 +1,5 @@
-//! Files with holes, of which an archive holds only the rest ("Storing Sparse Files" in the manual of GNU tar): the old form
-//! has its map in headers, the forms 0.0 and 0.1 in an extended header, and 1.0 in front of the contents.
+//! Sparse files ("Storing Sparse Files" in the manual of GNU tar). The old format has its map in headers, the formats
+//! 0.0 and 0.1 in an extended header, and 1.0 before the contents.
 
 use super::header::{Header, number};
 use super::input::{BLOCK, Input};
@@ -7,20 +7,20 @@ use super::pax::{self, Records};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::Read;
 
-/// Pieces of one file: what has more is an attack.
+/// Maximum pieces of a file; more is an attack.
 const PIECES: usize = 1 << 20;
 
-/// A part of a file that the archive holds.
+/// A part of a file that is stored in the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Piece {
     pub(super) at: u64,
     pub(super) bytes: u64,
 }
 
-/// A file's size, and what of it is stored.
+/// A file's size, and its stored pieces.
 type Map = (u64, Vec<Piece>);
 
-/// Returns the map of a member of kind `S`: four pieces in its header, and 21 in each block behind it.
+/// Returns the map of a member of type `S`: four pieces in its header, and 21 in each following block.
 pub(super) fn old(input: &mut Input<impl Read>, header: &Header) -> Result<Map> {
     let mut pieces = Vec::new();
     let mut read = |bytes: &[u8]| -> Result<()> {
@@ -42,7 +42,7 @@ pub(super) fn old(input: &mut Input<impl Read>, header: &Header) -> Result<Map> 
     Ok((size, pieces))
 }
 
-/// Returns the map that the records of a member tell. `None` for a file without holes.
+/// Returns the map in the records of a member; `None` if the file is not sparse.
 pub(super) fn by_records(input: &mut Input<impl Read>, records: &Records) -> Result<Option<Map>> {
     const KNOWN: [&str; 9] = ["major", "minor", "name", "realsize", "size", "numblocks", "map", "offset", "numbytes"];
     let mut is_sparse = false;
@@ -80,7 +80,7 @@ pub(super) fn by_records(input: &mut Input<impl Read>, records: &Records) -> Res
     }
 }
 
-/// Returns a map of form 1.0: lines with a number each, filled up to whole blocks.
+/// Returns a map of format 1.0: lines with a number each, padded to whole blocks.
 fn map_in_contents(input: &mut Input<impl Read>) -> Result<Vec<Piece>> {
     let mut rest = Vec::new();
     let mut numbers = Vec::new();
@@ -105,7 +105,7 @@ fn map_in_contents(input: &mut Input<impl Read>) -> Result<Vec<Piece>> {
     pieces(&numbers)
 }
 
-/// Pairs of place and bytes.
+/// Parses pairs of offset and size.
 fn pieces(texts: &[impl AsRef<[u8]>]) -> Result<Vec<Piece>> {
     let number = |text| pax::number(AsRef::as_ref(text)).context("the map of a sparse file");
     let numbers = texts.iter().map(number).collect::<Result<Vec<u64>>>()?;
@@ -113,7 +113,7 @@ fn pieces(texts: &[impl AsRef<[u8]>]) -> Result<Vec<Piece>> {
     Ok(numbers.chunks_exact(2).map(|pair| Piece { at: pair[0], bytes: pair[1] }).collect())
 }
 
-/// Looks whether the pieces of a file lie in their order inside of it, and are what is stored.
+/// Checks that the pieces are in order, inside of the file, and match the stored size.
 pub(super) fn check(pieces: &[Piece], size: u64, stored: u64) -> Result<()> {
     let (mut end, mut sum) = (0_u64, 0_u64);
     for piece in pieces {

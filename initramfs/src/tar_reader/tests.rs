@@ -1,4 +1,4 @@
-//! Archives as few programs write them, and as none should.
+//! Archives with rare features, and malformed ones.
 
 use super::*;
 
@@ -62,7 +62,7 @@ fn refusal(archive: &[u8]) -> String {
 }
 
 #[test]
-fn value_of_a_record_ends_where_its_length_says() {
+fn record_value_is_delimited_by_its_length() {
     let value = b"1 a=b\n\0\n30 path=y\n";
     let mut archive = Vec::new();
     let records = [record("SCHILY.xattr.security.capability", value), record("path", b"long/name")].concat();
@@ -74,7 +74,7 @@ fn value_of_a_record_ends_where_its_length_says() {
 }
 
 #[test]
-fn sparse_file_of_each_form_has_its_holes() {
+fn sparse_files_of_all_formats_are_read() {
     let expected = [&[0; 3][..], b"abc", &[0; 4], b"de", &[0; 8]].concat();
     let forms: [&[(&str, &str)]; 2] = [
         &[
@@ -107,7 +107,7 @@ fn sparse_file_of_each_form_has_its_holes() {
 }
 
 #[test]
-fn sparse_file_that_is_not_understood_is_an_error_that_names_it() {
+fn unsupported_sparse_file_is_an_error_with_its_name() {
     let size = ("GNU.sparse.size", "20");
     for (records, why) in [
         (vec![("GNU.sparse.major", "2"), ("GNU.sparse.minor", "0")], "of unknown version 2.0"),
@@ -128,14 +128,14 @@ fn sparse_file_that_is_not_understood_is_an_error_that_names_it() {
         let error = refusal(&with_records(&records, "abcde"));
         assert!(error.starts_with("x: ") && error.contains(why), "{records:?}: {error}");
     }
-    // star(1) and others have a kind S of their own.
+    // star(1) and others use the type S differently.
     let mut archive = Vec::new();
     put(&mut archive, &header("other", b'S', 5), b"abcde");
     assert!(refusal(&ended(archive)).starts_with("other: an unsupported kind of sparse file"));
 }
 
 #[test]
-fn archive_that_was_cut_says_so() {
+fn truncated_archive_is_refused() {
     let mut archive = Vec::new();
     put(&mut archive, &header("a", b'0', 600), &[b'x'; 600]);
     put(&mut archive, &header("b", b'0', 1), b"y");
@@ -151,14 +151,14 @@ fn archive_that_was_cut_says_so() {
     let mut damaged = whole.clone();
     damaged[1540] ^= 1;
     assert_eq!(refusal(&damaged), "the archive is damaged at byte 1536");
-    // A layer has a digest.
+    // A layer is verified by its digest.
     let mut layer = Reader::of_layer(&whole[..2049]);
     assert!(layer.next_member().expect("good").is_some() && layer.next_member().expect("good").is_some());
     assert!(layer.next_member().expect("good").is_none());
 }
 
 #[test]
-fn member_that_says_two_things_is_refused() {
+fn contradictory_member_is_refused() {
     let mut archive = Vec::new();
     for _ in 0..2 {
         put(&mut archive, &header("pax", b'x', 9), &record("path", b"y"));
@@ -182,7 +182,7 @@ fn member_that_says_two_things_is_refused() {
 }
 
 #[test]
-fn access_control_list_becomes_the_attribute_of_the_kernel() {
+fn access_control_list_becomes_an_extended_attribute() {
     let list = "user::rw-,user:web:r-x:33,group::r--,mask::rwx,other::---";
     let found = read(&with_records(&[("SCHILY.acl.access", list)], "")).expect("good");
     let entry =
@@ -197,7 +197,7 @@ fn access_control_list_becomes_the_attribute_of_the_kernel() {
 }
 
 #[test]
-fn attributes_of_other_systems_are_left_out() {
+fn attributes_of_other_systems_are_dropped() {
     let found = read(&with_records(
         &[
             ("SCHILY.xattr.com.apple.provenance", "x"),

@@ -1,4 +1,4 @@
-//! Trees from tar archives and as tar archives; layers of container images take away what their names say.
+//! Reads trees from tar archives and writes them; layers of container images may also delete files.
 
 use super::{Entry, Kind, TREE_BYTES, Tree};
 use crate::tar_reader::{Member, MemberKind, Reader};
@@ -9,11 +9,12 @@ use std::io::Read;
 use std::sync::Arc;
 
 impl Tree {
-    /// Lays a tar archive over the tree: a plain one, or with `is_layer` one whose names say what it takes away (OCI image
-    /// layer specification, "Whiteouts"). Slashes in front of a name are left out, as tar(1) does.
+    /// Applies a tar archive to the tree. With `is_layer`, its whiteout names delete files (OCI image layer
+    /// specification, "Whiteouts"). Leading slashes of names are removed, as in tar(1).
     ///
     /// # Errors
-    /// An archive that is damaged or not whole, a name that climbs, a hard link to nothing, a kind of entry that is no file.
+    /// An archive that is damaged or truncated, a name with `..`, a dangling hard link, or an unsupported type of
+    /// entry.
     pub fn apply(&mut self, archive: impl Read, is_layer: bool) -> Result<()> {
         let mut archive = if is_layer { Reader::of_layer(archive) } else { Reader::new(archive) };
         let mut added = BTreeSet::new();
@@ -68,10 +69,10 @@ impl Tree {
         Ok(())
     }
 
-    /// Takes away what a layer's own name says: one path of the layers below, or all of a folder.
+    /// Deletes what a whiteout name says: one path of lower layers, or the contents of a folder.
     fn apply_whiteout(&mut self, path: &str, hidden: &str, added: &BTreeSet<String>) -> Result<()> {
         let parent = path.rsplit_once('/').map_or("", |(parent, _)| parent);
-        // The place of something inside, so that links on the way are followed.
+        // The path of something inside, so that links on the way are resolved.
         let place = self.place(&format!("{parent}/x"))?;
         let parent = place.rsplit_once('/').map_or("", |(parent, _)| parent);
         match hidden {
@@ -87,11 +88,11 @@ impl Tree {
         Ok(())
     }
 
-    /// Returns the tree as a tar archive with numbers for owners, times of 0 and attributes in PAX headers. The same tree gives
-    /// the same bytes.
+    /// Returns the tree as a tar archive with numeric owners, time 0, and attributes in PAX headers. The output is
+    /// reproducible.
     ///
     /// # Errors
-    /// What the format cannot hold.
+    /// What the format does not support.
     pub fn to_tar(&self) -> Result<Vec<u8>> {
         let mut builder = tar::Builder::new(Vec::new());
         let mut links: BTreeMap<*const Vec<u8>, &str> = BTreeMap::new();
@@ -110,7 +111,7 @@ impl Tree {
                 _ => None,
             };
             if let Some(first) = first {
-                // It stays the first one.
+                // The first name stays the regular file.
                 if let Kind::File(bytes) = &entry.kind {
                     links.insert(Arc::as_ptr(bytes), first);
                 }
@@ -154,7 +155,7 @@ impl Tree {
 
 const OPAQUE: &str = ".wh..opq";
 
-/// What a layer's name takes away: the hidden name, or [`OPAQUE`].
+/// Returns what a whiteout name deletes: the hidden name, or [`OPAQUE`].
 fn whiteout(path: &str) -> Option<&str> {
     let name = path.trim_end_matches('/').rsplit('/').next()?;
     name.strip_prefix(".wh.")

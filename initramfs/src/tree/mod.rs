@@ -1,8 +1,8 @@
-//! A root filesystem as a value: read from a folder, from tar archives, from the layers of a container image (the two by
-//! `archive.rs`).
+//! A root filesystem in memory: read from a folder, from tar archives, or from the layers of a container image (the
+//! latter two by `archive.rs`).
 //!
-//! It never touches the disk of the machine that builds: a name that climbs is refused, and a symbolic link leads nowhere
-//! but inside of the tree. Owners, devices and attributes are values here, so nothing of it needs root.
+//! It never writes to the build machine's disk. A name with `..` is refused, and symbolic links are resolved inside of
+//! the tree. Owners, devices and attributes are values here, so no privileges are needed.
 
 mod archive;
 
@@ -13,12 +13,12 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Bytes of a path, as in the kernel (PATH_MAX).
+/// Maximum bytes of a path, as in the kernel (PATH_MAX).
 const PATH_BYTES: usize = 4096;
-/// Bytes of all files of a tree: what is beyond fits no board that this is for.
+/// Maximum bytes of all files of a tree; more fits no board.
 const TREE_BYTES: u64 = 16 << 30;
 
-/// What a path is.
+/// The type and contents of a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Kind {
     /// A folder.
@@ -38,7 +38,7 @@ pub enum Kind {
 /// One path of a tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Permission bits, those for set-id included.
+    /// Permission bits, including set-id bits.
     pub mode: u32,
     /// Owner.
     pub uid: u32,
@@ -46,12 +46,12 @@ pub struct Entry {
     pub gid: u32,
     /// Extended attributes.
     pub xattrs: BTreeMap<String, Vec<u8>>,
-    /// What it is.
+    /// Its type and contents.
     pub kind: Kind,
 }
 
 impl Entry {
-    /// Something of user 0.
+    /// Returns an entry of user 0.
     pub fn of_root(mode: u32, kind: Kind) -> Self {
         Self { mode, uid: 0, gid: 0, xattrs: BTreeMap::new(), kind }
     }
@@ -60,35 +60,35 @@ impl Entry {
 /// A root filesystem.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
-    /// By path without a leading slash; the root itself is "".
+    /// Entries by path without a leading slash; the root itself is "".
     entries: BTreeMap<String, Entry>,
     bytes: u64,
 }
 
 impl Tree {
-    /// Returns a tree with an empty root.
+    /// Creates a tree with an empty root.
     pub fn new() -> Self {
         let mut tree = Self::default();
         tree.entries.insert(String::new(), Entry::of_root(0o755, Kind::Folder));
         tree
     }
 
-    /// Everything in it, folders before what is inside.
+    /// Iterates over all entries, folders before their contents.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Entry)> {
         self.entries.iter().map(|(path, entry)| (path.as_str(), entry))
     }
 
-    /// What is at a path; symbolic links are not followed.
+    /// Returns the entry at a path, without following symbolic links.
     pub fn get(&self, path: &str) -> Option<&Entry> {
         self.entries.get(path.trim_matches('/'))
     }
 
-    /// What is at a path, as a process with this root would find it: symbolic links are followed, inside of the tree.
+    /// Returns the entry at a path, following symbolic links inside of the tree.
     pub fn at(&self, path: &str) -> Option<&Entry> {
         self.get(&self.followed(path).ok()?)
     }
 
-    /// Returns the path to which symbolic links lead, inside of the tree; what is not there is no link.
+    /// Resolves symbolic links inside of the tree; a path that does not exist is not a link.
     ///
     /// # Errors
     /// Too many links.
@@ -101,10 +101,10 @@ impl Tree {
         })
     }
 
-    /// Adds something, and the folders above it that are not there. What was at its path is replaced.
+    /// Adds an entry, and missing folders above it. An existing entry is replaced.
     ///
     /// # Errors
-    /// A path that climbs or is too long, or one below something that is no folder.
+    /// A path with `..` or that is too long, or one below an entry that is not a folder.
     pub fn add(&mut self, path: &str, entry: Entry) -> Result<String> {
         let place = self.place(path)?;
         if let Kind::File(bytes) = &entry.kind {
@@ -120,14 +120,14 @@ impl Tree {
         Ok(place)
     }
 
-    /// Sets the permission bits of what is at a path.
+    /// Sets the permission bits of a path.
     pub fn set_mode(&mut self, path: &str, mode: u32) {
         if let Some(entry) = self.entries.get_mut(path.trim_matches('/')) {
             entry.mode = mode;
         }
     }
 
-    /// Makes sure that there is a folder at a path; what is there stays.
+    /// Adds a folder unless it exists.
     ///
     /// # Errors
     /// As [`Self::add`].
@@ -137,7 +137,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Returns the path by which something is kept: its parent with every symbolic link followed, inside of the tree.
+    /// Returns the key for a path: its parent with all symbolic links resolved inside of the tree.
     fn place(&mut self, path: &str) -> Result<String> {
         ensure!(path.len() <= PATH_BYTES, "a path of {} bytes", path.len());
         ensure!(!path.contains('\0'), "{path:?}: a NUL in a path");
@@ -157,19 +157,20 @@ impl Tree {
         Ok(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") })
     }
 
-    /// Takes away what is at a path and below, but for what is in `kept`.
+    /// Removes a path and everything below it, except what is in `kept`.
     fn remove(&mut self, place: &str, kept: &BTreeSet<String>) {
         let below = format!("{place}/");
         self.entries.retain(|path, _| (path != place && !path.starts_with(&below)) || has(kept, path));
     }
 
-    /// Takes away what is below a folder, but for what is in `kept`.
+    /// Removes everything below a folder, except what is in `kept`.
     fn empty(&mut self, place: &str, kept: &BTreeSet<String>) {
         let below = if place.is_empty() { String::new() } else { format!("{place}/") };
         self.entries.retain(|path, _| path == place || !path.starts_with(&below) || has(kept, path));
     }
 
-    /// Reads a folder of this machine. All of it belongs to user 0: who owns files here says nothing about a board.
+    /// Reads a folder of this machine. All entries belong to user 0, because owners on this machine mean nothing on a
+    /// board.
     ///
     /// # Errors
     /// A file that cannot be read, a name that is not UTF-8, a socket.
@@ -179,7 +180,7 @@ impl Tree {
         for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
             let entry = entry.map_err(|error| {
                 let at = error.path().unwrap_or(folder).display().to_string();
-                // Its own words name the path once more.
+                // The error's own text repeats the path.
                 match error.into_io_error() {
                     Some(error) => anyhow::Error::new(error).context(at),
                     None => anyhow::anyhow!("{at}: a loop of symbolic links"),

@@ -1,8 +1,8 @@
-//! Archives as they should be, and as nobody should make them.
+//! Well-formed and malformed archives.
 
 use super::*;
 
-/// Returns a tar archive of (path, kind, contents or target).
+/// Returns a tar archive of (path, type, contents or target).
 fn archive(entries: &[(&str, u8, &str)]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (path, kind, text) in entries {
@@ -11,7 +11,7 @@ fn archive(entries: &[(&str, u8, &str)]) -> Vec<u8> {
         header.set_uid(5);
         header.set_gid(6);
         header.set_entry_type(tar::EntryType::new(*kind));
-        // By bytes: the crate would refuse what the tests are about.
+        // As bytes, because the crate would refuse these names.
         let name = &mut header.as_old_mut().name;
         name[..path.len()].copy_from_slice(path.as_bytes());
         let contents = if matches!(kind, b'1' | b'2') {
@@ -56,7 +56,7 @@ fn files_links_and_owners_are_read() {
 }
 
 #[test]
-fn names_that_climb_are_refused() {
+fn names_with_parent_references_are_refused() {
     assert_eq!(refusal(&[("../x", b'0', "")]), "../x: ../x: a path with ..");
     assert_eq!(refusal(&[("a/../../x", b'0', "")]), "a/../../x: a/../../x: a path with ..");
     assert_eq!(refusal(&[("/../etc/passwd", b'0', "")]), "/../etc/passwd: /../etc/passwd: a path with ..");
@@ -69,7 +69,7 @@ fn names_that_climb_are_refused() {
 }
 
 #[test]
-fn entry_for_the_root_and_slashes_in_front_of_names_are_taken_as_tar_takes_them() {
+fn root_entry_and_leading_slashes_are_handled_as_in_tar() {
     let tree = applied(&[&[("/", b'5', ""), ("/etc/a", b'0', "x"), ("//b", b'1', "/etc/a")]]).expect("good");
     assert_eq!(paths(&tree), ["b", "etc", "etc/a"]);
     assert_eq!(tree.get("/").map(|root| (root.mode, root.uid)), Some((0o640, 5)));
@@ -78,8 +78,8 @@ fn entry_for_the_root_and_slashes_in_front_of_names_are_taken_as_tar_takes_them(
 }
 
 #[test]
-fn links_lead_nowhere_but_inside() {
-    // The same attack through a link: what is written lands in the tree.
+fn links_are_resolved_inside_of_the_tree() {
+    // The same attack through a link: what is written stays in the tree.
     for target in ["/etc", "../../../etc", "../etc"] {
         let tree = applied(&[&[("out", b'2', target), ("out/passwd", b'0', "x")]]).expect("it stays inside");
         assert_eq!(paths(&tree), ["etc", "etc/passwd", "out"], "{target}");
@@ -103,7 +103,7 @@ fn damaged_and_huge_archives_are_refused() {
     header.set_cksum();
     let error = format!("{:#}", Tree::new().apply(header.as_bytes().as_slice(), true).expect_err("too large"));
     assert!(error.contains("huge: ") && error.contains("exceed the limit"), "{error}");
-    // A long name whose header says that it has gigabytes.
+    // A long name whose header claims gigabytes.
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(tar::EntryType::GNULongName);
     header.set_path("././@LongLink").expect("a name");
@@ -113,10 +113,10 @@ fn damaged_and_huge_archives_are_refused() {
 }
 
 #[test]
-fn layers_take_away_what_they_say() {
+fn layers_delete_by_whiteouts() {
     let below: &[(&str, u8, &str)] =
         &[("a/x", b'0', "1"), ("a/y/z", b'0', "1"), ("b/x", b'0', "1"), ("c", b'0', "1"), ("d/e", b'0', "1")];
-    // Names of the same layer stay, whichever comes first.
+    // Names of the same layer stay, in either order.
     let above: &[(&str, u8, &str)] = &[
         ("a/new", b'0', "2"),
         ("a/.wh..wh..opq", b'0', ""),
@@ -127,23 +127,23 @@ fn layers_take_away_what_they_say() {
     ];
     let tree = applied(&[below, above]).expect("good");
     assert_eq!(paths(&tree), ["a", "a/new", "b", "c", "c/inside", "d"]);
-    // In a plain archive such a name is a name.
+    // In a plain archive such a name has no special meaning.
     let mut plain = Tree::new();
     plain.apply(archive(&[("x", b'0', ""), (".wh.x", b'0', "")]).as_slice(), false).expect("good");
     assert_eq!(paths(&plain), [".wh.x", "x"]);
 }
 
 #[test]
-fn whiteout_keeps_the_folder_of_what_its_own_layer_adds() {
-    // Found by proptest, and kept in proptest-regressions/tree/tests.txt.
+fn whiteout_keeps_folders_of_its_own_layer() {
+    // Found by proptest, and stored in proptest-regressions/tree/tests.txt.
     let tree = applied(&[&[("a/a", b'2', "/"), (".wh.a", b'0', "")]]).expect("good");
     assert_eq!(paths(&tree), ["a", "a/a"]);
     assert_sound(&tree);
 }
 
 #[test]
-fn saved_cases_lie_where_proptest_looks_for_them() {
-    // For the tests in src/X.rs proptest reads proptest-regressions/X.txt; what lies elsewhere is never replayed.
+fn regression_files_are_where_proptest_looks() {
+    // For tests in src/X.rs proptest reads proptest-regressions/X.txt; files elsewhere are never replayed.
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = package.join("proptest-regressions");
     let mut saved = 0;
@@ -161,7 +161,7 @@ fn saved_cases_lie_where_proptest_looks_for_them() {
 }
 
 #[test]
-fn tree_comes_back_from_its_own_archive() {
+fn tree_survives_a_round_trip_through_tar() {
     let mut tree =
         applied(&[&[("bin/a", b'0', "text"), ("bin/b", b'1', "bin/a"), ("l", b'2', "bin/a"), ("p", b'6', "")]])
             .expect("good");
@@ -181,7 +181,7 @@ fn tree_comes_back_from_its_own_archive() {
 }
 
 #[test]
-fn folder_of_this_machine_belongs_to_nobody() {
+fn folder_of_this_machine_belongs_to_user_0() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("a"), "x").expect("a file");
     std::fs::hard_link(folder.path().join("a"), folder.path().join("b")).expect("a link");
@@ -191,7 +191,7 @@ fn folder_of_this_machine_belongs_to_nobody() {
     assert_eq!(tree.get("a").map(|entry| entry.uid), Some(0));
 }
 
-/// What nobody may find in a tree, whatever was read.
+/// Asserts invariants of a tree, whatever was read.
 fn assert_sound(tree: &Tree) {
     for (path, _) in tree.iter().filter(|(path, _)| !path.is_empty()) {
         assert!(!path.starts_with('/') && path.split('/').all(|part| !matches!(part, "" | "." | "..")), "{path:?}");
@@ -205,7 +205,7 @@ proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(512))]
 
     #[test]
-    fn any_names_and_targets_stay_inside(
+    fn any_names_and_targets_stay_inside_of_the_tree(
         entries in proptest::collection::vec(
             ("(/|\\.\\./|\\./|a/|b/|\\.wh\\.){0,4}(a|b|c|\\.wh\\.a|\\.wh\\.\\.wh\\.\\.opq|\\.\\.)?", 0_usize..6, "(/|\\.\\./|a/|b/){0,3}(a|b|c)?"),
             0..12,
@@ -215,7 +215,7 @@ proptest::proptest! {
         let list: Vec<(&str, u8, &str)> =
             entries.iter().map(|(path, kind, target)| (path.as_str(), kinds[*kind], target.as_str())).collect();
         let mut tree = Tree::new();
-        // Refused or not.
+        // It may be refused.
         let _ = tree.apply(archive(&list).as_slice(), true);
         assert_sound(&tree);
         let bytes = tree.to_tar();
@@ -226,7 +226,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn damaged_archives_are_read_or_refused(at in 0_usize..4096, byte in proptest::num::u8::ANY, cut in 0_usize..4096) {
+    fn damaged_archives_are_accepted_or_refused(at in 0_usize..4096, byte in proptest::num::u8::ANY, cut in 0_usize..4096) {
         let mut bytes = archive(&[("d", b'5', ""), ("d/a", b'0', "text"), ("l", b'2', "d/a"), ("h", b'1', "d/a")]);
         let place = at % bytes.len();
         bytes[place] = byte;

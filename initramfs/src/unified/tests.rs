@@ -3,7 +3,8 @@
 use super::*;
 use std::process::Command;
 
-/// Returns a stub with two sections. Their headers leave room for two more with a file alignment of 0x200, and for 15 with 0x400.
+/// Returns a stub with two sections. Its headers have room for two more with a file alignment of 0x200, and for 15 with
+/// 0x400.
 fn stub(file_alignment: u32) -> Vec<u8> {
     let mut writer = Vec::new();
     let mut file = object::write::pe::Writer::new(true, 0x1000, file_alignment, &mut writer);
@@ -41,7 +42,7 @@ fn stub(file_alignment: u32) -> Vec<u8> {
 }
 
 #[test]
-fn other_programs_read_the_sections_and_the_stub_stays() {
+fn objdump_reads_the_sections_and_the_stub_is_unchanged() {
     let folder = tempfile::tempdir().expect("a folder");
     let stub = stub(0x400);
     let (kernel, initramfs) = (vec![0x6b; 0x30_0001], vec![0x69; 0x1234]);
@@ -62,7 +63,7 @@ fn other_programs_read_the_sections_and_the_stub_stays() {
         let found = words.iter().find(|words| words.get(1) == Some(&name));
         let found = found.unwrap_or_else(|| panic!("{name}: {listing}"));
         let number = |index: usize| u64::from_str_radix(found[index], 16).expect("a number");
-        // The data of the stub is shorter in the file than in memory.
+        // The stub's data section is shorter in the file than in memory.
         assert!((number(2) == size || name == ".data") && number(3) == address, "{name}: {listing}");
     }
     for (name, expected) in [(".linux", &kernel), (".initrd", &initramfs), (".cmdline", &b"quiet panic=1".to_vec())] {
@@ -77,7 +78,7 @@ fn other_programs_read_the_sections_and_the_stub_stays() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(std::fs::read(&part).expect("its contents").starts_with(expected), "{name}");
     }
-    // All of the stub but its headers, at the same place.
+    // The whole stub except its headers, at the same offset.
     assert_eq!(bytes[0x400..stub.len()], stub[0x400..]);
     assert!(
         bytes == unified(&stub, &kernel, &initramfs, "quiet panic=1").expect("it fits"),
@@ -86,7 +87,7 @@ fn other_programs_read_the_sections_and_the_stub_stays() {
 }
 
 #[test]
-fn what_is_no_stub_or_has_no_room_is_refused() {
+fn invalid_stub_or_stub_without_room_is_refused() {
     let error = |stub: &[u8]| format!("{:#}", unified(stub, b"kernel", b"initramfs", "").expect_err("refused"));
     assert!(error(&stub(0x200)).ends_with("no room for 4 more section headers"), "{}", error(&stub(0x200)));
     for bytes in [&b""[..], b"MZ", &[0; 4096], &stub(0x400)[..0x100]] {

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn text_of_others_is_one_line_without_anything_hidden() {
+fn untrusted_text_becomes_one_line_without_hidden_characters() {
     assert_eq!(
         escaped("a\nb\r\t\u{1b}[2J\0\u{9b}\u{202e}\u{2028}"),
         "a\\nb\\r\\t\\u{1b}[2J\\u{0}\\u{9b}\\u{202e}\\u{2028}"

@@ -1,7 +1,7 @@
 use super::*;
 use std::process::Command;
 
-/// Returns an image whose superblock says that it has this many blocks, with other bytes in each.
+/// Returns an image whose superblock claims this many blocks, with different bytes in each.
 fn image(blocks: u32) -> Vec<u8> {
     let mut image: Vec<u8> = (0..blocks).flat_map(|block| vec![(block % 251) as u8; BLOCK]).collect();
     image[1024..1028].copy_from_slice(&[0xe2, 0xe1, 0xf5, 0xe0]);
@@ -11,9 +11,9 @@ fn image(blocks: u32) -> Vec<u8> {
 }
 
 #[test]
-fn tree_and_root_hash_are_those_of_veritysetup() {
+fn tree_and_root_hash_match_veritysetup() {
     let folder = tempfile::tempdir().expect("a folder");
-    // No tree at all, one level, the last digest of a level, two levels, three.
+    // No tree, one level, the last digest of a level, two levels, three.
     for blocks in [1, 2, 127, 128, 129, 3000, 128 * 128 + 1] {
         let (mut ours, path) = (image(blocks), folder.path().join("image"));
         std::fs::write(&path, &ours).expect("a file");
@@ -35,7 +35,7 @@ fn tree_and_root_hash_are_those_of_veritysetup() {
 }
 
 #[test]
-fn tree_of_an_image_that_has_one_is_made_anew() {
+fn existing_tree_is_replaced() {
     let mut once = image(300);
     let digest = add_tree(&mut once).expect("a tree");
     let mut twice = once.clone();
@@ -44,7 +44,7 @@ fn tree_of_an_image_that_has_one_is_made_anew() {
 }
 
 #[test]
-fn image_that_is_cut_or_none_gets_no_tree() {
+fn truncated_or_unknown_image_is_refused() {
     let mut cut = image(300);
     cut.truncate(200 * BLOCK);
     assert!(add_tree(&mut cut).expect_err("it is cut").to_string().contains("ends before its filesystem"));
@@ -53,7 +53,7 @@ fn image_that_is_cut_or_none_gets_no_tree() {
 }
 
 #[test]
-fn digest_goes_into_the_lines_of_its_image_alone() {
+fn digest_is_filled_only_into_lines_of_its_image() {
     let text = "hilum 1\n# root /a verity=image\n[workload a]\nroot /a verity=image corrupt=stop\nexec /verity=image\n\
                 [workload b]\n  root \"/b\" overlay verity=image";
     let filled = fill_in(&fill_in(text, "/a", "AA"), "/b", "BB");

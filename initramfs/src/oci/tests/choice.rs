@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// Copies a layout's only manifest in its index, with these annotations on each copy; each is another image.
+/// Repeats a layout's only manifest in its index, with these annotations on each copy; each is another image.
 fn with_names(folder: &Path, names: &[Value]) {
     std::fs::create_dir_all(folder).expect("a folder");
     let mut manifests = Vec::new();
@@ -19,7 +19,7 @@ fn with_names(folder: &Path, names: &[Value]) {
     std::fs::write(folder.join("index.json"), serde_json::to_vec(&index).expect("JSON")).expect("a file");
 }
 
-/// Which of the images it is, or the error.
+/// Returns which image was selected, or the error.
 fn number(folder: &Path, reference: Option<&str>) -> String {
     match read(folder, Architecture::X86_64, reference) {
         Ok(container) => match &container.tree.get("etc/number").expect("a file").kind {
@@ -31,7 +31,7 @@ fn number(folder: &Path, reference: Option<&str>) -> String {
 }
 
 #[test]
-fn two_images_with_one_tag_are_an_error_that_lists_their_names() {
+fn two_images_with_one_tag_cause_an_error_with_their_names() {
     let name = |name: &str| serde_json::json!({"org.opencontainers.image.ref.name": "latest", "io.containerd.image.name": name});
     let folder = tempfile::tempdir().expect("a folder");
     let names = ["docker.io/library/nginx:latest", "docker.io/me/web:latest", "quay.io/nginx:latest"];
@@ -56,7 +56,7 @@ fn two_images_with_one_tag_are_an_error_that_lists_their_names() {
 }
 
 #[test]
-fn same_image_under_two_names_is_one_and_statements_about_it_are_none() {
+fn image_with_two_names_counts_once_and_attestations_do_not_count() {
     let folder = tempfile::tempdir().expect("a folder");
     let statement = serde_json::json!({"vnd.docker.reference.type": "attestation-manifest"});
     with_names(

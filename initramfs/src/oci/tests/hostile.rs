@@ -1,10 +1,10 @@
-//! Images whose fields would become lines of a configuration, words of a line, or sequences of a terminal.
+//! Images with fields that try to inject configuration lines, words, or terminal escape sequences.
 
 use super::*;
 use hilum::config::{self, Config};
 use hilum::fixed_string::is_hidden;
 
-/// What is tried in each field, between other characters.
+/// Texts that are tried in each field, between other characters.
 const HOSTILE: [&str; 22] = [
     "\n",
     "\r",
@@ -29,10 +29,10 @@ const HOSTILE: [&str; 22] = [
     "#",
     "\nprivileged\nshare user pid net\n",
 ];
-/// Keys that none of these images asks for.
+/// Keys that none of these images may result in.
 const INJECTED: [&str; 4] = ["privileged", "share", "seccomp", "mount"];
 
-/// Returns the image in a folder of its own, with a passwd that has hostile lines as well.
+/// Returns the image in a separate folder, with a hostile passwd file.
 fn image(running: Value) -> Container {
     let folder = tempfile::tempdir().expect("a folder");
     let passwd = "root:x:0:0::/:\nweb:x:33:34::/:\nodd:x:0\u{1b}\rprivileged:0::/:\nwide:x:0 0:0::/:\n";
@@ -41,7 +41,7 @@ fn image(running: Value) -> Container {
     read(folder.path(), Architecture::X86_64, None).expect("an image")
 }
 
-/// Looks at lines as a person and as the board's parser would, and gives the words of each that is no comment.
+/// Checks lines as a person and as the board's parser would, and returns the words of each non-comment line.
 fn words(lines: &str) -> Vec<Vec<String>> {
     assert_eq!(lines.chars().find(|found| is_hidden(*found) && !matches!(found, '\n' | '\t')), None, "{lines:?}");
     let program = if lines.lines().any(|line| line.starts_with("exec ")) { "" } else { "exec /x\n" };
@@ -53,7 +53,7 @@ fn words(lines: &str) -> Vec<Vec<String>> {
     let lines = lines.lines().filter(|line| !line.starts_with('#'));
     let lines: Vec<Vec<String>> = lines.map(split).collect();
     assert!(lines.iter().all(|line| !INJECTED.contains(&line[0].as_str())), "{lines:?}");
-    // What PID 1 would take is what the image says, byte for byte.
+    // What PID 1 would use is byte for byte what the image says.
     let workload = &config.workloads[0];
     if let Some(exec) = lines.iter().find(|line| line[0] == "exec") {
         assert_eq!(config.pools.of(workload.exec), &exec[1..]);
@@ -67,7 +67,7 @@ fn words(lines: &str) -> Vec<Vec<String>> {
     lines
 }
 
-/// Returns the words of a line as the language says, written down once more.
+/// Returns the words of a line by an independent implementation of the syntax.
 fn split(line: &str) -> Vec<String> {
     let (mut words, mut rest) = (Vec::new(), line);
     while !rest.is_empty() {
@@ -81,7 +81,7 @@ fn split(line: &str) -> Vec<String> {
     words
 }
 
-/// The value of a field with something hostile in it, alone or inside of something good.
+/// Returns values with something hostile in them, alone or inside of a good value.
 fn values(good: &str) -> impl Iterator<Item = String> {
     let good = good.to_owned();
     HOSTILE.iter().flat_map(move |hostile| {
@@ -94,14 +94,14 @@ fn values(good: &str) -> impl Iterator<Item = String> {
     })
 }
 
-/// Returns whether a line can hold it.
+/// Returns whether a line can contain it.
 fn is_word(value: &str) -> bool {
     let has_both = value.contains('"') && value.contains('\'');
     !has_both && !value.chars().any(|found| is_hidden(found) && found != '\t')
 }
 
 #[test]
-fn field_of_an_image_never_becomes_a_line_of_its_own() {
+fn field_of_an_image_cannot_inject_a_line() {
     for value in values("/a") {
         let lines = words(&image(serde_json::json!({"Entrypoint": ["/bin/a", &value], "Cmd": [&value]})).lines());
         let expected = ["exec", "/bin/a", &value, &value].map(str::to_owned).to_vec();
@@ -133,7 +133,7 @@ fn field_of_an_image_never_becomes_a_line_of_its_own() {
 }
 
 #[test]
-fn user_of_an_image_is_two_numbers_or_a_comment() {
+fn user_of_an_image_becomes_numbers_or_a_comment() {
     let users = ["odd", "wide", "web:odd", "33:odd", "99999999999", "4294967295", "1:99999999999", "nonroot"];
     let users = users.into_iter().map(str::to_owned).chain(values("web")).chain(values("33:50"));
     for user in users.filter(|user| user != "web\\n") {
@@ -147,7 +147,7 @@ fn user_of_an_image_is_two_numbers_or_a_comment() {
 }
 
 #[test]
-fn what_cannot_be_said_is_a_comment_that_names_the_field() {
+fn inexpressible_setting_becomes_a_comment_with_its_field() {
     let running = serde_json::json!({
         "Entrypoint": ["a\nprivileged"], "Env": ["A=1", "NO", "A=2", format!("B={}", "x".repeat(2000))],
         "WorkingDir": "../srv", "StopSignal": "SIGTERM\nshare user pid net\nseccomp off", "ExposedPorts": {"80": {}, "x/tcp": {}},
@@ -176,7 +176,7 @@ fn what_cannot_be_said_is_a_comment_that_names_the_field() {
 }
 
 #[test]
-fn more_than_a_workload_has_room_for_is_left_out() {
+fn settings_beyond_the_limits_are_left_out() {
     let variables: Vec<String> = (0..40).map(|number| format!("A{number}=x")).collect();
     let many: Vec<String> = (0..40).map(|number| format!("/{number}")).collect();
     let lines = image(serde_json::json!({"Entrypoint": many, "Env": variables})).lines();
@@ -186,7 +186,7 @@ fn more_than_a_workload_has_room_for_is_left_out() {
 }
 
 #[test]
-fn error_about_an_image_is_one_line_whatever_it_names() {
+fn error_about_an_image_is_always_one_line() {
     for hostile in HOSTILE {
         let folder = tempfile::tempdir().expect("a folder");
         // A digest, a media type, an architecture, names of layers and of the configuration.
@@ -216,7 +216,7 @@ fn error_about_an_image_is_one_line_whatever_it_names() {
 }
 
 #[test]
-fn size_that_nothing_has_is_refused_and_not_counted_beyond_its_end() {
+fn absurd_size_is_refused_without_overflow() {
     for size in [u64::MAX, u64::MAX - 1, 1 << 63, 1] {
         let folder = tempfile::tempdir().expect("a folder");
         layout(folder.path(), |_, bytes| bytes);

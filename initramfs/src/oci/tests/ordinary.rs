@@ -1,9 +1,9 @@
-//! Configurations as ordinary images have them: each becomes lines that the parser takes, and nothing vanishes.
+//! Configurations of ordinary images: each becomes lines that the parser accepts, and nothing is lost.
 
 use super::*;
 use hilum::config::{self, Config};
 
-/// Returns the lines of an image with these settings, which `hilum check` takes.
+/// Returns the lines of an image with these settings, which `hilum check` accepts.
 fn lines(running: &Value) -> String {
     let folder = tempfile::tempdir().expect("a folder");
     let passwd = "root:x:0:0::/:\nweb:x:33:34::/:\ncaddy:x:101:101::/:\n";
@@ -17,7 +17,7 @@ fn lines(running: &Value) -> String {
         ("bin/sh", "x"),
     ];
     let mut bytes = layer(&files);
-    // Its end comes behind the link.
+    // The end marker comes after the link.
     bytes.truncate(bytes.len() - 1024);
     let mut builder = tar::Builder::new(bytes);
     let mut header = tar::Header::new_gnu();
@@ -38,7 +38,7 @@ fn lines(running: &Value) -> String {
 }
 
 #[test]
-fn what_ordinary_images_say_becomes_lines_that_check_takes() {
+fn settings_of_ordinary_images_become_accepted_lines() {
     let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
     let own = "/opt/tool/bin:/usr/bin:/bin";
     for (running, expected) in [
