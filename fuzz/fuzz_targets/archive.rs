@@ -1,4 +1,4 @@
-//! Tar archives and layers: what is taken stays below the root, and can be packed again.
+//! Tar archives and layers: accepted entries stay below the root, and can be packed again.
 #![no_main]
 use hilum_initramfs::tree::Tree;
 

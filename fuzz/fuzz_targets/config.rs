@@ -1,4 +1,4 @@
-//! hilum.conf: what is taken can be planned, explained and audited, and a reload of the same file changes nothing.
+//! hilum.conf: an accepted file can be planned, explained and audited, and reloading it changes nothing.
 #![no_main]
 use hilum::config::{Config, keep_ids, keep_slots, parse, unchanged};
 use hilum::plan::{audit, plan};

@@ -1,4 +1,5 @@
-//! Frames from anybody on the wire, and the lease as it goes to PID 1: what the client gives is sane and goes over whole.
+//! Untrusted frames from the network, and the encoded lease for PID 1: what the client reports is sane and survives
+//! encoding.
 #![no_main]
 use hilum::config::Mac;
 use hilum::dhcp::{Client, FRAME_BYTES, HostName, Lease, LeaseEvent};
@@ -17,7 +18,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let at = rest.first().map_or(0, |length| usize::from(*length) * 2).min(rest.len());
         let (heard, left) = rest.split_at(at);
         let mut heard = heard.to_vec();
-        // An answer to this very question: nobody guesses the number of a transaction.
+        // Make it a reply to this request, because no input guesses the transaction id.
         if let (Some(heard), Some(asked)) = (heard.get_mut(46..50), frame.get(46..50)) {
             heard.copy_from_slice(asked);
         }

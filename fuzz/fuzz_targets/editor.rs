@@ -1,4 +1,4 @@
-//! What is typed at the prompt: what a line is drawn as holds no control character but those of the drawing itself.
+//! Input at the prompt: a drawn line contains no control characters but those of the drawing itself.
 #![no_main]
 use hilum::line_editor::{Editor, Typed, words};
 

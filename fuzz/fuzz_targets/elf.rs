@@ -1,4 +1,4 @@
-//! ELF files of an image, as the builder looks at them.
+//! ELF files of an image, as the builder inspects them.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -1,4 +1,4 @@
-//! What a workload writes: no line that is shown controls a terminal, and the ring gives back what it was given.
+//! Output of a workload: no printed line controls a terminal, and the ring returns what was put in.
 #![no_main]
 use hilum::log::{LineBuffer, Printable, Ring};
 

@@ -1,11 +1,11 @@
-//! What devices say of themselves, compared with the patterns of the image's modules: a modalias in the first line, then a list of
-//! modules. The judge is fnmatch(3) by its definition, one place of the pattern and of the text after the other.
+//! Modaliases of devices, compared with the patterns of the image's modules. The input is a modalias in the first line,
+//! then a list of modules. The reference is fnmatch(3) by its definition.
 #![no_main]
 
 use hilum::modalias::{fits, module_of};
 use hilum::module_list::{needs_of, to_load};
 
-/// What a pattern has in one place.
+/// An element of a pattern.
 enum Part<'a> {
     Star,
     Any,
@@ -13,7 +13,7 @@ enum Part<'a> {
     Byte(u8),
 }
 
-/// The parts of a pattern. A set that does not end is one that fits nothing.
+/// Returns the elements of a pattern. An unclosed set matches nothing.
 fn parts(mut pattern: &[u8]) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
     while let [first, rest @ ..] = pattern {
@@ -45,7 +45,7 @@ fn has(set: &[u8], byte: u8) -> bool {
     }
 }
 
-/// Whether a pattern fits, with a table of which of its beginnings fit which beginnings of the text.
+/// Returns whether a pattern matches, by a table of which of its prefixes match which prefixes of the text.
 fn by_definition(pattern: &str, text: &str) -> bool {
     let mut fitting = vec![false; text.len() + 1];
     fitting[0] = true;
@@ -78,7 +78,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
             None => assert_eq!(found, None),
         }
     }
-    // The image's other two lists have the same lines' form.
+    // The image's other two lists have the same line format.
     for (name, parameters) in to_load(list) {
         assert!(name.len() + parameters.len() <= list.len());
         if let Some(others) = needs_of(list, name) {

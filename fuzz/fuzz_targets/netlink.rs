@@ -1,4 +1,4 @@
-//! Answers of route netlink and nf_tables: each is read to an end.
+//! Replies of rtnetlink and nf_tables: parsing always ends.
 #![no_main]
 use hilum::netlink::{AddressEntry, LinkEntry, Message, Messages, RouteEntry, RuleEntry, acknowledge};
 

@@ -1,4 +1,4 @@
-//! Archives of container images: what inspect prints is taken by the board's parser.
+//! Archives of container images: the board's parser accepts what inspect prints.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {

@@ -1,4 +1,4 @@
-//! Router advertisements, answers of DHCPv6 servers and of pings from anybody on the wire.
+//! Untrusted router advertisements, DHCPv6 replies and ping replies.
 #![no_main]
 use hilum::config::Mac;
 use hilum::echo::{ECHO_BYTES, Echo};

@@ -1,4 +1,4 @@
-//! What the kernel tells of devices, with names that come from the devices themselves.
+//! Device events of the kernel, with names that come from the devices.
 #![no_main]
 
 use hilum::uevent::Uevent;

@@ -1,4 +1,4 @@
-//! The control socket's messages: what is read is written as the same bytes' meaning.
+//! Messages of the control socket: a decoded message is encoded to equivalent bytes.
 #![no_main]
 use hilum::wire::{Reply, Request};
 

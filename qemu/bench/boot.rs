@@ -1,9 +1,9 @@
-//! From the entry of /init to the first instruction of the first workload: hilum with the demo's configuration, a shell
-//! script of busybox that mounts what crun needs and starts it, and floor.c, which makes hilum's mounts and one start and
-//! decides nothing. The same kernel, the same machine, the same program.
+//! Time from the entry of /init to the first instruction of the first workload. Compared are hilum with the demo's
+//! configuration; a busybox script that mounts what crun needs and starts it; and floor.c, which performs hilum's
+//! mounts and one start without any decisions. Kernel, machine and program are the same.
 //!
-//! Both clocks are the program's own: the probe, which is entered by the kernel, tells when, and becomes /init; the probe,
-//! as the workload, tells when. Both read microseconds since the kernel's start.
+//! Both times are measured by the program itself: the kernel starts the probe, which prints the time and executes
+//! /init; as the workload, it prints the time again. Both are microseconds since the kernel's start.
 
 use crate::contestants;
 use crate::guest::{Built, Guest, source};
@@ -14,16 +14,16 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long one boot may take.
+/// The timeout of a boot.
 const BOOT: Duration = Duration::from_secs(120);
 
-/// The name of the other way.
+/// The name of the alternative.
 const PEERS: &str = "busybox script, crun";
 
-/// What the kernel takes by itself.
+/// The time that the kernel itself needs.
 const FLOOR: &str = "floor.c as /init";
 
-/// The packages of the other way, and what is taken of them.
+/// The packages of the alternative, and the files taken from them.
 const PACKAGES: [&str; 12] = [
     "busybox-static",
     "crun",
@@ -41,7 +41,7 @@ const PACKAGES: [&str; 12] = [
 const KEEP: [&str; 5] = ["lib/", "lib64/", "usr/lib/", "bin/busybox", "usr/bin/crun"];
 const DROP: [&str; 3] = ["gconv", "audit", "systemd"];
 
-/// One program that mounts everything, and crun, which cannot change the root of an initramfs in its own way.
+/// A script that mounts everything and starts crun, which cannot pivot the root of an initramfs by itself.
 const SCRIPT: &str = "#!/bin/busybox sh
 /bin/busybox mount -a
 /usr/bin/crun run --no-pivot --bundle /bundle first
@@ -54,18 +54,18 @@ tmpfs /run tmpfs defaults 0 0
 cgroup2 /sys/fs/cgroup cgroup2 defaults 0 0
 ";
 
-/// What one way has to show.
+/// The result of one alternative.
 pub(crate) struct Row {
     pub(crate) name: String,
-    /// Microseconds from /init to the workload, from small to large; or why there are none.
+    /// Microseconds from /init to the workload, in ascending order; or why there are none.
     pub(crate) times: Result<Vec<u64>>,
-    /// The kernel's own, before that.
+    /// The kernel's own time before that.
     pub(crate) kernel_us: u64,
-    /// Bytes of the initramfs.
+    /// Size of the initramfs in bytes.
     pub(crate) bytes: usize,
 }
 
-/// Boots each, by turns; with further words for QEMU.
+/// Measures boots of all alternatives in turn, with additional words for QEMU.
 pub(crate) fn measure(built: &Built, boots: usize, more: &[&str]) -> Result<Vec<Row>> {
     let names = ["hilum, the demo", PEERS, FLOOR];
     let images = [ours(built), peers(built), floor(built)];
@@ -90,7 +90,7 @@ pub(crate) fn measure(built: &Built, boots: usize, more: &[&str]) -> Result<Vec<
     Ok(rows)
 }
 
-/// Returns the number that stands behind some words on the console, on a line that has come to its end.
+/// Returns the number after these words on a complete line of the console.
 fn number(guest: &Guest, words: &str) -> Result<u64> {
     let until = Instant::now() + BOOT;
     loop {
@@ -104,7 +104,7 @@ fn number(guest: &Guest, words: &str) -> Result<u64> {
     }
 }
 
-/// Returns the demo, whose first workload is the probe.
+/// Returns the demo with the probe as its first workload.
 fn ours(built: &Built) -> Result<Vec<u8>> {
     let scratch = tempfile::tempdir()?;
     let config = std::fs::read_to_string(source("initramfs/appliances/web/hilum.conf"))?;
@@ -124,7 +124,7 @@ fn ours(built: &Built) -> Result<Vec<u8>> {
     built.initramfs(&[source("initramfs/appliances/web/appliance.toml"), description])
 }
 
-/// Returns the other way: a script as /init, crun with its libraries, a bundle.
+/// Returns the alternative: a script as /init, crun with its libraries, a bundle.
 fn peers(built: &Built) -> Result<Vec<u8>> {
     let mut tree = Tree::new();
     for name in PACKAGES {
@@ -150,8 +150,8 @@ fn peers(built: &Built) -> Result<Vec<u8>> {
     image.write(Compression::Zstd)
 }
 
-/// What is the same in an image without our builder: empty folders, the program that tells when /init was entered, and the
-/// workload's root filesystem.
+/// Adds what is common to images not made by our builder: empty folders, the program that prints when /init was
+/// entered, and the workload's root filesystem.
 fn add_probe(built: &Built, image: &mut Image) -> Result<()> {
     for place in ["dev", "proc", "run", "sys", "tmp"] {
         image.folder(place, 0o755);
@@ -163,7 +163,7 @@ fn add_probe(built: &Built, image: &mut Image) -> Result<()> {
     Ok(())
 }
 
-/// Returns the kernel's share: the same mounts and the same start, by a program that does nothing else.
+/// Returns the lower bound: the same mounts and the same start, by a program that does nothing else.
 fn floor(built: &Built) -> Result<Vec<u8>> {
     let mut image = Image::new();
     add_probe(built, &mut image)?;

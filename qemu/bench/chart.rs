@@ -1,18 +1,18 @@
-//! Charts as SVG. The `svg` crate writes the elements; what is drawn here is bars with words, which needs no more than a few
-//! lines, where a plotting crate would bring fonts and axes that nobody asked for.
+//! Charts as SVG by the crate `svg`. The charts are labelled bars, which take few lines of code; a plotting crate would
+//! add fonts and axes that are not needed.
 
 use svg::Document;
 use svg::node::element::{Group, Line, Rectangle, Style, Text};
 
-/// Width of a chart, and of the words left of its bars, in pixels.
+/// Width of a chart and of its labels, in pixels.
 const WIDTH: f64 = 760.0;
 const LABELS: f64 = 190.0;
 const ROW: f64 = 26.0;
 const TOP: f64 = 44.0;
-/// Room for the number behind the longest bar.
+/// Width of the number after the longest bar.
 const NUMBERS: f64 = 170.0;
 
-/// One for light backgrounds, one for dark ones.
+/// Styles for light and dark backgrounds.
 const STYLE: &str = "text { font: 13px sans-serif; fill: #24292f } .title { font-weight: bold; font-size: 15px } \
     .note { fill: #57606a; font-size: 12px } .ours { fill: #0969da } .other { fill: #8c959f } .mark { stroke: #d0d7de } \
     @media (prefers-color-scheme: dark) { text { fill: #e6edf3 } .note { fill: #9198a1 } .ours { fill: #4493f8 } \
@@ -22,7 +22,7 @@ const STYLE: &str = "text { font: 13px sans-serif; fill: #24292f } .title { font
 pub(crate) struct Bar {
     pub(crate) label: String,
     pub(crate) value: f64,
-    /// What stands behind it.
+    /// The text after the bar.
     pub(crate) text: String,
     pub(crate) is_ours: bool,
 }
@@ -42,17 +42,17 @@ fn empty(height: f64, title: &str) -> Document {
 }
 
 fn rectangle(class: &str, x: f64, y: f64, width: f64, height: f64) -> Rectangle {
-    // What is too short to be seen is still there.
+    // A minimum width keeps very short bars visible.
     let width = width.max(1.5);
     Rectangle::new().set("class", class).set("x", round(x)).set("y", y).set("width", round(width)).set("height", height)
 }
 
-/// A tenth of a pixel is enough, and keeps the file short.
+/// A tenth of a pixel is precise enough, and keeps the file short.
 fn round(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-/// Horizontal bars that begin at zero.
+/// Draws horizontal bars that begin at zero.
 pub(crate) fn bars(title: &str, note: &str, bars: &[Bar]) -> String {
     let height = TOP + ROW * bars.len() as f64 + 30.0;
     let most = bars.iter().map(|bar| bar.value).fold(1.0, f64::max);
@@ -75,11 +75,11 @@ pub(crate) struct Span {
     pub(crate) label: String,
     pub(crate) from: u64,
     pub(crate) to: u64,
-    /// Whether it is something that happens by itself, such as waiting for a program.
+    /// Whether it is passive, such as waiting for a program.
     pub(crate) is_other: bool,
 }
 
-/// Steps on an axis that begins where hilum is entered: what the kernel needs before that is ten times as long.
+/// Draws steps on an axis that begins when hilum is entered, because the kernel needs ten times as long before that.
 pub(crate) fn gantt(title: &str, note: &str, begin: u64, spans: &[Span]) -> String {
     let height = TOP + ROW * spans.len() as f64 + 50.0;
     let end = spans.iter().map(|span| span.to).max().unwrap_or(begin).max(begin + 1);
@@ -110,7 +110,7 @@ pub(crate) fn gantt(title: &str, note: &str, begin: u64, spans: &[Span]) -> Stri
     document.add(text("note", 12.0, height - 8.0, note)).to_string() + "\n"
 }
 
-/// Returns a distance between marks that reads well, near this one.
+/// Returns a round distance between marks, near this one.
 fn nice(us: u64) -> u64 {
     let power = 10_u64.pow(us.max(1).ilog10());
     [1, 2, 5, 10].map(|factor| factor * power).into_iter().find(|step| *step >= us).unwrap_or(power).max(1)

@@ -1,4 +1,4 @@
-//! Who starts a program, and how each is asked to.
+//! The compared programs, and how each starts a program.
 
 use anyhow::{Context, Result, bail, ensure};
 use hilum::wire::{Command as Asked, MESSAGE_BYTES, Reply, Request};
@@ -13,27 +13,27 @@ use std::time::{Duration, Instant};
 
 /// In the order in which they take turns.
 pub(crate) const NAMES: [&str; 6] = ["hilum", "floor.c, resident", FRESH_FLOOR, "bubblewrap", "crun", "runc"];
-/// What the others are compared with.
+/// The reference of the comparison.
 pub(crate) const FRESH_FLOOR: &str = "floor.c, started afresh";
 
-/// Where the control socket of a guest's process 1 is for its workload `bench`: it sees the board's /run there.
+/// The control socket of a guest's PID 1 as seen by its workload `bench`, which has the board's /run there.
 pub(crate) const GUEST_SOCKET: &str = "/board/hilum.sock";
 
-/// How long one start may take.
+/// The timeout of a start.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Where contestants run.
+/// The environment in which contestants run.
 pub(crate) struct Place {
     scratch: tempfile::TempDir,
-    /// The root filesystem that everybody uses.
+    /// The root filesystem that all use.
     root: PathBuf,
     floor: PathBuf,
-    /// The ELF file that becomes PID 1 of a PID namespace. `None` if process 1 of the machine is hilum.
+    /// The ELF file for PID 1 of a PID namespace; `None` if hilum is PID 1 of the machine.
     hilum: Option<PathBuf>,
 }
 
 impl Place {
-    /// This machine: a root filesystem with busybox is made first.
+    /// Prepares this machine: creates a root filesystem with busybox.
     pub(crate) fn host(hilum: &Path, busybox: &Path, floor: &Path) -> Result<Self> {
         let scratch = tempfile::tempdir()?;
         let root = scratch.path().join("root");
@@ -41,12 +41,12 @@ impl Place {
         Self::new(scratch, root, floor, Some(hilum.to_owned()))
     }
 
-    /// Returns a guest whose process 1 is hilum, seen from its workload `bench`.
+    /// Returns a guest with hilum as PID 1, as seen from its workload `bench`.
     pub(crate) fn guest() -> Result<Self> {
         Self::new(tempfile::tempdir()?, "/rootfs".into(), Path::new("/bin/floor"), None)
     }
 
-    /// With the folder that floor.c takes masks and devices from, and bundles for container engines.
+    /// Creates the environment, with the template of masks and devices for floor.c, and bundles for container engines.
     fn new(scratch: tempfile::TempDir, root: PathBuf, floor: &Path, hilum: Option<PathBuf>) -> Result<Self> {
         std::fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755))?;
         for folder in ["template/mask/folder", "template/dev/pts", "template/dev/shm"] {
@@ -62,7 +62,7 @@ impl Place {
         self.scratch.path().join(name)
     }
 
-    /// Returns the command line of one that is executed for each start, in a control group below `group` where one is named.
+    /// Returns the command line of a contestant that is executed for each start, in a cgroup below `group` if given.
     pub(crate) fn words(&self, name: &str, group: Option<&str>) -> Result<Vec<String>> {
         let root = self.root.display().to_string();
         let words = match name {
@@ -86,7 +86,7 @@ impl Place {
         Ok(words)
     }
 
-    /// Returns a command with what floor.c wants in its environment: its template, and in a guest a control group.
+    /// Returns a command with the environment that floor.c needs: its template, and in a guest a cgroup.
     pub(crate) fn command(&self, words: &[String], group: &str) -> Command {
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env("TEMPLATE", self.path("template"));
@@ -97,7 +97,7 @@ impl Place {
     }
 }
 
-/// Returns the configuration of a container engine: its own default, with what is started, and in a control group.
+/// Returns the configuration of a container engine: its own default, with the program to start, and in a cgroup.
 pub(crate) fn bundle(engine: &str, root: &Path, words: &[&str], group: Option<&str>) -> Result<String> {
     let scratch = tempfile::tempdir()?;
     let made = Command::new(engine).arg("spec").current_dir(scratch.path()).output();
@@ -113,7 +113,7 @@ pub(crate) fn bundle(engine: &str, root: &Path, words: &[&str], group: Option<&s
     Ok(spec.to_string())
 }
 
-/// A root filesystem with busybox and the places that something is attached to.
+/// Creates a root filesystem with busybox and mount points.
 pub(crate) fn make_root(root: &Path, busybox: &Path) -> Result<()> {
     for folder in ["bin", "dev", "etc", "proc", "run", "sys", "tmp"] {
         std::fs::create_dir_all(root.join(folder))?;
@@ -122,7 +122,7 @@ pub(crate) fn make_root(root: &Path, busybox: &Path) -> Result<()> {
     Ok(())
 }
 
-/// One that starts programs.
+/// A contestant.
 pub(crate) struct Contestant<'a> {
     pub(crate) name: String,
     place: &'a Place,
@@ -130,16 +130,16 @@ pub(crate) struct Contestant<'a> {
 }
 
 enum Way {
-    /// A supervisor that is there already, asked by its socket.
+    /// A running supervisor that is controlled by its socket.
     Resident { pid: String, socket: PathBuf, _namespace: Option<Namespace> },
-    /// A process that starts when it reads a byte, and says how long it took.
+    /// A process that starts the program when it reads a byte, and prints the elapsed time.
     Loop(Child, ChildStdin, BufReader<ChildStdout>),
     /// A program that is executed each time.
     Fresh(Vec<String>),
 }
 
 impl<'a> Contestant<'a> {
-    /// Makes it ready.
+    /// Prepares a contestant.
     ///
     /// # Errors
     /// It is not installed, or cannot run here.
@@ -174,10 +174,10 @@ impl<'a> Contestant<'a> {
         Ok(Self { name: name.to_owned(), place, way })
     }
 
-    /// One start. Returns the time until its program has ended.
+    /// Performs one start. Returns the time until the program has exited.
     ///
     /// # Errors
-    /// It failed, with what it said.
+    /// The start failed; with its output.
     pub(crate) fn start(&mut self) -> Result<Duration> {
         match &mut self.way {
             Way::Resident { socket, .. } => ask(socket, "true"),
@@ -199,7 +199,7 @@ impl<'a> Contestant<'a> {
         }
     }
 
-    /// Returns the system calls of one start, of every process that it takes. `None` if they were not counted.
+    /// Returns the number of system calls of a start, over all processes involved; `None` if they were not counted.
     pub(crate) fn count_calls(&mut self) -> Result<Option<usize>> {
         let trace = self.place.path("trace");
         let output = trace.to_str().context("UTF-8")?.to_owned();
@@ -214,7 +214,7 @@ impl<'a> Contestant<'a> {
                 let mut child =
                     Command::new("strace").args(&strace[1..]).args(["-p", pid]).stderr(Stdio::piped()).spawn()?;
                 let mut said = [0; 1];
-                // Its first words say that it has attached; it has more to say, and nobody may be gone then.
+                // Its first output means that it has attached; the pipe must stay open for further output.
                 let mut words = child.stderr.take().context("a pipe")?;
                 words.read_exact(&mut said)?;
                 ask(socket, "true")?;
@@ -240,7 +240,7 @@ impl Drop for Contestant<'_> {
     }
 }
 
-/// Has hilum start a workload, and waits until it is ready.
+/// Starts a workload in hilum, and waits until it is ready.
 pub(crate) fn ask(socket: &Path, workload: &str) -> Result<Duration> {
     let mut request = Request::new(Asked::Start);
     request.is_waiting = true;
@@ -262,7 +262,7 @@ pub(crate) fn ask(socket: &Path, workload: &str) -> Result<Duration> {
     }
 }
 
-/// Returns the last line that a program said.
+/// Returns the last line of a program's output.
 pub(crate) fn last_line(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it failed without a word").to_owned()

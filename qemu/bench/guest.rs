@@ -1,4 +1,4 @@
-//! Guests of the bench: built of descriptions by the image builder, booted under QEMU's own translator.
+//! Guests of the benchmark: built from descriptions by the image builder, booted under QEMU's TCG.
 
 use crate::inside::MARK;
 use crate::starts::Row;
@@ -8,10 +8,10 @@ use hilum_qemu::{Accelerator, Architecture, Options, Vm};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The longest that a guest's starts may take; those of runc take a second each.
+/// The timeout of a guest's starts; those of runc take a second each.
 const STARTS: Duration = Duration::from_secs(900);
 
-/// What was built below build/, for this machine's architecture.
+/// The files below build/ for this machine's architecture.
 pub(crate) struct Built {
     pub(crate) folder: PathBuf,
     pub(crate) arch: Architecture,
@@ -48,7 +48,7 @@ impl Built {
         Ok(std::fs::read(output.path().join("initramfs"))?)
     }
 
-    /// Returns a guest with Debian's kernel that has begun to boot, with further words for QEMU.
+    /// Starts a guest with Debian's kernel, with additional words for QEMU.
     pub(crate) fn boot(&self, initramfs: &[u8], append: &str, serial: &str, more: &[&str]) -> Result<Guest> {
         let scratch = tempfile::tempdir()?;
         let file = scratch.path().join("initramfs");
@@ -68,7 +68,7 @@ impl Built {
     }
 }
 
-/// A running guest, and what it needs until it ends.
+/// A running guest, and its temporary files.
 pub(crate) struct Guest {
     pub(crate) vm: Vm,
     _scratch: tempfile::TempDir,
@@ -79,13 +79,13 @@ pub(crate) fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-/// Words that give a guest a clock that counts its instructions, one a nanosecond, and that jumps when it sleeps: figures
-/// that are the same however busy this machine is, but know nothing of caches and of what translation costs.
+/// Words for a guest whose clock counts instructions, one per nanosecond, and jumps while it sleeps. The results do not
+/// depend on the load of this machine, but ignore caches and the cost of translation.
 pub(crate) const COUNTING: &[&str] = &["-icount", "shift=0,sleep=off"];
 
-/// Starts to exit in a guest with one processor, in which hilum is PID 1; with further words for QEMU.
+/// Measures starts to exit in a guest with one processor, with hilum as PID 1 and additional words for QEMU.
 pub(crate) fn starts(built: &Built, runs: usize, more: &[&str]) -> Result<Vec<Row>> {
-    // Its workload speaks on a second serial port, which the other machine has not got.
+    // Its workload prints to a second serial port, which the other machine does not have.
     match built.arch {
         Architecture::X86_64 => {}
         Architecture::Aarch64 => bail!("this guest is of x86_64"),

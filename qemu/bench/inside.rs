@@ -1,6 +1,7 @@
-//! In the guest: the workload `bench`, which shares everything with the board, lets contestants take turns.
+//! The part of the benchmark inside of the guest: the workload `bench`, which shares everything with the board, runs
+//! the contestants in turn.
 //!
-//! It says its figures as lines on a serial port of its own, so that nobody's time goes into a console.
+//! It prints results to a separate serial port, so that no measured time includes console output.
 
 use crate::contestants::{FRESH_FLOOR, GUEST_SOCKET, NAMES, Place, ask, last_line};
 use crate::starts::{Row, measure};
@@ -11,10 +12,10 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// What a line with a figure begins with.
+/// The prefix of a line with a result.
 pub(crate) const MARK: &str = "BENCH ";
 
-/// Measures, and says what came out.
+/// Measures, and prints the results.
 pub(crate) fn run() -> Result<()> {
     let mut serial = std::fs::File::options().write(true).open("/dev/ttyS1").context("/dev/ttyS1")?;
     let outcome = measure_all();
@@ -32,7 +33,7 @@ fn measure_all() -> Result<Vec<Row>> {
     let line = std::fs::read_to_string("/proc/cmdline")?;
     let runs = line.split_whitespace().find_map(|word| word.strip_prefix("bench.runs=")?.parse().ok());
     let place = Place::guest()?;
-    // It listens once every workload has a process, and this is one of them.
+    // PID 1 listens once every workload has a process, and this is one of them.
     std::thread::sleep(Duration::from_secs(1));
     let mut rows = measure(&place, &NAMES, runs.context("bench.runs= on the kernel command line")?, true)?;
     for row in rows.iter_mut().filter(|row| row.problem.is_none()) {
@@ -41,8 +42,8 @@ fn measure_all() -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Takes the view of a root user of the board, as the other tools expect it: /proc and /sys without anything masked, and a
-/// place in the root control group instead of one with limits.
+/// Changes to a plain root environment, as the other tools expect it: /proc and /sys without masks, and the root cgroup
+/// instead of one with limits.
 fn become_plain_root() -> Result<()> {
     unmount("/proc", UnmountFlags::DETACH).context("/proc")?;
     mount("proc", "/proc", "proc", MountFlags::empty(), None).context("/proc")?;
@@ -51,20 +52,20 @@ fn become_plain_root() -> Result<()> {
     std::fs::write("/sys/fs/cgroup/cgroup.procs", "0").context("the root control group")
 }
 
-/// Returns the most memory, the kernel's included, that was charged for one start (memory.peak). `None` for what is not one
-/// process or more of its own.
+/// Returns the peak memory of one start, including kernel memory (memory.peak); `None` for a contestant without
+/// processes of its own.
 fn peak_kb(place: &Place, name: &str) -> Result<Option<u64>> {
     const GROUP: &str = "/peak";
     let group = Path::new("/sys/fs/cgroup/peak");
     let path = match name {
-        // Its group goes with the workload, so this one stays a moment. What PID 1 itself has is there already.
+        // Its cgroup is removed with the workload, so this one stays a moment. PID 1's own memory already exists.
         "hilum" => {
             ask(Path::new(GUEST_SOCKET), "nap")?;
             std::thread::sleep(Duration::from_millis(200));
             Path::new("/sys/fs/cgroup/workload/nap")
         }
         FRESH_FLOOR | "bubblewrap" | "crun" | "runc" => {
-            // A group that processes are in cannot have groups with limits below it.
+            // A cgroup with processes cannot have child cgroups with limits.
             std::fs::create_dir_all(group.join("runner"))?;
             std::fs::write(group.join("cgroup.subtree_control"), "+memory +pids")?;
             let script = "echo 0 >/sys/fs/cgroup/peak/runner/cgroup.procs && exec \"$@\"";
@@ -86,7 +87,7 @@ fn peak_kb(place: &Place, name: &str) -> Result<Option<u64>> {
     Ok(Some(peak / 1024))
 }
 
-/// Removes a group, once what the start left behind has ended: a process outlives its answer for a moment.
+/// Removes a cgroup once the processes of the start have exited, which may be a moment after its result.
 fn remove(group: &Path) -> Result<()> {
     let until = Instant::now() + Duration::from_secs(5);
     loop {

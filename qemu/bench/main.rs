@@ -1,4 +1,4 @@
-//! `make bench`: hilum side by side with other tools, in figures that anyone can have again.
+//! `make bench`: measures hilum side by side with other tools, reproducibly.
 
 #![forbid(unsafe_code)]
 
@@ -116,7 +116,7 @@ fn main() -> Result<()> {
             let report = Report::new(docs);
             let mut failed = 0;
             for part in parts {
-                // A part that fails, as when a guest does not come up, leaves the others what they are.
+                // A part that fails, for example because a guest does not boot, does not affect the others.
                 if let Err(error) = measure(*part, &built, runs, boots, &report) {
                     eprintln!("hilum-bench: {part:?}: {error:#}");
                     failed += 1;

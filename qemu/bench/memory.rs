@@ -1,4 +1,4 @@
-//! What a PID 1 has in memory while it does nothing: hilum and others, each in a PID namespace of this machine.
+//! Memory of an idle PID 1: hilum and others, each in a PID namespace of this machine.
 
 use crate::contestants::make_root;
 use crate::guest::Built;
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Every PID 1 that is looked at, and how many programs it supervises.
+/// The compared PID 1 programs, and how many programs each supervises.
 const PEERS: [(&str, usize); 8] = [
     ("tini", 1),
     ("catatonit", 1),
@@ -28,22 +28,22 @@ const COUNTS: [usize; 3] = [0, 8, 32];
 pub(crate) struct Memory {
     /// Everything resident, pages of files included.
     pub(crate) resident_kb: u64,
-    /// What is nobody else's and was written.
+    /// Memory that is private and was written.
     pub(crate) dirty_kb: u64,
 }
 
-/// What one PID 1 has to show.
+/// The result of one PID 1.
 pub(crate) struct Row {
     pub(crate) name: String,
-    /// Programs that it supervises.
+    /// The number of supervised programs.
     pub(crate) programs: usize,
-    /// Its own memory; or why there is none.
+    /// Its own memory; or why it could not be measured.
     pub(crate) own: Result<Memory>,
-    /// The same with the processes that it needs beside itself, one for each program.
+    /// The same including its helper processes, one for each program.
     pub(crate) all: Memory,
 }
 
-/// Looks at each.
+/// Measures all of them.
 pub(crate) fn measure(built: &Built) -> Result<Vec<Row>> {
     let scratch = tempfile::tempdir()?;
     std::fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755))?;
@@ -59,7 +59,7 @@ pub(crate) fn measure(built: &Built) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Returns the command line of a PID 1 with programs that sleep.
+/// Returns the command line of a PID 1 with sleeping programs.
 fn command(name: &str, programs: usize, scratch: &Path, built: &Built) -> Result<Vec<String>> {
     let busybox = scratch.join("root/bin/busybox").display().to_string();
     let folder = scratch.join(format!("{}-{programs}", name.split(' ').next().unwrap_or_default()));
@@ -92,19 +92,19 @@ fn command(name: &str, programs: usize, scratch: &Path, built: &Built) -> Result
     Ok(words)
 }
 
-/// A PID namespace, which ends with this.
+/// A PID namespace, which is killed when this is dropped.
 struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // unshare takes its child with it (--kill-child), and PID 1 takes the namespace.
+        // unshare kills its child (--kill-child), and PID 1's death kills the namespace.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Runs it until its programs are there, and a moment longer: the memory of PID 1, and that of everything beside the
-/// programs.
+/// Runs it until its programs are started, and a moment longer. Returns the memory of PID 1, and that of everything
+/// except the programs.
 fn look(words: &[String], programs: usize) -> Result<(Memory, Memory)> {
     let installed = std::env::var("PATH").unwrap_or_default();
     let is_there =
@@ -134,7 +134,7 @@ fn look(words: &[String], programs: usize) -> Result<(Memory, Memory)> {
     }
 }
 
-/// Every process below one, the nearest first.
+/// Returns all descendants of a process, the nearest first.
 fn descendants(pid: u32) -> Vec<u32> {
     let mut found: Vec<u32> = Vec::new();
     let mut next = vec![pid];

@@ -1,7 +1,7 @@
-//! Bytes side by side: what a machine needs to start, isolate and supervise services by other programs of Debian 12.
+//! Sizes side by side: the bytes that other programs of Debian 12 need to start, isolate and supervise services.
 //!
-//! Counted are the programs that run for that, and the closure of the shared libraries that they name (DT_NEEDED, ld.so(8)),
-//! as files of Debian's packages. Not counted are libraries that a program opens by itself (dlopen(3)), configuration, shell
+//! The sum includes the programs that run for this, and the closure of their shared libraries (DT_NEEDED, ld.so(8)), as
+//! files of Debian's packages. It excludes libraries that a program loads itself (dlopen(3)), configuration, shell
 //! scripts, the kernel and the services.
 
 use anyhow::{Context, Result, bail, ensure};
@@ -12,12 +12,12 @@ use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Programs that do the work together.
+/// Programs that do this work together.
 struct Set {
     name: &'static str,
-    /// Their paths, as in Debian's packages.
+    /// Their paths in Debian's packages.
     programs: &'static [&'static str],
-    /// What hilum does and they do not, or what else has to be said.
+    /// What hilum does and they do not, or another remark.
     note: &'static str,
 }
 
@@ -72,7 +72,7 @@ const SETS: [Set; 6] = [
     },
 ];
 
-/// What the programs and their libraries are in.
+/// The packages of the programs and their libraries.
 pub(crate) const PACKAGES: &str = "\
     systemd systemd-container libsystemd-shared podman conmon crun netavark iptables containerd runc tini \
     bubblewrap s6 runit busybox-static \
@@ -82,20 +82,20 @@ pub(crate) const PACKAGES: &str = "\
     libpcre2-8-0 libs6-2.11 libseccomp2 libselinux1 libsemanage2 libsepol2 libskarnet2.13 libssl3 libsubid4 \
     libsystemd0 libudev1 libuuid1 libxtables12 libyajl2 libzstd1 zlib1g";
 
-/// Where ld.so(8) looks, and where systemd's own library is, to which its programs name the way.
+/// Where ld.so(8) searches, and the folder of systemd's private library.
 const LIBRARIES: [&str; 5] = ["lib/TRIPLE", "usr/lib/TRIPLE", "usr/lib/TRIPLE/systemd", "lib", "usr/lib"];
 
-/// One set, in bytes.
+/// The result of one set, in bytes.
 pub(crate) struct Row {
     name: &'static str,
     programs: usize,
     libraries: usize,
-    /// Programs and libraries.
+    /// The number of programs and libraries.
     files: usize,
     note: &'static str,
 }
 
-/// Looks at the packages of this architecture.
+/// Measures the packages of this architecture.
 pub(crate) fn measure(build: &Path) -> Result<Vec<Row>> {
     let folder = build.join(format!("debian/packages/{}-bookworm", std::env::consts::ARCH));
     let mut tree = Tree::new();
@@ -152,7 +152,7 @@ fn library(tree: &Tree, name: &str) -> Result<Option<Arc<Vec<u8>>>> {
     Ok(None)
 }
 
-/// Returns the bytes of a file; links to another name in its folder are followed.
+/// Returns the contents of a file; follows links within a folder.
 fn file(tree: &Tree, path: &str) -> Result<Option<Arc<Vec<u8>>>> {
     let mut path = path.to_owned();
     for _ in 0..8 {

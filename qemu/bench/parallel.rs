@@ -1,4 +1,4 @@
-//! Many workloads at once: from the first start to the last end, as PID 1's own timeline tells it.
+//! Many workloads at once: the time from the first start to the last exit, according to PID 1's timeline.
 
 use crate::contestants::{FRESH_FLOOR, Place, make_root};
 use crate::guest::Built;
@@ -9,12 +9,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// So many workloads at once.
+/// The numbers of parallel workloads.
 pub(crate) const COUNTS: [usize; 3] = [1, 8, 32];
 
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// The medians of one way, in microseconds, for each of the counts.
+/// The medians of one alternative, in microseconds, for each number.
 pub(crate) struct Row {
     pub(crate) name: String,
     pub(crate) us: [u64; COUNTS.len()],
@@ -26,7 +26,7 @@ fn config(count: usize, head: &str, root: &str) -> String {
     format!("hilum 1\n[system]\n{head}\n{}", (0..count).map(workload).collect::<String>())
 }
 
-/// From the first start to the last end, once so many have ended.
+/// Returns the time from the first start to the last exit, once that many have exited.
 fn span(timeline: &str, count: usize) -> Option<u64> {
     let events: Vec<(u64, &str)> = timeline.lines().filter_map(event).collect();
     let ended: Vec<u64> = events.iter().filter(|(_, text)| text.ends_with(": ended")).map(|(us, _)| *us).collect();
@@ -34,7 +34,7 @@ fn span(timeline: &str, count: usize) -> Option<u64> {
     (ended.len() == count).then(|| ended.iter().max().map(|end| end - begin)).flatten()
 }
 
-/// Returns a line of `hilum timeline`: microseconds since the kernel's start, and what happened.
+/// Parses a line of `hilum timeline`: microseconds since the kernel's start, and the event.
 pub(crate) fn event(line: &str) -> Option<(u64, &str)> {
     let (time, rest) = line.trim_start_matches("hilum> ").trim_start().split_once(" s ")?;
     let (seconds, micros) = time.split_once('.')?;
@@ -47,7 +47,7 @@ fn median(mut times: Vec<u64>) -> u64 {
     times[(times.len() - 1) / 2]
 }
 
-/// hilum on this machine, without control groups.
+/// Measures hilum on this machine, without cgroups.
 pub(crate) fn on_host(built: &Built, repeats: usize) -> Result<Row> {
     let scratch = tempfile::tempdir()?;
     std::fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755))?;
@@ -80,7 +80,7 @@ pub(crate) fn on_host(built: &Built, repeats: usize) -> Result<Row> {
     Ok(Row { name: "hilum, this machine".to_owned(), us })
 }
 
-/// hilum in a guest with two processors, with control groups.
+/// Measures hilum in a guest with two processors, with cgroups.
 pub(crate) fn in_guest(built: &Built, repeats: usize) -> Result<Row> {
     let mut us = [0; COUNTS.len()];
     for (place, count) in us.iter_mut().zip(COUNTS) {
@@ -101,7 +101,7 @@ pub(crate) fn in_guest(built: &Built, repeats: usize) -> Result<Row> {
                 guest.vm.type_text("timeline\r")?;
                 std::thread::sleep(Duration::from_secs(2));
                 let text = guest.vm.console.text().replace("\x1b[K", "");
-                // The last answer.
+                // The last reply.
                 if let Some(us) = text.rsplit_once("kernel started").and_then(|(_, answer)| span(answer, count)) {
                     break us;
                 }
@@ -113,7 +113,8 @@ pub(crate) fn in_guest(built: &Built, repeats: usize) -> Result<Row> {
     Ok(Row { name: "hilum, guest with two processors".to_owned(), us })
 }
 
-/// floor.c, so many at once, each started afresh: how the kernel itself takes it. In a mount namespace of its own.
+/// Measures floor.c, as many in parallel, each newly executed, as a lower bound of the kernel; in a mount namespace of
+/// its own.
 pub(crate) fn floor(place: &Place, repeats: usize) -> Result<[u64; COUNTS.len()]> {
     let words = place.words(FRESH_FLOOR, None)?;
     let mut us = [0; COUNTS.len()];
@@ -133,7 +134,7 @@ pub(crate) fn floor(place: &Place, repeats: usize) -> Result<[u64; COUNTS.len()]
     Ok(us)
 }
 
-/// Returns the same by this program in a mount namespace.
+/// Measures the same by this program itself in a mount namespace.
 pub(crate) fn floor_on_host(built: &Built, repeats: usize) -> Result<Row> {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "--"]).arg(std::env::current_exe()?).arg("floor");

@@ -1,4 +1,4 @@
-//! Where figures go: the terminal, the tables of docs/dev/bench.md between their markers, and charts.
+//! Prints results, and writes them into the tables of docs/dev/bench.md between their markers, and into charts.
 
 use crate::chart::{Bar, bars};
 use crate::{boot, memory, starts};
@@ -6,9 +6,9 @@ use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::Command;
 
-/// The parts of a run as they are measured.
+/// The results of a run as they are measured.
 pub(crate) struct Report {
-    /// The folder of documents. `None` if they stay as they are.
+    /// The folder of documents; `None` if they are not written.
     docs: Option<PathBuf>,
 }
 
@@ -17,14 +17,15 @@ impl Report {
         Self { docs }
     }
 
-    /// Shows a table under a title, with when and where it was measured, and takes it into the document.
+    /// Prints a table under a title with date and machine, and writes it into the document.
     pub(crate) fn table(&self, name: &str, title: &str, table: &str) -> Result<()> {
         let text = format!("{title} ({}):\n\n{table}", conditions());
         println!("{text}");
         self.replace("bench.md", name, &text)
     }
 
-    /// The same for a table of docs/comparison.md, which names the day alone: nothing of it depends on the machine.
+    /// The same for a table of docs/comparison.md, which contains only the date, because it does not depend on the
+    /// machine.
     pub(crate) fn comparison(&self, name: &str, table: &str) -> Result<()> {
         let architecture = std::env::consts::ARCH;
         let text = format!("Files of Debian 12 for {architecture}, and hilum as built, on {}:\n\n{table}", today());
@@ -42,7 +43,7 @@ impl Report {
         Ok(())
     }
 
-    /// Writes a figure into README, where it is the text of the first link to this place.
+    /// Writes a number into README, as the text of the first link to this place.
     pub(crate) fn figure(&self, link: &str, figure: u64) -> Result<()> {
         let Some(docs) = &self.docs else { return Ok(()) };
         let file = docs.join("../../README.md");
@@ -58,7 +59,7 @@ impl Report {
         }
     }
 
-    /// Starts in a guest as bars.
+    /// Draws starts in a guest as bars.
     pub(crate) fn start_chart(&self, rows: &[starts::Row]) -> Result<()> {
         let mut drawn: Vec<Bar> = rows
             .iter()
@@ -76,7 +77,7 @@ impl Report {
         )
     }
 
-    /// Boots as bars.
+    /// Draws boots as bars.
     pub(crate) fn boot_chart(&self, rows: &[boot::Row]) -> Result<()> {
         let drawn: Vec<Bar> = rows
             .iter()
@@ -94,7 +95,7 @@ impl Report {
         self.chart("bench-boot.svg", &bars("From /init to the first instruction of the first workload", &note, &drawn))
     }
 
-    /// Memory as bars: with everything that is needed to supervise eight programs, or one where there is no more.
+    /// Draws memory as bars: all that is needed to supervise eight programs, or one.
     pub(crate) fn memory_chart(&self, rows: &[memory::Row]) -> Result<()> {
         let shown = rows.iter().filter(|row| matches!(row.programs, 1 | 8) && row.own.is_ok());
         let drawn: Vec<Bar> = shown
@@ -122,14 +123,14 @@ fn replaced(document: &str, name: &str, text: &str) -> Result<String> {
     Ok(format!("{before}{begin}\n{text}\n{end}{after}"))
 }
 
-/// Returns the page with another text of the first link to a place; none without such a link.
+/// Returns the page with another text of the first link to a place, or `None` without such a link.
 fn with_figure(page: &str, link: &str, figure: u64) -> Option<String> {
     let (before, after) = page.split_once(&format!("]({link})"))?;
     let (before, _) = before.rsplit_once('[')?;
     Some(format!("{before}[{figure}]({link}){after}"))
 }
 
-/// Returns the day, in UTC.
+/// Returns the date in UTC.
 fn today() -> String {
     let output = Command::new("date").args(["-u", "+%F"]).output();
     output.map_or_else(|_| String::new(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
@@ -146,7 +147,7 @@ fn conditions() -> String {
     let system = rustix::system::uname();
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let release = system.release().to_string_lossy().into_owned();
-    // Others that want the processors hold up what is less nice than they are for a short time alone.
+    // Processes with lower priority only delay this one for short times.
     let nice = rustix::process::getpriority_process(None).unwrap_or(0);
     let nice = if nice == 0 { String::new() } else { format!(", at nice {nice}") };
     format!("{}, {processors} processors, Linux {release}{nice}, load average {} at the end", today(), load())

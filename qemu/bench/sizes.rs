@@ -1,4 +1,4 @@
-//! Bytes: the ELF file, the demo's initramfs, and an initramfs with nothing in it but hilum and a configuration.
+//! Sizes in bytes: the ELF file, the demo's initramfs, and an initramfs with only hilum and a configuration.
 
 use crate::boot::demo;
 use anyhow::{Context, Result};
@@ -6,7 +6,7 @@ use hilum_initramfs::{Compression, Image};
 use hilum_qemu::Architecture;
 use std::path::Path;
 
-/// What one architecture has to show, in bytes.
+/// The result of one architecture, in bytes.
 pub(crate) struct Row {
     arch: Architecture,
     pub(crate) elf: u64,
@@ -15,7 +15,7 @@ pub(crate) struct Row {
     demo: u64,
 }
 
-/// Looks at what was built.
+/// Measures the built files.
 pub(crate) fn measure(build: &Path) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     for arch in Architecture::ALL {

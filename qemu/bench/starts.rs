@@ -1,4 +1,4 @@
-//! Start to exit: the rounds in which contestants take turns, and what they show.
+//! Time from start to exit: contestants take turns in rounds.
 
 use crate::contestants::{Contestant, FRESH_FLOOR, NAMES, Place};
 use anyhow::{Context, Result, ensure};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// What one contestant has to show.
+/// The result of one contestant.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Row {
     pub(crate) name: String,
@@ -16,12 +16,12 @@ pub(crate) struct Row {
     pub(crate) problem: Option<String>,
     /// System calls of one start.
     pub(crate) calls: Option<usize>,
-    /// The most memory that one start took, in kB.
+    /// Peak memory of one start, in kB.
     pub(crate) peak_kb: Option<u64>,
 }
 
 impl Row {
-    /// Returns a percentile of the times, by the nearest rank below; none without times.
+    /// Returns a percentile of the times, by the nearest rank below; `None` without times.
     pub(crate) fn percentile(&self, percent: usize) -> Option<u64> {
         self.times.get(self.times.len().checked_sub(1)? * percent / 100).copied()
     }
@@ -31,12 +31,12 @@ impl Row {
     }
 }
 
-/// Has each contestant start once in each round, so that whatever else the machine does meets them all.
+/// Lets each contestant start once per round, so that other load on the machine affects all of them.
 pub(crate) fn measure(place: &Place, names: &[&str], runs: usize, counts_calls: bool) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
     let mut running: Vec<(Contestant<'_>, Vec<Duration>)> = Vec::new();
     for name in names {
-        // One start that does not count: it shows whether there will be any, and nobody is the first to touch a file.
+        // A warm-up start that does not count: it shows whether starts work, and caches the files.
         match Contestant::new(name, place).and_then(|mut contestant| contestant.start().map(|_| contestant)) {
             Ok(contestant) => running.push((contestant, Vec::new())),
             Err(error) => {
@@ -63,8 +63,8 @@ pub(crate) fn measure(place: &Place, names: &[&str], runs: usize, counts_calls: 
     Ok(rows)
 }
 
-/// Returns the same on this machine, in a mount namespace with so many further mounts: by this program itself, which unshare(1)
-/// starts, because a process with threads cannot change its own.
+/// Measures the same on this machine, in a mount namespace with additional mounts. unshare(1) runs this program again,
+/// because a process with threads cannot change its own namespace.
 pub(crate) fn on_host(build: &std::path::Path, names: &[&str], runs: usize, mounts: usize) -> Result<Vec<Row>> {
     let mut command = Command::new("unshare");
     command.args(["--mount", "--propagation", "private", "--"]).arg(std::env::current_exe()?).arg("starts");
@@ -74,7 +74,7 @@ pub(crate) fn on_host(build: &std::path::Path, names: &[&str], runs: usize, moun
     serde_json::from_slice(&output.stdout).context("the starts on this machine")
 }
 
-/// Starts on this machine while its mount namespace has more and more mounts, as a table of medians.
+/// Measures starts on this machine with a growing number of mounts, as a table of medians.
 pub(crate) fn with_mounts(build: &std::path::Path, runs: usize) -> Result<String> {
     const MOUNTS: [usize; 3] = [0, 500, 2_000];
     const CHOSEN: [&str; 4] = ["hilum", "floor.c, resident", FRESH_FLOOR, "bubblewrap"];
@@ -94,7 +94,7 @@ pub(crate) fn with_mounts(build: &std::path::Path, runs: usize) -> Result<String
     Ok(text)
 }
 
-/// What [`on_host`] has done.
+/// The part of [`on_host`] inside of the namespace.
 pub(crate) fn in_namespace(place: &Place, names: &[String], runs: usize, mounts: usize) -> Result<()> {
     let scratch = tempfile::tempdir()?;
     rustix::mount::mount("none", scratch.path(), "tmpfs", rustix::mount::MountFlags::empty(), None)?;
@@ -111,7 +111,7 @@ pub(crate) fn in_namespace(place: &Place, names: &[String], runs: usize, mounts:
     Ok(())
 }
 
-/// Returns the rows as a table, the fastest first, those that did not run at the end.
+/// Returns the rows as a table, sorted by time, with failures last.
 pub(crate) fn table(rows: &[Row]) -> String {
     let best = rows.iter().find(|row| row.name == FRESH_FLOOR).and_then(Row::median);
     let has_peak = rows.iter().any(|row| row.peak_kb.is_some());

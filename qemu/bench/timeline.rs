@@ -1,5 +1,5 @@
-//! `make timeline`: boots the demo, asks for its timeline, and draws it. The guest's clock counts instructions, so that the
-//! drawing is the same however busy this machine is.
+//! `make timeline`: boots the demo, reads its timeline, and draws it. The guest's clock counts instructions, so the
+//! drawing does not depend on the load of this machine.
 
 use crate::boot::demo;
 use crate::chart::{Span, gantt};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 const DEADLINE: Duration = Duration::from_secs(120);
 
-/// Boots, prints what was told, and writes the drawing.
+/// Boots, prints the timeline, and writes the drawing.
 pub(crate) fn run(built: &Built, outputs: &[std::path::PathBuf]) -> Result<()> {
     let file = demo(&built.folder, built.arch.name());
     let initramfs = std::fs::read(&file).with_context(|| file.display().to_string())?;
@@ -31,7 +31,7 @@ pub(crate) fn run(built: &Built, outputs: &[std::path::PathBuf]) -> Result<()> {
         ensure!(Instant::now() < until, "no timeline:\n{text}");
     };
     let events: Vec<(u64, &str)> = told.lines().filter_map(event).collect();
-    // Up to the last that became ready for the first time.
+    // Up to the last workload that became ready for the first time.
     let mut known = Vec::new();
     let mut is_first = |text| {
         let is_first = !known.contains(&text);
@@ -64,7 +64,7 @@ fn write(output: &Path, drawn: &str) -> Result<()> {
     Ok(())
 }
 
-/// Returns the steps between the events, and when hilum was entered.
+/// Returns the steps between events, and when hilum was entered.
 fn spans(events: &[(u64, &str)]) -> Result<(u64, Vec<Span>)> {
     let at = |text: &str| events.iter().find(|(_, found)| *found == text).map(|(us, _)| *us);
     let span = |label: &str, from, to, is_other| Span { label: label.to_owned(), from, to, is_other };

@@ -1,5 +1,5 @@
-//! Single actions that a test names: `do open:/x:w mount:tmpfs:/tmp`. Each is really done, and the errno told (0: it
-//! worked) as `did ACTION ERRNO`.
+//! Single actions that a test requests: `do open:/x:w mount:tmpfs:/tmp`. Each is performed, and its errno (0 for
+//! success) printed as `did ACTION ERRNO`.
 
 use crate::tell;
 use hilum_sys::Arguments;
@@ -10,7 +10,7 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketAddrV4, SocketType, bind, connect, listen, socket};
 use rustix::process::{Pid, Signal};
 
-/// Does every action of the arguments, in order. Returns how many of them failed.
+/// Performs all actions in order. Returns how many of them failed.
 pub(crate) fn all(arguments: Arguments) -> i32 {
     let mut failed = 0;
     for argument in arguments.iter().skip(2) {
@@ -61,7 +61,7 @@ fn one(text: &str) -> Result<(), Errno> {
         }
         "make" => open(part(), OFlags::CREATE | OFlags::WRONLY, Mode::RWXU).map(|_| ()),
         "lock" => {
-            // It is held until the program ends.
+            // It stays open until the program exits.
             let file = open_as(part(), "r")?;
             rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive)?;
             core::mem::forget(file);
@@ -101,7 +101,7 @@ fn one(text: &str) -> Result<(), Errno> {
         "chroot" => rustix::process::chroot(part()),
         "chdir" => rustix::process::chdir(part()),
         "below" => {
-            // The mount below the root comes up, and entering the own mount namespace again goes there.
+            // The mount below the root becomes visible, and entering the own mount namespace again leads there.
             let namespace = open_as("/proc/self/ns/mnt", "r")?;
             rustix::mount::unmount("/", UnmountFlags::DETACH)?;
             hilum_sys::enter_mount_namespace(namespace.as_fd())?;
@@ -136,7 +136,7 @@ fn one(text: &str) -> Result<(), Errno> {
             let stream = socket(AddressFamily::INET, SocketType::STREAM, None)?;
             bind(&stream, &SocketAddrV4::new(core::net::Ipv4Addr::LOCALHOST, number(part())? as u16))?;
             listen(&stream, 128)?;
-            // It stays open for what comes after.
+            // It stays open for later actions.
             core::mem::forget(stream);
             Ok(())
         }
@@ -183,7 +183,7 @@ fn one(text: &str) -> Result<(), Errno> {
         }
         "fill" => {
             let file = open(part(), OFlags::CREATE | OFlags::APPEND | OFlags::WRONLY, Mode::RWXU)?;
-            // Until there is no room left, which is what is wanted.
+            // Until there is no room left, which is the purpose.
             while let Ok(1..) = rustix::io::write(&file, &[b'x'; 4096]) {}
             Ok(())
         }
@@ -214,7 +214,7 @@ fn one(text: &str) -> Result<(), Errno> {
             opened.map_or(Ok(()), Err)
         }
         "terminals" => {
-            // They stay open for what comes after.
+            // They stay open for later actions.
             let mut count = 0;
             let errno = loop {
                 match open("/dev/ptmx", OFlags::RDWR | OFlags::NOCTTY, Mode::empty()) {
@@ -240,7 +240,8 @@ pub(crate) fn notify(arguments: Arguments, line: &str) -> Result<(), Errno> {
     let path = variable(arguments, "NOTIFY_SOCKET=").ok_or(Errno::NOENT)?;
     let stream = socket(AddressFamily::UNIX, SocketType::DGRAM, None)?;
     connect(&stream, &SocketAddrUnix::new(path)?)?;
-    // For what a configuration's word cannot hold: `|` is a newline, `~` no UTF-8, `^` five thousand bytes.
+    // Encodes what a word of a configuration cannot contain: `|` is a newline, `~` invalid UTF-8, `^` five thousand
+    // bytes.
     let mut datagram = heapless::Vec::<u8, 8192>::new();
     for byte in line.bytes() {
         let fits = match byte {
@@ -256,7 +257,7 @@ pub(crate) fn notify(arguments: Arguments, line: &str) -> Result<(), Errno> {
     rustix::net::send(&stream, &datagram, rustix::net::SendFlags::empty()).map(|_| ())
 }
 
-/// Sends `BARRIER=1` with `count` copies of the writing end of a pipe, and waits until the receiver has closed them all, as
+/// Sends `BARRIER=1` with `count` copies of the write end of a pipe, and waits until the receiver has closed all, as
 /// sd_notify_barrier(3) does with one.
 fn barrier(arguments: Arguments, count: &str) -> Result<(), Errno> {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -292,7 +293,7 @@ fn watch(path: &str, end: &str) -> Result<(), Errno> {
     let mut space = [core::mem::MaybeUninit::uninit(); 4096];
     let mut events = inotify::Reader::new(&watcher, &mut space);
     let mut seen = 0;
-    // EAGAIN says that there are no more.
+    // EAGAIN means that there are no more.
     while events.next().is_ok() {
         seen += 1;
     }
@@ -300,7 +301,7 @@ fn watch(path: &str, end: &str) -> Result<(), Errno> {
     Ok(())
 }
 
-/// What the environment says behind `name`, which ends with `=`.
+/// Returns the value of an environment variable; `name` ends with `=`.
 fn variable(arguments: Arguments, name: &str) -> Option<&'static str> {
     arguments.environment().filter_map(|variable| variable.to_str().ok()).find_map(|text| text.strip_prefix(name))
 }
@@ -318,7 +319,7 @@ fn open_as(path: &str, how: &str) -> Result<OwnedFd, Errno> {
     open(path, flags | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK, Mode::empty())
 }
 
-/// Counts up in a file of a folder for ever: each number is on the disk, under its name, before it is told.
+/// Counts up in a file of a folder for ever: each number is synced to disk before it is printed.
 fn count(folder: &str) -> Result<(), Errno> {
     let folder = open_as(folder, "r")?;
     let mut text = [0; 8];
@@ -341,7 +342,7 @@ fn count(folder: &str) -> Result<(), Errno> {
     }
 }
 
-/// Tells the first line of a file.
+/// Prints the first line of a file.
 fn read(path: &str) -> Result<(), Errno> {
     let mut text = [0; 128];
     let length = rustix::io::read(open_as(path, "r")?, &mut text)?;
@@ -350,7 +351,7 @@ fn read(path: &str) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Returns whether a file holds a text.
+/// Searches a file for a text.
 fn find(path: &str, wanted: &str) -> Result<(), Errno> {
     let file = open_as(path, "r")?;
     let mut bytes = [0; 16 * 1024];
@@ -378,7 +379,7 @@ fn copy(from: &str, to: &str) -> Result<(), Errno> {
     }
 }
 
-/// Becomes a program, in a process of its own; the errno where that fails.
+/// Executes a program in a new process; returns the errno of a failure.
 fn execute(path: &str) -> Result<(), Errno> {
     let mut bytes = [0; 128];
     bytes.get_mut(..path.len()).ok_or(Errno::NAMETOOLONG)?.copy_from_slice(path.as_bytes());

@@ -1,4 +1,4 @@
-//! What an isolated program may not do: each is really tried, and the errno told (0: it worked).
+//! Forbidden actions: each is tried, and its errno printed (0 for success).
 
 use crate::tell;
 use hilum_sys::Attempt;
@@ -32,7 +32,7 @@ pub(crate) fn all() {
     attempt("setuid", rustix::thread::set_thread_uid(rustix::process::Uid::from_raw(0)));
 }
 
-/// Tries every system call by its number, beyond the last one of any table.
+/// Tries every system call number, beyond the last one of any table.
 pub(crate) fn calls() {
     const NUMBERS: u32 = 480;
     for number in 0..NUMBERS {
@@ -46,7 +46,7 @@ pub(crate) fn calls() {
     }
 }
 
-/// Looks for processes other than itself for a while, and tries to open the memory and the root of each.
+/// Looks for other processes for a while, and tries to open the memory and the root of each.
 pub(crate) fn prowl(milliseconds: u32) {
     use core::fmt::Write;
     use core::mem::MaybeUninit;
@@ -70,7 +70,7 @@ pub(crate) fn prowl(milliseconds: u32) {
                     tried += 1;
                     let is_open = rustix::fs::openat(&folder, path.as_str(), flags, Mode::empty()).is_ok();
                     opened += u32::from(is_open);
-                    // The name changes when the program is executed: one that still has it now had it then.
+                    // The name changes at exec: a process that still has it now had it before.
                     let mut path = heapless::String::<48>::new();
                     let _ = write!(path, "{name}/comm");
                     let mut comm = [0; 16];

@@ -4,7 +4,7 @@ use crate::tell;
 use core::net::SocketAddrV4;
 use rustix::net::{AddressFamily, RecvFlags, SocketType, bind, recv, socket};
 
-/// Tells what each datagram to a port of UDP says, for as long as it runs.
+/// Prints the contents of each datagram to a UDP port, until it is killed.
 pub(crate) fn hear(port: u32) {
     let Ok(socket) = socket(AddressFamily::INET, SocketType::DGRAM, None) else { return };
     let any = SocketAddrV4::new(core::net::Ipv4Addr::UNSPECIFIED, port as u16);

@@ -1,17 +1,17 @@
-//! The ways in which programs live and end badly.
+//! Ways in which programs misbehave or exit.
 
 use crate::tell;
 use hilum_sys::{Cloned, InitSignal, SignalFd, SignalSet, print_to, standard_output};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Does nothing for a while.
+/// Sleeps.
 pub(crate) fn sleep(milliseconds: u64) {
     let time = Timespec { tv_sec: (milliseconds / 1_000) as i64, tv_nsec: (milliseconds % 1_000 * 1_000_000) as i64 };
     let _ = poll(&mut [], Some(&time));
 }
 
-/// Blocks every signal and stays.
+/// Blocks all signals and sleeps.
 pub(crate) fn ignore_signals() {
     hilum_sys::mask(SignalSet::ALL);
     tell(format_args!("ready"));
@@ -20,7 +20,7 @@ pub(crate) fn ignore_signals() {
     }
 }
 
-/// Waits for SIGTERM and ends well.
+/// Waits for SIGTERM and exits with success.
 pub(crate) fn exit_on_term() -> i32 {
     hilum_sys::mask(SignalSet::ALL);
     let Ok(signals) = SignalFd::open(SignalSet::ALL) else { return 1 };
@@ -36,7 +36,7 @@ pub(crate) fn exit_on_term() -> i32 {
     }
 }
 
-/// Leaves `count` grandchildren behind that end at once: whoever is process 1 has to reap them.
+/// Leaves `count` orphans behind that exit at once, which PID 1 has to reap.
 pub(crate) fn leave_orphans(count: u32) {
     for _ in 0..count {
         match hilum_sys::fork() {
@@ -55,21 +55,21 @@ pub(crate) fn leave_orphans(count: u32) {
     tell(format_args!("left {count} orphans"));
 }
 
-/// Writes so many lines as fast as it can.
+/// Writes this many lines as fast as it can.
 pub(crate) fn flood(lines: u32) {
     for number in 0..lines {
         let _ = print_to(standard_output(), format_args!("flood line {number} of {lines}\n"));
     }
 }
 
-/// Kills whatever it can see, and process 1.
+/// Kills all visible processes, and PID 1.
 pub(crate) fn kill_all() {
     hilum_sys::kill_everything();
     let _ = kill_process(Pid::INIT, Signal::KILL);
     tell(format_args!("killed all"));
 }
 
-/// Makes processes until that fails, tells how many there were, and ends them all.
+/// Forks until that fails, prints the number of processes, and kills them.
 pub(crate) fn fork_bomb() {
     let mut count = 0;
     let errno = loop {
@@ -83,10 +83,10 @@ pub(crate) fn fork_bomb() {
     hilum_sys::kill_everything();
 }
 
-/// Uses so many MiB of memory, page by page.
+/// Uses this much memory in MiB, page by page.
 pub(crate) fn eat(mebibytes: u32) {
     use rustix::fs::{MemfdFlags, memfd_create};
-    // A file in memory counts for the group like any page, and needs no heap here.
+    // A memfd is charged to the cgroup like other memory, and needs no heap here.
     let Ok(file) = memfd_create(c"eaten", MemfdFlags::CLOEXEC) else { return };
     let page = [1; 4096];
     for number in 1..=mebibytes * 256 {
@@ -99,7 +99,7 @@ pub(crate) fn eat(mebibytes: u32) {
     }
 }
 
-/// Uses a processor for two seconds, and tells how much of it that was.
+/// Uses a processor for two seconds, and prints the processor time.
 pub(crate) fn spin() {
     use rustix::time::{ClockId, clock_gettime};
     let now = |clock| {
@@ -111,7 +111,7 @@ pub(crate) fn spin() {
     tell(format_args!("spun {} ms of 2000", now(ClockId::ProcessCPUTime) - used));
 }
 
-/// Tells what kind of terminal it has, and says again what is typed.
+/// Prints the type of its terminal, and echoes what is typed.
 pub(crate) fn use_terminal() {
     use hilum_sys::standard_input;
     use rustix::termios::{isatty, tcgetsid, tcgetwinsize};
@@ -142,12 +142,12 @@ pub(crate) fn storm() {
     };
     tell(format_args!("storm begins"));
     loop {
-        // What the kernel does not take now, it takes next time.
+        // A line that the kernel does not accept now is repeated.
         let _ = rustix::io::write(&log, b"a line of a storm that says nothing at all");
     }
 }
 
-/// Becomes /init, for which the system call with this number fails with EPERM from now on.
+/// Executes /init with a filter that makes the system call with this number fail with EPERM.
 pub(crate) fn become_init_without(call: u32) {
     /// Returns a classic BPF instruction (struct sock_filter).
     fn instruction(code: u16, skip_otherwise: u8, value: u32) -> [u8; 8] {
@@ -167,7 +167,7 @@ pub(crate) fn become_init_without(call: u32) {
     become_init();
 }
 
-/// Becomes /init, and tells when.
+/// Executes /init, and prints the time before.
 pub(crate) fn become_timed_init() {
     crate::tell(format_args!("entered {}", hilum_sys::boottime_us()));
     become_init();

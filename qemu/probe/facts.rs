@@ -1,4 +1,4 @@
-//! What a program sees of itself and around it, one `fact KEY VALUE` a line.
+//! Prints what a program sees of itself and its environment, as lines `fact KEY VALUE`.
 
 use crate::tell;
 use core::mem::MaybeUninit;
@@ -6,7 +6,7 @@ use hilum_sys::Arguments;
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
 use rustix::io::Errno;
 
-/// Tells everything.
+/// Prints everything.
 pub(crate) fn tell_all(arguments: Arguments) {
     for argument in arguments.iter() {
         tell(format_args!("fact argument {}", argument.to_str().unwrap_or("?")));
@@ -47,7 +47,7 @@ fn identity() {
     tell(format_args!("fact umask {:03o}", mask.bits()));
 }
 
-/// A short path that is put together.
+/// A short path under construction.
 struct ShortPath {
     bytes: [u8; 64],
     length: usize,
@@ -80,7 +80,7 @@ fn link(key: &str, name: &str, path: &str) {
     }
 }
 
-/// Every descriptor up to 63, with what it is.
+/// Prints all descriptors up to 63 with their targets.
 fn descriptors() {
     for number in 0..64_u8 {
         let mut path = heapless_path("/proc/self/fd/");
@@ -93,7 +93,7 @@ fn descriptors() {
     }
 }
 
-/// The lines of a file that begin with one of `prefixes`; all where there is none.
+/// Prints the lines of a file that begin with one of `prefixes`; all lines without prefixes.
 fn lines(path: &str, key: &str, prefixes: &[&str]) {
     let Ok(file) = openat(CWD, path, OFlags::RDONLY, Mode::empty()) else {
         tell(format_args!("fact {key} unreadable"));
@@ -108,7 +108,7 @@ fn lines(path: &str, key: &str, prefixes: &[&str]) {
     }
     for line in core::str::from_utf8(&buffer[..length]).unwrap_or_default().lines() {
         if prefixes.is_empty() || prefixes.iter().any(|prefix| line.starts_with(prefix)) {
-            // Each word alone: tabs would not survive every console.
+            // Separate words with blanks, because not every console preserves tabs.
             let mut text = heapless_line();
             for word in line.split_whitespace() {
                 text.push(word);
@@ -143,7 +143,7 @@ impl Words {
     }
 }
 
-/// Returns the entries of a folder, devices with their numbers and mode.
+/// Prints the entries of a folder, devices with their numbers and mode.
 fn folder(path: &str, key: &str, wanted: impl Fn(&str) -> bool) {
     let Ok(folder) = openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) else {
         tell(format_args!("fact {key} unreadable"));
@@ -165,7 +165,7 @@ fn folder(path: &str, key: &str, wanted: impl Fn(&str) -> bool) {
     }
 }
 
-/// Returns whether something can be made in a folder, or a file be opened for writing.
+/// Prints whether a folder or file is writable.
 fn writable(path: &str) {
     let made = openat(CWD, path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
         .and_then(|folder| rustix::fs::mkdirat(&folder, "probe-was-here", Mode::RWXU));
@@ -185,14 +185,14 @@ fn loopback() {
         bind(&socket, &address)?;
         sendto(&socket, b"x", SendFlags::empty(), &address)?;
         let mut byte = [0; 1];
-        // It usually is there at once; on a busy machine the kernel may leave it to a thread of its own (ksoftirqd).
+        // Usually it arrives at once; on a busy machine the kernel may defer it to a thread (ksoftirqd).
         set_socket_timeout(&socket, Timeout::Recv, Some(core::time::Duration::from_secs(10)))?;
         recv(&socket, &mut byte, RecvFlags::empty()).map(|_| ())
     });
     tell(format_args!("fact loopback {}", result.map_or_else(Errno::raw_os_error, |()| 0)));
 }
 
-/// What the kernel allows and prefers this process, one line each.
+/// Prints limits and priorities of this process, one line each.
 pub(crate) fn limits() {
     use rustix::process::{Resource, getpriority_process, getrlimit};
     for (name, resource) in [("nofile", Resource::Nofile), ("core", Resource::Core)] {
@@ -204,7 +204,7 @@ pub(crate) fn limits() {
     let (policy, priority) = hilum_sys::scheduler();
     tell(format_args!("policy {policy} {priority}"));
     lines("/proc/self/oom_score_adj", "oom", &[]);
-    // Back to where the board's own processes are: only with a capability of the board.
+    // Back to the value of the board's own processes, which needs a capability on the host.
     let lowered = openat(CWD, "/proc/self/oom_score_adj", OFlags::WRONLY, Mode::empty())
         .and_then(|file| rustix::io::write(&file, b"-1000").map(|_| ()));
     tell(format_args!("oom-lowered {}", lowered.map_or_else(Errno::raw_os_error, |()| 0)));

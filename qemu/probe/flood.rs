@@ -1,4 +1,4 @@
-//! What never stops: more than PID 1 can read in a turn of its loop, for each thing that it reads of a workload.
+//! Endless floods: more than PID 1 can read in a turn of its loop, for each source that a workload has.
 
 use crate::{action, tell};
 use hilum_sys::{Arguments, Cloned, standard_output};
@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::process::WaitOptions;
 
-/// Keeps the pipe at descriptor `number` full of bytes that are no newline, after it was made as large as it may be.
+/// Keeps the pipe at descriptor `number` full of bytes without a newline, after enlarging it to the maximum.
 pub(crate) fn descriptor(number: u32) {
     const LARGEST: usize = 1024 * 1024;
     let result = opened(number).and_then(|pipe| {
@@ -36,7 +36,7 @@ pub(crate) fn lines() {
     while rustix::io::write(standard_output().as_fd(), &[b'\n'; 4096]).is_ok() {}
 }
 
-/// Leaves orphans behind.
+/// Creates orphans.
 pub(crate) fn orphans() {
     tell(format_args!("flooding"));
     loop {
@@ -50,13 +50,13 @@ pub(crate) fn orphans() {
                 hilum_sys::exit(0)
             }
             Ok(Cloned::Parent { .. }) => drop(rustix::process::wait(WaitOptions::empty())),
-            // As many as there may be.
+            // As many as the limit allows.
             Err(_) => {}
         }
     }
 }
 
-/// Tells of itself.
+/// Sends notifications.
 pub(crate) fn notify(arguments: Arguments) {
     tell(format_args!("flooding"));
     loop {

@@ -1,7 +1,8 @@
-//! The probe: a program that tests run inside of a workload. It tells what it sees, tries what it may not do, and ends
-//! in the ways that programs end.
+//! The probe: a program that tests run inside of a workload. It prints what it sees, tries forbidden actions, and exits
+//! in various ways.
 //!
-//! Static, without libc and heap like hilum itself, so that one file runs in any root filesystem of its architecture.
+//! It is static, without libc and heap like hilum itself, so that one file runs in any root filesystem of its
+//! architecture.
 
 #![no_std]
 #![no_main]
@@ -20,10 +21,10 @@ use hilum_sys::{Arguments, print_to, standard_output};
 
 hilum_sys::entry!(main);
 
-/// Writes one line to standard output, at once if it is not very long: a terminal may echo in between.
+/// Writes a line to standard output in one write if it is not very long, because a terminal may echo in between.
 fn tell(text: core::fmt::Arguments<'_>) {
     let mut line: heapless::String<1024> = heapless::String::new();
-    // Nobody is left to tell when this fails; the test misses the line.
+    // A failure cannot be reported; the test will miss the line.
     let _ = match core::fmt::Write::write_fmt(&mut line, format_args!("{text}\n")) {
         Ok(()) => print_to(standard_output(), format_args!("{line}")),
         Err(_) => print_to(standard_output(), format_args!("{text}\n")),

@@ -1,4 +1,4 @@
-//! What a program makes of its standard descriptors, and what one that is left behind can still do with them.
+//! The standard descriptors of a program, and what a process that is left behind can still do with them.
 
 use crate::tell;
 use hilum_sys::{Cloned, print_to, standard_error, standard_input, standard_output};
@@ -7,11 +7,11 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::termios::isatty;
 
-/// What a program that is left behind waits for, and what it tells then.
+/// The file that a process left behind waits for.
 const GO: &str = "/tmp/go";
 const LEFT: &str = "/tmp/left";
 
-/// Tells what the three are, reads the first to its end, and leaves somebody behind who uses them later.
+/// Prints the types of the three, reads the first one to its end, and leaves a process behind that uses them later.
 pub(crate) fn tell_all() -> i32 {
     let three = [standard_input(), standard_output(), standard_error()];
     for (number, stream) in three.iter().enumerate() {
@@ -24,7 +24,7 @@ pub(crate) fn tell_all() -> i32 {
     if let Ok(Cloned::Child) = hilum_sys::fork() {
         let _ = rustix::process::setsid();
         hilum_sys::mask(hilum_sys::SignalSet::ALL);
-        // Nobody waits for it.
+        // It is not waited for.
         if let Ok(Cloned::Child) = hilum_sys::fork() {
             use_later(&three);
         }
@@ -34,7 +34,7 @@ pub(crate) fn tell_all() -> i32 {
     7
 }
 
-/// Reads standard input to its end; tells how many bytes there were, and their sum.
+/// Reads standard input to its end; prints the number of bytes and their sum.
 pub(crate) fn drain() {
     let mut bytes = [0; 4096];
     let (mut count, mut sum) = (0_u64, 0_u64);
@@ -45,7 +45,7 @@ pub(crate) fn drain() {
     tell(format_args!("drained {count} sum {sum}"));
 }
 
-/// Writes so many bytes, of numbers that count up, to standard output; the same to standard error where that is asked for.
+/// Writes this many bytes, which count up, to standard output, and to standard error if requested.
 pub(crate) fn pour(count: u32, is_on_both: bool) -> i32 {
     let mut bytes = [0; 4096];
     let mut written = 0;
@@ -63,7 +63,7 @@ pub(crate) fn pour(count: u32, is_on_both: bool) -> i32 {
     0
 }
 
-/// Gives what it reads.
+/// Copies standard input to standard output.
 pub(crate) fn pass_on() -> i32 {
     let mut bytes = [0; 4096];
     while let Ok(length @ 1..) = rustix::io::read(standard_input(), &mut bytes) {
@@ -81,7 +81,8 @@ fn write_all(stream: BorrowedFd<'_>, mut rest: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// When it is told to, writes to everything that it has or can open, reads from it, and tells in a file.
+/// When the file appears, writes to everything that it has or can open, reads from it, and stores the results in a
+/// file.
 fn use_later(three: &[BorrowedFd<'_>; 3]) -> ! {
     while rustix::fs::access(GO, rustix::fs::Access::EXISTS).is_err() {
         crate::ending::sleep(5);
@@ -99,7 +100,7 @@ fn use_later(three: &[BorrowedFd<'_>; 3]) -> ! {
     for stream in three.iter().copied().chain(own.iter().map(AsFd::as_fd)) {
         note("wrote", rustix::io::write(stream, b"\x1b[31mESCAPED\n"));
     }
-    // Typing into a terminal for somebody else (TIOCSTI).
+    // Inject input into a terminal (TIOCSTI).
     for stream in three {
         note("typed", hilum_sys::attempt_ioctl(*stream, 0x5412).map(|()| 1));
     }

@@ -1,4 +1,4 @@
-//! What of a filesystem of the kernel's can be opened for writing.
+//! Finds files of a kernel filesystem that can be opened for writing.
 
 use crate::tell;
 use core::fmt::Write;
@@ -7,10 +7,10 @@ use rustix::fd::OwnedFd;
 use rustix::fs::{CWD, FileType, Mode, OFlags, RawDir, openat};
 use rustix::io::Errno;
 
-/// Files that are deeper are not there in any kernel's /proc and /sys.
+/// No kernel's /proc or /sys has deeper files.
 const DEEPEST: u32 = 24;
 
-/// Tells every file below `top` that opens for writing, folders of processes aside, and how many were tried.
+/// Prints every file below `top` that can be opened for writing, except folders of processes, and how many were tried.
 pub(crate) fn writable(top: &str) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = openat(CWD, top, flags, Mode::empty())?;
@@ -33,7 +33,7 @@ fn walk(folder: &OwnedFd, path: &mut heapless::String<1024>, depth: u32, tried: 
             continue;
         }
         let length = path.len();
-        // A name that is too long for the buffer is told as it is cut.
+        // A name that is too long for the buffer is printed truncated.
         let _ = write!(path, "/{}", name.to_str().unwrap_or("?"));
         match entry.file_type() {
             FileType::Directory if depth > 0 => {

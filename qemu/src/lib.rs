@@ -1,7 +1,7 @@
-//! Runs hilum: as PID 1 of a virtual machine in QEMU, and as PID 1 of a PID namespace on the host.
+//! Runs hilum as PID 1 of a virtual machine in QEMU, and as PID 1 of a PID namespace on the host.
 //!
-//! Both give a [`Transcript`] of the console that a test can wait on. Nothing here waits without a deadline, and what
-//! was started is killed when its owner is dropped.
+//! Both provide a [`Transcript`] of the console that a test can wait on. Every wait has a deadline, and processes are
+//! killed when their owner is dropped.
 
 #![forbid(unsafe_code)]
 

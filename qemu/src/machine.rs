@@ -1,31 +1,31 @@
-//! The virtual machines: one for each architecture, as QEMU names things.
+//! The virtual machines, one for each architecture, in QEMU's terms.
 
 use hilum::Architecture;
 use std::process::Command;
 
-/// What executes the guest's instructions.
+/// The accelerator that executes the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum Accelerator {
-    /// QEMU's own translator: slow, and works everywhere.
+    /// QEMU's translator: slow, but works everywhere.
     Tcg,
-    /// The host's processor. In nested machines /dev/kvm often opens and then hangs.
+    /// KVM. In nested machines /dev/kvm often opens and then hangs.
     Kvm,
 }
 
-/// Words that give a machine a network card behind QEMU's own router: 10.0.2.15 by DHCP, the router at 10.0.2.2, name
-/// servers at 10.0.2.3. `options` are added to the network's, such as `,hostfwd=tcp:127.0.0.1:8080-:80`.
+/// Returns words for a network card behind QEMU's user-mode router: 10.0.2.15 by DHCP, router 10.0.2.2, name server
+/// 10.0.2.3. `options` are added to the network's, such as `,hostfwd=tcp:127.0.0.1:8080-:80`.
 pub fn network(options: &str) -> Vec<String> {
     let card = "virtio-net-pci,netdev=net,romfile=".to_owned();
     vec!["-netdev".to_owned(), format!("user,id=net{options}"), "-device".to_owned(), card]
 }
 
-/// Words that give a machine a virtio disk that it can write, in a file.
+/// Returns words for a writable virtio disk in a file.
 pub fn writable_disk(file: &std::path::Path) -> Vec<String> {
     let drive = format!("file={},format=raw,if=none,id=data", file.display());
     vec!["-drive".to_owned(), drive, "-device".to_owned(), "virtio-blk-pci,drive=data".to_owned()]
 }
 
-/// Returns the kernel's name of the serial console that QEMU's machine has.
+/// Returns the kernel's name of the serial console of QEMU's machine.
 pub(crate) const fn console(arch: Architecture) -> &'static str {
     match arch {
         Architecture::X86_64 => "ttyS0",
@@ -33,21 +33,22 @@ pub(crate) const fn console(arch: Architecture) -> &'static str {
     }
 }
 
-/// Returns the words for the kernel command line that QEMU's machine needs besides the console, each with a blank behind it.
+/// Returns the words of the kernel command line that QEMU's machine needs besides the console, each followed by a
+/// blank.
 pub(crate) const fn kernel_words(arch: Architecture) -> &'static str {
     match arch {
-        // On a busy host the timer of an emulated x86 machine comes too late for the kernel's test of it at the boot, which
-        // then panics ("IO-APIC + timer doesn't work"); KVM guests leave that test out by themselves.
+        // On a busy host the timer of an emulated x86 machine is too late for the kernel's check at boot, which then
+        // panics ("IO-APIC + timer doesn't work"); KVM guests skip that check by themselves.
         Architecture::X86_64 => "no_timer_check ",
         Architecture::Aarch64 => "",
     }
 }
 
-/// Returns QEMU with the machine and the processor, and nothing attached yet.
+/// Returns the QEMU command with machine and processor, and no devices.
 pub fn command(arch: Architecture, accelerator: Accelerator) -> Command {
     let mut command = Command::new(format!("qemu-system-{}", arch.name()));
     match arch {
-        // The keyboard controller of this machine is what Ctrl-Alt-Del goes through.
+        // Ctrl-Alt-Del needs the keyboard controller of this machine.
         Architecture::X86_64 => command.args(["-machine", "q35"]),
         Architecture::Aarch64 => command.args(["-machine", "virt"]),
     };

@@ -1,4 +1,4 @@
-//! `hilum-qemu`: boots an initramfs on this terminal, and draws what a console showed.
+//! `hilum-qemu`: boots an initramfs on this terminal, and draws pictures of consoles.
 
 #![forbid(unsafe_code)]
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// How long a kernel may take to say its first word before the accelerator counts as hung.
+/// How long a kernel may take to print its first line before the accelerator counts as hung.
 const PROBE: Duration = Duration::from_secs(10);
 
 /// Runs hilum in QEMU.
@@ -70,7 +70,7 @@ fn ports(text: &str) -> Result<(u16, u16), String> {
     ports.ok_or_else(|| "expected PORT:PORT".to_owned())
 }
 
-/// This port of the loopback address, or any other one where it is in use.
+/// Returns this port of the loopback address, or another one if it is in use.
 fn free_port(port: u16) -> Result<u16> {
     let bind = |port: u16| std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, port));
     let listener = bind(port).or_else(|_| bind(0)).context("no free port")?;
@@ -129,7 +129,7 @@ fn run(command: Command) -> Result<()> {
     }
     let mut qemu = options.command();
     qemu.args(["-nographic", "-serial", "mon:stdio"]);
-    // QEMU puts a terminal into raw mode; what is no terminal would only feed it an end of file.
+    // QEMU puts a terminal into raw mode; other input would only cause an end of file.
     if !rustix::termios::isatty(rustix::stdio::stdin()) {
         qemu.stdin(Stdio::null());
     }
@@ -148,7 +148,7 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
-/// Refuses less memory, in MiB, than the builder says that the image needs.
+/// Refuses less memory, in MiB, than the image needs according to the builder.
 fn check_memory(image: &Path, memory: u32) -> Result<()> {
     let needed = std::fs::read_to_string(image.join("memory")).ok().and_then(|text| text.trim().parse().ok());
     if let Some(needed) = needed.filter(|needed: &u32| memory < *needed) {
@@ -166,14 +166,14 @@ fn picture(command: Command) -> Result<()> {
     Ok(())
 }
 
-/// Boots the same kernel for a moment: /dev/kvm may open and then hang, which is common in nested machines.
+/// Boots the same kernel for a moment: in nested machines /dev/kvm often opens and then hangs.
 fn probe(options: &Options<'_>) -> Result<()> {
     if !Path::new("/dev/kvm").exists() {
         bail!("no /dev/kvm; use ACCEL=tcg");
     }
     let scratch = std::env::temp_dir().join(format!("hilum-qemu-{}", std::process::id()));
     std::fs::create_dir(&scratch)?;
-    // Without `quiet` the kernel talks at once.
+    // Without `quiet` the kernel prints at once.
     let talking = Options { append: "loglevel=7", ..options.clone() };
     let answer = Vm::start(&talking, &scratch).and_then(|vm| vm.console.expect("Linux version", PROBE));
     std::fs::remove_dir_all(&scratch)?;

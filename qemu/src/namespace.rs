@@ -7,27 +7,27 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// A running PID namespace; everything in it is killed when this is dropped.
+/// A running PID namespace; all its processes are killed when this is dropped.
 #[derive(Debug)]
 pub struct Namespace {
     child: Child,
     /// The file that PID 1 runs.
     program: PathBuf,
-    /// What PID 1 shows.
+    /// The console of PID 1.
     pub console: Transcript,
 }
 
 impl Namespace {
-    /// Returns whether this process may make namespaces: root, outside of a confined container.
+    /// Returns whether this process may create namespaces: root, outside of a confined container.
     pub fn is_possible() -> bool {
         let unshare = Command::new("unshare").args(["--pid", "--fork", "--mount", "true"]).status();
         rustix::process::geteuid().is_root() && unshare.is_ok_and(|status| status.success())
     }
 
-    /// Starts `hilum` with a configuration. `wrap` is put before it: a program that runs it in its own way, or nothing.
+    /// Starts `hilum` with a configuration. `wrap` is a command prefix, or empty.
     ///
     /// # Errors
-    /// unshare(1) is not there.
+    /// unshare(1) is missing.
     pub fn start(hilum: &Path, config: &Path, wrap: &[&str]) -> Result<Self> {
         let (reader, writer) = std::io::pipe()?;
         let mut command = Command::new("unshare");
@@ -35,16 +35,16 @@ impl Namespace {
         command.arg(hilum).arg("--config").arg(config);
         command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
         let child = command.spawn().context("unshare")?;
-        // Dropping the command closes this process's copies of the pipe's writing end.
+        // Dropping the command closes this process's copies of the pipe's write end.
         drop(command);
         Ok(Self { child, program: hilum.canonicalize().context("hilum's file")?, console: Transcript::read(reader) })
     }
 
-    /// Returns the host's pid of PID 1: the only child of unshare(1), once what is put before it has become it. Before
-    /// that it has not got the namespaces yet that such a program makes.
+    /// Returns the host's PID of PID 1: the only child of unshare(1), once a wrapper has executed it. Before that it
+    /// does not have the namespaces that a wrapper creates.
     ///
     /// # Errors
-    /// It is not there within twenty seconds.
+    /// It does not exist within twenty seconds.
     pub fn process_one(&self) -> Result<Pid> {
         let own = self.child.id();
         let until = Instant::now() + Duration::from_secs(20);
@@ -63,15 +63,15 @@ impl Namespace {
     /// Sends a signal to PID 1.
     ///
     /// # Errors
-    /// It is not there any more.
+    /// It has exited.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill_process(self.process_one()?, signal)?)
     }
 
-    /// Waits until PID 1 has ended. Returns how, and everything that it showed. unshare(1) ends as its child did.
+    /// Waits until PID 1 has exited. Returns its status, and the whole console. unshare(1) exits like its child.
     ///
     /// # Errors
-    /// It runs beyond `deadline`.
+    /// It does not exit before `deadline`.
     pub fn wait(&mut self, deadline: Duration) -> Result<(ExitStatus, String)> {
         let until = Instant::now() + deadline;
         loop {
@@ -88,7 +88,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // unshare takes its child with it (--kill-child), and PID 1 takes the namespace.
+        // unshare kills its child (--kill-child), and PID 1's death kills the namespace.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,17 +1,17 @@
-//! A picture of a console: what a terminal would show of a transcript, as SVG.
+//! A picture of a console as SVG: what a terminal would show for a transcript.
 
 use std::fmt::Write;
 
-/// The terminal's columns; longer lines are wrapped as a terminal does it.
+/// The terminal's columns; longer lines are wrapped.
 const COLUMNS: u16 = 112;
-/// Its rows: more than any transcript has that is a picture.
+/// Its rows: more than any transcript for a picture has.
 const ROWS: u16 = 200;
-/// Pixels of a letter and of a line, and around all.
+/// Pixels of a character and of a line, and the margin.
 const LETTER: f32 = 7.8;
 const LINE: usize = 18;
 const EDGE: usize = 14;
 
-/// Returns the colour of a line by what it begins with.
+/// Returns the colour of a line by its prefix.
 fn colour(line: &str) -> &'static str {
     match line {
         _ if line.starts_with("hilum>") || line.starts_with("/ $") => "#ffffff",
@@ -21,7 +21,7 @@ fn colour(line: &str) -> &'static str {
     }
 }
 
-/// Returns the lines that are left on a terminal that is high enough for all of them.
+/// Returns the lines on a terminal that is tall enough for all of them.
 fn lines(transcript: &[u8]) -> Vec<String> {
     let mut terminal = vt100::Parser::new(ROWS, COLUMNS, 0);
     terminal.process(transcript);
@@ -32,7 +32,7 @@ fn lines(transcript: &[u8]) -> Vec<String> {
     lines
 }
 
-/// Returns a transcript as SVG. The same bytes give the same picture.
+/// Returns a transcript as SVG. The output is reproducible.
 pub fn svg(transcript: &[u8]) -> String {
     let lines = lines(transcript);
     let width = (f32::from(COLUMNS) * LETTER) as usize + 2 * EDGE;

@@ -1,4 +1,4 @@
-//! A program on a terminal of its own, which a test types on and reads from.
+//! A program on a pseudo terminal, for tests that type and read.
 
 use crate::Transcript;
 use anyhow::{Context, Result, bail};
@@ -16,11 +16,11 @@ use std::time::{Duration, Instant};
 pub struct Terminal {
     child: Child,
     keyboard: File,
-    /// The program's side, where the terminal is to outlive it.
+    /// The program's side, if the terminal must outlive it.
     slave: Option<File>,
-    /// Its local modes before the program has started, as [`Self::modes`] returns them.
+    /// The local modes before the program has started, as returned by [`Self::modes`].
     pub first_modes: String,
-    /// What is shown.
+    /// The output of the terminal.
     pub screen: Transcript,
 }
 
@@ -29,21 +29,21 @@ fn modes_of(terminal: impl rustix::fd::AsFd) -> Result<String> {
 }
 
 impl Terminal {
-    /// Starts `command` on a new terminal with so many rows and columns.
+    /// Starts `command` on a new terminal of this size.
     ///
     /// # Errors
-    /// There is no such program, or no terminal left.
+    /// The program does not exist, or there is no free terminal.
     pub fn start(command: Command, rows: u16, columns: u16) -> Result<Self> {
         let mut terminal = Self::start_partly(command, rows, columns, [true; 3])?;
         terminal.slave = None;
         Ok(terminal)
     }
 
-    /// Returns the same, with the terminal as those of its standard input, output and error alone that `is_terminal` says; what the
-    /// others are, the command says. The terminal goes on when the program has ended, as it does for a shell.
+    /// Starts `command` with the terminal only as those standard descriptors for which `is_terminal` is set; the
+    /// command defines the others. The terminal outlives the program, as with a shell.
     ///
     /// # Errors
-    /// There is no such program, or no terminal left.
+    /// The program does not exist, or there is no free terminal.
     pub fn start_partly(mut command: Command, rows: u16, columns: u16, is_terminal: [bool; 3]) -> Result<Self> {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
         grantpt(&master)?;
@@ -51,7 +51,7 @@ impl Terminal {
         let path = ptsname(&master, Vec::new())?;
         let slave = open(&path, OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty())?;
         tcsetwinsize(&slave, Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 })?;
-        // The program may change them as soon as it is there.
+        // The program may change them as soon as it runs.
         let first_modes = modes_of(&master)?;
         let slave = File::from(slave);
         if is_terminal[0] {
@@ -71,18 +71,18 @@ impl Terminal {
         Ok(Self { child, keyboard, slave: Some(slave), first_modes, screen })
     }
 
-    /// Types.
+    /// Types text.
     ///
     /// # Errors
-    /// The terminal has ended.
+    /// The terminal was closed.
     pub fn type_text(&mut self, text: &str) -> Result<()> {
         Ok(self.keyboard.write_all(text.as_bytes())?)
     }
 
-    /// Its local modes (termios(3)), as they are called.
+    /// Returns the names of its local modes (termios(3)).
     ///
     /// # Errors
-    /// The terminal has ended.
+    /// The terminal was closed.
     pub fn modes(&self) -> Result<String> {
         modes_of(&self.keyboard)
     }
@@ -90,20 +90,20 @@ impl Terminal {
     /// Sends the program a signal.
     ///
     /// # Errors
-    /// It has ended.
+    /// It has exited.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         Ok(kill_process(Pid::from_child(&self.child), signal)?)
     }
 
-    /// Waits until the program has ended. Returns its status and everything that was shown.
+    /// Waits until the program has exited. Returns its status and the whole output.
     ///
     /// # Errors
-    /// It runs beyond `deadline`.
+    /// It does not exit before `deadline`.
     pub fn wait(&mut self, deadline: Duration) -> Result<(ExitStatus, String)> {
         let until = Instant::now() + deadline;
         while Instant::now() < until {
             if let Some(status) = self.child.try_wait()? {
-                // The reader sees an error as the end, once everything is read.
+                // Once everything is read, the reader gets an error at the end.
                 if self.slave.is_none() {
                     let _ = self.screen.end(Duration::from_secs(1));
                 }

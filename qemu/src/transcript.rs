@@ -1,4 +1,4 @@
-//! What a console has shown so far, growing while it is read.
+//! The output of a console, which grows while it is read.
 
 use anyhow::{Result, bail};
 use std::io::Read;
@@ -17,11 +17,11 @@ struct Text {
     is_over: bool,
 }
 
-/// Lines of the end that a failed expectation shows.
+/// The number of last lines in a failed expectation.
 const TAIL: usize = 60;
 
 impl Transcript {
-    /// Reads `source` to its end in a thread of its own. Carriage returns are left out.
+    /// Reads `source` to its end in a thread. Carriage returns are dropped.
     pub fn read(mut source: impl Read + Send + 'static) -> Self {
         let transcript = Self::default();
         let shared = Arc::clone(&transcript.shared);
@@ -32,7 +32,7 @@ impl Transcript {
                 && count > 0
             {
                 pending.extend(buffer[..count].iter().filter(|byte| **byte != b'\r'));
-                // A character that is cut by the read waits for its rest.
+                // An incomplete character waits for its remaining bytes.
                 let whole = std::str::from_utf8(&pending).map_or_else(
                     |error| if error.error_len().is_some() { pending.len() } else { error.valid_up_to() },
                     str::len,
@@ -48,12 +48,12 @@ impl Transcript {
         transcript
     }
 
-    /// Everything so far.
+    /// Returns the output so far.
     pub fn text(&self) -> String {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner).text.clone()
     }
 
-    /// Waits until `found` says where in the text it is satisfied.
+    /// Waits until `found` returns a position in the text.
     fn wait(&self, deadline: Duration, found: impl Fn(&Text) -> bool) -> Option<String> {
         let until = Instant::now() + deadline;
         let mut guard = self.shared.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,10 +66,10 @@ impl Transcript {
         }
     }
 
-    /// Waits until the text holds `wanted`. Returns the text.
+    /// Waits until the text contains `wanted`. Returns the text.
     ///
     /// # Errors
-    /// It does not within `deadline`, or the console ended before; with the end of the text.
+    /// It does not within `deadline`, or the console was closed before; with the last lines.
     pub fn expect(&self, wanted: &str, deadline: Duration) -> Result<String> {
         match self.wait(deadline, |text| text.text.contains(wanted)) {
             Some(text) => Ok(text),
@@ -77,10 +77,10 @@ impl Transcript {
         }
     }
 
-    /// Waits until nothing more can come. Returns the text.
+    /// Waits for the end of the output. Returns the text.
     ///
     /// # Errors
-    /// It goes on beyond `deadline`.
+    /// It does not end within `deadline`.
     pub fn end(&self, deadline: Duration) -> Result<String> {
         match self.wait(deadline, |text| text.is_over) {
             Some(text) => Ok(text),

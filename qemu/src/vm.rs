@@ -10,20 +10,20 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// What a machine boots.
+/// The configuration of a machine.
 #[derive(Debug, Clone)]
 pub struct Options<'a> {
     /// The architecture.
     pub arch: Architecture,
-    /// The kernel's file.
+    /// The path of the kernel.
     pub kernel: &'a Path,
-    /// The initramfs's file.
+    /// The path of the initramfs.
     pub initramfs: &'a Path,
     /// More words for the kernel command line.
     pub append: &'a str,
     /// Memory in MiB.
     pub memory_mib: u32,
-    /// What executes it.
+    /// The accelerator.
     pub accelerator: Accelerator,
     /// A disk image, raw and read-only: the first virtio block device.
     pub disk: Option<&'a Path>,
@@ -32,7 +32,8 @@ pub struct Options<'a> {
 }
 
 impl Options<'_> {
-    /// QEMU with this machine, without a console yet. `panic=-1` turns the end of PID 1 into a reboot, which ends QEMU.
+    /// Returns the QEMU command for this machine, without a console. `panic=-1` turns the exit of PID 1 into a reboot,
+    /// which ends QEMU.
     pub fn command(&self) -> Command {
         let mut command = machine::command(self.arch, self.accelerator);
         let (console, words) = (machine::console(self.arch), machine::kernel_words(self.arch));
@@ -59,19 +60,19 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// Starts it. `scratch` is a folder of this machine's own, for its monitor's socket.
+    /// Starts it. `scratch` is a folder for its monitor socket.
     ///
     /// # Errors
-    /// QEMU is not there.
+    /// QEMU is not installed.
     pub fn start(options: &Options<'_>, scratch: &Path) -> Result<Self> {
         Self::start_command(options.command(), "stdio", scratch)
     }
 
-    /// Starts a machine that somebody has put together, whose console is its first serial port, or the one behind those
-    /// that `serial` names before it, as in `null -serial stdio`.
+    /// Starts a machine from a prepared command. Its console is the first serial port, or the one after those that
+    /// `serial` defines before it, as in `null -serial stdio`.
     ///
     /// # Errors
-    /// QEMU is not there.
+    /// QEMU is not installed.
     pub fn start_command(mut command: Command, serial: &str, scratch: &Path) -> Result<Self> {
         let monitor = scratch.join("monitor");
         command.args(["-display", "none", "-monitor", "none", "-serial"]);
@@ -84,10 +85,10 @@ impl Vm {
         Ok(Self { child, monitor, keyboard, console: Transcript::read(output) })
     }
 
-    /// Waits until the machine has ended by itself. Returns everything that its console showed.
+    /// Waits until the machine has ended. Returns the whole console.
     ///
     /// # Errors
-    /// It runs beyond `deadline`, or QEMU failed.
+    /// It does not end before `deadline`, or QEMU failed.
     pub fn wait(&mut self, deadline: Duration) -> Result<String> {
         let text = self.console.end(deadline)?;
         let until = Instant::now() + Duration::from_secs(5);
@@ -122,7 +123,7 @@ impl Vm {
     /// Plugs a disk into a root port of the machine.
     ///
     /// # Errors
-    /// The monitor does not answer, the machine has no such port, or something is plugged in there.
+    /// The monitor does not answer, the machine has no such port, or it is occupied.
     pub fn plug_disk(&self, disk: &Path, port: &str) -> Result<()> {
         let (node, device) = (format!("node-{port}"), format!("disk-{port}"));
         let file = json!({"driver": "file", "filename": disk});
@@ -132,7 +133,7 @@ impl Vm {
         self.execute(&json!({"execute": "device_add", "arguments": device}))
     }
 
-    /// Pulls the disk out of a root port, and waits until the machine has let it go.
+    /// Unplugs the disk from a root port, and waits until the machine has released it.
     ///
     /// # Errors
     /// The monitor does not answer, or the machine keeps the disk.
@@ -140,7 +141,7 @@ impl Vm {
         self.unplug(&format!("disk-{port}"))?;
         let until = Instant::now() + deadline;
         loop {
-            // The node is in use for as long as the device is there.
+            // The node is in use as long as the device exists.
             let gone = json!({"execute": "blockdev-del", "arguments": {"node-name": format!("node-{port}")}});
             match self.execute(&gone) {
                 Err(error) if Instant::now() > until => return Err(error),
@@ -150,7 +151,7 @@ impl Vm {
         }
     }
 
-    /// Plugs a serial adapter with this serial number into the machine's USB, whose other end is a chardev of it.
+    /// Plugs a USB serial adapter with this serial number into the machine; its other end is a chardev.
     ///
     /// # Errors
     /// The monitor does not answer, or the machine has no USB.
@@ -160,44 +161,44 @@ impl Vm {
         self.execute(&json!({"execute": "device_add", "arguments": device}))
     }
 
-    /// Plugs a network card of virtio with the network `net` into a root port, under this id. Fails as long as the machine has
-    /// not let go of what was there.
+    /// Plugs a virtio network card with the network `net` into a root port, under this id. Fails until the machine has
+    /// released a previous device.
     ///
     /// # Errors
-    /// The monitor does not answer, or something is plugged in there.
+    /// The monitor does not answer, or the port is occupied.
     pub fn plug_card(&self, id: &str, mac: &str, port: &str) -> Result<()> {
         let device =
             json!({"driver": "virtio-net-pci", "netdev": "net", "mac": mac, "bus": port, "id": id, "romfile": ""});
         self.execute(&json!({"execute": "device_add", "arguments": device}))
     }
 
-    /// Pulls the device with this id out of its slot.
+    /// Unplugs the device with this id.
     ///
     /// # Errors
-    /// The monitor does not answer, or the machine has no such device.
+    /// The monitor does not answer, or there is no such device.
     pub fn unplug(&self, device: &str) -> Result<()> {
         self.execute(&json!({"execute": "device_del", "arguments": {"id": device}}))
     }
 
-    /// Pulls the cable of a network card, or puts it in: the card with this id of QEMU's own.
+    /// Connects or disconnects the cable of the network card with this id.
     ///
     /// # Errors
-    /// The monitor does not answer, or the machine has no such card.
+    /// The monitor does not answer, or there is no such card.
     pub fn set_cable(&self, card: &str, is_in: bool) -> Result<()> {
         self.execute(&json!({"execute": "set_link", "arguments": {"name": card, "up": is_in}}))
     }
 
-    /// Ends the machine at once, as when its power is cut.
+    /// Kills the machine, as when its power is cut.
     ///
     /// # Errors
-    /// It cannot be waited for.
+    /// Its process cannot be reaped.
     pub fn cut_power(mut self) -> Result<()> {
-        // It may have ended by itself.
+        // It may have exited by itself.
         let _ = self.child.kill();
         self.child.wait().context("QEMU").map(|_| ())
     }
 
-    /// One command of QEMU's machine protocol (QMP).
+    /// Executes a command of QEMU's machine protocol (QMP).
     fn execute(&self, command: &Value) -> Result<()> {
         let mut stream = UnixStream::connect(&self.monitor).context("QEMU's monitor")?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
@@ -209,7 +210,7 @@ impl Vm {
         answer()?;
         for command in [&json!({"execute": "qmp_capabilities"}), command] {
             writeln!(stream, "{command}")?;
-            // What the machine tells of itself comes in between.
+            // Asynchronous events of the machine may come before the reply.
             let reply = loop {
                 let reply = answer()?;
                 if reply.get("event").is_none() {
@@ -226,7 +227,7 @@ impl Vm {
 
 impl Drop for Vm {
     fn drop(&mut self) {
-        // It may have ended by itself, which is not a failure here.
+        // It may have exited by itself, which is not an error here.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn longest_bar_takes_the_room_and_the_others_their_share() {
+fn bars_are_proportional() {
     let bar = |value| Bar { label: "a < b".to_owned(), value, text: value.to_string(), is_ours: false };
     let drawn = bars("title", "note", &[bar(50.0), bar(100.0)]);
     let width = WIDTH - LABELS - NUMBERS;
@@ -11,7 +11,7 @@ fn longest_bar_takes_the_room_and_the_others_their_share() {
 }
 
 #[test]
-fn marks_stand_at_round_numbers() {
+fn marks_are_at_round_numbers() {
     assert_eq!([1, 3, 17, 200, 21_000].map(nice), [1, 5, 20, 200, 50_000]);
 }
 

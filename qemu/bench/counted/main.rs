@@ -1,5 +1,5 @@
-//! The library's work on a fixed input, each part in a function of its own whose instructions callgrind counts: `parser`,
-//! `planner`, `machine`. The test is qemu/tests/it/guest/budgets.rs; the numbers that it holds are in qemu/budget/instructions.
+//! Runs parts of the library on a fixed input, each in a function whose instructions callgrind counts: `parser`,
+//! `planner`, `machine`. The test is qemu/tests/it/guest/budgets.rs; the budgets are in qemu/budget/instructions.
 
 #![forbid(unsafe_code)]
 
@@ -8,7 +8,7 @@ use hilum::plan::plan;
 use hilum::supervise::{Action, Event, ExitReason, ShutdownKind, Supervisor};
 use std::hint::black_box;
 
-/// The demo's configuration, and a board as full as it may be.
+/// The demo's configuration, and a configuration of maximum size.
 const DEMO: &str = include_str!("../../../initramfs/appliances/web/hilum.conf");
 const WORKLOADS: usize = 32;
 /// How often each workload of the full board fails.
@@ -42,7 +42,8 @@ fn planner(configs: &[Box<Config<'_>>; 2]) -> usize {
     workloads.map(|(workload, pools)| black_box(plan(workload, pools)).steps.len()).sum()
 }
 
-/// Every workload starts, fails again and again and is restarted, and the board goes down. Returns the number of actions.
+/// Starts all workloads, lets them fail and restarts them repeatedly, and shuts the board down. Returns the number of
+/// actions.
 #[inline(never)]
 fn machine(config: &Config<'_>, supervisor: &mut Supervisor) -> usize {
     let (mut now, mut actions) = (0, 0);
@@ -60,7 +61,7 @@ fn machine(config: &Config<'_>, supervisor: &mut Supervisor) -> usize {
     actions + carry_out(config, supervisor, now)
 }
 
-/// Does what is asked for at once, and well.
+/// Performs actions at once and with success.
 fn carry_out(config: &Config<'_>, supervisor: &mut Supervisor, now: u64) -> usize {
     let mut actions = 0;
     while let Some(action) = supervisor.next_action() {
@@ -82,6 +83,6 @@ fn main() {
     let is_good = parser(&[DEMO, &full], &mut configs);
     let steps = planner(&configs);
     let actions = machine(&configs[1], &mut Box::new(Supervisor::new()));
-    // What is counted was really done.
+    // Print results, so that the counted work is not optimised away.
     println!("parsed {is_good}, {steps} steps, {actions} actions");
 }

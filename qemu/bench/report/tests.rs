@@ -1,7 +1,7 @@
 use super::{replaced, with_figure};
 
 #[test]
-fn text_between_markers_is_replaced_and_what_is_around_stays() {
+fn only_the_text_between_markers_is_replaced() {
     let document = "a\n<!-- x begins -->\nold\n<!-- x ends -->\nb\n";
     let new = replaced(document, "x", "new").expect("it has a place");
     assert_eq!(new, "a\n<!-- x begins -->\n\nnew\n<!-- x ends -->\nb\n");

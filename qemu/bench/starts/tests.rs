@@ -1,7 +1,7 @@
 use super::{FRESH_FLOOR, Row, table};
 
 #[test]
-fn table_begins_with_the_fastest_and_ends_with_who_does_not_run() {
+fn table_is_sorted_with_failures_last() {
     let row = |name: &str, times: Vec<u64>| Row { name: name.to_owned(), times, ..Row::default() };
     let rows = [
         Row { problem: Some("it is not installed".to_owned()), ..row("absent", Vec::new()) },

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn what_is_drawn_over_is_not_in_the_picture() {
+fn overwritten_text_is_not_in_the_picture() {
     let transcript = b"hilum> st\r\x1b[Kclock | 12:00\r\n\r\x1b[Khilum> status\r\na <b> & c\r\n";
     assert_eq!(lines(transcript), ["clock | 12:00", "hilum> status", "a <b> & c"]);
     let svg = svg(transcript);

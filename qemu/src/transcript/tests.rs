@@ -3,14 +3,14 @@ use super::*;
 const SHORT: Duration = Duration::from_millis(200);
 
 #[test]
-fn text_that_comes_is_found() {
+fn expected_text_is_found() {
     let transcript = Transcript::read(&b"one\r\ntwo\xc3\xa4\n"[..]);
     assert_eq!(transcript.expect("two\u{e4}", SHORT).expect("it is there"), "one\ntwo\u{e4}\n");
     assert!(transcript.end(SHORT).is_ok());
 }
 
 #[test]
-fn text_that_does_not_come_is_an_error_with_the_end() {
+fn missing_text_is_an_error_with_the_last_lines() {
     let error = Transcript::read(&b"one\n"[..]).expect("two", SHORT).expect_err("it is not there").to_string();
     assert!(error.contains("no \"two\" within") && error.contains("\none"), "{error}");
 }

@@ -1,6 +1,7 @@
-//! Every test of this package in one program, so that it is linked once.
+//! All tests of this package in one program, so that it is linked once.
 //!
-//! `cargo test -p hilum-qemu host::supervision` runs one file; `guest::` needs QEMU, `host::` namespaces and so root.
+//! `cargo test -p hilum-qemu host::supervision` runs one file; `guest::` needs QEMU, `host::` needs namespaces and
+//! therefore root.
 
 #[macro_use]
 mod support;

@@ -1,8 +1,9 @@
-//! Configurations of releases: what was accepted once is accepted for ever, and means the same (docs/stability.md).
+//! Configurations of releases: what was accepted once stays accepted, with the same meaning (docs/stability.md).
 //!
-//! A folder of `corpus/` holds what pages and appliances had at a release; nothing in it changes afterwards. Beside each
-//! file is what `hilum explain` and `hilum audit` printed. A release may add lines to that; each line that was there is still
-//! printed, in the same order. `HILUM_UPDATE=1` writes them anew, which is right if a line got other words and the same meaning.
+//! A folder of `corpus/` contains the examples of pages and appliances at a release; it never changes afterwards. Next
+//! to each file is the output of `hilum explain` and `hilum audit`. A release may add lines to the output; existing
+//! lines must still be printed, in the same order. `HILUM_UPDATE=1` writes them again, which is only right if wording
+//! changed and the meaning did not.
 
 use super::documentation::project;
 use hilum::config::{Config, KEYS, parse};
@@ -21,7 +22,7 @@ fn files() -> Vec<PathBuf> {
     files
 }
 
-/// What is printed of a configuration.
+/// Returns what is printed for a configuration.
 fn told(text: &str, place: &str) -> String {
     let mut config = Box::new(Config::EMPTY);
     if let Err(error) = parse(text.as_bytes(), &mut config) {
@@ -41,7 +42,7 @@ fn told(text: &str, place: &str) -> String {
 }
 
 #[test]
-fn configuration_of_a_release_is_accepted_and_means_the_same() {
+fn released_configurations_are_accepted_and_mean_the_same() {
     let files = files();
     assert!(files.len() >= 9, "{files:?}");
     for file in files {

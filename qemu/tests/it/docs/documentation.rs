@@ -1,5 +1,5 @@
-//! What is written against what is there: commands, words of the kernel command line, the manual, the completion, and
-//! the links of README and docs.
+//! Compares the documentation with the programs: commands, words of the kernel command line, the manual page, the
+//! completion, and the links of README and docs.
 
 use crate::support::{STAY, hilum, host};
 use std::collections::BTreeSet;
@@ -20,11 +20,11 @@ fn part<'a>(page: &'a str, heading: &str) -> &'a str {
     rest.split("\n## ").next().unwrap_or_default()
 }
 
-/// Returns the code in the first column of a table's rows, behind a head whose first column is `head`.
+/// Returns the code in the first column of a table whose first heading is `head`.
 fn first_column(text: &str, head: &str) -> Vec<String> {
     let (mut is_inside, mut found) = (false, Vec::new());
     for line in text.lines() {
-        // A bar that belongs to the text is written with a backslash.
+        // A literal bar is escaped with a backslash.
         let Some(row) = line.strip_prefix('|') else {
             is_inside = false;
             continue;
@@ -40,7 +40,7 @@ fn first_column(text: &str, head: &str) -> Vec<String> {
 }
 
 #[test]
-fn words_of_the_kernel_command_line_are_documented_and_no_others() {
+fn kernel_command_line_words_match_the_documentation() {
     let words = |text: &str| -> BTreeSet<String> {
         let ends = |letter: char| !(letter.is_ascii_lowercase() || letter == '=');
         let found = text.split("hilum.").skip(1).map(|rest| rest.split(ends).next().unwrap_or_default().to_owned());
@@ -59,18 +59,18 @@ fn words_of_the_kernel_command_line_are_documented_and_no_others() {
     assert_eq!(in_manual, known, "docs/hilum.8");
 }
 
-/// Every command as the help has it: `log NAME [-f] [-n LINES]`.
+/// Returns every command as the help shows it: `log NAME [-f] [-n LINES]`.
 fn usages() -> BTreeSet<String> {
     let output = Command::new(hilum(host())).arg("help").output().expect("hilum");
     let help = String::from_utf8(output.stdout).expect("UTF-8");
     let lines = help.lines().filter_map(|line| line.strip_prefix("  "));
-    // The columns: a name of 9 letters, its words of 29, what it does.
+    // The columns: a name of 9 characters, words of 29, description.
     let usage = |line: &str| line.get(..39).map(|usage| usage.split_whitespace().collect::<Vec<_>>().join(" "));
     lines.map(|line| usage(line).unwrap_or_else(|| panic!("{line}"))).collect()
 }
 
 #[test]
-fn every_command_and_flag_is_documented_and_nothing_else_is() {
+fn commands_and_flags_match_the_documentation() {
     let usages = usages();
     let page = read("docs/commands.md");
     let rows = first_column(&page, "command");
@@ -85,10 +85,10 @@ fn mandoc(words: &[&str], page: &str) -> String {
     String::from_utf8(output.expect("mandoc; run: make test").stdout).expect("UTF-8")
 }
 
-/// What mandoc finds wrong with a manual page.
+/// Returns mandoc's complaints about a manual page.
 pub(super) fn faults_of_manual(page: &str) -> Vec<String> {
     let faults = mandoc(&["-T", "lint", "-W", "style"], page);
-    // What it says of other pages depends on what is installed here.
+    // Complaints about other pages depend on what is installed here.
     let own = faults.lines().filter(|line| !line.contains("mandoc.db") && !line.contains(": Xr "));
     own.map(str::to_owned).collect()
 }
@@ -96,7 +96,7 @@ pub(super) fn faults_of_manual(page: &str) -> Vec<String> {
 /// Returns a manual page as a terminal shows it, without fonts.
 pub(super) fn shown_manual(page: &str) -> String {
     let mut plain = String::new();
-    // Bold letters are struck twice.
+    // Bold characters are overstruck.
     for letter in mandoc(&["-T", "ascii", "-O", "width=200"], page).chars() {
         match letter {
             '\u{8}' => _ = plain.pop(),
@@ -107,20 +107,20 @@ pub(super) fn shown_manual(page: &str) -> String {
 }
 
 #[test]
-fn manual_has_every_command_and_no_fault() {
+fn manual_page_has_every_command_and_no_fault() {
     assert_eq!(faults_of_manual("docs/hilum.8"), [""; 0]);
     let plain = shown_manual("docs/hilum.8");
     let plain = plain.replace(" | ", "|");
     for usage in usages() {
         let is_there = plain.lines().map(str::trim).any(|line| {
-            // A short one has what it does on the same line.
+            // A short command has its description on the same line.
             line == usage || line.strip_prefix(&usage).is_some_and(|rest| rest.starts_with("  "))
         });
         assert!(is_there, "docs/hilum.8 does not tell of: {usage}\n{plain}");
     }
 }
 
-/// What bash offers for the last of these words; `before` is run first.
+/// Returns what bash offers for the last of these words; `before` is run first.
 fn offered(before: &str, words: &[&str]) -> BTreeSet<String> {
     let quoted: Vec<String> = words.iter().map(|word| format!("'{word}'")).collect();
     let script = format!(
@@ -140,7 +140,7 @@ fn offered(before: &str, words: &[&str]) -> BTreeSet<String> {
 }
 
 #[test]
-fn completion_offers_every_command_and_flag_and_no_others() {
+fn completion_offers_exactly_the_commands_and_flags() {
     let usages = usages();
     let names: BTreeSet<String> =
         usages.iter().map(|usage| usage.split(' ').next().unwrap_or_default().to_owned()).collect();
@@ -148,7 +148,7 @@ fn completion_offers_every_command_and_flag_and_no_others() {
     assert!(first.remove("--socket"));
     assert_eq!(first, names);
     assert_eq!(offered("", &["hilum", "re"]), ["reboot", "reload", "restart"].map(str::to_owned).into());
-    // Nobody listens there, so no names stand between the flags.
+    // Nobody listens there, so there are no names between the flags.
     let none = "hilum() { return 1; }";
     for usage in &usages {
         let name = usage.split(' ').next().unwrap_or_default();
@@ -164,7 +164,7 @@ fn completion_offers_every_command_and_flag_and_no_others() {
 }
 
 #[test]
-fn completion_offers_the_names_that_process_one_and_a_file_know() {
+fn completion_offers_workload_names() {
     let host_root = host_or_return!();
     let running = host_root.start(&STAY.replace("[workload a]", "[system]\ncontrol SOCKET\n[workload a]"));
     host_root.expect_state("a", "ready");
@@ -179,12 +179,12 @@ fn completion_offers_the_names_that_process_one_and_a_file_know() {
     drop(running);
 }
 
-/// Every file and folder that CONTRIBUTING.md, ARCHITECTURE.md and the decisions name in code exists.
+/// Checks that every file and folder that CONTRIBUTING.md, ARCHITECTURE.md and the decisions mention as code exists.
 #[test]
-fn files_that_the_guides_name_are_there() {
+fn files_named_by_the_guides_exist() {
     for page in ["CONTRIBUTING.md", "ARCHITECTURE.md", "docs/stability.md", "docs/dev/decisions.md"] {
         let text = read(page);
-        // Blocks are commands and pictures.
+        // Blocks contain commands and pictures.
         let prose = text.split("\n```").step_by(2).collect::<String>();
         let names = prose.split('`').skip(1).step_by(2).filter(|code| !code.contains([' ', '*', '=', '$']));
         for name in names
@@ -195,15 +195,15 @@ fn files_that_the_guides_name_are_there() {
     }
 }
 
-/// The worked example of CONTRIBUTING.md touches the files that it names.
+/// The worked example of CONTRIBUTING.md touches the files that it mentions.
 #[test]
-fn worked_example_is_where_the_guide_says() {
+fn files_of_the_worked_example_are_named_by_the_guide() {
     let text = read("CONTRIBUTING.md");
     let example = part(&text, "Add a key to the configuration");
     let names: Vec<&str> = example.split('`').skip(1).step_by(2).filter(|code| code.ends_with(".rs")).collect();
     let has_it = |name: &&&str| read(name).to_lowercase().contains("umask");
     let others: Vec<&&str> = names.iter().filter(|name| !has_it(name)).collect();
-    // Those that are named for other kinds of keys.
+    // Files for other kinds of keys are mentioned as well.
     assert_eq!(
         others,
         [
@@ -230,12 +230,12 @@ fn pages() -> Vec<(String, String)> {
     names.into_iter().map(|name| (read(&name), name)).map(|(text, name)| (name, text)).collect()
 }
 
-/// Returns the links of a page: what stands in brackets, where it leads, and the title behind it.
+/// Returns the links of a page: text, target and title.
 fn links(text: &str) -> Vec<(&str, &str, &str)> {
     let mut links = Vec::new();
     for (at, _) in text.match_indices("](") {
         let shown = text[..at].rsplit('[').next().unwrap_or_default();
-        // A link has no line break inside, which code in a block may have.
+        // A link has no line break inside, unlike code in a block.
         let Some(target) = text[at + 2..].split(')').next().filter(|target| !target.contains('\n')) else { continue };
         let (target, title) = target.split_once(" \"").unwrap_or((target, ""));
         links.push((shown, target, title.trim_end_matches('"')));
@@ -243,7 +243,7 @@ fn links(text: &str) -> Vec<(&str, &str, &str)> {
     links
 }
 
-/// Returns the anchor that a heading gets on the usual pages: lower case, blanks as hyphens, other signs left out.
+/// Returns the anchor of a heading: lower case, blanks as hyphens, other signs removed.
 fn anchor(heading: &str) -> String {
     let letters = heading.trim_start_matches('#').trim().to_lowercase();
     letters
@@ -254,7 +254,7 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
-fn every_link_leads_somewhere() {
+fn every_link_has_a_target() {
     let mut count = 0;
     for (name, text) in pages() {
         let folder = project().join(&name).parent().expect("a folder").to_owned();
@@ -274,7 +274,7 @@ fn read_path(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// A link to a Rust file shows the name of a test in it, and a link from a figure leads to the table that has it.
+/// A link to a Rust file has the name of a test as its text, and a link from a number leads to its table.
 #[test]
 fn every_feature_has_its_test_and_every_figure_is_in_the_bench() {
     let (mut tests, mut figures) = (0, 0);
@@ -303,17 +303,17 @@ fn every_feature_has_its_test_and_every_figure_is_in_the_bench() {
 }
 
 #[test]
-fn picture_is_what_the_transcript_shows() {
+fn picture_matches_its_transcript() {
     let transcript = std::fs::read(project().join("docs/boot.console")).expect("the transcript");
     let drawn = hilum_qemu::picture::svg(&transcript);
     assert_eq!(drawn, read("docs/boot.svg"), "make it anew: hilum-qemu picture docs/boot.console > docs/boot.svg");
 }
 
-/// Blocks of commands that `make docs-test` leaves out, each with its reason above it.
+/// The number of command blocks that `make docs-test` skips, each with a reason above it.
 const NOT_TESTED: usize = 6;
 
 #[test]
-fn every_block_says_what_it_is_and_configurations_are_good() {
+fn every_block_has_a_type_and_configurations_are_valid() {
     let (mut commands, mut left) = (0, 0);
     for (name, text) in pages() {
         let lines: Vec<&str> = text.lines().collect();

@@ -1,11 +1,11 @@
-//! The keys of docs/config.md against the table of keys, the parser, and the defaults of the configuration as data.
+//! Compares the keys of docs/config.md with the table of keys, the parser, and the defaults of the configuration.
 
 use super::documentation::read;
 use super::markdown::{Block, Inline, blocks, codes, plain};
 use hilum::config::{Config, KEYS, Section, parse};
 use std::collections::BTreeSet;
 
-/// What the page says of a key.
+/// The description of a key on the page.
 struct Entry {
     section: Section,
     name: String,
@@ -15,11 +15,11 @@ struct Entry {
     default: Vec<Inline>,
     /// Whole lines.
     examples: Vec<String>,
-    /// The paragraphs between.
+    /// The other paragraphs.
     meaning: String,
 }
 
-/// Returns the section and the name in the heading of a key.
+/// Returns the section and name in the heading of a key.
 pub(super) fn key(heading: &str) -> Option<(Section, &str)> {
     let (section, name) = heading.split_once(' ')?;
     [(Section::System, "[system]"), (Section::Workload, "[workload]")]
@@ -27,7 +27,7 @@ pub(super) fn key(heading: &str) -> Option<(Section, &str)> {
         .find_map(|(one, word)| (section == word).then_some((one, name)))
 }
 
-/// Every key of the page, each of whose parts is there.
+/// Returns all keys of the page, and checks that each is complete.
 fn entries() -> Vec<Entry> {
     let page = blocks(&read("docs/config.md"));
     let headings = page.iter().enumerate().filter_map(|(at, block)| {
@@ -62,7 +62,7 @@ fn entries() -> Vec<Entry> {
 }
 
 #[test]
-fn every_key_has_a_heading_and_nothing_else_has() {
+fn headings_match_the_keys() {
     let found: Vec<(&str, String)> = entries().into_iter().map(|entry| (entry.section.name(), entry.name)).collect();
     let documented: BTreeSet<(&str, &str)> = found.iter().map(|(section, name)| (*section, name.as_str())).collect();
     assert_eq!(documented.len(), found.len(), "a key stands in two places: {found:?}");
@@ -81,7 +81,7 @@ fn every_key_is_in_the_list_of_keys_in_the_order_of_the_page() {
 }
 
 #[test]
-fn form_of_a_key_begins_with_it_and_how_often_it_may_stand_is_told() {
+fn synopsis_of_a_key_begins_with_it_and_says_if_it_repeats() {
     for Entry { section, name, synopsis, meaning, .. } in entries() {
         for form in synopsis.split(|inline| *inline == Inline::Break) {
             assert_eq!(form.first(), Some(&Inline::Code(name.clone())), "[{}] {name}", section.name());
@@ -92,7 +92,7 @@ fn form_of_a_key_begins_with_it_and_how_often_it_may_stand_is_told() {
     }
 }
 
-/// What the lines of the page refer to.
+/// Lines that examples refer to.
 const SYSTEM: &str = "\
 mount LABEL=data /data ext4
 volumes /data/volumes
@@ -102,7 +102,7 @@ bridge br0 10.77.0.1/24
 watchdog /dev/watchdog 30s
 ";
 
-/// The same for workloads; the line is in the section of `web`.
+/// The same for workloads; the example goes into the section of `web`.
 const WORKLOADS: &str = "\
 [workload db]
 root /images/db
@@ -113,12 +113,12 @@ root /images/web
 exec /bin/web
 ";
 
-/// Returns a configuration with a line at its end, in place of one with the same key that may stand once.
+/// Returns a configuration with a line at its end. A line with the same key that may appear only once is replaced.
 fn with(section: Section, line: &str) -> String {
     let name = line.split(' ').next().unwrap_or_default();
     let twice = |one: &str| {
         let has = one.split(' ').next() == Some(name);
-        // A link of the host is one by its name.
+        // A link of the host is identified by its name.
         let second = |line: &str| line.split(' ').nth(1).unwrap_or_default().to_owned();
         has && (name != "link" || second(one) == second(line))
     };
@@ -138,7 +138,7 @@ fn with(section: Section, line: &str) -> String {
     }
 }
 
-/// What the parser makes of a configuration, as text.
+/// Returns the parsed configuration as text.
 fn parsed(text: &str) -> String {
     let mut config = Box::new(Config::EMPTY);
     match parse(text.as_bytes(), &mut config) {
@@ -172,7 +172,7 @@ fn defaults_are_those_of_the_parser() {
                 Inline::Break => continue,
             };
             let (short, long) = if before.contains("default") {
-                // Words of the line: an example is the same with them and without them.
+                // Words of the line: an example has the same meaning with and without them.
                 words += 1;
                 let is_other = |word: &&str| {
                     let start = word.split_inclusive('=').next().unwrap_or_default();
@@ -181,7 +181,7 @@ fn defaults_are_those_of_the_parser() {
                 let short = examples[0].split(' ').filter(is_other).collect::<Vec<_>>().join(" ");
                 (with(section, &short), with(section, &format!("{short} {code}")))
             } else {
-                // A line: the section is the same with it and without it.
+                // A line: the section has the same meaning with and without it.
                 values += 1;
                 let line = format!("{name} {code}");
                 let long = with(section, &line);

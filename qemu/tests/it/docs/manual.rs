@@ -1,4 +1,4 @@
-//! The manual page hilum.conf(5), made of docs/config.md. `HILUM_UPDATE=1` writes it anew.
+//! Generates the manual page hilum.conf(5) from docs/config.md. `HILUM_UPDATE=1` writes it.
 
 use super::documentation::{faults_of_manual, project, read, shown_manual};
 use super::keys::key;
@@ -9,12 +9,12 @@ use std::process::Command;
 /// Bytes of a line: more than 80 is a fault of style.
 const COLUMNS: usize = 78;
 
-/// Words for roff: nothing of them is a request, an escape, or a hyphen that is a dash.
+/// Escapes words for roff, so that none is a request, an escape, or a dash instead of a hyphen.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\e").replace('-', "\\-").replace('^', "\\(ha").replace('~', "\\(ti")
 }
 
-/// Returns a line with its fonts: bold for what is written as it is, italic for what stands for a value.
+/// Returns a line with fonts: bold for literal text, italic for placeholders.
 fn fonts(inlines: &[Inline], has_values: bool) -> String {
     let italic = |word: &str| {
         let is_value = word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_uppercase());
@@ -37,7 +37,7 @@ fn fonts(inlines: &[Inline], has_values: bool) -> String {
     out
 }
 
-/// Adds text in lines of at most [`COLUMNS`] bytes, a new one after each sentence.
+/// Adds text in lines of at most [`COLUMNS`] bytes, with a new line after each sentence.
 fn fill(page: &mut String, text: &str) {
     let mut column = 0;
     for word in text.split([' ', '\n']).filter(|word| !word.is_empty()) {
@@ -63,7 +63,7 @@ fn fill(page: &mut String, text: &str) {
     }
 }
 
-/// A table of two columns as tags with their text, a wider one by tbl(1).
+/// Formats a table of two columns as tagged paragraphs, a wider one by tbl(1).
 fn table(page: &mut String, rows: &[Vec<Vec<Inline>>], is_in_key: bool) {
     if rows[0].len() == 2 {
         page.push_str(if is_in_key { ".RS\n" } else { "" });
@@ -86,14 +86,14 @@ fn table(page: &mut String, rows: &[Vec<Vec<Inline>>], is_in_key: bool) {
     page.push_str(".TE\n");
 }
 
-/// Returns the whole manual page of this date.
+/// Returns the whole manual page with this date.
 fn made(date: &str) -> String {
     let mut page = format!(
         "'\\\" t\n.\\\" Made of docs/config.md: HILUM_UPDATE=1 cargo test -p hilum-qemu docs::manual\n\
          .TH HILUM.CONF 5 {date} \"hilum {}\"\n.SH NAME\nhilum.conf \\- the configuration of hilum\n.SH DESCRIPTION\n",
         env!("CARGO_PKG_VERSION")
     );
-    // Text right behind a heading or a tag has no macro of its own.
+    // Text directly after a heading or a tag has no macro.
     let (mut is_in_key, mut is_tag, mut is_first, mut is_list_of_keys) = (false, false, true, false);
     for block in blocks(&read("docs/config.md")) {
         match &block {
@@ -141,13 +141,13 @@ fn made(date: &str) -> String {
     page
 }
 
-/// Returns the date in the head of the page that is there.
+/// Returns the date in the head of the existing page.
 fn date_of(page: &str) -> Option<&str> {
     page.lines().find_map(|line| line.strip_prefix(".TH HILUM.CONF 5 "))?.split(' ').next()
 }
 
 #[test]
-fn manual_of_the_configuration_is_made_of_its_page_and_has_no_fault() {
+fn configuration_manual_is_generated_and_has_no_fault() {
     let file = project().join("docs/hilum.conf.5");
     let found = std::fs::read_to_string(&file).unwrap_or_default();
     if std::env::var_os("HILUM_UPDATE").is_some() && found != made(date_of(&found).unwrap_or_default()) {
@@ -164,7 +164,7 @@ fn manual_of_the_configuration_is_made_of_its_page_and_has_no_fault() {
 }
 
 #[test]
-fn manual_of_the_configuration_shows_each_key_with_its_meaning() {
+fn configuration_manual_shows_each_key_with_its_meaning() {
     let text = shown_manual("docs/hilum.conf.5");
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let at = lines.iter().position(|line| *line == "umask OCTAL").expect("umask");

@@ -1,19 +1,19 @@
-//! A page as a list of blocks, as far as the pages use Markdown.
+//! Parses the subset of Markdown that the pages use into a list of blocks.
 
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
 /// A part of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Inline {
-    /// Words.
+    /// Plain text.
     Text(String),
-    /// What is written as it is.
+    /// Literal text.
     Code(String),
-    /// The end of a line that the page asks for.
+    /// A hard line break.
     Break,
 }
 
-/// What stands between two empty lines.
+/// A block between empty lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Block {
     /// A heading and its level.
@@ -28,7 +28,7 @@ pub(super) enum Block {
     Table(Vec<Vec<Vec<Inline>>>),
 }
 
-/// Returns the words of some inlines, without marks.
+/// Returns the plain text of inlines.
 pub(super) fn plain(inlines: &[Inline]) -> String {
     let words = inlines.iter().map(|inline| match inline {
         Inline::Text(text) | Inline::Code(text) => text.as_str(),
@@ -37,7 +37,7 @@ pub(super) fn plain(inlines: &[Inline]) -> String {
     words.collect()
 }
 
-/// What is written as code in some inlines.
+/// Returns the literal texts in inlines.
 pub(super) fn codes(inlines: &[Inline]) -> Vec<&str> {
     let code = |inline: &'_ Inline| matches!(inline, Inline::Code(_));
     let found = inlines.iter().filter(|inline| code(inline));
@@ -78,7 +78,7 @@ pub(super) fn blocks(page: &str) -> Vec<Block> {
     blocks
 }
 
-/// Adds text to a line; the parser hands one text over in several pieces.
+/// Adds text to a line; the parser delivers a text in several pieces.
 fn push(line: &mut Vec<Inline>, more: &str) {
     match line.last_mut() {
         Some(Inline::Text(text)) => text.push_str(more),

@@ -1,4 +1,4 @@
-//! Tests of what is written: pages, the manual, the completion, messages.
+//! Tests of documentation: pages, the manual page, the completion, messages.
 
 mod corpus;
 mod documentation;

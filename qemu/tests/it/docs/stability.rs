@@ -1,4 +1,4 @@
-//! What docs/stability.md promises against what is printed.
+//! Compares the promises of docs/stability.md with the actual output.
 
 use super::documentation::project;
 use crate::support::STAY;
@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::process::Command;
 
-/// Returns the fields of an object and their types, by the table of docs/stability.md behind this line.
+/// Returns the fields of an object and their types, from the table after this line of docs/stability.md.
 fn fields_in_page(page: &str, before: &str) -> Vec<(String, String)> {
     let (_, rest) = page.split_once(before).expect(before);
     let table = rest.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
@@ -14,7 +14,7 @@ fn fields_in_page(page: &str, before: &str) -> Vec<(String, String)> {
     cells.map(|cells| (cells[1].clone(), cells[2].clone())).collect()
 }
 
-/// Returns the tables of the page: of the whole object, and of one for a workload.
+/// Returns the tables of the page: for the whole object, and for a workload.
 fn tables() -> [Vec<(String, String)>; 2] {
     let page = include_str!("../../../../docs/stability.md");
     let tables = ["## status --json", "An object for a workload:"].map(|before| fields_in_page(page, before));
@@ -22,7 +22,7 @@ fn tables() -> [Vec<(String, String)>; 2] {
     tables
 }
 
-/// Returns a configuration with a workload that runs and one that ended by a status.
+/// Returns a configuration with a workload that runs and one that exited with a status.
 fn two_workloads() -> String {
     let ended = "[workload b]\nroot ROOT\nexec /bin/probe exit 7\nrestart never\n";
     STAY.replace("[workload a]", &format!("[system]\ncontrol SOCKET\n{ended}[workload a]"))
@@ -45,7 +45,7 @@ fn expect_fields(object: &Value, fields: &[(String, String)]) {
 }
 
 #[test]
-fn status_as_json_has_the_fields_of_the_page_and_no_others() {
+fn json_status_has_exactly_the_documented_fields() {
     let host_root = host_or_return!();
     let [outer, inner] = tables();
     let running = host_root.start(&two_workloads());
@@ -66,11 +66,11 @@ fn status_as_json_has_the_fields_of_the_page_and_no_others() {
     drop(running);
 }
 
-/// What a validator says of an instance and docs/status.schema.json: nothing where it is valid.
+/// Returns the validator's complaints about an instance, according to docs/status.schema.json.
 fn faults(instance: &str) -> String {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), instance).expect("the instance");
-    // By its path: a machine of a developer may have another one first.
+    // By its path, because a developer's machine may have another one first.
     let mut command = Command::new("/usr/bin/jsonschema");
     let output = command.arg("-i").arg(file.path()).arg(project().join("docs/status.schema.json")).output();
     let output = output.expect("jsonschema; run: make test");
@@ -80,7 +80,7 @@ fn faults(instance: &str) -> String {
 }
 
 #[test]
-fn status_as_json_is_valid_by_its_schema() {
+fn json_status_is_valid_by_its_schema() {
     let host_root = host_or_return!();
     let running = host_root.start(&two_workloads());
     host_root.expect_state("a", "ready");
@@ -88,7 +88,7 @@ fn status_as_json_is_valid_by_its_schema() {
     for words in [&["status", "--json"][..], &["status", "b", "--json"]] {
         let (_, text) = host_root.ask(words);
         assert_eq!(faults(&text), "", "{text}");
-        // The schema says something of each field: none may have another type, and none may be missing.
+        // The schema must check each field: another type and a missing field are refused.
         let all: Value = serde_json::from_str(&text).expect("JSON");
         for (path, fields) in ["", "/workloads/0"].into_iter().zip(tables()) {
             for (name, _) in fields {
@@ -105,7 +105,7 @@ fn status_as_json_is_valid_by_its_schema() {
 }
 
 #[test]
-fn schema_has_the_fields_and_types_of_the_page_and_no_others() {
+fn schema_matches_the_documented_fields() {
     let text = std::fs::read_to_string(project().join("docs/status.schema.json")).expect("the schema");
     let schema: Value = serde_json::from_str(&text).expect("JSON");
     for (path, fields) in ["", "/$defs/workload"].into_iter().zip(tables()) {

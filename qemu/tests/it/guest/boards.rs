@@ -1,4 +1,4 @@
-//! Every output of the image builder, booted: QEMU's machines directly, UEFI disks by their firmware, a Raspberry Pi's card.
+//! Boots every output of the image builder: direct boots in QEMU, UEFI disks, a Raspberry Pi's SD card.
 
 use crate::support::{BOOT, Booted, boot_bytes, boot_command, build, built, has_line, image};
 use hilum_qemu::{Accelerator, Architecture, Options};
@@ -7,15 +7,15 @@ use std::process::Command;
 use std::time::Duration;
 
 on_both!(
-    broker_of_the_mqtt_appliance_keeps_what_it_knows,
-    uefi_disk_boots_by_its_firmware,
+    mqtt_broker_keeps_retained_messages_across_reboots,
+    uefi_disk_boots,
     image_file_on_the_data_partition_is_a_root,
-    image_that_memory_has_no_room_for_is_said_and_nothing_starts,
-    image_that_was_cut_off_is_said_and_nothing_starts,
-    site_archive_behind_a_stock_image_brings_its_own_configuration,
+    image_too_large_for_memory_is_reported_and_nothing_starts,
+    truncated_image_is_reported_and_nothing_starts,
+    site_archive_replaces_the_configuration_of_a_stock_image,
 );
 
-/// How long firmware, a large kernel and its modules may take together.
+/// The timeout for firmware, a large kernel and its modules together.
 const SLOW: Duration = Duration::from_secs(240);
 
 fn tool(program: &str, words: &[&str]) -> String {
@@ -28,7 +28,8 @@ fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
-/// Waits until messages go from one client through the broker to the other, and takes the board down by its prompt.
+/// Waits until a message passes from one client through the broker to the other, and shuts the board down at its
+/// prompt.
 fn see_messages_and_power_off(mut booted: Booted) -> String {
     booted.vm.console.expect("workload \"broker\": ready", SLOW).expect("the broker");
     booted.vm.console.expect("subscriber | board/alive yes", SLOW).expect("a message");
@@ -37,7 +38,7 @@ fn see_messages_and_power_off(mut booted: Booted) -> String {
     crate::support::without_prompt(&booted.vm.wait(SLOW).expect("it powers off"))
 }
 
-fn broker_of_the_mqtt_appliance_keeps_what_it_knows(arch: Architecture) {
+fn mqtt_broker_keeps_retained_messages_across_reboots(arch: Architecture) {
     let folder = tempfile::tempdir().expect("a scratch folder");
     build(&format!("qemu-{}", arch.name()), "mqtt", folder.path());
     let disk = folder.path().join("data.img");
@@ -60,7 +61,7 @@ fn broker_of_the_mqtt_appliance_keeps_what_it_knows(arch: Architecture) {
     let port = crate::support::free_port();
     let booted = boot(port);
     booted.vm.console.expect("subscriber | board/alive yes", SLOW).expect("a message");
-    // From outside as well: a client of MQTT says hello (MQTT 3.1.1, 3.1) and is welcome.
+    // From outside as well: an MQTT client connects (MQTT 3.1.1, 3.1).
     assert_eq!(greeting(port), [0x20, 2, 0, 0], "{}", booted.vm.console.tail());
     let console = see_messages_and_power_off(booted);
     has_line(&console, "hilum: mount /data: ext4 on /dev/vda");
@@ -69,14 +70,14 @@ fn broker_of_the_mqtt_appliance_keeps_what_it_knows(arch: Architecture) {
     assert!(found.contains("User:  1883   Group:  1883"), "{found}");
     let checked = tool("e2fsck", &["-f", "-n", text(&disk)]);
     assert!(checked.contains("data: "), "{checked}");
-    // The second time the message is there before the publisher has said anything: it was retained.
+    // The second time the message is there before the publisher has sent anything: it was retained.
     let console = see_messages_and_power_off(boot(crate::support::free_port()));
     let started = console.find("workload \"publisher\": started").expect("the publisher");
     assert!(console[..started].contains("workload \"broker\": ready"), "{console}");
     has_line(&console, "hilum: mount /data: ext4 on /dev/vda");
 }
 
-/// What the broker answers to a client that connects.
+/// Returns the broker's reply to a connecting client.
 fn greeting(port: u16) -> Vec<u8> {
     use std::io::{Read, Write};
     let connect = [0x10, 13, 0, 4, b'M', b'Q', b'T', b'T', 4, 2, 0, 60, 0, 1, b'x'];
@@ -95,7 +96,7 @@ fn greeting(port: u16) -> Vec<u8> {
     Vec::new()
 }
 
-fn uefi_disk_boots_by_its_firmware(arch: Architecture) {
+fn uefi_disk_boots(arch: Architecture) {
     let folder = tempfile::tempdir().expect("a scratch folder");
     build(&format!("uefi-{}", arch.name()), "mqtt", folder.path());
     let disk = folder.path().join("uefi-disk.img");
@@ -114,7 +115,7 @@ fn uefi_disk_boots_by_its_firmware(arch: Architecture) {
     has_line(&console, "hilum: mount /data: ext4 on /dev/vda2");
 }
 
-/// A description of one file, with a kernel that is a file, and an image file that is not in the initramfs.
+/// A single description with a kernel file, and an image file on the data partition.
 fn image_file_on_the_data_partition_is_a_root(arch: Architecture) {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let at = |name: &str| folder.path().join(name);
@@ -160,7 +161,7 @@ fn image_file_on_the_data_partition_is_a_root(arch: Architecture) {
     assert!(console.contains(" - squashfs /dev/loop"), "{console}");
 }
 
-/// What is on a card's boot partition, in files of a folder.
+/// Unpacks the boot partition of an SD card into a folder.
 fn unpacked_card(folder: &Path) -> PathBuf {
     let (card, boot) = (folder.join("sd-card.img"), folder.join("boot"));
     std::fs::create_dir(&boot).expect("a folder");
@@ -169,11 +170,11 @@ fn unpacked_card(folder: &Path) -> PathBuf {
 }
 
 #[test]
-fn raspberry_pi_3_boots_its_card() {
+fn raspberry_pi_3_boots_its_sd_card() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     build("rpi3", "mqtt", folder.path());
     let boot = unpacked_card(folder.path());
-    // QEMU has no firmware for it: what the firmware would do is done here, by the card's own files.
+    // QEMU has no firmware for it: this test does what the firmware would do, with the SD card's files.
     let words = std::fs::read_to_string(boot.join("cmdline.txt")).expect("cmdline.txt");
     let config = std::fs::read_to_string(boot.join("config.txt")).expect("config.txt");
     for line in ["kernel=vmlinuz", "initramfs initramfs followkernel", "arm_64bit=1", "upstream_kernel=1"] {
@@ -193,7 +194,7 @@ fn raspberry_pi_3_boots_its_card() {
 }
 
 #[test]
-fn card_of_a_raspberry_pi_4_has_what_its_firmware_looks_for() {
+fn sd_card_of_raspberry_pi_4_has_the_firmware_files() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     build("rpi4", "web", folder.path());
     let boot = unpacked_card(folder.path());
@@ -205,7 +206,7 @@ fn card_of_a_raspberry_pi_4_has_what_its_firmware_looks_for() {
     assert!(tool("sfdisk", &["--list", &card]).contains("W95 FAT32 (LBA)"));
 }
 
-/// Returns an image with so many bytes of which nobody knows anything, after everything that matters.
+/// Returns an image with this many additional bytes after the important files.
 fn large(arch: Architecture, mebibytes: usize) -> hilum_initramfs::Image {
     let mut image =
         image(arch, "hilum 1\n[system]\nidle poweroff\n[workload a]\nroot /images/probe\nexec /bin/probe exit 0\n");
@@ -215,7 +216,7 @@ fn large(arch: Architecture, mebibytes: usize) -> hilum_initramfs::Image {
     image
 }
 
-fn image_that_memory_has_no_room_for_is_said_and_nothing_starts(arch: Architecture) {
+fn image_too_large_for_memory_is_reported_and_nothing_starts(arch: Architecture) {
     let mut booted = crate::support::boot(arch, &large(arch, 200), "hilum.fail=poweroff");
     let console = booted.vm.wait(BOOT).expect("it powers off");
     let line = console
@@ -224,12 +225,12 @@ fn image_that_memory_has_no_room_for_is_said_and_nothing_starts(arch: Architectu
         .unwrap_or_else(|| panic!("{console}"));
     assert!(line.contains("/images/zeros with ") || line.contains("/images/zz"), "{line}");
     assert!(!console.contains("workload"), "{console}");
-    // With room for it, it is whole.
+    // With enough memory, it is complete.
     let console = crate::support::run(arch, &large(arch, 2), "");
     has_line(&console, "hilum: workload \"a\": exited with status 0");
 }
 
-fn image_that_was_cut_off_is_said_and_nothing_starts(arch: Architecture) {
+fn truncated_image_is_reported_and_nothing_starts(arch: Architecture) {
     let whole = large(arch, 8).write(hilum_initramfs::Compression::None).expect("an image");
     let mut booted =
         boot_bytes(arch, crate::support::USUAL, &whole[..whole.len() / 2], "hilum.fail=poweroff", None, &[]);
@@ -242,7 +243,7 @@ fn image_that_was_cut_off_is_said_and_nothing_starts(arch: Architecture) {
     assert!(!console.contains("workload"), "{console}");
 }
 
-fn site_archive_behind_a_stock_image_brings_its_own_configuration(arch: Architecture) {
+fn site_archive_replaces_the_configuration_of_a_stock_image(arch: Architecture) {
     let stock = large(arch, 1).write(hilum_initramfs::Compression::Zstd).expect("an image");
     let folder = tempfile::tempdir().expect("a scratch folder");
     let (config, site) = (folder.path().join("site.conf"), folder.path().join("site"));

@@ -1,4 +1,4 @@
-//! Boots of a real Debian kernel, on both architectures: what holds on a machine and not only in a namespace.
+//! Boots a real Debian kernel on both architectures: behaviour that a namespace on the host cannot show.
 
 use crate::support::{BOOT, boot, fact, facts, has_in_order, has_line, image, isolation, run};
 use hilum_qemu::Architecture;
@@ -7,15 +7,15 @@ on_both!(
     workload_is_isolated,
     restarts_back_off_until_the_limit_powers_off,
     bad_workloads_fail_alone_with_their_step,
-    broken_config_is_told_with_its_place,
-    missing_config_is_told_and_the_policy_followed,
+    broken_config_is_reported_with_its_place,
+    missing_config_is_reported_and_the_policy_followed,
     config_of_another_path_is_read,
     panic_prints_one_line_and_reboots,
-    reboot_that_the_kernel_refuses_is_made_in_another_way,
-    board_without_a_console_boots_anyway,
+    refused_reboot_falls_back_to_emergency_restart,
+    board_without_a_console_boots,
     root_without_device_nodes_boots_anyway,
-    lines_go_to_the_kernel_log_as_well,
-    long_line_goes_to_the_kernel_log_in_marked_pieces,
+    lines_are_also_written_to_the_kernel_log,
+    long_line_is_split_in_the_kernel_log,
 );
 
 const ISOLATED: &str = "hilum 1
@@ -48,7 +48,7 @@ fn workload_is_isolated(arch: Architecture) {
 
     isolation::check(&console, "facts", arch);
     isolation::differ(&console, "facts", "root", &["pid", "mnt", "uts", "ipc", "net", "cgroup", "user", "time"]);
-    // The names of the machine's own namespaces (include/linux/proc_ns.h).
+    // The names of the machine's initial namespaces (include/linux/proc_ns.h).
     for own in [
         "pid pid:[4026531836]",
         "uts uts:[4026531838]",
@@ -59,13 +59,13 @@ fn workload_is_isolated(arch: Architecture) {
     ] {
         assert!(!facts(&console, "facts", "namespace").contains(&own.to_owned()), "{own}");
     }
-    // It was born in its own group, which is the root of what it sees.
+    // It was created in its own cgroup, which is the root of its cgroup namespace.
     assert_eq!(fact(&console, "facts", "cgroup"), "0::/");
     assert_eq!(fact(&console, "root", "user"), "0:0");
     assert!(facts(&console, "root", "status").contains(&"CapEff: 0000000000000000".to_owned()));
     nothing_was_possible(&console);
 
-    // Figures are printed, not judged: they are the machine's as much as hilum's.
+    // Times are printed, not asserted: they depend on the machine.
     for figure in ["hilum: first workload after ", "hilum: memory of pid 1: VmRSS "] {
         let line =
             console.lines().find(|line| line.starts_with(figure)).unwrap_or_else(|| panic!("no figure\n{console}"));
@@ -74,12 +74,12 @@ fn workload_is_isolated(arch: Architecture) {
     has_in_order(&console, &["hilum: workload \"facts\": exited with status 0", "hilum: power off"]);
 }
 
-/// Every attempt of the workload `attempt`, which has uid 0, failed.
+/// Asserts that every attempt of the workload `attempt`, which has uid 0, failed.
 fn nothing_was_possible(console: &str) {
     let attempts: Vec<&str> = console.lines().filter_map(|line| line.strip_prefix("attempt | attempt ")).collect();
     assert_eq!(attempts.len(), 14, "{attempts:?}");
     for attempt in attempts {
-        // Becoming uid 0 is no change for a uid 0; everything else takes a capability, or is read-only.
+        // Becoming uid 0 is no change for uid 0; everything else needs a capability, or is read-only.
         let expected = if attempt.starts_with("setuid") { attempt.ends_with(" 0") } else { !attempt.ends_with(" 0") };
         assert!(expected, "{attempt}");
     }
@@ -171,7 +171,7 @@ fn bad_workloads_fail_alone_with_their_step(arch: Architecture) {
     );
 }
 
-fn broken_config_is_told_with_its_place(arch: Architecture) {
+fn broken_config_is_reported_with_its_place(arch: Architecture) {
     let console = run(arch, &image(arch, "hilum 1\n[system]\nhostnam x\n"), "hilum.fail=poweroff");
     has_in_order(
         &console,
@@ -184,8 +184,8 @@ fn broken_config_is_told_with_its_place(arch: Architecture) {
     assert!(!console.contains("Kernel panic"), "{console}");
 }
 
-fn missing_config_is_told_and_the_policy_followed(arch: Architecture) {
-    // The policy without a word on the command line is a reboot, which ends QEMU.
+fn missing_config_is_reported_and_the_policy_followed(arch: Architecture) {
+    // Without a word on the command line the policy is a reboot, which ends QEMU.
     let console = run(arch, &image(arch, ""), "hilum.config=/etc/none hilum.fial=stay");
     has_in_order(
         &console,
@@ -220,7 +220,7 @@ fn panic_prints_one_line_and_reboots(arch: Architecture) {
     let addresses = panics[0].strip_prefix("hilum: panic at ").and_then(|rest| rest.split_once(": "));
     let addresses: Vec<&str> = addresses.expect(panics[0]).0.split(' ').collect();
     assert!(addresses.len() >= 3, "{}", panics[0]);
-    // That of the panic itself is among them: `addr2line` finds it (CONTRIBUTING.md).
+    // The address of the panic itself is among them: `addr2line` resolves it (CONTRIBUTING.md).
     let code = 0x40_0000..0x50_0000;
     let is_code =
         |text: &&str| u64::from_str_radix(text.trim_start_matches("0x"), 16).is_ok_and(|at| code.contains(&at));
@@ -228,8 +228,8 @@ fn panic_prints_one_line_and_reboots(arch: Architecture) {
     assert!(panics[0].ends_with("asked for by hilum.panic on the kernel command line"), "{}", panics[0]);
 }
 
-fn board_without_a_console_boots_anyway(arch: Architecture) {
-    // The last console= is /dev/console, and there is no such device: nobody sees anything, and the board still works.
+fn board_without_a_console_boots(arch: Architecture) {
+    // The last console= is /dev/console, and there is no such device: nothing is visible, but the board still works.
     let config = "hilum 1\n[system]\nidle poweroff\n[workload a]\nroot /images/probe\nexec /bin/probe exit 0\n";
     let console = run(arch, &image(arch, config), "console=ttyS9");
     assert!(!console.contains("Kernel panic"), "{console}");
@@ -237,7 +237,7 @@ fn board_without_a_console_boots_anyway(arch: Architecture) {
 }
 
 fn root_without_device_nodes_boots_anyway(arch: Architecture) {
-    // As an image built by other tools may be: no /dev/console for the kernel to open descriptors 0 to 2 from.
+    // Images of other tools may lack /dev/console, which the kernel opens as descriptors 0 to 2.
     let config =
         "hilum 1\n[system]\nidle poweroff\n[workload a]\nroot /images/probe\nexec /bin/probe facts\nrestart never\n";
     let mut bare = hilum_initramfs::Image::default();
@@ -256,7 +256,7 @@ fn root_without_device_nodes_boots_anyway(arch: Architecture) {
     has_line(&console, "hilum: power off");
 }
 
-/// The other architecture's machine has no keyboard that its kernel knows without modules.
+/// The other architecture's machine has no keyboard that its kernel supports without modules.
 #[test]
 fn ctrl_alt_del_reboots_in_order() {
     let config = "hilum 1\n[workload a]\nroot /images/probe\nexec /bin/probe on-term\n";
@@ -268,7 +268,7 @@ fn ctrl_alt_del_reboots_in_order() {
 }
 
 #[test]
-fn board_that_stays_without_a_config_still_listens_to_ctrl_alt_del() {
+fn board_without_a_config_reacts_to_ctrl_alt_del() {
     let mut booted = boot(Architecture::X86_64, &image(Architecture::X86_64, "hilum 2\n"), "hilum.fail=stay");
     booted.vm.console.expect("hilum: staying up without workloads", BOOT).expect("the policy");
     booted.vm.press_ctrl_alt_del().expect("a keyboard");
@@ -276,10 +276,10 @@ fn board_that_stays_without_a_config_still_listens_to_ctrl_alt_del() {
     has_in_order(&console, &["hilum: /etc/hilum.conf:1:7: unknown version \"2\"", "hilum: reboot"]);
 }
 
-fn lines_go_to_the_kernel_log_as_well(arch: Architecture) {
+fn lines_are_also_written_to_the_kernel_log(arch: Architecture) {
     let config = "hilum 1\n[system]\nidle poweroff\nlog kmsg\n[workload a]\nroot /images/probe\nexec /bin/probe exit 0\nrestart never\n";
     let line = "hilum: workload \"a\": exited with status 0";
-    // What is in the kernel's log is on the kernel's console, where that is told to show it.
+    // Lines in the kernel's log appear on the kernel's console with this log level.
     let console = run(arch, &image(arch, config), "loglevel=7");
     has_line(&console, line);
     assert!(console.lines().any(|found| found.starts_with('[') && found.ends_with(&format!("] {line}"))), "{console}");
@@ -288,7 +288,7 @@ fn lines_go_to_the_kernel_log_as_well(arch: Architecture) {
 }
 
 /// One record takes about 1,000 bytes (PRINTKRB_RECORD_MAX, kernel/printk/printk.c): write(2) refuses a longer one (EINVAL).
-fn long_line_goes_to_the_kernel_log_in_marked_pieces(arch: Architecture) {
+fn long_line_is_split_in_the_kernel_log(arch: Architecture) {
     let config = "hilum 1\n[system]\nidle poweroff\nlog kmsg\n[workload a]\nroot /images/probe\n\
         exec /bin/probe do copy:/long:/dev/stderr\nrestart never\n";
     let mut image = image(arch, config);
@@ -296,7 +296,7 @@ fn long_line_goes_to_the_kernel_log_in_marked_pieces(arch: Architecture) {
     image.file("images/probe/long", 0o644, format!("{long}\n"));
     let console = run(arch, &image, "loglevel=7");
     has_line(&console, &format!("a | {long}"));
-    // A record on the kernel's console has its time before it.
+    // A record on the kernel's console begins with its time.
     let pieces: Vec<&str> = console
         .lines()
         .filter(|line| line.starts_with('['))
@@ -318,15 +318,15 @@ fn long_line_goes_to_the_kernel_log_in_marked_pieces(arch: Architecture) {
     assert_eq!(whole, long);
 }
 
-/// Whatever the kernel says to reboot(2), PID 1 does not exit and the board comes back. What refuses it here is a filter
-/// that was there before PID 1: the probe sets it and becomes /init.
-fn reboot_that_the_kernel_refuses_is_made_in_another_way(arch: Architecture) {
+/// Whatever the kernel returns from reboot(2), PID 1 does not exit and the board restarts. Here a filter refuses the
+/// call: the probe installs it and executes /init.
+fn refused_reboot_falls_back_to_emergency_restart(arch: Architecture) {
     let lines = "idle poweroff\n[workload a]\nroot /images/probe\nexec /bin/probe exit 0\nrestart never\n";
     let mut image = image(arch, &format!("hilum 1\n[system]\n{lines}"));
     image.file("wrap", 0o755, std::fs::read(crate::support::probe(arch)).expect("the probe"));
     let number = hilum::seccomp::Call::named("reboot").expect("a call").number(arch);
     let words = format!("rdinit=/wrap -- without-call {}", number.expect("both have it"));
-    // Without another way it would wait for ever, and QEMU would not end.
+    // Without a fallback it would wait for ever, and QEMU would not exit.
     let console = run(arch, &image, &words);
     has_line(&console, "hilum: boot: Ctrl-Alt-Del: EPERM (operation not permitted)");
     has_in_order(&console, &["hilum: workload \"a\": exited with status 0", "hilum: power off"]);

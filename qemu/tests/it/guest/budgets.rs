@@ -1,5 +1,5 @@
-//! Counts that may not grow: instructions of the library for a fixed input, those of a boot, and memory of PID 1. Times are
-//! printed elsewhere (make bench) and hold nobody up.
+//! Budgets: instructions of the library for a fixed input, instructions of a boot, and memory of PID 1. Times are
+//! measured by make bench, and no test depends on them.
 
 use crate::support::{BOOT, USUAL, boot_with, image, needed_modules, probe};
 use hilum_qemu::Architecture;
@@ -20,7 +20,7 @@ fn budget(file: &str) -> BTreeMap<String, u64> {
     lines.map(pair).collect()
 }
 
-/// Prints what was counted, and asserts that it is within its budget.
+/// Prints the counts, and asserts that they are within their budgets.
 fn hold(file: &str, counts: &BTreeMap<String, u64>) {
     let budget = budget(file);
     assert_eq!(budget.keys().collect::<Vec<_>>(), counts.keys().collect::<Vec<_>>());
@@ -36,10 +36,10 @@ fn hold(file: &str, counts: &BTreeMap<String, u64>) {
     }
 }
 
-/// Instructions of x86_64: the other architecture's differ, and CI has the one machine.
+/// Instructions of x86_64 only, because the other architecture's differ and CI has one machine.
 #[cfg(target_arch = "x86_64")]
 #[test]
-fn parser_planner_and_state_machine_take_no_more_instructions_than_their_budget() {
+fn parser_planner_and_state_machine_stay_within_instruction_budgets() {
     let program = crate::support::built("tools/hilum-counted");
     let count = |name: &str| -> u64 {
         let scratch = tempfile::tempdir().expect("a scratch folder");
@@ -63,10 +63,10 @@ fn parser_planner_and_state_machine_take_no_more_instructions_than_their_budget(
     hold("instructions", &counts.into());
 }
 
-/// From the entry of /init to the first instruction of the first workload, the kernel's own included, on a clock that counts
-/// them and nothing else (QEMU's -icount). A second workload waits for modules and a network.
+/// From the entry of /init to the first instruction of the first workload, including the kernel, with a clock that only
+/// counts instructions (QEMU's -icount). A second workload waits for modules and a network.
 #[test]
-fn first_workload_takes_no_more_instructions_than_its_budget() {
+fn first_workload_starts_within_its_instruction_budget() {
     let counts =
         Architecture::ALL.map(|arch| (format!("{}_thousands", arch.name()), thousands_to_the_first_workload(arch)));
     hold("boot", &counts.into());
@@ -91,8 +91,7 @@ fn thousands_to_the_first_workload(arch: Architecture) -> u64 {
     number("first | now ") - number("entered ")
 }
 
-/// What it has after eight workloads have started, it was asked for their state, and nothing happens any more
-/// (smaps_rollup of proc(5)).
+/// Idle memory after eight workloads have started and their state was queried (smaps_rollup of proc(5)).
 #[test]
 fn memory_of_pid_1_with_eight_workloads_is_within_its_budget() {
     let host = host_or_return!();
@@ -110,7 +109,7 @@ fn memory_of_pid_1_with_eight_workloads_is_within_its_budget() {
         let (resident, dirty) = (field("Rss:"), field("Private_Dirty:"));
         [("resident_kb".to_owned(), resident), ("private_dirty_kb".to_owned(), dirty)].into()
     };
-    // It gives back what the starts and the questions needed when half a second has passed, and then it stays.
+    // Half a second after the last activity it returns the memory of starts and queries, and then stays constant.
     std::thread::sleep(Duration::from_secs(1));
     let until = Instant::now() + Duration::from_secs(10);
     let mut last = read();

@@ -1,4 +1,4 @@
-//! Boards on which something is sick: PID 1 stays what can be talked to.
+//! Misbehaving workloads and environments: PID 1 stays responsive.
 
 use crate::support::{BOOT, SOON, has_in_order, has_line, host, image};
 use hilum_qemu::Architecture;
@@ -8,13 +8,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 on_both!(
-    sick_workloads_leave_the_board_in_hand,
-    clock_that_jumps_and_a_full_run_change_nothing,
-    control_groups_of_many_short_runs_are_removed,
+    board_stays_responsive_with_misbehaving_workloads,
+    clock_jumps_and_a_full_run_do_no_harm,
+    cgroups_of_many_short_runs_are_removed,
 );
 
 /// CASES 6, 8, 12, 16.
-fn sick_workloads_leave_the_board_in_hand(arch: Architecture) {
+fn board_stays_responsive_with_misbehaving_workloads(arch: Architecture) {
     let config = "hilum 1\n[system]\nconsole prompt\n\
         [workload bomb]\nroot /images/probe\nlog quiet\nexec /bin/probe fork-bomb\npids 20\nrestart always delay=1ms max=1ms\nstop KILL\n\
         [workload hog]\nroot /images/probe\nexec /bin/probe eat 64\nmemory 16M\nrestart never\n\
@@ -39,7 +39,7 @@ fn sick_workloads_leave_the_board_in_hand(arch: Architecture) {
 }
 
 /// CASES 10, 20.
-fn clock_that_jumps_and_a_full_run_change_nothing(arch: Architecture) {
+fn clock_jumps_and_a_full_run_do_no_harm(arch: Architecture) {
     let years = 10 * 365 * 86_400;
     let config = format!(
         "hilum 1\n[system]\nconsole prompt\n[workload jumper]\nroot /images/probe\n\
@@ -62,8 +62,8 @@ fn clock_that_jumps_and_a_full_run_change_nothing(arch: Architecture) {
     vm.wait(BOOT).expect("it powers off");
 }
 
-/// CASES 19: a group is busy for a moment after its last process has ended.
-fn control_groups_of_many_short_runs_are_removed(arch: Architecture) {
+/// CASES 19: a cgroup is busy for a moment after its last process has exited.
+fn cgroups_of_many_short_runs_are_removed(arch: Architecture) {
     let config = "hilum 1\n[system]\nconsole prompt\n\
         [workload look]\nroot /images/probe\nexec /bin/probe on-term\nmount /sys/fs/cgroup/workload /tmp\nneeds short\n\
         [workload short]\nroot /images/probe\nexec /bin/probe exit 1\n\
@@ -86,9 +86,9 @@ fn control_groups_of_many_short_runs_are_removed(arch: Architecture) {
     }
 }
 
-/// CASES 31: a start copies every mount, and an end takes them away; nothing here walks them more often.
+/// CASES 31: a start copies all mounts, and an exit removes them; PID 1 does not walk them more often.
 #[test]
-fn two_thousand_mounts_do_not_keep_a_board_from_anything() {
+fn two_thousand_mounts_do_not_block_a_board() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[workload a]\nroot ROOT\nexec /bin/probe exit 0\nrestart never\n[system]\nidle poweroff\n";
     let time = |mounts: u32| {
@@ -102,7 +102,7 @@ fn two_thousand_mounts_do_not_keep_a_board_from_anything() {
         let wrap = ["sh", "-c", &script, "sh"];
         let mut namespace =
             hilum_qemu::Namespace::start(&crate::support::hilum(host()), &file, &wrap).expect("unshare");
-        // The shell has its own time for so many mounts.
+        // The shell takes its time for so many mounts.
         namespace.console.expect("1 workload from", 3 * SOON).expect("the banner");
         let begin = Instant::now();
         let (status, console) = namespace.wait(SOON).expect("it ends by itself");
@@ -115,7 +115,7 @@ fn two_thousand_mounts_do_not_keep_a_board_from_anything() {
 
 /// CASES 11.
 #[test]
-fn console_that_nobody_reads_blocks_nothing() {
+fn unread_console_blocks_nothing() {
     let host_root = host_or_return!();
     let config = host_root.configure(
         "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nexec /bin/probe flood 30000\nrestart never\n\
@@ -134,7 +134,7 @@ fn console_that_nobody_reads_blocks_nothing() {
     }
     println!("an answer took {} us", begun.elapsed().as_micros() / 20);
     assert_eq!(host_root.ask(&["poweroff"]).0, 0);
-    // It gives the console a second at the end, and no more.
+    // At the end it waits a second for the console, and no more.
     let until = Instant::now() + SOON;
     while child.try_wait().expect("it is there").is_none() {
         assert!(Instant::now() < until, "it waits for its console");
@@ -146,9 +146,9 @@ fn console_that_nobody_reads_blocks_nothing() {
     assert!(!text.contains("flood line 29999 of"), "the pipe held everything, so nothing was tried");
 }
 
-/// CASES 14, 28: asked to end again and again, from the first instruction on.
+/// CASES 14, 28: shutdown requests at any time, from the first instruction on.
 #[test]
-fn signals_at_every_moment_of_the_boot_end_it_in_order() {
+fn signal_at_any_moment_of_the_boot_causes_an_orderly_shutdown() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[workload a]\nroot ROOT\nexec /bin/probe on-term\nstop TERM 300ms\n[workload b]\nroot ROOT\n\
         exec /bin/probe on-term\nneeds a\nstop TERM 300ms\n";
@@ -158,7 +158,7 @@ fn signals_at_every_moment_of_the_boot_end_it_in_order() {
         std::thread::sleep(Duration::from_micros(delay_us));
         let until = Instant::now() + SOON;
         let status = loop {
-            // Before the signals are blocked the kernel keeps them from a process 1 without handlers.
+            // Before the signals are blocked, the kernel discards them for a PID 1 without handlers.
             let _ = namespace.signal(Signal::TERM);
             if let Ok((status, console)) = namespace.wait(Duration::from_millis(2)) {
                 has_line(&console, "hilum: power off");
@@ -170,9 +170,9 @@ fn signals_at_every_moment_of_the_boot_end_it_in_order() {
     }
 }
 
-/// CASES 5: pids that come round again are never a stranger's.
+/// CASES 5: a reused PID never receives a signal for the previous process.
 #[test]
-fn late_signal_does_not_hit_a_stranger_with_the_same_pid() {
+fn late_signal_does_not_hit_a_reused_pid() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload churn]\nroot ROOT\nexec /bin/probe exit 0\n\
         restart always delay=1ms max=1ms\n[workload steady]\nroot ROOT\nexec /bin/probe on-term\n";
@@ -180,7 +180,7 @@ fn late_signal_does_not_hit_a_stranger_with_the_same_pid() {
     host_root.expect_state("steady", "ready");
     let pid = host_root.status("steady")["pid"].clone();
     for _ in 0..200 {
-        // Most of them find nobody, or one that is just ending.
+        // Most of them find no process, or one that is just exiting.
         host_root.ask(&["signal", "churn", "KILL"]);
     }
     let steady = host_root.status("steady");

@@ -1,20 +1,21 @@
-//! Devices that come, go and come back under another number. QEMU's serial adapter says that it is an FT232 (0403:6001), and the kernel
-//! is Debian's for real machines, whose drivers are modules: the image has those that the lines ask for, and loads none of them at boot.
+//! Devices that are unplugged and plugged in again with another number. QEMU's serial adapter identifies as an FT232
+//! (0403:6001), and the kernel is Debian's for real machines, whose drivers are modules. The image has the modules that
+//! the lines need, and loads none of them at boot.
 
 use crate::support::{BOOT, Booted, boot_command, built, fetched, has_line, hilum, without_prompt};
 use hilum_qemu::{Accelerator, Architecture, Options};
 use std::time::Duration;
 
 on_both!(
-    adapter_that_is_plugged_again_under_another_number_is_there_again,
-    adapter_that_is_there_at_boot_is_found_by_its_port_its_path_and_its_folder,
-    adapter_of_a_line_that_a_reload_brought_is_heard_of,
+    replugged_adapter_with_another_number_restarts_its_workload,
+    adapter_present_at_boot_is_found_by_port_path_and_folder,
+    device_line_added_by_reload_follows_plug_events,
 );
 
-/// How long a large kernel takes to find what was plugged.
+/// The timeout for a large kernel to detect a device.
 const SLOW: Duration = Duration::from_secs(240);
 
-/// Boots a board with USB, of the image builder's making, with these words for QEMU.
+/// Boots a board with USB, built by the image builder, with these words for QEMU.
 fn boot(arch: Architecture, sections: &str, words: &[String]) -> Booted {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let at = |name: &str| folder.path().join(name);
@@ -50,7 +51,7 @@ fn boot(arch: Architecture, sections: &str, words: &[String]) -> Booted {
         more: &more,
     };
     let booted = boot_command(options.command(), "stdio");
-    // QEMU has read its files when the kernel says something.
+    // QEMU has read its files when the kernel prints something.
     booted.vm.console.expect("hilum", BOOT).expect("it boots");
     booted
 }
@@ -61,7 +62,7 @@ fn section(name: &str, device: &str, script: &str) -> String {
     )
 }
 
-/// Waits until the console has said something so many times.
+/// Waits until the console has shown a text this many times.
 fn wait_for(booted: &Booted, what: &str, times: usize) {
     let until = std::time::Instant::now() + SLOW;
     while booted.vm.console.text().matches(what).count() < times {
@@ -70,9 +71,9 @@ fn wait_for(booted: &Booted, what: &str, times: usize) {
     }
 }
 
-/// udev: a rule with `SYMLINK+=` and `TAG+="systemd"` makes the name, and `BindsTo=dev-ttyMETER.device` stops the service and starts it
-/// again; its drivers come by `kmod load $env{MODALIAS}`.
-fn adapter_that_is_plugged_again_under_another_number_is_there_again(arch: Architecture) {
+/// udev: a rule with `SYMLINK+=` and `TAG+="systemd"` creates the name, and `BindsTo=dev-ttyMETER.device` stops the
+/// service and starts it again; drivers are loaded by `kmod load $env{MODALIAS}`.
+fn replugged_adapter_with_another_number_restarts_its_workload(arch: Architecture) {
     let heard = tempfile::tempdir().expect("a scratch folder");
     let files = ["meter", "other", "third"].map(|name| heard.path().join(name));
     let words: Vec<String> = files
@@ -82,7 +83,7 @@ fn adapter_that_is_plugged_again_under_another_number_is_there_again(arch: Archi
             ["-chardev".to_owned(), format!("file,id={name},path={}", file.display())]
         })
         .collect();
-    // One restart that was counted would take the board down.
+    // A single counted restart would shut the board down.
     let script = |name: &str| {
         format!("echo has $($b stat -c %t:%T /dev/tty{name}); echo hello > /dev/tty{name}; exec $b cat /dev/tty{name}")
     };
@@ -115,7 +116,7 @@ fn adapter_that_is_plugged_again_under_another_number_is_there_again(arch: Archi
     booted.vm.type_text("poweroff\r").expect("the console");
     let console = without_prompt(&booted.vm.wait(BOOT).expect("it powers off"));
     assert!(!console.contains("gave up after"), "{console}");
-    // What it wrote went to its own adapter.
+    // It wrote to its own adapter.
     for file in &files {
         assert!(
             std::fs::read_to_string(file).expect("the adapter's other end").contains("hello"),
@@ -125,8 +126,8 @@ fn adapter_that_is_plugged_again_under_another_number_is_there_again(arch: Archi
     }
 }
 
-/// A container manager makes the node of the moment, and nothing when there is none; udev's by-path links name a port.
-fn adapter_that_is_there_at_boot_is_found_by_its_port_its_path_and_its_folder(arch: Architecture) {
+/// A container manager creates the node that exists at the moment, or none; udev's by-path links identify a port.
+fn adapter_present_at_boot_is_found_by_port_path_and_folder(arch: Architecture) {
     let port = match arch {
         Architecture::X86_64 => "pci0000:00/0000:00:02.0",
         Architecture::Aarch64 => "platform/4010000000.pcie/pci0000:00/0000:00:01.0",
@@ -156,8 +157,8 @@ fn adapter_that_is_there_at_boot_is_found_by_its_port_its_path_and_its_folder(ar
     assert!(!console.contains("raw | /dev/bus/usb/001/001") && !console.contains(": restart "), "{console}");
 }
 
-/// systemd: `daemon-reload` reads the units, and the device units are there already; here nothing was heard before.
-fn adapter_of_a_line_that_a_reload_brought_is_heard_of(arch: Architecture) {
+/// systemd: `daemon-reload` reads the units, and the device units already exist; here no events were received before.
+fn device_line_added_by_reload_follows_plug_events(arch: Architecture) {
     let late = section("late", "device usb=0403:6001 class=usb", "$b ls /dev/bus/usb/001; exec $b sleep 1000");
     let line = late.replace('\n', "\\n").replace('"', "\\042").replace('$', "\\044");
     let edit = format!("$b printf '{line}' >> /etc/hilum.conf; echo edited; exec $b sleep 1000");

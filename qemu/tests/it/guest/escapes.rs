@@ -1,10 +1,10 @@
-//! Known escapes of container engines (CVE numbers at each): the attack is really made from inside and fails, and made
-//! once more from a workload that was loosened on purpose, where it works. On the oldest, the usual and the newest kernel.
+//! Known escapes from container engines (CVE numbers at each): each attack is performed from inside and fails, and is
+//! repeated in a deliberately loosened workload, where it works. On the oldest, the default and the newest kernel.
 
 use crate::support::{RELEASES, fact, facts, has_line, image, run_on};
 use hilum_qemu::Architecture;
 
-/// The same attack on every kernel.
+/// Runs the same attack on every kernel.
 macro_rules! on_every_kernel {
     ($($name:ident),* $(,)?) => {
         mod kernel {
@@ -25,19 +25,19 @@ macro_rules! on_every_kernel {
 }
 
 on_every_kernel!(
-    attacks_that_need_privileges_fail_and_work_where_all_is_shared,
+    privileged_attacks_fail_by_default_and_work_if_everything_is_shared,
     initramfs_below_is_out_of_reach,
-    program_of_process_1_cannot_be_overwritten,
-    working_directory_outside_is_refused,
-    swapped_null_device_leads_no_mask_elsewhere,
-    signals_and_processes_of_others_are_out_of_reach,
-    processes_cannot_be_taken_over_while_they_start,
-    control_groups_cannot_be_written,
-    prepared_proc_of_a_root_filesystem_redirects_nothing,
-    nobody_listens_in_the_boards_network_and_keys_are_its_own,
+    pid_1_binary_cannot_be_overwritten,
+    working_directory_outside_of_the_root_is_refused,
+    swapped_null_device_redirects_no_mask,
+    processes_of_others_cannot_be_signalled,
+    starting_processes_cannot_be_traced,
+    workload_cannot_write_to_cgroups,
+    fake_proc_in_a_root_filesystem_redirects_nothing,
+    no_abstract_socket_is_reachable_and_keyring_is_private,
 );
 
-/// Everything that the words of the configuration can open.
+/// Everything that a configuration can allow.
 const OPEN: &str = "share user pid ipc net uts cgroup time\nprivileged\nseccomp off\nlandlock off\n\
     capability sys_admin sys_chroot sys_ptrace sys_time sys_boot mknod dac_override dac_read_search kill sys_resource setuid\n";
 
@@ -49,7 +49,7 @@ fn board(workloads: &[(&str, &str, &str)]) -> String {
     format!("hilum 1\n[system]\nidle poweroff\nhostname board\n{sections}")
 }
 
-/// What came of an action: its errno, 0 where it worked.
+/// Returns the errno of an action; 0 for success.
 #[track_caller]
 fn did(console: &str, name: &str, action: &str) -> i32 {
     let prefix = format!("{name} | did {action} ");
@@ -57,10 +57,10 @@ fn did(console: &str, name: &str, action: &str) -> i32 {
     found.unwrap_or_else(|| panic!("no {prefix:?} in\n{console}")).parse().expect("an errno")
 }
 
-/// Each of these fails in a workload with the defaults, uid 0, and works in one with everything opened.
-fn attacks_that_need_privileges_fail_and_work_where_all_is_shared(arch: Architecture, release: &str) {
-    // Mounts and namespaces (CVE-2022-0492: unshare -UrmC, then cgroup v1), a fresh /proc without masks, the remount of
-    // what is read-only, nodes, the clock, the host name, files of the kernel.
+/// Each of these fails in a default workload with uid 0, and works in one with everything allowed.
+fn privileged_attacks_fail_by_default_and_work_if_everything_is_shared(arch: Architecture, release: &str) {
+    // Mounts and namespaces (CVE-2022-0492: unshare -UrmC, then cgroup v1), a new /proc without masks, remounting
+    // read-only mounts, nodes, the clock, the host name, files of the kernel.
     let actions = [
         "mount:tmpfs:/tmp",
         "mount:proc:/run",
@@ -75,9 +75,9 @@ fn attacks_that_need_privileges_fail_and_work_where_all_is_shared(arch: Architec
         "umount:/proc/keys",
         "read:/proc/keys",
     ];
-    // What even a workload with every capability of the board cannot do: its control group lets nobody make nodes.
+    // What even a workload with all capabilities of the host cannot do: its cgroup forbids to create nodes.
     let node = "mknod:/dev/shm/mem:1:1";
-    // In an order in which no action spoils a later one: a namespace of users would take the others' rights away.
+    // In an order in which no action affects a later one: a user namespace would remove the others' rights.
     let first =
         ["mount:tmpfs:/tmp", "mount:proc:/run", "remount:/proc/sys", "write:/proc/sys/kernel/core_pattern:core"];
     let rest = actions.iter().filter(|action| !first.contains(action) && !action.starts_with("unshare:1"));
@@ -91,7 +91,7 @@ fn attacks_that_need_privileges_fail_and_work_where_all_is_shared(arch: Architec
     }
     assert_ne!(did(&console, "closed", node), 0, "{console}");
     assert_eq!(did(&console, "open", node), 1, "{console}");
-    // The mask is empty, and what it covers is not (CVE-2025-31133 is about where masks lead).
+    // The mask is empty, and the covered file is not (CVE-2025-31133 is about the targets of masks).
     has_line(&console, "closed | content /proc/keys ");
     assert!(
         !console.contains("open | content /proc/keys \n") && console.contains("open | content /proc/keys "),
@@ -99,7 +99,7 @@ fn attacks_that_need_privileges_fail_and_work_where_all_is_shared(arch: Architec
     );
 }
 
-/// C17 of this kind's own list: the kernel's first root stays at the bottom of every mount namespace.
+/// The kernel's initial root stays at the bottom of every mount namespace.
 fn initramfs_below_is_out_of_reach(arch: Architecture, release: &str) {
     let exec = "/bin/probe do setns-mnt:/proc/self/ns/mnt below:/etc/hilum.conf read:/etc/hilum.conf";
     let own_user = "capability sys_admin sys_chroot\nseccomp off\nlandlock off";
@@ -108,19 +108,19 @@ fn initramfs_below_is_out_of_reach(arch: Architecture, release: &str) {
     let found =
         |name| ["setns-mnt:/proc/self/ns/mnt", "below:/etc/hilum.conf"].map(|action| did(&console, name, action));
     assert_eq!(found("closed"), [1, 1], "{console}");
-    // With every capability of a user namespace of its own the root is locked in its place.
+    // With all capabilities of its own user namespace, the root is still locked in its place.
     assert_eq!(found("own"), [0, 22], "{console}");
     assert_eq!(found("open"), [0, 0], "{console}");
     has_line(&console, "open | content /etc/hilum.conf hilum 1");
 }
 
 /// CVE-2019-5736.
-fn program_of_process_1_cannot_be_overwritten(arch: Architecture, release: &str) {
+fn pid_1_binary_cannot_be_overwritten(arch: Architecture, release: &str) {
     let exec = "/bin/probe do open:/proc/1/exe:w";
     let config = board(&[
         ("closed", exec, "share pid"),
         ("open", exec, OPEN),
-        // A script whose interpreter is whatever executes it: PID 1's own file.
+        // A script whose interpreter is the file of the executing process: PID 1's own file.
         ("script", "/bin/script", ""),
         ("openscript", "/bin/script", OPEN),
     ]);
@@ -128,23 +128,23 @@ fn program_of_process_1_cannot_be_overwritten(arch: Architecture, release: &str)
     image.file("images/probe/bin/script", 0o755, *b"#!/proc/self/exe\n");
     let console = run_on(arch, release, &image, "");
     assert_eq!(did(&console, "closed", "open:/proc/1/exe:w"), 13, "{console}");
-    // Even with every right there is: ETXTBSY, because PID 1 runs as long as the board does. No helper is executed, so
-    // there is no other program of ours that ends and could be written then.
+    // Even with all rights: ETXTBSY, because PID 1 runs as long as the board. There is no helper program that could be
+    // overwritten after it exits.
     assert_eq!(did(&console, "open", "open:/proc/1/exe:w"), 26, "{console}");
-    // Landlock knows nothing of a file outside of the root; without it the script runs hilum, confined like any program.
+    // Landlock has no rule for a file outside of the root; without it the script runs hilum, confined like any program.
     let refused = "hilum: workload \"script\": exec /bin/script: EACCES (permission denied): not executable for its user; set mode 755 on it and its folders";
     let confined = "script | hilum: /etc/hilum.conf: ENOENT (no such file or directory): cannot read the configuration; hilum.config= on the kernel command line selects another";
     has_line(&console, if release == "bullseye" { confined } else { refused });
-    // It cannot reboot anything, and ends instead of waiting for ever.
+    // It cannot reboot anything, and exits instead of waiting for ever.
     assert!(release != "bullseye" || console.contains("\"script\": exited with status 1"), "{console}");
     has_line(&console, "openscript | hilum: unknown command \"/bin/script\"; see: hilum help");
 }
 
-/// CVE-2024-21626: a working directory that is a descriptor of the engine's.
-fn working_directory_outside_is_refused(arch: Architecture, release: &str) {
+/// CVE-2024-21626: a working directory that is a descriptor of the engine.
+fn working_directory_outside_of_the_root_is_refused(arch: Architecture, release: &str) {
     let mut workloads: Vec<(String, String)> =
         (0..40).step_by(2).map(|number| (format!("w{number}"), format!("directory /proc/self/fd/{number}"))).collect();
-    // What a symbolic link in the root filesystem leads to stays inside.
+    // The target of a symbolic link in the root filesystem stays inside.
     workloads.push(("link".into(), "directory /outside".into()));
     let sections: Vec<(&str, &str, &str)> =
         workloads.iter().map(|(name, line)| (name.as_str(), "/bin/probe facts", line.as_str())).collect();
@@ -162,7 +162,7 @@ fn working_directory_outside_is_refused(arch: Architecture, release: &str) {
 }
 
 /// CVE-2025-31133, and CVE-2025-52565 with /dev/console: the root filesystem's own /dev is never used.
-fn swapped_null_device_leads_no_mask_elsewhere(arch: Architecture, release: &str) {
+fn swapped_null_device_redirects_no_mask(arch: Architecture, release: &str) {
     let exec = "/bin/probe do write:/dev/null:x read:/proc/keys read:/proc/sys/kernel/core_pattern open:/dev/console:w";
     let mut swapped = image(arch, &board(&[("a", exec, "")]));
     for name in ["null", "console", "tty", "pts"] {
@@ -176,21 +176,21 @@ fn swapped_null_device_leads_no_mask_elsewhere(arch: Architecture, release: &str
 }
 
 /// CASES 33, and what a shared PID namespace shows.
-fn signals_and_processes_of_others_are_out_of_reach(arch: Architecture, release: &str) {
+fn processes_of_others_cannot_be_signalled(arch: Architecture, release: &str) {
     let exec = "/bin/probe do kill:1 open:/proc/1/environ:r open:/proc/1/mem:rw open:/proc/1/root/etc/hilum.conf:r";
     let config = board(&[("own", exec, ""), ("shares", exec, "share pid"), ("open", exec, OPEN)]);
     let console = run_on(arch, release, &image(arch, &config), "");
-    // With a PID namespace of its own, 1 is itself.
+    // In a PID namespace of its own, PID 1 is the workload itself.
     assert_eq!(did(&console, "own", "kill:1"), 0);
-    // With the board's, it sees process 1 and can do nothing to it.
+    // In the host's, it sees PID 1 but cannot affect it.
     for action in ["kill:1", "open:/proc/1/environ:r", "open:/proc/1/mem:rw", "open:/proc/1/root/etc/hilum.conf:r"] {
         assert_ne!(did(&console, "shares", action), 0, "{action}\n{console}");
         assert_eq!(did(&console, "open", action), 0, "{action}\n{console}");
     }
 }
 
-/// CVE-2016-9962: a process on its way into a workload is traced, and the descriptors that it has are taken.
-fn processes_cannot_be_taken_over_while_they_start(arch: Architecture, release: &str) {
+/// CVE-2016-9962: tracing a process that is entering a workload, and taking its descriptors.
+fn starting_processes_cannot_be_traced(arch: Architecture, release: &str) {
     let prowl = "/bin/probe prowl 3000";
     let mut config = board(&[("closed", prowl, "share pid"), ("open", prowl, OPEN)]);
     config += "[workload victim]\nroot /images/probe\nexec /bin/probe sleep 20\n\
@@ -209,13 +209,13 @@ fn processes_cannot_be_taken_over_while_they_start(arch: Architecture, release: 
 }
 
 /// CVE-2023-25809.
-fn control_groups_cannot_be_written(arch: Architecture, release: &str) {
+fn workload_cannot_write_to_cgroups(arch: Architecture, release: &str) {
     let exec = "/bin/probe do read:/sys/fs/cgroup/cgroup.procs write:/sys/fs/cgroup/cgroup.procs:1 \
         write:/sys/fs/cgroup/pids.max:max write:/sys/fs/cgroup/memory.max:max mkdir:/sys/fs/cgroup/new \
         remount:/sys/fs/cgroup mkdir:/sys/fs/cgroup/after write:/sys/fs/cgroup/pids.max:7";
     let config = board(&[
         ("closed", exec, "sys"),
-        // Its own mount it can make writable then; the files belong to the board's user 0.
+        // It can make its own mount writable, but the files belong to the host's user 0.
         ("own", exec, "sys\ncapability sys_admin\nseccomp off\nlandlock off"),
         ("open", exec, &format!("sys\n{OPEN}").replace(" cgroup", "")),
     ]);
@@ -235,8 +235,8 @@ fn control_groups_cannot_be_written(arch: Architecture, release: &str) {
     assert_eq!(did(&console, "open", "mkdir:/sys/fs/cgroup/after"), 0, "{console}");
 }
 
-/// CVE-2025-52881, CVE-2019-19921: what lies in the root filesystem's own /proc is not what a start writes to.
-fn prepared_proc_of_a_root_filesystem_redirects_nothing(arch: Architecture, release: &str) {
+/// CVE-2025-52881, CVE-2019-19921: a start does not write to files in the root filesystem's own /proc.
+fn fake_proc_in_a_root_filesystem_redirects_nothing(arch: Architecture, release: &str) {
     let exec = "/bin/probe do find:/proc/self/oom_score_adj:300 find:/proc/self/uid_map:65536 read:/proc/sys/net/ipv4/ip_unprivileged_port_start";
     let mut prepared = image(arch, &board(&[("a", exec, "oom_score_adj 300\nuser 5")]));
     for name in ["self/oom_score_adj", "self/attr/exec", "sys/net/ipv4/ip_unprivileged_port_start", "1/uid_map"] {
@@ -254,17 +254,17 @@ fn prepared_proc_of_a_root_filesystem_redirects_nothing(arch: Architecture, rele
     }
 }
 
-/// CVE-2020-15257: an abstract socket of the engine's in the network that a container shares.
-fn nobody_listens_in_the_boards_network_and_keys_are_its_own(arch: Architecture, release: &str) {
+/// CVE-2020-15257: an abstract socket of the engine in a shared network namespace.
+fn no_abstract_socket_is_reachable_and_keyring_is_private(arch: Architecture, release: &str) {
     let exec = "/bin/probe do find:/proc/net/unix:@ umount:/proc/keys find:/proc/keys:hilum hear:test find:/proc/net/unix:@test";
     let config =
         board(&[("shares", exec, "share net"), ("open", &exec.replace("do find", "do sleep:2000 find"), OPEN)]);
     let console = run_on(arch, release, &image(arch, &config), "");
     for name in ["shares", "open"] {
-        // ENOMSG: not found. What the probe itself opens then is found, so the search would have found hilum's.
+        // ENOMSG: not found. The probe's own socket is found later, so the search would have found hilum's.
         assert_eq!(did(&console, name, "find:/proc/net/unix:@"), 42, "{console}");
     }
     assert_eq!(did(&console, "open", "find:/proc/net/unix:@test"), 0, "{console}");
-    // The session keyring that it has is the one that its start made.
+    // Its session keyring is the one that its start created.
     assert_eq!(did(&console, "open", "find:/proc/keys:hilum"), 0, "{console}");
 }

@@ -1,17 +1,17 @@
-//! The system call filter against the kernel: every number of the architecture is really called, and the answer
-//! compared with the table.
+//! The system call filter on the kernel: every number of the architecture is called, and the result compared with the
+//! table.
 
 use crate::support::{has_line, host, image, one, run};
 use hilum::seccomp::{Call, FilterAction, Profile, Seccomp, action_for};
 use hilum_qemu::Architecture;
 use std::collections::BTreeMap;
 
-on_both!(filter_answers_as_the_table_says);
+on_both!(filter_matches_the_table);
 
 const EPERM: &str = "1";
 const ENOSYS: &str = "38";
 
-/// What every number up to 479 gave, by number.
+/// Returns the results of all numbers up to 479.
 fn calls(console: &str, name: &str) -> BTreeMap<u16, String> {
     let prefix = format!("{name} | call ");
     let lines = console.lines().filter_map(|line| line.strip_prefix(&prefix)?.split_once(' '));
@@ -21,7 +21,7 @@ fn calls(console: &str, name: &str) -> BTreeMap<u16, String> {
     calls
 }
 
-/// Calls that are allowed and give EPERM by themselves when they are called with -1 six times.
+/// Allowed calls that return EPERM themselves when called with -1 six times.
 const REFUSED_BY_THE_KERNEL: [&str; 2] = ["setgroups", "sched_setattr"];
 
 fn compare(found: &BTreeMap<u16, String>, arch: Architecture, profile: Profile) {
@@ -32,27 +32,27 @@ fn compare(found: &BTreeMap<u16, String>, arch: Architecture, profile: Profile) 
         known[usize::from(number)] = true;
         let (name, found) = (call.name(), found[&number].as_str());
         match action_for(&seccomp, 0, call) {
-            // Newer kernels let this one past every filter, and kill who calls it outside of a probe.
+            // Newer kernels bypass filters for this one, and kill a caller outside of a probe.
             FilterAction::Refuse if name == "uretprobe" => assert!([EPERM, "signal 4"].contains(&found), "{found}"),
             FilterAction::Refuse => assert_eq!(found, EPERM, "{name} ({number})"),
             FilterAction::Unknown => assert_eq!(found, ENOSYS, "{name} ({number})"),
             FilterAction::Allow => {
                 assert!(found != EPERM || REFUSED_BY_THE_KERNEL.contains(&name), "{name} ({number}) gave {found}");
             }
-            // -1 has every bit: new namespaces, another personality than asked for, no family.
+            // -1 has every bit: new namespaces, an unknown personality, an invalid family.
             FilterAction::Check(_) => {
                 let expected = if matches!(name, "ioctl" | "personality") { found != EPERM } else { found == EPERM };
                 assert!(expected, "{name} ({number}) gave {found}");
             }
         }
     }
-    // 336 is uprobe(2) of x86_64 from kernel 6.18 on, which the kernel lets past every filter like uretprobe.
+    // 336 is uprobe(2) of x86_64 from kernel 6.18 on, which bypasses filters like uretprobe.
     for (number, found) in found.iter().filter(|(number, _)| !known[usize::from(**number)] && **number != 336) {
         assert_eq!(found, ENOSYS, "number {number}, which no kernel of this time has");
     }
 }
 
-fn filter_answers_as_the_table_says(arch: Architecture) {
+fn filter_matches_the_table(arch: Architecture) {
     let section = |name: &str, seccomp: &str| {
         format!("[workload {name}]\nroot /images/probe\nexec /bin/probe calls\nseccomp {seccomp}\nrestart never\n")
     };
@@ -67,7 +67,7 @@ fn filter_answers_as_the_table_says(arch: Architecture) {
     let console = run(arch, &image(arch, &config), "");
     compare(&calls(&console, "default"), arch, Profile::Default);
     compare(&calls(&console, "strict"), arch, Profile::Strict);
-    // getpid under its x32 number kills, before the kernel says that it has no such thing; aarch64 has no second numbers.
+    // getpid by its x32 number kills, before the kernel could refuse it; aarch64 has no second set of numbers.
     match arch {
         Architecture::X86_64 => {
             has_line(&console, "x32 | call:1073741863 killed by signal 31");
@@ -75,7 +75,7 @@ fn filter_answers_as_the_table_says(arch: Architecture) {
         }
         Architecture::Aarch64 => has_line(&console, "x32 | did call:1073741863 38"),
     }
-    // Without the filter the kernel itself answers, mostly otherwise: what is compared above is the filter's.
+    // Without the filter the kernel's own results mostly differ, so the comparison above is about the filter.
     let off = calls(&console, "off");
     let filtered = calls(&console, "default");
     let refused = filtered.iter().filter(|(_, answer)| *answer == EPERM);
@@ -89,7 +89,7 @@ fn filter_answers_as_the_table_says(arch: Architecture) {
 }
 
 #[test]
-fn filter_answers_as_the_table_says_on_the_host() {
+fn filter_matches_the_table_on_the_host() {
     let host_root = host_or_return!();
     for profile in [Profile::Default, Profile::Strict] {
         let name = if profile == Profile::Strict { "strict" } else { "default" };
@@ -98,9 +98,9 @@ fn filter_answers_as_the_table_says_on_the_host() {
     }
 }
 
-/// NETLINK_ROUTE and NETLINK_KOBJECT_UEVENT are what programs use; XFRM, AUDIT and the others are for who configures a kernel.
+/// Programs use NETLINK_ROUTE and NETLINK_KOBJECT_UEVENT; XFRM, AUDIT and the others configure the kernel.
 #[test]
-fn netlink_protocols_that_programs_do_not_use_are_not_there() {
+fn unused_netlink_protocols_are_refused_by_the_kernel_filter() {
     let host_root = host_or_return!();
     let lines = "exec /bin/probe do netlink:0 netlink:15 netlink:6 netlink:9 netlink:12 netlink:21\nrestart never";
     let (_, console) = host_root.run(&one(lines));
@@ -114,14 +114,14 @@ fn netlink_protocols_that_programs_do_not_use_are_not_there() {
 }
 
 #[test]
-fn changed_calls_and_arguments_answer_as_changed() {
+fn changed_calls_and_arguments_are_allowed_or_refused_as_changed() {
     let host_root = host_or_return!();
     let lines = "exec /bin/probe do socket:17 socket:2 ioctl:5412 ioctl:100005412 kill:1 setgroups fifo:/tmp/f mknod:/tmp/n:1:3\nrestart never";
     let (_, console) = host_root.run(&one(lines));
     for line in [
         "a | did socket:17 1",
         "a | did socket:2 0",
-        // TIOCSTI, and the same with a bit that the kernel does not look at (CVE-2019-10063).
+        // TIOCSTI, and the same with a bit that the kernel ignores (CVE-2019-10063).
         "a | did ioctl:5412 1",
         "a | did ioctl:100005412 1",
         "a | did kill:1 0",
@@ -131,7 +131,8 @@ fn changed_calls_and_arguments_answer_as_changed() {
     }
     let (_, console) = host_root.run(&one(&format!("{lines}\nseccomp default +socket +ioctl -kill")));
     for line in [
-        // Not refused by the filter any more: without CAP_NET_RAW the kernel says EPERM by itself, so another family.
+        // No longer refused by the filter. Without CAP_NET_RAW the kernel itself returns EPERM, so this is another
+        // family.
         "a | did ioctl:5412 25",
         "a | did ioctl:100005412 25",
         "a | did kill:1 1",

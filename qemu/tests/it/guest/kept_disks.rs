@@ -1,8 +1,8 @@
-//! Disks that are not in order, or are in order and nothing that this kernel takes: what is on them stays.
+//! Damaged disks, and intact disks that this kernel does not support: their contents are kept.
 //!
-//! What others do: mount(8) and systemd never make a filesystem but with `x-systemd.makefs`, which looks with libblkid first and
-//! keeps whatever that knows; of two disks with one label udev links one, by priority and then by chance; mount(8) mounts a
-//! write-protected device read-only and warns.
+//! Other systems: mount(8) and systemd never format except with `x-systemd.makefs`, which checks with libblkid first
+//! and keeps what that recognises; of two disks with one label udev links one, by priority and then arbitrarily;
+//! mount(8) mounts a write-protected device read-only with a warning.
 
 use super::storage::{board, debugfs, ext4, section};
 use crate::support::{BOOT, Booted, USUAL, boot_with, has_line};
@@ -10,11 +10,11 @@ use hilum_qemu::Architecture;
 use std::path::{Path, PathBuf};
 
 on_both!(
-    reformat_keeps_what_the_kernel_only_does_not_know_and_what_cannot_be_read,
-    two_disks_with_one_name_are_refused_and_write_protected_ones_only_read,
+    reformat_spares_unsupported_and_unreadable_filesystems,
+    ambiguous_disks_are_refused_and_write_protected_ones_mounted_read_only,
 );
 
-/// QEMU's words for disks, each by its `file=`.
+/// QEMU's words for disks, each as `file=`.
 fn boot(arch: Architecture, system: &str, sections: &str, files: &[String]) -> Booted {
     let mut image = board(arch, system, sections);
     for place in ["a", "b", "c", "d", "e"] {
@@ -34,7 +34,7 @@ fn file(disk: &Path) -> String {
     disk.display().to_string()
 }
 
-/// Returns a disk of which QEMU cannot read one sector (docs/devel/blkdebug.rst of QEMU).
+/// Returns a disk with one sector that QEMU cannot read (docs/devel/blkdebug.rst of QEMU).
 fn unreadable(disk: &Path, sector: u32) -> String {
     let config = disk.with_extension("blkdebug");
     let text = format!("[inject-error]\nevent = \"read_aio\"\nerrno = \"5\"\nsector = \"{sector}\"\n");
@@ -42,11 +42,11 @@ fn unreadable(disk: &Path, sector: u32) -> String {
     format!("blkdebug:{}:{}", config.display(), disk.display())
 }
 
-fn reformat_keeps_what_the_kernel_only_does_not_know_and_what_cannot_be_read(arch: Architecture) {
+fn reformat_spares_unsupported_and_unreadable_filesystems(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let place = |name: &str| scratch.path().join(name);
     std::fs::write(place("name"), "kept").expect("a file");
-    // Features that nobody has yet: one that may be read without, and one that may not.
+    // Features that no kernel has yet: one that allows reading, and one that does not.
     let [reads, refuses] = ["FEATURE_R29", "FEATURE_I29"].map(|feature| {
         let disk = ext4(&place(feature), "data");
         debugfs(&disk, &format!("write {} name", place("name").display()));
@@ -66,7 +66,7 @@ fn reformat_keeps_what_the_kernel_only_does_not_know_and_what_cannot_be_read(arc
         .map(|name| format!("mount /dev/vd{name} /{name} ext4 check=reformat\n"))
         .collect();
     let files = [file(&reads), file(&refuses), file(&luks), unreadable(&start, 2), unreadable(&middle, 41)];
-    // Another one keeps the board up: its disk does not come.
+    // Another workload keeps the board up: its disk never appears.
     let sections = section("a", "do read:/data/name make:/data/new", "mount /a /data rw\nshare user")
         + &section("e", "do say:here", "mount /e /data\nafter a");
     let booted = boot(arch, &system, &sections, &files);
@@ -86,7 +86,7 @@ fn reformat_keeps_what_the_kernel_only_does_not_know_and_what_cannot_be_read(arc
     }
 }
 
-fn two_disks_with_one_name_are_refused_and_write_protected_ones_only_read(arch: Architecture) {
+fn ambiguous_disks_are_refused_and_write_protected_ones_mounted_read_only(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let [one, two, protected, other] =
         ["1", "2", "3", "4"].map(|name| ext4(&scratch.path().join(name), if name > "2" { name } else { "twin" }));

@@ -1,16 +1,16 @@
-//! The oldest and the newest kernel that are supported, and one with things turned off: what a workload gets, what is
-//! left out with a word in `hilum doctor`, and what is refused.
+//! The oldest and the newest supported kernel, and one with disabled features: what a workload gets, what is skipped
+//! and reported by `hilum doctor`, and what is refused.
 
 use crate::support::{fact, facts, has_line, hilum, image, run_on};
 use hilum_qemu::Architecture;
 
 on_both!(
     oldest_kernel_isolates_with_what_it_has,
-    usual_kernel_says_what_it_can,
+    doctor_reports_features_of_the_default_kernel,
     newest_kernel_isolates_with_everything,
-    programs_that_join_signal_their_workload_and_reach_its_sockets_where_landlock_has_scopes,
-    kernel_with_things_turned_off_refuses_what_is_asked_for,
-    kernel_that_allows_no_namespace_is_told_and_what_shares_it_starts,
+    exec_can_signal_its_workload_with_landlock_scopes,
+    kernel_without_features_refuses_configured_limits,
+    missing_namespace_is_reported_and_workloads_that_share_it_start,
 );
 
 const BOARD: &str = "hilum 1
@@ -62,14 +62,14 @@ fn boot(arch: Architecture, release: &str, append: &str) -> String {
     image.folder("images/probe/data", 0o755);
     image.file("images/probe/bin/hilum", 0o755, std::fs::read(hilum(arch)).expect("hilum"));
     let booted = crate::support::boot_on(arch, release, &image, &format!("hilum.doctor {append}"), None);
-    // `killed` never ends by itself: the board is taken down when the others are done.
+    // `killed` never exits by itself: the board is shut down when the others are done.
     let wanted = "\"facts\": exited with status 0";
     booted.vm.console.expect(wanted, crate::support::BOOT).unwrap_or_else(|error| panic!("{error}"));
     std::thread::sleep(std::time::Duration::from_secs(2));
     booted.vm.console.text()
 }
 
-/// What holds on every kernel.
+/// Asserts what is true on every kernel.
 fn check(console: &str, name: &str) {
     let status = facts(console, "facts", "status");
     for line in ["CapEff: 0000000000000000", "CapBnd: 0000000000000000", "NoNewPrivs: 1", "Seccomp: 2"] {
@@ -77,7 +77,7 @@ fn check(console: &str, name: &str) {
     }
     assert_eq!(fact(console, "facts", "user"), "1000:50");
     assert_eq!(fact(console, "facts", "loopback"), "0");
-    // hilum as the first process of a workload takes it for what it is, a container, and leaves everything alone.
+    // hilum as PID 1 of a workload detects a container, and changes nothing.
     has_line(
         console,
         "inner | hilum: /etc/hilum.conf: ENOENT (no such file or directory): cannot read the configuration; hilum.config= on the kernel command line selects another",
@@ -116,7 +116,7 @@ fn oldest_kernel_isolates_with_what_it_has(arch: Architecture) {
 const PORTS_REFUSED: &str =
     "hilum: workload \"ports\": landlock: EOPNOTSUPP (operation not supported): tcp needs the Landlock of kernel 6.7";
 
-fn usual_kernel_says_what_it_can(arch: Architecture) {
+fn doctor_reports_features_of_the_default_kernel(arch: Architecture) {
     let console = run(arch, crate::support::USUAL);
     check(&console, "6.1");
     has_line(&console, "speaks | did speak:name 0");
@@ -137,21 +137,21 @@ fn newest_kernel_isolates_with_everything(arch: Architecture) {
     for line in ["Landlock for files", "Landlock for TCP ports (tcp)", "Landlock for signals and abstract sockets"] {
         has_line(&console, &format!("hilum: yes {line}"));
     }
-    // Filesystems in memory map owners from 6.3 on: the board's user 0 is the workload's there.
+    // Filesystems in memory map owners from 6.3 on: the host's user 0 is the workload's there.
     has_line(&console, "owners | did make:/data/file 0");
     has_line(&console, "owners | owner /data 0:0");
-    // An abstract socket beyond its border (EPERM), and one of its own.
+    // An abstract socket out of its scope (EPERM), and its own.
     has_line(&console, "hears | did speak:name 0");
     has_line(&console, "speaks | did speak:name 1");
-    // EACCES is Landlock's; a port that is allowed and where nobody listens would be refused with ECONNREFUSED.
+    // EACCES is Landlock's; an allowed port without a listener would be refused with ECONNREFUSED.
     for (action, expected) in [("listen:80", 0), ("connect:80", 0), ("listen:81", 13), ("connect:81", 13)] {
         has_line(&console, &format!("ports | did {action} {expected}"));
     }
 }
 
-/// Nobody can join the Landlock domain of another process, so a program that joins has one of its own: the scopes for signals
-/// and abstract sockets (6.12) would shut it off from the workload.
-fn programs_that_join_signal_their_workload_and_reach_its_sockets_where_landlock_has_scopes(arch: Architecture) {
+/// A process cannot join another's Landlock domain, so a joining program has its own. The scopes for signals and
+/// abstract sockets (6.12) would separate it from the workload.
+fn exec_can_signal_its_workload_with_landlock_scopes(arch: Architecture) {
     let config = "hilum 1\n[system]\nconsole prompt\n[workload web]\nroot /images/probe\n\
         exec /bin/probe do hear:name stay\n\
         health exec /bin/probe must kill:1 make:/tmp/checked interval=3s failures=1\n";
@@ -170,7 +170,7 @@ fn programs_that_join_signal_their_workload_and_reach_its_sockets_where_landlock
     };
     let said = exec("kill:1 speak:name");
     assert!(said.contains("did kill:1 0") && said.contains("did speak:name 0"), "{said}");
-    // The second check begins when the first one has been judged.
+    // The second check begins when the first one has been evaluated.
     for round in 1..=2 {
         let until = std::time::Instant::now() + crate::support::BOOT;
         while !exec("remove:/tmp/checked").contains("did remove:/tmp/checked 0") {
@@ -184,8 +184,8 @@ fn programs_that_join_signal_their_workload_and_reach_its_sockets_where_landlock
     assert!(!console.contains("unhealthy"), "{console}");
 }
 
-fn kernel_with_things_turned_off_refuses_what_is_asked_for(arch: Architecture) {
-    // lsm= without landlock, and no memory controller: what was not asked for is left out, and doctor says so.
+fn kernel_without_features_refuses_configured_limits(arch: Architecture) {
+    // lsm= without landlock, and no memory controller: unconfigured features are skipped, and doctor reports them.
     let console = boot(arch, crate::support::USUAL, "lsm=yama cgroup_disable=memory");
     check(&console, "turned off");
     has_line(
@@ -199,7 +199,7 @@ fn kernel_with_things_turned_off_refuses_what_is_asked_for(arch: Architecture) {
     has_line(&console, PORTS_REFUSED);
 }
 
-fn kernel_that_allows_no_namespace_is_told_and_what_shares_it_starts(arch: Architecture) {
+fn missing_namespace_is_reported_and_workloads_that_share_it_start(arch: Architecture) {
     let config = "hilum 1\n[workload own]\nroot /images/probe\nexec /bin/probe facts\n\
         [workload shares]\nroot /images/probe\nexec /bin/probe facts\nshare user\nrestart never\n";
     let append = "sysctl.user.max_user_namespaces=0 hilum.doctor";
@@ -220,7 +220,7 @@ fn kernel_that_allows_no_namespace_is_told_and_what_shares_it_starts(arch: Archi
 
 fn run(arch: Architecture, release: &str) -> String {
     let console = boot(arch, release, "");
-    // A workload that does not end by itself can be killed on every kernel, with cgroup.kill or without.
+    // A workload that does not exit can be killed on every kernel, with or without cgroup.kill.
     let mut image = image(
         arch,
         "hilum 1\n[system]\nidle poweroff\n[workload first]\nroot /images/probe\nexec /bin/probe exit 3\n\

@@ -1,15 +1,15 @@
-//! Control groups on a machine: limits hold, the reason of an end is told, nothing is left behind, PID 1 is protected.
+//! cgroups on a machine: limits apply, the reason of an exit is reported, nothing is left behind, PID 1 is protected.
 
 use crate::support::{has_in_order, has_line, image, run};
 use hilum_qemu::Architecture;
 
 on_both!(
-    memory_hog_ends_inside_of_its_group_with_peak_and_limit,
+    memory_hog_is_killed_in_its_cgroup_with_peak_and_limit,
     fork_bomb_stops_at_its_limit,
-    limits_are_written_and_the_group_goes_with_the_workload,
-    missing_controller_is_refused_by_name_and_left_out_where_nobody_asked,
-    priorities_and_limits_of_processes_are_set_from_outside,
-    what_all_workloads_share_is_enough_for_each_of_them,
+    limits_are_applied_and_the_cgroup_is_removed_with_the_workload,
+    missing_controller_is_an_error_only_if_configured,
+    priorities_and_rlimits_are_set_by_the_parent,
+    kernel_limits_cover_all_workloads,
 );
 
 fn section(name: &str, exec: &str, lines: &str) -> String {
@@ -20,11 +20,11 @@ fn board(sections: &[String]) -> String {
     format!("hilum 1\n[system]\nidle poweroff\n{}", sections.concat())
 }
 
-fn memory_hog_ends_inside_of_its_group_with_peak_and_limit(arch: Architecture) {
+fn memory_hog_is_killed_in_its_cgroup_with_peak_and_limit(arch: Architecture) {
     let config = board(&[
         section("hog", "/bin/probe eat 64", "memory 16M"),
         section("twin", "/bin/probe eat 64", "memory 128M"),
-        // Without a line of its own it still does not get everything.
+        // Without a line it does not get all memory either.
         section("greedy", "/bin/probe eat 1000", "needs twin"),
         section("bystander", "/bin/probe do sleep:3000 say:alive", "oom_score_adj 1000"),
     ]);
@@ -33,7 +33,7 @@ fn memory_hog_ends_inside_of_its_group_with_peak_and_limit(arch: Architecture) {
     let line =
         console.lines().find(|line| line.starts_with("hilum: workload \"hog\": killed by SIGKILL: out of memory, "));
     let line = line.unwrap_or_else(|| panic!("not told\n{console}"));
-    // memory.peak is there from kernel 5.19 on.
+    // memory.peak exists from kernel 5.19 on.
     assert!(line.ends_with(" of limit 16384 KiB") && line.contains("peak 16"), "{line}");
     has_line(&console, "twin | ate 64 MiB");
     has_line(&console, "hilum: workload \"twin\": exited with status 0");
@@ -52,7 +52,7 @@ fn fork_bomb_stops_at_its_limit(arch: Architecture) {
     has_line(&console, "hilum: power off");
 }
 
-fn limits_are_written_and_the_group_goes_with_the_workload(arch: Architecture) {
+fn limits_are_applied_and_the_cgroup_is_removed_with_the_workload(arch: Architecture) {
     let files = [
         "memory.max",
         "memory.high",
@@ -66,7 +66,7 @@ fn limits_are_written_and_the_group_goes_with_the_workload(arch: Architecture) {
     ];
     let look =
         |name: &str| -> String { files.iter().map(|file| format!(" read:/groups/workload/{name}/{file}")).collect() };
-    // From the board's own cgroup namespace.
+    // From the host's own cgroup namespace.
     let watcher = format!(
         "/bin/probe do sleep:500{} read:/groups/init/memory.min read:/groups/init/cgroup.procs read:/proc/1/oom_score_adj sleep:2500 open:/groups/workload/limited:r",
         look("limited")
@@ -94,7 +94,7 @@ fn limits_are_written_and_the_group_goes_with_the_workload(arch: Architecture) {
     has_line(&console, "watcher | did open:/groups/workload/limited:r 2");
 }
 
-fn missing_controller_is_refused_by_name_and_left_out_where_nobody_asked(arch: Architecture) {
+fn missing_controller_is_an_error_only_if_configured(arch: Architecture) {
     let config = board(&[
         section("asks", "/bin/probe exit 0", "memory 32M"),
         section("silent", "/bin/probe exit 0", ""),
@@ -117,7 +117,7 @@ fn missing_controller_is_refused_by_name_and_left_out_where_nobody_asked(arch: A
     has_line(&console, "hilum: workload \"asks\": exited with status 0");
 }
 
-fn priorities_and_limits_of_processes_are_set_from_outside(arch: Architecture) {
+fn priorities_and_rlimits_are_set_by_the_parent(arch: Architecture) {
     let look = "/bin/probe limits";
     let config = board(&[
         section("default", look, ""),
@@ -157,7 +157,7 @@ fn priorities_and_limits_of_processes_are_set_from_outside(arch: Architecture) {
     has_line(&console, &format!("default | machine {}", arch.name()));
 }
 
-fn what_all_workloads_share_is_enough_for_each_of_them(arch: Architecture) {
+fn kernel_limits_cover_all_workloads(arch: Architecture) {
     let hog = |name: &str| {
         let lines = "user 5\nrlimit nofile 4096";
         let exec = "/bin/probe do watchers:64 watchers:1 terminals say:all sleep:3000";
@@ -170,7 +170,7 @@ fn what_all_workloads_share_is_enough_for_each_of_them(arch: Architecture) {
     );
     let console = run(arch, &image(arch, &board(&[hog("a"), hog("b"), hog("c"), last])), "");
     for name in ["a", "b", "c"] {
-        // EMFILE, and ENOSPC behind 64.
+        // EMFILE, and ENOSPC after 64.
         for line in ["did watchers:64 0", "did watchers:1 24", "opened 64 terminals", "did terminals 28"] {
             has_line(&console, &format!("{name} | {line}"));
         }

@@ -1,4 +1,4 @@
-//! Tests that boot machines in QEMU; some of these files look at the same thing on the host as well.
+//! Tests that boot machines in QEMU; some files also contain related tests on the host.
 
 mod boards;
 mod boot;

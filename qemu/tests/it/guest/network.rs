@@ -1,18 +1,14 @@
-//! Networks in guests, with real kernels and busybox: who reaches whom, and who does not.
+//! Networks in guests, with real kernels and busybox: which connections work, and which do not.
 
 use crate::support::{BOOT, Booted, built, has_line, image};
 use hilum::config::Mac;
 use hilum_qemu::{Architecture, Vm};
 use std::time::Instant;
 
-on_both!(
-    workloads_reach_what_their_lines_say_and_nothing_else,
-    links_of_the_boards_own_wire,
-    missing_modules_are_named
-);
+on_both!(workloads_reach_only_what_their_lines_allow, links_of_the_boards_own_wire, missing_modules_are_named);
 
-/// The functions of the workloads' scripts. Each prints a line of what was reached within `t` seconds: many where an answer
-/// is to come, which on a busy machine takes its time; few where none is.
+/// Functions for the workloads' scripts. Each prints a line about what was reached within `t` seconds: many if an
+/// answer is expected, because a busy machine is slow; few if none is.
 const SCRIPT: &str = r#"b=/bin/busybox t=3
 ask() { if printf 'GET / HTTP/1.0\r\n\r\n' | $b nc -w $t $2 $3 2>/dev/null | $b grep -q hello; then echo yes $1; else echo no $1; fi; }
 ping() { if $b ping -c 1 -W $t "$@" >/dev/null 2>&1; then echo yes ping "$*"; else echo no ping "$*"; fi; }
@@ -103,7 +99,7 @@ needs pod web online
 restart never
 "#;
 
-/// Boots with busybox as the workloads' root filesystem, and `cards` as words for QEMU.
+/// Boots with busybox as the workloads' root filesystem; `cards` are words for QEMU.
 pub(super) fn boot(arch: Architecture, release: &str, config: &str, cards: &[String], without: &[&str]) -> Booted {
     let mut image = image(arch, config);
     let busybox = built(&format!("image/{}/busybox", arch.name()));
@@ -119,7 +115,7 @@ pub(super) fn boot(arch: Architecture, release: &str, config: &str, cards: &[Str
     crate::support::boot_with(arch, release, &image, "hilum.doctor", None, &cards)
 }
 
-/// What each workload says of whom it reached and who it did not.
+/// The expected results of each workload.
 const REACHED: &[&str] = &[
     "friend | yes web",
     "friend | yes web6",
@@ -143,7 +139,7 @@ const REACHED: &[&str] = &[
     "stranger | no arp 10.77.0.2",
     "stranger | no arp 10.77.0.1",
     "stranger | 0",
-    // The router outside refuses at once: it was reached, in the board's name.
+    // The outside router refuses at once: it was reached, with the board's address.
     "stranger | nc: can't connect to remote host (10.0.2.2): Connection refused",
     "caller | yes host",
     "caller | 2",
@@ -162,7 +158,7 @@ const REACHED: &[&str] = &[
     "member | no web",
 ];
 
-/// Rules that have counted something, and on how many links.
+/// Rules with a counter above zero, and on how many links.
 const COUNTED: &[(&str, usize)] = &[
     ("hilum-stranger stranger.0: neither IPv4 nor IPv6", 1),
     ("hilum-forger forger.0: not its own MAC address", 1),
@@ -190,11 +186,11 @@ fn check(arch: Architecture, release: &str) {
     for line in REACHED {
         has_line(&console, line);
     }
-    // What is behind a bridge without masquerade gets no answer from outside.
+    // Without masquerade there is no reply from outside.
     has_line(&console, "member | nc: timed out");
     assert!(console.contains("member |     inet 10.78.0.2/24"), "{console}");
     assert!(!console.contains("hilum: packet rules"), "{console}");
-    // What got no answer was refused by these rules, not by chance; and what got one went by those.
+    // Refused packets were refused by these rules, and allowed ones passed by those.
     for (rule, times) in COUNTED {
         let prefix = format!("rule {rule}; ");
         let counted = net.lines().filter_map(|line| line.strip_prefix(&prefix));
@@ -202,7 +198,7 @@ fn check(arch: Architecture, release: &str) {
     }
 }
 
-/// What `net` says at the board's prompt.
+/// Returns the output of `net` at the board's prompt.
 fn net(vm: &mut Vm) -> String {
     crate::support::at_prompt(&vm.console);
     let before = vm.console.text().len();
@@ -212,7 +208,7 @@ fn net(vm: &mut Vm) -> String {
     crate::support::without_prompt(&vm.console.text()[before..])
 }
 
-fn workloads_reach_what_their_lines_say_and_nothing_else(arch: Architecture) {
+fn workloads_reach_only_what_their_lines_allow(arch: Architecture) {
     check(arch, crate::support::USUAL);
 }
 
@@ -226,7 +222,7 @@ fn networks_work_on_the_newest_kernel() {
     check(Architecture::X86_64, "trixie");
 }
 
-/// A board whose workloads are on its own wire.
+/// A board whose workloads are on its external network.
 const WIRE: &str = r#"hilum 1
 [system]
 console prompt
@@ -257,7 +253,8 @@ link move lan1 10.0.3.15/24 via 10.0.3.2
 restart on-failure delay=1s limit=1/60s
 "#;
 
-/// Two cards: one stays with workloads of its own MAC address on it, one is given away and comes back.
+/// Two cards: workloads with their own MAC addresses share the first one; the second one moves into a workload and
+/// returns.
 fn links_of_the_boards_own_wire(arch: Architecture) {
     let devices = match arch {
         Architecture::X86_64 => "/sys/devices",
@@ -278,7 +275,7 @@ fn links_of_the_boards_own_wire(arch: Architecture) {
     console.expect("workload \"given\": gave up after 1 restart", BOOT).expect("it fails twice");
     console.expect("link gone: not found", BOOT).expect("that is told");
     console.expect("shared | done", BOOT).expect("it is there");
-    // The link that was given away is there again once its namespace is gone.
+    // The moved link is back once its namespace is gone.
     let until = Instant::now() + BOOT;
     let mut net = net(&mut booted.vm);
     while !net.contains("\nlink lan1 ") {
@@ -303,14 +300,14 @@ fn links_of_the_boards_own_wire(arch: Architecture) {
     };
     assert_eq!((reached("vlan", "10.0.2.2"), reached("shared", "10.0.2.2")), (1, 1), "{text}");
     assert!(text.contains("vlan | 2: eth0@") || text.contains("vlan | 3: eth0@"), "{text}");
-    // It comes back to the board under its name, and is given away again.
+    // It returns to the board with its name, and moves again.
     assert_eq!(reached("given", "10.0.3.2"), 2, "{text}");
     let mac = Mac::of(&["52:54:00:00:00:01", "vlan"], 0);
     assert!(text.contains(&format!("vlan |     link/ether {mac}")), "{mac} in {text}");
     assert!(!text.contains("link lan1: removed"), "{text}");
 }
 
-/// Nothing of it is loaded: each line that needs something says what.
+/// No module is loaded: each line reports what it needs.
 fn missing_modules_are_named(arch: Architecture) {
     const CONFIG: &str = "hilum 1
 [system]
@@ -341,7 +338,7 @@ restart never
     assert!(console.contains("hilum: packet rules: "), "{console}");
 }
 
-/// A kernel that can connect a workload and cannot filter what it sends: nothing is connected, and nothing passed on.
+/// A kernel that can connect a workload but cannot filter its packets: nothing is connected or forwarded.
 #[test]
 fn workload_whose_packets_cannot_be_filtered_does_not_start() {
     let arch = Architecture::X86_64;
@@ -362,9 +359,9 @@ fn workload_whose_packets_cannot_be_filtered_does_not_start() {
     assert!(!console.contains("bridge br0: ") && !console.contains("workload \"a\": started"), "{console}");
 }
 
-/// A card is pulled out: what its DHCP server said is not true any more.
+/// A card is removed: the information of its DHCP server is no longer valid.
 #[test]
-fn name_servers_go_with_the_link_that_told_of_them() {
+fn name_servers_are_removed_with_their_link() {
     const CONFIG: &str = r#"hilum 1
 [system]
 module virtio_pci

@@ -1,8 +1,8 @@
-//! Disks that come and go while the board runs.
+//! Disks that are plugged and unplugged while the board runs.
 //!
-//! What others do: systemd starts a mount unit when udev tells of its device, where a line has asked for that by
-//! `x-systemd.device-timeout` or `WantedBy=` the device, and stops it, and what has `BindsTo=` it, when the device goes; mount(8)
-//! and other inits mount what is there at boot, and leave a mount whose device is gone.
+//! Other systems: systemd starts a mount unit at udev's event if configured by `x-systemd.device-timeout` or
+//! `WantedBy=` the device, and stops it, and units with `BindsTo=` it, when the device disappears; mount(8) and other
+//! inits mount what is present at boot, and leave a mount whose device is gone.
 
 use super::storage::{board, boot, debugfs, ext4, section};
 use crate::support::{BOOT, Booted, has_line};
@@ -11,17 +11,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 on_both!(
-    disk_that_comes_after_its_wait_is_mounted_and_what_waits_for_it_starts,
-    disk_that_drops_off_stops_what_has_paths_there_and_starts_it_again_when_it_returns,
-    disk_takes_the_place_of_the_memory_that_stood_in_for_it_and_memory_that_of_the_disk,
-    disks_that_come_and_go_at_random_end_as_the_lines_say,
+    late_disk_is_mounted_and_its_workloads_start,
+    unplugged_disk_stops_its_workloads_and_its_return_starts_them,
+    disk_replaces_its_tmpfs_fallback_and_tmpfs_replaces_a_removed_disk,
+    randomly_plugged_disks_end_in_the_configured_state,
 );
 
 fn expect(booted: &Booted, text: &str) {
     booted.vm.console.expect(text, BOOT).unwrap_or_else(|error| panic!("{text}: {error}"));
 }
 
-/// Returns a disk with a file that says which one it is.
+/// Returns a disk with a file that identifies it.
 fn disk(scratch: &Path, label: &str, word: &str) -> PathBuf {
     let (disk, name) = (ext4(&scratch.join(word), label), scratch.join("name"));
     std::fs::write(&name, word).expect("a file");
@@ -29,13 +29,13 @@ fn disk(scratch: &Path, label: &str, word: &str) -> PathBuf {
     disk
 }
 
-/// systemd: the mount unit has failed by then; the device starts it again where it is wanted by it. What failed for want of the
-/// mount stays down.
-fn disk_that_comes_after_its_wait_is_mounted_and_what_waits_for_it_starts(arch: Architecture) {
+/// systemd: the mount unit has failed by then; the device starts it again if it wants it. Units that failed because of
+/// the missing mount stay down.
+fn late_disk_is_mounted_and_its_workloads_start(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let late = disk(scratch.path(), "late", "late");
     let sections = [
-        // One restart would power the board off at once.
+        // A single restart would power the board off at once.
         section("data", "do read:/data/name make:/data/new", "mount /late /data rw\nshare user")
             .replace("restart never", "restart on-failure delay=10ms limit=1/60s else=poweroff"),
         section("volume", "do make:/v/new", "volume v /v\nneeds data\nuser 1000"),
@@ -46,7 +46,7 @@ fn disk_that_comes_after_its_wait_is_mounted_and_what_waits_for_it_starts(arch: 
     image.folder("images/probe/v", 0o755);
     let mut booted = boot(arch, &image, &[]);
     expect(&booted, "mount /late: not mounted; workloads that use it wait for it");
-    // What comes after it does not wait for a disk that may never come.
+    // A workload after it does not wait for a disk that may never appear.
     expect(&booted, "look | looks");
     booted.vm.plug_disk(&late, "plug").expect("a disk");
     let console = booted.vm.wait(BOOT).expect("it ends by itself");
@@ -57,8 +57,9 @@ fn disk_that_comes_after_its_wait_is_mounted_and_what_waits_for_it_starts(arch: 
     assert!(!console.contains("ENOTBLK") && !console.contains("restart"), "{console}");
 }
 
-/// systemd: what has `BindsTo=` the mount unit stops with it; it starts again by hand, or where the device wants it.
-fn disk_that_drops_off_stops_what_has_paths_there_and_starts_it_again_when_it_returns(arch: Architecture) {
+/// systemd: a unit with `BindsTo=` the mount unit stops with it; it is started again manually, or if the device wants
+/// it.
+fn unplugged_disk_stops_its_workloads_and_its_return_starts_them(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let (first, second) = (disk(scratch.path(), "data", "first"), disk(scratch.path(), "data", "second"));
     let sections = [
@@ -79,13 +80,13 @@ fn disk_that_drops_off_stops_what_has_paths_there_and_starts_it_again_when_it_re
     assert_eq!(console.matches("workload \"data\": started").count(), 2, "{console}");
     assert_eq!(console.matches("workload \"other\": started").count(), 1, "{console}");
     assert!(!console.contains("\"data\": restart"), "{console}");
-    // The log goes on where its disk is.
+    // The log continues on its disk.
     let log = debugfs(&second, "cat log");
     assert!(log.contains("mount /disk: ext4 on") && log.contains("content /data/name second"), "{log}");
 }
 
-/// mount(8) has `nofail` for the first half, and nothing for the second.
-fn disk_takes_the_place_of_the_memory_that_stood_in_for_it_and_memory_that_of_the_disk(arch: Architecture) {
+/// mount(8) has `nofail` for the first part, and nothing for the second.
+fn disk_replaces_its_tmpfs_fallback_and_tmpfs_replaces_a_removed_disk(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let late = disk(scratch.path(), "data", "late");
     let lines = "mount /disk /data rw\nshare user\nstop TERM 100ms";
@@ -108,9 +109,9 @@ fn disk_takes_the_place_of_the_memory_that_stood_in_for_it_and_memory_that_of_th
     assert!(!booted.vm.console.text().contains("\"data\": restart"), "{}", booted.vm.console.text());
 }
 
-/// Disks are plugged and pulled in an order of chance, as fast as the machine takes them: the last state counts. `HILUM_SOAK_SECONDS`
-/// says for how long (make soak), instead of a fixed number of times.
-fn disks_that_come_and_go_at_random_end_as_the_lines_say(arch: Architecture) {
+/// Disks are plugged and unplugged in random order, as fast as the machine allows: the last state counts.
+/// `HILUM_SOAK_SECONDS` sets the duration (make soak), instead of a fixed number of rounds.
+fn randomly_plugged_disks_end_in_the_configured_state(arch: Architecture) {
     const TIMES: u32 = 4;
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let data = disk(scratch.path(), "data", "data");
@@ -121,15 +122,15 @@ fn disks_that_come_and_go_at_random_end_as_the_lines_say(arch: Architecture) {
     let (begun, mut chance, mut times) = (Instant::now(), 1_u32, 0);
     while until.map_or(times < TIMES, |until| begun.elapsed() < until) {
         times += 1;
-        // Numerical Recipes' generator: the same order each time.
+        // The generator of Numerical Recipes: the same order each time.
         chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         booted.vm.plug_disk(&data, "plug").expect("a disk");
-        // Pulled in the middle of the mount, of the start, or later.
+        // Unplugged during the mount, during the start, or later.
         std::thread::sleep(Duration::from_millis(u64::from(chance >> 22)));
         booted.vm.pull_disk("plug", BOOT).expect("it is pulled");
     }
     eprintln!("{}: plugged {times} times", arch.name());
-    // A file that no disk had before says that it is the last one.
+    // A file that no previous disk had identifies the last one.
     let last = disk(scratch.path(), "data", "last");
     booted.vm.plug_disk(&last, "plug").expect("a disk");
     expect(&booted, "data | content /data/name last");

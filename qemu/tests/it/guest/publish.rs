@@ -1,11 +1,11 @@
-//! Published ports on real kernels, each with its own conntrack: who is heard, and from where they are reached.
+//! Published ports on real kernels with their own conntrack: which clients reach them.
 
 use crate::support::{BOOT, built, has_line, image};
 use hilum_qemu::Architecture;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-on_both!(published_ports_answer_who_was_there_before_and_who_asks_from_inside);
+on_both!(published_ports_serve_earlier_senders_and_local_clients);
 
 #[test]
 fn published_ports_work_on_the_oldest_kernel() {
@@ -17,11 +17,11 @@ fn published_ports_work_on_the_newest_kernel() {
     check(Architecture::X86_64, "trixie");
 }
 
-fn published_ports_answer_who_was_there_before_and_who_asks_from_inside(arch: Architecture) {
+fn published_ports_serve_earlier_senders_and_local_clients(arch: Architecture) {
     check(arch, crate::support::USUAL);
 }
 
-/// `board` hears what nobody else gets. br_netfilter would take what the bridge passes on for itself.
+/// `board` receives what nobody else gets. br_netfilter would intercept what the bridge forwards.
 const BOARD: &str = r#"hilum 1
 [system]
 console prompt
@@ -60,12 +60,13 @@ needs web
 restart never
 "#;
 
-/// Asks for a page at an address and port.
+/// Requests a page at an address and port.
 const SCRIPT: &str = r#"b=/bin/busybox
 ask() { if printf 'GET / HTTP/1.0\r\n\r\n' | $b nc -w 60 $2 $3 2>/dev/null | $b grep -q hello; then echo yes $1; else echo no $1; fi; }
 "#;
 
-/// A sender that never pauses, from one port; and callers inside of the board. Docker's case for the first is moby#44752.
+/// A sender that never pauses, from one port; and clients inside of the board. Docker's issue for the first is
+/// moby#44752.
 fn check(arch: Architecture, release: &str) {
     let mut image = image(arch, BOARD);
     image.add_host_folder(&built(&format!("image/{}/busybox", arch.name())), "images/busybox").expect("busybox");
@@ -73,7 +74,7 @@ fn check(arch: Architecture, release: &str) {
         image.file(&format!("images/busybox/{file}"), 0o644, text);
     }
     crate::support::needed_modules(arch, release, &mut image, BOARD);
-    // A port of UDP as free as one of TCP.
+    // A free UDP port is as good as a free TCP port.
     let sender = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
     let cards = hilum_qemu::network(&format!(",hostfwd=udp:127.0.0.1:{port}-:9001"));

@@ -1,5 +1,5 @@
-//! Root filesystems on a machine: image files of three kinds, a block device, what may be written over them, folders of
-//! the board, devices.
+//! Root filesystems on a machine: image files of three kinds, a block device, writable layers, folders of the board,
+//! devices.
 
 use crate::support::{BOOT, USUAL, boot_on, facts, has_line, image, modules, probe, run};
 use hilum_initramfs::Image;
@@ -10,12 +10,12 @@ use std::process::Command;
 on_both!(
     image_files_become_read_only_roots_with_mapped_owners,
     block_device_becomes_a_root,
-    broken_or_foreign_images_are_told,
-    layer_in_memory_is_gone_with_the_workload,
-    layer_in_a_folder_stays,
-    folder_of_the_board_is_as_writable_as_its_line_says,
-    device_of_the_board_can_be_used_as_its_line_says,
-    programs_run_only_from_the_root_and_where_a_line_says,
+    broken_or_unknown_images_are_reported,
+    overlay_in_memory_is_lost_with_the_workload,
+    overlay_in_a_folder_is_kept,
+    mount_is_writable_as_its_line_says,
+    device_access_matches_its_line,
+    programs_run_only_from_the_root_and_exec_mounts,
 );
 
 fn section(name: &str, root: &str, exec: &str, lines: &str) -> String {
@@ -61,7 +61,7 @@ fn image_files_become_read_only_roots_with_mapped_owners(arch: Architecture) {
     let look = "/bin/probe do make:/new owner:/bin/probe read:/proc/self/mountinfo";
     let mut sections: Vec<String> =
         KINDS.iter().map(|kind| section(kind, &format!("/images/{kind}"), look, "")).collect();
-    // When they have ended, no loop device is left behind.
+    // After their exit, no loop device is left.
     let watch = "/bin/probe do sleep:1000 read:/sys/block/loop0/loop/backing_file open:/sys/block/loop0/size:r";
     sections.push(section("after", "/images/probe", watch, "sys\nneeds squashfs erofs ext4"));
     let mut image = board(arch, &MODULES, &sections);
@@ -76,7 +76,7 @@ fn image_files_become_read_only_roots_with_mapped_owners(arch: Architecture) {
         assert!(mount.contains(" / ro,nosuid,nodev,"), "{mount}");
         assert!(mount.contains(&format!(" - {kind} /dev/loop")), "{mount}");
     }
-    // squashfs maps owners from kernel 6.2 on, and 6.1 is what boots here: elsewhere they are its own user 0.
+    // squashfs maps owners from kernel 6.2 on, and this is 6.1; for the others they are the workload's user 0.
     for (kind, owner) in [("squashfs", "65534:65534"), ("erofs", "0:0"), ("ext4", "0:0")] {
         has_line(&console, &format!("{kind} | owner /bin/probe {owner}"));
     }
@@ -89,7 +89,7 @@ fn block_device_becomes_a_root(arch: Architecture) {
     let disk = scratch.path().join("disk");
     std::fs::write(&disk, packed(arch, "ext4")).expect("the disk");
     let look = "/bin/probe do make:/new owner:/bin/probe read:/proc/self/mountinfo";
-    // It starts when the other one runs, which is there for longer than a start takes on a busy host.
+    // It starts when the other workload runs, which runs for longer than a start takes on a busy host.
     let watch = "/bin/probe do read:/groups/workload/a/io.max";
     let look = format!("{look} sleep:5000");
     let mut image = board(
@@ -114,7 +114,7 @@ fn block_device_becomes_a_root(arch: Architecture) {
     assert!(limits.is_some_and(|limits| limits.ends_with(" rbps=1048576 wbps=max riops=max wiops=100")), "{console}");
 }
 
-fn broken_or_foreign_images_are_told(arch: Architecture) {
+fn broken_or_unknown_images_are_reported(arch: Architecture) {
     let mut cut = packed(arch, "squashfs");
     cut.truncate(4096);
     let sections = [
@@ -132,7 +132,7 @@ fn broken_or_foreign_images_are_told(arch: Architecture) {
     );
     assert!(console.contains("hilum: workload \"cut\": open root /images/cut: E"), "{console}");
     has_line(&console, "hilum: workload \"good\": exited with status 0");
-    // Without the module nothing can be mounted, and the line says which one.
+    // Without the module nothing can be mounted, and the message names it.
     let mut bare = board(arch, &[], &[section("a", "/images/ext4", "/bin/probe exit 0", "")]);
     bare.file("images/ext4", 0o644, packed(arch, "ext4"));
     let console = run(arch, &bare, "");
@@ -142,7 +142,7 @@ fn broken_or_foreign_images_are_told(arch: Architecture) {
     );
 }
 
-fn layer_in_memory_is_gone_with_the_workload(arch: Architecture) {
+fn overlay_in_memory_is_lost_with_the_workload(arch: Architecture) {
     let write =
         "/bin/probe do make:/bin/new copy:/bin/probe:/bin/copy exec:/bin/copy remove:/bin/probe open:/bin/probe:r";
     let again = "/bin/probe do open:/bin/new:r open:/bin/probe:r";
@@ -168,7 +168,7 @@ fn layer_in_memory_is_gone_with_the_workload(arch: Architecture) {
     }
 }
 
-fn layer_in_a_folder_stays(arch: Architecture) {
+fn overlay_in_a_folder_is_kept(arch: Architecture) {
     let write = "/bin/probe do make:/bin/new owner:/bin/new";
     let sections = [
         section("first", "/images/erofs overlay=/layer", write, "ids 655360"),
@@ -188,7 +188,7 @@ fn layer_in_a_folder_stays(arch: Architecture) {
     }
 }
 
-fn folder_of_the_board_is_as_writable_as_its_line_says(arch: Architecture) {
+fn mount_is_writable_as_its_line_says(arch: Architecture) {
     let exec = "/bin/probe do make:/data/a make:/data/sub/b chmod:/data open:/file:r make:/data/c mknod:/data/n:1:3";
     let mut files = image(
         arch,
@@ -208,12 +208,13 @@ fn folder_of_the_board_is_as_writable_as_its_line_says(arch: Architecture) {
     );
     files.folder("store", 0o777);
     files.folder("store/sub", 0o755);
-    // As a workload that writes to the folder could have put it there.
+    // A workload with write access to the folder could have created it.
     files.link("store/link", "/images");
     files.folder("images/probe/data", 0o755);
     files.file("images/probe/file", 0o644, *b"");
     let console = run(arch, &files, "");
-    // The folder lets everybody make files; the folder below it belongs to the board's user 0, who is nobody inside.
+    // Everybody may create files in the folder; the folder below belongs to the host's user 0, who is not mapped
+    // inside.
     for (action, expected) in [("make:/data/a", 0), ("make:/data/sub/b", 13), ("chmod:/data", 1), ("open:/file:r", 0)] {
         has_line(&console, &format!("rw | did {action} {expected}"));
     }
@@ -234,7 +235,7 @@ fn folder_of_the_board_is_as_writable_as_its_line_says(arch: Architecture) {
     );
 }
 
-fn device_of_the_board_can_be_used_as_its_line_says(arch: Architecture) {
+fn device_access_matches_its_line(arch: Architecture) {
     let exec =
         "/bin/probe do write:/dev/kmsg:hello open:/dev/kmsg:r write:/dev/null:x open:/dev/zero:rw owner:/dev/kmsg";
     let config = format!(
@@ -255,14 +256,14 @@ fn device_of_the_board_can_be_used_as_its_line_says(arch: Architecture) {
             .collect()
     };
     assert_eq!(found("none"), ["2", "2", "0", "0"]);
-    // The mode of the node keeps out whoever the line does not let in, and behind it the device controller.
+    // The node's mode refuses other access, and so would the device controller.
     assert_eq!(found("writes"), ["0", "13", "0", "0"]);
-    // Its mode lets this one read, and then the kernel's log wants a capability of its own.
+    // The mode allows reading, but the kernel's log needs a capability.
     assert_eq!(found("reads"), ["13", "1", "0", "0"]);
     has_line(&console, "writes | owner /dev/kmsg 7:7");
 }
 
-fn programs_run_only_from_the_root_and_where_a_line_says(arch: Architecture) {
+fn programs_run_only_from_the_root_and_exec_mounts(arch: Architecture) {
     let copies = ["/tmp/p", "/run/p", "/dev/shm/p"];
     let words: Vec<String> =
         copies.iter().flat_map(|at| [format!("copy:/bin/probe:{at}"), format!("exec:{at}")]).collect();
@@ -283,7 +284,7 @@ fn programs_run_only_from_the_root_and_where_a_line_says(arch: Architecture) {
     assert!(facts(&console, "default", "pid").is_empty());
 }
 
-/// The programs that make the images are what the project installs.
+/// The project installs the programs that create the images.
 #[test]
 fn image_makers_are_there() {
     for path in ["/usr/bin/mksquashfs", "/usr/bin/mkfs.erofs"] {

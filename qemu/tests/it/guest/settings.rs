@@ -1,20 +1,19 @@
-//! The kernel's settings: what a machine makes of them, what it says of those that it cannot make, and that workloads can
-//! change none.
+//! Kernel settings: what a machine sets, how it reports failures, and that workloads cannot change any.
 
 use crate::support::{BOOT, USUAL, boot_on, has_line, image, one};
 use hilum::settings::{SETTINGS, path};
 use hilum_qemu::Architecture;
 
 on_both!(
-    machine_has_the_settings_of_distributions,
-    setting_that_cannot_be_made_is_told_in_one_line,
-    line_of_the_configuration_wins_over_a_setting,
-    workload_can_write_nothing_of_the_kernel_in_a_machine,
+    machine_gets_the_settings_of_distributions,
+    failed_settings_are_reported_in_one_line,
+    sysctl_line_overrides_a_default_setting,
+    workload_can_write_no_kernel_file_on_a_machine,
 );
 
 const NOT_MADE: &str = "kernel settings not applied";
 
-/// What a board shows that has one workload with `share net`, which starts when the settings are made.
+/// Boots a board with one workload with `share net`, which starts after the settings were applied. Returns its console.
 fn boot(arch: Architecture, system: &str, actions: &str, append: &str) -> String {
     let config = format!(
         "hilum 1\n[system]\n{system}idle poweroff\n[workload a]\nroot /images/probe\n\
@@ -23,7 +22,7 @@ fn boot(arch: Architecture, system: &str, actions: &str, append: &str) -> String
     boot_on(arch, USUAL, &image(arch, &config), append, None).vm.wait(BOOT).expect("it ends by itself")
 }
 
-/// Actions that read settings. /proc/sys of a workload that shares the board's network shows the board's.
+/// Returns actions that read settings. /proc/sys of a workload with the host's network shows the host's.
 fn reads(names: &[&str]) -> String {
     let read = |name: &&str| format!("read:{}", path(name).expect("it fits"));
     names.iter().map(read).collect::<Vec<_>>().join(" ")
@@ -33,8 +32,8 @@ fn shows(console: &str, name: &str, value: &str) {
     has_line(console, &format!("a | content {} {value}", path(name).expect("it fits")));
 }
 
-fn machine_has_the_settings_of_distributions(arch: Architecture) {
-    // Both lists together are longer than a line may be.
+fn machine_gets_the_settings_of_distributions(arch: Architecture) {
+    // Both lists together exceed the maximum length of a line.
     for part in SETTINGS.chunks(13) {
         let names: Vec<&str> = part.iter().map(|setting| setting.name).collect();
         let console = boot(arch, "", &format!("sleep:2000 {} {OF_LO}", reads(&names)), "");
@@ -51,7 +50,7 @@ fn machine_has_the_settings_of_distributions(arch: Architecture) {
 
 const OF_LO: &str = "read:/proc/sys/net/ipv6/conf/lo/accept_redirects";
 
-fn setting_that_cannot_be_made_is_told_in_one_line(arch: Architecture) {
+fn failed_settings_are_reported_in_one_line(arch: Architecture) {
     let console = boot(arch, "", "sleep:2000", "lsm=landlock hilum.doctor");
     has_line(&console, "hilum: kernel settings not applied: kernel.yama.ptrace_scope (not in this kernel)");
     assert_eq!(console.matches(NOT_MADE).count(), 1, "{console}");
@@ -62,7 +61,7 @@ fn setting_that_cannot_be_made_is_told_in_one_line(arch: Architecture) {
     );
 }
 
-fn line_of_the_configuration_wins_over_a_setting(arch: Architecture) {
+fn sysctl_line_overrides_a_default_setting(arch: Architecture) {
     let system = "sysctl net.ipv4.conf.all.rp_filter 0\nsysctl net/ipv4/conf/default/rp_filter 0\n\
                   sysctl kernel.kptr_restrict 0\n";
     let names = ["net.ipv4.conf.all.rp_filter", "net.ipv4.conf.default.rp_filter", "kernel.kptr_restrict"];
@@ -73,7 +72,7 @@ fn line_of_the_configuration_wins_over_a_setting(arch: Architecture) {
 }
 
 #[test]
-fn page_lists_every_setting_with_what_is_written() {
+fn page_lists_every_setting_with_its_value() {
     let page = include_str!("../../../../docs/config.md");
     for setting in &SETTINGS {
         let start = format!("| `{}` | {} | ", setting.name, setting.value);
@@ -82,7 +81,7 @@ fn page_lists_every_setting_with_what_is_written() {
     }
 }
 
-/// Files of /proc and /sys that a workload may open for writing, beside those of its own processes.
+/// Files of /proc and /sys that a workload may open for writing, besides those of its own processes.
 const MAY_WRITE: [&str; 0] = [];
 
 const WALK: &str = "exec /bin/probe do writable:/proc writable:/sys\nsys\nrestart never";
@@ -98,7 +97,7 @@ fn check_walk(console: &str) {
 }
 
 #[test]
-fn workload_can_write_nothing_of_the_kernel() {
+fn workload_can_write_no_kernel_file() {
     let host_root = host_or_return!();
     for user in ["", "\nuser 1000:1000"] {
         let (_, console) = host_root.run(&one(&format!("{WALK}{user}")));
@@ -106,7 +105,7 @@ fn workload_can_write_nothing_of_the_kernel() {
     }
 }
 
-fn workload_can_write_nothing_of_the_kernel_in_a_machine(arch: Architecture) {
+fn workload_can_write_no_kernel_file_on_a_machine(arch: Architecture) {
     let config = one(WALK).replace("ROOT", "/images/probe");
     check_walk(&crate::support::run(arch, &image(arch, &config), "psi=1"));
 }

@@ -1,12 +1,12 @@
-//! Orderly stops of programs that are started by a shell: who gets the signal, and for how long.
+//! Orderly stops of programs that a shell has started: which process gets the signal, and its grace period.
 
 use crate::support::{Host, SOON, built, has_in_order, has_line, host, image, run};
 use hilum_qemu::{Architecture, Namespace};
 use std::os::unix::fs::PermissionsExt;
 
-on_both!(machine_that_goes_down_leaves_daemons_behind_a_shell_their_grace);
+on_both!(machine_shutdown_grants_daemons_behind_a_shell_their_grace_period);
 
-/// A daemon that takes a second to write out what it has.
+/// A daemon that takes a second to write its data.
 const DAEMON: &str = "#!/bin/sh\ntrap 'echo flushing; sleep 1; echo flushed; exit 0' TERM\necho up\n\
     while :; do sleep 0.05; done\n";
 
@@ -33,7 +33,7 @@ fn start(host_root: &Host, lines: &str) -> Namespace {
 const WRAPPER: &str = "#!/bin/sh\n/bin/daemon\necho over\n";
 
 #[test]
-fn daemon_behind_a_shell_gets_the_signal_and_its_grace() {
+fn daemon_behind_a_shell_gets_the_stop_signal_and_grace_period() {
     for script in [WRAPPER, "#!/bin/sh\nexec /bin/daemon\n", "#!/bin/sh\n/bin/daemon &\nwait\n"] {
         let Some(host_root) = with_scripts(script) else { return };
         for (lines, exec) in [
@@ -55,7 +55,7 @@ fn daemon_behind_a_shell_gets_the_signal_and_its_grace() {
 }
 
 #[test]
-fn what_is_left_after_the_first_process_has_ended_by_itself_gets_the_signal_too() {
+fn processes_left_after_the_first_exit_get_the_stop_signal() {
     let Some(host_root) = with_scripts("#!/bin/sh\n/bin/daemon &\nsleep 1\nexit 7\n") else { return };
     for lines in ["reaper", "share pid"] {
         let namespace = start(&host_root, &format!("exec /bin/start.sh\nstop TERM 15s\nrestart never\n{lines}"));
@@ -65,7 +65,7 @@ fn what_is_left_after_the_first_process_has_ended_by_itself_gets_the_signal_too(
 }
 
 #[test]
-fn what_does_not_end_is_killed_when_its_grace_is_over() {
+fn remaining_processes_are_killed_after_the_grace_period() {
     let deaf = "#!/bin/sh\nsh -c \"trap '' TERM; echo up; while :; do sleep 1; done\" &\nsleep 1000\n";
     let Some(host_root) = with_scripts(deaf) else { return };
     for lines in ["reaper", "share pid", ""] {
@@ -86,7 +86,7 @@ fn missed_stop_says_that_the_first_process_has_no_handler() {
     let reason = "hilum: workload \"a\": stop timed out, sending SIGKILL; its first process does not handle SIGTERM; \
         if it is a shell, start the program with exec, or add: reaper";
     has_line(&console, reason);
-    // One that has a handler and takes its time is not blamed for that.
+    // A program with a handler that is merely slow is not reported.
     let namespace = start(&host_root, "exec /bin/probe do stay\nstop USR1 300ms");
     namespace.console.expect("a | ready", SOON).expect("it starts");
     assert_eq!(host_root.ask(&["stop", "a", "-w"]).0, 0);
@@ -95,14 +95,14 @@ fn missed_stop_says_that_the_first_process_has_no_handler() {
 }
 
 #[test]
-fn signal_that_nothing_would_hear_of_is_refused() {
+fn signal_without_any_effect_is_refused() {
     let host_root = host_or_return!();
     let namespace = start(&host_root, "exec /bin/probe sleep 600000");
     namespace.console.expect("started", SOON).expect("it starts");
     let told = "hilum: workload \"a\": its first process does not handle SIGHUP, so the kernel discards it\n";
     assert_eq!(host_root.ask(&["signal", "a", "HUP"]), (1, told.to_owned()));
     assert_eq!(host_root.ask(&["signal", "a", "CONT"]), (0, String::new()));
-    // A reaper hands it on to a program for which the kernel has an answer.
+    // A reaper forwards it to a program on which it has an effect.
     let namespace = start(&host_root, "exec /bin/probe sleep 600000\nreaper\nrestart never");
     namespace.console.expect("started", SOON).expect("it starts");
     assert_eq!(host_root.ask(&["signal", "a", "HUP"]), (0, String::new()));
@@ -114,7 +114,7 @@ fn signal_that_nothing_would_hear_of_is_refused() {
 }
 
 #[test]
-fn board_that_goes_down_leaves_daemons_behind_a_shell_their_grace() {
+fn shutdown_grants_daemons_behind_a_shell_their_grace_period() {
     let Some(host_root) = with_scripts(WRAPPER) else { return };
     for lines in ["", "reaper", "share pid"] {
         let mut namespace = start(&host_root, &format!("exec /bin/start.sh\nstop TERM 15s\n{lines}"));
@@ -125,8 +125,8 @@ fn board_that_goes_down_leaves_daemons_behind_a_shell_their_grace() {
     }
 }
 
-/// On a machine with control groups: what is left behind with `share pid` is asked before it is killed, too.
-fn machine_that_goes_down_leaves_daemons_behind_a_shell_their_grace(arch: Architecture) {
+/// On a machine with cgroups: remaining processes with `share pid` are also asked before they are killed.
+fn machine_shutdown_grants_daemons_behind_a_shell_their_grace_period(arch: Architecture) {
     let section = |name: &str, lines: &str| format!("[workload {name}]\nroot /images/probe\n{lines}\nstop TERM 60s\n");
     let config = [
         "hilum 1\n".to_owned(),

@@ -1,5 +1,5 @@
-//! The board's own filesystems on real disks: found by name, waited for, repaired, made anew, and what follows when they
-//! cannot be had.
+//! The board's own filesystems on real disks: found by name, waited for, repaired, reformatted, and the behaviour
+//! without them.
 
 use crate::support::{BOOT, Booted, USUAL, boot_with, facts, fetched, has_line, image, needed_modules};
 use hilum_initramfs::{Image, filesystem};
@@ -9,21 +9,21 @@ use std::process::Command;
 
 on_both!(
     disks_are_found_by_label_uuid_and_partition,
-    disk_that_comes_late_is_waited_for_and_holds_nobody_else_up,
-    disk_that_never_comes_is_said_and_what_needs_it_stays_down,
-    board_that_waits_for_a_disk_sleeps,
-    board_that_waits_for_a_disk_goes_down_at_once,
-    disk_with_errors_is_repaired_or_only_read,
-    empty_disk_becomes_a_filesystem_as_large_as_itself,
-    volume_keeps_what_its_workload_wrote,
-    layer_on_a_disk_is_written_and_stays,
-    filesystem_is_clean_after_an_orderly_way_down,
-    power_cut_loses_nothing_that_was_acknowledged,
+    waiting_for_a_late_disk_delays_only_its_workloads,
+    missing_disk_is_reported_and_its_workloads_stay_down,
+    pid_1_sleeps_while_waiting_for_a_disk,
+    shutdown_while_waiting_for_a_disk_is_immediate,
+    disk_with_errors_is_repaired_or_mounted_read_only,
+    empty_disk_is_formatted_to_its_full_size,
+    volume_keeps_its_contents,
+    overlay_on_a_disk_is_kept,
+    filesystem_is_clean_after_an_orderly_shutdown,
+    power_cut_loses_no_acknowledged_data,
 );
 
 const MODULES: &str = "module virtio_pci\nmodule virtio_blk\n";
 
-/// Returns a board with these lines in [system] and these sections, and what they need.
+/// Returns a board with these lines in [system] and these sections, and the modules they need.
 pub(super) fn board(arch: Architecture, system: &str, sections: &str) -> Image {
     let config = format!("hilum 1\n[system]\nidle poweroff\n{MODULES}{system}\n{sections}");
     let mut image = image(arch, &config);
@@ -36,7 +36,7 @@ pub(super) fn section(name: &str, exec: &str, lines: &str) -> String {
     format!("[workload {name}]\nroot /images/probe\nexec /bin/probe {exec}\nrestart never\n{lines}\n")
 }
 
-/// Returns an ext4 filesystem of 32 MiB with this name, in a file.
+/// Creates an ext4 filesystem of 32 MiB with this label in a file.
 pub(super) fn ext4(file: &Path, label: &str) -> PathBuf {
     let bytes = 32 << 20;
     std::fs::File::create(file).and_then(|file| file.set_len(bytes)).expect("a file");
@@ -62,7 +62,7 @@ pub(super) fn put_root(arch: Architecture, disk: &Path, folder: &str) {
     debugfs(disk, &format!("sif {folder}/bin/probe mode 0100755"));
 }
 
-/// Boots with disks that can be written.
+/// Boots with writable disks.
 pub(super) fn boot(arch: Architecture, image: &Image, disks: &[&Path]) -> Booted {
     let mut words: Vec<String> = vec!["-device".into(), "pcie-root-port,id=plug".into()];
     for (number, disk) in disks.iter().enumerate() {
@@ -82,7 +82,7 @@ pub(super) fn run(arch: Architecture, image: &Image, disks: &[&Path]) -> String 
 fn disks_are_found_by_label_uuid_and_partition(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let (one, two) = (ext4(&scratch.path().join("1"), "one"), ext4(&scratch.path().join("2"), "two"));
-    // A disk with two partitions, of which the second one has the filesystem.
+    // A disk with two partitions; the second one has the filesystem.
     let three = ext4(&scratch.path().join("3"), "three");
     let disk = scratch.path().join("disk");
     let id = "0f010203-0405-4607-8809-0a0b0c0d0e0f";
@@ -123,7 +123,7 @@ fn disks_are_found_by_label_uuid_and_partition(arch: Architecture) {
     has_line(&console, "root | did make:/new 30");
 }
 
-fn disk_that_comes_late_is_waited_for_and_holds_nobody_else_up(arch: Architecture) {
+fn waiting_for_a_late_disk_delays_only_its_workloads(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = ext4(&scratch.path().join("disk"), "late");
     let there = ext4(&scratch.path().join("there"), "there");
@@ -144,7 +144,7 @@ fn disk_that_comes_late_is_waited_for_and_holds_nobody_else_up(arch: Architectur
     has_line(&console, "data | did make:/data/new 0");
 }
 
-fn disk_that_never_comes_is_said_and_what_needs_it_stays_down(arch: Architecture) {
+fn missing_disk_is_reported_and_its_workloads_stay_down(arch: Architecture) {
     let sections = [
         section("data", "do say:here", "mount /a/x /data rw"),
         section("volume", "do say:here", "volume v /data"),
@@ -166,8 +166,9 @@ fn disk_that_never_comes_is_said_and_what_needs_it_stays_down(arch: Architecture
     }
 }
 
-fn board_that_waits_for_a_disk_sleeps(arch: Architecture) {
-    // The helper that waits for the disk was made while the others ran: whatever is closed after their ends, it may still hold.
+fn pid_1_sleeps_while_waiting_for_a_disk(arch: Architecture) {
+    // The helper that waits for the disk was created while the others ran: it may hold descriptors that were closed
+    // after they exited.
     let sections = [
         section("data", "do say:here", "mount /a /data"),
         section("over", "do sleep:500", ""),
@@ -178,31 +179,31 @@ fn board_that_waits_for_a_disk_sleeps(arch: Architecture) {
     let booted = boot(arch, &board(arch, "mount LABEL=none /a ext4 wait=15s", &sections.concat()), &[]);
     booted.vm.console.expect("workload \"look\": exited", BOOT).expect("it looks");
     let console = booted.vm.console.text();
-    // Its processor time in hundredths of a second (proc(5)): in two seconds nearly two hundred, if its loop turns.
+    // Its processor time in hundredths of a second (proc(5)): nearly two hundred in two seconds, if its loop spins.
     let looks = console.lines().filter(|line| line.starts_with("look | content "));
     let looks: Vec<u32> = looks.map(crate::support::ticks_in).collect();
     assert!(matches!(looks[..], [before, after] if after < before + 100), "{looks:?} in {console}");
 }
 
-fn board_that_waits_for_a_disk_goes_down_at_once(arch: Architecture) {
-    // Ten minutes are longer than this test has.
+fn shutdown_while_waiting_for_a_disk_is_immediate(arch: Architecture) {
+    // Ten minutes are longer than the timeout of this test.
     let console = run(arch, &board(arch, "mount LABEL=none /a ext4 wait=10m", &section("a", "do sleep:1000", "")), &[]);
     has_line(&console, "hilum: mount /a: LABEL=none: ECANCELED (operation canceled): shutting down");
     has_line(&console, "hilum: power off");
 }
 
-fn disk_with_errors_is_repaired_or_only_read(arch: Architecture) {
+fn disk_with_errors_is_repaired_or_mounted_read_only(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = |name: &str| {
         let disk = ext4(&scratch.path().join(name), name);
         debugfs(&disk, "mkdir lost");
-        // A folder whose inode says that it is free, and the kernel's own mark.
+        // A folder whose inode is marked as free, and the kernel's error flag.
         debugfs(&disk, "clri lost");
         debugfs(&disk, "ssv state 2");
         disk
     };
     let [repaired, read, kept, cut] = ["repaired", "read", "kept", "cut"].map(disk);
-    // The first superblock is gone; there are others.
+    // The first superblock is lost; there are backups.
     let file = std::fs::OpenOptions::new().write(true).open(&cut).expect("a file");
     std::os::unix::fs::FileExt::write_all_at(&file, &[0; 1024], 1024).expect("it is ours");
     let system = "mount /dev/vda /a ext4\nmount /dev/vdb /b ext4 check=ro\nmount /dev/vdc /c ext4 ro\n\
@@ -236,10 +237,10 @@ fn disk_with_errors_is_repaired_or_only_read(arch: Architecture) {
     has_line(&console, "a | did make:/data/new 30");
 }
 
-fn empty_disk_becomes_a_filesystem_as_large_as_itself(arch: Architecture) {
+fn empty_disk_is_formatted_to_its_full_size(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let (disk, small) = (scratch.path().join("disk"), scratch.path().join("small"));
-    // What is on it does not matter.
+    // Its contents do not matter.
     std::fs::write(&disk, vec![0x5a; 300 << 20]).expect("a disk");
     std::fs::write(&small, vec![0; 8 << 20]).expect("a disk");
     let system = "mount /dev/vda /a ext4 check=reformat\nmount /dev/vdb /b ext4 check=reformat\n\
@@ -254,7 +255,7 @@ fn empty_disk_becomes_a_filesystem_as_large_as_itself(arch: Architecture) {
     has_line(&console, "hilum: mount /a: ext4 on /dev/vda");
     has_line(&console, "hilum: mount /b: /dev/vdb: ENOSPC (no space left on device)");
     has_line(&console, "hilum: mount /b: /dev/vdb as ext4: no filesystem");
-    // What did not work is not tried again, and said once.
+    // A failure is not repeated, and reported once.
     assert_eq!(console.matches("hilum: mount /b: not mounted").count(), 1, "{console}");
     has_line(&console, "a | did make:/data/new 0");
     let facts = tool("dumpe2fs", &["-h", disk.to_str().expect("UTF-8")]);
@@ -262,14 +263,14 @@ fn empty_disk_becomes_a_filesystem_as_large_as_itself(arch: Architecture) {
     let checked = tool("e2fsck", &["-f", "-n", disk.to_str().expect("UTF-8")]);
     assert!(checked.contains("data: ") && !checked.contains("WARNING"), "{checked}");
     assert!(debugfs(&disk, "ls").contains("new"));
-    // The second time it is one, and what is on it stays.
+    // The second time it is a filesystem, and its contents are kept.
     let console = run(arch, &image, &[&disk, &small]);
     assert!(!console.contains("/dev/vda: no filesystem"), "{console}");
     has_line(&console, "hilum: mount /a: ext4 on /dev/vda");
     assert!(debugfs(&disk, "ls").contains("new"));
 }
 
-fn volume_keeps_what_its_workload_wrote(arch: Architecture) {
+fn volume_keeps_its_contents(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = ext4(&scratch.path().join("disk"), "data");
     let system = "mount LABEL=data /data ext4\nvolumes /data/volumes";
@@ -293,7 +294,7 @@ fn volume_keeps_what_its_workload_wrote(arch: Architecture) {
     has_line(&console, "first | owner /data/new 1000:1001");
     assert!(!console.contains("first | did exec:/data/new 0"), "{console}");
     has_line(&console, "second | did make:/data/new 0");
-    // On the disk it is the workload's own user, whatever ids the board gave it.
+    // On the disk it belongs to the workload's own user id, whatever ids the host assigned.
     let found = debugfs(&disk, "stat volumes/own/new");
     assert!(found.contains("User:  1000   Group:  1001"), "{found}");
     let again = sections[0].replace("exec /bin/probe do", "exec /bin/probe do read:/data/new remove:/data/new");
@@ -303,8 +304,9 @@ fn volume_keeps_what_its_workload_wrote(arch: Architecture) {
     has_line(&console, "first | did remove:/data/new 0");
 }
 
-/// Of a filesystem that maps owners: what the workload's user 0 wrote is user 0's on the disk, whatever ids the board gave it.
-fn layer_on_a_disk_is_written_and_stays(arch: Architecture) {
+/// On a filesystem that maps owners, files of the workload's user 0 belong to user 0 on the disk, whatever ids the host
+/// assigned.
+fn overlay_on_a_disk_is_kept(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = ext4(&scratch.path().join("disk"), "data");
     debugfs(&disk, "mkdir layer");
@@ -322,7 +324,7 @@ fn layer_on_a_disk_is_written_and_stays(arch: Architecture) {
     let console = run(arch, &board(arch, system, &layered(again, "ids 1000000")), &[&disk]);
     has_line(&console, "first | owner /data/new 0:0");
     has_line(&console, "first | did remove:/bin/probe 0");
-    // The kernel would mount it read-only then, and say so in its log alone.
+    // The kernel would mount it read-only, and only report that in its log.
     const IMMUTABLE: u32 = 0x10;
     let found = debugfs(&disk, "stat layer/work");
     let flags = found.split("Flags: 0x").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("its flags");
@@ -333,11 +335,11 @@ fn layer_on_a_disk_is_written_and_stays(arch: Architecture) {
     assert!(console.contains(line), "{console}");
 }
 
-fn filesystem_is_clean_after_an_orderly_way_down(arch: Architecture) {
+fn filesystem_is_clean_after_an_orderly_shutdown(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = ext4(&scratch.path().join("disk"), "data");
     let system = "mount LABEL=data /data ext4\nlog /data/log";
-    // One that goes on writing is killed on the way down.
+    // A workload that keeps writing is killed at shutdown.
     let sections = [
         section(
             "writer",
@@ -351,13 +353,13 @@ fn filesystem_is_clean_after_an_orderly_way_down(arch: Architecture) {
     has_line(&console, "hilum: mount /data: ext4 on /dev/vda");
     let facts = tool("dumpe2fs", &["-h", disk.to_str().expect("UTF-8")]);
     assert!(facts.contains("clean") && !facts.contains("needs_recovery"), "{facts}");
-    // The log lay on a disk that was mounted after the first lines, and has them.
+    // The log is on a disk that was mounted after the first lines, and contains them.
     let log = debugfs(&disk, "cat log");
     assert!(log.contains("mount /data: ext4 on") && log.contains("ender | good"), "{log}");
 }
 
 /// A workload that counts on the disk, and a machine whose power is cut at some moment; 25 times on each architecture.
-fn power_cut_loses_nothing_that_was_acknowledged(arch: Architecture) {
+fn power_cut_loses_no_acknowledged_data(arch: Architecture) {
     const CUTS: u64 = 25;
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = ext4(&scratch.path().join("disk"), "data");
@@ -367,13 +369,13 @@ fn power_cut_loses_nothing_that_was_acknowledged(arch: Architecture) {
     let (mut acknowledged, mut replayed) = (0, 0);
     for cut in 0..CUTS {
         let booted = boot(arch, &image, &[&disk]);
-        // In the first boot there has to be a number. In some of the others the power goes before there is.
+        // The first boot must print a number. In some of the others the power is cut before that.
         let moment = if cut % 5 == 4 { "hilum 0.1.0" } else { "counter | counted " };
         booted.vm.console.expect(moment, BOOT).expect("it boots");
         std::thread::sleep(std::time::Duration::from_millis(cut * 37 % 400));
         let console = booted.vm.console.text();
         booted.vm.cut_power().expect("QEMU");
-        // What it found was acknowledged by the boot before, or at least not lost.
+        // What it found was acknowledged by the previous boot, or is newer.
         let number = |word: &str| {
             let numbers = console.lines().filter_map(|line| line.strip_prefix(word)?.parse::<u32>().ok());
             numbers.max()
@@ -381,14 +383,14 @@ fn power_cut_loses_nothing_that_was_acknowledged(arch: Architecture) {
         if let Some(found) = number("counter | found ") {
             assert!(found >= acknowledged, "cut {cut}: {acknowledged} was acknowledged\n{console}");
             acknowledged = found;
-            // Each boot says how the disk was.
+            // Each boot reports the state of the disk.
             let lines: Vec<&str> = console.lines().filter(|line| line.starts_with("hilum: mount /data: ")).collect();
             let [line] = lines[..] else { panic!("one line about the disk: {console}") };
             let way = line.strip_prefix("hilum: mount /data: ext4 on /dev/vda").unwrap_or_else(|| panic!("{console}"));
             assert!(["", ", its journal replayed"].contains(&way), "{line}");
             replayed += u32::from(!way.is_empty());
         }
-        // A line that was cut has fewer digits, and is a smaller number.
+        // A truncated line has fewer digits, and is a smaller number.
         acknowledged = acknowledged.max(number("counter | counted ").unwrap_or(0));
     }
     eprintln!("{}: {CUTS} cuts, {acknowledged} numbers, {replayed} journals replayed", arch.name());

@@ -1,4 +1,4 @@
-//! Terminals: `hilum exec` on one, and the console's prompt, typed on by a script.
+//! Terminals: `hilum exec` on one, and the console's prompt, controlled by a script.
 
 use crate::support::{BOOT, Host, SOON, at_prompt, has_in_order, has_line, image};
 use hilum_qemu::{Architecture, Terminal};
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 const BOARD: &str = "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nexec /bin/probe on-term\nuser 7\n";
 
 #[test]
-fn exec_gives_a_terminal_with_its_size_and_ctrl_c() {
+fn exec_provides_a_terminal_with_size_and_ctrl_c() {
     let host_root = host_or_return!();
     let _namespace = host_root.start(BOARD);
     host_root.expect_state("a", "ready");
@@ -19,17 +19,17 @@ fn exec_gives_a_terminal_with_its_size_and_ctrl_c() {
     terminal.type_text("\x03").expect("it is there");
     let (status, screen) = terminal.wait(SOON).expect("it ends");
     assert_eq!(status.code(), Some(130), "Ctrl-C is the program's\n{screen}");
-    // The terminal that it was given is of the workload's own devpts, and belongs to its user.
+    // The terminal is of the workload's own devpts, and belongs to its user.
     has_line(&screen, "terminal /dev/pts/0 owner 7");
 }
 
 #[test]
-fn exec_without_a_terminal_passes_pipes_on() {
+fn exec_without_a_terminal_uses_pipes() {
     let host_root = host_or_return!();
     let _namespace = host_root.start(BOARD);
     host_root.expect_state("a", "ready");
     assert!(host_root.ask(&["exec", "a", "/bin/probe", "terminal"]).1.contains("no terminal"));
-    // On a terminal it can be told to.
+    // On a terminal this can be requested.
     let told = host_root.command(&["exec", "a", "-T", "/bin/probe", "do", "say:plain"]);
     let (status, screen) = Terminal::start(told, 24, 80).and_then(|mut terminal| terminal.wait(SOON)).expect("it ends");
     assert_eq!((status.code(), screen.contains("plain")), (Some(0), true), "{screen}");
@@ -72,7 +72,7 @@ fn prompt_edits_remembers_and_runs_commands_below_the_lines() {
 }
 
 #[test]
-fn prompt_shows_a_pasted_line_once_refuses_a_long_one_and_tells_a_failure() {
+fn prompt_shows_a_pasted_line_once_refuses_a_long_one_and_reports_a_failure() {
     let host_root = host_or_return!();
     let config = BOARD.replace("[system]\n", "[system]\nconsole prompt\n");
     let mut terminal = host_root.start_on_terminal(&config);
@@ -83,7 +83,7 @@ fn prompt_shows_a_pasted_line_once_refuses_a_long_one_and_tells_a_failure() {
     terminal.screen.expect(&pasted, SOON).expect("it is shown");
     let shown = terminal.screen.text().len() - before;
     assert!(shown < 1_000, "{shown} bytes for a line of 900");
-    // A key in the middle costs a row.
+    // A key in the middle redraws a row.
     for (keys, marked) in [("\x01", "x>\x1b["), ("y", "y"), ("\x1b[C", "x>\x1b["), ("\x7f", "x>\x1b[")] {
         let before = terminal.screen.text().len();
         terminal.type_text(keys).expect("it is there");
@@ -106,7 +106,7 @@ fn prompt_shows_a_pasted_line_once_refuses_a_long_one_and_tells_a_failure() {
     terminal.screen.expect("LAST EXIT", SOON).expect("it runs");
     terminal.type_text("q").expect("it is there");
     at_prompt(&terminal.screen);
-    // What a followed workload says is shown once.
+    // Lines of a followed workload are shown once.
     terminal.type_text("log a -f -n 1\r").expect("it is there");
     let (before, until) = (terminal.screen.text().len(), Instant::now() + SOON);
     while !terminal.screen.text().ends_with(" ready\n") {
@@ -126,7 +126,7 @@ fn prompt_shows_a_pasted_line_once_refuses_a_long_one_and_tells_a_failure() {
 }
 
 #[test]
-fn prompt_that_is_killed_comes_back_and_loses_no_line() {
+fn killed_prompt_is_restarted_and_no_line_is_lost() {
     let host_root = host_or_return!();
     let config = BOARD.replace("[system]\n", "[system]\nconsole prompt\n");
     let mut terminal = host_root.start_on_terminal(&config);
@@ -146,11 +146,11 @@ fn prompt_that_is_killed_comes_back_and_loses_no_line() {
 }
 
 #[test]
-fn terminal_that_is_stopped_while_the_prompt_takes_over_does_not_keep_pid_1_busy() {
+fn stopped_terminal_does_not_keep_pid_1_busy() {
     let host_root = host_or_return!();
     let config = BOARD.replace("[system]\n", "[system]\nconsole prompt\n");
     let mut terminal = host_root.start_on_terminal(&config);
-    // Ctrl-S: lines wait when the prompt takes over from the terminal.
+    // Ctrl-S: lines are queued when the prompt takes over the terminal.
     terminal.type_text("\x13").expect("it is there");
     host_root.expect_state("a", "ready");
     std::thread::sleep(Duration::from_millis(200));
@@ -164,12 +164,12 @@ fn terminal_that_is_stopped_while_the_prompt_takes_over_does_not_keep_pid_1_busy
     assert!(spent() < before + 10, "{before} {}", spent());
 }
 
-/// Kills the child of PID 1 that is no workload: the one that has the board's own namespaces.
+/// Kills the child of PID 1 that has the host's namespaces: the prompt.
 fn kill_prompt(host_root: &Host) {
     let (_, prompt) = init_and_prompt(host_root);
     let pid = rustix::process::Pid::from_raw(prompt).expect("a pid");
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is there");
-    // What it is handed between the signal and its end, nobody will show.
+    // Lines that it receives between the signal and its exit are lost.
     let until = std::time::Instant::now() + SOON;
     while std::path::Path::new(&format!("/proc/{}", prompt)).exists() {
         assert!(std::time::Instant::now() < until, "it does not end");
@@ -177,9 +177,9 @@ fn kill_prompt(host_root: &Host) {
     }
 }
 
-on_both!(prompt_takes_commands_over_the_serial_line);
+on_both!(prompt_accepts_commands_over_the_serial_line);
 
-fn prompt_takes_commands_over_the_serial_line(arch: Architecture) {
+fn prompt_accepts_commands_over_the_serial_line(arch: Architecture) {
     let config = "hilum 1\n[system]\nconsole prompt\n[workload a]\nroot /images/probe\nexec /bin/probe on-term\nmemory 32M\n\
         health exec /bin/probe must kill:1 interval=3s failures=1\n";
     let mut booted = crate::support::boot(arch, &image(arch, config), "");
@@ -196,7 +196,7 @@ fn prompt_takes_commands_over_the_serial_line(arch: Architecture) {
     vm.type_text("typed\r").expect("QEMU is there");
     vm.console.expect("heard typed", BOOT).expect("what is typed arrives");
     vm.type_text("\x03").expect("QEMU is there");
-    // It is in the workload's control group, and as confined as the workload.
+    // It is in the workload's cgroup, and confined like the workload.
     at_prompt(&vm.console);
     vm.type_text("exec a /bin/probe do mount:tmpfs:/tmp read:/proc/self/cgroup\r").expect("QEMU is there");
     vm.console.expect("did mount:tmpfs:/tmp 1", BOOT).expect("confined");
@@ -206,14 +206,14 @@ fn prompt_takes_commands_over_the_serial_line(arch: Architecture) {
     at_prompt(&vm.console);
     vm.type_text("status a\r").expect("QEMU is there");
     vm.console.expect("frozen", BOOT).expect("frozen");
-    // A program in there would be frozen from its birth, and nobody would know why nothing happens.
+    // A program inside would start frozen, without any visible reason.
     at_prompt(&vm.console);
     vm.type_text("exec a /bin/probe do say:never\r").expect("QEMU is there");
     vm.console.expect("hilum: workload \"a\" is frozen; resume it with: hilum thaw a", BOOT).expect("words");
-    // Its health check is such a program: it does not make it ill, and stop it.
+    // Its health check is such a program: it must not make it unhealthy.
     std::thread::sleep(Duration::from_secs(8));
     assert!(!vm.console.text().contains("unhealthy"), "{}", vm.console.tail());
-    // What is frozen is stopped all the same.
+    // A frozen workload can be stopped.
     at_prompt(&vm.console);
     vm.type_text("stop a -w\r").expect("QEMU is there");
     vm.console.expect("a | got TERM", BOOT).expect("stopped");
@@ -222,7 +222,7 @@ fn prompt_takes_commands_over_the_serial_line(arch: Architecture) {
     vm.wait(BOOT).expect("it powers off");
 }
 
-/// Returns the pids of PID 1, and of its prompt.
+/// Returns the PIDs of PID 1 and of its prompt.
 fn init_and_prompt(host_root: &Host) -> (i32, i32) {
     let path = host_root.scratch.path().join("hilum.conf");
     let path = path.to_str().expect("UTF-8");

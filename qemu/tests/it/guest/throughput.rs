@@ -1,11 +1,11 @@
-//! Bytes in a second through what connects a workload, in guests: printed, and never a pass mark.
+//! Throughput of a workload's link in guests: printed, never asserted.
 
 use crate::support::BOOT;
 use hilum_qemu::Architecture;
 
 on_both!(link_is_as_fast_as_one_made_by_hand);
 
-/// Bytes that pass through a workload's link, against those of a pair and a bridge that were made by hand in the guest.
+/// The throughput of a workload's link, compared with a veth pair and a bridge that were created manually in the guest.
 fn link_is_as_fast_as_one_made_by_hand(arch: Architecture) {
     let mut booted = crate::support::boot_guest(arch, "throughput");
     let console = booted.vm.wait(BOOT).expect("it powers off");

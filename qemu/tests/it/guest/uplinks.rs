@@ -1,14 +1,11 @@
-//! Boards with several network cards, in machines: what the host's tests of uplinks cannot show, the names in
+//! Boards with several network cards, in machines: what the host's tests of uplinks cannot show, such as
 //! /run/resolv.conf and cards whose names the kernel has swapped.
 
 use super::network::boot;
 use crate::support::BOOT;
 use hilum_qemu::Architecture;
 
-on_both!(
-    name_servers_go_and_return_with_the_cable_of_their_uplink,
-    network_of_ipv6_alone_serves_a_workload_with_resolv
-);
+on_both!(name_servers_follow_the_carrier_of_their_uplink, network_of_ipv6_alone_serves_a_workload_with_resolv);
 
 const CONFIG: &str = r#"hilum 1
 [system]
@@ -23,8 +20,8 @@ exec /bin/busybox sh -c 'b=/bin/busybox; old=; while :; do new=$($b tr "\n" " " 
 resolv
 "#;
 
-/// systemd-networkd with systemd-resolved: name servers belong to a link, and go with its carrier.
-fn name_servers_go_and_return_with_the_cable_of_their_uplink(arch: Architecture) {
+/// systemd-networkd with systemd-resolved: name servers belong to a link, and are removed with its carrier.
+fn name_servers_follow_the_carrier_of_their_uplink(arch: Architecture) {
     let card = |number: u32| {
         let words = [
             "-netdev".to_owned(),
@@ -57,7 +54,7 @@ fn name_servers_go_and_return_with_the_cable_of_their_uplink(arch: Architecture)
     assert!(!console.text().contains("EEXIST"), "{}", console.text());
 }
 
-/// A network whose router speaks IPv6 alone.
+/// An IPv6-only network.
 const IPV6: &str = r#"hilum 1
 [system]
 module virtio_pci
@@ -70,7 +67,8 @@ resolv
 restart never
 "#;
 
-/// Returns a router advertisement as a frame: name servers fd55::53 and, of the link, fe80::53, and the domain corp.test (RFC 8106).
+/// Returns a router advertisement as a frame: name servers fd55::53 and the link-local fe80::53, and the domain
+/// corp.test (RFC 8106).
 fn advertisement() -> Vec<u8> {
     let address = |text: &str| text.parse::<std::net::Ipv6Addr>().expect("an address").octets();
     let mut body = [&[134, 0, 0, 0, 64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0, 25, 5, 0, 0, 0, 0, 14, 16][..]].concat();
@@ -90,7 +88,7 @@ fn advertisement() -> Vec<u8> {
 
 /// systemd-networkd: an address, the router and the name servers of its advertisements.
 fn network_of_ipv6_alone_serves_a_workload_with_resolv(arch: Architecture) {
-    // Each datagram is a frame of the card's wire.
+    // Each datagram is a frame of the card's network.
     let router = std::net::UdpSocket::bind("127.0.0.1:0").expect("a socket");
     let own = router.local_addr().expect("its address").port();
     let card = crate::support::free_port();
@@ -104,7 +102,7 @@ fn network_of_ipv6_alone_serves_a_workload_with_resolv(arch: Architecture) {
     let until = std::time::Instant::now() + BOOT;
     while !console.text().contains(wanted) {
         assert!(std::time::Instant::now() < until, "no names\n{}", console.tail());
-        // QEMU may not be there yet, or the card be down.
+        // QEMU may not be ready yet, or the card may be down.
         let _ = router.send_to(&advertisement(), ("127.0.0.1", card));
         std::thread::sleep(std::time::Duration::from_millis(200));
     }

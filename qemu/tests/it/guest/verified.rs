@@ -1,14 +1,14 @@
 //! Images whose blocks are verified as they are read (dm-verity).
 //!
-//! systemd does the same for `RootImage=` with `RootHash=`; what a corrupt block leads to there is the program's own failure, or
-//! with `verity.usr`/`roothash=` and `restart_on_corruption` the kernel's reboot without a word.
+//! systemd does the same for `RootImage=` with `RootHash=`; there a corrupt block only leads to the program's own
+//! failure, or with `verity.usr`/`roothash=` and `restart_on_corruption` to a reboot by the kernel without a message.
 
 use crate::support::{BOOT, USUAL, boot_on, image, modules, probe, run};
 use hilum_initramfs::{Image, verity};
 use hilum_qemu::Architecture;
 use std::process::Command;
 
-on_both!(verified_image_runs_and_changed_blocks_cannot_be_read, corrupt_image_stops_its_workload_or_reboots_the_board,);
+on_both!(verified_image_runs_and_changed_blocks_are_unreadable, corrupt_image_stops_its_workload_or_reboots_the_board,);
 
 const MODULES: [&str; 9] =
     ["loop", "libcrc32c", "netfs", "erofs", "dax", "dm-mod", "dm-bufio", "reed_solomon", "dm-verity"];
@@ -17,7 +17,7 @@ const MODULES: [&str; 9] =
 const FILE_BYTES: usize = 2 << 20;
 const BLOCK: usize = 4096;
 
-/// Returns an erofs image with the probe and a file that is not compressed; its bytes without a tree.
+/// Returns an erofs image with the probe and an uncompressed file, without a tree.
 fn packed(arch: Architecture) -> Vec<u8> {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let root = scratch.path().join("root");
@@ -51,19 +51,19 @@ fn board(arch: Architecture, system: &str, sections: &[String], images: Vec<(&st
     board
 }
 
-/// Asserts that the console has a line. The kernel's own lines about corrupt blocks may begin behind it.
+/// Asserts that the console has a line. The kernel's own lines about corrupt blocks may follow on the same line.
 fn says(console: &str, line: &str) {
     assert!(console.contains(&format!("\n{line}")), "no line {line:?} in\n{console}");
 }
 
-/// Where the middle of the file lies in an image.
+/// Returns the offset of the file's middle in an image.
 fn middle(image: &[u8]) -> usize {
     let number = FILE_BYTES as u64 / 16;
     let wanted = [number.to_le_bytes(), (number + 1).to_le_bytes()].concat();
     image.windows(16).position(|bytes| bytes == wanted).expect("the file is not compressed")
 }
 
-fn verified_image_runs_and_changed_blocks_cannot_be_read(arch: Architecture) {
+fn verified_image_runs_and_changed_blocks_are_unreadable(arch: Architecture) {
     let plain = packed(arch);
     let mut good = plain.clone();
     let digest = verity::add_tree(&mut good).expect("a tree");
@@ -73,7 +73,7 @@ fn verified_image_runs_and_changed_blocks_cannot_be_read(arch: Architecture) {
         image
     };
     let at = middle(&good);
-    // The leaf of a block of the file, and what fills the last block of the tree.
+    // The leaf of a block of the file, and the padding of the tree's last block.
     let leaves = plain.len() + good[plain.len()..].len() - plain.len().div_ceil(BLOCK).div_ceil(128) * BLOCK;
     let images = vec![
         ("good", good.clone()),
@@ -95,7 +95,7 @@ fn verified_image_runs_and_changed_blocks_cannot_be_read(arch: Architecture) {
     says(&console, "good | did copy:/file:/tmp/copy 0");
     for name in ["data", "tree"] {
         says(&console, &format!("{name} | did copy:/file:/tmp/copy 5"));
-        // The kernel's own lines may begin behind it.
+        // The kernel's own lines may follow on the same line.
         let line = format!(
             "hilum: workload \"{name}\": /images/{name}: corrupt: a block does not match its hash; write the image anew"
         );
@@ -128,13 +128,13 @@ fn corrupt_image_stops_its_workload_or_reboots_the_board(arch: Architecture) {
     let digest = verity::add_tree(&mut bytes).expect("a tree");
     let at = middle(&bytes);
     bytes[at] ^= 1;
-    // It would run for ever; what needs it fails with it, and is never started again.
+    // It would run for ever; its dependent fails with it, and is never started again.
     let stops = "[workload stops]\nroot /images/stops verity=DIGEST corrupt=stop\nexec /bin/probe do copy:/file:/tmp/copy sleep:600000\n\
                  tmp 8M\nrestart always\nready exec\n[workload reboots]\nroot /images/reboots verity=DIGEST corrupt=reboot\n\
                  exec /bin/probe do sleep:3000 copy:/file:/tmp/copy sleep:600000\ntmp 8M\nrestart always\n"
         .replace("DIGEST", &digest);
     let board = board(arch, "", &[stops], vec![("stops", bytes.clone()), ("reboots", bytes)]);
-    // QEMU ends where the board reboots.
+    // QEMU ends when the board reboots.
     let console = boot_on(arch, USUAL, &board, "", None).vm.wait(BOOT).expect("it reboots by itself");
     let line = |text: &str| console.find(text).unwrap_or_else(|| panic!("no line {text:?} in:\n{console}"));
     let corrupt = |name: &str| {

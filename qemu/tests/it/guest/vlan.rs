@@ -1,4 +1,4 @@
-//! VLANs of the board's links, seen from the wire.
+//! VLANs of the board's links, observed on the network.
 
 use crate::support::{BOOT, Booted, image};
 use hilum_qemu::Architecture;
@@ -25,8 +25,8 @@ fn request(vlan: u16) -> Vec<u8> {
     frame
 }
 
-/// The wire is a socket of this test, and what QEMU sends there are frames. systemd-networkd makes such a link from a .netdev
-/// file and a line VLAN= of its parent; ifupdown from the name eth0.10.
+/// The network is a socket of this test, to which QEMU sends frames. systemd-networkd creates such a link from a
+/// .netdev file and a line VLAN= of its parent; ifupdown from the name eth0.10.
 fn vlan_of_a_link_is_tagged_on_the_wire(arch: Architecture) {
     let wire = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let port = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a port").port();
@@ -45,7 +45,7 @@ fn vlan_of_a_link_is_tagged_on_the_wire(arch: Architecture) {
     crate::support::needed_modules(arch, crate::support::USUAL, &mut image, CONFIG);
     let booted = crate::support::boot_with(arch, crate::support::USUAL, &image, "", None, &cards);
     asks(&wire, &booted);
-    // It goes with its parent, and comes back with it.
+    // It disappears and returns with its parent.
     booted.vm.unplug("card").expect("the card");
     let until = Instant::now() + BOOT;
     let is_told = |name: &str| booted.vm.console.text().contains(&format!("link {name}: removed"));
@@ -57,18 +57,18 @@ fn vlan_of_a_link_is_tagged_on_the_wire(arch: Architecture) {
         assert!(Instant::now() < until, "the machine keeps the card");
         std::thread::sleep(Duration::from_millis(100));
     }
-    // What the wire still holds is of before.
+    // Discard frames from before.
     wire.set_nonblocking(true).expect("a socket");
     while wire.recv(&mut [0; 2048]).is_ok() {}
     wire.set_nonblocking(false).expect("a socket");
     asks(&wire, &booted);
 }
 
-/// Asks in the VLAN until it is answered there.
+/// Sends requests in the VLAN until one is answered.
 fn asks(wire: &UdpSocket, booted: &Booted) {
     let until = Instant::now() + BOOT;
     let mut frame = [0; 2048];
-    // Another VLAN is asked first: an answer to that one would come first.
+    // Another VLAN is tried first: a reply to that request would come first.
     loop {
         assert!(Instant::now() < until, "nobody answers\n{}", booted.vm.console.tail());
         // QEMU does not listen yet.

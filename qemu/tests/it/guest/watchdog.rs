@@ -1,4 +1,4 @@
-//! What guards the board, in machines: the watchdog, and the count of boots that went badly.
+//! The hardware watchdog and the count of bad boots, in machines.
 
 use crate::support::{BOOT, Booted, USUAL, boot_with, has_in_order, has_line, image, modules};
 use hilum_qemu::Architecture;
@@ -12,7 +12,7 @@ fn board(arch: Architecture, release: &str, names: &[&str], system: &str, sectio
     boot_with(arch, release, &made, "", None, more)
 }
 
-/// A critical workload that is away for longer than it may.
+/// A critical workload that is down for longer than allowed.
 const SICK: &str =
     "[workload a]\nroot /images/probe\nexec /bin/probe exit 1\ncritical within=1s\nrestart always delay=1h max=1h\n";
 
@@ -24,24 +24,24 @@ fn bites(mut booted: Booted) {
 
 on_both!(
     board_without_its_critical_workload_is_reset,
-    busy_board_is_left_alone,
-    missing_watchdog_is_said_and_the_board_runs,
-    boots_that_go_badly_end_in_safe_mode_and_a_good_one_ends_that,
-    disk_of_the_board_is_unmounted_on_the_way_down,
+    watchdog_does_not_reset_a_busy_board,
+    missing_watchdog_is_reported_and_the_board_runs,
+    bad_boots_lead_to_safe_mode_and_a_good_boot_ends_it,
+    disks_are_unmounted_at_shutdown,
 );
 
 fn board_without_its_critical_workload_is_reset(arch: Architecture) {
     bites(board(arch, USUAL, &["watchdog", "softdog"], "watchdog /dev/watchdog0 2s", SICK, &[]));
 }
 
-/// The device that QEMU emulates for x86; of the tested kernels the newest has its driver.
+/// The device that QEMU emulates for x86; among the tested kernels only the newest has its driver.
 #[test]
 fn board_without_its_critical_workload_is_reset_by_hardware() {
     let system = "watchdog /dev/watchdog0 2s";
     bites(board(Architecture::X86_64, "trixie", &["watchdog", "i6300esb"], system, SICK, &["-device", "i6300esb"]));
 }
 
-fn busy_board_is_left_alone(arch: Architecture) {
+fn watchdog_does_not_reset_a_busy_board(arch: Architecture) {
     let system = "watchdog /dev/watchdog0 2s";
     let sections = "[workload a]\nroot /images/probe\nexec /bin/probe on-term\ncritical within=1s\n\
         [workload busy]\nroot /images/probe\nexec /bin/probe spin\nstop KILL\n\
@@ -58,7 +58,7 @@ fn busy_board_is_left_alone(arch: Architecture) {
     assert!(!console.contains("no longer fed"), "{console}");
 }
 
-fn missing_watchdog_is_said_and_the_board_runs(arch: Architecture) {
+fn missing_watchdog_is_reported_and_the_board_runs(arch: Architecture) {
     let sections = "[workload a]\nroot /images/probe\nexec /bin/probe exit 0\nrestart never\n";
     let system = "idle poweroff\nwatchdog /dev/watchdog9 5s";
     let console = board(arch, USUAL, &[], system, sections, &[]).vm.wait(BOOT).expect("it powers off");
@@ -77,7 +77,7 @@ fn count(disk: &Path) -> String {
     String::from_utf8_lossy(&bytes[..bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0)]).into_owned()
 }
 
-fn boots_that_go_badly_end_in_safe_mode_and_a_good_one_ends_that(arch: Architecture) {
+fn bad_boots_lead_to_safe_mode_and_a_good_boot_ends_it(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = scratch.path().join("disk");
     std::fs::write(&disk, vec![0; 1 << 20]).expect("the disk");
@@ -97,7 +97,7 @@ fn boots_that_go_badly_end_in_safe_mode_and_a_good_one_ends_that(arch: Architect
     has_line(&console, "hilum: 2 failed boots in a row");
     has_line(&console, "hilum: safe mode: starting only workloads marked safe");
     assert!(!console.contains("\"bad\": started"), "{console}");
-    // Everything that starts is well for a second: this boot was a good one.
+    // All workloads are healthy for a second: this boot is good.
     let until = std::time::Instant::now() + BOOT;
     while count(&disk) != "hilum boots 0" {
         assert!(std::time::Instant::now() < until, "{}\n{}", count(&disk), safe.vm.console.tail());
@@ -105,7 +105,7 @@ fn boots_that_go_badly_end_in_safe_mode_and_a_good_one_ends_that(arch: Architect
     }
 }
 
-/// Returns whether an ext4 filesystem was left without being unmounted.
+/// Returns whether an ext4 filesystem was not unmounted.
 fn needs_recovery(disk: &Path) -> bool {
     let output = std::process::Command::new("dumpe2fs").arg("-h").arg(disk).output().expect("dumpe2fs");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -113,7 +113,7 @@ fn needs_recovery(disk: &Path) -> bool {
     text.contains("needs_recovery")
 }
 
-fn disk_of_the_board_is_unmounted_on_the_way_down(arch: Architecture) {
+fn disks_are_unmounted_at_shutdown(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let disk = scratch.path().join("disk");
     let path = disk.to_str().expect("UTF-8");
@@ -123,7 +123,7 @@ fn disk_of_the_board_is_unmounted_on_the_way_down(arch: Architecture) {
     let more = ["-drive", &drive, "-device", "virtio-blk-pci,drive=disk"];
     let system = "mount /dev/vda /data ext4\nmount /dev/none /nowhere ext4";
     let write = "root /images/probe\nexec /bin/probe do make:/tmp/kept stay\nshare user\nmount /data /tmp rw\n";
-    // Cut off while it is mounted: the twin, so that the test can fail.
+    // Power is cut while it is mounted: this shows that the check can fail.
     let cut = board(arch, USUAL, &DISK, system, &format!("[workload a]\n{write}"), &more);
     let console = cut.vm.console.expect("a | ready", BOOT).expect("it writes");
     has_line(&console, "a | did make:/tmp/kept 0");

@@ -6,7 +6,7 @@ use std::process::Command;
 
 const DEMO_AUDIT: &str = "workload \"web\": publish 8080:80/tcp: reachable from any network of the host\nworkload \"clock\": nothing beyond the default\n";
 
-/// Returns the exit status of hilum with these words, and what it says on standard output and standard error.
+/// Runs hilum with these words. Returns its exit status, standard output and standard error.
 fn run(words: &[&str]) -> (Option<i32>, String, String) {
     let output = Command::new(crate::support::hilum(host())).args(words).output().expect("hilum");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -14,7 +14,7 @@ fn run(words: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn configuration_is_checked_explained_and_audited_on_a_host() {
+fn check_explain_and_audit_work_on_a_host() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("../initramfs/appliances/web/hilum.conf");
     let demo = demo.to_str().expect("UTF-8");
     let version = format!("hilum {}\n", env!("CARGO_PKG_VERSION"));
@@ -44,9 +44,10 @@ fn configuration_is_checked_explained_and_audited_on_a_host() {
     assert_eq!((status, audit.as_str()), (Some(0), DEMO_AUDIT));
 }
 
-/// findmnt(8) shows what is mounted, and of what is missing nothing; systemd has `systemctl list-units --type=mount --all`.
+/// findmnt(8) shows what is mounted, and nothing about what is missing; systemd has `systemctl list-units --type=mount
+/// --all`.
 #[test]
-fn mounts_shows_what_is_there_how_full_it_is_and_why_the_rest_is_missing() {
+fn mounts_shows_usage_and_why_disks_are_missing() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let (config, luks) = (scratch.path().join("hilum.conf"), scratch.path().join("luks"));
     std::fs::write(&luks, [b"LUKS\xba\xbe".as_slice(), &[0; 4096]].concat()).expect("a file");
@@ -72,8 +73,8 @@ fn mounts_shows_what_is_there_how_full_it_is_and_why_the_rest_is_missing() {
 }
 
 #[test]
-fn doctor_has_a_line_for_every_part_and_what_helps() {
-    // What it says depends on this machine; that every part has its line does not.
+fn doctor_has_a_line_and_a_remedy_for_every_feature() {
+    // The results depend on this machine; that every feature has a line does not.
     let (status, doctor, _) = run(&["doctor"]);
     assert_eq!(status, Some(i32::from(doctor.lines().any(|line| line.starts_with("NO  ")))));
     for what in [
@@ -92,7 +93,7 @@ fn doctor_has_a_line_for_every_part_and_what_helps() {
 }
 
 #[test]
-fn every_command_of_the_help_explains_itself_and_is_documented() {
+fn every_command_has_help_and_documentation() {
     let (status, help, _) = run(&["--help"]);
     assert_eq!(status, Some(0));
     let documentation = include_str!("../../../../docs/commands.md");
@@ -106,7 +107,7 @@ fn every_command_of_the_help_explains_itself_and_is_documented() {
 }
 
 #[test]
-fn words_that_are_no_command_or_reach_nobody_are_told() {
+fn unknown_commands_and_unreachable_sockets_are_reported() {
     let unreachable = "hilum: /none: ENOENT (no such file or directory): hilum is not running as PID 1 here, or listens elsewhere (--socket FILE)\n";
     assert_eq!(run(&["--socket", "/none", "status"]), (Some(1), String::new(), unreachable.to_owned()));
     for (words, line) in [
@@ -123,7 +124,7 @@ fn words_that_are_no_command_or_reach_nobody_are_told() {
 }
 
 #[test]
-fn image_that_does_not_fit_into_the_guests_memory_is_refused_before_anything_boots() {
+fn image_too_large_for_guest_memory_is_refused_before_boot() {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     for (name, text) in [("vmlinuz", ""), ("initramfs", ""), ("memory", "592\n")] {
         std::fs::write(scratch.path().join(name), text).expect("a file");

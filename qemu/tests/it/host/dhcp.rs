@@ -1,4 +1,4 @@
-//! DHCP on a wire: a real server, a silent one, and one that lies.
+//! DHCP with a real server, a silent one, and a malicious one.
 
 use crate::support::wire::{DHCP, Peer, children, inside, net, start, until, within};
 use crate::support::{Host, SOON};
@@ -7,11 +7,11 @@ use smoltcp::wire::{DhcpMessageType, DhcpOption, DhcpPacket, DhcpRepr, EthernetA
 use std::net::{Ipv4Addr, UdpSocket};
 
 #[test]
-fn dhcp_lease_is_taken_renewed_and_asked_for_again() {
+fn dhcp_lease_is_acquired_renewed_and_reacquired() {
     let host = host_or_return!();
     let namespace = start(&host, DHCP);
     let console = &namespace.console;
-    // A board without a cable: it says so, and everything else goes on.
+    // A board without a carrier reports that, and everything else continues.
     console.expect("workload \"a\": started", SOON).expect("it does not wait");
     console.expect("link eth0: not found", SOON).expect("that is told");
     let mut peer = Peer::new(&namespace);
@@ -24,27 +24,27 @@ fn dhcp_lease_is_taken_renewed_and_asked_for_again() {
     assert!(text.contains("route default via 192.168.9.1 dev eth0"), "{text}");
     let given = Peer::count(&log, "DHCPACK");
     until("a renewal", || Peer::count(&log, "DHCPACK") > given);
-    // The cable is pulled and put in again: it asks anew.
+    // The cable is unplugged and plugged in again: it starts over.
     let found = Peer::count(&log, "DHCPDISCOVER");
     peer.ip(&["link", "set", "srv", "down"]);
     console.expect("link eth0: carrier lost", SOON).expect("that is told");
     peer.ip(&["link", "set", "srv", "up"]);
     until("the carrier", || console.text().matches("link eth0: carrier up").count() == 2);
     until("another question", || Peer::count(&log, "DHCPDISCOVER") > found);
-    // The client is a process that can do nothing: nobody, no capability, nine system calls.
+    // The client is a sandboxed process: user nobody, no capability, nine system calls.
     let (_, status) = client(&namespace);
     for line in ["Uid:\t65534\t65534\t65534\t65534", "CapEff:\t0000000000000000", "CapBnd:\t0000000000000000"] {
         assert!(status.contains(line), "{line} in {status}");
     }
     assert!(status.contains("NoNewPrivs:\t1"), "{status}");
-    // It has nothing of the console, and is as dispensable as any other process.
+    // It has no console, and the OOM killer may kill it like any other process.
     let (pid, _) = client(&namespace);
     for number in 0..3 {
         let target = std::fs::read_link(format!("/proc/{pid}/fd/{number}")).expect("a descriptor");
         assert_eq!(target.to_string_lossy(), "/dev/null", "{number}");
     }
     assert_eq!(std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).expect("its score").trim(), "0");
-    // And one that is killed is made again.
+    // A killed client is restarted.
     let found = Peer::count(&log, "DHCPDISCOVER");
     let (pid, _) = client(&namespace);
     let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
@@ -53,22 +53,22 @@ fn dhcp_lease_is_taken_renewed_and_asked_for_again() {
     until("another client's question", || Peer::count(&log, "DHCPDISCOVER") > found);
 }
 
-/// Returns the host's pid of the DHCP client, and its status: the one child of PID 1 that runs as nobody, once it is confined and
-/// the one before it is gone.
+/// Returns the host's PID of the DHCP client, and its status: the only child of PID 1 that runs as nobody, once it is
+/// confined and the previous one has exited.
 fn client(namespace: &Namespace) -> (u32, String) {
     let status = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let is_client = |(_, status): &(u32, String)| status.contains("Uid:\t65534") && !status.contains("State:\tZ");
     let mut clients = Vec::new();
     until("one client that is confined", || {
         clients = children(namespace).into_iter().map(|pid| (pid, status(pid))).filter(is_client).collect();
-        // The filter of system calls is the last that it gives itself.
+        // The system call filter is the last restriction that it applies.
         clients.len() == 1 && clients[0].1.contains("Seccomp:\t2")
     });
     clients.remove(0)
 }
 
 #[test]
-fn silent_server_and_dead_wire_are_told_and_block_nothing() {
+fn silent_server_and_missing_carrier_are_reported_and_block_nothing() {
     let host = host_or_return!();
     let config = "hilum 1\n[system]\nlink eth0 dhcp\nlink eth1 192.168.8.2/24\nlink eth2 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
     let namespace = start(&host, config);
@@ -84,16 +84,16 @@ fn silent_server_and_dead_wire_are_told_and_block_nothing() {
     ] {
         namespace.console.expect(line, 2 * SOON).expect("that is told");
     }
-    // It is set up all the same, and ready for a cable.
+    // It is configured nevertheless, and ready for a carrier.
     assert!(net(&namespace).contains("address 192.168.8.2/24 on eth1"), "{}", net(&namespace));
     assert!(!inside(&namespace, &["ip", "link", "set", "far", "up"]).contains("rror"));
     namespace.console.expect("link eth1: carrier up", SOON).expect("that is told");
 }
 
-/// A server of our own at the peer's end, which is asked by broadcast and answers so.
+/// A test server at the peer's end; it receives and sends broadcasts.
 struct Liar {
     socket: UdpSocket,
-    /// The client's MAC address, as its questions have it.
+    /// The client's MAC address, from its requests.
     client: EthernetAddress,
     id: u32,
 }
@@ -101,7 +101,7 @@ struct Liar {
 const SERVER: Ipv4Addr = Ipv4Addr::new(192, 168, 9, 1);
 const GOOD: Ipv4Addr = Ipv4Addr::new(192, 168, 9, 77);
 const OTHER: Ipv4Addr = Ipv4Addr::new(192, 168, 9, 66);
-/// Its server is asked again after 10 seconds, the least that this client agrees to, and everybody after 15.
+/// Renewing after 10 seconds, the minimum that this client accepts, and rebinding after 15.
 const TIMES: [DhcpOption<'static>; 2] =
     [DhcpOption { kind: 58, data: &[0, 0, 0, 10] }, DhcpOption { kind: 59, data: &[0, 0, 0, 15] }];
 
@@ -114,7 +114,7 @@ impl Liar {
         Self { socket, client: EthernetAddress([0; 6]), id: 0 }
     }
 
-    /// Waits for a question. Returns its kind, and the address that it wants.
+    /// Waits for a request. Returns its type, and the requested address.
     #[track_caller]
     fn hear(&mut self) -> (DhcpMessageType, Option<Ipv4Addr>) {
         let mut bytes = [0; 1500];
@@ -125,7 +125,7 @@ impl Liar {
         (message.message_type, message.requested_ip)
     }
 
-    /// Waits for a question that has come of an answer. One that was asked before it got there does not count.
+    /// Waits for a request that follows a reply. One from before the reply does not count.
     #[track_caller]
     fn hear_after(&mut self, before: DhcpMessageType) -> (DhcpMessageType, Option<Ipv4Addr>) {
         loop {
@@ -136,14 +136,14 @@ impl Liar {
         }
     }
 
-    /// Waits for the client to ask for its lease again.
+    /// Waits for the client to renew its lease.
     #[track_caller]
     fn hear_renewal(&mut self) {
-        // One that takes an offer says which address it wants.
+        // A request that accepts an offer contains the requested address.
         while self.hear() != (DhcpMessageType::Request, None) {}
     }
 
-    /// Returns an answer as it should be.
+    /// Returns a valid reply.
     fn answer(&self, message_type: DhcpMessageType, address: Ipv4Addr) -> DhcpRepr<'static> {
         DhcpRepr {
             message_type,
@@ -185,7 +185,7 @@ fn written(message: &DhcpRepr<'_>) -> Vec<u8> {
     bytes
 }
 
-/// Answers of one kind that nobody should believe: of somebody else, cut short, or with an address that none can have.
+/// Returns invalid replies of one type: for another client, truncated, or with an impossible address.
 fn lies(server: &Liar, kind: DhcpMessageType) -> Vec<Vec<u8>> {
     let good = server.answer(kind, GOOD);
     let mut lies: Vec<Vec<u8>> = [
@@ -205,7 +205,7 @@ fn lies(server: &Liar, kind: DhcpMessageType) -> Vec<Vec<u8>> {
     lies.push(written(&DhcpRepr { lease_duration: Some(0), ..good.clone() }));
     let whole = written(&good);
     lies.extend([1, 44, 236, 239, 241].map(|length| whole[..length].to_vec()));
-    // A question instead of an answer, another cookie, a MAC address of sixteen bytes, an option that ends outside.
+    // A request instead of a reply, another cookie, a MAC address of sixteen bytes, an option that ends outside.
     for (place, byte) in [(0, 1), (236, 0), (2, 16), (241, 255)] {
         let mut bytes = whole.clone();
         bytes[place] = byte;
@@ -216,19 +216,19 @@ fn lies(server: &Liar, kind: DhcpMessageType) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn server_that_lies_is_not_believed() {
+fn malformed_dhcp_replies_are_ignored() {
     let host = host_or_return!();
     let (namespace, _peer, mut server) = board(&host);
     let console = &namespace.console;
 
-    // None of these offers is taken: it asks everybody again.
+    // None of these offers is accepted: it broadcasts again.
     assert_eq!(server.hear().0, DhcpMessageType::Discover);
     let offers = lies(&server, DhcpMessageType::Offer);
     offers.iter().for_each(|bytes| server.send(bytes));
     server.say(&server.answer(DhcpMessageType::Ack, GOOD));
     assert_eq!(server.hear(), (DhcpMessageType::Discover, None), "one of the {} lies was believed", offers.len());
 
-    // An offer is taken; what is given then is another address, another server's, or one of the lies.
+    // An offer is accepted; the acknowledgement then has another address, another server, or is invalid.
     server.say(&server.answer(DhcpMessageType::Offer, GOOD));
     assert_eq!(server.hear_after(DhcpMessageType::Discover), (DhcpMessageType::Request, Some(GOOD)));
     server.say(&server.answer(DhcpMessageType::Ack, OTHER));
@@ -242,7 +242,7 @@ fn server_that_lies_is_not_believed() {
     let told = console.text().matches(" refused: ").count();
     assert_eq!(told, 1, "what no link can have is told, and not each time: {}", console.text());
 
-    // Refused: it begins anew, and takes what is right.
+    // A NAK: it starts over, and accepts a valid offer.
     server.say(&server.answer(DhcpMessageType::Nak, Ipv4Addr::UNSPECIFIED));
     assert_eq!(server.hear_after(DhcpMessageType::Request), (DhcpMessageType::Discover, None));
     server.say(&server.answer(DhcpMessageType::Offer, GOOD));
@@ -252,18 +252,18 @@ fn server_that_lies_is_not_believed() {
     console.expect(line, SOON).expect("the good answer");
     assert!(net(&namespace).contains("address 192.168.9.77/24 on eth0"), "{}", net(&namespace));
 
-    // It renews, and the server has changed its mind: the address is given back.
+    // It renews, and the server refuses: the address is removed.
     server.hear_renewal();
     lies(&server, DhcpMessageType::Ack).iter().for_each(|bytes| server.send(bytes));
     server.say(&server.answer(DhcpMessageType::Nak, Ipv4Addr::UNSPECIFIED));
     console.expect("link eth0: the lease of 192.168.9.77/24 expired", SOON).expect("that is told");
     assert!(!net(&namespace).contains("192.168.9.77"), "{}", net(&namespace));
     assert_eq!(server.hear_after(DhcpMessageType::Request).0, DhcpMessageType::Discover, "it goes on asking");
-    // And nothing of this was seen by anybody else.
+    // None of this had any other effect.
     assert_eq!(console.text().matches("link eth0: its DHCP client ended").count(), 0, "{}", console.text());
 }
 
-/// Returns a board that asks for an address, and who is asked.
+/// Returns a board with DHCP, and its server.
 fn board(host: &Host) -> (Namespace, Peer, Liar) {
     let namespace = start(host, DHCP);
     let peer = Peer::new(&namespace);
@@ -271,7 +271,7 @@ fn board(host: &Host) -> (Namespace, Peer, Liar) {
     (namespace, peer, server)
 }
 
-/// Gives a client the good address, for so many seconds.
+/// Grants a client the good address, for this many seconds.
 fn give(server: &mut Liar, seconds: u32) {
     assert_eq!(server.hear().0, DhcpMessageType::Discover);
     server.say(&server.answer(DhcpMessageType::Offer, GOOD));
@@ -280,13 +280,13 @@ fn give(server: &mut Liar, seconds: u32) {
 }
 
 #[test]
-fn lease_of_a_server_that_went_is_taken_over_by_another_one() {
+fn lease_is_rebound_by_another_server() {
     let host = host_or_return!();
     let (namespace, peer, mut server) = board(&host);
     peer.ip(&["addr", "add", "192.168.9.66/24", "dev", "srv"]);
     give(&mut server, 60);
     server.hear_renewal();
-    // Each question of one kind has the same number; that of everybody is another one.
+    // All requests of one exchange have the same transaction id; the broadcast has another one.
     let renewing = server.id;
     while server.id == renewing {
         server.say(&DhcpRepr { server_identifier: Some(OTHER), ..server.answer(DhcpMessageType::Ack, GOOD) });
@@ -302,7 +302,7 @@ fn lease_of_a_server_that_went_is_taken_over_by_another_one() {
 }
 
 #[test]
-fn lease_that_nobody_renews_is_over_in_time() {
+fn unrenewed_lease_expires_on_time() {
     let host = host_or_return!();
     let (namespace, _peer, mut server) = board(&host);
     give(&mut server, 25);
@@ -314,12 +314,12 @@ fn lease_that_nobody_renews_is_over_in_time() {
     assert_eq!(server.hear_after(DhcpMessageType::Request).0, DhcpMessageType::Discover, "it asks anew");
 }
 
-/// systemd-networkd: takes the address of the answer, and removes the one before it.
+/// systemd-networkd: applies the new address, and removes the previous one.
 #[test]
-fn renewal_that_brings_another_subnet_replaces_address_and_routes() {
+fn renewal_with_another_subnet_replaces_address_and_routes() {
     let host = host_or_return!();
     let (namespace, _peer, mut server) = board(&host);
-    // An answer that comes late is one: every question of one exchange has the same number.
+    // A late reply is valid: all requests of one exchange have the same transaction id.
     assert_eq!(server.hear().0, DhcpMessageType::Discover);
     assert_eq!(server.hear().0, DhcpMessageType::Discover);
     give(&mut server, 60);
@@ -335,9 +335,9 @@ fn renewal_that_brings_another_subnet_replaces_address_and_routes() {
     assert!(!text.contains("192.168.9."), "{text}");
 }
 
-/// systemd-networkd: gives the lease up with the carrier, and says so.
+/// systemd-networkd: drops the lease with the carrier, and reports it.
 #[test]
-fn lease_that_ends_while_the_cable_is_out_is_told_and_taken_away() {
+fn lease_that_expires_without_carrier_is_reported_and_removed() {
     let host = host_or_return!();
     let (namespace, peer, mut server) = board(&host);
     give(&mut server, 25);
@@ -351,7 +351,7 @@ fn lease_that_ends_while_the_cable_is_out_is_told_and_taken_away() {
 #[test]
 fn link_without_a_mac_address_does_not_keep_pid_1_busy() {
     let host = host_or_return!();
-    // A modem's link or a tunnel has none; this one has a carrier as long as somebody holds it (linux/if_tun.h).
+    // A modem's link or a tunnel has none; this one has a carrier while its file is open (linux/if_tun.h).
     let holder = r#"$r = pack("a16Sx22", "t0", 0x1001); open(F, "+<", "/dev/net/tun") && ioctl(F, 0x400454ca, $r) or die; sleep 600"#;
     let script = format!("perl -e '{holder}' & exec \"$@\"");
     let config = "hilum 1\n[system]\nlink t0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
@@ -362,7 +362,7 @@ fn link_without_a_mac_address_does_not_keep_pid_1_busy() {
     let init = namespace.process_one().expect("PID 1").as_raw_nonzero().get();
     let before = crate::support::processor_ticks(init);
     std::thread::sleep(std::time::Duration::from_secs(1));
-    // A loop that turns has a hundred of them.
+    // A spinning loop uses a hundred of them.
     let after = crate::support::processor_ticks(init);
     assert!(after < before + 10, "{before} {after}");
 }

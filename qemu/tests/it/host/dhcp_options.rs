@@ -1,5 +1,5 @@
-//! What DHCP servers say beside an address: routes, the largest packet, domains, time servers. The judge is
-//! dnsmasq; for the others see `dhcp_servers.rs`.
+//! Options of DHCP servers besides the address: routes, MTU, domains, time servers. The reference server is dnsmasq;
+//! for others see `dhcp_servers.rs`.
 
 use crate::support::wire::{DHCP, Peer, inside, net, start, until};
 use crate::support::{Host, SOON};
@@ -11,7 +11,7 @@ fn routes(namespace: &Namespace) -> String {
     inside(namespace, &["ip", "-4", "route", "show", "dev", "eth0"])
 }
 
-/// Returns a board that has a lease of dnsmasq with these words for it.
+/// Returns a board with a lease from dnsmasq with these options.
 fn leased(host: &Host, config: &str, words: &[&str]) -> (Namespace, Peer) {
     let namespace = start(host, config);
     let mut peer = Peer::new(&namespace);
@@ -26,10 +26,10 @@ fn has(namespace: &Namespace, lines: &[&str]) {
     }
 }
 
-/// systemd-networkd: the same; with option 121 it takes no route of option 3, and routes to a router outside of the network
-/// are on the link.
+/// systemd-networkd: the same; with option 121 it ignores option 3, and routes to a router outside of the network are
+/// on-link.
 #[test]
-fn classless_routes_go_before_the_router() {
+fn classless_routes_override_the_router() {
     let host = host_or_return!();
     let option = "--dhcp-option=121,0.0.0.0/0,172.16.0.1,172.16.0.1/32,0.0.0.0,10.9.0.0/16,192.168.9.7";
     let (namespace, _peer) = leased(&host, DHCP, &[option]);
@@ -46,9 +46,9 @@ fn classless_routes_go_before_the_router() {
     assert!(namespace.console.text().contains("192.168.9.50/24 via 172.16.0.1 from"), "{}", namespace.console.text());
 }
 
-/// systemd-networkd: adds a route on the link to a router outside of the network.
+/// systemd-networkd: adds an on-link route to a router outside of the network.
 #[test]
-fn router_outside_of_the_leases_network_is_reached_over_the_link() {
+fn router_outside_of_the_lease_network_is_reached_on_link() {
     let host = host_or_return!();
     let (namespace, peer) = leased(&host, DHCP, &["--dhcp-option=3,192.168.77.1"]);
     has(
@@ -61,24 +61,24 @@ fn router_outside_of_the_leases_network_is_reached_over_the_link() {
     assert!(answer.contains(" 0% packet loss"), "{answer}");
 }
 
-/// systemd-networkd: takes such a route.
+/// systemd-networkd: accepts such a route.
 #[test]
-fn classless_route_into_a_bridges_network_is_refused_and_told() {
+fn classless_route_into_a_bridge_network_is_refused_and_reported() {
     let host = host_or_return!();
     let config = DHCP.replace("link eth0", "bridge br0 10.77.0.1/24\nlink eth0");
     let (namespace, _peer) = leased(&host, &config, &["--dhcp-option=121,10.77.0.0/25,192.168.9.1"]);
     let line = "link eth0: 192.168.9.50/24 from 192.168.9.1 refused: it overlaps 10.77.0.1/24 of bridge br0";
     namespace.console.expect(line, SOON).expect("that is told");
     assert!(!net(&namespace).contains("192.168.9.50"), "{}", net(&namespace));
-    // A wider one takes nothing of it.
+    // A wider route does no harm.
     let host = host_or_return!();
     let (namespace, _peer) = leased(&host, &config, &["--dhcp-option=121,10.0.0.0/8,192.168.9.1"]);
     has(&namespace, &["10.0.0.0/8 via 192.168.9.1 proto static metric 100"]);
     assert!(inside(&namespace, &["ip", "route", "get", "10.77.0.2"]).contains("dev br0"));
 }
 
-/// systemd-networkd: sends the host's name (`SendHostname=yes`); uses the MTU, domains and time servers where `UseMTU=`,
-/// `UseDomains=` (both off by default) and `UseNTP=` say so, and raises an MTU to 1280 where the link has IPv6.
+/// systemd-networkd: sends the host name (`SendHostname=yes`); uses MTU, domains and time servers if `UseMTU=`,
+/// `UseDomains=` (both off by default) and `UseNTP=` say so, and raises an MTU to 1280 if the link has IPv6.
 #[test]
 fn host_name_is_sent_and_mtu_domains_and_time_servers_are_used() {
     let host = host_or_return!();
@@ -97,20 +97,20 @@ fn host_name_is_sent_and_mtu_domains_and_time_servers_are_used() {
     let wanted = ", mtu 1400, name server 192.168.9.3, time server 192.168.9.4, search eng.corp.test, search corp.test, \
                   search lan.test";
     assert!(line.ends_with(wanted), "{line}");
-    // Without it at the next renewal it is what it was; one that IPv6 cannot have is raised.
+    // Without the option, the next renewal restores the MTU; one that is too small for IPv6 is raised.
     peer.serve_options(host.scratch.path(), RANGE, &[]);
     mtu_is("1500");
     peer.serve_options(host.scratch.path(), RANGE, &["--dhcp-option=26,600"]);
     mtu_is("1280");
 }
 
-/// systemd-networkd: asks the server by its identifier, whoever passed the answer on.
+/// systemd-networkd: renews at the server's identifier, whoever relayed the reply.
 #[test]
-fn lease_by_a_relay_agent_is_renewed_at_the_server_itself() {
+fn lease_via_a_relay_agent_is_renewed_at_the_server() {
     let host = host_or_return!();
     let namespace = start(&host, DHCP);
     let mut relay = Peer::new(&namespace);
-    // A link of the board that nobody asked for; its peer is the server's network.
+    // A link of the board that is otherwise unused; its peer is the server's network.
     let mut server = Peer::by(&namespace, "unused");
     let (near, far) = (relay.pid().to_string(), server.pid().to_string());
     relay.ip(&["link", "add", "rl0", "type", "veth", "peer", "name", "rl1", "netns", &far]);
@@ -142,7 +142,7 @@ fn lease_by_a_relay_agent_is_renewed_at_the_server_itself() {
     server.run_server(dhcp, &log);
     let line = "link eth0: 192.168.9.50/24 via 192.168.9.1 from 10.5.0.2 for 120 s";
     namespace.console.expect(line, 2 * SOON).expect("a lease by the agent");
-    // The agent goes: renewals do not need it.
+    // The agent is stopped: renewals do not need it.
     relay.stop_serving();
     let given = Peer::count(&log, "DHCPACK");
     until("a renewal", || Peer::count(&log, "DHCPACK") > given);

@@ -1,7 +1,7 @@
-//! The DHCP servers beside dnsmasq that boards meet most often, as judges of the client: ISC dhcpd, and Kea, which follows it.
+//! The most common DHCP servers besides dnsmasq as references for the client: ISC dhcpd, and its successor Kea.
 //!
-//! What systemd-networkd does for the same answers stands at each test (systemd.network(5), `[DHCPv4]`, and RFC 2131 4.4.5, which
-//! both follow).
+//! Each test says what systemd-networkd does for the same replies (systemd.network(5), `[DHCPv4]`, and RFC 2131 4.4.5,
+//! which both follow).
 
 use crate::support::wire::{DHCP, Peer, inside, net, start, until};
 use crate::support::{Host, SOON};
@@ -15,7 +15,8 @@ fn has_routes(namespace: &Namespace, lines: &[&str]) {
     }
 }
 
-/// Returns one address to give, number 50 of a network, in the form of Kea's `subnet4`, with times in seconds and options.
+/// Returns a pool of one address, number 50 of a network, in the form of Kea's `subnet4`, with times in seconds and
+/// options.
 fn kea(network: &str, [renew, rebind, valid]: [u32; 3], options: &str) -> String {
     format!(
         "\"valid-lifetime\": {valid}, \"renew-timer\": {renew}, \"rebind-timer\": {rebind},\n\
@@ -25,19 +26,19 @@ fn kea(network: &str, [renew, rebind, valid]: [u32; 3], options: &str) -> String
     )
 }
 
-/// Starts Kea at the peer, with one address to give; returns its log.
+/// Starts Kea at the peer, with a pool of one address; returns its log.
 fn serve(host: &Host, peer: &mut Peer, network: &str, times: [u32; 3]) -> std::path::PathBuf {
     peer.serve_kea(host.scratch.path(), &kea(network, times, ""))
 }
 
-/// How often Kea has sent a message of this kind.
+/// Returns how often Kea has sent a message of this type.
 fn sent(log: &Path, kind: &str) -> usize {
     Peer::count(log, &format!("trying to send packet {kind} "))
 }
 
-/// systemd-networkd: takes all of it.
+/// systemd-networkd: applies all of it.
 #[test]
-fn lease_of_isc_dhcpd_is_taken_with_its_routes() {
+fn lease_of_isc_dhcpd_is_applied_with_its_routes() {
     let host = host_or_return!();
     let namespace = start(&host, DHCP);
     let mut peer = Peer::new(&namespace);
@@ -59,10 +60,10 @@ fn lease_of_isc_dhcpd_is_taken_with_its_routes() {
     until("a renewal", || Peer::count(&log, "DHCPACK") > given);
 }
 
-/// systemd-networkd: the same; MTU and domains where `UseMTU=` and `UseDomains=` say so. With option 121 it takes no route of
-/// option 3, and it sends the host's name (`SendHostname=yes`).
+/// systemd-networkd: the same; MTU and domains if `UseMTU=` and `UseDomains=` say so. With option 121 it ignores option
+/// 3, and it sends the host name (`SendHostname=yes`).
 #[test]
-fn lease_of_kea_is_taken_with_all_that_it_says_and_renewed() {
+fn lease_of_kea_is_applied_with_all_options_and_renewed() {
     let host = host_or_return!();
     let config = DHCP.replace("control", "hostname board-7\ncontrol");
     let namespace = host.start_wrapped(&config, &["unshare", "--net", "--uts"]);
@@ -86,29 +87,29 @@ fn lease_of_kea_is_taken_with_all_that_it_says_and_renewed() {
                search lan.test\n";
     assert!(told.contains(all), "{told}");
     assert!(Peer::count(&host.scratch.path().join("kea.leases"), ",board-7,") > 0, "the host's name");
-    // Its own server is asked again, and nobody else.
+    // Only its own server is asked again.
     let (given, offered) = (sent(&log, "DHCPACK"), sent(&log, "DHCPOFFER"));
     until("a renewal", || sent(&log, "DHCPACK") > given);
     assert_eq!(sent(&log, "DHCPOFFER"), offered);
     assert!(!namespace.console.text().contains(" expired"), "{}", namespace.console.text());
 }
 
-/// RFC 2131 4.4.5, as systemd-networkd: a refusal takes the address away at once, and the client begins anew.
+/// RFC 2131 4.4.5, as in systemd-networkd: a NAK removes the address at once, and the client starts over.
 #[test]
-fn address_of_a_network_that_kea_has_no_more_is_given_back_and_its_new_one_taken() {
+fn renumbered_kea_network_replaces_the_address() {
     let host = host_or_return!();
     let namespace = start(&host, DHCP);
     let mut peer = Peer::new(&namespace);
     serve(&host, &mut peer, "192.168.9", [10, 60, 120]);
     let console = &namespace.console;
     console.expect("link eth0: 192.168.9.50/24 via 192.168.9.1", SOON).expect("a lease");
-    // The network gets other numbers; who renews still finds the server behind the old one.
+    // The network is renumbered; a renewing client still finds the server at the old address.
     peer.stop_serving();
     peer.ip(&["address", "add", "192.168.33.1/24", "dev", "srv"]);
     let log = serve(&host, &mut peer, "192.168.33", [10, 60, 120]);
     console.expect("link eth0: the lease of 192.168.9.50/24 expired", SOON).expect("that is told");
     assert!(sent(&log, "DHCPNAK") > 0);
-    // Kea answers who has no address by the first one of its own.
+    // Kea replies to clients without an address from its first address.
     peer.stop_serving();
     peer.ip(&["address", "del", "192.168.9.1/24", "dev", "srv"]);
     serve(&host, &mut peer, "192.168.33", [10, 60, 120]);
@@ -118,9 +119,9 @@ fn address_of_a_network_that_kea_has_no_more_is_given_back_and_its_new_one_taken
     assert!(text.contains("address 192.168.33.50/24 on eth0") && !text.contains("192.168.9."), "{text}");
 }
 
-/// systemd-networkd: keeps the address while it asks everybody (T2), and takes the answer of whoever has the lease.
+/// systemd-networkd: keeps the address while rebinding (T2), and accepts the reply of any server that has the lease.
 #[test]
-fn lease_of_a_kea_that_has_moved_is_kept_and_rebound() {
+fn lease_is_rebound_when_kea_moves_to_another_address() {
     let host = host_or_return!();
     let namespace = start(&host, DHCP);
     let mut peer = Peer::new(&namespace);
@@ -128,7 +129,7 @@ fn lease_of_a_kea_that_has_moved_is_kept_and_rebound() {
     serve(&host, &mut peer, "192.168.9", times);
     let console = &namespace.console;
     console.expect("link eth0: 192.168.9.50/24 via 192.168.9.1 from 192.168.9.1 for 120 s", SOON).expect("a lease");
-    // The same leases behind another address: nobody has the first one.
+    // The same leases at another address: nobody has the first one.
     peer.stop_serving();
     peer.ip(&["address", "add", "192.168.9.2/24", "dev", "srv"]);
     peer.ip(&["address", "del", "192.168.9.1/24", "dev", "srv"]);
@@ -140,9 +141,10 @@ fn lease_of_a_kea_that_has_moved_is_kept_and_rebound() {
     assert!(!console.text().contains(" expired"), "{}", console.text());
 }
 
-/// RFC 2131 4.4.5, as systemd-networkd: at the end of the lease the address goes, and everybody is asked for another one.
+/// RFC 2131 4.4.5, as in systemd-networkd: at the end of the lease the address is removed, and the client broadcasts
+/// for a new one.
 #[test]
-fn lease_of_a_kea_that_is_gone_is_over_in_time_and_taken_again_when_it_is_back() {
+fn lease_expires_without_kea_and_is_reacquired_when_it_returns() {
     let host = host_or_return!();
     let namespace = start(&host, DHCP);
     let mut peer = Peer::new(&namespace);

@@ -1,8 +1,8 @@
-//! Every system call that PID 1 makes once the board runs fails, with each errno that it may fail with: PID 1 never exits
-//! by that, and the way down ends in time.
+//! Every system call that PID 1 makes once the board runs is made to fail, with each errno that is possible: PID 1
+//! never exits because of that, and a shutdown ends in time.
 //!
-//! strace(1) makes them fail, at every second call, while workloads fail and restart and a person asks for things. Which
-//! calls there are is read from a trace of the same.
+//! strace(1) makes every second call fail while workloads fail and restart and clients send requests. The list of calls
+//! comes from a trace of the same activity.
 
 use crate::support::{Host, SOON};
 use rustix::process::Signal;
@@ -11,7 +11,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-/// How long a board may take to go down whatever fails: the grace of its workloads, the time of a killed one, and slack.
+/// The maximum duration of a shutdown with failing calls: the grace period of workloads, the time after a kill, and
+/// slack.
 const DOWN: Duration = Duration::from_secs(15);
 
 const CONFIG: &str = "hilum 1\n[system]\ncontrol SOCKET\n\
@@ -19,10 +20,10 @@ const CONFIG: &str = "hilum 1\n[system]\ncontrol SOCKET\n\
     [workload a]\nroot ROOT\nexec /bin/probe do notify:READY=1 stay\nready notify\nhealth exec /bin/probe exit 0 interval=100ms\nstop TERM 1s\n\
     [workload b]\nroot ROOT\nexec /bin/probe on-term\nneeds a\nstop TERM 1s\n";
 
-/// What a call is made to fail with: what its manual page says that it may, where PID 1 cannot rule it out.
+/// Returns the errnos that a call may fail with according to its manual page, unless PID 1 can rule them out.
 fn errnos(call: &str) -> &'static [&'static str] {
     match call {
-        // They cannot fail with the arguments that they get here: the kernel has no path to an error.
+        // They cannot fail with these arguments: the kernel has no error path.
         "clock_gettime" | "exit_group" | "rt_sigprocmask" | "getpid" | "geteuid" | "umask" | "restart_syscall" => &[],
         "epoll_wait" | "epoll_pwait" | "epoll_pwait2" | "ppoll" | "poll" => &["EINTR", "ENOMEM"],
         "epoll_ctl" => &["ENOMEM", "ENOSPC"],
@@ -56,7 +57,7 @@ fn trace(init: i32, words: &[&str]) -> Child {
     child
 }
 
-/// One board, traced by `words`, on which things happen; then it goes down.
+/// Runs one board, traced by `words`, with activity; then shuts it down.
 fn history(words: &[&str]) -> String {
     let host_root = Host::new().expect("root");
     let mut namespace = host_root.start(CONFIG);
@@ -77,7 +78,7 @@ fn history(words: &[&str]) -> String {
         let until = Instant::now() + Duration::from_millis(500);
         while child.try_wait().expect("a child").is_none() {
             if Instant::now() > until {
-                // It may not have been answered; that nobody else waits for it is what matters.
+                // It may not have been answered; it matters only that nobody else waits for it.
                 child.kill().expect("it is there");
                 child.wait().expect("it is there");
                 break;
@@ -97,7 +98,7 @@ fn history(words: &[&str]) -> String {
 }
 
 #[test]
-fn no_failing_system_call_ends_pid_1_or_hangs_the_way_down() {
+fn no_failing_system_call_kills_pid_1_or_hangs_the_shutdown() {
     let host_root = host_or_return!();
     let file = host_root.scratch.path().join("trace");
     let path = file.to_str().expect("UTF-8");
@@ -114,7 +115,7 @@ fn no_failing_system_call_ends_pid_1_or_hangs_the_way_down() {
         calls.iter().flat_map(|call| errnos(call).iter().map(move |errno| (call.clone(), *errno))).collect();
     println!("{} system calls, {} ways to fail: {calls:?}", calls.len(), sites.len());
     let next = Mutex::new(sites.iter());
-    // They wait more than they work.
+    // They wait more than they compute.
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..6)
             .map(|_| {
@@ -122,7 +123,7 @@ fn no_failing_system_call_ends_pid_1_or_hangs_the_way_down() {
                     while let Some((call, errno)) = { next.lock().expect("nobody panics with it").next() } {
                         let inject = format!("inject={call}:error={errno}:when=1+2");
                         let console = history(&["-o", "/dev/null", "-e", &inject]);
-                        // It does bite: where there is something to tell it is told.
+                        // The faults have an effect: errors that can be reported are reported.
                         let is_told = call != "clone3" || console.contains(&format!("start: {errno}"));
                         assert!(is_told, "{inject}\n{console}");
                     }
@@ -137,9 +138,9 @@ fn no_failing_system_call_ends_pid_1_or_hangs_the_way_down() {
     });
 }
 
-/// CASES 29: a disk that does not answer holds sync(2) up for ever.
+/// CASES 29: a disk that hangs blocks sync(2) for ever.
 #[test]
-fn sync_that_hangs_does_not_hold_the_way_down_up() {
+fn hanging_sync_does_not_block_the_shutdown() {
     let host_root = host_or_return!();
     let mut namespace = host_root.start(crate::support::STAY);
     namespace.console.expect("a | ready", SOON).expect("it starts");
@@ -149,16 +150,16 @@ fn sync_that_hangs_does_not_hold_the_way_down_up() {
     namespace.signal(Signal::TERM).expect("a signal");
     let deadline = Duration::from_secs(20);
     namespace.console.expect("hilum: power off", deadline).expect("it goes on without");
-    // The namespace cannot end before strace lets go of what it holds up.
+    // The namespace cannot exit before strace detaches.
     strace.kill().and_then(|()| strace.wait()).expect("strace");
     let (status, console) = namespace.wait(SOON).expect("it ends");
     assert_eq!(status.code(), Some(0), "{console}");
     assert!(console.contains("hilum: sync: timed out after 10 s, continuing"), "{console}");
 }
 
-/// CASES 9: no descriptor is left.
+/// CASES 9: there are no free descriptors.
 #[test]
-fn board_without_descriptors_answers_when_there_are_some_again() {
+fn board_recovers_after_running_out_of_descriptors() {
     let host_root = host_or_return!();
     let section = |index| {
         format!("[workload w{index}]\nroot ROOT\nexec /bin/probe on-term\nrestart always delay=50ms max=50ms\n")
@@ -166,7 +167,7 @@ fn board_without_descriptors_answers_when_there_are_some_again() {
     let sections: String = (0..8).map(section).collect();
     let config = format!("hilum 1\n[system]\ncontrol SOCKET\n{sections}");
     let mut namespace = host_root.start_wrapped(&config, &["prlimit", "--nofile=26:26", "--"]);
-    // Not all of them can be there at once; those that cannot are tried again, and PID 1 goes on.
+    // Not all workloads can run at once; the others are retried, and PID 1 continues.
     namespace.console.expect("EMFILE", SOON).expect("it runs out of them");
     std::thread::sleep(Duration::from_millis(500));
     let answered = (0..20).any(|_| host_root.ask(&["stop", "w0"]).0 == 0);
@@ -177,10 +178,10 @@ fn board_without_descriptors_answers_when_there_are_some_again() {
     assert!(!console.contains("panic"), "{console}");
 }
 
-/// The kernel makes no user namespace for one whose root is not that of its mount namespace, and its answer does not say so
-/// (user_namespaces(7), EPERM).
+/// The kernel refuses to create a user namespace for a process whose root is not that of its mount namespace, with an
+/// errno that does not say so (user_namespaces(7), EPERM).
 #[test]
-fn board_in_a_chroot_says_that_namespaces_take_none() {
+fn board_in_a_chroot_explains_why_user_namespaces_fail() {
     let host_root = host_or_return!();
     let place = host_root.scratch.path().join("other");
     std::fs::create_dir(&place).expect("a folder");

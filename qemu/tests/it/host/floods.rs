@@ -1,6 +1,6 @@
-//! Whatever sends more than PID 1 can read has its share of each turn of the loop, and everybody else has theirs.
+//! A source that sends more than PID 1 can read gets its share of each turn of the loop, and so do all others.
 //!
-//! What is counted is system calls from one wait of the loop to the next, as strace(1) sees them, while the flood goes on.
+//! The tests count system calls between two waits of the loop, as strace(1) sees them, during the flood.
 
 use crate::support::wire::{Peer, children, start};
 use crate::support::{Host, SOON};
@@ -10,10 +10,10 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// System calls that a turn may take: what the shares in src/runtime/turn.rs add up to for the sources of these tests, with
-/// a start and an end of the other workload, which take sixty.
+/// Maximum system calls per turn: the sum of the shares in src/runtime/turn.rs for the sources of these tests, with a
+/// start and an exit of the other workload, which take sixty.
 const CALLS: usize = 250;
-/// Turns of the loop in which the other workload has to have started, and `status` to be answered, three times.
+/// Turns of the loop within which the other workload has started, and `status` was answered, three times.
 const TURNS: usize = 20_000;
 
 const OTHER: &str =
@@ -53,8 +53,8 @@ impl Trace {
     }
 }
 
-/// Looks on for a while: the other workload starts three times, `status` is answered three times, and no turn takes more
-/// than its calls. `sign` is a call that shows that the flood arrives.
+/// Observes for a while: the other workload starts three times, `status` is answered three times, and no turn exceeds
+/// its calls. `sign` is a call that shows that the flood arrives.
 fn look_on(host: &Host, namespace: &mut Namespace, sign: &str) {
     let starts = |host: &Host| host.status("other")["restarts"].as_u64().unwrap_or(0);
     let trace = Trace::of(namespace, host);
@@ -81,7 +81,7 @@ fn look_on(host: &Host, namespace: &mut Namespace, sign: &str) {
     assert_eq!(status.code(), Some(0), "{console}");
 }
 
-/// The system calls between two waits.
+/// Returns the system calls between two waits.
 fn turns(trace: &str) -> impl Iterator<Item = Vec<&str>> {
     let lines: Vec<&str> = trace.lines().collect();
     let turns: Vec<Vec<&str>> =
@@ -97,7 +97,7 @@ fn flooded(lines: &str, sign: &str) {
 }
 
 #[test]
-fn bytes_without_a_newline_at_the_ready_descriptor_hold_nobody_up() {
+fn flood_on_the_ready_descriptor_blocks_nobody() {
     let host = host_or_return!();
     let mut namespace = host.start(&with("exec /bin/probe flood-descriptor 3\nuser 1\nready fd 3 within=10m"));
     namespace.console.expect("\"flood\": started", SOON).expect("it starts");
@@ -105,22 +105,22 @@ fn bytes_without_a_newline_at_the_ready_descriptor_hold_nobody_up() {
 }
 
 #[test]
-fn empty_lines_hold_nobody_up() {
+fn flood_of_empty_lines_blocks_nobody() {
     flooded("exec /bin/probe flood-lines", "\"\\n\\n\\n\\n");
 }
 
 #[test]
-fn datagrams_to_the_notify_socket_hold_nobody_up() {
+fn flood_on_the_notify_socket_blocks_nobody() {
     flooded("exec /bin/probe flood-notify\nready exec\nhealth notify interval=1h failures=3", "STATUS=again");
 }
 
 #[test]
-fn orphans_of_a_workload_that_shares_the_pids_hold_nobody_up() {
+fn flood_of_orphans_blocks_nobody() {
     flooded("exec /bin/probe flood-orphans\nshare pid", "wait4(");
 }
 
 #[test]
-fn pipe_that_is_left_full_at_the_end_is_read_in_turns_and_whole() {
+fn full_pipe_of_an_exited_workload_is_read_completely_in_turns() {
     let host = host_or_return!();
     let lines = "[workload flood]\nroot ROOT\nexec /bin/probe flood 40000\nrestart never\n";
     let mut namespace = host.start(&format!("hilum 1\n[system]\ncontrol SOCKET\n{lines}{OTHER}"));
@@ -129,7 +129,7 @@ fn pipe_that_is_left_full_at_the_end_is_read_in_turns_and_whole() {
 }
 
 #[test]
-fn control_clients_that_ask_and_listen_hold_nobody_up() {
+fn flood_of_control_clients_blocks_nobody() {
     let host = host_or_return!();
     let mut namespace = host.start(&with("exec /bin/probe flood-lines"));
     host.expect_state("flood", "ready");
@@ -144,7 +144,7 @@ fn control_clients_that_ask_and_listen_hold_nobody_up() {
     }
 }
 
-/// Runs `step` on a thread of its own, again and again, while `meanwhile` runs.
+/// Runs `step` repeatedly in a thread while `meanwhile` runs.
 fn during(step: impl Fn() + Sync, meanwhile: impl FnOnce()) {
     let ends = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -167,7 +167,7 @@ fn with_link(lines: &str) -> String {
 }
 
 #[test]
-fn changes_of_links_hold_nobody_up() {
+fn flood_of_link_events_blocks_nobody() {
     let host = host_or_return!();
     let mut namespace = start(&host, &with_link("10.9.8.7/24"));
     namespace.console.expect("\"other\": started", SOON).expect("it starts");
@@ -184,7 +184,7 @@ fn changes_of_links_hold_nobody_up() {
     during(step, || look_on(&host, &mut namespace, "nlmsg_seq=0, nlmsg_pid=0}"));
 }
 
-/// Returns the descriptors of a process that match, as ones of this process (pidfd_getfd(2)).
+/// Returns the matching descriptors of a process as descriptors of this process (pidfd_getfd(2)).
 fn stolen(pid: u32, is_it: impl Fn(&str) -> bool) -> Vec<OwnedFd> {
     let process = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
     let pidfd = rustix::process::pidfd_open(process, rustix::process::PidfdFlags::empty()).expect("it runs");
@@ -201,7 +201,7 @@ fn stolen(pid: u32, is_it: impl Fn(&str) -> bool) -> Vec<OwnedFd> {
 }
 
 #[test]
-fn words_of_the_dhcp_client_hold_nobody_up() {
+fn flood_from_the_dhcp_client_blocks_nobody() {
     let host = host_or_return!();
     let mut namespace = start(&host, &with_link("dhcp"));
     namespace.console.expect("\"other\": started", SOON).expect("it starts");
@@ -218,16 +218,16 @@ fn words_of_the_dhcp_client_hold_nobody_up() {
     let sockets = stolen(clients[0], |link| link.starts_with("socket:"));
     let step = || {
         for socket in &sockets {
-            // The wire's own socket takes no such thing.
+            // The network socket does not accept this.
             let _ = rustix::net::send(socket.as_fd(), b"nonsense", rustix::net::SendFlags::DONTWAIT);
         }
     };
     during(step, || look_on(&host, &mut namespace, "nonsense"));
 }
 
-/// The pipe by which a set-up reports is closed when its program is executed, so only a set-up that is stopped has it.
+/// The report pipe of a set-up is closed when its program is executed, so only a stopped set-up has it.
 #[test]
-fn records_of_a_set_up_hold_nobody_up() {
+fn flood_of_set_up_records_blocks_nobody() {
     let host = host_or_return!();
     let config = with("exec /bin/probe exit 0\nrestart always delay=1ms max=1ms");
     let mut namespace = start(&host, &config);

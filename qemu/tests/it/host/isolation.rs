@@ -1,4 +1,4 @@
-//! hilum as PID 1 of a PID namespace on this host: what a workload sees, and what stays outside.
+//! hilum as PID 1 of a PID namespace on this host: what a workload sees, and what stays unaffected.
 
 use crate::support::{SOON, fact, facts, has_in_order, has_line, host, isolation, one};
 use rustix::process::Signal;
@@ -19,15 +19,15 @@ fn workload_is_isolated() {
     }
 }
 
-/// A lock and a watch belong to an inode: on one that workloads share, one sees or holds up the other.
+/// A lock and a watch belong to an inode: if workloads shared one, they could see or block each other.
 #[test]
-fn lock_on_a_device_node_is_nobody_elses() {
-    // Nobody can open the sixth, tty, without a terminal.
+fn lock_on_a_device_node_does_not_affect_other_workloads() {
+    // The sixth, tty, cannot be opened without a terminal.
     const NODES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
     let host_root = host_or_return!();
     let locks: String = NODES.iter().map(|node| format!(" lock:/dev/{node}")).collect();
     let locks = locks + " lock-record:/dev/null lock-record:/dev/zero";
-    // The second starts once the first has told that it holds its locks, and waits for the end.
+    // The second starts once the first has reported its locks, and waits for the end.
     let config = format!(
         "hilum 1\n[workload holder]\nroot ROOT\nexec /bin/probe do{locks} notify:READY=1 sleep:60000\nready notify\nrestart never\n\
          [workload other]\nroot ROOT\nneeds holder\nexec /bin/probe do{locks}\nrestart never\n"
@@ -48,7 +48,7 @@ fn lock_on_a_device_node_is_nobody_elses() {
 }
 
 #[test]
-fn watch_on_a_device_node_sees_the_opens_of_its_own_workload_alone() {
+fn watch_on_a_device_node_sees_only_its_own_workload() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload watcher]\nroot ROOT\n\
         exec /bin/probe do watch:/dev/urandom:/tmp/one watch:/dev/urandom:/tmp/two stay\n\
@@ -68,7 +68,7 @@ fn watch_on_a_device_node_sees_the_opens_of_its_own_workload_alone() {
         assert!(std::time::Instant::now() < until, "{}", namespace.console.tail());
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    // The watch works: what the workload itself opens is seen.
+    // The watch works: the workload's own opens are seen.
     inside("watcher", "open:/dev/urandom:r");
     inside("watcher", "make:/tmp/two");
     namespace.console.expect("watcher | seen /dev/urandom opens", SOON).expect("its own");
@@ -78,7 +78,7 @@ fn watch_on_a_device_node_sees_the_opens_of_its_own_workload_alone() {
     );
 }
 
-/// The kernel cannot say where a `..` leads while anything at all is renamed (EAGAIN of openat2(2)).
+/// The kernel cannot resolve a `..` while anything is renamed (EAGAIN of openat2(2)).
 #[test]
 fn directory_behind_a_link_is_entered_while_files_are_renamed() {
     let host_root = host_or_return!();
@@ -105,9 +105,9 @@ fn directory_behind_a_link_is_entered_while_files_are_renamed() {
     }
 }
 
-/// A power cut, or the end of the process that makes it, comes between its making, its owner and its mode.
+/// A power cut, or a killed process, may come between creating a folder, its owner and its mode.
 #[test]
-fn folder_that_was_left_half_made_is_finished() {
+fn half_created_volume_is_completed() {
     let host_root = host_or_return!();
     let place = host_root.scratch.path().join("volumes");
     for folder in ["v", "layer/upper", "layer/work"] {
@@ -137,7 +137,7 @@ fn uid_0_has_no_capability_either() {
 }
 
 #[test]
-fn symbolic_link_in_the_root_filesystem_leads_no_mount_elsewhere() {
+fn symbolic_link_in_the_root_filesystem_redirects_no_mount() {
     let host_root = host_or_return!();
     let canary = host_root.scratch.path().join("canary");
     std::fs::create_dir(&canary).expect("a folder");
@@ -158,7 +158,7 @@ fn symbolic_link_in_the_root_filesystem_leads_no_mount_elsewhere() {
 }
 
 #[test]
-fn kill_of_everything_stays_inside() {
+fn kill_of_all_processes_stays_inside() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[workload b]\nroot ROOT\nexec /bin/probe on-term\n\
         [workload a]\nroot ROOT\nexec /bin/probe kill-all\nrestart never\n";
@@ -183,8 +183,8 @@ fn closed_standard_descriptors_are_replaced() {
     let host_root = host_or_return!();
     let canary = host_root.scratch.path().join("seen");
     std::fs::write(&canary, "").expect("a file");
-    // With 0, 1 and 2 closed the next opened file would become standard output. Nothing can be seen then, so the sign
-    // is that the board comes up and goes down.
+    // With 0, 1 and 2 closed the next opened file would become standard output. Nothing is visible then, so the test
+    // checks that the board boots and shuts down.
     let wrap = ["sh", "-c", "exec \"$0\" \"$@\" 0<&- 1>&- 2>&-"];
     let (status, console) = host_root
         .start_wrapped(&one("exec /bin/probe facts\nrestart never"), &wrap)
@@ -194,7 +194,7 @@ fn closed_standard_descriptors_are_replaced() {
 }
 
 #[test]
-fn strangers_descriptors_reach_no_workload() {
+fn inherited_descriptors_reach_no_workload() {
     let host_root = host_or_return!();
     let wrap = ["sh", "-c", "exec 7</etc/passwd; exec \"$0\" \"$@\""];
     let (_, console) = host_root
@@ -205,7 +205,7 @@ fn strangers_descriptors_reach_no_workload() {
 }
 
 #[test]
-fn ignored_signals_of_the_starter_are_not_inherited() {
+fn ignored_signals_of_the_parent_are_not_inherited() {
     let host_root = host_or_return!();
     let wrap = ["sh", "-c", "trap '' PIPE HUP USR1; exec \"$0\" \"$@\""];
     let (_, console) = host_root
@@ -216,7 +216,7 @@ fn ignored_signals_of_the_starter_are_not_inherited() {
 }
 
 #[test]
-fn host_is_as_it_was() {
+fn host_is_unchanged_afterwards() {
     let host_root = host_or_return!();
     let mounts = || {
         let text = std::fs::read_to_string("/proc/self/mountinfo").expect("the mounts");
@@ -241,7 +241,7 @@ fn host_is_as_it_was() {
 fn run_belongs_to_the_user_of_the_workload() {
     let host_root = host_or_return!();
     for (user, owner) in [("", "0:0"), ("user 33:34\n", "33:34")] {
-        // The second is a held mount: /etc/hosts comes from there.
+        // The second case has a held mount, because /etc/hosts comes from there.
         for network in ["", "link veth\n"] {
             let bridge = if network.is_empty() { "" } else { "bridge br0 10.77.5.1/24\n" };
             let network = network.replace("veth", "veth br0 10.77.5.2/24");
@@ -259,7 +259,7 @@ fn run_belongs_to_the_user_of_the_workload() {
 }
 
 #[test]
-fn folders_that_the_root_has_below_run_and_tmp_are_there() {
+fn folders_of_the_root_below_run_and_tmp_are_recreated() {
     let host_root = host_or_return!();
     for (path, owner, mode) in
         [("run/app", 33, 0o750), ("run/app/deep", 34, 0o711), ("tmp/own", 33, 0o700), ("run/x", 0, 0o755)]
@@ -284,10 +284,10 @@ fn folders_that_the_root_has_below_run_and_tmp_are_there() {
         "owner /run/app/deep 34:34",
         "did make:/run/app/pid 0",
         "did make:/tmp/own/file 0",
-        // EACCES: its mode is that of the root's folder.
+        // EACCES: it has the mode of the root's folder.
         "did make:/run/app/deep/no 13",
         "did open:/run/x/text:r 0",
-        // ENOENT: only folders.
+        // ENOENT: only folders are recreated.
         "did open:/run/file:r 2",
         "did open:/run/link:r 2",
     ] {

@@ -1,10 +1,10 @@
-//! What a workload leaves behind that shares process ids, where no control group ends it.
+//! Remaining processes of a workload that shares the PID namespace, without a cgroup to kill them.
 
 use crate::support::{Host, SOON, built, host};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
-/// Seconds that nobody else here sleeps for: how these processes are known.
+/// A duration that nobody else here sleeps for, which identifies these processes.
 fn seconds(test: u32) -> u32 {
     1_000_000 + std::process::id() * 4 + test
 }
@@ -34,7 +34,7 @@ fn becomes(seconds: u32, count: usize) {
 }
 
 #[test]
-fn stopped_workload_that_shares_pids_leaves_no_process_behind() {
+fn stopped_workload_with_shared_pids_leaves_no_process_behind() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nshare pid\n\
         exec /bin/sh -c \"sleep SECONDS & (sleep SECONDS &) ; sleep 5 & sleep SECONDS\"\n\
@@ -45,7 +45,7 @@ fn stopped_workload_that_shares_pids_leaves_no_process_behind() {
         becomes(mine, 3);
         let (status, text) = host_root.ask(&["stop", "a", "-w"]);
         assert_eq!((status, sleepers(mine)), (0, 0), "{text}");
-        // Nobody else's are touched.
+        // Other processes are not affected.
         let others: u32 = format!("{mine}1").parse().expect("a number");
         assert_eq!(sleepers(others), 1);
         let (status, text) = host_root.ask(&["start", "a", "-w"]);
@@ -57,7 +57,7 @@ fn stopped_workload_that_shares_pids_leaves_no_process_behind() {
 }
 
 #[test]
-fn crashed_workload_that_shares_pids_starts_again_without_its_former_processes() {
+fn crashed_workload_with_shared_pids_restarts_without_old_processes() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nshare pid\n\
         exec /bin/sh -c \"sleep SECONDS & exit 1\"\nrestart always delay=10ms max=10ms limit=5/1h else=stop\n";

@@ -1,20 +1,20 @@
-//! What lines of a configuration open, on this host: each opens what it names and nothing else.
+//! Lines of a configuration that loosen the sandbox, on this host: each allows exactly what it names.
 
 use crate::support::{SOON, facts, has_line, one};
 use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Returns the namespaces that the probe told of, by name.
+/// Returns the namespaces that the probe printed, by name.
 fn namespaces(console: &str, name: &str) -> BTreeMap<String, String> {
     let lines = facts(console, name, "namespace");
     lines.iter().filter_map(|line| line.split_once(' ')).map(|(name, link)| (name.into(), link.into())).collect()
 }
 
 #[test]
-fn shared_namespace_is_process_1s_and_only_that_one() {
+fn only_the_named_namespace_is_shared() {
     let host_root = host_or_return!();
-    // A board for each: what seven probes tell at once is more than the console keeps for a slow reader.
+    // A board for each: the output of seven probes at once exceeds the console's queue for a slow reader.
     for share in ["cgroup", "ipc", "net", "pid", "time", "user", "uts"] {
         let config = format!("hilum 1\n[workload a]\nroot ROOT\nexec /bin/probe facts\nshare {share}\nrestart never\n");
         let mut namespace = host_root.start(&config);
@@ -32,7 +32,7 @@ fn shared_namespace_is_process_1s_and_only_that_one() {
 }
 
 #[test]
-fn capabilities_are_those_of_the_line_in_every_set_that_they_need() {
+fn capability_sets_match_the_line() {
     let host_root = host_or_return!();
     // kill is number 5, net_raw 13: 0x2020.
     let sets = |user: &str| {
@@ -44,13 +44,13 @@ fn capabilities_are_those_of_the_line_in_every_set_that_they_need() {
             line.unwrap_or_else(|| panic!("{set}\n{console}"))[prefix.len()..].trim_start_matches('0').to_owned()
         })
     };
-    // CVE-2022-24769: what is inheritable can be taken by any file that asks for it. User 0 needs no such thing.
+    // CVE-2022-24769: an inheritable capability can be taken by any file that asks for it. User 0 does not need that.
     assert_eq!(sets("0"), ["", "2020", "2020", "2020", ""]);
     assert_eq!(sets("1000"), ["2020"; 5]);
 }
 
 #[test]
-fn groups_are_those_of_the_line_and_cannot_be_changed() {
+fn supplementary_groups_match_the_line_and_cannot_be_changed() {
     let host_root = host_or_return!();
     let status = |lines: &str| {
         let (_, console) = host_root.run(&one(&format!("exec /bin/probe facts\nrestart never\n{lines}")));
@@ -60,7 +60,7 @@ fn groups_are_those_of_the_line_and_cannot_be_changed() {
         (status(""), status("groups 7 8"), status("user 5\ngroups 9")),
         ("Groups:".into(), "Groups: 7 8".into(), "Groups: 9".into())
     );
-    // Refused for ever in the namespace, even with a filter that lets it through and every capability there.
+    // Refused permanently in the namespace, even if the filter allows it and with all capabilities.
     let exec = "exec /bin/probe do setgroups read:/proc/self/setgroups setuid:5\nrestart never\nseccomp off\n";
     let (_, console) = host_root.run(&one(&format!("{exec}capability setuid sys_admin")));
     has_line(&console, "a | did setgroups 1");
@@ -69,10 +69,10 @@ fn groups_are_those_of_the_line_and_cannot_be_changed() {
     has_line(&console, "a | did setgroups 0");
 }
 
-/// On this host there is no control group of ours, so a node can be made with the capability for it; `escapes.rs` has the
+/// On this host there is no cgroup of ours, so a node can be created with the capability for it; `escapes.rs` has the
 /// same on machines, where the device filter refuses it.
 #[test]
-fn node_can_be_made_with_everything_opened_where_no_device_filter_is() {
+fn node_can_be_created_with_everything_allowed_and_no_device_filter() {
     let host_root = host_or_return!();
     let open = "share user\nprivileged\nseccomp off\nlandlock off\ncapability mknod sys_admin";
     let exec = "exec /bin/probe do mknod:/dev/shm/null:1:3\nrestart never";
@@ -83,7 +83,7 @@ fn node_can_be_made_with_everything_opened_where_no_device_filter_is() {
 }
 
 #[test]
-fn shared_network_of_another_workload_outlives_its_restarts() {
+fn shared_network_namespace_survives_restarts() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[workload server]\nroot ROOT\nexec /bin/probe do listen:80 sleep:300\nrestart always delay=100ms max=100ms\n\
         [workload friend]\nroot ROOT\nexec /bin/probe do sleep:150 connect:80 sleep:1200 connect:80\nshare net=server\nafter server\nrestart never\n\
@@ -95,7 +95,7 @@ fn shared_network_of_another_workload_outlives_its_restarts() {
     }
     let console = namespace.console.text();
     for line in console.lines().filter_map(|line| line.strip_prefix("friend | did connect:80 ")) {
-        // The server may be between two runs at that moment, and then nobody listens: ECONNREFUSED in its namespace.
+        // The server may be between two runs at that moment: ECONNREFUSED in its namespace.
         assert!(["0", "111"].contains(&line), "{line}");
         connected += u32::from(line == "0");
     }
@@ -108,7 +108,7 @@ fn shared_network_of_another_workload_outlives_its_restarts() {
 
 /// CVE-2019-14271 is about a helper that loaded a library of the container: there is none here.
 #[test]
-fn start_executes_nothing_but_the_program_and_makes_few_system_calls() {
+fn start_executes_only_the_program_with_few_system_calls() {
     let host_root = host_or_return!();
     let config = host_root.scratch.path().join("hilum.conf");
     let text = one("exec /bin/probe exit 0\nrestart never").replace("ROOT", host_root.root().to_str().expect("UTF-8"));
@@ -124,7 +124,7 @@ fn start_executes_nothing_but_the_program_and_makes_few_system_calls() {
     assert!(status.success());
     let trace = std::fs::read_to_string(&trace).expect("the trace");
     let executed: Vec<&str> = trace.lines().filter(|line| line.contains(" execve(\"")).collect();
-    // unshare, hilum, the program; and nothing of the root filesystem is opened for its contents before.
+    // unshare, hilum, the program; before that no file of the root filesystem is opened for its contents.
     assert_eq!(executed.len(), 3, "{executed:#?}");
     assert!(executed[2].contains("execve(\"/bin/probe\""), "{}", executed[2]);
     let child = executed[2].split_whitespace().next().expect("a pid");
@@ -132,14 +132,14 @@ fn start_executes_nothing_but_the_program_and_makes_few_system_calls() {
     let calls = trace.lines().filter(|line| line.starts_with(&own) && !line.contains(" <... "));
     let before = calls.take_while(|line| !line.contains(" execve(")).count();
     println!("{before} system calls from the clone to the program");
-    // 41 of them take one capability each out of the bounding set, four limit what the kernel counts over all workloads, three
-    // make /proc/pressure read-only.
+    // 41 of them remove one capability each from the bounding set, four set limits that the kernel counts over all
+    // workloads, three make /proc/pressure read-only.
     assert!(before <= 141, "{before}");
 }
 
 /// CASES 32.
 #[test]
-fn child_killed_in_the_middle_of_its_set_up_leaves_nothing() {
+fn child_killed_during_its_set_up_leaves_nothing_behind() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[workload a]\nroot ROOT\nexec /bin/probe sleep 5\nrestart always delay=1ms max=1ms\n\
         [workload b]\nroot ROOT\nexec /bin/probe sleep 2\nshare net=a\nrestart always delay=1ms max=1ms\n";
@@ -157,7 +157,7 @@ fn child_killed_in_the_middle_of_its_set_up_leaves_nothing() {
     let (mut killed, mut most) = (0, 0);
     while Instant::now() < until {
         for pid in children() {
-            // Whatever it is doing: a start takes some milliseconds, and a run a few more.
+            // At any point: a start takes some milliseconds, and a run a few more.
             let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
             killed += u32::from(rustix::process::kill_process(pid, Signal::KILL).is_ok());
         }
@@ -165,7 +165,7 @@ fn child_killed_in_the_middle_of_its_set_up_leaves_nothing() {
         std::thread::sleep(Duration::from_micros(700));
     }
     assert!(killed > 100, "{killed}");
-    // Two running workloads have three descriptors each; a start in between has a few more for a moment.
+    // Two running workloads have three descriptors each; a start has a few more for a moment.
     println!("killed {killed} times, at most {most} descriptors, {} at the end", count("fd"));
     assert!(most < 40, "{most}");
     assert_eq!(mounts(), before);
@@ -174,9 +174,9 @@ fn child_killed_in_the_middle_of_its_set_up_leaves_nothing() {
     assert_eq!(status.code(), Some(0), "{}", console.lines().rev().take(20).collect::<Vec<_>>().join("\n"));
 }
 
-/// CVE-2021-30465 and its many relatives: somebody swaps folders of the root filesystem while it is put together.
+/// CVE-2021-30465 and similar: a process swaps folders of the root filesystem during the start.
 #[test]
-fn folder_swapped_for_a_link_during_the_start_leads_no_mount_elsewhere() {
+fn folder_swapped_for_a_link_during_start_redirects_no_mount() {
     use std::os::unix::fs::symlink;
     let host_root = host_or_return!();
     let canary = host_root.scratch.path().join("canary");
@@ -204,7 +204,7 @@ fn folder_swapped_for_a_link_during_the_start_leads_no_mount_elsewhere() {
     let (runs, refused) = (console.matches("a | fact pid 1").count(), console.matches("mount /tmp: E").count());
     println!("{swaps} swaps, {runs} runs, {refused} refused");
     assert!(runs > 0 && refused > 0 && swaps > 1_000, "{swaps} swaps, {runs} runs, {refused} refused");
-    // The mount is where the folder is, or goes with it out of the root; never where the link leads.
+    // The mount is at the folder, or moves with it out of the root; never at the link's target.
     for mount in console.lines().filter_map(|line| line.strip_prefix("a | fact mount ")) {
         let place = mount.split(' ').nth(4).unwrap_or_default();
         let known = ["/", "/proc", "/dev", "/dev/pts", "/dev/shm", "/tmp", "/run"];

@@ -1,11 +1,11 @@
-//! Networks on the host, in a network namespace of their own: what is left behind, and figures.
+//! Networks on the host, in a network namespace of their own: leftovers, and timings.
 
 use crate::support::SOON;
 use crate::support::wire::{Peer, children, inside, net, start, until, within};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::time::{Duration, Instant};
 
-/// So many workloads with a link, a published port and somebody to talk to.
+/// Returns this many workloads with a link, a published port and a peer.
 fn linked(count: usize, lines: &str, exec: &str) -> String {
     let mut config = "hilum 1\n[system]\ncontrol SOCKET\nbridge br0 10.77.0.1/24 fd77::1/64\n".to_owned();
     for index in 0..count {
@@ -20,7 +20,7 @@ fn linked(count: usize, lines: &str, exec: &str) -> String {
     config
 }
 
-/// Links and rules that are there for workloads.
+/// Returns links and rules of workloads.
 fn left(text: &str) -> Vec<&str> {
     let is_theirs =
         |line: &&str| line.starts_with("rule hilum-") || (line.starts_with("link w") && line.contains(" in br0"));
@@ -30,14 +30,14 @@ fn left(text: &str) -> Vec<&str> {
 #[test]
 fn a_thousand_starts_leave_no_link_and_no_rule() {
     let host = host_or_return!();
-    // Each ends again and again, and then stays down; many are killed in the middle of their set-up.
+    // Each exits repeatedly, and then stays down; many are killed during their set-up.
     let runs = 124;
     let config = linked(8, &format!("restart always delay=1ms max=1ms limit={runs}/1h else=stop"), "/bin/probe exit 0");
     let namespace = start(&host, &config);
     namespace.console.expect("started, pid", SOON).expect("the first one starts");
     let begin = Instant::now();
     let (mut killed, mut chance) = (0_u32, 12_345_u32);
-    // As long as something happens it goes on, however slow the machine is.
+    // As long as there is progress the test continues, however slow the machine is.
     let (mut seen, mut until_then) = (0, Instant::now() + SOON);
     loop {
         let text = namespace.console.text();
@@ -63,14 +63,14 @@ fn a_thousand_starts_leave_no_link_and_no_rule() {
         text = net(&namespace);
         left(&text).is_empty()
     });
-    // A network namespace that is left would keep its end of the pair, and with it the other one. And PID 1 holds none.
+    // A leaked network namespace would keep its end of the pair, and with it the other one; PID 1 holds none either.
     let one = namespace.process_one().expect("it runs").as_raw_nonzero();
     let held = std::fs::read_dir(format!("/proc/{one}/fd")).expect("its descriptors");
     let held = held.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
     let held: Vec<_> = held.filter(|path| path.to_string_lossy().starts_with("net:[")).collect();
     assert!(held.is_empty(), "{held:?}");
     until("the end of every process", || children(&namespace).is_empty());
-    // Nothing but the bridge, its addresses and the board's own table.
+    // Only the bridge, its addresses and the board's own table remain.
     assert!(text.contains("link br0") && text.contains("rule hilum forward"), "{text}");
     assert_eq!(text.lines().filter(|line| line.starts_with("link ")).count(), 2, "{text}");
     assert_eq!(
@@ -99,7 +99,7 @@ fn thirty_two_workloads_with_links_start_at_once() {
 }
 
 #[test]
-fn addresses_are_in_status_and_a_new_workload_is_wired_by_a_reload() {
+fn addresses_are_in_status_and_reload_connects_new_workloads() {
     let host = host_or_return!();
     let namespace = start(&host, &linked(1, "", "/bin/probe on-term"));
     host.expect_state("w0", "ready");
@@ -113,15 +113,15 @@ fn addresses_are_in_status_and_a_new_workload_is_wired_by_a_reload() {
     assert_eq!(host.status("w0")["pid"], pid, "it goes on as it was");
     let neighbours = inside(&namespace, &["ip", "neigh", "show", "dev", "br0"]);
     assert!(neighbours.contains("10.77.0.3 lladdr") && neighbours.contains("PERMANENT"), "{neighbours}");
-    // Stopped, it leaves neither rules nor ports.
+    // When stopped, it leaves neither rules nor ports.
     assert_eq!(host.ask(&["stop", "w1", "-w"]).0, 0);
     until("the end of its link and rules", || !left(&net(&namespace)).iter().any(|line| line.contains("w1")));
     assert!(left(&net(&namespace)).iter().any(|line| line.contains("publish 9000:80/tcp")));
 }
 
-/// Somebody on the board's wire knows the way to a workload's network, and sends there.
+/// A host on the board's external network has a route to a workload's network, and sends packets there.
 #[test]
-fn neighbour_on_the_wire_does_not_get_through_the_board() {
+fn external_neighbour_cannot_reach_workloads_through_the_board() {
     let host = host_or_return!();
     let config = linked(1, "", "/bin/probe on-term")
         .replace("[system]\n", "[system]\nlink eth0 192.168.9.2/24\nroute 10.9.0.0/16 via 192.168.9.1\n");
@@ -130,7 +130,7 @@ fn neighbour_on_the_wire_does_not_get_through_the_board() {
     host.expect_state("w0", "ready");
     until("the board's address", || net(&namespace).contains("address 192.168.9.2/24 on eth0"));
     assert!(net(&namespace).contains("route 10.9.0.0/16 via 192.168.9.1 dev eth0"), "{}", net(&namespace));
-    // One answer ends it, however long it may take.
+    // One reply ends it, however long it may take.
     let ping = |address: &str, seconds: &str| {
         peer.command("ping").args(["-q", "-c", "1", "-W", seconds, address]).status().expect("ping").success()
     };
@@ -142,7 +142,8 @@ fn neighbour_on_the_wire_does_not_get_through_the_board() {
     assert!(!refused.ends_with("; 0 packets 0 bytes"), "it came that far: {refused}");
 }
 
-/// What the peer hears of a connection to it from somebody in the network of the process with this pid: from where.
+/// Returns the source address that the peer sees for a connection from the network namespace of the process with this
+/// PID.
 fn caller(peer: &Peer, from: u32, to: &'static str) -> IpAddr {
     let listener = within(peer.pid(), || TcpListener::bind("[::]:7000").expect("a port"));
     let stream = within(from, move || TcpStream::connect_timeout(&to.parse().expect("an address"), SOON));
@@ -150,9 +151,9 @@ fn caller(peer: &Peer, from: u32, to: &'static str) -> IpAddr {
     listener.accept().expect("it was connected").1.ip().to_canonical()
 }
 
-/// A port of TCP and one of UDP, asked for from outside over IPv4 and IPv6, and the way out.
+/// A TCP and a UDP port, requested from outside over IPv4 and IPv6, and outgoing connections.
 #[test]
-fn published_ports_and_the_way_out_work_in_both_families() {
+fn published_ports_and_masquerade_work_in_both_families() {
     let host = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\nlink eth0 192.168.9.2/24 fd09::2/64\nbridge br0 10.77.0.1/24 fd77::1/64\n\
         masquerade br0 eth0\n[workload w0]\nroot ROOT\nexec /bin/probe on-term\n\
@@ -187,7 +188,7 @@ fn published_ports_and_the_way_out_work_in_both_families() {
         let asking = within(peer.pid(), move || {
             let socket = UdpSocket::bind(own).expect("a port");
             socket.set_read_timeout(Some(SOON)).expect("a deadline");
-            // From then on it hears that address and port alone.
+            // From then on it only receives from that address and port.
             socket.connect(to).expect("an address");
             socket.send(b"question").expect("sent");
             socket
@@ -200,7 +201,7 @@ fn published_ports_and_the_way_out_work_in_both_families() {
     }
     assert_eq!(caller(&peer, inside, "192.168.9.1:7000").to_string(), "192.168.9.2", "it is in the board's name");
     assert_eq!(caller(&peer, inside, "[fd09::1]:7000").to_string(), "fd09::2");
-    // Stopped, it takes its ports along. The test's own sockets would keep its network.
+    // When stopped, its ports are removed. The test's own sockets would keep its network namespace.
     drop((server, datagrams));
     assert_eq!(host.ask(&["stop", "w0", "-w"]).0, 0);
     until("the end of its rules", || left(&net(&namespace)).is_empty());
@@ -210,8 +211,8 @@ fn published_ports_and_the_way_out_work_in_both_families() {
     }
 }
 
-/// Microseconds from the start of PID 1 to a workload's program, and from the start of a workload to its program once the
-/// board is there: without a link, and with one.
+/// Microseconds from the start of PID 1 to a workload's program, and from the start of a workload to its program on a
+/// running board: without a link, and with one.
 #[test]
 fn cost_of_a_link_is_printed() {
     let host = host_or_return!();
@@ -244,7 +245,7 @@ fn cost_of_a_link_is_printed() {
 
 const RESTARTS: usize = 21;
 
-/// Restarts a workload. Returns the microseconds that the board's own clock counted from its start to its program.
+/// Restarts a workload. Returns the microseconds from its start to its program, by the board's clock.
 fn restart(host: &crate::support::Host, name: &str) -> u64 {
     assert_eq!(host.ask(&["restart", name, "-w"]), (0, String::new()));
     let (_, timeline) = host.ask(&["timeline"]);
@@ -257,10 +258,10 @@ fn restart(host: &crate::support::Host, name: &str) -> u64 {
     at("program executed") - at("start")
 }
 
-/// The kernel waits for a grace period where the last descriptor of an nf_tables socket is closed, and where something is
-/// unmounted; and a helper may never answer.
+/// The kernel waits for an RCU grace period when the last descriptor of an nf_tables socket is closed, and at an
+/// unmount; and a helper may never answer.
 #[test]
-fn pid_1_makes_no_call_that_waits_while_connected_workloads_start_and_end() {
+fn pid_1_makes_no_blocking_call_while_connected_workloads_start_and_exit() {
     let host = host_or_return!();
     let config = linked(4, "restart always delay=20ms max=20ms", "/bin/probe exit 0");
     let mut namespace = start(&host, &config);

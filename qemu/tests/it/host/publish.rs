@@ -1,4 +1,4 @@
-//! Published ports: who reaches them from where, and who was there before the workload.
+//! Published ports: which clients reach them from where, including those from before the workload.
 
 use crate::support::wire::{Peer, beside, children, inside, net, start, until, within};
 use crate::support::{Host, SOON};
@@ -17,10 +17,10 @@ fn workload(name: &str, number: u8, lines: &str) -> String {
     )
 }
 
-/// Starts PID 1 with a peer on its wire, and waits for its addresses.
+/// Starts PID 1 with a peer on its link, and waits for its addresses.
 fn board(host: &Host, config: &str) -> (Namespace, Peer) {
     let namespace = start(host, config);
-    // As whoever makes a container's network does.
+    // As a container engine does.
     inside(&namespace, &["ip", "link", "set", "lo", "up"]);
     let peer = Peer::new(&namespace);
     peer.ip(&["addr", "add", "fd09::1/64", "dev", "srv", "nodad"]);
@@ -28,12 +28,12 @@ fn board(host: &Host, config: &str) -> (Namespace, Peer) {
     (namespace, peer)
 }
 
-/// Returns the pid of the board's first process, whose network is the board's own.
+/// Returns the PID of the board's first process, whose network is the host's own.
 fn one(namespace: &Namespace) -> u32 {
     namespace.process_one().expect("it runs").as_raw_nonzero().get().unsigned_abs()
 }
 
-/// Waits for the workload whose network has this address; returns the pid of its first process.
+/// Waits for the workload with this address; returns the PID of its first process.
 fn pid_at(namespace: &Namespace, address: &str) -> u32 {
     let mut found = None;
     until(address, || {
@@ -45,14 +45,14 @@ fn pid_at(namespace: &Namespace, address: &str) -> u32 {
     found.expect("it was found")
 }
 
-/// Returns a socket of the process with this pid that does not wait.
+/// Returns a non-blocking socket of the process with this PID.
 fn datagrams(pid: u32, own: &'static str) -> UdpSocket {
     let socket = within(pid, move || UdpSocket::bind(own)).expect("a port");
     socket.set_nonblocking(true).expect("a socket");
     socket
 }
 
-/// Sends until something arrives; returns from where. What was sent before the workload was ready may be refused.
+/// Sends until a datagram arrives; returns its source. Datagrams from before the workload was ready may be refused.
 fn hear(sender: &UdpSocket, to: &str, receiver: &UdpSocket) -> std::net::SocketAddr {
     let (mut bytes, mut from) = ([0; 16], None);
     until("a datagram", || {
@@ -68,10 +68,10 @@ fn connect(pid: u32, to: &str) -> std::io::Result<TcpStream> {
     within(pid, move || TcpStream::connect_timeout(&to, SOON))
 }
 
-/// The kernel remembers for each pair of ports what the rules said to the first datagram. Docker has flushed such entries of
-/// UDP ports since moby#44752, podman has netavark delete them; systemd-networkd publishes nothing.
+/// The kernel remembers the NAT decision for the first datagram of each pair of ports. Docker has flushed such UDP
+/// entries since moby#44752, podman's netavark deletes them; systemd-networkd publishes nothing.
 #[test]
-fn sender_that_was_active_before_the_workload_is_heard() {
+fn sender_active_before_the_workload_reaches_it() {
     let host = host_or_return!();
     let config = BOARD.to_owned() + &workload("w0", 2, "publish 9001:81/udp\n");
     let (namespace, peer) = board(&host, &config);
@@ -81,7 +81,7 @@ fn sender_that_was_active_before_the_workload_is_heard() {
     let connections = || inside(&namespace, &["cat", "/proc/net/nf_conntrack"]);
     for _ in 0..2 {
         assert_eq!(host.ask(&["stop", "w0", "-w"]).0, 0);
-        // What runs on the board has the port now, and hears who was there before.
+        // A process on the board has the port now, and receives from earlier senders.
         hear(&sender, "192.168.9.2:9001", &datagrams(one(&namespace), "192.168.9.2:9001"));
         hear(&sender_6, "[fd09::2]:9001", &datagrams(one(&namespace), "[fd09::2]:9001"));
         let text = connections();
@@ -94,10 +94,10 @@ fn sender_that_was_active_before_the_workload_is_heard() {
     }
 }
 
-/// What goes to an address that is gone follows another workload that has its port by now. Docker and podman delete the
-/// entries of a container's address when it ends.
+/// Datagrams to an address that is gone go to another workload that has its port by now. Docker and podman delete the
+/// entries of a container's address when it exits.
 #[test]
-fn sender_follows_a_port_that_a_reload_gives_to_another_workload() {
+fn sender_follows_a_port_that_reload_moves_to_another_workload() {
     let host = host_or_return!();
     let publish = "publish 9001:81/udp\n";
     let (namespace, peer) = board(&host, &(BOARD.to_owned() + &workload("w0", 2, publish) + &workload("w1", 3, "")));
@@ -111,7 +111,7 @@ fn sender_follows_a_port_that_a_reload_gives_to_another_workload() {
     hear(&sender, "192.168.9.2:9001", &datagrams(pid_at(&namespace, "10.77.0.3"), "[::]:81"));
 }
 
-/// Docker leaves connections of TCP alone where a container starts, and so does this; those of another workload in any case.
+/// Docker does not touch TCP connections when a container starts, and neither does this.
 #[test]
 fn open_connection_survives_other_workloads() {
     let host = host_or_return!();
@@ -130,10 +130,10 @@ fn open_connection_survives_other_workloads() {
     }
 }
 
-/// Who asks for a published port, and by which addresses. Docker's proxy and rules, and podman's netavark, answer all of these
-/// (netavark not at ::1); systemd-nspawn's --port answers neither the container itself nor 127.0.0.1.
+/// Clients of a published port, by all addresses. Docker's proxy and rules, and podman's netavark, serve all of these
+/// (netavark not at ::1); systemd-nspawn's --port serves neither the container itself nor 127.0.0.1.
 #[test]
-fn published_ports_answer_from_inside_from_workloads_and_from_the_board() {
+fn published_ports_work_from_inside_workloads_and_the_board() {
     let host = host_or_return!();
     let config = BOARD.to_owned()
         + &workload("w0", 2, "publish 9000:80/tcp\npublish 9001:81/udp\n")
@@ -147,7 +147,7 @@ fn published_ports_answer_from_inside_from_workloads_and_from_the_board() {
     let lan = ["192.168.9.2:9000", "[fd09::2]:9000"];
     let bridge = ["10.77.0.1:9000", "[fd77::1]:9000"];
     let loopback = ["127.0.0.1:9000", "127.9.9.9:9000"];
-    // A workload that shares the board's network is where PID 1 is.
+    // A workload with the host's network is where PID 1 is.
     for (who, pid, addresses) in [
         ("peer", peer.pid(), vec![lan]),
         ("itself", own, vec![lan, bridge]),
@@ -169,15 +169,15 @@ fn published_ports_answer_from_inside_from_workloads_and_from_the_board() {
         inner.send_to(b"answer", from).expect("sent");
         until("the answer", || asking.recv_from(&mut [0; 16]).is_ok_and(|(_, from)| from.to_string() == to));
     }
-    // That stays the board's own.
+    // This stays the board's own.
     let refused = connect(one(&namespace), "[::1]:9000").expect_err("nothing is published there").kind();
     assert_eq!(refused, ErrorKind::ConnectionRefused);
 }
 
-/// With `route_localnet` a neighbour could reach what listens at 127.0.0.1 alone (CVE-2020-8558 of kube-proxy, which Docker's
-/// and podman's rules drop as well).
+/// With `route_localnet` a neighbour could reach services that listen only at 127.0.0.1 (CVE-2020-8558 of kube-proxy,
+/// which Docker's and podman's rules prevent as well).
 #[test]
-fn loopback_of_the_board_is_not_reached_from_a_bridge() {
+fn loopback_of_the_board_is_unreachable_from_a_bridge() {
     let host = host_or_return!();
     let lines = "publish 9001:81/udp\ntalk board\n";
     let (namespace, _peer) = board(&host, &(BOARD.to_owned() + &workload("w0", 2, lines)));
@@ -186,7 +186,7 @@ fn loopback_of_the_board_is_not_reached_from_a_bridge() {
     until("the setting", || inside(&namespace, &["cat", "/proc/sys/net/ipv4/conf/br0/route_localnet"]).trim() == "1");
     let private = datagrams(one(&namespace), "127.0.0.1:5000");
     let public = datagrams(one(&namespace), "10.77.0.1:5000");
-    // As root of the host's, which a workload is not, in its network: 127.0.0.1 is behind the board.
+    // As the host's root in its network, which a workload is not: 127.0.0.1 is behind the board.
     for words in [
         &["sysctl", "-q", "net.ipv4.conf.all.route_localnet=1"][..],
         &["ip", "route", "del", "local", "127.0.0.0/8", "dev", "lo", "table", "local"],
@@ -207,7 +207,8 @@ fn loopback_of_the_board_is_not_reached_from_a_bridge() {
     assert_eq!(private.recv_from(&mut [0; 16]).expect_err("nothing arrives").kind(), ErrorKind::WouldBlock);
 }
 
-/// RTP and FTP need many ports. Docker makes a rule and a proxy for each of them, podman one rule for all, as this does.
+/// RTP and FTP need many ports. Docker creates a rule and a proxy for each of them, podman one rule for all, as hilum
+/// does.
 #[test]
 fn range_of_ports_is_published() {
     let host = host_or_return!();
@@ -224,11 +225,11 @@ fn range_of_ports_is_published() {
     }
 }
 
-/// A kernel with br_netfilter applies packet rules to frames that only pass a bridge: a redirected one would go from port to
-/// port. Docker turns that on by itself and needs it; a board with its own bridges turns it off, as systemd's br_netfilter
-/// users do by sysctl.d.
+/// A kernel with br_netfilter applies packet rules to bridged frames: a redirected one would go from port to port.
+/// Docker enables that and needs it; a board with its own bridges disables it, as systemd's br_netfilter users do by
+/// sysctl.d.
 #[test]
-fn bridges_leave_frames_alone_and_doctor_knows() {
+fn bridged_frames_skip_packet_rules_and_doctor_checks_it() {
     let host = host_or_return!();
     let setting = "net.bridge.bridge-nf-call-iptables";
     let (namespace, _peer) = board(&host, &(BOARD.to_owned() + &workload("w0", 2, "publish 9000:80/tcp\n")));
@@ -246,16 +247,16 @@ fn bridges_leave_frames_alone_and_doctor_knows() {
     assert!(doctor().contains(&line), "{}", doctor());
 }
 
-/// The rules of a network that several share belong to the network, and end with it.
+/// The rules of a shared network namespace belong to the network, and are removed with it.
 #[test]
-fn rules_of_a_shared_network_go_when_a_reload_removes_it() {
+fn rules_of_a_shared_network_are_removed_with_it() {
     let host = host_or_return!();
     let member = "[workload member]\nroot ROOT\nexec /bin/probe on-term\nshare net=pod\n";
     let pod = workload("pod", 2, "publish 9001:81/udp\n") + member;
     let rest = BOARD.to_owned() + &workload("w1", 3, "");
     let (namespace, peer) = board(&host, &rest);
     host.expect_state("w1", "ready");
-    // PID 1 is in the shared network for a moment, when it makes that.
+    // PID 1 enters the shared network for a moment when it creates it.
     host.configure(&(rest.clone() + &pod));
     assert_eq!(host.ask(&["reload"]), (0, String::new()), "{}", namespace.console.tail());
     host.expect_state("member", "ready");

@@ -1,5 +1,4 @@
-//! What comes between two steps: a command while another one is carried out, an end while a workload is being set up, a
-//! file that does not answer.
+//! Events between two steps: a command while another one is executed, an exit during a set-up, a file that hangs.
 
 use crate::support::{SOON, has_line};
 use std::fs::File;
@@ -8,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A filesystem of which no file answers until it is dropped (FUSE, linux/fuse.h).
+/// A filesystem whose files hang until it is dropped (FUSE, linux/fuse.h).
 struct Silent {
-    /// It is not even asked as long as nobody reads what it is asked.
+    /// The kernel sends no request as long as nobody reads.
     _device: File,
     folder: PathBuf,
 }
@@ -34,12 +33,12 @@ impl Silent {
 
 impl Drop for Silent {
     fn drop(&mut self) {
-        // Whoever waits for an answer hears that there will be none.
+        // Waiting processes get an error.
         let _ = Command::new("umount").arg("-f").arg("-l").arg(&self.folder).status();
     }
 }
 
-/// Reads one request, and answers it where it is about the connection or the attributes of the root folder.
+/// Reads one request, and answers it if it is about the connection or the attributes of the root folder.
 fn answer(device: &mut File) -> std::io::Result<()> {
     const INIT: u32 = 26;
     const GETATTR: u32 = 3;
@@ -50,7 +49,7 @@ fn answer(device: &mut File) -> std::io::Result<()> {
     let mut put = |at: usize, value: u32| body[at..at + 4].copy_from_slice(&value.to_ne_bytes());
     match kind {
         INIT => [(0, 7), (4, 31), (20, 4096)].map(|(at, value)| put(at, value)),
-        // For an hour; a folder of root's, for everybody.
+        // Valid for an hour; a folder of root with access for everybody.
         GETATTR => [(0, 3600), (76, 0o40_755), (80, 2)].map(|(at, value)| put(at, value)),
         _ => return Ok(()),
     };
@@ -60,7 +59,7 @@ fn answer(device: &mut File) -> std::io::Result<()> {
 }
 
 #[test]
-fn restart_during_a_reload_does_not_keep_the_old_configuration() {
+fn restart_during_reload_uses_the_new_configuration() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nexec /bin/probe ignore-term\nstop TERM 1s\n\
         [workload b]\nroot ROOT\nexec /bin/probe on-term\n";
@@ -80,7 +79,7 @@ fn restart_during_a_reload_does_not_keep_the_old_configuration() {
 }
 
 #[test]
-fn workload_that_is_stopped_while_it_is_set_up_ends_at_once() {
+fn workload_stopped_during_set_up_exits_at_once() {
     let host_root = host_or_return!();
     let silent = Silent::at(&host_root.scratch.path().join("silent"), false);
     let folder = host_root.scratch.path().join("silent/layer");
@@ -103,9 +102,9 @@ fn workload_that_is_stopped_while_it_is_set_up_ends_at_once() {
     assert!(!console.contains("stop timed out"), "{console}");
 }
 
-/// PID 1 opens nothing that is not in the kernel's memory: a copy waits for it, and for every other way it is.
+/// PID 1 opens only paths that are cached in memory; otherwise a helper waits.
 #[test]
-fn folder_that_does_not_answer_keeps_nobody_else_waiting() {
+fn hanging_folder_delays_only_its_workload() {
     let host_root = host_or_return!();
     let silent = Silent::at(&host_root.scratch.path().join("silent"), true);
     let folder = silent.folder.display();
@@ -124,9 +123,9 @@ fn folder_that_does_not_answer_keeps_nobody_else_waiting() {
     namespace.console.expect("workload \"mount\": open", SOON).expect("what waited hears of it");
 }
 
-/// A copy that waits for a server cannot be ended, and the next run would wait for the same one.
+/// A helper that waits for a server cannot be killed, and the next run would wait for the same one.
 #[test]
-fn workload_that_is_started_again_and_again_has_one_copy_that_waits() {
+fn repeatedly_started_workload_has_one_waiting_helper() {
     let host_root = host_or_return!();
     let silent = Silent::at(&host_root.scratch.path().join("silent"), true);
     let config = format!(
@@ -151,9 +150,9 @@ fn workload_that_is_started_again_and_again_has_one_copy_that_waits() {
     namespace.console.expect("workload \"a\": open root", SOON).expect("it is tried again");
 }
 
-/// A copy that waits for a link knows its workload's process by a pid, which may be somebody else's by then.
+/// A helper that waits for a link knows its workload's process by a PID, which may be reused.
 #[test]
-fn link_of_a_workload_that_is_gone_goes_to_nobody_else() {
+fn link_of_an_exited_workload_goes_to_no_other_process() {
     let host_root = host_or_return!();
     let namespace = host_root.start_wrapped(
             "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nexec /bin/probe on-term\nlink move x0\nlink move x1\n\
@@ -179,7 +178,7 @@ fn link_of_a_workload_that_is_gone_goes_to_nobody_else() {
     for name in ["x0", "x1"] {
         inside(&["-n", "ip", "link", "add", name, "type", "veth", "peer", "name", &format!("{name}-peer")]);
     }
-    // Its copy takes the first one and ends.
+    // Its helper takes the first one and exits.
     let until = Instant::now() + SOON;
     let children = || std::fs::read_to_string(format!("/proc/{first}/task/{first}/children")).expect("children");
     while children().split_whitespace().count() > 1 {
@@ -191,7 +190,7 @@ fn link_of_a_workload_that_is_gone_goes_to_nobody_else() {
 }
 
 #[test]
-fn file_that_does_not_answer_is_a_bad_check() {
+fn hanging_file_is_a_failed_check() {
     let host_root = host_or_return!();
     let silent = Silent::at(&host_root.scratch.path().join("silent"), true);
     let config = format!(
@@ -219,7 +218,7 @@ fn failed_need_keeps_its_name_when_the_configuration_changes() {
 }
 
 #[test]
-fn board_that_goes_down_before_it_has_started_makes_no_prompt() {
+fn shutdown_before_boot_completes_starts_no_prompt() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\nconsole prompt\n[workload a]\nroot ROOT\nexec /bin/probe ignore-term\nready fd 5\n\
          stop TERM 2s\n[workload b]\nroot ROOT\nexec /bin/probe on-term\nneeds a\n";

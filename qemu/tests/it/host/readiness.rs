@@ -1,10 +1,10 @@
-//! Ready, healthy, reaped: what a PID 1 on this host waits for, looks at, and does when it does not come.
+//! Readiness, health and reaping, with a PID 1 on this host.
 
 use crate::support::{Host, SOON, has_in_order, has_line};
 use hilum_qemu::Namespace;
 use std::time::{Duration, Instant};
 
-/// Workload `a` with these lines, and `b`, which needs it.
+/// Returns workload `a` with these lines, and `b`, which needs it.
 fn pair(lines: &str) -> String {
     format!(
         "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nrestart never\n{lines}\n\
@@ -17,7 +17,7 @@ fn start(host_root: &Host, lines: &str) -> Namespace {
 }
 
 #[test]
-fn every_way_of_being_ready_lets_the_next_one_start() {
+fn every_kind_of_readiness_lets_dependents_start() {
     let host_root = host_or_return!();
     for (lines, before) in [
         ("exec /bin/probe do say:before sleep:50 exit:0\nready exit", "a | before"),
@@ -35,14 +35,14 @@ fn every_way_of_being_ready_lets_the_next_one_start() {
 }
 
 #[test]
-fn workload_that_is_not_ready_in_time_is_stopped_and_counts_as_failed() {
+fn workload_not_ready_in_time_is_stopped_as_failed() {
     let host_root = host_or_return!();
     for lines in [
         "exec /bin/probe on-term\nready exit within=200ms",
         "exec /bin/probe on-term\nready fd 5 within=200ms",
         "exec /bin/probe on-term\nready tcp 80 within=200ms",
         "exec /bin/probe on-term\nready notify within=200ms",
-        // It closes what it should write to: that says nothing.
+        // It closes the descriptor without writing, which does not count.
         "exec /bin/probe do notify:READY=0 notify:STATUS=READY=1 stay\nready notify within=200ms",
     ] {
         let namespace = start(&host_root, lines);
@@ -61,7 +61,7 @@ fn workload_that_is_not_ready_in_time_is_stopped_and_counts_as_failed() {
 }
 
 #[test]
-fn status_shows_what_a_workload_says_of_itself() {
+fn status_shows_the_status_text_of_a_workload() {
     let host_root = host_or_return!();
     let namespace = start(&host_root, "exec /bin/probe do notify:STATUS=42_clients notify:READY=1 stay\nready notify");
     namespace.console.expect("b | ready", SOON).expect("it is ready");
@@ -69,21 +69,21 @@ fn status_shows_what_a_workload_says_of_itself() {
 }
 
 #[test]
-fn line_of_a_notice_that_cannot_be_read_costs_that_line_alone() {
+fn only_the_unreadable_line_of_a_notification_is_ignored() {
     let host_root = host_or_return!();
     for notice in ["READY=1|STATUS=~", "STATUS=~|READY=1", "EXTEND_TIMEOUT_USEC=x|~|READY=1", "READY=1|STATUS=^"] {
         let namespace = start(&host_root, &format!("exec /bin/probe do notify:{notice} stay\nready notify"));
         let console = namespace.console.expect("b | ready", SOON).unwrap_or_else(|error| panic!("{notice}: {error}"));
         assert_eq!(console.contains("datagram of 5015 bytes"), notice.ends_with('^'), "{console}");
     }
-    // READY=1 behind what is read is not heard, but that is told.
+    // READY=1 after the maximum length is ignored, and that is reported.
     let namespace = start(&host_root, "exec /bin/probe do notify:STATUS=^|READY=1 stay\nready notify within=1s");
     let console = namespace.console.expect("not started", SOON).expect("it is not ready");
     has_line(&console, "hilum: workload \"a\": notify: datagram of 5015 bytes cut to 4096");
 }
 
 #[test]
-fn barrier_is_answered_and_passed_descriptors_never_become_those_of_process_1() {
+fn barrier_is_answered_and_passed_descriptors_are_closed() {
     let host_root = host_or_return!();
     let exec = "exec /bin/probe do barrier:1 notify:STATUS=before barrier:64 say:passed stay\nready notify within=60s";
     let namespace = start(&host_root, exec);
@@ -92,7 +92,7 @@ fn barrier_is_answered_and_passed_descriptors_never_become_those_of_process_1() 
     for did in ["barrier:1", "barrier:64"] {
         has_line(&namespace.console.text(), &format!("a | did {did} 0"));
     }
-    // What was sent before a barrier is there when it is answered.
+    // What was sent before a barrier is processed when it is answered.
     assert_eq!(host_root.status("a")["status"], "before");
     let first = namespace.process_one().expect("process 1").as_raw_nonzero();
     let descriptors = || std::fs::read_dir(format!("/proc/{first}/fd")).expect("process 1").count();
@@ -112,7 +112,7 @@ fn barrier_is_answered_and_passed_descriptors_never_become_those_of_process_1() 
 }
 
 #[test]
-fn failing_check_of_every_kind_ends_in_a_restart_and_then_in_the_limit() {
+fn failing_check_of_every_kind_causes_restarts_up_to_the_limit() {
     let host_root = host_or_return!();
     for health in ["tcp 80", "file /run/alive", "exec /bin/probe exit 1", "exec /bin/none", "notify"] {
         let config = format!(
@@ -146,7 +146,7 @@ fn healthy_workload_of_every_kind_is_left_alone() {
             "notify",
         ),
     ] {
-        // As long as a check may take, on a machine that is busy.
+        // The timeout of a check on a busy machine.
         let interval = if health == "notify" { "200ms" } else { "100ms" };
         let lines = format!("exec /bin/probe {exec}\nhealth {health} interval={interval} failures=1");
         let namespace = start(&host_root, &lines);
@@ -159,7 +159,7 @@ fn healthy_workload_of_every_kind_is_left_alone() {
 }
 
 #[test]
-fn check_that_never_answers_counts_as_bad_and_leaves_no_process() {
+fn hanging_check_counts_as_failed_and_leaves_no_process() {
     let host_root = host_or_return!();
     let namespace =
         start(&host_root, "exec /bin/probe on-term\nhealth exec /bin/probe sleep 100000 interval=100ms failures=3");
@@ -168,7 +168,7 @@ fn check_that_never_answers_counts_as_bad_and_leaves_no_process() {
     let init = namespace.process_one().expect("PID 1").as_raw_nonzero();
     let children = || std::fs::read_to_string(format!("/proc/{init}/task/{init}/children")).expect("its children");
     let until = Instant::now() + SOON;
-    // What is left is b.
+    // Only b is left.
     while children().split_whitespace().count() > 1 {
         assert!(Instant::now() < until, "left behind: {}", children());
         std::thread::sleep(Duration::from_millis(5));
@@ -176,17 +176,17 @@ fn check_that_never_answers_counts_as_bad_and_leaves_no_process() {
 }
 
 #[test]
-fn reaper_forwards_signals_reaps_and_passes_the_status_on() {
+fn reaper_forwards_signals_reaps_and_passes_on_the_status() {
     let host_root = host_or_return!();
     let namespace = start(&host_root, "exec /bin/probe do say:here exit:5\nreaper");
     let console = namespace.console.expect("exited with status 5", SOON).expect("the status");
     has_line(&console, "a | here");
-    // A program without a handler would not hear of TERM as the first process of its namespace.
+    // As PID 1 of its namespace, a program without a handler would not receive SIGTERM.
     let namespace = start(&host_root, "exec /bin/probe do say:deaf sleep:60000\nreaper\nstop TERM 20s");
     namespace.console.expect("a | deaf", SOON).expect("it starts");
     assert_eq!(host_root.ask(&["stop", "a", "-w"]).0, 0);
     namespace.console.expect("hilum: workload \"a\": exited with status 143", SOON).expect("the signal's status");
-    // Orphans of the program are reaped inside, where it is not the program that has to.
+    // Orphans of the program are reaped by the reaper.
     let namespace = start(&host_root, "exec /bin/probe orphans 500\nreaper");
     namespace.console.expect("a | left 500 orphans", SOON).expect("they are left");
     namespace.console.expect("workload \"a\": exited with status 0", SOON).expect("it ends");
@@ -203,14 +203,14 @@ fn reaper_cannot_be_read_or_traced_from_inside() {
     for line in ["did open:/proc/1/exe:r 13", "did open:/proc/1/mem:r 13", "did open:/proc/1/environ:r 13"] {
         has_line(&console, &format!("a | {line}"));
     }
-    // The weakened twin: of a process that can be read it is different.
+    // The counter-check: a readable process gives another result.
     let namespace = start(&host_root, "exec /bin/probe do open:/proc/1/environ:r stay");
     let console = namespace.console.expect("a | ready", SOON).expect("it tries");
     has_line(&console, "a | did open:/proc/1/environ:r 0");
 }
 
 #[test]
-fn dependents_are_restarted_with_what_keeps_failing() {
+fn dependents_are_restarted_with_a_failing_workload() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\n[workload a]\nroot ROOT\nexec /bin/probe do sleep:100 exit:1\n\
         restart always delay=1ms max=1ms limit=4/1m else=poweroff\n[workload b]\nroot ROOT\nexec /bin/probe on-term\nneeds a\n";
@@ -227,7 +227,7 @@ fn dependents_are_restarted_with_what_keeps_failing() {
 }
 
 #[test]
-fn at_stop_workloads_run_one_after_the_other_when_all_is_over() {
+fn at_stop_workloads_run_one_by_one_after_all_others() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload last]\nroot ROOT\nexec /bin/probe do say:last\nat-stop\nrestart always\n\
         [workload slow]\nroot ROOT\nexec /bin/probe sleep 60000\nat-stop within=200ms\n\
@@ -249,7 +249,7 @@ fn at_stop_workloads_run_one_after_the_other_when_all_is_over() {
     );
 }
 
-/// Returns a root filesystem that has busybox as well.
+/// Returns a root filesystem that also has busybox.
 fn with_busybox() -> Option<Host> {
     let host_root = Host::new()?;
     let busybox = crate::support::built(&format!("image/{}/busybox/bin/busybox", crate::support::host().name()));
@@ -261,7 +261,7 @@ fn with_busybox() -> Option<Host> {
 }
 
 #[test]
-fn daemon_that_goes_to_the_background_is_no_success_and_is_called_that() {
+fn daemonizing_program_is_reported_as_failure() {
     let Some(host_root) = with_busybox() else { return };
     let early =
         "hilum: workload \"a\": exited before it was ready; if it daemonizes, keep it in the foreground (httpd -f)";
@@ -281,13 +281,13 @@ fn daemon_that_goes_to_the_background_is_no_success_and_is_called_that() {
         assert_eq!((status["state"].as_str(), status["reason"].as_str()), (Some("failed"), Some("early")));
         assert_eq!(status["exit"], 0);
     }
-    // What the line says helps.
+    // The hint in the message works.
     let namespace = start(&host_root, "exec /bin/httpd -f -p 81\nready tcp 81");
     namespace.console.expect("b | ready", SOON).expect("it comes up");
 }
 
 #[test]
-fn end_with_status_0_before_the_readiness_that_a_line_waits_for_is_restarted_on_failure() {
+fn exit_0_before_readiness_is_restarted_on_failure() {
     let host_root = host_or_return!();
     for ready in ["tcp 80", "fd 3", "notify", "after 1h"] {
         let config = format!(
@@ -299,7 +299,7 @@ fn end_with_status_0_before_the_readiness_that_a_line_waits_for_is_restarted_on_
         has_line(&console, "hilum: workload \"a\": gave up after 2 restarts in 60 s: power off");
         assert!(!console.contains("\"b\": started"), "{ready}\n{console}");
     }
-    // What it said before it ended counts, however fast it was.
+    // What it sent before its exit counts, however fast it was.
     for lines in
         ["exec /bin/probe do ready-fd:3 exit:0\nready fd 3", "exec /bin/probe do notify:READY=1 exit:0\nready notify"]
     {

@@ -1,4 +1,5 @@
-//! What routers and DHCPv6 servers say of an IPv6 network. The judges are radvd, dnsmasq and ISC dhcpd.
+//! Announcements of routers and DHCPv6 servers on an IPv6 network. The reference implementations are radvd, dnsmasq and
+//! ISC dhcpd.
 
 use crate::support::wire::{Peer, beside, children, inside, start, until};
 use crate::support::{Host, SOON};
@@ -7,7 +8,7 @@ use hilum_qemu::Namespace;
 const CONFIG: &str =
     "hilum 1\n[system]\ncontrol SOCKET\nlink eth0 slaac\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
 
-/// Returns a board on a wire whose other end has an address of IPv6.
+/// Returns a board on a network whose other end has an IPv6 address.
 fn board(host: &Host, config: &str) -> (Namespace, Peer) {
     let namespace = start(host, config);
     namespace.console.expect("workload \"a\": started", SOON).expect("it starts");
@@ -16,7 +17,7 @@ fn board(host: &Host, config: &str) -> (Namespace, Peer) {
     (namespace, peer)
 }
 
-/// What PID 1 says of the routers of eth0, without their own address.
+/// Returns what PID 1 knows about the routers of eth0, without their own address.
 fn heard(host: &Host) -> String {
     let text = host.ask(&["net"]).1;
     let line = text.lines().find(|line| line.starts_with("router eth0:")).unwrap_or_default();
@@ -27,9 +28,9 @@ fn hears(host: &Host, wanted: &str) {
     until(wanted, || heard(host) == wanted);
 }
 
-/// systemd-networkd: takes both (`UseDNS=`; domains where `UseDomains=` says so), for as long as they are good.
+/// systemd-networkd: uses both for their lifetime (`UseDNS=`; domains if `UseDomains=` says so).
 #[test]
-fn name_servers_and_domains_of_routers_are_known_for_their_lifetime() {
+fn name_servers_and_domains_of_routers_expire_with_their_lifetime() {
     let host = host_or_return!();
     let (namespace, mut peer) = board(&host, CONFIG);
     let names = |seconds: u32| {
@@ -44,24 +45,24 @@ fn name_servers_and_domains_of_routers_are_known_for_their_lifetime() {
     until("the way", || inside(&namespace, &["ip", "-6", "route"]).contains("default via fe80:"));
     let text = host.ask(&["net"]).1;
     assert!(text.contains("uplink eth0 IPv6: used\n"), "{text}");
-    // On kernels that can (5.12), in the order of the lines.
+    // On kernels with support (5.12), in the order of the lines.
     let routes = inside(&namespace, &["ip", "-6", "route"]);
     assert!(routes.contains("metric 100"), "{routes}");
-    // The router falls silent: they are over in time, and not before.
+    // The router falls silent: the information expires on time.
     peer.stop_advertising();
     assert_eq!(heard(&host), all);
     hears(&host, "router eth0:");
-    // One that says that they are over is believed at once.
+    // A lifetime of 0 has an immediate effect.
     peer.advertise(host.scratch.path(), &names(3_000));
     hears(&host, all);
     peer.advertise(host.scratch.path(), &names(0));
     hears(&host, "router eth0:");
 }
 
-/// systemd-networkd: asks without state where a router says "other" (`DHCPv6Client=yes` of `[IPv6AcceptRA]`).
+/// systemd-networkd: uses stateless DHCPv6 if a router sets the flag "other" (`DHCPv6Client=yes` of `[IPv6AcceptRA]`).
 #[test]
-fn dhcpv6_server_is_asked_where_a_router_says_so() {
-    // dnsmasq is both; its name servers come by DHCPv6 alone where advertisements are not to have them.
+fn dhcpv6_server_is_asked_if_a_router_announces_it() {
+    // dnsmasq is both; its name servers come only by DHCPv6 if advertisements must not contain them.
     let host = host_or_return!();
     let (_namespace, mut peer) = board(&host, CONFIG);
     let folder = host.scratch.path();
@@ -78,7 +79,7 @@ fn dhcpv6_server_is_asked_where_a_router_says_so() {
 }
 
 #[test]
-fn dhcpv6_server_of_isc_is_asked_where_a_router_says_so_and_not_otherwise() {
+fn isc_dhcpv6_server_is_asked_only_if_a_router_announces_it() {
     let host = host_or_return!();
     let (_namespace, mut peer) = board(&host, CONFIG);
     let folder = host.scratch.path();
@@ -93,9 +94,9 @@ fn dhcpv6_server_of_isc_is_asked_where_a_router_says_so_and_not_otherwise() {
     hears(&host, "router eth0: name server fd55::53 name server fd55::54 search eng.corp.test search corp.test");
 }
 
-/// The default route of a router goes where its link stands, on kernels that can (5.12).
+/// The default route of a router gets the preference of its link, on kernels with support (5.12).
 #[test]
-fn default_route_of_a_router_stands_back_with_its_link() {
+fn default_route_of_a_router_gets_the_preference_of_its_link() {
     let host = host_or_return!();
     let config = CONFIG.replace("slaac", "slaac probe fd55::99");
     let (namespace, mut peer) = board(&host, &config);
@@ -110,9 +111,9 @@ fn default_route_of_a_router_stands_back_with_its_link() {
     until("its metric again", || routes().contains("metric 100 ") && !routes().contains("metric 1100 "));
 }
 
-/// systemd-networkd: the kernel's; a link without a carrier has no routes.
+/// systemd-networkd: leaves this to the kernel; a link without a carrier has no routes.
 #[test]
-fn cable_of_the_first_router_is_pulled_and_the_second_one_is_used() {
+fn second_router_is_used_when_the_first_loses_its_carrier() {
     let host = host_or_return!();
     let config = CONFIG.replace("link eth0 slaac", "link eth0 slaac\nlink eth1 slaac");
     let (namespace, mut first) = board(&host, &config);
@@ -140,9 +141,9 @@ fn cable_of_the_first_router_is_pulled_and_the_second_one_is_used() {
     hears(&host, "router eth0: name server fd55::53");
 }
 
-/// A network of IPv6 alone is enough for a workload behind a bridge.
+/// An IPv6-only network is sufficient for a workload behind a bridge.
 #[test]
-fn workload_reaches_what_is_outside_over_ipv6_alone() {
+fn workload_reaches_the_outside_over_ipv6_only() {
     let host = host_or_return!();
     let config = CONFIG.replace("[workload", "bridge br0 fd77::1/64\nmasquerade br0 eth0\n[workload");
     let (namespace, mut peer) = board(&host, &(config + "link veth br0 fd77::2/64 via fd77::1\n"));

@@ -1,4 +1,4 @@
-//! hilum as PID 1 of a PID namespace on this host: signals and the way down.
+//! hilum as PID 1 of a PID namespace on this host: signals and shutdown.
 
 use crate::support::{SOON, STAY, has_in_order, has_line};
 use rustix::process::Signal;
@@ -27,14 +27,14 @@ fn sigterm_stops_in_reverse_order_and_exits_with_0() {
     );
 }
 
-/// As many workloads as there can be, each of which ends at SIGTERM.
+/// Returns the maximum number of workloads, each of which exits at SIGTERM.
 fn thirty_two() -> String {
     let section = |index| format!("[workload w{index}]\nroot ROOT\nexec /bin/probe on-term\n");
     format!("hilum 1\n{}", (0..32).map(section).collect::<String>())
 }
 
 #[test]
-fn as_many_workloads_as_fit_start_and_stop() {
+fn maximum_number_of_workloads_starts_and_stops() {
     let host_root = host_or_return!();
     let mut namespace = host_root.start(&thirty_two());
     let until = Instant::now() + SOON;
@@ -50,7 +50,7 @@ fn as_many_workloads_as_fit_start_and_stop() {
 }
 
 #[test]
-fn board_that_goes_down_while_it_starts_ends_in_time() {
+fn shutdown_during_boot_ends_in_time() {
     let host_root = host_or_return!();
     let mut namespace = host_root.start(&thirty_two());
     namespace.console.expect("\"w0\": started", SOON).expect("it starts");
@@ -58,14 +58,14 @@ fn board_that_goes_down_while_it_starts_ends_in_time() {
     let asked = Instant::now();
     let (status, console) = namespace.wait(SOON).expect("it ends");
     assert_eq!(status.code(), Some(0), "{console}");
-    // Some were started and some were only due; a program that is not there yet when the signal comes is killed.
+    // Some were started and some were only due; a program that does not exist yet at the signal is killed.
     assert!(asked.elapsed() < Duration::from_secs(15), "{console}");
     assert!(!console.contains("cannot be killed"), "{console}");
     has_line(&console, "hilum: power off");
 }
 
 #[test]
-fn sigint_reboots_as_pid_namespaces_tell_it() {
+fn sigint_reboots_as_in_pid_namespaces() {
     let host_root = host_or_return!();
     let mut namespace = host_root.start(STAY);
     namespace.console.expect("a | ready", SOON).expect("it starts");
@@ -88,9 +88,9 @@ fn sigpwr_powers_off() {
 }
 
 #[test]
-fn signal_that_comes_before_anything_is_set_up_is_not_lost() {
+fn signal_during_early_boot_is_not_lost() {
     let host_root = host_or_return!();
-    // The program may not be there yet when it is asked to end, and then it gets the whole grace.
+    // The program may not exist yet when it is stopped, and then it takes the whole grace period.
     let config = STAY.replace("TERM 2s", "TERM 100ms");
     for _ in 0..20 {
         let mut namespace = host_root.start(&config);
@@ -111,7 +111,7 @@ fn signal_that_comes_before_anything_is_set_up_is_not_lost() {
 }
 
 #[test]
-fn workload_that_ignores_term_is_killed_after_its_grace() {
+fn workload_that_ignores_sigterm_is_killed_after_its_grace_period() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[workload a]\nroot ROOT\nexec /bin/probe ignore-term\nstop TERM 300ms\n";
     let mut namespace = host_root.start(config);
@@ -128,7 +128,7 @@ fn workload_that_ignores_term_is_killed_after_its_grace() {
 }
 
 #[test]
-fn broken_config_is_told_and_nothing_exits_before_the_policy() {
+fn broken_config_is_reported_before_the_policy_applies() {
     let host_root = host_or_return!();
     let mut namespace = host_root.start("hilum 1\n[workload a]\nroot /r\nexec x\n");
     let line = "hilum.conf:4:6: found \"x\", expected an absolute path without .., of at most 255 bytes";
@@ -138,7 +138,7 @@ fn broken_config_is_told_and_nothing_exits_before_the_policy() {
 }
 
 #[test]
-fn person_need_not_wait_for_the_policy() {
+fn signal_skips_the_wait_of_the_policy() {
     let host_root = host_or_return!();
     let mut namespace = host_root.start("hilum 2\n");
     namespace.console.expect("hilum: reboot in 10 s", SOON).expect("the policy");

@@ -1,4 +1,4 @@
-//! As many workloads as there can be, killed at random: no zombie stays, and neither memory nor descriptors drift.
+//! The maximum number of workloads, killed at random: no zombie stays, and neither memory nor descriptors drift.
 //!
 //! A few seconds here; `make soak` runs it for HILUM_SOAK_SECONDS.
 
@@ -41,7 +41,7 @@ fn thousand_kills_leave_no_zombie_and_no_drift() {
     };
     all_up();
     let init = namespace.process_one().expect("PID 1").as_raw_nonzero().get();
-    // The first round touches pages that all later ones use again.
+    // The first round touches pages that all later ones reuse.
     let (mut killed, mut before) = (0_u32, None);
     let mut seed = 7_u32;
     let begun = Instant::now();
@@ -75,7 +75,7 @@ fn thousand_kills_leave_no_zombie_and_no_drift() {
     println!("{killed} kills: anonymous {memory} kB then {memory_after} kB, descriptors {open} then {open_after}");
     assert!(killed > 100, "{killed}");
     assert_eq!(open_after, open);
-    // A page table's worth may come and go with the kernel's accounting; a leak of one page in ten starts does not.
+    // Kernel accounting may vary by a page table's worth; a leak of one page in ten starts would exceed this.
     assert!(memory_after <= memory + 16, "{memory} kB then {memory_after} kB after {killed} kills");
     namespace.signal(Signal::TERM).expect("a signal");
     let (status, console) = namespace.wait(SOON).expect("it ends");

@@ -1,4 +1,4 @@
-//! What a program that `hilum exec` starts has as its standard input, output and error: never what is open outside.
+//! Standard input, output and error of a program that `hilum exec` starts: never an outside descriptor.
 
 use crate::support::{Host, SOON, has_line};
 use hilum_qemu::Terminal;
@@ -17,14 +17,14 @@ fn words<'a>(way: &[&'a str], program: &[&'a str]) -> Vec<&'a str> {
     [&["exec", "a"][..], way, program].concat()
 }
 
-/// What a program says that has read these bytes.
+/// Returns what a program prints that has read these bytes.
 fn drained(bytes: &[u8]) -> String {
     let sum = bytes.iter().fold(0_u64, |sum, byte| (sum * 31 + u64::from(*byte)) % 1_000_003);
     format!("drained {} sum {sum}", bytes.len())
 }
 
-/// What a program says of one of its descriptors: its kind (1 pipe, 2 character device, both octal), its place, whether it
-/// is a terminal.
+/// Parses what a program prints about one of its descriptors: its type (1 pipe, 2 character device, both octal), its
+/// inode, whether it is a terminal.
 fn stream(said: &str, number: u8) -> (String, String, bool) {
     let start = format!("stream {number} kind ");
     let line = said.lines().find_map(|line| line.trim().strip_prefix(&start)).unwrap_or_else(|| panic!("{said}"));
@@ -33,7 +33,7 @@ fn stream(said: &str, number: u8) -> (String, String, bool) {
 }
 
 #[test]
-fn program_left_behind_by_exec_has_no_terminal_of_the_board_whatever_was_redirected() {
+fn program_left_behind_by_exec_has_no_terminal_of_the_board() {
     let host_root = host_or_return!();
     let _namespace = host_root.start(BOARD);
     host_root.expect_state("a", "ready");
@@ -68,7 +68,7 @@ fn leave_behind(host_root: &Host, way: &[&str], is_terminal: [bool; 3]) {
         _ => is_terminal[0] && is_terminal[1],
     };
     if is_terminal[0] {
-        // A person who tells the end of input, when the program is there.
+        // A person ends the input when the program is running.
         expect(&terminal, is_terminal[1], "output", "stream 2");
         terminal.type_text("typed\n\x04").expect("it is there");
     }
@@ -78,7 +78,7 @@ fn leave_behind(host_root: &Host, way: &[&str], is_terminal: [bool; 3]) {
     let said = if is_terminal[1] { terminal.screen.text() } else { read("output") };
     assert_eq!(status.code(), Some(7), "{what}: {said}{}", read("error"));
     has_line(&said, &drained(b"typed\n"));
-    // What each of them is inside.
+    // The type of each inside.
     let streams = [0, 1, 2].map(|number| stream(&said, number));
     let is_split = is_terminal[1] != is_terminal[2] || !is_terminal[1];
     for (number, (kind, _, is_one)) in streams.iter().enumerate() {
@@ -86,11 +86,11 @@ fn leave_behind(host_root: &Host, way: &[&str], is_terminal: [bool; 3]) {
         assert_eq!((kind.as_str(), *is_one), (if expected { "2" } else { "1" }, expected), "{what} {number}: {said}");
     }
     assert_eq!(streams[1].1 != streams[2].1, is_split, "{what}: errors go where they are to go: {said}");
-    // Where each of them arrives outside.
+    // The output of each outside.
     let errors = if is_terminal[2] { terminal.screen.text() } else { read("error") };
     has_line(&errors, "an error");
     assert!(is_terminal[2] || !said.contains("an error"), "{what}: {said}");
-    // The command has ended. What was left behind uses what it has, while the next line is typed here.
+    // The command has exited. Processes left behind use what they have, while the next line is typed here.
     terminal.type_text("secret\n").expect("it is there");
     assert_eq!(host_root.ask(&["exec", "a", "/bin/probe", "do", "make:/tmp/go"]).0, 0);
     let until = Instant::now() + SOON;
@@ -111,7 +111,7 @@ fn leave_behind(host_root: &Host, way: &[&str], is_terminal: [bool; 3]) {
     assert_eq!(host_root.ask(&["exec", "a", "/bin/probe", "do", "remove:/tmp/go", "remove:/tmp/left"]).0, 0);
 }
 
-/// What `pour` writes.
+/// Returns what `pour` writes.
 fn poured(count: usize) -> Vec<u8> {
     (0..count).map(|number| (number % 251) as u8).collect()
 }
@@ -119,7 +119,7 @@ fn poured(count: usize) -> Vec<u8> {
 const MUCH: usize = 10 * 1024 * 1024;
 
 #[test]
-fn big_output_of_exec_comes_whole_and_errors_stay_apart() {
+fn large_output_of_exec_is_complete_and_errors_stay_separate() {
     let host_root = host_or_return!();
     let _namespace = host_root.start(BOARD);
     host_root.expect_state("a", "ready");
@@ -127,7 +127,7 @@ fn big_output_of_exec_comes_whole_and_errors_stay_apart() {
     let output = host_root.command(&["exec", "a", "/bin/probe", "pour", &much, "both"]).output().expect("hilum");
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stdout == poured(MUCH) && output.stderr == poured(MUCH), "{}", output.stdout.len());
-    // Files as well, and one that both go to keeps the order.
+    // Files as well; a file for both streams preserves the order.
     let path = host_root.scratch.path().join("output");
     let file = File::create(&path).expect("a file");
     let mut command = host_root.command(&["exec", "a", "/bin/probe", "pour", "8192", "both"]);
@@ -138,7 +138,7 @@ fn big_output_of_exec_comes_whole_and_errors_stay_apart() {
 }
 
 #[test]
-fn big_input_of_exec_comes_whole_and_has_an_end() {
+fn large_input_of_exec_is_complete_and_ends() {
     let host_root = host_or_return!();
     let _namespace = host_root.start(BOARD);
     host_root.expect_state("a", "ready");
@@ -148,7 +148,7 @@ fn big_input_of_exec_comes_whole_and_has_an_end() {
     let mut command = host_root.command(&["exec", "a", "/bin/probe", "drain"]);
     let output = command.stdin(File::open(&path).expect("the file")).output().expect("hilum");
     has_line(&String::from_utf8_lossy(&output.stdout), &drained(&input));
-    // Through and back, over pipes, while nobody reads before everything is written but for what fits into pipes.
+    // A round trip over pipes, which nobody reads before everything is written, except for what fits into pipes.
     let mut command = host_root.command(&["exec", "a", "/bin/probe", "pass"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("hilum");
     let mut keyboard = child.stdin.take().expect("a pipe");
@@ -166,7 +166,7 @@ fn big_input_of_exec_comes_whole_and_has_an_end() {
         let output = command.output().expect("sh");
         let said = String::from_utf8_lossy(&output.stdout);
         has_line(&said, "drained 0 sum 0");
-        // A folder cannot be read, and its descriptor is no way out either.
+        // A folder cannot be read, and its descriptor must not become a way out.
         let expected = if how == "< ." { "hilum: standard input: EISDIR (is a directory)\n" } else { "" };
         assert_eq!(String::from_utf8_lossy(&output.stderr), expected, "{how}");
         assert_eq!(output.status.code(), Some(i32::from(how == "< .")), "{how}");
@@ -174,7 +174,7 @@ fn big_input_of_exec_comes_whole_and_has_an_end() {
 }
 
 #[test]
-fn program_whose_reader_has_gone_ends_as_it_would_without_exec() {
+fn program_of_exec_gets_sigpipe_when_its_reader_is_gone() {
     let host_root = host_or_return!();
     let _namespace = host_root.start(BOARD);
     host_root.expect_state("a", "ready");
@@ -183,9 +183,9 @@ fn program_whose_reader_has_gone_ends_as_it_would_without_exec() {
     let mut child = command.stdout(Stdio::piped()).spawn().expect("hilum");
     let mut first = [0; 1];
     child.stdout.take().expect("a pipe").read_exact(&mut first).expect("a byte");
-    // SIGPIPE is the program's.
+    // The program gets SIGPIPE.
     assert_eq!(ended(&mut child).code(), Some(128 + 13));
-    // What cannot be written here is said.
+    // Output that cannot be written is reported.
     let full = File::options().write(true).open("/dev/full").expect("/dev/full");
     let output = host_root.command(&["exec", "a", "/bin/probe", "exit"]).stdout(full).output().expect("hilum");
     assert_eq!(output.status.code(), Some(0), "nothing was written");
@@ -196,7 +196,7 @@ fn program_whose_reader_has_gone_ends_as_it_would_without_exec() {
         (output.status.code(), said.as_str()),
         (Some(1), "hilum: standard output: ENOSPC (no space left on device)\n")
     );
-    // A program that does not read to the end.
+    // A program that does not read its whole input.
     let mut command = host_root.command(&["exec", "a", "/bin/probe", "exit", "4"]);
     let mut child = command.stdin(Stdio::piped()).spawn().expect("hilum");
     assert_eq!(ended(&mut child).code(), Some(4), "it does not wait for input");
@@ -214,7 +214,7 @@ fn ended(child: &mut std::process::Child) -> std::process::ExitStatus {
 }
 
 #[test]
-fn terminal_is_as_it_was_when_exec_is_ended_by_a_signal() {
+fn terminal_modes_are_restored_when_exec_is_killed_by_a_signal() {
     let host_root = host_or_return!();
     let _namespace = host_root.start(BOARD);
     host_root.expect_state("a", "ready");
@@ -229,9 +229,9 @@ fn terminal_is_as_it_was_when_exec_is_ended_by_a_signal() {
     assert_eq!(terminal.modes().expect("its modes"), before);
 }
 
-/// A client that is not this project's may send what it likes.
+/// Another client program may send anything.
 #[test]
-fn descriptors_that_another_client_sends_do_not_go_inside() {
+fn descriptors_sent_by_a_client_do_not_get_inside() {
     use rustix::fd::AsFd;
     use rustix::net::{
         AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,

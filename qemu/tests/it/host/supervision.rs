@@ -1,4 +1,4 @@
-//! hilum as PID 1 of a PID namespace on this host: starts, ends, restarts and output.
+//! hilum as PID 1 of a PID namespace on this host: starts, exits, restarts and output.
 
 use crate::support::{SOON, STAY, has_in_order, has_line, host, one};
 use rustix::process::Signal;
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 #[test]
-fn exit_status_is_told() {
+fn exit_status_is_reported() {
     let host_root = host_or_return!();
     for code in [0, 1, 42, 255] {
         let (status, console) = host_root.run(&one(&format!("exec /bin/probe exit {code}\nrestart never")));
@@ -16,7 +16,7 @@ fn exit_status_is_told() {
 }
 
 #[test]
-fn failed_start_tells_the_step_and_the_hint() {
+fn failed_start_reports_the_step_and_a_hint() {
     let host_root = host_or_return!();
     let script = host_root.root().join("bin/script");
     std::fs::write(&script, "#!/bin/none\n").expect("a file");
@@ -32,7 +32,7 @@ fn failed_start_tells_the_step_and_the_hint() {
     ] {
         let (_, console) = host_root.run(&one(&format!("exec {exec}\nrestart never")));
         has_line(&console, &format!("hilum: workload \"a\": {line}"));
-        // The line says it all; hilum's own exit status is not shown as if it were the program's.
+        // One line says it all; hilum's own exit status is not shown as the program's.
         assert!(!console.contains("exited with status"), "{console}");
     }
     let (_, console) = host_root.run(&one("exec /bin/probe\ndirectory /none\nrestart never"));
@@ -43,7 +43,7 @@ fn failed_start_tells_the_step_and_the_hint() {
 }
 
 #[test]
-fn start_order_follows_needs_and_a_failed_need_is_told() {
+fn start_order_follows_needs_and_a_failed_need_is_reported() {
     let host_root = host_or_return!();
     let section = |name: &str, rest: &str| format!("[workload {name}]\nroot ROOT\nrestart never\n{rest}\n");
     let config = [
@@ -89,9 +89,9 @@ fn killed_workload_is_restarted_on_failure() {
 }
 
 #[test]
-fn status_of_every_exit_is_recorded_though_it_ends_at_once() {
+fn status_of_immediate_exits_is_recorded() {
     let host_root = host_or_return!();
-    // Each run is a new PID namespace: a child that ended before its descriptor was watched has to be seen all the same.
+    // Each run is a new PID namespace: the exit of a child before its descriptor was watched must be noticed.
     let config = one("exec /bin/probe exit 7\nrestart always delay=1ms max=1ms limit=300/30s else=poweroff");
     let (status, console) = host_root.run(&config);
     assert_eq!(status.code(), Some(0), "{console}");
@@ -105,7 +105,7 @@ fn orphan_storm_leaves_no_zombie() {
     let mut namespace = host_root.start(STAY);
     namespace.console.expect("a | ready", SOON).expect("it starts");
     let init = namespace.process_one().expect("PID 1").as_raw_nonzero();
-    // From outside into the namespace of PID 1, which is where its orphans go.
+    // From outside into the namespace of PID 1, which adopts the orphans.
     let storm = Command::new("nsenter")
         .arg(format!("--pid=/proc/{init}/ns/pid"))
         .arg(crate::support::probe(host()))
@@ -128,7 +128,7 @@ fn orphan_storm_leaves_no_zombie() {
 }
 
 #[test]
-fn orphans_inside_a_workload_end_with_it() {
+fn orphans_inside_a_workload_are_killed_with_it() {
     let host_root = host_or_return!();
     let (status, console) = host_root.run(&one("exec /bin/probe orphans 2000\nrestart never"));
     assert_eq!(status.code(), Some(0), "{console}");
@@ -146,7 +146,7 @@ fn last_line_without_newline_is_shown() {
 }
 
 #[test]
-fn flood_is_shown_in_order_and_ends() {
+fn flood_of_output_is_shown_in_order() {
     let host_root = host_or_return!();
     let (status, console) = host_root.run(&one("exec /bin/probe flood 20000\nrestart never"));
     assert_eq!(status.code(), Some(0));
@@ -160,13 +160,13 @@ fn flood_is_shown_in_order_and_ends() {
 }
 
 #[test]
-fn terminal_that_nobody_reads_does_not_stop_the_board() {
+fn unread_terminal_does_not_stop_the_board() {
     let host_root = host_or_return!();
     let file = host_root.scratch.path().join("full.conf");
     let text =
         "hilum 1\n[system]\nidle poweroff\n[workload a]\nroot ROOT\nexec /bin/probe flood 20000\nrestart never\n";
     std::fs::write(&file, text.replace("ROOT", host_root.root().to_str().expect("UTF-8"))).expect("a config");
-    // A pipe whose reader does nothing: it is full after 64 KiB.
+    // A pipe whose reader does nothing is full after 64 KiB.
     let (reader, writer) = std::io::pipe().expect("a pipe");
     let mut command = Command::new("unshare");
     command.args(["--pid", "--fork", "--mount", "--kill-child=KILL", "--"]).arg(crate::support::hilum(host()));
@@ -190,7 +190,7 @@ fn terminal_that_nobody_reads_does_not_stop_the_board() {
 }
 
 #[test]
-fn pid_1_sleeps_while_nothing_happens_whatever_has_happened_before() {
+fn pid_1_sleeps_while_idle() {
     let host_root = host_or_return!();
     let section = |name: &str, lines: &str| format!("[workload {name}]\nroot ROOT\n{lines}\n");
     let sections = [
@@ -206,7 +206,7 @@ fn pid_1_sleeps_while_nothing_happens_whatever_has_happened_before() {
     let config = format!("hilum 1\n[system]\ncontrol SOCKET\n{}", sections.concat());
     let mut namespace = host_root.start(&config);
     host_root.expect_state("asked", "ready");
-    // Connections that stay, and one that went; a workload that was started again; another configuration.
+    // Idle connections, and a closed one; a restarted workload; another configuration.
     let stays: Vec<_> =
         (0..3).map(|_| host_root.command(&["log", "-f", "mute"]).stdout(Stdio::null()).spawn()).collect();
     assert_eq!(host_root.ask(&["log", "mute"]).0, 0);
@@ -214,7 +214,7 @@ fn pid_1_sleeps_while_nothing_happens_whatever_has_happened_before() {
     host_root.configure(&config.replace("exec /bin/probe exit 0", "exec /bin/probe exit 3"));
     assert_eq!(host_root.ask(&["reload"]), (0, String::new()));
     std::thread::sleep(Duration::from_secs(1));
-    // A loop that turns has nearly two hundred of them in two seconds, and many even on a busy machine.
+    // A spinning loop uses nearly two hundred of them in two seconds, and many even on a busy machine.
     let init = namespace.process_one().expect("PID 1").as_raw_nonzero().get();
     let spent = || crate::support::processor_ticks(init);
     let before = spent();

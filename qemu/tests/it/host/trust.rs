@@ -1,11 +1,11 @@
-//! What PID 1 does not take from a workload: signals that take the board down, and links that lead its own files elsewhere.
+//! Attacks of workloads on PID 1: signals that would shut the board down, and links that would redirect its own files.
 
 use crate::support::{SOON, built, has_line, host};
 use rustix::process::Signal;
 use std::os::unix::fs::symlink;
 
 #[test]
-fn signal_of_a_workload_that_shares_pids_does_not_take_the_board_down() {
+fn signal_of_a_workload_with_shared_pids_does_not_shut_down_the_board() {
     let host_root = host_or_return!();
     let shell = built(&format!("image/{}/busybox/bin/busybox", host().name()));
     std::fs::copy(shell, host_root.root().join("bin/sh")).expect("busybox");
@@ -19,15 +19,15 @@ fn signal_of_a_workload_that_shares_pids_does_not_take_the_board_down() {
         namespace.console.expect(&line, SOON).expect("that is told");
     }
     assert_eq!(namespace.console.text().matches("a | sent").count(), 3, "{}", namespace.console.tail());
-    // From outside of the PID namespace it is heard, as that of a container engine.
+    // From outside of the PID namespace it is accepted, as from a container engine.
     namespace.signal(Signal::TERM).expect("a signal");
     let (status, console) = namespace.wait(SOON).expect("it ends");
     assert_eq!(status.code(), Some(0), "{console}");
 }
 
-/// A copy of PID 1 inherits its descriptors and its protection from the kernel's OOM killer; one that lasts gives both up.
+/// A helper inherits PID 1's descriptors and its protection from the OOM killer; a lasting one gives up both.
 #[test]
-fn helpers_that_last_can_be_killed_for_memory_and_have_only_the_descriptors_that_they_use() {
+fn lasting_helpers_can_be_oom_killed_and_keep_few_descriptors() {
     let host_root = host_or_return!();
     let log = host_root.scratch.path().join("log");
     let config = format!(
@@ -36,7 +36,7 @@ fn helpers_that_last_can_be_killed_for_memory_and_have_only_the_descriptors_that
     );
     let file = host_root.configure(&config);
     let hilum = crate::support::hilum(host());
-    // PID 1 protects itself on a machine alone. A value of its own shows as well that a helper does not keep it.
+    // PID 1 only protects itself on a machine. A distinct value shows that a helper does not keep it.
     let protect = "echo 500 > /proc/self/oom_score_adj && exec \"$@\"";
     let wrap = ["sh", "-c", protect, "sh"];
     let namespace = hilum_qemu::Namespace::start(&hilum, &file, &wrap).expect("unshare");
@@ -44,7 +44,7 @@ fn helpers_that_last_can_be_killed_for_memory_and_have_only_the_descriptors_that
     let first = namespace.process_one().expect("process 1").as_raw_nonzero().get();
     let score = |pid: i32| std::fs::read_to_string(format!("/proc/{pid}/oom_score_adj")).unwrap_or_default();
     assert_eq!(score(first).trim(), "500");
-    // All that it has, as kind or path, in order.
+    // All its descriptors, as type or path, in order.
     let descriptors = |pid: i32| -> Vec<String> {
         let Ok(folder) = std::fs::read_dir(format!("/proc/{pid}/fd")) else { return Vec::new() };
         let targets = folder.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
@@ -90,7 +90,7 @@ fn helpers_that_last_can_be_killed_for_memory_and_have_only_the_descriptors_that
 }
 
 #[test]
-fn links_lead_neither_the_log_file_nor_the_count_of_boots_elsewhere() {
+fn symbolic_links_redirect_neither_log_file_nor_boot_count() {
     let host_root = host_or_return!();
     let place = |name: &str| host_root.scratch.path().join(name);
     std::fs::create_dir(place("real")).expect("a folder");

@@ -1,4 +1,4 @@
-//! Several uplinks: which one packets take when cables are pulled, and what `hilum net` says of it.
+//! Several uplinks: which one is used when cables are unplugged, and what `hilum net` reports.
 
 use crate::support::wire::{Peer, inside, net, start, until};
 use crate::support::{Host, SOON};
@@ -6,7 +6,7 @@ use hilum_qemu::Namespace;
 
 const WORKLOAD: &str = "[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
 
-/// Where packets to somewhere else go.
+/// Returns the route to a destination.
 fn way(namespace: &Namespace, to: &str) -> String {
     inside(namespace, &["ip", "route", "get", to])
 }
@@ -15,7 +15,7 @@ fn goes_by(namespace: &Namespace, to: &str, link: &str) {
     until(&format!("{to} by {link}"), || way(namespace, to).contains(&format!(" dev {link} ")));
 }
 
-/// What PID 1 says of its uplinks.
+/// Returns what PID 1 reports about its uplinks.
 fn uplinks(host: &Host) -> String {
     host.ask(&["net"]).1
 }
@@ -24,7 +24,7 @@ fn says(host: &Host, line: &str) {
     until(line, || uplinks(host).lines().any(|found| found == line));
 }
 
-/// Returns the second network: 192.168.10.1/24 and fd10::1/64 at the other end of `eth1`.
+/// Creates the second network: 192.168.10.1/24 and fd10::1/64 at the other end of `eth1`.
 fn second(namespace: &Namespace) -> Peer {
     let peer = Peer::by(namespace, "eth1");
     peer.ip(&["address", "del", "192.168.9.1/24", "dev", "srv"]);
@@ -33,10 +33,10 @@ fn second(namespace: &Namespace) -> Peer {
     peer
 }
 
-/// systemd-networkd: without a carrier it takes addresses, routes and name servers of a link away
-/// (`IgnoreCarrierLoss=no`), and sets them again when it returns; metrics are 1024 unless `RouteMetric=` says another one.
+/// systemd-networkd: without a carrier it removes addresses, routes and name servers of a link
+/// (`IgnoreCarrierLoss=no`), and sets them again when it returns; metrics are 1024 unless `RouteMetric=` is set.
 #[test]
-fn cable_of_the_first_of_two_uplinks_by_dhcp_is_pulled_and_the_second_one_is_used() {
+fn second_dhcp_uplink_is_used_when_the_first_loses_its_carrier() {
     let host = host_or_return!();
     let namespace =
         start(&host, &format!("hilum 1\n[system]\ncontrol SOCKET\nlink eth0 dhcp\nlink eth1 dhcp\n{WORKLOAD}"));
@@ -54,7 +54,7 @@ fn cable_of_the_first_of_two_uplinks_by_dhcp_is_pulled_and_the_second_one_is_use
     let mut first = Peer::new(&namespace);
     let log = first.serve(&folder("first"));
     console.expect("link eth0: 192.168.9.50/24 via 192.168.9.1 from 192.168.9.1", SOON).expect("a lease");
-    // The order of the lines, and not that of the leases.
+    // By the order of the lines, and not that of the leases.
     goes_by(&namespace, "203.0.113.1", "eth0");
     says(&host, "uplink eth0 IPv4: used");
     says(&host, "uplink eth1 IPv4: not used: eth0 comes first");
@@ -64,21 +64,21 @@ fn cable_of_the_first_of_two_uplinks_by_dhcp_is_pulled_and_the_second_one_is_use
 
     first.ip(&["link", "set", "srv", "down"]);
     goes_by(&namespace, "203.0.113.1", "eth1");
-    // What is in the network of the dead link is looked for by the other one, too.
+    // Addresses in the network of the dead link are also reached by the other one.
     goes_by(&namespace, "192.168.9.7", "eth1");
     says(&host, "uplink eth0 IPv4: not used: no carrier");
     says(&host, "uplink eth1 IPv4: used");
     let text = net(&namespace);
     assert!(!text.contains("route default via 192.168.9.1"), "{text}");
 
-    // Back again, it is the first when its server has confirmed the lease, and not before.
+    // It is preferred again when its server has confirmed the lease, and not before.
     let acknowledged = Peer::count(&log, "DHCPACK");
     first.ip(&["link", "set", "srv", "up"]);
     goes_by(&namespace, "203.0.113.1", "eth0");
     assert!(Peer::count(&log, "DHCPACK") > acknowledged, "it asked again");
     says(&host, "uplink eth1 IPv4: not used: eth0 comes first");
 
-    // Both are pulled: no way leads anywhere. One comes back, and its server does not: better than nothing.
+    // Both are unplugged: there is no route. One returns without its server: better than nothing.
     first.stop_serving();
     other.ip(&["link", "set", "srv", "down"]);
     first.ip(&["link", "set", "srv", "down"]);
@@ -90,9 +90,9 @@ fn cable_of_the_first_of_two_uplinks_by_dhcp_is_pulled_and_the_second_one_is_use
     says(&host, "uplink eth0 IPv4: not used: its lease is not confirmed since the carrier returned");
 }
 
-/// systemd-networkd: the same for static addresses, if `ConfigureWithoutCarrier=` is not set.
+/// systemd-networkd: the same for static addresses, unless `ConfigureWithoutCarrier=` is set.
 #[test]
-fn cable_of_the_first_of_two_static_uplinks_is_pulled_and_the_second_one_is_used() {
+fn second_static_uplink_is_used_when_the_first_loses_its_carrier() {
     let host = host_or_return!();
     let config = format!(
         "hilum 1\n[system]\ncontrol SOCKET\nlink eth0 192.168.9.2/24 via 192.168.9.1 fd09::2/64 via fd09::1\n\
@@ -127,9 +127,9 @@ fn cable_of_the_first_of_two_static_uplinks_is_pulled_and_the_second_one_is_used
     }
 }
 
-/// systemd-networkd: has nothing of the kind; mwan3 of OpenWrt counts lost pings as this does.
+/// systemd-networkd: has no such feature; mwan3 of OpenWrt counts lost pings in the same way.
 #[test]
-fn uplink_whose_probe_has_no_answer_stands_back_and_returns() {
+fn uplink_with_a_failing_probe_loses_preference_until_it_answers() {
     let host = host_or_return!();
     let config = format!(
         "hilum 1\n[system]\ncontrol SOCKET\nlink eth0 192.168.9.2/24 fd09::2/64 via 192.168.9.1 via fd09::1 probe 203.0.113.9\n\
@@ -138,7 +138,7 @@ fn uplink_whose_probe_has_no_answer_stands_back_and_returns() {
     let namespace = start(&host, &config);
     let first = Peer::new(&namespace);
     let _other = second(&namespace);
-    // Behind the router, as what is probed should be.
+    // Behind the router, as a probed address should be.
     let answer = |is_there: &str| first.ip(&["address", is_there, "203.0.113.9/32", "dev", "srv"]);
     answer("add");
     let console = &namespace.console;
@@ -152,7 +152,7 @@ fn uplink_whose_probe_has_no_answer_stands_back_and_returns() {
         says(&host, &format!("uplink eth0 {family}: not used: its probe has no answer"));
         says(&host, &format!("uplink eth1 {family}: used"));
     }
-    // What is in its own network stays there.
+    // Addresses in its own network stay reachable there.
     goes_by(&namespace, "192.168.9.7", "eth0");
     answer("add");
     console.expect("link eth0: 203.0.113.9 answers again", 2 * SOON).expect("that is told");
@@ -160,7 +160,7 @@ fn uplink_whose_probe_has_no_answer_stands_back_and_returns() {
     assert!(!console.text().contains("link eth1: fd10::1 does not answer"), "{}", console.text());
 }
 
-/// Cards as the kernel may find them: their names are those of other lines.
+/// Starts a board whose cards have the names of other lines.
 fn swapped(host: &Host, cards: &[(&str, u8)], lines: &str) -> Namespace {
     let make: String = cards
         .iter()
@@ -170,24 +170,24 @@ fn swapped(host: &Host, cards: &[(&str, u8)], lines: &str) -> Namespace {
     host.start_wrapped(&config, &["unshare", "--net", "sh", "-c", &format!("{make} exec \"$@\""), "sh"])
 }
 
-/// systemd-udevd: does not rename to a name that another card has since v197 (EEXIST is logged, the kernel's name stays);
-/// before it went over `rename1`.
+/// systemd-udevd: since v197 does not rename to a name in use (EEXIST is logged, the kernel's name stays); before that
+/// it used `rename1`.
 #[test]
-fn cards_whose_names_the_kernel_has_swapped_have_what_their_lines_say() {
+fn swapped_interface_names_are_corrected() {
     for (cards, lines, wanted) in [
         (
             &[("eth0", 1), ("eth1", 2)][..],
             "link eth1 mac=02:00:00:00:00:01 192.168.1.2/24\nlink eth0 mac=02:00:00:00:00:02 192.168.2.2/24\n",
             &[("eth1", 1), ("eth0", 2)][..],
         ),
-        // In a circle of three, with lines in another order.
+        // A cycle of three, with lines in another order.
         (
             &[("eth0", 1), ("eth1", 2), ("eth2", 3)],
             "link eth0 mac=02:00:00:00:00:03 192.168.3.2/24\nlink eth2 mac=02:00:00:00:00:02 192.168.2.2/24\n\
              link eth1 mac=02:00:00:00:00:01 192.168.1.2/24\n",
             &[("eth1", 1), ("eth2", 2), ("eth0", 3)],
         ),
-        // The other one has a line without an address of its own: it is what is left.
+        // The other card has a line that does not identify it: it is the remaining one.
         (
             &[("eth0", 1), ("eth1", 2)],
             "link eth0 192.168.2.2/24\nlink eth1 mac=02:00:00:00:00:01 192.168.1.2/24\n",

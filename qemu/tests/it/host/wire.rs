@@ -1,16 +1,16 @@
-//! What comes from the board's wire and is not taken: leases that overlap, router advertisements, names of links.
+//! Input from the external network that must be refused: overlapping leases, router advertisements, names of links.
 
 use crate::support::SOON;
 use crate::support::wire::{Peer, advertisements, beside, children, inside, net, start, until};
 use hilum_qemu::Namespace;
 
-/// Returns the host's pid of PID 1.
+/// Returns the host's PID of PID 1.
 fn process_one(namespace: &Namespace) -> u32 {
     namespace.process_one().expect("it runs").as_raw_nonzero().get().unsigned_abs()
 }
 
 #[test]
-fn name_of_a_link_controls_no_terminal() {
+fn link_name_cannot_control_the_terminal() {
     let host = host_or_return!();
     let namespace = start(&host, "hilum 1\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n");
     namespace.console.expect("workload \"a\": started", SOON).expect("it starts");
@@ -20,14 +20,14 @@ fn name_of_a_link_controls_no_terminal() {
     assert!(text.contains("link x?[2Jy") && !text.contains('\u{1b}'), "{text}");
 }
 
-/// Only a link whose line says so takes an address and a router from whoever advertises one (RFC 4861).
+/// Only a configured link accepts addresses and routers from advertisements (RFC 4861).
 #[test]
-fn router_advertisements_are_taken_by_a_link_with_slaac_alone() {
+fn only_links_with_slaac_accept_router_advertisements() {
     for (words, is_taken) in
         [("up", false), ("dhcp", false), ("192.168.9.2/24", false), ("slaac", true), ("dhcp slaac", true)]
     {
         let host = host_or_return!();
-        // A bridge with IPv6 makes the board forward, which would close its ears otherwise.
+        // A bridge with IPv6 makes the board forward, which would otherwise disable advertisements.
         let config = format!(
             "hilum 1\n[system]\nlink eth0 {words}\nbridge br0 fd77::1/64\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n"
         );
@@ -49,9 +49,9 @@ fn router_advertisements_are_taken_by_a_link_with_slaac_alone() {
     }
 }
 
-/// A server on the outer wire cannot take over what goes to a workload, or from one to another.
+/// An external server cannot take over traffic to or between workloads.
 #[test]
-fn lease_inside_of_a_bridges_network_or_around_it_is_refused_and_told() {
+fn lease_that_overlaps_a_bridge_network_is_refused_and_reported() {
     for (peer, range, refused) in [
         ("10.77.0.60/25", "10.77.0.50,10.77.0.50,255.255.255.128,120", "10.77.0.50/25"),
         ("10.1.0.1/8", "10.77.9.50,10.77.9.50,255.0.0.0,120", "10.77.9.50/8"),
@@ -69,7 +69,7 @@ fn lease_inside_of_a_bridges_network_or_around_it_is_refused_and_told() {
         let line = "refused: it overlaps 10.77.0.1/24 of bridge br0; renumber one of them";
         namespace.console.expect(&format!("link eth0: {refused} from "), SOON).expect("that is told");
         namespace.console.expect(line, SOON).expect("with what to do");
-        // It is asked for again, and neither taken nor told again.
+        // The client requests it again; it is neither applied nor reported again.
         let acknowledged = Peer::count(&log, "DHCPACK");
         until("a renewal", || Peer::count(&log, "DHCPACK") > acknowledged);
         let text = net(&namespace);
@@ -80,9 +80,9 @@ fn lease_inside_of_a_bridges_network_or_around_it_is_refused_and_told() {
     }
 }
 
-/// A renewal that comes with another network is looked at as the first lease was.
+/// A renewal with another network is checked like the first lease.
 #[test]
-fn renewal_that_brings_a_bridges_network_is_refused_and_the_address_given_back() {
+fn renewal_into_a_bridge_network_is_refused_and_the_address_removed() {
     let host = host_or_return!();
     let config = "hilum 1\n[system]\nlink eth0 dhcp\nbridge br0 10.77.0.1/24\n\
                   [workload a]\nroot ROOT\nexec /bin/probe on-term\n";
@@ -104,9 +104,9 @@ fn renewal_that_brings_a_bridges_network_is_refused_and_the_address_given_back()
     assert!(!text.contains("10.77.1.50") && !has_route && !text.contains("route default"), "{text}");
 }
 
-/// Two cables to networks with the same addresses: the first link has it, until its cable is pulled.
+/// Two links to networks with the same addresses: the first one gets the lease, until its cable is unplugged.
 #[test]
-fn lease_for_a_network_that_another_link_has_is_refused_until_that_one_loses_it() {
+fn lease_for_another_links_network_is_refused_until_that_loses_it() {
     let host = host_or_return!();
     let config = "hilum 1\n[system]\nlink eth0 dhcp\nlink eth1 dhcp\n\
                   [workload a]\nroot ROOT\nexec /bin/probe on-term\n";
@@ -131,7 +131,7 @@ fn lease_for_a_network_that_another_link_has_is_refused_until_that_one_loses_it(
     assert!(text.contains("address 192.168.9.50/24 on eth0") && !text.contains("192.168.9.60"), "{text}");
     assert!(text.contains("route default via 192.168.9.1 dev eth0"), "the first one goes on: {text}");
 
-    // It steps in, and not after its next renewal.
+    // It takes over at once, not at its next renewal.
     first.ip(&["link", "set", "srv", "down"]);
     console.expect("link eth0: the lease of 192.168.9.50/24 expired", SOON).expect("that is told");
     console.expect("link eth1: 192.168.9.60/24 via 192.168.9.1 from 192.168.9.1", SOON).expect("it takes it");
@@ -139,20 +139,20 @@ fn lease_for_a_network_that_another_link_has_is_refused_until_that_one_loses_it(
     assert!(text.contains("address 192.168.9.60/24 on eth1") && !text.contains("192.168.9.50"), "{text}");
     assert!(text.contains("route default via 192.168.9.1 dev eth1"), "{text}");
     assert!(!text.contains("route default via 192.168.9.1 dev eth0"), "{text}");
-    // Back again, it is the second one.
+    // When the cable is back, this is the second one.
     first.ip(&["link", "set", "srv", "up"]);
     let line = "link eth0: 192.168.9.50/24 from 192.168.9.1 refused: it overlaps 192.168.9.60/24 of link eth1";
     console.expect(line, SOON).expect("that is told");
-    // And once the other's server takes its lease away, the first.
+    // When the other one's server revokes its lease, the first one takes over.
     second.serve_range(&host.scratch.path().join("second"), "192.168.9.70,192.168.9.80,120");
     console.expect("link eth1: the lease of 192.168.9.60/24 expired", 2 * SOON).expect("that is told");
     until("the first again", || net(&namespace).contains("address 192.168.9.50/24 on eth0"));
     assert_eq!(console.text().matches(" refused: ").count(), 2, "once each: {}", console.tail());
 }
 
-/// A router on the outer wire cannot take over what goes to a workload either.
+/// An external router cannot take over traffic to a workload either.
 #[test]
-fn advertised_network_that_overlaps_a_bridges_is_taken_back_and_told() {
+fn advertised_network_that_overlaps_a_bridge_is_removed_and_reported() {
     for (what, network) in [
         ("prefix fd77::/80 { AdvAutonomous off; };", "fd77::/80"),
         ("prefix fd77::2/128 { AdvAutonomous off; };", "fd77::2/128"),
@@ -167,7 +167,7 @@ fn advertised_network_that_overlaps_a_bridges_is_taken_back_and_told() {
         let mut peer = Peer::new(&namespace);
         peer.ip(&["address", "add", "fd55::1/64", "dev", "srv"]);
         peer.advertise(host.scratch.path(), &format!("prefix fd55::/64 {{ }}; {what}"));
-        // The way to the workload is never another one, however often that is looked at.
+        // The route to the workload never changes, however often it is checked.
         let way = |to: &str| inside(&namespace, &["ip", "-6", "route", "get", to]);
         let one = process_one(&namespace);
         until("three advertisements", || {
@@ -191,10 +191,10 @@ fn advertised_network_that_overlaps_a_bridges_is_taken_back_and_told() {
     }
 }
 
-/// A link of a workload takes what its line says, and nothing from whoever advertises on its wire.
+/// A link of a workload uses only its line, and no advertisements.
 #[test]
-fn workloads_own_link_takes_no_router_advertisements() {
-    // The name inside is the parent's in both. What is true of macvlan is true of ipvlan: they are set up alike.
+fn link_of_a_workload_ignores_router_advertisements() {
+    // The name inside is the parent's in both. ipvlan is configured like macvlan.
     for line in ["macvlan eth0 192.168.9.2/24", "move eth0 192.168.9.2/24"] {
         let host = host_or_return!();
         let own = if line.starts_with("move") { "" } else { "link eth0 up\n" };
@@ -212,9 +212,9 @@ fn workloads_own_link_takes_no_router_advertisements() {
     }
 }
 
-/// So it is with a bridge that has no IPv6 of its own.
+/// The same applies to a bridge without IPv6.
 #[test]
-fn bridge_takes_no_router_advertisements() {
+fn bridge_ignores_router_advertisements() {
     let host = host_or_return!();
     let namespace =
         start(&host, "hilum 1\n[system]\nbridge br0 10.77.0.1/24\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n");

@@ -1,10 +1,10 @@
-//! What a console shows: lines of PID 1, facts that the probe tells, the prompt.
+//! Helpers for console output: lines of PID 1, facts of the probe, the prompt.
 
 use super::BOOT;
 use hilum_qemu::Transcript;
 use std::time::Duration;
 
-/// Returns the values of one kind of fact that workload `name` told, in order.
+/// Returns the values of one kind of fact that workload `name` printed, in order.
 pub(crate) fn facts(console: &str, name: &str, key: &str) -> Vec<String> {
     let prefix = format!("{name} | fact {key} ");
     console.lines().filter_map(|line| line.strip_prefix(&prefix)).map(str::to_owned).collect()
@@ -17,7 +17,7 @@ pub(crate) fn fact(console: &str, name: &str, key: &str) -> String {
     values[0].clone()
 }
 
-/// Waits until nothing but the prompt is there: what is typed before would be for the program that runs.
+/// Waits until only the prompt is shown: earlier input would go to the running program.
 pub(crate) fn at_prompt(screen: &Transcript) {
     let until = std::time::Instant::now() + BOOT;
     while !screen.text().ends_with("hilum> ") {
@@ -26,18 +26,18 @@ pub(crate) fn at_prompt(screen: &Transcript) {
     }
 }
 
-/// Returns a console without what its prompt draws around the lines.
+/// Returns a console without the drawing of its prompt.
 pub(crate) fn without_prompt(console: &str) -> String {
     console.replace("\x1b[K", "").replace("hilum> ", "")
 }
 
-/// Asserts that a line is on the console.
+/// Asserts that the console has a line.
 #[track_caller]
 pub(crate) fn has_line(console: &str, line: &str) {
     assert!(console.lines().any(|found| found == line), "no line {line:?} in\n{console}");
 }
 
-/// Asserts that lines stand on the console in this order, others between them or not.
+/// Asserts that the console has these lines in this order, possibly with others in between.
 #[track_caller]
 pub(crate) fn has_in_order(console: &str, wanted: &[&str]) {
     let mut rest = console.lines();

@@ -1,9 +1,9 @@
-//! What a workload with nothing but the defaults sees, written down once for the guest and for the host.
+//! What a default workload sees, defined once for the guest and for the host.
 
 use super::{fact, facts};
 use hilum_qemu::Architecture;
 
-/// Mounts of a workload: where, what, and the options of the mount itself, in the order in which they are attached.
+/// Mounts of a workload: target, source, and options of the mount, in the order in which they are attached.
 const MOUNTS: [(&str, &str, &str); 6] = [
     ("/proc", "proc", "rw,nosuid,nodev,noexec"),
     ("/dev", "tmpfs", "ro,nosuid,noexec"),
@@ -13,7 +13,7 @@ const MOUNTS: [(&str, &str, &str); 6] = [
     ("/run", "tmpfs", "rw,nosuid,nodev,noexec"),
 ];
 
-/// What is read-only or covered below /proc, and whether every kernel has it. A cover is of the template's filesystem.
+/// Read-only or covered paths below /proc, and whether every kernel has them. A cover is of the template's filesystem.
 const COVERED: [(&str, &str, bool); 15] = [
     ("/proc/bus", "proc", true),
     ("/proc/fs", "proc", true),
@@ -48,7 +48,7 @@ const DEVICES: [&str; 13] = [
     "zero 1:5 666",
 ];
 
-/// Compares everything that the probe told as workload `name`, whose user is 1000:50, with what is expected.
+/// Compares everything that the probe printed as workload `name`, whose user is 1000:50, with the expected values.
 pub(crate) fn check(console: &str, name: &str, arch: Architecture) {
     let one = |key: &str| fact(console, name, key);
     assert_eq!(one("pid"), "1");
@@ -89,7 +89,7 @@ pub(crate) fn check(console: &str, name: &str, arch: Architecture) {
     devices.sort();
     assert_eq!(devices, DEVICES);
 
-    // Read-only file system (30), or not permitted (13) where another protection comes first.
+    // Read-only file system (30), or permission denied (13) if another protection applies first.
     for (path, expected) in
         [("/", "30"), ("/proc", "2"), ("/dev", "30"), ("/proc/sys/kernel/hostname", "30"), ("/bin", "30")]
     {
@@ -112,7 +112,7 @@ fn mounts(found: &[String]) {
     let mounts: Vec<_> = found.iter().map(of).collect();
     assert_eq!((mounts[0].0.as_str(), mounts[0].2.starts_with("ro,nosuid,nodev")), ("/", true), "{:?}", mounts[0]);
     let (covers, mut others): (Vec<_>, Vec<_>) = mounts[1..].iter().partition(|mount| mount.0.starts_with("/proc/"));
-    // In which order kernels tell them is theirs.
+    // Their order differs between kernels.
     others.sort();
     let mut expected = MOUNTS;
     expected.sort();
@@ -135,7 +135,7 @@ fn mounts(found: &[String]) {
     assert!(rest.all(|(_, _, is_everywhere)| !is_everywhere), "something is not covered");
 }
 
-/// Namespaces that differ from those of somebody else.
+/// Asserts that namespaces differ between two workloads.
 pub(crate) fn differ(console: &str, one: &str, other: &str, names: &[&str]) {
     let of = |workload: &str, name: &str| {
         let found = facts(console, workload, "namespace");

@@ -1,4 +1,4 @@
-//! What the tests share: where the built files are, images, machines, and PID 1 on the host.
+//! Shared helpers of the tests: built files, images, machines, and PID 1 on the host.
 
 mod console;
 pub(crate) mod isolation;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long one boot may take, from the start of QEMU to what a test waits for.
+/// The timeout from the start of QEMU to an expected line.
 pub(crate) const BOOT: Duration = Duration::from_secs(120);
 /// The same for PID 1 on the host.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
@@ -39,7 +39,7 @@ pub(crate) fn host() -> Architecture {
     Architecture::ALL.into_iter().find(|arch| arch.name() == std::env::consts::ARCH).expect("a supported architecture")
 }
 
-/// Returns an image with hilum, a configuration, and a root filesystem at /images/probe that holds the probe and the empty
+/// Returns an image with hilum, a configuration, and a root filesystem at /images/probe with the probe and the empty
 /// folders.
 pub(crate) fn image(arch: Architecture, config: &str) -> Image {
     let mut image = Image::new();
@@ -52,10 +52,10 @@ pub(crate) fn image(arch: Architecture, config: &str) -> Image {
     image
 }
 
-/// At most this many machines at a time: each keeps one processor busy.
+/// The maximum number of parallel machines, because each keeps one processor busy.
 static MACHINES: (Mutex<u32>, Condvar) = (Mutex::new(2), Condvar::new());
 
-/// A machine that is running, and what it needs until it ends.
+/// A running machine, and its temporary files.
 pub(crate) struct Booted {
     pub(crate) vm: Vm,
     _scratch: tempfile::TempDir,
@@ -82,10 +82,10 @@ impl Drop for QemuSlot {
     }
 }
 
-/// The release of Debian whose kernel an image boots unless a test says otherwise: 6.1.
+/// The Debian release of the default kernel: 6.1.
 pub(crate) const USUAL: &str = "bookworm";
 
-/// Releases with the oldest, the usual and the newest kernel: 5.10, 6.1 and 6.12.
+/// Releases with the oldest, the default and the newest kernel: 5.10, 6.1 and 6.12.
 pub(crate) const RELEASES: [&str; 3] = ["bullseye", USUAL, "trixie"];
 
 /// Returns a file that was fetched from a release of Debian.
@@ -101,7 +101,7 @@ pub(crate) fn needed_modules(arch: Architecture, release: &str, image: &mut Imag
     hilum_initramfs::appliance::add_modules(config.as_bytes(), &kernel, &[], &[], image).expect("modules");
 }
 
-/// Adds kernel modules of a release to an image, and gives the lines that load those that the release has as modules.
+/// Adds kernel modules of a release to an image, and returns the lines that load those that exist as modules.
 pub(crate) fn modules(arch: Architecture, release: &str, image: &mut Image, names: &[&str]) -> String {
     let folder = fetched(arch, release, "modules");
     let mut lines = String::new();
@@ -119,12 +119,12 @@ pub(crate) fn boot(arch: Architecture, image: &Image, append: &str) -> Booted {
     boot_on(arch, USUAL, image, append, None)
 }
 
-/// Returns the same with the kernel of a release, and with a disk.
+/// Boots with the kernel of a release, and with a disk.
 pub(crate) fn boot_on(arch: Architecture, release: &str, image: &Image, append: &str, disk: Option<&Path>) -> Booted {
     boot_with(arch, release, image, append, disk, &[])
 }
 
-/// Returns the same with more words for QEMU.
+/// The same with additional words for QEMU.
 pub(crate) fn boot_with(
     arch: Architecture,
     release: &str,
@@ -136,7 +136,7 @@ pub(crate) fn boot_with(
     boot_bytes(arch, release, &image.write(Compression::Zstd).expect("an image"), append, disk, more)
 }
 
-/// Returns the same with an initramfs that somebody else has written.
+/// The same with an initramfs as bytes.
 pub(crate) fn boot_bytes(
     arch: Architecture,
     release: &str,
@@ -163,7 +163,7 @@ pub(crate) fn boot_bytes(
     Booted { vm, _scratch: scratch, _slot: slot }
 }
 
-/// Starts a machine that a test has put together.
+/// Starts a machine from a prepared command.
 pub(crate) fn boot_command(command: std::process::Command, serial: &str) -> Booted {
     let slot = QemuSlot::take();
     let scratch = tempfile::tempdir().expect("a scratch folder");
@@ -171,7 +171,7 @@ pub(crate) fn boot_command(command: std::process::Command, serial: &str) -> Boot
     Booted { vm, _scratch: scratch, _slot: slot }
 }
 
-/// Builds what a board's and an appliance's descriptions ask for into a folder.
+/// Builds the outputs of a board's and an appliance's descriptions into a folder.
 pub(crate) fn build(board: &str, appliance: &str, output: &Path) -> Vec<hilum_initramfs::build::Written> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../initramfs");
     build_of(board, &folder.join(format!("appliances/{appliance}/appliance.toml")), output)
@@ -201,22 +201,22 @@ fn build_of(board: &str, description: &Path, output: &Path) -> Vec<hilum_initram
     hilum_initramfs::build::build(&[board, description.to_owned()], &places, &mut |_| {}).expect("the builder takes it")
 }
 
-/// Boots an image until the machine ends. Returns what its console showed.
+/// Boots an image until the machine ends. Returns the console.
 pub(crate) fn run(arch: Architecture, image: &Image, append: &str) -> String {
     run_on(arch, USUAL, image, append)
 }
 
-/// Returns the same with the kernel of a release.
+/// The same with the kernel of a release.
 pub(crate) fn run_on(arch: Architecture, release: &str, image: &Image, append: &str) -> String {
     boot_on(arch, release, image, append, None).vm.wait(BOOT).expect("it ends by itself")
 }
 
-/// Fails to compile when an architecture has no module in `on_both!`.
+/// Fails to compile if an architecture has no module in `on_both!`.
 const _: () = match Architecture::OWN {
     Architecture::X86_64 | Architecture::Aarch64 => {}
 };
 
-/// The same test for both architectures.
+/// Defines the same test for both architectures.
 macro_rules! on_both {
     ($($name:ident),* $(,)?) => {
         mod x86_64 {
@@ -228,7 +228,7 @@ macro_rules! on_both {
     };
 }
 
-/// The host, or the end of the test where there are no namespaces.
+/// Returns the host, or ends the test if namespaces are not available.
 macro_rules! host_or_return {
     () => {
         match $crate::support::Host::new() {
@@ -238,12 +238,12 @@ macro_rules! host_or_return {
     };
 }
 
-/// One workload with these lines, and the board powers off when it is over.
+/// Returns one workload with these lines; the board powers off when it has finished.
 pub(crate) fn one(lines: &str) -> String {
     format!("hilum 1\n[system]\nidle poweroff\n[workload a]\nroot ROOT\n{lines}\n")
 }
 
-/// A workload that ends when it is asked to.
+/// A workload that exits on SIGTERM.
 pub(crate) const STAY: &str = "hilum 1\n[workload a]\nroot ROOT\nexec /bin/probe on-term\nstop TERM 2s\n";
 
 /// PID 1 on the host, with its configuration and root filesystem in a scratch folder.
@@ -252,7 +252,8 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Returns a root filesystem with the probe and the empty folders; none, loudly, where namespaces cannot be made.
+    /// Creates a root filesystem with the probe and the empty folders. Prints a notice and returns `None` if namespaces
+    /// are not available.
     pub(crate) fn new() -> Option<Self> {
         if !Namespace::is_possible() {
             assert!(std::env::var_os("CI").is_none(), "these tests need root and namespaces, and CI is set");
@@ -265,7 +266,7 @@ impl Host {
             std::fs::create_dir_all(root.join(place)).expect("a folder");
         }
         std::fs::copy(probe(host()), root.join("bin/probe")).expect("the probe");
-        // The scratch folder is private, and a workload may run as anybody.
+        // The scratch folder is private, and a workload may run as any user.
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
         std::fs::set_permissions(scratch.path(), open).expect("its mode");
         Some(Self { scratch })
@@ -275,7 +276,7 @@ impl Host {
         self.scratch.path().join("root")
     }
 
-    /// Starts PID 1 with a configuration in which ROOT stands for the root filesystem.
+    /// Starts PID 1 with a configuration in which ROOT is replaced by the root filesystem.
     pub(crate) fn start(&self, config: &str) -> Namespace {
         self.start_wrapped(config, &[])
     }
@@ -284,7 +285,7 @@ impl Host {
         Namespace::start(&hilum(host()), &self.configure(config), wrap).expect("unshare")
     }
 
-    /// Returns the same on a terminal of its own, as the leader of its session.
+    /// The same on a terminal, as the leader of its session.
     pub(crate) fn start_on_terminal(&self, config: &str) -> Terminal {
         let mut command = std::process::Command::new("setsid");
         command.args(["unshare", "--pid", "--fork", "--mount", "--kill-child=KILL", "--"]);
@@ -292,7 +293,7 @@ impl Host {
         Terminal::start(command, 24, 80).expect("a terminal")
     }
 
-    /// Writes the configuration. Returns its path. SOCKET stands for the control socket of [`Self::command`].
+    /// Writes the configuration, and returns its path. SOCKET is replaced by the control socket of [`Self::command`].
     pub(crate) fn configure(&self, config: &str) -> PathBuf {
         let file = self.scratch.path().join("hilum.conf");
         let config = config.replace("ROOT", self.root().to_str().expect("UTF-8"));
@@ -304,14 +305,14 @@ impl Host {
         self.scratch.path().join("socket")
     }
 
-    /// Returns a command that asks the PID 1 whose configuration says `control SOCKET`.
+    /// Returns a command for the PID 1 whose configuration has `control SOCKET`.
     pub(crate) fn command(&self, words: &[&str]) -> std::process::Command {
         let mut command = std::process::Command::new(hilum(host()));
         command.arg("--socket").arg(self.socket()).args(words);
         command
     }
 
-    /// Runs such a command: its exit status, and what it said.
+    /// Runs such a command. Returns its exit status and output.
     pub(crate) fn ask(&self, words: &[&str]) -> (i32, String) {
         let output = self.command(words).output().expect("hilum");
         let text = [output.stdout, output.stderr].concat();
@@ -321,7 +322,7 @@ impl Host {
     /// Returns the status of one workload, as JSON.
     pub(crate) fn status(&self, name: &str) -> serde_json::Value {
         let (_, text) = self.ask(&["status", name, "--json"]);
-        // It does not listen yet, or there is no such workload: that is no state.
+        // It does not listen yet, or there is no such workload: there is no state.
         let all: serde_json::Value = serde_json::from_str(&text).unwrap_or(serde_json::Value::String(text));
         all["workloads"][0].clone()
     }
@@ -335,30 +336,30 @@ impl Host {
         }
     }
 
-    /// Runs it until PID 1 ends. Returns its status and what it showed.
+    /// Runs it until PID 1 exits. Returns its status and the console.
     pub(crate) fn run(&self, config: &str) -> (std::process::ExitStatus, String) {
         self.start(config).wait(SOON).expect("it ends by itself")
     }
 }
 
-/// Processor time that a process has had so far, in hundredths of a second (proc(5)).
+/// Returns the processor time of a process so far, in hundredths of a second (proc(5)).
 pub(crate) fn processor_ticks(pid: i32) -> u32 {
     ticks_in(&std::fs::read_to_string(format!("/proc/{pid}/stat")).expect("its state"))
 }
 
-/// Returns the same in what /proc/PID/stat says.
+/// The same from the contents of /proc/PID/stat.
 pub(crate) fn ticks_in(stat: &str) -> u32 {
     let fields = stat.rsplit(')').next().expect("what follows its name").split_whitespace();
     fields.skip(11).take(2).map(|ticks| ticks.parse::<u32>().expect("ticks")).sum()
 }
 
-/// Returns a port of this machine that nobody uses.
+/// Returns a free port of this machine.
 pub(crate) fn free_port() -> u16 {
     let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).expect("a port");
     listener.local_addr().expect("its address").port()
 }
 
-/// What a web server at a port of this machine answers; empty where nobody does.
+/// Returns the reply of a web server at a port of this machine; empty if there is none.
 pub(crate) fn page(port: u16, path: &str) -> String {
     use std::io::{Read, Write};
     let until = std::time::Instant::now() + SOON;
@@ -367,7 +368,7 @@ pub(crate) fn page(port: u16, path: &str) -> String {
         if let Ok(mut stream) = std::net::TcpStream::connect((std::net::Ipv4Addr::LOCALHOST, port)) {
             let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
             let _ = write!(stream, "GET {path} HTTP/1.0\r\n\r\n");
-            // What came before an error counts.
+            // Data before an error counts.
             let _ = stream.read_to_string(&mut text);
         }
         if !text.is_empty() || std::time::Instant::now() > until {

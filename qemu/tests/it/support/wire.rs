@@ -1,4 +1,4 @@
-//! A network namespace for PID 1, and another one at the other end of its wire.
+//! A network namespace for PID 1, and another one at the other end of its link.
 
 use super::{Host, SOON};
 use hilum_qemu::Namespace;
@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// One link with a lease, and one workload.
+/// One link with DHCP, and one workload.
 pub(crate) const DHCP: &str =
     "hilum 1\n[system]\ncontrol SOCKET\nlink eth0 dhcp\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n";
 
@@ -15,34 +15,35 @@ pub(crate) fn start(host: &Host, config: &str) -> Namespace {
     host.start_wrapped(config, &["unshare", "--net"])
 }
 
-/// Runs a command in the network namespace of PID 1. Returns what it says.
+/// Runs a command in the network namespace of PID 1. Returns its output.
 pub(crate) fn inside(namespace: &Namespace, words: &[&str]) -> String {
     beside(namespace.process_one().expect("it runs").as_raw_nonzero().get().unsigned_abs(), words)
 }
 
-/// Runs a command in the network namespace of the process with this pid; returns what it says.
+/// Runs a command in the network namespace of the process with this PID. Returns its output.
 pub(crate) fn beside(pid: u32, words: &[&str]) -> String {
     let pid = pid.to_string();
     let output = Command::new("nsenter").args(["--net", "--target", &pid, "--"]).args(words).output().expect("nsenter");
     [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).concat()
 }
 
-/// Returns how many router advertisements the kernel has heard there on a link, taken or not; 0 if there is no such link.
+/// Returns how many router advertisements the kernel has received there on a link, used or not; 0 if there is no such
+/// link.
 pub(crate) fn advertisements(pid: u32, link: &str) -> u32 {
     let text = beside(pid, &["cat", &format!("/proc/net/dev_snmp6/{link}")]);
     let line = text.lines().find(|line| line.starts_with("Icmp6InRouterAdvertisements")).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|count| count.parse().ok()).unwrap_or(0)
 }
 
-/// What `hilum net` says there.
+/// Returns the output of `hilum net` there.
 pub(crate) fn net(namespace: &Namespace) -> String {
     inside(namespace, &[super::hilum(super::host()).to_str().expect("UTF-8"), "net"])
 }
 
-/// Does something in the network namespace of the process with this pid, and gives what it gives.
+/// Runs a function in the network namespace of the process with this PID, and returns its result.
 pub(crate) fn within<T: Send + 'static>(pid: u32, run: impl FnOnce() -> T + Send + 'static) -> T {
     let namespace = std::fs::File::open(format!("/proc/{pid}/ns/net")).expect("its network");
-    // A thread of its own: the one that enters a network stays in it.
+    // In a separate thread, because a thread that enters a network namespace stays in it.
     let enter = move || {
         let kind = Some(rustix::thread::LinkNameSpaceType::Network);
         rustix::thread::move_into_link_name_space(namespace.as_fd(), kind).expect("setns");
@@ -51,14 +52,14 @@ pub(crate) fn within<T: Send + 'static>(pid: u32, run: impl FnOnce() -> T + Send
     std::thread::spawn(enter).join().expect("it does not panic")
 }
 
-/// Returns the host's pids of the children of PID 1.
+/// Returns the host's PIDs of the children of PID 1.
 pub(crate) fn children(namespace: &Namespace) -> Vec<u32> {
     let one = namespace.process_one().expect("it runs").as_raw_nonzero();
     let children = std::fs::read_to_string(format!("/proc/{one}/task/{one}/children")).expect("its children");
     children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
-/// Another network namespace with a server's end of a pair of links, and what runs in it; killed when this is dropped.
+/// Another network namespace with the other end of a link, and a server; killed when this is dropped.
 pub(crate) struct Peer {
     holder: Child,
     server: Option<Child>,
@@ -98,7 +99,7 @@ impl Peer {
         assert!(self.command("ip").args(words).status().expect("ip").success(), "ip {words:?}");
     }
 
-    /// Returns the pid of what holds its namespace.
+    /// Returns the PID of the process that holds its namespace.
     pub(crate) fn pid(&self) -> u32 {
         self.holder.id()
     }
@@ -109,18 +110,18 @@ impl Peer {
         command
     }
 
-    /// Starts dnsmasq; what it logs goes to a file.
+    /// Starts dnsmasq. Returns its log file.
     pub(crate) fn serve(&mut self, folder: &std::path::Path) -> std::path::PathBuf {
         self.serve_range(folder, "192.168.9.50,192.168.9.50,120")
     }
 
-    /// Returns the same with another range of addresses; the peer has one in it. It takes the place of the one that runs, and knows
-    /// that one's leases.
+    /// The same with another range of addresses, which must contain one of the peer. Replaces a running server, and
+    /// keeps its leases.
     pub(crate) fn serve_range(&mut self, folder: &std::path::Path, range: &str) -> std::path::PathBuf {
         self.serve_options(folder, range, &[])
     }
 
-    /// Returns the same with further words for dnsmasq(8).
+    /// The same with additional options for dnsmasq(8).
     pub(crate) fn serve_options(
         &mut self,
         folder: &std::path::Path,
@@ -137,14 +138,14 @@ impl Peer {
             "--log-dhcp",
             "--user=root",
         ]);
-        // Renewed after ten seconds, the least that this client agrees to.
+        // Renewed after ten seconds, the minimum that this client accepts.
         command.args([&format!("--dhcp-range={range}"), "--dhcp-option=58,10", "--dhcp-option=6,192.168.9.3"]);
         command.arg(format!("--dhcp-leasefile={}", folder.join("leases").display())).args(words);
         self.run_server(command, &log);
         log
     }
 
-    /// Starts ISC dhcpd, for `-4` or `-6`; the text is that of dhcpd.conf(5).
+    /// Starts ISC dhcpd, for `-4` or `-6`; `text` is its dhcpd.conf(5).
     pub(crate) fn serve_isc(&mut self, folder: &std::path::Path, family: &str, text: &str) -> std::path::PathBuf {
         let at = |name: &str| folder.join(format!("dhcpd{family}.{name}"));
         std::fs::write(at("conf"), text).expect("a file");
@@ -156,8 +157,8 @@ impl Peer {
         at("log")
     }
 
-    /// Starts Kea for DHCPv4; the text is what stands in `Dhcp4` beside interfaces, leases and logs. It knows the leases of the one
-    /// before it.
+    /// Starts Kea for DHCPv4; `text` is the part of `Dhcp4` besides interfaces, leases and logs. It keeps the leases of
+    /// a previous one.
     pub(crate) fn serve_kea(&mut self, folder: &std::path::Path, text: &str) -> std::path::PathBuf {
         let at = |name: &str| folder.join(format!("kea.{name}"));
         let config = format!(
@@ -168,7 +169,7 @@ impl Peer {
             at("leases").display()
         );
         std::fs::write(at("conf"), config).expect("a file");
-        // It serves no link without a carrier, and does not look again.
+        // It ignores a link without a carrier, and does not check again.
         until("a carrier", || beside(self.pid(), &["ip", "link", "show", "srv"]).contains(",LOWER_UP"));
         let mut command = self.command("/usr/sbin/kea-dhcp4");
         command.arg("-c").arg(at("conf")).env("KEA_PIDFILE_DIR", folder).env("KEA_LOCKFILE_DIR", "none");
@@ -176,7 +177,7 @@ impl Peer {
         at("log")
     }
 
-    /// Runs a server there in the place of the one that runs; what it logs goes to a file.
+    /// Runs a server in place of the running one. Returns its log file.
     pub(crate) fn run_server(&mut self, mut command: Command, log: &std::path::Path) {
         self.stop_serving();
         let file = std::fs::File::create(log).expect("a file");
@@ -192,7 +193,7 @@ impl Peer {
         }
     }
 
-    /// Starts radvd, which advertises these prefixes and routes; the text is that of radvd.conf(5).
+    /// Starts radvd, which advertises these prefixes and routes; `what` is the part of radvd.conf(5).
     pub(crate) fn advertise(&mut self, folder: &std::path::Path, what: &str) {
         let (file, pid_file) = (folder.join("radvd.conf"), folder.join("radvd.pid"));
         let text = format!("interface srv {{ AdvSendAdvert on; MinRtrAdvInterval 3; MaxRtrAdvInterval 4; {what} }};\n");
@@ -203,7 +204,7 @@ impl Peer {
         self.router = Some(command.stderr(Stdio::null()).spawn().expect("radvd"));
     }
 
-    /// Ends radvd at once: it does not tell that it goes.
+    /// Kills radvd, without a final advertisement.
     pub(crate) fn stop_advertising(&mut self) {
         if let Some(mut router) = self.router.take() {
             router.kill().expect("it runs");
@@ -225,7 +226,7 @@ impl Drop for Peer {
     }
 }
 
-/// What happens within `SOON`, or the test fails.
+/// Waits for a condition for at most `SOON`, or fails the test.
 pub(crate) fn until(what: &str, mut is_true: impl FnMut() -> bool) {
     let until = Instant::now() + SOON;
     while !is_true() {

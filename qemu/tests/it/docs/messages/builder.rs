@@ -1,5 +1,4 @@
-//! Mistakes in description files and in what they name, told by the image builder; in what `make` and the VM runner are
-//! asked for as well.
+//! Errors of the image builder in description files and their inputs; also those of `make` and the VM runner.
 
 use super::Told;
 use crate::support::{built, hilum, host};
@@ -7,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-/// A description that is complete, but for its configuration and what it is made of.
+/// A complete description except for its configuration and contents.
 const HEAD: &str = "architecture = \"x86_64\"\nkernel = \"./vmlinuz\"\nconfig = \"hilum.conf\"\n";
 const ROOT: &str = "[[root]]\npath = \"/images/web\"\nformat = \"folder\"\nfolder = \"root\"\n";
 const EXEC: &str = "exec /bin/web";
@@ -17,7 +16,7 @@ pub(crate) fn told() -> Vec<Told> {
     let folder = scratch.path();
     furnish(folder);
     let builder = built("tools/hilum-initramfs");
-    // Before it come lines about what is being done, each with its time.
+    // Progress lines with times come before it.
     let run = |words: &[&str]| {
         let text = super::said(Command::new(&builder).args(words), folder);
         let is_told = |line: &&str| line.split_whitespace().nth(1).is_none_or(|word| word != "s");
@@ -72,13 +71,13 @@ fn described_module(image: &dyn Fn(&str, &str) -> String) -> String {
     image(&format!("{HEAD}kernel-modules = \"modules\"\n"), "[system]\nmodule wiregard")
 }
 
-/// What the VM runner and `make` say.
+/// Returns the errors of the VM runner and `make`.
 fn runner(folder: &Path) -> Vec<Told> {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let make = |words: &[&str]| {
         let line =
             super::said(Command::new("make").arg("--no-print-directory").arg("-C").arg(&project).args(words), folder);
-        // The number of the line changes with the file.
+        // The line number changes with the file.
         line.split_once("*** ").map_or(line.clone(), |(_, line)| format!("Makefile: *** {line}"))
     };
     let mut run = Command::new(env!("CARGO_BIN_EXE_hilum-qemu"));
@@ -90,7 +89,7 @@ fn runner(folder: &Path) -> Vec<Told> {
     ]
 }
 
-/// What the descriptions name, and what is wrong with it.
+/// Creates the files that descriptions refer to, and the errors in them.
 fn furnish(folder: &Path) {
     let write = |path: &str, bytes: &[u8], mode: u32| {
         let path = folder.join(path);

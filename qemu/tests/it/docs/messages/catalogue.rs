@@ -163,7 +163,7 @@ fn every_message_has_an_entry() {
 }
 
 #[test]
-fn every_entry_is_of_a_message_that_is_printed() {
+fn every_entry_matches_an_existing_message() {
     let page = read(&golden());
     let mut printed: Vec<String> = ["src/runtime", "src/logic", "initramfs/src", "qemu/src"]
         .iter()

@@ -1,4 +1,4 @@
-//! Mistakes at the command line: those that the command finds by itself, and those that process 1 answers.
+//! Errors at the command line: those of the command itself, and those that PID 1 returns.
 
 use super::Told;
 use crate::support::{Host, hilum, host};
@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// A user without any right.
+/// An unprivileged user.
 const NOBODY: u32 = 65534;
 
 const CONFIG: &str = "hilum 1\n[system]\ncontrol SOCKET\n[workload web]\nroot ROOT\nexec /bin/probe on-term\n\
@@ -18,7 +18,7 @@ pub(crate) fn told() -> Vec<Told> {
     told
 }
 
-/// Those for which nobody has to listen.
+/// Returns the errors that need no PID 1.
 fn alone() -> Vec<Told> {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("hilum.conf"), "hilum 1\n[workload web]\nroot /r\nexec /x\n").expect("a file");
@@ -42,7 +42,7 @@ fn alone() -> Vec<Told> {
     ]
 }
 
-/// Those that a running process 1 answers.
+/// Returns the errors that a running PID 1 returns.
 fn with_process_one() -> Vec<Told> {
     let host = Host::new().expect("namespaces");
     std::fs::write(host.root().join("bin/text"), "text").expect("a file");
@@ -51,7 +51,7 @@ fn with_process_one() -> Vec<Told> {
     host.expect_state("once", "finished");
     let folder = host.scratch.path();
     let ask = |words: &[&str]| super::said(&mut host.command(words), folder);
-    // The built file's folder may be closed to others; a copy is not.
+    // The folder of the built file may be inaccessible to others; a copy is not.
     let copy = folder.join("hilum");
     std::fs::copy(hilum(crate::support::host()), &copy).expect("a copy");
     let mut as_nobody = Command::new("./hilum");

@@ -1,4 +1,4 @@
-//! Mistakes in hilum.conf, told by `hilum check`: the parser of the board and of the image builder.
+//! Errors in hilum.conf, reported by `hilum check`: the parser of the board and of the image builder.
 
 use super::Told;
 use crate::support::{hilum, host};

@@ -1,5 +1,5 @@
-//! docs/messages.md: the mistakes that people make, each made for real, with the exact line that is printed; and an entry for
-//! each message of the sources. `HILUM_UPDATE=1` renews the examples; read what changed.
+//! docs/messages.md: common errors, each provoked for real, with the exact line that is printed; and an entry for each
+//! message of the sources. `HILUM_UPDATE=1` renews the examples; review the changes.
 
 mod builder;
 mod catalogue;
@@ -11,14 +11,14 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A mistake, and the line that was printed about it.
+/// An error, and the line that was printed for it.
 type Told = (&'static str, String);
 
 fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/messages.md")
 }
 
-/// Compares a section of the page's examples with what was printed, or renews it. Each line has to have an entry.
+/// Compares a section of the page's examples with what was printed, or renews it. Each line needs an entry.
 fn compare(section: &str, told: &[Told]) {
     let whole = std::fs::read_to_string(golden()).expect("docs/messages.md");
     let mut text = format!("\n### {section}\n");
@@ -41,7 +41,7 @@ fn compare(section: &str, told: &[Told]) {
     assert_eq!(text, found, "docs/messages.md, {section}; if that is intended: HILUM_UPDATE=1");
 }
 
-/// Runs a command that has to fail, in a folder. Returns what it printed on standard error, without the name of the folder.
+/// Runs a command that must fail, in a folder. Returns its standard error, without the folder's name.
 fn said(command: &mut Command, folder: &Path) -> String {
     let output = command.current_dir(folder).output().expect("it can be run");
     assert!(!output.status.success(), "{command:?} did not fail: {}", String::from_utf8_lossy(&output.stdout));

@@ -1,4 +1,4 @@
-//! Mistakes that show when a workload starts, told by a PID 1 on this host.
+//! Errors that occur when a workload starts, reported by a PID 1 on this host.
 
 use super::Told;
 use crate::support::{Host, SOON, probe};
@@ -64,7 +64,7 @@ pub(crate) fn told() -> Vec<Told> {
     ]
 }
 
-/// What is wrong in the scratch folder.
+/// Creates erroneous files in the scratch folder.
 fn furnish(host: &Host) {
     let (folder, root) = (host.scratch.path(), host.root());
     let write = |path: &Path, bytes: &[u8], mode: u32| {
@@ -92,7 +92,7 @@ fn furnish(host: &Host) {
     write(&root.join("bin/script"), b"#!/bin/none\n", 0o755);
 }
 
-/// One that ignores the signal that asks it to end.
+/// Returns the message about a workload that ignores its stop signal.
 fn stubborn(host: &Host) -> String {
     let mut running = host.start("hilum 1\n[workload web]\nroot ROOT\nexec /bin/probe ignore-term\nstop TERM 100ms\n");
     running.console.expect("web | ready", SOON).expect("it starts");
@@ -101,7 +101,7 @@ fn stubborn(host: &Host) -> String {
     console.lines().find(|line| line.contains("stop timed out")).expect("its line").to_owned()
 }
 
-/// Returns the first line of a boot that does not get to its workloads.
+/// Returns the first line of a boot that fails before its workloads start.
 fn boot(host: &Host, config: Option<&str>) -> String {
     let file = host.configure(config.unwrap_or_default());
     if config.is_none() {

@@ -1,4 +1,4 @@
-//! Clients that ask many times, never read, send what is no request, or are nobody who may ask.
+//! Clients that send many requests, never read, send invalid messages, or are not authorised.
 
 use super::pair;
 use crate::support::{Host, SOON, has_in_order, has_line};
@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 #[test]
-fn poweroff_asked_many_times_at_once_is_one_orderly_end() {
+fn many_parallel_poweroff_requests_cause_one_orderly_shutdown() {
     let host_root = host_or_return!();
     let mut namespace = pair(&host_root);
     let asking: Vec<_> = (0..20)
@@ -31,7 +31,7 @@ fn knock(host_root: &Host) -> rustix::io::Result<rustix::fd::OwnedFd> {
 }
 
 #[test]
-fn thousand_clients_that_never_read_keep_nobody_from_being_answered() {
+fn thousand_silent_clients_do_not_block_others() {
     let host_root = host_or_return!();
     let namespace = pair(&host_root);
     let init = namespace.process_one().expect("PID 1").as_raw_nonzero();
@@ -40,7 +40,7 @@ fn thousand_clients_that_never_read_keep_nobody_from_being_answered() {
     let mut sockets = Vec::new();
     let ask_for_lines = b"h\x01\x02\x01\xff\xff\xff\xffa\0";
     for _ in 0..1_000 {
-        // A full backlog is an answer as well; then PID 1 gets its turn.
+        // A full backlog is a valid result; then PID 1 gets its turn.
         match knock(&host_root) {
             Ok(socket) => {
                 let _ = send(&socket, ask_for_lines, SendFlags::NOSIGNAL);
@@ -60,7 +60,7 @@ fn thousand_clients_that_never_read_keep_nobody_from_being_answered() {
 }
 
 #[test]
-fn empty_oversized_and_random_messages_are_refused_and_change_nothing() {
+fn invalid_messages_are_refused_and_change_nothing() {
     let host_root = host_or_return!();
     let mut namespace = pair(&host_root);
     let long = vec![b'x'; 100_000];
@@ -70,7 +70,7 @@ fn empty_oversized_and_random_messages_are_refused_and_change_nothing() {
             (0..length)
                 .map(|_| {
                     seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                    // Nothing that begins like a request: those are fuzzed where they are read.
+                    // Nothing that begins like a request: those are fuzzed in the library.
                     (seed >> 24) as u8 | 0x80
                 })
                 .collect()
@@ -80,7 +80,7 @@ fn empty_oversized_and_random_messages_are_refused_and_change_nothing() {
         .into_iter()
         .chain(random.iter().map(Vec::as_slice))
     {
-        // A full backlog is an answer as well.
+        // A full backlog is a valid result.
         let until = Instant::now() + SOON;
         let socket = loop {
             match knock(&host_root) {
@@ -99,14 +99,14 @@ fn empty_oversized_and_random_messages_are_refused_and_change_nothing() {
 }
 
 #[test]
-fn nobody_but_root_can_ask() {
+fn only_root_may_use_the_control_socket() {
     let host_root = host_or_return!();
     let _namespace = pair(&host_root);
     let mode = std::os::unix::fs::PermissionsExt::mode(
         &std::fs::metadata(host_root.socket()).expect("it is there").permissions(),
     );
     assert_eq!(mode & 0o777, 0o600);
-    // Even where somebody opens the file to all.
+    // Even if the socket's mode allows everybody.
     std::fs::set_permissions(host_root.socket(), std::os::unix::fs::PermissionsExt::from_mode(0o777))
         .expect("its mode");
     let hilum = host_root.root().join("hilum");

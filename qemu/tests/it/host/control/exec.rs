@@ -6,7 +6,7 @@ use hilum_qemu::Terminal;
 use std::time::{Duration, Instant};
 
 #[test]
-fn exec_runs_inside_with_the_streams_and_the_exit_status_of_the_program() {
+fn exec_passes_streams_and_exit_status() {
     let host_root = host_or_return!();
     let _namespace = pair(&host_root);
     assert_eq!(host_root.ask(&["exec", "a", "/bin/probe", "exit", "42"]), (42, String::new()));
@@ -19,7 +19,7 @@ fn exec_runs_inside_with_the_streams_and_the_exit_status_of_the_program() {
         "hilum: exec none: ENOENT (no such file or directory): no such program in the root filesystem; write its path inside of it\n"
     );
     assert_eq!(host_root.ask(&["exec", "none", "x"]).0, 125);
-    // What is gone with its client is gone inside.
+    // The program is killed when its client is gone.
     let mut waiting = host_root.command(&["exec", "a", "/bin/probe", "sleep", "60000"]).spawn().expect("hilum");
     let count = || host_root.ask(&["exec", "a", "/bin/probe", "facts"]).1.matches("fact process ").count();
     let _ = count();
@@ -33,7 +33,7 @@ fn exec_runs_inside_with_the_streams_and_the_exit_status_of_the_program() {
 }
 
 #[test]
-fn exec_is_confined_as_the_workload_is() {
+fn exec_is_confined_like_its_workload() {
     let host_root = host_or_return!();
     let lines = "root ROOT\nuser 7:8\numask 077\nenv A 1\nrlimit nofile 99\nhostname same\nrestart never\n";
     let config = format!(
@@ -43,12 +43,12 @@ fn exec_is_confined_as_the_workload_is() {
     let _namespace = host_root.start(&config);
     host_root.expect_state("a", "ready");
     host_root.expect_state("b", "finished");
-    // What the workload's own program sees is compared with a table in `isolation.rs`. What a further one sees has to be
-    // the same, but for what differs between any two workloads, and for the other processes that it sees.
+    // `isolation.rs` compares what the workload's own program sees with a table. A further program must see the same,
+    // except for what differs between any two workloads, and the other processes.
     let facts = |text: &str| -> Vec<String> {
         let differs = ["fact namespace", "fact mount", "fact process", "fact argument", "fact pid", "fact session"];
         let facts = text.lines().filter_map(|line| Some(&line[line.find("fact ")?..]));
-        // Of a descriptor its number: the streams are others.
+        // Only the number of a descriptor, because the streams differ.
         let facts = facts.map(|fact| if fact.starts_with("fact descriptor") { &fact[..17] } else { fact });
         facts.filter(|fact| !differs.iter().any(|start| fact.starts_with(start))).map(str::to_owned).collect()
     };
@@ -63,7 +63,7 @@ fn exec_is_confined_as_the_workload_is() {
 }
 
 #[test]
-fn exec_ends_with_each_status_that_its_page_promises() {
+fn exec_returns_the_documented_exit_statuses() {
     let host_root = host_or_return!();
     let _namespace = pair(&host_root);
     let root = host_root.root();
@@ -101,7 +101,7 @@ fn exec_ends_with_each_status_that_its_page_promises() {
 
 /// Images link their log files there.
 #[test]
-fn dev_stdout_can_be_opened_by_workloads_with_a_reaper_too_and_by_what_exec_runs() {
+fn dev_stdout_can_be_opened_with_reaper_and_by_exec() {
     let host_root = host_or_return!();
     let opens = ["/dev/stdout", "/dev/stderr", "/proc/self/fd/1", "/proc/self/fd/2", "/dev/fd/1"];
     let writes: Vec<String> = opens.iter().map(|path| format!("write:{path}:{path}.")).collect();
@@ -124,7 +124,7 @@ fn dev_stdout_can_be_opened_by_workloads_with_a_reaper_too_and_by_what_exec_runs
         for path in opens {
             assert!(log.contains(&format!("did write:{path}:{path}. 0")), "{name} {path}: {log}");
         }
-        // The reaper has a copy of PID 1's memory, and cannot be looked into.
+        // The reaper has a copy of PID 1's memory, and must not be readable.
         let expected = if name == "reaped" { 13 } else { 0 };
         assert!(log.contains(&format!("did write:/proc/1/fd/1:one. {expected}")), "{name}: {log}");
         for way in ["-T", "-t"] {
@@ -140,9 +140,9 @@ fn dev_stdout_can_be_opened_by_workloads_with_a_reaper_too_and_by_what_exec_runs
     drop(namespace);
 }
 
-/// CVE-2016-9962: what enters a workload is traced by somebody inside, and what it has is taken.
+/// CVE-2016-9962: a process inside traces a process that enters the workload, and takes its descriptors.
 #[test]
-fn process_that_enters_a_workload_cannot_be_opened_from_inside() {
+fn joining_process_cannot_be_opened_from_inside() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nexec /bin/probe prowl 4000\n\
         capability sys_ptrace\nseccomp off\nlandlock off\nrestart never\n";
@@ -150,7 +150,7 @@ fn process_that_enters_a_workload_cannot_be_opened_from_inside() {
     host_root.expect_state("a", "ready");
     let stop = std::sync::atomic::AtomicBool::new(false);
     let (execs, seen) = std::thread::scope(|scope| {
-        // The twin: with the board's own rights the same processes can be opened, so there is something to find.
+        // The counter-check: with the host's rights the same processes can be opened, so there is something to find.
         let twin = scope.spawn(|| {
             let mut seen = 0_u32;
             while !stop.load(std::sync::atomic::Ordering::Relaxed) {
@@ -181,9 +181,9 @@ fn process_that_enters_a_workload_cannot_be_opened_from_inside() {
     assert!(execs > 100 && seen > 0, "{execs} programs entered, {seen} opened by the twin");
 }
 
-/// Landlock's scopes (kernel 6.12): what joins has a domain of its own, which the workload itself is not in.
+/// Landlock's scopes (kernel 6.12): a joining program has its own domain, which excludes the workload itself.
 #[test]
-fn programs_that_join_can_signal_their_own_workload_and_reach_its_sockets() {
+fn exec_can_signal_its_workload_and_reach_its_sockets() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\n\
         [workload a]\nroot ROOT\nexec /bin/probe do hear:well stay\nuser 5\n\
@@ -202,7 +202,7 @@ fn programs_that_join_can_signal_their_own_workload_and_reach_its_sockets() {
         assert!(Instant::now() < until && host_root.status("a")["restarts"] == 0, "{}", namespace.console.tail());
         std::thread::sleep(Duration::from_millis(20));
     }
-    // Where processes are the board's, the scope is the border.
+    // In the host's PID namespace, the scope is the restriction.
     let own = |name: &str| format!("kill:{}", inner_pid(&host_root, name));
     let refused = host_root.ask(&["exec", "b", "/bin/probe", "do", &own("b"), &own("a")]).1;
     assert_eq!(refused, format!("did {} 1\ndid {} 1\n", own("b"), own("a")));
@@ -212,14 +212,14 @@ fn programs_that_join_can_signal_their_own_workload_and_reach_its_sockets() {
     assert!(explained.contains("exec cannot signal it"), "{explained}");
 }
 
-/// Returns the pid of a workload's first process as PID 1 sees it.
+/// Returns the PID of a workload's first process as PID 1 sees it.
 fn inner_pid(host_root: &Host, name: &str) -> u64 {
     host_root.status(name)["pid"].as_u64().expect("it runs")
 }
 
-/// devpts(5): all instances together have a limit, and the instance of each workload has its own.
+/// devpts(5): all instances together have a limit, and so has the instance of each workload.
 #[test]
-fn workload_that_takes_every_terminal_leaves_those_of_others_and_is_told_why_it_has_none() {
+fn exhausting_terminals_affects_only_the_own_workload() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\n\
         [workload a]\nroot ROOT\nexec /bin/probe do terminals stay\nuser 5\nrlimit nofile 4096\n\
@@ -243,9 +243,9 @@ fn workload_that_takes_every_terminal_leaves_those_of_others_and_is_told_why_it_
     assert_eq!(host_root.ask(&["exec", "a", "-T", "/bin/probe", "do", "say:inside"]).1, "inside\ndid say:inside 0\n");
 }
 
-/// The kernel counts them for the user who owns the user namespaces, which is PID 1's for all of them.
+/// The kernel counts them for the owner of the user namespaces, which is PID 1's user for all workloads.
 #[test]
-fn workload_that_takes_every_inotify_instance_leaves_those_of_others() {
+fn exhausting_inotify_instances_affects_only_the_own_workload() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\n\
         [workload a]\nroot ROOT\nexec /bin/probe do watchers:64 watchers:1 stay\nuser 5\nrlimit nofile 4096\n\

@@ -1,11 +1,11 @@
-//! `hilum log`, and what is kept of what workloads say.
+//! `hilum log`, and the lines that are kept of workloads.
 
 use super::pair;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 #[test]
-fn log_keeps_the_tail_and_follows() {
+fn log_keeps_the_latest_lines_and_follows() {
     let host_root = host_or_return!();
     let _namespace = pair(&host_root);
     let texts = |text: &str| -> Vec<String> {
@@ -39,7 +39,7 @@ fn log_keeps_the_tail_and_follows() {
 }
 
 #[test]
-fn log_flood_leaves_the_last_line_and_a_count_of_what_went() {
+fn log_flood_keeps_the_last_line_and_a_count_of_dropped_ones() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\nconsole off\n[workload a]\nroot ROOT\nexec /bin/probe flood 20000\nrestart never\n";
     let _namespace = host_root.start(config);
@@ -48,13 +48,13 @@ fn log_flood_leaves_the_last_line_and_a_count_of_what_went() {
     assert!(log.lines().last().is_some_and(|line| line.ends_with("flood line 19999 of 20000")), "{log}");
     let dropped = host_root.status("a")["dropped_lines"].as_u64().expect("a count");
     assert_eq!(dropped, 0, "what the memory has no room for any more was not lost: it was shown");
-    // One that reads slowly hears how much it missed.
+    // A slow reader is told how much it missed.
     let (_, slow) = host_root.ask(&["log", "a", "-n", "5"]);
     assert_eq!(slow.lines().count(), 5);
 }
 
 #[test]
-fn lines_above_the_rate_are_counted_and_quiet_ones_stay_off_the_console() {
+fn lines_above_the_rate_are_counted_and_quiet_lines_stay_off_the_console() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nexec /bin/probe flood 500\nrestart never\n\
         log quiet rate=10/1h\n";
@@ -69,7 +69,7 @@ fn lines_above_the_rate_are_counted_and_quiet_ones_stay_off_the_console() {
 }
 
 #[test]
-fn muted_lines_stay_off_the_console_until_they_are_asked_for_again() {
+fn muted_lines_stay_off_the_console_until_unmute() {
     let host_root = host_or_return!();
     let file = host_root.scratch.path().join("log");
     let section = |name: &str| {
@@ -91,12 +91,12 @@ fn muted_lines_stay_off_the_console_until_they_are_asked_for_again() {
     done(&["mute", "a"]);
     restart("a");
     restart("b");
-    // What comes behind a muted line is there, and the events of the one that is muted are.
+    // Lines after a muted one are printed, and so are the events of the muted workload.
     wait("b", 2);
     assert_eq!(shown("a"), 1);
     done(&["signal", "a", "KILL"]);
     namespace.console.expect("workload \"a\": restart 1", crate::support::SOON).expect("events stay");
-    // A reload that changes it and gives it another place leaves it muted.
+    // A reload that changes and moves it leaves it muted.
     host_root.configure(&format!("{head}{}{}env X 1\n", section("b"), section("a")));
     done(&["reload"]);
     host_root.expect_state("a", "ready");
@@ -126,20 +126,20 @@ fn muted_lines_stay_off_the_console_until_they_are_asked_for_again() {
 }
 
 #[test]
-fn flood_that_falls_silent_is_told_of_when_its_period_ends() {
+fn suppressed_lines_are_reported_at_the_end_of_the_period() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\n\
         exec /bin/probe do say:1 say:2 say:3 say:4 say:5 say:6 stay\nlog rate=2/5s\n";
     let namespace = host_root.start(config);
-    // It goes on running, and writes nothing more.
+    // It keeps running, and writes nothing more.
     let console = namespace.console.expect("a | ready", crate::support::SOON).expect("the last words");
-    // Two words and their echoes were kept, of eleven further lines the last eight.
+    // Two words and their echoes were kept, and the last eight of eleven further lines.
     assert!(console.contains("a | (3 lines over the rate limit dropped)"), "{console}");
     assert_eq!(host_root.status("a")["dropped_lines"], 3);
 }
 
 #[test]
-fn unfinished_line_is_shown_while_its_program_waits() {
+fn unfinished_line_is_shown_after_a_delay() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\n\
         exec /bin/probe do \"write:/dev/stderr:Unlock key: \" sleep:20000 stay\n";
@@ -167,9 +167,9 @@ fn long_line_stays_whole_in_log_console_and_file() {
     });
 }
 
-/// A power cut, or a disk without room, leaves the beginning of a line.
+/// A power cut, or a full disk, leaves an incomplete line.
 #[test]
-fn line_that_was_torn_in_the_log_file_is_marked_and_the_next_one_begins_a_line() {
+fn torn_line_in_the_log_file_is_marked_and_followed_by_a_new_line() {
     let host_root = host_or_return!();
     let file = host_root.scratch.path().join("log");
     let config = format!(
@@ -186,13 +186,13 @@ fn line_that_was_torn_in_the_log_file_is_marked_and_the_next_one_begins_a_line()
     let text = run("1.000 a | whole\n2.000 a | to");
     assert!(text.starts_with("1.000 a | whole\n2.000 a | to...\n"), "{text}");
     assert!(text.lines().skip(2).all(|line| line.starts_with(|first: char| first.is_ascii_digit())), "{text}");
-    // Nothing is added to what is whole, or empty.
+    // Nothing is added to a complete or empty file.
     assert!(!run("1.000 a | whole\n").contains("..."));
     assert!(!run("").contains("..."));
 }
 
 #[test]
-fn lines_go_to_a_file_that_is_turned_over() {
+fn log_file_is_rotated() {
     let host_root = host_or_return!();
     let file = host_root.scratch.path().join("log");
     let config = format!(
@@ -201,7 +201,7 @@ fn lines_go_to_a_file_that_is_turned_over() {
     );
     let (_, console) = host_root.run(&config);
     let read = |name: &str| std::fs::read_to_string(host_root.scratch.path().join(name)).expect("a log");
-    // Process 1 waits for the file before it ends, which ends everybody in its namespace.
+    // PID 1 waits for the writer before it exits, which kills all processes of its namespace.
     assert!(read("log").contains("exited with status 0"), "{}\n{console}", read("log"));
     assert!(read("log").len() <= 4096 && read("log.1").len() <= 4096 + 1400, "the files are too large");
     assert!(read("log.1").contains("flood line"), "{}", read("log.1"));

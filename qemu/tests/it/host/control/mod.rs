@@ -1,5 +1,5 @@
-//! Commands to a PID 1 on this host: what they answer and what they change. Here: status, starts and stops, signals, reload,
-//! the timeline.
+//! Commands to a PID 1 on this host: replies and effects. This file: status, starts and stops, signals, reload, the
+//! timeline.
 
 mod clients;
 mod exec;
@@ -9,7 +9,7 @@ use crate::support::{Host, SOON};
 use hilum_qemu::Namespace;
 use std::time::Duration;
 
-/// One workload that stays and one that depends on it.
+/// One long-running workload, and one that depends on it.
 const PAIR: &str = "hilum 1\n[system]\ncontrol SOCKET\n\
     [workload a]\nroot ROOT\nexec /bin/probe do say:one say:two say:three stay\nrestart always delay=10ms\n\
     [workload b]\nroot ROOT\nexec /bin/probe on-term\nneeds a\nrestart always delay=10ms\n";
@@ -21,7 +21,7 @@ fn pair(host_root: &Host) -> Namespace {
 }
 
 #[test]
-fn status_tells_of_every_workload() {
+fn status_lists_every_workload() {
     let host_root = host_or_return!();
     let _namespace = pair(&host_root);
     let (code, table) = host_root.ask(&["status"]);
@@ -36,7 +36,7 @@ fn status_tells_of_every_workload() {
 }
 
 #[test]
-fn status_tells_no_time_of_a_workload_that_never_started() {
+fn status_shows_no_time_for_a_workload_that_never_started() {
     let host_root = host_or_return!();
     let section = |name: &str, lines: &str| format!("[workload {name}]\nroot ROOT\nexec /bin/probe on-term\n{lines}\n");
     let last = section("last", "at-stop");
@@ -51,26 +51,26 @@ fn status_tells_no_time_of_a_workload_that_never_started() {
         assert!(host_root.status(name)["since_ms"].is_null());
     }
     assert!(host_root.status("slow")["since_ms"].is_u64());
-    // What is stopped before it ever ran is stopped since then.
+    // A workload that is stopped before it ever ran is stopped from then on.
     assert_eq!(host_root.ask(&["stop", "waits", "-w"]).0, 0);
     assert!(host_root.status("waits")["since_ms"].as_u64().is_some_and(|ms| ms < 20_000));
 }
 
 #[test]
-fn start_stop_and_restart_wait_where_they_are_told_to() {
+fn start_stop_and_restart_wait_if_requested() {
     let host_root = host_or_return!();
     let _namespace = pair(&host_root);
     assert_eq!(host_root.ask(&["stop", "a", "-w"]), (0, String::new()));
     assert_eq!(host_root.status("a")["state"], "stopped");
     assert_eq!(host_root.ask(&["status", "a"]).0, 3, "a shell sees that it does not run");
-    // Stopped by a person it stays down, whatever its restart line says; and the other one is not touched.
+    // Stopped by a request it stays down, whatever its restart line says; the other one is not affected.
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(
         (host_root.status("a")["state"].as_str(), host_root.status("b")["state"].as_str()),
         (Some("stopped"), Some("ready"))
     );
     assert_eq!(host_root.ask(&["stop", "b", "-w"]).0, 0);
-    // What it needs comes with it.
+    // Its need is started too.
     assert_eq!(host_root.ask(&["start", "b", "-w"]), (0, String::new()));
     assert_eq!(host_root.status("a")["state"], "ready");
     let before = host_root.status("b")["pid"].as_u64();
@@ -81,7 +81,7 @@ fn start_stop_and_restart_wait_where_they_are_told_to() {
 }
 
 #[test]
-fn failed_start_is_an_exit_status_and_the_failed_need_is_shown() {
+fn failed_start_is_an_exit_status_and_names_the_failed_need() {
     let host_root = host_or_return!();
     let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload bad]\nroot ROOT\nexec /bin/probe exit 9\nrestart never\nready exit\n\
         [workload user]\nroot ROOT\nexec /bin/probe on-term\nneeds bad\n";
@@ -120,7 +120,7 @@ fn reload_touches_only_what_changed() {
     let pid = |name: &str| host_root.status(name)["pid"].as_u64();
     let (a, b, c) = (pid("a"), pid("b"), pid("c"));
     for turn in 0..3 {
-        // In another order, one new, one changed, one gone.
+        // In another order, one new, one changed, one removed.
         let changed = format!("env TURN {turn}");
         host_root.configure(&config(&[
             section("new", ""),
@@ -138,7 +138,7 @@ fn reload_touches_only_what_changed() {
         assert_eq!(host_root.ask(&["status", "new"]).0, 1, "it is gone");
         assert_eq!((pid("a"), pid("b")), (a, b));
     }
-    // The logs are still theirs.
+    // They still have their logs.
     assert!(host_root.ask(&["log", "a"]).1.ends_with("ready\n"));
     let wrong = host_root.configure(&format!("{head}[workload a]\nroot ROOT\nexce /bin/probe\n"));
     let (code, text) = host_root.ask(&["reload"]);
@@ -151,7 +151,7 @@ fn reload_touches_only_what_changed() {
 }
 
 #[test]
-fn timeline_tells_the_boot_in_order() {
+fn timeline_shows_the_boot_in_order() {
     let host_root = host_or_return!();
     let _namespace = pair(&host_root);
     let (code, text) = host_root.ask(&["timeline"]);

@@ -1,11 +1,11 @@
-//! Starts and restarts by hand of workloads that need others, and the answers to them.
+//! Requested starts and restarts of workloads with needs, and the replies.
 
 use crate::support::{Host, SOON, has_in_order};
 use hilum_qemu::Namespace;
 use std::process::{Child, Stdio};
 use std::time::Instant;
 
-/// `c` needs `b`, which needs `a`; `a` takes its time until it is ready.
+/// `c` needs `b`, which needs `a`; `a` takes a while to become ready.
 fn chain(host_root: &Host, a: &str) -> Namespace {
     host_root.start(&format!(
         "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\n{a}\n\
@@ -16,7 +16,7 @@ fn chain(host_root: &Host, a: &str) -> Namespace {
 
 const SLOW: &str = "exec /bin/probe do sleep:300 ready-fd:3 stay\nready fd 3\nstop KILL";
 
-/// What a command that was begun says in the end; a command without an answer fails the test.
+/// Returns the final output of a running command; a command without a reply fails the test.
 fn answer(mut command: Child) -> (i32, String) {
     let until = Instant::now() + SOON;
     while command.try_wait().expect("it is ours").is_none() {
@@ -43,7 +43,7 @@ fn done() -> (i32, String) {
 }
 
 #[test]
-fn restart_by_itself_after_a_crash_waits_for_what_it_needs() {
+fn restart_waits_for_needs() {
     let host_root = host_or_return!();
     let namespace = host_root.start(
         "hilum 1\n[system]\ncontrol SOCKET\n\
@@ -66,7 +66,7 @@ fn restart_by_itself_after_a_crash_waits_for_what_it_needs() {
 }
 
 #[test]
-fn start_brings_up_what_a_waiting_workload_waits_for() {
+fn start_starts_the_needs_of_a_waiting_workload() {
     let host_root = host_or_return!();
     let _namespace = chain(&host_root, SLOW);
     host_root.expect_state("a", "starting");
@@ -79,13 +79,13 @@ fn start_brings_up_what_a_waiting_workload_waits_for() {
 }
 
 #[test]
-fn restart_brings_up_what_it_needs() {
+fn restart_starts_needs() {
     let host_root = host_or_return!();
     let _namespace = chain(&host_root, SLOW);
     host_root.expect_state("c", "ready");
     assert_eq!(ask(&host_root, &["stop", "a", "-w"]), done());
     assert_eq!(ask(&host_root, &["restart", "b", "-w"]), done());
-    // While the need is on its way down.
+    // While the need is stopping.
     assert_eq!(ask(&host_root, &["stop", "a"]), done());
     assert_eq!(ask(&host_root, &["restart", "c", "-w"]), done());
     for name in ["a", "b", "c"] {
@@ -94,7 +94,7 @@ fn restart_brings_up_what_it_needs() {
 }
 
 #[test]
-fn start_that_waits_for_what_is_stopped_meanwhile_is_told_so() {
+fn start_is_answered_when_its_need_is_stopped() {
     let host_root = host_or_return!();
     let _namespace = chain(&host_root, "exec /bin/probe on-term\nready fd 3 within=1h");
     host_root.expect_state("a", "starting");
@@ -107,7 +107,7 @@ fn start_that_waits_for_what_is_stopped_meanwhile_is_told_so() {
 }
 
 #[test]
-fn start_that_waits_for_what_keeps_failing_is_told_so() {
+fn start_is_answered_when_its_need_keeps_failing() {
     let host_root = host_or_return!();
     let _namespace = chain(&host_root, "exec /bin/probe exit 1\nready fd 3\nrestart always delay=1h max=1h");
     host_root.expect_state("a", "backing-off");
@@ -118,7 +118,7 @@ fn start_that_waits_for_what_keeps_failing_is_told_so() {
 }
 
 #[test]
-fn stop_that_somebody_takes_back_is_told_so() {
+fn stop_is_answered_when_another_client_starts_the_workload() {
     let host_root = host_or_return!();
     let _namespace = chain(&host_root, "exec /bin/probe do stay\nstop USR1 2s");
     host_root.expect_state("a", "ready");
@@ -130,7 +130,7 @@ fn stop_that_somebody_takes_back_is_told_so() {
 }
 
 #[test]
-fn start_of_what_runs_as_the_board_goes_down_is_told_so() {
+fn start_of_an_at_stop_workload_is_answered() {
     let host_root = host_or_return!();
     let _namespace = chain(&host_root, "exec /bin/probe exit 0\nat-stop");
     host_root.expect_state("b", "waiting");
@@ -143,7 +143,7 @@ fn start_of_what_runs_as_the_board_goes_down_is_told_so() {
 }
 
 #[test]
-fn start_of_what_a_reload_changes_ends_in_an_answer_about_what_it_has_become() {
+fn start_is_answered_when_a_reload_changes_the_workload() {
     let host_root = host_or_return!();
     let config = |lines: &str| {
         format!(
@@ -159,7 +159,7 @@ fn start_of_what_a_reload_changes_ends_in_an_answer_about_what_it_has_become() {
     for command in waiting {
         assert_eq!(answer(command), done(), "{}", namespace.console.tail());
     }
-    // One whose workload is gone hears that.
+    // A client whose workload was removed is told so.
     host_root.configure(&config("exec /bin/probe on-term\nready fd 3 within=1h"));
     assert_eq!(ask(&host_root, &["reload"]), done());
     let waiting = begin(&host_root, &["start", "a", "-w"]);
