@@ -2,8 +2,9 @@
 //! (0403:6001), and the kernel is Debian's for real machines, whose drivers are modules. The image has the modules that
 //! the lines need, and loads none of them at boot.
 
-use crate::support::{BOOT, Booted, boot_command, built, fetched, has_line, hilum, without_prompt};
-use hilum_qemu::{Accelerator, Architecture, Options};
+use crate::support::real::RealBoard;
+use crate::support::{BOOT, Booted, USUAL, fetched, has_line, without_prompt};
+use hilum_qemu::Architecture;
 use std::time::Duration;
 
 on_both!(
@@ -15,45 +16,13 @@ on_both!(
 /// The timeout for a large kernel to detect a device.
 const SLOW: Duration = Duration::from_secs(240);
 
-/// Boots a board with USB, built by the image builder, with these words for QEMU.
+/// Boots a board with USB and these words for QEMU.
 fn boot(arch: Architecture, sections: &str, words: &[String]) -> Booted {
-    let folder = tempfile::tempdir().expect("a scratch folder");
-    let at = |name: &str| folder.path().join(name);
-    for place in ["bin", "dev", "etc", "proc", "run", "sys", "tmp"] {
-        std::fs::create_dir_all(at("root").join(place)).expect("a folder");
-    }
-    std::fs::copy(fetched(arch, crate::support::USUAL, "busybox"), at("root/bin/busybox")).expect("busybox");
-    std::fs::write(at("usb.conf"), format!("hilum 1\n[system]\nconsole prompt\n{sections}")).expect("a file");
-    let description = format!(
-        "architecture = \"{}\"\nkernel = \"linux-image-{}\"\nconfig = \"usb.conf\"\nmodules = [\"xhci_pci\"]\n\
-         outputs = [\"direct\"]\n[[root]]\npath = \"/images/busybox\"\nfolder = \"root\"\n\
-         [[file]]\npath = \"/etc/first.conf\"\nfrom = \"usb.conf\"\n",
-        arch.name(),
-        arch.debian(),
-    );
-    std::fs::write(at("usb.toml"), description).expect("a file");
-    let places = hilum_initramfs::build::Places {
-        init: hilum(arch),
-        packages: built(&format!("debian/packages/{}-bookworm", arch.name())),
-        output: at("output"),
-    };
-    hilum_initramfs::build::build(&[at("usb.toml")], &places, &mut |_| {}).expect("the builder takes it");
-    let mut more = vec!["-device", "qemu-xhci,id=usb"];
-    more.extend(words.iter().map(String::as_str));
-    let options = Options {
-        arch,
-        kernel: &at("output/vmlinuz"),
-        initramfs: &at("output/initramfs"),
-        append: "",
-        memory_mib: 512,
-        accelerator: Accelerator::Tcg,
-        disk: None,
-        more: &more,
-    };
-    let booted = boot_command(options.command(), "stdio");
-    // QEMU has read its files when the kernel prints something.
-    booted.vm.console.expect("hilum", BOOT).expect("it boots");
-    booted
+    let config = format!("hilum 1\n[system]\nconsole prompt\n{sections}");
+    let busybox = fetched(arch, USUAL, "busybox");
+    let mut more = vec!["-device".to_owned(), "qemu-xhci,id=usb".to_owned()];
+    more.extend_from_slice(words);
+    RealBoard::build(arch, &config, &["xhci_pci"], ("busybox", &busybox)).boot(&more)
 }
 
 fn section(name: &str, device: &str, script: &str) -> String {

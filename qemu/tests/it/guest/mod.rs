@@ -7,6 +7,7 @@ mod degraded;
 mod demo_image;
 mod devices;
 mod escapes;
+mod filesystems;
 mod filter;
 mod kept_disks;
 mod kernels;
