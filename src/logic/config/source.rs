@@ -33,14 +33,21 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns whether this id can be read from the superblock of a filesystem of this kind. Other superblocks are not
-    /// supported, squashfs has neither label nor UUID, and exFAT stores its label in a directory.
+    /// Returns whether a filesystem of this kind can have this id, and its superblock is read for it. Other superblocks are not
+    /// supported, squashfs has neither label nor UUID, and exFAT stores its label in a directory. f2fs has labels of up to 512
+    /// UTF-16 units, of which the first 16 are read.
     pub fn is_kept_by(&self, kind: &str) -> bool {
-        let is_known = ["ext4", "vfat", "erofs", "f2fs", "xfs"].contains(&kind);
+        let label_bytes = match kind {
+            "ext4" | "erofs" | "f2fs" => 16,
+            "xfs" => 12,
+            "vfat" => 11,
+            _ => 0,
+        };
+        let id_bytes = if matches!(kind, "vfat" | "exfat") { "ABCD-1234".len() } else { 36 };
         match self {
             Self::Path(_) | Self::PartUuid(_) => true,
-            Self::Label(_) => is_known,
-            Self::Uuid(_) => is_known || kind == "exfat",
+            Self::Label(text) => text.len() <= label_bytes && (kind != "f2fs" || text.is_ascii()),
+            Self::Uuid(text) => text.len() == id_bytes && (label_bytes > 0 || kind == "exfat"),
         }
     }
 }

@@ -126,6 +126,10 @@ impl Superblock {
                 for (letter, unit) in label.iter_mut().zip(start.get(AT + 124..)?.as_chunks::<2>().0) {
                     *letter = if unit[1] == 0 { unit[0] } else { u8::MAX };
                 }
+                // A longer label, which no line can have either.
+                if bytes(start, AT + 124 + 32)? != [0, 0] {
+                    label[0] = u8::MAX;
+                }
                 return Some(named(FilesystemKind::F2fs, label, bytes(start, AT + 108)?));
             }
             _ => {}

@@ -244,6 +244,12 @@ fn names_of_f2fs_xfs_and_exfat_are_found() {
     }
     f2fs[1024 + 125] = 1;
     assert!(!read(&f2fs).is(label), "another letter of UTF-16");
+    for (at, letter) in (1024 + 124..).step_by(2).zip(b"sixteen letters. and more") {
+        (f2fs[at], f2fs[at + 1]) = (*letter, 0);
+    }
+    assert!(!read(&f2fs).is(Source::Label("sixteen letters.")), "a longer one");
+    f2fs[1024 + 124 + 32..][..32].fill(0);
+    assert!(read(&f2fs).is(Source::Label("sixteen letters.")));
     let mut exfat = [0; START_BYTES];
     exfat[..11].copy_from_slice(b"\xeb\x76\x90EXFAT   ");
     exfat[100..104].copy_from_slice(&[0x34, 0x12, 0xcd, 0xab]);

@@ -22,7 +22,9 @@ const LOG_OPTION: &str = "quiet, or rate=COUNT/DURATION such as rate=100/1s";
 const BOOTS_OPTION: &str = "limit=COUNT, with a count from 1 to 100, or after=DURATION";
 const FILESYSTEM: &str =
     "the name of a filesystem such as ext4, but not btrfs (it may need several disks) or LUKS (it needs a key)";
-const NAMELESS: &str = "a path or PARTUUID=: the name of this filesystem is not read";
+const NAMELESS: &str =
+    "a path, PARTUUID=, or a LABEL= or UUID= that is read of this filesystem; see Disks in docs/config.md";
+const NEW: &str = "ext4, the one filesystem that check=reformat can make";
 const MOUNT_OPTION: &str = "ro, exec, wait=DURATION, check=repair|ro|reformat or else=tmpfs|stop";
 const FD: &str = "a descriptor from 3 to 63";
 
@@ -174,6 +176,9 @@ impl<'a> Arguments<'_, 'a> {
                 }
                 Some(())
             })?;
+        }
+        if mount.check == OnDamage::Reformat && kind != "ext4" {
+            return self.error(self.line.words[3].column, Problem::Value(kind, NEW));
         }
         match system.mounts.push(mount) {
             Ok(()) => Ok(()),

@@ -28,11 +28,40 @@ const SYSTEM_LINES: &[(&str, &str)] = &[
     ),
     (
         "mount LABEL=data /data squashfs",
-        "3:7: found \"LABEL=data\", expected a path or PARTUUID=: the name of this filesystem is not read",
+        "3:7: found \"LABEL=data\", expected a path, PARTUUID=, or a LABEL= or UUID= that is read of this filesystem; see Disks in docs/config.md",
     ),
     (
         "mount LABEL=data /data exfat",
-        "3:7: found \"LABEL=data\", expected a path or PARTUUID=: the name of this filesystem is not read",
+        "3:7: found \"LABEL=data\", expected a path, PARTUUID=, or a LABEL= or UUID= that is read of this filesystem; see Disks in docs/config.md",
+    ),
+    // An id that such a filesystem cannot have, or, of f2fs, that is not read in full.
+    (
+        "mount LABEL=longer-than-12b /data xfs",
+        "3:7: found \"LABEL=longer-than-12b\", expected a path, PARTUUID=, or a LABEL= or UUID= that is read of this filesystem; see Disks in docs/config.md",
+    ),
+    (
+        "mount LABEL=longer-than- /data vfat",
+        "3:7: found \"LABEL=longer-than-\", expected a path, PARTUUID=, or a LABEL= or UUID= that is read of this filesystem; see Disks in docs/config.md",
+    ),
+    (
+        "mount LABEL=longer-than-16-bytes /data f2fs",
+        "3:7: found \"LABEL=longer-than-16-bytes\", expected a path, PARTUUID=, or a LABEL= or UUID= that is read of this filesystem; see Disks in docs/config.md",
+    ),
+    (
+        "mount LABEL=gr\u{f6}\u{df}e /data f2fs",
+        "3:7: found \"LABEL=gr\u{f6}\u{df}e\", expected a path, PARTUUID=, or a LABEL= or UUID= that is read of this filesystem; see Disks in docs/config.md",
+    ),
+    (
+        "mount UUID=ABCD-1234 /data xfs",
+        "3:7: found \"UUID=ABCD-1234\", expected a path, PARTUUID=, or a LABEL= or UUID= that is read of this filesystem; see Disks in docs/config.md",
+    ),
+    (
+        "mount UUID=0f010203-0405-4607-8809-0a0b0c0d0e0f /data exfat",
+        "3:7: found \"UUID=0f010203-0405-4607-8809-0a0b0c0d0e0...\", expected a path, PARTUUID=, or a LABEL= or UUID= that is read of this filesystem; see Disks in docs/config.md",
+    ),
+    (
+        "mount /dev/vda /data f2fs check=reformat",
+        "3:22: found \"f2fs\", expected ext4, the one filesystem that check=reformat can make",
     ),
     (
         "mount /dev/vda /data ext4 wait=5",
