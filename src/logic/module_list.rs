@@ -4,7 +4,7 @@
 /// lines `NAME: OTHER...`. `None` if the line says that the module is built into the kernel.
 pub fn needs_of<'a>(needs: &'a str, name: &str) -> Option<impl Iterator<Item = &'a str> + use<'a>> {
     let line = needs.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap_or_default();
-    (line.trim() != "(built in)").then(|| line.split_ascii_whitespace())
+    (line.trim_ascii() != "(built in)").then(|| line.split_ascii_whitespace())
 }
 
 /// Iterates over the lines `NAME [PARAMETERS]` of /lib/modules/load.

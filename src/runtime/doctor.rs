@@ -4,7 +4,7 @@
 //! Each check uses the feature itself if that has no side effects, otherwise the kernel's own report. The list follows
 //! the steps of a plan: each step that is skipped on a kernel without support has a line here.
 
-use crate::os::files::read_file;
+use crate::os::files::{read_number, read_text};
 use crate::os::helper::{self, Kept, Role};
 use crate::os::path::access;
 use crate::os::sysctl;
@@ -41,8 +41,7 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
     let mut text = [0; 256];
     let count = read_number("/proc/sys/user/max_user_namespaces");
     tell(count != Some(0), "new user namespaces", "", "sysctl user.max_user_namespaces above 0");
-    let length = read_file("/sys/fs/cgroup/cgroup.controllers", &mut text).unwrap_or(0);
-    let controllers = core::str::from_utf8(&text[..length]).unwrap_or_default();
+    let controllers = read_text("/sys/fs/cgroup/cgroup.controllers", &mut text);
     for (name, mend) in CONTROLLERS {
         let is_there = controllers.split_ascii_whitespace().any(|known| known == name);
         tell(is_there, "cgroup controller ", name, mend);
@@ -63,8 +62,7 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
     tell(!is_initramfs, "idmapped mounts of folders in /", "", mend);
     tell(access("/dev/loop-control", Access::EXISTS).is_ok(), "image files (loop devices)", "", "module loop");
     let mut filesystems = [0; 4096];
-    let length = read_file("/proc/filesystems", &mut filesystems).unwrap_or(0);
-    let known = core::str::from_utf8(&filesystems[..length]).unwrap_or_default();
+    let known = read_text("/proc/filesystems", &mut filesystems);
     for name in ["squashfs", "erofs", "ext4", "overlay"] {
         let is_there = known.split_ascii_whitespace().any(|word| word == name);
         tell(
@@ -124,10 +122,4 @@ fn in_helper(ask: &mut dyn FnMut() -> bool) -> bool {
 /// Returns whether the kernel supports seccomp filters.
 fn has_call_seccomp() -> bool {
     access("/proc/sys/kernel/seccomp/actions_avail", Access::EXISTS).is_ok()
-}
-
-fn read_number(path: &str) -> Option<u64> {
-    let mut text = [0; 24];
-    let length = read_file(path, &mut text).ok()?;
-    core::str::from_utf8(&text[..length]).ok()?.trim_end().parse().ok()
 }

@@ -68,7 +68,7 @@ impl<'a> DeviceSource<'a> {
         }
         match text.strip_prefix("path=") {
             Some(path) if !path.is_empty() && path.len() <= limits::PATH_BYTES => Ok(Self::Port(path)),
-            None if is_below_dev(text) && text.contains("/by-") => Err(NO_LINKS),
+            None if is_below_dev(text) && text.split('/').any(|part| part.starts_with("by-")) => Err(NO_LINKS),
             None if is_below_dev(text) => Ok(Self::Path(text)),
             _ => Err(SOURCE),
         }

@@ -12,6 +12,10 @@ use heapless::Vec;
 /// The quotes that may enclose a word.
 const QUOTES: [char; 2] = ['"', '\''];
 
+fn is_blank(found: char) -> bool {
+    matches!(found, ' ' | '\t')
+}
+
 /// A word and its column, counted in characters from 1.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Word<'a> {
@@ -108,7 +112,7 @@ fn split<'a>(text: &'a str, number: u32, line: &mut Line<'a>) -> Result<(), Erro
     }
     let (mut rest, mut column) = (text, 1);
     loop {
-        let trimmed = rest.trim_start_matches([' ', '\t']);
+        let trimmed = rest.trim_start_matches(is_blank);
         column += (rest.len() - trimmed.len()) as u32;
         if trimmed.is_empty() || trimmed.starts_with('#') {
             return Ok(());
@@ -119,10 +123,10 @@ fn split<'a>(text: &'a str, number: u32, line: &mut Line<'a>) -> Result<(), Erro
                 Some(parts) => parts,
                 None => return error(column, Problem::Unclosed(quote)),
             },
-            None => trimmed.split_at(trimmed.find([' ', '\t']).unwrap_or(trimmed.len())),
+            None => trimmed.split_at(trimmed.find(is_blank).unwrap_or(trimmed.len())),
         };
         let width = word.chars().count() as u32 + if quote.is_some() { 2 } else { 0 };
-        if quote.is_some() && !behind.is_empty() && !behind.starts_with([' ', '\t']) {
+        if quote.is_some() && !behind.is_empty() && !behind.starts_with(is_blank) {
             return error(column + width, Problem::BehindQuote);
         }
         if let (None, Some(at)) = (quote, word.find(QUOTES)) {

@@ -231,7 +231,7 @@ impl Editor {
 
     fn finish(&mut self) -> String<LINE_BYTES> {
         let line = self.line.clone();
-        if !line.trim().is_empty() && self.history.back() != Some(&line) {
+        if !line.trim_ascii().is_empty() && self.history.back() != Some(&line) {
             if self.history.is_full() {
                 self.history.pop_front();
             }

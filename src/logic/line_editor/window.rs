@@ -19,7 +19,7 @@ impl fmt::Display for Editor {
         let start = start(length, cursor, room);
         let end = length.min(start + room);
         write!(formatter, "\r\x1b[K{}", self.prompt)?;
-        for (at, character) in self.line.chars().enumerate().take(end).skip(start) {
+        for (at, character) in (0..end).zip(self.line.chars()).filter(|(at, _)| *at >= start) {
             let shown = match at {
                 _ if at == start && start > 0 => '<',
                 _ if at + 1 == end && end < length => '>',

@@ -5,7 +5,7 @@ use super::client::Connection;
 use super::keys::Keys;
 use super::output::show;
 use super::usage::{DONE, FAILED, NOT_RUNNING, misused_as};
-use crate::os::files::read_file;
+use crate::os::files::read_text;
 use crate::os::wait::timespec_from_ms;
 use heapless::{String, Vec};
 use hilum::config::limits;
@@ -98,8 +98,7 @@ fn usage(name: &str) -> Usage {
         let mut path: String<128> = String::new();
         append(&mut path, format_args!("/sys/fs/cgroup/workload/{name}/{file}")).ok()?;
         let mut bytes = [0; 512];
-        let length = read_file(&path, &mut bytes).ok()?;
-        counter(core::str::from_utf8(&bytes[..length]).ok()?, key)
+        counter(read_text(&path, &mut bytes), key)
     };
     Usage {
         memory: number("memory.current", ""),

@@ -20,7 +20,7 @@ pub(super) fn open() -> Result<OwnedFd, Errno> {
 /// part repeats the prefix. A record that the kernel does not accept at once is lost there.
 pub(super) fn write(log: &OwnedFd, line: &[u8]) {
     let Ok(mut rest) = core::str::from_utf8(line) else { return };
-    let whose = &rest[..rest.find(" | ").map_or(0, |at| at + 3).min(64)];
+    let whose = &rest[..rest.as_bytes().windows(3).position(|three| three == b" | ").map_or(0, |at| at + 3).min(64)];
     let mut is_first = true;
     while is_first || !rest.is_empty() {
         let cut = rest.floor_char_boundary(PIECE_BYTES);

@@ -8,7 +8,7 @@ use super::modules;
 use crate::console::Console;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
-use crate::os::files::{fill_standard_descriptors, read_file};
+use crate::os::files::{fill_standard_descriptors, read_text};
 use crate::os::path::{Path, open};
 use crate::os::root;
 use crate::storage;
@@ -192,8 +192,7 @@ pub(super) fn command_line(environment: Environment, buffer: &mut [u8]) -> &str 
     if environment == Environment::Container {
         return "";
     }
-    let length = read_file("/proc/cmdline", buffer).unwrap_or(0);
-    core::str::from_utf8(&buffer[..length]).unwrap_or_default()
+    read_text("/proc/cmdline", buffer)
 }
 
 /// Mounts a kernel filesystem, and creates the folder if it does not exist.

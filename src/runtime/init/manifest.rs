@@ -5,7 +5,7 @@
 //! list exists and that file does not, the list shows what is missing.
 
 use crate::console::Console;
-use crate::os::files::read_file;
+use crate::os::files::read_text;
 use crate::os::path::{access, stat};
 use heapless::String;
 use hilum::fixed_string::append;
@@ -32,8 +32,7 @@ pub(super) fn is_whole(console: &mut Console) -> bool {
 #[inline(never)]
 fn print(console: &mut Console) {
     let mut bytes = [0; BYTES];
-    let length = read_file(MANIFEST, &mut bytes).unwrap_or(0);
-    let text = core::str::from_utf8(&bytes[..length]).unwrap_or_default();
+    let text = read_text(MANIFEST, &mut bytes);
     let (mut missing, mut first) = (0_u32, None);
     for line in text.lines() {
         let Some((size, path)) = line.split_once(' ') else { continue };

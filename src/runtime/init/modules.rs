@@ -5,7 +5,7 @@
 
 use crate::console::Console;
 use crate::os::errno::describe;
-use crate::os::files::{each, read_file, read_text, sys_path};
+use crate::os::files::{each, read_text, sys_path, text_of};
 use crate::os::path::{access, open};
 use core::ffi::CStr;
 use hilum::config::{Config, limits, needed_modules};
@@ -25,12 +25,7 @@ const LOAD: &str = "/lib/modules/load";
 /// Bytes of that file.
 const LOAD_BYTES: usize = 4 * 1024;
 
-fn text_of<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
-    let length = read_file(path, buffer).unwrap_or(0);
-    core::str::from_utf8(&buffer[..length]).unwrap_or_default()
-}
-
-/// The modules that the board's devices may need: lines of `PATTERN MODULE`.
+/// Which of the image's modules the board's devices may ask for: a line each, `PATTERN MODULE`.
 const ALIASES: &str = "/lib/modules/aliases";
 /// The kernel's devices by bus.
 const BUSES: &str = "/sys/bus";
@@ -50,8 +45,8 @@ pub(super) fn load_all(config: &Config<'_>, console: &mut Console) {
         return;
     }
     let (mut buffer, mut list) = ([0; NEEDS_BYTES], [0; LOAD_BYTES]);
-    let needs = text_of(NEEDS, &mut buffer);
-    let board = module_list::to_load(text_of(LOAD, &mut list));
+    let needs = read_text(NEEDS, &mut buffer);
+    let board = module_list::to_load(read_text(LOAD, &mut list));
     let lines = config.system.modules.iter().map(|module| (module.name, module.parameters));
     for (name, parameters) in lines.chain(board) {
         if let Err((errno, hint)) = load_with(needs, name, parameters) {
@@ -104,7 +99,7 @@ pub(super) fn has_aliases() -> bool {
 /// device.
 pub(super) fn load_by_alias(console: &mut Console) {
     let mut buffer = [0; NEEDS_BYTES];
-    let needs = text_of(NEEDS, &mut buffer);
+    let needs = read_text(NEEDS, &mut buffer);
     let _ = each(BUSES, &mut |bus| {
         let folder = sys_path(format_args!("{BUSES}/{bus}/devices"));
         let _ = each(&folder, &mut |device| {
@@ -128,7 +123,7 @@ fn load_for(needs: &str, modalias: &str, console: &mut Console) {
     while let Ok(count @ 1..) = rustix::io::read(&file, &mut buffer[kept..]) {
         let length = kept + count;
         let whole = buffer[..length].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        for line in core::str::from_utf8(&buffer[..whole]).unwrap_or_default().lines() {
+        for line in text_of(&buffer, whole).lines() {
             let Some(name) = module_of(line, modalias) else { continue };
             if access(&sys_path(format_args!("/sys/module/{name}")), Access::EXISTS).is_ok() {
                 continue;

@@ -3,7 +3,7 @@
 use super::context::Context;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
-use crate::os::files::read_file;
+use crate::os::files::read_text;
 use crate::os::helper::{Kept, Role, spawn};
 use crate::os::path::open;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
@@ -122,9 +122,7 @@ fn terminal(environment: Environment, device: &str) -> Result<OwnedFd, Errno> {
     let terminal = if device.is_empty() {
         // /dev/console cannot be a controlling terminal; the kernel names the device behind it.
         let mut bytes = [0; 64];
-        let length = read_file("/sys/class/tty/console/active", &mut bytes).unwrap_or(0);
-        let text = core::str::from_utf8(&bytes[..length]).unwrap_or_default();
-        let name = text.split_ascii_whitespace().next_back();
+        let name = read_text("/sys/class/tty/console/active", &mut bytes).split(' ').next_back();
         match name.filter(|_| environment == Environment::Machine) {
             Some(name) if path.push_str("/dev/").and_then(|()| path.push_str(name)).is_ok() => {
                 open(path.as_str(), flags, Mode::empty())?

@@ -4,7 +4,7 @@ use super::uplinks::prefer_routers;
 use super::{exchange, index_of, route_socket};
 use crate::console::Console;
 use crate::os::errno::describe;
-use crate::os::files::read_file;
+use crate::os::files::{read_link, read_number};
 use crate::os::sysctl::set_unless_configured;
 use hilum::config::{Config, HostLink, LinkMatch};
 use hilum::fixed_string::text;
@@ -43,20 +43,13 @@ fn has_path(entry: &LinkEntry<'_>, path: &str) -> bool {
     let name = entry.name;
     // A link's name has at most 15 bytes.
     let mut link = text::<48>(format_args!("/sys/class/net/{name}/ifindex"));
-    let mut text = [0; 16];
-    let length = read_file(&link, &mut text).unwrap_or(0);
-    let index = core::str::from_utf8(&text[..length]).unwrap_or_default().trim_end().parse();
-    // The kernel's event may be outdated: another link may have the name by now.
-    if index != Ok(entry.index) {
+    // What the kernel reports may be old: another link may have the name by now.
+    if read_number(&link) != Some(entry.index.into()) {
         return false;
     }
     link.truncate(link.len() - "/ifindex".len());
-    let mut buffer = [core::mem::MaybeUninit::uninit(); 512];
-    let Ok((found, _)) = rustix::fs::readlinkat_raw(rustix::fs::CWD, crate::os::path::Path(&link), &mut buffer[..])
-    else {
-        return false;
-    };
-    let found = core::str::from_utf8(found).unwrap_or_default();
+    let mut buffer = [0; 512];
+    let found = read_link(&link, &mut buffer);
     let device = found.strip_prefix("../../devices/").unwrap_or(found);
     let wanted = path.strip_prefix("/sys/devices/").unwrap_or(path).trim_matches('/');
     device.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))

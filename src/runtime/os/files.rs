@@ -1,9 +1,9 @@
 //! Small files that are read as a whole.
 
-use super::path::open;
+use super::path::{Path, open};
 use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, AsRawFd};
-use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::fs::{CWD, Mode, OFlags, RawDir, readlinkat_raw};
 use rustix::io::Errno;
 
 /// Reads a file into `buffer`, as much as fits. Returns the number of bytes.
@@ -30,10 +30,31 @@ pub(crate) fn sys_path(arguments: core::fmt::Arguments<'_>) -> heapless::String<
     hilum::fixed_string::text(arguments)
 }
 
-/// Returns the text of a short file without its newline; empty if the file does not exist.
+/// Returns the text of a file, as far as it fits, without the last newline. Empty if it cannot be read or is not UTF-8.
+#[inline(never)]
 pub(crate) fn read_text<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
     let length = read_file(path, buffer).unwrap_or(0);
-    core::str::from_utf8(&buffer[..length]).unwrap_or_default().trim_end_matches('\n')
+    let text = text_of(buffer, length);
+    text.strip_suffix('\n').unwrap_or(text)
+}
+
+/// Returns the number that a file consists of. `None` if it cannot be read or is something else.
+#[inline(never)]
+pub(crate) fn read_number(path: &str) -> Option<u64> {
+    read_text(path, &mut [0; 24]).parse().ok()
+}
+
+/// Returns the first `length` bytes as text. Empty if they are not UTF-8.
+#[inline(never)]
+pub(crate) fn text_of(buffer: &[u8], length: usize) -> &str {
+    buffer.get(..length).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default()
+}
+
+/// Returns where a symbolic link leads, as far as it fits. Empty if there is none.
+#[inline(never)]
+pub(crate) fn read_link<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
+    let length = readlinkat_raw(CWD, Path(path), &mut *buffer).unwrap_or(0);
+    text_of(buffer, length)
 }
 
 /// Calls `work` with the name of each entry of a folder.

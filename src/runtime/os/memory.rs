@@ -1,6 +1,6 @@
 //! The memory of this process, as the kernel counts it (/proc/PID/status, proc(5)).
 
-use super::files::read_file;
+use super::files::read_text;
 
 #[cfg(not(test))]
 pub(crate) use hilum_sys::release_memory;
@@ -27,8 +27,7 @@ pub(crate) fn own() -> Option<Memory> {
 
 fn read(path: &str, resident: &str, anonymous: &str) -> Option<Memory> {
     let mut buffer = [0; 2048];
-    let length = read_file(path, &mut buffer).ok()?;
-    let text = core::str::from_utf8(&buffer[..length]).ok()?;
+    let text = read_text(path, &mut buffer);
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
         line.split_ascii_whitespace().next()?.parse().ok()

@@ -1,8 +1,8 @@
 //! Finds block devices, and waits for them by device events (uevents).
 
 use crate::os::clock::monotonic_ms;
-use crate::os::files::read_file;
-use crate::os::path::{Path, access, open};
+use crate::os::files::{read_link, read_number};
+use crate::os::path::{access, open};
 use crate::os::wait::timespec_from_ms;
 use core::mem::MaybeUninit;
 use heapless::{String, Vec};
@@ -12,7 +12,7 @@ use hilum::storage::{START_BYTES, Superblock, table};
 use hilum::uevent::Uevent;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use rustix::fs::{Access, Mode, OFlags, RawDir, readlinkat_raw};
+use rustix::fs::{Access, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 use rustix::net::netlink::{KOBJECT_UEVENT, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
@@ -159,15 +159,12 @@ fn is_partition(name: &str, id: &str) -> bool {
 fn partition(name: &str, id: &str) -> Option<bool> {
     let mut path = Name::new();
     append(&mut path, format_args!("{DEVICES}/{name}/partition")).ok()?;
-    let mut digits = [0; 16];
-    let length = read_file(&path, &mut digits).ok()?;
-    let number = core::str::from_utf8(&digits[..length]).ok()?.trim().parse().ok()?;
+    let number = read_number(&path)?.try_into().ok()?;
     // .../block/DISK/PARTITION
     path.clear();
     append(&mut path, format_args!("{DEVICES}/{name}")).ok()?;
-    let mut buffer = [MaybeUninit::uninit(); 256];
-    let (place, _) = readlinkat_raw(rustix::fs::CWD, Path(&path), &mut buffer[..]).ok()?;
-    let disk = core::str::from_utf8(place).ok()?.rsplit('/').nth(1)?;
+    let mut buffer = [0; 256];
+    let disk = read_link(&path, &mut buffer).rsplit('/').nth(1)?;
     path.clear();
     append(&mut path, format_args!("/dev/{disk}")).ok()?;
     let device = open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).ok()?;

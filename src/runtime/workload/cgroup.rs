@@ -7,6 +7,7 @@
 use super::devices::Nodes;
 use crate::console::Console;
 use crate::os::errno::describe;
+use crate::os::files::text_of;
 use crate::os::path::{Path, open, stat};
 use heapless::{String, Vec};
 use hilum::config::{Config, Device, IoLimit, Workload};
@@ -197,7 +198,7 @@ impl Cgroups {
         let group = existing(self.folder.as_ref()?, workload.name).ok()?;
         let mut text = [0; 64];
         let length = read(group.as_fd(), "cgroup.events", &mut text).ok()?;
-        Some(!core::str::from_utf8(&text[..length]).unwrap_or_default().contains("populated 0"))
+        Some(text_of(&text, length).lines().all(|line| line != "populated 0"))
     }
 
     /// Returns whether the OOM killer killed in the cgroup of a workload, with its memory.
@@ -244,7 +245,7 @@ fn make(config: &Config<'_>) -> Result<OwnedFd, Errno> {
     let root = open_root()?;
     let mut text = [0; 256];
     let length = read(root.as_fd(), "cgroup.controllers", &mut text)?;
-    let there = core::str::from_utf8(&text[..length]).unwrap_or_default();
+    let there = text_of(&text, length);
     let mut wanted: Vec<&str, 8> = Vec::new();
     for workload in &config.workloads {
         for (_, step) in plan(workload, &config.pools).of(Phase::Prepare) {
@@ -297,14 +298,14 @@ fn write_limit(group: BorrowedFd<'_>, limit: &CgroupLimit<'_>) -> Result<(), Err
 fn kills(group: BorrowedFd<'_>) -> u32 {
     let mut text = [0; 256];
     let length = read(group, "memory.events", &mut text).unwrap_or(0);
-    let lines = core::str::from_utf8(&text[..length]).unwrap_or_default().lines();
+    let lines = text_of(&text, length).lines();
     lines.filter_map(|line| line.strip_prefix("oom_kill ")).find_map(|count| count.parse().ok()).unwrap_or(0)
 }
 
 fn read_number(group: BorrowedFd<'_>, file: &str) -> Option<u64> {
     let mut text = [0; 24];
     let length = read(group, file, &mut text).ok()?;
-    core::str::from_utf8(&text[..length]).ok()?.trim_end().parse().ok()
+    text_of(&text, length).trim_end_matches('\n').parse().ok()
 }
 
 fn read(group: BorrowedFd<'_>, file: &str, buffer: &mut [u8]) -> Result<usize, Errno> {

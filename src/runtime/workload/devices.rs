@@ -3,12 +3,12 @@
 //! A device that is plugged in again gets another number, and there is no udev to create stable links. Therefore lines
 //! are looked up at each start and at each device event: they select the nodes that /sys lists below the device.
 
-use crate::os::files::{each, read_text, sys_path};
-use crate::os::path::{Path, stat};
+use crate::os::files::{each, read_link, read_text, sys_path};
+use crate::os::path::stat;
 use heapless::{String, Vec};
 use hilum::config::{Device, DeviceSource, UsbId, limits};
 use hilum::devices::{Facts, UsbPlace, is_meant, usb_place};
-use rustix::fs::{CWD, FileType, readlinkat_raw};
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 /// Maximum bytes of a node's name below /dev.
@@ -111,7 +111,7 @@ fn in_sys(device: &Device<'_>, kind: FileType, line: usize, nodes: &mut Nodes) -
     each(folder, &mut |entry| {
         let (mut path, mut class, mut ids, mut events) = ([0; BYTES], [0; BYTES], [[0; 128]; 3], [0; BYTES]);
         let at = |name: &str| sys_path(format_args!("{folder}/{entry}/{name}"));
-        let path = link(&sys_path(format_args!("{folder}/{entry}")), &mut path);
+        let path = read_link(&sys_path(format_args!("{folder}/{entry}")), &mut path);
         let path = path.strip_prefix("../../devices").unwrap_or(path);
         let place = usb_place(path);
         let usb = match (device.source, &place) {
@@ -119,7 +119,7 @@ fn in_sys(device: &Device<'_>, kind: FileType, line: usize, nodes: &mut Nodes) -
             (DeviceSource::Usb(id), Some(place)) => Some(usb_id(place, !id.serial.is_empty(), &mut ids)),
             _ => None,
         };
-        let class = link(&at("subsystem"), &mut class).rsplit('/').next().unwrap_or_default();
+        let class = read_link(&at("subsystem"), &mut class).rsplit('/').next().unwrap_or_default();
         if !is_meant(device, &Facts { path, class, usb }) {
             return Ok(());
         }
@@ -143,10 +143,4 @@ fn usb_id<'b>(place: &UsbPlace<'_>, with_serial: bool, buffers: &'b mut [[u8; 12
     let read = |name, buffer| read_text(&sys_path(format_args!("/sys/devices{}/{name}", place.path)), buffer);
     let vendor = read("idVendor", vendor);
     UsbId { vendor, product: read("idProduct", product), serial: if with_serial { read("serial", serial) } else { "" } }
-}
-
-/// Returns the target of a symbolic link; empty if there is none.
-fn link<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
-    let length = readlinkat_raw(CWD, Path(path), &mut *buffer).unwrap_or(0);
-    core::str::from_utf8(&buffer[..length]).unwrap_or_default()
 }

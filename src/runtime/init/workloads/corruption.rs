@@ -3,7 +3,7 @@
 use super::Workloads;
 use crate::init::context::Context;
 use crate::init::uevents::Received;
-use crate::os::files::read_file;
+use crate::os::files::read_text;
 use hilum::config::Config;
 use hilum::fixed_string::text;
 use hilum::plan::{Phase, Step, plan};
@@ -24,8 +24,7 @@ impl Workloads {
         }
         // The device's name consists of the workload's name, a dot, and a number (`workload/parent/verified.rs`).
         let mut name = [0; 64];
-        let length = read_file(&text::<64>(format_args!("/sys/block/{node}/dm/name")), &mut name).unwrap_or(0);
-        let name = name.get(..length).and_then(|name| core::str::from_utf8(name).ok()).unwrap_or_default();
+        let name = read_text(&text::<64>(format_args!("/sys/block/{node}/dm/name")), &mut name);
         let workload = name.rsplit_once('.').map_or("", |(workload, _)| workload);
         if let Some(index) = cx.config.get().workloads.iter().position(|known| known.name == workload) {
             self.note_corrupt(cx, index);

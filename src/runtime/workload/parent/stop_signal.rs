@@ -1,7 +1,7 @@
 //! Determines which process reacts to a workload's stop signal: its first one, or those that it has started. It reads
 //! only /proc, which is in memory.
 
-use crate::os::files::read_file;
+use crate::os::files::read_text;
 use heapless::Vec;
 use hilum::fixed_string::text;
 use hilum::signal_status::reacts_to;
@@ -44,21 +44,20 @@ pub(crate) fn signal_below(first: Pid, number: u8) {
 fn add_children(parent: Pid, waiting: &mut Vec<(Pid, Pid), MOST_BELOW>) -> bool {
     let (mut bytes, number) = ([0; FILE_BYTES], parent.as_raw_nonzero());
     let path = text::<48>(format_args!("/proc/{number}/task/{number}/children"));
-    let length = read_file(&path, &mut bytes).unwrap_or(0);
-    let list = core::str::from_utf8(&bytes[..length]).unwrap_or_default();
-    // A truncated number could be another process's PID.
-    list.split_whitespace().filter_map(|word| Pid::from_raw(word.parse().ok()?)).for_each(|pid| {
+    let list = read_text(&path, &mut bytes);
+    // A number that was cut is no child's, or another child's.
+    list.split(' ').filter_map(|word| Pid::from_raw(word.parse().ok()?)).for_each(|pid| {
         let _ = waiting.push((pid, parent));
     });
-    length > 0
+    !list.is_empty()
 }
 
 fn is_child(status: &str, parent: Pid) -> bool {
-    let word = status.split_once("\nPPid:\t").and_then(|(_, rest)| rest.lines().next());
+    let word = status.lines().find_map(|line| line.strip_prefix("PPid:\t"));
     word.and_then(|word| word.parse().ok()) == Some(parent.as_raw_nonzero().get())
 }
 
 fn status(pid: Pid, bytes: &mut [u8; FILE_BYTES]) -> Option<&str> {
-    let length = read_file(&text::<32>(format_args!("/proc/{}/status", pid.as_raw_nonzero())), bytes).ok()?;
-    core::str::from_utf8(&bytes[..length]).ok()
+    let text = read_text(&text::<32>(format_args!("/proc/{}/status", pid.as_raw_nonzero())), bytes);
+    (!text.is_empty()).then_some(text)
 }
