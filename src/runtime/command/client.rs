@@ -3,16 +3,12 @@
 use super::output::show;
 use super::usage::{FAILED, MISUSED, misused_as};
 use crate::os::errno::describe;
-use core::mem::MaybeUninit;
 use hilum::log::Printable;
 use hilum::wire::{Command, MESSAGE_BYTES, Malformed, Reply, Request};
 use hilum_sys::print;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, IoSliceMut};
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags,
-    SocketType, connect, recvmsg, send, socket_with,
-};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with};
 
 /// Descriptors in a reply.
 pub(super) type Descriptors = heapless::Vec<OwnedFd, 3>;
@@ -58,22 +54,15 @@ impl Connection {
 
     /// Returns the next reply with its descriptors, or `None` if the connection was closed.
     pub(super) fn next<'b>(&self, buffer: &'b mut [u8; MESSAGE_BYTES]) -> Option<(Reply<'b>, Descriptors)> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let mut descriptors = Descriptors::new();
         let length = loop {
-            match recvmsg(&self.0, &mut [IoSliceMut::new(buffer)], &mut control, RecvFlags::CMSG_CLOEXEC) {
-                Ok(message) => break message.bytes,
+            // What does not fit is closed.
+            let keep = &mut |descriptor| drop(descriptors.push(descriptor));
+            match hilum_sys::receive_with_fds(self.0.as_fd(), buffer, true, keep) {
                 Err(Errno::INTR) => {}
-                Err(_) => return None,
+                result => break result.ok()?,
             }
         };
-        let mut descriptors = Descriptors::new();
-        for part in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(sent) = part {
-                // Descriptors that do not fit are closed.
-                sent.for_each(|descriptor| drop(descriptors.push(descriptor)));
-            }
-        }
         // An empty message is the end of the connection.
         let reply = Reply::read(buffer.get(..length)?).ok()?;
         Some((reply, descriptors))

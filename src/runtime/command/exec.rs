@@ -11,11 +11,11 @@ use super::usage::{NOT_ENTERED, misused_as};
 use crate::os::errno::describe;
 use crate::os::files::fill_standard_descriptors;
 use hilum::wire::{Command, MESSAGE_BYTES, Reply, Request};
-use hilum_sys::{print, standard_error, standard_input, standard_output};
+use hilum_sys::{TerminalModes, print, standard_error, standard_input, standard_output};
 use rustix::fd::AsFd;
 use rustix::fs::fstat;
 use rustix::io::Errno;
-use rustix::termios::{OptionalActions, Termios, isatty, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::{isatty, tcgetwinsize};
 
 /// Runs it. Returns the program's exit status.
 pub(super) fn exec(socket: &str, words: &[&str], term: &str) -> i32 {
@@ -108,15 +108,14 @@ fn flows(ends: Descriptors, request: &Request<'_>) -> Result<[Flow; 3], Errno> {
     ])
 }
 
-/// Puts the terminal into raw mode until this is dropped.
-struct Raw(Option<Termios>);
+/// The terminal passes bytes on as they are typed, until this is dropped.
+struct Raw(Option<TerminalModes>);
 
 impl Raw {
     fn enter() -> Self {
-        let before = tcgetattr(standard_input()).ok();
-        if let Some(mut raw) = before.clone() {
-            raw.make_raw();
-            let _ = tcsetattr(standard_input(), OptionalActions::Now, &raw);
+        let before = TerminalModes::of(standard_input()).ok();
+        if let Some(modes) = before.clone() {
+            modes.raw().set(standard_input(), false);
         }
         Self(before)
     }
@@ -125,7 +124,7 @@ impl Raw {
 impl Drop for Raw {
     fn drop(&mut self) {
         if let Some(before) = &self.0 {
-            let _ = tcsetattr(standard_input(), OptionalActions::Drain, before);
+            before.set(standard_input(), true);
         }
     }
 }

@@ -1,27 +1,15 @@
 //! Reads single keys from a terminal.
 
-use hilum_sys::standard_input;
-use rustix::termios::{InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use hilum_sys::{TerminalModes, standard_input};
 
-/// Makes the terminal deliver single keys on standard input, including Ctrl-C, without echo. Output still gets carriage
-/// returns. `cooked` is the terminal's normal mode.
-pub(super) fn take(cooked: &Termios) {
-    let mut modes = cooked.clone();
-    modes.local_modes &= !(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG | LocalModes::IEXTEN);
-    modes.input_modes &= !(InputModes::ICRNL | InputModes::IXON);
-    modes.special_codes[SpecialCodeIndex::VMIN] = 1;
-    modes.special_codes[SpecialCodeIndex::VTIME] = 0;
-    let _ = tcsetattr(standard_input(), OptionalActions::Now, &modes);
-}
-
-/// The same mode until this is dropped.
-pub(super) struct Keys(Termios);
+/// Has keys come one by one on standard input, Ctrl-C among them, and not echoed, until this is dropped.
+pub(super) struct Keys(TerminalModes);
 
 impl Keys {
-    /// Returns `None` if standard input is not a terminal.
+    /// Returns `None` if standard input is no terminal.
     pub(super) fn new() -> Option<Self> {
-        let cooked = tcgetattr(standard_input()).ok()?;
-        take(&cooked);
+        let cooked = TerminalModes::of(standard_input()).ok()?;
+        cooked.clone().key_by_key().set(standard_input(), false);
         Some(Self(cooked))
     }
 
@@ -33,6 +21,6 @@ impl Keys {
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        let _ = tcsetattr(standard_input(), OptionalActions::Now, &self.0);
+        self.0.set(standard_input(), false);
     }
 }

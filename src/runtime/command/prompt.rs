@@ -5,12 +5,12 @@
 
 use super::run::run_line;
 use hilum::line_editor::{Editor, LINE_BYTES, PrefixFilter, Typed};
-use hilum_sys::{Cloned, SignalSet, exit, print_to, standard_input, standard_output};
+use hilum_sys::{Cloned, SignalSet, TerminalModes, exit, print_to, standard_input, standard_output};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
+use rustix::termios::tcgetwinsize;
 
 /// The request that gives up the controlling terminal (`ioctl_tty(2)`).
 const TIOCNOTTY: usize = 0x5422;
@@ -22,10 +22,8 @@ const TERM: &str = "vt100";
 /// `is_own` means that it is the controlling terminal of this session. Otherwise Ctrl-C would signal another session's
 /// processes, so it remains a character.
 pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
-    let mut cooked = tcgetattr(standard_input()).ok();
-    if let Some(modes) = cooked.as_mut().filter(|_| !is_own) {
-        modes.local_modes &= !rustix::termios::LocalModes::ISIG;
-    }
+    let cooked = TerminalModes::of(standard_input()).ok();
+    let cooked = cooked.map(|modes| if is_own { modes } else { modes.without_signals() });
     let mut editor = Editor::new("hilum> ");
     // Discard input from before the prompt was visible.
     enter(cooked.as_ref());
@@ -61,7 +59,7 @@ pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
             editor.set_columns(tcgetwinsize(standard_output()).map_or(0, |size| size.ws_col));
             type_keys(&mut editor, &bytes[..count], |line| {
                 leave(cooked.as_ref());
-                if !line.trim().is_empty() {
+                if !line.trim_ascii().is_empty() {
                     command(line, lines, socket);
                 }
                 enter(cooked.as_ref());
@@ -113,16 +111,16 @@ fn draw(editor: &Editor) {
     let _ = print_to(standard_output(), format_args!("{text}"));
 }
 
-/// Makes the terminal deliver single keys without echo; output still gets carriage returns.
-fn enter(cooked: Option<&Termios>) {
+/// Keys come one by one, and are not shown by the terminal itself; what is written still gets its carriage returns.
+fn enter(cooked: Option<&TerminalModes>) {
     if let Some(modes) = cooked {
-        super::keys::take(modes);
+        modes.clone().key_by_key().set(standard_input(), false);
     }
 }
 
-fn leave(cooked: Option<&Termios>) {
+fn leave(cooked: Option<&TerminalModes>) {
     if let Some(modes) = cooked {
-        let _ = tcsetattr(standard_input(), OptionalActions::Now, modes);
+        modes.set(standard_input(), false);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Parses the command line and runs the command.
 
 use super::output::show;
-use super::usage::{COMMANDS, misused, misused_for, unknown};
+use super::usage::{commands, find, misused, misused_for, unknown};
 use super::{client, exec, files, mounts, net, status};
 use crate::os::environment::DEFAULT_SOCKET;
 use hilum::line_editor::LINE_BYTES;
@@ -45,8 +45,8 @@ pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
         "doctor" if words.is_empty() => files::examine(),
         "version" | "--version" if words.is_empty() => show(format_args!("hilum {}\n", env!("CARGO_PKG_VERSION"))),
         "help" | "--help" | "-h" if words.is_empty() => help(),
-        _ => match COMMANDS.iter().find(|(known, ..)| known == name) {
-            Some((_, usage, _)) => misused_for(name, usage),
+        _ => match find(name) {
+            Some((usage, _)) => misused_for(name, usage),
             None => unknown(name),
         },
     }
@@ -54,7 +54,7 @@ pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
 
 fn help() -> i32 {
     let mut status = show(format_args!("usage: hilum [--socket FILE] COMMAND\n\n"));
-    for (name, usage, what) in COMMANDS {
+    for (name, usage, what) in commands() {
         status |= show(format_args!("  {name:<9} {usage:<29} {what}\n"));
     }
     status
@@ -67,8 +67,8 @@ fn help() -> i32 {
 }
 
 fn help_for(name: &str) -> i32 {
-    match COMMANDS.iter().find(|(known, ..)| *known == name) {
-        Some((name, usage, what)) => show(format_args!("usage: hilum {name} {usage}\n{what}\n")),
+    match find(name) {
+        Some((usage, what)) => show(format_args!("usage: hilum {name} {usage}\n{what}\n")),
         None => unknown(name),
     }
 }

@@ -11,34 +11,48 @@ pub(super) const NOT_RUNNING: i32 = 3;
 /// The exit status of `exec` if the workload could not be entered.
 pub(super) const NOT_ENTERED: i32 = 125;
 
-/// All commands: name, words, and description.
-pub(super) const COMMANDS: [(&str, &str, &str); 25] = [
-    ("status", "[NAME] [--json]", "show state, uptime, restarts, memory, CPU time and last exit"),
-    ("top", "[-n TIMES]", "the same, every second"),
-    ("log", "NAME [-f] [-n LINES]", "show the last lines of a workload; -f follows"),
-    ("mute", "[NAME]", "hide lines of a workload, or of all, on the console"),
-    ("unmute", "[NAME]", "show them again"),
-    ("start", "NAME [-w]", "start a workload and what it needs; -w waits until it is ready"),
-    ("stop", "NAME [-w]", "stop a workload; -w waits until it has exited"),
-    ("restart", "NAME [-w]", "stop a workload and start it again"),
-    ("signal", "NAME SIGNAL", "send a signal to a workload's first process"),
-    ("freeze", "NAME", "suspend all processes of a workload"),
-    ("thaw", "NAME", "resume them"),
-    ("exec", "NAME [-t|-T] PROGRAM WORD...", "run a program in a workload; -t with a terminal, -T without"),
-    ("reload", "", "reload the configuration and restart what changed"),
-    ("timeline", "", "show boot events with microseconds"),
-    ("poweroff", "", "stop all workloads and power off"),
-    ("reboot", "", "stop all workloads and reboot"),
-    ("halt", "", "stop all workloads and halt"),
-    ("check", "[--config FILE]", "check a configuration for errors"),
-    ("explain", "NAME [--config FILE]", "show the steps that start a workload"),
-    ("audit", "[--config FILE]", "list what workloads may do beyond the default"),
-    ("mounts", "[--json] [--config FILE]", "show what is mounted, how full it is, and what is missing"),
-    ("net", "", "show links, addresses, routes and rules with counters"),
-    ("doctor", "", "check kernel support for isolation and suggest fixes"),
-    ("version", "", "show the version"),
-    ("help", "", "this"),
-];
+/// All commands, a line each: name, words, and description, separated by tabs. As one text they take 1 KB less.
+const COMMANDS: &str = "\
+    status\t[NAME] [--json]\tshow state, uptime, restarts, memory, CPU time and last exit\n\
+    top\t[-n TIMES]\tthe same, every second\n\
+    log\tNAME [-f] [-n LINES]\tshow the last lines of a workload; -f follows\n\
+    mute\t[NAME]\thide lines of a workload, or of all, on the console\n\
+    unmute\t[NAME]\tshow them again\n\
+    start\tNAME [-w]\tstart a workload and what it needs; -w waits until it is ready\n\
+    stop\tNAME [-w]\tstop a workload; -w waits until it has exited\n\
+    restart\tNAME [-w]\tstop a workload and start it again\n\
+    signal\tNAME SIGNAL\tsend a signal to a workload's first process\n\
+    freeze\tNAME\tsuspend all processes of a workload\n\
+    thaw\tNAME\tresume them\n\
+    exec\tNAME [-t|-T] PROGRAM WORD...\trun a program in a workload; -t with a terminal, -T without\n\
+    reload\t\treload the configuration and restart what changed\n\
+    timeline\t\tshow boot events with microseconds\n\
+    poweroff\t\tstop all workloads and power off\n\
+    reboot\t\tstop all workloads and reboot\n\
+    halt\t\tstop all workloads and halt\n\
+    check\t[--config FILE]\tcheck a configuration for errors\n\
+    explain\tNAME [--config FILE]\tshow the steps that start a workload\n\
+    audit\t[--config FILE]\tlist what workloads may do beyond the default\n\
+    mounts\t[--json] [--config FILE]\tshow what is mounted, how full it is, and what is missing\n\
+    net\t\tshow links, addresses, routes and rules with counters\n\
+    doctor\t\tcheck kernel support for isolation and suggest fixes\n\
+    version\t\tshow the version\n\
+    help\t\tthis";
+
+/// Iterates over the commands: name, words, and description.
+pub(super) fn commands() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    COMMANDS.split('\n').map(|line| {
+        let (name, rest) = line.split_once('\t').unwrap_or_default();
+        let (usage, what) = rest.split_once('\t').unwrap_or_default();
+        (name, usage, what)
+    })
+}
+
+/// Returns the words and the description of a command. `None` if there is no such command.
+#[inline(never)]
+pub(super) fn find(name: &str) -> Option<(&'static str, &'static str)> {
+    commands().find(|(known, ..)| *known == name).map(|(_, usage, what)| (usage, what))
+}
 
 /// Prints the usage of a command after wrong usage.
 pub(super) fn misused_for(name: &str, usage: &str) -> i32 {
@@ -48,13 +62,13 @@ pub(super) fn misused_for(name: &str, usage: &str) -> i32 {
 
 /// The same, by the command's name.
 pub(super) fn misused_as(name: &str) -> i32 {
-    let usage = COMMANDS.iter().find(|(known, ..)| *known == name).map_or("", |(_, usage, _)| usage);
+    let usage = find(name).map_or("", |(usage, _)| usage);
     misused_for(name, usage)
 }
 
 /// Reports an unknown command, and suggests a similar one.
 pub(super) fn unknown(name: &str) -> i32 {
-    match hilum::suggest::nearest(COMMANDS.iter().map(|(known, ..)| *known), name) {
+    match hilum::suggest::nearest(commands().map(|(known, ..)| known), name) {
         Some(near) => print(format_args!("hilum: unknown command \"{name}\"; did you mean \"{near}\"?\n")),
         None => print(format_args!("hilum: unknown command \"{name}\"; see: hilum help\n")),
     }

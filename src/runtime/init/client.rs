@@ -2,14 +2,13 @@
 //!
 //! PID 1 never blocks on it: a client that does not read loses its replies.
 
-use core::mem::MaybeUninit;
 use heapless::{String, Vec};
 use hilum::log::Cursor;
 use hilum::supervise::WorkloadRequest;
 use hilum::wire::{MESSAGE_BYTES, Reply};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, IoSliceMut};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg};
+use rustix::io::Errno;
+use rustix::net::SendFlags;
 
 /// Descriptors in a request.
 pub(super) type Descriptors = Vec<OwnedFd, 3>;
@@ -70,24 +69,14 @@ impl Client {
     /// # Errors
     /// The client is gone or sent an empty message; EMSGSIZE for a message that is too long.
     pub(super) fn receive(&self, buffer: &mut [u8; MESSAGE_BYTES]) -> Result<Option<(usize, Descriptors)>, Errno> {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-        let message = match recvmsg(&self.socket, &mut [IoSliceMut::new(buffer)], &mut control, flags) {
-            Err(Errno::AGAIN | Errno::INTR) => return Ok(None),
-            result => result?,
-        };
         let mut descriptors = Descriptors::new();
-        for part in control.drain() {
-            if let RecvAncillaryMessage::ScmRights(sent) = part {
-                // Descriptors that do not fit are closed.
-                sent.for_each(|descriptor| drop(descriptors.push(descriptor)));
-            }
+        // What does not fit is closed.
+        let keep = &mut |descriptor| drop(descriptors.push(descriptor));
+        match hilum_sys::receive_with_fds(self.socket.as_fd(), buffer, false, keep) {
+            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+            Ok(0) => Err(Errno::PIPE),
+            result => result.map(|bytes| Some((bytes, descriptors))),
         }
-        if message.flags.contains(ReturnFlags::TRUNC) {
-            return Err(Errno::MSGSIZE);
-        }
-        if message.bytes == 0 { Err(Errno::PIPE) } else { Ok(Some((message.bytes, descriptors))) }
     }
 }
 

@@ -3,15 +3,11 @@
 //! The new process waits for the message, so it does nothing before its ids are mapped. If the parent fails or dies,
 //! the socket is closed without a message, and the process exits.
 
-use core::mem::MaybeUninit;
 use heapless::Vec;
 use hilum::config::limits;
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::io::{Errno, IoSlice, IoSliceMut};
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, SocketFlags, SocketType, recvmsg, sendmsg, socketpair,
-};
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 /// The root filesystem, /proc and /sys if they are shared, /dev, the folders of `mount` lines, and /etc/resolv.conf.
 const MAX_FDS: usize = limits::MOUNTS + 5;
@@ -19,8 +15,7 @@ const MAX_FDS: usize = limits::MOUNTS + 5;
 /// Opened mounts, in the order of the plan's steps.
 pub(crate) type FdList = Vec<OwnedFd, MAX_FDS>;
 
-/// Bytes of a control message with that many descriptors (cmsg(3)).
-const CMSG_SPACE: usize = rustix::cmsg_space!(ScmRights(MAX_FDS));
+const _: () = assert!(MAX_FDS <= hilum_sys::MESSAGE_FDS);
 
 /// Creates the socket pair: PID 1's end, and the new process's.
 pub(crate) fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
@@ -34,35 +29,16 @@ pub(crate) fn send_fds(socket: BorrowedFd<'_>, opened: &FdList) -> Result<(), Er
 
 /// Sends a message with descriptors.
 pub(crate) fn send(socket: BorrowedFd<'_>, message: &[u8], opened: &FdList) -> Result<(), Errno> {
-    let mut descriptors: Vec<BorrowedFd<'_>, MAX_FDS> = Vec::new();
-    descriptors.extend(opened.iter().map(AsFd::as_fd));
-    let mut space = [MaybeUninit::uninit(); CMSG_SPACE];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
-        return Err(Errno::NOBUFS);
-    }
-    sendmsg(socket, &[IoSlice::new(message)], &mut control, SendFlags::NOSIGNAL).map(|_| ())
+    hilum_sys::send_with_fds(socket, message, opened)
 }
 
 /// Receives the message; waits for it if the socket is blocking. `None` if the other end was closed without one.
 pub(crate) fn receive_fds(socket: BorrowedFd<'_>) -> Result<Option<FdList>, Errno> {
-    let mut space = [MaybeUninit::uninit(); CMSG_SPACE];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut byte = [0];
-    let message = loop {
-        match recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC) {
-            Err(Errno::INTR) => {}
-            result => break result?,
-        }
-    };
-    if message.bytes == 0 {
-        return Ok(None);
-    }
     let mut opened = FdList::new();
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-            opened.extend(descriptors.take(MAX_FDS));
+    loop {
+        match hilum_sys::receive_with_fds(socket, &mut [0], true, &mut |fd| drop(opened.push(fd))) {
+            Err(Errno::INTR) => {}
+            result => return result.map(|bytes| (bytes > 0).then_some(opened)),
         }
     }
-    Ok(Some(opened))
 }
