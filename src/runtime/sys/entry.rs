@@ -20,6 +20,7 @@ pub(crate) unsafe extern "C" fn enter(vector: *const usize) -> ! {
     // SAFETY: the kernel writes argc as one machine word at the initial stack pointer (create_elf_tables in fs/binfmt_elf.c).
     let count = unsafe { vector.read() };
     let first = vector.wrapping_add(1).cast::<*const c_char>();
+    crate::fault::handle();
     let status = hilum_main(Arguments { first, count });
     crate::process::exit(status)
 }

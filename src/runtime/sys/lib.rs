@@ -13,17 +13,21 @@ mod call;
 mod confine;
 mod double_buffer;
 mod entry;
+#[cfg(panic = "abort")]
+mod fault;
 mod link;
 mod memory;
 mod mount;
 mod namespaces;
 mod panic;
 mod process;
+mod rights;
 mod sched;
 mod signal;
 mod socket;
 mod stdio;
 mod take_cell;
+mod terminal;
 mod time;
 mod watchdog;
 
@@ -41,11 +45,13 @@ pub use process::{
     Cloned, clone, close_all_but, close_range, execute, exit, hang_forever, kill_everything, place_descriptor,
     set_file_ids, signal_everything,
 };
+pub use rights::{MESSAGE_FDS, receive_with_fds, send_with_fds};
 pub use sched::{set_io_priority, set_scheduler};
 pub use signal::{InitSignal, SignalFd, SignalInfo, SignalSet, mask, reset_signals};
 pub use socket::peer_user;
 pub use stdio::{standard_error, standard_input, standard_output};
 pub use take_cell::TakeCell;
+pub use terminal::TerminalModes;
 pub use time::{boottime_us, monotonic_ms};
 pub use watchdog::set_watchdog;
 

@@ -27,12 +27,6 @@ pub(crate) fn code() -> core::ops::Range<usize> {
     &raw const code_start as usize..&raw const code_end as usize
 }
 
-/// A program that unwinds (a test on the host) has another layout.
-#[cfg(not(panic = "abort"))]
-pub(crate) fn code() -> core::ops::Range<usize> {
-    0..0
-}
-
 /// Returns memory of completed work: the stack below the caller's frame, and the pages of the program.
 #[inline(never)]
 pub fn release_memory() {

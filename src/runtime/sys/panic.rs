@@ -1,18 +1,17 @@
-//! The panic handler: prints one line, then calls the exit function that the program has set.
+//! How the program ends when it is wrong: one line, then the way out that the role chose.
 //!
-//! The file contains no source locations, because these took 16 KB. The line has addresses instead, which a build with
-//! symbols maps to functions (CONTRIBUTING.md).
-//!
-//! A panic inside the panic handler (a message that panics while it is formatted) calls the exit function at once.
+//! A failed check of the board's ELF file has no message and no place: both are addresses of code, which the same build with symbols
+//! turns into functions (`fault.rs`, CONTRIBUTING.md).
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
-use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 use rustix::fd::BorrowedFd;
 
 /// The exit function: a function pointer stored as a data pointer, null if none was set.
 static WAY_OUT: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
-static PANICKING: AtomicBool = AtomicBool::new(false);
+/// How often the process has panicked.
+static PANICS: AtomicU8 = AtomicU8::new(0);
 
 /// Sets the function that ends the process after a panic. Without one it exits with status 101, as Rust's own handler
 /// does.
@@ -50,51 +49,21 @@ impl Write for Output<'_> {
     }
 }
 
-/// Addresses in the line of a panic. Functions of core that led here come first.
-const CALLERS: usize = 6;
-
-/// Addresses of code.
-struct Callers([usize; CALLERS]);
-
-impl fmt::Display for Callers {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().filter(|address| **address != 0).try_for_each(|address| write!(formatter, " {address:#x}"))
-    }
-}
-
-/// Finds addresses of code on the stack, innermost first: the callers, and sometimes remains of earlier calls. The file
-/// has no unwind tables.
-#[inline(never)]
-fn callers() -> Callers {
-    /// Words of the stack to inspect.
-    const WORDS: usize = 96;
-    let mut found = Callers([0; CALLERS]);
-    let mut room = found.0.iter_mut();
-    let here = 0_usize;
-    // As an integer that the compiler knows nothing about: the words above are not part of the variable.
-    let stack = core::hint::black_box((&raw const here).expose_provenance());
-    let stack = core::ptr::with_exposed_provenance::<usize>(stack);
-    for at in 0..WORDS {
-        // SAFETY: above this frame are the frames of its callers up to `_start`, and above them the arguments, the
-        // environment and the auxiliary vector of the process: more words than these. A word there is initialised, or
-        // only compared by value.
-        let word = unsafe { stack.wrapping_add(at).read_volatile() };
-        if crate::memory::code().contains(&word) {
-            let Some(place) = room.next() else { break };
-            *place = word;
-        }
-    }
-    found
-}
-
-/// Ends the process because of a panic: prints one line to standard error, then calls the exit function.
-/// [`entry!`](macro@crate::entry) makes it the program's panic handler.
+/// Ends the process because of a panic: one line on standard error, then the way out. [`entry!`](macro@crate::entry) makes it the
+/// program's panic handler. The board's ELF file has a trap in the place of each panic (`fault.rs`), so this is for builds without.
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
-    if !PANICKING.swap(true, Ordering::AcqRel) {
-        print(format_args!("hilum: panic at{}: {}\n", callers(), info.message()));
+    end(format_args!("hilum: panic: {}\n", info.message()))
+}
+
+/// Ends the process: one line on standard error, then the way out. A fault on the way there goes straight to the way out, and one in
+/// that ends the process: if it is process 1, the kernel panics, and restarts where its command line says so (panic=).
+pub(crate) fn end(line: fmt::Arguments<'_>) -> ! {
+    let times = PANICS.fetch_add(1, Ordering::AcqRel);
+    if times == 0 {
+        print(line);
     }
     let way_out = WAY_OUT.load(Ordering::Acquire);
-    if way_out.is_null() {
+    if way_out.is_null() || times > 1 {
         crate::process::exit(101)
     }
     // SAFETY: the only value ever stored besides null is a `fn() -> !` in `on_panic`.

@@ -4,7 +4,7 @@ use crate::call::call;
 use core::ffi::{CStr, c_char};
 use linux_raw_sys::general::{
     __NR_clone3, __NR_close_range, __NR_dup3, __NR_execve, __NR_exit_group, __NR_kill, __NR_ppoll, __NR_setfsgid,
-    __NR_setfsuid, CLONE_CLEAR_SIGHAND, CLONE_INTO_CGROUP, CLONE_PIDFD, SIGCHLD, SIGKILL, clone_args,
+    __NR_setfsuid, CLONE_INTO_CGROUP, CLONE_PIDFD, SIGCHLD, SIGKILL, clone_args,
 };
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
@@ -23,8 +23,8 @@ pub enum Cloned {
     },
 }
 
-/// Creates a process in the new namespaces of `namespaces` (CLONE_NEW* flags of clone3(2)) with default signal
-/// handlers, as a copy-on-write copy of the caller.
+/// Starts a process in the new namespaces of `namespaces` (CLONE_NEW* flags of clone3(2)), as a
+/// copy-on-write copy of the caller.
 ///
 /// With `cgroup`, an open folder of a version 2 hierarchy, the child starts in that cgroup and never runs outside of
 /// its limits.
@@ -36,7 +36,7 @@ pub fn clone(namespaces: u64, cgroup: Option<BorrowedFd<'_>>) -> Result<Cloned, 
     let mut pidfd: i32 = -1;
     // All fields are part of the ABI (include/uapi/linux/sched.h, clone_args version 2): zero means "not used".
     let mut args = clone_args {
-        flags: namespaces | u64::from(CLONE_PIDFD) | CLONE_CLEAR_SIGHAND,
+        flags: namespaces | u64::from(CLONE_PIDFD),
         pidfd: &raw mut pidfd as u64,
         child_tid: 0,
         parent_tid: 0,
@@ -114,7 +114,14 @@ pub fn close_range(first: u32, last: u32) -> Result<(), Errno> {
 /// # Errors
 /// ENOSYS on a kernel before 5.9.
 pub fn close_all_but(kept: &mut [u32]) -> Result<(), Errno> {
-    kept.sort_unstable();
+    // There are a few.
+    for end in (1..kept.len()).rev() {
+        for at in 0..end {
+            if kept[at] > kept[at + 1] {
+                kept.swap(at, at + 1);
+            }
+        }
+    }
     let mut from = 3;
     for &kept in kept.iter().filter(|kept| **kept >= 3) {
         if kept > from {

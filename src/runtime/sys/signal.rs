@@ -1,9 +1,9 @@
-//! Signal masks, dispositions, and signalfd: processes here read signals and have no handlers.
+//! Signal masks, dispositions, and signalfd: a process here reads its signals; handlers are for faults alone (`fault.rs`).
 
 use crate::call::call;
 use linux_raw_sys::general::{
-    __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_signalfd4, O_CLOEXEC, O_NONBLOCK, SIG_SETMASK, SIGCHLD, SIGINT,
-    SIGPWR, SIGTERM, kernel_sigaction, kernel_sigset_t,
+    __NR_rt_sigaction, __NR_rt_sigprocmask, __NR_signalfd4, O_CLOEXEC, O_NONBLOCK, SIG_SETMASK, SIGBUS, SIGCHLD,
+    SIGILL, SIGINT, SIGPWR, SIGSEGV, SIGTERM, SIGTRAP, kernel_sigaction, kernel_sigset_t,
 };
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
@@ -15,8 +15,9 @@ pub struct SignalSet(u64);
 impl SignalSet {
     /// No signal.
     pub const EMPTY: Self = Self(0);
-    /// All signals, including real-time ones; the kernel ignores SIGKILL and SIGSTOP.
-    pub const ALL: Self = Self(u64::MAX);
+    /// Every signal, the real-time ones included, but those of faults (`fault.rs`): the kernel kills a process that blocks them. It
+    /// leaves SIGKILL and SIGSTOP out by itself.
+    pub const ALL: Self = Self(!(Self::of(SIGILL).0 | Self::of(SIGTRAP).0 | Self::of(SIGSEGV).0 | Self::of(SIGBUS).0));
 
     /// Returns the set of the signal with this number, which must be from 1 to 64.
     pub const fn of(number: u32) -> Self {

@@ -123,6 +123,20 @@ fn unknown_commands_and_unreachable_sockets_are_reported() {
     }
 }
 
+/// A fault of the program is a line and an exit status, as an invalid access to memory by a stack that may not grow is.
+#[test]
+fn stack_overflow_prints_addresses_of_code_and_exits() {
+    // 20 KiB hold the arguments, and little more.
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -s 20 && exec \"$0\" doctor"])
+        .arg(crate::support::hilum(host()))
+        .output()
+        .expect("sh");
+    let line = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(101), "{line}");
+    assert!(line.starts_with("hilum: panic at 0x") && line.ends_with(": internal error, signal 11\n"), "{line}");
+}
+
 #[test]
 fn image_too_large_for_guest_memory_is_refused_before_boot() {
     let scratch = tempfile::tempdir().expect("a scratch folder");

@@ -10,7 +10,7 @@ fn signal_of_a_workload_with_shared_pids_does_not_shut_down_the_board() {
     let shell = built(&format!("image/{}/busybox/bin/busybox", host().name()));
     std::fs::copy(shell, host_root.root().join("bin/sh")).expect("busybox");
     let config = "hilum 1\n[workload a]\nroot ROOT\nshare pid user\nlandlock off\n\
-        exec /bin/sh -c \"for name in TERM INT PWR; do kill -$name 1 && echo sent; done; echo all; read line\"\n\
+        exec /bin/sh -c \"for name in SEGV ILL TRAP BUS TERM INT PWR; do kill -$name 1 && echo sent; done; echo all; read line\"\n\
         stop KILL\n";
     let mut namespace = host_root.start(config);
     namespace.console.expect("a | all", SOON).expect("it goes on");
@@ -18,7 +18,7 @@ fn signal_of_a_workload_with_shared_pids_does_not_shut_down_the_board() {
         let line = format!("hilum: {down}: refused a signal from process ");
         namespace.console.expect(&line, SOON).expect("that is told");
     }
-    assert_eq!(namespace.console.text().matches("a | sent").count(), 3, "{}", namespace.console.tail());
+    assert_eq!(namespace.console.text().matches("a | sent").count(), 7, "{}", namespace.console.tail());
     // From outside of the PID namespace it is accepted, as from a container engine.
     namespace.signal(Signal::TERM).expect("a signal");
     let (status, console) = namespace.wait(SOON).expect("it ends");

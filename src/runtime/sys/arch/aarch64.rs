@@ -14,6 +14,20 @@ unsafe extern "C" fn _start() -> ! {
     naked_asm!("mov x29, xzr", "mov x30, xzr", "mov x0, sp", "b {entry}", entry = sym crate::entry::enter)
 }
 
+/// Words of `struct ucontext` from its beginning: the program counter and the frame pointer of what was interrupted (pc and x29 of
+/// `struct sigcontext`, arch/arm64/include/uapi/asm/sigcontext.h, at byte 176 of asm/ucontext.h's).
+#[cfg(panic = "abort")]
+pub(crate) const INSTRUCTION_WORD: usize = (176 + 8 + 32 * 8) / 8;
+#[cfg(panic = "abort")]
+pub(crate) const FRAME_WORD: usize = (176 + 8 + 29 * 8) / 8;
+
+/// Ends a signal handler (sigreturn(2)).
+#[cfg(panic = "abort")]
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn restorer() -> ! {
+    naked_asm!("mov x8, {number}", "svc 0", "udf 0", number = const linux_raw_sys::general::__NR_rt_sigreturn)
+}
+
 /// Enters the kernel with up to six arguments; returns what it left in x0 (a negated errno from -4095 to -1).
 ///
 /// # Safety

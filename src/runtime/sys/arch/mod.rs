@@ -1,7 +1,8 @@
-//! The code that differs between architectures: each file defines the same two items.
+//! The code that differs between architectures: each file defines the same items.
 //!
 //! - `_start`, the first instructions of the process, which call `enter` of `entry.rs` with the initial stack pointer;
-//! - `syscall`, which enters the kernel with a system call's number and up to six arguments.
+//! - `syscall`, which enters the kernel with a system call's number and up to six arguments;
+//! - `restorer`, which ends a signal handler, and where a handler finds the registers of what it interrupted.
 //!
 //! The names and numbers of an architecture are in `hilum::Architecture`.
 
