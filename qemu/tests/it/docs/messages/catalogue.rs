@@ -1,4 +1,5 @@
-//! Each message of PID 1 and of the library has an entry in docs/messages.md, and no entry explains a text that is gone.
+//! Each message of PID 1, of the library and of the image builder has an entry in docs/messages.md, and no entry explains
+//! a text that is gone.
 //!
 //! The messages are read from the sources: string literals of more than two words, outside of comments.
 
@@ -39,6 +40,26 @@ const OTHERS: [&str; 4] = [
 /// Parts of messages that mean nothing alone, and of what `hilum net` prints.
 const PARTS: [&str; 6] =
     ["hilum: {}: {}{}", "name server", "time server", "{} s left", "{} packets {} bytes", "workload {}: {}"];
+
+/// Files of the builder whose texts are output, not messages.
+const BUILDER_OUTPUT: [&str; 1] = ["sizes.rs"];
+
+/// Literals of the builder after these words are output, arguments of other programs, or bytes.
+const NO_BUILDER_MESSAGE: [&str; 5] = ["println!(", "unreachable!(", "let script =", "*b", "all = String::from("];
+
+/// Texts of the builder that are values of a message or of output.
+const BUILDER_PARTS: [&str; 10] = [
+    "{} {} bytes in {}",
+    "{}: root {}",
+    "{}: is {}:{}",
+    "ELF machine {}",
+    "Entrypoint and Cmd",
+    "MIT OR Apache-2.0",
+    "debugfs {}: {}",
+    "initramfs initramfs followkernel",
+    "sif {} {} {}",
+    "write {} {}",
+];
 
 /// A string literal, and the code before it on its line and the line above.
 struct Literal {
@@ -138,6 +159,19 @@ fn messages() -> Vec<String> {
     messages.filter(|text| !PARTS.contains(&text.as_str())).collect()
 }
 
+/// Returns the messages of the image builder, and of the VM runner's command.
+fn builder_messages() -> Vec<String> {
+    let mut files = sources(&project().join("initramfs/src"));
+    files.retain(|path| !BUILDER_OUTPUT.iter().any(|name| path.ends_with(name)));
+    files.push(project().join("qemu/src/main.rs"));
+    let found = files.iter().flat_map(|path| literals(&read(path)));
+    let is_output = |literal: &Literal| {
+        NO_BUILDER_MESSAGE.iter().any(|word| literal.before.trim_end().ends_with(word)) || literal.text.starts_with('#')
+    };
+    let messages = found.filter(|literal| is_message(literal) && !is_output(literal)).map(|literal| literal.text);
+    messages.filter(|text| !BUILDER_PARTS.contains(&text.as_str())).collect()
+}
+
 /// Returns the Makefile, with `{}` for the value of a variable.
 fn make_texts() -> String {
     let makefile = read(&project().join("Makefile"));
@@ -157,8 +191,9 @@ fn every_message_has_an_entry() {
     let page = read(&golden());
     let texts: Vec<String> =
         entries(&page).iter().flat_map(|entry| entry.texts.iter().map(|text| plain(text))).collect();
-    let messages = messages();
-    assert!(messages.len() > 150, "only {} messages were found", messages.len());
+    let (mut messages, builder) = (messages(), builder_messages());
+    assert!(messages.len() > 150 && builder.len() > 150, "only {} + {} were found", messages.len(), builder.len());
+    messages.extend(builder);
     let is_known = |message: &String| texts.iter().any(|text| text.contains(message) || message.contains(text));
     let unknown: Vec<String> = messages.into_iter().filter(|message| !is_known(message)).collect();
     assert_eq!(unknown, [""; 0], "add them to entries of docs/messages.md");
