@@ -1,4 +1,4 @@
-# The front door: `make run` boots the demo, `make test` runs every test. Everything lands below build/.
+# `make run` boots the demo, `make test` runs all tests. All output is below build/.
 
 ARCH      ?= $(shell uname -m)
 ACCEL     ?= tcg
@@ -9,53 +9,53 @@ APPEND    ?=
 GDB       ?=
 # The guest's memory for make run, in MiB; 256 without it.
 MEMORY    ?=
-# The port of this machine that leads to the port that an appliance publishes.
+# The port of this machine that is forwarded to the port that an appliance publishes.
 PORT      ?= 8080
 GUEST_PORT_web  := 8080
 GUEST_PORT_mqtt := 1883
 # What `make run` and `make image` build: an appliance of initramfs/appliances/ for a board of initramfs/boards/.
 APPLIANCE ?= web
 BOARD     ?= qemu-$(ARCH)
-# What `make test` runs: words for cargo test.
+# Arguments of cargo test for `make test`.
 TESTS     ?= --workspace
-# What `make deps` installs packages for: make run and make image.
+# The tasks that `make deps` installs packages for; by default make run and make image.
 TASKS     ?= build image run-$(ARCH)
-# How long `make soak` goes on.
+# The duration of `make soak`, in seconds.
 SECONDS   ?= 600
-# What `make fuzz` runs (all), and how long each.
+# The targets of `make fuzz` (all by default), and the seconds for each.
 TARGETS      ?=
 FUZZ_SECONDS ?= 300
 
-# How often each contestant of `make bench` starts, which parts are measured (all), and whether docs/dev/ takes the results.
+# For `make bench`: starts of each contestant, the parts to measure (all by default), and whether to write docs/dev/.
 RUNS      ?= 100
 PARTS     ?=
 WRITE     ?=
 
 ARCHS := x86_64 aarch64
-# This machine's.
+# The architecture of this machine.
 HOST_ARCH := $(shell uname -m)
-# Releases of Debian with the oldest and the newest kernel that is tested (5.10 and 6.12); the usual one has 6.1.
+# Releases of Debian with the oldest and the newest kernel that is tested (5.10 and 6.12); the default one has 6.1.
 OTHER_KERNELS := bullseye trixie
 BUILD := $(CURDIR)/build
-# The host's tools are built by rustup's cargo where there is one, else by Debian's.
+# The host's tools are built by rustup's cargo if it is installed, otherwise by Debian's.
 CARGO := $(shell command -v cargo || echo /usr/bin/cargo)
 HOST  := env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/host HILUM_BUILD=$(BUILD) $(CARGO)
 SOURCES := Cargo.toml $(shell find src linker qemu/probe -type f)
 TOOLS   := Cargo.toml Cargo.lock docs/messages.md $(shell find src/logic initramfs/src initramfs/Cargo.toml qemu/src qemu/Cargo.toml -type f)
-# What packages are taken of Debian, and how.
+# The scripts and the lock file for Debian packages.
 DEBIAN  := initramfs/debian/fetch initramfs/debian/unpack initramfs/debian/modules initramfs/debian/lock
 SCRIPTS := .ci/run initramfs/dist linker/build linker/reproducible linker/rustc initramfs/debian/fetch initramfs/debian/install \
            initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash docs/test fuzz/run
 # Each has a Cargo.toml and a Cargo.lock: the library and the host's tools, what runs on a board, the fuzz targets.
 WORKSPACES := . src/runtime fuzz
 BOARD_ARCH := $(shell sed -n 's/^architecture = "\(.*\)"/\1/p' initramfs/boards/$(BOARD).toml 2>/dev/null)
-# An appliance elsewhere is named by its folder, with a slash.
+# An appliance elsewhere is given as its folder, with a slash.
 APPLIANCE_FOLDER := $(if $(findstring /,$(APPLIANCE)),$(APPLIANCE:/=),initramfs/appliances/$(APPLIANCE))
 APPLIANCE_NAME   := $(notdir $(APPLIANCE_FOLDER))
 DESCRIPTIONS = initramfs/boards/$(BOARD).toml $(APPLIANCE_FOLDER)/appliance.toml
 export TOOLCHAIN
 
-# Lines that a source file may have; those of a function are in clippy.toml.
+# Maximum lines of a source file; the limit for functions is in clippy.toml.
 FILE_LINES := 400
 
 # The version; src/runtime/Cargo.toml repeats it, and a test compares what the ELF file says.
@@ -197,10 +197,10 @@ timeline: $(BUILD)/tools/hilum-bench $(BUILD)/debian/$(HOST_ARCH)/busybox | $(BU
 	@$(MAKE) -s image BOARD=qemu-$(HOST_ARCH) APPLIANCE=web >/dev/null
 	@$(BUILD)/tools/hilum-bench timeline --build $(BUILD) $(BUILD)/timeline.svg $(and $(WRITE),docs/dev/timeline.svg)
 
-# A built file by its name from here, as people type it.
+# Built files by their relative names, as people type them.
 build/%: $(BUILD)/% ;
 
-# Looks once for a checkout whether the packages of a task are installed.
+# Checks once per checkout whether the packages of a task are installed.
 $(BUILD)/installed-%: initramfs/debian/install
 	@initramfs/debian/install $*
 	@mkdir -p $(BUILD) && touch $@
@@ -208,7 +208,7 @@ $(BUILD)/installed-%: initramfs/debian/install
 install-test: $(BUILD)/installed-build $(ARCHS:%=$(BUILD)/installed-run-%) $(BUILD)/installed-image $(BUILD)/installed-unit $(BUILD)/installed-test
 install-check: $(BUILD)/installed-check
 
-# Rules for dependencies (deny.toml), and those that nobody uses. Without optimisation they are there in a third of the time.
+# Tools that check dependencies (deny.toml) and find unused ones. Without optimisation they compile in a third of the time.
 VERSION_OF_deny    := 0.20.2
 VERSION_OF_machete := 0.9.2
 $(BUILD)/tools/cargo-%: | $(BUILD)/installed-build
@@ -229,7 +229,7 @@ $(BUILD)/tools/hilum-bench: $(TOOLS) $(wildcard qemu/bench/*.rs qemu/bench/Cargo
 	    --target $(HOST_ARCH)-unknown-linux-gnu -p hilum-bench
 	@mkdir -p $(@D) && cp $(BUILD)/cargo/static/$(HOST_ARCH)-unknown-linux-gnu/release/hilum-bench $@
 
-# Optimized as the board's ELF files are not: what counts is that it is the same each time.
+# Optimized, unlike the board's ELF files: it only matters that it is the same each time.
 $(BUILD)/tools/hilum-counted: $(TOOLS) $(wildcard qemu/bench/counted/*) initramfs/appliances/web/hilum.conf | $(BUILD)/installed-build
 	@$(HOST) build --quiet --locked --release -p hilum-counted
 	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/release/hilum-counted $@
@@ -237,7 +237,7 @@ $(BUILD)/tools/hilum-counted: $(TOOLS) $(wildcard qemu/bench/counted/*) initramf
 $(BUILD)/bench/floor: qemu/bench/floor.c | $(BUILD)/installed-bench
 	@mkdir -p $(@D) && gcc -O2 -Wall -Wextra -Wno-unused-value -static -o $@ $<
 
-# What the bench takes: the root filesystem of its guest's workload is packages, and this folder.
+# Inputs of the benchmark: the root filesystem of its guest's workload consists of packages and this folder.
 $(BUILD)/bench/ready: $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/board/$(HOST_ARCH)/hilum $(BUILD)/debian/$(HOST_ARCH)/busybox $(BUILD)/tools/hilum-initramfs $(wildcard qemu/guests/bench/*.toml) | $(BUILD)/installed-run-$(HOST_ARCH)
 	@mkdir -p $(addprefix $(BUILD)/bench/root/,bin board rootfs)
 	@cp $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/bench/root/bin/
@@ -250,7 +250,7 @@ $(BUILD)/tools/hilum-initramfs: $(TOOLS) | $(BUILD)/installed-build
 	@$(HOST) build --quiet --locked -p hilum-initramfs
 	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/debug/hilum-initramfs $@
 
-# What the tests build images of.
+# The packages for images in tests.
 $(BUILD)/debian/packages/of-every-board: $(BUILD)/tools/hilum-initramfs initramfs/debian/unpack initramfs/debian/lock $(wildcard initramfs/boards/*.toml initramfs/appliances/*/appliance.toml qemu/guests/*.toml)
 	@set -e; for board in $(BOARDS); do for appliance in $(APPLIANCES); do \
 	    initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages \

@@ -1,7 +1,7 @@
 # Completion of hilum for bash: source it, or put it into /usr/share/bash-completion/completions/ under the name hilum.
 # shellcheck shell=bash
 
-# The words of a file of workloads' sections, or of those that process 1 runs.
+# Prints the names of workloads in a file, or of those that PID 1 runs.
 _hilum_names() {
     local file=$1
     shift
