@@ -33,7 +33,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Returns whether a filesystem of this kind can have this id, and its superblock is read for it. Other superblocks are not
+    /// Returns whether a filesystem of this kind can have this id and hilum reads it from the superblock. Other superblocks are not
     /// supported, squashfs has neither label nor UUID, and exFAT stores its label in a directory. f2fs has labels of up to 512
     /// UTF-16 units, of which the first 16 are read.
     pub fn is_kept_by(&self, kind: &str) -> bool {

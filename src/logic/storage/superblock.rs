@@ -126,7 +126,7 @@ impl Superblock {
                 for (letter, unit) in label.iter_mut().zip(start.get(AT + 124..)?.as_chunks::<2>().0) {
                     *letter = if unit[1] == 0 { unit[0] } else { u8::MAX };
                 }
-                // A longer label, which no line can have either.
+                // A longer label cannot be in a configuration line either.
                 if bytes(start, AT + 124 + 32)? != [0, 0] {
                     label[0] = u8::MAX;
                 }

@@ -56,7 +56,7 @@ impl Connection {
     pub(super) fn next<'b>(&self, buffer: &'b mut [u8; MESSAGE_BYTES]) -> Option<(Reply<'b>, Descriptors)> {
         let mut descriptors = Descriptors::new();
         let length = loop {
-            // What does not fit is closed.
+            // Descriptors that do not fit are closed.
             let keep = &mut |descriptor| drop(descriptors.push(descriptor));
             match hilum_sys::receive_with_fds(self.0.as_fd(), buffer, true, keep) {
                 Err(Errno::INTR) => {}

@@ -108,7 +108,7 @@ fn flows(ends: Descriptors, request: &Request<'_>) -> Result<[Flow; 3], Errno> {
     ])
 }
 
-/// The terminal passes bytes on as they are typed, until this is dropped.
+/// Sets the terminal to raw mode until this is dropped.
 struct Raw(Option<TerminalModes>);
 
 impl Raw {

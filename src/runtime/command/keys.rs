@@ -2,11 +2,11 @@
 
 use hilum_sys::{TerminalModes, standard_input};
 
-/// Has keys come one by one on standard input, Ctrl-C among them, and not echoed, until this is dropped.
+/// Sets standard input to return each key at once, including Ctrl-C, without echo, until this is dropped.
 pub(super) struct Keys(TerminalModes);
 
 impl Keys {
-    /// Returns `None` if standard input is no terminal.
+    /// Returns `None` if standard input is not a terminal.
     pub(super) fn new() -> Option<Self> {
         let cooked = TerminalModes::of(standard_input()).ok()?;
         cooked.clone().key_by_key().set(standard_input(), false);

@@ -111,7 +111,7 @@ fn draw(editor: &Editor) {
     let _ = print_to(standard_output(), format_args!("{text}"));
 }
 
-/// Keys come one by one, and are not shown by the terminal itself; what is written still gets its carriage returns.
+/// Sets the terminal to return each key at once, without echo. Output processing (carriage returns) stays on.
 fn enter(cooked: Option<&TerminalModes>) {
     if let Some(modes) = cooked {
         modes.clone().key_by_key().set(standard_input(), false);

@@ -11,7 +11,7 @@ pub(super) const NOT_RUNNING: i32 = 3;
 /// The exit status of `exec` if the workload could not be entered.
 pub(super) const NOT_ENTERED: i32 = 125;
 
-/// All commands, a line each: name, words, and description, separated by tabs. As one text they take 1 KB less.
+/// All commands, one per line: name, words, and description, separated by tabs. A single string takes 1 KB less.
 const COMMANDS: &str = "\
     status\t[NAME] [--json]\tshow state, uptime, restarts, memory, CPU time and last exit\n\
     top\t[-n TIMES]\tthe same, every second\n\

@@ -70,7 +70,7 @@ impl Client {
     /// The client is gone or sent an empty message; EMSGSIZE for a message that is too long.
     pub(super) fn receive(&self, buffer: &mut [u8; MESSAGE_BYTES]) -> Result<Option<(usize, Descriptors)>, Errno> {
         let mut descriptors = Descriptors::new();
-        // What does not fit is closed.
+        // Descriptors that do not fit are closed.
         let keep = &mut |descriptor| drop(descriptors.push(descriptor));
         match hilum_sys::receive_with_fds(self.socket.as_fd(), buffer, false, keep) {
             Err(Errno::AGAIN | Errno::INTR) => Ok(None),

@@ -25,7 +25,7 @@ const LOAD: &str = "/lib/modules/load";
 /// Bytes of that file.
 const LOAD_BYTES: usize = 4 * 1024;
 
-/// Which of the image's modules the board's devices may ask for: a line each, `PATTERN MODULE`.
+/// The image's modules that devices of the board may request, one line `PATTERN MODULE` each.
 const ALIASES: &str = "/lib/modules/aliases";
 /// The kernel's devices by bus.
 const BUSES: &str = "/sys/bus";

@@ -43,7 +43,7 @@ fn has_path(entry: &LinkEntry<'_>, path: &str) -> bool {
     let name = entry.name;
     // A link's name has at most 15 bytes.
     let mut link = text::<48>(format_args!("/sys/class/net/{name}/ifindex"));
-    // What the kernel reports may be old: another link may have the name by now.
+    // The report may be outdated: another link may have the name by now.
     if read_number(&link) != Some(entry.index.into()) {
         return false;
     }

@@ -30,7 +30,7 @@ pub(crate) fn sys_path(arguments: core::fmt::Arguments<'_>) -> heapless::String<
     hilum::fixed_string::text(arguments)
 }
 
-/// Returns the text of a file, as far as it fits, without the last newline. Empty if it cannot be read or is not UTF-8.
+/// Returns the text of a file, truncated to the buffer, without the last newline. Empty if it cannot be read or is not UTF-8.
 #[inline(never)]
 pub(crate) fn read_text<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
     let length = read_file(path, buffer).unwrap_or(0);
@@ -38,7 +38,7 @@ pub(crate) fn read_text<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
     text.strip_suffix('\n').unwrap_or(text)
 }
 
-/// Returns the number that a file consists of. `None` if it cannot be read or is something else.
+/// Returns the number that a file contains. `None` if it cannot be read or contains something else.
 #[inline(never)]
 pub(crate) fn read_number(path: &str) -> Option<u64> {
     read_text(path, &mut [0; 24]).parse().ok()
@@ -50,7 +50,7 @@ pub(crate) fn text_of(buffer: &[u8], length: usize) -> &str {
     buffer.get(..length).and_then(|text| core::str::from_utf8(text).ok()).unwrap_or_default()
 }
 
-/// Returns where a symbolic link leads, as far as it fits. Empty if there is none.
+/// Returns the target of a symbolic link, truncated to the buffer. Empty if there is no such link.
 #[inline(never)]
 pub(crate) fn read_link<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
     let length = readlinkat_raw(CWD, Path(path), &mut *buffer).unwrap_or(0);

@@ -1,7 +1,7 @@
-//! How the program ends when it is wrong: one line, then the way out that the role chose.
+//! The end of the program after an internal error: one line, then the exit function of its role.
 //!
-//! A failed check of the board's ELF file has no message and no place: both are addresses of code, which the same build with symbols
-//! turns into functions (`fault.rs`, CONTRIBUTING.md).
+//! In the board's ELF file a failed check has no message and no source location. Its line has addresses of code, which the same build
+//! with symbols maps to functions (`fault.rs`, CONTRIBUTING.md).
 
 use core::fmt::{self, Write};
 use core::panic::PanicInfo;
@@ -10,7 +10,7 @@ use rustix::fd::BorrowedFd;
 
 /// The exit function: a function pointer stored as a data pointer, null if none was set.
 static WAY_OUT: AtomicPtr<()> = AtomicPtr::new(core::ptr::null_mut());
-/// How often the process has panicked.
+/// The number of panics of this process.
 static PANICS: AtomicU8 = AtomicU8::new(0);
 
 /// Sets the function that ends the process after a panic. Without one it exits with status 101, as Rust's own handler
@@ -49,14 +49,14 @@ impl Write for Output<'_> {
     }
 }
 
-/// Ends the process because of a panic: one line on standard error, then the way out. [`entry!`](macro@crate::entry) makes it the
-/// program's panic handler. The board's ELF file has a trap in the place of each panic (`fault.rs`), so this is for builds without.
+/// Ends the process after a panic: one line on standard error, then the exit function. [`entry!`](macro@crate::entry) makes it the
+/// program's panic handler. Only builds without `-Cpanic=immediate-abort` call it: the board's ELF file traps instead (`fault.rs`).
 pub fn panicked(info: &PanicInfo<'_>) -> ! {
     end(format_args!("hilum: panic: {}\n", info.message()))
 }
 
-/// Ends the process: one line on standard error, then the way out. A fault on the way there goes straight to the way out, and one in
-/// that ends the process: if it is process 1, the kernel panics, and restarts where its command line says so (panic=).
+/// Ends the process: one line on standard error, then the exit function. A second fault calls the exit function directly, a third one
+/// ends the process. If that is process 1, the kernel panics, and restarts if `panic=` on its command line says so.
 pub(crate) fn end(line: fmt::Arguments<'_>) -> ! {
     let times = PANICS.fetch_add(1, Ordering::AcqRel);
     if times == 0 {

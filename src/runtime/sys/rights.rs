@@ -6,10 +6,10 @@ use linux_raw_sys::net::{MSG_CMSG_CLOEXEC, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_TRUNC
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 
-/// Descriptors that a message has at most.
+/// The maximum number of descriptors in a message.
 pub const MESSAGE_FDS: usize = 16;
 
-/// Bytes of a control message without its descriptors (struct cmsghdr).
+/// Bytes of a control message's header (struct cmsghdr).
 const HEADER: usize = 16;
 
 /// A control message (cmsg(3)).
@@ -25,10 +25,10 @@ impl Control {
     const EMPTY: Self = Self { length: 0, level: SOL_SOCKET, kind: SCM_RIGHTS, fds: [-1; MESSAGE_FDS] };
 }
 
-/// Sends a message with descriptors (sendmsg(2)); more than [`MESSAGE_FDS`] are left out.
+/// Sends a message with descriptors (sendmsg(2)). Descriptors beyond [`MESSAGE_FDS`] are left out.
 ///
 /// # Errors
-/// Those of the call: EPIPE if the other side is gone.
+/// Those of sendmsg(2): EPIPE if the peer has closed the socket.
 pub fn send_with_fds(socket: BorrowedFd<'_>, message: &[u8], fds: &[OwnedFd]) -> Result<(), Errno> {
     let mut control = Control::EMPTY;
     for (place, fd) in control.fds.iter_mut().zip(fds) {
@@ -41,11 +41,11 @@ pub fn send_with_fds(socket: BorrowedFd<'_>, message: &[u8], fds: &[OwnedFd]) ->
     Ok(())
 }
 
-/// Receives a message into `buffer`, and hands over the descriptors that come with it, which are close-on-exec (recvmsg(2)). Returns
-/// its bytes; 0 is the end.
+/// Receives a message into `buffer`, and its descriptors, which are close-on-exec (recvmsg(2)). Returns the number of bytes; 0 at the
+/// end.
 ///
 /// # Errors
-/// Those of the call: EAGAIN if it shall not wait and there is none, EINTR. EMSGSIZE for a message that does not fit.
+/// Those of recvmsg(2): EAGAIN if the socket is non-blocking and there is no message, EINTR. EMSGSIZE if the message does not fit.
 pub fn receive_with_fds(
     socket: BorrowedFd<'_>,
     buffer: &mut [u8],
@@ -58,14 +58,14 @@ pub fn receive_with_fds(
     let (length, flags) = transfer(__NR_recvmsg, socket, space, (&raw mut control, size_of::<Control>()), flags)?;
     if (control.level, control.kind) == (SOL_SOCKET, SCM_RIGHTS) {
         for fd in control.fds.iter().take(control.length.saturating_sub(HEADER) / 4) {
-            // SAFETY: the kernel has made this descriptor for the message, and nobody else owns it.
+            // SAFETY: the kernel created this descriptor for the message, and nothing else owns it.
             take(unsafe { OwnedFd::from_raw_fd(*fd) });
         }
     }
     if flags & MSG_TRUNC == 0 { Ok(length) } else { Err(Errno::MSGSIZE) }
 }
 
-/// Sends or receives. Returns the bytes, and the flags that the kernel has set.
+/// Sends or receives. Returns the number of bytes, and the flags that the kernel has set.
 fn transfer(
     number: u32,
     socket: BorrowedFd<'_>,
@@ -98,7 +98,7 @@ mod tests {
     use std::vec::Vec;
 
     #[test]
-    fn descriptors_arrive_in_order_and_what_is_too_long_is_refused() {
+    fn descriptors_arrive_in_order_and_too_long_messages_are_refused() {
         let (near, far) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
             .expect("a pair of sockets");
         let pipes = || socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("a pair");

@@ -1,4 +1,4 @@
-//! Signal masks, dispositions, and signalfd: a process here reads its signals; handlers are for faults alone (`fault.rs`).
+//! Signal masks, dispositions, and signalfd. Processes read their signals; only faults have handlers (`fault.rs`).
 
 use crate::call::call;
 use linux_raw_sys::general::{
@@ -15,8 +15,8 @@ pub struct SignalSet(u64);
 impl SignalSet {
     /// No signal.
     pub const EMPTY: Self = Self(0);
-    /// Every signal, the real-time ones included, but those of faults (`fault.rs`): the kernel kills a process that blocks them. It
-    /// leaves SIGKILL and SIGSTOP out by itself.
+    /// Every signal, including the real-time ones, except those of faults (`fault.rs`): the kernel kills a process that blocks these.
+    /// The kernel itself leaves out SIGKILL and SIGSTOP.
     pub const ALL: Self = Self(!(Self::of(SIGILL).0 | Self::of(SIGTRAP).0 | Self::of(SIGSEGV).0 | Self::of(SIGBUS).0));
 
     /// Returns the set of the signal with this number, which must be from 1 to 64.

@@ -1,4 +1,4 @@
-//! The modes of a terminal (termios(3), ioctl_tty(2)). rustix's calls know every speed, for 500 bytes.
+//! The modes of a terminal (termios(3), ioctl_tty(2)). rustix's functions support every speed, which takes 500 bytes.
 
 use crate::call::call;
 use linux_raw_sys::general::{
@@ -8,7 +8,7 @@ use linux_raw_sys::general::{
 use rustix::fd::{AsRawFd, BorrowedFd};
 use rustix::io::Errno;
 
-/// Requests that get the modes, and set them: at once, or after what was written has been sent (include/uapi/asm-generic/ioctls.h).
+/// Requests that get the modes, set them at once, and set them after all output was sent (include/uapi/asm-generic/ioctls.h).
 const TCGETS: usize = 0x5401;
 const TCSETS: usize = 0x5402;
 const TCSETSW: usize = 0x5403;
@@ -18,10 +18,10 @@ const TCSETSW: usize = 0x5403;
 pub struct TerminalModes(termios);
 
 impl TerminalModes {
-    /// Returns the modes of the terminal behind a descriptor.
+    /// Returns the modes of a terminal.
     ///
     /// # Errors
-    /// ENOTTY if it is something else.
+    /// ENOTTY if the descriptor is not a terminal.
     pub fn of(terminal: BorrowedFd<'_>) -> Result<Self, Errno> {
         let mut modes = termios { c_iflag: 0, c_oflag: 0, c_cflag: 0, c_lflag: 0, c_line: 0, c_cc: [0; 19] };
         // SAFETY: the kernel writes one struct termios.
@@ -29,7 +29,7 @@ impl TerminalModes {
         Ok(Self(modes))
     }
 
-    /// Sets them; if `drains`, after everything that was written has been sent. A terminal that is gone needs none.
+    /// Sets these modes, after all output was sent if `drains`. Errors are ignored: the terminal may be gone.
     pub fn set(&self, terminal: BorrowedFd<'_>, drains: bool) {
         let request = if drains { TCSETSW } else { TCSETS };
         // SAFETY: the kernel reads one struct termios.
@@ -37,14 +37,14 @@ impl TerminalModes {
             unsafe { call(__NR_ioctl, [terminal.as_raw_fd() as usize, request, &raw const self.0 as usize, 0, 0, 0]) };
     }
 
-    /// Returns these modes, but keys that would send a signal are characters.
+    /// Returns these modes without keys that send signals (ISIG).
     #[must_use]
     pub fn without_signals(mut self) -> Self {
         self.0.c_lflag &= !ISIG;
         self
     }
 
-    /// Returns these modes, but each key comes at once and is not echoed, Ctrl-C among them. Output still gets its carriage returns.
+    /// Returns these modes with each key returned at once, including Ctrl-C, and no echo. Output processing is unchanged.
     #[must_use]
     pub fn key_by_key(mut self) -> Self {
         self.0.c_lflag &= !(ICANON | ECHO | ISIG | IEXTEN);
@@ -53,7 +53,7 @@ impl TerminalModes {
         self
     }
 
-    /// Returns these modes, but every byte goes through as it is (cfmakeraw(3)).
+    /// Returns raw modes: no byte is changed or interpreted (cfmakeraw(3)).
     #[must_use]
     pub fn raw(mut self) -> Self {
         self = self.key_by_key();

@@ -221,12 +221,12 @@ fn panic_prints_one_line_and_reboots(arch: Architecture) {
     let addresses = panics[0].strip_prefix("hilum: panic at ").and_then(|rest| rest.split_once(": "));
     let addresses: Vec<&str> = addresses.expect(panics[0]).0.split(' ').collect();
     assert!(addresses.len() >= 3, "{}", panics[0]);
-    // The first one is that of the failed check: `addr2line` resolves it (CONTRIBUTING.md).
+    // The first address is in the function whose check failed; `addr2line` prints its name (CONTRIBUTING.md).
     let code = 0x40_0000..0x50_0000;
     let is_code =
         |text: &&str| u64::from_str_radix(text.trim_start_matches("0x"), 16).is_ok_and(|at| code.contains(&at));
     assert!(addresses.iter().all(is_code), "{}", panics[0]);
-    // SIGILL of ud2, SIGTRAP of brk.
+    // The trap is ud2 (SIGILL) on x86_64, brk (SIGTRAP) on aarch64.
     let signal = if arch == Architecture::Aarch64 { 5 } else { 4 };
     assert!(panics[0].ends_with(&format!(": internal error, signal {signal}")), "{}", panics[0]);
 }

@@ -16,7 +16,7 @@ on_both!(
 /// The timeout for a large kernel to detect a device.
 const SLOW: Duration = Duration::from_secs(240);
 
-/// Boots a board with USB and these words for QEMU.
+/// Boots a board with USB support, with additional QEMU arguments.
 fn boot(arch: Architecture, sections: &str, words: &[String]) -> Booted {
     let config = format!("hilum 1\n[system]\nconsole prompt\n{sections}");
     let busybox = fetched(arch, USUAL, "busybox");

@@ -1,8 +1,8 @@
-//! Filesystems that Debian's kernel for real machines has as modules: f2fs, xfs and exFAT, made by their own programs and judged by
-//! them. The image builder packs what the `mount` lines name.
+//! Filesystems that are modules in Debian's kernel for real machines: f2fs, xfs and exFAT. Their own mkfs and fsck programs create
+//! and check them. The image builder packs the modules for the `mount` lines.
 //!
-//! What others do: udev reads label and id by libblkid and makes the links that mount(8) and systemd's mount units wait for; the
-//! kernel asks for the module itself, which modprobe(8) loads by its alias `fs-KIND`; systemd-shutdown(8) unmounts what is left.
+//! Elsewhere udev reads label and id with libblkid, and creates the links that mount(8) and systemd's mount units wait for. The
+//! kernel requests the module, which modprobe(8) loads by its alias `fs-KIND`. systemd-shutdown(8) unmounts remaining filesystems.
 
 use super::storage::section;
 use crate::support::real::RealBoard;
@@ -15,7 +15,7 @@ on_both!(f2fs_xfs_and_exfat_are_found_by_name_written_and_unmounted_clean);
 
 const XFS: &str = "0f010203-0405-4607-8809-0a0b0c0d0e0f";
 
-/// Runs a program that has to work, the disk its last word; returns what it says.
+/// Runs a program with the disk as its last argument. Returns its output; panics if the program fails.
 fn judge(words: &[&str], disk: &Path) -> String {
     let output = Command::new(words[0]).args(&words[1..]).arg(disk).output().expect("it is there");
     let said = [output.stdout, output.stderr].concat();
@@ -24,7 +24,7 @@ fn judge(words: &[&str], disk: &Path) -> String {
     said
 }
 
-/// Returns an empty disk of so many MiB.
+/// Creates an empty disk of `mebibytes` MiB.
 fn disk(folder: &Path, name: &str, mebibytes: u64) -> PathBuf {
     let path = folder.join(name);
     std::fs::File::create(&path).and_then(|file| file.set_len(mebibytes << 20)).expect("a file");
@@ -33,7 +33,7 @@ fn disk(folder: &Path, name: &str, mebibytes: u64) -> PathBuf {
 
 fn f2fs_xfs_and_exfat_are_found_by_name_written_and_unmounted_clean(arch: Architecture) {
     let scratch = tempfile::tempdir().expect("a scratch folder");
-    // The least that mkfs.xfs makes is 300 MiB.
+    // The minimum of mkfs.xfs is 300 MiB.
     let [f2fs, xfs, exfat] =
         [("f2fs", 128), ("xfs", 320), ("exfat", 64)].map(|(name, size)| disk(scratch.path(), name, size));
     judge(&["mkfs.f2fs", "-q", "-l", "my data, 2 disk"], &f2fs);
@@ -63,7 +63,7 @@ fn f2fs_xfs_and_exfat_are_found_by_name_written_and_unmounted_clean(arch: Archit
             has_line(&console, &format!("hilum: mount /{line}"));
         }
         has_line(&console, "volume | owner /data/new 1000:1001");
-        // What their own programs say: no log is to be replayed, the last checkpoint is that of an unmount, the volume is not dirty.
+        // Their own programs report a clean unmount: xfs has no log to replay, f2fs an unmount checkpoint, exFAT no dirty flag.
         let said = judge(&["xfs_repair", "-n", "-f"], &xfs);
         assert!(!said.contains("metadata changes in a log"), "{said}");
         let said = judge(&["fsck.f2fs", "--dry-run"], &f2fs);

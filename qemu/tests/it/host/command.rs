@@ -123,10 +123,10 @@ fn unknown_commands_and_unreachable_sockets_are_reported() {
     }
 }
 
-/// A fault of the program is a line and an exit status, as an invalid access to memory by a stack that may not grow is.
+/// A fault of the program is reported in one line, followed by an exit. Here the stack cannot grow.
 #[test]
 fn stack_overflow_prints_addresses_of_code_and_exits() {
-    // 20 KiB hold the arguments, and little more.
+    // 20 KiB are enough for the arguments, but not for a command.
     let output = Command::new("sh")
         .args(["-c", "ulimit -s 20 && exec \"$0\" doctor"])
         .arg(crate::support::hilum(host()))

@@ -1,19 +1,19 @@
-//! Boards with Debian's kernel for real machines, whose drivers and filesystems are modules. The image builder makes them of a
-//! description, so they have the modules that their lines ask for and no others.
+//! Boards with Debian's kernel for real machines, whose drivers and filesystems are modules. The image builder creates them from a
+//! description, so that they have exactly the modules that their configuration requires.
 
 use super::{BOOT, Booted, boot_command, built, hilum};
 use hilum_qemu::{Accelerator, Architecture, Options};
 use std::path::Path;
 
-/// What the builder has made of a description.
+/// The output of the builder.
 pub(crate) struct RealBoard {
     arch: Architecture,
     folder: tempfile::TempDir,
 }
 
 impl RealBoard {
-    /// Builds a board: its configuration, the modules that it loads at boot, and the one program in /bin of /images/NAME, with its
-    /// name there.
+    /// Builds a board from its configuration, the modules to load at boot, and one program, which becomes /bin/PROGRAM of the root
+    /// filesystem /images/NAME.
     pub(crate) fn build(arch: Architecture, config: &str, modules: &[&str], (name, program): (&str, &Path)) -> Self {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let at = |name: &str| folder.path().join(name);
@@ -39,7 +39,7 @@ impl RealBoard {
         Self { arch, folder }
     }
 
-    /// Boots it with more words for QEMU, until its kernel has begun.
+    /// Boots it with additional QEMU arguments, and returns when its kernel has started.
     pub(crate) fn boot(&self, words: &[String]) -> Booted {
         let at = |name: &str| self.folder.path().join(name);
         let more: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -54,7 +54,7 @@ impl RealBoard {
             more: &more,
         };
         let booted = boot_command(options.command(), "stdio");
-        // QEMU has read its files when the kernel prints something.
+        // When the kernel prints something, QEMU has read its files.
         booted.vm.console.expect("hilum", BOOT).expect("it boots");
         booted
     }

@@ -14,14 +14,14 @@ unsafe extern "C" fn _start() -> ! {
     naked_asm!("mov x29, xzr", "mov x30, xzr", "mov x0, sp", "b {entry}", entry = sym crate::entry::enter)
 }
 
-/// Words of `struct ucontext` from its beginning: the program counter and the frame pointer of what was interrupted (pc and x29 of
+/// Offsets in `struct ucontext`, in words, of the interrupted program counter and frame pointer (pc and x29 of
 /// `struct sigcontext`, arch/arm64/include/uapi/asm/sigcontext.h, at byte 176 of asm/ucontext.h's).
 #[cfg(panic = "abort")]
 pub(crate) const INSTRUCTION_WORD: usize = (176 + 8 + 32 * 8) / 8;
 #[cfg(panic = "abort")]
 pub(crate) const FRAME_WORD: usize = (176 + 8 + 29 * 8) / 8;
 
-/// Ends a signal handler (sigreturn(2)).
+/// Returns from a signal handler (sigreturn(2)).
 #[cfg(panic = "abort")]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn restorer() -> ! {

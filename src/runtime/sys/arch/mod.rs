@@ -2,7 +2,7 @@
 //!
 //! - `_start`, the first instructions of the process, which call `enter` of `entry.rs` with the initial stack pointer;
 //! - `syscall`, which enters the kernel with a system call's number and up to six arguments;
-//! - `restorer`, which ends a signal handler, and where a handler finds the registers of what it interrupted.
+//! - `restorer`, which returns from a signal handler, and the offsets of the interrupted registers in a handler's context.
 //!
 //! The names and numbers of an architecture are in `hilum::Architecture`.
 

@@ -14,14 +14,14 @@ unsafe extern "C" fn _start() -> ! {
     naked_asm!("xor ebp, ebp", "mov rdi, rsp", "and rsp, -16", "call {entry}", "ud2", entry = sym crate::entry::enter)
 }
 
-/// Words of `struct ucontext` from its beginning: the instruction pointer and the frame pointer of what was interrupted (rip and rbp of
+/// Offsets in `struct ucontext`, in words, of the interrupted instruction pointer and frame pointer (rip and rbp of
 /// `struct sigcontext_64`, arch/x86/include/uapi/asm/sigcontext.h, behind the 40 bytes of asm-generic/ucontext.h).
 #[cfg(panic = "abort")]
 pub(crate) const INSTRUCTION_WORD: usize = (40 + 16 * 8) / 8;
 #[cfg(panic = "abort")]
 pub(crate) const FRAME_WORD: usize = (40 + 10 * 8) / 8;
 
-/// Ends a signal handler (sigreturn(2)): on x86_64 the kernel leaves it to the program to say where its handlers return to.
+/// Returns from a signal handler (sigreturn(2)). On x86_64 the program has to specify where its handlers return to.
 #[cfg(panic = "abort")]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn restorer() -> ! {

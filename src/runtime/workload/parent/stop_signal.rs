@@ -45,7 +45,7 @@ fn add_children(parent: Pid, waiting: &mut Vec<(Pid, Pid), MOST_BELOW>) -> bool 
     let (mut bytes, number) = ([0; FILE_BYTES], parent.as_raw_nonzero());
     let path = text::<48>(format_args!("/proc/{number}/task/{number}/children"));
     let list = read_text(&path, &mut bytes);
-    // A number that was cut is no child's, or another child's.
+    // A truncated number would be the pid of no child, or of another one.
     list.split(' ').filter_map(|word| Pid::from_raw(word.parse().ok()?)).for_each(|pid| {
         let _ = waiting.push((pid, parent));
     });

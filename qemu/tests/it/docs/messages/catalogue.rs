@@ -142,7 +142,7 @@ fn is_message(literal: &Literal) -> bool {
 fn messages() -> Vec<String> {
     let mut found = Vec::new();
     for path in sources(&project().join("src/runtime")) {
-        // Of the floor of system calls only the panic is a message; the rest are instructions and assertions.
+        // In `sys`, only the panic line is a message; other texts there are instructions and assertions.
         let is_floor = path.parent().is_some_and(|folder| folder.ends_with("sys") || folder.ends_with("arch"));
         if !ANSWERS.iter().any(|name| path.ends_with(name)) && (!is_floor || path.ends_with("fault.rs")) {
             found.extend(literals(&read(&path)));

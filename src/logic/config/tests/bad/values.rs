@@ -34,7 +34,7 @@ const SYSTEM_LINES: &[(&str, &str)] = &[
         "mount LABEL=data /data exfat",
         "3:7: found \"LABEL=data\", expected a path, PARTUUID=, or a LABEL= or UUID= that is read of this filesystem; see Disks in docs/config.md",
     ),
-    // An id that such a filesystem cannot have, or, of f2fs, that is not read in full.
+    // Ids that these filesystems cannot have, or that are not read completely (f2fs).
     (
         "mount LABEL=longer-than-12b /data xfs",
         "3:7: found \"LABEL=longer-than-12b\", expected a path, PARTUUID=, or a LABEL= or UUID= that is read of this filesystem; see Disks in docs/config.md",
