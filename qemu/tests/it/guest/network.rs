@@ -255,6 +255,8 @@ restart on-failure delay=1s limit=1/60s
 
 /// Two cards: workloads with their own MAC addresses share the first one; the second one moves into a workload and
 /// returns.
+///
+/// systemd-nspawn: `MACVLAN=` and `Interface=` of systemd.nspawn(5); an interface returns to the host when the container ends.
 fn links_of_the_boards_own_wire(arch: Architecture) {
     let devices = match arch {
         Architecture::X86_64 => "/sys/devices",
@@ -360,6 +362,8 @@ fn workload_whose_packets_cannot_be_filtered_does_not_start() {
 }
 
 /// A card is removed: the information of its DHCP server is no longer valid.
+///
+/// systemd-networkd with systemd-resolved: the same.
 #[test]
 fn name_servers_are_removed_with_their_link() {
     const CONFIG: &str = r#"hilum 1

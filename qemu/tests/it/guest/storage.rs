@@ -1,5 +1,11 @@
 //! The board's own filesystems on real disks: found by name, waited for, repaired, reformatted, and the behaviour
 //! without them.
+//!
+//! What others do: systemd makes a mount unit of each line of fstab(5), which waits for its device for
+//! `x-systemd.device-timeout=` (90 s by default); without `nofail` its failure is that of local-fs.target, and the boot ends in
+//! emergency mode. `RequiresMountsFor=` delays only what needs it. systemd-fsck@.service repairs by fsck(8) before the mount, and
+//! `x-systemd.makefs` makes a filesystem where there is no signature of another one. mount(8) finds disks by label and id with
+//! libblkid. systemd-shutdown(8) unmounts, and remounts read-only what stays busy. A power cut is left to the filesystem.
 
 use crate::support::{BOOT, Booted, USUAL, boot_with, facts, fetched, has_line, image, needed_modules};
 use hilum_initramfs::{Image, filesystem};

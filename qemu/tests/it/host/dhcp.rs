@@ -6,6 +6,8 @@ use hilum_qemu::Namespace;
 use smoltcp::wire::{DhcpMessageType, DhcpOption, DhcpPacket, DhcpRepr, EthernetAddress};
 use std::net::{Ipv4Addr, UdpSocket};
 
+/// systemd-networkd: does the same in its own process, which runs as systemd-network and has CAP_NET_ADMIN; it starts the client
+/// anew when the carrier returns.
 #[test]
 fn dhcp_lease_is_acquired_renewed_and_reacquired() {
     let host = host_or_return!();
@@ -67,6 +69,8 @@ fn client(namespace: &Namespace) -> (u32, String) {
     clients.remove(0)
 }
 
+/// systemd-networkd: sets addresses without a carrier only with `ConfigureWithoutCarrier=yes`, and asks for a lease without end
+/// (`MaxAttempts=infinity`); systemd-networkd-wait-online delays what is ordered after network-online.target, up to 120 s.
 #[test]
 fn silent_server_and_missing_carrier_are_reported_and_block_nothing() {
     let host = host_or_return!();
@@ -215,6 +219,7 @@ fn lies(server: &Liar, kind: DhcpMessageType) -> Vec<Vec<u8>> {
     lies
 }
 
+/// systemd-networkd: ignores replies without the fields that RFC 2131 requires, and logs them at the debug level.
 #[test]
 fn malformed_dhcp_replies_are_ignored() {
     let host = host_or_return!();
@@ -279,6 +284,7 @@ fn give(server: &mut Liar, seconds: u32) {
     server.say(&DhcpRepr { lease_duration: Some(seconds), ..server.answer(DhcpMessageType::Ack, GOOD) });
 }
 
+/// systemd-networkd: the same, by T1 and T2 of RFC 2131.
 #[test]
 fn lease_is_rebound_by_another_server() {
     let host = host_or_return!();
@@ -301,6 +307,7 @@ fn lease_is_rebound_by_another_server() {
     server.hear_renewal();
 }
 
+/// systemd-networkd: the same; with `KeepConfiguration=dhcp` the address stays.
 #[test]
 fn unrenewed_lease_expires_on_time() {
     let host = host_or_return!();

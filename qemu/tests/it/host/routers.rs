@@ -78,6 +78,7 @@ fn dhcpv6_server_is_asked_if_a_router_announces_it() {
     assert!(Peer::count(&log, "DHCPINFORMATION-REQUEST") > 0);
 }
 
+/// systemd-networkd: the same (`DHCPv6Client=yes` of `[IPv6AcceptRA]`); `always` asks in any case.
 #[test]
 fn isc_dhcpv6_server_is_asked_only_if_a_router_announces_it() {
     let host = host_or_return!();
@@ -95,6 +96,8 @@ fn isc_dhcpv6_server_is_asked_only_if_a_router_announces_it() {
 }
 
 /// The default route of a router gets the preference of its link, on kernels with support (5.12).
+///
+/// systemd-networkd: `RouteMetric=` of `[IPv6AcceptRA]`, which is fixed: it probes nothing.
 #[test]
 fn default_route_of_a_router_gets_the_preference_of_its_link() {
     let host = host_or_return!();
@@ -142,6 +145,8 @@ fn second_router_is_used_when_the_first_loses_its_carrier() {
 }
 
 /// An IPv6-only network is sufficient for a workload behind a bridge.
+///
+/// systemd-networkd: the same with `IPMasquerade=ipv6` of the link to the container.
 #[test]
 fn workload_reaches_the_outside_over_ipv6_only() {
     let host = host_or_return!();

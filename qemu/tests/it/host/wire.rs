@@ -21,6 +21,8 @@ fn link_name_cannot_control_the_terminal() {
 }
 
 /// Only a configured link accepts addresses and routers from advertisements (RFC 4861).
+///
+/// systemd-networkd: accepts them on every link that it configures, unless the link forwards or has `IPv6AcceptRA=no`.
 #[test]
 fn only_links_with_slaac_accept_router_advertisements() {
     for (words, is_taken) in
@@ -50,6 +52,8 @@ fn only_links_with_slaac_accept_router_advertisements() {
 }
 
 /// An external server cannot take over traffic to or between workloads.
+///
+/// systemd-networkd: configures such a lease.
 #[test]
 fn lease_that_overlaps_a_bridge_network_is_refused_and_reported() {
     for (peer, range, refused) in [
@@ -81,6 +85,8 @@ fn lease_that_overlaps_a_bridge_network_is_refused_and_reported() {
 }
 
 /// A renewal with another network is checked like the first lease.
+///
+/// systemd-networkd: configures it.
 #[test]
 fn renewal_into_a_bridge_network_is_refused_and_the_address_removed() {
     let host = host_or_return!();
@@ -105,6 +111,8 @@ fn renewal_into_a_bridge_network_is_refused_and_the_address_removed() {
 }
 
 /// Two links to networks with the same addresses: the first one gets the lease, until its cable is unplugged.
+///
+/// systemd-networkd: configures both; the route with the lower metric is used.
 #[test]
 fn lease_for_another_links_network_is_refused_until_that_loses_it() {
     let host = host_or_return!();
@@ -151,6 +159,8 @@ fn lease_for_another_links_network_is_refused_until_that_loses_it() {
 }
 
 /// An external router cannot take over traffic to a workload either.
+///
+/// systemd-networkd: configures it, unless `PrefixDenyList=` lists the prefix.
 #[test]
 fn advertised_network_that_overlaps_a_bridge_is_removed_and_reported() {
     for (what, network) in [
@@ -192,6 +202,8 @@ fn advertised_network_that_overlaps_a_bridge_is_removed_and_reported() {
 }
 
 /// A link of a workload uses only its line, and no advertisements.
+///
+/// systemd-nspawn: leaves it to the networkd of the container, which accepts them.
 #[test]
 fn link_of_a_workload_ignores_router_advertisements() {
     // The name inside is the parent's in both. ipvlan is configured like macvlan.
@@ -213,6 +225,8 @@ fn link_of_a_workload_ignores_router_advertisements() {
 }
 
 /// The same applies to a bridge without IPv6.
+///
+/// systemd-networkd: ignores them where the link forwards.
 #[test]
 fn bridge_ignores_router_advertisements() {
     let host = host_or_return!();
