@@ -70,7 +70,7 @@ const CLASSES: [(&str, &[&str]); 6] = [
     ("sound", &["snd_usb_audio"]),
     ("video4linux", &["uvcvideo"]),
     ("hidraw", &["usbhid", "hid_generic"]),
-    ("input", &["usbhid", "hid_generic"]),
+    ("input", &["usbhid", "hid_generic", "evdev"]),
     ("block", &["usb_storage", "uas", "sd_mod"]),
 ];
 

@@ -161,6 +161,17 @@ impl Vm {
         self.execute(&json!({"execute": "device_add", "arguments": device}))
     }
 
+    /// Plugs a device with these properties into the machine's USB, such as `driver` `usb-tablet` and `serial`. It gets the serial number
+    /// as its id.
+    ///
+    /// # Errors
+    /// The monitor does not answer, the machine has no USB, or no such driver.
+    pub fn plug_usb(&self, serial: &str, properties: &[(&str, &str)]) -> Result<()> {
+        let mut device = json!({"id": serial, "serial": serial});
+        properties.iter().for_each(|(name, value)| device[*name] = json!(value));
+        self.execute(&json!({"execute": "device_add", "arguments": device}))
+    }
+
     /// Plugs a virtio network card with the network `net` into a root port, under this id. Fails until the machine has
     /// released a previous device.
     ///

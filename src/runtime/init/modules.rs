@@ -100,9 +100,8 @@ pub(super) fn has_aliases() -> bool {
 pub(super) fn load_by_alias(console: &mut Console) {
     let mut buffer = [0; NEEDS_BYTES];
     let needs = read_text(NEEDS, &mut buffer);
-    let _ = each(BUSES, &mut |bus| {
-        let folder = sys_path(format_args!("{BUSES}/{bus}/devices"));
-        let _ = each(&folder, &mut |device| {
+    let mut load_in = |folder: &str| {
+        let _ = each(folder, &mut |device| {
             let at = |name: &str| sys_path(format_args!("{folder}/{device}/{name}"));
             let mut modalias = [0; 512];
             let modalias = read_text(&at("modalias"), &mut modalias);
@@ -111,8 +110,13 @@ pub(super) fn load_by_alias(console: &mut Console) {
             }
             Ok(())
         });
+    };
+    let _ = each(BUSES, &mut |bus| {
+        load_in(&sys_path(format_args!("{BUSES}/{bus}/devices")));
         Ok(())
     });
+    // The one class whose devices have a modalias but no bus (drivers/input/input.c).
+    load_in("/sys/class/input");
 }
 
 /// Loads the modules for one device.

@@ -14,25 +14,30 @@ on_both!(
 );
 
 /// The timeout for a large kernel to detect a device.
-const SLOW: Duration = Duration::from_secs(240);
+pub(super) const SLOW: Duration = Duration::from_secs(240);
 
 /// Boots a board with USB support, with additional QEMU arguments.
 fn boot(arch: Architecture, sections: &str, words: &[String]) -> Booted {
-    let config = format!("hilum 1\n[system]\nconsole prompt\n{sections}");
+    boot_with(arch, sections, words, "")
+}
+
+/// Does the same with these lines in [system].
+pub(super) fn boot_with(arch: Architecture, sections: &str, words: &[String], system: &str) -> Booted {
+    let config = format!("hilum 1\n[system]\nconsole prompt\n{system}{sections}");
     let busybox = fetched(arch, USUAL, "busybox");
     let mut more = vec!["-device".to_owned(), "qemu-xhci,id=usb".to_owned()];
     more.extend_from_slice(words);
     RealBoard::build(arch, &config, &["xhci_pci"], ("busybox", &busybox)).boot(&more)
 }
 
-fn section(name: &str, device: &str, script: &str) -> String {
+pub(super) fn section(name: &str, device: &str, script: &str) -> String {
     format!(
         "[workload {name}]\nroot /images/busybox\nexec /bin/busybox sh -c \"b=/bin/busybox; {script}\"\nstop KILL\n{device}\n"
     )
 }
 
 /// Waits until the console has shown a text this many times.
-fn wait_for(booted: &Booted, what: &str, times: usize) {
+pub(super) fn wait_for(booted: &Booted, what: &str, times: usize) {
     let until = std::time::Instant::now() + SLOW;
     while booted.vm.console.text().matches(what).count() < times {
         assert!(std::time::Instant::now() < until, "{what}\n{}", booted.vm.console.tail());

@@ -5,6 +5,7 @@ mod boot;
 mod budgets;
 mod degraded;
 mod demo_image;
+mod device_classes;
 mod devices;
 mod escapes;
 mod filesystems;
