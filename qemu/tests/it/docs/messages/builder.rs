@@ -34,30 +34,30 @@ pub(crate) fn told() -> Vec<Told> {
     let workload = |lines: &str| image(&format!("{HEAD}{ROOT}"), &format!("[workload web]\nroot /images/web\n{lines}"));
     let container = |name: &str| described(&format!("[[root]]\npath = \"/images/web\"\nimage = \"{name}\"\n"));
     let mut told = vec![
-        ("The description is not there", run(&["packages", "bord.toml"])),
+        ("The description does not exist", run(&["packages", "bord.toml"])),
         ("A key of a description is misspelt", image("architecture = \"x86_64\"\nkernal = \"x\"\n", "")),
-        ("The architecture is not known", image(&HEAD.replace("x86_64", "riscv64"), "")),
+        ("The architecture is unknown", image(&HEAD.replace("x86_64", "riscv64"), "")),
         ("No description names a kernel", image("architecture = \"x86_64\"\nconfig = \"hilum.conf\"\n", "")),
-        ("The configuration is not there", image(&HEAD.replace("hilum.conf", "web.conf"), "")),
+        ("The configuration does not exist", image(&HEAD.replace("hilum.conf", "web.conf"), "")),
         ("A key of the configuration is misspelt", workload("exce /bin/web")),
-        ("A board of that kind cannot be built", described("outputs = [\"floppy\"]\n")),
-        ("The kernel has no such module", described("modules = [\"virtio_nett\"]\n")),
-        ("A module of the configuration is not there", described_module(&image)),
-        ("A file is not there", described("[[file]]\npath = \"/etc/motd\"\nfrom = \"motd\"\n")),
+        ("The kind of output is unknown", described("outputs = [\"floppy\"]\n")),
+        ("A module is not in the kernel", described("modules = [\"virtio_nett\"]\n")),
+        ("A module of the configuration is not in the kernel", described_module(&image)),
+        ("A file does not exist", described("[[file]]\npath = \"/etc/motd\"\nfrom = \"motd\"\n")),
         ("A package was not fetched", described("[[root]]\npath = \"/images/web\"\npackages = [\"nginx\"]\n")),
-        ("A root is made of nothing", described("[[root]]\npath = \"/images/web\"\n")),
-        ("A root's folder is not there", described("[[root]]\npath = \"/images/web\"\nfolder = \"gone\"\n")),
-        ("A packed root is no image", described("[[root]]\npath = \"/images/web\"\npacked = \"vmlinuz\"\n")),
-        ("A container image is not there", container("web.tar")),
-        ("A container image is another archive", container("other.tar")),
-        ("The root that a workload names is not made", image(HEAD, "[workload web]\nroot /images/web\nexec /bin/web")),
-        ("The program is not in it", workload("exec /bin/httpd")),
+        ("A root has no source", described("[[root]]\npath = \"/images/web\"\n")),
+        ("The folder of a root does not exist", described("[[root]]\npath = \"/images/web\"\nfolder = \"gone\"\n")),
+        ("A packed root is not an image", described("[[root]]\npath = \"/images/web\"\npacked = \"vmlinuz\"\n")),
+        ("A container image does not exist", container("web.tar")),
+        ("A container image is another kind of archive", container("other.tar")),
+        ("The root of a workload is not in the image", image(HEAD, "[workload web]\nroot /images/web\nexec /bin/web")),
+        ("The program is not in the root filesystem", workload("exec /bin/httpd")),
         ("The program is not executable", workload("exec /bin/plain")),
-        ("The program was built for another machine", workload("exec /bin/foreign")),
-        ("The script's interpreter is not in it", workload("exec /bin/script")),
-        ("The program is no program", workload("exec /bin/text")),
-        ("What is mounted is not there", workload(&format!("{EXEC}\nmount /data /tmp"))),
-        ("Where it is mounted is not there", workload(&format!("{EXEC}\nmount /images /srv"))),
+        ("The program was built for another architecture", workload("exec /bin/foreign")),
+        ("The script's interpreter is not in the root filesystem", workload("exec /bin/script")),
+        ("The program is a text file", workload("exec /bin/text")),
+        ("The source of a mount does not exist", workload(&format!("{EXEC}\nmount /data /tmp"))),
+        ("The mount point does not exist", workload(&format!("{EXEC}\nmount /images /srv"))),
         ("A site's configuration is wrong", {
             std::fs::write(folder.join("site.conf"), "hilum 1\n[system]\nhostnam kitchen\n").expect("a file");
             run(&["site", "site.conf", "--output", "site"])
@@ -83,9 +83,9 @@ fn runner(folder: &Path) -> Vec<Told> {
     let mut run = Command::new(env!("CARGO_BIN_EXE_hilum-qemu"));
     run.args(["run", "--arch", host().name(), "--image", "image"]);
     vec![
-        ("The image to boot is not there", super::said(&mut run, folder)),
-        ("The architecture of make is not known", make(&["run", "ARCH=riscv64"])),
-        ("The board of make is not known", make(&["image", "BOARD=rpi5"])),
+        ("The image to boot does not exist", super::said(&mut run, folder)),
+        ("make: the architecture is unknown", make(&["run", "ARCH=riscv64"])),
+        ("make: the board is unknown", make(&["image", "BOARD=rpi5"])),
     ]
 }
 

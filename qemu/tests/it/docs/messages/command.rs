@@ -27,18 +27,18 @@ fn alone() -> Vec<Told> {
     vec![
         ("The command is missing", run(&[])),
         ("The command is misspelt", run(&["statsu"])),
-        ("There is no such command", run(&["fly"])),
-        ("A name is missing", run(&["restart"])),
-        ("A word is too many", run(&["poweroff", "now"])),
+        ("The command does not exist", run(&["fly"])),
+        ("The name of a workload is missing", run(&["restart"])),
+        ("There is an extra word", run(&["poweroff", "now"])),
         ("A signal is misspelt", run(&["signal", "web", "HUPP"])),
-        ("The program to run is missing", run(&["exec", "web"])),
-        ("A number is none", run(&["log", "web", "-n", "many"])),
-        ("There are far too many words", run(&["exec"; 50])),
-        ("The configuration is not there", run(&["check", "--config", "missing.conf"])),
+        ("The program of exec is missing", run(&["exec", "web"])),
+        ("A number is not valid", run(&["log", "web", "-n", "many"])),
+        ("There are too many words", run(&["exec"; 50])),
+        ("The configuration does not exist", run(&["check", "--config", "missing.conf"])),
         ("The configuration is a folder", run(&["check", "--config", "."])),
-        ("There is no such workload in it", run(&["explain", "wbe", "--config", "hilum.conf"])),
-        ("Nobody listens at the socket", run(&["--socket", "socket", "status"])),
-        ("The socket is none", run(&["--socket", "file", "status"])),
+        ("The workload is not in the configuration", run(&["explain", "wbe", "--config", "hilum.conf"])),
+        ("No process listens on the socket", run(&["--socket", "socket", "status"])),
+        ("The socket is another kind of file", run(&["--socket", "file", "status"])),
     ]
 }
 
@@ -57,14 +57,14 @@ fn with_process_one() -> Vec<Told> {
     let mut as_nobody = Command::new("./hilum");
     as_nobody.arg("--socket").arg(host.socket()).arg("status").uid(NOBODY).gid(NOBODY);
     let mut told = vec![
-        ("It is not root who asks", super::said(&mut as_nobody, folder)),
-        ("There is no such workload", ask(&["log", "wbe"])),
-        ("A workload that has ended gets a signal", ask(&["signal", "once", "HUP"])),
-        ("A program is to be run in one that has ended", ask(&["exec", "once", "/bin/probe"])),
-        ("The program is not in it", ask(&["exec", "web", "/bin/shell"])),
-        ("A program is to be run in one that nobody knows", ask(&["exec", "wbe", "/bin/probe"])),
-        ("The program may not be executed", ask(&["exec", "web", "/bin/text"])),
-        ("There are no control groups to freeze it by", ask(&["freeze", "web"])),
+        ("The user is not root", super::said(&mut as_nobody, folder)),
+        ("The workload does not exist", ask(&["log", "wbe"])),
+        ("A signal is sent to a workload that has exited", ask(&["signal", "once", "HUP"])),
+        ("A program is executed in a workload that has exited", ask(&["exec", "once", "/bin/probe"])),
+        ("The program is not in the root filesystem", ask(&["exec", "web", "/bin/shell"])),
+        ("A program is executed in an unknown workload", ask(&["exec", "wbe", "/bin/probe"])),
+        ("The program of exec is not executable", ask(&["exec", "web", "/bin/text"])),
+        ("A workload is frozen without control groups", ask(&["freeze", "web"])),
     ];
     std::fs::write(folder.join("hilum.conf"), "hilum 1\n[workload web]\nrot /r\n").expect("the file");
     told.push(("A changed configuration is wrong", ask(&["reload"])));

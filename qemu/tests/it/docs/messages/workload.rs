@@ -23,43 +23,46 @@ pub(crate) fn told() -> Vec<Told> {
     let line = |line: &str| web("ROOT", &format!("exec /bin/probe exit 0\n{line}"));
     let db = format!("[workload db]\nroot {folder}/none\nexec /bin/probe\nrestart never\n");
     vec![
-        ("The root filesystem is not there", web("/images/web", "exec /bin/probe")),
+        ("The root filesystem does not exist", web("/images/web", "exec /bin/probe")),
         ("The root filesystem is a file, but no image", web("FOLDER/text", "exec /bin/probe")),
-        ("The root filesystem is behind a link", web("FOLDER/link", "exec /bin/probe")),
+        ("The path of the root filesystem contains a symbolic link", web("FOLDER/link", "exec /bin/probe")),
         ("The root filesystem has no folder /dev", web("FOLDER/bare", "exec /bin/probe")),
-        ("The root filesystem has a link where a folder is needed", web("FOLDER/linked", "exec /bin/probe")),
-        ("The program is not in it", exec("/bin/none")),
+        ("The root filesystem has a symbolic link as a mount point", web("FOLDER/linked", "exec /bin/probe")),
+        ("The program is not in the root filesystem", exec("/bin/none")),
         ("The program is not executable", exec("/bin/plain")),
-        ("The program was built for another machine", exec("/bin/foreign")),
-        ("The program is no program", exec("/bin/text")),
-        ("The script's interpreter is not in it", exec("/bin/script")),
+        ("The program was built for another architecture", exec("/bin/foreign")),
+        ("The program is a text file", exec("/bin/text")),
+        ("The script's interpreter is not in the root filesystem", exec("/bin/script")),
         ("The user may not execute the program", web("ROOT", "exec /bin/private\nuser 1000")),
-        ("The working directory is not there", line("directory /srv")),
-        ("What is mounted is not there", line("mount /nowhere /tmp")),
-        ("Where it is mounted is not there", line("mount /etc /data")),
-        ("The folder of volumes is not there", {
+        ("The working directory does not exist", line("directory /srv")),
+        ("The source of a mount does not exist", line("mount /nowhere /tmp")),
+        ("The mount point does not exist", line("mount /etc /data")),
+        ("The folder of volumes does not exist", {
             let config = format!(
                 "hilum 1\n[system]\nidle poweroff\nvolumes {folder}/vol/umes\n[workload web]\nroot ROOT\nexec /bin/probe exit 0\nvolume web /tmp\nrestart never\n"
             );
             run(&config, &about)
         }),
-        ("The overlay's folder is not there", web("ROOT overlay=FOLDER/none", "exec /bin/probe exit 0")),
-        ("The device is not there", line("device /dev/ttyUSB9")),
+        ("The overlay's folder does not exist", web("ROOT overlay=FOLDER/none", "exec /bin/probe exit 0")),
+        ("The device does not exist", line("device /dev/ttyUSB9")),
         ("The kernel cannot enforce a limit", line("memory 32M")),
-        ("It does not say that it is ready", web("ROOT", "exec /bin/probe on-term\nready notify within=100ms")),
-        ("It is unhealthy", web("ROOT", "exec /bin/probe on-term\nhealth file /tmp/alive interval=100ms failures=1")),
-        ("It ends badly", exec("/bin/probe exit 3")),
-        ("It ends again and again", {
+        ("The workload is not ready in time", web("ROOT", "exec /bin/probe on-term\nready notify within=100ms")),
+        (
+            "The health check fails",
+            web("ROOT", "exec /bin/probe on-term\nhealth file /tmp/alive interval=100ms failures=1"),
+        ),
+        ("The workload exits with an error", exec("/bin/probe exit 3")),
+        ("The workload exits after each restart", {
             let config = "hilum 1\n[system]\nidle poweroff\n[workload web]\nroot ROOT\nexec /bin/probe exit 3\nrestart always delay=1ms max=1ms limit=2/60s\n";
             run(config, &|line| line.contains("gave up"))
         }),
-        ("What it needs failed", {
+        ("A needed workload failed", {
             let config =
                 format!("hilum 1\n[system]\nidle poweroff\n{db}[workload web]\nroot ROOT\nexec /bin/probe\nneeds db\n");
             run(&config, &about)
         }),
-        ("It does not end when it is asked to", stubborn(&host)),
-        ("The configuration of PID 1 is not there", boot(&host, None)),
+        ("The workload ignores the stop signal", stubborn(&host)),
+        ("The configuration of PID 1 does not exist", boot(&host, None)),
         ("The configuration of PID 1 is wrong", boot(&host, Some("hilum 1\n[workload web]\nrot /r\n"))),
     ]
 }
