@@ -109,6 +109,8 @@ pub struct System<'a> {
     pub mounts: Vec<SystemMount<'a>, { limits::SYSTEM_MOUNTS }>,
     /// `volumes`: the folder with the folders of `volume` lines.
     pub volumes: Option<&'a str>,
+    /// `swap`
+    pub swap: Option<Swap<'a>>,
     /// `link`, `bridge`, `masquerade`, `route`
     pub network: SystemNetwork<'a>,
     /// `sysctl`, in the order in which they are written to the kernel.
@@ -141,9 +143,29 @@ impl System<'_> {
         has_kmsg: false,
         mounts: Vec::new(),
         volumes: None,
+        swap: None,
         network: SystemNetwork::EMPTY,
         sysctls: Vec::new(),
     };
+}
+
+/// Swap on a compressed block device in memory (zram).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swap<'a> {
+    /// Its size before compression, in bytes or in percent of the memory; the other one is 0. (With a flag, `None` would not
+    /// be all zero bytes, and the tables would not lie in `.bss`.)
+    pub size: u64,
+    /// See `size`.
+    pub percent: u64,
+    /// The compression algorithm, by the kernel's name.
+    pub algorithm: &'a str,
+}
+
+impl Swap<'_> {
+    /// Returns its size in bytes on a board with this much memory: whole pages of up to 64 KiB.
+    pub const fn bytes(&self, memory: u64) -> u64 {
+        (memory / 100 * self.percent + self.size) & !0xffff
+    }
 }
 
 /// A kernel module to load at boot.

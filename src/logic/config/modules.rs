@@ -15,9 +15,13 @@ pub fn needed_modules<'a>(config: &'a Config<'_>) -> impl Iterator<Item = &'a st
     let masquerades = !config.system.network.masquerades.is_empty();
     let verifies = config.workloads.iter().any(|workload| workload.verity.is_some());
     let mounts = |kind: &str| config.system.mounts.iter().any(|mount| mount.kind == kind);
+    let swap = config.system.swap;
     let needed = [
         (mounts("vfat"), "nls_cp437"),
         (mounts("vfat"), "nls_ascii"),
+        // From 6.12 on the algorithms are part of zram.
+        (swap.is_some(), swap.map_or("", |swap| if swap.algorithm == "lzo-rle" { "lzo_rle" } else { swap.algorithm })),
+        (swap.is_some(), "zram"),
         (config.workloads.iter().any(|workload| workload.overlay != Overlay::None), "overlay"),
         (has_vlans, "8021q"),
         (verifies, "dm_verity"),

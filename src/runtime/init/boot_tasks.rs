@@ -13,6 +13,7 @@ use crate::net;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
 use crate::os::helper::{self, Kept, Role};
+use crate::storage::start_swap;
 use hilum::config::{Config, Workload, limits};
 use hilum::namespaces::Namespaces;
 use hilum::supervise::ExitReason;
@@ -45,6 +46,9 @@ fn run(environment: Environment, config: &Config<'_>, console: &mut Console) {
     }
     if environment == Environment::Machine && !config.system.modules_come_first() {
         modules::load_all(config, console);
+    }
+    if let Some(swap) = config.system.swap.as_ref().filter(|_| environment == Environment::Machine) {
+        start_swap(swap, console);
     }
     if environment == Environment::Machine && modules::has_aliases() {
         modules::load_by_alias(console);

@@ -285,7 +285,8 @@ impl Workloads {
         let config = cx.config.get();
         let workload = &config.workloads[index];
         let is_deferring = cx.is_deferring();
-        let needs = self.launch.networks.lacks(config, index) || !workload.resources.io.is_empty();
+        let swaps = config.system.swap.is_some() && workload.resources.swap.is_some_and(|bytes| bytes > 0);
+        let needs = swaps || self.launch.networks.lacks(config, index) || !workload.resources.io.is_empty();
         self.slots[cx.slot(index)].set_up.is_some()
             || (!self.forgetters.is_empty() && has_tables(&workload.network, &config.pools))
             || ((is_deferring || self.launch.ready.is_some()) && needs)

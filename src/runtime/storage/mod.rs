@@ -4,8 +4,10 @@
 
 mod device;
 mod format;
+mod swap;
 
 pub(crate) use device::{Name, find};
+pub(crate) use swap::start_swap;
 
 use crate::console::Console;
 use crate::os::clock::monotonic_ms;

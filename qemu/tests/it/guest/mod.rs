@@ -20,6 +20,7 @@ mod roots;
 mod settings;
 mod stops;
 mod storage;
+mod swap;
 mod terminal;
 mod throughput;
 mod uplinks;

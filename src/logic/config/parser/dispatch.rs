@@ -5,7 +5,7 @@ use super::super::identity::Variable;
 use super::super::isolation::{OnCorruption, Overlay, Verity};
 use super::super::keys::KeyId;
 use super::super::limits;
-use super::super::model::{Config, ConsoleMode, Idle, Module, Workload};
+use super::super::model::{Config, ConsoleMode, Idle, Module, Swap, Workload};
 use super::super::pools::Pools;
 use super::super::span::Span;
 use super::arguments::{Arguments, Reported};
@@ -68,6 +68,7 @@ impl<'a> Arguments<'_, 'a> {
                 config.system.idle = [Idle::Stay, Idle::Poweroff, Idle::Reboot][chosen];
             }
             KeyId::Module => self.module(config)?,
+            KeyId::Swap => config.system.swap = Some(self.swap()?),
             KeyId::Watchdog
             | KeyId::Control
             | KeyId::Boots
@@ -138,6 +139,25 @@ impl<'a> Arguments<'_, 'a> {
             Ok(()) => Ok(()),
             Err(_) => self.too_many("module lines", limits::MODULES),
         }
+    }
+
+    /// `swap zram SIZE [ALGORITHM]`
+    fn swap(&mut self) -> Result<Swap<'a>, Reported> {
+        /// More than a few times the memory never fits, however well it is compressed.
+        const SIZE: &str = "a size from 1M up such as 256M, or from 1% to 400% of the memory";
+        let _ = self.choose("zram", &["zram"])?;
+        let (size, percent) = self.take(SIZE, |text| match text.strip_suffix('%') {
+            Some(percent) => {
+                values::number(percent).filter(|percent| (1..=400).contains(percent)).map(|percent| (0, percent))
+            }
+            None => values::amount(text).filter(|size| (1 << 20..u64::MAX).contains(size)).map(|size| (size, 0)),
+        })?;
+        let mut algorithm = "lzo-rle";
+        if self.has_more() {
+            const ALGORITHMS: [&str; 5] = ["lzo-rle", "lzo", "lz4", "lz4hc", "zstd"];
+            algorithm = ALGORITHMS[self.choose("lzo-rle, lzo, lz4, lz4hc or zstd", &ALGORITHMS)?];
+        }
+        Ok(Swap { size, percent: percent.into(), algorithm })
     }
 
     /// `exec PROGRAM ARGUMENT...`

@@ -26,6 +26,26 @@ fn smallest_file_has_the_documented_defaults() {
     });
 }
 
+#[test]
+fn swap_has_a_size_and_needs_its_modules() {
+    use super::super::{Swap, needed_modules};
+    let swap = |line: &str| {
+        let text = format!("hilum 1\n[system]\n{line}\n");
+        let mut found = None;
+        with(&text, |config| {
+            let Some(Swap { size, percent, algorithm }) = config.system.swap else { panic!("no swap") };
+            let needed: std::vec::Vec<_> = needed_modules(config).collect();
+            assert_eq!(needed, [&*algorithm.replace("-", "_"), "zram"]);
+            let bytes = config.system.swap.map(|swap| swap.bytes(250 << 20));
+            found = Some((size, percent, algorithm.to_owned(), bytes));
+        });
+        found.expect("it is read")
+    };
+    let own = |text: &str| text.to_owned();
+    assert_eq!(swap("swap zram 64M"), (64 << 20, 0, own("lzo-rle"), Some(64 << 20)));
+    assert_eq!(swap("swap zram 50% zstd"), (0, 50, own("zstd"), Some((125 << 20) - (125 << 20) % (1 << 16))));
+}
+
 /// Returns a file with the maximum of everything for each workload.
 fn full(names: &[String]) -> String {
     let lines = |(number, name): (usize, &String)| {

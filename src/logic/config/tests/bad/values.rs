@@ -73,6 +73,18 @@ const SYSTEM_LINES: &[(&str, &str)] = &[
     ),
     ("mount /dev/vda / ext4", "3:16: found \"/\", expected an absolute path without .., not /"),
     ("volumes data", "3:9: found \"data\", expected an absolute path without .., of at most 255 bytes"),
+    ("swap 64M", "3:6: found \"64M\", expected zram"),
+    ("swap zram 0%", "3:11: found \"0%\", expected a size from 1M up such as 256M, or from 1% to 400% of the memory"),
+    (
+        "swap zram 401%",
+        "3:11: found \"401%\", expected a size from 1M up such as 256M, or from 1% to 400% of the memory",
+    ),
+    (
+        "swap zram 1000K",
+        "3:11: found \"1000K\", expected a size from 1M up such as 256M, or from 1% to 400% of the memory",
+    ),
+    ("swap zram max", "3:11: found \"max\", expected a size from 1M up such as 256M, or from 1% to 400% of the memory"),
+    ("swap zram 50% gzip", "3:15: found \"gzip\", expected lzo-rle, lzo, lz4, lz4hc or zstd"),
     ("log file", "3:5: found \"file\", expected kmsg, or the absolute path of a file"),
     ("log /data/log size=1", "3:15: found \"size=1\", expected size=BYTES such as size=1M"),
     ("idle sleep", "3:6: found \"sleep\", expected stay, poweroff or reboot"),
