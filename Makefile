@@ -176,8 +176,8 @@ fuzz-sample: $(BUILD)/installed-fuzz ## the same for a fixed number of inputs, a
 miri: ## run the tests of the unsafe floor's cells and guards under miri, by rustup's nightly with the components miri and rust-src
 	@env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/miri cargo +nightly miri test --quiet --locked --manifest-path src/runtime/Cargo.toml -p hilum-sys
 
-soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads, and pull disks, at random for SECONDS (600), and look for drift
-	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu -- host::soak go_at_random --nocapture
+soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads, and unplug disks, cables and devices, at random for SECONDS (600), and look for drift
+	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu -- host::soak guest::soak randomly_plugged --nocapture
 
 advisories: $(BUILD)/tools/cargo-deny ## ask the advisory database (network) about the dependencies
 	@for workspace in . src/runtime; do \

@@ -18,6 +18,7 @@ mod plugged_disks;
 mod publish;
 mod roots;
 mod settings;
+mod soak;
 mod stops;
 mod storage;
 mod swap;

@@ -22,7 +22,7 @@ fn expect(booted: &Booted, text: &str) {
 }
 
 /// Returns a disk with a file that identifies it.
-fn disk(scratch: &Path, label: &str, word: &str) -> PathBuf {
+pub(super) fn disk(scratch: &Path, label: &str, word: &str) -> PathBuf {
     let (disk, name) = (ext4(&scratch.join(word), label), scratch.join("name"));
     std::fs::write(&name, word).expect("a file");
     debugfs(&disk, &format!("write {} name", name.display()));
