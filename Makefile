@@ -16,6 +16,8 @@ GUEST_PORT_mqtt := 1883
 # What `make run` and `make image` build: an appliance of initramfs/appliances/ for a board of initramfs/boards/.
 APPLIANCE ?= web
 BOARD     ?= qemu-$(ARCH)
+# The limit of build/cache in MiB.
+CACHE_MIB ?= 8192
 # Arguments of cargo test for `make test`.
 TESTS     ?= --workspace
 # The tasks that `make deps` installs packages for; by default make run and make image.
@@ -41,11 +43,12 @@ BUILD := $(CURDIR)/build
 CARGO := $(shell command -v cargo || echo /usr/bin/cargo)
 HOST  := env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/host HILUM_BUILD=$(BUILD) $(CARGO)
 SOURCES := Cargo.toml $(shell find src linker qemu/probe -type f)
-TOOLS   := Cargo.toml Cargo.lock docs/messages.md $(shell find src/logic initramfs/src initramfs/Cargo.toml qemu/src qemu/Cargo.toml -type f)
+BUILDER := Cargo.toml Cargo.lock docs/messages.md $(shell find src/logic initramfs/src initramfs/Cargo.toml -type f)
+TOOLS   := $(BUILDER) $(shell find qemu/src qemu/Cargo.toml -type f)
 # The scripts and the lock file for Debian packages.
 DEBIAN  := initramfs/debian/fetch initramfs/debian/unpack initramfs/debian/modules initramfs/debian/lock
 SCRIPTS := .ci/run initramfs/dist linker/build linker/reproducible linker/rustc initramfs/debian/fetch initramfs/debian/install \
-           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash docs/test fuzz/run
+           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash docs/test fuzz/run qemu/bench/builds
 # Each has a Cargo.toml and a Cargo.lock: the library and the host's tools, what runs on a board, the fuzz targets.
 WORKSPACES := . src/runtime fuzz
 BOARD_ARCH := $(shell sed -n 's/^architecture = "\(.*\)"/\1/p' initramfs/boards/$(BOARD).toml 2>/dev/null)
@@ -53,6 +56,7 @@ BOARD_ARCH := $(shell sed -n 's/^architecture = "\(.*\)"/\1/p' initramfs/boards/
 APPLIANCE_FOLDER := $(if $(findstring /,$(APPLIANCE)),$(APPLIANCE:/=),initramfs/appliances/$(APPLIANCE))
 APPLIANCE_NAME   := $(notdir $(APPLIANCE_FOLDER))
 DESCRIPTIONS = initramfs/boards/$(BOARD).toml $(APPLIANCE_FOLDER)/appliance.toml
+LOCK = $(APPLIANCE_FOLDER)/appliance.lock
 export TOOLCHAIN
 
 # Maximum lines of a source file; the limit for functions is in clippy.toml.
@@ -72,9 +76,15 @@ ifeq ($(wildcard initramfs/boards/$(BOARD).toml),)
 $(error BOARD=$(BOARD) is not known; choose one of: $(BOARDS))
 endif
 
+# Compares the contents of prerequisites, because a checkout changes their times: nothing is compiled if they are the same.
+# $(call unless-same,WORDS) goes in front of the commands that compile, and $(same) behind them.
+unless-same = sum=$$(echo '$(1)' | cat - $^ | sha256sum); \
+    if [ -x $@ ] && [ "$$sum" = "$$(cat $@.made-of 2>/dev/null)" ]; then touch $@; exit 0; fi; set -e; rm -f $@.made-of
+same = echo "$$sum" >$@.made-of
+
 .DEFAULT_GOAL := help
 
-.PHONY: help run test unit lint advisories docs-test fuzz fuzz-sample miri soak image dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
+.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak image dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -92,6 +102,7 @@ help: ## show this
 	@echo "  WRITE=1                        make bench and make timeline write their results to docs/dev/"
 	@echo "  TESTS='WORD...'                arguments of cargo test for make test (CONTRIBUTING.md)"
 	@echo "  TASKS='TASK...'                tasks that make deps installs for (now $(TASKS))"
+	@echo "  CACHE_MIB=MIB                  limit of build/cache ($(CACHE_MIB))"
 	@echo "  MEMORY=MIB                     memory of the guest of make run (256)"
 	@echo "  GDB=1                          make run waits for gdb at port 1234 (CONTRIBUTING.md)"
 	@echo "  DEBIAN_MIRROR=URL              mirror of Debian packages"
@@ -104,9 +115,14 @@ run: image $(BUILD)/tools/hilum-qemu ## boot an appliance (APPLIANCE, the demo) 
 
 image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum | $(BUILD)/installed-image ## build an appliance (APPLIANCE) for a board (BOARD) into build/image/
 	@test -f $(APPLIANCE_FOLDER)/appliance.toml || { echo "no $(APPLIANCE_FOLDER)/appliance.toml; APPLIANCE is a folder with a slash, or one of: $(APPLIANCES)" >&2; exit 1; }
-	@set -e; words=$$($(BUILD)/tools/hilum-initramfs packages $(DESCRIPTIONS)); initramfs/debian/unpack $$words; \
+	@set -e; if [ -n "$$($(BUILD)/tools/hilum-initramfs unlocked $(DESCRIPTIONS))" ]; then $(MAKE) --silent update-lock BOARD=$(BOARD) APPLIANCE=$(APPLIANCE); fi; \
+	words=$$($(BUILD)/tools/hilum-initramfs packages $(DESCRIPTIONS)); LOCK=$(LOCK) initramfs/debian/unpack $$words; \
 	set -- $$words; $(BUILD)/tools/hilum-initramfs image $(DESCRIPTIONS) --init $(BUILD)/board/$(BOARD_ARCH)/hilum \
-	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME)
+	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME) --cache $(BUILD)/cache --cache-mib $(CACHE_MIB)
+
+update-lock: $(BUILD)/tools/hilum-initramfs | $(BUILD)/installed-image ## take the newest versions of an appliance's packages (APPLIANCE) and their dependencies into its appliance.lock
+	@set -e; set -- $$($(BUILD)/tools/hilum-initramfs unlocked --all $(DESCRIPTIONS)); index=$$(initramfs/debian/unpack --lists $$1 $$2); \
+	$(BUILD)/tools/hilum-initramfs lock $(DESCRIPTIONS) --date $$(date -u +%Y%m%dT%H%M%SZ) --index $$index
 
 size: $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum.symbols) $(BUILD)/tools/hilum-initramfs ## print bytes: the ELF file, its sections and families of functions, the demo's initramfs
 	@for a in $(ARCHS); do \
@@ -219,9 +235,9 @@ $(BUILD)/tools/cargo-%: | $(BUILD)/installed-build
 	@mkdir -p $(@D) && cp $(BUILD)/cargo/installed/bin/cargo-$* $@
 
 $(BUILD)/tools/hilum-qemu: $(TOOLS) | $(BUILD)/installed-build $(BUILD)/installed-run-$(ARCH)
-	@echo "compiling hilum-qemu; the first time takes minutes"
-	@$(HOST) build --quiet --locked -p hilum-qemu
-	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/debug/hilum-qemu $@
+	@$(call unless-same); echo "compiling hilum-qemu; the first time takes minutes"; \
+	$(HOST) build --quiet --locked -p hilum-qemu; \
+	mkdir -p $(@D); cp $(BUILD)/cargo/host/debug/hilum-qemu $@; $(same)
 
 # Static, because it also runs in a guest that has another libc than this machine.
 $(BUILD)/tools/hilum-bench: $(TOOLS) $(wildcard qemu/bench/*.rs qemu/bench/Cargo.toml) | $(BUILD)/installed-build
@@ -245,15 +261,15 @@ $(BUILD)/bench/ready: $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/b
 	    $$($(BUILD)/tools/hilum-bench packages)
 	@touch $@
 
-$(BUILD)/tools/hilum-initramfs: $(TOOLS) | $(BUILD)/installed-build
-	@echo "compiling hilum-initramfs; the first time takes minutes"
-	@$(HOST) build --quiet --locked -p hilum-initramfs
-	@mkdir -p $(@D) && cp $(BUILD)/cargo/host/debug/hilum-initramfs $@
+$(BUILD)/tools/hilum-initramfs: $(BUILDER) | $(BUILD)/installed-build
+	@$(call unless-same); echo "compiling hilum-initramfs; the first time takes minutes"; \
+	$(HOST) build --quiet --locked -p hilum-initramfs; \
+	mkdir -p $(@D); cp $(BUILD)/cargo/host/debug/hilum-initramfs $@; $(same)
 
 # The packages for images in tests.
 $(BUILD)/debian/packages/of-every-board: $(BUILD)/tools/hilum-initramfs initramfs/debian/unpack initramfs/debian/lock $(wildcard initramfs/boards/*.toml initramfs/appliances/*/appliance.toml qemu/guests/*.toml)
 	@set -e; for board in $(BOARDS); do for appliance in $(APPLIANCES); do \
-	    initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages \
+	    LOCK=initramfs/appliances/$$appliance/appliance.lock initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages \
 	        initramfs/boards/$$board.toml initramfs/appliances/$$appliance/appliance.toml); \
 	done; done; \
 	for arch in $(ARCHS); do for guest in $(wildcard qemu/guests/*.toml); do \
@@ -264,8 +280,7 @@ $(BUILD)/debian/packages/of-every-board: $(BUILD)/tools/hilum-initramfs initramf
 # The rules of one architecture.
 define ARCH_RULES
 $(BUILD)/board/$(1)/hilum: $(SOURCES) | $(BUILD)/installed-build
-	@linker/build $(1)
-	@touch $$@
+	@$$(call unless-same,$(TOOLCHAIN)); linker/build $(1); touch $$@; $$(same)
 
 $(BUILD)/board/$(1)/hilum.symbols: $(SOURCES) | $(BUILD)/installed-build
 	@linker/build $(1) symbols

@@ -1,10 +1,10 @@
 //! Users and groups of a root filesystem, from its own /etc/passwd and /etc/group (passwd(5), group(5)). Symbolic links
 //! are followed inside of it.
 
+use crate::contents::Contents;
 use crate::tree::{Entry, Kind, Tree};
 use crate::untrusted::escaped;
 use anyhow::{Context, Result, bail, ensure};
-use std::sync::Arc;
 
 /// The result of looking up `NAME[:GROUP]`, each a name or a number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,16 +66,16 @@ pub fn add(tree: &mut Tree, name: &str, id: u32) -> Result<()> {
         let place = tree.followed(path)?;
         let (mut entry, mut text) = match tree.get(&place) {
             Some(entry) => match &entry.kind {
-                Kind::File(bytes) => (entry.clone(), bytes.to_vec()),
+                Kind::File(contents) => (entry.clone(), contents.read()?.into_owned()),
                 _ => bail!("/{path} is no file"),
             },
-            None => (Entry::of_root(0o644, Kind::File(Arc::default())), Vec::new()),
+            None => (Entry::of_root(0o644, Kind::File(Contents::default())), Vec::new()),
         };
         if !text.is_empty() && !text.ends_with(b"\n") {
             text.push(b'\n');
         }
         text.extend_from_slice(line.as_bytes());
-        entry.kind = Kind::File(Arc::new(text));
+        entry.kind = Kind::File(text.into());
         tree.add(&place, entry)?;
     }
     Ok(())
@@ -94,8 +94,8 @@ fn group_id(tree: &Tree, group: &str) -> Result<u32> {
 
 /// Returns the fields of each line of a file.
 fn table(tree: &Tree, path: &str) -> Vec<Vec<String>> {
-    let Some(Kind::File(bytes)) = tree.at(path).map(|entry| &entry.kind) else { return Vec::new() };
-    let text = String::from_utf8_lossy(bytes);
+    let Some(Kind::File(contents)) = tree.at(path).map(|entry| &entry.kind) else { return Vec::new() };
+    let text = contents.text();
     text.lines().map(|line| line.split(':').map(str::to_owned).collect()).collect()
 }
 

@@ -10,6 +10,7 @@ use anyhow::{Result, bail, ensure};
 use hilum::Architecture;
 use hilum::config::{self, Config, DeviceSource, Workload};
 use hilum::namespaces::Namespaces;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Mount points that PID 1 needs in every root filesystem.
@@ -268,7 +269,7 @@ fn check_program(config: &Config<'_>, workload: &Workload<'_>, machine: u16, ima
         bail!("exec {program}: no such file in {}; write its path inside of it", workload.root);
     };
     ensure!(mode & 0o111 != 0, "exec {program}: not executable; set its mode to 755");
-    let interpreter = if let Some(facts) = elf::facts(contents) {
+    let interpreter = if let Some(facts) = elf::facts(&contents) {
         let (is, needed) = (elf::machine_name(facts.machine), elf::machine_name(machine));
         ensure!(
             facts.machine == machine,
@@ -289,7 +290,7 @@ fn check_program(config: &Config<'_>, workload: &Workload<'_>, machine: u16, ima
     }
     let env = config.pools.of(workload.env).iter().find(|variable| variable.name == "LD_LIBRARY_PATH");
     let env = env.map_or("", |variable| variable.value);
-    if let Some(library) = elf::facts(contents).and_then(|facts| missing_library(image, root, env, &facts)) {
+    if let Some(library) = elf::facts(&contents).and_then(|facts| missing_library(image, root, env, &facts)) {
         bail!(
             "exec {program}: the library {library} is not in {}; add it, or, if the program finds it elsewhere, write in its \
              [[root]]: check = false",
@@ -317,7 +318,7 @@ fn missing_library(image: &Image, root: &str, more: &str, program: &elf::Facts) 
         }
         let found = folders.iter().find_map(|folder| find(image, root, &format!("{folder}/{name}")));
         let Some((_, bytes)) = found else { return Some(name) };
-        match elf::facts(bytes) {
+        match elf::facts(&bytes) {
             Some(facts) if !facts.has_own_path => rest.extend(facts.libraries),
             _ => {}
         }
@@ -335,7 +336,7 @@ fn configured_folders(image: &Image, root: &str) -> Vec<String> {
     };
     let files = image.files().map(|(path, _)| path).filter(|path| is_one(path));
     let texts = files.filter_map(|path| match image.get(path) {
-        Some((_, Node::File(bytes))) => Some(String::from_utf8_lossy(bytes).into_owned()),
+        Some((_, Node::File(contents))) => Some(contents.text()),
         _ => None,
     });
     let texts: Vec<String> = texts.collect();
@@ -353,14 +354,14 @@ fn followed(image: &Image, root: &str, path: &str) -> Result<String> {
 }
 
 /// Finds the file at `path` as a process in the root filesystem at `root` would.
-fn find<'a>(image: &'a Image, root: &str, path: &str) -> Option<(u32, &'a [u8])> {
+fn find<'a>(image: &'a Image, root: &str, path: &str) -> Option<(u32, Cow<'a, [u8]>)> {
     let place = links::follow(path, &mut |here| match image.get(&format!("{root}/{here}")) {
         Some((_, Node::Link(target))) => Ok(Some(target.clone())),
         Some(_) => Ok(None),
         None => bail!("/{here}: not in {root}"),
     });
     match image.get(&format!("{root}/{}", place.ok()?))? {
-        (mode, Node::File(contents)) => Some((mode, contents)),
+        (mode, Node::File(contents)) => Some((mode, contents.read().ok()?)),
         _ => None,
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Paths in a file are relative to its folder.
 
+use crate::debian::lock::{self, Lock, Request};
 use crate::pack::Format;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -51,6 +52,9 @@ pub struct Description {
     pub config_txt: Vec<String>,
     /// The partition for data.
     pub data: Option<Data>,
+    /// The path of the lock file, beside the last description.
+    #[serde(skip)]
+    pub lock: PathBuf,
     /// The names of the files, and their contents.
     #[serde(skip)]
     texts: Vec<(String, String)>,
@@ -65,6 +69,12 @@ pub struct Root {
     /// Debian packages.
     #[serde(default)]
     pub packages: Vec<String>,
+    /// Whether to add the dependencies of the packages.
+    #[serde(default = "yes")]
+    pub dependencies: bool,
+    /// Dependencies to leave out.
+    #[serde(default)]
+    pub without: Vec<String>,
     /// Paths to take from the packages, including everything below; all if empty.
     #[serde(default)]
     pub keep: Vec<String>,
@@ -97,6 +107,13 @@ pub struct Root {
 
 fn yes() -> bool {
     true
+}
+
+impl Root {
+    /// Whether dependencies are added to its packages.
+    pub fn follows(&self) -> bool {
+        self.dependencies && !self.packages.is_empty()
+    }
 }
 
 /// A file of the initramfs.
@@ -149,6 +166,33 @@ pub enum Output {
 }
 
 impl Description {
+    /// Like [`Self::read`], and adds the dependencies of packages from the lock file.
+    ///
+    /// # Errors
+    /// Those of [`Self::read`]; no lock file, or one for other packages.
+    pub fn read_locked(files: &[PathBuf]) -> Result<Self> {
+        let mut all = Self::read(files)?;
+        let arch = all.architecture.as_deref().unwrap_or_default();
+        let lists = Lock::read(&all.lock).and_then(|lock| lock.packages(arch, all.release(), &all.requests()));
+        let lists = lists.with_context(|| all.lock.display().to_string())?;
+        for (root, list) in all.roots.iter_mut().filter(|root| root.follows()).zip(lists) {
+            root.packages = list;
+        }
+        all.check_names()?;
+        Ok(all)
+    }
+
+    /// Returns the packages whose dependencies are added, for each root that has some.
+    pub fn requests(&self) -> Vec<Request<'_>> {
+        let roots = self.roots.iter().filter(|root| root.follows());
+        roots.map(|root| Request { root: &root.path, packages: &root.packages, without: &root.without }).collect()
+    }
+
+    /// Returns the Debian release of all packages.
+    pub fn release(&self) -> &str {
+        self.release.as_deref().unwrap_or("bookworm")
+    }
+
     /// Reads files; later ones add to earlier ones, and replace single values.
     ///
     /// # Errors
@@ -165,11 +209,14 @@ impl Description {
             let folder = file.parent().unwrap_or_else(|| Path::new(""));
             all.add(one.relative_to(folder));
             all.texts.push((file.display().to_string(), text));
+            all.lock = lock::path_of(file);
         }
         for root in &all.roots {
             let sources = root.packages.len() + usize::from(root.tar.is_some()) + usize::from(root.image.is_some());
             let sources = sources + usize::from(root.folder.is_some()) + usize::from(root.packed.is_some());
             let name = format!("{}: root {}", all.place_of(&root.path), root.path);
+            let has_packages = !root.packages.is_empty();
+            ensure!(has_packages || root.without.is_empty(), "{name}: without has no packages to leave out of");
             ensure!(sources > 0, "{name}: no source; add packages, tar, image, folder or packed");
             ensure!(root.packed.is_none() || sources == 1, "{name}: packed excludes other sources; remove them");
             ensure!(root.path.starts_with('/'), "{name}: not an absolute path; begin it with /");
@@ -180,7 +227,8 @@ impl Description {
 
     /// Checks names that are passed to other programs: packages (Debian policy, 5.6.7), and the release.
     fn check_names(&self) -> Result<()> {
-        for name in self.packages().into_iter().chain(self.release.as_deref()) {
+        let without = self.roots.iter().flat_map(|root| root.without.iter().map(String::as_str));
+        for name in self.packages().into_iter().chain(self.release.as_deref()).chain(without) {
             let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
             let is_good = name.bytes().all(is_name) && name.starts_with(|first: char| first.is_ascii_alphanumeric());
             ensure!(is_good, "{}: {name:?}: not a name of a Debian package or release", self.place_of(name));

@@ -1,5 +1,6 @@
 //! Disks and SD cards: partition tables by the crate `gpt`, and partitions. The output is reproducible.
 
+use crate::contents::Contents;
 use crate::filesystem::uuid;
 use anyhow::{Context, Result, ensure};
 use gpt::GptConfig;
@@ -7,7 +8,6 @@ use gpt::mbr::{PartRecord, ProtectiveMBR};
 use gpt::partition_types;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Seek, SeekFrom, Write};
 use std::path::Path;
 
 /// Bytes of a mebibyte, the alignment of partitions.
@@ -54,8 +54,8 @@ impl Role {
 pub struct Partition {
     /// Its role.
     pub role: Role,
-    /// Its contents.
-    pub bytes: Vec<u8>,
+    /// What it holds.
+    pub contents: Contents,
 }
 
 /// The type of the partition table.
@@ -82,7 +82,7 @@ struct Place {
 pub fn disk(output: &Path, table: Table, name: &str, partitions: &[Partition], size: Option<u64>) -> Result<u64> {
     let (mut at, mut places) = (MIB, Vec::new());
     for partition in partitions {
-        let bytes = (partition.bytes.len() as u64).next_multiple_of(MIB);
+        let bytes = partition.contents.len().next_multiple_of(MIB);
         places.push(Place { role: partition.role, start: at / SECTOR, sectors: bytes / SECTOR });
         at += bytes;
     }
@@ -98,8 +98,7 @@ pub fn disk(output: &Path, table: Table, name: &str, partitions: &[Partition], s
         Table::Dos => write_dos(&mut file, name, &places).context("the partition table")?,
     }
     for (partition, place) in partitions.iter().zip(places) {
-        file.seek(SeekFrom::Start(place.start * SECTOR))?;
-        file.write_all(&partition.bytes)?;
+        partition.contents.copy(&file, place.start * SECTOR)?;
     }
     Ok(size)
 }

@@ -1,11 +1,11 @@
 //! Boot partitions: FAT filesystems by the crate `fatfs`, with a fixed clock. The output is reproducible.
 
+use crate::contents::Contents;
 use crate::filesystem::uuid;
 use anyhow::{Context, Result, ensure};
 use fatfs::{Date, DateTime, FatType, FileSystem, FormatVolumeOptions, FsOptions, Time, TimeProvider};
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
-use std::sync::Arc;
 
 /// Bytes of a mebibyte, the alignment of partitions.
 const MIB: u64 = 1 << 20;
@@ -13,7 +13,7 @@ const MIB: u64 = 1 << 20;
 const SECTOR: usize = 512;
 
 /// Files of a boot partition by path.
-pub type Files = BTreeMap<String, Arc<Vec<u8>>>;
+pub type Files = BTreeMap<String, Contents>;
 
 /// The clock of a boot partition: 1980-01-01 00:00:00, the earliest time in FAT.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl TimeProvider for Epoch {
 /// # Errors
 /// A label of more than 11 bytes, or a path that FAT does not support.
 pub fn fat(files: &Files, label: &str) -> Result<Vec<u8>> {
-    let bytes: u64 = files.values().map(|bytes| bytes.len() as u64 + 64 * 1024).sum();
+    let bytes: u64 = files.values().map(|contents| contents.len() + 64 * 1024).sum();
     // FAT32, which every firmware supports, has at least 65,525 clusters of 512 bytes.
     let size = (bytes + bytes / 2).next_multiple_of(MIB).max(40 * MIB);
     let mut name = [b' '; 11];
@@ -49,12 +49,13 @@ pub fn fat(files: &Files, label: &str) -> Result<Vec<u8>> {
         // Counts the free clusters, and stores the number in the filesystem.
         filesystem.stats()?;
         let root = filesystem.root_dir();
-        for (path, bytes) in files {
+        for (path, contents) in files {
             for (at, _) in path.match_indices('/') {
                 root.create_dir(&path[..at]).with_context(|| path.clone())?;
             }
             let mut file = root.create_file(path).with_context(|| path.clone())?;
-            file.write_all(bytes).and_then(|()| file.flush()).with_context(|| path.clone())?;
+            contents.write(&mut file, &mut |_| {}).with_context(|| path.clone())?;
+            file.flush().with_context(|| path.clone())?;
         }
         drop(root);
         filesystem.unmount()?;

@@ -2,6 +2,7 @@
 //!
 //! The output depends only on name, id and size, not on the time.
 
+use crate::contents::Contents;
 use anyhow::{Context, Result, ensure};
 use hilum::storage::Blueprint;
 use sha2::Digest;
@@ -59,9 +60,10 @@ pub fn make_folder(file: &Path, path: &str) -> Result<()> {
 ///
 /// # Errors
 /// Those of debugfs, such as a lack of space.
-pub fn put(file: &Path, path: &str, contents: &[u8], scratch: &Path) -> Result<()> {
+pub fn put(file: &Path, path: &str, contents: &Contents, scratch: &Path) -> Result<()> {
     let source = scratch.join("contents");
-    std::fs::write(&source, contents)?;
+    // Without holes, because their places would change the result.
+    contents.write(&mut std::fs::File::create(&source)?, &mut |_| {})?;
     let inode = |field: &str, value: &str| format!("sif {path} {field} {value}");
     debugfs(
         file,

@@ -1,14 +1,17 @@
 //! An initramfs archive (Documentation/driver-api/early-userspace/buffer-format.rst in the kernel).
 //!
+//! `segments.rs` writes it.
+//!
 //! The bytes depend only on the contents: PID 1 first, then entries in the order of their paths, with time 0 and inode
 //! numbers from 1. Owners, times and inode numbers of the host's files are ignored.
 
+mod segments;
+
+use crate::contents::Contents;
 use crate::node::Node;
 use crate::tree::{Kind, Tree};
-use anyhow::{Context, Result, bail, ensure};
-use cpio::newc::{Builder, ModeFileType, trailer};
+use anyhow::{Result, bail};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::Path;
 
 /// The list of all files (src/runtime/init/manifest.rs), the last entry, and the configuration.
@@ -24,6 +27,9 @@ pub enum Compression {
     /// zstd, which Debian's kernels support from 5.10 on (CONFIG_RD_ZSTD).
     Zstd,
 }
+
+/// The compression level: 19 is the highest level that needs no more than the kernel's window of 8 MiB.
+const LEVEL: i32 = 19;
 
 /// An archive under construction.
 #[derive(Debug, Clone, Default)]
@@ -50,7 +56,7 @@ impl Image {
     }
 
     /// Adds a file.
-    pub fn file(&mut self, path: &str, mode: u32, contents: impl Into<Vec<u8>>) {
+    pub fn file(&mut self, path: &str, mode: u32, contents: impl Into<Contents>) {
         self.put(path, mode, Node::File(contents.into()));
     }
 
@@ -86,7 +92,7 @@ impl Image {
         for (path, entry) in tree.iter() {
             let node = match &entry.kind {
                 Kind::Folder => Node::Folder,
-                Kind::File(bytes) => Node::File(bytes.to_vec()),
+                Kind::File(contents) => Node::File(contents.clone()),
                 Kind::Link(target) => Node::Link(target.clone()),
                 Kind::Character(major, minor) => Node::Character(*major, *minor),
                 Kind::Block(..) | Kind::Pipe => {
@@ -114,14 +120,16 @@ impl Image {
         self.file(END, 0o644, Vec::new());
     }
 
-    /// Iterates over the entries in the order of the archive: PID 1 and the list come before everything that may not
-    /// fit.
+    /// Iterates over the entries in the order of the archive: PID 1, the list and the configuration come before
+    /// everything that may not fit.
     fn in_order(&self) -> impl Iterator<Item = (&String, &(u32, Node))> {
         let rank = |path: &str| match path {
             "init" => 0,
             "etc" => 1,
             MANIFEST => 2,
             END => 4,
+            // It changes most often.
+            _ if path == CONFIG => 2,
             _ => 3,
         };
         let mut entries: Vec<_> = self.entries.iter().collect();
@@ -140,7 +148,7 @@ impl Image {
     }
 
     /// Iterates over the files: path and size in bytes.
-    pub fn files(&self) -> impl Iterator<Item = (&str, usize)> {
+    pub fn files(&self) -> impl Iterator<Item = (&str, u64)> {
         self.entries.iter().filter_map(|(path, (_, node))| match node {
             Node::File(bytes) => Some((path.as_str(), bytes.len())),
             _ => None,
@@ -149,7 +157,7 @@ impl Image {
 
     /// Returns the memory in bytes that the files use on the board, in whole pages.
     pub fn unpacked_bytes(&self) -> u64 {
-        self.files().map(|(_, bytes)| (bytes as u64).next_multiple_of(4096)).sum()
+        self.files().map(|(_, bytes)| bytes.next_multiple_of(4096)).sum()
     }
 
     /// Returns the number of entries.
@@ -168,29 +176,11 @@ impl Image {
     /// A file of 4 GiB or more, which the format does not support.
     pub fn write(&self, compression: Compression) -> Result<Vec<u8>> {
         let mut archive = Vec::new();
-        for (number, (path, (mode, node))) in (1..).zip(self.in_order()) {
-            let (kind, contents): (_, &[u8]) = match node {
-                Node::Folder => (ModeFileType::Directory, &[]),
-                Node::File(contents) => (ModeFileType::Regular, contents),
-                Node::Link(target) => (ModeFileType::Symlink, target.as_bytes()),
-                Node::Character(..) => (ModeFileType::Char, &[]),
-            };
-            let size = u32::try_from(contents.len()).ok().with_context(|| format!("/{path}: 4 GiB or more"))?;
-            ensure!(size < u32::MAX, "/{path}: 4 GiB or more");
-            let links = if *node == Node::Folder { 2 } else { 1 };
-            let (major, minor) = if let Node::Character(major, minor) = node { (*major, *minor) } else { (0, 0) };
-            let entry = Builder::new(path).ino(number).nlink(links).mode(*mode).set_mode_file_type(kind);
-            let (uid, gid) = self.owners.get(path).copied().unwrap_or_default();
-            let entry = entry.uid(uid).gid(gid);
-            let mut writer = entry.rdev_major(major).rdev_minor(minor).write(&mut archive, size);
-            writer.write_all(contents)?;
-            writer.finish()?;
-        }
-        trailer(&mut archive)?;
+        let entries: Vec<_> = self.in_order().collect();
+        self.write_entries(&entries, &mut archive, 1, &mut |_| {})?;
         Ok(match compression {
             Compression::None => archive,
-            // 19 is the highest level that needs no more than the kernel's window of 8 MiB.
-            Compression::Zstd => zstd::encode_all(archive.as_slice(), 19)?,
+            Compression::Zstd => zstd::encode_all(archive.as_slice(), LEVEL)?,
         })
     }
 

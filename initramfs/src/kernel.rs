@@ -1,5 +1,6 @@
 //! A kernel with its modules and device trees, from a Debian package or from files.
 
+use crate::contents::Contents;
 use crate::tree::{Kind, Tree};
 use anyhow::{Context, Result, ensure};
 use lzma_rust2::XzReader;
@@ -7,7 +8,6 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
 
 /// A kernel and its modules.
 #[derive(Debug, Clone, Default)]
@@ -17,9 +17,9 @@ pub struct Kernel {
     /// The release that uname(2) returns, such as `6.1.0-50-arm64`; `None` if it cannot be determined.
     pub release: Option<String>,
     /// Device trees by file name.
-    pub device_trees: BTreeMap<String, Arc<Vec<u8>>>,
+    pub device_trees: BTreeMap<String, Contents>,
     /// Modules by name, each with its file's name.
-    modules: BTreeMap<String, (String, Arc<Vec<u8>>)>,
+    modules: BTreeMap<String, (String, Contents)>,
     built_in: BTreeSet<String>,
     /// Aliases of modules, computed on first use.
     aliases: OnceCell<BTreeMap<String, String>>,
@@ -46,32 +46,28 @@ fn module_name(path: &str) -> Option<String> {
 }
 
 impl Kernel {
-    /// Reads the archive of a package `linux-image-...`.
+    /// Reads the files of a package `linux-image-...`.
     ///
     /// # Errors
-    /// A file that cannot be read or does not contain a kernel.
-    pub fn of_package(archive: &Path) -> Result<Self> {
-        let place = || archive.display().to_string();
-        let mut tree = Tree::new();
-        tree.apply(std::fs::File::open(archive).with_context(place)?, false).with_context(place)?;
+    /// A file that cannot be read; no kernel among them.
+    pub fn of_package(tree: &Tree) -> Result<Self> {
         let mut kernel = Self::default();
         for (path, entry) in tree.iter() {
-            let Kind::File(bytes) = &entry.kind else { continue };
+            let Kind::File(contents) = &entry.kind else { continue };
             if path.starts_with("boot/vmlinuz-") {
-                kernel.image = bytes.to_vec();
+                kernel.image = contents.read()?.into_owned();
             } else if path.ends_with(".dtb") {
                 let name = path.rsplit('/').next().unwrap_or_default();
-                kernel.device_trees.insert(name.to_owned(), Arc::clone(bytes));
+                kernel.device_trees.insert(name.to_owned(), contents.clone());
             } else if path.ends_with("/modules.builtin") {
-                let text = String::from_utf8_lossy(bytes);
-                kernel.built_in.extend(text.lines().filter_map(module_name));
+                kernel.built_in.extend(contents.text().lines().filter_map(module_name));
             } else if path.ends_with("/modules.alias") {
-                let _ = kernel.patterns.set(read_patterns(&String::from_utf8_lossy(bytes)));
+                let _ = kernel.patterns.set(read_patterns(&contents.text()));
             } else if let Some(name) = module_name(path) {
-                kernel.modules.insert(name, (path.to_owned(), Arc::clone(bytes)));
+                kernel.modules.insert(name, (path.to_owned(), contents.clone()));
             }
         }
-        ensure!(!kernel.image.is_empty(), "{}: no /boot/vmlinuz-... in it", place());
+        ensure!(!kernel.image.is_empty(), "no /boot/vmlinuz-... in it");
         kernel.release = release(&kernel.image);
         Ok(kernel)
     }
@@ -116,7 +112,7 @@ impl Kernel {
                 let text = std::fs::read_to_string(entry.path()).context(place)?;
                 let _ = self.patterns.set(read_patterns(&text));
             } else if let Some(name) = module_name(&place) {
-                let bytes = Arc::new(std::fs::read(entry.path()).with_context(|| place.clone())?);
+                let bytes = std::fs::read(entry.path()).with_context(|| place.clone())?.into();
                 self.modules.insert(name, (place, bytes));
             }
         }
@@ -129,7 +125,7 @@ impl Kernel {
     /// It was built for another kernel, or cannot be unpacked.
     pub fn module(&self, name: &str) -> Result<Option<Vec<u8>>> {
         let Some((path, bytes)) = self.modules.get(&name.replace('-', "_")) else { return Ok(None) };
-        let bytes = if path.ends_with(".xz") { unpack(bytes).with_context(|| path.clone())? } else { bytes.to_vec() };
+        let bytes = unpacked(path, bytes).with_context(|| path.clone())?;
         if let (Some(release), Some(magic)) = (&self.release, modinfo(&bytes, "vermagic").into_iter().next()) {
             let built_for = magic.split(' ').next().unwrap_or_default();
             ensure!(built_for == release, "module {name}: built for {built_for}, the kernel is {release}");
@@ -149,7 +145,7 @@ impl Kernel {
                 if !path.contains("/crypto/") {
                     continue;
                 }
-                let unpacked = if path.ends_with(".xz") { unpack(bytes).unwrap_or_default() } else { bytes.to_vec() };
+                let unpacked = unpacked(path, bytes).unwrap_or_default();
                 for alias in modinfo(&unpacked, "alias") {
                     if name.ends_with("_generic") || !aliases.contains_key(&alias) {
                         aliases.insert(alias, name.clone());
@@ -170,7 +166,7 @@ impl Kernel {
                 if path.contains("/kernel/") && !PLUGGED.iter().any(|place| path.contains(place)) {
                     continue;
                 }
-                let unpacked = if path.ends_with(".xz") { unpack(bytes).unwrap_or_default() } else { bytes.to_vec() };
+                let unpacked = unpacked(path, bytes).unwrap_or_default();
                 let found = modinfo(&unpacked, "alias").into_iter().filter(|alias| alias.contains(':'));
                 patterns.extend(found.map(|alias| (alias, name.clone())));
             }
@@ -216,10 +212,13 @@ fn release(image: &[u8]) -> Option<String> {
     (text.len() < 64).then(|| String::from_utf8_lossy(text).into_owned())
 }
 
-/// Unpacks xz(1) data.
-fn unpack(bytes: &[u8]) -> Result<Vec<u8>> {
+/// Returns the bytes of a module, without xz(1) compression.
+fn unpacked(path: &str, contents: &Contents) -> Result<Vec<u8>> {
+    if !path.ends_with(".xz") {
+        return Ok(contents.read()?.into_owned());
+    }
     let mut plain = Vec::new();
-    XzReader::new(bytes, true).read_to_end(&mut plain).context("cannot unpack it")?;
+    XzReader::new(contents.reader()?, true).read_to_end(&mut plain).context("cannot unpack it")?;
     Ok(plain)
 }
 

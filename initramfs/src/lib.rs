@@ -7,7 +7,10 @@
 pub mod accounts;
 pub mod appliance;
 pub mod build;
+pub mod cache;
 pub mod compression;
+pub mod contents;
+pub mod debian;
 pub mod description;
 pub mod disk;
 pub mod elf;
@@ -21,6 +24,7 @@ pub mod modules;
 mod node;
 pub mod oci;
 pub mod pack;
+pub mod progress;
 pub mod resolve;
 pub mod sbom;
 pub mod sizes;

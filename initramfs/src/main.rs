@@ -2,13 +2,18 @@
 
 #![forbid(unsafe_code)]
 
+mod reporter;
+
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use hilum::Architecture;
-use hilum_initramfs::build::Places;
-use hilum_initramfs::description::Description;
+use hilum_initramfs::build::{CachePlace, Places};
+use hilum_initramfs::debian::Index;
+use hilum_initramfs::debian::lock::Lock;
+use hilum_initramfs::description::{Description, Root};
 use hilum_initramfs::untrusted::escaped;
 use hilum_initramfs::{Compression, Image, elf, messages, sbom};
+use reporter::Reporter;
 use std::path::{Path, PathBuf};
 
 /// Builds initramfs images for hilum, and checks the board's ELF files.
@@ -35,12 +40,39 @@ enum Command {
         /// The folder to write to.
         #[arg(long)]
         output: PathBuf,
+        /// A folder that keeps what was made for the next time.
+        #[arg(long)]
+        cache: Option<PathBuf>,
+        /// MiB that the folder may take: what was not used for the longest time goes first.
+        #[arg(long, default_value_t = 8192)]
+        cache_mib: u64,
     },
     /// Prints the architecture, the release and the Debian packages that description files need.
     Packages {
         /// Description files.
         #[arg(required = true)]
         descriptions: Vec<PathBuf>,
+    },
+    /// Prints the architecture and the release that description files have no lock file for, if they need one.
+    Unlocked {
+        /// Description files.
+        #[arg(required = true)]
+        descriptions: Vec<PathBuf>,
+        /// Prints them in any case.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Writes the lock file of description files: the newest versions of their packages, and of what these need.
+    Lock {
+        /// Description files.
+        #[arg(required = true)]
+        descriptions: Vec<PathBuf>,
+        /// A file Packages of the release.
+        #[arg(long, required = true)]
+        index: Vec<PathBuf>,
+        /// Now, such as 20261127T101500Z.
+        #[arg(long)]
+        date: String,
     },
     /// Packs only a configuration, to append to a stock image.
     Site {
@@ -144,20 +176,29 @@ fn main() {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Image { descriptions, init, packages, output } => {
-            let started = std::time::Instant::now();
-            let places = Places { init, packages, output };
-            let mut progress = |text: &str| eprintln!("{:6.1} s  {}", started.elapsed().as_secs_f32(), escaped(text));
-            for file in hilum_initramfs::build::build(&descriptions, &places, &mut progress)? {
+        Command::Image { descriptions, init, packages, output, cache, cache_mib } => {
+            let cache = cache.map(|folder| CachePlace { folder, limit: cache_mib << 20 });
+            let places = Places { init, packages, output, cache };
+            let mut reporter = Reporter::new();
+            for file in hilum_initramfs::build::build(&descriptions, &places, &mut |event| reporter.tell(event))? {
                 println!("{}: {} bytes", file.path.display(), file.bytes);
             }
             Ok(())
         }
         Command::Packages { descriptions } => {
+            let description = Description::read_locked(&descriptions)?;
+            let architecture = architecture(&description)?;
+            println!("{architecture} {} {}", description.release(), description.packages().join(" "));
+            Ok(())
+        }
+        Command::Lock { descriptions, index, date } => lock(&descriptions, &index, &date),
+        Command::Unlocked { descriptions, all } => {
             let description = Description::read(&descriptions)?;
-            let architecture = description.architecture.as_deref().context("no description sets the architecture")?;
-            let release = description.release.as_deref().unwrap_or("bookworm");
-            println!("{architecture} {release} {}", description.packages().join(" "));
+            let (architecture, release) = (architecture(&description)?, description.release());
+            let follows = description.roots.iter().any(Root::follows);
+            if all || (follows && !Lock::read(&description.lock)?.has(architecture, release)) {
+                println!("{architecture} {release}");
+            }
             Ok(())
         }
         Command::Site { config, output } => site(&config, &output),
@@ -191,6 +232,27 @@ fn run(command: Command) -> Result<()> {
     }
 }
 
+fn architecture(description: &Description) -> Result<&str> {
+    description.architecture.as_deref().context("no description sets the architecture")
+}
+
+/// Renews the lock file of descriptions.
+fn lock(descriptions: &[PathBuf], index: &[PathBuf], date: &str) -> Result<()> {
+    let description = Description::read(descriptions)?;
+    let mut all = Index::default();
+    for file in index {
+        all.add(&String::from_utf8_lossy(&read(file)?));
+    }
+    let path = &description.lock;
+    let mut lock = Lock::read(path)?;
+    lock.renew(architecture(&description)?, description.release(), &description.requests(), &all, date)?;
+    let new = path.with_extension("lock.new");
+    std::fs::write(&new, lock.text()).with_context(|| new.display().to_string())?;
+    std::fs::rename(&new, path).with_context(|| path.display().to_string())?;
+    println!("{}", path.display());
+    Ok(())
+}
+
 fn write_sbom(of: &Sbom) -> Result<()> {
     let string = |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
     let write = |path: &Path, text: &str| std::fs::write(path, text).with_context(|| path.display().to_string());
@@ -203,11 +265,13 @@ fn write_sbom(of: &Sbom) -> Result<()> {
             write(output, &sbom::document(&whole, &crates.components, Some(&crates))?)
         }
         Sbom::Image { descriptions, lock, name, output } => {
-            let description = Description::read(descriptions)?;
-            let architecture = description.architecture.as_deref().context("no description sets the architecture")?;
-            let release = description.release.as_deref().unwrap_or("bookworm");
-            let mut parts = sbom::packages(&string(lock)?, architecture, release, &description.packages())?;
-            // Its contents are in a document of its own.
+            let description = Description::read_locked(descriptions)?;
+            let (architecture, release) = (architecture(&description)?, description.release());
+            // What a description has locked itself comes first.
+            let own = Lock::read(&description.lock)?.text();
+            let lock = own + &string(lock)?;
+            let mut parts = sbom::packages(&lock, architecture, release, &description.packages())?;
+            // What is in that one, its own document says.
             parts.push(sbom::whole("firmware", &format!("hilum-{architecture}"), None)?);
             write(output, &sbom::document(&sbom::whole("firmware", name, None)?, &parts, None)?)
         }

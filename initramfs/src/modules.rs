@@ -78,7 +78,7 @@ pub fn has(image: &Image, name: &str) -> bool {
     let name = name.replace('-', "_");
     let line = format!("{name}: {BUILT_IN}");
     let is_noted = match image.get(NEEDS) {
-        Some((_, Node::File(text))) => String::from_utf8_lossy(text).lines().any(|found| found == line),
+        Some((_, Node::File(contents))) => contents.text().lines().any(|found| found == line),
         _ => false,
     };
     is_noted || matches!(image.get(&format!("lib/modules/{name}.ko")), Some((_, Node::File(_))))

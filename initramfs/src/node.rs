@@ -1,12 +1,14 @@
 //! Contents of the entries of an initramfs.
 
-/// The type and contents of a path.
+use crate::contents::Contents;
+
+/// What one path of the archive is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Node {
     /// A folder.
     Folder,
     /// A regular file with these contents.
-    File(Vec<u8>),
+    File(Contents),
     /// A symbolic link to this target.
     Link(String),
     /// A character device: major, minor.

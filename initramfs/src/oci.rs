@@ -9,11 +9,12 @@ mod lines;
 mod store;
 
 use crate::compression::unpacked;
-use crate::tree::Tree;
+use crate::tree::{Spool, Tree};
 use anyhow::{Context, Result, ensure};
 use choice::{from_docker, from_layout};
 use hilum::Architecture;
 use oci_spec::image::{Arch, ImageConfiguration, Os};
+use std::io::{BufReader, Read};
 use std::path::Path;
 use store::{Digesting, Store, no_image};
 
@@ -54,10 +55,30 @@ fn healthcheck(configuration: &[u8]) -> Option<Healthcheck> {
 /// # Errors
 /// A file that is not an image, does not support this architecture, or does not match its digests.
 pub fn read(path: &Path, architecture: Architecture, reference: Option<&str>) -> Result<Container> {
-    read_from(path, architecture, reference).with_context(|| path.display().to_string())
+    read_to(path, architecture, reference, &mut Spool::temporary()?, &mut |_| {})
 }
 
-fn read_from(path: &Path, architecture: Architecture, reference: Option<&str>) -> Result<Container> {
+/// Like [`read`], with the contents of files in a spool; calls `advance` with the number of bytes of layers that were read.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_to(
+    path: &Path,
+    architecture: Architecture,
+    reference: Option<&str>,
+    spool: &mut Spool,
+    advance: &mut dyn FnMut(u64),
+) -> Result<Container> {
+    read_from(path, architecture, reference, spool, advance).with_context(|| path.display().to_string())
+}
+
+fn read_from(
+    path: &Path,
+    architecture: Architecture,
+    reference: Option<&str>,
+    spool: &mut Spool,
+    advance: &mut dyn FnMut(u64),
+) -> Result<Container> {
     let store = Store::open(path)?;
     let (configuration, layers) = if store.file("index.json").is_ok() && store.file("oci-layout").is_ok() {
         from_layout(&store, architecture, reference)?
@@ -75,20 +96,42 @@ fn read_from(path: &Path, architecture: Architecture, reference: Option<&str>) -
     ensure!(digests.len() == layers.len(), "{} layers, and digests of {}", layers.len(), digests.len());
     let mut tree = Tree::new();
     for (number, (layer, digest)) in (1..).zip(layers.iter().zip(digests)) {
-        apply(&store, layer, digest, &mut tree).with_context(|| format!("layer {number}"))?;
+        apply(&store, layer, digest, &mut tree, spool, advance).with_context(|| format!("layer {number}"))?;
     }
     Ok(Container { tree, configuration, healthcheck })
 }
 
 /// Applies a layer to the tree. Its digest can only be verified when all of it was read; until then nobody uses the
 /// tree.
-fn apply(store: &Store, layer: &str, digest: &str, tree: &mut Tree) -> Result<()> {
-    let mut contents = Digesting::new(unpacked(store.file(layer)?)?);
-    let applied = tree.apply(&mut contents, true);
+fn apply(
+    store: &Store,
+    layer: &str,
+    digest: &str,
+    tree: &mut Tree,
+    spool: &mut Spool,
+    advance: &mut dyn FnMut(u64),
+) -> Result<()> {
+    let contents = unpacked(store.file(layer)?)?;
+    let mut contents = Digesting::new(Counted { input: BufReader::with_capacity(1 << 18, contents), advance });
+    let applied = tree.apply_to(&mut contents, true, spool);
     contents.drain()?;
     let found = format!("sha256:{}", contents.digest());
     ensure!(found == *digest, "its contents are not those of {digest}");
     applied
+}
+
+/// A reader that reports how many bytes were read.
+struct Counted<'a, R> {
+    input: R,
+    advance: &'a mut dyn FnMut(u64),
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let found = self.input.read(buffer)?;
+        (self.advance)(found as u64);
+        Ok(found)
+    }
 }
 
 #[cfg(test)]

@@ -160,8 +160,10 @@ pub fn packages(lock: &str, architecture: &str, release: &str, names: &[&str]) -
         let line = lock.lines().find_map(|line| line.strip_prefix(&key));
         let line = line.with_context(|| format!("{key}is not in initramfs/debian/lock"))?;
         let words: Vec<&str> = line.split(' ').collect();
-        let [version, sum, _date, file] = words[..] else { anyhow::bail!("initramfs/debian/lock: {line}") };
-        // The kernel's package is listed by a name without version; the file's name has the version.
+        let (&[version, sum, _date, file] | &[version, sum, _date, file, _]) = words.as_slice() else {
+            anyhow::bail!("a lock file has the line: {line}")
+        };
+        // A kernel's package is listed by a name without its version; the file has the whole one.
         let file = file.rsplit('/').next().unwrap_or_default().trim_end_matches(".deb");
         let (real, debian) = (file.split('_').next().unwrap_or(name), file.rsplit('_').next().unwrap_or_default());
         let encoded = version.replace('+', "%2B").replace(':', "%3A").replace('~', "%7E");

@@ -59,7 +59,7 @@ fn entry<'a>(tree: &'a Tree, path: &str) -> &'a Entry {
 
 fn contents(tree: &Tree, path: &str) -> Vec<u8> {
     match &entry(tree, path).kind {
-        Kind::File(bytes) => bytes.to_vec(),
+        Kind::File(contents) => contents.read().expect("it can be read").into_owned(),
         other => panic!("{path}: {other:?}"),
     }
 }

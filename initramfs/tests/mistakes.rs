@@ -18,7 +18,7 @@ fn refusal(folder: &Path, lines: &str) -> String {
     let file = folder.join("board.toml");
     std::fs::write(&file, format!("{head}{config}{lines}")).expect("a file");
     let init = "/bin/true".into();
-    let places = Places { init, packages: folder.to_owned(), output: folder.join("output") };
+    let places = Places { init, packages: folder.to_owned(), output: folder.join("output"), cache: None };
     let error = build(&[file], &places, &mut |_| {}).expect_err("it is refused");
     assert!(!folder.join("output").exists(), "nothing is written");
     format!("{error:#}").replace(&format!("{}/", folder.display()), "")
@@ -33,7 +33,7 @@ fn missing_input_is_reported_with_its_line() {
         ("[[file]]\npath = \"/x\"\nfrom = \"vmlinuz\"\nmode = \"9\"\n", "board.toml:5: file /x: mode 9: invalid digit"),
         ("[[root]]\npath = \"/images/a\"\nfolder = \"gone\"\n", "board.toml:5: root /images/a: "),
         (
-            "[[root]]\npath = \"/images/a\"\npackages = [\"p\"]\n",
+            "[[root]]\npath = \"/images/a\"\npackages = [\"p\"]\ndependencies = false\n",
             "board.toml:5: root /images/a: package p: p.tar not found",
         ),
         (

@@ -1,6 +1,7 @@
 //! Root filesystems from sources as they come: what would fail on the board is mended and told, or refused with its line.
 
 use hilum_initramfs::build::{Places, build};
+use hilum_initramfs::progress::Event;
 use std::path::Path;
 
 /// Builds an image with this archive as its only root filesystem; gives the configuration that is packed, and what is told.
@@ -16,17 +17,24 @@ fn built(folder: &Path, lines: &str, root: &str) -> (Result<String, String>, Vec
     std::fs::write(&file, text).expect("a file");
     // A 64-bit ELF file is all that is looked for.
     let init = "/bin/true".into();
-    let places = Places { init, packages: folder.to_owned(), output: folder.join("output") };
+    let places = Places { init, packages: folder.to_owned(), output: folder.join("output"), cache: None };
     let mut told = Vec::new();
     let here = format!("{}/", folder.display());
-    let result = build(&[file], &places, &mut |line| told.push(line.replace(&here, "")));
+    let result = build(&[file], &places, &mut |event| {
+        if let Event::Line(line) = event {
+            told.push(line.replace(&here, ""));
+        }
+    });
     let result = result.map_err(|error| format!("{error:#}").replace(&here, ""));
     (result.map(|_| packed_config(&folder.join("output/initramfs"))), told)
 }
 
 /// The configuration in an initramfs.
 fn packed_config(file: &Path) -> String {
-    let bytes = zstd::decode_all(std::fs::File::open(file).expect("a file")).expect("zstd");
+    // It is in the first of the archives.
+    let mut first = zstd::Decoder::new(std::fs::File::open(file).expect("a file")).expect("zstd").single_frame();
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(&mut first, &mut bytes).expect("zstd");
     let mut rest = bytes.as_slice();
     loop {
         let mut entry = cpio::newc::Reader::new(rest).expect("an entry");

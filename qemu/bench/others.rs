@@ -10,7 +10,6 @@ use hilum_initramfs::tree::{Kind, Tree};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::path::Path;
-use std::sync::Arc;
 
 /// Programs that do this work together.
 struct Set {
@@ -141,7 +140,7 @@ fn measure_set(tree: &Tree, set: &Set) -> Result<Row> {
 }
 
 /// Returns a library by its name.
-fn library(tree: &Tree, name: &str) -> Result<Option<Arc<Vec<u8>>>> {
+fn library(tree: &Tree, name: &str) -> Result<Option<Vec<u8>>> {
     let triple = format!("{}-linux-gnu", std::env::consts::ARCH);
     for folder in LIBRARIES {
         let path = format!("{}/{name}", folder.replace("TRIPLE", &triple));
@@ -152,12 +151,12 @@ fn library(tree: &Tree, name: &str) -> Result<Option<Arc<Vec<u8>>>> {
     Ok(None)
 }
 
-/// Returns the contents of a file; follows links within a folder.
-fn file(tree: &Tree, path: &str) -> Result<Option<Arc<Vec<u8>>>> {
+/// Returns the bytes of a file; links to another name in its folder are followed.
+fn file(tree: &Tree, path: &str) -> Result<Option<Vec<u8>>> {
     let mut path = path.to_owned();
     for _ in 0..8 {
         match tree.get(&path).map(|entry| &entry.kind) {
-            Some(Kind::File(bytes)) => return Ok(Some(Arc::clone(bytes))),
+            Some(Kind::File(contents)) => return Ok(Some(contents.read()?.into_owned())),
             Some(Kind::Link(target)) => {
                 let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
                 path = if target.starts_with('/') { target.clone() } else { format!("{folder}/{target}") };

@@ -4,9 +4,9 @@ fn tree() -> Tree {
     let mut tree = Tree::new();
     let mut put = |path: &str, kind| tree.add(path, Entry::of_root(0o644, kind)).expect("good");
     let passwd = "root:x:0:0::/:\nweb:x:33:34::/:\n101:x:7:8::/:\nodd:x:no:8::/:";
-    put("usr/lib/passwd", Kind::File(Arc::new(passwd.into())));
+    put("usr/lib/passwd", Kind::File(passwd.into()));
     put("etc/passwd", Kind::Link("../usr/lib/passwd".into()));
-    put("etc/group", Kind::File(Arc::new("staff:x:50:web\nwheel:x:10:other,web\n".into())));
+    put("etc/group", Kind::File("staff:x:50:web\nwheel:x:10:other,web\n".into()));
     tree
 }
 
@@ -38,7 +38,7 @@ fn added_user_has_a_line_in_passwd_and_group() {
     add(&mut tree, "app", 101).expect("good");
     add(&mut tree, "app", 101).expect("it is there already");
     let text = |path: &str| match &tree.at(path).expect("it is there").kind {
-        Kind::File(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Kind::File(contents) => contents.text(),
         other => panic!("{other:?}"),
     };
     assert!(

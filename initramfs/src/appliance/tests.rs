@@ -202,7 +202,7 @@ fn modules_of_usb_lines_are_packed_with_their_patterns() {
             let names =
                 ["usbserial", "ftdi_sio", "cdc_acm", "other"].into_iter().filter(|name| modules::has(&image, name));
             let aliases = match image.get(ALIASES) {
-                Some((_, Node::File(text))) => String::from_utf8_lossy(text).into_owned(),
+                Some((_, Node::File(contents))) => contents.text(),
                 _ => String::new(),
             };
             (names.collect::<Vec<_>>(), aliases)

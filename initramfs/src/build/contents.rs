@@ -1,23 +1,25 @@
 //! Collects the contents of an initramfs: root filesystems from all sources, files, blueprints of filesystems.
 
 use super::mount_points;
-use super::packages::{Places, file_of, package_tree};
+use super::packages::{Tools, file_of};
 use crate::appliance::Roots;
+use crate::contents::{Contents as FileContents, Source as FileSource};
 use crate::description::{Description, ExtraFile, Root};
 use crate::filesystem;
 use crate::image::Image;
-use crate::pack::{Format, pack};
+use crate::pack::{self, Format, pack};
 use crate::tree::{Entry, Kind, Tree};
 use crate::verity;
 use anyhow::{Context, Result, ensure};
 use hilum::config::Source;
 use hilum::config::{Config, OnDamage};
+use hilum::storage::START_BYTES;
 use std::sync::Arc;
 
 /// The collected contents, and what other parts need to know about them.
 pub(super) struct Contents<'a> {
     pub(super) description: &'a Description,
-    pub(super) places: &'a Places,
+    pub(super) tools: &'a Tools<'a>,
     pub(super) config: &'a Config<'a>,
     pub(super) image: Image,
     pub(super) roots: Roots,
@@ -28,30 +30,25 @@ pub(super) struct Contents<'a> {
 impl Contents<'_> {
     /// Adds one root filesystem at the path in the configuration. `tree` is its contents; `None` for an existing image
     /// file.
-    pub(super) fn add_root(
-        &mut self,
-        root: &Root,
-        tree: Option<Tree>,
-        data: &mut Tree,
-        progress: &mut dyn FnMut(&str),
-    ) -> Result<()> {
+    pub(super) fn add_root(&mut self, root: &Root, tree: Option<Tree>, data: &mut Tree) -> Result<()> {
         let place = || format!("root {}", root.path);
         if !root.check {
             self.roots.unchecked.insert(root.path.clone());
         }
-        let mut bytes = if let Some(packed) = &root.packed {
-            let bytes = std::fs::read(packed).with_context(|| packed.display().to_string())?;
-            let kind = hilum::storage::Superblock::read(&bytes).map(|found| found.kind.name());
+        let image = if let Some(packed) = &root.packed {
+            let source = self.tools.cache.source(packed)?;
+            let image = whole(&source)?;
+            let kind = hilum::storage::Superblock::read(&image.start(START_BYTES)?).map(|found| found.kind.name());
             ensure!(
                 matches!(kind, Some("erofs" | "squashfs" | "ext4")),
                 "root {}: {} is not an erofs, squashfs or ext4 image",
                 root.path,
                 packed.display()
             );
-            bytes
+            image
         } else {
             let mut tree = tree.unwrap_or_default();
-            mount_points::add(self.config, root, &mut tree, progress).with_context(place)?;
+            mount_points::add(self.config, root, &mut tree, self.tools.progress).with_context(place)?;
             if root.format == Format::Folder {
                 ensure!(
                     self.config.mount_of(&root.path).is_none(),
@@ -68,33 +65,52 @@ impl Contents<'_> {
             }
             view.add_tree(&plain, "")?;
             self.roots.images.insert(root.path.clone(), view);
-            let name = root.path.rsplit('/').next().unwrap_or_default();
-            pack(&tree, root.format, name).with_context(place)?
+            self.packed(root, &tree).with_context(place)?
         };
-        self.add_tree(root, &mut bytes).with_context(place)?;
+        let image = self.with_hash_tree(root, image).with_context(place)?;
         match self.config.mount_of(&root.path) {
             Some(mount) => {
                 let below = root.path.strip_prefix(mount.target.trim_end_matches('/')).unwrap_or_default();
-                data.add(below, Entry::of_root(0o644, Kind::File(Arc::new(bytes)))).map(|_| ())
+                data.add(below, Entry::of_root(0o644, Kind::File(image))).map(|_| ())
             }
             None => {
-                self.image.file(&root.path, 0o644, bytes);
+                self.image.file(&root.path, 0o644, image);
                 Ok(())
             }
         }
+    }
+
+    /// Packs a tree, or returns the image of an equal tree from the cache.
+    fn packed(&self, root: &Root, tree: &Tree) -> Result<FileContents> {
+        let Tools { cache, progress, .. } = *self.tools;
+        let name = root.path.rsplit('/').next().unwrap_or_default();
+        let format = format!("{:?} {name}", root.format);
+        let key =
+            cache.key("packed", &[format.as_bytes(), &pack::programs(root.format, cache)?, tree.identity().as_slice()]);
+        whole(
+            &cache.entry(&key, progress, &mut |output| {
+                pack(tree, root.format, name, output, cache.scratch(), progress)
+            })?,
+        )
     }
 
     /// Appends a hash tree to an image that a workload verifies.
     ///
     /// # Errors
     /// The workload's digest is that of another image.
-    fn add_tree(&mut self, root: &Root, bytes: &mut Vec<u8>) -> Result<()> {
+    fn with_hash_tree(&mut self, root: &Root, image: FileContents) -> Result<FileContents> {
         let workloads = self.config.workloads.iter().filter(|workload| workload.root == root.path);
         let wanted: Vec<&str> = workloads.filter_map(|workload| Some(workload.verity?.digest)).collect();
         if wanted.is_empty() {
-            return Ok(());
+            return Ok(image);
         }
-        let digest = verity::add_tree(bytes)?;
+        let Tools { cache, progress, .. } = *self.tools;
+        let source = cache.entry(&cache.key("verity", &[&image.identity()]), progress, &mut |path| {
+            let file = std::fs::File::options().read(true).write(true).open(path)?;
+            image.copy(&file, 0)?;
+            verity::add_tree_to(&file)
+        })?;
+        let digest = verity::root_hash(&*source.file()?)?;
         for other in wanted.into_iter().filter(|wanted| *wanted != verity::PLACEHOLDER) {
             ensure!(
                 other.eq_ignore_ascii_case(&digest),
@@ -103,7 +119,7 @@ impl Contents<'_> {
             );
         }
         self.digests.push((root.path.clone(), digest));
-        Ok(())
+        whole(&source)
     }
 
     pub(super) fn add_files(&mut self) -> Result<()> {
@@ -116,13 +132,14 @@ impl Contents<'_> {
     fn add_file(&mut self, file: &ExtraFile) -> Result<()> {
         let bytes = match &file.package {
             Some(name) => {
-                let tree = package_tree(self.places, name)?;
+                let tree = self.tools.package(name)?;
                 let path = file.from.to_str().context("a path is not UTF-8")?;
                 let found = file_of(&tree, path);
-                found.with_context(|| format!("file {}: package {name} has no /{path}", file.path))?.to_vec()
+                found.with_context(|| format!("file {}: package {name} has no /{path}", file.path))?.clone()
             }
             None => {
-                std::fs::read(&file.from).with_context(|| format!("file {}: {}", file.path, file.from.display()))?
+                let source = self.tools.cache.source(&file.from);
+                whole(&source.with_context(|| format!("file {}", file.path))?)?
             }
         };
         let mode = file.mode.as_deref().unwrap_or("644");
@@ -146,4 +163,9 @@ impl Contents<'_> {
         }
         Ok(())
     }
+}
+
+/// Returns the contents of a whole file.
+pub(super) fn whole(source: &Arc<FileSource>) -> Result<FileContents> {
+    Ok(FileContents::part(source, 0, source.file()?.metadata()?.len()))
 }

@@ -9,13 +9,15 @@ mod sources;
 mod users;
 
 pub use outputs::Written;
-pub use packages::Places;
+pub use packages::{CachePlace, Places};
 
 use crate::appliance::{self, Roots};
+use crate::cache::Cache;
 use crate::description::Description;
-use crate::image::{Compression, Image};
+use crate::image::Image;
 use crate::kernel::Kernel;
 use crate::pack::Format;
+use crate::progress::{Event, Progress};
 use crate::tree::Tree;
 use crate::verity;
 use anyhow::{Context, Result, bail, ensure};
@@ -23,36 +25,54 @@ use contents::Contents;
 use hilum::Architecture;
 use hilum::config::{self, Config};
 use outputs::Outputs;
-use packages::package;
+use packages::Tools;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
-/// Builds all outputs of the descriptions; calls `progress` with a line for each step.
+/// Builds all outputs of the descriptions; calls `tell` with each event.
 ///
 /// # Errors
 /// One line with the problem, its place, and the remedy.
-pub fn build(descriptions: &[PathBuf], places: &Places, progress: &mut dyn FnMut(&str)) -> Result<Vec<Written>> {
-    let description = Description::read(descriptions)?;
-    let architecture = architecture(&description)?;
-    let (config_path, text) = configuration(&description)?;
+pub fn build(descriptions: &[PathBuf], places: &Places, tell: &mut dyn FnMut(Event<'_>)) -> Result<Vec<Written>> {
+    let description = Description::read_locked(descriptions)?;
+    let tell = RefCell::new(tell);
+    let progress = Progress::new(&tell);
+    let scratch;
+    let cache = match &places.cache {
+        Some(CachePlace { folder, limit }) => Cache::open(folder, *limit)?,
+        None => {
+            scratch = tempfile::tempdir()?;
+            Cache::temporary(&scratch)?
+        }
+    };
+    let tools = Tools { places, cache: &cache, progress: &progress };
+    let written = build_with(&description, &tools)?;
+    cache.shrink()?;
+    Ok(written)
+}
+
+fn build_with(description: &Description, tools: &Tools<'_>) -> Result<Vec<Written>> {
+    let Tools { places, cache, progress } = *tools;
+    let architecture = architecture(description)?;
+    let (config_path, text) = configuration(description)?;
     let name = config_path.display().to_string();
     users::check(&name, &text)?;
-    let kernel = kernel(&description, places, progress)?;
+    let kernel = kernel(description, tools)?;
     let mut trees = Vec::new();
     for root in &description.roots {
-        progress(&format!("root {}", root.path));
-        let tree =
-            || sources::tree(root, places, architecture, progress).with_context(|| format!("root {}", root.path));
+        progress.say(&format!("root {}", root.path));
+        let tree = || sources::tree(root, tools, architecture).with_context(|| format!("root {}", root.path));
         let tree = root.packed.is_none().then(tree).transpose();
         trees.push(tree.with_context(|| description.place_of(&root.path))?);
     }
-    let text = users::resolved(&name, &text, &description, &trees, progress)?;
+    let text = users::resolved(&name, &text, description, &trees, progress)?;
     let mut config = Box::new(Config::EMPTY);
     if let Err(error) = config::parse(&text, &mut config) {
         bail!("{name}:{error}");
     }
     let mut contents = Contents {
-        description: &description,
-        places,
+        description,
+        tools,
         config: &config,
         image: Image::new(),
         roots: Roots::default(),
@@ -60,36 +80,32 @@ pub fn build(descriptions: &[PathBuf], places: &Places, progress: &mut dyn FnMut
     };
     let mut data = Tree::new();
     for (root, tree) in description.roots.iter().zip(trees) {
-        contents.add_root(root, tree, &mut data, progress).with_context(|| description.place_of(&root.path))?;
+        contents.add_root(root, tree, &mut data).with_context(|| description.place_of(&root.path))?;
     }
     contents.add_files()?;
     contents.add_filesystems()?;
     let Contents { mut image, roots, digests, .. } = contents;
     let text = filled_in(config_path, &config, text.clone(), &digests)?;
-    appliance::add_modules(&text, &kernel, &modules(&description, &kernel)?, &description.hotplug_modules, &mut image)?;
+    appliance::add_modules(&text, &kernel, &modules(description, &kernel)?, &description.hotplug_modules, &mut image)?;
     let init = std::fs::read(&places.init).with_context(|| places.init.display().to_string())?;
     appliance::check(&name, &text, &init, &image, &roots)?;
     image.file("init", 0o755, init);
     image.file("etc/hilum.conf", 0o644, text.clone());
     // Requirements of some outputs only.
     ensure!(description.data.is_some() || data.iter().count() == 1, "a root on a disk needs [data] in a description");
-    outputs::check(&description, places, &kernel, architecture)?;
+    let mut outputs = Outputs { description, tools, architecture, kernel: &kernel, written: Vec::new() };
+    outputs.check()?;
     image.seal();
-    progress(&format!("initramfs: {}", size_summary(&image)));
-    let initramfs = image.write(Compression::Zstd)?;
-    let memory_mib = memory_mib(image.unpacked_bytes(), initramfs.len() as u64);
-    progress(&format!("memory of the board: {memory_mib} MiB or more"));
+    progress.say(&format!("initramfs: {}", size_summary(&image)));
     std::fs::create_dir_all(&places.output).with_context(|| places.output.display().to_string())?;
-    let mut outputs = Outputs {
-        description: &description,
-        places,
-        architecture,
-        kernel: &kernel,
-        initramfs: &initramfs,
-        memory_mib,
-        written: Vec::new(),
-    };
-    outputs.write_all(&data, progress)?;
+    let path = places.output.join("initramfs");
+    let new = places.output.join("initramfs.new");
+    let bytes = image.write_to(&new, cache, progress)?;
+    std::fs::rename(&new, &path).with_context(|| path.display().to_string())?;
+    outputs.written.push(Written { path, bytes });
+    let memory_mib = memory_mib(image.unpacked_bytes(), bytes);
+    progress.say(&format!("memory of the board: {memory_mib} MiB or more"));
+    outputs.write_all(&data, memory_mib)?;
     Ok(outputs.written)
 }
 
@@ -145,13 +161,13 @@ fn configuration(description: &Description) -> Result<(&Path, Vec<u8>)> {
     Ok((path, text))
 }
 
-fn kernel(description: &Description, places: &Places, progress: &mut dyn FnMut(&str)) -> Result<Kernel> {
+fn kernel(description: &Description, tools: &Tools<'_>) -> Result<Kernel> {
     match description.kernel.as_deref() {
         Some(path) if path.contains('/') => Kernel::of_files(Path::new(path), description.kernel_modules.as_deref()),
         Some(name) => {
-            progress(&format!("kernel {name}"));
-            let archive = package(places, name).with_context(|| description.place_of(name))?;
-            Kernel::of_package(&archive)
+            tools.progress.say(&format!("kernel {name}"));
+            let tree = tools.package(name).with_context(|| description.place_of(name))?;
+            Kernel::of_package(&tree).with_context(|| format!("package {name}"))
         }
         None => bail!("no description names a kernel; add a line: kernel = \"linux-image-amd64\""),
     }
@@ -185,7 +201,7 @@ fn modules(description: &Description, kernel: &Kernel) -> Result<Vec<String>> {
 
 /// Formats the size of an initramfs by its contents, in bytes before compression.
 fn size_summary(image: &Image) -> String {
-    let mut shares = [("init", 0_usize, 0_usize), ("modules", 0, 0), ("root filesystems", 0, 0), ("other files", 0, 0)];
+    let mut shares = [("init", 0_u64, 0_usize), ("modules", 0, 0), ("root filesystems", 0, 0), ("other files", 0, 0)];
     for (path, bytes) in image.files() {
         let place = match path {
             "init" => 0,

@@ -1,9 +1,11 @@
 //! The packages and files on this machine from which an image is built.
 
-use crate::tree::{Kind, Tree};
+use crate::cache::Cache;
+use crate::contents::Contents;
+use crate::progress::Progress;
+use crate::tree::{Kind, Stored, Tree};
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// Paths on the build machine.
 #[derive(Debug)]
@@ -14,30 +16,53 @@ pub struct Places {
     pub packages: PathBuf,
     /// The output folder.
     pub output: PathBuf,
+    /// The cache; without one, everything is made anew.
+    pub cache: Option<CachePlace>,
 }
 
-/// Returns the path of a package's archive.
-pub(super) fn package(places: &Places, name: &str) -> Result<PathBuf> {
-    let archive = places.packages.join(format!("{name}.tar"));
-    ensure!(
-        archive.exists(),
-        "package {name}: {} not found; fetch it with: initramfs/debian/unpack ARCH RELEASE {name}",
-        archive.display()
-    );
-    Ok(archive)
+/// The folder of a cache.
+#[derive(Debug, Clone)]
+pub struct CachePlace {
+    /// Its path.
+    pub folder: PathBuf,
+    /// The limit for the size of all entries in bytes.
+    pub limit: u64,
 }
 
-pub(super) fn package_tree(places: &Places, name: &str) -> Result<Tree> {
-    let archive = package(places, name)?;
-    let mut tree = Tree::new();
-    let place = || archive.display().to_string();
-    tree.apply(std::fs::File::open(&archive).with_context(place)?, false).with_context(place)?;
-    Ok(tree)
+/// What all steps of a build use.
+pub(super) struct Tools<'a> {
+    pub(super) places: &'a Places,
+    pub(super) cache: &'a Cache,
+    pub(super) progress: &'a Progress<'a>,
 }
 
-pub(super) fn file_of<'a>(tree: &'a Tree, path: &str) -> Option<&'a Arc<Vec<u8>>> {
+impl Tools<'_> {
+    /// Returns the files of a package.
+    ///
+    /// # Errors
+    /// Its archive does not exist or is damaged.
+    pub(super) fn package(&self, name: &str) -> Result<Tree> {
+        let archive = self.places.packages.join(format!("{name}.tar"));
+        ensure!(
+            archive.exists(),
+            "package {name}: {} not found; fetch it with: initramfs/debian/unpack ARCH RELEASE {name}",
+            archive.display()
+        );
+        let place = || archive.display().to_string();
+        let source = self.cache.source(&archive)?;
+        let key = self.cache.key("tar", &[&source.id()]);
+        let stored = Stored::by(self.cache, &key, self.progress, Some(&source), &mut |spool| {
+            let mut tree = Tree::new();
+            tree.apply_to(std::io::BufReader::new(std::fs::File::open(&archive)?), false, spool)?;
+            Ok(Stored { tree, notes: String::new() })
+        });
+        Ok(stored.with_context(place)?.tree)
+    }
+}
+
+pub(super) fn file_of<'a>(tree: &'a Tree, path: &str) -> Option<&'a Contents> {
     match &tree.get(path)?.kind {
-        Kind::File(bytes) => Some(bytes),
+        Kind::File(contents) => Some(contents),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::accounts::account;
 use crate::description::Description;
+use crate::progress::Progress;
 use crate::resolve::{UserLine, resolved as with_numbers, user_lines};
 use crate::tree::Tree;
 use anyhow::{Context, Result, bail};
@@ -31,7 +32,7 @@ pub(super) fn resolved(
     text: &[u8],
     description: &Description,
     trees: &[Option<Tree>],
-    progress: &mut dyn FnMut(&str),
+    progress: &Progress<'_>,
 ) -> Result<Vec<u8>> {
     // The board's parser reports text that is not UTF-8.
     let Ok(text) = std::str::from_utf8(text) else { return Ok(text.to_vec()) };
@@ -43,7 +44,7 @@ pub(super) fn resolved(
         let Some(tree) = tree_of(user).filter(|tree| tree.at("etc/passwd").is_some()) else { continue };
         if account(tree, user.user).is_ok_and(|found| found.name.is_none()) {
             let number = user.user.split(':').next().unwrap_or_default();
-            progress(&format!(
+            progress.say(&format!(
                 "{name}:{}: workload \"{}\": user {number} has no name in {}, which some programs ask for; add to its \
                  [[root]]: users = {{ {} = {number} }}",
                 user.line, user.workload, user.root, user.workload
@@ -55,7 +56,7 @@ pub(super) fn resolved(
         let tree = tree_of(user).context("only what is packed here has names; write its number").with_context(place)?;
         let found = account(tree, user.user).with_context(place)?;
         let gid = found.gid.unwrap_or(found.uid);
-        progress(&format!("{}: is {}:{gid}", place(), found.uid));
+        progress.say(&format!("{}: is {}:{gid}", place(), found.uid));
         Ok(format!("{}:{gid}", found.uid))
     };
     Ok(with_numbers(text, &mut number)?.into_bytes())

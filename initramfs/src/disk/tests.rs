@@ -9,8 +9,8 @@ fn dumped(table: Table, size: Option<u64>) -> (Value, Vec<u8>) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("disk");
     let partitions = [
-        Partition { role: Role::Boot, bytes: vec![0xb0; 3 << 20] },
-        Partition { role: Role::Data, bytes: vec![0xda; (2 << 20) + 1] },
+        Partition { role: Role::Boot, contents: vec![0xb0; 3 << 20].into() },
+        Partition { role: Role::Data, contents: vec![0xda; (2 << 20) + 1].into() },
     ];
     let bytes = disk(&file, table, "card", &partitions, size).expect("it fits");
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
@@ -79,7 +79,7 @@ fn chs_addresses_match_fdisk() {
 #[test]
 fn partitions_that_do_not_fit_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    let partitions = [Partition { role: Role::Boot, bytes: vec![0; 3 << 20] }];
+    let partitions = [Partition { role: Role::Boot, contents: vec![0; 3 << 20].into() }];
     let error = disk(&folder.path().join("disk"), Table::Gpt, "card", &partitions, Some(4 << 20)).expect_err("refused");
     assert_eq!(error.to_string(), "5242880 bytes do not fit on a disk of 4194304");
 }

@@ -16,7 +16,7 @@ fn tool(program: &str, words: &[&str]) -> Vec<u8> {
 }
 
 fn files() -> Files {
-    let bytes = |length: usize| Arc::new((0..length).map(|at| (at / 512 + at) as u8).collect::<Vec<u8>>());
+    let bytes = |length: usize| Contents::from((0..length).map(|at| (at / 512 + at) as u8).collect::<Vec<u8>>());
     let mut files = Files::from([
         ("EFI/BOOT/BOOTX64.EFI".to_owned(), bytes(3_000_001)),
         ("EFI/BOOT/second.efi".to_owned(), bytes(512)),
@@ -39,7 +39,7 @@ fn fsck_and_mtools_accept_the_filesystem() {
     let checked = String::from_utf8_lossy(&tool("fsck.vfat", &["-n", image])).into_owned();
     assert_eq!(checked.lines().count(), 2, "its version and the number of files: {checked}");
     for (path, bytes) in files() {
-        assert!(tool("mtype", &["-i", image, &format!("::{path}")]) == *bytes, "{path}");
+        assert!(tool("mtype", &["-i", image, &format!("::{path}")]) == *bytes.read().expect("in memory"), "{path}");
     }
     let listing = String::from_utf8(tool("mdir", &["-/", "-i", image, "::"])).expect("UTF-8");
     assert!(listing.starts_with(" Volume in drive : is HILUM"), "{listing}");
@@ -59,6 +59,7 @@ fn same_files_give_the_same_bytes() {
 fn names_that_fat_cannot_store_are_refused() {
     let error = fat(&files(), "TWELVE-BYTES").expect_err("too long").to_string();
     assert_eq!(error, "label TWELVE-BYTES is longer than the 11 bytes of FAT");
-    let error = format!("{:#}", fat(&Files::from([("a/b?".to_owned(), Arc::default())]), "A").expect_err("refused"));
+    let error =
+        format!("{:#}", fat(&Files::from([("a/b?".to_owned(), Contents::default())]), "A").expect_err("refused"));
     assert!(error.starts_with("a/b?: "), "{error}");
 }

@@ -47,7 +47,7 @@ fn newline_in_a_name_adds_no_line_to_the_manifest() {
     image.file("images/a/b\n7 /etc/passwd", 0o644, *b"x");
     image.seal();
     let Some((_, Node::File(list))) = image.get(MANIFEST) else { panic!("no list") };
-    assert_eq!(String::from_utf8_lossy(list), "7 /init\n");
+    assert_eq!(list.text(), "7 /init\n");
 }
 
 #[test]
@@ -83,4 +83,100 @@ fn compressed_archive_has_the_same_contents() {
     let plain = small().write(Compression::None).expect("it fits");
     let packed = small().write(Compression::Zstd).expect("it fits");
     assert_eq!(zstd::decode_all(packed.as_slice()).expect("it is zstd"), plain);
+}
+
+/// A file that begins as an erofs image does, of random bytes that are the same each time.
+fn noise(bytes: usize, is_erofs: bool) -> Vec<u8> {
+    let mut state = 1_u64;
+    let mut all: Vec<u8> = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    })
+    .take(bytes)
+    .collect();
+    if is_erofs {
+        all[1024..1028].copy_from_slice(&0xe0f5_e1e2_u32.to_le_bytes());
+    }
+    all
+}
+
+/// An archive of an initramfs: whether it is compressed, its bytes there, and the names of its files.
+type Segment = (bool, Vec<u8>, Vec<String>);
+
+/// Reads archives one behind the other, as the kernel does (init/initramfs.c, unpack_to_rootfs).
+fn segments(bytes: &[u8]) -> Vec<Segment> {
+    use std::io::Read;
+    let (mut all, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let rest = &bytes[at..];
+        if rest[0] == 0 {
+            at += 1;
+            continue;
+        }
+        let is_packed = rest[0] != b'0';
+        assert!(is_packed || at.is_multiple_of(4), "an archive that is not compressed begins at a multiple of four");
+        let (mut plain, mut left) = (Vec::new(), rest);
+        if is_packed {
+            zstd::Decoder::with_buffer(&mut left).expect("zstd").single_frame().read_to_end(&mut plain).expect("zstd");
+        }
+        let mut unread = if is_packed { plain.as_slice() } else { rest };
+        let mut names = Vec::new();
+        loop {
+            let mut entry = cpio::newc::Reader::new(unread).expect("an entry");
+            let name = entry.entry().name().to_owned();
+            let is_end = entry.entry().is_trailer();
+            let is_file = entry.entry().mode() & 0o170_000 == 0o100_000;
+            std::io::copy(&mut entry, &mut std::io::sink()).expect("its contents");
+            unread = entry.finish().expect("the next one");
+            if is_end {
+                break;
+            }
+            names.extend(is_file.then_some(name));
+        }
+        let bytes = if is_packed { rest.len() - left.len() } else { rest.len() - unread.len() };
+        all.push((is_packed, rest[..bytes].to_vec(), names));
+        at += bytes;
+    }
+    all
+}
+
+#[test]
+fn only_what_gets_smaller_is_compressed_and_only_what_changed_is_compressed_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = crate::cache::Cache::open(&folder.path().join("cache"), u64::MAX).expect("a cache");
+    let written = |config: &str| {
+        let mut image = small();
+        image.file(CONFIG, 0o644, config);
+        image.file("images/b.erofs", 0o644, noise(100_001, true));
+        image.file("images/large.ext4", 0o644, vec![7; 16 << 20]);
+        image.file("images/film", 0o644, noise(16 << 20, false));
+        image.file("images/small", 0o644, noise(1000, false));
+        image.seal();
+        let path = folder.path().join("initramfs");
+        let bytes = image.write_to(&path, &cache, &crate::progress::Progress::new(&())).expect("it fits");
+        let written = std::fs::read(path).expect("a file");
+        assert_eq!(written.len() as u64, bytes);
+        segments(&written)
+    };
+    let first = written("hilum 1");
+    let shown: Vec<(bool, Vec<&str>)> =
+        first.iter().map(|(is_packed, _, names)| (*is_packed, names.iter().map(String::as_str).collect())).collect();
+    let expected = [
+        (true, vec!["init", CONFIG, MANIFEST]),
+        (true, vec!["images/small"]),
+        (true, vec!["images/large.ext4"]),
+        (false, vec!["images/b.erofs", "images/film", END]),
+    ];
+    assert_eq!(shown, expected);
+    let made = || {
+        let entries = std::fs::read_dir(folder.path().join("cache")).expect("a folder");
+        let names = entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.len() == 64).count()
+    };
+    assert_eq!(made(), 2);
+    let second = written("hilum 1\n[system]\n");
+    assert!(first[0] != second[0] && first[1..] == second[1..]);
+    assert_eq!(made(), 2, "nothing else was compressed");
 }

@@ -1,6 +1,7 @@
 //! Access to the files of an image, in a folder or in a tar archive, plain or compressed.
 
 use crate::compression::{self, Packing};
+use crate::contents::PartReader;
 use crate::tar_reader::{MemberKind, Reader};
 use crate::untrusted::escaped;
 use anyhow::{Context, Result, bail, ensure};
@@ -9,7 +10,6 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -42,7 +42,7 @@ impl Store {
             file = plain;
         }
         let file = Arc::new(file);
-        let mut archive = Reader::new(BufReader::new(Part { file: Arc::clone(&file), at: 0, left: u64::MAX }));
+        let mut archive = Reader::new(BufReader::new(PartReader::new(Arc::clone(&file), 0, u64::MAX)));
         let (mut places, mut links) = (BTreeMap::new(), BTreeMap::new());
         while let Some(member) = archive.next_member()? {
             let name = member.path.trim_start_matches(['.', '/']).trim_end_matches('/').to_owned();
@@ -88,7 +88,7 @@ impl Store {
                 // Old versions of docker(1) have layers that are links to those of other images: ../DIGEST/layer.tar
                 let target = links.get(name).map_or(name, |target| target.trim_start_matches("../"));
                 let (at, left) = *places.get(target).with_context(|| format!("{name}: not in the image"))?;
-                Ok(Box::new(Part { file: Arc::clone(file), at, left }))
+                Ok(Box::new(PartReader::new(Arc::clone(file), at, left)))
             }
         }
     }
@@ -120,24 +120,7 @@ impl Store {
     }
 }
 
-/// A part of a file.
-struct Part {
-    file: Arc<File>,
-    at: u64,
-    left: u64,
-}
-
-impl Read for Part {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let wanted = usize::try_from(self.left).unwrap_or(usize::MAX).min(buffer.len());
-        let found = self.file.read_at(&mut buffer[..wanted], self.at)?;
-        self.at += found as u64;
-        self.left -= found as u64;
-        Ok(found)
-    }
-}
-
-/// A reader that computes the digest of what it reads.
+/// Input whose digest is made while it is read.
 pub(super) struct Digesting<R> {
     input: R,
     digest: Sha256,

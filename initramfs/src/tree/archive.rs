@@ -1,12 +1,68 @@
 //! Reads trees from tar archives and writes them; layers of container images may also delete files.
 
 use super::{Entry, Kind, TREE_BYTES, Tree};
+use crate::contents::{Contents, Source};
 use crate::tar_reader::{Member, MemberKind, Reader};
 use crate::untrusted::escaped;
 use anyhow::{Context, Result, ensure};
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+
+/// A file for the contents of archived files. Files of an uncompressed archive stay in the archive.
+#[derive(Debug)]
+pub struct Spool {
+    source: Arc<Source>,
+    /// Bytes so far.
+    at: u64,
+    /// The archive, if it is an uncompressed file.
+    archive: Option<Arc<Source>>,
+}
+
+impl Spool {
+    /// Returns a spool in an empty file.
+    pub fn new(source: Arc<Source>, archive: Option<Arc<Source>>) -> Self {
+        Self { source, at: 0, archive }
+    }
+
+    /// Returns a spool in an unnamed temporary file.
+    ///
+    /// # Errors
+    /// Those of making a file.
+    pub fn temporary() -> Result<Self> {
+        Ok(Self::new(Source::new(tempfile::tempfile()?, [0; 32]), None))
+    }
+
+    /// The file with the contents.
+    pub(super) fn source(&self) -> &Arc<Source> {
+        &self.source
+    }
+
+    /// The uncompressed archive.
+    pub(super) fn archive(&self) -> Option<&Arc<Source>> {
+        self.archive.as_ref()
+    }
+
+    /// Bytes so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.at
+    }
+
+    /// Stores the contents of a member.
+    fn take(&mut self, archive: &mut Reader<impl Read>, member: &Member) -> Result<Contents> {
+        if let Some((source, place)) = self.archive.as_ref().zip(member.place) {
+            return Ok(Contents::part(source, place, member.size));
+        }
+        let (file, start): (Arc<File>, _) = (self.source.file()?, self.at);
+        archive.contents(member, &mut |at, part| Ok(file.write_all_at(part, start + at)?))?;
+        self.at += member.size;
+        // The member may end with a hole.
+        file.set_len(self.at)?;
+        Ok(Contents::part(&self.source, start, member.size))
+    }
+}
 
 impl Tree {
     /// Applies a tar archive to the tree. With `is_layer`, its whiteout names delete files (OCI image layer
@@ -16,11 +72,23 @@ impl Tree {
     /// An archive that is damaged or truncated, a name with `..`, a dangling hard link, or an unsupported type of
     /// entry.
     pub fn apply(&mut self, archive: impl Read, is_layer: bool) -> Result<()> {
+        self.lay(archive, is_layer, &mut None)
+    }
+
+    /// Like [`Self::apply`], with the contents of files in a spool instead of memory.
+    ///
+    /// # Errors
+    /// As [`Self::apply`], and those of writing.
+    pub fn apply_to(&mut self, archive: impl Read, is_layer: bool, spool: &mut Spool) -> Result<()> {
+        self.lay(archive, is_layer, &mut Some(spool))
+    }
+
+    fn lay(&mut self, archive: impl Read, is_layer: bool, spool: &mut Option<&mut Spool>) -> Result<()> {
         let mut archive = if is_layer { Reader::of_layer(archive) } else { Reader::new(archive) };
         let mut added = BTreeSet::new();
         while let Some(member) = archive.next_member()? {
             let shown = || escaped(&member.path.chars().take(80).collect::<String>());
-            self.apply_one(&mut archive, &member, is_layer, &mut added).with_context(shown)?;
+            self.apply_one(&mut archive, &member, is_layer, &mut added, spool).with_context(shown)?;
         }
         Ok(())
     }
@@ -31,6 +99,7 @@ impl Tree {
         member: &Member,
         is_layer: bool,
         added: &mut BTreeSet<String>,
+        spool: &mut Option<&mut Spool>,
     ) -> Result<()> {
         let path = &member.path;
         if is_layer && let Some(hidden) = whiteout(path) {
@@ -54,14 +123,19 @@ impl Tree {
             MemberKind::File => {
                 let size = member.size;
                 ensure!(self.bytes.saturating_add(size) <= TREE_BYTES, "{size} bytes exceed the limit");
-                let mut bytes: Vec<u8> = Vec::new();
-                archive.contents(member, &mut |at, part| {
-                    bytes.resize(usize::try_from(at)?, 0);
-                    bytes.extend_from_slice(part);
-                    Ok(())
-                })?;
-                bytes.resize(usize::try_from(size)?, 0);
-                Kind::File(Arc::new(bytes))
+                Kind::File(match spool {
+                    Some(spool) => spool.take(archive, member)?,
+                    None => {
+                        let mut bytes: Vec<u8> = Vec::new();
+                        archive.contents(member, &mut |at, part| {
+                            bytes.resize(usize::try_from(at)?, 0);
+                            bytes.extend_from_slice(part);
+                            Ok(())
+                        })?;
+                        bytes.resize(usize::try_from(size)?, 0);
+                        bytes.into()
+                    }
+                })
             }
         };
         let Member { mode, uid, gid, ref xattrs, .. } = *member;
@@ -94,8 +168,18 @@ impl Tree {
     /// # Errors
     /// What the format does not support.
     pub fn to_tar(&self) -> Result<Vec<u8>> {
-        let mut builder = tar::Builder::new(Vec::new());
-        let mut links: BTreeMap<*const Vec<u8>, &str> = BTreeMap::new();
+        let mut archive = Vec::new();
+        self.write_tar(&mut archive, &mut |_| {})?;
+        Ok(archive)
+    }
+
+    /// Writes the tree as a tar archive, as [`Self::to_tar`] does; calls `advance` with the sizes of files.
+    ///
+    /// # Errors
+    /// What the format cannot hold, and those of reading and writing.
+    pub fn write_tar(&self, output: &mut dyn Write, advance: &mut dyn FnMut(u64)) -> Result<()> {
+        let mut builder = tar::Builder::new(output);
+        let mut links: BTreeMap<(usize, u64), &str> = BTreeMap::new();
         for (path, entry) in self.iter() {
             let mut header = tar::Header::new_gnu();
             header.set_mode(entry.mode);
@@ -106,18 +190,15 @@ impl Tree {
             let xattrs = entry.xattrs.iter().map(|(name, value)| (format!("SCHILY.xattr.{name}"), value.clone()));
             let xattrs: Vec<(String, Vec<u8>)> = xattrs.collect();
             let name = format!("./{path}");
-            let first = match &entry.kind {
-                Kind::File(bytes) if !bytes.is_empty() => links.insert(Arc::as_ptr(bytes), path),
-                _ => None,
-            };
-            if let Some(first) = first {
-                // The first name stays the regular file.
-                if let Kind::File(bytes) = &entry.kind {
-                    links.insert(Arc::as_ptr(bytes), first);
+            if let Kind::File(contents) = &entry.kind
+                && !contents.is_empty()
+            {
+                let first = *links.entry(contents.link_key()).or_insert(path);
+                if first != path {
+                    header.set_entry_type(tar::EntryType::Link);
+                    builder.append_link(&mut header, &name, format!("./{first}"))?;
+                    continue;
                 }
-                header.set_entry_type(tar::EntryType::Link);
-                builder.append_link(&mut header, &name, format!("./{first}"))?;
-                continue;
             }
             if !xattrs.is_empty() {
                 builder.append_pax_extensions(xattrs.iter().map(|(key, value)| (key.as_str(), value.as_slice())))?;
@@ -127,10 +208,11 @@ impl Tree {
                     header.set_entry_type(tar::EntryType::Directory);
                     builder.append_data(&mut header, format!("{name}/"), std::io::empty())?;
                 }
-                Kind::File(bytes) => {
-                    header.set_size(bytes.len() as u64);
+                Kind::File(contents) => {
+                    header.set_size(contents.len());
                     header.set_entry_type(tar::EntryType::Regular);
-                    builder.append_data(&mut header, &name, bytes.as_slice())?;
+                    builder.append_data(&mut header, &name, contents.reader()?)?;
+                    advance(contents.len());
                 }
                 Kind::Link(target) => {
                     header.set_entry_type(tar::EntryType::Symlink);
@@ -149,7 +231,8 @@ impl Tree {
                 }
             }
         }
-        Ok(builder.into_inner()?)
+        builder.into_inner()?.flush()?;
+        Ok(())
     }
 }
 

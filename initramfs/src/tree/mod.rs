@@ -5,13 +5,18 @@
 //! the tree. Owners, devices and attributes are values here, so no privileges are needed.
 
 mod archive;
+mod stored;
 
+pub use archive::Spool;
+pub use stored::Stored;
+
+use crate::cache::Cache;
+use crate::contents::{Contents, Source};
 use crate::links;
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
-use std::sync::Arc;
 
 /// Maximum bytes of a path, as in the kernel (PATH_MAX).
 const PATH_BYTES: usize = 4096;
@@ -23,8 +28,8 @@ const TREE_BYTES: u64 = 16 << 30;
 pub enum Kind {
     /// A folder.
     Folder,
-    /// A regular file; hard links share their bytes.
-    File(Arc<Vec<u8>>),
+    /// A regular file; hard links share their contents.
+    File(Contents),
     /// A symbolic link to this target.
     Link(String),
     /// A character device: major, minor.
@@ -78,6 +83,11 @@ impl Tree {
         self.entries.iter().map(|(path, entry)| (path.as_str(), entry))
     }
 
+    /// Returns the size of all files in bytes, including hard links and replaced files.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Returns the entry at a path, without following symbolic links.
     pub fn get(&self, path: &str) -> Option<&Entry> {
         self.entries.get(path.trim_matches('/'))
@@ -107,8 +117,8 @@ impl Tree {
     /// A path with `..` or that is too long, or one below an entry that is not a folder.
     pub fn add(&mut self, path: &str, entry: Entry) -> Result<String> {
         let place = self.place(path)?;
-        if let Kind::File(bytes) = &entry.kind {
-            self.bytes += bytes.len() as u64;
+        if let Kind::File(contents) = &entry.kind {
+            self.bytes += contents.len();
             ensure!(self.bytes <= TREE_BYTES, "{path}: more than {} GiB in total", TREE_BYTES >> 30);
         }
         let is_folder = |entry: &Entry| entry.kind == Kind::Folder;
@@ -169,14 +179,33 @@ impl Tree {
         self.entries.retain(|path, _| path == place || !path.starts_with(&below) || has(kept, path));
     }
 
-    /// Reads a folder of this machine. All entries belong to user 0, because owners on this machine mean nothing on a
-    /// board.
+    /// Reads a folder of this machine into memory. All entries belong to user 0, because owners on this machine mean nothing
+    /// on a board.
     ///
     /// # Errors
     /// A file that cannot be read, a name that is not UTF-8, a socket.
     pub fn read_folder(folder: &Path) -> Result<Self> {
+        Self::of_folder(folder, &mut |_, path| Ok(std::fs::read(path)?.into()))
+    }
+
+    /// Like [`Self::read_folder`], without reading the contents now; `cache` has the hashes of files that did not change.
+    ///
+    /// # Errors
+    /// As [`Self::read_folder`].
+    pub fn list_folder(folder: &Path, cache: &Cache) -> Result<Self> {
+        let mut known = cache.known(folder)?;
+        let tree = Self::of_folder(folder, &mut |name, path| {
+            let (stamp, sum) = known.hash_of(name, path)?;
+            Ok(Contents::part(&Source::at(path.to_owned(), stamp, sum), 0, path.metadata()?.len()))
+        })?;
+        known.save(cache)?;
+        Ok(tree)
+    }
+
+    /// Reads a folder; calls `contents` with the name below the folder and the path of each file.
+    fn of_folder(folder: &Path, contents: &mut dyn FnMut(&str, &Path) -> Result<Contents>) -> Result<Self> {
         let mut tree = Self::new();
-        let mut inodes: BTreeMap<(u64, u64), Arc<Vec<u8>>> = BTreeMap::new();
+        let mut inodes: BTreeMap<(u64, u64), Contents> = BTreeMap::new();
         for entry in walkdir::WalkDir::new(folder).sort_by_file_name() {
             let entry = entry.map_err(|error| {
                 let at = error.path().unwrap_or(folder).display().to_string();
@@ -198,14 +227,14 @@ impl Tree {
                 Kind::Link(target.to_str().with_context(|| format!("{}: the target is not UTF-8", place()))?.to_owned())
             } else if kind.is_file() {
                 let inode = (metadata.dev(), metadata.ino());
-                let bytes = match inodes.get(&inode) {
-                    Some(bytes) => Arc::clone(bytes),
-                    None => Arc::new(std::fs::read(entry.path()).with_context(place)?),
+                let contents = match inodes.get(&inode) {
+                    Some(contents) => contents.clone(),
+                    None => contents(below, entry.path()).with_context(place)?,
                 };
                 if metadata.nlink() > 1 {
-                    inodes.insert(inode, Arc::clone(&bytes));
+                    inodes.insert(inode, contents.clone());
                 }
-                Kind::File(bytes)
+                Kind::File(contents)
             } else if kind.is_fifo() {
                 Kind::Pipe
             } else {

@@ -1,7 +1,6 @@
 use super::{PACKAGES, Row, SETS, file, table};
 use hilum_initramfs::tree::{Entry, Kind, Tree};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 #[test]
 fn every_package_is_named_once_and_locked() {
@@ -17,9 +16,9 @@ fn every_package_is_named_once_and_locked() {
 #[test]
 fn library_is_found_behind_the_links_of_its_package() {
     let mut tree = Tree::new();
-    let bytes = Arc::new(vec![7]);
+    let bytes = vec![7];
     let mut add = |path: &str, kind| tree.add(path, Entry::of_root(0o644, kind)).map(|_| ());
-    add("usr/lib/a.so.1.2", Kind::File(Arc::clone(&bytes))).expect("a file");
+    add("usr/lib/a.so.1.2", Kind::File(bytes.clone().into())).expect("a file");
     add("usr/lib/a.so.1", Kind::Link("a.so.1.2".to_owned())).expect("a link");
     add("lib/a.so", Kind::Link("/usr/lib/a.so.1".to_owned())).expect("a link");
     add("lib/b.so", Kind::Link("b.so".to_owned())).expect("a link");

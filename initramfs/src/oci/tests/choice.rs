@@ -23,7 +23,7 @@ fn with_names(folder: &Path, names: &[Value]) {
 fn number(folder: &Path, reference: Option<&str>) -> String {
     match read(folder, Architecture::X86_64, reference) {
         Ok(container) => match &container.tree.get("etc/number").expect("a file").kind {
-            crate::tree::Kind::File(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            crate::tree::Kind::File(contents) => contents.text(),
             other => panic!("{other:?}"),
         },
         Err(error) => format!("{error:#}").split_once(": ").expect("the file's name").1.to_owned(),

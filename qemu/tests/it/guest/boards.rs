@@ -139,6 +139,7 @@ fn image_file_on_the_data_partition_is_a_root(arch: Architecture) {
         init: crate::support::hilum(arch),
         packages: folder.path().to_owned(),
         output: at("output"),
+        cache: None,
     };
     hilum_initramfs::build::build(&[at("site.toml")], &places, &mut |_| {}).expect("the builder takes it");
     let words = hilum_qemu::writable_disk(&at("output/data.img"));

@@ -198,6 +198,7 @@ fn build_of(board: &str, description: &Path, output: &Path) -> Vec<hilum_initram
         init: hilum(arch),
         packages: built(&format!("debian/packages/{}-bookworm", arch.name())),
         output: output.to_owned(),
+        cache: None,
     };
     hilum_initramfs::build::build(&[board, description.to_owned()], &places, &mut |_| {}).expect("the builder takes it")
 }

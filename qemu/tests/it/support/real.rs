@@ -34,6 +34,7 @@ impl RealBoard {
             init: hilum(arch),
             packages: built(&format!("debian/packages/{}-bookworm", arch.name())),
             output: at("output"),
+            cache: None,
         };
         hilum_initramfs::build::build(&[at("board.toml")], &places, &mut |_| {}).expect("the builder takes it");
         Self { arch, folder }

@@ -44,7 +44,10 @@ pub(crate) fn told() -> Vec<Told> {
         ("A module is not in the kernel", described("modules = [\"virtio_nett\"]\n")),
         ("A module of the configuration is not in the kernel", described_module(&image)),
         ("A file does not exist", described("[[file]]\npath = \"/etc/motd\"\nfrom = \"motd\"\n")),
-        ("A package was not fetched", described("[[root]]\npath = \"/images/web\"\npackages = [\"nginx\"]\n")),
+        (
+            "A package was not fetched",
+            described("[[root]]\npath = \"/images/web\"\npackages = [\"nginx\"]\ndependencies = false\n"),
+        ),
         ("A root has no source", described("[[root]]\npath = \"/images/web\"\n")),
         ("The folder of a root does not exist", described("[[root]]\npath = \"/images/web\"\nfolder = \"gone\"\n")),
         ("A packed root is not an image", described("[[root]]\npath = \"/images/web\"\npacked = \"vmlinuz\"\n")),

@@ -48,7 +48,7 @@ const BUILDER_OUTPUT: [&str; 1] = ["sizes.rs"];
 const NO_BUILDER_MESSAGE: [&str; 5] = ["println!(", "unreachable!(", "let script =", "*b", "all = String::from("];
 
 /// Texts of the builder that are values of a message or of output.
-const BUILDER_PARTS: [&str; 10] = [
+const BUILDER_PARTS: [&str; 18] = [
     "{} {} bytes in {}",
     "{}: root {}",
     "{}: is {}:{}",
@@ -59,6 +59,14 @@ const BUILDER_PARTS: [&str; 10] = [
     "initramfs initramfs followkernel",
     "sif {} {} {}",
     "write {} {}",
+    "make links in /etc/alternatives",
+    "change owners and modes",
+    "write files in /etc",
+    "request {} {}",
+    "character {} {}",
+    "block {} {}",
+    "{} s  {}",
+    "{} {}  {} {} of {}  {}",
 ];
 
 /// A string literal, and the code before it on its line and the line above.
