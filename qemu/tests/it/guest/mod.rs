@@ -15,6 +15,7 @@ mod kernels;
 mod limits;
 mod network;
 mod plugged_disks;
+mod power_cuts;
 mod publish;
 mod roots;
 mod settings;

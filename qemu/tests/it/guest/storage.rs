@@ -5,7 +5,7 @@
 //! `x-systemd.device-timeout=` (90 s by default); without `nofail` its failure is that of local-fs.target, and the boot ends in
 //! emergency mode. `RequiresMountsFor=` delays only what needs it. systemd-fsck@.service repairs by fsck(8) before the mount, and
 //! `x-systemd.makefs` makes a filesystem where there is no signature of another one. mount(8) finds disks by label and id with
-//! libblkid. systemd-shutdown(8) unmounts, and remounts read-only what stays busy. A power cut is left to the filesystem.
+//! libblkid. systemd-shutdown(8) unmounts, and remounts read-only what stays busy.
 
 use crate::support::{BOOT, Booted, USUAL, boot_with, facts, fetched, has_line, image, needed_modules};
 use hilum_initramfs::{Image, filesystem};
@@ -24,7 +24,6 @@ on_both!(
     volume_keeps_its_contents,
     overlay_on_a_disk_is_kept,
     filesystem_is_clean_after_an_orderly_shutdown,
-    power_cut_loses_no_acknowledged_data,
 );
 
 const MODULES: &str = "module virtio_pci\nmodule virtio_blk\n";
@@ -362,45 +361,4 @@ fn filesystem_is_clean_after_an_orderly_shutdown(arch: Architecture) {
     // The log is on a disk that was mounted after the first lines, and contains them.
     let log = debugfs(&disk, "cat log");
     assert!(log.contains("mount /data: ext4 on") && log.contains("ender | good"), "{log}");
-}
-
-/// A workload that counts on the disk, and a machine whose power is cut at some moment; 25 times on each architecture.
-fn power_cut_loses_no_acknowledged_data(arch: Architecture) {
-    const CUTS: u64 = 25;
-    let scratch = tempfile::tempdir().expect("a scratch folder");
-    let disk = ext4(&scratch.path().join("disk"), "data");
-    let system = "mount LABEL=data /data ext4\nvolumes /data/volumes";
-    let mut image = board(arch, system, &section("counter", "do count:/data", "volume v /data\nuser 1000"));
-    image.file("sbin/e2fsck", 0o755, std::fs::read(fetched(arch, USUAL, "e2fsck")).expect("e2fsck"));
-    let (mut acknowledged, mut replayed) = (0, 0);
-    for cut in 0..CUTS {
-        let booted = boot(arch, &image, &[&disk]);
-        // The first boot must print a number. In some of the others the power is cut before that.
-        let moment = if cut % 5 == 4 { "hilum 0.1.0" } else { "counter | counted " };
-        booted.vm.console.expect(moment, BOOT).expect("it boots");
-        std::thread::sleep(std::time::Duration::from_millis(cut * 37 % 400));
-        let console = booted.vm.console.text();
-        booted.vm.cut_power().expect("QEMU");
-        // What it found was acknowledged by the previous boot, or is newer.
-        let number = |word: &str| {
-            let numbers = console.lines().filter_map(|line| line.strip_prefix(word)?.parse::<u32>().ok());
-            numbers.max()
-        };
-        if let Some(found) = number("counter | found ") {
-            assert!(found >= acknowledged, "cut {cut}: {acknowledged} was acknowledged\n{console}");
-            acknowledged = found;
-            // Each boot reports the state of the disk.
-            let lines: Vec<&str> = console.lines().filter(|line| line.starts_with("hilum: mount /data: ")).collect();
-            let [line] = lines[..] else { panic!("one line about the disk: {console}") };
-            let way = line.strip_prefix("hilum: mount /data: ext4 on /dev/vda").unwrap_or_else(|| panic!("{console}"));
-            assert!(["", ", its journal replayed"].contains(&way), "{line}");
-            replayed += u32::from(!way.is_empty());
-        }
-        // A truncated line has fewer digits, and is a smaller number.
-        acknowledged = acknowledged.max(number("counter | counted ").unwrap_or(0));
-    }
-    eprintln!("{}: {CUTS} cuts, {acknowledged} numbers, {replayed} journals replayed", arch.name());
-    assert!(acknowledged > 0 && replayed > 0, "{acknowledged} {replayed}");
-    let checked = tool("e2fsck", &["-f", "-y", disk.to_str().expect("UTF-8")]);
-    assert!(!checked.contains("Inode") && !checked.contains("UNEXPECTED"), "{checked}");
 }
