@@ -13,6 +13,7 @@ use super::pools::Pools;
 use super::restart::{Restart, Stop};
 use super::signal::Signal;
 use super::slot_map::Slots;
+use super::source::Source;
 use super::span::Span;
 use super::supervision::{Boots, Control, LogFile, Supervision, SystemMount, Watchdog};
 use super::workload_set::WorkloadSet;
@@ -248,6 +249,13 @@ pub struct Workload<'a> {
     pub supervision: Supervision<'a>,
     /// What its network namespace contains besides the loopback interface.
     pub network: Network<'a>,
+}
+
+impl<'a> Workload<'a> {
+    /// Returns the block device that its root filesystem is on; `None` if that is a folder or an image file.
+    pub fn root_device(&self) -> Option<Source<'a>> {
+        Source::of(self.root).filter(|source| !matches!(source, Source::Path(path) if !path.starts_with("/dev/")))
+    }
 }
 
 impl Workload<'_> {

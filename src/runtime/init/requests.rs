@@ -169,8 +169,8 @@ impl Requests<'_> {
         let unit = self.workloads.supervisor.unit(index);
         let disk = self.workloads.missing_disk(config, &config.workloads[index]);
         let disk = disk.filter(|_| unit.state == State::Waiting && unit.lacks(Part::Disks));
-        if let Some(line) = self.workloads.missing_device(config, index) {
-            text(format_args!("device {}", line.source))
+        if let Some(device) = self.workloads.missing_device(config, index) {
+            text(format_args!("device {device}"))
         } else if let Some(mount) = disk.and_then(|index| config.system.mounts.get(index)) {
             text(format_args!("{} ({})", mount.target, mount.source))
         } else {

@@ -15,6 +15,7 @@ on_both!(
     unplugged_disk_stops_its_workloads_and_its_return_starts_them,
     disk_replaces_its_tmpfs_fallback_and_tmpfs_replaces_a_removed_disk,
     randomly_plugged_disks_end_in_the_configured_state,
+    root_on_a_late_disk_is_awaited_and_its_workload_follows_the_disk,
 );
 
 fn expect(booted: &Booted, text: &str) {
@@ -136,4 +137,39 @@ fn randomly_plugged_disks_end_in_the_configured_state(arch: Architecture) {
     expect(&booted, "data | content /data/name last");
     expect(&booted, "data | ready");
     assert!(!booted.vm.console.text().contains("\"data\": restart"), "{}", booted.vm.console.text());
+}
+
+/// systemd: a unit with `RootImage=` on a device fails without it; `BindsTo=` the device unit does the rest.
+fn root_on_a_late_disk_is_awaited_and_its_workload_follows_the_disk(arch: Architecture) {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let root = ext4(&scratch.path().join("root"), "root");
+    super::storage::put_root(arch, &root, "");
+    let by_path = section("path", "do stay", "stop TERM 100ms").replace("root /images/probe", "root /dev/vda");
+    let by_label = section("label", "do stay", "stop TERM 100ms").replace("root /images/probe", "root LABEL=root");
+    let sections = by_path + &by_label + &section("other", "do stay", "");
+    let booted = boot(arch, &board(arch, "", &sections), &[]);
+    expect(&booted, "workload \"path\": waits for device /dev/vda");
+    expect(&booted, "workload \"label\": waits for device LABEL=root");
+    expect(&booted, "workload \"other\": started");
+    for turn in 1..=2 {
+        booted.vm.plug_disk(&root, "plug").expect("a disk");
+        for name in ["path", "label"] {
+            let (started, until) = (format!("workload \"{name}\": started"), Instant::now() + BOOT);
+            while booted.vm.console.text().matches(&started).count() < turn {
+                assert!(Instant::now() < until, "{name} does not start: {}", booted.vm.console.text());
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        booted.vm.pull_disk("plug", BOOT).expect("it is pulled");
+        for name in ["path\": device /dev/vda removed", "label\": device LABEL=root removed"] {
+            let until = Instant::now() + BOOT;
+            while booted.vm.console.text().matches(name).count() < turn {
+                assert!(Instant::now() < until, "{name}: {}", booted.vm.console.text());
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+    }
+    let text = booted.vm.console.text();
+    assert!(!text.contains(": restart ") && !text.contains("gave up"), "{text}");
+    assert_eq!(text.matches("workload \"other\": started").count(), 1, "{text}");
 }

@@ -4,23 +4,63 @@ use super::Workloads;
 use super::slots::Slot;
 use crate::init::context::Context;
 use crate::os::environment::Environment;
+use crate::os::path::stat;
+use crate::storage;
 use crate::workload::{find_devices, fingerprint};
-use hilum::config::{Config, Device, Workload};
+use core::fmt;
+use hilum::config::{Config, DeviceSource, Source, Workload};
 use hilum::supervise::{Event, ExitReason, Part, State};
 use rustix::io::Errno;
 
 /// Returns whether a workload without its devices waits instead of failing. In a container there are no device events.
 pub(crate) fn waits(environment: Environment, workload: &Workload<'_>) -> bool {
-    environment == Environment::Machine && !workload.isolation.devices.is_empty()
+    environment == Environment::Machine && (!workload.isolation.devices.is_empty() || workload.root_device().is_some())
 }
+
+/// The place of the root filesystem's device after those of `device` lines.
+const ROOT: u8 = u8::MAX - 1;
 
 /// Looks up the devices of a workload: returns the line without a device, and a fingerprint of all devices.
 pub(crate) fn seek(config: &Config<'_>, workload: &Workload<'_>) -> (Option<u8>, u64) {
+    let root = workload.root_device().map_or(Ok(0), |source| {
+        let found = stat(&storage::find(source, 0)?)?;
+        // The inode in devtmpfs differs after a device was unplugged and plugged in again.
+        Ok(found.st_ino.rotate_left(32) ^ found.st_rdev)
+    });
+    if root == Err(Errno::NOENT) {
+        return (Some(ROOT), 0);
+    }
     match find_devices(config.pools.of(workload.isolation.devices)) {
-        Ok(nodes) => (None, fingerprint(&nodes)),
+        Ok(nodes) => (None, fingerprint(&nodes) ^ root.unwrap_or(0)),
         // Any other error is reported when its start fails.
         Err((_, errno)) if errno != Errno::NOENT => (None, 0),
         Err((line, _)) => (Some(line as u8), 0),
+    }
+}
+
+/// The name of a missing device: of a `device` line, or of the `root` line.
+pub(crate) enum Missing<'a> {
+    Device(&'a DeviceSource<'a>),
+    Root(&'a str),
+}
+
+impl<'a> Missing<'a> {
+    fn of(config: &'a Config<'_>, index: usize, line: u8) -> Option<Self> {
+        let workload = config.workloads.get(index)?;
+        if line == ROOT {
+            return Some(Self::Root(workload.root));
+        }
+        let devices = config.pools.of(workload.isolation.devices);
+        devices.get(usize::from(line)).map(|device| Self::Device(&device.source))
+    }
+}
+
+impl fmt::Display for Missing<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Device(source) => source.fmt(formatter),
+            Self::Root(root) => formatter.write_str(root),
+        }
     }
 }
 
@@ -66,10 +106,9 @@ impl Workloads {
     }
 
     /// Returns the line without a device, if the workload waits for it.
-    pub(crate) fn missing_device<'c>(&self, config: &'c Config<'_>, index: usize) -> Option<&'c Device<'c>> {
+    pub(crate) fn missing_device<'c>(&self, config: &'c Config<'_>, index: usize) -> Option<Missing<'c>> {
         let line = self.slots[config.slots.of(index)].devices.missing?;
-        let lines = config.pools.of(config.workloads[index].isolation.devices);
-        lines.get(usize::from(line)).filter(|_| self.supervisor.unit(index).lacks(Part::Devices))
+        Missing::of(config, index, line).filter(|_| self.supervisor.unit(index).lacks(Part::Devices))
     }
 
     /// Returns whether the devices of a workload are present, as far as known; looks them up if necessary.
@@ -81,7 +120,8 @@ impl Workloads {
             return true;
         }
         let devices = config.pools.of(workload.isolation.devices);
-        if devices.iter().all(|device| !device.is_searched()) {
+        let is_path = workload.root_device().is_none_or(|root| matches!(root, Source::Path(_)));
+        if is_path && devices.iter().all(|device| !device.is_searched()) {
             // This look-up cannot block PID 1.
             let (missing, found) = seek(config, workload);
             self.note_devices(cx, index, missing, found);
@@ -122,9 +162,9 @@ impl Workloads {
         let state = &mut self.slots[cx.slot(index)].devices;
         let (had, is_news) = (state.are_there(), !state.is_known || state.missing != missing);
         (state.is_known, state.missing, state.found) = (true, missing, found);
-        let line = missing.and_then(|line| config.get().pools.of(workload.isolation.devices).get(usize::from(line)));
-        if let Some(line) = line.filter(|_| is_news) {
-            let (name, source) = (workload.name, line.source);
+        let missing = missing.and_then(|line| Missing::of(config.get(), index, line));
+        if let Some(source) = missing.filter(|_| is_news) {
+            let name = workload.name;
             let (before, behind) = if had { ("", " removed") } else { ("waits for ", "") };
             cx.console.info(format_args!("workload \"{name}\": {before}device {source}{behind}"));
         }
