@@ -102,6 +102,7 @@ help: ## show this
 	@echo "  WRITE=1                        make bench and make timeline write their results to docs/dev/"
 	@echo "  TESTS='WORD...'                arguments of cargo test for make test (CONTRIBUTING.md)"
 	@echo "  TASKS='TASK...'                tasks that make deps installs for (now $(TASKS))"
+	@echo "  SIGN=KEY                       key that make image signs UEFI disks with (KEY.key, KEY.crt)"
 	@echo "  CACHE_MIB=MIB                  limit of build/cache ($(CACHE_MIB))"
 	@echo "  MEMORY=MIB                     memory of the guest of make run (256)"
 	@echo "  GDB=1                          make run waits for gdb at port 1234 (CONTRIBUTING.md)"
@@ -113,12 +114,12 @@ run: image $(BUILD)/tools/hilum-qemu ## boot an appliance (APPLIANCE, the demo) 
 	@$(BUILD)/tools/hilum-qemu run --arch $(ARCH) --accel $(ACCEL) --image $(BUILD)/image/qemu-$(ARCH)-$(APPLIANCE_NAME) \
 	    --publish $(PORT):$(or $(GUEST_PORT_$(APPLIANCE_NAME)),8080) --append "$(APPEND)" $(if $(GDB),--gdb) $(if $(MEMORY),--memory $(MEMORY))
 
-image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum | $(BUILD)/installed-image ## build an appliance (APPLIANCE) for a board (BOARD) into build/image/
+image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum | $(BUILD)/installed-image $(if $(SIGN),$(BUILD)/installed-sign) ## build an appliance (APPLIANCE) for a board (BOARD) into build/image/
 	@test -f $(APPLIANCE_FOLDER)/appliance.toml || { echo "no $(APPLIANCE_FOLDER)/appliance.toml; APPLIANCE is a folder with a slash, or one of: $(APPLIANCES)" >&2; exit 1; }
 	@set -e; if [ -n "$$($(BUILD)/tools/hilum-initramfs unlocked $(DESCRIPTIONS))" ]; then $(MAKE) --silent update-lock BOARD=$(BOARD) APPLIANCE=$(APPLIANCE); fi; \
 	words=$$($(BUILD)/tools/hilum-initramfs packages $(DESCRIPTIONS)); LOCK=$(LOCK) initramfs/debian/unpack $$words; \
 	set -- $$words; $(BUILD)/tools/hilum-initramfs image $(DESCRIPTIONS) --init $(BUILD)/board/$(BOARD_ARCH)/hilum \
-	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME) --cache $(BUILD)/cache --cache-mib $(CACHE_MIB)
+	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME) --cache $(BUILD)/cache --cache-mib $(CACHE_MIB) $(if $(SIGN),--sign $(SIGN))
 
 update-lock: $(BUILD)/tools/hilum-initramfs | $(BUILD)/installed-image ## take the newest versions of an appliance's packages (APPLIANCE) and their dependencies into its appliance.lock
 	@set -e; set -- $$($(BUILD)/tools/hilum-initramfs unlocked --all $(DESCRIPTIONS)); index=$$(initramfs/debian/unpack --lists $$1 $$2); \
@@ -175,7 +176,7 @@ unit: $(BUILD)/installed-build $(BUILD)/installed-unit ## the tests that need ne
 	@$(HOST) test --quiet --locked -p hilum
 	@$(HOST) test --quiet --locked -p hilum-initramfs --lib
 
-test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/hilum-counted $(BUILD)/debian/packages/of-every-board ## run every test, on the host and in QEMU, for both architectures
+test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/hilum-counted $(BUILD)/debian/packages/of-every-board $(BUILD)/tools/firmware ## run every test, on the host and in QEMU, for both architectures
 	@$(if $(filter --workspace,$(TESTS)),$(HOST) board-test --quiet --locked)
 	@$(HOST) test --quiet --no-fail-fast --locked $(TESTS)
 
@@ -221,7 +222,14 @@ $(BUILD)/installed-%: initramfs/debian/install
 	@initramfs/debian/install $*
 	@mkdir -p $(BUILD) && touch $@
 
-install-test: $(BUILD)/installed-build $(ARCHS:%=$(BUILD)/installed-run-%) $(BUILD)/installed-image $(BUILD)/installed-unit $(BUILD)/installed-test
+# Writes keys into the variables of a UEFI firmware, for a test; from PyPI, by its digest.
+$(BUILD)/tools/firmware: qemu/tests/firmware.txt | $(BUILD)/installed-test
+	@rm -rf $@
+	@/usr/bin/python3 -m venv --system-site-packages $@
+	@$@/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+install-test: $(BUILD)/installed-build $(ARCHS:%=$(BUILD)/installed-run-%) $(BUILD)/installed-image $(BUILD)/installed-unit $(BUILD)/installed-sign $(BUILD)/installed-test
 install-check: $(BUILD)/installed-check
 
 # Tools that check dependencies (deny.toml) and find unused ones. Without optimisation they compile in a third of the time.

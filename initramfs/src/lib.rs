@@ -27,6 +27,7 @@ pub mod pack;
 pub mod progress;
 pub mod resolve;
 pub mod sbom;
+pub mod signing;
 pub mod sizes;
 pub mod tar_reader;
 pub mod tree;

@@ -11,6 +11,7 @@ use hilum_initramfs::build::{CachePlace, Places};
 use hilum_initramfs::debian::Index;
 use hilum_initramfs::debian::lock::Lock;
 use hilum_initramfs::description::{Description, Root};
+use hilum_initramfs::signing::Signer;
 use hilum_initramfs::untrusted::escaped;
 use hilum_initramfs::{Compression, Image, elf, messages, sbom};
 use reporter::Reporter;
@@ -46,6 +47,9 @@ enum Command {
         /// MiB that the folder may take: what was not used for the longest time goes first.
         #[arg(long, default_value_t = 8192)]
         cache_mib: u64,
+        /// Signs the disk for UEFI Secure Boot with this private key (KEY.key), whose certificate is next to it (KEY.crt).
+        #[arg(long, value_name = "KEY")]
+        sign: Option<PathBuf>,
     },
     /// Prints the architecture, the release and the Debian packages that description files need.
     Packages {
@@ -176,9 +180,10 @@ fn main() {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Image { descriptions, init, packages, output, cache, cache_mib } => {
+        Command::Image { descriptions, init, packages, output, cache, cache_mib, sign } => {
+            let signer = sign.map(|key| Signer::new(&key)).transpose()?;
             let cache = cache.map(|folder| CachePlace { folder, limit: cache_mib << 20 });
-            let places = Places { init, packages, output, cache };
+            let places = Places { init, packages, output, cache, signer };
             let mut reporter = Reporter::new();
             for file in hilum_initramfs::build::build(&descriptions, &places, &mut |event| reporter.tell(event))? {
                 println!("{}: {} bytes", file.path.display(), file.bytes);

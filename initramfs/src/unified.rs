@@ -25,6 +25,8 @@ struct Layout {
     file_alignment: usize,
     section_alignment: u64,
     image_size: u64,
+    /// Where its last section ends in the file. Debian's stub has symbols behind that.
+    end: usize,
 }
 
 /// Returns a unified kernel image; `words` become the kernel command line.
@@ -36,7 +38,7 @@ pub fn unified(stub: &[u8], kernel: &[u8], initramfs: &[u8], words: &str) -> Res
     let parts: [(&str, &[u8]); 4] =
         [(".osrel", RELEASE.as_bytes()), (".cmdline", words.as_bytes()), (".linux", kernel), (".initrd", initramfs)];
     let layout = layout(stub, parts.len()).context("the stub is not a PE file that can be extended")?;
-    let mut file = stub.to_vec();
+    let mut file = stub.get(..layout.end).context("the stub is cut")?.to_vec();
     let mut address = layout.image_size.next_multiple_of(ADDRESS_STEP).max(FIRST_ADDRESS);
     let mut end = address;
     for (index, (name, bytes)) in parts.into_iter().enumerate() {
@@ -54,6 +56,9 @@ pub fn unified(stub: &[u8], kernel: &[u8], initramfs: &[u8], words: &str) -> Res
     let (headers, _) = headers.ok().context("the headers of the stub")?;
     let sections = headers.file_header.number_of_sections.get(LE) + 4;
     headers.file_header.number_of_sections = U16::new(LE, sections);
+    // What lies between sections belongs to no part that a signature is computed of in order.
+    headers.file_header.pointer_to_symbol_table = U32::new(LE, 0);
+    headers.file_header.number_of_symbols = U32::new(LE, 0);
     let size = end.next_multiple_of(layout.section_alignment);
     headers.optional_header.size_of_image = U32::new(LE, u32::try_from(size)?);
     // No checksum: UEFI does not verify it.
@@ -81,6 +86,11 @@ fn layout(stub: &[u8], more: usize) -> Result<Layout> {
         file_alignment: file_alignment as usize,
         section_alignment: section_alignment.into(),
         image_size: nt.optional_header().size_of_image().into(),
+        end: sections
+            .iter()
+            .map(|part| part.pointer_to_raw_data.get(LE) + part.size_of_raw_data.get(LE))
+            .max()
+            .unwrap_or(0) as usize,
     })
 }
 

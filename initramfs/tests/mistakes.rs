@@ -1,10 +1,16 @@
 //! What description files name and is not there: one line each, with the file and the line that names it.
 
 use hilum_initramfs::build::{Places, build};
+use hilum_initramfs::signing::Signer;
 use std::path::Path;
 
 /// The error for a description with these lines; the folder's name is left out.
 fn refusal(folder: &Path, lines: &str) -> String {
+    refusal_of(folder, lines, None)
+}
+
+/// The same for an image that is to be signed.
+fn refusal_of(folder: &Path, lines: &str, signer: Option<Signer>) -> String {
     let vmlinuz = folder.join("vmlinuz");
     std::fs::write(&vmlinuz, "Linux version 6.1.0-50 (x)").expect("a file");
     std::fs::create_dir_all(folder.join("root/bin")).expect("a folder");
@@ -18,7 +24,7 @@ fn refusal(folder: &Path, lines: &str) -> String {
     let file = folder.join("board.toml");
     std::fs::write(&file, format!("{head}{config}{lines}")).expect("a file");
     let init = "/bin/true".into();
-    let places = Places { init, packages: folder.to_owned(), output: folder.join("output"), cache: None };
+    let places = Places { init, packages: folder.to_owned(), output: folder.join("output"), cache: None, signer };
     let error = build(&[file], &places, &mut |_| {}).expect_err("it is refused");
     assert!(!folder.join("output").exists(), "nothing is written");
     format!("{error:#}").replace(&format!("{}/", folder.display()), "")
@@ -47,6 +53,26 @@ fn missing_input_is_reported_with_its_line() {
         let error = refusal(folder.path(), lines);
         assert!(error.starts_with(expected), "{error}");
     }
+}
+
+#[test]
+fn signature_without_a_key_or_without_a_disk_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = folder.path().join("own.key");
+    let missing = |name: &str| {
+        let error = Signer::new(&key).expect_err("a file is missing").to_string();
+        let expected = format!("{}: no such file; a key is KEY.key with", folder.path().join(name).display());
+        assert!(error.starts_with(&expected), "{error}");
+    };
+    missing("own.key");
+    std::fs::write(&key, "no key").expect("a file");
+    missing("own.crt");
+    std::fs::write(folder.path().join("own.crt"), "no certificate").expect("a file");
+    let signer = Signer::new(&key).expect("both are there");
+    let error = signer.sign(b"no PE file").expect_err("sbsign refuses it").to_string();
+    assert!(error.starts_with("sbsign ") && !error.contains('\n'), "{error}");
+    let error = refusal_of(folder.path(), "", Some(signer));
+    assert_eq!(error, "--sign: the board has no output that can be signed; choose a board with uefi-disk");
 }
 
 /// An archive of docker save whose image stops at this signal and has these layers, besides an empty one.

@@ -10,7 +10,7 @@ use crate::filesystem;
 use crate::kernel::Kernel;
 use crate::tree::{Kind, Tree};
 use crate::unified::unified;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use hilum::Architecture;
 use std::path::PathBuf;
 
@@ -103,6 +103,9 @@ impl Outputs<'_> {
             let files = card_files(description, tools, kernel, &Contents::default(), "");
             files.with_context(|| description.place_of("sd-card"))?;
         }
+        if tools.places.signer.is_some() && !description.outputs.contains(&Output::UefiDisk) {
+            bail!("--sign: the board has no output that can be signed; choose a board with uefi-disk");
+        }
         if description.outputs.contains(&Output::UefiDisk) {
             stub(tools, architecture).with_context(|| description.place_of("uefi-disk"))?;
         }
@@ -139,7 +142,11 @@ impl Outputs<'_> {
                 Output::UefiDisk => {
                     tools.progress.say("uefi disk");
                     let stub = stub(tools, architecture)?;
-                    let unified = unified(&stub, &kernel.image, &initramfs.read()?, &words)?;
+                    let mut unified = unified(&stub, &kernel.image, &initramfs.read()?, &words)?;
+                    if let Some(signer) = &tools.places.signer {
+                        tools.progress.say("signature");
+                        unified = signer.sign(&unified)?;
+                    }
                     let files = Files::from([(format!("EFI/BOOT/{}", architecture.efi_boot_file()), unified.into())]);
                     let boot = fat(&files, "ESP")?.into();
                     self.disk("uefi-disk.img", Table::Gpt, boot, partition.clone(), |size| size)?;

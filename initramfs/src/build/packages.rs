@@ -3,6 +3,7 @@
 use crate::cache::Cache;
 use crate::contents::Contents;
 use crate::progress::Progress;
+use crate::signing::Signer;
 use crate::tree::{Kind, Stored, Tree};
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
@@ -18,6 +19,8 @@ pub struct Places {
     pub output: PathBuf,
     /// The cache; without one, everything is made anew.
     pub cache: Option<CachePlace>,
+    /// What signs the files that a firmware with Secure Boot starts.
+    pub signer: Option<Signer>,
 }
 
 /// The folder of a cache.

@@ -18,19 +18,19 @@ on_both!(
 /// The timeout for firmware, a large kernel and its modules together.
 const SLOW: Duration = Duration::from_secs(240);
 
-fn tool(program: &str, words: &[&str]) -> String {
+pub(super) fn tool(program: &str, words: &[&str]) -> String {
     let output = Command::new(program).args(words).output().unwrap_or_else(|error| panic!("{program}: {error}"));
     assert!(output.status.success(), "{program} {words:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().expect("UTF-8")
 }
 
 /// Waits until a message passes from one client through the broker to the other, and shuts the board down at its
 /// prompt.
-fn see_messages_and_power_off(mut booted: Booted) -> String {
+pub(super) fn see_messages_and_power_off(mut booted: Booted) -> String {
     booted.vm.console.expect("workload \"broker\": ready", SLOW).expect("the broker");
     booted.vm.console.expect("subscriber | board/alive yes", SLOW).expect("a message");
     booted.vm.console.expect("hilum> ", SLOW).expect("the prompt");
@@ -140,6 +140,7 @@ fn image_file_on_the_data_partition_is_a_root(arch: Architecture) {
         packages: folder.path().to_owned(),
         output: at("output"),
         cache: None,
+        signer: None,
     };
     hilum_initramfs::build::build(&[at("site.toml")], &places, &mut |_| {}).expect("the builder takes it");
     let words = hilum_qemu::writable_disk(&at("output/data.img"));

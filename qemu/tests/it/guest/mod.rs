@@ -18,6 +18,7 @@ mod plugged_disks;
 mod power_cuts;
 mod publish;
 mod roots;
+mod secure_boot;
 mod settings;
 mod soak;
 mod stops;

@@ -175,19 +175,30 @@ pub(crate) fn boot_command(command: std::process::Command, serial: &str) -> Boot
 /// Builds the outputs of a board's and an appliance's descriptions into a folder.
 pub(crate) fn build(board: &str, appliance: &str, output: &Path) -> Vec<hilum_initramfs::build::Written> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../initramfs");
-    build_of(board, &folder.join(format!("appliances/{appliance}/appliance.toml")), output)
+    build_of(board, &folder.join(format!("appliances/{appliance}/appliance.toml")), output, None)
+}
+
+/// Builds an appliance for a board, signed for Secure Boot.
+pub(crate) fn build_signed(board: &str, appliance: &str, output: &Path, signer: hilum_initramfs::signing::Signer) {
+    let appliance = format!("../initramfs/appliances/{appliance}/appliance.toml");
+    build_of(board, &Path::new(env!("CARGO_MANIFEST_DIR")).join(appliance), output, Some(signer));
 }
 
 /// Builds and boots a guest of qemu/guests on the QEMU machine of an architecture.
 pub(crate) fn boot_guest(arch: Architecture, guest: &str) -> Booted {
     let output = tempfile::tempdir().expect("a scratch folder");
     let description = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("guests/{guest}.toml"));
-    build_of(&format!("qemu-{}", arch.name()), &description, output.path());
+    build_of(&format!("qemu-{}", arch.name()), &description, output.path(), None);
     let bytes = std::fs::read(output.path().join("initramfs")).expect("the initramfs");
     boot_bytes(arch, USUAL, &bytes, "", None, &[])
 }
 
-fn build_of(board: &str, description: &Path, output: &Path) -> Vec<hilum_initramfs::build::Written> {
+fn build_of(
+    board: &str,
+    description: &Path,
+    output: &Path,
+    signer: Option<hilum_initramfs::signing::Signer>,
+) -> Vec<hilum_initramfs::build::Written> {
     let board = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../initramfs/boards/{board}.toml"));
     let text = std::fs::read_to_string(&board).expect("a board");
     let arch = Architecture::ALL
@@ -199,6 +210,7 @@ fn build_of(board: &str, description: &Path, output: &Path) -> Vec<hilum_initram
         packages: built(&format!("debian/packages/{}-bookworm", arch.name())),
         output: output.to_owned(),
         cache: None,
+        signer,
     };
     hilum_initramfs::build::build(&[board, description.to_owned()], &places, &mut |_| {}).expect("the builder takes it")
 }

@@ -35,6 +35,7 @@ impl RealBoard {
             packages: built(&format!("debian/packages/{}-bookworm", arch.name())),
             output: at("output"),
             cache: None,
+            signer: None,
         };
         hilum_initramfs::build::build(&[at("board.toml")], &places, &mut |_| {}).expect("the builder takes it");
         Self { arch, folder }
