@@ -78,5 +78,7 @@ pub const NAME_SERVERS: usize = 3;
 pub const SYSCTLS: usize = 16;
 /// `link` lines of one workload.
 pub const LINKS: usize = 4;
+/// Links of all workloads that get their addresses by DHCP.
+pub const LEASED_LINKS: usize = 8;
 /// `publish` lines of one workload.
 pub const PUBLISHED: usize = 8;

@@ -188,6 +188,8 @@ pub struct WorkloadLink<'a> {
     pub line: LineNumber,
     /// What it is connected to.
     pub attachment: Attachment<'a>,
+    /// Whether it gets an address by DHCP.
+    pub has_dhcp: bool,
     /// Its addresses.
     pub addresses: Addresses,
     /// Its default gateways.

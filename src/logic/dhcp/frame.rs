@@ -2,14 +2,14 @@
 //! the kernel's IP stack, so it writes all headers itself. Received frames are parsed by smoltcp.
 
 use super::lease::{Lease, LeaseRoute, NAME_SERVERS};
-use crate::config::Mac;
+use crate::config::{Mac, limits::HOSTNAME_BYTES};
 use crate::domains;
 use crate::echo::sum;
 use core::net::Ipv4Addr;
 use smoltcp::wire::{DhcpPacket, EthernetAddress, EthernetFrame, EthernetProtocol, IpProtocol, Ipv4Packet, UdpPacket};
 
 /// Bytes of the longest frame that the client sends.
-pub const FRAME_BYTES: usize = 400;
+pub const FRAME_BYTES: usize = 464;
 
 /// Minimum bytes of a message that every server and relay agent accepts (RFC 1542 2.1).
 const SHORTEST: usize = 300;
@@ -43,22 +43,33 @@ pub(super) struct Request {
     pub(super) to: Option<(Ipv4Addr, Mac)>,
 }
 
-/// Writes the frame. Returns its length.
-pub(super) fn write(mac: Mac, host_name: &str, request: &Request, frame: &mut [u8; FRAME_BYTES]) -> Option<usize> {
+/// Writes the frame of a client with the MAC address `mac`, which other clients may have as well. Returns its length.
+pub(super) fn write(
+    (mac, shares_mac): (Mac, bool),
+    host_name: &str,
+    request: &Request,
+    frame: &mut [u8; FRAME_BYTES],
+) -> Option<usize> {
     /// The parameter request list: mask, classless routes (before the router, as RFC 3442 requires), router, name
     /// servers, domain, MTU, time servers, search domains.
     const WANTED: [u8; 8] = [1, 121, 3, 6, 15, 26, 42, 119];
     /// The payload of one frame of 1,500 bytes, so that the server need not omit options (RFC 2132 9.10).
     const LARGEST: [u8; 2] = 1_472_u16.to_be_bytes();
     let address = |address: Option<Ipv4Addr>| address.unwrap_or(Ipv4Addr::UNSPECIFIED).octets();
-    let (own, [a, b, c, d, e, f]) = (address(request.own), mac.0);
+    let own = address(request.own);
     let (to, to_mac) = request.to.unwrap_or((Ipv4Addr::BROADCAST, Mac([0xff; 6])));
     let (to, wanted, server) = (to.octets(), address(request.wanted), address(request.server));
     // DHCPDISCOVER or DHCPREQUEST (RFC 2132 9.6).
     let kind = [if request.is_discover { 1 } else { 3 }];
+    // The MAC address; or else an identifier of no hardware (RFC 2132 9.14).
+    let mut id = [0; 7 + HOSTNAME_BYTES];
+    id[0] = u8::from(!shares_mac);
+    id[1..7].copy_from_slice(&mac.0);
+    let name = if shares_mac { host_name.as_bytes() } else { &[] };
+    id.get_mut(7..7 + name.len())?.copy_from_slice(name);
     let options: [(u8, &[u8]); 7] = [
         (53, &kind),
-        (61, &[1, a, b, c, d, e, f]),
+        (61, &id[..7 + name.len()]),
         (50, request.wanted.map_or(&[], |_| &wanted)),
         (54, request.server.map_or(&[], |_| &server)),
         (57, &LARGEST),
@@ -77,7 +88,7 @@ pub(super) fn write(mac: Mac, host_name: &str, request: &Request, frame: &mut [u
     let length = (end + 1).max(MESSAGE + SHORTEST);
     let (packet, datagram) = ((length - 14) as u16, (length - 34) as u16);
     // The parts and their offsets: Ethernet, IPv4, UDP, message.
-    let parts: [(usize, &[u8]); 15] = [
+    let parts: [(usize, &[u8]); 16] = [
         (0, &to_mac.0),
         (6, &mac.0),
         (12, &[8, 0, 0x45, 0]),
@@ -90,6 +101,8 @@ pub(super) fn write(mac: Mac, host_name: &str, request: &Request, frame: &mut [u
         (MESSAGE, &[1, 1, 6]),
         (MESSAGE + 4, &request.id.to_be_bytes()),
         (MESSAGE + 8, &request.seconds.to_be_bytes()),
+        // "Answer by broadcast" (RFC 2131 2).
+        (MESSAGE + 10, &[if shares_mac { 0x80 } else { 0 }]),
         (MESSAGE + 12, &own),
         (MESSAGE + 28, &mac.0),
         (OPTIONS - 4, &COOKIE.to_be_bytes()),

@@ -16,7 +16,7 @@ mod overlap;
 
 pub use frame::FRAME_BYTES;
 pub use lease::{LEASE_BYTES, Lease, LeaseRoute, NAME_SERVERS, ROUTES};
-pub use overlap::{By, Taken, advertised, taken};
+pub use overlap::{By, Taken, advertised, taken, taken_inside};
 
 use crate::config::Mac;
 use core::net::Ipv4Addr;
@@ -71,6 +71,8 @@ pub enum LeaseEvent {
 #[derive(Debug)]
 pub struct Client {
     mac: Mac,
+    /// Whether another client has the same MAC address.
+    shares_mac: bool,
     host_name: HostName,
     state: State,
     held: Option<ActiveLease>,
@@ -87,10 +89,12 @@ pub struct Client {
 
 impl Client {
     /// Creates a client that starts to look for a server. It sends the host name unless it is empty. `chance` is any
-    /// number; it makes transaction ids differ.
-    pub fn new(mac: Mac, host_name: HostName, chance: u32, now: u64) -> Self {
+    /// number; it makes transaction ids differ. A client that shares its MAC address with others (ipvlan) uses its name as a
+    /// client identifier, and requests broadcast replies.
+    pub fn new(mac: Mac, shares_mac: bool, host_name: HostName, chance: u32, now: u64) -> Self {
         let mut client = Self {
             mac,
+            shares_mac,
             host_name,
             state: State::Selecting,
             held: None,
@@ -140,7 +144,7 @@ impl Client {
         self.tries += 1;
         self.has_refused = false;
         self.ask_at = now + self.pause(now);
-        (news, frame::write(self.mac, &self.host_name, &request, frame).unwrap_or(0))
+        (news, frame::write((self.mac, self.shares_mac), &self.host_name, &request, frame).unwrap_or(0))
     }
 
     /// Handles a received frame. Another frame may have to be sent at once; see [`Self::deadline`].

@@ -2,7 +2,7 @@
 //! a bridge, to another link, or of a `route` line.
 
 use super::{Lease, LeaseRoute};
-use crate::config::{Config, Prefix};
+use crate::config::{Config, Prefix, WorkloadLink};
 use core::fmt;
 use core::net::IpAddr;
 
@@ -60,18 +60,39 @@ pub fn taken<'a>(
     own.or_else(|| routes.find_map(|route| owner_of_route(config, place, route, &given)))
 }
 
-/// Returns the network that a route of a lease takes over, or that contains its router. A route that is wider than a
+/// Returns the network of another link of the workload that a lease for link `number` overlaps, or that contains its router;
+/// `None` if there is none. `leases` returns the leases of the other links.
+pub fn taken_inside<'a>(
+    links: &[WorkloadLink<'a>],
+    number: u8,
+    lease: &Lease,
+    leases: &dyn Fn(u8) -> Option<Lease>,
+) -> Option<Taken<'a>> {
+    let is_in =
+        |prefix: &Prefix| prefix.overlaps(lease.prefix()) || lease.all_routes().any(|route| takes(route, *prefix));
+    (0..).zip(links).filter(|(other, _)| *other != number).find_map(|(other, link)| {
+        let leased = leases(other).map(|lease| lease.prefix());
+        let prefix = link.addresses.iter().copied().chain(leased).find(is_in)?;
+        Some(Taken { by: By::Link(link.inner_name(other)), prefix })
+    })
+}
+
+/// Whether a route of a lease takes over a part of a network, or has its router there. A route that is wider than a
 /// network does no harm, because the kernel prefers the longer prefix.
+fn takes(route: &LeaseRoute, prefix: Prefix) -> bool {
+    let to = route.prefix();
+    let is_narrower = to.length >= prefix.length && prefix.overlaps(to);
+    is_narrower || route.router().is_some_and(|router| prefix.contains(router))
+}
+
+/// Returns whose network a route of a lease takes something of, or has its router in.
 fn owner_of_route<'a>(
     config: &'a Config<'_>,
     place: usize,
     route: &LeaseRoute,
     given: &dyn Fn(usize) -> Option<Prefix>,
 ) -> Option<Taken<'a>> {
-    let to = route.prefix();
-    let takes = |prefix: Prefix| to.length >= prefix.length && prefix.overlaps(to);
-    let is_behind = |prefix: Prefix| route.router().is_some_and(|router| prefix.contains(router));
-    owner(config, place, &|prefix| takes(prefix) || is_behind(prefix), to.length, given)
+    owner(config, place, &|prefix| takes(route, prefix), route.length, given)
 }
 
 /// Returns the network that a prefix from a router advertisement on the link at `place` overlaps, as [`taken`] does for

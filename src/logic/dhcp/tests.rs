@@ -108,7 +108,7 @@ fn next(client: &mut Client, frame: &mut [u8; FRAME_BYTES]) -> (u64, LeaseEvent,
 
 fn bound(seconds: u32) -> (Client, u64, LeaseEvent) {
     let mut frame = [0; FRAME_BYTES];
-    let mut client = Client::new(MAC, name("board"), 7, 1_000);
+    let mut client = Client::new(MAC, false, name("board"), 7, 1_000);
     let (_, _, discover) = next(&mut client, &mut frame);
     let discover = discover.expect("it asks");
     assert_eq!((discover.kind, discover.to), (DhcpMessageType::Discover, Ipv4Addr::BROADCAST));
@@ -138,7 +138,7 @@ fn lease_is_requested_and_accepted() {
 
 #[test]
 fn requests_to_silent_server_back_off() {
-    let (mut client, mut frame) = (Client::new(MAC, name("board"), 7, 0), [0; FRAME_BYTES]);
+    let (mut client, mut frame) = (Client::new(MAC, false, name("board"), 7, 0), [0; FRAME_BYTES]);
     let mut before = 0;
     let mut pauses = Vec::new();
     for _ in 0..9 {
@@ -255,10 +255,10 @@ fn further_options_are_read_and_survive_encoding() {
 
 #[test]
 fn request_has_host_name_and_minimum_length() {
-    let request = Client::new(MAC, name("board-7"), 7, 0).request(0);
+    let request = Client::new(MAC, false, name("board-7"), 7, 0).request(0);
     for host_name in ["board-7", ""] {
         let mut bytes = [0; FRAME_BYTES];
-        let length = frame::write(MAC, host_name, &request, &mut bytes).expect("it fits");
+        let length = frame::write((MAC, false), host_name, &request, &mut bytes).expect("it fits");
         assert_eq!(length, 14 + 20 + 8 + 300, "RFC 1542 2.1");
         let message = DhcpPacket::new_checked(&bytes[14 + 20 + 8..length]).expect("a message");
         let option = |kind| message.options().find(|option| option.kind == kind).map(|option| option.data.to_vec());
@@ -298,7 +298,7 @@ fn unusable_lease_is_refused() {
 
 #[test]
 fn refused_reply_is_reported_once_per_request() {
-    let (mut client, mut frame) = (Client::new(MAC, name("board"), 7, 0), [0; FRAME_BYTES]);
+    let (mut client, mut frame) = (Client::new(MAC, false, name("board"), 7, 0), [0; FRAME_BYTES]);
     let (_, _, discover) = next(&mut client, &mut frame);
     // A lease time of 0 seconds.
     let bad = |id| answer(DhcpMessageType::Offer, id, 0, &[]);
@@ -315,7 +315,7 @@ fn refused_reply_is_reported_once_per_request() {
 
 #[test]
 fn replies_to_other_clients_are_ignored() {
-    let (mut client, mut frame) = (Client::new(MAC, name("board"), 7, 0), [0; FRAME_BYTES]);
+    let (mut client, mut frame) = (Client::new(MAC, false, name("board"), 7, 0), [0; FRAME_BYTES]);
     let (_, _, discover) = next(&mut client, &mut frame);
     let id = discover.expect("it asks").id;
     let offer = answer(DhcpMessageType::Offer, id, 60, &[]);
@@ -342,13 +342,28 @@ proptest::proptest! {
 
     #[test]
     fn damaged_reply_never_panics(at in 0_usize..290, value in 0_u8..=255, cut in 0_usize..300) {
-        let (mut client, mut frame) = (Client::new(MAC, name("board"), 7, 0), [0; FRAME_BYTES]);
+        let (mut client, mut frame) = (Client::new(MAC, false, name("board"), 7, 0), [0; FRAME_BYTES]);
         let (_, _, discover) = next(&mut client, &mut frame);
         let mut bytes = answer(DhcpMessageType::Offer, discover.expect("it asks").id, 60, &[]);
         let at = at % bytes.len();
         bytes[at] = value;
         bytes.truncate(bytes.len().saturating_sub(cut % 40));
         client.receive(5, &bytes);
+    }
+}
+
+/// Two clients with one MAC address: an ipvlan and its parent (RFC 2131 2, RFC 2132 9.14).
+#[test]
+fn client_that_shares_its_mac_address_is_told_apart_and_answered_by_broadcast() {
+    let request = Client::new(MAC, true, name("meter"), 7, 0).request(0);
+    for (shares_mac, flag, id) in [(false, 0, vec![1]), (true, 0x80, vec![0])] {
+        let mut bytes = [0; FRAME_BYTES];
+        let length = frame::write((MAC, shares_mac), "meter", &request, &mut bytes).expect("it fits");
+        let message = DhcpPacket::new_checked(&bytes[14 + 20 + 8..length]).expect("a message");
+        let found = message.options().find(|option| option.kind == 61).expect("an identifier");
+        let name: &[u8] = if shares_mac { b"meter" } else { b"" };
+        assert_eq!(found.data, [&id[..], &MAC.0, name].concat());
+        assert_eq!(bytes[14 + 20 + 8 + 10], flag);
     }
 }
 
@@ -366,6 +381,7 @@ fn every_request_fits_its_frame() {
     };
     let longest = "n".repeat(64);
     assert!(
-        frame::write(MAC, &longest, &request, &mut [0; FRAME_BYTES]).is_some_and(|length| length >= 14 + 20 + 8 + 240)
+        frame::write((MAC, true), &longest, &request, &mut [0; FRAME_BYTES])
+            .is_some_and(|length| length >= 14 + 20 + 8 + 240)
     );
 }

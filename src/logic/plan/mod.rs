@@ -103,7 +103,8 @@ const RUN: Mount = Mount { options: &[(c"mode", c"0755")], target: c"run", ..TMP
 /// The socket for state reports of the program (NOTIFY_SOCKET of `sd_notify(3)`).
 pub const NOTIFY: &str = "/run/notify";
 
-/// The board's name servers from the configuration and DHCP (resolv.conf(5)).
+/// The board's name servers from the configuration and DHCP (resolv.conf(5)). A workload with leases of its own has a file of
+/// its own instead.
 pub const RESOLV: Bind<'static> =
     Bind { source: "/run/resolv.conf", target: "/etc/resolv.conf", is_writable: false, is_executable: false };
 

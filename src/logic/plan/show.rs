@@ -285,8 +285,13 @@ impl Step<'_> {
                 formatter.write_str(if is_everywhere { "; not at ::1 of the host" } else { "" })
             }
             Self::Link(link, _) => {
-                for (index, prefix) in link.addresses.iter().enumerate() {
-                    write!(formatter, "{} {prefix}", if index == 0 { ":" } else { "" })?;
+                let mut before = if link.has_dhcp { ": dhcp" } else { ":" };
+                for prefix in &link.addresses {
+                    write!(formatter, "{before} {prefix}")?;
+                    before = "";
+                }
+                if link.addresses.is_empty() && link.has_dhcp {
+                    formatter.write_str(before)?;
                 }
                 link.gateways.iter().try_for_each(|gateway| write!(formatter, " via {gateway}"))
             }

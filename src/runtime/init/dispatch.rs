@@ -212,6 +212,7 @@ impl Init {
         if let Some(adopted) = self.reload.tick(cx, workloads) {
             self.control.adopt(adopted.old.get(), cx.config.get(), adopted.kept);
             devices::listen(cx, &mut self.uevents);
+            self.links.adopt(adopted.kept);
         }
         workloads.sweep_cgroups(cx);
         if workloads.logs.turn(cx.config.get(), now, &mut cx.console) {
@@ -220,6 +221,7 @@ impl Init {
         let (reload, boots, links) = (&mut self.reload, &self.boots, &self.links);
         self.control.tick(&mut Requests { cx, workloads, reload, boots, links });
         self.devices.tick(cx, workloads);
+        workloads.follow_links(cx, &mut self.links);
         self.links.turn(cx.config.get(), now, &mut cx.console, |socket, place| {
             // A DHCP client that cannot be watched counts as missing: no lease is set, and an error is printed.
             let _ = cx.events.watch(socket, Token::Dhcp(place));
@@ -331,6 +333,7 @@ impl Init {
         for _ in 0..ENDS {
             match reap() {
                 Ok(Some((pid, end))) => {
+                    self.links.exited(pid);
                     let Self { cx, workloads, .. } = self;
                     let is_known = self.prompt.exited(cx, pid)
                         || self.log_file.exited(pid, &mut cx.console)

@@ -92,7 +92,7 @@ pub(super) enum ClientEvent {
 }
 
 /// The configuration of a client.
-pub(super) struct Task {
+pub(super) struct Task<'a> {
     /// Its link's index.
     pub(super) index: u32,
     /// Its link's MAC address. Without one, DHCP and router advertisements are not used.
@@ -103,6 +103,10 @@ pub(super) struct Task {
     pub(super) has_slaac: bool,
     /// The address to ping.
     pub(super) probe: Option<IpAddr>,
+    /// The host name to send; empty for the board's.
+    pub(super) host_name: &'a str,
+    /// Whether another link has the same MAC address (ipvlan).
+    pub(super) shares_mac: bool,
 }
 
 /// A running client.
@@ -139,13 +143,13 @@ impl Running {
 ///
 /// # Errors
 /// Those of the kernel.
-pub(super) fn start(task: &Task, root: &str) -> Result<Running, Errno> {
+pub(super) fn start(task: &Task<'_>, root: &str) -> Result<Running, Errno> {
     const OWN: [&str; 5] = ["mnt", "pid", "ipc", "uts", "cgroup"];
     let namespaces = OWN.iter().fold(0, |flags, name| flags | Namespaces::flag(name));
     let (socket, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     let role = Role { namespaces, ..Role::lasting(c"hilum-link") };
     let mut work = || {
-        let (name, sockets) = (host_name(), open_sockets(task));
+        let (name, sockets) = (host_name(task.host_name), open_sockets(task));
         match sockets.and_then(|sockets| confine(root).map(|()| sockets)) {
             Ok(sockets) => run(task, name, &sockets, &other),
             Err(errno) => errno.raw_os_error().clamp(1, 127),
@@ -159,8 +163,8 @@ pub(super) fn start(task: &Task, root: &str) -> Result<Running, Errno> {
 /// The sockets of a client, in the order of [`run`]: DHCP frames, router advertisements, DHCPv6 datagrams, pings.
 type Sockets = [Option<OwnedFd>; 4];
 
-fn open_sockets(task: &Task) -> Result<Sockets, Errno> {
-    let Task { index, mac, has_dhcp, has_slaac, probe } = *task;
+fn open_sockets(task: &Task<'_>) -> Result<Sockets, Errno> {
+    let Task { index, mac, has_dhcp, has_slaac, probe, .. } = *task;
     let has = |word: bool| word && mac.is_some();
     let bound = |family, kind, protocol| {
         let socket = socket_with(family, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, protocol)?;
@@ -197,7 +201,7 @@ fn confine(root: &str) -> Result<(), Errno> {
 
 /// The state of a client.
 struct State<'a> {
-    task: &'a Task,
+    task: &'a Task<'a>,
     sockets: &'a Sockets,
     other: &'a OwnedFd,
     client: Client,
@@ -206,7 +210,7 @@ struct State<'a> {
 }
 
 /// Runs the client; never returns.
-fn run(task: &Task, host_name: HostName, sockets: &Sockets, other: &OwnedFd) -> ! {
+fn run(task: &Task<'_>, host_name: HostName, sockets: &Sockets, other: &OwnedFd) -> ! {
     let mac = task.mac.unwrap_or(Mac([0; 6]));
     let chance = boottime_us() as u32 ^ u32::from_ne_bytes([mac.0[2], mac.0[3], mac.0[4], mac.0[5]]);
     let (now, is_ipv4) = (monotonic_ms(), task.probe.is_none_or(|address| address.is_ipv4()));
@@ -214,7 +218,7 @@ fn run(task: &Task, host_name: HostName, sockets: &Sockets, other: &OwnedFd) -> 
         task,
         sockets,
         other,
-        client: Client::new(mac, host_name, chance, now),
+        client: Client::new(mac, task.shares_mac, host_name, chance, now),
         listener: Listener::new(mac, chance, now),
         echo: Echo::new(is_ipv4, boottime_us() ^ u64::from(chance), now),
     };
@@ -318,10 +322,10 @@ impl State<'_> {
     }
 }
 
-/// Returns the host name for the DHCP server; empty if it is unset (`(none)`) or a common default.
-fn host_name() -> HostName {
+/// Returns `name`, or else the host name, for the DHCP server; empty if that is unset (`(none)`) or a common default.
+fn host_name(name: &str) -> HostName {
     let names = rustix::system::uname();
-    let name = names.nodename().to_str().unwrap_or_default();
+    let name = if name.is_empty() { names.nodename().to_str().unwrap_or_default() } else { name };
     let is_own = name != "localhost" && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte));
     HostName::try_from(if is_own { name } else { "" }).unwrap_or_default()
 }

@@ -5,7 +5,7 @@ use super::{exchange, route_socket};
 use crate::console::Console;
 use crate::os::clock::monotonic_ms;
 use crate::os::errno::describe;
-use hilum::config::{Config, HostLink};
+use hilum::config::{Config, HostLink, limits};
 use hilum::dhcp::{Lease, Taken, taken};
 use hilum::fixed_string::append;
 use hilum::netlink::{Neighbours, add_address, delete_address, set_link};
@@ -15,12 +15,21 @@ impl HostLinks {
     /// Returns the network that a lease for the link at `place` overlaps. The lease of a link without a carrier does
     /// not count, because the network is unreachable there.
     fn taken<'a>(&self, config: &'a Config<'_>, place: usize, lease: &Lease) -> Option<Taken<'a>> {
+        if let Some(inside) = &self.known.get(place)?.inside {
+            return self.taken_inside(config, inside, lease);
+        }
         taken(config, place, lease, &|other| self.known.get(other).filter(|known| known.has_carrier)?.lease)
     }
 
     /// Applies a lease to the link at `place`, or reports why not.
-    pub(super) fn given(&mut self, config: &Config<'_>, place: usize, lease: Lease, console: &mut Console) {
-        let Some(link) = config.system.network.links.get(place) else { return };
+    pub(super) fn given(
+        &mut self,
+        config: &Config<'_>,
+        place: usize,
+        link: &HostLink<'_>,
+        lease: Lease,
+        console: &mut Console,
+    ) {
         if let Some(fault) = lease.fault() {
             // The current lease stays valid.
             return self.refuse(place, link, lease, format_args!("{fault}; correct the DHCP server"), console);
@@ -29,14 +38,16 @@ impl HostLinks {
             let _ = self.known[place].take_lease(link);
             return self.refuse(place, link, lease, format_args!("{taken}"), console);
         }
-        self.clear(config, place, &lease, console);
+        if place < limits::HOST_LINKS {
+            self.clear(config, place, &lease, console);
+        }
         let known = &mut self.known[place];
         known.refused = None;
         let before = known.lease;
         if let Err(errno) = known.give(link, lease) {
             console.info(format_args!("link {}: {}: {}", link.name, lease.prefix(), describe(errno)));
         }
-        self.set_routes(config, place, console);
+        self.set_routes(place, link, console);
         if !before.is_some_and(|before| before.is_like(&lease)) {
             print_lease(link, &lease, console);
         }
@@ -83,13 +94,13 @@ impl HostLinks {
 
     /// Reconsiders refused leases: the link that had the network may have lost it.
     pub(super) fn retry(&mut self, config: &Config<'_>, console: &mut Console) {
-        for place in 0..self.known.len() {
+        for (place, link) in config.system.network.links.iter().enumerate() {
             let Some(Refused { lease, at, .. }) = self.known[place].refused else { continue };
             let passed = u32::try_from(monotonic_ms().saturating_sub(at) / 1_000).unwrap_or(u32::MAX);
             let left = if lease.seconds == u32::MAX { u32::MAX } else { lease.seconds.saturating_sub(passed) };
             let lease = Lease { seconds: left, ..lease };
             if lease.is_sane() && self.taken(config, place, &lease).is_none() {
-                self.given(config, place, lease, console);
+                self.given(config, place, link, lease, console);
             }
         }
     }

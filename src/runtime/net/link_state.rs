@@ -2,7 +2,8 @@
 
 use super::client::Running;
 use crate::os::environment::Environment;
-use hilum::config::{Mac, Prefix, limits};
+use heapless::Vec;
+use hilum::config::{Config, Mac, Prefix, Workload, WorkloadLink, limits};
 use hilum::dhcp::Lease;
 use hilum::router::Names;
 use rustix::fd::OwnedFd;
@@ -17,6 +18,29 @@ pub(super) struct Refused {
     /// When it was granted, in milliseconds.
     pub(super) at: u64,
     pub(super) is_reported: bool,
+}
+
+/// Milliseconds after which a missing carrier or lease is reported.
+pub(super) const PATIENCE_MS: u64 = 10_000;
+
+/// A link in a workload's network namespace.
+pub(super) struct Inside {
+    /// The slot of the workload.
+    pub(super) slot: usize,
+    /// The number of the link in the workload.
+    pub(super) number: u8,
+    /// The pid of the workload, or 0 if its network is shared ([`HostLinks::follow_workloads`]).
+    pub(super) run: i32,
+    pub(super) namespace: OwnedFd,
+}
+
+impl Inside {
+    /// Returns the workload and its line.
+    #[inline(never)]
+    pub(super) fn lines<'l, 'a>(&self, config: &'l Config<'a>) -> Option<(&'l Workload<'a>, &'l WorkloadLink<'a>)> {
+        let workload = config.workloads.get(config.index_of(self.slot)?)?;
+        Some((workload, config.pools.of(workload.network.links).get(usize::from(self.number))?))
+    }
 }
 
 /// The state of a link of the configuration.
@@ -53,6 +77,8 @@ pub(super) struct LinkState {
     pub(super) quiet_until: u64,
     /// The last network of a router advertisement that was reported as refused.
     pub(super) ignored: Option<Prefix>,
+    /// Its place in a workload, if it is a workload's link.
+    pub(super) inside: Option<Inside>,
 }
 
 impl LinkState {
@@ -75,6 +101,7 @@ impl LinkState {
         refused: None,
         quiet_until: 0,
         ignored: None,
+        inside: None,
     };
 }
 
@@ -85,7 +112,8 @@ pub(crate) struct HostLinks {
     pub(super) empty: &'static str,
     /// The socket for link events; `None` if there is nothing to follow.
     pub(super) socket: Option<OwnedFd>,
-    pub(super) known: [LinkState; limits::HOST_LINKS],
+    /// The board's links in the order of their lines, then workloads' links with DHCP.
+    pub(super) known: Vec<LinkState, { limits::HOST_LINKS + limits::LEASED_LINKS }>,
     /// When to report links without a carrier or a lease.
     pub(super) report_at: Option<u64>,
 }

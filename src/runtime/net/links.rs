@@ -5,9 +5,10 @@
 //! carrier ([`super::client`]); its leases are applied here.
 
 use super::advertised::use_advertisements;
-use super::client::{self, ClientEvent, Running, Task};
+use super::client::{self, ClientEvent, Running};
 use super::host_link::{is_meant, set_up};
-use super::link_state::{HostLinks, LinkState};
+use super::inside::own_path;
+use super::link_state::{HostLinks, LinkState, PATIENCE_MS};
 use super::{each_link, route_socket};
 use crate::console::Console;
 use crate::os::clock::monotonic_ms;
@@ -15,11 +16,13 @@ use crate::os::environment::Environment;
 use crate::os::errno::describe;
 use crate::os::turn::{LEASES, LINK_MESSAGES};
 use core::net::{IpAddr, Ipv4Addr};
+use heapless::Vec;
 use hilum::config::{Attachment, Config, HostLink, LinkMatch, limits};
 use hilum::dhcp::NAME_SERVERS;
 use hilum::domains::{SEARCH_BYTES, Search};
 use hilum::fixed_string::append;
 use hilum::netlink::{LinkEntry, Message, Messages};
+use hilum::plan::RESOLV;
 use hilum::router::Names;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -27,8 +30,6 @@ use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with};
 
-/// Milliseconds after which a missing carrier or lease is reported.
-const PATIENCE_MS: u64 = 10_000;
 /// Milliseconds until a client that exited is restarted.
 const AGAIN_MS: u64 = 5_000;
 /// Bytes of the file of name servers: three lines of at most 80 bytes, and one with domains.
@@ -36,14 +37,13 @@ const RESOLV_BYTES: usize = 3 * 80 + SEARCH_BYTES + 16;
 
 impl HostLinks {
     /// Creates the service without links.
-    pub(crate) const fn none() -> Self {
-        Self {
-            environment: Environment::Container,
-            empty: "",
-            socket: None,
-            known: [const { LinkState::NOTHING }; limits::HOST_LINKS],
-            report_at: None,
+    pub(crate) fn none() -> Self {
+        let mut known = Vec::new();
+        for _ in 0..limits::HOST_LINKS {
+            // There is room.
+            let _ = known.push(LinkState::NOTHING);
         }
+        Self { environment: Environment::Container, empty: "", socket: None, known, report_at: None }
     }
 
     /// Follows the links of the configuration; existing ones must be checked by [`Self::look`].
@@ -125,41 +125,33 @@ impl HostLinks {
         mut watch: impl FnMut(BorrowedFd<'_>, usize),
     ) {
         self.end_leases(config, now, console);
-        for (place, (link, known)) in config.system.network.links.iter().zip(&mut self.known).enumerate() {
-            if known.start_at.take_if(|at| *at <= now).is_none() {
+        for place in 0..self.known.len() {
+            if self.known[place].start_at.take_if(|at| *at <= now).is_none() {
                 continue;
             }
-            let (index, mac) = (known.index, known.mac);
-            let (has_dhcp, has_slaac, probe) = (link.has_dhcp, link.has_slaac, link.probe);
-            match client::start(&Task { index, mac, has_dhcp, has_slaac, probe }, self.empty) {
-                Ok(client) => {
-                    watch(client.socket.as_fd(), place);
-                    known.client = Some(client);
+            self.with_link(config, place, &mut |links, link| {
+                let Some(task) = links.task(config, place, link) else { return };
+                let known = &mut links.known[place];
+                match client::start(&task, links.empty) {
+                    Ok(client) => {
+                        watch(client.socket.as_fd(), place);
+                        known.client = Some(client);
+                    }
+                    Err(errno) => {
+                        known.start_at = Some(now + AGAIN_MS);
+                        console.info(format_args!("link {}: {}: {}", link.name, helper_of(link), describe(errno)));
+                    }
                 }
-                Err(errno) => {
-                    known.start_at = Some(now + AGAIN_MS);
-                    console.info(format_args!("link {}: {}: {}", link.name, helper_of(link), describe(errno)));
-                }
-            }
+            });
         }
         if self.report_at.is_none_or(|at| now < at) {
             return;
         }
         self.report_at = None;
-        for (link, known) in config.system.network.links.iter().zip(&mut self.known) {
-            let what = match known {
-                LinkState { index: 0, .. } => "not found",
-                LinkState { has_carrier: false, .. } => "no carrier; check the cable",
-                LinkState { lease: None, refused: None, .. } if link.has_dhcp => {
-                    "no DHCP server has answered; still asking"
-                }
-                _ => continue,
-            };
-            known.is_reported = true;
-            console.info(format_args!("link {}: {what}", link.name));
+        for place in 0..self.known.len() {
+            self.with_link(config, place, &mut |links, link| links.known[place].report(link, console));
         }
     }
-
     /// Returns the socket of a link's client.
     pub(crate) fn client(&self, place: usize) -> Option<BorrowedFd<'_>> {
         self.known.get(place)?.client.as_ref().map(|client| client.socket.as_fd())
@@ -167,12 +159,19 @@ impl HostLinks {
 
     /// Reads a message from the client of a link. Returns whether there may be more.
     pub(crate) fn read_client(&mut self, config: &Config<'_>, place: usize, console: &mut Console) -> bool {
-        let Some(link) = config.system.network.links.get(place) else { return false };
+        let mut has_more = false;
+        self.with_link(config, place, &mut |links, link| has_more = links.read_words(config, place, link, console));
+        self.retry(config, console);
+        self.write_name_servers(config, console);
+        has_more
+    }
+
+    fn read_words(&mut self, config: &Config<'_>, place: usize, link: &HostLink<'_>, console: &mut Console) -> bool {
         for _ in 0..LEASES {
-            let Some(word) = self.known[place].client.as_ref().and_then(Running::recv) else { return false };
             let known = &mut self.known[place];
+            let Some(word) = known.client.as_ref().and_then(Running::recv) else { return false };
             match word {
-                ClientEvent::Given(lease) => self.given(config, place, lease, console),
+                ClientEvent::Given(lease) => self.given(config, place, link, lease, console),
                 ClientEvent::Lost => {
                     known.refused = None;
                     self.end_lease(place, link, console);
@@ -185,16 +184,13 @@ impl HostLinks {
                     known.start_at = Some(monotonic_ms() + AGAIN_MS);
                     console.info(format_args!("link {}: its {} exited; restarting it", link.name, helper_of(link)));
                     if core::mem::take(&mut known.is_silent) {
-                        self.set_routes(config, place, console);
+                        self.set_routes(place, link, console);
                         self.move_advertised(config, place);
                     }
-                    self.write_name_servers(config, console);
                     return false;
                 }
-                ClientEvent::Nothing => continue,
+                ClientEvent::Nothing => {}
             }
-            self.retry(config, console);
-            self.write_name_servers(config, console);
         }
         true
     }
@@ -210,6 +206,7 @@ impl HostLinks {
                     let is_given = inner.any(|inner| inner.attachment == Attachment::Physical(link.name));
                     has_changed |= known.lease.is_some();
                     *known = LinkState { is_reported: !is_given, ..LinkState::NOTHING };
+                    self.follow_parent(config, link.name, false);
                     if is_given {
                         continue;
                     }
@@ -250,7 +247,8 @@ impl HostLinks {
                 if core::mem::take(&mut known.is_silent) {
                     self.move_advertised(config, place);
                 }
-                self.set_routes(config, place, console);
+                self.set_routes(place, link, console);
+                self.follow_parent(config, link.name, entry.has_carrier);
             }
         }
         if has_changed {
@@ -259,11 +257,23 @@ impl HostLinks {
         }
     }
 
-    /// Writes the file of name servers for workloads with `resolv`, in place, because it is bind-mounted.
+    /// Writes the files of name servers for workloads with `resolv`: one for all, and one for each workload with leases of
+    /// its own.
     pub(super) fn write_name_servers(&self, config: &Config<'_>, console: &mut Console) {
         if self.environment == Environment::Container {
             return;
         }
+        self.write_name_servers_of(config, None, RESOLV.source, console);
+        for inside in self.known.iter().filter_map(|known| known.inside.as_ref()) {
+            if let Some((workload, _)) = inside.lines(config) {
+                self.write_name_servers_of(config, Some(inside.slot), &own_path(workload.name), console);
+            }
+        }
+    }
+
+    /// Writes those of the workload in a slot, or of the board, in place: workloads have this very file. One that was given
+    /// none has the board's.
+    fn write_name_servers_of(&self, config: &Config<'_>, slot: Option<usize>, path: &str, console: &mut Console) {
         let mut text: heapless::String<RESOLV_BYTES> = heapless::String::new();
         // A server from outside cannot make workloads of this board its name servers.
         let is_behind = |server: &IpAddr| {
@@ -274,12 +284,16 @@ impl HostLinks {
             !server.is_unspecified() && !server.is_loopback() && !server.is_multicast() && !is_behind(server)
         };
         // With the index of the reporting link; 0 for a line of the configuration.
-        let mut servers: heapless::Vec<(IpAddr, u32), { limits::NAME_SERVERS }> =
+        let mut servers: Vec<(IpAddr, u32), { limits::NAME_SERVERS }> =
             config.system.network.name_servers.iter().map(|server| (*server, 0)).collect();
         let (mut search, own) = (Search::EMPTY, servers.len());
         // Servers of links with low preference are only used if there are no others.
-        for stands_back in [false, true] {
-            for known in self.known.iter().filter(|known| known.stands_back() == Some(stands_back)) {
+        let passes = [(slot, false), (slot, true), (None, false), (None, true)];
+        for (slot, stands_back) in passes {
+            let is_counted = |known: &&LinkState| {
+                known.inside.as_ref().map(|inside| inside.slot) == slot && known.stands_back() == Some(stands_back)
+            };
+            for known in self.known.iter().filter(is_counted) {
                 let lease = known.lease.as_ref();
                 let by_lease = lease.map_or([Ipv4Addr::UNSPECIFIED; NAME_SERVERS], |lease| lease.name_servers);
                 let by_lease = by_lease.map(IpAddr::V4);
@@ -310,14 +324,29 @@ impl HostLinks {
         }
         // The file is never empty in between, because a reader would then have no name server.
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = crate::os::path::open(hilum::plan::RESOLV.source, flags, Mode::from_raw_mode(0o644));
+        let file = crate::os::path::open(path, flags, Mode::from_raw_mode(0o644));
         let written = file.and_then(|file| {
             rustix::io::write(&file, text.as_bytes())?;
             rustix::fs::ftruncate(&file, text.len() as u64)
         });
         if let Err(errno) = written {
-            console.error(format_args!("{}: {}", hilum::plan::RESOLV.source, describe(errno)));
+            console.error(format_args!("{path}: {}", describe(errno)));
         }
+    }
+}
+
+impl LinkState {
+    /// Reports that a link has no carrier, or no lease, in time.
+    fn report(&mut self, link: &HostLink<'_>, console: &mut Console) {
+        let what = match self {
+            Self { is_reported: true, .. } => return,
+            Self { index: 0, .. } => "not found",
+            Self { has_carrier: false, .. } => "no carrier; check the cable",
+            Self { lease: None, refused: None, .. } if link.has_dhcp => "no DHCP server has answered; still asking",
+            _ => return,
+        };
+        self.is_reported = true;
+        console.info(format_args!("link {}: {what}", link.name));
     }
 }
 

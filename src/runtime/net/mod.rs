@@ -7,6 +7,7 @@ mod bridges;
 mod client;
 mod connections;
 mod host_link;
+mod inside;
 mod lease;
 mod link_state;
 mod links;
@@ -16,6 +17,7 @@ mod workload;
 
 pub(crate) use bridges::{adopt, leave_bridged_packets, prepare, set_all};
 pub(crate) use connections::{forget_missed, spawn_forget, spawn_forget_missed};
+pub(crate) use inside::own_name_servers;
 pub(crate) use link_state::HostLinks;
 pub(crate) use probe::{PROBES, supports};
 pub(crate) use workload::{Rules, connect, set_up};

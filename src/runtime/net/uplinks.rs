@@ -70,6 +70,7 @@ impl LinkState {
     /// # Errors
     /// Those of the kernel.
     fn set_routes(&mut self, link: &HostLink<'_>, place: usize) -> Result<(), Errno> {
+        let place = self.inside.as_ref().map_or(place, |inside| inside.number.into());
         let own = metric(place, self.has_carrier, self.is_silent);
         let leased = self.lease.and_then(|_| metric(place, self.has_carrier, self.is_silent || self.is_unconfirmed()));
         let before = (self.own_metric, self.lease_metric);
@@ -131,11 +132,8 @@ pub(super) fn prefer_routers(config: &Config<'_>, place: usize, stands_back: boo
 
 impl HostLinks {
     /// Sets the default routes of the link at `place` according to its state.
-    pub(super) fn set_routes(&mut self, config: &Config<'_>, place: usize, console: &mut Console) {
-        let (Some(link), Some(known)) = (config.system.network.links.get(place), self.known.get_mut(place)) else {
-            return;
-        };
-        if let Err(errno) = known.set_routes(link, place) {
+    pub(super) fn set_routes(&mut self, place: usize, link: &HostLink<'_>, console: &mut Console) {
+        if let Err(errno) = self.known[place].set_routes(link, place) {
             console.info(format_args!("link {}: routes: {}", link.name, describe(errno)));
         }
     }
@@ -155,7 +153,7 @@ impl HostLinks {
         self.known[place].is_silent = is_silent;
         let what = if is_silent { "does not answer; other uplinks come first" } else { "answers again" };
         console.info(format_args!("link {}: {probe} {what}", link.name));
-        self.set_routes(config, place, console);
+        self.set_routes(place, link, console);
         self.move_advertised(config, place);
     }
 
@@ -184,9 +182,9 @@ impl HostLinks {
     /// Ends leases that have expired without being renewed: a link without a carrier has no client.
     pub(super) fn end_leases(&mut self, config: &Config<'_>, now: u64, console: &mut Console) {
         let mut has_changed = false;
-        for (place, link) in config.system.network.links.iter().enumerate() {
+        for place in 0..self.known.len() {
             if self.known[place].lease_ends_at.is_some_and(|at| at <= now) {
-                self.end_lease(place, link, console);
+                self.with_link(config, place, &mut |links, link| links.end_lease(place, link, console));
                 has_changed = true;
             }
         }
@@ -221,10 +219,10 @@ impl HostLinks {
                 }
             }
         }
-        for (link, known) in links.iter().zip(&self.known) {
+        for (place, known) in self.known.iter().enumerate() {
             let Some(lease) = &known.lease else { continue };
-            let mut line =
-                text::<LINE_BYTES>(format_args!("lease {}: {} from {}", link.name, lease.prefix(), lease.server));
+            let name = self.name_of(config, place);
+            let mut line = text::<LINE_BYTES>(format_args!("lease {name}: {} from {}", lease.prefix(), lease.server));
             // Text that does not fit is cut off.
             let mut add = |words: Arguments<'_>| _ = append(&mut line, words);
             if let Some(ends_at) = known.lease_ends_at {

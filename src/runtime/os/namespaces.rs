@@ -1,8 +1,18 @@
 //! Joining namespaces of other processes (setns(2)).
 
-use rustix::fd::BorrowedFd;
+use super::path::open;
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, ThreadNameSpaceType, move_into_link_name_space, move_into_thread_name_spaces};
+
+/// Returns this process's network namespace, open.
+///
+/// # Errors
+/// The kernel's.
+pub(crate) fn network() -> Result<OwnedFd, Errno> {
+    open("/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}
 
 /// Moves this process into an open network namespace.
 ///

@@ -28,7 +28,7 @@ pub(crate) use networks::{Networks, remove_rules};
 pub(crate) use parent::check::is_good;
 pub(crate) use parent::exec::Target;
 pub(crate) use parent::leftovers::{end_all, mount_namespace};
-pub(crate) use parent::set_up::{LONGEST_MS, needs_helper, wait};
+pub(crate) use parent::set_up::{LONGEST_MS, needs_helper, process_file, wait};
 #[cfg(not(test))]
 pub(crate) use parent::spawn::spawn;
 pub(crate) use parent::stop_signal::{process_reacts_to, signal_below};

@@ -6,7 +6,7 @@
 use crate::console::Console;
 use crate::net::Rules;
 use crate::os::errno::describe;
-use crate::os::path::open;
+use crate::os::namespaces::network;
 use hilum::config::{Config, Workload, WorkloadSet, limits};
 use hilum::netlink::has_tables;
 use hilum::plan::SETTINGS;
@@ -51,6 +51,11 @@ impl Networks {
         isolation.is_net_shared && has_links && matches!(self.shared.get(config.slots.of(owner)), Some(None))
     }
 
+    /// Returns the shared namespace that the workload at `index` is the owner of.
+    pub(crate) fn shared(&self, config: &Config<'_>, index: usize) -> Option<&OwnedFd> {
+        self.shared.get(config.slots.of(index))?.as_ref()
+    }
+
     /// Enters the network namespace that the workload at `index` shares with another; otherwise does nothing.
     ///
     /// # Errors
@@ -62,7 +67,7 @@ impl Networks {
         }
         let owner = workload.isolation.net_of.map_or(index, usize::from);
         let place = self.shared.get_mut(config.slots.of(owner)).ok_or(Errno::INVAL)?;
-        let away = Away(Some(current()?));
+        let away = Away(Some(network()?));
         match place {
             Some(namespace) => crate::os::namespaces::enter_network(namespace.as_fd())?,
             None => {
@@ -136,10 +141,6 @@ fn connect(
     links().try_for_each(|(number, link)| crate::net::set_up(config, workload, link, number))
 }
 
-fn current() -> Result<OwnedFd, Errno> {
-    open("/proc/self/ns/net", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-}
-
 /// Creates and prepares the namespace, as a workload does with its own.
 fn set_up() -> Result<OwnedFd, Errno> {
     crate::net::loopback_up()?;
@@ -147,5 +148,5 @@ fn set_up() -> Result<OwnedFd, Errno> {
         let file = rustix::fs::open(setting.path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
         rustix::io::write(&file, setting.value.as_bytes())?;
     }
-    current()
+    network()
 }

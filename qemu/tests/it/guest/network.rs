@@ -5,7 +5,12 @@ use hilum::config::Mac;
 use hilum_qemu::{Architecture, Vm};
 use std::time::Instant;
 
-on_both!(workloads_reach_only_what_their_lines_allow, links_of_the_boards_own_wire, missing_modules_are_named);
+on_both!(
+    workloads_reach_only_what_their_lines_allow,
+    links_of_the_boards_own_wire,
+    workloads_on_the_boards_wire_get_leases_and_name_servers,
+    missing_modules_are_named
+);
 
 /// Functions for the workloads' scripts. Each prints a line about what was reached within `t` seconds: many if an
 /// answer is expected, because a busy machine is slow; few if none is.
@@ -307,6 +312,55 @@ fn links_of_the_boards_own_wire(arch: Architecture) {
     let mac = Mac::of(&["52:54:00:00:00:01", "vlan"], 0);
     assert!(text.contains(&format!("vlan |     link/ether {mac}")), "{mac} in {text}");
     assert!(!text.contains("link lan1: removed"), "{text}");
+}
+
+/// A board whose workloads ask for their own addresses.
+const LEASED: &str = r#"hilum 1
+[system]
+module virtio_pci
+module virtio_net
+link lan0 mac=52:54:00:00:00:01 10.0.2.200/24
+nameserver 9.9.9.9
+[workload vlan]
+root /images/busybox
+exec /bin/busybox sh -c ". /t; until $b grep -q 10.0.2.3 /etc/resolv.conf; do $b usleep 100000; done; $b nc -w 60 10.0.2.2 1; $b ip addr show eth0; echo names $($b cat /etc/resolv.conf); echo done"
+link macvlan lan0 dhcp
+resolv
+restart never
+ready exit
+[workload shared]
+root /images/busybox
+exec /bin/busybox sh -c ". /t; until $b grep -q 10.0.2.3 /etc/resolv.conf; do $b usleep 100000; done; $b nc -w 60 10.0.2.2 1; $b ip route; echo done; $b sleep 10000"
+link ipvlan lan0 dhcp
+resolv
+restart never
+needs vlan
+[workload other]
+root /images/busybox
+exec /bin/busybox sh -c "echo names $(/bin/busybox cat /etc/resolv.conf)"
+resolv
+restart never
+needs shared
+"#;
+
+/// systemd-networkd in a container does the same, where the image has one.
+fn workloads_on_the_boards_wire_get_leases_and_name_servers(arch: Architecture) {
+    let card = "-netdev user,id=net -device virtio-net-pci,netdev=net,mac=52:54:00:00:00:01,romfile=";
+    let cards: Vec<String> = card.split(' ').map(str::to_owned).collect();
+    let booted = boot(arch, crate::support::USUAL, LEASED, &cards, &[]);
+    let console = &booted.vm.console;
+    for line in [
+        "link vlan.0: 10.0.2.15/24 via 10.0.2.2 from 10.0.2.2 for 86400 s",
+        "vlan | nc: can't connect to remote host (10.0.2.2): Connection refused",
+        "vlan |     inet 10.0.2.15/24",
+        "vlan | names nameserver 9.9.9.9 nameserver 10.0.2.3",
+        "link shared.0: 10.0.2.16/24 via 10.0.2.2 from 10.0.2.2 for 86400 s",
+        "shared | nc: can't connect to remote host (10.0.2.2): Connection refused",
+        "shared | default via 10.0.2.2 dev eth0",
+        "other | names nameserver 9.9.9.9\n",
+    ] {
+        console.expect(line, BOOT).expect("it is there");
+    }
 }
 
 /// No module is loaded: each line reports what it needs.

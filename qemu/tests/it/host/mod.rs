@@ -3,6 +3,7 @@
 mod command;
 mod control;
 mod dhcp;
+mod dhcp_inside;
 mod dhcp_options;
 mod dhcp_servers;
 mod faults;

@@ -269,7 +269,7 @@ fn networks_are_read() {
         link wan dhcp probe 9.9.9.9\nlink usb path=/sys/devices/pci0000:00/usb1 up\nlink wan.7 vlan wan 7 dhcp\nbridge br0 10.77.0.1/24 fd77::1/64\nmasquerade br0 wan\n\
         route 10.9.0.0/16 via 10.0.0.9\nnameserver 1.1.1.1 fd00::53\nsysctl net.ipv4.ip_forward 1\n\
         [workload web]\nroot /r\nexec /x\nlink veth br0 10.77.0.2/24 fd77::2/64 via 10.77.0.1 via fd77::1 mac=02:00:00:00:00:07 spoof\n\
-        link macvlan lan0 10.0.0.50/24\nlink move usb\npublish 8080:80/tcp\npublish 10.0.0.1:53:53/udp\n\
+        link macvlan lan0 dhcp\nlink move usb\npublish 8080:80/tcp\npublish 10.0.0.1:53:53/udp\n\
         publish [fd00::1]:443:443/tcp\npublish 8081-8090:8081-8090/tcp\npublish 8079-8080:8079-8080/udp\ntalk db board\nresolv\n\
         [workload db]\nroot /r\nexec /x\nlink veth br0 10.77.0.3/24\n";
     let mut config = Config::EMPTY;
@@ -284,6 +284,7 @@ fn networks_are_read() {
     let links = config.pools.of(network.links);
     assert_eq!(links[2].attachment, Attachment::Physical("usb"));
     assert_eq!(links[2].inner_name(2), "usb");
+    assert!(links[1].has_dhcp && !links[0].has_dhcp);
     assert!(links[0].may_spoof && network.talks_to_board && network.has_resolv);
     let published: std::vec::Vec<_> =
         config.pools.of(network.publish).iter().map(|publish| publish.to_string()).collect();

@@ -11,7 +11,7 @@ const GOOD: &str = "hilum 1\n[system]\nhostname sensor-7\nconsole ttyS0 log\nidl
     restart always delay=1s max=2m limit=5/1h else=reboot\nstop INT 250ms\nshare net=db uts\nseccomp strict +ptrace\ndevice /dev/ttyS1 rw\ndevice usb=0403:6001:A1 class=tty as /dev/ttyMETER r\nmemory 32M high=1M\n\
     rlimit nofile 5 6\nscheduler rr 5\ntcp bind=80,443 connect=1\nio /dev/vda rbps=1\numask 022\nids 65536\n\
     [workload db]\nroot /images/db\nexec /bin/db # comment\nlink veth br0 10.77.0.2/24 fd77::2/64 via 10.77.0.1 spoof\n\
-    link macvlan lan0 10.0.0.3/24 mac=02:00:00:00:00:01\nlink move eth9\npublish 10.0.0.2:80:80/tcp\ntalk board\nresolv\n";
+    link macvlan lan0 dhcp mac=02:00:00:00:00:01\nlink move eth9\npublish 10.0.0.2:80:80/tcp\ntalk board\nresolv\n";
 
 #[test]
 fn file_before_mutation_is_valid() {

@@ -20,7 +20,7 @@ use crate::workload::report::Report;
 use crate::workload::{mounts, template};
 use hilum::config::{Config, Device, Identity, Overlay, ResourceLimit, User, Workload, limits};
 use hilum::fixed_string::text;
-use hilum::plan::{Phase, Plan, Step};
+use hilum::plan::{Phase, Plan, RESOLV, Step};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
@@ -167,7 +167,10 @@ fn apply(
             let on_disk = workload.identity.user;
             push(opened, root::open_volume(volume, on_disk, host_user(workload, plan), users)?)
         }
-        Step::OpenMount(bind) => push(opened, root::open_bind(bind.source, users)?),
+        Step::OpenMount(bind) => {
+            let own = if bind == RESOLV { crate::net::own_name_servers(config, workload)? } else { None };
+            push(opened, root::open_bind(own.as_ref().map_or(bind.source, |own| own.as_str()), users)?)
+        }
         Step::Connect(link, number) => {
             let namespace = process_file(pid, "ns/net", OFlags::RDONLY)?;
             crate::net::connect(workload, link, number, namespace.as_fd())

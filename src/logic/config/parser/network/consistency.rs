@@ -3,6 +3,7 @@
 use super::super::super::address::Prefix;
 use super::super::super::error::{Error, Problem};
 use super::super::super::lexer::{Line, Word};
+use super::super::super::limits;
 use super::super::super::model::{Config, Workload};
 use super::super::super::network::{Addresses, Attachment, HostLink, LinkMatch, Network, Publish, WorkloadLink};
 use super::super::super::pools::Pools;
@@ -183,6 +184,11 @@ fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<
             }
             check_gateways(line, &link.addresses)?;
         }
+    }
+    let is_leased = |other: &&WorkloadLink<'_>| other.has_dhcp && other.line.0 < line.number;
+    if link.has_dhcp && others().filter(is_leased).count() >= limits::LEASED_LINKS {
+        let problem = Problem::TooMany("dhcp links", limits::LEASED_LINKS as u32);
+        return Err(Error { line: line.number, column: parent.column, problem });
     }
     for (word, own) in prefixes(line) {
         let network = &config.system.network;

@@ -28,6 +28,7 @@ const HOST_LINK: &str =
     "dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, probe ADDRESS, mac=, path= or mtu=";
 const PROBED: &str = "the address of a host that answers to ping";
 const INNER_LINK: &str = "an address such as 10.77.0.2/24, via GATEWAY, mac=, mtu= or spoof";
+const OUTER_LINK: &str = "dhcp, an address such as 192.168.1.20/24, via GATEWAY, mac= or mtu=";
 const KIND: &str = "veth, macvlan, ipvlan or move";
 const PUBLISH: &str = "[ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp, or one range of ports on both sides";
 const SYSCTL: &str = "the name of a setting such as net.ipv4.ip_forward";
@@ -163,13 +164,15 @@ impl<'a> Arguments<'_, 'a> {
                     2 => Attachment::Ipvlan(parent),
                     _ => Attachment::Physical(parent),
                 };
-                let Words { addresses, gateways, mac, mtu, may_spoof, .. } = self.link_words(INNER_LINK, true)?;
+                let expected = if let 1 | 2 = kind { OUTER_LINK } else { INNER_LINK };
+                let words = self.link_words(expected, true)?;
+                let Words { addresses, gateways, mac, mtu, may_spoof, is_dhcp: has_dhcp, .. } = words;
                 // The program itself may configure a physical link.
-                if addresses.is_empty() && !matches!(attachment, Attachment::Physical(_)) {
-                    return self.error(self.line.end, Problem::Missing(self.key.name, INNER_LINK));
+                if addresses.is_empty() && !has_dhcp && !matches!(attachment, Attachment::Physical(_)) {
+                    return self.error(self.line.end, Problem::Missing(self.key.name, expected));
                 }
                 let line = LineNumber(self.line.number);
-                let link = WorkloadLink { line, attachment, addresses, gateways, mac, mtu, may_spoof };
+                let link = WorkloadLink { line, attachment, has_dhcp, addresses, gateways, mac, mtu, may_spoof };
                 if !pools.push(&mut network.links, link, limits::LINKS) {
                     return self.too_many("link lines", limits::LINKS);
                 }
@@ -202,7 +205,7 @@ impl<'a> Arguments<'_, 'a> {
                     })?;
                     words.gateways.push(gateway).is_ok()
                 }
-                ("dhcp", _) if !is_inner => {
+                ("dhcp", _) if !is_inner || expected == OUTER_LINK => {
                     words.is_dhcp = true;
                     true
                 }

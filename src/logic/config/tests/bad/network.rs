@@ -174,6 +174,16 @@ const CONFLICTS: &[(&str, &str, &str)] = &[
     ),
     ("", "link veth br0 10.77.0.1/24", "14:15: found \"10.77.0.1/24\", expected an unused address"),
     ("", "link macvlan eth9 10.0.2.50/24", "14:14: found \"eth9\", expected the name of a link in [system]"),
+    (
+        "",
+        "link move eth9 dhcp",
+        "14:16: found \"dhcp\", expected an address such as 10.77.0.2/24, via GATEWAY, mac=, mtu= or spoof",
+    ),
+    (
+        "",
+        "link macvlan eth0",
+        "14:18: \"link\" needs dhcp, an address such as 192.168.1.20/24, via GATEWAY, mac= or mtu=",
+    ),
     ("", "link move eth0", "14:11: found \"eth0\", expected a link without addresses that no other line uses"),
     (
         "",
