@@ -75,9 +75,9 @@ impl Callers {
                 break;
             }
             let here = core::ptr::with_exposed_provenance::<usize>(frame);
-            // SAFETY: every function keeps the frame pointer (linker/build), so this is a frame. If it is overwritten, the access may
-            // be another fault, which calls the exit function directly.
-            let (outer, back) = unsafe { (here.read_volatile(), here.wrapping_add(1).read_volatile()) };
+            // SAFETY: every function keeps the frame pointer (linker/build), so this is a frame of two words. If it is overwritten, the
+            // access may be another fault, which calls the exit function directly.
+            let [outer, back] = unsafe { here.cast::<[usize; 2]>().read_volatile() };
             if !crate::memory::code().contains(&back) {
                 break;
             }

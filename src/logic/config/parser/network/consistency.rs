@@ -137,6 +137,11 @@ pub(in super::super) fn check_workload<'a>(
     }
 }
 
+fn too_many_leases<'a>(line: &Line<'a>, word: &Word<'a>) -> Result<(), Error<'a>> {
+    let problem = Problem::TooMany("dhcp links", limits::LEASED_LINKS as u32);
+    Err(Error { line: line.number, column: word.column, problem })
+}
+
 fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<(), Error<'a>> {
     let wrong = |word: &Word<'a>, expected| Err(at(line, word, expected));
     let links = config.pools.of(config.workloads[index].network.links).iter();
@@ -185,10 +190,10 @@ fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<
             check_gateways(line, &link.addresses)?;
         }
     }
+    // Of too many lines, the first one that exceeds the limit is reported.
     let is_leased = |other: &&WorkloadLink<'_>| other.has_dhcp && other.line.0 < line.number;
     if link.has_dhcp && others().filter(is_leased).count() >= limits::LEASED_LINKS {
-        let problem = Problem::TooMany("dhcp links", limits::LEASED_LINKS as u32);
-        return Err(Error { line: line.number, column: parent.column, problem });
+        return too_many_leases(line, parent);
     }
     for (word, own) in prefixes(line) {
         let network = &config.system.network;
