@@ -50,6 +50,8 @@ pub fn fork() -> Result<Cloned, Errno> {
 pub fn attempt(number: u32) -> Result<Attempt, Errno> {
     const DEADLINE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
     let Cloned::Parent { pid, pidfd } = fork()? else {
+        // A call that ends in a fault kills the process.
+        crate::signal::reset_signals();
         // SAFETY: the call only affects a process that has a copy of the memory and exits right after it; the kernel
         // refuses -1 as a pointer.
         let result = unsafe { call(number, [usize::MAX; 6]) };
