@@ -9,7 +9,7 @@ const MARK: &str = "hilum boots ";
 /// Returns the count in these bytes; 0 if there is none.
 pub fn read(bytes: &[u8]) -> u32 {
     let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    core::str::from_utf8(line).ok().and_then(|line| line.strip_prefix(MARK)?.parse().ok()).unwrap_or(0)
+    core::str::from_utf8(line).ok().and_then(|line| crate::number::number(line.strip_prefix(MARK)?)).unwrap_or(0)
 }
 
 /// Returns the bytes to write for a count.

@@ -70,7 +70,7 @@ const TABLE: &str = "\
 impl fmt::Display for Errno {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = TABLE.split('\n').filter_map(|line| line.split_once(' '));
-        let mut known = known.filter(|(number, _)| number.parse() == Ok(u32::from(self.0)));
+        let mut known = known.filter(|(number, _)| crate::number::number(number) == Some(self.0));
         match known.next().and_then(|(_, known)| known.split_once(' ')) {
             Some((name, words)) => write!(formatter, "{name} ({words})"),
             None => write!(formatter, "errno {}", self.0),

@@ -24,6 +24,7 @@ pub mod module_list;
 pub mod namespaces;
 pub mod netlink;
 pub mod notify;
+pub mod number;
 pub mod plan;
 pub mod router;
 pub mod seccomp;

@@ -88,7 +88,7 @@ pub const OF_EACH_LINK: &str = "accept_redirects";
 impl Setting {
     /// Returns whether the contents of the setting's file are a good value.
     pub fn is_good(&self, text: &[u8]) -> bool {
-        let number = core::str::from_utf8(text).ok().and_then(|text| text.trim_ascii().parse().ok());
+        let number = core::str::from_utf8(text).ok().and_then(|text| crate::number::number(text.trim_ascii()));
         number.is_some_and(|number: i32| self.good.contains(&number))
     }
 }

@@ -12,7 +12,7 @@ const STOP: u8 = 19;
 pub fn reacts_to(status: &str, signal: u8, is_first: bool) -> bool {
     let has = |key: &str| {
         let set = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-        set.and_then(|set| u64::from_str_radix(set.trim_ascii(), 16).ok())
+        set.and_then(|set| crate::number::number_of_radix::<u64>(set.trim_ascii(), 16))
             .map(|set| set >> (signal.max(1) - 1) & 1 == 1)
     };
     let (Some(is_blocked), Some(is_ignored), Some(is_caught)) = (has("SigBlk"), has("SigIgn"), has("SigCgt")) else {

@@ -25,7 +25,7 @@ pub struct Usage {
 /// Reads a number from a cgroup's file: the value after `key`, if lines have keys. `max` is returned as `u64::MAX`.
 pub fn counter(text: &str, key: &str) -> Option<u64> {
     let value = text.lines().find_map(|line| line.strip_prefix(key))?.trim_ascii();
-    if value == "max" { Some(u64::MAX) } else { value.parse().ok() }
+    if value == "max" { Some(u64::MAX) } else { crate::number::number(value) }
 }
 
 /// Returns the name of a state by its number in the control protocol; `?` if the number is unknown to this version.

@@ -63,7 +63,7 @@ impl<'a> Uevent<'a> {
 
     /// Returns the major and minor number of the device's node. `None` if it has no node.
     pub fn device(&self) -> Option<(u32, u32)> {
-        let number = |key| self.value(key)?.parse().ok();
+        let number = |key| crate::number::number(self.value(key)?);
         Some((number("MAJOR")?, number("MINOR")?))
     }
 }

@@ -55,7 +55,7 @@ pub struct Call(u16);
 impl Call {
     /// Returns the call with this name in the kernel's tables. `None` if no architecture has it.
     pub fn named(name: &str) -> Option<Self> {
-        profiles::all().position(|known| known == name).map(|index| Self(index as u16))
+        profiles::find(&mut |_, known| known == name).map(|(index, _)| Self(index))
     }
 
     /// Iterates over all calls.
@@ -64,8 +64,8 @@ impl Call {
     }
 
     /// Returns its name.
-    pub fn name(self) -> &'static str {
-        profiles::all().nth(self.0.into()).unwrap_or_default()
+    pub fn name(self) -> heapless::String<{ profiles::NAME_BYTES }> {
+        profiles::find(&mut |index, _| index == self.0).map(|(_, name)| name).unwrap_or_default()
     }
 
     /// Returns its number, or `None` if the architecture does not have it.

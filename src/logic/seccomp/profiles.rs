@@ -6,6 +6,7 @@
 
 use super::table::{NONE, TABLE};
 use crate::Architecture;
+use heapless::String;
 
 /// Checks of arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,30 +226,48 @@ const fn column(arch: Architecture) -> [u16; TABLE.len()] {
     numbers
 }
 
-/// All names in one string, each followed by a space. Pointers and lengths would triple the size.
+/// Bytes of the longest name, and a few.
+pub(super) const NAME_BYTES: usize = 24;
+
+/// All names, in order, as one string: each is a byte below 32, which counts the letters that it shares with the name before, and the other
+/// letters. Whole names would take 1.4 KB more, pointers and lengths three times as much again.
 static NAMES: [u8; names_bytes()] = names();
+
+const fn shared(index: usize) -> usize {
+    if index == 0 {
+        return 0;
+    }
+    let (before, name) = (TABLE[index - 1].0.as_bytes(), TABLE[index].0.as_bytes());
+    let mut count = 0;
+    while count < before.len() && count < name.len() && before[count] == name[count] {
+        count += 1;
+    }
+    count
+}
 
 const fn names_bytes() -> usize {
     let (mut index, mut bytes) = (0, 0);
     while index < TABLE.len() {
-        bytes += TABLE[index].0.len() + 1;
+        assert!(TABLE[index].0.len() <= NAME_BYTES, "a name is longer than NAME_BYTES");
+        bytes += TABLE[index].0.len() - shared(index) + 1;
         index += 1;
     }
     bytes
 }
 
 const fn names() -> [u8; names_bytes()] {
-    let mut bytes = [b' '; names_bytes()];
+    let mut bytes = [0; names_bytes()];
     let (mut index, mut at) = (0, 0);
     while index < TABLE.len() {
         let name = TABLE[index].0.as_bytes();
-        let mut letter = 0;
+        let mut letter = shared(index);
+        bytes[at] = letter as u8;
+        at += 1;
         while letter < name.len() {
             bytes[at] = name[letter];
             at += 1;
             letter += 1;
         }
-        at += 1;
         index += 1;
     }
     bytes
@@ -263,8 +282,20 @@ const fn same(left: &str, right: &str) -> bool {
     index == left.len() && index == right.len()
 }
 
-/// Iterates over all names, in the order of the table.
-pub(super) fn all() -> impl Iterator<Item = &'static str> {
-    // All of them are ASCII.
-    core::str::from_utf8(&NAMES).unwrap_or_default().split_ascii_whitespace()
+/// Returns the first call, by its index and its name, that `is_wanted` returns true for.
+pub(super) fn find(is_wanted: &mut dyn FnMut(u16, &str) -> bool) -> Option<(u16, String<NAME_BYTES>)> {
+    let (mut name, mut rest) = (String::new(), &NAMES[..]);
+    for index in 0.. {
+        let (shared, behind) = rest.split_first()?;
+        let length = behind.iter().position(|byte| *byte < b' ').unwrap_or(behind.len());
+        let (letters, behind) = behind.split_at(length);
+        name.truncate(usize::from(*shared));
+        // All of them are ASCII.
+        letters.iter().for_each(|letter| _ = name.push(char::from(*letter)));
+        if is_wanted(index, &name) {
+            return Some((index, name));
+        }
+        rest = behind;
+    }
+    None
 }

@@ -83,7 +83,7 @@ fn every_number_gets_the_action_of_its_call() {
             for known in Call::all() {
                 let Some(number) = known.number(arch) else { continue };
                 named[usize::from(number)] = true;
-                let (found, _) = run(&program, &call(arch, known.name(), [0; 6]));
+                let (found, _) = run(&program, &call(arch, &known.name(), [0; 6]));
                 match action_for(&seccomp, 0, known) {
                     FilterAction::Allow => assert_eq!(found, ALLOW, "{}", known.name()),
                     FilterAction::Refuse => assert_eq!(found, REFUSE, "{}", known.name()),
@@ -102,7 +102,7 @@ fn every_number_gets_the_action_of_its_call() {
 #[test]
 fn call_names_match_their_indexes() {
     for known in Call::all() {
-        assert_eq!(Call::named(known.name()), Some(known));
+        assert_eq!(Call::named(&known.name()), Some(known));
     }
     assert_eq!(Call::named("openat").and_then(|call| call.number(Architecture::X86_64)), Some(257));
     assert_eq!(Call::named("openat").and_then(|call| call.number(Architecture::Aarch64)), Some(56));
@@ -312,11 +312,11 @@ fn strict_profile_is_a_subset_of_default() {
 fn frequent_calls_cost_few_instructions() {
     for arch in Architecture::ALL {
         let program = assemble(arch, &Seccomp::DEFAULT, 0);
-        let cost = |name| run(&program, &call(arch, name, [0; 6])).1;
+        let cost = |name: &str| run(&program, &call(arch, name, [0; 6])).1;
         for name in ["read", "write", "futex", "ppoll"] {
             assert!(cost(name) <= 13, "{name}: {}", cost(name));
         }
-        let worst = Call::all().filter(|call| call.number(arch).is_some()).map(|call| cost(call.name())).max();
+        let worst = Call::all().filter(|call| call.number(arch).is_some()).map(|call| cost(&call.name())).max();
         assert!(worst <= Some(30), "{worst:?} on {arch:?}");
         assert!(program.len() <= 400, "{} instructions", program.len());
     }

@@ -1,6 +1,8 @@
 //! Parses the kernel's mount table, /proc/PID/mountinfo (proc_pid_mountinfo(5)): one line per mount. If two mounts are
 //! on one folder, the upper one comes later.
 
+use crate::number::number;
+
 /// One mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MountEntry<'a> {
@@ -29,7 +31,7 @@ fn entry(line: &str) -> Option<MountEntry<'_>> {
     // The number of optional fields varies.
     words.find(|word| *word == "-")?;
     let (kind, source, all_options) = (words.next()?, words.next()?, words.next()?);
-    Some(MountEntry { device: (major.parse().ok()?, minor.parse().ok()?), target, kind, source, options, all_options })
+    Some(MountEntry { device: (number(major)?, number(minor)?), target, kind, source, options, all_options })
 }
 
 impl MountEntry<'_> {

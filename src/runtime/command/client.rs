@@ -102,14 +102,14 @@ fn open(path: &str) -> Result<OwnedFd, Errno> {
 }
 
 /// Runs a command that consists of one request.
-pub(super) fn ask(socket: &str, name: &str, words: &[&str]) -> i32 {
+pub(super) fn ask(socket: &str, name: &str, place: usize, words: &[&str]) -> i32 {
     if let ("signal", [_, signal]) = (name, words)
         && hilum::config::Signal::from_name(signal).is_none()
     {
         print(format_args!("hilum: \"{signal}\" is not a signal such as TERM, INT, QUIT, HUP or USR1\n"));
         return MISUSED;
     }
-    let Some(request) = request(name, words) else { return misused_as(name) };
+    let Some(request) = request(place, words) else { return misused_as(name) };
     if request.command == Command::Log {
         return log(socket, &request);
     }
@@ -125,38 +125,67 @@ pub(super) fn ask(socket: &str, name: &str, words: &[&str]) -> i32 {
     })
 }
 
-/// Returns the request for these words, or `None` if they are invalid.
-fn request<'a>(name: &str, words: &[&'a str]) -> Option<Request<'a>> {
-    let plain = |command, words: &[&'a str]| {
-        let mut request = Request::new(command);
-        request.words.extend_from_slice(words).ok()?;
-        Some(request)
-    };
-    let waiting = |command| match words {
-        [name] => plain(command, &[name]),
-        [name, "-w"] | ["-w", name] => Some(Request { is_waiting: true, ..plain(command, &[name])? }),
-        _ => None,
-    };
-    match (name, words) {
-        ("log", words) => log_request(words),
-        ("start", _) => waiting(Command::Start),
-        ("stop", _) => waiting(Command::Stop),
-        ("restart", _) => waiting(Command::Restart),
-        ("signal", [name, signal]) => {
-            let number = hilum::config::Signal::from_name(signal)?.0.into();
-            Some(Request { number, ..plain(Command::Signal, &[name])? })
+/// The words behind a command that is a request.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Those of `log`.
+    Lines,
+    /// A workload's name, perhaps with `-w`.
+    Waiting,
+    /// A workload's name and a signal.
+    Signal,
+    /// A workload's name.
+    Name,
+    /// A workload's name or nothing.
+    Optional,
+    /// Nothing.
+    Nothing,
+}
+
+/// The commands that are requests, and in the same order what they request.
+const NAMES: &str = "log start stop restart signal freeze thaw mute unmute reload timeline poweroff reboot halt";
+static REQUESTS: [(Command, Form); 14] = [
+    (Command::Log, Form::Lines),
+    (Command::Start, Form::Waiting),
+    (Command::Stop, Form::Waiting),
+    (Command::Restart, Form::Waiting),
+    (Command::Signal, Form::Signal),
+    (Command::Freeze, Form::Name),
+    (Command::Thaw, Form::Name),
+    (Command::Mute, Form::Optional),
+    (Command::Unmute, Form::Optional),
+    (Command::Reload, Form::Nothing),
+    (Command::Timeline, Form::Nothing),
+    (Command::Poweroff, Form::Nothing),
+    (Command::Reboot, Form::Nothing),
+    (Command::Halt, Form::Nothing),
+];
+
+/// Returns the place of a command among the requests. `None` if it is not one.
+pub(super) fn place(name: &str) -> Option<usize> {
+    NAMES.split(' ').position(|known| known == name)
+}
+
+/// Returns the request that the words stand for. `None` if they are not understood.
+fn request<'a>(place: usize, words: &[&'a str]) -> Option<Request<'a>> {
+    let (command, form) = REQUESTS[place];
+    let mut request = Request::new(command);
+    let name = match (form, words) {
+        (Form::Lines, _) => return log_request(words),
+        (Form::Waiting, [name, "-w"] | ["-w", name]) => {
+            request.is_waiting = true;
+            name
         }
-        ("freeze", [name]) => plain(Command::Freeze, &[name]),
-        ("thaw", [name]) => plain(Command::Thaw, &[name]),
-        ("mute", [] | [_]) => plain(Command::Mute, words),
-        ("unmute", [] | [_]) => plain(Command::Unmute, words),
-        ("reload", []) => plain(Command::Reload, &[]),
-        ("timeline", []) => plain(Command::Timeline, &[]),
-        ("poweroff", []) => plain(Command::Poweroff, &[]),
-        ("reboot", []) => plain(Command::Reboot, &[]),
-        ("halt", []) => plain(Command::Halt, &[]),
-        _ => None,
-    }
+        (Form::Signal, [name, signal]) => {
+            request.number = hilum::config::Signal::from_name(signal)?.0.into();
+            name
+        }
+        (Form::Waiting | Form::Name | Form::Optional, [name]) => name,
+        (Form::Optional | Form::Nothing, []) => return Some(request),
+        _ => return None,
+    };
+    request.words.push(name).ok()?;
+    Some(request)
 }
 
 fn log_request<'a>(words: &[&'a str]) -> Option<Request<'a>> {
@@ -165,7 +194,7 @@ fn log_request<'a>(words: &[&'a str]) -> Option<Request<'a>> {
     while let Some(word) = words.next() {
         match *word {
             "-f" => request.is_waiting = true,
-            "-n" => request.number = words.next()?.parse().ok()?,
+            "-n" => request.number = hilum::number::number(words.next()?)?,
             name if request.words.is_empty() && !name.starts_with('-') => request.words.push(name).ok()?,
             _ => return None,
         }

@@ -63,7 +63,7 @@ fn print_swap(swap: &Swap<'_>, is_json: bool, is_first: bool) -> i32 {
     let mut buffer = [0; 1024];
     let mut lines = read_text("/proc/swaps", &mut buffer).lines();
     let area = lines.find_map(|line| line.strip_prefix("/dev/zram0"));
-    let number = |place| area?.split_ascii_whitespace().nth(place)?.parse().ok();
+    let number = |place| hilum::number::number(area?.split_ascii_whitespace().nth(place)?);
     let (size, used) = (number(1).map(|kib: u64| kib << 10), number(2).map_or(0, |kib: u64| kib << 10));
     let row = Row {
         folder: "swap",

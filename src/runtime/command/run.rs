@@ -33,11 +33,12 @@ pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
     if let ["--help" | "-h"] = words {
         return help_for(name);
     }
+    if let Some(place) = client::place(name) {
+        return client::ask(socket, name, place, words);
+    }
     match *name {
         "status" => status::status(socket, words),
         "top" => status::top(socket, words),
-        "log" | "mute" | "unmute" | "start" | "stop" | "restart" | "signal" | "freeze" | "thaw" | "reload"
-        | "timeline" | "poweroff" | "reboot" | "halt" => client::ask(socket, name, words),
         "exec" => exec::exec(socket, words, term),
         "check" | "explain" | "audit" => files::run(name, words),
         "mounts" => mounts::run(words),

@@ -139,9 +139,9 @@ pub(super) fn top(socket: &str, words: &[&str]) -> i32 {
     const PERIOD_MS: u64 = 1_000;
     let times: u32 = match words {
         [] => u32::MAX,
-        ["-n", times] => match times.parse() {
-            Ok(times) => times,
-            Err(_) => return misused_as("top"),
+        ["-n", times] => match hilum::number::number(times) {
+            Some(times) => times,
+            None => return misused_as("top"),
         },
         _ => return misused_as("top"),
     };

@@ -10,6 +10,7 @@ use crate::os::path::{access, stat};
 use heapless::String;
 use hilum::fixed_string::append;
 use hilum::log::Printable;
+use hilum::number::number;
 use rustix::fs::Access;
 
 /// The list: a line for each file, with its size or `-`, and its path.
@@ -37,7 +38,7 @@ fn print(console: &mut Console) {
     for line in text.lines() {
         let Some((size, path)) = line.split_once(' ') else { continue };
         let found = stat(path).ok().map(|found| found.st_size);
-        if found.is_none() || size.parse().is_ok_and(|size: i64| found != Some(size)) {
+        if found.is_none() || number(size).is_some_and(|size: i64| found != Some(size)) {
             missing += 1;
             first = first.or(Some((path, found)));
         }

@@ -41,7 +41,7 @@ pub(crate) fn read_text<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
 /// Returns the number that a file contains. `None` if it cannot be read or contains something else.
 #[inline(never)]
 pub(crate) fn read_number(path: &str) -> Option<u64> {
-    read_text(path, &mut [0; 24]).parse().ok()
+    hilum::number::number(read_text(path, &mut [0; 24]))
 }
 
 /// Returns the first `length` bytes as text. Empty if they are not UTF-8.

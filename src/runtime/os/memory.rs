@@ -30,7 +30,7 @@ fn read(path: &str, resident: &str, anonymous: &str) -> Option<Memory> {
     let text = read_text(path, &mut buffer);
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_ascii_whitespace().next()?.parse().ok()
+        hilum::number::number(line.split_ascii_whitespace().next()?)
     };
     Some(Memory { resident_kb: field(resident)?, anonymous_kb: field(anonymous)? })
 }

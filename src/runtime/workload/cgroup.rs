@@ -13,6 +13,7 @@ use heapless::{String, Vec};
 use hilum::config::{Config, Device, IoLimit, Workload};
 use hilum::devices::{Allowed, program};
 use hilum::fixed_string::append;
+use hilum::number::number;
 use hilum::plan::{CgroupLimit, Phase, Step, Value, plan};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, unlinkat};
@@ -299,13 +300,13 @@ fn kills(group: BorrowedFd<'_>) -> u32 {
     let mut text = [0; 256];
     let length = read(group, "memory.events", &mut text).unwrap_or(0);
     let lines = text_of(&text, length).lines();
-    lines.filter_map(|line| line.strip_prefix("oom_kill ")).find_map(|count| count.parse().ok()).unwrap_or(0)
+    lines.filter_map(|line| line.strip_prefix("oom_kill ")).find_map(number).unwrap_or(0)
 }
 
 fn read_number(group: BorrowedFd<'_>, file: &str) -> Option<u64> {
     let mut text = [0; 24];
     let length = read(group, file, &mut text).ok()?;
-    text_of(&text, length).trim_end_matches('\n').parse().ok()
+    number(text_of(&text, length).trim_end_matches('\n'))
 }
 
 fn read(group: BorrowedFd<'_>, file: &str, buffer: &mut [u8]) -> Result<usize, Errno> {

@@ -37,11 +37,15 @@ fn compare(found: &BTreeMap<u16, String>, arch: Architecture, profile: Profile) 
             FilterAction::Refuse => assert_eq!(found, EPERM, "{name} ({number})"),
             FilterAction::Unknown => assert_eq!(found, ENOSYS, "{name} ({number})"),
             FilterAction::Allow => {
-                assert!(found != EPERM || REFUSED_BY_THE_KERNEL.contains(&name), "{name} ({number}) gave {found}");
+                assert!(
+                    found != EPERM || REFUSED_BY_THE_KERNEL.contains(&name.as_str()),
+                    "{name} ({number}) gave {found}"
+                );
             }
             // -1 has every bit: new namespaces, an unknown personality, an invalid family.
             FilterAction::Check(_) => {
-                let expected = if matches!(name, "ioctl" | "personality") { found != EPERM } else { found == EPERM };
+                let expected =
+                    if matches!(name.as_str(), "ioctl" | "personality") { found != EPERM } else { found == EPERM };
                 assert!(expected, "{name} ({number}) gave {found}");
             }
         }

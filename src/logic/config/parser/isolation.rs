@@ -61,7 +61,7 @@ impl<'a> Arguments<'_, 'a> {
                 self.each("group ids", id, |group| groups.push(group).is_ok())?;
             }
             KeyId::Umask => {
-                let octal = |text: &str| u16::from_str_radix(text, 8).ok().filter(|mask| *mask <= 0o777);
+                let octal = |text: &str| crate::number::number_of_radix(text, 8).filter(|mask| *mask <= 0o777);
                 workload.identity.umask = self.take("an octal number such as 022", octal)?;
             }
             KeyId::Rlimit => self.rlimit(workload, pools)?,

@@ -8,7 +8,7 @@ use super::super::source::Source;
 /// Parses a whole number of digits only.
 pub(super) fn number(text: &str) -> Option<u32> {
     // `parse` would accept a sign.
-    (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok()).flatten()
+    (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| crate::number::number(text)).flatten()
 }
 
 /// Parses a whole number that may be negative.

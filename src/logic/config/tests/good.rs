@@ -223,6 +223,7 @@ fn every_key_of_confinement_is_read() {
         assert_eq!((a.isolation.first_id, b.isolation.first_id), (655_360, 131_072));
         assert_eq!(a.isolation.capabilities.names().collect::<Vec<_>>(), ["kill", "setgid", "net_admin"]);
         let changes: Vec<_> = a.isolation.seccomp.changes.iter().map(|(on, call)| (*on, call.name())).collect();
+        let changes: Vec<(bool, &str)> = changes.iter().map(|(on, name)| (*on, name.as_str())).collect();
         assert_eq!(changes, [(true, "ptrace"), (false, "kill")]);
         let tcp = a.isolation.tcp.as_ref().expect("ports");
         assert_eq!((tcp.bind.as_slice(), tcp.connect.as_slice()), (&[80, 443][..], &[53][..]));

@@ -55,7 +55,7 @@ fn signal_all(namespace: u64, signal: Option<Signal>) -> Result<u32, Errno> {
     while let Some(entry) = entries.next() {
         let entry = entry?;
         let name = entry.file_name().to_str().unwrap_or_default();
-        let Some(pid) = name.parse().ok().and_then(Pid::from_raw).filter(|pid| *pid != own) else { continue };
+        let Some(pid) = hilum::number::number(name).and_then(Pid::from_raw).filter(|pid| *pid != own) else { continue };
         if mount_namespace(pid) != Some(namespace) {
             continue;
         }

@@ -4,6 +4,7 @@
 use crate::os::files::read_text;
 use heapless::Vec;
 use hilum::fixed_string::text;
+use hilum::number::number;
 use hilum::signal_status::reacts_to;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
@@ -46,7 +47,7 @@ fn add_children(parent: Pid, waiting: &mut Vec<(Pid, Pid), MOST_BELOW>) -> bool 
     let path = text::<48>(format_args!("/proc/{number}/task/{number}/children"));
     let list = read_text(&path, &mut bytes);
     // A truncated number would be the pid of no child, or of another one.
-    list.split(' ').filter_map(|word| Pid::from_raw(word.parse().ok()?)).for_each(|pid| {
+    list.split(' ').filter_map(|word| Pid::from_raw(hilum::number::number(word)?)).for_each(|pid| {
         let _ = waiting.push((pid, parent));
     });
     !list.is_empty()
@@ -54,7 +55,7 @@ fn add_children(parent: Pid, waiting: &mut Vec<(Pid, Pid), MOST_BELOW>) -> bool 
 
 fn is_child(status: &str, parent: Pid) -> bool {
     let word = status.lines().find_map(|line| line.strip_prefix("PPid:\t"));
-    word.and_then(|word| word.parse().ok()) == Some(parent.as_raw_nonzero().get())
+    word.and_then(number) == Some(parent.as_raw_nonzero().get())
 }
 
 fn status(pid: Pid, bytes: &mut [u8; FILE_BYTES]) -> Option<&str> {

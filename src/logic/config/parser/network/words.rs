@@ -47,7 +47,7 @@ pub(super) fn mac(text: &str) -> Option<Mac> {
     let mut parts = text.split(':');
     for place in &mut mac {
         let part = parts.next().filter(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
-        *place = u8::from_str_radix(part, 16).ok()?;
+        *place = crate::number::number_of_radix(part, 16)?;
     }
     // The lowest bit of the first byte marks a multicast address.
     (parts.next().is_none() && mac[0] & 1 == 0 && mac != [0; 6]).then_some(Mac(mac))
