@@ -1,7 +1,8 @@
-//! Resolves names in a configuration: `user NAME[:GROUP]` becomes numbers, according to the root filesystem of the
-//! workload. Everything else stays unchanged, line by line.
+//! Resolves what only the root filesystem of a workload says: `user NAME[:GROUP]` becomes numbers, and `exec image` the lines of the
+//! container image that it is made of. Everything else stays unchanged, line by line.
 
 use anyhow::Result;
+use std::ops::Range;
 
 /// A `user` line, and its context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +64,79 @@ pub fn resolved(text: &str, number: &mut dyn FnMut(&UserLine<'_>) -> Result<Stri
         new += &text[copied..user.at];
         new += &number(user)?;
         copied = user.at + user.user.len();
+    }
+    new += &text[copied..];
+    Ok(new)
+}
+
+/// An `exec image` line, and its context.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageLine<'a> {
+    /// Its line, from 1.
+    pub line: usize,
+    /// The workload.
+    pub workload: &'a str,
+    /// The path after `root`; empty if there is none.
+    pub root: &'a str,
+    /// Its place in the text.
+    place: Range<usize>,
+    /// The key and the first word of each other line of the section.
+    others: Vec<(&'a str, &'a str)>,
+}
+
+impl ImageLine<'_> {
+    /// Returns which of an image's lines take its place: those that the section does not have itself, without comments.
+    ///
+    /// A variable is overridden by its name. `groups` belong to the image's user.
+    pub fn replacement(&self, lines: &str) -> String {
+        let has = |key: &str, word: &str| {
+            let same = |other: &(&str, &str)| other.0 == key && (key != "env" || other.1 == word);
+            self.others.iter().any(|other| same(other) || (key, other.0) == ("groups", "user"))
+        };
+        let kept = lines.lines().filter(|line| match words(line)[..] {
+            [key, word, ..] => !has(key, word),
+            _ => false,
+        });
+        kept.collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Returns the `exec image` lines of a configuration.
+pub fn image_lines(text: &str) -> Vec<ImageLine<'_>> {
+    let mut at = 0;
+    let lines = text.split('\n').map(|line| {
+        let start = at;
+        at += line.len() + 1;
+        (start, line)
+    });
+    let lines: Vec<(usize, (usize, &str))> = (1..).zip(lines).collect();
+    let mut found = Vec::new();
+    for section in lines.chunk_by(|_, (_, (_, next))| !next.trim_start().starts_with('[')) {
+        let head = section[0].1.1.trim().strip_prefix("[workload ");
+        let Some((workload, _)) = head.and_then(|rest| rest.split_once(']')) else { continue };
+        let is_image = |line: &str| words(line) == ["exec", "image"];
+        let others = section.iter().filter(|(_, (_, line))| !is_image(line));
+        let others = others.filter_map(|(_, (_, line))| Some((*words(line).first()?, *words(line).get(1)?)));
+        let others: Vec<(&str, &str)> = others.collect();
+        let root = others.iter().find(|(key, _)| *key == "root").map_or("", |(_, path)| *path);
+        for (line, (start, contents)) in section.iter().filter(|(_, (_, line))| is_image(line)) {
+            let place = *start..start + contents.len();
+            found.push(ImageLine { line: *line, workload: workload.trim(), root, place, others: others.clone() });
+        }
+    }
+    found
+}
+
+/// Returns the configuration with the result of `lines_of` in place of each `exec image` line.
+///
+/// # Errors
+/// Those of `lines_of`.
+pub fn with_programs(text: &str, lines_of: &mut dyn FnMut(&ImageLine<'_>) -> Result<String>) -> Result<String> {
+    let (mut new, mut copied) = (String::new(), 0);
+    for line in image_lines(text) {
+        new += &text[copied..line.place.start];
+        new += &lines_of(&line)?;
+        copied = line.place.end;
     }
     new += &text[copied..];
     Ok(new)

@@ -1,8 +1,11 @@
 //! Root filesystems from sources as they come: what would fail on the board is mended and told, or refused with its line.
 
+mod support;
+
 use hilum_initramfs::build::{Places, build};
 use hilum_initramfs::progress::Event;
 use std::path::Path;
+use support::packed_config;
 
 /// Builds an image with this archive as its only root filesystem; gives the configuration that is packed, and what is told.
 fn built(folder: &Path, lines: &str, root: &str) -> (Result<String, String>, Vec<String>) {
@@ -27,26 +30,6 @@ fn built(folder: &Path, lines: &str, root: &str) -> (Result<String, String>, Vec
     });
     let result = result.map_err(|error| format!("{error:#}").replace(&here, ""));
     (result.map(|_| packed_config(&folder.join("output/initramfs"))), told)
-}
-
-/// The configuration in an initramfs.
-fn packed_config(file: &Path) -> String {
-    // It is in the first of the archives.
-    let mut first = zstd::Decoder::new(std::fs::File::open(file).expect("a file")).expect("zstd").single_frame();
-    let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut first, &mut bytes).expect("zstd");
-    let mut rest = bytes.as_slice();
-    loop {
-        let mut entry = cpio::newc::Reader::new(rest).expect("an entry");
-        assert!(!entry.entry().is_trailer(), "no configuration");
-        let is_it = entry.entry().name() == "etc/hilum.conf";
-        let mut contents = Vec::new();
-        std::io::Read::read_to_end(&mut entry, &mut contents).expect("its contents");
-        if is_it {
-            return String::from_utf8(contents).expect("UTF-8");
-        }
-        rest = entry.finish().expect("the next one");
-    }
 }
 
 /// The archive that [`built`] packs: a script, users behind a link, and what `more` adds.

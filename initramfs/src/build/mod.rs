@@ -5,6 +5,7 @@ mod contents;
 mod mount_points;
 mod outputs;
 mod packages;
+mod programs;
 mod sources;
 mod users;
 
@@ -58,13 +59,16 @@ fn build_with(description: &Description, tools: &Tools<'_>) -> Result<Vec<Writte
     let name = config_path.display().to_string();
     users::check(&name, &text)?;
     let kernel = kernel(description, tools)?;
-    let mut trees = Vec::new();
+    let (mut trees, mut programs) = (Vec::new(), Vec::new());
     for root in &description.roots {
         progress.say(&format!("root {}", root.path));
         let tree = || sources::tree(root, tools, architecture).with_context(|| format!("root {}", root.path));
         let tree = root.packed.is_none().then(tree).transpose();
-        trees.push(tree.with_context(|| description.place_of(&root.path))?);
+        let (tree, lines) = tree.with_context(|| description.place_of(&root.path))?.unzip();
+        trees.push(tree);
+        programs.push(lines.flatten());
     }
+    let (name, text) = programs::resolved(name, text, description, &programs, progress)?;
     let text = users::resolved(&name, &text, description, &trees, progress)?;
     let mut config = Box::new(Config::EMPTY);
     if let Err(error) = config::parse(&text, &mut config) {

@@ -13,12 +13,12 @@ use hilum::Architecture;
 use std::io::Read;
 use std::path::Path;
 
-/// Combines the files of a root filesystem from all its sources.
+/// Combines the files of a root filesystem from all its sources. Returns them with the lines of its container image, if it has one.
 ///
 /// # Errors
 /// A source that does not exist or cannot be read; a user that already has another number.
-pub(super) fn tree(root: &Root, tools: &Tools<'_>, architecture: Architecture) -> Result<Tree> {
-    let mut tree = Tree::new();
+pub(super) fn tree(root: &Root, tools: &Tools<'_>, architecture: Architecture) -> Result<(Tree, Option<String>)> {
+    let (mut tree, mut lines) = (Tree::new(), None);
     for name in &root.packages {
         add_package(root, &tools.package(name)?, &mut tree)?;
     }
@@ -44,6 +44,7 @@ pub(super) fn tree(root: &Root, tools: &Tools<'_>, architecture: Architecture) -
         tools.progress.say(&format!("{} configures:", path.display()));
         stored.notes.lines().for_each(|line| tools.progress.say(line));
         lay(&stored.tree, &mut tree)?;
+        lines = Some(stored.notes);
     }
     if let Some(folder) = &root.folder {
         let files = Tree::list_folder(folder, tools.cache)?;
@@ -59,7 +60,7 @@ pub(super) fn tree(root: &Root, tools: &Tools<'_>, architecture: Architecture) -
     for (name, id) in &root.users {
         accounts::add(&mut tree, name, *id)?;
     }
-    Ok(tree)
+    Ok((tree, lines))
 }
 
 /// Reports what the maintainer scripts of a root's packages would have done. Packages without control files are skipped.

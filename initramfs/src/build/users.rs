@@ -13,7 +13,8 @@ use hilum::config::{self, Config};
 /// # Errors
 /// Those of the parser, with the file's name.
 pub(super) fn check(name: &str, text: &[u8]) -> Result<()> {
-    let with_some = std::str::from_utf8(text).map(|text| with_numbers(text, &mut |_| Ok("0".to_owned())));
+    let with_some = std::str::from_utf8(text)
+        .map(|text| with_numbers(&super::programs::with_some(text)?, &mut |_| Ok("0".to_owned())));
     let with_some = with_some.map_or_else(|_| Ok(text.to_vec()), |text| text.map(String::into_bytes))?;
     let mut config = Box::new(Config::EMPTY);
     match config::parse(&with_some, &mut config) {
