@@ -11,7 +11,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     }
     let Some((&count, mut rest)) = data.split_first() else { return };
     let (mut client, mut frame, mut now) =
-        (Client::new(Mac([2, 0, 0, 0, 0, 1]), HostName::new(), 1, 0), [0; FRAME_BYTES], 0);
+        (Client::new(Mac([2, 0, 0, 0, 0, 1]), count & 0x80 != 0, HostName::new(), 1, 0), [0; FRAME_BYTES], 0);
     for _ in 0..count % 8 {
         let (_, length) = client.turn(now, &mut frame);
         assert!(length <= frame.len());

@@ -8,7 +8,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let (mut listener, mut question) = (Listener::new(Mac([2, 0, 0, 0, 0, 1]), 1, 0), [0; QUESTION_BYTES]);
     let mut now = 0;
     for heard in data.split(|byte| *byte == 0xfe) {
-        listener.hear(now, heard);
+        listener.receive_frame(now, heard);
         let length = listener.turn(now, &mut question);
         assert!(length <= question.len());
         let answer = [&[7], &question[1..length.max(1)], heard].concat();
