@@ -28,29 +28,47 @@ impl UserLine<'_> {
     }
 }
 
-/// Returns the `user` lines of a configuration. Errors are left to the board's parser.
-pub fn user_lines(text: &str) -> Vec<UserLine<'_>> {
-    let (mut all, mut section): (Vec<UserLine<'_>>, Vec<UserLine<'_>>) = (Vec::new(), Vec::new());
-    let (mut workload, mut root, mut at) = ("", "", 0);
-    for (number, line) in (1..).zip(text.split('\n')) {
-        let words = words(line);
-        if line.trim_start().starts_with('[') {
-            all.extend(section.drain(..).map(|user| UserLine { root, ..user }));
-            let name = line.trim().strip_prefix("[workload ").and_then(|rest| rest.split_once(']'));
-            (workload, root) = (name.map_or("", |(name, _)| name.trim()), "");
-        }
-        match words[..] {
-            ["root", path, ..] if root.is_empty() => root = path,
-            ["user", user] if !workload.is_empty() => {
-                // Every word is a part of the line.
-                let place = at + (user.as_ptr() as usize - line.as_ptr() as usize);
-                section.push(UserLine { line: number, workload, root: "", user, at: place });
-            }
-            _ => {}
-        }
+/// A `[workload]` section: its name, the path after `root`, and its lines, each with its number from 1 and its offset in the text.
+struct Section<'a> {
+    workload: &'a str,
+    root: &'a str,
+    lines: Vec<(usize, usize, &'a str)>,
+}
+
+/// Returns the sections of workloads. Errors are left to the board's parser.
+fn sections(text: &str) -> Vec<Section<'_>> {
+    let mut at = 0;
+    let lines = (1..).zip(text.split('\n')).map(|(number, line)| {
+        let start = at;
         at += line.len() + 1;
+        (number, start, line)
+    });
+    let lines: Vec<(usize, usize, &str)> = lines.collect();
+    let mut found = Vec::new();
+    for lines in lines.chunk_by(|_, (_, _, next)| !next.trim_start().starts_with('[')) {
+        let head = lines[0].2.trim().strip_prefix("[workload ").and_then(|rest| rest.split_once(']'));
+        let Some((workload, _)) = head else { continue };
+        let root = lines.iter().find_map(|(_, _, line)| match words(line)[..] {
+            ["root", path, ..] => Some(path),
+            _ => None,
+        });
+        found.push(Section { workload: workload.trim(), root: root.unwrap_or_default(), lines: lines.to_vec() });
     }
-    all.extend(section.into_iter().map(|user| UserLine { root, ..user }));
+    found
+}
+
+/// Returns the `user` lines of a configuration.
+pub fn user_lines(text: &str) -> Vec<UserLine<'_>> {
+    let mut all = Vec::new();
+    for Section { workload, root, lines } in sections(text) {
+        for (number, at, line) in lines {
+            if let ["user", user] = words(line)[..] {
+                // Every word is a part of the line.
+                let at = at + (user.as_ptr() as usize - line.as_ptr() as usize);
+                all.push(UserLine { line: number, workload, root, user, at });
+            }
+        }
+    }
     all
 }
 
@@ -103,25 +121,15 @@ impl ImageLine<'_> {
 
 /// Returns the `exec image` lines of a configuration.
 pub fn image_lines(text: &str) -> Vec<ImageLine<'_>> {
-    let mut at = 0;
-    let lines = text.split('\n').map(|line| {
-        let start = at;
-        at += line.len() + 1;
-        (start, line)
-    });
-    let lines: Vec<(usize, (usize, &str))> = (1..).zip(lines).collect();
     let mut found = Vec::new();
-    for section in lines.chunk_by(|_, (_, (_, next))| !next.trim_start().starts_with('[')) {
-        let head = section[0].1.1.trim().strip_prefix("[workload ");
-        let Some((workload, _)) = head.and_then(|rest| rest.split_once(']')) else { continue };
+    for Section { workload, root, lines } in sections(text) {
         let is_image = |line: &str| words(line) == ["exec", "image"];
-        let others = section.iter().filter(|(_, (_, line))| !is_image(line));
-        let others = others.filter_map(|(_, (_, line))| Some((*words(line).first()?, *words(line).get(1)?)));
+        let others = lines.iter().filter(|(_, _, line)| !is_image(line));
+        let others = others.filter_map(|(_, _, line)| Some((*words(line).first()?, *words(line).get(1)?)));
         let others: Vec<(&str, &str)> = others.collect();
-        let root = others.iter().find(|(key, _)| *key == "root").map_or("", |(_, path)| *path);
-        for (line, (start, contents)) in section.iter().filter(|(_, (_, line))| is_image(line)) {
-            let place = *start..start + contents.len();
-            found.push(ImageLine { line: *line, workload: workload.trim(), root, place, others: others.clone() });
+        for (line, at, contents) in lines.iter().filter(|(_, _, line)| is_image(line)) {
+            let place = *at..at + contents.len();
+            found.push(ImageLine { line: *line, workload, root, place, others: others.clone() });
         }
     }
     found
