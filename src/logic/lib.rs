@@ -35,6 +35,7 @@ pub mod storage;
 pub mod suggest;
 pub mod supervise;
 pub mod uevent;
+pub mod update;
 pub mod uplink;
 pub mod wire;
 

@@ -11,6 +11,7 @@ pub mod verity;
 pub use blueprint::{Blueprint, Extent};
 pub use mount_table::{MountEntry, entries};
 pub use partition::{PartitionTable, table};
+pub(crate) use superblock::crc32c;
 pub use superblock::{FilesystemHealth, FilesystemKind, START_BYTES, Superblock};
 
 use crate::config::{OnDamage, SystemMount};

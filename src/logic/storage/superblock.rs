@@ -96,8 +96,8 @@ fn word(start: &[u8], at: usize) -> Option<u32> {
     bytes(start, at).map(u32::from_le_bytes)
 }
 
-/// CRC-32C without the final inversion, as ext4 uses it (`crc32c(~0, ...)` in fs/ext4/super.c).
-fn crc32c(bytes: &[u8]) -> u32 {
+/// Returns the CRC-32C without the final inversion, as ext4 uses it (`crc32c(~0, ...)` in fs/ext4/super.c).
+pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     /// Castagnoli's polynomial, reflected.
     const POLYNOMIAL: u32 = 0x82f6_3b78;
     bytes.iter().fold(u32::MAX, |sum, byte| {

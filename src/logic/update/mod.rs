@@ -1,0 +1,77 @@
+//! Updates: two slots, the record of which one boots, and bundles.
+//!
+//! A disk has two **slots**, partitions that hold everything that the firmware or kexec(2) starts. One is committed. An update
+//! writes the other one from a **bundle**, and the board boots it once, on trial. It is committed if the workloads are healthy
+//! there; otherwise the next boot is that of the committed slot. The [`Record`] remembers which is which. [`boot`] decides what a
+//! boot means, [`Bundle`] and [`Tree`] read a bundle. The builder writes records and bundles with the same code.
+
+pub mod boot;
+mod bundle;
+mod bytes;
+mod record;
+mod tree;
+
+pub use bundle::{Bundle, Contents, Mismatch, SIGNATURES, sign};
+pub use record::{Record, Verdict, pointer};
+pub use tree::{GROUP_BLOCKS, MAP_BYTES, NODES, Source, Tree, levels};
+
+/// Bytes of a block: of a bundle, of its hash tree, and of a slot.
+pub const BLOCK_BYTES: usize = 4096;
+
+/// One of the two slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// The first one.
+    A,
+    /// The second one.
+    B,
+}
+
+impl Slot {
+    /// Both slots.
+    pub const ALL: [Self; 2] = [Self::A, Self::B];
+
+    /// Returns the other slot.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+
+    /// Returns the slot's name: `a` or `b`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::A => "a",
+            Self::B => "b",
+        }
+    }
+
+    /// Returns the slot with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|slot| slot.name() == name)
+    }
+}
+
+/// A part of a slot, in bytes from its start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Range {
+    /// Where it starts.
+    pub start: u64,
+    /// Its length; 0 if the slot has no such part.
+    pub bytes: u64,
+}
+
+/// What kexec(2) starts from a slot. All are empty if the firmware starts the slot itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Parts {
+    /// The kernel.
+    pub kernel: Range,
+    /// The initramfs.
+    pub initramfs: Range,
+    /// The kernel command line, without a newline.
+    pub command_line: Range,
+}
+
+#[cfg(test)]
+mod tests;
