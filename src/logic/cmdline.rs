@@ -3,6 +3,8 @@
 //!
 //! They are parsed before the configuration, so they also work on a board whose configuration is broken.
 
+use crate::split::Split;
+
 /// The default path of the configuration.
 pub const DEFAULT_CONFIG: &str = "/etc/hilum.conf";
 
@@ -50,7 +52,7 @@ pub fn parse(line: &str) -> CommandLine<'_> {
     };
     for word in line.split_ascii_whitespace() {
         let Some(own) = word.strip_prefix("hilum.") else { continue };
-        match own.split_once('=') {
+        match own.cut(b'=') {
             Some(("config", path)) if path.starts_with('/') => found.config = path,
             Some(("fail", "reboot")) => found.fail = Fail::Reboot,
             Some(("fail", "poweroff")) => found.fail = Fail::Poweroff,

@@ -3,6 +3,7 @@
 //! The numbers are those of include/uapi/asm-generic/errno.h, which x86_64 and aarch64 share. The table contains those
 //! that this project's calls can return; others are shown as a number.
 
+use crate::split::Split;
 use core::fmt;
 
 /// A positive error number of the kernel.
@@ -69,9 +70,9 @@ const TABLE: &str = "\
 
 impl fmt::Display for Errno {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = TABLE.split('\n').filter_map(|line| line.split_once(' '));
+        let known = TABLE.parts(b'\n').filter_map(|line| line.cut(b' '));
         let mut known = known.filter(|(number, _)| crate::number::number(number) == Some(self.0));
-        match known.next().and_then(|(_, known)| known.split_once(' ')) {
+        match known.next().and_then(|(_, known)| known.cut(b' ')) {
             Some((name, words)) => write!(formatter, "{name} ({words})"),
             None => write!(formatter, "errno {}", self.0),
         }

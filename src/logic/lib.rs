@@ -30,6 +30,7 @@ pub mod router;
 pub mod seccomp;
 pub mod settings;
 pub mod signal_status;
+pub mod split;
 pub mod status;
 pub mod storage;
 pub mod suggest;

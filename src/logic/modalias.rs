@@ -1,6 +1,8 @@
 //! Finds the kernel modules for a device: compares its modalias with the patterns of the modules (modules.alias of
 //! depmod(8)).
 
+use crate::split::Split;
+
 /// Returns whether a pattern of fnmatch(3) with `*`, `?` and `[...]` matches a whole text. The time is at most
 /// proportional to the product of both lengths.
 pub fn fits(pattern: &str, text: &str) -> bool {
@@ -46,7 +48,7 @@ fn one(pattern: &[u8], byte: u8) -> Option<usize> {
 
 /// Returns the module of a line `PATTERN MODULE` of the image's list, if its pattern matches.
 pub fn module_of<'a>(line: &'a str, modalias: &str) -> Option<&'a str> {
-    let (pattern, module) = line.rsplit_once(' ')?;
+    let (pattern, module) = line.cut_last(b' ')?;
     fits(pattern, modalias).then_some(module)
 }
 

@@ -1,6 +1,7 @@
 //! Parses datagrams that a program sends to its NOTIFY_SOCKET (`sd_notify(3)`): lines of `NAME=VALUE`.
 
 use crate::config::limits::STATUS_BYTES;
+use crate::split::Split;
 use heapless::String;
 
 /// The supported lines of a datagram. Other lines are ignored, as the manual page requires.
@@ -25,7 +26,7 @@ pub fn read(datagram: &[u8], is_cut: bool) -> Notification {
     };
     for line in datagram[..end].split(|byte| matches!(byte, b'\n' | b'\r')) {
         let Ok(line) = core::str::from_utf8(line) else { continue };
-        match line.split_once('=') {
+        match line.cut(b'=') {
             Some(("READY", "1")) => notice.is_ready = true,
             Some(("WATCHDOG", "1")) => notice.is_alive = true,
             Some(("STATUS", text)) => {

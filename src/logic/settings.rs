@@ -6,6 +6,7 @@
 //! slower. A `sysctl` line with the same name overrides an entry.
 
 use crate::config::Sysctl;
+use crate::split::Split;
 use core::ops::RangeInclusive;
 use heapless::String;
 
@@ -98,7 +99,7 @@ impl Setting {
 pub fn path(name: &str) -> Option<String<PATH_BYTES>> {
     let mut path = String::new();
     path.push_str("/proc/sys/").ok()?;
-    let has_slashes = name.contains('/');
+    let has_slashes = name.place_of(b'/').is_some();
     for letter in name.chars() {
         path.push(if letter == '.' && !has_slashes { '/' } else { letter }).ok()?;
     }

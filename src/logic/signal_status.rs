@@ -1,5 +1,7 @@
 //! Determines from `/proc/PID/status` (proc(5)) whether a process would react to a signal.
 
+use crate::split::Split;
+
 const KILL: u8 = 9;
 const CONT: u8 = 18;
 const STOP: u8 = 19;
@@ -11,7 +13,7 @@ const STOP: u8 = 19;
 /// is unreadable, the signal is assumed to have an effect.
 pub fn reacts_to(status: &str, signal: u8, is_first: bool) -> bool {
     let has = |key: &str| {
-        let set = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
+        let set = status.each_line().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
         set.and_then(|set| crate::number::number_of_radix::<u64>(set.trim_ascii(), 16))
             .map(|set| set >> (signal.max(1) - 1) & 1 == 1)
     };

@@ -1,6 +1,7 @@
 //! Formats `hilum status` for a workload, as text and as JSON.
 
 use crate::config::Signal;
+use crate::split::Split;
 use crate::supervise::{ExitReason, State};
 use crate::wire::WorkloadStatus;
 use core::fmt;
@@ -24,7 +25,7 @@ pub struct Usage {
 
 /// Reads a number from a cgroup's file: the value after `key`, if lines have keys. `max` is returned as `u64::MAX`.
 pub fn counter(text: &str, key: &str) -> Option<u64> {
-    let value = text.lines().find_map(|line| line.strip_prefix(key))?.trim_ascii();
+    let value = text.each_line().find_map(|line| line.strip_prefix(key))?.trim_ascii();
     if value == "max" { Some(u64::MAX) } else { crate::number::number(value) }
 }
 
@@ -152,7 +153,7 @@ impl fmt::Display for Json<'_> {
         write!(f, ",\"memory_limit\":{}", Number(usage.limit.filter(|limit| *limit < u64::MAX), "null"))?;
         write!(f, ",\"cpu_us\":{},\"pids\":{}", Number(usage.cpu_us, "null"), Number(usage.pids, "null"))?;
         write!(f, ",\"corrupt\":{},\"dropped_lines\":{},\"addresses\":[", status.is_corrupt, status.dropped)?;
-        for (index, address) in status.addresses.split(',').filter(|address| !address.is_empty()).enumerate() {
+        for (index, address) in status.addresses.parts(b',').filter(|address| !address.is_empty()).enumerate() {
             write!(f, "{}\"{address}\"", if index > 0 { "," } else { "" })?;
         }
         write!(f, "],\"need\":{}", Text(status.need))?;
@@ -183,13 +184,14 @@ impl fmt::Display for Text<'_> {
             return formatter.write_str("null");
         }
         formatter.write_str("\"")?;
-        for part in self.0.split_inclusive(['"', '\\']) {
-            let (plain, last) =
-                part.strip_suffix(['"', '\\']).map_or((part, ""), |plain| (plain, &part[plain.len()..]));
-            formatter.write_str(plain)?;
-            formatter.write_str(if last.is_empty() { "" } else { "\\" })?;
-            formatter.write_str(last)?;
+        let mut rest = self.0;
+        while let Some(at) = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\')) {
+            formatter.write_str(&rest[..at])?;
+            formatter.write_str("\\")?;
+            formatter.write_str(&rest[at..=at])?;
+            rest = &rest[at + 1..];
         }
+        formatter.write_str(rest)?;
         formatter.write_str("\"")
     }
 }

@@ -11,6 +11,8 @@
 //! | `MODALIAS` | devices that need a driver | the name that is compared with the patterns of modules |
 //! | `DISK_MEDIA_CHANGE` | disks with removable media | `1` if the medium was inserted or removed |
 
+use crate::split::Split;
+
 /// What happened to a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
@@ -38,7 +40,7 @@ impl<'a> Uevent<'a> {
     /// Parses a message of the kernel. `None` if it is something else, such as udev's messages to its own listeners.
     pub fn read(message: &'a [u8]) -> Option<Self> {
         let end = message.iter().position(|byte| *byte == 0)?;
-        let (action, path) = core::str::from_utf8(&message[..end]).ok()?.split_once('@')?;
+        let (action, path) = core::str::from_utf8(&message[..end]).ok()?.cut(b'@')?;
         let action = match action {
             "add" => Action::Add,
             "remove" => Action::Remove,

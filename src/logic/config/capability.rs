@@ -1,6 +1,8 @@
 //! Capabilities by the names of capabilities(7), without CAP_ and in lower case. The index of a name is the
 //! capability's number.
 
+use crate::split::Split;
+
 /// Every capability up to kernel 6.12 (include/uapi/linux/capability.h), separated by blanks: a single string takes 570 bytes less.
 const NAMES: &str = "chown dac_override dac_read_search fowner fsetid kill setgid setuid setpcap linux_immutable net_bind_service \
     net_broadcast net_admin net_raw ipc_lock ipc_owner sys_module sys_rawio sys_chroot sys_ptrace sys_pacct \
@@ -37,11 +39,11 @@ impl Capabilities {
 
     /// Iterates over the names in the set.
     pub fn names(self) -> impl Iterator<Item = &'static str> {
-        (0..).zip(NAMES.split(' ')).filter(move |(number, _)| self.contains(*number)).map(|(_, name)| name)
+        (0..).zip(NAMES.parts(b' ')).filter(move |(number, _)| self.contains(*number)).map(|(_, name)| name)
     }
 }
 
 /// Returns the number of a capability by its name.
 pub(super) fn number(name: &str) -> Option<u8> {
-    NAMES.split(' ').position(|known| known == name).map(|number| number as u8)
+    NAMES.parts(b' ').position(|known| known == name).map(|number| number as u8)
 }

@@ -2,6 +2,7 @@
 //! again.
 
 use super::limits;
+use crate::split::Split;
 use core::fmt;
 
 /// How a `device` line selects devices.
@@ -53,7 +54,7 @@ pub(super) fn is_below_dev(path: &str) -> bool {
 }
 
 fn climbs(path: &str) -> bool {
-    path.split('/').any(|part| part == "..")
+    path.parts(b'/').any(|part| part == "..")
 }
 
 impl<'a> DeviceSource<'a> {
@@ -68,7 +69,7 @@ impl<'a> DeviceSource<'a> {
         }
         match text.strip_prefix("path=") {
             Some(path) if !path.is_empty() && path.len() <= limits::PATH_BYTES => Ok(Self::Port(path)),
-            None if is_below_dev(text) && text.split('/').any(|part| part.starts_with("by-")) => Err(NO_LINKS),
+            None if is_below_dev(text) && text.parts(b'/').any(|part| part.starts_with("by-")) => Err(NO_LINKS),
             None if is_below_dev(text) => Ok(Self::Path(text)),
             _ => Err(SOURCE),
         }

@@ -2,6 +2,7 @@
 
 use super::keys::{self, Section};
 use super::limits;
+use crate::split::Split;
 use core::fmt;
 
 /// A place in the file and the problem there.
@@ -97,7 +98,7 @@ impl fmt::Display for Shown<'_> {
         let (shown, dots) = if cut < self.0.len() { (&self.0[..cut], "...") } else { (self.0, "") };
         formatter.write_str("\"")?;
         // A quoted word may contain tabs. The lexer refuses all other control characters.
-        for (index, part) in shown.split('\t').enumerate() {
+        for (index, part) in shown.parts(b'\t').enumerate() {
             formatter.write_str(if index > 0 { " " } else { "" })?;
             formatter.write_str(part)?;
         }

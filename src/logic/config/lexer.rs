@@ -7,13 +7,14 @@
 use super::error::{Error, Problem};
 use super::limits;
 use crate::fixed_string::is_hidden;
+use crate::split::Split;
 use heapless::Vec;
 
 /// The quotes that may enclose a word.
-const QUOTES: [char; 2] = ['"', '\''];
+const QUOTES: [u8; 2] = [b'"', b'\''];
 
-fn is_blank(found: char) -> bool {
-    matches!(found, ' ' | '\t')
+fn is_blank(found: u8) -> bool {
+    matches!(found, b' ' | b'\t')
 }
 
 /// A word and its column, counted in characters from 1.
@@ -82,7 +83,7 @@ impl<'a> Lines<'a> {
     /// Reads the next line that is not empty into `line`. Returns false at the end of the file.
     pub(super) fn next_line(&mut self, line: &mut Line<'a>) -> Result<bool, Error<'a>> {
         while let Some(rest) = self.rest {
-            let (text, rest) = rest.split_once('\n').map_or((rest, None), |(line, rest)| (line, Some(rest)));
+            let (text, rest) = rest.cut(b'\n').map_or((rest, None), |(line, rest)| (line, Some(rest)));
             self.rest = rest;
             self.number += 1;
             split(text, self.number, line)?;
@@ -112,24 +113,25 @@ fn split<'a>(text: &'a str, number: u32, line: &mut Line<'a>) -> Result<(), Erro
     }
     let (mut rest, mut column) = (text, 1);
     loop {
-        let trimmed = rest.trim_start_matches(is_blank);
-        column += (rest.len() - trimmed.len()) as u32;
+        let blanks = rest.bytes().position(|byte| !is_blank(byte)).unwrap_or(rest.len());
+        let trimmed = &rest[blanks..];
+        column += blanks as u32;
         if trimmed.is_empty() || trimmed.starts_with('#') {
             return Ok(());
         }
-        let quote = trimmed.chars().next().filter(|first| QUOTES.contains(first));
+        let quote = trimmed.bytes().next().filter(|first| QUOTES.contains(first));
         let (word, behind) = match quote {
-            Some(quote) => match trimmed[1..].split_once(quote) {
+            Some(quote) => match trimmed[1..].cut(quote) {
                 Some(parts) => parts,
-                None => return error(column, Problem::Unclosed(quote)),
+                None => return error(column, Problem::Unclosed(quote.into())),
             },
-            None => trimmed.split_at(trimmed.find(is_blank).unwrap_or(trimmed.len())),
+            None => trimmed.split_at(trimmed.bytes().position(is_blank).unwrap_or(trimmed.len())),
         };
         let width = word.chars().count() as u32 + if quote.is_some() { 2 } else { 0 };
-        if quote.is_some() && !behind.is_empty() && !behind.starts_with(is_blank) {
+        if quote.is_some() && behind.bytes().next().is_some_and(|next| !is_blank(next)) {
             return error(column + width, Problem::BehindQuote);
         }
-        if let (None, Some(at)) = (quote, word.find(QUOTES)) {
+        if let (None, Some(at)) = (quote, word.bytes().position(|byte| QUOTES.contains(&byte))) {
             return error(column + word[..at].chars().count() as u32, Problem::QuoteInside);
         }
         if line.words.push(Word { text: word, column, quoted: quote.is_some() }).is_err() {

@@ -1,6 +1,7 @@
 //! The source of a filesystem: a path, or an id that is stored in the filesystem or the partition table.
 
 use super::limits;
+use crate::split::Split;
 
 /// The source of a filesystem.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub enum Source<'a> {
 impl<'a> Source<'a> {
     /// Parses a word of the configuration.
     pub fn of(text: &'a str) -> Option<Self> {
-        let (name, value) = match text.split_once('=') {
+        let (name, value) = match text.cut(b'=') {
             _ if text.starts_with('/') => return Some(Self::Path(text)),
             split => split?,
         };

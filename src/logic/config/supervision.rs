@@ -2,6 +2,7 @@
 //! boot counter, disks and log file.
 
 use super::span::Span;
+use crate::split::Split;
 
 /// When a workload counts as ready, so that those that need it can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +132,7 @@ pub struct SystemMount<'a> {
 impl SystemMount<'_> {
     /// Returns whether a path of the board is in this filesystem.
     pub fn holds(&self, path: &str) -> bool {
-        let target = self.target.trim_end_matches('/');
+        let target = self.target.without_end(b'/');
         path.strip_prefix(target).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
 }

@@ -1,6 +1,7 @@
 //! Facts about a device from its paths in /sys: the USB device that it belongs to, and its order.
 
 use crate::config::{Device, DeviceSource, UsbId};
+use crate::split::Split;
 
 /// The place of a USB device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,16 +16,16 @@ pub struct UsbPlace<'a> {
 /// Returns the USB device in a path: the one of the last interface in the path, or the one at its end
 /// (Documentation/driver-api/usb/usb.rst: BUS-PORT.PORT:CONFIGURATION.INTERFACE).
 pub fn usb_place(path: &str) -> Option<UsbPlace<'_>> {
-    let mut end = path.len();
-    for part in path.rsplit('/') {
-        let start = end - part.len();
+    let mut rest = path;
+    loop {
+        let (parent, part) = rest.cut_last(b'/').unwrap_or(("", rest));
         match order_of(part) {
-            Some((order, true)) => return Some(UsbPlace { path: &path[..start.saturating_sub(1)], order }),
-            Some((order, false)) if end == path.len() => return Some(UsbPlace { path, order }),
-            _ => end = start.saturating_sub(1),
+            Some((order, true)) => return Some(UsbPlace { path: parent, order }),
+            Some((order, false)) if rest.len() == path.len() => return Some(UsbPlace { path, order }),
+            _ if parent.is_empty() => return None,
+            _ => rest = parent,
         }
     }
-    None
 }
 
 /// Parses `BUS-PORT.PORT`, with or without `:CONFIGURATION.INTERFACE`, into one number, and returns whether it is an
@@ -77,8 +78,8 @@ pub fn is_meant(device: &Device<'_>, facts: &Facts<'_>) -> bool {
         && match device.source {
             DeviceSource::Path(_) => false,
             DeviceSource::Port(port) => {
-                let port = port.strip_prefix("/sys/devices").unwrap_or(port).trim_matches('/');
-                let rest = facts.path.trim_start_matches('/').strip_prefix(port);
+                let port = port.strip_prefix("/sys/devices").unwrap_or(port).without_start(b'/').without_end(b'/');
+                let rest = facts.path.without_start(b'/').strip_prefix(port);
                 rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
             }
             DeviceSource::Usb(id) => facts.usb.is_some_and(|found| {

@@ -195,7 +195,8 @@ fn read_options(message: &DhcpPacket<&[u8]>) -> (Lease, Option<MessageKind>, Opt
             3 => lease.routes[0] = address(option.data).map_or(LeaseRoute::NONE, LeaseRoute::by),
             6 => read_servers(option.data, &mut lease.name_servers),
             15 => {
-                lease.search.push(core::str::from_utf8(option.data).unwrap_or_default().trim_end_matches(['\0', '.']))
+                let end = option.data.iter().rposition(|byte| !matches!(byte, b'\0' | b'.')).map_or(0, |at| at + 1);
+                lease.search.push(core::str::from_utf8(&option.data[..end]).unwrap_or_default());
             }
             // No link has an MTU of less than 68 bytes (RFC 2132 5.1).
             26 => lease.mtu = option.data.first_chunk().map_or(0, |mtu| u16::from_be_bytes(*mtu)),

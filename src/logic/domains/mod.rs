@@ -3,6 +3,8 @@
 //! Announcements of servers and routers are not trusted: a domain consists of letters, digits, `-`, `_` and dots;
 //! everything else is dropped.
 
+use crate::split::Split;
+
 /// Bytes of the domains of one link, separated by spaces.
 pub const SEARCH_BYTES: usize = 128;
 /// Maximum bytes of a domain.
@@ -43,7 +45,7 @@ impl Search {
 
     /// Iterates over the domains. Each is validated again, because another process wrote them.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.text().split(' ').filter(|domain| is_domain(domain))
+        self.text().parts(b' ').filter(|domain| is_domain(domain))
     }
 }
 
@@ -53,7 +55,7 @@ fn is_domain(text: &str) -> bool {
         (1..=63).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
     };
-    text.len() <= DOMAIN_BYTES && text.split('.').all(is_label)
+    text.len() <= DOMAIN_BYTES && text.parts(b'.').all(is_label)
 }
 
 /// Calls `tell` for each domain of a list of names in DNS encoding (RFC 1035 3.1), with compression pointers (4.1.4).

@@ -10,6 +10,7 @@ mod words;
 pub use prefix_filter::PrefixFilter;
 pub use words::words;
 
+use crate::split::Split;
 use heapless::{Deque, String};
 
 /// Maximum bytes of a line; a longer one is refused as a whole.
@@ -147,8 +148,8 @@ impl Editor {
                 self.is_too_long &= !self.line.is_empty();
             }
             0x17 => {
-                let before = self.line[..self.cursor].trim_end_matches(' ');
-                let start = before.rfind(' ').map_or(0, |at| at + 1);
+                let before = self.line[..self.cursor].without_end(b' ');
+                let start = before.cut_last(b' ').map_or(0, |(words, _)| words.len() + 1);
                 self.delete(start, self.cursor);
             }
             // Redraws the line, in case something else has cleared the terminal.

@@ -120,14 +120,15 @@ pub struct Printable<'a>(pub &'a [u8]);
 impl fmt::Display for Printable<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
-            let mut rest = chunk.valid();
-            while let Some(at) = rest.find(|c: char| crate::fixed_string::is_hidden(c) && c != '\t') {
-                formatter.write_str(&rest[..at])?;
-                formatter.write_str("?")?;
-                let after = rest[at..].chars().next().map_or(1, char::len_utf8);
-                rest = &rest[at + after..];
+            let (text, mut start) = (chunk.valid(), 0);
+            for (at, found) in text.char_indices() {
+                if crate::fixed_string::is_hidden(found) && found != '\t' {
+                    formatter.write_str(&text[start..at])?;
+                    formatter.write_str("?")?;
+                    start = at + found.len_utf8();
+                }
             }
-            formatter.write_str(rest)?;
+            formatter.write_str(&text[start..])?;
             if !chunk.invalid().is_empty() {
                 formatter.write_str("?")?;
             }

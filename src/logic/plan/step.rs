@@ -6,6 +6,7 @@ use crate::config::{
     WorkloadLink,
 };
 use crate::seccomp::Seccomp;
+use crate::split::Split;
 use core::ffi::CStr;
 
 /// A step to start a workload.
@@ -200,7 +201,7 @@ pub struct CgroupLimit<'a> {
 impl CgroupLimit<'_> {
     /// Returns the controller of the file.
     pub fn controller(&self) -> &'static str {
-        self.file.split_once('.').map_or(self.file, |(controller, _)| controller)
+        self.file.cut(b'.').map_or(self.file, |(controller, _)| controller)
     }
 }
 

@@ -2,6 +2,7 @@
 //! on one folder, the upper one comes later.
 
 use crate::number::number;
+use crate::split::Split;
 
 /// One mount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,12 +22,12 @@ pub struct MountEntry<'a> {
 
 /// Iterates over whole lines; malformed ones are skipped.
 pub fn entries(table: &str) -> impl Iterator<Item = MountEntry<'_>> {
-    table.split('\n').filter_map(entry)
+    table.parts(b'\n').filter_map(entry)
 }
 
 fn entry(line: &str) -> Option<MountEntry<'_>> {
-    let mut words = line.split(' ');
-    let (major, minor) = words.nth(2)?.split_once(':')?;
+    let mut words = line.parts(b' ');
+    let (major, minor) = words.nth(2)?.cut(b':')?;
     let (target, options) = (words.nth(1)?, words.next()?);
     // The number of optional fields varies.
     words.find(|word| *word == "-")?;
@@ -37,14 +38,14 @@ fn entry(line: &str) -> Option<MountEntry<'_>> {
 impl MountEntry<'_> {
     /// Returns whether it is read-only.
     pub fn is_read_only(&self) -> bool {
-        [self.options, self.all_options].iter().any(|options| options.split(',').next() == Some("ro"))
+        [self.options, self.all_options].iter().any(|options| options.parts(b',').next() == Some("ro"))
     }
 
     /// Returns whether it is mounted on this folder.
     #[inline(never)]
     pub fn is_at(&self, folder: &str) -> bool {
         let mut rest = self.target.as_bytes();
-        let mut wanted = folder.trim_end_matches('/').bytes();
+        let mut wanted = folder.without_end(b'/').bytes();
         while let [first, behind @ ..] = rest {
             let (byte, behind) = match behind {
                 [a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', behind @ ..] if *first == b'\\' => {

@@ -1,6 +1,7 @@
 //! The parts of a message: numbers and texts. A truncated one is an error.
 
 use super::{Malformed, Message};
+use crate::split::Split;
 
 /// The unread rest of a message.
 pub(super) struct Parts<'a>(pub(super) &'a [u8]);
@@ -45,7 +46,7 @@ pub(super) fn put(message: &mut Message, bytes: &[u8]) -> Result<(), Malformed> 
 
 /// Appends a text and its NUL. A text that contains a NUL is refused, because it would be read as two.
 pub(super) fn put_text(message: &mut Message, text: &str) -> Result<(), Malformed> {
-    if text.contains('\0') {
+    if text.place_of(b'\0').is_some() {
         return Err(Malformed::Bytes);
     }
     put(message, text.as_bytes())?;

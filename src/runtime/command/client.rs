@@ -4,6 +4,7 @@ use super::output::show;
 use super::usage::{FAILED, MISUSED, misused_as};
 use crate::os::errno::describe;
 use hilum::log::Printable;
+use hilum::split::Split;
 use hilum::wire::{Command, MESSAGE_BYTES, Malformed, Reply, Request};
 use hilum_sys::print;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -163,7 +164,7 @@ static REQUESTS: [(Command, Form); 14] = [
 
 /// Returns the place of a command among the requests. `None` if it is not one.
 pub(super) fn place(name: &str) -> Option<usize> {
-    NAMES.split(' ').position(|known| known == name)
+    NAMES.parts(b' ').position(|known| known == name)
 }
 
 /// Returns the request that the words stand for. `None` if they are not understood.

@@ -10,6 +10,7 @@ use crate::storage;
 use hilum::cmdline::DEFAULT_CONFIG;
 use hilum::config::{Swap, SystemMount};
 use hilum::fixed_string::text;
+use hilum::split::Split;
 use hilum::status::{Bytes, Text};
 use hilum::storage::MountEntry;
 use rustix::fs::statfs;
@@ -61,7 +62,7 @@ pub(super) fn run(words: &[&str]) -> i32 {
 /// Prints the swap area like a mount; the kernel's list of areas has its size and use in KiB (proc_swaps(5)).
 fn print_swap(swap: &Swap<'_>, is_json: bool, is_first: bool) -> i32 {
     let mut buffer = [0; 1024];
-    let mut lines = read_text("/proc/swaps", &mut buffer).lines();
+    let mut lines = read_text("/proc/swaps", &mut buffer).each_line();
     let area = lines.find_map(|line| line.strip_prefix("/dev/zram0"));
     let number = |place| hilum::number::number(area?.split_ascii_whitespace().nth(place)?);
     let (size, used) = (number(1).map(|kib: u64| kib << 10), number(2).map_or(0, |kib: u64| kib << 10));

@@ -10,6 +10,7 @@ use crate::os::wait::timespec_from_ms;
 use heapless::{String, Vec};
 use hilum::config::limits;
 use hilum::fixed_string::{append, text};
+use hilum::split::Split;
 use hilum::status::{Bytes, Details, Json, Number, Uptime, Usage, counter, state_name};
 use hilum::supervise::State;
 use hilum::wire::{Command, Reply, Request, SystemStatus, WorkloadStatus};
@@ -83,7 +84,7 @@ fn line(status: &WorkloadStatus<'_>, cpu_permille: Option<u64>) {
     let pids = text::<16>(format_args!("{}", Number(usage.pids, "-")));
     let pid = text::<16>(format_args!("{}", Number(Some(status.pid.into()).filter(|pid| *pid > 0), "-")));
     let since = status.since_ms.map_or(text::<16>(format_args!("-")), |ms| text(format_args!("{}", Uptime(ms))));
-    let address = status.addresses.split(',').next().unwrap_or_default();
+    let address = status.addresses.parts(b',').next().unwrap_or_default();
     show(format_args!(
         "{:<16} {state:<11} {pid:>6} {since:>9} {:>8} {memory:>9} {limit:>9} {cpu:>5} {pids:>5} {:<15} {}\n",
         status.name,

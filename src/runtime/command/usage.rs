@@ -1,5 +1,6 @@
 //! The commands, how they are used, and their exit statuses.
 
+use hilum::split::Split;
 use hilum_sys::print;
 
 /// Exit statuses: success; an error or a negative result; wrong usage (sysexits.h has 64, shells and most tools use 2);
@@ -41,9 +42,9 @@ const COMMANDS: &str = "\
 
 /// Iterates over the commands: name, words, and description.
 pub(super) fn commands() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    COMMANDS.split('\n').map(|line| {
-        let (name, rest) = line.split_once('\t').unwrap_or_default();
-        let (usage, what) = rest.split_once('\t').unwrap_or_default();
+    COMMANDS.parts(b'\n').map(|line| {
+        let (name, rest) = line.cut(b'\t').unwrap_or_default();
+        let (usage, what) = rest.cut(b'\t').unwrap_or_default();
         (name, usage, what)
     })
 }

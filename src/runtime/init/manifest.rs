@@ -11,6 +11,7 @@ use heapless::String;
 use hilum::fixed_string::append;
 use hilum::log::Printable;
 use hilum::number::number;
+use hilum::split::Split;
 use rustix::fs::Access;
 
 /// The list: a line for each file, with its size or `-`, and its path.
@@ -35,8 +36,8 @@ fn print(console: &mut Console) {
     let mut bytes = [0; BYTES];
     let text = read_text(MANIFEST, &mut bytes);
     let (mut missing, mut first) = (0_u32, None);
-    for line in text.lines() {
-        let Some((size, path)) = line.split_once(' ') else { continue };
+    for line in text.each_line() {
+        let Some((size, path)) = line.cut(b' ') else { continue };
         let found = stat(path).ok().map(|found| found.st_size);
         if found.is_none() || number(size).is_some_and(|size: i64| found != Some(size)) {
             missing += 1;

@@ -12,6 +12,7 @@ use hilum::config::{Config, limits, needed_modules};
 use hilum::fixed_string::text;
 use hilum::modalias::module_of;
 use hilum::module_list;
+use hilum::split::Split;
 use rustix::fs::{Access, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -127,7 +128,7 @@ fn load_for(needs: &str, modalias: &str, console: &mut Console) {
     while let Ok(count @ 1..) = rustix::io::read(&file, &mut buffer[kept..]) {
         let length = kept + count;
         let whole = buffer[..length].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        for line in text_of(&buffer, whole).lines() {
+        for line in text_of(&buffer, whole).each_line() {
             let Some(name) = module_of(line, modalias) else { continue };
             if access(&sys_path(format_args!("/sys/module/{name}")), Access::EXISTS).is_ok() {
                 continue;

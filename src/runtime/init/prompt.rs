@@ -6,6 +6,7 @@ use crate::os::errno::describe;
 use crate::os::files::read_text;
 use crate::os::helper::{Kept, Role, spawn};
 use crate::os::path::open;
+use hilum::split::Split;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -122,7 +123,7 @@ fn terminal(environment: Environment, device: &str) -> Result<OwnedFd, Errno> {
     let terminal = if device.is_empty() {
         // /dev/console cannot be a controlling terminal; the kernel names the device behind it.
         let mut bytes = [0; 64];
-        let name = read_text("/sys/class/tty/console/active", &mut bytes).split(' ').next_back();
+        let name = read_text("/sys/class/tty/console/active", &mut bytes).parts(b' ').last();
         match name.filter(|_| environment == Environment::Machine) {
             Some(name) if path.push_str("/dev/").and_then(|()| path.push_str(name)).is_ok() => {
                 open(path.as_str(), flags, Mode::empty())?

@@ -9,6 +9,7 @@ use crate::os::sysctl::set_unless_configured;
 use hilum::config::{Config, HostLink, LinkMatch};
 use hilum::fixed_string::text;
 use hilum::netlink::{self, LinkEntry, Neighbours, add_address, add_route, rename_link, set_link, take_down};
+use hilum::split::Split;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::netdevice::index_to_name_inlined;
@@ -51,7 +52,7 @@ fn has_path(entry: &LinkEntry<'_>, path: &str) -> bool {
     let mut buffer = [0; 512];
     let found = read_link(&link, &mut buffer);
     let device = found.strip_prefix("../../devices/").unwrap_or(found);
-    let wanted = path.strip_prefix("/sys/devices/").unwrap_or(path).trim_matches('/');
+    let wanted = path.strip_prefix("/sys/devices/").unwrap_or(path).without_start(b'/').without_end(b'/');
     device.strip_prefix(wanted).is_some_and(|rest| rest.starts_with('/'))
 }
 

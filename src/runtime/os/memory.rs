@@ -1,6 +1,7 @@
 //! The memory of this process, as the kernel counts it (/proc/PID/status, proc(5)).
 
 use super::files::read_text;
+use hilum::split::Split;
 
 #[cfg(not(test))]
 pub(crate) use hilum_sys::release_memory;
@@ -29,7 +30,7 @@ fn read(path: &str, resident: &str, anonymous: &str) -> Option<Memory> {
     let mut buffer = [0; 2048];
     let text = read_text(path, &mut buffer);
     let field = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        let line = text.each_line().find_map(|line| line.strip_prefix(name))?;
         hilum::number::number(line.split_ascii_whitespace().next()?)
     };
     Some(Memory { resident_kb: field(resident)?, anonymous_kb: field(anonymous)? })

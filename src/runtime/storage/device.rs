@@ -8,6 +8,7 @@ use core::mem::MaybeUninit;
 use heapless::{String, Vec};
 use hilum::config::Source;
 use hilum::fixed_string::append;
+use hilum::split::Split;
 use hilum::storage::{START_BYTES, Superblock, table};
 use hilum::uevent::Uevent;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -164,7 +165,8 @@ fn partition(name: &str, id: &str) -> Option<bool> {
     path.clear();
     append(&mut path, format_args!("{DEVICES}/{name}")).ok()?;
     let mut buffer = [0; 256];
-    let disk = read_link(&path, &mut buffer).rsplit('/').nth(1)?;
+    let (disk, _) = read_link(&path, &mut buffer).cut_last(b'/')?;
+    let disk = disk.parts(b'/').last()?;
     path.clear();
     append(&mut path, format_args!("/dev/{disk}")).ok()?;
     let device = open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).ok()?;

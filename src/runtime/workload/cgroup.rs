@@ -15,6 +15,7 @@ use hilum::devices::{Allowed, program};
 use hilum::fixed_string::append;
 use hilum::number::number;
 use hilum::plan::{CgroupLimit, Phase, Step, Value, plan};
+use hilum::split::Split;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, unlinkat};
 use rustix::io::Errno;
@@ -199,7 +200,7 @@ impl Cgroups {
         let group = existing(self.folder.as_ref()?, workload.name).ok()?;
         let mut text = [0; 64];
         let length = read(group.as_fd(), "cgroup.events", &mut text).ok()?;
-        Some(text_of(&text, length).lines().all(|line| line != "populated 0"))
+        Some(text_of(&text, length).each_line().all(|line| line != "populated 0"))
     }
 
     /// Returns whether the OOM killer killed in the cgroup of a workload, with its memory.
@@ -299,14 +300,14 @@ fn write_limit(group: BorrowedFd<'_>, limit: &CgroupLimit<'_>) -> Result<(), Err
 fn kills(group: BorrowedFd<'_>) -> u32 {
     let mut text = [0; 256];
     let length = read(group, "memory.events", &mut text).unwrap_or(0);
-    let lines = text_of(&text, length).lines();
+    let lines = text_of(&text, length).each_line();
     lines.filter_map(|line| line.strip_prefix("oom_kill ")).find_map(number).unwrap_or(0)
 }
 
 fn read_number(group: BorrowedFd<'_>, file: &str) -> Option<u64> {
     let mut text = [0; 24];
     let length = read(group, file, &mut text).ok()?;
-    number(text_of(&text, length).trim_end_matches('\n'))
+    number(text_of(&text, length).without_end(b'\n'))
 }
 
 fn read(group: BorrowedFd<'_>, file: &str, buffer: &mut [u8]) -> Result<usize, Errno> {

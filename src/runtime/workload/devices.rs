@@ -8,6 +8,7 @@ use crate::os::path::stat;
 use heapless::{String, Vec};
 use hilum::config::{Device, DeviceSource, UsbId, limits};
 use hilum::devices::{Facts, UsbPlace, is_meant, usb_place};
+use hilum::split::Split;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
@@ -119,12 +120,12 @@ fn in_sys(device: &Device<'_>, kind: FileType, line: usize, nodes: &mut Nodes) -
             (DeviceSource::Usb(id), Some(place)) => Some(usb_id(place, !id.serial.is_empty(), &mut ids)),
             _ => None,
         };
-        let class = read_link(&at("subsystem"), &mut class).rsplit('/').next().unwrap_or_default();
+        let class = read_link(&at("subsystem"), &mut class).parts(b'/').last().unwrap_or_default();
         if !is_meant(device, &Facts { path, class, usb }) {
             return Ok(());
         }
         let events = read_text(&at("uevent"), &mut events);
-        let name = events.lines().find_map(|line| line.strip_prefix("DEVNAME=")).unwrap_or_default();
+        let name = events.each_line().find_map(|line| line.strip_prefix("DEVNAME=")).unwrap_or_default();
         // It does not exist yet, or no more.
         let Ok(found) = stat(&sys_path(format_args!("/dev/{name}"))) else { return Ok(()) };
         if FileType::from_raw_mode(found.st_mode) != kind {

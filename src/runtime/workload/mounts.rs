@@ -16,6 +16,7 @@ use heapless::String;
 use hilum::config::{Bind, User};
 use hilum::fixed_string::text;
 use hilum::plan::{self, FileSystem, Mask};
+use hilum::split::Split;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, Gid, Mode, OFlags, RawDir, ResolveFlags, Uid, openat2};
 use rustix::io::Errno;
@@ -165,7 +166,7 @@ pub(crate) fn open_template(path: &str) -> Result<OwnedFd, Errno> {
 pub(crate) fn attach_bind(mount: &OwnedFd, bind: &Bind<'_>) -> Result<(), Errno> {
     let mut path: String<256> = String::new();
     // The parser limits the length of paths.
-    let _ = path.push_str(bind.target.trim_start_matches('/'));
+    let _ = path.push_str(bind.target.without_start(b'/'));
     attach_to(mount, below(CWD, Path(&path), OFlags::empty())?)?;
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, !bind.is_writable);

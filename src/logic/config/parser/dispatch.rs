@@ -10,13 +10,14 @@ use super::super::pools::Pools;
 use super::super::span::Span;
 use super::arguments::{Arguments, Reported};
 use super::{restart, values};
+use crate::split::Split;
 
 /// The words that may follow the path of a root filesystem.
 const ROOT_WORDS: &str = "overlay or overlay=FOLDER, verity=DIGEST with 64 hexadecimal digits or verity=image, or behind that corrupt=stop or corrupt=reboot";
 
 /// Reads one word after the path of a root filesystem; each may appear once.
 fn root_word<'a>(workload: &mut Workload<'a>, text: &'a str) -> Option<()> {
-    let (name, value) = text.split_once('=').map_or((text, None), |(name, value)| (name, Some(value)));
+    let (name, value) = text.cut(b'=').map_or((text, None), |(name, value)| (name, Some(value)));
     match (name, value) {
         ("overlay", value) if workload.overlay == Overlay::None => {
             workload.overlay = match value {

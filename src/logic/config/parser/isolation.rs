@@ -14,6 +14,7 @@ use super::arguments::{Arguments, Reported};
 use super::values;
 use crate::namespaces::Namespaces;
 use crate::seccomp::{Call, Profile};
+use crate::split::Split;
 use heapless::Vec;
 
 const SHARE: &str = "cgroup, ipc, net, net=NAME, pid, time, user or uts";
@@ -117,8 +118,8 @@ impl<'a> Arguments<'_, 'a> {
             return Ok(());
         }
         let change = |text: &str| {
-            let is_allowed = text.starts_with('+');
-            let name = text.strip_prefix(['+', '-'])?;
+            let (sign, name) = text.split_at_checked(1)?;
+            let is_allowed = ["-", "+"].iter().position(|known| *known == sign)? == 1;
             Some((is_allowed, Call::named(name)?))
         };
         self.each(CHANGE, change, |change| seccomp.changes.push(change).is_ok())
@@ -129,7 +130,7 @@ impl<'a> Arguments<'_, 'a> {
         const EXPECTED: &str = "bind=PORT,... or connect=PORT,... with at most 8 ports each, or none";
         let ports = |text: &str| {
             let mut ports = Vec::new();
-            for port in text.split(',').filter(|_| !text.is_empty()) {
+            for port in text.parts(b',').filter(|_| !text.is_empty()) {
                 let port = values::number(port).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)?;
                 ports.push(port).ok()?;
             }
@@ -140,7 +141,7 @@ impl<'a> Arguments<'_, 'a> {
             self.next += 1;
         } else {
             let read = |text: &'a str| {
-                let (name, list) = text.split_once('=')?;
+                let (name, list) = text.cut(b'=')?;
                 Some((["bind", "connect"].iter().position(|known| *known == name)?, ports(list)?))
             };
             self.each(EXPECTED, read, |(which, ports)| {
@@ -197,7 +198,7 @@ impl<'a> Arguments<'_, 'a> {
     /// Reads the path inside of the workload.
     fn target(&mut self) -> Result<&'a str, Reported> {
         self.take("an absolute path, not / and not below /proc, /sys or /dev", |text| {
-            let first = text.split('/').find(|part| !part.is_empty())?;
+            let first = text.parts(b'/').find(|part| !part.is_empty())?;
             values::path(text).filter(|_| !["proc", "sys", "dev"].contains(&first))
         })
     }

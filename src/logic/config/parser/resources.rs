@@ -6,6 +6,7 @@ use super::super::limits;
 use super::super::pools::Pools;
 use super::arguments::{Arguments, Reported};
 use super::values;
+use crate::split::Split;
 
 const BYTES: &str = "a number of bytes such as 32M or 1G, or max";
 const PIDS: &str = "a number of processes, or max";
@@ -38,8 +39,8 @@ impl<'a> Arguments<'_, 'a> {
             }
             KeyId::Cpuset => {
                 let list = |text: &'a str| {
-                    let is_range = |part: &str| part.split('-').all(|cpu| values::number(cpu).is_some());
-                    text.split(',').all(is_range).then_some(text)
+                    let is_range = |part: &str| part.parts(b'-').all(|cpu| values::number(cpu).is_some());
+                    text.parts(b',').all(is_range).then_some(text)
                 };
                 resources.cpuset = Some(self.take(CPUS, list)?);
             }
@@ -64,6 +65,6 @@ impl<'a> Arguments<'_, 'a> {
 
 /// Parses `NAME=AMOUNT` with one of `names`. Returns the index of the name.
 fn option(text: &str, names: &[&str]) -> Option<(usize, u64)> {
-    let (name, amount) = text.split_once('=')?;
+    let (name, amount) = text.cut(b'=')?;
     Some((names.iter().position(|known| *known == name)?, values::amount(amount)?))
 }

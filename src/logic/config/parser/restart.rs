@@ -5,6 +5,7 @@ use super::super::lexer::Line;
 use super::super::limits;
 use super::super::restart::{LimitAction, Restart, RestartLimit, When};
 use super::values;
+use crate::split::Split;
 
 /// Reads the line, whose first word is the key.
 pub(super) fn read<'a>(line: &Line<'a>) -> Result<Restart, Error<'a>> {
@@ -21,7 +22,7 @@ pub(super) fn read<'a>(line: &Line<'a>) -> Result<Restart, Error<'a>> {
     let (mut on_limit, mut else_column, mut limit_column, mut seen) = (LimitAction::Stop, None, 1, [false; 4]);
     for word in &line.words[2..] {
         let wrong = |expected| error(word.column, Problem::Value(word.text, expected));
-        let (name, value) = word.text.split_once('=').ok_or(wrong(OPTIONS))?;
+        let (name, value) = word.text.cut(b'=').ok_or(wrong(OPTIONS))?;
         let option = ["delay", "max", "limit", "else"].iter().position(|known| *known == name);
         let option = option.ok_or(wrong(OPTIONS))?;
         if core::mem::replace(&mut seen[option], true) {
@@ -63,7 +64,7 @@ const OPTIONS: &str = "delay=, max=, limit= or else=";
 const LIMIT: &str = "limit=COUNT/DURATION such as limit=5/60s, with a count from 1 to 1000";
 
 fn limit(text: &str) -> Option<RestartLimit> {
-    let (count, period) = text.split_once('/')?;
+    let (count, period) = text.cut(b'/')?;
     let count = values::number(count).filter(|count| limits::RESTARTS.contains(count))?;
     Some(RestartLimit { count, period_ms: values::duration_ms(period)?, on_limit: LimitAction::Stop })
 }

@@ -12,6 +12,7 @@ use super::super::supervision::{
 };
 use super::arguments::{Arguments, Reported};
 use super::values;
+use crate::split::Split;
 
 const PORT: &str = "a port from 1 to 65535";
 const WITHIN: &str = "within= and a duration such as within=10s";
@@ -52,7 +53,7 @@ fn within(text: &str) -> Option<u32> {
 
 /// `COUNT/DURATION`
 fn rate(text: &str) -> Option<(u32, u32)> {
-    let (count, period) = text.split_once('/')?;
+    let (count, period) = text.cut(b'/')?;
     Some((values::number(count).filter(|count| *count > 0)?, values::duration_ms(period)?))
 }
 
@@ -112,7 +113,7 @@ impl<'a> Arguments<'_, 'a> {
         let mut boots = Boots { path, limit: BOOTS, after_ms: WELL_MS };
         while self.has_more() {
             let count = |text: &str| values::number(text).filter(|count| (1..=100).contains(count));
-            let (is_limit, value) = self.take(BOOTS_OPTION, |text| match text.split_once('=')? {
+            let (is_limit, value) = self.take(BOOTS_OPTION, |text| match text.cut(b'=')? {
                 ("limit", text) => Some((true, count(text)?)),
                 ("after", text) => Some((false, values::duration_ms(text)?)),
                 _ => None,
@@ -143,7 +144,7 @@ impl<'a> Arguments<'_, 'a> {
     fn system_mount(&mut self, system: &mut System<'a>) -> Result<(), Reported> {
         let source = self.take(values::SOURCE, values::source)?;
         let target = self.take("an absolute path without .., not /", |text| {
-            values::path(text).filter(|path| !path.trim_matches('/').is_empty())
+            values::path(text).filter(|path| !path.without_end(b'/').is_empty())
         })?;
         let kind = self.take(FILESYSTEM, |text| {
             values::module(text).filter(|kind| !["btrfs", "crypto_LUKS", "luks"].contains(kind))
@@ -228,7 +229,7 @@ impl<'a> Arguments<'_, 'a> {
         }
         while self.has_more() {
             let count = |text: &str| values::number(text).filter(|count| (1..=100).contains(count));
-            let (is_interval, value) = self.take(HEALTH_OPTION, |text| match text.split_once('=')? {
+            let (is_interval, value) = self.take(HEALTH_OPTION, |text| match text.cut(b'=')? {
                 ("interval", text) => Some((true, values::duration_ms(text)?)),
                 ("failures", text) => Some((false, count(text)?)),
                 _ => None,

@@ -4,6 +4,7 @@ use super::super::identity::User;
 use super::super::limits;
 use super::super::signal::Signal;
 use super::super::source::Source;
+use crate::split::Split;
 
 /// Parses a whole number of digits only.
 pub(super) fn number(text: &str) -> Option<u32> {
@@ -37,15 +38,16 @@ pub(super) const DURATION: &str = "a duration such as 100ms, 5s, 2m or 1h, up to
 
 /// Parses a duration into milliseconds: a number and `ms`, `s`, `m` or `h`.
 pub(super) fn duration_ms(text: &str) -> Option<u32> {
-    let digits = text.find(|c: char| !c.is_ascii_digit())?;
-    let unit_ms = match &text[digits..] {
+    let digits = text.bytes().position(|byte| !byte.is_ascii_digit())?;
+    let (digits, unit) = text.split_at_checked(digits)?;
+    let unit_ms = match unit {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
         _ => return None,
     };
-    number(&text[..digits])?.checked_mul(unit_ms).filter(|ms| limits::DURATION_MS.contains(ms))
+    number(digits)?.checked_mul(unit_ms).filter(|ms| limits::DURATION_MS.contains(ms))
 }
 
 /// What [`path`] expects, for errors.
@@ -53,7 +55,7 @@ pub(super) const PATH: &str = "an absolute path without .., of at most 255 bytes
 
 /// Returns an absolute path without `..`.
 pub(super) fn path(text: &str) -> Option<&str> {
-    let climbs = text.split('/').any(|part| part == "..");
+    let climbs = text.parts(b'/').any(|part| part == "..");
     (text.starts_with('/') && text.len() <= limits::PATH_BYTES && !climbs).then_some(text)
 }
 
@@ -73,7 +75,7 @@ pub(super) const NAME: &str = "a name of at most 32 lower-case letters, digits a
 
 /// Returns a workload's name.
 pub(super) fn name(text: &str) -> Option<&str> {
-    let fits = text.len() <= limits::NAME_BYTES && text.starts_with(|c: char| c.is_ascii_lowercase());
+    let fits = text.len() <= limits::NAME_BYTES && text.bytes().next().is_some_and(|first| first.is_ascii_lowercase());
     let letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     (fits && text.bytes().all(letter)).then_some(text)
 }
@@ -86,7 +88,7 @@ pub(super) fn hostname(text: &str) -> Option<&str> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     let label =
         |part: &str| !part.is_empty() && part.bytes().all(letter) && !part.starts_with('-') && !part.ends_with('-');
-    (text.len() <= limits::HOSTNAME_BYTES && text.split('.').all(label)).then_some(text)
+    (text.len() <= limits::HOSTNAME_BYTES && text.parts(b'.').all(label)).then_some(text)
 }
 
 /// Returns a kernel module's name, which is also a file name.
@@ -112,7 +114,7 @@ pub(super) const USER: &str = "numbers, UID or UID:GID";
 /// Parses a user and its group; the default group has the user's number.
 pub(super) fn user(text: &str) -> Option<User> {
     let id = |text: &str| number(text).filter(|id| limits::ID.contains(id));
-    let (uid, gid) = text.split_once(':').unwrap_or((text, text));
+    let (uid, gid) = text.cut(b':').unwrap_or((text, text));
     Some(User { uid: id(uid)?, gid: id(gid)? })
 }
 
@@ -121,7 +123,7 @@ pub(super) const VARIABLE: &str = "a name without =";
 
 /// Returns the name of an environment variable.
 pub(super) fn variable(text: &str) -> Option<&str> {
-    (!text.is_empty() && !text.contains('=')).then_some(text)
+    (!text.is_empty() && text.place_of(b'=').is_none()).then_some(text)
 }
 
 /// What [`signal`] expects, for errors.

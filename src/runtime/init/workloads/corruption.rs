@@ -7,6 +7,7 @@ use crate::os::files::read_text;
 use hilum::config::Config;
 use hilum::fixed_string::text;
 use hilum::plan::{Phase, Step, plan};
+use hilum::split::Split;
 use hilum::supervise::Event;
 use hilum::uevent::Action;
 
@@ -19,13 +20,13 @@ impl Workloads {
     pub(crate) fn handle_uevent(&mut self, cx: &mut Context, received: &Received<'_>) {
         let Received::Event(event) = received else { return };
         let (Some(_), Some(node)) = (event.value("DM_VERITY_ERR_BLOCK_NR"), event.value("DEVNAME")) else { return };
-        if event.action != Action::Change || node.contains('/') {
+        if event.action != Action::Change || node.place_of(b'/').is_some() {
             return;
         }
         // The device's name consists of the workload's name, a dot, and a number (`workload/parent/verified.rs`).
         let mut name = [0; 64];
         let name = read_text(&text::<64>(format_args!("/sys/block/{node}/dm/name")), &mut name);
-        let workload = name.rsplit_once('.').map_or("", |(workload, _)| workload);
+        let workload = name.cut_last(b'.').map_or("", |(workload, _)| workload);
         if let Some(index) = cx.config.get().workloads.iter().position(|known| known.name == workload) {
             self.note_corrupt(cx, index);
         }

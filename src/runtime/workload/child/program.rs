@@ -4,6 +4,7 @@ use crate::os::path::access;
 use core::ffi::CStr;
 use hilum::config::{Check, Variable, Workload, limits};
 use hilum::plan::NOTIFY;
+use hilum::split::Split;
 use hilum_sys::TakeCell;
 use rustix::fs::Access;
 use rustix::io::Errno;
@@ -60,9 +61,9 @@ impl Program<'_> {
         let (words, variables) = (count(&arguments), count(&environment));
         let (Some(Some(program)), Some(name)) = (arguments.first(), self.words.first()) else { return Errno::INVAL };
         let (arguments, environment) = (&arguments[..=words], &environment[..=variables]);
-        if !name.contains('/') {
+        if name.place_of(b'/').is_none() {
             let mut errno = Errno::NOENT;
-            for folder in path.unwrap_or(DEFAULT_PATH).split(':') {
+            for folder in path.unwrap_or(DEFAULT_PATH).parts(b':') {
                 let mut path = Strings { free: core::mem::take(&mut strings.free) };
                 if let Some(program) = path.add(&[folder, "/", name]) {
                     errno = hilum_sys::execute(program, arguments, environment);

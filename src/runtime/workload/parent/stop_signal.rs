@@ -6,6 +6,7 @@ use heapless::Vec;
 use hilum::fixed_string::text;
 use hilum::number::number;
 use hilum::signal_status::reacts_to;
+use hilum::split::Split;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 /// Maximum bytes that are read of a file in /proc.
@@ -47,14 +48,14 @@ fn add_children(parent: Pid, waiting: &mut Vec<(Pid, Pid), MOST_BELOW>) -> bool 
     let path = text::<48>(format_args!("/proc/{number}/task/{number}/children"));
     let list = read_text(&path, &mut bytes);
     // A truncated number would be the pid of no child, or of another one.
-    list.split(' ').filter_map(|word| Pid::from_raw(hilum::number::number(word)?)).for_each(|pid| {
+    list.parts(b' ').filter_map(|word| Pid::from_raw(hilum::number::number(word)?)).for_each(|pid| {
         let _ = waiting.push((pid, parent));
     });
     !list.is_empty()
 }
 
 fn is_child(status: &str, parent: Pid) -> bool {
-    let word = status.lines().find_map(|line| line.strip_prefix("PPid:\t"));
+    let word = status.each_line().find_map(|line| line.strip_prefix("PPid:\t"));
     word.and_then(number) == Some(parent.as_raw_nonzero().get())
 }
 

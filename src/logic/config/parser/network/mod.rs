@@ -17,6 +17,7 @@ use super::super::network::{
 use super::super::pools::Pools;
 use super::arguments::{Arguments, Reported};
 use super::values;
+use crate::split::Split;
 use consistency::{NEW_ADDRESS, NEW_ROUTE, is_among};
 use core::net::IpAddr;
 use words::{ip, link_name, mac, mtu, prefix, publish, sysctl};
@@ -198,7 +199,7 @@ impl<'a> Arguments<'_, 'a> {
         while self.has_more() || !is_up {
             let word = self.word(expected)?;
             is_up = true;
-            let is_known = match (word, word.split_once('=')) {
+            let is_known = match (word, word.cut(b'=')) {
                 ("via", _) => {
                     let gateway = self.take(GATEWAY, |text| {
                         ip(text).filter(|new| words.gateways.iter().all(|old| old.is_ipv4() != new.is_ipv4()))

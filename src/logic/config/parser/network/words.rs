@@ -4,6 +4,7 @@ use super::super::super::address::{Mac, Prefix};
 use super::super::super::limits;
 use super::super::super::network::Publish;
 use super::super::values;
+use crate::split::Split;
 use core::net::IpAddr;
 
 /// Returns a link's name (dev_valid_name in net/core/dev.c), without characters that are special in a terminal or a
@@ -11,13 +12,14 @@ use core::net::IpAddr;
 pub(super) fn link_name(text: &str) -> Option<&str> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let fits = (1..=limits::LINK_BYTES).contains(&text.len()) && text.bytes().all(letter);
-    (fits && !text.starts_with(['.', '-']) && text != "lo" && text != "all" && text != "default").then_some(text)
+    let is_option = text.bytes().next().is_some_and(|first| b".-".contains(&first));
+    (fits && !is_option && text != "lo" && text != "all" && text != "default").then_some(text)
 }
 
 /// Returns a host address with its prefix length; refuses the network address and the broadcast address.
 #[inline(never)]
 pub(super) fn prefix(text: &str) -> Option<Prefix> {
-    let (address, length) = text.split_once('/')?;
+    let (address, length) = text.cut(b'/')?;
     let (address, length) = (ip(address)?, values::number(length)?);
     let prefix = Prefix { address, length: u8::try_from(length).ok()? };
     let bits = Prefix::host(address).length;
@@ -36,7 +38,7 @@ pub(super) fn ip(text: &str) -> Option<IpAddr> {
 
 /// Returns a network, by its first address; `default` means all addresses.
 pub(super) fn network(text: &str) -> Option<Prefix> {
-    let (address, length) = text.split_once('/')?;
+    let (address, length) = text.cut(b'/')?;
     let address = address.parse::<IpAddr>().ok()?;
     let prefix = Prefix { address, length: u8::try_from(values::number(length)?).ok()? };
     (prefix.length <= Prefix::host(address).length && prefix.first() == address).then_some(prefix)
@@ -44,7 +46,7 @@ pub(super) fn network(text: &str) -> Option<Prefix> {
 
 pub(super) fn mac(text: &str) -> Option<Mac> {
     let mut mac = [0; 6];
-    let mut parts = text.split(':');
+    let mut parts = text.parts(b':');
     for place in &mut mac {
         let part = parts.next().filter(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
         *place = crate::number::number_of_radix(part, 16)?;
@@ -64,17 +66,17 @@ pub(super) fn port(text: &str) -> Option<u16> {
 
 /// Returns the first and the last port of a range; a single port is both.
 fn ports(text: &str) -> Option<(u16, u16)> {
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last) = text.cut(b'-').unwrap_or((text, text));
     Some((port(first)?, port(last)?)).filter(|(first, last)| first <= last)
 }
 
 /// `[ADDRESS:]PORT[-PORT]:PORT[-PORT]/tcp|udp`. A range must be the same on both sides, because a rule without a port
 /// makes the kernel keep the original one.
 pub(super) fn publish(text: &str) -> Option<Publish> {
-    let (text, protocol) = text.rsplit_once('/')?;
+    let (text, protocol) = text.cut_last(b'/')?;
     let is_udp = ["tcp", "udp"].iter().position(|known| *known == protocol)? == 1;
-    let (rest, to) = text.rsplit_once(':')?;
-    let (address, from) = match rest.rsplit_once(':') {
+    let (rest, to) = text.cut_last(b':')?;
+    let (address, from) = match rest.cut_last(b':') {
         Some((address, from)) => {
             let inner = address.strip_prefix('[').and_then(|address| address.strip_suffix(']'));
             let address = ip(inner.unwrap_or(address))?;
@@ -83,7 +85,7 @@ pub(super) fn publish(text: &str) -> Option<Publish> {
         None => (None, rest),
     };
     // An address that does not parse must not turn into "all addresses".
-    (address.is_some() == rest.contains(':')).then_some(())?;
+    (address.is_some() == rest.place_of(b':').is_some()).then_some(())?;
     let ((port, last), (to, last_to)) = (ports(from)?, ports(to)?);
     let is_range = port < last || to < last_to;
     (!is_range || (port, last) == (to, last_to)).then_some(Publish { address, port, last, to, is_udp })
@@ -93,5 +95,5 @@ pub(super) fn publish(text: &str) -> Option<Publish> {
 pub(super) fn sysctl(text: &str) -> Option<&str> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let part = |part: &str| !part.is_empty() && part.bytes().all(letter);
-    (text.len() <= limits::PATH_BYTES / 2 && text.split(['.', '/']).all(part)).then_some(text)
+    (text.len() <= limits::PATH_BYTES / 2 && text.parts(b'.').all(|text| text.parts(b'/').all(part))).then_some(text)
 }
