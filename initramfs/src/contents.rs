@@ -1,5 +1,5 @@
-//! Contents of files: bytes in memory, or a part of a file of this machine that is read when it is needed. So memory does not
-//! grow with the size of root filesystems.
+//! Contents of files: bytes in memory, a part of a file of this machine that is read when it is needed, or both joined. So memory
+//! does not grow with the size of root filesystems.
 
 use anyhow::{Context, Result, bail, ensure};
 use sha2::{Digest, Sha256};
@@ -100,12 +100,25 @@ pub enum Contents {
     Bytes(Arc<Vec<u8>>),
     /// A source, the offset, and the length in bytes.
     Part(Arc<Source>, u64, u64),
+    /// Contents at ascending offsets with zeros between them, and the length in bytes.
+    Joined(Arc<Vec<(u64, Contents)>>, u64),
 }
 
 impl Contents {
     /// Returns a part of a source.
     pub fn part(source: &Arc<Source>, at: u64, len: u64) -> Self {
         if len == 0 { Self::default() } else { Self::Part(Arc::clone(source), at, len) }
+    }
+
+    /// Returns contents of `len` bytes that consist of other contents at their offsets, which do not overlap, and of zeros.
+    pub fn joined(mut parts: Vec<(u64, Self)>, len: u64) -> Self {
+        parts.sort_by_key(|(at, _)| *at);
+        let end = parts.iter().fold(0, |end, (at, part)| {
+            assert!(*at >= end, "parts overlap at {at}");
+            at + part.len()
+        });
+        assert!(end <= len, "parts of {end} bytes in {len}");
+        Self::Joined(Arc::new(parts), len)
     }
 
     /// Returns the contents of a whole file.
@@ -121,7 +134,16 @@ impl Contents {
     pub fn len(&self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::Part(_, _, len) => *len,
+            Self::Part(_, _, len) | Self::Joined(_, len) => *len,
+        }
+    }
+
+    /// Returns the number of bytes that are in memory.
+    pub fn held(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Part(..) => 0,
+            Self::Joined(parts, _) => parts.iter().map(|(_, part)| part.held()).sum(),
         }
     }
 
@@ -137,6 +159,7 @@ impl Contents {
             (Self::Part(one, at, len), Self::Part(other, other_at, other_len)) => {
                 Arc::ptr_eq(one, other) && (at, len) == (other_at, other_len)
             }
+            (Self::Joined(one, _), Self::Joined(other, _)) => Arc::ptr_eq(one, other),
             _ => false,
         }
     }
@@ -146,6 +169,7 @@ impl Contents {
         match self {
             Self::Bytes(bytes) => (Arc::as_ptr(bytes) as usize, 0),
             Self::Part(source, at, _) => (Arc::as_ptr(source) as usize, *at),
+            Self::Joined(parts, _) => (Arc::as_ptr(parts) as usize, 0),
         }
     }
 
@@ -156,6 +180,14 @@ impl Contents {
             Self::Part(source, at, len) => {
                 let digest = Sha256::new().chain_update("part").chain_update(source.id);
                 digest.chain_update(at.to_le_bytes()).chain_update(len.to_le_bytes()).finalize().into()
+            }
+            Self::Joined(parts, len) => {
+                let mut digest = Sha256::new().chain_update("joined").chain_update(len.to_le_bytes());
+                for (at, part) in &**parts {
+                    digest.update(at.to_le_bytes());
+                    digest.update(part.identity());
+                }
+                digest.finalize().into()
             }
         }
     }
@@ -172,6 +204,11 @@ impl Contents {
                 source.file()?.read_exact_at(&mut bytes, *at).context("a file was shortened while it was read")?;
                 Ok(Cow::Owned(bytes))
             }
+            Self::Joined(..) => {
+                let mut bytes = Vec::new();
+                self.reader()?.read_to_end(&mut bytes)?;
+                Ok(Cow::Owned(bytes))
+            }
         }
     }
 
@@ -185,9 +222,27 @@ impl Contents {
     /// # Errors
     /// As [`Self::read`].
     pub fn start(&self, bytes: usize) -> Result<Vec<u8>> {
-        let mut start = Vec::new();
-        self.reader()?.take(bytes as u64).read_to_end(&mut start)?;
-        Ok(start)
+        self.piece(0, bytes as u64)
+    }
+
+    /// Reads `bytes` bytes from the offset `at` on, or fewer at the end.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn piece(&self, at: u64, bytes: u64) -> Result<Vec<u8>> {
+        let mut piece = Vec::new();
+        match self {
+            Self::Part(source, start, len) => {
+                PartReader::new(source.file()?, start + at, bytes.min(len.saturating_sub(at)))
+                    .read_to_end(&mut piece)?
+            }
+            _ => {
+                let mut reader = self.reader()?;
+                io::copy(&mut reader.by_ref().take(at), &mut io::sink())?;
+                reader.take(bytes).read_to_end(&mut piece)?
+            }
+        };
+        Ok(piece)
     }
 
     /// Returns a reader.
@@ -198,6 +253,14 @@ impl Contents {
         Ok(match self {
             Self::Bytes(bytes) => Box::new(bytes.as_slice()),
             Self::Part(source, at, len) => Box::new(PartReader::new(source.file()?, *at, *len)),
+            Self::Joined(parts, len) => {
+                let (mut all, mut end): (Box<dyn Read + '_>, u64) = (Box::new(io::empty()), 0);
+                for (at, part) in &**parts {
+                    all = Box::new(all.chain(io::repeat(0).take(at - end)).chain(part.reader()?));
+                    end = at + part.len();
+                }
+                Box::new(all.chain(io::repeat(0).take(len - end)))
+            }
         })
     }
 
@@ -226,6 +289,10 @@ impl Contents {
         let (source, at, len) = match self {
             Self::Bytes(bytes) => return Ok(output.write_all_at(bytes, to)?),
             Self::Part(source, at, len) => (source.file()?, *at, *len),
+            Self::Joined(parts, len) => {
+                parts.iter().try_for_each(|(at, part)| part.copy(output, to + at))?;
+                return extend(output, to + len);
+            }
         };
         let mut done = 0;
         while done < len {
@@ -254,12 +321,16 @@ impl Contents {
                 }
             }
         }
-        let end = to + len;
-        if output.metadata()?.len() < end {
-            output.set_len(end)?;
-        }
-        Ok(())
+        extend(output, to + len)
     }
+}
+
+/// Makes a file as long as this, if it is shorter.
+fn extend(file: &File, len: u64) -> Result<()> {
+    if file.metadata()?.len() < len {
+        file.set_len(len)?;
+    }
+    Ok(())
 }
 
 impl Default for Contents {

@@ -1,7 +1,9 @@
 //! Signatures for UEFI Secure Boot, by sbsign(1): an Authenticode signature in the PE file that the firmware starts (UEFI
 //! specification 2.10, 32.2.4).
 
+use crate::contents::Contents;
 use anyhow::{Context, Result, bail, ensure};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -32,14 +34,15 @@ impl Signer {
         Ok(Self { key: key.to_owned(), certificate })
     }
 
-    /// Returns a PE file with a signature, which has been verified with the certificate.
+    /// Returns a PE file with a signature, which has been verified with the certificate. sbsign reads a file: it lies in a folder
+    /// below `scratch`.
     ///
     /// # Errors
     /// What sbsign and sbverify print: a key that does not belong to the certificate, a file that is no PE file.
-    pub fn sign(&self, file: &[u8]) -> Result<Vec<u8>> {
-        let folder = tempfile::tempdir()?;
+    pub fn sign(&self, file: &Contents, scratch: &Path) -> Result<Contents> {
+        let folder = tempfile::tempdir_in(scratch)?;
         let [unsigned, signed] = ["unsigned", "signed"].map(|name| folder.path().join(name));
-        std::fs::write(&unsigned, file)?;
+        file.copy(&File::create(&unsigned)?, 0)?;
         let sign = Command::new("sbsign")
             .arg("--key")
             .arg(&self.key)
@@ -55,6 +58,7 @@ impl Signer {
             let text = String::from_utf8_lossy(&output.stderr).trim().replace('\n', "; ");
             ensure!(output.status.success(), "{program} {}: {text}", self.key.display());
         }
-        Ok(std::fs::read(&signed)?)
+        // Nothing in the cache depends on this id.
+        Contents::of_file(File::open(&signed)?, [0; 32])
     }
 }

@@ -2,8 +2,10 @@
 //! (systemd-stub(7)).
 //!
 //! The sections are appended to the stub's file, as systemd's ukify does, so that the stub stays as Debian ships it. A
-//! PE writer, such as that of the crate `object`, would lay out the whole file again.
+//! PE writer, such as that of the crate `object`, would lay out the whole file again. Kernel and initramfs are read when the image
+//! is written.
 
+use crate::contents::Contents;
 use anyhow::{Context, Result, ensure};
 use object::LittleEndian as LE;
 use object::endian::{U16, U32};
@@ -22,7 +24,7 @@ struct Layout {
     headers: usize,
     /// The offset of the next section header.
     next_section: usize,
-    file_alignment: usize,
+    file_alignment: u64,
     section_alignment: u64,
     image_size: u64,
     /// Where its last section ends in the file. Debian's stub has symbols behind that.
@@ -33,25 +35,30 @@ struct Layout {
 ///
 /// # Errors
 /// A stub that is not a 64-bit PE file or has no room for four more section headers, or parts of 4 GiB.
-pub fn unified(stub: &[u8], kernel: &[u8], initramfs: &[u8], words: &str) -> Result<Vec<u8>> {
+pub fn unified(stub: &[u8], kernel: &Contents, initramfs: &Contents, words: &str) -> Result<Contents> {
     const RELEASE: &str = "ID=hilum\nNAME=hilum\nPRETTY_NAME=hilum\n";
-    let parts: [(&str, &[u8]); 4] =
-        [(".osrel", RELEASE.as_bytes()), (".cmdline", words.as_bytes()), (".linux", kernel), (".initrd", initramfs)];
+    let parts = [
+        (".osrel", RELEASE.as_bytes().into()),
+        (".cmdline", words.as_bytes().into()),
+        (".linux", kernel.clone()),
+        (".initrd", initramfs.clone()),
+    ];
     let layout = layout(stub, parts.len()).context("the stub is not a PE file that can be extended")?;
     let mut file = stub.get(..layout.end).context("the stub is cut")?.to_vec();
+    let (mut at, mut all) = (file.len() as u64, Vec::new());
     let mut address = layout.image_size.next_multiple_of(ADDRESS_STEP).max(FIRST_ADDRESS);
     let mut end = address;
-    for (index, (name, bytes)) in parts.into_iter().enumerate() {
-        file.resize(file.len().next_multiple_of(layout.file_alignment), 0);
-        let header = section(name, address, file.len(), bytes.len(), layout.file_alignment)?;
+    for (index, (name, contents)) in parts.into_iter().enumerate() {
+        at = at.next_multiple_of(layout.file_alignment);
+        let header = section(name, address, at, contents.len(), layout.file_alignment)?;
         let header = bytes_of(&header);
         file[layout.next_section + index * header.len()..][..header.len()].copy_from_slice(header);
-        file.extend(bytes);
-        end = address + bytes.len() as u64;
+        end = address + contents.len();
         // After the previous section.
         address = (end + 1).next_multiple_of(ADDRESS_STEP);
+        all.push((at, contents));
+        at += all[index].1.len();
     }
-    file.resize(file.len().next_multiple_of(layout.file_alignment), 0);
     let headers = from_bytes_mut::<ImageNtHeaders64>(&mut file[layout.headers..]);
     let (headers, _) = headers.ok().context("the headers of the stub")?;
     let sections = headers.file_header.number_of_sections.get(LE) + 4;
@@ -63,7 +70,8 @@ pub fn unified(stub: &[u8], kernel: &[u8], initramfs: &[u8], words: &str) -> Res
     headers.optional_header.size_of_image = U32::new(LE, u32::try_from(size)?);
     // No checksum: UEFI does not verify it.
     headers.optional_header.check_sum = U32::new(LE, 0);
-    Ok(file)
+    all.push((0, file.into()));
+    Ok(Contents::joined(all, at.next_multiple_of(layout.file_alignment)))
 }
 
 /// Reads the headers of a stub that gets `more` additional sections.
@@ -83,7 +91,7 @@ fn layout(stub: &[u8], more: usize) -> Result<Layout> {
     Ok(Layout {
         headers: headers as usize,
         next_section,
-        file_alignment: file_alignment as usize,
+        file_alignment: file_alignment.into(),
         section_alignment: section_alignment.into(),
         image_size: nt.optional_header().size_of_image().into(),
         end: sections
@@ -95,14 +103,14 @@ fn layout(stub: &[u8], more: usize) -> Result<Layout> {
 }
 
 /// Returns the header of a read-only section.
-fn section(name: &str, address: u64, at: usize, bytes: usize, alignment: usize) -> Result<ImageSectionHeader> {
-    let word = |value: usize| anyhow::Ok(U32::new(LE, u32::try_from(value).context("4 GiB or more")?));
+fn section(name: &str, address: u64, at: u64, bytes: u64, alignment: u64) -> Result<ImageSectionHeader> {
+    let word = |value: u64| anyhow::Ok(U32::new(LE, u32::try_from(value).context("4 GiB or more")?));
     let mut padded = [0; 8];
     padded[..name.len()].copy_from_slice(name.as_bytes());
     Ok(ImageSectionHeader {
         name: padded,
         virtual_size: word(bytes)?,
-        virtual_address: word(usize::try_from(address)?)?,
+        virtual_address: word(address)?,
         size_of_raw_data: word(bytes.next_multiple_of(alignment))?,
         pointer_to_raw_data: word(at)?,
         pointer_to_relocations: word(0)?,

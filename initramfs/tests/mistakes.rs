@@ -69,7 +69,7 @@ fn signature_without_a_key_or_without_a_disk_is_refused() {
     missing("own.crt");
     std::fs::write(folder.path().join("own.crt"), "no certificate").expect("a file");
     let signer = Signer::new(&key).expect("both are there");
-    let error = signer.sign(b"no PE file").expect_err("sbsign refuses it").to_string();
+    let error = signer.sign(&b"no PE file".as_slice().into(), folder.path()).expect_err("sbsign refuses it").to_string();
     assert!(error.starts_with("sbsign ") && !error.contains('\n'), "{error}");
     let error = refusal_of(folder.path(), "", Some(signer));
     assert_eq!(error, "--sign: the board has no output that can be signed; choose a board with uefi-disk");

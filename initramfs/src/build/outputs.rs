@@ -135,20 +135,20 @@ impl Outputs<'_> {
                 Output::SdCard => {
                     tools.progress.say("sd card");
                     let files = card_files(description, tools, kernel, &initramfs, &words)?;
-                    let boot = fat(&files, "HILUM")?.into();
+                    let boot = fat(&files, "HILUM")?;
                     // QEMU accepts only SD cards whose size is a power of two.
                     self.disk("sd-card.img", Table::Dos, boot, partition.clone(), u64::next_power_of_two)?;
                 }
                 Output::UefiDisk => {
                     tools.progress.say("uefi disk");
                     let stub = stub(tools, architecture)?;
-                    let mut unified = unified(&stub, &kernel.image, &initramfs.read()?, &words)?;
+                    let mut unified = unified(&stub, &kernel.image.clone().into(), &initramfs, &words)?;
                     if let Some(signer) = &tools.places.signer {
                         tools.progress.say("signature");
-                        unified = signer.sign(&unified)?;
+                        unified = signer.sign(&unified, tools.cache.scratch())?;
                     }
-                    let files = Files::from([(format!("EFI/BOOT/{}", architecture.efi_boot_file()), unified.into())]);
-                    let boot = fat(&files, "ESP")?.into();
+                    let files = Files::from([(format!("EFI/BOOT/{}", architecture.efi_boot_file()), unified)]);
+                    let boot = fat(&files, "ESP")?;
                     self.disk("uefi-disk.img", Table::Gpt, boot, partition.clone(), |size| size)?;
                 }
             }

@@ -46,3 +46,22 @@ fn file_that_changes_after_it_was_looked_at_is_refused() {
     let error = contents.read().expect_err("another").to_string();
     assert!(error.ends_with("a: changed while the image was built; build it again"), "{error}");
 }
+
+#[test]
+fn joined_contents_read_as_their_bytes_and_only_those_in_memory_are_held() {
+    let (file, bytes) = holey();
+    let part = Contents::part(&Source::new(file, [1; 32]), 1, 2 << 20);
+    let joined = Contents::joined(vec![(2 << 20, part), (3, vec![1, 2].into())], 5 << 20);
+    let mut expected = vec![0; 5 << 20];
+    expected[3..5].copy_from_slice(&[1, 2]);
+    expected[2 << 20..4 << 20].copy_from_slice(&bytes[1..][..2 << 20]);
+    assert!(*joined.read().expect("it is there") == expected);
+    assert_eq!((joined.len(), joined.held()), (5 << 20, 2));
+    assert_eq!(joined.piece((2 << 20) - 2, 4).expect("it is there"), [0, 0, 7, 7]);
+    let copy = tempfile::tempfile().expect("a file");
+    joined.copy(&copy, 7).expect("it is there");
+    let copied = Contents::of_file(copy, [0; 32]).expect("it is there");
+    assert!(copied.piece(7, 5 << 20).expect("it is there") == expected);
+    let other = Contents::joined(vec![(4, vec![1, 2].into())], 5 << 20);
+    assert_ne!(joined.identity(), other.identity());
+}

@@ -34,7 +34,7 @@ fn files() -> Files {
 fn fsck_and_mtools_accept_the_filesystem() {
     let folder = tempfile::tempdir().expect("a folder");
     let image = folder.path().join("fat");
-    std::fs::write(&image, fat(&files(), "HILUM").expect("it fits")).expect("a file");
+    fat(&files(), "HILUM").expect("it fits").copy(&std::fs::File::create(&image).expect("a file"), 0).expect("written");
     let image = image.to_str().expect("UTF-8");
     let checked = String::from_utf8_lossy(&tool("fsck.vfat", &["-n", image])).into_owned();
     assert_eq!(checked.lines().count(), 2, "its version and the number of files: {checked}");
@@ -53,6 +53,18 @@ fn same_files_give_the_same_bytes() {
     let first = fat(&files(), "ESP").expect("it fits");
     assert!(first == fat(&files(), "ESP").expect("it fits"));
     assert!(first != fat(&files(), "HILUM").expect("it fits"));
+}
+
+#[test]
+fn contents_of_files_are_not_held_in_memory() {
+    const BYTES: u64 = 64 << 20;
+    let file = tempfile::tempfile().expect("a file");
+    file.set_len(BYTES).expect("its size");
+    let large = Contents::of_file(file, [0; 32]).expect("it is there");
+    let volume = fat(&Files::from([("initramfs".to_owned(), large)]), "HILUM").expect("it fits");
+    // Two allocation tables with four bytes for each cluster.
+    let tables = BYTES / SECTOR as u64 * 4 * 2;
+    assert!(volume.len() > BYTES && volume.held() < tables + tables / 8, "{} bytes", volume.held());
 }
 
 #[test]

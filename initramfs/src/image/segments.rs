@@ -167,7 +167,7 @@ enum Packing {
 /// smaller.
 fn packing(contents: &Contents) -> Result<Packing> {
     /// The size of a sample of a large file in bytes, and the number of samples.
-    const SAMPLE: usize = 64 << 10;
+    const SAMPLE: u64 = 64 << 10;
     const SAMPLES: u64 = 64;
     let start = contents.start(START_BYTES)?;
     if Superblock::read(&start).is_some_and(|found| ["erofs", "squashfs"].contains(&found.kind.name())) {
@@ -178,11 +178,8 @@ fn packing(contents: &Contents) -> Result<Packing> {
     }
     let (mut before, mut after) = (0, 0);
     for number in 0..SAMPLES {
-        let at = (contents.len() - SAMPLE as u64) / (SAMPLES - 1) * number;
-        let piece = match contents {
-            Contents::Bytes(bytes) => bytes[usize::try_from(at)?..][..SAMPLE].to_vec(),
-            Contents::Part(source, start, _) => Contents::part(source, start + at, SAMPLE as u64).read()?.into_owned(),
-        };
+        let at = (contents.len() - SAMPLE) / (SAMPLES - 1) * number;
+        let piece = contents.piece(at, SAMPLE)?;
         before += piece.len();
         after += zstd::bulk::compress(&piece, 1)?.len();
     }

@@ -118,7 +118,7 @@ impl Stored {
                     _ => RowKind::File(*at, *len),
                 },
                 // Only empty files are not in a source.
-                Kind::File(Contents::Bytes(_)) => RowKind::File(0, 0),
+                Kind::File(_) => RowKind::File(0, 0),
                 Kind::Link(target) => RowKind::Link(target.clone()),
                 Kind::Character(major, minor) => RowKind::Character(*major, *minor),
                 Kind::Block(major, minor) => RowKind::Block(*major, *minor),

@@ -46,7 +46,11 @@ fn objdump_reads_the_sections_and_the_stub_is_unchanged() {
     let folder = tempfile::tempdir().expect("a folder");
     let stub = stub(0x400);
     let (kernel, initramfs) = (vec![0x6b; 0x30_0001], vec![0x69; 0x1234]);
-    let bytes = unified(&stub, &kernel, &initramfs, "quiet panic=1").expect("it fits");
+    let unified = || {
+        let all = unified(&stub, &kernel.clone().into(), &initramfs.clone().into(), "quiet panic=1").expect("it fits");
+        all.read().expect("in memory").into_owned()
+    };
+    let bytes = unified();
     let file = folder.path().join("unified");
     std::fs::write(&file, &bytes).expect("a file");
     let output = Command::new("objdump").arg("-h").arg(&file).output().expect("objdump");
@@ -80,15 +84,24 @@ fn objdump_reads_the_sections_and_the_stub_is_unchanged() {
     }
     // The whole stub except its headers, at the same offset.
     assert_eq!(bytes[0x400..stub.len()], stub[0x400..]);
-    assert!(
-        bytes == unified(&stub, &kernel, &initramfs, "quiet panic=1").expect("it fits"),
-        "the same bytes each time"
-    );
+    assert!(bytes == unified(), "the same bytes each time");
+}
+
+#[test]
+fn initramfs_is_not_held_in_memory() {
+    let file = tempfile::tempfile().expect("a file");
+    file.set_len(256 << 20).expect("its size");
+    let large = Contents::of_file(file, [0; 32]).expect("it is there");
+    let unified = unified(&stub(0x400), &Contents::default(), &large, "quiet").expect("it fits");
+    assert!(unified.len() > large.len() && unified.held() < 1 << 16, "{} bytes", unified.held());
 }
 
 #[test]
 fn invalid_stub_or_stub_without_room_is_refused() {
-    let error = |stub: &[u8]| format!("{:#}", unified(stub, b"kernel", b"initramfs", "").expect_err("refused"));
+    let error = |stub: &[u8]| {
+        let (kernel, initramfs) = (b"kernel".as_slice().into(), b"initramfs".as_slice().into());
+        format!("{:#}", unified(stub, &kernel, &initramfs, "").expect_err("refused"))
+    };
     assert!(error(&stub(0x200)).ends_with("no room for 4 more section headers"), "{}", error(&stub(0x200)));
     for bytes in [&b""[..], b"MZ", &[0; 4096], &stub(0x400)[..0x100]] {
         assert!(error(bytes).starts_with("the stub is not a PE file that can be extended: "), "{}", error(bytes));
