@@ -244,7 +244,7 @@ fn check_places(config: &Config<'_>, workload: &Workload<'_>, image: &Image, roo
 
 /// Refuses owners without a mapped id in the workload: nobody could use their files.
 fn check_owners(workload: &Workload<'_>, image: &Image, root: &str) -> Result<()> {
-    if workload.isolation.shared & Namespaces::flag("user") != 0 {
+    if workload.isolation.shared & Namespaces::USER != 0 {
         return Ok(());
     }
     let below = format!("{root}/");

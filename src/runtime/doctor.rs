@@ -112,7 +112,7 @@ fn namespace_mend(name: &str) -> &'static str {
 
 /// Runs a check with side effects in a helper with its own network namespace.
 fn in_helper(ask: &mut dyn FnMut() -> bool) -> bool {
-    let role = Role { namespaces: Namespaces::flag("net"), ..Role::new(c"hilum-doctor") };
+    let role = Role { namespaces: Namespaces::NET, ..Role::new(c"hilum-doctor") };
     helper::spawn(&role, Kept::none(), &mut || i32::from(!ask())).is_ok_and(|helper| {
         let exited = waitpid(Some(helper.pid), WaitOptions::empty());
         exited.is_ok_and(|exited| exited.and_then(|(_, status)| status.exit_status()) == Some(0))

@@ -22,7 +22,7 @@ pub fn audit(workload: &Workload<'_>, config: &Config<'_>, mut tell: impl FnMut(
 fn rights(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
     let isolation = &workload.isolation;
     for (name, flag) in Namespaces::NAMES.iter().filter(|(_, flag)| isolation.shared & flag != 0) {
-        let other = isolation.net_of.filter(|_| *flag == Namespaces::flag("net"));
+        let other = isolation.net_of.filter(|_| *flag == Namespaces::NET);
         match other.and_then(|index| config.workloads.get(usize::from(index))) {
             Some(other) => tell(format_args!("share net={0}: the network of workload \"{0}\"", other.name)),
             None => tell(format_args!("share {name}: {}", meaning(name))),

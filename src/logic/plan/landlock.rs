@@ -61,8 +61,8 @@ impl Scope {
     /// program's scope. The program must be able to signal the workload and to connect to its sockets; therefore a
     /// scope is dropped if a namespace already has the same effect.
     pub(super) fn of_joining(namespaces: Namespaces) -> Self {
-        let left = |name, scope| if namespaces.has(name) { 0 } else { scope };
-        Self(left("net", Self::ABSTRACT) | left("pid", Self::SIGNAL))
+        let left = |flag, scope| if namespaces.has(flag) { 0 } else { scope };
+        Self(left(Namespaces::NET, Self::ABSTRACT) | left(Namespaces::PID, Self::SIGNAL))
     }
 
     /// Returns whether this action is restricted.

@@ -159,7 +159,7 @@ pub fn plan<'a>(workload: &'a Workload<'a>, pools: &'a Pools<'a>) -> Plan<'a> {
     let mut namespaces = Namespaces(Namespaces::ALL.0 & !workload.isolation.shared);
     if workload.isolation.is_net_shared {
         // PID 1 creates the namespace that several workloads share; their processes start in it.
-        namespaces.0 &= !Namespaces::flag("net");
+        namespaces.0 &= !Namespaces::NET;
     }
     group_limits(workload, pools, &mut add);
     outside(workload, pools, namespaces, &mut add);
@@ -210,7 +210,7 @@ fn outside<'a>(
     add: &mut impl FnMut(Step<'a>),
 ) {
     let (identity, isolation) = (&workload.identity, &workload.isolation);
-    if namespaces.has("user") {
+    if namespaces.has(Namespaces::USER) {
         if !workload.may_set_groups() {
             add(Step::DenyGroups);
         }
@@ -221,7 +221,7 @@ fn outside<'a>(
     if identity.nice != 0 || identity.scheduler.is_some() || identity.ioprio.is_some() {
         add(Step::Priority(identity));
     }
-    if namespaces.has("net") {
+    if namespaces.has(Namespaces::NET) {
         (0..).zip(pools.of(workload.network.links)).for_each(|(number, link)| add(Step::Connect(link, number)));
         if has_tables(&workload.network, pools) {
             add(Step::Rules(pools.of(workload.network.publish)));
@@ -232,10 +232,10 @@ fn outside<'a>(
         add(Step::Overlay(workload.overlay));
     }
     // In the order in which the new process attaches them.
-    if !namespaces.has("pid") {
+    if !namespaces.has(Namespaces::PID) {
         add(Step::CreateMount(PROC));
     }
-    if isolation.has_sys && !namespaces.has("net") {
+    if isolation.has_sys && !namespaces.has(Namespaces::NET) {
         add(Step::CreateMount(SYS));
     }
     add(Step::Devices(pools.of(isolation.devices)));
@@ -256,31 +256,31 @@ fn mounts<'a>(
 ) {
     let isolation = &workload.isolation;
     add(Step::ReceiveFds);
-    if namespaces.has("user") {
+    if namespaces.has(Namespaces::USER) {
         add(Step::BecomeNsRoot);
     }
     add(Step::Session);
     add(Step::Keyring);
-    if namespaces.has("uts") {
+    if namespaces.has(Namespaces::UTS) {
         add(Step::Hostname(workload.hostname));
     }
     // A shared network namespace was configured when it was created.
-    if namespaces.has("net") {
+    if namespaces.has(Namespaces::NET) {
         add(Step::Loopback);
         SETTINGS.iter().for_each(|setting| add(Step::Setting(setting)));
         (0..).zip(pools.of(workload.network.links)).for_each(|(number, link)| add(Step::Link(link, number)));
     }
-    if namespaces.has("user") {
+    if namespaces.has(Namespaces::USER) {
         SHARES.iter().for_each(|share| add(Step::Share(share)));
     }
     add(Step::PrivateMounts);
     add(Step::Root { is_writable: workload.overlay != Overlay::None });
-    add(if namespaces.has("pid") { Step::Mount(PROC) } else { Step::Attach(PROC) });
+    add(if namespaces.has(Namespaces::PID) { Step::Mount(PROC) } else { Step::Attach(PROC) });
     PROC_READ_ONLY.iter().for_each(|path| add(Step::ReadOnly(path)));
     PROC_MASKS.iter().for_each(|mask| add(Step::Mask(*mask)));
     if isolation.has_sys {
-        add(if namespaces.has("net") { Step::Mount(SYS) } else { Step::Attach(SYS) });
-        if namespaces.has("cgroup") {
+        add(if namespaces.has(Namespaces::NET) { Step::Mount(SYS) } else { Step::Attach(SYS) });
+        if namespaces.has(Namespaces::CGROUP) {
             add(Step::Mount(GROUPS));
         }
         SYS_MASKS.iter().for_each(|mask| add(Step::Mask(*mask)));
@@ -325,7 +325,7 @@ fn identity<'a>(
     if isolation.has_landlock {
         add(Step::Landlock(isolation.tcp.as_ref(), Scope::of_joining(namespaces)));
     }
-    let has_denied_groups = namespaces.has("user") && !workload.may_set_groups();
+    let has_denied_groups = namespaces.has(Namespaces::USER) && !workload.may_set_groups();
     // It is already user 0 of its user namespace, without groups that it could drop.
     if !has_denied_groups || identity.user != User::ROOT {
         add(Step::User {

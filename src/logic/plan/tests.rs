@@ -72,7 +72,7 @@ fn shared_network_namespace_is_created_by_pid_1() {
     parse(text.as_bytes(), &mut config).expect("it is good");
     for workload in &config.workloads {
         let plan = plan(workload, &config.pools);
-        assert!(!plan.namespaces.has("net"), "{}", workload.name);
+        assert!(!plan.namespaces.has(Namespaces::NET), "{}", workload.name);
         assert!(!plan.steps.iter().any(|step| matches!(step, Step::Loopback | Step::Setting(_))));
     }
 }

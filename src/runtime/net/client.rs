@@ -144,8 +144,7 @@ impl Running {
 /// # Errors
 /// Those of the kernel.
 pub(super) fn start(task: &Task<'_>, root: &str) -> Result<Running, Errno> {
-    const OWN: [&str; 5] = ["mnt", "pid", "ipc", "uts", "cgroup"];
-    let namespaces = OWN.iter().fold(0, |flags, name| flags | Namespaces::flag(name));
+    let namespaces = Namespaces::MNT | Namespaces::PID | Namespaces::IPC | Namespaces::UTS | Namespaces::CGROUP;
     let (socket, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     let role = Role { namespaces, ..Role::lasting(c"hilum-link") };
     let mut work = || {
@@ -156,7 +155,7 @@ pub(super) fn start(task: &Task<'_>, root: &str) -> Result<Running, Errno> {
         }
     };
     // It is reaped as an orphan; the closed socket shows that it has exited.
-    helper::spawn(&role, Kept::of([Some(other.as_fd())]), &mut work)?;
+    helper::spawn(&role, Kept::of(&[Some(other.as_fd())]), &mut work)?;
     Ok(Running { socket })
 }
 

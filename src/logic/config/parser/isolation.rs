@@ -282,7 +282,7 @@ pub(super) fn place_volume<'a>(line: &Line<'a>, config: &mut Config<'a>, index: 
 /// Checks the rules for a workload as a whole. Returns the problem and the remedy, or `None`.
 pub(super) fn broken_rule(workload: &Workload<'_>) -> Option<&'static str> {
     let (isolation, identity) = (&workload.isolation, &workload.identity);
-    let shares_user = isolation.shared & Namespaces::flag("user") != 0;
+    let shares_user = isolation.shared & Namespaces::USER != 0;
     let ids = [identity.user.uid, identity.user.gid];
     if !shares_user && ids.iter().chain(&identity.groups).any(|id| *id >= limits::IDS) {
         return Some("a user or group id is above 65535, the last of its own; lower it, or write: share user");
@@ -297,7 +297,7 @@ pub(super) fn broken_rule(workload: &Workload<'_>) -> Option<&'static str> {
         return Some("the board's own root has no hash tree; write verity behind an image file or a block device");
     }
     let supervision = &workload.supervision;
-    if supervision.has_reaper && isolation.shared & Namespaces::flag("pid") != 0 {
+    if supervision.has_reaper && isolation.shared & Namespaces::PID != 0 {
         return Some("a reaper needs its own PID namespace; remove reaper, or share pid");
     }
     if supervision.at_stop_ms > 0 && (supervision.critical_ms > 0 || supervision.health.is_some()) {

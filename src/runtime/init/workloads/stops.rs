@@ -26,7 +26,7 @@ impl Workloads {
     pub(crate) fn reacts_to(&self, cx: &Context, index: usize, signal: u8) -> bool {
         let slot = cx.slot(index);
         let isolation = &cx.config.get().workloads[index].isolation;
-        let is_first = isolation.shared & Namespaces::flag("pid") == 0;
+        let is_first = isolation.shared & Namespaces::PID == 0;
         let process = self.slots[slot].process.as_ref().filter(|process| process.ended.is_none());
         process.is_none_or(|process| process_reacts_to(process.pid, signal, is_first))
     }

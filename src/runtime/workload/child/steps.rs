@@ -250,10 +250,10 @@ impl Child<'_> {
     fn close_descriptors(&self, ready: u8) -> Result<(), Errno> {
         let (report, ready) = (self.pipes.report.as_raw_fd().unsigned_abs(), u32::from(ready));
         let Some(writer) = self.pipes.ready.filter(|_| ready > 0) else {
-            return hilum_sys::close_all_but(&mut [report]);
+            return hilum_sys::close_all_but(&[report]);
         };
         hilum_sys::place_descriptor(writer, ready)?;
-        hilum_sys::close_all_but(&mut [ready, report])
+        hilum_sys::close_all_but(&[ready, report])
     }
 
     /// Its /etc/hosts is a file in /run, because the root filesystem is read-only.

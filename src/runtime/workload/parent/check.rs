@@ -19,7 +19,7 @@ pub(crate) fn is_good(target: &Target<'_>, check: &Check<'_>, within_ms: u64) ->
     let until_ms = monotonic_ms() + within_ms;
     match check {
         Check::Tcp(port) => {
-            let flag = hilum::namespaces::Namespaces::flag("net");
+            let flag = hilum::namespaces::Namespaces::NET;
             crate::os::namespaces::enter(target.pidfd, flag).is_ok() && accepts(*port, until_ms)
         }
         // A disk may hang, so this is done in another process.

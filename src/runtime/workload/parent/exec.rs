@@ -94,14 +94,14 @@ impl Target<'_> {
     fn enter(&self, plan: &Plan<'_>) -> Result<Inside, Errno> {
         let group = self.cgroups.of(self.workload)?;
         // Opened with the host's privileges, because a process that is not dumpable cannot be opened from inside.
-        let group_namespace = match plan.namespaces.has("cgroup") {
+        let group_namespace = match plan.namespaces.has(Namespaces::CGROUP) {
             true => Some(set_up::process_file(self.pid, "ns/cgroup", OFlags::RDONLY)?),
             false => None,
         };
         set_up::apply_to_self(plan)?;
-        let mut namespaces = plan.namespaces.0 & !Namespaces::flag("cgroup");
+        let mut namespaces = plan.namespaces.0 & !Namespaces::CGROUP;
         if self.workload.isolation.is_net_shared {
-            namespaces |= Namespaces::flag("net");
+            namespaces |= Namespaces::NET;
         }
         crate::os::namespaces::enter(self.pidfd, namespaces)?;
         Ok(Inside { group, group_namespace })
@@ -126,7 +126,7 @@ impl Target<'_> {
             Cloned::Child => {
                 drop(report);
                 if let Some(namespace) = &inside.group_namespace
-                    && let Err(errno) = crate::os::namespaces::enter(namespace.as_fd(), Namespaces::flag("cgroup"))
+                    && let Err(errno) = crate::os::namespaces::enter(namespace.as_fd(), Namespaces::CGROUP)
                 {
                     let step = Joining::Groups.step();
                     Report { step, errno: describe(errno) }.send(report_writer.as_fd());

@@ -20,6 +20,7 @@ use crate::workload::report::Report;
 use crate::workload::{mounts, template};
 use hilum::config::{Config, Device, Identity, Overlay, ResourceLimit, User, Workload, limits};
 use hilum::fixed_string::text;
+use hilum::namespaces::Namespaces;
 use hilum::plan::{Phase, Plan, RESOLV, Step};
 use rustix::event::PollFlags;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -53,7 +54,7 @@ pub(crate) fn run(
         all(config, workload, plan, waiting, launch, Some(&root));
         return None;
     }
-    let keep = Kept::of([
+    let keep = Kept::of(&[
         Some(waiting.socket),
         Some(waiting.report),
         launch.cgroups.fd(),
@@ -112,8 +113,11 @@ fn all(
 ) {
     let mut opened = FdList::new();
     // The user namespace for mapping owners; `None` if the workload shares the host's ids.
-    let users =
-        if plan.namespaces.has("user") { process_file(waiting.pid, "ns/user", OFlags::RDONLY).ok() } else { None };
+    let users = if plan.namespaces.has(Namespaces::USER) {
+        process_file(waiting.pid, "ns/user", OFlags::RDONLY).ok()
+    } else {
+        None
+    };
     let users = users.as_ref().map(AsFd::as_fd);
     for (index, step) in plan.of(Phase::Parent) {
         // A helper may have waited long. If the process has exited, its end of the socket is closed, and its PID may be
@@ -241,7 +245,7 @@ fn limit_resource(pid: Pid, limit: ResourceLimit) -> Result<(), Errno> {
 
 /// Returns the host's id for the workload's id 0.
 fn first_id(workload: &Workload<'_>, plan: &Plan<'_>) -> u32 {
-    if plan.namespaces.has("user") { workload.isolation.first_id } else { 0 }
+    if plan.namespaces.has(Namespaces::USER) { workload.isolation.first_id } else { 0 }
 }
 
 /// Returns the workload's user as host ids.

@@ -39,11 +39,10 @@ pub(crate) fn spawn(
     let plan = plan(workload, &config.pools);
     let group = launch.cgroups.open(workload, cgroup)?;
     for (step, limit) in plan.of(Phase::Prepare) {
-        launch.cgroups.limit(group.as_ref(), limit, plan.namespaces.has("user")).map_err(|errno| Failure {
-            step: Some(step),
-            errno,
-            hint: None,
-        })?;
+        launch
+            .cgroups
+            .limit(group.as_ref(), limit, plan.namespaces.has(Namespaces::USER))
+            .map_err(|errno| Failure { step: Some(step), errno, hint: None })?;
     }
     let (output, output_writer) = pipe_with(PipeFlags::CLOEXEC)?;
     // Programs may open /dev/stdout by name, which checks the pipe's permissions.
@@ -98,7 +97,7 @@ pub(crate) fn spawn(
         Cloned::Child => Err(Errno::CHILD.into()),
         Cloned::Parent { pid, pidfd } => {
             // The process waits for its root filesystem, so it exists.
-            let mount_namespace = if plan.namespaces.has("pid") { None } else { mount_namespace(pid) };
+            let mount_namespace = if plan.namespaces.has(Namespaces::PID) { None } else { mount_namespace(pid) };
             let waiting = set_up::Waiting {
                 pid,
                 socket: socket.as_fd(),
@@ -126,12 +125,12 @@ pub(crate) fn spawn(
 
 /// Returns a hint for a failed clone: the errno does not say which of eight namespaces is the cause.
 fn hint(namespaces: Namespaces, errno: Errno) -> Option<&'static str> {
-    let lacks = |name: &str, path: &str| namespaces.has(name) && access(path, Access::EXISTS) == Err(Errno::NOENT);
+    let lacks = |flag, path| namespaces.has(flag) && access(path, Access::EXISTS) == Err(Errno::NOENT);
     match errno {
-        Errno::INVAL if lacks("user", "/proc/self/ns/user") => {
+        Errno::INVAL if lacks(Namespaces::USER, "/proc/self/ns/user") => {
             Some("the kernel has no user namespaces; write: share user")
         }
-        Errno::INVAL if lacks("time", "/proc/self/ns/time") => {
+        Errno::INVAL if lacks(Namespaces::TIME, "/proc/self/ns/time") => {
             Some("the kernel has no time namespaces; write: share time")
         }
         Errno::NOSPC | Errno::USERS => Some("a limit in /proc/sys/user is reached"),

@@ -266,7 +266,7 @@ fn read_talk<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Resu
 /// Checks the rules for a workload's network as a whole. Returns the problem and the remedy, or `None`.
 pub(in super::super) fn broken_rule<'a>(workload: &Workload<'a>, pools: &Pools<'a>) -> Option<&'static str> {
     let Network { links, publish, .. } = &workload.network;
-    if workload.isolation.shared & Namespaces::flag("net") != 0 && !(links.is_empty() && publish.is_empty()) {
+    if workload.isolation.shared & Namespaces::NET != 0 && !(links.is_empty() && publish.is_empty()) {
         return Some("link and publish need a network of its own; remove them, or share net");
     }
     let has_no_meaning = |link: &WorkloadLink<'_>| match link.attachment {
