@@ -11,6 +11,7 @@ pub mod architecture;
 pub mod boot_count;
 pub mod cmdline;
 pub mod config;
+pub mod deadline;
 pub mod devices;
 pub mod dhcp;
 pub mod domains;

@@ -11,6 +11,7 @@ pub use frame::{QUESTION_BYTES, SOLICITATION_BYTES};
 pub use names::{NAMES_BYTES, Names};
 
 use crate::config::Mac;
+use crate::deadline::earliest;
 use crate::domains::{self, Domain};
 use core::net::Ipv6Addr;
 use heapless::Vec;
@@ -73,10 +74,10 @@ impl Listener {
 
     /// Returns the time in milliseconds at which [`Self::turn`] or [`Self::news`] must be called; `None` for never.
     pub fn deadline(&self) -> Option<u64> {
-        let servers = self.servers.iter().map(|(_, at)| *at);
-        let domains = self.domains.iter().map(|(_, at)| *at);
+        let server = self.servers.iter().map(|(_, at)| *at).min();
+        let domain = self.domains.iter().map(|(_, at)| *at).min();
         let solicit_at = Some(self.solicit_at).filter(|_| self.solicitations > 0);
-        servers.chain(domains).chain(self.router.map(|(_, at)| at)).chain(self.ask_at).chain(solicit_at).min()
+        earliest(&[server, domain, self.router.map(|(_, at)| at), self.ask_at, solicit_at])
     }
 
     /// Solicits routers again soon, so that the kernel processes their advertisements again.

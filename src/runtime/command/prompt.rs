@@ -177,7 +177,7 @@ fn command(line: &heapless::String<LINE_BYTES>, lines: &OwnedFd, socket: &str) {
     let Ok(cloned) = hilum_sys::clone(0, None) else { return };
     match cloned {
         Cloned::Child => {
-            let _ = hilum_sys::close_all_but(&mut []);
+            let _ = hilum_sys::close_all_but(&[]);
             let _ = rustix::process::setpgid(None, None);
             let _ = rustix::termios::tcsetpgrp(standard_input(), rustix::process::getpid());
             hilum_sys::mask(SignalSet::EMPTY);

@@ -259,11 +259,11 @@ impl Console {
     }
 
     /// Returns the descriptors of its destinations: the terminal, the kernel's log, the writer of the log file.
-    pub(crate) fn descriptors(&self) -> [BorrowedFd<'_>; 3] {
+    pub(crate) fn descriptors(&self) -> [Option<BorrowedFd<'_>>; 3] {
         let terminal = self.fd();
         let kernel_log = self.kernel_log.as_ref().map_or(terminal, AsFd::as_fd);
         let file = self.log_file.as_ref().map_or(terminal, LogPipe::as_fd);
-        [terminal, kernel_log, file]
+        [Some(terminal), Some(kernel_log), Some(file)]
     }
 
     /// Leaves queued lines to PID 1, because this process is a helper.

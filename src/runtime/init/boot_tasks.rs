@@ -69,7 +69,7 @@ fn waits_for_modules(environment: Environment, config: &Config<'_>) -> bool {
 
 /// Returns whether anything but PID 1 uses the host's network.
 fn uses_own_network(config: &Config<'_>) -> bool {
-    let net = Namespaces::flag("net");
+    let net = Namespaces::NET;
     let shares = |workload: &Workload<'_>| workload.isolation.shared & net != 0 && workload.isolation.net_of.is_none();
     !config.system.network.links.is_empty() || config.workloads.iter().any(shares)
 }
@@ -154,8 +154,8 @@ fn has_a_first(config: &Config<'_>, workloads: &Workloads) -> bool {
 
 fn spawn(environment: Environment, config: &Config<'_>, console: &mut Console) -> Result<(Pid, OwnedFd), Errno> {
     let (ready, writer) = pipe_with(PipeFlags::CLOEXEC)?;
-    let lines = console.descriptors().map(Some);
-    let keep = Kept::of([Some(writer.as_fd())].into_iter().chain(lines));
+    let [terminal, kernel_log, file] = console.descriptors();
+    let keep = Kept::of(&[Some(writer.as_fd()), terminal, kernel_log, file]);
     let mut work = || {
         console.become_helper();
         run(environment, config, console);

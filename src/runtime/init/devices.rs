@@ -159,7 +159,7 @@ impl Devices {
         }
         if self.load.is_due(now) {
             let Context { console, .. } = cx;
-            let keep = Kept::of(console.descriptors().map(Some));
+            let keep = Kept::of(&console.descriptors());
             let mut work = || {
                 console.become_helper();
                 modules::load_by_alias(console);
@@ -221,5 +221,5 @@ fn look(cx: &Context) -> Result<(Pid, OwnedFd), Errno> {
         }
         0
     };
-    Ok((helper::spawn(&LOOK, Kept::of([Some(writer.as_fd())]), &mut work)?.pid, answer))
+    Ok((helper::spawn(&LOOK, Kept::of(&[Some(writer.as_fd())]), &mut work)?.pid, answer))
 }

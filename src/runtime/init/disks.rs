@@ -194,7 +194,8 @@ impl Disks {
     fn mount(&mut self, cx: &mut Context, workloads: &Workloads) {
         let (config, ready) = (cx.config.clone(), workloads.gate());
         let (waits, refused) = (self.is_boot, self.refused);
-        let keep = Kept::of([ready.map(AsFd::as_fd)].into_iter().chain(cx.console.descriptors().map(Some)));
+        let [terminal, kernel_log, file] = cx.console.descriptors();
+        let keep = Kept::of(&[ready.map(AsFd::as_fd), terminal, kernel_log, file]);
         let console = &mut cx.console;
         let mut work = || {
             console.become_helper();

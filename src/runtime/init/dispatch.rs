@@ -29,6 +29,7 @@ use crate::os::errno::describe;
 use crate::os::memory;
 use crate::os::turn::{ENDS, SIGNALS};
 use crate::workload::empty_folder;
+use hilum::deadline::earliest;
 use rustix::event::epoll::{Event, EventData, EventFlags};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -261,7 +262,7 @@ impl Init {
         ];
         // The turn may have taken long. The memory trim may be that late; reading the clock costs a system call.
         let left = |at: u64| at.saturating_sub(monotonic_ms()).min(longest_ms);
-        let sleep_ms = at.into_iter().flatten().min().map_or(longest_ms, left);
+        let sleep_ms = earliest(&at).map_or(longest_ms, left);
         self.trim_memory_at.map_or(sleep_ms, |at| at.saturating_sub(cx.now()).min(sleep_ms))
     }
 

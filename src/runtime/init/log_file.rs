@@ -92,7 +92,7 @@ fn start(file: config::LogFile<'_>, disk: Option<&config::SystemMount<'_>>) -> R
         }
         1
     };
-    let writer = spawn(&WRITER, Kept::of([Some(reader.as_fd())]), &mut work)?;
+    let writer = spawn(&WRITER, Kept::of(&[Some(reader.as_fd())]), &mut work)?;
     Ok((writer.pid, LogPipe::new(pipe)))
 }
 

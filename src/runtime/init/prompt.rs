@@ -96,7 +96,7 @@ fn start(environment: Environment, device: &str, socket: &str, run: Run) -> Resu
     let terminal = terminal(environment, device)?;
     let (own, other) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
     rustix::io::ioctl_fionbio(&own, true)?;
-    let keep = Kept::of([Some(terminal.as_fd()), Some(other.as_fd())]);
+    let keep = Kept::of(&[Some(terminal.as_fd()), Some(other.as_fd())]);
     let mut work = || {
         // A session of its own, so that Ctrl-C affects only its commands. On a container's terminal that belongs to
         // another session it has no controlling terminal.
@@ -110,7 +110,7 @@ fn start(environment: Environment, device: &str, socket: &str, run: Run) -> Resu
         if streams.iter().any(Result::is_err) {
             return 1;
         }
-        let _ = hilum_sys::close_all_but(&mut [other.as_raw_fd().unsigned_abs()]);
+        let _ = hilum_sys::close_all_but(&[other.as_raw_fd().unsigned_abs()]);
         run(&other, socket, is_own)
     };
     let helper = spawn(&ROLE, keep, &mut work)?;

@@ -223,7 +223,7 @@ impl Requests<'_> {
         let terminal = request.is_waiting.then_some(((request.number >> 16) as u16, request.number as u16));
         let streams = Streams::Made { terminal, is_split: request.is_split };
         let connection = client.socket.as_fd();
-        let keep = Kept::of([Some(connection), Some(process.pidfd.as_fd()), self.workloads.cgroups().fd()]);
+        let keep = Kept::of(&[Some(connection), Some(process.pidfd.as_fd()), self.workloads.cgroups().fd()]);
         let mut work = || {
             let target = Target {
                 config: config.get(),

@@ -18,6 +18,7 @@ use crate::os::turn::{LEASES, LINK_MESSAGES};
 use core::net::{IpAddr, Ipv4Addr};
 use heapless::Vec;
 use hilum::config::{Attachment, Config, HostLink, LinkMatch, limits};
+use hilum::deadline::earliest;
 use hilum::dhcp::NAME_SERVERS;
 use hilum::domains::{SEARCH_BYTES, Search};
 use hilum::fixed_string::append;
@@ -77,8 +78,8 @@ impl HostLinks {
 
     /// Returns when [`Self::turn`] must be called.
     pub(crate) fn deadline(&self) -> Option<u64> {
-        let starts = self.known.iter().filter_map(|known| known.start_at);
-        starts.chain(self.known.iter().filter_map(|known| known.lease_ends_at)).chain(self.report_at).min()
+        let links = self.known.iter().filter_map(|known| earliest(&[known.start_at, known.lease_ends_at]));
+        earliest(&[links.min(), self.report_at])
     }
 
     /// Configures existing links.

@@ -55,8 +55,12 @@ pub(crate) struct Kept(Vec<u32, MAX_KEPT>);
 
 impl Kept {
     /// Keeps those that are present, at most [`MAX_KEPT`]; the others are closed.
-    pub(crate) fn of<'a>(fds: impl IntoIterator<Item = Option<BorrowedFd<'a>>>) -> Self {
-        Self(fds.into_iter().flatten().map(|fd| fd.as_raw_fd().unsigned_abs()).take(MAX_KEPT).collect())
+    pub(crate) fn of(fds: &[Option<BorrowedFd<'_>>]) -> Self {
+        let mut kept = Self::none();
+        for fd in fds.iter().flatten() {
+            let _ = kept.0.push(fd.as_raw_fd().unsigned_abs());
+        }
+        kept
     }
 
     /// Keeps none.
@@ -70,7 +74,7 @@ impl Kept {
 ///
 /// # Errors
 /// Those of clone3(2).
-pub(crate) fn spawn(role: &Role, mut keep: Kept, work: &mut dyn FnMut() -> i32) -> Result<Helper, Errno> {
+pub(crate) fn spawn(role: &Role, keep: Kept, work: &mut dyn FnMut() -> i32) -> Result<Helper, Errno> {
     #[cfg(test)]
     if true {
         return super::fake::spawn_helper(role.name);
@@ -79,7 +83,7 @@ pub(crate) fn spawn(role: &Role, mut keep: Kept, work: &mut dyn FnMut() -> i32) 
         Cloned::Parent { pid, pidfd } => Ok(Helper { pid, pidfd }),
         Cloned::Child => {
             // A kernel without close_range(2), before 5.9, keeps them all.
-            let _ = hilum_sys::close_all_but(&mut keep.0);
+            let _ = hilum_sys::close_all_but(&keep.0);
             let _ = rustix::thread::set_name(role.name);
             if role.nice != 0 {
                 let _ = setpriority_process(None, role.nice);

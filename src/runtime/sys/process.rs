@@ -113,17 +113,10 @@ pub fn close_range(first: u32, last: u32) -> Result<(), Errno> {
 ///
 /// # Errors
 /// ENOSYS on a kernel before 5.9.
-pub fn close_all_but(kept: &mut [u32]) -> Result<(), Errno> {
-    // There are a few.
-    for end in (1..kept.len()).rev() {
-        for at in 0..end {
-            if kept[at] > kept[at + 1] {
-                kept.swap(at, at + 1);
-            }
-        }
-    }
+pub fn close_all_but(kept: &[u32]) -> Result<(), Errno> {
     let mut from = 3;
-    for &kept in kept.iter().filter(|kept| **kept >= 3) {
+    // There are a few.
+    while let Some(&kept) = kept.iter().filter(|kept| **kept >= from).min() {
         if kept > from {
             close_range(from, kept - 1)?;
         }

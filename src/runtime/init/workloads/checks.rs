@@ -26,7 +26,7 @@ impl Workloads {
             (_, Ready::Tcp(port)) => (Check::Tcp(port), READY_CHECK_MS),
             _ => return,
         };
-        let keep = Kept::of([Some(process.pidfd.as_fd()), self.launch.cgroups.fd()]);
+        let keep = Kept::of(&[Some(process.pidfd.as_fd()), self.launch.cgroups.fd()]);
         let mut work = || {
             let target = Target {
                 config: config.get(),
