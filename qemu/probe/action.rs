@@ -226,6 +226,7 @@ fn one(text: &str) -> Result<(), Errno> {
             tell(format_args!("opened {count} terminals"));
             Err(errno)
         }
+        "await" => crate::ending::wait_for(part()),
         "exit" => hilum_sys::exit(number(part())? as i32),
         "sleep" => {
             crate::ending::sleep(number(part())?.into());

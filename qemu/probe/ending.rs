@@ -3,12 +3,21 @@
 use crate::tell;
 use hilum_sys::{Cloned, InitSignal, SignalFd, SignalSet, print_to, standard_output};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// Sleeps.
 pub(crate) fn sleep(milliseconds: u64) {
     let time = Timespec { tv_sec: (milliseconds / 1_000) as i64, tv_nsec: (milliseconds % 1_000 * 1_000_000) as i64 };
     let _ = poll(&mut [], Some(&time));
+}
+
+/// Sleeps until a file exists.
+pub(crate) fn wait_for(path: &str) -> Result<(), Errno> {
+    while rustix::fs::stat(path).is_err() {
+        sleep(50);
+    }
+    Ok(())
 }
 
 /// Blocks all signals and sleeps.

@@ -89,6 +89,13 @@ pub fn minor(answer: &[u8; REQUEST_BYTES]) -> u32 {
     (packed & 0xff) | (packed >> 12 & 0xf_ff00)
 }
 
+/// Returns whether a block did not match since the device exists, from the kernel's reply to a request for the state of
+/// its targets: `C` instead of `V` (`verity_status` of drivers/md/dm-verity-target.c). The reply begins where the
+/// kernel's own structure ends (`get_result_buffer` of drivers/md/dm-ioctl.c).
+pub fn is_corrupt(answer: &[u8; REQUEST_BYTES]) -> bool {
+    answer[HEADER_BYTES + TARGET_BYTES] == b'C'
+}
+
 fn put(request: &mut [u8; REQUEST_BYTES], at: usize, bytes: &[u8]) {
     let room = &mut request[at..];
     let length = bytes.len().min(room.len());

@@ -71,6 +71,8 @@ pub enum DeviceMapper {
     Resume = 6,
     /// Load the next table of a device (DM_TABLE_LOAD).
     Load = 9,
+    /// Return the state of a device's targets (DM_TABLE_STATUS).
+    Status = 12,
 }
 
 /// Sends a request to the device mapper, by an open /dev/mapper/control; the reply replaces the request. Sets the field

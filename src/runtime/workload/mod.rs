@@ -32,5 +32,6 @@ pub(crate) use parent::set_up::{LONGEST_MS, needs_helper, process_file, wait};
 #[cfg(not(test))]
 pub(crate) use parent::spawn::spawn;
 pub(crate) use parent::stop_signal::{process_reacts_to, signal_below};
+pub(crate) use parent::verified::has_failed;
 pub(crate) use report::{Outcome, Report, SET_UP_FAILED};
 pub(crate) use template::{empty_folder, place as template_place, prepare as prepare_template};

@@ -3,15 +3,36 @@
 //! systemd does the same for `RootImage=` with `RootHash=`; there a corrupt block only leads to the program's own
 //! failure, or with `verity.usr`/`roothash=` and `restart_on_corruption` to a reboot by the kernel without a message.
 
-use crate::support::{BOOT, USUAL, boot_on, image, modules, probe, run};
+use super::devices::wait_for;
+use crate::support::{BOOT, USUAL, boot_on, boot_with, fetched, image, modules, probe, run};
 use hilum_initramfs::{Image, verity};
 use hilum_qemu::Architecture;
 use std::process::Command;
 
-on_both!(verified_image_runs_and_changed_blocks_are_unreadable, corrupt_image_stops_its_workload_or_reboots_the_board,);
+on_both!(
+    verified_image_runs_and_changed_blocks_are_unreadable,
+    corrupt_image_stops_its_workload_or_reboots_the_board,
+    corrupt_image_is_found_though_the_event_of_the_kernel_was_lost,
+    verified_root_on_a_disk_returns_with_it_and_its_changed_block_is_told,
+);
 
-const MODULES: [&str; 9] =
-    ["loop", "libcrc32c", "netfs", "erofs", "dax", "dm-mod", "dm-bufio", "reed_solomon", "dm-verity"];
+const MODULES: [&str; 15] = [
+    "loop",
+    "libcrc32c",
+    "netfs",
+    "erofs",
+    "dax",
+    "dm-mod",
+    "dm-bufio",
+    "reed_solomon",
+    "dm-verity",
+    "virtio",
+    "virtio_ring",
+    "virtio_pci_legacy_dev",
+    "virtio_pci_modern_dev",
+    "virtio_pci",
+    "virtio_blk",
+];
 
 /// Bytes of the file whose blocks are changed: its blocks have leaves of their own in the tree.
 const FILE_BYTES: usize = 2 << 20;
@@ -145,4 +166,83 @@ fn corrupt_image_stops_its_workload_or_reboots_the_board(arch: Architecture) {
     assert!(line(&corrupt("stops")) < line(&corrupt("reboots")));
     assert_eq!(console.matches("workload \"stops\": started").count(), 1, "{console}");
     line("hilum: reboot");
+}
+
+/// udev: its daemon settles for what it read; nobody asks dm-verity's devices afterwards.
+fn corrupt_image_is_found_though_the_event_of_the_kernel_was_lost(arch: Architecture) {
+    let mut bytes = packed(arch);
+    let digest = verity::add_tree(&mut bytes).expect("a tree");
+    let at = middle(&bytes);
+    bytes[at] ^= 1;
+    let good = packed(arch);
+    // PID 1 is frozen while its socket overflows.
+    let flood = "b=/bin/busybox; until $b grep -q . /c/init/cgroup.procs && [ -e /x/started ]; do $b sleep 0.1; done; \
+                 echo 1 > /c/init/cgroup.freeze; until $b grep -q 'frozen 1' /c/init/cgroup.events; do $b sleep 0.1; done; \
+                 i=0; while [ $i -lt 3000 ]; do echo change > /m/null/uevent; i=$((i+1)); done; \
+                 echo > /x/go; until [ -e /x/done ]; do $b sleep 0.1; done; echo flooded; \
+                 echo 0 > /c/init/cgroup.freeze; exec $b sleep 100000";
+    let sections = [
+        format!(
+            "[workload data]\nroot /images/data verity={digest}\nmount /shared /tmp rw\nshare user\nstop KILL\n\
+             exec /bin/probe do make:/tmp/started await:/tmp/go copy:/file:/tmp/copy make:/tmp/done stay\n"
+        ),
+        format!(
+            "[workload good]\nroot /images/good verity={}\nexec /bin/probe do stay\n",
+            verity::add_tree(&mut good.clone()).expect("a tree")
+        ),
+        format!(
+            "[workload flood]\nroot /images/busybox\nexec /bin/busybox sh -c \"{flood}\"\nstop KILL\nshare user\n\
+             mount /shared /x rw\nmount /sys/fs/cgroup /c rw\nmount /sys/devices/virtual/mem /m rw\n"
+        ),
+    ];
+    let mut verified = good;
+    verity::add_tree(&mut verified).expect("a tree");
+    let mut board = board(arch, "", &sections, vec![("data", bytes), ("good", verified)]);
+    board.folder("shared", 0o755);
+    for place in ["dev", "proc", "run", "sys", "tmp", "x", "c", "m"] {
+        board.folder(&format!("images/busybox/{place}"), 0o755);
+    }
+    let busybox = std::fs::read(fetched(arch, USUAL, "busybox")).expect("busybox");
+    board.file("images/busybox/bin/busybox", 0o755, busybox);
+    let booted = boot_on(arch, USUAL, &board, "", None);
+    let expect = |text: &str| booted.vm.console.expect(text, BOOT).unwrap_or_else(|error| panic!("{text}: {error}"));
+    expect("flood | flooded");
+    expect("data | did copy:/file:/tmp/copy 5");
+    expect("hilum: workload \"data\": /images/data: corrupt: a block does not match its hash; write the image anew");
+    let console = booted.vm.console.text();
+    assert!(!console.contains("\"good\": /images/good: corrupt"), "{console}");
+}
+
+/// systemd: a unit with `RootImage=` on a device fails with it, and is started again by hand or by `BindsTo=`.
+fn verified_root_on_a_disk_returns_with_it_and_its_changed_block_is_told(arch: Architecture) {
+    let mut bytes = packed(arch);
+    let digest = verity::add_tree(&mut bytes).expect("a tree");
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let (good, changed) = (scratch.path().join("good"), scratch.path().join("changed"));
+    std::fs::write(&good, &bytes).expect("a disk");
+    let at = middle(&bytes);
+    bytes[at] ^= 1;
+    std::fs::write(&changed, &bytes).expect("a disk");
+    let sections = format!(
+        "[workload disk]\nroot /dev/vda verity={digest}\nexec /bin/probe do copy:/file:/tmp/copy sleep:600000\ntmp 8M\n\
+         stop TERM 100ms\nrestart always limit=1/1h else=poweroff\n"
+    );
+    let board = board(arch, "", &[sections], Vec::new());
+    let booted = boot_with(arch, USUAL, &board, "", None, &["-device", "pcie-root-port,id=plug"]);
+    wait_for(&booted, "workload \"disk\": waits for device /dev/vda", 1);
+    for (turn, disk) in [&good, &good, &changed].into_iter().enumerate() {
+        booted.vm.plug_disk(disk, "plug").expect("a disk");
+        wait_for(&booted, "disk | did copy:/file:/tmp/copy ", turn + 1);
+        if disk == &changed {
+            break;
+        }
+        booted.vm.pull_disk("plug", BOOT).expect("it is pulled");
+        wait_for(&booted, "workload \"disk\": device /dev/vda removed", turn + 1);
+        wait_for(&booted, "workload \"disk\": killed by SIGKILL", turn + 1);
+    }
+    wait_for(&booted, "workload \"disk\": /dev/vda: corrupt: a block does not match its hash", 1);
+    let console = booted.vm.console.text();
+    assert_eq!(console.matches("did copy:/file:/tmp/copy 0").count(), 2, "{console}");
+    assert_eq!(console.matches("did copy:/file:/tmp/copy 5").count(), 1, "{console}");
+    assert!(!console.contains("\"disk\": restart") && !console.contains("gave up"), "{console}");
 }

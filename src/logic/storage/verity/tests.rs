@@ -76,3 +76,13 @@ fn minor_number_is_unpacked_as_the_kernel_packs_it() {
     assert_eq!(minor(&answer), 0x12345);
     assert_eq!(remove_request("a").expect("a short name")[30], 2, "deferred");
 }
+
+#[test]
+fn state_is_corrupt_after_a_block_that_did_not_match() {
+    let mut answer = request("a.1").expect("a short name");
+    assert!(!is_corrupt(&answer), "no target");
+    for (state, expected) in [(b'V', false), (b'C', true)] {
+        answer[352] = state;
+        assert_eq!(is_corrupt(&answer), expected);
+    }
+}

@@ -3,33 +3,36 @@
 use super::Workloads;
 use crate::init::context::Context;
 use crate::init::uevents::Received;
-use crate::os::files::read_text;
+use crate::os::files::{each, read_text, sys_path};
+use crate::workload::has_failed;
 use hilum::config::Config;
-use hilum::fixed_string::text;
 use hilum::plan::{Phase, Step, plan};
 use hilum::split::Split;
 use hilum::supervise::Event;
-use hilum::uevent::Action;
 
 /// The errno of a step that read a block that did not match.
 pub(super) const EIO: u16 = 5;
 
 impl Workloads {
-    /// Handles an event about a block that does not match (`verity_handle_err` of drivers/md/dm-verity-target.c). The
-    /// kernel reports the first hundred of a device.
+    /// Handles an event about a block that does not match (`verity_handle_err` of drivers/md/dm-verity-target.c), or
+    /// lost events: asks all devices.
     pub(crate) fn handle_uevent(&mut self, cx: &mut Context, received: &Received<'_>) {
-        let Received::Event(event) = received else { return };
-        let (Some(_), Some(node)) = (event.value("DM_VERITY_ERR_BLOCK_NR"), event.value("DEVNAME")) else { return };
-        if event.action != Action::Change || node.place_of(b'/').is_some() {
+        if matches!(received, Received::Event(event) if event.value("DM_VERITY_ERR_BLOCK_NR").is_none()) {
             return;
         }
-        // The device's name consists of the workload's name, a dot, and a number (`workload/parent/verified.rs`).
-        let mut name = [0; 64];
-        let name = read_text(&text::<64>(format_args!("/sys/block/{node}/dm/name")), &mut name);
-        let workload = name.cut_last(b'.').map_or("", |(workload, _)| workload);
-        if let Some(index) = cx.config.get().workloads.iter().position(|known| known.name == workload) {
-            self.note_corrupt(cx, index);
-        }
+        let mut ask = |node: &str| {
+            // The device's name consists of the workload's name, a dot, and a number (`workload/parent/verified.rs`).
+            let mut name = [0; 64];
+            let name = read_text(&sys_path(format_args!("/sys/block/{node}/dm/name")), &mut name);
+            let workload = name.cut_last(b'.').map_or("", |(workload, _)| workload);
+            if let Some(index) = cx.config.get().workloads.iter().position(|known| known.name == workload)
+                && has_failed(name)
+            {
+                self.note_corrupt(cx, index);
+            }
+            Ok(())
+        };
+        let _ = each("/sys/block", &mut ask);
     }
 
     /// Reports once per run that a workload's image is corrupt, and does what its line says.

@@ -7,4 +7,4 @@ mod root;
 pub(crate) mod set_up;
 pub(crate) mod spawn;
 pub(crate) mod stop_signal;
-mod verified;
+pub(crate) mod verified;

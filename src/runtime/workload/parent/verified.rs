@@ -5,7 +5,9 @@ use crate::os::wait::pause;
 use hilum::config::Verity;
 use hilum::fixed_string::text;
 use hilum::storage::START_BYTES;
-use hilum::storage::verity::{BLOCK_BYTES, REQUEST_BYTES, data_blocks, load_request, minor, remove_request, request};
+use hilum::storage::verity::{
+    BLOCK_BYTES, REQUEST_BYTES, data_blocks, is_corrupt, load_request, minor, remove_request, request,
+};
 use hilum_sys::{DeviceMapper, device_mapper};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, fstat, major as major_of, minor as minor_of};
@@ -38,8 +40,7 @@ pub(super) fn open(
     let blocks = data_blocks(start.get(..length).unwrap_or_default()).ok_or(Errno::INVAL)?;
     let number = fstat(image)?.st_rdev;
     let number = (major_of(number), minor_of(number));
-    let control = path::open("/dev/mapper/control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-    let control = control.map_err(|_| Errno::OPNOTSUPP)?;
+    let control = open_mapper().map_err(|_| Errno::OPNOTSUPP)?;
     let control = control.as_fd();
     // A workload's name has at most 32 bytes.
     let name = text::<48>(format_args!("{workload}.{}", rustix::process::getpid().as_raw_nonzero()));
@@ -69,6 +70,18 @@ pub(super) fn open(
     // It disappears with its last user: the mount, or at once if there is none.
     let _ = ask(DeviceMapper::Remove, remove_request(&name));
     opened
+}
+
+fn open_mapper() -> Result<OwnedFd, Errno> {
+    path::open("/dev/mapper/control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty())
+}
+
+/// Returns whether a block of the device with this name did not match its hash.
+pub(crate) fn has_failed(name: &str) -> bool {
+    let ask = |mut request: [u8; REQUEST_BYTES]| {
+        device_mapper(open_mapper()?.as_fd(), DeviceMapper::Status, &mut request).map(|()| is_corrupt(&request))
+    };
+    request(name).is_some_and(|request| ask(request) == Ok(true))
 }
 
 /// Returns the meaning of a refused table. The kernel returns E2BIG if the tree is truncated, and EINVAL both for an
