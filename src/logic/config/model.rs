@@ -62,6 +62,11 @@ impl<'a> Config<'a> {
 }
 
 impl Config<'_> {
+    /// Returns whether a workload uses parts of the board that may come and go: a device, or a disk.
+    pub fn uses_parts(&self, workload: &Workload<'_>) -> bool {
+        workload.uses_devices() || self.disks_of(workload) != 0
+    }
+
     /// Resets it to [`Self::EMPTY`] without writing to memory that was never used.
     pub fn clear(&mut self) {
         self.system = System::EMPTY;
@@ -255,6 +260,11 @@ impl<'a> Workload<'a> {
     /// Returns the block device that its root filesystem is on; `None` if that is a folder or an image file.
     pub fn root_device(&self) -> Option<Source<'a>> {
         Source::of(self.root).filter(|source| !matches!(source, Source::Path(path) if !path.starts_with("/dev/")))
+    }
+
+    /// Returns whether it has a `device` line, or a root filesystem on a device.
+    pub fn uses_devices(&self) -> bool {
+        !self.isolation.devices.is_empty() || self.root_device().is_some()
     }
 }
 

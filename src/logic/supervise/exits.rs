@@ -1,8 +1,11 @@
 //! The reaction to a workload's exit: stay down, restart, or shut down the board.
 
 use super::unit::StopReason;
-use super::{Action, AfterExit, DEPENDENTS_FROM, ExitReason, Notice, Part, ShutdownKind, State, Supervisor, Unit};
-use crate::config::{Config, LimitAction, OnCorruption, Ready, Workload};
+use super::{
+    Action, AfterExit, Backoff, DEPENDENTS_FROM, ExitReason, LEAVING_MS, Notice, Part, ShutdownKind, State, Supervisor,
+    Unit,
+};
+use crate::config::{Config, Idle, LimitAction, OnCorruption, Ready, Workload};
 
 impl Supervisor {
     /// Handles the exit of a workload that had a process.
@@ -31,10 +34,14 @@ impl Supervisor {
     }
 
     /// A part of the board that a workload uses is missing. Its exit is then no failure of its own, nor was one shortly
-    /// before. It starts afresh when the part appears, unless a person has stopped it.
+    /// before ([`LEAVING_MS`]). It starts afresh when the part appears, unless a person has stopped it.
     pub(super) fn lack(&mut self, config: &Config<'_>, index: usize, part: Part, now: u64) {
         let unit = &mut self.units[index];
         unit.lacks |= part as u8;
+        if now <= unit.exited_at + LEAVING_MS {
+            unit.restarts -= core::mem::take(&mut unit.excusable);
+            unit.backoff = Backoff::NONE;
+        }
         if self.is_shutting_down || config.workloads[index].supervision.at_stop_ms > 0 {
             return;
         }
@@ -74,11 +81,28 @@ impl Supervisor {
         State::Waiting
     }
 
-    /// Handles an exit that was not requested.
-    fn after_exit(&mut self, config: &Config<'_>, index: usize, end: ExitReason, now: u64) -> State {
+    /// Handles an exit that was not requested, or that turned out not to be due to a part of the board.
+    pub(super) fn after_exit(&mut self, config: &Config<'_>, index: usize, end: ExitReason, now: u64) -> State {
         let workload = &config.workloads[index];
-        self.units[index].record_exit(end);
-        match self.units[index].backoff.decide(&workload.restart, end, now, &mut self.seed) {
+        let unit = &mut self.units[index];
+        unit.record_exit(end);
+        if now > unit.exited_at + LEAVING_MS {
+            unit.excusable = 0;
+        }
+        unit.exited_at = now;
+        let after = unit.backoff.decide(&workload.restart, end, now, &mut self.seed);
+        // What nobody expected, and nothing follows from.
+        let is_harmless = workload.supervision.ready == Ready::Exit || config.system.idle == Idle::Stay;
+        let has_effect = match after {
+            AfterExit::Restart(..) => false,
+            AfterExit::StayDown => !(end.is_success() && is_harmless),
+            AfterExit::GiveUp(_) => true,
+        };
+        unit.is_leaving = has_effect && !unit.is_leaving && self.follows_parts && config.uses_parts(workload);
+        if unit.is_leaving {
+            return State::BackingOff(now + LEAVING_MS);
+        }
+        match after {
             // With `ready exit`, this exit makes the workload ready.
             AfterExit::StayDown if end.is_success() => {
                 if workload.supervision.ready == Ready::Exit {
@@ -89,7 +113,8 @@ impl Supervisor {
             AfterExit::StayDown => State::Failed,
             AfterExit::Restart(count, delay_ms) => {
                 self.push_action(Action::Report(Notice::Restart(index, count, delay_ms)));
-                self.units[index].restarts += 1;
+                let unit = &mut self.units[index];
+                (unit.restarts, unit.excusable) = (unit.restarts + 1, unit.excusable + 1);
                 if count >= DEPENDENTS_FROM {
                     self.restart_dependents(config, index, now);
                 }

@@ -18,7 +18,8 @@
 //! | Starting, Ready, Unhealthy | exited, one restart too many | Failed | Report(LimitReached), the limit's `else` |
 //! | Starting, Ready | exited with success, no restart | Finished | |
 //! | Starting, Ready, Unhealthy | exited with failure, no restart | Failed | |
-//! | BackingOff | its delay has expired | Waiting, keeping its count of restarts | |
+//! | Starting, Ready, Unhealthy | exited and would be Failed, or Finished with `idle` other than `stay`; it uses a part of the board that may disappear | BackingOff for [`LEAVING_MS`] | |
+//! | BackingOff | its delay has expired | Waiting, keeping its count of restarts; after [`LEAVING_MS`] as above | |
 //! | Waiting, BackingOff | stop requested, or shutdown | Stopped | |
 //! | Starting, Ready | stop requested, or shutdown and nothing that runs depends on it | Stopping | Signal |
 //! | Starting, Ready | restart requested | Stopping, then Waiting | Signal |
@@ -30,6 +31,7 @@
 //! | BackingOff, Finished, Failed, Stopped | start or restart requested | Waiting | |
 //! | Starting, Ready, Unhealthy | a part of the board that it uses disappears | Stopping, then Waiting | Signal |
 //! | BackingOff, Finished, Failed | the same | Waiting, as if it had never been started | |
+//! | any | the same, at most [`LEAVING_MS`] after it exited by itself | as above; the restart after that exit, and after others at most [`LEAVING_MS`] apart, no longer count | |
 //! | Starting, Ready | its image is corrupt, with `corrupt=stop` | Stopping, then Failed | Signal |
 //! | any | its image is corrupt, with `corrupt=reboot` | as at shutdown | shutdown, then reboot |
 //! | BackingOff, Failed, Stopped, Stopping and similar | start or restart of a workload that needs it requested | as if requested for itself | |
@@ -65,6 +67,11 @@ pub const SET_UP_MS: u64 = 200;
 
 /// Milliseconds to the next attempt if the kernel could not create a process (EAGAIN, ENOMEM).
 pub const NO_PROCESS_MS: u64 = 1_000;
+
+/// Milliseconds from an exit within which a part of the board may disappear for this to be the reason of the exit: a
+/// driver hangs up or fails first, and the node and the kernel's event go later. Until then nothing is done that cannot
+/// be taken back.
+pub const LEAVING_MS: u64 = 3_000;
 
 /// Milliseconds between attempts to connect to a workload that is not ready yet.
 pub const READY_CHECK_MS: u64 = 100;

@@ -79,6 +79,7 @@ impl Supervisor {
         unit.transition(State::Starting(0), now);
         unit.backoff.start(now);
         (unit.is_executed, unit.looks_ready, unit.failures, unit.check_at) = (false, false, 0, 0);
+        unit.is_leaving = false;
         self.push_action(Action::Start(index));
     }
 

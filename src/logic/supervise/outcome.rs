@@ -44,7 +44,7 @@ impl Supervisor {
             (State::Failed, _) => {
                 Some(unit.failed_need().and_then(|slot| config.index_of(slot)).map_or(Outcome::Failed, Outcome::Need))
             }
-            (State::BackingOff(_), _) => Some(Outcome::Retried),
+            (State::BackingOff(_), _) if !unit.is_leaving => Some(Outcome::Retried),
             (State::Stopped, _) => Some(Outcome::Stopped),
             (State::Waiting, _) if config.workloads[index].supervision.at_stop_ms > 0 => Some(Outcome::AtStop),
             // Also while it stops: what it needs may fail each time before it becomes ready.
@@ -73,7 +73,8 @@ impl Supervisor {
             let waiting = after.iter().filter(|before| self.units[*before].state == State::Waiting);
             if waits(self.units[other].state) { waiting.fold(*needs, with) } else { WorkloadSet::EMPTY }
         });
-        waits_for.iter().find(|need| matches!(self.units[*need].state, State::BackingOff(_)))
+        let is_retried = |unit: &Unit| matches!(unit.state, State::BackingOff(_)) && !unit.is_leaving;
+        waits_for.iter().find(|need| is_retried(&self.units[*need]))
     }
 
     /// Returns the workload for which a waiting one waits until somebody intervenes. It is itself if it lacks a part of

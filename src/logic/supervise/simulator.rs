@@ -2,7 +2,8 @@
 //!
 //! Invariants at every moment: no workload is started twice at once, each state can be left, no deadline is missed, and
 //! a shutdown ends within a time that the configuration bounds. No workload starts while what it needs is down, a stop
-//! grants each process its grace period, and every request gets a correct reply.
+//! grants each process its grace period, and every request gets a correct reply. No limit takes effect while a device
+//! may still turn out to be gone.
 
 use super::*;
 use crate::config::{
@@ -94,6 +95,7 @@ fn workload(index: usize) -> impl Strategy<Value = Workload<'static>> {
                     is_safe: kind == 2,
                     ..Supervision::DEFAULT
                 },
+                root: if kind > 3 { "/dev/sda" } else { "/" },
                 ..Workload::new("w", 1, 65_536)
             }
         },
@@ -120,6 +122,8 @@ struct World<'c> {
     signalled: [Option<u64>; WORKLOADS],
     /// How often each was requested to stop.
     stops: [u32; WORKLOADS],
+    /// When each exited last.
+    ended: [u64; WORKLOADS],
     /// Which workloads lack a device.
     lacks: [bool; WORKLOADS],
     /// Requests without a reply, with the number of stops before each.
@@ -180,6 +184,10 @@ impl World<'_> {
                     later(3, Due::Tell(index, Event::Checked(is_good)));
                 }
                 Action::Shutdown(_) => self.left += 1,
+                Action::Report(Notice::LimitReached(index)) => {
+                    let is_sure = self.now - self.ended[index] >= LEAVING_MS;
+                    assert!(is_sure || !self.config.uses_parts(&self.config.workloads[index]), "{index} is not sure");
+                }
                 _ => {}
             }
         }
@@ -202,7 +210,7 @@ impl World<'_> {
                         self.supervisor.handle_event(self.config, index, event, self.now);
                     }
                     Due::Ends(index, status) if self.alive[index] => {
-                        self.alive[index] = false;
+                        (self.alive[index], self.ended[index]) = (false, self.now);
                         // Pending events belong to a run that is over.
                         self.due.retain(
                             |(_, due)| !matches!(due, Due::Tell(other, _) | Due::Ends(other, _) if *other == index),
@@ -324,10 +332,11 @@ proptest! {
         }
         let mut world = World {
             config: &config, programs: &programs, supervisor: Supervisor::new(), now: 1_000, alive: [false; WORKLOADS],
-            due: Vec::new(), left: 0, starts: [0; WORKLOADS], signalled: [None; WORKLOADS], stops: [0; WORKLOADS], requests: Vec::new(), lacks: [false; WORKLOADS],
+            due: Vec::new(), left: 0, ended: [0; WORKLOADS], starts: [0; WORKLOADS], signalled: [None; WORKLOADS], stops: [0; WORKLOADS], requests: Vec::new(), lacks: [false; WORKLOADS],
         };
         world.supervisor.set_max_parallel_starts(slots);
         world.supervisor.seed(seed);
+        world.supervisor.set_follows_parts(true);
         world.supervisor.begin(&config, is_safe, world.now);
         world.carry_out();
         for index in 0..WORKLOADS {

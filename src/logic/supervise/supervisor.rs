@@ -32,6 +32,8 @@ pub struct Supervisor {
     /// A bit for each part of the board that may still appear during boot: a workload without it is expected to come
     /// up.
     pub(super) awaited: u8,
+    /// Whether parts of the board may disappear, and are reported.
+    pub(super) follows_parts: bool,
     /// The state of the random jitter; 0 for none.
     pub(super) seed: u32,
 }
@@ -56,6 +58,7 @@ impl Supervisor {
             max_parallel_starts: 0,
             start_blocked_until: 0,
             awaited: 0,
+            follows_parts: false,
             seed: 0,
         }
     }
@@ -64,6 +67,11 @@ impl Supervisor {
     /// than [`super::SET_UP_MS`], because it waits for a disk or a server, does not count.
     pub fn set_max_parallel_starts(&mut self, count: usize) {
         self.max_parallel_starts = count;
+    }
+
+    /// Sets whether parts of the board that disappear are reported: a container has no events of devices.
+    pub fn set_follows_parts(&mut self, follows: bool) {
+        self.follows_parts = follows;
     }
 
     /// Sets whether a part of the board may still appear. While it may, workloads that start after one that lacks it
@@ -207,7 +215,12 @@ impl Supervisor {
         for (index, workload) in config.workloads.iter().enumerate() {
             match self.units[index].state {
                 State::Starting(at) if at > 0 && at <= now => self.late(workload, index, now),
-                State::BackingOff(at) if at <= now => self.units[index].transition(State::Waiting, now),
+                State::BackingOff(at) if at <= now => {
+                    let unit = &self.units[index];
+                    let end = unit.last_exit().filter(|_| unit.is_leaving);
+                    let next = end.map_or(State::Waiting, |end| self.after_exit(config, index, end, now));
+                    self.units[index].transition(next, now);
+                }
                 State::Unhealthy(at) | State::Stopping(at) if at <= now => self.kill(index, now),
                 State::Killing(at) if at <= now => {
                     self.units[index].transition(State::Lost, now);

@@ -41,6 +41,11 @@ pub struct Unit {
     pub(super) looks_ready: bool,
     /// Whether its program was executed.
     pub(super) is_executed: bool,
+    /// Whether it stays down at the end of its back-off if no part of the board disappears before.
+    pub(super) is_leaving: bool,
+    /// When it last exited by itself, and the restarts of all such exits that were at most [`super::LEAVING_MS`] apart.
+    pub(super) exited_at: u64,
+    pub(super) excusable: u32,
     pub(super) reason: StopReason,
     pub(super) backoff: Backoff,
     /// When the next check is due; 0 if none is.
@@ -62,6 +67,9 @@ impl Unit {
         failures: 0,
         looks_ready: false,
         is_executed: false,
+        is_leaving: false,
+        excusable: 0,
+        exited_at: 0,
         reason: StopReason::Requested,
         backoff: Backoff::NONE,
         check_at: 0,

@@ -108,6 +108,7 @@ impl Workloads {
             has_disks: environment == Environment::Machine,
         };
         let Tables { supervisor, logs } = tables().ok_or(Errno::BUSY)?;
+        supervisor.set_follows_parts(environment == Environment::Machine);
         let forgetters = heapless::Vec::new();
         Ok(Self {
             supervisor,
@@ -329,16 +330,18 @@ impl Workloads {
         }
         let workload = &cx.config.get().workloads[index];
         // An `at-stop` workload has no time to wait: its set-up reports what is missing.
-        if workload.supervision.at_stop_ms == 0 && self.missing_disk(cx.config.get(), workload).is_some() {
-            return self.supervisor.put_back(cx.config.get(), index, Part::Disks, cx.now());
-        }
-        if !self.has_devices(cx, index) {
-            self.slots[slot].is_deferred = true;
+        let may_wait = workload.supervision.at_stop_ms == 0;
+        let mut lacks = self.missing_disk(cx.config.get(), workload).map(|_| Part::Disks);
+        if may_wait && lacks.is_none() && !self.has_devices(cx, index) {
             // Modules may create them; then this start continues.
-            if self.launch.ready.is_none() {
-                self.report(cx, index, Event::Lacks(Part::Devices));
+            self.slots[slot].is_deferred = self.launch.ready.is_some();
+            if self.slots[slot].is_deferred {
+                return;
             }
-            return;
+            lacks = Some(Part::Devices);
+        }
+        if let Some(part) = lacks.filter(|_| may_wait) {
+            return self.supervisor.put_back(cx.config.get(), index, part, cx.now());
         }
         let is_timed = self.entered_us.is_some();
         self.slots[slot].begin_run();

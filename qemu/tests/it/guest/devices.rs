@@ -114,6 +114,8 @@ fn adapter_present_at_boot_is_found_by_port_path_and_folder(arch: Architecture) 
         section("raw", "device usb=0403:6001 class=usb", &script),
         section("folder", "device /dev/bus/usb r", &script),
         section("never", "device usb=dead:beef", &script),
+        // The shutdown does not wait for a device.
+        section("last", "device usb=dead:beef\nat-stop", &script),
     ];
     let words = ["-chardev", "null,id=c", "-device", "usb-serial,chardev=c,always-plugged=on"].map(str::to_owned);
     let mut booted = boot(arch, &sections.concat(), &words);

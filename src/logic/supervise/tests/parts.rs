@@ -143,3 +143,103 @@ fn after_waits_for_a_disk_that_is_expected() {
     supervisor.tick(&config, 3);
     assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
 }
+
+/// A board whose first workload is on a disk that may be unplugged.
+fn on_a_disk(restart: Restart) -> (Config<'static>, Supervisor) {
+    let first = Workload { root: "/dev/sda", ..workload(restart, &[], &[]) };
+    let config = board(vec![first, workload(NEVER, &[], &[])]);
+    let mut supervisor = started(&config);
+    supervisor.set_follows_parts(true);
+    (config, supervisor)
+}
+
+fn exit(supervisor: &mut Supervisor, config: &Config<'_>, status: u8, now: u64) -> Vec<Action> {
+    supervisor.handle_event(config, 0, Event::Exited(ExitReason::Exit(status)), now);
+    actions(supervisor)
+}
+
+/// A driver may hang up long before its node goes (`usb_serial_disconnect` of drivers/usb/serial/usb-serial.c waits for
+/// its requests in between): the program exits, starts again, and exits at once, because the device no longer answers.
+/// systemd counts each of these starts.
+#[test]
+fn restarts_and_limit_of_a_workload_whose_device_was_leaving_do_not_shut_the_board_down() {
+    let (config, mut supervisor) = on_a_disk(LIMITED);
+    // One restart of its own, long before.
+    assert_eq!(exit(&mut supervisor, &config, 1, 10), [Action::Report(Notice::Restart(0, 1, 100))]);
+    supervisor.tick(&config, 110);
+    supervisor.handle_event(&config, 0, Event::Executed, 110);
+    assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+    for hung_up in [100_000, 200_000] {
+        assert_eq!(exit(&mut supervisor, &config, 1, hung_up), [Action::Report(Notice::Restart(0, 1, 100))]);
+        supervisor.tick(&config, hung_up + 100);
+        supervisor.handle_event(&config, 0, Event::Executed, hung_up + 101);
+        assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+        // It would reboot the board.
+        assert_eq!(exit(&mut supervisor, &config, 1, hung_up + 110), []);
+        assert_eq!(supervisor.outcome(&config, 0, WorkloadRequest::Start), None);
+        assert_eq!(supervisor.unit(0).restarts, 2);
+        let gone = hung_up + 110 + LEAVING_MS - 1;
+        supervisor.tick(&config, gone);
+        supervisor.handle_event(&config, 0, Event::Lacks(Part::Devices), gone);
+        assert_eq!((supervisor.state(0), supervisor.unit(0).restarts), (State::Waiting, 1));
+        supervisor.tick(&config, gone + 2 * LEAVING_MS);
+        assert_eq!(actions(&mut supervisor), []);
+        supervisor.handle_event(&config, 0, Event::Has(Part::Devices), gone + 60_000);
+        supervisor.handle_event(&config, 0, Event::Executed, gone + 60_001);
+        assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+    }
+}
+
+/// The device goes while the program runs again.
+#[test]
+fn restart_shortly_before_the_device_goes_is_taken_back_and_an_earlier_one_is_not() {
+    for (passed, restarts) in [(LEAVING_MS, 0), (LEAVING_MS + 1, 1)] {
+        let (config, mut supervisor) = on_a_disk(LIMITED);
+        exit(&mut supervisor, &config, 1, 100_000);
+        supervisor.tick(&config, 100_100);
+        supervisor.handle_event(&config, 0, Event::Executed, 100_101);
+        supervisor.handle_event(&config, 0, Event::Lacks(Part::Disks), 100_000 + passed);
+        exit(&mut supervisor, &config, 1, 100_001 + passed);
+        assert_eq!((supervisor.state(0), supervisor.unit(0).restarts), (State::Waiting, restarts));
+        supervisor.handle_event(&config, 0, Event::Has(Part::Disks), 110_000);
+        supervisor.handle_event(&config, 0, Event::Executed, 110_001);
+        assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+        let is_counted = exit(&mut supervisor, &config, 1, 110_002).is_empty();
+        assert_eq!(is_counted, restarts == 1, "the limit's only restart");
+    }
+}
+
+#[test]
+fn limit_of_a_workload_whose_device_stays_applies_a_moment_later() {
+    let (config, mut supervisor) = on_a_disk(LIMITED);
+    exit(&mut supervisor, &config, 1, 10);
+    supervisor.tick(&config, 110);
+    supervisor.handle_event(&config, 0, Event::Executed, 111);
+    actions(&mut supervisor);
+    assert_eq!(exit(&mut supervisor, &config, 1, 120), []);
+    assert_eq!(supervisor.deadline(), Some(120 + LEAVING_MS));
+    supervisor.tick(&config, 120 + LEAVING_MS);
+    assert!(actions(&mut supervisor).contains(&Action::Report(Notice::LimitReached(0))));
+    assert_eq!(supervisor.shutting_down(), Some(ShutdownKind::Reboot));
+    // Without parts that may go, or without reports of them, nothing waits.
+    let (config, mut supervisor) = on_a_disk(NEVER);
+    supervisor.set_follows_parts(false);
+    exit(&mut supervisor, &config, 1, 10);
+    assert_eq!(supervisor.state(0), State::Failed);
+}
+
+/// A program that reads the end of its device may exit with success, and be the last one.
+#[test]
+fn board_that_powers_off_when_idle_does_not_do_so_because_a_device_is_leaving() {
+    let (mut config, mut supervisor) = on_a_disk(NEVER);
+    config.system.idle = crate::config::Idle::Poweroff;
+    supervisor.handle_event(&config, 1, Event::Exited(ExitReason::Exit(0)), 10);
+    exit(&mut supervisor, &config, 0, 10);
+    supervisor.handle_event(&config, 0, Event::Lacks(Part::Devices), 1_000);
+    assert_eq!((supervisor.state(0), supervisor.shutting_down()), (State::Waiting, None));
+    supervisor.handle_event(&config, 0, Event::Has(Part::Devices), 2_000);
+    supervisor.handle_event(&config, 0, Event::Executed, 2_001);
+    exit(&mut supervisor, &config, 0, 3_000);
+    supervisor.tick(&config, 3_000 + LEAVING_MS);
+    assert_eq!(supervisor.shutting_down(), Some(ShutdownKind::Poweroff));
+}

@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 /// Returns whether a workload without its devices waits instead of failing. In a container there are no device events.
 pub(crate) fn waits(environment: Environment, workload: &Workload<'_>) -> bool {
-    environment == Environment::Machine && (!workload.isolation.devices.is_empty() || workload.root_device().is_some())
+    environment == Environment::Machine && workload.uses_devices()
 }
 
 /// The place of the root filesystem's device after those of `device` lines.
