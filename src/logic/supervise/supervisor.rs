@@ -133,16 +133,28 @@ impl Supervisor {
 
     /// Returns whether every workload is in its intended state.
     pub fn all_healthy(&self, config: &Config<'_>) -> bool {
-        let is_well = |unit: &Unit| matches!(unit.state, State::Ready | State::Finished | State::Stopped);
-        self.of(config).all(|(workload, unit)| workload.supervision.at_stop_ms > 0 || is_well(unit))
+        let is_later = |workload: &Workload<'_>| workload.supervision.at_stop_ms > 0;
+        config.workloads.iter().enumerate().all(|(index, workload)| is_later(workload) || self.is_well(config, index))
+    }
+
+    /// Returns whether a workload is in its intended state, or waits for a part of the board that was not there since
+    /// the boot: no reset brings that. One that has disappeared may come back by a reset.
+    fn is_well(&self, config: &Config<'_>, index: usize) -> bool {
+        let is_absent = |held: usize| self.units[held].lacks != 0 && !self.units[held].was_ready;
+        match self.units[index].state {
+            State::Ready | State::Finished | State::Stopped => true,
+            State::Waiting => self.held_by(config, index).is_some_and(is_absent),
+            _ => false,
+        }
     }
 
     /// Returns whether the watchdog may be fed: no critical workload has been down for longer than its line allows.
     pub fn may_feed_watchdog(&self, config: &Config<'_>, now: u64) -> bool {
-        self.of(config).all(|(workload, unit)| {
-            let is_fine = matches!(unit.state, State::Ready | State::Finished | State::Stopped);
+        self.of(config).enumerate().all(|(index, (workload, unit))| {
             let away_ms = now.saturating_sub(unit.away_since);
-            workload.supervision.critical_ms == 0 || is_fine || away_ms <= u64::from(workload.supervision.critical_ms)
+            workload.supervision.critical_ms == 0
+                || away_ms <= u64::from(workload.supervision.critical_ms)
+                || self.is_well(config, index)
         })
     }
 

@@ -52,6 +52,8 @@ pub struct Unit {
     pub(super) check_at: u64,
     /// Since when it is not ready; 0 if it is.
     pub(super) away_since: u64,
+    /// Whether it was ready since the boot.
+    pub(super) was_ready: bool,
 }
 
 impl Unit {
@@ -74,6 +76,7 @@ impl Unit {
         backoff: Backoff::NONE,
         check_at: 0,
         away_since: 0,
+        was_ready: false,
     };
 
     /// Returns how it exited last, or `None` if it never exited.
@@ -105,7 +108,7 @@ impl Unit {
             self.since = now;
         }
         if state == State::Ready {
-            self.away_since = 0;
+            (self.away_since, self.was_ready) = (0, true);
         } else if self.state == State::Ready {
             self.away_since = now;
         }

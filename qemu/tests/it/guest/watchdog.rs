@@ -27,6 +27,7 @@ on_both!(
     watchdog_does_not_reset_a_busy_board,
     missing_watchdog_is_reported_and_the_board_runs,
     bad_boots_lead_to_safe_mode_and_a_good_boot_ends_it,
+    critical_workload_without_its_disk_does_not_reset_the_board_until_the_disk_was_there,
     disks_are_unmounted_at_shutdown,
 );
 
@@ -103,6 +104,35 @@ fn bad_boots_lead_to_safe_mode_and_a_good_boot_ends_it(arch: Architecture) {
         assert!(std::time::Instant::now() < until, "{}\n{}", count(&disk), safe.vm.console.tail());
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
+}
+
+/// systemd: a unit that waits for a device has not failed, so nothing counts it; nothing resets a board without it.
+fn critical_workload_without_its_disk_does_not_reset_the_board_until_the_disk_was_there(arch: Architecture) {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let disk = scratch.path().join("disk");
+    std::fs::write(&disk, vec![0; 1 << 20]).expect("the disk");
+    let root = super::storage::ext4(&scratch.path().join("root"), "root");
+    super::storage::put_root(arch, &root, "");
+    let drive = format!("file={},format=raw,if=none,id=disk,cache=writethrough", disk.display());
+    let more = ["-device", "pcie-root-port,id=plug", "-drive", &drive, "-device", "virtio-blk-pci,drive=disk"];
+    let system = "watchdog /dev/watchdog0 2s\nboots /dev/vda limit=2 after=8s";
+    let section = "[workload away]\nroot LABEL=root\nexec /bin/probe do stay\ncritical within=1s\nstop TERM 100ms\n";
+    let modules: Vec<&str> =
+        DISK.into_iter().chain(["watchdog", "softdog", "mbcache", "crc16", "jbd2", "crc32c_generic", "ext4"]).collect();
+    let mut booted = board(arch, USUAL, &modules, system, section, &more);
+    booted.vm.console.expect("workload \"away\": waits for device LABEL=root", BOOT).expect("that is told");
+    // Long after the watchdog would have bitten, this is a good boot.
+    let until = std::time::Instant::now() + BOOT;
+    while count(&disk) != "hilum boots 0" {
+        assert!(std::time::Instant::now() < until, "{}\n{}", count(&disk), booted.vm.console.tail());
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    booted.vm.plug_disk(&root, "plug").expect("a disk");
+    let console = booted.vm.console.expect("workload \"away\": started", BOOT).expect("it starts");
+    assert!(!console.contains("no longer fed"), "{console}");
+    booted.vm.pull_disk("plug", BOOT).expect("it is pulled");
+    let console = booted.vm.wait(BOOT).expect("the watchdog ends it");
+    has_in_order(&console, &["hilum: workload \"away\": device LABEL=root removed", "hilum: watchdog: no longer fed"]);
 }
 
 /// Returns whether an ext4 filesystem was not unmounted.

@@ -69,7 +69,7 @@ fn start_without_device_waits_and_does_not_count_as_exit() {
     assert_eq!(actions(&mut supervisor), [Action::Signal(0), Action::Start(2)]);
     supervisor.handle_event(&config, 2, Event::Executed, 1);
     assert_eq!((supervisor.state(0), supervisor.unit(0).last_exit()), (State::Waiting, None));
-    assert!(supervisor.is_boot_complete(&config) && !supervisor.all_healthy(&config));
+    assert!(supervisor.is_boot_complete(&config));
     // Requests for it, and for a workload that needs it, are answered.
     for index in [0, 1] {
         supervisor.handle_event(&config, index, Event::Requested(WorkloadRequest::Start), 2);
@@ -242,4 +242,29 @@ fn board_that_powers_off_when_idle_does_not_do_so_because_a_device_is_leaving() 
     exit(&mut supervisor, &config, 0, 3_000);
     supervisor.tick(&config, 3_000 + LEAVING_MS);
     assert_eq!(supervisor.shutting_down(), Some(ShutdownKind::Poweroff));
+}
+
+/// A reset does not bring a device that nobody has plugged in, but it may revive one that has disappeared.
+#[test]
+fn only_a_part_that_was_there_since_the_boot_makes_a_critical_workload_or_the_boot_bad() {
+    let mut critical = workload(ALWAYS, &[0], &[]);
+    critical.supervision.critical_ms = 1_000;
+    let mut config = board(vec![workload(ALWAYS, &[], &[]), critical]);
+    config.workloads[0].supervision.critical_ms = 1_000;
+    let mut supervisor = Supervisor::new();
+    supervisor.set_awaited(Part::Disks, true);
+    supervisor.begin(&config, false, 0);
+    supervisor.put_back(&config, 0, Part::Disks, 0);
+    assert!(!supervisor.all_healthy(&config), "it may still appear");
+    supervisor.set_awaited(Part::Disks, false);
+    assert!(supervisor.all_healthy(&config) && supervisor.may_feed_watchdog(&config, 90_000));
+    supervisor.handle_event(&config, 0, Event::Has(Part::Disks), 100_000);
+    assert!(!supervisor.all_healthy(&config), "it starts");
+    supervisor.handle_event(&config, 0, Event::Executed, 100_000);
+    supervisor.handle_event(&config, 1, Event::Executed, 100_000);
+    assert!(supervisor.all_healthy(&config) && supervisor.may_feed_watchdog(&config, 190_000));
+    supervisor.handle_event(&config, 0, Event::Lacks(Part::Disks), 200_000);
+    supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 200_000);
+    assert_eq!(supervisor.state(0), State::Waiting);
+    assert!(!supervisor.all_healthy(&config) && !supervisor.may_feed_watchdog(&config, 201_001));
 }
