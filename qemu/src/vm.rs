@@ -151,6 +151,21 @@ impl Vm {
         }
     }
 
+    /// Takes the medium out of a reader with this id, or puts the block node `node` into it.
+    ///
+    /// # Errors
+    /// The monitor does not answer, or there is no such reader or node.
+    pub fn set_medium(&self, id: &str, node: &str, is_in: bool) -> Result<()> {
+        let (tray, medium) = (json!({"id": id, "force": true}), json!({"id": id, "node-name": node}));
+        if is_in {
+            self.execute(&json!({"execute": "blockdev-insert-medium", "arguments": medium}))?;
+            self.execute(&json!({"execute": "blockdev-close-tray", "arguments": {"id": id}}))
+        } else {
+            self.execute(&json!({"execute": "blockdev-open-tray", "arguments": tray}))?;
+            self.execute(&json!({"execute": "blockdev-remove-medium", "arguments": {"id": id}}))
+        }
+    }
+
     /// Plugs a USB serial adapter with this serial number into the machine; its other end is a chardev.
     ///
     /// # Errors

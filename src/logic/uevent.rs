@@ -63,6 +63,11 @@ impl<'a> Uevent<'a> {
         self.value("SUBSYSTEM") == Some(subsystem)
     }
 
+    /// Returns whether a medium was inserted or removed.
+    pub fn is_of_medium(&self) -> bool {
+        self.value("DISK_MEDIA_CHANGE").is_some()
+    }
+
     /// Returns the major and minor number of the device's node. `None` if it has no node.
     pub fn device(&self) -> Option<(u32, u32)> {
         let number = |key| crate::number::number(self.value(key)?);

@@ -50,3 +50,11 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn medium_that_comes_or_goes_is_an_event_of_its_disk() {
+    let message =
+        b"change@/devices/virtual/block/sda\0ACTION=change\0SUBSYSTEM=block\0DISK_MEDIA_CHANGE=1\0MAJOR=8\0MINOR=0\0";
+    assert!(Uevent::read(message).expect("the kernel's").is_of_medium());
+    assert!(!Uevent::read(PARTITION).expect("the kernel's").is_of_medium());
+}

@@ -107,7 +107,7 @@ impl Devices {
             Received::Lost => (true, true),
             Received::Event(event) => {
                 let is_new = event.action == Action::Add;
-                let is_change = is_new || event.action == Action::Remove;
+                let is_change = is_new || event.action == Action::Remove || event.is_of_medium();
                 (is_change && event.device().is_some(), is_new && event.value("MODALIAS").is_some())
             }
         };

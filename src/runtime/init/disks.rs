@@ -61,6 +61,8 @@ pub(super) struct Disks {
     refused: u8,
     /// Lines with a tmpfs instead of the disk.
     in_memory: u8,
+    /// Whether the medium of a disk may be gone although the disk is not.
+    is_unsure: bool,
     /// Whether something has changed; handled once per turn.
     has_news: bool,
     /// Whether to look at the devices, and the earliest time for it.
@@ -83,6 +85,7 @@ impl Disks {
             leaving: 0,
             refused: 0,
             in_memory: 0,
+            is_unsure: false,
             has_news: false,
             is_wanted: false,
             not_before: 0,
@@ -112,9 +115,15 @@ impl Disks {
     /// Handles a device event.
     pub(super) fn handle_uevent(&mut self, received: &Received<'_>) {
         let action = match received {
-            Received::Event(event) if event.is_of("block") => event.action,
+            Received::Event(event) if event.is_of("block") => {
+                self.is_unsure |= event.is_of_medium();
+                event.action
+            }
             Received::Event(_) => return,
-            Received::Lost => Action::Remove,
+            Received::Lost => {
+                self.is_unsure = true;
+                Action::Remove
+            }
         };
         if action != Action::Add {
             self.refused = 0;
@@ -146,7 +155,7 @@ impl Disks {
             let replaced = before.iter().zip(&self.devices).enumerate();
             let replaced = replaced.fold(0, |all, (index, pair)| all | u8::from(is_another(pair)) << index);
             workloads.set_disks(cx, missing, replaced);
-            self.is_wanted &= self.is_boot || (missing | self.in_memory) & !self.refused != 0;
+            self.is_wanted &= self.is_boot || self.is_unsure || (missing | self.in_memory) & !self.refused != 0;
         }
         if cx.is_deferring() || cx.now() < self.not_before {
             return;
@@ -193,7 +202,7 @@ impl Disks {
     /// Starts a helper that mounts what is present and not mounted.
     fn mount(&mut self, cx: &mut Context, workloads: &Workloads) {
         let (config, ready) = (cx.config.clone(), workloads.gate());
-        let (waits, refused) = (self.is_boot, self.refused);
+        let (waits, refused, is_unsure) = (self.is_boot, self.refused, self.is_unsure);
         let [terminal, kernel_log, file] = cx.console.descriptors();
         let keep = Kept::of(&[ready.map(AsFd::as_fd), terminal, kernel_log, file]);
         let console = &mut cx.console;
@@ -206,6 +215,9 @@ impl Disks {
             // PID 1 blocks all signals from its first instruction on. In this helper, SIGTERM means shutdown.
             let signals = SignalFd::open(SignalSet::of(Signal::TERM.as_raw().unsigned_abs())).ok();
             let down = signals.as_ref().map(SignalFd::fd);
+            if is_unsure {
+                storage::look_for_media();
+            }
             let found = storage::mount_all(config.get(), waits, refused, down, console);
             console.flush_blocking();
             i32::from(found & !refused)
@@ -213,7 +225,7 @@ impl Disks {
         match helper::spawn(&MOUNTER, keep, &mut work) {
             Ok(helper) => {
                 self.mounter = Some(helper.pid);
-                self.is_wanted = false;
+                (self.is_wanted, self.is_unsure) = (false, false);
                 self.not_before = cx.now() + PAUSE_MS;
             }
             Err(_) => self.not_before = cx.now() + AGAIN_MS,

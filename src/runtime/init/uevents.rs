@@ -5,6 +5,8 @@
 //! same group, but its messages have its port id as sender (netlink(7)). udev checks this in the same way.
 
 use crate::os::environment::Environment;
+use crate::os::files::read_number;
+use crate::os::sysctl::write;
 use crate::os::turn::UEVENTS;
 use hilum::config::Config;
 use hilum::uevent::Uevent;
@@ -15,6 +17,10 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recvf
 
 /// Bytes of a message: the kernel's buffer has 2 KiB for the properties (UEVENT_BUFFER_SIZE), preceded by a path.
 const MESSAGE_BYTES: usize = 4096;
+
+/// Milliseconds between the kernel's looks at disks whose medium can be removed (block/disk-events.c); 0 is the kernel's
+/// default.
+const POLL: &str = "/sys/module/block/parameters/events_dfl_poll_msecs";
 
 /// A received message.
 pub(super) enum Received<'a> {
@@ -49,6 +55,10 @@ impl Uevents {
         let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(KOBJECT_UEVENT))?;
         // The kernel's own group; 2 is udev's.
         bind(&socket, &SocketAddrNetlink::new(0, 1))?;
+        // As udev does: without it, nobody hears of a card that is taken out of its reader.
+        if read_number(POLL) == Some(0) {
+            let _ = write(POLL, "2000");
+        }
         Ok(Self { socket: Some(socket) })
     }
 

@@ -50,7 +50,11 @@ pub(crate) fn set_unless_configured(config: &Config<'_>, parts: &[&str], value: 
     }
 }
 
-fn write(path: &str, value: &str) -> Result<(), Errno> {
+/// Writes a file of the kernel.
+///
+/// # Errors
+/// Those of open(2) and write(2).
+pub(crate) fn write(path: &str, value: &str) -> Result<(), Errno> {
     // Tests must not change the host's settings.
     if cfg!(test) {
         return Ok(());

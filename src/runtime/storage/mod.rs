@@ -5,15 +5,16 @@
 mod device;
 mod format;
 mod swap;
+mod table;
 
 pub(crate) use device::{Name, find};
 pub(crate) use swap::start_swap;
+pub(crate) use table::{each_mount, has_medium, look_for_media};
 
 use crate::console::Console;
 use crate::os::clock::monotonic_ms;
 use crate::os::deadline::with_timeout;
 use crate::os::errno::describe;
-use crate::os::files::read_file;
 use crate::os::path::{Path, open};
 use crate::os::wait::poll_fd;
 use core::fmt;
@@ -21,9 +22,7 @@ use device::{Arrivals, Devices, look, start_of};
 use heapless::String;
 use hilum::config::{Config, MountFallback, Source, SystemMount};
 use hilum::fixed_string::text;
-use hilum::storage::{
-    MountDecision, MountEntry, Reason, Refusal, START_BYTES, Superblock, decide, decide_refused, entries,
-};
+use hilum::storage::{MountDecision, Reason, Refusal, START_BYTES, Superblock, decide, decide_refused};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, statfs, statx};
@@ -190,23 +189,6 @@ fn is_memory(mount: &SystemMount<'_>) -> bool {
         && statfs(Path(mount.target)).is_ok_and(|found| found.f_type == TMPFS)
 }
 
-/// Reads this process's mount table, and passes each entry to `work`. Does not block on disks.
-///
-/// # Errors
-/// Those of the kernel.
-pub(crate) fn each_mount(work: &mut dyn FnMut(&MountEntry<'_>)) -> Result<(), Errno> {
-    let table = open("/proc/self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let mut lines = [0; 4096];
-    loop {
-        // A page contains only whole lines, because the kernel ends each read after a line (fs/seq_file.c).
-        let count = rustix::io::read(&table, &mut lines)?;
-        if count == 0 {
-            return Ok(());
-        }
-        entries(core::str::from_utf8(&lines[..count]).unwrap_or_default()).for_each(|entry| work(&entry));
-    }
-}
-
 /// Opens the mount table, which reports changes by POLLPRI (proc(5), /proc/PID/mounts).
 pub(crate) fn mount_table() -> Result<OwnedFd, Errno> {
     open("/proc/self/mounts", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
@@ -244,14 +226,6 @@ pub(crate) fn await_mount(mount: &SystemMount<'_>, reader: BorrowedFd<'_>) -> Re
         }
     }
     Ok(())
-}
-
-/// Returns whether a device, by its major and minor number, exists and has a medium.
-pub(crate) fn has_medium((major, minor): (u32, u32)) -> bool {
-    let mut digits = [0; 4];
-    // Two numbers of at most ten digits fit.
-    let path = text::<48>(format_args!("/sys/dev/block/{major}:{minor}/size"));
-    read_file(&path, &mut digits).is_ok_and(|length| digits[..length] != *b"0\n")
 }
 
 fn flags(mount: &SystemMount<'_>, is_read_only: bool) -> MountFlags {

@@ -4,8 +4,10 @@
 //! `WantedBy=` the device, and stops it, and units with `BindsTo=` it, when the device disappears; mount(8) and other
 //! inits mount what is present at boot, and leave a mount whose device is gone.
 
-use super::storage::{board, boot, debugfs, ext4, section};
-use crate::support::{BOOT, Booted, has_line};
+use super::devices::wait_for;
+use super::storage::{board, boot, debugfs, ext4, section, tool};
+use crate::support::real::RealBoard;
+use crate::support::{BOOT, Booted, has_line, probe};
 use hilum_qemu::Architecture;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,6 +18,7 @@ on_both!(
     disk_replaces_its_tmpfs_fallback_and_tmpfs_replaces_a_removed_disk,
     randomly_plugged_disks_end_in_the_configured_state,
     root_on_a_late_disk_is_awaited_and_its_workload_follows_the_disk,
+    card_taken_out_of_its_reader_stops_its_workloads_and_its_return_starts_them,
 );
 
 fn expect(booted: &Booted, text: &str) {
@@ -172,4 +175,70 @@ fn root_on_a_late_disk_is_awaited_and_its_workload_follows_the_disk(arch: Archit
     let text = booted.vm.console.text();
     assert!(!text.contains(": restart ") && !text.contains("gave up"), "{text}");
     assert_eq!(text.matches("workload \"other\": started").count(), 1, "{text}");
+}
+
+/// Puts a filesystem into the only partition of a new disk.
+fn partitioned(filesystem: &Path) -> PathBuf {
+    let disk = filesystem.with_extension("disk");
+    std::fs::File::create(&disk).and_then(|file| file.set_len(40 << 20)).expect("a file");
+    let command = format!(
+        "echo start=2048 | sfdisk -q {0} && dd status=none conv=notrunc bs=512 seek=2048 of={0} if={1}",
+        disk.display(),
+        filesystem.display()
+    );
+    assert_eq!(tool("sh", &["-c", &command]), "");
+    disk
+}
+
+/// udev lets the kernel look for media every two seconds (60-block.rules); nothing unmounts what was on the medium.
+fn card_taken_out_of_its_reader_stops_its_workloads_and_its_return_starts_them(arch: Architecture) {
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let cards = [disk(scratch.path(), "whole", "one"), partitioned(&disk(scratch.path(), "part", "two"))];
+    let sections = ["whole", "part"].map(|name| {
+        section(name, "do read:/data/name stay", &format!("mount /{name} /data rw\nshare user\nstop TERM 100ms"))
+    });
+    let config = format!(
+        "hilum 1\n[system]\nmount LABEL=whole /whole ext4 wait=300ms\nmount LABEL=part /part ext4 wait=300ms\n{}",
+        sections.concat()
+    );
+    let mut words = "-device virtio-scsi-pci".to_owned();
+    for (name, card) in ["whole", "part"].iter().zip(&cards) {
+        words += &format!(
+            " -blockdev driver=file,node-name=file-{name},filename={} -blockdev driver=raw,node-name={name},file=file-{name} \
+             -device scsi-hd,id=reader-{name},drive={name},removable=on",
+            card.display()
+        );
+    }
+    let words: Vec<String> = words.split_whitespace().map(str::to_owned).collect();
+    let modules = ["virtio_pci", "virtio_scsi", "sd_mod"];
+    let booted = RealBoard::build(arch, &config, &modules, ("probe", &probe(arch))).boot(&words);
+    let contents = [("whole", "whole | content /data/name one"), ("part", "part | content /data/name two")];
+    for turn in 1..=2 {
+        for (name, content) in contents {
+            wait_for(&booted, content, turn);
+            booted.vm.set_medium(&format!("reader-{name}"), name, false).expect("it is taken out");
+        }
+        for name in ["mount /whole: /dev/sd", "mount /part: /dev/sd"] {
+            let gone = || {
+                booted
+                    .vm
+                    .console
+                    .text()
+                    .lines()
+                    .filter(|line| line.contains(name) && line.contains(" removed; "))
+                    .count()
+            };
+            let until = Instant::now() + BOOT;
+            while gone() < turn {
+                assert!(Instant::now() < until, "{name}: {}", booted.vm.console.text());
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        }
+        for (name, _) in contents {
+            booted.vm.set_medium(&format!("reader-{name}"), name, true).expect("it is put back");
+        }
+    }
+    contents.iter().for_each(|(_, content)| wait_for(&booted, content, 3));
+    let console = booted.vm.console.text();
+    assert!(!console.contains(": restart "), "{console}");
 }
