@@ -27,17 +27,24 @@ fn config() -> String {
     let section = |name: &str, lines: &str, script: &str| {
         format!(
             "[workload {name}]\nroot /images/busybox\nexec /bin/busybox sh -c \"b=/bin/busybox; {script}\"\nstop KILL\n\
-             restart always\n{lines}\n"
+             {lines}\n"
         )
     };
     let meter = |name: &str, serial: &str| {
         let script = format!("echo hello > /dev/tty{name}; exec $b cat /dev/tty{name}");
-        section(name, &format!("device usb=0403:6001:{serial} as /dev/tty{name}"), &script)
+        // A second counted restart would power the board off.
+        let lines =
+            format!("device usb=0403:6001:{serial} as /dev/tty{name}\nrestart always limit=1/10h else=poweroff");
+        section(name, &lines, &script)
     };
     "hilum 1\n[system]\nconsole prompt\nmount LABEL=data /disk ext4 wait=300ms\n\
      link eth0 mac=52:54:00:00:00:01 dhcp\nlink eth1 mac=52:54:00:00:00:02 dhcp\n"
         .to_owned()
-        + &section("data", "mount /disk /data rw\nshare user", "$b cat /data/name; exec $b sleep 100000")
+        + &section(
+            "data",
+            "mount /disk /data rw\nshare user\nrestart always limit=1/10h else=poweroff",
+            "$b cat /data/name; exec $b sleep 100000",
+        )
         + &meter("a1", "a1")
         + &meter("b2", "b2")
         + &section("other", "", "exec $b sleep 100000")
@@ -201,14 +208,17 @@ fn randomly_plugged_disks_cables_and_devices_end_in_the_configured_state(arch: A
         after[0],
         after[1]
     );
+    let told = ask(&mut booted, "status");
+    for name in ["data", "a1", "b2"] {
+        let mut rows = told.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+        let row = rows.find(|row| row.first() == Some(&name)).expect("its row");
+        assert_eq!(row[4], "0", "a restart of {name} was counted\n{told}\n{}", booted.vm.console.tail());
+    }
     booted.vm.type_text("poweroff\r").expect("the console");
     let console = without_prompt(&booted.vm.wait(BOOT).expect("it powers off"));
-    // A program that reads the end of its adapter may exit more than 100 ms before the kernel removes the node on a busy machine:
-    // that is counted as a restart, though the next one is not tried before the adapter is back.
-    assert!(
-        !console.contains("\"data\": restart ") && !console.contains("gave up"),
-        "a restart was counted\n{console}"
-    );
+    // A program that reads the end of its adapter may exit before the kernel removes the node: it is restarted, which is not
+    // counted in the end, or the board would not have come this far.
+    eprintln!("{}: {} restarts taken back", arch.name(), console.matches(": restart 1 in ").count());
     assert!(after[1] == before[1] && after[0] <= before[0] + 64, "{before:?} {after:?}");
     let checked = std::process::Command::new("e2fsck").args(["-f", "-n"]).arg(&data).output().expect("e2fsck");
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
