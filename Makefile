@@ -62,8 +62,14 @@ export TOOLCHAIN
 # Maximum lines of a source file; the limit for functions is in clippy.toml.
 FILE_LINES := 400
 
-# The version; src/runtime/Cargo.toml repeats it, and a test compares what the ELF file says.
-VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+# The version of an appliance with updates, in place of that in its [update]; for make image and make bundle.
+VERSION :=
+# The private keys that make bundle signs with, and the bundle that boards have.
+KEY   :=
+KEY2  :=
+SINCE :=
+# hilum's own version; src/runtime/Cargo.toml repeats it, and a test compares what the ELF file says.
+RELEASE := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
 
 ifeq ($(filter $(ARCH),$(ARCHS)),)
 $(error ARCH=$(ARCH) is not supported; choose one of: $(ARCHS))
@@ -84,7 +90,7 @@ same = echo "$$sum" >$@.made-of
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak image dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
+.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -103,6 +109,9 @@ help: ## show this
 	@echo "  TESTS='WORD...'                arguments of cargo test for make test (CONTRIBUTING.md)"
 	@echo "  TASKS='TASK...'                tasks that make deps installs for (now $(TASKS))"
 	@echo "  SIGN=KEY                       key that make image signs UEFI disks with (KEY.key, KEY.crt)"
+	@echo "  VERSION=NUMBER                 version of an image or bundle with updates, in place of that in [update]"
+	@echo "  KEY=FILE KEY2=FILE             private keys that make bundle signs with, in PEM"
+	@echo "  SINCE=BUNDLE                   make bundle leaves out what this bundle has, for boards that run its version"
 	@echo "  CACHE_MIB=MIB                  limit of build/cache ($(CACHE_MIB))"
 	@echo "  MEMORY=MIB                     memory of the guest of make run (256)"
 	@echo "  GDB=1                          make run waits for gdb at port 1234 (CONTRIBUTING.md)"
@@ -119,7 +128,11 @@ image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum | $(BUI
 	@set -e; if [ -n "$$($(BUILD)/tools/hilum-initramfs unlocked $(DESCRIPTIONS))" ]; then $(MAKE) --silent update-lock BOARD=$(BOARD) APPLIANCE=$(APPLIANCE); fi; \
 	words=$$($(BUILD)/tools/hilum-initramfs packages $(DESCRIPTIONS)); LOCK=$(LOCK) initramfs/debian/unpack $$words; \
 	set -- $$words; $(BUILD)/tools/hilum-initramfs image $(DESCRIPTIONS) --init $(BUILD)/board/$(BOARD_ARCH)/hilum \
-	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME) --cache $(BUILD)/cache --cache-mib $(CACHE_MIB) $(if $(SIGN),--sign $(SIGN))
+	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME) --cache $(BUILD)/cache --cache-mib $(CACHE_MIB) $(if $(SIGN),--sign $(SIGN)) $(if $(VERSION),--version $(VERSION))
+
+bundle: image | $(BUILD)/installed-bundle ## make the file by which boards with [update] are updated: build an appliance (APPLIANCE) for a board (BOARD) and sign it (KEY)
+	@test -n "$(KEY)" || { echo "no key; write: make bundle KEY=update.key" >&2; exit 1; }
+	@$(BUILD)/tools/hilum-initramfs bundle $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME) --key $(KEY) $(if $(KEY2),--key $(KEY2)) $(if $(SINCE),--since $(SINCE))
 
 update-lock: $(BUILD)/tools/hilum-initramfs | $(BUILD)/installed-image ## take the newest versions of an appliance's packages (APPLIANCE) and their dependencies into its appliance.lock
 	@set -e; set -- $$($(BUILD)/tools/hilum-initramfs unlocked --all $(DESCRIPTIONS)); index=$$(initramfs/debian/unpack --lists $$1 $$2); \
@@ -204,7 +217,7 @@ advisories: $(BUILD)/tools/cargo-deny ## ask the advisory database (network) abo
 
 ##@ releases and measurements
 dist: $(BUILD)/installed-dist $(BUILD)/installed-image $(BUILD)/tools/hilum-initramfs $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## a release into build/dist/: ELF files, images of all BOARDS and APPLIANCES, lists of what is in them, sources, checksums
-	@initramfs/dist $(VERSION) "$(ARCHS)" "$(BOARDS)" "$(APPLIANCES)"
+	@initramfs/dist $(RELEASE) "$(ARCHS)" "$(BOARDS)" "$(APPLIANCES)"
 
 bench: $(BUILD)/installed-bench $(BUILD)/bench/ready ## as root: measure starts, boots, memory and sizes, side by side with other tools
 	@for a in $(ARCHS); do $(MAKE) -s image BOARD=qemu-$$a APPLIANCE=web >/dev/null || exit 1; done

@@ -52,9 +52,14 @@ pub struct Description {
     pub config_txt: Vec<String>,
     /// The partition for data.
     pub data: Option<Data>,
+    /// Updates: two slots, and whose bundles the board takes.
+    pub update: Option<Update>,
     /// The path of the lock file, beside the last description.
     #[serde(skip)]
     pub lock: PathBuf,
+    /// The name of the first file, without its extension: that of the board.
+    #[serde(skip)]
+    pub board: String,
     /// The names of the files, and their contents.
     #[serde(skip)]
     texts: Vec<(String, String)>,
@@ -151,6 +156,21 @@ pub struct Data {
     pub size_mib: u32,
 }
 
+/// Updates.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Update {
+    /// The version of the contents, at least 1.
+    pub version: u64,
+    /// The certificates of the keys that sign bundles for this board, in PEM: one or two.
+    pub keys: Vec<PathBuf>,
+    /// The size of a slot in MiB; half as much again as its contents without one.
+    pub slot_size_mib: Option<u32>,
+    /// The board takes no version below it.
+    #[serde(default)]
+    pub floor: u64,
+}
+
 /// An output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -210,6 +230,9 @@ impl Description {
             all.add(one.relative_to(folder));
             all.texts.push((file.display().to_string(), text));
             all.lock = lock::path_of(file);
+            if all.board.is_empty() {
+                all.board = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            }
         }
         for root in &all.roots {
             let sources = root.packages.len() + usize::from(root.tar.is_some()) + usize::from(root.image.is_some());
@@ -262,6 +285,7 @@ impl Description {
         for root in &mut self.roots {
             [&mut root.tar, &mut root.image, &mut root.folder, &mut root.packed].into_iter().flatten().for_each(at);
         }
+        self.update.iter_mut().flat_map(|update| &mut update.keys).for_each(at);
         self.files.iter_mut().filter(|file| file.package.is_none()).for_each(|file| at(&mut file.from));
         if let Some(kernel) = self.kernel.as_mut().filter(|kernel| kernel.contains('/')) {
             *kernel = folder.join(&*kernel).display().to_string();
@@ -282,6 +306,7 @@ impl Description {
         replace(&mut self.config, other.config);
         replace(&mut self.firmware, other.firmware);
         replace(&mut self.data, other.data);
+        replace(&mut self.update, other.update);
         self.command_line.extend(other.command_line);
         self.modules.extend(other.modules);
         self.hotplug_modules.extend(other.hotplug_modules);

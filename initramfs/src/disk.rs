@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use gpt::GptConfig;
 use gpt::mbr::{PartRecord, ProtectiveMBR};
 use gpt::partition_types;
+use hilum::update::Slot;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
@@ -13,13 +14,17 @@ use std::path::Path;
 /// Bytes of a mebibyte, the alignment of partitions.
 const MIB: u64 = 1 << 20;
 /// Bytes of a sector.
-const SECTOR: u64 = 512;
+pub const SECTOR: u64 = 512;
 
 /// The role of a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Read by the firmware: FAT32.
     Boot,
+    /// One of two slots, read by the firmware: FAT32.
+    Slot(Slot),
+    /// One of two slots, from which a boot loader takes parts.
+    RawSlot(Slot),
     /// Written by the board: a Linux filesystem.
     Data,
 }
@@ -29,6 +34,8 @@ impl Role {
     const fn name(self) -> &'static str {
         match self {
             Self::Boot => "boot",
+            Self::Slot(Slot::A) | Self::RawSlot(Slot::A) => "slot-a",
+            Self::Slot(Slot::B) | Self::RawSlot(Slot::B) => "slot-b",
             Self::Data => "data",
         }
     }
@@ -36,7 +43,8 @@ impl Role {
     /// Returns the partition's type in a GPT.
     fn guid(self) -> partition_types::Type {
         match self {
-            Self::Boot => partition_types::EFI,
+            Self::Boot | Self::Slot(_) => partition_types::EFI,
+            Self::RawSlot(_) => partition_types::LINUX_RESERVED,
             Self::Data => partition_types::LINUX_FS,
         }
     }
@@ -44,8 +52,8 @@ impl Role {
     /// Returns the partition's type in a DOS table: FAT32 (LBA) or Linux.
     const fn dos_type(self) -> u8 {
         match self {
-            Self::Boot => 0x0c,
-            Self::Data => 0x83,
+            Self::Boot | Self::Slot(_) => 0x0c,
+            Self::RawSlot(_) | Self::Data => 0x83,
         }
     }
 }
@@ -56,6 +64,8 @@ pub struct Partition {
     pub role: Role,
     /// What it holds.
     pub contents: Contents,
+    /// Its size in bytes, if it is larger than its contents.
+    pub bytes: u64,
 }
 
 /// The type of the partition table.
@@ -67,23 +77,42 @@ pub enum Table {
     Dos,
 }
 
-/// The place of a partition on the disk, in sectors.
-struct Place {
-    role: Role,
-    start: u64,
-    sectors: u64,
+/// The place of a partition on the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Its role.
+    pub role: Role,
+    /// Its first sector.
+    pub start: u64,
+    /// Its size in sectors.
+    pub sectors: u64,
+    /// Its id as in the partition table; zero in a DOS table.
+    pub guid: [u8; 16],
 }
 
-/// Writes a disk with these partitions, of `size` bytes or the minimum, and returns its size. The ids of the disk and
-/// its partitions depend only on `name`.
+/// A disk that was written.
+#[derive(Debug)]
+pub struct Disk {
+    /// The file, open for reading and writing.
+    pub file: File,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Its partitions, in the order of their numbers, from 1.
+    pub places: Vec<Place>,
+}
+
+/// Writes a disk with these partitions, of `size` bytes or the minimum. The ids of the disk and its partitions depend only on
+/// `name`.
 ///
 /// # Errors
 /// Partitions that do not fit, or a file that cannot be written.
-pub fn disk(output: &Path, table: Table, name: &str, partitions: &[Partition], size: Option<u64>) -> Result<u64> {
+pub fn disk(output: &Path, table: Table, name: &str, partitions: &[Partition], size: Option<u64>) -> Result<Disk> {
     let (mut at, mut places) = (MIB, Vec::new());
-    for partition in partitions {
-        let bytes = partition.contents.len().next_multiple_of(MIB);
-        places.push(Place { role: partition.role, start: at / SECTOR, sectors: bytes / SECTOR });
+    for Partition { role, contents, bytes } in partitions {
+        let bytes = contents.len().max(*bytes).next_multiple_of(MIB);
+        let id = uuid(&format!("{name} {}", role.name()));
+        let guid = if table == Table::Gpt { id.to_bytes_le() } else { [0; 16] };
+        places.push(Place { role: *role, start: at / SECTOR, sectors: bytes / SECTOR, guid });
         at += bytes;
     }
     // A GPT has a backup copy at the end.
@@ -97,10 +126,10 @@ pub fn disk(output: &Path, table: Table, name: &str, partitions: &[Partition], s
         Table::Gpt => write_gpt(&mut file, name, size, &places).context("the partition table")?,
         Table::Dos => write_dos(&mut file, name, &places).context("the partition table")?,
     }
-    for (partition, place) in partitions.iter().zip(places) {
+    for (partition, place) in partitions.iter().zip(&places) {
         partition.contents.copy(&file, place.start * SECTOR)?;
     }
-    Ok(size)
+    Ok(Disk { file, bytes: size, places })
 }
 
 /// Writes a GUID partition table and its backup at the end (UEFI specification 2.10, chapter 5).
@@ -110,7 +139,7 @@ fn write_gpt(file: &mut File, name: &str, size: u64, places: &[Place]) -> Result
     let mut table = GptConfig::new().writable(true).create_from_device(file, Some(uuid(&format!("disk {name}"))))?;
     let partition = |place: &Place| gpt::partition::Partition {
         part_type_guid: place.role.guid(),
-        part_guid: uuid(&format!("{name} {}", place.role.name())),
+        part_guid: uuid::Uuid::from_bytes_le(place.guid),
         first_lba: place.start,
         last_lba: place.start + place.sectors - 1,
         flags: 0,

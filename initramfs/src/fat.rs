@@ -6,7 +6,9 @@
 use crate::contents::Contents;
 use crate::filesystem::uuid;
 use anyhow::{Context, Result, ensure};
-use fatfs::{Date, DateTime, FatType, FileSystem, FormatVolumeOptions, FsOptions, Time, TimeProvider};
+use fatfs::{
+    Date, DateTime, FatType, File, FileSystem, FormatVolumeOptions, FsOptions, ReadWriteSeek, Time, TimeProvider,
+};
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -16,6 +18,8 @@ use std::rc::Rc;
 const MIB: u64 = 1 << 20;
 /// Bytes of a sector, and of a cluster here.
 const SECTOR: usize = 512;
+/// Bytes of a block of an update.
+const BLOCK: u64 = hilum::update::BLOCK_BYTES as u64;
 
 /// Files of a boot partition by path.
 pub type Files = BTreeMap<String, Contents>;
@@ -111,14 +115,37 @@ impl Seek for Sectors {
     }
 }
 
-/// Returns a FAT32 filesystem with these files, with 50 % free space for the next version.
+/// Free space in a filesystem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// Half as much as the files take, for the next version.
+    Half,
+    /// None: the filesystem is replaced as a whole.
+    None,
+}
+
+/// A filesystem.
+pub struct Filesystem {
+    /// Its bytes.
+    pub contents: Contents,
+    /// Where each file begins in it, in bytes.
+    pub places: BTreeMap<String, u64>,
+}
+
+/// Returns a FAT32 filesystem with these files. Each is in one piece and begins at a multiple of [`BLOCK`] bytes, so that an
+/// update finds its blocks in another version.
 ///
 /// # Errors
 /// A label of more than 11 bytes, or a path that FAT does not support.
-pub fn fat(files: &Files, label: &str) -> Result<Contents> {
+pub fn fat(files: &Files, label: &str, room: Room) -> Result<Filesystem> {
     let bytes: u64 = files.values().map(|contents| contents.len() + 64 * 1024).sum();
     // FAT32, which every firmware supports, has at least 65,525 clusters of 512 bytes.
-    let len = (bytes + bytes / 2).next_multiple_of(MIB).max(40 * MIB);
+    let more = match room {
+        Room::Half => bytes / 2,
+        // Two allocation tables with four bytes for each cluster.
+        Room::None => bytes / 32 + MIB,
+    };
+    let len = (bytes + more).next_multiple_of(MIB).max(40 * MIB);
     let mut name = [b' '; 11];
     ensure!(label.len() <= name.len(), "label {label} is longer than the {} bytes of FAT", name.len());
     name[..label.len()].copy_from_slice(label.as_bytes());
@@ -127,7 +154,7 @@ pub fn fat(files: &Files, label: &str) -> Result<Contents> {
     let mut image = Sectors { sectors: HashMap::new(), at: 0, len, last: Rc::clone(&last) };
     let options = FormatVolumeOptions::new().fat_type(FatType::Fat32).bytes_per_cluster(SECTOR as u32);
     fatfs::format_volume(&mut image, options.volume_id(serial).volume_label(name)).context("a FAT filesystem")?;
-    let mut parts = Vec::new();
+    let mut places = BTreeMap::new();
     {
         let filesystem = FileSystem::new(&mut image, FsOptions::new().time_provider(&Epoch))?;
         // Counts the free clusters, and stores the number in the filesystem.
@@ -139,34 +166,40 @@ pub fn fat(files: &Files, label: &str) -> Result<Contents> {
             }
             let mut file = root.create_file(path).with_context(|| path.clone())?;
             let place = reserve(&mut file, contents.len(), &last).with_context(|| path.clone())?;
-            parts.push((place, contents.clone()));
+            places.insert(path.clone(), place);
         }
         drop(root);
         filesystem.unmount()?;
     }
     let volume = Volume::new(&mut image);
     volume.correct_folders(&mut image, volume.root);
-    parts.retain(|(_, contents)| !contents.is_empty());
-    parts.extend(image.into_parts());
-    Ok(Contents::joined(parts, len))
+    let mut parts = image.into_parts();
+    let files = files.iter().filter(|(_, contents)| !contents.is_empty());
+    parts.extend(files.map(|(path, contents)| (places[path], contents.clone())));
+    Ok(Filesystem { contents: Contents::joined(parts, len), places })
 }
 
-/// Writes zeros to an empty file, cluster by cluster, and returns the offset of the first; `last` is the disk's last write.
-fn reserve(file: &mut impl Write, len: u64, last: &Cell<(u64, u64)>) -> Result<u64> {
-    let (mut first, mut done) = (0, 0);
-    while done < len {
+/// Writes zeros to an empty file, cluster by cluster, and returns the offset of the first, a multiple of [`BLOCK`]; `last` is the
+/// disk's last write.
+fn reserve<F: ReadWriteSeek>(file: &mut File<'_, F>, len: u64, last: &Cell<(u64, u64)>) -> Result<u64> {
+    if len == 0 {
+        return Ok(0);
+    }
+    // Clusters are taken in order, and those that a file gives back are not used again.
+    let mut at = 1;
+    while at % BLOCK != 0 {
+        file.write_all(&[0; SECTOR])?;
+        at = last.get().0 + SECTOR as u64;
+    }
+    file.seek(SeekFrom::Start(0))?;
+    file.truncate()?;
+    for done in (0..len).step_by(SECTOR) {
         let wanted = (len - done).min(SECTOR as u64);
         file.write_all(&[0; SECTOR][..usize::try_from(wanted)?])?;
-        let (at, written) = last.get();
-        if done == 0 {
-            first = at;
-        }
-        // In a filesystem from which nothing was removed, a file's clusters are successive.
-        ensure!((at, written) == (first + done, wanted), "clusters in another order");
-        done += wanted;
+        ensure!(last.get() == (at + done, wanted), "clusters in another order");
     }
     file.flush()?;
-    Ok(first)
+    Ok(at)
 }
 
 /// The attributes of a folder, and of a part of a long name.

@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod appliance;
 pub mod build;
+pub mod bundle;
 pub mod cache;
 pub mod compression;
 pub mod contents;
@@ -23,6 +24,7 @@ pub mod messages;
 pub mod modules;
 mod node;
 pub mod oci;
+pub mod openssl;
 pub mod pack;
 pub mod progress;
 pub mod resolve;

@@ -8,13 +8,16 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
 use hilum::Architecture;
 use hilum_initramfs::build::{CachePlace, Places};
+use hilum_initramfs::bundle::{self, Order};
 use hilum_initramfs::debian::Index;
 use hilum_initramfs::debian::lock::Lock;
 use hilum_initramfs::description::{Description, Root};
+use hilum_initramfs::progress::{Event, Progress};
 use hilum_initramfs::signing::Signer;
 use hilum_initramfs::untrusted::escaped;
 use hilum_initramfs::{Compression, Image, elf, messages, sbom};
 use reporter::Reporter;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 /// Builds initramfs images for hilum, and checks the board's ELF files.
@@ -50,6 +53,27 @@ enum Command {
         /// Signs the disk for UEFI Secure Boot with this private key (KEY.key), whose certificate is next to it (KEY.crt).
         #[arg(long, value_name = "KEY")]
         sign: Option<PathBuf>,
+        /// The version of the update that the image is, in place of that in [update].
+        #[arg(long)]
+        version: Option<u64>,
+    },
+    /// Makes a bundle, by which boards are updated, of a disk that `image` has written; or shows one.
+    Bundle {
+        /// The disk, or the folder that it is in.
+        #[arg(required_unless_present = "show")]
+        image: Option<PathBuf>,
+        /// A private key in PEM that signs the bundle; two of them while boards change from one key to another.
+        #[arg(long, value_name = "KEY", required_unless_present = "show")]
+        key: Vec<PathBuf>,
+        /// A bundle of the version that boards run: leaves out what that one has.
+        #[arg(long, value_name = "BUNDLE")]
+        since: Option<PathBuf>,
+        /// The file to write; FOLDER-VERSION.bundle beside the disk by default.
+        #[arg(long)]
+        output: Option<PathBuf>,
+        /// Shows what is in a bundle, and checks its blocks.
+        #[arg(long, value_name = "BUNDLE", conflicts_with_all = ["image", "key", "since", "output"])]
+        show: Option<PathBuf>,
     },
     /// Prints the architecture, the release and the Debian packages that description files need.
     Packages {
@@ -180,14 +204,29 @@ fn main() {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Image { descriptions, init, packages, output, cache, cache_mib, sign } => {
+        Command::Image { descriptions, init, packages, output, cache, cache_mib, sign, version } => {
             let signer = sign.map(|key| Signer::new(&key)).transpose()?;
             let cache = cache.map(|folder| CachePlace { folder, limit: cache_mib << 20 });
-            let places = Places { init, packages, output, cache, signer };
+            let places = Places { init, packages, output, cache, signer, version };
             let mut reporter = Reporter::new();
             for file in hilum_initramfs::build::build(&descriptions, &places, &mut |event| reporter.tell(event))? {
                 println!("{}: {} bytes", file.path.display(), file.bytes);
             }
+            Ok(())
+        }
+        Command::Bundle { image, key, since, output, show } => {
+            let mut reporter = Reporter::new();
+            let mut tell = |event: Event<'_>| reporter.tell(event);
+            let tell = RefCell::new(&mut tell as &mut dyn FnMut(Event<'_>));
+            let progress = Progress::new(&tell);
+            if let Some(bundle) = show {
+                let summary = bundle::read(&bundle, &progress, &mut |_, _, _| {});
+                print!("{}", summary.with_context(|| bundle.display().to_string())?);
+                return Ok(());
+            }
+            let order = Order { image: image.unwrap_or_default(), keys: key, since, output };
+            let (path, bytes) = bundle::make(&order, &progress)?;
+            println!("{}: {bytes} bytes", path.display());
             Ok(())
         }
         Command::Packages { descriptions } => {

@@ -75,20 +75,21 @@ fn tree(data: &mut dyn Read, bytes: u64) -> Result<(Hash, Vec<u8>)> {
         data.read_exact(&mut block)?;
         level.extend(Sha256::digest(block));
     }
-    if bytes == BLOCK_BYTES {
-        return Ok((Sha256::digest(block).into(), Vec::new()));
-    }
+    let (root, levels) = levels(level, &[]);
+    Ok((root, levels.into_iter().rev().flatten().collect()))
+}
+
+/// Returns the root hash and the levels of a tree, the lowest first; `level` are the hashes of its blocks, at least one. The salt
+/// comes before each block. A single block has no tree: its hash is the root.
+pub(crate) fn levels(mut level: Vec<u8>, salt: &[u8]) -> (Hash, Vec<Vec<u8>>) {
+    let salted = Sha256::new_with_prefix(salt);
     let mut levels: Vec<Vec<u8>> = Vec::new();
-    loop {
+    while level.len() > 32 {
         level.resize(level.len().next_multiple_of(BLOCK), 0);
-        if level.len() == BLOCK {
-            let root = Sha256::digest(&level).into();
-            levels.push(level);
-            return Ok((root, levels.into_iter().rev().flatten().collect()));
-        }
-        let above = level.chunks(BLOCK).flat_map(Sha256::digest).collect();
+        let above = level.chunks(BLOCK).flat_map(|block| salted.clone().chain_update(block).finalize()).collect();
         levels.push(std::mem::replace(&mut level, above));
     }
+    (level.try_into().unwrap_or([0; 32]), levels)
 }
 
 /// The word in a configuration in place of a digest that the builder fills in.

@@ -24,7 +24,8 @@ fn refusal_of(folder: &Path, lines: &str, signer: Option<Signer>) -> String {
     let file = folder.join("board.toml");
     std::fs::write(&file, format!("{head}{config}{lines}")).expect("a file");
     let init = "/bin/true".into();
-    let places = Places { init, packages: folder.to_owned(), output: folder.join("output"), cache: None, signer };
+    let places =
+        Places { init, packages: folder.to_owned(), output: folder.join("output"), cache: None, signer, version: None };
     let error = build(&[file], &places, &mut |_| {}).expect_err("it is refused");
     assert!(!folder.join("output").exists(), "nothing is written");
     format!("{error:#}").replace(&format!("{}/", folder.display()), "")
@@ -69,7 +70,8 @@ fn signature_without_a_key_or_without_a_disk_is_refused() {
     missing("own.crt");
     std::fs::write(folder.path().join("own.crt"), "no certificate").expect("a file");
     let signer = Signer::new(&key).expect("both are there");
-    let error = signer.sign(&b"no PE file".as_slice().into(), folder.path()).expect_err("sbsign refuses it").to_string();
+    let error =
+        signer.sign(&b"no PE file".as_slice().into(), folder.path()).expect_err("sbsign refuses it").to_string();
     assert!(error.starts_with("sbsign ") && !error.contains('\n'), "{error}");
     let error = refusal_of(folder.path(), "", Some(signer));
     assert_eq!(error, "--sign: the board has no output that can be signed; choose a board with uefi-disk");

@@ -59,7 +59,14 @@ fn built(folder: &Path, settings: serde_json::Value, workload: &str) -> (Result<
                 path = \"/images/web\"\nformat = \"folder\"\nimage = \"image.tar\"\n";
     std::fs::write(folder.join("board.toml"), text).expect("a file");
     let init = "/bin/true".into();
-    let places = Places { init, packages: folder.to_owned(), output: folder.join("output"), cache: None, signer: None };
+    let places = Places {
+        init,
+        packages: folder.to_owned(),
+        output: folder.join("output"),
+        cache: None,
+        signer: None,
+        version: None,
+    };
     let (mut reported, here) = (Vec::new(), format!("{}/", folder.display()));
     let result = build(&[folder.join("board.toml")], &places, &mut |event| {
         if let Event::Line(line) = event {

@@ -48,6 +48,7 @@ impl Built {
             output: output_path,
             cache: None,
             signer: None,
+            version: None,
         };
         let mut descriptions = vec![source(&format!("initramfs/boards/qemu-{}.toml", self.arch.name()))];
         descriptions.extend_from_slice(appliance);

@@ -6,6 +6,7 @@ mod mount_points;
 mod outputs;
 mod packages;
 mod programs;
+mod slots;
 mod sources;
 mod users;
 
@@ -14,7 +15,7 @@ pub use packages::{CachePlace, Places};
 
 use crate::appliance::{self, Roots};
 use crate::cache::Cache;
-use crate::description::Description;
+use crate::description::{Description, Output};
 use crate::image::Image;
 use crate::kernel::Kernel;
 use crate::pack::Format;
@@ -27,6 +28,7 @@ use hilum::Architecture;
 use hilum::config::{self, Config};
 use outputs::Outputs;
 use packages::Tools;
+use slots::Updates;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
@@ -91,13 +93,15 @@ fn build_with(description: &Description, tools: &Tools<'_>) -> Result<Vec<Writte
     let Contents { mut image, roots, digests, .. } = contents;
     let text = filled_in(config_path, &config, text.clone(), &digests)?;
     appliance::add_modules(&text, &kernel, &modules(description, &kernel)?, &description.hotplug_modules, &mut image)?;
+    let updates = Updates::new(description, places.version, &mut image)?;
     let init = std::fs::read(&places.init).with_context(|| places.init.display().to_string())?;
     appliance::check(&name, &text, &init, &image, &roots)?;
     image.file("init", 0o755, init);
     image.file("etc/hilum.conf", 0o644, text.clone());
     // Requirements of some outputs only.
     ensure!(description.data.is_some() || data.iter().count() == 1, "a root on a disk needs [data] in a description");
-    let mut outputs = Outputs { description, tools, architecture, kernel: &kernel, written: Vec::new() };
+    let mut outputs =
+        Outputs { description, tools, architecture, kernel: &kernel, updates: updates.as_ref(), written: Vec::new() };
     outputs.check()?;
     image.seal();
     progress.say(&format!("initramfs: {}", size_summary(&image)));
@@ -190,6 +194,9 @@ fn modules(description: &Description, kernel: &Kernel) -> Result<Vec<String>> {
     kinds.sort();
     kinds.dedup();
     modules.extend((!kinds.is_empty()).then(|| "loop".to_owned()));
+    // The variables of the firmware say which slot it starts.
+    let has_variables = description.update.is_some() && description.outputs.contains(&Output::UefiDisk);
+    modules.extend(has_variables.then(|| "efivarfs".to_owned()));
     modules.extend(kinds);
     for line in &modules {
         let name = line.split(' ').next().unwrap_or_default();

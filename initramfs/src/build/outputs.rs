@@ -2,10 +2,11 @@
 
 use super::contents::whole;
 use super::packages::{Tools, file_of};
+use super::slots::{self, Filled, Updates};
 use crate::contents::Contents;
 use crate::description::{Data, Description, Output, STUB_PACKAGE};
-use crate::disk::{self, Partition, Role, Table};
-use crate::fat::{Files, fat};
+use crate::disk::{self, Disk, Partition, Role, Table};
+use crate::fat::{Files, Room, fat};
 use crate::filesystem;
 use crate::kernel::Kernel;
 use crate::tree::{Kind, Tree};
@@ -91,6 +92,7 @@ pub(super) struct Outputs<'a> {
     pub(super) tools: &'a Tools<'a>,
     pub(super) architecture: Architecture,
     pub(super) kernel: &'a Kernel,
+    pub(super) updates: Option<&'a Updates<'a>>,
     /// The files that were written, the initramfs first.
     pub(super) written: Vec<Written>,
 }
@@ -128,16 +130,12 @@ impl Outputs<'_> {
                     self.write("vmlinuz", &kernel.image.clone().into())?;
                     self.write("command-line", &words.as_bytes().into())?;
                     self.write("memory", &format!("{memory_mib}\n").into_bytes().into())?;
-                    if let Some(partition) = &partition {
-                        self.write("data.img", partition)?;
-                    }
+                    self.direct_disk(&words, &initramfs, partition.as_ref())?;
                 }
                 Output::SdCard => {
                     tools.progress.say("sd card");
                     let files = card_files(description, tools, kernel, &initramfs, &words)?;
-                    let boot = fat(&files, "HILUM")?;
-                    // QEMU accepts only SD cards whose size is a power of two.
-                    self.disk("sd-card.img", Table::Dos, boot, partition.clone(), u64::next_power_of_two)?;
+                    self.card(files, &words, partition.clone())?;
                 }
                 Output::UefiDisk => {
                     tools.progress.say("uefi disk");
@@ -148,12 +146,78 @@ impl Outputs<'_> {
                         unified = signer.sign(&unified, tools.cache.scratch())?;
                     }
                     let files = Files::from([(format!("EFI/BOOT/{}", architecture.efi_boot_file()), unified)]);
-                    let boot = fat(&files, "ESP")?;
-                    self.disk("uefi-disk.img", Table::Gpt, boot, partition.clone(), |size| size)?;
+                    let (name, table) = ("uefi-disk.img", Table::Gpt);
+                    if self.updates.is_some() {
+                        self.slots(name, table, None, &slots::of_uefi(&files)?, partition.clone(), |size| size)?;
+                    } else {
+                        let boot = fat(&files, "ESP", Room::Half)?.contents;
+                        self.disk(
+                            name,
+                            table,
+                            with_data(vec![whole_partition(Role::Boot, boot)], partition.clone()),
+                            |size| size,
+                        )?;
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Writes the disk for QEMU: with slots, or the data partition alone.
+    fn direct_disk(&mut self, words: &str, initramfs: &Contents, data: Option<&Contents>) -> Result<()> {
+        // One of an earlier build would be booted.
+        for name in ["disk.img", "data.img"] {
+            let path = self.tools.places.output.join(name);
+            if path.exists() {
+                std::fs::remove_file(&path).with_context(|| path.display().to_string())?;
+            }
+        }
+        if self.updates.is_some() {
+            let kernel = self.kernel.image.clone().into();
+            let filled = slots::of_parts(words, kernel, initramfs.clone());
+            self.slots("disk.img", Table::Gpt, None, &filled, data.cloned(), |size| size)?;
+        } else if let Some(partition) = data {
+            self.write("data.img", partition)?;
+        }
+        Ok(())
+    }
+
+    /// Writes an SD card with these files on its boot partition, or in its first slot.
+    fn card(&mut self, mut files: Files, words: &str, data: Option<Contents>) -> Result<()> {
+        // QEMU accepts only SD cards whose size is a power of two.
+        let (name, table, round) = ("sd-card.img", Table::Dos, u64::next_power_of_two);
+        if self.updates.is_none() {
+            let boot = fat(&files, "HILUM", Room::Half)?.contents;
+            return self.disk(name, table, with_data(vec![whole_partition(Role::Boot, boot)], data), round).map(|_| ());
+        }
+        // The boot ROM of models before the 4 reads it from the first partition alone, and it reads autoboot.txt.
+        let first = files.remove_entry("bootcode.bin").into_iter().collect();
+        let front = slots::front(first)?;
+        self.slots(name, table, Some(front), &slots::of_card(&files, words)?, data, round)
+    }
+
+    /// Writes a disk with two slots and their record. `front` is a partition before them, with the sector in it that points the
+    /// firmware to a slot.
+    fn slots(
+        &mut self,
+        name: &str,
+        table: Table,
+        front: Option<(Contents, u64)>,
+        filled: &Filled,
+        data: Option<Contents>,
+        round: fn(u64) -> u64,
+    ) -> Result<()> {
+        let Some(updates) = self.updates else { return Ok(()) };
+        let mut partitions = Vec::new();
+        let pointer = front.map(|(contents, sector)| {
+            partitions.push(whole_partition(Role::Boot, contents));
+            sector
+        });
+        partitions.extend(updates.partitions(filled)?);
+        let disk = self.disk(name, table, with_data(partitions, data), round)?;
+        let pointer = pointer.map(|sector| disk.places[0].start + sector);
+        updates.write_record(&disk, &filled.parts, pointer).with_context(|| name.to_owned())
     }
 
     fn write(&mut self, name: &str, contents: &Contents) -> Result<()> {
@@ -164,20 +228,23 @@ impl Outputs<'_> {
         Ok(())
     }
 
-    fn disk(
-        &mut self,
-        name: &str,
-        table: Table,
-        boot: Contents,
-        data: Option<Contents>,
-        round: fn(u64) -> u64,
-    ) -> Result<()> {
+    fn disk(&mut self, name: &str, table: Table, partitions: Vec<Partition>, round: fn(u64) -> u64) -> Result<Disk> {
         let path = self.tools.places.output.join(name);
-        let mut partitions = vec![Partition { role: Role::Boot, contents: boot }];
-        partitions.extend(data.map(|contents| Partition { role: Role::Data, contents }));
-        let needed: u64 = partitions.iter().map(|partition| partition.contents.len() + (1 << 20)).sum();
-        let bytes = disk::disk(&path, table, name, &partitions, Some(round(needed + (2 << 20))))?;
-        self.written.push(Written { path, bytes });
-        Ok(())
+        let bytes = |partition: &Partition| partition.contents.len().max(partition.bytes) + (1 << 20);
+        let needed: u64 = partitions.iter().map(bytes).sum();
+        let disk = disk::disk(&path, table, name, &partitions, Some(round(needed + (2 << 20))))?;
+        self.written.push(Written { path, bytes: disk.bytes });
+        Ok(disk)
     }
+}
+
+/// Returns a partition as large as its contents.
+fn whole_partition(role: Role, contents: Contents) -> Partition {
+    Partition { role, contents, bytes: 0 }
+}
+
+/// Adds the data partition, if there is one.
+fn with_data(mut partitions: Vec<Partition>, data: Option<Contents>) -> Vec<Partition> {
+    partitions.extend(data.map(|contents| whole_partition(Role::Data, contents)));
+    partitions
 }

@@ -21,6 +21,8 @@ pub struct Places {
     pub cache: Option<CachePlace>,
     /// What signs the files that a firmware with Secure Boot starts.
     pub signer: Option<Signer>,
+    /// The version of an update, in place of that in the description.
+    pub version: Option<u64>,
 }
 
 /// The folder of a cache.

@@ -9,10 +9,10 @@ fn dumped(table: Table, size: Option<u64>) -> (Value, Vec<u8>) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("disk");
     let partitions = [
-        Partition { role: Role::Boot, contents: vec![0xb0; 3 << 20].into() },
-        Partition { role: Role::Data, contents: vec![0xda; (2 << 20) + 1].into() },
+        Partition { role: Role::Boot, contents: vec![0xb0; 3 << 20].into(), bytes: 0 },
+        Partition { role: Role::Data, contents: vec![0xda; (2 << 20) + 1].into(), bytes: 0 },
     ];
-    let bytes = disk(&file, table, "card", &partitions, size).expect("it fits");
+    let bytes = disk(&file, table, "card", &partitions, size).expect("it fits").bytes;
     let path = format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default());
     let output = Command::new("sfdisk").arg("--json").arg(&file).env("PATH", &path).output().expect("sfdisk");
     let said = String::from_utf8_lossy(&output.stderr);
@@ -79,7 +79,7 @@ fn chs_addresses_match_fdisk() {
 #[test]
 fn partitions_that_do_not_fit_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
-    let partitions = [Partition { role: Role::Boot, contents: vec![0; 3 << 20].into() }];
+    let partitions = [Partition { role: Role::Boot, contents: vec![0; 3 << 20].into(), bytes: 0 }];
     let error = disk(&folder.path().join("disk"), Table::Gpt, "card", &partitions, Some(4 << 20)).expect_err("refused");
     assert_eq!(error.to_string(), "5242880 bytes do not fit on a disk of 4194304");
 }

@@ -34,7 +34,11 @@ fn files() -> Files {
 fn fsck_and_mtools_accept_the_filesystem() {
     let folder = tempfile::tempdir().expect("a folder");
     let image = folder.path().join("fat");
-    fat(&files(), "HILUM").expect("it fits").copy(&std::fs::File::create(&image).expect("a file"), 0).expect("written");
+    fat(&files(), "HILUM", Room::Half)
+        .expect("it fits")
+        .contents
+        .copy(&std::fs::File::create(&image).expect("a file"), 0)
+        .expect("written");
     let image = image.to_str().expect("UTF-8");
     let checked = String::from_utf8_lossy(&tool("fsck.vfat", &["-n", image])).into_owned();
     assert_eq!(checked.lines().count(), 2, "its version and the number of files: {checked}");
@@ -50,9 +54,9 @@ fn fsck_and_mtools_accept_the_filesystem() {
 
 #[test]
 fn same_files_give_the_same_bytes() {
-    let first = fat(&files(), "ESP").expect("it fits");
-    assert!(first == fat(&files(), "ESP").expect("it fits"));
-    assert!(first != fat(&files(), "HILUM").expect("it fits"));
+    let first = fat(&files(), "ESP", Room::Half).expect("it fits").contents;
+    assert!(first == fat(&files(), "ESP", Room::Half).expect("it fits").contents);
+    assert!(first != fat(&files(), "HILUM", Room::Half).expect("it fits").contents);
 }
 
 #[test]
@@ -61,7 +65,7 @@ fn contents_of_files_are_not_held_in_memory() {
     let file = tempfile::tempfile().expect("a file");
     file.set_len(BYTES).expect("its size");
     let large = Contents::of_file(file, [0; 32]).expect("it is there");
-    let volume = fat(&Files::from([("initramfs".to_owned(), large)]), "HILUM").expect("it fits");
+    let volume = fat(&Files::from([("initramfs".to_owned(), large)]), "HILUM", Room::Half).expect("it fits").contents;
     // Two allocation tables with four bytes for each cluster.
     let tables = BYTES / SECTOR as u64 * 4 * 2;
     assert!(volume.len() > BYTES && volume.held() < tables + tables / 8, "{} bytes", volume.held());
@@ -69,9 +73,28 @@ fn contents_of_files_are_not_held_in_memory() {
 
 #[test]
 fn names_that_fat_cannot_store_are_refused() {
-    let error = fat(&files(), "TWELVE-BYTES").expect_err("too long").to_string();
+    let error = fat(&files(), "TWELVE-BYTES", Room::Half).map(|_| ()).expect_err("too long").to_string();
     assert_eq!(error, "label TWELVE-BYTES is longer than the 11 bytes of FAT");
-    let error =
-        format!("{:#}", fat(&Files::from([("a/b?".to_owned(), Contents::default())]), "A").expect_err("refused"));
+    let error = format!(
+        "{:#}",
+        fat(&Files::from([("a/b?".to_owned(), Contents::default())]), "A", Room::Half)
+            .map(|_| ())
+            .expect_err("refused")
+    );
     assert!(error.starts_with("a/b?: "), "{error}");
+}
+
+#[test]
+fn files_begin_at_blocks_and_are_in_one_piece() {
+    let filesystem = fat(&files(), "HILUM", Room::None).expect("it fits");
+    let image = filesystem.contents.read().expect("it is there");
+    for (path, contents) in files().iter().filter(|(_, contents)| !contents.is_empty()) {
+        let (start, len) = (filesystem.places[path], contents.len());
+        assert_eq!(start % BLOCK, 0, "{path}");
+        assert!(image[start as usize..][..len as usize] == *contents.read().expect("in memory"), "{path}");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("fat");
+    std::fs::write(&file, &image).expect("a file");
+    tool("fsck.vfat", &["-n", file.to_str().expect("UTF-8")]);
 }

@@ -141,6 +141,7 @@ fn image_file_on_the_data_partition_is_a_root(arch: Architecture) {
         output: at("output"),
         cache: None,
         signer: None,
+        version: None,
     };
     hilum_initramfs::build::build(&[at("site.toml")], &places, &mut |_| {}).expect("the builder takes it");
     let words = hilum_qemu::writable_disk(&at("output/data.img"));

@@ -184,6 +184,11 @@ pub(crate) fn build_signed(board: &str, appliance: &str, output: &Path, signer: 
     build_of(board, &Path::new(env!("CARGO_MANIFEST_DIR")).join(appliance), output, Some(signer));
 }
 
+/// Builds a description for a board.
+pub(crate) fn build_update(board: &str, description: &Path, output: &Path) {
+    build_of(board, description, output, None);
+}
+
 /// Builds and boots a guest of qemu/guests on the QEMU machine of an architecture.
 pub(crate) fn boot_guest(arch: Architecture, guest: &str) -> Booted {
     let output = tempfile::tempdir().expect("a scratch folder");
@@ -211,6 +216,7 @@ fn build_of(
         output: output.to_owned(),
         cache: None,
         signer,
+        version: None,
     };
     hilum_initramfs::build::build(&[board, description.to_owned()], &places, &mut |_| {}).expect("the builder takes it")
 }

@@ -36,6 +36,7 @@ impl RealBoard {
             output: at("output"),
             cache: None,
             signer: None,
+            version: None,
         };
         hilum_initramfs::build::build(&[at("board.toml")], &places, &mut |_| {}).expect("the builder takes it");
         Self { arch, folder }

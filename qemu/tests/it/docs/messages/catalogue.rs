@@ -45,10 +45,16 @@ const PARTS: [&str; 6] =
 const BUILDER_OUTPUT: [&str; 1] = ["sizes.rs"];
 
 /// Literals of the builder after these words are output, arguments of other programs, or bytes.
-const NO_BUILDER_MESSAGE: [&str; 5] = ["println!(", "unreachable!(", "let script =", "*b", "all = String::from("];
+const NO_BUILDER_MESSAGE: [&str; 6] =
+    ["println!(", "writeln!(out,", "unreachable!(", "let script =", "*b", "all = String::from("];
 
 /// Texts of the builder that are values of a message or of output.
-const BUILDER_PARTS: [&str; 18] = [
+const BUILDER_PARTS: [&str; 23] = [
+    "parts overlap at {}",
+    "parts of {} bytes in {}",
+    "clusters in another order",
+    "reading the bundle",
+    "hilum update {}",
     "{} {} bytes in {}",
     "{}: root {}",
     "{}: is {}:{}",
@@ -171,7 +177,7 @@ fn messages() -> Vec<String> {
 fn builder_messages() -> Vec<String> {
     let mut files = sources(&project().join("initramfs/src"));
     files.retain(|path| !BUILDER_OUTPUT.iter().any(|name| path.ends_with(name)));
-    files.push(project().join("qemu/src/main.rs"));
+    files.extend(["main.rs", "firmware.rs"].map(|name| project().join("qemu/src").join(name)));
     let found = files.iter().flat_map(|path| literals(&read(path)));
     let is_output = |literal: &Literal| {
         NO_BUILDER_MESSAGE.iter().any(|word| literal.before.trim_end().ends_with(word)) || literal.text.starts_with('#')
