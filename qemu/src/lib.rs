@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod firmware;
 mod machine;
 mod namespace;
 pub mod picture;
@@ -17,4 +18,4 @@ pub use machine::{Accelerator, command, network, writable_disk};
 pub use namespace::Namespace;
 pub use terminal::Terminal;
 pub use transcript::Transcript;
-pub use vm::{Options, Vm};
+pub use vm::{End, Options, Vm, boots, watch};

@@ -6,13 +6,16 @@ use anyhow::{Context, Result, bail};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use hilum::Architecture;
-use hilum_qemu::{Accelerator, Options, Vm};
+use hilum_qemu::{Accelerator, End, Options, Vm, firmware};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// How long a kernel may take to print its first line before the accelerator counts as hung.
 const PROBE: Duration = Duration::from_secs(10);
+
+/// How often a guest with slots may restart.
+const RESTARTS: u32 = 100;
 
 /// Runs hilum in QEMU.
 #[derive(Parser)]
@@ -29,8 +32,8 @@ enum Command {
         /// The guest's architecture.
         #[arg(long, value_parser = architectures())]
         arch: Architecture,
-        /// The folder with the kernel (vmlinuz), the initramfs and perhaps a disk (data.img), as the image builder writes
-        /// them.
+        /// The folder with the kernel (vmlinuz), the initramfs and perhaps a disk, as the image builder writes them. From a disk
+        /// with slots (disk.img) the committed slot is booted, and again when the guest restarts.
         #[arg(long)]
         image: PathBuf,
         /// The accelerator.
@@ -88,7 +91,7 @@ fn run(command: Command) -> Result<()> {
     let Command::Run { arch, image, accel, memory, append, publish, gdb, deadline } = command else {
         return picture(command);
     };
-    let (kernel, initramfs, data) = (image.join("vmlinuz"), image.join("initramfs"), image.join("data.img"));
+    let (kernel, initramfs) = (image.join("vmlinuz"), image.join("initramfs"));
     for file in [&kernel, &initramfs] {
         if !file.is_file() {
             bail!("{}: no such file; run: make image ARCH={}", file.display(), arch.name());
@@ -99,8 +102,10 @@ fn run(command: Command) -> Result<()> {
     let network =
         forwarded.map(|(port, guest)| hilum_qemu::network(&format!(",hostfwd=tcp:127.0.0.1:{port}-:{guest}")));
     let mut words: Vec<String> = network.into_iter().flatten().collect();
-    if data.exists() {
-        words.extend(hilum_qemu::writable_disk(&data));
+    // A disk with slots, or that of the data alone.
+    let (slots, data) = (image.join("disk.img"), image.join("data.img"));
+    if let Some(disk) = [&slots, &data].into_iter().find(|disk| disk.exists()) {
+        words.extend(hilum_qemu::writable_disk(disk));
     }
     if gdb {
         words.extend(["-gdb", "tcp:127.0.0.1:1234", "-S"].map(str::to_owned));
@@ -127,14 +132,39 @@ fn run(command: Command) -> Result<()> {
     if gdb {
         println!("waiting for gdb: target remote localhost:1234");
     }
-    let mut qemu = options.command();
+    let until = deadline.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    if slots.exists() { run_slots(&options, &slots, until) } else { boot(options.command(), until) }
+}
+
+/// Boots the committed slot of a disk, and again when the guest restarts.
+fn run_slots(options: &Options<'_>, disk: &Path, until: Option<Instant>) -> Result<()> {
+    let scratch = tempfile::tempdir()?;
+    for _ in 0..=RESTARTS {
+        let start = firmware::direct(disk, None, scratch.path())?;
+        println!("slot {}", start.slot.name());
+        let mut command = hilum_qemu::command(options.arch, options.accelerator);
+        command.arg("-m").arg(options.memory_mib.to_string()).args(options.more);
+        start.add_to(&mut command, options.append);
+        let events = scratch.path().join("events");
+        let _ = std::fs::remove_file(&events);
+        command.arg("-qmp").arg(format!("unix:{},server=on,wait=off", events.display()));
+        let end = hilum_qemu::watch(events);
+        boot(command, until)?;
+        if end.join().unwrap_or(End::Off) == End::Off {
+            return Ok(());
+        }
+    }
+    bail!("the guest restarted more than {RESTARTS} times")
+}
+
+/// Runs QEMU on this terminal until it ends.
+fn boot(mut qemu: std::process::Command, until: Option<Instant>) -> Result<()> {
     qemu.args(["-nographic", "-serial", "mon:stdio"]);
     // QEMU puts a terminal into raw mode; other input would only cause an end of file.
     if !rustix::termios::isatty(rustix::stdio::stdin()) {
         qemu.stdin(Stdio::null());
     }
     let mut child = qemu.spawn().with_context(|| format!("{:?}: install QEMU", qemu.get_program()))?;
-    let until = deadline.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     loop {
         if let Some(status) = child.try_wait()? {
             return if status.success() { Ok(()) } else { bail!("QEMU exited with {status}") };

@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// The configuration of a machine.
@@ -49,12 +50,68 @@ impl Options<'_> {
     }
 }
 
+/// How a machine ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It was switched off, or killed.
+    Off,
+    /// It restarted.
+    Restart,
+}
+
+/// Starts a thread that finds out how the machine ends whose monitor listens at this path (QMP's event SHUTDOWN).
+pub fn watch(monitor: PathBuf) -> JoinHandle<End> {
+    std::thread::spawn(move || {
+        // QEMU creates the socket before the machine runs.
+        let until = Instant::now() + Duration::from_secs(20);
+        let stream = loop {
+            match UnixStream::connect(&monitor) {
+                Ok(stream) => break stream,
+                Err(_) if Instant::now() > until => return End::Off,
+                Err(_) => std::thread::sleep(Duration::from_millis(10)),
+            }
+        };
+        let ask = |mut stream: &UnixStream| writeln!(stream, "{}", json!({"execute": "qmp_capabilities"}));
+        if ask(&stream).is_err() {
+            return End::Off;
+        }
+        let events = BufReader::new(&stream).lines().map_while(Result::ok);
+        let mut reasons = events.filter_map(|line| {
+            let event: Value = serde_json::from_str(&line).ok()?;
+            (event["event"] == "SHUTDOWN").then(|| event["data"]["reason"] == "guest-reset")
+        });
+        if reasons.next() == Some(true) { End::Restart } else { End::Off }
+    })
+}
+
+/// Boots a board again and again until it is off; `start` plays its firmware. Returns the consoles.
+///
+/// # Errors
+/// It does not end before `deadline`, or restarts more than `limit` times; those of `start`.
+pub fn boots(limit: usize, deadline: Duration, start: &mut dyn FnMut() -> Result<Vm>) -> Result<Vec<String>> {
+    let until = Instant::now() + deadline;
+    let mut consoles = Vec::new();
+    while consoles.len() <= limit {
+        let mut vm = start()?;
+        let (console, end) = vm.wait_end(until.saturating_duration_since(Instant::now()))?;
+        consoles.push(console);
+        if end == End::Off {
+            return Ok(consoles);
+        }
+    }
+    bail!(
+        "the board restarted more than {limit} times; last lines of the console:\n{}",
+        consoles.pop().unwrap_or_default()
+    )
+}
+
 /// A running machine; it is killed when this is dropped.
 #[derive(Debug)]
 pub struct Vm {
     child: Child,
     monitor: PathBuf,
     keyboard: ChildStdin,
+    end: Option<JoinHandle<End>>,
     /// The serial console.
     pub console: Transcript,
 }
@@ -74,15 +131,18 @@ impl Vm {
     /// # Errors
     /// QEMU is not installed.
     pub fn start_command(mut command: Command, serial: &str, scratch: &Path) -> Result<Self> {
-        let monitor = scratch.join("monitor");
+        // A monitor serves one client at a time.
+        let [monitor, events] = ["monitor", "events"].map(|name| scratch.join(name));
+        let listen = |path: &Path| format!("unix:{},server=on,wait=off", path.display());
+        let _ = std::fs::remove_file(&events);
         command.args(["-display", "none", "-monitor", "none", "-serial"]);
-        command.args(serial.split(' ')).arg("-qmp");
-        command.arg(format!("unix:{},server=on,wait=off", monitor.display()));
+        command.args(serial.split(' ')).arg("-qmp").arg(listen(&monitor)).arg("-qmp").arg(listen(&events));
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().with_context(|| format!("{:?}", command.get_program()))?;
         let output = child.stdout.take().context("the serial console")?;
         let keyboard = child.stdin.take().context("the serial console")?;
-        Ok(Self { child, monitor, keyboard, console: Transcript::read(output) })
+        let end = Some(watch(events));
+        Ok(Self { child, monitor, keyboard, end, console: Transcript::read(output) })
     }
 
     /// Waits until the machine has ended. Returns the whole console.
@@ -100,6 +160,16 @@ impl Vm {
             }
         }
         bail!("QEMU closed its console and did not exit")
+    }
+
+    /// Like [`Self::wait`], and returns how it ended as well.
+    ///
+    /// # Errors
+    /// As [`Self::wait`].
+    pub fn wait_end(&mut self, deadline: Duration) -> Result<(String, End)> {
+        let console = self.wait(deadline)?;
+        let end = self.end.take().and_then(|end| end.join().ok());
+        Ok((console, end.unwrap_or(End::Off)))
     }
 
     /// Types on the serial console.

@@ -21,6 +21,7 @@ mod publish;
 mod roots;
 mod secure_boot;
 mod settings;
+mod slots;
 mod soak;
 mod stops;
 mod storage;

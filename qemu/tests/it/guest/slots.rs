@@ -1,0 +1,96 @@
+//! Disks with slots, whose firmware the runner plays: QEMU's machines and a Raspberry Pi boot what the disk says.
+
+use super::boards::{text, tool};
+use crate::support::{boot_command, build_update, has_line, probe};
+use hilum::update::{Record, Slot, pointer};
+use hilum_qemu::{Accelerator, Architecture, End, firmware};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Duration;
+
+on_both!(committed_slot_boots_and_a_restart_boots_again);
+
+/// The timeout for a large kernel and its modules.
+const SLOW: Duration = Duration::from_secs(240);
+
+/// Writes an appliance with updates, whose only workload prints the number of the partition that the firmware says it has started,
+/// and whose board restarts then. Returns its description.
+fn appliance(arch: Architecture, folder: &Path) -> std::path::PathBuf {
+    let at = |name: &str| folder.join(name);
+    std::fs::create_dir_all(at("root/bin")).expect("a folder");
+    std::fs::copy(probe(arch), at("root/bin/probe")).expect("the probe");
+    let request = ["req", "-x509", "-nodes", "-subj", "/CN=hilum test", "-days", "2", "-newkey", "rsa:2048"];
+    tool("openssl", &[&request[..], &["-keyout", text(&at("own.key")), "-out", text(&at("own.crt"))]].concat());
+    let config = "hilum 1\n[system]\nidle reboot\n[workload a]\nroot /images/a\nsys\n\
+                  exec /bin/probe do read:/sys/firmware/devicetree/base/chosen/bootloader/partition\n";
+    std::fs::write(at("hilum.conf"), config).expect("a file");
+    let lines = "config = \"hilum.conf\"\n[update]\nversion = 1\nkeys = [\"own.crt\"]\n\
+                 [[root]]\npath = \"/images/a\"\nfolder = \"root\"\nformat = \"folder\"\n";
+    std::fs::write(at("appliance.toml"), lines).expect("a file");
+    at("appliance.toml")
+}
+
+/// Copies slot a of a disk into slot b, as an update does.
+fn fill_second(disk: &Path) -> Record {
+    let mut record = firmware::record(disk).expect("a record");
+    let bytes = std::fs::read(disk).expect("a disk");
+    let file = std::fs::File::options().write(true).open(disk).expect("a disk");
+    let from = record.start(Slot::A) as usize;
+    file.write_all_at(&bytes[from..from + record.size(Slot::A) as usize], record.start(Slot::B)).expect("a slot");
+    let parts = record.parts(Slot::A);
+    record.set_contents(Slot::B, 2, &parts);
+    file.write_all_at(record.next(), Record::PLACES[0]).expect("a record");
+    record
+}
+
+fn committed_slot_boots_and_a_restart_boots_again(arch: Architecture) {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let board = format!("qemu-{}", arch.name());
+    build_update(&board, &appliance(arch, folder.path()), &folder.path().join("output"));
+    let disk = folder.path().join("output/disk.img");
+    let boot = |slot: Option<Slot>, more: &str| {
+        let start = firmware::direct(&disk, slot, folder.path()).expect("a slot");
+        let mut command = hilum_qemu::command(arch, Accelerator::Tcg);
+        command.args(["-m", "256"]).args(hilum_qemu::writable_disk(&disk));
+        start.add_to(&mut command, more);
+        (start.slot, boot_command(command, "stdio"))
+    };
+    let (slot, mut first) = boot(None, "");
+    let (console, end) = first.vm.wait_end(SLOW).expect("it ends by itself");
+    assert_eq!((slot, end), (Slot::A, End::Restart), "{console}");
+    has_line(&console, "hilum: workload \"a\": exited with status 0");
+    drop(first);
+    let error = firmware::direct(&disk, Some(Slot::B), folder.path()).expect_err("empty").to_string();
+    assert!(error.ends_with("disk.img: slot b is empty"), "{error}");
+    let mut record = fill_second(&disk);
+    record.set_committed(Slot::B);
+    let file = std::fs::File::options().write(true).open(&disk).expect("a disk");
+    file.write_all_at(record.next(), Record::PLACES[1]).expect("a record");
+    let start = firmware::direct(&disk, None, folder.path()).expect("a slot");
+    assert!(start.command_line.ends_with(" hilum.slot=b"), "{}", start.command_line);
+    let (slot, mut second) = boot(None, "");
+    assert_eq!((slot, second.vm.wait_end(SLOW).expect("it ends").1), (Slot::B, End::Restart));
+}
+
+#[test]
+fn raspberry_pi_boots_the_slot_that_its_card_points_to() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    build_update("rpi3", &appliance(Architecture::Aarch64, folder.path()), &folder.path().join("output"));
+    let card = folder.path().join("output/sd-card.img");
+    let start = || firmware::raspberry_pi(&card, "bcm2837-rpi-3-b.dtb", folder.path());
+    let first = start().expect("slot a");
+    assert_eq!(first.slot, Slot::A);
+    let record = fill_second(&card);
+    let file = std::fs::File::options().write(true).open(&card).expect("a card");
+    file.write_all_at(&pointer(Slot::B), record.pointer().expect("a pointer") * 512).expect("a sector");
+    let second = start().expect("slot b");
+    assert_eq!(second.slot, Slot::B);
+    let mut command = std::process::Command::new("qemu-system-aarch64");
+    command.args(["-machine", "raspi3b", "-no-reboot"]);
+    command.arg("-drive").arg(format!("if=sd,format=raw,file={}", card.display()));
+    second.add_to(&mut command, "");
+    let mut booted = boot_command(command, "null -serial stdio");
+    let (console, end) = booted.vm.wait_end(SLOW).expect("it ends by itself");
+    assert_eq!(end, End::Restart, "{console}");
+    has_line(&console, "a | content /sys/firmware/devicetree/base/chosen/bootloader/partition \0\0\0\u{3}");
+}
