@@ -104,8 +104,46 @@ impl Prefix {
 
 impl fmt::Display for Prefix {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}/{}", self.address, self.length)
+        write!(formatter, "{}/{}", Ip(self.address), self.length)
     }
+}
+
+/// An address for printing, in the form of RFC 5952. It is the standard library's, whose code has a buffer for padding in
+/// two sizes: 1 KB more.
+pub struct Ip(pub IpAddr);
+
+impl fmt::Display for Ip {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (is_mapped, [a, b, c, d]) = match self.0 {
+            IpAddr::V4(address) => (false, address.octets()),
+            IpAddr::V6(address) => match address.to_ipv4_mapped() {
+                Some(address) => (true, address.octets()),
+                None => return write_groups(&address.segments(), formatter),
+            },
+        };
+        write!(formatter, "{}{a}.{b}.{c}.{d}", if is_mapped { "::ffff:" } else { "" })
+    }
+}
+
+/// Writes `::` for the first of the longest sequences of zeros, if it has more than one.
+fn write_groups(groups: &[u16; 8], formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let (mut start, mut length, mut zeros) = (groups.len(), 1, 0);
+    for (at, group) in groups.iter().enumerate() {
+        zeros = if *group == 0 { zeros + 1 } else { 0 };
+        if zeros > length {
+            (start, length) = (at + 1 - zeros, zeros);
+        }
+    }
+    for (at, group) in groups.iter().enumerate() {
+        if at == start {
+            formatter.write_str("::")?;
+        }
+        if at < start || at >= start + length {
+            let colon = if at == 0 || at == start + length { "" } else { ":" };
+            write!(formatter, "{colon}{group:x}")?;
+        }
+    }
+    Ok(())
 }
 
 /// Returns the mask of an IPv6 network.

@@ -29,7 +29,7 @@ mod span;
 mod supervision;
 mod workload_set;
 
-pub use address::{Mac, Prefix};
+pub use address::{Ip, Mac, Prefix};
 pub use capability::Capabilities;
 pub use device::{Device, DeviceSource, UsbId};
 pub use difference::{has_same_system, unchanged};

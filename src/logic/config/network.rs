@@ -1,7 +1,7 @@
 //! The network part of a configuration: the board's links and bridges, and the contents of a workload's network
 //! namespace.
 
-use super::address::{Mac, Prefix, hash};
+use super::address::{Ip, Mac, Prefix, hash};
 use super::limits;
 use super::span::Span;
 use super::workload_set::WorkloadSet;
@@ -221,8 +221,8 @@ impl fmt::Display for Publish {
     /// Writes it as in the file.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.address {
-            Some(IpAddr::V4(address)) => write!(formatter, "{address}:")?,
-            Some(IpAddr::V6(address)) => write!(formatter, "[{address}]:")?,
+            Some(address) if address.is_ipv4() => write!(formatter, "{}:", Ip(address))?,
+            Some(address) => write!(formatter, "[{}]:", Ip(address))?,
             None => {}
         }
         let protocol = if self.is_udp { "udp" } else { "tcp" };

@@ -24,7 +24,7 @@ pub use settings::{SETTINGS, SHARES, SHARES_OF_ALL};
 pub use step::{CgroupLimit, FileSystem, Mask, Mount, Phase, Setting, Step, Value};
 
 use crate::config::{
-    Bind, Config, DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Overlay, Pools, Prefix, Ready, User,
+    Bind, Config, DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Ip, Overlay, Pools, Prefix, Ready, User,
     Workload, limits,
 };
 use crate::namespaces::Namespaces;
@@ -124,7 +124,7 @@ pub fn write_hosts(
 ) -> core::fmt::Result {
     writer.write_str("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")?;
     let name = |prefix: Prefix, named: &Workload<'_>, writer: &mut dyn core::fmt::Write| {
-        write!(writer, "{} {}", prefix.address, named.hostname)?;
+        write!(writer, "{} {}", Ip(prefix.address), named.hostname)?;
         if named.name != named.hostname {
             write!(writer, " {}", named.name)?;
         }
@@ -144,7 +144,7 @@ pub fn write_hosts(
             .iter()
             .filter_map(|link| config.system.network.bridge(link.attachment.name()));
         for prefix in bridges.flat_map(|bridge| &bridge.addresses) {
-            writeln!(writer, "{} board", prefix.address)?;
+            writeln!(writer, "{} board", Ip(prefix.address))?;
         }
     }
     Ok(())

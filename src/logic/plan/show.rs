@@ -1,7 +1,7 @@
 //! Steps in words: for `hilum explain`, and for the line that reports a failed step.
 
 use super::{NOTIFY, Phase, Plan, Scope, Step, Value, last_id};
-use crate::config::{Attachment, IoLimit, OnCorruption, Overlay, RESOURCES, User};
+use crate::config::{Attachment, IoLimit, Ip, OnCorruption, Overlay, RESOURCES, User};
 use crate::namespaces::Namespaces;
 use crate::seccomp::Profile;
 use core::ffi::CStr;
@@ -293,7 +293,7 @@ impl Step<'_> {
                 if link.addresses.is_empty() && link.has_dhcp {
                     formatter.write_str(before)?;
                 }
-                link.gateways.iter().try_for_each(|gateway| write!(formatter, " via {gateway}"))
+                link.gateways.iter().try_for_each(|gateway| write!(formatter, " via {}", Ip(*gateway)))
             }
             Self::Hosts => formatter.write_str(": if the root filesystem has one"),
             Self::Output => formatter.write_str(": stdin from /dev/null, stdout and stderr to the log"),

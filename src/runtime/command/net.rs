@@ -8,6 +8,7 @@ use crate::net::{each, each_link, filter_socket, route_socket};
 use crate::os::errno::describe;
 use core::fmt;
 use heapless::{String, Vec};
+use hilum::config::Ip;
 use hilum::fixed_string::text;
 use hilum::log::Printable;
 use hilum::netlink::{AddressEntry, List, RouteEntry, RuleEntry, list, list_rules};
@@ -95,7 +96,7 @@ fn routes(names: &Names) -> Result<(), Errno> {
             None => show(format_args!("route default")),
         };
         if let Some(gateway) = entry.gateway {
-            show(format_args!(" via {gateway}"));
+            show(format_args!(" via {}", Ip(gateway)));
         }
         show(format_args!(" dev {}\n", name(names, entry.index)));
     })

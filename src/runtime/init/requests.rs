@@ -10,7 +10,7 @@ use crate::os::clock::monotonic_ms;
 use crate::os::errno::describe;
 use crate::os::helper::{self, Kept, Role};
 use crate::workload::{Streams, Target};
-use hilum::config::limits;
+use hilum::config::{Ip, limits};
 use hilum::fixed_string::{append, text};
 use hilum::supervise::{Part, ShutdownKind, State, WorkloadRequest};
 use hilum::wire::{self, Command, Reply, Request, WorkloadStatus};
@@ -139,7 +139,7 @@ impl Requests<'_> {
             for prefix in workloads.get(owner).iter().flat_map(|owner| owner.network.addresses(&config.get().pools)) {
                 let before = if addresses.is_empty() { "" } else { "," };
                 // Addresses that do not fit are omitted.
-                let _ = append(&mut addresses, format_args!("{before}{}", prefix.address));
+                let _ = append(&mut addresses, format_args!("{before}{}", Ip(prefix.address)));
             }
             let part = self.missing_part(index);
             client.send(&Reply::Status(WorkloadStatus {

@@ -5,7 +5,7 @@ use super::{exchange, route_socket};
 use crate::console::Console;
 use crate::os::clock::monotonic_ms;
 use crate::os::errno::describe;
-use hilum::config::{Config, HostLink, limits};
+use hilum::config::{Config, HostLink, Ip, limits};
 use hilum::dhcp::{Lease, Taken, taken};
 use hilum::fixed_string::append;
 use hilum::netlink::{Neighbours, add_address, delete_address, set_link};
@@ -75,7 +75,7 @@ impl HostLinks {
         known.refused = Some(Refused { lease, at, is_reported: was_told || is_now });
         if is_now {
             known.quiet_until = at + QUIET_MS;
-            let (name, prefix, server) = (link.name, lease.prefix(), lease.server);
+            let (name, prefix, server) = (link.name, lease.prefix(), Ip(lease.server.into()));
             console.info(format_args!("link {name}: {prefix} from {server} refused: {why}"));
         }
     }
@@ -108,11 +108,11 @@ impl HostLinks {
 
 /// Reports a lease.
 fn print_lease(link: &HostLink<'_>, lease: &Lease, console: &mut Console) {
-    let (name, prefix, server) = (link.name, lease.prefix(), lease.server);
+    let (name, prefix, server) = (link.name, lease.prefix(), Ip(lease.server.into()));
     let mut router: heapless::String<24> = heapless::String::new();
     if let Some(address) = lease.default_router() {
         // An address has at most 15 characters.
-        let _ = append(&mut router, format_args!(" via {address}"));
+        let _ = append(&mut router, format_args!(" via {}", Ip(address.into())));
     }
     match lease.seconds {
         u32::MAX => console.info(format_args!("link {name}: {prefix}{router} from {server}")),

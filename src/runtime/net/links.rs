@@ -17,7 +17,7 @@ use crate::os::errno::describe;
 use crate::os::turn::{LEASES, LINK_MESSAGES};
 use core::net::{IpAddr, Ipv4Addr};
 use heapless::Vec;
-use hilum::config::{Attachment, Config, HostLink, LinkMatch, limits};
+use hilum::config::{Attachment, Config, HostLink, Ip, LinkMatch, limits};
 use hilum::deadline::earliest;
 use hilum::dhcp::NAME_SERVERS;
 use hilum::domains::{SEARCH_BYTES, Search};
@@ -312,7 +312,7 @@ impl HostLinks {
         }
         let links = &config.system.network.links;
         for (server, index) in &servers {
-            let _ = append(&mut text, format_args!("nameserver {server}"));
+            let _ = append(&mut text, format_args!("nameserver {}", Ip(*server)));
             let is_of_link = matches!(server, IpAddr::V6(address) if address.is_unicast_link_local());
             let mut known = self.known.iter().zip(links).filter(|(known, _)| is_of_link && known.index == *index);
             if let Some((_, link)) = known.next() {

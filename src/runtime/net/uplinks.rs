@@ -9,7 +9,7 @@ use crate::os::errno::describe;
 use crate::os::sysctl::set_unless_configured;
 use core::fmt::Arguments;
 use core::net::IpAddr;
-use hilum::config::{Config, HostLink, Prefix, limits};
+use hilum::config::{Config, HostLink, Ip, Prefix, limits};
 use hilum::dhcp::Lease;
 use hilum::fixed_string::{append, text};
 use hilum::netlink::{List, RouteEntry, add_route, delete_kernel_route, delete_route, list};
@@ -152,7 +152,7 @@ impl HostLinks {
         };
         self.known[place].is_silent = is_silent;
         let what = if is_silent { "does not answer; other uplinks come first" } else { "answers again" };
-        console.info(format_args!("link {}: {probe} {what}", link.name));
+        console.info(format_args!("link {}: {} {what}", link.name, Ip(probe)));
         self.set_routes(place, link, console);
         self.move_advertised(config, place);
     }
@@ -222,7 +222,8 @@ impl HostLinks {
         for (place, known) in self.known.iter().enumerate() {
             let Some(lease) = &known.lease else { continue };
             let name = self.name_of(config, place);
-            let mut line = text::<LINE_BYTES>(format_args!("lease {name}: {} from {}", lease.prefix(), lease.server));
+            let mut line =
+                text::<LINE_BYTES>(format_args!("lease {name}: {} from {}", lease.prefix(), Ip(lease.server.into())));
             // Text that does not fit is cut off.
             let mut add = |words: Arguments<'_>| _ = append(&mut line, words);
             if let Some(ends_at) = known.lease_ends_at {
@@ -233,7 +234,7 @@ impl HostLinks {
             }
             for (words, servers) in [(", name server", &lease.name_servers), (", time server", &lease.time_servers)] {
                 for server in servers.iter().filter(|server| !server.is_unspecified()) {
-                    add(format_args!("{words} {server}"));
+                    add(format_args!("{words} {}", Ip((*server).into())));
                 }
             }
             lease.search.iter().for_each(|domain| add(format_args!(", search {domain}")));
@@ -244,10 +245,10 @@ impl HostLinks {
             let mut add = |words: Arguments<'_>| _ = append(&mut line, words);
             let names = &known.names;
             if !names.router.is_unspecified() {
-                add(format_args!(" {}", names.router));
+                add(format_args!(" {}", Ip(names.router.into())));
             }
             for server in names.servers.iter().filter(|server| !server.is_unspecified()) {
-                add(format_args!(" name server {server}"));
+                add(format_args!(" name server {}", Ip((*server).into())));
             }
             names.search.iter().for_each(|domain| add(format_args!(" search {domain}")));
             tell(&line);

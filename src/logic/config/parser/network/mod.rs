@@ -1,6 +1,7 @@
 //! The keys about networks, each line by itself. `consistency.rs` checks a line against other lines when all are known.
 
 mod consistency;
+mod ip;
 mod words;
 
 pub(super) use consistency::{broken_rule, check_system, check_workload};

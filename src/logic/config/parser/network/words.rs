@@ -4,6 +4,7 @@ use super::super::super::address::{Mac, Prefix};
 use super::super::super::limits;
 use super::super::super::network::Publish;
 use super::super::values;
+use super::ip::{self, hexadecimal};
 use crate::split::Split;
 use core::net::IpAddr;
 
@@ -31,7 +32,7 @@ pub(super) fn prefix(text: &str) -> Option<Prefix> {
 /// Returns the address of a single host.
 #[inline(never)]
 pub(super) fn ip(text: &str) -> Option<IpAddr> {
-    let address = text.parse::<IpAddr>().ok()?;
+    let address = ip::address(text)?;
     let is_hosts = !address.is_unspecified() && !address.is_multicast() && !address.is_loopback();
     is_hosts.then_some(address)
 }
@@ -39,7 +40,7 @@ pub(super) fn ip(text: &str) -> Option<IpAddr> {
 /// Returns a network, by its first address; `default` means all addresses.
 pub(super) fn network(text: &str) -> Option<Prefix> {
     let (address, length) = text.cut(b'/')?;
-    let address = address.parse::<IpAddr>().ok()?;
+    let address = ip::address(address)?;
     let prefix = Prefix { address, length: u8::try_from(values::number(length)?).ok()? };
     (prefix.length <= Prefix::host(address).length && prefix.first() == address).then_some(prefix)
 }
@@ -48,8 +49,7 @@ pub(super) fn mac(text: &str) -> Option<Mac> {
     let mut mac = [0; 6];
     let mut parts = text.parts(b':');
     for place in &mut mac {
-        let part = parts.next().filter(|part| part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
-        *place = crate::number::number_of_radix(part, 16)?;
+        *place = parts.next().filter(|part| part.len() == 2).and_then(hexadecimal)?;
     }
     // The lowest bit of the first byte marks a multicast address.
     (parts.next().is_none() && mac[0] & 1 == 0 && mac != [0; 6]).then_some(Mac(mac))
