@@ -97,7 +97,9 @@ pub fn add_modules(
     for module in &config.system.modules {
         modules.add(image, kernel, module.name)?;
     }
-    for name in config::needed_modules(&config) {
+    let mut needed = Vec::new();
+    config::needed_modules(&config, &mut |name| needed.push(name));
+    for name in needed {
         modules.add(image, kernel, name)?;
     }
     // A kernel without a list of built-in modules may have any of them built in.

@@ -199,5 +199,5 @@ pub(super) fn is_key(section: Section, name: &str) -> bool {
 
 /// Returns the key of this section that is most similar to `name`, with at most two edits.
 pub(super) fn nearest(section: Section, name: &str) -> Option<&'static str> {
-    suggest::nearest(KEYS.iter().filter(|key| key.section == section).map(|key| key.name), name)
+    suggest::nearest(&mut KEYS.iter().filter(|key| key.section == section).map(|key| key.name), name)
 }

@@ -4,9 +4,9 @@ use super::isolation::Overlay;
 use super::model::Config;
 use super::network::{Attachment, LinkMatch};
 
-/// Iterates over the kernel modules that the configuration needs, by their names in Debian's kernels. In a kernel each
-/// of them may be built in, or be part of another one (nft_counter from 5.17 on).
-pub fn needed_modules<'a>(config: &'a Config<'_>) -> impl Iterator<Item = &'a str> {
+/// Calls `work` with each kernel module that the configuration needs, by its name in Debian's kernels. In a kernel each of
+/// them may be built in, or be part of another one (nft_counter from 5.17 on).
+pub fn needed_modules<'a>(config: &'a Config<'_>, work: &mut dyn FnMut(&'a str)) {
     let links = || config.workloads.iter().flat_map(|workload| config.pools.of(workload.network.links));
     let has = |wanted: fn(&Attachment<'_>) -> bool| links().any(|link| wanted(&link.attachment));
     let has_bridges = !config.system.network.bridges.is_empty();
@@ -40,8 +40,14 @@ pub fn needed_modules<'a>(config: &'a Config<'_>) -> impl Iterator<Item = &'a st
     ];
     // The module of a filesystem has the filesystem's name.
     let mounts = &config.system.mounts;
-    let is_first = |index: usize| !mounts[..index].iter().any(|before| before.kind == mounts[index].kind);
-    let filesystems = (0..mounts.len()).filter(move |index| is_first(*index)).map(|index| mounts[index].kind);
-    let others = needed.into_iter().filter(|(is_needed, _)| *is_needed).map(|(_, name)| name);
-    filesystems.chain(others)
+    for (index, mount) in mounts.iter().enumerate() {
+        if mounts[..index].iter().all(|before| before.kind != mount.kind) {
+            work(mount.kind);
+        }
+    }
+    for (is_needed, name) in needed {
+        if is_needed {
+            work(name);
+        }
+    }
 }

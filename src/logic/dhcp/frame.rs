@@ -88,28 +88,24 @@ pub(super) fn write(
     let length = (end + 1).max(MESSAGE + SHORTEST);
     let (packet, datagram) = ((length - 14) as u16, (length - 34) as u16);
     // The parts and their offsets: Ethernet, IPv4, UDP, message.
-    let parts: [(usize, &[u8]); 16] = [
-        (0, &to_mac.0),
-        (6, &mac.0),
-        (12, &[8, 0, 0x45, 0]),
-        (16, &packet.to_be_bytes()),
-        (22, &[64, 17]),
-        (26, &own),
-        (30, &to),
-        (34, &[0, CLIENT_PORT as u8, 0, SERVER_PORT as u8]),
-        (38, &datagram.to_be_bytes()),
-        (MESSAGE, &[1, 1, 6]),
-        (MESSAGE + 4, &request.id.to_be_bytes()),
-        (MESSAGE + 8, &request.seconds.to_be_bytes()),
-        // "Answer by broadcast" (RFC 2131 2).
-        (MESSAGE + 10, &[if shares_mac { 0x80 } else { 0 }]),
-        (MESSAGE + 12, &own),
-        (MESSAGE + 28, &mac.0),
-        (OPTIONS - 4, &COOKIE.to_be_bytes()),
-    ];
-    for (at, part) in parts {
-        frame[at..at + part.len()].copy_from_slice(part);
-    }
+    let mut put = |at: usize, part: &[u8]| frame[at..at + part.len()].copy_from_slice(part);
+    put(0, &to_mac.0);
+    put(6, &mac.0);
+    put(12, &[8, 0, 0x45, 0]);
+    put(16, &packet.to_be_bytes());
+    put(22, &[64, 17]);
+    put(26, &own);
+    put(30, &to);
+    put(34, &[0, CLIENT_PORT as u8, 0, SERVER_PORT as u8]);
+    put(38, &datagram.to_be_bytes());
+    put(MESSAGE, &[1, 1, 6]);
+    put(MESSAGE + 4, &request.id.to_be_bytes());
+    put(MESSAGE + 8, &request.seconds.to_be_bytes());
+    // "Answer by broadcast" (RFC 2131 2).
+    put(MESSAGE + 10, &[if shares_mac { 0x80 } else { 0 }]);
+    put(MESSAGE + 12, &own);
+    put(MESSAGE + 28, &mac.0);
+    put(OPTIONS - 4, &COOKIE.to_be_bytes());
     let header = sum(&[&frame[14..34]]).to_be_bytes();
     frame[24..26].copy_from_slice(&header);
     let whole = sum(&[&frame[26..34], &[0, 17], &datagram.to_be_bytes(), &frame[34..length]]);

@@ -165,8 +165,8 @@ impl Listener {
 
     /// Removes expired information. Returns the current state if it differs from the one last returned.
     pub fn news(&mut self, now: u64) -> Option<Names> {
-        self.servers.retain(|(_, at)| now < *at);
-        self.domains.retain(|(_, at)| now < *at);
+        forget(&mut self.servers, now);
+        forget(&mut self.domains, now);
         self.router.take_if(|(_, at)| *at <= now);
         let mut names = Names::NOTHING;
         for (place, (server, _)) in names.servers.iter_mut().zip(&self.servers) {
@@ -199,11 +199,18 @@ impl Listener {
 
 /// Keeps a value for the given seconds; 0 removes it. If the list is full, the value is dropped.
 fn keep<T: PartialEq>(list: &mut Vec<(T, u64), KEPT>, new: T, now: u64, seconds: u32) {
-    list.retain(|(known, _)| seconds > 0 || *known != new);
-    match list.iter_mut().find(|(known, _)| *known == new) {
-        Some((_, at)) => *at = ends(now, seconds),
+    match list.iter().position(|(known, _)| *known == new) {
+        Some(place) if seconds == 0 => _ = list.remove(place),
+        Some(place) => list[place].1 = ends(now, seconds),
         None if seconds > 0 => _ = list.push((new, ends(now, seconds))),
         None => {}
+    }
+}
+
+/// Removes the values whose time has come.
+fn forget<T>(list: &mut Vec<(T, u64), KEPT>, now: u64) {
+    while let Some(place) = list.iter().position(|(_, at)| *at <= now) {
+        list.remove(place);
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) fn misused_as(name: &str) -> i32 {
 
 /// Reports an unknown command, and suggests a similar one.
 pub(super) fn unknown(name: &str) -> i32 {
-    match hilum::suggest::nearest(commands().map(|(known, ..)| known), name) {
+    match hilum::suggest::nearest(&mut commands().map(|(known, ..)| known), name) {
         Some(near) => print(format_args!("hilum: unknown command \"{name}\"; did you mean \"{near}\"?\n")),
         None => print(format_args!("hilum: unknown command \"{name}\"; see: hilum help\n")),
     }

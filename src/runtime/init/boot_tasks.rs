@@ -35,6 +35,7 @@ pub(super) struct BootTasks {
 }
 
 /// Returns the number of processors that this process may run on.
+#[inline(never)]
 fn processors() -> usize {
     rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count() as usize).max(1)
 }

@@ -109,7 +109,7 @@ fn raise_file_limit() {
 /// Detects the environment, mounts what is missing, and makes the root pivotable.
 pub(super) fn prepare() -> (Environment, Missing) {
     let mut missing = Missing::new();
-    let mut note = |target, result: Result<(), Errno>| {
+    let note: &mut dyn FnMut(&'static str, Result<(), Errno>) = &mut |target, result| {
         if let Err(errno) = result {
             // It fits: each target is tried once.
             let _ = missing.push((target, errno));

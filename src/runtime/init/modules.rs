@@ -36,7 +36,9 @@ type Failure = (Errno, &'static str);
 
 /// Returns whether there are modules to load.
 pub(super) fn has_any(config: &Config<'_>) -> bool {
-    !config.system.modules.is_empty() || needed_modules(config).next().is_some() || access(LOAD, Access::EXISTS).is_ok()
+    let mut has_any = !config.system.modules.is_empty() || access(LOAD, Access::EXISTS).is_ok();
+    needed_modules(config, &mut |_| has_any = true);
+    has_any
 }
 
 /// Loads the modules of `module` lines, and those that other lines need if the image has them; modules that are built
@@ -48,19 +50,18 @@ pub(super) fn load_all(config: &Config<'_>, console: &mut Console) {
     let (mut buffer, mut list) = ([0; NEEDS_BYTES], [0; LOAD_BYTES]);
     let needs = read_text(NEEDS, &mut buffer);
     let board = module_list::to_load(read_text(LOAD, &mut list));
-    let lines = config.system.modules.iter().map(|module| (module.name, module.parameters));
-    for (name, parameters) in lines.chain(board) {
+    let mut load = |name: &str, parameters: &str| {
         if let Err((errno, hint)) = load_with(needs, name, parameters) {
             let before = if hint.is_empty() { "" } else { ": " };
             console.error(format_args!("module {name}: {}{before}{hint}", describe(errno)));
         }
-    }
-    for name in needed_modules(config) {
-        match load_with(needs, name, "") {
-            Ok(()) | Err((Errno::NOENT, MISSING)) => {}
-            Err((errno, _)) => console.error(format_args!("module {name}: {}", describe(errno))),
-        }
-    }
+    };
+    config.system.modules.iter().for_each(|module| load(module.name, module.parameters));
+    board.for_each(|(name, parameters)| load(name, parameters));
+    needed_modules(config, &mut |name| match load_with(needs, name, "") {
+        Ok(()) | Err((Errno::NOENT, MISSING)) => {}
+        Err((errno, _)) => console.error(format_args!("module {name}: {}", describe(errno))),
+    });
 }
 
 /// Loads a module after its dependencies.

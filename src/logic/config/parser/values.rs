@@ -8,8 +8,7 @@ use crate::split::Split;
 
 /// Parses a whole number of digits only.
 pub(super) fn number(text: &str) -> Option<u32> {
-    // `parse` would accept a sign.
-    (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| crate::number::number(text)).flatten()
+    crate::number::number(text)
 }
 
 /// Parses a whole number that may be negative.

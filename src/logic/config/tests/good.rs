@@ -34,7 +34,8 @@ fn swap_has_a_size_and_needs_its_modules() {
         let mut found = None;
         with(&text, |config| {
             let Some(Swap { size, percent, algorithm }) = config.system.swap else { panic!("no swap") };
-            let needed: std::vec::Vec<_> = needed_modules(config).collect();
+            let mut needed = std::vec::Vec::new();
+            needed_modules(config, &mut |name| needed.push(name));
             assert_eq!(needed, [&*algorithm.replace("-", "_"), "zram"]);
             let bytes = config.system.swap.map(|swap| swap.bytes(250 << 20));
             found = Some((size, percent, algorithm.to_owned(), bytes));
@@ -301,7 +302,8 @@ fn networks_are_read() {
     );
     assert!(network.talk.contains(1) && !network.talk.contains(0));
     assert_eq!(system.links[3].which, LinkMatch::Vlan { parent: "wan", id: 7 });
-    let needed: std::vec::Vec<_> = super::super::needed_modules(&config).collect();
+    let mut needed = std::vec::Vec::new();
+    super::super::needed_modules(&config, &mut |name| needed.push(name));
     assert!(
         needed.contains(&"bridge")
             && needed.contains(&"macvlan")

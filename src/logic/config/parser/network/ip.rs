@@ -51,16 +51,10 @@ fn read(text: &str, groups: &mut [u16; GROUPS]) -> Option<usize> {
             groups.get_mut(count..count + 2)?.copy_from_slice(&[[a, b], [c, d]].map(u16::from_be_bytes));
             return parts.next().is_none().then_some(count + 2);
         }
-        *groups.get_mut(count)? = hexadecimal(part).filter(|_| part.len() <= 4)?;
+        *groups.get_mut(count)? = number_of_radix(part, 16).filter(|_| part.len() <= 4)?;
         count += 1;
     }
     Some(count)
-}
-
-/// Parses hexadecimal digits only.
-pub(super) fn hexadecimal<T: TryFrom<u64>>(text: &str) -> Option<T> {
-    // `number_of_radix` would accept a sign.
-    text.bytes().all(|byte| byte.is_ascii_hexdigit()).then(|| number_of_radix(text, 16)).flatten()
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use super::super::super::address::{Mac, Prefix};
 use super::super::super::limits;
 use super::super::super::network::Publish;
 use super::super::values;
-use super::ip::{self, hexadecimal};
+use super::ip::address as address_of;
+use crate::number::number_of_radix;
 use crate::split::Split;
 use core::net::IpAddr;
 
@@ -32,7 +33,7 @@ pub(super) fn prefix(text: &str) -> Option<Prefix> {
 /// Returns the address of a single host.
 #[inline(never)]
 pub(super) fn ip(text: &str) -> Option<IpAddr> {
-    let address = ip::address(text)?;
+    let address = address_of(text)?;
     let is_hosts = !address.is_unspecified() && !address.is_multicast() && !address.is_loopback();
     is_hosts.then_some(address)
 }
@@ -40,7 +41,7 @@ pub(super) fn ip(text: &str) -> Option<IpAddr> {
 /// Returns a network, by its first address; `default` means all addresses.
 pub(super) fn network(text: &str) -> Option<Prefix> {
     let (address, length) = text.cut(b'/')?;
-    let address = ip::address(address)?;
+    let address = address_of(address)?;
     let prefix = Prefix { address, length: u8::try_from(values::number(length)?).ok()? };
     (prefix.length <= Prefix::host(address).length && prefix.first() == address).then_some(prefix)
 }
@@ -49,7 +50,7 @@ pub(super) fn mac(text: &str) -> Option<Mac> {
     let mut mac = [0; 6];
     let mut parts = text.parts(b':');
     for place in &mut mac {
-        *place = parts.next().filter(|part| part.len() == 2).and_then(hexadecimal)?;
+        *place = parts.next().filter(|part| part.len() == 2).and_then(|part| number_of_radix(part, 16))?;
     }
     // The lowest bit of the first byte marks a multicast address.
     (parts.next().is_none() && mac[0] & 1 == 0 && mac != [0; 6]).then_some(Mac(mac))
