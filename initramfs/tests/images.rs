@@ -54,6 +54,11 @@ fn layout(folder: &Path) -> String {
     text(&layout).to_owned()
 }
 
+/// Whether an attribute belongs to an image.
+fn is_kept(name: &[u8]) -> bool {
+    name.starts_with(b"user.") || name == b"security.capability"
+}
+
 /// What is at each path of a folder, in the words of [`Tree`], and how often each file is linked.
 fn found(folder: &Path) -> BTreeMap<String, (Entry, u64)> {
     let mut all = BTreeMap::new();
@@ -73,7 +78,7 @@ fn found(folder: &Path) -> BTreeMap<String, (Entry, u64)> {
         let mut xattrs = BTreeMap::new();
         let mut names = [0; 1024];
         let length = rustix::fs::llistxattr(entry.path(), &mut names[..]).unwrap_or(0);
-        for name in names[..length].split(|byte| *byte == 0).filter(|name| name.starts_with(b"user.")) {
+        for name in names[..length].split(|byte| *byte == 0).filter(|name| is_kept(name)) {
             let name = String::from_utf8_lossy(name).into_owned();
             let mut value = [0; 256];
             let length = rustix::fs::lgetxattr(entry.path(), name.as_str(), &mut value[..]).expect("its value");
@@ -133,6 +138,108 @@ fn image_is_unpacked_as_umoci_does() {
         tool("skopeo", &["copy", "--quiet", "--insecure-policy", &format!("oci:{layout}:test"), &target]);
         let other = read(text(&archive));
         assert!(other.tree.iter().eq(container.tree.iter()), "{kind}");
+    }
+}
+
+/// Images that buildah makes of the folder files in the folder $1 by the storage driver $2: the last container as a folder
+/// named tree, and the image several layers high, squashed, compressed by zstd, in an index that also has an attestation and an
+/// image for another architecture, and as docker save writes it. Mounts end with the namespace.
+const BUILDAH: &str = r#"
+cd "$1"
+driver=$2
+mkdir store
+# A directory of overlayfs cannot be the upper one of another.
+[ "$driver" = vfs ] || mount -t tmpfs none store
+b() { buildah --root "$PWD/store/root" --runroot "$PWD/store/run" --storage-driver "$driver" "$@"; }
+base=$(b from --arch amd64 scratch)
+at=$(b mount "$base")
+cp -a files/. "$at/"
+b commit --quiet "$base" base
+middle=$(b from --pull-never base)
+at=$(b mount "$middle")
+rm "$at/etc/gone" "$at/etc/dangling"
+rm -r "$at/etc/deep"
+mkdir "$at/etc/deep"
+echo new >"$at/etc/deep/new"
+b commit --quiet "$middle" middle
+top=$(b from --pull-never middle)
+at=$(b mount "$top")
+mv "$at/etc/moved" "$at/etc/to"
+echo more >>"$at/etc/shadow"
+ln "$at/etc/shadow" "$at/etc/shadow-"
+chmod 600 "$at/etc/mode"
+rm "$at/etc/link"
+mkdir "$at/etc/link"
+b config --user 7:42 --entrypoint '["/usr/bin/program"]' --cmd 'one "two words"' --port 80/tcp --env A=b "$top"
+cp -a "$at" tree
+b commit --quiet "$top" oci:layered:test
+b commit --quiet --squash "$top" oci:squashed:test
+b commit --quiet --format docker "$top" docker-archive:saved.tar:test:latest
+b commit --quiet "$top" top
+b push --quiet --compression-format zstd top oci:zstd:test
+b manifest create list
+b manifest add --os unknown --arch unknown --annotation vnd.docker.reference.type=attestation-manifest list base
+b manifest add --os linux --arch arm64 list middle
+b manifest add list top
+b manifest push --quiet --all list oci:index:test
+"#;
+
+/// The folder that buildah makes images of.
+fn files(folder: &Path) {
+    for below in ["etc/deep/er", "usr/bin"] {
+        std::fs::create_dir_all(folder.join(below)).expect("a folder");
+    }
+    for name in ["passwd", "shadow", "gone", "moved", "mode", "deep/er/file"] {
+        std::fs::write(folder.join("etc").join(name), name.repeat(100)).expect("a file");
+        std::os::unix::fs::chown(folder.join("etc").join(name), Some(7), Some(42)).expect("root runs the tests");
+    }
+    std::fs::set_permissions(folder.join("etc/shadow"), PermissionsExt::from_mode(0o4640)).expect("its mode");
+    std::fs::hard_link(folder.join("etc/passwd"), folder.join("etc/passwd-")).expect("a link");
+    symlink("../etc/passwd", folder.join("etc/link")).expect("a link");
+    symlink("/nowhere", folder.join("etc/dangling")).expect("a link");
+    tool("mkfifo", &[text(&folder.join("etc/pipe"))]);
+    let program = folder.join("usr/bin/program");
+    std::fs::write(&program, "x").expect("a file");
+    // CAP_NET_BIND_SERVICE, permitted and effective: struct vfs_cap_data of linux/capability.h.
+    let capability = [0x0200_0001_u32, 1 << 10, 0, 0, 0].map(u32::to_le_bytes).concat();
+    for (name, value) in [("security.capability", &capability[..]), ("user.note", b"a\0b")] {
+        rustix::fs::setxattr(&program, name, value, rustix::fs::XattrFlags::empty()).expect("attributes");
+    }
+}
+
+/// By overlayfs buildah marks a replaced folder as opaque; by copies (vfs) it compares folders, and removes each file by a whiteout.
+#[test]
+fn images_of_buildah_have_the_tree_that_buildah_umoci_and_skopeo_see() {
+    for driver in ["overlay", "vfs"] {
+        let scratch = tempfile::tempdir().expect("a scratch folder");
+        let at = |name: &str| scratch.path().join(name);
+        files(&at("files"));
+        tool("unshare", &["--mount", "sh", "-euc", BUILDAH, "sh", text(scratch.path()), driver]);
+        let layered = read(text(&at("layered")));
+        assert_eq!(
+            layered.lines(),
+            "exec /usr/bin/program one \"two words\"\nenv A b\nuser 7:42\n# publish 80:80/tcp\n"
+        );
+        let program = &layered.tree.get("usr/bin/program").expect("it is there").xattrs;
+        assert!(program.contains_key("security.capability"), "{program:?}");
+        for name in ["layered", "squashed", "zstd", "index", "saved.tar"] {
+            let container = read(text(&at(name)));
+            assert_same(&container.tree, &at("tree"), &format!("{driver}: {name}"));
+            assert_eq!(container.lines(), layered.lines(), "{driver}: {name}");
+        }
+        for name in ["layered", "squashed"] {
+            let (image, bundle) = (format!("{}:test", at(name).display()), at("bundle").join(name));
+            std::fs::create_dir_all(&bundle).expect("a folder");
+            tool("umoci", &["unpack", "--image", &image, text(&bundle)]);
+            assert_same(&layered.tree, &bundle.join("rootfs"), &format!("{driver}: {name}: umoci"));
+        }
+        for (name, kind) in [("layered", "docker-archive"), ("zstd", "oci-archive"), ("index", "docker-archive")] {
+            let (from, to) = (format!("oci:{}:test", at(name).display()), at(&format!("{name}.tar")));
+            let target = format!("{kind}:{}:test:latest", to.display());
+            let words = ["--insecure-policy", "--override-arch", "amd64", "copy", "--quiet", &from, &target];
+            tool("skopeo", &words);
+            assert_same(&read(text(&to)).tree, &at("tree"), &format!("{driver}: {name}: skopeo"));
+        }
     }
 }
 
