@@ -163,7 +163,7 @@ fn memory(pid: u32) -> Result<Memory> {
 /// Returns the rows as a table.
 pub(crate) fn table(rows: &[Row]) -> String {
     let mut text =
-        "| PID 1 | programs | resident kB | private dirty kB | with its helpers: resident | private dirty |\n\
+        "| PID 1 | programs | resident KiB | private dirty KiB | with its helpers: resident | private dirty |\n\
                     |---|---|---|---|---|---|\n"
             .to_owned();
     for Row { name, programs, own, all } in rows {

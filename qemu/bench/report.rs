@@ -102,7 +102,7 @@ impl Report {
             .map(|row| Bar {
                 label: format!("{}, {}", row.name, row.programs),
                 value: row.all.resident_kb as f64,
-                text: format!("{} kB, {} dirty", row.all.resident_kb, row.all.dirty_kb),
+                text: format!("{} KiB, {} dirty", row.all.resident_kb, row.all.dirty_kb),
                 is_ours: row.name == "hilum",
             })
             .collect();
@@ -127,7 +127,14 @@ fn replaced(document: &str, name: &str, text: &str) -> Result<String> {
 fn with_figure(page: &str, link: &str, figure: u64) -> Option<String> {
     let (before, after) = page.split_once(&format!("]({link})"))?;
     let (before, _) = before.rsplit_once('[')?;
-    Some(format!("{before}[{figure}]({link}){after}"))
+    Some(format!("{before}[{}]({link}){after}", grouped(figure)))
+}
+
+/// Returns a number with commas between thousands, as texts have it. Tables have none.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let places = digits.char_indices().map(|(at, digit)| (at > 0 && (digits.len() - at) % 3 == 0, digit));
+    places.flat_map(|(is_group, digit)| is_group.then_some(',').into_iter().chain([digit])).collect()
 }
 
 /// Returns the date in UTC.

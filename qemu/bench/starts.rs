@@ -16,7 +16,7 @@ pub(crate) struct Row {
     pub(crate) problem: Option<String>,
     /// System calls of one start.
     pub(crate) calls: Option<usize>,
-    /// Peak memory of one start, in kB.
+    /// Peak memory of one start, in KiB.
     pub(crate) peak_kb: Option<u64>,
 }
 
@@ -117,7 +117,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
     let has_peak = rows.iter().any(|row| row.peak_kb.is_some());
     let mut sorted: Vec<&Row> = rows.iter().collect();
     sorted.sort_by_key(|row| row.median().unwrap_or(u64::MAX));
-    let (name, line) = if has_peak { (" peak memory kB |", "---|") } else { ("", "") };
+    let (name, line) = if has_peak { (" peak memory KiB |", "---|") } else { ("", "") };
     let mut text = format!(
         "| start to exit | median us | 10th percentile | 90th percentile | of {FRESH_FLOOR} | system calls |{name}\n\
          |---|---|---|---|---|---|{line}\n"

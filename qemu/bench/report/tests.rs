@@ -15,4 +15,6 @@ fn figure_is_the_text_of_the_first_link_to_its_place() {
     let new = with_figure(page, "c.md#d", 345).expect("it has a place");
     assert_eq!(new, "[a](b.md) has [345](c.md#d) bytes, [13](c.md#d)");
     assert_eq!(with_figure(page, "c.md#e", 345), None);
+    let new = with_figure(page, "c.md#d", 1_234_567).expect("it has a place");
+    assert_eq!(new, "[a](b.md) has [1,234,567](c.md#d) bytes, [13](c.md#d)");
 }
