@@ -113,11 +113,8 @@ impl Contents {
     /// Returns contents of `len` bytes that consist of other contents at their offsets, which do not overlap, and of zeros.
     pub fn joined(mut parts: Vec<(u64, Self)>, len: u64) -> Self {
         parts.sort_by_key(|(at, _)| *at);
-        let end = parts.iter().fold(0, |end, (at, part)| {
-            assert!(*at >= end, "parts overlap at {at}");
-            at + part.len()
-        });
-        assert!(end <= len, "parts of {end} bytes in {len}");
+        let ends = parts.iter().skip(1).map(|(at, _)| *at).chain([len]);
+        assert!(parts.iter().zip(ends).all(|((at, part), end)| at + part.len() <= end));
         Self::Joined(Arc::new(parts), len)
     }
 
@@ -325,7 +322,7 @@ impl Contents {
     }
 }
 
-/// Makes a file as long as this, if it is shorter.
+/// Makes a shorter file as long as this.
 fn extend(file: &File, len: u64) -> Result<()> {
     if file.metadata()?.len() < len {
         file.set_len(len)?;
