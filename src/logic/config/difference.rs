@@ -13,8 +13,7 @@ use super::workload_set::WorkloadSet;
 pub fn unchanged(old: &Config<'_>, new: &Config<'_>) -> WorkloadSet {
     let mut kept = WorkloadSet::EMPTY;
     for (index, workload) in new.workloads.iter().enumerate() {
-        let before = old.workloads.iter().find(|before| before.name == workload.name);
-        if before.is_some_and(|before| is_same(old, before, new, workload)) {
+        if old.find(workload.name).is_some_and(|before| is_same(old, &old.workloads[before], new, workload)) {
             kept.insert(new.slots.of(index));
         }
     }
@@ -30,8 +29,9 @@ fn is_same(old: &Config<'_>, before: &Workload<'_>, new: &Config<'_>, after: &Wo
     // `talk` is compared by the addresses of the workloads that it names.
     let has_same_addresses = |index: usize| {
         let peer = &old.workloads[index];
-        let after = new.workloads.iter().find(|after| after.name == peer.name);
-        after.is_some_and(|after| after.network.addresses(&new.pools).eq(peer.network.addresses(&old.pools)))
+        new.find(peer.name).is_some_and(|after| {
+            new.workloads[after].network.addresses(&new.pools).eq(peer.network.addresses(&old.pools))
+        })
     };
     before.isolation.first_id == after.isolation.first_id
         && SectionLines::of(old, before.line).has_same_lines(&SectionLines::of(new, after.line))

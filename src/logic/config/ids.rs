@@ -56,7 +56,7 @@ pub fn keep_ids(old: &Config<'_>, new: &mut Config<'_>) {
     }
     let (own, mut late) = (settled, WorkloadSet::EMPTY);
     for index in (0..new.workloads.len()).filter(|index| !own.contains(*index)) {
-        let before = old.workloads.iter().find(|before| before.name == new.workloads[index].name);
+        let before = old.find(new.workloads[index].name).map(|before| &old.workloads[before]);
         let kept = before.filter(|before| !before.isolation.has_own_ids).map(|before| before.isolation.first_id);
         match kept.filter(|first| overlapping(new, *first, &own).is_none()) {
             Some(first) => {

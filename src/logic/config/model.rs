@@ -39,6 +39,12 @@ pub struct Config<'a> {
 }
 
 impl<'a> Config<'a> {
+    /// Returns the index of the workload with this name.
+    #[inline(never)]
+    pub fn find(&self, name: &str) -> Option<usize> {
+        self.workloads.iter().position(|workload| workload.name == name)
+    }
+
     /// Returns the `mount` of the board that contains `path`, or `None` if it is in the initramfs.
     pub fn mount_of(&self, path: &str) -> Option<&SystemMount<'a>> {
         self.system.mounts.get(self.mount_index(path)?)

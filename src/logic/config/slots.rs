@@ -19,13 +19,13 @@ impl Config<'_> {
 pub fn keep_slots(old: &Config<'_>, new: &mut Config<'_>) {
     let mut taken = WorkloadSet::EMPTY;
     for (index, workload) in new.workloads.iter().enumerate() {
-        if let Some(before) = old.workloads.iter().position(|before| before.name == workload.name) {
+        if let Some(before) = old.find(workload.name) {
             new.slots.set(index, old.slots.of(before));
             taken.insert(old.slots.of(before));
         }
     }
     for index in 0..new.workloads.len() {
-        if old.workloads.iter().all(|before| before.name != new.workloads[index].name)
+        if old.find(new.workloads[index].name).is_none()
             && let Some(free) = (0..WORKLOADS).find(|slot| !taken.contains(*slot))
         {
             new.slots.set(index, free);

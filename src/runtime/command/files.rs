@@ -36,7 +36,7 @@ fn check(path: &str) -> i32 {
 
 fn explain(name: &str, path: &str) -> i32 {
     let Some(config) = read(path) else { return FAILED };
-    match config.workloads.iter().find(|workload| workload.name == name) {
+    match config.find(name).map(|index| &config.workloads[index]) {
         Some(workload) => show(format_args!("{}", plan(workload, &config.pools))),
         None => {
             print(format_args!("hilum: {path}: unknown workload \"{name}\"; expected one of:{}\n", Names(config)));

@@ -138,7 +138,7 @@ impl Logs {
     pub(super) fn adopt(&mut self, old: &Config<'_>, new: &Config<'_>, kept: WorkloadSet) {
         for (index, workload) in new.workloads.iter().enumerate() {
             let slot = new.slots.of(index);
-            if old.workloads.iter().all(|known| known.name != workload.name) {
+            if old.find(workload.name).is_none() {
                 self.muted[slot] = self.mutes_new;
             }
             if !kept.contains(slot) {

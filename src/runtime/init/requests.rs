@@ -33,7 +33,7 @@ pub(super) struct Requests<'a> {
 
 impl Requests<'_> {
     fn find(&self, name: &str) -> Option<usize> {
-        self.cx.config.get().workloads.iter().position(|workload| workload.name == name)
+        self.cx.config.get().find(name)
     }
 
     /// Answers a request.
@@ -107,9 +107,7 @@ impl Requests<'_> {
 
     fn status(&mut self, client: &Client, request: &Request<'_>) -> Response {
         let wanted = request.words.first().copied();
-        if let Some(name) =
-            wanted.filter(|name| !self.cx.config.get().workloads.iter().any(|workload| workload.name == *name))
-        {
+        if let Some(name) = wanted.filter(|name| self.cx.config.get().find(name).is_none()) {
             return failed(format_args!("unknown workload \"{name}\"; see: hilum status"));
         }
         let now_ms = monotonic_ms();

@@ -19,7 +19,7 @@ impl Requests<'_> {
         {
             let name = self.cx.config.get().workloads[index].name;
             // A changed workload is about to start again, with its new section.
-            return match pending.config.get().workloads.iter().any(|workload| workload.name == name) {
+            return match pending.config.get().find(name).is_some() {
                 true if is_waiting => Response::Pending(ClientState::Waiting { slot: Some(slot), ask }),
                 true => done(),
                 false => failed(format_args!("a reload is removing it")),

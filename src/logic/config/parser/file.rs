@@ -130,8 +130,8 @@ impl Parser {
                 let Some(name) = values::name(text) else {
                     return error(word.column, Problem::Value(text, values::NAME));
                 };
-                if let Some(other) = config.workloads.iter().find(|workload| workload.name == name) {
-                    return error(word.column, Problem::SameName(name, other.line));
+                if let Some(other) = config.find(name) {
+                    return error(word.column, Problem::SameName(name, config.workloads[other].line));
                 }
                 self.place = CurrentSection::Workload;
                 let first_id = limits::IDS * (config.workloads.len() as u32 + 1);

@@ -254,7 +254,7 @@ pub(super) fn read_net<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usiz
     for word in &line.words[1..] {
         let Some(name) = word.text.strip_prefix("net=") else { continue };
         let error = |problem| Err(Error { line: line.number, column: word.column, problem });
-        match config.workloads.iter().position(|workload| workload.name == name) {
+        match config.find(name) {
             None => return error(Problem::NoWorkload(name)),
             Some(other) if other == index => return error(Problem::Itself(name)),
             Some(other) if config.workloads[other].isolation.net_of.is_some() => {

@@ -13,7 +13,7 @@ pub(super) fn read<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize, i
         return Err(error(line.end, Problem::Missing(key, "the name of a workload")));
     }
     for word in &line.words[1..] {
-        let other = config.workloads.iter().position(|workload| workload.name == word.text);
+        let other = config.find(word.text);
         let other = other.ok_or(error(word.column, Problem::NoWorkload(word.text)))?;
         if other == index {
             return Err(error(word.column, Problem::Itself(word.text)));

@@ -25,7 +25,7 @@ impl Workloads {
             let mut name = [0; 64];
             let name = read_text(&sys_path(format_args!("/sys/block/{node}/dm/name")), &mut name);
             let workload = name.cut_last(b'.').map_or("", |(workload, _)| workload);
-            if let Some(index) = cx.config.get().workloads.iter().position(|known| known.name == workload)
+            if let Some(index) = cx.config.get().find(workload)
                 && has_failed(name)
             {
                 self.note_corrupt(cx, index);

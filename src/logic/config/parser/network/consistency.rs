@@ -239,7 +239,7 @@ fn read_talk<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Resu
     const BRIDGED: &str = "a workload with a link veth, or board for the host";
     for word in &line.words[1..] {
         let error = |problem| Err(Error { line: line.number, column: word.column, problem });
-        let other = config.workloads.iter().position(|workload| workload.name == word.text);
+        let other = config.find(word.text);
         match other {
             Some(_) if word.text == "board" => return error(Problem::Value("board", "another name for that workload")),
             None if word.text == "board" => config.workloads[index].network.talks_to_board = true,
