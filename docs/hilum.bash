@@ -13,7 +13,7 @@ _hilum_names() {
 }
 
 _hilum() {
-    local commands='status top log mute unmute start stop restart signal freeze thaw exec reload timeline poweroff reboot halt check explain audit mounts net doctor version help'
+    local commands='status top log mute unmute start stop restart signal freeze thaw exec reload timeline poweroff reboot halt check explain audit mounts net update rollback doctor version help'
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local at=1 socket=() file='' offered='' index
     COMPREPLY=()
@@ -41,7 +41,11 @@ _hilum() {
     exec) [ "$place" -eq 2 ] && flags='-t -T' ;;
     check | explain | audit) flags=--config ;;
     mounts) flags='--json --config' ;;
+    update) flags=--status ;;
     esac
+    if [ "$command" = update ]; then
+        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+    fi
     case $command in
     explain)
         file=/etc/hilum.conf

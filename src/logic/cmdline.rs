@@ -1,9 +1,10 @@
 //! The words of the kernel command line for hilum: `hilum.config=PATH`, `hilum.fail=POLICY`, `hilum.safe`,
-//! `hilum.panic`, `hilum.doctor`.
+//! `hilum.panic`, `hilum.doctor`, `hilum.slot=NAME`.
 //!
 //! They are parsed before the configuration, so they also work on a board whose configuration is broken.
 
 use crate::split::Split;
+use crate::update::Slot;
 
 /// The default path of the configuration.
 pub const DEFAULT_CONFIG: &str = "/etc/hilum.conf";
@@ -24,6 +25,8 @@ pub struct CommandLine<'a> {
     pub panic: bool,
     /// `hilum.doctor`: report at boot which features the kernel supports.
     pub doctor: bool,
+    /// `hilum.slot=a|b`: the slot that was started, said by whatever started it.
+    pub slot: Option<Slot>,
     /// The first word that starts with `hilum.` and is unknown or malformed.
     pub unknown: Option<&'a str>,
 }
@@ -48,6 +51,7 @@ pub fn parse(line: &str) -> CommandLine<'_> {
         safe: false,
         panic: false,
         doctor: false,
+        slot: None,
         unknown: None,
     };
     for word in line.split_ascii_whitespace() {
@@ -57,6 +61,7 @@ pub fn parse(line: &str) -> CommandLine<'_> {
             Some(("fail", "reboot")) => found.fail = Fail::Reboot,
             Some(("fail", "poweroff")) => found.fail = Fail::Poweroff,
             Some(("fail", "stay")) => found.fail = Fail::Stay,
+            Some(("slot", name @ ("a" | "b"))) => found.slot = Slot::named(name),
             None if own == "safe" => found.safe = true,
             None if own == "panic" => found.panic = true,
             None if own == "doctor" => found.doctor = true,

@@ -13,6 +13,7 @@ mod init;
 mod net;
 mod os;
 mod storage;
+mod update;
 mod workload;
 
 use hilum_sys::Arguments;

@@ -2,10 +2,20 @@ use super::*;
 
 #[test]
 fn hilum_words_are_found_among_others() {
-    let found = parse("console=ttyS0 hilum.config=/a.conf quiet hilum.fail=stay hilum.panic hilum.doctor hilum.safe\n");
+    let found = parse(
+        "console=ttyS0 hilum.config=/a.conf quiet hilum.fail=stay hilum.panic hilum.doctor hilum.safe hilum.slot=b\n",
+    );
     assert_eq!(
         found,
-        CommandLine { config: "/a.conf", fail: Fail::Stay, safe: true, panic: true, doctor: true, unknown: None }
+        CommandLine {
+            config: "/a.conf",
+            fail: Fail::Stay,
+            safe: true,
+            panic: true,
+            doctor: true,
+            slot: Some(Slot::B),
+            unknown: None
+        }
     );
 }
 
@@ -20,6 +30,7 @@ fn defaults_apply_without_words() {
             safe: false,
             panic: false,
             doctor: false,
+            slot: None,
             unknown: None
         }
     );
@@ -32,7 +43,15 @@ fn last_word_counts() {
 
 #[test]
 fn unknown_or_malformed_word_is_reported_and_ignored() {
-    for word in ["hilum.fial=stay", "hilum.fail=never", "hilum.config=relative", "hilum.panic=1", "hilum."] {
+    for word in [
+        "hilum.fial=stay",
+        "hilum.fail=never",
+        "hilum.config=relative",
+        "hilum.panic=1",
+        "hilum.slot=c",
+        "hilum.slot",
+        "hilum.",
+    ] {
         let found = parse(word);
         assert_eq!(found, CommandLine { unknown: Some(word), ..parse("") });
     }

@@ -15,7 +15,7 @@ use super::signal::Signal;
 use super::slot_map::Slots;
 use super::source::Source;
 use super::span::Span;
-use super::supervision::{Boots, Control, LogFile, Supervision, SystemMount, Watchdog};
+use super::supervision::{Boots, Control, LogFile, Supervision, SystemMount, Update, Watchdog};
 use super::workload_set::WorkloadSet;
 use crate::seccomp::Seccomp;
 use heapless::Vec;
@@ -113,6 +113,8 @@ pub struct System<'a> {
     pub control: Control<'a>,
     /// `boots`
     pub boots: Option<Boots<'a>>,
+    /// `update`
+    pub update: Option<Update>,
     /// `log FILE`
     pub log_file: Option<LogFile<'a>>,
     /// `log kmsg`: whether lines go to the kernel's log as well.
@@ -151,6 +153,7 @@ impl System<'_> {
         watchdog: None,
         control: Control::Default,
         boots: None,
+        update: None,
         log_file: None,
         has_kmsg: false,
         mounts: Vec::new(),

@@ -108,6 +108,15 @@ pub struct Boots<'a> {
     pub after_ms: u32,
 }
 
+/// Updates into two slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Update {
+    /// `after=`: milliseconds for which all workloads must be healthy before a slot on trial is committed.
+    pub after_ms: u32,
+    /// `within=`: milliseconds after the boot at which a slot that was not committed is given up.
+    pub within_ms: u32,
+}
+
 /// A filesystem that the board mounts for itself, with nosuid and nodev.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SystemMount<'a> {

@@ -133,8 +133,15 @@ impl Supervisor {
 
     /// Returns whether every workload is in its intended state.
     pub fn all_healthy(&self, config: &Config<'_>) -> bool {
+        self.first_unhealthy(config).is_none()
+    }
+
+    /// Returns the name of the first workload that is not in its intended state.
+    pub fn first_unhealthy<'a>(&self, config: &'a Config<'_>) -> Option<&'a str> {
         let is_later = |workload: &Workload<'_>| workload.supervision.at_stop_ms > 0;
-        config.workloads.iter().enumerate().all(|(index, workload)| is_later(workload) || self.is_well(config, index))
+        let mut all = config.workloads.iter().enumerate();
+        let found = all.find(|(index, workload)| !is_later(workload) && !self.is_well(config, *index));
+        found.map(|(_, workload)| workload.name)
     }
 
     /// Returns whether a workload is in its intended state, or waits for a part of the board that was not there since

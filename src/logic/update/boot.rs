@@ -17,6 +17,11 @@ pub enum Boot {
     Adopted,
 }
 
+impl Boot {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 5] = [Self::Committed, Self::Trial, Self::Failed, Self::Restart, Self::Adopted];
+}
+
 /// Decides what the boot of a slot means, and changes the record for it. `points_elsewhere` is whether what the firmware reads
 /// points to another slot than the committed one.
 ///

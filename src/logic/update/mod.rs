@@ -8,12 +8,13 @@
 pub mod boot;
 mod bundle;
 mod bytes;
+pub mod efi;
 mod record;
 mod tree;
 
 pub use bundle::{Bundle, Contents, Mismatch, SIGNATURES, sign};
 pub use record::{Record, Verdict, pointer};
-pub use tree::{GROUP_BLOCKS, MAP_BYTES, NODES, Source, Tree, levels};
+pub use tree::{GROUP_BLOCKS, MAP_BYTES, NODES, Source, Tree, hash, levels};
 
 /// Bytes of a block: of a bundle, of its hash tree, and of a slot.
 pub const BLOCK_BYTES: usize = 4096;

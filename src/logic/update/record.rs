@@ -21,10 +21,11 @@ use crate::storage::crc32c;
 /// | 288 | the version of the last trial |
 /// | 296 | the reason for the verdict: a workload's name, padded with NULs |
 /// | 360 | the disk's sector with the pointer that the firmware reads; 0 for none |
+/// | 368 | the floor that the slot on trial brings |
 /// | 508 | CRC-32C of the bytes before, without the final inversion |
 ///
 /// A slot: version (0 for none), start and size in bytes on the disk, parts, the partition's GUID as on the disk, the number of the
-/// partition.
+/// partition, the number of the key that has signed the contents (0 for none).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record([u8; Record::BYTES]);
 
@@ -41,6 +42,7 @@ const SLOT_BYTES: usize = 112;
 const TRIED: usize = 288;
 const DETAIL: usize = 296;
 const POINTER: usize = 360;
+const NEXT_FLOOR: usize = 368;
 const CHECKSUM: usize = 508;
 
 /// Offsets in a slot.
@@ -49,6 +51,7 @@ const SIZE: usize = 16;
 const SLOT_PARTS: usize = 24;
 const GUID: usize = SLOT_PARTS + PARTS;
 const NUMBER: usize = GUID + 16;
+const KEY: usize = NUMBER + 8;
 
 /// How a trial ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,28 +60,31 @@ pub enum Verdict {
     None,
     /// The slot was committed.
     Committed,
-    /// Its PID 1 never ran.
+    /// Its PID 1 never ran, or not as far as its workloads.
     NotStarted,
     /// It ended without a verdict: a panic, the watchdog, a power cut.
     Interrupted,
     /// Its workloads did not become healthy in time; the reason names the first of them.
     Unhealthy,
-    /// Its PID 1 could not use its configuration.
-    Configuration,
     /// The firmware started the slot that is not committed, although the pointer was right.
     Firmware,
 }
 
 impl Verdict {
-    const ALL: [Self; 7] = [
-        Self::None,
-        Self::Committed,
-        Self::NotStarted,
-        Self::Interrupted,
-        Self::Unhealthy,
-        Self::Configuration,
-        Self::Firmware,
-    ];
+    const ALL: [Self; 6] =
+        [Self::None, Self::Committed, Self::NotStarted, Self::Interrupted, Self::Unhealthy, Self::Firmware];
+
+    /// Returns what the verdict means, as the end of a sentence about a version.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::None => "has no verdict",
+            Self::Committed => "is committed",
+            Self::NotStarted => "did not get as far as its workloads",
+            Self::Interrupted => "ended before it was committed (a panic, the watchdog, or a power cut)",
+            Self::Unhealthy => "was not healthy in time",
+            Self::Firmware => "was left, because the firmware starts the other slot",
+        }
+    }
 }
 
 impl Record {
@@ -123,6 +129,11 @@ impl Record {
         &self.0
     }
 
+    /// Returns the bytes as they were last read or written.
+    pub fn bytes(&self) -> &[u8; Self::BYTES] {
+        &self.0
+    }
+
     fn sequence(&self) -> u64 {
         Fields(&self.0).number(SEQUENCE)
     }
@@ -157,6 +168,7 @@ impl Record {
         let version = self.version(slot);
         (self.0[TRIAL], self.0[BEGUN], self.0[VERDICT]) = (slot as u8, 0, 0);
         put(&mut self.0, TRIED, version);
+        put(&mut self.0, NEXT_FLOOR, 0);
         put_name(&mut self.0, DETAIL, 64, "");
     }
 
@@ -164,6 +176,7 @@ impl Record {
     pub fn end(&mut self, verdict: Verdict, detail: &str) {
         if let (Verdict::Committed, Some(slot)) = (verdict, self.trial()) {
             self.set_committed(slot);
+            self.raise_floor(Fields(&self.0).number(NEXT_FLOOR));
         }
         (self.0[TRIAL], self.0[BEGUN], self.0[VERDICT]) = (u8::MAX, 0, verdict as u8);
         put_name(&mut self.0, DETAIL, 64, detail);
@@ -184,6 +197,11 @@ impl Record {
     pub fn raise_floor(&mut self, floor: u64) {
         let floor = floor.max(self.floor());
         put(&mut self.0, FLOOR, floor);
+    }
+
+    /// Sets the floor that the slot on trial brings: the record's floor is raised to it if the slot is committed, and never sinks.
+    pub fn set_next_floor(&mut self, floor: u64) {
+        put(&mut self.0, NEXT_FLOOR, floor);
     }
 
     /// Returns the board's name.
@@ -228,6 +246,16 @@ impl Record {
         put(&mut self.0, at + SIZE, size);
         put(&mut self.0, at + NUMBER, partition);
         self.0[at + GUID..at + GUID + 16].copy_from_slice(&guid);
+    }
+
+    /// Returns the number of the key that has signed a slot's contents; 0 for none.
+    pub fn key(&self, slot: Slot) -> u64 {
+        self.field(slot, KEY)
+    }
+
+    /// Notes which key has signed a slot's contents.
+    pub fn set_key(&mut self, slot: Slot, key: u64) {
+        put(&mut self.0, at(slot) + KEY, key);
     }
 
     /// Notes what is in a slot; version 0 while it is incomplete.

@@ -25,15 +25,14 @@ fn a_record_has_what_was_written() {
     let parts = Parts { kernel: range(1), initramfs: range(2), command_line: range(3) };
     record.set_contents(Slot::B, 7, &parts);
     record.set_pointer(2049);
-    record.raise_floor(3);
-    record.raise_floor(2);
+    record.set_key(Slot::B, 2);
     let read = written(&record);
     assert_eq!(read.board(), "qemu-x86_64");
     assert_eq!((read.version(Slot::A), read.version(Slot::B)), (5, 7));
     assert_eq!((read.start(Slot::A), read.start(Slot::B), read.size(Slot::B)), (1 << 20, 9 << 20, 8 << 20));
     assert_eq!((read.parts(Slot::A), read.parts(Slot::B)), (Parts::default(), parts));
     assert_eq!((read.guid(Slot::A), read.guid(Slot::B), read.partition(Slot::B)), (&[0; 16], &[1; 16], 1));
-    assert_eq!((read.floor(), read.pointer()), (3, Some(2049)));
+    assert_eq!((read.key(Slot::B), read.pointer()), (2, Some(2049)));
     assert_eq!((read.committed(), read.trial(), read.verdict().0), (Slot::A, None, Verdict::None));
 }
 
@@ -79,9 +78,24 @@ fn a_trial_that_is_healthy_is_committed() {
     record.try_next(Slot::B);
     assert_eq!(decide(&mut record, Slot::B, false), Boot::Trial);
     let mut record = written(&record);
+    record.set_next_floor(3);
     record.end(Verdict::Committed, "");
+    assert_eq!(record.floor(), 3);
     assert_eq!(decide(&mut record, Slot::B, false), Boot::Committed);
     assert_eq!((record.committed(), record.verdict().0, record.verdict().1), (Slot::B, Verdict::Committed, 6));
+}
+
+#[test]
+fn the_floor_rises_with_a_commit_and_never_sinks() {
+    let mut record = record();
+    for (floor, verdict, expected) in
+        [(3, Verdict::Unhealthy, 0), (3, Verdict::Committed, 3), (2, Verdict::Committed, 3), (0, Verdict::Committed, 3)]
+    {
+        record.try_next(record.committed().other());
+        record.set_next_floor(floor);
+        record.end(verdict, "");
+        assert_eq!(record.floor(), expected, "{floor} {verdict:?}");
+    }
 }
 
 #[test]
@@ -150,7 +164,12 @@ fn a_bundle_of_another_board_or_an_older_version_is_refused() {
     assert_eq!(check(&|new, _| new.version = 5), Ok(()), "the same version again");
     assert_eq!(check(&|new, _| new.board = "rpi4"), refused(Mismatch::Board("rpi4")));
     assert_eq!(check(&|new, _| new.version = 4), refused(Mismatch::Older(5)));
-    assert_eq!(check(&|_, record| record.raise_floor(9)), refused(Mismatch::Floor(9)));
+    let above = |_: &mut Contents<'static>, record: &mut Record| {
+        record.try_next(Slot::A);
+        record.set_next_floor(9);
+        record.end(Verdict::Committed, "");
+    };
+    assert_eq!(check(&above), refused(Mismatch::Floor(9)));
     assert_eq!(check(&|new, _| new.size = 12 << 20), refused(Mismatch::Large(8 << 20)));
     for change in [
         &|new: &mut Contents<'static>, _: &mut Record| new.version = 0,
@@ -268,4 +287,48 @@ proptest! {
         }
         prop_assert!(trials <= 1);
     }
+}
+
+/// Returns text as a variable has it: UTF-16, little-endian, with a NUL.
+fn utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect()
+}
+
+#[test]
+fn a_partition_is_found_by_the_text_of_its_guid() {
+    let guid = [0x67, 0x45, 0x23, 0x01, 0xab, 0x89, 0xef, 0xcd, 1, 2, 3, 4, 5, 6, 7, 0xf8];
+    for (text, is_it) in [
+        ("01234567-89AB-CDEF-0102-0304050607F8", true),
+        ("01234567-89ab-cdef-0102-0304050607f8", true),
+        ("01234567-89ab-cdef-0102-0304050607f9", false),
+        ("01234567-89ab-cdef-0102-0304050607", false),
+        ("", false),
+    ] {
+        assert_eq!(efi::is_guid(&utf16(text), &guid), is_it, "{text}");
+    }
+}
+
+#[test]
+fn a_boot_entry_names_the_partition_and_the_file() {
+    let mut record = record();
+    record.set_place(Slot::B, 34_603_008, 33_554_432, 2, [0x11; 16]);
+    let file = utf16(&std::format!("\\EFI\\BOOT\\{}", crate::Architecture::OWN.efi_boot_file()));
+    let mut expected = vec![1, 0, 0, 0, (42 + 4 + file.len() + 4) as u8, 0];
+    expected.extend(utf16("hilum b"));
+    expected.extend([4, 1, 42, 0, 2, 0, 0, 0, 0, 8, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0]);
+    expected.extend([0x11; 16]);
+    expected.extend([2, 2, 4, 4, (4 + file.len()) as u8, 0]);
+    expected.extend(file);
+    expected.extend([0x7f, 0xff, 4, 0]);
+    assert_eq!(efi::load_option(&record, Slot::B).as_slice(), expected);
+}
+
+#[test]
+fn a_boot_order_keeps_the_entries_of_others() {
+    let order = [3, 0, 1, 0, 2, 0];
+    assert_eq!(efi::with_first(&order, 2).as_slice(), [2, 0, 3, 0, 1, 0]);
+    assert_eq!(efi::with_first(&order, 5).as_slice(), [5, 0, 3, 0, 1, 0, 2, 0]);
+    assert!(efi::comes_first(&order, 1, 2) && !efi::comes_first(&order, 2, 1));
+    assert!(efi::comes_first(&order, 1, 9) && !efi::comes_first(&order, 8, 9), "entries that are missing");
+    assert_eq!(efi::with_first(&[7; 300], 1).len(), 256);
 }

@@ -62,11 +62,16 @@ pub fn levels(blocks: u64) -> Option<usize> {
     (count <= NODES && blocks > 0).then_some(count)
 }
 
+/// Returns the SHA-256 hash of bytes with a prefix.
+pub fn hash(prefix: &[u8], bytes: &[u8]) -> [u8; 32] {
+    Sha256::new_with_prefix(prefix).chain_update(bytes).finalize().into()
+}
+
 /// The tree as far as it was read.
 pub struct Tree {
     levels: usize,
     root: [u8; 32],
-    salted: Sha256,
+    salt: [u8; 32],
     /// The hash block of each level, the lowest first.
     nodes: [[u8; BLOCK_BYTES]; NODES],
 }
@@ -75,8 +80,7 @@ impl Tree {
     /// Returns the tree of a bundle before its first group. `None` if the number of blocks is impossible.
     pub fn new(root: [u8; 32], salt: &[u8; 32], blocks: u64) -> Option<Self> {
         let levels = levels(blocks)?;
-        let salted = Sha256::new_with_prefix(salt);
-        Some(Self { levels, root, salted, nodes: [[0; BLOCK_BYTES]; NODES] })
+        Some(Self { levels, root, salt: *salt, nodes: [[0; BLOCK_BYTES]; NODES] })
     }
 
     /// Returns the number of hash blocks before this group.
@@ -101,7 +105,7 @@ impl Tree {
 
     /// Compares the hash of a block with that which its parent has at this level.
     fn is_hash_of(&self, index: u64, parent: usize, block: &[u8; BLOCK_BYTES]) -> bool {
-        let hash: [u8; 32] = self.salted.clone().chain_update(block).finalize().into();
+        let hash = hash(&self.salt, block);
         if parent >= self.levels {
             return hash == self.root;
         }

@@ -42,11 +42,17 @@ pub enum Command {
     Unmute,
     /// The board's uplinks and leases.
     Uplinks,
+    /// Write the bundle from the request's descriptor into the slot that does not run, and restart into it.
+    Update,
+    /// Restart into the other slot, or give the one up that is on trial.
+    Rollback,
+    /// The state of the slots.
+    Slots,
 }
 
 impl Command {
     /// All commands, in the order of their numbers, which begin with 1.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::Status,
         Self::Log,
         Self::Start,
@@ -64,6 +70,9 @@ impl Command {
         Self::Mute,
         Self::Unmute,
         Self::Uplinks,
+        Self::Update,
+        Self::Rollback,
+        Self::Slots,
     ];
 }
 

@@ -9,7 +9,7 @@ use hilum::wire::{Command, MESSAGE_BYTES, Malformed, Reply, Request};
 use hilum_sys::print;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 
 /// Descriptors in a reply.
 pub(super) type Descriptors = heapless::Vec<OwnedFd, 3>;
@@ -26,7 +26,12 @@ pub(super) struct Connection(OwnedFd);
 impl Connection {
     /// Sends a request. If that is not possible, prints why and returns `None`.
     pub(super) fn ask(path: &str, request: &Request<'_>) -> Option<Self> {
-        match Self::open(path, request) {
+        Self::ask_with(path, request, &[])
+    }
+
+    /// The same, with descriptors.
+    pub(super) fn ask_with(path: &str, request: &Request<'_>, fds: &[OwnedFd]) -> Option<Self> {
+        match Self::open_with(path, request, fds) {
             Ok(connection) => Some(connection),
             Err(Refused::Malformed(malformed)) => {
                 print(format_args!("hilum: {}\n", malformed.text()));
@@ -48,8 +53,12 @@ impl Connection {
 
     /// Connects to PID 1 and sends a request, without printing anything.
     pub(super) fn open(path: &str, request: &Request<'_>) -> Result<Self, Refused> {
+        Self::open_with(path, request, &[])
+    }
+
+    fn open_with(path: &str, request: &Request<'_>, fds: &[OwnedFd]) -> Result<Self, Refused> {
         let message = request.message().map_err(Refused::Malformed)?;
-        let send_to = |socket: OwnedFd| send(&socket, &message, SendFlags::NOSIGNAL).map(|_| Self(socket));
+        let send_to = |socket: OwnedFd| hilum_sys::send_with_fds(socket.as_fd(), &message, fds).map(|()| Self(socket));
         open(path).and_then(send_to).map_err(Refused::Kernel)
     }
 
@@ -88,6 +97,15 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Prints every line of text that is sent. Returns as [`Self::finish`].
+    pub(super) fn show_lines(&self) -> i32 {
+        self.finish(FAILED, &mut |reply| {
+            if let Reply::Event(_, line) = reply {
+                show(format_args!("{line}\n"));
+            }
+        })
     }
 
     /// Returns the socket for polling.
@@ -144,8 +162,9 @@ enum Form {
 }
 
 /// The commands that are requests, and in the same order what they request.
-const NAMES: &str = "log start stop restart signal freeze thaw mute unmute reload timeline poweroff reboot halt";
-static REQUESTS: [(Command, Form); 14] = [
+const NAMES: &str =
+    "log start stop restart signal freeze thaw mute unmute reload timeline poweroff reboot halt rollback";
+static REQUESTS: [(Command, Form); 15] = [
     (Command::Log, Form::Lines),
     (Command::Start, Form::Waiting),
     (Command::Stop, Form::Waiting),
@@ -160,6 +179,7 @@ static REQUESTS: [(Command, Form); 14] = [
     (Command::Poweroff, Form::Nothing),
     (Command::Reboot, Form::Nothing),
     (Command::Halt, Form::Nothing),
+    (Command::Rollback, Form::Nothing),
 ];
 
 /// Returns the place of a command among the requests. `None` if it is not one.

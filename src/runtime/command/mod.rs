@@ -12,6 +12,7 @@ mod prompt;
 mod relay;
 mod run;
 mod status;
+mod update;
 mod usage;
 
 pub(crate) use prompt::run as prompt;

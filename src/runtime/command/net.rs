@@ -12,7 +12,7 @@ use hilum::config::Ip;
 use hilum::fixed_string::text;
 use hilum::log::Printable;
 use hilum::netlink::{AddressEntry, List, RouteEntry, RuleEntry, list, list_rules};
-use hilum::wire::{Command, Reply, Request};
+use hilum::wire::{Command, Request};
 use hilum_sys::print;
 use rustix::io::Errno;
 
@@ -21,13 +21,8 @@ type Names = Vec<(u32, String<16>), 160>;
 
 /// Prints everything. Returns the exit status.
 pub(super) fn net(socket: &str) -> i32 {
-    let mut uplinks = |reply: &Reply<'_>| {
-        if let Reply::Event(_, line) = reply {
-            show(format_args!("{line}\n"));
-        }
-    };
     if let Ok(connection) = Connection::open(socket, &Request::new(Command::Uplinks)) {
-        let _ = connection.finish(FAILED, &mut uplinks);
+        let _ = connection.show_lines();
     }
     match links().and_then(|names| addresses(&names).and_then(|()| routes(&names))).and_then(|()| rules()) {
         Ok(()) => DONE,

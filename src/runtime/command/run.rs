@@ -2,7 +2,7 @@
 
 use super::output::show;
 use super::usage::{commands, find, misused, misused_for, unknown};
-use super::{client, exec, files, mounts, net, status};
+use super::{client, exec, files, mounts, net, status, update};
 use crate::os::environment::DEFAULT_SOCKET;
 use hilum::line_editor::LINE_BYTES;
 use hilum_sys::Arguments;
@@ -43,6 +43,7 @@ pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
         "check" | "explain" | "audit" => files::run(name, words),
         "mounts" => mounts::run(words),
         "net" if words.is_empty() => net::net(socket),
+        "update" => update::update(socket, words),
         "doctor" if words.is_empty() => files::examine(),
         "version" | "--version" if words.is_empty() => show(format_args!("hilum {}\n", env!("CARGO_PKG_VERSION"))),
         "help" | "--help" | "-h" if words.is_empty() => help(),

@@ -81,6 +81,11 @@ impl BootTasks {
         Self { helper: None, tries: 0 }
     }
 
+    /// Returns whether the tasks are not completed.
+    pub(super) fn is_running(&self) -> bool {
+        self.helper.is_some()
+    }
+
     /// Starts the tasks: at once, or after the first workload.
     pub(super) fn begin(&mut self, cx: &mut Context, workloads: &mut Workloads) {
         let config = cx.config.clone();

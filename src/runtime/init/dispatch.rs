@@ -20,6 +20,7 @@ use super::shutdown;
 use super::timeline::Moment;
 use super::token::Token;
 use super::uevents::Uevents;
+use super::updates::Updates;
 use super::watchdog::Watchdog;
 use super::workloads::Workloads;
 use crate::net::HostLinks;
@@ -65,6 +66,7 @@ pub(super) struct Init {
     devices: Devices,
     boot_tasks: BootTasks,
     disks: Disks,
+    updates: Updates,
     prompt: Prompt,
     /// A copy of the console's descriptor in the epoll set, while lines wait for it.
     watched_console: Option<OwnedFd>,
@@ -95,6 +97,7 @@ impl Init {
             devices: Devices::new(),
             boot_tasks: BootTasks::new(),
             disks: Disks::none(),
+            updates: Updates::none(),
             prompt: Prompt::new(prompt),
             watched_console: None,
             has_exits: false,
@@ -182,8 +185,8 @@ impl Init {
             }),
             Token::MountTable => self.disks.table_changed(),
             Token::Control | Token::Client(_) => {
-                let (reload, boots, links) = (&mut self.reload, &self.boots, &self.links);
-                self.control.handle(token, &mut Requests { cx, workloads, reload, boots, links });
+                let (reload, boots, links, updates) = (&mut self.reload, &self.boots, &self.links, &mut self.updates);
+                self.control.handle(token, &mut Requests { cx, workloads, reload, boots, links, updates });
             }
         }
         self.workloads.carry_out(&mut self.cx);
@@ -219,8 +222,8 @@ impl Init {
         if workloads.logs.turn(cx.config.get(), now, &mut cx.console) {
             self.trim_memory_at.get_or_insert(now);
         }
-        let (reload, boots, links) = (&mut self.reload, &self.boots, &self.links);
-        self.control.tick(&mut Requests { cx, workloads, reload, boots, links });
+        let (reload, boots, links, updates) = (&mut self.reload, &self.boots, &self.links, &mut self.updates);
+        self.control.tick(&mut Requests { cx, workloads, reload, boots, links, updates });
         self.devices.tick(cx, workloads);
         workloads.follow_links(cx, &mut self.links);
         self.links.turn(cx.config.get(), now, &mut cx.console, |socket, place| {
@@ -229,6 +232,7 @@ impl Init {
         });
         self.watchdog.tick(cx.config.get(), workloads.supervisor, now, &mut cx.console);
         self.boots.tick(cx.config.get(), workloads.supervisor, now);
+        self.updates.tick(cx, workloads, &self.boot_tasks);
         if workloads.supervisor.shutting_down().is_none() {
             self.prompt.tick(cx);
         }
@@ -257,6 +261,7 @@ impl Init {
             self.links.deadline(),
             self.devices.deadline(),
             self.disks.deadline(cx),
+            self.updates.deadline(cx),
             self.prompt.deadline(),
             cx.deferred_until(),
         ];
@@ -340,7 +345,8 @@ impl Init {
                         || self.log_file.exited(pid, &mut cx.console)
                         || self.devices.exited(cx, workloads, pid, end)
                         || self.boot_tasks.exited(cx, workloads, pid, end)
-                        || self.disks.exited(cx, workloads, &mut self.log_file, pid, end);
+                        || self.disks.exited(cx, workloads, &mut self.log_file, pid, end)
+                        || self.updates.exited(cx, workloads, pid, end);
                     if !is_known {
                         workloads.exited(cx, pid, end);
                     }

@@ -27,6 +27,7 @@ mod shutdown;
 mod timeline;
 mod token;
 mod uevents;
+mod updates;
 mod watchdog;
 mod workload_requests;
 mod workloads;

@@ -4,6 +4,7 @@ use super::boot_count::BootCount;
 use super::client::{Client, ClientState, Descriptors, Response, done, failed};
 use super::context::Context;
 use super::reload::Reload;
+use super::updates::Updates;
 use super::workloads::Workloads;
 use crate::net::HostLinks;
 use crate::os::clock::monotonic_ms;
@@ -29,6 +30,7 @@ pub(super) struct Requests<'a> {
     pub(super) reload: &'a mut Reload,
     pub(super) boots: &'a BootCount,
     pub(super) links: &'a HostLinks,
+    pub(super) updates: &'a mut Updates,
 }
 
 impl Requests<'_> {
@@ -47,6 +49,12 @@ impl Requests<'_> {
                 });
                 done()
             }
+            Command::Slots => {
+                self.updates.describe(&mut |line| _ = client.send(&Reply::Event(0, line)));
+                done()
+            }
+            Command::Update => self.updates.write(client, descriptors),
+            Command::Rollback => self.updates.roll_back(client, self.cx, self.workloads),
             Command::Reload => match self.reload.begin(self.cx, self.workloads) {
                 None => Response::Pending(ClientState::Reloading),
                 Some(wrong) => Response::Done(1, wrong),

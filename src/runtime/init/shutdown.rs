@@ -145,7 +145,8 @@ pub(super) fn after_panic() -> ! {
 fn reboot(down: ShutdownKind) -> ! {
     let command = match down {
         ShutdownKind::Poweroff => RebootCommand::PowerOff,
-        ShutdownKind::Reboot => RebootCommand::Restart,
+        // The kernel of a slot that an update has loaded; EINVAL without one.
+        ShutdownKind::Reboot => RebootCommand::Kexec,
         ShutdownKind::Halt => RebootCommand::Halt,
     };
     for command in [command, RebootCommand::Restart] {

@@ -37,14 +37,27 @@ pub(super) type Devices = Vec<Name, 2>;
 /// # Errors
 /// ENOENT if it did not appear in `wait_ms` milliseconds, ENOTUNIQ if there are two; those of the kernel.
 pub(crate) fn find(source: Source<'_>, wait_ms: u64) -> Result<Name, Errno> {
+    let mut found = Devices::new();
+    await_device(wait_ms, &mut || {
+        found = look(source);
+        !found.is_empty()
+    })?;
+    match (found.pop(), found.is_empty()) {
+        (Some(device), true) => Ok(device),
+        _ => Err(Errno::NOTUNIQ),
+    }
+}
+
+/// Calls `is_there` whenever a block device may have appeared, until it returns true.
+///
+/// # Errors
+/// ENOENT after `wait_ms` milliseconds; those of the kernel.
+pub(crate) fn await_device(wait_ms: u64, is_there: &mut dyn FnMut() -> bool) -> Result<(), Errno> {
     let until = monotonic_ms() + wait_ms;
     let mut arrivals = None;
     loop {
-        let mut found = look(source);
-        match (found.pop(), found.is_empty()) {
-            (Some(device), true) => return Ok(device),
-            (Some(_), false) => return Err(Errno::NOTUNIQ),
-            (None, _) => {}
+        if is_there() {
+            return Ok(());
         }
         if monotonic_ms() >= until {
             return Err(Errno::NOENT);

@@ -7,7 +7,7 @@ mod format;
 mod swap;
 mod table;
 
-pub(crate) use device::{Name, find};
+pub(crate) use device::{Name, await_device, find};
 pub(crate) use swap::start_swap;
 pub(crate) use table::{each_mount, has_medium, look_for_media};
 

@@ -15,6 +15,8 @@ mod double_buffer;
 mod entry;
 #[cfg(panic = "abort")]
 mod fault;
+mod kexec;
+mod keys;
 mod link;
 mod memory;
 mod mount;
@@ -37,6 +39,8 @@ pub use bpf::{attach_device_filter, load_device_filter};
 pub use confine::{LandlockRules, filter_system_calls, landlock_abi, own_keyring, set_personality};
 pub use double_buffer::{Covariant, DoubleBuffer, ReadGuard};
 pub use entry::Arguments;
+pub use kexec::load_kernel;
+pub use keys::Key;
 pub use link::{bind_to_link, loopback_up, packet_socket};
 pub use memory::release_memory;
 pub use mount::{DeviceMapper, attach_loop, device_mapper, free_loop, grow_ext4, map_ids, restrict_mount};

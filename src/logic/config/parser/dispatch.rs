@@ -73,6 +73,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Watchdog
             | KeyId::Control
             | KeyId::Boots
+            | KeyId::Update
             | KeyId::SystemLog
             | KeyId::SystemMount
             | KeyId::Volumes => self.system(&mut config.system)?,

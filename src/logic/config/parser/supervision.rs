@@ -8,7 +8,7 @@ use super::super::pools::Pools;
 use super::super::source::Source;
 use super::super::span::Span;
 use super::super::supervision::{
-    Boots, Check, Control, Health, LogFile, MountFallback, OnDamage, Ready, Supervision, SystemMount, Watchdog,
+    Boots, Check, Control, Health, LogFile, MountFallback, OnDamage, Ready, Supervision, SystemMount, Update, Watchdog,
 };
 use super::arguments::{Arguments, Reported};
 use super::values;
@@ -20,6 +20,7 @@ const READY: &str = "exec, exit, fd, tcp, after or notify";
 const HEALTH: &str = "tcp, file, exec or notify";
 const HEALTH_OPTION: &str = "interval=DURATION or failures=COUNT, with a count from 1 to 100";
 const LOG_OPTION: &str = "quiet, or rate=COUNT/DURATION such as rate=100/1s";
+const UPDATE_OPTION: &str = "after=DURATION or within=DURATION, such as within=5m";
 const BOOTS_OPTION: &str = "limit=COUNT, with a count from 1 to 100, or after=DURATION";
 const FILESYSTEM: &str =
     "the name of a filesystem such as ext4, but not btrfs (it may need several disks) or LUKS (it needs a key)";
@@ -42,6 +43,8 @@ const LOG_BYTES: u64 = 1 << 20;
 const BOOTS: u32 = 3;
 /// The default time in milliseconds until a boot counts as good.
 const WELL_MS: u32 = 60_000;
+/// The default time in milliseconds after which a slot on trial is given up.
+const TRIAL_MS: u32 = 300_000;
 
 fn port(text: &str) -> Option<u16> {
     values::number(text).and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0)
@@ -99,6 +102,7 @@ impl<'a> Arguments<'_, 'a> {
                 })?;
             }
             KeyId::Boots => system.boots = Some(self.boots()?),
+            KeyId::Update => system.update = Some(self.update()?),
             KeyId::SystemLog => self.system_log(system)?,
             KeyId::SystemMount => self.system_mount(system)?,
             KeyId::Volumes => system.volumes = Some(self.path()?),
@@ -121,6 +125,24 @@ impl<'a> Arguments<'_, 'a> {
             *(if is_limit { &mut boots.limit } else { &mut boots.after_ms }) = value;
         }
         Ok(boots)
+    }
+
+    /// `update [after=DURATION] [within=DURATION]`
+    fn update(&mut self) -> Result<Update, Reported> {
+        let mut update = Update { after_ms: WELL_MS, within_ms: TRIAL_MS };
+        while self.has_more() {
+            let (is_after, value) = self.take(UPDATE_OPTION, |text| {
+                let (name, value) = text.split_once('=')?;
+                let value = values::duration_ms(value).filter(|value| *value > 0)?;
+                ["within", "after"].iter().position(|known| *known == name).map(|at| (at == 1, value))
+            })?;
+            *(if is_after { &mut update.after_ms } else { &mut update.within_ms }) = value;
+        }
+        if update.within_ms <= update.after_ms {
+            let word = self.line.words[self.next - 1];
+            return self.error(word.column, Problem::Value(word.text, "within= longer than after="));
+        }
+        Ok(update)
     }
 
     /// `log kmsg | FILE [size=BYTES]`

@@ -38,8 +38,16 @@ const OTHERS: [&str; 4] = [
 ];
 
 /// Parts of messages that mean nothing alone, and of what `hilum net` prints.
-const PARTS: [&str; 6] =
-    ["hilum: {}: {}{}", "name server", "time server", "{} s left", "{} packets {} bytes", "workload {}: {}"];
+const PARTS: [&str; 8] = [
+    "version {} {}{}{}",
+    "hilum: {}: {}",
+    "hilum: {}: {}{}",
+    "name server",
+    "time server",
+    "{} s left",
+    "{} packets {} bytes",
+    "workload {}: {}",
+];
 
 /// Files of the builder whose texts are output, not messages.
 const BUILDER_OUTPUT: [&str; 1] = ["sizes.rs"];

@@ -1,0 +1,73 @@
+//! Boot entries of UEFI firmware as bytes (UEFI specification 2.10, chapters 3.1 and 10.3).
+
+use super::{Record, Slot};
+use crate::Architecture;
+use crate::fixed_string::text;
+use heapless::{String, Vec};
+
+/// A load option of ours.
+pub type LoadOption = Vec<u8, 192>;
+/// A boot order: numbers of load options, each as two bytes, little-endian.
+pub type Order = Vec<u8, 256>;
+
+/// Bytes of a sector in a partition's device path.
+const SECTOR: u64 = 512;
+
+/// Returns the load option that starts a slot: the file that firmware looks for on any disk, on the slot's partition.
+pub fn load_option(record: &Record, slot: Slot) -> LoadOption {
+    let mut option = LoadOption::new();
+    let mut put = |bytes: &[u8]| {
+        // All of it fits.
+        let _ = option.extend_from_slice(bytes);
+    };
+    let file: String<32> = text(format_args!("\\EFI\\BOOT\\{}", Architecture::OWN.efi_boot_file()));
+    let file_bytes = 4 + 2 * (file.len() as u16 + 1);
+    // LOAD_OPTION_ACTIVE, and the length of the device path: the partition, the file, and the end.
+    put(&1_u32.to_le_bytes());
+    put(&(42 + file_bytes + 4).to_le_bytes());
+    for byte in b"hilum ".iter().chain(slot.name().as_bytes()).chain(&[0]) {
+        put(&[*byte, 0]);
+    }
+    // A media device path for a hard drive, 42 bytes long.
+    put(&[4, 1, 42, 0]);
+    put(&(record.partition(slot) as u32).to_le_bytes());
+    put(&(record.start(slot) / SECTOR).to_le_bytes());
+    put(&(record.size(slot) / SECTOR).to_le_bytes());
+    put(record.guid(slot));
+    // The format is a GPT, and the signature a GUID.
+    put(&[2, 2]);
+    put(&[4, 4]);
+    put(&file_bytes.to_le_bytes());
+    for byte in file.as_bytes().iter().chain(&[0]) {
+        put(&[*byte, 0]);
+    }
+    put(&[0x7f, 0xff, 4, 0]);
+    option
+}
+
+/// Returns whether a boot order has the first number, and before the second one.
+pub fn comes_first(order: &[u8], first: u16, second: u16) -> bool {
+    let ours = [first, second].map(u16::to_le_bytes);
+    order.chunks_exact(2).find(|number| ours.iter().any(|own| own == number)) == Some(&ours[0])
+}
+
+/// Returns a boot order with a number moved to its start.
+pub fn with_first(order: &[u8], first: u16) -> Order {
+    let first = first.to_le_bytes();
+    // What does not fit is left out.
+    first
+        .into_iter()
+        .chain(order.chunks_exact(2).filter(|number| *number != first).flatten().copied())
+        .take(256)
+        .collect()
+}
+
+/// Returns whether a variable with a partition's GUID, as UTF-16 text, is about this GUID, which is in the order of a partition
+/// table.
+pub fn is_guid(variable: &[u8], guid: &[u8; 16]) -> bool {
+    const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+    // Two digits for each byte; hyphens and the upper halves of UTF-16 are none.
+    let mut digits = variable.iter().filter_map(|byte| char::from(*byte).to_digit(16));
+    let mut digit = || digits.next().unwrap_or(u32::MAX);
+    ORDER.iter().all(|at| digit() == u32::from(guid[*at] >> 4) && digit() == u32::from(guid[*at] & 15))
+}

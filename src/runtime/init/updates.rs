@@ -1,0 +1,356 @@
+//! The board's slots: which one runs, the trial of a new one, and updates.
+//!
+//! PID 1 keeps a copy of the record. Everything that reads or writes the disk is done by one helper at a time: it looks at boot,
+//! writes an update, commits, or gives up.
+
+use super::boot_tasks::BootTasks;
+use super::client::{Client, Descriptors, Response, failed};
+use super::context::Context;
+use super::workloads::Workloads;
+use crate::os::environment::Environment;
+use crate::os::errno::describe;
+use crate::os::helper::{self, Kept, Role};
+use crate::update::{Disk, Reason, Starter, receive, refused};
+use hilum::fixed_string::text;
+use hilum::supervise::{ExitReason, ShutdownKind};
+use hilum::update::boot::{Boot, decide};
+use hilum::update::{Record, Slot, Verdict};
+use hilum::wire::Reply;
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::Pid;
+
+/// Milliseconds that the disk has to appear after the boot.
+const DISK_MS: u64 = 30_000;
+/// Milliseconds until another attempt of a commit that failed, and for which a reason may take to be written.
+const AGAIN_MS: u64 = 10_000;
+/// Bytes of a helper's answer: the record, the running slot, and what the boot is.
+const ANSWER_BYTES: usize = Record::BYTES + 2;
+
+/// It may use much memory, and what it does can be repeated. The variables of UEFI firmware are attached for it alone.
+const ROLE: Role = Role { nice: 10, namespaces: CLONE_NEWNS, ..Role::lasting(c"hilum-update") };
+/// clone(2)
+const CLONE_NEWNS: u64 = 0x0002_0000;
+
+/// What the helper does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Job {
+    Look,
+    Write,
+    TryOther,
+    Commit,
+    GiveUp,
+}
+
+/// The slots.
+pub(super) struct Updates {
+    helper: Option<(Pid, Job, OwnedFd)>,
+    /// The record as a helper has last seen it, and the slot that runs. `None` if there is none.
+    known: Option<(Record, Slot)>,
+    has_looked: bool,
+    is_trial: bool,
+    /// Since when all workloads are healthy; `None` while one is not.
+    healthy_since: Option<u64>,
+    /// Not before this time a commit is tried, or, once given up, not after it the board restarts.
+    due_at: u64,
+}
+
+impl Updates {
+    /// Creates the service before anything is known.
+    pub(super) const fn none() -> Self {
+        Self { helper: None, known: None, has_looked: false, is_trial: false, healthy_since: None, due_at: 0 }
+    }
+
+    /// Returns when [`Self::tick`] must be called.
+    pub(super) fn deadline(&self, cx: &Context) -> Option<u64> {
+        let update = cx.config.get().system.update.filter(|_| self.is_trial)?;
+        if self.is_giving_up() {
+            return Some(self.due_at);
+        }
+        let healthy = self.healthy_since.map(|since| self.due_at.max(since + u64::from(update.after_ms)));
+        Some(healthy.unwrap_or(u64::MAX).min(u64::from(update.within_ms)))
+    }
+
+    fn is_giving_up(&self) -> bool {
+        matches!(self.helper, Some((_, Job::GiveUp, _)))
+    }
+
+    /// Looks at the slots once the modules are loaded, and decides on a trial.
+    pub(super) fn tick(&mut self, cx: &mut Context, workloads: &mut Workloads, boot_tasks: &BootTasks) {
+        let Some(update) = cx.config.get().system.update.filter(|_| cx.environment == Environment::Machine) else {
+            return;
+        };
+        if workloads.supervisor.shutting_down().is_some() {
+            return;
+        }
+        if !self.has_looked && !cx.is_deferring() && !boot_tasks.is_running() {
+            self.has_looked = true;
+            if let Err(errno) = self.begin(Job::Look, None, None, "") {
+                cx.console.error(format_args!("update: {}", describe(errno)));
+            }
+        }
+        let now = cx.now();
+        if !self.is_trial || (self.helper.is_some() && !self.is_giving_up()) {
+            return;
+        }
+        if self.is_giving_up() {
+            if now >= self.due_at {
+                self.restart(cx, workloads);
+            }
+            return;
+        }
+        let config = cx.config.clone();
+        match workloads.supervisor.first_unhealthy(config.get()) {
+            Some(_) => self.healthy_since = None,
+            None => _ = self.healthy_since.get_or_insert(now),
+        }
+        if self.healthy_since.is_some_and(|since| now >= self.due_at.max(since + u64::from(update.after_ms))) {
+            self.due_at = now + AGAIN_MS;
+            let _ = self.begin(Job::Commit, None, None, "");
+        } else if now >= u64::from(update.within_ms) {
+            let name = workloads.supervisor.first_unhealthy(config.get()).unwrap_or("the commit");
+            cx.console.error(format_args!("update: {name} is not healthy after {} s", update.within_ms / 1_000));
+            self.give_up(cx, workloads, name);
+        }
+    }
+
+    /// Writes the verdict on the slot that is on trial, and restarts.
+    fn give_up(&mut self, cx: &mut Context, workloads: &mut Workloads, why: &str) {
+        self.due_at = cx.now() + AGAIN_MS;
+        if self.begin(Job::GiveUp, None, None, why).is_err() {
+            self.restart(cx, workloads);
+        }
+    }
+
+    fn restart(&mut self, cx: &mut Context, workloads: &mut Workloads) {
+        self.is_trial = false;
+        workloads.supervisor.shut_down(cx.config.get(), ShutdownKind::Reboot, cx.now());
+    }
+
+    /// Starts an update from the descriptor of a request.
+    pub(super) fn write(&mut self, client: &Client, descriptors: &Descriptors) -> Response {
+        match descriptors.first() {
+            Some(bundle) => self.answer(Job::Write, client, Some(bundle)),
+            None => failed(format_args!("no bundle; use: hilum update < FILE")),
+        }
+    }
+
+    /// Tries the other slot, or gives the one up that is on trial.
+    pub(super) fn roll_back(&mut self, client: &Client, cx: &mut Context, workloads: &mut Workloads) -> Response {
+        if self.is_trial && self.helper.is_none() {
+            self.give_up(cx, workloads, "hilum rollback");
+            return super::client::done();
+        }
+        self.answer(Job::TryOther, client, None)
+    }
+
+    fn answer(&mut self, job: Job, client: &Client, bundle: Option<&OwnedFd>) -> Response {
+        let Some((_, running)) = &self.known else {
+            return failed(format_args!("no disk with slots; see: hilum update --status"));
+        };
+        if self.is_trial {
+            return failed(format_args!("slot {} is on trial; wait until it is committed", running.name()));
+        }
+        if self.helper.is_some() {
+            return failed(format_args!("another update is running"));
+        }
+        match self.begin(job, Some(client), bundle, "") {
+            Ok(()) => Response::Delegated,
+            Err(errno) => failed(format_args!("{}", describe(errno))),
+        }
+    }
+
+    fn begin(&mut self, job: Job, client: Option<&Client>, bundle: Option<&OwnedFd>, why: &str) -> Result<(), Errno> {
+        let (answer, writer) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
+        let connection = client.map(|client| client.socket.as_fd());
+        let keep = Kept::of(&[Some(writer.as_fd()), connection, bundle.map(AsFd::as_fd)]);
+        let mut work = || {
+            let send = |reply: &Reply<'_>| client.is_some_and(|client| client.send(reply));
+            let result = work(job, bundle, why, &send, &writer);
+            let (status, said) = match &result {
+                Ok(said) => (0, said),
+                Err(why) => (1, why),
+            };
+            send(&Reply::Done(status, said));
+            status.into()
+        };
+        let helper = helper::spawn(&ROLE, keep, &mut work)?;
+        self.helper = Some((helper.pid, job, answer));
+        Ok(())
+    }
+
+    /// Handles the exit of a process. Returns whether it was the helper.
+    pub(super) fn exited(&mut self, cx: &mut Context, workloads: &mut Workloads, pid: Pid, end: ExitReason) -> bool {
+        let Some((_, job, answer)) = self.helper.take_if(|(helper, ..)| *helper == pid) else { return false };
+        let mut bytes = [0; ANSWER_BYTES];
+        let boot = match rustix::io::read(&answer, &mut bytes) {
+            Ok(ANSWER_BYTES) => self.learn(&bytes),
+            _ => None,
+        };
+        let is_done = end == ExitReason::Exit(0);
+        match (job, boot) {
+            (Job::Look, Some(boot)) if is_done => self.booted(cx, workloads, boot),
+            (Job::Look, _) => cx.console.error(format_args!("update: no disk with slots; updates are refused")),
+            (Job::Write | Job::TryOther, _) if is_done => self.restart(cx, workloads),
+            (Job::Write | Job::TryOther, _) => {}
+            (Job::Commit, _) if is_done => {
+                self.is_trial = false;
+                self.tell(cx, "is committed");
+            }
+            (Job::Commit, _) => {
+                self.due_at = cx.now() + AGAIN_MS;
+                cx.console.error(format_args!("update: the commit failed; it is tried again"));
+            }
+            (Job::GiveUp, _) => self.restart(cx, workloads),
+        }
+        true
+    }
+
+    /// Keeps what a helper has seen. Returns what this boot is.
+    fn learn(&mut self, bytes: &[u8; ANSWER_BYTES]) -> Option<Boot> {
+        let running = Slot::ALL.get(usize::from(bytes[Record::BYTES]))?;
+        self.known = Some((Record::read(bytes.first_chunk()?)?, *running));
+        Boot::ALL.get(usize::from(bytes[Record::BYTES + 1])).copied()
+    }
+
+    fn booted(&mut self, cx: &mut Context, workloads: &mut Workloads, boot: Boot) {
+        match boot {
+            Boot::Committed => self.tell(cx, "is running"),
+            Boot::Trial => {
+                self.is_trial = true;
+                self.tell(cx, "is on trial");
+            }
+            Boot::Failed | Boot::Adopted => self.describe(&mut |line| cx.console.error(format_args!("update: {line}"))),
+            Boot::Restart => {
+                self.tell(cx, "is not committed, and was started; restarting into the committed slot");
+                self.restart(cx, workloads);
+            }
+        }
+    }
+
+    fn tell(&self, cx: &mut Context, what: &str) {
+        if let Some((record, running)) = &self.known {
+            let version = record.version(*running);
+            cx.console.error(format_args!("update: version {version} in slot {} {what}", running.name()));
+        }
+    }
+
+    /// Passes the state of the slots to `say`, line by line.
+    pub(super) fn describe(&self, say: &mut dyn FnMut(&str)) {
+        let Some((record, running)) = &self.known else {
+            return say("no disk with slots");
+        };
+        for slot in Slot::ALL {
+            let version = record.version(slot);
+            let version: heapless::String<32> = match version {
+                0 => text(format_args!("empty")),
+                version => text(format_args!("version {version}")),
+            };
+            let is = |is: bool, word| if is { word } else { "" };
+            say(&text::<96>(format_args!(
+                "slot {}: {version}{}{}{}",
+                slot.name(),
+                is(slot == record.committed(), ", committed"),
+                is(slot == *running, ", running"),
+                is(Some(slot) == record.trial(), ", on trial"),
+            )));
+        }
+        let (verdict, version, why) = record.verdict();
+        if version > 0 && verdict != Verdict::None {
+            let because = if why.is_empty() { "" } else { ": " };
+            say(&text::<200>(format_args!("version {version} {}{because}{why}", verdict.text())));
+        }
+        if record.floor() > 0 {
+            say(&text::<64>(format_args!("no version below {} is taken", record.floor())));
+        }
+    }
+}
+
+/// Does the work of a helper, and writes what it has seen to `answer`. Returns what to say.
+fn work(
+    job: Job,
+    bundle: Option<&OwnedFd>,
+    why: &str,
+    send: &dyn Fn(&Reply<'_>) -> bool,
+    answer: &OwnedFd,
+) -> Result<Reason, Reason> {
+    let mut disk =
+        Disk::find(if job == Job::Look { DISK_MS } else { 0 }).map_err(|errno| refused("the slots", errno))?;
+    let firmware = |errno| refused("the firmware's variables", errno);
+    let starter = Starter::of_board().map_err(firmware)?;
+    let running = starter.running(&disk.record);
+    let mut boot = Boot::Committed;
+    let result = match job {
+        Job::Look => look(&mut disk, starter, running, &mut boot).map(|()| Reason::new()),
+        Job::Write => bundle.map_or_else(
+            || Err(Reason::new()),
+            |bundle| {
+                let mut tenths = 0;
+                let slot = receive(bundle.as_fd(), &mut disk, running, &mut |done, all| {
+                    if done * 10 / all > tenths {
+                        tenths = done * 10 / all;
+                        send(&Reply::Event(0, &text::<32>(format_args!("{} %", tenths * 10))));
+                    }
+                })?;
+                start(&mut disk, starter, slot)
+            },
+        ),
+        Job::TryOther => try_other(&mut disk, starter, running),
+        Job::Commit | Job::GiveUp => {
+            disk.record.end(if job == Job::Commit { Verdict::Committed } else { Verdict::Unhealthy }, why);
+            let pointed = |disk: &mut Disk| {
+                disk.write_record()?;
+                let committed = disk.record.committed();
+                if starter.points_elsewhere(disk, committed)? { starter.point_to(disk, committed) } else { Ok(()) }
+            };
+            pointed(&mut disk).map(|()| Reason::new()).map_err(|errno| refused("the record of the slots", errno))
+        }
+    };
+    let mut bytes = [0; ANSWER_BYTES];
+    bytes[..Record::BYTES].copy_from_slice(disk.record.bytes());
+    (bytes[Record::BYTES], bytes[Record::BYTES + 1]) = (running as u8, boot as u8);
+    let _ = rustix::io::write(answer, &bytes);
+    result
+}
+
+/// Finds out what this boot is, and writes that.
+fn look(disk: &mut Disk, starter: Starter, running: Slot, boot: &mut Boot) -> Result<(), Reason> {
+    let committed = disk.record.committed();
+    let elsewhere = starter.points_elsewhere(disk, committed);
+    let elsewhere = elsewhere.map_err(|errno| refused("the pointer", errno))?;
+    *boot = decide(&mut disk.record, running, elsewhere);
+    let mut write = || {
+        if !matches!(*boot, Boot::Committed) {
+            disk.write_record()?;
+        }
+        if elsewhere && *boot != Boot::Adopted { starter.point_to(disk, committed) } else { Ok(()) }
+    };
+    write().map_err(|errno| refused("the record of the slots", errno))
+}
+
+/// Puts the other slot on trial.
+fn try_other(disk: &mut Disk, starter: Starter, running: Slot) -> Result<Reason, Reason> {
+    let (slot, record) = (running.other(), &mut disk.record);
+    match record.version(slot) {
+        0 => return Err(text(format_args!("slot {} is empty", slot.name()))),
+        version if version < record.floor() => {
+            return Err(text(format_args!("version {version} is below this board's floor {}", record.floor())));
+        }
+        _ => record.try_next(slot),
+    }
+    disk.write_record().map_err(|errno| refused("the record of the slots", errno))?;
+    start(disk, starter, slot)
+}
+
+/// Prepares the start of a slot that the record says is on trial. If that fails, the record says so.
+fn start(disk: &mut Disk, starter: Starter, slot: Slot) -> Result<Reason, Reason> {
+    if let Err(why) = starter.start_next(disk, slot) {
+        disk.record.end(Verdict::NotStarted, &why);
+        // It could not be started, and the next boot would find that out as well.
+        let _ = disk.write_record();
+        return Err(why);
+    }
+    let version = disk.record.version(slot);
+    Ok(text(format_args!("version {version} is in slot {}; restarting into it", slot.name())))
+}

@@ -1,0 +1,84 @@
+//! What starts a slot: UEFI firmware, a Raspberry Pi's firmware, or a machine that is given a kernel.
+
+use super::disk::Disk;
+use super::{Reason, efi, kexec, refused};
+use crate::os::files::{read_file, read_text};
+use crate::os::path::access;
+use hilum::cmdline;
+use hilum::update::{Record, Slot};
+use rustix::fs::Access;
+use rustix::io::Errno;
+
+/// How a slot is started for a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Starter {
+    /// By the firmware, which takes the slot of its variable BootNext once.
+    Efi,
+    /// By this kernel.
+    Kexec,
+}
+
+impl Starter {
+    /// Returns how slots of this board are started.
+    ///
+    /// # Errors
+    /// The variables of the firmware are not there.
+    pub(crate) fn of_board() -> Result<Self, Errno> {
+        if access("/sys/firmware/efi/efivars", Access::EXISTS).is_err() {
+            return Ok(Self::Kexec);
+        }
+        efi::attach().map(|()| Self::Efi)
+    }
+
+    /// Returns the slot that runs. Without any other sign it is the committed one.
+    pub(crate) fn running(self, record: &Record) -> Slot {
+        let said = || cmdline::parse(read_text("/proc/cmdline", &mut [0; 4096])).slot;
+        let found = match self {
+            Self::Efi => efi::running(record),
+            Self::Kexec => said().or_else(|| by_partition(record)),
+        };
+        found.unwrap_or(record.committed())
+    }
+
+    /// Returns whether the firmware is pointed to another slot than this one.
+    ///
+    /// # Errors
+    /// Those of reading the firmware's variables.
+    pub(crate) fn points_elsewhere(self, disk: &Disk, slot: Slot) -> Result<bool, Errno> {
+        match self {
+            Self::Efi => efi::points_elsewhere(&disk.record, slot),
+            Self::Kexec => Ok(disk.points_elsewhere(slot)),
+        }
+    }
+
+    /// Points the firmware to a slot.
+    ///
+    /// # Errors
+    /// Those of writing its variables, or its sector of the disk.
+    pub(crate) fn point_to(self, disk: &Disk, slot: Slot) -> Result<(), Errno> {
+        match self {
+            Self::Efi => efi::point_to(&disk.record, slot),
+            Self::Kexec => disk.point_to(slot),
+        }
+    }
+
+    /// Prepares the next boot to start a slot once.
+    ///
+    /// # Errors
+    /// Why that is not possible.
+    pub(crate) fn start_next(self, disk: &Disk, slot: Slot) -> Result<(), Reason> {
+        match self {
+            Self::Efi => efi::start_next(&disk.record, slot).map_err(|errno| refused("the firmware's BootNext", errno)),
+            Self::Kexec => kexec::load(disk, slot),
+        }
+    }
+}
+
+/// Returns the slot whose partition a Raspberry Pi's firmware has started
+/// (<https://www.raspberrypi.com/documentation/computers/configuration.html>, "bootloader" in the device tree).
+fn by_partition(record: &Record) -> Option<Slot> {
+    let mut number = [0; 4];
+    read_file("/proc/device-tree/chosen/bootloader/partition", &mut number).ok()?;
+    let number = u64::from(u32::from_be_bytes(number));
+    Slot::ALL.into_iter().find(|slot| number > 0 && record.partition(*slot) == number)
+}
