@@ -9,7 +9,7 @@ use crate::console::Console;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
 use crate::os::files::{fill_standard_descriptors, read_text};
-use crate::os::path::{Path, open};
+use crate::os::path::{self, open};
 use crate::os::root;
 use crate::storage;
 use crate::workload::prepare_template;
@@ -35,7 +35,7 @@ const FIRST_UTS_NAMESPACE: &[u8] = b"uts:[4026531838]";
 
 /// A kernel filesystem and its mount point.
 struct Early {
-    kind: &'static CStr,
+    kind: &'static str,
     target: &'static str,
     flags: MountFlags,
     options: Option<&'static CStr>,
@@ -46,27 +46,27 @@ const PROC: &str = "/proc";
 
 /// In this order, because some are below others.
 const EARLY: [Early; 6] = [
-    Early { kind: c"sysfs", target: "/sys", flags: NO_PROGRAMS, options: None },
-    Early { kind: c"devtmpfs", target: "/dev", flags: MountFlags::NOSUID, options: Some(c"mode=0755") },
+    Early { kind: "sysfs", target: "/sys", flags: NO_PROGRAMS, options: None },
+    Early { kind: "devtmpfs", target: "/dev", flags: MountFlags::NOSUID, options: Some(c"mode=0755") },
     Early {
-        kind: c"devpts",
+        kind: "devpts",
         target: "/dev/pts",
         flags: MountFlags::NOSUID.union(MountFlags::NOEXEC),
         options: Some(c"mode=0620,ptmxmode=0666"),
     },
     Early {
-        kind: c"tmpfs",
+        kind: "tmpfs",
         target: "/dev/shm",
         flags: MountFlags::NOSUID.union(MountFlags::NODEV),
         options: Some(c"mode=1777"),
     },
     Early {
-        kind: c"tmpfs",
+        kind: "tmpfs",
         target: "/run",
         flags: MountFlags::NOSUID.union(MountFlags::NODEV),
         options: Some(c"mode=0755"),
     },
-    Early { kind: c"cgroup2", target: "/sys/fs/cgroup", flags: NO_PROGRAMS, options: Some(c"nsdelegate") },
+    Early { kind: "cgroup2", target: "/sys/fs/cgroup", flags: NO_PROGRAMS, options: Some(c"nsdelegate") },
 ];
 
 /// Makes sure that descriptors 0, 1 and 2 are open, and no others.
@@ -159,7 +159,7 @@ fn make_proc() -> Result<OwnedFd, Errno> {
 
 fn attach_proc(proc: OwnedFd) -> Result<(), Errno> {
     make_folder(PROC);
-    move_mount(proc, c"", CWD, Path(PROC), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+    path::attach(proc.as_fd(), PROC)
 }
 
 /// Reports what [`prepare`] could not do.
@@ -198,12 +198,12 @@ pub(super) fn command_line(environment: Environment, buffer: &mut [u8]) -> &str 
 /// Mounts a kernel filesystem, and creates the folder if it does not exist.
 fn mount(early: &Early) -> Result<(), Errno> {
     make_folder(early.target);
-    rustix::mount::mount(early.kind, Path(early.target), early.kind, early.flags, early.options)
+    path::mount(early.kind, early.target, early.kind, early.flags, early.options)
 }
 
 fn make_folder(path: &str) {
     // Usually the folder exists; a real failure shows at the mount.
-    let _ = crate::os::path::mkdir(path, Mode::from_raw_mode(0o755));
+    let _ = path::mkdir(path, Mode::from_raw_mode(0o755));
 }
 
 /// Bind-mounts the root over itself and moves there.

@@ -9,6 +9,7 @@ use heapless::Vec;
 use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{Access, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
+use rustix::mount::{MountFlags, MoveMountFlags, move_mount};
 use rustix::path::Arg;
 
 /// Bytes of a path including NUL: four times the limit of the configuration.
@@ -69,6 +70,27 @@ pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> R
     let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     let look = || rustix::fs::openat2(root, Path(path), flags, Mode::empty(), how);
     (1..TRIES).map(|_| look()).find(|found| !matches!(found, Err(Errno::AGAIN))).unwrap_or_else(look)
+}
+
+/// mount(2)
+#[inline(never)]
+pub(crate) fn mount(
+    source: &str,
+    target: &str,
+    kind: &str,
+    flags: MountFlags,
+    options: Option<&CStr>,
+) -> Result<(), Errno> {
+    let [mut first, mut second, mut third] = [const { Vec::new() }; 3];
+    let (source, target) = (terminated(source, &mut first)?, terminated(target, &mut second)?);
+    rustix::mount::mount(source, target, terminated(kind, &mut third)?, flags, options)
+}
+
+/// Attaches a detached mount to a path (move_mount(2)).
+#[inline(never)]
+pub(crate) fn attach(mount: BorrowedFd<'_>, target: &str) -> Result<(), Errno> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    move_mount(mount, c"", rustix::fs::CWD, terminated(target, &mut Vec::new())?, flags)
 }
 
 /// access(2)

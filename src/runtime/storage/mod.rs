@@ -15,7 +15,7 @@ use crate::console::Console;
 use crate::os::clock::monotonic_ms;
 use crate::os::deadline::with_timeout;
 use crate::os::errno::describe;
-use crate::os::path::{Path, open};
+use crate::os::path::{self, Path, open};
 use crate::os::wait::poll_fd;
 use core::fmt;
 use device::{Arrivals, Devices, look, start_of};
@@ -103,7 +103,7 @@ impl Pass<'_> {
         let is_good = match found.as_slice() {
             [device] => {
                 // Usually the folder exists; a real failure shows at the mount.
-                let _ = crate::os::path::mkdir(mount.target, Mode::from_raw_mode(0o755));
+                let _ = path::mkdir(mount.target, Mode::from_raw_mode(0o755));
                 if is_memory {
                     detach(mount);
                 }
@@ -159,8 +159,8 @@ fn fall_back(mount: &SystemMount<'_>, console: &mut Console) {
     if mount.fallback == MountFallback::Stop {
         return console.error(format_args!("mount {target}: not mounted; workloads that use it wait for it"));
     }
-    let _ = crate::os::path::mkdir(target, Mode::from_raw_mode(0o755));
-    match rustix::mount::mount(c"tmpfs", Path(target), c"tmpfs", flags(mount, false), c"mode=0755") {
+    let _ = path::mkdir(target, Mode::from_raw_mode(0o755));
+    match path::mount("tmpfs", target, "tmpfs", flags(mount, false), Some(c"mode=0755")) {
         Ok(()) => {
             console.error(format_args!("mount {target}: using tmpfs instead; data will not survive a reboot"));
         }
@@ -328,8 +328,7 @@ fn print_disk(console: &mut Console, mount: &SystemMount<'_>, device: &Name, wha
 }
 
 fn attach(mount: &SystemMount<'_>, device: &Name, is_read_only: bool) -> Result<u32, Errno> {
-    rustix::mount::mount(Path(device), Path(mount.target), Path(mount.kind), flags(mount, is_read_only), None)
-        .map(|()| 0)
+    path::mount(device, mount.target, mount.kind, flags(mount, is_read_only), None).map(|()| 0)
 }
 
 /// Returns what the errno of mount(2) means for a filesystem; `None` if it is about something else, such as a read

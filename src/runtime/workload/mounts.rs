@@ -8,7 +8,7 @@
 //! Descriptors are not closed one by one here: a later step closes all of them with two calls.
 
 use super::template;
-use crate::os::path::{Path, open, open_in_root};
+use crate::os::path::{self, Path, open, open_in_root};
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::mem::{MaybeUninit, forget};
@@ -79,8 +79,8 @@ pub(crate) fn make_at(wanted: &plan::Mount) -> Result<(), Errno> {
     flags.set(MountFlags::RDONLY, wanted.read_only);
     flags.set(MountFlags::NOEXEC, !wanted.executable);
     flags.set(MountFlags::NODEV, !wanted.devices);
-    let kind = wanted.filesystem.name();
-    let made = rustix::mount::mount(kind, Path(&own_path(place.as_fd())), kind, flags, options);
+    let kind = wanted.filesystem.name().to_str().unwrap_or_default();
+    let made = path::mount(kind, &own_path(place.as_fd()), kind, flags, Some(options));
     made.and_then(|()| furnish(wanted, place))
 }
 

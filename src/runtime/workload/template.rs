@@ -9,18 +9,18 @@
 //! cannot be redirected, unlike one that is bound from a root filesystem's /dev/null (CVE-2025-31133).
 
 use crate::os::environment::Environment;
-use crate::os::path::Path;
+use crate::os::path::{self, Path};
 use crate::workload::devices::Nodes;
 use core::ffi::CStr;
 use heapless::String;
 use hilum::config::{Device, User, limits};
 use hilum::fixed_string::append;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, chownat, mkdirat, mknodat, openat, symlinkat};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, mkdirat, mknodat, openat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, fsconfig_create, fsconfig_reconfigure,
-    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen,
 };
 
 /// The parts, by their paths below [`place`].
@@ -63,7 +63,7 @@ const FOLDER: Mode = Mode::from_raw_mode(0o755);
 pub(crate) fn prepare(environment: Environment) -> Result<(), Errno> {
     let place = place(environment);
     if environment == Environment::Machine {
-        crate::os::path::mkdir(place, Mode::from_raw_mode(0o711))?;
+        path::mkdir(place, Mode::from_raw_mode(0o711))?;
     }
     let (filesystem, mount) = new_filesystem()?;
     mkdirat(&mount, c"mask", FOLDER)?;
@@ -71,7 +71,7 @@ pub(crate) fn prepare(environment: Environment) -> Result<(), Errno> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDONLY | OFlags::CLOEXEC;
     openat(&mount, EMPTY_FILE, flags, Mode::from_raw_mode(0o444))?;
     seal(filesystem, mount.as_fd())?;
-    move_mount(mount.as_fd(), c"", CWD, Path(place), MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+    path::attach(mount.as_fd(), place)
 }
 
 /// Returns a /dev with the default nodes and those of `devices`, which belong to `user`; it is not attached.

@@ -62,6 +62,22 @@ impl<'a> Arguments<'_, 'a> {
         }
     }
 
+    /// Returns the next word if a function accepts it. A call is smaller than one of [`Self::take`].
+    #[inline(never)]
+    pub(super) fn text(
+        &mut self,
+        expected: &'static str,
+        read: fn(&'a str) -> Option<&'a str>,
+    ) -> Result<&'a str, Reported> {
+        self.take(expected, read)
+    }
+
+    /// Returns the next word as a number that a function reads.
+    #[inline(never)]
+    pub(super) fn figure(&mut self, expected: &'static str, read: fn(&'a str) -> Option<u32>) -> Result<u32, Reported> {
+        self.take(expected, read)
+    }
+
     /// Returns the index of the next word in `words`.
     #[inline(never)]
     pub(super) fn choose(&mut self, expected: &'static str, words: &[&str]) -> Result<usize, Reported> {
@@ -87,7 +103,7 @@ impl<'a> Arguments<'_, 'a> {
     /// Returns the next word as a path.
     #[inline(never)]
     pub(super) fn path(&mut self) -> Result<&'a str, Reported> {
-        self.take(values::PATH, values::path)
+        self.text(values::PATH, values::path)
     }
 
     /// Returns whether there is another word.

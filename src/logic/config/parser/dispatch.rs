@@ -62,7 +62,7 @@ impl<'a> Arguments<'_, 'a> {
 
     fn read_words(&mut self, config: &mut Config<'a>) -> Result<(), Reported> {
         match self.key.id {
-            KeyId::Hostname => config.system.hostname = Some(self.take(values::HOSTNAME, values::hostname)?),
+            KeyId::Hostname => config.system.hostname = Some(self.text(values::HOSTNAME, values::hostname)?),
             KeyId::Console => self.console(config)?,
             KeyId::Idle => {
                 let chosen = self.choose("stay, poweroff or reboot", &["stay", "poweroff", "reboot"])?;
@@ -97,7 +97,7 @@ impl<'a> Arguments<'_, 'a> {
     fn workload(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<(), Reported> {
         match self.key.id {
             KeyId::Root => {
-                workload.root = self.take(values::SOURCE, values::source)?;
+                workload.root = self.text(values::SOURCE, values::source)?;
                 while self.has_more() {
                     self.take(ROOT_WORDS, |text| root_word(workload, text))?;
                 }
@@ -105,12 +105,12 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Exec => self.exec(&mut workload.exec, pools)?,
             KeyId::Env => self.env(&mut workload.env, pools)?,
             KeyId::Directory => workload.directory = self.path()?,
-            KeyId::WorkloadHostname => workload.hostname = self.take(values::HOSTNAME, values::hostname)?,
+            KeyId::WorkloadHostname => workload.hostname = self.text(values::HOSTNAME, values::hostname)?,
             KeyId::User => workload.identity.user = self.take(values::USER, values::user)?,
             KeyId::Stop => {
                 workload.stop.signal = self.take(values::SIGNAL, values::signal)?;
                 if self.has_more() {
-                    workload.stop.grace_ms = self.take(values::DURATION, values::duration_ms)?;
+                    workload.stop.grace_ms = self.figure(values::DURATION, values::duration_ms)?;
                 }
             }
             _ => {
@@ -126,7 +126,7 @@ impl<'a> Arguments<'_, 'a> {
     /// `console [DEVICE] prompt|log|off`
     fn console(&mut self, config: &mut Config<'a>) -> Result<(), Reported> {
         if self.line.words.len() > 2 {
-            config.system.console.device = Some(self.take(values::DEVICE, values::device)?);
+            config.system.console.device = Some(self.text(values::DEVICE, values::device)?);
         }
         let chosen = self.choose("prompt, log or off", &["prompt", "log", "off"])?;
         config.system.console.mode = [ConsoleMode::Prompt, ConsoleMode::Log, ConsoleMode::Off][chosen];
@@ -135,7 +135,7 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `module NAME [PARAMETERS]`
     fn module(&mut self, config: &mut Config<'a>) -> Result<(), Reported> {
-        let name = self.take("a module's name such as virtio_net", values::module)?;
+        let name = self.text("a module's name such as virtio_net", values::module)?;
         let parameters = if self.has_more() { self.word("its parameters")? } else { "" };
         match config.system.modules.push(Module { name, parameters }) {
             Ok(()) => Ok(()),
@@ -178,7 +178,7 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `env NAME VALUE`
     fn env(&mut self, env: &mut Span<Variable<'a>>, pools: &mut Pools<'a>) -> Result<(), Reported> {
-        let name = self.take(values::VARIABLE, values::variable)?;
+        let name = self.text(values::VARIABLE, values::variable)?;
         let value = self.word("a value, \"\" for an empty one")?;
         let column = self.line.words[1].column;
         if pools.of(*env).iter().any(|variable| variable.name == name) {

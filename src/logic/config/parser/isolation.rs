@@ -39,9 +39,9 @@ impl<'a> Arguments<'_, 'a> {
                 workload.isolation.first_id = self.number(expected, first.into()..=last.into())? as u32;
                 workload.isolation.has_own_ids = true;
             }
-            KeyId::Capability => self.each(CAPABILITY, capability::number, |number| {
-                workload.isolation.capabilities.0 |= 1 << number;
-                true
+            KeyId::Capability => self.each(CAPABILITY, &mut |text| {
+                workload.isolation.capabilities.0 |= 1 << capability::number(text)?;
+                Some(true)
             })?,
             KeyId::Seccomp => self.seccomp(workload)?,
             KeyId::Landlock => workload.isolation.has_landlock = self.choose("on or off", &["off", "on"])? == 1,
@@ -57,9 +57,11 @@ impl<'a> Arguments<'_, 'a> {
             }
             KeyId::Privileged => workload.isolation.is_privileged = true,
             KeyId::Groups => {
-                let id = |text| values::number(text).filter(|id| limits::ID.contains(id));
                 let groups = &mut workload.identity.groups;
-                self.each("group ids", id, |group| groups.push(group).is_ok())?;
+                self.each("group ids", &mut |text| {
+                    let group = values::number(text).filter(|id| limits::ID.contains(id))?;
+                    Some(groups.push(group).is_ok())
+                })?;
             }
             KeyId::Umask => {
                 let octal = |text: &str| crate::number::number_of_radix(text, 8).filter(|mask| *mask <= 0o777);
@@ -79,16 +81,11 @@ impl<'a> Arguments<'_, 'a> {
         Ok(true)
     }
 
-    /// Reads all further words, at least one, as values. `keep` returns false if there is no room.
-    fn each<T>(
-        &mut self,
-        expected: &'static str,
-        read: impl Fn(&'a str) -> Option<T>,
-        mut keep: impl FnMut(T) -> bool,
-    ) -> Result<(), Reported> {
+    /// Reads all further words, at least one. `keep` returns `None` for a word that is not what is expected, and false if
+    /// there is no room.
+    fn each(&mut self, expected: &'static str, keep: &mut dyn FnMut(&'a str) -> Option<bool>) -> Result<(), Reported> {
         loop {
-            let value = self.take(expected, &read)?;
-            if !keep(value) {
+            if !self.take(expected, &mut *keep)? {
                 return self.too_many("words in this line", limits::GROUPS);
             }
             if !self.has_more() {
@@ -99,13 +96,11 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `share NAMESPACE...`; the name after `net=` is resolved when all workloads are known.
     fn share(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
-        let flag = |text: &str| {
+        self.each(SHARE, &mut |text| {
             let name = if text.starts_with("net=") { "net" } else { text };
-            Namespaces::NAMES.iter().find(|(known, _)| *known == name && *known != "mnt").map(|(_, flag)| *flag)
-        };
-        self.each(SHARE, flag, |flag| {
+            let (_, flag) = Namespaces::NAMES.iter().find(|(known, _)| *known == name && *known != "mnt")?;
             workload.isolation.shared |= flag;
-            true
+            Some(true)
         })
     }
 
@@ -117,12 +112,11 @@ impl<'a> Arguments<'_, 'a> {
         if seccomp.profile == Profile::Off || !self.has_more() {
             return Ok(());
         }
-        let change = |text: &str| {
+        self.each(CHANGE, &mut |text| {
             let (sign, name) = text.split_at_checked(1)?;
             let is_allowed = ["-", "+"].iter().position(|known| *known == sign)? == 1;
-            Some((is_allowed, Call::named(name)?))
-        };
-        self.each(CHANGE, change, |change| seccomp.changes.push(change).is_ok())
+            Some(seccomp.changes.push((is_allowed, Call::named(name)?)).is_ok())
+        })
     }
 
     /// `tcp [bind=PORT,...] [connect=PORT,...]`
@@ -140,13 +134,11 @@ impl<'a> Arguments<'_, 'a> {
         if let Some("none") = self.line.words.get(self.next).map(|word| word.text) {
             self.next += 1;
         } else {
-            let read = |text: &'a str| {
+            self.each(EXPECTED, &mut |text| {
                 let (name, list) = text.cut(b'=')?;
-                Some((["bind", "connect"].iter().position(|known| *known == name)?, ports(list)?))
-            };
-            self.each(EXPECTED, read, |(which, ports)| {
-                *[&mut tcp.bind, &mut tcp.connect][which] = ports;
-                true
+                let which = ["bind", "connect"].iter().position(|known| *known == name)?;
+                *[&mut tcp.bind, &mut tcp.connect][which] = ports(list)?;
+                Some(true)
             })?;
         }
         workload.isolation.tcp = Some(tcp);
@@ -197,7 +189,7 @@ impl<'a> Arguments<'_, 'a> {
 
     /// Reads the path inside of the workload.
     fn target(&mut self) -> Result<&'a str, Reported> {
-        self.take("an absolute path, not / and not below /proc, /sys or /dev", |text| {
+        self.text("an absolute path, not / and not below /proc, /sys or /dev", |text| {
             let first = text.parts(b'/').find(|part| !part.is_empty())?;
             values::path(text).filter(|_| !["proc", "sys", "dev"].contains(&first))
         })
@@ -205,7 +197,7 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `volume NAME TARGET`; the parent folder is filled in when all sections are known.
     fn volume(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<(), Reported> {
-        let name = self.take(values::NAME, values::name)?;
+        let name = self.text(values::NAME, values::name)?;
         let target = self.target()?;
         if !pools.push(&mut workload.isolation.volumes, Volume { folder: "", name, target }, limits::VOLUMES) {
             return self.too_many("volume lines", limits::VOLUMES);

@@ -31,7 +31,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Pids => resources.pids = Some(self.amount(PIDS)?),
             KeyId::Cpu => {
                 let percent = |text: &str| values::number(text.strip_suffix('%')?).filter(|percent| *percent > 0);
-                resources.cpu_percent = Some(self.take(PERCENT, percent)?);
+                resources.cpu_percent = Some(self.figure(PERCENT, percent)?);
                 let weight = |text| option(text, &["weight"]).filter(|(_, weight)| (1..=10_000).contains(weight));
                 if self.has_more() {
                     resources.cpu_weight = Some(self.take(WEIGHT, weight)?.1 as u32);
@@ -42,7 +42,7 @@ impl<'a> Arguments<'_, 'a> {
                     let is_range = |part: &str| part.parts(b'-').all(|cpu| values::number(cpu).is_some());
                     text.parts(b',').all(is_range).then_some(text)
                 };
-                resources.cpuset = Some(self.take(CPUS, list)?);
+                resources.cpuset = Some(self.text(CPUS, list)?);
             }
             KeyId::Io => {
                 let mut io = IoLimit { device: self.path()?, limits: [None; 4] };

@@ -93,7 +93,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Watchdog => {
                 let device = self.path()?;
                 system.watchdog =
-                    Some(Watchdog { device, timeout_ms: self.take(values::DURATION, values::duration_ms)? });
+                    Some(Watchdog { device, timeout_ms: self.figure(values::DURATION, values::duration_ms)? });
             }
             KeyId::Control => {
                 system.control = self.take("off, or the absolute path of the socket", |text| match text {
@@ -164,11 +164,11 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `mount SOURCE TARGET FILESYSTEM [OPTION...]`
     fn system_mount(&mut self, system: &mut System<'a>) -> Result<(), Reported> {
-        let source = self.take(values::SOURCE, values::source)?;
-        let target = self.take("an absolute path without .., not /", |text| {
+        let source = self.text(values::SOURCE, values::source)?;
+        let target = self.text("an absolute path without .., not /", |text| {
             values::path(text).filter(|path| !path.without_end(b'/').is_empty())
         })?;
-        let kind = self.take(FILESYSTEM, |text| {
+        let kind = self.text(FILESYSTEM, |text| {
             values::module(text).filter(|kind| !["btrfs", "crypto_LUKS", "luks"].contains(kind))
         })?;
         if !Source::of(source).is_some_and(|source| source.is_kept_by(kind)) {
@@ -211,7 +211,7 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `within=DURATION`, or the default.
     fn or_within(&mut self, usual_ms: u32) -> Result<u32, Reported> {
-        if self.has_more() { self.take(WITHIN, within) } else { Ok(usual_ms) }
+        if self.has_more() { self.figure(WITHIN, within) } else { Ok(usual_ms) }
     }
 
     /// `ready exec | exit | fd N | tcp PORT | after DURATION | notify [within=DURATION]`
@@ -221,7 +221,7 @@ impl<'a> Arguments<'_, 'a> {
             1 => return Ok((Ready::Exit, self.or_within(0)?)),
             2 => Ready::Fd(self.number(FD, 3..=63)? as u8),
             3 => Ready::Tcp(self.take(PORT, port)?),
-            4 => return Ok((Ready::After(self.take(values::DURATION, values::duration_ms)?), 0)),
+            4 => return Ok((Ready::After(self.figure(values::DURATION, values::duration_ms)?), 0)),
             _ => Ready::Notify,
         };
         Ok((ready, self.or_within(READY_WITHIN_MS)?))

@@ -62,7 +62,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Link => self.host_link(network)?,
             KeyId::Bridge => self.bridge(network)?,
             KeyId::Masquerade => {
-                let (bridge, link) = (self.take(LINK, link_name)?, self.take(LINK, link_name)?);
+                let (bridge, link) = (self.text(LINK, link_name)?, self.text(LINK, link_name)?);
                 if network.masquerades.push(Masquerade { bridge, link }).is_err() {
                     return self.too_many("masquerade lines", limits::MASQUERADES);
                 }
@@ -90,7 +90,7 @@ impl<'a> Arguments<'_, 'a> {
                 }
             },
             _ => {
-                let name = self.take(SYSCTL, sysctl)?;
+                let name = self.text(SYSCTL, sysctl)?;
                 let value = self.word("a value")?;
                 if system.sysctls.push(Sysctl { name, value }).is_err() {
                     return self.too_many("sysctl lines", limits::SYSCTLS);
@@ -103,14 +103,14 @@ impl<'a> Arguments<'_, 'a> {
     /// `link NAME WORD...`
     fn host_link(&mut self, network: &mut SystemNetwork<'a>) -> Result<(), Reported> {
         let line = LineNumber(self.line.number);
-        let name = self.take(LINK, link_name)?;
+        let name = self.text(LINK, link_name)?;
         let is_vlan = self.line.words.get(self.next).is_some_and(|word| word.text == "vlan");
         let mut which = LinkMatch::Name;
         if is_vlan {
             self.next += 1;
-            let parent = self.take(LINK, link_name)?;
+            let parent = self.text(LINK, link_name)?;
             // 0 means no VLAN, and the last number is reserved.
-            let id = self.take("a VLAN's number from 1 to 4094", |text| {
+            let id = self.figure("a VLAN's number from 1 to 4094", |text| {
                 values::number(text).filter(|id| (1..4095).contains(id))
             })?;
             which = LinkMatch::Vlan { parent, id: id as u16 };
@@ -134,7 +134,7 @@ impl<'a> Arguments<'_, 'a> {
     /// `bridge NAME ADDRESS...`
     fn bridge(&mut self, network: &mut SystemNetwork<'a>) -> Result<(), Reported> {
         let line = LineNumber(self.line.number);
-        let name = self.take(LINK, link_name)?;
+        let name = self.text(LINK, link_name)?;
         let mut addresses = Addresses::new();
         loop {
             let prefix = self.take(PREFIX, prefix)?;
@@ -159,7 +159,7 @@ impl<'a> Arguments<'_, 'a> {
         match self.key.id {
             KeyId::WorkloadLink => {
                 let kind = self.choose(KIND, &["veth", "macvlan", "ipvlan", "move"])?;
-                let parent = self.take(LINK, link_name)?;
+                let parent = self.text(LINK, link_name)?;
                 let attachment = match kind {
                     0 => Attachment::Bridge(parent),
                     1 => Attachment::Macvlan(parent),
