@@ -17,7 +17,7 @@ use super::workload_set::WorkloadSet;
 pub(super) fn arrange<'a>(config: &mut Config<'a>) -> Result<(), Error<'a>> {
     let mut settled = WorkloadSet::EMPTY;
     for index in 0..config.workloads.len() {
-        let workload = &config.workloads[index];
+        let workload = config.workload(index);
         if !workload.isolation.has_own_ids {
             continue;
         }
@@ -27,7 +27,7 @@ pub(super) fn arrange<'a>(config: &mut Config<'a>) -> Result<(), Error<'a>> {
             other != first && other.abs_diff(first) < IDS
         });
         if let Some(other) = other {
-            let problem = Problem::SameIds(workload.name, config.workloads[other].name);
+            let problem = Problem::SameIds(workload.name, config.workload(other).name);
             return Err(Error { line: workload.line, column: 1, problem });
         }
         settled.insert(index);
@@ -36,7 +36,7 @@ pub(super) fn arrange<'a>(config: &mut Config<'a>) -> Result<(), Error<'a>> {
     // Workloads whose range by their place in the file is free get that one; the others are placed after all of them.
     let (own, mut late) = (settled, WorkloadSet::EMPTY);
     for index in (0..config.workloads.len()).filter(|index| !own.contains(*index)) {
-        match overlapping(config, config.workloads[index].isolation.first_id, &own) {
+        match overlapping(config, config.workload(index).isolation.first_id, &own) {
             None => settled.insert(index),
             Some(_) => late.insert(index),
         }

@@ -45,6 +45,15 @@ impl<'a> Config<'a> {
         self.workloads.iter().position(|workload| workload.name == name)
     }
 
+    /// Returns the workload at a place of the file. A call is smaller than an index, which is checked and multiplied.
+    ///
+    /// # Panics
+    /// There is no such workload.
+    #[inline(never)]
+    pub fn workload(&self, index: usize) -> &Workload<'a> {
+        &self.workloads[index]
+    }
+
     /// Returns the `mount` of the board that contains `path`, or `None` if it is in the initramfs.
     pub fn mount_of(&self, path: &str) -> Option<&SystemMount<'a>> {
         self.system.mounts.get(self.mount_index(path)?)

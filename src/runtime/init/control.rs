@@ -118,7 +118,7 @@ impl Control {
     /// client that waits for a changed workload continues to wait.
     pub(super) fn adopt(&mut self, old: &Config<'_>, new: &Config<'_>, kept: WorkloadSet) {
         let is_same = |slot: usize| match (old.index_of(slot), new.index_of(slot)) {
-            (Some(before), Some(after)) => old.workloads[before].name == new.workloads[after].name,
+            (Some(before), Some(after)) => old.workload(before).name == new.workload(after).name,
             _ => false,
         };
         for client in self.clients.iter_mut().flatten() {

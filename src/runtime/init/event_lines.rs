@@ -10,14 +10,14 @@ use hilum::supervise::Notice;
 
 /// Prints a decision of the supervisor.
 pub(super) fn print(console: &mut Console, config: &Config<'_>, notice: Notice) {
-    let name = |index: usize| config.workloads[index].name;
+    let name = |index: usize| config.workload(index).name;
     match notice {
         Notice::Restart(index, count, delay_ms) => {
             console.info(format_args!("workload \"{}\": restart {count} in {delay_ms} ms", name(index)));
         }
         Notice::Ready(index) => console.info(format_args!("workload \"{}\": ready", name(index))),
         Notice::NotReady(index) => {
-            let within_ms = config.workloads[index].supervision.ready_within_ms;
+            let within_ms = config.workload(index).supervision.ready_within_ms;
             let name = name(index);
             console.info(format_args!("workload \"{name}\": not ready within {within_ms} ms; see: hilum log {name}"));
         }
@@ -39,7 +39,7 @@ pub(super) fn print(console: &mut Console, config: &Config<'_>, notice: Notice) 
                 name(need)
             ));
         }
-        Notice::LimitReached(index) => limit(console, &config.workloads[index]),
+        Notice::LimitReached(index) => limit(console, config.workload(index)),
         Notice::NeedFailed(index, need) => {
             let (name, need) = (name(index), name(need));
             console.info(format_args!("workload \"{name}\": not started: \"{need}\" failed; see: hilum log {need}"));
@@ -71,7 +71,7 @@ pub(super) fn memory(console: &mut Console, config: &Config<'_>) {
 
 /// Prints which step of a workload's set-up failed, its object, and a hint.
 pub(super) fn failed_step(console: &mut Console, config: &Config<'_>, index: usize, report: Report) {
-    let workload = &config.workloads[index];
+    let workload = config.workload(index);
     let plan = plan(workload, &config.pools);
     // The child made the same plan from the same workload, so the index is valid.
     let Some(step) = plan.steps.get(report.step) else { return };

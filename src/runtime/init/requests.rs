@@ -84,7 +84,7 @@ impl Requests<'_> {
         descriptors: &Descriptors,
     ) -> Response {
         let config = self.cx.config.clone();
-        let workload = &config.get().workloads[index];
+        let workload = config.get().workload(index);
         let name = workload.name;
         let respond = |result: Result<(), Errno>| result.map_or_else(|errno| not_done(name, errno), |()| done());
         match request.command {
@@ -173,7 +173,7 @@ impl Requests<'_> {
     fn missing_part(&self, index: usize) -> heapless::String<{ limits::PATH_BYTES + 16 }> {
         let config = self.cx.config.get();
         let unit = self.workloads.supervisor.unit(index);
-        let disk = self.workloads.missing_disk(config, &config.workloads[index]);
+        let disk = self.workloads.missing_disk(config, config.workload(index));
         let disk = disk.filter(|_| unit.state == State::Waiting && unit.lacks(Part::Disks));
         if let Some(device) = self.workloads.missing_device(config, index) {
             text(format_args!("device {device}"))
@@ -202,7 +202,7 @@ impl Requests<'_> {
     /// Starts a helper that runs a program inside of a workload and replies.
     fn execute(&mut self, client: &Client, index: usize, request: &Request<'_>, descriptors: &Descriptors) -> Response {
         let config = self.cx.config.clone();
-        let workload = &config.get().workloads[index];
+        let workload = config.get().workload(index);
         let Some(process) = self.workloads.process(self.cx.slot(index)) else {
             return failed(format_args!(
                 "workload \"{0}\" is not running; start it with: hilum start {0}",

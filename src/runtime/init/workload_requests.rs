@@ -17,7 +17,7 @@ impl Requests<'_> {
         if let Some(pending) =
             self.reload.pending.as_ref().filter(|pending| ask != WorkloadRequest::Stop && !is_kept(pending))
         {
-            let name = self.cx.config.get().workloads[index].name;
+            let name = self.cx.config.get().workload(index).name;
             // A changed workload is about to start again, with its new section.
             return match pending.config.get().find(name).is_some() {
                 true if is_waiting => Response::Pending(ClientState::Waiting { slot: Some(slot), ask }),
@@ -102,7 +102,7 @@ impl Requests<'_> {
     /// Sends a signal to the first process of a workload, if it would react to it.
     pub(super) fn ask_signal(&mut self, index: usize, number: u32) -> Response {
         let slot = self.cx.slot(index);
-        let name = self.cx.config.get().workloads[index].name;
+        let name = self.cx.config.get().workload(index).name;
         let is_set_up = self.workloads.process(slot).is_none_or(|process| process.report.is_none());
         let sent = match u8::try_from(number) {
             Ok(_) if !is_set_up => return failed(format_args!("workload \"{name}\" is still being started")),

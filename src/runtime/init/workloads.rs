@@ -215,7 +215,7 @@ impl Workloads {
         let config = cx.config.clone();
         let config = config.get();
         let shared = |index: usize| {
-            let is_shared = config.workloads[index].isolation.is_net_shared;
+            let is_shared = config.workload(index).isolation.is_net_shared;
             is_shared.then(|| self.launch.networks.shared(config, index))
         };
         let process = |index: usize| {
@@ -311,7 +311,7 @@ impl Workloads {
     /// that deletes connections, which would delete those of this run.
     pub(super) fn must_wait(&self, cx: &Context, index: usize) -> bool {
         let config = cx.config.get();
-        let workload = &config.workloads[index];
+        let workload = config.workload(index);
         let is_deferring = cx.is_deferring();
         let swaps = config.system.swap.is_some() && workload.resources.swap.is_some_and(|bytes| bytes > 0);
         let needs = swaps || self.launch.networks.lacks(config, index) || !workload.resources.io.is_empty();
@@ -328,7 +328,7 @@ impl Workloads {
             self.slots[slot].is_deferred = true;
             return;
         }
-        let workload = &cx.config.get().workloads[index];
+        let workload = cx.config.get().workload(index);
         // An `at-stop` workload has no time to wait: its set-up reports what is missing.
         let may_wait = workload.supervision.at_stop_ms == 0;
         let mut lacks = self.missing_disk(cx.config.get(), workload).map(|_| Part::Disks);
@@ -359,7 +359,7 @@ impl Workloads {
             },
         );
         let config = cx.config.clone();
-        let workload = &config.get().workloads[index];
+        let workload = config.get().workload(index);
         match result {
             Ok(process) => {
                 self.slots[slot].set_up = process.helper;

@@ -15,7 +15,7 @@ pub(crate) fn spawn(
 ) -> Result<Process, Failure> {
     let pipe = || pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK);
     let ((output, output_writer), (report, report_writer), (pidfd, _)) = (pipe()?, pipe()?, pipe()?);
-    let pid = fake::spawn_process(config.workloads[index].name, output_writer, report_writer)?;
+    let pid = fake::spawn_process(config.workload(index).name, output_writer, report_writer)?;
     Ok(Process {
         pid,
         pidfd,

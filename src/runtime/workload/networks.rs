@@ -45,7 +45,7 @@ impl Networks {
 
     /// Returns whether the workload at `index` shares a namespace with links that does not exist yet.
     pub(crate) fn lacks(&self, config: &Config<'_>, index: usize) -> bool {
-        let isolation = &config.workloads[index].isolation;
+        let isolation = &config.workload(index).isolation;
         let owner = isolation.net_of.map_or(index, usize::from);
         let has_links = config.workloads.get(owner).is_some_and(|owner| !owner.network.links.is_empty());
         isolation.is_net_shared && has_links && matches!(self.shared.get(config.slots.of(owner)), Some(None))
@@ -61,7 +61,7 @@ impl Networks {
     /// # Errors
     /// Those of the kernel.
     pub(crate) fn enter(&mut self, config: &Config<'_>, index: usize) -> Result<Away, Errno> {
-        let workload = &config.workloads[index];
+        let workload = config.workload(index);
         if !workload.isolation.is_net_shared {
             return Ok(Away(None));
         }

@@ -249,7 +249,7 @@ pub(super) fn read_net<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usiz
         match config.find(name) {
             None => return error(Problem::NoWorkload(name)),
             Some(other) if other == index => return error(Problem::Itself(name)),
-            Some(other) if config.workloads[other].isolation.net_of.is_some() => {
+            Some(other) if config.workload(other).isolation.net_of.is_some() => {
                 return error(Problem::Value(word.text, "a workload with a network of its own"));
             }
             Some(other) => {

@@ -26,7 +26,7 @@ pub(super) fn read<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize, i
 
 /// Refuses cycles of workloads that wait for each other.
 pub(super) fn refuse_cycles<'a>(config: &Config<'a>) -> Result<(), Error<'a>> {
-    let waits_for = |index: usize| config.workloads[index].needs.union(config.workloads[index].after);
+    let waits_for = |index: usize| config.workload(index).needs.union(config.workload(index).after);
     // Remove workloads that wait for no remaining one, until only cycles are left, and workloads that wait for them.
     let mut left = WorkloadSet::EMPTY;
     (0..config.workloads.len()).for_each(|index| left.insert(index));
@@ -39,13 +39,13 @@ pub(super) fn refuse_cycles<'a>(config: &Config<'a>) -> Result<(), Error<'a>> {
     (0..config.workloads.len()).for_each(|_| at = next(at));
     let start = at;
     let mut names = [""; CYCLE_NAMES];
-    names[0] = config.workloads[start].name;
+    names[0] = config.workload(start).name;
     for name in &mut names[1..] {
         at = next(at);
-        *name = config.workloads[at].name;
+        *name = config.workload(at).name;
         if at == start {
             break;
         }
     }
-    Err(Error { line: config.workloads[start].line, column: 1, problem: Problem::Cycle(names) })
+    Err(Error { line: config.workload(start).line, column: 1, problem: Problem::Cycle(names) })
 }

@@ -18,7 +18,7 @@ impl Workloads {
     pub(super) fn check(&mut self, cx: &mut Context, index: usize) {
         let slot = cx.slot(index);
         let config = cx.config.clone();
-        let workload = &config.get().workloads[index];
+        let workload = config.get().workload(index);
         let Some(process) = &self.slots[slot].process else { return };
         let is_ready = self.supervisor.state(index) == State::Ready;
         let (check, within_ms) = match (&workload.supervision.health, workload.supervision.ready) {

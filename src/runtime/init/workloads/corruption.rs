@@ -41,7 +41,7 @@ impl Workloads {
         if core::mem::replace(&mut self.slots[slot].is_corrupt, true) {
             return;
         }
-        let workload = &cx.config.get().workloads[index];
+        let workload = cx.config.get().workload(index);
         cx.console.error(format_args!(
             "workload \"{}\": {}: corrupt: a block does not match its hash; write the image anew",
             workload.name, workload.root
@@ -53,7 +53,7 @@ impl Workloads {
 /// Returns whether a step of a workload's plan reads its verified image: it opens the image, or runs inside of it. If
 /// such a step failed, the device may be gone before the kernel's event is read.
 pub(super) fn is_verification(config: &Config<'_>, index: usize, step: usize) -> bool {
-    let workload = &config.workloads[index];
+    let workload = config.workload(index);
     let plan = plan(workload, &config.pools);
     let reads = |step: &Step<'_>| matches!(step, Step::OpenRoot(..)) || step.phase() == Phase::Child;
     workload.verity.is_some() && plan.steps.get(step).is_some_and(reads)

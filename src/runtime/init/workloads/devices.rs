@@ -80,7 +80,7 @@ impl Workloads {
     pub(super) fn report_end(&mut self, cx: &mut Context, index: usize, end: ExitReason) {
         let runs = matches!(self.supervisor.state(index), State::Starting(_) | State::Ready);
         let is_late = !runs || self.supervisor.shutting_down().is_some();
-        if is_late || !waits(cx.environment, &cx.config.get().workloads[index]) {
+        if is_late || !waits(cx.environment, cx.config.get().workload(index)) {
             return self.report(cx, index, Event::Exited(end));
         }
         self.slots[cx.slot(index)].end = Some(end);
@@ -115,7 +115,7 @@ impl Workloads {
     pub(super) fn has_devices(&mut self, cx: &mut Context, index: usize) -> bool {
         let config = cx.config.clone();
         let (config, slot) = (config.get(), cx.slot(index));
-        let workload = &config.workloads[index];
+        let workload = config.workload(index);
         if !waits(cx.environment, workload) {
             return true;
         }
@@ -142,7 +142,7 @@ impl Workloads {
         let Slot { process, end, devices, .. } = &self.slots[slot];
         let has_others = runs && (process.is_some() || end.is_some()) && devices.used != found;
         if missing.is_none() && has_others {
-            let name = cx.config.get().workloads[index].name;
+            let name = cx.config.get().workload(index).name;
             cx.console.info(format_args!("workload \"{name}\": its devices changed, restarting"));
         }
         if missing.is_some() || has_others {
@@ -158,7 +158,7 @@ impl Workloads {
     /// Stores the result, and reports missing devices.
     fn note_devices(&mut self, cx: &mut Context, index: usize, missing: Option<u8>, found: u64) {
         let config = cx.config.clone();
-        let workload = &config.get().workloads[index];
+        let workload = config.get().workload(index);
         let state = &mut self.slots[cx.slot(index)].devices;
         let (had, is_news) = (state.are_there(), !state.is_known || state.missing != missing);
         (state.is_known, state.missing, state.found) = (true, missing, found);

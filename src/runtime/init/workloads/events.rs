@@ -51,7 +51,7 @@ impl Workloads {
                 false
             }
             Ok((bytes, _)) => {
-                self.logs.feed(&cx.config.get().workloads[index], slot, bytes, cx.now(), &mut cx.console);
+                self.logs.feed(cx.config.get().workload(index), slot, bytes, cx.now(), &mut cx.console);
                 if !cx.is_deferring() {
                     // If many workloads write or exit in one turn, more output accumulates than fits into the console's
                     // queue.
@@ -126,7 +126,7 @@ impl Workloads {
             let is_cut = length > NOTICE_BYTES;
             let notice = hilum::notify::read(&bytes[..count], is_cut);
             if is_cut && !core::mem::replace(&mut self.slots[slot].is_cut, true) {
-                let name = cx.config.get().workloads[index].name;
+                let name = cx.config.get().workload(index).name;
                 cx.console.info(format_args!(
                     "workload \"{name}\": notify: datagram of {length} bytes cut to {NOTICE_BYTES}"
                 ));
@@ -134,7 +134,7 @@ impl Workloads {
             if let Some(text) = notice.status {
                 self.slots[slot].text = text;
             }
-            if notice.is_ready && cx.config.get().workloads[index].supervision.ready == Ready::Notify {
+            if notice.is_ready && cx.config.get().workload(index).supervision.ready == Ready::Notify {
                 self.report(cx, index, Event::Ready);
             }
             if notice.is_alive {
@@ -146,7 +146,7 @@ impl Workloads {
     fn print_start(&mut self, cx: &mut Context, index: usize, pid: Pid, executed_us: Option<u64>) {
         let slot = cx.slot(index);
         let config = cx.config.clone();
-        let name = config.get().workloads[index].name;
+        let name = config.get().workload(index).name;
         let moment = Moment::Executed(slot as u8);
         match executed_us {
             Some(us) => cx.timeline.note_at(moment, us),

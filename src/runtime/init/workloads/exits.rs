@@ -102,7 +102,7 @@ impl Workloads {
             return true;
         }
         let config = cx.config.clone();
-        let workload = &config.get().workloads[index];
+        let workload = config.get().workload(index);
         self.launch.cgroups.is_populated(workload) != Some(false) && self.sweep(cx, index, &workload.stop)
     }
 
@@ -129,7 +129,7 @@ impl Workloads {
             Err(errno) => {
                 cx.console.info(format_args!(
                     "workload \"{}\": {}: its leftover processes may still run",
-                    cx.config.get().workloads[index].name,
+                    cx.config.get().workload(index).name,
                     describe(errno)
                 ));
                 false
@@ -144,7 +144,7 @@ impl Workloads {
         if let Some(process) = &mut self.slots[slot].process {
             process.mount_namespace = None;
         }
-        let name = cx.config.get().workloads[index].name;
+        let name = cx.config.get().workload(index).name;
         match end {
             ExitReason::Exit(0) => {}
             ExitReason::Exit(count) => cx.console.info(format_args!(
@@ -160,7 +160,7 @@ impl Workloads {
     fn end(&mut self, cx: &mut Context, index: usize, end: ExitReason) {
         let slot = cx.slot(index);
         let config = cx.config.clone();
-        let workload = &config.get().workloads[index];
+        let workload = config.get().workload(index);
         self.logs.finish(workload, slot, cx.now(), &mut cx.console);
         let set_up = self.slots[slot].process.take().is_some_and(|process| {
             let output = process.has_writers.then_some(&process.output);

@@ -25,7 +25,7 @@ impl Workloads {
     /// signals that it has a handler for.
     pub(crate) fn reacts_to(&self, cx: &Context, index: usize, signal: u8) -> bool {
         let slot = cx.slot(index);
-        let isolation = &cx.config.get().workloads[index].isolation;
+        let isolation = &cx.config.get().workload(index).isolation;
         let is_first = isolation.shared & Namespaces::PID == 0;
         let process = self.slots[slot].process.as_ref().filter(|process| process.ended.is_none());
         process.is_none_or(|process| process_reacts_to(process.pid, signal, is_first))
@@ -38,7 +38,7 @@ impl Workloads {
             return self.report(cx, index, Event::Exited(ExitReason::NoProcess));
         }
         let config = cx.config.clone();
-        let workload = &config.get().workloads[index];
+        let workload = config.get().workload(index);
         // A frozen workload would receive the signal too late.
         let _ = self.launch.cgroups.freeze(workload, false);
         // During the set-up all other signals are blocked and would be lost: the kernel discards signals for PID 1 of a
@@ -65,7 +65,7 @@ impl Workloads {
     /// Kills all processes of a workload.
     pub(super) fn kill(&mut self, cx: &mut Context, index: usize) {
         let config = cx.config.clone();
-        let workload = &config.get().workloads[index];
+        let workload = config.get().workload(index);
         let (name, signal) = (workload.name, workload.stop.signal);
         let late = format_args!("workload \"{name}\": stop timed out, sending SIGKILL");
         // `at-stop` workloads are not asked to stop.

@@ -35,7 +35,7 @@ pub(crate) fn spawn(
     cgroup: &mut CgroupState,
     is_timed: bool,
 ) -> Result<Process, Failure> {
-    let workload = &config.workloads[index];
+    let workload = config.workload(index);
     let plan = plan(workload, &config.pools);
     let group = launch.cgroups.open(workload, cgroup)?;
     for (step, limit) in plan.of(Phase::Prepare) {

@@ -144,7 +144,7 @@ fn too_many_leases<'a>(line: &Line<'a>, word: &Word<'a>) -> Result<(), Error<'a>
 
 fn check_link<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Result<(), Error<'a>> {
     let wrong = |word: &Word<'a>, expected| Err(at(line, word, expected));
-    let links = config.pools.of(config.workloads[index].network.links).iter();
+    let links = config.pools.of(config.workload(index).network.links).iter();
     let (Some(link), Some(parent)) = (links.clone().find(|link| link.line.0 == line.number), line.words.get(2)) else {
         return Ok(());
     };
@@ -222,7 +222,7 @@ fn check_publish<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Resu
     if before.filter(|other| is_taken(other)).count() > 1 {
         return Err(at(line, word, NEW_PORT));
     }
-    let workload = &config.workloads[index];
+    let workload = config.workload(index);
     let is_published = |is_ipv4| {
         own.address.is_none_or(|own| own.is_ipv4() == is_ipv4)
             && workload.network.published_address(&config.pools, is_ipv4).is_some()
@@ -245,7 +245,7 @@ fn read_talk<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Resu
             None if word.text == "board" => config.workloads[index].network.talks_to_board = true,
             None => return error(Problem::NoWorkload(word.text)),
             Some(other) if other == index => return error(Problem::Itself(word.text)),
-            Some(other) if config.workloads[other].network.bridged(&config.pools).next().is_none() => {
+            Some(other) if config.workload(other).network.bridged(&config.pools).next().is_none() => {
                 return error(Problem::Value(word.text, BRIDGED));
             }
             Some(other) => config.workloads[index].network.talk.insert(other),
@@ -255,7 +255,7 @@ fn read_talk<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Resu
     if line.words.len() == 1 {
         return missing(Problem::Missing("talk", "the names of workloads, or board"), line.end);
     }
-    let workload = &config.workloads[index];
+    let workload = config.workload(index);
     if workload.network.bridged(&config.pools).next().is_none() {
         let problem = Problem::Rule(workload.name, "talk needs a link veth with an address");
         return missing(problem, line.words[0].column);
