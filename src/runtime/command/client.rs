@@ -9,7 +9,7 @@ use hilum::wire::{Command, MESSAGE_BYTES, Malformed, Reply, Request};
 use hilum_sys::print;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with};
 
 /// Descriptors in a reply.
 pub(super) type Descriptors = heapless::Vec<OwnedFd, 3>;
@@ -116,7 +116,7 @@ impl Connection {
 
 fn open(path: &str) -> Result<OwnedFd, Errno> {
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    connect(&socket, &SocketAddrUnix::new(crate::os::path::Path(path))?)?;
+    connect(&socket, &crate::os::path::socket_address(path)?)?;
     Ok(socket)
 }
 

@@ -5,7 +5,7 @@ use super::files::read;
 use super::output::show;
 use super::usage::{DONE, FAILED, misused_as};
 use crate::os::files::read_text;
-use crate::os::path::Path;
+use crate::os::path::statfs;
 use crate::storage;
 use hilum::cmdline::DEFAULT_CONFIG;
 use hilum::config::{Swap, SystemMount};
@@ -13,7 +13,6 @@ use hilum::fixed_string::text;
 use hilum::split::Split;
 use hilum::status::{Bytes, Text};
 use hilum::storage::MountEntry;
-use rustix::fs::statfs;
 
 /// `mounts [--json] [--config FILE]`
 pub(super) fn run(words: &[&str]) -> i32 {
@@ -96,7 +95,7 @@ struct Row<'a> {
 
 #[inline(never)]
 fn print(mount: &SystemMount<'_>, entry: Option<&MountEntry<'_>>, index: usize, is_json: bool) -> i32 {
-    let found = entry.and_then(|_| statfs(Path(mount.target)).ok());
+    let found = entry.and_then(|_| statfs(mount.target).ok());
     let block = |blocks: u64| found.map(|found| blocks.saturating_mul(found.f_bsize.unsigned_abs()));
     let (size, used) = found.map_or((0, 0), |found| (found.f_blocks, found.f_blocks.saturating_sub(found.f_bfree)));
     let missing = if entry.is_some() { heapless::String::new() } else { storage::why_missing(mount) };

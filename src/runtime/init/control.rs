@@ -14,7 +14,7 @@ use hilum::wire::{Command, MESSAGE_BYTES, Malformed, Reply, Request};
 use rustix::event::epoll::EventFlags;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept_with, bind, listen, socket_with};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, accept_with, bind, listen, socket_with};
 
 /// The maximum number of connections.
 const CLIENTS: usize = 8;
@@ -239,10 +239,10 @@ fn open(path: &str) -> Result<OwnedFd, Errno> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     // A leftover socket of an earlier PID 1 is unused.
-    let _ = rustix::fs::unlink(crate::os::path::Path(path));
+    let _ = crate::os::path::unlink(path);
     // The umask of this process is 0, and the socket's mode is set at bind.
     rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(0o600))?;
-    bind(&socket, &SocketAddrUnix::new(crate::os::path::Path(path))?)?;
+    bind(&socket, &crate::os::path::socket_address(path)?)?;
     listen(&socket, 16)?;
     Ok(socket)
 }

@@ -5,14 +5,14 @@
 use crate::console::{Console, LogPipe};
 use crate::os::errno::describe;
 use crate::os::helper::{Kept, Role, spawn};
-use crate::os::path::{Path, open_plain};
+use crate::os::path::{open_plain, rename};
 use crate::os::wait::await_exit;
 use crate::storage;
 use heapless::String;
 use hilum::config::{self, Config};
 use hilum::fixed_string::append;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{Mode, OFlags, fstat, rename};
+use rustix::fs::{Mode, OFlags, fstat};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
@@ -116,7 +116,7 @@ fn write_all(reader: &OwnedFd, file: config::LogFile<'_>) -> Result<(), Errno> {
             result => result?,
         };
         if size + count as u64 > file.bytes && size > 0 {
-            rename(Path(file.path), Path(&old))?;
+            rename(file.path, &old)?;
             log = open_plain(file.path, flags, Mode::from_raw_mode(0o600))?;
             size = 0;
         }

@@ -7,7 +7,7 @@ use crate::os::clock::monotonic_ms;
 use crate::os::deadline::with_timeout;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
-use crate::os::path::{Path, open};
+use crate::os::path::{self, open};
 use crate::os::wait::{pause, poll_fd};
 use crate::workload::mount_namespace;
 use hilum::cmdline::{FAIL_SECONDS, Fail};
@@ -17,7 +17,7 @@ use hilum_sys::{InitSignal, SignalFd, SignalInfo, SignalSet};
 use rustix::event::PollFlags;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, UnmountFlags, mount_remount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags};
 use rustix::process::{Pid, WaitOptions};
 use rustix::system::RebootCommand;
 
@@ -115,12 +115,12 @@ fn unmount_all(mounts: &[SystemMount<'_>], console: &mut Console) {
         let unmounted = with_timeout(SYNC_MS, &mut || {
             // The processes that used it were killed, and disappear in a moment.
             for _ in 0..50 {
-                match unmount(Path(disk.target), UnmountFlags::empty()) {
+                match path::unmount(disk.target, UnmountFlags::empty()) {
                     Err(Errno::BUSY) => pause(20),
                     result => return result.map(|()| 0),
                 }
             }
-            mount_remount(Path(disk.target), MountFlags::RDONLY, c"").map(|()| 0)
+            path::remount(disk.target, MountFlags::RDONLY).map(|()| 0)
         });
         // A filesystem that was never mounted is not an error.
         if let Err(errno) = unmounted

@@ -186,7 +186,7 @@ fn open_sockets(task: &Task<'_>) -> Result<Sockets, Errno> {
 /// Drops all privileges; only the sockets stay usable.
 fn confine(root: &str) -> Result<(), Errno> {
     let _ = rustix::process::setsid();
-    rustix::process::chroot(crate::os::path::Path(root))?;
+    crate::os::path::chroot(root)?;
     rustix::process::chdir(c"/")?;
     drop_bounding_set(Capabilities::NONE)?;
     rustix::thread::set_thread_groups(&[])?;

@@ -1,9 +1,9 @@
 //! Small files that are read as a whole.
 
-use super::path::{Path, open};
+use super::path::open;
 use core::mem::MaybeUninit;
 use rustix::fd::{AsFd, AsRawFd};
-use rustix::fs::{CWD, Mode, OFlags, RawDir, readlinkat_raw};
+use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 /// Reads a file into `buffer`, as much as fits. Returns the number of bytes.
@@ -53,7 +53,7 @@ pub(crate) fn text_of(buffer: &[u8], length: usize) -> &str {
 /// Returns the target of a symbolic link, truncated to the buffer. Empty if there is no such link.
 #[inline(never)]
 pub(crate) fn read_link<'b>(path: &str, buffer: &'b mut [u8]) -> &'b str {
-    let length = readlinkat_raw(CWD, Path(path), &mut *buffer).unwrap_or(0);
+    let length = super::path::read_link(path, buffer).unwrap_or(0);
     text_of(buffer, length)
 }
 

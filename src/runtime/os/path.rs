@@ -7,31 +7,23 @@
 use core::ffi::CStr;
 use heapless::Vec;
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{Access, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{
+    Access, AtFlags, CWD, Dev, FileType, Gid, Mode, OFlags, ResolveFlags, Stat, StatFs, StatxAttributes, StatxFlags,
+    Uid,
+};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, MoveMountFlags, move_mount};
-use rustix::path::Arg;
+use rustix::mount::{MountFlags, MoveMountFlags, UnmountFlags, move_mount};
+use rustix::net::SocketAddrUnix;
 
 /// Bytes of a path including NUL: four times the limit of the configuration.
 const BYTES: usize = 1024;
 
-/// A path or other text for a function of rustix.
-pub(crate) struct Path<'a>(pub(crate) &'a str);
-
-impl Arg for Path<'_> {
-    fn as_str(&self) -> Result<&str, Errno> {
-        Ok(self.0)
-    }
-
-    // Not inlined, because the buffer would become part of the callers' stack frames.
-    #[inline(never)]
-    fn into_with_c_str<T, F: FnOnce(&CStr) -> Result<T, Errno>>(self, work: F) -> Result<T, Errno> {
-        work(terminated(self.0, &mut Vec::new())?)
-    }
-}
+/// The functions below have a buffer for one call. It is not in the stack frames of their callers, because they are not
+/// inlined.
+type Room = Vec<u8, BYTES>;
 
 #[inline(never)]
-fn terminated<'b>(path: &str, buffer: &'b mut Vec<u8, BYTES>) -> Result<&'b CStr, Errno> {
+fn terminated<'b>(path: &str, buffer: &'b mut Room) -> Result<&'b CStr, Errno> {
     buffer.extend_from_slice(path.as_bytes()).map_err(|_| Errno::NAMETOOLONG)?;
     buffer.push(0).map_err(|_| Errno::NAMETOOLONG)?;
     CStr::from_bytes_with_nul(buffer).map_err(|_| Errno::INVAL)
@@ -40,7 +32,7 @@ fn terminated<'b>(path: &str, buffer: &'b mut Vec<u8, BYTES>) -> Result<&'b CStr
 /// open(2)
 #[inline(never)]
 pub(crate) fn open(path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-    rustix::fs::open(Path(path), flags, mode)
+    rustix::fs::open(terminated(path, &mut Room::new())?, flags, mode)
 }
 
 /// Opens a file of the board that PID 1 writes: a regular file or block device, without following symbolic links in any
@@ -51,7 +43,7 @@ pub(crate) fn open(path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd, Err
 /// ELOOP for a link, EINVAL for another kind of file.
 pub(crate) fn open_plain(path: &str, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY | OFlags::NONBLOCK;
-    let file = rustix::fs::openat2(rustix::fs::CWD, Path(path), flags, mode, ResolveFlags::NO_SYMLINKS)?;
+    let file = openat2(CWD, path, flags, mode, ResolveFlags::NO_SYMLINKS)?;
     match FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode) {
         FileType::RegularFile | FileType::BlockDevice => Ok(file),
         _ => Err(Errno::INVAL),
@@ -68,7 +60,7 @@ const TRIES: usize = 128;
 #[inline(never)]
 pub(crate) fn open_in_root(root: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let how = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    let look = || rustix::fs::openat2(root, Path(path), flags, Mode::empty(), how);
+    let look = || openat2(root, path, flags, Mode::empty(), how);
     (1..TRIES).map(|_| look()).find(|found| !matches!(found, Err(Errno::AGAIN))).unwrap_or_else(look)
 }
 
@@ -81,7 +73,7 @@ pub(crate) fn mount(
     flags: MountFlags,
     options: Option<&CStr>,
 ) -> Result<(), Errno> {
-    let [mut first, mut second, mut third] = [const { Vec::new() }; 3];
+    let [mut first, mut second, mut third] = [const { Room::new() }; 3];
     let (source, target) = (terminated(source, &mut first)?, terminated(target, &mut second)?);
     rustix::mount::mount(source, target, terminated(kind, &mut third)?, flags, options)
 }
@@ -90,23 +82,141 @@ pub(crate) fn mount(
 #[inline(never)]
 pub(crate) fn attach(mount: BorrowedFd<'_>, target: &str) -> Result<(), Errno> {
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
-    move_mount(mount, c"", rustix::fs::CWD, terminated(target, &mut Vec::new())?, flags)
+    move_mount(mount, c"", CWD, terminated(target, &mut Room::new())?, flags)
 }
 
 /// access(2)
 #[inline(never)]
 pub(crate) fn access(path: &str, access: Access) -> Result<(), Errno> {
-    rustix::fs::access(Path(path), access)
+    rustix::fs::access(terminated(path, &mut Room::new())?, access)
 }
 
 /// stat(2)
 #[inline(never)]
 pub(crate) fn stat(path: &str) -> Result<Stat, Errno> {
-    rustix::fs::stat(Path(path))
+    rustix::fs::stat(terminated(path, &mut Room::new())?)
 }
 
 /// mkdir(2)
 #[inline(never)]
 pub(crate) fn mkdir(path: &str, mode: Mode) -> Result<(), Errno> {
-    rustix::fs::mkdir(Path(path), mode)
+    rustix::fs::mkdir(terminated(path, &mut Room::new())?, mode)
+}
+
+/// openat2(2)
+#[inline(never)]
+pub(crate) fn openat2(
+    dir: BorrowedFd<'_>,
+    path: &str,
+    flags: OFlags,
+    mode: Mode,
+    how: ResolveFlags,
+) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat2(dir, terminated(path, &mut Room::new())?, flags, mode, how)
+}
+
+/// openat(2), for something that exists
+#[inline(never)]
+pub(crate) fn openat(dir: BorrowedFd<'_>, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+    rustix::fs::openat(dir, terminated(path, &mut Room::new())?, flags, Mode::empty())
+}
+
+/// mkdirat(2)
+#[inline(never)]
+pub(crate) fn mkdirat(dir: BorrowedFd<'_>, path: &str, mode: Mode) -> Result<(), Errno> {
+    rustix::fs::mkdirat(dir, terminated(path, &mut Room::new())?, mode)
+}
+
+/// Removes an empty folder (unlinkat(2), AT_REMOVEDIR)
+#[inline(never)]
+pub(crate) fn rmdirat(dir: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
+    rustix::fs::unlinkat(dir, terminated(path, &mut Room::new())?, AtFlags::REMOVEDIR)
+}
+
+/// mknodat(2)
+#[inline(never)]
+pub(crate) fn mknodat(dir: BorrowedFd<'_>, path: &str, kind: FileType, mode: Mode, device: Dev) -> Result<(), Errno> {
+    rustix::fs::mknodat(dir, terminated(path, &mut Room::new())?, kind, mode, device)
+}
+
+/// Sets the owner, without following a link (fchownat(2))
+#[inline(never)]
+pub(crate) fn chownat(dir: BorrowedFd<'_>, path: &str, uid: u32, gid: u32) -> Result<(), Errno> {
+    let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
+    rustix::fs::chownat(dir, terminated(path, &mut Room::new())?, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// fchmodat(2)
+#[inline(never)]
+pub(crate) fn chmodat(dir: BorrowedFd<'_>, path: &str, mode: Mode) -> Result<(), Errno> {
+    rustix::fs::chmodat(dir, terminated(path, &mut Room::new())?, mode, AtFlags::empty())
+}
+
+/// fstatat(2), without following a link
+#[inline(never)]
+pub(crate) fn statat(dir: BorrowedFd<'_>, path: &str) -> Result<Stat, Errno> {
+    rustix::fs::statat(dir, terminated(path, &mut Room::new())?, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// statfs(2)
+#[inline(never)]
+pub(crate) fn statfs(path: &str) -> Result<StatFs, Errno> {
+    rustix::fs::statfs(terminated(path, &mut Room::new())?)
+}
+
+/// unlink(2)
+#[inline(never)]
+pub(crate) fn unlink(path: &str) -> Result<(), Errno> {
+    rustix::fs::unlink(terminated(path, &mut Room::new())?)
+}
+
+/// umount2(2)
+#[inline(never)]
+pub(crate) fn unmount(path: &str, flags: UnmountFlags) -> Result<(), Errno> {
+    rustix::mount::unmount(terminated(path, &mut Room::new())?, flags)
+}
+
+/// Changes the flags of a mount (mount(2), MS_REMOUNT)
+#[inline(never)]
+pub(crate) fn remount(path: &str, flags: MountFlags) -> Result<(), Errno> {
+    rustix::mount::mount_remount(terminated(path, &mut Room::new())?, flags, c"")
+}
+
+/// chroot(2)
+#[inline(never)]
+pub(crate) fn chroot(path: &str) -> Result<(), Errno> {
+    rustix::process::chroot(terminated(path, &mut Room::new())?)
+}
+
+/// Sets an option of a filesystem that is being made (fsconfig(2))
+#[inline(never)]
+pub(crate) fn set_option(kind: BorrowedFd<'_>, name: &CStr, value: &str) -> Result<(), Errno> {
+    rustix::mount::fsconfig_set_string(kind, name, terminated(value, &mut Room::new())?)
+}
+
+/// Returns the address of a socket in the filesystem (unix(7))
+#[inline(never)]
+pub(crate) fn socket_address(path: &str) -> Result<SocketAddrUnix, Errno> {
+    SocketAddrUnix::new(terminated(path, &mut Room::new())?)
+}
+
+/// rename(2)
+#[inline(never)]
+pub(crate) fn rename(from: &str, to: &str) -> Result<(), Errno> {
+    rustix::fs::rename(terminated(from, &mut Room::new())?, terminated(to, &mut Room::new())?)
+}
+
+/// Returns whether something is mounted on a path (statx(2)).
+#[inline(never)]
+pub(crate) fn is_mount_point(path: &str) -> Result<bool, Errno> {
+    let mut room = Room::new();
+    let path = terminated(path, &mut room)?;
+    let found = rustix::fs::statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS)?;
+    Ok(found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Reads a symbolic link into a buffer; returns its length, truncated to the buffer (readlink(2)).
+#[inline(never)]
+pub(crate) fn read_link(path: &str, buffer: &mut [u8]) -> Result<usize, Errno> {
+    rustix::fs::readlinkat_raw(CWD, terminated(path, &mut Room::new())?, &mut *buffer)
 }

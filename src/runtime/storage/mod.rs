@@ -15,7 +15,7 @@ use crate::console::Console;
 use crate::os::clock::monotonic_ms;
 use crate::os::deadline::with_timeout;
 use crate::os::errno::describe;
-use crate::os::path::{self, Path, open};
+use crate::os::path::{self, open};
 use crate::os::wait::poll_fd;
 use core::fmt;
 use device::{Arrivals, Devices, look, start_of};
@@ -25,9 +25,9 @@ use hilum::fixed_string::text;
 use hilum::storage::{MountDecision, Reason, Refusal, START_BYTES, Superblock, decide, decide_refused};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatxAttributes, StatxFlags, statfs, statx};
+use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, UnmountFlags, unmount};
+use rustix::mount::{MountFlags, UnmountFlags};
 
 /// The timeout of a mount in milliseconds, which may have to replay a journal.
 const MOUNT_MS: u64 = 30_000;
@@ -171,13 +171,12 @@ fn fall_back(mount: &SystemMount<'_>, console: &mut Console) {
 /// Unmounts the folder of this line, with everything that is mounted below it. The path is free at once; open files
 /// stay usable until they are closed (MNT_DETACH, umount2(2)).
 pub(crate) fn detach(mount: &SystemMount<'_>) {
-    let _ = unmount(Path(mount.target), UnmountFlags::DETACH);
+    let _ = path::unmount(mount.target, UnmountFlags::DETACH);
 }
 
 /// Returns whether something is mounted on the folder of this line.
 pub(crate) fn is_mounted(mount: &SystemMount<'_>) -> bool {
-    let found = statx(CWD, Path(mount.target), AtFlags::empty(), StatxFlags::BASIC_STATS);
-    found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+    path::is_mount_point(mount.target) == Ok(true)
 }
 
 /// Returns whether a tmpfs is mounted instead of the disk.
@@ -186,7 +185,7 @@ fn is_memory(mount: &SystemMount<'_>) -> bool {
     const TMPFS: i64 = 0x0102_1994;
     mount.fallback == MountFallback::Tmpfs
         && is_mounted(mount)
-        && statfs(Path(mount.target)).is_ok_and(|found| found.f_type == TMPFS)
+        && path::statfs(mount.target).is_ok_and(|found| found.f_type == TMPFS)
 }
 
 /// Opens the mount table, which reports changes by POLLPRI (proc(5), /proc/PID/mounts).

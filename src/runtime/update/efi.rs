@@ -1,13 +1,13 @@
 //! Boot entries and boot order of UEFI firmware, by efivarfs (Documentation/filesystems/efivarfs.rst).
 
 use crate::os::files::{read_file, sys_path};
-use crate::os::path::{Path, open};
+use crate::os::path::{mount, open};
 use hilum::fixed_string::text;
 use hilum::update::efi;
 use hilum::update::{Record, Slot};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, mount};
+use rustix::mount::MountFlags;
 
 const VARIABLES: &str = "/sys/firmware/efi/efivars";
 /// The GUID of the specification's own variables, and that of systemd's.
@@ -22,7 +22,7 @@ const BYTES: usize = 512;
 
 /// Attaches the filesystem of variables, for this process's mount namespace.
 pub(super) fn attach() -> Result<(), Errno> {
-    match mount(c"efivarfs", Path(VARIABLES), c"efivarfs", MountFlags::NOSUID | MountFlags::NODEV, None) {
+    match mount("efivarfs", VARIABLES, "efivarfs", MountFlags::NOSUID | MountFlags::NODEV, None) {
         Err(Errno::BUSY) => Ok(()),
         result => result,
     }

@@ -8,7 +8,7 @@ use super::devices::Nodes;
 use crate::console::Console;
 use crate::os::errno::describe;
 use crate::os::files::text_of;
-use crate::os::path::{Path, open, stat};
+use crate::os::path::{mkdirat, open, openat, rmdirat, stat};
 use heapless::{String, Vec};
 use hilum::config::{Config, Device, IoLimit, Workload};
 use hilum::devices::{Allowed, program};
@@ -17,7 +17,7 @@ use hilum::number::number;
 use hilum::plan::{CgroupLimit, Phase, Step, Value, plan};
 use hilum::split::Split;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, unlinkat};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 /// Flags to open a cgroup for starting processes in it and attaching programs to it.
@@ -159,7 +159,7 @@ impl Cgroups {
         // Without CONFIG_CGROUP_BPF, only the mounts restrict devices.
         let Ok(filter) = hilum_sys::load_device_filter(&program(&mut core::iter::empty())) else { return };
         for workload in workloads.iter().filter(|workload| workload.isolation.devices.is_empty()) {
-            if let Ok(group) = openat(folder.as_fd(), Path(workload.name), GROUP, Mode::empty()) {
+            if let Ok(group) = openat(folder.as_fd(), workload.name, GROUP) {
                 let _ = hilum_sys::attach_device_filter(group.as_fd(), filter.as_fd());
             }
         }
@@ -173,7 +173,7 @@ impl Cgroups {
 
     /// Returns the cgroup of a running workload; `None` if there are no cgroups.
     pub(crate) fn of(&self, workload: &Workload<'_>) -> Result<Option<OwnedFd>, Errno> {
-        self.folder.as_ref().map(|folder| openat(folder.as_fd(), Path(workload.name), GROUP, Mode::empty())).transpose()
+        self.folder.as_ref().map(|folder| openat(folder.as_fd(), workload.name, GROUP)).transpose()
     }
 
     /// Freezes or thaws all processes of a workload (cgroup.freeze).
@@ -229,7 +229,7 @@ impl Cgroups {
             *state = CgroupState::NONE;
             return;
         };
-        if !matches!(unlinkat(folder, Path(workload.name), AtFlags::REMOVEDIR), Err(Errno::BUSY)) {
+        if !matches!(rmdirat(folder.as_fd(), workload.name), Err(Errno::BUSY)) {
             *state = CgroupState::NONE;
         }
     }
@@ -311,7 +311,7 @@ fn read_number(group: BorrowedFd<'_>, file: &str) -> Option<u64> {
 }
 
 fn read(group: BorrowedFd<'_>, file: &str, buffer: &mut [u8]) -> Result<usize, Errno> {
-    rustix::io::read(openat(group, Path(file), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?, buffer)
+    rustix::io::read(openat(group.as_fd(), file, OFlags::RDONLY | OFlags::CLOEXEC)?, buffer)
 }
 
 fn open_root() -> Result<OwnedFd, Errno> {
@@ -319,18 +319,18 @@ fn open_root() -> Result<OwnedFd, Errno> {
 }
 
 fn existing(folder: &OwnedFd, name: &str) -> Result<OwnedFd, Errno> {
-    openat(folder.as_fd(), Path(name), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+    openat(folder.as_fd(), name, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC)
 }
 
 fn open_folder(parent: BorrowedFd<'_>, name: &str) -> Result<OwnedFd, Errno> {
-    match mkdirat(parent, Path(name), FOLDER) {
+    match mkdirat(parent, name, FOLDER) {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(errno) => return Err(errno),
     }
-    openat(parent, Path(name), GROUP, Mode::empty())
+    openat(parent, name, GROUP)
 }
 
 fn write(group: BorrowedFd<'_>, file: &str, text: &[u8]) -> Result<(), Errno> {
-    let file = openat(group, Path(file), OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let file = openat(group.as_fd(), file, OFlags::WRONLY | OFlags::CLOEXEC)?;
     rustix::io::write(&file, text).map(|_| ())
 }

@@ -8,7 +8,7 @@
 //! Descriptors are not closed one by one here: a later step closes all of them with two calls.
 
 use super::template;
-use crate::os::path::{self, Path, open, open_in_root};
+use crate::os::path::{self, open, open_in_root};
 use core::ffi::CStr;
 use core::fmt::Write;
 use core::mem::{MaybeUninit, forget};
@@ -22,7 +22,7 @@ use rustix::fs::{CWD, Gid, Mode, OFlags, RawDir, ResolveFlags, Uid, openat2};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
-    fsconfig_create, fsconfig_set_string, fsmount, fsopen, mount_remount, move_mount, open_tree, unmount,
+    fsconfig_create, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
 
 const BY_DESCRIPTORS: MoveMountFlags =
@@ -47,7 +47,7 @@ pub(crate) fn make(wanted: &plan::Mount) -> Result<OwnedFd, Errno> {
     if wanted.bytes > 0 {
         // Twenty digits fit.
         let bytes = text::<24>(format_args!("{}", wanted.bytes));
-        fsconfig_set_string(kind.as_fd(), c"size", Path(&bytes))?;
+        path::set_option(kind.as_fd(), c"size", &bytes)?;
     }
     fsconfig_create(&kind)?;
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID;
@@ -167,7 +167,7 @@ pub(crate) fn attach_bind(mount: &OwnedFd, bind: &Bind<'_>) -> Result<(), Errno>
     let mut path: String<256> = String::new();
     // The parser limits the length of paths.
     let _ = path.push_str(bind.target.without_start(b'/'));
-    attach_to(mount, below(CWD, Path(&path), OFlags::empty())?)?;
+    attach_to(mount, path::openat2(CWD, &path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), BELOW)?)?;
     let mut attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     attributes.set(MountAttrFlags::MOUNT_ATTR_RDONLY, !bind.is_writable);
     attributes.set(MountAttrFlags::MOUNT_ATTR_NOEXEC, !bind.is_executable);
@@ -252,10 +252,11 @@ pub(crate) fn covered(path: &CStr) -> FileSystem {
 }
 
 /// Opens a path below a folder, without following symbolic links and without leaving the folder (openat2(2)).
-fn below(folder: BorrowedFd<'_>, path: impl rustix::path::Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-    openat2(folder, path, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty(), how)
+fn below(folder: BorrowedFd<'_>, path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    openat2(folder, path, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty(), BELOW)
 }
+
+const BELOW: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS).union(ResolveFlags::NO_MAGICLINKS);
 
 /// Adds attributes to an attached mount.
 fn restrict(mount: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<(), Errno> {
@@ -273,7 +274,7 @@ fn restrict(mount: BorrowedFd<'_>, attributes: MountAttrFlags) -> Result<(), Err
     ] {
         flags.set(flag, attributes.contains(attribute));
     }
-    mount_remount(Path(&own_path(mount)), flags, c"")
+    path::remount(&own_path(mount), flags)
 }
 
 /// Makes the working directory the root, and detaches the old root from this namespace.

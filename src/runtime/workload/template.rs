@@ -9,14 +9,14 @@
 //! cannot be redirected, unlike one that is bound from a root filesystem's /dev/null (CVE-2025-31133).
 
 use crate::os::environment::Environment;
-use crate::os::path::{self, Path};
+use crate::os::path;
 use crate::workload::devices::Nodes;
 use core::ffi::CStr;
 use heapless::String;
 use hilum::config::{Device, User, limits};
 use hilum::fixed_string::append;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid, chownat, mkdirat, mknodat, openat, symlinkat};
+use rustix::fs::{FileType, Mode, OFlags, mkdirat, mknodat, openat, symlinkat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, fsconfig_create, fsconfig_reconfigure, fsconfig_set_flag,
@@ -88,15 +88,14 @@ pub(crate) fn with_devices(devices: &[Device<'_>], nodes: &Nodes, user: User) ->
         };
         put.map_err(|_| Errno::NAMETOOLONG)?;
         for (at, _) in name.match_indices('/') {
-            match mkdirat(mount.as_fd(), Path(&name[..at]), FOLDER) {
+            match path::mkdirat(mount.as_fd(), &name[..at], FOLDER) {
                 Ok(()) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
         }
         let mode = if device.read { 0o400 } else { 0 } | if device.write { 0o200 } else { 0 };
-        mknodat(&mount, Path(&name), node.kind, Mode::from_raw_mode(mode), node.device)?;
-        let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
-        chownat(mount.as_fd(), Path(&name), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        path::mknodat(mount.as_fd(), &name, node.kind, Mode::from_raw_mode(mode), node.device)?;
+        path::chownat(mount.as_fd(), &name, user.uid, user.gid)?;
     }
     seal(filesystem, mount.as_fd())?;
     Ok(mount)

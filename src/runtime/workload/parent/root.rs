@@ -1,7 +1,7 @@
 //! Root filesystems as detached mounts: folders, image files through a loop device, block devices, and writable layers.
 
 use super::verified;
-use crate::os::path::Path;
+use crate::os::path;
 use crate::os::root::make_private;
 use crate::storage;
 use core::ffi::CStr;
@@ -9,10 +9,7 @@ use heapless::String;
 use hilum::config::Source;
 use hilum::config::{Overlay, User, Verity, Volume};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{
-    AtFlags, CWD, FileType, Gid, Mode, OFlags, ResolveFlags, StatVfsMountFlags, Uid, chmodat, chownat, fstat, mkdirat,
-    openat2, statat,
-};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstat};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, fsconfig_create, fsconfig_set_flag,
@@ -59,7 +56,7 @@ pub(crate) fn open(
 /// Opens a path of the board without following symbolic links: a folder on the way may be writable for another
 /// workload, which must not redirect this one to other files of the board.
 fn without_links(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
-    openat2(CWD, Path(path), flags | OFlags::CLOEXEC, Mode::empty(), NO_LINKS)
+    path::openat2(CWD, path, flags | OFlags::CLOEXEC, Mode::empty(), NO_LINKS)
 }
 
 const NO_LINKS: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_MAGICLINKS);
@@ -72,7 +69,7 @@ const NO_LINKS: ResolveFlags = ResolveFlags::NO_SYMLINKS.union(ResolveFlags::NO_
 /// something was mounted meanwhile.
 pub(crate) fn open_cached(path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
-    openat2(CWD, Path(path), flags, Mode::empty(), NO_LINKS | ResolveFlags::CACHED)
+    path::openat2(CWD, path, flags, Mode::empty(), NO_LINKS | ResolveFlags::CACHED)
 }
 
 /// Opens the folder of a root filesystem, if that does not block.
@@ -114,7 +111,7 @@ pub(crate) fn open_volume(
     let folder = match without_links(volume.folder, flags) {
         // The parent folder is on a disk, which is mounted by now.
         Err(Errno::NOENT) => {
-            match crate::os::path::mkdir(volume.folder, Mode::from_raw_mode(0o755)) {
+            match path::mkdir(volume.folder, Mode::from_raw_mode(0o755)) {
                 // Another workload's helper was faster.
                 Ok(()) | Err(Errno::EXIST) => without_links(volume.folder, flags)?,
                 Err(errno) => return Err(errno),
@@ -124,7 +121,7 @@ pub(crate) fn open_volume(
     };
     let is_new = begin_folder(folder.as_fd(), volume.name)?;
     let how = NO_LINKS | ResolveFlags::BENEATH;
-    let mount = clone_of(&openat2(folder.as_fd(), Path(volume.name), flags | OFlags::CLOEXEC, Mode::empty(), how)?)?;
+    let mount = clone_of(&path::openat2(folder.as_fd(), volume.name, flags | OFlags::CLOEXEC, Mode::empty(), how)?)?;
     let is_mapped = map_ids(mount.as_fd(), users);
     if is_new {
         // Not through the mount, which also maps this process's ids.
@@ -137,8 +134,8 @@ pub(crate) fn open_volume(
 /// or power loss is completed the next time. If it had its final mode from the start, it would remain root's, and
 /// inaccessible for its workload.
 fn begin_folder(parent: BorrowedFd<'_>, name: &str) -> Result<bool, Errno> {
-    match mkdirat(parent, Path(name), Mode::empty()) {
-        Err(Errno::EXIST) => Ok(statat(parent, Path(name), AtFlags::SYMLINK_NOFOLLOW)?.st_mode & 0o777 == 0),
+    match path::mkdirat(parent, name, Mode::empty()) {
+        Err(Errno::EXIST) => Ok(path::statat(parent, name)?.st_mode & 0o777 == 0),
         made => made.map(|()| true),
     }
 }
@@ -146,10 +143,9 @@ fn begin_folder(parent: BorrowedFd<'_>, name: &str) -> Result<bool, Errno> {
 /// Sets the owner, and then the mode.
 fn finish_folder(parent: BorrowedFd<'_>, name: &str, owner: Option<User>, mode: u32) -> Result<(), Errno> {
     if let Some(User { uid, gid }) = owner {
-        let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
-        chownat(parent, Path(name), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
+        path::chownat(parent, name, uid, gid)?;
     }
-    chmodat(parent, Path(name), Mode::from_raw_mode(mode), AtFlags::empty())
+    path::chmodat(parent, name, Mode::from_raw_mode(mode))
 }
 
 /// Maps owners if the filesystem supports it. Otherwise files keep the host's owners, which are as protected as before;
@@ -171,13 +167,13 @@ fn loop_device(path: &str) -> Result<(String<24>, OwnedFd), Errno> {
     /// Another process may take the free device first; after this many attempts the cause is something else.
     const TRIES: u32 = 8;
     let file = without_links(path, OFlags::RDONLY)?;
-    let control = crate::os::path::open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
+    let control = path::open("/dev/loop-control", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
     let control = control.map_err(|_| Errno::NXIO)?;
     for _ in 0..TRIES {
         let number = hilum_sys::free_loop(control.as_fd())?;
         // The prefix and ten digits fit.
         let name = hilum::fixed_string::text::<24>(format_args!("/dev/loop{number}"));
-        let device = crate::os::path::open(name.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        let device = path::open(name.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
         match hilum_sys::attach_loop(device.as_fd(), file.as_fd()) {
             Ok(()) => return Ok((name, device)),
             Err(Errno::BUSY) => {}
@@ -193,7 +189,7 @@ fn filesystem(path: &str, device: &OwnedFd) -> Result<OwnedFd, Errno> {
     let length = rustix::io::pread(device, &mut start, 0)?;
     let name = kind(start.get(..length).unwrap_or_default()).ok_or(Errno::INVAL)?;
     let context = fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC)?;
-    fsconfig_set_string(context.as_fd(), c"source", Path(path))?;
+    path::set_option(context.as_fd(), c"source", path)?;
     fsconfig_set_flag(context.as_fd(), c"ro")?;
     if name == c"ext4" {
         // An unclosed journal would be replayed, which a read-only device refuses.
@@ -242,13 +238,13 @@ pub(crate) fn overlay(
     // The host's /dev is no longer needed here. Layers are named by paths, so they must be attached somewhere.
     attach(&scratch, c"/dev")?;
     for name in ["/dev/lower", "/dev/layer"] {
-        crate::os::path::mkdir(name, Mode::from_raw_mode(0o755))?;
+        path::mkdir(name, Mode::from_raw_mode(0o755))?;
     }
     attach(&lower, c"/dev/lower")?;
     match layer {
         Some(layer) => attach(&layer, c"/dev/layer")?,
         None => {
-            let folder = crate::os::path::open("/dev/layer", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+            let folder = path::open("/dev/layer", OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
             make_layer(&folder, Some(first_id))?;
         }
     }
