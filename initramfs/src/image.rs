@@ -7,6 +7,8 @@
 
 mod segments;
 
+pub use segments::Layout;
+
 use crate::contents::Contents;
 use crate::node::Node;
 use crate::tree::{Kind, Tree};
@@ -177,7 +179,7 @@ impl Image {
     pub fn write(&self, compression: Compression) -> Result<Vec<u8>> {
         let mut archive = Vec::new();
         let entries: Vec<_> = self.in_order().collect();
-        self.write_entries(&entries, &mut archive, 1, &mut |_| {})?;
+        self.write_entries(&entries, &mut archive, 0, &mut |_| {})?;
         Ok(match compression {
             Compression::None => archive,
             Compression::Zstd => zstd::encode_all(archive.as_slice(), LEVEL)?,

@@ -37,5 +37,5 @@ pub mod unified;
 pub mod untrusted;
 pub mod verity;
 
-pub use image::{Compression, Image};
+pub use image::{Compression, Image, Layout};
 pub use node::Node;

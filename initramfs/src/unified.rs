@@ -12,11 +12,15 @@ use object::endian::{U16, U32};
 use object::pe::{self, ImageNtHeaders64, ImageSectionHeader};
 use object::pod::{bytes_of, from_bytes_mut};
 use object::read::pe::{ImageNtHeaders, ImageOptionalHeader};
+use std::ops::Range;
 
 /// The address of the first appended section, above all sections of the stub.
 const FIRST_ADDRESS: u64 = 0x200_0000;
 /// The alignment of addresses of appended sections.
 const ADDRESS_STEP: u64 = 0x10_0000;
+
+/// Bytes of a block of an update.
+const BLOCK: u64 = hilum::update::BLOCK_BYTES as u64;
 
 /// The layout of the stub.
 struct Layout {
@@ -50,14 +54,18 @@ pub fn unified(stub: &[u8], kernel: &Contents, initramfs: &Contents, words: &str
     let mut end = address;
     for (index, (name, contents)) in parts.into_iter().enumerate() {
         at = at.next_multiple_of(layout.file_alignment);
-        let header = section(name, address, at, contents.len(), layout.file_alignment)?;
+        // Kernel and initramfs begin at blocks, so that an update finds theirs again. What is before them is longer, because
+        // signatures are computed of sections without gaps.
+        let step = if matches!(name, ".cmdline" | ".linux") { BLOCK } else { layout.file_alignment };
+        let next = (at + contents.len()).next_multiple_of(step.max(layout.file_alignment));
+        let header = section(name, address, at..next, contents.len())?;
         let header = bytes_of(&header);
         file[layout.next_section + index * header.len()..][..header.len()].copy_from_slice(header);
         end = address + contents.len();
         // After the previous section.
         address = (end + 1).next_multiple_of(ADDRESS_STEP);
         all.push((at, contents));
-        at += all[index].1.len();
+        at = next;
     }
     let headers = from_bytes_mut::<ImageNtHeaders64>(&mut file[layout.headers..]);
     let (headers, _) = headers.ok().context("the headers of the stub")?;
@@ -71,7 +79,7 @@ pub fn unified(stub: &[u8], kernel: &Contents, initramfs: &Contents, words: &str
     // No checksum: UEFI does not verify it.
     headers.optional_header.check_sum = U32::new(LE, 0);
     all.push((0, file.into()));
-    Ok(Contents::joined(all, at.next_multiple_of(layout.file_alignment)))
+    Ok(Contents::joined(all, at))
 }
 
 /// Reads the headers of a stub that gets `more` additional sections.
@@ -102,8 +110,8 @@ fn layout(stub: &[u8], more: usize) -> Result<Layout> {
     })
 }
 
-/// Returns the header of a read-only section.
-fn section(name: &str, address: u64, at: u64, bytes: u64, alignment: u64) -> Result<ImageSectionHeader> {
+/// Returns the header of a read-only section of `bytes` bytes, which has this range of the file.
+fn section(name: &str, address: u64, file: Range<u64>, bytes: u64) -> Result<ImageSectionHeader> {
     let word = |value: u64| anyhow::Ok(U32::new(LE, u32::try_from(value).context("4 GiB or more")?));
     let mut padded = [0; 8];
     padded[..name.len()].copy_from_slice(name.as_bytes());
@@ -111,8 +119,8 @@ fn section(name: &str, address: u64, at: u64, bytes: u64, alignment: u64) -> Res
         name: padded,
         virtual_size: word(bytes)?,
         virtual_address: word(address)?,
-        size_of_raw_data: word(bytes.next_multiple_of(alignment))?,
-        pointer_to_raw_data: word(at)?,
+        size_of_raw_data: word(file.end - file.start)?,
+        pointer_to_raw_data: word(file.start)?,
         pointer_to_relocations: word(0)?,
         pointer_to_linenumbers: word(0)?,
         number_of_relocations: U16::new(LE, 0),

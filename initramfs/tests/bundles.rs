@@ -170,3 +170,80 @@ fn damage_is_noticed_wherever_it_is() {
     assert_eq!(error(&bytes[..bytes.len() - 1]), "a damaged bundle: it ends early");
     assert_eq!(error(&[&bytes[..], &[0]].concat()), "a damaged bundle: it goes on behind its last block");
 }
+
+/// A board and an appliance of real packages: what is sent if one of them changes.
+#[test]
+fn one_changed_package_is_at_most_15_percent_of_the_bytes() {
+    let one = Appliance::new();
+    let packages = updates::built("debian/packages/x86_64-bookworm");
+    std::fs::create_dir(one.at("packages")).expect("a folder");
+    for name in ["linux-image-amd64", "busybox-static", "e2fsck-static", "systemd-boot-efi"] {
+        std::os::unix::fs::symlink(packages.join(format!("{name}.tar")), one.at(&format!("packages/{name}.tar")))
+            .expect("a link");
+    }
+    let root = |path: &str, package: &str, rest: &str| {
+        format!(
+            "[[root]]\npath = \"{path}\"\npackages = [\"{package}\"]\ndependencies = false\nkeep = [\"bin\", \"sbin\"]\n{rest}"
+        )
+    };
+    let roots = [
+        root("/images/shell", "busybox-static", "format = \"folder\"\n"),
+        root("/images/check.erofs", "e2fsck-static", ""),
+    ];
+    let lines = format!("config = \"hilum.conf\"\n[update]\n{UPDATE}{}", roots.concat());
+    one.write("appliance.toml", lines);
+    for board in ["qemu-x86_64", "uefi-x86_64"] {
+        if board == "qemu-x86_64" {
+            let cloud = "linux-image-cloud-amd64.tar";
+            let link = one.at(&format!("packages/{cloud}"));
+            std::os::unix::fs::symlink(packages.join(cloud), link).expect("a link");
+        }
+        let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("boards/{board}.toml"));
+        let bundle = |version: u64, since: Option<PathBuf>| {
+            let output = Some(one.at(&format!("{board}-{version}.bundle")));
+            one.build_with(&file, version, "packages").expect("it is built");
+            let whole = one.bundle(&Order { output: Some(one.at("whole.bundle")), ..one.order() });
+            let path = one.bundle(&Order { since, output, ..one.order() });
+            (path.clone(), read(&path).bytes, read(&whole).bytes)
+        };
+        one.write("hilum.conf", "hilum 1\n");
+        let (first, _, whole) = bundle(3, None);
+        println!("{board}: whole {whole} bytes");
+        one.write("hilum.conf", "hilum 1\n[system]\nhostname b\n");
+        let (second, sent, whole) = bundle(4, Some(first));
+        println!("{board}: one line of the configuration: {sent} of {whole} bytes, {} %", sent * 100 / whole);
+        assert!(sent * 100 <= whole * 4, "{sent} of {whole}");
+        // Another version of a package: all its bytes are elsewhere. Once in files of the initramfs, once in an image file.
+        let mut since = second;
+        for (version, package) in [(5, "busybox-static"), (6, "e2fsck-static")] {
+            let (name, archive) = (format!("{package}.tar"), one.at(&format!("packages/{package}.tar")));
+            std::fs::remove_file(&archive).expect("a link");
+            another_version(&packages.join(&name), &archive);
+            let (path, sent, whole) = bundle(version, Some(since));
+            since = path;
+            println!("{board}: {package} changed: {sent} of {whole} bytes, {} %", sent * 100 / whole);
+            assert!(sent * 100 <= whole * 15, "{sent} of {whole}");
+            std::fs::remove_file(&archive).expect("a file");
+            std::os::unix::fs::symlink(packages.join(&name), &archive).expect("a link");
+        }
+    }
+}
+
+/// Copies the archive of a package with other contents of its programs.
+fn another_version(from: &std::path::Path, to: &std::path::Path) {
+    let mut archive = tar::Archive::new(std::fs::File::open(from).expect("a package"));
+    let mut output = tar::Builder::new(std::fs::File::create(to).expect("a file"));
+    for entry in archive.entries().expect("entries") {
+        let mut entry = entry.expect("an entry");
+        let mut header = entry.header().clone();
+        let mut bytes = Vec::new();
+        std::io::Read::read_to_end(&mut entry, &mut bytes).expect("its contents");
+        if bytes.len() > 1 << 16 {
+            // Behind the headers of the ELF file.
+            bytes[4096..].rotate_left(12_345);
+        }
+        header.set_cksum();
+        output.append(&header, bytes.as_slice()).expect("it fits");
+    }
+    output.finish().expect("it fits");
+}

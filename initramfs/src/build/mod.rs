@@ -16,7 +16,7 @@ pub use packages::{CachePlace, Places};
 use crate::appliance::{self, Roots};
 use crate::cache::Cache;
 use crate::description::{Description, Output};
-use crate::image::Image;
+use crate::image::{Image, Layout};
 use crate::kernel::Kernel;
 use crate::pack::Format;
 use crate::progress::{Event, Progress};
@@ -108,7 +108,8 @@ fn build_with(description: &Description, tools: &Tools<'_>) -> Result<Vec<Writte
     std::fs::create_dir_all(&places.output).with_context(|| places.output.display().to_string())?;
     let path = places.output.join("initramfs");
     let new = places.output.join("initramfs.new");
-    let bytes = image.write_to(&new, cache, progress)?;
+    let layout = if description.update.is_some() { Layout::Blocks } else { Layout::Small };
+    let bytes = image.write_to(&new, layout, cache, progress)?;
     std::fs::rename(&new, &path).with_context(|| path.display().to_string())?;
     outputs.written.push(Written { path, bytes });
     let memory_mib = memory_mib(image.unpacked_bytes(), bytes);

@@ -6,6 +6,10 @@
 //! 3. image files, and large files that are compressed already, uncompressed; the last entry is the file that PID 1 looks for.
 //!
 //! Archives of the second kind are in the cache, so a changed configuration compresses only the first one again.
+//!
+//! For updates ([`Layout::Blocks`]) the archives are more, and each begins at a block, so that what changes changes few blocks: PID 1
+//! is apart from the configuration, the modules and each root filesystem have archives of their own, and so has each file of 256 KiB.
+//! An image file begins at a block as well: NULs fill up its name, as dracut-cpio(1) does it.
 
 use super::{CONFIG, END, Image, LEVEL, MANIFEST};
 use crate::cache::Cache;
@@ -15,6 +19,7 @@ use crate::progress::Progress;
 use anyhow::{Context, Result};
 use cpio::newc::{Builder, ModeFileType, trailer};
 use hilum::storage::{START_BYTES, Superblock};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Seek, Write};
 use std::path::Path;
@@ -22,27 +27,50 @@ use std::path::Path;
 /// An entry: its path, permission bits, and what it is.
 type Entry<'a> = (&'a String, &'a (u32, Node));
 
-/// The size of a large file in bytes.
+/// The size of a large file in bytes, and in the layout for updates.
 const LARGE: u64 = 16 << 20;
+const LARGE_BLOCKS: u64 = 256 << 10;
+
+/// Bytes of a block.
+const BLOCK: u64 = hilum::update::BLOCK_BYTES as u64;
+/// Bytes of a name with which the contents of an archive's first file begin at a block: what the header of 110 bytes leaves. The
+/// kernel takes names up to PATH_MAX, 4,096.
+const NAME: usize = BLOCK as usize - 110;
+
+/// How the archives are laid out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Few archives, one right behind the other.
+    Small,
+    /// Archives at multiples of 4,096 bytes, and a change stays in few of them.
+    Blocks,
+}
 
 impl Image {
     /// Writes the archives to a file. Returns its size in bytes.
     ///
     /// # Errors
     /// A file of 4 GiB or more, which the format cannot hold, and those of reading and writing.
-    pub fn write_to(&self, path: &Path, cache: &Cache, progress: &Progress<'_>) -> Result<u64> {
-        let (mut front, mut rest, mut large, mut plain) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    pub fn write_to(&self, path: &Path, layout: Layout, cache: &Cache, progress: &Progress<'_>) -> Result<u64> {
+        let (large, step) = match layout {
+            Layout::Small => (LARGE, 4),
+            Layout::Blocks => (LARGE_BLOCKS, BLOCK),
+        };
+        let (mut front, mut init, mut plain) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut rest, mut alone): (BTreeMap<&str, Vec<Entry<'_>>>, _) = (BTreeMap::new(), Vec::new());
         for entry in self.in_order() {
             let (path, (_, node)) = entry;
+            let group = if layout == Layout::Blocks { group(path) } else { "" };
             match node {
+                _ if layout == Layout::Blocks && path == "init" => init.push(entry),
                 _ if [CONFIG, MANIFEST, "init", "etc"].contains(&path.as_str()) => front.push(entry),
                 _ if path == END => plain.push(entry),
-                Node::File(contents) => match packing(contents).with_context(|| format!("/{path}"))? {
+                Node::File(contents) => match packing(contents, large).with_context(|| format!("/{path}"))? {
                     Packing::Plain => plain.push(entry),
-                    Packing::Alone => large.push(vec![entry]),
-                    Packing::WithOthers => rest.push(entry),
+                    Packing::Alone => alone.push(vec![entry]),
+                    Packing::WithOthers => rest.entry(group).or_default().push(entry),
                 },
-                _ => rest.push(entry),
+                _ => rest.entry(group).or_default().push(entry),
             }
         }
         // END is last.
@@ -51,26 +79,28 @@ impl Image {
         let mut packed = Vec::new();
         self.compress(&front, &mut packed, &mut |_| {})?;
         output.write_all(&packed)?;
-        align(&mut output)?;
-        large.insert(0, rest);
-        for segment in large.iter().filter(|segment| !segment.is_empty()) {
-            let segment = self.segment(segment, cache, progress)?;
+        align(&mut output, step)?;
+        // The empty group has the folders that the others are in.
+        let segments = std::iter::once(init).chain(rest.into_values()).chain(alone);
+        for segment in segments.filter(|segment| !segment.is_empty()) {
+            let segment = self.segment(&segment, cache, progress)?;
             let at = output.stream_position()?;
             segment.copy(&output, at)?;
             output.seek(std::io::SeekFrom::End(0))?;
-            align(&mut output)?;
+            align(&mut output, step)?;
         }
-        if !plain.is_empty() {
-            let total = bytes(&plain);
-            let mut done = 0;
-            self.write_entries(&plain, &mut output, 1, &mut |more| {
+        let (total, mut done) = (bytes(&plain), 0);
+        let archives = if layout == Layout::Blocks { 1 } else { plain.len().max(1) };
+        for archive in plain.chunks(archives) {
+            let name = if layout == Layout::Blocks && archive[0].0 != END { NAME } else { 0 };
+            self.write_entries(archive, &mut output, name, &mut |more| {
                 done += more;
                 if total >= LARGE {
                     progress.bytes("copying images", done, total);
                 }
             })?;
             progress.end();
-            align(&mut output)?;
+            align(&mut output, step)?;
         }
         Ok(output.stream_position()?)
     }
@@ -111,20 +141,21 @@ impl Image {
 
     fn compress(&self, entries: &[Entry<'_>], output: &mut dyn Write, advance: &mut dyn FnMut(u64)) -> Result<()> {
         let mut encoder = zstd::Encoder::new(output, LEVEL)?;
-        self.write_entries(entries, &mut encoder, 1, advance)?;
+        self.write_entries(entries, &mut encoder, 0, advance)?;
         encoder.finish()?.flush()?;
         Ok(())
     }
 
-    /// Writes one archive with inode numbers from `first` on; calls `advance` with the number of bytes of files.
+    /// Writes one archive with inode numbers from 1 on; calls `advance` with the number of bytes of files. Names are padded with
+    /// NULs to `name` bytes.
     pub(super) fn write_entries(
         &self,
         entries: &[Entry<'_>],
         output: &mut dyn Write,
-        first: u32,
+        name: usize,
         advance: &mut dyn FnMut(u64),
     ) -> Result<()> {
-        for (number, (path, (mode, node))) in (first..).zip(entries) {
+        for (number, (path, (mode, node))) in (1..).zip(entries) {
             let target;
             let (kind, contents) = match node {
                 Node::Folder => (ModeFileType::Directory, None),
@@ -140,7 +171,8 @@ impl Image {
             let size = size.with_context(|| format!("/{path}: 4 GiB or more"))?;
             let links = if *node == Node::Folder { 2 } else { 1 };
             let (major, minor) = if let Node::Character(major, minor) = node { (*major, *minor) } else { (0, 0) };
-            let entry = Builder::new(path).ino(number).nlink(links).mode(*mode).set_mode_file_type(kind);
+            let padded = format!("{path:\0<0$}", name.saturating_sub(1));
+            let entry = Builder::new(&padded).ino(number).nlink(links).mode(*mode).set_mode_file_type(kind);
             let (uid, gid) = self.owners.get(*path).copied().unwrap_or_default();
             let entry = entry.uid(uid).gid(gid);
             let mut writer = entry.rdev_major(major).rdev_minor(minor).write(&mut *output, size);
@@ -165,7 +197,7 @@ enum Packing {
 
 /// Chooses how to store a file: uncompressed if it is a compressed image, or if it is large and zstd makes it less than an eighth
 /// smaller.
-fn packing(contents: &Contents) -> Result<Packing> {
+fn packing(contents: &Contents, large: u64) -> Result<Packing> {
     /// The size of a sample of a large file in bytes, and the number of samples.
     const SAMPLE: u64 = 64 << 10;
     const SAMPLES: u64 = 64;
@@ -173,7 +205,7 @@ fn packing(contents: &Contents) -> Result<Packing> {
     if Superblock::read(&start).is_some_and(|found| ["erofs", "squashfs"].contains(&found.kind.name())) {
         return Ok(Packing::Plain);
     }
-    if contents.len() < LARGE {
+    if contents.len() < large {
         return Ok(Packing::WithOthers);
     }
     let (mut before, mut after) = (0, 0);
@@ -186,15 +218,23 @@ fn packing(contents: &Contents) -> Result<Packing> {
     Ok(if after > before / 8 * 7 { Packing::Plain } else { Packing::Alone })
 }
 
+/// Returns the archive that an entry belongs to: the folder of the modules or of a root filesystem, which is empty for others.
+fn group(path: &str) -> &str {
+    let mut slashes = path.match_indices('/').map(|(at, _)| at).skip(1);
+    let is_one = ["lib/", "images/"].iter().any(|folder| path.starts_with(folder));
+    slashes.next().filter(|_| is_one).map_or("", |at| &path[..at])
+}
+
 /// Returns the size of the files of entries in bytes.
 fn bytes(entries: &[Entry<'_>]) -> u64 {
     let lens = entries.iter().map(|(_, (_, node))| if let Node::File(contents) = node { contents.len() } else { 0 });
     lens.sum()
 }
 
-/// Writes zeros up to the next multiple of four, where the kernel expects an uncompressed archive.
-fn align(output: &mut File) -> Result<()> {
+/// Writes zeros up to the next multiple of `step` bytes; the kernel expects an uncompressed archive at a multiple of four, and skips
+/// zeros before any archive (`unpack_to_rootfs` of init/initramfs.c).
+fn align(output: &mut File, step: u64) -> Result<()> {
     let at = output.stream_position()?;
-    output.write_all(&[0; 3][..(at.next_multiple_of(4) - at) as usize])?;
+    output.write_all(&[0; BLOCK as usize][..(at.next_multiple_of(step) - at) as usize])?;
     Ok(())
 }

@@ -143,6 +143,46 @@ fn segments(bytes: &[u8]) -> Vec<Segment> {
 }
 
 #[test]
+fn archives_and_images_begin_at_blocks_for_updates() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = crate::cache::Cache::open(&folder.path().join("cache"), u64::MAX).expect("a cache");
+    let mut image = small();
+    let erofs = noise(100_001, true);
+    image.file(CONFIG, 0o644, "hilum 1");
+    image.file("images/b.erofs", 0o644, erofs.clone());
+    image.file("images/web/bin/large", 0o755, vec![7; 300 << 10]);
+    image.file("images/web/bin/small", 0o755, noise(1000, false));
+    image.file("lib/modules/loop.ko", 0o644, noise(1000, false));
+    image.seal();
+    let path = folder.path().join("initramfs");
+    image.write_to(&path, Layout::Blocks, &cache, &crate::progress::Progress::new(&())).expect("it fits");
+    let written = std::fs::read(path).expect("a file");
+    let shown: Vec<(bool, Vec<String>)> = segments(&written)
+        .into_iter()
+        .map(|(is_packed, bytes, names)| {
+            let at = written.windows(bytes.len()).position(|window| window == bytes).expect("it is there");
+            assert_eq!(at % 4096, 0, "{names:?}");
+            (is_packed, names.iter().map(|name| name.trim_end_matches('\0').to_owned()).collect())
+        })
+        .collect();
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    // Archives without files have the folders.
+    let with_files: Vec<_> = shown.into_iter().filter(|(_, names)| !names.is_empty()).collect();
+    let expected = [
+        (true, names(&[CONFIG, MANIFEST])),
+        (true, names(&["init"])),
+        (true, names(&["images/web/bin/small"])),
+        (true, names(&["lib/modules/loop.ko"])),
+        (true, names(&["images/web/bin/large"])),
+        (false, names(&["images/b.erofs"])),
+        (false, names(&[END])),
+    ];
+    assert_eq!(with_files, expected);
+    let at = written.windows(64).position(|window| window == &erofs[1024..][..64]).expect("it is there");
+    assert_eq!(at % 4096, 1024, "the image begins at a block");
+}
+
+#[test]
 fn only_what_gets_smaller_is_compressed_and_only_what_changed_is_compressed_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let cache = crate::cache::Cache::open(&folder.path().join("cache"), u64::MAX).expect("a cache");
@@ -155,7 +195,8 @@ fn only_what_gets_smaller_is_compressed_and_only_what_changed_is_compressed_agai
         image.file("images/small", 0o644, noise(1000, false));
         image.seal();
         let path = folder.path().join("initramfs");
-        let bytes = image.write_to(&path, &cache, &crate::progress::Progress::new(&())).expect("it fits");
+        let bytes =
+            image.write_to(&path, Layout::Small, &cache, &crate::progress::Progress::new(&())).expect("it fits");
         let written = std::fs::read(path).expect("a file");
         assert_eq!(written.len() as u64, bytes);
         segments(&written)

@@ -1,6 +1,6 @@
 //! A small appliance with updates: a kernel and modules that are only bytes, and a key.
 
-use hilum_initramfs::build::{Places, build};
+use hilum_initramfs::build::{CachePlace, Places, build};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -86,11 +86,33 @@ impl Appliance {
 
     /// Builds a description of the folder.
     pub(crate) fn build_of(&self, description: &str, arch: &str, version: Option<u64>) -> anyhow::Result<()> {
-        let built = std::env::var_os("HILUM_BUILD")
-            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../build"), PathBuf::from);
-        let init = built.join(format!("board/{arch}/hilum"));
-        let packages = built.join(format!("debian/packages/{arch}-bookworm"));
+        let init = built(&format!("board/{arch}/hilum"));
+        let packages = built(&format!("debian/packages/{arch}-bookworm"));
         let places = Places { init, packages, output: self.at("output"), cache: None, signer: None, version };
         build(&[self.at(description)], &places, &mut |_| {}).map(|_| ())
     }
+
+    /// Builds the appliance.toml of the folder for a board of the project, with the packages in a folder of it.
+    #[allow(dead_code, reason = "not every test has such an appliance")]
+    pub(crate) fn build_with(&self, board: &Path, version: u64, packages: &str) -> anyhow::Result<()> {
+        let _ = std::fs::remove_dir_all(self.at("output"));
+        let places = Places {
+            init: built("board/x86_64/hilum"),
+            packages: self.at(packages),
+            output: self.at("output"),
+            cache: Some(CachePlace { folder: self.at("cache"), limit: u64::MAX }),
+            signer: None,
+            version: Some(version),
+        };
+        build(&[board.to_owned(), self.at("appliance.toml")], &places, &mut |_| {}).map(|_| ())
+    }
+}
+
+/// Returns a file that `make test` built or fetched.
+pub(crate) fn built(path: &str) -> PathBuf {
+    let build = std::env::var_os("HILUM_BUILD")
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../build"), PathBuf::from);
+    let file = build.join(path);
+    assert!(file.exists(), "{} is missing; run the tests with: make test", file.display());
+    file
 }

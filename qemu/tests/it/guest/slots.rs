@@ -13,17 +13,18 @@ on_both!(committed_slot_boots_and_a_restart_boots_again);
 /// The timeout for a large kernel and its modules.
 const SLOW: Duration = Duration::from_secs(240);
 
-/// Writes an appliance with updates, whose only workload prints the number of the partition that the firmware says it has started,
-/// and whose board restarts then. Returns its description.
-fn appliance(arch: Architecture, folder: &Path) -> std::path::PathBuf {
+/// Writes an appliance with updates, whose only workload prints /tree/partition, and whose board restarts then; `lines` are
+/// added to the workload. Returns its description.
+fn appliance(arch: Architecture, folder: &Path, lines: &str) -> std::path::PathBuf {
     let at = |name: &str| folder.join(name);
     std::fs::create_dir_all(at("root/bin")).expect("a folder");
+    std::fs::create_dir_all(at("root/tree")).expect("a folder");
     std::fs::copy(probe(arch), at("root/bin/probe")).expect("the probe");
     let request = ["req", "-x509", "-nodes", "-subj", "/CN=hilum test", "-days", "2", "-newkey", "rsa:2048"];
     tool("openssl", &[&request[..], &["-keyout", text(&at("own.key")), "-out", text(&at("own.crt"))]].concat());
-    let config = "hilum 1\n[system]\nidle reboot\n[workload a]\nroot /images/a\nsys\n\
-                  exec /bin/probe do read:/sys/firmware/devicetree/base/chosen/bootloader/partition\n";
-    std::fs::write(at("hilum.conf"), config).expect("a file");
+    let config =
+        "hilum 1\n[system]\nidle reboot\n[workload a]\nroot /images/a\nexec /bin/probe do read:/tree/partition\n";
+    std::fs::write(at("hilum.conf"), format!("{config}{lines}")).expect("a file");
     let lines = "config = \"hilum.conf\"\n[update]\nversion = 1\nkeys = [\"own.crt\"]\n\
                  [[root]]\npath = \"/images/a\"\nfolder = \"root\"\nformat = \"folder\"\n";
     std::fs::write(at("appliance.toml"), lines).expect("a file");
@@ -46,7 +47,7 @@ fn fill_second(disk: &Path) -> Record {
 fn committed_slot_boots_and_a_restart_boots_again(arch: Architecture) {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let board = format!("qemu-{}", arch.name());
-    build_update(&board, &appliance(arch, folder.path()), &folder.path().join("output"));
+    build_update(&board, &appliance(arch, folder.path(), ""), &folder.path().join("output"));
     let disk = folder.path().join("output/disk.img");
     let boot = |slot: Option<Slot>, more: &str| {
         let start = firmware::direct(&disk, slot, folder.path()).expect("a slot");
@@ -75,7 +76,8 @@ fn committed_slot_boots_and_a_restart_boots_again(arch: Architecture) {
 #[test]
 fn raspberry_pi_boots_the_slot_that_its_card_points_to() {
     let folder = tempfile::tempdir().expect("a scratch folder");
-    build_update("rpi3", &appliance(Architecture::Aarch64, folder.path()), &folder.path().join("output"));
+    let lines = "mount /sys/firmware/devicetree/base/chosen/bootloader /tree\n";
+    build_update("rpi3", &appliance(Architecture::Aarch64, folder.path(), lines), &folder.path().join("output"));
     let card = folder.path().join("output/sd-card.img");
     let start = || firmware::raspberry_pi(&card, "bcm2837-rpi-3-b.dtb", folder.path());
     let first = start().expect("slot a");
@@ -92,5 +94,5 @@ fn raspberry_pi_boots_the_slot_that_its_card_points_to() {
     let mut booted = boot_command(command, "null -serial stdio");
     let (console, end) = booted.vm.wait_end(SLOW).expect("it ends by itself");
     assert_eq!(end, End::Restart, "{console}");
-    has_line(&console, "a | content /sys/firmware/devicetree/base/chosen/bootloader/partition \0\0\0\u{3}");
+    has_line(&console, "a | content /tree/partition \0\0\0\u{3}");
 }
