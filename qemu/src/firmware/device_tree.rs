@@ -77,3 +77,6 @@ fn end_of_chosen(tree: &[u8], structure: usize) -> Option<usize> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

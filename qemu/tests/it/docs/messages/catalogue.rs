@@ -57,10 +57,7 @@ const NO_BUILDER_MESSAGE: [&str; 6] =
     ["println!(", "writeln!(out,", "unreachable!(", "let script =", "*b", "all = String::from("];
 
 /// Texts of the builder that are values of a message or of output.
-const BUILDER_PARTS: [&str; 23] = [
-    "parts overlap at {}",
-    "parts of {} bytes in {}",
-    "clusters in another order",
+const BUILDER_PARTS: [&str; 20] = [
     "reading the bundle",
     "hilum update {}",
     "{} {} bytes in {}",
