@@ -214,20 +214,18 @@ fn run(command: Command) -> Result<()> {
             }
             Ok(())
         }
-        Command::Bundle { image, key, since, output, show } => {
-            let mut reporter = Reporter::new();
-            let mut tell = |event: Event<'_>| reporter.tell(event);
-            let tell = RefCell::new(&mut tell as &mut dyn FnMut(Event<'_>));
-            let progress = Progress::new(&tell);
-            if let Some(bundle) = show {
-                let summary = bundle::read(&bundle, &progress, &mut |_, _, _| {});
-                print!("{}", summary.with_context(|| bundle.display().to_string())?);
-                return Ok(());
-            }
-            let order = Order { image: image.unwrap_or_default(), keys: key, since, output };
-            let (path, bytes) = bundle::make(&order, &progress)?;
-            println!("{}: {bytes} bytes", path.display());
+        Command::Bundle { show: Some(bundle), .. } => told(&mut |progress| {
+            let summary = bundle::read(&bundle, progress, &mut |_, _, _| {});
+            print!("{}", summary.with_context(|| bundle.display().to_string())?);
             Ok(())
+        }),
+        Command::Bundle { image, key, since, output, .. } => {
+            let order = Order { image: image.unwrap_or_default(), keys: key, since, output };
+            told(&mut |progress| {
+                let (path, bytes) = bundle::make(&order, progress)?;
+                println!("{}: {bytes} bytes", path.display());
+                Ok(())
+            })
         }
         Command::Packages { descriptions } => {
             let description = Description::read_locked(&descriptions)?;
@@ -274,6 +272,14 @@ fn run(command: Command) -> Result<()> {
             bail!("{}: {}", file.display(), faults.join("; "))
         }
     }
+}
+
+/// Does something whose progress is printed.
+fn told(work: &mut dyn FnMut(&Progress<'_>) -> Result<()>) -> Result<()> {
+    let mut reporter = Reporter::new();
+    let mut tell = |event: Event<'_>| reporter.tell(event);
+    let tell = RefCell::new(&mut tell as &mut dyn FnMut(Event<'_>));
+    work(&Progress::new(&tell))
 }
 
 fn architecture(description: &Description) -> Result<&str> {

@@ -185,7 +185,6 @@ fn same_inputs_give_the_same_disk() {
 fn wrong_updates_are_refused_with_their_line() {
     let one = Appliance::new();
     one.write("other.crt", "text");
-    let long = "a-board-whose-name-is-longer-than-its-place.toml";
     for (update, version, expected) in [
         (
             "version = 0\nkeys = [\"update.crt\"]",
@@ -235,6 +234,12 @@ fn wrong_updates_are_refused_with_their_line() {
         let error = format!("{error:#}").replace(&format!("{}/", one.scratch.path().display()), "");
         assert_eq!(error, expected);
     }
+}
+
+#[test]
+fn updates_need_a_disk_and_a_short_name() {
+    let one = Appliance::new();
+    let long = "a-board-whose-name-is-longer-than-its-place.toml";
     let error = one.build("initramfs", UPDATE, None).expect_err("it is refused").to_string();
     assert!(
         error.ends_with(":8: [update] needs a disk; choose a board with the output direct, sd-card or uefi-disk"),
