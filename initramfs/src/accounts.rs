@@ -48,43 +48,116 @@ pub fn groups_of(tree: &Tree, user: &str) -> Vec<u32> {
     lines.iter().filter(is_member).filter_map(|line| number(line.get(2)?)).collect()
 }
 
+/// A line of /etc/passwd.
+#[derive(Debug, Clone, Copy)]
+pub struct User<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its id.
+    pub uid: u32,
+    /// The id of its group.
+    pub gid: u32,
+    /// Its home directory.
+    pub home: &'a str,
+    /// Its shell.
+    pub shell: &'a str,
+}
+
 /// Adds a user and a group with this name and number to the files that lack them.
 ///
 /// # Errors
 /// A name that no line can contain, or a file that cannot be added.
 pub fn add(tree: &mut Tree, name: &str, id: u32) -> Result<()> {
-    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-    ensure!(!name.is_empty() && name.len() <= 32 && name.bytes().all(is_good), "{name:?}: no name of a user");
-    for (path, line) in
-        [(PASSWD, format!("{name}:x:{id}:{id}::/:/sbin/nologin\n")), (GROUP, format!("{name}:x:{id}:\n"))]
-    {
-        let lines = table(tree, path);
-        if let Some(found) = lines.iter().find(|line| line[0] == name) {
-            ensure!(has_id(found, &id.to_string()), "{name} is in /{path} already, with another number");
-            continue;
+    add_user(tree, &User { name, uid: id, gid: id, home: "/", shell: "/sbin/nologin" })?;
+    add_group(tree, name, id)
+}
+
+/// Adds a user, if it is not there.
+///
+/// # Errors
+/// A field that no line can contain, another user with the name, or a file that cannot be added.
+pub fn add_user(tree: &mut Tree, user: &User<'_>) -> Result<()> {
+    let User { name, uid, gid, home, shell } = *user;
+    let is_good = |path: &str| path.starts_with('/') && !path.contains([':', '\n']);
+    ensure!(is_good(home) && is_good(shell), "{name:?}: no home or shell of a user");
+    add_line(tree, PASSWD, name, uid, &format!("{name}:x:{uid}:{gid}::{home}:{shell}"))
+}
+
+/// Adds a group, if it is not there.
+///
+/// # Errors
+/// As of [`add_user`].
+pub fn add_group(tree: &mut Tree, name: &str, gid: u32) -> Result<()> {
+    add_line(tree, GROUP, name, gid, &format!("{name}:x:{gid}:"))
+}
+
+/// Adds a user to the members of a group, which has to be there.
+///
+/// # Errors
+/// A file that cannot be changed.
+pub fn add_member(tree: &mut Tree, group: &str, user: &str) -> Result<()> {
+    ensure!(is_name(user), "{user:?}: no name of a user");
+    edit(tree, GROUP, &mut |lines| {
+        for line in lines.iter_mut().filter(|line| line.split(':').next() == Some(group)) {
+            let members = line.rsplit(':').next().unwrap_or_default();
+            if !members.split(',').any(|member| member == user) {
+                *line = format!("{line}{}{user}", if members.is_empty() { "" } else { "," });
+            }
         }
-        let place = tree.followed(path)?;
-        let (mut entry, mut text) = match tree.get(&place) {
-            Some(entry) => match &entry.kind {
-                Kind::File(contents) => (entry.clone(), contents.read()?.into_owned()),
-                _ => bail!("/{path} is no file"),
-            },
-            None => (Entry::of_root(0o644, Kind::File(Contents::default())), Vec::new()),
-        };
-        if !text.is_empty() && !text.ends_with(b"\n") {
-            text.push(b'\n');
-        }
-        text.extend_from_slice(line.as_bytes());
-        entry.kind = Kind::File(text.into());
-        tree.add(&place, entry)?;
+    })
+}
+
+/// Returns whether /etc/passwd has a user of this name.
+pub fn has_user(tree: &Tree, name: &str) -> bool {
+    table(tree, PASSWD).iter().any(|line| line[0] == name)
+}
+
+/// Returns whether no user and no group has this id.
+pub fn is_unused(tree: &Tree, id: u32) -> bool {
+    let text = id.to_string();
+    [PASSWD, GROUP].iter().all(|path| !table(tree, path).iter().any(|line| has_id(line, &text)))
+}
+
+fn add_line(tree: &mut Tree, path: &str, name: &str, id: u32, line: &str) -> Result<()> {
+    ensure!(is_name(name), "{name:?}: no name of a user");
+    if let Some(found) = table(tree, path).iter().find(|line| line[0] == name) {
+        ensure!(has_id(found, &id.to_string()), "{name} is in /{path} already, with another number");
+        return Ok(());
     }
+    edit(tree, path, &mut |lines| lines.push(line.to_owned()))
+}
+
+/// Changes the lines of a file; it is made if it is not there.
+fn edit(tree: &mut Tree, path: &str, change: &mut dyn FnMut(&mut Vec<String>)) -> Result<()> {
+    let place = tree.followed(path)?;
+    let (mut entry, text) = match tree.get(&place) {
+        Some(entry) => match &entry.kind {
+            Kind::File(contents) => (entry.clone(), String::from_utf8_lossy(&contents.read()?).into_owned()),
+            _ => bail!("/{path} is no file"),
+        },
+        None => (Entry::of_root(0o644, Kind::File(Contents::default())), String::new()),
+    };
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    change(&mut lines);
+    lines.push(String::new());
+    entry.kind = Kind::File(lines.join("\n").into_bytes().into());
+    tree.add(&place, entry)?;
     Ok(())
+}
+
+fn is_name(name: &str) -> bool {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    !name.is_empty() && name.len() <= 32 && name.bytes().all(is_good)
 }
 
 const PASSWD: &str = "etc/passwd";
 const GROUP: &str = "etc/group";
 
-fn group_id(tree: &Tree, group: &str) -> Result<u32> {
+/// Returns the id of a group, by its name or number.
+///
+/// # Errors
+/// A name that /etc/group does not have.
+pub fn group_id(tree: &Tree, group: &str) -> Result<u32> {
     let lines = table(tree, GROUP);
     match lines.iter().find(|line| line[0] == group) {
         Some(line) => line.get(2).and_then(|id| number(id)).context("its ids in the image are not numbers"),

@@ -118,13 +118,12 @@ fn build_with(description: &Description, tools: &Tools<'_>) -> Result<Vec<Writte
     Ok(outputs.written)
 }
 
-/// Returns the memory in MiB that a board needs to unpack and run an initramfs. The files may use half of the memory
-/// (the limit of the tmpfs that is the first root filesystem), and the archive is in memory as well until it is
-/// unpacked.
+/// Returns the memory in MiB that a board needs to unpack and run an initramfs. The archive is in memory until it is
+/// unpacked, and the files may use half of the rest (the limit of the tmpfs that is the first root filesystem).
 fn memory_mib(unpacked: u64, archive: u64) -> u64 {
     /// For the kernel, and the minimum for programs.
     const REST: u64 = 64 << 20;
-    ((2 * unpacked).max(unpacked + archive) + REST).div_ceil(1 << 20).next_multiple_of(16)
+    (2 * unpacked + archive + REST).div_ceil(1 << 20).next_multiple_of(16)
 }
 
 /// Returns the configuration with the digests of the packed images filled in.

@@ -19,12 +19,15 @@ use std::path::Path;
 /// A source that does not exist or cannot be read; a user that already has another number.
 pub(super) fn tree(root: &Root, tools: &Tools<'_>, architecture: Architecture) -> Result<(Tree, Option<String>)> {
     let (mut tree, mut lines) = (Tree::new(), None);
+    let mut declared = scripts::Declared::default();
     for name in &root.packages {
-        add_package(root, &tools.package(name)?, &mut tree)?;
+        let package = tools.package(name)?;
+        add_package(root, &package, &mut tree)?;
+        declared.extend(&package);
     }
     if root.follows() {
         not_run(root, tools)?;
-        for line in scripts::add_users(&mut tree, &root.packages)? {
+        for line in scripts::complete(&mut tree, &root.packages, &declared)? {
             tools.progress.say(&format!("root {}: {line}", root.path));
         }
     }

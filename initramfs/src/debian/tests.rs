@@ -1,6 +1,7 @@
 use super::lock::Lock;
 use super::*;
 use crate::description::Description;
+use crate::tree::{Entry, Kind, Tree};
 use std::cmp::Ordering;
 use std::process::Command;
 
@@ -194,9 +195,79 @@ fn scripts_are_told_by_what_they_would_do_and_users_come_of_the_table() {
         scripts::told("mosquitto", control.as_slice()).expect("an archive").expect("a line"),
         "package mosquitto: not run: postinst, which would add users, make links in /etc/alternatives"
     );
-    let mut tree = crate::tree::Tree::new();
-    let added = scripts::add_users(&mut tree, &["libc6".to_owned(), "mosquitto".to_owned()]).expect("it fits");
+    let mut tree = Tree::new();
+    let added = scripts::complete(&mut tree, &["libc6".to_owned(), "mosquitto".to_owned()], &Default::default())
+        .expect("it fits");
     assert_eq!(added, ["user mosquitto is 937:937"]);
     assert_eq!(crate::accounts::account(&tree, "mosquitto").expect("it is there").uid, 937);
-    assert!(scripts::add_users(&mut tree, &["mosquitto".to_owned()]).expect("it fits").is_empty());
+    assert!(scripts::complete(&mut tree, &["mosquitto".to_owned()], &Default::default()).expect("it fits").is_empty());
+}
+
+#[test]
+fn users_that_packages_declare_are_added_with_ids_that_stay() {
+    let file = |text: &str| Entry::of_root(0o644, Kind::File(text.into()));
+    let of = |package: &Tree| {
+        let mut declared = scripts::Declared::default();
+        declared.extend(package);
+        declared
+    };
+    let mut package = Tree::new();
+    let text = "# Debian 13\nu! redis - \"Redis server\" /var/lib/redis\nu app 500\nu web -:www-data\ng render 700\ng _ssh\nm app render\nm app video";
+    package.add("usr/lib/sysusers.d/redis.conf", file(text)).expect("good");
+    package.add("usr/lib/sysusers.d/notes", file("nonsense")).expect("good");
+    let declared = of(&package);
+    let mut tree = Tree::new();
+    tree.add("etc/passwd", file("root:x:0:0:root:/root:/bin/sh")).expect("good");
+    tree.add("etc/group", file("www-data:x:33:\n")).expect("good");
+    let added = scripts::complete(&mut tree, &[], &declared).expect("it fits");
+    // redis is in the table, so that it has the same number as in Debian 12; the numbers of others depend on their names.
+    assert_eq!(added, ["user redis is 943:943", "user app is 500:500", "user web is 895:33"]);
+    let text = |path: &str| match &tree.at(path).expect("it is there").kind {
+        Kind::File(contents) => contents.text(),
+        _ => panic!("{path} is no file"),
+    };
+    assert_eq!(
+        text("etc/passwd"),
+        "root:x:0:0:root:/root:/bin/sh\nredis:x:943:943::/var/lib/redis:/usr/sbin/nologin\n\
+         app:x:500:500::/:/usr/sbin/nologin\nweb:x:895:33::/:/usr/sbin/nologin\n"
+    );
+    assert_eq!(
+        text("etc/group"),
+        "www-data:x:33:\nrender:x:700:app\n_ssh:x:760:\nredis:x:943:\napp:x:500:\nvideo:x:844:app\n"
+    );
+    assert!(scripts::complete(&mut tree, &[], &declared).expect("it fits").is_empty());
+    for wrong in ["u", "m app", "u a:b", "u a b", "u app2 600 - home", "u web2 -:none"] {
+        let mut package = Tree::new();
+        package.add("usr/lib/sysusers.d/a.conf", file(wrong)).expect("good");
+        assert!(scripts::complete(&mut Tree::new(), &[], &of(&package)).is_err(), "{wrong}");
+    }
+}
+
+#[test]
+fn folders_that_packages_declare_and_links_of_merged_usr_are_made() {
+    let mut package = Tree::new();
+    let text = "# Comment\nd /run/app 2775 app app - -\nD! /var/lib/app - - app\nd /var/cache/%m\nf /run/file\nd /run/none - none\n";
+    package.add("usr/lib/tmpfiles.d/app.conf", Entry::of_root(0o644, Kind::File(text.into()))).expect("good");
+    package.add("usr/lib/sysusers.d/app.conf", Entry::of_root(0o644, Kind::File("u app 500".into()))).expect("good");
+    let mut declared = scripts::Declared::default();
+    declared.extend(&package);
+    let mut tree = Tree::new();
+    for folder in ["usr/bin", "usr/lib64", "sbin", "usr/sbin", "var/lib/app/data", "etc"] {
+        tree.add_folder(folder).expect("good");
+    }
+    let told = scripts::complete(&mut tree, &[], &declared).expect("it fits");
+    assert_eq!(told, ["user app is 500:500", "/run/none is not made: user none is not in the image's /etc/passwd"]);
+    let owner = |path: &str| tree.at(path).map(|entry| (entry.mode, entry.uid, entry.gid));
+    assert_eq!(owner("run/app"), Some((0o2775, 500, 500)));
+    assert_eq!(owner("var/run/app"), owner("run/app"));
+    assert_eq!(owner("var/lib/app"), Some((0o755, 0, 500)));
+    assert!(tree.get("var/lib/app/data").is_some() && tree.get("run/file").is_none());
+    let link = |path: &str| match tree.get(path).map(|entry| &entry.kind) {
+        Some(Kind::Link(target)) => Some(target.as_str()),
+        _ => None,
+    };
+    assert_eq!(
+        [link("bin"), link("lib64"), link("lib"), link("sbin")],
+        [Some("usr/bin"), Some("usr/lib64"), None, None]
+    );
 }
