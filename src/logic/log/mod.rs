@@ -4,9 +4,11 @@
 mod line_buffer;
 mod queue;
 mod rate;
+mod refusal;
 mod ring;
 
 pub use line_buffer::{LINE_BYTES, LineBuffer, MARK, Printable};
 pub use queue::Queue;
 pub use rate::{Passes, Rate};
+pub use refusal::remedy;
 pub use ring::{Cursor, Entry, Ring};

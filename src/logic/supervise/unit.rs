@@ -84,6 +84,11 @@ impl Unit {
         self.has_ended.then_some(self.last)
     }
 
+    /// Returns when its last start began, in milliseconds.
+    pub fn started_at(&self) -> u64 {
+        self.backoff.started_at()
+    }
+
     pub(super) fn record_exit(&mut self, end: ExitReason) {
         (self.last, self.has_ended) = (end, true);
     }

@@ -2,13 +2,15 @@
 
 use crate::console::Console;
 use hilum::config::{Config, Workload, WorkloadSet, limits::WORKLOADS};
-use hilum::log::{Cursor, Entry, LINE_BYTES, LineBuffer, MARK, Passes, Rate, Ring};
+use hilum::log::{Cursor, Entry, LINE_BYTES, LineBuffer, MARK, Passes, Rate, Ring, remedy};
 
 /// Bytes of a workload's ring: about two hundred lines. Pages that were never written cost nothing.
 const RING_BYTES: usize = 16 * 1024;
 /// Bytes, and lines, above the rate that are held back; they are shown if no more follow.
 const HELD_BYTES: usize = LINE_BYTES + 1024;
 const HELD_LINES: u32 = 8;
+/// The last lines of a workload that may say why it exited.
+const REMEDY_LINES: u32 = 32;
 /// Milliseconds until an unfinished line is shown.
 const UNFINISHED_MS: u64 = 500;
 
@@ -115,6 +117,18 @@ impl Logs {
     /// Returns the line at `cursor`, and advances it.
     pub(super) fn read(&self, slot: usize, cursor: &mut Cursor, buffer: &mut [u8]) -> Option<Entry> {
         self.logs[slot].ring.read(cursor, buffer)
+    }
+
+    /// Returns what to do about the last error in the lines since `ms` that the confinement may cause.
+    pub(super) fn remedy(&self, slot: usize, ms: u64) -> Option<&'static str> {
+        let (mut cursor, mut line) = (self.last(slot, REMEDY_LINES), [0; 512]);
+        let mut found = None;
+        while let Some(entry) = self.read(slot, &mut cursor, &mut line) {
+            if entry.ms >= ms {
+                found = remedy(&line[..entry.length]).or(found);
+            }
+        }
+        found
     }
 
     /// Returns the number of lines that the rate suppressed.

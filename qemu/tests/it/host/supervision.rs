@@ -43,6 +43,49 @@ fn failed_start_reports_the_step_and_a_hint() {
 }
 
 #[test]
+fn failed_program_that_printed_an_error_of_the_confinement_gets_a_likely_remedy() {
+    let host_root = host_or_return!();
+    let run = |said: &str, code: u8, rest: &str| {
+        host_root.run(&one(&format!("exec /bin/probe do \"say:{said}\" exit:{code}\nrestart never\n{rest}"))).1
+    };
+    let remedy = "hilum: workload \"a\": likely remedy for what it printed: ";
+    for (said, expected) in [
+        ("mkdir failed (30 Read-only file system)", "add overlay to the root line, or a volume there"),
+        (
+            "setgroups Operation not permitted",
+            "write its user in the user line, or add: capability chown setuid setgid",
+        ),
+    ] {
+        let console = run(said, 3, "");
+        has_in_order(
+            &console,
+            &[&format!("a | {said}"), "hilum: workload \"a\": exited with status 3", &format!("{remedy}{expected}")],
+        );
+    }
+    for console in [run("Read-only file system", 0, ""), run("all is well", 1, "")] {
+        assert!(!console.contains("remedy"), "{console}");
+    }
+    // Not ready in time.
+    let config = one(
+        "exec /bin/probe do \"say:Permission denied\" sleep:60000\nrestart never\nready notify within=100ms\nstop KILL",
+    );
+    has_line(
+        &host_root.run(&config).1,
+        &format!("{remedy}add a volume there, correct the user line, or for programs in /tmp: tmp 16M exec"),
+    );
+    // Once for each run.
+    let config =
+        one("exec /bin/probe must \"say:No such file or directory\" exit:1\nrestart on-failure delay=1ms limit=1/10m");
+    assert_eq!(host_root.run(&config).1.matches("remedy").count(), 2);
+    // Stopped by request.
+    let mut running =
+        host_root.start(&one("exec /bin/probe do \"say:Permission denied\" sleep:60000\nreaper\nstop KILL"));
+    running.console.expect("a | Permission denied", SOON).expect("it starts");
+    running.signal(Signal::TERM).expect("a signal");
+    assert!(!running.wait(SOON).expect("it ends").1.contains("remedy"));
+}
+
+#[test]
 fn start_order_follows_needs_and_a_failed_need_is_reported() {
     let host_root = host_or_return!();
     let section = |name: &str, rest: &str| format!("[workload {name}]\nroot ROOT\nrestart never\n{rest}\n");

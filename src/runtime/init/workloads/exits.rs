@@ -11,7 +11,7 @@ use crate::os::turn::{LAST_HELPINGS, LEFT_HELPINGS};
 use crate::workload::{Process, end_all, remove_rules};
 use hilum::config::Stop;
 use hilum::netlink::has_tables;
-use hilum::supervise::{Event, ExitReason};
+use hilum::supervise::{Event, ExitReason, State};
 use rustix::fd::AsFd;
 use rustix::process::{Pid, Signal};
 
@@ -180,6 +180,13 @@ impl Workloads {
                 self.slots[slot].out_of_memory = out_of_memory.map(|found| (found.peak.unwrap_or(0), found.limit));
             }
             _ => {}
+        }
+        let unit = self.supervisor.unit(index);
+        if !end.is_success()
+            && matches!(unit.state, State::Starting(_) | State::Ready | State::Unhealthy(_))
+            && let Some(remedy) = self.logs.remedy(slot, unit.started_at())
+        {
+            cx.console.info(format_args!("workload \"{name}\": likely remedy for what it printed: {remedy}"));
         }
         self.remove_rules(cx, index);
         self.launch.cgroups.remove(workload, &mut self.slots[slot].cgroup);
