@@ -287,15 +287,19 @@ $(BUILD)/tools/hilum-initramfs: $(BUILDER) | $(BUILD)/installed-build
 	$(HOST) build --quiet --locked -p hilum-initramfs; \
 	mkdir -p $(@D); cp $(BUILD)/cargo/host/debug/hilum-initramfs $@; $(same)
 
+# Eight programs of Debian in one machine, which only x86_64 tests.
+PROGRAMS := qemu/guests/programs/appliance
+
 # The packages for images in tests.
-$(BUILD)/debian/packages/of-every-board: $(BUILD)/tools/hilum-initramfs initramfs/debian/unpack initramfs/debian/lock $(wildcard initramfs/boards/*.toml initramfs/appliances/*/appliance.toml qemu/guests/*.toml)
+$(BUILD)/debian/packages/of-every-board: $(BUILD)/tools/hilum-initramfs initramfs/debian/unpack initramfs/debian/lock $(wildcard initramfs/boards/*.toml initramfs/appliances/*/appliance.toml qemu/guests/*.toml $(PROGRAMS).*)
 	@set -e; for board in $(BOARDS); do for appliance in $(APPLIANCES); do \
 	    LOCK=initramfs/appliances/$$appliance/appliance.lock initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages \
 	        initramfs/boards/$$board.toml initramfs/appliances/$$appliance/appliance.toml); \
 	done; done; \
 	for arch in $(ARCHS); do for guest in $(wildcard qemu/guests/*.toml); do \
 	    initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages initramfs/boards/qemu-$$arch.toml $$guest); \
-	done; done
+	done; done; \
+	LOCK=$(PROGRAMS).lock initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages initramfs/boards/qemu-x86_64.toml $(PROGRAMS).toml)
 	@touch $@
 
 # The rules of one architecture.

@@ -17,6 +17,7 @@ mod network;
 mod own_links;
 mod plugged_disks;
 mod power_cuts;
+mod programs;
 mod publish;
 mod roots;
 mod secure_boot;

@@ -210,9 +210,10 @@ fn build_of(
         .into_iter()
         .find(|arch| text.contains(&format!("\"{}\"", arch.name())))
         .expect("an architecture");
+    let is_new = std::fs::read_to_string(description).expect("a description").contains("\nrelease = \"trixie\"");
     let places = hilum_initramfs::build::Places {
         init: hilum(arch),
-        packages: built(&format!("debian/packages/{}-bookworm", arch.name())),
+        packages: built(&format!("debian/packages/{}-{}", arch.name(), if is_new { "trixie" } else { USUAL })),
         output: output.to_owned(),
         cache: None,
         signer,
