@@ -13,13 +13,15 @@ impl Supervisor {
         }
         // Each round ends the waiting of at least one workload, so there are at most as many rounds as workloads.
         for _ in 0..=config.workloads.len() {
-            let mut changed = false;
+            let (mut changed, mut waits) = (false, false);
             for (index, workload) in config.workloads.iter().enumerate() {
-                changed |= self.units[index].state == State::Waiting
-                    && workload.supervision.at_stop_ms == 0
-                    && self.leave_waiting(config, index, workload, now);
+                if self.units[index].state == State::Waiting && workload.supervision.at_stop_ms == 0 {
+                    let has_left = self.leave_waiting(config, index, workload, now);
+                    changed |= has_left;
+                    waits |= !has_left;
+                }
             }
-            if !changed {
+            if !(changed && waits) {
                 break;
             }
         }
