@@ -206,10 +206,10 @@ fn one_changed_package_is_at_most_15_percent_of_the_bytes() {
             let path = one.bundle(&Order { since, output, ..one.order() });
             (path.clone(), read(&path).bytes, read(&whole).bytes)
         };
-        one.write("hilum.conf", "hilum 1\n");
+        one.write("hilum.conf", "hilum 1\n[system]\nupdate\n");
         let (first, _, whole) = bundle(3, None);
         println!("{board}: whole {whole} bytes");
-        one.write("hilum.conf", "hilum 1\n[system]\nhostname b\n");
+        one.write("hilum.conf", "hilum 1\n[system]\nupdate\nhostname b\n");
         let (second, sent, whole) = bundle(4, Some(first));
         println!("{board}: one line of the configuration: {sent} of {whole} bytes, {} %", sent * 100 / whole);
         assert!(sent * 100 <= whole * 4, "{sent} of {whole}");

@@ -68,7 +68,7 @@ fn disk_for_qemu_has_raw_slots() {
     assert!(one.at("output/vmlinuz").exists() && !one.at("output/data.img").exists());
     // Without updates it is as before, and the other disk is gone.
     let board = std::fs::read_to_string(one.at("board-1.toml")).expect("a file");
-    one.write("plain.toml", board.replace("[update]\n", "").replace(UPDATE, ""));
+    one.write("plain.toml", board.replace("[update]\n", "").replace(UPDATE, "").replace("hilum.conf", "plain.conf"));
     one.build_of("plain.toml", "x86_64", None).expect("it is built");
     assert!(one.at("output/data.img").exists() && !one.at("output/disk.img").exists());
 }
@@ -248,7 +248,20 @@ fn updates_need_a_disk_and_a_short_name() {
     std::fs::copy(one.at("board-1.toml"), one.at(long)).expect("a copy");
     let error = one.build_of(long, "x86_64", None).expect_err("it is refused").to_string();
     assert!(error.ends_with("a board's name has at most 32 bytes; rename its description"), "{error}");
-    one.write("plain.toml", "architecture = \"x86_64\"\nkernel = \"./vmlinuz\"\nconfig = \"hilum.conf\"\n");
+    let plain = "architecture = \"x86_64\"\nkernel = \"./vmlinuz\"\nconfig = \"hilum.conf\"\n";
+    one.write("plain.toml", plain.replace("hilum", "plain"));
     let error = one.build_of("plain.toml", "x86_64", Some(2)).expect_err("it is refused").to_string();
     assert_eq!(error, "--version: no description has [update]; add it, or leave the version out");
+    // The table and the line of the configuration belong together.
+    one.write("plain.toml", plain);
+    let error = one.build_of("plain.toml", "x86_64", None).expect_err("it is refused").to_string();
+    assert!(
+        error.ends_with("hilum.conf:3:1: update: no description has [update]; add it, or remove this line"),
+        "{error}"
+    );
+    one.write("hilum.conf", "hilum 1\n");
+    let error = one.build("direct", UPDATE, None).expect_err("it is refused").to_string();
+    let folder = format!("{}/", one.scratch.path().display());
+    let expected = "board-1.toml:8: [update] needs the line update in [system] of hilum.conf; add it";
+    assert_eq!(error.replace(&folder, ""), expected);
 }

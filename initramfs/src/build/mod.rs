@@ -76,6 +76,7 @@ fn build_with(description: &Description, tools: &Tools<'_>) -> Result<Vec<Writte
     if let Err(error) = config::parse(&text, &mut config) {
         bail!("{name}:{error}");
     }
+    Updates::check(description, &name, &text, &config)?;
     let mut contents = Contents {
         description,
         tools,

@@ -7,6 +7,7 @@ use crate::fat::{self, Files, Filesystem, Room};
 use crate::image::Image;
 use crate::openssl;
 use anyhow::{Context, Result, ensure};
+use hilum::config::Config;
 use hilum::update::{BLOCK_BYTES, Parts, Range, Record, Slot, pointer};
 use std::os::unix::fs::FileExt;
 
@@ -64,6 +65,28 @@ impl<'a> Updates<'a> {
             place("version")
         );
         Ok(Some(Self { description, version, floor }))
+    }
+
+    /// Checks that the table `[update]` and the line `update` are both there, or neither; `name` and `text` are those of the
+    /// configuration.
+    ///
+    /// # Errors
+    /// One of them is missing.
+    pub(super) fn check(description: &Description, name: &str, text: &[u8], config: &Config<'_>) -> Result<()> {
+        let has_table = description.update.is_some();
+        ensure!(
+            config.system.update.is_some() || !has_table,
+            "{}: [update] needs the line update in [system] of {name}; add it",
+            description.place_of_key("version")
+        );
+        let text = String::from_utf8_lossy(text);
+        let line = text.lines().position(|line| line.split_whitespace().next() == Some("update")).unwrap_or_default();
+        ensure!(
+            has_table || config.system.update.is_none(),
+            "{name}:{}:1: update: no description has [update]; add it, or remove this line",
+            line + 1
+        );
+        Ok(())
     }
 
     /// Returns the partitions of both slots; the second one is empty.

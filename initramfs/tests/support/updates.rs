@@ -40,7 +40,8 @@ impl Appliance {
     pub(crate) fn new() -> Self {
         let scratch = tempfile::tempdir().expect("a folder");
         let one = Self { scratch };
-        one.write("hilum.conf", "hilum 1\n");
+        one.write("hilum.conf", "hilum 1\n[system]\nupdate\n");
+        one.write("plain.conf", "hilum 1\n");
         let mut kernel = b"Linux version 6.1.0-50 (x)\0".to_vec();
         kernel.extend(noise(3_000_001, 1));
         one.write("vmlinuz", kernel);

@@ -22,8 +22,7 @@ fn appliance(arch: Architecture, folder: &Path, lines: &str) -> std::path::PathB
     std::fs::copy(probe(arch), at("root/bin/probe")).expect("the probe");
     let request = ["req", "-x509", "-nodes", "-subj", "/CN=hilum test", "-days", "2", "-newkey", "rsa:2048"];
     tool("openssl", &[&request[..], &["-keyout", text(&at("own.key")), "-out", text(&at("own.crt"))]].concat());
-    let config =
-        "hilum 1\n[system]\nidle reboot\n[workload a]\nroot /images/a\nexec /bin/probe do read:/tree/partition\n";
+    let config = "hilum 1\n[system]\nidle reboot\nupdate\n[workload a]\nroot /images/a\nexec /bin/probe do read:/tree/partition\n";
     std::fs::write(at("hilum.conf"), format!("{config}{lines}")).expect("a file");
     let lines = "config = \"hilum.conf\"\n[update]\nversion = 1\nkeys = [\"own.crt\"]\n\
                  [[root]]\npath = \"/images/a\"\nfolder = \"root\"\nformat = \"folder\"\n";
@@ -31,7 +30,7 @@ fn appliance(arch: Architecture, folder: &Path, lines: &str) -> std::path::PathB
     at("appliance.toml")
 }
 
-/// Copies slot a of a disk into slot b, as an update does.
+/// Copies slot a of a disk into slot b, and commits that, as an update does.
 fn fill_second(disk: &Path) -> Record {
     let mut record = firmware::record(disk).expect("a record");
     let bytes = std::fs::read(disk).expect("a disk");
@@ -40,6 +39,7 @@ fn fill_second(disk: &Path) -> Record {
     file.write_all_at(&bytes[from..from + record.size(Slot::A) as usize], record.start(Slot::B)).expect("a slot");
     let parts = record.parts(Slot::A);
     record.set_contents(Slot::B, 2, &parts);
+    record.set_committed(Slot::B);
     file.write_all_at(record.next(), Record::PLACES[0]).expect("a record");
     record
 }
@@ -63,10 +63,7 @@ fn committed_slot_boots_and_a_restart_boots_again(arch: Architecture) {
     drop(first);
     let error = firmware::direct(&disk, Some(Slot::B), folder.path()).expect_err("empty").to_string();
     assert!(error.ends_with("disk.img: slot b is empty"), "{error}");
-    let mut record = fill_second(&disk);
-    record.set_committed(Slot::B);
-    let file = std::fs::File::options().write(true).open(&disk).expect("a disk");
-    file.write_all_at(record.next(), Record::PLACES[1]).expect("a record");
+    fill_second(&disk);
     let start = firmware::direct(&disk, None, folder.path()).expect("a slot");
     assert!(start.command_line.ends_with(" hilum.slot=b"), "{}", start.command_line);
     let (slot, mut second) = boot(None, "");
