@@ -29,6 +29,7 @@ mod storage;
 mod swap;
 mod terminal;
 mod throughput;
+mod updates;
 mod uplinks;
 mod verified;
 mod vlan;

@@ -1,0 +1,240 @@
+//! Updates into two slots: refused, tried, committed, given up, and cut.
+//!
+//! RAUC, SWUpdate and Mender need a boot loader that counts attempts; here the trial is started by the firmware's BootNext or by kexec,
+//! and the record alone says which slot boots.
+
+use super::boards::{text, tool};
+use crate::support::{Booted, boot_command, build_update, has_line, probe};
+use hilum::update::{Record, Slot, Verdict};
+use hilum_initramfs::bundle;
+use hilum_initramfs::progress::Progress;
+use hilum_qemu::{Accelerator, Architecture, End, firmware};
+use std::cell::RefCell;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+mod cuts;
+
+on_both!(uefi_board_tries_a_slot_once_and_commits_it);
+
+/// The timeout for firmware, a large kernel, its modules and an update together.
+const SLOW: Duration = Duration::from_secs(300);
+/// What makes a version that is never ready.
+const SICK: &str = "ready tcp 81 within=10m\n";
+
+/// Versions of one appliance for one board.
+struct Versions {
+    folder: tempfile::TempDir,
+    board: String,
+    arch: Architecture,
+}
+
+impl Versions {
+    fn new(board: &str, arch: Architecture) -> Self {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let new = Self { folder, board: format!("{board}-{}", arch.name()), arch };
+        std::fs::create_dir_all(new.at("root/bin")).expect("a folder");
+        std::fs::copy(probe(arch), new.at("root/bin/probe")).expect("the probe");
+        for name in ["own", "other"] {
+            let [key, certificate] = ["key", "crt"].map(|kind| new.at(&format!("{name}.{kind}")));
+            let request = ["req", "-x509", "-nodes", "-subj", "/CN=hilum test", "-days", "2", "-newkey", "rsa:2048"];
+            tool("openssl", &[&request[..], &["-keyout", text(&key), "-out", text(&certificate)]].concat());
+        }
+        new
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Builds a version, with more lines for its only workload. Returns the folder with the outputs.
+    fn build(&self, version: u64, more: &str) -> PathBuf {
+        let config = format!(
+            "hilum 1\n[system]\nhostname v{version}\nconsole prompt\nupdate after=1s within=20s\n\
+             [workload app]\nroot /images/a\nexec /bin/probe on-term\n{more}"
+        );
+        std::fs::write(self.at("hilum.conf"), config).expect("a file");
+        let lines = format!(
+            "config = \"hilum.conf\"\n[update]\nversion = {version}\nkeys = [\"own.crt\"]\nslot-size-mib = 64\n\
+             [[root]]\npath = \"/images/a\"\nfolder = \"root\"\nformat = \"folder\"\n"
+        );
+        std::fs::write(self.at("appliance.toml"), lines).expect("a file");
+        let output = self.at(&format!("version-{version}"));
+        build_update(&self.board, &self.at("appliance.toml"), &output);
+        output
+    }
+
+    /// Makes a bundle of a version.
+    fn bundle(&self, image: &Path, key: &str) -> PathBuf {
+        let output = Some(image.join(format!("{key}.bundle")));
+        let order =
+            bundle::Order { image: image.into(), keys: vec![self.at(&format!("{key}.key"))], since: None, output };
+        let mut quiet = |_: hilum_initramfs::progress::Event<'_>| {};
+        let quiet = RefCell::new(&mut quiet as &mut dyn FnMut(hilum_initramfs::progress::Event<'_>));
+        bundle::make(&order, &Progress::new(&quiet)).expect("a bundle").0
+    }
+
+    /// Boots the committed slot of a disk, with bundles as /dev/vdb and so on.
+    fn boot(&self, disk: &Path, bundles: &[&Path]) -> Booted {
+        let mut command = hilum_qemu::command(self.arch, Accelerator::Tcg);
+        command.args(["-m", "512"]).args(hilum_qemu::writable_disk(disk));
+        add_bundles(&mut command, bundles);
+        firmware::direct(disk, None, self.folder.path()).expect("a slot").add_to(&mut command, "");
+        boot_command(command, "stdio")
+    }
+}
+
+fn add_bundles(command: &mut Command, bundles: &[&Path]) {
+    for (index, path) in bundles.iter().enumerate() {
+        let drive = format!("if=none,id=b{index},format=raw,readonly=on,file={}", path.display());
+        command.args(["-drive", &drive, "-device", &format!("virtio-blk-pci,drive=b{index}")]);
+    }
+}
+
+/// Types a command, and waits for a text.
+fn ask(booted: &mut Booted, command: &str, answer: &str) {
+    booted.vm.type_text(&format!("{command}\r")).expect("the console");
+    booted.vm.console.expect(answer, SLOW).expect(command);
+}
+
+/// Waits until the guest restarts. Returns its console.
+fn restarts(mut booted: Booted) -> String {
+    let (console, end) = booted.vm.wait_end(SLOW).expect("it restarts");
+    assert_eq!(end, End::Restart, "{console}");
+    console
+}
+
+/// Returns the SHA-256 sums of a slot's contents.
+fn contents(disk: &Path, slot: Slot) -> Vec<u8> {
+    let record = firmware::record(disk).expect("a record");
+    let mut bytes = vec![0; 48 << 20];
+    std::fs::File::open(disk).expect("a disk").read_exact_at(&mut bytes, record.start(slot)).expect("a slot");
+    bytes
+}
+
+#[test]
+fn bundle_that_is_not_right_is_refused_and_the_right_one_is_committed_x86_64() {
+    let versions = Versions::new("qemu", Architecture::X86_64);
+    let (one, two, three) = (versions.build(1, ""), versions.build(2, ""), versions.build(3, ""));
+    let good = versions.bundle(&three, "own");
+    let bytes = std::fs::read(&good).expect("a bundle");
+    let changed = |name: &str, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut copy = bytes.clone();
+        change(&mut copy);
+        std::fs::write(versions.at(name), copy).expect("a file");
+        versions.at(name)
+    };
+    let middle = bytes.len() / 2;
+    let bundles = [
+        (versions.bundle(&three, "other"), "hilum: not signed by a key of this image"),
+        (versions.bundle(&one, "own"), "hilum: its version is below the committed 2"),
+        (changed("board", &|copy| copy[40] ^= 1), "hilum: not signed by a key of this image\n"),
+        (changed("cut", &|copy| copy.truncate(middle / 512 * 512)), "hilum: the bundle is cut after "),
+        (changed("damaged", &|copy| copy[middle] ^= 1), "hilum: the bundle is damaged before byte "),
+        (changed("none", &|copy| copy[0] = b'H'), "hilum: no bundle of format 1"),
+        (good.clone(), "hilum: version 3 in slot b is on trial"),
+    ];
+    let disk = two.join("disk.img");
+    let before = contents(&disk, Slot::A);
+    let paths: Vec<&Path> = bundles.iter().map(|(path, _)| path.as_path()).collect();
+    let mut booted = versions.boot(&disk, &paths);
+    booted.vm.console.expect("hilum: update: version 2 in slot a is running", SLOW).expect("it boots");
+    for (letter, (_, answer)) in ('b'..).zip(&bundles) {
+        if letter == 'h' {
+            let record = firmware::record(&disk).expect("a record");
+            assert_eq!((record.version(Slot::A), record.version(Slot::B), record.trial()), (2, 0, None));
+        }
+        ask(&mut booted, &format!("update /dev/vd{letter}"), answer.trim_end());
+    }
+    booted.vm.console.expect("hilum: update: version 3 in slot b is committed", SLOW).expect("a commit");
+    assert!(before == contents(&disk, Slot::A), "the slot that ran is as it was");
+    // Back to version 2, and while that is on trial, not.
+    ask(&mut booted, "rollback", "hilum: update: version 2 in slot a is on trial");
+    booted.vm.type_text("rollback\r").expect("the console");
+    let console = restarts(booted);
+    let record = firmware::record(&disk).expect("a record");
+    assert_eq!(
+        (record.committed(), record.verdict()),
+        (Slot::B, (Verdict::Unhealthy, 2, "hilum rollback")),
+        "{console}"
+    );
+    let mut booted = versions.boot(&disk, &[]);
+    booted.vm.console.expect("hilum: update: version 3 in slot b is running", SLOW).expect("it boots");
+    ask(&mut booted, "update --status", "version 2 was not healthy in time: hilum rollback");
+    booted.vm.type_text("poweroff\r").expect("the console");
+    booted.vm.wait(SLOW).expect("it powers off");
+}
+
+#[test]
+fn version_that_is_not_healthy_or_does_not_start_is_given_up_x86_64() {
+    let versions = Versions::new("qemu", Architecture::X86_64);
+    let (one, sick) = (versions.build(1, ""), versions.build(2, SICK));
+    let broken = versions.build(3, "");
+    // An initramfs that no kernel unpacks.
+    let image = broken.join("disk.img");
+    let record = firmware::record(&image).expect("a record");
+    let place = record.start(Slot::A) + record.parts(Slot::A).initramfs.start;
+    let file = std::fs::File::options().write(true).open(&image).expect("a disk");
+    file.write_all_at(&vec![0xa5; 1 << 20], place).expect("zeros");
+    let (sick, broken) = (versions.bundle(&sick, "own"), versions.bundle(&broken, "own"));
+    let disk = one.join("disk.img");
+    let mut booted = versions.boot(&disk, &[&sick]);
+    booted.vm.console.expect("version 1 in slot a is running", SLOW).expect("it boots");
+    ask(&mut booted, "update /dev/vdb", "hilum: update: version 2 in slot b is on trial");
+    let console = restarts(booted);
+    has_line(&console, "hilum: update: app is not healthy after 20 s");
+    let mut booted = versions.boot(&disk, &[&broken]);
+    booted.vm.console.expect("version 1 in slot a is running", SLOW).expect("it boots");
+    ask(&mut booted, "update --status", "version 2 was not healthy in time: app");
+    booted.vm.type_text("update /dev/vdb\r").expect("the console");
+    booted.vm.console.expect("version 3 is in slot b; restarting into it", SLOW).expect("it is taken");
+    restarts(booted);
+    let mut booted = versions.boot(&disk, &[]);
+    let failed = "hilum: update: version 3 did not get as far as its workloads";
+    booted.vm.console.expect(failed, SLOW).expect("it boots the old one, and says why");
+    booted.vm.type_text("poweroff\r").expect("the console");
+    booted.vm.wait(SLOW).expect("it powers off");
+}
+
+fn uefi_board_tries_a_slot_once_and_commits_it(arch: Architecture) {
+    let versions = Versions::new("uefi", arch);
+    let (one, two, sick) = (versions.build(1, ""), versions.build(2, ""), versions.build(3, SICK));
+    let (two, sick) = (versions.bundle(&two, "own"), versions.bundle(&sick, "own"));
+    let disk = one.join("uefi-disk.img");
+    let (code, variables) = match arch {
+        Architecture::X86_64 => ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+        Architecture::Aarch64 => ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+    };
+    let own = versions.at("variables");
+    std::fs::copy(variables, &own).expect("the firmware's variables");
+    // The firmware's variables outlive QEMU, so each boot is one of its own.
+    let boot = || {
+        let mut command = hilum_qemu::command(arch, Accelerator::Tcg);
+        command.args(["-m", "512"]).args(hilum_qemu::writable_disk(&disk));
+        add_bundles(&mut command, &[&two, &sick]);
+        for (unit, options, file) in [(0, ",readonly=on", Path::new(code)), (1, "", &own)] {
+            command.arg("-drive").arg(format!("if=pflash,format=raw,unit={unit}{options},file={}", file.display()));
+        }
+        boot_command(command, "stdio")
+    };
+    let mut first = boot();
+    first.vm.console.expect("hilum: update: version 1 in slot a is running", SLOW).expect("it boots");
+    ask(&mut first, "update /dev/vdb", "version 2 is in slot b; restarting into it");
+    restarts(first);
+    let mut second = boot();
+    second.vm.console.expect("hilum: update: version 2 in slot b is on trial", SLOW).expect("BootNext");
+    second.vm.console.expect("hilum: update: version 2 in slot b is committed", SLOW).expect("a commit");
+    ask(&mut second, "update /dev/vdc", "version 3 is in slot a; restarting into it");
+    restarts(second);
+    let console = restarts(boot());
+    has_line(&console, "hilum: update: version 3 in slot a is on trial");
+    has_line(&console, "hilum: update: app is not healthy after 20 s");
+    // BootNext counted once, and BootOrder begins with slot b.
+    let mut last = boot();
+    last.vm.console.expect("hilum: update: version 2 in slot b is running", SLOW).expect("the committed slot");
+    ask(&mut last, "update --status", "version 3 was not healthy in time: app");
+    last.vm.type_text("poweroff\r").expect("the console");
+    last.vm.wait(SLOW).expect("it powers off");
+}
