@@ -125,7 +125,7 @@ impl<'a> Updates<'a> {
         record.set_contents(Slot::A, self.version, parts);
         pointer.into_iter().for_each(|sector| record.set_pointer(sector));
         for place in Record::PLACES {
-            disk.file.write_all_at(record.next(), place)?;
+            disk.file.write_all_at(record.to_write(), place)?;
         }
         Ok(())
     }

@@ -41,9 +41,9 @@ const SIGNATURE_BYTES: usize = 512;
 
 /// Why a board does not take a bundle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mismatch<'a> {
+pub enum Mismatch {
     /// It is for another board.
-    Board(&'a str),
+    Board,
     /// Its version is below the floor.
     Floor(u64),
     /// Its version is below the committed one.
@@ -111,19 +111,19 @@ impl<'a> Bundle<'a> {
     ///
     /// # Errors
     /// Why it does not.
-    pub fn check(&self, record: &Record, slot: Slot) -> Result<(), Mismatch<'a>> {
+    pub fn check(&self, record: &Record, slot: Slot) -> Result<(), Mismatch> {
         let Parts { kernel, initramfs, command_line } = self.parts();
         let is_inside =
             |range: super::Range| range.start.checked_add(range.bytes).is_some_and(|end| end <= self.size());
         if self.size() == 0
-            || self.size() % BLOCK_BYTES as u64 != 0
+            || !self.size().is_multiple_of(BLOCK_BYTES as u64)
             || self.version() == 0
             || ![kernel, initramfs, command_line].into_iter().all(is_inside)
         {
             return Err(Mismatch::Malformed);
         }
         if self.board() != record.board() {
-            return Err(Mismatch::Board(self.board()));
+            return Err(Mismatch::Board);
         }
         if self.version() < record.floor() {
             return Err(Mismatch::Floor(record.floor()));

@@ -121,7 +121,7 @@ impl Record {
     }
 
     /// Returns the bytes to write, with the next sequence number.
-    pub fn next(&mut self) -> &[u8; Self::BYTES] {
+    pub fn to_write(&mut self) -> &[u8; Self::BYTES] {
         let sequence = self.sequence().wrapping_add(1);
         put(&mut self.0, SEQUENCE, sequence);
         let checksum = crc32c(&self.0[..CHECKSUM]);

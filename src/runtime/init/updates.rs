@@ -10,7 +10,7 @@ use super::workloads::Workloads;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
 use crate::os::helper::{self, Kept, Role};
-use crate::update::{Disk, Reason, Starter, receive, refused};
+use crate::update::{Disk, Reason, Starter, reason, receive, refused};
 use hilum::fixed_string::text;
 use hilum::supervise::{ExitReason, ShutdownKind};
 use hilum::update::boot::{Boot, decide};
@@ -27,6 +27,10 @@ const DISK_MS: u64 = 30_000;
 const AGAIN_MS: u64 = 10_000;
 /// Bytes of a helper's answer: the record, the running slot, and what the boot is.
 const ANSWER_BYTES: usize = Record::BYTES + 2;
+
+/// Bytes of a reason as text.
+const REASON_BYTES: usize = 160;
+const RECORD: &str = "the record of the slots: {}";
 
 /// It may use much memory, and what it does can be repeated. The variables of UEFI firmware are attached for it alone.
 const ROLE: Role = Role { nice: 10, namespaces: CLONE_NEWNS, ..Role::lasting(c"hilum-update") };
@@ -172,7 +176,7 @@ impl Updates {
                 Ok(said) => (0, said),
                 Err(why) => (1, why),
             };
-            send(&Reply::Done(status, said));
+            send(&Reply::Done(status, &text::<REASON_BYTES>(format_args!("{said}"))));
             status.into()
         };
         let helper = helper::spawn(&ROLE, keep, &mut work)?;
@@ -276,15 +280,15 @@ fn work(
     answer: &OwnedFd,
 ) -> Result<Reason, Reason> {
     let mut disk =
-        Disk::find(if job == Job::Look { DISK_MS } else { 0 }).map_err(|errno| refused("the slots", errno))?;
-    let firmware = |errno| refused("the firmware's variables", errno);
+        Disk::find(if job == Job::Look { DISK_MS } else { 0 }).map_err(|errno| refused("the slots: {}", errno))?;
+    let firmware = |errno| refused("the firmware's variables: {}", errno);
     let starter = Starter::of_board().map_err(firmware)?;
     let running = starter.running(&disk.record);
     let mut boot = Boot::Committed;
     let result = match job {
-        Job::Look => look(&mut disk, starter, running, &mut boot).map(|()| Reason::new()),
+        Job::Look => look(&mut disk, starter, running, &mut boot).map(|()| reason("", 0)),
         Job::Write => bundle.map_or_else(
-            || Err(Reason::new()),
+            || Err(reason("", 0)),
             |bundle| {
                 let mut tenths = 0;
                 let slot = receive(bundle.as_fd(), &mut disk, running, &mut |done, all| {
@@ -304,7 +308,7 @@ fn work(
                 let committed = disk.record.committed();
                 if starter.points_elsewhere(disk, committed)? { starter.point_to(disk, committed) } else { Ok(()) }
             };
-            pointed(&mut disk).map(|()| Reason::new()).map_err(|errno| refused("the record of the slots", errno))
+            pointed(&mut disk).map(|()| reason("", 0)).map_err(|errno| refused(RECORD, errno))
         }
     };
     let mut bytes = [0; ANSWER_BYTES];
@@ -318,7 +322,7 @@ fn work(
 fn look(disk: &mut Disk, starter: Starter, running: Slot, boot: &mut Boot) -> Result<(), Reason> {
     let committed = disk.record.committed();
     let elsewhere = starter.points_elsewhere(disk, committed);
-    let elsewhere = elsewhere.map_err(|errno| refused("the pointer", errno))?;
+    let elsewhere = elsewhere.map_err(|errno| refused("the pointer: {}", errno))?;
     *boot = decide(&mut disk.record, running, elsewhere);
     let mut write = || {
         if !matches!(*boot, Boot::Committed) {
@@ -326,31 +330,30 @@ fn look(disk: &mut Disk, starter: Starter, running: Slot, boot: &mut Boot) -> Re
         }
         if elsewhere && *boot != Boot::Adopted { starter.point_to(disk, committed) } else { Ok(()) }
     };
-    write().map_err(|errno| refused("the record of the slots", errno))
+    write().map_err(|errno| refused(RECORD, errno))
 }
 
 /// Puts the other slot on trial.
 fn try_other(disk: &mut Disk, starter: Starter, running: Slot) -> Result<Reason, Reason> {
     let (slot, record) = (running.other(), &mut disk.record);
     match record.version(slot) {
-        0 => return Err(text(format_args!("slot {} is empty", slot.name()))),
+        0 => return Err(reason("the other slot is empty", 0)),
         version if version < record.floor() => {
-            return Err(text(format_args!("version {version} is below this board's floor {}", record.floor())));
+            return Err(reason("its version is below this board's floor {}", record.floor()));
         }
         _ => record.try_next(slot),
     }
-    disk.write_record().map_err(|errno| refused("the record of the slots", errno))?;
+    disk.write_record().map_err(|errno| refused(RECORD, errno))?;
     start(disk, starter, slot)
 }
 
 /// Prepares the start of a slot that the record says is on trial. If that fails, the record says so.
 fn start(disk: &mut Disk, starter: Starter, slot: Slot) -> Result<Reason, Reason> {
     if let Err(why) = starter.start_next(disk, slot) {
-        disk.record.end(Verdict::NotStarted, &why);
+        disk.record.end(Verdict::NotStarted, &text::<REASON_BYTES>(format_args!("{why}")));
         // It could not be started, and the next boot would find that out as well.
         let _ = disk.write_record();
         return Err(why);
     }
-    let version = disk.record.version(slot);
-    Ok(text(format_args!("version {version} is in slot {}; restarting into it", slot.name())))
+    Ok(reason("version {} is in the other slot; restarting into it", disk.record.version(slot)))
 }

@@ -46,7 +46,7 @@ impl Disk {
     /// # Errors
     /// Those of pwrite(2) and fdatasync(2).
     pub(crate) fn write_record(&mut self) -> Result<(), Errno> {
-        write_sector(&self.file, Record::PLACES[self.next], self.record.next())?;
+        write_sector(&self.file, Record::PLACES[self.next], self.record.to_write())?;
         self.next = 1 - self.next;
         Ok(())
     }

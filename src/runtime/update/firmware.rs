@@ -68,7 +68,9 @@ impl Starter {
     /// Why that is not possible.
     pub(crate) fn start_next(self, disk: &Disk, slot: Slot) -> Result<(), Reason> {
         match self {
-            Self::Efi => efi::start_next(&disk.record, slot).map_err(|errno| refused("the firmware's BootNext", errno)),
+            Self::Efi => {
+                efi::start_next(&disk.record, slot).map_err(|errno| refused("the firmware's BootNext: {}", errno))
+            }
             Self::Kexec => kexec::load(disk, slot),
         }
     }

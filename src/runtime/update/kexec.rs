@@ -17,9 +17,9 @@ const AT_ONCE: usize = 16;
 pub(super) fn load(disk: &Disk, slot: Slot) -> Result<(), Reason> {
     let parts = disk.record.parts(slot);
     if parts.kernel.bytes == 0 {
-        return Err(reason(format_args!("slot {} has no kernel that kexec can start", slot.name())));
+        return Err(reason("the slot has no kernel that kexec can start", 0));
     }
-    let copied = |range| copy(disk, slot, range).map_err(|errno| refused("reading the slot", errno));
+    let copied = |range| copy(disk, slot, range).map_err(|errno| refused("reading the slot: {}", errno));
     let (kernel, initramfs, words) = (copied(parts.kernel)?, copied(parts.initramfs)?, copied(parts.command_line)?);
     let mut buffer = [0; LINE_BYTES];
     let length = rustix::io::pread(&words, &mut buffer, 0).unwrap_or(0);
@@ -27,8 +27,8 @@ pub(super) fn load(disk: &Disk, slot: Slot) -> Result<(), Reason> {
     let words = crate::os::files::text_of(&buffer, length);
     let whole = append(&mut line, format_args!("{words} hilum.slot={}\0", slot.name()));
     let line = whole.ok().and_then(|()| core::ffi::CStr::from_bytes_with_nul(line.as_bytes()).ok());
-    let line = line.ok_or_else(|| reason(format_args!("its kernel command line is malformed")))?;
-    hilum_sys::load_kernel(kernel.as_fd(), initramfs.as_fd(), line).map_err(|errno| refused("kexec", errno))
+    let line = line.ok_or_else(|| reason("its kernel command line is malformed", 0))?;
+    hilum_sys::load_kernel(kernel.as_fd(), initramfs.as_fd(), line).map_err(|errno| refused("kexec: {}", errno))
 }
 
 /// Copies a part of a slot into a file in memory, because kexec_file_load(2) takes regular files.

@@ -13,19 +13,36 @@ pub(crate) use disk::Disk;
 pub(crate) use firmware::Starter;
 pub(crate) use stream::receive;
 
+use core::fmt;
 use rustix::io::Errno;
 
-/// Why something was not done, as a sentence without a full stop.
-pub(crate) type Reason = heapless::String<200>;
+/// What was done, or why something was not, as a sentence without a full stop: a text with a value in place of its `{}`. It is
+/// small, because it is passed through many functions.
+pub(crate) struct Reason(&'static str, Value);
 
-/// Returns a reason.
-#[inline(never)]
-fn reason(why: core::fmt::Arguments<'_>) -> Reason {
-    hilum::fixed_string::text(why)
+enum Value {
+    Number(u64),
+    Errno(Errno),
 }
 
-/// Returns the reason that the kernel gave.
-#[inline(never)]
-pub(crate) fn refused(what: &str, errno: Errno) -> Reason {
-    reason(format_args!("{what}: {}", crate::os::errno::describe(errno)))
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(at) = self.0.bytes().position(|byte| byte == b'{') else { return formatter.write_str(self.0) };
+        formatter.write_str(&self.0[..at])?;
+        match self.1 {
+            Value::Number(number) => write!(formatter, "{number}")?,
+            Value::Errno(errno) => write!(formatter, "{}", crate::os::errno::describe(errno))?,
+        }
+        formatter.write_str(&self.0[at + 2..])
+    }
+}
+
+/// Returns a reason with a number; the text may be without one.
+pub(crate) const fn reason(text: &'static str, number: u64) -> Reason {
+    Reason(text, Value::Number(number))
+}
+
+/// Returns a reason with that of the kernel.
+pub(crate) const fn refused(text: &'static str, errno: Errno) -> Reason {
+    Reason(text, Value::Errno(errno))
 }

@@ -11,29 +11,29 @@ const KEYS: &str = "/etc/hilum/update";
 /// Bytes of a certificate at most.
 const CERTIFICATE_BYTES: usize = 4096;
 
+/// What is said of a certificate that the kernel does not take.
+const UNUSABLE: &str = "a certificate in /etc/hilum/update: {}";
+
 /// Returns the number of the key that has signed a bundle, 1 or 2.
 ///
 /// # Errors
 /// It is none of this image's, or the kernel cannot verify it.
 pub(super) fn verify(bundle: &Bundle<'_>) -> Result<usize, Reason> {
-    own_keyring(c"hilum").map_err(|errno| refused("the keyring", errno))?;
+    own_keyring(c"hilum").map_err(|errno| refused("the keyring: {}", errno))?;
     let hash = hash(&[], bundle.signed());
     let (mut buffer, mut has_key) = ([0; CERTIFICATE_BYTES], false);
     for number in 1..=SIGNATURES {
         let path = sys_path(format_args!("{KEYS}/{number}.der"));
         let length = match read_file(&path, &mut buffer) {
             Err(Errno::NOENT) => continue,
-            length => length.map_err(|errno| refused(&path, errno))?,
+            length => length.map_err(|errno| refused(UNUSABLE, errno))?,
         };
         has_key = true;
-        let key = Key::add(&buffer[..length]).map_err(|errno| refused(&path, errno))?;
+        let key = Key::add(&buffer[..length]).map_err(|errno| refused(UNUSABLE, errno))?;
         // Either signature may be by either key: a bundle has the old key's and the new one's, and so may the image.
         if (0..SIGNATURES).filter_map(|index| bundle.signature(index)).any(|text| key.verify(&hash, text).is_ok()) {
             return Ok(number);
         }
     }
-    Err(match has_key {
-        true => reason(format_args!("not signed by a key of this image")),
-        false => reason(format_args!("this image has no key, {KEYS}/1.der")),
-    })
+    Err(reason(if has_key { "not signed by a key of this image" } else { "this image has no key" }, 0))
 }

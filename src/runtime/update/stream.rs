@@ -26,16 +26,16 @@ impl Input<'_> {
     fn fill(&mut self, mut bytes: &mut [u8]) -> Result<(), Reason> {
         while !bytes.is_empty() {
             if !poll_fd_until(self.file, PollFlags::IN, monotonic_ms() + SILENCE_MS) {
-                return Err(reason(format_args!("nothing came for {} s", SILENCE_MS / 1_000)));
+                return Err(reason("nothing came for {} s", SILENCE_MS / 1_000));
             }
             match rustix::io::read(self.file, &mut *bytes) {
-                Ok(0) => return Err(reason(format_args!("the bundle is cut after {} bytes", self.read))),
+                Ok(0) => return Err(reason("the bundle is cut after {} bytes", self.read)),
                 Ok(count) => {
                     self.read += count as u64;
                     bytes = &mut bytes[count..];
                 }
                 Err(Errno::INTR | Errno::AGAIN) => {}
-                Err(errno) => return Err(refused("standard input", errno)),
+                Err(errno) => return Err(refused("standard input: {}", errno)),
             }
         }
         Ok(())
@@ -58,10 +58,10 @@ pub(crate) fn receive(
     let mut input = Input { file, read: 0 };
     let mut first = [0; BLOCK_BYTES];
     input.fill(&mut first)?;
-    let bundle = Bundle::read(&first).ok_or_else(|| reason(format_args!("no bundle of format 1")))?;
+    let bundle = Bundle::read(&first).ok_or_else(|| reason("no bundle of format 1", 0))?;
     let key = signature::verify(&bundle)?;
     bundle.check(&disk.record, slot).map_err(why)?;
-    let record = |errno| refused("the record of the slots", errno);
+    let record = |errno| refused("the record of the slots: {}", errno);
     disk.record.set_contents(slot, 0, &Parts::default());
     disk.write_record().map_err(record)?;
     write(&mut input, &bundle, disk, slot, progress)?;
@@ -86,7 +86,7 @@ fn write(
     let mut tree = Tree::new(*bundle.root(), bundle.salt(), blocks).ok_or_else(malformed)?;
     let mut group = Blocks([[0; BLOCK_BYTES]; GROUP_BLOCKS]);
     let mut first = Blocks([[0; BLOCK_BYTES]; 1]);
-    let of_slot = |errno| reason(format_args!("slot {}: {}", slot.name(), crate::os::errno::describe(errno)));
+    let of_slot = |errno| refused("the other slot: {}", errno);
     for number in 0..blocks.div_ceil(GROUP_BLOCKS as u64) {
         let start = number * GROUP_BLOCKS as u64;
         let count = (blocks - start).min(GROUP_BLOCKS as u64) as usize;
@@ -116,7 +116,7 @@ fn read_group(
     (tree, number, start): (&mut Tree, u64, u64),
     part: &mut [[u8; BLOCK_BYTES]],
 ) -> Result<(), Reason> {
-    let damaged = |input: &Input<'_>| reason(format_args!("the bundle is damaged before byte {}", input.read));
+    let damaged = |input: &Input<'_>| reason("the bundle is damaged before byte {}", input.read);
     let mut node = [0; BLOCK_BYTES];
     for level in (0..tree.nodes_before(number)).rev() {
         input.fill(&mut node)?;
@@ -133,14 +133,14 @@ fn read_group(
             Source::Zero => block.fill(0),
             Source::Copy(from) => disk
                 .read(slot.other(), u64::from(from) * BLOCK, core::slice::from_mut(block))
-                .map_err(|errno| refused("the running slot", errno))?,
+                .map_err(|errno| refused("the running slot: {}", errno))?,
         }
         if !tree.is_valid(start + index as u64, block) {
             return Err(match source {
-                Source::Copy(_) => reason(format_args!(
+                Source::Copy(_) => reason(
                     "it is made since another version than {}; make it without SINCE",
-                    disk.record.version(slot.other())
-                )),
+                    disk.record.version(slot.other()),
+                ),
                 _ => damaged(input),
             });
         }
@@ -148,12 +148,12 @@ fn read_group(
     Ok(())
 }
 
-fn why(mismatch: Mismatch<'_>) -> Reason {
+fn why(mismatch: Mismatch) -> Reason {
     match mismatch {
-        Mismatch::Board(name) => reason(format_args!("it is for the board {}", hilum::log::Printable(name.as_bytes()))),
-        Mismatch::Floor(floor) => reason(format_args!("its version is below this board's floor {floor}")),
-        Mismatch::Older(version) => reason(format_args!("its version is below the committed {version}")),
-        Mismatch::Large(bytes) => reason(format_args!("it does not fit into a slot of {bytes} bytes")),
-        Mismatch::Malformed => reason(format_args!("the bundle's numbers are impossible")),
+        Mismatch::Board => reason("it is for another board", 0),
+        Mismatch::Floor(floor) => reason("its version is below this board's floor {}", floor),
+        Mismatch::Older(version) => reason("its version is below the committed {}", version),
+        Mismatch::Large(bytes) => reason("it does not fit into a slot of {} bytes", bytes),
+        Mismatch::Malformed => reason("the bundle's numbers are impossible", 0),
     }
 }

@@ -40,7 +40,7 @@ fn fill_second(disk: &Path) -> Record {
     let parts = record.parts(Slot::A);
     record.set_contents(Slot::B, 2, &parts);
     record.set_committed(Slot::B);
-    file.write_all_at(record.next(), Record::PLACES[0]).expect("a record");
+    file.write_all_at(record.to_write(), Record::PLACES[0]).expect("a record");
     record
 }
 
