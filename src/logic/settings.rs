@@ -18,20 +18,20 @@ pub const PATH_BYTES: usize = 256 + 16;
 pub struct Setting {
     /// Its name (sysctl(8)).
     pub name: &'static str,
-    /// The value that is written if the current one is not good.
-    pub value: &'static str,
-    /// The good values. A kernel may be built with a stricter one.
-    pub good: RangeInclusive<i32>,
     /// Its purpose.
     pub why: &'static str,
+    /// The value that is written if the current one is not good.
+    value: u8,
+    /// The lowest and the highest good value. A kernel may be built with a stricter one.
+    good: [i8; 2],
 }
 
-const fn exactly(name: &'static str, value: &'static str, number: i32, why: &'static str) -> Setting {
-    Setting { name, value, good: number..=number, why }
+const fn exactly(name: &'static str, value: u8, why: &'static str) -> Setting {
+    Setting { name, why, value, good: [value as i8; 2] }
 }
 
-const fn within(name: &'static str, value: &'static str, good: RangeInclusive<i32>, why: &'static str) -> Setting {
-    Setting { name, value, good, why }
+const fn within(name: &'static str, value: u8, good: RangeInclusive<i8>, why: &'static str) -> Setting {
+    Setting { name, why, value, good: [*good.start(), *good.end()] }
 }
 
 const SPOOFED: &str = "drops packets with spoofed source addresses";
@@ -43,32 +43,32 @@ const SHARED: &str = "restricts writes to others' files in shared folders";
 
 /// All settings. For IPv4, links that already exist take over the value of `default`.
 pub const SETTINGS: [Setting; 26] = [
-    within("net.ipv4.conf.all.rp_filter", "2", 1..=2, SPOOFED),
-    within("net.ipv4.conf.default.rp_filter", "2", 1..=2, SPOOFED),
-    exactly("net.ipv4.conf.all.accept_source_route", "0", 0, SOURCE),
-    exactly("net.ipv4.conf.default.accept_source_route", "0", 0, SOURCE),
-    within("net.ipv6.conf.all.accept_source_route", "0", -1..=0, SOURCE),
-    within("net.ipv6.conf.default.accept_source_route", "0", -1..=0, SOURCE),
-    exactly("net.ipv4.conf.all.accept_redirects", "0", 0, REDIRECT),
-    exactly("net.ipv4.conf.default.accept_redirects", "0", 0, REDIRECT),
-    exactly("net.ipv4.conf.all.secure_redirects", "0", 0, REDIRECT),
-    exactly("net.ipv4.conf.default.secure_redirects", "0", 0, REDIRECT),
-    exactly("net.ipv6.conf.all.accept_redirects", "0", 0, REDIRECT),
-    exactly("net.ipv6.conf.default.accept_redirects", "0", 0, REDIRECT),
-    exactly("net.ipv4.conf.all.promote_secondaries", "1", 1, SECONDARY),
-    exactly("net.ipv4.conf.default.promote_secondaries", "1", 1, SECONDARY),
-    exactly("fs.protected_hardlinks", "1", 1, LINKS),
-    exactly("fs.protected_symlinks", "1", 1, LINKS),
-    within("fs.protected_fifos", "2", 1..=2, SHARED),
-    within("fs.protected_regular", "2", 1..=2, SHARED),
-    exactly("fs.suid_dumpable", "0", 0, "no core dumps of setuid programs"),
-    within("kernel.kptr_restrict", "1", 1..=2, "hides kernel addresses"),
-    exactly("kernel.dmesg_restrict", "1", 1, "restricts the kernel log to root"),
-    within("kernel.unprivileged_bpf_disabled", "2", 1..=2, "restricts BPF to root"),
-    within("kernel.perf_event_paranoid", "2", 2..=4, "restricts kernel profiling to root"),
-    within("kernel.yama.ptrace_scope", "1", 1..=3, "restricts ptrace to descendants"),
-    exactly("kernel.randomize_va_space", "2", 2, "randomizes address spaces"),
-    exactly("kernel.sysrq", "16", 16, "allows only sync by SysRq"),
+    within("net.ipv4.conf.all.rp_filter", 2, 1..=2, SPOOFED),
+    within("net.ipv4.conf.default.rp_filter", 2, 1..=2, SPOOFED),
+    exactly("net.ipv4.conf.all.accept_source_route", 0, SOURCE),
+    exactly("net.ipv4.conf.default.accept_source_route", 0, SOURCE),
+    within("net.ipv6.conf.all.accept_source_route", 0, -1..=0, SOURCE),
+    within("net.ipv6.conf.default.accept_source_route", 0, -1..=0, SOURCE),
+    exactly("net.ipv4.conf.all.accept_redirects", 0, REDIRECT),
+    exactly("net.ipv4.conf.default.accept_redirects", 0, REDIRECT),
+    exactly("net.ipv4.conf.all.secure_redirects", 0, REDIRECT),
+    exactly("net.ipv4.conf.default.secure_redirects", 0, REDIRECT),
+    exactly("net.ipv6.conf.all.accept_redirects", 0, REDIRECT),
+    exactly("net.ipv6.conf.default.accept_redirects", 0, REDIRECT),
+    exactly("net.ipv4.conf.all.promote_secondaries", 1, SECONDARY),
+    exactly("net.ipv4.conf.default.promote_secondaries", 1, SECONDARY),
+    exactly("fs.protected_hardlinks", 1, LINKS),
+    exactly("fs.protected_symlinks", 1, LINKS),
+    within("fs.protected_fifos", 2, 1..=2, SHARED),
+    within("fs.protected_regular", 2, 1..=2, SHARED),
+    exactly("fs.suid_dumpable", 0, "no core dumps of setuid programs"),
+    within("kernel.kptr_restrict", 1, 1..=2, "hides kernel addresses"),
+    exactly("kernel.dmesg_restrict", 1, "restricts the kernel log to root"),
+    within("kernel.unprivileged_bpf_disabled", 2, 1..=2, "restricts BPF to root"),
+    within("kernel.perf_event_paranoid", 2, 2..=4, "restricts kernel profiling to root"),
+    within("kernel.yama.ptrace_scope", 1, 1..=3, "restricts ptrace to descendants"),
+    exactly("kernel.randomize_va_space", 2, "randomizes address spaces"),
+    exactly("kernel.sysrq", 16, "allows only sync by SysRq"),
 ];
 
 /// Further settings of a kernel with br_netfilter (Documentation/networking/ip-sysctl.rst): whether frames on a bridge
@@ -76,9 +76,9 @@ pub const SETTINGS: [Setting; 26] = [
 /// destination changed on the bridge would go from port to port despite isolation. A bridge's own switch of that name
 /// can only enable it (br_nf_pre_routing in net/bridge/br_netfilter_hooks.c).
 pub const BRIDGED: [Setting; 3] = [
-    exactly("net.bridge.bridge-nf-call-iptables", "0", 0, ROUTED),
-    exactly("net.bridge.bridge-nf-call-ip6tables", "0", 0, ROUTED),
-    exactly("net.bridge.bridge-nf-call-arptables", "0", 0, ROUTED),
+    exactly("net.bridge.bridge-nf-call-iptables", 0, ROUTED),
+    exactly("net.bridge.bridge-nf-call-ip6tables", 0, ROUTED),
+    exactly("net.bridge.bridge-nf-call-arptables", 0, ROUTED),
 ];
 
 const ROUTED: &str = "keeps packet rules from what only passes a bridge";
@@ -87,10 +87,20 @@ const ROUTED: &str = "keeps packet rules from what only passes a bridge";
 pub const OF_EACH_LINK: &str = "accept_redirects";
 
 impl Setting {
+    /// Returns the value that is written if the current one is not good.
+    pub const fn value(&self) -> &'static str {
+        match self.value {
+            0 => "0",
+            1 => "1",
+            2 => "2",
+            _ => "16",
+        }
+    }
+
     /// Returns whether the contents of the setting's file are a good value.
     pub fn is_good(&self, text: &[u8]) -> bool {
         let number = core::str::from_utf8(text).ok().and_then(|text| crate::number::number(text.trim_ascii()));
-        number.is_some_and(|number: i32| self.good.contains(&number))
+        number.is_some_and(|number: i32| (self.good[0].into()..=self.good[1].into()).contains(&number))
     }
 }
 

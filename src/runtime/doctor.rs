@@ -95,7 +95,7 @@ fn check_settings(tell: &mut dyn FnMut(bool, &str, &str, &str)) {
         let mut line = heapless::String::<96>::new();
         let fits = [setting.name, " is ", value].iter().all(|part| line.push_str(part).is_ok());
         let mut mend = heapless::String::<160>::new();
-        let _ = [setting.value, " ", setting.why].iter().all(|part| mend.push_str(part).is_ok());
+        let _ = [setting.value(), " ", setting.why].iter().all(|part| mend.push_str(part).is_ok());
         tell(is_good, "setting ", if fits { &line } else { setting.name }, &mend);
     }
 }

@@ -1,5 +1,6 @@
 //! The table of all configuration keys, for the parser, for errors and for the test of the documentation.
 
+use crate::split::Split;
 use crate::suggest;
 
 /// The kinds of section.
@@ -98,7 +99,7 @@ pub(super) enum KeyId {
 }
 
 /// A key of the configuration.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Key {
     /// The section that it belongs to.
     pub section: Section,
@@ -121,7 +122,8 @@ const fn repeated(name: &'static str, id: KeyId) -> Key {
     Key { section: Section::Workload, name, repeats: true, id }
 }
 
-/// All keys; those of `[system]` come first.
+/// All keys; those of `[system]` come first. The board's program has what is made of this table below: a string instead of a pointer
+/// and a length for each name, 1 KB less.
 pub const KEYS: &[Key] = &[
     system("hostname", KeyId::Hostname),
     system("console", KeyId::Console),
@@ -189,9 +191,74 @@ pub const KEYS: &[Key] = &[
     workload("privileged", KeyId::Privileged),
 ];
 
+/// The number of keys of `[system]`.
+const SYSTEM_KEYS: usize = {
+    let mut count = 0;
+    while matches!(KEYS[count].section, Section::System) {
+        count += 1;
+    }
+    count
+};
+
+/// The ids of all keys.
+static IDS: [KeyId; KEYS.len()] = {
+    let (mut ids, mut index) = ([KeyId::Hostname; KEYS.len()], 0);
+    while index < KEYS.len() {
+        ids[index] = KEYS[index].id;
+        index += 1;
+    }
+    ids
+};
+
+/// A bit for each key that repeats.
+const REPEATS: u128 = {
+    let (mut bits, mut index) = (0, 0);
+    while index < KEYS.len() {
+        bits |= (KEYS[index].repeats as u128) << index;
+        index += 1;
+    }
+    bits
+};
+
+/// Bytes of all names, with a blank between two.
+const NAMES_BYTES: usize = {
+    let (mut bytes, mut index) = (KEYS.len() - 1, 0);
+    while index < KEYS.len() {
+        bytes += KEYS[index].name.len();
+        index += 1;
+    }
+    bytes
+};
+
+static NAMES_ARRAY: [u8; NAMES_BYTES] = {
+    let (mut names, mut at, mut index) = ([b' '; NAMES_BYTES], 0, 0);
+    while index < KEYS.len() {
+        let (name, mut letter) = (KEYS[index].name.as_bytes(), 0);
+        while letter < name.len() {
+            names[at + letter] = name[letter];
+            letter += 1;
+        }
+        at += name.len() + 1;
+        index += 1;
+    }
+    names
+};
+
+static NAMES: &str = match core::str::from_utf8(&NAMES_ARRAY) {
+    Ok(names) => names,
+    Err(_) => panic!(),
+};
+
+/// Returns the names of a section's keys, each with its index.
+fn names(section: Section) -> impl Iterator<Item = (usize, &'static str)> {
+    let all = NAMES.parts(b' ').enumerate();
+    all.filter(move |(index, _)| (*index < SYSTEM_KEYS) == (section == Section::System))
+}
+
 /// Returns the key with this name in this section, and its index.
-pub(super) fn find(section: Section, name: &str) -> Option<(usize, &'static Key)> {
-    KEYS.iter().enumerate().find(|(_, key)| key.section == section && key.name == name)
+pub(super) fn find(section: Section, name: &str) -> Option<(usize, Key)> {
+    let (index, name) = names(section).find(|(_, known)| *known == name)?;
+    Some((index, Key { section, name, repeats: REPEATS >> index & 1 != 0, id: IDS[index] }))
 }
 
 /// Returns whether a section has a key with this name.
@@ -201,5 +268,5 @@ pub(super) fn is_key(section: Section, name: &str) -> bool {
 
 /// Returns the key of this section that is most similar to `name`, with at most two edits.
 pub(super) fn nearest(section: Section, name: &str) -> Option<&'static str> {
-    suggest::nearest(&mut KEYS.iter().filter(|key| key.section == section).map(|key| key.name), name)
+    suggest::nearest(&mut names(section).map(|(_, known)| known), name)
 }

@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn written_values_are_good_and_names_are_unique() {
     for (index, setting) in SETTINGS.iter().enumerate() {
-        assert!(setting.is_good(setting.value.as_bytes()), "{setting:?}");
+        assert!(setting.is_good(setting.value().as_bytes()), "{setting:?}");
         assert!(!setting.is_good(b"") && !setting.is_good(b"x") && !setting.is_good(b"-2"), "{setting:?}");
         assert!(!SETTINGS[..index].iter().any(|other| other.name == setting.name), "{setting:?}");
     }

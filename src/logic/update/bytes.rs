@@ -6,6 +6,8 @@ use super::{Parts, Range};
 pub(super) struct Fields<'a>(pub(super) &'a [u8]);
 
 impl<'a> Fields<'a> {
+    // Not inlined: it is called in many places.
+    #[inline(never)]
     pub(super) fn number(&self, at: usize) -> u64 {
         self.0[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
     }

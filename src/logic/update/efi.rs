@@ -47,19 +47,19 @@ pub fn load_option(record: &Record, slot: Slot) -> LoadOption {
 
 /// Returns whether a boot order has the first number, and before the second one.
 pub fn comes_first(order: &[u8], first: u16, second: u16) -> bool {
-    let ours = [first, second].map(u16::to_le_bytes);
-    order.chunks_exact(2).find(|number| ours.iter().any(|own| own == number)) == Some(&ours[0])
+    let place = |number: u16| order.chunks_exact(2).position(|known| known == number.to_le_bytes());
+    place(first).is_some_and(|at| place(second).is_none_or(|other| at < other))
 }
 
 /// Returns a boot order with a number moved to its start.
 pub fn with_first(order: &[u8], first: u16) -> Order {
-    let first = first.to_le_bytes();
+    let (first, mut moved) = (first.to_le_bytes(), Order::new());
     // What does not fit is left out.
-    first
-        .into_iter()
-        .chain(order.chunks_exact(2).filter(|number| *number != first).flatten().copied())
-        .take(256)
-        .collect()
+    let _ = moved.extend_from_slice(&first);
+    for number in order.chunks_exact(2) {
+        let _ = number != first && moved.extend_from_slice(number).is_ok();
+    }
+    moved
 }
 
 /// Returns whether a variable with a partition's GUID, as UTF-16 text, is about this GUID, which is in the order of a partition

@@ -58,7 +58,7 @@ pub(super) fn make(config: &Config<'_>) -> Unmade {
             Ok(true) => {}
             Err(Errno::NOENT) => unmade.missing |= 1 << index,
             Ok(false) | Err(_) => {
-                let made = set_by_name(setting.name, setting.value);
+                let made = set_by_name(setting.name, setting.value());
                 unmade.refused |= u32::from(made.is_err()) << index;
             }
         }

@@ -58,7 +58,7 @@ pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) {
 /// Disables packet rules for bridged frames, if br_netfilter is loaded by now.
 pub(crate) fn leave_bridged_packets(config: &Config<'_>) {
     for setting in &BRIDGED {
-        set_unless_configured(config, &[setting.name], setting.value);
+        set_unless_configured(config, &[setting.name], setting.value());
     }
 }
 

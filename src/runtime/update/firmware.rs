@@ -79,6 +79,9 @@ impl Starter {
 /// Returns the slot whose partition a Raspberry Pi's firmware has started
 /// (<https://www.raspberrypi.com/documentation/computers/configuration.html>, "bootloader" in the device tree).
 fn by_partition(record: &Record) -> Option<Slot> {
+    if cfg!(target_arch = "x86_64") {
+        return None;
+    }
     let mut number = [0; 4];
     read_file("/proc/device-tree/chosen/bootloader/partition", &mut number).ok()?;
     let number = u64::from(u32::from_be_bytes(number));

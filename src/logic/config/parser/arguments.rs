@@ -13,7 +13,7 @@ pub(super) struct Reported;
 /// The words after a key, read one after the other.
 pub(super) struct Arguments<'l, 'a> {
     pub(super) line: &'l Line<'a>,
-    pub(super) key: &'static Key,
+    pub(super) key: Key,
     pub(super) next: usize,
     /// The column and the problem.
     pub(super) problem: Option<(u32, Problem<'a>)>,
