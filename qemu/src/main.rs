@@ -52,6 +52,9 @@ enum Command {
         /// Waits at this machine's port 1234 for gdb before the first instruction.
         #[arg(long)]
         gdb: bool,
+        /// A file that the guest sees as a further disk, read-only: a bundle for `hilum update /dev/vdb`.
+        #[arg(long)]
+        bundle: Option<PathBuf>,
         /// Ends the guest after this many seconds.
         #[arg(long)]
         deadline: Option<u64>,
@@ -88,7 +91,7 @@ fn main() {
 }
 
 fn run(command: Command) -> Result<()> {
-    let Command::Run { arch, image, accel, memory, append, publish, gdb, deadline } = command else {
+    let Command::Run { arch, image, accel, memory, append, publish, gdb, bundle, deadline } = command else {
         return picture(command);
     };
     let (kernel, initramfs) = (image.join("vmlinuz"), image.join("initramfs"));
@@ -106,6 +109,10 @@ fn run(command: Command) -> Result<()> {
     let (slots, data) = (image.join("disk.img"), image.join("data.img"));
     if let Some(disk) = [&slots, &data].into_iter().find(|disk| disk.exists()) {
         words.extend(hilum_qemu::writable_disk(disk));
+    }
+    if let Some(bundle) = bundle {
+        let drive = format!("file={},format=raw,if=none,id=bundle,readonly=on", bundle.display());
+        words.extend(["-drive", &drive, "-device", "virtio-blk-pci,drive=bundle"].map(str::to_owned));
     }
     if gdb {
         words.extend(["-gdb", "tcp:127.0.0.1:1234", "-S"].map(str::to_owned));

@@ -26,8 +26,17 @@ const ANSWERS: [&str; 3] = ["usage.rs", "doctor.rs", "probe.rs"];
 
 /// Literals behind these words are no messages: attributes, assertions, output of commands, steps of a plan, and what a
 /// configuration error expected, which is a value of its message.
-const NO_MESSAGE: [&str; 8] =
-    ["reason = ", "expect(", "assert!(", "show(format_args!(", ": &str = ", "choose(", "too_many(", "take("];
+const NO_MESSAGE: [&str; 9] = [
+    "self.text(",
+    "reason = ",
+    "expect(",
+    "assert!(",
+    "show(format_args!(",
+    ": &str = ",
+    "choose(",
+    "too_many(",
+    "take(",
+];
 
 /// Texts that are put together of others, or come from a library.
 const OTHERS: [&str; 4] = [
