@@ -20,7 +20,7 @@ mod cuts;
 on_both!(uefi_board_tries_a_slot_once_and_commits_it);
 
 /// The timeout for firmware, a large kernel, its modules and an update together.
-const SLOW: Duration = Duration::from_secs(300);
+const SLOW: Duration = Duration::from_secs(120);
 /// What makes a version that is never ready.
 const SICK: &str = "ready tcp 81 within=10m\n";
 
