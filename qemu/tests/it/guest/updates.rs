@@ -139,7 +139,7 @@ fn bundle_that_is_not_right_is_refused_and_the_right_one_is_committed_x86_64() {
         (changed("cut", &|copy| copy.truncate(middle / 512 * 512)), "hilum: the bundle is cut after "),
         (changed("damaged", &|copy| copy[middle] ^= 1), "hilum: the bundle is damaged before byte "),
         (changed("none", &|copy| copy[0] = b'H'), "hilum: no bundle of format 1"),
-        (good.clone(), "hilum: version 3 in slot b is on trial"),
+        (good.clone(), "hilum: update: version 3 in slot b is on trial"),
     ];
     let disk = two.join("disk.img");
     let before = contents(&disk, Slot::A);
