@@ -1,6 +1,6 @@
 //! Boot partitions: FAT filesystems by the crate `fatfs`, with a fixed clock. The output is reproducible.
 //!
-//! fatfs writes into [`Sectors`], which keep what is not zero. It gets zeros for the contents of files, and where it writes them the
+//! fatfs writes into `Sectors`, which keep what is not zero. It gets zeros for the contents of files, and where it writes them the
 //! contents are read when the partition is written to a disk.
 
 use crate::contents::Contents;
@@ -132,7 +132,7 @@ pub struct Filesystem {
     pub places: BTreeMap<String, u64>,
 }
 
-/// Returns a FAT32 filesystem with these files. Each is in one piece and begins at a multiple of [`BLOCK`] bytes, so that an
+/// Returns a FAT32 filesystem with these files. Each is in one piece and begins at a multiple of 4,096 bytes, so that an
 /// update finds its blocks in another version.
 ///
 /// # Errors

@@ -260,18 +260,21 @@ fn run(command: Command) -> Result<()> {
             print!("{}", text.with_context(|| file.display().to_string())?);
             Ok(())
         }
-        Command::CheckElf { file, budget, forbid } => {
-            let bytes = read(&file)?;
-            let budget = budget.as_deref().map(read_budget).transpose()?;
-            let faults = elf::faults(&bytes, &forbid, budget).with_context(|| file.display().to_string())?;
-            if faults.is_empty() {
-                let limit = budget.map_or_else(String::new, |budget| format!(", budget {budget}"));
-                println!("{}: ok, {} bytes{limit}", file.display(), bytes.len());
-                return Ok(());
-            }
-            bail!("{}: {}", file.display(), faults.join("; "))
-        }
+        Command::CheckElf { file, budget, forbid } => check_elf(&file, budget.as_deref(), &forbid),
     }
+}
+
+/// Checks the board's ELF file against the bytes in the file `budget`, and for texts that it must not contain.
+fn check_elf(file: &Path, budget: Option<&Path>, forbid: &[String]) -> Result<()> {
+    let bytes = read(file)?;
+    let budget = budget.map(read_budget).transpose()?;
+    let faults = elf::faults(&bytes, forbid, budget).with_context(|| file.display().to_string())?;
+    if !faults.is_empty() {
+        bail!("{}: {}", file.display(), faults.join("; "))
+    }
+    let limit = budget.map_or_else(String::new, |budget| format!(", budget {budget}"));
+    println!("{}: ok, {} bytes{limit}", file.display(), bytes.len());
+    Ok(())
 }
 
 /// Does something whose progress is printed.

@@ -133,7 +133,7 @@ fn with_figure(page: &str, link: &str, figure: u64) -> Option<String> {
 /// Returns a number with commas between thousands, as texts have it. Tables have none.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
-    let places = digits.char_indices().map(|(at, digit)| (at > 0 && (digits.len() - at) % 3 == 0, digit));
+    let places = digits.char_indices().map(|(at, digit)| (at > 0 && (digits.len() - at).is_multiple_of(3), digit));
     places.flat_map(|(is_group, digit)| is_group.then_some(',').into_iter().chain([digit])).collect()
 }
 

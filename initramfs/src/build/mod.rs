@@ -72,10 +72,7 @@ fn build_with(description: &Description, tools: &Tools<'_>) -> Result<Vec<Writte
     }
     let (name, text) = programs::resolved(name, text, description, &programs, progress)?;
     let text = users::resolved(&name, &text, description, &trees, progress)?;
-    let mut config = Box::new(Config::EMPTY);
-    if let Err(error) = config::parse(&text, &mut config) {
-        bail!("{name}:{error}");
-    }
+    let config = parsed(&name, &text)?;
     Updates::check(description, &name, &text, &config)?;
     let mut contents = Contents {
         description,
@@ -117,6 +114,15 @@ fn build_with(description: &Description, tools: &Tools<'_>) -> Result<Vec<Writte
     progress.say(&format!("memory of the board: {memory_mib} MiB or more"));
     outputs.write_all(&data, memory_mib)?;
     Ok(outputs.written)
+}
+
+/// Parses the text of a configuration by the parser of the board.
+fn parsed<'a>(name: &str, text: &'a [u8]) -> Result<Box<Config<'a>>> {
+    let mut config = Box::new(Config::EMPTY);
+    match config::parse(text, &mut config) {
+        Ok(()) => Ok(config),
+        Err(error) => bail!("{name}:{error}"),
+    }
 }
 
 /// Returns the memory in MiB that a board needs to unpack and run an initramfs. The archive is in memory until it is

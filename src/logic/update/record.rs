@@ -17,7 +17,7 @@ use crate::storage::crc32c;
 /// | 19 | the verdict on the last trial |
 /// | 24 | the floor: no older version is taken |
 /// | 32 | the board's name, padded with NULs |
-/// | 64, 176 | slots a and b, [`SLOT_BYTES`] each |
+/// | 64, 176 | slots a and b, 112 bytes each |
 /// | 288 | the version of the last trial |
 /// | 296 | the reason for the verdict: a workload's name, padded with NULs |
 /// | 360 | the disk's sector with the pointer that the firmware reads; 0 for none |

@@ -16,7 +16,7 @@ fn writes(log: &Path) -> Vec<Write> {
     let bytes = std::fs::read(log).expect("a log");
     let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
     let (count, sector) = (number(16), u64::from(u32::from_le_bytes(bytes[24..28].try_into().expect("four"))));
-    assert_eq!(number(0), 0x6a73_6677_736872, "the magic of dm-log-writes");
+    assert_eq!(number(0), 0x006a_7366_7773_6872, "the magic of dm-log-writes");
     let (mut at, mut found) = (sector as usize, Vec::new());
     for _ in 0..count {
         let (place, sectors, flags) = (number(at) * sector, number(at + 8), number(at + 16));
