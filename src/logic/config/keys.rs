@@ -1,6 +1,5 @@
 //! The table of all configuration keys, for the parser, for errors and for the test of the documentation.
 
-use crate::split::Split;
 use crate::suggest;
 
 /// The kinds of section.
@@ -220,39 +219,56 @@ const REPEATS: u128 = {
     bits
 };
 
-/// Bytes of all names, with a blank between two.
-const NAMES_BYTES: usize = {
-    let (mut bytes, mut index) = (KEYS.len() - 1, 0);
-    while index < KEYS.len() {
+/// Returns the bytes of the first names together.
+const fn bytes_of(count: usize) -> usize {
+    let (mut bytes, mut index) = (0, 0);
+    while index < count {
         bytes += KEYS[index].name.len();
         index += 1;
     }
     bytes
+}
+
+/// The length of each name.
+static LENGTHS: [u8; KEYS.len()] = {
+    let (mut lengths, mut index) = ([0; KEYS.len()], 0);
+    while index < KEYS.len() {
+        lengths[index] = KEYS[index].name.len() as u8;
+        index += 1;
+    }
+    lengths
 };
 
-static NAMES_ARRAY: [u8; NAMES_BYTES] = {
-    let (mut names, mut at, mut index) = ([b' '; NAMES_BYTES], 0, 0);
+static LETTERS: [u8; bytes_of(KEYS.len())] = {
+    let (mut letters, mut at, mut index) = ([0; bytes_of(KEYS.len())], 0, 0);
     while index < KEYS.len() {
         let (name, mut letter) = (KEYS[index].name.as_bytes(), 0);
         while letter < name.len() {
-            names[at + letter] = name[letter];
-            letter += 1;
+            letters[at] = name[letter];
+            (at, letter) = (at + 1, letter + 1);
         }
-        at += name.len() + 1;
         index += 1;
     }
-    names
+    letters
 };
 
-static NAMES: &str = match core::str::from_utf8(&NAMES_ARRAY) {
+/// All names, without anything between them.
+static NAMES: &str = match core::str::from_utf8(&LETTERS) {
     Ok(names) => names,
     Err(_) => panic!(),
 };
 
 /// Returns the names of a section's keys, each with its index.
 fn names(section: Section) -> impl Iterator<Item = (usize, &'static str)> {
-    let all = NAMES.parts(b' ').enumerate();
-    all.filter(move |(index, _)| (*index < SYSTEM_KEYS) == (section == Section::System))
+    let (keys, mut at) = match section {
+        Section::System => (0..SYSTEM_KEYS, 0),
+        Section::Workload => (SYSTEM_KEYS..KEYS.len(), const { bytes_of(SYSTEM_KEYS) }),
+    };
+    keys.map(move |index| {
+        let start = at;
+        at += usize::from(LENGTHS[index]);
+        (index, NAMES.get(start..at).unwrap_or_default())
+    })
 }
 
 /// Returns the key with this name in this section, and its index.
