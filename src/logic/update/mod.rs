@@ -11,6 +11,7 @@ mod bytes;
 pub mod efi;
 mod record;
 mod tree;
+pub mod trial;
 
 pub use bundle::{Bundle, Contents, Mismatch, SIGNATURES, sign};
 pub use record::{Record, Verdict, pointer};

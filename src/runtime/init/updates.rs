@@ -14,6 +14,7 @@ use crate::update::{Disk, Reason, Starter, reason, receive, refused};
 use hilum::fixed_string::text;
 use hilum::supervise::{ExitReason, ShutdownKind};
 use hilum::update::boot::{Boot, decide};
+use hilum::update::trial::{Step, Trial};
 use hilum::update::{Record, Slot, Verdict};
 use hilum::wire::Reply;
 use rustix::fd::{AsFd, OwnedFd};
@@ -23,8 +24,6 @@ use rustix::process::Pid;
 
 /// Milliseconds that the disk has to appear after the boot.
 const DISK_MS: u64 = 30_000;
-/// Milliseconds until another attempt of a commit that failed, and for which a reason may take to be written.
-const AGAIN_MS: u64 = 10_000;
 /// Bytes of a helper's answer: the record, the running slot, and what the boot is.
 const ANSWER_BYTES: usize = Record::BYTES + 2;
 
@@ -53,31 +52,19 @@ pub(super) struct Updates {
     /// The record as a helper has last seen it, and the slot that runs. `None` if there is none.
     known: Option<(Record, Slot)>,
     has_looked: bool,
-    is_trial: bool,
-    /// Since when all workloads are healthy; `None` while one is not.
-    healthy_since: Option<u64>,
-    /// Not before this time a commit is tried, or, once given up, not after it the board restarts.
-    due_at: u64,
+    /// The trial of the slot that runs.
+    trial: Option<Trial>,
 }
 
 impl Updates {
     /// Creates the service before anything is known.
     pub(super) const fn none() -> Self {
-        Self { helper: None, known: None, has_looked: false, is_trial: false, healthy_since: None, due_at: 0 }
+        Self { helper: None, known: None, has_looked: false, trial: None }
     }
 
     /// Returns when [`Self::tick`] must be called.
     pub(super) fn deadline(&self, cx: &Context) -> Option<u64> {
-        let update = cx.config.get().system.update.filter(|_| self.is_trial)?;
-        if self.is_giving_up() {
-            return Some(self.due_at);
-        }
-        let healthy = self.healthy_since.map(|since| self.due_at.max(since + u64::from(update.after_ms)));
-        Some(healthy.unwrap_or(u64::MAX).min(u64::from(update.within_ms)))
-    }
-
-    fn is_giving_up(&self) -> bool {
-        matches!(self.helper, Some((_, Job::GiveUp, _)))
+        Some(self.trial?.deadline(cx.config.get().system.update?, self.helper.is_some()))
     }
 
     /// Looks at the slots once the modules are loaded, and decides on a trial.
@@ -94,41 +81,34 @@ impl Updates {
                 cx.console.error(format_args!("update: {}", describe(errno)));
             }
         }
-        let now = cx.now();
-        if !self.is_trial || (self.helper.is_some() && !self.is_giving_up()) {
-            return;
-        }
-        if self.is_giving_up() {
-            if now >= self.due_at {
-                self.restart(cx, workloads);
-            }
-            return;
-        }
         let config = cx.config.clone();
-        match workloads.supervisor.first_unhealthy(config.get()) {
-            Some(_) => self.healthy_since = None,
-            None => _ = self.healthy_since.get_or_insert(now),
-        }
-        if self.healthy_since.is_some_and(|since| now >= self.due_at.max(since + u64::from(update.after_ms))) {
-            self.due_at = now + AGAIN_MS;
-            let _ = self.begin(Job::Commit, None, None, "");
-        } else if now >= u64::from(update.within_ms) {
-            let name = workloads.supervisor.first_unhealthy(config.get()).unwrap_or("the commit");
-            cx.console.error(format_args!("update: {name} is not healthy after {} s", update.within_ms / 1_000));
-            self.give_up(cx, workloads, name);
+        let unhealthy = workloads.supervisor.first_unhealthy(config.get());
+        let (now, is_writing) = (cx.now(), self.helper.is_some());
+        match self.trial.as_mut().map(|trial| trial.step(update, now, unhealthy.is_none(), is_writing)) {
+            None | Some(Step::Wait) => {}
+            // An error is one of the commit: it is tried again.
+            Some(Step::Commit) => _ = self.begin(Job::Commit, None, None, ""),
+            Some(Step::GiveUp) => {
+                let name = unhealthy.unwrap_or("the commit");
+                cx.console.error(format_args!("update: {name} is not healthy after {} s", update.within_ms / 1_000));
+                self.give_up(cx, workloads, name);
+            }
+            Some(Step::Restart) => self.restart(cx, workloads),
         }
     }
 
     /// Writes the verdict on the slot that is on trial, and restarts.
     fn give_up(&mut self, cx: &mut Context, workloads: &mut Workloads, why: &str) {
-        self.due_at = cx.now() + AGAIN_MS;
+        if let Some(trial) = &mut self.trial {
+            trial.begin_verdict(cx.now());
+        }
         if self.begin(Job::GiveUp, None, None, why).is_err() {
             self.restart(cx, workloads);
         }
     }
 
     fn restart(&mut self, cx: &mut Context, workloads: &mut Workloads) {
-        self.is_trial = false;
+        self.trial = None;
         workloads.supervisor.shut_down(cx.config.get(), ShutdownKind::Reboot, cx.now());
     }
 
@@ -142,7 +122,7 @@ impl Updates {
 
     /// Tries the other slot, or gives the one up that is on trial.
     pub(super) fn roll_back(&mut self, client: &Client, cx: &mut Context, workloads: &mut Workloads) -> Response {
-        if self.is_trial && self.helper.is_none() {
+        if self.trial.is_some() && self.helper.is_none() {
             self.give_up(cx, workloads, "hilum rollback");
             return super::client::done();
         }
@@ -153,7 +133,7 @@ impl Updates {
         let Some((_, running)) = &self.known else {
             return failed(format_args!("no disk with slots; see: hilum update --status"));
         };
-        if self.is_trial {
+        if self.trial.is_some() {
             return failed(format_args!("slot {} is on trial; wait until it is committed", running.name()));
         }
         if self.helper.is_some() {
@@ -199,11 +179,13 @@ impl Updates {
             (Job::Write | Job::TryOther, _) if is_done => self.restart(cx, workloads),
             (Job::Write | Job::TryOther, _) => {}
             (Job::Commit, _) if is_done => {
-                self.is_trial = false;
+                self.trial = None;
                 self.tell(cx, "is committed");
             }
             (Job::Commit, _) => {
-                self.due_at = cx.now() + AGAIN_MS;
+                if let Some(trial) = &mut self.trial {
+                    trial.failed(cx.now());
+                }
                 cx.console.error(format_args!("update: the commit failed; it is tried again"));
             }
             (Job::GiveUp, _) => self.restart(cx, workloads),
@@ -222,7 +204,7 @@ impl Updates {
         match boot {
             Boot::Committed => self.tell(cx, "is running"),
             Boot::Trial => {
-                self.is_trial = true;
+                self.trial = Some(Trial::NEW);
                 self.tell(cx, "is on trial");
             }
             Boot::Failed | Boot::Adopted => self.describe(&mut |line| cx.console.error(format_args!("update: {line}"))),
