@@ -90,7 +90,7 @@ same = echo "$$sum" >$@.made-of
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
+.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak cuts image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -208,6 +208,9 @@ miri: ## run the tests of the unsafe floor's cells and guards under miri, by rus
 
 soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads, and unplug disks, cables and devices, at random for SECONDS (600), and look for drift
 	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu -- host::soak guest::soak randomly_plugged --nocapture
+
+cuts: install-test $(BUILD)/board/x86_64/hilum ## cut the power after each write of an update, and boot each time
+	@HILUM_ALL_CUTS=1 $(HOST) test --quiet --locked -p hilum-qemu -- power_cut_after_any_write --nocapture
 
 advisories: $(BUILD)/tools/cargo-deny ## ask the advisory database (network) about the dependencies
 	@for workspace in . src/runtime; do \

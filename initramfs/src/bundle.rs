@@ -13,7 +13,7 @@ use crate::progress::Progress;
 use crate::verity;
 use anyhow::{Context, Result, ensure};
 use hilum::update::{
-    BLOCK_BYTES, Contents, GROUP_BLOCKS, MAP_BYTES, Parts, Record, SIGNATURES, Slot, Source, Tree, levels, sign,
+    BLOCK_BYTES, Contents, GROUP_BLOCKS, MAP_BYTES, Record, SIGNATURES, Slot, Source, Tree, levels, sign,
 };
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -126,12 +126,8 @@ impl Slotted {
     /// Opens a disk that the builder wrote.
     fn open(path: &Path) -> Result<Self> {
         let disk = File::open(path)?;
-        let mut copies = [[0; Record::BYTES]; 2];
-        for (copy, place) in copies.iter_mut().zip(Record::PLACES) {
-            // A shorter file has no record.
-            let _ = disk.read_exact_at(copy, place);
-        }
-        let newest = Record::newest([&copies[0], &copies[1]]);
+        // A shorter file has no record.
+        let newest = Record::find(&mut |copy, place| _ = disk.read_exact_at(copy, place));
         let (record, _) = newest.context("no slots on this disk; build it for a description with [update]")?;
         let (start, parts) = (record.start(Slot::A), record.parts(Slot::A));
         let mut sector = [0; 512];
@@ -141,8 +137,7 @@ impl Slotted {
             let sectors = sector[32..].first_chunk().map_or(0, |bytes| u32::from_le_bytes(*bytes));
             u64::from(sectors) * 512
         } else {
-            let Parts { kernel, initramfs, command_line } = parts;
-            [kernel, initramfs, command_line].iter().map(|part| part.start + part.bytes).max().unwrap_or(0)
+            parts.ranges().iter().map(|part| part.start + part.bytes).max().unwrap_or(0)
         };
         let size = size.next_multiple_of(BLOCK_BYTES as u64);
         ensure!(levels(size / BLOCK_BYTES as u64).is_some() && size <= record.size(Slot::A), "slot a is damaged");

@@ -44,12 +44,8 @@ impl Start {
 /// The disk has none, or cannot be read.
 pub fn record(disk: &Path) -> Result<Record> {
     let file = File::open(disk).with_context(|| disk.display().to_string())?;
-    let mut copies = [[0; Record::BYTES]; 2];
-    for (copy, place) in copies.iter_mut().zip(Record::PLACES) {
-        // A shorter file has no record.
-        let _ = file.read_exact_at(copy, place);
-    }
-    let newest = Record::newest([&copies[0], &copies[1]]);
+    // A shorter file has no record.
+    let newest = Record::find(&mut |copy, place| _ = file.read_exact_at(copy, place));
     Ok(newest.with_context(|| format!("{}: no record of slots", disk.display()))?.0)
 }
 

@@ -112,13 +112,12 @@ impl<'a> Bundle<'a> {
     /// # Errors
     /// Why it does not.
     pub fn check(&self, record: &Record, slot: Slot) -> Result<(), Mismatch> {
-        let Parts { kernel, initramfs, command_line } = self.parts();
         let is_inside =
             |range: super::Range| range.start.checked_add(range.bytes).is_some_and(|end| end <= self.size());
         if self.size() == 0
             || !self.size().is_multiple_of(BLOCK_BYTES as u64)
             || self.version() == 0
-            || ![kernel, initramfs, command_line].into_iter().all(is_inside)
+            || !self.parts().ranges().into_iter().all(is_inside)
         {
             return Err(Mismatch::Malformed);
         }

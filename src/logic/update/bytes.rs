@@ -40,7 +40,7 @@ pub(super) fn put_name(bytes: &mut [u8], at: usize, room: usize, name: &str) {
 }
 
 pub(super) fn put_parts(bytes: &mut [u8], at: usize, parts: &Parts) {
-    for (index, range) in [parts.kernel, parts.initramfs, parts.command_line].into_iter().enumerate() {
+    for (index, range) in parts.ranges().into_iter().enumerate() {
         put(bytes, at + index * 16, range.start);
         put(bytes, at + index * 16 + 8, range.bytes);
     }

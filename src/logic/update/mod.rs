@@ -48,11 +48,6 @@ impl Slot {
             Self::B => "b",
         }
     }
-
-    /// Returns the slot with this name.
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|slot| slot.name() == name)
-    }
 }
 
 /// A part of a slot, in bytes from its start.
@@ -73,6 +68,13 @@ pub struct Parts {
     pub initramfs: Range,
     /// The kernel command line, without a newline.
     pub command_line: Range,
+}
+
+impl Parts {
+    /// Returns all parts, in the order of their fields.
+    pub const fn ranges(&self) -> [Range; 3] {
+        [self.kernel, self.initramfs, self.command_line]
+    }
 }
 
 #[cfg(test)]

@@ -111,6 +111,16 @@ impl Record {
         is_whole.then_some(Self(*bytes))
     }
 
+    /// Reads both copies of a disk by a function, which gets a buffer and the place of a copy, and returns as [`Self::newest`]. A copy
+    /// that it cannot read is a damaged one.
+    pub fn find(read: &mut dyn FnMut(&mut [u8; Self::BYTES], u64)) -> Option<(Self, usize)> {
+        let mut copies = [[0; Self::BYTES]; 2];
+        for (copy, place) in copies.iter_mut().zip(Self::PLACES) {
+            read(copy, place);
+        }
+        Self::newest(copies.each_ref())
+    }
+
     /// Returns the record that counts of two copies, and the index of the other copy, which is written next.
     pub fn newest(copies: [&[u8; Self::BYTES]; 2]) -> Option<(Self, usize)> {
         match copies.map(Self::read) {

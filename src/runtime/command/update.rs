@@ -6,7 +6,6 @@ use crate::os::errno::describe;
 use crate::os::path::open;
 use hilum::wire::{Command, Request};
 use hilum_sys::{print, standard_input};
-use rustix::fd::OwnedFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::termios::isatty;
 
@@ -26,9 +25,9 @@ pub(super) fn update(socket: &str, words: &[&str]) -> i32 {
         },
         _ => return misused_as("update"),
     };
-    let fds: heapless::Vec<OwnedFd, 1> = input.into_iter().collect();
     let request = Request::new(if is_status { Command::Slots } else { Command::Update });
-    let Some(connection) = Connection::ask_with(socket, &request, &fds) else { return FAILED };
-    drop(fds);
+    let Some(connection) = Connection::ask_with(socket, &request, input.as_slice()) else { return FAILED };
+    // PID 1 has it now; the sender must not wait for this process.
+    drop(input);
     connection.show_lines()
 }

@@ -10,8 +10,9 @@ use super::workloads::Workloads;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
 use crate::os::helper::{self, Kept, Role};
-use crate::update::{Disk, Reason, Starter, reason, receive, refused};
+use crate::update::{Disk, RECORD, Reason, Starter, reason, receive, refused};
 use hilum::fixed_string::text;
+use hilum::namespaces::Namespaces;
 use hilum::supervise::{ExitReason, ShutdownKind};
 use hilum::update::boot::{Boot, decide};
 use hilum::update::trial::{Step, Trial};
@@ -29,12 +30,9 @@ const ANSWER_BYTES: usize = Record::BYTES + 2;
 
 /// Bytes of a reason as text.
 const REASON_BYTES: usize = 160;
-const RECORD: &str = "the record of the slots: {}";
 
 /// It may use much memory, and what it does can be repeated. The variables of UEFI firmware are attached for it alone.
-const ROLE: Role = Role { nice: 10, namespaces: CLONE_NEWNS, ..Role::lasting(c"hilum-update") };
-/// clone(2)
-const CLONE_NEWNS: u64 = 0x0002_0000;
+const ROLE: Role = Role { nice: 10, namespaces: Namespaces::MNT, ..Role::lasting(c"hilum-update") };
 
 /// What the helper does.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -81,19 +79,19 @@ impl Updates {
                 cx.console.error(format_args!("update: {}", describe(errno)));
             }
         }
+        let Some(trial) = &mut self.trial else { return };
         let config = cx.config.clone();
         let unhealthy = workloads.supervisor.first_unhealthy(config.get());
-        let (now, is_writing) = (cx.now(), self.helper.is_some());
-        match self.trial.as_mut().map(|trial| trial.step(update, now, unhealthy.is_none(), is_writing)) {
-            None | Some(Step::Wait) => {}
+        match trial.step(update, cx.now(), unhealthy.is_none(), self.helper.is_some()) {
+            Step::Wait => {}
             // An error is one of the commit: it is tried again.
-            Some(Step::Commit) => _ = self.begin(Job::Commit, None, None, ""),
-            Some(Step::GiveUp) => {
+            Step::Commit => _ = self.begin(Job::Commit, None, None, ""),
+            Step::GiveUp => {
                 let name = unhealthy.unwrap_or("the commit");
                 cx.console.error(format_args!("update: {name} is not healthy after {} s", update.within_ms / 1_000));
                 self.give_up(cx, workloads, name);
             }
-            Some(Step::Restart) => self.restart(cx, workloads),
+            Step::Restart => self.restart(cx, workloads),
         }
     }
 

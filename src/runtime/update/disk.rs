@@ -140,12 +140,7 @@ fn look() -> Result<Disk, Errno> {
 fn open_disk(path: &str) -> Option<Disk> {
     let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
     let file = open(path, flags, Mode::empty()).ok()?;
-    let mut copies = [[0; Record::BYTES]; 2];
-    for (copy, place) in copies.iter_mut().zip(Record::PLACES) {
-        // A copy that cannot be read is a damaged one.
-        let _ = pread(&file, copy, place);
-    }
-    let (record, next) = Record::newest(copies.each_ref())?;
+    let (record, next) = Record::find(&mut |copy, place| _ = pread(&file, copy, place))?;
     let direct = open(path, flags | OFlags::DIRECT, Mode::empty()).ok()?;
     Some(Disk { file, direct, record, next })
 }

@@ -14,11 +14,15 @@ pub(crate) use firmware::Starter;
 pub(crate) use stream::receive;
 
 use core::fmt;
+use hilum::split::Split;
 use rustix::io::Errno;
 
 /// What was done, or why something was not, as a sentence without a full stop: a text with a value in place of its `{}`. It is
 /// small, because it is passed through many functions.
 pub(crate) struct Reason(&'static str, Value);
+
+/// The reason that the record was not written.
+pub(crate) const RECORD: &str = "the record of the slots: {}";
 
 enum Value {
     Number(u64),
@@ -27,7 +31,7 @@ enum Value {
 
 impl fmt::Display for Reason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(at) = self.0.bytes().position(|byte| byte == b'{') else { return formatter.write_str(self.0) };
+        let Some(at) = self.0.place_of(b'{') else { return formatter.write_str(self.0) };
         formatter.write_str(&self.0[..at])?;
         match self.1 {
             Value::Number(number) => write!(formatter, "{number}")?,

@@ -4,7 +4,7 @@
 //! the slot is empty, and the slot's first block is zero: firmware does not take it for a filesystem.
 
 use super::disk::{Blocks, Disk};
-use super::{Reason, reason, refused, signature};
+use super::{RECORD, Reason, reason, refused, signature};
 use crate::os::clock::monotonic_ms;
 use crate::os::wait::poll_fd_until;
 use hilum::update::{BLOCK_BYTES, Bundle, GROUP_BLOCKS, MAP_BYTES, Mismatch, Parts, Slot, Source, Tree};
@@ -61,7 +61,7 @@ pub(crate) fn receive(
     let bundle = Bundle::read(&first).ok_or_else(|| reason("no bundle of format 1", 0))?;
     let key = signature::verify(&bundle)?;
     bundle.check(&disk.record, slot).map_err(why)?;
-    let record = |errno| refused("the record of the slots: {}", errno);
+    let record = |errno| refused(RECORD, errno);
     disk.record.set_contents(slot, 0, &Parts::default());
     disk.write_record().map_err(record)?;
     write(&mut input, &bundle, disk, slot, progress)?;

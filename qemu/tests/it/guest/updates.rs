@@ -111,7 +111,7 @@ fn restarts(mut booted: Booted) -> String {
     crate::support::without_prompt(&console)
 }
 
-/// Returns the SHA-256 sums of a slot's contents.
+/// Returns the contents of a slot; 48 MiB are more than a version here has.
 fn contents(disk: &Path, slot: Slot) -> Vec<u8> {
     let record = firmware::record(disk).expect("a record");
     let mut bytes = vec![0; 48 << 20];
@@ -184,7 +184,7 @@ fn version_that_is_not_healthy_or_does_not_start_is_given_up_x86_64() {
     let record = firmware::record(&image).expect("a record");
     let place = record.start(Slot::A) + record.parts(Slot::A).initramfs.start;
     let file = std::fs::File::options().write(true).open(&image).expect("a disk");
-    file.write_all_at(&vec![0xa5; 1 << 20], place).expect("zeros");
+    file.write_all_at(&vec![0xa5; 1 << 20], place).expect("a damaged initramfs");
     let (sick, broken) = (versions.bundle(&sick, "own"), versions.bundle(&broken, "own"));
     let disk = one.join("disk.img");
     let mut booted = versions.boot(&disk, &[&sick]);

@@ -132,7 +132,7 @@ impl<'a> Arguments<'_, 'a> {
         let mut update = Update { after_ms: WELL_MS, within_ms: TRIAL_MS };
         while self.has_more() {
             let (is_after, value) = self.take(UPDATE_OPTION, |text| {
-                let (name, value) = text.split_once('=')?;
+                let (name, value) = text.cut(b'=')?;
                 let value = values::duration_ms(value).filter(|value| *value > 0)?;
                 ["within", "after"].iter().position(|known| *known == name).map(|at| (at == 1, value))
             })?;
