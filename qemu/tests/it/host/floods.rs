@@ -235,7 +235,13 @@ fn flood_of_set_up_records_blocks_nobody() {
     let init = namespace.process_one().expect("PID 1").as_raw_nonzero().get();
     let own = std::fs::read_link(format!("/proc/{init}/exe")).expect("its file");
     let console = std::fs::read_link(format!("/proc/{init}/fd/2")).expect("its console");
-    let is_set_up = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|file| file == own);
+    let is_set_up = |pid: u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|file| file == own);
+    // The other workload has to go on: its set-up is not the one to stop.
+    let is_flood = |pid: u32| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let inside = status.lines().find_map(|line| line.strip_prefix("NSpid:")?.split_whitespace().nth(1));
+        inside.is_some_and(|inside| host.status("flood")["pid"].to_string() == inside)
+    };
     let signal = |pid: u32, signal| {
         let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
         let _ = rustix::process::kill_process(pid, signal);
@@ -244,7 +250,7 @@ fn flood_of_set_up_records_blocks_nobody() {
     crate::support::wire::until("a set-up that is stopped", || {
         for pid in children(&namespace) {
             signal(pid, rustix::process::Signal::STOP);
-            if is_set_up(&pid) {
+            if is_set_up(pid) && is_flood(pid) {
                 pipes = stolen(pid, |link| link.starts_with("pipe:") && Some(link) != console.to_str());
             }
             if !pipes.is_empty() {
