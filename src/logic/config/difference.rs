@@ -45,7 +45,7 @@ struct SectionLines<'a>(Lines<'a>);
 impl<'a> SectionLines<'a> {
     /// Returns the section whose first line has this number.
     fn of(config: &Config<'a>, first: u32) -> Self {
-        let (mut lines, mut line) = (config.lines.clone(), Line::NONE);
+        let (mut lines, mut line) = (config.lines.clone(), Line::none());
         while line.number != first && lines.has_next(&mut line) {}
         Self(lines)
     }
@@ -61,13 +61,13 @@ impl<'a> SectionLines<'a> {
     }
 
     fn count(mut self) -> usize {
-        let mut line = Line::NONE;
+        let mut line = Line::none();
         core::iter::from_fn(|| self.next(None, &mut line).then_some(())).count()
     }
 
     /// Returns whether both have the same lines. Only lines with the same key must be in the same order.
     fn has_same_lines(&self, other: &Self) -> bool {
-        let (mut all, mut line) = (self.clone(), Line::NONE);
+        let (mut all, mut line) = (self.clone(), Line::none());
         while all.next(None, &mut line) {
             if !self.has_same_lines_with(line.words[0].text, other) {
                 return false;
@@ -79,7 +79,7 @@ impl<'a> SectionLines<'a> {
     /// Returns whether both have the same lines with this key.
     fn has_same_lines_with(&self, key: &str, other: &Self) -> bool {
         let (mut left, mut right) = (self.clone(), other.clone());
-        let (mut one, mut two) = (Line::NONE, Line::NONE);
+        let (mut one, mut two) = (Line::none(), Line::none());
         while left.next(Some(key), &mut one) {
             let is_like = right.next(Some(key), &mut two)
                 && one.words.iter().map(|word| word.text).eq(two.words.iter().map(|word| word.text));

@@ -36,8 +36,10 @@ pub(super) struct Line<'a> {
 }
 
 impl Line<'_> {
-    /// Before the first line.
-    pub(super) const NONE: Self = Self { number: 0, words: Vec::new(), end: 1 };
+    /// Before the first line. A constant would be a kilobyte of zeros in the file.
+    pub(super) fn none() -> Self {
+        Self { number: 0, words: Vec::new(), end: 1 }
+    }
 
     /// Returns whether the line begins a section, such as `[system]`.
     pub(super) fn begins_section(&self) -> bool {

@@ -88,21 +88,19 @@ impl HostLinks {
     fn forget(&mut self, is_over: &dyn Fn(&Inside) -> bool) {
         for known in &mut self.known {
             if known.inside.as_ref().is_some_and(is_over) {
-                *known = LinkState::NOTHING;
+                *known = LinkState::new(0, false);
             }
         }
     }
 
     fn begin(&mut self, inside: Inside, link: &WorkloadLink<'_>) {
         let now = monotonic_ms();
-        let state = LinkState {
-            has_carrier: true,
-            start_at: Some(now),
-            // The route of the line was set with the link.
-            own_metric: metric(inside.number.into(), true, false).filter(|_| !link.gateways.is_empty()),
-            inside: Some(inside),
-            ..LinkState::NOTHING
-        };
+        let mut state = LinkState::new(0, false);
+        state.has_carrier = true;
+        state.start_at = Some(now);
+        // The route of the line was set with the link.
+        state.own_metric = metric(inside.number.into(), true, false).filter(|_| !link.gateways.is_empty());
+        state.inside = Some(inside);
         self.report_at.get_or_insert(now + PATIENCE_MS);
         // The parser allows no more than fit.
         match self.known.iter_mut().skip(limits::HOST_LINKS).find(|known| known.inside.is_none()) {

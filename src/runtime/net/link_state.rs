@@ -82,27 +82,31 @@ pub(super) struct LinkState {
 }
 
 impl LinkState {
-    pub(super) const NOTHING: Self = Self {
-        index: 0,
-        mac: None,
-        has_carrier: false,
-        is_reported: false,
-        client: None,
-        start_at: None,
-        lease: None,
-        lease_ends_at: None,
-        is_confirmed: false,
-        names: Names::NOTHING,
-        is_silent: false,
-        own_metric: None,
-        lease_metric: None,
-        mtu: 0,
-        mtu_before: None,
-        refused: None,
-        quiet_until: 0,
-        ignored: None,
-        inside: None,
-    };
+    /// Returns the state of a link that was found now, or does not exist. A constant would be a kilobyte of the file.
+    #[inline(never)]
+    pub(super) fn new(index: u32, is_reported: bool) -> Self {
+        Self {
+            index,
+            mac: None,
+            has_carrier: false,
+            is_reported,
+            client: None,
+            start_at: None,
+            lease: None,
+            lease_ends_at: None,
+            is_confirmed: false,
+            names: Names::NOTHING,
+            is_silent: false,
+            own_metric: None,
+            lease_metric: None,
+            mtu: 0,
+            mtu_before: None,
+            refused: None,
+            quiet_until: 0,
+            ignored: None,
+            inside: None,
+        }
+    }
 }
 
 /// The board's links, as PID 1 follows them.

@@ -42,7 +42,7 @@ impl HostLinks {
         let mut known = Vec::new();
         for _ in 0..limits::HOST_LINKS {
             // There is room.
-            let _ = known.push(LinkState::NOTHING);
+            let _ = known.push(LinkState::new(0, false));
         }
         Self { environment: Environment::Container, empty: "", socket: None, known, report_at: None }
     }
@@ -206,7 +206,7 @@ impl HostLinks {
                         config.workloads.iter().flat_map(|workload| config.pools.of(workload.network.links));
                     let is_given = inner.any(|inner| inner.attachment == Attachment::Physical(link.name));
                     has_changed |= known.lease.is_some();
-                    *known = LinkState { is_reported: !is_given, ..LinkState::NOTHING };
+                    *known = LinkState::new(0, !is_given);
                     self.follow_parent(config, link.name, false);
                     if is_given {
                         continue;
@@ -221,7 +221,7 @@ impl HostLinks {
                 continue;
             }
             if known.index != entry.index {
-                *known = LinkState { index: entry.index, is_reported: known.is_reported, ..LinkState::NOTHING };
+                *known = LinkState::new(entry.index, known.is_reported);
                 if let Err(errno) = set_up(config, link, entry) {
                     console.info(format_args!("link {}: {}", link.name, describe(errno)));
                 }

@@ -21,7 +21,7 @@ pub fn parse<'a>(bytes: &'a [u8], config: &mut Config<'a>) -> Result<(), Error<'
     read_version(&mut lines)?;
     let (directives, mut parser) = (lines.clone(), Parser { place: CurrentSection::Start, first_lines: [0; _] });
     config.lines = lines.clone();
-    let mut line = Line::NONE;
+    let mut line = Line::none();
     while lines.next_line(&mut line)? {
         parser.read(&line, config)?;
     }
@@ -34,7 +34,7 @@ pub fn parse<'a>(bytes: &'a [u8], config: &mut Config<'a>) -> Result<(), Error<'
 
 fn read_version<'a>(lines: &mut Lines<'a>) -> Result<(), Error<'a>> {
     let no_version = |line, column| Error { line, column, problem: Problem::NoVersion };
-    let mut line = Line::NONE;
+    let mut line = Line::none();
     if !lines.next_line(&mut line)? {
         return Err(no_version(1, 1));
     }
@@ -49,7 +49,7 @@ fn read_version<'a>(lines: &mut Lines<'a>) -> Result<(), Error<'a>> {
 
 /// The second pass: resolves the names of other workloads.
 fn read_order<'a>(mut lines: Lines<'a>, config: &mut Config<'a>) -> Result<(), Error<'a>> {
-    let (mut section, mut line) = (None, Line::NONE);
+    let (mut section, mut line) = (None, Line::none());
     while lines.next_line(&mut line)? {
         let key = line.words[0].text;
         if line.begins_section() {
