@@ -46,7 +46,7 @@ fn assert_parts(one: &Appliance, disk: &[u8], record: &Record) {
         &disk[(record.start(Slot::A) + range.start) as usize..][..range.bytes as usize]
     };
     let Parts { kernel, initramfs, command_line } = record.parts(Slot::A);
-    assert_eq!(part(command_line), b"console=ttyS0 quiet");
+    assert_eq!(part(command_line), b"console=ttyS0 quiet panic=10");
     assert!(part(kernel) == std::fs::read(one.at("vmlinuz")).expect("the kernel"));
     assert!(part(initramfs) == std::fs::read(one.at("output/initramfs")).expect("the initramfs"));
 }
@@ -264,4 +264,24 @@ fn updates_need_a_disk_and_a_short_name() {
     let folder = format!("{}/", one.scratch.path().display());
     let expected = "board-1.toml:8: [update] needs the line update in [system] of hilum.conf; add it";
     assert_eq!(error.replace(&folder, ""), expected);
+}
+
+#[test]
+fn updates_need_a_board_that_restarts_when_a_trial_fails() {
+    let one = Appliance::new();
+    let build = |words: &str| {
+        one.build("direct", UPDATE, None).expect("a description, and what its outputs need");
+        let text = std::fs::read_to_string(one.at("board-1.toml")).expect("a description");
+        let (before, after) = text.split_once("\"panic=10\"").expect("its words");
+        one.write("words.toml", format!("{before}{words}{after}"));
+        one.build_of("words.toml", "x86_64", None).map_err(|error| error.to_string())
+    };
+    for words in ["\"panic=-1\"", "\"panic=0\", \"panic=5\"", "\"panic=1\", \"hilum.fail=poweroff\""] {
+        assert!(build(words).is_ok(), "{words}");
+    }
+    for words in ["", "\"panic=0\"", "\"panic=5\", \"panic=0\"", "\"panic=5\", \"hilum.fail=stay\""] {
+        let error = build(words).expect_err(words);
+        let expected = "[update] needs a board that restarts by itself; add panic=10 to command-line, and leave out hilum.fail=stay";
+        assert!(error.ends_with(expected) && error.contains("words.toml:5: "), "{error}");
+    }
 }

@@ -56,6 +56,14 @@ impl<'a> Updates<'a> {
             let certificate = openssl::certificate(key).with_context(|| place("keys"))?;
             image.file(&format!("etc/hilum/update/{}.der", number + 1), 0o644, certificate);
         }
+        // The last word counts, and without one the kernel stays (panic=0).
+        let last = |key| description.command_line.iter().rev().find_map(|word| word.strip_prefix(key));
+        let restarts = last("panic=").is_some_and(|seconds| seconds.parse().is_ok_and(|seconds: i32| seconds != 0));
+        ensure!(
+            restarts && last("hilum.fail=") != Some("stay"),
+            "{}: [update] needs a board that restarts by itself; add panic=10 to command-line, and leave out hilum.fail=stay",
+            place("command-line")
+        );
         let board = &description.board;
         let room = Record::BOARD_BYTES;
         ensure!(board.len() <= room, "{board}: a board's name has at most {room} bytes; rename its description");

@@ -78,7 +78,7 @@ impl Appliance {
             "board-1.toml",
             format!(
                 "architecture = \"{arch}\"\nkernel = \"./vmlinuz\"\nkernel-modules = \"modules\"\nconfig = \"hilum.conf\"\n\
-                 command-line = [\"console=ttyS0\", \"quiet\"]\noutputs = [\"{output}\"]\n[update]\n{update}\n\
+                 command-line = [\"console=ttyS0\", \"quiet\", \"panic=10\"]\noutputs = [\"{output}\"]\n[update]\n{update}\n\
                  [[file]]\npath = \"/first\"\nfrom = \"first\"\n[data]\nlabel = \"data\"\nsize-mib = 32\n{more}"
             ),
         );
