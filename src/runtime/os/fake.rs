@@ -24,6 +24,7 @@ pub(crate) struct FakeProcess {
 #[derive(Default)]
 struct Kernel {
     now_ms: u64,
+    step_ms: u64,
     pids: i32,
     helpers: Vec<(&'static CStr, Pid)>,
     processes: HashMap<Pid, FakeProcess>,
@@ -40,7 +41,10 @@ fn with<T>(work: impl FnOnce(&mut Kernel) -> T) -> T {
 }
 
 pub(crate) fn monotonic_ms() -> u64 {
-    with(|kernel| kernel.now_ms)
+    with(|kernel| {
+        kernel.now_ms += kernel.step_ms;
+        kernel.now_ms
+    })
 }
 
 pub(crate) fn boottime_us() -> u64 {
@@ -50,6 +54,11 @@ pub(crate) fn boottime_us() -> u64 {
 /// Advances the clock.
 pub(crate) fn pass_ms(ms: u64) {
     with(|kernel| kernel.now_ms += ms);
+}
+
+/// Advances the clock by this much each time that it is read.
+pub(crate) fn pass_ms_at_each_look(ms: u64) {
+    with(|kernel| kernel.step_ms = ms);
 }
 
 pub(crate) fn reap() -> Option<(Pid, ExitReason)> {

@@ -41,6 +41,12 @@ impl Disk {
         found
     }
 
+    /// Returns a disk of two descriptors for its bytes.
+    #[cfg(test)]
+    pub(super) fn of(file: OwnedFd, direct: OwnedFd, record: Record) -> Self {
+        Self { file, direct, record, next: 0 }
+    }
+
     /// Writes the record, into the copy that does not count. It is on the disk when this returns.
     ///
     /// # Errors

@@ -12,8 +12,8 @@ use rustix::event::PollFlags;
 use rustix::fd::BorrowedFd;
 use rustix::io::Errno;
 
-/// Milliseconds without a byte after which the sender is given up.
-const SILENCE_MS: u64 = 60_000;
+/// Milliseconds that the sender has for each block. One that stops is given up, and one that sends a byte now and then as well.
+const PIECE_MS: u64 = 60_000;
 const BLOCK: u64 = BLOCK_BYTES as u64;
 
 /// What a bundle is read from.
@@ -24,9 +24,10 @@ struct Input<'a> {
 
 impl Input<'_> {
     fn fill(&mut self, mut bytes: &mut [u8]) -> Result<(), Reason> {
+        let until = monotonic_ms() + PIECE_MS;
         while !bytes.is_empty() {
-            if !poll_fd_until(self.file, PollFlags::IN, monotonic_ms() + SILENCE_MS) {
-                return Err(reason("nothing came for {} s", SILENCE_MS / 1_000));
+            if monotonic_ms() >= until || !poll_fd_until(self.file, PollFlags::IN, until) {
+                return Err(reason("no block came within {} s", PIECE_MS / 1_000));
             }
             match rustix::io::read(self.file, &mut *bytes) {
                 Ok(0) => return Err(reason("the bundle is cut after {} bytes", self.read)),
@@ -105,7 +106,9 @@ fn write(
     }
     disk.flush().map_err(of_slot)?;
     disk.write(slot, 0, &first.0).map_err(of_slot)?;
-    disk.flush().map_err(of_slot)
+    disk.flush().map_err(of_slot)?;
+    disk.read(slot, 0, &mut group.0[..1]).map_err(of_slot)?;
+    if group.0[0] == first.0[0] { Ok(()) } else { Err(of_slot(Errno::IO)) }
 }
 
 /// Reads the blocks of a group, and checks them.
@@ -157,3 +160,6 @@ fn why(mismatch: Mismatch) -> Reason {
         Mismatch::Malformed => reason("the bundle's numbers are impossible", 0),
     }
 }
+
+#[cfg(test)]
+mod tests;
