@@ -66,7 +66,7 @@ pub(super) struct Init {
     devices: Devices,
     boot_tasks: BootTasks,
     disks: Disks,
-    updates: Updates,
+    pub(super) updates: Updates,
     prompt: Prompt,
     /// A copy of the console's descriptor in the epoll set, while lines wait for it.
     watched_console: Option<OwnedFd>,

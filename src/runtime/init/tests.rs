@@ -16,6 +16,7 @@ use crate::console::Console;
 use crate::os::environment::Environment;
 use crate::os::fake;
 use hilum::supervise::{ExitReason, State};
+use hilum::update::{Record, Slot};
 use hilum::wire::{Command, Reply, Request};
 use rustix::fd::OwnedFd;
 use rustix::net::{
@@ -327,4 +328,26 @@ fn killed_boot_task_is_tried_three_times_then_blocks_nobody() {
     }
     assert!(fake::helpers(name).is_empty());
     assert!(board.init.workloads.gate().is_none(), "set-ups go on");
+}
+
+#[test]
+fn answer_to_an_update_comes_once_the_next_one_may_be_asked_for() {
+    let mut board = Board::boot("");
+    let ask = |board: &mut Board| {
+        let client = board.ask(Command::Rollback, &[], false);
+        board.settle();
+        client
+    };
+    let unknown = "slots are unknown: [system] has no update, or the board is booting";
+    assert_eq!(answer(&ask(&mut board)), Some((1, unknown.into())));
+    board.init.updates.know(Record::new("board"), Slot::A);
+    let first = ask(&mut board);
+    assert_eq!(answer(&ask(&mut board)), Some((1, "another update is running".into())));
+    assert_eq!(answer(&first), None, "the helper has not ended");
+    let [pid] = fake::helpers(c"hilum-update")[..] else { panic!("one helper") };
+    fake::exit(pid, ExitReason::Signal(9));
+    board.init.has_exits = true;
+    board.settle();
+    assert_eq!(answer(&first), Some((1, "the helper was killed".into())));
+    assert_eq!(answer(&ask(&mut board)), None, "it has begun");
 }

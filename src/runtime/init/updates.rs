@@ -4,7 +4,7 @@
 //! writes an update, commits, or gives up.
 
 use super::boot_tasks::BootTasks;
-use super::client::{Client, Descriptors, Response, failed};
+use super::client::{Client, Descriptors, Response, failed, send};
 use super::context::Context;
 use super::workloads::Workloads;
 use crate::os::environment::Environment;
@@ -19,17 +19,18 @@ use hilum::update::trial::{Step, Trial};
 use hilum::update::{Record, Slot, Verdict};
 use hilum::wire::Reply;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::io::Errno;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
 /// Milliseconds that the disk has to appear after the boot.
 const DISK_MS: u64 = 30_000;
-/// Bytes of a helper's answer: the record, the running slot, and what the boot is.
-const ANSWER_BYTES: usize = Record::BYTES + 2;
-
+/// Bytes of what a helper has seen: the record, the running slot, and what the boot is.
+const SEEN_BYTES: usize = Record::BYTES + 2;
 /// Bytes of a reason as text.
 const REASON_BYTES: usize = 160;
+/// What a helper has seen, and then what it says.
+type Answer = [u8; SEEN_BYTES + REASON_BYTES];
 
 /// It may use much memory, and what it does can be repeated. The variables of UEFI firmware are attached for it alone.
 const ROLE: Role = Role { nice: 10, namespaces: Namespaces::MNT, ..Role::lasting(c"hilum-update") };
@@ -44,11 +45,22 @@ enum Job {
     GiveUp,
 }
 
+/// A helper.
+struct Work {
+    pid: Pid,
+    job: Job,
+    answer: OwnedFd,
+    /// The connection of the client that waits for it.
+    client: Option<OwnedFd>,
+}
+
 /// The slots.
 pub(super) struct Updates {
-    helper: Option<(Pid, Job, OwnedFd)>,
+    helper: Option<Work>,
     /// The record as a helper has last seen it, and the slot that runs. `None` if there is none.
     known: Option<(Record, Slot)>,
+    /// Why there is none.
+    why: heapless::String<REASON_BYTES>,
     has_looked: bool,
     /// The trial of the slot that runs.
     trial: Option<Trial>,
@@ -57,7 +69,13 @@ pub(super) struct Updates {
 impl Updates {
     /// Creates the service before anything is known.
     pub(super) const fn none() -> Self {
-        Self { helper: None, known: None, has_looked: false, trial: None }
+        Self { helper: None, known: None, why: heapless::String::new(), has_looked: false, trial: None }
+    }
+
+    /// Has looked at the slots.
+    #[cfg(test)]
+    pub(super) fn know(&mut self, record: Record, running: Slot) {
+        self.known = Some((record, running));
     }
 
     /// Returns when [`Self::tick`] must be called.
@@ -129,7 +147,7 @@ impl Updates {
 
     fn answer(&mut self, job: Job, client: &Client, bundle: Option<&OwnedFd>) -> Response {
         let Some((_, running)) = &self.known else {
-            return failed(format_args!("no disk with slots; see: hilum update --status"));
+            return failed(format_args!("{}", self.why()));
         };
         if self.trial.is_some() {
             return failed(format_args!("slot {} is on trial; wait until it is committed", running.name()));
@@ -148,32 +166,44 @@ impl Updates {
         let connection = client.map(|client| client.socket.as_fd());
         let keep = Kept::of(&[Some(writer.as_fd()), connection, bundle.map(AsFd::as_fd)]);
         let mut work = || {
-            let send = |reply: &Reply<'_>| client.is_some_and(|client| client.send(reply));
-            let result = work(job, bundle, why, &send, &writer);
+            let send = |line: &str| _ = client.map(|client| client.send(&Reply::Event(0, line)));
+            let mut bytes: Answer = [0; _];
+            let result = work(job, bundle, why, &send, &mut bytes);
             let (status, said) = match &result {
                 Ok(said) => (0, said),
                 Err(why) => (1, why),
             };
-            send(&Reply::Done(status, &text::<REASON_BYTES>(format_args!("{said}"))));
-            status.into()
+            let said = text::<REASON_BYTES>(format_args!("{said}"));
+            bytes[SEEN_BYTES..][..said.len()].copy_from_slice(said.as_bytes());
+            let _ = rustix::io::write(&writer, &bytes[..SEEN_BYTES + said.len()]);
+            status
         };
+        let client = connection.map(|socket| fcntl_dupfd_cloexec(socket, 0)).transpose()?;
         let helper = helper::spawn(&ROLE, keep, &mut work)?;
-        self.helper = Some((helper.pid, job, answer));
+        self.helper = Some(Work { pid: helper.pid, job, answer, client });
         Ok(())
     }
 
     /// Handles the exit of a process. Returns whether it was the helper.
     pub(super) fn exited(&mut self, cx: &mut Context, workloads: &mut Workloads, pid: Pid, end: ExitReason) -> bool {
-        let Some((_, job, answer)) = self.helper.take_if(|(helper, ..)| *helper == pid) else { return false };
-        let mut bytes = [0; ANSWER_BYTES];
-        let boot = match rustix::io::read(&answer, &mut bytes) {
-            Ok(ANSWER_BYTES) => self.learn(&bytes),
-            _ => None,
-        };
+        let Some(helper) = self.helper.take_if(|helper| helper.pid == pid) else { return false };
+        let mut bytes: Answer = [0; _];
+        let length = rustix::io::read(&helper.answer, &mut bytes).unwrap_or(0);
+        let boot = self.learn(&bytes);
+        let said = bytes.get(SEEN_BYTES..length).and_then(|said| core::str::from_utf8(said).ok());
+        let said = said.unwrap_or("the helper was killed");
         let is_done = end == ExitReason::Exit(0);
-        match (job, boot) {
+        // Not by the helper: whoever reads this may ask for the next one, and PID 1 has to know that this one has ended.
+        if let Some(client) = helper.client {
+            send(client.as_fd(), &Reply::Done((!is_done).into(), said));
+        }
+        match (helper.job, boot) {
             (Job::Look, Some(boot)) if is_done => self.booted(cx, workloads, boot),
-            (Job::Look, _) => cx.console.error(format_args!("update: no disk with slots; updates are refused")),
+            (Job::Look, _) => {
+                self.known = None;
+                self.why = text(format_args!("{said}"));
+                cx.console.error(format_args!("update: {said}; updates are refused"));
+            }
             (Job::Write | Job::TryOther, _) if is_done => self.restart(cx, workloads),
             (Job::Write | Job::TryOther, _) => {}
             (Job::Commit, _) if is_done => {
@@ -184,7 +214,7 @@ impl Updates {
                 if let Some(trial) = &mut self.trial {
                     trial.failed(cx.now());
                 }
-                cx.console.error(format_args!("update: the commit failed; it is tried again"));
+                cx.console.error(format_args!("update: {said}; the commit is tried again"));
             }
             (Job::GiveUp, _) => self.restart(cx, workloads),
         }
@@ -192,7 +222,7 @@ impl Updates {
     }
 
     /// Keeps what a helper has seen. Returns what this boot is.
-    fn learn(&mut self, bytes: &[u8; ANSWER_BYTES]) -> Option<Boot> {
+    fn learn(&mut self, bytes: &Answer) -> Option<Boot> {
         let running = Slot::ALL.get(usize::from(bytes[Record::BYTES]))?;
         self.known = Some((Record::read(bytes.first_chunk()?)?, *running));
         Boot::ALL.get(usize::from(bytes[Record::BYTES + 1])).copied()
@@ -220,10 +250,19 @@ impl Updates {
         }
     }
 
+    /// Returns why nothing is known of slots.
+    fn why(&self) -> &str {
+        if self.why.is_empty() {
+            "slots are unknown: [system] has no update, or the board is booting"
+        } else {
+            &self.why
+        }
+    }
+
     /// Passes the state of the slots to `say`, line by line.
     pub(super) fn describe(&self, say: &mut dyn FnMut(&str)) {
         let Some((record, running)) = &self.known else {
-            return say("no disk with slots");
+            return say(self.why());
         };
         for slot in Slot::ALL {
             let version = record.version(slot);
@@ -251,16 +290,19 @@ impl Updates {
     }
 }
 
-/// Does the work of a helper, and writes what it has seen to `answer`. Returns what to say.
+/// Does the work of a helper, and writes what it has seen to `seen`. Returns what to say.
 fn work(
     job: Job,
     bundle: Option<&OwnedFd>,
     why: &str,
-    send: &dyn Fn(&Reply<'_>) -> bool,
-    answer: &OwnedFd,
+    send: &dyn Fn(&str),
+    seen: &mut Answer,
 ) -> Result<Reason, Reason> {
-    let mut disk =
-        Disk::find(if job == Job::Look { DISK_MS } else { 0 }).map_err(|errno| refused("the slots: {}", errno))?;
+    let mut disk = Disk::find(if job == Job::Look { DISK_MS } else { 0 }).map_err(|errno| match errno {
+        Errno::NOENT => reason("no disk with slots", 0),
+        Errno::NOTUNIQ => reason("two disks with slots", 0),
+        errno => refused("the slots: {}", errno),
+    })?;
     let firmware = |errno| refused("the firmware's variables: {}", errno);
     let starter = Starter::of_board().map_err(firmware)?;
     let running = starter.running(&disk.record);
@@ -274,7 +316,7 @@ fn work(
                 let slot = receive(bundle.as_fd(), &mut disk, running, &mut |done, all| {
                     if done * 10 / all > tenths {
                         tenths = done * 10 / all;
-                        send(&Reply::Event(0, &text::<32>(format_args!("{} %", tenths * 10))));
+                        send(&text::<32>(format_args!("{} %", tenths * 10)));
                     }
                 })?;
                 start(&mut disk, starter, slot)
@@ -291,10 +333,8 @@ fn work(
             pointed(&mut disk).map(|()| reason("", 0)).map_err(|errno| refused(RECORD, errno))
         }
     };
-    let mut bytes = [0; ANSWER_BYTES];
-    bytes[..Record::BYTES].copy_from_slice(disk.record.bytes());
-    (bytes[Record::BYTES], bytes[Record::BYTES + 1]) = (running as u8, boot as u8);
-    let _ = rustix::io::write(answer, &bytes);
+    seen[..Record::BYTES].copy_from_slice(disk.record.bytes());
+    (seen[Record::BYTES], seen[Record::BYTES + 1]) = (running as u8, boot as u8);
     result
 }
 
