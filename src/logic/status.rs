@@ -1,4 +1,6 @@
-//! Formats `hilum status` for a workload, as text and as JSON.
+//! Formats `hilum status` for a workload and for the slots of updates, as text and as JSON.
+
+pub mod slots;
 
 use crate::config::Signal;
 use crate::split::Split;

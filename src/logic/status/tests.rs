@@ -1,5 +1,6 @@
 use super::*;
 use crate::supervise::ExitReason;
+use crate::update::{Parts, Record, Slot, Verdict};
 
 const STATUS: WorkloadStatus<'_> = WorkloadStatus {
     name: "web",
@@ -73,4 +74,28 @@ fn counters_are_found_by_their_keys() {
     assert_eq!(counter("usage_usec 12\nuser_usec 3\n", "user_usec "), Some(3));
     assert_eq!(counter("populated 1\n", "frozen "), None);
     assert_eq!(counter("", ""), None);
+}
+
+#[test]
+fn slots_are_told_as_lines_and_as_json() {
+    let mut record = Record::new("board");
+    let told = |record: &Record| {
+        let mut all = String::new();
+        slots::lines(record, Slot::A, &mut |line| all += &format!("{line}\n"));
+        (all, slots::Json(record, Slot::A).to_string())
+    };
+    record.set_contents(Slot::A, 1, &Parts::default());
+    let json = "{\"a\":1,\"b\":0,\"running\":\"a\",\"committed\":\"a\",\"trial\":null,\"floor\":0,\"last\":null}";
+    assert_eq!(told(&record), ("slot a: version 1, committed, running\nslot b: empty\n".into(), json.into()));
+    record.set_contents(Slot::B, 2, &Parts::default());
+    record.try_next(Slot::B);
+    let (lines, json) = told(&record);
+    assert_eq!(lines, "slot a: version 1, committed, running\nslot b: version 2, on trial\n");
+    assert!(json.contains("\"trial\":\"b\",") && json.ends_with("\"last\":null}"), "{json}");
+    record.end(Verdict::Unhealthy, "app");
+    record.raise_floor(1);
+    let (lines, json) = told(&record);
+    let last = "version 2 was not healthy in time: app";
+    assert!(lines.ends_with(&format!("slot b: version 2\n{last}\nno version below 1 is taken\n")), "{lines}");
+    assert!(json.ends_with(&format!("\"trial\":null,\"floor\":1,\"last\":\"{last}\"}}")), "{json}");
 }

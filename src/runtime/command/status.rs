@@ -51,6 +51,7 @@ fn table(socket: &str, name: Option<&str>) -> i32 {
             found |= running(name, status);
             line(status, None);
         }
+        Reply::Event(0, slot) => _ = show(format_args!("{slot}\n")),
         _ => {}
     });
     if answer == DONE { found } else { answer }
@@ -126,13 +127,10 @@ fn json(socket: &str, name: Option<&str>) -> i32 {
             count += 1;
             show(format_args!("{}{}", if count > 1 { "," } else { "" }, Json(status, &usage(status.name))));
         }
+        Reply::Event(1, slots) => _ = show(format_args!("],\"slots\":{slots}}}\n")),
         _ => {}
     });
-    if answer != DONE {
-        return answer;
-    }
-    show(format_args!("]}}\n"));
-    found
+    if answer == DONE { found } else { answer }
 }
 
 /// `top [-n TIMES]`: runs until a key is pressed, if standard input is a terminal.

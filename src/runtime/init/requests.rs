@@ -166,6 +166,10 @@ impl Requests<'_> {
                 text: self.workloads.status_text(slot),
             }));
         }
+        match wanted {
+            None => self.updates.show(client),
+            Some(_) => _ = client.send(&Reply::Event(1, "null")),
+        }
         done()
     }
 

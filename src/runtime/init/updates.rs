@@ -13,6 +13,7 @@ use crate::os::helper::{self, Kept, Role};
 use crate::update::{Disk, RECORD, Reason, Starter, reason, receive, refused};
 use hilum::fixed_string::text;
 use hilum::namespaces::Namespaces;
+use hilum::status::slots;
 use hilum::supervise::{ExitReason, ShutdownKind};
 use hilum::update::boot::{Boot, decide};
 use hilum::update::trial::{Step, Trial};
@@ -264,29 +265,19 @@ impl Updates {
         let Some((record, running)) = &self.known else {
             return say(self.why());
         };
-        for slot in Slot::ALL {
-            let version = record.version(slot);
-            let version: heapless::String<32> = match version {
-                0 => text(format_args!("empty")),
-                version => text(format_args!("version {version}")),
-            };
-            let is = |is: bool, word| if is { word } else { "" };
-            say(&text::<96>(format_args!(
-                "slot {}: {version}{}{}{}",
-                slot.name(),
-                is(slot == record.committed(), ", committed"),
-                is(slot == *running, ", running"),
-                is(Some(slot) == record.trial(), ", on trial"),
-            )));
+        slots::lines(record, *running, say);
+    }
+
+    /// Sends what `hilum status` shows: lines for people, if there is anything to say, and JSON as an event at 1 us.
+    pub(super) fn show(&self, client: &Client) {
+        if self.has_looked {
+            self.describe(&mut |line| _ = client.send(&Reply::Event(0, line)));
         }
-        let (verdict, version, why) = record.verdict();
-        if version > 0 && verdict != Verdict::None {
-            let because = if why.is_empty() { "" } else { ": " };
-            say(&text::<200>(format_args!("version {version} {}{because}{why}", verdict.text())));
-        }
-        if record.floor() > 0 {
-            say(&text::<64>(format_args!("no version below {} is taken", record.floor())));
-        }
+        let json: heapless::String<384> = match &self.known {
+            Some((record, running)) => text(format_args!("{}", slots::Json(record, *running))),
+            None => text(format_args!("null")),
+        };
+        client.send(&Reply::Event(1, &json));
     }
 }
 
