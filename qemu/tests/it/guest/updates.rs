@@ -5,7 +5,7 @@
 
 use super::boards::{text, tool};
 use crate::support::{Booted, boot_command, build_update, has_line, probe};
-use hilum::update::{Record, Slot, Verdict};
+use hilum::update::{BLOCK_BYTES, Bundle, Contents, MAP_BYTES, Record, Slot, Source, Verdict, sign};
 use hilum_initramfs::bundle;
 use hilum_initramfs::progress::Progress;
 use hilum_qemu::{Accelerator, Architecture, End, firmware};
@@ -21,8 +21,10 @@ on_both!(uefi_board_tries_a_slot_once_and_commits_it);
 
 /// The timeout for firmware, a large kernel, its modules and an update together.
 const SLOW: Duration = Duration::from_secs(120);
-/// What makes a version that is never ready.
+/// What makes a version that is never ready, and is given up.
 const SICK: &str = "ready tcp 81 within=10m\n";
+/// The same, and it is not given up before somebody says so.
+const WAITING: &str = "ready tcp 82 within=10m\n";
 
 /// Versions of one appliance for one board.
 struct Versions {
@@ -51,8 +53,10 @@ impl Versions {
 
     /// Builds a version, with more lines for its only workload. Returns the folder with the outputs.
     fn build(&self, version: u64, more: &str) -> PathBuf {
+        // Only that of a version which is given up is waited for.
+        let within = if more == SICK { 20 } else { 600 };
         let config = format!(
-            "hilum 1\n[system]\nhostname v{version}\nconsole prompt\nupdate after=1s within=20s\n\
+            "hilum 1\n[system]\nhostname v{version}\nconsole prompt\nupdate after=1s within={within}s\n\
              [workload app]\nroot /images/a\nexec /bin/probe on-term\n{more}"
         );
         std::fs::write(self.at("hilum.conf"), config).expect("a file");
@@ -68,22 +72,65 @@ impl Versions {
 
     /// Makes a bundle of a version.
     fn bundle(&self, image: &Path, key: &str) -> PathBuf {
-        let output = Some(image.join(format!("{key}.bundle")));
-        let order =
-            bundle::Order { image: image.into(), keys: vec![self.at(&format!("{key}.key"))], since: None, output };
+        self.bundle_since(image, key, None)
+    }
+
+    /// Makes a bundle of what this version has and the one of another bundle has not.
+    fn bundle_since(&self, image: &Path, key: &str, since: Option<PathBuf>) -> PathBuf {
+        let output = Some(image.join(format!("{key}{}.bundle", if since.is_some() { "-since" } else { "" })));
+        let order = bundle::Order { image: image.into(), keys: vec![self.at(&format!("{key}.key"))], since, output };
         let mut quiet = |_: hilum_initramfs::progress::Event<'_>| {};
         let quiet = RefCell::new(&mut quiet as &mut dyn FnMut(hilum_initramfs::progress::Event<'_>));
         bundle::make(&order, &Progress::new(&quiet)).expect("a bundle").0
     }
 
+    /// Writes a bundle with another header, which is signed.
+    fn resigned(&self, bundle: &[u8], name: &str, change: &dyn Fn(&mut Contents<'_>)) -> PathBuf {
+        let old = bundle.first_chunk().and_then(Bundle::read).expect("a bundle");
+        let mut header = Contents {
+            version: old.version(),
+            floor: old.floor(),
+            board: old.board(),
+            size: old.size(),
+            parts: old.parts(),
+            hashes: [*old.root(), *old.salt()],
+        };
+        change(&mut header);
+        let mut block = header.block();
+        let [signed, signature] = ["signed", "signature"].map(|kind| self.at(&format!("{name}.{kind}")));
+        std::fs::write(&signed, Bundle::read(&block).expect("a header").signed()).expect("a file");
+        let key = self.at("own.key");
+        tool("openssl", &["dgst", "-sha256", "-sign", text(&key), "-out", text(&signature), text(&signed)]);
+        sign(&mut block, 0, &std::fs::read(signature).expect("a signature")).expect("its place");
+        std::fs::write(self.at(name), [&block, &bundle[BLOCK_BYTES..]].concat()).expect("a file");
+        self.at(name)
+    }
+
     /// Boots the committed slot of a disk, with bundles as /dev/vdb and so on.
     fn boot(&self, disk: &Path, bundles: &[&Path]) -> Booted {
+        // Nobody sends on the second port.
+        boot_command(self.command(disk, bundles), "stdio -serial null")
+    }
+
+    fn command(&self, disk: &Path, bundles: &[&Path]) -> Command {
         let mut command = hilum_qemu::command(self.arch, Accelerator::Tcg);
         command.args(["-m", "512"]).args(hilum_qemu::writable_disk(disk));
         add_bundles(&mut command, bundles);
         firmware::direct(disk, None, self.folder.path()).expect("a slot").add_to(&mut command, "");
-        boot_command(command, "stdio")
+        command
     }
+}
+
+/// A bundle whose blocks of the running slot are other ones than were meant. Their places are not signed.
+fn shifted(versions: &Versions, since: &[u8]) -> PathBuf {
+    let mut copy = since.to_vec();
+    // The header and two hash blocks are before the first map.
+    let map = &mut copy[3 * BLOCK_BYTES..][..MAP_BYTES];
+    let first = Source::Copy(0).bytes();
+    assert!(map.chunks(4).filter(|source| source[3] == 0).count() > 2, "it copies blocks");
+    map.chunks_mut(4).filter(|source| source[3] == 0).for_each(|source| source.copy_from_slice(&first));
+    std::fs::write(versions.at("shifted"), copy).expect("a file");
+    versions.at("shifted")
 }
 
 fn add_bundles(command: &mut Command, bundles: &[&Path]) {
@@ -122,9 +169,13 @@ fn contents(disk: &Path, slot: Slot) -> Vec<u8> {
 #[test]
 fn bundle_that_is_not_right_is_refused_and_the_right_one_is_committed_x86_64() {
     let versions = Versions::new("qemu", Architecture::X86_64);
-    let (one, two, three) = (versions.build(1, ""), versions.build(2, ""), versions.build(3, ""));
+    let (one, two, three) = (versions.build(1, ""), versions.build(2, WAITING), versions.build(3, ""));
     let good = versions.bundle(&three, "own");
     let bytes = std::fs::read(&good).expect("a bundle");
+    let since = versions.bundle_since(&three, "own", Some(versions.bundle(&two, "own")));
+    let small = std::fs::read(&since).expect("a bundle");
+    eprintln!("{} bytes, and {} without what version 2 has", bytes.len(), small.len());
+    assert!(small.len() * 100 < bytes.len() * 15, "one line of the configuration has changed");
     let changed = |name: &str, change: &dyn Fn(&mut Vec<u8>)| {
         let mut copy = bytes.clone();
         change(&mut copy);
@@ -139,24 +190,36 @@ fn bundle_that_is_not_right_is_refused_and_the_right_one_is_committed_x86_64() {
         (changed("cut", &|copy| copy.truncate(middle / 512 * 512)), "hilum: the bundle is cut after "),
         (changed("damaged", &|copy| copy[middle] ^= 1), "hilum: the bundle is damaged before byte "),
         (changed("none", &|copy| copy[0] = b'H'), "hilum: no bundle of format 1"),
-        (good.clone(), "hilum: update: version 3 in slot b is on trial"),
+        (
+            versions.resigned(&bytes, "size", &|header| header.size = 65 << 20),
+            "hilum: it does not fit into a slot of 67108864 bytes",
+        ),
+        (versions.resigned(&bytes, "name", &|header| header.board = "other"), "hilum: it is for another board"),
+        (
+            versions.resigned(&bytes, "floor", &|header| header.version = 0),
+            "hilum: the bundle's numbers are impossible",
+        ),
+        (shifted(&versions, &small), "hilum: it is made since another version than 2; make it without SINCE"),
+        (since.clone(), "hilum: update: version 3 in slot b is on trial"),
     ];
     let disk = two.join("disk.img");
     let before = contents(&disk, Slot::A);
     let paths: Vec<&Path> = bundles.iter().map(|(path, _)| path.as_path()).collect();
     let mut booted = versions.boot(&disk, &paths);
     booted.vm.console.expect("hilum: update: version 2 in slot a is running", SLOW).expect("it boots");
-    for (letter, (_, answer)) in ('b'..).zip(&bundles) {
-        if letter == 'h' {
+    for (letter, (path, answer)) in ('b'..).zip(&bundles) {
+        if *path == since {
             let record = firmware::record(&disk).expect("a record");
             assert_eq!((record.version(Slot::A), record.version(Slot::B), record.trial()), (2, 0, None));
         }
         ask(&mut booted, &format!("update /dev/vd{letter}"), answer);
-        // Until PID 1 has seen the helper's exit, another update is refused.
-        std::thread::sleep(Duration::from_secs(1));
     }
     booted.vm.console.expect("hilum: update: version 3 in slot b is committed", SLOW).expect("a commit");
     assert!(before == contents(&disk, Slot::A), "the slot that ran is as it was");
+    assert!(
+        contents(&three.join("disk.img"), Slot::A) == contents(&disk, Slot::B),
+        "whole, of what was sent and what was there"
+    );
     // Back to version 2, and while that is on trial, not.
     ask(&mut booted, "rollback", "hilum: update: version 2 in slot a is on trial");
     booted.vm.type_text("rollback\r").expect("the console");
@@ -169,9 +232,29 @@ fn bundle_that_is_not_right_is_refused_and_the_right_one_is_committed_x86_64() {
     );
     let mut booted = versions.boot(&disk, &[]);
     booted.vm.console.expect("hilum: update: version 3 in slot b is running", SLOW).expect("it boots");
-    ask(&mut booted, "update --status", "version 2 was not healthy in time: hilum rollback");
+    ask(&mut booted, "status", "version 2 was not healthy in time: hilum rollback");
+    let slots = "\"slots\":{\"a\":2,\"b\":3,\"running\":\"b\",\"committed\":\"b\",\"trial\":null,\"floor\":0,\"last\":\"version 2 was";
+    ask(&mut booted, "status --json", slots);
+    second_update_is_refused(&mut booted);
     booted.vm.type_text("poweroff\r").expect("the console");
     booted.vm.wait(SLOW).expect("it powers off");
+    assert_eq!(firmware::record(&disk).expect("a record").version(Slot::A), 2, "nothing came, so nothing was written");
+}
+
+/// An update from a sender that says nothing keeps others from beginning, and not the board from going down.
+fn second_update_is_refused(booted: &mut Booted) {
+    let refused = "hilum: another update is running";
+    for _ in 0..20 {
+        ask(booted, "update /dev/ttyS1", "update /dev/ttyS1");
+        std::thread::sleep(Duration::from_secs(1));
+        // It ends the command, and not the helper.
+        booted.vm.type_text("\x03").expect("the console");
+        ask(booted, "update /dev/vda", "\nhilum: ");
+        if booted.vm.console.tail().contains(refused) {
+            return ask(booted, "rollback", refused);
+        }
+    }
+    panic!("{}", booted.vm.console.tail());
 }
 
 #[test]
@@ -201,6 +284,18 @@ fn version_that_is_not_healthy_or_does_not_start_is_given_up_x86_64() {
     let mut booted = versions.boot(&disk, &[]);
     let failed = "hilum: update: version 3 did not get as far as its workloads";
     booted.vm.console.expect(failed, SLOW).expect("it boots the old one, and says why");
+    booted.vm.type_text("poweroff\r").expect("the console");
+    booted.vm.wait(SLOW).expect("it powers off");
+    // A copy of the disk beside it, as a stick that somebody has made of it.
+    let copy = versions.at("copy.img");
+    std::fs::copy(&disk, &copy).expect("a copy");
+    let mut command = versions.command(&disk, &[]);
+    let drive = format!("if=none,id=copy,format=raw,file={}", copy.display());
+    command.args(["-drive", &drive, "-device", "virtio-blk-pci,drive=copy"]);
+    let mut booted = boot_command(command, "stdio");
+    let refused = "two disks with slots";
+    booted.vm.console.expect(&format!("hilum: update: {refused}; updates are refused"), SLOW).expect("it boots");
+    ask(&mut booted, "update /dev/vda", &format!("hilum: {refused}"));
     booted.vm.type_text("poweroff\r").expect("the console");
     booted.vm.wait(SLOW).expect("it powers off");
 }
