@@ -58,6 +58,7 @@ pub(super) enum KeyId {
     Critical,
     Safe,
     AtStop,
+    Rights,
     Reaper,
     Log,
     Root,
@@ -186,6 +187,7 @@ pub const KEYS: &[Key] = &[
     workload("safe", KeyId::Safe),
     workload("at-stop", KeyId::AtStop),
     workload("reaper", KeyId::Reaper),
+    workload("control", KeyId::Rights),
     workload("log", KeyId::Log),
     workload("privileged", KeyId::Privileged),
 ];

@@ -64,6 +64,8 @@ pub struct Supervision<'a> {
     pub has_reaper: bool,
     /// `log quiet`: whether its lines are not shown on the console.
     pub is_quiet: bool,
+    /// `control`: what its control socket permits.
+    pub control: Right,
     /// `log rate=`: the number of lines that are kept per so many milliseconds; `None` for no limit.
     pub rate: Option<(u32, u32)>,
 }
@@ -79,12 +81,45 @@ impl Supervision<'_> {
         at_stop_ms: 0,
         has_reaper: false,
         is_quiet: false,
+        control: Right::None,
         rate: None,
     };
 
     /// Returns whether it has a socket for `sd_notify(3)`.
     pub fn has_notify(&self) -> bool {
         self.ready == Ready::Notify || matches!(&self.health, Some(Health { check: Check::Notify, .. }))
+    }
+}
+
+/// What a workload may request of PID 1 by its control socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// Nothing: it has no socket.
+    None,
+    /// To read the state of board and workloads, and their lines.
+    Status,
+    /// Also to start, stop, signal and freeze workloads.
+    Operate,
+    /// To read the state, and to hand in an update.
+    Update,
+    /// Everything.
+    All,
+}
+
+impl Right {
+    /// The rights that a line can give, in the order of [`Self::NAMES`].
+    pub const ALL: [Self; 4] = [Self::Status, Self::Operate, Self::Update, Self::All];
+    /// Their names.
+    pub const NAMES: [&'static str; 4] = ["status", "operate", "update", "all"];
+
+    /// Returns its name.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.get((self as usize).wrapping_sub(1)).copied().unwrap_or("none")
+    }
+
+    /// Returns whether it includes another one.
+    pub fn includes(self, other: Self) -> bool {
+        self == other || self == Self::All || (other == Self::Status && self != Self::None)
     }
 }
 

@@ -3,7 +3,7 @@
 //! It reads the same fields as the plan. `default_workload_has_nothing_to_audit` and its twin keep them in step: an
 //! option that loosens the sandbox without a line here fails a test.
 
-use crate::config::{Attachment, Config, Overlay, Workload};
+use crate::config::{Attachment, Config, Overlay, Right, Workload};
 use crate::namespaces::Namespaces;
 use crate::seccomp::Profile;
 use core::fmt;
@@ -103,6 +103,16 @@ fn board(workload: &Workload<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
     }
     if isolation.tmp_is_executable {
         tell(format_args!("tmp ... exec: may execute files in /tmp"));
+    }
+    let control = workload.supervision.control;
+    if control != Right::None {
+        let more = match control {
+            Right::Operate => ", starts and stops them",
+            Right::Update => ", hands in updates",
+            Right::All => ", runs programs in them, reboots: full control of the host",
+            _ => "",
+        };
+        tell(format_args!("control {}: reads state and output of all workloads{more}", control.name()));
     }
     if isolation.is_privileged {
         tell(format_args!("privileged: may be given full control of the host"));

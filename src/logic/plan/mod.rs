@@ -24,8 +24,8 @@ pub use settings::{SETTINGS, SHARES, SHARES_OF_ALL};
 pub use step::{CgroupLimit, FileSystem, Mask, Mount, Phase, Setting, Step, Value};
 
 use crate::config::{
-    Bind, Config, DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Ip, Overlay, Pools, Prefix, Ready, User,
-    Workload, limits,
+    Bind, Config, DEFAULT_MEMORY_PERCENT, DEFAULT_PIDS, DEFAULT_TMP_BYTES, Ip, Overlay, Pools, Prefix, Ready, Right,
+    User, Workload, limits,
 };
 use crate::namespaces::Namespaces;
 use crate::netlink::has_tables;
@@ -102,6 +102,11 @@ const RUN: Mount = Mount { options: &[(c"mode", c"0755")], target: c"run", ..TMP
 
 /// The socket for state reports of the program (NOTIFY_SOCKET of `sd_notify(3)`).
 pub const NOTIFY: &str = "/run/notify";
+
+/// The control socket of a workload with a `control` line.
+pub const CONTROL: &str = "/run/hilum.sock";
+/// Its name in /run.
+pub const CONTROL_NAME: &str = "hilum.sock";
 
 /// The board's name servers from the configuration and DHCP (resolv.conf(5)). A workload with leases of its own has a file of
 /// its own instead.
@@ -291,9 +296,13 @@ fn mounts<'a>(
     add(Step::Mount(SHM));
     add(Step::Mount(Mount { bytes: isolation.tmp_bytes, executable: isolation.tmp_is_executable, ..TMP }));
     // A program that does not run as user 0 writes its PID files and sockets there.
-    add(Step::Mount(Mount { is_held: has_names, owner: workload.identity.user, ..RUN }));
+    let control = workload.supervision.control;
+    add(Step::Mount(Mount { is_held: has_names || control != Right::None, owner: workload.identity.user, ..RUN }));
     if has_names {
         add(Step::Hosts);
+    }
+    if control != Right::None {
+        add(Step::Control(control));
     }
     if workload.network.has_resolv {
         add(Step::Bind(RESOLV));

@@ -1,6 +1,6 @@
 //! Steps in words: for `hilum explain`, and for the line that reports a failed step.
 
-use super::{NOTIFY, Phase, Plan, Scope, Step, Value, last_id};
+use super::{CONTROL, NOTIFY, Phase, Plan, Scope, Step, Value, last_id};
 use crate::config::{Attachment, IoLimit, Ip, OnCorruption, Overlay, RESOURCES, User};
 use crate::namespaces::Namespaces;
 use crate::seccomp::Profile;
@@ -50,7 +50,7 @@ impl Step<'_> {
             Self::Attach(_) | Self::Dev => "attach",
             Self::Bind(_) => "attach",
             Self::Pivot => "pivot root",
-            Self::Notify => "make",
+            Self::Notify | Self::Control(_) => "make",
             Self::Directory(_) => "enter directory",
             Self::Personality(_) => "set personality",
             Self::DropBoundingSet(_) => "drop capability bounding set",
@@ -191,6 +191,7 @@ impl fmt::Display for Step<'_> {
             Self::Devices([device, ..]) => return write!(formatter, "{} {}", self.verb(), device.source),
             Self::Loopback => (" ", "lo"),
             Self::Notify => (" ", NOTIFY),
+            Self::Control(_) => (" ", CONTROL),
             Self::Connect(link, number) | Self::Link(link, number) => (" ", link.inner_name(*number)),
             Self::Hosts => (" ", "/etc/hosts"),
             Self::Setting(setting) | Self::Share(setting) => (" ", text(setting.path)),
@@ -319,6 +320,10 @@ impl Step<'_> {
             Self::Descriptors { ready: 0 } => formatter.write_str(": except 0, 1 and 2"),
             Self::Descriptors { ready } => write!(formatter, ": except 0, 1, 2 and {ready}"),
             Self::Notify => formatter.write_str(": a socket"),
+            Self::Control(right) => {
+                formatter.write_str(": a socket for control ")?;
+                formatter.write_str(right.name())
+            }
             Self::Seccomp(seccomp, _) => {
                 formatter.write_str(match seccomp.profile {
                     Profile::Strict => ": profile strict",

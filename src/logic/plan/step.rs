@@ -2,7 +2,7 @@
 
 use super::landlock::Scope;
 use crate::config::{
-    Bind, Capabilities, Device, Identity, IoLimit, Overlay, Publish, ResourceLimit, Tcp, User, Verity, Volume,
+    Bind, Capabilities, Device, Identity, IoLimit, Overlay, Publish, ResourceLimit, Right, Tcp, User, Verity, Volume,
     WorkloadLink,
 };
 use crate::seccomp::Seccomp;
@@ -83,6 +83,8 @@ pub enum Step<'a> {
     Dev,
     /// Writes the names of workloads that it may talk to into /etc/hosts, if the root filesystem has one.
     Hosts,
+    /// Creates the control socket in /run, with what it permits, for the workload's user.
+    Control(Right),
     /// Attaches a folder or file of the board.
     Bind(Bind<'a>),
     /// Makes the root filesystem `/`, and detaches the old root (pivot_root(2)).

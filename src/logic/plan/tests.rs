@@ -262,6 +262,13 @@ fn every_loosening_is_audited() {
         ("sys", "sys: sees the hardware"),
         ("tmp 1M exec", "tmp ... exec: may execute files in /tmp"),
         ("privileged", "privileged: may be given full control of the host"),
+        ("control status", "control status: reads state and output of all workloads"),
+        ("control operate", "control operate: reads state and output of all workloads, starts and stops them"),
+        ("control update", "control update: reads state and output of all workloads, hands in updates"),
+        (
+            "control all",
+            "control all: reads state and output of all workloads, runs programs in them, reboots: full control of the host",
+        ),
         ("memory max", "memory max: unlimited"),
         ("pids max", "pids max: unlimited"),
         ("oom_score_adj -5", "oom_score_adj -5: killed later than others when memory runs out"),

@@ -9,7 +9,7 @@ mod reply;
 mod request;
 
 pub use reply::{Reply, SystemStatus, WorkloadStatus};
-pub use request::{Command, Request};
+pub use request::{Command, FILES, Request};
 
 /// The version of the protocol.
 pub const VERSION: u8 = 1;
@@ -28,6 +28,8 @@ pub enum Malformed {
     Bytes,
     /// It has another version of the protocol.
     Version(u8),
+    /// It has a command that this version does not know.
+    Command,
     /// It is too long.
     Long,
 }
@@ -37,7 +39,9 @@ impl Malformed {
     pub const fn text(self) -> &'static str {
         match self {
             Self::Bytes => "malformed message",
-            Self::Version(_) => "another version of the protocol; use the hilum that runs as PID 1",
+            Self::Version(_) | Self::Command => {
+                "PID 1 has version 1 of the control protocol, and not this command; use a hilum of its version"
+            }
             Self::Long => "message too long",
         }
     }

@@ -144,7 +144,8 @@ impl<'a> Reply<'a> {
             6 => Self::Done(parts.byte()?, parts.rest()?),
             _ => return Err(Malformed::Bytes),
         };
-        if parts.0.is_empty() { Ok(reply) } else { Err(Malformed::Bytes) }
+        // A newer PID 1 may send more behind the known fields.
+        Ok(reply)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::parts::{Parts, put, put_text};
 use super::{Malformed, Message, VERSION, WORDS};
+use crate::config::Right;
 use heapless::Vec;
 
 /// The commands, by their number in a request.
@@ -48,11 +49,18 @@ pub enum Command {
     Rollback,
     /// The state of the slots.
     Slots,
+    /// Files of a workload's cgroup. The words are the workload's name, and the names of at most [`FILES`] files; the
+    /// reply has an event for each file that can be read, with its place among the words instead of a time, and its
+    /// text, of which the first 4,096 bytes are sent.
+    Counters,
 }
+
+/// Maximum files of [`Command::Counters`].
+pub const FILES: usize = 8;
 
 impl Command {
     /// All commands, in the order of their numbers, which begin with 1.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Status,
         Self::Log,
         Self::Start,
@@ -73,7 +81,25 @@ impl Command {
         Self::Update,
         Self::Rollback,
         Self::Slots,
+        Self::Counters,
     ];
+
+    /// Returns the right that the socket of a workload needs for it.
+    pub const fn right(self) -> Right {
+        match self {
+            Self::Status | Self::Log | Self::Timeline | Self::Uplinks | Self::Slots | Self::Counters => Right::Status,
+            Self::Start
+            | Self::Stop
+            | Self::Restart
+            | Self::Signal
+            | Self::Freeze
+            | Self::Thaw
+            | Self::Mute
+            | Self::Unmute => Right::Operate,
+            Self::Update => Right::Update,
+            Self::Exec | Self::Reload | Self::Poweroff | Self::Reboot | Self::Halt | Self::Rollback => Right::All,
+        }
+    }
 }
 
 /// A request.
@@ -118,15 +144,17 @@ impl<'a> Request<'a> {
     /// The bytes are not a request of this version.
     pub fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
         let mut parts = Parts(bytes);
-        let [mark, version, command, flags] = parts.bytes()?;
+        // Another version may continue in another way.
+        let [mark, version] = parts.bytes()?;
         if mark != b'h' {
             return Err(Malformed::Bytes);
         }
         if version != VERSION {
             return Err(Malformed::Version(version));
         }
+        let [command, flags] = parts.bytes()?;
         let command = usize::from(command).checked_sub(1).and_then(|at| Command::ALL.get(at));
-        let mut request = Self::new(*command.ok_or(Malformed::Bytes)?);
+        let mut request = Self::new(*command.ok_or(Malformed::Command)?);
         if flags > 3 {
             return Err(Malformed::Bytes);
         }

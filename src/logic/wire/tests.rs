@@ -62,12 +62,43 @@ fn empty_truncated_and_foreign_messages_are_refused() {
     assert_eq!(Request::read(b""), Err(Malformed::Bytes));
     assert_eq!(Request::read(b"h\x01\x01"), Err(Malformed::Bytes));
     assert_eq!(Request::read(b"h\x02\x01\0\0\0\0\0"), Err(Malformed::Version(2)));
-    assert_eq!(Request::read(b"h\x01\x63\0\0\0\0\0"), Err(Malformed::Bytes));
+    assert_eq!(Request::read(b"h\x01\x63\0\0\0\0\0"), Err(Malformed::Command));
     assert_eq!(Request::read(b"h\x01\x01\0\0\0\0\0no end"), Err(Malformed::Bytes));
     assert_eq!(Reply::read(b""), Err(Malformed::Bytes));
-    assert_eq!(Reply::read(b"\x05more"), Err(Malformed::Bytes));
+    assert_eq!(Reply::read(b"\x07"), Err(Malformed::Bytes));
     let many: Vec<u8> = b"h\x01\x09\0\0\0\0\0".iter().copied().chain(b"a\0".repeat(WORDS + 1)).collect();
     assert_eq!(Request::read(&many), Err(Malformed::Long));
+}
+
+/// A newer PID 1 may append fields to a reply, and numbers of commands never change: the protocol's text is a promise.
+#[test]
+fn messages_are_those_of_version_1() {
+    assert_eq!(
+        Malformed::Version(2).text(),
+        std::format!(
+            "PID 1 has version {VERSION} of the control protocol, and not this command; use a hilum of its version"
+        )
+    );
+    let names: Vec<String> = Command::ALL.iter().map(|command| std::format!("{command:?}")).collect();
+    assert_eq!(
+        names.join(" "),
+        "Status Log Start Stop Restart Signal Freeze Thaw Exec Reload Timeline Poweroff Reboot Halt Mute Unmute Uplinks Update Rollback Slots Counters"
+    );
+    let system = SystemStatus { now_ms: 5, is_going_down: false, is_safe: true, bad_boots: 2 };
+    let mut message = Reply::System(system).message().expect("it fits");
+    assert_eq!(message.as_slice(), b"\x01\0\x01\x05\0\0\0\0\0\0\0\x02\0\0\0");
+    message.extend_from_slice(b"more").expect("there is room");
+    assert_eq!(Reply::read(&message), Ok(Reply::System(system)));
+}
+
+/// A right includes itself and reading; only `all` includes the others.
+#[test]
+fn every_command_needs_a_right() {
+    use crate::config::Right;
+    let all = |right: Right| Command::ALL.into_iter().filter(|command| right.includes(command.right())).count();
+    assert_eq!([Right::None, Right::Status, Right::Operate, Right::Update, Right::All].map(all), [0, 6, 14, 7, 21]);
+    assert!(!Right::Operate.includes(Command::Exec.right()), "exec is not in it");
+    assert_eq!(Right::ALL.map(Right::name), Right::NAMES);
 }
 
 #[test]

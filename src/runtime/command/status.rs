@@ -1,15 +1,13 @@
-//! The state of workloads as a table and as JSON. PID 1 reports states; cgroup counters are read here, which saves work
-//! in PID 1.
+//! The state of workloads as a table and as JSON.
 
 use super::client::Connection;
 use super::keys::Keys;
 use super::output::show;
 use super::usage::{DONE, FAILED, NOT_RUNNING, misused_as};
-use crate::os::files::read_text;
 use crate::os::wait::timespec_from_ms;
 use heapless::{String, Vec};
 use hilum::config::limits;
-use hilum::fixed_string::{append, text};
+use hilum::fixed_string::text;
 use hilum::split::Split;
 use hilum::status::{Bytes, Details, Json, Number, Uptime, Usage, counter, state_name};
 use hilum::supervise::State;
@@ -49,7 +47,7 @@ fn table(socket: &str, name: Option<&str>) -> i32 {
         Reply::System(system) => head(system),
         Reply::Status(status) => {
             found |= running(name, status);
-            line(status, None);
+            line(socket, status, None);
         }
         Reply::Event(0, slot) => _ = show(format_args!("{slot}\n")),
         _ => {}
@@ -71,8 +69,8 @@ fn head(system: &SystemStatus) {
 }
 
 /// Prints one workload. `cpu_permille` is its load, if it was measured; otherwise the total processor time is printed.
-fn line(status: &WorkloadStatus<'_>, cpu_permille: Option<u64>) {
-    let usage = usage(status.name);
+fn line(socket: &str, status: &WorkloadStatus<'_>, cpu_permille: Option<u64>) {
+    let usage = usage(socket, status.name);
     // Sixteen characters are enough for each value.
     let cpu: String<16> = match (cpu_permille, usage.cpu_us) {
         (Some(permille), _) => text(format_args!("{}.{}%", permille / 10, permille % 10)),
@@ -95,21 +93,32 @@ fn line(status: &WorkloadStatus<'_>, cpu_permille: Option<u64>) {
     ));
 }
 
-fn usage(name: &str) -> Usage {
-    let number = |file: &str, key: &str| {
-        let mut path: String<128> = String::new();
-        append(&mut path, format_args!("/sys/fs/cgroup/workload/{name}/{file}")).ok()?;
-        let mut bytes = [0; 512];
-        counter(read_text(&path, &mut bytes), key)
-    };
-    Usage {
-        memory: number("memory.current", ""),
-        peak: number("memory.peak", ""),
-        limit: number("memory.max", ""),
-        cpu_us: number("cpu.stat", "usage_usec "),
-        pids: number("pids.current", ""),
-        is_frozen: number("cgroup.events", "frozen ") == Some(1),
+/// The files with the counters.
+const COUNTERS: &str = "memory.current memory.peak memory.max cpu.stat pids.current cgroup.events";
+
+/// Asks for the counters of a workload's cgroup, with a connection of its own.
+fn usage(socket: &str, name: &str) -> Usage {
+    let mut request = Request::new(Command::Counters);
+    // They fit.
+    let _ = request.words.push(name);
+    request.words.extend(COUNTERS.parts(b' '));
+    let mut numbers = [None; 6];
+    if let Ok(connection) = Connection::open(socket, &request) {
+        connection.finish(FAILED, &mut |reply| {
+            if let Reply::Event(place, text) = reply
+                && let Some(number) = numbers.get_mut(*place as usize)
+            {
+                let key = match place {
+                    3 => "usage_usec ",
+                    5 => "frozen ",
+                    _ => "",
+                };
+                *number = counter(text, key);
+            }
+        });
     }
+    let [memory, peak, limit, cpu_us, pids, frozen] = numbers;
+    Usage { memory, peak, limit, cpu_us, pids, is_frozen: frozen == Some(1) }
 }
 
 fn json(socket: &str, name: Option<&str>) -> i32 {
@@ -125,7 +134,7 @@ fn json(socket: &str, name: Option<&str>) -> i32 {
         Reply::Status(status) => {
             found |= running(name, status);
             count += 1;
-            show(format_args!("{}{}", if count > 1 { "," } else { "" }, Json(status, &usage(status.name))));
+            show(format_args!("{}{}", if count > 1 { "," } else { "" }, Json(status, &usage(socket, status.name))));
         }
         Reply::Event(1, slots) => _ = show(format_args!("],\"slots\":{slots}}}\n")),
         _ => {}
@@ -154,9 +163,9 @@ pub(super) fn top(socket: &str, words: &[&str]) -> i32 {
         let answer = connection.finish(FAILED, &mut |reply| match reply {
             Reply::System(system) => head(system),
             Reply::Status(status) => {
-                let cpu_us = usage(status.name).cpu_us.unwrap_or(0);
+                let cpu_us = usage(socket, status.name).cpu_us.unwrap_or(0);
                 let passed_us = before.get(now.len()).map_or(0, |before| cpu_us.saturating_sub(*before));
-                line(status, Some(passed_us / PERIOD_MS));
+                line(socket, status, Some(passed_us / PERIOD_MS));
                 // There are as many as workloads.
                 let _ = now.push(cpu_us);
             }

@@ -9,6 +9,7 @@ use hilum::wire::{MESSAGE_BYTES, Reply};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::SendFlags;
+use rustix::process::Pid;
 
 /// Descriptors in a request.
 pub(super) type Descriptors = Vec<OwnedFd, 3>;
@@ -54,6 +55,10 @@ pub(super) struct Client {
     pub(super) state: ClientState,
     /// Whether its buffer was full. It gets no more until it has read.
     pub(super) is_full: bool,
+    /// The slot of the workload by whose socket it came.
+    pub(super) slot: usize,
+    /// The PID of the run that this socket belongs to; `None` for the socket of PID 1.
+    pub(super) run: Option<Pid>,
     /// Its number. A lower one is older.
     pub(super) number: u32,
 }

@@ -2,22 +2,30 @@
 //!
 //! It is a path socket with mode 0600, not an abstract one (CVE-2020-15257), and accepts only clients with PID 1's own
 //! uid. If there are too many connections, the oldest one is closed.
+//!
+//! A workload with a `control` line has a socket of its own in its /run, with the same mode, for its user. What a
+//! connection may request is decided by the socket it came by, not by the process that uses it; it ends with the run of
+//! the workload. These connections have places of their own, so that a workload cannot close those of the operator.
 
 use super::client::{Client, ClientState, Response, done, failed};
 use super::context::Context;
 use super::requests::Requests;
 use super::token::Token;
 use crate::os::clock::monotonic_ms;
+use crate::os::path::{listen_at, socket};
 use crate::os::turn::LINES;
 use hilum::config::{Config, WorkloadSet};
 use hilum::wire::{Command, MESSAGE_BYTES, Malformed, Reply, Request};
 use rustix::event::epoll::EventFlags;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, accept_with, bind, listen, socket_with};
+use rustix::net::{SocketFlags, SocketType, accept_with};
 
-/// The maximum number of connections.
-const CLIENTS: usize = 8;
+/// The maximum number of connections by the control socket of PID 1. As many more come by those of workloads.
+const OWN: usize = 8;
+const CLIENTS: usize = 2 * OWN;
+/// Stands for the slot of a connection by the socket of PID 1.
+const NO_SLOT: usize = usize::MAX;
 /// Milliseconds without new connections after PID 1 ran out of descriptors.
 const PAUSE_MS: u64 = 1_000;
 /// Maximum bytes of a line that is sent.
@@ -57,7 +65,11 @@ impl Control {
     /// Those of socket(2), bind(2) and listen(2).
     pub(super) fn open(&mut self, cx: &Context) -> Result<(), Errno> {
         self.user = rustix::process::geteuid().as_raw();
-        self.listener = cx.control_socket().map(open).transpose()?;
+        if let Some(path) = cx.control_socket() {
+            let listener = socket(SocketType::SEQPACKET)?;
+            listen_at(listener.as_fd(), path)?;
+            self.listener = Some(listener);
+        }
         Ok(())
     }
 
@@ -84,7 +96,8 @@ impl Control {
     /// Handles an event of the socket, or of a connection.
     pub(super) fn handle(&mut self, token: Token, requests: &mut Requests<'_>) {
         match token {
-            Token::Control => self.accept(requests.cx),
+            Token::Control => self.accept(NO_SLOT, requests),
+            Token::Request(slot) => self.accept(slot, requests),
             Token::Client(place) => self.read_client(place, requests),
             _ => {}
         }
@@ -94,6 +107,10 @@ impl Control {
     pub(super) fn tick(&mut self, requests: &mut Requests<'_>) {
         for place in 0..CLIENTS {
             let Some(client) = &mut self.clients[place] else { continue };
+            if requests.right_of(client).is_none() {
+                self.hang_up(place, requests.cx);
+                continue;
+            }
             match &mut client.state {
                 ClientState::New => {}
                 ClientState::Reloading if requests.reload.is_pending() => {}
@@ -130,9 +147,16 @@ impl Control {
         }
     }
 
-    /// Accepts one connection; if more are pending, the loop takes another turn.
-    fn accept(&mut self, cx: &mut Context) {
-        let Some(listener) = &self.listener else { return };
+    /// Accepts one connection by the socket of PID 1, or of the workload in a slot; if more are pending, the loop takes
+    /// another turn.
+    fn accept(&mut self, slot: usize, requests: &mut Requests<'_>) {
+        let (listener, run) = match requests.workloads.control_socket(slot) {
+            Some((socket, pid)) => (socket, Some(pid)),
+            None => match self.listener.as_ref().filter(|_| slot == NO_SLOT) {
+                Some(socket) => (socket, None),
+                None => return,
+            },
+        };
         let socket = match accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
             Ok(socket) => socket,
             Err(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM) => {
@@ -141,28 +165,47 @@ impl Control {
             }
             Err(_) => return,
         };
+        if run.is_some() {
+            requests.cx.events.rearm(listener.as_fd(), Token::Request(slot));
+        }
         self.paused_until = 0;
-        let is_own = hilum_sys::peer_user(socket.as_fd()) == Ok(self.user);
+        // In a workload, the mode of the socket decides.
+        let is_own = run.is_some() || hilum_sys::peer_user(socket.as_fd()) == Ok(self.user);
         self.count = self.count.wrapping_add(1);
-        let client = Client { socket, state: ClientState::New, is_full: false, number: self.count };
+        let client = Client { socket, state: ClientState::New, is_full: false, slot, run, number: self.count };
         if !is_own {
             client.send(&Reply::Done(1, "only the user that hilum runs as may send commands"));
             return;
         }
-        let free = self.clients.iter().position(Option::is_none);
-        let age =
-            |place: &usize| self.clients[*place].as_ref().map_or(0, |client| self.count.wrapping_sub(client.number));
-        let place = free.or_else(|| (0..CLIENTS).max_by_key(age)).unwrap_or(0);
-        self.hang_up(place, cx);
-        if cx.events.watch(client.socket.as_fd(), Token::Client(place)).is_ok() {
+        let place = self.place_for(slot);
+        self.hang_up(place, requests.cx);
+        if requests.cx.events.watch(client.socket.as_fd(), Token::Client(place)).is_ok() {
             self.clients[place] = Some(client);
         }
+    }
+
+    /// Returns the place of a new connection: a free one, or that of the oldest connection of the source with the most
+    /// of them, this one included.
+    fn place_for(&self, slot: usize) -> usize {
+        let (mut found, mut most) = (0, 0);
+        let first = if slot == NO_SLOT { 0 } else { OWN };
+        for place in first..first + OWN {
+            let Some(client) = &self.clients[place] else { return place };
+            let count = self.clients.iter().flatten().filter(|other| other.slot == client.slot).count() as u64;
+            let age = u64::from(self.count.wrapping_sub(client.number));
+            let rank = (count + u64::from(client.slot == slot)) << 32 | age;
+            if rank > most {
+                (found, most) = (place, rank);
+            }
+        }
+        found
     }
 
     /// Handles an event of a connection: a message, free space in its buffer, or its end.
     fn read_client(&mut self, place: usize, requests: &mut Requests<'_>) {
         let Some(client) = &mut self.clients[place] else { return };
         client.is_full = false;
+        let Some(right) = requests.right_of(client) else { return self.hang_up(place, requests.cx) };
         let mut buffer = [0; MESSAGE_BYTES];
         let received = client.receive(&mut buffer);
         let is_new = matches!(client.state, ClientState::New);
@@ -172,7 +215,7 @@ impl Control {
             Ok(Some(_)) if !is_new => self.hang_up(place, requests.cx),
             Ok(Some((length, descriptors))) => {
                 let response = match Request::read(&buffer[..length]) {
-                    Ok(request) => match (requests.answer(client, &request, &descriptors), request.command) {
+                    Ok(request) => match (requests.answer(client, right, &request, &descriptors), request.command) {
                         (Response::Done(_, why), Command::Exec) => Response::Done(STATUS_NOT_ENTERED, why),
                         (response, _) => response,
                     },
@@ -233,16 +276,4 @@ impl Control {
             self.give(place, done(), requests.cx);
         }
     }
-}
-
-fn open(path: &str) -> Result<OwnedFd, Errno> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
-    // A leftover socket of an earlier PID 1 is unused.
-    let _ = crate::os::path::unlink(path);
-    // The umask of this process is 0, and the socket's mode is set at bind.
-    rustix::fs::fchmod(&socket, rustix::fs::Mode::from_raw_mode(0o600))?;
-    bind(&socket, &crate::os::path::socket_address(path)?)?;
-    listen(&socket, 16)?;
-    Ok(socket)
 }

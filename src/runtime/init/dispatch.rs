@@ -184,7 +184,7 @@ impl Init {
                 workloads.handle_uevent(cx, received);
             }),
             Token::MountTable => self.disks.table_changed(),
-            Token::Control | Token::Client(_) => {
+            Token::Control | Token::Client(_) | Token::Request(_) => {
                 let (reload, boots, links, updates) = (&mut self.reload, &self.boots, &self.links, &mut self.updates);
                 self.control.handle(token, &mut Requests { cx, workloads, reload, boots, links, updates });
             }

@@ -11,7 +11,7 @@ use crate::os::clock::monotonic_ms;
 use crate::os::errno::describe;
 use crate::os::helper::{self, Kept, Role};
 use crate::workload::{Streams, Target};
-use hilum::config::{Ip, limits};
+use hilum::config::{Ip, Right, Workload, limits};
 use hilum::fixed_string::{append, text};
 use hilum::supervise::{Part, ShutdownKind, State, WorkloadRequest};
 use hilum::wire::{self, Command, Reply, Request, WorkloadStatus};
@@ -34,12 +34,33 @@ pub(super) struct Requests<'a> {
 }
 
 impl Requests<'_> {
+    /// Returns what a connection may request; `None` if it came by the socket of a run of a workload that is over.
+    pub(super) fn right_of(&self, client: &Client) -> Option<Right> {
+        if client.run.is_none() {
+            return Some(Right::All);
+        }
+        let (_, run) = self.workloads.control_socket(client.slot)?;
+        let index = self.cx.config.get().index_of(client.slot).filter(|_| client.run == Some(run))?;
+        Some(self.cx.config.get().workload(index).supervision.control)
+    }
+
     fn find(&self, name: &str) -> Option<usize> {
         self.cx.config.get().find(name)
     }
 
-    /// Answers a request.
-    pub(super) fn answer(&mut self, client: &Client, request: &Request<'_>, descriptors: &Descriptors) -> Response {
+    /// Answers a request of a connection with a right.
+    pub(super) fn answer(
+        &mut self,
+        client: &Client,
+        right: Right,
+        request: &Request<'_>,
+        descriptors: &Descriptors,
+    ) -> Response {
+        let needed = request.command.right();
+        if !right.includes(needed) {
+            let (has, needs) = (right.name(), needed.name());
+            return failed(format_args!("the workload has \"control {has}\"; this needs \"control {needs}\""));
+        }
         match request.command {
             Command::Status => self.status(client, request),
             Command::Timeline => self.timeline(client),
@@ -103,6 +124,7 @@ impl Requests<'_> {
                 self.workloads.logs.mute(self.cx.slot(index), request.command == Command::Mute);
                 done()
             }
+            Command::Counters => self.counters(client, workload, request),
             Command::Exec => self.execute(client, index, request, descriptors),
             _ => failed(format_args!("{}", wire::Malformed::Bytes.text())),
         }
@@ -169,6 +191,17 @@ impl Requests<'_> {
         match wanted {
             None => self.updates.show(client),
             Some(_) => _ = client.send(&Reply::Event(1, "null")),
+        }
+        done()
+    }
+
+    /// Sends files of a workload's cgroup.
+    fn counters(&self, client: &Client, workload: &Workload<'_>, request: &Request<'_>) -> Response {
+        let mut bytes = [0; 4096];
+        for (place, name) in (0..).zip(request.words.iter().skip(1).take(wire::FILES)) {
+            if let Some(text) = self.workloads.cgroups().text(workload, name, &mut bytes) {
+                client.send(&Reply::Event(place, text));
+            }
         }
         done()
     }

@@ -25,6 +25,8 @@ pub(super) enum Token {
     Uevents,
     /// Changes of the mount table.
     MountTable,
+    /// New connections to the control socket of the workload in this slot.
+    Request(usize),
     /// The DHCP client of the link with this number.
     Dhcp(usize),
 }
@@ -45,6 +47,7 @@ impl Token {
             Self::Dhcp(index) => (9, index),
             Self::Uevents => (10, 0),
             Self::MountTable => (11, 0),
+            Self::Request(index) => (12, index),
         };
         EventData::new_u64((kind << 32) | index as u64)
     }
@@ -65,6 +68,7 @@ impl Token {
             8 => Self::Links,
             10 => Self::Uevents,
             11 => Self::MountTable,
+            12 => Self::Request(index),
             _ => Self::Dhcp(index),
         }
     }
@@ -72,10 +76,11 @@ impl Token {
     /// Returns the events to wait for.
     ///
     /// Descriptors that a handler reads to the end and then closes are edge-triggered (EPOLLET): a process in set-up
-    /// may hold a copy, and would cause an event in every turn while it exists.
+    /// may hold a copy, and would cause an event in every turn while it exists. The control socket of a workload is
+    /// edge-triggered, because it is not accepted from while descriptors are short.
     pub(super) fn interest(self) -> EventFlags {
         match self {
-            Self::Report(_) | Self::Ready(_) | Self::Dhcp(_) => EventFlags::IN | EventFlags::ET,
+            Self::Report(_) | Self::Ready(_) | Self::Dhcp(_) | Self::Request(_) => EventFlags::IN | EventFlags::ET,
             Self::Client(_) => EventFlags::IN | EventFlags::RDHUP,
             Self::Console => EventFlags::OUT,
             // It is always readable, and reports a change as an exceptional condition (proc_pid_mounts(5)).

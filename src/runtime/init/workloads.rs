@@ -135,6 +135,12 @@ impl Workloads {
         self.slots[slot].process.as_ref()
     }
 
+    /// Returns the control socket of the workload in a slot, and the PID of its run, until that exits.
+    pub(super) fn control_socket(&self, slot: usize) -> Option<(&OwnedFd, Pid)> {
+        let process = self.slots.get(slot)?.process.as_ref().filter(|process| process.ended.is_none())?;
+        Some((process.control.as_ref()?, process.pid))
+    }
+
     /// Returns the last status text of the workload in a slot; empty if there is none.
     pub(super) fn status_text(&self, slot: usize) -> &str {
         &self.slots[slot].text

@@ -13,7 +13,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MoveMountFlags, UnmountFlags, move_mount};
-use rustix::net::SocketAddrUnix;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 
 /// Bytes of a path including NUL: four times the limit of the configuration.
 const BYTES: usize = 1024;
@@ -198,6 +198,28 @@ pub(crate) fn set_option(kind: BorrowedFd<'_>, name: &CStr, value: &str) -> Resu
 #[inline(never)]
 pub(crate) fn socket_address(path: &str) -> Result<SocketAddrUnix, Errno> {
     SocketAddrUnix::new(terminated(path, &mut Room::new())?)
+}
+
+/// Creates a non-blocking Unix socket without a path. One for connections will have a path for its owner alone; only its
+/// creator can say so.
+pub(crate) fn socket(kind: SocketType) -> Result<OwnedFd, Errno> {
+    let socket = socket_with(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    if kind == SocketType::SEQPACKET {
+        // The umask of this process is 0, and the mode of the path is set at bind.
+        rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600))?;
+    }
+    Ok(socket)
+}
+
+/// Binds a control socket to the path, and listens.
+///
+/// # Errors
+/// Those of bind(2) and listen(2).
+pub(crate) fn listen_at(socket: BorrowedFd<'_>, path: &str) -> Result<(), Errno> {
+    // A leftover socket of an earlier PID 1 is unused.
+    let _ = unlink(path);
+    bind(socket, &socket_address(path)?)?;
+    listen(socket, 16)
 }
 
 /// rename(2)

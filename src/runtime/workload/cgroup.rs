@@ -203,6 +203,13 @@ impl Cgroups {
         Some(text_of(&text, length).each_line().all(|line| line != "populated 0"))
     }
 
+    /// Returns the text of a file of a workload's cgroup, as far as it fits into `buffer`; `None` if it cannot be read.
+    pub(crate) fn text<'b>(&self, workload: &Workload<'_>, file: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
+        let group = existing(self.folder.as_ref()?, workload.name).ok()?;
+        let length = file.place_of(b'/').map_or_else(|| read(group.as_fd(), file, buffer).ok(), |_| None)?;
+        Some(text_of(buffer, length))
+    }
+
     /// Returns whether the OOM killer killed in the cgroup of a workload, with its memory.
     pub(crate) fn out_of_memory(&self, workload: &Workload<'_>, state: &CgroupState) -> Option<OutOfMemory> {
         let group = existing(self.folder.as_ref()?, workload.name).ok()?;

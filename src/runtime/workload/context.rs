@@ -1,11 +1,10 @@
 //! What a start needs from PID 1, and the resulting process.
 
 use super::cgroup::Cgroups;
-use super::handover;
 use super::networks::Networks;
 use super::report::{Outcome, receive};
 use hilum::supervise::ExitReason;
-use rustix::fd::{AsFd, OwnedFd};
+use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, pidfd_send_signal};
 
@@ -29,8 +28,10 @@ pub(crate) struct Process {
     pub(crate) ready: Option<OwnedFd>,
     /// The helper that performs the parent's part of its set-up.
     pub(crate) helper: Option<Pid>,
-    /// Until its program is executed, the socket for receiving the notify socket; then the notify socket.
+    /// Its notify socket, if it has one.
     pub(crate) notify: Option<OwnedFd>,
+    /// Its control socket, if it has one.
+    pub(crate) control: Option<OwnedFd>,
     /// How it exited, while its remaining output is read; and the remaining chunks.
     pub(crate) ended: Option<(ExitReason, u32)>,
     /// Its mount namespace, if processes may remain after its exit because it shares the host's PID namespace.
@@ -55,9 +56,6 @@ impl Process {
         if !matches!(outcome, Outcome::Pending | Outcome::More) {
             self.report = None;
             self.has_failed = matches!(outcome, Outcome::Failed(_));
-            // The socket was sent before the program was executed, so this does not block.
-            let sent = self.notify.take().and_then(|socket| handover::receive_fds(socket.as_fd()).ok()?);
-            self.notify = sent.and_then(|mut sent| sent.pop());
         }
         outcome
     }

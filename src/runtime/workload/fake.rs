@@ -27,6 +27,7 @@ pub(crate) fn spawn(
         helper: None,
         ready: None,
         notify: None,
+        control: None,
         ended: None,
         mount_namespace: None,
     })

@@ -141,7 +141,7 @@ fn copy_folders(from: &OwnedFd, to: &OwnedFd) -> Result<(), Errno> {
 }
 
 /// Returns the path of an open descriptor in the host's /proc.
-fn own_path(descriptor: BorrowedFd<'_>) -> String<32> {
+pub(crate) fn own_path(descriptor: BorrowedFd<'_>) -> String<32> {
     // Ten digits fit.
     text(format_args!("/proc/self/fd/{}", descriptor.as_raw_fd()))
 }

@@ -18,7 +18,7 @@ const DOWN: Duration = Duration::from_secs(15);
 const CONFIG: &str = "hilum 1\n[system]\ncontrol SOCKET\n\
     [workload churn]\nroot ROOT\nexec /bin/probe do say:turn sleep:15 exit:1\nrestart always delay=5ms max=5ms\n\
     [workload a]\nroot ROOT\nexec /bin/probe do notify:READY=1 stay\nready notify\nhealth exec /bin/probe exit 0 interval=100ms\nstop TERM 1s\n\
-    [workload b]\nroot ROOT\nexec /bin/probe on-term\nneeds a\nstop TERM 1s\n";
+    [workload b]\nroot ROOT\nexec /bin/probe on-term\nneeds a\ncontrol status\nstop TERM 1s\n";
 
 /// Returns the errnos that a call may fail with according to its manual page, unless PID 1 can rule them out.
 fn errnos(call: &str) -> &'static [&'static str] {

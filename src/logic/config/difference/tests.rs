@@ -81,6 +81,7 @@ fn change_of_any_key_is_noticed() {
         "critical",
         "safe",
         "reaper",
+        "control status",
         "log quiet",
         "at-stop",
         "landlock off",

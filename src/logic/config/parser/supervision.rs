@@ -8,7 +8,8 @@ use super::super::pools::Pools;
 use super::super::source::Source;
 use super::super::span::Span;
 use super::super::supervision::{
-    Boots, Check, Control, Health, LogFile, MountFallback, OnDamage, Ready, Supervision, SystemMount, Update, Watchdog,
+    Boots, Check, Control, Health, LogFile, MountFallback, OnDamage, Ready, Right, Supervision, SystemMount, Update,
+    Watchdog,
 };
 use super::arguments::{Arguments, Reported};
 use super::values;
@@ -70,6 +71,9 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::AtStop => place.at_stop_ms = self.or_within(AT_STOP_MS)?,
             KeyId::Safe => place.is_safe = true,
             KeyId::Reaper => place.has_reaper = true,
+            KeyId::Rights => {
+                place.control = Right::ALL[self.choose("status, operate, update or all", &Right::NAMES)?];
+            }
             KeyId::Log => {
                 while self.has_more() {
                     let found = self.take(LOG_OPTION, |text| match text.strip_prefix("rate=") {

@@ -46,7 +46,7 @@ proptest! {
             "restart", "always", "limit=5/60s", "else=stop", "delay=1s", "\"", "\"x y\"", "'", "'x \"y'", "#", "env", "user", "1:2", "\t",
             "console", "log", "stop", "TERM", "5s", "ä",
             "share", "net=a", "net=b", "seccomp", "default", "+read", "memory", "1G", "max", "device", "/dev/x", "rw", "usb=0403:6001", "class=tty", "as", "mount",
-            "capability", "kill", "rlimit", "cpu", "50%", "nice", "-5", "tcp", "bind=1,2", "io", "rbps=5", "privileged",
+            "capability", "kill", "rlimit", "cpu", "50%", "nice", "-5", "tcp", "bind=1,2", "io", "rbps=5", "privileged", "control", "operate", "all",
             "link", "veth", "macvlan", "move", "br0", "eth0", "bridge", "masquerade", "route", "via", "probe", "10.0.0.1/24", "10.0.0.2/24",
             "10.0.0.1", "fd00::1/64", "fd00::1", "mac=02:00:00:00:00:01", "mtu=1400", "dhcp", "up", "spoof", "publish",
             "80:80/tcp", "[fd00::1]:80:80/udp", "talk", "board", "resolv", "nameserver", "sysctl",

@@ -78,9 +78,11 @@ impl Workloads {
                 cx.end_deferral_soon();
                 let Some(process) = &self.slots[slot].process else { return };
                 let (pid, executed_us) = (process.pid, process.executed_us);
-                if let Some(notify) = &process.notify {
-                    // Its messages wait in the socket for the next turn.
-                    let _ = cx.events.watch(notify.as_fd(), Token::Notify(slot));
+                // What was sent before waits in the sockets for the next turn.
+                for (socket, token) in
+                    [(&process.notify, Token::Notify(slot)), (&process.control, Token::Request(slot))]
+                {
+                    let _ = socket.as_ref().map(|socket| cx.events.watch(socket.as_fd(), token));
                 }
                 self.print_start(cx, index, pid, executed_us);
                 self.report(cx, index, Event::Executed);

@@ -164,9 +164,8 @@ impl Workloads {
         self.logs.finish(workload, slot, cx.now(), &mut cx.console);
         let set_up = self.slots[slot].process.take().is_some_and(|process| {
             let output = process.has_writers.then_some(&process.output);
-            // Before that it is the socket for receiving the notify socket, and is not watched.
-            let notify = process.notify.as_ref().filter(|_| process.report.is_none());
-            output.into_iter().chain(notify).for_each(|fd| cx.events.forget(fd.as_fd()));
+            let sockets = process.notify.iter().chain(&process.control);
+            output.into_iter().chain(sockets).for_each(|fd| cx.events.forget(fd.as_fd()));
             !process.has_failed
         });
         let name = workload.name;

@@ -8,18 +8,20 @@ use super::program::Program;
 use super::{identity, landlock, reaper};
 use crate::os::clock::boottime_us;
 use crate::os::errno::describe;
+use crate::os::path::{chownat, listen_at};
 use crate::os::privileges::drop_bounding_set;
-use crate::workload::handover::{FdList, receive_fds, send_fds};
+use crate::workload::handover::{FdList, receive_fds};
 use crate::workload::mounts;
 use crate::workload::report::{Joining, Report, SET_UP_FAILED, send_time};
 use core::ffi::CStr;
 use core::mem::forget;
-use hilum::config::{Config, Workload};
-use hilum::plan::{self, FileSystem, NOTIFY, Phase, Plan, Scope, Setting, Step};
+use hilum::config::{Config, User, Workload};
+use hilum::plan::{self, CONTROL_NAME, FileSystem, NOTIFY, Phase, Plan, Scope, Setting, Step};
 use hilum_sys::{SignalSet, exit};
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
+use rustix::net::{SocketAddrUnix, bind};
 
 /// Exit statuses of a failed start, as in shells (POSIX 2.8.2) and container engines.
 const STATUS_NOT_FOUND: i32 = 127;
@@ -40,8 +42,10 @@ pub(crate) struct Pipes<'a> {
     pub(crate) socket: Option<BorrowedFd<'a>>,
     /// The pipe of `ready fd`, if it is configured.
     pub(crate) ready: Option<BorrowedFd<'a>>,
-    /// The socket for sending the notify socket to PID 1.
+    /// The notify socket, which has no path yet. PID 1 has it too.
     pub(crate) notify: Option<BorrowedFd<'a>>,
+    /// The same for the control socket.
+    pub(crate) control: Option<BorrowedFd<'a>>,
     /// Whether to report the time of the program's start.
     pub(crate) is_timed: bool,
     /// The path of the template.
@@ -201,12 +205,15 @@ impl Child<'_> {
             }
             Step::Bind(ref bind) => mounts::attach_bind(self.next_opened()?, bind),
             Step::Pivot => mounts::pivot(),
-            Step::Notify => {
-                let socket = notify_socket()?;
-                let mut opened = FdList::new();
-                // It is empty.
-                let _ = opened.push(socket);
-                send_fds(self.pipes.notify.ok_or(Errno::BADF)?, &opened)
+            Step::Notify => bind(self.pipes.notify.ok_or(Errno::BADF)?, &SocketAddrUnix::new(NOTIFY)?),
+            Step::Control(_) => {
+                let run = self.run.as_ref().ok_or(Errno::BADF)?;
+                let User { uid, gid } = self.workload.identity.user;
+                let path = mounts::own_path(run.as_fd());
+                // Ten digits and the name fit.
+                let path = hilum::fixed_string::text::<48>(format_args!("{path}/{CONTROL_NAME}"));
+                listen_at(self.pipes.control.ok_or(Errno::BADF)?, &path)?;
+                chownat(run.as_fd(), CONTROL_NAME, uid, gid)
             }
             Step::Directory(path) => mounts::enter(path),
             Step::Personality(persona) => hilum_sys::set_personality(persona),
@@ -289,15 +296,6 @@ impl Child<'_> {
         let mount = if mounts::covered(path) == FileSystem::Sysfs { &self.sys } else { &self.proc };
         mount.as_ref().ok_or(Errno::BADF)
     }
-}
-
-/// Creates the non-blocking socket for the program's state reports, with its path.
-fn notify_socket() -> Result<OwnedFd, Errno> {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
-    bind(&socket, &SocketAddrUnix::new(NOTIFY)?)?;
-    Ok(socket)
 }
 
 /// Writes a setting. /proc/sys/net is that of the network namespace of the process that opens it (proc_sys(5)).

@@ -139,6 +139,7 @@ impl Target<'_> {
                     socket: None,
                     ready: None,
                     notify: None,
+                    control: None,
                     is_timed: false,
                     template: "",
                     landlock_abi: hilum_sys::landlock_abi(),

@@ -2,18 +2,19 @@
 
 use super::leftovers::mount_namespace;
 use super::set_up;
-use crate::os::path::access;
+use crate::os::path::{self, access};
 use crate::workload::cgroup::CgroupState;
 use crate::workload::child::steps as child;
 use crate::workload::context::{Failure, LaunchContext, Process};
 use crate::workload::handover;
-use hilum::config::{Config, Ready};
+use hilum::config::{Config, Ready, Right};
 use hilum::namespaces::Namespaces;
 use hilum::plan::{Phase, plan};
 use hilum_sys::Cloned;
 use rustix::fd::AsFd;
 use rustix::fs::Access;
 use rustix::io::Errno;
+use rustix::net::SocketType;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Uid};
 
@@ -66,13 +67,10 @@ pub(crate) fn spawn(
         }
         _ => (None, None),
     };
-    let (notify, child_notify) = match workload.supervision.has_notify() {
-        true => handover::pair().map(|(own, other)| (Some(own), Some(other)))?,
-        false => (None, None),
-    };
-    if let Some(notify) = &notify {
-        rustix::io::ioctl_fionbio(notify, true)?;
-    }
+    // The new process binds them to paths of its own.
+    let made = |is_wanted: bool, kind| is_wanted.then(|| path::socket(kind)).transpose();
+    let notify = made(workload.supervision.has_notify(), SocketType::DGRAM)?;
+    let control = made(workload.supervision.control != Right::None, SocketType::SEQPACKET)?;
     let (socket, child_socket) = handover::pair()?;
     let network = launch.networks.enter(config, index)?;
     let cloned = hilum_sys::clone(plan.namespaces.0, group.as_ref().map(AsFd::as_fd));
@@ -84,7 +82,8 @@ pub(crate) fn spawn(
             report: report_writer.as_fd(),
             socket: Some(child_socket.as_fd()),
             ready: ready_writer.as_ref().map(AsFd::as_fd),
-            notify: child_notify.as_ref().map(AsFd::as_fd),
+            notify: notify.as_ref().map(AsFd::as_fd),
+            control: control.as_ref().map(AsFd::as_fd),
             is_timed,
             template: launch.template,
             landlock_abi: launch.landlock_abi,
@@ -116,6 +115,7 @@ pub(crate) fn spawn(
                 helper,
                 ready,
                 notify,
+                control,
                 ended: None,
                 mount_namespace,
             })

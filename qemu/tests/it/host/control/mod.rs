@@ -5,6 +5,7 @@ mod clients;
 mod exec;
 mod log;
 mod needs;
+mod rights;
 use crate::support::{Host, SOON};
 use hilum_qemu::Namespace;
 use std::time::Duration;
