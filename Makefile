@@ -42,7 +42,7 @@ BUILD := $(CURDIR)/build
 # The host's tools are built by rustup's cargo if it is installed, otherwise by Debian's.
 CARGO := $(shell command -v cargo || echo /usr/bin/cargo)
 HOST  := env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/host HILUM_BUILD=$(BUILD) $(CARGO)
-SOURCES := Cargo.toml $(shell find src linker qemu/probe -type f)
+SOURCES := Cargo.toml $(shell find src linker qemu/probe -path src/agent -prune -o -type f -print)
 BUILDER := Cargo.toml Cargo.lock docs/messages.md $(shell find src/logic initramfs/src initramfs/Cargo.toml -type f)
 TOOLS   := $(BUILDER) $(shell find qemu/src qemu/Cargo.toml -type f)
 # The scripts and the lock file for Debian packages.
@@ -189,7 +189,7 @@ unit: $(BUILD)/installed-build $(BUILD)/installed-unit ## the tests that need ne
 	@$(HOST) test --quiet --locked -p hilum
 	@$(HOST) test --quiet --locked -p hilum-initramfs --lib
 
-test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/hilum-counted $(BUILD)/debian/packages/of-every-board $(BUILD)/tools/firmware ## run every test, on the host and in QEMU, for both architectures
+test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/hilum-agent $(BUILD)/tools/hilum-counted $(BUILD)/debian/packages/of-every-board $(BUILD)/tools/firmware ## run every test, on the host and in QEMU, for both architectures
 	@$(if $(filter --workspace,$(TESTS)),$(HOST) board-test --quiet --locked)
 	@$(HOST) test --quiet --no-fail-fast --locked $(TESTS)
 
@@ -292,6 +292,11 @@ $(BUILD)/tools/hilum-initramfs: $(BUILDER) | $(BUILD)/installed-build
 
 # Eight programs of Debian in one machine, which only x86_64 tests.
 PROGRAMS := qemu/guests/programs/appliance
+
+# For tests on this machine; linker/agent builds those of boards.
+$(BUILD)/tools/hilum-agent: Cargo.toml Cargo.lock $(shell find src/logic src/agent -type f) | $(BUILD)/installed-build
+	@$(call unless-same); $(HOST) build --quiet --locked -p hilum-agent; \
+	mkdir -p $(@D); cp $(BUILD)/cargo/host/debug/hilum-agent $@; $(same)
 
 # The packages for images in tests.
 $(BUILD)/debian/packages/of-every-board: $(BUILD)/tools/hilum-initramfs initramfs/debian/unpack initramfs/debian/lock $(wildcard initramfs/boards/*.toml initramfs/appliances/*/appliance.toml qemu/guests/*.toml $(PROGRAMS).*)

@@ -1,5 +1,6 @@
 //! Tests of PID 1 in a PID namespace of this host, as root, and of the ELF file as a command. None needs QEMU.
 
+mod agent;
 mod command;
 mod control;
 mod dhcp;

@@ -1,0 +1,199 @@
+//! The state of the board and its workloads, as PID 1 tells it.
+
+use crate::control::{Control, message};
+use anyhow::{Context, Result};
+use hilum::status::counter;
+use hilum::supervise::{ExitReason, State};
+use hilum::wire::{Command, Reply, Request, SystemStatus};
+
+/// What PID 1 says at one time.
+#[derive(Debug)]
+pub(crate) struct Board {
+    pub(crate) system: SystemStatus,
+    pub(crate) workloads: Vec<Workload>,
+    /// The slots of updates; none without a disk that has them.
+    pub(crate) slots: Slots,
+}
+
+/// A workload.
+#[derive(Debug)]
+pub(crate) struct Workload {
+    pub(crate) name: String,
+    /// By [`State::number`].
+    pub(crate) state: u8,
+    pub(crate) since_ms: Option<u64>,
+    pub(crate) restarts: u32,
+    pub(crate) last: Option<ExitReason>,
+    pub(crate) is_out_of_memory: bool,
+    pub(crate) is_corrupt: bool,
+    pub(crate) dropped: u32,
+    pub(crate) usage: Usage,
+}
+
+impl Workload {
+    /// Returns whether it serves, or has done what it is for.
+    pub(crate) fn is_ready(&self) -> bool {
+        [State::Ready.number(), State::Finished.number()].contains(&self.state)
+    }
+
+    /// Returns whether something is wrong with it: it is unhealthy, waits for a restart after a failure, or failed for good. One that
+    /// waits, starts, or was stopped is not unhealthy.
+    pub(crate) fn is_healthy(&self) -> bool {
+        !matches!(State::NAMES.get(usize::from(self.state)), Some(&("unhealthy" | "backing-off" | "failed" | "lost")))
+    }
+}
+
+/// Counters of a workload's cgroup; `None` where the kernel has none.
+#[derive(Debug, Default)]
+pub(crate) struct Usage {
+    pub(crate) memory: Option<u64>,
+    pub(crate) inactive_file: Option<u64>,
+    pub(crate) peak: Option<u64>,
+    /// `u64::MAX` for no limit.
+    pub(crate) limit: Option<u64>,
+    pub(crate) cpu_us: Option<u64>,
+    pub(crate) user_us: Option<u64>,
+    pub(crate) system_us: Option<u64>,
+    pub(crate) throttled_us: Option<u64>,
+    pub(crate) threads: Option<u64>,
+    pub(crate) is_frozen: Option<u64>,
+    pub(crate) oom_kills: Option<u64>,
+}
+
+/// The files of a cgroup that are asked for (cgroups(7), and cgroup-v2.rst of the kernel).
+const FILES: [&str; hilum::wire::FILES] = [
+    "memory.current",
+    "memory.stat",
+    "memory.peak",
+    "memory.max",
+    "cpu.stat",
+    "pids.current",
+    "cgroup.events",
+    "memory.events",
+];
+
+impl Usage {
+    /// Takes the counters in the file with this place among [`FILES`].
+    fn take(&mut self, place: u64, text: &str) {
+        match place {
+            0 => self.memory = counter(text, ""),
+            1 => self.inactive_file = counter(text, "inactive_file "),
+            2 => self.peak = counter(text, ""),
+            3 => self.limit = counter(text, ""),
+            4 => {
+                self.cpu_us = counter(text, "usage_usec ");
+                self.user_us = counter(text, "user_usec ");
+                self.system_us = counter(text, "system_usec ");
+                self.throttled_us = counter(text, "throttled_usec ");
+            }
+            5 => self.threads = counter(text, ""),
+            6 => self.is_frozen = counter(text, "frozen "),
+            7 => self.oom_kills = counter(text, "oom_kill "),
+            _ => {}
+        }
+    }
+}
+
+/// The slots of updates, and how the last trial ended.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Slots {
+    pub(crate) slots: Vec<Slot>,
+    /// The version that was on trial last, and what became of it.
+    pub(crate) verdict: Option<(u64, String)>,
+    /// No version below this one is taken; 0 for any.
+    pub(crate) floor: u64,
+}
+
+/// A slot.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Slot {
+    pub(crate) name: String,
+    /// 0 for an empty slot.
+    pub(crate) version: u64,
+    pub(crate) is_committed: bool,
+    pub(crate) is_running: bool,
+    pub(crate) is_on_trial: bool,
+}
+
+impl Slots {
+    /// Takes a line of `hilum update --status`: the control protocol has slots as text.
+    pub(crate) fn take(&mut self, line: &str) {
+        if let Some((name, rest)) = line.strip_prefix("slot ").and_then(|rest| rest.split_once(": ")) {
+            let mut words = rest.split(", ");
+            let version = words.next().and_then(|word| word.strip_prefix("version ")?.parse().ok()).unwrap_or(0);
+            let words: Vec<&str> = words.collect();
+            self.slots.push(Slot {
+                name: name.to_owned(),
+                version,
+                is_committed: words.contains(&"committed"),
+                is_running: words.contains(&"running"),
+                is_on_trial: words.contains(&"on trial"),
+            });
+        } else if let Some(rest) = line.strip_prefix("no version below ") {
+            self.floor = rest.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0);
+        } else if let Some((version, what)) = line.strip_prefix("version ").and_then(|rest| rest.split_once(' ')) {
+            self.verdict = version.parse().ok().map(|version| (version, what.to_owned()));
+        }
+    }
+
+    /// Returns whether the last trial ended without a commit.
+    pub(crate) fn is_rolled_back(&self) -> bool {
+        self.verdict.as_ref().is_some_and(|(_, what)| !what.starts_with("is committed"))
+    }
+}
+
+/// Asks PID 1 for everything.
+///
+/// # Errors
+/// PID 1 does not answer.
+pub(crate) fn look(control: &Control) -> Result<Board> {
+    let (mut system, mut workloads) = (None, Vec::new());
+    control.ask(&message(&Request::new(Command::Status))?, &mut |reply| match reply {
+        Reply::System(told) => system = Some(*told),
+        Reply::Status(status) => workloads.push(Workload {
+            name: status.name.to_owned(),
+            state: status.state,
+            since_ms: status.since_ms,
+            restarts: status.restarts,
+            last: status.last,
+            is_out_of_memory: status.out_of_memory.is_some(),
+            is_corrupt: status.is_corrupt,
+            dropped: status.dropped,
+            usage: Usage::default(),
+        }),
+        _ => {}
+    })?;
+    for workload in &mut workloads {
+        // It may have been removed meanwhile, and an older PID 1 does not know the request: then there are no counters.
+        let _ = control.ask(&counters(&workload.name)?, &mut |reply| {
+            if let Reply::Event(place, text) = reply {
+                workload.usage.take(*place, text);
+            }
+        });
+    }
+    Ok(Board { system: system.context("PID 1 tells nothing about the board")?, workloads, slots: slots(control)? })
+}
+
+/// Asks for the slots.
+///
+/// # Errors
+/// PID 1 does not answer.
+pub(crate) fn slots(control: &Control) -> Result<Slots> {
+    let mut slots = Slots::default();
+    control.ask(&message(&Request::new(Command::Slots))?, &mut |reply| {
+        if let Reply::Event(_, line) = reply {
+            slots.take(line);
+        }
+    })?;
+    Ok(slots)
+}
+
+fn counters(name: &str) -> Result<Vec<u8>> {
+    let mut request = Request::new(Command::Counters);
+    let fits = request.words.extend_from_slice(&[&[name], &FILES[..]].concat());
+    fits.map_err(|_| anyhow::anyhow!("too many files"))?;
+    message(&request)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! The page of metrics: names of cAdvisor for workloads and of `node_exporter` for the machine where they fit, `hilum_*` for the rest.
+//! docs/agent.md has the table.
+
+mod format;
+mod machine;
+mod workloads;
+
+use crate::board;
+use crate::control::Control;
+use format::Families;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a page is served again, instead of asking PID 1 once more.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// What is served to Prometheus.
+#[derive(Debug)]
+pub(crate) struct Page {
+    control: Arc<Control>,
+    disks: Vec<PathBuf>,
+    last: Mutex<Option<(Instant, Arc<Vec<u8>>)>>,
+}
+
+impl Page {
+    pub(crate) fn new(control: Arc<Control>, disks: Vec<PathBuf>) -> Self {
+        Self { control, disks, last: Mutex::new(None) }
+    }
+
+    /// Returns the page, which is at most a second old. Whoever asks meanwhile waits for the same one.
+    pub(crate) fn text(&self) -> Arc<Vec<u8>> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, text)) = &*last
+            && at.elapsed() < FRESH
+        {
+            return Arc::clone(text);
+        }
+        let text = Arc::new(self.collect());
+        *last = Some((Instant::now(), Arc::clone(&text)));
+        text
+    }
+
+    fn collect(&self) -> Vec<u8> {
+        let start = Instant::now();
+        let mut families = Families::default();
+        let board = board::look(&self.control);
+        families.gauge("hilum_up", "Whether PID 1 answered.", [([], f64::from(board.is_ok()))]);
+        match &board {
+            Ok(board) => workloads::add(&mut families, board),
+            Err(error) => eprintln!("hilum-agent: metrics: {error:#}"),
+        }
+        machine::add(&mut families, &self.disks);
+        let seconds = start.elapsed().as_secs_f64();
+        families.gauge("hilum_agent_collect_seconds", "Time that it took to collect these metrics.", [([], seconds)]);
+        families.text()
+    }
+}
+
+#[cfg(test)]
+mod tests;
