@@ -6,7 +6,7 @@ mod updates;
 use hilum::update::{Parts, Range, Record, Slot, pointer};
 use serde_json::Value;
 use std::path::Path;
-use updates::{Appliance, text, tool};
+use updates::{Appliance, built, text, tool};
 
 const UPDATE: &str = "version = 3\nkeys = [\"update.crt\"]\nfloor = 2\n";
 
@@ -284,4 +284,22 @@ fn updates_need_a_board_that_restarts_when_a_trial_fails() {
         let expected = "[update] needs a board that restarts by itself; add panic=10 to command-line, and leave out hilum.fail=stay";
         assert!(error.ends_with(expected) && error.contains("words.toml:5: "), "{error}");
     }
+}
+
+#[test]
+fn root_on_a_disk_needs_a_digest_because_no_update_brings_it() {
+    let one = Appliance::new();
+    std::fs::create_dir_all(one.at("root/bin")).expect("a folder");
+    std::fs::copy(built("board/x86_64/probe"), one.at("root/bin/probe")).expect("a program");
+    let root = "[[root]]\npath = \"/data/a.erofs\"\nfolder = \"root\"\n";
+    let build = |more: &str| {
+        let system = "hilum 1\n[system]\nupdate\nmount LABEL=data /data ext4\n";
+        one.write("hilum.conf", format!("{system}[workload a]\nroot /data/a.erofs{more}\nexec /bin/probe\n"));
+        // `[update]` and its lines are before the root.
+        one.build("direct", &format!("{UPDATE}\n{root}"), None).map_err(|error| format!("{error:#}"))
+    };
+    let error = build("").expect_err("it is refused");
+    let expected = "an update does not bring what is on a disk; use a path in the initramfs, or verity=image";
+    assert!(error.contains(expected), "{error}");
+    assert!(build(" verity=image").err().is_none_or(|error| !error.contains(expected)));
 }

@@ -70,6 +70,13 @@ impl Contents<'_> {
         let image = self.with_hash_tree(root, image).with_context(place)?;
         match self.config.mount_of(&root.path) {
             Some(mount) => {
+                // Another version would run an image that it was not built with.
+                let mut workloads = self.config.workloads.iter().filter(|workload| workload.root == root.path);
+                ensure!(
+                    self.description.update.is_none() || workloads.all(|workload| workload.verity.is_some()),
+                    "root {}: an update does not bring what is on a disk; use a path in the initramfs, or verity=image",
+                    root.path
+                );
                 let below = root.path.strip_prefix(mount.target.trim_end_matches('/')).unwrap_or_default();
                 data.add(below, Entry::of_root(0o644, Kind::File(image))).map(|_| ())
             }
