@@ -23,9 +23,8 @@ fn refusal_of(folder: &Path, lines: &str, signer: Option<Signer>) -> String {
     let config = if lines.contains("config =") { "" } else { "config = \"hilum.conf\"\n" };
     let file = folder.join("board.toml");
     std::fs::write(&file, format!("{head}{config}{lines}")).expect("a file");
-    let init = "/bin/true".into();
-    let places =
-        Places { init, packages: folder.to_owned(), output: folder.join("output"), cache: None, signer, version: None };
+    let init = "/bin/true";
+    let places = Places { signer, ..Places::new(init, folder, folder.join("output")) };
     let error = build(&[file], &places, &mut |_| {}).expect_err("it is refused");
     assert!(!folder.join("output").exists(), "nothing is written");
     format!("{error:#}").replace(&format!("{}/", folder.display()), "")

@@ -58,15 +58,8 @@ fn built(folder: &Path, settings: serde_json::Value, workload: &str) -> (Result<
     let text = "architecture = \"x86_64\"\nkernel = \"./vmlinuz\"\nconfig = \"hilum.conf\"\noutputs = [\"initramfs\"]\n[[root]]\n\
                 path = \"/images/web\"\nformat = \"folder\"\nimage = \"image.tar\"\n";
     std::fs::write(folder.join("board.toml"), text).expect("a file");
-    let init = "/bin/true".into();
-    let places = Places {
-        init,
-        packages: folder.to_owned(),
-        output: folder.join("output"),
-        cache: None,
-        signer: None,
-        version: None,
-    };
+    let init = "/bin/true";
+    let places = Places::new(init, folder, folder.join("output"));
     let (mut reported, here) = (Vec::new(), format!("{}/", folder.display()));
     let result = build(&[folder.join("board.toml")], &places, &mut |event| {
         if let Event::Line(line) = event {

@@ -19,15 +19,8 @@ fn built(folder: &Path, lines: &str, root: &str) -> (Result<String, String>, Vec
     let file = folder.join("board.toml");
     std::fs::write(&file, text).expect("a file");
     // A 64-bit ELF file is all that is looked for.
-    let init = "/bin/true".into();
-    let places = Places {
-        init,
-        packages: folder.to_owned(),
-        output: folder.join("output"),
-        cache: None,
-        signer: None,
-        version: None,
-    };
+    let init = "/bin/true";
+    let places = Places::new(init, folder, folder.join("output"));
     let mut told = Vec::new();
     let here = format!("{}/", folder.display());
     let result = build(&[file], &places, &mut |event| {

@@ -42,14 +42,7 @@ impl Built {
     pub(crate) fn initramfs(&self, appliance: &[PathBuf]) -> Result<Vec<u8>> {
         let output = tempfile::tempdir()?;
         let output_path = output.path().to_owned();
-        let places = Places {
-            init: self.board("hilum"),
-            packages: self.packages(),
-            output: output_path,
-            cache: None,
-            signer: None,
-            version: None,
-        };
+        let places = Places::new(self.board("hilum"), self.packages(), output_path);
         let mut descriptions = vec![source(&format!("initramfs/boards/qemu-{}.toml", self.arch.name()))];
         descriptions.extend_from_slice(appliance);
         build(&descriptions, &places, &mut |_| {})?;

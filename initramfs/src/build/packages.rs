@@ -25,6 +25,14 @@ pub struct Places {
     pub version: Option<u64>,
 }
 
+impl Places {
+    /// Returns these places, for a build without a cache, a signer, and a version other than the description's.
+    pub fn new(init: impl Into<PathBuf>, packages: impl Into<PathBuf>, output: impl Into<PathBuf>) -> Self {
+        let (init, packages, output) = (init.into(), packages.into(), output.into());
+        Self { init, packages, output, cache: None, signer: None, version: None }
+    }
+}
+
 /// The folder of a cache.
 #[derive(Debug, Clone)]
 pub struct CachePlace {

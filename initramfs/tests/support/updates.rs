@@ -89,7 +89,7 @@ impl Appliance {
     pub(crate) fn build_of(&self, description: &str, arch: &str, version: Option<u64>) -> anyhow::Result<()> {
         let init = built(&format!("board/{arch}/hilum"));
         let packages = built(&format!("debian/packages/{arch}-bookworm"));
-        let places = Places { init, packages, output: self.at("output"), cache: None, signer: None, version };
+        let places = Places { version, ..Places::new(init, packages, self.at("output")) };
         build(&[self.at(description)], &places, &mut |_| {}).map(|_| ())
     }
 
@@ -98,12 +98,9 @@ impl Appliance {
     pub(crate) fn build_with(&self, board: &Path, version: u64, packages: &str) -> anyhow::Result<()> {
         let _ = std::fs::remove_dir_all(self.at("output"));
         let places = Places {
-            init: built("board/x86_64/hilum"),
-            packages: self.at(packages),
-            output: self.at("output"),
             cache: Some(CachePlace { folder: self.at("cache"), limit: u64::MAX }),
-            signer: None,
             version: Some(version),
+            ..Places::new(built("board/x86_64/hilum"), self.at(packages), self.at("output"))
         };
         build(&[board.to_owned(), self.at("appliance.toml")], &places, &mut |_| {}).map(|_| ())
     }

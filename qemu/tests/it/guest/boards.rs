@@ -135,14 +135,7 @@ fn image_file_on_the_data_partition_is_a_root(arch: Architecture) {
         debian.display()
     );
     std::fs::write(at("site.toml"), description).expect("a file");
-    let places = hilum_initramfs::build::Places {
-        init: crate::support::hilum(arch),
-        packages: folder.path().to_owned(),
-        output: at("output"),
-        cache: None,
-        signer: None,
-        version: None,
-    };
+    let places = hilum_initramfs::build::Places::new(crate::support::hilum(arch), folder.path(), at("output"));
     hilum_initramfs::build::build(&[at("site.toml")], &places, &mut |_| {}).expect("the builder takes it");
     let words = hilum_qemu::writable_disk(&at("output/data.img"));
     let words: Vec<&str> = words.iter().map(String::as_str).collect();

@@ -211,14 +211,9 @@ fn build_of(
         .find(|arch| text.contains(&format!("\"{}\"", arch.name())))
         .expect("an architecture");
     let is_new = std::fs::read_to_string(description).expect("a description").contains("\nrelease = \"trixie\"");
-    let places = hilum_initramfs::build::Places {
-        init: hilum(arch),
-        packages: built(&format!("debian/packages/{}-{}", arch.name(), if is_new { "trixie" } else { USUAL })),
-        output: output.to_owned(),
-        cache: None,
-        signer,
-        version: None,
-    };
+    let packages = built(&format!("debian/packages/{}-{}", arch.name(), if is_new { "trixie" } else { USUAL }));
+    let places = hilum_initramfs::build::Places::new(hilum(arch), packages, output);
+    let places = hilum_initramfs::build::Places { signer, ..places };
     hilum_initramfs::build::build(&[board, description.to_owned()], &places, &mut |_| {}).expect("the builder takes it")
 }
 

@@ -30,14 +30,8 @@ impl RealBoard {
             arch.debian(),
         );
         std::fs::write(at("board.toml"), description).expect("a file");
-        let places = hilum_initramfs::build::Places {
-            init: hilum(arch),
-            packages: built(&format!("debian/packages/{}-bookworm", arch.name())),
-            output: at("output"),
-            cache: None,
-            signer: None,
-            version: None,
-        };
+        let packages = built(&format!("debian/packages/{}-bookworm", arch.name()));
+        let places = hilum_initramfs::build::Places::new(hilum(arch), packages, at("output"));
         hilum_initramfs::build::build(&[at("board.toml")], &places, &mut |_| {}).expect("the builder takes it");
         Self { arch, folder }
     }
