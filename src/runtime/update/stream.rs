@@ -97,18 +97,20 @@ fn write(
             core::mem::swap(&mut first.0[0], &mut part[0]);
             part[0].fill(0);
         }
-        disk.write(slot, start * BLOCK, part).map_err(of_slot)?;
-        disk.read(slot, start * BLOCK, part).map_err(of_slot)?;
-        if !(usize::from(number == 0)..count).all(|index| tree.is_valid(start + index as u64, &part[index])) {
-            return Err(of_slot(Errno::IO));
-        }
+        store(disk, slot, start * BLOCK, part).map_err(of_slot)?;
         progress(start + count as u64, blocks);
     }
-    disk.flush().map_err(of_slot)?;
-    disk.write(slot, 0, &first.0).map_err(of_slot)?;
-    disk.flush().map_err(of_slot)?;
-    disk.read(slot, 0, &mut group.0[..1]).map_err(of_slot)?;
-    if group.0[0] == first.0[0] { Ok(()) } else { Err(of_slot(Errno::IO)) }
+    disk.flush().and_then(|()| store(disk, slot, 0, &first.0)).and_then(|()| disk.flush()).map_err(of_slot)
+}
+
+/// Writes blocks of a slot, and reads them back.
+#[inline(never)]
+fn store(disk: &Disk, slot: Slot, at: u64, blocks: &[[u8; BLOCK_BYTES]]) -> Result<(), Errno> {
+    disk.write(slot, at, blocks)?;
+    let mut copy = Blocks([[0; BLOCK_BYTES]; GROUP_BLOCKS]);
+    let copy = &mut copy.0[..blocks.len()];
+    disk.read(slot, at, copy)?;
+    if copy.as_flattened() == blocks.as_flattened() { Ok(()) } else { Err(Errno::IO) }
 }
 
 /// Reads the blocks of a group, and checks them.
