@@ -90,7 +90,7 @@ same = echo "$$sum" >$@.made-of
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak cuts image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
+.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak cuts updates image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -211,6 +211,9 @@ soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workl
 
 cuts: install-test $(BUILD)/board/x86_64/hilum ## cut the power after each write of an update, and boot each time
 	@HILUM_ALL_CUTS=1 $(HOST) test --quiet --locked -p hilum-qemu -- power_cut_after_any_write --nocapture
+
+updates: install-test $(BUILD)/board/x86_64/hilum $(BUILD)/image/x86_64/busybox/bin/busybox ## update a board 200 times in a row, and measure the first one, of 64 MiB, beside dd
+	@HILUM_UPDATES=200 $(HOST) test --quiet --locked -p hilum-qemu -- updates_in_a_row --nocapture
 
 advisories: $(BUILD)/tools/cargo-deny ## ask the advisory database (network) about the dependencies
 	@for workspace in . src/runtime; do \

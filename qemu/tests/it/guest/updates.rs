@@ -16,11 +16,12 @@ use std::process::Command;
 use std::time::Duration;
 
 mod cuts;
+mod row;
 
 on_both!(uefi_board_tries_a_slot_once_and_commits_it);
 
 /// The timeout for firmware, a large kernel, its modules and an update together.
-const SLOW: Duration = Duration::from_secs(120);
+const SLOW: Duration = Duration::from_secs(240);
 /// What makes a version that is never ready, and is given up.
 const SICK: &str = "ready tcp 81 within=10m\n";
 /// The same, and it is not given up before somebody says so.
@@ -144,9 +145,14 @@ fn add_bundles(command: &mut Command, bundles: &[&Path]) {
 fn ask(booted: &mut Booted, command: &str, answer: &str) {
     let before = booted.vm.console.text().len();
     booted.vm.type_text(&format!("{command}\r")).expect("the console");
+    await_text(booted, before, answer);
+}
+
+/// Waits until the console has a text behind a place.
+fn await_text(booted: &Booted, before: usize, text: &str) {
     let until = std::time::Instant::now() + SLOW;
-    while !booted.vm.console.text()[before..].contains(answer) {
-        assert!(std::time::Instant::now() < until, "{command}: no {answer:?} in\n{}", booted.vm.console.tail());
+    while !booted.vm.console.text()[before..].contains(text) {
+        assert!(std::time::Instant::now() < until, "no {text:?} in\n{}", booted.vm.console.tail());
         std::thread::sleep(Duration::from_millis(100));
     }
 }
