@@ -306,9 +306,11 @@ fn every_feature_has_its_test_and_every_figure_is_in_the_bench() {
 
 #[test]
 fn picture_matches_its_transcript() {
-    let transcript = std::fs::read(project().join("docs/boot.console")).expect("the transcript");
-    let drawn = hilum_qemu::picture::svg(&transcript);
-    assert_eq!(drawn, read("docs/boot.svg"), "make it anew: hilum-qemu picture docs/boot.console > docs/boot.svg");
+    for name in ["boot", "update"] {
+        let (console, svg) = (format!("docs/{name}.console"), format!("docs/{name}.svg"));
+        let drawn = hilum_qemu::picture::svg(&std::fs::read(project().join(&console)).expect("the transcript"));
+        assert_eq!(drawn, read(&svg), "make it anew: hilum-qemu picture {console} > {svg}");
+    }
 }
 
 /// The number of command blocks that `make docs-test` skips, each with a reason above it.
