@@ -6,6 +6,7 @@ mod exec;
 mod log;
 mod needs;
 mod rights;
+mod updates;
 use crate::support::{Host, SOON};
 use hilum_qemu::Namespace;
 use std::time::Duration;
