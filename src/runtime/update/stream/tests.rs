@@ -69,8 +69,15 @@ fn first_block_is_read_back_as_well() {
         rustix::fs::fcntl_setfl(&direct, flags).expect("flags");
         let disk = Disk::of(file, direct, record.clone());
         rustix::fs::seek(&source, rustix::fs::SeekFrom::Start(0)).expect("the start");
-        let mut input = Input { file: source.as_fd(), read: 0 };
-        write(&mut input, &bundle, &disk, Slot::B, &mut |_, _| {}).map_err(|why| why.to_string())
+        // Without optimization its buffers are several times on the stack; a test's has 2 MiB, a helper's 8.
+        std::thread::scope(|scope| {
+            let run = || {
+                let mut input = Input { file: source.as_fd(), read: 0 };
+                write(&mut input, &bundle, &disk, Slot::B, &mut |_, _| {}).map_err(|why| why.to_string())
+            };
+            let thread = std::thread::Builder::new().stack_size(16 << 20).spawn_scoped(scope, run);
+            thread.expect("a thread").join().expect("it returns")
+        })
     };
     assert_eq!(received(OFlags::empty()), Ok(()));
     assert_eq!(received(OFlags::APPEND), Err("the other slot: EIO (input/output error)".into()));
