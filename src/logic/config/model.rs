@@ -23,19 +23,21 @@ use heapless::Vec;
 /// A whole configuration. The fields that every file fills come first, so that they share few pages of memory.
 #[derive(Debug)]
 #[repr(C)]
+// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
+#[repr(C)]
 pub struct Config<'a> {
+    /// The slot of each workload's state.
+    pub slots: Slots,
     /// The lines that it was read from.
     pub(super) lines: Lines<'a>,
+    /// The first id of the next range that was not in use since the boot.
+    pub(super) next_ids: u32,
     /// The `[system]` section, or its defaults.
     pub system: System<'a>,
     /// The workloads in the order of the file. Other code refers to a workload by its index here, or by its slot.
     pub workloads: Vec<Workload<'a>, { limits::WORKLOADS }>,
     /// The lists of items of which a workload may have several.
     pub pools: Pools<'a>,
-    /// The first id of the next range that was not in use since the boot.
-    pub(super) next_ids: u32,
-    /// The slot of each workload's state.
-    pub slots: Slots,
 }
 
 impl<'a> Config<'a> {
@@ -105,35 +107,37 @@ impl Config<'_> {
 
 /// The settings of the board.
 #[derive(Debug)]
+// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
+#[repr(C)]
 pub struct System<'a> {
     /// The line of its `[system]` section; 0 if there is none.
     pub line: u32,
-    /// `hostname`; `None` keeps the kernel's.
-    pub hostname: Option<&'a str>,
-    /// `console`
-    pub console: Console<'a>,
-    /// `idle`
-    pub idle: Idle,
-    /// `module`, in the order in which they are loaded.
-    pub modules: Vec<Module<'a>, { limits::MODULES }>,
-    /// `watchdog`
-    pub watchdog: Option<Watchdog<'a>>,
-    /// `control`
-    pub control: Control<'a>,
-    /// `boots`
-    pub boots: Option<Boots<'a>>,
-    /// `update`
-    pub update: Option<Update>,
-    /// `log FILE`
-    pub log_file: Option<LogFile<'a>>,
     /// `log kmsg`: whether lines go to the kernel's log as well.
     pub has_kmsg: bool,
-    /// `mount`, in the order in which they are mounted.
-    pub mounts: Vec<SystemMount<'a>, { limits::SYSTEM_MOUNTS }>,
+    /// `idle`
+    pub idle: Idle,
+    /// `update`
+    pub update: Option<Update>,
+    /// `control`
+    pub control: Control<'a>,
+    /// `hostname`; `None` keeps the kernel's.
+    pub hostname: Option<&'a str>,
     /// `volumes`: the folder with the folders of `volume` lines.
     pub volumes: Option<&'a str>,
+    /// `watchdog`
+    pub watchdog: Option<Watchdog<'a>>,
+    /// `boots`
+    pub boots: Option<Boots<'a>>,
+    /// `log FILE`
+    pub log_file: Option<LogFile<'a>>,
+    /// `console`
+    pub console: Console<'a>,
     /// `swap`
     pub swap: Option<Swap<'a>>,
+    /// `module`, in the order in which they are loaded.
+    pub modules: Vec<Module<'a>, { limits::MODULES }>,
+    /// `mount`, in the order in which they are mounted.
+    pub mounts: Vec<SystemMount<'a>, { limits::SYSTEM_MOUNTS }>,
     /// `link`, `bridge`, `masquerade`, `route`
     pub network: SystemNetwork<'a>,
     /// `sysctl`, in the order in which they are written to the kernel.
@@ -234,22 +238,36 @@ pub enum Idle {
 
 /// An isolated program that is started and supervised.
 #[derive(Debug)]
+// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
+#[repr(C)]
 pub struct Workload<'a> {
     /// Its name: unique, lower-case letters, digits and `-`, starting with a letter.
     pub name: &'a str,
-    /// The line of its `[workload NAME]`, from 1, for messages about the whole section.
-    pub line: u32,
     /// `root`: the absolute path of the folder, image file or block device of its root filesystem, or its `LABEL=`,
     /// `UUID=` or `PARTUUID=` ([`super::Source`]).
     pub root: &'a str,
-    /// `root ... overlay`: the writable layer over it.
-    pub overlay: Overlay<'a>,
-    /// `root ... verity=`: how its blocks are verified; `None` if they are not.
-    pub verity: Option<Verity<'a>>,
+    /// The line of its `[workload NAME]`, from 1, for messages about the whole section.
+    pub line: u32,
     /// `exec`: the absolute path of the program in the root filesystem, and its arguments.
     pub exec: Span<&'a str>,
     /// `env`: its whole environment. A default PATH is added if no line sets it.
     pub env: Span<Variable<'a>>,
+    /// `needs`: the workloads that must be ready before this one starts.
+    pub needs: WorkloadSet,
+    /// `after`: the workloads that this one starts after, even if they failed.
+    pub after: WorkloadSet,
+    /// `stop`
+    pub stop: Stop,
+    /// What its network namespace contains besides the loopback interface.
+    pub network: Network<'a>,
+    /// Its readiness and health checks, and the reaction to failures.
+    pub supervision: Supervision<'a>,
+    /// `restart`
+    pub restart: Restart,
+    /// `root ... overlay`: the writable layer over it.
+    pub overlay: Overlay<'a>,
+    /// `root ... verity=`: how its blocks are verified; `None` if they are not.
+    pub verity: Option<Verity<'a>>,
     /// `directory`: its working directory in the root filesystem.
     pub directory: &'a str,
     /// `hostname`: in its own UTS namespace; the workload's name by default.
@@ -260,18 +278,6 @@ pub struct Workload<'a> {
     pub isolation: Isolation<'a>,
     /// Its resource limits.
     pub resources: Resources<'a>,
-    /// `needs`: the workloads that must be ready before this one starts.
-    pub needs: WorkloadSet,
-    /// `after`: the workloads that this one starts after, even if they failed.
-    pub after: WorkloadSet,
-    /// `restart`
-    pub restart: Restart,
-    /// `stop`
-    pub stop: Stop,
-    /// Its readiness and health checks, and the reaction to failures.
-    pub supervision: Supervision<'a>,
-    /// What its network namespace contains besides the loopback interface.
-    pub network: Network<'a>,
 }
 
 impl<'a> Workload<'a> {

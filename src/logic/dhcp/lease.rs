@@ -47,21 +47,23 @@ impl LeaseRoute {
 
 /// A leased address with the options that came with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
+#[repr(C)]
 pub struct Lease {
     /// The address.
     pub address: Ipv4Addr,
     /// The prefix length.
     pub length: u8,
+    /// The MTU; 0 if the server does not specify it.
+    pub mtu: u16,
     /// The server that granted it.
     pub server: Ipv4Addr,
+    /// The lease time in seconds; `u32::MAX` for an infinite one.
+    pub seconds: u32,
     /// Name servers; unused elements are 0.0.0.0.
     pub name_servers: [Ipv4Addr; NAME_SERVERS],
     /// Time servers, in the same way.
     pub time_servers: [Ipv4Addr; NAME_SERVERS],
-    /// The lease time in seconds; `u32::MAX` for an infinite one.
-    pub seconds: u32,
-    /// The MTU; 0 if the server does not specify it.
-    pub mtu: u16,
     /// The routes of option 121, or else the default route by the router; unused elements are [`LeaseRoute::NONE`].
     pub routes: [LeaseRoute; ROUTES],
     /// Search domains.

@@ -51,22 +51,24 @@ enum Escape {
 
 /// The line, the cursor and the history.
 #[derive(Debug)]
+// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
+#[repr(C)]
 pub struct Editor {
-    prompt: &'static str,
-    /// Columns of the terminal.
-    columns: usize,
-    line: String<LINE_BYTES>,
     /// A byte index on a character boundary.
     cursor: usize,
-    history: Deque<String<LINE_BYTES>, HISTORY>,
     /// The position in the history; 0 for a new line.
     back: usize,
-    /// Whether something did not fit.
-    is_too_long: bool,
-    escape: Escape,
+    /// Columns of the terminal.
+    columns: usize,
+    partial_length: usize,
     /// The bytes of an incomplete character.
     partial: [u8; 4],
-    partial_length: usize,
+    escape: Escape,
+    /// Whether something did not fit.
+    is_too_long: bool,
+    prompt: &'static str,
+    line: String<LINE_BYTES>,
+    history: Deque<String<LINE_BYTES>, HISTORY>,
 }
 
 impl Editor {

@@ -12,30 +12,32 @@ const ACTIONS: usize = 6 * WORKLOADS;
 
 /// The state of all workloads, and the pending actions.
 #[derive(Debug)]
+// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
+#[repr(C)]
 pub struct Supervisor {
-    pub(super) units: Units,
-    actions: Deque<Action, ACTIONS>,
+    /// The maximum number of parallel set-ups; 0 for no limit.
+    pub(super) max_parallel_starts: usize,
+    /// Until when a workload that could start waits for a free set-up.
+    pub(super) start_blocked_until: u64,
+    /// The state of the random jitter; 0 for none.
+    pub(super) seed: u32,
     /// Whether the board shuts down, and how. These are two fields because the table has to start as all zero bytes, to
     /// be in `.bss`.
     pub(super) is_shutting_down: bool,
-    pub(super) shutdown_kind: ShutdownKind,
     /// Whether [`Action::Shutdown`] was issued; it is issued once.
     pub(super) has_shut_down: bool,
     /// Whether the shutdown is due to a restart limit.
     pub(super) is_escalated: bool,
     /// Whether `idle` has been handled.
     pub(super) idle: bool,
-    /// The maximum number of parallel set-ups; 0 for no limit.
-    pub(super) max_parallel_starts: usize,
-    /// Until when a workload that could start waits for a free set-up.
-    pub(super) start_blocked_until: u64,
+    /// Whether parts of the board may disappear, and are reported.
+    pub(super) follows_parts: bool,
+    pub(super) shutdown_kind: ShutdownKind,
     /// A bit for each part of the board that may still appear during boot: a workload without it is expected to come
     /// up.
     pub(super) awaited: u8,
-    /// Whether parts of the board may disappear, and are reported.
-    pub(super) follows_parts: bool,
-    /// The state of the random jitter; 0 for none.
-    pub(super) seed: u32,
+    pub(super) units: Units,
+    actions: Deque<Action, ACTIONS>,
 }
 
 impl Default for Supervisor {

@@ -6,9 +6,11 @@ use core::ops::{Index, IndexMut};
 
 /// One record for each slot. Initially all zero bytes.
 #[derive(Debug)]
+// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
+#[repr(C)]
 pub(super) struct Units {
-    units: [Unit; WORKLOADS],
     slots: Slots,
+    units: [Unit; WORKLOADS],
 }
 
 impl Units {

@@ -104,6 +104,8 @@ impl Command {
 
 /// A request.
 #[derive(Debug, Clone, PartialEq, Eq)]
+// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
+#[repr(C)]
 pub struct Request<'a> {
     /// The command.
     pub command: Command,

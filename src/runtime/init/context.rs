@@ -16,15 +16,17 @@ const FIRST_WORKLOAD_MS: u64 = 500;
 const EXEC_GRACE_MS: u64 = 20;
 
 /// The parts of PID 1 that belong to no service.
+// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
+#[repr(C)]
 pub(super) struct Context {
-    pub(super) environment: Environment,
     pub(super) config: Configuration,
-    pub(super) console: Console,
-    pub(super) timeline: Timeline,
     pub(super) events: EventLoop,
     /// Until when work that the first workload does not need is deferred, on a single processor; `None` once that
     /// workload runs.
     defer_until: Option<u64>,
+    pub(super) timeline: Timeline,
+    pub(super) environment: Environment,
+    pub(super) console: Console,
 }
 
 impl Context {

@@ -63,25 +63,27 @@ fn tables() -> Option<&'static mut Tables> {
 /// The workloads and their supervisor.
 ///
 /// The supervisor and the lines have private state; everything else is accessed by methods.
+// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
+#[repr(C)]
 pub(super) struct Workloads {
     pub(super) supervisor: &'static mut Supervisor,
     pub(super) logs: &'static mut Logs,
-    slots: [Slot; limits::WORKLOADS],
-    launch: LaunchContext,
-    /// Missing disks of the board, a bit for each `mount` line.
-    missing_disks: u8,
-    /// When this process was entered; `None` once the time to the first workload was printed.
-    entered_us: Option<u64>,
-    /// The helpers that delete entries of the kernel's connection table.
-    forgetters: heapless::Vec<Pid, { limits::WORKLOADS }>,
-    /// How PID 1 shuts down now, when all workloads have exited.
-    shutdown: Option<ShutdownKind>,
     /// Whether the devices of workloads must be looked up.
     wants_devices: bool,
     /// Whether a workload has exited; reported after its devices were looked up.
     has_ended: bool,
     /// Whether the result of the last look-up is still valid.
     are_devices_known: bool,
+    /// How PID 1 shuts down now, when all workloads have exited.
+    shutdown: Option<ShutdownKind>,
+    /// Missing disks of the board, a bit for each `mount` line.
+    missing_disks: u8,
+    /// When this process was entered; `None` once the time to the first workload was printed.
+    entered_us: Option<u64>,
+    slots: [Slot; limits::WORKLOADS],
+    launch: LaunchContext,
+    /// The helpers that delete entries of the kernel's connection table.
+    forgetters: heapless::Vec<Pid, { limits::WORKLOADS }>,
 }
 
 impl Workloads {

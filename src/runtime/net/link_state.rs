@@ -44,41 +44,43 @@ impl Inside {
 }
 
 /// The state of a link of the configuration.
+// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
+#[repr(C)]
 pub(super) struct LinkState {
     /// Its index; 0 if it does not exist.
     pub(super) index: u32,
+    /// Its current MTU, and its MTU before a lease changed it.
+    pub(super) mtu: u32,
     pub(super) mac: Option<Mac>,
     pub(super) has_carrier: bool,
     /// Whether a missing carrier or lease was reported.
     pub(super) is_reported: bool,
+    /// Whether the lease was granted or extended since the carrier returned.
+    pub(super) is_confirmed: bool,
+    /// Whether its `probe` gets no answer.
+    pub(super) is_silent: bool,
     /// Its client process.
     pub(super) client: Option<Running>,
     /// When the next client starts.
     pub(super) start_at: Option<u64>,
-    /// Its lease.
-    pub(super) lease: Option<Lease>,
     /// When the lease ends, in milliseconds; `None` for never.
     pub(super) lease_ends_at: Option<u64>,
-    /// Whether the lease was granted or extended since the carrier returned.
-    pub(super) is_confirmed: bool,
-    /// Names from routers and DHCPv6 servers.
-    pub(super) names: Names,
-    /// Whether its `probe` gets no answer.
-    pub(super) is_silent: bool,
     /// The metrics of the routes of its line and of its lease, if they are set.
     pub(super) own_metric: Option<u32>,
     pub(super) lease_metric: Option<u32>,
-    /// Its current MTU, and its MTU before a lease changed it.
-    pub(super) mtu: u32,
     pub(super) mtu_before: Option<u32>,
-    /// The last lease that was refused.
-    pub(super) refused: Option<Refused>,
     /// When the next refusal may be reported, in milliseconds.
     pub(super) quiet_until: u64,
-    /// The last network of a router advertisement that was reported as refused.
-    pub(super) ignored: Option<Prefix>,
     /// Its place in a workload, if it is a workload's link.
     pub(super) inside: Option<Inside>,
+    /// Its lease.
+    pub(super) lease: Option<Lease>,
+    /// Names from routers and DHCPv6 servers.
+    pub(super) names: Names,
+    /// The last lease that was refused.
+    pub(super) refused: Option<Refused>,
+    /// The last network of a router advertisement that was reported as refused.
+    pub(super) ignored: Option<Prefix>,
 }
 
 impl LinkState {
@@ -110,14 +112,16 @@ impl LinkState {
 }
 
 /// The board's links, as PID 1 follows them.
+// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
+#[repr(C)]
 pub(crate) struct HostLinks {
     pub(super) environment: Environment,
     /// The path of an empty folder.
     pub(super) empty: &'static str,
     /// The socket for link events; `None` if there is nothing to follow.
     pub(super) socket: Option<OwnedFd>,
-    /// The board's links in the order of their lines, then workloads' links with DHCP.
-    pub(super) known: Vec<LinkState, { limits::HOST_LINKS + limits::LEASED_LINKS }>,
     /// When to report links without a carrier or a lease.
     pub(super) report_at: Option<u64>,
+    /// The board's links in the order of their lines, then workloads' links with DHCP.
+    pub(super) known: Vec<LinkState, { limits::HOST_LINKS + limits::LEASED_LINKS }>,
 }

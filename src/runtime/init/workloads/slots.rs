@@ -8,31 +8,33 @@ use rustix::process::Pid;
 /// The state of a workload in PID 1, besides its record in the supervisor and its lines, which are in separate tables
 /// because they are not written on every board. All three are found by the workload's slot, which a reload does not
 /// change (`hilum::config::Slots`).
+// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
+#[repr(C)]
 pub(super) struct Slot {
-    /// Its process, from clone(2) until all its output is read.
-    pub(super) process: Option<Process>,
-    /// Its cgroup.
-    pub(super) cgroup: CgroupState,
-    /// Whether its start is deferred ([`super::Workloads::must_wait`]).
-    pub(super) is_deferred: bool,
-    /// The helper that checks whether it is ready or healthy.
-    pub(super) check: Option<Pid>,
     /// The helper that performs the parent's part of its set-up.
     pub(super) set_up: Option<Pid>,
     /// The helper that kills its remaining processes.
     pub(super) sweeper: Option<Pid>,
-    /// Its last status text.
-    pub(super) text: heapless::String<{ limits::STATUS_BYTES }>,
-    /// Whether a truncated datagram was reported.
-    pub(super) is_cut: bool,
     /// How it exited, while its devices are being looked up.
     pub(super) end: Option<ExitReason>,
-    /// The state of its devices.
-    pub(super) devices: DeviceState,
+    /// Whether its start is deferred ([`super::Workloads::must_wait`]).
+    pub(super) is_deferred: bool,
+    /// Whether a truncated datagram was reported.
+    pub(super) is_cut: bool,
     /// Whether a block of its verified image did not match its hash.
     pub(super) is_corrupt: bool,
+    /// The helper that checks whether it is ready or healthy.
+    pub(super) check: Option<Pid>,
+    /// Its cgroup.
+    pub(super) cgroup: CgroupState,
     /// Peak memory and limit in bytes, if it was killed by the OOM killer.
     pub(super) out_of_memory: Option<(u64, u64)>,
+    /// The state of its devices.
+    pub(super) devices: DeviceState,
+    /// Its process, from clone(2) until all its output is read.
+    pub(super) process: Option<Process>,
+    /// Its last status text.
+    pub(super) text: heapless::String<{ limits::STATUS_BYTES }>,
 }
 
 /// The state of a workload's devices.
