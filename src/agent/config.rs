@@ -1,5 +1,6 @@
 //! The configuration: a TOML file. A key that is not known is an error.
 
+use crate::logs::Logs;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -14,6 +15,8 @@ pub(crate) struct Config {
     pub(crate) control: PathBuf,
     /// What is served to Prometheus; nothing without it.
     pub(crate) metrics: Option<Metrics>,
+    /// Where lines go; nowhere without it.
+    pub(crate) logs: Option<Logs>,
 }
 
 /// The section `[metrics]`.

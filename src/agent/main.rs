@@ -8,9 +8,11 @@
 mod board;
 mod config;
 mod control;
+mod logs;
 mod metrics;
 mod server;
 mod system;
+mod tls;
 
 use anyhow::{Context, Result};
 use std::process::ExitCode;
@@ -49,8 +51,9 @@ fn run(file: &str) -> Result<()> {
     let mut signals = signal_hook::iterator::Signals::new([signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT])
         .context("signals")?;
     let control = Arc::new(control::Control::new(config.control));
+    let logs = config.logs.map(|logs| logs::start(logs, Arc::clone(&control))).transpose()?;
     if let Some(metrics) = config.metrics {
-        let page = metrics::Page::new(control, metrics.disks);
+        let page = metrics::Page::new(control, metrics.disks, logs);
         server::start(metrics.listen, Arc::new(move || page.text()))?;
     }
     signals.forever().next();

@@ -1,12 +1,10 @@
 //! Metrics of the machine, from /proc and its filesystems, and of the agent itself.
 
 use super::format::Families;
+use crate::logs::EARLIEST;
 use crate::system::{self, Disk, MODES};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// A clock before this time is wrong: 2024-01-01, when there was no hilum.
-const EARLIEST: f64 = 1_704_067_200.0;
 
 /// Adds them.
 pub(super) fn add(families: &mut Families, folders: &[PathBuf]) {
@@ -17,7 +15,7 @@ pub(super) fn add(families: &mut Families, folders: &[PathBuf]) {
     families.gauge(
         "hilum_clock_plausible",
         "Whether the clock is later than 2023.",
-        [([], f64::from(now >= EARLIEST))],
+        [([], f64::from(now >= EARLIEST.as_secs_f64()))],
     );
     families.counter(
         "node_cpu_seconds_total",

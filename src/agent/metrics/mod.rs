@@ -7,6 +7,7 @@ mod workloads;
 
 use crate::board;
 use crate::control::Control;
+use crate::logs;
 use format::Families;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,12 +21,13 @@ const FRESH: Duration = Duration::from_secs(1);
 pub(crate) struct Page {
     control: Arc<Control>,
     disks: Vec<PathBuf>,
+    logs: Option<Arc<logs::Shared>>,
     last: Mutex<Option<(Instant, Arc<Vec<u8>>)>>,
 }
 
 impl Page {
-    pub(crate) fn new(control: Arc<Control>, disks: Vec<PathBuf>) -> Self {
-        Self { control, disks, last: Mutex::new(None) }
+    pub(crate) fn new(control: Arc<Control>, disks: Vec<PathBuf>, logs: Option<Arc<logs::Shared>>) -> Self {
+        Self { control, disks, logs, last: Mutex::new(None) }
     }
 
     /// Returns the page, which is at most a second old. Whoever asks meanwhile waits for the same one.
@@ -51,10 +53,28 @@ impl Page {
             Err(error) => eprintln!("hilum-agent: metrics: {error:#}"),
         }
         machine::add(&mut families, &self.disks);
+        if let Some(logs) = &self.logs {
+            sent(&mut families, &logs.figures());
+        }
         let seconds = start.elapsed().as_secs_f64();
         families.gauge("hilum_agent_collect_seconds", "Time that it took to collect these metrics.", [([], seconds)]);
         families.text()
     }
+}
+
+fn sent(families: &mut Families, logs: &logs::Figures) {
+    let mut counter = |name: &str, help: &str, value: u64| families.counter(name, help, [([], value as f64)]);
+    counter("hilum_agent_log_messages_total", "Messages that were put into the spool.", logs.messages);
+    counter("hilum_agent_log_dropped_total", "Messages that were dropped from a full spool.", logs.dropped);
+    counter("hilum_agent_log_lost_lines_total", "Lines that came faster than they were read.", logs.lost);
+    counter(
+        "hilum_agent_log_sent_bytes_total",
+        "Bytes to the server, with those that were sent twice.",
+        logs.sent_bytes,
+    );
+    families.gauge("hilum_agent_log_spool_bytes", "Bytes in the spool.", [([], logs.spool_bytes as f64)]);
+    let is_connected = f64::from(logs.is_connected);
+    families.gauge("hilum_agent_log_connected", "Whether there is a connection to the server.", [([], is_connected)]);
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! hilum-agent beside a PID 1 on this host, with the programs that it talks to: Prometheus.
+//! hilum-agent beside a PID 1 on this host, with the programs that it talks to: Prometheus, rsyslog.
 
+mod logs;
 mod metrics;
 
 use crate::support::{Host, SOON, built, free_port};
