@@ -22,8 +22,7 @@ use heapless::Vec;
 
 /// A whole configuration. The fields that every file fills come first, so that they share few pages of memory.
 #[derive(Debug)]
-#[repr(C)]
-// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
+// And often used ones: a distance of at most 127 bytes is one byte of an instruction.
 #[repr(C)]
 pub struct Config<'a> {
     /// The slot of each workload's state.

@@ -53,31 +53,33 @@ pub(super) struct Parts {
 }
 
 /// PID 1: its services, and its remaining state.
+// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
+#[repr(C)]
 pub(super) struct Init {
     pub(super) cx: Context,
-    pub(super) workloads: Workloads,
-    reload: Reload,
-    watchdog: Watchdog,
-    boots: BootCount,
-    log_file: LogFile,
-    control: Control,
-    links: HostLinks,
-    uevents: Uevents,
-    devices: Devices,
-    boot_tasks: BootTasks,
-    disks: Disks,
-    pub(super) updates: Updates,
-    prompt: Prompt,
-    /// A copy of the console's descriptor in the epoll set, while lines wait for it.
-    watched_console: Option<OwnedFd>,
-    /// When unused memory of a start or a command is returned; `None` if there is none.
-    pub(super) trim_memory_at: Option<u64>,
     /// Whether exited processes may be unreaped; handled once per turn.
     pub(super) has_exits: bool,
     /// Whether all workloads have started, and the follow-up work is done.
     is_boot_complete: bool,
     /// Whether to panic after the workloads were started, as a test.
     panics_once: bool,
+    log_file: LogFile,
+    boot_tasks: BootTasks,
+    uevents: Uevents,
+    /// A copy of the console's descriptor in the epoll set, while lines wait for it.
+    watched_console: Option<OwnedFd>,
+    /// When unused memory of a start or a command is returned; `None` if there is none.
+    pub(super) trim_memory_at: Option<u64>,
+    prompt: Prompt,
+    watchdog: Watchdog,
+    boots: BootCount,
+    devices: Devices,
+    disks: Disks,
+    reload: Reload,
+    pub(super) updates: Updates,
+    control: Control,
+    pub(super) workloads: Workloads,
+    links: HostLinks,
 }
 
 impl Init {
