@@ -2,7 +2,7 @@
 #![no_main]
 
 use hilum::update::boot::decide;
-use hilum::update::{BLOCK_BYTES, Bundle, GROUP_BLOCKS, MAP_BYTES, Record, Slot, Source, Tree, efi};
+use hilum::update::{BLOCK_BYTES, Bundle, GROUP_BLOCKS, MAP_BYTES, Record, Slot, Source, Tree, arm64, efi};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: (Box<[u8; Record::BYTES]>, bool, Vec<u8>)| {
@@ -14,6 +14,10 @@ fuzz_target!(|data: (Box<[u8; Record::BYTES]>, bool, Vec<u8>)| {
     let _ = decide(&mut sealed, if is_b { Slot::B } else { Slot::A }, is_b);
     let _ = (efi::load_option(&sealed, Slot::A), efi::with_first(&stream, 1), efi::comes_first(&stream, 1, 2));
     let _ = (efi::is_guid(&stream, sealed.guid(Slot::A)), sealed.verdict());
+    let _ = arm64::with_chosen(&mut stream.clone(), &[("bootargs", b"a")], &mut |_| Some(()));
+    let kernel = arm64::kernel(bytes.first_chunk().expect("a header"));
+    let _ =
+        arm64::layout(&String::from_utf8_lossy(&stream), kernel.unwrap_or((0, 1)), 1).map(|found| arm64::entry(&found));
     // The first block is made to be one of a bundle, and the rest is what follows it.
     let mut block = [0; BLOCK_BYTES];
     let length = stream.len().min(BLOCK_BYTES);

@@ -5,6 +5,7 @@
 //! there; otherwise the next boot is that of the committed slot. The [`Record`] remembers which is which. [`boot`] decides what a
 //! boot means, [`Bundle`] and [`Tree`] read a bundle. The builder writes records and bundles with the same code.
 
+pub mod arm64;
 pub mod boot;
 mod bundle;
 mod bytes;
