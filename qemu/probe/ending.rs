@@ -108,6 +108,15 @@ pub(crate) fn eat(mebibytes: u32) {
     }
 }
 
+/// Waits for SIGTERM, and uses two processors from then on.
+pub(crate) fn hog() -> ! {
+    exit_on_term();
+    let _ = hilum_sys::fork();
+    loop {
+        core::hint::spin_loop();
+    }
+}
+
 /// Uses a processor for two seconds, and prints the processor time.
 pub(crate) fn spin() {
     use rustix::time::{ClockId, clock_gettime};

@@ -45,6 +45,7 @@ fn main(arguments: Arguments) -> i32 {
         "eat" => ending::eat(number(2)),
         "fork-bomb" => ending::fork_bomb(),
         "spin" => ending::spin(),
+        "hog" => ending::hog(),
         "terminal" => ending::use_terminal(),
         "streams" => return streams::tell_all(),
         "drain" => streams::drain(),

@@ -39,7 +39,10 @@ pub use bpf::{attach_device_filter, load_device_filter};
 pub use confine::{LandlockRules, filter_system_calls, landlock_abi, own_keyring, set_personality};
 pub use double_buffer::{Covariant, DoubleBuffer, ReadGuard};
 pub use entry::Arguments;
+#[cfg(not(target_arch = "aarch64"))]
 pub use kexec::load_kernel;
+#[cfg(target_arch = "aarch64")]
+pub use kexec::{Segment, load_segments};
 pub use keys::Key;
 pub use link::{bind_to_link, loopback_up, packet_socket};
 pub use memory::release_memory;

@@ -28,7 +28,12 @@ pub(super) fn load(disk: &Disk, slot: Slot) -> Result<(), Reason> {
     let whole = append(&mut line, format_args!("{words} hilum.slot={}\0", slot.name()));
     let line = whole.ok().and_then(|()| core::ffi::CStr::from_bytes_with_nul(line.as_bytes()).ok());
     let line = line.ok_or_else(|| reason("its kernel command line is malformed", 0))?;
-    hilum_sys::load_kernel(kernel.as_fd(), initramfs.as_fd(), line).map_err(|errno| refused("kexec: {}", errno))
+    #[cfg(not(target_arch = "aarch64"))]
+    let loaded = hilum_sys::load_kernel(kernel.as_fd(), initramfs.as_fd(), line);
+    #[cfg(target_arch = "aarch64")]
+    let loaded =
+        super::segments::load([kernel.as_fd(), initramfs.as_fd()], [parts.kernel.bytes, parts.initramfs.bytes], line);
+    loaded.map_err(|errno| refused("kexec: {}", errno))
 }
 
 /// Copies a part of a slot into a file in memory, because kexec_file_load(2) takes regular files.

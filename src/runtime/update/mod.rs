@@ -6,6 +6,8 @@ mod disk;
 mod efi;
 mod firmware;
 mod kexec;
+#[cfg(target_arch = "aarch64")]
+mod segments;
 mod signature;
 mod stream;
 
