@@ -72,21 +72,24 @@ pub fn direct(disk: &Path, slot: Option<Slot>, scratch: &Path) -> Result<Start> 
     Ok(Start { slot, kernel, initramfs, command_line, device_tree: None })
 }
 
-/// Plays the firmware of a Raspberry Pi with an SD card: the partition that autoboot.txt on the first one names, with its
-/// config.txt and cmdline.txt. `device_tree` is the file of the model; it gets the number of the partition, as the firmware does it.
+/// Plays the firmware of a Raspberry Pi with an SD card: the partition that the register PM_RSTS names, or else autoboot.txt on the
+/// first one, with its config.txt and cmdline.txt. The register is 0 when the power was off. `device_tree` is the file of the model; it gets the number of the partition, as the firmware does it.
 /// The files are written to the folder `scratch`.
 ///
 /// # Errors
 /// A partition that is no FAT filesystem, or has not the files; the firmware would stop there.
-pub fn raspberry_pi(card: &Path, device_tree: &str, scratch: &Path) -> Result<Start> {
+pub fn raspberry_pi(card: &Path, register: u32, device_tree: &str, scratch: &Path) -> Result<Start> {
     let first = Partition::open(card, 1)?;
     let pointer = first.text("autoboot.txt")?;
     let number = pointer.lines().find_map(|line| line.strip_prefix("boot_partition="));
     let number = number.and_then(|number| number.trim().parse().ok()).context("autoboot.txt: no boot_partition")?;
+    // The number is in every other bit (drivers/watchdog/bcm2835_wdt.c of the kernel).
+    let asked = (0..6).fold(0, |number, bit| number | (register >> (2 * bit) & 1) << bit);
+    let number = if asked == 0 { number } else { asked };
     let slot = match number {
         2 => Slot::A,
         3 => Slot::B,
-        _ => bail!("autoboot.txt: partition {number} is no slot"),
+        _ => bail!("partition {number} is no slot"),
     };
     let partition = Partition::open(card, number)?;
     let config = partition.text("config.txt")?;

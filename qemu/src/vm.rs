@@ -294,8 +294,40 @@ impl Vm {
         self.child.wait().context("QEMU").map(|_| ())
     }
 
-    /// Executes a command of QEMU's machine protocol (QMP).
+    /// Waits for a restart, for which the machine has to stop (`-action reboot=shutdown,shutdown=pause`). Returns the word at a
+    /// physical address then.
+    ///
+    /// # Errors
+    /// It does not restart before `deadline`, or it is switched off.
+    pub fn word_at_restart(&mut self, address: u64, deadline: Duration) -> Result<u32> {
+        let until = Instant::now() + deadline;
+        while self.end.as_ref().is_some_and(|end| !end.is_finished()) {
+            if Instant::now() > until {
+                bail!(
+                    "no restart within {} s; last lines of the console:\n{}",
+                    deadline.as_secs(),
+                    self.console.tail()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        if self.end.take().and_then(|end| end.join().ok()) != Some(End::Restart) {
+            bail!("it is off; last lines of the console:\n{}", self.console.tail());
+        }
+        let words = json!({"command-line": format!("xp /1wx {address:#x}")});
+        let command = json!({"execute": "human-monitor-command", "arguments": words});
+        let said = self.ask(&command)?;
+        let word = said.as_str().and_then(|text| text.trim().rsplit_once(" 0x"));
+        let (_, word) = word.with_context(|| format!("{said}"))?;
+        Ok(u32::from_str_radix(word, 16)?)
+    }
+
     fn execute(&self, command: &Value) -> Result<()> {
+        self.ask(command).map(drop)
+    }
+
+    /// Executes a command of QEMU's machine protocol (QMP). Returns what it returns.
+    fn ask(&self, command: &Value) -> Result<Value> {
         let mut stream = UnixStream::connect(&self.monitor).context("QEMU's monitor")?;
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         let mut answers = BufReader::new(stream.try_clone()?).lines();
@@ -304,6 +336,7 @@ impl Vm {
             Ok(serde_json::from_str(&line)?)
         };
         answer()?;
+        let mut said = Value::Null;
         for command in [&json!({"execute": "qmp_capabilities"}), command] {
             writeln!(stream, "{command}")?;
             // Asynchronous events of the machine may come before the reply.
@@ -316,8 +349,9 @@ impl Vm {
             if let Some(error) = reply.get("error") {
                 bail!("QEMU's monitor: {command}: {error}");
             }
+            said = reply["return"].clone();
         }
-        Ok(())
+        Ok(said)
     }
 }
 

@@ -134,6 +134,9 @@ impl Outputs<'_> {
                 }
                 Output::SdCard => {
                     tools.progress.say("sd card");
+                    // PID 1 tells the firmware by a register of a driver which slot to try.
+                    let more = if self.updates.is_some() { " iomem=relaxed" } else { "" };
+                    let words = format!("{words}{more}");
                     let files = card_files(description, tools, kernel, &initramfs, &words)?;
                     self.card(files, &words, partition.clone())?;
                 }

@@ -53,10 +53,6 @@ fn free(iomem: &str, bytes: u64) -> Option<u64> {
         let line = lines.next();
         let (first, rest) = line.unwrap_or_default().cut(b'-').unwrap_or_default();
         let (last, name) = rest.cut(b':').unwrap_or_default();
-        let address = |text: &str| {
-            let digits = text.bytes().filter_map(|byte| char::from(byte).to_digit(16));
-            digits.fold(0, |number, digit| number << 4 | u64::from(digit))
-        };
         // A line that is indented is about a part of the memory above it.
         let is_part = first.starts_with(' ');
         let (first, after) = (address(first), address(last).saturating_add(1));
@@ -71,6 +67,14 @@ fn free(iomem: &str, bytes: u64) -> Option<u64> {
             (from, end) = if name == " System RAM" { (first, after) } else { (0, 0) };
         }
     }
+}
+
+/// Returns a number in hexadecimal digits; other characters are skipped.
+#[inline(never)]
+pub fn address(text: &str) -> u64 {
+    text.bytes()
+        .filter_map(|byte| char::from(byte).to_digit(16))
+        .fold(0, |number, digit| number << 4 | u64::from(digit))
 }
 
 /// Returns the first instructions, which run without memory management: they pass the address of the device tree in x0, and zeros in

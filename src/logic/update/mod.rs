@@ -15,7 +15,7 @@ mod tree;
 pub mod trial;
 
 pub use bundle::{Bundle, Contents, Mismatch, SIGNATURES, sign};
-pub use record::{Record, Verdict, pointer};
+pub use record::{PARTITION_BITS, Record, Verdict, partition_bits, pointer};
 pub use tree::{GROUP_BLOCKS, MAP_BYTES, NODES, Source, Tree, hash, levels};
 
 /// Bytes of a block: of a bundle, of its hash tree, and of a slot.

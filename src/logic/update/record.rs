@@ -304,3 +304,12 @@ pub fn pointer(slot: Slot) -> [u8; Record::BYTES] {
     bytes[..text.len()].copy_from_slice(text);
     bytes
 }
+
+/// Returns the bits of the register by which a Raspberry Pi's firmware is told to start a partition; no bits make it follow its
+/// pointer again. They are every other bit of [`PARTITION_BITS`], in PM_RSTS (drivers/watchdog/bcm2835_wdt.c of the kernel).
+pub fn partition_bits(number: u64) -> u32 {
+    (0..6).fold(0, |bits, bit| bits | ((number >> bit & 1) as u32) << (2 * bit))
+}
+
+/// The bits of the register that are the number of a partition.
+pub const PARTITION_BITS: u32 = 0x555;

@@ -332,3 +332,10 @@ fn a_boot_order_keeps_the_entries_of_others() {
     assert!(efi::comes_first(&order, 1, 9) && !efi::comes_first(&order, 8, 9), "entries that are missing");
     assert_eq!(efi::with_first(&[7; 300], 1).len(), 256);
 }
+
+#[test]
+fn number_of_a_partition_is_in_every_other_bit() {
+    for (number, bits) in [(0, 0), (1, 1), (2, 4), (3, 5), (4, 0x10), (63, PARTITION_BITS), (64, 0)] {
+        assert_eq!(partition_bits(number), bits, "{number}");
+    }
+}

@@ -331,6 +331,7 @@ fn work(
 
 /// Finds out what this boot is, and writes that.
 fn look(disk: &mut Disk, starter: Starter, running: Slot, boot: &mut Boot) -> Result<(), Reason> {
+    starter.end_next(disk)?;
     let committed = disk.record.committed();
     let elsewhere = starter.points_elsewhere(disk, committed);
     let elsewhere = elsewhere.map_err(|errno| refused("the pointer: {}", errno))?;

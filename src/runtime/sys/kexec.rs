@@ -1,4 +1,4 @@
-//! Another kernel for the next reboot, without the firmware.
+//! Another kernel for the next reboot, without the firmware or by it.
 
 use crate::call::call;
 use rustix::fd::{AsRawFd, BorrowedFd};
@@ -55,4 +55,26 @@ pub fn load_segments(entry: u64, segments: &[Segment<'_>; 3]) -> Result<(), Errn
     }
     // SAFETY: the kernel reads the table, which outlives the call, and the mappings, which stay.
     unsafe { call(__NR_kexec_load, [entry as usize, table.len(), table.as_ptr() as usize, 0, 0, 0]) }.map(|_| ())
+}
+
+/// Changes a register of 32 bits with a physical address, below /dev/mem: the bits of `mask` get the value `bits`.
+///
+/// # Errors
+/// Those of mmap(2): EPERM if the kernel keeps the registers of drivers (CONFIG_IO_STRICT_DEVMEM) and its command line lacks
+/// `iomem=relaxed`.
+#[cfg(target_arch = "aarch64")]
+pub fn change_register(memory: BorrowedFd<'_>, address: usize, mask: u32, bits: u32) -> Result<(), Errno> {
+    use linux_raw_sys::general::{__NR_mmap, MAP_SHARED, PROT_READ, PROT_WRITE};
+    const PAGE: usize = 4096;
+    let (access, memory) = ((PROT_READ | PROT_WRITE) as usize, memory.as_raw_fd() as usize);
+    let arguments = [0, PAGE, access, MAP_SHARED as usize, memory, address / PAGE * PAGE];
+    // SAFETY: a new mapping, at an address that the kernel chooses. It has no memory of ours: the kernel refuses all memory there
+    // (CONFIG_STRICT_DEVMEM).
+    let page = unsafe { call(__NR_mmap, arguments) }?;
+    let register = (page + address % PAGE) as *mut u32;
+    // SAFETY: the register is inside of the page, which stays mapped.
+    let old = unsafe { register.read_volatile() };
+    // SAFETY: the same.
+    unsafe { register.write_volatile(old & !mask | bits) };
+    Ok(())
 }

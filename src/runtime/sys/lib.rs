@@ -42,7 +42,7 @@ pub use entry::Arguments;
 #[cfg(not(target_arch = "aarch64"))]
 pub use kexec::load_kernel;
 #[cfg(target_arch = "aarch64")]
-pub use kexec::{Segment, load_segments};
+pub use kexec::{Segment, change_register, load_segments};
 pub use keys::Key;
 pub use link::{bind_to_link, loopback_up, packet_socket};
 pub use memory::release_memory;

@@ -9,12 +9,16 @@ use hilum::update::{Record, Slot};
 use rustix::fs::Access;
 use rustix::io::Errno;
 
+/// Why the register of a Raspberry Pi's firmware cannot be used.
+#[cfg(target_arch = "aarch64")]
+const REGISTER: &str = "the register of the partition to start: {}";
+
 /// How a slot is started for a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Starter {
     /// By the firmware, which takes the slot of its variable BootNext once.
     Efi,
-    /// By this kernel.
+    /// By this kernel; on a Raspberry Pi by the firmware, which takes the partition of a register once.
     Kexec,
 }
 
@@ -71,8 +75,25 @@ impl Starter {
             Self::Efi => {
                 efi::start_next(&disk.record, slot).map_err(|errno| refused("the firmware's BootNext: {}", errno))
             }
+            #[cfg(target_arch = "aarch64")]
+            Self::Kexec if disk.record.pointer().is_some() => {
+                super::partition::start_next(disk.record.partition(slot)).map_err(|errno| refused(REGISTER, errno))
+            }
             Self::Kexec => kexec::load(disk, slot),
         }
+    }
+
+    /// Ends what [`Self::start_next`] has prepared, if the firmware does not: the next boots are those of its pointer.
+    ///
+    /// # Errors
+    /// Why that is not possible.
+    pub(crate) fn end_next(self, disk: &Disk) -> Result<(), Reason> {
+        #[cfg(target_arch = "aarch64")]
+        if self == Self::Kexec && disk.record.pointer().is_some() {
+            return super::partition::start_next(0).map_err(|errno| refused(REGISTER, errno));
+        }
+        let _ = disk;
+        Ok(())
     }
 }
 

@@ -7,6 +7,8 @@ mod efi;
 mod firmware;
 mod kexec;
 #[cfg(target_arch = "aarch64")]
+mod partition;
+#[cfg(target_arch = "aarch64")]
 mod segments;
 mod signature;
 mod stream;

@@ -2,7 +2,7 @@
 
 use super::boards::{text, tool};
 use crate::support::{boot_command, build_update, has_line, probe};
-use hilum::update::{Record, Slot, pointer};
+use hilum::update::{Record, Slot};
 use hilum_qemu::{Accelerator, Architecture, End, firmware};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -68,29 +68,4 @@ fn committed_slot_boots_and_a_restart_boots_again(arch: Architecture) {
     assert!(start.command_line.ends_with(" hilum.slot=b"), "{}", start.command_line);
     let (slot, mut second) = boot(None, "");
     assert_eq!((slot, second.vm.wait_end(SLOW).expect("it ends").1), (Slot::B, End::Restart));
-}
-
-#[test]
-fn raspberry_pi_boots_the_slot_that_its_card_points_to() {
-    let folder = tempfile::tempdir().expect("a scratch folder");
-    let lines = "mount /sys/firmware/devicetree/base/chosen/bootloader /tree\n";
-    build_update("rpi3", &appliance(Architecture::Aarch64, folder.path(), lines), &folder.path().join("output"));
-    let card = folder.path().join("output/sd-card.img");
-    let start = || firmware::raspberry_pi(&card, "bcm2837-rpi-3-b.dtb", folder.path());
-    let first = start().expect("slot a");
-    assert_eq!(first.slot, Slot::A);
-    let record = fill_second(&card);
-    let file = std::fs::File::options().write(true).open(&card).expect("a card");
-    file.write_all_at(&pointer(Slot::B), record.pointer().expect("a pointer") * 512).expect("a sector");
-    let second = start().expect("slot b");
-    assert_eq!(second.slot, Slot::B);
-    let mut command = std::process::Command::new("qemu-system-aarch64");
-    command.args(["-machine", "raspi3b", "-no-reboot"]);
-    command.arg("-drive").arg(format!("if=sd,format=raw,file={}", card.display()));
-    second.add_to(&mut command, "");
-    let mut booted = boot_command(command, "null -serial stdio");
-    let (console, end) = booted.vm.wait_end(SLOW).expect("it ends by itself");
-    assert_eq!(end, End::Restart, "{console}");
-    // Four bytes that no console shows.
-    has_line(&console, "a | content /tree/partition ????");
 }

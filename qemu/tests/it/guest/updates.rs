@@ -17,6 +17,7 @@ use std::time::Duration;
 
 mod broken;
 mod cuts;
+mod raspberry;
 mod row;
 
 on_both!(
