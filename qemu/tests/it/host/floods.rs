@@ -144,6 +144,30 @@ fn flood_of_control_clients_blocks_nobody() {
     }
 }
 
+/// One connection is accepted for each socket and turn; a request has a bounded reply.
+#[test]
+fn flood_on_the_control_socket_of_a_workload_blocks_nobody() {
+    let host = host_or_return!();
+    let mut namespace = host.start(&with("exec /bin/probe on-term\ncontrol status"));
+    host.expect_state("flood", "ready");
+    let sockets = children(&namespace).into_iter().map(|pid| format!("/proc/{pid}/root/run/hilum.sock"));
+    let path = sockets.filter(|path| std::path::Path::new(path).exists()).next_back().expect("a socket");
+    let step = || {
+        use rustix::net::{
+            AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with,
+        };
+        let connected = (0..16).filter_map(|_| {
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).ok()?;
+            connect(&socket, &SocketAddrUnix::new(path.as_str()).ok()?).ok()?;
+            let _ = send(&socket, b"h\x01\x01\0\0\0\0\0", SendFlags::NOSIGNAL);
+            Some(socket)
+        });
+        drop(connected.collect::<Vec<_>>());
+    };
+    during(step, || look_on(&host, &mut namespace, "accept4("));
+}
+
 /// Runs `step` repeatedly in a thread while `meanwhile` runs.
 fn during(step: impl Fn() + Sync, meanwhile: impl FnOnce()) {
     let ends = AtomicBool::new(false);

@@ -145,7 +145,8 @@ fn each_right_permits_its_commands_and_no_others() {
     let json = ask_in(&host, "status", &["status", "--json"]).1;
     let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(json["workloads"].as_array().map(Vec::len), Some(6), "{json}");
-    assert_eq!(ask_in(&host, "all", &["poweroff"]).0, 0);
+    // The command ends with its workload, perhaps before it has read the reply.
+    ask_in(&host, "all", &["poweroff"]);
     let (_, console) = namespace.wait(SOON).expect("it ends");
     has_line(&console, "hilum: power off");
 }

@@ -157,7 +157,7 @@ const WORKLOAD_LINES: &[(&str, &str)] = &[
     ("critical 5s", "5:10: found \"5s\", expected within= and a duration such as within=10s"),
     ("control off", "5:9: found \"off\", expected status, operate, update or all"),
     ("control status update", "5:16: unexpected word \"update\"; remove it, or quote words that belong together"),
-    ("control", "5:8: expected status, operate, update or all"),
+    ("control", "5:8: \"control\" needs status, operate, update or all"),
     ("safe yes", "5:6: unexpected word \"yes\"; remove it, or quote words that belong together"),
     ("log loud", "5:5: found \"loud\", expected quiet, or rate=COUNT/DURATION such as rate=100/1s"),
     ("log rate=0/1s", "5:5: found \"rate=0/1s\", expected quiet, or rate=COUNT/DURATION such as rate=100/1s"),
