@@ -4,11 +4,13 @@
 //! PID 1 sends it the lines of the console over a socket; they are printed above the line that is being typed.
 
 use super::run::run_line;
+use super::usage::FAILED;
 use hilum::line_editor::{Editor, LINE_BYTES, PrefixFilter, Typed};
 use hilum_sys::{Cloned, SignalSet, TerminalModes, exit, print_to, standard_input, standard_output};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use rustix::process::{Pid, WaitOptions, WaitStatus, waitpid};
 use rustix::termios::tcgetwinsize;
 
@@ -17,11 +19,27 @@ const TIOCNOTTY: usize = 0x5422;
 /// The terminal type of boards.
 const TERM: &str = "vt100";
 
+/// Reads commands from the terminal of a login until it ends, or Ctrl-D or `exit` is typed. There are no lines of the
+/// console. Returns only an exit status for an error.
+pub(super) fn session(socket: &str) -> i32 {
+    // As for the prompt of PID 1: what is stopped or ended by the terminal is the command that runs.
+    hilum_sys::mask(SignalSet::ALL);
+    match socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None) {
+        Ok((lines, end)) => serve(&lines, Some(end), socket, true),
+        Err(_) => FAILED,
+    }
+}
+
 /// Reads commands from the terminal on standard input and output until the terminal or PID 1 is gone.
 ///
 /// `is_own` means that it is the controlling terminal of this session. Otherwise Ctrl-C would signal another session's
 /// processes, so it remains a character.
 pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
+    serve(lines, None, socket, is_own)
+}
+
+/// The same. Closing `end` ends it.
+fn serve(lines: &OwnedFd, mut end: Option<OwnedFd>, socket: &str, is_own: bool) -> ! {
     let cooked = TerminalModes::of(standard_input()).ok();
     let cooked = cooked.map(|modes| if is_own { modes } else { modes.without_signals() });
     let mut editor = Editor::new("hilum> ");
@@ -57,7 +75,7 @@ pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
                 _ => exit(1),
             };
             editor.set_columns(tcgetwinsize(standard_output()).map_or(0, |size| size.ws_col));
-            type_keys(&mut editor, &bytes[..count], |line| {
+            type_keys(&mut editor, &bytes[..count], &mut end, |line| {
                 leave(cooked.as_ref());
                 if !line.trim_ascii().is_empty() {
                     command(line, lines, socket);
@@ -68,8 +86,8 @@ pub(crate) fn run(lines: &OwnedFd, socket: &str, is_own: bool) -> ! {
     }
 }
 
-/// Handles keys that arrived together; calls `run` for each completed line.
-fn type_keys(editor: &mut Editor, keys: &[u8], run: impl Fn(&heapless::String<LINE_BYTES>)) {
+/// Handles keys that arrived together; calls `run` for each completed line. Closes `end` if one ends the session.
+fn type_keys(editor: &mut Editor, keys: &[u8], end: &mut Option<OwnedFd>, run: impl Fn(&heapless::String<LINE_BYTES>)) {
     // Redraw once, however many keys arrive together.
     let mut has_changed = false;
     for byte in keys {
@@ -90,9 +108,14 @@ fn type_keys(editor: &mut Editor, keys: &[u8], run: impl Fn(&heapless::String<LI
             }
             Typed::Line(line) => {
                 let _ = print_to(standard_output(), format_args!("\n"));
+                if end.is_some() && line.trim_ascii() == "exit" {
+                    *end = None;
+                    return;
+                }
                 run(&line);
                 draw(editor);
             }
+            Typed::End if end.take().is_some() => return,
             Typed::GivenUp | Typed::End => {
                 let _ = print_to(standard_output(), format_args!("^C\n"));
                 has_changed = false;
@@ -174,7 +197,8 @@ fn print_failure(ended: rustix::io::Result<Option<(Pid, WaitStatus)>>) {
 
 /// Runs a command in a child process, which Ctrl-C ends. Console lines are still printed meanwhile.
 fn command(line: &heapless::String<LINE_BYTES>, lines: &OwnedFd, socket: &str) {
-    let Ok(cloned) = hilum_sys::clone(0, None) else { return };
+    // In a workload, the filter refuses clone3(2).
+    let Ok(cloned) = hilum_sys::fork() else { return };
     match cloned {
         Cloned::Child => {
             let _ = hilum_sys::close_all_but(&[]);

@@ -2,10 +2,11 @@
 
 use super::output::show;
 use super::usage::{commands, find, misused, misused_for, unknown};
-use super::{client, exec, files, mounts, net, status, update};
+use super::{client, exec, files, mounts, net, prompt, status, update};
 use crate::os::environment::DEFAULT_SOCKET;
 use hilum::line_editor::LINE_BYTES;
-use hilum_sys::Arguments;
+use hilum_sys::{Arguments, standard_input};
+use rustix::termios::isatty;
 
 /// The maximum number of words.
 pub(super) const WORDS: usize = 40;
@@ -29,7 +30,18 @@ pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
         ["--socket", path, rest @ ..] => (*path, rest),
         _ => (DEFAULT_SOCKET, words),
     };
-    let [name, words @ ..] = words else { return misused("missing command") };
+    let (name, words) = match words {
+        // As a login shell, for a terminal or for a command.
+        [] if isatty(standard_input()) => return prompt::session(socket),
+        ["-c", line] => {
+            return match heapless::String::try_from(*line) {
+                Ok(line) => run_line(&line, socket, term),
+                Err(_) => misused("too many arguments"),
+            };
+        }
+        [] => return misused("missing command"),
+        [name, words @ ..] => (name, words),
+    };
     if let ["--help" | "-h"] = words {
         return help_for(name);
     }

@@ -1,6 +1,7 @@
 //! The ELF file as a command.
 
-use crate::support::{has_in_order, host};
+use crate::support::{SOON, has_in_order, host};
+use hilum_qemu::Terminal;
 use std::path::Path;
 use std::process::Command;
 
@@ -148,4 +149,31 @@ fn image_too_large_for_guest_memory_is_refused_before_boot() {
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{errors}");
     assert!(errors.ends_with(": needs 592 MiB of memory, not 256; run: make run MEMORY=592\n"), "{errors}");
+}
+
+/// As the shell of a user who logs in: a line, or a prompt of its own.
+#[test]
+fn program_is_a_login_shell() {
+    let version = format!("hilum {}\n", env!("CARGO_PKG_VERSION"));
+    for line in ["version", "hilum version", "  hilum \"version\" "] {
+        assert_eq!(run(&["-c", line]), (Some(0), version.clone(), String::new()), "{line}");
+    }
+    assert_eq!(run(&["-c", "/bin/sh"]).0, Some(2), "no other program");
+    assert_eq!(run(&["-c", &"x".repeat(2_000)]).0, Some(2));
+    assert_eq!(run(&[]).0, Some(2), "no terminal");
+    for (end, last) in [("\x04", ""), ("exit\r", "exit")] {
+        // The leader of a session with this terminal, as after a login.
+        let mut command = Command::new("setsid");
+        command.arg("--ctty").arg("--wait").arg(crate::support::hilum(host()));
+        let mut terminal = Terminal::start(command, 24, 80).expect("a terminal");
+        terminal.screen.expect("hilum> ", SOON).expect("a prompt");
+        terminal.type_text("version\r").expect("keys");
+        terminal.screen.expect(version.trim_end(), SOON).expect("an answer");
+        terminal.type_text("fly\r").expect("keys");
+        terminal.screen.expect("[exit 2]", SOON).expect("a status");
+        terminal.type_text(end).expect("keys");
+        let (status, screen) = terminal.wait(SOON).expect("it ends");
+        assert_eq!(status.code(), Some(0), "{screen}");
+        assert!(!screen.contains("unknown command \"exit\""), "{last}: {screen}");
+    }
 }
