@@ -148,6 +148,9 @@ pub fn add_modules(
     Ok(())
 }
 
+/// Files that are added to every image after the checks.
+const ALWAYS: [&str; 2] = ["/init", "/etc/hilum.conf"];
+
 /// Returns whether a path is in a filesystem that the kernel fills itself.
 fn is_made_at_boot(path: &str) -> bool {
     let below = |place: &&str| path.strip_prefix(*place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -165,7 +168,7 @@ fn check_workload(
     let is_here = |path: &str| !is_made_at_boot(path) && config.mount_of(path).is_none();
     for bind in config.pools.of(workload.isolation.mounts).iter().filter(|bind| is_here(bind.source)) {
         ensure!(
-            image.get(bind.source).is_some(),
+            image.get(bind.source).is_some() || ALWAYS.contains(&bind.source),
             "mount {}: not in the image; add it, or mount a disk there",
             bind.source
         );

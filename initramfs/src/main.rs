@@ -102,10 +102,14 @@ enum Command {
         #[arg(long)]
         date: String,
     },
-    /// Packs only a configuration, to append to a stock image.
+    /// Packs a configuration and other files of a site, to append to a stock image.
     Site {
-        /// The configuration; checked by the board's own parser.
-        config: PathBuf,
+        /// The configuration, which replaces that of the image; checked by the board's own parser.
+        #[arg(required_unless_present = "file")]
+        config: Option<PathBuf>,
+        /// A file, and its path on the board, where it replaces that of the image.
+        #[arg(long, value_name = "PATH=FILE")]
+        file: Vec<String>,
         /// The file to write.
         #[arg(long)]
         output: PathBuf,
@@ -243,7 +247,7 @@ fn run(command: Command) -> Result<()> {
             }
             Ok(())
         }
-        Command::Site { config, output } => site(&config, &output),
+        Command::Site { config, file, output } => site(config.as_deref(), &file, &output),
         Command::Sbom { of } => write_sbom(&of),
         Command::Inspect { image, architecture, reference } => {
             let container = hilum_initramfs::oci::read(&image, architecture, reference.as_deref())?;
@@ -332,14 +336,24 @@ fn write_sbom(of: &Sbom) -> Result<()> {
 }
 
 /// Writes an archive with only a configuration, which the kernel unpacks over the previous archive.
-fn site(config: &Path, output: &Path) -> Result<()> {
-    let text = read(config)?;
-    let mut parsed = Box::new(hilum::config::Config::EMPTY);
-    if let Err(error) = hilum::config::parse(&text, &mut parsed) {
-        bail!("{}:{error}", config.display());
-    }
+fn site(config: Option<&Path>, files: &[String], output: &Path) -> Result<()> {
     let mut image = Image::default();
-    image.file("etc/hilum.conf", 0o644, text.clone());
+    if let Some(config) = config {
+        let text = read(config)?;
+        let mut parsed = Box::new(hilum::config::Config::EMPTY);
+        if let Err(error) = hilum::config::parse(&text, &mut parsed) {
+            bail!("{}:{error}", config.display());
+        }
+        image.file("etc/hilum.conf", 0o644, text.clone());
+    }
+    for file in files {
+        let place = file.split_once('=').filter(|(path, _)| {
+            let mut parts = path.strip_prefix('/').unwrap_or_default().split('/');
+            parts.all(|part| !["", ".", ".."].contains(&part))
+        });
+        let Some((path, from)) = place else { bail!("--file {file}: expected an absolute path, = and a file") };
+        image.file(&path[1..], 0o644, read(Path::new(from))?);
+    }
     let mut bytes = image.write(Compression::Zstd)?;
     // The kernel expects the next archive at a multiple of four bytes.
     bytes.resize(bytes.len().next_multiple_of(4), 0);

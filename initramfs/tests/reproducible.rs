@@ -97,3 +97,36 @@ fn uefi_disks_are_reproducible() {
 fn direct_boot_files_are_reproducible() {
     assert_same("qemu-x86_64", "x86_64");
 }
+
+/// The archive of a site: a configuration that the board would take, and further files.
+#[test]
+fn archive_of_a_site_has_its_files_and_refuses_other_paths() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(at("keys"), "ssh-ed25519 AAAA someone\n").expect("a file");
+    std::fs::write(at("bad.conf"), "hilum 2\n").expect("a file");
+    let site = |words: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hilum-initramfs"));
+        command.arg("site").args(words).args(["--output", &at("site")]).output().expect("the builder")
+    };
+    let done = site(&["--file", &format!("/site/authorized_keys={}", at("keys"))]);
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let packed = std::fs::read(at("site")).expect("an archive");
+    assert_eq!(packed.len() % 4, 0);
+    // Zeros follow the archive.
+    let mut bytes = Vec::new();
+    let mut decoder = zstd::Decoder::new(&packed[..]).expect("zstd").single_frame();
+    std::io::Read::read_to_end(&mut decoder, &mut bytes).expect("zstd");
+    let has = |text: &str| bytes.windows(text.len()).any(|window| window == text.as_bytes());
+    assert!(has("site/authorized_keys") && has("ssh-ed25519 AAAA someone") && !has("etc/hilum.conf"));
+    for path in ["site/keys", "/", "/a/../b", "/a//b", "/."] {
+        let refused = site(&["--file", &format!("{path}={}", at("keys"))]);
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            !refused.status.success() && said.contains("expected an absolute path, = and a file"),
+            "{path}: {said}"
+        );
+    }
+    assert!(!site(&[]).status.success(), "nothing to pack");
+    assert!(!site(&[&at("bad.conf")]).status.success());
+}
