@@ -13,6 +13,7 @@ MEMORY    ?=
 PORT      ?= 8080
 GUEST_PORT_web  := 8080
 GUEST_PORT_mqtt := 1883
+GUEST_PORT_ops := 22
 # What `make run` and `make image` build: an appliance of initramfs/appliances/ for a board of initramfs/boards/.
 APPLIANCE ?= web
 BOARD     ?= qemu-$(ARCH)

@@ -14,6 +14,7 @@ mod kept_disks;
 mod kernels;
 mod limits;
 mod network;
+mod ops;
 mod own_links;
 mod plugged_disks;
 mod power_cuts;
