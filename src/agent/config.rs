@@ -1,6 +1,7 @@
 //! The configuration: a TOML file. A key that is not known is an error.
 
 use crate::logs::Logs;
+use crate::updates::Updates;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -17,6 +18,8 @@ pub(crate) struct Config {
     pub(crate) metrics: Option<Metrics>,
     /// Where lines go; nowhere without it.
     pub(crate) logs: Option<Logs>,
+    /// Where updates come from; nowhere without it.
+    pub(crate) updates: Option<Updates>,
 }
 
 /// The section `[metrics]`.

@@ -2,17 +2,23 @@
 
 use anyhow::{Context, Result, bail};
 use hilum::wire::{MESSAGE_BYTES, Reply, Request};
-use rustix::fd::OwnedFd;
+use rustix::fd::{AsFd, OwnedFd};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv, send, socket_with,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags,
+    SocketType, connect, recv, send, sendmsg, socket_with,
 };
+use std::io::IoSlice;
+use std::mem::MaybeUninit;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The timeout of each message.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The same while an update is written: a block may take a minute.
+const SLOW: Duration = Duration::from_secs(180);
 
 /// The control socket.
 #[derive(Debug)]
@@ -38,6 +44,21 @@ impl Control {
         finish(&socket, each)
     }
 
+    /// Sends a request with a descriptor, whose replies are read by [`finish`]: it may take minutes, so it does not keep others waiting.
+    ///
+    /// # Errors
+    /// PID 1 does not listen.
+    pub(crate) fn hand_in(&self, message: &[u8], file: &impl AsFd) -> Result<OwnedFd> {
+        let socket = self.connect().with_context(|| format!("{}", self.path.display()))?;
+        set_socket_timeout(&socket, Timeout::Recv, Some(SLOW))?;
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        let files = [file.as_fd()];
+        control.push(SendAncillaryMessage::ScmRights(&files));
+        sendmsg(&socket, &[IoSlice::new(message)], &mut control, SendFlags::NOSIGNAL)?;
+        Ok(socket)
+    }
+
     fn connect(&self) -> Result<OwnedFd> {
         let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         for timeout in [Timeout::Recv, Timeout::Send] {
@@ -57,7 +78,10 @@ pub(crate) fn message(request: &Request<'_>) -> Result<Vec<u8>> {
 }
 
 /// Reads replies up to the last one.
-fn finish(socket: &OwnedFd, each: &mut dyn FnMut(&Reply<'_>)) -> Result<()> {
+///
+/// # Errors
+/// PID 1 refuses, which is the error, or does not answer.
+pub(crate) fn finish(socket: &OwnedFd, each: &mut dyn FnMut(&Reply<'_>)) -> Result<()> {
     let mut buffer = [0; MESSAGE_BYTES];
     loop {
         let (length, _) = recv(socket, &mut buffer, RecvFlags::empty()).context("PID 1 does not answer")?;

@@ -13,6 +13,7 @@ mod metrics;
 mod server;
 mod system;
 mod tls;
+mod updates;
 
 use anyhow::{Context, Result};
 use std::process::ExitCode;
@@ -52,8 +53,9 @@ fn run(file: &str) -> Result<()> {
         .context("signals")?;
     let control = Arc::new(control::Control::new(config.control));
     let logs = config.logs.map(|logs| logs::start(logs, Arc::clone(&control))).transpose()?;
+    let updates = config.updates.map(|updates| updates::start(updates, Arc::clone(&control))).transpose()?;
     if let Some(metrics) = config.metrics {
-        let page = metrics::Page::new(control, metrics.disks, logs);
+        let page = metrics::Page::new(control, metrics.disks, logs, updates);
         server::start(metrics.listen, Arc::new(move || page.text()))?;
     }
     signals.forever().next();

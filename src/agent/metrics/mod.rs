@@ -10,6 +10,7 @@ use crate::control::Control;
 use crate::logs;
 use format::Families;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,12 +23,19 @@ pub(crate) struct Page {
     control: Arc<Control>,
     disks: Vec<PathBuf>,
     logs: Option<Arc<logs::Shared>>,
+    /// Whether the last poll of the update server has succeeded.
+    updates: Option<Arc<AtomicBool>>,
     last: Mutex<Option<(Instant, Arc<Vec<u8>>)>>,
 }
 
 impl Page {
-    pub(crate) fn new(control: Arc<Control>, disks: Vec<PathBuf>, logs: Option<Arc<logs::Shared>>) -> Self {
-        Self { control, disks, logs, last: Mutex::new(None) }
+    pub(crate) fn new(
+        control: Arc<Control>,
+        disks: Vec<PathBuf>,
+        logs: Option<Arc<logs::Shared>>,
+        updates: Option<Arc<AtomicBool>>,
+    ) -> Self {
+        Self { control, disks, logs, updates, last: Mutex::new(None) }
     }
 
     /// Returns the page, which is at most a second old. Whoever asks meanwhile waits for the same one.
@@ -56,6 +64,8 @@ impl Page {
         if let Some(logs) = &self.logs {
             sent(&mut families, &logs.figures());
         }
+        let is_up = self.updates.iter().map(|is_up| ([], f64::from(is_up.load(Ordering::Relaxed))));
+        families.gauge("hilum_agent_update_server_up", "Whether the update server answered the last poll.", is_up);
         let seconds = start.elapsed().as_secs_f64();
         families.gauge("hilum_agent_collect_seconds", "Time that it took to collect these metrics.", [([], seconds)]);
         families.text()

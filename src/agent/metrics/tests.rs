@@ -81,8 +81,12 @@ fn slots_are_told_with_the_version_that_was_rolled_back() {
 
 #[test]
 fn page_without_pid_1_still_tells_about_the_machine() {
-    let page =
-        Page::new(Arc::new(Control::new("/nonexistent/socket".into())), vec!["/".into(), "/nonexistent".into()], None);
+    let page = Page::new(
+        Arc::new(Control::new("/nonexistent/socket".into())),
+        vec!["/".into(), "/nonexistent".into()],
+        None,
+        None,
+    );
     let text = String::from_utf8(page.text().to_vec()).expect("UTF-8");
     has(&text, "hilum_up 0");
     assert!(text.contains("node_boot_time_seconds 1") && text.contains("process_resident_memory_bytes "), "{text}");
