@@ -34,7 +34,7 @@ fn position(plan: &Plan<'_>, wanted: impl Fn(&Step<'_>) -> bool) -> usize {
 fn everything() -> String {
     let mut lines = String::from(
         "memory 1M high=1M min=1M swap=1M\npids 1\ncpu 1% weight=1\ncpuset 0\nscheduler idle\npersonality linux32\nsys\n\
-         groups 1\ntcp none\n",
+         groups 1\ntcp none\ncontrol all\nready notify\n",
     );
     for index in 0..8 {
         lines += &format!("io /dev/a{index} rbps=1\nmount /a{index} /b{index}\ndevice /dev/d{index}\n");
