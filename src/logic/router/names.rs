@@ -24,6 +24,11 @@ impl Names {
     pub const NOTHING: Self =
         Self { servers: [Ipv6Addr::UNSPECIFIED; SERVERS], router: Ipv6Addr::UNSPECIFIED, search: Search::EMPTY };
 
+    /// Returns whether it has no information. Name servers and domains are filled from the first element on.
+    pub fn is_empty(&self) -> bool {
+        self.router.is_unspecified() && self.servers[0].is_unspecified() && self.search.0[0] == 0
+    }
+
     /// Encodes it.
     pub fn bytes(&self) -> [u8; NAMES_BYTES] {
         let mut bytes = [0; NAMES_BYTES];

@@ -13,7 +13,6 @@ use hilum::config::{Config, HostLink, Ip, Prefix, limits};
 use hilum::dhcp::Lease;
 use hilum::fixed_string::{append, text};
 use hilum::netlink::{List, RouteEntry, add_route, delete_kernel_route, delete_route, list};
-use hilum::router::Names;
 use hilum::uplink::{Standing, Uplink, metric, standing};
 use rustix::io::Errno;
 
@@ -240,7 +239,7 @@ impl HostLinks {
             lease.search.iter().for_each(|domain| add(format_args!(", search {domain}")));
             tell(&line);
         }
-        for (link, known) in links.iter().zip(&self.known).filter(|(_, known)| known.names != Names::NOTHING) {
+        for (link, known) in links.iter().zip(&self.known).filter(|(_, known)| !known.names.is_empty()) {
             let mut line = text::<LINE_BYTES>(format_args!("router {}:", link.name));
             let mut add = |words: Arguments<'_>| _ = append(&mut line, words);
             let names = &known.names;
