@@ -4,6 +4,7 @@ use super::{CONTROL, NOTIFY, Phase, Plan, Scope, Step, Value, last_id};
 use crate::config::{Attachment, IoLimit, Ip, OnCorruption, Overlay, RESOURCES, User};
 use crate::namespaces::Namespaces;
 use crate::seccomp::Profile;
+use crate::split::Split;
 use core::ffi::CStr;
 use core::fmt;
 
@@ -68,110 +69,86 @@ impl Step<'_> {
     }
 
     /// Returns a hint for a step that failed with this errno, if the kernel's own description would mislead.
-    #[expect(clippy::too_many_lines, reason = "a table: one step and errno, one sentence")]
     pub fn hint(&self, errno: u16) -> Option<&'static str> {
-        const EPERM: u16 = 1;
-        const ENOENT: u16 = 2;
-        const EIO: u16 = 5;
-        const ENXIO: u16 = 6;
-        const E2BIG: u16 = 7;
-        const ENOEXEC: u16 = 8;
-        const EACCES: u16 = 13;
-        const ENOTBLK: u16 = 15;
-        const EBUSY: u16 = 16;
-        const EEXIST: u16 = 17;
-        const ENODEV: u16 = 19;
-        const EROFS: u16 = 30;
-        const EISDIR: u16 = 21;
-        const EINVAL: u16 = 22;
-        const ELOOP: u16 = 40;
-        const ENOTUNIQ: u16 = 76;
-        const ELIBACC: u16 = 79;
-        const EPROTONOSUPPORT: u16 = 93;
-        const EOPNOTSUPP: u16 = 95;
-        const ENOKEY: u16 = 126;
-        match (self, errno) {
-            (Self::Limit(limit), ENOENT | EOPNOTSUPP) => Some(match limit.controller() {
-                "memory" => {
-                    "no memory cgroup controller; add cgroup_enable=memory to the kernel command line and remove cgroup_disable=memory"
-                }
-                "cpu" => "no cpu cgroup controller (CONFIG_CFS_BANDWIDTH)",
-                "cpuset" => "no cpuset cgroup controller (CONFIG_CPUSETS)",
-                "pids" => "no pids cgroup controller (CONFIG_CGROUP_PIDS)",
-                _ => "no io cgroup controller (CONFIG_BLK_DEV_THROTTLING), or no such device",
-            }),
-            (Self::OpenRoot(..) | Self::OpenMount(_) | Self::OpenVolume(_) | Self::Overlay(_), ELOOP) => {
-                Some("symbolic links are not followed on the host; write the target's path")
-            }
-            (Self::OpenRoot(..) | Self::OpenMount(_) | Self::OpenVolume(_) | Self::Overlay(_), ENOTBLK) => {
-                Some("its filesystem is not mounted")
-            }
-            (Self::OpenRoot(_, Some(_)), EIO) => {
-                Some("the image is not the one that the line's digest is of, or its disk fails")
-            }
-            (Self::OpenRoot(_, Some(_)), ENOKEY) => {
-                Some("the image builder writes a digest in the place of verity=image")
-            }
-            (Self::OpenRoot(_, Some(_)), EOPNOTSUPP) => {
-                Some("the kernel has no device mapper; its modules are dm-mod and dm-verity")
-            }
-            (Self::OpenRoot(_, Some(_)), E2BIG) => {
-                Some("the image has no hash tree behind its filesystem, or it is cut")
-            }
-            (Self::OpenRoot(_, Some(_)), EISDIR) => Some("a folder has no hash tree; verity is for images"),
-            (Self::OpenRoot(..), ENOENT) => {
-                Some("no such root filesystem; correct the root line, or add it to the image")
-            }
-            (Self::OpenRoot(..), ENOTUNIQ) => Some("more than one disk has that name"),
-            (Self::OpenRoot(..), EINVAL) => Some("neither a folder nor a squashfs, erofs or ext4 image"),
-            (Self::OpenRoot(..), ENODEV) => {
-                Some("the kernel lacks the image's filesystem, or its module is not loaded")
-            }
-            (Self::OpenRoot(..), ENXIO) => Some("no loop device; load module loop"),
-            (Self::Connect(link, _), EOPNOTSUPP) => Some(match link.attachment {
-                Attachment::Macvlan(_) => "the kernel lacks macvlan, or its module is not loaded",
-                Attachment::Ipvlan(_) => "the kernel lacks ipvlan, or its module is not loaded",
-                _ => "the kernel lacks veth, or its module is not loaded",
-            }),
-            (Self::Connect(..), EBUSY) => Some("macvlan and ipvlan links cannot share a parent"),
-            (Self::Connect(..), ENODEV) => Some("the host has no such link or bridge (yet)"),
-            (Self::Rules(_), ENOENT | EOPNOTSUPP | EPROTONOSUPPORT | EINVAL) => Some(
-                "the kernel lacks a part of nf_tables, or a module is not loaded: nf_tables, nft_chain_nat, nft_nat, nft_masq, nft_ct, nft_fib_inet",
-            ),
-            (Self::Overlay(_), ENODEV) => Some("the kernel lacks overlay, or its module is not loaded"),
-            (Self::Overlay(_), EROFS) => Some("the overlay's folder is not writable; see the kernel log"),
-            (Self::Overlay(_), ENOENT) => Some("the overlay's folder does not exist; create it"),
-            (Self::OpenMount(_), ENOENT) => Some("no such path on the host; correct the mount line, or create it"),
-            (Self::OpenVolume(_), ENOENT) => Some("the volumes folder does not exist; create it, or mount its disk"),
-            (Self::Directory(_), ENOENT) => {
-                Some("no such folder in the root filesystem; correct the directory line, or create it")
-            }
-            (Self::Devices(_), ENOENT) => Some("the host has no such device; is its module loaded?"),
-            (Self::Devices(_), ENODEV) => Some("no device node"),
-            (Self::Devices(_), EEXIST) => Some("two devices with one name; choose another one with as"),
-            (Self::Devices(_), E2BIG) => Some("more than 32 nodes; choose with class="),
-            (Self::Mount(_) | Self::Attach(_) | Self::Dev, ENOENT) => {
-                Some("the root filesystem needs an empty folder there")
-            }
-            (Self::Bind(_), ENOENT) => Some("the root filesystem needs a folder or file there"),
-            (Self::Mount(_) | Self::Attach(_) | Self::Dev | Self::Bind(_), ELOOP) => {
-                Some("the root filesystem has a symbolic link where a folder is needed")
-            }
-            (Self::Mount(mount), EPERM) if mount.filesystem == super::FileSystem::Proc => {
-                Some("parts of the outer container's /proc are masked")
-            }
-            (Self::Pivot, EINVAL) => Some("the root is the initial ramfs"),
-            (Self::Landlock(..), EOPNOTSUPP) => Some("tcp needs the Landlock of kernel 6.7"),
-            (Self::Execute(_), ENOENT) => Some("no such program in the root filesystem; write its path inside of it"),
-            (Self::Execute(_), ELIBACC) => {
-                Some("its interpreter or dynamic loader is not in the root filesystem; add it")
-            }
-            (Self::Execute(_), ENOEXEC) => Some("wrong architecture, or not a program; a script begins with #!"),
-            (Self::Execute(_), EACCES) => Some("not executable for its user; set mode 755 on it and its folders"),
-            _ => None,
-        }
+        let (kind, special) = match self {
+            Self::Limit(limit) => ("limit", limit.controller()),
+            Self::OpenRoot(_, Some(_)) => ("root", "verity"),
+            Self::OpenRoot(..) => ("root", ""),
+            Self::OpenMount(_) => ("mount", ""),
+            Self::OpenVolume(_) => ("volume", ""),
+            Self::Overlay(_) => ("overlay", ""),
+            Self::Connect(link, _) => match link.attachment {
+                Attachment::Macvlan(_) => ("link", "macvlan"),
+                Attachment::Ipvlan(_) => ("link", "ipvlan"),
+                _ => ("link", "veth"),
+            },
+            Self::Rules(_) => ("rules", ""),
+            Self::Directory(_) => ("directory", ""),
+            Self::Devices(_) => ("devices", ""),
+            Self::Mount(mount) if mount.filesystem == super::FileSystem::Proc => ("inside", "proc"),
+            Self::Mount(_) | Self::Attach(_) | Self::Dev => ("inside", ""),
+            Self::Bind(_) => ("bind", ""),
+            Self::Pivot => ("pivot", ""),
+            Self::Landlock(..) => ("landlock", ""),
+            Self::Execute(_) => ("execute", ""),
+            _ => return None,
+        };
+        HINTS.parts(b'\n').find_map(|line| {
+            let (kinds, rest) = line.cut(b' ')?;
+            let (errnos, hint) = rest.cut(b' ')?;
+            let is_kind = kinds.parts(b',').any(|known| known == kind || known == special);
+            let is_errno = errnos.parts(b',').any(|known| crate::number::number(known) == Some(errno));
+            (is_kind && is_errno).then_some(hint)
+        })
     }
 }
+
+/// Steps, error numbers of include/uapi/asm-generic/errno.h, and the hint; the first line that fits counts. As a single
+/// string the table needs no pointers and lengths, and no code for each line.
+const HINTS: &str = "\
+memory 2,95 no memory cgroup controller; add cgroup_enable=memory to the kernel command line and remove cgroup_disable=memory
+cpu 2,95 no cpu cgroup controller (CONFIG_CFS_BANDWIDTH)
+cpuset 2,95 no cpuset cgroup controller (CONFIG_CPUSETS)
+pids 2,95 no pids cgroup controller (CONFIG_CGROUP_PIDS)
+limit 2,95 no io cgroup controller (CONFIG_BLK_DEV_THROTTLING), or no such device
+root,mount,volume,overlay 40 symbolic links are not followed on the host; write the target's path
+root,mount,volume,overlay 15 its filesystem is not mounted
+verity 5 the image is not the one that the line's digest is of, or its disk fails
+verity 126 the image builder writes a digest in the place of verity=image
+verity 95 the kernel has no device mapper; its modules are dm-mod and dm-verity
+verity 7 the image has no hash tree behind its filesystem, or it is cut
+verity 21 a folder has no hash tree; verity is for images
+root 2 no such root filesystem; correct the root line, or add it to the image
+root 76 more than one disk has that name
+root 22 neither a folder nor a squashfs, erofs or ext4 image
+root 19 the kernel lacks the image's filesystem, or its module is not loaded
+root 6 no loop device; load module loop
+macvlan 95 the kernel lacks macvlan, or its module is not loaded
+ipvlan 95 the kernel lacks ipvlan, or its module is not loaded
+veth 95 the kernel lacks veth, or its module is not loaded
+link 16 macvlan and ipvlan links cannot share a parent
+link 19 the host has no such link or bridge (yet)
+rules 2,95,93,22 the kernel lacks a part of nf_tables, or a module is not loaded: nf_tables, nft_chain_nat, nft_nat, nft_masq, nft_ct, nft_fib_inet
+overlay 19 the kernel lacks overlay, or its module is not loaded
+overlay 30 the overlay's folder is not writable; see the kernel log
+overlay 2 the overlay's folder does not exist; create it
+mount 2 no such path on the host; correct the mount line, or create it
+volume 2 the volumes folder does not exist; create it, or mount its disk
+directory 2 no such folder in the root filesystem; correct the directory line, or create it
+devices 2 the host has no such device; is its module loaded?
+devices 19 no device node
+devices 17 two devices with one name; choose another one with as
+devices 7 more than 32 nodes; choose with class=
+inside 2 the root filesystem needs an empty folder there
+bind 2 the root filesystem needs a folder or file there
+inside,bind 40 the root filesystem has a symbolic link where a folder is needed
+proc 1 parts of the outer container's /proc are masked
+pivot 22 the root is the initial ramfs
+landlock 95 tcp needs the Landlock of kernel 6.7
+execute 2 no such program in the root filesystem; write its path inside of it
+execute 79 its interpreter or dynamic loader is not in the root filesystem; add it
+execute 8 wrong architecture, or not a program; a script begins with #!
+execute 13 not executable for its user; set mode 755 on it and its folders";
 
 impl fmt::Display for Step<'_> {
     /// Writes the verb and its object: `mount /proc`.

@@ -166,6 +166,14 @@ fn is_message(literal: &Literal) -> bool {
         && !NO_MESSAGE.iter().any(|word| literal.before.ends_with(word) || literal.before.trim_end().ends_with(word))
 }
 
+/// Returns the hints of the table in this source, whose lines are words of steps, error numbers, and a hint.
+fn hint_lines(source: &str) -> Vec<Literal> {
+    let tables = literals(source).into_iter().map(|literal| literal.text);
+    let lines = tables.flat_map(|table| table.lines().map(str::to_owned).collect::<Vec<_>>());
+    let hints = lines.filter_map(|line| Some(line.splitn(3, ' ').nth(2)?.to_owned()));
+    hints.map(|text| Literal { before: String::new(), text }).collect()
+}
+
 /// Returns the messages of PID 1, of its commands and of the library.
 fn messages() -> Vec<String> {
     let mut found = Vec::new();
@@ -181,7 +189,10 @@ fn messages() -> Vec<String> {
         // Of a plan's words only the hints are messages.
         let (begin, end) = ("pub fn hint", "impl fmt::Display for Step");
         let hints = source.split_once(begin).and_then(|(_, rest)| rest.split_once(end));
-        found.extend(literals(hints.map_or(source.as_str(), |(hints, _)| hints)));
+        match hints {
+            Some((hints, _)) => found.extend(hint_lines(hints)),
+            None => found.extend(literals(&source)),
+        }
     }
     let messages = found.into_iter().filter(is_message).map(|literal| literal.text);
     messages.filter(|text| !PARTS.contains(&text.as_str())).collect()
