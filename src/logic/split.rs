@@ -17,6 +17,9 @@ pub trait Split {
     /// Iterates over the parts between each `byte`; a text without it is a single part.
     fn parts(&self, byte: u8) -> Parts<'_>;
 
+    /// Returns the place of a word in this list of words with single blanks between them.
+    fn place_of_word(&self, word: &str) -> Option<usize>;
+
     /// Iterates over the lines of a text. A newline at its end begins no other line.
     fn each_line(&self) -> Parts<'_>;
 
@@ -45,6 +48,11 @@ impl Split for str {
 
     fn parts(&self, byte: u8) -> Parts<'_> {
         Parts { rest: Some(self), byte }
+    }
+
+    #[inline(never)]
+    fn place_of_word(&self, word: &str) -> Option<usize> {
+        self.parts(b' ').position(|known| known == word)
     }
 
     #[inline(never)]

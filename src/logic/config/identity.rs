@@ -39,24 +39,8 @@ pub struct ResourceLimit {
 }
 
 /// The names of resources; the index is the number.
-pub const RESOURCES: [&str; 16] = [
-    "cpu",
-    "fsize",
-    "data",
-    "stack",
-    "core",
-    "rss",
-    "nproc",
-    "nofile",
-    "memlock",
-    "as",
-    "locks",
-    "sigpending",
-    "msgqueue",
-    "nice",
-    "rtprio",
-    "rttime",
-];
+pub const RESOURCES: &str =
+    "cpu fsize data stack core rss nproc nofile memlock as locks sigpending msgqueue nice rtprio rttime";
 
 /// The user and group that a workload runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

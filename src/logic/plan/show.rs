@@ -159,7 +159,7 @@ impl fmt::Display for Step<'_> {
             | Self::Directory(subject)
             | Self::Execute(subject) => (" ", *subject),
             Self::Limit(limit) => (" ", limit.file),
-            Self::ResourceLimit(limit) => (" ", RESOURCES[usize::from(limit.resource)]),
+            Self::ResourceLimit(limit) => (" ", RESOURCES.parts(b' ').nth(limit.resource.into()).unwrap_or_default()),
             Self::Overlay(Overlay::Folder(path)) => (" ", *path),
             Self::OpenMount(bind) => (" ", bind.source),
             Self::OpenVolume(volume) => (" ", volume.name),

@@ -43,7 +43,7 @@ fn everything() -> String {
     for address in 2..6 {
         lines += &format!("link veth br0 10.0.0.{address}/24\n");
     }
-    for resource in crate::config::RESOURCES {
+    for resource in crate::config::RESOURCES.split(' ') {
         lines += &format!("rlimit {resource} 1\n");
     }
     lines

@@ -4,6 +4,7 @@ use super::super::error::Problem;
 use super::super::keys::Key;
 use super::super::lexer::Line;
 use super::values;
+use crate::split::Split;
 
 /// An error, whose details are in [`Arguments::problem`]. Returning the details by value would copy them at each `?`;
 /// those copies made up a tenth of the board's program.
@@ -78,10 +79,11 @@ impl<'a> Arguments<'_, 'a> {
         self.take(expected, read)
     }
 
-    /// Returns the index of the next word in `words`.
+    /// Returns the place of the next word in a list of words with blanks between them, which takes less than a table of
+    /// texts.
     #[inline(never)]
-    pub(super) fn choose(&mut self, expected: &'static str, words: &[&str]) -> Result<usize, Reported> {
-        self.take(expected, |text| words.iter().position(|known| *known == text))
+    pub(super) fn choose(&mut self, expected: &'static str, words: &str) -> Result<usize, Reported> {
+        self.take(expected, |text| words.place_of_word(text))
     }
 
     /// Returns the next word as a number in a range.

@@ -65,7 +65,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Hostname => config.system.hostname = Some(self.text(values::HOSTNAME, values::hostname)?),
             KeyId::Console => self.console(config)?,
             KeyId::Idle => {
-                let chosen = self.choose("stay, poweroff or reboot", &["stay", "poweroff", "reboot"])?;
+                let chosen = self.choose("stay, poweroff or reboot", "stay poweroff reboot")?;
                 config.system.idle = [Idle::Stay, Idle::Poweroff, Idle::Reboot][chosen];
             }
             KeyId::Module => self.module(config)?,
@@ -128,7 +128,7 @@ impl<'a> Arguments<'_, 'a> {
         if self.line.words.len() > 2 {
             config.system.console.device = Some(self.text(values::DEVICE, values::device)?);
         }
-        let chosen = self.choose("prompt, log or off", &["prompt", "log", "off"])?;
+        let chosen = self.choose("prompt, log or off", "prompt log off")?;
         config.system.console.mode = [ConsoleMode::Prompt, ConsoleMode::Log, ConsoleMode::Off][chosen];
         Ok(())
     }
@@ -147,7 +147,7 @@ impl<'a> Arguments<'_, 'a> {
     fn swap(&mut self) -> Result<Swap<'a>, Reported> {
         /// More than a few times the memory never fits, however well it is compressed.
         const SIZE: &str = "a size from 1M up such as 256M, or from 1% to 400% of the memory";
-        let _ = self.choose("zram", &["zram"])?;
+        let _ = self.choose("zram", "zram")?;
         let (size, percent) = self.take(SIZE, |text| match text.strip_suffix('%') {
             Some(percent) => {
                 values::number(percent).filter(|percent| (1..=400).contains(percent)).map(|percent| (0, percent))
@@ -156,8 +156,8 @@ impl<'a> Arguments<'_, 'a> {
         })?;
         let mut algorithm = "lzo-rle";
         if self.has_more() {
-            const ALGORITHMS: [&str; 5] = ["lzo-rle", "lzo", "lz4", "lz4hc", "zstd"];
-            algorithm = ALGORITHMS[self.choose("lzo-rle, lzo, lz4, lz4hc or zstd", &ALGORITHMS)?];
+            self.choose("lzo-rle, lzo, lz4, lz4hc or zstd", "lzo-rle lzo lz4 lz4hc zstd")?;
+            algorithm = self.line.words[self.next - 1].text;
         }
         Ok(Swap { size, percent: percent.into(), algorithm })
     }

@@ -44,7 +44,7 @@ impl<'a> Arguments<'_, 'a> {
                 Some(true)
             })?,
             KeyId::Seccomp => self.seccomp(workload)?,
-            KeyId::Landlock => workload.isolation.has_landlock = self.choose("on or off", &["off", "on"])? == 1,
+            KeyId::Landlock => workload.isolation.has_landlock = self.choose("on or off", "off on")? == 1,
             KeyId::Tcp => self.tcp(workload)?,
             KeyId::Device => self.device(workload, pools)?,
             KeyId::Mount => self.mount(workload, pools)?,
@@ -53,7 +53,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Tmp => {
                 let size = |text| values::amount(text).filter(|bytes| (4096..u64::MAX).contains(bytes));
                 workload.isolation.tmp_bytes = self.take("a number of bytes such as 64M", size)?;
-                workload.isolation.tmp_is_executable = self.has_more() && self.choose("exec", &["exec"])? == 0;
+                workload.isolation.tmp_is_executable = self.has_more() && self.choose("exec", "exec")? == 0;
             }
             KeyId::Privileged => workload.isolation.is_privileged = true,
             KeyId::Groups => {
@@ -73,7 +73,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Scheduler => self.scheduler(workload)?,
             KeyId::Ioprio => self.ioprio(workload)?,
             KeyId::Personality => {
-                let chosen = self.choose("linux or linux32", &["linux", "linux32"])?;
+                let chosen = self.choose("linux or linux32", "linux linux32")?;
                 workload.identity.personality = Some([0, 8][chosen]);
             }
             _ => return Ok(false),
@@ -107,14 +107,14 @@ impl<'a> Arguments<'_, 'a> {
     /// `seccomp PROFILE [+NAME|-NAME]...`
     fn seccomp(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
         let seccomp = &mut workload.isolation.seccomp;
-        let chosen = self.choose(PROFILE, &["default", "strict", "off"])?;
+        let chosen = self.choose(PROFILE, "default strict off")?;
         seccomp.profile = [Profile::Default, Profile::Strict, Profile::Off][chosen];
         if seccomp.profile == Profile::Off || !self.has_more() {
             return Ok(());
         }
         self.each(CHANGE, &mut |text| {
             let (sign, name) = text.split_at_checked(1)?;
-            let is_allowed = ["-", "+"].iter().position(|known| *known == sign)? == 1;
+            let is_allowed = "- +".place_of_word(sign)? == 1;
             Some(seccomp.changes.push((is_allowed, Call::named(name)?)).is_ok())
         })
     }
@@ -136,7 +136,7 @@ impl<'a> Arguments<'_, 'a> {
         } else {
             self.each(EXPECTED, &mut |text| {
                 let (name, list) = text.cut(b'=')?;
-                let which = ["bind", "connect"].iter().position(|known| *known == name)?;
+                let which = "bind connect".place_of_word(name)?;
                 *[&mut tcp.bind, &mut tcp.connect][which] = ports(list)?;
                 Some(true)
             })?;
@@ -164,7 +164,7 @@ impl<'a> Arguments<'_, 'a> {
             }
         }
         if self.has_more() {
-            let access = self.choose("r, w or rw", &["r", "w", "rw"])?;
+            let access = self.choose("r, w or rw", "r w rw")?;
             (device.read, device.write) = (access != 1, access != 0);
         }
         if !pools.push(&mut workload.isolation.devices, device, limits::DEVICES) {
@@ -177,8 +177,8 @@ impl<'a> Arguments<'_, 'a> {
     fn mount(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<(), Reported> {
         let source = self.path()?;
         let target = self.target()?;
-        const OPTIONS: [&str; 4] = ["ro", "rw", "ro,exec", "rw,exec"];
-        let chosen = if self.has_more() { self.choose("ro, rw, ro,exec or rw,exec", &OPTIONS)? } else { 0 };
+        const OPTIONS: &str = "ro rw ro,exec rw,exec";
+        let chosen = if self.has_more() { self.choose("ro, rw, ro,exec or rw,exec", OPTIONS)? } else { 0 };
         let (is_writable, is_executable) = (chosen % 2 == 1, chosen >= 2);
         let bind = Bind { source, target, is_writable, is_executable };
         if !pools.push(&mut workload.isolation.mounts, bind, limits::MOUNTS) {
@@ -208,7 +208,7 @@ impl<'a> Arguments<'_, 'a> {
     /// `rlimit RESOURCE SOFT [HARD]`
     fn rlimit(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<(), Reported> {
         const AMOUNT: &str = "a number with an optional K, M or G, or max";
-        let resource = self.choose("the name of a resource such as nofile (getrlimit(2))", &RESOURCES)? as u8;
+        let resource = self.choose("the name of a resource such as nofile (getrlimit(2))", RESOURCES)? as u8;
         let soft = self.amount(AMOUNT)?;
         let hard = if self.has_more() { self.amount(AMOUNT)? } else { soft };
         let limits = &mut workload.identity.rlimits;
@@ -224,8 +224,8 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `scheduler other|batch|idle`, or `fifo PRIORITY`, or `rr PRIORITY`, by the numbers of sched(7)
     fn scheduler(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
-        const POLICIES: [&str; 5] = ["other", "fifo", "rr", "batch", "idle"];
-        let policy = [0, 1, 2, 3, 5][self.choose("other, batch, idle, fifo or rr", &POLICIES)?];
+        const POLICIES: &str = "other fifo rr batch idle";
+        let policy = [0, 1, 2, 3, 5][self.choose("other, batch, idle, fifo or rr", POLICIES)?];
         let priority = if matches!(policy, 1 | 2) { self.number(PRIORITY, 1..=99)? } else { 0 };
         workload.identity.scheduler = Some((policy, priority as u8));
         Ok(())
@@ -233,7 +233,7 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `ioprio realtime|best-effort LEVEL`, or `idle`, by the numbers of ioprio_set(2)
     fn ioprio(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
-        let class = self.choose("realtime, best-effort or idle", &["realtime", "best-effort", "idle"])?;
+        let class = self.choose("realtime, best-effort or idle", "realtime best-effort idle")?;
         let level = if class == 2 { 0 } else { self.number(LEVEL, 0..=7)? };
         // The class is in the upper three bits of sixteen (include/uapi/linux/ioprio.h).
         workload.identity.ioprio = Some(((class as u16 + 1) << 13) | level as u16);

@@ -23,7 +23,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Memory => {
                 resources.memory = Some(self.amount(BYTES)?);
                 while self.has_more() {
-                    let (which, bytes) = self.take(MEMORY_OPTION, |text| option(text, &["high", "min", "swap"]))?;
+                    let (which, bytes) = self.take(MEMORY_OPTION, |text| option(text, "high min swap"))?;
                     let places = [&mut resources.memory_high, &mut resources.memory_min, &mut resources.swap];
                     *places[which] = Some(bytes);
                 }
@@ -32,7 +32,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Cpu => {
                 let percent = |text: &str| values::number(text.strip_suffix('%')?).filter(|percent| *percent > 0);
                 resources.cpu_percent = Some(self.figure(PERCENT, percent)?);
-                let weight = |text| option(text, &["weight"]).filter(|(_, weight)| (1..=10_000).contains(weight));
+                let weight = |text| option(text, "weight").filter(|(_, weight)| (1..=10_000).contains(weight));
                 if self.has_more() {
                     resources.cpu_weight = Some(self.take(WEIGHT, weight)?.1 as u32);
                 }
@@ -47,7 +47,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Io => {
                 let mut io = IoLimit { device: self.path()?, limits: [None; 4] };
                 loop {
-                    let (which, amount) = self.take(IO_OPTION, |text| option(text, &IoLimit::NAMES))?;
+                    let (which, amount) = self.take(IO_OPTION, |text| option(text, "rbps wbps riops wiops"))?;
                     io.limits[which] = Some(amount);
                     if !self.has_more() {
                         break;
@@ -63,8 +63,8 @@ impl<'a> Arguments<'_, 'a> {
     }
 }
 
-/// Parses `NAME=AMOUNT` with one of `names`. Returns the index of the name.
-fn option(text: &str, names: &[&str]) -> Option<(usize, u64)> {
+/// Parses `NAME=AMOUNT` with one of `names`, in a list with blanks. Returns the index of the name.
+fn option(text: &str, names: &str) -> Option<(usize, u64)> {
     let (name, amount) = text.cut(b'=')?;
-    Some((names.iter().position(|known| *known == name)?, values::amount(amount)?))
+    Some((names.place_of_word(name)?, values::amount(amount)?))
 }

@@ -23,7 +23,7 @@ pub(super) fn read<'a>(line: &Line<'a>) -> Result<Restart, Error<'a>> {
     for word in &line.words[2..] {
         let wrong = |expected| error(word.column, Problem::Value(word.text, expected));
         let (name, value) = word.text.cut(b'=').ok_or(wrong(OPTIONS))?;
-        let option = ["delay", "max", "limit", "else"].iter().position(|known| *known == name);
+        let option = "delay max limit else".place_of_word(name);
         let option = option.ok_or(wrong(OPTIONS))?;
         if core::mem::replace(&mut seen[option], true) {
             return Err(error(word.column, Problem::Extra(word.text)));

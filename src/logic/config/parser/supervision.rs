@@ -72,7 +72,8 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Safe => place.is_safe = true,
             KeyId::Reaper => place.has_reaper = true,
             KeyId::Rights => {
-                place.control = Right::ALL[self.choose("status, operate, update or all", &Right::NAMES)?];
+                place.control =
+                    Right::ALL[self.choose("status, operate, update or all", "status operate update all")?];
             }
             KeyId::Log => {
                 while self.has_more() {
@@ -138,7 +139,7 @@ impl<'a> Arguments<'_, 'a> {
             let (is_after, value) = self.take(UPDATE_OPTION, |text| {
                 let (name, value) = text.cut(b'=')?;
                 let value = values::duration_ms(value).filter(|value| *value > 0)?;
-                ["within", "after"].iter().position(|known| *known == name).map(|at| (at == 1, value))
+                "within after".place_of_word(name).map(|at| (at == 1, value))
             })?;
             *(if is_after { &mut update.after_ms } else { &mut update.within_ms }) = value;
         }
@@ -220,7 +221,7 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `ready exec | exit | fd N | tcp PORT | after DURATION | notify [within=DURATION]`
     fn ready(&mut self) -> Result<(Ready, u32), Reported> {
-        let ready = match self.choose(READY, &["exec", "exit", "fd", "tcp", "after", "notify"])? {
+        let ready = match self.choose(READY, "exec exit fd tcp after notify")? {
             0 => return Ok((Ready::Exec, 0)),
             1 => return Ok((Ready::Exit, self.or_within(0)?)),
             2 => Ready::Fd(self.number(FD, 3..=63)? as u8),
@@ -235,7 +236,7 @@ impl<'a> Arguments<'_, 'a> {
     fn health(&mut self, pools: &mut Pools<'a>) -> Result<Health<'a>, Reported> {
         let mut health = Health { check: Check::Notify, interval_ms: INTERVAL_MS, failures: FAILURES };
         let is_option = |text: &str| text.starts_with("interval=") || text.starts_with("failures=");
-        match self.choose(HEALTH, &["tcp", "file", "exec", "notify"])? {
+        match self.choose(HEALTH, "tcp file exec notify")? {
             0 => health.check = Check::Tcp(self.take(PORT, port)?),
             1 => health.check = Check::File(self.path()?),
             2 => {

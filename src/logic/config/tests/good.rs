@@ -62,7 +62,7 @@ fn full(names: &[String]) -> String {
             + &each(limits::VOLUMES, &format!("volume {name}# /v#\n"))
             + &each(limits::LINKS, &format!("link veth br# 10.#.{number}.2/16 via 10.#.99.1\n"))
             + &each(limits::PUBLISHED, &format!("publish {}#:80/tcp\n", number + 1))
-            + &RESOURCES.map(|resource| format!("rlimit {resource} 1\n")).concat()
+            + &RESOURCES.split(' ').map(|resource| format!("rlimit {resource} 1\n")).collect::<String>()
     };
     let bridges = (0..limits::LINKS).map(|at| format!("bridge br{at} 10.{at}.99.1/16\n")).collect::<String>();
     format!("hilum 1\n[system]\nvolumes /data\n{bridges}") + &names.iter().enumerate().map(lines).collect::<String>()

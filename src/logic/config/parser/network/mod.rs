@@ -72,7 +72,7 @@ impl<'a> Arguments<'_, 'a> {
                 if network.routes.iter().any(|other| other.to == to) {
                     return Err(self.unexpected(NEW_ROUTE));
                 }
-                let _ = self.choose("via", &["via"])?;
+                let _ = self.choose("via", "via")?;
                 let gateway = self.take("a gateway's address of the same family", |text| {
                     ip(text).filter(|gateway| gateway.is_ipv4() == to.address.is_ipv4())
                 })?;
@@ -158,7 +158,7 @@ impl<'a> Arguments<'_, 'a> {
     pub(super) fn network(&mut self, network: &mut Network<'a>, pools: &mut Pools<'a>) -> Result<bool, Reported> {
         match self.key.id {
             KeyId::WorkloadLink => {
-                let kind = self.choose(KIND, &["veth", "macvlan", "ipvlan", "move"])?;
+                let kind = self.choose(KIND, "veth macvlan ipvlan move")?;
                 let parent = self.text(LINK, link_name)?;
                 let attachment = match kind {
                     0 => Attachment::Bridge(parent),

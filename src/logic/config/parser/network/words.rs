@@ -75,7 +75,7 @@ fn ports(text: &str) -> Option<(u16, u16)> {
 /// makes the kernel keep the original one.
 pub(super) fn publish(text: &str) -> Option<Publish> {
     let (text, protocol) = text.cut_last(b'/')?;
-    let is_udp = ["tcp", "udp"].iter().position(|known| *known == protocol)? == 1;
+    let is_udp = "tcp udp".place_of_word(protocol)? == 1;
     let (rest, to) = text.cut_last(b':')?;
     let (address, from) = match rest.cut_last(b':') {
         Some((address, from)) => {
