@@ -9,6 +9,7 @@ pub mod appliance;
 pub mod build;
 pub mod bundle;
 pub mod cache;
+pub mod clock;
 pub mod compression;
 pub mod contents;
 pub mod debian;

@@ -15,7 +15,7 @@ use hilum_initramfs::description::{Description, Root};
 use hilum_initramfs::progress::{Event, Progress};
 use hilum_initramfs::signing::Signer;
 use hilum_initramfs::untrusted::escaped;
-use hilum_initramfs::{Compression, Image, elf, messages, sbom};
+use hilum_initramfs::{Compression, Image, clock, elf, messages, sbom};
 use reporter::Reporter;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -345,6 +345,7 @@ fn site(config: Option<&Path>, files: &[String], output: &Path) -> Result<()> {
             bail!("{}:{error}", config.display());
         }
         image.file("etc/hilum.conf", 0o644, text.clone());
+        clock::put(&parsed, &mut image)?;
     }
     for file in files {
         let place = file.split_once('=').filter(|(path, _)| {

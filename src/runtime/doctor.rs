@@ -11,6 +11,7 @@ use crate::os::sysctl;
 use core::fmt;
 use hilum::namespaces::Namespaces;
 use hilum::settings::{BRIDGED, SETTINGS};
+use hilum::time::EARLIEST_S;
 use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, waitpid};
@@ -72,6 +73,9 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
             "its module, or CONFIG_SQUASHFS, CONFIG_EROFS_FS, CONFIG_EXT4_FS, CONFIG_OVERLAY_FS",
         );
     }
+    let time = if hilum_sys::is_clock_synchronised() { "clock, synchronised" } else { "clock, not synchronised" };
+    let is_plausible = crate::os::clock::realtime_us() / 1_000_000 >= EARLIEST_S;
+    tell(is_plausible, time, "", "it is before 2026: no battery, and no time server; write: time dhcp");
     // Links and rules are probed in a network namespace that is deleted with a child process.
     for (which, (name, mend)) in crate::net::PROBES.iter().enumerate() {
         let is_there = in_helper(&mut || crate::net::supports(which));

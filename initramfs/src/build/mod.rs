@@ -15,6 +15,7 @@ pub use packages::{CachePlace, Places};
 
 use crate::appliance::{self, Roots};
 use crate::cache::Cache;
+use crate::clock;
 use crate::description::{Description, Output};
 use crate::image::{Image, Layout};
 use crate::kernel::Kernel;
@@ -96,6 +97,7 @@ fn build_with(description: &Description, tools: &Tools<'_>) -> Result<Vec<Writte
     appliance::check(&name, &text, &init, &image, &roots)?;
     image.file("init", 0o755, init);
     image.file("etc/hilum.conf", 0o644, text.clone());
+    clock::put(&config, &mut image)?;
     // Requirements of some outputs only.
     ensure!(description.data.is_some() || data.iter().count() == 1, "a root on a disk needs [data] in a description");
     let mut outputs =

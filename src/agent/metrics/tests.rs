@@ -18,7 +18,7 @@ fn workload(name: &str, state: u8) -> Workload {
 }
 
 fn text(workloads: Vec<Workload>, slots: Slots) -> String {
-    let system = SystemStatus { now_ms: 61_250, is_going_down: false, is_safe: true, bad_boots: 2 };
+    let system = SystemStatus { now_ms: 61_250, is_going_down: false, is_safe: true, bad_boots: 2, clock: 2 };
     let mut families = Families::default();
     workloads::add(&mut families, &Board { system, workloads, slots });
     String::from_utf8(families.text()).expect("UTF-8")

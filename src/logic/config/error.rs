@@ -171,6 +171,7 @@ impl fmt::Display for Problem<'_> {
             }
             Self::Rule(name, rule) => write!(f, "workload {}: {rule}", Shown(name)),
             Self::NoVolumes => f.write_str("volume needs a line in [system]: volumes FOLDER"),
+            Self::NoWorkload("time") => f.write_str("needs time needs a line in [system] such as: time dhcp"),
             Self::NoWorkload(name) => {
                 write!(f, "unknown workload {}; correct the name, or add its section", Shown(name))
             }

@@ -15,7 +15,7 @@ use super::signal::Signal;
 use super::slot_map::Slots;
 use super::source::Source;
 use super::span::Span;
-use super::supervision::{Boots, Control, LogFile, Supervision, SystemMount, Update, Watchdog};
+use super::supervision::{Boots, Control, LogFile, Supervision, SystemMount, Time, Update, Watchdog};
 use super::workload_set::WorkloadSet;
 use crate::seccomp::Seccomp;
 use heapless::Vec;
@@ -117,6 +117,8 @@ pub struct System<'a> {
     pub idle: Idle,
     /// `update`
     pub update: Option<Update>,
+    /// `time`
+    pub time: Time<'a>,
     /// `control`
     pub control: Control<'a>,
     /// `hostname`; `None` keeps the kernel's.
@@ -166,6 +168,7 @@ impl System<'_> {
         control: Control::Default,
         boots: None,
         update: None,
+        time: Time::NONE,
         log_file: None,
         has_kmsg: false,
         mounts: Vec::new(),

@@ -3,6 +3,9 @@
 
 use super::span::Span;
 use crate::split::Split;
+use crate::time::SERVERS;
+use core::net::IpAddr;
+use heapless::Vec;
 
 /// When a workload counts as ready, so that those that need it can start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +57,8 @@ pub struct Supervision<'a> {
     pub ready_within_ms: u32,
     /// `health`
     pub health: Option<Health<'a>>,
+    /// `needs time`: whether it starts only when the clock is right.
+    pub needs_time: bool,
     /// `critical`: milliseconds that it may be down before the watchdog is no longer fed; 0 if it is not critical.
     pub critical_ms: u32,
     /// `safe`: whether it also starts after too many bad boots.
@@ -76,6 +81,7 @@ impl Supervision<'_> {
         ready: Ready::Exec,
         ready_within_ms: 0,
         health: None,
+        needs_time: false,
         critical_ms: 0,
         is_safe: false,
         at_stop_ms: 0,
@@ -150,6 +156,32 @@ pub struct Update {
     pub after_ms: u32,
     /// `within=`: milliseconds after the boot at which a slot that was not committed is given up.
     pub within_ms: u32,
+}
+
+/// Where the board gets the time from.
+#[derive(Debug)]
+pub struct Time<'a> {
+    /// Its servers, before those of leases.
+    pub servers: Vec<IpAddr, SERVERS>,
+    /// `dhcp`: whether servers of leases are asked.
+    pub has_dhcp: bool,
+    /// `keep=`: the file, or the block device, that keeps the time while the power is off.
+    pub keep: Option<&'a str>,
+}
+
+impl Time<'_> {
+    /// No line.
+    pub const NONE: Self = Self { servers: Vec::new(), has_dhcp: false, keep: None };
+
+    /// Returns whether there is a `time` line.
+    pub fn is_on(&self) -> bool {
+        self.has_servers() || self.keep.is_some()
+    }
+
+    /// Returns whether servers are asked.
+    pub fn has_servers(&self) -> bool {
+        self.has_dhcp || !self.servers.is_empty()
+    }
 }
 
 /// A filesystem that the board mounts for itself, with nosuid and nodev.

@@ -194,6 +194,8 @@ pub enum Part {
     Devices = 1,
     /// The disks that contain its paths.
     Disks = 2,
+    /// The right time, of `needs time`.
+    Time = 4,
 }
 
 /// A request for one workload.

@@ -82,6 +82,11 @@ impl Supervisor {
         self.awaited = if is_awaited { self.awaited | part as u8 } else { self.awaited & !(part as u8) };
     }
 
+    /// Returns whether a part of the board may still appear.
+    pub fn awaits(&self, part: Part) -> bool {
+        self.awaited & part as u8 != 0
+    }
+
     /// A workload that was about to start lacks a part of the board: it has no process, and waits.
     pub fn put_back(&mut self, config: &Config<'_>, index: usize, part: Part, now: u64) {
         self.units[index].lacks |= part as u8;

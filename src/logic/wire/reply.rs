@@ -18,6 +18,8 @@ pub struct SystemStatus {
     pub is_safe: bool,
     /// Consecutive bad boots before this one.
     pub bad_boots: u32,
+    /// What the clock is worth, as a place in [`crate::time::STATES`].
+    pub clock: u8,
 }
 
 /// The state of one workload.
@@ -80,6 +82,7 @@ impl Reply<'_> {
                 put(out, &[1, u8::from(board.is_going_down), u8::from(board.is_safe)])?;
                 put(out, &board.now_ms.to_le_bytes())?;
                 put(out, &board.bad_boots.to_le_bytes())?;
+                put(out, &[board.clock])?;
             }
             Self::Status(status) => {
                 put(out, &[2, status.state])?;
@@ -132,6 +135,7 @@ impl<'a> Reply<'a> {
                     is_safe,
                     now_ms: parts.word64()?,
                     bad_boots: parts.word32()?,
+                    clock: parts.byte()?,
                 })
             }
             2 => Self::Status(read_status(&mut parts)?),

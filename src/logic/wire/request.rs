@@ -53,6 +53,8 @@ pub enum Command {
     /// reply has an event for each file that can be read, with its place among the words instead of a time, and its
     /// text, of which the first 4,096 bytes are sent.
     Counters,
+    /// What the clock is worth.
+    Time,
 }
 
 /// Maximum files of [`Command::Counters`].
@@ -60,7 +62,7 @@ pub const FILES: usize = 8;
 
 impl Command {
     /// All commands, in the order of their numbers, which begin with 1.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::Status,
         Self::Log,
         Self::Start,
@@ -82,12 +84,15 @@ impl Command {
         Self::Rollback,
         Self::Slots,
         Self::Counters,
+        Self::Time,
     ];
 
     /// Returns the right that the socket of a workload needs for it.
     pub const fn right(self) -> Right {
         match self {
-            Self::Status | Self::Log | Self::Timeline | Self::Uplinks | Self::Slots | Self::Counters => Right::Status,
+            Self::Status | Self::Log | Self::Timeline | Self::Uplinks | Self::Slots | Self::Counters | Self::Time => {
+                Right::Status
+            }
             Self::Start
             | Self::Stop
             | Self::Restart

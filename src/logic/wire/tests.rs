@@ -82,11 +82,11 @@ fn messages_are_those_of_version_1() {
     let names: Vec<String> = Command::ALL.iter().map(|command| std::format!("{command:?}")).collect();
     assert_eq!(
         names.join(" "),
-        "Status Log Start Stop Restart Signal Freeze Thaw Exec Reload Timeline Poweroff Reboot Halt Mute Unmute Uplinks Update Rollback Slots Counters"
+        "Status Log Start Stop Restart Signal Freeze Thaw Exec Reload Timeline Poweroff Reboot Halt Mute Unmute Uplinks Update Rollback Slots Counters Time"
     );
-    let system = SystemStatus { now_ms: 5, is_going_down: false, is_safe: true, bad_boots: 2 };
+    let system = SystemStatus { now_ms: 5, is_going_down: false, is_safe: true, bad_boots: 2, clock: 1 };
     let mut message = Reply::System(system).message().expect("it fits");
-    assert_eq!(message.as_slice(), b"\x01\0\x01\x05\0\0\0\0\0\0\0\x02\0\0\0");
+    assert_eq!(message.as_slice(), b"\x01\0\x01\x05\0\0\0\0\0\0\0\x02\0\0\0\x01");
     message.extend_from_slice(b"more").expect("there is room");
     assert_eq!(Reply::read(&message), Ok(Reply::System(system)));
 }
@@ -96,7 +96,7 @@ fn messages_are_those_of_version_1() {
 fn every_command_needs_a_right() {
     use crate::config::Right;
     let all = |right: Right| Command::ALL.into_iter().filter(|command| right.includes(command.right())).count();
-    assert_eq!([Right::None, Right::Status, Right::Operate, Right::Update, Right::All].map(all), [0, 6, 14, 7, 21]);
+    assert_eq!([Right::None, Right::Status, Right::Operate, Right::Update, Right::All].map(all), [0, 7, 15, 8, 22]);
     assert!(!Right::Operate.includes(Command::Exec.right()), "exec is not in it");
     assert_eq!(Right::ALL.map(Right::name), Right::NAMES);
 }

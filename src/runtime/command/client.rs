@@ -120,6 +120,11 @@ fn open(path: &str) -> Result<OwnedFd, Errno> {
     Ok(socket)
 }
 
+/// Prints the lines of text that answer a request without words.
+pub(super) fn show_answer(socket: &str, command: Command) -> i32 {
+    Connection::ask(socket, &Request::new(command)).map_or(FAILED, |connection| connection.show_lines())
+}
+
 /// Runs a command that consists of one request.
 pub(super) fn ask(socket: &str, name: &str, place: usize, words: &[&str]) -> i32 {
     if let ("signal", [_, signal]) = (name, words)

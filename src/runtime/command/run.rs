@@ -5,6 +5,7 @@ use super::usage::{commands, find, misused, misused_for, unknown};
 use super::{client, exec, files, mounts, net, prompt, status, update};
 use crate::os::environment::DEFAULT_SOCKET;
 use hilum::line_editor::LINE_BYTES;
+use hilum::wire::Command;
 use hilum_sys::{Arguments, standard_input};
 use rustix::termios::isatty;
 
@@ -56,6 +57,7 @@ pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
         "mounts" => mounts::run(words),
         "net" if words.is_empty() => net::net(socket),
         "update" => update::update(socket, words),
+        "time" if words.is_empty() || words == ["--json"] => client::show_answer(socket, Command::Time),
         "doctor" if words.is_empty() => files::examine(),
         "version" | "--version" if words.is_empty() => show(format_args!("hilum {}\n", env!("CARGO_PKG_VERSION"))),
         "help" | "--help" | "-h" if words.is_empty() => help(),

@@ -9,8 +9,9 @@ use heapless::{String, Vec};
 use hilum::config::limits;
 use hilum::fixed_string::text;
 use hilum::split::Split;
-use hilum::status::{Bytes, Details, Json, Number, Uptime, Usage, counter, state_name};
+use hilum::status::{Bytes, Details, Json, Number, Text, Uptime, Usage, counter, state_name};
 use hilum::supervise::State;
+use hilum::time::STATES;
 use hilum::wire::{Command, Reply, Request, SystemStatus, WorkloadStatus};
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -61,6 +62,9 @@ fn head(system: &SystemStatus) {
     }
     if system.is_safe {
         show(format_args!("safe mode: only workloads marked safe were started; failed boots: {}\n", system.bad_boots));
+    }
+    if system.clock == 1 {
+        show(format_args!("the clock is not right; see: hilum time\n"));
     }
     show(format_args!(
         "{:<16} {:<11} {:>6} {:>9} {:>8} {:>9} {:>9} {:>5} {:>5} {:<15} {}\n",
@@ -127,8 +131,12 @@ fn json(socket: &str, name: Option<&str>) -> i32 {
     let answer = connection.finish(FAILED, &mut |reply| match reply {
         Reply::System(system) => {
             show(format_args!(
-                "{{\"going_down\":{},\"safe\":{},\"bad_boots\":{},\"uptime_ms\":{},\"workloads\":[",
-                system.is_going_down, system.is_safe, system.bad_boots, system.now_ms
+                "{{\"going_down\":{},\"safe\":{},\"bad_boots\":{},\"uptime_ms\":{},\"clock\":{},\"workloads\":[",
+                system.is_going_down,
+                system.is_safe,
+                system.bad_boots,
+                system.now_ms,
+                Text(STATES.get(usize::from(system.clock)).copied().unwrap_or_default()),
             ));
         }
         Reply::Status(status) => {

@@ -33,6 +33,7 @@ const COMMANDS: &str = "\
     halt\t\tstop all workloads and halt\n\
     update\t[FILE|--status]\tinstall a bundle from FILE or standard input and restart; --status shows the slots\n\
     rollback\t\trestart into the other slot\n\
+    time\t[--json]\tshow what the clock is worth, and what time servers say\n\
     check\t[--config FILE]\tcheck a configuration for errors\n\
     explain\tNAME [--config FILE]\tshow the steps that start a workload\n\
     audit\t[--config FILE]\tlist what workloads may do beyond the default\n\

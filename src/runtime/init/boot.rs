@@ -16,6 +16,7 @@ use crate::console::Console;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
 use hilum::cmdline;
+use hilum::config::Config;
 use hilum::log::Printable;
 use hilum_sys::{Arguments, SignalSet};
 
@@ -72,11 +73,7 @@ pub(super) fn boot(arguments: Arguments, prompt: prompt::Run) -> Init {
         console.error(format_args!("safe mode: starting only workloads marked safe"));
     }
     if options.doctor {
-        if environment == Environment::Machine {
-            // Settings that fail are reported later, as at every boot.
-            kernel_settings::make(config);
-        }
-        crate::doctor::doctor(&mut |line| console.error(line));
+        show_doctor(environment, config, &mut console);
     }
     let entered_us = timeline.entered_us();
     let made = EventLoop::open()
@@ -92,6 +89,15 @@ pub(super) fn boot(arguments: Arguments, prompt: prompt::Run) -> Init {
             shutdown::give_up(environment, options.fail, &mut console)
         }
     }
+}
+
+/// Prints what the kernel supports.
+fn show_doctor(environment: Environment, config: &Config<'_>, console: &mut Console) {
+    if environment == Environment::Machine {
+        // Settings that fail are reported later, as at every boot.
+        kernel_settings::make(config);
+    }
+    crate::doctor::doctor(&mut |line| console.error(line));
 }
 
 /// Returns the path after `--config`, for a PID 1 that a container engine or a test starts.

@@ -3,11 +3,10 @@
 use crate::console::Console;
 use crate::os::deadline::{MAX_ANSWER, in_background, with_timeout};
 use crate::os::errno::describe;
-use crate::os::path::open_plain;
-use hilum::boot_count::{self, SECTOR};
+use crate::os::sector;
+use hilum::boot_count::BOOTS;
 use hilum::config::{Boots, Config};
 use hilum::supervise::Supervisor;
-use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 /// The timeout for the file or device in milliseconds.
@@ -78,7 +77,7 @@ impl BootCount {
         {
             // The disk may hang, and the loop must not wait for it.
             self.is_counted = in_background(&mut || {
-                let _ = write_count(boots.path, 0);
+                let _ = sector::write(BOOTS, boots.path, 0);
             })
             .is_err();
         }
@@ -87,28 +86,14 @@ impl BootCount {
     /// Handles the shutdown: a boot that ends on request is not bad.
     pub(super) fn finish(&self, config: &Config<'_>, is_requested: bool) {
         if let Some(boots) = config.system.boots.filter(|_| is_requested && self.is_counted) {
-            let _ = with_timeout(TIMEOUT_MS, &mut || write_count(boots.path, 0).map(|()| 0));
+            let _ = with_timeout(TIMEOUT_MS, &mut || sector::write(BOOTS, boots.path, 0).map(|()| 0));
         }
     }
 }
 
 /// Increments the stored count.
 fn add_one(path: &str) -> Result<u32, Errno> {
-    let mut bytes = [0; SECTOR];
-    let read = open_plain(path, OFlags::RDONLY, Mode::empty()).and_then(|file| rustix::io::read(&file, &mut bytes));
-    let length = match read {
-        Ok(length) => length,
-        Err(Errno::NOENT) => 0,
-        Err(errno) => return Err(errno),
-    };
-    let count = boot_count::read(&bytes[..length]);
-    write_count(path, count.saturating_add(1).min(MAX_ANSWER))?;
+    let count = sector::read(BOOTS, path)?;
+    sector::write(BOOTS, path, count.saturating_add(1).min(MAX_ANSWER))?;
     Ok(count)
-}
-
-fn write_count(path: &str, count: u32) -> Result<(), Errno> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::DSYNC | OFlags::CLOEXEC;
-    let file = open_plain(path, flags, Mode::from_raw_mode(0o600))?;
-    rustix::io::write(&file, &boot_count::sector(count))?;
-    rustix::fs::fsync(&file)
 }

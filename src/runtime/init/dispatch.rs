@@ -17,6 +17,7 @@ use super::prompt::{self, Prompt};
 use super::reload::Reload;
 use super::requests::Requests;
 use super::shutdown;
+use super::time::Time;
 use super::timeline::Moment;
 use super::token::Token;
 use super::uevents::Uevents;
@@ -28,7 +29,7 @@ use crate::os::children::reap;
 use crate::os::clock::{boottime_us, monotonic_ms};
 use crate::os::errno::describe;
 use crate::os::memory;
-use crate::os::turn::{ENDS, SIGNALS};
+use crate::os::turn::ENDS;
 use crate::workload::empty_folder;
 use hilum::deadline::earliest;
 use rustix::event::epoll::{Event, EventData, EventFlags};
@@ -71,6 +72,7 @@ pub(super) struct Init {
     /// When unused memory of a start or a command is returned; `None` if there is none.
     pub(super) trim_memory_at: Option<u64>,
     prompt: Prompt,
+    time: Time,
     watchdog: Watchdog,
     boots: BootCount,
     devices: Devices,
@@ -93,6 +95,7 @@ impl Init {
             watchdog,
             boots,
             log_file,
+            time: Time::new(),
             control: Control::closed(),
             links: HostLinks::none(),
             uevents: Uevents::none(),
@@ -138,6 +141,7 @@ impl Init {
         let Self { cx, workloads, .. } = self;
         workloads.supervisor.seed(boottime_us() as u32);
         cx.timeline.note(Moment::Arranged);
+        self.time.begin(cx);
         // Before the disks are checked, so that no event is missed.
         devices::listen(cx, &mut self.uevents);
         self.disks.begin(cx, workloads);
@@ -169,7 +173,7 @@ impl Init {
             self.trim_memory_at.get_or_insert(cx.now() + MEMORY_TRIM_MS);
         }
         match token {
-            Token::Signals => self.read_signals(),
+            Token::Signals => self.has_exits |= shutdown::read_signals(cx, workloads),
             Token::Console => cx.console.flush(),
             Token::Output(_) | Token::Report(_) | Token::Ready(_) | Token::Notify(_) => workloads.handle(cx, token),
             Token::Dhcp(place) => {
@@ -187,8 +191,9 @@ impl Init {
             }),
             Token::MountTable => self.disks.table_changed(),
             Token::Control | Token::Client(_) | Token::Request(_) => {
-                let (reload, boots, links, updates) = (&mut self.reload, &self.boots, &self.links, &mut self.updates);
-                self.control.handle(token, &mut Requests { cx, workloads, reload, boots, links, updates });
+                let (reload, boots, links, updates, time) =
+                    (&mut self.reload, &self.boots, &self.links, &mut self.updates, &self.time);
+                self.control.handle(token, &mut Requests { cx, workloads, reload, boots, links, updates, time });
             }
         }
         self.workloads.carry_out(&mut self.cx);
@@ -224,14 +229,17 @@ impl Init {
         if workloads.logs.turn(cx.config.get(), now, &mut cx.console) {
             self.trim_memory_at.get_or_insert(now);
         }
-        let (reload, boots, links, updates) = (&mut self.reload, &self.boots, &self.links, &mut self.updates);
-        self.control.tick(&mut Requests { cx, workloads, reload, boots, links, updates });
+        let (reload, boots, links, updates, time) =
+            (&mut self.reload, &self.boots, &self.links, &mut self.updates, &self.time);
+        self.control.tick(&mut Requests { cx, workloads, reload, boots, links, updates, time });
         self.devices.tick(cx, workloads);
         workloads.follow_links(cx, &mut self.links);
         self.links.turn(cx.config.get(), now, &mut cx.console, |socket, place| {
             // A DHCP client that cannot be watched counts as missing: no lease is set, and an error is printed.
             let _ = cx.events.watch(socket, Token::Dhcp(place));
         });
+        self.time.tick(cx, workloads, &mut self.links);
+        workloads.carry_out(cx);
         self.watchdog.tick(cx.config.get(), workloads.supervisor, now, &mut cx.console);
         self.boots.tick(cx.config.get(), workloads.supervisor, now);
         self.updates.tick(cx, workloads, &self.boot_tasks);
@@ -264,6 +272,7 @@ impl Init {
             self.devices.deadline(),
             self.disks.deadline(cx),
             self.updates.deadline(cx),
+            self.time.deadline(cx, workloads, &self.links),
             self.prompt.deadline(),
             cx.deferred_until(),
         ];
@@ -316,23 +325,6 @@ impl Init {
         }
     }
 
-    fn read_signals(&mut self) {
-        for _ in 0..SIGNALS {
-            let Some(signal) = self.cx.events.next_signal() else { return };
-            match shutdown::requested_by(signal) {
-                Some(down) if shutdown::may_request(signal) => {
-                    self.workloads.supervisor.shut_down(self.cx.config.get(), down, self.cx.now());
-                }
-                Some(down) => self.cx.console.error(format_args!(
-                    "{down}: refused a signal from process {}; use: hilum {}",
-                    signal.sender,
-                    down.command()
-                )),
-                None => self.has_exits = true,
-            }
-        }
-    }
-
     /// Reaps exited children, workloads and orphans alike; a limited number per turn, until none are left.
     ///
     /// Only this function reaps, so no exit status is lost, and a PID is not reused before it is reaped. SIGCHLD
@@ -348,7 +340,8 @@ impl Init {
                         || self.devices.exited(cx, workloads, pid, end)
                         || self.boot_tasks.exited(cx, workloads, pid, end)
                         || self.disks.exited(cx, workloads, &mut self.log_file, pid, end)
-                        || self.updates.exited(cx, workloads, pid, end);
+                        || self.updates.exited(cx, workloads, pid, end)
+                        || self.time.exited(cx, workloads, &self.links, pid);
                     if !is_known {
                         workloads.exited(cx, pid, end);
                     }
@@ -386,6 +379,7 @@ impl Init {
             event_lines::memory(&mut cx.console, cx.config.get());
         }
         self.boots.finish(cx.config.get(), !self.workloads.supervisor.is_escalated());
+        self.time.finish(cx, &self.workloads);
         self.watchdog.feed_last();
         self.disks.finish();
         self.log_file.finish(&mut cx.console);

@@ -24,6 +24,7 @@ mod prompt;
 mod reload;
 mod requests;
 mod shutdown;
+mod time;
 mod timeline;
 mod token;
 mod uevents;

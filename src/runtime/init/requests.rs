@@ -4,6 +4,7 @@ use super::boot_count::BootCount;
 use super::client::{Client, ClientState, Descriptors, Response, done, failed};
 use super::context::Context;
 use super::reload::Reload;
+use super::time::Time;
 use super::updates::Updates;
 use super::workloads::Workloads;
 use crate::net::HostLinks;
@@ -31,6 +32,7 @@ pub(super) struct Requests<'a> {
     pub(super) boots: &'a BootCount,
     pub(super) links: &'a HostLinks,
     pub(super) updates: &'a mut Updates,
+    pub(super) time: &'a Time,
 }
 
 impl Requests<'_> {
@@ -72,6 +74,10 @@ impl Requests<'_> {
             }
             Command::Slots => {
                 self.updates.describe(&mut |line| _ = client.send(&Reply::Event(0, line)));
+                done()
+            }
+            Command::Time => {
+                self.time.describe(self.cx, self.links, &mut |line| _ = client.send(&Reply::Event(0, line)));
                 done()
             }
             Command::Update => self.updates.write(client, descriptors),
@@ -146,6 +152,7 @@ impl Requests<'_> {
             is_going_down: self.workloads.supervisor.shutting_down().is_some(),
             is_safe: self.boots.is_safe(),
             bad_boots: self.boots.bad_boots(),
+            clock: self.time.state(self.cx.config.get()),
         }));
         let config = self.cx.config.clone();
         let workloads = &config.get().workloads;
@@ -217,7 +224,7 @@ impl Requests<'_> {
         } else if let Some(mount) = disk.and_then(|index| config.system.mounts.get(index)) {
             text(format_args!("{} ({})", mount.target, mount.source))
         } else {
-            heapless::String::new()
+            text(format_args!("{}", if unit.lacks(Part::Time) { "time" } else { "" }))
         }
     }
 

@@ -2,12 +2,15 @@
 //!
 //! Each step has a deadline, because the board must restart even if a disk or a driver hangs.
 
+use super::context::Context;
+use super::workloads::Workloads;
 use crate::console::Console;
 use crate::os::clock::monotonic_ms;
 use crate::os::deadline::with_timeout;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
 use crate::os::path::{self, open};
+use crate::os::turn::SIGNALS;
 use crate::os::wait::{pause, poll_fd};
 use crate::workload::mount_namespace;
 use hilum::cmdline::{FAIL_SECONDS, Fail};
@@ -78,6 +81,26 @@ pub(super) fn requested_by(caught: SignalInfo) -> Option<ShutdownKind> {
 pub(super) fn may_request(caught: SignalInfo) -> bool {
     let Some(sender) = Pid::from_raw(caught.sender.cast_signed()) else { return true };
     mount_namespace(sender).is_some_and(|found| Some(found) == mount_namespace(Pid::INIT))
+}
+
+/// Reads signals: a request to shut down, or exits. Returns whether there were exits.
+pub(super) fn read_signals(cx: &mut Context, workloads: &mut Workloads) -> bool {
+    let mut has_exits = false;
+    for _ in 0..SIGNALS {
+        let Some(signal) = cx.events.next_signal() else { break };
+        match requested_by(signal) {
+            Some(down) if may_request(signal) => {
+                workloads.supervisor.shut_down(cx.config.get(), down, cx.now());
+            }
+            Some(down) => cx.console.error(format_args!(
+                "{down}: refused a signal from process {}; use: hilum {}",
+                signal.sender,
+                down.command()
+            )),
+            None => has_exits = true,
+        }
+    }
+    has_exits
 }
 
 /// Shuts the board down, when all workloads have exited.

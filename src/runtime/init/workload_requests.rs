@@ -80,14 +80,14 @@ impl Requests<'_> {
             Outcome::Waits(need) => {
                 let is_at_stop = workloads[need].supervision.at_stop_ms > 0;
                 let unit = self.workloads.supervisor.unit(need);
-                let lacks = unit.lacks(Part::Devices) || unit.lacks(Part::Disks);
+                let lacks = [Part::Devices, Part::Disks, Part::Time].iter().any(|part| unit.lacks(*part));
                 if need == index {
                     return failed(format_args!(
-                        "workload \"{own}\" waits for a device or a disk; see: hilum status {own}"
+                        "workload \"{own}\" waits for a device, a disk or the time; see: hilum status {own}"
                     ));
                 }
                 let why = match unit.state {
-                    _ if lacks => "waits for a device or a disk; see: hilum status",
+                    _ if lacks => "waits for a device, a disk or the time; see: hilum status",
                     _ if is_at_stop => "runs only at shutdown; see: hilum status",
                     State::Stopped => "is stopped; start it with: hilum start",
                     State::Lost => "is still running after SIGKILL; see: hilum status",

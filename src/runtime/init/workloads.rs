@@ -8,6 +8,7 @@ mod events;
 mod exits;
 mod slots;
 mod stops;
+mod time;
 
 use super::configuration::Configuration;
 use super::context::Context;
@@ -68,6 +69,8 @@ fn tables() -> Option<&'static mut Tables> {
 pub(super) struct Workloads {
     pub(super) supervisor: &'static mut Supervisor,
     pub(super) logs: &'static mut Logs,
+    /// Whether the clock is right.
+    is_time_right: bool,
     /// Whether the devices of workloads must be looked up.
     wants_devices: bool,
     /// Whether a workload has exited; reported after its devices were looked up.
@@ -118,6 +121,7 @@ impl Workloads {
             slots: [const { Slot::EMPTY }; _],
             launch,
             missing_disks: 0,
+            is_time_right: false,
             entered_us,
             forgetters,
             shutdown: None,
@@ -340,6 +344,9 @@ impl Workloads {
         // An `at-stop` workload has no time to wait: its set-up reports what is missing.
         let may_wait = workload.supervision.at_stop_ms == 0;
         let mut lacks = self.missing_disk(cx.config.get(), workload).map(|_| Part::Disks);
+        if workload.supervision.needs_time && !self.is_time_right {
+            lacks = Some(Part::Time);
+        }
         if may_wait && lacks.is_none() && !self.has_devices(cx, index) {
             // Modules may create them; then this start continues.
             self.slots[slot].is_deferred = self.launch.ready.is_some();

@@ -71,6 +71,10 @@ const CLIENT_PORT_6: u16 = 546;
 const SILENT: &[u8] = b"silent";
 const ANSWERED: &[u8] = b"answered";
 
+/// The namespaces of a process that reads what the network sends.
+pub(super) const NAMESPACES: u64 =
+    Namespaces::MNT | Namespaces::PID | Namespaces::IPC | Namespaces::UTS | Namespaces::CGROUP;
+
 const fn instruction(code: u16, jump_true: u8, jump_false: u8, value: u32) -> [u8; 8] {
     Instruction { code, jump_true, jump_false, value }.bytes()
 }
@@ -144,9 +148,8 @@ impl Running {
 /// # Errors
 /// Those of the kernel.
 pub(super) fn start(task: &Task<'_>, root: &str) -> Result<Running, Errno> {
-    let namespaces = Namespaces::MNT | Namespaces::PID | Namespaces::IPC | Namespaces::UTS | Namespaces::CGROUP;
     let (socket, other) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    let role = Role { namespaces, ..Role::lasting(c"hilum-link") };
+    let role = Role { namespaces: NAMESPACES, ..Role::lasting(c"hilum-link") };
     let mut work = || {
         let (name, sockets) = (host_name(task.host_name), open_sockets(task));
         match sockets.and_then(|sockets| confine(root).map(|()| sockets)) {
@@ -184,7 +187,7 @@ fn open_sockets(task: &Task<'_>) -> Result<Sockets, Errno> {
 }
 
 /// Drops all privileges; only the sockets stay usable.
-fn confine(root: &str) -> Result<(), Errno> {
+pub(super) fn confine(root: &str) -> Result<(), Errno> {
     let _ = rustix::process::setsid();
     crate::os::path::chroot(root)?;
     rustix::process::chdir(c"/")?;

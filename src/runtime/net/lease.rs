@@ -50,6 +50,7 @@ impl HostLinks {
         self.set_routes(place, link, console);
         if !before.is_some_and(|before| before.is_like(&lease)) {
             print_lease(link, &lease, console);
+            self.has_news = true;
         }
     }
 

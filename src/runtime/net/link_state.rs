@@ -122,6 +122,8 @@ pub(crate) struct HostLinks {
     pub(super) socket: Option<OwnedFd>,
     /// When to report links without a carrier or a lease.
     pub(super) report_at: Option<u64>,
+    /// Whether a link or a lease has changed, for the service of the time.
+    pub(crate) has_news: bool,
     /// The board's links in the order of their lines, then workloads' links with DHCP.
     pub(super) known: Vec<LinkState, { limits::HOST_LINKS + limits::LEASED_LINKS }>,
 }

@@ -44,7 +44,7 @@ impl HostLinks {
             // There is room.
             let _ = known.push(LinkState::new(0, false));
         }
-        Self { environment: Environment::Container, empty: "", socket: None, known, report_at: None }
+        Self { environment: Environment::Container, empty: "", socket: None, known, report_at: None, has_news: true }
     }
 
     /// Follows the links of the configuration; existing ones must be checked by [`Self::look`].
@@ -255,6 +255,7 @@ impl HostLinks {
         if has_changed {
             self.retry(config, console);
             self.write_name_servers(config, console);
+            self.has_news = true;
         }
     }
 

@@ -12,6 +12,7 @@ mod lease;
 mod link_state;
 mod links;
 mod probe;
+mod sntp;
 mod uplinks;
 mod workload;
 
@@ -20,6 +21,7 @@ pub(crate) use connections::{forget_missed, spawn_forget, spawn_forget_missed};
 pub(crate) use inside::own_name_servers;
 pub(crate) use link_state::HostLinks;
 pub(crate) use probe::{PROBES, supports};
+pub(crate) use sntp::{FOUND_BYTES, Request, ask, keep};
 pub(crate) use workload::{Rules, connect, set_up};
 
 use hilum::netlink::{LinkEntry, List, Message, Messages, Refusal, Writer, acknowledge, list};

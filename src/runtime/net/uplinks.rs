@@ -190,7 +190,26 @@ impl HostLinks {
         if has_changed {
             self.retry(config, console);
             self.write_name_servers(config, console);
+            self.has_news = true;
         }
+    }
+
+    /// Returns one of the time servers of the leases of the board's links, by its number.
+    pub(crate) fn time_server(&self, number: usize) -> Option<IpAddr> {
+        let mut left = number;
+        for known in &self.known {
+            let Some(lease) = known.lease.as_ref().filter(|_| known.inside.is_none()) else { continue };
+            for server in &lease.time_servers {
+                if server.is_unspecified() {
+                    continue;
+                }
+                if left == 0 {
+                    return Some(IpAddr::V4(*server));
+                }
+                left -= 1;
+            }
+        }
+        None
     }
 
     /// Passes a line for each uplink and each lease to `tell`.

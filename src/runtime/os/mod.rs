@@ -14,6 +14,7 @@ pub(crate) mod namespaces;
 pub(crate) mod path;
 pub(crate) mod privileges;
 pub(crate) mod root;
+pub(crate) mod sector;
 pub(crate) mod sysctl;
 pub(crate) mod turn;
 pub(crate) mod wait;

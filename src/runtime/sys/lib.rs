@@ -61,7 +61,7 @@ pub use stdio::{standard_error, standard_input, standard_output};
 pub use swap::swap_on;
 pub use take_cell::TakeCell;
 pub use terminal::TerminalModes;
-pub use time::{boottime_us, monotonic_ms};
+pub use time::{Change, boottime_us, change_clock, is_clock_synchronised, monotonic_ms, realtime_us};
 pub use watchdog::set_watchdog;
 
 /// Sets the function that `_start` calls: `hilum_sys::entry!(main)` for `fn main(arguments: Arguments) -> i32`.

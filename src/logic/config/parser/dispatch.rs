@@ -74,6 +74,7 @@ impl<'a> Arguments<'_, 'a> {
             | KeyId::Control
             | KeyId::Boots
             | KeyId::Update
+            | KeyId::Time
             | KeyId::SystemLog
             | KeyId::SystemMount
             | KeyId::Volumes => self.system(&mut config.system)?,

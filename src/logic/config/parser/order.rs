@@ -13,6 +13,10 @@ pub(super) fn read<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize, i
         return Err(error(line.end, Problem::Missing(key, "the name of a workload")));
     }
     for word in &line.words[1..] {
+        if is_need && word.text == "time" && config.system.time.is_on() {
+            config.workloads[index].supervision.needs_time = true;
+            continue;
+        }
         let other = config.find(word.text);
         let other = other.ok_or(error(word.column, Problem::NoWorkload(word.text)))?;
         if other == index {

@@ -8,12 +8,14 @@ use super::super::pools::Pools;
 use super::super::source::Source;
 use super::super::span::Span;
 use super::super::supervision::{
-    Boots, Check, Control, Health, LogFile, MountFallback, OnDamage, Ready, Right, Supervision, SystemMount, Update,
-    Watchdog,
+    Boots, Check, Control, Health, LogFile, MountFallback, OnDamage, Ready, Right, Supervision, SystemMount, Time,
+    Update, Watchdog,
 };
 use super::arguments::{Arguments, Reported};
+use super::network::ip;
 use super::values;
 use crate::split::Split;
+use crate::time::SERVERS;
 
 const PORT: &str = "a port from 1 to 65535";
 const WITHIN: &str = "within= and a duration such as within=10s";
@@ -22,6 +24,7 @@ const HEALTH: &str = "tcp, file, exec or notify";
 const HEALTH_OPTION: &str = "interval=DURATION or failures=COUNT, with a count from 1 to 100";
 const LOG_OPTION: &str = "quiet, or rate=COUNT/DURATION such as rate=100/1s";
 const UPDATE_OPTION: &str = "after=DURATION or within=DURATION, such as within=5m";
+const TIME_WORD: &str = "dhcp, the address of a time server, or keep=FILE";
 const BOOTS_OPTION: &str = "limit=COUNT, with a count from 1 to 100, or after=DURATION";
 const FILESYSTEM: &str =
     "the name of a filesystem such as ext4, but not btrfs (it may need several disks) or LUKS (it needs a key)";
@@ -108,6 +111,7 @@ impl<'a> Arguments<'_, 'a> {
             }
             KeyId::Boots => system.boots = Some(self.boots()?),
             KeyId::Update => system.update = Some(self.update()?),
+            KeyId::Time => self.time(&mut system.time)?,
             KeyId::SystemLog => self.system_log(system)?,
             KeyId::SystemMount => self.system_mount(system)?,
             KeyId::Volumes => system.volumes = Some(self.path()?),
@@ -148,6 +152,24 @@ impl<'a> Arguments<'_, 'a> {
             return self.error(word.column, Problem::Value(word.text, "within= longer than after="));
         }
         Ok(update)
+    }
+
+    /// `time [dhcp] [ADDRESS...] [keep=FILE]`, at least one of them
+    fn time(&mut self, time: &mut Time<'a>) -> Result<(), Reported> {
+        while self.has_more() || !time.is_on() {
+            let server = self.take(TIME_WORD, |text| match text.strip_prefix("keep=") {
+                Some(path) => values::path(path).map(|path| time.keep = Some(path)).map(|()| None),
+                None if text == "dhcp" => {
+                    time.has_dhcp = true;
+                    Some(None)
+                }
+                None => ip(text).map(Some),
+            })?;
+            if server.is_some_and(|server| time.servers.push(server).is_err()) {
+                return self.too_many("time servers", SERVERS);
+            }
+        }
+        Ok(())
     }
 
     /// `log kmsg | FILE [size=BYTES]`

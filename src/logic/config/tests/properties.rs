@@ -6,6 +6,7 @@ use proptest::prelude::*;
 const GOOD: &str = "hilum 1\n[system]\nhostname sensor-7\nconsole ttyS0 log\nidle poweroff\n\
     link lan0 mac=52:54:00:12:34:56 mtu=1400 10.0.0.2/24 fd00::2/64 via 10.0.0.1\nlink lan1 path=/sys/devices/a dhcp\n\
     bridge br0 10.77.0.1/24 fd77::1/64\nmasquerade br0 lan0\nroute 10.9.0.0/16 via 10.0.0.1\nnameserver 1.1.1.1 fd00::53\n\
+    time dhcp 192.0.2.1 keep=/d\n\
     sysctl net.ipv4.ip_forward 1\n\
     [workload web]\nroot /images/web\nexec /bin/httpd -f \"a b\" 'c \"d\"'\nenv A \"1 2\"\nuser 1000:50\nneeds db\n\
     restart always delay=1s max=2m limit=5/1h else=reboot\nstop INT 250ms\nshare net=db uts\nseccomp strict +ptrace\ndevice /dev/ttyS1 rw\ndevice usb=0403:6001:A1 class=tty as /dev/ttyMETER r\nmemory 32M high=1M\n\

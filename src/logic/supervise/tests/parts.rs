@@ -35,6 +35,30 @@ fn unplugged_device_stops_workload_and_its_return_starts_it_without_counting_a_r
     assert_eq!(supervisor.unit(0).restarts, 0);
 }
 
+/// systemd: `After=time-sync.target`, which a service of the client of time servers reaches. It delays the whole boot target.
+#[test]
+fn workload_that_needs_the_time_waits_without_delaying_others_and_starts_with_it() {
+    let config = board(vec![workload(ALWAYS, &[], &[]), workload(ALWAYS, &[0], &[]), workload(ALWAYS, &[], &[0])]);
+    let mut supervisor = Supervisor::new();
+    supervisor.begin(&config, false, 1);
+    assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+    supervisor.put_back(&config, 0, Part::Time, 2);
+    // The one that needs it waits as well; the one that only comes after it does not.
+    assert_eq!(actions(&mut supervisor), [Action::Start(2)]);
+    supervisor.handle_event(&config, 2, Event::Executed, 3);
+    assert!(supervisor.unit(0).lacks(Part::Time) && supervisor.is_boot_complete(&config));
+    assert!(supervisor.all_healthy(&config), "it is no failure of the boot");
+    let all = [0, 1, 2].into_iter().fold(WorkloadSet::EMPTY, |mut all, index| {
+        all.insert(index);
+        all
+    });
+    supervisor.has_part(&config, all, Part::Time, 4);
+    assert_eq!(actions(&mut supervisor), [Action::Start(0)]);
+    supervisor.handle_event(&config, 0, Event::Executed, 5);
+    assert_eq!(actions(&mut supervisor), [Action::Start(1)]);
+    assert_eq!(supervisor.unit(0).restarts, 0);
+}
+
 /// A program that reads from an unplugged device fails before PID 1 is notified.
 #[test]
 fn exit_shortly_before_unplug_event_does_not_count_as_failure() {

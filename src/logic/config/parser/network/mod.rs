@@ -5,6 +5,7 @@ mod ip;
 mod words;
 
 pub(super) use consistency::{broken_rule, check_system, check_workload};
+pub(super) use words::ip;
 
 use super::super::address::Mac;
 use super::super::error::Problem;
@@ -21,7 +22,7 @@ use super::values;
 use crate::split::Split;
 use consistency::{NEW_ADDRESS, NEW_ROUTE, is_among};
 use core::net::IpAddr;
-use words::{ip, link_name, mac, mtu, prefix, publish, sysctl};
+use words::{link_name, mac, mtu, prefix, publish, sysctl};
 
 const LINK: &str = "a link's name of at most 15 letters, digits, -, _ and .";
 const PREFIX: &str = "an address with a prefix length such as 10.0.0.2/24 or fd00::2/64";

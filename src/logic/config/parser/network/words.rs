@@ -32,7 +32,7 @@ pub(super) fn prefix(text: &str) -> Option<Prefix> {
 
 /// Returns the address of a single host.
 #[inline(never)]
-pub(super) fn ip(text: &str) -> Option<IpAddr> {
+pub(in super::super) fn ip(text: &str) -> Option<IpAddr> {
     let address = address_of(text)?;
     let is_hosts = !address.is_unspecified() && !address.is_multicast() && !address.is_loopback();
     is_hosts.then_some(address)

@@ -17,6 +17,14 @@ const SYSTEM_LINES: &[(&str, &str)] = &[
     ("watchdog /dev/watchdog", "3:23: \"watchdog\" needs a duration such as 100ms, 5s, 2m or 1h, up to a day"),
     ("control socket", "3:9: found \"socket\", expected off, or the absolute path of the socket"),
     ("boots /data/boots 3", "3:19: found \"3\", expected limit=COUNT, with a count from 1 to 100, or after=DURATION"),
+    ("time", "3:5: \"time\" needs dhcp, the address of a time server, or keep=FILE"),
+    (
+        "time ntp.example.net",
+        "3:6: found \"ntp.example.net\", expected dhcp, the address of a time server, or keep=FILE",
+    ),
+    ("time 127.0.0.1", "3:6: found \"127.0.0.1\", expected dhcp, the address of a time server, or keep=FILE"),
+    ("time dhcp keep=time", "3:11: found \"keep=time\", expected dhcp, the address of a time server, or keep=FILE"),
+    ("time 192.0.2.1 192.0.2.2 192.0.2.3 192.0.2.4 192.0.2.5", "3:1: too many time servers; the limit is 4"),
     ("mount /dev/vda data ext4", "3:16: found \"data\", expected an absolute path without .., not /"),
     (
         "mount /dev/vda /data",
