@@ -311,6 +311,7 @@ $(BUILD)/debian/packages/of-every-board: $(BUILD)/tools/hilum-initramfs initramf
 	for arch in $(ARCHS); do for guest in $(wildcard qemu/guests/*.toml); do \
 	    initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages initramfs/boards/qemu-$$arch.toml $$guest); \
 	done; done; \
+	initramfs/debian/unpack $(HOST_ARCH) bookworm chrony ntpsec; \
 	LOCK=$(PROGRAMS).lock initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages initramfs/boards/qemu-x86_64.toml $(PROGRAMS).toml)
 	@touch $@
 

@@ -100,6 +100,7 @@ link eth0 dhcp
 link lan 192.168.1.5/24
 bridge br0 10.77.0.1/24
 watchdog /dev/watchdog 30s
+time 192.0.2.1
 ";
 
 /// The same for workloads; the example goes into the section of `web`.

@@ -126,7 +126,11 @@ fn adapter_present_at_boot_is_found_by_port_path_and_folder(arch: Architecture) 
     }
     booted.vm.console.expect("workload \"never\": waits for device usb=dead:beef", BOOT).expect("that is told");
     booted.vm.type_text("start never -w\r").expect("the console");
-    booted.vm.console.expect("workload \"never\" waits for a device or a disk", BOOT).expect("who asks is told");
+    booted
+        .vm
+        .console
+        .expect("workload \"never\" waits for a device, a disk or the time", BOOT)
+        .expect("who asks is told");
     booted.vm.type_text("poweroff\r").expect("the console");
     let console = without_prompt(&booted.vm.wait(BOOT).expect("it powers off"));
     has_line(&console, "folder | /dev/bus/usb/002/001");

@@ -30,6 +30,7 @@ mod storage;
 mod swap;
 mod terminal;
 mod throughput;
+mod time;
 mod updates;
 mod uplinks;
 mod verified;

@@ -21,6 +21,7 @@ mod shutdown;
 mod soak;
 mod streams;
 mod supervision;
+mod time;
 mod trust;
 mod uplinks;
 mod wire;

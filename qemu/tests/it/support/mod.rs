@@ -3,6 +3,7 @@
 mod console;
 pub(crate) mod isolation;
 pub(crate) mod real;
+pub(crate) mod sntp;
 pub(crate) mod wire;
 
 pub(crate) use console::{at_prompt, fact, facts, has_in_order, has_line, without_prompt};

@@ -47,8 +47,10 @@ const OTHERS: [&str; 4] = [
 ];
 
 /// Parts of messages that mean nothing alone, and of what `hilum net` prints.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 9] = [
     "version {} {}{}{}",
+    // `hilum time`
+    "{{{}\", \"clock\": \"{}\", \"floor\": \"{}\", \"offset_us\": {}, \"answered_s\": {}, \"interval_s\": {}, \"servers\": {{",
     "hilum: {}: {}",
     "hilum: {}: {}{}",
     "name server",
