@@ -13,7 +13,7 @@ _hilum_names() {
 }
 
 _hilum() {
-    local commands='status top log mute unmute start stop restart signal freeze thaw exec reload timeline poweroff reboot halt check explain audit mounts net update rollback doctor version help'
+    local commands='status top log mute unmute start stop restart signal freeze thaw exec reload timeline poweroff reboot halt check explain audit mounts net update rollback time doctor version help'
     local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]}
     local at=1 socket=() file='' offered='' index
     COMPREPLY=()
@@ -34,7 +34,7 @@ _hilum() {
     fi
     local command=${COMP_WORDS[at]} place=$((COMP_CWORD - at)) flags=
     case $command in
-    status) flags=--json ;;
+    status | time) flags=--json ;;
     top) flags=-n ;;
     log) flags='-f -n' ;;
     start | stop | restart) flags=-w ;;
