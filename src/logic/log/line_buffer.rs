@@ -13,8 +13,6 @@ pub const MARK: &[u8; 3] = b"...";
 /// The unfinished last line of a workload. A line that arrives whole never touches `bytes`, which is the last field.
 #[derive(Debug)]
 #[repr(C)]
-// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
-#[repr(C)]
 pub struct LineBuffer {
     length: usize,
     /// Whether the start of the line was already printed; the rest begins with [`MARK`].

@@ -6,8 +6,6 @@
 /// A queue of lines in `N` bytes. The fields that are always written come first, in one page with the first lines.
 #[derive(Debug)]
 #[repr(C)]
-// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
-#[repr(C)]
 pub struct Queue<const N: usize> {
     /// The index of the oldest byte.
     head: usize,

@@ -24,8 +24,6 @@ pub struct Entry {
 /// A ring of lines in `N` bytes.
 #[derive(Debug)]
 #[repr(C)]
-// Often used members first: a distance of at most 127 bytes is one byte of an instruction.
-#[repr(C)]
 pub struct Ring<const N: usize> {
     /// The position of the oldest line.
     head: u64,
