@@ -187,13 +187,12 @@ fn contents(disk: &Path, slot: Slot) -> Vec<u8> {
     bytes
 }
 
-#[test]
-fn bundle_that_is_not_right_is_refused_and_the_right_one_is_committed_x86_64() {
-    let versions = Versions::new("qemu", Architecture::X86_64);
-    let (one, two, three) = (versions.build(1, ""), versions.build(2, WAITING), versions.build(3, ""));
-    let good = versions.bundle(&three, "own");
+/// Returns bundles for a board that runs version 2, with what it says to each: of three images, which are versions 1 to 3. The last
+/// bundle is the only one that it takes.
+fn bundles_for_two(versions: &Versions, [one, two, three]: [&Path; 3]) -> Vec<(PathBuf, &'static str)> {
+    let good = versions.bundle(three, "own");
     let bytes = std::fs::read(&good).expect("a bundle");
-    let since = versions.bundle_since(&three, "own", Some(versions.bundle(&two, "own")));
+    let since = versions.bundle_since(three, "own", Some(versions.bundle(two, "own")));
     let small = std::fs::read(&since).expect("a bundle");
     eprintln!("{} bytes, and {} without what version 2 has", bytes.len(), small.len());
     assert!(small.len() * 100 < bytes.len() * 15, "one line of the configuration has changed");
@@ -204,9 +203,9 @@ fn bundle_that_is_not_right_is_refused_and_the_right_one_is_committed_x86_64() {
         versions.at(name)
     };
     let middle = bytes.len() / 2;
-    let bundles = [
-        (versions.bundle(&three, "other"), "hilum: not signed by a key of this image"),
-        (versions.bundle(&one, "own"), "hilum: its version is below the committed 2"),
+    vec![
+        (versions.bundle(three, "other"), "hilum: not signed by a key of this image"),
+        (versions.bundle(one, "own"), "hilum: its version is below the committed 2"),
         (changed("board", &|copy| copy[40] ^= 1), "hilum: not signed by a key of this image"),
         (changed("cut", &|copy| copy.truncate(middle / 512 * 512)), "hilum: the bundle is cut after "),
         (changed("damaged", &|copy| copy[middle] ^= 1), "hilum: the bundle is damaged before byte "),
@@ -220,16 +219,23 @@ fn bundle_that_is_not_right_is_refused_and_the_right_one_is_committed_x86_64() {
             versions.resigned(&bytes, "floor", &|header| header.version = 0),
             "hilum: the bundle's numbers are impossible",
         ),
-        (shifted(&versions, &small), "hilum: it is made since another version than 2; make it without SINCE"),
-        (since.clone(), "hilum: update: version 3 in slot b is on trial"),
-    ];
+        (shifted(versions, &small), "hilum: it is made since another version than 2; make it without SINCE"),
+        (since, "hilum: update: version 3 in slot b is on trial"),
+    ]
+}
+
+#[test]
+fn bundle_that_is_not_right_is_refused_and_the_right_one_is_committed_x86_64() {
+    let versions = Versions::new("qemu", Architecture::X86_64);
+    let (one, two, three) = (versions.build(1, ""), versions.build(2, WAITING), versions.build(3, ""));
+    let bundles = bundles_for_two(&versions, [&one, &two, &three]);
     let disk = two.join("disk.img");
     let before = contents(&disk, Slot::A);
     let paths: Vec<&Path> = bundles.iter().map(|(path, _)| path.as_path()).collect();
     let mut booted = versions.boot(&disk, &paths);
     booted.vm.console.expect("hilum: update: version 2 in slot a is running", SLOW).expect("it boots");
-    for (letter, (path, answer)) in ('b'..).zip(&bundles) {
-        if *path == since {
+    for (letter, (_, answer)) in ('b'..).zip(&bundles) {
+        if answer.ends_with("on trial") {
             let record = firmware::record(&disk).expect("a record");
             assert_eq!((record.version(Slot::A), record.version(Slot::B), record.trial()), (2, 0, None));
         }

@@ -21,7 +21,7 @@ fn enlarge(image: &Path) {
     let start = record.start(Slot::A);
     file.read_exact_at(&mut words, start + parts.command_line.start).expect("its words");
     let moved = Range { start: LARGE - BLOCK_BYTES as u64, ..parts.command_line };
-    for block in end.next_multiple_of(BLOCK_BYTES as u64) / BLOCK_BYTES as u64..moved.start / BLOCK_BYTES as u64 {
+    for block in end.div_ceil(BLOCK_BYTES as u64)..moved.start / BLOCK_BYTES as u64 {
         let bytes = block.to_le_bytes().repeat(BLOCK_BYTES / 8);
         file.write_all_at(&bytes, start + block * BLOCK_BYTES as u64).expect("a block");
     }
