@@ -34,7 +34,7 @@ fn build_time(config: &Config<'_>, epoch: Option<&str>) -> Result<Option<Vec<u8>
 /// Adds the file to an image with this configuration, by SOURCE_DATE_EPOCH.
 ///
 /// # Errors
-/// Those of [`build_time`].
+/// Those of `build_time`.
 pub fn put(config: &Config<'_>, image: &mut Image) -> Result<()> {
     if let Some(time) = build_time(config, std::env::var("SOURCE_DATE_EPOCH").ok().as_deref())? {
         image.file(PATH, 0o644, time);

@@ -1,6 +1,7 @@
 //! The command line on a board or a host. Some commands only read files; those about workloads ask PID 1 over its
 //! control socket.
 
+mod arguments;
 mod client;
 mod exec;
 mod files;
@@ -15,5 +16,5 @@ mod status;
 mod update;
 mod usage;
 
+pub(crate) use arguments::run;
 pub(crate) use prompt::run as prompt;
-pub(crate) use run::run;

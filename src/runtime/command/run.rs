@@ -1,29 +1,14 @@
-//! Parses the command line and runs the command.
+//! Runs a command by its words, or by a typed line.
 
 use super::output::show;
 use super::usage::{commands, find, misused, misused_for, unknown};
-use super::{client, exec, files, mounts, net, prompt, status, update};
+use super::{client, exec, files, mounts, net, status, update};
 use crate::os::environment::DEFAULT_SOCKET;
 use hilum::line_editor::LINE_BYTES;
 use hilum::wire::Command;
-use hilum_sys::{Arguments, standard_input};
-use rustix::termios::isatty;
 
 /// The maximum number of words.
 pub(super) const WORDS: usize = 40;
-
-/// Runs the command that the arguments name. Returns the exit status.
-pub(crate) fn run(arguments: Arguments) -> i32 {
-    let mut words: heapless::Vec<&str, WORDS> = heapless::Vec::new();
-    for argument in arguments.iter().skip(1) {
-        let Ok(text) = argument.to_str() else { return misused("an argument is not valid UTF-8") };
-        if words.push(text).is_err() {
-            return misused("too many arguments");
-        }
-    }
-    let term = arguments.environment().find_map(|variable| variable.to_str().ok()?.strip_prefix("TERM="));
-    run_words(&words, term.unwrap_or("vt100"))
-}
 
 /// Runs a command by its words.
 pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
@@ -32,8 +17,7 @@ pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
         _ => (DEFAULT_SOCKET, words),
     };
     let (name, words) = match words {
-        // As a login shell, for a terminal or for a command.
-        [] if isatty(standard_input()) => return prompt::session(socket),
+        // As a login shell.
         ["-c", line] => {
             return match heapless::String::try_from(*line) {
                 Ok(line) => run_line(&line, socket, term),

@@ -150,8 +150,8 @@ fn flood_on_the_control_socket_of_a_workload_blocks_nobody() {
     let host = host_or_return!();
     let mut namespace = host.start(&with("exec /bin/probe on-term\ncontrol status"));
     host.expect_state("flood", "ready");
-    let sockets = children(&namespace).into_iter().map(|pid| format!("/proc/{pid}/root/run/hilum.sock"));
-    let path = sockets.filter(|path| std::path::Path::new(path).exists()).next_back().expect("a socket");
+    let mut sockets = children(&namespace).into_iter().map(|pid| format!("/proc/{pid}/root/run/hilum.sock"));
+    let path = sockets.rfind(|path| std::path::Path::new(path).exists()).expect("a socket");
     let step = || {
         use rustix::net::{
             AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, send, socket_with,
@@ -264,7 +264,7 @@ fn flood_of_set_up_records_blocks_nobody() {
     let is_flood = |pid: u32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let inside = status.lines().find_map(|line| line.strip_prefix("NSpid:")?.split_whitespace().nth(1));
-        inside.is_some_and(|inside| host.status("flood")["pid"].to_string() == inside)
+        inside.and_then(|inside| inside.parse::<u32>().ok()).is_some_and(|inside| host.status("flood")["pid"] == inside)
     };
     let signal = |pid: u32, signal| {
         let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a pid");
