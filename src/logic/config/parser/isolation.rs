@@ -19,6 +19,9 @@ use heapless::Vec;
 
 const SHARE: &str = "cgroup, ipc, net, net=NAME, pid, time, user or uts";
 const PROFILE: &str = "default, strict or off";
+const PROFILES: &str = "default strict off";
+const ACCESS: &str = "r w rw";
+const CLASSES: &str = "realtime best-effort idle";
 const CHANGE: &str = "+NAME or -NAME with the name of a system call";
 const CAPABILITY: &str = "a capability such as net_admin, in lower case without CAP_";
 const NICE: &str = "a whole number from -20 to 19";
@@ -107,7 +110,7 @@ impl<'a> Arguments<'_, 'a> {
     /// `seccomp PROFILE [+NAME|-NAME]...`
     fn seccomp(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
         let seccomp = &mut workload.isolation.seccomp;
-        let chosen = self.choose(PROFILE, "default strict off")?;
+        let chosen = self.choose(PROFILE, PROFILES)?;
         seccomp.profile = [Profile::Default, Profile::Strict, Profile::Off][chosen];
         if seccomp.profile == Profile::Off || !self.has_more() {
             return Ok(());
@@ -164,7 +167,7 @@ impl<'a> Arguments<'_, 'a> {
             }
         }
         if self.has_more() {
-            let access = self.choose("r, w or rw", "r w rw")?;
+            let access = self.choose("r, w or rw", ACCESS)?;
             (device.read, device.write) = (access != 1, access != 0);
         }
         if !pools.push(&mut workload.isolation.devices, device, limits::DEVICES) {
@@ -233,7 +236,7 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `ioprio realtime|best-effort LEVEL`, or `idle`, by the numbers of ioprio_set(2)
     fn ioprio(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
-        let class = self.choose("realtime, best-effort or idle", "realtime best-effort idle")?;
+        let class = self.choose("realtime, best-effort or idle", CLASSES)?;
         let level = if class == 2 { 0 } else { self.number(LEVEL, 0..=7)? };
         // The class is in the upper three bits of sixteen (include/uapi/linux/ioprio.h).
         workload.identity.ioprio = Some(((class as u16 + 1) << 13) | level as u16);
