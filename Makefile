@@ -210,6 +210,9 @@ miri: ## run the tests of the unsafe floor's cells and guards under miri, by rus
 soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads, and unplug disks, cables and devices, at random for SECONDS (600), and look for drift
 	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu -- host::soak guest::soak randomly_plugged --nocapture
 
+goosebit: $(BUILD)/tools/goosebit ## offer an update to hilum-agent by goosebit, a server with hawkBit's API
+	@HILUM_GOOSEBIT=$</bin/python $(HOST) test --quiet --locked -p hilum-agent goosebit -- --ignored
+
 cuts: install-test $(BUILD)/board/x86_64/hilum ## cut the power after each write of an update, and boot each time
 	@HILUM_ALL_CUTS=1 $(HOST) test --quiet --locked -p hilum-qemu -- power_cut_after_any_write --nocapture
 
@@ -246,6 +249,13 @@ $(BUILD)/installed-%: initramfs/debian/install
 $(BUILD)/tools/firmware: qemu/tests/firmware.txt | $(BUILD)/installed-test
 	@rm -rf $@
 	@/usr/bin/python3 -m venv --system-site-packages $@
+	@$@/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
+	@touch $@
+
+# The same for the server of updates that make goosebit starts; for Python 3.11 on x86_64.
+$(BUILD)/tools/goosebit: src/agent/updates/requirements.txt | $(BUILD)/installed-test
+	@rm -rf $@
+	@/usr/bin/python3 -m venv $@
 	@$@/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $<
 	@touch $@
 

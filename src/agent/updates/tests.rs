@@ -68,10 +68,14 @@ impl Board {
 
     /// Returns an updater as it is after a restart.
     fn updater(&self) -> Updater {
+        self.updater_of(self.port, "kitchen")
+    }
+
+    /// The same with another server, and another name there.
+    fn updater_of(&self, port: u16, controller: &str) -> Updater {
         std::fs::write(self.folder.path().join("token"), "secret\n").expect("it writes");
         let text = format!(
-            "server = \"http://127.0.0.1:{}/\"\ncontroller = \"kitchen\"\ntarget_token = \"{1}/token\"\nstate = \"{1}/action\"\n",
-            self.port,
+            "server = \"http://127.0.0.1:{port}/\"\ncontroller = \"{controller}\"\ntarget_token = \"{0}/token\"\nstate = \"{0}/{controller}\"\n",
             self.folder.path().display()
         );
         let control = Arc::new(Control::new(self.folder.path().join("socket")));
@@ -329,4 +333,49 @@ fn attributes_are_sent_when_they_are_asked_for() {
     assert_eq!((&**method, &**path), ("PUT", "/DEFAULT/controller/v1/kitchen/configData"));
     let body: Value = serde_json::from_str(body).expect("JSON");
     assert_eq!((text(&body["mode"]), text(&body["data"]["sw_version"])), ("merge".to_owned(), "1".to_owned()));
+}
+
+/// A real server takes what the agent tells.
+#[test]
+#[ignore = "make goosebit installs the server, and runs this"]
+fn goosebit_hears_of_success_and_failure() {
+    let python = std::env::var("HILUM_GOOSEBIT").expect("make goosebit sets it");
+    let board = Board::new(script());
+    let folder = board.folder.path();
+    std::fs::write(folder.join("board-2.bundle"), script().bundle).expect("it writes");
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port").port();
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/updates/serve.py");
+    let mut server = std::process::Command::new(&python);
+    let mut server = server.arg(program).arg(port.to_string()).arg(folder).spawn().expect("goosebit");
+    let until = Instant::now() + Duration::from_secs(60);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < until, "it does not listen");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    // Registered; then the update, its trial, and its commit.
+    let kitchen = board.updater_of(port, "kitchen");
+    kitchen.turn().expect("it registers");
+    assert_eq!(kitchen.turn().expect("an update"), Duration::from_secs(7));
+    assert!(board.script().taken == [script().bundle], "what PID 1 gets is what the server has");
+    board.script().slots = vec!["slot a: version 1, committed", "slot b: version 2, running, on trial"];
+    kitchen.turn().expect("a trial");
+    board.script().slots = vec!["slot a: version 1", "slot b: version 2, committed, running", "version 2 is committed"];
+    kitchen.turn().expect("a commit");
+    assert!(kitchen.client.poll().expect("a poll")["_links"]["deploymentBase"].is_null(), "it is done");
+    // Another board, whose PID 1 refuses it.
+    board.script().slots = BEFORE.to_vec();
+    board.script().refusal = Some(("the signature is not of a key of this board", 5_000));
+    let cellar = board.updater_of(port, "cellar");
+    for _ in 0..2 {
+        cellar.turn().expect("a poll");
+    }
+    let query = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('select id, last_state, sw_version, last_log from device order by id').fetchall())";
+    let told = std::process::Command::new(&python).args(["-c", query]).arg(folder.join("db")).output().expect("python");
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    server.kill().and_then(|()| server.wait()).expect("it runs");
+    println!("{told}");
+    // Its states: 4 is an error, 5 is finished.
+    assert!(told.contains("version 2 is committed") && told.contains("version 2 in slot b is on trial"), "{told}");
+    assert!(told.contains("the signature is not of a key of this board"), "{told}");
+    assert!(told.contains("('kitchen', 5, '2'") && told.contains("('cellar', 4, "), "{told}");
 }
