@@ -100,7 +100,7 @@ fn every_command_has_help_and_documentation() {
     let documentation = include_str!("../../../../docs/commands.md");
     let commands: Vec<&str> =
         help.lines().filter_map(|line| line.strip_prefix("  ")?.split_whitespace().next()).collect();
-    assert_eq!(commands.len(), 27, "{help}");
+    assert_eq!(commands.len(), 28, "{help}");
     for command in commands {
         assert!(run(&[command, "--help"]).1.starts_with(&format!("usage: hilum {command}")), "{command}");
         assert!(documentation.contains(&format!("`{command}")), "docs/commands.md does not tell of {command}");
