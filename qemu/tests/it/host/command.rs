@@ -171,6 +171,8 @@ fn program_is_a_login_shell() {
         terminal.screen.expect(version.trim_end(), SOON).expect("an answer");
         terminal.type_text("fly\r").expect("keys");
         terminal.screen.expect("[exit 2]", SOON).expect("a status");
+        // Only then each key counts: before, the terminal waits for whole lines.
+        crate::support::wire::until("the next prompt", || terminal.screen.text().ends_with("hilum> "));
         terminal.type_text(end).expect("keys");
         let (status, screen) = terminal.wait(SOON).expect("it ends");
         assert_eq!(status.code(), Some(0), "{screen}");

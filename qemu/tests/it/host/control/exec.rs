@@ -120,7 +120,11 @@ fn dev_stdout_can_be_opened_with_reaper_and_by_exec() {
     let namespace = host_root.start(&config);
     for name in ["plain", "reaped", "shared"] {
         host_root.expect_state(name, "ready");
-        let log = host_root.ask(&["log", name]).1;
+        let mut log = String::new();
+        crate::support::wire::until("its last line", || {
+            log = host_root.ask(&["log", name]).1;
+            log.contains("did write:/proc/1/fd/1:one. ")
+        });
         for path in opens {
             assert!(log.contains(&format!("did write:{path}:{path}. 0")), "{name} {path}: {log}");
         }
