@@ -209,6 +209,8 @@ fn prompt_is_the_shell(ops: &Ops) {
     terminal.screen.expect("hilum> ", SLOW).expect("the prompt");
     terminal.type_text("status hostkeys\r").expect("keys");
     terminal.screen.expect("finished", SLOW).expect("an answer");
+    // Only then each key counts: before, the terminal waits for whole lines.
+    crate::support::wire::until("the next prompt", || terminal.screen.text().ends_with("hilum> "));
     terminal.type_text("\x04").expect("keys");
     let (status, screen) = terminal.wait(SLOW).expect("it ends");
     assert_eq!(status.code(), Some(0), "{screen}");
