@@ -147,7 +147,7 @@ impl Slots {
 /// # Errors
 /// PID 1 does not answer.
 pub(crate) fn look(control: &Control) -> Result<Board> {
-    let (mut system, mut workloads) = (None, Vec::new());
+    let (mut system, mut workloads, mut slots) = (None, Vec::new(), Slots::default());
     control.ask(&message(&Request::new(Command::Status))?, &mut |reply| match reply {
         Reply::System(told) => system = Some(*told),
         Reply::Status(status) => workloads.push(Workload {
@@ -161,6 +161,8 @@ pub(crate) fn look(control: &Control) -> Result<Board> {
             dropped: status.dropped,
             usage: Usage::default(),
         }),
+        // What `hilum status` shows of them, which is what an answer to Slots has.
+        Reply::Event(0, line) => slots.take(line),
         _ => {}
     })?;
     for workload in &mut workloads {
@@ -171,7 +173,7 @@ pub(crate) fn look(control: &Control) -> Result<Board> {
             }
         });
     }
-    Ok(Board { system: system.context("PID 1 tells nothing about the board")?, workloads, slots: slots(control)? })
+    Ok(Board { system: system.context("PID 1 tells nothing about the board")?, workloads, slots })
 }
 
 /// Asks for the slots.

@@ -156,7 +156,7 @@ pub struct IoLimit<'a> {
 
 impl IoLimit<'_> {
     /// The keys of io.max.
-    pub const NAMES: [&'static str; 4] = ["rbps", "wbps", "riops", "wiops"];
+    pub const NAMES: &'static str = "rbps wbps riops wiops";
 }
 
 /// The `pids` limit of a workload without a `pids` line.

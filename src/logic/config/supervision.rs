@@ -116,11 +116,11 @@ impl Right {
     /// The rights that a line can give, in the order of [`Self::NAMES`].
     pub const ALL: [Self; 4] = [Self::Status, Self::Operate, Self::Update, Self::All];
     /// Their names.
-    pub const NAMES: [&'static str; 4] = ["status", "operate", "update", "all"];
+    pub const NAMES: &str = "status operate update all";
 
     /// Returns its name.
     pub fn name(self) -> &'static str {
-        Self::NAMES.get((self as usize).wrapping_sub(1)).copied().unwrap_or("none")
+        Self::NAMES.parts(b' ').nth((self as usize).wrapping_sub(1)).unwrap_or("none")
     }
 
     /// Returns whether it includes another one.

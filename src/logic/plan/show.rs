@@ -330,7 +330,7 @@ impl fmt::Display for Value<'_> {
             Self::Text(text) => formatter.write_str(text),
             Self::Io(io) => {
                 formatter.write_str(io.device)?;
-                IoLimit::NAMES.iter().zip(io.limits).try_for_each(|(name, limit)| match limit {
+                IoLimit::NAMES.parts(b' ').zip(io.limits).try_for_each(|(name, limit)| match limit {
                     Some(limit) => write!(formatter, " {name}={}", Value::Number(limit)),
                     None => Ok(()),
                 })

@@ -75,8 +75,9 @@ impl Callers {
                 break;
             }
             let here = core::ptr::with_exposed_provenance::<usize>(frame);
-            // SAFETY: every function keeps the frame pointer (linker/build), so this is a frame of two words. If it is overwritten, the
-            // access may be another fault, which calls the exit function directly.
+            // SAFETY: no function uses the frame pointer for anything else (linker/build), so this is a frame of two words, that of the
+            // caller if the function itself has none. If it is overwritten, the access may be another fault, which calls the exit
+            // function directly.
             let [outer, back] = unsafe { here.cast::<[usize; 2]>().read_volatile() };
             if !crate::memory::code().contains(&back) {
                 break;

@@ -286,7 +286,7 @@ fn write_limit(group: BorrowedFd<'_>, limit: &CgroupLimit<'_>) -> Result<(), Err
         }
         Value::Io(io) => {
             let device = stat(io.device)?.st_rdev;
-            let named = IoLimit::NAMES.iter().zip(io.limits);
+            let named = IoLimit::NAMES.parts(b' ').zip(io.limits);
             append(&mut line, format_args!("{}:{}", rustix::fs::major(device), rustix::fs::minor(device))).and_then(
                 |()| {
                     named.into_iter().try_for_each(|(name, limit)| match limit {

@@ -1,13 +1,14 @@
 //! A board without a clock gets the time: what the tests on the host cannot show, because nothing there may set the clock.
 
 use super::storage::{debugfs, ext4};
+use crate::support::running::Running;
 use crate::support::sntp::{Sntp, answer};
-use crate::support::wire::within;
+use crate::support::wire::{own_network, within};
 use crate::support::{BOOT, USUAL, boot_with, built, host, image, needed_modules};
 use hilum::boot_count::{TIME, read, sector};
 use hilum::time::Utc;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
@@ -61,28 +62,12 @@ fn run(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A process that is killed when this is dropped.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// systemd-timesyncd: the same, with the floor in the modification time of a file (and that of the program); it does not write
 /// the hardware clock either, and sets the clock to any time that a server says.
 #[test]
 fn board_without_a_clock_gets_the_time_and_its_tls_client_works() {
-    let holder = Killed(Command::new("unshare").args(["--net", "sleep", "600"]).spawn().expect("unshare"));
+    let holder = own_network();
     let pid = holder.0.id();
-    let own = std::fs::read_link("/proc/self/ns/net").expect("a link");
-    let until = Instant::now() + BOOT;
-    while std::fs::read_link(format!("/proc/{pid}/ns/net")).is_ok_and(|found| found == own) {
-        assert!(Instant::now() < until, "it has no network namespace");
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
     // QEMU's router passes on what is for 10.0.2.2 to the loopback interface of its own namespace.
     within(pid, move || {
         run(Command::new("ip").args(["link", "set", "lo", "up"]));
@@ -176,7 +161,7 @@ fn line_of_time(text: &str) -> String {
 }
 
 /// Starts a TLS server, whose certificate is valid from now on for a day.
-fn tls_server(folder: &Path) -> Killed {
+fn tls_server(folder: &Path) -> Running {
     let at = |name: &str| folder.join(name).display().to_string();
     let (key, cert) = (at("key.pem"), at("cert.pem"));
     run(Command::new("openssl")
@@ -185,7 +170,7 @@ fn tls_server(folder: &Path) -> Killed {
     let mut command = Command::new("openssl");
     command.args(["s_server", "-accept", "4433", "-quiet", "-key", &key, "-cert", &cert]);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    Killed(command.spawn().expect("openssl"))
+    Running::start(&mut command)
 }
 
 /// Adds this host's openssl with its libraries to the workloads' root filesystem.

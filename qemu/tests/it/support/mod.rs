@@ -3,6 +3,7 @@
 mod console;
 pub(crate) mod isolation;
 pub(crate) mod real;
+pub(crate) mod running;
 pub(crate) mod sntp;
 pub(crate) mod wire;
 

@@ -1,10 +1,11 @@
 //! A network namespace for PID 1, and another one at the other end of its link.
 
-use super::{Host, SOON};
+use super::Host;
+use super::running::Running;
+pub(crate) use super::running::until;
 use hilum_qemu::Namespace;
 use std::os::fd::AsFd;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 /// One link with DHCP, and one workload.
 pub(crate) const DHCP: &str =
@@ -61,9 +62,18 @@ pub(crate) fn children(namespace: &Namespace) -> Vec<u32> {
 
 /// Another network namespace with the other end of a link, and a server; killed when this is dropped.
 pub(crate) struct Peer {
-    holder: Child,
+    holder: Running,
     server: Option<Child>,
     router: Option<Child>,
+}
+
+/// Starts a process with a network namespace of its own.
+pub(crate) fn own_network() -> Running {
+    let holder = Running::start(Command::new("unshare").args(["--net", "sleep", "600"]));
+    let own = std::fs::read_link("/proc/self/ns/net").expect("a link");
+    let namespace = || std::fs::read_link(format!("/proc/{}/ns/net", holder.0.id()));
+    until("a network namespace of its own", || namespace().is_ok_and(|found| found != own));
+    holder
 }
 
 impl Peer {
@@ -74,15 +84,9 @@ impl Peer {
 
     /// Connects it to a link of the board with this name.
     pub(crate) fn by(namespace: &Namespace, name: &str) -> Self {
-        let holder = Command::new("unshare").args(["--net", "sleep", "600"]).spawn().expect("unshare");
-        let own = std::fs::read_link("/proc/self/ns/net").expect("a link");
-        let until = Instant::now() + SOON;
-        while std::fs::read_link(format!("/proc/{}/ns/net", holder.id())).is_ok_and(|found| found == own) {
-            assert!(Instant::now() < until, "it has no network namespace");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let holder = own_network();
         let peer = Self { holder, server: None, router: None };
-        let (board, server) = (namespace.process_one().expect("it runs"), peer.holder.id().to_string());
+        let (board, server) = (namespace.process_one().expect("it runs"), peer.holder.0.id().to_string());
         let board = board.as_raw_nonzero().to_string();
         let link = ["link", "add", name, "netns", &board, "type", "veth", "peer", "name", "srv", "netns", &server];
         let made = Command::new("ip").args(link).status().expect("ip");
@@ -101,12 +105,12 @@ impl Peer {
 
     /// Returns the PID of the process that holds its namespace.
     pub(crate) fn pid(&self) -> u32 {
-        self.holder.id()
+        self.holder.0.id()
     }
 
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--net", "--target", &self.holder.id().to_string(), "--", program]);
+        command.args(["--net", "--target", &self.holder.0.id().to_string(), "--", program]);
         command
     }
 
@@ -219,18 +223,9 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
-        for child in self.server.iter_mut().chain(&mut self.router).chain([&mut self.holder]) {
+        for child in self.server.iter_mut().chain(&mut self.router) {
             let _ = child.kill();
             let _ = child.wait();
         }
-    }
-}
-
-/// Waits for a condition for at most `SOON`, or fails the test.
-pub(crate) fn until(what: &str, mut is_true: impl FnMut() -> bool) {
-    let until = Instant::now() + SOON;
-    while !is_true() {
-        assert!(Instant::now() < until, "{what} does not happen");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -47,7 +47,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Io => {
                 let mut io = IoLimit { device: self.path()?, limits: [None; 4] };
                 loop {
-                    let (which, amount) = self.take(IO_OPTION, |text| option(text, "rbps wbps riops wiops"))?;
+                    let (which, amount) = self.take(IO_OPTION, |text| option(text, IoLimit::NAMES))?;
                     io.limits[which] = Some(amount);
                     if !self.has_more() {
                         break;

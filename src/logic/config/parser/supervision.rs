@@ -75,8 +75,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Safe => place.is_safe = true,
             KeyId::Reaper => place.has_reaper = true,
             KeyId::Rights => {
-                place.control =
-                    Right::ALL[self.choose("status, operate, update or all", "status operate update all")?];
+                place.control = Right::ALL[self.choose("status, operate, update or all", Right::NAMES)?];
             }
             KeyId::Log => {
                 while self.has_more() {

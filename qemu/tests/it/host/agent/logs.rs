@@ -39,7 +39,7 @@ fn rsyslog(folder: &Path, port: u16, has_tls: bool) -> Running {
     std::fs::write(folder.join("rsyslog.conf"), config).expect("its configuration");
     let mut command = process::Command::new("/usr/sbin/rsyslogd");
     command.arg("-n").arg("-f").arg(folder.join("rsyslog.conf")).arg("-i").arg(folder.join("rsyslog.pid"));
-    Running::start(&mut command)
+    Running::start(command.stdin(process::Stdio::null()))
 }
 
 /// Returns the numbers of a workload's lines that rsyslog has written, and how many there were with those that came twice.

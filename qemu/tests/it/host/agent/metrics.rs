@@ -99,7 +99,7 @@ fn start_prometheus(host: &Host, port: u16, own: u16) -> Running {
     command.arg(format!("--config.file={}", file.display()));
     command.arg(format!("--storage.tsdb.path={}", host.scratch.path().join("tsdb").display()));
     command.arg(format!("--web.listen-address=127.0.0.1:{own}")).arg("--log.level=warn");
-    Running::start(&mut command)
+    Running::start(command.stdin(Stdio::null()))
 }
 
 /// Asks Prometheus for its targets, a value, the alerts, and what the dashboard asks.
