@@ -77,6 +77,18 @@ impl Transcript {
         }
     }
 
+    /// Waits until the text contains `before` and, after that, `after`. Returns what is between them, each at its first place.
+    ///
+    /// # Errors
+    /// It does not within `deadline`, or the console was closed before; with the last lines.
+    pub fn between(&self, before: &str, after: &str, deadline: Duration) -> Result<String> {
+        let find = |text: &str| Some(text.split_once(before)?.1.split_once(after)?.0.to_owned());
+        match self.wait(deadline, |text| find(&text.text).is_some()).and_then(|text| find(&text)) {
+            Some(found) => Ok(found),
+            None => bail!("no {before:?} with {after:?} after it within {deadline:?}; last lines:\n{}", self.tail()),
+        }
+    }
+
     /// Waits for the end of the output. Returns the text.
     ///
     /// # Errors

@@ -10,6 +10,13 @@ fn expected_text_is_found() {
 }
 
 #[test]
+fn text_between_two_others_is_whole_and_after_the_first() {
+    let transcript = Transcript::read(&b"1. time 23. 4."[..]);
+    assert_eq!(transcript.between("time ", ".", SHORT).expect("it is there"), "23");
+    assert!(transcript.between("4. ", ".", SHORT).is_err());
+}
+
+#[test]
 fn missing_text_is_an_error_with_the_last_lines() {
     let error = Transcript::read(&b"one\n"[..]).expect("two", SHORT).expect_err("it is not there").to_string();
     assert!(error.contains("no \"two\" within") && error.contains("\none"), "{error}");

@@ -37,6 +37,8 @@ fn replugged_device_has_all_nodes_of_its_class_under_their_new_numbers(arch: Arc
     let sections = [
         section("tablet", &format!("{tablet}\n{limit}"), &has("/dev/input")),
         section("sound", &format!("device usb=46f4:0002:S1 class=sound\n{limit}"), &has("/dev/snd")),
+        section("t2", "device usb=0627:0001:T2 class=input", "exec $b sleep 100000"),
+        section("s2", "device usb=46f4:0002:S2 class=sound", "exec $b sleep 100000"),
     ];
     let words = ["-audiodev", "none,id=none"].map(str::to_owned);
     let mut booted = boot_with(arch, &sections.concat(), &words, "");
@@ -51,6 +53,8 @@ fn replugged_device_has_all_nodes_of_its_class_under_their_new_numbers(arch: Arc
         booted.vm.unplug(id).expect("it is unplugged");
         wait_for(&booted, &format!("workload \"{name}\": device usb="), 1);
         plug(&booted, other, kind);
+        // The kernel numbers the devices of two ports in the order of the ports.
+        wait_for(&booted, &format!("workload \"{}\": started", other.to_lowercase()), 1);
         plug(&booted, id, kind);
     }
     booted.vm.console.expect("sound | has controlC1 pcmC1D0p\n", SLOW).expect("the same device with other numbers");

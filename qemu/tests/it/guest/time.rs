@@ -118,9 +118,8 @@ fn day_of_a_board(pid: u32) {
     let asked = sntp.asked();
     vm.console.expect("workload \"tls\": started", BOOT).expect("it has waited for that");
     vm.console.expect("tls | status 0.", BOOT).expect("the same client, now with the time");
-    let text = vm.console.expect("rtc | rtc: ", BOOT).expect("the kernel writes the hardware clock");
-    let text = vm.console.expect(".", BOOT).map(|rest| text + &rest).expect("a number");
-    let rtc: i64 = text.rsplit("rtc: ").next().and_then(|rest| rest.split('.').next()?.parse().ok()).expect("a number");
+    let rtc = vm.console.between("rtc | rtc: ", ".", BOOT).expect("the kernel writes the hardware clock");
+    let rtc: i64 = rtc.parse().expect("a number");
     assert!((begin..=now_s() + 2).contains(&rtc), "{rtc} is not between {begin} and now");
     // The next request comes half a minute later; what is off then is slewed.
     let until = Instant::now() + BOOT;

@@ -218,10 +218,7 @@ fn cost_of_a_link_is_printed() {
     let host = host_or_return!();
     let first = |config: &str| {
         let namespace = start(&host, config);
-        let text = namespace.console.expect("first workload after", SOON).expect("it starts");
-        let rest = text.split("first workload after ").nth(1).unwrap_or_default().to_owned();
-        namespace.console.expect(" us", SOON).expect("the whole line");
-        rest.split(' ').next().and_then(|us| us.trim().parse::<u64>().ok())
+        namespace.console.between("first workload after ", " us", SOON).expect("it starts").parse::<u64>().ok()
     };
     let plain = "hilum 1\n[workload w0]\nroot ROOT\nexec /bin/probe on-term\n";
     println!(
