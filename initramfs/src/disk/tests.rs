@@ -4,6 +4,8 @@ use super::*;
 use serde_json::Value;
 use std::process::Command;
 
+mod grow;
+
 /// Returns sfdisk's output for a disk with a boot partition of 3 MiB and a data partition of slightly more than 2 MiB.
 fn dumped(table: Table, size: Option<u64>) -> (Value, Vec<u8>) {
     let folder = tempfile::tempdir().expect("a folder");

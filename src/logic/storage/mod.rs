@@ -3,12 +3,14 @@
 //! This module decides from bytes of devices; src/runtime reads, mounts and repairs devices.
 
 mod blueprint;
+mod grow;
 mod mount_table;
 mod partition;
 mod superblock;
 pub mod verity;
 
 pub use blueprint::{Blueprint, Extent};
+pub use grow::{Disk, Kept, grow};
 pub use mount_table::{MountEntry, entries};
 pub use partition::{PartitionTable, table};
 pub(crate) use superblock::crc32c;

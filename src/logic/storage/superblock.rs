@@ -98,10 +98,14 @@ fn word(start: &[u8], at: usize) -> Option<u32> {
 
 /// Returns the CRC-32C without the final inversion, as ext4 uses it (`crc32c(~0, ...)` in fs/ext4/super.c).
 pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
-    /// Castagnoli's polynomial, reflected.
-    const POLYNOMIAL: u32 = 0x82f6_3b78;
+    // Castagnoli's polynomial, reflected.
+    crc(0x82f6_3b78, bytes)
+}
+
+/// Returns the checksum of 32 bits with this polynomial, reflected, without the final inversion.
+pub(super) fn crc(polynomial: u32, bytes: &[u8]) -> u32 {
     bytes.iter().fold(u32::MAX, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ if sum & 1 != 0 { POLYNOMIAL } else { 0 })
+        (0..8).fold(sum ^ u32::from(*byte), |sum, _| (sum >> 1) ^ if sum & 1 != 0 { polynomial } else { 0 })
     })
 }
 
