@@ -1,10 +1,11 @@
 //! The state of the board and its workloads, as PID 1 tells it.
 
 use crate::control::{Control, message};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use hilum::status::counter;
 use hilum::supervise::{ExitReason, State};
 use hilum::wire::{Command, Reply, Request, SystemStatus};
+use serde_json::Value;
 
 /// What PID 1 says at one time.
 #[derive(Debug)]
@@ -94,6 +95,9 @@ impl Usage {
     }
 }
 
+/// The event of an answer to Status that has the slots as JSON.
+const SLOTS: u64 = 1;
+
 /// The slots of updates, and how the last trial ended.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Slots {
@@ -116,24 +120,29 @@ pub(crate) struct Slot {
 }
 
 impl Slots {
-    /// Takes a line of `hilum update --status`: the control protocol has slots as text.
-    pub(crate) fn take(&mut self, line: &str) {
-        if let Some((name, rest)) = line.strip_prefix("slot ").and_then(|rest| rest.split_once(": ")) {
-            let mut words = rest.split(", ");
-            let version = words.next().and_then(|word| word.strip_prefix("version ")?.parse().ok()).unwrap_or(0);
-            let words: Vec<&str> = words.collect();
-            self.slots.push(Slot {
-                name: name.to_owned(),
-                version,
-                is_committed: words.contains(&"committed"),
-                is_running: words.contains(&"running"),
-                is_on_trial: words.contains(&"on trial"),
-            });
-        } else if let Some(rest) = line.strip_prefix("no version below ") {
-            self.floor = rest.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0);
-        } else if let Some((version, what)) = line.strip_prefix("version ").and_then(|rest| rest.split_once(' ')) {
-            self.verdict = version.parse().ok().map(|version| (version, what.to_owned()));
+    /// Reads the object `slots` of `hilum status --json`; there are none before PID 1 knows them.
+    pub(crate) fn read(json: &str) -> Result<Self> {
+        let json: Value = serde_json::from_str(json).context("the slots")?;
+        if json.is_null() {
+            return Ok(Self::default());
         }
+        let number = |key: &str| json[key].as_u64().with_context(|| format!("the slots have no {key}"));
+        let slot = |name: &str| {
+            let is = |key: &str| json[key] == name;
+            Ok(Slot {
+                name: name.to_owned(),
+                version: number(name)?,
+                is_committed: is("committed"),
+                is_running: is("running"),
+                is_on_trial: is("trial"),
+            })
+        };
+        let last = json["last"].as_str().and_then(|last| last.strip_prefix("version ")?.split_once(' '));
+        Ok(Self {
+            slots: ["a", "b"].into_iter().map(slot).collect::<Result<_>>()?,
+            verdict: last.and_then(|(version, what)| Some((version.parse().ok()?, what.to_owned()))),
+            floor: number("floor")?,
+        })
     }
 
     /// Returns whether the last trial ended without a commit.
@@ -147,7 +156,7 @@ impl Slots {
 /// # Errors
 /// PID 1 does not answer.
 pub(crate) fn look(control: &Control) -> Result<Board> {
-    let (mut system, mut workloads, mut slots) = (None, Vec::new(), Slots::default());
+    let (mut system, mut workloads, mut slots) = (None, Vec::new(), String::from("null"));
     control.ask(&message(&Request::new(Command::Status))?, &mut |reply| match reply {
         Reply::System(told) => system = Some(*told),
         Reply::Status(status) => workloads.push(Workload {
@@ -161,8 +170,7 @@ pub(crate) fn look(control: &Control) -> Result<Board> {
             dropped: status.dropped,
             usage: Usage::default(),
         }),
-        // What `hilum status` shows of them, which is what an answer to Slots has.
-        Reply::Event(0, line) => slots.take(line),
+        Reply::Event(SLOTS, json) => (*json).clone_into(&mut slots),
         _ => {}
     })?;
     for workload in &mut workloads {
@@ -173,21 +181,24 @@ pub(crate) fn look(control: &Control) -> Result<Board> {
             }
         });
     }
-    Ok(Board { system: system.context("PID 1 tells nothing about the board")?, workloads, slots })
+    let system = system.context("PID 1 tells nothing about the board")?;
+    Ok(Board { system, workloads, slots: Slots::read(&slots)? })
 }
 
 /// Asks for the slots.
 ///
 /// # Errors
-/// PID 1 does not answer.
+/// PID 1 does not answer, or does not know them: the board is booting, or has none.
 pub(crate) fn slots(control: &Control) -> Result<Slots> {
     let mut slots = Slots::default();
-    control.ask(&message(&Request::new(Command::Slots))?, &mut |reply| {
-        if let Reply::Event(_, line) = reply {
-            slots.take(line);
+    let mut result = Ok(());
+    control.ask(&message(&Request::new(Command::Status))?, &mut |reply| {
+        if let Reply::Event(SLOTS, json) = reply {
+            result = Slots::read(json).map(|read| slots = read);
         }
     })?;
-    Ok(slots)
+    result?;
+    if slots.slots.is_empty() { bail!("PID 1 knows no slots") } else { Ok(slots) }
 }
 
 fn counters(name: &str) -> Result<Vec<u8>> {

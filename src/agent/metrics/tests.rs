@@ -45,6 +45,8 @@ fn units_are_seconds_and_bytes() {
         "hilum_uptime_seconds 61.25",
         "hilum_safe_mode 1",
         "hilum_bad_boots 2",
+        "hilum_clock_state{state=\"right\"} 1",
+        "hilum_clock_state{state=\"waiting\"} 0",
     ] {
         has(&text, line);
     }
@@ -68,11 +70,8 @@ fn each_workload_is_in_one_state() {
 
 #[test]
 fn slots_are_told_with_the_version_that_was_rolled_back() {
-    let mut slots = Slots::default();
-    slots.take("slot a: version 1, committed, running");
-    slots.take("slot b: empty");
-    slots.take("version 2 was not healthy in time: web");
-    let text = text(Vec::new(), slots);
+    let json = r#"{"a":1,"b":0,"running":"a","committed":"a","trial":null,"floor":0,"last":"version 2 was not healthy in time: web"}"#;
+    let text = text(Vec::new(), Slots::read(json).expect("slots"));
     has(&text, "hilum_slot_version{slot=\"a\"} 1");
     has(&text, "hilum_slot_committed{slot=\"a\"} 1");
     has(&text, "hilum_slot_running{slot=\"b\"} 0");

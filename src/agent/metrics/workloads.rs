@@ -15,6 +15,11 @@ pub(super) fn add(families: &mut Families, board: &Board) {
     families.gauge("hilum_safe_mode", "Whether only workloads marked safe were started.", [([], safe)]);
     let bad = f64::from(system.bad_boots);
     families.gauge("hilum_bad_boots", "Failed boots in a row before this one.", [([], bad)]);
+    let clock = hilum::time::STATES
+        .iter()
+        .enumerate()
+        .map(|(number, state)| ([("state", *state)], f64::from(usize::from(system.clock) == number)));
+    families.gauge("hilum_clock_state", "1 for what the clock is worth, 0 for the others.", clock);
     slots(families, &board.slots);
 }
 

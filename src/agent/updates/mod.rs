@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// The time to the next poll after an error, and the shortest and longest that a server may ask for.
-const AFTER_ERROR: Duration = Duration::from_secs(60);
+/// The times to the next poll after an error, which double, and the shortest and longest that a server may ask for.
+const AFTER_ERROR: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(64)];
 const SLEEP: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(86_400)];
 /// How often a bundle is handed in that PID 1 never tries.
 const ATTEMPTS: u32 = 3;
@@ -128,17 +128,23 @@ impl Updater {
     }
 
     fn run(&self, is_up: &AtomicBool) -> ! {
-        let mut is_told = false;
+        let mut after_error = AFTER_ERROR[0];
         loop {
             let result = self.turn();
             is_up.store(result.is_ok(), Ordering::Relaxed);
-            if let Err(error) = &result
-                && !is_told
-            {
-                eprintln!("hilum-agent: updates: {error:#}");
+            match result {
+                Ok(sleep) => {
+                    after_error = AFTER_ERROR[0];
+                    std::thread::sleep(sleep);
+                }
+                Err(error) => {
+                    if after_error == AFTER_ERROR[0] {
+                        eprintln!("hilum-agent: updates: {error:#}");
+                    }
+                    std::thread::sleep(after_error);
+                    after_error = (2 * after_error).min(AFTER_ERROR[1]);
+                }
             }
-            is_told = result.is_err();
-            std::thread::sleep(result.unwrap_or(AFTER_ERROR));
         }
     }
 
@@ -275,7 +281,7 @@ fn sleep(poll: &Value) -> Duration {
         [hours, minutes, seconds] => {
             Duration::from_secs(hours * 3_600 + minutes * 60 + seconds).clamp(SLEEP[0], SLEEP[1])
         }
-        _ => AFTER_ERROR,
+        _ => AFTER_ERROR[1],
     }
 }
 

@@ -24,8 +24,8 @@ struct Script {
     links: Vec<&'static str>,
     /// Whether downloads never end, until it is cancelled.
     is_endless: bool,
-    /// The lines about slots.
-    slots: Vec<&'static str>,
+    /// The slots, as JSON.
+    slots: String,
     /// What PID 1 says about a bundle, if it refuses it, after so many bytes.
     refusal: Option<(&'static str, usize)>,
     /// What was handed in.
@@ -199,10 +199,9 @@ fn pid_1(client: &OwnedFd, script: &Mutex<Script>) {
     });
     let say = |reply: Reply<'_>| _ = send(client, &reply.message().expect("it fits"), SendFlags::NOSIGNAL);
     match Request::read(&bytes[..received.bytes]).expect("a request").command {
-        Command::Slots => {
-            for line in &script.lock().expect("nobody has failed").slots {
-                say(Reply::Event(0, line));
-            }
+        Command::Status => {
+            say(Reply::Event(0, "slot a: for people"));
+            say(Reply::Event(1, &script.lock().expect("nobody has failed").slots));
             say(Reply::Done(0, ""));
         }
         Command::Update => {
@@ -226,11 +225,19 @@ fn pid_1(client: &OwnedFd, script: &Mutex<Script>) {
     }
 }
 
-const BEFORE: [&str; 2] = ["slot a: version 1, committed, running", "slot b: empty"];
+const TRIAL: &str = r#"{"a":1,"b":2,"running":"b","committed":"a","trial":"b","floor":0,"last":null}"#;
+
+const COMMITTED: &str =
+    r#"{"a":1,"b":2,"running":"b","committed":"b","trial":null,"floor":0,"last":"version 2 is committed"}"#;
+
+/// Returns the slots while version 1 runs.
+fn before(last: &str) -> String {
+    format!(r#"{{"a":1,"b":0,"running":"a","committed":"a","trial":null,"floor":0,"last":{last}}}"#)
+}
 
 fn script() -> Script {
     let bundle = (0..300_000_u32).map(|at| (at % 251) as u8).collect();
-    Script { bundle, has_ranges: true, links: vec!["deploymentBase"], slots: BEFORE.to_vec(), ..Script::default() }
+    Script { bundle, has_ranges: true, links: vec!["deploymentBase"], slots: before("null"), ..Script::default() }
 }
 
 const BASE: &str = "deploymentBase/17/feedback";
@@ -245,10 +252,9 @@ fn download_that_breaks_off_continues_and_the_commit_is_told_after_the_restart()
         let bundle = script().bundle;
         assert!(board.script().taken == [bundle], "what PID 1 gets is what the server has");
         // On trial, and committed.
-        board.script().slots = vec!["slot a: version 1, committed", "slot b: version 2, running, on trial"];
+        board.script().slots = TRIAL.to_owned();
         board.updater().turn().expect("a poll");
-        board.script().slots =
-            vec!["slot a: version 1", "slot b: version 2, committed, running", "version 2 is committed"];
+        board.script().slots = COMMITTED.to_owned();
         board.updater().turn().expect("a poll");
         let expected = [
             "proceeding none: downloading",
@@ -271,7 +277,7 @@ fn download_that_breaks_off_continues_and_the_commit_is_told_after_the_restart()
 fn trial_that_fails_is_told_with_its_reason() {
     let board = Board::new(script());
     board.updater().turn().expect("a poll");
-    board.script().slots = [&BEFORE[..], &["version 2 was not healthy in time: web"]].concat();
+    board.script().slots = before("\"version 2 was not healthy in time: web\"");
     board.updater().turn().expect("a poll");
     assert_eq!(board.feedback()[2], format!("{BASE} closed failure: version 2 was not healthy in time: web"));
 }
@@ -319,9 +325,20 @@ fn cancellation_that_comes_too_late_is_rejected() {
     let board = Board::new(script());
     board.updater().turn().expect("a poll");
     board.script().links = vec!["cancelAction"];
-    board.script().slots = vec!["slot a: version 1, committed", "slot b: version 2, running, on trial"];
+    board.script().slots = TRIAL.to_owned();
     board.updater().turn().expect("a poll");
     assert_eq!(board.feedback()[2], "cancelAction/17/feedback rejected none: the board runs the new version on trial");
+}
+
+/// At a boot PID 1 learns them a moment later. That is no sign that another version runs.
+#[test]
+fn nothing_is_told_before_the_slots_are_known() {
+    let board = Board::new(script());
+    board.updater().turn().expect("a poll");
+    board.script().slots = "null".to_owned();
+    let told = board.feedback();
+    let error = board.updater().turn().expect_err("the slots are not known");
+    assert_eq!((format!("{error:#}"), board.feedback()), ("PID 1 knows no slots".to_owned(), told));
 }
 
 #[test]
@@ -357,13 +374,13 @@ fn goosebit_hears_of_success_and_failure() {
     kitchen.turn().expect("it registers");
     assert_eq!(kitchen.turn().expect("an update"), Duration::from_secs(7));
     assert!(board.script().taken == [script().bundle], "what PID 1 gets is what the server has");
-    board.script().slots = vec!["slot a: version 1, committed", "slot b: version 2, running, on trial"];
+    board.script().slots = TRIAL.to_owned();
     kitchen.turn().expect("a trial");
-    board.script().slots = vec!["slot a: version 1", "slot b: version 2, committed, running", "version 2 is committed"];
+    board.script().slots = COMMITTED.to_owned();
     kitchen.turn().expect("a commit");
     assert!(kitchen.client.poll().expect("a poll")["_links"]["deploymentBase"].is_null(), "it is done");
     // Another board, whose PID 1 refuses it.
-    board.script().slots = BEFORE.to_vec();
+    board.script().slots = before("null");
     board.script().refusal = Some(("the signature is not of a key of this board", 5_000));
     let cellar = board.updater_of(port, "cellar");
     for _ in 0..2 {
