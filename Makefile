@@ -45,10 +45,11 @@ CARGO := $(shell command -v cargo || echo /usr/bin/cargo)
 HOST  := env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/host HILUM_BUILD=$(BUILD) $(CARGO)
 SOURCES := Cargo.toml $(shell find src linker qemu/probe -path src/agent -prune -o -type f -print)
 BUILDER := Cargo.toml Cargo.lock docs/messages.md $(shell find src/logic initramfs/src initramfs/Cargo.toml -type f)
+AGENT   := $(shell find src/logic src/agent -type f)
 TOOLS   := $(BUILDER) $(shell find qemu/src qemu/Cargo.toml -type f)
 # The scripts and the lock file for Debian packages.
 DEBIAN  := initramfs/debian/fetch initramfs/debian/unpack initramfs/debian/modules initramfs/debian/lock
-SCRIPTS := .ci/run initramfs/dist linker/build linker/reproducible linker/rustc initramfs/debian/fetch initramfs/debian/install \
+SCRIPTS := .ci/run initramfs/dist linker/agent linker/build linker/reproducible linker/rustc initramfs/debian/fetch initramfs/debian/install \
            initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash docs/test fuzz/run qemu/bench/builds qemu/bench/first
 # Each has a Cargo.toml and a Cargo.lock: the library and the host's tools, what runs on a board, the fuzz targets.
 WORKSPACES := . src/runtime fuzz
@@ -58,6 +59,7 @@ APPLIANCE_FOLDER := $(if $(findstring /,$(APPLIANCE)),$(APPLIANCE:/=),initramfs/
 APPLIANCE_NAME   := $(notdir $(APPLIANCE_FOLDER))
 DESCRIPTIONS = initramfs/boards/$(BOARD).toml $(APPLIANCE_FOLDER)/appliance.toml
 LOCK = $(APPLIANCE_FOLDER)/appliance.lock
+NEEDS_AGENT := $(shell grep -ls hilum-agent $(APPLIANCE_FOLDER)/appliance.toml)
 export TOOLCHAIN
 
 # Maximum lines of a source file; the limit for functions is in clippy.toml.
@@ -91,7 +93,7 @@ same = echo "$$sum" >$@.made-of
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak cuts updates image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
+.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent goosebit cuts updates image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -124,7 +126,7 @@ run: image $(BUILD)/tools/hilum-qemu ## boot an appliance (APPLIANCE, the demo) 
 	@$(BUILD)/tools/hilum-qemu run --arch $(ARCH) --accel $(ACCEL) --image $(BUILD)/image/qemu-$(ARCH)-$(APPLIANCE_NAME) \
 	    --publish $(PORT):$(or $(GUEST_PORT_$(APPLIANCE_NAME)),8080) --append "$(APPEND)" $(if $(GDB),--gdb) $(if $(MEMORY),--memory $(MEMORY)) $(if $(BUNDLE),--bundle $(BUNDLE))
 
-image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum | $(BUILD)/installed-image $(if $(SIGN),$(BUILD)/installed-sign) ## build an appliance (APPLIANCE) for a board (BOARD) into build/image/
+image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum $(if $(NEEDS_AGENT),$(BUILD)/board/$(BOARD_ARCH)/hilum-agent) | $(BUILD)/installed-image $(if $(SIGN),$(BUILD)/installed-sign) ## build an appliance (APPLIANCE) for a board (BOARD) into build/image/
 	@test -f $(APPLIANCE_FOLDER)/appliance.toml || { echo "no $(APPLIANCE_FOLDER)/appliance.toml; APPLIANCE is a folder with a slash, or one of: $(APPLIANCES)" >&2; exit 1; }
 	@set -e; if [ -n "$$($(BUILD)/tools/hilum-initramfs unlocked $(DESCRIPTIONS))" ]; then $(MAKE) --silent update-lock BOARD=$(BOARD) APPLIANCE=$(APPLIANCE); fi; \
 	words=$$($(BUILD)/tools/hilum-initramfs packages $(DESCRIPTIONS)); LOCK=$(LOCK) initramfs/debian/unpack $$words; \
@@ -209,6 +211,9 @@ miri: ## run the tests of the unsafe floor's cells and guards under miri, by rus
 
 soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads, and unplug disks, cables and devices, at random for SECONDS (600), and look for drift
 	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu -- host::soak guest::soak randomly_plugged --nocapture
+
+agent: install-test $(BUILD)/installed-agent $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum-agent) ## build hilum-agent for boards, boot 32 workloads with it on both architectures, and print its time, memory and bytes
+	@HILUM_AGENT=board $(HOST) test --quiet --locked -p hilum-qemu -- guest::agent --include-ignored --nocapture
 
 goosebit: $(BUILD)/tools/goosebit ## offer an update to hilum-agent by goosebit, a server with hawkBit's API
 	@HILUM_GOOSEBIT=$</bin/python $(HOST) test --quiet --locked -p hilum-agent goosebit -- --ignored
@@ -307,9 +312,9 @@ $(BUILD)/tools/hilum-initramfs: $(BUILDER) | $(BUILD)/installed-build
 # Eight programs of Debian in one machine, which only x86_64 tests.
 PROGRAMS := qemu/guests/programs/appliance
 
-# For tests on this machine; linker/agent builds those of boards.
-$(BUILD)/tools/hilum-agent: Cargo.toml Cargo.lock $(shell find src/logic src/agent -type f) | $(BUILD)/installed-build
-	@$(call unless-same); $(HOST) build --quiet --locked -p hilum-agent; \
+# For tests: one static file without optimization, whose libraries are those of its unit tests; linker/agent builds those of boards.
+$(BUILD)/tools/hilum-agent: Cargo.toml Cargo.lock $(AGENT) | $(BUILD)/installed-build
+	@$(call unless-same); $(HOST) rustc --quiet --locked -p hilum-agent --bin hilum-agent -- -Ctarget-feature=+crt-static -Cstrip=symbols; \
 	mkdir -p $(@D); cp $(BUILD)/cargo/host/debug/hilum-agent $@; $(same)
 
 # The packages for images in tests.
@@ -329,6 +334,9 @@ $(BUILD)/debian/packages/of-every-board: $(BUILD)/tools/hilum-initramfs initramf
 define ARCH_RULES
 $(BUILD)/board/$(1)/hilum: $(SOURCES) | $(BUILD)/installed-build
 	@$$(call unless-same,$(TOOLCHAIN)); linker/build $(1); touch $$@; $$(same)
+
+$(BUILD)/board/$(1)/hilum-agent: linker/agent Cargo.toml Cargo.lock $(AGENT) | $(BUILD)/installed-build $(if $(filter $(1),$(HOST_ARCH)),,$(BUILD)/installed-agent)
+	@$$(call unless-same,$(TOOLCHAIN)); linker/agent $(1); touch $$@; $$(same)
 
 $(BUILD)/board/$(1)/hilum.symbols: $(SOURCES) | $(BUILD)/installed-build
 	@linker/build $(1) symbols

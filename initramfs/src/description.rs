@@ -94,6 +94,9 @@ pub struct Root {
     pub reference: Option<String>,
     /// A folder.
     pub folder: Option<PathBuf>,
+    /// Programs of hilum that are no part of PID 1, such as `hilum-agent`. They lie beside the ELF file of PID 1, and go to /bin.
+    #[serde(default)]
+    pub programs: Vec<String>,
     /// An existing squashfs or erofs image file; it excludes all other sources.
     pub packed: Option<PathBuf>,
     /// Symbolic links: path and target.
@@ -236,11 +239,12 @@ impl Description {
         }
         for root in &all.roots {
             let sources = root.packages.len() + usize::from(root.tar.is_some()) + usize::from(root.image.is_some());
-            let sources = sources + usize::from(root.folder.is_some()) + usize::from(root.packed.is_some());
+            let sources =
+                sources + usize::from(root.folder.is_some()) + usize::from(root.packed.is_some()) + root.programs.len();
             let name = format!("{}: root {}", all.place_of(&root.path), root.path);
             let has_packages = !root.packages.is_empty();
             ensure!(has_packages || root.without.is_empty(), "{name}: without has no packages to leave out of");
-            ensure!(sources > 0, "{name}: no source; add packages, tar, image, folder or packed");
+            ensure!(sources > 0, "{name}: no source; add packages, tar, image, folder, programs or packed");
             ensure!(root.packed.is_none() || sources == 1, "{name}: packed excludes other sources; remove them");
             ensure!(root.path.starts_with('/'), "{name}: not an absolute path; begin it with /");
         }

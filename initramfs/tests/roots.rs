@@ -122,3 +122,14 @@ fn links_at_mount_points_become_folders_and_files() {
         assert!(told.iter().any(|told| told == line), "{line}\n{told:?}");
     }
 }
+
+#[test]
+fn program_that_was_not_built_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    archive(folder.path(), &[]);
+    let (config, _) = built(folder.path(), "", "programs = [\"hilum-agent\"]");
+    let error = config.expect_err("refused");
+    let expected = "root /images/web: the program hilum-agent; build it by: linker/agent x86_64: ";
+    assert!(error.contains(expected), "{error}");
+    built(folder.path(), "", "programs = [\"false\"]").0.expect("it lies beside /bin/true");
+}

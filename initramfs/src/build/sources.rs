@@ -57,6 +57,12 @@ pub(super) fn tree(root: &Root, tools: &Tools<'_>, architecture: Architecture) -
             }
         }
     }
+    for name in &root.programs {
+        let file = tools.places.init.with_file_name(name);
+        let what = || format!("the program {name}; build it by: linker/agent {}", architecture.name());
+        let source = tools.cache.source(&file).with_context(what)?;
+        tree.add(&format!("bin/{name}"), Entry::of_root(0o755, Kind::File(super::contents::whole(&source)?)))?;
+    }
     for (path, target) in &root.links {
         tree.add(path, Entry::of_root(0o777, Kind::Link(target.clone())))?;
     }

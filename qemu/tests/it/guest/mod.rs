@@ -1,5 +1,6 @@
 //! Tests that boot machines in QEMU; some files also contain related tests on the host.
 
+mod agent;
 mod boards;
 mod boot;
 mod budgets;

@@ -52,7 +52,7 @@ impl Ops {
         std::fs::write(config, lines.replace("hostname   ops", &update)).expect("a file");
         let lines = std::fs::read_to_string(&description).expect("a description");
         let update = format!("[update]\nversion = {version}\nkeys = [\"../crt\"]\nslot-size-mib = 64\n\n");
-        std::fs::write(&description, lines.replace("[[root]]", &(update + "[[root]]"))).expect("a file");
+        std::fs::write(&description, lines.replacen("[[root]]", &(update + "[[root]]"), 1)).expect("a file");
         let output = self.at(&format!("version-{version}"));
         build_update("qemu-x86_64", &description, &output);
         output

@@ -1,5 +1,6 @@
 //! Shared helpers of the tests: built files, images, machines, and PID 1 on the host.
 
+mod builder;
 mod console;
 pub(crate) mod isolation;
 pub(crate) mod real;
@@ -7,6 +8,7 @@ pub(crate) mod running;
 pub(crate) mod sntp;
 pub(crate) mod wire;
 
+pub(crate) use builder::{agent, boot_guest, build, build_signed, build_update};
 pub(crate) use console::{at_prompt, fact, facts, has_in_order, has_line, without_prompt};
 
 use hilum_initramfs::{Compression, Image};
@@ -172,51 +174,6 @@ pub(crate) fn boot_command(command: std::process::Command, serial: &str) -> Boot
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let vm = Vm::start_command(command, serial, scratch.path()).expect("QEMU");
     Booted { vm, _scratch: scratch, _slot: slot }
-}
-
-/// Builds the outputs of a board's and an appliance's descriptions into a folder.
-pub(crate) fn build(board: &str, appliance: &str, output: &Path) -> Vec<hilum_initramfs::build::Written> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../initramfs");
-    build_of(board, &folder.join(format!("appliances/{appliance}/appliance.toml")), output, None)
-}
-
-/// Builds an appliance for a board, signed for Secure Boot.
-pub(crate) fn build_signed(board: &str, appliance: &str, output: &Path, signer: hilum_initramfs::signing::Signer) {
-    let appliance = format!("../initramfs/appliances/{appliance}/appliance.toml");
-    build_of(board, &Path::new(env!("CARGO_MANIFEST_DIR")).join(appliance), output, Some(signer));
-}
-
-/// Builds a description for a board.
-pub(crate) fn build_update(board: &str, description: &Path, output: &Path) {
-    build_of(board, description, output, None);
-}
-
-/// Builds and boots a guest of qemu/guests on the QEMU machine of an architecture.
-pub(crate) fn boot_guest(arch: Architecture, guest: &str) -> Booted {
-    let output = tempfile::tempdir().expect("a scratch folder");
-    let description = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("guests/{guest}.toml"));
-    build_of(&format!("qemu-{}", arch.name()), &description, output.path(), None);
-    let bytes = std::fs::read(output.path().join("initramfs")).expect("the initramfs");
-    boot_bytes(arch, USUAL, &bytes, "", None, &[])
-}
-
-fn build_of(
-    board: &str,
-    description: &Path,
-    output: &Path,
-    signer: Option<hilum_initramfs::signing::Signer>,
-) -> Vec<hilum_initramfs::build::Written> {
-    let board = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../initramfs/boards/{board}.toml"));
-    let text = std::fs::read_to_string(&board).expect("a board");
-    let arch = Architecture::ALL
-        .into_iter()
-        .find(|arch| text.contains(&format!("\"{}\"", arch.name())))
-        .expect("an architecture");
-    let is_new = std::fs::read_to_string(description).expect("a description").contains("\nrelease = \"trixie\"");
-    let packages = built(&format!("debian/packages/{}-{}", arch.name(), if is_new { "trixie" } else { USUAL }));
-    let places = hilum_initramfs::build::Places::new(hilum(arch), packages, output);
-    let places = hilum_initramfs::build::Places { signer, ..places };
-    hilum_initramfs::build::build(&[board, description.to_owned()], &places, &mut |_| {}).expect("the builder takes it")
 }
 
 /// Boots an image until the machine ends. Returns the console.
