@@ -4,6 +4,8 @@
 //! that this project's calls can return; others are shown as a number.
 
 use crate::split::Split;
+use crate::text;
+use crate::text::Text;
 use core::fmt;
 
 /// A positive error number of the kernel.
@@ -12,7 +14,8 @@ pub struct Errno(pub u16);
 
 /// Number, name, and the text of strerror(3), one line each. As a single string the table needs no pointers and
 /// lengths.
-const TABLE: &str = "\
+const TABLE: Text = text!(
+    "\
 1 EPERM operation not permitted
 2 ENOENT no such file or directory
 3 ESRCH no such process
@@ -66,13 +69,15 @@ const TABLE: &str = "\
 117 EUCLEAN structure needs cleaning
 123 ENOMEDIUM no medium found
 125 ECANCELED operation canceled\n\
-126 ENOKEY required key not available";
+126 ENOKEY required key not available"
+);
 
 impl fmt::Display for Errno {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let known = TABLE.parts(b'\n').filter_map(|line| line.cut(b' '));
-        let mut known = known.filter(|(number, _)| crate::number::number(number) == Some(self.0));
-        match known.next().and_then(|(_, known)| known.cut(b' ')) {
+        let has_number =
+            &mut |line: &str| line.cut(b' ').is_some_and(|(number, _)| crate::number::number(number) == Some(self.0));
+        let line = TABLE.line(has_number);
+        match line.as_ref().and_then(|line| line.cut(b' ')?.1.cut(b' ')) {
             Some((name, words)) => write!(formatter, "{name} ({words})"),
             None => write!(formatter, "errno {}", self.0),
         }

@@ -36,6 +36,7 @@ pub mod status;
 pub mod storage;
 pub mod suggest;
 pub mod supervise;
+pub mod text;
 pub mod time;
 pub mod uevent;
 pub mod update;

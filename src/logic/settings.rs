@@ -7,6 +7,8 @@
 
 use crate::config::Sysctl;
 use crate::split::Split;
+use crate::text;
+use crate::text::Text;
 use core::ops::RangeInclusive;
 use heapless::String;
 
@@ -19,27 +21,27 @@ pub struct Setting {
     /// Its name (sysctl(8)).
     pub name: &'static str,
     /// Its purpose.
-    pub why: &'static str,
+    pub why: Text,
     /// The value that is written if the current one is not good.
     value: u8,
     /// The lowest and the highest good value. A kernel may be built with a stricter one.
     good: [i8; 2],
 }
 
-const fn exactly(name: &'static str, value: u8, why: &'static str) -> Setting {
+const fn exactly(name: &'static str, value: u8, why: Text) -> Setting {
     Setting { name, why, value, good: [value as i8; 2] }
 }
 
-const fn within(name: &'static str, value: u8, good: RangeInclusive<i8>, why: &'static str) -> Setting {
+const fn within(name: &'static str, value: u8, good: RangeInclusive<i8>, why: Text) -> Setting {
     Setting { name, why, value, good: [*good.start(), *good.end()] }
 }
 
-const SPOOFED: &str = "drops packets with spoofed source addresses";
-const SOURCE: &str = "drops source-routed packets";
-const REDIRECT: &str = "ignores ICMP redirects";
-const SECONDARY: &str = "keeps secondary addresses when the primary one is removed";
-const LINKS: &str = "restricts links in shared folders";
-const SHARED: &str = "restricts writes to others' files in shared folders";
+const SPOOFED: Text = text!("drops packets with spoofed source addresses");
+const SOURCE: Text = text!("drops source-routed packets");
+const REDIRECT: Text = text!("ignores ICMP redirects");
+const SECONDARY: Text = text!("keeps secondary addresses when the primary one is removed");
+const LINKS: Text = text!("restricts links in shared folders");
+const SHARED: Text = text!("restricts writes to others' files in shared folders");
 
 /// All settings. For IPv4, links that already exist take over the value of `default`.
 pub const SETTINGS: [Setting; 26] = [
@@ -61,14 +63,14 @@ pub const SETTINGS: [Setting; 26] = [
     exactly("fs.protected_symlinks", 1, LINKS),
     within("fs.protected_fifos", 2, 1..=2, SHARED),
     within("fs.protected_regular", 2, 1..=2, SHARED),
-    exactly("fs.suid_dumpable", 0, "no core dumps of setuid programs"),
-    within("kernel.kptr_restrict", 1, 1..=2, "hides kernel addresses"),
-    exactly("kernel.dmesg_restrict", 1, "restricts the kernel log to root"),
-    within("kernel.unprivileged_bpf_disabled", 2, 1..=2, "restricts BPF to root"),
-    within("kernel.perf_event_paranoid", 2, 2..=4, "restricts kernel profiling to root"),
-    within("kernel.yama.ptrace_scope", 1, 1..=3, "restricts ptrace to descendants"),
-    exactly("kernel.randomize_va_space", 2, "randomizes address spaces"),
-    exactly("kernel.sysrq", 16, "allows only sync by SysRq"),
+    exactly("fs.suid_dumpable", 0, text!("no core dumps of setuid programs")),
+    within("kernel.kptr_restrict", 1, 1..=2, text!("hides kernel addresses")),
+    exactly("kernel.dmesg_restrict", 1, text!("restricts the kernel log to root")),
+    within("kernel.unprivileged_bpf_disabled", 2, 1..=2, text!("restricts BPF to root")),
+    within("kernel.perf_event_paranoid", 2, 2..=4, text!("restricts kernel profiling to root")),
+    within("kernel.yama.ptrace_scope", 1, 1..=3, text!("restricts ptrace to descendants")),
+    exactly("kernel.randomize_va_space", 2, text!("randomizes address spaces")),
+    exactly("kernel.sysrq", 16, text!("allows only sync by SysRq")),
 ];
 
 /// Further settings of a kernel with br_netfilter (Documentation/networking/ip-sysctl.rst): whether frames on a bridge
@@ -81,7 +83,7 @@ pub const BRIDGED: [Setting; 3] = [
     exactly("net.bridge.bridge-nf-call-arptables", 0, ROUTED),
 ];
 
-const ROUTED: &str = "keeps packet rules from what only passes a bridge";
+const ROUTED: Text = text!("keeps packet rules from what only passes a bridge");
 
 /// The IPv6 setting that existing links do not take over from `default`, so it is set for each link.
 pub const OF_EACH_LINK: &str = "accept_redirects";

@@ -1,7 +1,7 @@
 //! Suggests the word that was probably meant.
 
 /// Returns the word that is most similar to `name`, with at most two edits.
-pub fn nearest(words: &mut dyn Iterator<Item = &'static str>, name: &str) -> Option<&'static str> {
+pub fn nearest<'w>(words: &mut dyn Iterator<Item = &'w str>, name: &str) -> Option<&'w str> {
     let distances = words.filter_map(|word| Some((distance(word.as_bytes(), name.as_bytes())?, word)));
     let (distance, near) = distances.min_by_key(|(distance, _)| *distance)?;
     (distance <= 2 && near.len() > 2 && 2 * distance <= near.len()).then_some(near)

@@ -11,57 +11,64 @@ use crate::os::sysctl;
 use core::fmt;
 use hilum::namespaces::Namespaces;
 use hilum::settings::{BRIDGED, SETTINGS};
+use hilum::text;
+use hilum::text::Text;
 use hilum::time::EARLIEST_S;
 use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{WaitOptions, waitpid};
 
 /// The cgroup controllers that lines need, and the kernel option of each.
-const CONTROLLERS: [(&str, &str); 5] = [
-    ("memory", "cgroup_enable=memory and no cgroup_disable=memory on the kernel command line; CONFIG_MEMCG"),
-    ("pids", "CONFIG_CGROUP_PIDS, and no cgroup_disable=pids"),
-    ("cpu", "CONFIG_CFS_BANDWIDTH, and no cgroup_disable=cpu"),
-    ("cpuset", "CONFIG_CPUSETS, and no cgroup_disable=cpuset"),
-    ("io", "CONFIG_BLK_CGROUP and CONFIG_BLK_DEV_THROTTLING"),
+const CONTROLLERS: [(&str, Text); 5] = [
+    ("memory", text!("cgroup_enable=memory and no cgroup_disable=memory on the kernel command line; CONFIG_MEMCG")),
+    ("pids", text!("CONFIG_CGROUP_PIDS, and no cgroup_disable=pids")),
+    ("cpu", text!("CONFIG_CFS_BANDWIDTH, and no cgroup_disable=cpu")),
+    ("cpuset", text!("CONFIG_CPUSETS, and no cgroup_disable=cpuset")),
+    ("io", text!("CONFIG_BLK_CGROUP and CONFIG_BLK_DEV_THROTTLING")),
 ];
+
+/// Prints the line of a check: whether it passed, what it was in two parts, and how to enable it.
+type Tell<'t> = dyn FnMut(bool, &str, &dyn fmt::Display, &dyn fmt::Display) + 't;
 
 /// Prints one line for each check. Returns whether all passed.
 pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
     let mut has_all = true;
-    let mut tell = |is_there: bool, what: &str, name: &str, otherwise: &str| {
-        let (state, then, otherwise) = if is_there { ("yes", "", "") } else { ("NO ", ": ", otherwise) };
+    let mut tell = |is_there: bool, what: &str, name: &dyn fmt::Display, otherwise: &dyn fmt::Display| {
         has_all &= is_there;
-        say(format_args!("{state} {what}{name}{then}{otherwise}"));
+        match is_there {
+            true => say(format_args!("yes {what}{name}")),
+            false => say(format_args!("NO  {what}{name}: {otherwise}")),
+        }
     };
     for (name, _) in Namespaces::NAMES {
         let mut path = heapless::String::<32>::new();
         // The names are short.
         let _ = path.push_str("/proc/self/ns/").and_then(|()| path.push_str(name));
-        tell(access(path.as_str(), Access::EXISTS).is_ok(), "namespace ", name, namespace_mend(name));
+        tell(access(path.as_str(), Access::EXISTS).is_ok(), "namespace ", &name, &namespace_mend(name));
     }
     let mut text = [0; 256];
     let count = read_number("/proc/sys/user/max_user_namespaces");
-    tell(count != Some(0), "new user namespaces", "", "sysctl user.max_user_namespaces above 0");
+    tell(count != Some(0), "new user namespaces", &"", &text!("sysctl user.max_user_namespaces above 0"));
     let controllers = read_text("/sys/fs/cgroup/cgroup.controllers", &mut text);
     for (name, mend) in CONTROLLERS {
         let is_there = controllers.split_ascii_whitespace().any(|known| known == name);
-        tell(is_there, "cgroup controller ", name, mend);
+        tell(is_there, "cgroup controller ", &name, &mend);
     }
-    tell(has_call_seccomp(), "seccomp filters", "", "CONFIG_SECCOMP_FILTER");
+    tell(has_call_seccomp(), "seccomp filters", &"", &text!("CONFIG_SECCOMP_FILTER"));
     let abi = hilum_sys::landlock_abi();
-    let mend = "kernel 5.19, CONFIG_SECURITY_LANDLOCK, and landlock in lsm= on the kernel command line";
-    tell(abi >= 2, "Landlock for files", "", mend);
-    tell(abi >= 4, "Landlock for TCP ports (tcp)", "", "kernel 6.7");
-    tell(abi >= 6, "Landlock for signals and abstract sockets", "", "kernel 6.12");
+    let mend = text!("kernel 5.19, CONFIG_SECURITY_LANDLOCK, and landlock in lsm= on the kernel command line");
+    tell(abi >= 2, "Landlock for files", &"", &mend);
+    tell(abi >= 4, "Landlock for TCP ports (tcp)", &"", &text!("kernel 6.7"));
+    tell(abi >= 6, "Landlock for signals and abstract sockets", &"", &text!("kernel 6.12"));
     let is_new = |call: Result<(), Errno>| !matches!(call, Err(Errno::NOSYS));
     let bad = hilum_sys::restrict_mount(rustix::fs::CWD, u32::MAX);
-    tell(is_new(bad), "idmapped mounts", "", "kernel 5.12; without it files keep the host's owners");
+    tell(is_new(bad), "idmapped mounts", &"", &text!("kernel 5.12; without it files keep the host's owners"));
     // The initial ramfs and its bind mounts support no idmapped mounts on any kernel (init/do_mounts.c,
     // rootfs_fs_type).
     let is_initramfs = crate::os::root::is_in_memory() == Ok(true);
-    let mend = "pack roots as erofs or ext4 images; files in folders keep the host's owners";
-    tell(!is_initramfs, "idmapped mounts of folders in /", "", mend);
-    tell(access("/dev/loop-control", Access::EXISTS).is_ok(), "image files (loop devices)", "", "module loop");
+    let mend = text!("pack roots as erofs or ext4 images; files in folders keep the host's owners");
+    tell(!is_initramfs, "idmapped mounts of folders in /", &"", &mend);
+    tell(access("/dev/loop-control", Access::EXISTS).is_ok(), "image files (loop devices)", &"", &"module loop");
     let mut filesystems = [0; 4096];
     let known = read_text("/proc/filesystems", &mut filesystems);
     for name in ["squashfs", "erofs", "ext4", "overlay"] {
@@ -69,13 +76,13 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
         tell(
             is_there,
             "filesystem ",
-            name,
-            "its module, or CONFIG_SQUASHFS, CONFIG_EROFS_FS, CONFIG_EXT4_FS, CONFIG_OVERLAY_FS",
+            &name,
+            &text!("its module, or CONFIG_SQUASHFS, CONFIG_EROFS_FS, CONFIG_EXT4_FS, CONFIG_OVERLAY_FS"),
         );
     }
     let time = if hilum_sys::is_clock_synchronised() { "clock, synchronised" } else { "clock, not synchronised" };
     let is_plausible = crate::os::clock::realtime_us() / 1_000_000 >= EARLIEST_S;
-    tell(is_plausible, time, "", "it is before 2026: no battery, and no time server; write: time dhcp");
+    tell(is_plausible, time, &"", &text!("it is before 2026: no battery, and no time server; write: time dhcp"));
     // Links and rules are probed in a network namespace that is deleted with a child process.
     for (which, (name, mend)) in crate::net::PROBES.iter().enumerate() {
         let is_there = in_helper(&mut || crate::net::supports(which));
@@ -86,7 +93,7 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
 }
 
 /// Checks the kernel's settings.
-fn check_settings(tell: &mut dyn FnMut(bool, &str, &str, &str)) {
+fn check_settings(tell: &mut Tell<'_>) {
     for setting in SETTINGS.iter().chain(&BRIDGED) {
         let mut text = [0; 16];
         let present = sysctl::get(setting.name, &mut text);
@@ -98,19 +105,18 @@ fn check_settings(tell: &mut dyn FnMut(bool, &str, &str, &str)) {
         let value = present.ok().and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("not in this kernel");
         let mut line = heapless::String::<96>::new();
         let fits = [setting.name, " is ", value].iter().all(|part| line.push_str(part).is_ok());
-        let mut mend = heapless::String::<160>::new();
-        let _ = [setting.value(), " ", setting.why].iter().all(|part| mend.push_str(part).is_ok());
-        tell(is_good, "setting ", if fits { &line } else { setting.name }, &mend);
+        let name = if fits { line.as_str() } else { setting.name };
+        tell(is_good, "setting ", &name, &format_args!("{} {}", setting.value(), setting.why));
     }
 }
 
 /// Returns how to enable this kind of namespace.
-fn namespace_mend(name: &str) -> &'static str {
+fn namespace_mend(name: &str) -> Text {
     match name {
-        "user" => "CONFIG_USER_NS; without it write: share user",
-        "time" => "CONFIG_TIME_NS; without it write: share time",
-        "cgroup" => "CONFIG_CGROUPS",
-        _ => "CONFIG_NAMESPACES",
+        "user" => text!("CONFIG_USER_NS; without it write: share user"),
+        "time" => text!("CONFIG_TIME_NS; without it write: share time"),
+        "cgroup" => text!("CONFIG_CGROUPS"),
+        _ => text!("CONFIG_NAMESPACES"),
     }
 }
 

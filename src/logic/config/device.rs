@@ -3,6 +3,8 @@
 
 use super::limits;
 use crate::split::Split;
+use crate::text;
+use crate::text::Text;
 use core::fmt;
 
 /// How a `device` line selects devices.
@@ -44,9 +46,10 @@ pub struct Device<'a> {
 }
 
 /// What the first word may be, for errors.
-pub(super) const SOURCE: &str =
-    "a path below /dev, usb=VENDOR:PRODUCT[:SERIAL] with four hexadecimal digits each, or path= and a path";
-const NO_LINKS: &str = "usb=VENDOR:PRODUCT[:SERIAL] or path=, because nothing makes links below by-... on this board";
+pub(super) const SOURCE: Text =
+    text!("a path below /dev, usb=VENDOR:PRODUCT[:SERIAL] with four hexadecimal digits each, or path= and a path");
+const NO_LINKS: Text =
+    text!("usb=VENDOR:PRODUCT[:SERIAL] or path=, because nothing makes links below by-... on this board");
 
 /// Returns whether `path` is below /dev and has no `..`.
 pub(super) fn is_below_dev(path: &str) -> bool {
@@ -63,7 +66,7 @@ impl<'a> DeviceSource<'a> {
     /// # Errors
     /// What was expected instead.
     #[inline(never)]
-    pub(super) fn of(text: &'a str) -> Result<Self, &'static str> {
+    pub(super) fn of(text: &'a str) -> Result<Self, Text> {
         if let Some(id) = text.strip_prefix("usb=") {
             return UsbId::of(id).map(Self::Usb).ok_or(SOURCE);
         }

@@ -3,6 +3,8 @@
 use super::keys::{self, Section};
 use super::limits;
 use crate::split::Split;
+use crate::text;
+use crate::text::Text;
 use core::fmt;
 
 /// A place in the file and the problem there.
@@ -55,13 +57,13 @@ pub enum Problem<'a> {
     /// A key that may appear only once, and the line of its first use.
     Twice(&'static str, u32),
     /// A missing word: the key, and what is expected.
-    Missing(&'static str, &'static str),
+    Missing(&'static str, Text),
     /// An extra word.
     Extra(&'a str),
     /// A word with an unexpected value, and what is expected.
-    Value(&'a str, &'static str),
+    Value(&'a str, Text),
     /// Too many of something, and the limit.
-    TooMany(&'static str, u32),
+    TooMany(Text, u32),
     /// A workload's name that is already in use, and its line.
     SameName(&'a str, u32),
     /// `ids` lines of two workloads whose ranges overlap.
@@ -71,7 +73,7 @@ pub enum Problem<'a> {
     /// A workload without a required key.
     Incomplete(&'a str, &'static str),
     /// Keys of a workload that contradict each other: the workload, and the reason with the remedy.
-    Rule(&'a str, &'static str),
+    Rule(&'a str, Text),
     /// A `volume` in a configuration without a `volumes` line.
     NoVolumes,
     /// A name after `needs`, `after` or `share net=` that no workload has.
@@ -118,17 +120,17 @@ impl fmt::Display for Problem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::FileTooLarge => write!(f, "the file is larger than {} bytes; shorten it", limits::FILE_BYTES),
-            Self::ByteOrderMark => f.write_str("the file starts with a byte order mark; save it as plain UTF-8"),
+            Self::ByteOrderMark => text!("the file starts with a byte order mark; save it as plain UTF-8").fmt(f),
             Self::NotUtf8(byte) => write!(f, "byte {byte:#04x} is not UTF-8 text; save the file as UTF-8"),
             Self::Control(found) => {
                 write!(f, "control character {:#04x}; only spaces and tabs separate words", found as u32)
             }
-            Self::CarriageReturn => f.write_str("the line ends with CR LF; use LF alone"),
+            Self::CarriageReturn => text!("the line ends with CR LF; use LF alone").fmt(f),
             Self::LineTooLong => write!(f, "the line is longer than {} bytes; shorten it", limits::LINE_BYTES),
             Self::Unclosed(quote) => write!(f, "unclosed quote; add {quote} after the word"),
-            Self::BehindQuote => f.write_str("missing space after the closing quote"),
-            Self::QuoteInside => f.write_str("quotes enclose whole words; use the other kind around the word"),
-            Self::NoVersion => f.write_str("the first line must be: hilum 1"),
+            Self::BehindQuote => text!("missing space after the closing quote").fmt(f),
+            Self::QuoteInside => text!("quotes enclose whole words; use the other kind around the word").fmt(f),
+            Self::NoVersion => text!("the first line must be: hilum 1").fmt(f),
             Self::Version(found) => write!(f, "unknown version {}; write: hilum 1", Shown(found)),
             Self::NoSection(found) => {
                 write!(f, "{} precedes the first section; put it below [system] or [workload NAME]", Shown(found))
@@ -136,7 +138,7 @@ impl fmt::Display for Problem<'_> {
             Self::UnknownSection(found) => {
                 write!(f, "unknown section {}; expected [system] or [workload NAME]", Shown(found))
             }
-            Self::SystemTwice => f.write_str("duplicate [system]; move its lines below the first one"),
+            Self::SystemTwice => text!("duplicate [system]; move its lines below the first one").fmt(f),
             Self::UnknownKey(found, section, near) => {
                 write!(f, "unknown key {} in [{}]", Shown(found), section.name())?;
                 match near {
@@ -170,8 +172,8 @@ impl fmt::Display for Problem<'_> {
                 write!(f, "workload {} has no {}, which is required", Shown(name), Shown(key))
             }
             Self::Rule(name, rule) => write!(f, "workload {}: {rule}", Shown(name)),
-            Self::NoVolumes => f.write_str("volume needs a line in [system]: volumes FOLDER"),
-            Self::NoWorkload("time") => f.write_str("needs time needs a line in [system] such as: time dhcp"),
+            Self::NoVolumes => text!("volume needs a line in [system]: volumes FOLDER").fmt(f),
+            Self::NoWorkload("time") => text!("needs time needs a line in [system] such as: time dhcp").fmt(f),
             Self::NoWorkload(name) => {
                 write!(f, "unknown workload {}; correct the name, or add its section", Shown(name))
             }
@@ -186,8 +188,8 @@ impl fmt::Display for Problem<'_> {
                 let is_cut = names.last().is_some_and(|last| !last.is_empty() && *last != names[0]);
                 f.write_str(if is_cut { " ...; remove one of these lines" } else { "; remove one of these lines" })
             }
-            Self::MaxBelowDelay => f.write_str("max= is shorter than delay=; raise or remove it"),
-            Self::ElseWithoutLimit => f.write_str("else= needs limit=, such as limit=5/60s"),
+            Self::MaxBelowDelay => text!("max= is shorter than delay=; raise or remove it").fmt(f),
+            Self::ElseWithoutLimit => text!("else= needs limit=, such as limit=5/60s").fmt(f),
             Self::LimitNeverReached(needed_ms) => {
                 write!(
                     f,

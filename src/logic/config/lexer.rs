@@ -8,6 +8,7 @@ use super::error::{Error, Problem};
 use super::limits;
 use crate::fixed_string::is_hidden;
 use crate::split::Split;
+use crate::text;
 use heapless::Vec;
 
 /// The quotes that may enclose a word.
@@ -137,7 +138,7 @@ fn split<'a>(text: &'a str, number: u32, line: &mut Line<'a>) -> Result<(), Erro
             return error(column + word[..at].chars().count() as u32, Problem::QuoteInside);
         }
         if line.words.push(Word { text: word, column, quoted: quote.is_some() }).is_err() {
-            return error(column, Problem::TooMany("words in a line", limits::LINE_WORDS as u32));
+            return error(column, Problem::TooMany(text!("words in a line"), limits::LINE_WORDS as u32));
         }
         column += width;
         line.end = column;

@@ -5,6 +5,8 @@
 
 use crate::config::Prefix;
 use crate::domains::Search;
+use crate::text;
+use crate::text::Text;
 use core::net::{IpAddr, Ipv4Addr};
 
 /// Maximum name servers, and maximum time servers, of a lease.
@@ -102,7 +104,7 @@ impl Lease {
     /// Returns why the lease is unusable, or `None` if it is usable. It needs the address of a single host (RFC 1122
     /// 3.2.1.3, RFC 6890) with a prefix length of 8 to 32, routers that are hosts, routes to unicast networks, and a
     /// lease time.
-    pub fn fault(&self) -> Option<&'static str> {
+    pub fn fault(&self) -> Option<Text> {
         let is_hosts = |address: Ipv4Addr| {
             !address.is_unspecified() && !address.is_loopback() && !address.is_multicast() && !address.is_broadcast()
         };
@@ -114,14 +116,14 @@ impl Lease {
             leads_somewhere && (route.gateway.is_unspecified() || is_hosts(route.gateway))
         };
         if !(8..=32).contains(&self.length) {
-            Some("its prefix length is not 8 to 32")
+            Some(text!("its prefix length is not 8 to 32"))
         // Neither "this network" nor a reserved address.
         } else if !is_hosts(self.address) || !(1..240).contains(&self.address.octets()[0]) || is_edge {
-            Some("not a host address")
+            Some(text!("not a host address"))
         } else if !self.all_routes().all(is_good) {
-            Some("its router, or the gateway of a route, is not a host")
+            Some(text!("its router, or the gateway of a route, is not a host"))
         } else if self.seconds == 0 {
-            Some("its duration is 0 s")
+            Some(text!("its duration is 0 s"))
         } else {
             None
         }

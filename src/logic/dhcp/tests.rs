@@ -304,7 +304,7 @@ fn refused_reply_is_reported_once_per_request() {
     let bad = |id| answer(DhcpMessageType::Offer, id, 0, &[]);
     let id = discover.expect("it asks").id;
     let LeaseEvent::Refused(lease) = client.receive(5, &bad(id)) else { panic!("not refused") };
-    assert_eq!(lease.fault(), Some("its duration is 0 s"));
+    assert_eq!(lease.fault(), Some(crate::text!("its duration is 0 s")));
     assert_eq!(client.receive(6, &bad(id)), LeaseEvent::None, "a flood of them is told once");
     let (_, _, discover) = next(&mut client, &mut frame);
     assert!(matches!(

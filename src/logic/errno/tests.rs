@@ -13,7 +13,7 @@ fn unknown_errno_is_shown_as_a_number() {
 
 #[test]
 fn names_match_kernel_and_descriptions_match_strerror() {
-    for line in TABLE.lines() {
+    for line in TABLE.unpack(&mut [0; 4096]).lines() {
         let (number, rest) = line.split_once(' ').expect("a number");
         let (name, words) = rest.split_once(' ').expect("a name");
         let number = number.parse().expect("a number");

@@ -6,6 +6,8 @@
 use crate::config::{Attachment, Config, Overlay, Right, Workload};
 use crate::namespaces::Namespaces;
 use crate::seccomp::Profile;
+use crate::text;
+use crate::text::Text;
 use core::fmt;
 
 /// Reports each loosening of `workload`, which is one of `config`'s.
@@ -144,15 +146,15 @@ fn shares(workload: &Workload<'_>, config: &Config<'_>, tell: &mut impl FnMut(fm
 }
 
 /// Returns the consequence of sharing a namespace.
-fn meaning(name: &str) -> &'static str {
+fn meaning(name: &str) -> Text {
     match name {
-        "pid" => "sees all processes of the host",
-        "uts" => "uses the host's hostname",
-        "ipc" => "reaches the host's System V IPC and POSIX queues",
-        "net" => "uses the host's network and abstract sockets",
-        "cgroup" => "sees its cgroup path on the host",
-        "user" => "its root is the host's root",
-        "time" => "sees the host's clocks",
-        _ => "",
+        "pid" => text!("sees all processes of the host"),
+        "uts" => text!("uses the host's hostname"),
+        "ipc" => text!("reaches the host's System V IPC and POSIX queues"),
+        "net" => text!("uses the host's network and abstract sockets"),
+        "cgroup" => text!("sees its cgroup path on the host"),
+        "user" => text!("its root is the host's root"),
+        "time" => text!("sees the host's clocks"),
+        _ => text!(""),
     }
 }

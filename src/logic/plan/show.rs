@@ -5,6 +5,8 @@ use crate::config::{Attachment, IoLimit, Ip, OnCorruption, Overlay, RESOURCES, U
 use crate::namespaces::Namespaces;
 use crate::seccomp::Profile;
 use crate::split::Split;
+use crate::text;
+use crate::text::{Line, Text};
 use core::ffi::CStr;
 use core::fmt;
 
@@ -69,7 +71,7 @@ impl Step<'_> {
     }
 
     /// Returns a hint for a step that failed with this errno, if the kernel's own description would mislead.
-    pub fn hint(&self, errno: u16) -> Option<&'static str> {
+    pub fn hint(&self, errno: u16) -> Option<Line> {
         let (kind, special) = match self {
             Self::Limit(limit) => ("limit", limit.controller()),
             Self::OpenRoot(_, Some(_)) => ("root", "verity"),
@@ -93,19 +95,21 @@ impl Step<'_> {
             Self::Execute(_) => ("execute", ""),
             _ => return None,
         };
-        HINTS.parts(b'\n').find_map(|line| {
-            let (kinds, rest) = line.cut(b' ')?;
-            let (errnos, hint) = rest.cut(b' ')?;
-            let is_kind = kinds.parts(b',').any(|known| known == kind || known == special);
-            let is_errno = errnos.parts(b',').any(|known| crate::number::number(known) == Some(errno));
-            (is_kind && is_errno).then_some(hint)
-        })
+        let line = HINTS.line(&mut |line| {
+            let words = line.cut(b' ').and_then(|(kinds, rest)| Some((kinds, rest.cut(b' ')?.0)));
+            words.is_some_and(|(kinds, errnos)| {
+                kinds.parts(b',').any(|known| known == kind || known == special)
+                    && errnos.parts(b',').any(|known| crate::number::number(known) == Some(errno))
+            })
+        })?;
+        Line::try_from(line.cut(b' ')?.1.cut(b' ')?.1).ok()
     }
 }
 
 /// Steps, error numbers of include/uapi/asm-generic/errno.h, and the hint; the first line that fits counts. As a single
 /// string the table needs no pointers and lengths, and no code for each line.
-const HINTS: &str = "\
+const HINTS: Text = text!(
+    "\
 memory 2,95 no memory cgroup controller; add cgroup_enable=memory to the kernel command line and remove cgroup_disable=memory
 cpu 2,95 no cpu cgroup controller (CONFIG_CFS_BANDWIDTH)
 cpuset 2,95 no cpuset cgroup controller (CONFIG_CPUSETS)
@@ -148,7 +152,8 @@ landlock 95 tcp needs the Landlock of kernel 6.7
 execute 2 no such program in the root filesystem; write its path inside of it
 execute 79 its interpreter or dynamic loader is not in the root filesystem; add it
 execute 8 wrong architecture, or not a program; a script begins with #!
-execute 13 not executable for its user; set mode 755 on it and its folders";
+execute 13 not executable for its user; set mode 755 on it and its folders"
+);
 
 impl fmt::Display for Step<'_> {
     /// Writes the verb and its object: `mount /proc`.

@@ -351,7 +351,10 @@ fn landlock_allows_writing_only_below_writable_mounts() {
 
 #[test]
 fn failed_step_has_a_hint_if_its_errno_misleads() {
-    assert_eq!(Step::Execute("/x").hint(8), Some("wrong architecture, or not a program; a script begins with #!"));
+    assert_eq!(
+        Step::Execute("/x").hint(8).as_deref(),
+        Some("wrong architecture, or not a program; a script begins with #!")
+    );
     assert_eq!(Step::Execute("/x").hint(1), None);
     let memory = Step::Limit(CgroupLimit { file: "memory.max", value: Value::Number(1), is_asked_for: true });
     assert!(memory.hint(2).is_some_and(|hint| hint.contains("cgroup_enable=memory")));

@@ -10,6 +10,9 @@
 //!
 //! Times of the clock are microseconds since 1970; all others are milliseconds of a monotonic clock.
 
+use crate::text;
+use crate::text::Text;
+
 mod calendar;
 mod packet;
 
@@ -80,18 +83,18 @@ pub enum Verdict {
 
 impl Verdict {
     /// Their texts.
-    pub const TEXTS: [&'static str; 7] = [
-        "is not asked yet",
-        "gives no answer",
-        "is used",
-        "is refused: before the floor",
-        "is refused: more than 20 years after the image",
-        "asks for fewer requests (kiss-o'-death RATE)",
-        "refuses to serve (kiss-o'-death)",
+    pub const TEXTS: [Text; 7] = [
+        text!("is not asked yet"),
+        text!("gives no answer"),
+        text!("is used"),
+        text!("is refused: before the floor"),
+        text!("is refused: more than 20 years after the image"),
+        text!("asks for fewer requests (kiss-o'-death RATE)"),
+        text!("refuses to serve (kiss-o'-death)"),
     ];
 
     /// Returns its text.
-    pub const fn text(self) -> &'static str {
+    pub const fn text(self) -> Text {
         Self::TEXTS[self as usize]
     }
 }

@@ -4,6 +4,8 @@
 use super::bytes::{Fields, PARTS, put, put_name, put_parts};
 use super::{Parts, Slot};
 use crate::storage::crc32c;
+use crate::text;
+use crate::text::Text;
 
 /// The record, as the bytes of its sector.
 ///
@@ -75,14 +77,14 @@ impl Verdict {
         [Self::None, Self::Committed, Self::NotStarted, Self::Interrupted, Self::Unhealthy, Self::Firmware];
 
     /// Returns what the verdict means, as the end of a sentence about a version.
-    pub const fn text(self) -> &'static str {
+    pub const fn text(self) -> Text {
         match self {
-            Self::None => "has no verdict",
-            Self::Committed => "is committed",
-            Self::NotStarted => "did not get as far as its workloads",
-            Self::Interrupted => "ended before it was committed (a panic, the watchdog, or a power cut)",
-            Self::Unhealthy => "was not healthy in time",
-            Self::Firmware => "was left, because the firmware starts the other slot",
+            Self::None => text!("has no verdict"),
+            Self::Committed => text!("is committed"),
+            Self::NotStarted => text!("did not get as far as its workloads"),
+            Self::Interrupted => text!("ended before it was committed (a panic, the watchdog, or a power cut)"),
+            Self::Unhealthy => text!("was not healthy in time"),
+            Self::Firmware => text!("was left, because the firmware starts the other slot"),
         }
     }
 }

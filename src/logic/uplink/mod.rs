@@ -4,6 +4,9 @@
 //! link without a carrier has no routes. If a link does not answer its `probe`, or its lease is not confirmed since the
 //! carrier returned, its routes come after those of all others.
 
+use crate::text;
+use crate::text::Text;
+
 /// The metric of the first link's default routes.
 const METRIC: u32 = 100;
 /// How much is added to the metric of a link with low preference.
@@ -54,15 +57,15 @@ pub enum Standing {
 
 impl Standing {
     /// Returns why it is not used, in words.
-    pub const fn reason(self) -> &'static str {
+    pub const fn reason(self) -> Text {
         match self {
-            Self::Used => "",
-            Self::After(_) => "another one comes first",
-            Self::Gone => "it is not there",
-            Self::NoCarrier => "no carrier",
-            Self::Silent => "its probe has no answer",
-            Self::Unconfirmed => "its lease is not confirmed since the carrier returned",
-            Self::NoRouter => "no router",
+            Self::Used => text!(""),
+            Self::After(_) => text!("another one comes first"),
+            Self::Gone => text!("it is not there"),
+            Self::NoCarrier => text!("no carrier"),
+            Self::Silent => text!("its probe has no answer"),
+            Self::Unconfirmed => text!("its lease is not confirmed since the carrier returned"),
+            Self::NoRouter => text!("no router"),
         }
     }
 }

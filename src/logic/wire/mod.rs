@@ -4,6 +4,9 @@
 //! boundaries, so no framing is needed. A request begins with `h` and the protocol version. Numbers are little-endian;
 //! a text is the rest of a message, or ends with a NUL.
 
+use crate::text;
+use crate::text::Text;
+
 mod parts;
 mod reply;
 mod request;
@@ -36,13 +39,13 @@ pub enum Malformed {
 
 impl Malformed {
     /// Returns the reason as text, for the peer.
-    pub const fn text(self) -> &'static str {
+    pub const fn text(self) -> Text {
         match self {
-            Self::Bytes => "malformed message",
+            Self::Bytes => text!("malformed message"),
             Self::Version(_) | Self::Command => {
-                "PID 1 has version 1 of the control protocol, and not this command; use a hilum of its version"
+                text!("PID 1 has version 1 of the control protocol, and not this command; use a hilum of its version")
             }
-            Self::Long => "message too long",
+            Self::Long => text!("message too long"),
         }
     }
 }

@@ -74,7 +74,7 @@ fn empty_truncated_and_foreign_messages_are_refused() {
 #[test]
 fn messages_are_those_of_version_1() {
     assert_eq!(
-        Malformed::Version(2).text(),
+        Malformed::Version(2).text().to_string(),
         std::format!(
             "PID 1 has version {VERSION} of the control protocol, and not this command; use a hilum of its version"
         )

@@ -45,7 +45,7 @@ pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
         "doctor" if words.is_empty() => files::examine(),
         "version" | "--version" if words.is_empty() => show(format_args!("hilum {}\n", env!("CARGO_PKG_VERSION"))),
         "help" | "--help" | "-h" if words.is_empty() => help(),
-        _ => match find(name) {
+        _ => match find(&mut [0; _], name) {
             Some((usage, _)) => misused_for(name, usage),
             None => unknown(name),
         },
@@ -54,7 +54,7 @@ pub(super) fn run_words(words: &[&str], term: &str) -> i32 {
 
 fn help() -> i32 {
     let mut status = show(format_args!("usage: hilum [--socket FILE] COMMAND\n\n"));
-    for (name, usage, what) in commands() {
+    for (name, usage, what) in commands(&mut [0; _]) {
         status |= show(format_args!("  {name:<9} {usage:<29} {what}\n"));
     }
     status
@@ -67,7 +67,7 @@ fn help() -> i32 {
 }
 
 fn help_for(name: &str) -> i32 {
-    match find(name) {
+    match find(&mut [0; _], name) {
         Some((usage, what)) => show(format_args!("usage: hilum {name} {usage}\n{what}\n")),
         None => unknown(name),
     }

@@ -1,6 +1,8 @@
 //! The commands, how they are used, and their exit statuses.
 
 use hilum::split::Split;
+use hilum::text;
+use hilum::text::Text;
 use hilum_sys::print;
 
 /// Exit statuses: success; an error or a negative result; wrong usage (sysexits.h has 64, shells and most tools use 2);
@@ -12,8 +14,9 @@ pub(super) const NOT_RUNNING: i32 = 3;
 /// The exit status of `exec` if the workload could not be entered.
 pub(super) const NOT_ENTERED: i32 = 125;
 
-/// All commands, one per line: name, words, and description, separated by tabs. A single string takes 1 KB less.
-const COMMANDS: &str = "\
+/// All commands, one per line: name, words, and description, separated by tabs. A single text takes 1 KB less.
+const COMMANDS: Text = text!(
+    "\
     status\t[NAME] [--json]\tshow state, uptime, restarts, memory, CPU time and last exit\n\
     top\t[-n TIMES]\tthe same, every second\n\
     log\tNAME [-f] [-n LINES]\tshow the last lines of a workload; -f follows\n\
@@ -41,11 +44,15 @@ const COMMANDS: &str = "\
     net\t\tshow links, addresses, routes and rules with counters\n\
     doctor\t\tcheck kernel support for isolation and suggest fixes\n\
     version\t\tshow the version\n\
-    help\t\tthis";
+    help\t\tthis"
+);
+
+/// A buffer for all of them.
+pub(super) type Buffer = [u8; 2560];
 
 /// Iterates over the commands: name, words, and description.
-pub(super) fn commands() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
-    COMMANDS.parts(b'\n').map(|line| {
+pub(super) fn commands(buffer: &mut Buffer) -> impl Iterator<Item = (&str, &str, &str)> {
+    COMMANDS.unpack(buffer).parts(b'\n').map(|line| {
         let (name, rest) = line.cut(b'\t').unwrap_or_default();
         let (usage, what) = rest.cut(b'\t').unwrap_or_default();
         (name, usage, what)
@@ -54,8 +61,8 @@ pub(super) fn commands() -> impl Iterator<Item = (&'static str, &'static str, &'
 
 /// Returns the words and the description of a command. `None` if there is no such command.
 #[inline(never)]
-pub(super) fn find(name: &str) -> Option<(&'static str, &'static str)> {
-    commands().find(|(known, ..)| *known == name).map(|(_, usage, what)| (usage, what))
+pub(super) fn find<'b>(buffer: &'b mut Buffer, name: &str) -> Option<(&'b str, &'b str)> {
+    commands(buffer).find(|(known, ..)| *known == name).map(|(_, usage, what)| (usage, what))
 }
 
 /// Prints the usage of a command after wrong usage.
@@ -66,13 +73,12 @@ pub(super) fn misused_for(name: &str, usage: &str) -> i32 {
 
 /// The same, by the command's name.
 pub(super) fn misused_as(name: &str) -> i32 {
-    let usage = find(name).map_or("", |(usage, _)| usage);
-    misused_for(name, usage)
+    misused_for(name, find(&mut [0; _], name).map_or("", |(usage, _)| usage))
 }
 
 /// Reports an unknown command, and suggests a similar one.
 pub(super) fn unknown(name: &str) -> i32 {
-    match hilum::suggest::nearest(&mut commands().map(|(known, ..)| known), name) {
+    match hilum::suggest::nearest(&mut commands(&mut [0; _]).map(|(known, ..)| known), name) {
         Some(near) => print(format_args!("hilum: unknown command \"{name}\"; did you mean \"{near}\"?\n")),
         None => print(format_args!("hilum: unknown command \"{name}\"; see: hilum help\n")),
     }

@@ -75,7 +75,8 @@ pub(super) fn failed_step(console: &mut Console, config: &Config<'_>, index: usi
     let plan = plan(workload, &config.pools);
     // The child made the same plan from the same workload, so the index is valid.
     let Some(step) = plan.steps.get(report.step) else { return };
-    let (before, hint) = step.hint(report.errno.0).map_or(("", ""), |hint| (": ", hint));
+    let hint = step.hint(report.errno.0);
+    let (before, hint) = hint.as_deref().map_or(("", ""), |hint| (": ", hint));
     console.info(format_args!("workload \"{}\": {step}: {}{before}{hint}", workload.name, report.errno));
 }
 

@@ -3,6 +3,7 @@
 use crate::console::Console;
 use hilum::config::{Config, Workload, WorkloadSet, limits::WORKLOADS};
 use hilum::log::{Cursor, Entry, LINE_BYTES, LineBuffer, MARK, Passes, Rate, Ring, remedy};
+use hilum::text::Text;
 
 /// Bytes of a workload's ring: about two hundred lines. Pages that were never written cost nothing.
 const RING_BYTES: usize = 16 * 1024;
@@ -120,7 +121,7 @@ impl Logs {
     }
 
     /// Returns what to do about the last error in the lines since `ms` that the confinement may cause.
-    pub(super) fn remedy(&self, slot: usize, ms: u64) -> Option<&'static str> {
+    pub(super) fn remedy(&self, slot: usize, ms: u64) -> Option<Text> {
         let (mut cursor, mut line) = (self.last(slot, REMEDY_LINES), [0; 512]);
         let mut found = None;
         while let Some(entry) = self.read(slot, &mut cursor, &mut line) {

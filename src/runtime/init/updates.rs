@@ -15,6 +15,7 @@ use hilum::fixed_string::text;
 use hilum::namespaces::Namespaces;
 use hilum::status::slots;
 use hilum::supervise::{ExitReason, ShutdownKind};
+use hilum::text;
 use hilum::update::boot::{Boot, decide};
 use hilum::update::trial::{Step, Trial};
 use hilum::update::{Record, Slot, Verdict};
@@ -290,18 +291,18 @@ fn work(
     seen: &mut Answer,
 ) -> Result<Reason, Reason> {
     let mut disk = Disk::find(if job == Job::Look { DISK_MS } else { 0 }).map_err(|errno| match errno {
-        Errno::NOENT => reason("no disk with slots", 0),
-        Errno::NOTUNIQ => reason("two disks with slots", 0),
-        errno => refused("the slots: {}", errno),
+        Errno::NOENT => reason(text!("no disk with slots"), 0),
+        Errno::NOTUNIQ => reason(text!("two disks with slots"), 0),
+        errno => refused(text!("the slots: {}"), errno),
     })?;
-    let firmware = |errno| refused("the firmware's variables: {}", errno);
+    let firmware = |errno| refused(text!("the firmware's variables: {}"), errno);
     let starter = Starter::of_board().map_err(firmware)?;
     let running = starter.running(&disk.record);
     let mut boot = Boot::Committed;
     let result = match job {
-        Job::Look => look(&mut disk, starter, running, &mut boot).map(|()| reason("", 0)),
+        Job::Look => look(&mut disk, starter, running, &mut boot).map(|()| reason(text!(""), 0)),
         Job::Write => bundle.map_or_else(
-            || Err(reason("", 0)),
+            || Err(reason(text!(""), 0)),
             |bundle| {
                 let mut tenths = 0;
                 let slot = receive(bundle.as_fd(), &mut disk, running, &mut |done, all| {
@@ -321,7 +322,7 @@ fn work(
                 let committed = disk.record.committed();
                 if starter.points_elsewhere(disk, committed)? { starter.point_to(disk, committed) } else { Ok(()) }
             };
-            pointed(&mut disk).map(|()| reason("", 0)).map_err(|errno| refused(RECORD, errno))
+            pointed(&mut disk).map(|()| reason(text!(""), 0)).map_err(|errno| refused(RECORD, errno))
         }
     };
     seen[..Record::BYTES].copy_from_slice(disk.record.bytes());
@@ -334,7 +335,7 @@ fn look(disk: &mut Disk, starter: Starter, running: Slot, boot: &mut Boot) -> Re
     starter.end_next(disk)?;
     let committed = disk.record.committed();
     let elsewhere = starter.points_elsewhere(disk, committed);
-    let elsewhere = elsewhere.map_err(|errno| refused("the pointer: {}", errno))?;
+    let elsewhere = elsewhere.map_err(|errno| refused(text!("the pointer: {}"), errno))?;
     *boot = decide(&mut disk.record, running, elsewhere);
     let mut write = || {
         if !matches!(*boot, Boot::Committed) {
@@ -349,9 +350,9 @@ fn look(disk: &mut Disk, starter: Starter, running: Slot, boot: &mut Boot) -> Re
 fn try_other(disk: &mut Disk, starter: Starter, running: Slot) -> Result<Reason, Reason> {
     let (slot, record) = (running.other(), &mut disk.record);
     match record.version(slot) {
-        0 => return Err(reason("the other slot is empty", 0)),
+        0 => return Err(reason(text!("the other slot is empty"), 0)),
         version if version < record.floor() => {
-            return Err(reason("its version is below this board's floor {}", record.floor()));
+            return Err(reason(text!("its version is below this board's floor {}"), record.floor()));
         }
         _ => record.try_next(slot),
     }
@@ -367,5 +368,5 @@ fn start(disk: &mut Disk, starter: Starter, slot: Slot) -> Result<Reason, Reason
         let _ = disk.write_record();
         return Err(why);
     }
-    Ok(reason("version {} is in the other slot; restarting into it", disk.record.version(slot)))
+    Ok(reason(text!("version {} is in the other slot; restarting into it"), disk.record.version(slot)))
 }

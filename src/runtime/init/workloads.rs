@@ -387,7 +387,7 @@ impl Workloads {
                 self.report(cx, index, Event::Exited(ExitReason::Exit(SET_UP_FAILED)));
             }
             Err(Failure { step: None, errno, hint }) => {
-                let (before, hint) = hint.map_or(("", ""), |hint| (": ", hint));
+                let (before, hint) = hint.map_or(("", hilum::text!("")), |hint| (": ", hint));
                 cx.console.info(format_args!(
                     "workload \"{}\": start: {}{before}{hint}",
                     workload.name,

@@ -5,22 +5,32 @@ use super::{exchange, filter_socket, index_of, request, route_socket};
 use crate::os::path::open;
 use hilum::config::Mac;
 use hilum::netlink::{Inner, Make, Writer, make_bridge, make_link, try_rules};
+use hilum::text;
+use hilum::text::Text;
 use rustix::fd::AsRawFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 /// The features, and how to enable each.
-pub(crate) const PROBES: [(&str, &str); 7] = [
-    ("bridges (bridge)", "module bridge, or CONFIG_BRIDGE"),
-    ("veth pairs (link veth)", "module veth, or CONFIG_VETH"),
-    ("macvlan (link macvlan)", "module macvlan, or CONFIG_MACVLAN"),
-    ("ipvlan (link ipvlan)", "module ipvlan, or CONFIG_IPVLAN"),
-    ("packet rules (nf_tables)", "modules nf_tables, nft_ct and nft_counter, or CONFIG_NF_TABLES, CONFIG_NFT_CT"),
+pub(crate) const PROBES: [(Text, Text); 7] = [
+    (text!("bridges (bridge)"), text!("module bridge, or CONFIG_BRIDGE")),
+    (text!("veth pairs (link veth)"), text!("module veth, or CONFIG_VETH")),
+    (text!("macvlan (link macvlan)"), text!("module macvlan, or CONFIG_MACVLAN")),
+    (text!("ipvlan (link ipvlan)"), text!("module ipvlan, or CONFIG_IPVLAN")),
     (
-        "published ports and masquerading",
-        "modules nft_chain_nat, nft_nat, nft_masq and nft_fib_inet, or CONFIG_NFT_NAT, CONFIG_NFT_MASQ, CONFIG_NFT_FIB_INET",
+        text!("packet rules (nf_tables)"),
+        text!("modules nf_tables, nft_ct and nft_counter, or CONFIG_NF_TABLES, CONFIG_NFT_CT"),
     ),
-    ("connections that rules concern (ctnetlink)", "module nf_conntrack_netlink, or CONFIG_NF_CT_NETLINK"),
+    (
+        text!("published ports and masquerading"),
+        text!(
+            "modules nft_chain_nat, nft_nat, nft_masq and nft_fib_inet, or CONFIG_NFT_NAT, CONFIG_NFT_MASQ, CONFIG_NFT_FIB_INET"
+        ),
+    ),
+    (
+        text!("connections that rules concern (ctnetlink)"),
+        text!("module nf_conntrack_netlink, or CONFIG_NF_CT_NETLINK"),
+    ),
 ];
 
 /// Returns whether the kernel supports the feature with this index. This changes the current network namespace.

@@ -5,13 +5,14 @@ use super::{Reason, efi, kexec, refused};
 use crate::os::files::{read_file, read_text};
 use crate::os::path::access;
 use hilum::cmdline;
+use hilum::text;
 use hilum::update::{Record, Slot};
 use rustix::fs::Access;
 use rustix::io::Errno;
 
 /// Why the register of a Raspberry Pi's firmware cannot be used.
 #[cfg(target_arch = "aarch64")]
-const REGISTER: &str = "the register of the partition to start: {}";
+const REGISTER: hilum::text::Text = text!("the register of the partition to start: {}");
 
 /// How a slot is started for a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,9 +73,8 @@ impl Starter {
     /// Why that is not possible.
     pub(crate) fn start_next(self, disk: &Disk, slot: Slot) -> Result<(), Reason> {
         match self {
-            Self::Efi => {
-                efi::start_next(&disk.record, slot).map_err(|errno| refused("the firmware's BootNext: {}", errno))
-            }
+            Self::Efi => efi::start_next(&disk.record, slot)
+                .map_err(|errno| refused(text!("the firmware's BootNext: {}"), errno)),
             #[cfg(target_arch = "aarch64")]
             Self::Kexec if disk.record.pointer().is_some() => {
                 super::partition::start_next(disk.record.partition(slot)).map_err(|errno| refused(REGISTER, errno))

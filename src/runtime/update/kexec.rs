@@ -3,6 +3,7 @@
 use super::disk::{Blocks, Disk};
 use super::{Reason, reason, refused};
 use hilum::fixed_string::append;
+use hilum::text;
 use hilum::update::{BLOCK_BYTES, Range, Slot};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -17,9 +18,9 @@ const AT_ONCE: usize = 16;
 pub(super) fn load(disk: &Disk, slot: Slot) -> Result<(), Reason> {
     let parts = disk.record.parts(slot);
     if parts.kernel.bytes == 0 {
-        return Err(reason("the slot has no kernel that kexec can start", 0));
+        return Err(reason(text!("the slot has no kernel that kexec can start"), 0));
     }
-    let copied = |range| copy(disk, slot, range).map_err(|errno| refused("reading the slot: {}", errno));
+    let copied = |range| copy(disk, slot, range).map_err(|errno| refused(text!("reading the slot: {}"), errno));
     let (kernel, initramfs, words) = (copied(parts.kernel)?, copied(parts.initramfs)?, copied(parts.command_line)?);
     let mut buffer = [0; LINE_BYTES];
     let length = rustix::io::pread(&words, &mut buffer, 0).unwrap_or(0);
@@ -27,13 +28,13 @@ pub(super) fn load(disk: &Disk, slot: Slot) -> Result<(), Reason> {
     let words = crate::os::files::text_of(&buffer, length);
     let whole = append(&mut line, format_args!("{words} hilum.slot={}\0", slot.name()));
     let line = whole.ok().and_then(|()| core::ffi::CStr::from_bytes_with_nul(line.as_bytes()).ok());
-    let line = line.ok_or_else(|| reason("its kernel command line is malformed", 0))?;
+    let line = line.ok_or_else(|| reason(text!("its kernel command line is malformed"), 0))?;
     #[cfg(not(target_arch = "aarch64"))]
     let loaded = hilum_sys::load_kernel(kernel.as_fd(), initramfs.as_fd(), line);
     #[cfg(target_arch = "aarch64")]
     let loaded =
         super::segments::load([kernel.as_fd(), initramfs.as_fd()], [parts.kernel.bytes, parts.initramfs.bytes], line);
-    loaded.map_err(|errno| refused("kexec: {}", errno))
+    loaded.map_err(|errno| refused(text!("kexec: {}"), errno))
 }
 
 /// Copies a part of a slot into a file in memory, because kexec_file_load(2) takes regular files.

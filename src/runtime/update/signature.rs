@@ -2,6 +2,8 @@
 
 use super::{Reason, reason, refused};
 use crate::os::files::{read_file, sys_path};
+use hilum::text;
+use hilum::text::Text;
 use hilum::update::{Bundle, SIGNATURES, hash};
 use hilum_sys::{Key, own_keyring};
 use rustix::io::Errno;
@@ -12,14 +14,14 @@ const KEYS: &str = "/etc/hilum/update";
 const CERTIFICATE_BYTES: usize = 4096;
 
 /// What is said of a certificate that the kernel does not take.
-const UNUSABLE: &str = "a certificate in /etc/hilum/update: {}";
+const UNUSABLE: Text = text!("a certificate in /etc/hilum/update: {}");
 
 /// Returns the number of the key that has signed a bundle, 1 or 2.
 ///
 /// # Errors
 /// It is none of this image's, or the kernel cannot verify it.
 pub(super) fn verify(bundle: &Bundle<'_>) -> Result<usize, Reason> {
-    own_keyring(c"hilum").map_err(|errno| refused("the keyring: {}", errno))?;
+    own_keyring(c"hilum").map_err(|errno| refused(text!("the keyring: {}"), errno))?;
     let hash = hash(&[], bundle.signed());
     let (mut buffer, mut has_key) = ([0; CERTIFICATE_BYTES], false);
     for number in 1..=SIGNATURES {
@@ -35,5 +37,5 @@ pub(super) fn verify(bundle: &Bundle<'_>) -> Result<usize, Reason> {
             return Ok(number);
         }
     }
-    Err(reason(if has_key { "not signed by a key of this image" } else { "this image has no key" }, 0))
+    Err(reason(if has_key { text!("not signed by a key of this image") } else { text!("this image has no key") }, 0))
 }

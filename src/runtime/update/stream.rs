@@ -7,6 +7,7 @@ use super::disk::{Blocks, Disk};
 use super::{RECORD, Reason, reason, refused, signature};
 use crate::os::clock::monotonic_ms;
 use crate::os::wait::poll_fd_until;
+use hilum::text;
 use hilum::update::{BLOCK_BYTES, Bundle, GROUP_BLOCKS, MAP_BYTES, Mismatch, Parts, Slot, Source, Tree};
 use rustix::event::PollFlags;
 use rustix::fd::BorrowedFd;
@@ -27,16 +28,16 @@ impl Input<'_> {
         let until = monotonic_ms() + PIECE_MS;
         while !bytes.is_empty() {
             if monotonic_ms() >= until || !poll_fd_until(self.file, PollFlags::IN, until) {
-                return Err(reason("no block came within {} s", PIECE_MS / 1_000));
+                return Err(reason(text!("no block came within {} s"), PIECE_MS / 1_000));
             }
             match rustix::io::read(self.file, &mut *bytes) {
-                Ok(0) => return Err(reason("the bundle is cut after {} bytes", self.read)),
+                Ok(0) => return Err(reason(text!("the bundle is cut after {} bytes"), self.read)),
                 Ok(count) => {
                     self.read += count as u64;
                     bytes = &mut bytes[count..];
                 }
                 Err(Errno::INTR | Errno::AGAIN) => {}
-                Err(errno) => return Err(refused("standard input: {}", errno)),
+                Err(errno) => return Err(refused(text!("standard input: {}"), errno)),
             }
         }
         Ok(())
@@ -59,7 +60,7 @@ pub(crate) fn receive(
     let mut input = Input { file, read: 0 };
     let mut first = [0; BLOCK_BYTES];
     input.fill(&mut first)?;
-    let bundle = Bundle::read(&first).ok_or_else(|| reason("no bundle of format 1", 0))?;
+    let bundle = Bundle::read(&first).ok_or_else(|| reason(text!("no bundle of format 1"), 0))?;
     let key = signature::verify(&bundle)?;
     bundle.check(&disk.record, slot).map_err(why)?;
     let record = |errno| refused(RECORD, errno);
@@ -87,7 +88,7 @@ fn write(
     let mut tree = Tree::new(*bundle.root(), bundle.salt(), blocks).ok_or_else(malformed)?;
     let mut group = Blocks([[0; BLOCK_BYTES]; GROUP_BLOCKS]);
     let mut first = Blocks([[0; BLOCK_BYTES]; 1]);
-    let of_slot = |errno| refused("the other slot: {}", errno);
+    let of_slot = |errno| refused(text!("the other slot: {}"), errno);
     for number in 0..blocks.div_ceil(GROUP_BLOCKS as u64) {
         let start = number * GROUP_BLOCKS as u64;
         let count = (blocks - start).min(GROUP_BLOCKS as u64) as usize;
@@ -121,7 +122,7 @@ fn read_group(
     (tree, number, start): (&mut Tree, u64, u64),
     part: &mut [[u8; BLOCK_BYTES]],
 ) -> Result<(), Reason> {
-    let damaged = |input: &Input<'_>| reason("the bundle is damaged before byte {}", input.read);
+    let damaged = |input: &Input<'_>| reason(text!("the bundle is damaged before byte {}"), input.read);
     let mut node = [0; BLOCK_BYTES];
     for level in (0..tree.nodes_before(number)).rev() {
         input.fill(&mut node)?;
@@ -138,12 +139,12 @@ fn read_group(
             Source::Zero => block.fill(0),
             Source::Copy(from) => disk
                 .read(slot.other(), u64::from(from) * BLOCK, core::slice::from_mut(block))
-                .map_err(|errno| refused("the running slot: {}", errno))?,
+                .map_err(|errno| refused(text!("the running slot: {}"), errno))?,
         }
         if !tree.is_valid(start + index as u64, block) {
             return Err(match source {
                 Source::Copy(_) => reason(
-                    "it is made since another version than {}; make it without SINCE",
+                    text!("it is made since another version than {}; make it without SINCE"),
                     disk.record.version(slot.other()),
                 ),
                 _ => damaged(input),
@@ -155,11 +156,11 @@ fn read_group(
 
 fn why(mismatch: Mismatch) -> Reason {
     match mismatch {
-        Mismatch::Board => reason("it is for another board", 0),
-        Mismatch::Floor(floor) => reason("its version is below this board's floor {}", floor),
-        Mismatch::Older(version) => reason("its version is below the committed {}", version),
-        Mismatch::Large(bytes) => reason("it does not fit into a slot of {} bytes", bytes),
-        Mismatch::Malformed => reason("the bundle's numbers are impossible", 0),
+        Mismatch::Board => reason(text!("it is for another board"), 0),
+        Mismatch::Floor(floor) => reason(text!("its version is below this board's floor {}"), floor),
+        Mismatch::Older(version) => reason(text!("its version is below the committed {}"), version),
+        Mismatch::Large(bytes) => reason(text!("it does not fit into a slot of {} bytes"), bytes),
+        Mismatch::Malformed => reason(text!("the bundle's numbers are impossible"), 0),
     }
 }
 

@@ -82,7 +82,7 @@ pub(crate) struct Failure {
     pub(crate) step: Option<usize>,
     pub(crate) errno: Errno,
     /// A hint.
-    pub(crate) hint: Option<&'static str>,
+    pub(crate) hint: Option<hilum::text::Text>,
 }
 
 impl From<Errno> for Failure {

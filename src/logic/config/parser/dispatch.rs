@@ -11,9 +11,13 @@ use super::super::span::Span;
 use super::arguments::{Arguments, Reported};
 use super::{restart, values};
 use crate::split::Split;
+use crate::text;
+use crate::text::Text;
 
 /// The words that may follow the path of a root filesystem.
-const ROOT_WORDS: &str = "overlay or overlay=FOLDER, verity=DIGEST with 64 hexadecimal digits or verity=image, or behind that corrupt=stop or corrupt=reboot";
+const ROOT_WORDS: Text = text!(
+    "overlay or overlay=FOLDER, verity=DIGEST with 64 hexadecimal digits or verity=image, or behind that corrupt=stop or corrupt=reboot"
+);
 
 /// Reads one word after the path of a root filesystem; each may appear once.
 fn root_word<'a>(workload: &mut Workload<'a>, text: &'a str) -> Option<()> {
@@ -65,7 +69,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Hostname => config.system.hostname = Some(self.text(values::HOSTNAME, values::hostname)?),
             KeyId::Console => self.console(config)?,
             KeyId::Idle => {
-                let chosen = self.choose("stay, poweroff or reboot", "stay poweroff reboot")?;
+                let chosen = self.choose(text!("stay, poweroff or reboot"), "stay poweroff reboot")?;
                 config.system.idle = [Idle::Stay, Idle::Poweroff, Idle::Reboot][chosen];
             }
             KeyId::Module => self.module(config)?,
@@ -129,26 +133,26 @@ impl<'a> Arguments<'_, 'a> {
         if self.line.words.len() > 2 {
             config.system.console.device = Some(self.text(values::DEVICE, values::device)?);
         }
-        let chosen = self.choose("prompt, log or off", "prompt log off")?;
+        let chosen = self.choose(text!("prompt, log or off"), "prompt log off")?;
         config.system.console.mode = [ConsoleMode::Prompt, ConsoleMode::Log, ConsoleMode::Off][chosen];
         Ok(())
     }
 
     /// `module NAME [PARAMETERS]`
     fn module(&mut self, config: &mut Config<'a>) -> Result<(), Reported> {
-        let name = self.text("a module's name such as virtio_net", values::module)?;
-        let parameters = if self.has_more() { self.word("its parameters")? } else { "" };
+        let name = self.text(text!("a module's name such as virtio_net"), values::module)?;
+        let parameters = if self.has_more() { self.word(text!("its parameters"))? } else { "" };
         match config.system.modules.push(Module { name, parameters }) {
             Ok(()) => Ok(()),
-            Err(_) => self.too_many("module lines", limits::MODULES),
+            Err(_) => self.too_many(text!("module lines"), limits::MODULES),
         }
     }
 
     /// `swap zram SIZE [ALGORITHM]`
     fn swap(&mut self) -> Result<Swap<'a>, Reported> {
         /// More than a few times the memory never fits, however well it is compressed.
-        const SIZE: &str = "a size from 1M up such as 256M, or from 1% to 400% of the memory";
-        let _ = self.choose("zram", "zram")?;
+        const SIZE: Text = text!("a size from 1M up such as 256M, or from 1% to 400% of the memory");
+        let _ = self.choose(text!("zram"), "zram")?;
         let (size, percent) = self.take(SIZE, |text| match text.strip_suffix('%') {
             Some(percent) => {
                 values::number(percent).filter(|percent| (1..=400).contains(percent)).map(|percent| (0, percent))
@@ -157,7 +161,7 @@ impl<'a> Arguments<'_, 'a> {
         })?;
         let mut algorithm = "lzo-rle";
         if self.has_more() {
-            self.choose("lzo-rle, lzo, lz4, lz4hc or zstd", "lzo-rle lzo lz4 lz4hc zstd")?;
+            self.choose(text!("lzo-rle, lzo, lz4, lz4hc or zstd"), "lzo-rle lzo lz4 lz4hc zstd")?;
             algorithm = self.line.words[self.next - 1].text;
         }
         Ok(Swap { size, percent: percent.into(), algorithm })
@@ -171,7 +175,8 @@ impl<'a> Arguments<'_, 'a> {
         while let Some(word) = self.line.words.get(self.next) {
             self.next += 1;
             if !pools.push(exec, word.text, limits::EXEC_WORDS) {
-                return self.error(word.column, Problem::TooMany("arguments of exec", limits::EXEC_WORDS as u32));
+                return self
+                    .error(word.column, Problem::TooMany(text!("arguments of exec"), limits::EXEC_WORDS as u32));
             }
         }
         Ok(())
@@ -180,13 +185,13 @@ impl<'a> Arguments<'_, 'a> {
     /// `env NAME VALUE`
     fn env(&mut self, env: &mut Span<Variable<'a>>, pools: &mut Pools<'a>) -> Result<(), Reported> {
         let name = self.text(values::VARIABLE, values::variable)?;
-        let value = self.word("a value, \"\" for an empty one")?;
+        let value = self.word(text!("a value, \"\" for an empty one"))?;
         let column = self.line.words[1].column;
         if pools.of(*env).iter().any(|variable| variable.name == name) {
             return self.error(column, Problem::SameVariable(name));
         }
         if !pools.push(env, Variable { name, value }, limits::VARIABLES) {
-            return self.error(column, Problem::TooMany("env lines", limits::VARIABLES as u32));
+            return self.error(column, Problem::TooMany(text!("env lines"), limits::VARIABLES as u32));
         }
         Ok(())
     }

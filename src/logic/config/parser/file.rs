@@ -11,6 +11,7 @@ use super::super::slot_map::Slots;
 use super::super::{ids, limits};
 use super::arguments::Arguments;
 use super::{isolation, network, order, values};
+use crate::text;
 
 /// Parses a configuration into `config`, which must be empty.
 ///
@@ -136,7 +137,7 @@ impl Parser {
                 self.place = CurrentSection::Workload;
                 let first_id = limits::IDS * (config.workloads.len() as u32 + 1);
                 if config.workloads.push(Workload::new(name, line.number, first_id)).is_err() {
-                    return error(word.column, Problem::TooMany("workloads", limits::WORKLOADS as u32));
+                    return error(word.column, Problem::TooMany(text!("workloads"), limits::WORKLOADS as u32));
                 }
                 Ok(())
             }

@@ -15,21 +15,23 @@ use super::values;
 use crate::namespaces::Namespaces;
 use crate::seccomp::{Call, Profile};
 use crate::split::Split;
+use crate::text;
+use crate::text::Text;
 use heapless::Vec;
 
-const SHARE: &str = "cgroup, ipc, net, net=NAME, pid, time, user or uts";
-const PROFILE: &str = "default, strict or off";
+const SHARE: Text = text!("cgroup, ipc, net, net=NAME, pid, time, user or uts");
+const PROFILE: Text = text!("default, strict or off");
 const PROFILES: &str = "default strict off";
 const ACCESS: &str = "r w rw";
 const CLASSES: &str = "realtime best-effort idle";
-const CHANGE: &str = "+NAME or -NAME with the name of a system call";
-const CAPABILITY: &str = "a capability such as net_admin, in lower case without CAP_";
-const NICE: &str = "a whole number from -20 to 19";
-const OOM: &str = "a whole number from -1000 to 1000";
-const PRIORITY: &str = "a priority from 1 to 99";
-const BELOW_DEV: &str = "a path below /dev";
-const CLASS: &str = "class= and a name of /sys/class such as tty";
-const LEVEL: &str = "a level from 0 to 7";
+const CHANGE: Text = text!("+NAME or -NAME with the name of a system call");
+const CAPABILITY: Text = text!("a capability such as net_admin, in lower case without CAP_");
+const NICE: Text = text!("a whole number from -20 to 19");
+const OOM: Text = text!("a whole number from -1000 to 1000");
+const PRIORITY: Text = text!("a priority from 1 to 99");
+const BELOW_DEV: Text = text!("a path below /dev");
+const CLASS: Text = text!("class= and a name of /sys/class such as tty");
+const LEVEL: Text = text!("a level from 0 to 7");
 
 impl<'a> Arguments<'_, 'a> {
     /// Reads a key of this file. Returns false if the key belongs elsewhere.
@@ -38,7 +40,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Share => self.share(workload)?,
             KeyId::Ids => {
                 let (first, last) = limits::FIRST_ID.into_inner();
-                let expected = "the first of 65,536 ids, from 65536 up";
+                let expected = text!("the first of 65,536 ids, from 65536 up");
                 workload.isolation.first_id = self.number(expected, first.into()..=last.into())? as u32;
                 workload.isolation.has_own_ids = true;
             }
@@ -47,7 +49,7 @@ impl<'a> Arguments<'_, 'a> {
                 Some(true)
             })?,
             KeyId::Seccomp => self.seccomp(workload)?,
-            KeyId::Landlock => workload.isolation.has_landlock = self.choose("on or off", "off on")? == 1,
+            KeyId::Landlock => workload.isolation.has_landlock = self.choose(text!("on or off"), "off on")? == 1,
             KeyId::Tcp => self.tcp(workload)?,
             KeyId::Device => self.device(workload, pools)?,
             KeyId::Mount => self.mount(workload, pools)?,
@@ -55,20 +57,20 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Sys => workload.isolation.has_sys = true,
             KeyId::Tmp => {
                 let size = |text| values::amount(text).filter(|bytes| (4096..u64::MAX).contains(bytes));
-                workload.isolation.tmp_bytes = self.take("a number of bytes such as 64M", size)?;
-                workload.isolation.tmp_is_executable = self.has_more() && self.choose("exec", "exec")? == 0;
+                workload.isolation.tmp_bytes = self.take(text!("a number of bytes such as 64M"), size)?;
+                workload.isolation.tmp_is_executable = self.has_more() && self.choose(text!("exec"), "exec")? == 0;
             }
             KeyId::Privileged => workload.isolation.is_privileged = true,
             KeyId::Groups => {
                 let groups = &mut workload.identity.groups;
-                self.each("group ids", &mut |text| {
+                self.each(text!("group ids"), &mut |text| {
                     let group = values::number(text).filter(|id| limits::ID.contains(id))?;
                     Some(groups.push(group).is_ok())
                 })?;
             }
             KeyId::Umask => {
                 let octal = |text: &str| crate::number::number_of_radix(text, 8).filter(|mask| *mask <= 0o777);
-                workload.identity.umask = self.take("an octal number such as 022", octal)?;
+                workload.identity.umask = self.take(text!("an octal number such as 022"), octal)?;
             }
             KeyId::Rlimit => self.rlimit(workload, pools)?,
             KeyId::OomScoreAdj => workload.identity.oom_score_adj = self.number(OOM, -1000..=1000)? as i16,
@@ -76,7 +78,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Scheduler => self.scheduler(workload)?,
             KeyId::Ioprio => self.ioprio(workload)?,
             KeyId::Personality => {
-                let chosen = self.choose("linux or linux32", "linux linux32")?;
+                let chosen = self.choose(text!("linux or linux32"), "linux linux32")?;
                 workload.identity.personality = Some([0, 8][chosen]);
             }
             _ => return Ok(false),
@@ -86,10 +88,10 @@ impl<'a> Arguments<'_, 'a> {
 
     /// Reads all further words, at least one. `keep` returns `None` for a word that is not what is expected, and false if
     /// there is no room.
-    fn each(&mut self, expected: &'static str, keep: &mut dyn FnMut(&'a str) -> Option<bool>) -> Result<(), Reported> {
+    fn each(&mut self, expected: Text, keep: &mut dyn FnMut(&'a str) -> Option<bool>) -> Result<(), Reported> {
         loop {
             if !self.take(expected, &mut *keep)? {
-                return self.too_many("words in this line", limits::GROUPS);
+                return self.too_many(text!("words in this line"), limits::GROUPS);
             }
             if !self.has_more() {
                 return Ok(());
@@ -124,7 +126,7 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `tcp [bind=PORT,...] [connect=PORT,...]`
     fn tcp(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
-        const EXPECTED: &str = "bind=PORT,... or connect=PORT,... with at most 8 ports each, or none";
+        const EXPECTED: Text = text!("bind=PORT,... or connect=PORT,... with at most 8 ports each, or none");
         let ports = |text: &str| {
             let mut ports = Vec::new();
             for port in text.parts(b',').filter(|_| !text.is_empty()) {
@@ -167,11 +169,11 @@ impl<'a> Arguments<'_, 'a> {
             }
         }
         if self.has_more() {
-            let access = self.choose("r, w or rw", ACCESS)?;
+            let access = self.choose(text!("r, w or rw"), ACCESS)?;
             (device.read, device.write) = (access != 1, access != 0);
         }
         if !pools.push(&mut workload.isolation.devices, device, limits::DEVICES) {
-            return self.too_many("device lines", limits::DEVICES);
+            return self.too_many(text!("device lines"), limits::DEVICES);
         }
         Ok(())
     }
@@ -181,18 +183,18 @@ impl<'a> Arguments<'_, 'a> {
         let source = self.path()?;
         let target = self.target()?;
         const OPTIONS: &str = "ro rw ro,exec rw,exec";
-        let chosen = if self.has_more() { self.choose("ro, rw, ro,exec or rw,exec", OPTIONS)? } else { 0 };
+        let chosen = if self.has_more() { self.choose(text!("ro, rw, ro,exec or rw,exec"), OPTIONS)? } else { 0 };
         let (is_writable, is_executable) = (chosen % 2 == 1, chosen >= 2);
         let bind = Bind { source, target, is_writable, is_executable };
         if !pools.push(&mut workload.isolation.mounts, bind, limits::MOUNTS) {
-            return self.too_many("mount lines", limits::MOUNTS);
+            return self.too_many(text!("mount lines"), limits::MOUNTS);
         }
         Ok(())
     }
 
     /// Reads the path inside of the workload.
     fn target(&mut self) -> Result<&'a str, Reported> {
-        self.text("an absolute path, not / and not below /proc, /sys or /dev", |text| {
+        self.text(text!("an absolute path, not / and not below /proc, /sys or /dev"), |text| {
             let first = text.parts(b'/').find(|part| !part.is_empty())?;
             values::path(text).filter(|_| !["proc", "sys", "dev"].contains(&first))
         })
@@ -203,21 +205,22 @@ impl<'a> Arguments<'_, 'a> {
         let name = self.text(values::NAME, values::name)?;
         let target = self.target()?;
         if !pools.push(&mut workload.isolation.volumes, Volume { folder: "", name, target }, limits::VOLUMES) {
-            return self.too_many("volume lines", limits::VOLUMES);
+            return self.too_many(text!("volume lines"), limits::VOLUMES);
         }
         Ok(())
     }
 
     /// `rlimit RESOURCE SOFT [HARD]`
     fn rlimit(&mut self, workload: &mut Workload<'a>, pools: &mut Pools<'a>) -> Result<(), Reported> {
-        const AMOUNT: &str = "a number with an optional K, M or G, or max";
-        let resource = self.choose("the name of a resource such as nofile (getrlimit(2))", RESOURCES)? as u8;
+        const AMOUNT: Text = text!("a number with an optional K, M or G, or max");
+        let resource = self.choose(text!("the name of a resource such as nofile (getrlimit(2))"), RESOURCES)? as u8;
         let soft = self.amount(AMOUNT)?;
         let hard = if self.has_more() { self.amount(AMOUNT)? } else { soft };
         let limits = &mut workload.identity.rlimits;
         if soft > hard || pools.of(*limits).iter().any(|limit| limit.resource == resource) {
             let word = self.line.words[if soft > hard { 2 } else { 1 }];
-            let expected = if soft > hard { "a soft limit below the hard one" } else { "each resource only once" };
+            let expected =
+                if soft > hard { text!("a soft limit below the hard one") } else { text!("each resource only once") };
             return self.error(word.column, Problem::Value(word.text, expected));
         }
         // Each resource may appear once, so there is room for all.
@@ -228,7 +231,7 @@ impl<'a> Arguments<'_, 'a> {
     /// `scheduler other|batch|idle`, or `fifo PRIORITY`, or `rr PRIORITY`, by the numbers of sched(7)
     fn scheduler(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
         const POLICIES: &str = "other fifo rr batch idle";
-        let policy = [0, 1, 2, 3, 5][self.choose("other, batch, idle, fifo or rr", POLICIES)?];
+        let policy = [0, 1, 2, 3, 5][self.choose(text!("other, batch, idle, fifo or rr"), POLICIES)?];
         let priority = if matches!(policy, 1 | 2) { self.number(PRIORITY, 1..=99)? } else { 0 };
         workload.identity.scheduler = Some((policy, priority as u8));
         Ok(())
@@ -236,7 +239,7 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `ioprio realtime|best-effort LEVEL`, or `idle`, by the numbers of ioprio_set(2)
     fn ioprio(&mut self, workload: &mut Workload<'a>) -> Result<(), Reported> {
-        let class = self.choose("realtime, best-effort or idle", CLASSES)?;
+        let class = self.choose(text!("realtime, best-effort or idle"), CLASSES)?;
         let level = if class == 2 { 0 } else { self.number(LEVEL, 0..=7)? };
         // The class is in the upper three bits of sixteen (include/uapi/linux/ioprio.h).
         workload.identity.ioprio = Some(((class as u16 + 1) << 13) | level as u16);
@@ -253,7 +256,7 @@ pub(super) fn read_net<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usiz
             None => return error(Problem::NoWorkload(name)),
             Some(other) if other == index => return error(Problem::Itself(name)),
             Some(other) if config.workload(other).isolation.net_of.is_some() => {
-                return error(Problem::Value(word.text, "a workload with a network of its own"));
+                return error(Problem::Value(word.text, text!("a workload with a network of its own")));
             }
             Some(other) => {
                 let isolation = &mut config.workloads[index].isolation;
@@ -275,28 +278,30 @@ pub(super) fn place_volume<'a>(line: &Line<'a>, config: &mut Config<'a>, index: 
 }
 
 /// Checks the rules for a workload as a whole. Returns the problem and the remedy, or `None`.
-pub(super) fn broken_rule(workload: &Workload<'_>) -> Option<&'static str> {
+pub(super) fn broken_rule(workload: &Workload<'_>) -> Option<Text> {
     let (isolation, identity) = (&workload.isolation, &workload.identity);
     let shares_user = isolation.shared & Namespaces::USER != 0;
     let ids = [identity.user.uid, identity.user.gid];
     if !shares_user && ids.iter().chain(&identity.groups).any(|id| *id >= limits::IDS) {
-        return Some("a user or group id is above 65535, the last of its own; lower it, or write: share user");
+        return Some(text!("a user or group id is above 65535, the last of its own; lower it, or write: share user"));
     }
     if shares_user && isolation.capabilities.contains(SYS_ADMIN) && !isolation.is_privileged {
-        return Some("sys_admin with share user gives full control of the host; if intended, write: privileged");
+        return Some(text!("sys_admin with share user gives full control of the host; if intended, write: privileged"));
     }
     if workload.overlay != Overlay::None && workload.root == "/" {
-        return Some("the host's root cannot be below an overlay");
+        return Some(text!("the host's root cannot be below an overlay"));
     }
     if workload.verity.is_some() && workload.root == "/" {
-        return Some("the board's own root has no hash tree; write verity behind an image file or a block device");
+        return Some(text!(
+            "the board's own root has no hash tree; write verity behind an image file or a block device"
+        ));
     }
     let supervision = &workload.supervision;
     if supervision.has_reaper && isolation.shared & Namespaces::PID != 0 {
-        return Some("a reaper needs its own PID namespace; remove reaper, or share pid");
+        return Some(text!("a reaper needs its own PID namespace; remove reaper, or share pid"));
     }
     if supervision.at_stop_ms > 0 && (supervision.critical_ms > 0 || supervision.health.is_some()) {
-        return Some("at-stop runs only at shutdown; remove critical and health");
+        return Some(text!("at-stop runs only at shutdown; remove critical and health"));
     }
     None
 }

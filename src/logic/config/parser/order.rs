@@ -4,13 +4,14 @@ use super::super::error::{CYCLE_NAMES, Error, Problem};
 use super::super::lexer::Line;
 use super::super::model::Config;
 use super::super::workload_set::WorkloadSet;
+use crate::text;
 
 /// Reads a `needs` or `after` line of the workload at `index`, when all sections are known.
 pub(super) fn read<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize, is_need: bool) -> Result<(), Error<'a>> {
     let key = if is_need { "needs" } else { "after" };
     let error = |column, problem| Error { line: line.number, column, problem };
     if line.words.len() < 2 {
-        return Err(error(line.end, Problem::Missing(key, "the name of a workload")));
+        return Err(error(line.end, Problem::Missing(key, text!("the name of a workload"))));
     }
     for word in &line.words[1..] {
         if is_need && word.text == "time" && config.system.time.is_on() {

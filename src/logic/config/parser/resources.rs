@@ -7,14 +7,16 @@ use super::super::pools::Pools;
 use super::arguments::{Arguments, Reported};
 use super::values;
 use crate::split::Split;
+use crate::text;
+use crate::text::Text;
 
-const BYTES: &str = "a number of bytes such as 32M or 1G, or max";
-const PIDS: &str = "a number of processes, or max";
-const PERCENT: &str = "a percentage of one processor such as 50% or 200%";
-const WEIGHT: &str = "weight=N from 1 to 10000";
-const CPUS: &str = "a list of processors such as 0-1,3";
-const MEMORY_OPTION: &str = "high=, min= or swap= and a number of bytes";
-const IO_OPTION: &str = "rbps=, wbps=, riops= or wiops= and a number";
+const BYTES: Text = text!("a number of bytes such as 32M or 1G, or max");
+const PIDS: Text = text!("a number of processes, or max");
+const PERCENT: Text = text!("a percentage of one processor such as 50% or 200%");
+const WEIGHT: Text = text!("weight=N from 1 to 10000");
+const CPUS: Text = text!("a list of processors such as 0-1,3");
+const MEMORY_OPTION: Text = text!("high=, min= or swap= and a number of bytes");
+const IO_OPTION: Text = text!("rbps=, wbps=, riops= or wiops= and a number");
 
 impl<'a> Arguments<'_, 'a> {
     /// Reads a key of this file. Returns false if the key belongs elsewhere.
@@ -54,7 +56,7 @@ impl<'a> Arguments<'_, 'a> {
                     }
                 }
                 if !pools.push(&mut resources.io, io, limits::DEVICES) {
-                    return self.too_many("io lines", limits::DEVICES);
+                    return self.too_many(text!("io lines"), limits::DEVICES);
                 }
             }
             _ => return Ok(false),

@@ -6,10 +6,12 @@ use super::super::limits;
 use super::super::restart::{LimitAction, Restart, RestartLimit, When};
 use super::values;
 use crate::split::Split;
+use crate::text;
+use crate::text::Text;
 
 /// Reads the line, whose first word is the key.
 pub(super) fn read<'a>(line: &Line<'a>) -> Result<Restart, Error<'a>> {
-    const WHEN: &str = "never, on-failure or always";
+    const WHEN: Text = text!("never, on-failure or always");
     let error = |column, problem| Error { line: line.number, column, problem };
     let mut restart = Restart::DEFAULT;
     let when = line.words.get(1).ok_or(error(line.end, Problem::Missing("restart", WHEN)))?;
@@ -40,7 +42,7 @@ pub(super) fn read<'a>(line: &Line<'a>) -> Result<Restart, Error<'a>> {
                     "stop" => LimitAction::Stop,
                     "reboot" => LimitAction::Reboot,
                     "poweroff" => LimitAction::Poweroff,
-                    _ => return Err(wrong("else=stop, else=reboot or else=poweroff")),
+                    _ => return Err(wrong(text!("else=stop, else=reboot or else=poweroff"))),
                 };
                 else_column = Some(word.column);
             }
@@ -60,8 +62,8 @@ pub(super) fn read<'a>(line: &Line<'a>) -> Result<Restart, Error<'a>> {
     Ok(restart)
 }
 
-const OPTIONS: &str = "delay=, max=, limit= or else=";
-const LIMIT: &str = "limit=COUNT/DURATION such as limit=5/60s, with a count from 1 to 1000";
+const OPTIONS: Text = text!("delay=, max=, limit= or else=");
+const LIMIT: Text = text!("limit=COUNT/DURATION such as limit=5/60s, with a count from 1 to 1000");
 
 fn limit(text: &str) -> Option<RestartLimit> {
     let (count, period) = text.cut(b'/')?;

@@ -15,24 +15,26 @@ use super::arguments::{Arguments, Reported};
 use super::network::ip;
 use super::values;
 use crate::split::Split;
+use crate::text;
+use crate::text::Text;
 use crate::time::SERVERS;
 
-const PORT: &str = "a port from 1 to 65535";
-const WITHIN: &str = "within= and a duration such as within=10s";
-const READY: &str = "exec, exit, fd, tcp, after or notify";
-const HEALTH: &str = "tcp, file, exec or notify";
-const HEALTH_OPTION: &str = "interval=DURATION or failures=COUNT, with a count from 1 to 100";
-const LOG_OPTION: &str = "quiet, or rate=COUNT/DURATION such as rate=100/1s";
-const UPDATE_OPTION: &str = "after=DURATION or within=DURATION, such as within=5m";
-const TIME_WORD: &str = "dhcp, the address of a time server, or keep=FILE";
-const BOOTS_OPTION: &str = "limit=COUNT, with a count from 1 to 100, or after=DURATION";
-const FILESYSTEM: &str =
-    "the name of a filesystem such as ext4, but not btrfs (it may need several disks) or LUKS (it needs a key)";
-const NAMELESS: &str =
-    "a path, PARTUUID=, or a LABEL= or UUID= that is read of this filesystem; see Disks in docs/config.md";
-const NEW: &str = "ext4, the one filesystem that check=reformat can make";
-const MOUNT_OPTION: &str = "ro, exec, wait=DURATION, check=repair|ro|reformat or else=tmpfs|stop";
-const FD: &str = "a descriptor from 3 to 63";
+const PORT: Text = text!("a port from 1 to 65535");
+const WITHIN: Text = text!("within= and a duration such as within=10s");
+const READY: Text = text!("exec, exit, fd, tcp, after or notify");
+const HEALTH: Text = text!("tcp, file, exec or notify");
+const HEALTH_OPTION: Text = text!("interval=DURATION or failures=COUNT, with a count from 1 to 100");
+const LOG_OPTION: Text = text!("quiet, or rate=COUNT/DURATION such as rate=100/1s");
+const UPDATE_OPTION: Text = text!("after=DURATION or within=DURATION, such as within=5m");
+const TIME_WORD: Text = text!("dhcp, the address of a time server, or keep=FILE");
+const BOOTS_OPTION: Text = text!("limit=COUNT, with a count from 1 to 100, or after=DURATION");
+const FILESYSTEM: Text =
+    text!("the name of a filesystem such as ext4, but not btrfs (it may need several disks) or LUKS (it needs a key)");
+const NAMELESS: Text =
+    text!("a path, PARTUUID=, or a LABEL= or UUID= that is read of this filesystem; see Disks in docs/config.md");
+const NEW: Text = text!("ext4, the one filesystem that check=reformat can make");
+const MOUNT_OPTION: Text = text!("ro, exec, wait=DURATION, check=repair|ro|reformat or else=tmpfs|stop");
+const FD: Text = text!("a descriptor from 3 to 63");
 
 /// Defaults in milliseconds.
 const READY_WITHIN_MS: u32 = 60_000;
@@ -75,7 +77,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Safe => place.is_safe = true,
             KeyId::Reaper => place.has_reaper = true,
             KeyId::Rights => {
-                place.control = Right::ALL[self.choose("status, operate, update or all", Right::NAMES)?];
+                place.control = Right::ALL[self.choose(text!("status, operate, update or all"), Right::NAMES)?];
             }
             KeyId::Log => {
                 while self.has_more() {
@@ -103,7 +105,7 @@ impl<'a> Arguments<'_, 'a> {
                     Some(Watchdog { device, timeout_ms: self.figure(values::DURATION, values::duration_ms)? });
             }
             KeyId::Control => {
-                system.control = self.take("off, or the absolute path of the socket", |text| match text {
+                system.control = self.take(text!("off, or the absolute path of the socket"), |text| match text {
                     "off" => Some(Control::Off),
                     _ => values::path(text).filter(|path| path.len() <= limits::SOCKET_BYTES).map(Control::At),
                 })?;
@@ -148,7 +150,7 @@ impl<'a> Arguments<'_, 'a> {
         }
         if update.within_ms <= update.after_ms {
             let word = self.line.words[self.next - 1];
-            return self.error(word.column, Problem::Value(word.text, "within= longer than after="));
+            return self.error(word.column, Problem::Value(word.text, text!("within= longer than after=")));
         }
         Ok(update)
     }
@@ -165,7 +167,7 @@ impl<'a> Arguments<'_, 'a> {
                 None => ip(text).map(Some),
             })?;
             if server.is_some_and(|server| time.servers.push(server).is_err()) {
-                return self.too_many("time servers", SERVERS);
+                return self.too_many(text!("time servers"), SERVERS);
             }
         }
         Ok(())
@@ -173,7 +175,7 @@ impl<'a> Arguments<'_, 'a> {
 
     /// `log kmsg | FILE [size=BYTES]`
     fn system_log(&mut self, system: &mut System<'a>) -> Result<(), Reported> {
-        let path = self.take("kmsg, or the absolute path of a file", |text| match text {
+        let path = self.take(text!("kmsg, or the absolute path of a file"), |text| match text {
             "kmsg" => Some(None),
             _ => values::path(text).map(Some),
         })?;
@@ -181,7 +183,8 @@ impl<'a> Arguments<'_, 'a> {
         match path {
             None => system.has_kmsg = true,
             Some(path) => {
-                let bytes = if self.has_more() { self.take("size=BYTES such as size=1M", size)? } else { LOG_BYTES };
+                let bytes =
+                    if self.has_more() { self.take(text!("size=BYTES such as size=1M"), size)? } else { LOG_BYTES };
                 system.log_file = Some(LogFile { path, bytes });
             }
         }
@@ -191,7 +194,7 @@ impl<'a> Arguments<'_, 'a> {
     /// `mount SOURCE TARGET FILESYSTEM [OPTION...]`
     fn system_mount(&mut self, system: &mut System<'a>) -> Result<(), Reported> {
         let source = self.text(values::SOURCE, values::source)?;
-        let target = self.text("an absolute path without .., not /", |text| {
+        let target = self.text(text!("an absolute path without .., not /"), |text| {
             values::path(text).filter(|path| !path.without_end(b'/').is_empty())
         })?;
         let kind = self.text(FILESYSTEM, |text| {
@@ -231,7 +234,7 @@ impl<'a> Arguments<'_, 'a> {
         }
         match system.mounts.push(mount) {
             Ok(()) => Ok(()),
-            Err(_) => self.too_many("mount lines", limits::SYSTEM_MOUNTS),
+            Err(_) => self.too_many(text!("mount lines"), limits::SYSTEM_MOUNTS),
         }
     }
 
@@ -267,7 +270,7 @@ impl<'a> Arguments<'_, 'a> {
                 while let Some(word) = self.line.words.get(self.next).filter(|word| !is_option(word.text)) {
                     self.next += 1;
                     if !pools.push(&mut words, word.text, limits::CHECK_WORDS) {
-                        let problem = Problem::TooMany("words of a health check", limits::CHECK_WORDS as u32);
+                        let problem = Problem::TooMany(text!("words of a health check"), limits::CHECK_WORDS as u32);
                         return self.error(word.column, problem);
                     }
                 }

@@ -5,6 +5,8 @@ use super::super::limits;
 use super::super::signal::Signal;
 use super::super::source::Source;
 use crate::split::Split;
+use crate::text;
+use crate::text::Text;
 
 /// Parses a whole number of digits only.
 pub(super) fn number(text: &str) -> Option<u32> {
@@ -33,7 +35,7 @@ pub(super) fn amount(text: &str) -> Option<u64> {
 }
 
 /// What [`duration_ms`] expects, for errors.
-pub(super) const DURATION: &str = "a duration such as 100ms, 5s, 2m or 1h, up to a day";
+pub(super) const DURATION: Text = text!("a duration such as 100ms, 5s, 2m or 1h, up to a day");
 
 /// Parses a duration into milliseconds: a number and `ms`, `s`, `m` or `h`.
 pub(super) fn duration_ms(text: &str) -> Option<u32> {
@@ -50,7 +52,7 @@ pub(super) fn duration_ms(text: &str) -> Option<u32> {
 }
 
 /// What [`path`] expects, for errors.
-pub(super) const PATH: &str = "an absolute path without .., of at most 255 bytes";
+pub(super) const PATH: Text = text!("an absolute path without .., of at most 255 bytes");
 
 /// Returns an absolute path without `..`.
 pub(super) fn path(text: &str) -> Option<&str> {
@@ -59,7 +61,7 @@ pub(super) fn path(text: &str) -> Option<&str> {
 }
 
 /// What [`source`] expects, for errors.
-pub(super) const SOURCE: &str = "an absolute path, or LABEL=, UUID= or PARTUUID= with up to 40 bytes";
+pub(super) const SOURCE: Text = text!("an absolute path, or LABEL=, UUID= or PARTUUID= with up to 40 bytes");
 
 /// Returns the source of a filesystem.
 pub(super) fn source(text: &str) -> Option<&str> {
@@ -70,7 +72,7 @@ pub(super) fn source(text: &str) -> Option<&str> {
 }
 
 /// What [`name`] expects, for errors.
-pub(super) const NAME: &str = "a name of at most 32 lower-case letters, digits and -, starting with a letter";
+pub(super) const NAME: Text = text!("a name of at most 32 lower-case letters, digits and -, starting with a letter");
 
 /// Returns a workload's name.
 pub(super) fn name(text: &str) -> Option<&str> {
@@ -80,7 +82,7 @@ pub(super) fn name(text: &str) -> Option<&str> {
 }
 
 /// What [`hostname`] expects, for errors.
-pub(super) const HOSTNAME: &str = "a host name of at most 64 letters, digits, - and .";
+pub(super) const HOSTNAME: Text = text!("a host name of at most 64 letters, digits, - and .");
 
 /// Returns a host name: labels of letters, digits and inner hyphens, separated by dots (RFC 1123 2.1).
 pub(super) fn hostname(text: &str) -> Option<&str> {
@@ -97,7 +99,7 @@ pub(super) fn module(text: &str) -> Option<&str> {
 }
 
 /// What [`device`] expects, for errors.
-pub(super) const DEVICE: &str = "a terminal below /dev such as ttyS0, or prompt, log or off";
+pub(super) const DEVICE: Text = text!("a terminal below /dev such as ttyS0, or prompt, log or off");
 
 /// Returns a terminal's name below /dev.
 pub(super) fn device(text: &str) -> Option<&str> {
@@ -108,7 +110,7 @@ pub(super) fn device(text: &str) -> Option<&str> {
 }
 
 /// What [`user`] expects, for errors.
-pub(super) const USER: &str = "numbers, UID or UID:GID";
+pub(super) const USER: Text = text!("numbers, UID or UID:GID");
 
 /// Parses a user and its group; the default group has the user's number.
 pub(super) fn user(text: &str) -> Option<User> {
@@ -118,7 +120,7 @@ pub(super) fn user(text: &str) -> Option<User> {
 }
 
 /// What [`variable`] expects, for errors.
-pub(super) const VARIABLE: &str = "a name without =";
+pub(super) const VARIABLE: Text = text!("a name without =");
 
 /// Returns the name of an environment variable.
 pub(super) fn variable(text: &str) -> Option<&str> {
@@ -126,7 +128,7 @@ pub(super) fn variable(text: &str) -> Option<&str> {
 }
 
 /// What [`signal`] expects, for errors.
-pub(super) const SIGNAL: &str = "a signal such as TERM, INT, QUIT, HUP or USR1";
+pub(super) const SIGNAL: Text = text!("a signal such as TERM, INT, QUIT, HUP or USR1");
 
 /// Returns a signal by its name, with or without SIG.
 pub(super) fn signal(text: &str) -> Option<Signal> {

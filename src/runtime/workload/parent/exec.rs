@@ -160,13 +160,15 @@ impl Target<'_> {
 fn describe_failure(text: &mut String<256>, plan: &Plan<'_>, report: Report, program: &str) -> core::fmt::Result {
     let errno = report.errno;
     let step = plan.steps.get(report.step);
-    let hint = step.map_or_else(|| Joining::hint(report.step, errno), |step| step.hint(errno.0));
     match step {
         Some(Step::Execute(_)) => append(text, format_args!("exec {program}: {errno}"))?,
         Some(step) => append(text, format_args!("{step}: {errno}"))?,
         None => append(text, format_args!("{}: {errno}", Joining::text(report.step)))?,
     }
-    hint.map_or(Ok(()), |hint| append(text, format_args!(": {hint}")))
+    match step {
+        Some(step) => step.hint(errno.0).map_or(Ok(()), |hint| append(text, format_args!(": {hint}"))),
+        None => Joining::hint(report.step, errno).map_or(Ok(()), |hint| append(text, format_args!(": {hint}"))),
+    }
 }
 
 /// Waits for the program; kills it when the connection is closed or its time has expired. Returns `None` if it timed

@@ -10,6 +10,8 @@ use crate::workload::handover;
 use hilum::config::{Config, Ready, Right};
 use hilum::namespaces::Namespaces;
 use hilum::plan::{Phase, plan};
+use hilum::text;
+use hilum::text::Text;
 use hilum_sys::Cloned;
 use rustix::fd::AsFd;
 use rustix::fs::Access;
@@ -124,18 +126,18 @@ pub(crate) fn spawn(
 }
 
 /// Returns a hint for a failed clone: the errno does not say which of eight namespaces is the cause.
-fn hint(namespaces: Namespaces, errno: Errno) -> Option<&'static str> {
+fn hint(namespaces: Namespaces, errno: Errno) -> Option<Text> {
     let lacks = |flag, path| namespaces.has(flag) && access(path, Access::EXISTS) == Err(Errno::NOENT);
     match errno {
         Errno::INVAL if lacks(Namespaces::USER, "/proc/self/ns/user") => {
-            Some("the kernel has no user namespaces; write: share user")
+            Some(text!("the kernel has no user namespaces; write: share user"))
         }
         Errno::INVAL if lacks(Namespaces::TIME, "/proc/self/ns/time") => {
-            Some("the kernel has no time namespaces; write: share time")
+            Some(text!("the kernel has no time namespaces; write: share time"))
         }
-        Errno::NOSPC | Errno::USERS => Some("a limit in /proc/sys/user is reached"),
+        Errno::NOSPC | Errno::USERS => Some(text!("a limit in /proc/sys/user is reached")),
         Errno::PERM | Errno::NOSYS => {
-            Some("namespaces need CAP_SYS_ADMIN, no chroot, and a seccomp filter that allows clone3")
+            Some(text!("namespaces need CAP_SYS_ADMIN, no chroot, and a seccomp filter that allows clone3"))
         }
         _ => None,
     }

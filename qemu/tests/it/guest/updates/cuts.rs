@@ -85,8 +85,8 @@ fn power_cut_after_any_write_of_an_update_leaves_a_slot_that_works_x86_64() {
             let record = firmware::record(&cut).expect("a record");
             let line = match record.trial() {
                 None => format!("version {version} in slot {} is running", slot.name()),
-                Some(_) if record.has_begun() => Verdict::Interrupted.text().to_owned(),
-                Some(_) => Verdict::NotStarted.text().to_owned(),
+                Some(_) if record.has_begun() => Verdict::Interrupted.text().to_string(),
+                Some(_) => Verdict::NotStarted.text().to_string(),
             };
             booted.vm.console.expect(&line, SLOW).unwrap_or_else(|error| panic!("after {moment} writes: {error:#}"));
             booted.vm.type_text("poweroff\r").expect("the console");

@@ -9,22 +9,24 @@ use super::super::super::network::{Addresses, Attachment, HostLink, LinkMatch, N
 use super::super::super::pools::Pools;
 use super::words::{ip, network as network_of, prefix, publish};
 use crate::namespaces::Namespaces;
+use crate::text;
+use crate::text::Text;
 use core::net::IpAddr;
 
-pub(super) const NEW_ADDRESS: &str = "an unused address";
-const NEW_NETWORK: &str = "a network that overlaps no other bridge or link";
-const NEW_NAME: &str = "a name unused by other links and bridges";
-const KNOWN_BRIDGE: &str = "the name of a bridge in [system]";
-const EARLIER_LINK: &str = "the name of a link line above this one";
-const NEW_VLAN: &str = "a VLAN that no other line has of this link";
-const KNOWN_LINK: &str = "the name of a link in [system]";
-const IN_BRIDGE: &str = "an address in the bridge's network";
-const BRIDGE_ADDRESS: &str = "the bridge's own address, the only gateway there";
-const GIVEN_AWAY: &str = "a link without addresses that no other line uses";
-const NOT_BEHIND: &str = "a network outside of those of bridges and links";
-pub(super) const NEW_ROUTE: &str = "a network without another route line";
-const NEAR: &str = "a gateway in the network of a link's address";
-const NEW_PORT: &str = "a host port that no other line publishes";
+pub(super) const NEW_ADDRESS: Text = text!("an unused address");
+const NEW_NETWORK: Text = text!("a network that overlaps no other bridge or link");
+const NEW_NAME: Text = text!("a name unused by other links and bridges");
+const KNOWN_BRIDGE: Text = text!("the name of a bridge in [system]");
+const EARLIER_LINK: Text = text!("the name of a link line above this one");
+const NEW_VLAN: Text = text!("a VLAN that no other line has of this link");
+const KNOWN_LINK: Text = text!("the name of a link in [system]");
+const IN_BRIDGE: Text = text!("an address in the bridge's network");
+const BRIDGE_ADDRESS: Text = text!("the bridge's own address, the only gateway there");
+const GIVEN_AWAY: Text = text!("a link without addresses that no other line uses");
+const NOT_BEHIND: Text = text!("a network outside of those of bridges and links");
+pub(super) const NEW_ROUTE: Text = text!("a network without another route line");
+const NEAR: Text = text!("a gateway in the network of a link's address");
+const NEW_PORT: Text = text!("a host port that no other line publishes");
 
 /// Checks a line of the board's section.
 pub(in super::super) fn check_system<'a>(line: &Line<'a>, config: &Config<'a>) -> Result<(), Error<'a>> {
@@ -119,7 +121,7 @@ fn check_gateways<'a>(line: &Line<'a>, addresses: &Addresses) -> Result<(), Erro
     far.next().map_or(Ok(()), |(word, _)| Err(at(line, word, NEAR)))
 }
 
-fn at<'a>(line: &Line<'a>, word: &Word<'a>, expected: &'static str) -> Error<'a> {
+fn at<'a>(line: &Line<'a>, word: &Word<'a>, expected: Text) -> Error<'a> {
     Error { line: line.number, column: word.column, problem: Problem::Value(word.text, expected) }
 }
 
@@ -138,7 +140,7 @@ pub(in super::super) fn check_workload<'a>(
 }
 
 fn too_many_leases<'a>(line: &Line<'a>, word: &Word<'a>) -> Result<(), Error<'a>> {
-    let problem = Problem::TooMany("dhcp links", limits::LEASED_LINKS as u32);
+    let problem = Problem::TooMany(text!("dhcp links"), limits::LEASED_LINKS as u32);
     Err(Error { line: line.number, column: word.column, problem })
 }
 
@@ -228,7 +230,8 @@ fn check_publish<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Resu
             && workload.network.published_address(&config.pools, is_ipv4).is_some()
     };
     if !is_published(true) && !is_published(false) {
-        let problem = Problem::Rule(workload.name, "publish needs a link veth with an address and via of that family");
+        let problem =
+            Problem::Rule(workload.name, text!("publish needs a link veth with an address and via of that family"));
         return Err(Error { line: line.number, column: line.words[0].column, problem });
     }
     Ok(())
@@ -236,12 +239,14 @@ fn check_publish<'a>(line: &Line<'a>, config: &Config<'a>, index: usize) -> Resu
 
 /// `talk NAME...`, where `board` means the board itself.
 fn read_talk<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Result<(), Error<'a>> {
-    const BRIDGED: &str = "a workload with a link veth, or board for the host";
+    const BRIDGED: Text = text!("a workload with a link veth, or board for the host");
     for word in &line.words[1..] {
         let error = |problem| Err(Error { line: line.number, column: word.column, problem });
         let other = config.find(word.text);
         match other {
-            Some(_) if word.text == "board" => return error(Problem::Value("board", "another name for that workload")),
+            Some(_) if word.text == "board" => {
+                return error(Problem::Value("board", text!("another name for that workload")));
+            }
             None if word.text == "board" => config.workloads[index].network.talks_to_board = true,
             None => return error(Problem::NoWorkload(word.text)),
             Some(other) if other == index => return error(Problem::Itself(word.text)),
@@ -253,27 +258,27 @@ fn read_talk<'a>(line: &Line<'a>, config: &mut Config<'a>, index: usize) -> Resu
     }
     let missing = |problem, column| Err(Error { line: line.number, column, problem });
     if line.words.len() == 1 {
-        return missing(Problem::Missing("talk", "the names of workloads, or board"), line.end);
+        return missing(Problem::Missing("talk", text!("the names of workloads, or board")), line.end);
     }
     let workload = config.workload(index);
     if workload.network.bridged(&config.pools).next().is_none() {
-        let problem = Problem::Rule(workload.name, "talk needs a link veth with an address");
+        let problem = Problem::Rule(workload.name, text!("talk needs a link veth with an address"));
         return missing(problem, line.words[0].column);
     }
     Ok(())
 }
 
 /// Checks the rules for a workload's network as a whole. Returns the problem and the remedy, or `None`.
-pub(in super::super) fn broken_rule<'a>(workload: &Workload<'a>, pools: &Pools<'a>) -> Option<&'static str> {
+pub(in super::super) fn broken_rule<'a>(workload: &Workload<'a>, pools: &Pools<'a>) -> Option<Text> {
     let Network { links, publish, .. } = &workload.network;
     if workload.isolation.shared & Namespaces::NET != 0 && !(links.is_empty() && publish.is_empty()) {
-        return Some("link and publish need a network of its own; remove them, or share net");
+        return Some(text!("link and publish need a network of its own; remove them, or share net"));
     }
     let has_no_meaning = |link: &WorkloadLink<'_>| match link.attachment {
         Attachment::Bridge(_) => false,
         Attachment::Macvlan(_) => link.may_spoof,
         Attachment::Ipvlan(_) | Attachment::Physical(_) => link.mac.is_some() || link.may_spoof,
     };
-    let text = "spoof is only for veth, mac= only for veth and macvlan";
+    let text = text!("spoof is only for veth, mac= only for veth and macvlan");
     pools.of(*links).iter().any(has_no_meaning).then_some(text)
 }

@@ -20,21 +20,23 @@ use super::super::pools::Pools;
 use super::arguments::{Arguments, Reported};
 use super::values;
 use crate::split::Split;
+use crate::text;
+use crate::text::Text;
 use consistency::{NEW_ADDRESS, NEW_ROUTE, is_among};
 use core::net::IpAddr;
 use words::{link_name, mac, mtu, prefix, publish, sysctl};
 
-const LINK: &str = "a link's name of at most 15 letters, digits, -, _ and .";
-const PREFIX: &str = "an address with a prefix length such as 10.0.0.2/24 or fd00::2/64";
-const GATEWAY: &str = "a gateway's address after via, one for each family";
-const HOST_LINK: &str =
-    "dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, probe ADDRESS, mac=, path= or mtu=";
-const PROBED: &str = "the address of a host that answers to ping";
-const INNER_LINK: &str = "an address such as 10.77.0.2/24, via GATEWAY, mac=, mtu= or spoof";
-const OUTER_LINK: &str = "dhcp, an address such as 192.168.1.20/24, via GATEWAY, mac= or mtu=";
-const KIND: &str = "veth, macvlan, ipvlan or move";
-const PUBLISH: &str = "[ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp, or one range of ports on both sides";
-const SYSCTL: &str = "the name of a setting such as net.ipv4.ip_forward";
+const LINK: Text = text!("a link's name of at most 15 letters, digits, -, _ and .");
+const PREFIX: Text = text!("an address with a prefix length such as 10.0.0.2/24 or fd00::2/64");
+const GATEWAY: Text = text!("a gateway's address after via, one for each family");
+const HOST_LINK: Text =
+    text!("dhcp, slaac, up, an address such as 10.0.0.2/24, via GATEWAY, probe ADDRESS, mac=, path= or mtu=");
+const PROBED: Text = text!("the address of a host that answers to ping");
+const INNER_LINK: Text = text!("an address such as 10.77.0.2/24, via GATEWAY, mac=, mtu= or spoof");
+const OUTER_LINK: Text = text!("dhcp, an address such as 192.168.1.20/24, via GATEWAY, mac= or mtu=");
+const KIND: Text = text!("veth, macvlan, ipvlan or move");
+const PUBLISH: Text = text!("[ADDRESS:]PORT:PORT/tcp or /udp such as 8080:80/tcp, or one range of ports on both sides");
+const SYSCTL: Text = text!("the name of a setting such as net.ipv4.ip_forward");
 
 /// The options that links of boards and of workloads have in common.
 #[derive(Default)]
@@ -65,26 +67,26 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::Masquerade => {
                 let (bridge, link) = (self.text(LINK, link_name)?, self.text(LINK, link_name)?);
                 if network.masquerades.push(Masquerade { bridge, link }).is_err() {
-                    return self.too_many("masquerade lines", limits::MASQUERADES);
+                    return self.too_many(text!("masquerade lines"), limits::MASQUERADES);
                 }
             }
             KeyId::Route => {
-                let to = self.take("a network without host bits, such as 10.9.0.0/16", words::network)?;
+                let to = self.take(text!("a network without host bits, such as 10.9.0.0/16"), words::network)?;
                 if network.routes.iter().any(|other| other.to == to) {
                     return Err(self.unexpected(NEW_ROUTE));
                 }
-                let _ = self.choose("via", "via")?;
-                let gateway = self.take("a gateway's address of the same family", |text| {
+                let _ = self.choose(text!("via"), "via")?;
+                let gateway = self.take(text!("a gateway's address of the same family"), |text| {
                     ip(text).filter(|gateway| gateway.is_ipv4() == to.address.is_ipv4())
                 })?;
                 if network.routes.push(Route { to, gateway }).is_err() {
-                    return self.too_many("route lines", limits::ROUTES);
+                    return self.too_many(text!("route lines"), limits::ROUTES);
                 }
             }
             KeyId::Nameserver => loop {
-                let server = self.take("the address of a name server", ip)?;
+                let server = self.take(text!("the address of a name server"), ip)?;
                 if network.name_servers.push(server).is_err() {
-                    return self.too_many("name servers", limits::NAME_SERVERS);
+                    return self.too_many(text!("name servers"), limits::NAME_SERVERS);
                 }
                 if !self.has_more() {
                     break;
@@ -92,9 +94,9 @@ impl<'a> Arguments<'_, 'a> {
             },
             _ => {
                 let name = self.text(SYSCTL, sysctl)?;
-                let value = self.word("a value")?;
+                let value = self.word(text!("a value"))?;
                 if system.sysctls.push(Sysctl { name, value }).is_err() {
-                    return self.too_many("sysctl lines", limits::SYSCTLS);
+                    return self.too_many(text!("sysctl lines"), limits::SYSCTLS);
                 }
             }
         }
@@ -111,7 +113,7 @@ impl<'a> Arguments<'_, 'a> {
             self.next += 1;
             let parent = self.text(LINK, link_name)?;
             // 0 means no VLAN, and the last number is reserved.
-            let id = self.figure("a VLAN's number from 1 to 4094", |text| {
+            let id = self.figure(text!("a VLAN's number from 1 to 4094"), |text| {
                 values::number(text).filter(|id| (1..4095).contains(id))
             })?;
             which = LinkMatch::Vlan { parent, id: id as u16 };
@@ -119,7 +121,7 @@ impl<'a> Arguments<'_, 'a> {
         let words = self.link_words(HOST_LINK, false)?;
         match (words.path, words.mac) {
             (None, None) => {}
-            _ if is_vlan => return Err(self.unexpected("neither mac= nor path= for a VLAN")),
+            _ if is_vlan => return Err(self.unexpected(text!("neither mac= nor path= for a VLAN"))),
             (Some(path), _) => which = LinkMatch::Path(path),
             (None, Some(mac)) => which = LinkMatch::Mac(mac),
         }
@@ -127,7 +129,7 @@ impl<'a> Arguments<'_, 'a> {
         let link =
             HostLink { line, name, which, mtu, has_dhcp: is_dhcp, has_slaac: is_slaac, probe, addresses, gateways };
         if network.links.push(link).is_err() {
-            return self.too_many("link lines", limits::HOST_LINKS);
+            return self.too_many(text!("link lines"), limits::HOST_LINKS);
         }
         Ok(())
     }
@@ -143,14 +145,14 @@ impl<'a> Arguments<'_, 'a> {
                 return Err(self.unexpected(NEW_ADDRESS));
             }
             if addresses.push(prefix).is_err() {
-                return self.too_many("addresses", limits::ADDRESSES);
+                return self.too_many(text!("addresses"), limits::ADDRESSES);
             }
             if !self.has_more() {
                 break;
             }
         }
         if network.bridges.push(Bridge { line, name, addresses }).is_err() {
-            return self.too_many("bridge lines", limits::BRIDGES);
+            return self.too_many(text!("bridge lines"), limits::BRIDGES);
         }
         Ok(())
     }
@@ -177,13 +179,13 @@ impl<'a> Arguments<'_, 'a> {
                 let line = LineNumber(self.line.number);
                 let link = WorkloadLink { line, attachment, has_dhcp, addresses, gateways, mac, mtu, may_spoof };
                 if !pools.push(&mut network.links, link, limits::LINKS) {
-                    return self.too_many("link lines", limits::LINKS);
+                    return self.too_many(text!("link lines"), limits::LINKS);
                 }
             }
             KeyId::Publish => {
                 let publish = self.take(PUBLISH, publish)?;
                 if !pools.push(&mut network.publish, publish, limits::PUBLISHED) {
-                    return self.too_many("publish lines", limits::PUBLISHED);
+                    return self.too_many(text!("publish lines"), limits::PUBLISHED);
                 }
             }
             KeyId::Resolv => network.has_resolv = true,
@@ -195,7 +197,7 @@ impl<'a> Arguments<'_, 'a> {
     }
 
     /// Reads the words after a link's name.
-    fn link_words(&mut self, expected: &'static str, is_inner: bool) -> Result<Words<'a>, Reported> {
+    fn link_words(&mut self, expected: Text, is_inner: bool) -> Result<Words<'a>, Reported> {
         let mut words = Words::default();
         let mut is_up = is_inner;
         while self.has_more() || !is_up {
@@ -238,7 +240,9 @@ impl<'a> Arguments<'_, 'a> {
                     words.path.is_some()
                 }
                 _ => match prefix(word) {
-                    Some(_) if words.addresses.is_full() => return self.too_many("addresses", limits::ADDRESSES),
+                    Some(_) if words.addresses.is_full() => {
+                        return self.too_many(text!("addresses"), limits::ADDRESSES);
+                    }
                     Some(prefix) if is_among(&words.addresses, prefix) => return Err(self.unexpected(NEW_ADDRESS)),
                     Some(prefix) => words.addresses.push(prefix).is_ok(),
                     None => false,

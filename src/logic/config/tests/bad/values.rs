@@ -1,6 +1,8 @@
 //! Values that a key does not accept: of the board, of supervision, of confinement.
 
 use super::{in_system, in_workload};
+use crate::text;
+use crate::text::Text;
 
 /// Lines of [system], and their errors.
 const SYSTEM_LINES: &[(&str, &str)] = &[
@@ -202,7 +204,7 @@ fn invalid_value_is_refused_with_expected_form() {
 
 #[test]
 fn contradictory_restart_line_is_refused() {
-    const LIMIT: &str = "limit=COUNT/DURATION such as limit=5/60s, with a count from 1 to 1000";
+    const LIMIT: Text = text!("limit=COUNT/DURATION such as limit=5/60s, with a count from 1 to 1000");
     for (line, expected) in [
         ("restart", String::from("5:8: \"restart\" needs never, on-failure or always")),
         ("restart often", String::from("5:9: found \"often\", expected never, on-failure or always")),
