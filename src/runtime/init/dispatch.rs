@@ -357,7 +357,9 @@ impl Init {
     fn complete_boot(&mut self) {
         let Self { cx, workloads, .. } = self;
         let is_going_down = workloads.supervisor.shutting_down().is_some();
-        if self.is_boot_complete || is_going_down || !workloads.supervisor.is_boot_complete(cx.config.get()) {
+        // The prompt needs the control socket, which is deferred too.
+        let waits = is_going_down || cx.is_deferring();
+        if self.is_boot_complete || waits || !workloads.supervisor.is_boot_complete(cx.config.get()) {
             return;
         }
         self.is_boot_complete = true;

@@ -154,6 +154,23 @@ fn answer(socket: &OwnedFd) -> Option<(u8, String)> {
 }
 
 #[test]
+fn boot_is_complete_only_when_commands_can_connect() {
+    let mut board = Board::boot(&section("a", ""));
+    // As on a board with one processor, where the first workload does not wait for the socket.
+    std::fs::remove_file(board.folder.join("control")).expect("the socket");
+    board.init.cx.defer();
+    execute("a");
+    let mut turns = 0;
+    while !board.lines().contains("memory of pid 1") {
+        turns += 1;
+        assert!(turns < 200, "the boot is never complete");
+        fake::pass_ms(1);
+        board.init.turn_once(0);
+    }
+    drop(board.connect());
+}
+
+#[test]
 fn due_restart_happens_on_time() {
     let mut board = Board::boot(&section("a", "restart always delay=500ms max=10s"));
     execute("a");
