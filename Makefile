@@ -50,7 +50,7 @@ TOOLS   := $(BUILDER) $(shell find qemu/src qemu/Cargo.toml -type f)
 # The scripts and the lock file for Debian packages.
 DEBIAN  := initramfs/debian/fetch initramfs/debian/unpack initramfs/debian/modules initramfs/debian/lock
 SCRIPTS := .ci/run initramfs/dist linker/agent linker/build linker/reproducible linker/rustc initramfs/debian/fetch initramfs/debian/install \
-           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash docs/test fuzz/run qemu/bench/builds qemu/bench/first
+           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash docs/test fuzz/run qemu/bench/builds qemu/bench/first qemu/run-tests
 # Each has a Cargo.toml and a Cargo.lock: the library and the host's tools, what runs on a board, the fuzz targets.
 WORKSPACES := . src/runtime fuzz
 BOARD_ARCH := $(shell sed -n 's/^architecture = "\(.*\)"/\1/p' initramfs/boards/$(BOARD).toml 2>/dev/null)
@@ -93,7 +93,7 @@ same = echo "$$sum" >$@.made-of
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent goosebit cuts updates image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
+.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent goosebit cuts updates long image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -194,7 +194,7 @@ unit: $(BUILD)/installed-build $(BUILD)/installed-unit ## the tests that need ne
 
 test: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox $(foreach r,$(OTHER_KERNELS),$(BUILD)/debian/$(a)-$(r)/vmlinuz)) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/hilum-agent $(BUILD)/tools/hilum-counted $(BUILD)/debian/packages/of-every-board $(BUILD)/tools/firmware ## run every test, on the host and in QEMU, for both architectures
 	@$(if $(filter --workspace,$(TESTS)),$(HOST) board-test --quiet --locked)
-	@$(HOST) test --quiet --no-fail-fast --locked $(TESTS)
+	@env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/host HILUM_BUILD=$(BUILD) qemu/run-tests $(CARGO) $(TESTS)
 
 docs-test: install-test $(BUILD)/installed-docs $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox) $(BUILD)/tools/hilum-initramfs $(BUILD)/tools/hilum-qemu ## as root: execute every command block of README and docs (PAGES names some)
 	@docs/test
@@ -218,8 +218,11 @@ agent: install-test $(BUILD)/installed-agent $(foreach a,$(ARCHS),$(BUILD)/board
 goosebit: $(BUILD)/tools/goosebit ## offer an update to hilum-agent by goosebit, a server with hawkBit's API
 	@HILUM_GOOSEBIT=$</bin/python $(HOST) test --quiet --locked -p hilum-agent goosebit -- --ignored
 
-cuts: install-test $(BUILD)/board/x86_64/hilum ## cut the power after each write of an update, and boot each time
-	@HILUM_ALL_CUTS=1 $(HOST) test --quiet --locked -p hilum-qemu -- power_cut_after_any_write --nocapture
+cuts: install-test $(BUILD)/board/x86_64/hilum ## cut the power after each write of an update and at 25 moments of writing workloads, and boot each time
+	@HILUM_ALL_CUTS=1 $(HOST) test --quiet --locked -p hilum-qemu -- power_cut --nocapture
+
+long: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox) $(BUILD)/tools/firmware ## run the tests of a minute or more on the architecture on which make test leaves them out
+	@$(HOST) test --quiet --locked -p hilum-qemu --test it -- --ignored long::
 
 updates: install-test $(BUILD)/board/x86_64/hilum $(BUILD)/image/x86_64/busybox/bin/busybox ## update a board 200 times in a row, and measure the first one, of 64 MiB, beside dd
 	@HILUM_UPDATES=200 $(HOST) test --quiet --locked -p hilum-qemu -- updates_in_a_row --nocapture

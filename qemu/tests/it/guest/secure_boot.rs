@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-on_both!(signed_disk_boots_and_one_with_another_byte_is_refused);
+on_both_long!(x86_64: signed_disk_boots_and_one_with_another_byte_is_refused);
 
 /// The timeout for a firmware to look at all its disks.
 const FIRMWARE: Duration = Duration::from_secs(120);

@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-on_both!(randomly_plugged_disks_cables_and_devices_end_in_the_configured_state);
+on_both_long!(x86_64: randomly_plugged_disks_cables_and_devices_end_in_the_configured_state);
 
 /// Turns where nobody asks for a time.
 const TURNS: u32 = 10;

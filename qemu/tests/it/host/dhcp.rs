@@ -122,7 +122,13 @@ impl Liar {
     #[track_caller]
     fn hear(&mut self) -> (DhcpMessageType, Option<Ipv4Addr>) {
         let mut bytes = [0; 1500];
-        let Ok(length) = self.socket.recv(&mut bytes) else { panic!("the client does not ask") };
+        // A socket with a timeout is interrupted by a stop and the continuation of the process (signal(7)).
+        let length = loop {
+            match self.socket.recv(&mut bytes) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                length => break length.unwrap_or_else(|error| panic!("the client does not ask: {error}")),
+            }
+        };
         let packet = DhcpPacket::new_checked(&bytes[..length]).expect("a message");
         let message = DhcpRepr::parse(&packet).expect("a whole one");
         (self.client, self.id) = (message.client_hardware_address, message.transaction_id);

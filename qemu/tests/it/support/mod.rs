@@ -203,6 +203,22 @@ macro_rules! on_both {
     };
 }
 
+/// The same for tests of a minute or more. Those of the named architecture are part of every run, and `make long` runs the others.
+macro_rules! on_both_long {
+    (x86_64: $($name:ident),*) => { on_both_long!(x86_64, X86_64, aarch64, Aarch64, $($name),*); };
+    (aarch64: $($name:ident),*) => { on_both_long!(aarch64, Aarch64, x86_64, X86_64, $($name),*); };
+    ($often:ident, $first:ident, $rarely:ident, $second:ident, $($name:ident),*) => {
+        mod long {
+            mod $often {
+                $(#[test] fn $name() { super::super::$name(hilum_qemu::Architecture::$first) })*
+            }
+            mod $rarely {
+                $(#[test] #[ignore = "make long runs it"] fn $name() { super::super::$name(hilum_qemu::Architecture::$second) })*
+            }
+        }
+    };
+}
+
 /// Returns the host, or ends the test if namespaces are not available.
 macro_rules! host_or_return {
     () => {
