@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod agent;
 mod boot;
 mod chart;
 mod contestants;
@@ -49,6 +50,8 @@ enum Part {
     Mounts,
     /// Bytes.
     Sizes,
+    /// hilum-agent.
+    Agent,
 }
 
 #[derive(Subcommand)]
@@ -188,6 +191,7 @@ fn measure(part: Part, built: &Built, runs: usize, boots: usize, report: &Report
             let rows = starts::with_mounts(&built.folder, runs.div_ceil(4))?;
             report.table("mounts", &format!("This machine, {} starts each", runs.div_ceil(4)), &rows)
         }
+        Part::Agent => report.table("agent", "This machine", &agent::table(&agent::measure(built)?)),
         Part::Sizes => {
             let rows = sizes::measure(&built.folder)?;
             report.table("sizes", "As built", &sizes::table(&rows))?;
