@@ -197,6 +197,8 @@ pub struct SystemMount<'a> {
     pub is_read_only: bool,
     /// Whether programs on it may be executed.
     pub is_executable: bool,
+    /// Whether it grows to its disk, together with its partition.
+    pub grows: bool,
     /// `wait=`: milliseconds to wait for the device.
     pub wait_ms: u32,
     /// `check=`

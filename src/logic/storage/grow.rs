@@ -8,12 +8,10 @@
 
 use super::partition::{PartitionTable, table};
 use super::superblock::crc;
-use crate::errno::Errno;
+use crate::text;
 use core::fmt;
 
-/// The polynomial of a GPT's checksums (ISO 3309), reflected.
-const POLYNOMIAL: u32 = 0xedb8_8320;
-/// Bytes of the usual 128 entries; a table with more is left as it is.
+/// Bytes of the usual 128 entries; a table with another number is left as it is.
 const ENTRIES: usize = 128 * 128;
 /// Bytes of a header; the rest of a larger sector is not used.
 const SECTOR: usize = 512;
@@ -22,16 +20,10 @@ const ALIGNMENT: u64 = 1 << 20;
 
 /// A disk.
 pub trait Disk {
-    /// Reads bytes at this offset.
-    ///
-    /// # Errors
-    /// Those of the device.
-    fn read(&mut self, at: u64, bytes: &mut [u8]) -> Result<(), Errno>;
-    /// Writes bytes at this offset. They are on the disk when it returns.
-    ///
-    /// # Errors
-    /// Those of the device.
-    fn write(&mut self, at: u64, bytes: &[u8]) -> Result<(), Errno>;
+    /// Reads bytes at this offset. Returns whether it has read all.
+    fn read(&mut self, at: u64, bytes: &mut [u8]) -> bool;
+    /// Writes bytes at this offset. Returns whether they are on the disk.
+    fn write(&mut self, at: u64, bytes: &[u8]) -> bool;
 }
 
 /// Why a partition keeps its size.
@@ -44,23 +36,18 @@ pub enum Kept {
     /// This partition begins behind it.
     Behind(u32),
     /// The disk cannot be read or written.
-    Device(Errno),
+    Device,
 }
 
 impl fmt::Display for Kept {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Table => formatter.write_str("a partition table that hilum does not change"),
-            Self::Small => formatter.write_str("the disk is smaller than its partition table"),
-            Self::Behind(number) => write!(formatter, "partition {number} is behind it"),
-            Self::Device(errno) => errno.fmt(formatter),
-        }
-    }
-}
-
-impl From<Errno> for Kept {
-    fn from(errno: Errno) -> Self {
-        Self::Device(errno)
+        let text = match self {
+            Self::Table => text!("a partition table that hilum does not change"),
+            Self::Small => text!("the disk is smaller than its partition table"),
+            Self::Behind(number) => return write!(formatter, "partition {number} is behind it"),
+            Self::Device => text!("the disk cannot be read or written"),
+        };
+        text.fmt(formatter)
     }
 }
 
@@ -70,154 +57,182 @@ impl From<Errno> for Kept {
 /// # Errors
 /// Why it cannot be larger.
 pub fn grow(disk: &mut dyn Disk, bytes: u64, number: u32, start: u64) -> Result<Option<u64>, Kept> {
-    let mut first = [0; 4096 + SECTOR];
-    disk.read(0, &mut first)?;
+    let mut room = [0; ROOM];
+    if !disk.read(0, &mut room[..FRONT]) {
+        return Err(Kept::Device);
+    }
+    let (place, entries) = match table(&room[..FRONT]).ok_or(Kept::Table)? {
+        PartitionTable::Gpt { at, entry: 128, count: 128 } => (at, Entries { at: FRONT, count: 128, bytes: 128 }),
+        PartitionTable::Gpt { .. } => return Err(Kept::Table),
+        PartitionTable::Dos(_) => (0, Entries { at: 446, count: 4, bytes: 16 }),
+    };
+    let is_gpt = entries.count == 128;
+    if is_gpt && !disk.read(place, &mut room[FRONT..HEADER]) {
+        return Err(Kept::Device);
+    }
     let index = number.wrapping_sub(1) as usize;
-    match table(&first).ok_or(Kept::Table)? {
-        PartitionTable::Gpt { at, entry, count } => {
-            let sector = if first[SECTOR..].starts_with(b"EFI PART") { SECTOR } else { 4096 };
-            let mut entries = [0; ENTRIES];
-            let length = (entry as usize).saturating_mul(count as usize);
-            let entries = entries.get_mut(..length).ok_or(Kept::Table)?;
-            disk.read(at, entries)?;
-            let (front, header) = first.split_at_mut(sector);
-            let gpt = Gpt { header: &mut header[..SECTOR], entries, sector: sector as u64, bytes };
-            gpt.grow(disk, &mut front[..SECTOR], at, (entry as usize, index), start)
+    let (own, old) = entries.extent(&room, index);
+    // The numbers of a table are sectors, and those of a DOS table do not say how large they are.
+    let sector = [512, 4096].into_iter().find(|sector| own.wrapping_mul(*sector) == start).filter(|_| own < old);
+    let sector = sector.ok_or(Kept::Table)?;
+    // Behind a GPT's partitions are its entries once more, and the header.
+    let end = match is_gpt {
+        true => (bytes / sector).saturating_sub(ENTRIES as u64 / sector + 1),
+        false => (bytes / sector).min(1 << 32),
+    };
+    let (mut limit, mut next) = (end, 0);
+    for other in 0..entries.count {
+        let (first, _) = entries.extent(&room, other);
+        if own < first && first < limit {
+            (limit, next) = (first, other as u32 + 1);
         }
-        PartitionTable::Dos(_) => {
-            // Its numbers are sectors, of which only the kernel knows the size.
-            let entry = |index: usize| first.get(446 + 16 * index..).filter(|_| index < 4);
-            let sectors = |index, at: usize| entry(index).map_or(0, |entry| u64::from(word(entry, at)));
-            let sector = [512, 4096].into_iter().find(|sector| sectors(index, 8) * sector == start);
-            let sector = sector.filter(|_| start != 0).ok_or(Kept::Table)?;
-            let range = |index| match entry(index).is_some_and(|entry| entry[4] != 0) {
-                true => (sectors(index, 8), sectors(index, 8) + sectors(index, 12)),
-                false => (0, 0),
-            };
-            let end = (bytes / sector).min(1 << 32);
-            let Some(end) = new_end(&range, 4, index, end, sector)? else { return Ok(None) };
-            let count = end - range(index).0;
-            let at = 446 + 16 * index;
-            // The address by cylinder, head and sector is beyond its range.
-            first[at + 5..at + 8].copy_from_slice(&[0xfe, 0xff, 0xff]);
-            put(&mut first, at + 12, &(count as u32).to_le_bytes());
-            disk.write(0, &first[..SECTOR])?;
-            Ok(Some(count * sector))
+    }
+    let new = limit & !((ALIGNMENT / sector) - 1);
+    let kept = match next {
+        _ if old > end => Err(Kept::Small),
+        _ if new > old => Ok(Some((new - own) * sector)),
+        0 => Ok(None),
+        next => Err(Kept::Behind(next)),
+    };
+    let grows = matches!(kept, Ok(Some(_)));
+    let entry = entries.at + entries.bytes * index;
+    let is_done = if is_gpt {
+        room.copy_within(sector as usize..sector as usize + SECTOR, HEADER);
+        let mut gpt = Gpt { room: &mut room, sector, disk };
+        if !gpt.is_whole(place) {
+            return Err(Kept::Table);
+        }
+        gpt.update(place, end, grows.then_some((entry, new)))
+    } else if grows {
+        // The address by cylinder, head and sector is beyond its range.
+        put(&mut room, entry + 5, 3, 0xff_ff_fe);
+        put(&mut room, entry + 12, 4, new - own);
+        disk.write(0, &room[..SECTOR])
+    } else {
+        true
+    };
+    if is_done { kept } else { Err(Kept::Device) }
+}
+
+/// What is read of a disk: its first bytes, then the entries of a GPT, then its header.
+type Room = [u8; ROOM];
+const FRONT: usize = 4096 + SECTOR;
+const HEADER: usize = FRONT + ENTRIES;
+const ROOM: usize = HEADER + SECTOR;
+
+/// Where the entries of a table are.
+struct Entries {
+    at: usize,
+    count: usize,
+    /// Bytes of one.
+    bytes: usize,
+}
+
+impl Entries {
+    /// Returns the first sector of a partition and the one behind it; zeros if there is none.
+    #[inline(never)]
+    fn extent(&self, room: &Room, index: usize) -> (u64, u64) {
+        let at = self.at + self.bytes * index;
+        match self.bytes {
+            _ if index >= self.count => (0, 0),
+            16 if room[at + 4] != 0 => (number(room, at + 8, 4), number(room, at + 8, 4) + number(room, at + 12, 4)),
+            128 if room[at..at + 16] != [0; 16] => (number(room, at + 32, 8), number(room, at + 40, 8).wrapping_add(1)),
+            _ => (0, 0),
         }
     }
 }
 
-/// Returns the new end of partition `index` of `count`, in sectors; `None` if it stays. `range` returns the first sector of a
-/// partition and the one behind it, and `end` is the end of what partitions may use.
-fn new_end(
-    range: &dyn Fn(usize) -> (u64, u64),
-    count: usize,
-    index: usize,
-    end: u64,
-    sector: u64,
-) -> Result<Option<u64>, Kept> {
-    let (own, old_end) = range(index);
-    if old_end > end {
-        return Err(Kept::Small);
-    }
-    let next = (0..count).filter(|other| range(*other).0 > own).min_by_key(|other| range(*other).0);
-    let limit = next.map_or(end, |next| range(next).0.min(end));
-    let new = limit / (ALIGNMENT / sector) * (ALIGNMENT / sector);
-    match next {
-        _ if new > old_end => Ok(Some(new)),
-        Some(next) => Err(Kept::Behind(next as u32 + 1)),
-        None => Ok(None),
-    }
-}
+/// Where fields of the header are.
+const LENGTH: usize = HEADER + 12;
+const SUM: usize = HEADER + 16;
+const OWN: usize = HEADER + 24;
+const OTHER: usize = HEADER + 32;
+const LAST_USABLE: usize = HEADER + 48;
+const PLACE: usize = HEADER + 72;
+const SUM_OF_ENTRIES: usize = HEADER + 88;
 
 /// A GPT in memory.
 struct Gpt<'a> {
-    header: &'a mut [u8],
-    entries: &'a mut [u8],
-    /// Bytes of a sector, and of the disk.
+    room: &'a mut Room,
+    /// Bytes of a sector.
     sector: u64,
-    bytes: u64,
+    disk: &'a mut dyn Disk,
 }
 
 impl Gpt<'_> {
-    /// Grows a partition: `front` is the first sector, `at` the place of the entries, which have `size` bytes.
-    fn grow(
-        mut self,
-        disk: &mut dyn Disk,
-        front: &mut [u8],
-        at: u64,
-        (size, index): (usize, usize),
-        start: u64,
-    ) -> Result<Option<u64>, Kept> {
-        let (sector, sum) = (self.sector, word(self.header, 16));
+    /// Returns whether the checksums match, and the entries are at `place`, in bytes, as usual or because of a cut.
+    fn is_whole(&mut self, place: u64) -> bool {
+        let sums = (number(self.room, SUM, 4), number(self.room, SUM_OF_ENTRIES, 4));
         self.seal();
-        let is_whole = sum == word(self.header, 16) && word(self.header, 88) == !crc(POLYNOMIAL, self.entries);
-        let (last, home) = ((self.bytes / sector).saturating_sub(1), 2 * sector);
-        let spare = last.saturating_sub((self.entries.len() as u64).div_ceil(sector));
-        // A cut came between the two writes of the header.
-        let is_moved = at / sector > number(self.header, 48);
-        let entries = &*self.entries;
-        let range =
-            |index: usize| match entries.get(index * size..(index + 1) * size).filter(|entry| entry[..16] != [0; 16]) {
-                Some(entry) => (number(entry, 32), number(entry, 40).saturating_add(1)),
-                None => (0, 0),
-            };
-        let (own, _) = range(index);
-        if !is_whole || !is_moved && at != home || own.checked_mul(sector) != Some(start) || own == 0 {
-            return Err(Kept::Table);
-        }
-        let new = new_end(&range, entries.len() / size, index, spare, sector);
-        let mut place = last;
-        if let Ok(Some(end)) = new {
-            put(self.entries, index * size + 40, &(end - 1).to_le_bytes());
-            put(self.header, 48, &(spare - 1).to_le_bytes());
-            put(self.header, 88, &(!crc(POLYNOMIAL, self.entries)).to_le_bytes());
-            // The protective entry of the DOS table covers the disk.
-            if front[450] == 0xee {
-                put(front, 458, &u32::try_from(last).unwrap_or(u32::MAX).to_le_bytes());
-                disk.write(0, front)?;
+        sums == (number(self.room, SUM, 4), number(self.room, SUM_OF_ENTRIES, 4))
+            && (place == 2 * self.sector || self.is_moved(place))
+    }
+
+    /// Returns whether a cut came between the two writes of the header.
+    fn is_moved(&self, place: u64) -> bool {
+        place / self.sector > number(self.room, LAST_USABLE, 8)
+    }
+
+    /// Writes the table with a new end of the partition with this entry, and completes what a cut has left. `spare` is the
+    /// place of the backup's entries, in sectors. Returns whether that succeeded.
+    fn update(&mut self, place: u64, spare: u64, new: Option<(usize, u64)>) -> bool {
+        if let Some((entry, end)) = new {
+            let last = spare + ENTRIES as u64 / self.sector;
+            put(self.room, entry + 40, 8, end - 1);
+            put(self.room, LAST_USABLE, 8, spare - 1);
+            // The protective entry covers the disk.
+            if self.room[450] == 0xee {
+                put(self.room, 458, 4, last.min(u32::MAX.into()));
             }
-            disk.write(spare * sector, self.entries)?;
-            self.write(disk, (last, 1), spare)?;
-            self.write(disk, (1, last), spare)?;
-        } else if is_moved {
-            place = number(self.header, 32);
-        } else {
-            return new;
+            self.header(last, 1, spare);
+            if !self.disk.write(0, &self.room[..SECTOR]) || !self.disk.write(spare * self.sector, &self.room[FRONT..]) {
+                return false;
+            }
+            self.header(1, last, spare);
+            if !self.disk.write(self.sector, &self.room[HEADER..]) {
+                return false;
+            }
+        } else if !self.is_moved(place) {
+            return true;
         }
-        disk.write(home, self.entries)?;
-        self.write(disk, (1, place), 2)?;
-        Ok(new?.map(|end| (end - own) * sector))
+        let other = number(self.room, OTHER, 8);
+        self.header(1, other, 2);
+        self.disk.write(2 * self.sector, &self.room[FRONT..HEADER])
+            && self.disk.write(self.sector, &self.room[HEADER..])
     }
 
-    /// Writes the header to a sector; the other header is at `other`, and the entries at `entries`.
-    fn write(&mut self, disk: &mut dyn Disk, (own, other): (u64, u64), entries: u64) -> Result<(), Errno> {
-        put(self.header, 24, &own.to_le_bytes());
-        put(self.header, 32, &other.to_le_bytes());
-        put(self.header, 72, &entries.to_le_bytes());
+    /// Makes the header of sector `own`; the other one is at `other`, and the entries at `place`.
+    fn header(&mut self, own: u64, other: u64, place: u64) {
+        put(self.room, OWN, 8, own);
+        put(self.room, OTHER, 8, other);
+        put(self.room, PLACE, 8, place);
         self.seal();
-        disk.write(own * self.sector, self.header)
     }
 
-    /// Sets the header's checksum.
+    /// Sets the checksums.
+    #[inline(never)]
     fn seal(&mut self) {
-        put(self.header, 16, &[0; 4]);
-        let length = (word(self.header, 12) as usize).min(SECTOR);
-        let sum = !crc(POLYNOMIAL, &self.header[..length]);
-        put(self.header, 16, &sum.to_le_bytes());
+        let length = (number(self.room, LENGTH, 4) as usize).min(SECTOR);
+        // That of the header is zero while it is computed.
+        put(self.room, SUM, 4, 0);
+        for (place, part) in [(SUM_OF_ENTRIES, FRONT..HEADER), (SUM, HEADER..HEADER + length)] {
+            // ISO 3309.
+            let sum = !crc(0xedb8_8320, &self.room[part]);
+            put(self.room, place, 4, sum.into());
+        }
     }
 }
 
-fn word(bytes: &[u8], at: usize) -> u32 {
-    bytes[at..].first_chunk().map_or(0, |word| u32::from_le_bytes(*word))
+/// Returns a number of `count` bytes.
+#[inline(never)]
+fn number(room: &Room, at: usize, count: usize) -> u64 {
+    room[at..at + count].iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
-fn number(bytes: &[u8], at: usize) -> u64 {
-    u64::from(word(bytes, at)) | u64::from(word(bytes, at + 4)) << 32
-}
-
-fn put(bytes: &mut [u8], at: usize, new: &[u8]) {
-    bytes[at..at + new.len()].copy_from_slice(new);
+/// Writes a number of `count` bytes.
+#[inline(never)]
+fn put(room: &mut Room, at: usize, count: usize, number: u64) {
+    room[at..at + count].copy_from_slice(&number.to_le_bytes()[..count]);
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ fn mount(options: &str) -> SystemMount<'_> {
         kind: "ext4",
         is_read_only: false,
         is_executable: false,
+        grows: false,
         wait_ms: 5_000,
         check: OnDamage::Repair,
         fallback: crate::config::MountFallback::Stop,

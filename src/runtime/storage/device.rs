@@ -1,12 +1,14 @@
 //! Finds block devices, and waits for them by device events (uevents).
 
+use crate::console::Console;
 use crate::os::clock::monotonic_ms;
-use crate::os::files::{read_link, read_number};
+use crate::os::files::{read_link, read_number, sys_path};
 use crate::os::path::{access, open};
 use crate::os::wait::timespec_from_ms;
+use core::fmt;
 use core::mem::MaybeUninit;
 use heapless::{String, Vec};
-use hilum::config::Source;
+use hilum::config::{Source, SystemMount};
 use hilum::fixed_string::append;
 use hilum::split::Split;
 use hilum::storage::{START_BYTES, Superblock, table};
@@ -22,7 +24,7 @@ use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv,
 pub(crate) type Name = String<{ hilum::config::limits::PATH_BYTES }>;
 
 /// The block devices of the board, by name.
-const DEVICES: &str = "/sys/class/block";
+pub(super) const DEVICES: &str = "/sys/class/block";
 
 /// Milliseconds after which it looks again without an event: a card reader does not report a new card if the kernel
 /// does not poll it.
@@ -171,18 +173,8 @@ fn is_partition(name: &str, id: &str) -> bool {
 }
 
 fn partition(name: &str, id: &str) -> Option<bool> {
-    let mut path = Name::new();
-    append(&mut path, format_args!("{DEVICES}/{name}/partition")).ok()?;
-    let number = read_number(&path)?.try_into().ok()?;
-    // .../block/DISK/PARTITION
-    path.clear();
-    append(&mut path, format_args!("{DEVICES}/{name}")).ok()?;
-    let mut buffer = [0; 256];
-    let (disk, _) = read_link(&path, &mut buffer).cut_last(b'/')?;
-    let disk = disk.parts(b'/').last()?;
-    path.clear();
-    append(&mut path, format_args!("/dev/{disk}")).ok()?;
-    let device = open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).ok()?;
+    let (disk, number) = disk_of(name)?;
+    let device = open(&disk, OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::empty()).ok()?;
     let mut start = [0; 4096 + 512];
     let length = rustix::io::pread(&device, &mut start, 0).ok()?;
     let table = table(&start[..length])?;
@@ -191,4 +183,19 @@ fn partition(name: &str, id: &str) -> Option<bool> {
         rustix::io::pread(&device, &mut entry, at).ok().filter(|length| *length == 32)?;
     }
     Some(table.is(number, &entry, id))
+}
+
+/// Returns the path of the disk that the partition with this name is on, and its number. `None` if it is no partition.
+pub(super) fn disk_of(name: &str) -> Option<(String<512>, u32)> {
+    let number = read_number(&sys_path(format_args!("{DEVICES}/{name}/partition")))?.try_into().ok()?;
+    // .../block/DISK/PARTITION
+    let mut buffer = [0; 256];
+    let (disk, _) = read_link(&sys_path(format_args!("{DEVICES}/{name}")), &mut buffer).cut_last(b'/')?;
+    Some((sys_path(format_args!("/dev/{}", disk.parts(b'/').last()?)), number))
+}
+
+/// Prints a message about a mount and its device.
+#[inline(never)]
+pub(super) fn print_disk(console: &mut Console, mount: &SystemMount<'_>, device: &Name, what: fmt::Arguments<'_>) {
+    console.error(format_args!("mount {}: {device}: {what}", mount.target));
 }

@@ -72,17 +72,3 @@ pub(super) fn format(mount: &SystemMount<'_>, device: &Name) -> Result<u32, Errn
     fsync(&disk)?;
     Ok(0)
 }
-
-/// Grows a new filesystem to the size of its device.
-///
-/// # Errors
-/// Those of the kernel.
-pub(super) fn grow(mount: &SystemMount<'_>, device: &Name) -> Result<(), Errno> {
-    /// Bytes of a block in the blueprint's filesystem.
-    const BLOCK: u64 = 4096;
-    let disk = open(device.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-    let blocks = seek(&disk, SeekFrom::End(0))? / BLOCK;
-    let folder = open(mount.target, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    use rustix::fd::AsFd;
-    hilum_sys::grow_ext4(folder.as_fd(), blocks)
-}

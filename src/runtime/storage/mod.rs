@@ -4,6 +4,7 @@
 
 mod device;
 mod format;
+mod grow;
 mod swap;
 mod table;
 
@@ -17,8 +18,7 @@ use crate::os::deadline::with_timeout;
 use crate::os::errno::describe;
 use crate::os::path::{self, open};
 use crate::os::wait::poll_fd;
-use core::fmt;
-use device::{Arrivals, Devices, look, start_of};
+use device::{Arrivals, Devices, look, print_disk, start_of};
 use heapless::String;
 use hilum::config::{Config, MountFallback, Source, SystemMount};
 use hilum::fixed_string::text;
@@ -255,8 +255,11 @@ fn mount_device(mount: &SystemMount<'_>, device: &Name, console: &mut Console) -
                 Ok(_) => {
                     let replayed = found.is_some_and(|found| found.has_journal) && !is_new;
                     print_mounted(mount, device, decision, replayed, console);
-                    if is_new && let Err(errno) = format::grow(mount, device) {
-                        console.error(format_args!("mount {target}: cannot grow it: {}", describe(errno)));
+                    if is_new {
+                        grow::filesystem(mount, device, console);
+                    }
+                    if mount.grows && !is_read_only {
+                        grow::start(mount, device, console);
                     }
                     return true;
                 }
@@ -318,12 +321,6 @@ fn reformat(mount: &SystemMount<'_>, device: &Name, reason: Reason, console: &mu
             false
         }
     }
-}
-
-/// Prints a message about a mount and its device.
-#[inline(never)]
-fn print_disk(console: &mut Console, mount: &SystemMount<'_>, device: &Name, what: fmt::Arguments<'_>) {
-    console.error(format_args!("mount {}: {device}: {what}", mount.target));
 }
 
 fn attach(mount: &SystemMount<'_>, device: &Name, is_read_only: bool) -> Result<u32, Errno> {

@@ -109,3 +109,23 @@ pub fn grow_ext4(folder: BorrowedFd<'_>, blocks: u64) -> Result<(), Errno> {
     unsafe { call(__NR_ioctl, [folder.as_raw_fd() as usize, EXT4_IOC_RESIZE_FS, address as usize, 0, 0, 0]) }
         .map(|_| ())
 }
+
+/// Tells the kernel the size of a partition that is in use: partition `number` of the open `disk` begins at `start` and
+/// has `length` bytes now (BLKPG of include/uapi/linux/blkpg.h).
+///
+/// # Errors
+/// EINVAL if it begins elsewhere, EBUSY if it would overlap another one, ENXIO if there is no such partition.
+pub fn resize_partition(disk: BorrowedFd<'_>, number: u32, start: u64, length: u64) -> Result<(), Errno> {
+    /// _IO(0x12, 105)
+    const BLKPG: usize = 0x1269;
+    /// BLKPG_RESIZE_PARTITION
+    const RESIZE: usize = 3;
+    // struct blkpg_partition: two names of 64 bytes follow the number, and are not used.
+    let partition: [u64; 19] =
+        core::array::from_fn(|index| [start, length, number.into()].get(index).map_or(0, |value| *value));
+    // struct blkpg_ioctl_arg: an operation and flags of 32 bits each, a length that is not used, a pointer.
+    let request = [RESIZE, size_of_val(&partition), (&raw const partition) as usize];
+    let address = (&raw const request) as usize;
+    // SAFETY: the kernel reads both structures, which outlive the call. Both architectures are little-endian.
+    unsafe { call(__NR_ioctl, [disk.as_raw_fd() as usize, BLKPG, address, 0, 0, 0]) }.map(|_| ())
+}

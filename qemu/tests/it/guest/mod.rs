@@ -11,6 +11,7 @@ mod devices;
 mod escapes;
 mod filesystems;
 mod filter;
+mod grown_disks;
 mod kept_disks;
 mod kernels;
 mod limits;

@@ -16,7 +16,7 @@ use std::process::Command;
 use std::time::Duration;
 
 mod broken;
-mod cuts;
+pub(super) mod cuts;
 mod raspberry;
 mod row;
 mod uefi;

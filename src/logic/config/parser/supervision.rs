@@ -32,8 +32,8 @@ const FILESYSTEM: Text =
     text!("the name of a filesystem such as ext4, but not btrfs (it may need several disks) or LUKS (it needs a key)");
 const NAMELESS: Text =
     text!("a path, PARTUUID=, or a LABEL= or UUID= that is read of this filesystem; see Disks in docs/config.md");
-const NEW: Text = text!("ext4, the one filesystem that check=reformat can make");
-const MOUNT_OPTION: Text = text!("ro, exec, wait=DURATION, check=repair|ro|reformat or else=tmpfs|stop");
+const NEW: Text = text!("ext4, the one filesystem that check=reformat can make and, without ro, grow enlarge");
+const MOUNT_OPTION: Text = text!("ro, exec, grow, wait=DURATION, check=repair|ro|reformat or else=tmpfs|stop");
 const FD: Text = text!("a descriptor from 3 to 63");
 
 /// Defaults in milliseconds.
@@ -209,6 +209,7 @@ impl<'a> Arguments<'_, 'a> {
             kind,
             is_read_only: false,
             is_executable: false,
+            grows: false,
             wait_ms: DISK_MS,
             check: OnDamage::Repair,
             fallback: MountFallback::Stop,
@@ -219,6 +220,7 @@ impl<'a> Arguments<'_, 'a> {
                     (_, Some(wait_ms)) => mount.wait_ms = wait_ms,
                     ("ro", _) => mount.is_read_only = true,
                     ("exec", _) => mount.is_executable = true,
+                    ("grow", _) => mount.grows = true,
                     ("check=repair", _) => mount.check = OnDamage::Repair,
                     ("check=ro", _) => mount.check = OnDamage::ReadOnly,
                     ("check=reformat", _) => mount.check = OnDamage::Reformat,
@@ -229,7 +231,8 @@ impl<'a> Arguments<'_, 'a> {
                 Some(())
             })?;
         }
-        if mount.check == OnDamage::Reformat && kind != "ext4" {
+        let needs_ext4 = mount.check == OnDamage::Reformat || mount.grows;
+        if needs_ext4 && kind != "ext4" || mount.grows && mount.is_read_only {
             return self.error(self.line.words[3].column, Problem::Value(kind, NEW));
         }
         match system.mounts.push(mount) {

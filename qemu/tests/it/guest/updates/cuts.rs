@@ -6,13 +6,24 @@
 use super::*;
 
 /// A write of the log: where on the disk, and what.
-struct Write {
-    place: u64,
-    bytes: Vec<u8>,
+pub(in crate::guest) struct Write {
+    pub(in crate::guest) place: u64,
+    pub(in crate::guest) bytes: Vec<u8>,
+}
+
+/// Returns QEMU's words for a writable disk whose writes are logged to a new file.
+pub(in crate::guest) fn logged(disk: &Path, log: &Path) -> [String; 4] {
+    std::fs::write(log, "").expect("a file");
+    let drive = format!(
+        "driver=blklogwrites,node-name=logged,file.driver=file,file.filename={},log.driver=file,log.filename={},log-sector-size=512",
+        disk.display(),
+        log.display()
+    );
+    ["-blockdev".into(), drive, "-device".into(), "virtio-blk-pci,drive=logged".into()]
 }
 
 /// Reads a log of writes.
-fn writes(log: &Path) -> Vec<Write> {
+pub(in crate::guest) fn writes(log: &Path) -> Vec<Write> {
     let bytes = std::fs::read(log).expect("a log");
     let number = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
     let (count, sector) = (number(16), u64::from(u32::from_le_bytes(bytes[24..28].try_into().expect("four"))));
@@ -53,14 +64,8 @@ fn power_cut_after_any_write_of_an_update_leaves_a_slot_that_works_x86_64() {
     let (disk, log, cut) = (one.join("disk.img"), versions.at("log"), versions.at("cut.img"));
     let whole = [(1, contents(&disk, Slot::A)), (2, contents(&two.join("disk.img"), Slot::A))];
     std::fs::copy(&disk, &cut).expect("a copy");
-    std::fs::write(&log, "").expect("a file");
     let mut command = hilum_qemu::command(Architecture::X86_64, Accelerator::Tcg);
-    let drive = format!(
-        "driver=blklogwrites,node-name=logged,file.driver=file,file.filename={},log.driver=file,log.filename={},log-sector-size=512",
-        disk.display(),
-        log.display()
-    );
-    command.args(["-m", "512", "-blockdev", &drive, "-device", "virtio-blk-pci,drive=logged"]);
+    command.args(["-m", "512"]).args(logged(&disk, &log));
     add_bundles(&mut command, &[&bundle]);
     firmware::direct(&disk, None, versions.folder.path()).expect("a slot").add_to(&mut command, "");
     let mut booted = boot_command(command, "stdio");

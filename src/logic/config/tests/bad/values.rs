@@ -71,11 +71,11 @@ const SYSTEM_LINES: &[(&str, &str)] = &[
     ),
     (
         "mount /dev/vda /data f2fs check=reformat",
-        "3:22: found \"f2fs\", expected ext4, the one filesystem that check=reformat can make",
+        "3:22: found \"f2fs\", expected ext4, the one filesystem that check=reformat can make and, without ro, grow enlarge",
     ),
     (
         "mount /dev/vda /data ext4 wait=5",
-        "3:27: found \"wait=5\", expected ro, exec, wait=DURATION, check=repair|ro|reformat or else=tmpfs|stop",
+        "3:27: found \"wait=5\", expected ro, exec, grow, wait=DURATION, check=repair|ro|reformat or else=tmpfs|stop",
     ),
     (
         "mount LABEL= /data ext4",
