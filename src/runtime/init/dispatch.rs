@@ -81,7 +81,7 @@ pub(super) struct Init {
     pub(super) updates: Updates,
     control: Control,
     pub(super) workloads: Workloads,
-    links: HostLinks,
+    pub(super) links: HostLinks,
 }
 
 impl Init {

@@ -2,6 +2,8 @@
 //!
 //! The library tests the supervisor alone; `qemu/tests` tests with a real kernel.
 
+mod time;
+
 use super::boot_count::BootCount;
 use super::configuration;
 use super::context::Context;

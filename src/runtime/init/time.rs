@@ -31,6 +31,10 @@ const BUILT: &str = "/etc/hilum.time";
 const FINISH_MS: u64 = 3_000;
 /// Milliseconds after which a helper that could not be created is tried again.
 const AGAIN_MS: u64 = 10_000;
+/// Milliseconds after which a helper hangs: a server has a few seconds, so it is the disk.
+const HELPER_MS: u64 = 30_000;
+/// Milliseconds between two helpers, if links change all the time.
+const FLAP_MS: u64 = 1_000;
 
 /// The clock.
 pub(super) struct Time {
@@ -39,6 +43,12 @@ pub(super) struct Time {
     place: usize,
     /// The helper, and the pipe with what it found.
     helper: Option<(Pid, OwnedFd)>,
+    /// When the last helper is given up; 0 before the first one.
+    until: u64,
+    /// Whether what it finds does not count, because it asks a server of a lease that was replaced.
+    is_stale: bool,
+    /// Whether the disk of the kept time hung a helper; the time is not kept there any more.
+    is_stuck: bool,
     /// Whether the kept time was read, which is what the first helper does.
     has_read: bool,
     /// Whether somebody knows why the clock is not right.
@@ -48,7 +58,16 @@ pub(super) struct Time {
 impl Time {
     /// Knows nothing yet.
     pub(super) const fn new() -> Self {
-        Self { clock: Clock::new(0), place: 0, helper: None, has_read: false, is_told: false }
+        Self {
+            clock: Clock::new(0),
+            place: 0,
+            helper: None,
+            until: 0,
+            is_stale: false,
+            is_stuck: false,
+            has_read: false,
+            is_told: false,
+        }
     }
 
     /// Sets the clock of a machine forward to the build time of the image, if it is behind.
@@ -75,9 +94,14 @@ impl Time {
     /// Returns when [`Self::tick`] must be called.
     pub(super) fn deadline(&self, cx: &Context, workloads: &Workloads, links: &HostLinks) -> Option<u64> {
         let time = &cx.config.get().system.time;
-        let is_busy = self.helper.is_some() || cx.is_deferring() || workloads.supervisor.shutting_down().is_some();
-        let may_read =
-            time.keep.is_none() || kept(cx, workloads).is_some() || !workloads.supervisor.awaits(Part::Disks);
+        let is_busy = cx.is_deferring() || workloads.supervisor.shutting_down().is_some();
+        if self.helper.is_some() && !is_busy {
+            return Some(self.until);
+        }
+        let may_read = time.keep.is_none()
+            || self.is_stuck
+            || kept(cx, workloads).is_some()
+            || !workloads.supervisor.awaits(Part::Disks);
         let is_due = if self.has_read { server(cx, links, 0).is_some() || !time.has_servers() } else { may_read };
         (time.is_on() && !is_busy && is_due).then_some(self.clock.next_at)
     }
@@ -89,12 +113,16 @@ impl Time {
             let are_others = cx.config.get().system.time.has_dhcp;
             self.clock.ask_again(are_others, cx.now());
             if are_others {
-                // What a helper of the others finds does not count.
-                (self.place, self.helper) = (0, None);
+                (self.place, self.is_stale) = (0, self.helper.is_some());
+                self.clock.next_at = cx.now().max((self.until + FLAP_MS).saturating_sub(HELPER_MS));
             }
         }
         if self.deadline(cx, workloads, links).is_none_or(|at| at > cx.now()) {
             return;
+        }
+        if self.helper.take().is_some() {
+            (self.has_read, self.is_stale, self.is_stuck) = (true, false, true);
+            cx.console.error(format_args!("time: the disk of the kept time hangs; the time is not kept"));
         }
         let server = server(cx, links, self.place);
         if server.is_some() && self.has_read && !self.clock.may_ask(self.place) {
@@ -103,12 +131,12 @@ impl Time {
         let request = net::Request {
             server: server.filter(|_| self.has_read),
             floor_us: self.clock.floor_us(),
-            kept: kept(cx, workloads),
+            kept: kept(cx, workloads).filter(|_| !self.is_stuck),
             is_right: self.clock.is_right(),
             root: empty_folder(cx.environment),
         };
         match net::ask(&request) {
-            Ok((helper, found)) => self.helper = Some((helper.pid, found)),
+            Ok((helper, found)) => (self.helper, self.until) = (Some((helper.pid, found)), cx.now() + HELPER_MS),
             Err(_) => self.clock.next_at = cx.now() + AGAIN_MS,
         }
     }
@@ -124,7 +152,8 @@ impl Time {
         if self.clock.raise_floor(kept_us) {
             self.rise(cx.environment, &mut cx.console);
         }
-        if core::mem::replace(&mut self.has_read, true) {
+        let is_stale = core::mem::take(&mut self.is_stale);
+        if core::mem::replace(&mut self.has_read, true) && !is_stale {
             if let Some(server) = server(cx, links, self.place)
                 && length == Ok(FOUND_BYTES)
                 && self.clock.hear(self.place, sample, realtime_us())
@@ -187,7 +216,7 @@ impl Time {
 
     /// Keeps the time at shutdown.
     pub(super) fn finish(&self, cx: &Context, workloads: &Workloads) {
-        if let Some(path) = kept(cx, workloads).filter(|_| self.clock.is_right()) {
+        if let Some(path) = kept(cx, workloads).filter(|_| self.clock.is_right() && !self.is_stuck) {
             let _ = with_timeout(FINISH_MS, &mut || net::keep(path, Some(0)).map(|_| 0));
         }
     }

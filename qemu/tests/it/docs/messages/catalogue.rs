@@ -26,13 +26,15 @@ const ANSWERS: [&str; 3] = ["usage.rs", "doctor.rs", "probe.rs"];
 
 /// Literals behind these words are no messages: attributes, assertions, output of commands, steps of a plan, and what a
 /// configuration error expected, which is a value of its message.
-const NO_MESSAGE: [&str; 9] = [
+const NO_MESSAGE: [&str; 11] = [
     "self.text(",
     "reason = ",
     "expect(",
     "assert!(",
     "show(format_args!(",
     ": &str = ",
+    ": Text = ",
+    "each(",
     "choose(",
     "too_many(",
     "take(",
@@ -114,6 +116,7 @@ fn literals(source: &str) -> Vec<Literal> {
                 end += if bytes[at + end] == b'\\' { 2 } else { 1 };
             }
             let before = source[..at].trim_end();
+            let before = before.strip_suffix("text!(").unwrap_or(before).trim_end();
             let start = before.char_indices().rev().nth(24).map_or(0, |(start, _)| start);
             found.push(Literal { before: format!("{} ", &before[start..]), text: plain(&rest[1..end]) });
             at += end + 1;
