@@ -100,7 +100,7 @@ pub fn raspberry_pi(card: &Path, register: u32, device_tree: &str, scratch: &Pat
     let copy = |name: &str| partition.copy(name, scratch);
     let (kernel, initramfs) = (copy(named("kernel=")?)?, copy(named("initramfs ")?)?);
     let tree = copy(device_tree)?;
-    let bytes = device_tree::with_partition(&std::fs::read(&tree)?, number).context("the device tree")?;
+    let bytes = device_tree::with_partition(&std::fs::read(&tree)?, number, register).context("the device tree")?;
     std::fs::write(&tree, bytes)?;
     let command_line = partition.text("cmdline.txt")?.trim().to_owned();
     Ok(Start { slot, kernel, initramfs, command_line, device_tree: Some(tree) })

@@ -1,5 +1,5 @@
 //! The words of the kernel command line for hilum: `hilum.config=PATH`, `hilum.fail=POLICY`, `hilum.safe`,
-//! `hilum.panic`, `hilum.doctor`, `hilum.slot=NAME`.
+//! `hilum.panic`, `hilum.doctor`, `hilum.slot=NAME`, `hilum.trial`.
 //!
 //! They are parsed before the configuration, so they also work on a board whose configuration is broken.
 
@@ -27,6 +27,8 @@ pub struct CommandLine<'a> {
     pub doctor: bool,
     /// `hilum.slot=a|b`: the slot that was started, said by whatever started it.
     pub slot: Option<Slot>,
+    /// `hilum.trial`: this slot was started once, by kexec.
+    pub trial: bool,
     /// The first word that starts with `hilum.` and is unknown or malformed.
     pub unknown: Option<&'a str>,
 }
@@ -52,6 +54,7 @@ pub fn parse(line: &str) -> CommandLine<'_> {
         panic: false,
         doctor: false,
         slot: None,
+        trial: false,
         unknown: None,
     };
     for word in line.split_ascii_whitespace() {
@@ -66,6 +69,7 @@ pub fn parse(line: &str) -> CommandLine<'_> {
             None if own == "safe" => found.safe = true,
             None if own == "panic" => found.panic = true,
             None if own == "doctor" => found.doctor = true,
+            None if own == "trial" => found.trial = true,
             _ => found.unknown = found.unknown.or(Some(word)),
         }
     }

@@ -17,9 +17,10 @@ fn number(tree: &[u8], at: usize) -> Option<usize> {
     Some(u32::from_be_bytes(*tree.get(at..)?.first_chunk()?) as usize)
 }
 
-/// Returns a device tree with the number of a partition in /chosen/bootloader, which the firmware says it has started
-/// (<https://www.raspberrypi.com/documentation/computers/configuration.html>). `None` if the tree is damaged or has no /chosen.
-pub(super) fn with_partition(tree: &[u8], partition: u32) -> Option<Vec<u8>> {
+/// Returns a device tree with the number of a partition in /chosen/bootloader, which the firmware says it has started, and the register
+/// PM_RSTS that it has read (<https://www.raspberrypi.com/documentation/computers/configuration.html>). `None` if the tree is damaged or
+/// has no /chosen.
+pub(super) fn with_partition(tree: &[u8], partition: u32, register: u32) -> Option<Vec<u8>> {
     let (structure, strings) = (number(tree, STRUCTURE)?, number(tree, STRINGS)?);
     let (structure_bytes, strings_bytes) = (number(tree, STRUCTURE_BYTES)?, number(tree, STRINGS_BYTES)?);
     let name = u32::try_from(strings_bytes).ok()?;
@@ -28,7 +29,7 @@ pub(super) fn with_partition(tree: &[u8], partition: u32) -> Option<Vec<u8>> {
     {
         node.extend(word.to_be_bytes());
     }
-    for word in [PROPERTY, 4, name, partition, END_NODE] {
+    for word in [PROPERTY, 4, name, partition, PROPERTY, 4, name + 10, register, END_NODE] {
         node.extend(word.to_be_bytes());
     }
     let at = end_of_chosen(tree, structure)?;
@@ -37,13 +38,13 @@ pub(super) fn with_partition(tree: &[u8], partition: u32) -> Option<Vec<u8>> {
     let moved = |place: usize| if place >= at { place + node.len() } else { place };
     let texts = tree.get(strings..strings + strings_bytes)?;
     let end = changed.len();
-    changed.extend([texts, b"partition\0"].concat());
+    changed.extend([texts, b"partition\0pm_rsts\0"].concat());
     for (place, value) in [
         (TOTAL, changed.len()),
         (STRUCTURE, moved(structure)),
         (RESERVED, moved(number(tree, RESERVED)?)),
         (STRINGS, end),
-        (STRINGS_BYTES, strings_bytes + 10),
+        (STRINGS_BYTES, strings_bytes + 18),
         (STRUCTURE_BYTES, structure_bytes + node.len()),
     ] {
         changed[place..place + 4].copy_from_slice(&u32::try_from(value).ok()?.to_be_bytes());

@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn hilum_words_are_found_among_others() {
     let found = parse(
-        "console=ttyS0 hilum.config=/a.conf quiet hilum.fail=stay hilum.panic hilum.doctor hilum.safe hilum.slot=b\n",
+        "console=ttyS0 hilum.config=/a.conf quiet hilum.fail=stay hilum.panic hilum.doctor hilum.safe hilum.slot=b hilum.trial\n",
     );
     assert_eq!(
         found,
@@ -14,6 +14,7 @@ fn hilum_words_are_found_among_others() {
             panic: true,
             doctor: true,
             slot: Some(Slot::B),
+            trial: true,
             unknown: None
         }
     );
@@ -31,6 +32,7 @@ fn defaults_apply_without_words() {
             panic: false,
             doctor: false,
             slot: None,
+            trial: false,
             unknown: None
         }
     );

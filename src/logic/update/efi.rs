@@ -13,6 +13,15 @@ pub type Order = Vec<u8, 256>;
 /// Bytes of a sector in a partition's device path.
 const SECTOR: u64 = 512;
 
+/// The beginning of the description of our load options, `hilum ` as UTF-16.
+const NAME: &[u8] = b"h\0i\0l\0u\0m\0 \0";
+
+/// Returns whether a load option is of ours, for a slot of some disk.
+pub fn is_ours(option: &[u8]) -> bool {
+    // Attributes and a length come before the description.
+    option.get(6..).is_some_and(|description| description.starts_with(NAME))
+}
+
 /// Returns the load option that starts a slot: the file that firmware looks for on any disk, on the slot's partition.
 pub fn load_option(record: &Record, slot: Slot) -> LoadOption {
     let mut option = LoadOption::new();
@@ -25,7 +34,8 @@ pub fn load_option(record: &Record, slot: Slot) -> LoadOption {
     // LOAD_OPTION_ACTIVE, and the length of the device path: the partition, the file, and the end.
     put(&1_u32.to_le_bytes());
     put(&(42 + file_bytes + 4).to_le_bytes());
-    for byte in b"hilum ".iter().chain(slot.name().as_bytes()).chain(&[0]) {
+    put(NAME);
+    for byte in slot.name().as_bytes().iter().chain(&[0]) {
         put(&[*byte, 0]);
     }
     // A media device path for a hard drive, 42 bytes long.

@@ -321,6 +321,8 @@ fn a_boot_entry_names_the_partition_and_the_file() {
     expected.extend(file);
     expected.extend([0x7f, 0xff, 4, 0]);
     assert_eq!(efi::load_option(&record, Slot::B).as_slice(), expected);
+    let another = [&expected[..6], b"h\0i\0l\0u\0m\0a\0"].concat();
+    assert_eq!([&expected[..], &another, &[]].map(efi::is_ours), [true, false, false]);
 }
 
 #[test]

@@ -31,6 +31,8 @@ const DISK_MS: u64 = 30_000;
 const SEEN_BYTES: usize = Record::BYTES + 2;
 /// Bytes of a reason as text.
 const REASON_BYTES: usize = 160;
+/// The first byte of what a helper has seen that has found no record, although a slot is on trial.
+const LOST: u8 = 1;
 /// What a helper has seen, and then what it says.
 type Answer = [u8; SEEN_BYTES + REASON_BYTES];
 
@@ -205,6 +207,10 @@ impl Updates {
                 self.known = None;
                 self.why = text(format_args!("{said}"));
                 cx.console.error(format_args!("update: {said}; updates are refused"));
+                if bytes[0] == LOST {
+                    cx.console.error(format_args!("update: this is a trial; restarting"));
+                    self.restart(cx, workloads);
+                }
             }
             (Job::Write | Job::TryOther, _) if is_done => self.restart(cx, workloads),
             (Job::Write | Job::TryOther, _) => {}
@@ -290,13 +296,16 @@ fn work(
     send: &dyn Fn(&str),
     seen: &mut Answer,
 ) -> Result<Reason, Reason> {
-    let mut disk = Disk::find(if job == Job::Look { DISK_MS } else { 0 }).map_err(|errno| match errno {
-        Errno::NOENT => reason(text!("no disk with slots"), 0),
-        Errno::NOTUNIQ => reason(text!("two disks with slots"), 0),
-        errno => refused(text!("the slots: {}"), errno),
-    })?;
     let firmware = |errno| refused(text!("the firmware's variables: {}"), errno);
     let starter = Starter::of_board().map_err(firmware)?;
+    let mut disk = Disk::find(if job == Job::Look { DISK_MS } else { 0 }).map_err(|errno| {
+        seen[0] = (job == Job::Look && starter.end_lost_trial()).into();
+        match errno {
+            Errno::NOENT => reason(text!("no disk with slots"), 0),
+            Errno::NOTUNIQ => reason(text!("two disks with slots"), 0),
+            errno => refused(text!("the slots: {}"), errno),
+        }
+    })?;
     let running = starter.running(&disk.record);
     let mut boot = Boot::Committed;
     let result = match job {

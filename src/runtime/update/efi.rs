@@ -1,7 +1,7 @@
 //! Boot entries and boot order of UEFI firmware, by efivarfs (Documentation/filesystems/efivarfs.rst).
 
 use crate::os::files::{read_file, sys_path};
-use crate::os::path::{mount, open};
+use crate::os::path::{mount, open, unlink};
 use hilum::fixed_string::text;
 use hilum::update::efi;
 use hilum::update::{Record, Slot};
@@ -52,6 +52,23 @@ pub(super) fn point_to(record: &Record, slot: Slot) -> Result<(), Errno> {
 /// Makes the firmware start a slot at the next boot alone.
 pub(super) fn start_next(record: &Record, slot: Slot) -> Result<(), Errno> {
     write(&variable("BootNext"), &entry(record, slot)?.to_le_bytes())
+}
+
+/// Returns whether the firmware has started an entry of ours, and prefers another one of ours. The entry is removed: a firmware that
+/// cannot start the other one does not come back to it for ever.
+pub(super) fn end_lost_trial() -> bool {
+    match (first_of("BootCurrent"), first_of("BootOrder")) {
+        (Some(running), Some(preferred)) if running != preferred => unlink(&path_of(running)).is_ok(),
+        _ => false,
+    }
+}
+
+/// Returns the number of the boot entry that a variable begins with, if it is one of ours.
+#[inline(never)]
+fn first_of(name: &str) -> Option<u16> {
+    let mut buffer = [0; BYTES];
+    let number = u16::from_le_bytes(*read(&variable(name), &mut buffer).first_chunk()?);
+    efi::is_ours(read(&path_of(number), &mut buffer)).then_some(number)
 }
 
 /// Returns the number of a slot's boot entry. If it is missing, it is added with the lowest free number: some firmware removes

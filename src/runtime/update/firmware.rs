@@ -2,10 +2,12 @@
 
 use super::disk::Disk;
 use super::{Reason, efi, kexec, refused};
-use crate::os::files::{read_file, read_text};
+use crate::os::files::{read_file, read_text, sys_path};
 use crate::os::path::access;
 use hilum::cmdline;
 use hilum::text;
+#[cfg(target_arch = "aarch64")]
+use hilum::update::PARTITION_BITS;
 use hilum::update::{Record, Slot};
 use rustix::fs::Access;
 use rustix::io::Errno;
@@ -37,10 +39,9 @@ impl Starter {
 
     /// Returns the slot that runs. Without any other sign it is the committed one.
     pub(crate) fn running(self, record: &Record) -> Slot {
-        let said = || cmdline::parse(read_text("/proc/cmdline", &mut [0; 4096])).slot;
         let found = match self {
             Self::Efi => efi::running(record),
-            Self::Kexec => said().or_else(|| by_partition(record)),
+            Self::Kexec => said().0.or_else(|| by_partition(record)),
         };
         found.unwrap_or(record.committed())
     }
@@ -95,16 +96,41 @@ impl Starter {
         let _ = disk;
         Ok(())
     }
+
+    /// Returns whether this boot is a trial, by what has started it, for a slot that does not find the record. The next boot is one of
+    /// the committed slot.
+    pub(crate) fn end_lost_trial(self) -> bool {
+        match self {
+            Self::Efi => efi::end_lost_trial(),
+            #[cfg(target_arch = "aarch64")]
+            Self::Kexec if u64::from(PARTITION_BITS) & property("pm_rsts") > 0 => {
+                super::partition::start_next(0).is_ok()
+            }
+            Self::Kexec => said().1,
+        }
+    }
 }
 
-/// Returns the slot whose partition a Raspberry Pi's firmware has started
-/// (<https://www.raspberrypi.com/documentation/computers/configuration.html>, "bootloader" in the device tree).
+/// Returns the slot that the kernel command line names, and whether it was started once.
+fn said() -> (Option<Slot>, bool) {
+    let mut buffer = [0; 4096];
+    let words = cmdline::parse(read_text("/proc/cmdline", &mut buffer));
+    (words.slot, words.trial)
+}
+
+/// Returns the slot whose partition a Raspberry Pi's firmware has started.
 fn by_partition(record: &Record) -> Option<Slot> {
     if cfg!(target_arch = "x86_64") {
         return None;
     }
-    let mut number = [0; 4];
-    read_file("/proc/device-tree/chosen/bootloader/partition", &mut number).ok()?;
-    let number = u64::from(u32::from_be_bytes(number));
+    let number = property("partition");
     Slot::ALL.into_iter().find(|slot| number > 0 && record.partition(*slot) == number)
+}
+
+/// Returns a number that a Raspberry Pi's firmware says in the device tree, such as the register that it has read; 0 if there is none
+/// (<https://www.raspberrypi.com/documentation/computers/configuration.html>, "bootloader").
+fn property(name: &str) -> u64 {
+    let mut number = [0; 4];
+    let _ = read_file(&sys_path(format_args!("/proc/device-tree/chosen/bootloader/{name}")), &mut number);
+    u32::from_be_bytes(number).into()
 }

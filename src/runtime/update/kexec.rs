@@ -11,6 +11,8 @@ use rustix::io::Errno;
 
 /// Bytes of a kernel command line (COMMAND_LINE_SIZE is 2,048 on both architectures).
 const LINE_BYTES: usize = 2048;
+/// What a kernel that is started so has on its command line.
+const TRIAL: &str = " hilum.trial";
 /// Blocks that are read at once.
 const AT_ONCE: usize = 16;
 
@@ -26,7 +28,7 @@ pub(super) fn load(disk: &Disk, slot: Slot) -> Result<(), Reason> {
     let length = rustix::io::pread(&words, &mut buffer, 0).unwrap_or(0);
     let mut line = heapless::String::<LINE_BYTES>::new();
     let words = crate::os::files::text_of(&buffer, length);
-    let whole = append(&mut line, format_args!("{words} hilum.slot={}\0", slot.name()));
+    let whole = append(&mut line, format_args!("{words} hilum.slot={}{TRIAL}\0", slot.name()));
     let line = whole.ok().and_then(|()| core::ffi::CStr::from_bytes_with_nul(line.as_bytes()).ok());
     let line = line.ok_or_else(|| reason(text!("its kernel command line is malformed"), 0))?;
     #[cfg(not(target_arch = "aarch64"))]

@@ -46,10 +46,17 @@ fn kernel_command_line_words_match_the_documentation() {
         let found = text.split("hilum.").skip(1).map(|rest| rest.split(ends).next().unwrap_or_default().to_owned());
         found.map(|word| word.split_inclusive('=').next().unwrap_or_default().to_owned()).collect()
     };
-    let known: BTreeSet<String> = ["config=", "fail=", "safe", "doctor", "panic", "slot="].map(str::to_owned).into();
-    for (word, value) in
-        [("config=", "/x"), ("fail=", "stay"), ("safe", ""), ("doctor", ""), ("panic", ""), ("slot=", "b")]
-    {
+    let known: BTreeSet<String> =
+        ["config=", "fail=", "safe", "doctor", "panic", "slot=", "trial"].map(str::to_owned).into();
+    for (word, value) in [
+        ("config=", "/x"),
+        ("fail=", "stay"),
+        ("safe", ""),
+        ("doctor", ""),
+        ("panic", ""),
+        ("slot=", "b"),
+        ("trial", ""),
+    ] {
         let line = format!("hilum.{word}{value}");
         assert!(hilum::cmdline::parse(&line).unknown.is_none(), "{line}");
     }

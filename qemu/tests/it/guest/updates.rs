@@ -32,6 +32,9 @@ const WAITING: &str = "ready tcp 82 within=10m\n";
 /// What lets the program `hog` keep everything else from running, PID 1 included.
 const HANGS: &str = "scheduler fifo 99\nready tcp 81 within=10m\n";
 
+/// Words of a kernel command line without the driver of the disk.
+const NO_DISK: &str = " module_blacklist=virtio_blk";
+
 /// Versions of one appliance for one board.
 struct Versions {
     folder: tempfile::TempDir,

@@ -17,9 +17,10 @@ fn bundle_of(versions: &Versions, from: &Path, name: &str, change: &dyn Fn(&std:
     bundle
 }
 
-/// The first one is found out before the restart. The second one says what is wrong, and restarts by itself.
+/// The first one is found out before the restart. The second one says what is wrong, and restarts by itself. The third one lacks the
+/// driver of its disk, so it cannot know from the record that it is on trial.
 #[test]
-fn version_without_a_kernel_or_with_a_bad_configuration_is_given_up_x86_64() {
+fn version_without_a_kernel_its_disk_or_a_good_configuration_is_given_up_x86_64() {
     let versions = Versions::new("qemu", Architecture::X86_64);
     let (one, two) = (versions.build(1, ""), versions.build(2, ""));
     let bad = image(versions.arch, "hilum 1\n[system]\nhostnam x\n").write(Compression::Zstd).expect("an initramfs");
@@ -32,6 +33,14 @@ fn version_without_a_kernel_or_with_a_bad_configuration_is_given_up_x86_64() {
     let zeroed = bundle_of(&versions, &two, "zeroed", &|file, record| {
         file.write_all_at(&vec![0; 1 << 20], record.start(Slot::A)).expect("zeros");
     });
+    let lost = versions.build(3, "");
+    let lost = bundle_of(&versions, &lost, "lost", &|file, record| {
+        let parts = record.parts(Slot::A);
+        let place = record.start(Slot::A) + parts.command_line.start + parts.command_line.bytes;
+        file.write_all_at(NO_DISK.as_bytes(), place).expect("words");
+        let bytes = parts.command_line.bytes + NO_DISK.len() as u64;
+        record.set_contents(Slot::A, 3, &Parts { command_line: Range { bytes, ..parts.command_line }, ..parts });
+    });
     let disk = one.join("disk.img");
     let mut booted = versions.boot(&disk, &[&zeroed, &bad]);
     booted.vm.console.expect("version 1 in slot a is running", SLOW).expect("it boots");
@@ -40,9 +49,13 @@ fn version_without_a_kernel_or_with_a_bad_configuration_is_given_up_x86_64() {
     ask(&mut booted, "update /dev/vdc", "version 2 is in the other slot; restarting into it");
     let console = restarts(booted);
     has_line(&console, "hilum: reboot in 10 s");
-    let mut booted = versions.boot(&disk, &[]);
+    let mut booted = versions.boot(&disk, &[&lost]);
     let failed = "hilum: update: version 2 did not get as far as its workloads";
     booted.vm.console.expect(failed, SLOW).expect("it boots the old one, and says why");
-    booted.vm.type_text("poweroff\r").expect("the console");
-    booted.vm.wait(SLOW).expect("it powers off");
+    ask(&mut booted, "update /dev/vdb", "version 3 is in the other slot; restarting into it");
+    let console = restarts(booted);
+    has_line(&console, "hilum: update: no disk with slots; updates are refused");
+    has_line(&console, "hilum: update: this is a trial; restarting");
+    let record = firmware::record(&disk).expect("a record");
+    assert_eq!((record.committed(), record.trial(), record.has_begun()), (Slot::A, Some(Slot::B), false));
 }

@@ -67,4 +67,25 @@ fn raspberry_pi_tries_a_slot_once_and_commits_it_by_the_pointer() {
     assert_eq!(start.slot, Slot::B);
     let verdict = firmware::record(&card).expect("a record");
     assert_eq!(verdict.verdict(), (Verdict::Unhealthy, 1, "hilum rollback"));
+    version_that_does_not_find_its_card_is_given_up(&versions, &card);
+}
+
+/// Slot a lacks the driver of the card, and was started by the register.
+fn version_that_does_not_find_its_card_is_given_up(versions: &Versions, card: &Path) {
+    let file = std::fs::File::options().read(true).write(true).open(card).expect("a card");
+    let mut record = firmware::record(card).expect("a record");
+    let place = record.start(Slot::A) + record.parts(Slot::A).command_line.start;
+    let mut words = vec![0; record.parts(Slot::A).command_line.bytes as usize];
+    file.read_exact_at(&mut words, place).expect("its words");
+    let words = String::from_utf8(words).expect("UTF-8");
+    let changed = words.replace("cgroup_enable=memory quiet", "module_blacklist=mmc_block");
+    assert!(changed != words && changed.len() == words.len(), "{words}");
+    file.write_all_at(changed.as_bytes(), place).expect("its words");
+    record.try_next(Slot::A);
+    Record::PLACES.iter().for_each(|place| file.write_all_at(record.to_write(), *place).expect("a record"));
+    let (slot, mut booted) = boot(versions, card, partition_bits(2));
+    assert_eq!(slot, Slot::A);
+    let register = booted.vm.word_at_restart(REGISTER, SLOW).expect("it restarts");
+    assert_eq!(register & PARTITION_BITS, 0, "{register:#x}");
+    has_line(&booted.vm.console.text(), "hilum: update: this is a trial; restarting");
 }
