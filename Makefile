@@ -301,10 +301,12 @@ $(BUILD)/bench/floor: qemu/bench/floor.c | $(BUILD)/installed-bench
 
 # Inputs of the benchmark: the root filesystem of its guest's workload consists of packages and this folder.
 $(BUILD)/bench/ready: $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/board/$(HOST_ARCH)/hilum $(BUILD)/board/$(HOST_ARCH)/hilum-agent $(BUILD)/debian/$(HOST_ARCH)/busybox $(BUILD)/tools/hilum-initramfs $(wildcard qemu/guests/bench/*.toml) | $(BUILD)/installed-run-$(HOST_ARCH)
-	@mkdir -p $(addprefix $(BUILD)/bench/root/,bin board rootfs)
+	@mkdir -p $(addprefix $(BUILD)/bench/root/,bin board rootfs) $(addprefix $(BUILD)/bench/verity-root/,bin board images)
 	@cp $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/bench/root/bin/
+	@cp $(BUILD)/tools/hilum-bench $(BUILD)/bench/verity-root/bin/
 	@initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages initramfs/boards/qemu-$(HOST_ARCH).toml qemu/guests/bench/starts.toml) \
 	    $$($(BUILD)/tools/hilum-bench packages)
+	@initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages initramfs/boards/qemu-$(HOST_ARCH).toml qemu/guests/bench/verity.toml)
 	@touch $@
 
 $(BUILD)/tools/hilum-initramfs: $(BUILDER) | $(BUILD)/installed-build

@@ -5,6 +5,7 @@ use crate::starts::Row;
 use anyhow::{Context, Result, bail, ensure};
 use hilum_initramfs::build::{Places, build};
 use hilum_qemu::{Accelerator, Architecture, Options, Vm};
+use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -86,15 +87,25 @@ pub(crate) const COUNTING: &[&str] = &["-icount", "shift=0,sleep=off"];
 
 /// Measures starts to exit in a guest with one processor, with hilum as PID 1 and additional words for QEMU.
 pub(crate) fn starts(built: &Built, runs: usize, more: &[&str]) -> Result<Vec<Row>> {
-    // Its workload prints to a second serial port, which the other machine does not have.
+    let initramfs = built.initramfs(&[source("qemu/guests/bench/starts.toml")])?;
+    guest_lines(built, &initramfs, &format!("bench.runs={runs}"), more)
+}
+
+/// Boots a guest until it is off. Returns the results that its workload prints.
+pub(crate) fn guest_lines<T: DeserializeOwned>(
+    built: &Built,
+    initramfs: &[u8],
+    append: &str,
+    more: &[&str],
+) -> Result<Vec<T>> {
+    // The workload prints to a second serial port, which the other machine does not have.
     match built.arch {
         Architecture::X86_64 => {}
         Architecture::Aarch64 => bail!("this guest is of x86_64"),
     }
-    let initramfs = built.initramfs(&[source("qemu/guests/bench/starts.toml")])?;
     let log = tempfile::NamedTempFile::new()?;
     let serial = format!("file:{} -serial stdio", log.path().display());
-    let mut guest = built.boot(&initramfs, &format!("bench.runs={runs}"), &serial, more)?;
+    let mut guest = built.boot(initramfs, append, &serial, more)?;
     let text = guest.vm.wait(STARTS).with_context(|| std::fs::read_to_string(log.path()).unwrap_or_default())?;
     let mut rows = Vec::new();
     for line in text.lines().filter_map(|line| line.strip_prefix(MARK)) {

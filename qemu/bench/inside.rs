@@ -29,13 +29,11 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn measure_all() -> Result<Vec<Row>> {
-    become_plain_root()?;
-    let line = std::fs::read_to_string("/proc/cmdline")?;
-    let runs = line.split_whitespace().find_map(|word| word.strip_prefix("bench.runs=")?.parse().ok());
+    let runs = become_plain_root()?;
     let place = Place::guest()?;
     // PID 1 listens once every workload has a process, and this is one of them.
     std::thread::sleep(Duration::from_secs(1));
-    let mut rows = measure(&place, &NAMES, runs.context("bench.runs= on the kernel command line")?, true)?;
+    let mut rows = measure(&place, &NAMES, runs, true)?;
     for row in rows.iter_mut().filter(|row| row.problem.is_none()) {
         row.peak_kb = peak_kb(&place, &row.name).with_context(|| format!("memory of {}", row.name))?;
     }
@@ -43,13 +41,16 @@ fn measure_all() -> Result<Vec<Row>> {
 }
 
 /// Changes to a plain root environment, as the other tools expect it: /proc and /sys without masks, and the root cgroup
-/// instead of one with limits.
-fn become_plain_root() -> Result<()> {
+/// instead of one with limits. Returns the number of starts that was asked for.
+pub(crate) fn become_plain_root() -> Result<usize> {
     unmount("/proc", UnmountFlags::DETACH).context("/proc")?;
     mount("proc", "/proc", "proc", MountFlags::empty(), None).context("/proc")?;
     mount("sysfs", "/sys", "sysfs", MountFlags::empty(), None).context("/sys")?;
     mount("cgroup2", "/sys/fs/cgroup", "cgroup2", MountFlags::empty(), None).context("/sys/fs/cgroup")?;
-    std::fs::write("/sys/fs/cgroup/cgroup.procs", "0").context("the root control group")
+    std::fs::write("/sys/fs/cgroup/cgroup.procs", "0").context("the root control group")?;
+    let line = std::fs::read_to_string("/proc/cmdline")?;
+    let runs = line.split_whitespace().find_map(|word| word.strip_prefix("bench.runs=")?.parse().ok());
+    runs.context("bench.runs= on the kernel command line")
 }
 
 /// Returns the peak memory of one start, including kernel memory (memory.peak); `None` for a contestant without

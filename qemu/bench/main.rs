@@ -15,6 +15,7 @@ mod report;
 mod sizes;
 mod starts;
 mod timeline;
+mod verity;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, Subcommand, ValueEnum};
@@ -48,6 +49,8 @@ enum Part {
     Parallel,
     /// Many mounts.
     Mounts,
+    /// Verified images.
+    Verity,
     /// Bytes.
     Sizes,
     /// hilum-agent.
@@ -106,6 +109,8 @@ enum Command {
     },
     /// Measures starts in a guest; its workload `bench` calls it.
     Inside,
+    /// Measures verified images in a guest; its workload `bench` calls it.
+    InsideVerity,
     /// Prints the packages that the boots take, and those whose bytes are compared.
     Packages,
 }
@@ -138,6 +143,7 @@ fn main() -> Result<()> {
             Ok(())
         }
         Command::Inside => inside::run(),
+        Command::InsideVerity => verity::inside(),
         Command::Packages => {
             println!("{} {}", boot::packages(), others::PACKAGES);
             Ok(())
@@ -192,6 +198,12 @@ fn measure(part: Part, built: &Built, runs: usize, boots: usize, report: &Report
             report.table("mounts", &format!("This machine, {} starts each", runs.div_ceil(4)), &rows)
         }
         Part::Agent => report.table("agent", "This machine", &agent::table(&agent::measure(built)?)),
+        Part::Verity => {
+            let runs = runs.div_ceil(10);
+            let rows = verity::measure(built, runs)?;
+            let title = format!("Guest of the same kind, on the clock that counts instructions, {runs} starts each");
+            report.table("verity", &title, &verity::table(&rows))
+        }
         Part::Sizes => {
             let rows = sizes::measure(&built.folder)?;
             report.table("sizes", "As built", &sizes::table(&rows))?;
