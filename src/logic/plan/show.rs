@@ -117,7 +117,8 @@ pids 2,95 no pids cgroup controller (CONFIG_CGROUP_PIDS)
 limit 2,95 no io cgroup controller (CONFIG_BLK_DEV_THROTTLING), or no such device
 root,mount,volume,overlay 40 symbolic links are not followed on the host; write the target's path
 root,mount,volume,overlay 15 its filesystem is not mounted
-verity 5 the image is not the one that the line's digest is of, or its disk fails
+verity 5 its disk cannot be read
+verity 74 the image is not the one that the line's digest is of
 verity 126 the image builder writes a digest in the place of verity=image
 verity 95 the kernel has no device mapper; its modules are dm-mod and dm-verity
 verity 7 the image has no hash tree behind its filesystem, or it is cut

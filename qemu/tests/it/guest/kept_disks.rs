@@ -35,7 +35,7 @@ fn file(disk: &Path) -> String {
 }
 
 /// Returns a disk with one sector that QEMU cannot read (docs/devel/blkdebug.rst of QEMU).
-fn unreadable(disk: &Path, sector: u32) -> String {
+pub(super) fn unreadable(disk: &Path, sector: u32) -> String {
     let config = disk.with_extension("blkdebug");
     let text = format!("[inject-error]\nevent = \"read_aio\"\nerrno = \"5\"\nsector = \"{sector}\"\n");
     std::fs::write(&config, text).expect("a file");

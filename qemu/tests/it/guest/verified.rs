@@ -4,13 +4,17 @@
 //! failure, or with `verity.usr`/`roothash=` and `restart_on_corruption` to a reboot by the kernel without a message.
 
 use super::devices::wait_for;
-use crate::support::{BOOT, USUAL, boot_on, boot_with, fetched, image, modules, probe, run};
+use super::kept_disks::unreadable;
+use crate::support::{
+    BOOT, Booted, RELEASES, USUAL, boot_on, boot_with, fetched, image, modules, probe, without_prompt,
+};
 use hilum_initramfs::{Image, verity};
 use hilum_qemu::Architecture;
+use std::path::Path;
 use std::process::Command;
 
 on_both!(
-    verified_image_runs_and_changed_blocks_are_unreadable,
+    verified_image_runs_and_blocks_that_are_changed_or_cannot_be_read_are_told,
     corrupt_image_stops_its_workload_or_reboots_the_board,
     corrupt_image_is_found_though_the_event_of_the_kernel_was_lost,
     verified_root_on_a_disk_returns_with_it_and_its_changed_block_is_told,
@@ -63,8 +67,19 @@ fn section(name: &str, digest: &str, words: &str, lines: &str) -> String {
 
 /// Returns a board with these images.
 fn board(arch: Architecture, system: &str, sections: &[String], images: Vec<(&str, Vec<u8>)>) -> Image {
+    board_on(arch, USUAL, system, sections, images)
+}
+
+/// The same for the kernel of a release.
+fn board_on(
+    arch: Architecture,
+    release: &str,
+    system: &str,
+    sections: &[String],
+    images: Vec<(&str, Vec<u8>)>,
+) -> Image {
     let mut board = image(arch, "");
-    let loads = modules(arch, USUAL, &mut board, &MODULES);
+    let loads = modules(arch, release, &mut board, &MODULES);
     board.file("etc/hilum.conf", 0o644, format!("hilum 1\n[system]\n{system}{loads}{}", sections.concat()));
     for (name, bytes) in images {
         board.file(&format!("images/{name}"), 0o644, bytes);
@@ -84,7 +99,29 @@ fn middle(image: &[u8]) -> usize {
     image.windows(16).position(|bytes| bytes == wanted).expect("the file is not compressed")
 }
 
-fn verified_image_runs_and_changed_blocks_are_unreadable(arch: Architecture) {
+/// A sector of each disk cannot be read: of the file, of the top of the tree, and of the superblock. The board would reboot if PID 1
+/// took one of them for a corrupt block.
+fn disks(scratch: &Path, good: &[u8], tree: usize) -> (String, Vec<String>) {
+    let digest = verity::root_hash(&file(scratch, "good", good)).expect("a digest");
+    let (mut sections, mut words) = (String::new(), Vec::new());
+    for (letter, name, byte) in [('a', "reads", middle(good)), ('b', "climbs", tree), ('c', "fails", 1024)] {
+        sections += &section(name, &digest, " corrupt=reboot", "")
+            .replace(&format!("/images/{name}"), &format!("/dev/vd{letter}"));
+        file(scratch, name, good);
+        let disk = unreadable(&scratch.join(name), (byte / 512) as u32);
+        words.extend(["-drive".into(), format!("file={disk},format=raw,if=none,readonly=on,id={name}")]);
+        words.extend(["-device".into(), format!("virtio-blk-pci,drive={name}")]);
+    }
+    (sections, words)
+}
+
+fn file(folder: &Path, name: &str, bytes: &[u8]) -> std::fs::File {
+    std::fs::write(folder.join(name), bytes).expect("a file");
+    std::fs::File::open(folder.join(name)).expect("the file")
+}
+
+/// On the oldest, the default and the newest kernel.
+fn verified_image_runs_and_blocks_that_are_changed_or_cannot_be_read_are_told(arch: Architecture) {
     let plain = packed(arch);
     let mut good = plain.clone();
     let digest = verity::add_tree(&mut good).expect("a tree");
@@ -96,10 +133,11 @@ fn verified_image_runs_and_changed_blocks_are_unreadable(arch: Architecture) {
     let at = middle(&good);
     // The leaf of a block of the file, and the padding of the tree's last block.
     let leaves = plain.len() + good[plain.len()..].len() - plain.len().div_ceil(BLOCK).div_ceil(128) * BLOCK;
+    let leaf = leaves + at / BLOCK * 32;
     let images = vec![
         ("good", good.clone()),
         ("data", changed(at)),
-        ("tree", changed(leaves + at / BLOCK * 32)),
+        ("tree", changed(leaf)),
         ("padding", changed(good.len() - 1)),
         ("swapped", changed(at)),
         ("cut", good[..good.len() - BLOCK].to_vec()),
@@ -110,38 +148,74 @@ fn verified_image_runs_and_changed_blocks_are_unreadable(arch: Architecture) {
     let named =
         [("good", &digest[..]), ("data", &digest), ("tree", &digest), ("padding", &digest), ("swapped", &other)];
     let further = [("cut", &digest[..]), ("bare", &digest), ("open", "image")];
-    let sections: Vec<String> =
-        named.iter().chain(&further).map(|(name, digest)| section(name, digest, "", "")).collect();
-    let console = run(arch, &board(arch, "idle poweroff\n", &sections, images), "");
-    says(&console, "good | did copy:/file:/tmp/copy 0");
-    for name in ["data", "tree"] {
-        says(&console, &format!("{name} | did copy:/file:/tmp/copy 5"));
+    let scratch = tempfile::tempdir().expect("a scratch folder");
+    let (on_disks, words) = disks(scratch.path(), &good, plain.len());
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let mut sections = vec![on_disks];
+    sections.extend(named.iter().chain(&further).map(|(name, digest)| section(name, digest, "", "")));
+    for release in RELEASES {
+        let board = board_on(arch, release, "console prompt\n", &sections, images.clone());
+        let mut booted = boot_with(arch, release, &board, "", None, &words);
+        wait_for(&booted, ": exited with status 0\n", 5);
+        wait_for(&booted, ": open root ", 6);
+        let status = status(&mut booted);
+        check(&without_prompt(&booted.vm.console.text()), &status);
+    }
+}
+
+/// Types `status`, and returns what it prints up to the last workload.
+fn status(booted: &mut Booted) -> String {
+    let before = booted.vm.console.text().len();
+    booted.vm.type_text("status\r").expect("QEMU is there");
+    let until = std::time::Instant::now() + BOOT;
+    loop {
+        let said = without_prompt(&booted.vm.console.text()[before..]);
+        if said.split_inclusive('\n').any(|line| line.starts_with("open ") && line.ends_with('\n')) {
+            return said;
+        }
+        assert!(std::time::Instant::now() < until, "no status in\n{said}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+/// Asserts what the console says, and what `hilum status` printed, of images and disks.
+fn check(console: &str, status: &str) {
+    let refused = |name: &str, place: &str, why: &str| {
+        says(console, &format!("hilum: workload \"{name}\": open root {place}: {why}"));
+    };
+    for (name, place, copied, is_corrupt) in [
+        ("good", "/images/good", 0, false),
+        ("data", "/images/data", 5, true),
+        ("tree", "/images/tree", 5, true),
+        ("reads", "/dev/vda", 5, false),
+    ] {
+        says(console, &format!("{name} | did copy:/file:/tmp/copy {copied}"));
+        says(console, &format!("hilum: workload \"{name}\": exited with status 0"));
         // The kernel's own lines may follow on the same line.
         let line = format!(
-            "hilum: workload \"{name}\": /images/{name}: corrupt: a block does not match its hash; write the image anew"
+            "hilum: workload \"{name}\": {place}: corrupt: a block does not match its hash; write the image anew"
         );
-        assert!(console.contains(&line), "{console}");
-        says(&console, &format!("hilum: workload \"{name}\": exited with status 0"));
+        assert_eq!(console.contains(&line), is_corrupt, "{name}: {console}");
+        let row =
+            status.lines().find(|line| line.starts_with(&format!("{name} "))).unwrap_or_else(|| panic!("{status}"));
+        assert_eq!(row.contains("corrupt"), is_corrupt, "{row}");
     }
-    assert!(!console.contains("hilum: workload \"good\": /images/good: corrupt"), "{console}");
-    let padding = "hilum: workload \"padding\": /images/padding: corrupt";
-    assert!(console.contains(padding), "{console}");
-    says(
-        &console,
-        "hilum: workload \"swapped\": open root /images/swapped: EIO (input/output error): the image is not the one that the line's digest is of, or its disk fails",
+    assert!(console.contains("hilum: workload \"padding\": /images/padding: corrupt"), "{console}");
+    refused(
+        "swapped",
+        "/images/swapped",
+        "EBADMSG (bad message): the image is not the one that the line's digest is of",
     );
+    for (name, place) in [("climbs", "/dev/vdb"), ("fails", "/dev/vdc")] {
+        refused(name, place, "EIO (input/output error): its disk cannot be read");
+        assert!(!console.contains(&format!("\"{name}\": {place}: corrupt")), "{console}");
+    }
     for name in ["cut", "bare"] {
-        says(
-            &console,
-            &format!(
-                "hilum: workload \"{name}\": open root /images/{name}: E2BIG (argument list too long): the image has no hash tree behind its filesystem, or it is cut"
-            ),
-        );
+        let why = "E2BIG (argument list too long): the image has no hash tree behind its filesystem, or it is cut";
+        refused(name, &format!("/images/{name}"), why);
     }
-    says(
-        &console,
-        "hilum: workload \"open\": open root /images/open: ENOKEY (required key not available): the image builder writes a digest in the place of verity=image",
-    );
+    let why = "ENOKEY (required key not available): the image builder writes a digest in the place of verity=image";
+    refused("open", "/images/open", why);
 }
 
 fn corrupt_image_stops_its_workload_or_reboots_the_board(arch: Architecture) {

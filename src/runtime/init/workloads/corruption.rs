@@ -4,14 +4,15 @@ use super::Workloads;
 use crate::init::context::Context;
 use crate::init::uevents::Received;
 use crate::os::files::{each, read_text, sys_path};
-use crate::workload::has_failed;
+use crate::workload::{Report, has_failed};
 use hilum::config::Config;
 use hilum::plan::{Phase, Step, plan};
 use hilum::split::Split;
 use hilum::supervise::Event;
 
-/// The errno of a step that read a block that did not match.
-pub(super) const EIO: u16 = 5;
+/// What a step that opens an image returns for a block that does not match, and what the kernel does.
+const EBADMSG: u16 = 74;
+const EIO: u16 = 5;
 
 impl Workloads {
     /// Handles an event about a block that does not match (`verity_handle_err` of drivers/md/dm-verity-target.c), or
@@ -50,11 +51,15 @@ impl Workloads {
     }
 }
 
-/// Returns whether a step of a workload's plan reads its verified image: it opens the image, or runs inside of it. If
-/// such a step failed, the device may be gone before the kernel's event is read.
-pub(super) fn is_verification(config: &Config<'_>, index: usize, step: usize) -> bool {
+/// Returns whether a failed step of a workload's plan has read a block of its verified image that does not match. A step that opens the
+/// image knows (`workload/parent/verified.rs`); of one that runs inside of it, EIO is taken for that, because the device may be gone
+/// before the kernel's event is read.
+pub(super) fn is_mismatch(config: &Config<'_>, index: usize, report: Report) -> bool {
     let workload = config.workload(index);
     let plan = plan(workload, &config.pools);
-    let reads = |step: &Step<'_>| matches!(step, Step::OpenRoot(..)) || step.phase() == Phase::Child;
-    workload.verity.is_some() && plan.steps.get(step).is_some_and(reads)
+    let is_it = |step: &Step<'_>| match step {
+        Step::OpenRoot(..) => report.errno.0 == EBADMSG,
+        _ => report.errno.0 == EIO && step.phase() == Phase::Child,
+    };
+    workload.verity.is_some() && plan.steps.get(report.step).is_some_and(is_it)
 }

@@ -1,7 +1,7 @@
 //! Events of workloads: output, progress of the set-up, readiness, notifications.
 
 use super::Workloads;
-use super::corruption::{EIO, is_verification};
+use super::corruption::is_mismatch;
 use crate::init::context::Context;
 use crate::init::event_lines;
 use crate::init::timeline::Moment;
@@ -88,7 +88,7 @@ impl Workloads {
                 self.report(cx, index, Event::Executed);
             }
             Outcome::Failed(report) => {
-                let is_corrupt = report.errno.0 == EIO && is_verification(cx.config.get(), index, report.step);
+                let is_corrupt = is_mismatch(cx.config.get(), index, report);
                 event_lines::failed_step(&mut cx.console, cx.config.get(), index, report);
                 if is_corrupt {
                     self.note_corrupt(cx, index);

@@ -23,7 +23,7 @@ const LOAD_AGAIN_MS: u64 = 20;
 /// and this process, which differs between starts: the device of an earlier start may still be in use.
 ///
 /// # Errors
-/// ENOKEY if the digest was never filled in; EIO if the first block does not match `digest`; E2BIG if there is no room
+/// ENOKEY if the digest was never filled in; EBADMSG if a block does not match `digest`, EIO if it cannot be read; E2BIG if there is no room
 /// for a tree after the filesystem; EOPNOTSUPP if the kernel has no device mapper, or no verity target; those of
 /// `mount` and the kernel.
 pub(super) fn open(
@@ -66,7 +66,9 @@ pub(super) fn open(
             let path = text::<24>(format_args!("/dev/dm-{device}"));
             let device = path::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
             mount(&path, &device)
-        });
+        })
+        // The kernel returns EIO for both.
+        .map_err(|errno| if errno == Errno::IO && has_failed(&name) { Errno::BADMSG } else { errno });
     // It disappears with its last user: the mount, or at once if there is none.
     let _ = ask(DeviceMapper::Remove, remove_request(&name));
     opened

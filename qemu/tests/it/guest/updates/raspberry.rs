@@ -78,7 +78,7 @@ fn version_that_does_not_find_its_card_is_given_up(versions: &Versions, card: &P
     let mut words = vec![0; record.parts(Slot::A).command_line.bytes as usize];
     file.read_exact_at(&mut words, place).expect("its words");
     let words = String::from_utf8(words).expect("UTF-8");
-    let changed = words.replace("cgroup_enable=memory quiet", "module_blacklist=mmc_block");
+    let changed = words.replace("ttyS1,115200 cgroup_enable=memory", "ttyS1 module_blacklist=bcm2835   ");
     assert!(changed != words && changed.len() == words.len(), "{words}");
     file.write_all_at(changed.as_bytes(), place).expect("its words");
     record.try_next(Slot::A);
