@@ -299,8 +299,11 @@ $(BUILD)/tools/hilum-counted: $(TOOLS) $(wildcard qemu/bench/counted/*) initramf
 $(BUILD)/bench/floor: qemu/bench/floor.c | $(BUILD)/installed-bench
 	@mkdir -p $(@D) && gcc -O2 -Wall -Wextra -Wno-unused-value -static -o $@ $<
 
+$(BUILD)/bench/verity/bin/nothing: qemu/bench/nothing.c | $(BUILD)/installed-bench
+	@mkdir -p $(@D) && gcc -Os -Wall -Wextra -nostdlib -static -s -Wl,--build-id=none -Wl,-z,noseparate-code -o $@ $<
+
 # Inputs of the benchmark: the root filesystem of its guest's workload consists of packages and this folder.
-$(BUILD)/bench/ready: $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/board/$(HOST_ARCH)/hilum $(BUILD)/board/$(HOST_ARCH)/hilum-agent $(BUILD)/debian/$(HOST_ARCH)/busybox $(BUILD)/tools/hilum-initramfs $(wildcard qemu/guests/bench/*.toml) | $(BUILD)/installed-run-$(HOST_ARCH)
+$(BUILD)/bench/ready: $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(if $(filter x86_64,$(HOST_ARCH)),$(BUILD)/bench/verity/bin/nothing) $(BUILD)/board/$(HOST_ARCH)/hilum $(BUILD)/board/$(HOST_ARCH)/hilum-agent $(BUILD)/debian/$(HOST_ARCH)/busybox $(BUILD)/tools/hilum-initramfs $(wildcard qemu/guests/bench/*.toml) | $(BUILD)/installed-run-$(HOST_ARCH)
 	@mkdir -p $(addprefix $(BUILD)/bench/root/,bin board rootfs) $(addprefix $(BUILD)/bench/verity-root/,bin board images)
 	@cp $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/bench/root/bin/
 	@cp $(BUILD)/tools/hilum-bench $(BUILD)/bench/verity-root/bin/
