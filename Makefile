@@ -93,7 +93,7 @@ same = echo "$$sum" >$@.made-of
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent goosebit cuts updates long image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
+.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent day goosebit cuts updates long image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -215,6 +215,9 @@ soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workl
 agent: install-test $(BUILD)/installed-agent $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum-agent) ## build hilum-agent for boards, boot 32 workloads with it on both architectures, and print its time, memory and bytes
 	@HILUM_AGENT=board $(HOST) test --quiet --locked -p hilum-qemu -- guest::agent --include-ignored --nocapture
 
+day: install-test $(BUILD)/installed-agent $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum-agent) $(BUILD)/debian/packages/of-every-board ## let boards of both architectures live through a day: time, metrics, lines, ssh, an update that fails and one that is committed
+	@HILUM_AGENT=board $(HOST) test --quiet --locked -p hilum-qemu -- whole_day --include-ignored --nocapture
+
 goosebit: $(BUILD)/tools/goosebit ## offer an update to hilum-agent by goosebit, a server with hawkBit's API
 	@HILUM_GOOSEBIT=$</bin/python $(HOST) test --quiet --locked -p hilum-agent goosebit -- --ignored
 
@@ -299,11 +302,8 @@ $(BUILD)/tools/hilum-counted: $(TOOLS) $(wildcard qemu/bench/counted/*) initramf
 $(BUILD)/bench/floor: qemu/bench/floor.c | $(BUILD)/installed-bench
 	@mkdir -p $(@D) && gcc -O2 -Wall -Wextra -Wno-unused-value -static -o $@ $<
 
-$(BUILD)/bench/verity/bin/nothing: qemu/bench/nothing.c | $(BUILD)/installed-bench
-	@mkdir -p $(@D) && gcc -Os -Wall -Wextra -nostdlib -static -s -Wl,--build-id=none -Wl,-z,noseparate-code -o $@ $<
-
 # Inputs of the benchmark: the root filesystem of its guest's workload consists of packages and this folder.
-$(BUILD)/bench/ready: $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(if $(filter x86_64,$(HOST_ARCH)),$(BUILD)/bench/verity/bin/nothing) $(BUILD)/board/$(HOST_ARCH)/hilum $(BUILD)/board/$(HOST_ARCH)/hilum-agent $(BUILD)/debian/$(HOST_ARCH)/busybox $(BUILD)/tools/hilum-initramfs $(wildcard qemu/guests/bench/*.toml) | $(BUILD)/installed-run-$(HOST_ARCH)
+$(BUILD)/bench/ready: $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/board/$(HOST_ARCH)/hilum $(BUILD)/board/$(HOST_ARCH)/hilum-agent $(BUILD)/debian/$(HOST_ARCH)/busybox $(BUILD)/tools/hilum-initramfs $(wildcard qemu/guests/bench/*.toml) | $(BUILD)/installed-run-$(HOST_ARCH)
 	@mkdir -p $(addprefix $(BUILD)/bench/root/,bin board rootfs) $(addprefix $(BUILD)/bench/verity-root/,bin board images)
 	@cp $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/bench/root/bin/
 	@cp $(BUILD)/tools/hilum-bench $(BUILD)/bench/verity-root/bin/

@@ -14,6 +14,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+mod day;
+
 /// The timeout for a command over ssh.
 const SECONDS: &str = "120";
 const SLOW: Duration = Duration::from_secs(120);
@@ -21,12 +23,14 @@ const SLOW: Duration = Duration::from_secs(120);
 /// A copy of the appliance with slots, and the keys of a user.
 struct Ops {
     folder: tempfile::TempDir,
+    arch: Architecture,
     port: u16,
 }
 
 impl Ops {
-    fn new() -> Self {
-        let new = Self { folder: tempfile::tempdir().expect("a scratch folder"), port: crate::support::free_port() };
+    fn of(arch: Architecture) -> Self {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let new = Self { folder, arch, port: crate::support::free_port() };
         for name in ["user", "stranger"] {
             tool("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", text(&new.at(name))]);
         }
@@ -43,6 +47,11 @@ impl Ops {
 
     /// Builds a version of the appliance with slots. Returns the folder with the outputs.
     fn build(&self, version: u64) -> PathBuf {
+        self.build_with(version, &|_| {})
+    }
+
+    /// The same after `change` has changed the copy of its folder.
+    fn build_with(&self, version: u64, change: &dyn Fn(&Path)) -> PathBuf {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../initramfs/appliances/ops");
         let copy = self.at(&format!("ops-{version}"));
         tool("cp", &["-r", text(&source), text(&copy)]);
@@ -53,17 +62,22 @@ impl Ops {
         let lines = std::fs::read_to_string(&description).expect("a description");
         let update = format!("[update]\nversion = {version}\nkeys = [\"../crt\"]\nslot-size-mib = 64\n\n");
         std::fs::write(&description, lines.replacen("[[root]]", &(update + "[[root]]"), 1)).expect("a file");
+        change(&copy);
         let output = self.at(&format!("version-{version}"));
-        build_update("qemu-x86_64", &description, &output);
+        build_update(&format!("qemu-{}", self.arch.name()), &description, &output);
         output
     }
 
     fn bundle(&self, image: &Path) -> PathBuf {
+        self.bundle_as(image, "bundle".to_owned())
+    }
+
+    fn bundle_as(&self, image: &Path, name: String) -> PathBuf {
         let order = bundle::Order {
             image: image.into(),
             keys: vec![self.at("key")],
             since: None,
-            output: Some(self.at("bundle")),
+            output: Some(self.at(&name)),
         };
         let mut quiet = |_: hilum_initramfs::progress::Event<'_>| {};
         let quiet = RefCell::new(&mut quiet as &mut dyn FnMut(hilum_initramfs::progress::Event<'_>));
@@ -118,7 +132,7 @@ fn keep_host_key(ops: &Ops, disk: &Path) {
 
 #[test]
 fn board_is_operated_by_ssh_x86_64() {
-    let ops = Ops::new();
+    let ops = Ops::of(Architecture::X86_64);
     let (one, bundle) = (ops.build(1), ops.bundle(&ops.build(2)));
     let disk = one.join("disk.img");
     keep_host_key(&ops, &disk);

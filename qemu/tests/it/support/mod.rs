@@ -2,6 +2,7 @@
 
 mod builder;
 mod console;
+pub(crate) mod ddi;
 pub(crate) mod isolation;
 pub(crate) mod real;
 pub(crate) mod running;
