@@ -33,8 +33,8 @@ pub enum Kept {
     Table,
     /// The disk is smaller than the table says.
     Small,
-    /// This partition begins behind it.
-    Behind(u32),
+    /// Another one begins behind it.
+    Behind,
     /// The disk cannot be read or written.
     Device,
 }
@@ -44,7 +44,7 @@ impl fmt::Display for Kept {
         let text = match self {
             Self::Table => text!("a partition table that hilum does not change"),
             Self::Small => text!("the disk is smaller than its partition table"),
-            Self::Behind(number) => return write!(formatter, "partition {number} is behind it"),
+            Self::Behind => text!("another partition is behind it"),
             Self::Device => text!("the disk cannot be read or written"),
         };
         text.fmt(formatter)
@@ -80,19 +80,19 @@ pub fn grow(disk: &mut dyn Disk, bytes: u64, number: u32, start: u64) -> Result<
         true => (bytes / sector).saturating_sub(ENTRIES as u64 / sector + 1),
         false => (bytes / sector).min(1 << 32),
     };
-    let (mut limit, mut next) = (end, 0);
+    let (mut limit, mut is_last) = (end, true);
     for other in 0..entries.count {
         let (first, _) = entries.extent(&room, other);
         if own < first && first < limit {
-            (limit, next) = (first, other as u32 + 1);
+            (limit, is_last) = (first, false);
         }
     }
     let new = limit & !((ALIGNMENT / sector) - 1);
-    let kept = match next {
+    let kept = match is_last {
         _ if old > end => Err(Kept::Small),
         _ if new > old => Ok(Some((new - own) * sector)),
-        0 => Ok(None),
-        next => Err(Kept::Behind(next)),
+        true => Ok(None),
+        false => Err(Kept::Behind),
     };
     let grows = matches!(kept, Ok(Some(_)));
     let entry = entries.at + entries.bytes * index;

@@ -93,7 +93,7 @@ fn data_partition_grows_to_its_card(arch: Architecture) {
         console
     };
     let no_room = [
-        "behind: /dev/vdc2: keeps its size: partition 3 is behind it",
+        "behind: /dev/vdc2: keeps its size: another partition is behind it",
         "small: /dev/vdd2: keeps its size: the disk is smaller than its partition table",
         "full: ext4 on /dev/vdf",
     ];
