@@ -109,10 +109,10 @@ fn board(workload: &Workload<'_>, tell: &mut impl FnMut(fmt::Arguments<'_>)) {
     let control = workload.supervision.control;
     if control != Right::None {
         let more = match control {
-            Right::Operate => ", starts and stops them",
-            Right::Update => ", hands in updates",
-            Right::All => ", runs programs in them, reboots: full control of the host",
-            _ => "",
+            Right::Operate => text!(", starts and stops them"),
+            Right::Update => text!(", hands in updates"),
+            Right::All => text!(", runs programs in them, reboots: full control of the host"),
+            _ => text!(""),
         };
         tell(format_args!("control {}: reads state and output of all workloads{more}", control.name()));
     }

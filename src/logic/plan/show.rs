@@ -8,7 +8,7 @@ use crate::split::Split;
 use crate::text;
 use crate::text::{Line, Text};
 use core::ffi::CStr;
-use core::fmt;
+use core::fmt::{self, Display as _};
 
 /// Returns the text of a C string of this project, which is always ASCII.
 fn text(string: &CStr) -> &str {
@@ -204,15 +204,15 @@ impl Step<'_> {
                 write!(formatter, ": {}", limit.value)?;
                 formatter.write_str(if limit.is_asked_for { "" } else { ", if supported" })
             }
-            Self::DeviceControl => formatter.write_str(": default devices; no mknod, if supported"),
-            Self::DenyGroups => formatter.write_str(": in its user namespace"),
-            Self::Ids(_) => formatter.write_str(" as 0 to 65535"),
+            Self::DeviceControl => text!(": default devices; no mknod, if supported").fmt(formatter),
+            Self::DenyGroups => text!(": in its user namespace").fmt(formatter),
+            Self::Ids(_) => text!(" as 0 to 65535").fmt(formatter),
             Self::OomScore(score) => write!(formatter, ": {score}"),
             Self::ResourceLimit(limit) => {
                 write!(formatter, ": {} of {}", Value::Number(limit.soft), Value::Number(limit.hard))
             }
             Self::OpenRoot(_, verity) => {
-                formatter.write_str(": idmapped if supported")?;
+                text!(": idmapped if supported").fmt(formatter)?;
                 let Some(verity) = verity else { return Ok(()) };
                 write!(formatter, "; each block verified by {}", verity.digest)?;
                 formatter.write_str(match verity.on_corruption {
@@ -221,18 +221,18 @@ impl Step<'_> {
                     OnCorruption::Reboot => "; a corrupt block reboots the board",
                 })
             }
-            Self::Overlay(Overlay::Memory) => formatter.write_str(": upper layer in memory"),
+            Self::Overlay(Overlay::Memory) => text!(": upper layer in memory").fmt(formatter),
             Self::OpenVolume(volume) => write!(formatter, ": the folder of that name in {}", volume.folder),
-            Self::OpenMount(_) => formatter.write_str(": idmapped if supported"),
+            Self::OpenMount(_) => text!(": idmapped if supported").fmt(formatter),
             Self::Devices(devices) => {
-                formatter.write_str(": default nodes")?;
+                text!(": default nodes").fmt(formatter)?;
                 devices.iter().try_for_each(|device| write!(formatter, ", {device}"))?;
-                formatter.write_str(if devices.is_empty() { "" } else { "; no other devices, if supported" })
+                (if devices.is_empty() { text!("") } else { text!("; no other devices, if supported") }).fmt(formatter)
             }
-            Self::SendFds => formatter.write_str(": to the new process"),
-            Self::ReceiveFds => formatter.write_str(": from the host"),
+            Self::SendFds => text!(": to the new process").fmt(formatter),
+            Self::ReceiveFds => text!(": from the host").fmt(formatter),
             Self::Root { is_writable } => {
-                formatter.write_str(if *is_writable { ": nosuid,nodev" } else { ": ro,nosuid,nodev" })
+                (if *is_writable { text!(": nosuid,nodev") } else { text!(": ro,nosuid,nodev") }).fmt(formatter)
             }
             Self::Mount(mount) | Self::Attach(mount) => {
                 write!(formatter, ": {} nosuid", text(mount.filesystem.name()))?;
@@ -249,13 +249,13 @@ impl Step<'_> {
                 if mount.owner != User::ROOT {
                     write!(formatter, ",uid={},gid={}", mount.owner.uid, mount.owner.gid)?;
                 }
-                formatter.write_str(if mount.keeps_folders { "; with the folders there" } else { "" })
+                (if mount.keeps_folders { text!("; with the folders there") } else { text!("") }).fmt(formatter)
             }
-            Self::CreateMount(_) => formatter.write_str(": of the shared namespace"),
-            Self::Dev => formatter.write_str(": ro,nosuid,noexec; null zero full random urandom tty ptmx fd std*"),
+            Self::CreateMount(_) => text!(": of the shared namespace").fmt(formatter),
+            Self::Dev => text!(": ro,nosuid,noexec; null zero full random urandom tty ptmx fd std*").fmt(formatter),
             Self::Bind(bind) => {
                 formatter.write_str(if bind.is_writable { ": rw" } else { ": ro" })?;
-                formatter.write_str(",nosuid,nodev")?;
+                text!(",nosuid,nodev").fmt(formatter)?;
                 formatter.write_str(if bind.is_executable { "" } else { ",noexec" })?;
                 write!(formatter, " from {}", bind.source)
             }
@@ -263,10 +263,10 @@ impl Step<'_> {
             Self::Share(share) => write!(formatter, ": {}, if supported", share.value),
             Self::Connect(link, _) => write!(formatter, ": {} {}", link.attachment.word(), link.attachment.name()),
             Self::Rules(published) => {
-                formatter.write_str(": drop spoofed sources")?;
+                text!(": drop spoofed sources").fmt(formatter)?;
                 published.iter().try_for_each(|publish| write!(formatter, "; publish {publish}"))?;
                 let is_everywhere = published.iter().any(|publish| publish.address.is_none());
-                formatter.write_str(if is_everywhere { "; not at ::1 of the host" } else { "" })
+                (if is_everywhere { text!("; not at ::1 of the host") } else { text!("") }).fmt(formatter)
             }
             Self::Link(link, _) => {
                 let mut before = if link.has_dhcp { ": dhcp" } else { ":" };
@@ -279,39 +279,43 @@ impl Step<'_> {
                 }
                 link.gateways.iter().try_for_each(|gateway| write!(formatter, " via {}", Ip(*gateway)))
             }
-            Self::Hosts => formatter.write_str(": if the root filesystem has one"),
-            Self::Output => formatter.write_str(": stdin from /dev/null, stdout and stderr to the log"),
+            Self::Hosts => text!(": if the root filesystem has one").fmt(formatter),
+            Self::Output => text!(": stdin from /dev/null, stdout and stderr to the log").fmt(formatter),
             Self::DropBoundingSet(capabilities) | Self::Capabilities(capabilities) => {
                 formatter.write_str(if capabilities.is_empty() { ": keep none" } else { ": keep" })?;
                 capabilities.names().try_for_each(|name| write!(formatter, " {name}"))
             }
             Self::Landlock(tcp, joining) => {
-                formatter.write_str(": files as mounted, if supported")?;
-                formatter.write_str(if tcp.is_some() { "; TCP ports as configured" } else { "" })?;
+                text!(": files as mounted, if supported").fmt(formatter)?;
+                (if tcp.is_some() { text!("; TCP ports as configured") } else { text!("") }).fmt(formatter)?;
                 formatter.write_str("; exec")?;
-                formatter.write_str(if joining.has(Scope::SIGNAL) { " cannot signal it" } else { " can signal it" })?;
-                formatter.write_str(match joining.has(Scope::ABSTRACT) {
-                    true => ", cannot reach its abstract sockets",
-                    false => ", can reach its abstract sockets",
+                (if joining.has(Scope::SIGNAL) { text!(" cannot signal it") } else { text!(" can signal it") })
+                    .fmt(formatter)?;
+                (match joining.has(Scope::ABSTRACT) {
+                    true => text!(", cannot reach its abstract sockets"),
+                    false => text!(", can reach its abstract sockets"),
                 })
+                .fmt(formatter)
             }
             Self::User { groups, .. } => {
-                formatter.write_str(if groups.is_empty() { ": no supplementary groups" } else { ": groups" })?;
+                (if groups.is_empty() { text!(": no supplementary groups") } else { text!(": groups") })
+                    .fmt(formatter)?;
                 groups.iter().try_for_each(|group| write!(formatter, " {group}"))
             }
             Self::Umask(mask) => write!(formatter, ": {mask:03o}"),
-            Self::Descriptors { ready: 0 } => formatter.write_str(": except 0, 1 and 2"),
+            Self::Descriptors { ready: 0 } => text!(": except 0, 1 and 2").fmt(formatter),
             Self::Descriptors { ready } => write!(formatter, ": except 0, 1, 2 and {ready}"),
             Self::Notify => formatter.write_str(": a socket"),
             Self::Control(right) => {
-                formatter.write_str(": a socket for control ")?;
+                text!(": a socket for control ").fmt(formatter)?;
                 formatter.write_str(right.name())
             }
             Self::Seccomp(seccomp, _) => {
-                formatter.write_str(match seccomp.profile {
-                    Profile::Strict => ": profile strict",
-                    _ => ": profile default",
-                })?;
+                (match seccomp.profile {
+                    Profile::Strict => text!(": profile strict"),
+                    _ => text!(": profile default"),
+                })
+                .fmt(formatter)?;
                 seccomp.changes.iter().try_for_each(|(is_allowed, call)| {
                     write!(formatter, " {}{}", if *is_allowed { "+" } else { "-" }, call.name())
                 })

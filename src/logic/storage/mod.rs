@@ -17,6 +17,7 @@ pub(crate) use superblock::crc32c;
 pub use superblock::{FilesystemHealth, FilesystemKind, START_BYTES, Superblock};
 
 use crate::config::{OnDamage, SystemMount};
+use crate::text;
 use core::fmt;
 
 /// What to do with a filesystem.
@@ -56,14 +57,14 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Nothing => formatter.write_str("no filesystem"),
-            Self::Other(FilesystemKind::Luks) => formatter.write_str("encrypted (LUKS), no key available"),
+            Self::Nothing => text!("no filesystem").fmt(formatter),
+            Self::Other(FilesystemKind::Luks) => text!("encrypted (LUKS), no key available").fmt(formatter),
             Self::Other(kind) => write!(formatter, "{} there", kind.name()),
-            Self::Errors => formatter.write_str("filesystem errors"),
-            Self::Damaged => formatter.write_str("damaged superblock"),
-            Self::Refused => formatter.write_str("damaged, according to the kernel"),
-            Self::Features => formatter.write_str("features unknown to this kernel"),
-            Self::Protected => formatter.write_str("write-protected"),
+            Self::Errors => text!("filesystem errors").fmt(formatter),
+            Self::Damaged => text!("damaged superblock").fmt(formatter),
+            Self::Refused => text!("damaged, according to the kernel").fmt(formatter),
+            Self::Features => text!("features unknown to this kernel").fmt(formatter),
+            Self::Protected => text!("write-protected").fmt(formatter),
         }
     }
 }

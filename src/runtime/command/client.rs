@@ -5,6 +5,7 @@ use super::usage::{FAILED, MISUSED, misused_as};
 use crate::os::errno::describe;
 use hilum::log::Printable;
 use hilum::split::Split;
+use hilum::text;
 use hilum::wire::{Command, MESSAGE_BYTES, Malformed, Reply, Request};
 use hilum_sys::print;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -40,10 +41,10 @@ impl Connection {
             Err(Refused::Kernel(errno)) => {
                 let hint = match errno {
                     Errno::NOENT | Errno::CONNREFUSED => {
-                        ": hilum is not running as PID 1 here, or listens elsewhere (--socket FILE)"
+                        text!(": hilum is not running as PID 1 here, or listens elsewhere (--socket FILE)")
                     }
-                    Errno::ACCESS => ": only root may use it; try sudo",
-                    _ => "",
+                    Errno::ACCESS => text!(": only root may use it; try sudo"),
+                    _ => text!(""),
                 };
                 print(format_args!("hilum: {path}: {}{hint}\n", describe(errno)));
                 None

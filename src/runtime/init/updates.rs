@@ -16,6 +16,7 @@ use hilum::namespaces::Namespaces;
 use hilum::status::slots;
 use hilum::supervise::{ExitReason, ShutdownKind};
 use hilum::text;
+use hilum::text::Text;
 use hilum::update::boot::{Boot, decide};
 use hilum::update::trial::{Step, Trial};
 use hilum::update::{Record, Slot, Verdict};
@@ -216,7 +217,7 @@ impl Updates {
             (Job::Write | Job::TryOther, _) => {}
             (Job::Commit, _) if is_done => {
                 self.trial = None;
-                self.tell(cx, "is committed");
+                self.tell(cx, text!("is committed"));
             }
             (Job::Commit, _) => {
                 if let Some(trial) = &mut self.trial {
@@ -238,20 +239,20 @@ impl Updates {
 
     fn booted(&mut self, cx: &mut Context, workloads: &mut Workloads, boot: Boot) {
         match boot {
-            Boot::Committed => self.tell(cx, "is running"),
+            Boot::Committed => self.tell(cx, text!("is running")),
             Boot::Trial => {
                 self.trial = Some(Trial::NEW);
-                self.tell(cx, "is on trial");
+                self.tell(cx, text!("is on trial"));
             }
             Boot::Failed | Boot::Adopted => self.describe(&mut |line| cx.console.error(format_args!("update: {line}"))),
             Boot::Restart => {
-                self.tell(cx, "is not committed, and was started; restarting into the committed slot");
+                self.tell(cx, text!("is not committed, and was started; restarting into the committed slot"));
                 self.restart(cx, workloads);
             }
         }
     }
 
-    fn tell(&self, cx: &mut Context, what: &str) {
+    fn tell(&self, cx: &mut Context, what: Text) {
         if let Some((record, running)) = &self.known {
             let version = record.version(*running);
             cx.console.error(format_args!("update: version {version} in slot {} {what}", running.name()));

@@ -5,6 +5,7 @@ use super::reload::Pending;
 use super::requests::{Requests, not_done};
 use hilum::config::Signal;
 use hilum::supervise::{Event, Outcome, Part, State, WorkloadRequest};
+use hilum::text;
 use rustix::io::Errno;
 
 impl Requests<'_> {
@@ -87,11 +88,11 @@ impl Requests<'_> {
                     ));
                 }
                 let why = match unit.state {
-                    _ if lacks => "waits for a device, a disk or the time; see: hilum status",
-                    _ if is_at_stop => "runs only at shutdown; see: hilum status",
-                    State::Stopped => "is stopped; start it with: hilum start",
-                    State::Lost => "is still running after SIGKILL; see: hilum status",
-                    _ => "failed and will be restarted; see: hilum log",
+                    _ if lacks => text!("waits for a device, a disk or the time; see: hilum status"),
+                    _ if is_at_stop => text!("runs only at shutdown; see: hilum status"),
+                    State::Stopped => text!("is stopped; start it with: hilum start"),
+                    State::Lost => text!("is still running after SIGKILL; see: hilum status"),
+                    _ => text!("failed and will be restarted; see: hilum log"),
                 };
                 let need = name(need);
                 failed(format_args!("workload \"{own}\" waits for \"{need}\", which {why} {need}"))

@@ -25,6 +25,7 @@ use hilum::fixed_string::append;
 use hilum::netlink::{LinkEntry, Message, Messages};
 use hilum::plan::RESOLV;
 use hilum::router::Names;
+use hilum::text;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
@@ -342,9 +343,11 @@ impl LinkState {
     fn report(&mut self, link: &HostLink<'_>, console: &mut Console) {
         let what = match self {
             Self { is_reported: true, .. } => return,
-            Self { index: 0, .. } => "not found",
-            Self { has_carrier: false, .. } => "no carrier; check the cable",
-            Self { lease: None, refused: None, .. } if link.has_dhcp => "no DHCP server has answered; still asking",
+            Self { index: 0, .. } => text!("not found"),
+            Self { has_carrier: false, .. } => text!("no carrier; check the cable"),
+            Self { lease: None, refused: None, .. } if link.has_dhcp => {
+                text!("no DHCP server has answered; still asking")
+            }
             _ => return,
         };
         self.is_reported = true;
