@@ -9,6 +9,8 @@
 mod command;
 mod console;
 mod doctor;
+#[cfg(feature = "engine")]
+pub mod engine;
 mod init;
 mod net;
 mod os;

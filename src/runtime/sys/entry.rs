@@ -5,7 +5,7 @@
 
 use core::ffi::{CStr, c_char};
 
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 unsafe extern "Rust" {
     /// The program's main function, defined by `hilum_sys::entry!`.
     safe fn hilum_main(arguments: Arguments) -> i32;
@@ -15,7 +15,7 @@ unsafe extern "Rust" {
 ///
 /// # Safety
 /// `vector` is the initial stack pointer of the process, and this is its first call.
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 pub(crate) unsafe extern "C" fn enter(vector: *const usize) -> ! {
     // SAFETY: the kernel writes argc as one machine word at the initial stack pointer (create_elf_tables in fs/binfmt_elf.c).
     let count = unsafe { vector.read() };

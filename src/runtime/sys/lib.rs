@@ -13,7 +13,7 @@ mod call;
 mod confine;
 mod double_buffer;
 mod entry;
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 mod fault;
 mod kexec;
 mod keys;
@@ -52,7 +52,7 @@ pub use mount::{
 pub use namespaces::{unshare_mount, unshare_network};
 pub use panic::{on_panic, panicked, print, print_to};
 pub use process::{
-    Cloned, clone, close_all_but, close_range, execute, exit, hang_forever, kill_everything, place_descriptor,
+    Cloned, clone, close_all_but, close_range, execute, execute_with, exit, hang_forever, kill_everything, place_descriptor,
     set_file_ids, signal_everything,
 };
 pub use rights::{MESSAGE_FDS, receive_with_fds, send_with_fds};

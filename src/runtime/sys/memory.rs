@@ -13,7 +13,7 @@ const MARGIN: usize = 512;
 /// its limit is (MIN_GAP of mm/util.c).
 const DEPTH: usize = 1 << 20;
 
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 unsafe extern "C" {
     /// The start of the program in memory, and its code (linker/board.ld).
     static __ehdr_start: u8;
@@ -22,7 +22,7 @@ unsafe extern "C" {
 }
 
 /// Returns the address range of the program's code.
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 pub(crate) fn code() -> core::ops::Range<usize> {
     &raw const code_start as usize..&raw const code_end as usize
 }
@@ -33,13 +33,13 @@ pub fn release_memory() {
     release_stack();
     // Last, because the following code brings pages back: the error path of the other call is far away. A program that
     // unwinds (a test on the host) has another layout.
-    #[cfg(panic = "abort")]
+    #[cfg(all(panic = "abort", not(feature = "hosted")))]
     release_code();
 }
 
 /// Unmaps the program's own pages, code and constants. They stay in the page cache, and are mapped again one by one
 /// when needed.
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 fn release_code() {
     let start = &raw const __ehdr_start as usize;
     let length = (&raw const code_end as usize - start) & !(PAGE - 1);

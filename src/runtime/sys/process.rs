@@ -77,8 +77,17 @@ pub fn set_file_ids(id: u32) {
 ///
 /// `argv` and `envp` must end with a `None`; otherwise EINVAL is returned.
 pub fn execute(path: &CStr, argv: &[Option<&CStr>], envp: &[Option<&CStr>]) -> Errno {
+    execute_with(path, argv, envp, &mut [core::ptr::null(); 160])
+}
+
+/// [`execute`] with room for the vectors: one pointer for each entry, and their `None`s. EINVAL if there are fewer.
+pub fn execute_with(
+    path: &CStr,
+    argv: &[Option<&CStr>],
+    envp: &[Option<&CStr>],
+    pointers: &mut [*const c_char],
+) -> Errno {
     // The kernel reads thin pointers; `&CStr` is a fat one.
-    let mut pointers: [*const c_char; 160] = [core::ptr::null(); 160];
     let total = argv.len() + envp.len();
     let ended = |list: &[Option<&CStr>]| matches!(list.last(), Some(None));
     if total > pointers.len() || !ended(argv) || !ended(envp) {

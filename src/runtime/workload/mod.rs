@@ -19,6 +19,8 @@ mod report;
 mod template;
 
 pub(crate) use cgroup::{CgroupState, Cgroups, OutOfMemory};
+#[cfg(feature = "engine")]
+pub(crate) use child::steps::common as apply_common;
 pub(crate) use child::streams::Streams;
 pub(crate) use context::{Failure, LaunchContext, Process};
 pub(crate) use devices::{find as find_devices, fingerprint};
@@ -28,6 +30,8 @@ pub(crate) use networks::{Networks, remove_rules};
 pub(crate) use parent::check::is_good;
 pub(crate) use parent::exec::Target;
 pub(crate) use parent::leftovers::{end_all, mount_namespace};
+#[cfg(feature = "engine")]
+pub(crate) use parent::set_up::common as apply_common_for;
 pub(crate) use parent::set_up::{LONGEST_MS, needs_helper, process_file, wait};
 #[cfg(not(test))]
 pub(crate) use parent::spawn::spawn;

@@ -1,13 +1,13 @@
 //! aarch64: entry and system calls (AAPCS64 6.2.3; syscall(2), "Architecture calling conventions").
 
 use core::arch::asm;
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 use core::arch::naked_asm;
 
 /// The first instructions of the process. The kernel leaves argc, argv, envp and the auxiliary vector at the stack
 /// pointer, 16-byte aligned, and no return address in the link register. Clear the frame pointer and the link register
 /// to end backtraces, and pass the vector on.
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 unsafe extern "C" fn _start() -> ! {
@@ -16,13 +16,13 @@ unsafe extern "C" fn _start() -> ! {
 
 /// Offsets in `struct ucontext`, in words, of the interrupted program counter and frame pointer (pc and x29 of
 /// `struct sigcontext`, arch/arm64/include/uapi/asm/sigcontext.h, at byte 176 of asm/ucontext.h's).
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 pub(crate) const INSTRUCTION_WORD: usize = (176 + 8 + 32 * 8) / 8;
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 pub(crate) const FRAME_WORD: usize = (176 + 8 + 29 * 8) / 8;
 
 /// Returns from a signal handler (sigreturn(2)).
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn restorer() -> ! {
     naked_asm!("mov x8, {number}", "svc 0", "udf 0", number = const linux_raw_sys::general::__NR_rt_sigreturn)

@@ -1,13 +1,13 @@
 //! x86_64: entry and system calls (System V AMD64 psABI 3.4.1; syscall(2), "Architecture calling conventions").
 
 use core::arch::asm;
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 use core::arch::naked_asm;
 
 /// The first instructions of the process. The kernel leaves argc, argv, envp and the auxiliary vector at the stack
 /// pointer, and no return address. Clear the frame pointer to end backtraces, pass the vector on, and keep the stack
 /// 16-byte aligned as for a call.
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 unsafe extern "C" fn _start() -> ! {
@@ -16,13 +16,13 @@ unsafe extern "C" fn _start() -> ! {
 
 /// Offsets in `struct ucontext`, in words, of the interrupted instruction pointer and frame pointer (rip and rbp of
 /// `struct sigcontext_64`, arch/x86/include/uapi/asm/sigcontext.h, behind the 40 bytes of asm-generic/ucontext.h).
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 pub(crate) const INSTRUCTION_WORD: usize = (40 + 16 * 8) / 8;
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 pub(crate) const FRAME_WORD: usize = (40 + 10 * 8) / 8;
 
 /// Returns from a signal handler (sigreturn(2)). On x86_64 the program has to specify where its handlers return to.
-#[cfg(panic = "abort")]
+#[cfg(all(panic = "abort", not(feature = "hosted")))]
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn restorer() -> ! {
     naked_asm!("mov eax, {number}", "syscall", "ud2", number = const linux_raw_sys::general::__NR_rt_sigreturn)

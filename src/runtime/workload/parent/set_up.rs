@@ -151,15 +151,12 @@ fn apply(
     let pid = waiting.pid;
     require_mounts(step, config, waiting)?;
     match *step {
-        Step::DenyGroups => write(pid, "setgroups", "deny"),
         Step::Ids(first) => {
             // Three numbers of at most ten digits fit.
             let line = text::<32>(format_args!("0 {first} {}", limits::IDS));
             write(pid, "uid_map", &line)?;
             write(pid, "gid_map", &line)
         }
-        Step::OomScore(score) => score_out_of_memory(pid, score),
-        Step::ResourceLimit(limit) => limit_resource(pid, limit),
         Step::Priority(identity) => prioritize(pid, identity),
         Step::OpenRoot(path, verity) => push(opened, root::open(path, verity, workload.name, users)?),
         Step::Overlay(overlay) => {
@@ -186,6 +183,16 @@ fn apply(
             Ok(())
         }
         Step::SendFds => send_fds(waiting.socket, opened),
+        _ => common(pid, step),
+    }
+}
+
+/// Executes a step of the parent that needs nothing of a workload, for every engine.
+pub(crate) fn common(pid: Pid, step: &Step<'_>) -> Result<(), Errno> {
+    match *step {
+        Step::DenyGroups => write(pid, "setgroups", "deny"),
+        Step::OomScore(score) => score_out_of_memory(pid, score),
+        Step::ResourceLimit(limit) => limit_resource(pid, limit),
         _ => Ok(()),
     }
 }
