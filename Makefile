@@ -43,7 +43,7 @@ BUILD := $(CURDIR)/build
 # The host's tools are built by rustup's cargo if it is installed, otherwise by Debian's.
 CARGO := $(shell command -v cargo || echo /usr/bin/cargo)
 HOST  := env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/host HILUM_BUILD=$(BUILD) $(CARGO)
-SOURCES := Cargo.toml $(shell find src linker qemu/probe -path src/agent -prune -o -type f -print)
+SOURCES := Cargo.toml $(shell find src linker qemu/probe \( -path src/agent -o -path src/oci \) -prune -o -type f -print)
 BUILDER := Cargo.toml Cargo.lock docs/messages.md $(shell find src/logic initramfs/src initramfs/Cargo.toml -type f)
 AGENT   := $(shell find src/logic src/agent -type f)
 TOOLS   := $(BUILDER) $(shell find qemu/src qemu/Cargo.toml -type f)
@@ -51,8 +51,8 @@ TOOLS   := $(BUILDER) $(shell find qemu/src qemu/Cargo.toml -type f)
 DEBIAN  := initramfs/debian/fetch initramfs/debian/unpack initramfs/debian/modules initramfs/debian/lock
 SCRIPTS := .ci/run initramfs/dist linker/agent linker/build linker/reproducible linker/rustc initramfs/debian/fetch initramfs/debian/install \
            initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash docs/test fuzz/run qemu/bench/builds qemu/bench/first qemu/run-tests
-# Each has a Cargo.toml and a Cargo.lock: the library and the host's tools, what runs on a board, the fuzz targets.
-WORKSPACES := . src/runtime fuzz
+# Each has a Cargo.toml and a Cargo.lock: the library and the host's tools, what runs on a board, the OCI runtime, the fuzz targets.
+WORKSPACES := . src/runtime src/oci fuzz
 BOARD_ARCH := $(shell sed -n 's/^architecture = "\(.*\)"/\1/p' initramfs/boards/$(BOARD).toml 2>/dev/null)
 # An appliance elsewhere is given as its folder, with a slash.
 APPLIANCE_FOLDER := $(if $(findstring /,$(APPLIANCE)),$(APPLIANCE:/=),initramfs/appliances/$(APPLIANCE))
@@ -178,17 +178,21 @@ lint: install-check $(BUILD)/installed-build $(BUILD)/tools/cargo-deny $(BUILD)/
 	    END { exit bad }' {} + >&2
 	@$(HOST) clippy --quiet --locked --workspace --all-targets -- -D warnings
 	@$(HOST) board --quiet --locked -- -D warnings
+	@$(HOST) clippy --quiet --locked --manifest-path src/oci/Cargo.toml --all-targets -- -D warnings
 	@said=$$($(HOST) test --quiet --locked -p hilum --test floors 2>&1) || { echo "$$said" >&2; exit 1; }
 	@RUSTDOCFLAGS="-D warnings" $(HOST) doc --quiet --locked --no-deps --document-private-items --workspace
 	@RUSTDOCFLAGS="-D warnings" $(HOST) board-doc --quiet --locked --target-dir $(BUILD)/cargo/board-doc
 	@$(BUILD)/tools/cargo-deny --log-level error --locked --workspace check licenses bans sources
 	@$(BUILD)/tools/cargo-deny --log-level error --locked --workspace --manifest-path src/runtime/Cargo.toml --config deny.toml \
 	    check --allow license-not-encountered licenses bans sources
+	@$(BUILD)/tools/cargo-deny --log-level error --locked --manifest-path src/oci/Cargo.toml --config deny.toml \
+	    check --allow license-not-encountered licenses bans sources
 	@said=$$($(BUILD)/tools/cargo-machete --skip-target-dir 2>&1) || { echo "$$said" >&2; exit 1; }
 	@shellcheck $(SCRIPTS)
 
 unit: $(BUILD)/installed-build $(BUILD)/installed-unit ## the tests that need neither root nor QEMU: library, image builder, cells and leases
 	@$(HOST) board-test --quiet --locked
+	@$(HOST) test --quiet --locked --manifest-path src/oci/Cargo.toml --lib
 	@$(HOST) test --quiet --locked -p hilum
 	@$(HOST) test --quiet --locked -p hilum-initramfs --lib
 

@@ -1,0 +1,249 @@
+//! The new process: it executes the plan, waits for `start`, and becomes the program.
+
+use crate::config::{ConsoleSize, Process, Spec};
+use crate::error::{At, Error, Result, words};
+use crate::plan::{Plan, Step};
+use crate::{hooks, mounts};
+use hilum::plan::Phase;
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountPropagationFlags, mount_change};
+use rustix::process::{Gid, Uid};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
+use rustix::thread::{CapabilitySet, CapabilitySets};
+use std::ffi::{CStr, CString};
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+
+/// What the new process got from the parent.
+pub struct Child<'a> {
+    /// The container.
+    pub spec: &'a Spec,
+    /// The root filesystem, and the sources of bind mounts in the order of the mounts.
+    pub root: OwnedFd,
+    /// A source for each mount; `None` for filesystems.
+    pub sources: Vec<Option<OwnedFd>>,
+    /// The socket to the parent.
+    pub parent: UnixStream,
+    /// Where it waits for `start`.
+    pub listener: Option<UnixListener>,
+    /// The connection of `start`.
+    pub starter: Option<UnixStream>,
+    /// The socket for the terminal.
+    pub console: Option<UnixStream>,
+    /// Descriptors after 2 that the program inherits.
+    pub preserved: u32,
+    /// The state for hooks.
+    pub state: serde_json::Value,
+    /// The program's path, once it was found.
+    pub program: CString,
+    /// How many mounts are done.
+    pub mounted: usize,
+}
+
+impl Child<'_> {
+    /// Executes the plan. Returns only an error.
+    pub fn run(&mut self, plan: &Plan<'_>) -> Error {
+        for step in &plan.steps {
+            if let Err(error) = self.apply(step) {
+                return error;
+            }
+        }
+        Error("the plan has no program".into())
+    }
+
+    /// Reports an error to whoever waits: `create`, or `start` once it was connected.
+    pub fn report(&mut self, error: &Error) {
+        let socket = self.starter.as_mut().unwrap_or(&mut self.parent);
+        let _ = write!(socket, "E{error}");
+    }
+
+    fn apply(&mut self, step: &Step<'_>) -> Result<()> {
+        match step {
+            Step::Common(step) if step.phase() == Phase::Child => {
+                hilum_runtime::engine::apply(step, None).at(format!("{step:?}"))
+            }
+            Step::Common(_) => Ok(()),
+            Step::Domain(name) => rustix::system::setdomainname(name.as_bytes()).at("domainname"),
+            Step::Propagation(flags) | Step::RootPropagation(flags) => {
+                mount_change("/", MountPropagationFlags::from_bits_retain(*flags)).at("propagation of /")
+            }
+            Step::Root => mounts::enter_root(&self.root).at("rootfs"),
+            Step::Mount(mount, options) => {
+                let source = self.sources.get(self.mounted).and_then(Option::as_ref);
+                self.mounted += 1;
+                mounts::mount(&self.root, mount, options, source)
+            }
+            Step::Device(device, has_users) => mounts::device(&self.root, device, *has_users),
+            Step::Links => mounts::usual_devices(&self.root, self.has_users()),
+            Step::Console(size) => self.open_console(*size),
+            Step::Sysctl(name, value) => {
+                let path = format!("/proc/sys/{}", name.replace('.', "/"));
+                std::fs::write(&path, value).at(format!("sysctl {name}"))
+            }
+            Step::ReadOnly(path) => mounts::read_only(&self.root, path).at(format!("readonlyPaths {path}")),
+            Step::Mask(path) => mounts::mask(&self.root, path).at(format!("maskedPaths {path}")),
+            Step::Hooks => self.run_hooks(),
+            Step::ReadOnlyRoot => mounts::read_only_root(&self.root).at("root.readonly"),
+            Step::Wait => self.wait(),
+            Step::User(process) => become_user(process).at("user"),
+            Step::Capabilities(sets) => set_capabilities(sets.map(|set| set.0)).at("capabilities"),
+            Step::Seccomp(program) => hilum_sys::filter_system_calls(program).at("seccomp"),
+            Step::Execute => Err(self.execute()),
+        }
+    }
+
+    fn process(&self) -> &Process {
+        static NONE: std::sync::OnceLock<Process> = std::sync::OnceLock::new();
+        self.spec.process.as_ref().unwrap_or_else(|| NONE.get_or_init(Process::default))
+    }
+
+    fn has_users(&self) -> bool {
+        let linux = self.spec.linux.as_ref();
+        linux.is_some_and(|linux| linux.namespaces.iter().any(|namespace| namespace.kind == "user"))
+    }
+
+    /// Sends one byte to the parent, and waits for its answer; without one, the parent has failed or is gone.
+    fn ask(&mut self, question: u8) -> Result<()> {
+        self.parent.write_all(&[question]).at("parent")?;
+        let mut answer = [0];
+        self.parent.read_exact(&mut answer).map_err(|_| Error("the parent is gone".into()))
+    }
+
+    fn run_hooks(&mut self) -> Result<()> {
+        self.ask(b'H')?;
+        let hooks = self.spec.hooks.as_ref().map(|hooks| hooks.create_container.as_slice());
+        hooks::run(hooks.unwrap_or_default(), "createContainer", &self.state)
+    }
+
+    /// Creates the terminal in the container's devpts, and sends its other side to the engine.
+    fn open_console(&mut self, size: Option<ConsoleSize>) -> Result<()> {
+        const DEVPTS: u64 = 0x1cd1;
+        let socket = self
+            .console
+            .take()
+            .ok_or_else(|| Error("cannot allocate tty if runc will detach without setting console socket".into()))?;
+        let flags = OFlags::RDWR | OFlags::NOCTTY;
+        let master = mounts::open(self.root.as_fd(), "/dev/pts/ptmx", flags).at("/dev/pts/ptmx")?;
+        if rustix::fs::fstatfs(&master).at("/dev/pts/ptmx")?.f_type as u64 & 0xffff_ffff != DEVPTS {
+            return Err("/dev/pts/ptmx: not a terminal".into());
+        }
+        let make = || -> Result<OwnedFd, Errno> {
+            unlockpt(&master)?;
+            let slave = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
+            if let Some(size) = size {
+                let size =
+                    rustix::termios::Winsize { ws_row: size.height, ws_col: size.width, ws_xpixel: 0, ws_ypixel: 0 };
+                rustix::termios::tcsetwinsize(&slave, size)?;
+            }
+            let user = &self.process().user;
+            rustix::fs::fchown(&slave, Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)))?;
+            mounts::console(&self.root, &slave)?;
+            rustix::process::ioctl_tiocsctty(&slave)?;
+            rustix::stdio::dup2_stdin(&slave)?;
+            rustix::stdio::dup2_stdout(&slave)?;
+            rustix::stdio::dup2_stderr(&slave)?;
+            Ok(slave)
+        };
+        make().at("terminal")?;
+        hilum_sys::send_with_fds(socket.as_fd(), b"/dev/ptmx", &[master]).at("console socket")
+    }
+
+    /// Finds the program, tells the parent that everything is there, and waits for `start`.
+    fn wait(&mut self) -> Result<()> {
+        self.program = find(self.process())?;
+        self.ask(b'C')?;
+        let listener = self.listener.take().ok_or_else(|| Error("no socket".into()))?;
+        let (starter, _) = listener.accept().at("start")?;
+        self.starter = Some(starter);
+        self.state["status"] = "created".into();
+        let hooks = self.spec.hooks.as_ref().map(|hooks| hooks.start_container.as_slice());
+        hooks::run(hooks.unwrap_or_default(), "startContainer", &self.state)
+    }
+
+    fn execute(&mut self) -> Error {
+        let process = self.process();
+        let strings = |list: &[String]| -> Vec<CString> {
+            list.iter().filter_map(|text| CString::new(text.as_str()).ok()).collect()
+        };
+        let (arguments, mut environment) = (strings(&process.args), strings(&process.env));
+        if !process.env.iter().any(|variable| variable.starts_with("HOME=")) {
+            environment.extend(CString::new(format!("HOME={}", home(process.user.uid))));
+        }
+        let vector = |list: &'static [CString]| {
+            list.iter().map(|text| Some(text.as_c_str())).chain([None]).collect::<Vec<Option<&'static CStr>>>()
+        };
+        // They live until the program replaces them.
+        let (arguments, environment) = (vector(arguments.leak()), vector(environment.leak()));
+        let starter = self.starter.as_ref().map_or(self.parent.as_raw_fd(), AsRawFd::as_raw_fd);
+        let kept: Vec<u32> = (3..3 + self.preserved).chain([starter.unsigned_abs()]).collect();
+        if let Err(errno) = hilum_sys::close_all_but(&kept) {
+            return Error(format!("close_range: {}", words(errno)));
+        }
+        let mut room = vec![std::ptr::null(); arguments.len() + environment.len()];
+        let errno = hilum_sys::execute_with(&self.program, &arguments, &environment, &mut room);
+        Error(format!("exec {}: {}", self.program.to_string_lossy(), words(errno)))
+    }
+}
+
+/// Returns the home of a user in the container's /etc/passwd.
+fn home(uid: u32) -> String {
+    let text = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut lines = text.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let found = lines.find(|fields| fields.get(2).is_some_and(|field| field.parse() == Ok(uid)));
+    found.and_then(|fields| fields.get(5).map(|home| (*home).to_owned())).unwrap_or_else(|| "/".to_owned())
+}
+
+/// Returns the path of the program, which `args` gives by path or by a name in PATH, in the words of runc.
+pub fn find(process: &Process) -> Result<CString> {
+    use rustix::fs::Access;
+    let name = process.args.first().map(String::as_str).unwrap_or_default();
+    let path = process.env.iter().rev().find_map(|variable| variable.strip_prefix("PATH=")).unwrap_or_default();
+    let candidates: Vec<String> = match name.contains('/') {
+        true => vec![name.to_owned()],
+        false => path.split(':').filter(|folder| !folder.is_empty()).map(|folder| format!("{folder}/{name}")).collect(),
+    };
+    let mut text = format!("exec: {name:?}: executable file not found in $PATH");
+    for candidate in candidates {
+        let is_plain = std::fs::metadata(&candidate).map(|found| found.is_file());
+        match (is_plain, rustix::fs::access(candidate.as_str(), Access::EXEC_OK)) {
+            (Ok(true), Ok(())) => return CString::new(candidate).map_err(|_| Error("NUL".into())),
+            (Ok(false), _) => text = format!("exec: {name:?}: is a directory"),
+            (Ok(true), _) => text = format!("exec: {name:?}: permission denied"),
+            (Err(_), _) if name.contains('/') => {
+                text = format!("exec: {name:?}: stat {name}: no such file or directory")
+            }
+            (Err(_), _) => {}
+        }
+    }
+    Err(Error(text))
+}
+
+fn become_user(process: &Process) -> Result<(), Errno> {
+    let user = &process.user;
+    let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+    let groups: Vec<Gid> = user.additional_gids.iter().map(|group| Gid::from_raw(*group)).collect();
+    rustix::thread::set_keep_capabilities(true)?;
+    rustix::thread::set_thread_groups(&groups)?;
+    rustix::thread::set_thread_res_gid(gid, gid, gid)?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid)?;
+    rustix::thread::set_keep_capabilities(false)
+}
+
+fn set_capabilities([effective, permitted, inheritable, ambient]: [u64; 4]) -> Result<(), Errno> {
+    let set = CapabilitySet::from_bits_retain;
+    let sets = CapabilitySets { effective: set(effective), permitted: set(permitted), inheritable: set(inheritable) };
+    rustix::thread::set_capabilities(None, sets)?;
+    rustix::thread::clear_ambient_capability_set()?;
+    // One that is not permitted and inheritable cannot be ambient.
+    for number in (0..64).filter(|number| ambient & permitted & inheritable & 1 << number != 0) {
+        rustix::thread::configure_capability_in_ambient_set(set(1 << number), true)?;
+    }
+    Ok(())
+}
+
+/// Sets the mask that files of the set-up are created with.
+pub fn clear_mask() {
+    rustix::process::umask(Mode::empty());
+}

@@ -1,0 +1,239 @@
+//! The commands besides `create`.
+
+use crate::arguments::Creating;
+use crate::create::create;
+use crate::error::{At, Error, Result};
+use crate::state::{Folder, Kept, SOCKET, Status};
+use crate::{hooks, mounts, names};
+use rustix::fd::AsFd;
+use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, pidfd_send_signal, waitpid};
+use std::fs;
+use std::io::Read;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Starts the program of a created container.
+///
+/// # Errors
+/// It is in another state, or the program could not be executed.
+pub fn start(root: &Path, id: &str) -> Result<()> {
+    let folder = Folder::open(root, id)?;
+    let kept = folder.read()?;
+    match kept.status(&folder.path) {
+        Status::Created => {}
+        Status::Running => return Err("cannot start an already running container".into()),
+        Status::Stopped => return Err("cannot start a container that has stopped".into()),
+    }
+    let handle =
+        rustix::fs::open(&folder.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).at(folder.path.display())?;
+    let socket = format!("{}/{SOCKET}", mounts::own_path(handle.as_fd()));
+    let mut waiting = UnixStream::connect(socket).at("start")?;
+    let mut report = String::new();
+    // The end without a report: the program was executed, which closed the socket.
+    waiting.read_to_string(&mut report).at("start")?;
+    fs::remove_file(folder.path.join(SOCKET)).at(SOCKET)?;
+    if let Some(text) = report.strip_prefix('E') {
+        return Err(Error(format!("unable to start container process: {text}")));
+    }
+    // A failure of these changes nothing (runtime.md, "Lifecycle", step 9).
+    if let Err(error) = hooks::run(&kept.hooks.poststart, "poststart", &kept.told("running")) {
+        eprintln!("warning: {error}");
+    }
+    Ok(())
+}
+
+/// Prints the state.
+///
+/// # Errors
+/// There is no such container.
+pub fn state(root: &Path, id: &str) -> Result<()> {
+    let folder = Folder::open(root, id)?;
+    let kept = folder.read()?;
+    println!("{}", serde_json::to_string_pretty(&kept.told(kept.status(&folder.path).word())).unwrap_or_default());
+    Ok(())
+}
+
+/// Sends a signal to the first process by a descriptor of it, so that no other one can get it; or to all.
+///
+/// # Errors
+/// It does not run.
+pub fn kill(root: &Path, id: &str, signal: &str, is_all: bool) -> Result<()> {
+    let number = names::signal(signal).ok_or_else(|| Error(format!("unknown signal {signal:?}")))?;
+    let folder = Folder::open(root, id)?;
+    let kept = folder.read()?;
+    if kept.status(&folder.path) == Status::Stopped {
+        return if is_all { Ok(()) } else { Err("container not running".into()) };
+    }
+    if is_all {
+        let signal = Signal::from_named_raw(number.into())
+            .ok_or_else(|| Error(format!("signal {number} for all is not done")))?;
+        for pid in processes(&kept)? {
+            let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, signal));
+        }
+        return Ok(());
+    }
+    send(&kept, number)
+}
+
+fn send(kept: &Kept, number: u8) -> Result<()> {
+    let gone = || Error("container not running".into());
+    let pid = Pid::from_raw(kept.pid).ok_or_else(gone)?;
+    let process = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| gone())?;
+    // The number may have been given to another process before it was opened.
+    if crate::state::process(kept.pid).is_none_or(|(_, start)| start != kept.start_time) {
+        return Err(gone());
+    }
+    let signal = Signal::from_named_raw(number.into())
+        .ok_or_else(|| Error(format!("signal {number} is not done by hilum-oci")))?;
+    pidfd_send_signal(&process, signal).map_err(|_| gone())
+}
+
+/// Returns the processes in the PID namespace of a container.
+fn processes(kept: &Kept) -> Result<Vec<i32>> {
+    let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid"));
+    let own = namespace(&kept.pid.to_string()).map_err(|_| Error("container not running".into()))?;
+    if namespace("self").is_ok_and(|host| host == own) {
+        return Err(
+            "processes of a container in the host's PID namespace need a control group, which is not done by hilum-oci"
+                .into(),
+        );
+    }
+    let entries = fs::read_dir("/proc").at("/proc")?.flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let mut found: Vec<i32> =
+        numbers.filter(|pid| namespace(&pid.to_string()).is_ok_and(|other| other == own)).collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Deletes a stopped container; with `forces` any, and no container is no error then.
+///
+/// # Errors
+/// It has not stopped.
+pub fn delete(root: &Path, id: &str, forces: bool) -> Result<()> {
+    let folder = match Folder::open(root, id) {
+        Err(_) if forces => return Ok(()),
+        folder => folder?,
+    };
+    let kept = match folder.read() {
+        Err(_) if forces => return folder.remove(),
+        kept => kept?,
+    };
+    // The specification allows only stopped ones; runc and crun also delete one that was never started.
+    match kept.status(&folder.path) {
+        Status::Running if !forces => {
+            return Err(Error(format!("cannot delete container {id} that is not stopped: running")));
+        }
+        Status::Stopped => {}
+        _ => {
+            let _ = send(&kept, 9);
+            let deadline = Instant::now() + Duration::from_secs(10);
+            while kept.status(&folder.path) != Status::Stopped {
+                if Instant::now() > deadline {
+                    return Err("container init still running".into());
+                }
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+    folder.remove()?;
+    if let Err(error) = hooks::run(&kept.hooks.poststop, "poststop", &kept.told("stopped")) {
+        eprintln!("warning: {error}");
+    }
+    Ok(())
+}
+
+/// Creates and starts a container, and waits for its exit unless it detaches. Returns its exit status.
+///
+/// # Errors
+/// Those of `create` and `start`.
+pub fn run(root: &Path, wanted: &Creating, has_groups: bool) -> Result<i32> {
+    let has_terminal = crate::state::config(&wanted.bundle)?.process.is_some_and(|process| process.terminal);
+    if has_terminal && !wanted.detaches {
+        return Err(
+            "run with a terminal in the foreground is not done by hilum-oci; use create with --console-socket".into()
+        );
+    }
+    let pid = create(root, wanted, has_groups)?;
+    if let Err(error) = start(root, &wanted.id) {
+        let _ = delete(root, &wanted.id, true);
+        return Err(error);
+    }
+    if wanted.detaches {
+        return Ok(0);
+    }
+    let status = loop {
+        match waitpid(Some(pid), WaitOptions::empty()) {
+            Err(rustix::io::Errno::INTR) => {}
+            found => break found.at("wait")?.map(|(_, status)| status),
+        }
+    };
+    if !wanted.keeps {
+        delete(root, &wanted.id, true)?;
+    }
+    let exited =
+        status.and_then(|status| status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal)));
+    Ok(exited.unwrap_or(255))
+}
+
+/// Prints all containers.
+///
+/// # Errors
+/// Those of the kernel.
+pub fn list(root: &Path, is_json: bool, is_quiet: bool) -> Result<()> {
+    let mut found = Vec::new();
+    let folders = match fs::read_dir(root) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        folders => folders.at(root.display())?.flatten().collect(),
+    };
+    for entry in folders {
+        // Without the lock: the file is always whole.
+        let Ok(text) = fs::read(entry.path().join("state.json")) else { continue };
+        let Ok(kept) = serde_json::from_slice::<Kept>(&text) else { continue };
+        found.push(kept.told(kept.status(&entry.path()).word()));
+    }
+    found.sort_by(|one, other| one["id"].as_str().cmp(&other["id"].as_str()));
+    if is_json {
+        println!("{}", serde_json::to_string(&found).unwrap_or_default());
+        return Ok(());
+    }
+    let text =
+        |value: &serde_json::Value, name: &str| value[name].as_str().map_or(value[name].to_string(), str::to_owned);
+    if !is_quiet {
+        println!("{:<12}{:<12}{:<12}{:<28}{:<36}OWNER", "ID", "PID", "STATUS", "BUNDLE", "CREATED");
+    }
+    for one in &found {
+        let [id, pid, status, bundle, created] =
+            ["id", "pid", "status", "bundle", "created"].map(|name| text(one, name));
+        match is_quiet {
+            true => println!("{id}"),
+            false => println!("{id:<11} {pid:<11} {status:<11} {bundle:<27} {created:<35} root"),
+        }
+    }
+    Ok(())
+}
+
+/// Prints the processes of a container.
+///
+/// # Errors
+/// It does not run.
+pub fn ps(root: &Path, id: &str, is_json: bool) -> Result<()> {
+    let folder = Folder::open(root, id)?;
+    let kept = folder.read()?;
+    if kept.status(&folder.path) == Status::Stopped {
+        return Err("container not running".into());
+    }
+    let found = processes(&kept)?;
+    if is_json {
+        println!("{}", serde_json::json!(found));
+        return Ok(());
+    }
+    println!("{:>7} CMD", "PID");
+    for pid in found {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        println!("{pid:>7} {}", name.trim_end());
+    }
+    Ok(())
+}

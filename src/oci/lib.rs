@@ -1,0 +1,83 @@
+//! hilum-oci: a runtime for podman, containerd and Docker, by the steps that start hilum's workloads.
+//!
+//! `config.rs` is the file, `refuse.rs` what of it is not done, `plan.rs` the steps of a start; none of them makes a system call.
+//! `create.rs` is the parent's side of a start, `child.rs` that of the new process, `state.rs` what is on disk.
+
+#![forbid(unsafe_code)]
+
+pub mod arguments;
+pub mod child;
+pub mod commands;
+pub mod config;
+pub mod create;
+pub mod error;
+pub mod hooks;
+pub mod mounts;
+pub mod names;
+pub mod options;
+pub mod own_file;
+pub mod plan;
+pub mod refuse;
+pub mod seccomp;
+pub mod state;
+pub mod template;
+
+use arguments::{Command, Global};
+use error::{At, Log, Result};
+use std::path::PathBuf;
+
+const HELP: &str = "hilum-oci [--root DIR] [--log FILE] [--log-format text|json] [--cgroup-manager disabled] COMMAND
+
+create [-b BUNDLE] [--pid-file FILE] [--console-socket SOCKET] [--preserve-fds N] [--no-new-keyring] ID
+run    the same, and [-d] [--keep]
+start ID | state ID | kill [--all] ID [SIGNAL] | delete [--force] ID | ps [--format json] ID
+list [--format json] [-q] | spec [-b BUNDLE] | features";
+
+/// Runs the command in the arguments. Returns the exit status.
+pub fn main() -> i32 {
+    let mut log = Log::default();
+    match arguments::parse(std::env::args_os().skip(1)).and_then(|(global, command)| run(&global, &command, &mut log)) {
+        Ok(status) => status,
+        Err(error) => {
+            log.error(&error);
+            1
+        }
+    }
+}
+
+fn run(global: &Global, command: &Command, log: &mut Log) -> Result<i32> {
+    log.is_json = global.is_json;
+    if let Some(path) = &global.log {
+        log.file = Some(std::fs::OpenOptions::new().append(true).create(true).open(path).at(path.display())?);
+    }
+    let root = global.root.clone().unwrap_or_else(|| PathBuf::from("/run/hilum-oci"));
+    match command {
+        Command::Create(wanted) => {
+            own_file::protect()?;
+            create::create(&root, wanted, !global.no_groups).map(|_| 0)
+        }
+        Command::Run(wanted) => {
+            own_file::protect()?;
+            commands::run(&root, wanted, !global.no_groups)
+        }
+        Command::Start(id) => commands::start(&root, id).map(|()| 0),
+        Command::State(id) => commands::state(&root, id).map(|()| 0),
+        Command::Kill(id, signal, is_all) => commands::kill(&root, id, signal, *is_all).map(|()| 0),
+        Command::Delete(id, forces) => commands::delete(&root, id, *forces).map(|()| 0),
+        Command::List(is_json, is_quiet) => commands::list(&root, *is_json, *is_quiet).map(|()| 0),
+        Command::Ps(id, is_json) => commands::ps(&root, id, *is_json).map(|()| 0),
+        Command::Spec(bundle) => template::write(bundle).map(|()| 0),
+        Command::Features => {
+            println!("{}", template::features());
+            Ok(0)
+        }
+        Command::Version => {
+            println!("hilum-oci version {}\nspec: {}", env!("CARGO_PKG_VERSION"), state::VERSION);
+            Ok(0)
+        }
+        Command::Help => {
+            println!("{HELP}");
+            Ok(0)
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! Bundles on this host, as root in namespaces of their own, without control groups; with Debian's crun as the judge.
+
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+const OCI: &str = env!("CARGO_BIN_EXE_hilum-oci");
+
+/// A bundle with busybox, and a folder for the states of its containers.
+struct Bundle {
+    folder: PathBuf,
+    config: Value,
+}
+
+impl Bundle {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("hilum-oci-{}-{number}", std::process::id()));
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let busybox = top.join(format!("build/image/{}/busybox/bin/busybox", std::env::consts::ARCH));
+        for name in ["bin", "proc", "dev", "sys", "tmp", "etc"] {
+            fs::create_dir_all(folder.join("rootfs").join(name)).expect("a folder");
+        }
+        fs::copy(&busybox, folder.join("rootfs/bin/busybox")).expect("busybox, made by: make install-test");
+        for name in ["sh", "cat", "cut", "sort", "sleep", "hostname", "grep", "id", "ls", "mkdir", "true", "touch"] {
+            symlink("busybox", folder.join("rootfs/bin").join(name)).expect("a link");
+        }
+        let made = Command::new(OCI).args(["spec", "-b"]).arg(&folder).status().expect("it runs");
+        assert!(made.success());
+        let text = fs::read(folder.join("config.json")).expect("a file");
+        Self { folder, config: serde_json::from_slice(&text).expect("JSON") }
+    }
+
+    fn script(mut self, script: &str) -> Self {
+        self.config["process"]["args"] = json!(["sh", "-c", script]);
+        self.save();
+        self
+    }
+
+    fn save(&self) {
+        fs::write(self.folder.join("config.json"), self.config.to_string()).expect("a file");
+    }
+
+    /// Runs a command. Its output goes to files, because a container that stays keeps the descriptors open.
+    fn oci(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new("timeout");
+        command
+            .args(["20", OCI, "--cgroup-manager", "disabled", "--root"])
+            .arg(self.folder.join("state"))
+            .args(arguments);
+        self.output(command)
+    }
+
+    fn output(&self, mut command: Command) -> Output {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let [out, error] = ["out", "error"].map(|name| self.folder.join(format!("{name}-{number}")));
+        command.stdin(Stdio::null()).stdout(fs::File::create(&out).expect("a file"));
+        command.stderr(fs::File::create(&error).expect("a file")).current_dir(&self.folder);
+        let status = command.status().expect("it runs");
+        Output { status, stdout: fs::read(out).expect("a file"), stderr: fs::read(error).expect("a file") }
+    }
+
+    fn text(&self, arguments: &[&str]) -> String {
+        let output = self.oci(arguments);
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+
+    fn status(&self, id: &str) -> String {
+        let state: Value = serde_json::from_str(&self.text(&["state", id])).unwrap_or_default();
+        state["status"].as_str().unwrap_or("none").to_owned()
+    }
+
+    fn wait_for(&self, id: &str, status: &str) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while self.status(id) != status {
+            assert!(Instant::now() < deadline, "it is {} instead of {status}", self.status(id));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// crun in a mount namespace whose only cgroup hierarchy is an empty folder: it looks for one even if it is not to use it.
+    fn crun(&self, id: &str) -> Output {
+        let script = "umount -R /sys/fs/cgroup 2>/dev/null; mount -t cgroup2 none /sys/fs/cgroup; exec timeout 20 crun --cgroup-manager=disabled --root \"$0\" run \"$1\"";
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", script]).arg(self.folder.join("crun"));
+        command.arg(id);
+        self.output(command)
+    }
+}
+
+impl Drop for Bundle {
+    fn drop(&mut self) {
+        for entry in fs::read_dir(self.folder.join("state")).into_iter().flatten().flatten() {
+            self.oci(&["delete", "--force", &entry.file_name().to_string_lossy()]);
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Prints what a program sees of its isolation, in an order of its own.
+const FACTS: &str = "id; grep -E 'Cap|NoNewPrivs|Seccomp:|Umask|Groups' /proc/self/status; hostname; \
+    cat /proc/self/limits | grep -E 'open files|processes'; cat /proc/self/uid_map /proc/self/oom_score_adj; \
+    cut -d' ' -f5,6 /proc/self/mountinfo | sort; ls /dev | grep -v core; ls -l /dev/null | cut -c1-10; pwd; touch /new 2>&1; echo $HOME; exit 7";
+
+/// Returns output without attributes that one of both leaves out where the mount below has them.
+fn text(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().map(|line| line.replace(",nosuid,nodev,noexec", "")).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn a_program_sees_what_it_sees_under_crun() {
+    let change = |pointer: &str, value: Value| (pointer.to_owned(), value);
+    let users = json!([{ "containerID": 0, "hostID": 100_000, "size": 65_536 }]);
+    let filter = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{ "names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95 }] });
+    let with_arguments = json!({ "defaultAction": "SCMP_ACT_ALLOW", "syscalls": [
+        { "names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 95, "args": [{ "index": 1, "value": 0o777, "op": "SCMP_CMP_EQ" }] },
+        { "names": ["setresuid", "personality"], "action": "SCMP_ACT_KILL_PROCESS" },
+    ] });
+    let cases = [
+        vec![],
+        vec![change("/root/readonly", json!(false)), change("/process/noNewPrivileges", json!(false))],
+        vec![
+            change("/process/user", json!({ "uid": 1000, "gid": 1001, "additionalGids": [7, 8], "umask": 0o77 })),
+            change("/process/capabilities/inheritable", json!(["CAP_KILL"])),
+            change("/process/capabilities/ambient", json!(["CAP_KILL"])),
+            change("/process/oomScoreAdj", json!(300)),
+            change("/process/cwd", json!("/tmp")),
+        ],
+        vec![change("/linux/seccomp", filter)],
+        vec![change("/linux/seccomp", with_arguments)],
+        vec![
+            change(
+                "/linux/namespaces",
+                json!(["pid", "network", "ipc", "uts", "mount", "user"].map(|kind| json!({ "type": kind }))),
+            ),
+            change("/linux/uidMappings", users.clone()),
+            change("/linux/gidMappings", users),
+        ],
+        vec![
+            change("/linux/sysctl", json!({ "net.ipv4.ip_forward": "1" })),
+            change("/linux/rootfsPropagation", json!("private")),
+        ],
+    ];
+    for (number, case) in cases.iter().enumerate() {
+        let mut bundle = Bundle::new()
+            .script(&format!("{FACTS}; mkdir /tmp/x; cat /proc/sys/net/ipv4/ip_forward").replace("; exit 7", "; true"));
+        for (pointer, value) in case {
+            let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
+            bundle.config.pointer_mut(parent).expect("it exists")[name] = value.clone();
+        }
+        bundle.config["process"]["args"][2] =
+            json!(format!("{}; exit 7", bundle.config["process"]["args"][2].as_str().unwrap_or_default()));
+        bundle.save();
+        for folder in ["", "rootfs", "rootfs/tmp"] {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(bundle.folder.join(folder), fs::Permissions::from_mode(0o777)).expect("a mode");
+        }
+        let theirs = bundle.crun("theirs");
+        for made in ["rootfs/new", "rootfs/tmp/x"] {
+            let path = bundle.folder.join(made);
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+        }
+        let ours = bundle.oci(&["run", "ours"]);
+        assert_eq!(text(&ours.stdout), text(&theirs.stdout), "case {number}: {}", text(&ours.stderr));
+        assert_eq!(ours.status.code(), theirs.status.code(), "case {number}");
+        assert_eq!(ours.status.code(), Some(7), "case {number}: {}", text(&ours.stderr));
+    }
+}
+
+#[test]
+fn a_container_goes_through_its_states_with_the_texts_of_runc() {
+    let bundle = Bundle::new().script("trap 'exit 3' TERM; while true; do sleep 0.01; done");
+    assert!(bundle.text(&["state", "one"]).contains("container does not exist"));
+    assert_eq!(bundle.text(&["create", "--pid-file", "pid", "one"]), "");
+    assert_eq!(bundle.status("one"), "created");
+    assert!(bundle.text(&["create", "one"]).contains("container with given ID already exists"));
+    let pid = fs::read_to_string(bundle.folder.join("pid")).expect("a file");
+    assert_eq!(bundle.text(&["ps", "--format", "json", "one"]).trim(), format!("[{pid}]"));
+    assert_eq!(bundle.text(&["start", "one"]), "");
+    assert_eq!(bundle.status("one"), "running");
+    assert!(bundle.text(&["start", "one"]).contains("cannot start an already running container"));
+    assert!(bundle.text(&["delete", "one"]).contains("that is not stopped"));
+    assert!(bundle.text(&["list", "-q"]).contains("one"));
+    bundle.oci(&["kill", "one", "SIGTERM"]);
+    bundle.wait_for("one", "stopped");
+    assert!(bundle.text(&["kill", "one", "9"]).contains("container not running"));
+    assert!(bundle.text(&["start", "one"]).contains("cannot start a container that has stopped"));
+    assert_eq!(bundle.text(&["delete", "one"]), "");
+    assert!(bundle.text(&["delete", "one"]).contains("container does not exist"));
+    assert_eq!(bundle.text(&["delete", "--force", "one"]), "");
+}
+
+#[test]
+fn an_error_is_a_line_of_json_for_the_engine() {
+    let mut bundle = Bundle::new();
+    bundle.config["process"]["args"] = json!(["nothing"]);
+    bundle.save();
+    bundle.oci(&["--log", "log", "--log-format", "json", "create", "one"]);
+    let line: Value =
+        serde_json::from_slice(&fs::read(bundle.folder.join("log")).expect("a file")).expect("one line of JSON");
+    assert_eq!(line["level"], "error");
+    assert!(
+        line["msg"].as_str().unwrap_or_default().contains("exec: \"nothing\": executable file not found in $PATH"),
+        "{line}"
+    );
+    assert_eq!(bundle.status("one"), "none");
+}
+
+#[test]
+fn links_in_a_root_filesystem_do_not_lead_to_the_host() {
+    let mut bundle = Bundle::new().script("true");
+    let canary = bundle.folder.join("canary");
+    fs::create_dir(&canary).expect("a folder");
+    fs::remove_dir(bundle.folder.join("rootfs/tmp")).expect("removed");
+    symlink(&canary, bundle.folder.join("rootfs/tmp")).expect("a link");
+    symlink("../../../../../../../..", bundle.folder.join("rootfs/up")).expect("a link");
+    let up = format!("/up{}/deep/er", canary.display());
+    for destination in ["/tmp/made", up.as_str()] {
+        bundle.config["mounts"]
+            .as_array_mut()
+            .expect("a list")
+            .push(json!({ "destination": destination, "type": "tmpfs", "source": "tmpfs" }));
+    }
+    bundle.config["linux"]["devices"] = json!([{ "path": "/tmp/node", "type": "c", "major": 1, "minor": 3 }]);
+    bundle.config["root"]["readonly"] = json!(false);
+    bundle.save();
+    bundle.oci(&["run", "one"]);
+    assert_eq!(fs::read_dir(&canary).expect("a folder").count(), 0, "something was made on the host");
+}
+
+#[test]
+fn a_container_cannot_open_this_program_for_writing() {
+    let bundle = Bundle::new().script("true");
+    assert_eq!(bundle.text(&["create", "--pid-file", "pid", "one"]), "");
+    let pid = fs::read_to_string(bundle.folder.join("pid")).expect("a file");
+    // Opening it for writing is ETXTBSY as long as anything runs it, and EROFS afterwards.
+    let program = fs::File::open(format!("/proc/{pid}/exe")).expect("a file");
+    let flags = rustix::fs::fstatvfs(&program).expect("its mount").f_flag;
+    assert!(flags.contains(rustix::fs::StatVfsMountFlags::RDONLY), "it can be written when its last process has ended");
+}
+
+#[test]
+fn a_create_that_is_killed_leaves_nothing_in_the_way() {
+    let mut bundle = Bundle::new().script("true");
+    bundle.config["hooks"] = json!({ "createRuntime": [{ "path": "/bin/sh", "args": ["sh", "-c", "kill -9 $PPID"] }] });
+    bundle.save();
+    assert!(!bundle.oci(&["create", "one"]).status.success());
+    assert_eq!(bundle.status("one"), "none");
+    bundle.config["hooks"] = Value::Null;
+    bundle.save();
+    assert_eq!(bundle.text(&["create", "one"]), "");
+    assert_eq!(bundle.status("one"), "created");
+}
+
+#[test]
+fn of_many_creates_of_one_name_one_succeeds() {
+    let bundle = Bundle::new().script("true");
+    let made = std::thread::scope(|scope| {
+        let all: Vec<_> = (0..8).map(|_| scope.spawn(|| bundle.oci(&["create", "one"]).status.success())).collect();
+        all.into_iter().map(|one| one.join().expect("it runs")).filter(|made| *made).count()
+    });
+    assert_eq!(made, 1);
+    assert_eq!(bundle.status("one"), "created");
+}
+
+#[test]
+fn hooks_run_in_their_order_with_the_state() {
+    let mut bundle = Bundle::new().script("true");
+    let log = bundle.folder.join("hooks");
+    let hook = |kind: &str| {
+        let script = format!("cat >/dev/null; echo {kind} >> {}", log.display());
+        json!([{ "path": "/bin/sh", "args": ["sh", "-c", script], "env": ["PATH=/bin:/usr/bin"] }])
+    };
+    bundle.config["hooks"] = json!({
+        "prestart": hook("prestart"), "createRuntime": hook("createRuntime"), "createContainer": hook("createContainer"),
+        "poststart": hook("poststart"), "poststop": hook("poststop"),
+    });
+    bundle.save();
+    assert!(bundle.oci(&["run", "one"]).status.success());
+    let said = fs::read_to_string(&log).expect("a file");
+    assert_eq!(
+        said.split_whitespace().collect::<Vec<_>>(),
+        ["prestart", "createRuntime", "createContainer", "poststart", "poststop"]
+    );
+}
+
+#[test]
+fn what_is_not_done_is_refused_in_one_line() {
+    let bundle = Bundle::new();
+    for (pointer, value, words) in [
+        ("/linux/resources", json!({ "pids": { "limit": 5 } }), ""),
+        ("/linux/intelRdt", json!({ "closID": "x" }), "linux.intelRdt"),
+        ("/process/apparmorProfile", json!("x"), "process.apparmorProfile"),
+        ("/process/scheduler", json!({ "policy": "SCHED_FIFO" }), "process.scheduler"),
+        ("/linux/timeOffsets", json!({ "boottime": { "secs": 5 } }), "linux.timeOffsets"),
+        ("/linux/seccomp", json!({ "defaultAction": "SCMP_ACT_NOTIFY" }), "SCMP_ACT_NOTIFY"),
+        ("/vm", json!({ "kernel": { "path": "/x" } }), "vm"),
+    ] {
+        let mut config = bundle.config.clone();
+        let (parent, name) = pointer.rsplit_once('/').expect("a pointer");
+        config.pointer_mut(parent).expect("it exists")[name] = value;
+        fs::write(bundle.folder.join("config.json"), config.to_string()).expect("a file");
+        let said = if words.is_empty() {
+            let mut command = Command::new(OCI);
+            command.arg("--root").arg(bundle.folder.join("state")).args(["create", "one"]);
+            String::from_utf8_lossy(&bundle.output(command).stderr).into_owned()
+        } else {
+            bundle.text(&["create", "one"])
+        };
+        assert!(
+            said.contains(words) && said.contains("is not done by hilum-oci") && said.lines().count() == 1,
+            "{pointer}: {said}"
+        );
+    }
+}
