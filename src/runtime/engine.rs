@@ -1,6 +1,6 @@
 //! The start of a process, for an engine that is not PID 1: src/oci.
 //!
-//! A plan of hilum-oci has steps of its own and steps of the library. The latter are done here, by the code that does them for
+//! A plan of hilum-oci has steps of its own and steps of the library. The latter are done here, by the functions that do them for
 //! workloads.
 
 use crate::workload;

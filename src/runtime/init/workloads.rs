@@ -240,7 +240,7 @@ impl Workloads {
             None => Some(process(index)?.pid.as_raw_nonzero().get()),
         };
         let open = |index: usize| match shared(index) {
-            Some(namespace) => rustix::io::fcntl_dupfd_cloexec(namespace.ok_or(Errno::SRCH)?, 0),
+            Some(namespace) => rustix::io::fcntl_dupfd_cloexec(namespace.ok_or(Errno::SRCH)?, 3),
             None => process_file(process(index).ok_or(Errno::SRCH)?.pid, "ns/net", OFlags::RDONLY),
         };
         links.follow_workloads(config, &run, &open);

@@ -52,8 +52,8 @@ pub use mount::{
 pub use namespaces::{unshare_mount, unshare_network};
 pub use panic::{on_panic, panicked, print, print_to};
 pub use process::{
-    Cloned, clone, close_all_but, close_range, execute, execute_with, exit, hang_forever, kill_everything, place_descriptor,
-    set_file_ids, signal_everything,
+    Cloned, clone, close_all_but, close_range, execute, execute_with, exit, hang_forever, kill_everything,
+    place_descriptor, set_file_ids, signal_everything,
 };
 pub use rights::{MESSAGE_FDS, receive_with_fds, send_with_fds};
 pub use sched::{set_io_priority, set_scheduler};

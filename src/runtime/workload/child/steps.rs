@@ -155,7 +155,16 @@ impl Child<'_> {
                 // The parent failed, and has reported why.
                 None => exit(SET_UP_FAILED.into()),
             },
+            Step::BecomeNsRoot => identity::become_zero(),
+            Step::Session => rustix::process::setsid().map(|_| ()),
+            Step::Keyring => match hilum_sys::own_keyring(c"hilum") {
+                // A kernel without keyrings has none to inherit.
+                Err(Errno::NOSYS) => Ok(()),
+                result => result,
+            },
             Step::Output => connect(self.dev.as_ref().ok_or(Errno::BADF)?, self.pipes.output),
+            Step::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
+            Step::Loopback => crate::net::loopback_up(),
             Step::Link(link, number) => crate::net::set_up(self.pipes.config, self.workload, link, number),
             Step::Hosts => self.write_hosts(),
             Step::Setting(setting) => write(setting),
@@ -195,6 +204,7 @@ impl Child<'_> {
                 Ok(())
             }
             Step::Bind(ref bind) => mounts::attach_bind(self.next_opened()?, bind),
+            Step::Pivot => mounts::pivot(),
             Step::Notify => bind(self.pipes.notify.ok_or(Errno::BADF)?, &SocketAddrUnix::new(NOTIFY)?),
             Step::Control(_) => {
                 let run = self.run.as_ref().ok_or(Errno::BADF)?;
@@ -205,6 +215,10 @@ impl Child<'_> {
                 listen_at(self.pipes.control.ok_or(Errno::BADF)?, &path)?;
                 chownat(run.as_fd(), CONTROL_NAME, uid, gid)
             }
+            Step::Directory(path) => mounts::enter(path),
+            Step::Personality(persona) => hilum_sys::set_personality(persona),
+            Step::DropBoundingSet(kept) => drop_bounding_set(kept),
+            Step::NoNewPrivileges => rustix::thread::set_no_new_privs(true),
             Step::Landlock(tcp, joining) => {
                 let scope = if self.pipes.socket.is_some() { Scope::ALL } else { joining };
                 let held = [("/", self.opened.first()), ("/proc", self.proc.as_ref()), ("/dev", self.dev.as_ref())];
@@ -214,7 +228,15 @@ impl Child<'_> {
                 identity::become_user(user, groups, has_denied_groups, capabilities)
             }
             Step::Capabilities(kept) => identity::drop_capabilities(kept),
+            Step::Umask(mask) => {
+                rustix::process::umask(Mode::from_raw_mode(mask.into()));
+                Ok(())
+            }
             Step::Descriptors { ready } => self.close_descriptors(ready),
+            Step::Signals => {
+                hilum_sys::mask(SignalSet::EMPTY);
+                Ok(())
+            }
             Step::Reaper => reaper::stay(self.workload, &self.pipes.config.pools),
             Step::Seccomp(seccomp, capabilities) => filter(seccomp, capabilities.0),
             Step::Execute(_) => {
@@ -226,7 +248,8 @@ impl Child<'_> {
                     Program { words: pools.of(self.workload.exec), variables: pools.of(self.workload.env), term: None };
                 Err(program.execute(self.workload))
             }
-            _ => common(step),
+            // The other steps are done by the parent.
+            _ => Ok(()),
         }
     }
 
@@ -275,7 +298,10 @@ impl Child<'_> {
     }
 }
 
-/// Executes a step that needs nothing of a workload, for every engine. One that the parent does is nothing here.
+/// Executes a step that needs nothing of a workload, for another engine. One that the parent does is nothing here.
+///
+/// The board has these arms in the match above: with this function instead its file had 64 bytes more.
+#[cfg(feature = "engine")]
 pub(crate) fn common(step: &Step<'_>) -> Result<(), Errno> {
     match *step {
         Step::BecomeNsRoot => identity::become_zero(),
