@@ -48,13 +48,14 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 }
 
 impl<'a> LinkEntry<'a> {
-    /// Parses a message of this type.
+    /// Parses a message of this type. An event of wireless extensions has the type of a link's, but nothing of the link except its
+    /// flags and its name (rtnetlink_ifinfo_prep in net/wireless/wext-core.c): it is no entry.
     pub fn read(kind: u16, body: &'a [u8]) -> Option<Self> {
         if kind != RTM_NEWLINK && kind != RTM_DELLINK {
             return None;
         }
         let (index, flags, rest) = (word(body, 4)?, word(body, 8)?, body.get(16..)?);
-        let number = |kind| attribute(rest, kind).and_then(|value| word(value, 0)).unwrap_or(0);
+        let number = |kind| attribute(rest, kind).and_then(|value| word(value, 0));
         // Packets received and sent, bytes received and sent.
         let counts = attribute(rest, IFLA_STATS64).unwrap_or_default();
         Some(Self {
@@ -63,8 +64,8 @@ impl<'a> LinkEntry<'a> {
             is_up: flags & IFF_UP != 0,
             has_carrier: flags & IFF_LOWER_UP != 0,
             mac: attribute(rest, IFLA_ADDRESS).and_then(|mac| Some(Mac(mac.try_into().ok()?))),
-            mtu: number(IFLA_MTU),
-            master: number(IFLA_MASTER),
+            mtu: number(IFLA_MTU)?,
+            master: number(IFLA_MASTER).unwrap_or(0),
             received: (long(counts, 0), long(counts, 16)),
             sent: (long(counts, 8), long(counts, 24)),
             is_gone: kind == RTM_DELLINK,

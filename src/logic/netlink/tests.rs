@@ -250,6 +250,28 @@ fn malformed_replies_are_refused() {
     }
 }
 
+/// Such an event comes before the link's own when a radio is associated: without the address, no DHCP client would be started.
+#[test]
+fn event_of_a_radio_is_no_entry_of_a_link() {
+    // struct ifinfomsg: index 3, IFF_UP and IFF_LOWER_UP; IFLA_IFNAME.
+    let mut body = [&[0; 4][..], &3_u32.to_ne_bytes(), &0x1_0001_u32.to_ne_bytes(), &[0; 4]].concat();
+    let add = |body: &mut std::vec::Vec<u8>, kind: u16, value: &[u8]| {
+        body.extend([&(4 + value.len() as u16).to_ne_bytes()[..], &kind.to_ne_bytes(), value].concat());
+        body.resize(body.len().next_multiple_of(4), 0);
+    };
+    add(&mut body, 3, b"wlan0\0");
+    let mut event = body.clone();
+    // IFLA_WIRELESS: a struct iw_event.
+    add(&mut event, 11, &[0; 24]);
+    assert_eq!(LinkEntry::read(16, &event), None);
+    // IFLA_ADDRESS and IFLA_MTU.
+    add(&mut body, 1, &[2, 0, 0, 0, 0, 1]);
+    add(&mut body, 4, &1500_u32.to_ne_bytes());
+    let entry = LinkEntry::read(16, &body).expect("a link");
+    assert_eq!((entry.name, entry.index, entry.has_carrier, entry.mtu), ("wlan0", 3, true, 1500));
+    assert_eq!(entry.mac, Some(Mac([2, 0, 0, 0, 0, 1])));
+}
+
 /// Checks that `bytes` consists of attributes, including nested ones.
 fn are_attributes(mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
