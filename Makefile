@@ -17,6 +17,8 @@ GUEST_PORT_ops := 22
 # What `make run` and `make image` build: an appliance of initramfs/appliances/ for a board of initramfs/boards/.
 APPLIANCE ?= web
 BOARD     ?= qemu-$(ARCH)
+# More of the board, from initramfs/options/: OPTIONS="rpi-wifi".
+OPTIONS   ?=
 # The limit of build/cache in MiB.
 CACHE_MIB ?= 8192
 # Arguments of cargo test for `make test`.
@@ -50,14 +52,14 @@ TOOLS   := $(BUILDER) $(shell find qemu/src qemu/Cargo.toml -type f)
 # The scripts and the lock file for Debian packages.
 DEBIAN  := initramfs/debian/fetch initramfs/debian/unpack initramfs/debian/modules initramfs/debian/lock
 SCRIPTS := .ci/run initramfs/dist linker/agent linker/build linker/reproducible linker/rustc initramfs/debian/fetch initramfs/debian/install \
-           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock docs/hilum.bash docs/test fuzz/run qemu/bench/builds qemu/bench/first qemu/run-tests
+           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock qemu/guests/wifi/ap/bin/ap docs/hilum.bash docs/test fuzz/run qemu/bench/builds qemu/bench/first qemu/run-tests
 # Each has a Cargo.toml and a Cargo.lock: the library and the host's tools, what runs on a board, the OCI runtime, the fuzz targets.
 WORKSPACES := . src/runtime src/oci fuzz
 BOARD_ARCH := $(shell sed -n 's/^architecture = "\(.*\)"/\1/p' initramfs/boards/$(BOARD).toml 2>/dev/null)
 # An appliance elsewhere is given as its folder, with a slash.
 APPLIANCE_FOLDER := $(if $(findstring /,$(APPLIANCE)),$(APPLIANCE:/=),initramfs/appliances/$(APPLIANCE))
 APPLIANCE_NAME   := $(notdir $(APPLIANCE_FOLDER))
-DESCRIPTIONS = initramfs/boards/$(BOARD).toml $(APPLIANCE_FOLDER)/appliance.toml
+DESCRIPTIONS = initramfs/boards/$(BOARD).toml $(OPTIONS:%=initramfs/options/%.toml) $(APPLIANCE_FOLDER)/appliance.toml
 LOCK = $(APPLIANCE_FOLDER)/appliance.lock
 NEEDS_AGENT := $(shell grep -ls hilum-agent $(APPLIANCE_FOLDER)/appliance.toml)
 export TOOLCHAIN
@@ -93,7 +95,7 @@ same = echo "$$sum" >$@.made-of
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent day goosebit cuts updates long image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
+.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent day goosebit wifi cuts updates long image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -103,6 +105,7 @@ help: ## show this
 	@echo "  ARCH=$(subst $() ,|,$(ARCHS))            the board's architecture (now $(ARCH))"
 	@echo "  APPLIANCE=NAME                 one of: $(APPLIANCES) (now $(APPLIANCE))"
 	@echo "  BOARD=NAME                     for make image, one of: $(BOARDS) (now $(BOARD))"
+	@echo "  OPTIONS='NAME...'              more of the board for make image: $(basename $(notdir $(wildcard initramfs/options/*.toml)))"
 	@echo "  ACCEL=tcg|kvm                  accelerator of QEMU (now $(ACCEL))"
 	@echo "  TOOLCHAIN=auto|debian|rustup   toolchain of the board's ELF files (now $(TOOLCHAIN))"
 	@echo "  PORT=NUMBER                    the host port forwarded to the appliance (now $(PORT))"
@@ -225,6 +228,10 @@ day: install-test $(BUILD)/installed-agent $(foreach a,$(ARCHS),$(BUILD)/board/$
 goosebit: $(BUILD)/tools/goosebit ## offer an update to hilum-agent by goosebit, a server with hawkBit's API
 	@HILUM_GOOSEBIT=$</bin/python $(HOST) test --quiet --locked -p hilum-agent goosebit -- --ignored
 
+wifi: install-test $(BUILD)/board/x86_64/hilum $(BUILD)/tools/hilum-initramfs ## associate a board with a virtual access point by WPA2 and WPA3, and take the access point away
+	@LOCK=initramfs/appliances/wifi/appliance.lock initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages $(RADIOS) initramfs/appliances/wifi/appliance.toml)
+	@$(HOST) test --quiet --locked -p hilum-qemu --test it -- guest::wifi --include-ignored --nocapture
+
 cuts: install-test $(BUILD)/board/x86_64/hilum ## cut the power after each write of an update and at 25 moments of writing workloads, and boot each time
 	@HILUM_ALL_CUTS=1 $(HOST) test --quiet --locked -p hilum-qemu -- power_cut --nocapture
 
@@ -323,6 +330,9 @@ $(BUILD)/tools/hilum-initramfs: $(BUILDER) | $(BUILD)/installed-build
 
 # Eight programs of Debian in one machine, which only x86_64 tests.
 PROGRAMS := qemu/guests/programs/appliance
+
+# A machine with radios, only for make wifi.
+RADIOS := qemu/guests/wifi/radios.toml
 
 # For tests: one static file without optimization, whose libraries are those of its unit tests; linker/agent builds those of boards.
 $(BUILD)/tools/hilum-agent: Cargo.toml Cargo.lock $(AGENT) | $(BUILD)/installed-build

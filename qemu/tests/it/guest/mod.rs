@@ -38,3 +38,4 @@ mod uplinks;
 mod verified;
 mod vlan;
 mod watchdog;
+mod wifi;
