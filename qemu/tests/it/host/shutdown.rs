@@ -11,7 +11,9 @@ fn sigterm_stops_in_reverse_order_and_exits_with_0() {
     let section = |name: &str, rest: &str| format!("[workload {name}]\nroot ROOT\nexec /bin/probe on-term\n{rest}\n");
     let config = format!("hilum 1\n{}{}{}", section("c", "needs b"), section("b", "needs a"), section("a", ""));
     let mut namespace = host_root.start(&config);
-    namespace.console.expect("c | ready", SOON).expect("it starts");
+    for name in ["a", "b", "c"] {
+        namespace.console.expect(&format!("{name} | ready"), SOON).expect("it handles signals");
+    }
     namespace.signal(Signal::TERM).expect("a signal");
     let (status, console) = namespace.wait(SOON).expect("it ends");
     assert_eq!(status.code(), Some(0), "{console}");
