@@ -95,7 +95,7 @@ same = echo "$$sum" >$@.made-of
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent day goosebit wifi cuts updates long image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
+.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent day oci goosebit wifi cuts updates long image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -224,6 +224,9 @@ agent: install-test $(BUILD)/installed-agent $(foreach a,$(ARCHS),$(BUILD)/board
 
 day: install-test $(BUILD)/installed-agent $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum-agent) $(BUILD)/debian/packages/of-every-board ## let boards of both architectures live through a day: time, metrics, lines, ssh, an update that fails and one that is committed
 	@HILUM_AGENT=board $(HOST) test --quiet --locked -p hilum-qemu -- whole_day --include-ignored --nocapture
+
+oci: $(BUILD)/installed-build $(BUILD)/installed-bench $(BUILD)/image/$(HOST_ARCH)/busybox/bin/busybox ## as root: test hilum-oci with bundles on this host, beside crun
+	@$(HOST) test --quiet --locked --manifest-path src/oci/Cargo.toml
 
 goosebit: $(BUILD)/tools/goosebit ## offer an update to hilum-agent by goosebit, a server with hawkBit's API
 	@HILUM_GOOSEBIT=$</bin/python $(HOST) test --quiet --locked -p hilum-agent goosebit -- --ignored

@@ -1,5 +1,6 @@
 //! Errors as one line of text, and where engines read them: standard error, and the file of `--log`.
 
+use hilum::time::Utc;
 use rustix::io::Errno;
 use std::fmt::{self, Display};
 use std::io::Write;
@@ -85,16 +86,6 @@ impl Log {
 /// Returns a time as in RFC 3339, in UTC with nanoseconds.
 pub fn timestamp(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    // Days from March 1 of year 0 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", civil_from_days).
-    let shifted = days + 719_468;
-    let (era, of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute, second, nano) = (second / 3600, second / 60 % 60, second % 60, since.subsec_nanos());
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{nano:09}Z")
+    let seconds = Utc(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)).to_string();
+    format!("{}.{:09}Z", seconds.trim_end_matches('Z'), since.subsec_nanos())
 }

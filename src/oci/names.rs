@@ -1,6 +1,6 @@
 //! Words of config.json and their numbers.
 
-use hilum::config::Capabilities;
+use hilum::config::{Capabilities, RESOURCES, Signal};
 use hilum::namespaces::Namespaces;
 
 /// Returns the flag of a kind of namespaces.
@@ -28,38 +28,11 @@ pub fn capabilities(names: &[String]) -> Capabilities {
     Capabilities(names.iter().filter_map(known).fold(0, |set, number| set | 1 << number))
 }
 
-/// The limits of getrlimit(2) in the order of their numbers.
-const RLIMITS: [&str; 16] = [
-    "CPU",
-    "FSIZE",
-    "DATA",
-    "STACK",
-    "CORE",
-    "RSS",
-    "NPROC",
-    "NOFILE",
-    "MEMLOCK",
-    "AS",
-    "LOCKS",
-    "SIGPENDING",
-    "MSGQUEUE",
-    "NICE",
-    "RTPRIO",
-    "RTTIME",
-];
-
 /// Returns the number of a limit, `RLIMIT_NOFILE`.
 pub fn rlimit(name: &str) -> Option<u8> {
-    let name = name.strip_prefix("RLIMIT_")?;
-    RLIMITS.iter().position(|known| *known == name).map(|number| number as u8)
+    let name = name.strip_prefix("RLIMIT_").filter(|name| name.bytes().all(|letter| letter.is_ascii_uppercase()))?;
+    RESOURCES.split(' ').position(|known| known == name.to_ascii_lowercase()).map(|number| number as u8)
 }
-
-/// The signals of both architectures, in the order of their numbers from 1 on.
-const SIGNALS: [&str; 31] = [
-    "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-    "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
-    "PWR", "SYS",
-];
 
 /// Returns a signal's number from `9`, `KILL` or `SIGKILL`; from 1 to 64.
 pub fn signal(text: &str) -> Option<u8> {
@@ -73,6 +46,6 @@ pub fn signal(text: &str) -> Option<u8> {
         let offset = if rest.is_empty() { 0 } else { rest.get(1..)?.parse::<i16>().ok()? };
         u8::try_from(first + sign * offset).ok().filter(|number| (34..=64).contains(number))
     };
-    let known = SIGNALS.iter().position(|known| *known == name).map(|number| number as u8 + 1);
+    let known = Signal::from_name(name).map(|signal| signal.0);
     known.or_else(|| real_time("RTMIN", 34, 1)).or_else(|| real_time("RTMAX", 64, -1))
 }

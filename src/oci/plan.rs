@@ -106,13 +106,11 @@ pub fn plan(spec: &Spec, has_keyring: bool) -> Result<Plan<'_>> {
     if has_keyring {
         common(plan::Step::Keyring);
     }
-    for (name, step) in [(&spec.hostname, plan::Step::Hostname as fn(_) -> _)] {
-        if let Some(name) = name.as_deref().filter(|name| !name.is_empty()) {
-            if !has(linux, "uts") {
-                return Err("unable to set hostname without a private UTS namespace".into());
-            }
-            common(step(name));
+    if let Some(name) = spec.hostname.as_deref().filter(|name| !name.is_empty()) {
+        if !has(linux, "uts") {
+            return Err("unable to set hostname without a private UTS namespace".into());
         }
+        common(plan::Step::Hostname(name));
     }
     if plan.namespaces.has(Namespaces::NET) {
         common(plan::Step::Loopback);
