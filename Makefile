@@ -52,7 +52,7 @@ TOOLS   := $(BUILDER) $(shell find qemu/src qemu/Cargo.toml -type f)
 # The scripts and the lock file for Debian packages.
 DEBIAN  := initramfs/debian/fetch initramfs/debian/unpack initramfs/debian/modules initramfs/debian/lock
 SCRIPTS := .ci/run initramfs/dist linker/agent linker/build linker/reproducible linker/rustc initramfs/debian/fetch initramfs/debian/install \
-           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock qemu/guests/wifi/ap/bin/ap docs/hilum.bash docs/test fuzz/run qemu/bench/builds qemu/bench/first qemu/run-tests
+           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock qemu/guests/wifi/ap/bin/ap qemu/guests/oci/disk qemu/guests/oci/run qemu/guests/oci/inside/run qemu/guests/oci/inside/podman docs/hilum.bash docs/test fuzz/run qemu/bench/builds qemu/bench/first qemu/run-tests
 # Each has a Cargo.toml and a Cargo.lock: the library and the host's tools, what runs on a board, the OCI runtime, the fuzz targets.
 WORKSPACES := . src/runtime src/oci fuzz
 BOARD_ARCH := $(shell sed -n 's/^architecture = "\(.*\)"/\1/p' initramfs/boards/$(BOARD).toml 2>/dev/null)
@@ -95,7 +95,7 @@ same = echo "$$sum" >$@.made-of
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent day oci goosebit wifi cuts updates long image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
+.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent day oci oci-test goosebit wifi cuts updates long image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -228,6 +228,9 @@ day: install-test $(BUILD)/installed-agent $(foreach a,$(ARCHS),$(BUILD)/board/$
 oci: $(BUILD)/installed-build $(BUILD)/installed-bench $(BUILD)/image/$(HOST_ARCH)/busybox/bin/busybox ## as root: test hilum-oci with bundles on this host, beside crun
 	@$(HOST) test --quiet --locked --manifest-path src/oci/Cargo.toml
 
+oci-test: $(BUILD)/installed-oci $(BUILD)/installed-run-x86_64 $(BUILD)/oci/x86_64/root.ext4 $(BUILD)/tools/hilum-oci ## as root: compare hilum-oci with crun and runc, under podman in a Debian guest
+	@ACCEL=$(ACCEL) qemu/guests/oci/run $(BUILD)/oci/x86_64 $(BUILD)/tools/hilum-oci
+
 goosebit: $(BUILD)/tools/goosebit ## offer an update to hilum-agent by goosebit, a server with hawkBit's API
 	@HILUM_GOOSEBIT=$</bin/python $(HOST) test --quiet --locked -p hilum-agent goosebit -- --ignored
 
@@ -325,6 +328,17 @@ $(BUILD)/bench/ready: $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/b
 	    $$($(BUILD)/tools/hilum-bench packages)
 	@initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages initramfs/boards/qemu-$(HOST_ARCH).toml qemu/guests/bench/verity.toml)
 	@touch $@
+
+# Static, because it runs in a guest that has another libc than this machine.
+OCI := $(shell find src -path src/agent -prune -o -type f -name '*.rs' -print) src/oci/Cargo.toml src/oci/Cargo.lock
+$(BUILD)/tools/hilum-oci: $(OCI) | $(BUILD)/installed-build
+	@env RUSTFLAGS=-Ctarget-feature=+crt-static CARGO_TARGET_DIR=$(BUILD)/cargo/oci $(CARGO) build --quiet --locked --release \
+	    --manifest-path src/oci/Cargo.toml --target $(HOST_ARCH)-unknown-linux-gnu
+	@mkdir -p $(@D) && cp $(BUILD)/cargo/oci/$(HOST_ARCH)-unknown-linux-gnu/release/hilum-oci $@
+
+# The guest of make oci-test, once: a Debian root filesystem with engines and runtimes.
+$(BUILD)/oci/x86_64/root.ext4: qemu/guests/oci/disk | $(BUILD)/installed-oci
+	@echo "making a Debian guest; that takes minutes"; qemu/guests/oci/disk $(@D)
 
 $(BUILD)/tools/hilum-initramfs: $(BUILDER) | $(BUILD)/installed-build
 	@$(call unless-same); echo "compiling hilum-initramfs; the first time takes minutes"; \

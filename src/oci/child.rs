@@ -4,14 +4,15 @@ use crate::config::{ConsoleSize, Process, Spec};
 use crate::error::{At, Error, Result, words};
 use crate::plan::{Plan, Step};
 use crate::{hooks, mounts};
+use hilum::namespaces::Namespaces;
 use hilum::plan::Phase;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountPropagationFlags, mount_change};
-use rustix::process::{Gid, Uid};
+use rustix::process::{DumpableBehavior, Gid, Uid};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
-use rustix::thread::{CapabilitySet, CapabilitySets};
+use rustix::thread::{CapabilitySet, CapabilitySets, ThreadNameSpaceType};
 use std::ffi::{CStr, CString};
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -24,6 +25,8 @@ pub struct Child<'a> {
     pub root: OwnedFd,
     /// A source for each mount; `None` for filesystems.
     pub sources: Vec<Option<OwnedFd>>,
+    /// The first process of a container that is joined, by `exec`.
+    pub joins: Option<OwnedFd>,
     /// The socket to the parent.
     pub parent: UnixStream,
     /// Where it waits for `start`.
@@ -65,6 +68,8 @@ impl Child<'_> {
                 hilum_runtime::engine::apply(step, None).at(format!("{step:?}"))
             }
             Step::Common(_) => Ok(()),
+            Step::Join(flags) => self.join(*flags),
+            Step::GroupNamespace(path) => group_namespace(*path).at("cgroup namespace"),
             Step::Domain(name) => rustix::system::setdomainname(name.as_bytes()).at("domainname"),
             Step::Propagation(flags) | Step::RootPropagation(flags) => {
                 mount_change("/", MountPropagationFlags::from_bits_retain(*flags)).at("propagation of /")
@@ -92,6 +97,15 @@ impl Child<'_> {
             Step::Seccomp(program) => hilum_sys::filter_system_calls(program).at("seccomp"),
             Step::Execute => Err(self.execute()),
         }
+    }
+
+    /// Enters the namespaces of a container.
+    fn join(&mut self, flags: u64) -> Result<()> {
+        let process = self.joins.take().ok_or_else(|| Error("no container".into()))?;
+        let kinds = ThreadNameSpaceType::from_bits_retain(flags as u32);
+        rustix::thread::move_into_thread_name_spaces(process.as_fd(), kinds).at("setns")?;
+        self.root = rustix::fs::open("/", OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).at("/")?;
+        Ok(())
     }
 
     fn process(&self) -> &Process {
@@ -139,7 +153,9 @@ impl Child<'_> {
             }
             let user = &self.process().user;
             rustix::fs::fchown(&slave, Some(Uid::from_raw(user.uid)), Some(Gid::from_raw(user.gid)))?;
-            mounts::console(&self.root, &slave)?;
+            if self.listener.is_some() {
+                mounts::console(&self.root, &slave)?;
+            }
             rustix::process::ioctl_tiocsctty(&slave)?;
             rustix::stdio::dup2_stdin(&slave)?;
             rustix::stdio::dup2_stdout(&slave)?;
@@ -150,11 +166,11 @@ impl Child<'_> {
         hilum_sys::send_with_fds(socket.as_fd(), b"/dev/ptmx", &[master]).at("console socket")
     }
 
-    /// Finds the program, tells the parent that everything is there, and waits for `start`.
+    /// Finds the program, tells the parent that everything is there, and waits for `start`; after `exec` for nothing.
     fn wait(&mut self) -> Result<()> {
         self.program = find(self.process())?;
         self.ask(b'C')?;
-        let listener = self.listener.take().ok_or_else(|| Error("no socket".into()))?;
+        let Some(listener) = self.listener.take() else { return Ok(()) };
         let (starter, _) = listener.accept().at("start")?;
         self.starter = Some(starter);
         self.state["status"] = "created".into();
@@ -185,6 +201,13 @@ impl Child<'_> {
         let errno = hilum_sys::execute_with(&self.program, &arguments, &environment, &mut room);
         Error(format!("exec {}: {}", self.program.to_string_lossy(), words(errno)))
     }
+}
+
+/// Enters a control group namespace, or creates one.
+fn group_namespace(path: Option<&str>) -> Result<(), Errno> {
+    let Some(path) = path else { return hilum_sys::unshare(Namespaces::CGROUP as u32) };
+    let namespace = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(rustix::thread::LinkNameSpaceType::ControlGroup))
 }
 
 /// Returns the home of a user in the container's /etc/passwd.
@@ -243,7 +266,10 @@ fn set_capabilities([effective, permitted, inheritable, ambient]: [u64; 4]) -> R
     Ok(())
 }
 
-/// Sets the mask that files of the set-up are created with.
-pub fn clear_mask() {
+/// Prepares a new process: no other one can trace it or open what it has open, until its program is executed (CVE-2016-9962). Files of
+/// the set-up get the modes that they are created with.
+pub fn prepare() -> Result<()> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at("prctl")?;
     rustix::process::umask(Mode::empty());
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! The commands besides `create`.
 
-use crate::arguments::Creating;
+use crate::arguments::{Creating, Manager};
+use crate::cgroup::wait_until;
 use crate::create::create;
 use crate::error::{At, Error, Result};
 use crate::state::{Folder, Kept, SOCKET, Status};
@@ -12,7 +13,6 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 /// Starts the program of a created container.
 ///
@@ -23,7 +23,7 @@ pub fn start(root: &Path, id: &str) -> Result<()> {
     let kept = folder.read()?;
     match kept.status(&folder.path) {
         Status::Created => {}
-        Status::Running => return Err("cannot start an already running container".into()),
+        Status::Running | Status::Paused => return Err("cannot start an already running container".into()),
         Status::Stopped => return Err("cannot start a container that has stopped".into()),
     }
     let handle =
@@ -66,9 +66,14 @@ pub fn kill(root: &Path, id: &str, signal: &str, is_all: bool) -> Result<()> {
     if kept.status(&folder.path) == Status::Stopped {
         return if is_all { Ok(()) } else { Err("container not running".into()) };
     }
-    if is_all {
+    let has_own_pids = kept.defaults.namespaces.iter().any(|kind| kind == "pid");
+    // Without a PID namespace the others would survive the first process.
+    if is_all || (number == 9 && !has_own_pids && kept.group.is_some()) {
         let signal = Signal::from_named_raw(number.into())
             .ok_or_else(|| Error(format!("signal {number} for all is not done")))?;
+        if let Some(group) = &kept.group {
+            return group.signal(signal);
+        }
         for pid in processes(&kept)? {
             let _ = Pid::from_raw(pid).map(|pid| kill_process(pid, signal));
         }
@@ -90,15 +95,15 @@ fn send(kept: &Kept, number: u8) -> Result<()> {
     pidfd_send_signal(&process, signal).map_err(|_| gone())
 }
 
-/// Returns the processes in the PID namespace of a container.
+/// Returns the processes in the control group of a container, or in its PID namespace if it has no group.
 fn processes(kept: &Kept) -> Result<Vec<i32>> {
+    if let Some(group) = &kept.group {
+        return group.processes();
+    }
     let namespace = |pid: &str| fs::read_link(format!("/proc/{pid}/ns/pid"));
     let own = namespace(&kept.pid.to_string()).map_err(|_| Error("container not running".into()))?;
     if namespace("self").is_ok_and(|host| host == own) {
-        return Err(
-            "processes of a container in the host's PID namespace need a control group, which is not done by hilum-oci"
-                .into(),
-        );
+        return Err("a container in the host's PID namespace and without a cgroup has no list of its processes".into());
     }
     let entries = fs::read_dir("/proc").at("/proc")?.flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -123,20 +128,19 @@ pub fn delete(root: &Path, id: &str, forces: bool) -> Result<()> {
     };
     // The specification allows only stopped ones; runc and crun also delete one that was never started.
     match kept.status(&folder.path) {
-        Status::Running if !forces => {
-            return Err(Error(format!("cannot delete container {id} that is not stopped: running")));
+        status @ (Status::Running | Status::Paused) if !forces => {
+            return Err(Error(format!("cannot delete container {id} that is not stopped: {}", status.word())));
         }
         Status::Stopped => {}
         _ => {
             let _ = send(&kept, 9);
-            let deadline = Instant::now() + Duration::from_secs(10);
-            while kept.status(&folder.path) != Status::Stopped {
-                if Instant::now() > deadline {
-                    return Err("container init still running".into());
-                }
-                std::thread::sleep(Duration::from_millis(2));
+            if !wait_until(|| kept.status(&folder.path) == Status::Stopped) {
+                return Err("container init still running".into());
             }
         }
+    }
+    if let Some(group) = &kept.group {
+        group.remove()?;
     }
     folder.remove()?;
     if let Err(error) = hooks::run(&kept.hooks.poststop, "poststop", &kept.told("stopped")) {
@@ -149,14 +153,14 @@ pub fn delete(root: &Path, id: &str, forces: bool) -> Result<()> {
 ///
 /// # Errors
 /// Those of `create` and `start`.
-pub fn run(root: &Path, wanted: &Creating, has_groups: bool) -> Result<i32> {
+pub fn run(root: &Path, wanted: &Creating, manager: Manager) -> Result<i32> {
     let has_terminal = crate::state::config(&wanted.bundle)?.process.is_some_and(|process| process.terminal);
     if has_terminal && !wanted.detaches {
         return Err(
             "run with a terminal in the foreground is not done by hilum-oci; use create with --console-socket".into()
         );
     }
-    let pid = create(root, wanted, has_groups)?;
+    let pid = create(root, wanted, manager)?;
     if let Err(error) = start(root, &wanted.id) {
         let _ = delete(root, &wanted.id, true);
         return Err(error);
@@ -164,15 +168,24 @@ pub fn run(root: &Path, wanted: &Creating, has_groups: bool) -> Result<i32> {
     if wanted.detaches {
         return Ok(0);
     }
+    let status = wait_for(pid)?;
+    if !wanted.keeps {
+        delete(root, &wanted.id, true)?;
+    }
+    Ok(status)
+}
+
+/// Waits for the exit of a process of this one. Returns its exit status, or 128 and the signal that has ended it.
+///
+/// # Errors
+/// It is no process of this one.
+pub fn wait_for(pid: Pid) -> Result<i32> {
     let status = loop {
         match waitpid(Some(pid), WaitOptions::empty()) {
             Err(rustix::io::Errno::INTR) => {}
             found => break found.at("wait")?.map(|(_, status)| status),
         }
     };
-    if !wanted.keeps {
-        delete(root, &wanted.id, true)?;
-    }
     let exited =
         status.and_then(|status| status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal)));
     Ok(exited.unwrap_or(255))

@@ -3,6 +3,7 @@
 //! Everything that the specification knows has a field, so that what is not done can be refused (`refuse.rs`); unknown
 //! fields are ignored, as it demands.
 
+use crate::cgroup::resources::Resources;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ macro_rules! model {
         pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
     };
 }
+pub(crate) use model;
 
 /// Annotations, and other maps of texts.
 pub type Texts = BTreeMap<String, String>;
@@ -234,7 +236,7 @@ model!(
         /// Settings below /proc/sys.
         sysctl: Texts,
         /// Limits of the cgroup.
-        resources: Option<Value>,
+        resources: Option<Resources>,
         /// Its path.
         cgroups_path: Option<String>,
         /// Namespaces, new or by path.

@@ -1,11 +1,12 @@
 //! `create`: the parent's side of a start.
 
-use crate::arguments::Creating;
+use crate::arguments::{Creating, Manager};
+use crate::cgroup::grouping::Grouping;
 use crate::child::Child;
-use crate::config::{IdMap, Spec};
+use crate::config::{IdMap, Linux, Process, Spec};
 use crate::error::{At, Error, Result};
 use crate::plan::{Plan, Step};
-use crate::state::{Folder, Kept, SOCKET};
+use crate::state::{Defaults, Folder, Kept, SOCKET};
 use crate::{hooks, mounts, refuse, state};
 use hilum::namespaces::Namespaces;
 use hilum::plan::Phase;
@@ -24,42 +25,43 @@ use std::time::SystemTime;
 ///
 /// # Errors
 /// What failed; nothing of the container is left then.
-pub fn create(root: &Path, wanted: &Creating, has_groups: bool) -> Result<Pid> {
+pub fn create(root: &Path, wanted: &Creating, manager: Manager) -> Result<Pid> {
     let bundle = std::path::absolute(&wanted.bundle).at("bundle")?;
     let spec = state::config(&bundle)?;
-    refuse::check(&spec, has_groups)?;
+    refuse::check(&spec)?;
     let plan = crate::plan::plan(&spec, !wanted.no_keyring)?;
+    let mut grouping = Grouping::plan(&spec, manager, &wanted.id)?;
     let folder = Folder::create(root, &wanted.id)?;
-    let created = fill(&folder, wanted, &spec, &plan, &bundle);
+    let created = fill(&folder, wanted, &spec, &plan, &bundle, &mut grouping);
     if created.is_err() {
+        grouping.undo();
         let _ = folder.remove();
     }
     created
 }
 
-fn fill(folder: &Folder, wanted: &Creating, spec: &Spec, plan: &Plan<'_>, bundle: &Path) -> Result<Pid> {
+fn fill(
+    folder: &Folder,
+    wanted: &Creating,
+    spec: &Spec,
+    plan: &Plan<'_>,
+    bundle: &Path,
+    grouping: &mut Grouping<'_>,
+) -> Result<Pid> {
     let root = spec.root.as_ref().ok_or_else(|| Error("config.json has no root".into()))?;
     let rootfs = bundle.join(&root.path);
     let opened = mounts::copy(&rootfs.to_string_lossy(), true).at(format!("rootfs {}", rootfs.display()))?;
-    let sources = sources(plan, bundle)?;
+    let sources = sources(plan, spec, bundle)?;
     let listener = listen_in(folder)?;
     let console = match &wanted.console {
         Some(path) => Some(UnixStream::connect(path).at(format!("console socket {}", path.display()))?),
         None => None,
     };
     let (mut own, other) = UnixStream::pair().at("socketpair")?;
-    let mut kept = Kept {
-        id: wanted.id.clone(),
-        pid: 0,
-        start_time: 0,
-        bundle: bundle.to_owned(),
-        rootfs,
-        created: crate::error::timestamp(SystemTime::now()),
-        annotations: spec.annotations.clone(),
-        hooks: spec.hooks.clone().unwrap_or_default(),
-    };
+    let mut kept = kept(wanted, spec, bundle, rootfs);
+    let group = grouping.make()?;
     let returns = enter(plan)?;
-    let cloned = hilum_sys::clone(plan.namespaces.0, None).at("clone");
+    let cloned = hilum_sys::clone(plan.namespaces.0, group.as_ref().map(AsFd::as_fd)).at("clone");
     if matches!(cloned, Ok(Cloned::Child)) {
         drop(own);
         let child = Child {
@@ -69,6 +71,7 @@ fn fill(folder: &Folder, wanted: &Creating, spec: &Spec, plan: &Plan<'_>, bundle
             parent: other,
             listener: Some(listener.into()),
             starter: None,
+            joins: None,
             console,
             preserved: wanted.preserved,
             state: kept.told("creating"),
@@ -83,7 +86,12 @@ fn fill(folder: &Folder, wanted: &Creating, spec: &Spec, plan: &Plan<'_>, bundle
     }
     let Cloned::Parent { pid, .. } = cloned? else { return Err("clone".into()) };
     kept.pid = pid.as_raw_nonzero().get();
-    let finished = accompany(&mut own, pid, plan, spec, &mut kept)
+    let finished = grouping
+        .make_for(pid)
+        .and_then(|()| {
+            kept.group = grouping.group.clone();
+            accompany(&mut own, pid, plan, spec, &mut kept)
+        })
         .and_then(|()| folder.write(&kept))
         .and_then(|()| {
             wanted.pid_file.as_ref().map_or(Ok(()), |path| state::write_whole(path, kept.pid.to_string().as_bytes()))
@@ -96,10 +104,33 @@ fn fill(folder: &Folder, wanted: &Creating, spec: &Spec, plan: &Plan<'_>, bundle
     finished.map(|()| pid)
 }
 
+/// What is kept, besides what is known once there is a process.
+fn kept(wanted: &Creating, spec: &Spec, bundle: &Path, rootfs: PathBuf) -> Kept {
+    let linux = spec.linux.as_ref();
+    let kinds = |linux: &Linux| linux.namespaces.iter().map(|namespace| namespace.kind.clone()).collect();
+    let defaults = Defaults {
+        process: spec.process.clone().unwrap_or_default(),
+        namespaces: linux.map(kinds).unwrap_or_default(),
+        seccomp: linux.and_then(|linux| linux.seccomp.clone()),
+        personality: linux.and_then(|linux| linux.personality.clone()),
+    };
+    Kept {
+        id: wanted.id.clone(),
+        pid: 0,
+        start_time: 0,
+        bundle: bundle.to_owned(),
+        rootfs,
+        created: crate::error::timestamp(SystemTime::now()),
+        annotations: spec.annotations.clone(),
+        hooks: spec.hooks.clone().unwrap_or_default(),
+        group: None,
+        defaults,
+    }
+}
+
 /// The new process: waits until the parent has written its ids and limits, and becomes the program.
-fn live(mut child: Child<'_>, folder: &Folder, plan: &Plan<'_>) -> ! {
-    crate::child::clear_mask();
-    if folder.close_copy().is_ok() && child.parent.read_exact(&mut [0]).is_ok() {
+pub fn live(mut child: Child<'_>, folder: &Folder, plan: &Plan<'_>) -> ! {
+    if crate::child::prepare().is_ok() && folder.close_copy().is_ok() && child.parent.read_exact(&mut [0]).is_ok() {
         let error = child.run(plan);
         child.report(&error);
     }
@@ -107,12 +138,17 @@ fn live(mut child: Child<'_>, folder: &Folder, plan: &Plan<'_>) -> ! {
 }
 
 /// Opens the sources of bind mounts on the host.
-fn sources(plan: &Plan<'_>, bundle: &Path) -> Result<Vec<Option<OwnedFd>>> {
+fn sources(plan: &Plan<'_>, spec: &Spec, bundle: &Path) -> Result<Vec<Option<OwnedFd>>> {
+    let sees_all = !spec.linux.as_ref().is_some_and(|linux| crate::plan::has(linux, "cgroup"));
     let mounts = plan.steps.iter().filter_map(|step| match step {
         Step::Mount(mount, options) => Some((mount, options)),
         _ => None,
     });
     let open = |(mount, options): (&&crate::config::Mount, &crate::options::Options)| {
+        // A new mount by a process of the host's namespace would change options of the host's one.
+        if sees_all && matches!(mount.kind.as_deref(), Some("cgroup" | "cgroup2")) {
+            return mounts::copy(crate::cgroup::ROOT, true).map(Some).at(crate::cgroup::ROOT);
+        }
         let Some(is_whole) = options.bind.or((mount.kind.as_deref() == Some("bind")).then_some(false)) else {
             return Ok(None);
         };
@@ -153,18 +189,10 @@ fn accompany(own: &mut UnixStream, pid: Pid, plan: &Plan<'_>, spec: &Spec, kept:
         write_map(pid, "uid_map", &linux.uid_mappings)?;
         write_map(pid, "gid_map", &linux.gid_mappings)?;
     }
-    if let Some(priority) = spec.process.as_ref().and_then(|process| process.io_priority.as_ref()) {
-        let class = refuse::io_class(&priority.class).unwrap_or(0);
-        hilum_sys::set_io_priority(pid, class << 13 | priority.priority).at("ioPriority")?;
+    if let Some(process) = &spec.process {
+        set_io_priority(pid, process)?;
     }
-    for step in &plan.steps {
-        match step {
-            Step::Common(step) if step.phase() == Phase::Parent => {
-                hilum_runtime::engine::apply(step, Some(pid)).at(format!("{step:?}"))?;
-            }
-            _ => {}
-        }
-    }
+    apply_for(pid, plan)?;
     kept.start_time = state::process(kept.pid).map_or(0, |(_, start)| start);
     own.write_all(b"G").at("the new process")?;
     let none = crate::config::Hooks::default();
@@ -188,6 +216,32 @@ fn accompany(own: &mut UnixStream, pid: Pid, plan: &Plan<'_>, spec: &Spec, kept:
             }
         }
     }
+}
+
+/// Performs the steps of the parent's side for a process that waits.
+///
+/// # Errors
+/// Those of the kernel.
+pub fn apply_for(pid: Pid, plan: &Plan<'_>) -> Result<()> {
+    for step in &plan.steps {
+        match step {
+            Step::Common(step) if step.phase() == Phase::Parent => {
+                hilum_runtime::engine::apply(step, Some(pid)).at(format!("{step:?}"))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Sets the priority of a process's disk accesses.
+///
+/// # Errors
+/// EPERM for the class of real time without a capability.
+pub fn set_io_priority(pid: Pid, process: &Process) -> Result<()> {
+    let Some(priority) = &process.io_priority else { return Ok(()) };
+    let class = refuse::io_class(&priority.class).unwrap_or(0);
+    hilum_sys::set_io_priority(pid, class << 13 | priority.priority).at("ioPriority")
 }
 
 fn write_map(pid: Pid, file: &str, map: &[IdMap]) -> Result<()> {

@@ -71,7 +71,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Writes an error, as runc does: one line each. What cannot be written has no other place.
+    /// Writes an error, as runc does: one line each, with the time in the log. What cannot be written has no other place.
     pub fn error(&self, error: &Error) {
         let time = timestamp(SystemTime::now());
         let json = || serde_json::json!({ "level": "error", "msg": error.0, "time": time }).to_string();
@@ -79,7 +79,11 @@ impl Log {
         if let Some(mut file) = self.file.as_ref() {
             let _ = writeln!(file, "{}", if self.is_json { json() } else { text() });
         }
-        let _ = writeln!(std::io::stderr(), "{}", if self.is_json && self.file.is_none() { json() } else { text() });
+        // Engines that read no log show this line to people.
+        let _ = match self.is_json && self.file.is_none() {
+            true => writeln!(std::io::stderr(), "{}", json()),
+            false => writeln!(std::io::stderr(), "{}", error.0),
+        };
     }
 }
 

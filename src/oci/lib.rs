@@ -6,11 +6,14 @@
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+pub mod cgroup;
 pub mod child;
 pub mod commands;
 pub mod config;
+pub mod control;
 pub mod create;
 pub mod error;
+pub mod exec;
 pub mod hooks;
 pub mod mounts;
 pub mod names;
@@ -26,11 +29,17 @@ use arguments::{Command, Global};
 use error::{At, Log, Result};
 use std::path::PathBuf;
 
-const HELP: &str = "hilum-oci [--root DIR] [--log FILE] [--log-format text|json] [--cgroup-manager disabled] COMMAND
+const HELP: &str = "hilum-oci [--root DIR] [--log FILE] [--log-format text|json] [--systemd-cgroup]
+          [--cgroup-manager cgroupfs|systemd|disabled] COMMAND
 
 create [-b BUNDLE] [--pid-file FILE] [--console-socket SOCKET] [--preserve-fds N] [--no-new-keyring] ID
 run    the same, and [-d] [--keep]
+exec   [-p FILE] [-d] [-t] [--console-socket SOCKET] [--pid-file FILE] [--preserve-fds N] [-u UID[:GID]] [-g GID]
+       [--cwd DIR] [-e NAME=VALUE] [-c CAP] [--no-new-privs] [--ignore-paused] ID [PROGRAM WORD...]
 start ID | state ID | kill [--all] ID [SIGNAL] | delete [--force] ID | ps [--format json] ID
+pause ID | resume ID | events [--stats] [--interval N] ID
+update [-r FILE] [--memory N] [--memory-reservation N] [--memory-swap N] [--pids-limit N] [--cpu-quota N] [--cpu-period N]
+       [--cpu-burst N] [--cpu-share N] [--cpu-idle N] [--cpuset-cpus LIST] [--cpuset-mems LIST] [--blkio-weight N] ID
 list [--format json] [-q] | spec [-b BUNDLE] | features";
 
 /// Runs the command in the arguments. Returns the exit status.
@@ -54,12 +63,19 @@ fn run(global: &Global, command: &Command, log: &mut Log) -> Result<i32> {
     match command {
         Command::Create(wanted) => {
             own_file::protect()?;
-            create::create(&root, wanted, !global.no_groups).map(|_| 0)
+            create::create(&root, wanted, global.manager).map(|_| 0)
         }
         Command::Run(wanted) => {
             own_file::protect()?;
-            commands::run(&root, wanted, !global.no_groups)
+            commands::run(&root, wanted, global.manager)
         }
+        Command::Exec(wanted) => {
+            own_file::protect()?;
+            exec::exec(&root, wanted)
+        }
+        Command::Freeze(id, is_frozen) => control::freeze(&root, id, *is_frozen).map(|()| 0),
+        Command::Update(id, resources) => control::update(&root, id, resources).map(|()| 0),
+        Command::Events(id, is_once, seconds) => control::events(&root, id, *is_once, *seconds).map(|()| 0),
         Command::Start(id) => commands::start(&root, id).map(|()| 0),
         Command::State(id) => commands::state(&root, id).map(|()| 0),
         Command::Kill(id, signal, is_all) => commands::kill(&root, id, signal, *is_all).map(|()| 0),

@@ -19,6 +19,10 @@ use hilum::plan;
 pub enum Step<'a> {
     /// One of the library.
     Common(plan::Step<'a>),
+    /// Enters namespaces of a container that runs, by flags.
+    Join(u64),
+    /// Enters a control group namespace, by path or a new one. Not before the process is in its group.
+    GroupNamespace(Option<&'a str>),
     /// Sets the NIS domain name.
     Domain(&'a str),
     /// Sets the propagation of all mounts that the new namespace has copied.
@@ -60,7 +64,7 @@ pub enum Step<'a> {
 /// All steps of a start.
 #[derive(Debug)]
 pub struct Plan<'a> {
-    /// Flags of the new namespaces.
+    /// Flags of the new namespaces besides that of control groups.
     pub namespaces: Namespaces,
     /// Namespaces that exist: flag and path.
     pub joined: Vec<(u64, &'a str)>,
@@ -69,7 +73,7 @@ pub struct Plan<'a> {
 }
 
 /// Returns whether a namespace is entered or created.
-fn has(linux: &Linux, kind: &str) -> bool {
+pub fn has(linux: &Linux, kind: &str) -> bool {
     linux.namespaces.iter().any(|namespace| namespace.kind == kind)
 }
 
@@ -84,6 +88,7 @@ pub fn plan(spec: &Spec, has_keyring: bool) -> Result<Plan<'_>> {
     for namespace in &linux.namespaces {
         let flag = names::namespace(&namespace.kind).unwrap_or(0);
         match namespace.path.as_deref().filter(|path| !path.is_empty()) {
+            path if flag == Namespaces::CGROUP => plan.steps.push(Step::GroupNamespace(path)),
             Some(path) => plan.joined.push((flag, path)),
             None => plan.namespaces.0 |= flag,
         }
@@ -93,12 +98,8 @@ pub fn plan(spec: &Spec, has_keyring: bool) -> Result<Plan<'_>> {
         return Err("a user namespace needs uidMappings and gidMappings".into());
     }
     let steps = &mut plan.steps;
+    start(process, steps);
     let mut common = |step| steps.push(Step::Common(step));
-    process.oom_score_adj.into_iter().for_each(|score| common(plan::Step::OomScore(score as i16)));
-    for limit in &process.rlimits {
-        let resource = names::rlimit(&limit.kind).unwrap_or(0);
-        common(plan::Step::ResourceLimit(ResourceLimit { resource, soft: limit.soft, hard: limit.hard }));
-    }
     if has_users {
         common(plan::Step::BecomeNsRoot);
     }
@@ -124,6 +125,40 @@ pub fn plan(spec: &Spec, has_keyring: bool) -> Result<Plan<'_>> {
     mounts(spec, linux, process, has_users, steps)?;
     identity(linux, process, steps)?;
     Ok(plan)
+}
+
+/// Returns the plan of a further process in a container, which is described by `spec` without mounts.
+///
+/// # Errors
+/// As [`plan`].
+pub fn further(spec: &Spec) -> Result<Plan<'_>> {
+    let linux = spec.linux.as_ref().ok_or_else(|| Error("no linux section".into()))?;
+    let process = spec.process.as_ref().ok_or_else(|| Error("no process".into()))?;
+    let mut steps = Vec::new();
+    start(process, &mut steps);
+    let flags = linux.namespaces.iter().filter_map(|namespace| names::namespace(&namespace.kind));
+    // The parent has entered the namespace of PIDs, which counts for its children.
+    steps.push(Step::Join(flags.fold(0, |all, flag| all | flag) & !Namespaces::PID));
+    if has(linux, "user") {
+        steps.push(Step::Common(plan::Step::BecomeNsRoot));
+    }
+    steps.push(Step::Common(plan::Step::Session));
+    steps.push(Step::Common(plan::Step::Keyring));
+    if process.terminal {
+        steps.push(Step::Console(process.console_size));
+    }
+    identity(linux, process, &mut steps)?;
+    Ok(Plan { namespaces: Namespaces(0), joined: Vec::new(), steps })
+}
+
+/// What the parent does for a new process.
+fn start<'a>(process: &Process, steps: &mut Vec<Step<'a>>) {
+    let mut common = |step| steps.push(Step::Common(step));
+    process.oom_score_adj.into_iter().for_each(|score| common(plan::Step::OomScore(score as i16)));
+    for limit in &process.rlimits {
+        let resource = names::rlimit(&limit.kind).unwrap_or(0);
+        common(plan::Step::ResourceLimit(ResourceLimit { resource, soft: limit.soft, hard: limit.hard }));
+    }
 }
 
 /// The filesystems, up to the pivot.

@@ -18,11 +18,11 @@ fn refuse(is_asked: bool, what: &str) -> Result<()> {
     if is_asked { Err(Error(format!("{what} is not done by hilum-oci"))) } else { Ok(()) }
 }
 
-/// Checks a whole file. Without `has_groups`, control groups are somebody else's (`--cgroup-manager disabled`).
+/// Checks a whole file.
 ///
 /// # Errors
 /// The first part that is missing, wrong or not done.
-pub fn check(spec: &Spec, has_groups: bool) -> Result<()> {
+pub fn check(spec: &Spec) -> Result<()> {
     if !spec.oci_version.starts_with("1.") {
         return Err(Error(format!("unsupported version of the specification: {:?}", spec.oci_version)));
     }
@@ -39,10 +39,6 @@ pub fn check(spec: &Spec, has_groups: bool) -> Result<()> {
         refuse(asks(value.as_ref()), what)?;
     }
     refuse(linux.mount_label.as_ref().is_some_and(|label| !label.is_empty()), "linux.mountLabel")?;
-    if has_groups {
-        let path = linux.cgroups_path.as_ref().is_some_and(|path| !path.is_empty());
-        refuse(path || asks(linux.resources.as_ref()), "a control group (use --cgroup-manager disabled)")?;
-    }
     if let Some(personality) = &linux.personality {
         refuse(!personality.flags.is_empty(), "a flag of linux.personality")?;
     }

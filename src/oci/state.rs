@@ -3,7 +3,8 @@
 //! The file appears as a whole (a temporary name, fsync, rename), and only after everything that it tells exists. A folder
 //! without it is what a crash of `create` left, and the next `create` of that name or `delete --force` takes it over.
 
-use crate::config::{Hooks, Spec, Texts};
+use crate::cgroup::Group;
+use crate::config::{Hooks, Personality, Process, Seccomp, Spec, Texts};
 use crate::error::{At, Error, Result};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
@@ -44,6 +45,23 @@ pub struct Kept {
     pub annotations: Texts,
     /// Hooks of start and delete.
     pub hooks: Hooks,
+    /// Its control group.
+    pub group: Option<Group>,
+    /// What `exec` takes over.
+    pub defaults: Defaults,
+}
+
+/// What a further process of a container has in common with its first one.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Defaults {
+    /// The first process's description.
+    pub process: Process,
+    /// The kinds of its namespaces.
+    pub namespaces: Vec<String>,
+    /// Its filter of system calls.
+    pub seccomp: Option<Seccomp>,
+    /// Its personality.
+    pub personality: Option<Personality>,
 }
 
 /// What a container does.
@@ -53,6 +71,8 @@ pub enum Status {
     Created,
     /// Its program runs.
     Running,
+    /// Its processes are stopped by `pause`.
+    Paused,
     /// Its first process has exited.
     Stopped,
 }
@@ -63,6 +83,7 @@ impl Status {
         match self {
             Self::Created => "created",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Stopped => "stopped",
         }
     }
@@ -191,7 +212,11 @@ impl Kept {
     pub fn status(&self, folder: &Path) -> Status {
         match process(self.pid) {
             Some((state, start)) if start == self.start_time && !matches!(state, 'Z' | 'X' | 'x') => {
-                if folder.join(SOCKET).exists() { Status::Created } else { Status::Running }
+                match &self.group {
+                    Some(group) if group.is_frozen() => Status::Paused,
+                    _ if folder.join(SOCKET).exists() => Status::Created,
+                    _ => Status::Running,
+                }
             }
             _ => Status::Stopped,
         }

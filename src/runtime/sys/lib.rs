@@ -35,6 +35,8 @@ mod time;
 mod watchdog;
 
 pub use attempt::{Attempt, attempt, attempt_ioctl, enter_mount_namespace, fork, io_priority, scheduler, unshare};
+#[cfg(feature = "hosted")]
+pub use bpf::replace_device_filter;
 pub use bpf::{attach_device_filter, load_device_filter};
 pub use confine::{LandlockRules, filter_system_calls, landlock_abi, own_keyring, set_personality};
 pub use double_buffer::{Covariant, DoubleBuffer, ReadGuard};

@@ -1,9 +1,24 @@
 //! The command line, with the flags of runc.
 
+mod further;
+
+use crate::cgroup::resources::Resources;
 use crate::error::{Error, Result};
 use lexopt::prelude::*;
 use std::ffi::OsString;
 use std::path::PathBuf;
+
+/// Who makes control groups.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Manager {
+    /// This program, by path.
+    #[default]
+    Path,
+    /// systemd
+    Systemd,
+    /// Nobody: a container stays in the group of who creates it, and has no limits.
+    Disabled,
+}
 
 /// Flags before the command.
 #[derive(Debug, Default)]
@@ -14,8 +29,8 @@ pub struct Global {
     pub log: Option<PathBuf>,
     /// `--log-format json`
     pub is_json: bool,
-    /// `--cgroup-manager disabled`
-    pub no_groups: bool,
+    /// `--systemd-cgroup`, `--cgroup-manager`
+    pub manager: Manager,
 }
 
 /// Flags of `create` and `run`.
@@ -39,6 +54,54 @@ pub struct Creating {
     pub keeps: bool,
 }
 
+/// What `exec` starts.
+#[derive(Debug)]
+pub enum Further {
+    /// `--process`
+    File(PathBuf),
+    /// A program and its arguments.
+    Words(Vec<String>),
+}
+
+impl Default for Further {
+    fn default() -> Self {
+        Self::Words(Vec::new())
+    }
+}
+
+/// Flags of `exec`.
+#[derive(Debug, Default)]
+pub struct Executing {
+    /// The container's name.
+    pub id: String,
+    /// What is started.
+    pub further: Further,
+    /// `--detach`
+    pub detaches: bool,
+    /// `--tty`
+    pub has_terminal: bool,
+    /// `--console-socket`
+    pub console: Option<PathBuf>,
+    /// `--pid-file`
+    pub pid_file: Option<PathBuf>,
+    /// `--preserve-fds`
+    pub preserved: u32,
+    /// `--cap`
+    pub capabilities: Vec<String>,
+    /// `--env`
+    pub env: Vec<String>,
+    /// `--user`
+    pub user: Option<String>,
+    /// `--additional-gids`
+    pub groups: Vec<u32>,
+    /// `--cwd`
+    pub cwd: Option<String>,
+    /// `--no-new-privs`
+    pub no_new_privileges: bool,
+    /// `--ignore-paused`
+    pub ignores_pause: bool,
+}
+
 /// A command.
 #[derive(Debug)]
 pub enum Command {
@@ -54,6 +117,14 @@ pub enum Command {
     Kill(String, String, bool),
     /// `delete`: name, whether it is killed first
     Delete(String, bool),
+    /// `exec`
+    Exec(Box<Executing>),
+    /// `pause` and `resume`: whether it is paused
+    Freeze(String, bool),
+    /// `update`
+    Update(String, Box<Resources>),
+    /// `events`: whether once, and the seconds between two events
+    Events(String, bool, u64),
     /// `list`: whether as JSON, whether names alone
     List(bool, bool),
     /// `ps`: whether as JSON
@@ -68,7 +139,7 @@ pub enum Command {
     Help,
 }
 
-fn wrong(error: lexopt::Error) -> Error {
+pub(crate) fn wrong(error: lexopt::Error) -> Error {
     Error(error.to_string())
 }
 
@@ -85,10 +156,11 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<(Global, Comma
             Some(Long("log")) => global.log = Some(parser.value().map_err(wrong)?.into()),
             Some(Long("log-format")) => global.is_json = parser.value().map_err(wrong)? == "json",
             Some(Long("debug")) => {}
-            Some(Long("systemd-cgroup")) => return Err("--systemd-cgroup is not done by hilum-oci".into()),
+            Some(Long("systemd-cgroup")) => global.manager = Manager::Systemd,
             Some(Long("cgroup-manager")) => match parser.value().map_err(wrong)?.to_str() {
-                Some("disabled") => global.no_groups = true,
-                Some("cgroupfs") => {}
+                Some("disabled") => global.manager = Manager::Disabled,
+                Some("systemd") => global.manager = Manager::Systemd,
+                Some("cgroupfs") => global.manager = Manager::Path,
                 other => {
                     return Err(Error(format!("--cgroup-manager {} is not done by hilum-oci", other.unwrap_or("?"))));
                 }
@@ -100,8 +172,20 @@ pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<(Global, Comma
             None => return Ok((global, Command::Help)),
         }
     };
-    let command = rest(&command.to_string_lossy(), &mut parser)?;
+    let command = match &*command.to_string_lossy() {
+        "exec" => further::exec(&mut parser)?,
+        "update" => further::update(&mut parser)?,
+        "events" => further::events(&mut parser)?,
+        command => rest(command, &mut parser)?,
+    };
     Ok((global, command))
+}
+
+/// Reads the number of `--preserve-fds`.
+fn preserved(parser: &mut lexopt::Parser) -> Result<u32> {
+    let count: u32 = parser.value().and_then(|value| value.parse()).map_err(wrong)?;
+    // More than any program has; so many flags of a range are wrong.
+    if count > 1024 { Err("--preserve-fds is above 1024".into()) } else { Ok(count) }
 }
 
 /// Reads the flags and words after the command.
@@ -117,11 +201,7 @@ fn rest(name: &str, parser: &mut lexopt::Parser) -> Result<Command> {
             Long("pid-file") if is_new => creating.pid_file = Some(parser.value().map_err(wrong)?.into()),
             Long("console-socket") if is_new => creating.console = Some(parser.value().map_err(wrong)?.into()),
             Long("preserve-fds") if is_new => {
-                creating.preserved = parser.value().and_then(|value| value.parse()).map_err(wrong)?;
-                // More than any program has; so many flags of a range are wrong.
-                if creating.preserved > 1024 {
-                    return Err("--preserve-fds is above 1024".into());
-                }
+                creating.preserved = preserved(parser)?;
             }
             Long("no-new-keyring") if is_new => creating.no_keyring = true,
             Long("no-pivot") if is_new => return Err("--no-pivot is not done by hilum-oci".into()),
@@ -151,7 +231,9 @@ fn rest(name: &str, parser: &mut lexopt::Parser) -> Result<Command> {
         "ps" => Command::Ps(word()?, is_json),
         "spec" => Command::Spec(creating.bundle),
         "features" => Command::Features,
-        "exec" | "pause" | "resume" | "update" | "events" | "checkpoint" | "restore" => {
+        "pause" => Command::Freeze(word()?, true),
+        "resume" => Command::Freeze(word()?, false),
+        "checkpoint" | "restore" => {
             return Err(Error(format!("{name} is not done by hilum-oci")));
         }
         _ => return Err(Error(format!("no command {name:?}"))),
