@@ -232,7 +232,7 @@ pub fn find(process: &Process) -> Result<CString> {
         let is_plain = std::fs::metadata(&candidate).map(|found| found.is_file());
         match (is_plain, rustix::fs::access(candidate.as_str(), Access::EXEC_OK)) {
             (Ok(true), Ok(())) => return CString::new(candidate).map_err(|_| Error("NUL".into())),
-            (Ok(false), _) => text = format!("exec: {name:?}: is a directory"),
+            (Ok(false), _) => text = format!("exec: {name:?}: is a directory: permission denied"),
             (Ok(true), _) => text = format!("exec: {name:?}: permission denied"),
             (Err(_), _) if name.contains('/') => {
                 text = format!("exec: {name:?}: stat {name}: no such file or directory")

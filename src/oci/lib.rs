@@ -11,6 +11,7 @@ pub mod child;
 pub mod commands;
 pub mod config;
 pub mod control;
+pub mod copy_up;
 pub mod create;
 pub mod error;
 pub mod exec;

@@ -109,10 +109,15 @@ pub fn mount(root: &OwnedFd, wanted: &Mount, options: &Options, source: Option<&
         None => (Some(create(wanted, options).at(what())?), true),
     };
     let place = place(root.as_fd(), &wanted.destination, is_folder).at(what())?;
-    if options.copies_up {
-        return Err(Error(format!("{}: mount option \"tmpcopyup\" is not done by hilum-oci", what())));
-    }
     let Some(mount) = source.or(mount.as_ref()) else { return Ok(()) };
+    if options.copies_up {
+        if wanted.kind.as_deref() != Some("tmpfs") {
+            return Err(Error(format!("{}: tmpcopyup is an option of a tmpfs", what())));
+        }
+        let below = open(place.as_fd(), "/", OFlags::RDONLY | OFlags::DIRECTORY).at(what())?;
+        let made = open(mount.as_fd(), "/", OFlags::RDONLY | OFlags::DIRECTORY).at(what())?;
+        crate::copy_up::copy(below.as_fd(), made.as_fd()).at(what())?;
+    }
     attach(mount, &place).at(what())?;
     if source.is_some() {
         if options.is_recursive {
