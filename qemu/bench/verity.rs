@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, mount};
 use std::fs::File;
 use std::io::{IoSliceMut, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
@@ -79,8 +79,7 @@ fn measure_inside() -> Result<Vec<Row>> {
         Ok(rows)
     });
     // The board is switched off when nothing runs any more.
-    let held = std::fs::read_to_string("/sys/fs/cgroup/workload/held/cgroup.procs").context("the workload held")?;
-    for pid in held.lines().filter_map(|line| rustix::process::Pid::from_raw(line.parse().ok()?)) {
+    for pid in held()?.filter_map(rustix::process::Pid::from_raw) {
         rustix::process::kill_process(pid, rustix::process::Signal::KILL)?;
     }
     result
@@ -138,15 +137,18 @@ fn reads() -> Result<Vec<Row>> {
 
 /// Returns the device of the workload `held`, and the one below it.
 fn find_device() -> Result<(PathBuf, PathBuf)> {
-    for entry in std::fs::read_dir("/sys/block")? {
-        let folder = entry?.path();
-        let name = std::fs::read_to_string(folder.join("dm/name")).unwrap_or_default();
-        if name.starts_with("held.") {
-            let below = std::fs::read_dir(folder.join("slaves"))?.next().context("a device below")??.file_name();
-            return Ok((Path::new("/dev").join(folder.file_name().context("a name")?), Path::new("/dev").join(below)));
-        }
-    }
-    anyhow::bail!("no device of the workload held")
+    let pid = held()?.next().context("a process of held")?;
+    let number = std::fs::metadata(format!("/proc/{pid}/root"))?.dev();
+    let folder = format!("/sys/dev/block/{}:{}", rustix::fs::major(number), rustix::fs::minor(number));
+    let node = std::fs::canonicalize(&folder)?;
+    let below = std::fs::read_dir(node.join("slaves"))?.next().context("a device below")??.file_name();
+    Ok((Path::new("/dev").join(node.file_name().context("a name")?), Path::new("/dev").join(below)))
+}
+
+/// Returns the processes of the workload `held`.
+fn held() -> Result<impl Iterator<Item = i32>> {
+    let lines = std::fs::read_to_string("/sys/fs/cgroup/workload/held/cgroup.procs").context("the workload held")?;
+    Ok(lines.lines().filter_map(|line| line.parse().ok()).collect::<Vec<_>>().into_iter())
 }
 
 /// Returns the microseconds that it takes to read a device, by 1 MiB at once and past the page cache.

@@ -6,6 +6,7 @@
 
 use super::{FilesystemKind, Superblock};
 use crate::fixed_string::text;
+use crate::number::number;
 
 /// Bytes of a block, for data and tree.
 pub const BLOCK_BYTES: u64 = 4096;
@@ -24,6 +25,8 @@ const SECTOR_BYTES: u64 = 512;
 
 /// DM_READONLY_FLAG
 const READ_ONLY: u32 = 1;
+/// DM_PERSISTENT_DEV_FLAG: the device gets the minor number of the request.
+const PERSISTENT_DEV: u32 = 1 << 3;
 /// DM_DEFERRED_REMOVE: the device is removed when its last user closes it.
 const DEFERRED_REMOVE: u32 = 1 << 17;
 
@@ -57,6 +60,31 @@ pub fn request(name: &str) -> Option<[u8; REQUEST_BYTES]> {
     (name.len() < NAME_BYTES).then_some(request)
 }
 
+/// Minor numbers of the devices of one slot, at which its process ids begin again.
+const MINORS: u32 = 1 << 14;
+
+/// Returns the minor number of a new device of the workload in this slot (less than 63), which a process makes. It differs between
+/// processes, because the device of an earlier start may still be in use. The kernel gives the lowest free number to a device that asks
+/// for none; so others have numbers that are of no slot.
+pub fn minor(slot: usize, process: u32) -> u32 {
+    (slot as u32 + 1) * MINORS + process % MINORS
+}
+
+/// Returns the slot whose device has this name below /dev or /sys/block. `None` if it is another one's device.
+pub fn slot_of(node: &str) -> Option<usize> {
+    let minor: u32 = number(node.strip_prefix("dm-")?)?;
+    (minor / MINORS).checked_sub(1).map(|slot| slot as usize)
+}
+
+/// Returns a request that creates a device with this minor number.
+pub fn create_request(name: &str, minor: u32) -> Option<[u8; REQUEST_BYTES]> {
+    let mut request = request(name)?;
+    put(&mut request, 28, &PERSISTENT_DEV.to_le_bytes());
+    // new_encode_dev of include/linux/kdev_t.h, with any major number.
+    put(&mut request, 40, &(minor & 0xff | (minor & 0xf_ff00) << 12).to_le_bytes());
+    Some(request)
+}
+
 /// Returns a request that loads the device's table: `blocks` blocks of the block device `major`:`minor`, followed by
 /// the tree, with the root hash `digest`.
 pub fn load_request(name: &str, (major, minor): (u32, u32), blocks: u64, digest: &str) -> Option<[u8; REQUEST_BYTES]> {
@@ -80,13 +108,6 @@ pub fn remove_request(name: &str) -> Option<[u8; REQUEST_BYTES]> {
     let mut request = request(name)?;
     put(&mut request, 28, &DEFERRED_REMOVE.to_le_bytes());
     Some(request)
-}
-
-/// Returns the minor number of the new device from the kernel's reply. The kernel packs it around the major number
-/// (`new_encode_dev` of include/linux/kdev_t.h).
-pub fn minor(answer: &[u8; REQUEST_BYTES]) -> u32 {
-    let packed = u32::from_le_bytes([answer[40], answer[41], answer[42], answer[43]]);
-    (packed & 0xff) | (packed >> 12 & 0xf_ff00)
 }
 
 /// Returns whether a block did not match since the device exists, from the kernel's reply to a request for the state of

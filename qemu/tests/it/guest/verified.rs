@@ -16,7 +16,7 @@ use std::process::Command;
 on_both!(
     verified_image_runs_and_blocks_that_are_changed_or_cannot_be_read_are_told,
     corrupt_image_stops_its_workload_or_reboots_the_board,
-    corrupt_image_is_found_though_the_event_of_the_kernel_was_lost,
+    corrupt_image_is_found_though_the_event_of_the_kernel_was_lost_or_its_workload_has_exited,
     verified_root_on_a_disk_returns_with_it_and_its_changed_block_is_told,
 );
 
@@ -243,15 +243,16 @@ fn corrupt_image_stops_its_workload_or_reboots_the_board(arch: Architecture) {
 }
 
 /// udev: its daemon settles for what it read; nobody asks dm-verity's devices afterwards.
-fn corrupt_image_is_found_though_the_event_of_the_kernel_was_lost(arch: Architecture) {
+fn corrupt_image_is_found_though_the_event_of_the_kernel_was_lost_or_its_workload_has_exited(arch: Architecture) {
     let mut bytes = packed(arch);
     let digest = verity::add_tree(&mut bytes).expect("a tree");
     let at = middle(&bytes);
     bytes[at] ^= 1;
     let good = packed(arch);
-    // PID 1 is frozen while its socket overflows.
-    let flood = "b=/bin/busybox; until $b grep -q . /c/init/cgroup.procs && [ -e /x/started ]; do $b sleep 0.1; done; \
+    // PID 1 is frozen until the device of an exited workload is gone, and its socket has overflowed.
+    let flood = "b=/bin/busybox; until $b grep -q . /c/init/cgroup.procs && [ -e /x/started ] && [ -e /x/brief ]; do $b sleep 0.1; done; \
                  echo 1 > /c/init/cgroup.freeze; until $b grep -q 'frozen 1' /c/init/cgroup.events; do $b sleep 0.1; done; \
+                 echo > /x/leave; until [ $(ls /d | $b grep -c dm-) = 2 ]; do $b sleep 0.1; done; \
                  i=0; while [ $i -lt 3000 ]; do echo change > /m/null/uevent; i=$((i+1)); done; \
                  echo > /x/go; until [ -e /x/done ]; do $b sleep 0.1; done; echo flooded; \
                  echo 0 > /c/init/cgroup.freeze; exec $b sleep 100000";
@@ -261,19 +262,23 @@ fn corrupt_image_is_found_though_the_event_of_the_kernel_was_lost(arch: Architec
              exec /bin/probe do make:/tmp/started await:/tmp/go copy:/file:/tmp/copy make:/tmp/done stay\n"
         ),
         format!(
+            "[workload brief]\nroot /images/brief verity={digest}\nmount /shared /tmp rw\nshare user\nrestart never\n\
+             exec /bin/probe do make:/tmp/brief await:/tmp/leave copy:/file:/tmp/nothing\n"
+        ),
+        format!(
             "[workload good]\nroot /images/good verity={}\nexec /bin/probe do stay\n",
             verity::add_tree(&mut good.clone()).expect("a tree")
         ),
         format!(
             "[workload flood]\nroot /images/busybox\nexec /bin/busybox sh -c \"{flood}\"\nstop KILL\nshare user\n\
-             mount /shared /x rw\nmount /sys/fs/cgroup /c rw\nmount /sys/devices/virtual/mem /m rw\n"
+             mount /shared /x rw\nmount /sys/fs/cgroup /c rw\nmount /sys/devices/virtual/mem /m rw\nmount /sys/devices/virtual/block /d\n"
         ),
     ];
     let mut verified = good;
     verity::add_tree(&mut verified).expect("a tree");
-    let mut board = board(arch, "", &sections, vec![("data", bytes), ("good", verified)]);
+    let mut board = board(arch, "", &sections, vec![("data", bytes.clone()), ("brief", bytes), ("good", verified)]);
     board.folder("shared", 0o755);
-    for place in ["dev", "proc", "run", "sys", "tmp", "x", "c", "m"] {
+    for place in ["dev", "proc", "run", "sys", "tmp", "x", "c", "m", "d"] {
         board.folder(&format!("images/busybox/{place}"), 0o755);
     }
     let busybox = std::fs::read(fetched(arch, USUAL, "busybox")).expect("busybox");
@@ -282,7 +287,11 @@ fn corrupt_image_is_found_though_the_event_of_the_kernel_was_lost(arch: Architec
     let expect = |text: &str| booted.vm.console.expect(text, BOOT).unwrap_or_else(|error| panic!("{text}: {error}"));
     expect("flood | flooded");
     expect("data | did copy:/file:/tmp/copy 5");
-    expect("hilum: workload \"data\": /images/data: corrupt: a block does not match its hash; write the image anew");
+    for name in ["data", "brief"] {
+        expect(&format!(
+            "hilum: workload \"{name}\": /images/{name}: corrupt: a block does not match its hash; write the image anew"
+        ));
+    }
     let console = booted.vm.console.text();
     assert!(!console.contains("\"good\": /images/good: corrupt"), "{console}");
 }

@@ -47,11 +47,11 @@ fn absurd_numbers_on_disk_do_not_overflow() {
 
 #[test]
 fn table_matches_the_kernel_documentation() {
-    let request = load_request("web.123", (7, 3), 1000, DIGEST).expect("a short name");
+    let request = load_request("dm-1234", (7, 3), 1000, DIGEST).expect("a short name");
     assert_eq!(request[..12], [4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "version 4.0.0");
     assert_eq!(request[12..24], [0x80, 2, 0, 0, 0x38, 1, 0, 0, 1, 0, 0, 0], "its size, where data begins, one target");
     assert_eq!(request[28], 1, "read-only");
-    assert_eq!(&request[48..56], b"web.123\0");
+    assert_eq!(&request[48..56], b"dm-1234\0");
     assert_eq!(request[312..328], [[0; 8], 8000_u64.to_le_bytes()].concat(), "from sector 0, 8 to a block");
     assert_eq!(&request[336..343], b"verity\0");
     let words = format!("1 7:3 7:3 4096 4096 1000 1000 sha256 {DIGEST} -\0");
@@ -68,12 +68,25 @@ fn longest_numbers_fit_into_a_request() {
 }
 
 #[test]
-fn minor_number_is_unpacked_as_the_kernel_packs_it() {
-    let mut answer = [0; REQUEST_BYTES];
-    // new_encode_dev(MKDEV(253, 0x12345)): (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)
-    let packed: u32 = 0x45 | 253 << 8 | 0x12300 << 12;
-    answer[40..44].copy_from_slice(&packed.to_le_bytes());
-    assert_eq!(minor(&answer), 0x12345);
+fn device_of_a_slot_has_its_number() {
+    for (slot, process) in [(0, 0), (0, 1), (31, 16_383), (31, 4_194_303)] {
+        let minor = minor(slot, process);
+        assert_eq!(slot_of(&format!("dm-{minor}")), Some(slot));
+        assert!(minor < 1 << 20, "MINORBITS of include/linux/kdev_t.h");
+    }
+    assert_ne!(minor(3, 70), minor(3, 71));
+    for other in ["dm-0", "dm-16383", "dm-", "dm-x", "loop16384", ""] {
+        assert_eq!(slot_of(other), None, "{other}");
+    }
+}
+
+#[test]
+fn minor_number_is_packed_as_the_kernel_unpacks_it() {
+    let request = create_request("a", 0x12345).expect("a short name");
+    // new_encode_dev(MKDEV(0, 0x12345)): (minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)
+    let packed: u32 = 0x45 | 0x12300 << 12;
+    assert_eq!(request[40..44], packed.to_le_bytes());
+    assert_eq!(request[28], 8, "the number is to be this one");
     assert_eq!(remove_request("a").expect("a short name")[30], 2, "deferred");
 }
 

@@ -3,37 +3,37 @@
 use super::Workloads;
 use crate::init::context::Context;
 use crate::init::uevents::Received;
-use crate::os::files::{each, read_text, sys_path};
+use crate::os::files::each;
 use crate::workload::{Report, has_failed};
 use hilum::config::Config;
-use hilum::plan::{Phase, Step, plan};
-use hilum::split::Split;
+use hilum::plan::{Step, plan};
+use hilum::storage::verity::slot_of;
 use hilum::supervise::Event;
 
-/// What a step that opens an image returns for a block that does not match, and what the kernel does.
+/// What the step that opens an image returns for a block that does not match.
 const EBADMSG: u16 = 74;
-const EIO: u16 = 5;
 
 impl Workloads {
     /// Handles an event about a block that does not match (`verity_handle_err` of drivers/md/dm-verity-target.c), or
-    /// lost events: asks all devices.
+    /// lost events: asks all devices. The device of an event may be gone with its workload.
     pub(crate) fn handle_uevent(&mut self, cx: &mut Context, received: &Received<'_>) {
-        if matches!(received, Received::Event(event) if event.value("DM_VERITY_ERR_BLOCK_NR").is_none()) {
-            return;
-        }
-        let mut ask = |node: &str| {
-            // The device's name consists of the workload's name, a dot, and a number (`workload/parent/verified.rs`).
-            let mut name = [0; 64];
-            let name = read_text(&sys_path(format_args!("/sys/block/{node}/dm/name")), &mut name);
-            let workload = name.cut_last(b'.').map_or("", |(workload, _)| workload);
-            if let Some(index) = cx.config.get().find(workload)
-                && has_failed(name)
+        let event = match received {
+            Received::Event(event) if event.value("DM_VERITY_ERR_BLOCK_NR").is_none() => return,
+            Received::Event(event) => event.value("DEVNAME"),
+            Received::Lost => None,
+        };
+        let mut note = |node: &str| {
+            if let Some(index) = slot_of(node).and_then(|slot| cx.config.get().index_of(slot))
+                && (event.is_some() || has_failed(node))
             {
                 self.note_corrupt(cx, index);
             }
             Ok(())
         };
-        let _ = each("/sys/block", &mut ask);
+        let _ = match event {
+            Some(node) => note(node),
+            None => each("/sys/block", &mut note),
+        };
     }
 
     /// Reports once per run that a workload's image is corrupt, and does what its line says.
@@ -51,15 +51,10 @@ impl Workloads {
     }
 }
 
-/// Returns whether a failed step of a workload's plan has read a block of its verified image that does not match. A step that opens the
-/// image knows (`workload/parent/verified.rs`); of one that runs inside of it, EIO is taken for that, because the device may be gone
-/// before the kernel's event is read.
+/// Returns whether the step of a workload's plan that opens its image has failed because of a block that does not match
+/// (`workload/parent/verified.rs`).
 pub(super) fn is_mismatch(config: &Config<'_>, index: usize, report: Report) -> bool {
     let workload = config.workload(index);
     let plan = plan(workload, &config.pools);
-    let is_it = |step: &Step<'_>| match step {
-        Step::OpenRoot(..) => report.errno.0 == EBADMSG,
-        _ => report.errno.0 == EIO && step.phase() == Phase::Child,
-    };
-    workload.verity.is_some() && plan.steps.get(report.step).is_some_and(is_it)
+    report.errno.0 == EBADMSG && matches!(plan.steps.get(report.step), Some(Step::OpenRoot(_, Some(_))))
 }

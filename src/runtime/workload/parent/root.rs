@@ -19,11 +19,11 @@ use rustix::thread::{CapabilitySets, capabilities, set_capabilities};
 
 /// Opens the root filesystem at `path`: a folder, an image file or a block device. The blocks of images and devices are
 /// verified if there is a digest. Owners are mapped to `users` if the filesystem supports it; otherwise files belong to
-/// nobody inside, and are read-only. `name` is the workload's.
+/// nobody inside, and are read-only. `slot` is the workload's.
 pub(crate) fn open(
     path: &str,
     verity: Option<Verity<'_>>,
-    name: &str,
+    slot: usize,
     users: Option<BorrowedFd<'_>>,
 ) -> Result<OwnedFd, Errno> {
     let found;
@@ -44,9 +44,9 @@ pub(crate) fn open(
         FileType::Directory => return in_folder(&place, users),
         FileType::RegularFile => {
             let (device_path, device) = loop_device(path)?;
-            on_device(&device_path, &device, verity, name)?
+            on_device(&device_path, &device, verity, slot)?
         }
-        FileType::BlockDevice => on_device(path, &without_links(path, OFlags::RDONLY)?, verity, name)?,
+        FileType::BlockDevice => on_device(path, &without_links(path, OFlags::RDONLY)?, verity, slot)?,
         _ => return Err(Errno::INVAL),
     };
     map_ids(mount.as_fd(), users);
@@ -155,9 +155,9 @@ pub(crate) fn map_ids(mount: BorrowedFd<'_>, users: Option<BorrowedFd<'_>>) -> b
 }
 
 /// Returns the filesystem on a block device, with or without verification.
-fn on_device(path: &str, device: &OwnedFd, verity: Option<Verity<'_>>, name: &str) -> Result<OwnedFd, Errno> {
+fn on_device(path: &str, device: &OwnedFd, verity: Option<Verity<'_>>, slot: usize) -> Result<OwnedFd, Errno> {
     match verity {
-        Some(verity) => verified::open(device, verity.digest, name, filesystem),
+        Some(verity) => verified::open(device, verity.digest, slot, filesystem),
         None => filesystem(path, device),
     }
 }

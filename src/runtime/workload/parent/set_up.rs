@@ -34,6 +34,8 @@ const SET_UP: Role = Role::new(c"hilum-setup");
 pub(crate) struct Waiting<'a> {
     /// Its PID on the host.
     pub(crate) pid: Pid,
+    /// The slot of its workload.
+    pub(crate) slot: usize,
     /// The socket on which it waits for descriptors.
     pub(crate) socket: BorrowedFd<'a>,
     /// The pipe for reporting a failed step.
@@ -158,7 +160,7 @@ fn apply(
             write(pid, "gid_map", &line)
         }
         Step::Priority(identity) => prioritize(pid, identity),
-        Step::OpenRoot(path, verity) => push(opened, root::open(path, verity, workload.name, users)?),
+        Step::OpenRoot(path, verity) => push(opened, root::open(path, verity, waiting.slot, users)?),
         Step::Overlay(overlay) => {
             let lower = opened.pop().ok_or(Errno::BADF)?;
             push(opened, root::overlay(lower, overlay, users, first_id(workload, plan))?)

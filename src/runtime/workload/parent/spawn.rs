@@ -101,6 +101,7 @@ pub(crate) fn spawn(
             let mount_namespace = if plan.namespaces.has(Namespaces::PID) { None } else { mount_namespace(pid) };
             let waiting = set_up::Waiting {
                 pid,
+                slot: config.slots.of(index),
                 socket: socket.as_fd(),
                 report: report_writer.as_fd(),
                 has_disks: launch.has_disks,

@@ -6,7 +6,7 @@ use hilum::config::Verity;
 use hilum::fixed_string::text;
 use hilum::storage::START_BYTES;
 use hilum::storage::verity::{
-    BLOCK_BYTES, REQUEST_BYTES, data_blocks, is_corrupt, load_request, minor, remove_request, request,
+    BLOCK_BYTES, REQUEST_BYTES, create_request, data_blocks, is_corrupt, load_request, minor, remove_request, request,
 };
 use hilum_sys::{DeviceMapper, device_mapper};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,8 +19,8 @@ use rustix::io::Errno;
 const LOAD_TRIES: u32 = 50;
 const LOAD_AGAIN_MS: u64 = 20;
 
-/// Mounts an image by `mount`, which gets the path and descriptor of a device. The device is named after the workload
-/// and this process, which differs between starts: the device of an earlier start may still be in use.
+/// Mounts an image by `mount`, which gets the path and descriptor of a device. The device's number consists of the workload's slot and this
+/// process (`hilum::storage::verity::minor`), so the kernel's event tells the workload though the device is gone. Its name is its number.
 ///
 /// # Errors
 /// ENOKEY if the digest was never filled in; EBADMSG if a block does not match `digest`, EIO if it cannot be read; E2BIG if there is no room
@@ -29,7 +29,7 @@ const LOAD_AGAIN_MS: u64 = 20;
 pub(super) fn open(
     image: &OwnedFd,
     digest: &str,
-    workload: &str,
+    slot: usize,
     mount: impl FnOnce(&str, &OwnedFd) -> Result<OwnedFd, Errno>,
 ) -> Result<OwnedFd, Errno> {
     if digest == Verity::PLACEHOLDER {
@@ -42,14 +42,16 @@ pub(super) fn open(
     let number = (major_of(number), minor_of(number));
     let control = open_mapper().map_err(|_| Errno::OPNOTSUPP)?;
     let control = control.as_fd();
-    // A workload's name has at most 32 bytes.
-    let name = text::<48>(format_args!("{workload}.{}", rustix::process::getpid().as_raw_nonzero()));
+    let number_of_device = minor(slot, rustix::process::getpid().as_raw_nonzero().get() as u32);
+    // The prefix and ten digits fit.
+    let path = text::<24>(format_args!("/dev/dm-{number_of_device}"));
+    let name = &path.as_str()["/dev/".len()..];
     let ask = |what, request: Option<[u8; REQUEST_BYTES]>| {
         let mut request = request.ok_or(Errno::TOOBIG)?;
         device_mapper(control, what, &mut request).map(|()| request)
     };
-    let device = minor(&ask(DeviceMapper::Create, request(&name))?);
-    let load = || ask(DeviceMapper::Load, load_request(&name, number, blocks, digest));
+    ask(DeviceMapper::Create, create_request(name, number_of_device))?;
+    let load = || ask(DeviceMapper::Load, load_request(name, number, blocks, digest));
     let mut loaded = load();
     for _ in 1..LOAD_TRIES {
         if loaded.as_ref().err() != Some(&Errno::NOMEM) {
@@ -60,17 +62,15 @@ pub(super) fn open(
     }
     let opened = loaded
         .map_err(|errno| refused(errno, image.as_fd(), blocks))
-        .and_then(|_| ask(DeviceMapper::Resume, request(&name)))
+        .and_then(|_| ask(DeviceMapper::Resume, request(name)))
         .and_then(|_| {
-            // The prefix and ten digits fit.
-            let path = text::<24>(format_args!("/dev/dm-{device}"));
             let device = path::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
             mount(&path, &device)
         })
         // The kernel returns EIO for both.
-        .map_err(|errno| if errno == Errno::IO && has_failed(&name) { Errno::BADMSG } else { errno });
+        .map_err(|errno| if errno == Errno::IO && has_failed(name) { Errno::BADMSG } else { errno });
     // It disappears with its last user: the mount, or at once if there is none.
-    let _ = ask(DeviceMapper::Remove, remove_request(&name));
+    let _ = ask(DeviceMapper::Remove, remove_request(name));
     opened
 }
 
