@@ -1,6 +1,7 @@
 //! Parses datagrams that a program sends to its NOTIFY_SOCKET (`sd_notify(3)`): lines of `NAME=VALUE`.
 
 use crate::config::limits::STATUS_BYTES;
+use crate::fixed_string::is_hidden;
 use crate::split::Split;
 use heapless::String;
 
@@ -11,7 +12,7 @@ pub struct Notification {
     pub is_ready: bool,
     /// WATCHDOG=1
     pub is_alive: bool,
-    /// STATUS=TEXT, truncated to [`STATUS_BYTES`], without control characters.
+    /// STATUS=TEXT, truncated to [`STATUS_BYTES`], without control characters and those that hide or reorder text.
     pub status: Option<String<STATUS_BYTES>>,
 }
 
@@ -32,7 +33,7 @@ pub fn read(datagram: &[u8], is_cut: bool) -> Notification {
             Some(("STATUS", text)) => {
                 let mut status = String::new();
                 // The first character that does not fit ends the text.
-                let _ = text.chars().filter(|c| !c.is_control()).try_for_each(|c| status.push(c));
+                let _ = text.chars().filter(|c| !is_hidden(*c)).try_for_each(|c| status.push(c));
                 notice.status = Some(status);
             }
             _ => {}

@@ -9,6 +9,13 @@ fn known_lines_are_found_among_others() {
     assert_eq!(read(b"READY=0\nREADY\n", false), Notification::default());
 }
 
+/// It is shown as it is by `hilum status`, in JSON, and on the pages of others.
+#[test]
+fn status_has_no_characters_that_hide_or_reorder_text() {
+    let notice = read("STATUS=up\u{202e}nwod\u{200b} \u{2066}x\u{85}y\u{2028}".as_bytes(), false);
+    assert_eq!(notice.status.as_deref(), Some("upnwod xy"));
+}
+
 #[test]
 fn empty_and_unknown_datagrams_are_ignored() {
     assert_eq!(read(b"", false), Notification::default());
