@@ -20,7 +20,8 @@ const TRIES: usize = 50;
 const PARENT_TRIES: usize = 500;
 const TRY_MS: u64 = 20;
 
-/// Creates link `number` of `workload` in the namespace, or moves a physical one there.
+/// Creates link `number` of `workload` in the namespace, or moves a physical one there. Waits for what is missing only if
+/// it may: PID 1 does not, and its next attempt is a start.
 ///
 /// The kernel deletes a namespace some time after its last process exited, and with it the veth pair whose other end
 /// has this name on the host. If that has not happened yet, the pair is deleted here.
@@ -33,9 +34,10 @@ pub(crate) fn connect(
     link: &WorkloadLink<'_>,
     number: u8,
     namespace: BorrowedFd<'_>,
+    may_wait: bool,
 ) -> Result<(), Errno> {
     let socket = route_socket()?;
-    let parent = parent_index(&socket, link)?;
+    let parent = parent_index(&socket, link, may_wait)?;
     let mut parent_mac = Mac([0; 6]);
     if let Attachment::Macvlan(_) = link.attachment {
         each_link(&socket, &mut |entry| {
@@ -63,12 +65,12 @@ pub(crate) fn connect(
         match exchange(&socket, &mut |writer| make_link(writer, make, &inner)) {
             Err(Errno::EXIST) if matches!(make, Make::Veth { .. }) => {
                 // Its name is free at once. If somebody else deletes it at the same time, this waits for that.
-                if exchange(&socket, &mut |writer| delete_link(writer, &port)).is_err() {
+                if exchange(&socket, &mut |writer| delete_link(writer, &port)).is_err() && may_wait {
                     pause(TRY_MS);
                 }
             }
             // Until now the parent had a link of another kind, in a namespace that is still being deleted.
-            Err(Errno::BUSY) => {
+            Err(Errno::BUSY) if may_wait => {
                 pause(TRY_MS);
             }
             Ok(()) if matches!(make, Make::Veth { .. }) => {
@@ -88,10 +90,12 @@ pub(crate) fn connect(
 }
 
 /// Returns the index of the parent of a link. A bridge exists by now; a link of the board may still appear.
-fn parent_index(socket: &OwnedFd, link: &WorkloadLink<'_>) -> Result<u32, Errno> {
+fn parent_index(socket: &OwnedFd, link: &WorkloadLink<'_>, may_wait: bool) -> Result<u32, Errno> {
     for _ in 0..PARENT_TRIES {
         match (index_of(socket, link.attachment.name()), link.attachment) {
-            (Err(Errno::NODEV), Attachment::Macvlan(_) | Attachment::Ipvlan(_) | Attachment::Physical(_)) => {
+            (Err(Errno::NODEV), Attachment::Macvlan(_) | Attachment::Ipvlan(_) | Attachment::Physical(_))
+                if may_wait =>
+            {
                 pause(TRY_MS);
             }
             (result, _) => return result,

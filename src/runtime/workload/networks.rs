@@ -132,7 +132,7 @@ fn connect(
     }
     crate::os::namespaces::enter_network(own.as_fd())?;
     let links = || (0..).zip(config.pools.of(workload.network.links));
-    links().try_for_each(|(number, link)| crate::net::connect(workload, link, number, namespace.as_fd()))?;
+    links().try_for_each(|(number, link)| crate::net::connect(workload, link, number, namespace.as_fd(), false))?;
     if has_tables(&workload.network, &config.pools) {
         rules.make(config, workload)?;
         crate::net::spawn_forget_missed(config.pools.of(workload.network.publish));

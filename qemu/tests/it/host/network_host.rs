@@ -255,14 +255,15 @@ fn restart(host: &crate::support::Host, name: &str) -> u64 {
     at("program executed") - at("start")
 }
 
+/// strace(1) on PID 1 until `is_enough` of its output. Returns the calls that wait.
+///
 /// The kernel waits for an RCU grace period when the last descriptor of an nf_tables socket is closed, and at an
 /// unmount; and a helper may never answer.
-#[test]
-fn pid_1_makes_no_blocking_call_while_connected_workloads_start_and_exit() {
-    let host = host_or_return!();
-    let config = linked(4, "restart always delay=20ms max=20ms", "/bin/probe exit 0");
-    let mut namespace = start(&host, &config);
-    namespace.console.expect("\"w3\": restart 1", SOON).expect("they start");
+fn blocking_calls(
+    host: &crate::support::Host,
+    namespace: &hilum_qemu::Namespace,
+    is_enough: impl Fn(&str) -> bool,
+) -> Vec<String> {
     let init = namespace.process_one().expect("PID 1").as_raw_nonzero().get();
     let file = host.scratch.path().join("trace");
     let path = file.to_str().expect("UTF-8");
@@ -271,25 +272,55 @@ fn pid_1_makes_no_blocking_call_while_connected_workloads_start_and_exit() {
         .spawn()
         .expect("strace");
     let text = || String::from_utf8_lossy(&std::fs::read(&file).unwrap_or_default()).into_owned();
-    let requests =
-        |text: &str| text.lines().filter(|line| line.starts_with("sendto(") && line.contains("NETLINK")).count();
-    until("rules that PID 1 takes away", || requests(&text()) >= 20);
+    until("enough calls", || is_enough(&text()));
     rustix::process::kill_process(
         rustix::process::Pid::from_raw(strace.id().cast_signed()).expect("a pid"),
         rustix::process::Signal::INT,
     )
     .expect("it runs");
     strace.wait().expect("strace");
-    let text = text();
     let waits = |line: &&str| {
         let name = line.split('(').next().unwrap_or_default();
         let closes = name == "close" && line.contains("NETLINK");
         let reaps = (name == "wait4" || name == "waitid") && !line.contains("WNOHANG");
         closes || reaps || ["umount2", "pivot_root", "poll", "ppoll", "nanosleep", "clock_nanosleep"].contains(&name)
     };
-    let found: Vec<&str> = text.lines().filter(waits).collect();
+    text().lines().filter(waits).map(str::to_owned).collect()
+}
+
+#[test]
+fn pid_1_makes_no_blocking_call_while_connected_workloads_start_and_exit() {
+    let host = host_or_return!();
+    let config = linked(4, "restart always delay=20ms max=20ms", "/bin/probe exit 0");
+    let mut namespace = start(&host, &config);
+    namespace.console.expect("\"w3\": restart 1", SOON).expect("they start");
+    let requests =
+        |text: &str| text.lines().filter(|line| line.starts_with("sendto(") && line.contains("NETLINK")).count();
+    // Rules that PID 1 takes away.
+    let found = blocking_calls(&host, &namespace, |text| requests(text) >= 20);
     assert!(found.is_empty(), "{found:#?}");
-    println!("{} requests to nf_tables, {} calls", requests(&text), text.lines().count());
     namespace.signal(rustix::process::Signal::TERM).expect("a signal");
     namespace.wait(SOON).expect("it ends");
+}
+
+/// PID 1 itself creates a network that workloads share, and the links of it.
+#[test]
+fn pid_1_does_not_wait_for_a_missing_link_of_a_shared_network() {
+    let host = host_or_return!();
+    let config = "hilum 1\n[system]\ncontrol SOCKET\nlink x0 up\n\
+        [workload a]\nroot ROOT\nexec /bin/probe on-term\nlink macvlan x0 192.168.9.2/24\n\
+        [workload b]\nroot ROOT\nexec /bin/probe on-term\nshare net=a\n\
+        [workload other]\nroot ROOT\nexec /bin/probe exit 0\nrestart always delay=20ms max=20ms\n";
+    let namespace = start(&host, config);
+    namespace.console.expect("\"other\": started", SOON).expect("it starts");
+    let tries = || namespace.console.text().matches("workload \"a\": start: ENODEV").count();
+    let mut found = blocking_calls(&host, &namespace, |_| tries() >= 2);
+    // The kernel does not wait when a socket for routes is closed.
+    found.retain(|line| !line.starts_with("close("));
+    assert!(found.is_empty(), "{} calls that wait: {:#?}", found.len(), &found[..1]);
+    // The next attempt finds it.
+    let _peer = Peer::by(&namespace, "x0");
+    for name in ["a", "b"] {
+        host.expect_state(name, "ready");
+    }
 }

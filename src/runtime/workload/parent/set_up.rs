@@ -176,7 +176,7 @@ fn apply(
         }
         Step::Connect(link, number) => {
             let namespace = process_file(pid, "ns/net", OFlags::RDONLY)?;
-            crate::net::connect(workload, link, number, namespace.as_fd())
+            crate::net::connect(workload, link, number, namespace.as_fd(), true)
         }
         // In a helper: PID 1 creates no links itself.
         Step::Rules(published) => {
