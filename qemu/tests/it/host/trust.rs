@@ -89,6 +89,33 @@ fn lasting_helpers_can_be_oom_killed_and_keep_few_descriptors() {
     waiting.kill().and_then(|()| waiting.wait()).expect("it is there");
 }
 
+/// The helper of a health check enters the workload, as that of `hilum exec` does, and its program inherits what it has.
+#[test]
+fn health_check_has_no_descriptor_of_the_board() {
+    let host_root = host_or_return!();
+    let config = "hilum 1\n[system]\ncontrol SOCKET\n[workload a]\nroot ROOT\nexec /bin/probe on-term\n\
+        health exec /bin/probe sleep 100000 interval=1s failures=100\n";
+    let namespace = host_root.start(config);
+    host_root.expect_state("a", "ready");
+    let children_of = |pid: u32| -> Vec<u32> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+    };
+    let standard = |pid: u32| [0, 1, 2].map(|number| std::fs::read_link(format!("/proc/{pid}/fd/{number}")).ok());
+    let (until, null) = (std::time::Instant::now() + SOON, Some("/dev/null".into()));
+    loop {
+        let is_helper =
+            |pid: &u32| std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "hilum-check\n");
+        let helper = crate::support::wire::children(&namespace).into_iter().find(is_helper);
+        let found = helper.and_then(|helper| Some((standard(helper), standard(*children_of(helper).first()?))));
+        if found.as_ref().is_some_and(|(helper, program)| helper.iter().chain(program).all(|target| *target == null)) {
+            break;
+        }
+        assert!(std::time::Instant::now() < until, "{found:?}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn symbolic_links_redirect_neither_log_file_nor_boot_count() {
     let host_root = host_or_return!();

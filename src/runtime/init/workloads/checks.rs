@@ -11,7 +11,8 @@ use rustix::fd::AsFd;
 /// The timeout of a readiness check in milliseconds.
 const READY_CHECK_MS: u64 = 1_000;
 
-const CHECK: Role = Role::new(c"hilum-check");
+/// Like that of `exec`, it enters the workload, so it does not keep the console. Memory shortage must not fail a check.
+const CHECK: Role = Role { is_detached: true, ..Role::new(c"hilum-check") };
 
 impl Workloads {
     /// Starts a helper that checks whether a workload is ready or healthy.
