@@ -55,3 +55,6 @@ impl LogPipe {
         rustix::io::writev(&self.pipe, &slices).is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests;

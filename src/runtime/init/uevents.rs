@@ -88,3 +88,6 @@ impl Uevents {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

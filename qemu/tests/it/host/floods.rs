@@ -186,6 +186,18 @@ fn during(step: impl Fn() + Sync, meanwhile: impl FnOnce()) {
     });
 }
 
+/// Real-time signals are queued (signal(7)), and PID 1 takes all signals by one descriptor.
+#[test]
+fn flood_of_signals_blocks_nobody() {
+    let host = host_or_return!();
+    let mut namespace = host.start(&with("exec /bin/probe on-term"));
+    host.expect_state("flood", "ready");
+    let init = namespace.process_one().expect("PID 1").as_raw_nonzero().to_string();
+    let shell = format!("for turn in $(seq 1000); do kill -37 {init} || exit; done");
+    let step = || _ = Command::new("sh").args(["-c", &shell]).stderr(Stdio::null()).status();
+    during(step, || look_on(&host, &mut namespace, "\"%\\0\\0\\0"));
+}
+
 fn with_link(lines: &str) -> String {
     format!("hilum 1\n[system]\ncontrol SOCKET\nlink eth0 {lines}\n{OTHER}")
 }
