@@ -51,8 +51,8 @@ AGENT   := $(shell find src/logic src/agent -type f)
 TOOLS   := $(BUILDER) $(shell find qemu/src qemu/Cargo.toml -type f)
 # The scripts and the lock file for Debian packages.
 DEBIAN  := initramfs/debian/fetch initramfs/debian/unpack initramfs/debian/modules initramfs/debian/lock
-SCRIPTS := .ci/run initramfs/dist linker/agent linker/build linker/reproducible linker/rustc initramfs/debian/fetch initramfs/debian/install \
-           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock qemu/guests/wifi/ap/bin/ap qemu/guests/oci/disk qemu/guests/oci/run qemu/guests/oci/inside/run qemu/guests/oci/inside/podman docs/hilum.bash docs/test fuzz/run qemu/bench/builds qemu/bench/first qemu/run-tests
+SCRIPTS := .ci/run initramfs/dist linker/agent linker/build linker/oci linker/reproducible linker/rustc initramfs/debian/fetch initramfs/debian/install \
+           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock qemu/guests/wifi/ap/bin/ap qemu/guests/oci/disk qemu/guests/oci/run qemu/guests/oci/inside/run qemu/guests/oci/inside/podman qemu/guests/oci/inside/containerd qemu/guests/oci/inside/docker qemu/guests/oci/inside/escapes qemu/guests/oci/inside/figures docs/hilum.bash docs/test fuzz/run qemu/bench/builds qemu/bench/first qemu/run-tests
 # Each has a Cargo.toml and a Cargo.lock: the library and the host's tools, what runs on a board, the OCI runtime, the fuzz targets.
 WORKSPACES := . src/runtime src/oci fuzz
 BOARD_ARCH := $(shell sed -n 's/^architecture = "\(.*\)"/\1/p' initramfs/boards/$(BOARD).toml 2>/dev/null)
@@ -329,12 +329,9 @@ $(BUILD)/bench/ready: $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/b
 	@initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages initramfs/boards/qemu-$(HOST_ARCH).toml qemu/guests/bench/verity.toml)
 	@touch $@
 
-# Static, because it runs in a guest that has another libc than this machine.
-OCI := $(shell find src -path src/agent -prune -o -type f -name '*.rs' -print) src/oci/Cargo.toml src/oci/Cargo.lock
-$(BUILD)/tools/hilum-oci: $(OCI) | $(BUILD)/installed-build
-	@env RUSTFLAGS=-Ctarget-feature=+crt-static CARGO_TARGET_DIR=$(BUILD)/cargo/oci $(CARGO) build --quiet --locked --release \
-	    --manifest-path src/oci/Cargo.toml --target $(HOST_ARCH)-unknown-linux-gnu
-	@mkdir -p $(@D) && cp $(BUILD)/cargo/oci/$(HOST_ARCH)-unknown-linux-gnu/release/hilum-oci $@
+OCI := linker/oci $(shell find src -path src/agent -prune -o -type f -name '*.rs' -print) src/oci/Cargo.toml src/oci/Cargo.lock
+$(BUILD)/tools/hilum-oci: $(OCI) | $(BUILD)/installed-build $(BUILD)/installed-oci
+	@echo "compiling hilum-oci with a standard library; the first time takes minutes"; env -u RUSTFLAGS linker/oci $@
 
 # The guest of make oci-test, once: a Debian root filesystem with engines and runtimes.
 $(BUILD)/oci/x86_64/root.ext4: qemu/guests/oci/disk | $(BUILD)/installed-oci

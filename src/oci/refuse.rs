@@ -72,7 +72,9 @@ pub fn check_process(process: &Process) -> Result<()> {
         return Err("a text of process contains NUL".into());
     }
     let named = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    refuse(named(&process.apparmor_profile), "process.apparmorProfile")?;
+    // This program is not confined either.
+    let is_confined = process.apparmor_profile.as_ref().is_some_and(|name| !name.is_empty() && name != "unconfined");
+    refuse(is_confined, "process.apparmorProfile")?;
     refuse(named(&process.selinux_label), "process.selinuxLabel")?;
     refuse(asks(process.scheduler.as_ref()), "process.scheduler")?;
     refuse(asks(process.exec_cpu_affinity.as_ref()), "process.execCPUAffinity")?;
