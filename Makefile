@@ -254,7 +254,7 @@ advisories: $(BUILD)/tools/cargo-deny ## ask the advisory database (network) abo
 	done
 
 ##@ releases and measurements
-dist: $(BUILD)/installed-dist $(BUILD)/installed-image $(BUILD)/tools/hilum-initramfs $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## a release into build/dist/: ELF files, images of all BOARDS and APPLIANCES, lists of what is in them, sources, checksums
+dist: $(BUILD)/installed-dist $(BUILD)/installed-image $(BUILD)/installed-agent $(BUILD)/tools/hilum-initramfs $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum-agent) ## a release into build/dist/: ELF files, images of all BOARDS and APPLIANCES, lists of what is in them, sources, checksums
 	@initramfs/dist $(RELEASE) "$(ARCHS)" "$(BOARDS)" "$(APPLIANCES)"
 
 bench: $(BUILD)/installed-bench $(BUILD)/bench/ready ## as root: measure starts, boots, memory and sizes, side by side with other tools

@@ -321,6 +321,12 @@ impl Description {
         self.config_txt.extend(other.config_txt);
     }
 
+    /// Returns the names of hilum's programs that are in a root filesystem, sorted.
+    pub fn programs(&self) -> Vec<&str> {
+        let names = self.roots.iter().flat_map(|root| root.programs.iter().map(String::as_str));
+        names.collect::<std::collections::BTreeSet<&str>>().into_iter().collect()
+    }
+
     /// Returns the required packages.
     pub fn packages(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();

@@ -159,16 +159,22 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Sbom {
-    /// The crates of PID 1, and their licences' texts.
+    /// The crates of a program, and their licences' texts.
     Elf {
         /// The ELF file.
         file: PathBuf,
-        /// What cargo metadata prints of src/runtime for the file's target.
+        /// What cargo metadata prints of the program's workspace for the file's target.
         #[arg(long)]
         metadata: PathBuf,
-        /// The lock file of src/runtime.
+        /// The lock file of that workspace.
         #[arg(long)]
         lock: PathBuf,
+        /// The program's package. Another one than PID 1 contains the whole standard library, and PID 1 only core.
+        #[arg(long, default_value = "hilum-runtime")]
+        package: String,
+        /// A Debian package whose archive (`.a`) is linked into the file.
+        #[arg(long, num_args = 2, value_names = ["PACKAGE", "VERSION"])]
+        linked: Vec<String>,
         /// A file with what rustc --version prints.
         #[arg(long)]
         rustc: PathBuf,
@@ -314,9 +320,10 @@ fn write_sbom(of: &Sbom) -> Result<()> {
     let string = |path: &Path| std::fs::read_to_string(path).with_context(|| path.display().to_string());
     let write = |path: &Path, text: &str| std::fs::write(path, text).with_context(|| path.display().to_string());
     match of {
-        Sbom::Elf { file, metadata, lock, rustc, name, output, licenses } => {
-            let mut crates = sbom::Crates::read(&string(metadata)?, &string(lock)?, "hilum-runtime")?;
-            crates.add_core(&string(rustc)?)?;
+        Sbom::Elf { file, metadata, lock, package, linked, rustc, name, output, licenses } => {
+            let mut crates = sbom::Crates::read(&string(metadata)?, &string(lock)?, package)?;
+            crates.add_library(if package == "hilum-runtime" { "core" } else { "std" }, &string(rustc)?)?;
+            linked.chunks_exact(2).for_each(|linked| crates.add_linked(&linked[0], &linked[1]));
             write(licenses, &crates.licenses()?)?;
             let whole = sbom::whole("firmware", name, Some(file))?;
             write(output, &sbom::document(&whole, &crates.components, Some(&crates))?)
@@ -330,6 +337,9 @@ fn write_sbom(of: &Sbom) -> Result<()> {
             let mut parts = sbom::packages(&lock, architecture, release, &description.packages())?;
             // What is in that one, its own document says.
             parts.push(sbom::whole("firmware", &format!("hilum-{architecture}"), None)?);
+            for program in description.programs() {
+                parts.push(sbom::whole("application", &format!("{program}-{architecture}"), None)?);
+            }
             write(output, &sbom::document(&sbom::whole("firmware", name, None)?, &parts, None)?)
         }
     }

@@ -102,19 +102,36 @@ impl Crates {
         Ok(Self { components: components.into_values().collect(), needs, folders })
     }
 
-    /// Adds Rust's core library, which is compiled into the program, according to the output of `rustc --version`.
+    /// Adds a library of Rust, `core` or `std`, which is compiled into the program, according to the output of
+    /// `rustc --version`.
     ///
     /// # Errors
     /// The text has another format.
-    pub fn add_core(&mut self, rustc: &str) -> Result<()> {
+    pub fn add_library(&mut self, library: &str, rustc: &str) -> Result<()> {
         let version = rustc.strip_prefix("rustc ").and_then(|rest| rest.split_whitespace().next());
         let version = version.with_context(|| format!("{rustc:?} is not what rustc --version prints"))?.to_owned();
-        let purl = format!("pkg:generic/rust-core@{version}");
-        self.needs.entry(String::new()).or_default().insert(purl.clone());
-        let license = Some("MIT OR Apache-2.0".to_owned());
-        let name = "rust-core".to_owned();
-        self.components.push(Component { kind: "library", name, version, purl, license, sha256: None });
+        let (name, license) = (format!("rust-{library}"), Some("MIT OR Apache-2.0".to_owned()));
+        self.add(Component {
+            kind: "library",
+            purl: format!("pkg:generic/{name}@{version}"),
+            name,
+            version,
+            license,
+            sha256: None,
+        });
         Ok(())
+    }
+
+    /// Adds a Debian package whose archives (`.a`) are linked into the program.
+    pub fn add_linked(&mut self, name: &str, version: &str) {
+        let purl = format!("pkg:deb/debian/{name}@{}", encoded(version));
+        let (name, version) = (name.to_owned(), version.to_owned());
+        self.add(Component { kind: "library", name, version, purl, license: None, sha256: None });
+    }
+
+    fn add(&mut self, component: Component) {
+        self.needs.entry(String::new()).or_default().insert(component.purl.clone());
+        self.components.push(component);
     }
 
     /// Returns the licence texts from the crates' archives.
@@ -123,7 +140,7 @@ impl Crates {
     /// A folder that cannot be read, or a third-party crate without a licence text.
     pub fn licenses(&self) -> Result<String> {
         let mut all = String::from(
-            "The ELF files of hilum contain the crates below, and core of Rust's library (MIT OR Apache-2.0).\n",
+            "The ELF file contains the crates below, and core or std of Rust's library (MIT OR Apache-2.0).\n",
         );
         for Component { name, version, license, .. } in self.components.iter().filter(|one| one.sha256.is_some()) {
             let _ = write!(all, "\n==== {name} {version}: {}\n", license.as_deref().unwrap_or_default());
@@ -149,6 +166,11 @@ impl Crates {
     }
 }
 
+/// Returns a version as a package URL has it.
+fn encoded(version: &str) -> String {
+    version.replace('+', "%2B").replace(':', "%3A").replace('~', "%7E")
+}
+
 /// Returns Debian packages of an image, according to initramfs/debian/lock.
 ///
 /// # Errors
@@ -166,12 +188,15 @@ pub fn packages(lock: &str, architecture: &str, release: &str, names: &[&str]) -
         // A kernel's package is listed by a name without its version; the file has the whole one.
         let file = file.rsplit('/').next().unwrap_or_default().trim_end_matches(".deb");
         let (real, debian) = (file.split('_').next().unwrap_or(name), file.rsplit('_').next().unwrap_or_default());
-        let encoded = version.replace('+', "%2B").replace(':', "%3A").replace('~', "%7E");
         components.push(Component {
             kind: "library",
             name: real.to_owned(),
             version: version.to_owned(),
-            purl: format!("pkg:deb/debian/{}@{encoded}?arch={debian}&distro={release}", real.replace('+', "%2B")),
+            purl: format!(
+                "pkg:deb/debian/{}@{}?arch={debian}&distro={release}",
+                real.replace('+', "%2B"),
+                encoded(version)
+            ),
             license: None,
             sha256: Some(sum.to_owned()),
         });

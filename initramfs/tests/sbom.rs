@@ -31,17 +31,23 @@ fn components(text: &str) -> Vec<String> {
     parts.iter().map(|part| part.name.to_string()).collect()
 }
 
+const RUSTC: &str = "rustc 1.96.0 (abc 2026-01-01)";
+
+/// The crates of a program of a workspace, for a target.
+fn crates(workspace: &str, program: &str, target: &str) -> Crates {
+    let mut cargo = Command::new(std::env::var_os("CARGO").expect("cargo"));
+    cargo.args(["metadata", "--locked", "--format-version", "1", "--filter-platform", target, "--manifest-path"]);
+    let output = cargo.arg(source(&format!("{workspace}Cargo.toml"))).output().expect("cargo metadata");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata = String::from_utf8(output.stdout).expect("UTF-8");
+    Crates::read(&metadata, &read(&format!("{workspace}Cargo.lock")), program).expect("crates")
+}
+
 #[test]
 fn document_of_an_elf_file_has_its_crates_and_no_tools() {
     for target in ["x86_64", "aarch64"] {
-        let mut cargo = Command::new(std::env::var_os("CARGO").expect("cargo"));
-        cargo.args(["metadata", "--locked", "--format-version", "1", "--filter-platform"]);
-        cargo.arg(format!("{target}-unknown-linux-musl")).arg("--manifest-path").arg(source("src/runtime/Cargo.toml"));
-        let output = cargo.output().expect("cargo metadata");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let metadata = String::from_utf8(output.stdout).expect("UTF-8");
-        let mut crates = Crates::read(&metadata, &read("src/runtime/Cargo.lock"), "hilum-runtime").expect("crates");
-        crates.add_core("rustc 1.96.0 (abc 2026-01-01)").expect("a version");
+        let mut crates = crates("src/runtime/", "hilum-runtime", &format!("{target}-unknown-linux-musl"));
+        crates.add_library("core", RUSTC).expect("a version");
         let name = format!("hilum-{target}");
         let whole = whole("firmware", &name, Some(&source("Cargo.toml"))).expect("a file");
         let text = document(&whole, &crates.components, Some(&crates)).expect("a document");
@@ -62,6 +68,28 @@ fn document_of_an_elf_file_has_its_crates_and_no_tools() {
 }
 
 #[test]
+fn document_of_the_agent_has_its_crates_and_what_is_linked() {
+    for target in ["x86_64", "aarch64"] {
+        let mut crates = crates("", "hilum-agent", &format!("{target}-unknown-linux-gnu"));
+        crates.add_library("std", RUSTC).expect("a version");
+        crates.add_linked("libc6-dev", "2.36-9+deb12u10");
+        let whole = whole("application", &format!("hilum-agent-{target}"), None).expect("a name");
+        let text = document(&whole, &crates.components, Some(&crates)).expect("a document");
+        assert!(text.contains("pkg:deb/debian/libc6-dev@2.36-9%2Bdeb12u10"), "{text}");
+        let found = components(&text);
+        for name in ["hilum", "prometheus", "rustls", "ring", "ureq", "rust-std", "libc6-dev"] {
+            assert!(found.iter().any(|one| one == name), "no {name}: {found:?}");
+        }
+        // Those of the builder, of tests, and of builds.
+        for name in ["hilum-initramfs", "tempfile", "cc", "clap"] {
+            assert!(!found.iter().any(|one| one == name), "{name}: {found:?}");
+        }
+        let licenses = crates.licenses().expect("texts");
+        assert!(licenses.contains("==== ring "), "a text of each");
+    }
+}
+
+#[test]
 fn document_of_an_image_has_its_packages_in_their_locked_versions() {
     let lock = read("initramfs/debian/lock");
     for board in ["qemu-x86_64", "rpi4"] {
@@ -78,6 +106,8 @@ fn document_of_an_image_has_its_packages_in_their_locked_versions() {
         let kernel = found.iter().find(|name| name.starts_with("linux-image-")).expect("a kernel");
         assert!(kernel.contains("6."), "the kernel's whole name: {kernel}");
     }
+    let ops = Description::read(&[source("initramfs/appliances/ops/appliance.toml")]).expect("a description");
+    assert_eq!(ops.programs(), ["hilum-agent"], "its own document says what is in it");
     let error = packages(&lock, "x86_64", "bookworm", &["no-such-package"]).expect_err("it is not locked");
     assert!(error.to_string().contains("x86_64 bookworm no-such-package"), "{error}");
 }
