@@ -217,7 +217,7 @@ miri: ## run the tests of the unsafe floor's cells and guards under miri, by rus
 	@env -u RUSTFLAGS CARGO_TARGET_DIR=$(BUILD)/cargo/miri cargo +nightly miri test --quiet --locked --manifest-path src/runtime/Cargo.toml -p hilum-sys
 
 soak: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## kill workloads, and unplug disks, cables and devices, at random for SECONDS (600), and look for drift
-	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu -- host::soak guest::soak randomly_plugged --nocapture
+	@HILUM_SOAK_SECONDS=$(SECONDS) $(HOST) test --quiet --locked -p hilum-qemu -- host::soak guest::soak randomly_plugged --include-ignored --nocapture
 
 agent: install-test $(BUILD)/installed-agent $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum-agent) ## build hilum-agent for boards, boot 32 workloads with it on both architectures, and print its time, memory and bytes
 	@HILUM_AGENT=board $(HOST) test --quiet --locked -p hilum-qemu -- guest::agent --include-ignored --nocapture
@@ -238,10 +238,10 @@ wifi: install-test $(BUILD)/board/x86_64/hilum $(BUILD)/tools/hilum-initramfs ##
 	@LOCK=initramfs/appliances/wifi/appliance.lock initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages $(RADIOS) initramfs/appliances/wifi/appliance.toml)
 	@$(HOST) test --quiet --locked -p hilum-qemu --test it -- guest::wifi --include-ignored --nocapture
 
-cuts: install-test $(BUILD)/board/x86_64/hilum ## cut the power after each write of an update and at 25 moments of writing workloads, and boot each time
-	@HILUM_ALL_CUTS=1 $(HOST) test --quiet --locked -p hilum-qemu -- power_cut --nocapture
+cuts: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum) ## cut the power after each write of an update and at 25 moments of writing workloads, and boot each time
+	@HILUM_ALL_CUTS=1 $(HOST) test --quiet --locked -p hilum-qemu -- power_cut --include-ignored --nocapture
 
-long: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox) $(BUILD)/tools/firmware ## run the tests of a minute or more on the architecture on which make test leaves them out
+long: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image/$(a)/busybox/bin/busybox) $(BUILD)/tools/firmware ## run the tests that make test runs on one architecture on the other one
 	@$(HOST) test --quiet --locked -p hilum-qemu --test it -- --ignored long::
 
 updates: install-test $(BUILD)/board/x86_64/hilum $(BUILD)/image/x86_64/busybox/bin/busybox ## update a board 200 times in a row, and measure the first one, of 64 MiB, beside dd

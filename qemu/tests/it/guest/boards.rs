@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-on_both!(
-    mqtt_broker_keeps_retained_messages_across_reboots,
-    uefi_disk_boots,
-    image_file_on_the_data_partition_is_a_root,
+on_both!(mqtt_broker_keeps_retained_messages_across_reboots, uefi_disk_boots);
+on_both_long!(
+    aarch64:
     image_too_large_for_memory_is_reported_and_nothing_starts,
     truncated_image_is_reported_and_nothing_starts,
-    site_archive_replaces_the_configuration_of_a_stock_image,
+    image_file_on_the_data_partition_is_a_root,
+    site_archive_replaces_the_configuration_of_a_stock_image
 );
 
 /// The timeout for firmware, a large kernel and its modules together.

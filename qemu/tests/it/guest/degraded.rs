@@ -7,10 +7,11 @@ use std::io::Read;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-on_both!(
+on_both_long!(
+    aarch64:
     board_stays_responsive_with_misbehaving_workloads,
     clock_jumps_and_a_full_run_do_no_harm,
-    cgroups_of_many_short_runs_are_removed,
+    cgroups_of_many_short_runs_are_removed
 );
 
 /// CASES 6, 8, 12, 16.

@@ -9,9 +9,10 @@ use super::devices::{SLOW, boot_with, section, wait_for};
 use crate::support::{BOOT, Booted, without_prompt};
 use hilum_qemu::Architecture;
 
-on_both!(
+on_both_long!(
+    aarch64:
     replugged_device_has_all_nodes_of_its_class_under_their_new_numbers,
-    folder_of_sound_nodes_is_followed_and_camera_is_found_by_path_and_class,
+    folder_of_sound_nodes_is_followed_and_camera_is_found_by_path_and_class
 );
 
 /// What QEMU is told of a device.

@@ -11,7 +11,7 @@ use hilum_qemu::Architecture;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-on_both!(f2fs_xfs_and_exfat_are_found_by_name_written_and_unmounted_clean);
+on_both_long!(aarch64: f2fs_xfs_and_exfat_are_found_by_name_written_and_unmounted_clean);
 
 const XFS: &str = "0f010203-0405-4607-8809-0a0b0c0d0e0f";
 

@@ -10,7 +10,7 @@ use hilum_qemu::Architecture;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-on_both!(data_partition_grows_to_its_card);
+on_both_long!(aarch64: data_partition_grows_to_its_card);
 
 const MIB: u64 = 1 << 20;
 

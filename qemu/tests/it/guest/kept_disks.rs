@@ -9,9 +9,10 @@ use crate::support::{BOOT, Booted, USUAL, boot_with, has_line};
 use hilum_qemu::Architecture;
 use std::path::{Path, PathBuf};
 
-on_both!(
+on_both_long!(
+    aarch64:
     reformat_spares_unsupported_and_unreadable_filesystems,
-    ambiguous_disks_are_refused_and_write_protected_ones_mounted_read_only,
+    ambiguous_disks_are_refused_and_write_protected_ones_mounted_read_only
 );
 
 /// QEMU's words for disks, each as `file=`.

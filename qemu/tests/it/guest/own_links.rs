@@ -6,7 +6,7 @@ use hilum::config::Mac;
 use hilum_qemu::Architecture;
 use std::time::Instant;
 
-on_both!(links_of_the_boards_own_wire, workloads_on_the_boards_wire_get_leases_and_name_servers);
+on_both_long!(aarch64: links_of_the_boards_own_wire, workloads_on_the_boards_wire_get_leases_and_name_servers);
 
 /// A board whose workloads are on its external network.
 const WIRE: &str = r#"hilum 1

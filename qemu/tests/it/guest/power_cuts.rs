@@ -4,7 +4,7 @@ use super::storage::{board, boot, ext4, section, tool};
 use crate::support::{BOOT, USUAL, fetched};
 use hilum_qemu::Architecture;
 
-on_both!(power_cut_loses_no_acknowledged_data);
+on_both_long!(aarch64: power_cut_loses_no_acknowledged_data);
 
 /// A workload that counts on the disk, and a machine whose power is cut at some moment; 25 times on each architecture by `make cuts`, otherwise 10.
 fn power_cut_loses_no_acknowledged_data(arch: Architecture) {

@@ -4,7 +4,7 @@ use crate::support::{Host, SOON, built, has_in_order, has_line, host, image, run
 use hilum_qemu::{Architecture, Namespace};
 use std::os::unix::fs::PermissionsExt;
 
-on_both!(machine_shutdown_grants_daemons_behind_a_shell_their_grace_period);
+on_both_long!(aarch64: machine_shutdown_grants_daemons_behind_a_shell_their_grace_period);
 
 /// A daemon that takes a second to write its data.
 const DAEMON: &str = "#!/bin/sh\ntrap 'echo flushing; sleep 1; echo flushed; exit 0' TERM\necho up\n\

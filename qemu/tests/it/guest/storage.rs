@@ -16,14 +16,17 @@ use std::process::Command;
 on_both!(
     disks_are_found_by_label_uuid_and_partition,
     waiting_for_a_late_disk_delays_only_its_workloads,
-    missing_disk_is_reported_and_its_workloads_stay_down,
-    pid_1_sleeps_while_waiting_for_a_disk,
-    shutdown_while_waiting_for_a_disk_is_immediate,
     disk_with_errors_is_repaired_or_mounted_read_only,
     empty_disk_is_formatted_to_its_full_size,
     volume_keeps_its_contents,
-    overlay_on_a_disk_is_kept,
     filesystem_is_clean_after_an_orderly_shutdown,
+);
+on_both_long!(
+    aarch64:
+    missing_disk_is_reported_and_its_workloads_stay_down,
+    pid_1_sleeps_while_waiting_for_a_disk,
+    shutdown_while_waiting_for_a_disk_is_immediate,
+    overlay_on_a_disk_is_kept
 );
 
 const MODULES: &str = "module virtio_pci\nmodule virtio_blk\n";

@@ -3,7 +3,7 @@
 use crate::support::BOOT;
 use hilum_qemu::Architecture;
 
-on_both!(link_is_as_fast_as_one_made_by_hand);
+on_both_long!(aarch64: link_is_as_fast_as_one_made_by_hand);
 
 /// The throughput of a workload's link, compared with a veth pair and a bridge that were created manually in the guest.
 fn link_is_as_fast_as_one_made_by_hand(arch: Architecture) {

@@ -5,7 +5,11 @@ use super::network::boot;
 use crate::support::BOOT;
 use hilum_qemu::Architecture;
 
-on_both!(name_servers_follow_the_carrier_of_their_uplink, network_of_ipv6_alone_serves_a_workload_with_resolv);
+on_both_long!(
+    aarch64:
+    name_servers_follow_the_carrier_of_their_uplink,
+    network_of_ipv6_alone_serves_a_workload_with_resolv
+);
 
 const CONFIG: &str = r#"hilum 1
 [system]

@@ -14,11 +14,11 @@ use std::path::Path;
 use std::process::Command;
 
 on_both!(
-    verified_image_runs_and_blocks_that_are_changed_or_cannot_be_read_are_told,
     corrupt_image_stops_its_workload_or_reboots_the_board,
     corrupt_image_is_found_though_the_event_of_the_kernel_was_lost_or_its_workload_has_exited,
     verified_root_on_a_disk_returns_with_it_and_its_changed_block_is_told,
 );
+on_both_long!(aarch64: verified_image_runs_and_blocks_that_are_changed_or_cannot_be_read_are_told);
 
 const MODULES: [&str; 15] = [
     "loop",

@@ -5,7 +5,7 @@ use hilum_qemu::Architecture;
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
-on_both!(vlan_of_a_link_is_tagged_on_the_wire);
+on_both_long!(aarch64: vlan_of_a_link_is_tagged_on_the_wire);
 
 const CONFIG: &str = "hilum 1
 [system]

@@ -22,13 +22,13 @@ fn bites(mut booted: Booted) {
     assert!(!console.contains("hilum: reboot") && !console.contains("hilum: power off"), "{console}");
 }
 
-on_both!(
-    board_without_its_critical_workload_is_reset,
+on_both!(board_without_its_critical_workload_is_reset, missing_watchdog_is_reported_and_the_board_runs);
+on_both_long!(
+    aarch64:
     watchdog_does_not_reset_a_busy_board,
-    missing_watchdog_is_reported_and_the_board_runs,
     bad_boots_lead_to_safe_mode_and_a_good_boot_ends_it,
     critical_workload_without_its_disk_does_not_reset_the_board_until_the_disk_was_there,
-    disks_are_unmounted_at_shutdown,
+    disks_are_unmounted_at_shutdown
 );
 
 fn board_without_its_critical_workload_is_reset(arch: Architecture) {

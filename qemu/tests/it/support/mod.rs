@@ -204,7 +204,8 @@ macro_rules! on_both {
     };
 }
 
-/// The same for tests of a minute or more. Those of the named architecture are part of every run, and `make long` runs the others.
+/// The same for tests of a minute or more, and for those in which nothing depends on the processor: PID 1's decisions, its timers, disks
+/// and networks behind the same drivers. Those of the named architecture are part of every run, and `make long` runs the others.
 macro_rules! on_both_long {
     (x86_64: $($name:ident),*) => { on_both_long!(x86_64, X86_64, aarch64, Aarch64, $($name),*); };
     (aarch64: $($name:ident),*) => { on_both_long!(aarch64, Aarch64, x86_64, X86_64, $($name),*); };
