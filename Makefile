@@ -19,6 +19,9 @@ APPLIANCE ?= web
 BOARD     ?= qemu-$(ARCH)
 # More of the board, from initramfs/options/: OPTIONS="rpi-wifi".
 OPTIONS   ?=
+# With KERNEL=tailored an image has a kernel that is built for it, from Debian's source of Linux KERNEL_SOURCE (6.1 or 6.12).
+KERNEL        ?=
+KERNEL_SOURCE ?= 6.1
 # The limit of build/cache in MiB.
 CACHE_MIB ?= 8192
 # Arguments of cargo test for `make test`.
@@ -51,7 +54,7 @@ AGENT   := $(shell find src/logic src/agent -type f)
 TOOLS   := $(BUILDER) $(shell find qemu/src qemu/Cargo.toml -type f)
 # The scripts and the lock file for Debian packages.
 DEBIAN  := initramfs/debian/fetch initramfs/debian/unpack initramfs/debian/modules initramfs/debian/lock
-SCRIPTS := .ci/run initramfs/dist linker/agent linker/build linker/oci linker/reproducible linker/rustc initramfs/debian/fetch initramfs/debian/install \
+SCRIPTS := .ci/run initramfs/dist linker/agent linker/build linker/oci linker/reproducible linker/rustc initramfs/debian/fetch initramfs/debian/install initramfs/debian/kernel \
            initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock qemu/guests/wifi/ap/bin/ap qemu/guests/oci/disk qemu/guests/oci/run qemu/guests/oci/inside/run qemu/guests/oci/inside/podman qemu/guests/oci/inside/containerd qemu/guests/oci/inside/docker qemu/guests/oci/inside/escapes qemu/guests/oci/inside/figures docs/hilum.bash docs/test fuzz/run qemu/bench/builds qemu/bench/first qemu/run-tests
 # Each has a Cargo.toml and a Cargo.lock: the library and the host's tools, what runs on a board, the OCI runtime, the fuzz targets.
 WORKSPACES := . src/runtime src/oci fuzz
@@ -61,6 +64,10 @@ APPLIANCE_FOLDER := $(if $(findstring /,$(APPLIANCE)),$(APPLIANCE:/=),initramfs/
 APPLIANCE_NAME   := $(notdir $(APPLIANCE_FOLDER))
 DESCRIPTIONS = initramfs/boards/$(BOARD).toml $(OPTIONS:%=initramfs/options/%.toml) $(APPLIANCE_FOLDER)/appliance.toml
 LOCK = $(APPLIANCE_FOLDER)/appliance.lock
+# Whether the kernel is built for the board and the appliance, and where it is then.
+TAILORED := $(or $(filter tailored,$(KERNEL)),$(shell grep -qs '^kernel = "tailored"' initramfs/boards/$(BOARD).toml && echo tailored))
+IMAGE = $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME)$(if $(filter tailored,$(KERNEL)),-tailored)
+TAILORED_KERNEL = $(BUILD)/kernel/$(BOARD)-$(APPLIANCE_NAME)-$(KERNEL_SOURCE)
 NEEDS_AGENT := $(shell grep -ls hilum-agent $(APPLIANCE_FOLDER)/appliance.toml)
 export TOOLCHAIN
 
@@ -95,7 +102,7 @@ same = echo "$$sum" >$@.made-of
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent day oci oci-test goosebit wifi cuts updates long image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
+.PHONY: help run kernel kernel-config kernel-test update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent day oci oci-test goosebit wifi cuts updates long image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -115,6 +122,8 @@ help: ## show this
 	@echo "  TESTS='WORD...'                arguments of cargo test for make test (CONTRIBUTING.md)"
 	@echo "  TASKS='TASK...'                tasks that make deps installs for (now $(TASKS))"
 	@echo "  SIGN=KEY                       key that make image signs UEFI disks with (KEY.key, KEY.crt)"
+	@echo "  KERNEL=tailored                make run and make image take a kernel that is built for them (docs/kernel.md)"
+	@echo "  KERNEL_SOURCE=6.1|6.12         the version of Linux that it is made of (now $(KERNEL_SOURCE))"
 	@echo "  VERSION=NUMBER                 version of an image or bundle with updates, in place of that in [update]"
 	@echo "  KEY=FILE KEY2=FILE             private keys that make bundle signs with, in PEM"
 	@echo "  SINCE=BUNDLE                   make bundle leaves out what this bundle has, for boards that run its version"
@@ -126,15 +135,24 @@ help: ## show this
 ##@ boards and images
 run: BOARD := qemu-$(ARCH)
 run: image $(BUILD)/tools/hilum-qemu ## boot an appliance (APPLIANCE, the demo) in QEMU, on this terminal
-	@$(BUILD)/tools/hilum-qemu run --arch $(ARCH) --accel $(ACCEL) --image $(BUILD)/image/qemu-$(ARCH)-$(APPLIANCE_NAME) \
+	@$(BUILD)/tools/hilum-qemu run --arch $(ARCH) --accel $(ACCEL) --image $(IMAGE) $(if $(filter microvm-%,$(BOARD)),--microvm) \
 	    --publish $(PORT):$(or $(GUEST_PORT_$(APPLIANCE_NAME)),8080) --append "$(APPEND)" $(if $(GDB),--gdb) $(if $(MEMORY),--memory $(MEMORY)) $(if $(BUNDLE),--bundle $(BUNDLE))
 
 image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum $(if $(NEEDS_AGENT),$(BUILD)/board/$(BOARD_ARCH)/hilum-agent) | $(BUILD)/installed-image $(if $(SIGN),$(BUILD)/installed-sign) ## build an appliance (APPLIANCE) for a board (BOARD) into build/image/
 	@test -f $(APPLIANCE_FOLDER)/appliance.toml || { echo "no $(APPLIANCE_FOLDER)/appliance.toml; APPLIANCE is a folder with a slash, or one of: $(APPLIANCES)" >&2; exit 1; }
 	@set -e; if [ -n "$$($(BUILD)/tools/hilum-initramfs unlocked $(DESCRIPTIONS))" ]; then $(MAKE) --silent update-lock BOARD=$(BOARD) APPLIANCE=$(APPLIANCE); fi; \
 	words=$$($(BUILD)/tools/hilum-initramfs packages $(DESCRIPTIONS)); LOCK=$(LOCK) initramfs/debian/unpack $$words; \
-	set -- $$words; $(BUILD)/tools/hilum-initramfs image $(DESCRIPTIONS) --init $(BUILD)/board/$(BOARD_ARCH)/hilum \
-	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(BUILD)/image/$(BOARD)-$(APPLIANCE_NAME) --cache $(BUILD)/cache --cache-mib $(CACHE_MIB) $(if $(SIGN),--sign $(SIGN)) $(if $(VERSION),--version $(VERSION))
+	$(if $(TAILORED),$(MAKE) --silent kernel BOARD=$(BOARD) APPLIANCE=$(APPLIANCE) KERNEL_SOURCE=$(KERNEL_SOURCE); )\
+	set -- $$words; $(BUILD)/tools/hilum-initramfs image $(DESCRIPTIONS) $(if $(TAILORED),--kernel $(TAILORED_KERNEL)) --init $(BUILD)/board/$(BOARD_ARCH)/hilum \
+	    --packages $(BUILD)/debian/packages/$$1-$$2 --output $(IMAGE) --cache $(BUILD)/cache --cache-mib $(CACHE_MIB) $(if $(SIGN),--sign $(SIGN)) $(if $(VERSION),--version $(VERSION))
+
+kernel-config: $(BUILD)/tools/hilum-initramfs ## print the options of a kernel for an appliance (APPLIANCE) and a board (BOARD), each with what asks for it
+	@$(BUILD)/tools/hilum-initramfs kernel-config $(DESCRIPTIONS)
+
+kernel: $(BUILD)/tools/hilum-initramfs | $(BUILD)/installed-build $(BUILD)/installed-kernel-$(BOARD_ARCH) ## build a kernel (KERNEL_SOURCE) for an appliance (APPLIANCE) and a board (BOARD), once for each set of options
+	@mkdir -p $(BUILD)/kernel
+	@$(BUILD)/tools/hilum-initramfs kernel-config $(DESCRIPTIONS) >$(TAILORED_KERNEL).fragment
+	@initramfs/debian/kernel $(BOARD_ARCH) $(KERNEL_SOURCE) $(TAILORED_KERNEL).fragment $(TAILORED_KERNEL)
 
 bundle: image | $(BUILD)/installed-bundle ## make the file by which boards with [update] are updated: build an appliance (APPLIANCE) for a board (BOARD) and sign it (KEY)
 	@test -n "$(KEY)" || { echo "no key; write: make bundle KEY=update.key" >&2; exit 1; }
@@ -247,6 +265,16 @@ long: install-test $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/image
 updates: install-test $(BUILD)/board/x86_64/hilum $(BUILD)/image/x86_64/busybox/bin/busybox ## update a board 200 times in a row, and measure the first one, of 64 MiB, beside dd
 	@HILUM_UPDATES=200 $(HOST) test --quiet --locked -p hilum-qemu -- updates_in_a_row --nocapture
 
+# The kernel with the options of all features, which the tests of guests need.
+EVERYTHING := $(BUILD)/kernel/tests-$(HOST_ARCH)
+kernel-test: install-test $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(HOST_ARCH)/hilum $(BUILD)/debian/packages/of-every-board | $(BUILD)/installed-kernel-$(HOST_ARCH) ## build tailored kernels (minutes), boot the demo with them, and run the tests of guests (TESTS) on one with all options
+	@$(MAKE) --silent image KERNEL=tailored BOARD=qemu-$(HOST_ARCH) APPLIANCE=web
+	@$(MAKE) --silent image BOARD=microvm-x86_64 APPLIANCE=web
+	@$(HOST) test --quiet --locked -p hilum-qemu --test it -- guest::tailored --include-ignored
+	@$(BUILD)/tools/hilum-initramfs kernel-config --everything initramfs/boards/qemu-$(HOST_ARCH).toml >$(EVERYTHING).fragment
+	@initramfs/debian/kernel $(HOST_ARCH) $(KERNEL_SOURCE) $(EVERYTHING).fragment $(EVERYTHING)
+	@HILUM_KERNEL=tailored $(HOST) test --quiet --locked -p hilum-qemu --test it -- $(patsubst --workspace,guest::,$(TESTS))
+
 advisories: $(BUILD)/tools/cargo-deny ## ask the advisory database (network) about the dependencies
 	@for workspace in . src/runtime; do \
 	    $(BUILD)/tools/cargo-deny --log-level error --locked --workspace --manifest-path $$workspace/Cargo.toml --config deny.toml \
@@ -255,10 +283,12 @@ advisories: $(BUILD)/tools/cargo-deny ## ask the advisory database (network) abo
 
 ##@ releases and measurements
 dist: $(BUILD)/installed-dist $(BUILD)/installed-image $(BUILD)/installed-agent $(BUILD)/tools/hilum-initramfs $(foreach a,$(ARCHS),$(BUILD)/board/$(a)/hilum $(BUILD)/board/$(a)/hilum-agent) ## a release into build/dist/: ELF files, images of all BOARDS and APPLIANCES, lists of what is in them, sources, checksums
-	@initramfs/dist $(RELEASE) "$(ARCHS)" "$(BOARDS)" "$(APPLIANCES)"
+	@initramfs/dist $(RELEASE) "$(ARCHS)" "$(filter-out microvm-%,$(BOARDS))" "$(APPLIANCES)"
 
-bench: $(BUILD)/installed-bench $(BUILD)/bench/ready ## as root: measure starts, boots, memory and sizes, side by side with other tools
+bench: $(BUILD)/installed-bench $(if $(if $(PARTS),$(filter power,$(PARTS)),all),$(ARCHS:%=$(BUILD)/installed-kernel-%)) $(BUILD)/bench/ready ## as root: measure starts, boots, memory and sizes, side by side with other tools
 	@for a in $(ARCHS); do $(MAKE) -s image BOARD=qemu-$$a APPLIANCE=web >/dev/null || exit 1; done
+	@$(if $(if $(PARTS),$(filter power,$(PARTS)),all),$(MAKE) -s image KERNEL=tailored BOARD=qemu-x86_64 APPLIANCE=web && \
+	    $(MAKE) -s image BOARD=microvm-x86_64 APPLIANCE=web && $(MAKE) -s image KERNEL=tailored BOARD=qemu-aarch64 APPLIANCE=web)
 	@$(BUILD)/tools/hilum-bench run --build $(BUILD) --runs $(RUNS) $(and $(WRITE),--docs docs/dev) $(PARTS)
 
 timeline: $(BUILD)/tools/hilum-bench $(BUILD)/debian/$(HOST_ARCH)/busybox | $(BUILD)/installed-run-$(HOST_ARCH) ## boot the demo and draw what happens when, as build/timeline.svg

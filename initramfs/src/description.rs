@@ -4,6 +4,7 @@
 //! Paths in a file are relative to its folder.
 
 use crate::debian::lock::{self, Lock, Request};
+use crate::image::Compression;
 use crate::pack::Format;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -18,8 +19,11 @@ pub struct Description {
     pub architecture: Option<String>,
     /// The Debian release of packages.
     pub release: Option<String>,
-    /// A package such as `linux-image-cloud-arm64`, or a path with a `/` in it.
+    /// A package such as `linux-image-cloud-arm64`, a path with a `/` in it, or [`TAILORED`].
     pub kernel: Option<String>,
+    /// Options of a tailored kernel, besides those that the builder derives: names without `CONFIG_`, or `NAME=VALUE`.
+    #[serde(default)]
+    pub kernel_options: Vec<String>,
     /// The modules of a kernel that is a file.
     pub kernel_modules: Option<PathBuf>,
     /// Words of the kernel command line.
@@ -39,6 +43,8 @@ pub struct Description {
     /// Further files.
     #[serde(default, rename = "file")]
     pub files: Vec<ExtraFile>,
+    /// The compression of the initramfs: `zstd`, or `none`.
+    pub compression: Option<Compression>,
     /// The output formats.
     #[serde(default)]
     pub outputs: Vec<Output>,
@@ -211,6 +217,11 @@ impl Description {
         roots.map(|root| Request { root: &root.path, packages: &root.packages, without: &root.without }).collect()
     }
 
+    /// Returns whether the initramfs is not compressed, for machines on which unpacking takes longer than reading.
+    pub fn is_uncompressed(&self) -> bool {
+        self.compression == Some(Compression::None)
+    }
+
     /// Returns the Debian release of all packages.
     pub fn release(&self) -> &str {
         self.release.as_deref().unwrap_or("bookworm")
@@ -306,11 +317,13 @@ impl Description {
         replace(&mut self.architecture, other.architecture);
         replace(&mut self.release, other.release);
         replace(&mut self.kernel, other.kernel);
+        replace(&mut self.compression, other.compression);
         replace(&mut self.kernel_modules, other.kernel_modules);
         replace(&mut self.config, other.config);
         replace(&mut self.firmware, other.firmware);
         replace(&mut self.data, other.data);
         replace(&mut self.update, other.update);
+        self.kernel_options.extend(other.kernel_options);
         self.command_line.extend(other.command_line);
         self.modules.extend(other.modules);
         self.hotplug_modules.extend(other.hotplug_modules);
@@ -330,7 +343,7 @@ impl Description {
     /// Returns the required packages.
     pub fn packages(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
-        names.extend(self.kernel.as_deref().filter(|kernel| !kernel.contains('/')));
+        names.extend(self.kernel.as_deref().filter(|kernel| !kernel.contains('/') && *kernel != TAILORED));
         names.extend(self.roots.iter().flat_map(|root| root.packages.iter().map(String::as_str)));
         names.extend(self.files.iter().filter_map(|file| file.package.as_deref()));
         names.extend(self.firmware.as_ref().map(|firmware| firmware.package.as_str()));
@@ -342,6 +355,9 @@ impl Description {
         names
     }
 }
+
+/// The kernel that is built for a board and an appliance, in place of a package.
+pub const TAILORED: &str = "tailored";
 
 /// The package with systemd's stub for unified kernel images (systemd-stub(7)).
 pub const STUB_PACKAGE: &str = "systemd-boot-efi";

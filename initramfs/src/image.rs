@@ -22,7 +22,8 @@ const END: &str = "etc/hilum.end";
 const CONFIG: &str = "etc/hilum.conf";
 
 /// The compression of the archive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Compression {
     /// Not at all.
     None,

@@ -86,6 +86,21 @@ impl Kernel {
         Ok(kernel)
     }
 
+    /// Reads a kernel without modules that initramfs/debian/kernel built: `vmlinux` if it is wanted uncompressed and there is one,
+    /// otherwise `vmlinuz`.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn of_build(folder: &Path, is_uncompressed: bool) -> Result<Self> {
+        let plain = folder.join("vmlinux");
+        let image = if is_uncompressed && plain.exists() { plain } else { folder.join("vmlinuz") };
+        let mut kernel = Self::of_files(&image, None)?;
+        let list = folder.join("modules.builtin");
+        let text = std::fs::read_to_string(&list).with_context(|| list.display().to_string())?;
+        kernel.built_in = text.lines().filter_map(module_name).collect();
+        Ok(kernel)
+    }
+
     /// Reads the modules of a folder without a kernel.
     ///
     /// # Errors

@@ -20,6 +20,7 @@ pub mod fat;
 pub mod filesystem;
 mod image;
 pub mod kernel;
+pub mod kernel_options;
 mod links;
 pub mod messages;
 pub mod modules;

@@ -2,16 +2,18 @@
 
 #![forbid(unsafe_code)]
 
+mod arguments;
 mod reporter;
 
 use anyhow::{Context, Result, bail};
-use clap::{Parser, Subcommand};
-use hilum::Architecture;
+use arguments::{Arguments, Command, Sbom};
+use clap::Parser;
 use hilum_initramfs::build::{CachePlace, Places};
 use hilum_initramfs::bundle::{self, Order};
 use hilum_initramfs::debian::Index;
 use hilum_initramfs::debian::lock::Lock;
 use hilum_initramfs::description::{Description, Root};
+use hilum_initramfs::kernel_options::{self, Fragment};
 use hilum_initramfs::progress::{Event, Progress};
 use hilum_initramfs::signing::Signer;
 use hilum_initramfs::untrusted::escaped;
@@ -19,191 +21,6 @@ use hilum_initramfs::{Compression, Image, clock, elf, messages, sbom};
 use reporter::Reporter;
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-
-/// Builds initramfs images for hilum, and checks the board's ELF files.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Builds the outputs of description files.
-    Image {
-        /// Description files; later ones add to earlier ones.
-        #[arg(required = true)]
-        descriptions: Vec<PathBuf>,
-        /// The ELF file that becomes /init.
-        #[arg(long)]
-        init: PathBuf,
-        /// The folder with the archives of Debian packages.
-        #[arg(long)]
-        packages: PathBuf,
-        /// The folder to write to.
-        #[arg(long)]
-        output: PathBuf,
-        /// A folder that keeps what was made for the next time.
-        #[arg(long)]
-        cache: Option<PathBuf>,
-        /// MiB that the folder may take: what was not used for the longest time goes first.
-        #[arg(long, default_value_t = 8192)]
-        cache_mib: u64,
-        /// Signs the disk for UEFI Secure Boot with this private key (KEY.key), whose certificate is next to it (KEY.crt).
-        #[arg(long, value_name = "KEY")]
-        sign: Option<PathBuf>,
-        /// The version of the update that the image is, in place of that in [update].
-        #[arg(long)]
-        version: Option<u64>,
-    },
-    /// Makes a bundle, by which boards are updated, of a disk that `image` has written; or shows one.
-    Bundle {
-        /// The disk, or the folder that it is in.
-        #[arg(required_unless_present = "show")]
-        image: Option<PathBuf>,
-        /// A private key in PEM that signs the bundle; two of them while boards change from one key to another.
-        #[arg(long, value_name = "KEY", required_unless_present = "show")]
-        key: Vec<PathBuf>,
-        /// A bundle of the version that boards run: leaves out what that one has.
-        #[arg(long, value_name = "BUNDLE")]
-        since: Option<PathBuf>,
-        /// The file to write; FOLDER-VERSION.bundle beside the disk by default.
-        #[arg(long)]
-        output: Option<PathBuf>,
-        /// Shows what is in a bundle, and checks its blocks.
-        #[arg(long, value_name = "BUNDLE", conflicts_with_all = ["image", "key", "since", "output"])]
-        show: Option<PathBuf>,
-    },
-    /// Prints the architecture, the release and the Debian packages that description files need.
-    Packages {
-        /// Description files.
-        #[arg(required = true)]
-        descriptions: Vec<PathBuf>,
-    },
-    /// Prints the architecture and the release that description files have no lock file for, if they need one.
-    Unlocked {
-        /// Description files.
-        #[arg(required = true)]
-        descriptions: Vec<PathBuf>,
-        /// Prints them in any case.
-        #[arg(long)]
-        all: bool,
-    },
-    /// Writes the lock file of description files: the newest versions of their packages, and of what these need.
-    Lock {
-        /// Description files.
-        #[arg(required = true)]
-        descriptions: Vec<PathBuf>,
-        /// A file Packages of the release.
-        #[arg(long, required = true)]
-        index: Vec<PathBuf>,
-        /// Now, such as 20261127T101500Z.
-        #[arg(long)]
-        date: String,
-    },
-    /// Packs a configuration and other files of a site, to append to a stock image.
-    Site {
-        /// The configuration, which replaces that of the image; checked by the board's own parser.
-        #[arg(required_unless_present = "file")]
-        config: Option<PathBuf>,
-        /// A file, and its path on the board, where it replaces that of the image.
-        #[arg(long, value_name = "PATH=FILE")]
-        file: Vec<String>,
-        /// The file to write.
-        #[arg(long)]
-        output: PathBuf,
-    },
-    /// Shows a container image's files, and its settings as configuration lines.
-    Inspect {
-        /// An OCI image layout, or an archive of docker save or podman save.
-        image: PathBuf,
-        /// The architecture to select.
-        #[arg(long, default_value = std::env::consts::ARCH)]
-        architecture: Architecture,
-        /// The image's name, if the file has several.
-        #[arg(long)]
-        reference: Option<String>,
-    },
-    /// Explains an error: what it means, and what to do.
-    ExplainError {
-        /// The line that was printed, or the id of an entry of docs/messages.md.
-        #[arg(required = true)]
-        text: Vec<String>,
-    },
-    /// Checks that an ELF file can be PID 1.
-    CheckElf {
-        /// The file.
-        file: PathBuf,
-        /// A file with the limit in bytes; lines that begin with # are comments.
-        #[arg(long)]
-        budget: Option<PathBuf>,
-        /// A text that it must not contain, such as the build folder.
-        #[arg(long)]
-        forbid: Vec<String>,
-    },
-    /// Writes what is in an ELF file or in an image, as a CycloneDX document.
-    Sbom {
-        #[command(subcommand)]
-        of: Sbom,
-    },
-    /// Shows the sizes of sections and functions of an ELF file with symbols.
-    Sizes {
-        /// The file.
-        file: PathBuf,
-        /// How many of the largest functions to show.
-        #[arg(long, default_value_t = 25)]
-        largest: usize,
-    },
-}
-
-#[derive(Subcommand)]
-enum Sbom {
-    /// The crates of a program, and their licences' texts.
-    Elf {
-        /// The ELF file.
-        file: PathBuf,
-        /// What cargo metadata prints of the program's workspace for the file's target.
-        #[arg(long)]
-        metadata: PathBuf,
-        /// The lock file of that workspace.
-        #[arg(long)]
-        lock: PathBuf,
-        /// The program's package. Another one than PID 1 contains the whole standard library, and PID 1 only core.
-        #[arg(long, default_value = "hilum-runtime")]
-        package: String,
-        /// A Debian package whose archive (`.a`) is linked into the file.
-        #[arg(long, num_args = 2, value_names = ["PACKAGE", "VERSION"])]
-        linked: Vec<String>,
-        /// A file with what rustc --version prints.
-        #[arg(long)]
-        rustc: PathBuf,
-        /// The name of the ELF file in the release.
-        #[arg(long)]
-        name: String,
-        /// The document to write.
-        #[arg(long)]
-        output: PathBuf,
-        /// The file to write licences' texts to.
-        #[arg(long)]
-        licenses: PathBuf,
-    },
-    /// The Debian packages of an image.
-    Image {
-        /// Description files.
-        #[arg(required = true)]
-        descriptions: Vec<PathBuf>,
-        /// The list of packages with their versions.
-        #[arg(long)]
-        lock: PathBuf,
-        /// The name of the image in the release.
-        #[arg(long)]
-        name: String,
-        /// The document to write.
-        #[arg(long)]
-        output: PathBuf,
-    },
-}
 
 fn main() {
     if let Err(error) = run(Arguments::parse().command) {
@@ -214,10 +31,10 @@ fn main() {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Image { descriptions, init, packages, output, cache, cache_mib, sign, version } => {
+        Command::Image { descriptions, init, packages, output, cache, cache_mib, sign, kernel, version } => {
             let signer = sign.map(|key| Signer::new(&key)).transpose()?;
             let cache = cache.map(|folder| CachePlace { folder, limit: cache_mib << 20 });
-            let places = Places { init, packages, output, cache, signer, version };
+            let places = Places { init, packages, output, cache, signer, kernel, version };
             let mut reporter = Reporter::new();
             for file in hilum_initramfs::build::build(&descriptions, &places, &mut |event| reporter.tell(event))? {
                 println!("{}: {} bytes", file.path.display(), file.bytes);
@@ -244,14 +61,11 @@ fn run(command: Command) -> Result<()> {
             Ok(())
         }
         Command::Lock { descriptions, index, date } => lock(&descriptions, &index, &date),
-        Command::Unlocked { descriptions, all } => {
-            let description = Description::read(&descriptions)?;
-            let (architecture, release) = (architecture(&description)?, description.release());
-            let follows = description.roots.iter().any(Root::follows);
-            if all || (follows && !Lock::read(&description.lock)?.has(architecture, release)) {
-                println!("{architecture} {release}");
-            }
-            Ok(())
+        Command::Unlocked { descriptions, all } => unlocked(&descriptions, all),
+        Command::KernelConfig { descriptions, everything } => kernel_config(&descriptions, everything),
+        Command::KernelCheck { fragment, config, source } => {
+            let text = |path: &Path| Ok::<_, anyhow::Error>(String::from_utf8_lossy(&read(path)?).into_owned());
+            kernel_options::check(&text(&fragment)?, &text(&config)?, &source)
         }
         Command::Site { config, file, output } => site(config.as_deref(), &file, &output),
         Command::Sbom { of } => write_sbom(&of),
@@ -297,6 +111,25 @@ fn told(work: &mut dyn FnMut(&Progress<'_>) -> Result<()>) -> Result<()> {
 
 fn architecture(description: &Description) -> Result<&str> {
     description.architecture.as_deref().context("no description sets the architecture")
+}
+
+/// Prints the architecture and the release of descriptions without a lock file; of `all` in any case.
+fn unlocked(descriptions: &[PathBuf], all: bool) -> Result<()> {
+    let description = Description::read(descriptions)?;
+    let (architecture, release) = (architecture(&description)?, description.release());
+    let follows = description.roots.iter().any(Root::follows);
+    if all || (follows && !Lock::read(&description.lock)?.has(architecture, release)) {
+        println!("{architecture} {release}");
+    }
+    Ok(())
+}
+
+/// Prints the options of a kernel.
+fn kernel_config(descriptions: &[PathBuf], everything: bool) -> Result<()> {
+    let description = Description::read(descriptions)?;
+    let of = if everything { Fragment::of_everything } else { Fragment::of };
+    print!("{}", of(&description)?.text());
+    Ok(())
 }
 
 /// Renews the lock file of descriptions.

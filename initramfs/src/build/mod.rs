@@ -16,7 +16,7 @@ pub use packages::{CachePlace, Places};
 use crate::appliance::{self, Roots};
 use crate::cache::Cache;
 use crate::clock;
-use crate::description::{Description, Output};
+use crate::description::{Description, Output, TAILORED};
 use crate::image::{Image, Layout};
 use crate::kernel::Kernel;
 use crate::pack::Format;
@@ -108,14 +108,21 @@ fn build_with(description: &Description, tools: &Tools<'_>) -> Result<Vec<Writte
     std::fs::create_dir_all(&places.output).with_context(|| places.output.display().to_string())?;
     let path = places.output.join("initramfs");
     let new = places.output.join("initramfs.new");
-    let layout = if description.update.is_some() { Layout::Blocks } else { Layout::Small };
-    let bytes = image.write_to(&new, layout, cache, progress)?;
+    let bytes = image.write_to(&new, layout(description), cache, progress)?;
     std::fs::rename(&new, &path).with_context(|| path.display().to_string())?;
     outputs.written.push(Written { path, bytes });
     let memory_mib = memory_mib(image.unpacked_bytes(), bytes);
     progress.say(&format!("memory of the board: {memory_mib} MiB or more"));
     outputs.write_all(&data, memory_mib)?;
     Ok(outputs.written)
+}
+
+fn layout(description: &Description) -> Layout {
+    match description.update {
+        _ if description.is_uncompressed() => Layout::Plain,
+        Some(_) => Layout::Blocks,
+        None => Layout::Small,
+    }
 }
 
 /// Parses the text of a configuration by the parser of the board.
@@ -179,7 +186,16 @@ fn configuration(description: &Description) -> Result<(&Path, Vec<u8>)> {
 }
 
 fn kernel(description: &Description, tools: &Tools<'_>) -> Result<Kernel> {
+    if let Some(folder) = &tools.places.kernel {
+        // Machines that are started directly take the uncompressed kernel by its PVH entry.
+        let is_direct = description.outputs.iter().all(|output| [Output::Direct, Output::Initramfs].contains(output));
+        return Kernel::of_build(folder, is_direct);
+    }
     match description.kernel.as_deref() {
+        Some(TAILORED) => bail!(
+            "{}: kernel {TAILORED}: no kernel; build one with make kernel, and name its folder by --kernel",
+            description.place_of(TAILORED)
+        ),
         Some(path) if path.contains('/') => Kernel::of_files(Path::new(path), description.kernel_modules.as_deref()),
         Some(name) => {
             tools.progress.say(&format!("kernel {name}"));

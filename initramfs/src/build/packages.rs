@@ -21,6 +21,8 @@ pub struct Places {
     pub cache: Option<CachePlace>,
     /// What signs the files that a firmware with Secure Boot starts.
     pub signer: Option<Signer>,
+    /// The folder of a tailored kernel, as created by initramfs/debian/kernel, in place of the description's.
+    pub kernel: Option<PathBuf>,
     /// The version of an update, in place of that in the description.
     pub version: Option<u64>,
 }
@@ -29,7 +31,7 @@ impl Places {
     /// Returns these places, for a build without a cache, a signer, and a version other than the description's.
     pub fn new(init: impl Into<PathBuf>, packages: impl Into<PathBuf>, output: impl Into<PathBuf>) -> Self {
         let (init, packages, output) = (init.into(), packages.into(), output.into());
-        Self { init, packages, output, cache: None, signer: None, version: None }
+        Self { init, packages, output, cache: None, signer: None, kernel: None, version: None }
     }
 }
 

@@ -10,6 +10,8 @@
 //! For updates ([`Layout::Blocks`]) the archives are more, and each begins at a block, so that what changes changes few blocks: PID 1
 //! is apart from the configuration, the modules and each root filesystem have archives of their own, and so has each file of 256 KiB.
 //! An image file begins at a block as well: NULs fill up its name, as dracut-cpio(1) does it.
+//!
+//! Without compression ([`Layout::Plain`]) there are two archives: the first one, and everything else.
 
 use super::{CONFIG, END, Image, LEVEL, MANIFEST};
 use crate::cache::Cache;
@@ -44,6 +46,8 @@ pub enum Layout {
     Small,
     /// Archives at multiples of 4,096 bytes, and a change stays in few of them.
     Blocks,
+    /// Nothing is compressed.
+    Plain,
 }
 
 impl Image {
@@ -53,7 +57,7 @@ impl Image {
     /// A file of 4 GiB or more, which the format cannot hold, and those of reading and writing.
     pub fn write_to(&self, path: &Path, layout: Layout, cache: &Cache, progress: &Progress<'_>) -> Result<u64> {
         let (large, step) = match layout {
-            Layout::Small => (LARGE, 4),
+            Layout::Small | Layout::Plain => (LARGE, 4),
             Layout::Blocks => (LARGE_BLOCKS, BLOCK),
         };
         let (mut front, mut init, mut plain) = (Vec::new(), Vec::new(), Vec::new());
@@ -64,7 +68,7 @@ impl Image {
             match node {
                 _ if layout == Layout::Blocks && path == "init" => init.push(entry),
                 _ if [CONFIG, MANIFEST, "init", "etc"].contains(&path.as_str()) => front.push(entry),
-                _ if path == END => plain.push(entry),
+                _ if path == END || layout == Layout::Plain => plain.push(entry),
                 Node::File(contents) => match packing(contents, large).with_context(|| format!("/{path}"))? {
                     Packing::Plain => plain.push(entry),
                     Packing::Alone => alone.push(vec![entry]),
@@ -77,7 +81,10 @@ impl Image {
         plain.sort_by_key(|(path, _)| (*path == END, *path));
         let mut output = File::create(path).with_context(|| path.display().to_string())?;
         let mut packed = Vec::new();
-        self.compress(&front, &mut packed, &mut |_| {})?;
+        match layout {
+            Layout::Plain => self.write_entries(&front, &mut packed, 0, &mut |_| {})?,
+            Layout::Small | Layout::Blocks => self.compress(&front, &mut packed, &mut |_| {})?,
+        }
         output.write_all(&packed)?;
         align(&mut output, step)?;
         // The empty group has the folders that the others are in.

@@ -221,3 +221,20 @@ fn only_what_gets_smaller_is_compressed_and_only_what_changed_is_compressed_agai
     assert!(first[0] != second[0] && first[1..] == second[1..]);
     assert_eq!(made(), 2, "nothing else was compressed");
 }
+
+#[test]
+fn nothing_is_compressed_in_a_plain_initramfs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = crate::cache::Cache::open(&folder.path().join("cache"), u64::MAX).expect("a cache");
+    let mut image = small();
+    image.file("images/large", 0o644, vec![7; 1 << 20]);
+    image.file(CONFIG, 0o644, "hilum 1");
+    image.seal();
+    let path = folder.path().join("initramfs");
+    image.write_to(&path, Layout::Plain, &cache, &crate::progress::Progress::new(&())).expect("it fits");
+    let all = segments(&std::fs::read(path).expect("a file"));
+    let shown: Vec<(bool, Vec<&str>)> =
+        all.iter().map(|(is_packed, _, names)| (*is_packed, names.iter().map(String::as_str).collect())).collect();
+    let expected = [(false, vec!["init", CONFIG, MANIFEST]), (false, vec!["images/large", END])];
+    assert_eq!(shown, expected);
+}

@@ -27,3 +27,16 @@ fn module_of_another_kernel_is_refused() {
     let error = kernel.module("old").expect_err("refused").to_string();
     assert_eq!(error, "module old: built for 5.10.0, the kernel is 6.1.0-50");
 }
+
+#[test]
+fn kernel_that_was_built_is_taken_uncompressed_where_that_is_wanted() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("vmlinuz"), "packed").expect("a file");
+    std::fs::write(folder.path().join("modules.builtin"), "kernel/drivers/net/virtio_net.ko\n").expect("a file");
+    let read = |is_uncompressed| Kernel::of_build(folder.path(), is_uncompressed).expect("a kernel");
+    assert_eq!(read(true).image, b"packed", "not every architecture has the other file");
+    std::fs::write(folder.path().join("vmlinux"), "plain").expect("a file");
+    assert_eq!(read(true).image, b"plain");
+    assert_eq!(read(false).image, b"packed");
+    assert!(read(false).is_built_in("virtio_net") && !read(false).is_built_in("virtio_blk"));
+}

@@ -63,14 +63,15 @@ const PARTS: [&str; 9] = [
 ];
 
 /// Files of the builder whose texts are output, not messages.
-const BUILDER_OUTPUT: [&str; 1] = ["sizes.rs"];
+const BUILDER_OUTPUT: [&str; 2] = ["sizes.rs", "kernel_options/tables.rs"];
 
 /// Literals of the builder after these words are output, arguments of other programs, or bytes.
 const NO_BUILDER_MESSAGE: [&str; 6] =
     ["println!(", "writeln!(out,", "unreachable!(", "let script =", "*b", "all = String::from("];
 
 /// Texts of the builder that are values of a message or of output.
-const BUILDER_PARTS: [&str; 20] = [
+const BUILDER_PARTS: [&str; 21] = [
+    "the initramfs is packed by zstd",
     "reading the bundle",
     "hilum update {}",
     "{} {} bytes in {}",
