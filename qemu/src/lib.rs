@@ -14,7 +14,7 @@ mod transcript;
 mod vm;
 
 pub use hilum::Architecture;
-pub use machine::{Accelerator, command, network, writable_disk};
+pub use machine::{Accelerator, command, microvm, network, without_pci, writable_disk};
 pub use namespace::Namespace;
 pub use terminal::Terminal;
 pub use transcript::Transcript;

@@ -44,6 +44,24 @@ pub(crate) const fn kernel_words(arch: Architecture) -> &'static str {
     }
 }
 
+/// Returns the command of QEMU's microvm (x86_64): virtio devices at addresses of memory, a serial port, and neither PCI nor ACPI.
+/// Its kernel is uncompressed.
+pub fn microvm(accelerator: Accelerator) -> Command {
+    let mut command = Command::new("qemu-system-x86_64");
+    command.args(["-machine", "microvm,acpi=off,pcie=off,rtc=on"]);
+    match accelerator {
+        Accelerator::Kvm => command.args(["-accel", "kvm", "-cpu", "host"]),
+        Accelerator::Tcg => command.args(["-accel", "tcg", "-cpu", "max"]),
+    };
+    command.args(["-no-reboot", "-nic", "none"]);
+    command
+}
+
+/// Returns words for QEMU with the devices of a machine without PCI, such as [`microvm`].
+pub fn without_pci(words: Vec<String>) -> Vec<String> {
+    words.into_iter().map(|word| word.replace(",romfile=", "").replacen("-pci,", "-device,", 1)).collect()
+}
+
 /// Returns the QEMU command with machine and processor, and no devices.
 pub fn command(arch: Architecture, accelerator: Accelerator) -> Command {
     let mut command = Command::new(format!("qemu-system-{}", arch.name()));
@@ -60,4 +78,20 @@ pub fn command(arch: Architecture, accelerator: Accelerator) -> Command {
     };
     command.args(["-no-reboot", "-nic", "none"]);
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_of_a_machine_without_pci_have_no_rom_and_no_slot() {
+        let words = without_pci(network(",hostfwd=tcp:127.0.0.1:1-:2"));
+        assert_eq!(words[1], "user,id=net,hostfwd=tcp:127.0.0.1:1-:2");
+        assert_eq!(words[3], "virtio-net-device,netdev=net");
+        assert_eq!(
+            without_pci(writable_disk(std::path::Path::new("a-pci"))).last().expect("a device"),
+            "virtio-blk-device,drive=data"
+        );
+    }
 }

@@ -36,6 +36,9 @@ enum Command {
         /// with slots (disk.img) the committed slot is booted, and again when the guest restarts.
         #[arg(long)]
         image: PathBuf,
+        /// The machine is QEMU's microvm, and the kernel one for it.
+        #[arg(long)]
+        microvm: bool,
         /// The accelerator.
         #[arg(long, value_enum, default_value = "tcg")]
         accel: Accelerator,
@@ -91,7 +94,7 @@ fn main() {
 }
 
 fn run(command: Command) -> Result<()> {
-    let Command::Run { arch, image, accel, memory, append, publish, gdb, bundle, deadline } = command else {
+    let Command::Run { arch, image, microvm, accel, memory, append, publish, gdb, bundle, deadline } = command else {
         return picture(command);
     };
     let (kernel, initramfs) = (image.join("vmlinuz"), image.join("initramfs"));
@@ -117,6 +120,10 @@ fn run(command: Command) -> Result<()> {
     if gdb {
         words.extend(["-gdb", "tcp:127.0.0.1:1234", "-S"].map(str::to_owned));
     }
+    let (words, append) = match microvm {
+        true => (hilum_qemu::without_pci(words), format!("reboot=t {append}")),
+        false => (words, append),
+    };
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let options = Options {
         arch,
@@ -140,7 +147,8 @@ fn run(command: Command) -> Result<()> {
         println!("waiting for gdb: target remote localhost:1234");
     }
     let until = deadline.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    if slots.exists() { run_slots(&options, &slots, until) } else { boot(options.command(), until) }
+    let command = if microvm { options.on(hilum_qemu::microvm(accel)) } else { options.command() };
+    if slots.exists() { run_slots(&options, &slots, until) } else { boot(command, until) }
 }
 
 /// Boots the committed slot of a disk, and again when the guest restarts.

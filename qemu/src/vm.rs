@@ -36,7 +36,11 @@ impl Options<'_> {
     /// Returns the QEMU command for this machine, without a console. `panic=-1` turns the exit of PID 1 into a reboot,
     /// which ends QEMU.
     pub fn command(&self) -> Command {
-        let mut command = machine::command(self.arch, self.accelerator);
+        self.on(machine::command(self.arch, self.accelerator))
+    }
+
+    /// The same on another machine, whose command this is; `reboot=t` restarts one that has neither ACPI nor a keyboard controller.
+    pub fn on(&self, mut command: Command) -> Command {
         let (console, words) = (machine::console(self.arch), machine::kernel_words(self.arch));
         command.arg("-m").arg(self.memory_mib.to_string());
         command.arg("-kernel").arg(self.kernel).arg("-initrd").arg(self.initramfs);

@@ -30,6 +30,7 @@ mod soak;
 mod stops;
 mod storage;
 mod swap;
+mod tailored;
 mod terminal;
 mod throughput;
 mod time;

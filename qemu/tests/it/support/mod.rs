@@ -94,8 +94,16 @@ pub(crate) const USUAL: &str = "bookworm";
 /// Releases with the oldest, the default and the newest kernel: 5.10, 6.1 and 6.12.
 pub(crate) const RELEASES: [&str; 3] = ["bullseye", USUAL, "trixie"];
 
-/// Returns a file that was fetched from a release of Debian.
+/// Returns a file that was fetched from a release of Debian. With `HILUM_KERNEL=tailored` the default kernel is the one that
+/// `make kernel-test` has built, which has no modules.
 pub(crate) fn fetched(arch: Architecture, release: &str, name: &str) -> PathBuf {
+    if release == USUAL && std::env::var_os("HILUM_KERNEL").is_some_and(|kernel| kernel == "tailored") {
+        match name {
+            "modules" => return built(&format!("kernel/tests-{}", arch.name())),
+            "vmlinuz" | "config" => return built(&format!("kernel/tests-{}/{name}", arch.name())),
+            _ => {}
+        }
+    }
     let suffix = if release == USUAL { String::new() } else { format!("-{release}") };
     built(&format!("debian/{}{suffix}/{name}", arch.name()))
 }
