@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// In the order in which they take turns.
 pub(crate) const NAMES: [&str; 6] = ["hilum", "floor.c, resident", FRESH_FLOOR, "bubblewrap", "crun", "runc"];
+/// The same with a program without libc, on this machine: what remains is the start itself.
+pub(crate) const BARE: [&str; 2] = ["hilum, no libc", "floor.c, resident, no libc"];
 /// The reference of the comparison.
 pub(crate) const FRESH_FLOOR: &str = "floor.c, started afresh";
 
@@ -34,10 +36,11 @@ pub(crate) struct Place {
 
 impl Place {
     /// Prepares this machine: creates a root filesystem with busybox.
-    pub(crate) fn host(hilum: &Path, busybox: &Path, floor: &Path) -> Result<Self> {
+    pub(crate) fn host(hilum: &Path, busybox: &Path, floor: &Path, probe: &Path) -> Result<Self> {
         let scratch = tempfile::tempdir()?;
         let root = scratch.path().join("root");
         make_root(&root, busybox)?;
+        std::fs::copy(probe, root.join("bin/probe")).with_context(|| probe.display().to_string())?;
         Self::new(scratch, root, floor, Some(hilum.to_owned()))
     }
 
@@ -146,12 +149,13 @@ impl<'a> Contestant<'a> {
     pub(crate) fn new(name: &str, place: &'a Place) -> Result<Self> {
         let way = match (name, &place.hilum) {
             ("hilum", None) => Way::Resident { pid: "1".to_owned(), socket: GUEST_SOCKET.into(), _namespace: None },
-            ("hilum", Some(hilum)) => {
-                let socket = place.path("socket");
-                let config = place.path("hilum.conf");
+            ("hilum" | "hilum, no libc", Some(hilum)) => {
+                let (mark, program) = if name == "hilum" { ("", "busybox true") } else { ("-bare", "probe exit 0") };
+                let socket = place.path(&format!("socket{mark}"));
+                let config = place.path(&format!("hilum{mark}.conf"));
                 let root = place.root.display();
                 let lines = format!(
-                    "hilum 1\n[system]\ncontrol {}\n[workload true]\nroot {root}\nexec /bin/busybox true\nrestart never\n\
+                    "hilum 1\n[system]\ncontrol {}\n[workload true]\nroot {root}\nexec /bin/{program}\nrestart never\n\
                      ready exit\n[workload rest]\nroot {root}\nexec /bin/busybox sleep 100000\n",
                     socket.display()
                 );
@@ -161,10 +165,13 @@ impl<'a> Contestant<'a> {
                 let pid = namespace.process_one()?.as_raw_nonzero().to_string();
                 Way::Resident { pid, socket, _namespace: Some(namespace) }
             }
-            ("floor.c, resident", _) => {
+            ("floor.c, resident" | "floor.c, resident, no libc", _) => {
                 let mut words = place.words(FRESH_FLOOR, None)?;
                 words.push("resident".to_owned());
                 let mut child = place.command(&words, "");
+                if BARE.contains(&name) {
+                    child.env("WITHOUT_LIBC", "1");
+                }
                 let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
                 let (input, output) = (child.stdin.take(), child.stdout.take());
                 Way::Loop(child, input.context("a pipe")?, BufReader::new(output.context("a pipe")?))

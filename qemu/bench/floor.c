@@ -5,6 +5,8 @@
  *   floor ROOT resident   one start for each byte of standard input, and the microseconds of each on a line
  *   as process 1          the mounts of hilum's boot, and one start of /images/first/bin/probe now
  *
+ * With WITHOUT_LIBC it starts ROOT/bin/probe exit 0, whose own start takes no time.
+ *
  * As root, in a mount namespace of its own, with TEMPLATE (see below) made by the bench. GROUP names a control group that
  * it makes, limits and removes; without it there is none, as with hilum in a PID namespace of the host.
  */
@@ -90,7 +92,7 @@ static void landlock(int abi, const int held[3]) {
     }
     MUST(syscall(SYS_landlock_restrict_self, rules, 0));
 }
-static char *const busybox[] = { "/bin/busybox", "true", NULL }, *const probe[] = { "/bin/probe", "now", NULL }, *const *program = busybox;
+static char *const busybox[] = { "/bin/busybox", "true", NULL }, *const probe[] = { "/bin/probe", "now", NULL }, *const bare[] = { "/bin/probe", "exit", "0", NULL }, *const *program = busybox;
 static void child(int handover, int output, const char *template, int abi) {
     char byte, control[CMSG_SPACE(sizeof(int))];
     struct iovec part = { &byte, 1 };
@@ -245,6 +247,7 @@ int main(int count, char **words) {
     }
     const char *template = getenv("TEMPLATE");
     if (count < 2 || !template) { fprintf(stderr, "usage: TEMPLATE=FOLDER floor ROOT [resident]\n"); return 2; }
+    if (getenv("WITHOUT_LIBC")) program = bare;
     if (count == 2) return start(words[1], template), 0;
     for (char byte; read(0, &byte, 1) == 1;) {
         struct timespec from, to;

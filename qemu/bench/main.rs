@@ -11,6 +11,7 @@ mod inside;
 mod memory;
 mod others;
 mod parallel;
+mod power;
 mod report;
 mod sizes;
 mod starts;
@@ -43,6 +44,8 @@ enum Part {
     Host,
     /// From /init to the first workload.
     Boot,
+    /// From power-on to the page of the demo.
+    Power,
     /// Memory of PID 1.
     Memory,
     /// Many workloads at the same time.
@@ -152,7 +155,12 @@ fn main() -> Result<()> {
 }
 
 fn host_place(built: &Built) -> Result<Place> {
-    Place::host(&built.board("hilum"), &built.debian("busybox"), &built.folder.join("bench/floor"))
+    Place::host(
+        &built.board("hilum"),
+        &built.debian("busybox"),
+        &built.folder.join("bench/floor"),
+        &built.board("probe"),
+    )
 }
 
 fn measure(part: Part, built: &Built, runs: usize, boots: usize, report: &Report) -> Result<()> {
@@ -179,6 +187,10 @@ fn measure(part: Part, built: &Built, runs: usize, boots: usize, report: &Report
             let rows = boot::measure(built, boots.div_ceil(3), guest::COUNTING)?;
             let title = format!("On the clock that counts instructions, {} boots each", boots.div_ceil(3));
             report.table("boot-counted", &title, &boot::table(&rows))
+        }
+        Part::Power => {
+            let table = power::table(&power::measure(&built.folder, boots)?);
+            report.table("power", &format!("QEMU's TCG, 256 MiB, one processor, {boots} boots each"), &table)
         }
         Part::Memory => {
             let rows = memory::measure(built)?;
