@@ -13,7 +13,7 @@ use core::fmt;
 pub const LONGEST: usize = 160;
 
 /// The most bytes of a table of lines.
-const LONGEST_TABLE: usize = 4096;
+pub(crate) const LONGEST_TABLE: usize = 4096;
 
 /// The most bytes of a line that [`Text::line`] returns.
 pub const LINE_BYTES: usize = 192;

@@ -10,7 +10,7 @@ use crate::os::path::access;
 use crate::os::sysctl;
 use core::fmt;
 use hilum::namespaces::Namespaces;
-use hilum::settings::{BRIDGED, SETTINGS};
+use hilum::settings;
 use hilum::text;
 use hilum::text::Text;
 use hilum::time::EARLIEST_S;
@@ -94,12 +94,12 @@ pub(crate) fn doctor(say: &mut dyn FnMut(fmt::Arguments<'_>)) -> bool {
 
 /// Checks the kernel's settings.
 fn check_settings(tell: &mut Tell<'_>) {
-    for setting in SETTINGS.iter().chain(&BRIDGED) {
+    settings::each(&mut |_, setting| {
         let mut text = [0; 16];
         let present = sysctl::get(setting.name, &mut text);
         // A kernel without br_netfilter does not need these settings.
-        if present == Err(Errno::NOENT) && setting.name.starts_with("net.bridge.") {
-            continue;
+        if present == Err(Errno::NOENT) && setting.is_of_bridges() {
+            return;
         }
         let is_good = present.is_ok_and(|text| setting.is_good(text));
         let value = present.ok().and_then(|text| core::str::from_utf8(text).ok()).unwrap_or("not in this kernel");
@@ -107,7 +107,7 @@ fn check_settings(tell: &mut Tell<'_>) {
         let fits = [setting.name, " is ", value].iter().all(|part| line.push_str(part).is_ok());
         let name = if fits { line.as_str() } else { setting.name };
         tell(is_good, "setting ", &name, &format_args!("{} {}", setting.value(), setting.why));
-    }
+    });
 }
 
 /// Returns how to enable this kind of namespace.

@@ -5,7 +5,7 @@ use crate::net;
 use crate::os::sysctl::{get, set_by_name, set_unless_configured};
 use core::fmt;
 use hilum::config::Config;
-use hilum::settings::{OF_EACH_LINK, SETTINGS, is_set_by};
+use hilum::settings::{OF_EACH_LINK, each, is_set_by};
 use rustix::io::Errno;
 
 /// Settings that could not be changed, by index.
@@ -27,19 +27,20 @@ impl Unmade {
 impl fmt::Display for Unmade {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
-        for (index, setting) in SETTINGS.iter().enumerate() {
+        let mut written = Ok(());
+        each(&mut |index, setting| {
             let bit = 1 << index;
             let why = if self.missing & bit != 0 {
                 "not in this kernel"
             } else if self.refused & bit != 0 {
                 "refused"
             } else {
-                continue;
+                return;
             };
-            write!(formatter, "{separator}{} ({why})", setting.name)?;
+            written = written.and_then(|()| write!(formatter, "{separator}{} ({why})", setting.name));
             separator = ", ";
-        }
-        Ok(())
+        });
+        written
     }
 }
 
@@ -48,10 +49,11 @@ pub(super) fn make(config: &Config<'_>) -> Unmade {
     let mut unmade = Unmade::default();
     let sysctls = &config.system.sysctls;
     let has_ipv6 = net::has_ipv6();
-    for (index, setting) in SETTINGS.iter().enumerate() {
-        // A kernel without IPv6 does not need its settings.
-        if is_set_by(sysctls, setting.name) || (!has_ipv6 && setting.name.starts_with("net.ipv6.")) {
-            continue;
+    each(&mut |index, setting| {
+        // A kernel without IPv6 does not need its settings, nor one without br_netfilter the settings of bridges.
+        let is_of_ipv6 = setting.name.starts_with("net.ipv6.");
+        if is_set_by(sysctls, setting.name) || (!has_ipv6 && is_of_ipv6) || setting.is_of_bridges() {
+            return;
         }
         let mut text = [0; 16];
         match get(setting.name, &mut text).map(|text| setting.is_good(text)) {
@@ -62,7 +64,7 @@ pub(super) fn make(config: &Config<'_>) -> Unmade {
                 unmade.refused |= u32::from(made.is_err()) << index;
             }
         }
-    }
+    });
     if has_ipv6 {
         links(config);
     }

@@ -6,7 +6,7 @@ use crate::os::errno::describe;
 use crate::os::sysctl::{set, set_by_name, set_unless_configured};
 use hilum::config::{Bridge, Config, Sysctl};
 use hilum::netlink::{Writer, board_rules, bridge_neighbours, make_bridge, set_up_bridge};
-use hilum::settings::BRIDGED;
+use hilum::settings;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 
@@ -57,9 +57,11 @@ pub(crate) fn prepare(config: &Config<'_>, console: &mut Console) {
 
 /// Disables packet rules for bridged frames, if br_netfilter is loaded by now.
 pub(crate) fn leave_bridged_packets(config: &Config<'_>) {
-    for setting in &BRIDGED {
-        set_unless_configured(config, &[setting.name], setting.value());
-    }
+    settings::each(&mut |_, setting| {
+        if setting.is_of_bridges() {
+            set_unless_configured(config, &[setting.name], setting.value());
+        }
+    });
 }
 
 /// Creates the bridges with entries for all workloads behind them.
