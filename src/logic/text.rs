@@ -133,5 +133,64 @@ macro_rules! text {
     };
 }
 
+/// A word of a packed list of lines, which [`words!`](crate::words!) makes. It is displayed as that line.
+#[derive(Clone, Copy)]
+pub struct Word {
+    list: Text,
+    line: u8,
+}
+
+impl Word {
+    /// Takes a list and the number of a line.
+    #[must_use]
+    pub const fn new(list: Text, line: u8) -> Self {
+        Self { list, line }
+    }
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = [0; LONGEST_TABLE];
+        formatter.write_str(self.list.unpack(&mut text).parts(b'\n').nth(self.line.into()).unwrap_or_default())
+    }
+}
+
+/// Returns the number of the line of a list. For [`words!`](crate::words!).
+///
+/// # Panics
+/// The list has no such line.
+#[must_use]
+pub const fn place(list: &str, word: &str) -> u8 {
+    let (list, word) = (list.as_bytes(), word.as_bytes());
+    let (mut start, mut line) = (0, 0);
+    loop {
+        let mut count = 0;
+        while count < word.len() && list[start + count] == word[count] {
+            count += 1;
+        }
+        if count == word.len() && list[start + count] == b'\n' {
+            return line;
+        }
+        while list[start] != b'\n' {
+            start += 1;
+        }
+        start += 1;
+        line += 1;
+    }
+}
+
+/// A `match` whose arms are constant words, as a [`Word`]. The words are packed as one text. A table of `&str` would
+/// take 16 bytes more for each of them.
+#[macro_export]
+macro_rules! words {
+    (match $value:expr, $($($pattern:pat_param)|+ => $word:literal,)+) => {{
+        const ALL: &str = concat!($($word, "\n"),+);
+        let line = match $value {
+            $($($pattern)|+ => const { $crate::text::place(ALL, $word) },)+
+        };
+        $crate::text::Word::new($crate::text!(ALL), line)
+    }};
+}
+
 #[cfg(test)]
 mod tests;

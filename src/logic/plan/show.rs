@@ -5,8 +5,8 @@ use crate::config::{Attachment, IoLimit, Ip, OnCorruption, Overlay, RESOURCES, U
 use crate::namespaces::Namespaces;
 use crate::seccomp::Profile;
 use crate::split::Split;
-use crate::text;
-use crate::text::{Line, Text};
+use crate::text::{Line, Text, Word};
+use crate::{text, words};
 use core::ffi::CStr;
 use core::fmt::{self, Display as _};
 
@@ -17,8 +17,8 @@ fn text(string: &CStr) -> &str {
 
 impl Step<'_> {
     /// Returns the verb, such as `mount`.
-    pub fn verb(&self) -> &'static str {
-        match self {
+    pub fn verb(&self) -> Word {
+        words!(match self,
             Self::Limit(_) => "limit",
             Self::DeviceControl => "attach device filter",
             Self::DenyGroups => "deny setgroups",
@@ -67,7 +67,7 @@ impl Step<'_> {
             Self::Signals => "reset signals",
             Self::Seccomp(..) => "install seccomp filter",
             Self::Execute(_) => "exec",
-        }
+        )
     }
 
     /// Returns a hint for a step that failed with this errno, if the kernel's own description would mislead.
@@ -188,10 +188,7 @@ impl fmt::Display for Step<'_> {
             Self::User { user, .. } => return write!(formatter, "{} {}:{}", self.verb(), user.uid, user.gid),
             _ => ("", ""),
         };
-        for part in [self.verb(), before, subject] {
-            formatter.write_str(part)?;
-        }
-        Ok(())
+        write!(formatter, "{}{before}{subject}", self.verb())
     }
 }
 

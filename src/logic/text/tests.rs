@@ -20,6 +20,19 @@ fn text_ends_where_its_buffer_does() {
 }
 
 #[test]
+fn word_is_the_line_of_the_arm_that_matches() {
+    let word = |number: u8| {
+        words!(match number,
+            1 | 7 => "mount",
+            2 => "mount overlay",
+            _ => "open",
+        )
+        .to_string()
+    };
+    assert_eq!([1, 2, 3, 7].map(word), ["mount", "mount overlay", "open", "mount"]);
+}
+
+#[test]
 fn each_pair_is_made_of_characters_and_earlier_pairs() {
     let mut longest = vec![1; 128];
     for (index, pair) in pairs::PAIRS.iter().enumerate() {
@@ -44,8 +57,15 @@ fn collect(folder: &Path, texts: &mut Vec<Vec<u8>>) {
             let source = std::fs::read_to_string(&path).expect("a source");
             let literals = source.split("text!(").skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"'));
             texts.extend(literals.map(literal));
+            texts.extend(source.split("words!(match").skip(1).map(listed));
         }
     }
+}
+
+/// Returns the list of the words of a `words!`, from behind the beginning of its `match`.
+fn listed(source: &str) -> Vec<u8> {
+    let arms = source.split(");\n").next().unwrap_or_default().split("=> \"").skip(1);
+    arms.flat_map(|arm| [literal(arm), vec![b'\n']].concat()).collect()
 }
 
 /// Returns what a literal stands for, from behind its opening quote to the closing one.
