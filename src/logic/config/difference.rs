@@ -20,9 +20,10 @@ pub fn unchanged(old: &Config<'_>, new: &Config<'_>) -> WorkloadSet {
     kept
 }
 
-/// Returns whether both configurations have the same `[system]` section.
+/// Returns whether both configurations have the same sections `[system]` and `[site]`.
 pub fn has_same_system(old: &Config<'_>, new: &Config<'_>) -> bool {
-    SectionLines::of(old, old.system.line).has_same_lines(&SectionLines::of(new, new.system.line))
+    let is_same = |old_line, new_line| SectionLines::of(old, old_line).has_same_lines(&SectionLines::of(new, new_line));
+    is_same(old.system.line, new.system.line) && is_same(old.system.site_line, new.system.site_line)
 }
 
 fn is_same(old: &Config<'_>, before: &Workload<'_>, new: &Config<'_>, after: &Workload<'_>) -> bool {

@@ -121,8 +121,12 @@ pub struct System<'a> {
     pub time: Time<'a>,
     /// `control`
     pub control: Control<'a>,
-    /// `hostname`; `None` keeps the kernel's.
+    /// `hostname`; `None` keeps the kernel's. `%m` and `%s` stand for what [`crate::hostname`] says.
     pub hostname: Option<&'a str>,
+    /// `site`: a file with lines that replace those of `[system]`.
+    pub site: Option<&'a str>,
+    /// The line of the section `[site]`; 0 if there is none.
+    pub site_line: u32,
     /// `volumes`: the folder with the folders of `volume` lines.
     pub volumes: Option<&'a str>,
     /// `watchdog`
@@ -148,19 +152,22 @@ pub struct System<'a> {
 impl System<'_> {
     /// Returns whether modules are loaded before everything else: the boot counter and the watchdog need them.
     pub fn modules_come_first(&self) -> bool {
-        self.watchdog.is_some() || self.boots.is_some()
+        self.watchdog.is_some() || self.boots.is_some() || self.site.is_some()
     }
 
-    /// Returns whether the board's disks are mounted before everything else: the boot counter is on one of them, and
-    /// the count decides which workloads start.
+    /// Returns whether the board's disks are mounted before everything else: the boot counter or the file of the site is
+    /// on one of them, and decides which workloads start, or how the network is set up.
     pub fn disks_come_first(&self) -> bool {
-        self.boots.is_some_and(|boots| self.mounts.iter().any(|mount| mount.holds(boots.path)))
+        let holds = |path: &str| self.mounts.iter().any(|mount| mount.holds(path));
+        self.boots.is_some_and(|boots| holds(boots.path)) || self.site.is_some_and(holds)
     }
 
     /// All defaults.
     const EMPTY: Self = Self {
         line: 0,
         hostname: None,
+        site: None,
+        site_line: 0,
         console: Console { device: None, mode: ConsoleMode::Log },
         idle: Idle::Stay,
         modules: Vec::new(),

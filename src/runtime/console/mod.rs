@@ -213,14 +213,18 @@ impl Console {
     }
 
     /// Prints the first line: version, kernel, memory and configuration.
-    pub(crate) fn banner(&mut self, workloads: usize, config: &str) {
+    pub(crate) fn banner(&mut self, config: &config::Config<'_>, path: &str) {
+        let workloads = config.workloads.len();
+        let site = config.system.site.filter(|_| config.system.site_line != 0);
         let name = rustix::system::uname();
         self.write(format_args!(
-            "hilum {} on Linux {} {}, {workloads} workload{} from {config}",
+            "hilum {} on Linux {} {}, {workloads} workload{} from {path}{}{}",
             env!("CARGO_PKG_VERSION"),
             name.release().to_str().unwrap_or("?"),
             name.machine().to_str().unwrap_or("?"),
             plural(workloads),
+            if site.is_some() { " and " } else { "" },
+            site.unwrap_or_default(),
         ));
     }
 

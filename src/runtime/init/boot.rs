@@ -15,6 +15,7 @@ use super::{configuration, early, kernel_settings, manifest, prompt, shutdown};
 use crate::console::Console;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
+use crate::os::hostname;
 use hilum::cmdline;
 use hilum::config::Config;
 use hilum::log::Printable;
@@ -54,17 +55,24 @@ pub(super) fn boot(arguments: Arguments, prompt: prompt::Run) -> Init {
     if environment == Environment::Machine && !manifest::is_whole(&mut console) {
         shutdown::give_up(environment, options.fail, &mut console)
     }
-    let Some(configuration) = configuration::read(options.config, None, &mut |line| console.error(line)) else {
+    let Some(mut configuration) = configuration::read(options.config, None, None, &mut |line| console.error(line))
+    else {
         shutdown::give_up(environment, options.fail, &mut console)
     };
-    let config = configuration.get();
     timeline.note(Moment::Configured);
     let mut watchdog = Watchdog::new();
     let mut boots = BootCount::new(options.safe);
-    watchdog.arm(config.system.watchdog, false, &mut console);
-    early::configure(environment, config, &mut console);
+    watchdog.arm(configuration.get().system.watchdog, false, &mut console);
+    early::configure(environment, configuration.get(), &mut console);
+    if let Some(site) = configuration.get().system.site
+        && let Some(with_site) = configuration::read(options.config, Some(site), None, &mut |line| console.error(line))
+    {
+        configuration = with_site;
+    }
+    let config = configuration.get();
+    hostname::set(environment, config, None, &mut console);
     console.configure(&config.system.console);
-    console.banner(config.workloads.len(), options.config);
+    console.banner(config, options.config);
 
     watchdog.arm(config.system.watchdog, true, &mut console);
     boots.count_boot(config.system.boots, &mut console);

@@ -2,9 +2,11 @@
 
 use crate::os::errno::describe;
 use crate::os::files::read_file;
+use core::cell::{Cell, RefCell};
 use core::fmt;
 use hilum::config::{self, Config, limits};
 use hilum_sys::{Covariant, DoubleBuffer, ReadGuard};
+use rustix::io::Errno;
 
 /// Bytes of the buffer for a file: one more than the limit, to detect a longer one.
 const BYTES: usize = limits::FILE_BYTES + 1;
@@ -47,22 +49,63 @@ fn buffer() -> &'static DoubleBuffer<ConfigText, BYTES> {
     &BUFFERS[OWN.with(|own| *own)]
 }
 
-/// Reads and parses the file at `path`; calls `tell` with an error in one line. Workloads of the current configuration
-/// keep their ids.
+/// Maximum bytes of the file of a site.
+const SITE_BYTES: usize = 4096;
+
+/// What is between a configuration and the lines of a site, and how many lines begin in it.
+const HEADER: &[u8] = b"\n[site]\n";
+const HEADER_LINES: u32 = 2;
+
+/// Appends the file of a site, as the section `[site]`, to a configuration of `length` bytes. Returns the new length.
+/// People write it on other computers: a byte order mark and carriage returns become blanks.
+///
+/// # Errors
+/// Those of open(2) and read(2); EFBIG if it is longer than 4 KiB, or than the rest of the buffer.
+fn append_site(site: &str, bytes: &mut [u8], length: usize) -> Result<usize, Errno> {
+    let start = length + HEADER.len();
+    bytes.get_mut(length..start).ok_or(Errno::FBIG)?.copy_from_slice(HEADER);
+    let count = read_file(site, &mut bytes[start..])?;
+    if count > SITE_BYTES || start + count == bytes.len() {
+        return Err(Errno::FBIG);
+    }
+    for index in start..start + count {
+        let is_mark = index < start + 3 && bytes[index] >= 0x80;
+        if bytes[index] == b'\r' || is_mark {
+            bytes[index] = b' ';
+        }
+    }
+    Ok(start + count)
+}
+
+/// Reads and parses the file at `path`, with the file of a site behind it; calls `tell` with an error in one line. A
+/// site whose file cannot be read is left out. Workloads of the current configuration keep their ids.
 pub(super) fn read(
     path: &str,
+    site: Option<&str>,
     in_use: Option<&Configuration>,
     tell: &mut dyn FnMut(fmt::Arguments<'_>),
 ) -> Option<Configuration> {
-    let tell = core::cell::RefCell::new(tell);
+    let (tell, above) = (RefCell::new(tell), Cell::new(u32::MAX));
     let filled = buffer().fill(
         |bytes| {
-            read_file(path, bytes).map_err(|errno| {
+            let length = read_file(path, bytes).map_err(|errno| {
                 (tell.borrow_mut())(format_args!("{path}: {}: cannot read the configuration; hilum.config= on the kernel command line selects another", describe(errno)));
-            })
+            })?;
+            let Some(site) = site else { return Ok::<usize, ()>(length) };
+            above.set(bytes[..length].iter().filter(|byte| **byte == b'\n').count() as u32 + HEADER_LINES);
+            Ok(append_site(site, bytes, length).unwrap_or_else(|errno| {
+                (tell.borrow_mut())(format_args!("site {site}: {}: continuing without it", describe(errno)));
+                length
+            }))
         },
         |bytes, config| {
-            config::parse(bytes, config).map_err(|error| (tell.borrow_mut())(format_args!("{path}:{error}")))?;
+            config::parse(bytes, config).map_err(|mut error| {
+                let mut path = path;
+                if let (Some(site), Some(line)) = (site, error.line.checked_sub(above.get())) {
+                    (path, error.line) = (site, line);
+                }
+                (tell.borrow_mut())(format_args!("{path}:{error}"));
+            })?;
             if let Some(in_use) = in_use {
                 config::keep_ids(in_use.get(), config);
                 config::keep_slots(in_use.get(), config);

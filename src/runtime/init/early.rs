@@ -29,9 +29,8 @@ use rustix::system::RebootCommand;
 /// Mounts that failed, to be reported once there is a console.
 pub(super) type Missing = heapless::Vec<(&'static str, Errno), 16>;
 
-/// The names of a machine's initial namespaces in /proc (include/linux/proc_ns.h).
+/// The name of a machine's initial pid namespace in /proc (include/linux/proc_ns.h).
 const FIRST_PID_NAMESPACE: &[u8] = b"pid:[4026531836]";
-const FIRST_UTS_NAMESPACE: &[u8] = b"uts:[4026531838]";
 
 /// A kernel filesystem and its mount point.
 struct Early {
@@ -169,7 +168,7 @@ pub(super) fn print(missing: &Missing, console: &mut Console) {
     }
 }
 
-/// Applies the system section. A container's settings belong to its creator, except those of its own namespaces.
+/// Loads the modules and mounts the disks that come before everything else.
 pub(super) fn configure(environment: Environment, config: &Config<'_>, console: &mut Console) {
     let system = &config.system;
     if environment == Environment::Machine && system.modules_come_first() {
@@ -177,13 +176,6 @@ pub(super) fn configure(environment: Environment, config: &Config<'_>, console: 
     }
     if environment == Environment::Machine && system.disks_come_first() {
         let _ = storage::mount_all(config, true, 0, None, console);
-    }
-    let Some(hostname) = system.hostname else { return };
-    if environment == Environment::Container && link_is(CWD, c"/proc/self/ns/uts", FIRST_UTS_NAMESPACE) != Some(false) {
-        return;
-    }
-    if let Err(errno) = rustix::system::sethostname(hostname.as_bytes()) {
-        console.error(format_args!("hostname {hostname}: {}", describe(errno)));
     }
 }
 

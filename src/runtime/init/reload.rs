@@ -56,9 +56,10 @@ impl Reload {
         if self.pending.is_some() {
             return Some(text(format_args!("a reload is already in progress")));
         }
+        let site = cx.config.get().system.site;
         let mut wrong = AnswerText::new();
         let mut print = |line: core::fmt::Arguments<'_>| wrong = text(line);
-        let Some(config) = configuration::read(&self.path, Some(&cx.config), &mut print) else {
+        let Some(config) = configuration::read(&self.path, site, Some(&cx.config), &mut print) else {
             return Some(wrong);
         };
         let (old, new) = (cx.config.get(), config.get());

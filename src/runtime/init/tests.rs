@@ -50,7 +50,8 @@ impl Board {
         let path = board_path.to_str().expect("UTF-8").to_owned();
         write(&folder, text);
         let mut console = Console::kept();
-        let config = configuration::read(&path, None, &mut |line| panic!("{line}")).expect("a good configuration");
+        let config =
+            configuration::read(&path, None, None, &mut |line| panic!("{line}")).expect("a good configuration");
         let log_file = LogFile::start(config.get(), &mut console);
         let workloads = Workloads::new(Environment::Container, config.get(), None, &mut console).expect("tables");
         let events = EventLoop::open().expect("an epoll set");

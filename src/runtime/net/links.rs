@@ -14,6 +14,7 @@ use crate::console::Console;
 use crate::os::clock::monotonic_ms;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
+use crate::os::hostname;
 use crate::os::turn::{LEASES, LINK_MESSAGES};
 use core::net::{IpAddr, Ipv4Addr};
 use heapless::Vec;
@@ -226,6 +227,9 @@ impl HostLinks {
                 if let Err(errno) = set_up(config, link, entry) {
                     console.info(format_args!("link {}: {}", link.name, describe(errno)));
                 }
+            }
+            if place == 0 && known.mac != entry.mac {
+                hostname::set(self.environment, config, entry.mac, console);
             }
             (known.mac, known.mtu) = (entry.mac, entry.mtu);
             if known.has_carrier != entry.has_carrier {

@@ -9,6 +9,7 @@ pub(crate) mod errno;
 pub(crate) mod fake;
 pub(crate) mod files;
 pub(crate) mod helper;
+pub(crate) mod hostname;
 pub(crate) mod memory;
 pub(crate) mod namespaces;
 pub(crate) mod path;

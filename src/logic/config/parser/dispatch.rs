@@ -66,7 +66,7 @@ impl<'a> Arguments<'_, 'a> {
 
     fn read_words(&mut self, config: &mut Config<'a>) -> Result<(), Reported> {
         match self.key.id {
-            KeyId::Hostname => config.system.hostname = Some(self.text(values::HOSTNAME, values::hostname)?),
+            KeyId::Hostname => config.system.hostname = Some(self.text(values::HOSTNAME, values::hostname_of_board)?),
             KeyId::Console => self.console(config)?,
             KeyId::Idle => {
                 let chosen = self.choose(text!("stay, poweroff or reboot"), "stay poweroff reboot")?;
@@ -81,7 +81,8 @@ impl<'a> Arguments<'_, 'a> {
             | KeyId::Time
             | KeyId::SystemLog
             | KeyId::SystemMount
-            | KeyId::Volumes => self.system(&mut config.system)?,
+            | KeyId::Volumes
+            | KeyId::Site => self.system(&mut config.system)?,
             KeyId::Sysctl | KeyId::Link | KeyId::Bridge | KeyId::Masquerade | KeyId::Route | KeyId::Nameserver => {
                 self.system_network(&mut config.system)?
             }

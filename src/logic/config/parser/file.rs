@@ -4,14 +4,16 @@
 //! sections are known.
 
 use super::super::error::{Error, Problem};
-use super::super::keys::{self, KEYS, Section};
+use super::super::keys::{self, KEYS, KeyId, Section};
 use super::super::lexer::{Line, Lines, Word};
-use super::super::model::{Config, Workload};
+use super::super::model::{Config, System, Workload};
 use super::super::slot_map::Slots;
+use super::super::supervision::Time;
 use super::super::{ids, limits};
 use super::arguments::Arguments;
 use super::{isolation, network, order, values};
 use crate::text;
+use crate::text::Text;
 
 /// Parses a configuration into `config`, which must be empty.
 ///
@@ -75,8 +77,24 @@ fn read_order<'a>(mut lines: Lines<'a>, config: &mut Config<'a>) -> Result<(), E
 enum CurrentSection {
     Start,
     System,
+    /// The lines of a site, which replace those of `[system]`.
+    Site,
     /// The workload that was begun last.
     Workload,
+}
+
+/// The keys of a site.
+const OF_SITE: Text = text!("hostname, link, nameserver or time; other lines belong into the image");
+
+/// Removes what the line of a site replaces. Returns false if a site may not have this key.
+fn replace(key: KeyId, system: &mut System<'_>) -> bool {
+    match key {
+        KeyId::Hostname | KeyId::Link => {}
+        KeyId::Nameserver => system.network.name_servers.clear(),
+        KeyId::Time => system.time = Time::NONE,
+        _ => return false,
+    }
+    true
 }
 
 struct Parser {
@@ -96,7 +114,7 @@ impl Parser {
         let error = |problem| Err(Error { line: line.number, column: first.column, problem });
         let section = match self.place {
             CurrentSection::Start => return error(Problem::NoSection(first.text)),
-            CurrentSection::System => Section::System,
+            CurrentSection::System | CurrentSection::Site => Section::System,
             CurrentSection::Workload => Section::Workload,
         };
         let Some((index, key)) = keys::find(section, first.text) else {
@@ -108,6 +126,9 @@ impl Parser {
             return error(Problem::Twice(key.name, *first_line));
         }
         *first_line = line.number;
+        if self.place == CurrentSection::Site && !replace(key.id, &mut config.system) {
+            return error(Problem::Value(first.text, OF_SITE));
+        }
         Arguments { line, key, next: 1, problem: None }.read(config)
     }
 
@@ -123,7 +144,12 @@ impl Parser {
                 }
                 Ok(())
             }
-            ("[system]", Some(extra), _) | ("[workload", _, Some(extra)) => {
+            ("[site]", None, _) => {
+                self.place = CurrentSection::Site;
+                config.system.site_line = line.number;
+                Ok(())
+            }
+            ("[system]" | "[site]", Some(extra), _) | ("[workload", _, Some(extra)) => {
                 error(extra.column, Problem::Extra(extra.text))
             }
             ("[workload", Some(word), None) if word.text.ends_with(']') => {

@@ -116,6 +116,7 @@ impl<'a> Arguments<'_, 'a> {
             KeyId::SystemLog => self.system_log(system)?,
             KeyId::SystemMount => self.system_mount(system)?,
             KeyId::Volumes => system.volumes = Some(self.path()?),
+            KeyId::Site => system.site = Some(self.path()?),
             _ => {}
         }
         Ok(())

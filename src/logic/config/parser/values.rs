@@ -1,5 +1,6 @@
 //! Words as values: numbers, durations, paths, names, signals, users. A function parses the whole word or refuses it.
 
+use super::super::address::Mac;
 use super::super::identity::User;
 use super::super::limits;
 use super::super::signal::Signal;
@@ -82,7 +83,8 @@ pub(super) fn name(text: &str) -> Option<&str> {
 }
 
 /// What [`hostname`] expects, for errors.
-pub(super) const HOSTNAME: Text = text!("a host name of at most 64 letters, digits, - and .");
+pub(super) const HOSTNAME: Text =
+    text!("a host name of at most 64 letters, digits, - and ., and %m and %s in [system]");
 
 /// Returns a host name: labels of letters, digits and inner hyphens, separated by dots (RFC 1123 2.1).
 pub(super) fn hostname(text: &str) -> Option<&str> {
@@ -90,6 +92,12 @@ pub(super) fn hostname(text: &str) -> Option<&str> {
     let label =
         |part: &str| !part.is_empty() && part.bytes().all(letter) && !part.starts_with('-') && !part.ends_with('-');
     (text.len() <= limits::HOSTNAME_BYTES && text.parts(b'.').all(label)).then_some(text)
+}
+
+/// Returns a host name with `%m` and `%s` ([`crate::hostname`]).
+pub(super) fn hostname_of_board(text: &str) -> Option<&str> {
+    let example = crate::hostname::expand(text, Some(Mac([0; 6])), "0")?;
+    hostname(&example).map(|_| text)
 }
 
 /// Returns a kernel module's name, which is also a file name.

@@ -62,7 +62,7 @@ impl<'a> Arguments<'_, 'a> {
     pub(super) fn system_network(&mut self, system: &mut System<'a>) -> Result<(), Reported> {
         let network = &mut system.network;
         match self.key.id {
-            KeyId::Link => self.host_link(network)?,
+            KeyId::Link => self.host_link(network, system.site_line)?,
             KeyId::Bridge => self.bridge(network)?,
             KeyId::Masquerade => {
                 let (bridge, link) = (self.text(LINK, link_name)?, self.text(LINK, link_name)?);
@@ -103,8 +103,8 @@ impl<'a> Arguments<'_, 'a> {
         Ok(())
     }
 
-    /// `link NAME WORD...`
-    fn host_link(&mut self, network: &mut SystemNetwork<'a>) -> Result<(), Reported> {
+    /// `link NAME WORD...`. The line of a site takes the place of the link with its name, whose line is above `site_line`.
+    fn host_link(&mut self, network: &mut SystemNetwork<'a>, site_line: u32) -> Result<(), Reported> {
         let line = LineNumber(self.line.number);
         let name = self.text(LINK, link_name)?;
         let is_vlan = self.line.words.get(self.next).is_some_and(|word| word.text == "vlan");
@@ -128,7 +128,9 @@ impl<'a> Arguments<'_, 'a> {
         let Words { addresses, gateways, mtu, is_dhcp, is_slaac, probe, .. } = words;
         let link =
             HostLink { line, name, which, mtu, has_dhcp: is_dhcp, has_slaac: is_slaac, probe, addresses, gateways };
-        if network.links.push(link).is_err() {
+        if let Some(other) = network.links.iter_mut().find(|other| other.name == name && other.line.0 < site_line) {
+            *other = link;
+        } else if network.links.push(link).is_err() {
             return self.too_many(text!("link lines"), limits::HOST_LINKS);
         }
         Ok(())
