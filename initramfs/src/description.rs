@@ -58,6 +58,8 @@ pub struct Description {
     pub config_txt: Vec<String>,
     /// The partition for data.
     pub data: Option<Data>,
+    /// The folder with the files that people edit on a FAT filesystem of the disk.
+    pub site: Option<PathBuf>,
     /// Updates: two slots, and whose bundles the board takes.
     pub update: Option<Update>,
     /// The path of the lock file, beside the last description.
@@ -297,6 +299,7 @@ impl Description {
         let at = |path: &mut PathBuf| *path = folder.join(&path);
         self.kernel_modules.iter_mut().for_each(at);
         self.config.iter_mut().for_each(at);
+        self.site.iter_mut().for_each(at);
         for root in &mut self.roots {
             [&mut root.tar, &mut root.image, &mut root.folder, &mut root.packed].into_iter().flatten().for_each(at);
         }
@@ -320,6 +323,7 @@ impl Description {
         replace(&mut self.compression, other.compression);
         replace(&mut self.kernel_modules, other.kernel_modules);
         replace(&mut self.config, other.config);
+        replace(&mut self.site, other.site);
         replace(&mut self.firmware, other.firmware);
         replace(&mut self.data, other.data);
         replace(&mut self.update, other.update);

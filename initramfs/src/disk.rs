@@ -25,6 +25,8 @@ pub enum Role {
     Slot(Slot),
     /// One of two slots, from which a boot loader takes parts.
     RawSlot(Slot),
+    /// Written by people: FAT32 with the files of a site.
+    Site,
     /// Written by the board: a Linux filesystem.
     Data,
 }
@@ -36,6 +38,7 @@ impl Role {
             Self::Boot => "boot",
             Self::Slot(Slot::A) | Self::RawSlot(Slot::A) => "slot-a",
             Self::Slot(Slot::B) | Self::RawSlot(Slot::B) => "slot-b",
+            Self::Site => "site",
             Self::Data => "data",
         }
     }
@@ -45,6 +48,8 @@ impl Role {
         match self {
             Self::Boot | Self::Slot(_) => partition_types::EFI,
             Self::RawSlot(_) => partition_types::LINUX_RESERVED,
+            // Other systems show it to people.
+            Self::Site => partition_types::BASIC,
             Self::Data => partition_types::LINUX_FS,
         }
     }
@@ -52,7 +57,7 @@ impl Role {
     /// Returns the partition's type in a DOS table: FAT32 (LBA) or Linux.
     const fn dos_type(self) -> u8 {
         match self {
-            Self::Boot | Self::Slot(_) => 0x0c,
+            Self::Boot | Self::Slot(_) | Self::Site => 0x0c,
             Self::RawSlot(_) | Self::Data => 0x83,
         }
     }

@@ -138,6 +138,43 @@ fn card_has_the_pointer_in_one_sector_and_a_filesystem_for_each_slot() {
 }
 
 #[test]
+fn files_of_a_site_are_where_people_find_them() {
+    let one = Appliance::new();
+    std::fs::create_dir(one.at("site")).expect("a folder");
+    one.write("site/site.conf", "hostname hall\n");
+    one.write("site/authorized_keys", "ssh-ed25519 AAAA\n");
+    one.write("hilum.conf", "hilum 1\n[system]\nupdate\nmount LABEL=SITE /site vfat ro\nsite /site/site.conf\n");
+    let label = |file: &Path, offset: u64| {
+        let place = format!("{}@@{offset}", file.display());
+        assert_eq!(
+            tool("mtype", &["-i", &place, "::site.conf", "::authorized_keys"]),
+            "hostname hall\nssh-ed25519 AAAA\n"
+        );
+        tool("mlabel", &["-s", "-i", &place, "::"]).trim().to_owned()
+    };
+    let with_site = |output: &str| {
+        one.build_site(output, UPDATE).expect("it is built");
+        one.at("output")
+    };
+    for (output, name, names) in [
+        ("direct", "disk.img", ["slot-a", "slot-b", "site", "data"]),
+        ("uefi-disk", "uefi-disk.img", ["slot-a", "slot-b", "site", "data"]),
+    ] {
+        let file = with_site(output).join(name);
+        let (disk, table) = (std::fs::read(&file).expect("a disk"), partitions(&file));
+        assert_eq!(table.iter().map(|one| one["name"].as_str().expect("a name")).collect::<Vec<_>>(), names);
+        assert_eq!(table[2]["type"], "EBD0A0A2-B9E5-4433-87C0-68B6B72699C7", "Windows shows basic data");
+        assert_eq!(label(&file, table[2]["start"].as_u64().expect("a number") * 512), "Volume label is SITE");
+        record(&disk, &table, [0, 1]);
+    }
+    let file = with_site("sd-card").join("sd-card.img");
+    let (disk, table) = (std::fs::read(&file).expect("a disk"), partitions(&file));
+    assert_eq!((table.len(), label(&file, 1 << 20)), (4, "Volume label is SITE".to_owned()));
+    let sector = record(&disk, &table, [1, 2]).pointer().expect("a pointer") as usize * 512;
+    assert_eq!(disk[sector..sector + 512], pointer(Slot::A));
+}
+
+#[test]
 fn certificates_are_in_the_initramfs() {
     let one = Appliance::new();
     one.key("next");

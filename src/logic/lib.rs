@@ -18,7 +18,6 @@ pub mod domains;
 pub mod echo;
 pub mod errno;
 pub mod fixed_string;
-pub mod hostname;
 pub mod line_editor;
 pub mod log;
 pub mod modalias;

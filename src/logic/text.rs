@@ -133,7 +133,7 @@ macro_rules! text {
     };
 }
 
-/// A word of a packed list of lines, which [`words!`](crate::words!) makes. It is displayed as that line.
+/// A word of a packed list of lines, which [`words!`] makes. It is displayed as that line.
 #[derive(Clone, Copy)]
 pub struct Word {
     list: Text,
@@ -155,7 +155,7 @@ impl fmt::Display for Word {
     }
 }
 
-/// Returns the number of the line of a list. For [`words!`](crate::words!).
+/// Returns the number of the line of a list. For [`words!`].
 ///
 /// # Panics
 /// The list has no such line.
@@ -181,7 +181,6 @@ pub const fn place(list: &str, word: &str) -> u8 {
 
 /// A `match` whose arms are constant words, as a [`Word`]. The words are packed as one text. A table of `&str` would
 /// take 16 bytes more for each of them.
-#[macro_export]
 macro_rules! words {
     (match $value:expr, $($($pattern:pat_param)|+ => $word:literal,)+) => {{
         const ALL: &str = concat!($($word, "\n"),+);
@@ -191,6 +190,8 @@ macro_rules! words {
         $crate::text::Word::new($crate::text!(ALL), line)
     }};
 }
+
+pub(crate) use words;
 
 #[cfg(test)]
 mod tests;

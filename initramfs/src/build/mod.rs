@@ -6,6 +6,7 @@ mod mount_points;
 mod outputs;
 mod packages;
 mod programs;
+mod site;
 mod slots;
 mod sources;
 mod users;
@@ -75,6 +76,8 @@ fn build_with(description: &Description, tools: &Tools<'_>) -> Result<Vec<Writte
     let text = users::resolved(&name, &text, description, &trees, progress)?;
     let config = parsed(&name, &text)?;
     Updates::check(description, &name, &text, &config)?;
+    let site = site::files(description)?;
+    site::check(description, &site, &name, &text, &config)?;
     let mut contents = Contents {
         description,
         tools,
@@ -100,8 +103,15 @@ fn build_with(description: &Description, tools: &Tools<'_>) -> Result<Vec<Writte
     clock::put(&config, &mut image)?;
     // Requirements of some outputs only.
     ensure!(description.data.is_some() || data.iter().count() == 1, "a root on a disk needs [data] in a description");
-    let mut outputs =
-        Outputs { description, tools, architecture, kernel: &kernel, updates: updates.as_ref(), written: Vec::new() };
+    let mut outputs = Outputs {
+        description,
+        tools,
+        architecture,
+        kernel: &kernel,
+        updates: updates.as_ref(),
+        site: &site,
+        written: Vec::new(),
+    };
     outputs.check()?;
     image.seal();
     progress.say(&format!("initramfs: {}", size_summary(&image)));

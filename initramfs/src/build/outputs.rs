@@ -2,6 +2,7 @@
 
 use super::contents::whole;
 use super::packages::{Tools, file_of};
+use super::site;
 use super::slots::{self, Filled, Updates};
 use crate::contents::Contents;
 use crate::description::{Data, Description, Output, STUB_PACKAGE};
@@ -11,7 +12,7 @@ use crate::filesystem;
 use crate::kernel::Kernel;
 use crate::tree::{Kind, Tree};
 use crate::unified::unified;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use hilum::Architecture;
 use std::path::PathBuf;
 
@@ -93,6 +94,8 @@ pub(super) struct Outputs<'a> {
     pub(super) architecture: Architecture,
     pub(super) kernel: &'a Kernel,
     pub(super) updates: Option<&'a Updates<'a>>,
+    /// The files of the site.
+    pub(super) site: &'a Files,
     /// The files that were written, the initramfs first.
     pub(super) written: Vec<Written>,
 }
@@ -157,7 +160,7 @@ impl Outputs<'_> {
                         self.disk(
                             name,
                             table,
-                            with_data(vec![whole_partition(Role::Boot, boot)], partition.clone()),
+                            self.with_data(vec![whole_partition(Role::Boot, boot)], partition.clone())?,
                             |size| size,
                         )?;
                     }
@@ -180,6 +183,9 @@ impl Outputs<'_> {
             let kernel = self.kernel.image.clone().into();
             let filled = slots::of_parts(words, kernel, initramfs.clone());
             self.slots("disk.img", Table::Gpt, None, &filled, data.cloned(), |size| size)?;
+        } else if !self.site.is_empty() {
+            let partitions = self.with_data(Vec::new(), data.cloned())?;
+            self.disk("data.img", Table::Gpt, partitions, |size| size)?;
         } else if let Some(partition) = data {
             self.write("data.img", partition)?;
         }
@@ -191,12 +197,16 @@ impl Outputs<'_> {
         // QEMU accepts only SD cards whose size is a power of two.
         let (name, table, round) = ("sd-card.img", Table::Dos, u64::next_power_of_two);
         if self.updates.is_none() {
-            let boot = fat(&files, "HILUM", Room::Half)?.contents;
+            // Two filesystems for people to choose from would be one too many.
+            let label = if self.site.is_empty() { "HILUM" } else { site::LABEL };
+            self.add_site(&mut files)?;
+            let boot = fat(&files, label, Room::Half)?.contents;
             return self.disk(name, table, with_data(vec![whole_partition(Role::Boot, boot)], data), round).map(|_| ());
         }
         // The boot ROM of models before the 4 reads it from the first partition alone, and it reads autoboot.txt.
-        let first = files.remove_entry("bootcode.bin").into_iter().collect();
-        let front = slots::front(first)?;
+        let mut first = files.remove_entry("bootcode.bin").into_iter().collect();
+        self.add_site(&mut first)?;
+        let front = slots::front(first, if self.site.is_empty() { "POINTER" } else { site::LABEL })?;
         self.slots(name, table, Some(front), &slots::of_card(&files, words)?, data, round)
     }
 
@@ -218,9 +228,30 @@ impl Outputs<'_> {
             sector
         });
         partitions.extend(updates.partitions(filled)?);
-        let disk = self.disk(name, table, with_data(partitions, data), round)?;
+        // A card has them on its first partition, because a DOS table has four.
+        let partitions =
+            if table == Table::Gpt { self.with_data(partitions, data)? } else { with_data(partitions, data) };
+        let disk = self.disk(name, table, partitions, round)?;
         let pointer = pointer.map(|sector| disk.places[0].start + sector);
         updates.write_record(&disk, &filled.parts, pointer).with_context(|| name.to_owned())
+    }
+
+    /// Adds the partition of the site, and the data partition, if there are any.
+    fn with_data(&self, mut partitions: Vec<Partition>, data: Option<Contents>) -> Result<Vec<Partition>> {
+        partitions.extend(site::partition(self.site)?);
+        Ok(with_data(partitions, data))
+    }
+
+    /// Adds the files of the site to others.
+    ///
+    /// # Errors
+    /// A file with the name of another one.
+    fn add_site(&self, files: &mut Files) -> Result<()> {
+        for (name, contents) in self.site {
+            let taken = files.insert(name.clone(), contents.clone()).is_some();
+            ensure!(!taken, "{}: {name} is a file of the firmware", self.description.place_of_key("site"));
+        }
+        Ok(())
     }
 
     fn write(&mut self, name: &str, contents: &Contents) -> Result<()> {

@@ -163,15 +163,16 @@ pub(super) fn of_card(files: &Files, words: &str) -> Result<Filled> {
 }
 
 /// Returns the first partition of a card: the pointer to slot a, and the sector that it is in, from the start of the partition.
-/// `first` are files that the boot ROM of older models reads; a first partition without config.txt is passed over.
+/// `first` are files that the boot ROM of older models reads, and those of a site, with which the label is another one; a
+/// first partition without config.txt is passed over.
 ///
 /// # Errors
 /// Those of the filesystem.
-pub(super) fn front(first: Files) -> Result<(Contents, u64)> {
+pub(super) fn front(first: Files, label: &str) -> Result<(Contents, u64)> {
     let mut files = first;
     files.insert("config.txt".into(), b"# The slots have their own, on partitions 2 and 3.\n".into());
     files.insert(POINTER.into(), pointer(Slot::A).into());
-    let Filesystem { contents, places } = fat::fat(&files, "POINTER", Room::None)?;
+    let Filesystem { contents, places } = fat::fat(&files, label, Room::None)?;
     Ok((contents, places[POINTER] / SECTOR))
 }
 

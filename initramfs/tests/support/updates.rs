@@ -85,6 +85,16 @@ impl Appliance {
         self.build_of("board-1.toml", arch, version)
     }
 
+    /// Builds it with the folder `site`.
+    #[allow(dead_code, reason = "not every test has a site")]
+    pub(crate) fn build_site(&self, output: &str, update: &str) -> anyhow::Result<()> {
+        self.build(output, update, None)?;
+        let arch = if output == "sd-card" { "aarch64" } else { "x86_64" };
+        let board = std::fs::read_to_string(self.at("board-1.toml"))?;
+        self.write("board-1.toml", format!("site = \"site\"\n{board}"));
+        self.build_of("board-1.toml", arch, None)
+    }
+
     /// Builds a description of the folder.
     pub(crate) fn build_of(&self, description: &str, arch: &str, version: Option<u64>) -> anyhow::Result<()> {
         let init = built(&format!("board/{arch}/hilum"));

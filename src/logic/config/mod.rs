@@ -8,6 +8,7 @@ pub mod capability;
 mod device;
 mod difference;
 mod error;
+pub mod hostname;
 mod identity;
 mod ids;
 mod isolation;
@@ -28,6 +29,9 @@ mod source;
 mod span;
 mod supervision;
 mod workload_set;
+
+/// What is between a configuration and the lines of a site in it: two lines begin there.
+pub const SITE_HEADER: &[u8] = b"\n[site]\n";
 
 pub use address::{Ip, Mac, Prefix};
 pub use capability::Capabilities;

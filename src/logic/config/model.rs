@@ -121,7 +121,7 @@ pub struct System<'a> {
     pub time: Time<'a>,
     /// `control`
     pub control: Control<'a>,
-    /// `hostname`; `None` keeps the kernel's. `%m` and `%s` stand for what [`crate::hostname`] says.
+    /// `hostname`; `None` keeps the kernel's. `%m` and `%s` stand for what [`hostname`](super::hostname) says.
     pub hostname: Option<&'a str>,
     /// `site`: a file with lines that replace those of `[system]`.
     pub site: Option<&'a str>,

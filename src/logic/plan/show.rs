@@ -5,8 +5,8 @@ use crate::config::{Attachment, IoLimit, Ip, OnCorruption, Overlay, RESOURCES, U
 use crate::namespaces::Namespaces;
 use crate::seccomp::Profile;
 use crate::split::Split;
-use crate::text::{Line, Text, Word};
-use crate::{text, words};
+use crate::text;
+use crate::text::{Line, Text, Word, words};
 use core::ffi::CStr;
 use core::fmt::{self, Display as _};
 

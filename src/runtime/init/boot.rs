@@ -70,7 +70,7 @@ pub(super) fn boot(arguments: Arguments, prompt: prompt::Run) -> Init {
         configuration = with_site;
     }
     let config = configuration.get();
-    hostname::set(environment, config, None, &mut console);
+    hostname::set(environment, config, None, &mut |line| console.error(line));
     console.configure(&config.system.console);
     console.banner(config, options.config);
 

@@ -4,7 +4,7 @@ use crate::os::errno::describe;
 use crate::os::files::read_file;
 use core::cell::{Cell, RefCell};
 use core::fmt;
-use hilum::config::{self, Config, limits};
+use hilum::config::{self, Config, SITE_HEADER, limits};
 use hilum_sys::{Covariant, DoubleBuffer, ReadGuard};
 use rustix::io::Errno;
 
@@ -52,18 +52,14 @@ fn buffer() -> &'static DoubleBuffer<ConfigText, BYTES> {
 /// Maximum bytes of the file of a site.
 const SITE_BYTES: usize = 4096;
 
-/// What is between a configuration and the lines of a site, and how many lines begin in it.
-const HEADER: &[u8] = b"\n[site]\n";
-const HEADER_LINES: u32 = 2;
-
 /// Appends the file of a site, as the section `[site]`, to a configuration of `length` bytes. Returns the new length.
 /// People write it on other computers: a byte order mark and carriage returns become blanks.
 ///
 /// # Errors
 /// Those of open(2) and read(2); EFBIG if it is longer than 4 KiB, or than the rest of the buffer.
 fn append_site(site: &str, bytes: &mut [u8], length: usize) -> Result<usize, Errno> {
-    let start = length + HEADER.len();
-    bytes.get_mut(length..start).ok_or(Errno::FBIG)?.copy_from_slice(HEADER);
+    let start = length + SITE_HEADER.len();
+    bytes.get_mut(length..start).ok_or(Errno::FBIG)?.copy_from_slice(SITE_HEADER);
     let count = read_file(site, &mut bytes[start..])?;
     if count > SITE_BYTES || start + count == bytes.len() {
         return Err(Errno::FBIG);
@@ -92,7 +88,7 @@ pub(super) fn read(
                 (tell.borrow_mut())(format_args!("{path}: {}: cannot read the configuration; hilum.config= on the kernel command line selects another", describe(errno)));
             })?;
             let Some(site) = site else { return Ok::<usize, ()>(length) };
-            above.set(bytes[..length].iter().filter(|byte| **byte == b'\n').count() as u32 + HEADER_LINES);
+            above.set(bytes[..length].iter().filter(|byte| **byte == b'\n').count() as u32 + 2);
             Ok(append_site(site, bytes, length).unwrap_or_else(|errno| {
                 (tell.borrow_mut())(format_args!("site {site}: {}: continuing without it", describe(errno)));
                 length

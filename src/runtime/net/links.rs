@@ -229,7 +229,7 @@ impl HostLinks {
                 }
             }
             if place == 0 && known.mac != entry.mac {
-                hostname::set(self.environment, config, entry.mac, console);
+                hostname::set(self.environment, config, entry.mac, &mut |line| console.error(line));
             }
             (known.mac, known.mtu) = (entry.mac, entry.mtu);
             if known.has_carrier != entry.has_carrier {

@@ -3,7 +3,7 @@
 use super::environment::Environment;
 use super::errno::describe;
 use super::files::{read_link, read_text};
-use crate::console::Console;
+use core::fmt;
 use hilum::config::{Config, Mac};
 use hilum::split::Split;
 
@@ -11,8 +11,13 @@ use hilum::split::Split;
 const FIRST_NAMESPACE: &str = "uts:[4026531838]";
 
 /// Sets the host name, with the MAC address of the link of the first `link` line if it is known. Leaves that of a
-/// container to its creator, except in a namespace of its own.
-pub(crate) fn set(environment: Environment, config: &Config<'_>, mac: Option<Mac>, console: &mut Console) {
+/// container to its creator, except in a namespace of its own. Calls `tell` with an error in one line.
+pub(crate) fn set(
+    environment: Environment,
+    config: &Config<'_>,
+    mac: Option<Mac>,
+    tell: &mut dyn FnMut(fmt::Arguments<'_>),
+) {
     let Some(pattern) = config.system.hostname else { return };
     let mut text = [0; 64];
     if environment == Environment::Container {
@@ -27,9 +32,9 @@ pub(crate) fn set(environment: Environment, config: &Config<'_>, mac: Option<Mac
         serial = read_text("/sys/class/dmi/id/product_serial", &mut text);
     }
     // Without a serial number, a hyphen would be left at the end.
-    let Some(hostname) = hilum::hostname::expand(pattern, mac, serial) else { return };
+    let Some(hostname) = hilum::config::hostname::expand(pattern, mac, serial) else { return };
     let hostname = hostname.without_end(b'-');
     if let Err(errno) = rustix::system::sethostname(hostname.as_bytes()) {
-        console.error(format_args!("hostname {hostname}: {}", describe(errno)));
+        tell(format_args!("hostname {hostname}: {}", describe(errno)));
     }
 }

@@ -25,6 +25,7 @@ mod publish;
 mod roots;
 mod secure_boot;
 mod settings;
+mod site;
 mod slots;
 mod soak;
 mod stops;

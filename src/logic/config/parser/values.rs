@@ -94,9 +94,9 @@ pub(super) fn hostname(text: &str) -> Option<&str> {
     (text.len() <= limits::HOSTNAME_BYTES && text.parts(b'.').all(label)).then_some(text)
 }
 
-/// Returns a host name with `%m` and `%s` ([`crate::hostname`]).
+/// Returns a host name with `%m` and `%s` ([`super::super::hostname`]).
 pub(super) fn hostname_of_board(text: &str) -> Option<&str> {
-    let example = crate::hostname::expand(text, Some(Mac([0; 6])), "0")?;
+    let example = super::super::hostname::expand(text, Some(Mac([0; 6])), "0")?;
     hostname(&example).map(|_| text)
 }
 

@@ -3,6 +3,7 @@
 mod bad;
 mod good;
 mod properties;
+mod site;
 mod time;
 
 use super::{Config, parse};

@@ -6,9 +6,22 @@ use crate::text::Text;
 
 /// Lines of [system], and their errors.
 const SYSTEM_LINES: &[(&str, &str)] = &[
-    ("hostname -a", "3:10: found \"-a\", expected a host name of at most 64 letters, digits, - and ."),
-    ("hostname a..b", "3:10: found \"a..b\", expected a host name of at most 64 letters, digits, - and ."),
-    ("hostname", "3:9: \"hostname\" needs a host name of at most 64 letters, digits, - and ."),
+    (
+        "hostname -a",
+        "3:10: found \"-a\", expected a host name of at most 64 letters, digits, - and ., and %m and %s in [system]",
+    ),
+    (
+        "hostname a-%x",
+        "3:10: found \"a-%x\", expected a host name of at most 64 letters, digits, - and ., and %m and %s in [system]",
+    ),
+    (
+        "hostname a..b",
+        "3:10: found \"a..b\", expected a host name of at most 64 letters, digits, - and ., and %m and %s in [system]",
+    ),
+    (
+        "hostname",
+        "3:9: \"hostname\" needs a host name of at most 64 letters, digits, - and ., and %m and %s in [system]",
+    ),
     ("hostname a b", "3:12: unexpected word \"b\"; remove it, or quote words that belong together"),
     ("console loud", "3:9: found \"loud\", expected prompt, log or off"),
     (

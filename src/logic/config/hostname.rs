@@ -1,6 +1,7 @@
 //! The host name of a board, which may contain what differs between boards with the same image.
 
-use crate::config::{Mac, limits};
+use super::address::Mac;
+use super::limits;
 use heapless::String;
 
 /// Returns a pattern with `%m` replaced by the last six hexadecimal digits of a MAC address, and `%s` by the letters and
