@@ -60,11 +60,6 @@ fn file_of_a_site_changes_name_and_network_and_is_told(arch: Architecture) {
     );
     is_of_the_image(&console);
 
-    write(&disk, &[b'#'; 4097]);
-    let console = boot(true);
-    has_line(&console, "hilum: site /site/site.conf: EFBIG (file too large): continuing without it");
-    is_of_the_image(&console);
-
     let console = boot(false);
     has_line(&console, "hilum: site /site/site.conf: ENOENT (no such file or directory): continuing without it");
     is_of_the_image(&console);
