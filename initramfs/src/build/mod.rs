@@ -57,7 +57,7 @@ pub fn build(descriptions: &[PathBuf], places: &Places, tell: &mut dyn FnMut(Eve
 }
 
 fn build_with(description: &Description, tools: &Tools<'_>) -> Result<Vec<Written>> {
-    let Tools { places, cache, progress } = *tools;
+    let Tools { places, progress, .. } = *tools;
     let architecture = architecture(description)?;
     let (config_path, text) = configuration(description)?;
     let name = config_path.display().to_string();
@@ -113,18 +113,25 @@ fn build_with(description: &Description, tools: &Tools<'_>) -> Result<Vec<Writte
         written: Vec::new(),
     };
     outputs.check()?;
+    let (initramfs, memory_mib) = write_initramfs(&mut image, description, tools)?;
+    outputs.written.push(initramfs);
+    progress.say(&format!("memory of the board: {memory_mib} MiB or more"));
+    outputs.write_all(&data, memory_mib)?;
+    Ok(outputs.written)
+}
+
+/// Writes the initramfs. Returns it, and the memory in MiB that a board needs for it.
+fn write_initramfs(image: &mut Image, description: &Description, tools: &Tools<'_>) -> Result<(Written, u64)> {
+    let Tools { places, cache, progress } = *tools;
     image.seal();
-    progress.say(&format!("initramfs: {}", size_summary(&image)));
+    progress.say(&format!("initramfs: {}", size_summary(image)));
     std::fs::create_dir_all(&places.output).with_context(|| places.output.display().to_string())?;
     let path = places.output.join("initramfs");
     let new = places.output.join("initramfs.new");
     let bytes = image.write_to(&new, layout(description), cache, progress)?;
     std::fs::rename(&new, &path).with_context(|| path.display().to_string())?;
-    outputs.written.push(Written { path, bytes });
     let memory_mib = memory_mib(image.unpacked_bytes(), bytes);
-    progress.say(&format!("memory of the board: {memory_mib} MiB or more"));
-    outputs.write_all(&data, memory_mib)?;
-    Ok(outputs.written)
+    Ok((Written { path, bytes }, memory_mib))
 }
 
 fn layout(description: &Description) -> Layout {

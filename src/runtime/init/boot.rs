@@ -55,8 +55,7 @@ pub(super) fn boot(arguments: Arguments, prompt: prompt::Run) -> Init {
     if environment == Environment::Machine && !manifest::is_whole(&mut console) {
         shutdown::give_up(environment, options.fail, &mut console)
     }
-    let Some(mut configuration) = configuration::read(options.config, None, None, &mut |line| console.error(line))
-    else {
+    let Some(configuration) = configuration::read(options.config, None, None, &mut |line| console.error(line)) else {
         shutdown::give_up(environment, options.fail, &mut console)
     };
     timeline.note(Moment::Configured);
@@ -64,11 +63,7 @@ pub(super) fn boot(arguments: Arguments, prompt: prompt::Run) -> Init {
     let mut boots = BootCount::new(options.safe);
     watchdog.arm(configuration.get().system.watchdog, false, &mut console);
     early::configure(environment, configuration.get(), &mut console);
-    if let Some(site) = configuration.get().system.site
-        && let Some(with_site) = configuration::read(options.config, Some(site), None, &mut |line| console.error(line))
-    {
-        configuration = with_site;
-    }
+    let configuration = configuration::with_site(configuration, options.config, &mut |line| console.error(line));
     let config = configuration.get();
     hostname::set(environment, config, None, &mut |line| console.error(line));
     console.configure(&config.system.console);

@@ -64,10 +64,10 @@ fn append_site(site: &str, bytes: &mut [u8], length: usize) -> Result<usize, Err
     if count > SITE_BYTES || start + count == bytes.len() {
         return Err(Errno::FBIG);
     }
-    for index in start..start + count {
-        let is_mark = index < start + 3 && bytes[index] >= 0x80;
-        if bytes[index] == b'\r' || is_mark {
-            bytes[index] = b' ';
+    for (index, byte) in bytes[start..start + count].iter_mut().enumerate() {
+        let is_mark = index < 3 && *byte >= 0x80;
+        if *byte == b'\r' || is_mark {
+            *byte = b' ';
         }
     }
     Ok(start + count)
@@ -113,4 +113,11 @@ pub(super) fn read(
         (tell.borrow_mut())(format_args!("{path}: a reload is already in progress"));
     }
     filled.ok()
+}
+
+/// Reads the file at `path` again with that of its site, if it has one. Returns the configuration of both, or the one
+/// that is given.
+pub(super) fn with_site(given: Configuration, path: &str, tell: &mut dyn FnMut(fmt::Arguments<'_>)) -> Configuration {
+    let site = given.get().system.site;
+    site.and_then(|site| read(path, Some(site), None, tell)).unwrap_or(given)
 }
