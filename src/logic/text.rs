@@ -133,7 +133,7 @@ macro_rules! text {
     };
 }
 
-/// A word of a packed list of lines, which [`words!`] makes. It is displayed as that line.
+/// A word of a packed list of lines, which `words!` makes. It is displayed as that line.
 #[derive(Clone, Copy)]
 pub struct Word {
     list: Text,
@@ -155,7 +155,7 @@ impl fmt::Display for Word {
     }
 }
 
-/// Returns the number of the line of a list. For [`words!`].
+/// Returns the number of the line of a list. For `words!`.
 ///
 /// # Panics
 /// The list has no such line.
