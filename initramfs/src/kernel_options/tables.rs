@@ -124,6 +124,7 @@ pub(super) const RULES: &[Rule] = &[
     // Partitions, and the images on them.
     system("mount", "", "BLOCK BLK_DEV PARTITION_ADVANCED EFI_PARTITION MSDOS_PARTITION"),
     system("volumes", "", NOTHING),
+    system("site", "", NOTHING),
     system("swap", "zram", ZRAM),
     system("swap", "lzo", "CRYPTO CRYPTO_LZO"),
     system("swap", "lz4", "CRYPTO CRYPTO_LZ4"),
