@@ -334,7 +334,7 @@ fn every_block_has_a_type_and_configurations_are_valid() {
                 let language = line.trim_start().trim_start_matches('`');
                 let place = format!("{name}:{}", number + 1);
                 assert!(
-                    ["sh", "text", "conf", "toml", "html", "dockerfile", "lighttpd"].contains(&language),
+                    ["sh", "text", "conf", "toml", "json", "html", "dockerfile", "lighttpd"].contains(&language),
                     "{place}: {language:?}"
                 );
                 let above = lines[..number].iter().rev().find(|line| !line.trim().is_empty()).unwrap_or(&"");
