@@ -38,7 +38,8 @@
 //!
 //! A workload enters Starting only from Waiting (`order.rs`); an `at-stop` workload does so when its time has come.
 //! Therefore no workload starts before what it needs is up and all its parts of the board are present, and waiting does
-//! not count as a restart. "Needs" includes indirect needs.
+//! not count as a restart. "Needs" includes indirect needs. It is its turn if nothing of its `after` lines waits or starts,
+//! except what has failed and is retried.
 //!
 //! The escalation ladder is in `policy.rs`.
 

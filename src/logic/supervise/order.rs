@@ -48,8 +48,10 @@ impl Supervisor {
             return true;
         }
         let has_needs = workload.needs.iter().all(|need| is_there(&self.units[need]));
-        // Do not wait for a workload that will not come up by itself.
+        // Do not wait for a workload that will not come up by itself, nor for one that failed and is retried: two of them
+        // in turns could keep this one waiting for ever.
         let is_before = |before: usize| match self.units[before].state {
+            _ if self.units[before].backoff.is_retried() => false,
             State::Waiting => !self.is_at_stop(config, before) && self.held_by(config, before).is_none(),
             state => matches!(state, State::Starting(_)),
         };

@@ -53,6 +53,11 @@ impl Backoff {
         self.started
     }
 
+    /// Returns whether the program failed, and was restarted since it last ran for long.
+    pub(super) const fn is_retried(&self) -> bool {
+        self.row > 0
+    }
+
     /// Decides what to do after `end`.
     ///
     /// The delay doubles from `delay` to `max` with each restart in a row. The row ends when the program has run for

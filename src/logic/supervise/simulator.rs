@@ -262,6 +262,7 @@ impl World<'_> {
         let was_stopped = |index: usize| self.stops[index] > stops[index] || is_shutting_down;
         let (state, alive) = (self.supervisor.state(index), self.alive[index]);
         let is_last = |index: usize| self.config.workloads[index].supervision.at_stop_ms > 0;
+        let lacks = |index: &usize| self.lacks[*index];
         let is_true = match answer {
             Outcome::Done if ask == WorkloadRequest::Stop => !alive && state.is_over(),
             Outcome::Done => alive && state == State::Ready || state == State::Finished,
@@ -276,7 +277,8 @@ impl World<'_> {
                 let is_so = match self.supervisor.state(need) {
                     _ if need == index => self.lacks[index],
                     State::Ready | State::Finished => false,
-                    State::Stopped => was_stopped(need) || is_last(need),
+                    // A need that had finished lost its device after the request: nothing has started what it needs.
+                    State::Stopped => was_stopped(need) || is_last(need) || self.before(index).iter().any(lacks),
                     _ => true,
                 };
                 (need == index || self.before(index).contains(&need)) && is_so

@@ -8,7 +8,7 @@ mod restarts;
 mod shutdown;
 
 use super::*;
-use crate::config::{Config, Restart, Signal, Stop, When, Workload, WorkloadSet};
+use crate::config::{Config, Ready, Restart, Signal, Stop, When, Workload, WorkloadSet};
 
 const NEVER: Restart = Restart { when: When::Never, delay_ms: 100, max_ms: 1_000, limit: None };
 const ALWAYS: Restart = Restart { when: When::Always, delay_ms: 100, max_ms: 350, limit: None };
@@ -108,6 +108,36 @@ fn finished_need_counts_as_up() {
     supervisor.begin(&config, false, 0);
     supervisor.handle_event(&config, 0, Event::Exited(ExitReason::Exit(0)), 1);
     assert_eq!(actions(&mut supervisor), [Action::Start(0), Action::Start(1)]);
+}
+
+#[test]
+fn workloads_that_fail_in_turns_hold_up_nobody_behind_them() {
+    // Both are never ready in time, and the second one starts after the first one.
+    let failing = |after: &[usize]| {
+        let mut workload = workload(ALWAYS, &[], after);
+        (workload.supervision.ready, workload.supervision.ready_within_ms) = (Ready::Notify, 900);
+        workload
+    };
+    let config = board(vec![failing(&[]), failing(&[0]), workload(NEVER, &[], &[0, 1])]);
+    let mut supervisor = started(&config);
+    let mut starts = Vec::new();
+    while let Some(now) = supervisor.deadline().filter(|now| *now < 10_000) {
+        supervisor.tick(&config, now);
+        for action in actions(&mut supervisor) {
+            match action {
+                Action::Start(index) => {
+                    starts.push((index, now));
+                    supervisor.handle_event(&config, index, Event::Executed, now);
+                }
+                Action::Signal(index) => {
+                    supervisor.handle_event(&config, index, Event::Exited(ExitReason::Signal(15)), now);
+                }
+                _ => {}
+            }
+        }
+    }
+    // The first one fails at 900, and the second one starts; when that one has failed as well, the third one starts.
+    assert_eq!(starts.iter().find(|(index, _)| *index == 2), Some(&(2, 1_800)), "{starts:?}");
 }
 
 #[test]
