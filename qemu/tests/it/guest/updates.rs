@@ -30,6 +30,8 @@ const SLOW: Duration = Duration::from_secs(240);
 const SICK: &str = "ready tcp 81 within=10m\n";
 /// The same, and it is not given up before somebody says so.
 const WAITING: &str = "ready tcp 82 within=10m\n";
+/// What makes a version whose critical workload is never ready, so that the watchdog ends the trial.
+const CRITICAL: &str = "critical within=5s\nready tcp 81 within=10m\n";
 /// What lets the program `hog` keep everything else from running, PID 1 included.
 const HANGS: &str = "scheduler fifo 99\nready tcp 81 within=10m\n";
 
@@ -222,8 +224,28 @@ fn version_that_does_not_start_or_hangs_or_is_not_healthy_is_given_up(arch: Arch
     assert_eq!((record.committed(), record.trial()), (Slot::A, None));
     assert_eq!(record.verdict(), (Verdict::Unhealthy, 5, "app"));
     if arch == Architecture::X86_64 {
+        critical_workload_ends_its_trial(&mut versions, &disk);
         second_disk_with_slots_is_told(&versions, &disk);
     }
+}
+
+/// By the watchdog, before `within` of `update` has passed; the record, and nothing else, says that it was tried.
+fn critical_workload_ends_its_trial(versions: &mut Versions, disk: &Path) {
+    let bundle = versions.bundle(&versions.build(6, CRITICAL), "own");
+    let boot = || {
+        let mut command = versions.command(disk, &[&bundle]);
+        command.args(["-device", "i6300esb", "-action", "watchdog=reset"]);
+        boot_command(command, "stdio")
+    };
+    let mut booted = boot();
+    booted.vm.console.expect("hilum: update: version 1 in slot a is running", SLOW).expect("it boots");
+    ask(&mut booted, "update /dev/vdb", "hilum: update: version 6 in slot b is on trial");
+    let console = restarts(booted);
+    assert!(!console.contains("not healthy after"), "{console}");
+    let ended = "hilum: update: version 6 ended before it was committed (a panic, the watchdog, or a power cut)";
+    let mut booted = boot();
+    booted.vm.console.expect(ended, SLOW).expect("it boots");
+    ask(&mut booted, "update --status", "slot a: version 1, committed, running");
 }
 
 /// A copy of the disk beside it, as a stick that somebody has made of it.
