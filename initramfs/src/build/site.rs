@@ -5,7 +5,7 @@ use crate::description::Description;
 use crate::disk::{Partition, Role};
 use crate::fat::{Files, Room, fat};
 use anyhow::{Context, Result, bail, ensure};
-use hilum::config::{Config, SITE_HEADER};
+use hilum::config::{Config, SITE_HEADER, clean_site, limits};
 use hilum::split::Split;
 
 /// The label of the filesystem that has them.
@@ -60,7 +60,10 @@ pub(super) fn check(
     let Some(contents) = files.get(file) else {
         bail!("{place}: {} has no {file}, which the line site of {name} names; add it", folder.display());
     };
-    let lines = contents.read()?;
+    let mut lines = contents.read()?.into_owned();
+    let room = limits::SITE_BYTES;
+    ensure!(lines.len() <= room, "{}: more than {room} bytes; shorten it", folder.join(file).display());
+    clean_site(&mut lines);
     let whole = [text, SITE_HEADER, &lines[..]].concat();
     let above = whole[..text.len() + SITE_HEADER.len()].iter().filter(|byte| **byte == b'\n').count();
     let mut with_site = Box::new(Config::EMPTY);

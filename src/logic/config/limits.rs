@@ -7,6 +7,8 @@ use core::ops::RangeInclusive;
 
 /// Bytes of a configuration file.
 pub const FILE_BYTES: usize = 64 * 1024;
+/// Bytes of the file of a site.
+pub const SITE_BYTES: usize = 4096;
 /// Bytes of one line, without its newline.
 pub const LINE_BYTES: usize = 1024;
 /// Words of one line, including the key.

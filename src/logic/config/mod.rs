@@ -33,6 +33,16 @@ mod workload_set;
 /// What is between a configuration and the lines of a site in it: two lines begin there.
 pub const SITE_HEADER: &[u8] = b"\n[site]\n";
 
+/// Replaces by blanks what editors of other systems write into the file of a site: carriage returns, and a byte order mark at the start.
+pub fn clean_site(lines: &mut [u8]) {
+    for (index, byte) in lines.iter_mut().enumerate() {
+        let is_mark = index < 3 && *byte >= 0x80;
+        if *byte == b'\r' || is_mark {
+            *byte = b' ';
+        }
+    }
+}
+
 pub use address::{Ip, Mac, Prefix};
 pub use capability::Capabilities;
 pub use device::{Device, DeviceSource, UsbId};

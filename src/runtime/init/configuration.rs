@@ -49,11 +49,7 @@ fn buffer() -> &'static DoubleBuffer<ConfigText, BYTES> {
     &BUFFERS[OWN.with(|own| *own)]
 }
 
-/// Maximum bytes of the file of a site.
-const SITE_BYTES: usize = 4096;
-
 /// Appends the file of a site, as the section `[site]`, to a configuration of `length` bytes. Returns the new length.
-/// People write it on other computers: a byte order mark and carriage returns become blanks.
 ///
 /// # Errors
 /// Those of open(2) and read(2); EFBIG if it is longer than 4 KiB, or than the rest of the buffer.
@@ -61,15 +57,10 @@ fn append_site(site: &str, bytes: &mut [u8], length: usize) -> Result<usize, Err
     let start = length + SITE_HEADER.len();
     bytes.get_mut(length..start).ok_or(Errno::FBIG)?.copy_from_slice(SITE_HEADER);
     let count = read_file(site, &mut bytes[start..])?;
-    if count > SITE_BYTES || start + count == bytes.len() {
+    if count > limits::SITE_BYTES || start + count == bytes.len() {
         return Err(Errno::FBIG);
     }
-    for (index, byte) in bytes[start..start + count].iter_mut().enumerate() {
-        let is_mark = index < 3 && *byte >= 0x80;
-        if *byte == b'\r' || is_mark {
-            *byte = b' ';
-        }
-    }
+    config::clean_site(&mut bytes[start..start + count]);
     Ok(start + count)
 }
 

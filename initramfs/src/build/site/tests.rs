@@ -32,6 +32,9 @@ const CONFIG: &str = "hilum 1\n[system]\nmount LABEL=SITE /site vfat ro\nsite /s
 #[test]
 fn site_is_checked_as_on_the_board() {
     assert_eq!(checked(CONFIG, &[("site.conf", "hostname hall\n"), ("keys", "x")]), "");
+    assert_eq!(checked(CONFIG, &[("site.conf", "\u{feff}hostname hall\r\n")]), "", "as other systems write it");
+    let long = "#".repeat(4097);
+    assert_eq!(checked(CONFIG, &[("site.conf", &long)]), "site/site.conf: more than 4096 bytes; shorten it");
     for (text, site, expected) in [
         (
             CONFIG,

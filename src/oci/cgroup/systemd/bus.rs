@@ -213,22 +213,10 @@ impl Bus {
         self.serial += 1;
         let mut body = Writer::default();
         fill(&mut body);
-        let mut message = Writer(vec![b'l', 1, 0, 1]);
-        message.number(body.0.len() as u32);
-        message.number(self.serial);
-        message.array(8, |writer| {
-            let fields =
-                [(1, "o", path), (2, "s", interface), (3, "s", member), (6, "s", destination), (8, "g", signature)];
-            for (field, kind, value) in fields.into_iter().filter(|(_, _, value)| !value.is_empty()) {
-                writer.align(8);
-                writer.0.push(field);
-                writer.signature(kind);
-                if kind == "g" { writer.signature(value) } else { writer.text(value) }
-            }
-        });
-        message.align(8);
-        message.0.extend(body.0);
-        self.stream.write_all(&message.0).at(SOCKET)?;
+        let fields =
+            [(1, "o", path), (2, "s", interface), (3, "s", member), (6, "s", destination), (8, "g", signature)];
+        let message = message([b'l', 1, 0, 1], self.serial, &fields, &body);
+        self.stream.write_all(&message).at(SOCKET)?;
         loop {
             let found = self.receive()?;
             match found.kind {
@@ -274,6 +262,24 @@ impl Bus {
     }
 }
 
+/// Returns a message: its first bytes, the header fields that have a value, each with its number and its type, and the body.
+fn message(start: [u8; 4], serial: u32, fields: &[(u8, &str, &str)], body: &Writer) -> Vec<u8> {
+    let mut message = Writer(start.to_vec());
+    message.number(body.0.len() as u32);
+    message.number(serial);
+    message.array(8, |writer| {
+        for &(field, kind, value) in fields.iter().filter(|(_, _, value)| !value.is_empty()) {
+            writer.align(8);
+            writer.0.push(field);
+            writer.signature(kind);
+            if kind == "g" { writer.signature(value) } else { writer.text(value) }
+        }
+    });
+    message.align(8);
+    message.0.extend(&body.0);
+    message.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,22 +291,8 @@ mod tests {
         for text in ["/org/freedesktop/systemd1/job/7", "hilum-x.scope", "done"] {
             body.text(text);
         }
-        let mut message = Writer(vec![b'l', 4, 1, 1]);
-        message.number(body.0.len() as u32);
-        message.number(9);
-        message.array(8, |writer| {
-            for (field, kind, value) in
-                [(1, "o", "/org/freedesktop/systemd1"), (3, "s", "JobRemoved"), (8, "g", "uoss")]
-            {
-                writer.align(8);
-                writer.0.push(field);
-                writer.signature(kind);
-                if kind == "g" { writer.signature(value) } else { writer.text(value) }
-            }
-        });
-        message.align(8);
-        message.0.extend(body.0);
-        message.0
+        let fields = [(1, "o", "/org/freedesktop/systemd1"), (3, "s", "JobRemoved"), (8, "g", "uoss")];
+        message([b'l', 4, 1, 1], 9, &fields, &body)
     }
 
     #[test]
