@@ -129,6 +129,7 @@ help: ## show this
 	@echo "  SINCE=BUNDLE                   make bundle leaves out what this bundle has, for boards that run its version"
 	@echo "  CACHE_MIB=MIB                  limit of build/cache ($(CACHE_MIB))"
 	@echo "  MEMORY=MIB                     memory of the guest of make run (256)"
+	@echo "  TIME=1                         make run prints when the appliance's page was served"
 	@echo "  GDB=1                          make run waits for gdb at port 1234 (CONTRIBUTING.md)"
 	@echo "  DEBIAN_MIRROR=URL              mirror of Debian packages"
 
@@ -136,7 +137,7 @@ help: ## show this
 run: BOARD := qemu-$(ARCH)
 run: image $(BUILD)/tools/hilum-qemu ## boot an appliance (APPLIANCE, the demo) in QEMU, on this terminal
 	@$(BUILD)/tools/hilum-qemu run --arch $(ARCH) --accel $(ACCEL) --image $(IMAGE) $(if $(filter microvm-%,$(BOARD)),--microvm) \
-	    --publish $(PORT):$(or $(GUEST_PORT_$(APPLIANCE_NAME)),8080) --append "$(APPEND)" $(if $(GDB),--gdb) $(if $(MEMORY),--memory $(MEMORY)) $(if $(BUNDLE),--bundle $(BUNDLE))
+	    --publish $(PORT):$(or $(GUEST_PORT_$(APPLIANCE_NAME)),8080) --append "$(APPEND)" $(if $(GDB),--gdb) $(if $(TIME),--time) $(if $(MEMORY),--memory $(MEMORY)) $(if $(BUNDLE),--bundle $(BUNDLE))
 
 image: $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(BOARD_ARCH)/hilum $(if $(NEEDS_AGENT),$(BUILD)/board/$(BOARD_ARCH)/hilum-agent) | $(BUILD)/installed-image $(if $(SIGN),$(BUILD)/installed-sign) ## build an appliance (APPLIANCE) for a board (BOARD) into build/image/
 	@test -f $(APPLIANCE_FOLDER)/appliance.toml || { echo "no $(APPLIANCE_FOLDER)/appliance.toml; APPLIANCE is a folder with a slash, or one of: $(APPLIANCES)" >&2; exit 1; }
@@ -268,9 +269,10 @@ updates: install-test $(BUILD)/board/x86_64/hilum $(BUILD)/image/x86_64/busybox/
 # The kernel with the options of all features, which the tests of guests need.
 EVERYTHING := $(BUILD)/kernel/tests-$(HOST_ARCH)
 kernel-test: install-test $(BUILD)/tools/hilum-initramfs $(BUILD)/board/$(HOST_ARCH)/hilum $(BUILD)/debian/packages/of-every-board | $(BUILD)/installed-kernel-$(HOST_ARCH) ## build tailored kernels (minutes), boot the demo with them, and run the tests of guests (TESTS) on one with all options
+	@$(MAKE) --silent image BOARD=qemu-$(HOST_ARCH) APPLIANCE=web
 	@$(MAKE) --silent image KERNEL=tailored BOARD=qemu-$(HOST_ARCH) APPLIANCE=web
 	@$(MAKE) --silent image BOARD=microvm-x86_64 APPLIANCE=web
-	@$(HOST) test --quiet --locked -p hilum-qemu --test it -- guest::tailored --include-ignored
+	@$(HOST) test --quiet --locked -p hilum-qemu --test it -- guest::tailored --include-ignored --nocapture --test-threads 1
 	@$(BUILD)/tools/hilum-initramfs kernel-config --everything initramfs/boards/qemu-$(HOST_ARCH).toml >$(EVERYTHING).fragment
 	@initramfs/debian/kernel $(HOST_ARCH) $(KERNEL_SOURCE) $(EVERYTHING).fragment $(EVERYTHING)
 	@HILUM_KERNEL=tailored $(HOST) test --quiet --locked -p hilum-qemu --test it -- $(patsubst --workspace,guest::,$(TESTS))

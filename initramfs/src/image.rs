@@ -187,6 +187,17 @@ impl Image {
         })
     }
 
+    /// Returns another archive with this one behind it, not compressed: the kernel unpacks both.
+    ///
+    /// # Errors
+    /// Those of [`Self::write`].
+    pub fn behind(&self, mut archive: Vec<u8>) -> Result<Vec<u8>> {
+        // An archive begins at a multiple of four, and zeros between two are skipped.
+        archive.resize(archive.len().next_multiple_of(4), 0);
+        archive.extend(self.write(Compression::None)?);
+        Ok(archive)
+    }
+
     /// Adds an entry, and the missing folders above it.
     fn put(&mut self, path: &str, mode: u32, node: Node) {
         let path = path.trim_matches('/');

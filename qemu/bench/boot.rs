@@ -6,10 +6,11 @@
 //! /init; as the workload, it prints the time again. Both are microseconds since the kernel's start.
 
 use crate::contestants;
-use crate::guest::{Built, Guest, source};
+use crate::guest::{Built, source};
 use anyhow::{Context, Result};
 use hilum_initramfs::tree::{Kind, Tree};
 use hilum_initramfs::{Compression, Image};
+use hilum_qemu::Vm;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -81,7 +82,7 @@ pub(crate) fn measure(built: &Built, boots: usize, more: &[&str]) -> Result<Vec<
             let network = hilum_qemu::network("");
             let words: Vec<&str> = network.iter().map(String::as_str).chain(more.iter().copied()).collect();
             let guest = built.boot(image, "rdinit=/entry -- timed-init", "stdio", &words)?;
-            let (entered, began) = (number(&guest, "entered ")?, number(&guest, "now ")?);
+            let (entered, began) = (number(&guest.vm, "entered ")?, number(&guest.vm, "now ")?);
             times.push(began - entered);
             row.kernel_us = entered;
         }
@@ -91,10 +92,10 @@ pub(crate) fn measure(built: &Built, boots: usize, more: &[&str]) -> Result<Vec<
 }
 
 /// Returns the number after these words on a complete line of the console.
-fn number(guest: &Guest, words: &str) -> Result<u64> {
+pub(crate) fn number(vm: &Vm, words: &str) -> Result<u64> {
     let until = Instant::now() + BOOT;
     loop {
-        let text = guest.vm.console.text();
+        let text = vm.console.text();
         let found = text.split_once(words).and_then(|(_, rest)| rest.split_once('\n')).map(|(number, _)| number.trim());
         if let Some(number) = found {
             return number.parse().with_context(|| format!("{words:?} in\n{text}"));

@@ -8,6 +8,7 @@
 pub mod firmware;
 mod machine;
 mod namespace;
+mod page;
 pub mod picture;
 mod terminal;
 mod transcript;
@@ -16,6 +17,7 @@ mod vm;
 pub use hilum::Architecture;
 pub use machine::{Accelerator, command, microvm, network, without_pci, writable_disk};
 pub use namespace::Namespace;
+pub use page::first_page;
 pub use terminal::Terminal;
 pub use transcript::Transcript;
 pub use vm::{End, Options, Vm, boots, watch};

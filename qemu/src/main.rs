@@ -7,12 +7,16 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use hilum::Architecture;
 use hilum_qemu::{Accelerator, End, Options, Vm, firmware};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 /// How long a kernel may take to print its first line before the accelerator counts as hung.
 const PROBE: Duration = Duration::from_secs(10);
+
+/// How long to wait for a page whose time is wanted.
+const PAGE: Duration = Duration::from_secs(300);
 
 /// How often a guest with slots may restart.
 const RESTARTS: u32 = 100;
@@ -52,6 +56,9 @@ enum Command {
         /// use.
         #[arg(long, value_parser = ports)]
         publish: Option<(u16, u16)>,
+        /// Prints how long after the start of QEMU the published port answered a request for / with status 200.
+        #[arg(long, requires = "publish")]
+        time: bool,
         /// Waits at this machine's port 1234 for gdb before the first instruction.
         #[arg(long)]
         gdb: bool,
@@ -94,7 +101,8 @@ fn main() {
 }
 
 fn run(command: Command) -> Result<()> {
-    let Command::Run { arch, image, microvm, accel, memory, append, publish, gdb, bundle, deadline } = command else {
+    let Command::Run { arch, image, microvm, accel, memory, append, publish, time, gdb, bundle, deadline } = command
+    else {
         return picture(command);
     };
     let (kernel, initramfs) = (image.join("vmlinuz"), image.join("initramfs"));
@@ -146,9 +154,21 @@ fn run(command: Command) -> Result<()> {
     if gdb {
         println!("waiting for gdb: target remote localhost:1234");
     }
+    if let Some((port, _)) = forwarded.filter(|_| time) {
+        std::thread::spawn(move || print_time(port));
+    }
     let until = deadline.map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let command = if microvm { options.on(hilum_qemu::microvm(accel)) } else { options.command() };
     if slots.exists() { run_slots(&options, &slots, until) } else { boot(command, until) }
+}
+
+/// Prints when a page was served, if it ever is, on a terminal in raw mode.
+fn print_time(port: u16) {
+    let start = Instant::now();
+    if let Some(at) = hilum_qemu::first_page(port, start + PAGE) {
+        print!("the page was served {} ms after the start of QEMU\r\n", (at - start).as_millis());
+        let _ = std::io::stdout().flush();
+    }
 }
 
 /// Boots the committed slot of a disk, and again when the guest restarts.

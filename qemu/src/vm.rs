@@ -49,8 +49,18 @@ impl Options<'_> {
             command.args(["-drive", &drive, "-device", "virtio-blk-pci,drive=disk"]);
         }
         command.args(self.more);
-        command.arg("-append").arg(format!("console={console} quiet panic=-1 {words}{}", self.append));
+        let timer = if self.has_slow_timer() { "nolapic_timer " } else { "" };
+        command.arg("-append").arg(format!("console={console} quiet panic=-1 {words}{timer}{}", self.append));
         command
+    }
+
+    /// Returns whether the kernel does better without the timer of the processor, whose speed it measures for a tenth of a second.
+    /// Several processors need one each; KVM tells its speed.
+    fn has_slow_timer(&self) -> bool {
+        match self.arch {
+            Architecture::X86_64 => self.accelerator == Accelerator::Tcg && !self.more.contains(&"-smp"),
+            Architecture::Aarch64 => false,
+        }
     }
 }
 

@@ -101,6 +101,16 @@ fn fragment_has_what_the_demo_needs_and_the_line_that_asks_for_it() {
     );
 }
 
+/// What the kernel does not have takes no time: an option more than today is to be asked for by a line.
+#[test]
+fn options_of_the_demo_stay_within_their_budget() {
+    for (board, most) in [("qemu-x86_64", 110), ("microvm-x86_64", 107), ("qemu-aarch64", 106)] {
+        let web = fragment(board, "initramfs/appliances/web/appliance.toml").expect("a fragment");
+        let count = web.lines().filter(|line| line.starts_with("CONFIG_")).count();
+        assert!(count <= most, "{board}: {count} options, more than {most}; take it back, or say here what it buys");
+    }
+}
+
 #[test]
 fn lines_of_a_configuration_add_options() {
     let made = of_lines(
