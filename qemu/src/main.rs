@@ -7,7 +7,6 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use hilum::Architecture;
 use hilum_qemu::{Accelerator, End, Options, Vm, firmware};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -166,8 +165,7 @@ fn run(command: Command) -> Result<()> {
 fn print_time(port: u16) {
     let start = Instant::now();
     if let Some(at) = hilum_qemu::first_page(port, start + PAGE) {
-        print!("the page was served {} ms after the start of QEMU\r\n", (at - start).as_millis());
-        let _ = std::io::stdout().flush();
+        println!("the page was served {} ms after the start of QEMU\r", (at - start).as_millis());
     }
 }
 
