@@ -3,7 +3,7 @@
 use crate::config::{ConsoleSize, Process, Spec};
 use crate::error::{At, Error, Result, words};
 use crate::plan::{Plan, Step};
-use crate::{hooks, mounts};
+use crate::{hooks, labels, mounts};
 use hilum::namespaces::Namespaces;
 use hilum::plan::Phase;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
@@ -43,11 +43,19 @@ pub struct Child<'a> {
     pub program: CString,
     /// How many mounts are done.
     pub mounted: usize,
+    /// The folder of the process's labels, if it is to get one.
+    pub labels: Option<OwnedFd>,
 }
 
 impl Child<'_> {
     /// Executes the plan. Returns only an error.
     pub fn run(&mut self, plan: &Plan<'_>) -> Error {
+        if plan.steps.iter().any(|step| matches!(step, Step::Label(_))) {
+            match labels::open() {
+                Ok(folder) => self.labels = Some(folder),
+                Err(error) => return error,
+            }
+        }
         for step in &plan.steps {
             if let Err(error) = self.apply(step) {
                 return error;
@@ -92,6 +100,7 @@ impl Child<'_> {
             Step::Hooks => self.run_hooks(),
             Step::ReadOnlyRoot => mounts::read_only_root(&self.root).at("root.readonly"),
             Step::Wait => self.wait(),
+            Step::Label(label) => self.labels.as_ref().map_or(Ok(()), |folder| labels::set(folder, *label)),
             Step::User(process) => become_user(process).at("user"),
             Step::Capabilities(sets) => set_capabilities(sets.map(|set| set.0)).at("capabilities"),
             Step::Seccomp(program) => hilum_sys::filter_system_calls(program).at("seccomp"),

@@ -7,7 +7,7 @@ use crate::config::{IdMap, Linux, Process, Spec};
 use crate::error::{At, Error, Result};
 use crate::plan::{Plan, Step};
 use crate::state::{Defaults, Folder, Kept, SOCKET};
-use crate::{hooks, mounts, refuse, state};
+use crate::{hooks, labels, mounts, refuse, state};
 use hilum::namespaces::Namespaces;
 use hilum::plan::Phase;
 use hilum_sys::Cloned;
@@ -29,6 +29,7 @@ pub fn create(root: &Path, wanted: &Creating, manager: Manager) -> Result<Pid> {
     let bundle = std::path::absolute(&wanted.bundle).at("bundle")?;
     let spec = state::config(&bundle)?;
     refuse::check(&spec)?;
+    spec.process.as_ref().map_or(Ok(()), labels::check)?;
     let plan = crate::plan::plan(&spec, !wanted.no_keyring)?;
     let mut grouping = Grouping::plan(&spec, manager, &wanted.id)?;
     let folder = Folder::create(root, &wanted.id)?;
@@ -77,6 +78,7 @@ fn fill(
             state: kept.told("creating"),
             program: Default::default(),
             mounted: 0,
+            labels: None,
         };
         live(child, folder, plan)
     }

@@ -11,7 +11,7 @@ use crate::create::{apply_for, live, set_io_priority};
 use crate::error::{At, Error, Result};
 use crate::plan::Plan;
 use crate::state::{Folder, Kept, Status, process, write_whole};
-use crate::{commands, refuse};
+use crate::{commands, labels, refuse};
 use hilum_sys::Cloned;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -59,6 +59,7 @@ fn describe(kept: &Kept, wanted: &Executing) -> Result<Spec> {
         Further::Words(words) => adjust(&kept.defaults.process, words, wanted)?,
     };
     refuse::check_process(&process)?;
+    labels::check(&process)?;
     let kinds = kept.defaults.namespaces.iter();
     let linux = Linux {
         namespaces: kinds.map(|kind| Namespace { kind: kind.clone(), path: None }).collect(),
@@ -132,6 +133,7 @@ fn start(folder: &Folder, kept: &Kept, spec: &Spec, plan: &Plan<'_>, wanted: &Ex
             state: serde_json::Value::Null,
             program: Default::default(),
             mounted: 0,
+            labels: None,
         };
         live(child, folder, plan)
     }

@@ -16,6 +16,7 @@ pub mod create;
 pub mod error;
 pub mod exec;
 pub mod hooks;
+pub mod labels;
 pub mod mounts;
 pub mod names;
 pub mod options;

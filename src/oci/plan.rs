@@ -6,6 +6,7 @@
 
 use crate::config::{Device, Linux, Mount, Process, Spec};
 use crate::error::{Error, Result};
+use crate::labels::{self, Label};
 use crate::names;
 use crate::options::{self, Options};
 use crate::seccomp::{self, Program};
@@ -51,6 +52,8 @@ pub enum Step<'a> {
     RootPropagation(u32),
     /// Finds the program, reports, and waits for `start`.
     Wait,
+    /// Sets a label of a security module for the program.
+    Label(Label<'a>),
     /// Sets groups, group and user.
     User(&'a Process),
     /// Sets the four sets of capabilities besides the bounding one.
@@ -219,6 +222,8 @@ pub fn identity<'a>(linux: &'a Linux, process: &'a Process, steps: &mut Vec<Step
         }));
     }
     steps.push(Step::Wait);
+    // After the hooks of this process, whose programs would get the label as well.
+    steps.extend(labels::wanted(process).map(Step::Label));
     let none = crate::config::Capabilities::default();
     let wanted = process.capabilities.as_ref().unwrap_or(&none);
     let filter = linux.seccomp.as_ref().map(|filter| seccomp::assemble(filter, Architecture::OWN)).transpose()?;

@@ -71,11 +71,6 @@ pub fn check_process(process: &Process) -> Result<()> {
     if texts.into_iter().any(|text| text.contains('\0')) {
         return Err("a text of process contains NUL".into());
     }
-    let named = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
-    // This program is not confined either.
-    let is_confined = process.apparmor_profile.as_ref().is_some_and(|name| !name.is_empty() && name != "unconfined");
-    refuse(is_confined, "process.apparmorProfile")?;
-    refuse(named(&process.selinux_label), "process.selinuxLabel")?;
     refuse(asks(process.scheduler.as_ref()), "process.scheduler")?;
     refuse(asks(process.exec_cpu_affinity.as_ref()), "process.execCPUAffinity")?;
     for limit in &process.rlimits {

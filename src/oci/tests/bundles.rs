@@ -201,7 +201,6 @@ fn what_is_not_done_is_refused_in_one_line() {
     for (pointer, value, words) in [
         ("/linux/resources", json!({ "memory": { "swappiness": 5 } }), "linux.resources.memory.swappiness"),
         ("/linux/intelRdt", json!({ "closID": "x" }), "linux.intelRdt"),
-        ("/process/apparmorProfile", json!("x"), "process.apparmorProfile"),
         ("/process/scheduler", json!({ "policy": "SCHED_FIFO" }), "process.scheduler"),
         ("/linux/timeOffsets", json!({ "boottime": { "secs": 5 } }), "linux.timeOffsets"),
         ("/linux/seccomp", json!({ "defaultAction": "SCMP_ACT_NOTIFY" }), "SCMP_ACT_NOTIFY"),
@@ -216,5 +215,26 @@ fn what_is_not_done_is_refused_in_one_line() {
             said.contains(words) && said.contains("is not done by hilum-oci") && said.lines().count() == 1,
             "{pointer}: {said}"
         );
+    }
+}
+
+#[test]
+fn a_label_that_the_kernel_cannot_apply_is_refused() {
+    let enabled = fs::read("/sys/module/apparmor/parameters/enabled").unwrap_or_default();
+    let profile = match enabled.first() {
+        Some(b'Y') => "unable to apply AppArmor profile hilum-none: no such file or directory",
+        _ => "process.apparmorProfile: AppArmor is not enabled in this kernel",
+    };
+    let context = match std::path::Path::new("/sys/fs/selinux/enforce").exists() {
+        true => "unable to apply SELinux label hilum-none",
+        false => "process.selinuxLabel: SELinux is not enabled in this kernel",
+    };
+    for (name, words) in [("apparmorProfile", profile), ("selinuxLabel", context)] {
+        let mut bundle = Bundle::new().script("exit 0");
+        bundle.config["process"][name] = json!("hilum-none");
+        bundle.save();
+        let said = bundle.text(&["run", "one"]);
+        assert!(said.contains(words) && said.lines().count() == 1, "{name}: {said}");
+        assert_eq!(bundle.status("one"), "none");
     }
 }
