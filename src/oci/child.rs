@@ -43,6 +43,10 @@ pub struct Child<'a> {
     pub program: CString,
     /// How many mounts are done.
     pub mounted: usize,
+    /// What hides paths.
+    pub covers: mounts::Covers,
+    /// How many steps have left descriptors open.
+    pub untidy: u32,
     /// The folder of the process's labels, if it is to get one.
     pub labels: Option<OwnedFd>,
 }
@@ -57,11 +61,33 @@ impl Child<'_> {
             }
         }
         for step in &plan.steps {
-            if let Err(error) = self.apply(step) {
+            if let Err(error) = self.apply(step).and_then(|()| self.tidy(step)) {
                 return error;
             }
         }
         Error("the plan has no program".into())
+    }
+
+    /// Closes what mounts have left open, many at once: each takes some system calls, and closing one by one would double them.
+    fn tidy(&mut self, step: &Step<'_>) -> Result<()> {
+        if !matches!(step, Step::Mount(..) | Step::ReadOnly(_) | Step::Mask(_)) {
+            return Ok(());
+        }
+        self.untidy += 1;
+        // A step leaves four at most.
+        let limits = self.process().rlimits.iter().filter(|limit| limit.kind == "RLIMIT_NOFILE");
+        let most = limits.map(|limit| limit.soft).min().map_or(64, |limit| (limit / 16).min(64));
+        if u64::from(self.untidy) < most {
+            return Ok(());
+        }
+        self.untidy = 0;
+        self.covers.forget();
+        let sources = self.sources.iter().flatten().map(AsRawFd::as_raw_fd);
+        let own = [Some(self.root.as_raw_fd()), Some(self.parent.as_raw_fd()), self.labels.as_ref().map(AsRawFd::as_raw_fd)];
+        let sockets = [self.listener.as_ref().map(AsRawFd::as_raw_fd), self.console.as_ref().map(AsRawFd::as_raw_fd)];
+        // Descriptors for the program are below those of this program.
+        let last = sources.chain(own.into_iter().chain(sockets).flatten()).max().unwrap_or(2);
+        hilum_sys::close_range(last.unsigned_abs() + 1, u32::MAX).at("close_range")
     }
 
     /// Reports an error to whoever waits: `create`, or `start` once it was connected.
@@ -96,7 +122,7 @@ impl Child<'_> {
                 std::fs::write(&path, value).at(format!("sysctl {name}"))
             }
             Step::ReadOnly(path) => mounts::read_only(&self.root, path).at(format!("readonlyPaths {path}")),
-            Step::Mask(path) => mounts::mask(&self.root, path).at(format!("maskedPaths {path}")),
+            Step::Mask(path) => mounts::mask(&self.root, path, &mut self.covers).at(format!("maskedPaths {path}")),
             Step::Hooks => self.run_hooks(),
             Step::ReadOnlyRoot => mounts::read_only_root(&self.root).at("root.readonly"),
             Step::Wait => self.wait(),
@@ -238,8 +264,12 @@ pub fn find(process: &Process) -> Result<CString> {
     };
     let mut text = format!("exec: {name:?}: executable file not found in $PATH");
     for candidate in candidates {
+        let access = rustix::fs::access(candidate.as_str(), Access::EXEC_OK);
+        if access == Err(Errno::NOENT) && !name.contains('/') {
+            continue;
+        }
         let is_plain = std::fs::metadata(&candidate).map(|found| found.is_file());
-        match (is_plain, rustix::fs::access(candidate.as_str(), Access::EXEC_OK)) {
+        match (is_plain, access) {
             (Ok(true), Ok(())) => return CString::new(candidate).map_err(|_| Error("NUL".into())),
             (Ok(false), _) => text = format!("exec: {name:?}: is a directory: permission denied"),
             (Ok(true), _) => text = format!("exec: {name:?}: permission denied"),

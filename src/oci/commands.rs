@@ -22,10 +22,13 @@ pub fn start(root: &Path, id: &str) -> Result<()> {
     let folder = Folder::open(root, id)?;
     let kept = folder.read()?;
     match kept.status(&folder.path) {
-        Status::Created => {}
-        Status::Running | Status::Paused => return Err("cannot start an already running container".into()),
-        Status::Stopped => return Err("cannot start a container that has stopped".into()),
+        Status::Created => start_created(&folder, &kept),
+        Status::Running | Status::Paused => Err("cannot start an already running container".into()),
+        Status::Stopped => Err("cannot start a container that has stopped".into()),
     }
+}
+
+fn start_created(folder: &Folder, kept: &Kept) -> Result<()> {
     let handle =
         rustix::fs::open(&folder.path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).at(folder.path.display())?;
     let socket = format!("{}/{SOCKET}", mounts::own_path(handle.as_fd()));
@@ -154,14 +157,12 @@ pub fn delete(root: &Path, id: &str, forces: bool) -> Result<()> {
 /// # Errors
 /// Those of `create` and `start`.
 pub fn run(root: &Path, wanted: &Creating, manager: Manager) -> Result<i32> {
-    let has_terminal = crate::state::config(&wanted.bundle)?.process.is_some_and(|process| process.terminal);
-    if has_terminal && !wanted.detaches {
-        return Err(
-            "run with a terminal in the foreground is not done by hilum-oci; use create with --console-socket".into()
-        );
-    }
-    let pid = create(root, wanted, manager)?;
-    if let Err(error) = start(root, &wanted.id) {
+    let (folder, kept) = create(root, wanted, manager)?;
+    let pid = Pid::from_raw(kept.pid).ok_or_else(|| Error("no process".into()))?;
+    let started = start_created(&folder, &kept);
+    // Other commands may change the container while its program runs.
+    drop(folder);
+    if let Err(error) = started {
         let _ = delete(root, &wanted.id, true);
         return Err(error);
     }

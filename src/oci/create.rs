@@ -21,11 +21,12 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Creates a container, which then waits for `start`. Returns its first process.
+/// Creates a container, which then waits for `start`. Returns its folder, still locked, and what is kept in it.
 ///
 /// # Errors
 /// What failed; nothing of the container is left then.
-pub fn create(root: &Path, wanted: &Creating, manager: Manager) -> Result<Pid> {
+pub fn create(root: &Path, wanted: &Creating, manager: Manager) -> Result<(Folder, Kept)> {
+    check_preserved(wanted.preserved)?;
     let bundle = std::path::absolute(&wanted.bundle).at("bundle")?;
     let spec = state::config(&bundle)?;
     refuse::check(&spec)?;
@@ -33,12 +34,27 @@ pub fn create(root: &Path, wanted: &Creating, manager: Manager) -> Result<Pid> {
     let plan = crate::plan::plan(&spec, !wanted.no_keyring)?;
     let mut grouping = Grouping::plan(&spec, manager, &wanted.id)?;
     let folder = Folder::create(root, &wanted.id)?;
-    let created = fill(&folder, wanted, &spec, &plan, &bundle, &mut grouping);
-    if created.is_err() {
-        grouping.undo();
-        let _ = folder.remove();
+    match fill(&folder, wanted, &spec, &plan, &bundle, &mut grouping) {
+        Ok(kept) => Ok((folder, kept)),
+        Err(error) => {
+            grouping.undo();
+            let _ = folder.remove();
+            Err(error)
+        }
     }
-    created
+}
+
+/// Checks that all descriptors are open that a program is to inherit: one that is not would be given to a file of this program.
+///
+/// # Errors
+/// The first one that is not open.
+pub fn check_preserved(count: u32) -> Result<()> {
+    for number in 3..count.saturating_add(3) {
+        if std::fs::symlink_metadata(format!("/proc/self/fd/{number}")).is_err() {
+            return Err(Error(format!("--preserve-fds {count}: descriptor {number} is not open")));
+        }
+    }
+    Ok(())
 }
 
 fn fill(
@@ -48,7 +64,7 @@ fn fill(
     plan: &Plan<'_>,
     bundle: &Path,
     grouping: &mut Grouping<'_>,
-) -> Result<Pid> {
+) -> Result<Kept> {
     let root = spec.root.as_ref().ok_or_else(|| Error("config.json has no root".into()))?;
     let rootfs = bundle.join(&root.path);
     let opened = mounts::copy(&rootfs.to_string_lossy(), true).at(format!("rootfs {}", rootfs.display()))?;
@@ -78,6 +94,8 @@ fn fill(
             state: kept.told("creating"),
             program: Default::default(),
             mounted: 0,
+            covers: Default::default(),
+            untidy: 0,
             labels: None,
         };
         live(child, folder, plan)
@@ -103,7 +121,7 @@ fn fill(
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
         let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
     }
-    finished.map(|()| pid)
+    finished.map(|()| kept)
 }
 
 /// What is kept, besides what is known once there is a process.

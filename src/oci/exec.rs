@@ -7,7 +7,7 @@ use crate::arguments::{Executing, Further};
 use crate::cgroup::{self, Group};
 use crate::child::Child;
 use crate::config::{Linux, Namespace, Process, Spec};
-use crate::create::{apply_for, live, set_io_priority};
+use crate::create::{apply_for, check_preserved, live, set_io_priority};
 use crate::error::{At, Error, Result};
 use crate::plan::Plan;
 use crate::state::{Folder, Kept, Status, process, write_whole};
@@ -25,6 +25,7 @@ use std::path::Path;
 /// # Errors
 /// The container does not run, or the program could not be executed.
 pub fn exec(root: &Path, wanted: &Executing) -> Result<i32> {
+    check_preserved(wanted.preserved)?;
     let folder = Folder::open(root, &wanted.id)?;
     let kept = folder.read()?;
     match kept.status(&folder.path) {
@@ -133,6 +134,8 @@ fn start(folder: &Folder, kept: &Kept, spec: &Spec, plan: &Plan<'_>, wanted: &Ex
             state: serde_json::Value::Null,
             program: Default::default(),
             mounted: 0,
+            covers: Default::default(),
+            untidy: 0,
             labels: None,
         };
         live(child, folder, plan)

@@ -15,6 +15,7 @@ pub mod copy_up;
 pub mod create;
 pub mod error;
 pub mod exec;
+pub mod files;
 pub mod hooks;
 pub mod labels;
 pub mod mounts;
@@ -26,6 +27,9 @@ pub mod refuse;
 pub mod seccomp;
 pub mod state;
 pub mod template;
+
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 use arguments::{Command, Global};
 use error::{At, Log, Result};

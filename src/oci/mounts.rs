@@ -43,6 +43,15 @@ pub fn place(root: BorrowedFd<'_>, path: &str, is_folder: bool) -> Result<OwnedF
         Err(Errno::NOENT) => {}
         found => return found,
     }
+    // Mostly only the last part is missing.
+    if let Some((above, name)) = path.rsplit_once('/')
+        && !matches!(name, "" | "." | "..")
+        && let Ok(parent) = open(root, if above.is_empty() { "/" } else { above }, OFlags::PATH | OFlags::DIRECTORY)
+    {
+        let found = make(parent.as_fd(), name, is_folder);
+        leave(parent);
+        return found;
+    }
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     let mut done = String::from("/");
     let mut parent = open(root, "/", OFlags::PATH | OFlags::DIRECTORY)?;
@@ -50,14 +59,7 @@ pub fn place(root: BorrowedFd<'_>, path: &str, is_folder: bool) -> Result<OwnedF
         done.push_str(part);
         let next = match open(root, &done, OFlags::PATH) {
             Err(Errno::NOENT) if *part != ".." => {
-                let is_last = index + 1 == parts.len();
-                match if is_folder || !is_last { mkdirat(&parent, *part, FOLDER) } else { touch(parent.as_fd(), part) }
-                {
-                    Ok(()) | Err(Errno::EXIST) => {}
-                    Err(errno) => return Err(errno),
-                }
-                // A dangling link is not followed to create its target.
-                openat2(&parent, *part, HANDLE, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)?
+                make(parent.as_fd(), part, is_folder || index + 1 < parts.len())?
             }
             found => found?,
         };
@@ -65,6 +67,21 @@ pub fn place(root: BorrowedFd<'_>, path: &str, is_folder: bool) -> Result<OwnedF
         done.push('/');
     }
     Ok(parent)
+}
+
+/// Creates a folder or an empty file, and opens it.
+fn make(parent: BorrowedFd<'_>, name: &str, is_folder: bool) -> Result<OwnedFd, Errno> {
+    match if is_folder { mkdirat(parent, name, FOLDER) } else { touch(parent, name) } {
+        Ok(()) | Err(Errno::EXIST) => {}
+        Err(errno) => return Err(errno),
+    }
+    // A dangling link is not followed to create its target.
+    openat2(parent, name, HANDLE, Mode::empty(), ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS)
+}
+
+/// Leaves a descriptor open: many are closed by one call later ([`crate::child::Child`]), and the rest when the program is executed.
+fn leave(descriptor: OwnedFd) {
+    std::mem::forget(descriptor);
 }
 
 fn touch(parent: BorrowedFd<'_>, name: &str) -> Result<(), Errno> {
@@ -109,27 +126,29 @@ pub fn mount(root: &OwnedFd, wanted: &Mount, options: &Options, source: Option<&
         None => (Some(create(wanted, options).at(what())?), true),
     };
     let place = place(root.as_fd(), &wanted.destination, is_folder).at(what())?;
-    let Some(mount) = source.or(mount.as_ref()) else { return Ok(()) };
+    let Some(attached) = source.or(mount.as_ref()) else { return Ok(()) };
     if options.copies_up {
         if wanted.kind.as_deref() != Some("tmpfs") {
             return Err(Error(format!("{}: tmpcopyup is an option of a tmpfs", what())));
         }
         let below = open(place.as_fd(), "/", OFlags::RDONLY | OFlags::DIRECTORY).at(what())?;
-        let made = open(mount.as_fd(), "/", OFlags::RDONLY | OFlags::DIRECTORY).at(what())?;
+        let made = open(attached.as_fd(), "/", OFlags::RDONLY | OFlags::DIRECTORY).at(what())?;
         crate::copy_up::copy(below.as_fd(), made.as_fd()).at(what())?;
     }
-    attach(mount, &place).at(what())?;
+    attach(attached, &place).at(what())?;
     if source.is_some() {
         if options.is_recursive {
             return Err(Error(format!("{}: recursive attributes are not done by hilum-oci", what())));
         }
         let slave = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
-        mount_change(own_path(mount.as_fd()), slave).at(what())?;
-        restrict(mount, options.set).at(what())?;
+        mount_change(own_path(attached.as_fd()), slave).at(what())?;
+        restrict(attached, options.set).at(what())?;
     }
     for change in &options.propagation {
-        mount_change(own_path(mount.as_fd()), MountPropagationFlags::from_bits_retain(*change)).at(what())?;
+        mount_change(own_path(attached.as_fd()), MountPropagationFlags::from_bits_retain(*change)).at(what())?;
     }
+    leave(place);
+    mount.into_iter().for_each(leave);
     Ok(())
 }
 
@@ -151,7 +170,9 @@ fn create(wanted: &Mount, options: &Options) -> Result<OwnedFd, Errno> {
         }
     }
     fsconfig_create(&opened)?;
-    fsmount(&opened, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::from_bits_retain(options.set))
+    let mount = fsmount(&opened, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::from_bits_retain(options.set));
+    leave(opened);
+    mount
 }
 
 /// Makes a path read-only by a bind mount over itself. One that does not exist is left out, as by runc.
@@ -162,24 +183,56 @@ pub fn read_only(root: &OwnedFd, path: &str) -> Result<(), Errno> {
     };
     let copy = open_tree(&found, "", CLONE | WHOLE | OpenTreeFlags::AT_EMPTY_PATH)?;
     attach(&copy, &found)?;
-    restrict(&copy, MountAttrFlags::MOUNT_ATTR_RDONLY.bits())
+    restrict(&copy, MountAttrFlags::MOUNT_ATTR_RDONLY.bits())?;
+    leave(found);
+    leave(copy);
+    Ok(())
+}
+
+/// What hides paths: an attached mount of each kind, of which further ones are copies.
+#[derive(Debug, Default)]
+pub struct Covers {
+    folder: Option<OwnedFd>,
+    file: Option<OwnedFd>,
+}
+
+impl Covers {
+    /// Forgets mounts whose descriptors are closed by another way.
+    pub fn forget(&mut self) {
+        self.folder.take().into_iter().chain(self.file.take()).for_each(leave);
+    }
 }
 
 /// Hides a path: a folder below an empty read-only tmpfs, a file below the host's /dev/null. One that does not exist is left out.
-pub fn mask(root: &OwnedFd, path: &str) -> Result<(), Errno> {
+pub fn mask(root: &OwnedFd, path: &str, covers: &mut Covers) -> Result<(), Errno> {
     let found = match open(root.as_fd(), path, OFlags::PATH) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
         found => found?,
     };
-    let cover = if FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode) == FileType::Directory {
-        let opened = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
-        fsconfig_create(&opened)?;
-        fsmount(&opened, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)?
-    } else {
-        null()?
+    let is_folder = FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode) == FileType::Directory;
+    let known = if is_folder { &mut covers.folder } else { &mut covers.file };
+    let cover = match known {
+        Some(known) => open_tree(known, "", CLONE | OpenTreeFlags::AT_EMPTY_PATH)?,
+        None if is_folder => {
+            let opened = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
+            fsconfig_create(&opened)?;
+            let mount = fsmount(&opened, FsMountFlags::FSMOUNT_CLOEXEC, MountAttrFlags::MOUNT_ATTR_RDONLY)?;
+            leave(opened);
+            mount
+        }
+        None => {
+            let null = null()?;
+            restrict(&null, MountAttrFlags::MOUNT_ATTR_RDONLY.bits())?;
+            null
+        }
     };
     attach(&cover, &found)?;
-    restrict(&cover, MountAttrFlags::MOUNT_ATTR_RDONLY.bits())
+    leave(found);
+    match known {
+        Some(_) => leave(cover),
+        None => *known = Some(cover),
+    }
+    Ok(())
 }
 
 /// Returns a mount of the host's /dev/null, which is that device.
@@ -209,19 +262,41 @@ const LINKS: [(&str, &str); 5] = [
 
 /// Creates the usual nodes and links of /dev. One that exists stays as it is.
 pub fn usual_devices(root: &OwnedFd, has_users: bool) -> Result<()> {
-    for (name, major, minor) in DEVICES {
-        let (path, kind) = (format!("/dev/{name}"), "c".to_owned());
-        let (major, minor, file_mode) = (Some(major), Some(minor), Some(0o666));
-        device(root, &Device { path, kind, major, minor, file_mode, uid: None, gid: None }, has_users)?;
-    }
     let dev = place(root.as_fd(), "/dev", true).at("/dev")?;
+    for (name, major, minor) in DEVICES {
+        if has_users {
+            bind_node(&dev, name, &format!("/dev/{name}")).at(format!("device /dev/{name}"))?;
+            continue;
+        }
+        // The node's owner is root, which this process is.
+        let mode = Mode::from_raw_mode(0o666);
+        match mknodat(&dev, name, FileType::CharacterDevice, mode, rustix::fs::makedev(major, minor)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno).at(format!("device /dev/{name}")),
+        }
+    }
     for (name, target) in LINKS {
         match rustix::fs::symlinkat(target, &dev, name) {
             Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(errno).at(format!("/dev/{name}")),
         }
     }
+    leave(dev);
     Ok(())
+}
+
+/// Binds a node of the host into a folder. One that exists stays as it is.
+fn bind_node(folder: &OwnedFd, name: &str, source: &str) -> Result<(), Errno> {
+    let node = copy(source, false)?;
+    match touch(folder.as_fd(), name) {
+        Ok(()) => {
+            attach(&node, &place(folder.as_fd(), name, false)?)?;
+            let safe = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+            restrict(&node, safe.bits())
+        }
+        Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Creates a device node. In a user namespace, where nobody can, the host's node of that path is bound instead.
@@ -237,16 +312,7 @@ pub fn device(root: &OwnedFd, wanted: &Device, has_users: bool) -> Result<()> {
         other => return Err(Error(format!("{}: unknown type {other:?}", what()))),
     };
     if has_users && kind != FileType::Fifo {
-        let node = copy(&wanted.path, false).at(what())?;
-        return match touch(folder.as_fd(), name) {
-            Ok(()) => {
-                attach(&node, &place(folder.as_fd(), name, false).at(what())?).at(what())?;
-                let safe = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NOEXEC;
-                restrict(&node, safe.bits()).at(what())
-            }
-            Err(Errno::EXIST) => Ok(()),
-            Err(errno) => Err(errno).at(what()),
-        };
+        return bind_node(&folder, name, &wanted.path).at(what());
     }
     let number = rustix::fs::makedev(wanted.major.unwrap_or(0), wanted.minor.unwrap_or(0));
     let mode = Mode::from_raw_mode(wanted.file_mode.unwrap_or(0o666) & 0o7777);

@@ -5,13 +5,16 @@
 
 use crate::cgroup::Group;
 use crate::config::{Hooks, Personality, Process, Seccomp, Spec, Texts};
-use crate::error::{At, Error, Result};
-use rustix::fs::{FlockOperation, flock};
+use crate::error::{At, Error, Result, words};
+use crate::files;
+use rustix::fd::OwnedFd;
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File};
 use std::io::Write;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The socket on which a created container waits.
@@ -22,7 +25,7 @@ pub const SOCKET: &str = "start.sock";
 pub struct Folder {
     /// Its path.
     pub path: PathBuf,
-    lock: File,
+    lock: OwnedFd,
 }
 
 /// What state.json has.
@@ -109,8 +112,15 @@ impl Folder {
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700);
         loop {
-            builder.create(&path).at(path.display())?;
+            // Mostly the root is there, and the folder is not: then there is nothing in it.
+            let is_new = match rustix::fs::mkdir(&path, Mode::RWXU) {
+                Ok(()) => true,
+                Err(_) => builder.create(&path).at(path.display()).map(|()| false)?,
+            };
             let Some(folder) = Self::lock(&path)? else { continue };
+            if is_new {
+                return Ok(folder);
+            }
             if path.join("state.json").exists() {
                 return Err("container with given ID already exists".into());
             }
@@ -126,18 +136,16 @@ impl Folder {
     pub fn open(root: &Path, id: &str) -> Result<Self> {
         check_id(id)?;
         let path = root.join(id);
-        if !path.is_dir() {
-            return Err("container does not exist".into());
-        }
         Self::lock(&path)?.ok_or_else(|| "container does not exist".into())
     }
 
     /// Waits for the lock. `None` if the folder is removed meanwhile.
     fn lock(path: &Path) -> Result<Option<Self>> {
-        let Ok(lock) = File::open(path) else { return Ok(None) };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(lock) = rustix::fs::open(path, flags, Mode::empty()) else { return Ok(None) };
         flock(&lock, FlockOperation::LockExclusive).at(path.display())?;
-        let is_there = lock.metadata().is_ok_and(|folder| folder.nlink() > 0)
-            && fs::metadata(path).is_ok_and(|now| lock.metadata().is_ok_and(|own| own.ino() == now.ino()));
+        let own = rustix::fs::fstat(&lock).at(path.display())?;
+        let is_there = own.st_nlink > 0 && rustix::fs::stat(path).is_ok_and(|now| own.st_ino == now.st_ino);
         Ok(is_there.then(|| Self { path: path.to_owned(), lock }))
     }
 
@@ -155,7 +163,7 @@ impl Folder {
     /// # Errors
     /// The container was never complete.
     pub fn read(&self) -> Result<Kept> {
-        let text = fs::read(self.path.join("state.json")).map_err(|_| Error("container does not exist".into()))?;
+        let text = files::read(&self.path.join("state.json")).map_err(|_| Error("container does not exist".into()))?;
         serde_json::from_slice(&text).map_err(|error| Error(format!("state.json: {error}")))
     }
 
@@ -175,7 +183,11 @@ impl Folder {
     pub fn remove(self) -> Result<()> {
         // First the file that says that there is a container.
         let _ = fs::remove_file(self.path.join("state.json"));
-        fs::remove_dir_all(&self.path).at(self.path.display())
+        // Mostly that was all.
+        match rustix::fs::rmdir(&self.path) {
+            Ok(()) => Ok(()),
+            Err(_) => fs::remove_dir_all(&self.path).at(self.path.display()),
+        }
     }
 }
 
@@ -200,7 +212,7 @@ pub fn write_whole(path: &Path, text: &[u8]) -> Result<()> {
 
 /// Returns the state and the start time of a process, from /proc/PID/stat (proc_pid_stat(5)).
 pub fn process(pid: i32) -> Option<(char, u64)> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let text = files::read_line(format!("/proc/{pid}/stat").as_ref()).ok()?;
     // The name may contain anything, and ends at the last parenthesis.
     let mut fields = text.rsplit_once(')')?.1.split_ascii_whitespace();
     let state = fields.next()?.chars().next()?;
@@ -245,9 +257,9 @@ pub const VERSION: &str = "1.2.0";
 /// It does not exist or is no JSON.
 pub fn config(bundle: &Path) -> Result<Spec> {
     let path = bundle.join("config.json");
-    let text = fs::read(&path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error(format!("JSON specification file {} not found", path.display())),
-        _ => Error(format!("{}: {error}", path.display())),
+    let text = files::read(&path).map_err(|errno| match errno {
+        Errno::NOENT => Error(format!("JSON specification file {} not found", path.display())),
+        _ => Error(format!("{}: {}", path.display(), words(errno))),
     })?;
     serde_json::from_slice(&text).map_err(|error| Error(format!("{}: {error}", path.display())))
 }

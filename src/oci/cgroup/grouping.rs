@@ -48,7 +48,7 @@ impl<'a> Grouping<'a> {
     /// Those of the kernel, and limits that it refuses.
     pub fn make(&mut self) -> Result<Option<OwnedFd>> {
         let Some(group) = &self.group else { return Ok(None) };
-        if let Err(error) = group.create() {
+        if let Err(error) = group.create(&self.settings) {
             // It is somebody else's.
             self.group = None;
             return Err(error);

@@ -10,9 +10,11 @@ mod tree;
 pub use tree::enable;
 
 use crate::error::{At, Error, Result};
+use crate::files;
 use resources::{Resources, Setting};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -88,23 +90,34 @@ impl Group {
         openat2(&root, self.path.trim_start_matches('/'), flags, Mode::empty(), how).at(format!("cgroup {}", self.path))
     }
 
-    fn read(&self, file: &str) -> std::io::Result<String> {
-        fs::read_to_string(self.folder().join(file))
+    fn read(&self, file: &str) -> Result<String, Errno> {
+        files::read_line(&self.folder().join(file))
     }
 
-    fn write(&self, file: &str, value: &str) -> std::io::Result<()> {
-        // Not `fs::write`, which would try to create a file of a controller that is not there.
-        use std::io::Write;
-        fs::OpenOptions::new().write(true).open(self.folder().join(file))?.write_all(value.as_bytes())
+    fn write(&self, file: &str, value: &str) -> Result<(), Errno> {
+        files::write_line(&self.folder().join(file), value)
     }
 
-    /// Creates it, with all controllers, if it does not exist; one that has processes or is frozen is somebody else's.
+    /// Returns whether it has the controllers that limits need, and those whose figures `events` prints.
+    fn has_controllers(&self, settings: &[Setting]) -> bool {
+        let Ok(text) = self.read("cgroup.controllers") else { return false };
+        let has = |name: &str| text.split_whitespace().any(|known| known == name);
+        let needed = settings.iter().filter_map(|setting| setting.file.split_once('.')).map(|(name, _)| name);
+        needed.filter(|name| *name != "cgroup").chain(["cpu", "memory", "pids"]).all(has)
+    }
+
+    /// Creates it, with the controllers that it needs, if it does not exist; one that has processes or is frozen is somebody else's.
     ///
     /// # Errors
     /// Those of the kernel.
-    pub fn create(&self) -> Result<()> {
+    pub fn create(&self, settings: &[Setting]) -> Result<()> {
         let folder = self.folder();
-        if folder.is_dir() {
+        // Mostly the group above is there, and enables what is needed.
+        let made = rustix::fs::mkdir(&folder, Mode::from_raw_mode(0o755));
+        if made.is_ok() && self.has_controllers(settings) {
+            return Ok(());
+        }
+        if made == Err(Errno::EXIST) {
             if self.has_processes() {
                 return Err(Error(format!("container's cgroup is not empty: {}", self.path)));
             }
@@ -133,7 +146,7 @@ impl Group {
     pub fn limit(&self, settings: &[Setting]) -> Result<()> {
         for Setting { file, value } in settings {
             match self.write(file, value) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(Errno::NOENT) => {
                     // A kernel without swap accounting has no limit to take away.
                     if !matches!((file.as_str(), value.as_str()), ("memory.swap.max", "max" | "0")) {
                         let controller = file.split('.').next().unwrap_or_default();
@@ -228,7 +241,11 @@ impl Group {
     /// It still has processes after ten seconds.
     pub fn remove(&self) -> Result<()> {
         let folder = self.folder();
-        if folder.is_dir() && self.has_processes() {
+        // Mostly it is empty. systemd removes it with its unit.
+        if self.unit.is_none() && matches!(rustix::fs::rmdir(&folder), Ok(()) | Err(Errno::NOENT)) {
+            return Ok(());
+        }
+        if self.has_processes() {
             self.signal(Signal::KILL)?;
         }
         if let Some(unit) = &self.unit {
@@ -249,6 +266,6 @@ pub fn is_below(path: &str, group: &str) -> bool {
 
 /// Returns the path of a process's group (cgroups(7), "/proc files").
 pub fn own_path(pid: i32) -> Option<String> {
-    let text = fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let text = files::read_line(format!("/proc/{pid}/cgroup").as_ref()).ok()?;
     text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
 }
