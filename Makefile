@@ -55,7 +55,7 @@ TOOLS   := $(BUILDER) $(shell find qemu/src qemu/Cargo.toml -type f)
 # The scripts and the lock file for Debian packages.
 DEBIAN  := initramfs/debian/fetch initramfs/debian/unpack initramfs/debian/modules initramfs/debian/lock
 SCRIPTS := .ci/run initramfs/dist linker/agent linker/build linker/oci linker/reproducible linker/rustc initramfs/debian/fetch initramfs/debian/install initramfs/debian/kernel \
-           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock qemu/guests/wifi/ap/bin/ap qemu/guests/oci/disk qemu/guests/oci/run qemu/guests/oci/inside/run qemu/guests/oci/inside/podman qemu/guests/oci/inside/containerd qemu/guests/oci/inside/docker qemu/guests/oci/inside/escapes qemu/guests/oci/inside/figures docs/hilum.bash docs/test fuzz/run qemu/bench/builds qemu/bench/first qemu/run-tests
+           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock qemu/guests/wifi/ap/bin/ap qemu/guests/oci/disk qemu/guests/oci/run qemu/guests/oci/inside/run qemu/guests/oci/inside/podman qemu/guests/oci/inside/containerd qemu/guests/oci/inside/docker qemu/guests/oci/inside/escapes qemu/guests/oci/inside/figures qemu/guests/oci/inside/engines qemu/guests/oci/inside/services qemu/guests/oci/inside/cri qemu/guests/oci/inside/swarm docs/hilum.bash docs/test fuzz/run qemu/bench/builds qemu/bench/first qemu/run-tests
 # Each has a Cargo.toml and a Cargo.lock: the library and the host's tools, what runs on a board, the OCI runtime, the fuzz targets.
 WORKSPACES := . src/runtime src/oci fuzz
 BOARD_ARCH := $(shell sed -n 's/^architecture = "\(.*\)"/\1/p' initramfs/boards/$(BOARD).toml 2>/dev/null)
@@ -248,7 +248,7 @@ oci: $(BUILD)/installed-build $(BUILD)/installed-bench $(BUILD)/image/$(HOST_ARC
 	@$(HOST) test --quiet --locked --manifest-path src/oci/Cargo.toml
 
 oci-test: $(BUILD)/installed-oci $(BUILD)/installed-run-x86_64 $(BUILD)/oci/x86_64/root.ext4 $(BUILD)/tools/hilum-oci ## as root: compare hilum-oci with crun and runc, under podman in a Debian guest
-	@ACCEL=$(ACCEL) qemu/guests/oci/run $(BUILD)/oci/x86_64 $(BUILD)/tools/hilum-oci
+	@ACCEL=$(ACCEL) WRITE=$(WRITE) qemu/guests/oci/run $(BUILD)/oci/x86_64 $(BUILD)/tools/hilum-oci $(PARTS)
 
 goosebit: $(BUILD)/tools/goosebit ## offer an update to hilum-agent by goosebit, a server with hawkBit's API
 	@HILUM_GOOSEBIT=$</bin/python $(HOST) test --quiet --locked -p hilum-agent goosebit -- --ignored

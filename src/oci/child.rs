@@ -3,7 +3,7 @@
 use crate::config::{ConsoleSize, Process, Spec};
 use crate::error::{At, Error, Result, words};
 use crate::plan::{Plan, Step};
-use crate::{hooks, labels, mounts};
+use crate::{files, hooks, labels, mounts};
 use hilum::namespaces::Namespaces;
 use hilum::plan::Phase;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
@@ -45,6 +45,8 @@ pub struct Child<'a> {
     pub mounted: usize,
     /// What hides paths.
     pub covers: mounts::Covers,
+    /// The signals that this process ignores.
+    pub ignored: u64,
     /// How many steps have left descriptors open.
     pub untidy: u32,
     /// The folder of the process's labels, if it is to get one.
@@ -83,7 +85,8 @@ impl Child<'_> {
         self.untidy = 0;
         self.covers.forget();
         let sources = self.sources.iter().flatten().map(AsRawFd::as_raw_fd);
-        let own = [Some(self.root.as_raw_fd()), Some(self.parent.as_raw_fd()), self.labels.as_ref().map(AsRawFd::as_raw_fd)];
+        let own =
+            [Some(self.root.as_raw_fd()), Some(self.parent.as_raw_fd()), self.labels.as_ref().map(AsRawFd::as_raw_fd)];
         let sockets = [self.listener.as_ref().map(AsRawFd::as_raw_fd), self.console.as_ref().map(AsRawFd::as_raw_fd)];
         // Descriptors for the program are below those of this program.
         let last = sources.chain(own.into_iter().chain(sockets).flatten()).max().unwrap_or(2);
@@ -305,9 +308,18 @@ fn set_capabilities([effective, permitted, inheritable, ambient]: [u64; 4]) -> R
     Ok(())
 }
 
+/// Returns the signals that this process ignores (proc_pid_status(5), SigIgn): SIGPIPE, which std ignores, and what a caller ignores. A
+/// program would inherit that.
+pub fn ignored() -> u64 {
+    let text = files::read_line("/proc/self/status".as_ref()).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(u64::MAX)
+}
+
 /// Prepares a new process: no other one can trace it or open what it has open, until its program is executed (CVE-2016-9962). Files of
 /// the set-up get the modes that they are created with.
-pub fn prepare() -> Result<()> {
+pub fn prepare(ignored: u64) -> Result<()> {
+    hilum_sys::reset_some_signals(ignored);
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).at("prctl")?;
     rustix::process::umask(Mode::empty());
     Ok(())

@@ -5,7 +5,7 @@ use crate::cgroup::wait_until;
 use crate::create::create;
 use crate::error::{At, Error, Result};
 use crate::state::{Folder, Kept, SOCKET, Status};
-use crate::{hooks, mounts, names};
+use crate::{hooks, mounts, names, terminal};
 use rustix::fd::AsFd;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, kill_process, pidfd_open, pidfd_send_signal, waitpid};
@@ -157,7 +157,11 @@ pub fn delete(root: &Path, id: &str, forces: bool) -> Result<()> {
 /// # Errors
 /// Those of `create` and `start`.
 pub fn run(root: &Path, wanted: &Creating, manager: Manager) -> Result<i32> {
-    let (folder, kept) = create(root, wanted, manager)?;
+    let mut terminal = None;
+    if !wanted.detaches {
+        terminal::block();
+    }
+    let (folder, kept) = create(root, wanted, manager, (!wanted.detaches).then_some(&mut terminal))?;
     let pid = Pid::from_raw(kept.pid).ok_or_else(|| Error("no process".into()))?;
     let started = start_created(&folder, &kept);
     // Other commands may change the container while its program runs.
@@ -169,27 +173,23 @@ pub fn run(root: &Path, wanted: &Creating, manager: Manager) -> Result<i32> {
     if wanted.detaches {
         return Ok(0);
     }
-    let status = wait_for(pid)?;
+    let status = terminal::accompany(pid, terminal.as_ref())?;
     if !wanted.keeps {
         delete(root, &wanted.id, true)?;
     }
     Ok(status)
 }
 
-/// Waits for the exit of a process of this one. Returns its exit status, or 128 and the signal that has ended it.
+/// Returns the exit status of a process of this one, or 128 and the signal that has ended it; `None` if it still runs.
 ///
 /// # Errors
 /// It is no process of this one.
-pub fn wait_for(pid: Pid) -> Result<i32> {
-    let status = loop {
-        match waitpid(Some(pid), WaitOptions::empty()) {
-            Err(rustix::io::Errno::INTR) => {}
-            found => break found.at("wait")?.map(|(_, status)| status),
-        }
+pub fn exited(pid: Pid) -> Result<Option<i32>> {
+    let status = waitpid(Some(pid), WaitOptions::NOHANG).at("wait")?.map(|(_, status)| status);
+    let number = |status: rustix::process::WaitStatus| {
+        status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal)).unwrap_or(255)
     };
-    let exited =
-        status.and_then(|status| status.exit_status().or(status.terminating_signal().map(|signal| 128 + signal)));
-    Ok(exited.unwrap_or(255))
+    Ok(status.map(number))
 }
 
 /// Prints all containers.

@@ -23,9 +23,16 @@ use std::time::SystemTime;
 
 /// Creates a container, which then waits for `start`. Returns its folder, still locked, and what is kept in it.
 ///
+/// A terminal is sent to the console socket, or without one to the stream that `terminal` gets.
+///
 /// # Errors
 /// What failed; nothing of the container is left then.
-pub fn create(root: &Path, wanted: &Creating, manager: Manager) -> Result<(Folder, Kept)> {
+pub fn create(
+    root: &Path,
+    wanted: &Creating,
+    manager: Manager,
+    terminal: Option<&mut Option<UnixStream>>,
+) -> Result<(Folder, Kept)> {
     check_preserved(wanted.preserved)?;
     let bundle = std::path::absolute(&wanted.bundle).at("bundle")?;
     let spec = state::config(&bundle)?;
@@ -34,13 +41,31 @@ pub fn create(root: &Path, wanted: &Creating, manager: Manager) -> Result<(Folde
     let plan = crate::plan::plan(&spec, !wanted.no_keyring)?;
     let mut grouping = Grouping::plan(&spec, manager, &wanted.id)?;
     let folder = Folder::create(root, &wanted.id)?;
-    match fill(&folder, wanted, &spec, &plan, &bundle, &mut grouping) {
+    let console = console(wanted.console.as_deref(), &spec, terminal)?;
+    match fill(&folder, wanted, &spec, &plan, &bundle, &mut grouping, console) {
         Ok(kept) => Ok((folder, kept)),
         Err(error) => {
             grouping.undo();
             let _ = folder.remove();
             Err(error)
         }
+    }
+}
+
+/// Returns the socket that a terminal is sent to: that of an engine, or one whose other side `own` gets.
+///
+/// # Errors
+/// There is none at the path.
+pub fn console(path: Option<&Path>, spec: &Spec, own: Option<&mut Option<UnixStream>>) -> Result<Option<UnixStream>> {
+    let has_terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
+    match (path, own) {
+        (Some(path), _) => UnixStream::connect(path).map(Some).at(format!("console socket {}", path.display())),
+        (None, Some(own)) if has_terminal => {
+            let (near, far) = UnixStream::pair().at("socketpair")?;
+            *own = Some(near);
+            Ok(Some(far))
+        }
+        _ => Ok(None),
     }
 }
 
@@ -64,20 +89,18 @@ fn fill(
     plan: &Plan<'_>,
     bundle: &Path,
     grouping: &mut Grouping<'_>,
+    console: Option<UnixStream>,
 ) -> Result<Kept> {
     let root = spec.root.as_ref().ok_or_else(|| Error("config.json has no root".into()))?;
     let rootfs = bundle.join(&root.path);
     let opened = mounts::copy(&rootfs.to_string_lossy(), true).at(format!("rootfs {}", rootfs.display()))?;
     let sources = sources(plan, spec, bundle)?;
     let listener = listen_in(folder)?;
-    let console = match &wanted.console {
-        Some(path) => Some(UnixStream::connect(path).at(format!("console socket {}", path.display()))?),
-        None => None,
-    };
     let (mut own, other) = UnixStream::pair().at("socketpair")?;
     let mut kept = kept(wanted, spec, bundle, rootfs);
     let group = grouping.make()?;
     let returns = enter(plan)?;
+    let ignored = crate::child::ignored();
     let cloned = hilum_sys::clone(plan.namespaces.0, group.as_ref().map(AsFd::as_fd)).at("clone");
     if matches!(cloned, Ok(Cloned::Child)) {
         drop(own);
@@ -95,6 +118,7 @@ fn fill(
             program: Default::default(),
             mounted: 0,
             covers: Default::default(),
+            ignored,
             untidy: 0,
             labels: None,
         };
@@ -150,7 +174,10 @@ fn kept(wanted: &Creating, spec: &Spec, bundle: &Path, rootfs: PathBuf) -> Kept 
 
 /// The new process: waits until the parent has written its ids and limits, and becomes the program.
 pub fn live(mut child: Child<'_>, folder: &Folder, plan: &Plan<'_>) -> ! {
-    if crate::child::prepare().is_ok() && folder.close_copy().is_ok() && child.parent.read_exact(&mut [0]).is_ok() {
+    if crate::child::prepare(child.ignored).is_ok()
+        && folder.close_copy().is_ok()
+        && child.parent.read_exact(&mut [0]).is_ok()
+    {
         let error = child.run(plan);
         child.report(&error);
     }

@@ -7,11 +7,11 @@ use crate::arguments::{Executing, Further};
 use crate::cgroup::{self, Group};
 use crate::child::Child;
 use crate::config::{Linux, Namespace, Process, Spec};
-use crate::create::{apply_for, check_preserved, live, set_io_priority};
+use crate::create::{apply_for, check_preserved, console, live, set_io_priority};
 use crate::error::{At, Error, Result};
 use crate::plan::Plan;
 use crate::state::{Folder, Kept, Status, process, write_whole};
-use crate::{commands, labels, refuse};
+use crate::{labels, refuse, terminal};
 use hilum_sys::Cloned;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -37,17 +37,19 @@ pub fn exec(root: &Path, wanted: &Executing) -> Result<i32> {
     }
     let spec = describe(&kept, wanted)?;
     let has_terminal = spec.process.as_ref().is_some_and(|process| process.terminal);
-    if has_terminal && wanted.console.is_none() {
-        return Err(match wanted.detaches {
-            true => "cannot allocate tty if runc will detach without setting console socket".into(),
-            false => "exec with a terminal in the foreground is not done by hilum-oci; use --console-socket".into(),
-        });
+    if has_terminal && wanted.console.is_none() && wanted.detaches {
+        return Err("cannot allocate tty if runc will detach without setting console socket".into());
     }
     let plan = crate::plan::further(&spec)?;
-    let pid = start(&folder, &kept, &spec, &plan, wanted)?;
+    let mut own = None;
+    if !wanted.detaches {
+        terminal::block();
+    }
+    let console = console(wanted.console.as_deref(), &spec, (!wanted.detaches).then_some(&mut own))?;
+    let pid = start(&folder, &kept, &spec, &plan, wanted, console)?;
     // Other commands may change the container while the process runs.
     drop(folder);
-    if wanted.detaches { Ok(0) } else { commands::wait_for(pid) }
+    if wanted.detaches { Ok(0) } else { terminal::accompany(pid, own.as_ref()) }
 }
 
 /// Returns the description of the process, from `--process` or from that of the first one and flags.
@@ -96,7 +98,14 @@ fn adjust(first: &Process, words: &[String], wanted: &Executing) -> Result<Proce
 }
 
 /// Starts the process. Returns it once its program is executed.
-fn start(folder: &Folder, kept: &Kept, spec: &Spec, plan: &Plan<'_>, wanted: &Executing) -> Result<Pid> {
+fn start(
+    folder: &Folder,
+    kept: &Kept,
+    spec: &Spec,
+    plan: &Plan<'_>,
+    wanted: &Executing,
+    console: Option<UnixStream>,
+) -> Result<Pid> {
     let gone = || Error("cannot exec in a stopped container".into());
     let first = Pid::from_raw(kept.pid).ok_or_else(gone)?;
     let handle = pidfd_open(first, PidfdFlags::empty()).map_err(|_| gone())?;
@@ -105,15 +114,12 @@ fn start(folder: &Folder, kept: &Kept, spec: &Spec, plan: &Plan<'_>, wanted: &Ex
     if process(kept.pid).is_none_or(|(_, start)| start != kept.start_time) {
         return Err(gone());
     }
-    let console = match &wanted.console {
-        Some(path) => Some(UnixStream::connect(path).at(format!("console socket {}", path.display()))?),
-        None => None,
-    };
     let (mut own, other) = UnixStream::pair().at("socketpair")?;
     if kept.defaults.namespaces.iter().any(|kind| kind == "pid") {
         let kind = ThreadNameSpaceType::PROCESS_ID;
         rustix::thread::move_into_thread_name_spaces(handle.as_fd(), kind).at("setns")?;
     }
+    let ignored = crate::child::ignored();
     let cloned = hilum_sys::clone(0, group.as_ref().map(AsFd::as_fd)).at("clone");
     if matches!(cloned, Ok(Cloned::Child)) {
         drop(own);
@@ -135,6 +141,7 @@ fn start(folder: &Folder, kept: &Kept, spec: &Spec, plan: &Plan<'_>, wanted: &Ex
             program: Default::default(),
             mounted: 0,
             covers: Default::default(),
+            ignored,
             untidy: 0,
             labels: None,
         };

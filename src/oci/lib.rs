@@ -27,6 +27,7 @@ pub mod refuse;
 pub mod seccomp;
 pub mod state;
 pub mod template;
+pub mod terminal;
 
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
@@ -69,7 +70,7 @@ fn run(global: &Global, command: &Command, log: &mut Log) -> Result<i32> {
     match command {
         Command::Create(wanted) => {
             own_file::protect()?;
-            create::create(&root, wanted, global.manager).map(|_| 0)
+            create::create(&root, wanted, global.manager, None).map(|_| 0)
         }
         Command::Run(wanted) => {
             own_file::protect()?;

@@ -58,9 +58,7 @@ pub fn place(root: BorrowedFd<'_>, path: &str, is_folder: bool) -> Result<OwnedF
     for (index, part) in parts.iter().enumerate() {
         done.push_str(part);
         let next = match open(root, &done, OFlags::PATH) {
-            Err(Errno::NOENT) if *part != ".." => {
-                make(parent.as_fd(), part, is_folder || index + 1 < parts.len())?
-            }
+            Err(Errno::NOENT) if *part != ".." => make(parent.as_fd(), part, is_folder || index + 1 < parts.len())?,
             found => found?,
         };
         parent = next;

@@ -5,9 +5,9 @@ mod support;
 use rustix::fd::AsFd;
 use serde_json::json;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use support::{Bundle, OCI};
 
 /// A container that runs until it is killed.
@@ -234,4 +234,73 @@ fn a_tmpfs_has_what_is_below_it_if_it_is_to() {
             && said.contains(" 7 "),
         "{said}"
     );
+}
+
+#[test]
+fn a_descriptor_that_is_not_open_cannot_be_preserved() {
+    let bundle = Bundle::new().script("exit 0");
+    let mut command = Command::new("sh");
+    let closed = "exec 3</dev/null 4>&- 5</dev/null; exec \"$@\"";
+    command.args(["-c", closed, "sh", OCI, "--cgroup-manager", "disabled", "--root", "state"]);
+    command.args(["run", "--preserve-fds", "3", "one"]);
+    let said = String::from_utf8_lossy(&bundle.output(command).stderr).into_owned();
+    assert_eq!(said.trim(), "--preserve-fds 3: descriptor 4 is not open");
+}
+
+/// `hilum-oci run one` with a pipe as standard input and output.
+fn piped(bundle: &Bundle, arguments: &[&str]) -> std::process::Child {
+    let mut command = Command::new(OCI);
+    command.args(["--cgroup-manager", "disabled", "--root"]).arg(bundle.folder.join("state")).args(arguments);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).current_dir(&bundle.folder).spawn().expect("it runs")
+}
+
+#[test]
+fn a_terminal_in_the_foreground_is_copied_to_the_standard_streams() {
+    let script = "test -t 0 && test -t 1 && test -t 2 && read line && echo \"got $line\" && exit 5";
+    let mut bundle = Bundle::new().script(script);
+    bundle.config["process"]["terminal"] = json!(true);
+    bundle.save();
+    let answer = |arguments: &[&str]| {
+        let mut running = piped(&bundle, arguments);
+        running.stdin.take().expect("a pipe").write_all(b"hello\n").expect("it is read");
+        let output = running.wait_with_output().expect("it ends");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    assert_eq!(answer(&["run", "one"]), (Some(5), "hello\r\ngot hello\r\n".to_owned()));
+    let bundle = sleeper();
+    let further = |words: &[&str]| {
+        let mut running = piped(&bundle, words);
+        running.stdin.take().expect("a pipe").write_all(b"hello\n").expect("it is read");
+        let output = running.wait_with_output().expect("it ends");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    assert_eq!(further(&["exec", "--tty", "one", "sh", "-c", script]), (Some(5), "hello\r\ngot hello\r\n".to_owned()));
+}
+
+#[test]
+fn signals_of_the_foreground_go_to_the_program() {
+    let script = "trap 'exit 7' TERM; echo up; while true; do sleep 0.02; done";
+    let bundle = Bundle::new().script(script);
+    let running = piped(&bundle, &["run", "one"]);
+    bundle.wait_for("one", "running");
+    // The trap is set once it has said so.
+    let pid = rustix::process::Pid::from_child(&running);
+    let mut output = running;
+    let mut said = [0; 3];
+    output.stdout.as_mut().expect("a pipe").read_exact(&mut said).expect("a line");
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it is sent");
+    assert_eq!(output.wait().expect("it ends").code(), Some(7));
+    assert_eq!(bundle.status("one"), "none");
+}
+
+#[test]
+fn a_program_ignores_no_signal() {
+    let mut bundle = Bundle::new();
+    bundle.config["process"]["args"] = json!(["grep", "-E", "Sig(Ign|Blk)", "/proc/self/status"]);
+    bundle.save();
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh", OCI, "--cgroup-manager", "disabled", "--root", "state"]);
+    command.args(["run", "one"]);
+    let said = String::from_utf8_lossy(&bundle.output(command).stdout).into_owned();
+    assert_eq!(said, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
 }

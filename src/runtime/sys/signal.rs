@@ -54,6 +54,18 @@ pub fn reset_signals() {
     }
 }
 
+/// Resets the signals of a mask, bit N-1 for signal N, to their default disposition, without a call for all the others.
+#[cfg(feature = "hosted")]
+pub fn reset_some_signals(set: u64) {
+    let action = [0_usize; size_of::<kernel_sigaction>() / size_of::<usize>()];
+    let address = action.as_ptr();
+    let size = size_of::<kernel_sigset_t>();
+    for signal in (1..=64).filter(|signal| set & 1 << (signal - 1) != 0) {
+        // SAFETY: as in `reset_signals`.
+        let _ = unsafe { call(__NR_rt_sigaction, [signal, address as usize, 0, size, 0, 0]) };
+    }
+}
+
 /// A record of a signalfd (signalfd(2), struct signalfd_siginfo).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct SignalInfo {
