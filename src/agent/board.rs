@@ -40,7 +40,7 @@ impl Workload {
     /// Returns whether something is wrong with it: it is unhealthy, waits for a restart after a failure, or failed for good. One that
     /// waits, starts, or was stopped is not unhealthy.
     pub(crate) fn is_healthy(&self) -> bool {
-        !matches!(State::NAMES.get(usize::from(self.state)), Some(&("unhealthy" | "backing-off" | "failed" | "lost")))
+        !matches!(hilum::status::state_name(self.state), "unhealthy" | "backing-off" | "failed" | "lost")
     }
 }
 

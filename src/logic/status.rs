@@ -33,7 +33,7 @@ pub fn counter(text: &str, key: &str) -> Option<u64> {
 
 /// Returns the name of a state by its number in the control protocol; `?` if the number is unknown to this version.
 pub fn state_name(number: u8) -> &'static str {
-    State::NAMES.get(usize::from(number)).copied().unwrap_or("?")
+    State::NAMES.parts(b' ').nth(number.into()).unwrap_or("?")
 }
 
 /// The last exit, what it waits for, and its status text.

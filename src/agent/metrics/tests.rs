@@ -59,7 +59,7 @@ fn each_workload_is_in_one_state() {
     for state in 0..11 {
         let start = format!("hilum_workload_state{{name=\"w{state}\",");
         let ones: Vec<&str> = text.lines().filter(|line| line.starts_with(&start) && line.ends_with(" 1")).collect();
-        assert_eq!(ones, [format!("{start}state=\"{}\"}} 1", hilum::supervise::State::NAMES[state])]);
+        assert_eq!(ones, [format!("{start}state=\"{}\"}} 1", hilum::status::state_name(state as u8))]);
     }
     let (sick, ready) = ([3, 4, 8, 10], [2, 7]);
     for state in 0..11 {

@@ -85,9 +85,9 @@ fn supervision(families: &mut Families, workloads: &[Workload]) {
         "hilum_workload_state",
         "1 for the state that a workload is in, 0 for the others.",
         workloads.iter().flat_map(|workload| {
-            State::NAMES.iter().enumerate().map(|(number, state)| {
+            State::NAMES.split(' ').enumerate().map(|(number, state)| {
                 let is_in = f64::from(usize::from(workload.state) == number);
-                ([("name", &*workload.name), ("state", *state)], is_in)
+                ([("name", &*workload.name), ("state", state)], is_in)
             })
         }),
     );

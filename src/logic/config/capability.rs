@@ -14,6 +14,10 @@ pub const SETGID: u8 = 6;
 /// The number of CAP_SYS_ADMIN.
 pub const SYS_ADMIN: u8 = 21;
 
+/// The capabilities that give rights over a network namespace to a process in the user namespace that owns it: CAP_NET_ADMIN,
+/// CAP_NET_RAW and [`SYS_ADMIN`] (capabilities(7)).
+pub const OVER_NETWORKS: Capabilities = Capabilities(1 << 12 | 1 << 13 | 1 << SYS_ADMIN);
+
 /// A set of capabilities: bit N for capability N.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Capabilities(pub u64);
@@ -45,5 +49,5 @@ impl Capabilities {
 
 /// Returns the number of a capability by its name.
 pub(super) fn number(name: &str) -> Option<u8> {
-    NAMES.parts(b' ').position(|known| known == name).map(|number| number as u8)
+    NAMES.place_of_word(name).map(|number| number as u8)
 }

@@ -3,12 +3,12 @@
 //! Text is borrowed from the bytes of the file. An empty [`Config`] is all zero bytes, so the board's table is in
 //! `.bss` and uses only the pages that the workloads of the file fill.
 
-use super::capability::{Capabilities, SETGID};
+use super::capability::{Capabilities, OVER_NETWORKS, SETGID};
 use super::identity::{Identity, User, Variable};
 use super::isolation::{DEFAULT_TMP_BYTES, Isolation, Overlay, Resources, Verity};
 use super::lexer::Lines;
 use super::limits;
-use super::network::{Network, Sysctl, SystemNetwork};
+use super::network::{Attachment, Network, Sysctl, SystemNetwork};
 use super::pools::Pools;
 use super::restart::{Restart, Stop};
 use super::signal::Signal;
@@ -17,6 +17,7 @@ use super::source::Source;
 use super::span::Span;
 use super::supervision::{Boots, Control, LogFile, Supervision, SystemMount, Time, Update, Watchdog};
 use super::workload_set::WorkloadSet;
+use crate::namespaces::Namespaces;
 use crate::seccomp::Seccomp;
 use heapless::Vec;
 
@@ -305,6 +306,18 @@ impl Workload<'_> {
     /// Returns whether its programs may change their supplementary groups.
     pub fn may_set_groups(&self) -> bool {
         !self.identity.groups.is_empty() || self.isolation.capabilities.contains(SETGID)
+    }
+
+    /// Returns whether its network namespace is kept for its next run. Such a namespace belongs to the user namespace of an
+    /// earlier run. So it must not need capabilities over it, with which it could also have changed it; nor a /sys of its
+    /// own, which only the owner can mount. A link of the board may disappear, and those to a bridge do not.
+    pub fn keeps_network(&self, pools: &Pools<'_>) -> bool {
+        let isolation = &self.isolation;
+        isolation.shared & Namespaces::NET == 0
+            && !isolation.is_net_shared
+            && !isolation.has_sys
+            && isolation.capabilities.0 & OVER_NETWORKS.0 == 0
+            && pools.of(self.network.links).iter().all(|link| matches!(link.attachment, Attachment::Bridge(_)))
     }
 }
 

@@ -108,20 +108,9 @@ pub enum State {
 }
 
 impl State {
-    /// The names of states, indexed by [`Self::number`].
-    pub const NAMES: [&'static str; 11] = [
-        "waiting",
-        "starting",
-        "ready",
-        "unhealthy",
-        "backing-off",
-        "stopping",
-        "killing",
-        "finished",
-        "failed",
-        "stopped",
-        "lost",
-    ];
+    /// The names of states, separated by blanks, in the order of [`Self::number`].
+    pub const NAMES: &'static str =
+        "waiting starting ready unhealthy backing-off stopping killing finished failed stopped lost";
 
     /// Returns the number of the state in the control protocol.
     pub const fn number(self) -> u8 {

@@ -58,6 +58,11 @@ impl Backoff {
         self.row > 0
     }
 
+    /// Returns whether the last restart was not the first one in a row.
+    pub(super) const fn is_repeated(&self) -> bool {
+        self.row > 1
+    }
+
     /// Decides what to do after `end`.
     ///
     /// The delay doubles from `delay` to `max` with each restart in a row. The row ends when the program has run for

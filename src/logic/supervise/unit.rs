@@ -93,6 +93,11 @@ impl Unit {
         (self.last, self.has_ended) = (end, true);
     }
 
+    /// Returns whether its last exit was a failure, and not the first one in a row.
+    pub fn fails_again(&self) -> bool {
+        self.backoff.is_repeated() && !self.last.is_success()
+    }
+
     /// Returns the slot of the failed workload that it needs and that made it fail.
     pub fn failed_need(&self) -> Option<usize> {
         usize::from(self.failed_need).checked_sub(1)

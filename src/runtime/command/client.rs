@@ -190,7 +190,7 @@ static REQUESTS: [(Command, Form); 15] = [
 
 /// Returns the place of a command among the requests. `None` if it is not one.
 pub(super) fn place(name: &str) -> Option<usize> {
-    NAMES.parts(b' ').position(|known| known == name)
+    NAMES.place_of_word(name)
 }
 
 /// Returns the request that the words stand for. `None` if they are not understood.

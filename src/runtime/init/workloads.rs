@@ -268,6 +268,7 @@ impl Workloads {
 
     /// Executes all actions of the supervisor.
     pub(super) fn carry_out(&mut self, cx: &mut Context) {
+        self.release_networks(cx);
         while let Some(action) = self.supervisor.next_action() {
             match action {
                 Action::Start(index) => self.start(cx, index),
@@ -328,7 +329,9 @@ impl Workloads {
         let swaps = config.system.swap.is_some() && workload.resources.swap.is_some_and(|bytes| bytes > 0);
         let needs = swaps || self.launch.networks.lacks(config, index) || !workload.resources.io.is_empty();
         self.slots[cx.slot(index)].set_up.is_some()
-            || (!self.forgetters.is_empty() && has_tables(&workload.network, &config.pools))
+            || (!self.forgetters.is_empty()
+                && has_tables(&workload.network, &config.pools)
+                && !self.launch.networks.has_kept(config, index))
             || ((is_deferring || self.launch.ready.is_some()) && needs)
             || (is_deferring && (workload.network.has_resolv || self.needs_helper(config, workload)))
     }

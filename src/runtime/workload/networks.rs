@@ -1,12 +1,16 @@
-//! Network namespaces that several workloads share (`share net=NAME`).
+//! Network namespaces that outlive a run: those that several workloads share (`share net=NAME`), and those of workloads
+//! that are restarted.
 //!
-//! PID 1 creates one when the first of them starts, and keeps it, so it survives restarts. No workload owns it, so none
-//! can change its addresses or routes, whatever its capabilities. PID 1 enters it for the clone.
+//! PID 1 creates a shared one when the first of its workloads starts. No workload owns it, so none can change its addresses
+//! or routes, whatever its capabilities. A workload's own is created with its first process, and kept for its next run
+//! if [`Workload::keeps_network`]. It then belongs to the user namespace of that first run, over which later runs have no
+//! capabilities. PID 1 enters a namespace for the clone.
 
 use crate::console::Console;
 use crate::net::Rules;
 use crate::os::errno::describe;
 use crate::os::namespaces::network;
+use crate::workload::process_file;
 use hilum::config::{Config, Workload, WorkloadSet, limits};
 use hilum::netlink::has_tables;
 use hilum::plan::SETTINGS;
@@ -15,9 +19,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-/// The shared namespaces, by the slot of the workload that is named.
+/// The namespaces.
 pub(crate) struct Networks {
-    shared: [Option<OwnedFd>; limits::WORKLOADS],
+    /// By the slot of the workload that is named, or of the only one.
+    held: [Option<OwnedFd>; limits::WORKLOADS],
     /// PID 1's own socket for packet rules.
     pub(crate) rules: Rules,
 }
@@ -28,12 +33,12 @@ pub(crate) struct Away(Option<OwnedFd>);
 
 impl Networks {
     pub(crate) const fn none() -> Self {
-        Self { shared: [const { None }; limits::WORKLOADS], rules: Rules::none() }
+        Self { held: [const { None }; limits::WORKLOADS], rules: Rules::none() }
     }
 
     /// Handles another configuration: deletes the namespaces of slots that are not in `kept`, with their rules.
     pub(crate) fn adopt(&mut self, old: &Config<'_>, kept: WorkloadSet, console: &mut Console) {
-        for (slot, place) in self.shared.iter_mut().enumerate().filter(|(slot, _)| !kept.contains(*slot)) {
+        for (slot, place) in self.held.iter_mut().enumerate().filter(|(slot, _)| !kept.contains(*slot)) {
             let Some(workload) = place.take().and(old.index_of(slot)).and_then(|index| old.workloads.get(index)) else {
                 continue;
             };
@@ -48,25 +53,46 @@ impl Networks {
         let isolation = &config.workload(index).isolation;
         let owner = isolation.net_of.map_or(index, usize::from);
         let has_links = config.workloads.get(owner).is_some_and(|owner| !owner.network.links.is_empty());
-        isolation.is_net_shared && has_links && matches!(self.shared.get(config.slots.of(owner)), Some(None))
+        isolation.is_net_shared && has_links && matches!(self.held.get(config.slots.of(owner)), Some(None))
     }
 
     /// Returns the shared namespace that the workload at `index` is the owner of.
     pub(crate) fn shared(&self, config: &Config<'_>, index: usize) -> Option<&OwnedFd> {
-        self.shared.get(config.slots.of(index))?.as_ref()
+        self.held.get(config.slots.of(index))?.as_ref()
     }
 
-    /// Enters the network namespace that the workload at `index` shares with another; otherwise does nothing.
+    /// Keeps the network namespace of a process of the workload at `index` for its next run, if it does that. A process
+    /// that has exited has none any more.
+    pub(crate) fn keep(&mut self, config: &Config<'_>, index: usize, pid: Pid) {
+        let place = self.held.get_mut(config.slots.of(index));
+        if let Some(place @ None) = place.filter(|_| config.workload(index).keeps_network(&config.pools)) {
+            *place = process_file(pid, "ns/net", OFlags::RDONLY).ok();
+        }
+    }
+
+    /// Returns whether the workload at `index` has a namespace that was kept.
+    pub(crate) fn has_kept(&self, config: &Config<'_>, index: usize) -> bool {
+        !config.workload(index).isolation.is_net_shared && self.shared(config, index).is_some()
+    }
+
+    /// Closes the namespace that was kept for the workload at `index`. Returns whether there was one.
+    pub(crate) fn throw_away(&mut self, config: &Config<'_>, index: usize) -> bool {
+        self.has_kept(config, index)
+            && self.held.get_mut(config.slots.of(index)).is_some_and(|place| place.take().is_some())
+    }
+
+    /// Enters the network namespace that the workload at `index` shares with another, or that was kept for it; otherwise
+    /// does nothing.
     ///
     /// # Errors
     /// Those of the kernel.
     pub(crate) fn enter(&mut self, config: &Config<'_>, index: usize) -> Result<Away, Errno> {
         let workload = config.workload(index);
-        if !workload.isolation.is_net_shared {
+        let owner = workload.isolation.net_of.map_or(index, usize::from);
+        let place = self.held.get_mut(config.slots.of(owner)).ok_or(Errno::INVAL)?;
+        if !workload.isolation.is_net_shared && place.is_none() {
             return Ok(Away(None));
         }
-        let owner = workload.isolation.net_of.map_or(index, usize::from);
-        let place = self.shared.get_mut(config.slots.of(owner)).ok_or(Errno::INVAL)?;
         let away = Away(Some(network()?));
         match place {
             Some(namespace) => crate::os::namespaces::enter_network(namespace.as_fd())?,
@@ -92,6 +118,11 @@ impl Networks {
 }
 
 impl Away {
+    /// Returns whether the current namespace has its links, addresses and rules.
+    pub(crate) fn is_set_up(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Returns to the previous namespace.
     pub(crate) fn leave(self) -> Result<(), Errno> {
         self.0.map_or(Ok(()), |own| crate::os::namespaces::enter_network(own.as_fd()))

@@ -10,6 +10,7 @@ mod dhcp_servers;
 mod faults;
 mod floods;
 mod isolation;
+mod kept_networks;
 mod leftovers;
 mod loosening;
 mod network_host;

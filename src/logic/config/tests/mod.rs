@@ -2,6 +2,7 @@
 
 mod bad;
 mod good;
+mod isolation;
 mod properties;
 mod site;
 mod time;

@@ -78,6 +78,7 @@ impl Workloads {
                 cx.end_deferral_soon();
                 let Some(process) = &self.slots[slot].process else { return };
                 let (pid, executed_us) = (process.pid, process.executed_us);
+                self.launch.networks.keep(cx.config.get(), index, pid);
                 // What was sent before waits in the sockets for the next turn.
                 for (socket, token) in
                     [(&process.notify, Token::Notify(slot)), (&process.control, Token::Request(slot))]

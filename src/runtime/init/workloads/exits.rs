@@ -187,6 +187,15 @@ impl Workloads {
         {
             cx.console.info(format_args!("workload \"{name}\": likely remedy for what it printed: {remedy}"));
         }
+        // What may have gone wrong in its network is not passed on to the next run.
+        let is_sound = match unit.state {
+            State::Ready | State::Stopping(_) => set_up,
+            State::Starting(_) => end.is_success(),
+            _ => false,
+        };
+        if !is_sound {
+            self.launch.networks.throw_away(config.get(), index);
+        }
         self.remove_rules(cx, index);
         self.launch.cgroups.remove(workload, &mut self.slots[slot].cgroup);
         cx.timeline.note(Moment::Ended(slot as u8));
@@ -206,12 +215,30 @@ impl Workloads {
         }
     }
 
-    /// Removes the rules and connections of an exited workload. Those of a shared network namespace stay as long as it
-    /// does.
+    /// Throws away the kept network namespaces of workloads that stay down, or that fail again.
+    pub(super) fn release_networks(&mut self, cx: &mut Context) {
+        for index in 0..cx.config.get().workloads.len() {
+            let unit = self.supervisor.unit(index);
+            let is_over = match unit.state {
+                State::Finished | State::Failed | State::Stopped => true,
+                State::BackingOff(_) => unit.fails_again(),
+                _ => false,
+            };
+            if is_over && self.launch.networks.throw_away(cx.config.get(), index) {
+                self.remove_rules(cx, index);
+            }
+        }
+    }
+
+    /// Removes the rules and connections of an exited workload. Those of a network namespace that is shared or kept stay
+    /// as long as it does.
     fn remove_rules(&mut self, cx: &mut Context, index: usize) {
         let config = cx.config.clone();
         let Some(workload) = config.get().workloads.get(index) else { return };
-        if !has_tables(&workload.network, &config.get().pools) || workload.isolation.is_net_shared {
+        if !has_tables(&workload.network, &config.get().pools)
+            || workload.isolation.is_net_shared
+            || self.launch.networks.has_kept(config.get(), index)
+        {
             return;
         }
         // While a set-up is in progress, it may add rules: then this is repeated.

@@ -52,6 +52,8 @@ pub(crate) struct Pipes<'a> {
     pub(crate) template: &'static str,
     /// The kernel's ABI version of Landlock.
     pub(crate) landlock_abi: u32,
+    /// Whether its network namespace is set up, because it was kept.
+    pub(crate) is_connected: bool,
     /// The configuration of the workload.
     pub(crate) config: &'a Config<'a>,
 }
@@ -164,6 +166,7 @@ impl Child<'_> {
             },
             Step::Output => connect(self.dev.as_ref().ok_or(Errno::BADF)?, self.pipes.output),
             Step::Hostname(name) => rustix::system::sethostname(name.as_bytes()),
+            Step::Loopback | Step::Setting(_) | Step::Link(..) if self.pipes.is_connected => Ok(()),
             Step::Loopback => crate::net::loopback_up(),
             Step::Link(link, number) => crate::net::set_up(self.pipes.config, self.workload, link, number),
             Step::Hosts => self.write_hosts(),

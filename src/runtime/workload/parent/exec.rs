@@ -143,6 +143,7 @@ impl Target<'_> {
                     is_timed: false,
                     template: "",
                     landlock_abi: hilum_sys::landlock_abi(),
+                    is_connected: true,
                     config: self.config,
                 };
                 let has_terminal = matches!(streams, Streams::Made { terminal: Some(_), .. });

@@ -42,6 +42,8 @@ pub(crate) struct Waiting<'a> {
     pub(crate) report: BorrowedFd<'a>,
     /// Whether this PID 1 mounts the board's disks.
     pub(crate) has_disks: bool,
+    /// Whether its network namespace is set up, because it was kept.
+    pub(crate) is_connected: bool,
 }
 
 /// Performs the parent's steps of the plan, or starts a helper for them. Returns the helper.
@@ -52,7 +54,7 @@ pub(crate) fn run(
     waiting: &Waiting<'_>,
     launch: &LaunchContext,
 ) -> Option<Pid> {
-    if let Some(root) = cached_root(config, workload, launch.has_disks) {
+    if let Some(root) = cached_root(config, workload, launch.has_disks, waiting.is_connected) {
         all(config, workload, plan, waiting, launch, Some(&root));
         return None;
     }
@@ -81,14 +83,14 @@ pub(crate) fn run(
 
 /// Returns whether a step may block PID 1, or must wait for boot tasks.
 pub(crate) fn needs_helper(config: &Config<'_>, workload: &Workload<'_>, has_disks: bool) -> bool {
-    cached_root(config, workload, has_disks).is_none()
+    cached_root(config, workload, has_disks, false).is_none()
 }
 
 /// Returns the open folder of its root filesystem, if opening it does not block.
-fn cached_root(config: &Config<'_>, workload: &Workload<'_>, has_disks: bool) -> Option<OwnedFd> {
+fn cached_root(config: &Config<'_>, workload: &Workload<'_>, has_disks: bool, is_connected: bool) -> Option<OwnedFd> {
     let mut binds = config.pools.of(workload.isolation.mounts).iter();
     let waits = workload.overlay != Overlay::None
-        || !workload.network.links.is_empty()
+        || !(is_connected || workload.network.links.is_empty())
         || !workload.isolation.volumes.is_empty()
         || config.pools.of(workload.isolation.devices).iter().any(Device::is_searched)
         || (has_disks && config.disks_of(workload) != 0)
@@ -174,6 +176,7 @@ fn apply(
             let own = if bind == RESOLV { crate::net::own_name_servers(config, workload)? } else { None };
             push(opened, root::open_bind(own.as_ref().map_or(bind.source, |own| own.as_str()), users)?)
         }
+        Step::Connect(..) | Step::Rules(_) if waiting.is_connected => Ok(()),
         Step::Connect(link, number) => {
             let namespace = process_file(pid, "ns/net", OFlags::RDONLY)?;
             crate::net::connect(workload, link, number, namespace.as_fd(), true)

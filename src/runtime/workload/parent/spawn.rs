@@ -75,7 +75,9 @@ pub(crate) fn spawn(
     let control = made(workload.supervision.control != Right::None, SocketType::SEQPACKET)?;
     let (socket, child_socket) = handover::pair()?;
     let network = launch.networks.enter(config, index)?;
-    let cloned = hilum_sys::clone(plan.namespaces.0, group.as_ref().map(AsFd::as_fd));
+    let is_connected = network.is_set_up();
+    let namespaces = plan.namespaces.0 & if is_connected { !Namespaces::NET } else { u64::MAX };
+    let cloned = hilum_sys::clone(namespaces, group.as_ref().map(AsFd::as_fd));
     if matches!(cloned, Ok(Cloned::Child)) {
         // Only PID 1 must hold the other end, so that its closing is noticed.
         drop(socket);
@@ -89,6 +91,7 @@ pub(crate) fn spawn(
             is_timed,
             template: launch.template,
             landlock_abi: launch.landlock_abi,
+            is_connected,
             config,
         };
         child::run(workload, &plan, &pipes)
@@ -105,6 +108,7 @@ pub(crate) fn spawn(
                 socket: socket.as_fd(),
                 report: report_writer.as_fd(),
                 has_disks: launch.has_disks,
+                is_connected,
             };
             let helper = set_up::run(config, workload, &plan, &waiting, launch);
             Ok(Process {
