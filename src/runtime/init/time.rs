@@ -121,8 +121,11 @@ impl Time {
             return;
         }
         if self.helper.take().is_some() {
-            (self.has_read, self.is_stale, self.is_stuck) = (true, false, true);
-            cx.console.error(format_args!("time: the disk of the kept time hangs; the time is not kept"));
+            (self.has_read, self.is_stale) = (true, false);
+            // Without a kept time, or once it is given up, it hangs for another reason, such as a machine that stood still.
+            if cx.config.get().system.time.keep.is_some() && !core::mem::replace(&mut self.is_stuck, true) {
+                cx.console.error(format_args!("time: the disk of the kept time hangs; the time is not kept"));
+            }
         }
         let server = server(cx, links, self.place);
         if server.is_some() && self.has_read && !self.clock.may_ask(self.place) {

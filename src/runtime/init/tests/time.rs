@@ -26,6 +26,21 @@ fn disk_that_hangs_does_not_keep_time_servers_from_being_asked() {
 }
 
 #[test]
+fn helper_that_hangs_without_a_kept_time_blames_no_disk() {
+    for (keep, blames) in [("", 0), (" keep=FOLDER/time", 1)] {
+        let before = fake::helpers(c"hilum-time").len();
+        let mut board = Board::boot(&format!("time 192.0.2.1{keep}\n"));
+        for _ in 0..3 {
+            board.settle();
+            fake::pass_ms(30_000);
+        }
+        board.settle();
+        assert_eq!(fake::helpers(c"hilum-time").len() - before, 4, "it is asked again");
+        assert_eq!(board.lines().matches("the disk of the kept time hangs").count(), blames, "with \"{keep}\"");
+    }
+}
+
+#[test]
 fn link_that_flaps_has_one_helper_for_time_servers_at_a_time() {
     let mut board = Board::boot("time dhcp 192.0.2.1\n");
     let mut helpers = 0;
