@@ -4,7 +4,7 @@ use crate::control::{Control, message};
 use anyhow::{Context, Result, bail};
 use hilum::status::counter;
 use hilum::supervise::{ExitReason, State};
-use hilum::wire::{Command, Reply, Request, SystemStatus};
+use hilum::wire::{Command, END, Reply, Request, SystemStatus, TEXTS};
 use serde_json::Value;
 
 /// What PID 1 says at one time.
@@ -74,8 +74,15 @@ const FILES: [&str; hilum::wire::FILES] = [
 ];
 
 impl Usage {
+    /// Returns the counters in the texts of [`FILES`].
+    fn read(texts: &str) -> Self {
+        let mut new = Self::default();
+        texts.split(char::from(END)).enumerate().for_each(|(place, text)| new.take(place, text));
+        new
+    }
+
     /// Takes the counters in the file with this place among [`FILES`].
-    fn take(&mut self, place: u64, text: &str) {
+    fn take(&mut self, place: usize, text: &str) {
         match place {
             0 => self.memory = counter(text, ""),
             1 => self.inactive_file = counter(text, "inactive_file "),
@@ -157,7 +164,13 @@ impl Slots {
 /// PID 1 does not answer.
 pub(crate) fn look(control: &Control) -> Result<Board> {
     let (mut system, mut workloads, mut slots) = (None, Vec::new(), String::from("null"));
-    control.ask(&message(&Request::new(Command::Status))?, &mut |reply| match reply {
+    let mut request = Request::new(Command::Status);
+    // An empty name is that of all. They fit.
+    let _ = request.words.extend_from_slice(&[&[""], &FILES[..]].concat());
+    // The counters of a workload come in front of its state.
+    let mut usage = Usage::default();
+    control.ask(&message(&request)?, &mut |reply| match reply {
+        Reply::Event(TEXTS, texts) => usage = Usage::read(texts),
         Reply::System(told) => system = Some(*told),
         Reply::Status(status) => workloads.push(Workload {
             name: status.name.to_owned(),
@@ -168,19 +181,11 @@ pub(crate) fn look(control: &Control) -> Result<Board> {
             is_out_of_memory: status.out_of_memory.is_some(),
             is_corrupt: status.is_corrupt,
             dropped: status.dropped,
-            usage: Usage::default(),
+            usage: std::mem::take(&mut usage),
         }),
         Reply::Event(SLOTS, json) => (*json).clone_into(&mut slots),
         _ => {}
     })?;
-    for workload in &mut workloads {
-        // It may have been removed meanwhile, and an older PID 1 does not know the request: then there are no counters.
-        let _ = control.ask(&counters(&workload.name)?, &mut |reply| {
-            if let Reply::Event(place, text) = reply {
-                workload.usage.take(*place, text);
-            }
-        });
-    }
     let system = system.context("PID 1 tells nothing about the board")?;
     Ok(Board { system, workloads, slots: Slots::read(&slots)? })
 }
@@ -199,13 +204,6 @@ pub(crate) fn slots(control: &Control) -> Result<Slots> {
     })?;
     result?;
     if slots.slots.is_empty() { bail!("PID 1 knows no slots") } else { Ok(slots) }
-}
-
-fn counters(name: &str) -> Result<Vec<u8>> {
-    let mut request = Request::new(Command::Counters);
-    let fits = request.words.extend_from_slice(&[&[name], &FILES[..]].concat());
-    fits.map_err(|_| anyhow::anyhow!("too many files"))?;
-    message(&request)
 }
 
 #[cfg(test)]

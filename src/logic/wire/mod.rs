@@ -12,7 +12,7 @@ mod reply;
 mod request;
 
 pub use reply::{Reply, SystemStatus, WorkloadStatus};
-pub use request::{Command, FILES, Request};
+pub use request::{Command, END, FILES, Request, TEXTS, TEXTS_BYTES};
 
 /// The version of the protocol.
 pub const VERSION: u8 = 1;

@@ -8,7 +8,10 @@ use heapless::Vec;
 /// The commands, by their number in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// The state of the board, and of one or all workloads.
+    /// The state of the board, and of one or all workloads. The first word is the workload's name, or empty for all; each
+    /// further one is the name of a file of a workload's cgroup. With those, [`FILES`] at most, the status of a workload
+    /// comes behind an event with the time [`TEXTS`] and the texts of all its files, each with [`END`] behind it; the text
+    /// of a file that cannot be read is empty. What is beyond the first [`TEXTS_BYTES`] bytes is omitted.
     Status,
     /// The last `number` lines of a workload.
     Log,
@@ -49,16 +52,21 @@ pub enum Command {
     Rollback,
     /// The state of the slots.
     Slots,
-    /// Files of a workload's cgroup. The words are the workload's name, and the names of at most [`FILES`] files; the
-    /// reply has an event for each file that can be read, with its place among the words instead of a time, and its
-    /// text, of which the first 4,096 bytes are sent.
+    /// Not answered any more: [`Self::Status`] has the files of cgroups.
     Counters,
     /// What the clock is worth.
     Time,
 }
 
-/// Maximum files of [`Command::Counters`].
+/// Maximum files of a workload's cgroup in a request.
 pub const FILES: usize = 8;
+/// The time of an event with texts of files, in the reply to [`Command::Status`].
+pub const TEXTS: u64 = 2;
+/// The byte behind the text of a file; no file of a cgroup has it.
+pub const END: u8 = 0x1e;
+/// Bytes of these texts for one workload. Today's kernels need half of them. The messages for all workloads fit into the
+/// buffer of a connection, 208 KiB (net.core.wmem_default), in which each takes 4 KiB and a descriptor of 232 bytes.
+pub const TEXTS_BYTES: usize = 3_600;
 
 impl Command {
     /// All commands, in the order of their numbers, which begin with 1.

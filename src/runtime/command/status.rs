@@ -12,7 +12,7 @@ use hilum::split::Split;
 use hilum::status::{Bytes, Details, Json, Number, Text, Uptime, Usage, counter, state_name};
 use hilum::supervise::State;
 use hilum::time::STATES;
-use hilum::wire::{Command, Reply, Request, SystemStatus, WorkloadStatus};
+use hilum::wire::{Command, END, Reply, Request, SystemStatus, TEXTS, WorkloadStatus};
 use rustix::event::{PollFd, PollFlags, poll};
 
 /// `status [NAME] [--json]`
@@ -28,10 +28,9 @@ pub(super) fn status(socket: &str, words: &[&str]) -> i32 {
 
 fn connect(socket: &str, name: Option<&str>) -> Option<Connection> {
     let mut request = Request::new(Command::Status);
-    if let Some(name) = name {
-        // It fits, because it is the first word.
-        let _ = request.words.push(name);
-    }
+    // They fit.
+    let _ = request.words.push(name.unwrap_or_default());
+    request.words.extend(COUNTERS.parts(b' '));
     Connection::ask(socket, &request)
 }
 
@@ -43,13 +42,14 @@ fn running(name: Option<&str>, state: &WorkloadStatus<'_>) -> i32 {
 
 fn table(socket: &str, name: Option<&str>) -> i32 {
     let Some(connection) = connect(socket, name) else { return FAILED };
-    let mut found = DONE;
+    let (mut found, mut usage) = (DONE, Usage::default());
     let answer = connection.finish(FAILED, &mut |reply| match reply {
         Reply::System(system) => head(system),
         Reply::Status(status) => {
             found |= running(name, status);
-            line(socket, status, None);
+            line(status, &usage, None);
         }
+        Reply::Event(TEXTS, texts) => usage = self::usage(texts),
         Reply::Event(0, slot) => _ = show(format_args!("{slot}\n")),
         _ => {}
     });
@@ -73,8 +73,7 @@ fn head(system: &SystemStatus) {
 }
 
 /// Prints one workload. `cpu_permille` is its load, if it was measured; otherwise the total processor time is printed.
-fn line(socket: &str, status: &WorkloadStatus<'_>, cpu_permille: Option<u64>) {
-    let usage = usage(socket, status.name);
+fn line(status: &WorkloadStatus<'_>, usage: &Usage, cpu_permille: Option<u64>) {
     // Sixteen characters are enough for each value.
     let cpu: String<16> = match (cpu_permille, usage.cpu_us) {
         (Some(permille), _) => text(format_args!("{}.{}%", permille / 10, permille % 10)),
@@ -100,26 +99,16 @@ fn line(socket: &str, status: &WorkloadStatus<'_>, cpu_permille: Option<u64>) {
 /// The files with the counters.
 const COUNTERS: &str = "memory.current memory.peak memory.max cpu.stat pids.current cgroup.events";
 
-/// Asks for the counters of a workload's cgroup, with a connection of its own.
-fn usage(socket: &str, name: &str) -> Usage {
-    let mut request = Request::new(Command::Counters);
-    // They fit.
-    let _ = request.words.push(name);
-    request.words.extend(COUNTERS.parts(b' '));
+/// Returns the counters in the texts of these files.
+fn usage(texts: &str) -> Usage {
     let mut numbers = [None; 6];
-    if let Ok(connection) = Connection::open(socket, &request) {
-        connection.finish(FAILED, &mut |reply| {
-            if let Reply::Event(place, text) = reply
-                && let Some(number) = numbers.get_mut(*place as usize)
-            {
-                let key = match place {
-                    3 => "usage_usec ",
-                    5 => "frozen ",
-                    _ => "",
-                };
-                *number = counter(text, key);
-            }
-        });
+    for (place, (number, text)) in numbers.iter_mut().zip(texts.parts(END)).enumerate() {
+        let key = match place {
+            3 => "usage_usec ",
+            5 => "frozen ",
+            _ => "",
+        };
+        *number = counter(text, key);
     }
     let [memory, peak, limit, cpu_us, pids, frozen] = numbers;
     Usage { memory, peak, limit, cpu_us, pids, is_frozen: frozen == Some(1) }
@@ -127,7 +116,7 @@ fn usage(socket: &str, name: &str) -> Usage {
 
 fn json(socket: &str, name: Option<&str>) -> i32 {
     let Some(connection) = connect(socket, name) else { return FAILED };
-    let (mut found, mut count) = (DONE, 0);
+    let (mut found, mut count, mut usage) = (DONE, 0, Usage::default());
     let answer = connection.finish(FAILED, &mut |reply| match reply {
         Reply::System(system) => {
             show(format_args!(
@@ -142,8 +131,9 @@ fn json(socket: &str, name: Option<&str>) -> i32 {
         Reply::Status(status) => {
             found |= running(name, status);
             count += 1;
-            show(format_args!("{}{}", if count > 1 { "," } else { "" }, Json(status, &usage(socket, status.name))));
+            show(format_args!("{}{}", if count > 1 { "," } else { "" }, Json(status, &usage)));
         }
+        Reply::Event(TEXTS, texts) => usage = self::usage(texts),
         Reply::Event(1, slots) => _ = show(format_args!("],\"slots\":{slots}}}\n")),
         _ => {}
     });
@@ -168,15 +158,17 @@ pub(super) fn top(socket: &str, words: &[&str]) -> i32 {
         // Move the cursor home, and clear the screen.
         show(format_args!("\x1b[H\x1b[J"));
         let mut now: Vec<u64, { limits::WORKLOADS }> = Vec::new();
+        let mut usage = Usage::default();
         let answer = connection.finish(FAILED, &mut |reply| match reply {
             Reply::System(system) => head(system),
             Reply::Status(status) => {
-                let cpu_us = usage(socket, status.name).cpu_us.unwrap_or(0);
+                let cpu_us = usage.cpu_us.unwrap_or(0);
                 let passed_us = before.get(now.len()).map_or(0, |before| cpu_us.saturating_sub(*before));
-                line(socket, status, Some(passed_us / PERIOD_MS));
+                line(status, &usage, Some(passed_us / PERIOD_MS));
                 // There are as many as workloads.
                 let _ = now.push(cpu_us);
             }
+            Reply::Event(TEXTS, texts) => usage = self::usage(texts),
             _ => {}
         });
         if answer != DONE {

@@ -130,9 +130,8 @@ impl Requests<'_> {
                 self.workloads.logs.mute(self.cx.slot(index), request.command == Command::Mute);
                 done()
             }
-            Command::Counters => self.counters(client, workload, request),
             Command::Exec => self.execute(client, index, request, descriptors),
-            _ => failed(format_args!("{}", wire::Malformed::Bytes.text())),
+            _ => failed(format_args!("{}", wire::Malformed::Command.text())),
         }
     }
 
@@ -142,7 +141,7 @@ impl Requests<'_> {
     }
 
     fn status(&mut self, client: &Client, request: &Request<'_>) -> Response {
-        let wanted = request.words.first().copied();
+        let wanted = request.words.first().copied().filter(|name| !name.is_empty());
         if let Some(name) = wanted.filter(|name| self.cx.config.get().find(name).is_none()) {
             return failed(format_args!("unknown workload \"{name}\"; see: hilum status"));
         }
@@ -160,6 +159,7 @@ impl Requests<'_> {
             if wanted.is_some_and(|name| name != workload.name) {
                 continue;
             }
+            self.texts(client, workload, request);
             let unit = self.workloads.supervisor.unit(index);
             let waits_for =
                 |need: &usize| !matches!(self.workloads.supervisor.state(*need), State::Ready | State::Finished);
@@ -202,15 +202,13 @@ impl Requests<'_> {
         done()
     }
 
-    /// Sends files of a workload's cgroup.
-    fn counters(&self, client: &Client, workload: &Workload<'_>, request: &Request<'_>) -> Response {
-        let mut bytes = [0; 4096];
-        for (place, name) in (0..).zip(request.words.iter().skip(1).take(wire::FILES)) {
-            if let Some(text) = self.workloads.cgroups().text(workload, name, &mut bytes) {
-                client.send(&Reply::Event(place, text));
-            }
+    /// Sends the texts of files of a workload's cgroup, if the request has their names.
+    fn texts(&self, client: &Client, workload: &Workload<'_>, request: &Request<'_>) {
+        let files = request.words.get(1..).unwrap_or_default();
+        if !files.is_empty() {
+            let mut bytes = [0; wire::TEXTS_BYTES];
+            client.send(&Reply::Event(wire::TEXTS, self.workloads.cgroups().texts(workload, files, &mut bytes)));
         }
-        done()
     }
 
     /// Returns which part of the board a workload lacks; long paths are cut.

@@ -16,6 +16,7 @@ use hilum::fixed_string::append;
 use hilum::number::number;
 use hilum::plan::{CgroupLimit, Phase, Step, Value, plan};
 use hilum::split::Split;
+use hilum::wire::{END, FILES};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -203,11 +204,21 @@ impl Cgroups {
         Some(text_of(&text, length).each_line().all(|line| line != "populated 0"))
     }
 
-    /// Returns the text of a file of a workload's cgroup, as far as it fits into `buffer`; `None` if it cannot be read.
-    pub(crate) fn text<'b>(&self, workload: &Workload<'_>, file: &str, buffer: &'b mut [u8]) -> Option<&'b str> {
-        let group = existing(self.folder.as_ref()?, workload.name).ok()?;
-        let length = file.place_of(b'/').map_or_else(|| read(group.as_fd(), file, buffer).ok(), |_| None)?;
-        Some(text_of(buffer, length))
+    /// Returns the texts of at most [`FILES`] files of a workload's cgroup, each with [`END`] behind it, as far as they fit into `buffer`.
+    /// The text of a file that cannot be read is empty.
+    pub(crate) fn texts<'b>(&self, workload: &Workload<'_>, files: &[&str], buffer: &'b mut [u8]) -> &'b str {
+        let group = self.folder.as_ref().and_then(|folder| existing(folder, workload.name).ok());
+        let mut length = 0;
+        for file in files.iter().take(FILES) {
+            let Some(rest) = buffer.get_mut(length..) else { break };
+            let group = group.as_ref().filter(|_| file.place_of(b'/').is_none());
+            let read = group.and_then(|group| read(group.as_fd(), file, rest).ok()).unwrap_or(0);
+            if let Some(end) = rest.get_mut(read) {
+                *end = END;
+            }
+            length += read + 1;
+        }
+        text_of(buffer, length.min(buffer.len()))
     }
 
     /// Returns whether the OOM killer killed in the cgroup of a workload, with its memory.

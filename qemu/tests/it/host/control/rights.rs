@@ -286,5 +286,7 @@ fn clients_of_other_versions_get_an_answer_that_says_so() {
         assert_eq!(ask(b"h\0\x01"), (1, other.to_owned()));
         assert_eq!(ask(b"h\x02\x01\0\0\0\0\0\0\0\0\0more"), (1, other.to_owned()));
         assert_eq!(ask(b"h\x01\x63\0\0\0\0\0"), (1, other.to_owned()));
+        // A command that is not answered any more.
+        assert_eq!(ask(b"h\x01\x15\0\0\0\0\0status\0memory.max\0"), (1, other.to_owned()));
     }
 }
