@@ -31,7 +31,7 @@ impl Ops {
     fn of(arch: Architecture) -> Self {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let new = Self { folder, arch, port: crate::support::free_port() };
-        for name in ["user", "stranger"] {
+        for name in ["user", "archive", "stranger"] {
             tool("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", text(&new.at(name))]);
         }
         // Making this one takes an emulated board half a minute.
@@ -111,11 +111,25 @@ fn done(mut command: Command) -> String {
     said.into_owned()
 }
 
+/// Returns where the partition with a name begins on a disk, in bytes.
+fn partition(disk: &Path, name: &str) -> u64 {
+    let table: serde_json::Value = serde_json::from_str(&tool("sfdisk", &["--json", text(disk)])).expect("JSON");
+    let partitions = table["partitiontable"]["partitions"].as_array().expect("partitions");
+    let found = partitions.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("no {name}: {table}"));
+    found["start"].as_u64().expect("a sector") * 512
+}
+
+/// Replaces files of the site, as a person does who has the disk in another computer.
+fn edit_site(disk: &Path, files: &[(&str, &Path)]) {
+    let place = format!("{}@@{}", disk.display(), partition(disk, "site"));
+    for (name, file) in files {
+        tool("mcopy", &["-o", "-i", &place, text(file), &format!("::{name}")]);
+    }
+}
+
 /// Puts the RSA key of the host into the volume on the data partition, as an earlier boot would have left it.
 fn keep_host_key(ops: &Ops, disk: &Path) {
-    let table: serde_json::Value = serde_json::from_str(&tool("sfdisk", &["--json", text(disk)])).expect("JSON");
-    let start = table["partitiontable"]["partitions"][2]["start"].as_u64().expect("the data partition");
-    let place = PathBuf::from(format!("{}?offset={}", disk.display(), start * 512));
+    let place = PathBuf::from(format!("{}?offset={}", disk.display(), partition(disk, "data")));
     for folder in ["volumes", "volumes/ssh"] {
         debugfs(&place, &format!("mkdir {folder}"));
     }
@@ -136,11 +150,14 @@ fn board_is_operated_by_ssh_x86_64() {
     let (one, bundle) = (ops.build(1), ops.bundle(&ops.build(2)));
     let disk = one.join("disk.img");
     keep_host_key(&ops, &disk);
+    // As an editor of another system saves it.
+    std::fs::write(ops.at("conf"), "hostname kitchen-%m\r\n").expect("a file");
+    edit_site(&disk, &[("authorized_keys", &ops.at("user.pub")), ("site.conf", &ops.at("conf"))]);
     let start = firmware::direct(&disk, None, ops.folder.path()).expect("a slot");
-    // The archive of the site names who may log in.
+    // An archive of the site names somebody else.
     let site = ops.at("site");
     let program = hilum_initramfs_program();
-    let file = format!("/site/authorized_keys={}", ops.at("user.pub").display());
+    let file = format!("/etc/authorized_keys={}", ops.at("archive.pub").display());
     tool(text(&program), &["site", "--file", &file, "--output", text(&site)]);
     let mut initramfs = std::fs::read(&start.initramfs).expect("the initramfs");
     initramfs.resize(initramfs.len().next_multiple_of(4), 0);
@@ -151,7 +168,9 @@ fn board_is_operated_by_ssh_x86_64() {
     command.args(hilum_qemu::network(&format!(",hostfwd=tcp:127.0.0.1:{}-:22", ops.port)));
     start.add_to(&mut command, "");
     let booted = boot_command(command, "stdio");
+    booted.vm.console.expect("from /etc/hilum.conf and /site/site.conf", BOOT).expect("the file of the site is used");
     booted.vm.console.expect("workload \"ssh\": ready", BOOT).expect("it listens");
+    assert!(done(ops.ssh("archive", &["status", "ssh"])).contains("ready"), "the key of the archive");
     looks_around(&ops);
     nobody_else_gets_in(&ops);
     prompt_is_the_shell(&ops);

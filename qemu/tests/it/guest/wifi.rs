@@ -35,20 +35,22 @@ fn appliance() -> String {
     std::fs::read_to_string(source("initramfs/appliances/wifi/hilum.conf")).expect("a configuration")
 }
 
-/// Builds the image, with an archive of a site that has the networks and the access point.
+/// Builds the image with the networks on its disk, and an archive of a site that has the access point.
 fn build(folder: &Path) {
     let at = |name: &str| folder.join(name);
     let access_point = std::fs::read_to_string(source("qemu/guests/wifi/access-point.conf")).expect("a configuration");
     let config = appliance().replacen("[system]\n", "[system]\nvolumes /run/volumes\n", 1) + &access_point;
-    std::fs::write(at("site.conf"), config).expect("a file");
+    std::fs::write(at("ap.conf"), config).expect("a file");
     std::fs::write(at("networks"), NETWORKS).expect("a file");
     let descriptions = ["qemu/guests/wifi/radios.toml", "initramfs/appliances/wifi/appliance.toml"].map(source);
     let packages = built("debian/packages/x86_64-bookworm");
     let places = hilum_initramfs::build::Places::new(hilum(Architecture::X86_64), packages, folder);
     hilum_initramfs::build::build(&descriptions, &places, &mut |_| {}).expect("the builder takes it");
-    let file = format!("/site/wpa_supplicant.conf={}", at("networks").display());
-    let (builder, config, site) = (built("tools/hilum-initramfs"), at("site.conf"), at("site"));
-    tool(text(&builder), &["site", text(&config), "--file", &file, "--output", text(&site)]);
+    // As a person does who has the disk in another computer; it begins with this partition.
+    let place = format!("{}@@1M", at("data.img").display());
+    tool("mcopy", &["-o", "-i", &place, text(&at("networks")), "::wpa_supplicant.conf"]);
+    let (builder, config, site) = (built("tools/hilum-initramfs"), at("ap.conf"), at("site"));
+    tool(text(&builder), &["site", text(&config), "--output", text(&site)]);
     let mut initramfs = std::fs::read(at("initramfs")).expect("the initramfs");
     initramfs.resize(initramfs.len().next_multiple_of(4), 0);
     initramfs.extend(std::fs::read(site).expect("the archive"));
@@ -67,7 +69,7 @@ fn radio_associates_gets_a_lease_and_follows_its_access_point() {
         append: "",
         memory_mib: 512,
         accelerator: Accelerator::Tcg,
-        disk: None,
+        disk: Some(&folder.path().join("data.img")),
         more: &["-nic", "none"],
     };
     let mut booted = boot_command(options.command(), "stdio");

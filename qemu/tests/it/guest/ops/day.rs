@@ -1,7 +1,7 @@
 //! A whole day of a board with the appliance `ops`: its operator's host is a network namespace beside it, with servers for DHCP, time,
 //! metrics, lines and updates, and OpenSSH's client.
 
-use super::{Ops, SECONDS, done, keep_host_key};
+use super::{Ops, SECONDS, done, edit_site, keep_host_key};
 use crate::support::ddi::Ddi;
 use crate::support::running::Running;
 use crate::support::sntp::{Sntp, answer};
@@ -10,6 +10,7 @@ use crate::support::{Booted, boot_command, page};
 use hilum::Architecture;
 use hilum::update::{Slot, Verdict};
 use hilum_qemu::{Accelerator, End, firmware};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -29,18 +30,27 @@ fn build(ops: &Ops, version: u64, sick: &str) -> std::path::PathBuf {
     ops.build_with(version, &|folder| {
         let at = |name: &str| folder.join(name);
         let config = std::fs::read_to_string(at("hilum.conf")).expect("a configuration");
-        let system = format!("hostname kitchen\nupdate after=1s within={within}s\ntime dhcp keep=/data/time");
+        let system = format!("hostname v{version}\nupdate after=1s within={within}s\ntime dhcp keep=/data/time");
         let config = config.replace(&format!("hostname v{version}\nupdate after=1s within=600s"), &system);
         let config = config.replace("control    status", "control    update");
-        assert!(config.contains("hostname kitchen") && config.contains("control    update"), "{config}");
+        assert!(config.contains("time dhcp") && config.contains("control    update"), "{config}");
         std::fs::write(at("hilum.conf"), config + sick).expect("a file");
-        let agent = format!(
-            "[metrics]\nlisten = \"0.0.0.0:9100\"\ndisks = [\"/data\"]\n[logs]\nserver = \"{HOST}:10514\"\nspool = \"/data/spool\"\n\
-             [updates]\nserver = \"http://{HOST}:8080\"\nstate = \"/data/action\"\n"
-        );
-        std::fs::write(at("agent.toml"), agent).expect("a file");
-        std::fs::copy(ops.at("user.pub"), at("authorized_keys")).expect("a key");
     })
+}
+
+/// Writes the name of the board, who may log in, and what the agent does, as a person does who has the disk in another computer. No
+/// version has these: they stay while versions change.
+fn write_site(ops: &Ops, disk: &Path) {
+    let agent = format!(
+        "[metrics]\nlisten = \"0.0.0.0:9100\"\ndisks = [\"/data\"]\n[logs]\nserver = \"{HOST}:10514\"\nspool = \"/data/spool\"\n\
+         [updates]\nserver = \"http://{HOST}:8080\"\nstate = \"/data/action\"\n"
+    );
+    std::fs::write(ops.at("agent.toml"), agent).expect("a file");
+    std::fs::write(ops.at("site.conf"), "hostname kitchen\n").expect("a file");
+    let keys = ops.at("user.pub");
+    let files =
+        [("authorized_keys", &*keys), ("agent.toml", &ops.at("agent.toml")), ("site.conf", &ops.at("site.conf"))];
+    edit_site(disk, &files);
 }
 
 /// The servers of the operator's host.
@@ -153,6 +163,7 @@ fn day(arch: Architecture) {
     let [two, three] = [two, three].map(|image| ops.bundle_as(&image, text_of(&image)));
     let disk = one.join("disk.img");
     keep_host_key(&ops, &disk);
+    write_site(&ops, &disk);
     let holder = own_network();
     let pid = holder.0.id();
     within(pid, move || spend(&ops, &disk, pid, [&two, &three]));
@@ -208,6 +219,11 @@ fn spend(ops: &Ops, disk: &Path, holder: u32, [two, three]: [&Path; 2]) {
     assert!(status.contains("slot b: version 3, committed, running"), "{status}");
     told("version 3 is committed, by metrics, the server and ssh");
     boots_have_told(folder, &booted);
+    let said = messages(folder);
+    // rsyslogd's own lines have no id of a boot.
+    let names = said.lines().filter(|line| line.contains(" boot=\"")).filter_map(|line| line.split(' ').next());
+    let names: BTreeSet<_> = names.collect();
+    assert_eq!(names, BTreeSet::from(["kitchen"]), "the name of the site, in all boots and versions");
     told("lines of each boot arrived");
     draw(ops, begin.elapsed());
 }
@@ -247,7 +263,7 @@ fn boots_have_told(folder: &Path, booted: &Booted) {
     let boots = || {
         let ids = messages(folder);
         let ids = ids.lines().filter_map(|line| line.split_once(" boot=\"")?.1.split('"').next().map(str::to_owned));
-        ids.collect::<std::collections::BTreeSet<_>>().len()
+        ids.collect::<BTreeSet<_>>().len()
     };
     wait("lines of the boots", &|| booted.vm.console.tail(), &mut || boots() >= 3);
 }
