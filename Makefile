@@ -356,6 +356,7 @@ $(BUILD)/bench/ready: $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/b
 	@mkdir -p $(addprefix $(BUILD)/bench/root/,bin board rootfs) $(addprefix $(BUILD)/bench/verity-root/,bin board images)
 	@cp $(BUILD)/tools/hilum-bench $(BUILD)/bench/floor $(BUILD)/bench/root/bin/
 	@cp $(BUILD)/tools/hilum-bench $(BUILD)/bench/verity-root/bin/
+	@mkdir -p $(BUILD)/bench/verity/bin && cp $(BUILD)/board/$(HOST_ARCH)/probe $(BUILD)/bench/verity/bin/
 	@initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages initramfs/boards/qemu-$(HOST_ARCH).toml qemu/guests/bench/starts.toml) \
 	    $$($(BUILD)/tools/hilum-bench packages)
 	@initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages initramfs/boards/qemu-$(HOST_ARCH).toml qemu/guests/bench/verity.toml)

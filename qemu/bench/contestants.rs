@@ -187,7 +187,7 @@ impl<'a> Contestant<'a> {
     /// The start failed; with its output.
     pub(crate) fn start(&mut self) -> Result<Duration> {
         match &mut self.way {
-            Way::Resident { socket, .. } => ask(socket, "true"),
+            Way::Resident { socket, .. } => ask(socket, Asked::Start, "true"),
             Way::Loop(_, input, output) => {
                 input.write_all(b"!")?;
                 let mut line = String::new();
@@ -224,7 +224,7 @@ impl<'a> Contestant<'a> {
                 // Its first output means that it has attached; the pipe must stay open for further output.
                 let mut words = child.stderr.take().context("a pipe")?;
                 words.read_exact(&mut said)?;
-                ask(socket, "true")?;
+                ask(socket, Asked::Start, "true")?;
                 std::thread::sleep(Duration::from_millis(200));
                 let pid = rustix::process::Pid::from_child(&child);
                 rustix::process::kill_process(pid, rustix::process::Signal::INT)?;
@@ -247,9 +247,10 @@ impl Drop for Contestant<'_> {
     }
 }
 
-/// Starts a workload in hilum, and waits until it is ready.
-pub(crate) fn ask(socket: &Path, workload: &str) -> Result<Duration> {
-    let mut request = Request::new(Asked::Start);
+/// Sends a command about a workload to hilum, and waits for the last reply: of a start or restart, until the workload is
+/// ready.
+pub(crate) fn ask(socket: &Path, command: Asked, workload: &str) -> Result<Duration> {
+    let mut request = Request::new(command);
     request.is_waiting = true;
     let fits = request.words.push(workload).is_ok();
     let message = request.message().ok().filter(|_| fits).context("a request")?;

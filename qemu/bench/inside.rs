@@ -6,6 +6,7 @@
 use crate::contestants::{FRESH_FLOOR, GUEST_SOCKET, NAMES, Place, ask, last_line};
 use crate::starts::{Row, measure};
 use anyhow::{Context, Result, ensure};
+use hilum::wire::Command as Asked;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 use std::io::Write;
 use std::path::Path;
@@ -61,7 +62,7 @@ fn peak_kb(place: &Place, name: &str) -> Result<Option<u64>> {
     let path = match name {
         // Its cgroup is removed with the workload, so this one stays a moment. PID 1's own memory already exists.
         "hilum" => {
-            ask(Path::new(GUEST_SOCKET), "nap")?;
+            ask(Path::new(GUEST_SOCKET), Asked::Start, "nap")?;
             std::thread::sleep(Duration::from_millis(200));
             Path::new("/sys/fs/cgroup/workload/nap")
         }

@@ -13,6 +13,7 @@ mod others;
 mod parallel;
 mod power;
 mod report;
+mod restart;
 mod sizes;
 mod starts;
 mod timeline;
@@ -42,6 +43,8 @@ enum Part {
     Counted,
     /// Starts on this machine.
     Host,
+    /// Restarts on this machine.
+    Restart,
     /// From /init to the first workload.
     Boot,
     /// From power-on to the page of the demo.
@@ -179,6 +182,10 @@ fn measure(part: Part, built: &Built, runs: usize, boots: usize, report: &Report
         Part::Host => {
             let rows = starts::on_host(&built.folder, &[], runs, 0)?;
             report.table("host", &format!("This machine, {runs} starts each"), &starts::table(&rows))
+        }
+        Part::Restart => {
+            let table = restart::table(&restart::measure(built, runs)?);
+            report.table("restart", &format!("This machine, {runs} restarts each"), &table)
         }
         Part::Boot => {
             let rows = boot::measure(built, boots, &[])?;

@@ -7,6 +7,7 @@ use crate::inside::{MARK, become_plain_root};
 use anyhow::{Context, Result, ensure};
 use hilum::storage::START_BYTES;
 use hilum::storage::verity::{BLOCK_BYTES, data_blocks};
+use hilum::wire::Command as Asked;
 use hilum_initramfs::verity::root_hash;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, mount};
@@ -85,12 +86,13 @@ fn measure_inside() -> Result<Vec<Row>> {
     result
 }
 
-/// Lets both start in turn, after a start each that does not count.
+/// Lets all start in turn, after a start each that does not count.
 fn starts(runs: usize) -> Result<Vec<Row>> {
-    let mut rows = ["plain", "verified"].map(|name| Row { name: name.to_owned(), times: Vec::new(), bytes: 0 });
+    let names = ["plain", "verified", "plain-busybox", "verified-busybox"];
+    let mut rows = names.map(|name| Row { name: name.to_owned(), times: Vec::new(), bytes: 0 });
     for run in 0..=runs {
         for row in &mut rows {
-            let passed = ask(Path::new(GUEST_SOCKET), &row.name).with_context(|| row.name.clone())?;
+            let passed = ask(Path::new(GUEST_SOCKET), Asked::Start, &row.name).with_context(|| row.name.clone())?;
             if run > 0 {
                 row.times.push(passed.as_micros() as u64);
             }

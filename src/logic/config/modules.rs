@@ -24,6 +24,10 @@ pub fn needed_modules<'a>(config: &'a Config<'_>, work: &mut dyn FnMut(&'a str))
         (swap.is_some(), "zram"),
         (config.workloads.iter().any(|workload| workload.overlay != Overlay::None), "overlay"),
         (has_vlans, "8021q"),
+        // The processor's own instructions for hashes, which halve the time of reading: by architecture, if it has them.
+        (verifies, "sha256_ssse3"),
+        (verifies, "sha256_arm64"),
+        (verifies, "sha2_ce"),
         (verifies, "dm_verity"),
         (has_bridges, "bridge"),
         (has(|attachment| matches!(attachment, Attachment::Bridge(_))), "veth"),

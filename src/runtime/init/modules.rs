@@ -59,7 +59,8 @@ pub(super) fn load_all(config: &Config<'_>, console: &mut Console) {
     config.system.modules.iter().for_each(|module| load(module.name, module.parameters));
     board.for_each(|(name, parameters)| load(name, parameters));
     needed_modules(config, &mut |name| match load_with(needs, name, "") {
-        Ok(()) | Err((Errno::NOENT, MISSING)) => {}
+        // The processor has no such instructions, for example.
+        Ok(()) | Err((Errno::NOENT, MISSING) | (Errno::NODEV, _)) => {}
         Err((errno, _)) => console.error(format_args!("module {name}: {}", describe(errno))),
     });
 }
