@@ -1,7 +1,9 @@
 //! linux.seccomp -> a BPF program (seccomp(2)), with the numbers and instructions of the library.
 //!
-//! Only calls of this machine's own architecture pass; one of another kills the process, as in the filters of workloads.
-//! Arguments are compared with all 64 bits.
+//! On x86_64 the rules are also for 32-bit programs if the filter names their architecture; calls of x32 get ENOSYS, as from kernels that
+//! do not enable it. A call of any other architecture kills the process. Arguments are compared with all 64 bits.
+
+mod ia32;
 
 use crate::config::{Argument, Rule, Seccomp};
 use crate::error::{Error, Result};
@@ -133,22 +135,48 @@ pub fn assemble(seccomp: &Seccomp, arch: Architecture) -> Result<Program> {
     if let Some(flag) = seccomp.flags.iter().find(|flag| !known.contains(&flag.as_str())) {
         return Err(Error(format!("seccomp: flag {flag} is not done by hilum-oci")));
     }
-    let other = action(&seccomp.default_action, seccomp.default_errno_ret)?;
+    let mut own = Program::new();
+    if arch == Architecture::X86_64 {
+        own.push(instruction(LOAD, 0, 0, 0));
+        own.push(instruction(AT_LEAST, X32, 0, 1));
+        own.push(instruction(RETURN, 0x0005_0000 | 38, 0, 0));
+    }
+    rules(seccomp, &|name| Call::named(name)?.number(arch), &mut own)?;
+    let mut other = Program::new();
+    if arch == Architecture::X86_64 && seccomp.architectures.iter().any(|name| name == "SCMP_ARCH_X86") {
+        let numbers = ia32::numbers();
+        rules(seccomp, &|name| numbers.get(name).copied(), &mut other)?;
+    }
+    // Jumps over more than 255 instructions have an instruction of their own.
     let mut program = vec![
         instruction(LOAD, 4, 0, 0),
-        instruction(EQUAL, arch.audit(), 1, 0),
-        instruction(RETURN, 0x8000_0000, 0, 0),
+        instruction(EQUAL, arch.audit(), 0, 1),
+        instruction(JUMP, if other.is_empty() { 1 } else { 3 }, 0, 0),
     ];
-    if arch == Architecture::X86_64 {
-        program.push(instruction(LOAD, 0, 0, 0));
-        program.push(instruction(AT_LEAST, X32, 0, 1));
-        program.push(instruction(RETURN, 0x0005_0000 | 38, 0, 0));
+    if !other.is_empty() {
+        program.push(instruction(EQUAL, ia32::AUDIT, 0, 1));
+        program.push(instruction(JUMP, 1 + own.len() as u32, 0, 0));
     }
+    program.push(instruction(RETURN, 0x8000_0000, 0, 0));
+    program.append(&mut own);
+    program.append(&mut other);
+    if program.len() > LONGEST {
+        return Err(Error(format!(
+            "seccomp: the filter has {} instructions, and the kernel takes {LONGEST}",
+            program.len()
+        )));
+    }
+    Ok(program)
+}
+
+/// Adds the rules for one architecture, and the answer to calls that none names.
+fn rules(seccomp: &Seccomp, number: &dyn Fn(&str) -> Option<u16>, program: &mut Program) -> Result<()> {
+    let other = action(&seccomp.default_action, seccomp.default_errno_ret)?;
     for has_arguments in [true, false] {
         for found in seccomp.syscalls.iter().filter(|rule| rule.args.is_empty() != has_arguments) {
             let answer = action(&found.action, found.errno_ret)?;
             // Calls that this architecture does not have are left out, as by libseccomp.
-            let mut numbers: Vec<u16> = found.names.iter().filter_map(|name| Call::named(name)?.number(arch)).collect();
+            let mut numbers: Vec<u16> = found.names.iter().filter_map(|name| number(name)).collect();
             numbers.sort_unstable();
             if has_arguments {
                 for number in numbers {
@@ -164,13 +192,7 @@ pub fn assemble(seccomp: &Seccomp, arch: Architecture) -> Result<Program> {
         }
     }
     program.push(instruction(RETURN, other, 0, 0));
-    if program.len() > LONGEST {
-        return Err(Error(format!(
-            "seccomp: the filter has {} instructions, and the kernel takes {LONGEST}",
-            program.len()
-        )));
-    }
-    Ok(program)
+    Ok(())
 }
 
 #[cfg(test)]

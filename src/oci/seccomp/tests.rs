@@ -88,3 +88,17 @@ fn unknown_words_and_notifications_are_refused() {
         assert!(assemble(&filter, Architecture::X86_64).is_err(), "{action}");
     }
 }
+
+#[test]
+fn numbers_of_32_bit_calls_are_those_of_the_kernel() {
+    // Beside Debian's linux-libc-dev, which every compiler has.
+    let text = std::fs::read_to_string("/usr/include/x86_64-linux-gnu/asm/unistd_32.h").expect("linux-libc-dev");
+    let known = super::ia32::numbers();
+    let mut count = 0;
+    for line in text.lines().filter_map(|line| line.strip_prefix("#define __NR_")) {
+        let (name, number) = line.split_once(' ').expect("two words");
+        assert_eq!(known.get(name).map(ToString::to_string).as_deref(), Some(number), "{name}");
+        count += 1;
+    }
+    assert!(count > 400, "{count}");
+}

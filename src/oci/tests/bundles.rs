@@ -238,3 +238,29 @@ fn a_label_that_the_kernel_cannot_apply_is_refused() {
         assert_eq!(bundle.status("one"), "none");
     }
 }
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_filter_is_also_for_32_bit_programs_if_it_names_them() {
+    let mut bundle = Bundle::new();
+    // mkdir is call 39 there; the negative result becomes the exit status.
+    let source = ".globl _start\n_start: mov $39, %eax\nmov $name, %ebx\nmov $0755, %ecx\nint $0x80\n\
+                  neg %eax\nmov %eax, %ebx\nmov $1, %eax\nint $0x80\nname: .asciz \"/tmp/made\"\n";
+    fs::write(bundle.folder.join("old.s"), source).expect("a file");
+    let made = std::process::Command::new("gcc")
+        .args(["-m32", "-nostdlib", "-static", "-no-pie", "-Wl,--build-id=none", "-o"])
+        .args([bundle.folder.join("rootfs/bin/old"), bundle.folder.join("old.s")])
+        .status()
+        .expect("gcc");
+    assert!(made.success());
+    bundle.config["process"]["args"] = json!(["old"]);
+    let mut status = |architectures: serde_json::Value| {
+        bundle.config["linux"]["seccomp"] = json!({ "defaultAction": "SCMP_ACT_ALLOW", "architectures": architectures,
+            "syscalls": [{ "names": ["mkdir"], "action": "SCMP_ACT_ERRNO", "errnoRet": 77 }] });
+        bundle.save();
+        bundle.oci(&["run", "one"]).status.code()
+    };
+    assert_eq!(status(json!(["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"])), Some(77));
+    // SIGSYS
+    assert_eq!(status(json!(["SCMP_ARCH_X86_64"])), Some(128 + 31));
+}
