@@ -55,7 +55,7 @@ TOOLS   := $(BUILDER) $(shell find qemu/src qemu/Cargo.toml -type f)
 # The scripts and the lock file for Debian packages.
 DEBIAN  := initramfs/debian/fetch initramfs/debian/unpack initramfs/debian/modules initramfs/debian/lock
 SCRIPTS := .ci/run initramfs/dist linker/agent linker/build linker/oci linker/reproducible linker/rustc initramfs/debian/fetch initramfs/debian/install initramfs/debian/kernel \
-           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock qemu/guests/wifi/ap/bin/ap qemu/guests/oci/disk qemu/guests/oci/run qemu/guests/oci/inside/run qemu/guests/oci/inside/podman qemu/guests/oci/inside/containerd qemu/guests/oci/inside/docker qemu/guests/oci/inside/escapes qemu/guests/oci/inside/figures qemu/guests/oci/inside/engines qemu/guests/oci/inside/services qemu/guests/oci/inside/cri qemu/guests/oci/inside/swarm docs/hilum.bash docs/test fuzz/run qemu/bench/builds qemu/bench/first qemu/run-tests
+           initramfs/debian/unpack initramfs/debian/busybox initramfs/appliances/web/root/bin/clock qemu/guests/wifi/ap/bin/ap qemu/guests/oci/disk qemu/guests/oci/disk-aarch64 qemu/guests/oci/run qemu/guests/oci/inside/run qemu/guests/oci/inside/podman qemu/guests/oci/inside/containerd qemu/guests/oci/inside/docker qemu/guests/oci/inside/escapes qemu/guests/oci/inside/figures qemu/guests/oci/inside/engines qemu/guests/oci/inside/services qemu/guests/oci/inside/cri qemu/guests/oci/inside/swarm docs/hilum.bash docs/test fuzz/run qemu/bench/builds qemu/bench/first qemu/run-tests
 # Each has a Cargo.toml and a Cargo.lock: the library and the host's tools, what runs on a board, the OCI runtime, the fuzz targets.
 WORKSPACES := . src/runtime src/oci fuzz
 BOARD_ARCH := $(shell sed -n 's/^architecture = "\(.*\)"/\1/p' initramfs/boards/$(BOARD).toml 2>/dev/null)
@@ -102,7 +102,7 @@ same = echo "$$sum" >$@.made-of
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run kernel kernel-config kernel-test update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent day oci oci-test goosebit wifi cuts updates long image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
+.PHONY: help run kernel kernel-config kernel-test update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent day oci oci-test oci-test-aarch64 goosebit wifi cuts updates long image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -247,11 +247,14 @@ day: install-test $(BUILD)/installed-agent $(foreach a,$(ARCHS),$(BUILD)/board/$
 oci: $(BUILD)/installed-build $(BUILD)/installed-bench $(BUILD)/image/$(HOST_ARCH)/busybox/bin/busybox ## as root: test hilum-oci with bundles on this host, beside crun
 	@$(HOST) test --quiet --locked --manifest-path src/oci/Cargo.toml
 
-oci-test: $(BUILD)/installed-oci $(BUILD)/installed-run-x86_64 $(BUILD)/oci/x86_64/root.ext4 $(BUILD)/tools/hilum-oci ## as root: compare hilum-oci with crun and runc, under podman in a Debian guest
+oci-test: $(BUILD)/installed-oci $(BUILD)/installed-run-x86_64 $(BUILD)/oci/x86_64/root.ext4 $(BUILD)/tools/hilum-oci ## as root: compare hilum-oci with crun and runc, under podman, containerd and Docker in Debian guests (PARTS, WRITE)
 	@ACCEL=$(ACCEL) WRITE=$(WRITE) qemu/guests/oci/run $(BUILD)/oci/x86_64 $(BUILD)/tools/hilum-oci $(PARTS)
 
 goosebit: $(BUILD)/tools/goosebit ## offer an update to hilum-agent by goosebit, a server with hawkBit's API
 	@HILUM_GOOSEBIT=$</bin/python $(HOST) test --quiet --locked -p hilum-agent goosebit -- --ignored
+
+oci-test-aarch64: $(BUILD)/installed-oci $(BUILD)/installed-run-aarch64 $(BUILD)/oci/aarch64/root.ext4 $(BUILD)/tools/hilum-oci-aarch64 ## as root: the same on aarch64, under podman
+	@qemu/guests/oci/run $(BUILD)/oci/aarch64 $(BUILD)/tools/hilum-oci-aarch64 $(or $(PARTS),podman)
 
 wifi: install-test $(BUILD)/board/x86_64/hilum $(BUILD)/tools/hilum-initramfs ## associate a board with a virtual access point by WPA2 and WPA3, and take the access point away
 	@LOCK=initramfs/appliances/wifi/appliance.lock initramfs/debian/unpack $$($(BUILD)/tools/hilum-initramfs packages $(RADIOS) initramfs/appliances/wifi/appliance.toml)
@@ -366,9 +369,15 @@ OCI := linker/oci $(shell find src -path src/agent -prune -o -type f -name '*.rs
 $(BUILD)/tools/hilum-oci: $(OCI) | $(BUILD)/installed-build $(BUILD)/installed-oci
 	@echo "compiling hilum-oci with a standard library; the first time takes minutes"; env -u RUSTFLAGS linker/oci $@
 
+$(BUILD)/tools/hilum-oci-aarch64: $(OCI) | $(BUILD)/installed-build $(BUILD)/installed-oci
+	@echo "compiling hilum-oci with a standard library; the first time takes minutes"; env -u RUSTFLAGS linker/oci $@ aarch64
+
 # The guest of make oci-test, once: a Debian root filesystem with engines and runtimes.
 $(BUILD)/oci/x86_64/root.ext4: qemu/guests/oci/disk | $(BUILD)/installed-oci
 	@echo "making a Debian guest; that takes minutes"; qemu/guests/oci/disk $(@D)
+
+$(BUILD)/oci/aarch64/root.ext4: qemu/guests/oci/disk-aarch64 | $(BUILD)/installed-oci
+	@echo "making a Debian guest; that takes minutes"; qemu/guests/oci/disk-aarch64 $(@D)
 
 $(BUILD)/tools/hilum-initramfs: $(BUILDER) | $(BUILD)/installed-build
 	@$(call unless-same); echo "compiling hilum-initramfs; the first time takes minutes"; \
