@@ -219,6 +219,19 @@ fn what_is_not_done_is_refused_in_one_line() {
 }
 
 #[test]
+fn many_mounts_need_few_descriptors() {
+    let mut bundle = Bundle::new().script("grep -c /tmp/ /proc/mounts; ls /proc/self/fd");
+    bundle.config["process"]["rlimits"] = json!([{ "type": "RLIMIT_NOFILE", "soft": 24, "hard": 24 }]);
+    let mounts = bundle.config["mounts"].as_array_mut().expect("a list");
+    mounts.push(json!({ "destination": "/tmp", "type": "tmpfs", "source": "tmpfs" }));
+    for number in 0..90 {
+        mounts.push(json!({ "destination": format!("/tmp/{number}"), "type": "tmpfs", "source": "tmpfs" }));
+    }
+    bundle.save();
+    assert_eq!(bundle.text(&["run", "one"]), "90\n0\n1\n2\n3\n");
+}
+
+#[test]
 fn a_label_that_the_kernel_cannot_apply_is_refused() {
     let enabled = fs::read("/sys/module/apparmor/parameters/enabled").unwrap_or_default();
     let profile = match enabled.first() {
