@@ -13,7 +13,8 @@ use hilum::Architecture;
 use hilum::config::{KEYS, Section};
 use std::fmt::Write;
 use tables::{
-    ALWAYS, CONSOLES, FORMATS, MODULES, OUTPUTS, Options, PCI, RULES, UPDATES, of_architecture, of_pci, of_small,
+    ALWAYS, CONSOLES, FORMATS, MODULES, OUTPUTS, Options, PCI, RULES, SCREEN, UPDATES, of_architecture, of_keyboard,
+    of_pci, of_pci_slots, of_small,
 };
 
 /// A fragment of the kernel's configuration.
@@ -57,6 +58,11 @@ impl Fragment {
     /// Those of [`Self::of`].
     pub fn of_everything(description: &Description) -> Result<Self> {
         let mut fragment = Self::of_board(description)?;
+        let architecture = description.architecture.as_deref().and_then(|name| name.parse().ok());
+        for options in [named(CONSOLES, SCREEN), architecture.map(of_keyboard)] {
+            fragment.add("every console", SCREEN, options);
+        }
+        fragment.add("every module", "PCI slots", architecture.map(of_pci_slots));
         for rule in RULES {
             fragment.add("every key", rule.key, Some(rule.options));
         }
@@ -89,8 +95,13 @@ impl Fragment {
         }
         for word in &description.command_line {
             let Some(console) = word.strip_prefix("console=") else { continue };
-            let found = CONSOLES.iter().find(|(start, _)| console.starts_with(start));
-            fragment.add(&description.place_of(word), word, found.map(|(_, options)| *options));
+            let Some((start, options)) = CONSOLES.iter().find(|(start, _)| console.starts_with(start)) else {
+                continue;
+            };
+            fragment.add(&description.place_of(word), word, Some(options));
+            if *start == SCREEN {
+                fragment.add(&description.place_of(word), word, Some(of_keyboard(architecture)));
+            }
         }
         for line in description.modules.iter().chain(&description.hotplug_modules) {
             fragment.add_module(&description.place_of(line), line)?;

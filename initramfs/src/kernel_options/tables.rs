@@ -13,7 +13,7 @@ pub(super) type Options = &'static str;
 pub(super) const ALWAYS: &[(&str, Options)] = &[
     (
         "PID 1 and programs",
-        "SMP PRINTK TTY BINFMT_ELF BINFMT_SCRIPT MULTIUSER FUTEX EPOLL SIGNALFD TIMERFD EVENTFD AIO \
+        "SMP PRINTK PRINTK_TIME TTY BINFMT_ELF BINFMT_SCRIPT MULTIUSER FUTEX EPOLL SIGNALFD TIMERFD EVENTFD AIO \
      IO_URING POSIX_TIMERS HIGH_RES_TIMERS NO_HZ_IDLE FILE_LOCKING ADVISE_SYSCALLS MEMBARRIER \
      RSEQ INOTIFY_USER PROC_FS PROC_SYSCTL SYSFS SHMEM TMPFS TMPFS_XATTR TMPFS_POSIX_ACL \
      DEVTMPFS UNIX98_PTYS COREDUMP ELF_CORE BUG CC_OPTIMIZE_FOR_PERFORMANCE HW_RANDOM \
@@ -26,15 +26,23 @@ pub(super) const ALWAYS: &[(&str, Options)] = &[
     ("devices of workloads", "BPF_SYSCALL CGROUP_BPF CGROUP_DEVICE"),
     ("seccomp", "SECCOMP SECCOMP_FILTER"),
     ("landlock", "SECURITY SECURITY_LANDLOCK SECURITYFS"),
-    ("settings of the kernel", "SECURITY_YAMA LSM=\"landlock,yama\" MAGIC_SYSRQ PERF_EVENTS"),
+    // The restrictions from the start: the first workload may start before PID 1 has made the settings.
+    (
+        "settings of the kernel",
+        "SECURITY_YAMA LSM=\"landlock,yama\" MAGIC_SYSRQ PERF_EVENTS SECURITY_DMESG_RESTRICT BPF_UNPRIV_DEFAULT_OFF",
+    ),
     ("networks of workloads", "NET UNIX INET IPV6 NETDEVICES"),
 ];
 
 /// What every board of an architecture needs.
 pub(super) const fn of_architecture(architecture: Architecture) -> Options {
     match architecture {
-        Architecture::X86_64 => "64BIT HYPERVISOR_GUEST PARAVIRT KVM_GUEST PVH RTC_CLASS RTC_DRV_CMOS KERNEL_ZSTD",
-        Architecture::Aarch64 => "ARM_AMBA ARM_PSCI_FW RTC_CLASS RTC_DRV_PL031 ARM64_4K_PAGES",
+        Architecture::X86_64 => {
+            "64BIT HYPERVISOR_GUEST PARAVIRT KVM_GUEST PVH RTC_CLASS RTC_DRV_CMOS RTC_HCTOSYS RTC_SYSTOHC RTC_INTF_SYSFS RTC_INTF_DEV KERNEL_ZSTD"
+        }
+        Architecture::Aarch64 => {
+            "ARM_AMBA ARM_PSCI_FW RTC_CLASS RTC_DRV_PL031 RTC_HCTOSYS RTC_SYSTOHC RTC_INTF_SYSFS RTC_INTF_DEV ARM64_4K_PAGES"
+        }
     }
 }
 
@@ -45,6 +53,18 @@ pub(super) const fn of_pci(architecture: Architecture) -> Options {
         Architecture::Aarch64 => "PCI PCI_MSI PCI_HOST_GENERIC",
     }
 }
+
+/// What plugging a card into a running machine needs. No key asks for it: a board with such slots has it in `kernel-options`.
+pub(super) const fn of_pci_slots(architecture: Architecture) -> Options {
+    match architecture {
+        // QEMU's q35 plugs by ACPI.
+        Architecture::X86_64 => "PCIEPORTBUS HOTPLUG_PCI HOTPLUG_PCI_PCIE HOTPLUG_PCI_ACPI",
+        Architecture::Aarch64 => "PCIEPORTBUS HOTPLUG_PCI HOTPLUG_PCI_PCIE",
+    }
+}
+
+/// Options of Linux 6.1 that 6.12 does not have, because it always behaves like that.
+pub(super) const GONE: [&str; 2] = ["RANDOM_TRUST_CPU", "RANDOM_TRUST_BOOTLOADER"];
 
 /// What a machine of this architecture needs, if no driver is for PCI.
 pub(super) const fn of_small(architecture: Architecture) -> Options {
@@ -144,8 +164,10 @@ pub(super) const RULES: &[Rule] = &[
     system("watchdog", "", WATCHDOG),
     system("control", "", NOTHING),
     system("boots", "", NOTHING),
-    // Boards that QEMU starts directly go from slot to slot by kexec.
     system("update", "", "BLOCK BLK_DEV PARTITION_ADVANCED EFI_PARTITION MSDOS_PARTITION"),
+    // The kernel verifies the signature of a bundle by a certificate.
+    system("update", "", "KEYS CRYPTO CRYPTO_RSA CRYPTO_SHA256 ASYMMETRIC_KEY_TYPE ASYMMETRIC_PUBLIC_KEY_SUBTYPE"),
+    system("update", "", "X509_CERTIFICATE_PARSER"),
     system("time", "", NOTHING),
     system("log", "", NOTHING),
     workload("root", "overlay", "OVERLAY_FS"),
@@ -213,13 +235,28 @@ pub(super) const OUTPUTS: &[(&str, Options)] =
 
 /// The options of an update on a board with this output: how it goes to the other slot. On aarch64 kexec needs processors that can be
 /// turned off.
-pub(super) const UPDATES: &[(&str, Options)] = &[("direct", "SUSPEND HOTPLUG_CPU KEXEC"), ("uefi-disk", NOTHING)];
+pub(super) const UPDATES: &[(&str, Options)] = &[
+    // Boards that QEMU starts directly go from slot to slot by kexec_file_load(2) and kexec_load(2).
+    ("direct", "SUSPEND HOTPLUG_CPU CRYPTO CRYPTO_SHA256 KEXEC KEXEC_FILE"),
+    ("uefi-disk", NOTHING),
+];
+
+/// The console on a screen, which has a keyboard. It is also what Ctrl-Alt-Del reaches PID 1 by.
+pub(super) const SCREEN: &str = "tty";
+
+/// The options of the keyboard of an architecture's machines. Those on USB are not among them.
+pub(super) const fn of_keyboard(architecture: Architecture) -> Options {
+    match architecture {
+        Architecture::X86_64 => "INPUT INPUT_KEYBOARD KEYBOARD_ATKBD SERIO SERIO_I8042",
+        Architecture::Aarch64 => NOTHING,
+    }
+}
 
 /// The options of consoles: words of a board's command line begin with `console=` and this.
 pub(super) const CONSOLES: &[(&str, Options)] = &[
     ("ttyS", "SERIAL_8250 SERIAL_8250_CONSOLE"),
     ("ttyAMA", "SERIAL_AMBA_PL011 SERIAL_AMBA_PL011_CONSOLE"),
-    ("tty", "VT VT_CONSOLE INPUT FB FB_EFI FRAMEBUFFER_CONSOLE FONTS FONT_8x16"),
+    (SCREEN, "VT VT_CONSOLE INPUT FB FB_EFI FRAMEBUFFER_CONSOLE FONTS FONT_8x16"),
     ("hvc", "VIRTIO_MENU VIRTIO_CONSOLE"),
 ];
 

@@ -237,7 +237,7 @@ root /images/busybox
 exec /bin/busybox true
 restart never
 ";
-    let mut booted = boot(arch, crate::support::USUAL, CONFIG, &[], &["bridge"]);
+    let mut booted = boot(arch, crate::support::MODULAR, CONFIG, &[], &["bridge"]);
     let console = booted.vm.wait(BOOT).expect("it powers off");
     for line in [
         "hilum: bridge br0: EOPNOTSUPP (operation not supported): the kernel lacks bridge, or its module is not loaded; workloads behind it do not start",
@@ -256,14 +256,14 @@ restart never
 fn workload_whose_packets_cannot_be_filtered_does_not_start() {
     let arch = Architecture::X86_64;
     let mut image = image(arch, "");
-    let lines = crate::support::modules(arch, crate::support::USUAL, &mut image, &["llc", "stp", "bridge", "veth"]);
+    let lines = crate::support::modules(arch, crate::support::MODULAR, &mut image, &["llc", "stp", "bridge", "veth"]);
     let config = format!(
         "hilum 1\n[system]\nidle poweroff\n{lines}bridge br0 10.77.0.1/24\n[workload a]\nroot /images/probe\n\
          exec /bin/probe exit 0\nlink veth br0 10.77.0.2/24\nrestart never\n\
          [workload b]\nroot /images/probe\nexec /bin/probe do read:/proc/sys/net/ipv4/ip_forward\nshare net\nafter a\nrestart never\n"
     );
     image.file("etc/hilum.conf", 0o644, config);
-    let console = crate::support::run(arch, &image, "");
+    let console = crate::support::run_on(arch, crate::support::MODULAR, &image, "");
     let why =
         "EPROTONOSUPPORT (protocol not supported): the kernel lacks a part of nf_tables, or a module is not loaded";
     has_line(&console, &format!("hilum: packet rules: {why}"));

@@ -1,7 +1,7 @@
 //! Root filesystems on a machine: image files of three kinds, a block device, writable layers, folders of the board,
 //! devices.
 
-use crate::support::{BOOT, USUAL, boot_on, facts, has_line, image, modules, probe, run};
+use crate::support::{BOOT, MODULAR, USUAL, boot_on, facts, has_line, image, modules, probe, run, run_on};
 use hilum_initramfs::Image;
 use hilum_qemu::Architecture;
 use std::path::Path;
@@ -135,7 +135,7 @@ fn broken_or_unknown_images_are_reported(arch: Architecture) {
     // Without the module nothing can be mounted, and the message names it.
     let mut bare = board(arch, &[], &[section("a", "/images/ext4", "/bin/probe exit 0", "")]);
     bare.file("images/ext4", 0o644, packed(arch, "ext4"));
-    let console = run(arch, &bare, "");
+    let console = run_on(arch, MODULAR, &bare, "");
     has_line(
         &console,
         "hilum: workload \"a\": open root /images/ext4: ENXIO (no such device or address): no loop device; load module loop",

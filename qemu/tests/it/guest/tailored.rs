@@ -1,6 +1,6 @@
 //! Kernels that are built for the demo. `make kernel-test` builds them; they take minutes, so that `make test` leaves these tests out.
 
-use super::budgets::{hold, number};
+use super::budgets::number;
 use crate::support::{BOOT, boot_command, built, free_port, probe};
 use hilum_initramfs::Image;
 use hilum_qemu::{Accelerator, Architecture, Options};
@@ -92,19 +92,15 @@ fn demo_in_a_machine_without_pci_is_served() {
     MICROVM.serves();
 }
 
-/// The gain does not depend on the load of this machine: instructions are counted, and bytes.
+/// The gain is counted in instructions, so that it does not depend on the load of this machine.
 #[test]
 #[ignore = "make kernel-test builds its kernel"]
-fn tailored_kernels_stay_within_their_budgets() {
+fn tailored_kernels_take_less_than_half_of_the_instructions() {
     let debian = DEBIAN.thousands_to_init();
     println!("Debian's kernel: {debian} thousand instructions to /init");
-    let mut counts = std::collections::BTreeMap::new();
     for machine in [Q35, MICROVM] {
         let thousands = machine.thousands_to_init();
+        println!("{}: {thousands} thousand instructions to /init", machine.name);
         assert!(thousands * 2 < debian, "{}: {thousands} are not less than half of {debian}", machine.name);
-        let bytes = built(&format!("image/{}/vmlinuz", machine.image)).metadata().expect("a kernel").len();
-        counts.insert(format!("{}_thousands", machine.name), thousands);
-        counts.insert(format!("{}_bytes", machine.name), bytes);
     }
-    hold("tailored", &counts);
 }

@@ -91,6 +91,9 @@ impl Drop for QemuSlot {
 /// The Debian release of the default kernel: 6.1.
 pub(crate) const USUAL: &str = "bookworm";
 
+/// Debian's kernel of that release even with `HILUM_KERNEL=tailored`: for tests in which modules are missing.
+pub(crate) const MODULAR: &str = "bookworm with modules";
+
 /// Releases with the oldest, the default and the newest kernel: 5.10, 6.1 and 6.12.
 pub(crate) const RELEASES: [&str; 3] = ["bullseye", USUAL, "trixie"];
 
@@ -104,7 +107,7 @@ pub(crate) fn fetched(arch: Architecture, release: &str, name: &str) -> PathBuf 
             _ => {}
         }
     }
-    let suffix = if release == USUAL { String::new() } else { format!("-{release}") };
+    let suffix = if [USUAL, MODULAR].contains(&release) { String::new() } else { format!("-{release}") };
     built(&format!("debian/{}{suffix}/{name}", arch.name()))
 }
 
