@@ -183,10 +183,7 @@ fn measure(part: Part, built: &Built, runs: usize, boots: usize, report: &Report
             let rows = starts::on_host(&built.folder, &[], runs, 0)?;
             report.table("host", &format!("This machine, {runs} starts each"), &starts::table(&rows))
         }
-        Part::Restart => {
-            let table = restart::table(&restart::measure(built, runs)?);
-            report.table("restart", &format!("This machine, {runs} restarts each"), &table)
-        }
+        Part::Restart => restart::run(built, runs, report),
         Part::Boot => {
             let rows = boot::measure(built, boots, &[])?;
             report.boot_chart(&rows)?;

@@ -2,6 +2,7 @@
 
 use crate::contestants::ask;
 use crate::guest::Built;
+use crate::report::Report;
 use anyhow::{Context, Result, ensure};
 use hilum::wire::Command as Asked;
 use hilum_qemu::Namespace;
@@ -26,7 +27,7 @@ const WORKLOADS: [(&str, &str, &str); 4] = [
 ];
 
 /// The result of one workload.
-pub(crate) struct Row {
+struct Row {
     name: &'static str,
     /// Microseconds from the request until the workload is ready again, in ascending order.
     times: Vec<u64>,
@@ -34,8 +35,13 @@ pub(crate) struct Row {
     worst_answer: u64,
 }
 
+/// Measures, and reports the table.
+pub(crate) fn run(built: &Built, runs: usize, report: &Report) -> Result<()> {
+    report.table("restart", &format!("This machine, {runs} restarts each"), &table(&measure(built, runs)?))
+}
+
 /// Restarts each workload this often, and asks for its status all the time.
-pub(crate) fn measure(built: &Built, runs: usize) -> Result<Vec<Row>> {
+fn measure(built: &Built, runs: usize) -> Result<Vec<Row>> {
     let scratch = tempfile::tempdir()?;
     std::fs::set_permissions(scratch.path(), PermissionsExt::from_mode(0o755))?;
     let root = scratch.path().join("root");
@@ -89,7 +95,7 @@ fn restarts(socket: &Path, what: &'static str, name: &str, runs: usize) -> Resul
 }
 
 /// Returns the rows as a table.
-pub(crate) fn table(rows: &[Row]) -> String {
+fn table(rows: &[Row]) -> String {
     let mut text = "| restart until ready | median us | 10th percentile | 90th percentile | longest answer of PID 1 meanwhile, us |\n\
                     |---|---|---|---|---|\n"
         .to_owned();

@@ -1,11 +1,12 @@
 //! The workloads: their state, and the actions on them. Their events are handled in `events.rs`, checks in `checks.rs`,
-//! corrupt images in `corruption.rs`, stopping in `stops.rs`, and exits in `exits.rs`.
+//! corrupt images in `corruption.rs`, stopping in `stops.rs`, exits in `exits.rs`, and network namespaces in `networks.rs`.
 
 mod checks;
 mod corruption;
 mod devices;
 mod events;
 mod exits;
+mod networks;
 mod slots;
 mod stops;
 mod time;
@@ -17,19 +18,16 @@ use super::logs::Logs;
 use super::timeline::Moment;
 use super::token::Token;
 use crate::console::Console;
-use crate::net::HostLinks;
 use crate::os::environment::Environment;
 use crate::os::errno::describe;
 use crate::workload::{
-    Cgroups, Failure, LaunchContext, Networks, Process, Report, SET_UP_FAILED, needs_helper, process_file, spawn,
-    template_place,
+    Cgroups, Failure, LaunchContext, Networks, Process, Report, SET_UP_FAILED, needs_helper, spawn, template_place,
 };
 use hilum::config::{Config, Workload, WorkloadSet, limits};
 use hilum::netlink::has_tables;
 use hilum::supervise::{Action, Event, ExitReason, Notice, Part, ShutdownKind, Supervisor};
 use hilum_sys::TakeCell;
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::Pid;
 use slots::Slot;
@@ -220,30 +218,6 @@ impl Workloads {
     /// Returns whether a helper sets a workload up, and not PID 1 itself.
     pub(super) fn needs_helper(&self, config: &Config<'_>, workload: &Workload<'_>) -> bool {
         needs_helper(config, workload, self.launch.has_disks)
-    }
-
-    /// Starts the DHCP clients of workloads that have started, and ends those of workloads that have exited.
-    pub(super) fn follow_links(&self, cx: &Context, links: &mut HostLinks) {
-        let config = cx.config.clone();
-        let config = config.get();
-        let shared = |index: usize| {
-            let is_shared = config.workload(index).isolation.is_net_shared;
-            is_shared.then(|| self.launch.networks.shared(config, index))
-        };
-        let process = |index: usize| {
-            let process = self.process(config.slots.of(index))?;
-            (process.report.is_none() && !process.has_failed && process.ended.is_none()).then_some(process)
-        };
-        // A shared network outlives its workloads.
-        let run = |index: usize| match shared(index) {
-            Some(namespace) => namespace.map(|_| 0),
-            None => Some(process(index)?.pid.as_raw_nonzero().get()),
-        };
-        let open = |index: usize| match shared(index) {
-            Some(namespace) => rustix::io::fcntl_dupfd_cloexec(namespace.ok_or(Errno::SRCH)?, 3),
-            None => process_file(process(index).ok_or(Errno::SRCH)?.pid, "ns/net", OFlags::RDONLY),
-        };
-        links.follow_workloads(config, &run, &open);
     }
 
     /// Returns whether the cgroup of an exited workload is still busy.

@@ -10,7 +10,6 @@ use crate::console::Console;
 use crate::net::Rules;
 use crate::os::errno::describe;
 use crate::os::namespaces::network;
-use crate::workload::process_file;
 use hilum::config::{Config, Workload, WorkloadSet, limits};
 use hilum::netlink::has_tables;
 use hilum::plan::SETTINGS;
@@ -61,12 +60,12 @@ impl Networks {
         self.held.get(config.slots.of(index))?.as_ref()
     }
 
-    /// Keeps the network namespace of a process of the workload at `index` for its next run, if it does that. A process
-    /// that has exited has none any more.
-    pub(crate) fn keep(&mut self, config: &Config<'_>, index: usize, pid: Pid) {
+    /// Keeps the network namespace that a run of the workload at `index` is in for the next run, if it does that. `open`
+    /// opens it; a process that has exited has none any more.
+    pub(crate) fn keep(&mut self, config: &Config<'_>, index: usize, open: impl FnOnce() -> Result<OwnedFd, Errno>) {
         let place = self.held.get_mut(config.slots.of(index));
         if let Some(place @ None) = place.filter(|_| config.workload(index).keeps_network(&config.pools)) {
-            *place = process_file(pid, "ns/net", OFlags::RDONLY).ok();
+            *place = open().ok();
         }
     }
 

@@ -7,11 +7,12 @@ use crate::init::event_lines;
 use crate::init::timeline::Moment;
 use crate::init::token::Token;
 use crate::os::turn::{DATAGRAMS, OUTPUT_BYTES, READY_BYTES};
-use crate::workload::{Outcome, Process};
+use crate::workload::{Outcome, Process, process_file};
 use core::mem::MaybeUninit;
 use hilum::config::Ready;
 use hilum::supervise::Event;
 use rustix::fd::AsFd;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::Pid;
@@ -78,7 +79,7 @@ impl Workloads {
                 cx.end_deferral_soon();
                 let Some(process) = &self.slots[slot].process else { return };
                 let (pid, executed_us) = (process.pid, process.executed_us);
-                self.launch.networks.keep(cx.config.get(), index, pid);
+                self.launch.networks.keep(cx.config.get(), index, || process_file(pid, "ns/net", OFlags::RDONLY));
                 // What was sent before waits in the sockets for the next turn.
                 for (socket, token) in
                     [(&process.notify, Token::Notify(slot)), (&process.control, Token::Request(slot))]

@@ -8,9 +8,8 @@ use crate::init::timeline::Moment;
 use crate::os::errno::describe;
 use crate::os::helper::{self, Kept, Role};
 use crate::os::turn::{LAST_HELPINGS, LEFT_HELPINGS};
-use crate::workload::{Process, end_all, remove_rules};
+use crate::workload::{Process, end_all};
 use hilum::config::Stop;
-use hilum::netlink::has_tables;
 use hilum::supervise::{Event, ExitReason, State};
 use rustix::fd::AsFd;
 use rustix::process::{Pid, Signal};
@@ -212,41 +211,6 @@ impl Workloads {
         }
         if core::mem::take(&mut self.slots[slot].is_deferred) {
             self.start(cx, index);
-        }
-    }
-
-    /// Throws away the kept network namespaces of workloads that stay down, or that fail again.
-    pub(super) fn release_networks(&mut self, cx: &mut Context) {
-        for index in 0..cx.config.get().workloads.len() {
-            let unit = self.supervisor.unit(index);
-            let is_over = match unit.state {
-                State::Finished | State::Failed | State::Stopped => true,
-                State::BackingOff(_) => unit.fails_again(),
-                _ => false,
-            };
-            if is_over && self.launch.networks.throw_away(cx.config.get(), index) {
-                self.remove_rules(cx, index);
-            }
-        }
-    }
-
-    /// Removes the rules and connections of an exited workload. Those of a network namespace that is shared or kept stay
-    /// as long as it does.
-    fn remove_rules(&mut self, cx: &mut Context, index: usize) {
-        let config = cx.config.clone();
-        let Some(workload) = config.get().workloads.get(index) else { return };
-        if !has_tables(&workload.network, &config.get().pools)
-            || workload.isolation.is_net_shared
-            || self.launch.networks.has_kept(config.get(), index)
-        {
-            return;
-        }
-        // While a set-up is in progress, it may add rules: then this is repeated.
-        let is_over = self.slots[cx.slot(index)].set_up.is_none() && self.supervisor.shutting_down().is_none();
-        let rules = &mut self.launch.networks.rules;
-        if let Some(forgetter) = remove_rules(rules, config.get(), workload, is_over, &mut cx.console) {
-            // There is room: each workload has at most one, and starts again only when all have exited.
-            let _ = self.forgetters.push(forgetter);
         }
     }
 }
