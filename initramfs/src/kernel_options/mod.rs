@@ -13,8 +13,8 @@ use hilum::Architecture;
 use hilum::config::{KEYS, Section};
 use std::fmt::Write;
 use tables::{
-    ALWAYS, CONSOLES, FORMATS, MODULES, OUTPUTS, Options, PCI, RULES, SCREEN, UPDATES, of_architecture, of_keyboard,
-    of_pci, of_pci_slots, of_small,
+    ALWAYS, CONSOLES, FORMATS, MODULES, OUTPUTS, Options, PCI, RULES, SCREEN, UPDATES, of_architecture, of_hashes,
+    of_keyboard, of_pci, of_pci_slots, of_protection, of_small,
 };
 
 /// A fragment of the kernel's configuration.
@@ -49,6 +49,7 @@ impl Fragment {
             };
             fragment.add(&description.place_of(&root.path), &format!("root {format}"), named(FORMATS, format));
         }
+        fragment.add_hashes(description);
         Ok(fragment)
     }
 
@@ -72,7 +73,16 @@ impl Fragment {
         for (name, options) in MODULES.iter().chain(UPDATES) {
             fragment.add("every module", name, Some(options));
         }
+        fragment.add_hashes(description);
         Ok(fragment)
+    }
+
+    /// Adds what computes the hashes of verified images fast, if there are any.
+    fn add_hashes(&mut self, description: &Description) {
+        let architecture = description.architecture.as_deref().and_then(|name| name.parse().ok());
+        if self.options.iter().any(|asked| asked.name == "DM_VERITY") {
+            self.add("verity", "hashes", architecture.map(of_hashes));
+        }
     }
 
     /// Returns the options of the board alone.
@@ -84,6 +94,7 @@ impl Fragment {
             fragment.add("every board", why, Some(options));
         }
         fragment.add("every board", name, Some(of_architecture(architecture)));
+        fragment.add("every board", "protection of the kernel", Some(of_protection(architecture)));
         let mut modules = description.modules.iter().chain(&description.hotplug_modules);
         let is_pci = |line: &&String| PCI.contains(&line.split(' ').next().unwrap_or_default());
         match modules.find(is_pci) {

@@ -32,6 +32,11 @@ pub(super) const ALWAYS: &[(&str, Options)] = &[
         "SECURITY_YAMA LSM=\"landlock,yama\" MAGIC_SYSRQ PERF_EVENTS SECURITY_DMESG_RESTRICT BPF_UNPRIV_DEFAULT_OFF",
     ),
     ("networks of workloads", "NET UNIX INET IPV6 NETDEVICES"),
+    (
+        "protection of the kernel",
+        "STACKPROTECTOR STACKPROTECTOR_STRONG VMAP_STACK RANDOMIZE_KSTACK_OFFSET RANDOMIZE_KSTACK_OFFSET_DEFAULT HARDENED_USERCOPY \
+     FORTIFY_SOURCE INIT_ON_ALLOC_DEFAULT_ON SLAB_FREELIST_RANDOM SLAB_FREELIST_HARDENED",
+    ),
 ];
 
 /// What every board of an architecture needs.
@@ -63,8 +68,37 @@ pub(super) const fn of_pci_slots(architecture: Architecture) -> Options {
     }
 }
 
-/// Options of Linux 6.1 that 6.12 does not have, because it always behaves like that.
-pub(super) const GONE: [&str; 2] = ["RANDOM_TRUST_CPU", "RANDOM_TRUST_BOOTLOADER"];
+/// What protects the kernel from programs, as Debian's kernels have it: faults of processors, and what makes faults of the kernel harder
+/// to use.
+pub(super) const fn of_protection(architecture: Architecture) -> Options {
+    match architecture {
+        Architecture::X86_64 => {
+            "CPU_MITIGATIONS PAGE_TABLE_ISOLATION RETPOLINE RETHUNK CPU_UNRET_ENTRY CPU_IBPB_ENTRY CPU_IBRS_ENTRY CPU_SRSO \
+     MITIGATION_PAGE_TABLE_ISOLATION MITIGATION_RETPOLINE MITIGATION_RETHUNK MITIGATION_UNRET_ENTRY MITIGATION_IBPB_ENTRY \
+     MITIGATION_IBRS_ENTRY MITIGATION_SRSO MITIGATION_GDS MITIGATION_MDS MITIGATION_TAA MITIGATION_MMIO_STALE_DATA MITIGATION_L1TF \
+     MITIGATION_RETBLEED MITIGATION_SPECTRE_V1 MITIGATION_SPECTRE_V2 MITIGATION_SRBDS MITIGATION_SSB MITIGATION_RFDS \
+     MITIGATION_SPECTRE_BHI MITIGATION_ITS MITIGATION_TSA RELOCATABLE RANDOMIZE_BASE RANDOMIZE_MEMORY X86_UMIP"
+        }
+        Architecture::Aarch64 => {
+            "UNMAP_KERNEL_AT_EL0 MITIGATE_SPECTRE_BRANCH_HISTORY RODATA_FULL_DEFAULT_ENABLED ARM64_PAN ARM64_E0PD RELOCATABLE RANDOMIZE_BASE"
+        }
+    }
+}
+
+/// The processor's own instructions for the hashes of verified images.
+pub(super) const fn of_hashes(architecture: Architecture) -> Options {
+    match architecture {
+        Architecture::X86_64 => "CRYPTO_SHA256_SSSE3",
+        Architecture::Aarch64 => "KERNEL_MODE_NEON CRYPTO_SHA256_ARM64 CRYPTO_SHA2_ARM64_CE",
+    }
+}
+
+/// Options that only one of Linux 6.1 and 6.12 has: the other one always behaves like that, or has another name for it.
+pub(super) const OF_ONE_VERSION: Options = "RANDOM_TRUST_CPU RANDOM_TRUST_BOOTLOADER PAGE_TABLE_ISOLATION RETPOLINE RETHUNK \
+     CPU_UNRET_ENTRY CPU_IBPB_ENTRY CPU_IBRS_ENTRY CPU_SRSO MITIGATION_PAGE_TABLE_ISOLATION MITIGATION_RETPOLINE MITIGATION_RETHUNK \
+     MITIGATION_UNRET_ENTRY MITIGATION_IBPB_ENTRY MITIGATION_IBRS_ENTRY MITIGATION_SRSO MITIGATION_GDS MITIGATION_MDS MITIGATION_TAA \
+     MITIGATION_MMIO_STALE_DATA MITIGATION_L1TF MITIGATION_RETBLEED MITIGATION_SPECTRE_V1 MITIGATION_SPECTRE_V2 MITIGATION_SRBDS \
+     MITIGATION_SSB";
 
 /// What a machine of this architecture needs, if no driver is for PCI.
 pub(super) const fn of_small(architecture: Architecture) -> Options {
@@ -288,6 +322,10 @@ pub(super) const MODULES: &[(&str, Options)] = &[
     ("zram", ZRAM),
     ("dm_mod", "MD BLK_DEV_DM"),
     ("dm_verity", DM_VERITY),
+    // By architecture: of_hashes.
+    ("sha256_ssse3", NOTHING),
+    ("sha256_arm64", NOTHING),
+    ("sha2_ce", NOTHING),
     ("overlay", "OVERLAY_FS"),
     ("ext4", EXT4),
     ("xfs", XFS),
