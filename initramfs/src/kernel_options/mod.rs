@@ -13,8 +13,8 @@ use hilum::Architecture;
 use hilum::config::{KEYS, Section};
 use std::fmt::Write;
 use tables::{
-    ALWAYS, CONSOLES, FORMATS, MODULES, OUTPUTS, Options, PCI, RULES, SCREEN, UPDATES, of_architecture, of_hashes,
-    of_keyboard, of_pci, of_pci_slots, of_protection, of_small,
+    ALWAYS, CONSOLES, FORMATS, MODULES, OUTPUTS, Options, PCI, PROTECTION, RULES, SCREEN, UPDATES, of_architecture,
+    of_hashes, of_keyboard, of_pci, of_pci_slots, of_protection, of_small,
 };
 
 /// A fragment of the kernel's configuration.
@@ -94,7 +94,7 @@ impl Fragment {
             fragment.add("every board", why, Some(options));
         }
         fragment.add("every board", name, Some(of_architecture(architecture)));
-        fragment.add("every board", "protection of the kernel", Some(of_protection(architecture)));
+        fragment.add("every board", PROTECTION, Some(of_protection(architecture)));
         let mut modules = description.modules.iter().chain(&description.hotplug_modules);
         let is_pci = |line: &&String| PCI.contains(&line.split(' ').next().unwrap_or_default());
         match modules.find(is_pci) {

@@ -9,6 +9,9 @@ use hilum::config::Section;
 /// Names of options, with blanks between them.
 pub(super) type Options = &'static str;
 
+/// What [`of_protection`] is for, too.
+pub(super) const PROTECTION: &str = "protection of the kernel";
+
 /// What every board needs, each with what it is for.
 pub(super) const ALWAYS: &[(&str, Options)] = &[
     (
@@ -33,7 +36,7 @@ pub(super) const ALWAYS: &[(&str, Options)] = &[
     ),
     ("networks of workloads", "NET UNIX INET IPV6 NETDEVICES"),
     (
-        "protection of the kernel",
+        PROTECTION,
         "STACKPROTECTOR STACKPROTECTOR_STRONG VMAP_STACK RANDOMIZE_KSTACK_OFFSET RANDOMIZE_KSTACK_OFFSET_DEFAULT HARDENED_USERCOPY \
      FORTIFY_SOURCE INIT_ON_ALLOC_DEFAULT_ON SLAB_FREELIST_RANDOM SLAB_FREELIST_HARDENED",
     ),
