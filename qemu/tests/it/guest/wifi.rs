@@ -79,6 +79,7 @@ fn radio_associates_gets_a_lease_and_follows_its_access_point() {
     console.expect("Connection to 02:00:00:00:01:00 completed", SLOW).expect("WPA2");
     console.expect("link wlan0: 10.90.0.10/24 via 10.90.0.1 from 10.90.0.1 for", SLOW).expect("a lease");
     console.expect("ap | run 1: <!doctype html> <title>hilum</title>", SLOW).expect("a page");
+    console.expect("ap | run 1: IPv6", SLOW).expect("an address of the announced prefix");
     // The access point goes, and its radio returns to the board.
     at_prompt(console);
     booted.vm.type_text("stop ap\r").expect("a prompt");
@@ -91,9 +92,11 @@ fn radio_associates_gets_a_lease_and_follows_its_access_point() {
     // It returns, with WPA3 alone.
     booted.vm.type_text("start ap\r").expect("a prompt");
     booted.vm.console.expect("ap | run 2: <!doctype html> <title>hilum</title>", SLOW).expect("a page");
+    booted.vm.console.expect("ap | run 2: IPv6", SLOW).expect("an address of the announced prefix");
     at_prompt(&booted.vm.console);
     booted.vm.type_text("net\r").expect("a prompt");
     booted.vm.console.expect("uplink wlan0 IPv4: used", SLOW).expect("the route is back");
+    booted.vm.console.expect("uplink wlan0 IPv6: used", SLOW).expect("the route is back");
     // The address is confirmed by the server, once in each run.
     let until = Instant::now() + SLOW;
     while booted.vm.console.text().matches("udhcpd: sending ACK to 10.90.0.10").count() < 2 {
