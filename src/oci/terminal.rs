@@ -5,7 +5,7 @@
 
 use crate::error::{At, Error, Result};
 use hilum_sys::{SignalFd, SignalSet, TerminalModes, standard_input, standard_output};
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process};
@@ -15,6 +15,8 @@ use std::os::unix::net::UnixStream;
 const FORWARDED: [u32; 7] = [1, 2, 3, 10, 12, 15, 18];
 const CHILD: u32 = 17;
 const WINDOW: u32 = 28;
+/// How many chunks are copied after the exit; a terminal of Linux holds fewer.
+const LAST_CHUNKS: u32 = 64;
 
 /// The caller's terminal, which gets its modes back.
 struct Own(TerminalModes);
@@ -80,10 +82,10 @@ pub fn accompany(pid: Pid, socket: Option<&UnixStream>) -> Result<i32> {
             match signal.signal {
                 CHILD => {
                     if let Some(status) = crate::commands::exited(pid)? {
-                        // What the program has written last.
-                        while master.as_ref().is_some_and(|master| copy(master.as_fd(), standard_output()) == Ok(true))
-                        {
-                        }
+                        // What the program has written last. What it left behind may hold the terminal open, or go on writing.
+                        let more =
+                            |master: &OwnedFd| has_more(master) && copy(master.as_fd(), standard_output()) == Ok(true);
+                        let _ = (0..LAST_CHUNKS).all(|_| master.as_ref().is_some_and(more));
                         return Ok(status);
                     }
                 }
@@ -95,6 +97,11 @@ pub fn accompany(pid: Pid, socket: Option<&UnixStream>) -> Result<i32> {
             }
         }
     }
+}
+
+/// Returns whether there is something to read now.
+fn has_more(master: &OwnedFd) -> bool {
+    poll(&mut [PollFd::new(master, PollFlags::IN)], Some(&Timespec::default())) == Ok(1)
 }
 
 /// Gives a terminal the size of the caller's one.

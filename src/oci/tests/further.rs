@@ -275,6 +275,9 @@ fn a_terminal_in_the_foreground_is_copied_to_the_standard_streams() {
         (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
     };
     assert_eq!(further(&["exec", "--tty", "one", "sh", "-c", script]), (Some(5), "hello\r\ngot hello\r\n".to_owned()));
+    // What the program left behind holds the terminal open, and is not waited for.
+    let (status, said) = further(&["exec", "--tty", "one", "sh", "-c", "trap '' HUP; sleep 1000 & echo up"]);
+    assert!(status == Some(0) && said.contains("up\r\n"), "{status:?} {said}");
 }
 
 #[test]
