@@ -1,4 +1,5 @@
 use super::*;
+use std::path::Path;
 
 fn read(texts: &[&str]) -> Result<Description> {
     let folder = tempfile::tempdir()?;
@@ -43,5 +44,31 @@ fn mistakes_have_their_line() {
     ] {
         let error = read(&[text]).expect_err("refused").to_string();
         assert!(error.starts_with(expected), "{error}");
+    }
+}
+
+/// The kernel looks for a radio's firmware by the name of the board (drivers/net/wireless/broadcom/brcm80211/brcmfmac/sdio.c and firmware.c).
+#[test]
+fn options_have_the_firmware_of_each_pi_with_a_radio() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("options");
+    let files = ["rpi-wifi.toml", "rpi-zero2w-wifi.toml"].map(|name| folder.join(name));
+    let options = Description::read(&files).expect("the options");
+    assert_eq!(options.hotplug_modules, ["brcmfmac"]);
+    for (chip, board) in [
+        ("43430-sdio", "raspberrypi,3-model-b"),
+        ("43430-sdio", "raspberrypi,model-zero-2-w"),
+        ("43430b0-sdio", "raspberrypi,model-zero-2-w"),
+        ("43455-sdio", "raspberrypi,3-model-a-plus"),
+        ("43455-sdio", "raspberrypi,3-model-b-plus"),
+        ("43455-sdio", "raspberrypi,4-model-b"),
+        ("43455-sdio", "raspberrypi,400"),
+    ] {
+        let name = format!("/lib/firmware/brcm/brcmfmac{chip}");
+        let has = |path: &str| options.files.iter().any(|file| file.path == path);
+        let of_board = |kind: &str| has(&format!("{name}.{board}.{kind}"));
+        assert!(of_board("txt"), "parameters of {name} for {board}");
+        for kind in ["bin", "clm_blob"] {
+            assert!(of_board(kind) || has(&format!("{name}.{kind}")), "{name}.{kind} for {board}");
+        }
     }
 }
