@@ -49,7 +49,8 @@ pub use keys::Key;
 pub use link::{bind_to_link, loopback_up, packet_socket};
 pub use memory::release_memory;
 pub use mount::{
-    DeviceMapper, attach_loop, device_mapper, free_loop, grow_ext4, map_ids, resize_partition, restrict_mount,
+    DeviceMapper, attach_loop, device_mapper, free_loop, grow_ext4, limit_read_ahead, map_ids, resize_partition,
+    restrict_mount,
 };
 pub use namespaces::{unshare_mount, unshare_network};
 pub use panic::{on_panic, panicked, print, print_to};

@@ -96,6 +96,18 @@ pub fn device_mapper(control: BorrowedFd<'_>, what: DeviceMapper, request: &mut 
     unsafe { call(__NR_ioctl, arguments) }.map(|_| ())
 }
 
+/// Limits the read-ahead of a block device to this many sectors of 512 bytes (BLKRASET of include/uapi/linux/fs.h). Files that are
+/// open keep theirs.
+///
+/// # Errors
+/// EACCES without CAP_SYS_ADMIN; ENOTTY if it is no block device.
+pub fn limit_read_ahead(device: BorrowedFd<'_>, sectors: usize) -> Result<(), Errno> {
+    /// _IO(0x12, 98)
+    const BLKRASET: usize = 0x1262;
+    // SAFETY: the argument is a number.
+    unsafe { call(__NR_ioctl, [device.as_raw_fd() as usize, BLKRASET, sectors, 0, 0, 0]) }.map(|_| ())
+}
+
 /// Grows a mounted ext4 to this many of its blocks; `folder` is an open folder in it (EXT4_IOC_RESIZE_FS of
 /// include/uapi/linux/ext4.h).
 ///

@@ -19,6 +19,10 @@ use rustix::io::Errno;
 const LOAD_TRIES: u32 = 50;
 const LOAD_AGAIN_MS: u64 = 20;
 
+/// The read-ahead of a verified device: 16 KiB. The kernel reads 128 KiB around each page that a program touches first, which costs nothing on
+/// a device that only reads, but each of these blocks would be hashed.
+const READ_AHEAD_SECTORS: usize = 32;
+
 /// Mounts an image by `mount`, which gets the path and descriptor of a device. The device's number consists of the workload's slot and this
 /// process (`hilum::storage::verity::minor`), so the kernel's event tells the workload though the device is gone. Its name is its number.
 ///
@@ -65,6 +69,7 @@ pub(super) fn open(
         .and_then(|_| ask(DeviceMapper::Resume, request(name)))
         .and_then(|_| {
             let device = path::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+            let _ = hilum_sys::limit_read_ahead(device.as_fd(), READ_AHEAD_SECTORS);
             mount(&path, &device)
         })
         // The kernel returns EIO for both.
