@@ -112,8 +112,11 @@ impl Disks {
         workloads.supervisor.set_awaited(Part::Disks, self.is_boot);
     }
 
-    /// Handles a device event.
+    /// Handles a device event; without disks there is nothing to do.
     pub(super) fn handle_uevent(&mut self, received: &Received<'_>) {
+        if self.table.is_none() {
+            return;
+        }
         let action = match received {
             Received::Event(event) if event.is_of("block") => {
                 self.is_unsure |= event.is_of_medium();

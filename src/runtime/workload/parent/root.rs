@@ -8,6 +8,7 @@ use core::ffi::CStr;
 use heapless::String;
 use hilum::config::Source;
 use hilum::config::{Overlay, User, Verity, Volume};
+use hilum::storage::START_BYTES;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, StatVfsMountFlags, fstat};
 use rustix::io::Errno;
@@ -156,9 +157,13 @@ pub(crate) fn map_ids(mount: BorrowedFd<'_>, users: Option<BorrowedFd<'_>>) -> b
 
 /// Returns the filesystem on a block device, with or without verification.
 fn on_device(path: &str, device: &OwnedFd, verity: Option<Verity<'_>>, slot: usize) -> Result<OwnedFd, Errno> {
+    let mut start = [0; START_BYTES];
+    let length = rustix::io::pread(device, &mut start, 0)?;
+    let start = start.get(..length).unwrap_or_default();
+    let name = kind(start).ok_or(Errno::INVAL)?;
     match verity {
-        Some(verity) => verified::open(device, verity.digest, slot, filesystem),
-        None => filesystem(path, device),
+        Some(verity) => verified::open(device, start, verity.digest, slot, |path| filesystem(name, path)),
+        None => filesystem(name, path),
     }
 }
 
@@ -183,11 +188,8 @@ fn loop_device(path: &str) -> Result<(String<24>, OwnedFd), Errno> {
     Err(Errno::BUSY)
 }
 
-/// Mounts the filesystem on a block device read-only, by its superblock.
-fn filesystem(path: &str, device: &OwnedFd) -> Result<OwnedFd, Errno> {
-    let mut start = [0; 2048];
-    let length = rustix::io::pread(device, &mut start, 0)?;
-    let name = kind(start.get(..length).unwrap_or_default()).ok_or(Errno::INVAL)?;
+/// Mounts the filesystem of this kind on a block device read-only.
+fn filesystem(name: &CStr, path: &str) -> Result<OwnedFd, Errno> {
     let context = fsopen(name, FsOpenFlags::FSOPEN_CLOEXEC)?;
     path::set_option(context.as_fd(), c"source", path)?;
     fsconfig_set_flag(context.as_fd(), c"ro")?;

@@ -4,7 +4,6 @@ use crate::os::path;
 use crate::os::wait::pause;
 use hilum::config::Verity;
 use hilum::fixed_string::text;
-use hilum::storage::START_BYTES;
 use hilum::storage::verity::{
     BLOCK_BYTES, REQUEST_BYTES, create_request, data_blocks, is_corrupt, load_request, minor, remove_request, request,
 };
@@ -23,7 +22,7 @@ const LOAD_AGAIN_MS: u64 = 20;
 /// a device that only reads, but each of these blocks would be hashed.
 const READ_AHEAD_SECTORS: usize = 32;
 
-/// Mounts an image by `mount`, which gets the path and descriptor of a device. The device's number consists of the workload's slot and this
+/// Mounts an image that begins with `start` by `mount`, which gets the path of a device. The device's number consists of the workload's slot and this
 /// process (`hilum::storage::verity::minor`), so the kernel's event tells the workload though the device is gone. Its name is its number.
 ///
 /// # Errors
@@ -32,16 +31,15 @@ const READ_AHEAD_SECTORS: usize = 32;
 /// `mount` and the kernel.
 pub(super) fn open(
     image: &OwnedFd,
+    start: &[u8],
     digest: &str,
     slot: usize,
-    mount: impl FnOnce(&str, &OwnedFd) -> Result<OwnedFd, Errno>,
+    mount: impl FnOnce(&str) -> Result<OwnedFd, Errno>,
 ) -> Result<OwnedFd, Errno> {
     if digest == Verity::PLACEHOLDER {
         return Err(Errno::NOKEY);
     }
-    let mut start = [0; START_BYTES];
-    let length = rustix::io::pread(image, &mut start, 0)?;
-    let blocks = data_blocks(start.get(..length).unwrap_or_default()).ok_or(Errno::INVAL)?;
+    let blocks = data_blocks(start).ok_or(Errno::INVAL)?;
     let number = fstat(image)?.st_rdev;
     let number = (major_of(number), minor_of(number));
     let control = open_mapper().map_err(|_| Errno::OPNOTSUPP)?;
@@ -70,7 +68,7 @@ pub(super) fn open(
         .and_then(|_| {
             let device = path::open(path.as_str(), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
             let _ = hilum_sys::limit_read_ahead(device.as_fd(), READ_AHEAD_SECTORS);
-            mount(&path, &device)
+            mount(&path)
         })
         // The kernel returns EIO for both.
         .map_err(|errno| if errno == Errno::IO && has_failed(name) { Errno::BADMSG } else { errno });
