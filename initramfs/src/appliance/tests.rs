@@ -220,3 +220,25 @@ fn modules_of_usb_lines_are_packed_with_their_patterns() {
     write("modules.alias", b"# Aliases extracted from modules themselves.\nalias usb:v0403p6001d* other\n".to_vec());
     assert_eq!(good("device usb=0403:6001", &[]), (vec!["other"], "usb:v0403p6001d* other\n".to_owned()));
 }
+
+#[test]
+fn device_mapper_reads_few_hashes_before_a_verified_image_needs_them() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("dm-verity.ko"), crate::modules::tests::module(&["depends="])).expect("a file");
+    let kernel = Kernel::of_folder(folder.path()).expect("files");
+    let loaded = |lines: &str, more: &[String]| {
+        let mut image = Image::new();
+        add_modules(format!("hilum 1\n{lines}").as_bytes(), &kernel, more, &[], &mut image).expect("good");
+        match image.get("lib/modules/load") {
+            Some((_, Node::File(contents))) => contents.text(),
+            _ => String::new(),
+        }
+    };
+    let verified = format!("[workload a]\nroot /r verity={}\nexec /x\n", "0a".repeat(32));
+    assert_eq!(loaded(&verified, &[]), format!("{VERITY}\n"));
+    assert_eq!(loaded("[workload a]\nroot /r\nexec /x\n", &[]), "");
+    // Someone else's choice counts.
+    let own = "dm_verity prefetch_cluster=0".to_owned();
+    assert_eq!(loaded(&verified, &[own.clone()]), format!("{own}\n"));
+    assert_eq!(loaded(&format!("[system]\nmodule dm_verity prefetch_cluster=0\n{verified}"), &[]), "");
+}
