@@ -142,6 +142,12 @@ pub fn add_modules(
     if !text.is_empty() {
         image.file(ALIASES, 0o644, text);
     }
+    list_modules(&config, more, image);
+    Ok(())
+}
+
+/// Writes the list of modules with parameters that PID 1 loads besides those of the configuration.
+fn list_modules(config: &Config<'_>, more: &[String], image: &mut Image) {
     let mut lines: Vec<&str> = more.iter().map(String::as_str).collect();
     let is_in_file = matches!(image.get("lib/modules/dm_verity.ko"), Some((_, Node::File(_))));
     let is_named = config.system.modules.iter().any(|module| module.name == "dm_verity");
@@ -151,7 +157,6 @@ pub fn add_modules(
     if !lines.is_empty() {
         image.file("lib/modules/load", 0o644, lines.iter().map(|line| format!("{line}\n")).collect::<String>());
     }
-    Ok(())
 }
 
 /// The module of verified images, with a parameter: it reads 16 KiB of hashes before those that it needs are there, for 2 MiB of data,

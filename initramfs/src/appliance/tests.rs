@@ -239,6 +239,6 @@ fn device_mapper_reads_few_hashes_before_a_verified_image_needs_them() {
     assert_eq!(loaded("[workload a]\nroot /r\nexec /x\n", &[]), "");
     // Someone else's choice counts.
     let own = "dm_verity prefetch_cluster=0".to_owned();
-    assert_eq!(loaded(&verified, &[own.clone()]), format!("{own}\n"));
+    assert_eq!(loaded(&verified, std::slice::from_ref(&own)), format!("{own}\n"));
     assert_eq!(loaded(&format!("[system]\nmodule dm_verity prefetch_cluster=0\n{verified}"), &[]), "");
 }

@@ -21,7 +21,7 @@ fn budget(file: &str) -> BTreeMap<String, u64> {
 }
 
 /// Prints the counts, and asserts that they are within their budgets.
-fn hold(file: &str, counts: &BTreeMap<String, u64>) {
+pub(super) fn hold(file: &str, counts: &BTreeMap<String, u64>) {
     let budget = budget(file);
     assert_eq!(budget.keys().collect::<Vec<_>>(), counts.keys().collect::<Vec<_>>());
     for (name, most) in &budget {

@@ -38,6 +38,7 @@ mod time;
 mod updates;
 mod uplinks;
 mod verified;
+mod verified_starts;
 mod vlan;
 mod watchdog;
 mod wifi;

@@ -20,7 +20,7 @@ on_both!(
 );
 on_both_long!(aarch64: verified_image_runs_and_blocks_that_are_changed_or_cannot_be_read_are_told);
 
-const MODULES: [&str; 15] = [
+pub(super) const MODULES: [&str; 15] = [
     "loop",
     "libcrc32c",
     "netfs",
@@ -43,7 +43,7 @@ const FILE_BYTES: usize = 2 << 20;
 const BLOCK: usize = 4096;
 
 /// Returns an erofs image with the probe and an uncompressed file, without a tree.
-fn packed(arch: Architecture) -> Vec<u8> {
+pub(super) fn packed(arch: Architecture) -> Vec<u8> {
     let scratch = tempfile::tempdir().expect("a scratch folder");
     let root = scratch.path().join("root");
     for place in ["bin", "dev", "proc", "run", "sys", "tmp"] {
