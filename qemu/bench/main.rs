@@ -8,6 +8,7 @@ mod chart;
 mod contestants;
 mod guest;
 mod inside;
+mod kernel_memory;
 mod memory;
 mod others;
 mod parallel;
@@ -199,7 +200,9 @@ fn measure(part: Part, built: &Built, runs: usize, boots: usize, report: &Report
         Part::Memory => {
             let rows = memory::measure(built)?;
             report.memory_chart(&rows)?;
-            report.table("memory", "PID namespaces of this machine", &memory::table(&rows))
+            report.table("memory", "PID namespaces of this machine", &memory::table(&rows))?;
+            let title = "This machine, without cgroups, 30 more than one, medians of 3";
+            report.table("kernel-memory", title, &kernel_memory::table(&kernel_memory::measure(built)?))
         }
         Part::Parallel => {
             let rows = [
