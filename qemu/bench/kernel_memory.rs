@@ -9,6 +9,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+/// The title of the table.
+pub(crate) const TITLE: &str = "This machine, without cgroups, 30 more than one, medians of 3";
+
 /// How many are compared with one.
 const FURTHER: usize = 30;
 /// How often that is repeated; the median counts.

@@ -194,15 +194,14 @@ fn measure(part: Part, built: &Built, runs: usize, boots: usize, report: &Report
             report.table("boot-counted", &title, &boot::table(&rows))
         }
         Part::Power => {
-            let table = power::table(&power::measure(&built.folder, boots)?);
-            report.table("power", &format!("QEMU's TCG, 256 MiB, one processor, {boots} boots each"), &table)
+            let title = format!("QEMU's TCG, 256 MiB, one processor, {boots} boots each");
+            report.table("power", &title, &power::table(&power::measure(&built.folder, boots)?))
         }
         Part::Memory => {
             let rows = memory::measure(built)?;
             report.memory_chart(&rows)?;
             report.table("memory", "PID namespaces of this machine", &memory::table(&rows))?;
-            let title = "This machine, without cgroups, 30 more than one, medians of 3";
-            report.table("kernel-memory", title, &kernel_memory::table(&kernel_memory::measure(built)?))
+            report.table("kernel-memory", kernel_memory::TITLE, &kernel_memory::table(&kernel_memory::measure(built)?))
         }
         Part::Parallel => {
             let rows = [
@@ -219,9 +218,8 @@ fn measure(part: Part, built: &Built, runs: usize, boots: usize, report: &Report
         Part::Agent => report.table("agent", "This machine", &agent::table(&agent::measure(built)?)),
         Part::Verity => {
             let runs = runs.div_ceil(10);
-            let rows = verity::measure(built, runs)?;
             let title = format!("Guest of the same kind, on the clock that counts instructions, {runs} starts each");
-            report.table("verity", &title, &verity::table(&rows))
+            report.table("verity", &title, &verity::table(&verity::measure(built, runs)?))
         }
         Part::Sizes => {
             let rows = sizes::measure(&built.folder)?;
