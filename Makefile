@@ -102,7 +102,7 @@ same = echo "$$sum" >$@.made-of
 
 .DEFAULT_GOAL := help
 
-.PHONY: help run kernel kernel-config kernel-test update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent day oci oci-test oci-test-aarch64 goosebit wifi cuts updates long image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
+.PHONY: help run kernel kernel-config kernel-test update-lock test unit lint advisories docs-test fuzz fuzz-sample miri soak agent day oci oci-test oci-test-aarch64 oci-bats goosebit wifi cuts updates long image bundle dist bench timeline size check deps lock fmt clean install-run install-test install-check fresh
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -249,6 +249,16 @@ oci: $(BUILD)/installed-build $(BUILD)/installed-bench $(BUILD)/image/$(HOST_ARC
 
 oci-test: $(BUILD)/installed-oci $(BUILD)/installed-run-x86_64 $(BUILD)/oci/x86_64/root.ext4 $(BUILD)/tools/hilum-oci ## as root: compare hilum-oci with crun and runc, under podman, containerd and Docker in Debian guests (PARTS, WRITE)
 	@ACCEL=$(ACCEL) WRITE=$(WRITE) qemu/guests/oci/run $(BUILD)/oci/x86_64 $(BUILD)/tools/hilum-oci $(PARTS)
+
+# podman's own tests of what a runtime does, by the names of their files.
+BATS ?= 030-run 032-sig-proxy 035-logs 045-start 050-stop 055-rm 075-exec 080-pause 130-kill 170-run-userns 180-blkio 190-run-ipcns \
+    200-pod 220-healthcheck 280-update 420-cgroups 450-interactive
+oci-bats: $(BUILD)/installed-oci $(BUILD)/installed-run-x86_64 $(BUILD)/oci/x86_64/root.ext4 $(BUILD)/tools/hilum-oci $(BUILD)/oci/podman-tests ## as root: run podman's own system tests (BATS) with hilum-oci and crun
+	@ACCEL=$(ACCEL) OCI_RUNTIMES="/test/hilum-oci crun" OCI_TESTS=$(BUILD)/oci/podman-tests OCI_FILES="$(BATS)" OCI_SECONDS=9000 \
+	    qemu/guests/oci/run $(BUILD)/oci/x86_64 $(BUILD)/tools/hilum-oci bats
+
+$(BUILD)/oci/podman-tests: qemu/guests/oci/podman-tests | $(BUILD)/installed-oci
+	@qemu/guests/oci/podman-tests $@
 
 goosebit: $(BUILD)/tools/goosebit ## offer an update to hilum-agent by goosebit, a server with hawkBit's API
 	@HILUM_GOOSEBIT=$</bin/python $(HOST) test --quiet --locked -p hilum-agent goosebit -- --ignored
