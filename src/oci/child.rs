@@ -256,7 +256,8 @@ fn home(uid: u32) -> String {
     found.and_then(|fields| fields.get(5).map(|home| (*home).to_owned())).unwrap_or_else(|| "/".to_owned())
 }
 
-/// Returns the path of the program, which `args` gives by path or by a name in PATH, in the words of runc.
+/// Returns the path of the program, which `args` gives by path or by a name in PATH; errors have the words of runc. A relative path counts
+/// from the working directory, which is entered later.
 pub fn find(process: &Process) -> Result<CString> {
     use rustix::fs::Access;
     let name = process.args.first().map(String::as_str).unwrap_or_default();
@@ -267,11 +268,12 @@ pub fn find(process: &Process) -> Result<CString> {
     };
     let mut text = format!("exec: {name:?}: executable file not found in $PATH");
     for candidate in candidates {
-        let access = rustix::fs::access(candidate.as_str(), Access::EXEC_OK);
+        let place = std::path::Path::new(&process.cwd).join(&candidate);
+        let access = rustix::fs::access(&place, Access::EXEC_OK);
         if access == Err(Errno::NOENT) && !name.contains('/') {
             continue;
         }
-        let is_plain = std::fs::metadata(&candidate).map(|found| found.is_file());
+        let is_plain = std::fs::metadata(&place).map(|found| found.is_file());
         match (is_plain, access) {
             (Ok(true), Ok(())) => return CString::new(candidate).map_err(|_| Error("NUL".into())),
             (Ok(false), _) => text = format!("exec: {name:?}: is a directory: permission denied"),

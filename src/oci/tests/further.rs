@@ -307,3 +307,18 @@ fn a_program_ignores_no_signal() {
     let said = String::from_utf8_lossy(&bundle.output(command).stdout).into_owned();
     assert_eq!(said, "SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000\n");
 }
+
+/// `ENTRYPOINT ["./server"]` of an image with a `WORKDIR`.
+#[test]
+fn a_relative_program_counts_from_the_working_directory() {
+    let mut bundle = Bundle::new();
+    bundle.config["process"]["args"] = json!(["./sh", "-c", "echo inside"]);
+    bundle.config["process"]["cwd"] = json!("/bin");
+    bundle.config["process"]["terminal"] = json!(false);
+    bundle.save();
+    assert_eq!(bundle.text(&["run", "two"]), "inside\n");
+    let bundle = sleeper();
+    assert_eq!(bundle.text(&["exec", "--cwd", "/bin", "one", "./sh", "-c", "echo again"]), "again\n");
+    let said = bundle.text(&["exec", "--cwd", "/tmp", "one", "./sh"]);
+    assert!(said.contains("exec: \"./sh\": stat ./sh: no such file or directory"), "{said}");
+}
