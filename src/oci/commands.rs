@@ -63,7 +63,9 @@ pub fn state(root: &Path, id: &str) -> Result<()> {
 /// # Errors
 /// It does not run.
 pub fn kill(root: &Path, id: &str, signal: &str, is_all: bool) -> Result<()> {
-    let number = names::signal(signal).ok_or_else(|| Error(format!("unknown signal {signal:?}")))?;
+    let signal = names::signal(signal)
+        .and_then(hilum_sys::signal_of)
+        .ok_or_else(|| Error(format!("unknown signal {signal:?}")))?;
     let folder = Folder::open(root, id)?;
     let kept = folder.read()?;
     if kept.status(&folder.path) == Status::Stopped {
@@ -71,9 +73,7 @@ pub fn kill(root: &Path, id: &str, signal: &str, is_all: bool) -> Result<()> {
     }
     let has_own_pids = kept.defaults.namespaces.iter().any(|kind| kind == "pid");
     // Without a PID namespace the others would survive the first process.
-    if is_all || (number == 9 && !has_own_pids && kept.group.is_some()) {
-        let signal = Signal::from_named_raw(number.into())
-            .ok_or_else(|| Error(format!("signal {number} for all is not done")))?;
+    if is_all || (signal == Signal::KILL && !has_own_pids && kept.group.is_some()) {
         if let Some(group) = &kept.group {
             return group.signal(signal);
         }
@@ -82,10 +82,10 @@ pub fn kill(root: &Path, id: &str, signal: &str, is_all: bool) -> Result<()> {
         }
         return Ok(());
     }
-    send(&kept, number)
+    send(&kept, signal)
 }
 
-fn send(kept: &Kept, number: u8) -> Result<()> {
+fn send(kept: &Kept, signal: Signal) -> Result<()> {
     let gone = || Error("container not running".into());
     let pid = Pid::from_raw(kept.pid).ok_or_else(gone)?;
     let process = pidfd_open(pid, PidfdFlags::empty()).map_err(|_| gone())?;
@@ -93,8 +93,6 @@ fn send(kept: &Kept, number: u8) -> Result<()> {
     if crate::state::process(kept.pid).is_none_or(|(_, start)| start != kept.start_time) {
         return Err(gone());
     }
-    let signal = Signal::from_named_raw(number.into())
-        .ok_or_else(|| Error(format!("signal {number} is not done by hilum-oci")))?;
     pidfd_send_signal(&process, signal).map_err(|_| gone())
 }
 
@@ -136,7 +134,7 @@ pub fn delete(root: &Path, id: &str, forces: bool) -> Result<()> {
         }
         Status::Stopped => {}
         _ => {
-            let _ = send(&kept, 9);
+            let _ = send(&kept, Signal::KILL);
             if !wait_until(|| kept.status(&folder.path) == Status::Stopped) {
                 return Err("container init still running".into());
             }

@@ -322,3 +322,20 @@ fn a_relative_program_counts_from_the_working_directory() {
     let said = bundle.text(&["exec", "--cwd", "/tmp", "one", "./sh"]);
     assert!(said.contains("exec: \"./sh\": stat ./sh: no such file or directory"), "{said}");
 }
+
+/// systemd's own signal to power off is SIGRTMIN+4 of a C library, 38 of the kernel.
+#[test]
+fn real_time_signals_are_sent() {
+    for (signal, number) in [("64", 64), ("SIGRTMIN+4", 38), ("34", 34)] {
+        let bundle = Bundle::new().script(&format!("trap 'exit 7' {number}; while true; do sleep 0.01; done"));
+        assert_eq!(bundle.text(&["create", "one"]), "");
+        assert_eq!(bundle.text(&["start", "one"]), "");
+        assert_eq!(bundle.text(&["kill", "one", signal]), "");
+        // Without a handler the first process of a PID namespace gets no signal.
+        support::wait_for(|| {
+            bundle.oci(&["kill", "one", signal]);
+            bundle.status("one") == "stopped"
+        });
+        assert_eq!(bundle.text(&["delete", "one"]), "");
+    }
+}

@@ -62,7 +62,7 @@ pub use rights::{MESSAGE_FDS, receive_with_fds, send_with_fds};
 pub use sched::{set_io_priority, set_scheduler};
 #[cfg(feature = "hosted")]
 pub use signal::reset_some_signals;
-pub use signal::{InitSignal, SignalFd, SignalInfo, SignalSet, mask, reset_signals};
+pub use signal::{InitSignal, SignalFd, SignalInfo, SignalSet, mask, reset_signals, signal_of};
 pub use socket::peer_user;
 pub use stdio::{standard_error, standard_input, standard_output};
 pub use swap::swap_on;

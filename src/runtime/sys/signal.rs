@@ -7,6 +7,7 @@ use linux_raw_sys::general::{
 };
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
+use rustix::process::Signal;
 
 /// A set of signals: bit N-1 is signal N, as in the kernel on both architectures.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -139,4 +140,12 @@ impl InitSignal {
             _ => None,
         }
     }
+}
+
+/// Returns the signal with a number from 1 to 64, real-time signals included (signal(7)); `None` for another number.
+pub fn signal_of(number: u8) -> Option<Signal> {
+    let number = i32::from(number);
+    let real_time = (32..=64).contains(&number);
+    // SAFETY: the kernel has this signal, which is not zero. That a C library uses it does not matter to another process.
+    Signal::from_named_raw(number).or_else(|| real_time.then(|| unsafe { Signal::from_raw_unchecked(number) }))
 }
