@@ -172,13 +172,13 @@ fn lines_server() -> Result<(SocketAddr, Arc<Mutex<Vec<u8>>>)> {
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let (mut buffer, mut stream) = ([0; 4096], stream?);
-            loop {
-                let read = stream.read(&mut buffer)?;
-                if read == 0 {
-                    break;
+            let all = Arc::clone(&all);
+            // rsyslogd has several connections at once.
+            std::thread::spawn(move || {
+                while let Ok(read @ 1..) = stream.read(&mut buffer) {
+                    all.lock().unwrap_or_else(PoisonError::into_inner).extend(&buffer[..read]);
                 }
-                all.lock().unwrap_or_else(PoisonError::into_inner).extend(&buffer[..read]);
-            }
+            });
         }
         Ok::<(), std::io::Error>(())
     });
