@@ -22,8 +22,9 @@ const LOAD_AGAIN_MS: u64 = 20;
 /// a device that only reads, but each of these blocks would be hashed.
 const READ_AHEAD_SECTORS: usize = 32;
 
-/// Mounts an image that begins with `start` by `mount`, which gets the path of a device. The device's number consists of the workload's slot and this
-/// process (`hilum::storage::verity::minor`), so the kernel's event tells the workload though the device is gone. Its name is its number.
+/// Mounts an image that begins with `start` by `mount`, which gets the path of a device. The device's number consists of the workload's slot
+/// and this process (`hilum::storage::verity::minor`), so the kernel's event tells the workload though the device is gone. Its name is its
+/// number.
 ///
 /// # Errors
 /// ENOKEY if the digest was never filled in; EBADMSG if a block does not match `digest`, EIO if it cannot be read; E2BIG if there is no room
